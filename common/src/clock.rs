@@ -1,0 +1,238 @@
+//! The only source of time: system clocks are anchored to the database's time, manual ones are moved by tests.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tokio::sync::watch;
+
+/// No sleep outlives this without a fresh look at the clock, so that a new anchor moves sleepers too.
+const LONGEST_NAP: Duration = Duration::from_secs(30);
+
+/// Cheap to clone; all clones tell the same time.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System(Arc<RwLock<Anchor>>),
+    Manual(Arc<Manual>),
+}
+
+/// "It was `time` at `instant`." Everything after is counted on the monotonic clock.
+#[derive(Clone, Copy, Debug)]
+struct Anchor {
+    time: DateTime<Utc>,
+    instant: Instant,
+}
+
+#[derive(Debug)]
+struct Manual {
+    time: watch::Sender<DateTime<Utc>>,
+    sleepers: watch::Sender<usize>,
+}
+
+impl Clock {
+    /// Starts from the machine's wall clock, which is not looked at again; `anchor` moves it to the database's time.
+    #[must_use]
+    pub fn system() -> Self {
+        let anchor = Anchor {
+            time: Utc::now(),
+            instant: Instant::now(),
+        };
+        Self(Source::System(Arc::new(RwLock::new(anchor))))
+    }
+
+    /// Stands still until `advance` or `set` moves it.
+    #[must_use]
+    pub fn manual(start: DateTime<Utc>) -> Self {
+        Self(Source::Manual(Arc::new(Manual {
+            time: watch::Sender::new(start.trunc_subsecs(6)),
+            sleepers: watch::Sender::new(0),
+        })))
+    }
+
+    /// In whole microseconds, which is what both databases keep.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        match &self.0 {
+            Source::System(anchor) => {
+                let anchor = *anchor.read().unwrap_or_else(PoisonError::into_inner);
+                (anchor.time + anchor.instant.elapsed()).trunc_subsecs(6)
+            }
+            Source::Manual(manual) => *manual.time.borrow(),
+        }
+    }
+
+    /// From now on this clock tells the database's time. `measured_at` is the middle of the round trip that asked
+    /// for it. A manual clock belongs to its test and ignores this.
+    pub fn anchor(&self, database_now: DateTime<Utc>, measured_at: Instant) {
+        if let Source::System(anchor) = &self.0 {
+            *anchor.write().unwrap_or_else(PoisonError::into_inner) = Anchor {
+                time: database_now,
+                instant: measured_at,
+            };
+        }
+    }
+
+    pub async fn sleep(&self, duration: Duration) {
+        match &self.0 {
+            Source::System(_) => tokio::time::sleep(duration).await,
+            Source::Manual(manual) => manual.sleep_until(self.now() + duration).await,
+        }
+    }
+
+    /// Returns at once when `deadline` has passed.
+    pub async fn sleep_until(&self, deadline: DateTime<Utc>) {
+        match &self.0 {
+            Source::System(_) => {
+                while let Ok(left) = (deadline - self.now()).to_std()
+                    && !left.is_zero()
+                {
+                    tokio::time::sleep(left.min(LONGEST_NAP)).await;
+                }
+            }
+            Source::Manual(manual) => manual.sleep_until(deadline).await,
+        }
+    }
+
+    /// Moves a manual clock forward and wakes whoever's time has come.
+    ///
+    /// # Panics
+    /// On a system clock: only tests move time.
+    pub fn advance(&self, by: Duration) {
+        let by = TimeDelta::from_std(by).expect("a test moves the clock by less than 292 years");
+        self.set(self.now() + by);
+    }
+
+    /// Sets a manual clock, backwards too.
+    ///
+    /// # Panics
+    /// On a system clock: only tests move time.
+    pub fn set(&self, time: DateTime<Utc>) {
+        self.manual_source()
+            .time
+            .send_replace(time.trunc_subsecs(6));
+    }
+
+    /// Waits until at least `count` tasks sleep on this manual clock, so that a test knows whom `advance` will wake.
+    ///
+    /// # Panics
+    /// On a system clock, which does not count its sleepers.
+    pub async fn until_sleepers(&self, count: usize) {
+        let mut sleepers = self.manual_source().sleepers.subscribe();
+        sleepers
+            .wait_for(|now| *now >= count)
+            .await
+            .expect("the sender lives as long as this clock");
+    }
+
+    fn manual_source(&self) -> &Manual {
+        match &self.0 {
+            Source::Manual(manual) => manual,
+            Source::System(_) => panic!("only a manual clock can be moved"),
+        }
+    }
+}
+
+impl Manual {
+    async fn sleep_until(&self, deadline: DateTime<Utc>) {
+        let mut time = self.time.subscribe();
+        let _asleep = Asleep::new(&self.sleepers);
+        time.wait_for(|now| *now >= deadline)
+            .await
+            .expect("the sender lives as long as this clock");
+    }
+}
+
+/// Counts one sleeper for as long as it lives; a cancelled sleep is no longer counted.
+struct Asleep<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Asleep<'a> {
+    fn new(sleepers: &'a watch::Sender<usize>) -> Self {
+        sleepers.send_modify(|count| *count += 1);
+        Self(sleepers)
+    }
+}
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> DateTime<Utc> {
+        "2026-11-20T12:00:00.123456789Z".parse().unwrap()
+    }
+
+    #[test]
+    fn times_are_whole_microseconds() {
+        assert_eq!(
+            Clock::manual(noon()).now().timestamp_subsec_nanos(),
+            123_456_000
+        );
+        assert_eq!(Clock::system().now().timestamp_subsec_nanos() % 1000, 0);
+    }
+
+    #[test]
+    fn an_anchored_clock_counts_on_from_the_databases_time() {
+        let clock = Clock::system();
+        let asked_at = Instant::now();
+        clock.anchor(noon(), asked_at);
+        let ahead = clock.clone().now() - noon().trunc_subsecs(6);
+        assert!(ahead >= TimeDelta::zero());
+        assert!(ahead.to_std().unwrap() <= asked_at.elapsed());
+    }
+
+    #[test]
+    fn a_manual_clock_ignores_anchors() {
+        let clock = Clock::manual(noon());
+        let before = clock.now();
+        clock.anchor(before + TimeDelta::days(1), Instant::now());
+        assert_eq!(clock.now(), before);
+    }
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_when_the_test_moves_the_clock_and_not_before() {
+        let clock = Clock::manual(noon());
+        let sleeper = tokio::spawn({
+            let clock = clock.clone();
+            async move {
+                clock.sleep(Duration::from_secs(60)).await;
+                clock.now()
+            }
+        });
+        clock.until_sleepers(1).await;
+        clock.advance(Duration::from_secs(59));
+        tokio::task::yield_now().await;
+        assert!(!sleeper.is_finished());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(
+            sleeper.await.unwrap(),
+            noon().trunc_subsecs(6) + TimeDelta::minutes(1)
+        );
+        assert_eq!(*clock.manual_source().sleepers.borrow(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_passed_deadline_does_not_sleep() {
+        for clock in [Clock::manual(noon()), Clock::system()] {
+            clock.sleep_until(clock.now() - TimeDelta::seconds(1)).await;
+            clock.sleep_until(clock.now()).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_system_clock_sleeps_until_the_deadline_has_passed() {
+        let clock = Clock::system();
+        let deadline = clock.now() + TimeDelta::milliseconds(3);
+        clock.sleep_until(deadline).await;
+        assert!(clock.now() >= deadline);
+    }
+}
