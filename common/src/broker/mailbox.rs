@@ -1,0 +1,87 @@
+//! What waits for one feed subscriber: bounded, the oldest dropped first, and the drop reported as a gap.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use super::FeedItem;
+
+/// For one reader; writers never wait.
+#[derive(Debug)]
+pub(super) struct Mailbox {
+    capacity: usize,
+    waiting: Mutex<Waiting>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    messages: VecDeque<Bytes>,
+    gap: bool,
+    closed: bool,
+}
+
+impl Mailbox {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            capacity: capacity.max(1),
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
+    pub(super) fn push(&self, message: Bytes) {
+        let mut waiting = self.lock();
+        if waiting.closed {
+            return;
+        }
+        if waiting.messages.len() >= self.capacity {
+            waiting.messages.pop_front();
+            waiting.gap = true;
+        }
+        waiting.messages.push_back(message);
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// Something was missed that never came here.
+    #[expect(
+        dead_code,
+        reason = "the RabbitMQ back end reports its reconnects with it"
+    )]
+    pub(super) fn gap(&self) {
+        self.lock().gap = true;
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// The gap comes before the messages that were kept; `None` once closed and empty.
+    pub(super) async fn next(&self) -> Option<FeedItem> {
+        loop {
+            {
+                let mut waiting = self.lock();
+                if std::mem::take(&mut waiting.gap) {
+                    return Some(FeedItem::Gap);
+                }
+                if let Some(message) = waiting.messages.pop_front() {
+                    return Some(FeedItem::Message(message));
+                }
+                if waiting.closed {
+                    return None;
+                }
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // No code that holds the lock can leave it half-changed.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
