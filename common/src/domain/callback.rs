@@ -1,0 +1,112 @@
+//! Integrators' updates: what one says, and whether it still counts.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::words::words;
+
+/// The body of a callback (design.md section 6). An order is named by exactly one of its two ids.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Update {
+    pub order_id: Option<super::ids::OrderId>,
+    pub reference: Option<String>,
+    /// The integrator's word; `None` where only the delivery moves.
+    pub status: Option<String>,
+    pub reason: Option<String>,
+    pub sequence: Option<i64>,
+    pub occurred_at: Option<DateTime<Utc>>,
+    pub delivery: Option<DeliveryUpdate>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeliveryUpdate {
+    pub tracking_number: Option<String>,
+    pub status: Option<String>,
+}
+
+words! {
+    /// What became of a stored callback.
+    pub enum CallbackResult {
+        Applied = "applied",
+        /// Says what already is.
+        Unchanged = "unchanged",
+        /// Older than one that was applied.
+        Stale = "stale",
+        /// Its status is none of the integrator's words nor ours.
+        Unmapped = "unmapped",
+        /// The order can't move there from where it stands.
+        Illegal = "illegal",
+        /// No order had its reference within ten minutes.
+        Unmatched = "unmatched",
+        /// Applying it failed five times.
+        Parked = "parked",
+    }
+}
+
+/// How new an update is, by its own account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    pub sequence: Option<i64>,
+    pub occurred_at: Option<DateTime<Utc>>,
+}
+
+impl Update {
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        Mark {
+            sequence: self.sequence,
+            occurred_at: self.occurred_at,
+        }
+    }
+}
+
+/// Whether an update is news against the newest that was applied of the same integrator and order: by `sequence`
+/// where both have one, else by `occurred_at`; without either, the table of moves alone decides.
+#[must_use]
+pub fn is_news(newest: Mark, this: Mark) -> bool {
+    match (
+        newest.sequence,
+        this.sequence,
+        newest.occurred_at,
+        this.occurred_at,
+    ) {
+        (Some(newest), Some(this), ..) => this > newest,
+        (_, _, Some(newest), Some(this)) => this > newest,
+        _ => true,
+    }
+}
+
+/// The newest of both, field by field.
+#[must_use]
+pub fn newest(a: Mark, b: Mark) -> Mark {
+    Mark {
+        sequence: a.sequence.max(b.sequence),
+        occurred_at: a.occurred_at.max(b.occurred_at),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(sequence: Option<i64>, at_s: Option<i64>) -> Mark {
+        Mark {
+            sequence,
+            occurred_at: at_s.map(|s| DateTime::from_timestamp(s, 0).unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_newer_sequence_wins_whatever_the_clocks_say() {
+        assert!(is_news(mark(Some(1), Some(100)), mark(Some(2), Some(50))));
+        assert!(!is_news(mark(Some(2), Some(50)), mark(Some(2), Some(100))));
+    }
+
+    #[test]
+    fn without_sequences_the_time_decides_and_without_either_nothing_is_ruled_out() {
+        assert!(!is_news(mark(None, Some(100)), mark(None, Some(100))));
+        assert!(is_news(mark(None, Some(100)), mark(None, Some(101))));
+        assert!(is_news(mark(Some(5), None), mark(None, Some(1))));
+        assert!(is_news(Mark::default(), Mark::default()));
+    }
+}

@@ -1,0 +1,47 @@
+//! What happened, as numbered lines: the only thing that screens are told.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    ids::{OrderId, StoreId, StreamId},
+    words::words,
+};
+
+words! {
+    /// The live channel's vocabulary (design.md section 8).
+    pub enum EventKind {
+        OrderPlaced = "order.placed",
+        OrderStatusChanged = "order.status_changed",
+        OrderEdited = "order.edited",
+        HandoffFailed = "handoff.failed",
+        DeliveryMoved = "delivery.moved",
+        SessionOpened = "session.opened",
+        SessionClosed = "session.closed",
+        StorePaused = "store.paused",
+        ProductAvailability = "product.availability",
+    }
+}
+
+impl EventKind {
+    /// Guests are told of orders, sessions and availability; never of integrators.
+    #[must_use]
+    pub const fn is_for_guests(self) -> bool {
+        !matches!(self, Self::HandoffFailed)
+    }
+}
+
+/// One line of a stream. Numbers of a stream begin at 1 and have no gaps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub stream: StreamId,
+    pub seq: i64,
+    pub store_id: StoreId,
+    pub order_id: Option<OrderId>,
+    #[serde(rename = "type")]
+    pub kind: EventKind,
+    pub at: DateTime<Utc>,
+    /// For `order.*`: the order's public facts after the change (see [`super::order::Order::public_facts`]).
+    pub data: Value,
+}

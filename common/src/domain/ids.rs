@@ -1,0 +1,85 @@
+//! Identifiers: one type for each thing, all UUIDv7 inside, so that no id can be passed for another.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                text.parse().map(Self)
+            }
+        }
+    )+};
+}
+
+ids! {
+    StoreId,
+    ProductId,
+    SessionId,
+    OrderId,
+    ItemId,
+    IntegratorId,
+    /// Also the `webhook-id` of every request that the handoff makes.
+    HandoffId,
+    AttemptId,
+    CallbackId,
+    AccountId,
+    OutboxId,
+    /// A session's id, the id of an order that has no session, or a store's (pauses, availability).
+    StreamId,
+    /// One chain of rotated refresh tokens; reuse of an old one revokes the whole chain.
+    TokenFamilyId,
+}
+
+impl From<SessionId> for StreamId {
+    fn from(id: SessionId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<OrderId> for StreamId {
+    fn from(id: OrderId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<StoreId> for StreamId {
+    fn from(id: StoreId) -> Self {
+        Self(id.0)
+    }
+}

@@ -1,0 +1,178 @@
+//! An outside system that is handed orders: what it listens to, how it is spoken to, and what its words mean.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{
+    ids::{IntegratorId, StoreId},
+    status::OrderStatus,
+    words::words,
+};
+
+words! {
+    /// A label for people; decides only defaults.
+    pub enum IntegratorKind {
+        Pos = "pos",
+        Kitchen = "kitchen",
+        Delivery = "delivery",
+        Loyalty = "loyalty",
+        Push = "push",
+    }
+}
+
+words! {
+    /// Which body it is sent (design.md section 6).
+    pub enum Format {
+        Order = "order",
+        Delivery = "delivery",
+    }
+}
+
+words! {
+    /// What an integrator may listen to, and `test`, which is only ever sent on request.
+    pub enum HandoffEvent {
+        OrderPlaced = "order.placed",
+        OrderCancelled = "order.cancelled",
+        OrderDispatched = "order.dispatched",
+        OrderStatusChanged = "order.status_changed",
+        Test = "test",
+    }
+}
+
+words! {
+    /// What counts as its acceptance of an order.
+    pub enum Confirms {
+        /// A 2xx means accepted.
+        Acknowledgement = "acknowledgement",
+        /// A 2xx only ends the handoff; the order waits for a callback.
+        Callback = "callback",
+    }
+}
+
+words! {
+    /// What happens to a handoff after an unknown outcome.
+    pub enum UnknownPolicy {
+        Resend = "resend",
+        Hold = "hold",
+    }
+}
+
+words! {
+    pub enum CallbackAuth {
+        Signature = "signature",
+        Bearer = "bearer",
+    }
+}
+
+/// How we make ourselves known to it. Stored encrypted as a whole.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum OutboundAuth {
+    #[default]
+    None,
+    Basic {
+        username: String,
+        password: String,
+    },
+    Bearer {
+        token: String,
+    },
+    Header {
+        name: String,
+        value: String,
+    },
+    /// OAuth 2 client credentials (RFC 6749 section 4.4).
+    Oauth2 {
+        token_url: Url,
+        client_id: String,
+        client_secret: String,
+        scope: Option<String>,
+    },
+    /// Seed 004: a sign-in whose answer carries a JWT.
+    SignIn {
+        url: Url,
+        username: String,
+        password: String,
+    },
+}
+
+impl OutboundAuth {
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Basic { .. } => "basic",
+            Self::Bearer { .. } => "bearer",
+            Self::Header { .. } => "header",
+            Self::Oauth2 { .. } => "oauth2",
+            Self::SignIn { .. } => "sign_in",
+        }
+    }
+}
+
+impl std::fmt::Debug for OutboundAuth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OutboundAuth({})", self.kind())
+    }
+}
+
+/// Its settings as people see and edit them; the secrets stand apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Integrator {
+    pub id: IntegratorId,
+    pub store_id: StoreId,
+    pub name: String,
+    pub kind: IntegratorKind,
+    pub format: Format,
+    pub events: Vec<HandoffEvent>,
+    pub url: Url,
+    /// An order is accepted only when every required integrator has confirmed.
+    pub required: bool,
+    pub confirms: Confirms,
+    pub unknown_policy: UnknownPolicy,
+    pub callback_auth: CallbackAuth,
+    /// The kind of its [`OutboundAuth`].
+    pub auth_kind: String,
+    /// Its words for statuses, to ours.
+    pub status_map: BTreeMap<String, OrderStatus>,
+    pub max_attempts: u32,
+    /// Requests to it at one time, over all workers.
+    pub concurrency: u32,
+    /// Requests to it a second, over all workers.
+    pub rate_per_s: Option<u32>,
+    pub enabled: bool,
+    pub disabled_reason: Option<String>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+impl Integrator {
+    #[must_use]
+    pub fn listens_to(&self, event: HandoffEvent) -> bool {
+        event == HandoffEvent::Test || self.events.contains(&event)
+    }
+}
+
+/// What an integrator of that kind listens to unless it says otherwise.
+#[must_use]
+pub const fn default_events(kind: IntegratorKind) -> &'static [HandoffEvent] {
+    match kind {
+        IntegratorKind::Delivery => &[HandoffEvent::OrderDispatched, HandoffEvent::OrderCancelled],
+        IntegratorKind::Push => &[HandoffEvent::OrderStatusChanged],
+        IntegratorKind::Pos | IntegratorKind::Kitchen | IntegratorKind::Loyalty => {
+            &[HandoffEvent::OrderPlaced, HandoffEvent::OrderCancelled]
+        }
+    }
+}
+
+/// What its word means: by its own map first, else one of ours, in any case.
+#[must_use]
+pub fn meaning(status_map: &BTreeMap<String, OrderStatus>, word: &str) -> Option<OrderStatus> {
+    status_map
+        .get(word)
+        .copied()
+        .or_else(|| word.to_lowercase().parse().ok())
+}

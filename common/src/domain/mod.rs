@@ -1,0 +1,24 @@
+//! The rules: what an order is and what may happen to it. No I/O, no clock, no randomness of its own.
+
+pub mod ids;
+pub mod money;
+mod words;
+
+pub mod account;
+pub mod order;
+pub mod session;
+pub mod status;
+pub mod store;
+
+pub mod callback;
+pub mod delivery;
+pub mod handoff;
+pub mod integrator;
+pub mod payload;
+pub mod schedule;
+pub mod signature;
+
+pub mod event;
+pub mod hint;
+
+pub use words::UnknownWord;

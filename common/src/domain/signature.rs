@@ -1,0 +1,206 @@
+//! Standard Webhooks signatures (standardwebhooks.com, "Signature scheme"): `v1,<base64 HMAC-SHA256>` over
+//! `{id}.{timestamp}.{raw body}`, with secrets written `whsec_<base64>`.
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use chrono::{DateTime, Utc};
+use ring::hmac;
+
+/// How far a signature's time may be from ours, in seconds.
+pub const TOLERANCE_S: i64 = 300;
+const PREFIX: &str = "whsec_";
+
+/// A shared secret; prints nothing of itself.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningSecret(Vec<u8>);
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a signing secret is whsec_ and the base64 of 24 to 64 bytes")]
+pub struct NotASecret;
+
+impl SigningSecret {
+    /// From 24 to 64 random bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, NotASecret> {
+        let bytes = bytes.into();
+        if (24..=64).contains(&bytes.len()) {
+            Ok(Self(bytes))
+        } else {
+            Err(NotASecret)
+        }
+    }
+
+    pub fn parse(text: &str) -> Result<Self, NotASecret> {
+        let encoded = text.strip_prefix(PREFIX).ok_or(NotASecret)?;
+        Self::new(BASE64.decode(encoded).map_err(|_| NotASecret)?)
+    }
+
+    /// The secret itself, as the other side is given it once.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        format!("{PREFIX}{}", BASE64.encode(&self.0))
+    }
+
+    /// One signature, such as `v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=`.
+    #[must_use]
+    pub fn sign(&self, id: &str, timestamp_s: i64, body: &[u8]) -> String {
+        let tag = hmac::sign(&self.key(), &signed_content(id, timestamp_s, body));
+        format!("v1,{}", BASE64.encode(tag.as_ref()))
+    }
+
+    fn key(&self) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &self.0)
+    }
+}
+
+impl std::fmt::Debug for SigningSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningSecret(***)")
+    }
+}
+
+/// What of a signed request is not its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Signed<'a> {
+    /// `webhook-id`
+    pub id: &'a str,
+    /// `webhook-timestamp`: Unix seconds, as text
+    pub timestamp: &'a str,
+    /// `webhook-signature`: one or several, separated by spaces
+    pub signature: &'a str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureRefused {
+    #[error("webhook-timestamp is no Unix time in seconds")]
+    BadTimestamp,
+    #[error("webhook-timestamp is more than five minutes from now")]
+    TooFarFromNow,
+    #[error("no signature fits")]
+    NoneFits,
+}
+
+/// Whether one of the signatures was made with one of the secrets, over these raw bytes, within five minutes.
+pub fn verify(
+    secrets: &[SigningSecret],
+    signed: Signed<'_>,
+    body: &[u8],
+    now: DateTime<Utc>,
+) -> Result<(), SignatureRefused> {
+    let timestamp_s: i64 = signed
+        .timestamp
+        .parse()
+        .map_err(|_| SignatureRefused::BadTimestamp)?;
+    if now.timestamp().abs_diff(timestamp_s) > TOLERANCE_S.unsigned_abs() {
+        return Err(SignatureRefused::TooFarFromNow);
+    }
+    let content = signed_content(signed.id, timestamp_s, body);
+    let fits = signed
+        .signature
+        .split_ascii_whitespace()
+        .filter_map(|one| BASE64.decode(one.strip_prefix("v1,")?).ok())
+        .any(|tag| {
+            secrets
+                .iter()
+                .any(|secret| hmac::verify(&secret.key(), &content, &tag).is_ok())
+        });
+    if fits {
+        Ok(())
+    } else {
+        Err(SignatureRefused::NoneFits)
+    }
+}
+
+fn signed_content(id: &str, timestamp_s: i64, body: &[u8]) -> Vec<u8> {
+    let mut content = format!("{id}.{timestamp_s}.").into_bytes();
+    content.extend_from_slice(body);
+    content
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the Standard Webhooks reference libraries.
+    const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+    const BODY: &[u8] = br#"{"test": 2432232314}"#;
+    const AT_S: i64 = 1_614_265_330;
+    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+
+    fn at(offset_s: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(AT_S + offset_s, 0).unwrap()
+    }
+
+    fn signed(signature: &str) -> Signed<'_> {
+        Signed {
+            id: ID,
+            timestamp: "1614265330",
+            signature,
+        }
+    }
+
+    #[test]
+    fn it_signs_as_the_reference_libraries_do() {
+        assert_eq!(
+            SigningSecret::parse(SECRET).unwrap().sign(ID, AT_S, BODY),
+            SIGNATURE
+        );
+    }
+
+    #[test]
+    fn one_fitting_signature_among_several_is_enough_and_a_byte_more_is_not() {
+        let secrets = [
+            SigningSecret::new([1; 32]).unwrap(),
+            SigningSecret::parse(SECRET).unwrap(),
+        ];
+        let several = format!("v1,AAAA v2,nonsense {SIGNATURE}");
+        assert_eq!(verify(&secrets, signed(&several), BODY, at(0)), Ok(()));
+        assert_eq!(
+            verify(
+                &secrets,
+                signed(SIGNATURE),
+                br#"{"test": 2432232314} "#,
+                at(0)
+            ),
+            Err(SignatureRefused::NoneFits)
+        );
+        assert_eq!(
+            verify(&secrets[..1], signed(SIGNATURE), BODY, at(0)),
+            Err(SignatureRefused::NoneFits)
+        );
+    }
+
+    #[test]
+    fn five_minutes_either_way_and_no_more() {
+        let secrets = [SigningSecret::parse(SECRET).unwrap()];
+        for fine in [-300, 0, 300] {
+            assert_eq!(
+                verify(&secrets, signed(SIGNATURE), BODY, at(fine)),
+                Ok(()),
+                "{fine}"
+            );
+        }
+        for late in [-301, 301] {
+            assert_eq!(
+                verify(&secrets, signed(SIGNATURE), BODY, at(late)),
+                Err(SignatureRefused::TooFarFromNow),
+                "{late}"
+            );
+        }
+        let nonsense = Signed {
+            timestamp: "yesterday",
+            ..signed(SIGNATURE)
+        };
+        assert_eq!(
+            verify(&secrets, nonsense, BODY, at(0)),
+            Err(SignatureRefused::BadTimestamp)
+        );
+    }
+
+    #[test]
+    fn a_secret_prints_nothing_of_itself() {
+        assert_eq!(
+            format!("{:?}", SigningSecret::parse(SECRET).unwrap()),
+            "SigningSecret(***)"
+        );
+    }
+}

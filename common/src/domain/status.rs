@@ -1,0 +1,365 @@
+//! The one table of status moves: who may move an order from where to where, and what that does to its stock.
+
+use super::words::words;
+
+words! {
+    /// Where an order stands. `delivered`, `rejected`, `failed` and `cancelled` are final.
+    pub enum OrderStatus {
+        Draft = "draft",
+        Pending = "pending",
+        Processing = "processing",
+        Accepted = "accepted",
+        Preparing = "preparing",
+        Ready = "ready",
+        Dispatched = "dispatched",
+        Delivered = "delivered",
+        Rejected = "rejected",
+        Failed = "failed",
+        Cancelled = "cancelled",
+    }
+}
+
+use OrderStatus::{
+    Accepted, Cancelled, Delivered, Dispatched, Draft, Failed, Pending, Preparing, Processing,
+    Ready, Rejected,
+};
+
+impl OrderStatus {
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        matches!(self, Delivered | Rejected | Failed | Cancelled)
+    }
+
+    /// Placed, not ended, and nobody has accepted it yet: what `accept_by` watches over.
+    #[must_use]
+    pub const fn awaits_acceptance(self) -> bool {
+        matches!(self, Pending | Processing)
+    }
+
+    /// Placed and not ended.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        !self.is_end() && !matches!(self, Draft)
+    }
+
+    /// An end that integrators must hear of, as `order.cancelled`.
+    #[must_use]
+    pub const fn is_called_off(self) -> bool {
+        matches!(self, Rejected | Failed | Cancelled)
+    }
+
+    /// How far along the way from the guest to the guest; ends that are no delivery have no place on it.
+    #[must_use]
+    pub const fn progress(self) -> Option<u8> {
+        Some(match self {
+            Draft => 0,
+            Pending => 1,
+            Processing => 2,
+            Accepted => 3,
+            Preparing => 4,
+            Ready => 5,
+            Dispatched => 6,
+            Delivered => 7,
+            Rejected | Failed | Cancelled => return None,
+        })
+    }
+}
+
+words! {
+    /// In which capacity somebody moves an order.
+    pub enum By {
+        /// The worker, after a handoff's outcome.
+        System = "system",
+        /// The reconciler, at `accept_by`.
+        Sweep = "sweep",
+        /// The account that placed it.
+        Owner = "owner",
+        /// The guest whose key placed it.
+        Guest = "guest",
+        /// Staff or manager of its store.
+        Staff = "staff",
+        Operator = "operator",
+        Integrator = "integrator",
+        /// The integrator that the order was dispatched with.
+        Courier = "courier",
+    }
+}
+
+/// What a move does to the stock that the order holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StockEffect {
+    Take,
+    Keep,
+    GiveBack,
+}
+
+/// What a move must be given as its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReasonRule {
+    Optional,
+    Required,
+    OneOf(&'static [&'static str]),
+}
+
+/// The reasons with which an order that is on its way may still fail.
+pub const LOST_ON_THE_WAY: &[&str] = &["lost", "returned"];
+
+/// What of the order, beside its status, decides a move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// An integrator was handed `order.dispatched`: only it or an operator says `delivered`.
+    pub has_courier: bool,
+}
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Move {
+    pub from: &'static [OrderStatus],
+    pub to: OrderStatus,
+    pub by: &'static [By],
+    pub stock: StockEffect,
+    pub reason: ReasonRule,
+}
+
+const PEOPLE_OF_THE_STORE: &[By] = &[By::Staff, By::Operator];
+const FULFILLING: &[By] = &[By::Staff, By::Operator, By::Integrator, By::Courier];
+
+/// design.md section 5, row for row. Whatever stands in no row is refused.
+#[rustfmt::skip] // one row a line: it is read as a table
+pub const TABLE: &[Move] = &[
+    Move { from: &[Draft], to: Pending, by: &[By::Owner, By::Staff, By::Operator], stock: StockEffect::Take, reason: ReasonRule::Optional },
+    Move { from: &[Pending], to: Processing, by: &[By::System], stock: StockEffect::Keep, reason: ReasonRule::Optional },
+    Move { from: &[Pending, Processing], to: Accepted, by: &[By::System, By::Staff, By::Operator, By::Integrator], stock: StockEffect::Keep, reason: ReasonRule::Optional },
+    Move { from: &[Pending, Processing], to: Rejected, by: &[By::Staff, By::Operator, By::Integrator], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
+    Move { from: &[Pending, Processing], to: Failed, by: &[By::System, By::Sweep], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
+    Move { from: &[Pending, Processing], to: Cancelled, by: &[By::Owner, By::Guest, By::Staff, By::Operator], stock: StockEffect::GiveBack, reason: ReasonRule::Optional },
+    Move { from: &[Pending, Processing], to: Cancelled, by: &[By::Sweep], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
+    Move { from: &[Accepted, Preparing, Ready], to: Cancelled, by: &[By::Staff, By::Operator, By::Integrator], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
+    Move { from: &[Accepted], to: Failed, by: &[By::Operator], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
+    Move { from: &[Accepted], to: Preparing, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
+    Move { from: &[Accepted, Preparing], to: Ready, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
+    Move { from: &[Accepted, Preparing, Ready], to: Dispatched, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
+    Move { from: &[Accepted, Preparing, Ready, Dispatched], to: Delivered, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
+    Move { from: &[Dispatched], to: Failed, by: PEOPLE_OF_THE_STORE, stock: StockEffect::Keep, reason: ReasonRule::OneOf(LOST_ON_THE_WAY) },
+];
+
+/// Why a move is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MoveRefused {
+    #[error("an order that is {from} can't become {to} by {by}")]
+    Invalid {
+        from: OrderStatus,
+        to: OrderStatus,
+        by: By,
+        next: Vec<OrderStatus>,
+    },
+    #[error("this move needs a reason")]
+    ReasonMissing,
+    #[error("the reason must be one of {allowed:?}")]
+    ReasonNotAllowed { allowed: &'static [&'static str] },
+}
+
+/// The one decision about a move; what it does to the stock, or why it is refused.
+pub fn decide(
+    from: OrderStatus,
+    to: OrderStatus,
+    by: By,
+    reason: Option<&str>,
+    facts: Facts,
+) -> Result<StockEffect, MoveRefused> {
+    let Some(row) = row(from, to, by, facts) else {
+        return Err(MoveRefused::Invalid {
+            from,
+            to,
+            by,
+            next: next(from, by, facts),
+        });
+    };
+    match (
+        row.reason,
+        reason.map(str::trim).filter(|reason| !reason.is_empty()),
+    ) {
+        (ReasonRule::Optional, _) | (ReasonRule::Required, Some(_)) => Ok(row.stock),
+        (ReasonRule::Required | ReasonRule::OneOf(_), None) => Err(MoveRefused::ReasonMissing),
+        (ReasonRule::OneOf(allowed), Some(reason)) if allowed.contains(&reason) => Ok(row.stock),
+        (ReasonRule::OneOf(allowed), Some(_)) => Err(MoveRefused::ReasonNotAllowed { allowed }),
+    }
+}
+
+/// Where `by` may move such an order to; the `next` of an order's representation.
+#[must_use]
+pub fn next(from: OrderStatus, by: By, facts: Facts) -> Vec<OrderStatus> {
+    OrderStatus::ALL
+        .iter()
+        .copied()
+        .filter(|to| row(from, *to, by, facts).is_some())
+        .collect()
+}
+
+fn row(from: OrderStatus, to: OrderStatus, by: By, facts: Facts) -> Option<&'static Move> {
+    let saying_delivered_is_the_couriers =
+        to == Delivered && facts.has_courier && !matches!(by, By::Courier | By::Operator);
+    if saying_delivered_is_the_couriers {
+        return None;
+    }
+    TABLE
+        .iter()
+        .find(|row| row.to == to && row.from.contains(&from) && row.by.contains(&by))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: Facts = Facts { has_courier: false };
+
+    fn every_combination() -> impl Iterator<Item = (OrderStatus, OrderStatus, By, Facts)> {
+        OrderStatus::ALL.iter().flat_map(|from| {
+            OrderStatus::ALL.iter().flat_map(move |to| {
+                By::ALL.iter().flat_map(move |by| {
+                    [false, true].map(|has_courier| (*from, *to, *by, Facts { has_courier }))
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn ends_are_final() {
+        for (from, to, by, facts) in every_combination().filter(|(from, ..)| from.is_end()) {
+            assert!(
+                decide(from, to, by, Some("lost"), facts).is_err(),
+                "{from} → {to} by {by}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_move_goes_backwards_on_the_way() {
+        for (from, to, by, facts) in every_combination() {
+            if let (Some(before), Some(after), true) = (
+                from.progress(),
+                to.progress(),
+                row(from, to, by, facts).is_some(),
+            ) {
+                assert!(before < after, "{from} → {to} by {by}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_pair_of_row_and_actor_stands_once() {
+        for (from, to, by, _) in every_combination() {
+            let rows = TABLE
+                .iter()
+                .filter(|row| row.to == to && row.from.contains(&from) && row.by.contains(&by))
+                .count();
+            assert!(rows <= 1, "{from} → {to} by {by} stands {rows} times");
+        }
+    }
+
+    /// design.md section 5 once more, by hand and the other way round: what each actor may do from each status.
+    #[test]
+    fn the_table_says_what_the_design_says() {
+        #[rustfmt::skip]
+        let expected: &[(By, OrderStatus, &[OrderStatus])] = &[
+            (By::Owner, Draft, &[Pending]),
+            (By::Owner, Pending, &[Cancelled]),
+            (By::Owner, Processing, &[Cancelled]),
+            (By::Guest, Pending, &[Cancelled]),
+            (By::Guest, Processing, &[Cancelled]),
+            (By::System, Pending, &[Processing, Accepted, Failed]),
+            (By::System, Processing, &[Accepted, Failed]),
+            (By::Sweep, Pending, &[Failed, Cancelled]),
+            (By::Sweep, Processing, &[Failed, Cancelled]),
+            (By::Staff, Draft, &[Pending]),
+            (By::Staff, Pending, &[Accepted, Rejected, Cancelled]),
+            (By::Staff, Processing, &[Accepted, Rejected, Cancelled]),
+            (By::Staff, Accepted, &[Preparing, Ready, Dispatched, Delivered, Cancelled]),
+            (By::Staff, Preparing, &[Ready, Dispatched, Delivered, Cancelled]),
+            (By::Staff, Ready, &[Dispatched, Delivered, Cancelled]),
+            (By::Staff, Dispatched, &[Delivered, Failed]),
+            (By::Operator, Draft, &[Pending]),
+            (By::Operator, Pending, &[Accepted, Rejected, Cancelled]),
+            (By::Operator, Processing, &[Accepted, Rejected, Cancelled]),
+            (By::Operator, Accepted, &[Preparing, Ready, Dispatched, Delivered, Failed, Cancelled]),
+            (By::Operator, Preparing, &[Ready, Dispatched, Delivered, Cancelled]),
+            (By::Operator, Ready, &[Dispatched, Delivered, Cancelled]),
+            (By::Operator, Dispatched, &[Delivered, Failed]),
+            (By::Integrator, Pending, &[Accepted, Rejected]),
+            (By::Integrator, Processing, &[Accepted, Rejected]),
+            (By::Integrator, Accepted, &[Preparing, Ready, Dispatched, Delivered, Cancelled]),
+            (By::Integrator, Preparing, &[Ready, Dispatched, Delivered, Cancelled]),
+            (By::Integrator, Ready, &[Dispatched, Delivered, Cancelled]),
+            (By::Integrator, Dispatched, &[Delivered]),
+            (By::Courier, Accepted, &[Preparing, Ready, Dispatched, Delivered]),
+            (By::Courier, Preparing, &[Ready, Dispatched, Delivered]),
+            (By::Courier, Ready, &[Dispatched, Delivered]),
+            (By::Courier, Dispatched, &[Delivered]),
+        ];
+        for by in By::ALL {
+            for from in OrderStatus::ALL {
+                let expected = expected
+                    .iter()
+                    .find(|(b, f, _)| b == by && f == from)
+                    .map_or(&[][..], |(.., to)| to);
+                assert_eq!(next(*from, *by, ANY), expected, "{by} from {from}");
+            }
+        }
+    }
+
+    #[test]
+    fn with_a_courier_only_it_or_an_operator_says_delivered() {
+        let facts = Facts { has_courier: true };
+        for by in [By::Staff, By::Integrator] {
+            assert!(decide(Dispatched, Delivered, by, None, facts).is_err());
+        }
+        for by in [By::Courier, By::Operator] {
+            assert_eq!(
+                decide(Dispatched, Delivered, by, None, facts),
+                Ok(StockEffect::Keep)
+            );
+        }
+    }
+
+    #[test]
+    fn stock_comes_back_with_every_end_before_the_goods_have_left() {
+        for row in TABLE.iter().filter(|row| row.to.is_called_off()) {
+            let expected = if row.from == [Dispatched] {
+                StockEffect::Keep
+            } else {
+                StockEffect::GiveBack
+            };
+            assert_eq!(row.stock, expected, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_asked_for_where_the_design_asks_for_one() {
+        assert_eq!(
+            decide(Pending, Rejected, By::Staff, None, ANY),
+            Err(MoveRefused::ReasonMissing)
+        );
+        assert_eq!(
+            decide(Pending, Rejected, By::Staff, Some("  "), ANY),
+            Err(MoveRefused::ReasonMissing)
+        );
+        assert_eq!(
+            decide(Pending, Rejected, By::Staff, Some("closed"), ANY),
+            Ok(StockEffect::GiveBack)
+        );
+        assert_eq!(
+            decide(Accepted, Cancelled, By::Integrator, None, ANY),
+            Err(MoveRefused::ReasonMissing)
+        );
+        assert_eq!(
+            decide(Dispatched, Failed, By::Staff, Some("eaten"), ANY),
+            Err(MoveRefused::ReasonNotAllowed {
+                allowed: LOST_ON_THE_WAY
+            })
+        );
+        assert_eq!(
+            decide(Dispatched, Failed, By::Staff, Some("lost"), ANY),
+            Ok(StockEffect::Keep)
+        );
+    }
+}

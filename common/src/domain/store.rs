@@ -1,0 +1,58 @@
+//! Stores and what they sell.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ids::{ProductId, StoreId},
+    money::{Currency, Money},
+};
+
+/// How a store can be reached, and where it is; as integrators are told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Contact {
+    pub phone: Option<String>,
+    pub email: Option<String>,
+    pub address: Option<String>,
+    pub lat: Option<f64>,
+    pub lng: Option<f64>,
+}
+
+/// A place that sells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Store {
+    pub id: StoreId,
+    pub name: String,
+    /// IANA zone, such as `Europe/Berlin`.
+    pub timezone: String,
+    pub currency: Currency,
+    pub contact: Contact,
+    /// A store without required integrators accepts its orders by itself (else staff do).
+    pub auto_accept: bool,
+    /// An order that nobody accepted within this many seconds after it was placed is ended by the sweep.
+    pub accept_within_s: u32,
+    /// Takes no new orders for now.
+    pub paused: bool,
+    pub archived_at: Option<DateTime<Utc>>,
+    /// Counts edits by people.
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Something that a store sells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Product {
+    pub id: ProductId,
+    pub store_id: StoreId,
+    /// The store's own word for it: unique in the store, compared as bytes.
+    pub sku: Option<String>,
+    pub name: String,
+    pub description: Option<String>,
+    pub price: Money,
+    pub available: bool,
+    /// `None`: not counted, never runs out.
+    pub stock: Option<i64>,
+    pub archived_at: Option<DateTime<Utc>>,
+    pub version: i64,
+    pub created_at: DateTime<Utc>,
+}
