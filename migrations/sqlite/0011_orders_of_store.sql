@@ -1,0 +1,1 @@
+CREATE INDEX orders_of_store ON orders (store_id, id);

@@ -1,0 +1,1 @@
+CREATE INDEX orders_of_session ON orders (session_id, id);

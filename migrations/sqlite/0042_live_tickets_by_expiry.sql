@@ -1,0 +1,1 @@
+CREATE INDEX live_tickets_by_expiry ON live_tickets (expires_at);
