@@ -1,0 +1,391 @@
+//! The kitchen's memory: tickets, what was seen, what is still to be said. No I/O, no clock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
+
+use crate::{
+    callback::{Callback, CallbackBody, Sent, pause_after},
+    handoff::{Handoff, PlacedOrder, short},
+    mode::{Behaviour, Mode},
+    ticket::{CallbackLine, CallbackState, Outcome, Sighting, State, Ticket},
+};
+
+/// Finished tickets, and requests, that the board still shows.
+pub(crate) const SHOWN_MAX: usize = 500;
+
+/// Orders in preparation at once; further ones are answered 503 until some are ready.
+const OPEN_MAX: usize = 10_000;
+
+/// Answers kept, so that a repeated request gets the one it got before.
+const ANSWERS_MAX: usize = 20_000;
+
+/// Callbacks waiting at once; past that the one due first is dropped.
+const UNSAID_MAX: usize = 2 * OPEN_MAX;
+
+/// The pace of the kitchen.
+#[derive(Debug, Clone)]
+pub(crate) struct Pace {
+    /// From accepted to preparing, and from preparing to ready.
+    pub(crate) step: Duration,
+    /// The pause after a callback's first failed try; it doubles after that.
+    pub(crate) first_retry: Duration,
+    /// Tries of one callback before it is given up.
+    pub(crate) callback_tries: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Board {
+    pace: Pace,
+    /// Begins every webhook-id that this kitchen makes up.
+    name: String,
+    mode: Mode,
+    tickets: BTreeMap<u64, Ticket>,
+    by_order: HashMap<String, u64>,
+    finished: VecDeque<u64>,
+    moves: BTreeSet<(DateTime<Utc>, u64)>,
+    unsaid: BTreeMap<(DateTime<Utc>, u64), Callback>,
+    answers: HashMap<String, Answer>,
+    answered: VecDeque<String>,
+    seen: VecDeque<Sighting>,
+    duplicates: u64,
+    tickets_made: u64,
+    callbacks_made: u64,
+    callbacks_queued: u64,
+}
+
+/// A request for `POST /orders`, read as far as it could be.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) webhook_id: String,
+    pub(crate) attempt: Option<String>,
+    pub(crate) reading: Result<Handoff, Unreadable>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Unreadable {
+    BadSignature,
+    Malformed,
+    TooLarge,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: serde_json::Value,
+}
+
+impl Board {
+    pub(crate) fn new(pace: Pace, name: String) -> Self {
+        Self {
+            pace,
+            name,
+            mode: Mode::default(),
+            tickets: BTreeMap::new(),
+            by_order: HashMap::new(),
+            finished: VecDeque::new(),
+            moves: BTreeSet::new(),
+            unsaid: BTreeMap::new(),
+            answers: HashMap::new(),
+            answered: VecDeque::new(),
+            seen: VecDeque::new(),
+            duplicates: 0,
+            tickets_made: 0,
+            callbacks_made: 0,
+            callbacks_queued: 0,
+        }
+    }
+
+    /// Takes a request in and says how to answer it, and whether to be slow about that.
+    pub(crate) fn receive(&mut self, request: Request, now: DateTime<Utc>) -> (Answer, Behaviour) {
+        let behaviour = self.mode.meet();
+        let (outcome, answer) = match (behaviour, &request.reading) {
+            (Behaviour::Down, _) => (Outcome::Down, refusal(503, "the kitchen is down")),
+            (_, Ok(handoff)) => self.take(&request.webhook_id, handoff, now),
+            (_, Err(Unreadable::BadSignature)) => (
+                Outcome::BadSignature,
+                refusal(401, "the signature is not good"),
+            ),
+            (_, Err(Unreadable::Malformed)) => (
+                Outcome::Malformed,
+                refusal(400, "not a handoff in the order format"),
+            ),
+            (_, Err(Unreadable::TooLarge)) => (Outcome::TooLarge, refusal(413, "too large")),
+        };
+        let handoff = request.reading.as_ref().ok();
+        self.seen.push_front(Sighting {
+            webhook_id: short(&request.webhook_id),
+            attempt: request.attempt.as_deref().map(short),
+            event: handoff.map(|handoff| handoff.event.clone()),
+            order_number: handoff
+                .and_then(|handoff| handoff.order.as_ref())
+                .map(|order| order.number.clone()),
+            at: now,
+            outcome,
+            answered: answer.status,
+            slowly: behaviour == Behaviour::Slow,
+        });
+        self.seen.truncate(SHOWN_MAX);
+        (answer, behaviour)
+    }
+
+    /// Moves every ticket whose step is over, and queues what is to be told about it.
+    pub(crate) fn advance(&mut self, now: DateTime<Utc>) {
+        while let Some(&(due_at, number)) = self.moves.first()
+            && due_at <= now
+        {
+            self.moves.pop_first();
+            let Some(ticket) = self.tickets.get_mut(&number) else {
+                continue;
+            };
+            let (state, sequence) = match ticket.state {
+                State::Accepted => (State::Preparing, 1),
+                State::Preparing => (State::Ready, 2),
+                State::Ready | State::Cancelled => continue,
+            };
+            ticket.enter(state, now);
+            let url = ticket.callback_url.clone();
+            let body = CallbackBody {
+                order_id: ticket.order_id.clone(),
+                status: state.as_str(),
+                sequence,
+                occurred_at: now,
+            };
+            if state == State::Ready {
+                self.finish(number);
+            } else {
+                self.moves
+                    .insert((now + time_delta(self.pace.step), number));
+            }
+            if let Some(url) = url {
+                self.say(number, url, body, now);
+            }
+        }
+    }
+
+    /// A callback that is due to be tried, oldest first.
+    pub(crate) fn next_callback(&mut self, now: DateTime<Utc>) -> Option<Callback> {
+        let entry = self.unsaid.first_entry()?;
+        if entry.key().0 > now {
+            return None;
+        }
+        let mut callback = entry.remove();
+        callback.tries += 1;
+        Some(callback)
+    }
+
+    /// Notes what came of a try; one that may succeed later is queued again.
+    pub(crate) fn callback_sent(&mut self, callback: Callback, sent: Sent, now: DateTime<Utc>) {
+        let again = matches!(sent, Sent::TryAgain(_)) && callback.tries < self.pace.callback_tries;
+        let (state, answered) = match sent {
+            Sent::Taken(status) => (CallbackState::Taken, Some(status)),
+            Sent::Refused(status) => (CallbackState::Refused, Some(status)),
+            Sent::TryAgain(status) if again => (CallbackState::Waiting, status),
+            Sent::TryAgain(status) => (CallbackState::GivenUp, status),
+        };
+        let mut cancelled = false;
+        if let Some(ticket) = self.tickets.get_mut(&callback.ticket) {
+            cancelled = ticket.state == State::Cancelled;
+            if let Some(line) = ticket.callback_mut(&callback.webhook_id) {
+                line.state = state;
+                line.tries = callback.tries;
+                line.answered = answered;
+            }
+        }
+        if again && !cancelled {
+            let due_at = now + time_delta(pause_after(callback.tries, self.pace.first_retry));
+            self.queue(due_at, callback);
+        }
+    }
+
+    /// When there is something to do next.
+    pub(crate) fn next_due(&self) -> Option<DateTime<Utc>> {
+        let step = self.moves.first().map(|(due_at, _)| *due_at);
+        let callback = self
+            .unsaid
+            .first_key_value()
+            .map(|((due_at, _), _)| *due_at);
+        step.into_iter().chain(callback).min()
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub(crate) fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
+    /// The newest tickets, newest first.
+    pub(crate) fn tickets(&self) -> impl Iterator<Item = &Ticket> {
+        self.tickets.values().rev().take(SHOWN_MAX)
+    }
+
+    /// The last requests, newest first.
+    pub(crate) fn seen(&self) -> &VecDeque<Sighting> {
+        &self.seen
+    }
+
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.tickets.len() - self.finished.len()
+    }
+
+    fn take(
+        &mut self,
+        webhook_id: &str,
+        handoff: &Handoff,
+        now: DateTime<Utc>,
+    ) -> (Outcome, Answer) {
+        if let Some(answer) = self.answers.get(webhook_id) {
+            self.duplicates += 1;
+            return (Outcome::Duplicate, answer.clone());
+        }
+        let (outcome, answer) = match (handoff.event.as_str(), &handoff.order) {
+            ("order.placed", Some(order)) => {
+                self.accept(order, handoff.callback_url.as_deref(), now)
+            }
+            ("order.cancelled", Some(order)) => self.cancel(order, now),
+            ("order.placed" | "order.cancelled", None) => {
+                return (Outcome::Malformed, refusal(400, "the handoff has no order"));
+            }
+            _ => (Outcome::Noted, fine(json!({}))),
+        };
+        if answer.status == 200 {
+            self.answers.insert(webhook_id.to_owned(), answer.clone());
+            self.answered.push_back(webhook_id.to_owned());
+            if self.answered.len() > ANSWERS_MAX
+                && let Some(oldest) = self.answered.pop_front()
+            {
+                self.answers.remove(&oldest);
+            }
+        }
+        (outcome, answer)
+    }
+
+    fn accept(
+        &mut self,
+        order: &PlacedOrder,
+        callback_url: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> (Outcome, Answer) {
+        if let Some(known) = self
+            .by_order
+            .get(&order.id)
+            .and_then(|n| self.tickets.get(n))
+        {
+            return (Outcome::KnownOrder, referring_to(known));
+        }
+        if self.open() >= OPEN_MAX {
+            return (Outcome::Full, refusal(503, "the kitchen is full"));
+        }
+        self.tickets_made += 1;
+        let number = self.tickets_made;
+        let ticket = Ticket::accepted(number, order, callback_url, now);
+        let answer = referring_to(&ticket);
+        self.by_order.insert(order.id.clone(), number);
+        self.tickets.insert(number, ticket);
+        self.moves
+            .insert((now + time_delta(self.pace.step), number));
+        (Outcome::Accepted, answer)
+    }
+
+    fn cancel(&mut self, order: &PlacedOrder, now: DateTime<Utc>) -> (Outcome, Answer) {
+        let Some(&number) = self.by_order.get(&order.id) else {
+            return (Outcome::UnknownOrder, fine(json!({})));
+        };
+        let ticket = self
+            .tickets
+            .get_mut(&number)
+            .expect("an order that is indexed has a ticket");
+        let answer = referring_to(ticket);
+        let was = ticket.state;
+        if was == State::Cancelled {
+            return (Outcome::Cancelled, answer);
+        }
+        ticket.enter(State::Cancelled, now);
+        self.moves.retain(|(_, due)| *due != number);
+        self.unsaid.retain(|_, callback| callback.ticket != number);
+        if was != State::Ready {
+            self.finish(number);
+        }
+        (Outcome::Cancelled, answer)
+    }
+
+    fn say(&mut self, ticket: u64, url: String, body: CallbackBody, now: DateTime<Utc>) {
+        self.callbacks_made += 1;
+        let webhook_id = format!("{}_{}", self.name, self.callbacks_made);
+        let copies = if self.mode.behaviour() == Behaviour::Twice {
+            2
+        } else {
+            1
+        };
+        if let Some(ticket) = self.tickets.get_mut(&ticket) {
+            ticket.callbacks.push(CallbackLine {
+                webhook_id: webhook_id.clone(),
+                status: body.status,
+                sequence: body.sequence,
+                copies,
+                state: CallbackState::Waiting,
+                tries: 0,
+                answered: None,
+            });
+        }
+        self.queue(
+            now,
+            Callback {
+                webhook_id,
+                ticket,
+                url,
+                body,
+                tries: 0,
+                copies,
+            },
+        );
+    }
+
+    fn queue(&mut self, due_at: DateTime<Utc>, callback: Callback) {
+        self.callbacks_queued += 1;
+        self.unsaid
+            .insert((due_at, self.callbacks_queued), callback);
+        if self.unsaid.len() > UNSAID_MAX {
+            self.unsaid.pop_first();
+        }
+    }
+
+    /// A finished ticket stays to be looked at until enough newer ones are finished.
+    fn finish(&mut self, number: u64) {
+        self.finished.push_back(number);
+        if self.finished.len() > SHOWN_MAX
+            && let Some(oldest) = self.finished.pop_front()
+            && let Some(ticket) = self.tickets.remove(&oldest)
+        {
+            self.by_order.remove(&ticket.order_id);
+        }
+    }
+}
+
+/// The answer to a handoff about an order that has a ticket.
+fn referring_to(ticket: &Ticket) -> Answer {
+    fine(json!({ "reference": ticket.reference }))
+}
+
+fn fine(body: serde_json::Value) -> Answer {
+    Answer { status: 200, body }
+}
+
+fn refusal(status: u16, why: &str) -> Answer {
+    let body = json!({ "error": why });
+    Answer { status, body }
+}
+
+fn time_delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::days(1))
+}

@@ -1,0 +1,82 @@
+//! What the kitchen reads of a handoff in the `order` format; fields it does not know are left alone.
+
+use serde::{Deserialize, Serialize};
+
+/// Longest text kept of any one field; the sender's own limits are its business.
+const TEXT_CHARS_MAX: usize = 200;
+const ITEMS_MAX: usize = 200;
+
+/// A signed and well-formed handoff.
+#[derive(Debug, Clone)]
+pub(crate) struct Handoff {
+    pub(crate) event: String,
+    pub(crate) callback_url: Option<String>,
+    pub(crate) order: Option<PlacedOrder>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct PlacedOrder {
+    pub(crate) id: String,
+    pub(crate) number: String,
+    pub(crate) items: Vec<Item>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Item {
+    pub(crate) name: String,
+    pub(crate) quantity: String,
+}
+
+impl Handoff {
+    /// Reads the raw body whose signature was found good.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
+        let wire: WireHandoff = serde_json::from_slice(body)?;
+        Ok(Self {
+            event: short(&wire.event),
+            callback_url: wire.callback_url.filter(|url| !url.is_empty()),
+            order: wire.order.map(|order| PlacedOrder {
+                // Sent back in callbacks, so it is kept whole.
+                id: order.id,
+                number: short(&order.number),
+                items: order
+                    .items
+                    .into_iter()
+                    .take(ITEMS_MAX)
+                    .map(|item| Item {
+                        name: short(&item.name),
+                        quantity: short(&item.quantity),
+                    })
+                    .collect(),
+            }),
+        })
+    }
+}
+
+/// The first characters of a text that somebody else chose.
+pub(crate) fn short(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).collect()
+}
+
+#[derive(Deserialize)]
+struct WireHandoff {
+    event: String,
+    callback_url: Option<String>,
+    order: Option<WireOrder>,
+}
+
+#[derive(Deserialize)]
+struct WireOrder {
+    id: String,
+    #[serde(default)]
+    number: String,
+    #[serde(default)]
+    items: Vec<WireItem>,
+}
+
+#[derive(Deserialize)]
+struct WireItem {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    quantity: String,
+}

@@ -1,0 +1,134 @@
+//! The kitchen's HTTP side: orders come in, the board is looked at, the mode is set.
+
+use chrono::{DateTime, Utc};
+use poem::{
+    Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler,
+    http::{HeaderMap, StatusCode},
+    post,
+    web::{Data, Json},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    board::{self, Unreadable},
+    handoff::Handoff,
+    kitchen::{Kitchen, now},
+    mode::{Behaviour, Mode},
+    signature::SignatureHeaders,
+    ticket::{Sighting, Ticket},
+};
+
+const BODY_LIMIT_BYTES: usize = 256 * 1024;
+
+impl Kitchen {
+    /// `POST /orders`, `GET /board`, `GET` and `PUT /mode`; to be nested under any path.
+    ///
+    /// Board and mode ask nobody who they are: this is a kitchen to try things with.
+    pub fn routes(&self) -> impl Endpoint<Output = Response> + 'static + use<> {
+        Route::new()
+            .at("/orders", post(take_order))
+            .at("/board", get(show_board))
+            .at("/mode", get(show_mode).put(set_mode))
+            .data(self.clone())
+            .map_to_response()
+    }
+}
+
+#[handler]
+async fn take_order(
+    Data(kitchen): Data<&Kitchen>,
+    request: &Request,
+    body: poem::Body,
+) -> Response {
+    let received = board::Request {
+        webhook_id: header(request.headers(), "webhook-id")
+            .unwrap_or_default()
+            .to_owned(),
+        attempt: header(request.headers(), "expediter-attempt").map(str::to_owned),
+        reading: read(kitchen, request.headers(), body).await,
+    };
+    let (answer, behaviour) = kitchen.board().receive(received, now());
+    kitchen.board_changed();
+    if behaviour == Behaviour::Slow {
+        tokio::time::sleep(kitchen.settings().slow_answer).await;
+    }
+    let status =
+        StatusCode::from_u16(answer.status).expect("the board answers with known statuses");
+    Json(answer.body).with_status(status).into_response()
+}
+
+async fn read(
+    kitchen: &Kitchen,
+    headers: &HeaderMap,
+    body: poem::Body,
+) -> Result<Handoff, Unreadable> {
+    let body = body
+        .into_bytes_limit(BODY_LIMIT_BYTES)
+        .await
+        .map_err(|_| Unreadable::TooLarge)?;
+    let signed = SignatureHeaders {
+        id: header(headers, "webhook-id").ok_or(Unreadable::BadSignature)?,
+        timestamp: header(headers, "webhook-timestamp").ok_or(Unreadable::BadSignature)?,
+        signature: header(headers, "webhook-signature").ok_or(Unreadable::BadSignature)?,
+    };
+    let secret = &kitchen.settings().signing_secret;
+    secret.verify(signed, &body, now()).map_err(|error| {
+        tracing::warn!(%error, "a handoff without a good signature");
+        Unreadable::BadSignature
+    })?;
+    Handoff::parse(&body).map_err(|_| Unreadable::Malformed)
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get(name)?
+        .to_str()
+        .ok()
+        .filter(|value| !value.is_empty())
+}
+
+#[derive(Serialize)]
+struct ShownBoard<'a> {
+    now: DateTime<Utc>,
+    #[serde(flatten)]
+    mode: Mode,
+    /// Orders still being prepared, shown here or not.
+    open: usize,
+    duplicates: u64,
+    orders: Vec<&'a Ticket>,
+    attempts: Vec<&'a Sighting>,
+}
+
+#[handler]
+fn show_board(Data(kitchen): Data<&Kitchen>) -> Response {
+    let board = kitchen.board();
+    Json(ShownBoard {
+        now: now(),
+        mode: board.mode(),
+        open: board.open(),
+        duplicates: board.duplicates(),
+        orders: board.tickets().collect(),
+        attempts: board.seen().iter().collect(),
+    })
+    .with_header("cache-control", "no-store")
+    .into_response()
+}
+
+#[handler]
+fn show_mode(Data(kitchen): Data<&Kitchen>) -> Json<Mode> {
+    Json(kitchen.board().mode())
+}
+
+#[handler]
+fn set_mode(Data(kitchen): Data<&Kitchen>, Json(mode): Json<Mode>) -> Response {
+    match mode.checked() {
+        Ok(mode) => {
+            kitchen.board().set_mode(mode);
+            Json(mode).into_response()
+        }
+        Err(error) => Json(json!({ "error": error.to_string() }))
+            .with_status(StatusCode::UNPROCESSABLE_ENTITY)
+            .into_response(),
+    }
+}
