@@ -1,0 +1,25 @@
+# The commands that people and CI use. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help run test test-real check deny openapi
+
+help: ## list these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null || sed -n 's/^\([a-z-]*:\).*## /\1 /p' $(MAKEFILE_LIST)
+
+run: ## start everything in one process on http://127.0.0.1:8080
+	cargo run --release
+
+test: ## run every test on private MariaDB and RabbitMQ servers (installs them from Debian's packages if need be)
+	@scripts/test
+
+test-real: ## run the database and broker tests on today's MySQL and RabbitMQ
+	@scripts/test-real
+
+check: ## look at format and lints
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+deny: ## look at licences, sources and known advisories of all dependencies
+	@scripts/deny
+
+openapi: ## write the generated documents in openapi/ anew
+	cargo run -q -p standalone -- openapi openapi/
