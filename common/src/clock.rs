@@ -37,6 +37,10 @@ struct Manual {
 impl Clock {
     /// Starts from the machine's wall clock, which is not looked at again; `anchor` moves it to the database's time.
     #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everybody else must take"
+    )]
     pub fn system() -> Self {
         let anchor = Anchor {
             time: Utc::now(),

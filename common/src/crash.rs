@@ -171,7 +171,6 @@ mod tests {
 
     #[test]
     #[ignore = "run as a process of its own by the test above"]
-    #[expect(clippy::print_stdout, reason = "tells the test above how far it came")]
     fn dies_at_its_second_hit() {
         arm("feed.before_send", 2).unwrap();
         point("feed.after_receive");

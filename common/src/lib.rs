@@ -1,4 +1,9 @@
-pub mod clock;
-pub mod chance;
-pub mod crash;
 pub mod broker;
+pub mod chance;
+pub mod clock;
+pub mod crash;
+pub mod domain;
+pub mod config;
+pub mod secrets;
+pub mod lifecycle;
+pub mod telemetry;

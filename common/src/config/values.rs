@@ -1,0 +1,154 @@
+//! Kinds of values that settings are made of: secrets, addresses with a password in them, durations.
+
+use std::{fmt, time::Duration};
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use serde::{Deserialize, Deserializer, de};
+use url::Url;
+use zeroize::Zeroizing;
+
+/// A word that never prints. Empty means: not set.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The 32 bytes that this spells in base64, padded or not. `None` when it is anything else.
+    #[must_use]
+    pub fn key(&self) -> Option<Zeroizing<[u8; 32]>> {
+        let indifferent =
+            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+        let engine = GeneralPurpose::new(&alphabet::STANDARD, indifferent);
+        let bytes = Zeroizing::new(engine.decode(self.0.as_bytes()).ok()?);
+        bytes.as_slice().try_into().ok().map(Zeroizing::new)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // serde's own message for a wrong type would repeat the value.
+        String::deserialize(deserializer)
+            .map(Self::new)
+            .map_err(|_| de::Error::custom("a secret is text; put it in quotes"))
+    }
+}
+
+/// An address that may carry a password; printing replaces it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServiceUrl {
+    /// As it was written: the `url` crate rewrites paths, and a SQLite file is one.
+    text: String,
+    parsed: Url,
+}
+
+impl ServiceUrl {
+    /// As written, with its password.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.parsed
+    }
+
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.parsed.scheme()
+    }
+}
+
+impl TryFrom<String> for ServiceUrl {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let parsed = Url::parse(&text).map_err(|_| "not an address like scheme://host/path")?;
+        Ok(Self { text, parsed })
+    }
+}
+
+impl fmt::Display for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.parsed.password().is_none() && self.parsed.query().is_none() {
+            return f.write_str(&self.text);
+        }
+        let mut shown = self.parsed.clone();
+        if shown.password().is_some() && shown.set_password(Some("***")).is_err() {
+            return write!(f, "{}:***", self.scheme());
+        }
+        // Some drivers take a password as ?password=…, and none of it helps a reader.
+        shown.set_query(None);
+        write!(f, "{shown}")
+    }
+}
+
+impl fmt::Debug for ServiceUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+impl<'de> Deserialize<'de> for ServiceUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .try_into()
+            .map_err(de::Error::custom)
+    }
+}
+
+pub(super) fn optional_url<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ServiceUrl>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.try_into().map(Some).map_err(de::Error::custom)
+}
+
+pub(super) fn optional_text<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    Ok((!text.is_empty()).then_some(text))
+}
+
+pub(super) fn milliseconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_millis)
+}
+
+pub(super) fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    u64::deserialize(deserializer).map(Duration::from_secs)
+}

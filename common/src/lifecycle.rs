@@ -1,0 +1,290 @@
+//! How a process ends: a signal, then an orderly stop of bounded length; a second signal ends it at once.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Cheap to clone. Tasks end themselves when `stopping` is cancelled; `finish` waits for those spawned here.
+#[derive(Clone, Debug)]
+pub struct Shutdown(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+    running: Mutex<BTreeMap<u64, &'static str>>,
+    next_task: AtomicU64,
+    drain: Duration,
+    failed: AtomicBool,
+}
+
+impl Shutdown {
+    /// `drain` bounds how long work in hand may take once the stop has begun.
+    #[must_use]
+    pub fn new(drain: Duration) -> Self {
+        Self(Arc::new(Inner {
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            running: Mutex::default(),
+            next_task: AtomicU64::new(0),
+            drain,
+            failed: AtomicBool::new(false),
+        }))
+    }
+
+    /// Cancelled when the process begins to stop.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.0.stopping.clone()
+    }
+
+    /// Begins the stop, as a signal does.
+    pub fn begin(&self) {
+        self.0.stopping.cancel();
+    }
+
+    /// SIGINT and SIGTERM begin the stop; the second of them ends the process without waiting.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the second signal asks for an end without a drain"
+    )]
+    pub fn on_signals(&self) -> std::io::Result<()> {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let stopping = self.stopping();
+        tokio::spawn(async move {
+            loop {
+                let (name, code) = tokio::select! {
+                    _ = interrupt.recv() => ("SIGINT", 130),
+                    _ = terminate.recv() => ("SIGTERM", 143),
+                };
+                if stopping.is_cancelled() {
+                    tracing::warn!("{name} while stopping: ending at once");
+                    std::process::exit(code);
+                }
+                tracing::info!("{name}: stopping");
+                stopping.cancel();
+            }
+        });
+        Ok(())
+    }
+
+    /// A task that `finish` waits for. If it panics, that is logged and the others go on.
+    pub fn spawn<F>(&self, name: &'static str, task: F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.spawn_watched(name, task, false)
+    }
+
+    /// A task without which the process is of no use: if it panics, or ends before the stop, the process stops in
+    /// order and `finish` says so.
+    pub fn spawn_vital<F>(&self, name: &'static str, task: F) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.spawn_watched(name, task, true)
+    }
+
+    fn spawn_watched<F>(&self, name: &'static str, task: F, vital: bool) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let here = Running::new(self.clone(), name);
+        self.0.tasks.spawn(async move {
+            let panicked = AssertUnwindSafe(task).catch_unwind().await.is_err();
+            let shutdown = &here.shutdown.0;
+            let ended_early = vital && !shutdown.stopping.is_cancelled();
+            if panicked {
+                // The panic hook has logged its message and place.
+                tracing::error!(task = name, "task {name} panicked");
+            } else if ended_early {
+                tracing::error!(
+                    task = name,
+                    "task {name} ended although the process has not been asked to stop"
+                );
+            }
+            if ended_early || (vital && panicked) {
+                shutdown.failed.store(true, Ordering::Relaxed);
+                shutdown.stopping.cancel();
+            }
+        })
+    }
+
+    /// Waits for the stop to begin, then for the tasks, `drain` long at most.
+    pub async fn finish(&self) -> Ended {
+        self.0.stopping.cancelled().await;
+        self.0.tasks.close();
+        let all_ended = tokio::time::timeout(self.0.drain, self.0.tasks.wait())
+            .await
+            .is_ok();
+        let left: Vec<_> = if all_ended {
+            Vec::new()
+        } else {
+            self.running()
+        };
+        if !left.is_empty() {
+            tracing::warn!(tasks = ?left, "stopped without waiting longer for {}", left.join(", "));
+        }
+        Ended {
+            failed: self.0.failed.load(Ordering::Relaxed),
+            left,
+        }
+    }
+
+    fn running(&self) -> Vec<&'static str> {
+        self.0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .copied()
+            .collect()
+    }
+}
+
+/// How the process came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// A vital task made it stop: the process's exit code should tell.
+    pub failed: bool,
+    /// The tasks that did not end in time.
+    pub left: Vec<&'static str>,
+}
+
+/// Keeps a task's name in the list for as long as the task lives.
+struct Running {
+    shutdown: Shutdown,
+    number: u64,
+}
+
+impl Running {
+    fn new(shutdown: Shutdown, name: &'static str) -> Self {
+        let number = shutdown.0.next_task.fetch_add(1, Ordering::Relaxed);
+        shutdown
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(number, name);
+        Self { shutdown, number }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shutdown
+            .0
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn the_stop_waits_for_work_in_hand() {
+        let shutdown = Shutdown::new(SOON);
+        let stopping = shutdown.stopping();
+        let done = Arc::new(AtomicBool::new(false));
+        shutdown.spawn("work", {
+            let done = Arc::clone(&done);
+            async move {
+                stopping.cancelled().await;
+                tokio::task::yield_now().await;
+                done.store(true, Ordering::Relaxed);
+            }
+        });
+        shutdown.begin();
+        assert_eq!(
+            shutdown.finish().await,
+            Ended {
+                failed: false,
+                left: vec![]
+            }
+        );
+        assert!(done.load(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn the_stop_is_bounded_and_names_who_did_not_end() {
+        let shutdown = Shutdown::new(Duration::from_millis(1));
+        shutdown.spawn("stubborn", std::future::pending());
+        shutdown
+            .spawn("quick", std::future::ready(()))
+            .await
+            .unwrap();
+        shutdown.begin();
+        assert_eq!(
+            shutdown.finish().await,
+            Ended {
+                failed: false,
+                left: vec!["stubborn"]
+            }
+        );
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_an_ordinary_task_leaves_the_others_alone() {
+        let shutdown = Shutdown::new(SOON);
+        shutdown
+            .spawn("fragile", async { panic!("expected by the test") })
+            .await
+            .unwrap();
+        assert!(!shutdown.stopping().is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_vital_task_that_panics_or_ends_stops_the_process_in_order() {
+        for panics in [true, false] {
+            let shutdown = Shutdown::new(SOON);
+            shutdown.spawn_vital(
+                "relay",
+                async move { assert!(!panics, "expected by the test") },
+            );
+            let ended = tokio::time::timeout(SOON, shutdown.finish()).await.unwrap();
+            assert_eq!(
+                ended,
+                Ended {
+                    failed: true,
+                    left: vec![]
+                }
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_vital_task_that_ends_because_of_the_stop_has_not_failed() {
+        let shutdown = Shutdown::new(SOON);
+        let stopping = shutdown.stopping();
+        shutdown.spawn_vital("relay", async move { stopping.cancelled().await });
+        shutdown.begin();
+        assert_eq!(
+            shutdown.finish().await,
+            Ended {
+                failed: false,
+                left: vec![]
+            }
+        );
+    }
+}
