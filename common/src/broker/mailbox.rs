@@ -47,10 +47,6 @@ impl Mailbox {
     }
 
     /// Something was missed that never came here.
-    #[expect(
-        dead_code,
-        reason = "the RabbitMQ back end reports its reconnects with it"
-    )]
     pub(super) fn gap(&self) {
         self.lock().gap = true;
         self.arrived.notify_one();

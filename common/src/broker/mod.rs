@@ -1,6 +1,7 @@
 //! The wake-up: carries opaque bytes between processes on two topics, and may lose them; what is true stands in the ledger.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,10 +9,26 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::chance::Chance;
+
 mod embedded;
 mod mailbox;
+mod rabbit;
 
 pub use embedded::Embedded;
+pub use rabbit::Rabbit;
+
+/// Begins to connect, and does not wait for it: RabbitMQ may come later. Needs a tokio runtime.
+///
+/// # Errors
+/// When the URL names no back end.
+pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Arc<dyn Broker>, ConnectError> {
+    match options.url.split_once(':').map(|(scheme, _)| scheme) {
+        Some("embedded") => Ok(Arc::new(Embedded::new(options.capacity))),
+        Some("amqp" | "amqps") => Ok(Arc::new(Rabbit::connect(options, chance)?)),
+        _ => Err(ConnectError::UnknownScheme),
+    }
+}
 
 /// Two back ends that behave alike where it matters; `common/tests/broker.rs` holds them to it.
 ///
@@ -140,6 +157,17 @@ pub enum PublishError {
     TimedOut,
     #[error("the broker is closed")]
     Closed,
+}
+
+/// Why a URL cannot be used. The URL itself is not told: it carries a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    #[error("the broker's URL begins with neither `embedded:` nor `amqp://`")]
+    UnknownScheme,
+    #[error("the broker's URL is not of the form amqp://user:password@host:port/vhost")]
+    Malformed,
+    #[error("amqps:// is not built in: use amqp:// within a private network, or a TLS tunnel")]
+    TlsUnsupported,
 }
 
 /// How to reach the broker.
