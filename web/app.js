@@ -1,0 +1,205 @@
+// The demo page: joins the live channel, the orders, the handoffs and the kitchen on one screen.
+
+import { el } from "./elements.js";
+import { handoffsBeneath } from "./handoffs.js";
+import { drawBoard, drawModes, markMode } from "./kitchen.js";
+import { showLine } from "./line.js";
+import { LiveChannel } from "./live.js";
+import { drawOrders, Orders } from "./orders.js";
+import { placeOrder } from "./ordering.js";
+import { Poll } from "./poll.js";
+import { clockTime, money, plainly } from "./words.js";
+
+const LOG_LINES_MAX = 200;
+
+const at = (id) => document.getElementById(id);
+const orders = new Orders();
+const handoffPoll = new Poll({
+  url: "/demo/handoffs.json",
+  onAnswer: (answer) => {
+    handoffs = answer.handoffs;
+    draw();
+  },
+  onTrouble: (since) => trouble("handoffs-trouble", since, "The handoffs cannot be read"),
+});
+let handoffs = [];
+let session = {};
+
+start();
+
+async function start() {
+  const demo = await readDemo();
+  const code = codeOfAddress() ?? demo?.session_code;
+  if (!code) {
+    at("start").hidden = false;
+    return;
+  }
+  at("demo").hidden = false;
+  at("line").hidden = false;
+  followTable(code);
+  if (demo) showDemo(demo, code);
+}
+
+/** A guest's address is /s/{code}. */
+function codeOfAddress() {
+  return location.pathname.match(/^\/s\/([0-9A-Za-z]+)\/?$/)?.[1] ?? null;
+}
+
+/** Null where there is no demo, which is no mistake. */
+async function readDemo() {
+  try {
+    const answer = await fetch("/demo.json", { cache: "no-store" });
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+function followTable(code) {
+  const address = (after) => {
+    const url = new URL(`/ws/sessions/${encodeURIComponent(code)}`, location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    if (after !== null) url.searchParams.set("after", after);
+    return url.href;
+  };
+  const channel = new LiveChannel({ address, onSnapshot, onEvent, onNote, onState: () => showLine(channel) });
+  at("line-retry").addEventListener("click", () => channel.retryNow());
+  addEventListener("online", () => channel.retryNow());
+  setInterval(() => showLine(channel), 1000);
+  channel.start();
+}
+
+function onSnapshot(hello) {
+  orders.restart(hello.orders);
+  showSession(hello.session);
+  draw();
+}
+
+function onEvent(event) {
+  let saying = event.type;
+  if (event.data?.order) {
+    const order = event.data.order;
+    const move = orders.take(order);
+    saying = `order ${order.number} → ${order.status}${order.reason ? ` (${plainly(order.reason)})` : ""}`;
+    if (move) at("announcer").textContent = saying.replace("→", "is now");
+  } else if (event.type === "session.closed") {
+    showSession({ ...session, state: "CLOSED" });
+  }
+  log(`#${event.seq}`, saying, event.at, event.type);
+  draw();
+}
+
+function onNote(note) {
+  const words = {
+    snapshot: () => `${note.again ? "fresh snapshot" : "snapshot"}, up to #${note.seq}`,
+    resumed: () => `back again, resumed after #${note.after}: nothing missed`,
+    gap: () =>
+      note.expected === undefined
+        ? `${note.why}: asking for a fresh snapshot`
+        : `${note.why} (expected after #${note.expected ?? "–"}, got after #${note.got ?? "–"}): asking for a fresh snapshot`,
+    down: () => `not live: ${note.why}`,
+    ended: () => `ended: ${note.why}`,
+  };
+  log("·", words[note.kind](), Date.now(), "this page", note.kind);
+}
+
+function showSession(told) {
+  session = told ?? {};
+  const closed = session.state === "CLOSED";
+  at("title").textContent = session.name ?? "This table";
+  document.title = `${session.name ?? "Table"} – Expediter`;
+  at("orders-title").textContent = closed ? "Orders (this session is closed)" : "Orders, live";
+  for (const button of at("menu").children) button.disabled = closed;
+}
+
+function log(number, saying, moment, type, kind = "event") {
+  const list = at("log");
+  list.prepend(
+    el(
+      "li",
+      { class: `log-line ${kind}` },
+      el("span", { class: "log-number" }, number),
+      el("span", { class: "log-saying" }, saying, el("small", {}, type)),
+      el("span", { class: "log-time" }, clockTime(moment)),
+    ),
+  );
+  while (list.children.length > LOG_LINES_MAX) list.lastElementChild.remove();
+}
+
+function draw() {
+  const newestFirst = orders.newestFirst;
+  at("no-orders").hidden = newestFirst.length > 0;
+  drawOrders(at("orders"), newestFirst, (order) => handoffsBeneath(order, handoffs, handoffPoll.serverNow()));
+}
+
+// The demo's own parts: the menu, the kitchen, the handoffs.
+
+function showDemo(demo, code) {
+  at("subtitle").textContent = `${demo.store_name}: every order leaves the kitchen, once.`;
+  at("left").hidden = false;
+  at("right").hidden = false;
+  at("menu").replaceChildren(...demo.menu.map((product) => menuButton(product, code)));
+  drawModes(at("modes"), (mode) => setMode(demo.kitchen, mode));
+
+  const boardPoll = new Poll({
+    url: `${demo.kitchen}/board`,
+    onAnswer: (board) => {
+      markMode(at("modes"), board);
+      drawBoard({ tickets: at("tickets"), attempts: at("sightings"), duplicates: at("duplicates") }, board);
+    },
+    onTrouble: (since) => trouble("kitchen-trouble", since, "The kitchen's board cannot be read"),
+  });
+  setMode.done = () => boardPoll.now();
+  let tick = 0;
+  const look = () => {
+    if (document.hidden) return;
+    // Every second while something may still move, else now and then.
+    if (orders.someUnfinished || tick % 5 === 0) {
+      handoffPoll.now();
+      boardPoll.now();
+    }
+    tick += 1;
+    draw(); // the countdowns
+  };
+  setInterval(look, 1000);
+  look();
+}
+
+function menuButton(product, code) {
+  const order = async (event) => {
+    const button = event.currentTarget;
+    const answer = at("order-answer");
+    button.setAttribute("aria-busy", "true");
+    answer.textContent = `Ordering ${product.name}…`;
+    const items = [{ product_id: product.product_id, quantity: 1 }];
+    const { ok, order: placed, why } = await placeOrder({ code, items });
+    button.removeAttribute("aria-busy");
+    answer.classList.toggle("bad", !ok);
+    answer.textContent = ok ? `${product.name}: order ${placed.number} is placed.` : `${product.name}: not ordered, ${why}.`;
+    handoffPoll.now();
+  };
+  return el(
+    "button",
+    { type: "button", class: "dish", onclick: order },
+    el("span", {}, product.name),
+    el("span", { class: "price" }, money(product.price)),
+  );
+}
+
+async function setMode(kitchen, { mode, for_requests }) {
+  const answer = at("mode-answer");
+  try {
+    const request = { method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify({ mode, for_requests }) };
+    const { ok, status } = await fetch(`${kitchen}/mode`, request);
+    answer.textContent = ok ? "" : `The kitchen answered ${status}.`;
+  } catch {
+    answer.textContent = "The kitchen does not answer; its mode is unchanged.";
+  }
+  answer.classList.toggle("bad", answer.textContent !== "");
+  setMode.done?.();
+}
+
+function trouble(id, since, what) {
+  at(id).hidden = since === null;
+  at(id).textContent = since === null ? "" : `${what} since ${clockTime(since)}; what is shown is from before.`;
+}

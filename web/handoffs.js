@@ -1,0 +1,66 @@
+// The five tries of each handoff, with what came of them and when the next one is due.
+
+import { el } from "./elements.js";
+import { plainly, seconds } from "./words.js";
+
+/** What stands under an order's card: its handoffs, or null when it has none. */
+export function handoffsBeneath(order, handoffs, nowMs) {
+  const of = handoffs.filter((handoff) => handoff.order_number === order.number);
+  if (of.length === 0) return null;
+  const lines = of.map((handoff) => ({ handoff, next: nextTry(handoff, nowMs) }));
+  return {
+    fingerprint: lines,
+    element: () => el("div", { class: "handoffs" }, lines.map(({ handoff, next }) => handoffLine(handoff, next))),
+  };
+}
+
+/** What happens next, in words; the part that counts down. */
+export function nextTry(handoff, nowMs) {
+  const made = handoff.attempts.length;
+  const coming = `try ${Math.min(made + 1, handoff.max_attempts)}/${handoff.max_attempts}`;
+  switch (handoff.state) {
+    case "sending":
+      return `try ${Math.max(1, made)}/${handoff.max_attempts} is on its way`;
+    case "waiting":
+    case "due": {
+      const wait = handoff.next_attempt_at ? Date.parse(handoff.next_attempt_at) - nowMs : 0;
+      return wait > 500 ? `${coming} in ${seconds(wait)}` : `${coming} any moment`;
+    }
+    case "acknowledged":
+      return made > 1 ? `taken at try ${made}/${handoff.max_attempts}` : "taken at once";
+    case "failed":
+      return made >= handoff.max_attempts ? `given up after ${made} tries` : "given up";
+    default:
+      return plainly(handoff.state);
+  }
+}
+
+function handoffLine(handoff, next) {
+  const round = handoff.round > 1 ? `, round ${handoff.round}` : "";
+  return el(
+    "section",
+    { class: `handoff ${handoff.state}`, "aria-label": `${handoff.event} to ${handoff.integrator}` },
+    el("p", { class: "handoff-head" }, el("span", {}, `${handoff.event} → ${handoff.integrator}${round}`), el("strong", { class: "next" }, next)),
+    el("ol", { class: "attempts" }, pips(handoff)),
+  );
+}
+
+function pips(handoff) {
+  const { attempts, max_attempts: max } = handoff;
+  return Array.from({ length: Math.max(max, attempts.length) }, (_, place) => {
+    const attempt = attempts[place];
+    const outcome = attempt ? (attempt.outcome ?? "sending") : "none";
+    return el(
+      "li",
+      { class: `attempt ${outcome}`, title: attempt?.error ?? null },
+      el("span", { class: "attempt-n" }, `${attempt?.n ?? place + 1}/${max}`),
+      el("span", { class: "attempt-what" }, attempt ? saying(attempt) : "–"),
+    );
+  });
+}
+
+function saying(attempt) {
+  if (!attempt.outcome) return "sending…";
+  if (attempt.status) return String(attempt.status);
+  return attempt.outcome === "unknown" ? "no answer" : plainly(attempt.error ?? attempt.outcome);
+}

@@ -1,0 +1,123 @@
+// Orders as the live channel tells them: kept in a list, drawn as cards with a line of progress.
+
+import { el, fill } from "./elements.js";
+import { clockTime, money, plainly } from "./words.js";
+
+export const STEPS = ["pending", "processing", "accepted", "preparing", "ready", "dispatched", "delivered"];
+const BAD_ENDS = ["rejected", "failed", "cancelled"];
+const KEPT_MAX = 100;
+
+/** The orders of one channel, newest first. */
+export class Orders {
+  #byId = new Map();
+
+  restart(orders) {
+    this.#byId = new Map(orders.map((order) => [order.id, { ...order, reached: furthest(order) }]));
+  }
+
+  /** Takes an `order.*` event's order; says how its status moved, or null when it did not. */
+  take(order) {
+    const known = this.#byId.get(order.id);
+    const reached = Math.max(known?.reached ?? 0, furthest(order));
+    this.#byId.set(order.id, { ...order, reached });
+    this.#forgetOldest();
+    if (known?.status === order.status) return null;
+    return { number: order.number, from: known?.status ?? null, to: order.status, reason: order.reason };
+  }
+
+  get newestFirst() {
+    return [...this.#byId.values()].sort((a, b) => b.number - a.number);
+  }
+
+  /** True while a kitchen may still have something to say about an order. */
+  get someUnfinished() {
+    return [...this.#byId.values()].some((order) => !isEnded(order));
+  }
+
+  #forgetOldest() {
+    if (this.#byId.size <= KEPT_MAX) return;
+    const oldest = this.newestFirst.reverse();
+    const gone = oldest.find(isEnded) ?? oldest[0];
+    this.#byId.delete(gone.id);
+  }
+}
+
+export function isEnded(order) {
+  return order.status === "delivered" || BAD_ENDS.includes(order.status);
+}
+
+/** Draws all cards into `list`; `beneath(order)` gives what stands under a card's progress, or null. */
+export function drawOrders(list, orders, beneath = () => null) {
+  const cards = new Map([...list.children].map((card) => [card.dataset.order, card]));
+  const drawn = orders.map((order) => {
+    const card = cards.get(order.id) ?? el("li", { class: "card", "data-order": order.id }, el("div"), el("div"));
+    const [above, below] = card.children;
+    fill(above, () => orderCard(order), order);
+    const extra = beneath(order);
+    fill(below, () => (extra ? [extra.element()] : []), extra?.fingerprint ?? null);
+    card.classList.toggle("ended-badly", BAD_ENDS.includes(order.status));
+    card.classList.toggle("mine", Boolean(order.mine));
+    return card;
+  });
+  // Moving an element in the page loses its focus, so it is done only where the order changed.
+  drawn.forEach((card, place) => {
+    if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
+  });
+  while (list.children.length > drawn.length) list.lastElementChild.remove();
+}
+
+function orderCard(order) {
+  return [
+    el(
+      "header",
+      {},
+      el("h3", {}, `Order ${order.number}`),
+      order.mine ? el("span", { class: "tag" }, "yours") : null,
+      el("span", { class: "when" }, order.placed_at ? clockTime(order.placed_at) : ""),
+      el("strong", { class: "total" }, money(order.total)),
+    ),
+    el(
+      "ul",
+      { class: "items" },
+      order.items.map((item) => el("li", {}, el("span", { class: "count" }, `${item.quantity} ×`), ` ${item.name}`)),
+    ),
+    progress(order),
+    ending(order),
+    order.delivery ? el("p", { class: "delivery" }, `Delivery: ${plainly(order.delivery.status).toLowerCase()}`) : null,
+  ].filter(Boolean);
+}
+
+function progress(order) {
+  const bad = BAD_ENDS.includes(order.status);
+  const at = STEPS.indexOf(order.status);
+  const steps = STEPS.map((step, place) => {
+    const done = place <= order.reached;
+    const current = place === at;
+    const saying = current ? "now" : done ? "done" : "to come";
+    return el(
+      "li",
+      { class: `step ${done ? "done" : ""} ${current ? "current" : ""}`, "aria-current": current ? "step" : null },
+      el("span", { class: "step-name" }, step),
+      el("span", { class: "unseen" }, ` (${saying})`),
+    );
+  });
+  const shown = bad ? [...steps.slice(0, order.reached + 1), badEnd(order)] : steps;
+  return el("ol", { class: "progress", "aria-label": `Progress of order ${order.number}` }, shown);
+}
+
+function badEnd(order) {
+  return el("li", { class: "step bad current", "aria-current": "step" }, el("span", { class: "step-name" }, order.status));
+}
+
+function ending(order) {
+  if (!BAD_ENDS.includes(order.status)) return null;
+  const why = order.reason ? `: ${plainly(order.reason)}` : "";
+  return el("p", { class: "ending" }, `Order ${order.number} was ${order.status === "failed" ? "not fulfilled" : order.status}${why}.`);
+}
+
+/** How far along the line an order is known to have come, whatever became of it. */
+function furthest(order) {
+  const at = STEPS.indexOf(order.status);
+  if (at >= 0) return at;
+  return order.accepted_at ? STEPS.indexOf("accepted") : 0;
+}
