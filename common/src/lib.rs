@@ -1,9 +1,11 @@
 pub mod broker;
 pub mod chance;
 pub mod clock;
+pub mod config;
 pub mod crash;
 pub mod domain;
-pub mod config;
-pub mod secrets;
+pub mod ledger;
 pub mod lifecycle;
+pub mod secrets;
+pub mod store;
 pub mod telemetry;

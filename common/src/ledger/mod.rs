@@ -1,0 +1,108 @@
+//! Every change of the ledger: one function and one transaction each. The only module that commits.
+//!
+//! After a commit the outbox row is offered to the [`Wake`] port, so that no caller can forget to tell anyone.
+
+mod change;
+mod wake;
+
+pub mod intake;
+pub mod outbox;
+
+use std::{sync::Arc, time::Duration};
+
+pub use change::LedgerError;
+pub(crate) use change::{Change, Points, in_one_transaction};
+pub use wake::{NoWake, OutboxRow, Wake};
+
+use crate::{chance::Chance, clock::Clock, secrets::SealingKey, store::Db};
+
+/// `R`: what the change may refuse.
+pub type Result<T, R = std::convert::Infallible> = std::result::Result<T, LedgerError<R>>;
+
+/// What the ledger is told at start.
+#[derive(Clone, Debug)]
+pub struct LedgerSettings {
+    /// How long a new outbox row is left to the relay before a sweep may claim it.
+    pub outbox_claim_after: Duration,
+    /// Where integrators' callbacks come: `{public_url}/api/v1/integrators/{id}/callbacks`. No slash at its end.
+    pub public_url: String,
+    pub intake: intake::IntakeSettings,
+}
+
+/// Cheap to clone; all clones are one ledger.
+#[derive(Clone)]
+pub struct Ledger {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    db: Db,
+    clock: Clock,
+    chance: Chance,
+    sealing: Arc<SealingKey>,
+    wake: Arc<dyn Wake>,
+    settings: LedgerSettings,
+    intake: intake::Queue,
+}
+
+/// What a ledger is made of.
+#[derive(Debug)]
+pub struct LedgerParts {
+    pub db: Db,
+    pub clock: Clock,
+    pub chance: Chance,
+    /// Encrypts integrators' secrets at rest.
+    pub sealing: Arc<SealingKey>,
+    pub wake: Arc<dyn Wake>,
+    pub settings: LedgerSettings,
+}
+
+impl Ledger {
+    /// Starts the intake's writers on the current runtime; they end with the last clone.
+    #[must_use]
+    pub fn new(parts: LedgerParts) -> Self {
+        let LedgerParts {
+            db,
+            clock,
+            chance,
+            sealing,
+            wake,
+            settings,
+        } = parts;
+        let (intake, queued) = intake::queue(&settings.intake);
+        let inner = Arc::new(Inner {
+            db,
+            clock,
+            chance,
+            sealing,
+            wake,
+            settings,
+            intake,
+        });
+        intake::start_writers(&inner, queued);
+        Self { inner }
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    #[must_use]
+    pub fn chance(&self) -> &Chance {
+        &self.inner.chance
+    }
+
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.inner.db
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("db", &self.inner.db)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,234 @@
+//! Connections: MySQL pools for writing and reading; SQLite with one writer and several readers.
+
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use sqlx::{
+    Executor, MySqlPool, SqlitePool,
+    mysql::{MySqlConnectOptions, MySqlPoolOptions},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::{
+    error::{Result, StoreError},
+    tx::Tx,
+};
+use crate::clock::Clock;
+
+/// How to reach a database; the URL's scheme picks which.
+#[derive(Clone)]
+pub struct DbOptions {
+    /// `mysql://user:password@host:port/name` or `sqlite://path`
+    pub url: String,
+    /// Connections that write; as many again may read.
+    pub max_connections: u32,
+    pub statement_cache_capacity: usize,
+    pub lock_timeout: Duration,
+    pub connect_timeout: Duration,
+    /// Start although a commit may be lost in a power cut.
+    pub allow_weak_durability: bool,
+}
+
+impl DbOptions {
+    /// With what the settings have as their defaults.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: 16,
+            statement_cache_capacity: 1000,
+            lock_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(5),
+            allow_weak_durability: false,
+        }
+    }
+}
+
+impl std::fmt::Debug for DbOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DbOptions")
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub enum Db {
+    MySql {
+        writers: MySqlPool,
+        readers: MySqlPool,
+    },
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::MySql { .. } => "Db(mysql)",
+            Self::Sqlite { .. } => "Db(sqlite)",
+        })
+    }
+}
+
+impl Db {
+    /// Connects and checks that a commit will be kept; does not migrate.
+    pub async fn connect(options: &DbOptions) -> Result<Self> {
+        match options.url.split_once(':') {
+            Some(("mysql", _)) => connect_mysql(options).await,
+            Some(("sqlite", _)) => connect_sqlite(options).await,
+            _ => Err(StoreError::Other(sqlx::Error::Configuration(
+                "database.url begins with mysql:// or sqlite://".into(),
+            ))),
+        }
+    }
+
+    /// A transaction that writes. On SQLite it has the only writer, so keep it short.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::MySql { writers, .. } => Tx::MySql(writers.begin().await?),
+            // DEFERRED would fail when it is upgraded while somebody else writes (measured: 362 of 400).
+            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
+        })
+    }
+
+    /// A transaction that only reads: all its statements see one moment.
+    pub(crate) async fn read(&self) -> Result<Tx> {
+        Ok(match self {
+            Self::MySql { readers, .. } => Tx::MySql(readers.begin().await?),
+            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
+        })
+    }
+
+    /// Sets the clock to the database's time. Embedded, the machine's own clock is the database's.
+    pub async fn anchor(&self, clock: &Clock) -> Result<()> {
+        if let Self::MySql { readers, .. } = self {
+            let asked_at = Instant::now();
+            let now: DateTime<Utc> = sqlx::query_scalar("SELECT UTC_TIMESTAMP(6)")
+                .fetch_one(readers)
+                .await?;
+            clock.anchor(now, asked_at + asked_at.elapsed() / 2);
+        }
+        Ok(())
+    }
+
+    /// For `/readyz`.
+    pub async fn ping(&self) -> Result<()> {
+        match self {
+            Self::MySql { writers, .. } => drop(writers.execute("SELECT 1").await?),
+            Self::Sqlite { readers, .. } => drop(readers.execute("SELECT 1").await?),
+        }
+        Ok(())
+    }
+
+    pub async fn close(&self) {
+        match self {
+            Self::MySql { writers, readers } => {
+                readers.close().await;
+                writers.close().await;
+            }
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
+        }
+    }
+}
+
+async fn connect_mysql(options: &DbOptions) -> Result<Db> {
+    let connect = MySqlConnectOptions::from_str(&options.url)?
+        .statement_cache_capacity(options.statement_cache_capacity)
+        .charset("utf8mb4");
+    let lock_timeout_s = options.lock_timeout.as_secs().max(1);
+    let pool = |isolation: &'static str| {
+        MySqlPoolOptions::new()
+            .max_connections(options.max_connections)
+            .acquire_timeout(options.connect_timeout)
+            .test_before_acquire(false)
+            .after_connect(move |conn, _| {
+                Box::pin(async move {
+                    conn.execute(isolation).await?;
+                    let set = format!("SET SESSION innodb_lock_wait_timeout = {lock_timeout_s}");
+                    conn.execute(sqlx::AssertSqlSafe(set)).await?;
+                    Ok(())
+                })
+            })
+    };
+    // Under REPEATABLE READ a second claimer of outbox rows starves.
+    let writers = pool("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        .connect_with(connect.clone())
+        .await?;
+    // A snapshot and its number must be of one moment.
+    let readers =
+        pool("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").connect_lazy_with(connect);
+    if !options.allow_weak_durability {
+        check_mysql_durability(&writers).await?;
+    }
+    Ok(Db::MySql { writers, readers })
+}
+
+/// `201` means kept: with weaker settings a power cut takes back what was promised.
+async fn check_mysql_durability(pool: &MySqlPool) -> Result<()> {
+    let flush: i64 =
+        sqlx::query_scalar("SELECT CAST(@@global.innodb_flush_log_at_trx_commit AS SIGNED)")
+            .fetch_one(pool)
+            .await?;
+    let (binlog, sync): (i64, i64) = sqlx::query_as(
+        "SELECT CAST(@@global.log_bin AS SIGNED), CAST(@@global.sync_binlog AS SIGNED)",
+    )
+    .fetch_one(pool)
+    .await?;
+    let weak = if flush != 1 {
+        format!("innodb_flush_log_at_trx_commit is {flush}, not 1")
+    } else if binlog == 1 && sync != 1 {
+        format!("sync_binlog is {sync}, not 1")
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::Other(sqlx::Error::Configuration(
+        format!("{weak}: a committed order could be lost in a power cut; change it, or set database.allow_weak_durability").into(),
+    )))
+}
+
+async fn connect_sqlite(options: &DbOptions) -> Result<Db> {
+    let connect = SqliteConnectOptions::from_str(&options.url)?
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .statement_cache_capacity(options.statement_cache_capacity)
+        .busy_timeout(options.lock_timeout);
+    if let Some(folder) = folder_of(connect.get_filename()) {
+        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
+    }
+    // Kept open, so that the file's locks are not taken anew for each transaction.
+    let pool = || {
+        SqlitePoolOptions::new()
+            .min_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+    };
+    let writer = pool()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(30))
+        .connect_with(connect.clone())
+        .await?;
+    let readers = pool()
+        .max_connections(options.max_connections.min(8))
+        .acquire_timeout(options.connect_timeout)
+        .connect_with(connect.read_only(true))
+        .await?;
+    Ok(Db::Sqlite { writer, readers })
+}
+
+fn folder_of(file: &Path) -> Option<PathBuf> {
+    file.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .map(Path::to_path_buf)
+}

@@ -1,0 +1,109 @@
+//! What can go wrong with a statement, in the terms in which callers decide what to do next.
+
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else has this key already.
+    #[error("a unique key is taken")]
+    UniqueKeyTaken,
+    /// A deadlock or a lock's time-out: roll back explicitly (1205 undoes the statement only) and run again.
+    #[error("lost a lock to somebody else: {0}")]
+    LockLost(String),
+    /// The database can't be reached, or has no connection free.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// The COMMIT was sent and its answer lost: it may or may not have happened.
+    #[error("no answer to a commit: {0}")]
+    CommitUnknown(String),
+    /// A row holds what no version of this program wrote.
+    #[error("{table} {id}: {what}")]
+    Corrupt {
+        table: &'static str,
+        id: String,
+        what: String,
+    },
+    #[error(transparent)]
+    Other(sqlx::Error),
+}
+
+impl StoreError {
+    /// A row that can't be read as what it must be.
+    pub fn corrupt(table: &'static str, id: impl ToString, what: impl ToString) -> Self {
+        Self::Corrupt {
+            table,
+            id: id.to_string(),
+            what: what.to_string(),
+        }
+    }
+
+    #[must_use]
+    pub fn is_lock_lost(&self) -> bool {
+        matches!(self, Self::LockLost(_))
+    }
+
+    /// Few-valued: a metric's label.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::UniqueKeyTaken => "unique_key",
+            Self::LockLost(_) => "lock_lost",
+            Self::Unavailable(_) => "unavailable",
+            Self::CommitUnknown(_) => "commit_unknown",
+            Self::Corrupt { .. } => "corrupt",
+            Self::Other(_) => "other",
+        }
+    }
+
+    pub(super) fn of_commit(error: sqlx::Error) -> Self {
+        match Self::from(error) {
+            Self::Unavailable(why) => Self::CommitUnknown(why),
+            other => other,
+        }
+    }
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if database.is_unique_violation() => {
+                Self::UniqueKeyTaken
+            }
+            sqlx::Error::Database(database) => match number(database.as_ref()) {
+                // MySQL: deadlock, lock time-out. SQLite: busy, locked, and their extended forms.
+                Some(Number::MySql(1213 | 1205) | Number::Sqlite(5 | 6 | 261 | 262 | 517)) => {
+                    Self::LockLost(database.to_string())
+                }
+                // Too many connections, shutting down, killed, read-only, no such privilege left after a restart.
+                Some(Number::MySql(
+                    1040 | 1053 | 1077 | 1079 | 1203 | 1290 | 1836 | 1927 | 3169 | 4031,
+                )) => Self::Unavailable(database.to_string()),
+                // SQLite: disk full, cannot open, I/O error.
+                Some(Number::Sqlite(10 | 13 | 14)) => Self::Unavailable(database.to_string()),
+                _ => Self::Other(error),
+            },
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
+            _ => Self::Other(error),
+        }
+    }
+}
+
+enum Number {
+    MySql(u16),
+    Sqlite(i64),
+}
+
+fn number(error: &dyn sqlx::error::DatabaseError) -> Option<Number> {
+    if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return Some(Number::MySql(mysql.number()));
+    }
+    error
+        .code()
+        .and_then(|code| code.parse().ok())
+        .map(Number::Sqlite)
+}

@@ -1,0 +1,19 @@
+//! All SQL, one file a table group. One text and one body serve MySQL and SQLite; where they must differ, `Tx::pick`
+//! says why. Only `ledger` may call what changes anything.
+
+mod batch;
+mod connect;
+mod error;
+mod migrate;
+mod tx;
+
+pub mod events;
+pub mod outbox;
+
+pub use connect::{Db, DbOptions};
+pub use error::{Result, StoreError};
+pub use migrate::migrate;
+pub use tx::Tx;
+
+pub(crate) use batch::{insert_many, padded};
+pub(crate) use tx::{for_update, on, skip_locked};

@@ -1,0 +1,113 @@
+//! The outbox: what is committed and not yet confirmed by the broker.
+
+use chrono::{DateTime, Utc};
+use sqlx::{QueryBuilder, types::Json};
+use uuid::Uuid;
+
+use super::{error::Result, insert_many, on, padded, skip_locked, tx::Tx};
+use crate::{
+    domain::{hint::Announcement, ids::OutboxId},
+    ledger::OutboxRow,
+};
+
+/// A row whose publishing failed this many times is parked, and listed as stuck.
+pub(crate) const MOST_FAILURES: i32 = 5;
+
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    rows: &[OutboxRow],
+    not_before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    insert_many!(
+        tx,
+        "INSERT INTO outbox (id, announcement, not_before, failures, parked, created_at) ",
+        rows,
+        |push, row| push
+            .push_bind(row.id.uuid())
+            .push_bind(Json(&row.announcement))
+            .push_bind(not_before)
+            .push_bind(0_i32)
+            .push_bind(false)
+            .push_bind(now)
+    );
+    Ok(())
+}
+
+/// Rows that are due and that nobody else is claiming, oldest first; theirs `not_before` is moved, so that for a
+/// while nobody else sends them too.
+pub(crate) async fn claim(
+    tx: &mut Tx,
+    due: DateTime<Utc>,
+    not_before: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<OutboxRow>> {
+    let sql = skip_locked!(
+        tx,
+        "SELECT id, announcement FROM outbox WHERE parked = FALSE AND not_before <= ? ORDER BY not_before LIMIT ?"
+    );
+    let rows: Vec<(Uuid, Json<Announcement>)> = on!(&mut *tx, |conn| sqlx::query_as(sql)
+        .bind(due)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?);
+    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
+    if !ids.is_empty() {
+        on!(tx, |conn| {
+            let mut query = QueryBuilder::new("UPDATE outbox SET not_before = ");
+            query.push_bind(not_before).push(" WHERE id IN (");
+            let mut list = query.separated(", ");
+            for id in padded(&ids) {
+                list.push_bind(id);
+            }
+            query.push(")");
+            query.build().execute(conn).await?;
+        });
+    }
+    Ok(rows
+        .into_iter()
+        .map(|(id, announcement)| OutboxRow {
+            id: id.into(),
+            announcement: announcement.0,
+        })
+        .collect())
+}
+
+pub(crate) async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    for chunk in super::batch::chunks(&ids) {
+        on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new("DELETE FROM outbox WHERE id IN (");
+            let mut list = query.separated(", ");
+            for id in chunk {
+                list.push_bind(*id);
+            }
+            query.push(")");
+            query.build().execute(conn).await?;
+        });
+    }
+    Ok(())
+}
+
+/// Notes a failed publishing; the last of [`MOST_FAILURES`] parks the row.
+pub(crate) async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
+    // MySQL assigns from left to right: `failures` comes last, so that `parked` sees the old one everywhere.
+    let sql = "UPDATE outbox SET error = ?, parked = (failures + 1 >= ?), failures = failures + 1 WHERE id = ?";
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(error)
+        .bind(MOST_FAILURES)
+        .bind(id.uuid())
+        .execute(conn)
+        .await?
+        .rows_affected());
+    Ok(())
+}
+
+/// How many wait, and since when the oldest of them.
+pub(crate) async fn backlog(tx: &mut Tx) -> Result<(i64, Option<DateTime<Utc>>)> {
+    Ok(on!(tx, |conn| sqlx::query_as(
+        "SELECT COUNT(*), MIN(created_at) FROM outbox WHERE parked = FALSE"
+    )
+    .fetch_one(conn)
+    .await?))
+}
