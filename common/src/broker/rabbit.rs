@@ -31,7 +31,7 @@ use feed::FeedSession;
 use publisher::Publisher;
 use session::Dialler;
 use topology::Topology;
-use work::WorkSession;
+use work::{Prefetched, WorkSession};
 
 /// How long `close` waits for the connections to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(5);
@@ -140,7 +140,7 @@ impl Broker for Rabbit {
 
 #[derive(Debug)]
 struct Worker {
-    deliveries: mpsc::Receiver<Delivery>,
+    deliveries: mpsc::Receiver<Prefetched>,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
 }
@@ -148,10 +148,15 @@ struct Worker {
 #[async_trait]
 impl Deliveries for Worker {
     async fn next(&mut self) -> Option<Delivery> {
-        tokio::select! {
-            biased;
-            () = self.stop.cancelled() => None,
-            delivery = self.deliveries.recv() => delivery,
+        loop {
+            let prefetched = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                prefetched = self.deliveries.recv() => prefetched?,
+            };
+            if let Some(delivery) = prefetched.still_ours() {
+                return Some(delivery);
+            }
         }
     }
 }

@@ -296,12 +296,13 @@ impl Session for PublishSession {
                         tracing::info!("RabbitMQ takes messages again");
                         self.line.state.send_replace(BrokerState::Connected);
                     }
-                    Some(Event::Error(error)) => return Err(error.into()),
+                    // Also that of another channel, such as a declaration that was refused.
+                    Some(Event::Error(error)) if !stands(connection, &channel) => return Err(error.into()),
                     Some(_) => {}
                     None => return Err(Broken::Ended("the connection ended")),
                 },
                 _ = look.tick() => {
-                    if !connection.status().connected() || !channel.status().connected() {
+                    if !stands(connection, &channel) {
                         return Err(Broken::Ended("the connection ended"));
                     }
                 }
@@ -316,6 +317,10 @@ impl Session for PublishSession {
             BrokerState::Connected | BrokerState::Blocked { .. } => *state = away(why),
         });
     }
+}
+
+fn stands(connection: &Connection, channel: &Channel) -> bool {
+    connection.status().connected() && channel.status().connected()
 }
 
 pub(super) fn hex(bytes: [u8; 8]) -> String {

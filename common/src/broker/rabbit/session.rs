@@ -1,5 +1,6 @@
 //! One session after the other: connect, serve until it breaks, back off with jitter, again.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,11 +24,19 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const STEADY: Duration = Duration::from_secs(10);
 
 /// What every session needs to begin.
-#[derive(Debug)]
 pub(super) struct Dialler {
     pub(super) uri: AMQPUri,
     pub(super) topology: Topology,
     pub(super) chance: Chance,
+}
+
+impl fmt::Debug for Dialler {
+    /// Without the URI, which carries a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialler")
+            .field("topology", &self.topology)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is done with a connection.

@@ -12,17 +12,31 @@ use tokio_util::sync::CancellationToken;
 use super::session::{Broken, Dialler, Session, setup};
 use crate::broker::Delivery;
 
+/// Waits for its consumer.
+#[derive(Debug)]
+pub(super) struct Prefetched {
+    delivery: Delivery,
+    acker: Acker,
+}
+
+impl Prefetched {
+    /// `None` once its connection broke: RabbitMQ gives it out again, so it need not be worked on twice.
+    pub(super) fn still_ours(self) -> Option<Delivery> {
+        (!self.acker.poisoned()).then_some(self.delivery)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct WorkSession {
     prefetch: u16,
-    deliver: mpsc::Sender<Delivery>,
+    deliver: mpsc::Sender<Prefetched>,
     /// Bounded by the prefetch.
     acknowledge: mpsc::UnboundedSender<Acker>,
     acknowledged: mpsc::UnboundedReceiver<Acker>,
 }
 
 impl WorkSession {
-    pub(super) fn new(prefetch: u16, deliver: mpsc::Sender<Delivery>) -> Self {
+    pub(super) fn new(prefetch: u16, deliver: mpsc::Sender<Prefetched>) -> Self {
         let (acknowledge, acknowledged) = mpsc::unbounded_channel();
         Self {
             prefetch,
@@ -32,16 +46,20 @@ impl WorkSession {
         }
     }
 
-    fn delivery(&self, delivery: lapin::message::Delivery) -> Delivery {
-        let acknowledge = self.acknowledge.clone();
-        Delivery {
+    fn prefetched(&self, delivery: lapin::message::Delivery) -> Prefetched {
+        let acker = delivery.acker;
+        let delivery = Delivery {
             body: Bytes::from(delivery.data),
             redelivered: delivery.redelivered,
-            acknowledge: Box::new(move || {
-                // Nobody takes it any more: the consumer is gone, and the hint goes back.
-                let _ = acknowledge.send(delivery.acker);
+            acknowledge: Box::new({
+                let (acknowledge, acker) = (self.acknowledge.clone(), acker.clone());
+                move || {
+                    // Nobody takes it any more: the consumer is gone, and the hint goes back.
+                    let _ = acknowledge.send(acker);
+                }
             }),
-        }
+        };
+        Prefetched { delivery, acker }
     }
 }
 
@@ -77,11 +95,11 @@ impl Session for WorkSession {
                 () = stop.cancelled() => return Ok(()),
                 delivery = consumer.next() => {
                     let delivery = delivery.ok_or(Broken::Ended("the queue or the connection is gone"))??;
-                    let delivery = self.delivery(delivery);
+                    let prefetched = self.prefetched(delivery);
                     tokio::select! {
                         biased;
                         () = stop.cancelled() => return Ok(()),
-                        _ = self.deliver.send(delivery) => {}
+                        _ = self.deliver.send(prefetched) => {}
                     }
                 }
             }
