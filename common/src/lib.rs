@@ -9,3 +9,6 @@ pub mod lifecycle;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;
+pub mod metrics;
+pub mod operations;
+pub mod listen;

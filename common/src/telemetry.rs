@@ -67,7 +67,11 @@ fn may_speak(metadata: &Metadata<'_>) -> bool {
 }
 
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
-    let what = info.payload_as_str().unwrap_or("no message");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let what = text
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let backtrace = Backtrace::capture();
     match backtrace.status() {

@@ -1,0 +1,118 @@
+//! Accepting connections: with TCP_NODELAY, and with a clear word when the address is taken.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use http::uri::Scheme;
+use poem::{
+    listener::{Acceptor, TcpAcceptor},
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Out of file descriptors, accepting fails at once, and again: a pause lets others close theirs.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Listens from now on; `poem::Server::new_with_acceptor` takes it from here.
+pub async fn bind(address: SocketAddr) -> Result<NoDelayAcceptor, ListenError> {
+    let failed = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse(address),
+        _ => ListenError::Refused { address, cause },
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let acceptor = TcpAcceptor::from_tokio(listener).map_err(failed)?;
+    Ok(NoDelayAcceptor { acceptor, address })
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("cannot listen on {0}: another process already does")]
+    InUse(SocketAddr),
+    #[error("cannot listen on {address}: {cause}")]
+    Refused {
+        address: SocketAddr,
+        cause: io::Error,
+    },
+}
+
+/// Without TCP_NODELAY the second of two small pushes waits 40 ms for the client's delayed ACK.
+pub struct NoDelayAcceptor {
+    acceptor: TcpAcceptor,
+    address: SocketAddr,
+}
+
+impl NoDelayAcceptor {
+    /// With the real port, also where port 0 was asked for.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Acceptor for NoDelayAcceptor {
+    type Io = TcpStream;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        self.acceptor.local_addr()
+    }
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
+        match self.acceptor.accept().await {
+            Ok(accepted) => {
+                // A connection that is gone already fails here, and then where it is read.
+                let _ = accepted.0.set_nodelay(true);
+                Ok(accepted)
+            }
+            Err(cause) => {
+                tracing::warn!(%cause, "a connection could not be accepted");
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                Err(cause)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for NoDelayAcceptor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("NoDelayAcceptor")
+            .field(&self.address)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn any_port() -> SocketAddr {
+        "127.0.0.1:0".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn accepted_connections_do_not_delay_small_writes() {
+        let mut acceptor = bind(any_port()).await.unwrap();
+        let client = TcpStream::connect(acceptor.address()).await.unwrap();
+        let (accepted, ..) = acceptor.accept().await.unwrap();
+        assert!(accepted.nodelay().unwrap());
+        drop(client);
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_told_in_one_line() {
+        let first = bind(any_port()).await.unwrap();
+        let error = bind(first.address()).await.unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!(
+                "cannot listen on {}: another process already does",
+                first.address()
+            )
+        );
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_not_this_machines_is_told_with_its_cause() {
+        let error = bind("192.0.2.1:80".parse().unwrap()).await.unwrap_err();
+        assert!(matches!(error, ListenError::Refused { .. }), "{error}");
+    }
+}
