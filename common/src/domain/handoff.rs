@@ -60,6 +60,10 @@ pub struct Handoff {
     pub event: HandoffEvent,
     pub state: HandoffState,
     pub required: bool,
+    /// Counts the handoffs of one order to one integrator, which are strictly serial.
+    pub position: i32,
+    /// When its integrator confirmed the order: by acknowledgement or by callback, as its settings say.
+    pub confirmed_at: Option<DateTime<Utc>>,
     /// Retrying by hand opens a new round of attempts.
     pub round: u32,
     /// Attempts begun in this round.
