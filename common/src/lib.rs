@@ -1,3 +1,5 @@
+//! What api, worker and notifier share: the rules, the database, the broker, and how a process lives.
+
 pub mod broker;
 pub mod chance;
 pub mod clock;
@@ -12,3 +14,5 @@ pub mod telemetry;
 pub mod metrics;
 pub mod operations;
 pub mod listen;
+#[doc(hidden)]
+pub mod testing;

@@ -198,6 +198,11 @@ impl Drop for Running {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+    };
+
     use super::*;
 
     const SOON: Duration = Duration::from_secs(20);
@@ -286,5 +291,51 @@ mod tests {
                 left: vec![]
             }
         );
+    }
+
+    #[test]
+    fn one_signal_begins_the_stop_and_a_second_ends_the_process_at_once() {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--ignored",
+                "--exact",
+                "--nocapture",
+                "lifecycle::tests::stops_without_end",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap()).lines();
+        for word in ["listening", "stopping"] {
+            assert!(
+                said.any(|line| line.unwrap().ends_with(word)),
+                "it ended before it was {word}"
+            );
+            let pid = process.id().to_string();
+            assert!(
+                Command::new("kill")
+                    .args(["-TERM", &pid])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+        assert_eq!(process.wait().unwrap().code(), Some(143));
+    }
+
+    #[tokio::test]
+    #[ignore = "run as a process of its own by the test above"]
+    async fn stops_without_end() {
+        let shutdown = Shutdown::new(SOON);
+        shutdown.on_signals().unwrap();
+        let stopping = shutdown.stopping();
+        shutdown.spawn("stubborn", async move {
+            stopping.cancelled().await;
+            println!("stopping");
+            std::future::pending().await
+        });
+        println!("listening");
+        shutdown.finish().await;
     }
 }
