@@ -108,7 +108,7 @@ function showSession(told) {
   const closed = session.state === "CLOSED";
   at("title").textContent = session.name ?? "This table";
   document.title = `${session.name ?? "Table"} – Expediter`;
-  at("orders-title").textContent = closed ? "Orders (this session is closed)" : "Orders, live";
+  at("orders-title").textContent = closed ? "Orders (this session is closed)" : "Orders";
   for (const button of at("menu").children) button.disabled = closed;
 }
 
@@ -127,9 +127,13 @@ function log(number, saying, moment, type, kind = "event") {
 }
 
 function draw() {
-  const newestFirst = orders.newestFirst;
-  at("no-orders").hidden = newestFirst.length > 0;
-  drawOrders(at("orders"), newestFirst, (order) => handoffsBeneath(order, handoffs, handoffPoll.serverNow()));
+  const { shown, earlier } = orders.shownAndEarlier;
+  const beneath = (order) => handoffsBeneath(order, handoffs, handoffPoll.serverNow());
+  at("no-orders").hidden = shown.length > 0;
+  drawOrders(at("orders"), shown, beneath);
+  at("earlier").hidden = earlier.length === 0;
+  at("earlier-title").textContent = `Earlier orders (${earlier.length})`;
+  drawOrders(at("earlier-orders"), earlier, beneath);
 }
 
 // The demo's own parts: the menu, the kitchen, the handoffs.

@@ -27,6 +27,7 @@ export function nextTry(handoff, nowMs) {
       return wait > 500 ? `${coming} in ${seconds(wait)}` : `${coming} any moment`;
     }
     case "acknowledged":
+      if (handoff.attempts.at(-1)?.outcome !== "acknowledged") return "no answer, but it called back: taken";
       return made > 1 ? `taken at try ${made}/${handoff.max_attempts}` : "taken at once";
     case "failed":
       return made >= handoff.max_attempts ? `given up after ${made} tries` : "given up";

@@ -60,10 +60,10 @@ export function drawBoard({ tickets, attempts, duplicates }, board) {
   fill(attempts, () => board.attempts.slice(0, LINES_SHOWN).map(sighting), board.attempts.slice(0, LINES_SHOWN));
 }
 
-function duplicatesSaid(board) {
-  const requests = board.attempts.length;
-  const again = board.duplicates === 1 ? "1 of them a repeat" : `${board.duplicates} of them repeats`;
-  return requests === 0 ? "Nothing yet." : `${requests} requests seen, ${again}, ${board.orders.length} orders cooked or cooking.`;
+function duplicatesSaid({ attempts, duplicates, orders }) {
+  if (attempts.length === 0) return "Nothing yet.";
+  const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+  return `${count(attempts.length, "request", "requests")} seen, ${count(duplicates, "repeat", "repeats")} among them; ${count(orders.length, "order", "orders")} on the board.`;
 }
 
 function ticket(order) {

@@ -8,6 +8,7 @@ export function showLine(channel) {
   const { state } = channel;
   const { phase, detail } = lineSaid(state, Date.now());
   at("line").dataset.phase = state.phase;
+  document.body.dataset.live = String(state.phase === "live");
   // A status region is read aloud when it changes, so the part that ticks stays outside of it.
   if (at("line-phase").textContent !== phase) at("line-phase").textContent = phase;
   at("line-detail").textContent = detail;

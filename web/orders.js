@@ -5,14 +5,21 @@ import { clockTime, money, plainly } from "./words.js";
 
 export const STEPS = ["pending", "processing", "accepted", "preparing", "ready", "dispatched", "delivered"];
 const BAD_ENDS = ["rejected", "failed", "cancelled"];
+const WAITING = ["pending", "processing"];
 const KEPT_MAX = 100;
+const SHOWN_OPENLY = 4;
 
 /** The orders of one channel, newest first. */
 export class Orders {
   #byId = new Map();
 
   restart(orders) {
-    this.#byId = new Map(orders.map((order) => [order.id, { ...order, reached: furthest(order) }]));
+    const before = this.#byId;
+    this.#byId = new Map();
+    for (const order of orders) {
+      const reached = Math.max(before.get(order.id)?.reached ?? 0, furthest(order));
+      this.#byId.set(order.id, { ...order, reached });
+    }
   }
 
   /** Takes an `order.*` event's order; says how its status moved, or null when it did not. */
@@ -23,6 +30,13 @@ export class Orders {
     this.#forgetOldest();
     if (known?.status === order.status) return null;
     return { number: order.number, from: known?.status ?? null, to: order.status, reason: order.reason };
+  }
+
+  /** What to show openly: the newest few, and all that still wait to be accepted; the rest is `earlier`. */
+  get shownAndEarlier() {
+    const all = this.newestFirst;
+    const open = (order, place) => place < SHOWN_OPENLY || WAITING.includes(order.status);
+    return { shown: all.filter(open), earlier: all.filter((order, place) => !open(order, place)) };
   }
 
   get newestFirst() {
@@ -101,8 +115,12 @@ function progress(order) {
       el("span", { class: "unseen" }, ` (${saying})`),
     );
   });
-  const shown = bad ? [...steps.slice(0, order.reached + 1), badEnd(order)] : steps;
-  return el("ol", { class: "progress", "aria-label": `Progress of order ${order.number}` }, shown);
+  if (bad) {
+    // The steps it never came to keep their room, so that all cards line up.
+    const never = steps.slice(order.reached + 2).map(() => el("li", { class: "step never", "aria-hidden": "true" }));
+    steps.splice(order.reached + 1, Infinity, badEnd(order), ...never);
+  }
+  return el("ol", { class: "progress", "aria-label": `Progress of order ${order.number}` }, steps);
 }
 
 function badEnd(order) {

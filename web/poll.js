@@ -24,7 +24,7 @@ export class Poll {
       this.#readClock(answer.headers.get("date"));
       body = await answer.json();
     } catch (error) {
-      console.warn(error);
+      if (this.#failingSince === null) console.warn(error);
       this.#failingSince ??= this.clock();
       this.onTrouble(this.#failingSince);
       return;

@@ -129,13 +129,15 @@ test("after a lost connection it resumes after its last number without a new sna
 });
 
 test("a resume at another number or of another stream is not believed", () => {
+  const retry = () => clock.advance(channel.state.retryAt - clock.time);
   for (const wrong of [resumed(3), resumed(4, "session:2")]) {
     socket().says(hello(4));
     socket().ends(1006);
-    clock.advance(500);
+    retry();
+    assert.equal(socket().url, "ws://x?after=4");
     socket().says(wrong);
     assert.equal(notes.at(-1), "gap");
-    clock.advance(15_000);
+    retry();
     assert.equal(socket().url, "ws://x");
   }
 });

@@ -1,0 +1,110 @@
+// What the page says of orders, handoffs and its own connection, where no page is needed to say it.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { nextTry } from "../handoffs.js";
+import { lineSaid } from "../line.js";
+import { Orders } from "../orders.js";
+import { placeOrder } from "../ordering.js";
+import { Poll } from "../poll.js";
+
+const order = (number, status = "pending", more = {}) => ({ id: `o${number}`, number, status, reason: null, accepted_at: null, items: [], ...more });
+const handoff = (state, outcomes, more = {}) => ({
+  state,
+  attempts: outcomes.map((outcome, place) => ({ n: place + 1, outcome })),
+  max_attempts: 5,
+  ...more,
+});
+
+test("a moved order is told once, with where it came from", () => {
+  const orders = new Orders();
+  orders.restart([order(17)]);
+  assert.deepEqual(orders.take(order(17, "processing")), { number: 17, from: "pending", to: "processing", reason: null });
+  assert.equal(orders.take(order(17, "processing")), null);
+});
+
+test("a failed order remembers how far it came, also over a fresh snapshot", () => {
+  const orders = new Orders();
+  orders.restart([order(17)]);
+  orders.take(order(17, "processing"));
+  const failed = order(17, "failed");
+  orders.take(failed);
+  orders.restart([failed]);
+  assert.equal(orders.newestFirst[0].reached, 1);
+});
+
+test("an order that waits to be accepted is never put away among the earlier ones", () => {
+  const orders = new Orders();
+  orders.restart([order(1, "processing"), ...[2, 3, 4, 5, 6, 7].map((number) => order(number, "ready"))]);
+  const { shown, earlier } = orders.shownAndEarlier;
+  assert.deepEqual(shown.map((o) => o.number), [7, 6, 5, 4, 1]);
+  assert.deepEqual(earlier.map((o) => o.number), [3, 2]);
+});
+
+test("memory is bounded, and finished orders are forgotten before open ones", () => {
+  const orders = new Orders();
+  orders.take(order(1, "preparing"));
+  for (let number = 2; number <= 150; number += 1) orders.take(order(number, "delivered"));
+  assert.equal(orders.newestFirst.length, 100);
+  assert.equal(orders.newestFirst.at(-1).number, 1);
+  assert.ok(orders.someUnfinished);
+});
+
+test("a waiting handoff counts down to its next try", () => {
+  const waiting = handoff("waiting", ["retry", "retry"], { next_attempt_at: new Date(100_000).toISOString() });
+  assert.equal(nextTry(waiting, 92_000), "try 3/5 in 8 s");
+  assert.equal(nextTry(waiting, 100_200), "try 3/5 any moment");
+});
+
+test("a handoff says how it ended", () => {
+  assert.equal(nextTry(handoff("acknowledged", ["acknowledged"]), 0), "taken at once");
+  assert.equal(nextTry(handoff("acknowledged", ["retry", "acknowledged"]), 0), "taken at try 2/5");
+  assert.equal(nextTry(handoff("acknowledged", ["unknown"]), 0), "no answer, but it called back: taken");
+  assert.equal(nextTry(handoff("failed", Array(5).fill("retry")), 0), "given up after 5 tries");
+});
+
+test("the connection line names the moment since when nothing is known", () => {
+  const state = { phase: "waiting", notLiveSince: 5_000, retryAt: 9_000, why: "nothing was heard", lastHeardAt: 5_000 };
+  const { phase, detail } = lineSaid(state, 7_000);
+  assert.match(phase, /^Not live since .+, reconnecting$/);
+  assert.equal(detail, "nothing was heard; next try in 2 s");
+  const live = { phase: "live", notLiveSince: null, lastHeardAt: 5_000, lastHeardWhat: "ping" };
+  assert.deepEqual(lineSaid(live, 8_000), { phase: "Live", detail: "last ping 3 s ago" });
+});
+
+function answering(...answers) {
+  const requests = [];
+  const send = async (url, request) => {
+    requests.push({ url, ...request });
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    const [status, body] = answer;
+    return { ok: status < 300, status, headers: new Headers(), json: async () => body };
+  };
+  return { send, requests };
+}
+
+test("an order with an unknown outcome is sent again under the same key", async () => {
+  const { send, requests } = answering(new Error("lost"), [503, {}], [201, { number: 17 }]);
+  const placed = await placeOrder({ code: "c0de", items: [], send, pause: async () => {} });
+  assert.deepEqual(placed, { ok: true, order: { number: 17 } });
+  assert.equal(new Set(requests.map((request) => request.headers["idempotency-key"])).size, 1);
+  assert.equal(requests.length, 3);
+});
+
+test("a refused order is not sent again, and the reason is passed on", async () => {
+  const { send, requests } = answering([409, { reason: "insufficient_stock", detail: "Only 1 left" }]);
+  assert.deepEqual(await placeOrder({ code: "c0de", items: [], send }), { ok: false, why: "Only 1 left" });
+  assert.equal(requests.length, 1);
+});
+
+test("a poll that fails says since when, until it works again", async () => {
+  const since = [];
+  let now = 1000;
+  const { send } = answering(new Error("down"), [500, {}], [200, { fine: true }]);
+  const poll = new Poll({ url: "/x", onAnswer: () => {}, onTrouble: (moment) => since.push(moment), send, now: () => now });
+  console.warn = () => {};
+  for (; now < 4000; now += 1000) await poll.now();
+  assert.deepEqual(since, [1000, 1000, null]);
+});
