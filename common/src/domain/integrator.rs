@@ -67,6 +67,17 @@ words! {
     }
 }
 
+words! {
+    /// Whether it is spoken to at all for now.
+    pub enum BreakerState {
+        Closed = "closed",
+        /// Its requests have failed one after another: nothing is sent before the breaker's time.
+        Open = "open",
+        /// The time has come, and one request is on its way to see whether it answers again.
+        Probing = "probing",
+    }
+}
+
 /// How we make ourselves known to it. Stored encrypted as a whole.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
