@@ -2,6 +2,7 @@
 
 mod check;
 mod sections;
+mod testing;
 mod values;
 
 use std::{fmt, path::Path};
@@ -19,6 +20,7 @@ pub use self::{
         Accounts, Broker, BrokerKind, Callbacks, Database, DatabaseKind, Demo, Http, Intake,
         LogFormat, Notifier, Outbox, Outside, Secrets, Shutdown, Telemetry, Testing, Worker,
     },
+    testing::{in_ci, temporary_folder, test_mysql_url},
     values::{Secret, ServiceUrl},
 };
 

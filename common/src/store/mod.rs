@@ -9,6 +9,14 @@ mod tx;
 
 pub mod events;
 pub mod outbox;
+pub mod stores;
+pub mod products;
+pub mod movements;
+pub mod integrators;
+pub mod idempotency;
+pub mod stock;
+pub mod orders;
+pub(crate) mod scratch;
 
 pub use connect::{Db, DbOptions};
 pub use error::{Result, StoreError};

@@ -1,0 +1,364 @@
+//! For tests of every crate: a fresh house on each database, dropped at the end, and a macro that makes one test a
+//! database out of one body.
+//!
+//! ```ignore
+//! common::testing::each_database! {
+//!     async fn a_name_is_unique_among_open_sessions(house: House) { … }
+//! }
+//! ```
+//! becomes `a_name_is_unique_among_open_sessions::{sqlite, mysql}`. The body may ask for a [`House`], its `Ledger` or
+//! its `Db`. MySQL's run where `EXPEDITER_TEST_MYSQL_URL` names a server (`mysql://user:password@host:port/`).
+
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+pub use crate::each_database;
+use crate::{
+    chance::Chance,
+    clock::Clock,
+    config,
+    domain::{
+        event::Event,
+        hint::Hint,
+        ids::StoreId,
+        store::{Contact, Store},
+    },
+    ledger::{Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake, intake::IntakeSettings},
+    secrets::Keys,
+    store::{self, Db, DbOptions},
+};
+
+/// A test that waits longer than this for something has failed.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// When tests' manual clocks begin.
+#[must_use]
+pub fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_608_000, 0).expect("2026-11-25T12:00:00Z is a time")
+}
+
+/// One ledger over one fresh database, with a clock that stands at [`noon`] until the test moves it.
+#[derive(Clone, Debug)]
+pub struct House {
+    pub db: Db,
+    pub ledger: Ledger,
+    pub clock: Clock,
+    pub chance: Chance,
+    pub keys: Keys,
+    pub woken: Woken,
+}
+
+impl House {
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self::with_clock(db, Clock::manual(noon()))
+    }
+
+    #[must_use]
+    pub fn with_clock(db: Db, clock: Clock) -> Self {
+        let woken = Woken::default();
+        Self {
+            ledger: ledger_with(&db, &clock, Arc::new(woken.clone())),
+            db,
+            clock,
+            chance: Chance::system(),
+            keys: Keys::seeded(1),
+            woken,
+        }
+    }
+
+    /// Another ledger over the same database, as another process has one, that wakes somebody else.
+    #[must_use]
+    pub fn ledger_that_wakes(&self, wake: Arc<dyn Wake>) -> Ledger {
+        ledger_with(&self.db, &self.clock, wake)
+    }
+
+    /// A store that sells in euros and accepts by itself.
+    pub async fn a_store(&self) -> StoreId {
+        self.a_store_like(|_| {}).await
+    }
+
+    /// The same with something changed.
+    pub async fn a_store_like(&self, change: impl FnOnce(&mut Store)) -> StoreId {
+        let now = self.clock.now();
+        let mut store = Store {
+            id: self.chance.id(now),
+            name: "Corner Café".to_owned(),
+            timezone: "Europe/Berlin".to_owned(),
+            currency: "EUR".parse().expect("a currency"),
+            contact: Contact::default(),
+            auto_accept: true,
+            accept_within_s: 600,
+            paused: false,
+            archived_at: None,
+            version: 1,
+            created_at: now,
+        };
+        change(&mut store);
+        store::scratch::insert_store(&self.db, &store)
+            .await
+            .expect("a fresh database takes a store");
+        store.id
+    }
+}
+
+/// `Chance` is the system's: two ledgers over one database must not draw the same ids.
+fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>) -> Ledger {
+    Ledger::new(LedgerParts {
+        db: db.clone(),
+        clock: clock.clone(),
+        chance: Chance::system(),
+        sealing: Arc::new(Keys::seeded(1).encryption),
+        wake,
+        settings: LedgerSettings {
+            outbox_claim_after: Duration::from_secs(10),
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            intake: IntakeSettings {
+                max_batch_orders: 256,
+                max_batch_bytes: 4 << 20,
+                writers: 2,
+                queue_capacity: 4096,
+            },
+        },
+    })
+}
+
+impl From<&House> for House {
+    fn from(house: &House) -> Self {
+        house.clone()
+    }
+}
+
+impl From<&House> for Db {
+    fn from(house: &House) -> Self {
+        house.db.clone()
+    }
+}
+
+impl From<&House> for Ledger {
+    fn from(house: &House) -> Self {
+        house.ledger.clone()
+    }
+}
+
+/// A [`Wake`] that remembers what it was offered. Clones share one memory.
+#[derive(Clone, Debug)]
+pub struct Woken(Arc<Mutex<Vec<OutboxRow>>>, watch::Sender<usize>);
+
+impl Default for Woken {
+    fn default() -> Self {
+        Self(Arc::default(), watch::Sender::new(0))
+    }
+}
+
+impl Woken {
+    #[must_use]
+    pub fn rows(&self) -> Vec<OutboxRow> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        let rows = self.rows().into_iter();
+        rows.flat_map(|row| row.announcement.events).collect()
+    }
+
+    #[must_use]
+    pub fn hints(&self) -> Vec<Hint> {
+        let rows = self.rows().into_iter();
+        rows.flat_map(|row| row.announcement.hints).collect()
+    }
+
+    /// What was offered since the last call.
+    #[must_use]
+    pub fn take(&self) -> Vec<OutboxRow> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until so many rows were offered in all, also those taken meanwhile.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn until(&self, rows: usize) {
+        let mut offered = self.1.subscribe();
+        tokio::time::timeout(SOON, offered.wait_for(|now| *now >= rows))
+            .await
+            .expect("what the test waits for is committed soon")
+            .expect("the sender lives as long as this");
+    }
+}
+
+impl Wake for Woken {
+    fn offer(&self, row: OutboxRow) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(row);
+        self.1.send_modify(|offered| *offered += 1);
+    }
+}
+
+/// A migrated database of its own; [`FreshDb::end`] takes it away.
+#[derive(Debug)]
+pub struct FreshDb {
+    pub db: Db,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Folder(PathBuf),
+    Server { url: String, name: String },
+}
+
+impl FreshDb {
+    pub async fn end(self) {
+        self.db.close().await;
+        match self.place {
+            Place::Folder(folder) => drop(std::fs::remove_dir_all(folder)),
+            Place::Server { url, name } => store::scratch::drop_mysql(&url, &name)
+                .await
+                .expect("the server drops a test's database"),
+        }
+    }
+}
+
+pub async fn fresh_sqlite() -> FreshDb {
+    let folder = config::temporary_folder().join(unused_name());
+    let url = format!("sqlite://{}", folder.join("test.db").display());
+    FreshDb {
+        db: migrated(DbOptions::new(url)).await,
+        place: Place::Folder(folder),
+    }
+}
+
+/// `None`, said loudly, where no server is named.
+///
+/// # Panics
+/// In CI without a server.
+#[expect(
+    clippy::print_stderr,
+    reason = "a skipped test must be seen by whoever runs the tests"
+)]
+pub async fn fresh_mysql() -> Option<FreshDb> {
+    let Some(url) = config::test_mysql_url() else {
+        assert!(
+            !config::in_ci(),
+            "no EXPEDITER_TEST_MYSQL_URL, and CI must not skip MySQL"
+        );
+        eprintln!("SKIPPED: a MySQL case, for there is no EXPEDITER_TEST_MYSQL_URL");
+        return None;
+    };
+    let url = format!("{}/", url.trim_end_matches('/'));
+    let name = unused_name();
+    let of_database = store::scratch::create_mysql(&url, &name)
+        .await
+        .expect("EXPEDITER_TEST_MYSQL_URL names a server that lets us make databases");
+    let options = DbOptions {
+        max_connections: 8,
+        ..DbOptions::new(of_database)
+    };
+    Some(FreshDb {
+        db: migrated(options).await,
+        place: Place::Server { url, name },
+    })
+}
+
+async fn migrated(options: DbOptions) -> Db {
+    // Many tests at once start many connections at once.
+    let options = DbOptions {
+        connect_timeout: Duration::from_secs(30),
+        allow_weak_durability: true,
+        ..options
+    };
+    let db = Db::connect(&options)
+        .await
+        .expect("a fresh database is reached");
+    store::migrate(&db)
+        .await
+        .expect("a fresh database takes all migrations");
+    db
+}
+
+fn unused_name() -> String {
+    let random = Uuid::from_bytes(Chance::system().bytes());
+    format!("expediter_test_{}", random.simple())
+}
+
+/// What [`each_database!`] runs: the body over SQLite, and the database taken away also if it panics.
+pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(House) -> F) {
+    on_fresh(fresh_sqlite().await, body).await;
+}
+
+/// The same over MySQL, where there is one.
+pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(House) -> F) {
+    if let Some(fresh) = fresh_mysql().await {
+        on_fresh(fresh, body).await;
+    }
+}
+
+async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(House) -> F) {
+    let house = House::new(fresh.db.clone());
+    let done = AssertUnwindSafe(async move { body(house).await })
+        .catch_unwind()
+        .await;
+    fresh.end().await;
+    if let Err(panic) = done {
+        resume_unwind(panic);
+    }
+}
+
+/// One test a database out of each body; see the module.
+#[macro_export]
+macro_rules! each_database {
+    ($($(#[$attribute:meta])* async fn $name:ident($house:ident: $Asked:ty) $body:block)+) => {$(
+        $(#[$attribute])*
+        mod $name {
+            use super::*;
+
+            async fn body($house: $Asked) $body
+
+            #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                $crate::testing::on_sqlite(|house| async move {
+                    body(<$Asked>::from(&house)).await;
+                })
+                .await;
+            }
+
+            #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn mysql() {
+                $crate::testing::on_mysql(|house| async move {
+                    body(<$Asked>::from(&house)).await;
+                })
+                .await;
+            }
+        }
+    )+};
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    each_database! {
+        async fn a_fresh_house_answers_and_tells_no_time_of_its_own(house: House) {
+            house.db.ping().await.unwrap();
+            house.a_store().await;
+            assert_eq!(house.ledger.outbox_backlog().await.unwrap(), (0, None));
+            assert_eq!(house.ledger.clock().now(), noon());
+        }
+    }
+}
