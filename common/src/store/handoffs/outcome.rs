@@ -1,0 +1,97 @@
+//! What becomes of a handoff after an attempt, a callback, or a person's word.
+
+use chrono::{DateTime, Utc};
+
+use super::super::{error::Result, on, tx::Tx};
+use crate::domain::{
+    handoff::{Handoff, HandoffState},
+    ids::HandoffId,
+};
+
+/// Ends or stops it: acknowledged, failed, withdrawn, or held for a person. A reference that it has stays.
+pub(crate) async fn close(
+    tx: &mut Tx,
+    id: HandoffId,
+    state: HandoffState,
+    reason: Option<&str>,
+    reference: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let closed_at = state.is_closed().then_some(now);
+    on!(tx, |conn| sqlx::query(
+        "UPDATE handoffs SET state = ?, reason = ?, reference = COALESCE(?, reference), closed_at = ? WHERE id = ?"
+    )
+    .bind(state.as_str())
+    .bind(reason)
+    .bind(reference.map(str::as_bytes))
+    .bind(closed_at)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// To be tried again at a time.
+pub(crate) async fn wait(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE handoffs SET state = 'waiting', due_at = ? WHERE id = ?"
+    )
+    .bind(due_at)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// As if it had not been claimed: with one attempt fewer, and due again at a time.
+pub(crate) async fn put_back(
+    tx: &mut Tx,
+    id: HandoffId,
+    due_at: DateTime<Utc>,
+    why: &str,
+) -> Result<()> {
+    // MySQL assigns from left to right: `attempts` comes last, so that `state` sees the old one everywhere.
+    on!(tx, |conn| sqlx::query(
+        "UPDATE handoffs SET state = CASE WHEN attempts <= 1 THEN 'due' ELSE 'waiting' END, due_at = ?, error = ?, \
+         leased_until = NULL, attempts = attempts - 1 WHERE id = ?"
+    )
+    .bind(due_at)
+    .bind(why)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// Notes that its integrator confirmed the order; a first confirmation stays.
+pub(crate) async fn confirm(tx: &mut Tx, id: HandoffId, now: DateTime<Utc>) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE handoffs SET confirmed_at = ? WHERE id = ? AND confirmed_at IS NULL"
+    )
+    .bind(now)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// Whether a later handoff of the same order to the same integrator has been waiting for this one.
+pub(crate) async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
+    let Some(order) = handoff.order_id else {
+        return Ok(false);
+    };
+    let waiting: i64 = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ? AND position > ? \
+         AND state IN ('due', 'waiting')"
+    )
+    .bind(order.uuid())
+    .bind(handoff.integrator_id.uuid())
+    .bind(handoff.position)
+    .fetch_one(conn)
+    .await?);
+    Ok(waiting > 0)
+}
