@@ -1,9 +1,9 @@
-//! A line to RabbitMQ that can be cut, frozen and mended.
+//! A line to RabbitMQ that can be cut, frozen and mended, and that puts words into the server's mouth.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use url::Url;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,7 @@ pub(crate) struct Proxy {
     /// The server's, through this line.
     pub(crate) url: String,
     line: watch::Sender<Line>,
+    said: broadcast::Sender<Vec<u8>>,
 }
 
 impl Proxy {
@@ -30,10 +31,12 @@ impl Proxy {
         url.set_port(Some(listener.local_addr().unwrap().port()))
             .unwrap();
         let line = watch::Sender::new(Line::Open);
-        tokio::spawn(accept(listener, server, line.subscribe()));
+        let said = broadcast::Sender::new(8);
+        tokio::spawn(accept(listener, server, line.subscribe(), said.clone()));
         Self {
             url: url.into(),
             line,
+            said,
         }
     }
 
@@ -45,12 +48,39 @@ impl Proxy {
         self.line.send_replace(Line::Frozen);
     }
 
+    /// AMQP 0-9-1's RabbitMQ extension `connection.blocked`; to be said while the line is quiet.
+    pub(crate) fn say_blocked(&self, reason: &str) {
+        let mut arguments = vec![u8::try_from(reason.len()).unwrap()];
+        arguments.extend_from_slice(reason.as_bytes());
+        self.say(60, &arguments);
+    }
+
+    pub(crate) fn say_unblocked(&self) {
+        self.say(61, &[]);
+    }
+
+    /// A method of the class `connection`, as a frame on channel 0.
+    fn say(&self, method: u16, arguments: &[u8]) {
+        let mut frame = vec![1, 0, 0];
+        frame.extend_from_slice(&u32::try_from(4 + arguments.len()).unwrap().to_be_bytes());
+        frame.extend_from_slice(&10_u16.to_be_bytes());
+        frame.extend_from_slice(&method.to_be_bytes());
+        frame.extend_from_slice(arguments);
+        frame.push(0xCE);
+        self.said.send(frame).unwrap();
+    }
+
     pub(crate) fn mend(&self) {
         self.line.send_replace(Line::Open);
     }
 }
 
-async fn accept(listener: TcpListener, server: String, line: watch::Receiver<Line>) {
+async fn accept(
+    listener: TcpListener,
+    server: String,
+    line: watch::Receiver<Line>,
+    said: broadcast::Sender<Vec<u8>>,
+) {
     while let Ok((client, _)) = listener.accept().await {
         if *line.borrow() == Line::Cut {
             continue;
@@ -60,22 +90,36 @@ async fn accept(listener: TcpListener, server: String, line: watch::Receiver<Lin
         let (server_reads, server_writes) = server.into_split();
         let mut cut = line.clone();
         let (there, back) = (line.clone(), line.clone());
+        let (nothing, said) = (broadcast::Sender::new(1), said.subscribe());
         tokio::spawn(async move {
             tokio::select! {
-                () = pass(client_reads, server_writes, there) => {}
-                () = pass(server_reads, client_writes, back) => {}
+                () = pass(client_reads, server_writes, there, nothing.subscribe()) => {}
+                () = pass(server_reads, client_writes, back, said) => {}
                 _ = cut.wait_for(|line| *line == Line::Cut) => {}
             }
         });
     }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut line: watch::Receiver<Line>) {
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut line: watch::Receiver<Line>,
+    mut said: broadcast::Receiver<Vec<u8>>,
+) {
     let mut buffer = [0; 16 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if line.wait_for(|line| *line != Line::Frozen).await.is_err()
-            || to.write_all(&buffer[..count]).await.is_err()
-        {
+    loop {
+        let passed = tokio::select! {
+            Ok(words) = said.recv() => to.write_all(&words).await,
+            count = from.read(&mut buffer) => {
+                let Ok(count @ 1..) = count else { return };
+                if line.wait_for(|line| *line != Line::Frozen).await.is_err() {
+                    return;
+                }
+                to.write_all(&buffer[..count]).await
+            }
+        };
+        if passed.is_err() {
             return;
         }
     }
