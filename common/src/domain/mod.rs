@@ -20,5 +20,6 @@ pub mod signature;
 
 pub mod event;
 pub mod hint;
+pub mod stuck;
 
 pub use words::UnknownWord;
