@@ -89,7 +89,7 @@ pub(crate) async fn list(
     settings_of(rows)
 }
 
-pub(crate) async fn insert(tx: &mut Tx, stored: &Stored, now: DateTime<Utc>) -> Result<()> {
+pub(crate) async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
     let integrator = &stored.integrator;
     on!(tx, |conn| {
         sqlx::query(
@@ -121,7 +121,7 @@ pub(crate) async fn insert(tx: &mut Tx, stored: &Stored, now: DateTime<Utc>) -> 
         .bind(i64::from(stored.failures_in_a_row))
         .bind(stored.breaker.as_str())
         .bind(integrator.version)
-        .bind(now)
+        .bind(integrator.created_at)
         .execute(conn)
         .await?;
     });
