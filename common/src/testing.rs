@@ -119,6 +119,7 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>) -> Ledger {
         chance: Chance::system(),
         sealing: Arc::new(Keys::seeded(1).encryption),
         wake,
+        metrics: crate::metrics::Metrics::new(),
         settings: LedgerSettings {
             outbox_claim_after: Duration::from_secs(10),
             public_url: "http://127.0.0.1:8080".to_owned(),

@@ -1,9 +1,11 @@
 //! A table's open tab: its states, its code, and the key its name is unique by.
 
 use chrono::{DateTime, Duration, Utc};
+use serde_json::{Value, json};
 
 use super::{
     ids::{SessionId, StoreId},
+    order::rfc3339,
     words::words,
 };
 
@@ -38,6 +40,17 @@ impl Session {
     pub fn reads_at(&self, now: DateTime<Utc>) -> bool {
         self.closed_at
             .is_none_or(|closed_at| now < closed_at + CODE_READS_AFTER_CLOSE)
+    }
+
+    /// What guests see of it, and the `data` of its events: never the code.
+    #[must_use]
+    pub fn public_facts(&self) -> Value {
+        json!({"session": {
+            "name": self.name,
+            "state": self.state,
+            "opened_at": rfc3339(self.opened_at),
+            "closed_at": self.closed_at.map(rfc3339),
+        }})
     }
 }
 

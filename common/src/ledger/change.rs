@@ -12,7 +12,9 @@ use crate::{
         event::{Event, EventKind},
         hint::{Announcement, Hint},
         ids::{OrderId, OutboxId, StoreId, StreamId},
+        status::OrderStatus,
     },
+    metrics::Metrics,
     store::{self, StoreError, Tx, events::Counter},
 };
 
@@ -168,6 +170,11 @@ impl<'l> Change<'l> {
         seq
     }
 
+    /// Adds an event that has its number: the first of a stream whose row this change writes.
+    pub(crate) fn numbered_event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
     /// Wakes a worker after the commit; said twice is said once.
     pub(crate) fn hint(&mut self, hint: Hint) {
         if !self.hints.contains(&hint) {
@@ -186,6 +193,10 @@ impl<'l> Change<'l> {
             crash::point(after);
         }
         for row in rows {
+            row.announcement
+                .events
+                .iter()
+                .for_each(|event| count(&self.inner.metrics, event));
             self.inner.wake.offer(row);
         }
         Ok(())
@@ -223,6 +234,37 @@ impl<'l> Change<'l> {
             rows.push(OutboxRow { id, announcement });
         }
         rows
+    }
+}
+
+/// What the metrics tell of orders is counted from committed events, so that nothing is counted twice or before it is so.
+fn count(metrics: &Metrics, event: &Event) {
+    let order = &event.data["order"];
+    match event.kind {
+        EventKind::OrderPlaced => metrics.orders_placed.inc(),
+        EventKind::OrderStatusChanged => {
+            let Some(status) = order["status"]
+                .as_str()
+                .and_then(|status| status.parse::<OrderStatus>().ok())
+            else {
+                return;
+            };
+            if status.is_end() {
+                metrics
+                    .orders_ended
+                    .with_label_values(&[status.as_str()])
+                    .inc();
+            }
+            let placed_at = order["placed_at"]
+                .as_str()
+                .and_then(|at| DateTime::parse_from_rfc3339(at).ok());
+            if let (OrderStatus::Accepted, Some(placed_at)) = (status, placed_at) {
+                metrics
+                    .order_acceptance_seconds
+                    .observe((event.at - placed_at.to_utc()).as_seconds_f64());
+            }
+        }
+        _ => {}
     }
 }
 

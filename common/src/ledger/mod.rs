@@ -5,8 +5,19 @@
 mod change;
 mod wake;
 
+pub mod accounts;
+pub mod audit;
+pub mod callbacks;
+pub mod events;
+pub mod handoffs;
 pub mod intake;
+pub mod integrators;
+pub mod orders;
 pub mod outbox;
+pub mod products;
+pub mod sessions;
+pub mod stores;
+pub mod sweep;
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +25,7 @@ pub use change::LedgerError;
 pub(crate) use change::{Change, Points, in_one_transaction};
 pub use wake::{NoWake, OutboxRow, Wake};
 
-use crate::{chance::Chance, clock::Clock, secrets::SealingKey, store::Db};
+use crate::{chance::Chance, clock::Clock, metrics::Metrics, secrets::SealingKey, store::Db};
 
 /// `R`: what the change may refuse.
 pub type Result<T, R = std::convert::Infallible> = std::result::Result<T, LedgerError<R>>;
@@ -41,6 +52,7 @@ struct Inner {
     chance: Chance,
     sealing: Arc<SealingKey>,
     wake: Arc<dyn Wake>,
+    metrics: Arc<Metrics>,
     settings: LedgerSettings,
     intake: intake::Queue,
 }
@@ -54,6 +66,7 @@ pub struct LedgerParts {
     /// Encrypts integrators' secrets at rest.
     pub sealing: Arc<SealingKey>,
     pub wake: Arc<dyn Wake>,
+    pub metrics: Arc<Metrics>,
     pub settings: LedgerSettings,
 }
 
@@ -67,6 +80,7 @@ impl Ledger {
             chance,
             sealing,
             wake,
+            metrics,
             settings,
         } = parts;
         let (intake, queued) = intake::queue(&settings.intake);
@@ -76,6 +90,7 @@ impl Ledger {
             chance,
             sealing,
             wake,
+            metrics,
             settings,
             intake,
         });
@@ -91,6 +106,11 @@ impl Ledger {
     #[must_use]
     pub fn chance(&self) -> &Chance {
         &self.inner.chance
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.metrics
     }
 
     #[must_use]

@@ -1,13 +1,6 @@
 //! The port through which a commit tells that the outbox has something.
 
-use crate::domain::{hint::Announcement, ids::OutboxId};
-
-/// A row of the outbox: what one commit has to tell.
-#[derive(Clone, Debug, PartialEq)]
-pub struct OutboxRow {
-    pub id: OutboxId,
-    pub announcement: Announcement,
-}
+pub use crate::store::outbox::OutboxRow;
 
 /// Offered every outbox row right after its commit. Must not wait: what it can't take now, the sweep finds later.
 pub trait Wake: Send + Sync + std::fmt::Debug + 'static {

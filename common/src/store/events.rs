@@ -8,6 +8,7 @@ use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
 use super::{
+    batch::MOST_ROWS,
     error::{Result, StoreError},
     insert_many, on, padded,
     tx::Tx,
@@ -90,6 +91,34 @@ pub(crate) async fn after(
     .fetch_all(conn)
     .await?);
     rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The last numbers of those streams that exist, in no particular order.
+pub(crate) async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i64)>> {
+    let mut heads = Vec::with_capacity(streams.len());
+    for chunk in streams.chunks(MOST_ROWS) {
+        let ids: Vec<Uuid> = chunk.iter().map(|id| id.uuid()).collect();
+        let rows: Vec<(Uuid, i64)> = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new("SELECT id, last_seq FROM sessions WHERE id IN (");
+            let mut before = "";
+            for next in [
+                ") UNION ALL SELECT id, last_seq FROM orders WHERE session_id IS NULL AND id IN (",
+                ") UNION ALL SELECT store_id, last_seq FROM store_counters WHERE store_id IN (",
+                ")",
+            ] {
+                query.push(before);
+                let mut list = query.separated(", ");
+                for id in padded(&ids) {
+                    list.push_bind(id);
+                }
+                before = next;
+            }
+            query.push(before);
+            query.build_query_as().fetch_all(conn).await?
+        });
+        heads.extend(rows.into_iter().map(|(id, seq)| (id.into(), seq)));
+    }
+    Ok(heads)
 }
 
 /// All that happened to one order, in order.

@@ -13,7 +13,9 @@ pub(crate) use claim::{
     Candidate, blocked, candidates, claim_failed, claimed, lock_free, lock_free_orders,
     lock_free_sessions, next_due_at,
 };
-pub(crate) use outcome::{close, confirm, has_open_after, put_back, wait};
+pub(crate) use outcome::{
+    acknowledged_by_callback, close, confirm, has_open_after, put_back, raise_fence, release, wait,
+};
 
 use super::{
     error::{Result, StoreError},

@@ -7,6 +7,7 @@ mod error;
 mod migrate;
 mod tx;
 
+pub mod accounts;
 pub mod events;
 pub mod outbox;
 pub mod stores;
@@ -15,8 +16,13 @@ pub mod movements;
 pub mod integrators;
 pub mod idempotency;
 pub mod stock;
+pub mod intake;
 pub mod orders;
+pub mod handoffs;
+pub mod attempts;
+pub mod callbacks;
 pub(crate) mod scratch;
+pub mod sessions;
 
 pub use connect::{Db, DbOptions};
 pub use error::{Result, StoreError};

@@ -5,10 +5,14 @@ use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
 use super::{error::Result, insert_many, on, padded, skip_locked, tx::Tx};
-use crate::{
-    domain::{hint::Announcement, ids::OutboxId},
-    ledger::OutboxRow,
-};
+use crate::domain::{hint::Announcement, ids::OutboxId};
+
+/// What one commit has to tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxRow {
+    pub id: OutboxId,
+    pub announcement: Announcement,
+}
 
 /// A row whose publishing failed this many times is parked, and listed as stuck.
 pub(crate) const MOST_FAILURES: i32 = 5;

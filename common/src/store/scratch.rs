@@ -26,7 +26,8 @@ async fn execute_on_server(server_url: &str, statement: String) -> Result<()> {
 /// As a store stands in the tables, for tests of what needs one.
 pub(crate) async fn insert_store(db: &Db, store: &Store) -> Result<()> {
     let mut tx = db.begin().await?;
-    on!(&mut tx, |conn| sqlx::query(
+    on!(&mut tx, |conn| {
+        sqlx::query(
         "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, auto_accept, \
          accept_within_s, paused, archived_at, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     )
@@ -47,7 +48,8 @@ pub(crate) async fn insert_store(db: &Db, store: &Store) -> Result<()> {
     .bind(store.created_at)
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
     on!(&mut tx, |conn| sqlx::query(
         "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (?, 0, 0)"
     )

@@ -174,14 +174,22 @@ pub(crate) async fn claimed(
     Ok(())
 }
 
-/// Notes a claim that failed for a reason of the row's own; the last of five parks it.
-pub(crate) async fn claim_failed(tx: &mut Tx, id: HandoffId, error: &str) -> Result<()> {
+/// Notes a claim that failed for a reason of the row's own, and leaves it alone for a while; the last of five parks it.
+pub(crate) async fn claim_failed(
+    tx: &mut Tx,
+    id: HandoffId,
+    error: &str,
+    not_before: DateTime<Utc>,
+) -> Result<()> {
+    let error: String = error.chars().take(500).collect();
     // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
     on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET error = ?, state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
+        "UPDATE handoffs SET error = ?, due_at = ?, \
+         state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
          claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting')"
     )
     .bind(error)
+    .bind(not_before)
     .bind(MOST_CLAIM_FAILURES)
     .bind(id.uuid())
     .execute(conn)

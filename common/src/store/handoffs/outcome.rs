@@ -8,7 +8,8 @@ use crate::domain::{
     ids::HandoffId,
 };
 
-/// Ends or stops it: acknowledged, failed, withdrawn, or held for a person. A reference that it has stays.
+/// Ends it (acknowledged, failed, withdrawn) or holds it for a person, and gives its lease back. A reference that it
+/// has stays where the answer brings none.
 pub(crate) async fn close(
     tx: &mut Tx,
     id: HandoffId,
@@ -19,7 +20,8 @@ pub(crate) async fn close(
 ) -> Result<()> {
     let closed_at = state.is_closed().then_some(now);
     on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET state = ?, reason = ?, reference = COALESCE(?, reference), closed_at = ? WHERE id = ?"
+        "UPDATE handoffs SET state = ?, reason = ?, reference = COALESCE(?, reference), closed_at = ?, \
+         leased_until = NULL WHERE id = ?"
     )
     .bind(state.as_str())
     .bind(reason)
@@ -32,10 +34,44 @@ pub(crate) async fn close(
     Ok(())
 }
 
+/// Acknowledged by a callback. Where an attempt is on the wire, its lease stays until its outcome comes or it runs out.
+pub(crate) async fn acknowledged_by_callback(
+    tx: &mut Tx,
+    id: HandoffId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE handoffs SET state = 'acknowledged', reason = NULL, closed_at = ? WHERE id = ?"
+    )
+    .bind(now)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// The attempt of a handoff that a callback had acknowledged has its outcome: the lease ends.
+pub(crate) async fn release(
+    tx: &mut Tx,
+    id: HandoffId,
+    reference: Option<&str>,
+) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE handoffs SET leased_until = NULL, reference = COALESCE(?, reference) WHERE id = ?"
+    )
+    .bind(reference.map(str::as_bytes))
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
 /// To be tried again at a time.
 pub(crate) async fn wait(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -> Result<()> {
     on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET state = 'waiting', due_at = ? WHERE id = ?"
+        "UPDATE handoffs SET state = 'waiting', due_at = ?, leased_until = NULL WHERE id = ?"
     )
     .bind(due_at)
     .bind(id.uuid())
@@ -45,18 +81,31 @@ pub(crate) async fn wait(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -> R
     Ok(())
 }
 
-/// As if it had not been claimed: with one attempt fewer, and due again at a time.
+/// Void from now on: whatever comes with the fence as it was.
+pub(crate) async fn raise_fence(tx: &mut Tx, id: HandoffId) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE handoffs SET fence = fence + 1 WHERE id = ?"
+    )
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// What it would be had it not been claimed: one attempt fewer, in this state, due at a time.
 pub(crate) async fn put_back(
     tx: &mut Tx,
     id: HandoffId,
+    state: HandoffState,
     due_at: DateTime<Utc>,
     why: &str,
 ) -> Result<()> {
-    // MySQL assigns from left to right: `attempts` comes last, so that `state` sees the old one everywhere.
     on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET state = CASE WHEN attempts <= 1 THEN 'due' ELSE 'waiting' END, due_at = ?, error = ?, \
-         leased_until = NULL, attempts = attempts - 1 WHERE id = ?"
+        "UPDATE handoffs SET state = ?, due_at = ?, error = ?, leased_until = NULL, attempts = attempts - 1 \
+         WHERE id = ?"
     )
+    .bind(state.as_str())
     .bind(due_at)
     .bind(why)
     .bind(id.uuid())

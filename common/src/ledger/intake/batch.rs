@@ -1,0 +1,321 @@
+//! One batch, one transaction: locks, decides in memory, writes the winners.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::{
+    Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, Waiting,
+    decide::{World, decide},
+    write::{Winner, write},
+    writer::Outcome,
+};
+use crate::{
+    crash,
+    domain::{
+        ids::{OrderId, ProductId, SessionId, StoreId},
+        order::Order,
+    },
+    ledger::{Change, LedgerError, Points},
+    store::{self, StoreError, events::Counter, idempotency::KeyRow},
+};
+
+/// Orders that exist already, by what the new ones would repeat.
+struct Known {
+    keys: HashMap<(Uuid, String), KeyRow>,
+    references: HashMap<(Uuid, String), OrderId>,
+}
+
+enum Decided {
+    Winner(Box<Order>),
+    Replay(OrderId),
+    Refused(PlaceRefused),
+    Busy,
+}
+
+/// The outcome of each, in their order. `wait`: for sessions that somebody else has locked.
+pub(super) async fn run(
+    inner: &Inner,
+    waiting: &[Waiting],
+    wait: bool,
+) -> store::Result<Vec<Outcome>> {
+    let mut change = Change::begin(inner).await?;
+    let decided = match decide_and_write(&mut change, waiting, wait).await {
+        Ok(decided) => decided,
+        Err(error) => {
+            change.rollback().await;
+            return Err(error);
+        }
+    };
+    let winners: Vec<OrderId> = decided
+        .iter()
+        .filter_map(|one| {
+            if let Decided::Winner(order) = one {
+                Some(order.id)
+            } else {
+                None
+            }
+        })
+        .collect();
+    if winners.is_empty() {
+        change.rollback().await;
+    } else if let Err(error) = change.commit(Points::INTAKE).await
+        && !it_happened_all_the_same(inner, &error, &winners).await?
+    {
+        return Err(error);
+    }
+    let replays = replays(inner, &decided).await?;
+    Ok(decided
+        .into_iter()
+        .map(|one| outcome(one, &replays))
+        .collect())
+}
+
+async fn decide_and_write(
+    change: &mut Change<'_>,
+    waiting: &[Waiting],
+    wait: bool,
+) -> store::Result<Vec<Decided>> {
+    let orders: Vec<&PlaceOrder> = waiting.iter().map(|one| &one.order).collect();
+    let (mut world, known) = look(change, &orders, wait).await?;
+    crash::point("intake.after_locks");
+    let (chance, now) = (&change.inner.chance, change.now);
+    let decided: Vec<Decided> = waiting
+        .iter()
+        .map(|one| match already(&one.order, &known) {
+            Some(decided) => decided,
+            None if is_busy(&one.order, &world, wait) => Decided::Busy,
+            None => match decide(&one.order, one.id, &mut world, chance, now) {
+                Ok(order) => Decided::Winner(Box::new(order)),
+                Err(refused) => Decided::Refused(refused),
+            },
+        })
+        .collect();
+    let winners: Vec<Winner<'_>> = waiting
+        .iter()
+        .zip(&decided)
+        .filter_map(|(one, decided)| {
+            if let Decided::Winner(order) = decided {
+                Some(Winner {
+                    wanted: &one.order,
+                    order,
+                })
+            } else {
+                None
+            }
+        })
+        .collect();
+    if !winners.is_empty() {
+        write(change, &winners, &world).await?;
+    }
+    crash::point("intake.after_writes");
+    Ok(decided)
+}
+
+/// Reads and locks, in the one order of locks: sessions, store counters, stock.
+async fn look(
+    change: &mut Change<'_>,
+    orders: &[&PlaceOrder],
+    wait: bool,
+) -> store::Result<(World, Known)> {
+    let tx = &mut change.tx;
+    let sessions: Vec<SessionId> = distinct(orders.iter().filter_map(|order| order.session));
+    let sessions = store::intake::lock_sessions(tx, &sessions, wait).await?;
+    let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
+    let numbers = store::intake::lock_numbers(tx, &stores).await?;
+    let known = known(tx, orders).await?;
+
+    let mut world = World {
+        sessions,
+        numbers,
+        ..World::default()
+    };
+    world.stores = store::stores::many(tx, &stores)
+        .await?
+        .into_iter()
+        .map(|store| (store.id, store))
+        .collect();
+    for integrator in store::integrators::of_stores(tx, &stores).await? {
+        world
+            .integrators
+            .entry(integrator.store_id)
+            .or_default()
+            .push(integrator);
+    }
+    products(tx, orders, &stores, &mut world).await?;
+    let counted: Vec<ProductId> = world
+        .products
+        .values()
+        .filter(|product| product.stock.is_some())
+        .map(|product| product.id)
+        .collect();
+    world.stock = store::stock::lock(tx, &counted).await?;
+
+    for (id, session) in &world.sessions {
+        change.stream_is_locked(
+            (*id).into(),
+            Counter::Session,
+            session.store_id,
+            session.last_seq,
+        );
+    }
+    Ok((world, known))
+}
+
+async fn products(
+    tx: &mut store::Tx,
+    orders: &[&PlaceOrder],
+    stores: &[StoreId],
+    world: &mut World,
+) -> store::Result<()> {
+    let lines = || {
+        orders.iter().flat_map(|order| {
+            order
+                .lines
+                .iter()
+                .map(|line| (order.store_id, &line.product))
+        })
+    };
+    let ids: Vec<ProductId> = distinct(lines().filter_map(|(_, wanted)| {
+        if let ProductRef::Id(id) = wanted {
+            Some(*id)
+        } else {
+            None
+        }
+    }));
+    for product in store::products::many(tx, &ids).await? {
+        world.products.insert(product.id, product);
+    }
+    for store in stores {
+        let skus: HashSet<&str> = lines()
+            .filter_map(|(of, wanted)| match wanted {
+                ProductRef::Sku(sku) if of == *store => Some(sku.as_str()),
+                _ => None,
+            })
+            .collect();
+        let skus: Vec<&str> = skus.into_iter().collect();
+        for product in store::products::by_skus(tx, *store, &skus).await? {
+            if let Some(sku) = &product.sku {
+                world.skus.insert((*store, sku.clone()), product.id);
+            }
+            world.products.insert(product.id, product);
+        }
+    }
+    Ok(())
+}
+
+async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<Known> {
+    let keys: Vec<(Uuid, &str)> = orders
+        .iter()
+        .filter_map(|order| {
+            order
+                .idempotency
+                .as_ref()
+                .map(|it| (order.placed_by(), it.key.as_str()))
+        })
+        .collect();
+    let references: Vec<(Uuid, &str)> = orders
+        .iter()
+        .filter_map(|order| order.reference.as_deref().map(|it| (order.placed_by(), it)))
+        .collect();
+    let keys = if keys.is_empty() {
+        Vec::new()
+    } else {
+        store::idempotency::find(tx, &keys).await?
+    };
+    Ok(Known {
+        keys: keys
+            .into_iter()
+            .map(|row| ((row.owner, row.key.clone()), row))
+            .collect(),
+        references: store::orders::by_references(tx, &references).await?,
+    })
+}
+
+fn already(order: &PlaceOrder, known: &Known) -> Option<Decided> {
+    if let Some(it) = &order.idempotency
+        && let Some(row) = known.keys.get(&(order.placed_by(), it.key.clone()))
+    {
+        return Some(if row.fingerprint == it.fingerprint {
+            Decided::Replay(row.resource_id.into())
+        } else {
+            Decided::Refused(PlaceRefused::IdempotencyKeyReused)
+        });
+    }
+    let reference = order.reference.clone()?;
+    let existing = *known.references.get(&(order.placed_by(), reference))?;
+    Some(Decided::Refused(PlaceRefused::DuplicateOrder { existing }))
+}
+
+/// Its session is not among those that were locked: somebody else has it, or (when we waited) it does not exist.
+fn is_busy(order: &PlaceOrder, world: &World, waited: bool) -> bool {
+    !waited
+        && order
+            .session
+            .is_some_and(|session| !world.sessions.contains_key(&session))
+}
+
+/// After a COMMIT whose answer was lost. The look-up waits for a commit that still runs, as the rows are locked.
+async fn it_happened_all_the_same(
+    inner: &Inner,
+    error: &StoreError,
+    winners: &[OrderId],
+) -> store::Result<bool> {
+    if !matches!(error, StoreError::CommitUnknown(_)) {
+        return Ok(false);
+    }
+    tracing::warn!(%error, orders = winners.len(), "looking up a batch whose commit was not answered");
+    let mut tx = inner.db.begin().await?;
+    let there = store::orders::which_exist(&mut tx, winners).await?;
+    tx.rollback().await;
+    Ok(there.len() == winners.len())
+}
+
+async fn replays(inner: &Inner, decided: &[Decided]) -> store::Result<HashMap<OrderId, Order>> {
+    let ids: Vec<OrderId> = distinct(decided.iter().filter_map(|one| {
+        if let Decided::Replay(id) = one {
+            Some(*id)
+        } else {
+            None
+        }
+    }));
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut tx = inner.db.read().await?;
+    Ok(store::orders::many(&mut tx, &ids)
+        .await?
+        .into_iter()
+        .map(|order| (order.id, order))
+        .collect())
+}
+
+fn outcome(decided: Decided, replays: &HashMap<OrderId, Order>) -> Outcome {
+    Some(match decided {
+        Decided::Winner(order) => Ok(Placed {
+            order: *order,
+            replayed: false,
+        }),
+        Decided::Replay(id) => match replays.get(&id) {
+            Some(order) => Ok(Placed {
+                order: order.clone(),
+                replayed: true,
+            }),
+            None => {
+                Err(
+                    StoreError::corrupt("idempotency_keys", id, "names an order that is not there")
+                        .into(),
+                )
+            }
+        },
+        Decided::Refused(refused) => Err(LedgerError::Refused(refused)),
+        Decided::Busy => return None,
+    })
+}
+
+fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = all.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

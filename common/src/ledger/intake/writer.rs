@@ -1,0 +1,155 @@
+//! The writers: each takes what is queued, commits it as one batch, and answers.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tokio::sync::{Mutex, mpsc};
+
+use super::{Inner, IntakeSettings, PlaceRefused, Placed, Result, Shared, Waiting, batch};
+use crate::{crash, ledger::LedgerError, store::StoreError};
+
+/// A batch that meets a taken key or loses a lock is run again as a whole this many times, then one by one.
+const MOST_RUNS: u32 = 3;
+/// How often one order alone is run.
+const MOST_RUNS_ALONE: u32 = 5;
+/// An order whose session was busy this many times waits for it alone.
+const MOST_ROUNDS_BUSY: u32 = 3;
+
+pub(crate) fn start_writers(inner: &Shared, queued: mpsc::Receiver<Waiting>) {
+    let settings = inner.settings.intake;
+    let queued = Arc::new(Mutex::new(queued));
+    for _ in 0..settings.writers.max(1) {
+        let (inner, queued) = (Arc::downgrade(inner), queued.clone());
+        tokio::spawn(async move {
+            loop {
+                // The next writer takes over while this one commits.
+                let waiting = take(&mut *queued.lock().await, &settings).await;
+                let (Some(waiting), Some(inner)) = (waiting, inner.upgrade()) else {
+                    break;
+                };
+                // In a task of its own: a panic loses this batch's answers, never a writer.
+                let done = tokio::spawn(async move { place(&inner, waiting).await }).await;
+                if let Err(error) = done {
+                    tracing::error!(%error, "a batch of orders was given up");
+                }
+            }
+        });
+    }
+}
+
+/// The first order that comes, and whatever is queued behind it.
+async fn take(
+    queued: &mut mpsc::Receiver<Waiting>,
+    settings: &IntakeSettings,
+) -> Option<Vec<Waiting>> {
+    let first = queued.recv().await?;
+    let mut bytes = first.order.size_bytes();
+    let mut waiting = vec![first];
+    while waiting.len() < settings.max_batch_orders && bytes < settings.max_batch_bytes {
+        let Ok(next) = queued.try_recv() else { break };
+        bytes += next.order.size_bytes();
+        waiting.push(next);
+    }
+    Some(waiting)
+}
+
+/// Places all of them, in rounds: twins of one batch and orders whose session is busy go into the next.
+async fn place(inner: &Inner, mut waiting: Vec<Waiting>) {
+    crash::point("intake.before_begin");
+    let mut rounds_busy = 0;
+    while !waiting.is_empty() {
+        let (now, mut later) = apart_from_twins(waiting);
+        if rounds_busy < MOST_ROUNDS_BUSY {
+            let busy = together(inner, now).await;
+            rounds_busy = if busy.is_empty() { 0 } else { rounds_busy + 1 };
+            later.splice(0..0, busy);
+        } else {
+            rounds_busy = 0;
+            for one in now {
+                alone(inner, one).await;
+            }
+        }
+        waiting = later;
+    }
+}
+
+/// The first of each idempotency key and of each reference, and the rest.
+fn apart_from_twins(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+    let (mut keys, mut references) = (HashSet::new(), HashSet::new());
+    waiting.into_iter().partition(|one| {
+        let order = &one.order;
+        let key_is_new = order
+            .idempotency
+            .as_ref()
+            .is_none_or(|it| keys.insert((order.placed_by(), it.key.clone())));
+        let reference_is_new = order
+            .reference
+            .as_ref()
+            .is_none_or(|it| references.insert((order.placed_by(), it.clone())));
+        key_is_new && reference_is_new
+    })
+}
+
+/// One transaction for all; gives back those whose session is busy.
+async fn together(inner: &Inner, waiting: Vec<Waiting>) -> Vec<Waiting> {
+    let mut run = 1;
+    loop {
+        let error = match batch::run(inner, &waiting, false).await {
+            Ok(outcomes) => return answer(waiting, outcomes),
+            Err(error) => error,
+        };
+        match error {
+            StoreError::UniqueKeyTaken | StoreError::LockLost(_) if run < MOST_RUNS => run += 1,
+            StoreError::Unavailable(why) => {
+                for one in waiting {
+                    let _ = one
+                        .answer
+                        .send(Err(StoreError::Unavailable(why.clone()).into()));
+                }
+                return Vec::new();
+            }
+            _ => {
+                // Each alone, so that only the poison one fails.
+                for one in waiting {
+                    alone(inner, one).await;
+                }
+                return Vec::new();
+            }
+        }
+    }
+}
+
+async fn alone(inner: &Inner, one: Waiting) {
+    let one = [one];
+    let mut run = 1;
+    let result = loop {
+        match batch::run(inner, &one, true).await {
+            Ok(mut outcomes) => {
+                break outcomes
+                    .pop()
+                    .expect("one order has one outcome")
+                    .unwrap_or(Err(LedgerError::Overloaded));
+            }
+            Err(StoreError::UniqueKeyTaken | StoreError::LockLost(_)) if run < MOST_RUNS_ALONE => {
+                run += 1
+            }
+            Err(error) => break Err(error.into()),
+        }
+    };
+    let [one] = one;
+    let _ = one.answer.send(result);
+}
+
+/// `None`: its session is busy.
+pub(super) type Outcome = Option<Result<Placed, PlaceRefused>>;
+
+fn answer(waiting: Vec<Waiting>, outcomes: Vec<Outcome>) -> Vec<Waiting> {
+    let mut busy = Vec::new();
+    for (one, outcome) in waiting.into_iter().zip(outcomes) {
+        match outcome {
+            // Whoever asked may have gone; the order stands all the same.
+            Some(result) => drop(one.answer.send(result)),
+            None => busy.push(one),
+        }
+    }
+    busy
+}

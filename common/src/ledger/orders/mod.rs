@@ -1,0 +1,77 @@
+//! Orders after they were placed: reading them, and the one way to move them.
+
+mod advance;
+mod settle;
+
+pub(crate) use advance::{advance, lock};
+pub(crate) use settle::settle;
+
+use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
+pub use crate::store::orders::OrderFilter;
+use crate::{
+    domain::{
+        ids::{OrderId, SessionId},
+        order::Order,
+        status::{By, MoveRefused, OrderStatus},
+    },
+    store,
+};
+
+/// Why an order is not moved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderRefused {
+    #[error("there is no such order")]
+    Unknown,
+    #[error(transparent)]
+    Move(#[from] MoveRefused),
+}
+
+impl Ledger {
+    pub async fn order(&self, id: OrderId) -> Result<Option<Order>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::orders::get(&mut tx, id).await?)
+    }
+
+    /// Newest first.
+    pub async fn orders(&self, filter: &OrderFilter) -> Result<Vec<Order>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::orders::list(&mut tx, filter).await?)
+    }
+
+    /// Oldest first.
+    pub async fn orders_of_session(&self, session: SessionId) -> Result<Vec<Order>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::orders::of_session(&mut tx, session).await?)
+    }
+
+    /// Moves an order on somebody's word. Where it already stands there, nothing changes and nothing is refused.
+    pub async fn move_order(
+        &self,
+        id: OrderId,
+        to: OrderStatus,
+        by: By,
+        reason: Option<&str>,
+    ) -> Result<Order, OrderRefused> {
+        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+            let Some(mut order) = lock(&mut change, id).await? else {
+                return Err(LedgerError::Refused(OrderRefused::Unknown));
+            };
+            if order.status != to {
+                advance(&mut change, &mut order, to, by, reason, None)
+                    .await
+                    .map_err(|error| error.map_refused(Into::into))?;
+            }
+            Ok(order)
+        })
+    }
+
+    /// Accepts, or fails, an order whose required integrators have all had their say; see [`settle`].
+    pub async fn settle_order(&self, id: OrderId) -> Result<bool, MoveRefused> {
+        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+            match lock(&mut change, id).await? {
+                Some(mut order) => settle(&mut change, &mut order).await,
+                None => Ok(false),
+            }
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! Idempotency keys: which request already made what. Written in the transaction of what it made.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{error::Result, insert_many, on, tx::Tx};
+
+/// `owner`: the account's id or, for a guest, the session's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyRow {
+    pub(crate) owner: Uuid,
+    pub(crate) key: String,
+    /// SHA-256 of what was asked for.
+    pub(crate) fingerprint: [u8; 32],
+    pub(crate) resource_id: Uuid,
+}
+
+pub(crate) async fn find(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<Vec<KeyRow>> {
+    let mut found = Vec::new();
+    for chunk in super::batch::chunks(wanted) {
+        let rows: Vec<(Uuid, Vec<u8>, Vec<u8>, Uuid)> = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new(
+                "SELECT owner, idempotency_key, fingerprint, resource_id FROM idempotency_keys WHERE ",
+            );
+            let mut list = query.separated(" OR ");
+            for (owner, key) in chunk {
+                list.push("(owner = ")
+                    .push_bind_unseparated(*owner)
+                    .push_unseparated(" AND idempotency_key = ")
+                    .push_bind_unseparated(key.as_bytes())
+                    .push_unseparated(")");
+            }
+            query.build_query_as().fetch_all(conn).await?
+        });
+        found.extend(
+            rows.into_iter()
+                .map(|(owner, key, fingerprint, resource_id)| KeyRow {
+                    owner,
+                    key: String::from_utf8_lossy(&key).into_owned(),
+                    fingerprint: fingerprint.try_into().unwrap_or_default(),
+                    resource_id,
+                }),
+        );
+    }
+    Ok(found)
+}
+
+pub(crate) async fn insert(tx: &mut Tx, rows: &[KeyRow], now: DateTime<Utc>) -> Result<()> {
+    insert_many!(
+        tx,
+        "INSERT INTO idempotency_keys (owner, idempotency_key, fingerprint, resource_id, created_at) ",
+        rows,
+        |push, row| push
+            .push_bind(row.owner)
+            .push_bind(row.key.as_bytes())
+            .push_bind(&row.fingerprint[..])
+            .push_bind(row.resource_id)
+            .push_bind(now)
+    );
+    Ok(())
+}

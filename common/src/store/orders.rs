@@ -1,0 +1,442 @@
+//! Orders and their items.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::{QueryBuilder, types::Json};
+use uuid::Uuid;
+
+use super::{
+    error::{Result, StoreError},
+    insert_many, on, padded,
+    tx::Tx,
+};
+use crate::domain::{
+    delivery::Delivery,
+    ids::{AccountId, IntegratorId, OrderId, ProductId, SessionId, StoreId},
+    money::Money,
+    order::{Customer, Item, Order, OrderSession},
+    status::OrderStatus,
+};
+
+macro_rules! columns {
+    () => {
+        "o.id, o.store_id, o.number, o.session_id, o.account_id, o.guest_key_hash, o.reference, o.fulfilment, \
+         o.status, o.reason, o.version, o.stock_held, o.customer, o.total_amount, o.currency, o.user_note, \
+         o.accept_by, o.delivery, o.replaces, o.last_seq, o.created_at, o.placed_at, o.accepted_at, o.ended_at"
+    };
+}
+
+/// An order as it is first written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewOrder<'a> {
+    pub(crate) order: &'a Order,
+    /// The account's id or, for a guest's order, the session's.
+    pub(crate) placed_by: Uuid,
+    /// Of its own stream; 0 where it belongs to a session's.
+    pub(crate) last_seq: i64,
+}
+
+pub(crate) async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
+    insert_many!(
+        tx,
+        "INSERT INTO orders (id, store_id, number, session_id, account_id, placed_by, guest_key_hash, reference, \
+         fulfilment, status, reason, version, stock_held, customer, total_amount, currency, user_note, accept_by, \
+         replaces, last_seq, created_at, placed_at) ",
+        rows,
+        |push, row| {
+            let order = row.order;
+            push.push_bind(order.id.uuid())
+                .push_bind(order.store_id.uuid())
+                .push_bind(order.number)
+                .push_bind(order.session.as_ref().map(|session| session.id.uuid()))
+                .push_bind(order.account_id.map(AccountId::uuid))
+                .push_bind(row.placed_by)
+                .push_bind(order.guest_key_hash.as_deref())
+                .push_bind(order.reference.as_deref().map(str::as_bytes))
+                .push_bind(order.fulfilment.as_str())
+                .push_bind(order.status.as_str())
+                .push_bind(order.reason.as_deref())
+                .push_bind(order.version)
+                .push_bind(order.stock_held)
+                .push_bind(Json(&order.customer))
+                .push_bind(order.total.amount)
+                .push_bind(order.total.currency.as_str())
+                .push_bind(order.user_note.as_deref())
+                .push_bind(order.accept_by)
+                .push_bind(order.replaces.map(OrderId::uuid))
+                .push_bind(row.last_seq)
+                .push_bind(order.created_at)
+                .push_bind(order.placed_at)
+        }
+    );
+    let items: Vec<(Uuid, i32, &Item)> = rows
+        .iter()
+        .flat_map(|row| {
+            (0..)
+                .zip(&row.order.items)
+                .map(|(position, item)| (row.order.id.uuid(), position, item))
+        })
+        .collect();
+    insert_items(tx, &items).await
+}
+
+async fn insert_items(tx: &mut Tx, items: &[(Uuid, i32, &Item)]) -> Result<()> {
+    insert_many!(
+        tx,
+        "INSERT INTO order_items (id, order_id, position, product_id, sku, name, quantity, unit_amount, note, counted) ",
+        items,
+        |push, row| {
+            let (order_id, position, item) = row;
+            push.push_bind(item.id.uuid())
+                .push_bind(*order_id)
+                .push_bind(*position)
+                .push_bind(item.product_id.uuid())
+                .push_bind(item.sku.as_deref().map(str::as_bytes))
+                .push_bind(item.name.as_str())
+                .push_bind(i64::from(item.quantity))
+                .push_bind(item.unit_price.amount)
+                .push_bind(item.note.as_deref())
+                .push_bind(item.counted)
+        }
+    );
+    Ok(())
+}
+
+/// Writes what a move changes.
+pub(crate) async fn update_status(tx: &mut Tx, order: &Order) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE orders SET status = ?, reason = ?, stock_held = ?, accepted_at = ?, ended_at = ?, delivery = ? WHERE id = ?"
+    )
+    .bind(order.status.as_str())
+    .bind(order.reason.as_deref())
+    .bind(order.stock_held)
+    .bind(order.accepted_at)
+    .bind(order.ended_at)
+    .bind(order.delivery.as_ref().map(Json))
+    .bind(order.id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+pub(crate) async fn get(tx: &mut Tx, id: OrderId) -> Result<Option<Order>> {
+    Ok(many(tx, &[id]).await?.pop())
+}
+
+/// Those that exist, in no particular order.
+pub(crate) async fn many(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Order>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<Row> = on!(&mut *tx, |conn| {
+        let mut query = QueryBuilder::new(concat!(
+            "SELECT ",
+            columns!(),
+            ", s.name AS session_name FROM orders o LEFT JOIN sessions s ON s.id = o.session_id WHERE o.id IN ("
+        ));
+        let mut list = query.separated(", ");
+        for id in padded(&ids) {
+            list.push_bind(id);
+        }
+        query.push(")");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    with_items(tx, rows).await
+}
+
+/// In which session an order is; `None` where there is no such order.
+pub(crate) async fn session_of(tx: &mut Tx, id: OrderId) -> Result<Option<Option<SessionId>>> {
+    let session: Option<(Option<Uuid>,)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT session_id FROM orders WHERE id = ?"
+    )
+    .bind(id.uuid())
+    .fetch_optional(conn)
+    .await?);
+    Ok(session.map(|(session,)| session.map(Into::into)))
+}
+
+/// Locks the order's row; its session's must be locked before. Without the session's name, which the caller has.
+/// With the last number of its own stream.
+pub(crate) async fn lock(tx: &mut Tx, id: OrderId) -> Result<Option<(Order, i64)>> {
+    // SQLite has one writer and no row locks.
+    let sql = tx.pick(
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", NULL AS session_name FROM orders o WHERE o.id = ? FOR UPDATE"
+        ),
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", NULL AS session_name FROM orders o WHERE o.id = ?"
+        ),
+    );
+    let row: Option<Row> = on!(&mut *tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    let Some(row) = row else { return Ok(None) };
+    let last_seq = row.last_seq;
+    let order = with_items(tx, vec![row])
+        .await?
+        .pop()
+        .expect("one row makes one order");
+    Ok(Some((order, last_seq)))
+}
+
+/// A session's orders, oldest first.
+pub(crate) async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
+    let rows: Vec<Row> = on!(&mut *tx, |conn| {
+        sqlx::query_as(concat!(
+        "SELECT ",
+        columns!(),
+        ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id WHERE o.session_id = ? ORDER BY o.id"
+    ))
+    .bind(session.uuid())
+    .fetch_all(conn)
+    .await?
+    });
+    with_items(tx, rows).await
+}
+
+/// Which orders a list shows, newest first.
+#[derive(Clone, Debug, Default)]
+pub struct OrderFilter {
+    /// Only of these stores; `None`: of any.
+    pub stores: Option<Vec<StoreId>>,
+    pub account: Option<AccountId>,
+    pub session: Option<SessionId>,
+    pub status: Option<OrderStatus>,
+    /// Only those placed before this one (the last of the page before).
+    pub before: Option<OrderId>,
+    pub limit: u32,
+}
+
+pub(crate) async fn list(tx: &mut Tx, filter: &OrderFilter) -> Result<Vec<Order>> {
+    if filter.stores.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Row> = on!(&mut *tx, |conn| {
+        let mut query = QueryBuilder::new(concat!(
+            "SELECT ",
+            columns!(),
+            ", s.name AS session_name FROM orders o LEFT JOIN sessions s ON s.id = o.session_id WHERE 1 = 1"
+        ));
+        if let Some(stores) = &filter.stores {
+            query.push(" AND o.store_id IN (");
+            let mut list = query.separated(", ");
+            for store in stores {
+                list.push_bind(store.uuid());
+            }
+            query.push(")");
+        }
+        if let Some(account) = filter.account {
+            query.push(" AND o.account_id = ").push_bind(account.uuid());
+        }
+        if let Some(session) = filter.session {
+            query.push(" AND o.session_id = ").push_bind(session.uuid());
+        }
+        if let Some(status) = filter.status {
+            query.push(" AND o.status = ").push_bind(status.as_str());
+        }
+        if let Some(before) = filter.before {
+            query.push(" AND o.id < ").push_bind(before.uuid());
+        }
+        query
+            .push(" ORDER BY o.id DESC LIMIT ")
+            .push_bind(filter.limit);
+        query.build_query_as().fetch_all(conn).await?
+    });
+    with_items(tx, rows).await
+}
+
+/// Which of these references are taken, and by which order. Pairs of `placed_by` and reference.
+pub(crate) async fn by_references(
+    tx: &mut Tx,
+    wanted: &[(Uuid, &str)],
+) -> Result<HashMap<(Uuid, String), OrderId>> {
+    let mut found = HashMap::new();
+    for chunk in super::batch::chunks(wanted) {
+        let rows: Vec<(Uuid, Vec<u8>, Uuid)> = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new("SELECT placed_by, reference, id FROM orders WHERE ");
+            let mut list = query.separated(" OR ");
+            for (placed_by, reference) in chunk {
+                list.push("(placed_by = ")
+                    .push_bind_unseparated(*placed_by)
+                    .push_unseparated(" AND reference = ")
+                    .push_bind_unseparated(reference.as_bytes())
+                    .push_unseparated(")");
+            }
+            query.build_query_as().fetch_all(conn).await?
+        });
+        for (placed_by, reference, id) in rows {
+            found.insert((placed_by, text(reference)), id.into());
+        }
+    }
+    Ok(found)
+}
+
+/// Which of these orders exist: asked after a COMMIT whose answer was lost.
+pub(crate) async fn which_exist(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<(Uuid,)> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new("SELECT id FROM orders WHERE id IN (");
+        let mut list = query.separated(", ");
+        for id in padded(&ids) {
+            list.push_bind(id);
+        }
+        query.push(")");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
+}
+
+/// The integrators that may have received the order: asked with an answer that does not rule it out, or unknown.
+pub(crate) async fn integrators_reached(tx: &mut Tx, order: OrderId) -> Result<Vec<IntegratorId>> {
+    let rows: Vec<(Uuid,)> =
+        on!(tx, |conn| {
+            sqlx::query_as(
+        "SELECT DISTINCT h.integrator_id FROM handoffs h JOIN attempts a ON a.handoff_id = h.id \
+         WHERE h.order_id = ? AND h.event IN ('order.placed', 'order.dispatched') \
+         AND (a.outcome IS NULL OR a.outcome IN ('acknowledged', 'unknown') \
+              OR (a.outcome = 'retry' AND a.http_status IS NOT NULL))"
+    )
+    .bind(order.uuid())
+    .fetch_all(conn)
+    .await?
+        });
+    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
+}
+
+async fn with_items(tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<Order>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let items: Vec<ItemRow> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(
+            "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \
+             FROM order_items WHERE order_id IN (",
+        );
+        let mut list = query.separated(", ");
+        for id in padded(&ids) {
+            list.push_bind(id);
+        }
+        query.push(") ORDER BY order_id, position");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    let mut by_order: HashMap<Uuid, Vec<ItemRow>> = HashMap::new();
+    for item in items {
+        by_order.entry(item.order_id).or_default().push(item);
+    }
+    rows.into_iter()
+        .map(|row| {
+            let items = by_order.remove(&row.id).unwrap_or_default();
+            row.into_order(items)
+        })
+        .collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    store_id: Uuid,
+    number: Option<i64>,
+    session_id: Option<Uuid>,
+    session_name: Option<String>,
+    account_id: Option<Uuid>,
+    guest_key_hash: Option<Vec<u8>>,
+    reference: Option<Vec<u8>>,
+    fulfilment: String,
+    status: String,
+    reason: Option<String>,
+    version: i64,
+    stock_held: bool,
+    customer: Json<Customer>,
+    total_amount: i64,
+    currency: String,
+    user_note: Option<String>,
+    accept_by: Option<DateTime<Utc>>,
+    delivery: Option<Json<Delivery>>,
+    replaces: Option<Uuid>,
+    last_seq: i64,
+    created_at: DateTime<Utc>,
+    placed_at: Option<DateTime<Utc>>,
+    accepted_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ItemRow {
+    id: Uuid,
+    order_id: Uuid,
+    product_id: Uuid,
+    sku: Option<Vec<u8>>,
+    name: String,
+    quantity: i64,
+    unit_amount: i64,
+    note: Option<String>,
+    counted: bool,
+}
+
+impl Row {
+    fn into_order(self, items: Vec<ItemRow>) -> Result<Order> {
+        let id = self.id;
+        let corrupt = |what: &dyn ToString| StoreError::corrupt("orders", id, what.to_string());
+        let currency = self.currency.parse().map_err(|error| corrupt(&error))?;
+        let items = items
+            .into_iter()
+            .map(|item| {
+                Ok(Item {
+                    id: item.id.into(),
+                    product_id: ProductId::from(item.product_id),
+                    sku: item.sku.map(text),
+                    name: item.name,
+                    quantity: u32::try_from(item.quantity).map_err(|error| corrupt(&error))?,
+                    unit_price: Money::new(item.unit_amount, currency),
+                    note: item.note,
+                    counted: item.counted,
+                })
+            })
+            .collect::<Result<Vec<Item>>>()?;
+        Ok(Order {
+            id: id.into(),
+            store_id: self.store_id.into(),
+            number: self.number,
+            session: self.session_id.map(|id| OrderSession {
+                id: id.into(),
+                name: self.session_name.unwrap_or_default(),
+            }),
+            account_id: self.account_id.map(Into::into),
+            guest_key_hash: self.guest_key_hash,
+            reference: self.reference.map(text),
+            fulfilment: self.fulfilment.parse().map_err(|error| corrupt(&error))?,
+            status: self.status.parse().map_err(|error| corrupt(&error))?,
+            reason: self.reason,
+            version: self.version,
+            stock_held: self.stock_held,
+            customer: self.customer.0,
+            items,
+            total: Money::new(self.total_amount, currency),
+            user_note: self.user_note,
+            accept_by: self.accept_by,
+            delivery: self.delivery.map(|delivery| delivery.0),
+            replaces: self.replaces.map(Into::into),
+            created_at: self.created_at,
+            placed_at: self.placed_at,
+            accepted_at: self.accepted_at,
+            ended_at: self.ended_at,
+        })
+    }
+}
+
+/// Words that are compared as bytes were UTF-8 when they were let in.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
