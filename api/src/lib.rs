@@ -1,1 +1,27 @@
-//! placeholder
+//! The HTTP front: parses at the edge, calls the ledger, and says what became of it.
+
+/// Every path and who may call it.
+pub mod routes;
+/// What all handlers share.
+pub mod state;
+
+/// Who calls: bearer tokens and Basic, checked before the body is read.
+pub mod auth;
+/// Request bodies, checked against the schema that the document publishes.
+pub mod body;
+/// The only place that picks an HTTP status.
+pub mod problem;
+
+/// The generated OpenAPI document.
+pub mod document;
+/// Around everything: request ids, panics, headers, CORS, limits.
+pub mod front;
+/// The pages, and their files.
+pub mod pages;
+
+mod ping;
+
+pub use document::openapi_document;
+pub use front::Front;
+pub use routes::routes;
+pub use state::ApiState;

@@ -1,0 +1,322 @@
+//! Who calls: a bearer token of ours, or a username and password (Basic), on the same routes.
+
+mod jwt;
+mod password;
+mod remembered;
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use common::{
+    config,
+    domain::{
+        account::{Account, Role},
+        ids::{AccountId, StoreId},
+    },
+    ledger::{Ledger, accounts::Credentials},
+    metrics::Metrics,
+    secrets::{Keys, SigningKey, sha256},
+};
+use http::{HeaderMap, header};
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaSecurityScheme, Registry},
+};
+
+pub use self::password::Passwords;
+use self::{jwt::AccessTokens, remembered::Remembered};
+use crate::{
+    problem::{Problem, Reason},
+    routes::Access,
+};
+
+/// An account's row is read anew after this long: so long another process may still let in whom this one disabled.
+const ACCOUNT_KEPT: Duration = Duration::from_secs(5);
+/// So long a password is not hashed again that was right a moment ago (a new one ends this with the account's row).
+const PASSWORD_KEPT: Duration = Duration::from_secs(60);
+
+/// The account that calls. As a handler's argument it must come first, and the operation's rule in the table of routes
+/// must ask for an account.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub account: Arc<Account>,
+}
+
+impl Caller {
+    #[must_use]
+    pub fn id(&self) -> AccountId {
+        self.account.id
+    }
+
+    #[must_use]
+    pub fn is(&self, role: Role) -> bool {
+        self.account.role == role
+    }
+
+    /// Staff, manager or operator of that store.
+    #[must_use]
+    pub fn serves(&self, store: StoreId) -> bool {
+        self.account.serves(store)
+    }
+
+    /// Manager of that store, or operator.
+    #[must_use]
+    pub fn manages(&self, store: StoreId) -> bool {
+        self.account.manages(store)
+    }
+
+    /// 404, as for a store that does not exist, where the caller has nothing to do with it; 403 where it may do less.
+    pub fn must_serve(&self, store: StoreId) -> Result<(), Problem> {
+        if self.serves(store) {
+            Ok(())
+        } else {
+            Err(Problem::not_found())
+        }
+    }
+
+    /// As [`Self::must_serve`], for managers.
+    pub fn must_manage(&self, store: StoreId) -> Result<(), Problem> {
+        match (self.manages(store), self.serves(store)) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Problem::forbidden()),
+            (false, false) => Err(Problem::not_found()),
+        }
+    }
+
+    pub(crate) fn may(&self, access: Access) -> bool {
+        match access {
+            Access::Anyone | Access::Perhaps | Access::Keyholder | Access::Account => true,
+            Access::Staff => matches!(
+                self.account.role,
+                Role::Staff | Role::Manager | Role::Operator
+            ),
+            Access::Manager => matches!(self.account.role, Role::Manager | Role::Operator),
+            Access::Operator => self.account.role == Role::Operator,
+        }
+    }
+}
+
+const SCHEMES: [&str; 2] = ["bearer", "basic"];
+
+fn register_schemes(registry: &mut Registry) {
+    let scheme = |scheme, bearer_format, description| MetaSecurityScheme {
+        ty: "http",
+        description: Some(description),
+        name: None,
+        key_in: None,
+        scheme: Some(scheme),
+        bearer_format,
+        flows: None,
+        openid_connect_url: None,
+    };
+    let bearer = scheme("bearer", Some("JWT"), "An access token from `POST /token`.");
+    let basic = scheme(
+        "basic",
+        None,
+        "Username and password, for programs. No challenge is sent.",
+    );
+    registry.create_security_scheme(SCHEMES[0], bearer);
+    registry.create_security_scheme(SCHEMES[1], basic);
+}
+
+impl<'a> ApiExtractor<'a> for Caller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_schemes(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        SCHEMES.to_vec()
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let caller = request.extensions().get::<Self>().cloned();
+        caller.ok_or_else(|| Problem::new(Reason::IncorrectCredentials).into())
+    }
+}
+
+/// The account that calls, if any does; for operations that the table opens to `Perhaps`.
+#[derive(Clone, Debug)]
+pub struct PerhapsCaller(pub Option<Caller>);
+
+impl<'a> ApiExtractor<'a> for PerhapsCaller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_schemes(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        SCHEMES.to_vec()
+    }
+
+    fn has_security_fallback() -> bool {
+        true
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(Self(request.extensions().get::<Caller>().cloned()))
+    }
+}
+
+/// Recognises callers, and gives them their tokens.
+#[derive(Debug)]
+pub struct Doorkeeper {
+    ledger: Ledger,
+    tokens: AccessTokens,
+    passwords: Passwords,
+    cache_key: SigningKey,
+    metrics: Arc<Metrics>,
+    accounts: Remembered<AccountId, Arc<Known>>,
+    /// By a keyed hash of username and password.
+    right: Remembered<[u8; 32], Right>,
+}
+
+#[derive(Debug)]
+struct Known {
+    account: Arc<Account>,
+    password_mark: [u8; 32],
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Right {
+    account: AccountId,
+    /// Of the stored hash that the password was right for; another one now means another password.
+    password_mark: [u8; 32],
+}
+
+impl Doorkeeper {
+    pub(crate) fn new(
+        ledger: &Ledger,
+        keys: &Keys,
+        settings: &config::Accounts,
+        metrics: &Arc<Metrics>,
+    ) -> Self {
+        let clock = ledger.clock();
+        Self {
+            ledger: ledger.clone(),
+            tokens: AccessTokens::new(&keys.jwt, clock.clone(), settings.access_ttl),
+            passwords: Passwords::new(settings.argon2_concurrency),
+            cache_key: keys.cache.clone(),
+            metrics: Arc::clone(metrics),
+            accounts: Remembered::new(clock.clone(), ACCOUNT_KEPT),
+            right: Remembered::new(clock.clone(), PASSWORD_KEPT),
+        }
+    }
+
+    /// `None` without credentials; wrong ones are a 401, also where none are needed.
+    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+        let Some(value) = headers.get(header::AUTHORIZATION) else {
+            return Ok(None);
+        };
+        let (scheme, credentials) = value
+            .to_str()
+            .ok()
+            .and_then(|text| text.split_once(' '))
+            .ok_or_else(incorrect)?;
+        let account = match scheme.to_ascii_lowercase().as_str() {
+            "bearer" => self.bearer(credentials.trim()).await?,
+            "basic" => self.basic(credentials.trim()).await?,
+            _ => return Err(incorrect()),
+        };
+        Ok(Some(Caller { account }))
+    }
+
+    /// The account, if the password is its own. Takes as long for a name that nobody has.
+    pub async fn sign_in(&self, username: &str, password: &str) -> Result<Arc<Account>, Problem> {
+        let found = self.ledger.credentials(username).await?;
+        let hash = found.as_ref().map(|found| found.password_hash.clone());
+        let is_right = self.passwords.verify(password, hash).await;
+        let found = found.filter(|found| is_right && !found.account.disabled);
+        let result = if found.is_some() { "ok" } else { "incorrect" };
+        self.metrics.sign_ins.with_label_values(&[result]).inc();
+        let known = self.remember(found.ok_or_else(incorrect)?);
+        self.right.put(
+            self.mark_of(username, password),
+            Right {
+                account: known.account.id,
+                password_mark: known.password_mark,
+            },
+        );
+        Ok(Arc::clone(&known.account))
+    }
+
+    /// An access token, and the seconds that it is good for.
+    pub fn access_token(&self, account: AccountId) -> Result<(String, u64), Problem> {
+        self.tokens.issue(account)
+    }
+
+    #[must_use]
+    pub fn passwords(&self) -> &Passwords {
+        &self.passwords
+    }
+
+    /// After a change of an account, so that it counts here at once (elsewhere within 5 s).
+    pub fn forget(&self, account: AccountId) {
+        self.accounts.forget(&account);
+    }
+
+    async fn bearer(&self, token: &str) -> Result<Arc<Account>, Problem> {
+        let id = self.tokens.check(token).ok_or_else(incorrect)?;
+        let known = self.known(id).await?.ok_or_else(incorrect)?;
+        Ok(Arc::clone(&known.account))
+    }
+
+    async fn basic(&self, encoded: &str) -> Result<Arc<Account>, Problem> {
+        let bytes = STANDARD.decode(encoded).map_err(|_| incorrect())?;
+        let text = String::from_utf8(bytes).map_err(|_| incorrect())?;
+        let (username, password) = text.split_once(':').ok_or_else(incorrect)?;
+        if let Some(right) = self.right.get(&self.mark_of(username, password))
+            && let Some(known) = self.known(right.account).await?
+            && known.password_mark == right.password_mark
+        {
+            return Ok(Arc::clone(&known.account));
+        }
+        self.sign_in(username, password).await
+    }
+
+    /// The account unless it is disabled, as it was at most 5 s ago.
+    async fn known(&self, id: AccountId) -> Result<Option<Arc<Known>>, Problem> {
+        let known = match self.accounts.get(&id) {
+            Some(known) => known,
+            None => match self.ledger.credentials_of(id).await? {
+                Some(found) => self.remember(found),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(known).filter(|known| !known.account.disabled))
+    }
+
+    fn remember(&self, found: Credentials) -> Arc<Known> {
+        let known = Arc::new(Known {
+            password_mark: sha256(found.password_hash.as_bytes()),
+            account: Arc::new(found.account),
+        });
+        self.accounts.put(known.account.id, Arc::clone(&known));
+        known
+    }
+
+    fn mark_of(&self, username: &str, password: &str) -> [u8; 32] {
+        let mut both = sha256(username.as_bytes()).to_vec();
+        both.extend_from_slice(password.as_bytes());
+        self.cache_key.sign(&both)
+    }
+}
+
+pub(crate) fn incorrect() -> Problem {
+    Problem::new(Reason::IncorrectCredentials)
+}

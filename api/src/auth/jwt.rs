@@ -1,0 +1,201 @@
+//! Access tokens: JWTs of type `at+jwt` (RFC 9068), HS256.
+
+use std::{sync::Once, time::Duration};
+
+use common::{clock::Clock, domain::ids::AccountId, secrets::SigningKey};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, EncodingKey, Header, Validation,
+    crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
+    errors::ErrorKind,
+    signature,
+};
+use ring::hmac;
+use serde::{Deserialize, Serialize};
+
+use crate::problem::Problem;
+
+const TYPE: &str = "at+jwt";
+const AUDIENCE: &str = "expediter";
+
+pub(super) struct AccessTokens {
+    signing: EncodingKey,
+    checking: DecodingKey,
+    validation: Validation,
+    clock: Clock,
+    ttl: Duration,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claims {
+    sub: AccountId,
+    aud: String,
+    iat: i64,
+    exp: i64,
+}
+
+impl AccessTokens {
+    pub(super) fn new(key: &SigningKey, clock: Clock, ttl: Duration) -> Self {
+        install_provider();
+        let key = key.sign(b"expediter access tokens 1");
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[AUDIENCE]);
+        validation.set_required_spec_claims(&["exp", "aud", "sub"]);
+        // By our own clock, below.
+        validation.validate_exp = false;
+        Self {
+            signing: EncodingKey::from_secret(&key),
+            checking: DecodingKey::from_secret(&key),
+            validation,
+            clock,
+            ttl,
+        }
+    }
+
+    /// The token, and the seconds that it is good for.
+    pub(super) fn issue(&self, account: AccountId) -> Result<(String, u64), Problem> {
+        let now = self.clock.now();
+        let header = Header {
+            typ: Some(TYPE.to_owned()),
+            ..Header::new(Algorithm::HS256)
+        };
+        let claims = Claims {
+            sub: account,
+            aud: AUDIENCE.to_owned(),
+            iat: now.timestamp(),
+            exp: (now + self.ttl).timestamp(),
+        };
+        let token = jsonwebtoken::encode(&header, &claims, &self.signing);
+        Ok((token.map_err(Problem::internal)?, self.ttl.as_secs()))
+    }
+
+    /// Whose token it is, if it is one of ours, of this type, for this audience, and not expired.
+    pub(super) fn check(&self, token: &str) -> Option<AccountId> {
+        let token = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation).ok()?;
+        let is_ours = token.header.typ.as_deref() == Some(TYPE);
+        let is_fresh = self.clock.now().timestamp() < token.claims.exp;
+        (is_ours && is_fresh).then_some(token.claims.sub)
+    }
+}
+
+impl std::fmt::Debug for AccessTokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessTokens")
+            .field("ttl", &self.ttl)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The crate's own providers bring a second TLS library, or one with an advisory; ring is here anyway.
+fn install_provider() {
+    static PROVIDER: CryptoProvider = CryptoProvider {
+        signer_factory: |algorithm, key| Ok(Box::new(Hs256::of(*algorithm, key.as_bytes())?)),
+        verifier_factory: |algorithm, key| {
+            Ok(Box::new(Hs256::of(*algorithm, key.try_get_as_bytes()?)?))
+        },
+        key_utils: KeyUtils::new_unimplemented(),
+    };
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        PROVIDER
+            .install_default()
+            .expect("nobody else in this process chooses jsonwebtoken's provider");
+    });
+}
+
+struct Hs256(hmac::Key);
+
+impl Hs256 {
+    fn of(algorithm: Algorithm, key: &[u8]) -> jsonwebtoken::errors::Result<Self> {
+        match algorithm {
+            Algorithm::HS256 => Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, key))),
+            _ => Err(ErrorKind::InvalidAlgorithm.into()),
+        }
+    }
+}
+
+impl signature::Signer<Vec<u8>> for Hs256 {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
+        Ok(hmac::sign(&self.0, message).as_ref().to_vec())
+    }
+}
+
+impl signature::Verifier<Vec<u8>> for Hs256 {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), signature::Error> {
+        hmac::verify(&self.0, message, signature).map_err(|_| signature::Error::new())
+    }
+}
+
+impl JwtSigner for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+impl JwtVerifier for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use common::{chance::Chance, secrets::Keys};
+
+    use super::*;
+
+    fn tokens(seed: u64, clock: &Clock) -> AccessTokens {
+        AccessTokens::new(
+            &Keys::seeded(seed).jwt,
+            clock.clone(),
+            Duration::from_secs(300),
+        )
+    }
+
+    fn clock() -> Clock {
+        Clock::manual("2026-11-20T12:00:00Z".parse().unwrap())
+    }
+
+    #[test]
+    fn a_token_names_its_account_until_it_expires() {
+        let clock = clock();
+        let tokens = tokens(1, &clock);
+        let account = Chance::seeded(1).id(clock.now());
+        let (token, seconds) = tokens.issue(account).unwrap();
+        assert_eq!((tokens.check(&token), seconds), (Some(account), 300));
+        clock.advance(Duration::from_secs(299));
+        assert_eq!(tokens.check(&token), Some(account));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(tokens.check(&token), None);
+    }
+
+    #[test]
+    fn a_token_of_another_key_type_audience_or_algorithm_is_nobodys() {
+        let clock = clock();
+        let tokens = tokens(1, &clock);
+        let account: AccountId = Chance::seeded(1).id(clock.now());
+        let (token, _) = super::tests::tokens(2, &clock).issue(account).unwrap();
+        assert_eq!(tokens.check(&token), None, "another key");
+        let forge = |typ: &str, aud: &str| {
+            let header = Header {
+                typ: Some(typ.to_owned()),
+                ..Header::new(Algorithm::HS256)
+            };
+            let exp = clock.now().timestamp() + 60;
+            let claims = Claims {
+                sub: account,
+                aud: aud.to_owned(),
+                iat: 0,
+                exp,
+            };
+            jsonwebtoken::encode(&header, &claims, &tokens.signing).unwrap()
+        };
+        assert_eq!(tokens.check(&forge(TYPE, AUDIENCE)), Some(account));
+        assert_eq!(tokens.check(&forge("JWT", AUDIENCE)), None);
+        assert_eq!(tokens.check(&forge(TYPE, "others")), None);
+        let good = forge(TYPE, AUDIENCE);
+        let body = good.split('.').nth(1).unwrap();
+        let none = URL_SAFE_NO_PAD.encode(r#"{"typ":"at+jwt","alg":"none"}"#);
+        assert_eq!(tokens.check(&format!("{none}.{body}.")), None);
+    }
+}

@@ -1,0 +1,168 @@
+//! Request bodies. The schema that the document publishes is what checks them; all errors are told at once.
+
+pub mod format;
+mod schema;
+
+use std::{
+    any::TypeId,
+    collections::HashMap,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+};
+
+use bytes::Bytes;
+use http::header;
+use poem::{Request, RequestBody, error::ReadBodyError};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, Registry},
+    types::ParseFromJSON,
+};
+use serde_json::Value;
+
+use self::schema::Schema;
+use crate::problem::{FieldError, Problem, Reason};
+
+/// A JSON body that is as its schema says. The handler's last argument: `Checked(new): Checked<NewStore>`.
+#[derive(Debug)]
+pub struct Checked<T>(pub T);
+
+/// The body as it came, for what is signed byte by byte.
+#[derive(Clone, Debug)]
+pub struct RawBody(pub Bytes);
+
+/// Set by [`crate::Front`] on every request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Checked<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(json_of(T::schema_ref()))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        if !is_json(request) {
+            return Err(Problem::new(Reason::UnsupportedMediaType)
+                .detail("This path takes application/json.")
+                .into());
+        }
+        let bytes = read(request, body).await?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+impl<'a> ApiExtractor<'a> for RawBody {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn request_meta() -> Option<MetaRequest> {
+        let any = poem_openapi::registry::MetaSchema::new("object");
+        Some(json_of(any.into_ref()))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        Ok(Self(read(request, body).await?))
+    }
+}
+
+trait IntoRef {
+    fn into_ref(self) -> poem_openapi::registry::MetaSchemaRef;
+}
+
+impl IntoRef for poem_openapi::registry::MetaSchema {
+    fn into_ref(self) -> poem_openapi::registry::MetaSchemaRef {
+        poem_openapi::registry::MetaSchemaRef::Inline(Box::new(self))
+    }
+}
+
+fn json_of(schema: poem_openapi::registry::MetaSchemaRef) -> MetaRequest {
+    MetaRequest {
+        description: None,
+        content: vec![MetaMediaType {
+            content_type: "application/json",
+            schema,
+        }],
+        required: true,
+    }
+}
+
+fn is_json(request: &Request) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let essence = content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    essence.is_some_and(|essence| {
+        essence.eq_ignore_ascii_case("application/json")
+            || (essence.starts_with("application/") && essence.ends_with("+json"))
+    })
+}
+
+async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Problem> {
+    let limit = request.extensions().get::<BodyLimit>();
+    let limit = limit.map_or(usize::MAX, |BodyLimit(bytes)| *bytes);
+    let body = body.take().map_err(Problem::internal)?;
+    body.into_bytes_limit(limit)
+        .await
+        .map_err(|error| match error {
+            ReadBodyError::PayloadTooLarge => too_large(limit),
+            _ => Problem::new(Reason::BadRequest).detail("The body could not be read to its end."),
+        })
+}
+
+pub(crate) fn too_large(limit: usize) -> Problem {
+    Problem::new(Reason::PayloadTooLarge).with("limit_bytes", limit)
+}
+
+/// Of a key that comes twice in one object, the last counts; nesting deeper than 128 is malformed.
+fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Problem::new(Reason::MalformedJson).detail(format!(
+            "Not JSON at line {}, column {}.",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    let errors = schema_of::<T>().errors(&value);
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
+    }
+    T::parse_from_json(Some(value)).map_err(|error| {
+        Problem::invalid(vec![FieldError {
+            pointer: String::new(),
+            detail: error.into_message(),
+        }])
+    })
+}
+
+/// Made once for each type.
+fn schema_of<T: ParseFromJSON + 'static>() -> Arc<Schema> {
+    static MADE: OnceLock<RwLock<HashMap<TypeId, Arc<Schema>>>> = OnceLock::new();
+    let made = MADE.get_or_init(RwLock::default);
+    let id = TypeId::of::<T>();
+    if let Some(schema) = made.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+        return Arc::clone(schema);
+    }
+    let schema = Arc::new(Schema::of::<T>());
+    let mut made = made.write().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(made.entry(id).or_insert(schema))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Texts of a form that a schema's lengths and bounds can't say: one type and one check each, by `format`.
+
+use std::borrow::Cow;
+
+use chrono::DateTime;
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef},
+    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// What is wrong with a text of that format; formats not known here are right.
+pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
+    let (right, detail) = match format {
+        "uuid" => (text.parse::<Uuid>().is_ok(), "must be a UUID"),
+        "date-time" => (
+            DateTime::parse_from_rfc3339(text).is_ok(),
+            "must be a time such as 2026-11-20T19:30:00Z (RFC 3339)",
+        ),
+        "currency" => (
+            is_currency(text),
+            "must be a currency's three letters, such as EUR (ISO 4217)",
+        ),
+        "timezone" => (
+            text.parse::<chrono_tz::Tz>().is_ok(),
+            "must be a time zone's name, such as Europe/Berlin (IANA)",
+        ),
+        "uri" => (
+            is_web_address(text),
+            "must be an http:// or https:// address",
+        ),
+        "email" => (is_email(text), "must be an e-mail address"),
+        "username" => (
+            is_username(text),
+            "must be 1 to 100 letters, digits or any of . _ @ + - and begin with a letter or digit",
+        ),
+        "password" => (is_password(text), "must have from 8 to 200 characters"),
+        _ => return None,
+    };
+    (!right).then_some(detail)
+}
+
+fn is_currency(text: &str) -> bool {
+    text.parse::<common::domain::money::Currency>().is_ok()
+}
+
+fn is_web_address(text: &str) -> bool {
+    text.len() <= 2000
+        && url::Url::parse(text)
+            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+}
+
+fn is_email(text: &str) -> bool {
+    let sane = |c: char| !c.is_whitespace() && !c.is_control();
+    text.len() <= 254
+        && text.chars().all(sane)
+        && text
+            .split_once('@')
+            .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
+}
+
+fn is_username(text: &str) -> bool {
+    text.len() <= 100
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "._@+-".contains(c))
+}
+
+fn is_password(text: &str) -> bool {
+    (8..=200).contains(&text.chars().count())
+}
+
+/// `text_format!(Timezone, "timezone")`: a text whose `format` is checked with the rest of the body.
+macro_rules! text_format {
+    ($($(#[$doc:meta])* $name:ident = $format:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $name(pub String);
+
+        impl Type for $name {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                concat!("string_", $format).into()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", $format)))
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+
+        impl ParseFromJSON for $name {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                match value {
+                    Some(Value::String(text)) => match wrong($format, &text) {
+                        None => Ok(Self(text)),
+                        Some(what) => Err(ParseError::custom(what)),
+                    },
+                    other => Err(ParseError::expected_type(other.unwrap_or_default())),
+                }
+            }
+        }
+
+        impl ToJSON for $name {
+            fn to_json(&self) -> Option<Value> {
+                Some(Value::String(self.0.clone()))
+            }
+        }
+    )+};
+}
+
+text_format! {
+    /// Three upper-case letters, ISO 4217.
+    CurrencyCode = "currency";
+    /// A name of the IANA time zone database.
+    Timezone = "timezone";
+    /// An http or https address.
+    WebAddress = "uri";
+    Email = "email";
+    Username = "username";
+    Password = "password";
+}
+
+macro_rules! shown {
+    ($($name:ident),+) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_tuple(stringify!($name)).field(&self.0).finish()
+            }
+        }
+    )+};
+}
+
+shown!(CurrencyCode, Timezone, WebAddress, Email, Username);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(***)")
+    }
+}

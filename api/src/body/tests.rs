@@ -1,0 +1,103 @@
+use poem_openapi::{Enum, Object, types::MaybeUndefined};
+
+use super::*;
+
+#[derive(Debug, Object)]
+struct Cup {
+    #[oai(validator(min_length = 1, max_length = 5))]
+    name: String,
+    #[oai(validator(minimum(value = "1"), maximum(value = "9")))]
+    quantity: i32,
+    size: Option<Size>,
+    saucer: MaybeUndefined<Saucer>,
+}
+
+#[derive(Debug, Object)]
+struct Saucer {
+    zone: format::Timezone,
+}
+
+#[derive(Debug, Enum)]
+#[oai(rename_all = "lowercase")]
+enum Size {
+    Small,
+    Large,
+}
+
+#[derive(Debug, Object)]
+struct Tray {
+    #[oai(validator(min_items = 1, max_items = 3))]
+    cups: Vec<Cup>,
+    id: uuid::Uuid,
+}
+
+fn errors(text: &str) -> Vec<(String, String)> {
+    let value: Value = serde_json::from_str(text).unwrap();
+    let errors = schema_of::<Tray>().errors(&value).into_iter();
+    errors.map(|error| (error.pointer, error.detail)).collect()
+}
+
+#[test]
+fn a_body_as_it_must_be_has_no_errors_and_is_parsed() {
+    let text = r#"{"cups":[{"name":"mocca","quantity":9,"size":null,"saucer":{"zone":"Europe/Berlin"}}],
+        "id":"01980000-0000-7000-8000-000000000000"}"#;
+    assert_eq!(errors(text), []);
+    let tray: Tray = parse(text.as_bytes()).unwrap();
+    assert_eq!(tray.cups[0].quantity, 9);
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once_with_its_place() {
+    let text = r#"{"cups":[{"name":"","quantity":0,"size":"huge"},{"name":7,"quantity":1.5,"a/b~":1,
+        "saucer":{"zone":"Nowhere"}},5],"id":"x","more":{}}"#;
+    let said = errors(text);
+    let wrong = |pointer: &str, part: &str| {
+        let found = said.iter().find(|(at, _)| at == pointer);
+        assert!(
+            found.is_some_and(|(_, detail)| detail.contains(part)),
+            "{pointer} {part}: {said:?}"
+        );
+    };
+    wrong("/cups/0/name", "empty");
+    wrong("/cups/0/quantity", "at least 1");
+    wrong("/cups/0/size", "one of small, large");
+    wrong("/cups/1/name", "a string");
+    wrong("/cups/1/quantity", "whole");
+    wrong("/cups/1/a~1b~0", "unknown");
+    wrong("/cups/1/saucer/zone", "time zone");
+    wrong("/cups/2", "an object");
+    wrong("/id", "UUID");
+    wrong("/more", "unknown");
+    assert_eq!(said.len(), 10, "{said:?}");
+}
+
+#[test]
+fn what_is_missing_or_too_much_is_told_where_it_should_be() {
+    assert_eq!(
+        errors("{}")
+            .iter()
+            .map(|e| e.0.as_str())
+            .collect::<Vec<_>>(),
+        ["/cups", "/id"]
+    );
+    let many = format!(r#"{{"cups":[{}],"id":null}}"#, vec!["{}"; 1000].join(","));
+    let said = errors(&many);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[0].1.contains("3 items at most"));
+}
+
+#[test]
+fn errors_are_bounded() {
+    let members: Vec<String> = (0..5000).map(|n| format!("\"x{n}\":1")).collect();
+    let text = format!("{{{}}}", members.join(","));
+    assert!(errors(&text).len() <= 100);
+}
+
+#[test]
+fn nesting_and_twin_keys_do_no_harm() {
+    let deep = "[".repeat(100_000);
+    let problem = parse::<Tray>(deep.as_bytes()).unwrap_err();
+    assert_eq!(problem.reason(), Reason::MalformedJson);
+    let twin = r#"{"id":5,"cups":[{"name":"a","quantity":1}],"id":"01980000-0000-7000-8000-000000000000"}"#;
+    assert!(parse::<Tray>(twin.as_bytes()).is_ok());
+}

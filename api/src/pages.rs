@@ -1,0 +1,91 @@
+//! The pages and their files, built into the binary.
+
+use std::borrow::Cow;
+
+use http::{StatusCode, header};
+use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+#[derive(RustEmbed)]
+#[folder = "../web"]
+struct Files;
+
+/// Of our own pages: everything from here, nothing inline, in nobody's frame.
+const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; \
+     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Of everything that is no page.
+pub(crate) const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+/// The documentation page carries its script and styles in itself.
+pub(crate) const DOCS_POLICY: &str = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+     img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
+
+const INDEX: &str = "index.html";
+
+pub(crate) fn routes(route: Route) -> Route {
+    let files = served().filter(|name| name != INDEX);
+    let route = route
+        .at("/", get(file(INDEX.into())))
+        .at("/s/:code", get(file(INDEX.into())));
+    files.fold(route, |route, name| {
+        route.at(format!("/{name}"), get(file(name)))
+    })
+}
+
+/// Whether one of the files has this path.
+pub(crate) fn is_file(path: &str) -> bool {
+    path.strip_prefix('/')
+        .is_some_and(|path| served().any(|name| name == path))
+}
+
+fn served() -> impl Iterator<Item = Cow<'static, str>> {
+    Files::iter().filter(|name| !name.starts_with("tests/") && !name.starts_with('.'))
+}
+
+fn file(name: Cow<'static, str>) -> impl Endpoint + 'static {
+    make_sync(move |request| match Files::get(&name) {
+        Some(file) => answer(&request, &name, file),
+        None => StatusCode::NOT_FOUND.into_response(),
+    })
+}
+
+/// Always asked for again, and mostly answered with 304: a new release shows at once.
+fn answer(request: &Request, name: &str, file: EmbeddedFile) -> Response {
+    let hash: String = file.metadata.sha256_hash()[..16]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let etag = format!("\"{hash}\"");
+    let known = request
+        .headers()
+        .get(header::IF_NONE_MATCH)
+        .and_then(|tags| tags.to_str().ok());
+    let response = Response::builder()
+        .header(header::ETAG, &etag)
+        .header(header::CACHE_CONTROL, "no-cache");
+    if known.is_some_and(|tags| {
+        tags.split(',')
+            .any(|tag| tag.trim().trim_start_matches("W/") == etag)
+    }) {
+        return response.status(StatusCode::NOT_MODIFIED).finish();
+    }
+    let response = response.content_type(content_type(name));
+    let response = if name.ends_with(".html") {
+        response.header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)
+    } else {
+        response
+    };
+    response.body(file.data.into_owned())
+}
+
+fn content_type(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("json" | "webmanifest") => "application/json",
+        Some("png") => "image/png",
+        Some("woff2") => "font/woff2",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,22 @@
+//! `GET /ping`: whether anybody is there.
+
+use poem_openapi::{Object, OpenApi, payload::Json};
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ping;
+
+#[derive(Debug, Object)]
+struct Pong {
+    /// Always `success`.
+    message: String,
+}
+
+#[OpenApi]
+impl Ping {
+    /// Whether anybody is there
+    #[oai(path = "/ping", method = "get", operation_id = "ping")]
+    async fn ping(&self) -> Json<Pong> {
+        let message = "success".to_owned();
+        Json(Pong { message })
+    }
+}

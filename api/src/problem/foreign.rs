@@ -1,0 +1,53 @@
+//! The framework's own errors, as problems.
+
+use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError, SizedLimitError};
+use poem_openapi::error::{
+    AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
+};
+
+use super::{Problem, Reason};
+
+impl Problem {
+    /// `path` finds what a 405 says in `Allow`; it is not kept.
+    pub(crate) fn of_framework(error: poem::Error, path: &str) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(problem) => return problem,
+            Err(error) => error,
+        };
+        if error.is::<NotFoundError>() || error.is::<ParsePathError>() {
+            // A path's id that can't be parsed is the id of nothing.
+            return Self::not_found();
+        }
+        if error.is::<MethodNotAllowedError>() {
+            let allow = crate::routes::allowed(path);
+            return Self::new(Reason::IncorrectAccessMethod).allowing(allow);
+        }
+        if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
+            return Self::invalid_field(*name, reason.as_str());
+        }
+        if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
+            return Self::invalid_field("", reason.as_str());
+        }
+        if error.is::<ContentTypeError>() {
+            return Self::new(Reason::UnsupportedMediaType);
+        }
+        if error.is::<AuthorizationError>() {
+            return Self::new(Reason::IncorrectCredentials);
+        }
+        match error.downcast_ref::<ReadBodyError>() {
+            Some(ReadBodyError::PayloadTooLarge) => return Self::new(Reason::PayloadTooLarge),
+            Some(ReadBodyError::Io(_) | ReadBodyError::Utf8(_)) => {
+                return Self::new(Reason::BadRequest).detail("The body could not be read.");
+            }
+            Some(ReadBodyError::BodyHasBeenTaken) => return Self::internal(error),
+            None => {}
+        }
+        if error.is::<SizedLimitError>() {
+            return Self::new(Reason::PayloadTooLarge);
+        }
+        if error.status().is_client_error() {
+            return Self::new(Reason::BadRequest).caused_by(error);
+        }
+        Self::internal(error)
+    }
+}

@@ -1,0 +1,40 @@
+//! What the ledger may answer, as problems.
+
+use std::convert::Infallible;
+
+use common::{ledger::LedgerError, store::StoreError};
+
+use super::{Problem, Reason};
+
+impl<R: Into<Problem>> From<LedgerError<R>> for Problem {
+    fn from(error: LedgerError<R>) -> Self {
+        match error {
+            LedgerError::Refused(refusal) => refusal.into(),
+            LedgerError::Store(error) => error.into(),
+            LedgerError::Unsealable(why) => Self::internal(format_args!("unsealable: {why}")),
+            LedgerError::Overloaded => Self::new(Reason::Overloaded),
+        }
+    }
+}
+
+impl From<Infallible> for Problem {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) | StoreError::LockLost(_) => {
+                Self::new(Reason::DatabaseUnavailable).caused_by(error)
+            }
+            StoreError::CommitUnknown(_) => Self::new(Reason::DatabaseUnavailable)
+                .detail("It is not known whether this was done: look, or ask again with the same Idempotency-Key.")
+                .caused_by(error),
+            StoreError::UniqueKeyTaken | StoreError::Corrupt { .. } | StoreError::Other(_) => {
+                Self::internal(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Every path and who may call it, in one table. What is not in it is refused.
+
+mod guard;
+
+use http::Method;
+use poem::{Endpoint, IntoResponse, Route, endpoint::make_sync, get, web::Html};
+use poem_openapi::{OpenApi, OpenApiService};
+
+use self::guard::Guarded;
+use crate::{document, pages, ping::Ping, state::ApiState};
+
+/// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever asks; nothing is looked at.
+    Anyone,
+    /// Whoever asks; an account is looked at if credentials come along, and wrong ones are refused.
+    Perhaps,
+    /// Whoever holds the session's code in the path, or an integrator's signature over the body.
+    Keyholder,
+    /// Any account.
+    Account,
+    /// Staff, manager or operator.
+    Staff,
+    /// Manager or operator.
+    Manager,
+    /// Operator.
+    Operator,
+}
+
+use Access::{Account, Anyone, Keyholder, Manager, Operator, Perhaps, Staff};
+
+/// Below `/api/v1`. Each line of the document is here and each line here is in the document: a test compares them.
+pub const OPERATIONS: &[(&str, &str, Access)] = &[("GET", "/ping", Anyone)];
+
+/// What is not part of the document. All of it anybody may read.
+pub const PAGES: &[(&str, &str)] = &[
+    ("GET", "/ping"),
+    ("GET", "/docs"),
+    ("GET", "/api/v1/docs"),
+    ("GET", "/api/v1/openapi.json"),
+    ("GET", "/"),
+    ("GET", "/s/{code}"),
+];
+
+/// The resources: one line each. Tuples take 16; nest another when they are full.
+pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
+    let _ = state;
+    (Ping, ())
+}
+
+/// Everything that the api serves, to be mounted beside what else the process has, all inside one [`crate::Front`].
+#[must_use]
+pub fn routes(state: &ApiState) -> Route {
+    let guarded = Guarded {
+        resources: resources(state),
+        state: state.clone(),
+    };
+    let service = OpenApiService::new(guarded, document::TITLE, document::VERSION);
+    let pages = pages::routes(Route::new());
+    pages
+        .at(
+            "/ping",
+            get(make_sync(|_| {
+                poem::web::Json(serde_json::json!({"message": "success"}))
+            })),
+        )
+        .at("/docs", get(docs()))
+        .nest(
+            "/api/v1",
+            Route::new()
+                .at("/docs", get(docs()))
+                .at(
+                    "/openapi.json",
+                    get(make_sync(|_| {
+                        document::openapi_document().with_content_type("application/json")
+                    })),
+                )
+                .nest("/", service),
+        )
+}
+
+fn docs() -> impl Endpoint + 'static {
+    make_sync(|_| Html(document::page()).with_header("Content-Security-Policy", pages::DOCS_POLICY))
+}
+
+/// The rule of an operation by its pattern as poem-openapi routes it: `/users/:param0`.
+fn access(method: &Method, routed: &str) -> Option<(Access, &'static str)> {
+    OPERATIONS
+        .iter()
+        .find(|(listed, pattern, _)| *listed == method.as_str() && same_pattern(pattern, routed))
+        .map(|(_, pattern, access)| (*access, *pattern))
+}
+
+/// The methods that a path takes, for `Allow`.
+pub(crate) fn allowed(path: &str) -> String {
+    let inside = path.strip_prefix("/api/v1");
+    let operations = OPERATIONS
+        .iter()
+        .filter(|(_, pattern, _)| inside.is_some_and(|path| matches(pattern, path)))
+        .map(|(method, _, _)| *method);
+    let pages = PAGES
+        .iter()
+        .filter(|(_, pattern)| matches(pattern, path))
+        .map(|(method, _)| *method);
+    let file = pages::is_file(path).then_some("GET");
+    let mut methods: Vec<&str> = operations.chain(pages).chain(file).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.sort_unstable();
+    methods.dedup();
+    methods.join(", ")
+}
+
+fn same_pattern(pattern: &str, routed: &str) -> bool {
+    pairs(pattern, routed, |a, b| {
+        a == b || (is_parameter(a) && b.starts_with(':'))
+    })
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    pairs(pattern, path, |a, b| {
+        a == b || (is_parameter(a) && !b.is_empty())
+    })
+}
+
+fn is_parameter(segment: &str) -> bool {
+    segment.starts_with('{')
+}
+
+fn pairs(a: &str, b: &str, fit: impl Fn(&str, &str) -> bool) -> bool {
+    let (mut a, mut b) = (a.split('/'), b.split('/'));
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return true,
+            (Some(a), Some(b)) if fit(a, b) => {}
+            _ => return false,
+        }
+    }
+}
