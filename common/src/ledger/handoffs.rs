@@ -2,20 +2,31 @@
 
 mod claim;
 mod conclude;
+mod recent;
+mod settle_handoff;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::{Ledger, Result};
+use super::LedgerError;
 use crate::{
     domain::{
         handoff::{AttemptOutcome, Handoff, Verdict},
+        ids::OrderId,
         integrator::{Integrator, OutboundAuth},
         signature::SigningSecret,
+        status::MoveRefused,
     },
+    store::StoreError,
 };
 
-pub(crate) use conclude::judge_lost;
+pub use recent::RecentHandoff;
+
+pub(crate) use conclude::{Said, conclude};
+pub(crate) use settle_handoff::{acknowledge_by_callback, fail, hint_next, move_delivery};
+
+/// The reason of handoffs that are not sent any more because their order has ended.
+pub(crate) const ORDER_ENDED: &str = "order_ended";
 
 /// What one claim took.
 #[derive(Debug, Default)]
@@ -23,7 +34,7 @@ pub struct Claims {
     pub claimed: Vec<Claimed>,
     /// When the integrator's next handoff falls due that is not due yet.
     pub next_due_at: Option<DateTime<Utc>>,
-    /// Some that are due are locked by somebody else: worth another claim soon.
+    /// Some that are due were locked by somebody else, or ended here instead of being sent: worth another claim soon.
     pub some_were_busy: bool,
 }
 
@@ -56,6 +67,18 @@ pub enum Concluded {
         outcome: AttemptOutcome,
         verdict: Verdict,
     },
+    /// The outcome is on record, but its order has ended meanwhile, so that there is no next attempt.
+    CalledOff { outcome: AttemptOutcome },
     /// The lease ran out before, and the attempt stands as unknown: nothing was changed.
     Fenced,
+}
+
+/// A move that the table always allows where it is asked for. That it was refused is a fault of the row's.
+pub(crate) fn must_move<R>(order: OrderId) -> impl FnOnce(LedgerError<MoveRefused>) -> LedgerError<R> {
+    move |error| match error {
+        LedgerError::Refused(refused) => StoreError::corrupt("orders", order, refused).into(),
+        LedgerError::Store(error) => LedgerError::Store(error),
+        LedgerError::Unsealable(why) => LedgerError::Unsealable(why),
+        LedgerError::Overloaded => LedgerError::Overloaded,
+    }
 }

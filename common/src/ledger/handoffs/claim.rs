@@ -1,4 +1,297 @@
-use super::*;
+//! The claim: due handoffs of one integrator, taken under a lease, with their attempts on record before any request.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+
+use super::{Claimed, Claims, ORDER_ENDED, fail, hint_next, must_move};
+use crate::{
+    crash,
+    domain::{
+        handoff::{FailReason, HandoffState},
+        ids::{AttemptId, HandoffId, IntegratorId, OrderId, SessionId},
+        integrator::HandoffEvent,
+        order::Order,
+        payload,
+        status::{By, OrderStatus},
+    },
+    ledger::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, orders},
+    store::{
+        self, StoreError,
+        attempts::NewAttempt,
+        handoffs::{Candidate, Stored},
+    },
+};
+
+/// Handoffs of one claim at most.
+const MOST_A_CLAIM: usize = 64;
+/// How long a handoff is left alone whose claim failed.
+const AFTER_A_FAILED_CLAIM: Duration = Duration::from_secs(30);
+
+/// Which handoffs a claim tries to take.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Due { limit: u32 },
+    One(Candidate),
+}
+
 impl Ledger {
-    pub async fn claim_handoffs(&self, integrator: crate::domain::ids::IntegratorId, limit: usize, lease: std::time::Duration) -> Result<Claims> { let _ = (integrator, limit, lease); todo!() }
+    /// Takes due handoffs of an integrator, first attempts before retries, then by due time; those of one order one
+    /// after the other. Each has its attempt on record, and is the caller's until the lease ends.
+    pub async fn claim_handoffs(
+        &self,
+        integrator: IntegratorId,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Claims> {
+        let limit = u32::try_from(limit.min(MOST_A_CLAIM)).expect("it is small");
+        match self.claim(integrator, Wanted::Due { limit }, lease).await {
+            Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                tracing::warn!(%integrator, %error, "a claim of several failed; they are claimed one by one");
+                self.claim_one_by_one(integrator, limit, lease).await
+            }
+            done => done,
+        }
+    }
+
+    /// So that a handoff that can't be claimed stops no other: it is put off, and parked at its fifth failure.
+    async fn claim_one_by_one(
+        &self,
+        integrator: IntegratorId,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Claims> {
+        let candidates = {
+            let mut tx = self.inner.db.read().await?;
+            let now = self.inner.clock.now();
+            store::handoffs::candidates(&mut tx, integrator, now, limit).await?
+        };
+        let mut all = Claims::default();
+        for candidate in candidates {
+            match self.claim(integrator, Wanted::One(candidate), lease).await {
+                Ok(claims) => {
+                    all.claimed.extend(claims.claimed);
+                    all.next_due_at = claims.next_due_at;
+                    all.some_were_busy |= claims.some_were_busy;
+                }
+                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                    tracing::error!(handoff = %candidate.id(), %error, "a handoff can't be claimed");
+                    self.note_failed_claim(candidate.id(), &error).await?;
+                }
+                // What was claimed before must be sent all the same.
+                Err(error) if all.claimed.is_empty() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%integrator, %error, "a claim broke off");
+                    all.some_were_busy = true;
+                    break;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn note_failed_claim(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let not_before = change.now + AFTER_A_FAILED_CLAIM;
+            let error = error.to_string();
+            store::handoffs::claim_failed(&mut change.tx, handoff, &error, not_before).await?;
+            Ok(())
+        })
+    }
+
+    async fn claim(
+        &self,
+        integrator: IntegratorId,
+        wanted: Wanted,
+        lease: Duration,
+    ) -> Result<Claims> {
+        in_one_transaction!(&self.inner, Points::CLAIM, |change| {
+            let Some(to) = store::integrators::get(&mut change.tx, integrator).await? else {
+                return Ok(Claims::default());
+            };
+            if !to.integrator.enabled || to.archived_at.is_some() {
+                return Ok(Claims::default());
+            }
+            let now = change.now;
+            let candidates = match wanted {
+                Wanted::Due { limit } => {
+                    store::handoffs::candidates(&mut change.tx, integrator, now, limit).await?
+                }
+                Wanted::One(candidate) => vec![candidate],
+            };
+            let mut claims = Claims::default();
+            if !candidates.is_empty() {
+                let locked = lock_free(&mut change, &candidates).await?;
+                claims.some_were_busy = locked.len() < candidates.len();
+                crash::point("claim.after_locks");
+                begin_attempts(&mut change, &to, locked, lease, &mut claims).await?;
+            }
+            claims.next_due_at =
+                store::handoffs::next_due_at(&mut change.tx, integrator, now).await?;
+            Ok(claims)
+        })
+    }
+}
+
+/// Not the database's fault nor anybody's who holds a lock, so that another try would end the same.
+fn is_a_rows_fault(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Corrupt { .. } | StoreError::Other(_) | StoreError::UniqueKeyTaken
+    )
+}
+
+/// Locks what nobody else holds, in the one order of locks: sessions, orders, handoffs.
+async fn lock_free(change: &mut Change<'_>, candidates: &[Candidate]) -> Result<Vec<Stored>> {
+    let mut sessions: Vec<SessionId> = candidates.iter().filter_map(|one| one.session()).collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    let sessions = store::handoffs::lock_free_sessions(&mut change.tx, &sessions).await?;
+
+    let has_its_session =
+        |one: &&Candidate| one.session().is_none_or(|session| sessions.contains(&session));
+    let mut orders: Vec<OrderId> = candidates
+        .iter()
+        .filter(has_its_session)
+        .filter_map(|one| one.order())
+        .collect();
+    orders.sort_unstable();
+    orders.dedup();
+    let orders = store::handoffs::lock_free_orders(&mut change.tx, &orders).await?;
+
+    let handoffs: Vec<HandoffId> = candidates
+        .iter()
+        .filter(|one| one.order().is_none_or(|order| orders.contains(&order)))
+        .map(|one| one.id())
+        .collect();
+    let locked = store::handoffs::lock_free(&mut change.tx, &handoffs).await?;
+    let mut by_id: BTreeMap<HandoffId, Stored> = BTreeMap::new();
+    for stored in locked {
+        let stored = stored?;
+        by_id.insert(stored.handoff.id, stored);
+    }
+    // In the order of the candidates: first attempts first.
+    Ok(handoffs.iter().filter_map(|id| by_id.remove(id)).collect())
+}
+
+async fn begin_attempts(
+    change: &mut Change<'_>,
+    to: &store::integrators::Stored,
+    locked: Vec<Stored>,
+    lease: Duration,
+    claims: &mut Claims,
+) -> Result<()> {
+    let (auth, signing) = change.inner.outbound_secrets(to, change.now)?;
+    let ids: Vec<HandoffId> = locked.iter().map(|stored| stored.handoff.id).collect();
+    let blocked = store::handoffs::blocked(&mut change.tx, &ids).await?;
+    let mut attempts: Vec<NewAttempt> = Vec::new();
+    for stored in locked {
+        let handoff = &stored.handoff;
+        // Somebody may have had it between our look and our lock.
+        let is_due = handoff.next_attempt_at.is_some_and(|at| at <= change.now);
+        if !is_due || blocked.contains(&handoff.id) {
+            continue;
+        }
+        let mut order = match handoff.order_id {
+            Some(id) => Some(
+                orders::lock(change, id)
+                    .await?
+                    .ok_or_else(|| StoreError::corrupt("handoffs", handoff.id, "its order is gone"))?,
+            ),
+            None => None,
+        };
+        if ends_unsent(change, to, &stored, order.as_mut()).await? {
+            claims.some_were_busy = true;
+            continue;
+        }
+        if let Some(order) = &mut order
+            && handoff.event == HandoffEvent::OrderPlaced
+            && order.status == OrderStatus::Pending
+        {
+            orders::advance(change, order, OrderStatus::Processing, By::System, None, None)
+                .await
+                .map_err(must_move(order.id))?;
+        }
+        let leased_until = change.now + lease;
+        let (n, fence) = (handoff.attempts + 1, stored.fence + 1);
+        let body = match &stored.body {
+            Some(frozen) => frozen.clone(),
+            None => body_of(change, to, handoff.event, order.as_ref()).await?,
+        };
+        store::handoffs::claimed(&mut change.tx, handoff.id, n, fence, leased_until, &body).await?;
+        attempts.push(NewAttempt {
+            id: change.inner.chance.id::<AttemptId>(change.now),
+            handoff_id: handoff.id,
+            round: handoff.round,
+            n,
+            fence,
+            started_at: change.now,
+        });
+        let mut handoff = stored.handoff;
+        handoff.state = HandoffState::Sending;
+        handoff.attempts = n;
+        handoff.next_attempt_at = None;
+        claims.claimed.push(Claimed {
+            handoff,
+            n,
+            fence,
+            started_at: change.now,
+            leased_until,
+            integrator: to.integrator.clone(),
+            auth: auth.clone(),
+            signing: signing.clone(),
+            body: Bytes::from(body),
+            order_number: order.and_then(|order| order.number),
+        });
+    }
+    store::attempts::insert(&mut change.tx, &attempts).await?;
+    Ok(())
+}
+
+/// Ends a due handoff that must not be sent any more: its order has ended, or its time is over.
+async fn ends_unsent(
+    change: &mut Change<'_>,
+    to: &store::integrators::Stored,
+    stored: &Stored,
+    order: Option<&mut Order>,
+) -> Result<bool> {
+    let handoff = &stored.handoff;
+    let order_ended = order.as_ref().is_some_and(|order| order.status.is_end());
+    if order_ended && is_about_an_open_order(handoff.event) {
+        store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
+    } else if handoff.deadline <= change.now {
+        fail(change, order, handoff, &to.integrator, FailReason::Deadline).await?;
+    } else if handoff.attempts >= handoff.max_attempts {
+        fail(change, order, handoff, &to.integrator, FailReason::AttemptsUsedUp).await?;
+    } else {
+        return Ok(false);
+    }
+    hint_next(change, handoff).await?;
+    Ok(true)
+}
+
+/// Whether the message says nothing that is still true once its order has ended.
+pub(super) fn is_about_an_open_order(event: HandoffEvent) -> bool {
+    matches!(event, HandoffEvent::OrderPlaced | HandoffEvent::OrderDispatched)
+}
+
+async fn body_of(
+    change: &mut Change<'_>,
+    to: &store::integrators::Stored,
+    event: HandoffEvent,
+    order: Option<&Order>,
+) -> Result<Vec<u8>> {
+    let integrator = &to.integrator;
+    let store = store::stores::get(&mut change.tx, integrator.store_id)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("integrators", integrator.id, "its store is gone"))?;
+    let public_url = &change.inner.settings.public_url;
+    let callback_url = format!("{public_url}/api/v1/integrators/{}/callbacks", integrator.id);
+    let subject = payload::Subject {
+        event,
+        callback_url: &callback_url,
+        store: &store,
+        order,
+    };
+    Ok(payload::body(integrator.format, subject))
 }

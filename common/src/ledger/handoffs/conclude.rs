@@ -1,8 +1,227 @@
-use super::*;
-use crate::domain::handoff::Heard;
-impl Ledger {
-    pub async fn conclude_attempt(&self, claimed: &Claimed, heard: &Heard, answer: Option<&[u8]>, used_cached_token: bool) -> Result<Concluded> { let _ = (claimed, heard, answer, used_cached_token); todo!() }
-    pub async fn defer_attempt(&self, claimed: &Claimed, until: DateTime<Utc>, why: &str) -> Result<()> { let _ = (claimed, until, why); todo!() }
-    pub async fn interrupt_attempt(&self, claimed: &Claimed, error: &str) -> Result<Concluded> { let _ = (claimed, error); todo!() }
+//! The outcome of an attempt, in one transaction: attempt closed, handoff and order moved on.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Claimed, Concluded, ORDER_ENDED, claim::is_about_an_open_order, fail, hint_next,
+    settle_handoff::acknowledge,
+};
+use crate::{
+    domain::{
+        handoff::{AttemptOutcome, Handoff, HandoffState, Heard, Standing, Verdict, judge, reference_in},
+        ids::{HandoffId, OrderId},
+        integrator::Integrator,
+        order::Order,
+    },
+    ledger::{Change, Ledger, Points, Result, in_one_transaction, orders},
+    store::{self, attempts::Ended, handoffs::Stored},
+};
+
+/// What an attempt met with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'a> {
+    pub(crate) heard: &'a Heard,
+    /// The answer's body, as much of it as was read.
+    pub(crate) answer: Option<&'a [u8]>,
+    /// The request was authenticated with a token that was not fetched for it.
+    pub(crate) used_cached_token: bool,
 }
-pub(crate) fn judge_lost() {}
+
+impl Ledger {
+    /// Records what the attempt met with, once; an outcome that comes after the lease's end changes nothing.
+    pub async fn conclude_attempt(
+        &self,
+        claimed: &Claimed,
+        heard: &Heard,
+        answer: Option<&[u8]>,
+        used_cached_token: bool,
+    ) -> Result<Concluded> {
+        let said = Said {
+            heard,
+            answer,
+            used_cached_token,
+        };
+        let handoff = &claimed.handoff;
+        in_one_transaction!(&self.inner, Points::OUTCOME, |change| {
+            let Some((mut order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
+            else {
+                return Ok(Concluded::Fenced);
+            };
+            if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
+                return Ok(Concluded::Fenced);
+            }
+            conclude(&mut change, order.as_mut(), &stored, &claimed.integrator, said).await
+        })
+    }
+
+    /// The request was on the wire when the process had to stop: an unknown outcome.
+    pub async fn interrupt_attempt(&self, claimed: &Claimed, error: &str) -> Result<Concluded> {
+        let heard = Heard::Lost {
+            error: error.to_owned(),
+        };
+        self.conclude_attempt(claimed, &heard, None, false).await
+    }
+
+    /// The request never left, for a reason of our own: nothing is used up, and the handoff is due again at `until`, or
+    /// at its deadline, when that is sooner.
+    pub async fn defer_attempt(
+        &self,
+        claimed: &Claimed,
+        until: DateTime<Utc>,
+        why: &str,
+    ) -> Result<()> {
+        let handoff = &claimed.handoff;
+        in_one_transaction!(&self.inner, Points::OUTCOME, |change| {
+            let Some((order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
+            else {
+                return Ok(());
+            };
+            if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
+                return Ok(());
+            }
+            take_back(&mut change, order.as_ref(), &stored.handoff, until, why).await
+        })
+    }
+}
+
+/// The handoff's order, if it has one, and the handoff, locked.
+pub(crate) async fn lock(
+    change: &mut Change<'_>,
+    order: Option<OrderId>,
+    handoff: HandoffId,
+) -> Result<Option<(Option<Order>, Stored)>> {
+    let order = match order {
+        Some(id) => orders::lock(change, id).await?,
+        None => None,
+    };
+    let stored = store::handoffs::lock(&mut change.tx, handoff).await?;
+    Ok(stored.map(|stored| (order, stored)))
+}
+
+/// Also true of one that a callback acknowledged while its request was on the wire.
+pub(crate) fn has_an_open_attempt(stored: &Stored) -> bool {
+    let state = stored.handoff.state;
+    let may_have = matches!(state, HandoffState::Sending | HandoffState::Acknowledged);
+    may_have && stored.leased_until.is_some()
+}
+
+/// Records an outcome of the attempt that a locked handoff has open.
+pub(crate) async fn conclude(
+    change: &mut Change<'_>,
+    order: Option<&mut Order>,
+    stored: &Stored,
+    integrator: &Integrator,
+    said: Said<'_>,
+) -> Result<Concluded> {
+    let handoff = &stored.handoff;
+    let standing = Standing {
+        attempts: handoff.attempts,
+        max_attempts: handoff.max_attempts,
+        unknown_policy: integrator.unknown_policy,
+        used_cached_token: said.used_cached_token,
+        deadline: handoff.deadline,
+    };
+    let jitter = change.inner.chance.fraction();
+    let (outcome, verdict) = judge(said.heard, &standing, change.now, jitter);
+    end_attempt(change, handoff, outcome, said).await?;
+
+    let reference = match outcome {
+        AttemptOutcome::Acknowledged => said.answer.and_then(reference_in),
+        _ => None,
+    };
+    let acknowledged_meanwhile = handoff.state == HandoffState::Acknowledged;
+    let called_off = is_about_an_open_order(handoff.event)
+        && order.as_ref().is_some_and(|order| order.status.is_end());
+    let concluded = match &verdict {
+        _ if acknowledged_meanwhile => {
+            store::handoffs::release(&mut change.tx, handoff.id, reference.as_deref()).await?;
+            super::settle_handoff::attach(change, handoff, reference.as_deref()).await?;
+            Concluded::Recorded {
+                outcome,
+                verdict: Verdict::Acknowledged,
+            }
+        }
+        Verdict::TryAgain { .. } | Verdict::Hold if called_off => {
+            let withdrawn = HandoffState::Withdrawn;
+            close(change, handoff, withdrawn, Some(ORDER_ENDED)).await?;
+            Concluded::CalledOff { outcome }
+        }
+        Verdict::Acknowledged => {
+            acknowledge(change, order, handoff, integrator, reference.as_deref()).await?;
+            Concluded::Recorded { outcome, verdict }
+        }
+        Verdict::TryAgain { at } => {
+            store::handoffs::wait(&mut change.tx, handoff.id, *at).await?;
+            Concluded::Recorded { outcome, verdict }
+        }
+        Verdict::Hold => {
+            close(change, handoff, HandoffState::Held, None).await?;
+            Concluded::Recorded { outcome, verdict }
+        }
+        Verdict::Failed { reason } => {
+            fail(change, order, handoff, integrator, *reason).await?;
+            Concluded::Recorded { outcome, verdict }
+        }
+    };
+    if outcome == AttemptOutcome::Gone {
+        store::integrators::disable(&mut change.tx, integrator.id, "it answered 410 Gone").await?;
+    }
+    hint_next(change, handoff).await?;
+    Ok(concluded)
+}
+
+async fn end_attempt(
+    change: &mut Change<'_>,
+    handoff: &Handoff,
+    outcome: AttemptOutcome,
+    said: Said<'_>,
+) -> Result<()> {
+    let (http_status, error) = match said.heard {
+        Heard::Answer { status, .. } => (Some(*status), None),
+        Heard::NotConnected { error } | Heard::Lost { error } => (None, Some(error.as_str())),
+    };
+    let ended = Ended {
+        outcome,
+        http_status,
+        error,
+        answer: said.answer,
+        at: change.now,
+    };
+    store::attempts::end(&mut change.tx, handoff.id, handoff.round, handoff.attempts, ended).await?;
+    Ok(())
+}
+
+async fn close(
+    change: &mut Change<'_>,
+    handoff: &Handoff,
+    state: HandoffState,
+    reason: Option<&str>,
+) -> Result<()> {
+    store::handoffs::close(&mut change.tx, handoff.id, state, reason, None, change.now).await?;
+    Ok(())
+}
+
+async fn take_back(
+    change: &mut Change<'_>,
+    order: Option<&Order>,
+    handoff: &Handoff,
+    until: DateTime<Utc>,
+    why: &str,
+) -> Result<()> {
+    store::attempts::take_back(&mut change.tx, handoff.id, handoff.round, handoff.attempts).await?;
+    let called_off =
+        is_about_an_open_order(handoff.event) && order.is_some_and(|order| order.status.is_end());
+    let state = if handoff.state == HandoffState::Acknowledged {
+        HandoffState::Acknowledged
+    } else if handoff.attempts <= 1 {
+        HandoffState::Due
+    } else {
+        HandoffState::Waiting
+    };
+    let due_at = until.min(handoff.deadline);
+    store::handoffs::put_back(&mut change.tx, handoff.id, state, due_at, why).await?;
+    if called_off && !state.is_closed() {
+        store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
+    }
+    hint_next(change, handoff).await
+}

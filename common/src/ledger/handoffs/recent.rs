@@ -1,0 +1,51 @@
+//! What is shown of a store's newest handoffs: for screens, not for workers.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    domain::{
+        handoff::{Attempt, Handoff},
+        ids::{IntegratorId, StoreId},
+    },
+    ledger::{Ledger, Result},
+    store::{self, orders::OrderFilter},
+};
+
+/// A handoff with the names that people know it by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RecentHandoff {
+    pub handoff: Handoff,
+    /// The order's number in its store.
+    pub order_number: Option<i64>,
+    pub integrator_name: String,
+    /// Of all rounds, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Ledger {
+    /// Those of the store's newest `orders` orders, newest order first.
+    pub async fn recent_handoffs(&self, store: StoreId, orders: u32) -> Result<Vec<RecentHandoff>> {
+        let filter = OrderFilter {
+            stores: Some(vec![store]),
+            limit: orders,
+            ..OrderFilter::default()
+        };
+        let mut tx = self.inner.db.read().await?;
+        let integrators = store::integrators::of_store(&mut tx, store).await?;
+        let mut names: BTreeMap<IntegratorId, String> =
+            integrators.into_iter().map(|integrator| (integrator.id, integrator.name)).collect();
+        let mut recent = Vec::new();
+        for order in store::orders::list(&mut tx, &filter).await? {
+            for handoff in store::handoffs::of_order(&mut tx, order.id).await? {
+                recent.push(RecentHandoff {
+                    attempts: store::attempts::of_handoff(&mut tx, handoff.id).await?,
+                    order_number: order.number,
+                    // An archived one is listed no more, and is rare here.
+                    integrator_name: names.entry(handoff.integrator_id).or_default().clone(),
+                    handoff,
+                });
+            }
+        }
+        Ok(recent)
+    }
+}

@@ -1,0 +1,240 @@
+//! Callbacks: what integrators said, kept as it came, with what became of it.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{error::Result, for_update, on, tx::Tx};
+use crate::domain::{
+    callback::{CallbackResult, Mark, Update},
+    ids::{CallbackId, IntegratorId, OrderId, StoreId},
+};
+
+/// A callback whose applying failed this many times is parked, and listed as stuck.
+const MOST_FAILURES: i32 = 5;
+/// Of a result's detail, this much is kept.
+const MOST_OF_A_DETAIL_CHARS: usize = 500;
+
+/// A callback as it comes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewCallback<'a> {
+    pub(crate) id: CallbackId,
+    pub(crate) integrator_id: IntegratorId,
+    pub(crate) webhook_id: &'a str,
+    /// `None` while nobody knows its reference.
+    pub(crate) order_id: Option<OrderId>,
+    pub(crate) update: &'a Update,
+    pub(crate) received_at: DateTime<Utc>,
+}
+
+/// A callback that waits to be applied. Its payload is read only when its turn has come, so that one that can't be
+/// read stops no other.
+#[derive(Clone, Debug)]
+pub(crate) struct Unapplied {
+    pub(crate) id: CallbackId,
+    pub(crate) integrator_id: IntegratorId,
+    pub(crate) payload: Value,
+    pub(crate) received_at: DateTime<Utc>,
+}
+
+/// [`super::StoreError::UniqueKeyTaken`]: this integrator has used this webhook id before.
+pub(crate) async fn insert(tx: &mut Tx, new: NewCallback<'_>) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "INSERT INTO callbacks (id, integrator_id, webhook_id, order_id, reference, payload, received_at, sequence, \
+         occurred_at, failures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+    )
+    .bind(new.id.uuid())
+    .bind(new.integrator_id.uuid())
+    .bind(new.webhook_id.as_bytes())
+    .bind(new.order_id.map(OrderId::uuid))
+    .bind(new.update.reference.as_deref().map(str::as_bytes))
+    .bind(Json(new.update))
+    .bind(new.received_at)
+    .bind(new.update.sequence)
+    .bind(new.update.occurred_at)
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// Whether this integrator was ever handed this order.
+pub(crate) async fn was_handed(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    order: OrderId,
+) -> Result<bool> {
+    let handoffs: i64 = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ?"
+    )
+    .bind(order.uuid())
+    .bind(integrator.uuid())
+    .fetch_one(conn)
+    .await?);
+    Ok(handoffs > 0)
+}
+
+/// The order that an integrator means: by the reference that its own answer gave, else by ours, where exactly one order
+/// that it was handed has it.
+pub(crate) async fn order_of_reference(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    store: StoreId,
+    reference: &str,
+) -> Result<Option<OrderId>> {
+    let theirs: Vec<Uuid> = on!(&mut *tx, |conn| sqlx::query_scalar(
+        "SELECT DISTINCT order_id FROM handoffs WHERE integrator_id = ? AND reference = ? AND order_id IS NOT NULL LIMIT 2"
+    )
+    .bind(integrator.uuid())
+    .bind(reference.as_bytes())
+    .fetch_all(conn)
+    .await?);
+    if let [order] = theirs[..] {
+        return Ok(Some(order.into()));
+    }
+    let ours: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT DISTINCT o.id FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.integrator_id = ? \
+         WHERE o.store_id = ? AND o.reference = ? LIMIT 2"
+    )
+    .bind(integrator.uuid())
+    .bind(store.uuid())
+    .bind(reference.as_bytes())
+    .fetch_all(conn)
+    .await?);
+    Ok(match ours[..] {
+        [order] if theirs.is_empty() => Some(order.into()),
+        _ => None,
+    })
+}
+
+/// Gives callbacks that wait for this reference their order; how many did.
+pub(crate) async fn attach(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    reference: &str,
+    order: OrderId,
+) -> Result<u64> {
+    Ok(on!(tx, |conn| sqlx::query(
+        "UPDATE callbacks SET order_id = ? WHERE integrator_id = ? AND reference = ? AND applied_at IS NULL \
+         AND order_id IS NULL"
+    )
+    .bind(order.uuid())
+    .bind(integrator.uuid())
+    .bind(reference.as_bytes())
+    .execute(conn)
+    .await?
+    .rows_affected()))
+}
+
+/// What is left to apply of one order, in order of receipt, locked. The order is locked before.
+pub(crate) async fn lock_unapplied(tx: &mut Tx, order: OrderId) -> Result<Vec<Unapplied>> {
+    let sql = for_update!(
+        tx,
+        "SELECT id, integrator_id, payload, received_at FROM callbacks WHERE order_id = ? AND applied_at IS NULL \
+         ORDER BY received_at, id"
+    );
+    let rows: Vec<(Uuid, Uuid, Json<Value>, DateTime<Utc>)> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(order.uuid())
+        .fetch_all(conn)
+        .await?);
+    Ok(rows
+        .into_iter()
+        .map(|(id, integrator, payload, received_at)| Unapplied {
+            id: id.into(),
+            integrator_id: integrator.into(),
+            payload: payload.0,
+            received_at,
+        })
+        .collect())
+}
+
+/// How new the newest is that counted, of each integrator of this order.
+pub(crate) async fn newest_marks(
+    tx: &mut Tx,
+    order: OrderId,
+) -> Result<BTreeMap<IntegratorId, Mark>> {
+    let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT integrator_id, MAX(sequence), MAX(occurred_at) FROM callbacks WHERE order_id = ? \
+         AND applied_at IS NOT NULL AND result IN ('applied', 'unchanged') GROUP BY integrator_id"
+    )
+    .bind(order.uuid())
+    .fetch_all(conn)
+    .await?);
+    Ok(rows
+        .into_iter()
+        .map(|(integrator, sequence, occurred_at)| {
+            let mark = Mark {
+                sequence,
+                occurred_at,
+            };
+            (integrator.into(), mark)
+        })
+        .collect())
+}
+
+pub(crate) async fn applied(
+    tx: &mut Tx,
+    id: CallbackId,
+    result: CallbackResult,
+    detail: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE callbacks SET applied_at = ?, result = ?, detail = ? WHERE id = ?"
+    )
+    .bind(now)
+    .bind(result.as_str())
+    .bind(detail.map(shortened))
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// Notes that applying it failed; the last of five parks it.
+pub(crate) async fn failed(
+    tx: &mut Tx,
+    id: CallbackId,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    // MySQL assigns from left to right: `failures` comes last, so that the others see the old one everywhere.
+    on!(tx, |conn| sqlx::query(
+        "UPDATE callbacks SET detail = ?, applied_at = CASE WHEN failures + 1 >= ? THEN ? ELSE NULL END, \
+         result = CASE WHEN failures + 1 >= ? THEN 'parked' ELSE NULL END, failures = failures + 1 \
+         WHERE id = ? AND applied_at IS NULL"
+    )
+    .bind(shortened(error))
+    .bind(MOST_FAILURES)
+    .bind(now)
+    .bind(MOST_FAILURES)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// Whether something that came by then is left to apply.
+pub(crate) async fn any_left_of(
+    tx: &mut Tx,
+    order: OrderId,
+    received_by: DateTime<Utc>,
+) -> Result<bool> {
+    let left: i64 = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM callbacks WHERE order_id = ? AND applied_at IS NULL AND received_at <= ?"
+    )
+    .bind(order.uuid())
+    .bind(received_by)
+    .fetch_one(conn)
+    .await?);
+    Ok(left > 0)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_OF_A_DETAIL_CHARS).collect()
+}
