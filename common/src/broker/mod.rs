@@ -151,6 +151,9 @@ pub enum PublishError {
     Away { error: String },
     #[error("the broker takes no messages for now: {reason}")]
     Blocked { reason: String },
+    /// Feed only: the others have it, and it is not known whether that subscriber was there to miss it.
+    #[error("a subscriber's queue went away while this was published")]
+    SubscriberLost,
     #[error("no queue takes this message")]
     Unroutable,
     #[error("no confirm within the publish time-out")]

@@ -124,7 +124,7 @@ impl Line {
             }
         };
         let stop = self.stop();
-        let mut sent = {
+        let sent = {
             let sending = std::pin::pin!(self.send(&desk, &messages));
             match select(sending, stop.clone()).await {
                 Either::Left((sent, _)) => sent,
@@ -134,19 +134,25 @@ impl Line {
                 }
             }
         };
-        join_all(sent.drain(..).map(|sent| async {
-            let (confirm, _place) = sent?;
-            let confirmed = match select(confirm, stop.clone()).await {
-                Either::Left((Ok(Confirmation::Ack(None)), _)) => Ok(()),
-                Either::Left((Ok(Confirmation::Ack(Some(_))), _)) => Err(PublishError::Unroutable),
-                Either::Left((Ok(_), _)) => Err(PublishError::Full),
-                Either::Left((Err(error), _)) => Err(PublishError::Away {
-                    error: error.to_string(),
+        join_all(
+            sent.into_iter()
+                .zip(&messages)
+                .map(|(sent, message)| async {
+                    let (confirm, _place) = sent?;
+                    let confirmed = match select(confirm, stop.clone()).await {
+                        Either::Left((Ok(Confirmation::Ack(None)), _)) => Ok(()),
+                        Either::Left((Ok(Confirmation::Ack(Some(_))), _)) => {
+                            Err(PublishError::Unroutable)
+                        }
+                        Either::Left((Ok(_), _)) => Err(negative(message.topic)),
+                        Either::Left((Err(error), _)) => Err(PublishError::Away {
+                            error: error.to_string(),
+                        }),
+                        Either::Right((error, _)) => Err(error),
+                    };
+                    confirmed.inspect_err(|error| desk.doubt(error))
                 }),
-                Either::Right((error, _)) => Err(error),
-            };
-            confirmed.inspect_err(|error| desk.doubt(error))
-        }))
+        )
         .await
     }
 
@@ -225,8 +231,20 @@ impl Desk {
             PublishError::Away { .. } | PublishError::TimedOut | PublishError::Unroutable => {
                 self.stuck.cancel()
             }
-            PublishError::Full | PublishError::Blocked { .. } | PublishError::Closed => {}
+            PublishError::Full
+            | PublishError::SubscriberLost
+            | PublishError::Blocked { .. }
+            | PublishError::Closed => {}
         }
+    }
+}
+
+/// What a negative confirm says: the work queue refuses when it is full; a feed queue never does, but may be deleted
+/// with a message on its way to it.
+fn negative(topic: Topic) -> PublishError {
+    match topic {
+        Topic::Work => PublishError::Full,
+        Topic::Feed => PublishError::SubscriberLost,
     }
 }
 
