@@ -14,5 +14,6 @@ pub mod telemetry;
 pub mod metrics;
 pub mod operations;
 pub mod listen;
+pub mod relay;
 #[doc(hidden)]
 pub mod testing;
