@@ -144,8 +144,15 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
         let route = response
             .data::<RoutePattern>()
             .map_or("", |pattern| pattern.0);
-        let status = response.status().as_u16();
-        let took_ms = began_at.elapsed().as_millis();
+        let status = response.status();
+        let took = began_at.elapsed();
+        let metrics = &self.front.metrics;
+        metrics
+            .http_requests
+            .with_label_values(&[route, status.as_str()])
+            .inc();
+        metrics.http_request_seconds.observe(took.as_secs_f64());
+        let (status, took_ms) = (status.as_u16(), took.as_millis());
         tracing::debug!(%request_id, %method, route, status, took_ms, "answered");
         Ok(response)
     }

@@ -19,7 +19,12 @@ pub mod front;
 /// The pages, and their files.
 pub mod pages;
 
+/// Successes that are not a plain 200, and pages of lists.
+pub mod answer;
+
+mod accounts;
 mod ping;
+mod tokens;
 
 pub use document::openapi_document;
 pub use front::Front;

@@ -7,7 +7,7 @@ use poem::{Endpoint, IntoResponse, Route, endpoint::make_sync, get, web::Html};
 use poem_openapi::{OpenApi, OpenApiService};
 
 use self::guard::Guarded;
-use crate::{document, pages, ping::Ping, state::ApiState};
+use crate::{accounts::Accounts, document, pages, ping::Ping, state::ApiState, tokens::Tokens};
 
 /// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum Access {
     Operator,
 }
 
-use Access::{Account, Anyone, Keyholder, Manager, Operator, Perhaps, Staff};
+use Access::*;
 
 /// Below `/api/v1`. Each line of the document is here and each line here is in the document: a test compares them.
 pub const OPERATIONS: &[(&str, &str, Access)] = &[("GET", "/ping", Anyone)];
@@ -45,8 +45,7 @@ pub const PAGES: &[(&str, &str)] = &[
 
 /// The resources: one line each. Tuples take 16; nest another when they are full.
 pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
-    let _ = state;
-    (Ping, ())
+    (Ping, Tokens(state.clone()), Accounts(state.clone()))
 }
 
 /// Everything that the api serves, to be mounted beside what else the process has, all inside one [`crate::Front`].

@@ -113,6 +113,10 @@ metrics! {
         "1 while this process is connected to its broker, else 0.";
     database_errors: IntCounterVec, "expediter_database_errors_total", ["kind"],
         "Database errors by kind: deadlock, lock_timeout, connection, commit_unknown, other.";
+    http_requests: IntCounterVec, "expediter_http_requests_total", ["route", "status"],
+        "Requests answered, by the route's pattern (empty: none fitted) and the status.";
+    http_request_seconds: Histogram, "expediter_http_request_seconds", [],
+        "Time from a request's head to the beginning of its answer.", buckets SHORT_SECONDS;
     sign_ins: IntCounterVec, "expediter_sign_ins_total", ["result"],
         "Sign-ins by result: ok, incorrect, limited.";
 }

@@ -171,16 +171,14 @@ impl Ledger {
         &self,
         id: AccountId,
         wanted: &AccountChange,
-        allowed: impl Fn(&Account) -> bool,
+        allowed: impl Fn(&Account) -> std::result::Result<(), AccountRefused>,
     ) -> Result<Account, AccountRefused> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             let Some(mut credentials) = store::accounts::lock(&mut change.tx, id).await? else {
                 return Err(LedgerError::Refused(AccountRefused::NoSuchAccount));
             };
             let account = &mut credentials.account;
-            if !allowed(account) {
-                return Err(LedgerError::Refused(AccountRefused::NotAllowed));
-            }
+            allowed(account).map_err(LedgerError::Refused)?;
             account.role = wanted.role.unwrap_or(account.role);
             account.disabled = wanted.disabled.unwrap_or(account.disabled);
             if let Some(stores) = &wanted.stores {

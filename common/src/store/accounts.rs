@@ -34,7 +34,8 @@ impl std::fmt::Debug for Credentials {
 
 pub(crate) async fn insert(tx: &mut Tx, new: &Credentials) -> Result<()> {
     let account = &new.account;
-    on!(&mut *tx, |conn| sqlx::query(
+    on!(&mut *tx, |conn| {
+        sqlx::query(
         "INSERT INTO accounts (id, username, password_hash, role, integrator_id, disabled, created_at) \
          VALUES (?, ?, ?, ?, ?, ?, ?)"
     )
@@ -47,28 +48,33 @@ pub(crate) async fn insert(tx: &mut Tx, new: &Credentials) -> Result<()> {
     .bind(account.created_at)
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
     insert_stores(tx, account.id, &account.stores).await
 }
 
 pub(crate) async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentials>> {
-    let row: Option<Row> = on!(&mut *tx, |conn| sqlx::query_as(
+    let row: Option<Row> = on!(&mut *tx, |conn| {
+        sqlx::query_as(
         "SELECT id, username, password_hash, role, integrator_id, disabled, created_at FROM accounts \
          WHERE username = ?"
     )
     .bind(username.as_bytes())
     .fetch_optional(conn)
-    .await?);
+    .await?
+    });
     with_stores_of_one(tx, row).await
 }
 
 pub(crate) async fn by_id(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
-    let row: Option<Row> = on!(&mut *tx, |conn| sqlx::query_as(
+    let row: Option<Row> = on!(&mut *tx, |conn| {
+        sqlx::query_as(
         "SELECT id, username, password_hash, role, integrator_id, disabled, created_at FROM accounts WHERE id = ?"
     )
     .bind(id.uuid())
     .fetch_optional(conn)
-    .await?);
+    .await?
+    });
     with_stores_of_one(tx, row).await
 }
 
@@ -115,7 +121,8 @@ pub(crate) async fn page(
 /// Everything but its name, its stores and its birth.
 pub(crate) async fn update(tx: &mut Tx, changed: &Credentials) -> Result<()> {
     let account = &changed.account;
-    on!(tx, |conn| sqlx::query(
+    on!(tx, |conn| {
+        sqlx::query(
         "UPDATE accounts SET password_hash = ?, role = ?, integrator_id = ?, disabled = ? WHERE id = ?"
     )
     .bind(&changed.password_hash)
@@ -125,7 +132,8 @@ pub(crate) async fn update(tx: &mut Tx, changed: &Credentials) -> Result<()> {
     .bind(account.id.uuid())
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
     Ok(())
 }
 
@@ -294,16 +302,16 @@ pub(crate) async fn lock_refresh_token(
         .bind(hash.as_slice())
         .fetch_optional(conn)
         .await?);
-    Ok(
-        row.map(|(family, account, expires_at, used_at, revoked_at)| RefreshToken {
+    Ok(row.map(
+        |(family, account, expires_at, used_at, revoked_at)| RefreshToken {
             hash: *hash,
             family: family.into(),
             account: account.into(),
             expires_at,
             used_at,
             revoked_at,
-        }),
-    )
+        },
+    ))
 }
 
 pub(crate) async fn refresh_token_used(
@@ -381,7 +389,8 @@ pub(crate) struct StoredTicket {
 }
 
 pub(crate) async fn insert_ticket(tx: &mut Tx, ticket: &StoredTicket) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
+    on!(tx, |conn| {
+        sqlx::query(
         "INSERT INTO live_tickets (ticket_hash, account_id, subject, subject_id, expires_at) VALUES (?, ?, ?, ?, ?)"
     )
     .bind(ticket.hash.as_slice())
@@ -391,7 +400,8 @@ pub(crate) async fn insert_ticket(tx: &mut Tx, ticket: &StoredTicket) -> Result<
     .bind(ticket.expires_at)
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
     Ok(())
 }
 

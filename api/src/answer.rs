@@ -1,0 +1,209 @@
+//! Successes that are not a plain 200 with JSON, and pages of lists.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use http::{HeaderValue, StatusCode, header};
+use poem::{IntoResponse, Response};
+use poem_openapi::{
+    ApiResponse, Object,
+    payload::{Json, Payload},
+    registry::{
+        MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+    },
+    types::{ParseFromJSON, ToJSON, Type},
+};
+use uuid::Uuid;
+
+use crate::problem::Problem;
+
+const MOST_A_PAGE: u32 = 100;
+const USUAL_A_PAGE: u32 = 50;
+
+/// 201, with where the new thing is.
+#[derive(Debug)]
+pub struct Created<T> {
+    pub body: T,
+    pub location: Option<String>,
+}
+
+impl<T> Created<T> {
+    /// `location` is a path from the root: `/api/v1/stores/…`.
+    pub fn at(location: impl Into<String>, body: T) -> Self {
+        Self {
+            body,
+            location: Some(location.into()),
+        }
+    }
+
+    /// For what can't be looked at by itself.
+    pub fn here(body: T) -> Self {
+        Self {
+            body,
+            location: None,
+        }
+    }
+}
+
+impl<T: ToJSON> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.body).into_response();
+        response.set_status(StatusCode::CREATED);
+        let location = self.location.and_then(|at| HeaderValue::try_from(at).ok());
+        if let Some(location) = location {
+            response.headers_mut().insert(header::LOCATION, location);
+        }
+        response
+    }
+}
+
+impl<T: ToJSON> ApiResponse for Created<T> {
+    fn meta() -> MetaResponses {
+        let location = header_meta("Location", "Where it is, if it can be looked at by itself.");
+        responses::<T>(201, "Made, and kept.", vec![location])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// 200 with an `ETag`, or 304 where the client has the same.
+#[derive(Debug)]
+pub struct Tagged<T> {
+    pub body: T,
+    pub etag: String,
+}
+
+impl<T: ToJSON> IntoResponse for Tagged<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.body).into_response();
+        if let Ok(etag) = HeaderValue::try_from(self.etag) {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
+        response
+    }
+}
+
+impl<T: ToJSON> ApiResponse for Tagged<T> {
+    fn meta() -> MetaResponses {
+        let etag = header_meta("ETag", "For If-Match and If-None-Match.");
+        responses::<T>(200, "", vec![etag])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// 204: done, nothing to tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Done;
+
+impl IntoResponse for Done {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}
+
+impl ApiResponse for Done {
+    fn meta() -> MetaResponses {
+        MetaResponses {
+            responses: vec![MetaResponse {
+                description: "Done.",
+                status: Some(204),
+                status_range: None,
+                content: Vec::new(),
+                headers: Vec::new(),
+            }],
+        }
+    }
+
+    fn register(_: &mut Registry) {}
+}
+
+fn responses<T: ToJSON>(
+    status: u16,
+    description: &'static str,
+    headers: Vec<MetaHeader>,
+) -> MetaResponses {
+    let content = MetaMediaType {
+        content_type: Json::<T>::CONTENT_TYPE,
+        schema: T::schema_ref(),
+    };
+    MetaResponses {
+        responses: vec![MetaResponse {
+            description,
+            status: Some(status),
+            status_range: None,
+            content: vec![content],
+            headers,
+        }],
+    }
+}
+
+fn header_meta(name: &str, description: &str) -> MetaHeader {
+    let text = MetaSchema::new("string");
+    MetaHeader {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        required: false,
+        deprecated: false,
+        schema: MetaSchemaRef::Inline(Box::new(text)),
+    }
+}
+
+/// Some of a list, and how to get the next ones.
+#[derive(Debug, Object)]
+pub struct Page<T: Type + ParseFromJSON + ToJSON> {
+    pub items: Vec<T>,
+    /// For `?cursor=`; null on the last page.
+    pub next_cursor: Option<String>,
+}
+
+impl<T: Type + ParseFromJSON + ToJSON> Page<T> {
+    /// Of `limit + 1` things that were asked for: whether there is more shows by the last one, which is left out.
+    pub fn of<D>(
+        mut found: Vec<D>,
+        limit: u32,
+        id: impl Fn(&D) -> Uuid,
+        show: impl Fn(D) -> T,
+    ) -> Self {
+        let limit = limit as usize;
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = found
+            .last()
+            .filter(|_| has_more)
+            .map(|last| cursor(id(last)));
+        Self {
+            items: found.into_iter().map(show).collect(),
+            next_cursor,
+        }
+    }
+}
+
+/// `?limit=`: 50 unless said, 100 at most.
+pub fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked {
+        None => Ok(USUAL_A_PAGE),
+        Some(limit @ 1..=MOST_A_PAGE) => Ok(limit),
+        Some(_) => {
+            let detail = format!("must be from 1 to {MOST_A_PAGE}");
+            Err(Problem::invalid_field("limit", detail))
+        }
+    }
+}
+
+/// `?cursor=`: after this one.
+pub fn after(cursor: Option<&str>) -> Result<Option<Uuid>, Problem> {
+    let Some(cursor) = cursor else {
+        return Ok(None);
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+    let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
+    let problem = || Problem::invalid_field("cursor", "is none that was given out here");
+    id.map(Some).ok_or_else(problem)
+}
+
+fn cursor(id: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(id.as_bytes())
+}

@@ -1,0 +1,291 @@
+//! Orders as clients ask for them.
+
+use common::{
+    domain::{
+        ids::StoreId,
+        money::Money,
+        order::{Customer, Fulfilment, MAX_ITEMS, MAX_QUANTITY},
+        session::Session,
+    },
+    ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef},
+    secrets::sha256,
+};
+use poem_openapi::{Enum, Object, types::ToJSON};
+use uuid::Uuid;
+
+use super::Status;
+use crate::{
+    body::format::{CurrencyCode, Email},
+    problem::{FieldError, Problem},
+};
+
+/// An order of an account.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct NewOrder {
+    /// May be left out where `session` is given.
+    store_id: Option<Uuid>,
+    /// A session's code: the order is its table's.
+    #[oai(validator(min_length = 40, max_length = 40))]
+    pub(super) session: Option<String>,
+    #[oai(validator(min_items = 1, max_items = 100))]
+    items: Vec<NewItem>,
+    /// `table` with a session, else `pickup`, unless said otherwise. `delivery` needs the customer's address.
+    fulfilment: Option<FulfilmentWord>,
+    customer: Option<CustomerFields>,
+    #[oai(validator(max_length = 1000))]
+    user_note: Option<String>,
+    /// The client's own id for the order: unique among the account's.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    reference: Option<String>,
+    /// What the client reckons with: another total is refused.
+    expected_total: Option<MoneyFields>,
+}
+
+/// A guest's order: `items`, or `product_id` alone for one piece.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct GuestsOrder {
+    #[oai(validator(min_items = 1, max_items = 100))]
+    items: Option<Vec<NewItem>>,
+    product_id: Option<Uuid>,
+    #[oai(validator(max_length = 1000))]
+    user_note: Option<String>,
+    #[oai(validator(min_length = 1, max_length = 100))]
+    reference: Option<String>,
+    expected_total: Option<MoneyFields>,
+}
+
+/// `product_id` or `sku`.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct NewItem {
+    product_id: Option<Uuid>,
+    #[oai(validator(min_length = 1, max_length = 100))]
+    sku: Option<String>,
+    /// Pieces; 1 unless said otherwise.
+    #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
+    quantity: Option<u32>,
+    #[oai(validator(max_length = 500))]
+    note: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "snake_case", rename = "Fulfilment")]
+pub(super) enum FulfilmentWord {
+    Table,
+    Pickup,
+    Delivery,
+}
+
+impl From<FulfilmentWord> for Fulfilment {
+    fn from(word: FulfilmentWord) -> Self {
+        match word {
+            FulfilmentWord::Table => Self::Table,
+            FulfilmentWord::Pickup => Self::Pickup,
+            FulfilmentWord::Delivery => Self::Delivery,
+        }
+    }
+}
+
+impl From<Fulfilment> for FulfilmentWord {
+    fn from(fulfilment: Fulfilment) -> Self {
+        match fulfilment {
+            Fulfilment::Table => Self::Table,
+            Fulfilment::Pickup => Self::Pickup,
+            Fulfilment::Delivery => Self::Delivery,
+        }
+    }
+}
+
+/// Whom the order is for.
+#[derive(Clone, Debug, Default, Object)]
+#[oai(rename = "Customer", deny_unknown_fields)]
+pub(super) struct CustomerFields {
+    #[oai(validator(max_length = 100))]
+    id: Option<String>,
+    #[oai(validator(max_length = 200))]
+    name: Option<String>,
+    #[oai(validator(max_length = 50))]
+    phone: Option<String>,
+    email: Option<Email>,
+    #[oai(validator(max_length = 500))]
+    address: Option<String>,
+    #[oai(validator(minimum(value = "-90"), maximum(value = "90")))]
+    lat: Option<f64>,
+    #[oai(validator(minimum(value = "-180"), maximum(value = "180")))]
+    lng: Option<f64>,
+    /// For push messages.
+    #[oai(validator(max_length = 500))]
+    device_token: Option<String>,
+}
+
+impl From<CustomerFields> for Customer {
+    fn from(fields: CustomerFields) -> Self {
+        Self {
+            id: fields.id,
+            name: fields.name,
+            phone: fields.phone,
+            email: fields.email.map(|email| email.0),
+            address: fields.address,
+            lat: fields.lat,
+            lng: fields.lng,
+            device_token: fields.device_token,
+        }
+    }
+}
+
+impl From<Customer> for CustomerFields {
+    fn from(customer: Customer) -> Self {
+        Self {
+            id: customer.id,
+            name: customer.name,
+            phone: customer.phone,
+            email: customer.email.map(Email),
+            address: customer.address,
+            lat: customer.lat,
+            lng: customer.lng,
+            device_token: customer.device_token,
+        }
+    }
+}
+
+/// An amount in minor units (cents).
+#[derive(Clone, Debug, PartialEq, Eq, Object)]
+#[oai(rename = "Money", deny_unknown_fields)]
+pub(super) struct MoneyFields {
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
+    amount: i64,
+    currency: CurrencyCode,
+}
+
+impl From<Money> for MoneyFields {
+    fn from(money: Money) -> Self {
+        Self { amount: money.amount, currency: CurrencyCode(money.currency.to_string()) }
+    }
+}
+
+impl MoneyFields {
+    fn money(&self) -> Result<Money, Problem> {
+        let currency = self.currency.0.parse().map_err(|error: common::domain::money::NotACurrency| {
+            Problem::invalid_field("/expected_total/currency", error.to_string())
+        })?;
+        Ok(Money::new(self.amount, currency))
+    }
+}
+
+/// Where an order is moved to.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct StatusChange {
+    pub(super) status: Status,
+    /// Some moves need one: see the order's states.
+    #[oai(validator(max_length = 200))]
+    pub(super) reason: Option<String>,
+}
+
+impl NewOrder {
+    pub(super) fn into_command(
+        self,
+        placer: Placer,
+        session: Option<&Session>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<PlaceOrder, Problem> {
+        let store_id = self.store_id.map(StoreId::from).or(session.map(|session| session.store_id));
+        let mut errors = Vec::new();
+        if store_id.is_none() {
+            errors.push(wrong("/store_id", "is needed where no session is given"));
+        }
+        let by_itself = if session.is_some() { Fulfilment::Table } else { Fulfilment::Pickup };
+        let fulfilment = self.fulfilment.map_or(by_itself, Into::into);
+        let customer: Customer = self.customer.unwrap_or_default().into();
+        if fulfilment == Fulfilment::Delivery && customer.address.as_deref().unwrap_or_default().trim().is_empty() {
+            errors.push(wrong("/customer/address", "is needed for a delivery"));
+        }
+        let lines = lines(self.items, &mut errors);
+        let (Some(store_id), true) = (store_id, errors.is_empty()) else { return Err(Problem::invalid(errors)) };
+        Ok(PlaceOrder {
+            store_id,
+            session: session.map(|session| session.id),
+            placer,
+            reference: self.reference,
+            fulfilment,
+            customer,
+            lines,
+            user_note: self.user_note,
+            expected_total: self.expected_total.as_ref().map(MoneyFields::money).transpose()?,
+            idempotency,
+            replaces: None,
+        })
+    }
+}
+
+impl GuestsOrder {
+    pub(super) fn into_command(
+        self,
+        placer: Placer,
+        session: &Session,
+        idempotency: Option<Idempotency>,
+    ) -> Result<PlaceOrder, Problem> {
+        let mut errors = Vec::new();
+        let items = match (self.items, self.product_id) {
+            (Some(items), None) => items,
+            (None, Some(product)) => vec![NewItem { product_id: Some(product), sku: None, quantity: None, note: None }],
+            _ => {
+                errors.push(wrong("/items", "either this or product_id is needed"));
+                Vec::new()
+            }
+        };
+        let lines = lines(items, &mut errors);
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
+        Ok(PlaceOrder {
+            store_id: session.store_id,
+            session: Some(session.id),
+            placer,
+            reference: self.reference,
+            fulfilment: Fulfilment::Table,
+            customer: Customer::default(),
+            lines,
+            user_note: self.user_note,
+            expected_total: self.expected_total.as_ref().map(MoneyFields::money).transpose()?,
+            idempotency,
+            replaces: None,
+        })
+    }
+}
+
+fn lines(items: Vec<NewItem>, errors: &mut Vec<FieldError>) -> Vec<Line> {
+    debug_assert!(items.len() <= MAX_ITEMS, "the schema bounds the items");
+    let mut lines = Vec::with_capacity(items.len());
+    for (at, item) in items.into_iter().enumerate() {
+        let product = match (item.product_id, item.sku) {
+            (Some(id), None) => ProductRef::Id(id.into()),
+            (None, Some(sku)) => ProductRef::Sku(sku),
+            _ => {
+                errors.push(wrong(&format!("/items/{at}"), "either product_id or sku is needed"));
+                continue;
+            }
+        };
+        let quantity = item.quantity.unwrap_or(1).min(MAX_QUANTITY);
+        lines.push(Line { product, quantity, note: item.note });
+    }
+    lines
+}
+
+fn wrong(pointer: &str, detail: &str) -> FieldError {
+    FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() }
+}
+
+/// The key, and the fingerprint of what it came with.
+pub(super) fn idempotency(key: Option<String>, body: &impl ToJSON) -> Result<Option<Idempotency>, Problem> {
+    match key {
+        None => Ok(None),
+        Some(key) if (1..=200).contains(&key.len()) => {
+            let fingerprint = sha256(body.to_json_string().as_bytes());
+            Ok(Some(Idempotency { key, fingerprint }))
+        }
+        Some(_) => Err(Problem::invalid_field("Idempotency-Key", "must have from 1 to 200 bytes")),
+    }
+}

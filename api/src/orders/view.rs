@@ -1,0 +1,214 @@
+//! Orders as they are shown: to accounts, and to guests.
+
+use common::domain::{
+    order::{Item, Order},
+    status::{self, By, Facts, OrderStatus},
+};
+use chrono::{DateTime, Utc};
+use poem_openapi::Object;
+use uuid::Uuid;
+
+use super::{
+    asked::{CustomerFields, FulfilmentWord, MoneyFields},
+    is_theirs,
+};
+
+/// An order, everywhere the same.
+#[derive(Debug, Object)]
+#[oai(rename = "Order")]
+pub(super) struct OrderView {
+    id: Uuid,
+    /// Counts up per store, for people.
+    number: Option<i64>,
+    store_id: Uuid,
+    session: Option<SessionName>,
+    reference: Option<String>,
+    fulfilment: FulfilmentWord,
+    status: String,
+    /// Why it was rejected, failed or cancelled.
+    reason: Option<String>,
+    /// Counts edits by people.
+    version: i64,
+    /// Where this caller may move it to.
+    next: Vec<String>,
+    customer: CustomerFields,
+    items: Vec<ItemView>,
+    total: MoneyFields,
+    user_note: Option<String>,
+    /// If nobody has accepted it by then, it is ended.
+    accept_by: Option<DateTime<Utc>>,
+    delivery: Option<DeliveryView>,
+    /// The order that this one was placed anew for.
+    replaces: Option<Uuid>,
+    created_at: DateTime<Utc>,
+    placed_at: Option<DateTime<Utc>>,
+    accepted_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Object)]
+struct SessionName {
+    name: String,
+}
+
+/// A line, with name, sku and price as they were when it was sold.
+#[derive(Debug, Object)]
+#[oai(rename = "OrderItem")]
+struct ItemView {
+    id: Uuid,
+    product_id: Uuid,
+    sku: Option<String>,
+    name: String,
+    quantity: u32,
+    unit_price: MoneyFields,
+    total: MoneyFields,
+    note: Option<String>,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "Delivery")]
+struct DeliveryView {
+    status: String,
+    tracking_number: Option<String>,
+    history: Vec<DeliveryStepView>,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "DeliveryStep")]
+struct DeliveryStepView {
+    status: String,
+    at: DateTime<Utc>,
+}
+
+/// An order as the guests of its session see it.
+#[derive(Debug, Object)]
+#[oai(rename = "GuestOrder")]
+pub(super) struct GuestOrderView {
+    id: Uuid,
+    number: Option<i64>,
+    status: String,
+    reason: Option<String>,
+    fulfilment: FulfilmentWord,
+    /// Placed with the `Expediter-Guest` key that came with this request.
+    mine: bool,
+    next: Vec<String>,
+    items: Vec<GuestItemView>,
+    total: MoneyFields,
+    accept_by: Option<DateTime<Utc>>,
+    delivery: Option<GuestDeliveryView>,
+    created_at: DateTime<Utc>,
+    placed_at: Option<DateTime<Utc>>,
+    accepted_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "GuestOrderItem")]
+struct GuestItemView {
+    id: Uuid,
+    product_id: Uuid,
+    name: String,
+    quantity: u32,
+    unit_price: MoneyFields,
+    total: MoneyFields,
+    note: Option<String>,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "GuestDelivery")]
+struct GuestDeliveryView {
+    status: String,
+}
+
+impl OrderView {
+    /// `by`: in which capacity the caller stands to it.
+    pub(super) fn of(order: &Order, by: Option<By>) -> Self {
+        Self {
+            id: order.id.uuid(),
+            number: order.number,
+            store_id: order.store_id.uuid(),
+            session: order.session.as_ref().map(|session| SessionName { name: session.name.clone() }),
+            reference: order.reference.clone(),
+            fulfilment: order.fulfilment.into(),
+            status: order.status.to_string(),
+            reason: order.reason.clone(),
+            version: order.version,
+            next: next(order, by),
+            customer: order.customer.clone().into(),
+            items: order.items.iter().map(ItemView::of).collect(),
+            total: order.total.into(),
+            user_note: order.user_note.clone(),
+            accept_by: order.accept_by,
+            delivery: order.delivery.as_ref().map(|delivery| DeliveryView {
+                status: delivery.status.to_string(),
+                tracking_number: delivery.tracking_number.clone(),
+                history: delivery
+                    .history
+                    .iter()
+                    .map(|step| DeliveryStepView { status: step.status.to_string(), at: step.at })
+                    .collect(),
+            }),
+            replaces: order.replaces.map(common::domain::ids::OrderId::uuid),
+            created_at: order.created_at,
+            placed_at: order.placed_at,
+            accepted_at: order.accepted_at,
+            ended_at: order.ended_at,
+        }
+    }
+}
+
+impl ItemView {
+    fn of(item: &Item) -> Self {
+        Self {
+            id: item.id.uuid(),
+            product_id: item.product_id.uuid(),
+            sku: item.sku.clone(),
+            name: item.name.clone(),
+            quantity: item.quantity,
+            unit_price: item.unit_price.into(),
+            total: item.total().into(),
+            note: item.note.clone(),
+        }
+    }
+}
+
+impl GuestOrderView {
+    pub(super) fn of(order: &Order, key_hash: Option<[u8; 32]>) -> Self {
+        let mine = is_theirs(order, key_hash);
+        Self {
+            id: order.id.uuid(),
+            number: order.number,
+            status: order.status.to_string(),
+            reason: order.reason.clone(),
+            fulfilment: order.fulfilment.into(),
+            mine,
+            next: next(order, mine.then_some(By::Guest)),
+            items: order
+                .items
+                .iter()
+                .map(|item| GuestItemView {
+                    id: item.id.uuid(),
+                    product_id: item.product_id.uuid(),
+                    name: item.name.clone(),
+                    quantity: item.quantity,
+                    unit_price: item.unit_price.into(),
+                    total: item.total().into(),
+                    note: item.note.clone(),
+                })
+                .collect(),
+            total: order.total.into(),
+            accept_by: order.accept_by,
+            delivery: order.delivery.as_ref().map(|delivery| GuestDeliveryView { status: delivery.status.to_string() }),
+            created_at: order.created_at,
+            placed_at: order.placed_at,
+            accepted_at: order.accepted_at,
+            ended_at: order.ended_at,
+        }
+    }
+}
+
+fn next(order: &Order, by: Option<By>) -> Vec<String> {
+    let facts = Facts { has_courier: order.delivery.is_some() };
+    let next = by.map_or_else(Vec::new, |by| status::next(order.status, by, facts));
+    next.into_iter().map(OrderStatus::as_str).map(str::to_owned).collect()
+}
