@@ -1,12 +1,26 @@
 //! Integrators' callbacks: stored as soon as they are verified, applied under their order's lock.
 
-use super::{Ledger, Result};
-use crate::domain::{callback::Update, ids::{CallbackId, OrderId}, integrator::Integrator};
+mod apply;
+mod meaning;
+
+use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
+use crate::{
+    crash,
+    domain::{
+        callback::Update,
+        hint::Hint,
+        ids::{CallbackId, OrderId},
+        integrator::Integrator,
+    },
+    store::{self, StoreError, callbacks::NewCallback},
+};
 
 /// What became of a callback that was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    Stored { id: CallbackId },
+    Stored {
+        id: CallbackId,
+    },
     /// The integrator has sent this webhook id before.
     Duplicate,
 }
@@ -19,6 +33,46 @@ pub enum CallbackRefused {
 }
 
 impl Ledger {
-    pub async fn receive_callback(&self, integrator: &Integrator, webhook_id: &str, update: Update) -> Result<Received, CallbackRefused> { let _ = (integrator, webhook_id, update); todo!() }
-    pub async fn apply_callbacks(&self, order: OrderId) -> Result<u32> { let _ = order; todo!() }
+    /// Stores a callback whose signature was verified, and wakes whoever applies it.
+    pub async fn receive_callback(
+        &self,
+        integrator: &Integrator,
+        webhook_id: &str,
+        update: Update,
+    ) -> Result<Received, CallbackRefused> {
+        crash::point("callback.before_store");
+        let stored = in_one_transaction!(&self.inner, Points::CALLBACK_STORED, |change| {
+            let order_id = match (update.order_id, &update.reference) {
+                (Some(order), _) => {
+                    if !store::callbacks::was_handed(&mut change.tx, integrator.id, order).await? {
+                        return Err(LedgerError::Refused(CallbackRefused::UnknownOrder(order)));
+                    }
+                    Some(order)
+                }
+                (None, Some(reference)) => {
+                    let (id, of) = (integrator.id, integrator.store_id);
+                    store::callbacks::order_of_reference(&mut change.tx, id, of, reference).await?
+                }
+                (None, None) => None,
+            };
+            let id: CallbackId = change.inner.chance.id(change.now);
+            let new = NewCallback {
+                id,
+                integrator_id: integrator.id,
+                webhook_id,
+                order_id,
+                update: &update,
+                received_at: change.now,
+            };
+            store::callbacks::insert(&mut change.tx, new).await?;
+            if let Some(order) = order_id {
+                change.hint(Hint::Callbacks { order });
+            }
+            Ok(Received::Stored { id })
+        });
+        match stored {
+            Err(LedgerError::Store(StoreError::UniqueKeyTaken)) => Ok(Received::Duplicate),
+            stored => stored,
+        }
+    }
 }

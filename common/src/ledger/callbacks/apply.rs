@@ -1,0 +1,122 @@
+//! Applying what is left of one order's callbacks: all in one transaction, and no poisoned one stops the others.
+
+use std::collections::BTreeMap;
+
+use super::meaning::{Applied, apply};
+use crate::{
+    crash,
+    domain::{
+        callback::{CallbackResult, Mark, Update, newest},
+        ids::{CallbackId, IntegratorId, OrderId},
+        integrator::Integrator,
+        order::Order,
+    },
+    ledger::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, orders},
+    store::{self, StoreError, callbacks::Unapplied},
+};
+
+/// One callback that can't be applied, for a reason of its own.
+#[derive(Debug)]
+struct Poisoned {
+    callback: CallbackId,
+    error: String,
+}
+
+impl Ledger {
+    /// Applies all that is left of an order's callbacks, in order of receipt; how many it applied. One that fails is
+    /// left out, and parked at its fifth failure.
+    pub async fn apply_callbacks(&self, order: OrderId) -> Result<u32> {
+        crash::point("callback.before_apply");
+        let mut left_out: Vec<CallbackId> = Vec::new();
+        loop {
+            match self.apply_all_but(order, &left_out).await {
+                Ok(applied) => return Ok(applied),
+                Err(LedgerError::Refused(Poisoned { callback, error })) => {
+                    tracing::error!(%callback, %order, %error, "a callback can't be applied");
+                    self.note_failed_callback(callback, &error).await?;
+                    left_out.push(callback);
+                }
+                Err(LedgerError::Store(error)) => return Err(LedgerError::Store(error)),
+                Err(LedgerError::Unsealable(why)) => return Err(LedgerError::Unsealable(why)),
+                Err(LedgerError::Overloaded) => return Err(LedgerError::Overloaded),
+            }
+        }
+    }
+
+    async fn apply_all_but(
+        &self,
+        order: OrderId,
+        left_out: &[CallbackId],
+    ) -> Result<u32, Poisoned> {
+        in_one_transaction!(&self.inner, Points::CALLBACK_APPLIED, |change| {
+            let Some(mut order) = orders::lock(&mut change, order).await? else {
+                return Ok(0);
+            };
+            let unapplied = store::callbacks::lock_unapplied(&mut change.tx, order.id).await?;
+            let mut marks = store::callbacks::newest_marks(&mut change.tx, order.id).await?;
+            let mut integrators: BTreeMap<IntegratorId, Integrator> = BTreeMap::new();
+            let mut count = 0;
+            for callback in unapplied {
+                if left_out.contains(&callback.id) {
+                    continue;
+                }
+                apply_one(&mut change, &mut order, &callback, &mut marks, &mut integrators)
+                    .await
+                    .map_err(|error| poisoned(callback.id, error))?;
+                count += 1;
+            }
+            Ok(count)
+        })
+    }
+
+    async fn note_failed_callback(&self, callback: CallbackId, error: &str) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let now = change.now;
+            store::callbacks::failed(&mut change.tx, callback, error, now).await?;
+            Ok(())
+        })
+    }
+}
+
+/// What would befall any callback at this moment stays what it is; the rest is the callback's own fault.
+fn poisoned(callback: CallbackId, error: LedgerError) -> LedgerError<Poisoned> {
+    match error {
+        LedgerError::Store(
+            error @ (StoreError::LockLost(_)
+            | StoreError::Unavailable(_)
+            | StoreError::CommitUnknown(_)),
+        ) => LedgerError::Store(error),
+        error => LedgerError::Refused(Poisoned {
+            callback,
+            error: error.to_string(),
+        }),
+    }
+}
+
+async fn apply_one(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    callback: &Unapplied,
+    marks: &mut BTreeMap<IntegratorId, Mark>,
+    integrators: &mut BTreeMap<IntegratorId, Integrator>,
+) -> Result<()> {
+    let corrupt = |what: &dyn ToString| StoreError::corrupt("callbacks", callback.id, what.to_string());
+    let update: Update = serde_json::from_value(callback.payload.clone())
+        .map_err(|error| corrupt(&error))?;
+    let id = callback.integrator_id;
+    if !integrators.contains_key(&id) {
+        let stored = store::integrators::get(&mut change.tx, id)
+            .await?
+            .ok_or_else(|| corrupt(&"its integrator is gone"))?;
+        integrators.insert(id, stored.integrator);
+    }
+    let newest_before = marks.get(&id).copied().unwrap_or_default();
+    let Applied { result, detail } =
+        apply(change, order, &integrators[&id], &update, newest_before).await?;
+    if matches!(result, CallbackResult::Applied | CallbackResult::Unchanged) {
+        marks.insert(id, newest(newest_before, update.mark()));
+    }
+    let (detail, now) = (detail.as_deref(), change.now);
+    store::callbacks::applied(&mut change.tx, callback.id, result, detail, now).await?;
+    Ok(())
+}
