@@ -22,7 +22,7 @@ use crate::{
 
 pub use recent::RecentHandoff;
 
-pub(crate) use conclude::{Said, conclude};
+pub(crate) use conclude::{Said, conclude, has_an_open_attempt, lock};
 pub(crate) use settle_handoff::{acknowledge_by_callback, fail, hint_next, move_delivery};
 
 /// The reason of handoffs that are not sent any more because their order has ended.

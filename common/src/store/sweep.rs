@@ -1,0 +1,255 @@
+//! What the reconciler looks for, and what it clears away. Nothing here locks: whoever acts on it looks again.
+
+mod stuck;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{error::Result, on, tx::Tx};
+use crate::domain::ids::{HandoffId, IntegratorId, OrderId, StoreId};
+
+pub(crate) use stuck::stuck;
+
+/// A handoff and the order whose lock comes first.
+pub(crate) type Found = (HandoffId, Option<OrderId>);
+
+/// Handoffs with an attempt on the wire whose lease is over, longest first. Acknowledged ones are those that a
+/// callback acknowledged meanwhile.
+pub(crate) async fn expired_leases(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for state in ["sending", "acknowledged"] {
+        let rows: Vec<(Uuid, Option<Uuid>)> = on!(&mut *tx, |conn| sqlx::query_as(
+            "SELECT id, order_id FROM handoffs WHERE state = ? AND leased_until IS NOT NULL AND leased_until <= ? \
+             ORDER BY leased_until LIMIT ?"
+        )
+        .bind(state)
+        .bind(now)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?);
+        found.extend(rows.into_iter().map(of_row));
+    }
+    Ok(found)
+}
+
+/// Handoffs that nobody claims, and whose time is over: their integrator is disabled.
+pub(crate) async fn overdue_handoffs(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<Found>> {
+    let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT id, order_id FROM handoffs WHERE state IN ('due', 'waiting') AND due_at <= ? AND deadline <= ? LIMIT ?"
+    )
+    .bind(now)
+    .bind(now)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?);
+    Ok(rows.into_iter().map(of_row).collect())
+}
+
+fn of_row((handoff, order): (Uuid, Option<Uuid>)) -> Found {
+    (handoff.into(), order.map(Into::into))
+}
+
+/// Orders that nobody accepted in time, longest overdue first. Not one with a callback that came in time and is still
+/// to be applied.
+pub(crate) async fn overdue_orders(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<OrderId>> {
+    let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT o.id FROM orders o WHERE o.status IN ('pending', 'processing') AND o.accept_by <= ? AND NOT EXISTS ( \
+           SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL AND c.received_at <= o.accept_by) \
+         ORDER BY o.accept_by LIMIT ?"
+    )
+    .bind(now)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?);
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Orders that wait for acceptance although everybody has had their say: one that had to confirm can't any more, or
+/// all have, or there is nobody and their store accepts by itself.
+pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
+    let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT o.id FROM orders o JOIN stores s ON s.id = o.store_id \
+         WHERE o.status IN ('pending', 'processing') AND ( \
+           EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE AND h.event = 'order.placed' \
+             AND h.state = 'failed' AND h.confirmed_at IS NULL) \
+           OR (EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE AND h.event = 'order.placed') \
+             AND NOT EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE \
+               AND h.event = 'order.placed' AND h.confirmed_at IS NULL) \
+             AND NOT EXISTS (SELECT 1 FROM integrators i WHERE i.store_id = o.store_id AND i.required = TRUE \
+               AND i.enabled = FALSE AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%')) \
+           OR (s.auto_accept = TRUE \
+             AND NOT EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE \
+               AND h.event = 'order.placed') \
+             AND NOT EXISTS (SELECT 1 FROM integrators i WHERE i.store_id = o.store_id AND i.required = TRUE \
+               AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%'))) \
+         ORDER BY o.accept_by LIMIT ?"
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?);
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Enabled integrators with a handoff that could be claimed now, after one of them, by id.
+pub(crate) async fn integrators_with_due_work(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    after: Option<IntegratorId>,
+    limit: u32,
+) -> Result<Vec<IntegratorId>> {
+    let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT i.id FROM integrators i WHERE i.id > ? AND i.enabled = TRUE AND i.archived_at IS NULL AND EXISTS ( \
+           SELECT 1 FROM handoffs h WHERE h.integrator_id = i.id AND h.state IN ('due', 'waiting') AND h.due_at <= ? \
+           AND NOT EXISTS ( \
+             SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+             AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn'))) \
+         ORDER BY i.id LIMIT ?"
+    )
+    .bind(after.map_or(Uuid::nil(), IntegratorId::uuid))
+    .bind(now)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?);
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Orders with callbacks left to apply, longest waiting first.
+pub(crate) async fn orders_with_callbacks_left(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
+    let rows: Vec<(Uuid, DateTime<Utc>)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT order_id, MIN(received_at) FROM callbacks WHERE applied_at IS NULL AND order_id IS NOT NULL \
+         GROUP BY order_id ORDER BY MIN(received_at) LIMIT ?"
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?);
+    Ok(rows.into_iter().map(|(order, _)| order.into()).collect())
+}
+
+/// References of callbacks without an order that name an order which their integrator was handed; with the
+/// integrator's store.
+pub(crate) async fn matchable(
+    tx: &mut Tx,
+    limit: u32,
+) -> Result<Vec<(IntegratorId, StoreId, String)>> {
+    let rows: Vec<(Uuid, Uuid, Vec<u8>)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT DISTINCT c.integrator_id, i.store_id, c.reference FROM callbacks c \
+         JOIN integrators i ON i.id = c.integrator_id \
+         WHERE c.applied_at IS NULL AND c.order_id IS NULL AND c.reference IS NOT NULL AND ( \
+           EXISTS (SELECT 1 FROM handoffs h WHERE h.integrator_id = c.integrator_id AND h.reference = c.reference) \
+           OR EXISTS (SELECT 1 FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.integrator_id = c.integrator_id \
+             WHERE o.store_id = i.store_id AND o.reference = c.reference)) LIMIT ?"
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?);
+    Ok(rows
+        .into_iter()
+        .map(|(integrator, store, reference)| {
+            let reference = String::from_utf8_lossy(&reference).into_owned();
+            (integrator.into(), store.into(), reference)
+        })
+        .collect())
+}
+
+/// Gives up callbacks whose reference nobody knows since before a time; how many.
+pub(crate) async fn give_up_unmatched(
+    tx: &mut Tx,
+    received_before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<u64> {
+    Ok(on!(tx, |conn| sqlx::query(
+        "UPDATE callbacks SET applied_at = ?, result = 'unmatched', detail = 'no order has this reference' \
+         WHERE applied_at IS NULL AND order_id IS NULL AND received_at <= ?"
+    )
+    .bind(now)
+    .bind(received_before)
+    .execute(conn)
+    .await?
+    .rows_affected()))
+}
+
+/// Deletes at most `limit` rows of each kind that nobody needs any more; how many.
+pub(crate) async fn prune(
+    tx: &mut Tx,
+    keys_before: DateTime<Utc>,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<u64> {
+    let mut pruned = 0;
+    for (mysql, sqlite, before) in PRUNED.map(|(mysql, sqlite, what)| {
+        let before = match what {
+            Pruned::AtAge => keys_before,
+            Pruned::AtExpiry => now,
+        };
+        (mysql, sqlite, before)
+    }) {
+        // SQLite is built without LIMIT for DELETE; MySQL has no rowid.
+        let sql = tx.pick(mysql, sqlite);
+        pruned += on!(&mut *tx, |conn| sqlx::query(sql)
+            .bind(before)
+            .bind(limit)
+            .execute(conn)
+            .await?
+            .rows_affected());
+    }
+    Ok(pruned)
+}
+
+#[derive(Clone, Copy)]
+enum Pruned {
+    AtAge,
+    AtExpiry,
+}
+
+const PRUNED: [(&str, &str, Pruned); 3] = [
+    (
+        "DELETE FROM idempotency_keys WHERE created_at <= ? LIMIT ?",
+        "DELETE FROM idempotency_keys WHERE rowid IN (SELECT rowid FROM idempotency_keys WHERE created_at <= ? LIMIT ?)",
+        Pruned::AtAge,
+    ),
+    (
+        "DELETE FROM live_tickets WHERE expires_at <= ? LIMIT ?",
+        "DELETE FROM live_tickets WHERE rowid IN (SELECT rowid FROM live_tickets WHERE expires_at <= ? LIMIT ?)",
+        Pruned::AtExpiry,
+    ),
+    (
+        "DELETE FROM refresh_tokens WHERE expires_at <= ? LIMIT ?",
+        "DELETE FROM refresh_tokens WHERE rowid IN (SELECT rowid FROM refresh_tokens WHERE expires_at <= ? LIMIT ?)",
+        Pruned::AtExpiry,
+    ),
+];
+
+/// How many handoffs stand in each of these states.
+pub(crate) async fn count_handoffs(tx: &mut Tx, states: &[&'static str]) -> Result<Vec<i64>> {
+    let mut counts = Vec::new();
+    for state in states {
+        counts.push(on!(&mut *tx, |conn| sqlx::query_scalar(
+            "SELECT COUNT(*) FROM handoffs WHERE state = ?"
+        )
+        .bind(*state)
+        .fetch_one(conn)
+        .await?));
+    }
+    Ok(counts)
+}
+
+/// How many callbacks are left to apply.
+pub(crate) async fn count_callbacks_left(tx: &mut Tx) -> Result<i64> {
+    Ok(on!(tx, |conn| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM callbacks WHERE applied_at IS NULL"
+    )
+    .fetch_one(conn)
+    .await?))
+}
