@@ -6,6 +6,7 @@ mod schema;
 use std::{
     any::TypeId,
     collections::HashMap,
+    marker::PhantomData,
     sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
@@ -14,7 +15,7 @@ use http::header;
 use poem::{Request, RequestBody, error::ReadBodyError};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    registry::{MetaMediaType, MetaRequest, Registry},
+    registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
     types::ParseFromJSON,
 };
 use serde_json::Value;
@@ -26,9 +27,19 @@ use crate::problem::{FieldError, Problem, Reason};
 #[derive(Debug)]
 pub struct Checked<T>(pub T);
 
-/// The body as it came, for what is signed byte by byte.
+/// The body as it came, for what is signed byte by byte; `T` is what it must be once its signature is right.
 #[derive(Clone, Debug)]
-pub struct RawBody(pub Bytes);
+pub struct RawBody<T> {
+    pub bytes: Bytes,
+    shape: PhantomData<fn() -> T>,
+}
+
+impl<T: ParseFromJSON + 'static> RawBody<T> {
+    /// Checked as [`Checked`] is.
+    pub fn parse(&self) -> Result<T, Problem> {
+        parse(&self.bytes)
+    }
+}
 
 /// Set by [`crate::Front`] on every request.
 #[derive(Clone, Copy, Debug)]
@@ -62,14 +73,17 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Checked<T> {
     }
 }
 
-impl<'a> ApiExtractor<'a> for RawBody {
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for RawBody<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
 
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
     fn request_meta() -> Option<MetaRequest> {
-        let any = poem_openapi::registry::MetaSchema::new("object");
-        Some(json_of(any.into_ref()))
+        Some(json_of(T::schema_ref()))
     }
 
     async fn from_request(
@@ -77,21 +91,15 @@ impl<'a> ApiExtractor<'a> for RawBody {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        Ok(Self(read(request, body).await?))
+        let bytes = read(request, body).await?;
+        Ok(Self {
+            bytes,
+            shape: PhantomData,
+        })
     }
 }
 
-trait IntoRef {
-    fn into_ref(self) -> poem_openapi::registry::MetaSchemaRef;
-}
-
-impl IntoRef for poem_openapi::registry::MetaSchema {
-    fn into_ref(self) -> poem_openapi::registry::MetaSchemaRef {
-        poem_openapi::registry::MetaSchemaRef::Inline(Box::new(self))
-    }
-}
-
-fn json_of(schema: poem_openapi::registry::MetaSchemaRef) -> MetaRequest {
+fn json_of(schema: MetaSchemaRef) -> MetaRequest {
     MetaRequest {
         description: None,
         content: vec![MetaMediaType {

@@ -23,6 +23,8 @@ pub mod pages;
 pub mod answer;
 
 mod accounts;
+mod callbacks;
+mod orders;
 mod ping;
 mod tokens;
 

@@ -1,6 +1,7 @@
 //! Orders: placed by accounts and by guests, read, and moved by whoever may.
 
 mod asked;
+mod followed;
 mod refused;
 mod view;
 
@@ -19,7 +20,7 @@ use common::{
     secrets::{same, sha256},
 };
 use poem_openapi::{
-    ApiResponse, Enum, Object, OpenApi,
+    ApiResponse, Enum, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
 };
@@ -27,9 +28,11 @@ use uuid::Uuid;
 
 use self::{
     asked::{GuestsOrder, NewOrder, StatusChange, idempotency},
+    followed::{EventView, HandoffView},
     view::{GuestOrderView, OrderView},
 };
 use crate::{
+    answer::{self, Page},
     auth::Caller,
     body::Checked,
     problem::{Problem, Reason},
@@ -37,9 +40,7 @@ use crate::{
 };
 
 #[derive(Clone, Debug)]
-pub(crate) struct Orders {
-    pub(crate) state: ApiState,
-}
+pub(crate) struct Orders(pub(crate) ApiState);
 
 #[derive(ApiResponse)]
 enum PlacedAnswer {
@@ -58,14 +59,10 @@ enum PlacedAnswer {
 enum GuestPlacedAnswer {
     /// Kept: order, items, stock and first event are committed.
     #[oai(status = 201)]
-    Created(Json<GuestOrderView>, #[oai(header = "Idempotency-Replayed")] Option<bool>),
-}
-
-#[derive(Debug, Object)]
-struct OrderPage {
-    items: Vec<OrderView>,
-    /// For `cursor`, to read on; null on the last page.
-    next_cursor: Option<String>,
+    Created(
+        Json<GuestOrderView>,
+        #[oai(header = "Idempotency-Replayed")] Option<bool>,
+    ),
 }
 
 /// As `?status=` takes it.
@@ -122,11 +119,16 @@ impl Orders {
             Some(code) => Some(self.session(code).await?),
             None => None,
         };
-        let wanted = new.into_command(Placer::Account(caller.id()), session.as_ref(), idempotency)?;
+        let wanted =
+            new.into_command(Placer::Account(caller.id()), session.as_ref(), idempotency)?;
         let Placed { order, replayed } = self.place_order(wanted).await?;
         let view = OrderView::of(&order, Some(capacity(&caller, &order).unwrap_or(By::Owner)));
         let location = format!("/api/v1/orders/{}", order.id);
-        Ok(PlacedAnswer::Created(Json(view), location, replayed.then_some(true)))
+        Ok(PlacedAnswer::Created(
+            Json(view),
+            location,
+            replayed.then_some(true),
+        ))
     }
 
     /// List orders, newest first
@@ -138,17 +140,18 @@ impl Orders {
         caller: Caller,
         store_id: Query<Option<Uuid>>,
         status: Query<Option<Status>>,
-        /// From 1 to 100.
-        #[oai(default = "crate::page::default_limit", validator(minimum(value = "1"), maximum(value = "100")))]
-        limit: Query<u32>,
+        /// From 1 to 100; 50 unless said.
+        limit: Query<Option<u32>>,
         /// `next_cursor` of the page before.
         cursor: Query<Option<String>>,
-    ) -> Result<Json<OrderPage>, Problem> {
-        let before = match &cursor.0 {
-            Some(cursor) => Some(cursor.parse().map_err(|_| Problem::invalid_field("cursor", "is none of ours"))?),
-            None => None,
+    ) -> Result<Json<Page<OrderView>>, Problem> {
+        let limit = answer::limit(limit.0)?;
+        let mut filter = OrderFilter {
+            status: status.0.map(Into::into),
+            before: answer::after(cursor.0.as_deref())?.map(Into::into),
+            limit: limit + 1,
+            ..OrderFilter::default()
         };
-        let mut filter = OrderFilter { status: status.0.map(Into::into), before, limit: limit.0 + 1, ..OrderFilter::default() };
         match caller.account.role {
             Role::Operator => {}
             Role::Manager | Role::Staff => filter.stores = Some(caller.account.stores.clone()),
@@ -161,12 +164,9 @@ impl Orders {
                 None => filter.stores = Some(vec![wanted]),
             }
         }
-        let mut orders = self.state.ledger.orders(&filter).await?;
-        let more = orders.len() > limit.0 as usize;
-        orders.truncate(limit.0 as usize);
-        let next_cursor = orders.last().filter(|_| more).map(|order| order.id.to_string());
-        let items = orders.iter().map(|order| OrderView::of(order, capacity(&caller, order))).collect();
-        Ok(Json(OrderPage { items, next_cursor }))
+        let orders = self.0.ledger.orders(&filter).await?;
+        let show = |order: Order| OrderView::of(&order, capacity(&caller, &order));
+        Ok(Json(Page::of(orders, limit, |order| order.id.uuid(), show)))
     }
 
     /// Read an order
@@ -179,7 +179,11 @@ impl Orders {
     /// Move an order
     ///
     /// To one of its `next`. Asked for where it already stands, nothing changes and nothing is refused.
-    #[oai(path = "/orders/:id/status", method = "put", operation_id = "move_order")]
+    #[oai(
+        path = "/orders/:id/status",
+        method = "put",
+        operation_id = "move_order"
+    )]
     async fn move_to(
         &self,
         caller: Caller,
@@ -187,15 +191,65 @@ impl Orders {
         Checked(wanted): Checked<StatusChange>,
     ) -> Result<Json<OrderView>, Problem> {
         let (order, by) = self.order_of(&caller, id.0.into()).await?;
-        let moved = self.state.ledger.move_order(order.id, wanted.status.into(), by, wanted.reason.as_deref()).await?;
+        let moved = self
+            .0
+            .ledger
+            .move_order(order.id, wanted.status.into(), by, wanted.reason.as_deref())
+            .await?;
         Ok(Json(OrderView::of(&moved, Some(by))))
+    }
+
+    /// What happened to an order
+    #[oai(
+        path = "/orders/:id/events",
+        method = "get",
+        operation_id = "list_order_events"
+    )]
+    async fn events(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<Vec<EventView>>, Problem> {
+        let (order, _) = self.order_of(&caller, id.0.into()).await?;
+        let events = self.0.ledger.order_events(order.id).await?;
+        Ok(Json(events.into_iter().map(EventView::of).collect()))
+    }
+
+    /// An order's handoffs, with their attempts
+    ///
+    /// Of staff, managers and operators.
+    #[oai(
+        path = "/orders/:id/handoffs",
+        method = "get",
+        operation_id = "list_order_handoffs"
+    )]
+    async fn handoffs(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<Vec<HandoffView>>, Problem> {
+        let (order, by) = self.order_of(&caller, id.0.into()).await?;
+        if by == By::Owner {
+            return Err(Problem::forbidden());
+        }
+        let handoffs = self.0.ledger.handoffs_of_order(order.id).await?;
+        Ok(Json(
+            handoffs
+                .into_iter()
+                .map(|(handoff, attempts)| HandoffView::of(handoff, attempts))
+                .collect(),
+        ))
     }
 
     /// Place an order as a guest
     ///
     /// The session's code is the key. `{"product_id"}` alone orders one piece of it. Who sends a random
     /// `Expediter-Guest` key of their own can cancel the order with it, and sees it marked as `mine`.
-    #[oai(path = "/sessions/:code/orders", method = "post", operation_id = "place_guest_order")]
+    #[oai(
+        path = "/sessions/:code/orders",
+        method = "post",
+        operation_id = "place_guest_order"
+    )]
     async fn place_as_guest(
         &self,
         code: Path<String>,
@@ -208,13 +262,20 @@ impl Orders {
         let key_hash = guest_key(guest.0)?;
         let wanted = new.into_command(Placer::Guest { key_hash }, &session, idempotency)?;
         let Placed { order, replayed } = self.place_order(wanted).await?;
-        Ok(GuestPlacedAnswer::Created(Json(GuestOrderView::of(&order, key_hash)), replayed.then_some(true)))
+        Ok(GuestPlacedAnswer::Created(
+            Json(GuestOrderView::of(&order, key_hash)),
+            replayed.then_some(true),
+        ))
     }
 
     /// Cancel an order of one's own as a guest
     ///
     /// With the `Expediter-Guest` key that placed it, as long as nobody has accepted it.
-    #[oai(path = "/sessions/:code/orders/:id/cancel", method = "post", operation_id = "cancel_guest_order")]
+    #[oai(
+        path = "/sessions/:code/orders/:id/cancel",
+        method = "post",
+        operation_id = "cancel_guest_order"
+    )]
     async fn cancel_as_guest(
         &self,
         code: Path<String>,
@@ -223,23 +284,43 @@ impl Orders {
     ) -> Result<Json<GuestOrderView>, Problem> {
         let session = self.session(&code.0).await?;
         let key_hash = guest_key(guest.0)?;
-        let order = self.state.ledger.order(id.0.into()).await?;
+        let order = self.0.ledger.order(id.0.into()).await?;
         let order = order
-            .filter(|order| order.session.as_ref().is_some_and(|its| its.id == session.id))
+            .filter(|order| {
+                order
+                    .session
+                    .as_ref()
+                    .is_some_and(|its| its.id == session.id)
+            })
             .ok_or_else(Problem::not_found)?;
         if !is_theirs(&order, key_hash) {
-            return Err(Problem::forbidden().detail("Only the key that placed an order cancels it."));
+            return Err(
+                Problem::forbidden().detail("Only the key that placed an order cancels it.")
+            );
         }
-        let moved = self.state.ledger.move_order(order.id, OrderStatus::Cancelled, By::Guest, None).await?;
+        let moved = self
+            .0
+            .ledger
+            .move_order(order.id, OrderStatus::Cancelled, By::Guest, None)
+            .await?;
         Ok(Json(GuestOrderView::of(&moved, key_hash)))
     }
 }
 
 impl Orders {
     async fn place_order(&self, wanted: PlaceOrder) -> Result<Placed, Problem> {
-        let placed = self.state.ledger.place_order(wanted).await.map_err(Problem::from);
+        let placed = self
+            .0
+            .ledger
+            .place_order(wanted)
+            .await
+            .map_err(Problem::from);
         if let Err(problem) = &placed {
-            self.state.metrics.orders_refused.with_label_values(&[problem.reason().as_str()]).inc();
+            self.0
+                .metrics
+                .orders_refused
+                .with_label_values(&[problem.reason().as_str()])
+                .inc();
         }
         placed
     }
@@ -250,13 +331,27 @@ impl Orders {
         if !is_code(code) {
             return Err(unknown());
         }
-        let session = self.state.ledger.session_by_code(code).await?.ok_or_else(unknown)?;
-        if session.reads_at(self.state.ledger.clock().now()) { Ok(session) } else { Err(Problem::new(Reason::SessionEnded)) }
+        let session = self
+            .0
+            .ledger
+            .session_by_code(code)
+            .await?
+            .ok_or_else(unknown)?;
+        if session.reads_at(self.0.ledger.clock().now()) {
+            Ok(session)
+        } else {
+            Err(Problem::new(Reason::SessionEnded))
+        }
     }
 
     /// The order, and in which capacity the caller stands to it; others' are as if they did not exist.
     async fn order_of(&self, caller: &Caller, id: OrderId) -> Result<(Order, By), Problem> {
-        let order = self.state.ledger.order(id).await?.ok_or_else(Problem::not_found)?;
+        let order = self
+            .0
+            .ledger
+            .order(id)
+            .await?
+            .ok_or_else(Problem::not_found)?;
         let by = capacity(caller, &order).ok_or_else(Problem::not_found)?;
         Ok((order, by))
     }
@@ -288,6 +383,9 @@ fn guest_key(header: Option<String>) -> Result<Option<[u8; 32]>, Problem> {
     match header {
         None => Ok(None),
         Some(key) if (16..=200).contains(&key.len()) => Ok(Some(sha256(key.as_bytes()))),
-        Some(_) => Err(Problem::invalid_field("Expediter-Guest", "must have from 16 to 200 characters")),
+        Some(_) => Err(Problem::invalid_field(
+            "Expediter-Guest",
+            "must have from 16 to 200 characters",
+        )),
     }
 }

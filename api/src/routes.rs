@@ -7,7 +7,9 @@ use poem::{Endpoint, IntoResponse, Route, endpoint::make_sync, get, web::Html};
 use poem_openapi::{OpenApi, OpenApiService};
 
 use self::guard::Guarded;
-use crate::{accounts::Accounts, document, pages, ping::Ping, state::ApiState, tokens::Tokens};
+use crate::{
+    accounts::Accounts, callbacks::Callbacks, document, orders::Orders, pages, ping::Ping, state::ApiState, tokens::Tokens,
+};
 
 /// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,17 @@ pub enum Access {
 use Access::*;
 
 /// Below `/api/v1`. Each line of the document is here and each line here is in the document: a test compares them.
-pub const OPERATIONS: &[(&str, &str, Access)] = &[("GET", "/ping", Anyone)];
+pub const OPERATIONS: &[(&str, &str, Access)] = &[("GET", "/ping", Anyone),
+    ("POST", "/orders", Account),
+    ("GET", "/orders", Account),
+    ("GET", "/orders/{id}", Account),
+    ("PUT", "/orders/{id}/status", Account),
+    ("GET", "/orders/{id}/events", Account),
+    ("GET", "/orders/{id}/handoffs", Account),
+    ("POST", "/sessions/{code}/orders", Keyholder),
+    ("POST", "/sessions/{code}/orders/{id}/cancel", Keyholder),
+    ("POST", "/integrators/{id}/callbacks", Keyholder),
+];
 
 /// What is not part of the document. All of it anybody may read.
 pub const PAGES: &[(&str, &str)] = &[
@@ -45,7 +57,13 @@ pub const PAGES: &[(&str, &str)] = &[
 
 /// The resources: one line each. Tuples take 16; nest another when they are full.
 pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
-    (Ping, Tokens(state.clone()), Accounts(state.clone()))
+    (
+        Ping,
+        Tokens(state.clone()),
+        Accounts(state.clone()),
+        Orders(state.clone()),
+        Callbacks(state.clone()),
+    )
 }
 
 /// Everything that the api serves, to be mounted beside what else the process has, all inside one [`crate::Front`].

@@ -161,15 +161,22 @@ pub(super) struct MoneyFields {
 
 impl From<Money> for MoneyFields {
     fn from(money: Money) -> Self {
-        Self { amount: money.amount, currency: CurrencyCode(money.currency.to_string()) }
+        Self {
+            amount: money.amount,
+            currency: CurrencyCode(money.currency.to_string()),
+        }
     }
 }
 
 impl MoneyFields {
     fn money(&self) -> Result<Money, Problem> {
-        let currency = self.currency.0.parse().map_err(|error: common::domain::money::NotACurrency| {
-            Problem::invalid_field("/expected_total/currency", error.to_string())
-        })?;
+        let currency =
+            self.currency
+                .0
+                .parse()
+                .map_err(|error: common::domain::money::NotACurrency| {
+                    Problem::invalid_field("/expected_total/currency", error.to_string())
+                })?;
         Ok(Money::new(self.amount, currency))
     }
 }
@@ -191,19 +198,35 @@ impl NewOrder {
         session: Option<&Session>,
         idempotency: Option<Idempotency>,
     ) -> Result<PlaceOrder, Problem> {
-        let store_id = self.store_id.map(StoreId::from).or(session.map(|session| session.store_id));
+        let store_id = self
+            .store_id
+            .map(StoreId::from)
+            .or(session.map(|session| session.store_id));
         let mut errors = Vec::new();
         if store_id.is_none() {
             errors.push(wrong("/store_id", "is needed where no session is given"));
         }
-        let by_itself = if session.is_some() { Fulfilment::Table } else { Fulfilment::Pickup };
+        let by_itself = if session.is_some() {
+            Fulfilment::Table
+        } else {
+            Fulfilment::Pickup
+        };
         let fulfilment = self.fulfilment.map_or(by_itself, Into::into);
         let customer: Customer = self.customer.unwrap_or_default().into();
-        if fulfilment == Fulfilment::Delivery && customer.address.as_deref().unwrap_or_default().trim().is_empty() {
+        if fulfilment == Fulfilment::Delivery
+            && customer
+                .address
+                .as_deref()
+                .unwrap_or_default()
+                .trim()
+                .is_empty()
+        {
             errors.push(wrong("/customer/address", "is needed for a delivery"));
         }
         let lines = lines(self.items, &mut errors);
-        let (Some(store_id), true) = (store_id, errors.is_empty()) else { return Err(Problem::invalid(errors)) };
+        let (Some(store_id), true) = (store_id, errors.is_empty()) else {
+            return Err(Problem::invalid(errors));
+        };
         Ok(PlaceOrder {
             store_id,
             session: session.map(|session| session.id),
@@ -213,7 +236,11 @@ impl NewOrder {
             customer,
             lines,
             user_note: self.user_note,
-            expected_total: self.expected_total.as_ref().map(MoneyFields::money).transpose()?,
+            expected_total: self
+                .expected_total
+                .as_ref()
+                .map(MoneyFields::money)
+                .transpose()?,
             idempotency,
             replaces: None,
         })
@@ -230,7 +257,12 @@ impl GuestsOrder {
         let mut errors = Vec::new();
         let items = match (self.items, self.product_id) {
             (Some(items), None) => items,
-            (None, Some(product)) => vec![NewItem { product_id: Some(product), sku: None, quantity: None, note: None }],
+            (None, Some(product)) => vec![NewItem {
+                product_id: Some(product),
+                sku: None,
+                quantity: None,
+                note: None,
+            }],
             _ => {
                 errors.push(wrong("/items", "either this or product_id is needed"));
                 Vec::new()
@@ -249,7 +281,11 @@ impl GuestsOrder {
             customer: Customer::default(),
             lines,
             user_note: self.user_note,
-            expected_total: self.expected_total.as_ref().map(MoneyFields::money).transpose()?,
+            expected_total: self
+                .expected_total
+                .as_ref()
+                .map(MoneyFields::money)
+                .transpose()?,
             idempotency,
             replaces: None,
         })
@@ -264,28 +300,44 @@ fn lines(items: Vec<NewItem>, errors: &mut Vec<FieldError>) -> Vec<Line> {
             (Some(id), None) => ProductRef::Id(id.into()),
             (None, Some(sku)) => ProductRef::Sku(sku),
             _ => {
-                errors.push(wrong(&format!("/items/{at}"), "either product_id or sku is needed"));
+                errors.push(wrong(
+                    &format!("/items/{at}"),
+                    "either product_id or sku is needed",
+                ));
                 continue;
             }
         };
         let quantity = item.quantity.unwrap_or(1).min(MAX_QUANTITY);
-        lines.push(Line { product, quantity, note: item.note });
+        lines.push(Line {
+            product,
+            quantity,
+            note: item.note,
+        });
     }
     lines
 }
 
 fn wrong(pointer: &str, detail: &str) -> FieldError {
-    FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() }
+    FieldError {
+        pointer: pointer.to_owned(),
+        detail: detail.to_owned(),
+    }
 }
 
 /// The key, and the fingerprint of what it came with.
-pub(super) fn idempotency(key: Option<String>, body: &impl ToJSON) -> Result<Option<Idempotency>, Problem> {
+pub(super) fn idempotency(
+    key: Option<String>,
+    body: &impl ToJSON,
+) -> Result<Option<Idempotency>, Problem> {
     match key {
         None => Ok(None),
         Some(key) if (1..=200).contains(&key.len()) => {
             let fingerprint = sha256(body.to_json_string().as_bytes());
             Ok(Some(Idempotency { key, fingerprint }))
         }
-        Some(_) => Err(Problem::invalid_field("Idempotency-Key", "must have from 1 to 200 bytes")),
+        Some(_) => Err(Problem::invalid_field(
+            "Idempotency-Key",
+            "must have from 1 to 200 bytes",
+        )),
     }
 }

@@ -11,7 +11,9 @@ use crate::problem::{FieldError, Problem, Reason};
 impl From<PlaceRefused> for Problem {
     fn from(refused: PlaceRefused) -> Self {
         match refused {
-            PlaceRefused::UnknownStore => Self::invalid_field("/store_id", "there is no such store"),
+            PlaceRefused::UnknownStore => {
+                Self::invalid_field("/store_id", "there is no such store")
+            }
             PlaceRefused::StorePaused => Self::new(Reason::StorePaused),
             PlaceRefused::UnknownSession => Self::new(Reason::SessionNotFound),
             PlaceRefused::SessionClosed => Self::new(Reason::SessionClosed),
@@ -24,9 +26,8 @@ impl From<PlaceRefused> for Problem {
                     })
                     .collect(),
             ),
-            PlaceRefused::Unavailable { lines } => {
-                Self::new(Reason::ProductUnavailable).with("items", lines.into_iter().collect::<Value>())
-            }
+            PlaceRefused::Unavailable { lines } => Self::new(Reason::ProductUnavailable)
+                .with("items", lines.into_iter().collect::<Value>()),
             PlaceRefused::InsufficientStock { short } => {
                 let short: Value = short
                     .into_iter()
@@ -34,7 +35,9 @@ impl From<PlaceRefused> for Problem {
                     .collect();
                 Self::new(Reason::InsufficientStock).with("short", short)
             }
-            PlaceRefused::TotalTooLarge => Self::invalid_field("/items", "their total is too large"),
+            PlaceRefused::TotalTooLarge => {
+                Self::invalid_field("/items", "their total is too large")
+            }
             PlaceRefused::TotalMismatch { expected, actual } => Self::new(Reason::TotalMismatch)
                 .with("expected", json!(expected))
                 .with("actual", json!(actual)),
@@ -59,8 +62,13 @@ impl From<MoveRefused> for Problem {
     fn from(refused: MoveRefused) -> Self {
         match refused {
             MoveRefused::Invalid { from, to, next, .. } => Self::new(Reason::InvalidTransition)
-                .detail(format!("From {from} to {to} there is no way for this caller."))
-                .with("next", next.into_iter().map(OrderStatus::as_str).collect::<Value>()),
+                .detail(format!(
+                    "From {from} to {to} there is no way for this caller."
+                ))
+                .with(
+                    "next",
+                    next.into_iter().map(OrderStatus::as_str).collect::<Value>(),
+                ),
             MoveRefused::ReasonMissing => Self::invalid_field("/reason", "this move needs one"),
             MoveRefused::ReasonNotAllowed { allowed } => {
                 Self::invalid_field("/reason", format!("must be one of {}", allowed.join(", ")))

@@ -1,10 +1,10 @@
 //! Orders as they are shown: to accounts, and to guests.
 
+use chrono::{DateTime, Utc};
 use common::domain::{
     order::{Item, Order},
     status::{self, By, Facts, OrderStatus},
 };
-use chrono::{DateTime, Utc};
 use poem_openapi::Object;
 use uuid::Uuid;
 
@@ -127,7 +127,9 @@ impl OrderView {
             id: order.id.uuid(),
             number: order.number,
             store_id: order.store_id.uuid(),
-            session: order.session.as_ref().map(|session| SessionName { name: session.name.clone() }),
+            session: order.session.as_ref().map(|session| SessionName {
+                name: session.name.clone(),
+            }),
             reference: order.reference.clone(),
             fulfilment: order.fulfilment.into(),
             status: order.status.to_string(),
@@ -145,7 +147,10 @@ impl OrderView {
                 history: delivery
                     .history
                     .iter()
-                    .map(|step| DeliveryStepView { status: step.status.to_string(), at: step.at })
+                    .map(|step| DeliveryStepView {
+                        status: step.status.to_string(),
+                        at: step.at,
+                    })
                     .collect(),
             }),
             replaces: order.replaces.map(common::domain::ids::OrderId::uuid),
@@ -198,7 +203,9 @@ impl GuestOrderView {
                 .collect(),
             total: order.total.into(),
             accept_by: order.accept_by,
-            delivery: order.delivery.as_ref().map(|delivery| GuestDeliveryView { status: delivery.status.to_string() }),
+            delivery: order.delivery.as_ref().map(|delivery| GuestDeliveryView {
+                status: delivery.status.to_string(),
+            }),
             created_at: order.created_at,
             placed_at: order.placed_at,
             accepted_at: order.accepted_at,
@@ -208,7 +215,12 @@ impl GuestOrderView {
 }
 
 fn next(order: &Order, by: Option<By>) -> Vec<String> {
-    let facts = Facts { has_courier: order.delivery.is_some() };
+    let facts = Facts {
+        has_courier: order.delivery.is_some(),
+    };
     let next = by.map_or_else(Vec::new, |by| status::next(order.status, by, facts));
-    next.into_iter().map(OrderStatus::as_str).map(str::to_owned).collect()
+    next.into_iter()
+        .map(OrderStatus::as_str)
+        .map(str::to_owned)
+        .collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     domain::{
         handoff::{Attempt, Handoff},
-        ids::{IntegratorId, StoreId},
+        ids::{IntegratorId, OrderId, StoreId},
     },
     ledger::{Ledger, Result},
     store::{self, orders::OrderFilter},
@@ -47,5 +47,16 @@ impl Ledger {
             }
         }
         Ok(recent)
+    }
+
+    /// An order's handoffs, each with its attempts of all rounds, in order.
+    pub async fn handoffs_of_order(&self, order: OrderId) -> Result<Vec<(Handoff, Vec<Attempt>)>> {
+        let mut tx = self.inner.db.read().await?;
+        let mut handoffs = Vec::new();
+        for handoff in store::handoffs::of_order(&mut tx, order).await? {
+            let attempts = store::attempts::of_handoff(&mut tx, handoff.id).await?;
+            handoffs.push((handoff, attempts));
+        }
+        Ok(handoffs)
     }
 }

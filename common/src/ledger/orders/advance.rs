@@ -8,14 +8,14 @@ use crate::{
     domain::{
         delivery::{Delivery, DeliveryStatus, DeliveryStep},
         event::EventKind,
-        handoff::{Handoff, HandoffState},
+        handoff::HandoffState,
         hint::Hint,
         ids::{IntegratorId, OrderId, ProductId},
         integrator::{HandoffEvent, Integrator},
         order::{Order, OrderSession},
         status::{self, By, Facts, MoveRefused, OrderStatus, StockEffect},
     },
-    ledger::{Change, Result},
+    ledger::{Change, LedgerError, Result},
     store::{self, events::Counter, handoffs::NewHandoff},
 };
 
@@ -62,18 +62,10 @@ pub(crate) async fn advance(
     reason: Option<&str>,
     integrator: Option<IntegratorId>,
 ) -> Result<(), MoveRefused> {
-    // Only these moves depend on the order's handoffs, or change them.
-    let handoffs =
-        if to.is_called_off() || matches!(to, OrderStatus::Dispatched | OrderStatus::Delivered) {
-            store::handoffs::lock_of_order(&mut change.tx, order.id).await?
-        } else {
-            Vec::new()
-        };
-    let has_courier = handoffs
-        .iter()
-        .any(|handoff| handoff.event == HandoffEvent::OrderDispatched);
+    let has_courier = order.delivery.is_some();
     let stock = status::decide(order.status, to, by, reason, Facts { has_courier })
-        .map_err(crate::ledger::LedgerError::Refused)?;
+        .map_err(LedgerError::Refused)?;
+    let integrators = store::integrators::of_store(&mut change.tx, order.store_id).await?;
 
     order.status = to;
     order.reason = reason
@@ -90,26 +82,31 @@ pub(crate) async fn advance(
     if gives_back {
         order.stock_held = false;
     }
-    if to == OrderStatus::Dispatched && order.delivery.is_none() {
+    if to == OrderStatus::Dispatched
+        && listening(&integrators, HandoffEvent::OrderDispatched)
+            .next()
+            .is_some()
+    {
         let status = DeliveryStatus::ReadyForPickUp;
+        let history = vec![DeliveryStep {
+            status,
+            at: change.now,
+        }];
         order.delivery = Some(Delivery {
             status,
             tracking_number: None,
-            history: vec![DeliveryStep {
-                status,
-                at: change.now,
-            }],
+            history,
         });
     }
     store::orders::update_status(&mut change.tx, order).await?;
 
     if to.is_called_off() {
-        withdraw(change, &handoffs).await?;
+        withdraw(change, order).await?;
     }
     if gives_back {
         give_back_stock(change, order).await?;
     }
-    hand_on(change, order, &handoffs, integrator).await?;
+    hand_on(change, order, &integrators, integrator).await?;
     let data = order.public_facts();
     announce(change, order, EventKind::OrderStatusChanged, data);
     Ok(())
@@ -121,7 +118,8 @@ pub(crate) fn announce(change: &mut Change<'_>, order: &Order, kind: EventKind, 
 }
 
 /// What is not on the wire at this moment is not sent any more.
-async fn withdraw(change: &mut Change<'_>, handoffs: &[Handoff]) -> store::Result<()> {
+async fn withdraw(change: &mut Change<'_>, order: &Order) -> store::Result<()> {
+    let handoffs = store::handoffs::lock_of_order(&mut change.tx, order.id).await?;
     let called_off: Vec<_> = handoffs
         .iter()
         .filter(|handoff| !handoff.state.is_closed() && handoff.state != HandoffState::Sending)
@@ -140,21 +138,20 @@ async fn give_back_stock(change: &mut Change<'_>, order: &Order) -> store::Resul
     store::stock::give_back(&mut change.tx, &returned).await
 }
 
+fn listening(integrators: &[Integrator], event: HandoffEvent) -> impl Iterator<Item = &Integrator> {
+    integrators
+        .iter()
+        .filter(move |one| one.enabled && one.listens_to(event))
+}
+
 /// Makes the handoffs that a move entails, in the same transaction.
 async fn hand_on(
     change: &mut Change<'_>,
     order: &Order,
-    handoffs: &[Handoff],
+    integrators: &[Integrator],
     asked_by: Option<IntegratorId>,
 ) -> store::Result<()> {
-    let integrators = store::integrators::of_store(&mut change.tx, order.store_id).await?;
-    let listening = |event: HandoffEvent| {
-        integrators
-            .iter()
-            .filter(move |one| one.enabled && one.listens_to(event))
-    };
     let mut made: Vec<NewHandoff> = Vec::new();
-
     if order.status.is_called_off() {
         let reached = store::orders::integrators_reached(&mut change.tx, order.id).await?;
         let rejected_it = if order.status == OrderStatus::Rejected {
@@ -162,39 +159,20 @@ async fn hand_on(
         } else {
             None
         };
-        for one in listening(HandoffEvent::OrderCancelled)
-            .filter(|one| reached.contains(&one.id) && Some(one.id) != rejected_it)
-        {
-            made.push(new_handoff(
-                change,
-                order,
-                one,
-                HandoffEvent::OrderCancelled,
-            ));
-        }
+        let told = listening(integrators, HandoffEvent::OrderCancelled)
+            .filter(|one| reached.contains(&one.id) && Some(one.id) != rejected_it);
+        made.extend(told.map(|one| new_handoff(change, order, one, HandoffEvent::OrderCancelled)));
     }
-    let dispatched_before = handoffs
-        .iter()
-        .any(|handoff| handoff.event == HandoffEvent::OrderDispatched);
-    if order.status == OrderStatus::Dispatched && !dispatched_before {
-        for one in listening(HandoffEvent::OrderDispatched) {
-            made.push(new_handoff(
-                change,
-                order,
-                one,
-                HandoffEvent::OrderDispatched,
-            ));
-        }
+    if order.status == OrderStatus::Dispatched {
+        let couriers = listening(integrators, HandoffEvent::OrderDispatched);
+        made.extend(
+            couriers.map(|one| new_handoff(change, order, one, HandoffEvent::OrderDispatched)),
+        );
     }
-    for one in listening(HandoffEvent::OrderStatusChanged) {
-        made.push(new_handoff(
-            change,
-            order,
-            one,
-            HandoffEvent::OrderStatusChanged,
-        ));
-    }
-
+    let followers = listening(integrators, HandoffEvent::OrderStatusChanged);
+    made.extend(
+        followers.map(|one| new_handoff(change, order, one, HandoffEvent::OrderStatusChanged)),
+    );
     if made.is_empty() {
         return Ok(());
     }

@@ -4,7 +4,7 @@ mod advance;
 mod settle;
 
 pub(crate) use advance::{advance, lock};
-pub(crate) use settle::settle;
+pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};
 
 use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
 pub use crate::store::orders::OrderFilter;
