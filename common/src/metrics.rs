@@ -109,6 +109,8 @@ metrics! {
         "Feed messages that this process received.";
     feed_gaps_filled: IntCounter, "expediter_feed_gaps_filled_total", [],
         "Gaps in a stream that were filled from the database.";
+    slow_clients: IntCounter, "expediter_slow_clients_total", [],
+        "Live channels closed because their client did not keep up.";
     broker_connected: IntGauge, "expediter_broker_connected", [],
         "1 while this process is connected to its broker, else 0.";
     database_errors: IntCounterVec, "expediter_database_errors_total", ["kind"],

@@ -1,1 +1,94 @@
-//! placeholder
+//! The live channel: what is committed reaches the screens that show it, in order and without gaps.
+
+pub mod protocol;
+
+mod authors;
+mod channel;
+mod feed;
+mod hub;
+mod settings;
+mod socket;
+mod upgrade;
+mod watch;
+
+use std::sync::Arc;
+
+use common::{broker::Broker, ledger::Ledger, lifecycle::Shutdown, metrics::Metrics};
+use poem::{Route, get};
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::settings::NotifierSettings;
+use self::{authors::Authors, hub::Hub, upgrade::Upgrade};
+
+/// Reads for channels that are being opened or are behind, at one time: when all clients come back at once they queue
+/// here, not for the database's connections.
+const MOST_READS_AT_ONCE: usize = 8;
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Notifier(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Ledger,
+    metrics: Arc<Metrics>,
+    settings: NotifierSettings,
+    hub: Hub,
+    authors: Authors,
+    reads: Semaphore,
+    stopping: CancellationToken,
+    sockets: TaskTracker,
+}
+
+impl Notifier {
+    /// Begins to listen to the broker's feed. When the process stops, all channels are closed with 1012 and the stop
+    /// waits for that.
+    #[must_use]
+    pub async fn start(
+        ledger: Ledger,
+        broker: Arc<dyn Broker>,
+        metrics: Arc<Metrics>,
+        settings: NotifierSettings,
+        shutdown: &Shutdown,
+    ) -> Self {
+        let hub = Hub::new(ledger.clone(), Arc::clone(&metrics));
+        let notifier = Self(Arc::new(Inner {
+            hub: hub.clone(),
+            ledger,
+            metrics,
+            authors: Authors::default(),
+            reads: Semaphore::new(MOST_READS_AT_ONCE),
+            stopping: shutdown.stopping().child_token(),
+            sockets: TaskTracker::new(),
+            settings,
+        }));
+        let stopping = notifier.0.stopping.clone();
+        // Subscribed before anybody can connect.
+        let feed = broker.feed().await;
+        shutdown.spawn_vital("notifier feed", feed::run(feed, hub.clone(), stopping.clone()));
+        let every = notifier.0.settings.check_every;
+        shutdown.spawn_vital("notifier watch", watch::run(hub, every, stopping));
+        shutdown.spawn("notifier sockets", {
+            let notifier = notifier.clone();
+            async move {
+                notifier.0.stopping.cancelled().await;
+                notifier.drain().await;
+            }
+        });
+        notifier
+    }
+
+    /// Closes every channel with 1012 and waits until they are closed; new ones are refused.
+    pub async fn drain(&self) {
+        self.0.stopping.cancel();
+        self.0.sockets.close();
+        self.0.sockets.wait().await;
+    }
+}
+
+/// `/ws/sessions/{code}`, to be mounted at the root.
+#[must_use]
+pub fn routes(notifier: &Notifier) -> Route {
+    Route::new().at("/ws/sessions/:code", get(Upgrade::session(notifier)))
+}

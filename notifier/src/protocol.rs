@@ -1,0 +1,198 @@
+//! The frames of the live channel (design.md section 8), and its close codes.
+
+use common::domain::{
+    event::{Event, EventKind},
+    ids::{OrderId, StreamId},
+    order::{Order, rfc3339},
+    session::Session,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The form of event frames.
+pub const FRAME_VERSION: u32 = 1;
+
+/// Why the server closes a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Close {
+    /// The client is gone or wants to leave; or it stayed silent past two pings.
+    Away,
+    /// A message longer than clients have any reason to send.
+    TooLong,
+    /// The process stops: come back, to another or the next one.
+    Restart,
+    /// The ledger can't be read just now: come back.
+    TryAgain,
+    /// The session has another code now.
+    Revoked,
+    NotFound,
+    /// Too far behind: come back with the last number.
+    TooSlow,
+    /// The session was closed long ago.
+    Ended,
+}
+
+impl Close {
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::Away => 1001,
+            Self::TooLong => 1009,
+            Self::Restart => 1012,
+            Self::TryAgain => 1013,
+            Self::Revoked => 4401,
+            Self::NotFound => 4404,
+            Self::TooSlow => 4408,
+            Self::Ended => 4410,
+        }
+    }
+
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Away => "nothing was heard for long",
+            Self::TooLong => "the message is too long",
+            Self::Restart => "restart",
+            Self::TryAgain => "try again later",
+            Self::Revoked => "revoked",
+            Self::NotFound => "not found",
+            Self::TooSlow => "too slow, come back",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// What a client may say; anything else is ignored.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromClient {
+    /// Answered with `{"type":"pong"}`: a browser hides the protocol's own pings from its page.
+    Ping,
+    /// The key that orders are placed with (`Expediter-Guest`): answered with a fresh snapshot; from then on orders
+    /// and events say which are `mine`.
+    Guest { key: String },
+}
+
+#[must_use]
+pub fn pong() -> String {
+    r#"{"type":"pong"}"#.to_owned()
+}
+
+/// The first frame of a channel that goes on after number `after`.
+#[must_use]
+pub fn resumed(stream: StreamId, after: i64) -> String {
+    json!({"type": "hello", "stream": stream, "seq": after, "resumed": true}).to_string()
+}
+
+/// The first frame of a session's channel; also in its midst, where it says "forget what you know".
+#[must_use]
+pub fn session_snapshot(
+    session: &Session,
+    orders: &[Order],
+    is_mine: impl Fn(&Order) -> Option<bool>,
+) -> String {
+    let mut facts = session.public_facts()["session"].take();
+    facts["store_id"] = json!(session.store_id);
+    let orders: Vec<Value> = orders
+        .iter()
+        .map(|order| {
+            let mut facts = order.public_facts()["order"].take();
+            if let Some(mine) = is_mine(order) {
+                facts["mine"] = json!(mine);
+            }
+            facts
+        })
+        .collect();
+    json!({
+        "type": "hello",
+        "stream": StreamId::from(session.id),
+        "seq": session.seq,
+        "session": facts,
+        "orders": orders,
+    })
+    .to_string()
+}
+
+/// An event's frame but for what differs from channel to channel: written once, sent to many.
+#[derive(Debug)]
+pub struct Told {
+    pub seq: i64,
+    pub kind: EventKind,
+    pub order_id: Option<OrderId>,
+    head: String,
+    tail: String,
+}
+
+impl Told {
+    #[must_use]
+    pub fn new(event: &Event) -> Self {
+        Self {
+            seq: event.seq,
+            kind: event.kind,
+            order_id: event.order_id,
+            head: format!(r#"{{"stream":"{}","seq":{},"prev":"#, event.stream, event.seq),
+            tail: format!(
+                r#","version":{FRAME_VERSION},"type":"{}","at":"{}","data":{}}}"#,
+                event.kind,
+                rfc3339(event.at),
+                event.data,
+            ),
+        }
+    }
+
+    /// `prev`: the last number that this channel was sent of the stream. `mine` only where the client gave its key.
+    #[must_use]
+    pub fn frame(&self, prev: i64, mine: Option<bool>) -> String {
+        let Self { head, tail, .. } = self;
+        match mine {
+            Some(mine) => format!(r#"{head}{prev},"mine":{mine}{tail}"#),
+            None => format!("{head}{prev}{tail}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> Event {
+        Event {
+            stream: uuid::Uuid::from_u128(1).into(),
+            seq: 5,
+            store_id: uuid::Uuid::from_u128(2).into(),
+            order_id: None,
+            kind: EventKind::OrderPlaced,
+            at: "2026-11-20T12:00:00Z".parse().unwrap(),
+            data: json!({"order": {"note": "\"quoted\" and ünïcode"}}),
+        }
+    }
+
+    #[test]
+    fn an_event_frame_has_the_fields_of_the_contract_and_no_others() {
+        let frame: Value = serde_json::from_str(&Told::new(&event()).frame(4, None)).unwrap();
+        assert_eq!(
+            frame,
+            json!({
+                "stream": "00000000-0000-0000-0000-000000000001", "seq": 5, "prev": 4, "version": 1,
+                "type": "order.placed", "at": "2026-11-20T12:00:00.000000Z",
+                "data": {"order": {"note": "\"quoted\" and ünïcode"}},
+            })
+        );
+    }
+
+    #[test]
+    fn an_event_says_whose_it_is_only_to_who_gave_a_key() {
+        let told = Told::new(&event());
+        let frame: Value = serde_json::from_str(&told.frame(4, Some(true))).unwrap();
+        assert_eq!(frame["mine"], true);
+        assert_eq!(frame["data"], event().data);
+    }
+
+    #[test]
+    fn what_clients_say_is_read_and_anything_else_is_not() {
+        let read = |text| serde_json::from_str::<FromClient>(text);
+        assert!(matches!(read(r#"{"type":"ping"}"#), Ok(FromClient::Ping)));
+        assert!(matches!(read(r#"{"type":"guest","key":"k"}"#), Ok(FromClient::Guest { key }) if key == "k"));
+        assert!(read(r#"{"type":"order"}"#).is_err());
+    }
+}

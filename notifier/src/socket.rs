@@ -1,0 +1,188 @@
+//! One client's connection: sends what its channel has, answers what it says, and knows when to end it.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use poem::web::websocket::{CloseCode, Message, WebSocketStream};
+use tokio::time::{Instant, timeout};
+
+use crate::{
+    Notifier,
+    channel::Channel,
+    protocol::{self, Close, FromClient},
+};
+
+/// Clients have no reason to say more than this.
+const LONGEST_MESSAGE: usize = 4096;
+/// A client that is too far behind and has not taken one frame for this long is too slow.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
+/// How long a client that is slow gets to take what was sent, with the close frame at its end.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// The same when the process stops, which waits for it.
+const SHORT_FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a client asked for.
+#[derive(Debug)]
+pub(crate) struct Wish {
+    pub(crate) code: String,
+    pub(crate) after: Option<i64>,
+    pub(crate) guest_key: Option<String>,
+}
+
+/// Until either side ends it.
+pub(crate) async fn serve(notifier: Notifier, mut stream: WebSocketStream, wish: Wish) {
+    let opened = tokio::select! {
+        opened = Channel::of_session(&notifier, &wish.code, wish.after, wish.guest_key.as_deref()) => opened,
+        () = notifier.0.stopping.cancelled() => Err(Close::Restart),
+    };
+    let close = match opened {
+        Err(close) => close,
+        Ok((channel, hello)) => {
+            let mut socket = Socket {
+                stream: &mut stream,
+                allowed: channel.head(),
+                channel,
+                heard_at: Instant::now(),
+            };
+            match socket.run(&notifier, hello).await {
+                Err(End::Close(close)) => close,
+                Err(End::Gone) | Ok(()) => return,
+            }
+        }
+    };
+    if close == Close::TooSlow {
+        notifier.0.metrics.slow_clients.inc();
+    }
+    say_farewell(stream, close).await;
+}
+
+/// Why a connection ends.
+enum End {
+    /// It broke, or the client closed it.
+    Gone,
+    Close(Close),
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
+    }
+}
+
+struct Socket<'s> {
+    stream: &'s mut WebSocketStream,
+    channel: Channel,
+    /// Up to here the client may be behind without being slow: what it came late for.
+    allowed: i64,
+    heard_at: Instant,
+}
+
+impl Socket<'_> {
+    async fn run(&mut self, notifier: &Notifier, hello: String) -> Result<(), End> {
+        let every = notifier.0.settings.ping_interval;
+        let mut ping = tokio::time::interval_at(Instant::now() + every, every);
+        self.send(notifier, hello).await?;
+        loop {
+            while let Some(frame) = self.channel.next().await? {
+                self.send(notifier, frame).await?;
+            }
+            tokio::select! {
+                () = notifier.0.stopping.cancelled() => return Err(Close::Restart.into()),
+                () = self.channel.changed() => {}
+                message = self.stream.next() => {
+                    self.heard_at = Instant::now();
+                    if let Some(answer) = self.answer(message).await? {
+                        self.send(notifier, answer).await?;
+                    }
+                }
+                _ = ping.tick() => {
+                    if self.heard_at.elapsed() > every * 2 {
+                        return Err(Close::Away.into());
+                    }
+                    self.give(notifier, Message::Ping(Vec::new())).await?;
+                }
+            }
+        }
+    }
+
+    async fn answer(&mut self, message: Option<std::io::Result<Message>>) -> Result<Option<String>, End> {
+        let text = match message {
+            None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
+            // Its own bound on messages is wide; what is beyond that too arrives as an error.
+            Some(Err(error)) if error.to_string().contains("too long") => {
+                return Err(Close::TooLong.into());
+            }
+            Some(Err(_)) => return Err(End::Gone),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
+            Some(Ok(Message::Binary(bytes))) if bytes.len() > LONGEST_MESSAGE => {
+                return Err(Close::TooLong.into());
+            }
+            Some(Ok(Message::Binary(_))) => return Ok(None),
+            Some(Ok(Message::Text(text))) => text,
+        };
+        if text.len() > LONGEST_MESSAGE {
+            return Err(Close::TooLong.into());
+        }
+        Ok(match serde_json::from_str(&text) {
+            Ok(FromClient::Ping) => Some(protocol::pong()),
+            Ok(FromClient::Guest { key }) => Some(self.channel.guest_is(&key).await?),
+            Err(_) => None,
+        })
+    }
+
+    async fn send(&mut self, notifier: &Notifier, text: String) -> Result<(), End> {
+        self.give(notifier, Message::Text(text)).await
+    }
+
+    /// Waits until the client's connection has taken it, so that no more than one frame is held for a client; but not
+    /// while the stream runs away from it.
+    async fn give(&mut self, notifier: &Notifier, message: Message) -> Result<(), End> {
+        let settings = &notifier.0.settings;
+        let capacity = i64::try_from(settings.client_queue_capacity).unwrap_or(i64::MAX);
+        let furthest = self.allowed.max(self.channel.position()).saturating_add(capacity);
+        let too_far = self.channel.passed(furthest);
+        tokio::select! {
+            biased;
+            done = self.stream.send(message) => done.map_err(|_| End::Gone),
+            () = notifier.0.stopping.cancelled() => Err(Close::Restart.into()),
+            () = async {
+                too_far.await;
+                tokio::time::sleep(STUCK_AFTER).await;
+            } => Err(Close::TooSlow.into()),
+            () = tokio::time::sleep(settings.ping_interval * 2) => Err(Close::TooSlow.into()),
+        }
+    }
+}
+
+/// Sends the close frame and waits for the client's, so that the frame is not lost with what it had still to say.
+async fn say_farewell(mut stream: WebSocketStream, close: Close) {
+    let within = if close == Close::Restart {
+        SHORT_FAREWELL
+    } else {
+        FAREWELL
+    };
+    let frame = Message::Close(Some((CloseCode::from(close.code()), close.reason().to_owned())));
+    let _ = timeout(within, async {
+        stream.send(frame).await?;
+        while let Some(Ok(_)) = stream.next().await {}
+        Ok::<_, std::io::Error>(())
+    })
+    .await;
+}
+
+/// Counts the open sockets for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<common::metrics::Metrics>);
+
+impl Counted {
+    pub(crate) fn new(metrics: &Arc<common::metrics::Metrics>) -> Self {
+        metrics.sockets_open.inc();
+        Self(Arc::clone(metrics))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.sockets_open.dec();
+    }
+}

@@ -1,0 +1,120 @@
+//! From an HTTP request to a socket: whether its page may, and whether there is room for one more.
+
+use http::{HeaderMap, StatusCode, header};
+use poem::{
+    Endpoint, Error, FromRequest, IntoResponse, Request, RequestBody, Response, Result,
+    web::websocket::{WebSocket, WebSocketConfig},
+};
+use serde::Deserialize;
+
+use crate::{
+    Notifier,
+    socket::{self, Counted, Wish},
+};
+
+/// Of each socket; the default of 128 KiB would be most of its memory.
+const READ_BUFFER_BYTES: usize = 4096;
+/// A longer message can't be answered with a close frame, for the rest of it is never read.
+const LONGEST_READ_BYTES: usize = 65_536;
+
+/// `GET /ws/sessions/{code}`
+#[derive(Debug)]
+pub(crate) struct Upgrade {
+    notifier: Notifier,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Query {
+    after: Option<i64>,
+}
+
+impl Upgrade {
+    pub(crate) fn session(notifier: &Notifier) -> Self {
+        Self {
+            notifier: notifier.clone(),
+        }
+    }
+}
+
+impl Endpoint for Upgrade {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> Result<Response> {
+        let inner = &self.notifier.0;
+        if !is_allowed(request.headers(), &inner.settings.allowed_origins) {
+            return Err(refused(StatusCode::FORBIDDEN, "this origin may not open live channels"));
+        }
+        if inner.stopping.is_cancelled() || inner.sockets.len() >= inner.settings.max_sockets {
+            return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "no room for another live channel"));
+        }
+        let wish = Wish {
+            code: request.path_params()?,
+            // A number that is none is no number: the client gets a snapshot.
+            after: request.params::<Query>().unwrap_or_default().after,
+            guest_key: header_text(request.headers(), "expediter-guest").map(str::to_owned),
+        };
+        let socket = WebSocket::from_request(&request, &mut RequestBody::default()).await?;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            // Each frame is written at once, and the next only after it.
+            .write_buffer_size(0)
+            .max_message_size(Some(LONGEST_READ_BYTES))
+            .max_frame_size(Some(LONGEST_READ_BYTES));
+        let notifier = self.notifier.clone();
+        // From here on the stop waits for it.
+        let tracked = inner.sockets.token();
+        let counted = Counted::new(&inner.metrics);
+        let upgraded = socket.config(config).on_upgrade(move |stream| async move {
+            socket::serve(notifier, stream, wish).await;
+            drop((tracked, counted));
+        });
+        Ok(upgraded.into_response())
+    }
+}
+
+/// No browser, the page that the same address serves, or a page on the list.
+fn is_allowed(headers: &HeaderMap, allowed_origins: &[String]) -> bool {
+    let Some(origin) = header_text(headers, header::ORIGIN.as_str()) else {
+        return !headers.contains_key(header::ORIGIN);
+    };
+    let own = origin.split_once("://").map(|(_, authority)| authority);
+    own.is_some() && own == header_text(headers, header::HOST.as_str())
+        || allowed_origins.iter().any(|allowed| allowed == origin)
+}
+
+fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn refused(status: StatusCode, why: &'static str) -> Error {
+    Error::from_string(why, status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allowed(headers: &[(&str, &str)]) -> bool {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+            .collect();
+        is_allowed(&headers, &["https://till.example".to_owned()])
+    }
+
+    #[test]
+    fn other_sites_pages_open_no_channels() {
+        assert!(!allowed(&[("host", "order.example"), ("origin", "https://evil.example")]));
+        assert!(!allowed(&[("host", "order.example"), ("origin", "null")]));
+        assert!(!allowed(&[("origin", "https://till.example.evil")]));
+        assert!(!allowed(&[("host", "order.example"), ("origin", "https://order.example.evil")]));
+    }
+
+    #[test]
+    fn own_pages_listed_ones_and_what_is_no_browser_do() {
+        assert!(allowed(&[("host", "order.example"), ("origin", "https://order.example")]));
+        assert!(allowed(&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")]));
+        assert!(allowed(&[("host", "order.example"), ("origin", "https://till.example")]));
+        assert!(allowed(&[("host", "order.example")]));
+    }
+}

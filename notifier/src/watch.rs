@@ -1,0 +1,63 @@
+//! Compares the streams that somebody listens to with the ledger: what the feed lost reaches the screens all the same,
+//! and whose code was renewed, or whose session ended, is told.
+
+use std::{sync::Arc, time::Duration};
+
+use common::{domain::ids::StreamId, ledger::Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::hub::{Hub, SessionNow, Stream};
+
+/// Streams of one query.
+const STREAMS_AT_ONCE: usize = 256;
+
+/// Every so often, and at once when the feed missed something, until `stopping`.
+pub(crate) async fn run(hub: Hub, every: Duration, stopping: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = hub.missed() => {}
+            () = stopping.cancelled() => return,
+        }
+        if let Err(error) = check(&hub).await {
+            tracing::warn!(%error, "live streams could not be compared with the ledger");
+        }
+    }
+}
+
+async fn check(hub: &Hub) -> Result<()> {
+    let listened = hub.listened();
+    let (of_sessions, others): (Vec<_>, Vec<_>) =
+        listened.into_iter().partition(|stream| stream.is_session());
+    for streams in of_sessions.chunks(STREAMS_AT_ONCE) {
+        let ids: Vec<_> = ids(streams).map(|id| id.uuid().into()).collect();
+        for session in hub.ledger().sessions(&ids).await? {
+            let Some(stream) = find(streams, session.id.into()) else {
+                continue;
+            };
+            let ended = !session.reads_at(hub.ledger().clock().now());
+            hub.reached(stream, session.seq);
+            stream.session_is(SessionNow {
+                code: session.code,
+                ended,
+            });
+        }
+    }
+    for streams in others.chunks(STREAMS_AT_ONCE) {
+        let ids: Vec<_> = ids(streams).collect();
+        for (id, seq) in hub.ledger().stream_heads(&ids).await? {
+            if let Some(stream) = find(streams, id) {
+                hub.reached(stream, seq);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn ids(streams: &[Arc<Stream>]) -> impl Iterator<Item = StreamId> {
+    streams.iter().map(|stream| stream.id())
+}
+
+fn find(streams: &[Arc<Stream>], id: StreamId) -> Option<&Arc<Stream>> {
+    streams.iter().find(|stream| stream.id() == id)
+}
