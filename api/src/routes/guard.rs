@@ -113,3 +113,65 @@ impl Operation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use common::{config::Settings, metrics::Metrics, testing::on_sqlite};
+    use poem::IntoEndpoint;
+    use poem_openapi::OpenApiService;
+
+    use super::*;
+
+    struct Odd;
+
+    #[OpenApi]
+    impl Odd {
+        #[oai(path = "/ping", method = "get")]
+        async fn panics(&self) -> poem_openapi::payload::PlainText<String> {
+            panic!("the password is swordfish")
+        }
+
+        #[oai(path = "/not/listed", method = "get")]
+        async fn not_listed(&self) -> poem_openapi::payload::PlainText<String> {
+            poem_openapi::payload::PlainText("open".into())
+        }
+    }
+
+    async fn ask(path: &'static str) -> (u16, String) {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        on_sqlite(async |house| {
+            let settings = Arc::new(Settings::with(&[]).unwrap());
+            let keys = Arc::new(house.keys.clone());
+            let state = ApiState::new(house.ledger.clone(), keys, settings, Metrics::new());
+            let guarded = Guarded {
+                resources: Odd,
+                state,
+            };
+            let service = OpenApiService::new(guarded, "", "").into_endpoint();
+            let request = Request::builder().uri_str(path).finish();
+            let response = service.get_response(request).await;
+            let status = response.status().as_u16();
+            let text = response.into_body().into_string().await.unwrap();
+            answer.send((status, text)).unwrap();
+        })
+        .await;
+        answered.await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_the_table_does_not_list_is_refused() {
+        assert_eq!(ask("/not/listed").await.0, 403);
+    }
+
+    #[tokio::test]
+    async fn a_handlers_panic_is_a_500_that_tells_nothing_of_the_inside() {
+        let (status, text) = ask("/ping").await;
+        assert_eq!(status, 500);
+        assert!(
+            text.contains("\"internal\"") && !text.contains("swordfish"),
+            "{text}"
+        );
+    }
+}

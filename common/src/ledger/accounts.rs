@@ -370,3 +370,6 @@ async fn issue(
         expires_at,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! The api in one process over a fresh SQLite database, asked as a client would.
+
+use std::sync::Arc;
+
+use api::{ApiState, Front};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use common::{
+    config::Settings,
+    domain::{
+        account::{Account, Role},
+        ids::StoreId,
+    },
+    ledger::accounts::NewAccount,
+    metrics::Metrics,
+    testing::{House, on_sqlite},
+};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use poem::{Endpoint, EndpointExt, Request, Response, Route, endpoint::BoxEndpoint};
+use serde_json::Value;
+
+pub const PASSWORD: &str = "open sesame";
+
+pub struct App {
+    pub house: House,
+    pub state: ApiState,
+    endpoint: BoxEndpoint<'static, Response>,
+}
+
+/// Runs the body against a fresh app.
+pub async fn with_app<F: Future<Output = ()>>(body: impl FnOnce(App) -> F) {
+    with_app_like(&[], |routes| routes, body).await;
+}
+
+/// The same with settings of its own and routes beside the api's.
+pub async fn with_app_like<F: Future<Output = ()>>(
+    settings: &[(&str, &str)],
+    beside: impl FnOnce(Route) -> Route,
+    body: impl FnOnce(App) -> F,
+) {
+    on_sqlite(|house| {
+        let settings = Settings::with(settings).unwrap();
+        let keys = Arc::new(house.keys.clone());
+        let metrics = Metrics::new();
+        let state = ApiState::new(house.ledger.clone(), keys, Arc::new(settings), metrics);
+        let endpoint = beside(api::routes(&state)).with(Front::new(&state)).boxed();
+        body(App {
+            house,
+            state,
+            endpoint,
+        })
+    })
+    .await;
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("JSON: {}", self.text))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name);
+        value.map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The JSON of a success.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert!(self.status.is_success(), "{} {}", self.status, self.text);
+        self.json()
+    }
+
+    /// The problem document, after what every one of them must have.
+    #[track_caller]
+    pub fn problem(&self, status: u16, reason: &str) -> Value {
+        let problem = self.json();
+        assert_eq!((self.status.as_u16(), problem["reason"].as_str()), (status, Some(reason)), "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], format!("/problems/{reason}"));
+        assert!(!problem["title"].as_str().unwrap().is_empty());
+        assert_eq!(problem["request_id"], self.header("x-request-id"));
+        problem
+    }
+
+    /// The pointers of a 422.
+    #[track_caller]
+    pub fn pointers(&self) -> Vec<String> {
+        let problem = self.problem(422, "validation_failed");
+        let errors = problem["errors"].as_array().unwrap();
+        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// One request; `send` ends it.
+pub struct Ask<'a> {
+    app: &'a App,
+    request: Request,
+}
+
+impl App {
+    pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
+        let request = Request::builder()
+            .method(method.parse::<Method>().unwrap())
+            .uri(path.parse::<Uri>().unwrap())
+            .finish();
+        Ask { app: self, request }
+    }
+
+    pub fn get(&self, path: &str) -> Ask<'_> {
+        self.ask("GET", path)
+    }
+
+    pub fn post(&self, path: &str, body: Value) -> Ask<'_> {
+        self.ask("POST", path).json(body)
+    }
+
+    pub fn patch(&self, path: &str, body: Value) -> Ask<'_> {
+        self.ask("PATCH", path).json(body)
+    }
+
+    /// An account whose password is [`PASSWORD`].
+    pub async fn account(&self, username: &str, role: Role, stores: &[StoreId]) -> Account {
+        let passwords = self.state.doorkeeper.passwords();
+        let new = NewAccount {
+            username: username.to_owned(),
+            password_hash: passwords.hash(&self.house.chance, PASSWORD).await.unwrap(),
+            role,
+            stores: stores.to_vec(),
+            integrator: None,
+        };
+        self.house.ledger.create_account(&new).await.unwrap()
+    }
+
+    pub fn bearer(&self, account: &Account) -> String {
+        let (token, _) = self.state.doorkeeper.access_token(account.id).unwrap();
+        format!("Bearer {token}")
+    }
+
+    /// The account's `Authorization`.
+    pub async fn signed_in(&self, username: &str, role: Role, stores: &[StoreId]) -> String {
+        self.bearer(&self.account(username, role, stores).await)
+    }
+}
+
+pub fn basic(username: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+}
+
+impl Ask<'_> {
+    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.request.headers_mut().insert(name, value.parse().unwrap());
+        self
+    }
+
+    pub fn by(self, authorization: &str) -> Self {
+        self.header("authorization", authorization)
+    }
+
+    pub fn json(self, body: Value) -> Self {
+        self.header("content-type", "application/json").raw(body.to_string())
+    }
+
+    pub fn raw(mut self, body: impl Into<poem::Body>) -> Self {
+        self.request.set_body(body.into());
+        self
+    }
+
+    pub async fn send(self) -> Answer {
+        let response = self.app.endpoint.get_response(self.request).await;
+        Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            text: response.into_body().into_string().await.unwrap(),
+        }
+    }
+}

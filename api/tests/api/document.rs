@@ -1,0 +1,108 @@
+//! The document, the table of routes, and what is served are one thing.
+
+use std::collections::BTreeMap;
+
+use api::routes::{Access, OPERATIONS};
+use crate::app::{App, with_app};
+use serde_json::Value;
+
+fn document() -> Value {
+    serde_json::from_str(&api::openapi_document()).unwrap()
+}
+
+/// By method and path.
+fn documented() -> BTreeMap<(String, String), Value> {
+    let document = document();
+    let paths = document["paths"].as_object().unwrap();
+    let operations = paths.iter().flat_map(|(path, methods)| {
+        let methods = methods.as_object().unwrap().iter();
+        methods.map(|(method, operation)| ((method.to_uppercase(), path.clone()), operation.clone()))
+    });
+    operations.collect()
+}
+
+#[test]
+fn the_table_lists_every_operation_of_the_document_once_and_no_other() {
+    let documented: Vec<_> = documented().into_keys().collect();
+    let mut listed: Vec<_> =
+        OPERATIONS.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    listed.sort();
+    assert_eq!(listed, documented);
+}
+
+#[test]
+fn every_operation_asks_for_the_caller_that_its_rule_promises() {
+    let documented = documented();
+    for (method, path, access) in OPERATIONS {
+        let operation = &documented[&((*method).to_owned(), (*path).to_owned())];
+        let security = operation["security"].as_array().cloned().unwrap_or_default();
+        let is_optional = security.iter().any(|one| one.as_object().unwrap().is_empty());
+        let expected = match access {
+            Access::Anyone | Access::Keyholder => (true, false),
+            Access::Perhaps => (false, true),
+            Access::Account | Access::Staff | Access::Manager | Access::Operator => (false, false),
+        };
+        assert_eq!((security.is_empty(), is_optional), expected, "{method} {path} {access:?}");
+    }
+}
+
+#[test]
+fn every_operation_has_a_name_a_summary_and_a_success() {
+    for ((method, path), operation) in documented() {
+        assert!(operation["operationId"].is_string(), "{method} {path}");
+        assert!(operation["summary"].is_string(), "{method} {path}");
+        let responses = operation["responses"].as_object().unwrap();
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path}");
+    }
+}
+
+#[test]
+fn the_document_is_of_version_3_1_and_closes_what_it_takes() {
+    let document = document();
+    assert_eq!(document["openapi"], "3.1.0");
+    let new_user = &document["components"]["schemas"]["NewUser"];
+    assert_eq!(new_user["additionalProperties"], false);
+    assert_eq!(new_user["properties"]["username"]["format"], "username");
+    assert_eq!(new_user["properties"]["integrator_id"]["type"][1], "null");
+    let reasons = &document["components"]["schemas"]["Problem"]["properties"]["reason"]["enum"];
+    assert!(reasons.as_array().unwrap().iter().any(|reason| reason == "incorrect_credentials"));
+    assert!(!document.to_string().contains("\"nullable\""));
+}
+
+#[tokio::test]
+async fn nobody_gets_past_a_rule_without_an_account() {
+    with_app(async |app: App| {
+        let id = "01980000-0000-7000-8000-000000000000";
+        for (method, path, access) in OPERATIONS {
+            let segment = |segment: &str| if segment.starts_with('{') { id.to_owned() } else { segment.to_owned() };
+            let path = path.split('/').map(segment).collect::<Vec<_>>().join("/");
+            let answer = app.ask(method, &format!("/api/v1{path}")).send().await;
+            match access {
+                Access::Anyone | Access::Keyholder | Access::Perhaps => {
+                    assert_ne!(answer.status, 405, "{method} {path} is served");
+                }
+                _ => {
+                    answer.problem(401, "incorrect_credentials");
+                    assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_document_and_its_page_are_served_and_need_nothing_from_outside() {
+    with_app(async |app: App| {
+        let answer = app.get("/api/v1/openapi.json").send().await;
+        assert_eq!(answer.ok(), document());
+        assert_eq!(answer.header("content-type"), "application/json");
+        for path in ["/api/v1/docs", "/docs"] {
+            let page = app.get(path).send().await;
+            assert_eq!(page.status, 200);
+            assert!(page.text.contains("\"openapi\": \"3.1.0\""), "the document is in the page");
+            assert!(page.header("content-security-policy").contains("default-src 'self'"));
+        }
+    })
+    .await;
+}
