@@ -8,6 +8,7 @@ use poem_openapi::{OpenApi, OpenApiService};
 
 use self::guard::Guarded;
 use crate::{
+    integrators::Integrators, products::Products, stores::Stores,
     accounts::Accounts, callbacks::Callbacks, document, orders::Orders, pages, ping::Ping, state::ApiState, tokens::Tokens,
 };
 
@@ -33,7 +34,17 @@ pub enum Access {
 use Access::*;
 
 /// Below `/api/v1`. Each line of the document is here and each line here is in the document: a test compares them.
-pub const OPERATIONS: &[(&str, &str, Access)] = &[("GET", "/ping", Anyone),
+pub const OPERATIONS: &[(&str, &str, Access)] = &[
+    ("GET", "/ping", Anyone),
+    ("POST", "/token", Anyone),
+    ("POST", "/token/refresh", Anyone),
+    ("POST", "/token/revoke", Anyone),
+    ("GET", "/me", Account),
+    ("POST", "/me/password", Account),
+    ("GET", "/users", Manager),
+    ("POST", "/users", Perhaps),
+    ("PATCH", "/users/{id}", Manager),
+    ("POST", "/live-tickets", Account),
     ("POST", "/orders", Account),
     ("GET", "/orders", Account),
     ("GET", "/orders/{id}", Account),
@@ -43,6 +54,24 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[("GET", "/ping", Anyone),
     ("POST", "/sessions/{code}/orders", Keyholder),
     ("POST", "/sessions/{code}/orders/{id}/cancel", Keyholder),
     ("POST", "/integrators/{id}/callbacks", Keyholder),
+    ("GET", "/stores", Account),
+    ("POST", "/stores", Operator),
+    ("GET", "/stores/{id}", Account),
+    ("PATCH", "/stores/{id}", Staff),
+    ("DELETE", "/stores/{id}", Manager),
+    ("GET", "/stores/{id}/menu", Account),
+    ("GET", "/products", Account),
+    ("POST", "/products", Manager),
+    ("GET", "/products/{id}", Account),
+    ("PATCH", "/products/{id}", Account),
+    ("DELETE", "/products/{id}", Manager),
+    ("POST", "/products/{id}/stock", Account),
+    ("GET", "/integrators", Manager),
+    ("POST", "/integrators", Manager),
+    ("GET", "/integrators/{id}", Manager),
+    ("PATCH", "/integrators/{id}", Manager),
+    ("DELETE", "/integrators/{id}", Manager),
+    ("POST", "/integrators/{id}/rotate-secret", Manager),
 ];
 
 /// What is not part of the document. All of it anybody may read.
@@ -63,6 +92,9 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
         Accounts(state.clone()),
         Orders(state.clone()),
         Callbacks(state.clone()),
+        Stores(state.clone()),
+        Products(state.clone()),
+        Integrators(state.clone()),
     )
 }
 
