@@ -1,0 +1,201 @@
+//! Asking for a token: OAuth 2 client credentials (RFC 6749 section 4.4), or a sign-in whose answer carries a JWT.
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use common::{clock::Clock, domain::integrator::OutboundAuth};
+use http::header;
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+
+use super::{basic, unusable};
+use crate::outbound::{Post, Trouble};
+
+/// For a token that does not say how long it is good.
+const UNSAID_LIFETIME: Duration = Duration::from_secs(300);
+/// A token is not used in its last moments; of a very short one, a tenth is given up.
+const MARGIN: Duration = Duration::from_secs(30);
+
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) text: String,
+    good_until: DateTime<Utc>,
+}
+
+impl Token {
+    pub(super) fn is_good_at(&self, now: DateTime<Utc>) -> bool {
+        now < self.good_until
+    }
+}
+
+/// One request for a token; not an attempt, and never counted as one.
+pub(super) struct TokenRequest<'a> {
+    url: &'a Url,
+    content_type: &'static str,
+    authorization: Option<String>,
+    body: String,
+}
+
+impl<'a> TokenRequest<'a> {
+    /// `None` for what needs no token.
+    pub(super) fn of(auth: &'a OutboundAuth) -> Option<Self> {
+        match auth {
+            OutboundAuth::Oauth2 {
+                token_url,
+                client_id,
+                client_secret,
+                scope,
+            } => Some(Self {
+                url: token_url,
+                content_type: "application/x-www-form-urlencoded",
+                // Section 2.3.1: form-encoded before they go into Basic.
+                authorization: Some(basic(
+                    &form_encoded(client_id),
+                    &form_encoded(client_secret),
+                )),
+                body: client_credentials(scope.as_deref()),
+            }),
+            OutboundAuth::SignIn {
+                url,
+                username,
+                password,
+            } => Some(Self {
+                url,
+                content_type: "application/json",
+                authorization: None,
+                body: serde_json::json!({ "username": username, "password": password }).to_string(),
+            }),
+            OutboundAuth::None
+            | OutboundAuth::Basic { .. }
+            | OutboundAuth::Bearer { .. }
+            | OutboundAuth::Header { .. } => None,
+        }
+    }
+
+    pub(super) async fn ask(self, post: &Post, clock: &Clock) -> Result<Token, Trouble> {
+        let mut headers = http::HeaderMap::new();
+        headers.insert(
+            header::CONTENT_TYPE,
+            http::HeaderValue::from_static(self.content_type),
+        );
+        headers.insert(
+            header::ACCEPT,
+            http::HeaderValue::from_static("application/json"),
+        );
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, super::secret(authorization)?);
+        }
+        let asked_at = clock.now();
+        let answer = post
+            .send(self.url, headers, self.body.into(), super::MOST_TIME)
+            .await
+            .map_err(|trouble| trouble.in_words("signing in: "))?;
+        if !(200..=299).contains(&answer.status) {
+            return Err(unusable(&format!(
+                "signing in was answered with {}",
+                answer.status
+            )));
+        }
+        let said: Said = serde_json::from_slice(&answer.body)
+            .map_err(|_| unusable("the answer to signing in carries no token"))?;
+        Ok(said.token(asked_at))
+    }
+}
+
+#[derive(Deserialize)]
+struct Said {
+    #[serde(alias = "token", alias = "jwt")]
+    access_token: String,
+    expires_in: Option<u64>,
+}
+
+impl Said {
+    fn token(self, asked_at: DateTime<Utc>) -> Token {
+        let until_expiry = || {
+            let expires_at = expiry(&self.access_token)?;
+            (expires_at - asked_at).to_std().ok()
+        };
+        let lifetime = self
+            .expires_in
+            .map(Duration::from_secs)
+            .or_else(until_expiry)
+            .unwrap_or(UNSAID_LIFETIME)
+            .min(Duration::from_secs(24 * 60 * 60));
+        let margin = MARGIN.min(lifetime / 10);
+        Token {
+            text: self.access_token,
+            good_until: asked_at + (lifetime - margin),
+        }
+    }
+}
+
+/// A JWT's `exp`, which only tells when to ask again: the signature is the integrator's business.
+fn expiry(jwt: &str) -> Option<DateTime<Utc>> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: i64,
+    }
+    let payload = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
+    let claims: Claims = serde_json::from_slice(&payload).ok()?;
+    DateTime::from_timestamp(claims.exp, 0)
+}
+
+fn client_credentials(scope: Option<&str>) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials");
+    if let Some(scope) = scope {
+        form.append_pair("scope", scope);
+    }
+    form.finish()
+}
+
+fn form_encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(s: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(s, 0).unwrap()
+    }
+
+    fn token(answer: &str) -> Token {
+        serde_json::from_str::<Said>(answer)
+            .unwrap()
+            .token(at(1000))
+    }
+
+    #[test]
+    fn a_token_is_good_until_shortly_before_it_says() {
+        let token = token(r#"{"access_token":"t","token_type":"bearer","expires_in":600}"#);
+        assert!(token.is_good_at(at(1569)));
+        assert!(!token.is_good_at(at(1570)));
+    }
+
+    #[test]
+    fn a_jwt_says_itself_until_when_it_is_good() {
+        let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":1100}"#);
+        let token = token(&format!(r#"{{"token":"e30.{claims}.x"}}"#));
+        assert!(token.is_good_at(at(1089)));
+        assert!(!token.is_good_at(at(1090)));
+    }
+
+    #[test]
+    fn a_token_that_says_nothing_is_good_for_a_few_minutes() {
+        let token = token(r#"{"jwt":"opaque"}"#);
+        assert!(token.is_good_at(at(1269)));
+        assert!(!token.is_good_at(at(1270)));
+    }
+
+    #[test]
+    fn client_credentials_are_form_encoded() {
+        assert_eq!(
+            client_credentials(Some("orders write")),
+            "grant_type=client_credentials&scope=orders+write"
+        );
+        assert_eq!(form_encoded("a:b c"), "a%3Ab+c");
+    }
+}

@@ -1,0 +1,228 @@
+//! Where requests may go: names are resolved by us, every address is vetted, and only vetted ones are connected to.
+
+mod special;
+
+use std::{
+    collections::HashMap,
+    fmt, io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use common::clock::Clock;
+use futures_util::{FutureExt, future::BoxFuture};
+use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::{Host, Url};
+
+/// A name is not resolved again within this time; a new address of an integrator is used after it.
+const FRESH: Duration = Duration::from_secs(2);
+/// A request begins to connect well within this time after its name was vetted.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+const MOST_NAMES: usize = 4096;
+
+/// Cheap to clone; all clones know the same names.
+#[derive(Clone)]
+pub(crate) struct Guard(Arc<Inner>);
+
+struct Inner {
+    allow_networks: Vec<IpNet>,
+    allow_http: bool,
+    resolver_timeout: Duration,
+    lookup: Lookup,
+    clock: Clock,
+    vetted: Mutex<HashMap<String, Vetted>>,
+}
+
+struct Vetted {
+    addresses: Vec<IpAddr>,
+    at: DateTime<Utc>,
+}
+
+/// Turns a name into addresses; tests have their own.
+pub(crate) type Lookup =
+    Box<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
+
+/// Why nothing may be sent to a URL now.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotVetted {
+    #[error("{0}:// is not allowed, only https://")]
+    Scheme(String),
+    #[error("the URL has no host")]
+    NoHost,
+    #[error("{0} is an address that integrators may not have")]
+    Forbidden(IpAddr),
+    #[error("{name}: no such name ({error})")]
+    NoSuchName { name: String, error: String },
+    /// Our own trouble: nothing is known about the integrator.
+    #[error("{name} could not be resolved: {error}")]
+    ResolverAway { name: String, error: String },
+}
+
+impl Guard {
+    pub(crate) fn new(
+        allow_networks: Vec<IpNet>,
+        allow_http: bool,
+        resolver_timeout: Duration,
+        clock: Clock,
+    ) -> Self {
+        Self::with_lookup(
+            allow_networks,
+            allow_http,
+            resolver_timeout,
+            clock,
+            Box::new(|name| ask_the_system(name).boxed()),
+        )
+    }
+
+    pub(crate) fn with_lookup(
+        allow_networks: Vec<IpNet>,
+        allow_http: bool,
+        resolver_timeout: Duration,
+        clock: Clock,
+        lookup: Lookup,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            allow_networks,
+            allow_http,
+            resolver_timeout,
+            lookup,
+            clock,
+            vetted: Mutex::default(),
+        }))
+    }
+
+    /// After this, a client that asks this guard for the URL's name is given its allowed addresses.
+    pub(crate) async fn vet(&self, url: &Url) -> Result<(), NotVetted> {
+        let allowed = url.scheme() == "https" || (self.0.allow_http && url.scheme() == "http");
+        if !allowed {
+            return Err(NotVetted::Scheme(url.scheme().to_owned()));
+        }
+        match url.host().ok_or(NotVetted::NoHost)? {
+            Host::Ipv4(address) => self.vet_address(address.into()),
+            Host::Ipv6(address) => self.vet_address(address.into()),
+            Host::Domain(name) => self.vet_name(name).await,
+        }
+    }
+
+    fn vet_address(&self, address: IpAddr) -> Result<(), NotVetted> {
+        if self.allows(address) {
+            Ok(())
+        } else {
+            Err(NotVetted::Forbidden(address))
+        }
+    }
+
+    async fn vet_name(&self, name: &str) -> Result<(), NotVetted> {
+        if self.is_fresh(name) {
+            return Ok(());
+        }
+        let found = self.look_up(name).await?;
+        let (allowed, forbidden): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|address| self.allows(*address));
+        if allowed.is_empty() {
+            return Err(match forbidden.first() {
+                Some(address) => NotVetted::Forbidden(*address),
+                None => NotVetted::NoSuchName {
+                    name: name.to_owned(),
+                    error: "it has no address".to_owned(),
+                },
+            });
+        }
+        self.remember(name, allowed);
+        Ok(())
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, NotVetted> {
+        let away = |error: String| NotVetted::ResolverAway {
+            name: name.to_owned(),
+            error,
+        };
+        let answer =
+            tokio::time::timeout(self.0.resolver_timeout, (self.0.lookup)(name.to_owned()));
+        match answer.await {
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err(error)) if is_resolvers_trouble(&error) => Err(away(error.to_string())),
+            Ok(Err(error)) => Err(NotVetted::NoSuchName {
+                name: name.to_owned(),
+                error: error.to_string(),
+            }),
+            Err(_) => Err(away("the resolver did not answer in time".to_owned())),
+        }
+    }
+
+    fn allows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0
+            .allow_networks
+            .iter()
+            .any(|network| network.contains(&address))
+            || special::is_public(address)
+    }
+
+    fn is_fresh(&self, name: &str) -> bool {
+        let now = self.0.clock.now();
+        self.vetted()
+            .get(name)
+            .is_some_and(|vetted| now < vetted.at + FRESH)
+    }
+
+    fn remember(&self, name: &str, addresses: Vec<IpAddr>) {
+        let now = self.0.clock.now();
+        let mut vetted = self.vetted();
+        if vetted.len() >= MOST_NAMES {
+            vetted.retain(|_, one| now < one.at + FORGOTTEN_AFTER);
+        }
+        vetted.insert(name.to_owned(), Vetted { addresses, at: now });
+    }
+
+    fn vetted(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vetted>> {
+        self.0.vetted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Resolve for Guard {
+    /// Never asks anybody: what [`Guard::vet`] let through, and nothing else.
+    fn resolve(&self, name: Name) -> Resolving {
+        let known = self
+            .vetted()
+            .get(name.as_str())
+            .map(|vetted| vetted.addresses.clone());
+        let answer = match known {
+            Some(addresses) => {
+                let sockets = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
+                Ok(Box::new(sockets) as Addrs)
+            }
+            None => Err(format!("{} was not vetted", name.as_str()).into()),
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard")
+            .field("allow_networks", &self.0.allow_networks)
+            .field("allow_http", &self.0.allow_http)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn ask_the_system(name: String) -> io::Result<Vec<IpAddr>> {
+    let found = tokio::net::lookup_host((name, 0)).await?;
+    Ok(found.map(|socket| socket.ip()).collect())
+}
+
+/// getaddrinfo's EAI_AGAIN and EAI_SYSTEM; the standard library gives their text only. All else means that there is
+/// no such name.
+fn is_resolvers_trouble(error: &io::Error) -> bool {
+    let text = error.to_string();
+    error.raw_os_error().is_some()
+        || text.contains("Temporary failure in name resolution")
+        || text.contains("Try again")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! What the guard lets through, with a resolver of the tests' own.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::testing::noon;
+
+use super::*;
+
+fn url(text: &str) -> Url {
+    text.parse().unwrap()
+}
+
+fn resolving_to(answer: io::Result<Vec<&'static str>>) -> Lookup {
+    let answer: Result<Vec<IpAddr>, String> = answer
+        .map(|texts| texts.iter().map(|text| text.parse().unwrap()).collect())
+        .map_err(|error| error.to_string());
+    Box::new(move |_| std::future::ready(answer.clone().map_err(io::Error::other)).boxed())
+}
+
+fn guard(allow_networks: &[&str], lookup: Lookup) -> Guard {
+    let networks = allow_networks.iter().map(|text| text.parse().unwrap());
+    Guard::with_lookup(
+        networks.collect(),
+        false,
+        Duration::from_millis(50),
+        Clock::manual(noon()),
+        lookup,
+    )
+}
+
+async fn pinned(guard: &Guard, name: &str) -> Vec<String> {
+    match guard.resolve(name.parse().unwrap()).await {
+        Ok(addresses) => addresses.map(|socket| socket.ip().to_string()).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn a_name_is_pinned_to_its_allowed_addresses_and_only_once_it_was_vetted() {
+    let guard = guard(&[], resolving_to(Ok(vec!["127.0.0.1", "8.8.8.8", "::1"])));
+    assert!(pinned(&guard, "kitchen.example").await.is_empty());
+    guard.vet(&url("https://kitchen.example/x")).await.unwrap();
+    assert_eq!(pinned(&guard, "kitchen.example").await, ["8.8.8.8"]);
+}
+
+#[tokio::test]
+async fn a_name_with_forbidden_addresses_only_is_refused() {
+    let guard = guard(&[], resolving_to(Ok(vec!["10.0.0.1"])));
+    assert_eq!(
+        guard.vet(&url("https://kitchen.example/")).await,
+        Err(NotVetted::Forbidden("10.0.0.1".parse().unwrap()))
+    );
+    assert!(pinned(&guard, "kitchen.example").await.is_empty());
+}
+
+#[tokio::test]
+async fn an_address_in_place_of_a_name_is_vetted_however_it_is_written() {
+    let guard = guard(&["10.20.0.0/16"], resolving_to(Ok(vec![])));
+    for text in [
+        "https://127.0.0.1/",
+        "https://127.1/",
+        "https://0x7f000001/",
+        "https://2130706433/",
+        "https://0177.0.0.1/",
+        "https://[::1]/",
+        "https://[::ffff:127.0.0.1]/",
+        "https://[fe80::1]/",
+        "https://10.21.0.1/",
+    ] {
+        let refused = guard.vet(&url(text)).await;
+        assert!(
+            matches!(refused, Err(NotVetted::Forbidden(_))),
+            "{text}: {refused:?}"
+        );
+    }
+    for text in [
+        "https://8.8.8.8/",
+        "https://10.20.1.1/",
+        "https://[::ffff:10.20.1.1]/",
+    ] {
+        assert_eq!(guard.vet(&url(text)).await, Ok(()), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn plain_http_needs_its_setting_and_other_schemes_never_pass() {
+    let strict = guard(&[], resolving_to(Ok(vec!["8.8.8.8"])));
+    let loose = Guard::with_lookup(
+        vec![],
+        true,
+        Duration::from_millis(50),
+        Clock::manual(noon()),
+        resolving_to(Ok(vec!["8.8.8.8"])),
+    );
+    let refused = |scheme: &str| Err(NotVetted::Scheme(scheme.to_owned()));
+    assert_eq!(strict.vet(&url("http://a.example/")).await, refused("http"));
+    assert_eq!(loose.vet(&url("http://a.example/")).await, Ok(()));
+    assert_eq!(loose.vet(&url("ftp://a.example/")).await, refused("ftp"));
+    assert_eq!(loose.vet(&url("file:///etc/passwd")).await, refused("file"));
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_the_integrators_and_a_silent_resolver_is_our_own_trouble() {
+    let unknown = "failed to lookup address information: Name or service not known";
+    let again = "failed to lookup address information: Temporary failure in name resolution";
+    let outcome = async |lookup| guard(&[], lookup).vet(&url("https://a.example/")).await;
+    assert!(matches!(
+        outcome(resolving_to(Err(io::Error::other(unknown)))).await,
+        Err(NotVetted::NoSuchName { .. })
+    ));
+    assert!(matches!(
+        outcome(resolving_to(Ok(vec![]))).await,
+        Err(NotVetted::NoSuchName { .. })
+    ));
+    assert!(matches!(
+        outcome(resolving_to(Err(io::Error::other(again)))).await,
+        Err(NotVetted::ResolverAway { .. })
+    ));
+    let silent: Lookup = Box::new(|_| std::future::pending().boxed());
+    assert!(matches!(
+        outcome(silent).await,
+        Err(NotVetted::ResolverAway { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_name_is_asked_for_again_after_a_while_and_a_change_is_vetted_anew() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let rebinding: Lookup = Box::new(|_| {
+        let first = ASKED.fetch_add(1, Ordering::Relaxed) == 0;
+        let address = if first { "8.8.8.8" } else { "127.0.0.1" };
+        std::future::ready(Ok(vec![address.parse().unwrap()])).boxed()
+    });
+    let guard = guard(&[], rebinding);
+    let url = url("https://rebind.example/");
+    guard.vet(&url).await.unwrap();
+    guard.vet(&url).await.unwrap();
+    assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+    guard.0.clock.advance(FRESH);
+    assert!(guard.vet(&url).await.is_err());
+}

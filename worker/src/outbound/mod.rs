@@ -1,0 +1,230 @@
+//! One attempt: vetted, authenticated, signed, sent once, and what came of it in the words of the domain.
+
+mod answer;
+mod auth;
+mod client;
+mod guard;
+mod request;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{chance::Chance, clock::Clock, config, crash, domain::handoff::Heard};
+use http::{HeaderMap, StatusCode};
+use ipnet::IpNet;
+use tokio::time::Instant;
+use url::Url;
+
+pub use self::request::Outgoing;
+use self::{
+    answer::{Answer, exchange},
+    auth::Tokens,
+    guard::{Guard, NotVetted},
+};
+
+/// What attempts are allowed.
+#[derive(Clone, Debug)]
+pub struct OutboundSettings {
+    /// One attempt in all, from resolving the name to the last byte read.
+    pub attempt_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub response_limit_bytes: usize,
+    pub allow_networks: Vec<IpNet>,
+    pub allow_http: bool,
+}
+
+impl From<&config::Worker> for OutboundSettings {
+    fn from(worker: &config::Worker) -> Self {
+        Self {
+            attempt_timeout: worker.attempt_timeout,
+            connect_timeout: worker.connect_timeout,
+            response_limit_bytes: worker.response_limit_bytes,
+            allow_networks: worker.allow_networks.clone(),
+            allow_http: worker.allow_http,
+        }
+    }
+}
+
+/// Makes attempts. One a process: it holds connections and tokens.
+#[derive(Debug)]
+pub struct Outbound {
+    post: Post,
+    tokens: Tokens,
+    attempt_timeout: Duration,
+    clock: Clock,
+    chance: Chance,
+}
+
+/// What came of trying to make an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sent {
+    Heard {
+        heard: Heard,
+        /// The first 16 KiB, where an answer came.
+        answer: Option<Vec<u8>>,
+        used_cached_token: bool,
+    },
+    /// Our own trouble: nothing left the house, and it counts for nothing.
+    NotSent { why: String },
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the HTTP client can't be built: {0}")]
+pub struct NoClient(reqwest::Error);
+
+impl Outbound {
+    /// Blocks for some 30 ms.
+    pub fn new(
+        settings: &OutboundSettings,
+        clock: Clock,
+        chance: Chance,
+    ) -> Result<Self, NoClient> {
+        let guard = Guard::new(
+            settings.allow_networks.clone(),
+            settings.allow_http,
+            settings.connect_timeout,
+            clock.clone(),
+        );
+        Ok(Self {
+            post: Post {
+                client: client::build(guard.clone(), settings.connect_timeout).map_err(NoClient)?,
+                guard,
+                response_limit_bytes: settings.response_limit_bytes,
+            },
+            tokens: Tokens::default(),
+            attempt_timeout: settings.attempt_timeout,
+            clock,
+            chance,
+        })
+    }
+
+    /// Sends at most one request with the handoff's body.
+    pub async fn attempt(&self, outgoing: &Outgoing) -> Sent {
+        let authorized =
+            self.tokens
+                .authorize(outgoing.integrator, &outgoing.auth, &self.post, &self.clock);
+        let authorization = match authorized.await {
+            Ok(authorization) => authorization,
+            Err(trouble) => return trouble.sent(),
+        };
+        if self.clock.now() + self.attempt_timeout > outgoing.leased_until {
+            // Its answer could come after another worker has begun the next attempt.
+            return Sent::NotSent {
+                why: "too little of the lease is left".to_owned(),
+            };
+        }
+        let headers = request::headers(
+            outgoing,
+            authorization.header.clone(),
+            self.clock.now(),
+            self.chance.bytes(),
+        );
+        crash::point("attempt.before_send");
+        let exchanged = self
+            .post
+            .send(
+                &outgoing.url,
+                headers,
+                outgoing.body.clone(),
+                self.attempt_timeout,
+            )
+            .await;
+        crash::point("attempt.after_send");
+        let answer = match exchanged {
+            Ok(answer) => answer,
+            Err(trouble) => return trouble.sent(),
+        };
+        if answer.status == StatusCode::UNAUTHORIZED {
+            self.tokens
+                .drop_refused(outgoing.integrator, &authorization)
+                .await;
+        }
+        Sent::Heard {
+            heard: answer.heard(),
+            answer: Some(answer.kept()),
+            used_cached_token: authorization.used_cached_token,
+        }
+    }
+}
+
+/// The only way out of the house: a POST to a vetted address.
+#[derive(Clone, Debug)]
+struct Post {
+    client: reqwest::Client,
+    guard: Guard,
+    response_limit_bytes: usize,
+}
+
+impl Post {
+    async fn send(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Answer, Trouble> {
+        let begun_at = Instant::now();
+        self.guard.vet(url).await?;
+        let request = self
+            .client
+            .post(url.clone())
+            .headers(headers)
+            .body(body)
+            .timeout(timeout.saturating_sub(begun_at.elapsed()));
+        exchange(request, self.response_limit_bytes)
+            .await
+            .map_err(Trouble::Met)
+    }
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Our own trouble.
+    Ours(String),
+    /// The integrator, its settings or its token's house did not let us come so far.
+    Failed(String),
+    /// What the request itself met with.
+    Met(Heard),
+}
+
+impl From<NotVetted> for Trouble {
+    fn from(why: NotVetted) -> Self {
+        match why {
+            NotVetted::ResolverAway { .. } => Self::Ours(why.to_string()),
+            _ => Self::Failed(why.to_string()),
+        }
+    }
+}
+
+impl Trouble {
+    /// As trouble with a token's house: whatever happened there, nothing of the handoff was sent.
+    fn in_words(self, prefix: &str) -> Self {
+        match self {
+            Self::Ours(why) => Self::Ours(format!("{prefix}{why}")),
+            Self::Failed(why)
+            | Self::Met(Heard::NotConnected { error: why } | Heard::Lost { error: why }) => {
+                Self::Failed(format!("{prefix}{why}"))
+            }
+            Self::Met(Heard::Answer { status, .. }) => {
+                Self::Failed(format!("{prefix}answered with {status}"))
+            }
+        }
+    }
+
+    fn sent(self) -> Sent {
+        let heard = match self {
+            Self::Ours(why) => return Sent::NotSent { why },
+            Self::Failed(error) => Heard::NotConnected { error },
+            Self::Met(heard) => heard,
+        };
+        Sent::Heard {
+            heard,
+            answer: None,
+            used_cached_token: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

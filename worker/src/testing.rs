@@ -1,0 +1,217 @@
+//! An integrator made of a TCP socket, which answers as a test says and remembers every request byte for byte.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use common::testing::SOON;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinHandle,
+};
+use url::Url;
+
+/// What the integrator does with one request.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// These bytes; the connection stays open for more.
+    Say(String),
+    /// These bytes, then the end of the connection.
+    SayAndClose(String),
+    /// These bytes, then nothing for ever.
+    SayAndHang(String),
+    /// These bytes, then one byte after another for ever.
+    SayAndDrip(String),
+    /// These bytes, then as many as are taken.
+    SayAndPour(String),
+}
+
+impl Reply {
+    pub(crate) fn status(status: u16) -> Self {
+        Self::with(status, "", "{}")
+    }
+
+    /// `headers`: each ends with `\r\n`.
+    pub(crate) fn with(status: u16, headers: &str, body: &str) -> Self {
+        let length = body.len();
+        Self::Say(format!(
+            "HTTP/1.1 {status} x\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+        ))
+    }
+
+    pub(crate) fn hang() -> Self {
+        Self::SayAndHang(String::new())
+    }
+}
+
+/// One request as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) line: String,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Vec<u8>,
+    /// Counts the connections, from 0.
+    pub(crate) connection: usize,
+}
+
+impl Received {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Integrator {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    replies: Mutex<VecDeque<Reply>>,
+    received: watch::Sender<Vec<Received>>,
+}
+
+impl Integrator {
+    /// Gives these replies one after the other, the last one again and again.
+    pub(crate) async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            replies: Mutex::new(replies.into_iter().collect()),
+            received: watch::Sender::new(Vec::new()),
+        });
+        let accepting = tokio::spawn({
+            let shared = Arc::clone(&shared);
+            async move {
+                let mut connections = Vec::new();
+                for connection in 0.. {
+                    let (stream, _) = listener.accept().await.unwrap();
+                    let serving = serve(stream, connection, Arc::clone(&shared));
+                    connections.push(AbortOnDrop(tokio::spawn(serving)));
+                }
+            }
+        });
+        Self {
+            address,
+            shared,
+            accepting,
+        }
+    }
+
+    pub(crate) fn url(&self) -> Url {
+        format!("http://{}/orders", self.address).parse().unwrap()
+    }
+
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.shared.received.borrow().clone()
+    }
+
+    pub(crate) async fn until_received(&self, count: usize) -> Vec<Received> {
+        let mut received = self.shared.received.subscribe();
+        let enough = received.wait_for(|received| received.len() >= count);
+        tokio::time::timeout(SOON, enough)
+            .await
+            .expect("the requests come soon")
+            .unwrap()
+            .clone()
+    }
+}
+
+impl Drop for Integrator {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
+    stream.set_nodelay(true).unwrap();
+    let mut unread = Vec::new();
+    while let Some(request) = read_request(&mut stream, &mut unread, connection).await {
+        shared
+            .received
+            .send_modify(|received| received.push(request));
+        let reply = {
+            let mut replies = shared.replies.lock().unwrap();
+            if replies.len() > 1 {
+                replies.pop_front().unwrap()
+            } else {
+                replies[0].clone()
+            }
+        };
+        let (Reply::Say(said)
+        | Reply::SayAndClose(said)
+        | Reply::SayAndHang(said)
+        | Reply::SayAndDrip(said)
+        | Reply::SayAndPour(said)) = &reply;
+        if stream.write_all(said.as_bytes()).await.is_err() {
+            return;
+        }
+        match reply {
+            Reply::Say(_) => {}
+            Reply::SayAndClose(_) => return,
+            Reply::SayAndHang(_) => std::future::pending().await,
+            Reply::SayAndDrip(_) => loop {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                if stream.write_all(b"x").await.is_err() {
+                    return;
+                }
+            },
+            Reply::SayAndPour(_) => {
+                let flood = vec![b'x'; 1 << 16];
+                while stream.write_all(&flood).await.is_ok() {}
+                return;
+            }
+        }
+    }
+}
+
+async fn read_request(
+    stream: &mut TcpStream,
+    unread: &mut Vec<u8>,
+    connection: usize,
+) -> Option<Received> {
+    let head_length = loop {
+        if let Some(at) = unread.windows(4).position(|four| four == b"\r\n\r\n") {
+            break at + 4;
+        }
+        if stream.read_buf(unread).await.ok()? == 0 {
+            return None;
+        }
+    };
+    let head = String::from_utf8(unread.drain(..head_length).collect()).unwrap();
+    let mut lines = head.lines();
+    let line = lines.next().unwrap().to_owned();
+    let headers: HashMap<String, String> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        .collect();
+    let length: usize = headers
+        .get("content-length")
+        .map_or(0, |length| length.parse().unwrap());
+    while unread.len() < length {
+        if stream.read_buf(unread).await.ok()? == 0 {
+            return None;
+        }
+    }
+    Some(Received {
+        line,
+        headers,
+        body: unread.drain(..length).collect(),
+        connection,
+    })
+}
