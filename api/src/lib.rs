@@ -24,9 +24,14 @@ pub mod answer;
 
 mod accounts;
 mod callbacks;
+mod integrators;
 mod orders;
 mod ping;
+mod products;
+mod stores;
+mod tagged;
 mod tokens;
+mod words;
 
 pub use document::openapi_document;
 pub use front::Front;

@@ -1,0 +1,362 @@
+//! `/products`: what stores sell, and how much of it there is.
+
+use chrono::{DateTime, Utc};
+use common::{
+    domain::{
+        account::Role,
+        ids::{ProductId, StoreId},
+        money::Money,
+        store::Product,
+    },
+    ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused},
+};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+    types::MaybeUndefined,
+};
+use uuid::Uuid;
+
+use crate::{
+    answer::{self, Created, Done, Page, Tagged},
+    auth::Caller,
+    body::{Checked, format::CurrencyCode},
+    problem::{Problem, Reason},
+    state::ApiState,
+    stores::{said, seen},
+    tagged::{seen_version, tagged, version_conflict},
+};
+
+pub(crate) struct Products(pub(crate) ApiState);
+
+/// Something that a store sells.
+#[derive(Debug, Object)]
+#[oai(rename = "Product")]
+pub(crate) struct ProductView {
+    id: Uuid,
+    store_id: Uuid,
+    /// The store's own word for it, unique there; capitals matter.
+    sku: Option<String>,
+    name: String,
+    description: Option<String>,
+    price: Price,
+    /// Can be ordered now, as far as people say.
+    available: bool,
+    /// How many there are; null: not counted, never runs out.
+    stock: Option<i64>,
+    archived_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+}
+
+/// An amount in minor units (cents), never a fraction.
+#[derive(Debug, Object)]
+struct Price {
+    /// In minor units: 250 is 2.50 EUR.
+    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
+    amount: i64,
+    currency: CurrencyCode,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "NewProduct")]
+struct NewProductBody {
+    store_id: Uuid,
+    #[oai(validator(min_length = 1, max_length = 100))]
+    sku: Option<String>,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    name: String,
+    #[oai(validator(max_length = 2000))]
+    description: Option<String>,
+    /// In the store's currency.
+    price: Price,
+    /// True unless said otherwise.
+    available: Option<bool>,
+    /// Null: not counted, never runs out.
+    #[oai(validator(maximum(value = "1000000000")))]
+    stock: Option<u32>,
+}
+
+/// A merge patch (RFC 7396): what is absent stays, null empties. Staff and the store's integrators may only say
+/// `available`.
+#[derive(Debug, Object)]
+struct ProductPatch {
+    #[oai(validator(min_length = 1, max_length = 100))]
+    sku: MaybeUndefined<String>,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    name: Option<String>,
+    #[oai(validator(max_length = 2000))]
+    description: MaybeUndefined<String>,
+    price: Option<Price>,
+    available: Option<bool>,
+}
+
+#[derive(Debug, Object)]
+struct StockDelta {
+    /// Added to what there is; may be negative. The first one makes the product counted.
+    #[oai(validator(minimum(value = "-1000000000"), maximum(value = "1000000000")))]
+    delta: i64,
+    /// Why; kept on record.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    reason: String,
+}
+
+#[OpenApi]
+impl Products {
+    /// A store's products
+    #[oai(path = "/products", method = "get", operation_id = "list_products")]
+    async fn list(
+        &self,
+        caller: Caller,
+        Query(store_id): Query<Uuid>,
+        /// Only the one with this sku.
+        Query(sku): Query<Option<String>>,
+        /// `next_cursor` of the page before.
+        Query(cursor): Query<Option<String>>,
+        /// 50 unless said otherwise, 100 at most.
+        Query(limit): Query<Option<u32>>,
+    ) -> Result<Json<Page<ProductView>>, Problem> {
+        let limit = answer::limit(limit)?;
+        let after = answer::after(cursor.as_deref())?.map(ProductId::from);
+        let store = seen(&self.0, &caller, store_id.into()).await?.id;
+        let ledger = &self.0.ledger;
+        let products = match sku {
+            Some(sku) => Vec::from_iter(ledger.product_by_sku(store, &sku).await?),
+            None => ledger.products(store, after, limit + 1).await?,
+        };
+        Ok(Json(Page::of(
+            products,
+            limit,
+            |product| product.id.uuid(),
+            ProductView::from,
+        )))
+    }
+
+    /// Begin to sell something
+    #[oai(path = "/products", method = "post", operation_id = "create_product")]
+    async fn create(
+        &self,
+        caller: Caller,
+        Checked(new): Checked<NewProductBody>,
+    ) -> Result<Created<ProductView>, Problem> {
+        caller.must_manage(new.store_id.into())?;
+        let by = Some(caller.id());
+        let product = self.0.ledger.create_product(new.into(), by).await?;
+        let location = format!("/api/v1/products/{}", product.id);
+        Ok(Created::at(location, product.into()))
+    }
+
+    /// A product
+    #[oai(path = "/products/:id", method = "get", operation_id = "get_product")]
+    async fn get(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+    ) -> Result<Tagged<ProductView>, Problem> {
+        let product = self.seen(&caller, id.into()).await?;
+        Ok(tagged(product.into()))
+    }
+
+    /// Edit a product
+    #[oai(
+        path = "/products/:id",
+        method = "patch",
+        operation_id = "edit_product"
+    )]
+    async fn edit(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+        Checked(patch): Checked<ProductPatch>,
+    ) -> Result<Tagged<ProductView>, Problem> {
+        let product = self.seen(&caller, id.into()).await?;
+        let (id, store, version) = (product.id, product.store_id, product.version);
+        let may = caller.manages(store)
+            || (patch.only_says_availability()
+                && (caller.serves(store) || self.is_integrator_of(&caller, store).await?));
+        if !may {
+            return Err(Problem::forbidden());
+        }
+        let version = seen_version(if_match.as_deref(), &ProductView::from(product), version)?;
+        let ledger = &self.0.ledger;
+        let product = ledger.edit_product(id, version, patch.into()).await?;
+        Ok(tagged(product.into()))
+    }
+
+    /// Archive a product: it is sold no more, and its sku is free for another
+    #[oai(
+        path = "/products/:id",
+        method = "delete",
+        operation_id = "archive_product"
+    )]
+    async fn archive(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+    ) -> Result<Done, Problem> {
+        let product = self.seen(&caller, id.into()).await?;
+        caller.must_manage(product.store_id)?;
+        let (id, version) = (product.id, product.version);
+        let version = seen_version(if_match.as_deref(), &ProductView::from(product), version)?;
+        self.0.ledger.archive_product(id, version).await?;
+        Ok(Done)
+    }
+
+    /// Add to the stock, or take from it
+    #[oai(
+        path = "/products/:id/stock",
+        method = "post",
+        operation_id = "change_stock"
+    )]
+    async fn change_stock(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        Checked(delta): Checked<StockDelta>,
+    ) -> Result<Tagged<ProductView>, Problem> {
+        let product = self.seen(&caller, id.into()).await?;
+        let store = product.store_id;
+        if !caller.manages(store) && !self.is_integrator_of(&caller, store).await? {
+            return Err(Problem::forbidden());
+        }
+        let change = StockChange {
+            delta: delta.delta,
+            reason: delta.reason,
+            by: Some(caller.id()),
+        };
+        let product = self.0.ledger.change_stock(product.id, change).await?;
+        Ok(tagged(product.into()))
+    }
+}
+
+impl Products {
+    /// The product, if the caller may see its store: those who serve there always, others while it is not archived.
+    async fn seen(&self, caller: &Caller, id: ProductId) -> Result<Product, Problem> {
+        let product = self.0.ledger.product(id).await?;
+        let product = product.ok_or_else(Problem::not_found)?;
+        seen(&self.0, caller, product.store_id).await?;
+        if product.archived_at.is_some() && !caller.serves(product.store_id) {
+            return Err(Problem::not_found());
+        }
+        Ok(product)
+    }
+
+    async fn is_integrator_of(&self, caller: &Caller, store: StoreId) -> Result<bool, Problem> {
+        let Some(id) = caller
+            .account
+            .integrator
+            .filter(|_| caller.is(Role::Integrator))
+        else {
+            return Ok(false);
+        };
+        let integrator = self.0.ledger.integrator(id).await?;
+        Ok(integrator.is_some_and(|integrator| integrator.store_id == store))
+    }
+}
+
+impl ProductPatch {
+    fn only_says_availability(&self) -> bool {
+        self.sku.is_undefined()
+            && self.name.is_none()
+            && self.description.is_undefined()
+            && self.price.is_none()
+    }
+}
+
+impl From<ProductPatch> for ProductEdit {
+    fn from(patch: ProductPatch) -> Self {
+        Self {
+            sku: said(patch.sku),
+            name: patch.name,
+            description: said(patch.description),
+            price: patch.price.map(Into::into),
+            available: patch.available,
+        }
+    }
+}
+
+impl From<NewProductBody> for NewProduct {
+    fn from(new: NewProductBody) -> Self {
+        Self {
+            store_id: new.store_id.into(),
+            sku: new.sku,
+            name: new.name,
+            description: new.description,
+            price: new.price.into(),
+            available: new.available.unwrap_or(true),
+            stock: new.stock,
+        }
+    }
+}
+
+impl From<Money> for Price {
+    fn from(money: Money) -> Self {
+        Self {
+            amount: money.amount,
+            currency: CurrencyCode(money.currency.to_string()),
+        }
+    }
+}
+
+impl From<Price> for Money {
+    fn from(price: Price) -> Self {
+        let currency = price.currency.0.parse();
+        Self::new(
+            price.amount,
+            currency.expect("CurrencyCode checks its form"),
+        )
+    }
+}
+
+impl From<Product> for ProductView {
+    fn from(product: Product) -> Self {
+        Self {
+            id: product.id.uuid(),
+            store_id: product.store_id.uuid(),
+            sku: product.sku,
+            name: product.name,
+            description: product.description,
+            price: product.price.into(),
+            available: product.available,
+            stock: product.stock,
+            archived_at: product.archived_at,
+            version: product.version,
+            created_at: product.created_at,
+        }
+    }
+}
+
+impl From<ProductRefused> for Problem {
+    fn from(refused: ProductRefused) -> Self {
+        match refused {
+            ProductRefused::NotFound => Self::not_found(),
+            ProductRefused::NoSuchStore => {
+                Self::invalid_field("/store_id", "must be a store that is not archived")
+            }
+            ProductRefused::SkuTaken => Self::new(Reason::DuplicateProduct),
+            ProductRefused::OtherCurrency { store } => Self::invalid_field(
+                "/price/currency",
+                format!("must be the store's, which is {store}"),
+            ),
+            ProductRefused::VersionConflict { current } => version_conflict(current),
+        }
+    }
+}
+
+impl From<StockRefused> for Problem {
+    fn from(refused: StockRefused) -> Self {
+        match refused {
+            StockRefused::NotFound => Self::not_found(),
+            StockRefused::WouldBeNegative { quantity } => {
+                Self::new(Reason::InsufficientStock).with("quantity", quantity)
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! `/stores`: opening, editing, pausing and archiving stores, and their menus.
+
+use chrono::{DateTime, Utc};
+use common::{
+    domain::{
+        account::Role,
+        ids::StoreId,
+        store::{Contact, Store},
+    },
+    ledger::stores::{NewStore, StoreEdit, StoreRefused},
+};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+    types::MaybeUndefined,
+};
+use uuid::Uuid;
+
+use crate::{
+    answer::{self, Created, Done, Page, Tagged},
+    auth::Caller,
+    body::{
+        Checked,
+        format::{CurrencyCode, Email, Timezone},
+    },
+    problem::Problem,
+    products::ProductView,
+    state::ApiState,
+    tagged::{seen_version, tagged, version_conflict},
+};
+
+pub(crate) struct Stores(pub(crate) ApiState);
+
+/// A place that sells.
+#[derive(Debug, Object)]
+#[oai(rename = "Store")]
+pub(crate) struct StoreView {
+    id: Uuid,
+    name: String,
+    timezone: Timezone,
+    /// What its prices and orders are in; for ever.
+    currency: CurrencyCode,
+    phone: Option<String>,
+    email: Option<String>,
+    address: Option<String>,
+    lat: Option<f64>,
+    lng: Option<f64>,
+    /// Accepts orders by itself, where it has no required integrator.
+    auto_accept: bool,
+    /// An order that nobody accepted in so many seconds is ended.
+    accept_within_s: u32,
+    /// Takes no new orders for now.
+    paused: bool,
+    archived_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "NewStore")]
+struct NewStoreBody {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    name: String,
+    timezone: Timezone,
+    currency: CurrencyCode,
+    #[oai(validator(min_length = 1, max_length = 50))]
+    phone: Option<String>,
+    email: Option<Email>,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    address: Option<String>,
+    #[oai(validator(minimum(value = "-90"), maximum(value = "90")))]
+    lat: Option<f64>,
+    #[oai(validator(minimum(value = "-180"), maximum(value = "180")))]
+    lng: Option<f64>,
+    /// True unless said otherwise.
+    auto_accept: Option<bool>,
+    /// 600 unless said otherwise.
+    #[oai(validator(minimum(value = "10"), maximum(value = "86400")))]
+    accept_within_s: Option<u32>,
+}
+
+/// A merge patch (RFC 7396): what is absent stays, null empties. Staff may only say `paused`.
+#[derive(Debug, Object)]
+struct StorePatch {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    name: Option<String>,
+    timezone: Option<Timezone>,
+    #[oai(validator(min_length = 1, max_length = 50))]
+    phone: MaybeUndefined<String>,
+    email: MaybeUndefined<Email>,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    address: MaybeUndefined<String>,
+    #[oai(validator(minimum(value = "-90"), maximum(value = "90")))]
+    lat: MaybeUndefined<f64>,
+    #[oai(validator(minimum(value = "-180"), maximum(value = "180")))]
+    lng: MaybeUndefined<f64>,
+    auto_accept: Option<bool>,
+    #[oai(validator(minimum(value = "10"), maximum(value = "86400")))]
+    accept_within_s: Option<u32>,
+    paused: Option<bool>,
+}
+
+/// What can be ordered at a store now.
+#[derive(Debug, Object)]
+pub(crate) struct Menu {
+    pub(crate) store_id: Uuid,
+    pub(crate) store_name: String,
+    /// Takes no new orders for now.
+    pub(crate) paused: bool,
+    pub(crate) items: Vec<ProductView>,
+}
+
+#[OpenApi]
+impl Stores {
+    /// Stores: all for operators and customers, for others their own
+    #[oai(path = "/stores", method = "get", operation_id = "list_stores")]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// `next_cursor` of the page before.
+        Query(cursor): Query<Option<String>>,
+        /// 50 unless said otherwise, 100 at most.
+        Query(limit): Query<Option<u32>>,
+    ) -> Result<Json<Page<StoreView>>, Problem> {
+        let own = match caller.account.role {
+            Role::Manager | Role::Staff => Some(caller.account.stores.as_slice()),
+            Role::Operator | Role::Customer | Role::Integrator => None,
+        };
+        let limit = answer::limit(limit)?;
+        let after = answer::after(cursor.as_deref())?.map(StoreId::from);
+        let stores = self.0.ledger.stores(own, after, limit + 1).await?;
+        Ok(Json(Page::of(
+            stores,
+            limit,
+            |store| store.id.uuid(),
+            StoreView::from,
+        )))
+    }
+
+    /// Open a store
+    #[oai(path = "/stores", method = "post", operation_id = "create_store")]
+    async fn create(
+        &self,
+        _caller: Caller,
+        Checked(new): Checked<NewStoreBody>,
+    ) -> Result<Created<StoreView>, Problem> {
+        let store = self.0.ledger.create_store(new.into()).await?;
+        let location = format!("/api/v1/stores/{}", store.id);
+        Ok(Created::at(location, store.into()))
+    }
+
+    /// A store
+    #[oai(path = "/stores/:id", method = "get", operation_id = "get_store")]
+    async fn get(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+    ) -> Result<Tagged<StoreView>, Problem> {
+        let store = seen(&self.0, &caller, id.into()).await?;
+        Ok(tagged(store.into()))
+    }
+
+    /// Edit a store, or pause it
+    #[oai(path = "/stores/:id", method = "patch", operation_id = "edit_store")]
+    async fn edit(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+        Checked(patch): Checked<StorePatch>,
+    ) -> Result<Tagged<StoreView>, Problem> {
+        let id = StoreId::from(id);
+        if patch.only_pauses() {
+            caller.must_serve(id)?;
+        } else {
+            caller.must_manage(id)?;
+        }
+        let version = self.version(&caller, id, if_match.as_deref()).await?;
+        let store = self.0.ledger.edit_store(id, version, patch.into()).await?;
+        Ok(tagged(store.into()))
+    }
+
+    /// Archive a store: it takes no more orders, and what it sold stays readable
+    #[oai(
+        path = "/stores/:id",
+        method = "delete",
+        operation_id = "archive_store"
+    )]
+    async fn archive(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+    ) -> Result<Done, Problem> {
+        let id = StoreId::from(id);
+        caller.must_manage(id)?;
+        let version = self.version(&caller, id, if_match.as_deref()).await?;
+        self.0.ledger.archive_store(id, version).await?;
+        Ok(Done)
+    }
+
+    /// What can be ordered there now
+    #[oai(path = "/stores/:id/menu", method = "get", operation_id = "get_menu")]
+    async fn menu(&self, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Menu>, Problem> {
+        let id = StoreId::from(id);
+        seen(&self.0, &caller, id).await?;
+        let menu = self.0.ledger.menu(id).await?;
+        let (store, products) = menu.ok_or_else(Problem::not_found)?;
+        Ok(Json(Menu {
+            store_id: id.uuid(),
+            store_name: store.name,
+            paused: store.paused,
+            items: products.into_iter().map(Into::into).collect(),
+        }))
+    }
+}
+
+impl Stores {
+    /// What an edit must still find.
+    async fn version(
+        &self,
+        caller: &Caller,
+        id: StoreId,
+        if_match: Option<&str>,
+    ) -> Result<Option<i64>, Problem> {
+        if if_match.is_none() {
+            return Ok(None);
+        }
+        let store = seen(&self.0, caller, id).await?;
+        let version = store.version;
+        seen_version(if_match, &StoreView::from(store), version)
+    }
+}
+
+/// The store, if the caller may see it: those who serve it always, customers and programs while it is not archived.
+pub(crate) async fn seen(state: &ApiState, caller: &Caller, id: StoreId) -> Result<Store, Problem> {
+    let may_see_others = matches!(caller.account.role, Role::Customer | Role::Integrator);
+    if !caller.serves(id) && !may_see_others {
+        return Err(Problem::not_found());
+    }
+    let store = state.ledger.store(id).await?;
+    store
+        .filter(|store| store.archived_at.is_none() || caller.serves(id))
+        .ok_or_else(Problem::not_found)
+}
+
+impl StorePatch {
+    fn only_pauses(&self) -> bool {
+        self.name.is_none()
+            && self.timezone.is_none()
+            && self.phone.is_undefined()
+            && self.email.is_undefined()
+            && self.address.is_undefined()
+            && self.lat.is_undefined()
+            && self.lng.is_undefined()
+            && self.auto_accept.is_none()
+            && self.accept_within_s.is_none()
+    }
+}
+
+/// `None`: not said; `Some(None)`: emptied.
+pub(crate) fn said<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
+    match field {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(None),
+        MaybeUndefined::Value(value) => Some(Some(value)),
+    }
+}
+
+impl From<StorePatch> for StoreEdit {
+    fn from(patch: StorePatch) -> Self {
+        Self {
+            name: patch.name,
+            timezone: patch.timezone.map(|zone| zone.0),
+            phone: said(patch.phone),
+            email: said(patch.email).map(|email| email.map(|email| email.0)),
+            address: said(patch.address),
+            lat: said(patch.lat),
+            lng: said(patch.lng),
+            auto_accept: patch.auto_accept,
+            accept_within_s: patch.accept_within_s,
+            paused: patch.paused,
+        }
+    }
+}
+
+impl From<NewStoreBody> for NewStore {
+    fn from(new: NewStoreBody) -> Self {
+        let currency = new.currency.0.parse();
+        Self {
+            name: new.name,
+            timezone: new.timezone.0,
+            currency: currency.expect("CurrencyCode checks its form"),
+            contact: Contact {
+                phone: new.phone,
+                email: new.email.map(|email| email.0),
+                address: new.address,
+                lat: new.lat,
+                lng: new.lng,
+            },
+            auto_accept: new.auto_accept.unwrap_or(true),
+            accept_within_s: new.accept_within_s.unwrap_or(600),
+        }
+    }
+}
+
+impl From<Store> for StoreView {
+    fn from(store: Store) -> Self {
+        Self {
+            id: store.id.uuid(),
+            name: store.name,
+            timezone: Timezone(store.timezone),
+            currency: CurrencyCode(store.currency.to_string()),
+            phone: store.contact.phone,
+            email: store.contact.email,
+            address: store.contact.address,
+            lat: store.contact.lat,
+            lng: store.contact.lng,
+            auto_accept: store.auto_accept,
+            accept_within_s: store.accept_within_s,
+            paused: store.paused,
+            archived_at: store.archived_at,
+            version: store.version,
+            created_at: store.created_at,
+        }
+    }
+}
+
+impl From<StoreRefused> for Problem {
+    fn from(refused: StoreRefused) -> Self {
+        match refused {
+            StoreRefused::NotFound => Self::not_found(),
+            StoreRefused::VersionConflict { current } => version_conflict(current),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Entity tags: the hash of what is shown, and edits only of what was seen.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use common::secrets::sha256;
+use poem_openapi::types::ToJSON;
+
+use crate::{
+    answer::Tagged,
+    problem::{Problem, Reason},
+};
+
+/// What is shown, with its tag.
+pub(crate) fn tagged<T: ToJSON>(body: T) -> Tagged<T> {
+    Tagged {
+        etag: tag(&body),
+        body,
+    }
+}
+
+/// The version that an edit must still find, where `If-Match` names what it was made from: by its tag, or by its
+/// version in quotes. `None` where there is no such header.
+pub(crate) fn seen_version<T: ToJSON>(
+    if_match: Option<&str>,
+    current: &T,
+    version: i64,
+) -> Result<Option<i64>, Problem> {
+    let Some(if_match) = if_match else {
+        return Ok(None);
+    };
+    let now = [tag(current), format!("\"{version}\""), "*".to_owned()];
+    let seen = if_match.split(',').map(str::trim);
+    if seen.into_iter().any(|tag| now.iter().any(|now| now == tag)) {
+        Ok(Some(version))
+    } else {
+        Err(version_conflict(version))
+    }
+}
+
+pub(crate) fn version_conflict(current: i64) -> Problem {
+    Problem::new(Reason::VersionConflict).with("current_version", current)
+}
+
+fn tag<T: ToJSON>(shown: &T) -> String {
+    let hash = sha256(shown.to_json_string().as_bytes());
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..16]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_names_what_it_was_made_from_by_tag_or_version() {
+        let shown = "espresso".to_owned();
+        let seen = |header: Option<&str>| seen_version(header, &shown, 4).map_err(|problem| problem.reason());
+        let tag = tag(&shown);
+        let several = format!("\"x\" , {tag}");
+        assert_eq!(seen(None), Ok(None));
+        assert_eq!(seen(Some("*")), Ok(Some(4)));
+        assert_eq!(seen(Some("\"4\"")), Ok(Some(4)));
+        assert_eq!(seen(Some(&tag)), Ok(Some(4)));
+        assert_eq!(seen(Some(&several)), Ok(Some(4)));
+        assert_eq!(seen(Some("\"3\"")), Err(Reason::VersionConflict));
+        assert_eq!(seen(Some("4")), Err(Reason::VersionConflict));
+        assert_eq!(seen(Some("")), Err(Reason::VersionConflict));
+    }
+}

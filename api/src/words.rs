@@ -1,0 +1,89 @@
+//! The closed sets of words of `domain`, as the document names them. The words themselves stand there, once.
+
+use std::borrow::Cow;
+
+use common::domain::{integrator, status};
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
+};
+use serde_json::Value;
+
+macro_rules! wire_words {
+    ($($name:ident = $domain:path;)+) => {$(
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $domain);
+
+        impl From<$domain> for $name {
+            fn from(word: $domain) -> Self {
+                Self(word)
+            }
+        }
+
+        impl From<$name> for $domain {
+            fn from(word: $name) -> Self {
+                word.0
+            }
+        }
+
+        impl Type for $name {
+            const IS_REQUIRED: bool = true;
+            type RawValueType = Self;
+            type RawElementValueType = Self;
+
+            fn name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn schema_ref() -> MetaSchemaRef {
+                MetaSchemaRef::Reference(stringify!($name).into())
+            }
+
+            fn register(registry: &mut Registry) {
+                registry.create_schema::<Self, _>(stringify!($name).into(), |_| MetaSchema {
+                    enum_items: <$domain>::ALL.iter().map(|word| word.as_str().into()).collect(),
+                    ..MetaSchema::new("string")
+                });
+            }
+
+            fn as_raw_value(&self) -> Option<&Self> {
+                Some(self)
+            }
+
+            fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+                Box::new(std::iter::once(self))
+            }
+        }
+
+        impl ParseFromJSON for $name {
+            fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
+                match value {
+                    Some(Value::String(text)) => text.parse().map(Self).map_err(ParseError::custom),
+                    other => Err(ParseError::expected_type(other.unwrap_or_default())),
+                }
+            }
+        }
+
+        impl ParseFromParameter for $name {
+            fn parse_from_parameter(text: &str) -> ParseResult<Self> {
+                text.parse().map(Self).map_err(ParseError::custom)
+            }
+        }
+
+        impl ToJSON for $name {
+            fn to_json(&self) -> Option<Value> {
+                Some(self.0.as_str().into())
+            }
+        }
+    )+};
+}
+
+wire_words! {
+    OrderStatus = status::OrderStatus;
+    IntegratorKind = integrator::IntegratorKind;
+    Format = integrator::Format;
+    HandoffEvent = integrator::HandoffEvent;
+    Confirms = integrator::Confirms;
+    UnknownPolicy = integrator::UnknownPolicy;
+    CallbackAuth = integrator::CallbackAuth;
+}
