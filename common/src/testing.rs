@@ -29,10 +29,17 @@ use crate::{
     domain::{
         event::Event,
         hint::Hint,
-        ids::StoreId,
+        ids::{ProductId, StoreId},
+        money::Money,
+        order::{Customer, Fulfilment, Order},
+        session::Session,
         store::{Contact, Store},
     },
-    ledger::{Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake, intake::IntakeSettings},
+    ledger::{
+        Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake,
+        intake::{IntakeSettings, Line, PlaceOrder, Placer, ProductRef},
+        products::NewProduct,
+    },
     secrets::Keys,
     store::{self, Db, DbOptions},
 };
@@ -80,6 +87,56 @@ impl House {
     #[must_use]
     pub fn ledger_that_wakes(&self, wake: Arc<dyn Wake>) -> Ledger {
         ledger_with(&self.db, &self.clock, wake)
+    }
+
+    /// Something that never runs out and costs 2.50.
+    pub async fn a_product(&self, store_id: StoreId) -> ProductId {
+        let currency = "EUR".parse().expect("a currency");
+        let new = NewProduct {
+            store_id,
+            sku: None,
+            name: "Espresso".to_owned(),
+            description: None,
+            price: Money::new(250, currency),
+            available: true,
+            stock: None,
+        };
+        let product = self.ledger.create_product(new, None).await;
+        product.expect("the store takes a product").id
+    }
+
+    /// One piece, ordered by a guest without a key.
+    pub async fn a_guests_order(&self, session: &Session, product: ProductId) -> Order {
+        self.a_guests_order_like(session, product, |_| {}).await
+    }
+
+    /// The same with something changed.
+    pub async fn a_guests_order_like(
+        &self,
+        session: &Session,
+        product: ProductId,
+        change: impl FnOnce(&mut PlaceOrder),
+    ) -> Order {
+        let mut order = PlaceOrder {
+            store_id: session.store_id,
+            session: Some(session.id),
+            placer: Placer::Guest { key_hash: None },
+            reference: None,
+            fulfilment: Fulfilment::Table,
+            customer: Customer::default(),
+            lines: vec![Line {
+                product: ProductRef::Id(product),
+                quantity: 1,
+                note: None,
+            }],
+            user_note: None,
+            expected_total: None,
+            idempotency: None,
+            replaces: None,
+        };
+        change(&mut order);
+        let placed = self.ledger.place_order(order).await;
+        placed.expect("an open session takes an order").order
     }
 
     /// A store that sells in euros and accepts by itself.

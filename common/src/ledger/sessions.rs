@@ -1,12 +1,13 @@
 //! Sessions: opened, closed, given a fresh code.
 
-use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, orders};
 use crate::{
     domain::{
         event::EventKind,
         ids::{SessionId, StoreId},
         order::Order,
         session::{Session, SessionState, is_code, name_key},
+        status::{By, OrderStatus},
     },
     store::{self, StoreError, events::Counter},
 };
@@ -100,6 +101,19 @@ impl Ledger {
 
     /// Once closed it stays as it is; closing it again only answers what is unfinished. No order lands after it.
     pub async fn close_session(&self, id: SessionId) -> Result<ClosedSession, SessionRefused> {
+        self.close(id, false).await
+    }
+
+    /// The same, and everything that was accepted and not handed to a courier counts as delivered; also in a session
+    /// that was closed before.
+    pub async fn close_session_and_finish(
+        &self,
+        id: SessionId,
+    ) -> Result<ClosedSession, SessionRefused> {
+        self.close(id, true).await
+    }
+
+    async fn close(&self, id: SessionId, finish: bool) -> Result<ClosedSession, SessionRefused> {
         in_one_transaction!(&self.inner, Points::ORDERS, |change| {
             let mut session = lock(&mut change, id).await?;
             if session.state == SessionState::Open {
@@ -108,11 +122,27 @@ impl Ledger {
                 store::sessions::close(&mut change.tx, id, change.now).await?;
                 session.seq = tell(&mut change, &session, EventKind::SessionClosed);
             }
-            let orders = store::orders::of_session(&mut change.tx, id).await?;
-            let unfinished = orders
-                .into_iter()
-                .filter(|order| !order.status.is_end())
-                .collect();
+            let mut unfinished = Vec::new();
+            for order in store::orders::of_session(&mut change.tx, id).await? {
+                if order.status.is_end() {
+                    continue;
+                }
+                if finish && is_as_good_as_delivered(order.status) {
+                    // All are locked before the first is moved: moving also locks handoffs.
+                    let locked = orders::lock(&mut change, order.id).await?;
+                    unfinished.extend(locked.filter(|order| !order.status.is_end()));
+                } else {
+                    unfinished.push(order);
+                }
+            }
+            if finish {
+                for order in &mut unfinished {
+                    if is_as_good_as_delivered(order.status) {
+                        session.seq += finish_order(&mut change, order).await?;
+                    }
+                }
+                unfinished.retain(|order| !order.status.is_end());
+            }
             Ok(ClosedSession {
                 session,
                 unfinished,
@@ -136,6 +166,23 @@ impl Ledger {
             store::sessions::set_code(&mut change.tx, id, &session.code).await?;
             Ok(session)
         })
+    }
+}
+
+/// What stands on the table, or will in a moment.
+fn is_as_good_as_delivered(status: OrderStatus) -> bool {
+    matches!(
+        status,
+        OrderStatus::Accepted | OrderStatus::Preparing | OrderStatus::Ready
+    )
+}
+
+/// How many events that was: none where the rules don't let staff say so.
+async fn finish_order(change: &mut Change<'_>, order: &mut Order) -> Result<i64, SessionRefused> {
+    match orders::advance(change, order, OrderStatus::Delivered, By::Staff, None, None).await {
+        Ok(()) => Ok(1),
+        Err(LedgerError::Refused(_)) => Ok(0),
+        Err(error) => Err(error.map_refused(|_| SessionRefused::NoSuchSession)),
     }
 }
 
@@ -251,6 +298,35 @@ mod tests {
                 told(&house, opened.id).await,
                 [(1, EventKind::SessionOpened), (2, EventKind::SessionClosed)]
             );
+        }
+
+        async fn a_close_that_finishes_delivers_what_was_accepted_and_names_what_was_not(house: House) {
+            let store = house.a_store_like(|store| store.auto_accept = false).await;
+            let product = house.a_product(store).await;
+            let opened = house.ledger.open_session(store, "Table 1").await.unwrap();
+            let mut orders = Vec::new();
+            for to in [None, Some(OrderStatus::Accepted), Some(OrderStatus::Ready), Some(OrderStatus::Rejected)] {
+                let order = house.a_guests_order(&opened, product).await;
+                // Staff may skip steps forward, but not the acceptance.
+                for status in [OrderStatus::Accepted].into_iter().filter(|_| to == Some(OrderStatus::Ready)).chain(to) {
+                    house.ledger.move_order(order.id, status, By::Staff, Some("no reason")).await.unwrap();
+                }
+                orders.push(order.id);
+            }
+
+            let closed = house.ledger.close_session(opened.id).await.unwrap();
+            let unfinished: Vec<_> = closed.unfinished.iter().map(|order| order.id).collect();
+            assert_eq!(unfinished, orders[..3]);
+
+            let finished = house.ledger.close_session_and_finish(opened.id).await.unwrap();
+            let unfinished: Vec<_> = finished.unfinished.iter().map(|order| order.id).collect();
+            assert_eq!(unfinished, orders[..1]);
+            let statuses: Vec<_> = house.ledger.session_snapshot(&opened.code).await.unwrap().unwrap().orders
+                .iter().map(|order| order.status).collect();
+            use OrderStatus::{Delivered, Pending, Rejected};
+            assert_eq!(statuses, [Pending, Delivered, Delivered, Rejected]);
+            assert_eq!(house.ledger.session(opened.id).await.unwrap(), Some(finished.session));
+            assert_eq!(house.ledger.audit().await.unwrap(), []);
         }
 
         async fn a_fresh_code_ends_the_old_one_and_only_one_of_two_at_once_gets_it(house: House) {
