@@ -3,6 +3,11 @@
 mod app;
 
 mod accounts;
+mod callbacks;
 mod document;
 mod front;
+mod orders;
+mod integrators;
+mod products;
+mod stores;
 mod tokens;

@@ -1,0 +1,240 @@
+//! Integrators' callbacks: who is let in, what is kept, and what it changes once a worker has applied it.
+
+use common::{
+    domain::{
+        account::Role,
+        ids::{IntegratorId, OrderId, StoreId},
+        integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
+        money::Money,
+        signature::SigningSecret,
+    },
+    ledger::{integrators::NewIntegrator, products::NewProduct},
+};
+use serde_json::{Value, json};
+
+use crate::app::{Answer, App, with_app};
+
+struct Kitchen {
+    id: IntegratorId,
+    callback: SigningSecret,
+}
+
+async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
+    let new = NewIntegrator {
+        store_id,
+        name: "Kitchen".into(),
+        kind: IntegratorKind::Kitchen,
+        format: Format::Order,
+        events: None,
+        url: "https://kitchen.example/orders".parse().unwrap(),
+        required: None,
+        confirms: Confirms::Callback,
+        unknown_policy: UnknownPolicy::Resend,
+        callback_auth: CallbackAuth::Signature,
+        auth: OutboundAuth::None,
+        status_map: [(
+            "in_the_pan".to_owned(),
+            common::domain::status::OrderStatus::Preparing,
+        )]
+        .into(),
+        max_attempts: 5,
+        concurrency: 4,
+        rate_per_s: None,
+    };
+    let (integrator, secrets) = app.house.ledger.create_integrator(new).await.unwrap();
+    Kitchen {
+        id: integrator.id,
+        callback: secrets.callback,
+    }
+}
+
+async fn an_order(app: &App, store: StoreId) -> OrderId {
+    let new = NewProduct {
+        store_id: store,
+        sku: None,
+        name: "Soup".into(),
+        description: None,
+        price: Money::new(700, "EUR".parse().unwrap()),
+        available: true,
+        stock: None,
+    };
+    let product = app.house.ledger.create_product(new, None).await.unwrap().id;
+    let anna = app.signed_in("anna", Role::Customer, &[]).await;
+    let body = json!({"store_id": store, "items": [{"product_id": product}]});
+    let order = app.post("/api/v1/orders", body).by(&anna).send().await.ok();
+    order["id"].as_str().unwrap().parse().unwrap()
+}
+
+/// As the kitchen says it: signed with its own secret, now.
+async fn said(app: &App, kitchen: &Kitchen, webhook_id: &str, body: &Value) -> Answer {
+    let body = body.to_string();
+    let at = app.house.clock.now().timestamp();
+    let signature = kitchen.callback.sign(webhook_id, at, body.as_bytes());
+    app.ask(
+        "POST",
+        &format!("/api/v1/integrators/{}/callbacks", kitchen.id),
+    )
+    .header("content-type", "application/json")
+    .header("webhook-id", webhook_id)
+    .header("webhook-timestamp", &at.to_string())
+    .header("webhook-signature", &signature)
+    .raw(body)
+    .send()
+    .await
+}
+
+async fn status(app: &App, order: OrderId) -> String {
+    app.house
+        .ledger
+        .order(order)
+        .await
+        .unwrap()
+        .unwrap()
+        .status
+        .to_string()
+}
+
+#[tokio::test]
+async fn a_signed_callback_is_kept_once_and_moves_the_order_when_applied() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let kitchen = a_kitchen(&app, store).await;
+        let order = an_order(&app, store).await;
+        let update = json!({"order_id": order, "status": "accepted", "sequence": 1});
+
+        let first = said(&app, &kitchen, "m-1", &update).await;
+        assert_eq!(
+            (first.status.as_u16(), &first.json()["result"]),
+            (202, &json!("stored"))
+        );
+        let twin = said(&app, &kitchen, "m-1", &update).await;
+        assert_eq!(
+            (twin.status.as_u16(), &twin.json()["result"]),
+            (202, &json!("duplicate"))
+        );
+        assert_eq!(
+            status(&app, order).await,
+            "pending",
+            "kept, not applied by the api"
+        );
+        app.house.ledger.apply_callbacks(order).await.unwrap();
+        assert_eq!(status(&app, order).await, "accepted");
+
+        // Its own word, by its map; then one that is older than what was applied.
+        said(
+            &app,
+            &kitchen,
+            "m-3",
+            &json!({"order_id": order, "status": "ready", "sequence": 3}),
+        )
+        .await
+        .ok();
+        said(
+            &app,
+            &kitchen,
+            "m-2",
+            &json!({"order_id": order, "status": "in_the_pan", "sequence": 2}),
+        )
+        .await
+        .ok();
+        app.house.ledger.apply_callbacks(order).await.unwrap();
+        assert_eq!(status(&app, order).await, "ready");
+        assert_eq!(app.house.ledger.audit().await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn forged_and_stale_signatures_are_one_problem_and_nothing_is_kept() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let (kitchen, other) = (a_kitchen(&app, store).await, a_kitchen(&app, store).await);
+        let order = an_order(&app, store).await;
+        let update = json!({"order_id": order, "status": "accepted"});
+
+        let forged = Kitchen {
+            id: kitchen.id,
+            callback: other.callback.clone(),
+        };
+        said(&app, &forged, "m-1", &update)
+            .await
+            .problem(401, "bad_signature");
+        let nobody = Kitchen {
+            id: app.house.chance.id(app.house.clock.now()),
+            callback: other.callback.clone(),
+        };
+        said(&app, &nobody, "m-1", &update)
+            .await
+            .problem(401, "bad_signature");
+        let path = format!("/api/v1/integrators/{}/callbacks", kitchen.id);
+        app.post(&path, update.clone())
+            .send()
+            .await
+            .problem(401, "bad_signature");
+
+        let body = update.to_string();
+        let at = app.house.clock.now().timestamp() - 301;
+        let old = app
+            .ask("POST", &path)
+            .header("content-type", "application/json")
+            .header("webhook-id", "m-1")
+            .header("webhook-timestamp", &at.to_string())
+            .header(
+                "webhook-signature",
+                &kitchen.callback.sign("m-1", at, body.as_bytes()),
+            )
+            .raw(body)
+            .send()
+            .await;
+        old.problem(401, "bad_signature");
+        // The same id, properly signed, is still new.
+        assert_eq!(
+            said(&app, &kitchen, "m-1", &update).await.ok()["result"],
+            "stored"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_callback_about_an_order_that_it_was_never_given_is_refused() {
+    with_app(async |app: App| {
+        let (store, elsewhere) = (app.house.a_store().await, app.house.a_store().await);
+        let stranger = a_kitchen(&app, elsewhere).await;
+        let order = an_order(&app, store).await;
+        let update = json!({"order_id": order, "status": "cancelled", "reason": "spite"});
+        said(&app, &stranger, "m-1", &update)
+            .await
+            .problem(404, "not_found");
+        assert_eq!(status(&app, order).await, "pending");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signed_body_is_checked_as_any_other() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let kitchen = a_kitchen(&app, store).await;
+        let order = an_order(&app, store).await;
+        let both = json!({"order_id": order, "reference": "K-1"});
+        assert_eq!(
+            said(&app, &kitchen, "m-1", &both).await.pointers(),
+            ["/order_id", "/status"]
+        );
+        let unknown = json!({"order_id": order, "status": "ready", "mood": "good"});
+        assert_eq!(
+            said(&app, &kitchen, "m-2", &unknown).await.pointers(),
+            ["/mood"]
+        );
+        let ours = json!({"order_id": order, "status": "in the oven"});
+        assert_eq!(
+            said(&app, &kitchen, "m-3", &ours).await.status.as_u16(),
+            202,
+            "recorded as unmapped"
+        );
+        app.house.ledger.apply_callbacks(order).await.unwrap();
+        assert_eq!(status(&app, order).await, "pending");
+    })
+    .await;
+}
