@@ -4,6 +4,8 @@ mod claim;
 mod conclude;
 mod recent;
 mod settle_handoff;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};

@@ -77,11 +77,12 @@ pub(crate) async fn overdue_orders(
 }
 
 /// Orders that wait for acceptance although everybody has had their say: one that had to confirm can't any more, or
-/// all have, or there is nobody and their store accepts by itself.
+/// all have, or there is nobody and their store accepts by itself. Not one with callbacks left to apply.
 pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
     let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(
         "SELECT o.id FROM orders o JOIN stores s ON s.id = o.store_id \
-         WHERE o.status IN ('pending', 'processing') AND ( \
+         WHERE o.status IN ('pending', 'processing') AND NOT EXISTS ( \
+           SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL) AND ( \
            EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE AND h.event = 'order.placed' \
              AND h.state = 'failed' AND h.confirmed_at IS NULL) \
            OR (EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE AND h.event = 'order.placed') \

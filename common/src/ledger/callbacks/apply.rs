@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::meaning::{Applied, apply};
+use super::meaning::{Applied, apply, settle};
 use crate::{
     crash,
     domain::{
@@ -65,6 +65,10 @@ impl Ledger {
                     .map_err(|error| poisoned(callback.id, error))?;
                 count += 1;
             }
+            // A handoff that failed while these waited left the order to them.
+            settle(&mut change, &mut order)
+                .await
+                .map_err(LedgerError::widen)?;
             Ok(count)
         })
     }

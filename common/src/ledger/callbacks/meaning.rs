@@ -4,7 +4,7 @@ use crate::{
     domain::{
         callback::{CallbackResult, DeliveryUpdate, Mark, Update, is_news},
         delivery::{Delivery, DeliveryStatus, DeliveryStep},
-        handoff::{Handoff, HandoffState},
+        handoff::Handoff,
         integrator::{Confirms, HandoffEvent, Integrator, meaning},
         order::Order,
         status::{By, OrderStatus},
@@ -189,7 +189,7 @@ async fn acknowledge_open(
     Ok(())
 }
 
-async fn settle(change: &mut Change<'_>, order: &mut Order) -> Result<bool> {
+pub(super) async fn settle(change: &mut Change<'_>, order: &mut Order) -> Result<bool> {
     orders::settle(change, order)
         .await
         .map_err(must_move(order.id))
@@ -260,10 +260,6 @@ async fn accept_first(
         .iter()
         .find(|handoff| handoff.required && handoff.event == HandoffEvent::OrderPlaced);
     if let Some(handoff) = required {
-        // Withdrawn or failed, its word does not count any more; settle would say so too.
-        if handoff.state == HandoffState::Failed || handoff.state == HandoffState::Withdrawn {
-            return Ok(Some(because(CallbackResult::Illegal, "its handoff was given up")));
-        }
         let confirmed_before = handoff.confirmed_at.is_some();
         store::handoffs::confirm(&mut change.tx, handoff.id, change.now).await?;
         if settle(change, order).await? {

@@ -82,6 +82,11 @@ pub(crate) async fn fail(
         if handoff.event == HandoffEvent::OrderDispatched {
             no_courier_has_it(change, order).await?;
         }
+        // What it said meanwhile may be that it accepts: heard first, and the order settled then.
+        if store::callbacks::any_left_of(&mut change.tx, order.id, now).await? {
+            change.hint(Hint::Callbacks { order: order.id });
+            return Ok(());
+        }
         orders::settle(change, order)
             .await
             .map_err(must_move(order.id))?;
