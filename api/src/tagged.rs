@@ -52,7 +52,9 @@ mod tests {
     #[test]
     fn an_edit_names_what_it_was_made_from_by_tag_or_version() {
         let shown = "espresso".to_owned();
-        let seen = |header: Option<&str>| seen_version(header, &shown, 4).map_err(|problem| problem.reason());
+        let seen = |header: Option<&str>| {
+            seen_version(header, &shown, 4).map_err(|problem| problem.reason())
+        };
         let tag = tag(&shown);
         let several = format!("\"x\" , {tag}");
         assert_eq!(seen(None), Ok(None));
