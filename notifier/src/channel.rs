@@ -128,7 +128,9 @@ impl Channel {
 
     async fn resume(&mut self, after: i64) -> Result<String, Close> {
         let code = &self.code;
-        let found = self.notifier.read(async |ledger| ledger.session_by_code(code).await);
+        let found = self
+            .notifier
+            .read(async |ledger| ledger.session_by_code(code).await);
         let session = readable(&self.notifier, found.await?)?;
         let missed = session.seq - after;
         // A number that was never given out: the client speaks of something else.
@@ -142,7 +144,9 @@ impl Channel {
 
     async fn snapshot(&mut self) -> Result<String, Close> {
         let code = &self.code;
-        let read = self.notifier.read(async |ledger| ledger.session_snapshot(code).await);
+        let read = self
+            .notifier
+            .read(async |ledger| ledger.session_snapshot(code).await);
         let SessionSnapshot { session, orders } = read.await?.ok_or(Close::NotFound)?;
         self.listener.starts_at(session.seq);
         (self.position, self.sent) = (session.seq, session.seq);
@@ -172,7 +176,10 @@ impl Channel {
             .notifier
             .read(async |ledger| ledger.events_after(stream, position, PAGE).await);
         self.page = read.await?.into();
-        Ok(self.page.front().is_some_and(|event| event.seq == position + 1))
+        Ok(self
+            .page
+            .front()
+            .is_some_and(|event| event.seq == position + 1))
     }
 
     async fn is_mine(&self, order: Option<OrderId>) -> Result<Option<bool>, Close> {
@@ -180,7 +187,9 @@ impl Channel {
             return Ok(None);
         };
         let authors = &self.notifier.0.authors;
-        let read = self.notifier.read(async |ledger| authors.of(order, ledger).await);
+        let read = self
+            .notifier
+            .read(async |ledger| authors.of(order, ledger).await);
         Ok(Some(placed_by(guest_hash, read.await?.as_deref())))
     }
 }

@@ -9,11 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::hub::Hub;
 
 /// Until `stopping`.
-pub(crate) async fn run(
-    mut feed: Box<dyn Subscription>,
-    hub: Hub,
-    stopping: CancellationToken,
-) {
+pub(crate) async fn run(mut feed: Box<dyn Subscription>, hub: Hub, stopping: CancellationToken) {
     loop {
         let item = tokio::select! {
             item = feed.next() => item,

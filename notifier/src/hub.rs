@@ -131,7 +131,10 @@ impl Hub {
 
     fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, Arc<Stream>>> {
         // No code that holds the lock can leave it half-changed.
-        self.0.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .streams
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -419,7 +422,10 @@ mod tests {
             stream.take(told(seq));
         }
         let (head, recent) = kept(&stream);
-        assert_eq!((head, recent.len(), recent[0]), (Some(100), KEPT_EVENTS, 69));
+        assert_eq!(
+            (head, recent.len(), recent[0]),
+            (Some(100), KEPT_EVENTS, 69)
+        );
         for seq in 1000..2000 {
             stream.take(told(seq));
         }

@@ -66,7 +66,10 @@ impl Notifier {
         let stopping = notifier.0.stopping.clone();
         // Subscribed before anybody can connect.
         let feed = broker.feed().await;
-        shutdown.spawn_vital("notifier feed", feed::run(feed, hub.clone(), stopping.clone()));
+        shutdown.spawn_vital(
+            "notifier feed",
+            feed::run(feed, hub.clone(), stopping.clone()),
+        );
         let every = notifier.0.settings.check_every;
         shutdown.spawn_vital("notifier watch", watch::run(hub, every, stopping));
         shutdown.spawn("notifier sockets", {

@@ -130,7 +130,10 @@ impl Told {
             seq: event.seq,
             kind: event.kind,
             order_id: event.order_id,
-            head: format!(r#"{{"stream":"{}","seq":{},"prev":"#, event.stream, event.seq),
+            head: format!(
+                r#"{{"stream":"{}","seq":{},"prev":"#,
+                event.stream, event.seq
+            ),
             tail: format!(
                 r#","version":{FRAME_VERSION},"type":"{}","at":"{}","data":{}}}"#,
                 event.kind,
@@ -192,7 +195,9 @@ mod tests {
     fn what_clients_say_is_read_and_anything_else_is_not() {
         let read = |text| serde_json::from_str::<FromClient>(text);
         assert!(matches!(read(r#"{"type":"ping"}"#), Ok(FromClient::Ping)));
-        assert!(matches!(read(r#"{"type":"guest","key":"k"}"#), Ok(FromClient::Guest { key }) if key == "k"));
+        assert!(
+            matches!(read(r#"{"type":"guest","key":"k"}"#), Ok(FromClient::Guest { key }) if key == "k")
+        );
         assert!(read(r#"{"type":"order"}"#).is_err());
     }
 }

@@ -18,7 +18,7 @@ const LONGEST_MESSAGE: usize = 4096;
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// How long a client that is slow gets to take what was sent, with the close frame at its end.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// The same when the process stops, which waits for it.
+/// The same for everybody else; the stop of the process waits for it.
 const SHORT_FAREWELL: Duration = Duration::from_secs(2);
 
 /// What a client asked for.
@@ -105,7 +105,10 @@ impl Socket<'_> {
         }
     }
 
-    async fn answer(&mut self, message: Option<std::io::Result<Message>>) -> Result<Option<String>, End> {
+    async fn answer(
+        &mut self,
+        message: Option<std::io::Result<Message>>,
+    ) -> Result<Option<String>, End> {
         let text = match message {
             None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
             // Its own bound on messages is wide; what is beyond that too arrives as an error.
@@ -139,7 +142,10 @@ impl Socket<'_> {
     async fn give(&mut self, notifier: &Notifier, message: Message) -> Result<(), End> {
         let settings = &notifier.0.settings;
         let capacity = i64::try_from(settings.client_queue_capacity).unwrap_or(i64::MAX);
-        let furthest = self.allowed.max(self.channel.position()).saturating_add(capacity);
+        let furthest = self
+            .allowed
+            .max(self.channel.position())
+            .saturating_add(capacity);
         let too_far = self.channel.passed(furthest);
         tokio::select! {
             biased;
@@ -156,12 +162,15 @@ impl Socket<'_> {
 
 /// Sends the close frame and waits for the client's, so that the frame is not lost with what it had still to say.
 async fn say_farewell(mut stream: WebSocketStream, close: Close) {
-    let within = if close == Close::Restart {
-        SHORT_FAREWELL
-    } else {
+    let within = if close == Close::TooSlow {
         FAREWELL
+    } else {
+        SHORT_FAREWELL
     };
-    let frame = Message::Close(Some((CloseCode::from(close.code()), close.reason().to_owned())));
+    let frame = Message::Close(Some((
+        CloseCode::from(close.code()),
+        close.reason().to_owned(),
+    )));
     let _ = timeout(within, async {
         stream.send(frame).await?;
         while let Some(Ok(_)) = stream.next().await {}

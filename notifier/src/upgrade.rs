@@ -42,10 +42,16 @@ impl Endpoint for Upgrade {
     async fn call(&self, request: Request) -> Result<Response> {
         let inner = &self.notifier.0;
         if !is_allowed(request.headers(), &inner.settings.allowed_origins) {
-            return Err(refused(StatusCode::FORBIDDEN, "this origin may not open live channels"));
+            return Err(refused(
+                StatusCode::FORBIDDEN,
+                "this origin may not open live channels",
+            ));
         }
         if inner.stopping.is_cancelled() || inner.sockets.len() >= inner.settings.max_sockets {
-            return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "no room for another live channel"));
+            return Err(refused(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "no room for another live channel",
+            ));
         }
         let wish = Wish {
             code: request.path_params()?,
@@ -104,17 +110,32 @@ mod tests {
 
     #[test]
     fn other_sites_pages_open_no_channels() {
-        assert!(!allowed(&[("host", "order.example"), ("origin", "https://evil.example")]));
+        assert!(!allowed(&[
+            ("host", "order.example"),
+            ("origin", "https://evil.example")
+        ]));
         assert!(!allowed(&[("host", "order.example"), ("origin", "null")]));
         assert!(!allowed(&[("origin", "https://till.example.evil")]));
-        assert!(!allowed(&[("host", "order.example"), ("origin", "https://order.example.evil")]));
+        assert!(!allowed(&[
+            ("host", "order.example"),
+            ("origin", "https://order.example.evil")
+        ]));
     }
 
     #[test]
     fn own_pages_listed_ones_and_what_is_no_browser_do() {
-        assert!(allowed(&[("host", "order.example"), ("origin", "https://order.example")]));
-        assert!(allowed(&[("host", "127.0.0.1:8080"), ("origin", "http://127.0.0.1:8080")]));
-        assert!(allowed(&[("host", "order.example"), ("origin", "https://till.example")]));
+        assert!(allowed(&[
+            ("host", "order.example"),
+            ("origin", "https://order.example")
+        ]));
+        assert!(allowed(&[
+            ("host", "127.0.0.1:8080"),
+            ("origin", "http://127.0.0.1:8080")
+        ]));
+        assert!(allowed(&[
+            ("host", "order.example"),
+            ("origin", "https://till.example")
+        ]));
         assert!(allowed(&[("host", "order.example")]));
     }
 }

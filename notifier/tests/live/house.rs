@@ -1,0 +1,245 @@
+//! A notifier over a real ledger and the embedded broker, on a real port of loopback; and a client that reads frames.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use common::{
+    broker::{Broker, Embedded, Message},
+    ledger::{Ledger, OutboxRow, Wake},
+    lifecycle::Shutdown,
+    listen,
+    metrics::Metrics,
+    testing::{House, SOON},
+};
+use futures_util::{SinkExt, StreamExt};
+use notifier::{Notifier, NotifierSettings, routes};
+use serde_json::Value;
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async,
+    tungstenite::{self, client::IntoClientRequest, protocol::CloseFrame},
+};
+
+/// Publishes events as the relay does, or loses them.
+#[derive(Debug)]
+pub struct FeedLine {
+    rows: mpsc::UnboundedSender<OutboxRow>,
+    pub loses: AtomicBool,
+}
+
+impl Wake for FeedLine {
+    fn offer(&self, row: OutboxRow) {
+        if !self.loses.load(Ordering::SeqCst) {
+            let _ = self.rows.send(row);
+        }
+    }
+}
+
+/// A ledger whose commits reach a broker's feed.
+#[derive(Debug)]
+pub struct Line {
+    pub ledger: Ledger,
+    pub broker: Arc<dyn Broker>,
+    pub feed: Arc<FeedLine>,
+}
+
+impl Line {
+    pub fn new(house: &House) -> Self {
+        let broker: Arc<dyn Broker> = Arc::new(Embedded::new(100_000));
+        let (sender, mut rows) = mpsc::unbounded_channel::<OutboxRow>();
+        let publishing = Arc::clone(&broker);
+        tokio::spawn(async move {
+            while let Some(row) = rows.recv().await {
+                let bodies = row.announcement.events.iter();
+                let bodies =
+                    bodies.map(|event| serde_json::to_vec(event).expect("events are JSON"));
+                publishing
+                    .publish(bodies.map(Message::feed).collect())
+                    .await;
+            }
+        });
+        let feed = Arc::new(FeedLine {
+            rows: sender,
+            loses: AtomicBool::new(false),
+        });
+        Self {
+            ledger: house.ledger_that_wakes(feed.clone()),
+            broker,
+            feed,
+        }
+    }
+
+    pub fn loses(&self, loses: bool) {
+        self.feed.loses.store(loses, Ordering::SeqCst);
+    }
+}
+
+/// A notifier that answers on a port.
+#[derive(Debug)]
+pub struct Served {
+    pub notifier: Notifier,
+    pub metrics: Arc<Metrics>,
+    pub address: SocketAddr,
+}
+
+pub fn settings() -> NotifierSettings {
+    NotifierSettings {
+        max_sockets: 1000,
+        client_queue_capacity: 256,
+        ping_interval: Duration::from_secs(20),
+        // Long: a test that is about it asks for a short one.
+        check_every: Duration::from_secs(600),
+        allowed_origins: vec!["https://till.example".to_owned()],
+    }
+}
+
+pub async fn serve(line: &Line, settings: NotifierSettings) -> Served {
+    let metrics = Metrics::new();
+    let shutdown = Shutdown::new(Duration::from_secs(10));
+    let notifier = Notifier::start(
+        line.ledger.clone(),
+        Arc::clone(&line.broker),
+        Arc::clone(&metrics),
+        settings,
+        &shutdown,
+    )
+    .await;
+    let any_port = "127.0.0.1:0".parse().expect("an address");
+    let acceptor = listen::bind(any_port)
+        .await
+        .expect("loopback has a free port");
+    let address = acceptor.address();
+    tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(routes(&notifier)));
+    Served {
+        notifier,
+        metrics,
+        address,
+    }
+}
+
+impl Served {
+    pub async fn open(&self, path: &str) -> Client {
+        self.open_with(path, &[])
+            .await
+            .expect("the server takes the socket")
+    }
+
+    pub async fn open_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Client, tungstenite::Error> {
+        let tcp = TcpStream::connect(self.address).await?;
+        self.handshake(tcp, path, headers).await
+    }
+
+    /// One that has hardly any room for what is sent to it.
+    pub async fn open_narrow(&self, path: &str) -> Client {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_recv_buffer_size(4096).expect("a small buffer");
+        let tcp = socket
+            .connect(self.address)
+            .await
+            .expect("the server listens");
+        self.handshake(tcp, path, &[])
+            .await
+            .expect("the server takes the socket")
+    }
+
+    async fn handshake(
+        &self,
+        tcp: TcpStream,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Client, tungstenite::Error> {
+        let mut request = format!("ws://{}{path}", self.address).into_client_request()?;
+        for (name, value) in headers {
+            let value = value.parse().expect("a header's value");
+            request.headers_mut().insert(*name, value);
+        }
+        let (stream, _) = client_async(request, tcp).await?;
+        Ok(Client { stream })
+    }
+
+    /// Waits until no socket is open.
+    pub async fn until_all_are_gone(&self) {
+        timeout(SOON, async {
+            while self.metrics.sockets_open.get() != 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("all sockets end");
+    }
+}
+
+#[derive(Debug)]
+pub struct Client {
+    pub stream: WebSocketStream<TcpStream>,
+}
+
+impl Client {
+    /// The next frame; pings are answered on the way.
+    pub async fn frame(&mut self) -> Value {
+        loop {
+            match self.next().await {
+                tungstenite::Message::Text(text) => {
+                    return serde_json::from_str(&text).expect("frames are JSON");
+                }
+                tungstenite::Message::Ping(_) | tungstenite::Message::Pong(_) => {}
+                other => panic!("not a frame: {other:?}"),
+            }
+        }
+    }
+
+    /// Frames up to and with number `seq`.
+    pub async fn frames_to(&mut self, seq: i64) -> Vec<Value> {
+        let mut frames = Vec::new();
+        while frames
+            .last()
+            .and_then(|frame: &Value| frame["seq"].as_i64())
+            != Some(seq)
+        {
+            frames.push(self.frame().await);
+        }
+        frames
+    }
+
+    /// The code that the server closes with; frames before are passed over.
+    pub async fn closed_with(&mut self) -> u16 {
+        loop {
+            match self.next().await {
+                tungstenite::Message::Close(Some(CloseFrame { code, .. })) => {
+                    // The answer that the protocol asks for goes out only now.
+                    let _ = self.stream.flush().await;
+                    return code.into();
+                }
+                tungstenite::Message::Close(None) => panic!("closed without a code"),
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn say(&mut self, text: &str) {
+        let message = tungstenite::Message::text(text);
+        self.stream.send(message).await.expect("the server reads");
+    }
+
+    pub async fn next(&mut self) -> tungstenite::Message {
+        timeout(SOON, self.stream.next())
+            .await
+            .expect("the server says something soon")
+            .expect("the server does not just go away")
+            .expect("the connection holds")
+    }
+}
