@@ -178,16 +178,26 @@ fn close_request_schemas(document: &mut Value) {
     for operation in paths.filter_map(Value::as_object).flat_map(Map::values) {
         collect_references(&operation["requestBody"], &mut waiting);
     }
-    let mut closed = BTreeSet::new();
+    let mut seen = BTreeSet::new();
+    let mut parts = Vec::new();
     while let Some(name) = waiting.pop() {
-        let schema = &mut document["components"]["schemas"][&name];
-        if !closed.insert(name) {
-            continue;
+        if seen.insert(name.clone()) {
+            let schema = &document["components"]["schemas"][&name];
+            collect_references(schema, &mut waiting);
+            collect_references(&schema["allOf"], &mut parts);
         }
-        collect_references(schema, &mut waiting);
-        if let Some(members) = schema.as_object_mut()
-            && members.contains_key("properties")
+    }
+    for name in seen {
+        let schema = &mut document["components"]["schemas"][&name];
+        let Some(members) = schema.as_object_mut() else {
+            continue;
+        };
+        if members.contains_key("allOf") {
+            members.insert("unevaluatedProperties".into(), json!(false));
+        } else if members.contains_key("properties")
             && !members.contains_key("additionalProperties")
+            // What is a part of a composition can't know the other parts' fields.
+            && !parts.contains(&name)
         {
             members.insert("additionalProperties".into(), json!(false));
         }

@@ -8,8 +8,8 @@ use poem_openapi::{OpenApi, OpenApiService};
 
 use self::guard::Guarded;
 use crate::{
-    integrators::Integrators, products::Products, stores::Stores,
-    accounts::Accounts, callbacks::Callbacks, document, orders::Orders, pages, ping::Ping, state::ApiState, tokens::Tokens,
+    accounts::Accounts, callbacks::Callbacks, document, integrators::Integrators, orders::Orders,
+    pages, ping::Ping, products::Products, state::ApiState, stores::Stores, tokens::Tokens,
 };
 
 /// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.
@@ -51,6 +51,14 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("PUT", "/orders/{id}/status", Account),
     ("GET", "/orders/{id}/events", Account),
     ("GET", "/orders/{id}/handoffs", Account),
+    ("GET", "/sessions", Staff),
+    ("POST", "/sessions", Staff),
+    ("GET", "/sessions/{code}", Keyholder),
+    ("POST", "/sessions/{code}/close", Staff),
+    ("POST", "/sessions/{code}/code", Staff),
+    ("GET", "/sessions/{code}/qr.svg", Keyholder),
+    ("GET", "/sessions/{code}/menu", Keyholder),
+    ("GET", "/sessions/{code}/events", Keyholder),
     ("POST", "/sessions/{code}/orders", Keyholder),
     ("POST", "/sessions/{code}/orders/{id}/cancel", Keyholder),
     ("POST", "/integrators/{id}/callbacks", Keyholder),
@@ -95,6 +103,7 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
         Stores(state.clone()),
         Products(state.clone()),
         Integrators(state.clone()),
+        Sessions(state.clone()),
     )
 }
 

@@ -98,13 +98,7 @@ impl<'s> Walk<'s> {
             return;
         }
         if !schema.all_of.is_empty() {
-            for part in &schema.all_of {
-                self.check(value, part, false);
-            }
-            if let (true, Value::Object(members)) = (closed, value) {
-                self.refuse_unknown(members, schema);
-            }
-            return;
+            return self.check_composed(value, schema, closed);
         }
         self.check_enum(value, schema);
         match (schema.ty, value) {
@@ -114,6 +108,26 @@ impl<'s> Walk<'s> {
             ("integer" | "number", Value::Number(number)) => self.check_number(number, schema),
             ("boolean", Value::Bool(_)) | ("", _) => {}
             (expected, _) => self.wrong(format!("must be {}", with_article(expected))),
+        }
+    }
+
+    fn check_composed(&mut self, value: &Value, schema: &'s MetaSchema, closed: bool) {
+        let names_fields = |part| {
+            let part = self.schema.resolve(part);
+            part.ty == "object" || part.discriminator.is_some() || !part.all_of.is_empty()
+        };
+        // A field's description turns its type into a composition of one.
+        let is_one = schema
+            .all_of
+            .iter()
+            .filter(|part| names_fields(part))
+            .count()
+            <= 1;
+        for part in &schema.all_of {
+            self.check(value, part, closed && is_one);
+        }
+        if let (true, false, Value::Object(members)) = (closed, is_one, value) {
+            self.refuse_unknown(members, schema);
         }
     }
 

@@ -1,4 +1,4 @@
-use poem_openapi::{Enum, Object, types::MaybeUndefined};
+use poem_openapi::{Enum, Object, Union, types::MaybeUndefined};
 
 use super::*;
 
@@ -100,4 +100,53 @@ fn nesting_and_twin_keys_do_no_harm() {
     assert_eq!(problem.reason(), Reason::MalformedJson);
     let twin = r#"{"id":5,"cups":[{"name":"a","quantity":1}],"id":"01980000-0000-7000-8000-000000000000"}"#;
     assert!(parse::<Tray>(twin.as_bytes()).is_ok());
+}
+
+#[derive(Debug, Object)]
+struct Shelf {
+    /// Described, which makes a composition of the reference.
+    top: Option<Saucer>,
+    /// Described too.
+    drink: Option<Drink>,
+}
+
+#[derive(Debug, Union)]
+#[oai(discriminator_name = "kind", rename_all = "lowercase")]
+enum Drink {
+    Tea(Tea),
+    Milk(Milk),
+}
+
+#[derive(Debug, Object)]
+struct Tea {
+    #[oai(validator(minimum(value = "1")))]
+    minutes: u8,
+}
+
+#[derive(Debug, Object)]
+struct Milk {
+    fat: Option<f64>,
+}
+
+#[test]
+fn variants_are_checked_by_their_word_and_closed_like_all_else() {
+    let errors = |text: &str| {
+        let value: Value = serde_json::from_str(text).unwrap();
+        let errors = schema_of::<Shelf>().errors(&value).into_iter();
+        errors.map(|error| error.pointer).collect::<Vec<_>>()
+    };
+    let right = r#"{"top":{"zone":"UTC"},"drink":{"kind":"tea","minutes":3}}"#;
+    assert_eq!(errors(right), [""; 0]);
+    assert!(parse::<Shelf>(right.as_bytes()).is_ok());
+    assert_eq!(errors(r#"{"drink":{"kind":"milk"}}"#), [""; 0]);
+    assert_eq!(
+        errors(r#"{"drink":{"kind":"tea","minutes":0,"fat":1}}"#),
+        ["/drink/minutes", "/drink/fat"]
+    );
+    assert_eq!(errors(r#"{"drink":{"kind":"rum"}}"#), ["/drink/kind"]);
+    assert_eq!(errors(r#"{"drink":{}}"#), ["/drink/kind"]);
+    assert_eq!(
+        errors(r#"{"drink":"tea","top":{"zone":"UTC","x":1}}"#),
+        ["/top/x", "/drink"]
+    );
 }

@@ -18,21 +18,21 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use poem::{Endpoint, EndpointExt, Request, Response, Route, endpoint::BoxEndpoint};
 use serde_json::Value;
 
-pub const PASSWORD: &str = "open sesame";
+pub(crate) const PASSWORD: &str = "open sesame";
 
-pub struct App {
-    pub house: House,
-    pub state: ApiState,
+pub(crate) struct App {
+    pub(crate) house: House,
+    pub(crate) state: ApiState,
     endpoint: BoxEndpoint<'static, Response>,
 }
 
 /// Runs the body against a fresh app.
-pub async fn with_app<F: Future<Output = ()>>(body: impl FnOnce(App) -> F) {
+pub(crate) async fn with_app<F: Future<Output = ()>>(body: impl FnOnce(App) -> F) {
     with_app_like(&[], |routes| routes, body).await;
 }
 
 /// The same with settings of its own and routes beside the api's.
-pub async fn with_app_like<F: Future<Output = ()>>(
+pub(crate) async fn with_app_like<F: Future<Output = ()>>(
     settings: &[(&str, &str)],
     beside: impl FnOnce(Route) -> Route,
     body: impl FnOnce(App) -> F,
@@ -52,35 +52,40 @@ pub async fn with_app_like<F: Future<Output = ()>>(
     .await;
 }
 
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub text: String,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
 }
 
 impl Answer {
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("JSON: {}", self.text))
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.map_or("", |value| value.to_str().unwrap())
     }
 
     /// The JSON of a success.
     #[track_caller]
-    pub fn ok(&self) -> Value {
+    pub(crate) fn ok(&self) -> Value {
         assert!(self.status.is_success(), "{} {}", self.status, self.text);
         self.json()
     }
 
     /// The problem document, after what every one of them must have.
     #[track_caller]
-    pub fn problem(&self, status: u16, reason: &str) -> Value {
+    pub(crate) fn problem(&self, status: u16, reason: &str) -> Value {
         let problem = self.json();
-        assert_eq!((self.status.as_u16(), problem["reason"].as_str()), (status, Some(reason)), "{}", self.text);
+        assert_eq!(
+            (self.status.as_u16(), problem["reason"].as_str()),
+            (status, Some(reason)),
+            "{}",
+            self.text
+        );
         assert_eq!(self.header("content-type"), "application/problem+json");
         assert_eq!(problem["status"], status);
         assert_eq!(problem["type"], format!("/problems/{reason}"));
@@ -91,21 +96,24 @@ impl Answer {
 
     /// The pointers of a 422.
     #[track_caller]
-    pub fn pointers(&self) -> Vec<String> {
+    pub(crate) fn pointers(&self) -> Vec<String> {
         let problem = self.problem(422, "validation_failed");
         let errors = problem["errors"].as_array().unwrap();
-        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+        errors
+            .iter()
+            .map(|error| error["pointer"].as_str().unwrap().to_owned())
+            .collect()
     }
 }
 
 /// One request; `send` ends it.
-pub struct Ask<'a> {
+pub(crate) struct Ask<'a> {
     app: &'a App,
     request: Request,
 }
 
 impl App {
-    pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
+    pub(crate) fn ask(&self, method: &str, path: &str) -> Ask<'_> {
         let request = Request::builder()
             .method(method.parse::<Method>().unwrap())
             .uri(path.parse::<Uri>().unwrap())
@@ -113,20 +121,20 @@ impl App {
         Ask { app: self, request }
     }
 
-    pub fn get(&self, path: &str) -> Ask<'_> {
+    pub(crate) fn get(&self, path: &str) -> Ask<'_> {
         self.ask("GET", path)
     }
 
-    pub fn post(&self, path: &str, body: Value) -> Ask<'_> {
+    pub(crate) fn post(&self, path: &str, body: Value) -> Ask<'_> {
         self.ask("POST", path).json(body)
     }
 
-    pub fn patch(&self, path: &str, body: Value) -> Ask<'_> {
+    pub(crate) fn patch(&self, path: &str, body: Value) -> Ask<'_> {
         self.ask("PATCH", path).json(body)
     }
 
     /// An account whose password is [`PASSWORD`].
-    pub async fn account(&self, username: &str, role: Role, stores: &[StoreId]) -> Account {
+    pub(crate) async fn account(&self, username: &str, role: Role, stores: &[StoreId]) -> Account {
         let passwords = self.state.doorkeeper.passwords();
         let new = NewAccount {
             username: username.to_owned(),
@@ -138,41 +146,47 @@ impl App {
         self.house.ledger.create_account(&new).await.unwrap()
     }
 
-    pub fn bearer(&self, account: &Account) -> String {
+    pub(crate) fn bearer(&self, account: &Account) -> String {
         let (token, _) = self.state.doorkeeper.access_token(account.id).unwrap();
         format!("Bearer {token}")
     }
 
     /// The account's `Authorization`.
-    pub async fn signed_in(&self, username: &str, role: Role, stores: &[StoreId]) -> String {
+    pub(crate) async fn signed_in(&self, username: &str, role: Role, stores: &[StoreId]) -> String {
         self.bearer(&self.account(username, role, stores).await)
     }
 }
 
-pub fn basic(username: &str, password: &str) -> String {
-    format!("Basic {}", STANDARD.encode(format!("{username}:{password}")))
+pub(crate) fn basic(username: &str, password: &str) -> String {
+    format!(
+        "Basic {}",
+        STANDARD.encode(format!("{username}:{password}"))
+    )
 }
 
 impl Ask<'_> {
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.request.headers_mut().insert(name, value.parse().unwrap());
+    pub(crate) fn header(mut self, name: &'static str, value: &str) -> Self {
+        self.request
+            .headers_mut()
+            .insert(name, value.parse().unwrap());
         self
     }
 
-    pub fn by(self, authorization: &str) -> Self {
+    pub(crate) fn by(self, authorization: &str) -> Self {
         self.header("authorization", authorization)
     }
 
-    pub fn json(self, body: Value) -> Self {
-        self.header("content-type", "application/json").raw(body.to_string())
+    pub(crate) fn json(self, body: Value) -> Self {
+        self.header("content-type", "application/json")
+            .raw(body.to_string())
     }
 
-    pub fn raw(mut self, body: impl Into<poem::Body>) -> Self {
+    pub(crate) fn raw(mut self, body: impl Into<poem::Body>) -> Self {
         self.request.set_body(body.into());
         self
     }
 
-    pub async fn send(self) -> Answer {
+    pub(crate) async fn send(self) -> Answer {
         let response = self.app.endpoint.get_response(self.request).await;
         Answer {
             status: response.status(),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use api::routes::{Access, OPERATIONS};
 use crate::app::{App, with_app};
+use api::routes::{Access, OPERATIONS};
 use serde_json::Value;
 
 fn document() -> Value {
@@ -16,7 +16,8 @@ fn documented() -> BTreeMap<(String, String), Value> {
     let paths = document["paths"].as_object().unwrap();
     let operations = paths.iter().flat_map(|(path, methods)| {
         let methods = methods.as_object().unwrap().iter();
-        methods.map(|(method, operation)| ((method.to_uppercase(), path.clone()), operation.clone()))
+        methods
+            .map(|(method, operation)| ((method.to_uppercase(), path.clone()), operation.clone()))
     });
     operations.collect()
 }
@@ -24,8 +25,10 @@ fn documented() -> BTreeMap<(String, String), Value> {
 #[test]
 fn the_table_lists_every_operation_of_the_document_once_and_no_other() {
     let documented: Vec<_> = documented().into_keys().collect();
-    let mut listed: Vec<_> =
-        OPERATIONS.iter().map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let mut listed: Vec<_> = OPERATIONS
+        .iter()
+        .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
+        .collect();
     listed.sort();
     assert_eq!(listed, documented);
 }
@@ -35,14 +38,41 @@ fn every_operation_asks_for_the_caller_that_its_rule_promises() {
     let documented = documented();
     for (method, path, access) in OPERATIONS {
         let operation = &documented[&((*method).to_owned(), (*path).to_owned())];
-        let security = operation["security"].as_array().cloned().unwrap_or_default();
-        let is_optional = security.iter().any(|one| one.as_object().unwrap().is_empty());
+        let security = operation["security"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let is_optional = security
+            .iter()
+            .any(|one| one.as_object().unwrap().is_empty());
         let expected = match access {
             Access::Anyone | Access::Keyholder => (true, false),
             Access::Perhaps => (false, true),
             Access::Account | Access::Staff | Access::Manager | Access::Operator => (false, false),
         };
-        assert_eq!((security.is_empty(), is_optional), expected, "{method} {path} {access:?}");
+        assert_eq!(
+            (security.is_empty(), is_optional),
+            expected,
+            "{method} {path} {access:?}"
+        );
+    }
+}
+
+#[test]
+fn a_variant_is_closed_as_a_whole() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let closed = |schema: &&Value| schema.get("unevaluatedProperties").is_some();
+    let variants: Vec<_> = schemas.values().filter(closed).collect();
+    assert!(!variants.is_empty(), "integrators have variants of auth");
+    for part in variants
+        .iter()
+        .flat_map(|variant| variant["allOf"].as_array().unwrap())
+    {
+        let name = part["$ref"].as_str().and_then(|at| at.rsplit('/').next());
+        if let Some(name) = name {
+            assert_eq!(schemas[name].get("additionalProperties"), None, "{name}");
+        }
     }
 }
 
@@ -52,7 +82,10 @@ fn every_operation_has_a_name_a_summary_and_a_success() {
         assert!(operation["operationId"].is_string(), "{method} {path}");
         assert!(operation["summary"].is_string(), "{method} {path}");
         let responses = operation["responses"].as_object().unwrap();
-        assert!(responses.keys().any(|status| status.starts_with('2')), "{method} {path}");
+        assert!(
+            responses.keys().any(|status| status.starts_with('2')),
+            "{method} {path}"
+        );
     }
 }
 
@@ -65,7 +98,13 @@ fn the_document_is_of_version_3_1_and_closes_what_it_takes() {
     assert_eq!(new_user["properties"]["username"]["format"], "username");
     assert_eq!(new_user["properties"]["integrator_id"]["type"][1], "null");
     let reasons = &document["components"]["schemas"]["Problem"]["properties"]["reason"]["enum"];
-    assert!(reasons.as_array().unwrap().iter().any(|reason| reason == "incorrect_credentials"));
+    assert!(
+        reasons
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|reason| reason == "incorrect_credentials")
+    );
     assert!(!document.to_string().contains("\"nullable\""));
 }
 
@@ -74,7 +113,13 @@ async fn nobody_gets_past_a_rule_without_an_account() {
     with_app(async |app: App| {
         let id = "01980000-0000-7000-8000-000000000000";
         for (method, path, access) in OPERATIONS {
-            let segment = |segment: &str| if segment.starts_with('{') { id.to_owned() } else { segment.to_owned() };
+            let segment = |segment: &str| {
+                if segment.starts_with('{') {
+                    id.to_owned()
+                } else {
+                    segment.to_owned()
+                }
+            };
             let path = path.split('/').map(segment).collect::<Vec<_>>().join("/");
             let answer = app.ask(method, &format!("/api/v1{path}")).send().await;
             match access {
@@ -83,7 +128,11 @@ async fn nobody_gets_past_a_rule_without_an_account() {
                 }
                 _ => {
                     answer.problem(401, "incorrect_credentials");
-                    assert_eq!(answer.header("www-authenticate"), "Bearer", "{method} {path}");
+                    assert_eq!(
+                        answer.header("www-authenticate"),
+                        "Bearer",
+                        "{method} {path}"
+                    );
                 }
             }
         }
@@ -100,8 +149,14 @@ async fn the_document_and_its_page_are_served_and_need_nothing_from_outside() {
         for path in ["/api/v1/docs", "/docs"] {
             let page = app.get(path).send().await;
             assert_eq!(page.status, 200);
-            assert!(page.text.contains("\"openapi\": \"3.1.0\""), "the document is in the page");
-            assert!(page.header("content-security-policy").contains("default-src 'self'"));
+            assert!(
+                page.text.contains("\"openapi\": \"3.1.0\""),
+                "the document is in the page"
+            );
+            assert!(
+                page.header("content-security-policy")
+                    .contains("default-src 'self'")
+            );
         }
     })
     .await;

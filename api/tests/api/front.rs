@@ -21,7 +21,10 @@ async fn ping_answers_at_the_root_and_below_the_api() {
 #[tokio::test]
 async fn an_unknown_path_is_a_problem() {
     with_app(async |app: App| {
-        app.get("/api/v1/nothing").send().await.problem(404, "not_found");
+        app.get("/api/v1/nothing")
+            .send()
+            .await
+            .problem(404, "not_found");
         app.get("/nothing").send().await.problem(404, "not_found");
     })
     .await;
@@ -34,7 +37,10 @@ async fn a_wrong_method_is_told_the_right_ones() {
             ("/api/v1/ping", "GET, HEAD"),
             ("/api/v1/token", "POST"),
             ("/api/v1/users", "GET, HEAD, POST"),
-            ("/api/v1/users/01980000-0000-7000-8000-000000000000", "PATCH"),
+            (
+                "/api/v1/users/01980000-0000-7000-8000-000000000000",
+                "PATCH",
+            ),
             ("/ping", "GET, HEAD"),
             ("/app.js", "GET, HEAD"),
         ] {
@@ -49,7 +55,10 @@ async fn a_wrong_method_is_told_the_right_ones() {
 #[tokio::test]
 async fn a_body_that_is_not_json_is_malformed() {
     with_app(async |app: App| {
-        let ask = || app.ask("POST", "/api/v1/token").header("content-type", "application/json");
+        let ask = || {
+            app.ask("POST", "/api/v1/token")
+                .header("content-type", "application/json")
+        };
         for body in ["", "{", "{\"username\": }", "\u{0}"] {
             ask().raw(body).send().await.problem(400, "malformed_json");
         }
@@ -87,29 +96,47 @@ async fn everything_wrong_with_a_body_is_told_at_once() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_with_and_without_its_length_said() {
     let small = [("http.body_limit_bytes", "2000")];
-    with_app_like(&small, |routes| routes, async |app: App| {
-        let body = json!({"username": "x".repeat(3000), "password": "y"}).to_string();
-        let ask = || app.ask("POST", "/api/v1/token").header("content-type", "application/json");
-        let said = ask().header("content-length", "3030").raw("");
-        let problem = said.send().await.problem(413, "payload_too_large");
-        assert_eq!(problem["limit_bytes"], 2000);
-        ask().raw(body).send().await.problem(413, "payload_too_large");
-        let small = json!({"username": "x".repeat(101), "password": "y"});
-        let answer = ask().json(small).send().await;
-        assert_eq!(answer.pointers(), ["/username"]);
-    })
+    with_app_like(
+        &small,
+        |routes| routes,
+        async |app: App| {
+            let body = json!({"username": "x".repeat(3000), "password": "y"}).to_string();
+            let ask = || {
+                app.ask("POST", "/api/v1/token")
+                    .header("content-type", "application/json")
+            };
+            let said = ask().header("content-length", "3030").raw("");
+            let problem = said.send().await.problem(413, "payload_too_large");
+            assert_eq!(problem["limit_bytes"], 2000);
+            ask()
+                .raw(body)
+                .send()
+                .await
+                .problem(413, "payload_too_large");
+            let small = json!({"username": "x".repeat(101), "password": "y"});
+            let answer = ask().json(small).send().await;
+            assert_eq!(answer.pointers(), ["/username"]);
+        },
+    )
     .await;
 }
 
 #[tokio::test]
 async fn a_panic_is_a_500_that_tells_nothing_of_the_inside() {
     let boom = |routes: Route| {
-        routes.at("/boom/:code", make_sync(|_| -> String { panic!("the password is swordfish") }))
+        routes.at(
+            "/boom/:code",
+            make_sync(|_| -> String { panic!("the password is swordfish") }),
+        )
     };
     with_app_like(&[], boom, async |app: App| {
         let answer = app.get("/boom/abc").send().await;
         answer.problem(500, "internal");
-        assert!(!answer.text.contains("swordfish") && !answer.text.contains("abc"), "{}", answer.text);
+        assert!(
+            !answer.text.contains("swordfish") && !answer.text.contains("abc"),
+            "{}",
+            answer.text
+        );
     })
     .await;
 }
@@ -146,23 +173,37 @@ async fn a_sane_request_id_is_kept_and_another_replaced() {
 #[tokio::test]
 async fn only_listed_origins_may_call_from_their_pages() {
     let listed = [("http.allowed_origins", "[\"https://till.example\"]")];
-    with_app_like(&listed, |routes| routes, async |app: App| {
-        let ask = |method: &str, origin: &str| {
-            let ask = app.ask(method, "/api/v1/ping").header("origin", origin);
-            ask.header("access-control-request-method", "GET")
-        };
-        let answer = ask("OPTIONS", "https://till.example").send().await;
-        assert_eq!(answer.status, StatusCode::NO_CONTENT);
-        assert_eq!(answer.header("access-control-allow-origin"), "https://till.example");
-        assert!(answer.header("access-control-allow-headers").contains("authorization"));
-        let answer = ask("GET", "https://till.example").send().await;
-        assert_eq!(answer.header("access-control-allow-origin"), "https://till.example");
-        assert_eq!(answer.header("vary"), "Origin");
-        let answer = ask("GET", "https://evil.example").send().await;
-        assert_eq!(answer.header("access-control-allow-origin"), "");
-        let answer = ask("OPTIONS", "https://evil.example").send().await;
-        answer.problem(405, "incorrect_access_method");
-    })
+    with_app_like(
+        &listed,
+        |routes| routes,
+        async |app: App| {
+            let ask = |method: &str, origin: &str| {
+                let ask = app.ask(method, "/api/v1/ping").header("origin", origin);
+                ask.header("access-control-request-method", "GET")
+            };
+            let answer = ask("OPTIONS", "https://till.example").send().await;
+            assert_eq!(answer.status, StatusCode::NO_CONTENT);
+            assert_eq!(
+                answer.header("access-control-allow-origin"),
+                "https://till.example"
+            );
+            assert!(
+                answer
+                    .header("access-control-allow-headers")
+                    .contains("authorization")
+            );
+            let answer = ask("GET", "https://till.example").send().await;
+            assert_eq!(
+                answer.header("access-control-allow-origin"),
+                "https://till.example"
+            );
+            assert_eq!(answer.header("vary"), "Origin");
+            let answer = ask("GET", "https://evil.example").send().await;
+            assert_eq!(answer.header("access-control-allow-origin"), "");
+            let answer = ask("OPTIONS", "https://evil.example").send().await;
+            answer.problem(405, "incorrect_access_method");
+        },
+    )
     .await;
 }
 
@@ -174,13 +215,20 @@ async fn pages_carry_a_strict_policy_and_are_revalidated() {
             assert_eq!(answer.status, StatusCode::OK);
             assert!(answer.text.contains("<title>"), "{path}");
             let policy = answer.header("content-security-policy");
-            assert!(policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'"));
+            assert!(
+                policy.contains("default-src 'self'") && policy.contains("frame-ancestors 'none'")
+            );
             assert!(!policy.contains("unsafe"), "{policy}");
             assert_eq!(answer.header("referrer-policy"), "no-referrer");
         }
         let script = app.get("/app.js").send().await;
-        assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
-        let again = app.get("/app.js").header("if-none-match", script.header("etag"));
+        assert_eq!(
+            script.header("content-type"),
+            "text/javascript; charset=utf-8"
+        );
+        let again = app
+            .get("/app.js")
+            .header("if-none-match", script.header("etag"));
         assert_eq!(again.send().await.status, StatusCode::NOT_MODIFIED);
         let tests = app.get("/tests/../app.js").send().await;
         assert_eq!(tests.status, StatusCode::NOT_FOUND);
