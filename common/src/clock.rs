@@ -1,6 +1,7 @@
 //! The only source of time: system clocks are anchored to the database's time, manual ones are moved by tests.
 
 use std::{
+    str::FromStr,
     sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -17,8 +18,22 @@ pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    System(Arc<RwLock<Anchor>>),
+    System(Arc<System>),
     Manual(Arc<Manual>),
+}
+
+#[derive(Debug)]
+struct System {
+    anchor: RwLock<Anchor>,
+    pace: Pace,
+}
+
+/// How fast a system clock runs. Tests of debug builds speed it up, so that leases, schedules and deadlines keep their
+/// proportions; whoever is told the same pace tells the same time, also after a restart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    rate: u32,
+    since: DateTime<Utc>,
 }
 
 /// "It was `time` at `instant`." Everything after is counted on the monotonic clock.
@@ -37,16 +52,25 @@ struct Manual {
 impl Clock {
     /// Starts from the machine's wall clock, which is not looked at again; `anchor` moves it to the database's time.
     #[must_use]
+    pub fn system() -> Self {
+        Self::paced(Pace::ORDINARY)
+    }
+
+    /// As [`Self::system`], at another pace.
+    #[must_use]
     #[expect(
         clippy::disallowed_methods,
         reason = "this is the clock that everybody else must take"
     )]
-    pub fn system() -> Self {
+    pub fn paced(pace: Pace) -> Self {
         let anchor = Anchor {
             time: Utc::now(),
             instant: Instant::now(),
         };
-        Self(Source::System(Arc::new(RwLock::new(anchor))))
+        Self(Source::System(Arc::new(System {
+            anchor: RwLock::new(anchor),
+            pace,
+        })))
     }
 
     /// Stands still until `advance` or `set` moves it.
@@ -62,9 +86,10 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
-            Source::System(anchor) => {
-                let anchor = *anchor.read().unwrap_or_else(PoisonError::into_inner);
-                (anchor.time + anchor.instant.elapsed()).trunc_subsecs(6)
+            Source::System(system) => {
+                let anchor = *system.anchor.read().unwrap_or_else(PoisonError::into_inner);
+                let time = anchor.time + anchor.instant.elapsed();
+                system.pace.time_at(time).trunc_subsecs(6)
             }
             Source::Manual(manual) => *manual.time.borrow(),
         }
@@ -73,8 +98,11 @@ impl Clock {
     /// From now on this clock tells the database's time. `measured_at` is the middle of the round trip that asked
     /// for it. A manual clock belongs to its test and ignores this.
     pub fn anchor(&self, database_now: DateTime<Utc>, measured_at: Instant) {
-        if let Source::System(anchor) = &self.0 {
-            *anchor.write().unwrap_or_else(PoisonError::into_inner) = Anchor {
+        if let Source::System(system) = &self.0 {
+            *system
+                .anchor
+                .write()
+                .unwrap_or_else(PoisonError::into_inner) = Anchor {
                 time: database_now,
                 instant: measured_at,
             };
@@ -83,7 +111,7 @@ impl Clock {
 
     pub async fn sleep(&self, duration: Duration) {
         match &self.0 {
-            Source::System(_) => tokio::time::sleep(duration).await,
+            Source::System(system) => tokio::time::sleep(duration / system.pace.rate).await,
             Source::Manual(manual) => manual.sleep_until(self.now() + duration).await,
         }
     }
@@ -91,11 +119,11 @@ impl Clock {
     /// Returns at once when `deadline` has passed.
     pub async fn sleep_until(&self, deadline: DateTime<Utc>) {
         match &self.0 {
-            Source::System(_) => {
+            Source::System(system) => {
                 while let Ok(left) = (deadline - self.now()).to_std()
                     && !left.is_zero()
                 {
-                    tokio::time::sleep(left.min(LONGEST_NAP)).await;
+                    tokio::time::sleep((left / system.pace.rate).min(LONGEST_NAP)).await;
                 }
             }
             Source::Manual(manual) => manual.sleep_until(deadline).await,
@@ -140,6 +168,49 @@ impl Clock {
         }
     }
 }
+
+impl Pace {
+    const ORDINARY: Self = Self {
+        rate: 1,
+        since: DateTime::UNIX_EPOCH,
+    };
+    const FASTEST: u32 = 100;
+
+    fn time_at(self, time: DateTime<Utc>) -> DateTime<Utc> {
+        if self.rate == 1 {
+            return time;
+        }
+        self.since + (time - self.since) * i32::try_from(self.rate).unwrap_or(1)
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self::ORDINARY
+    }
+}
+
+/// `"20 since 2026-11-20T12:00:00Z"`: twenty times as fast from then on.
+impl FromStr for Pace {
+    type Err = NotAPace;
+
+    fn from_str(text: &str) -> Result<Self, NotAPace> {
+        let (rate, since) = text.split_once(" since ").ok_or(NotAPace)?;
+        let pace = Self {
+            rate: rate.parse().map_err(|_| NotAPace)?,
+            since: since.parse().map_err(|_| NotAPace)?,
+        };
+        if (1..=Self::FASTEST).contains(&pace.rate) {
+            Ok(pace)
+        } else {
+            Err(NotAPace)
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write \"20 since 2026-11-20T12:00:00Z\", with a rate from 1 to {fastest}", fastest = Pace::FASTEST)]
+pub struct NotAPace;
 
 impl Manual {
     async fn sleep_until(&self, deadline: DateTime<Utc>) {
@@ -192,6 +263,41 @@ mod tests {
         let ahead = clock.clone().now() - noon().trunc_subsecs(6);
         assert!(ahead >= TimeDelta::zero());
         assert!(ahead.to_std().unwrap() <= asked_at.elapsed());
+    }
+
+    #[test]
+    fn a_fast_clock_gains_the_same_on_whatever_time_it_is_anchored_to() {
+        let pace: Pace = "20 since 2026-11-20T12:00:00Z".parse().unwrap();
+        let clock = Clock::paced(pace);
+        let minute_past: DateTime<Utc> = "2026-11-20T12:01:00Z".parse().unwrap();
+        clock.anchor(minute_past, Instant::now());
+        let gained = clock.now() - pace.since;
+        assert!(
+            gained >= TimeDelta::minutes(20) && gained < TimeDelta::minutes(30),
+            "{gained}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_fast_clocks_sleeper_wakes_sooner_by_the_machines_time_and_not_sooner_by_its_own() {
+        let clock = Clock::paced("100 since 2026-11-20T12:00:00Z".parse().unwrap());
+        let (begun_at, deadline) = (Instant::now(), clock.now() + TimeDelta::seconds(2));
+        clock.sleep_until(deadline).await;
+        assert!(clock.now() >= deadline);
+        assert!(begun_at.elapsed() < Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_pace_that_makes_no_sense_is_refused() {
+        for wrong in [
+            "",
+            "20",
+            "0 since 2026-11-20T12:00:00Z",
+            "101 since 2026-11-20T12:00:00Z",
+            "2 since noon",
+        ] {
+            assert_eq!(wrong.parse::<Pace>(), Err(NotAPace), "{wrong}");
+        }
     }
 
     #[test]

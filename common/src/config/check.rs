@@ -85,6 +85,11 @@ fn stores(check: &mut Check, settings: &Settings) {
     );
     let broker = &settings.broker;
     check.url("broker.url", Some(&broker.url), &["amqp", "embedded"]);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !(1..=100).contains(&broker.namespace.len()) || !broker.namespace.chars().all(is_plain) {
+        let what = "must be 1 to 100 letters, digits, hyphens or underscores";
+        check.problem("broker.namespace", what);
+    }
     check.milliseconds(
         "broker.publish_timeout_ms",
         broker.publish_timeout,
@@ -207,6 +212,12 @@ fn process(check: &mut Check, settings: &Settings) {
     check.seconds("shutdown.drain_s", settings.shutdown.drain, 0..=600);
     if let Err(error) = EnvFilter::try_new(&settings.telemetry.filter) {
         check.problem("telemetry.filter", format!("cannot be read: {error}"));
+    }
+    if settings.testing.clock_pace.is_some() && !cfg!(debug_assertions) {
+        check.problem(
+            "testing.clock_pace",
+            "is only for debug builds, and this is a release build",
+        );
     }
     if let Some(crash_at) = &settings.testing.crash_at {
         if !cfg!(debug_assertions) {

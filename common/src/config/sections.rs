@@ -5,7 +5,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use super::values::{Secret, ServiceUrl, milliseconds, optional_text, optional_url, seconds};
+use super::values::{
+    Secret, ServiceUrl, milliseconds, optional_parsed, optional_text, optional_url, seconds,
+};
+use crate::clock::Pace;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,6 +58,7 @@ impl Database {
 #[serde(deny_unknown_fields)]
 pub struct Broker {
     pub url: ServiceUrl,
+    pub namespace: String,
     #[serde(rename = "publish_timeout_ms", deserialize_with = "milliseconds")]
     pub publish_timeout: Duration,
     #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
@@ -193,6 +197,8 @@ pub enum LogFormat {
 pub struct Testing {
     #[serde(deserialize_with = "optional_text")]
     pub crash_at: Option<String>,
+    #[serde(deserialize_with = "optional_parsed")]
+    pub clock_pace: Option<Pace>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

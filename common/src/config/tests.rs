@@ -168,10 +168,23 @@ fn keys_that_do_not_fit_each_other_are_refused() {
         ("accounts.refresh_ttl_s", "300"),
         ("secrets.jwt_key", "c2hvcnQ="),
         ("telemetry.filter", "info,=="),
+        ("broker.namespace", "two words"),
         ("testing.crash_at", "intake.nowhere"),
         ("http.allowed_origins", "[\"https://till.example/\"]"),
     ]);
-    assert!(wrong.starts_with("settings: 7 problems"), "{wrong}");
+    assert!(wrong.starts_with("settings: 8 problems"), "{wrong}");
+}
+
+#[test]
+fn a_clock_of_another_pace_is_read_or_refused_with_an_example() {
+    let pace = "20 since 2026-11-20T12:00:00Z";
+    let settings = Settings::with(&[("testing.clock_pace", pace)]).unwrap();
+    assert_eq!(settings.testing.clock_pace, Some(pace.parse().unwrap()));
+    let wrong = refused(&[("testing.clock_pace", "faster")]);
+    assert!(
+        wrong.contains("testing.clock_pace") && wrong.contains("since"),
+        "{wrong}"
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Kinds of values that settings are made of: secrets, addresses with a password in them, durations.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use base64::{
     Engine, alphabet,
@@ -141,6 +141,16 @@ pub(super) fn optional_text<'de, D: Deserializer<'de>>(
 ) -> Result<Option<String>, D::Error> {
     let text = String::deserialize(deserializer)?;
     Ok((!text.is_empty()).then_some(text))
+}
+
+pub(super) fn optional_parsed<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: FromStr<Err: fmt::Display>,
+{
+    let text = optional_text(deserializer)?;
+    text.map(|text| text.parse().map_err(de::Error::custom))
+        .transpose()
 }
 
 pub(super) fn milliseconds<'de, D: Deserializer<'de>>(
