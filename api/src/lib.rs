@@ -28,6 +28,7 @@ mod integrators;
 mod orders;
 mod ping;
 mod products;
+mod sessions;
 mod stores;
 mod tagged;
 mod tokens;

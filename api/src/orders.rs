@@ -26,10 +26,11 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
+pub(crate) use self::{followed::EventView, view::GuestOrderView};
 use self::{
     asked::{GuestsOrder, NewOrder, StatusChange, idempotency},
-    followed::{EventView, HandoffView},
-    view::{GuestOrderView, OrderView},
+    followed::HandoffView,
+    view::OrderView,
 };
 use crate::{
     answer::{self, Page},
@@ -379,7 +380,7 @@ fn is_theirs(order: &Order, key_hash: Option<[u8; 32]>) -> bool {
 }
 
 /// The hash of a guest's own random key; only that is stored.
-fn guest_key(header: Option<String>) -> Result<Option<[u8; 32]>, Problem> {
+pub(crate) fn guest_key(header: Option<String>) -> Result<Option<[u8; 32]>, Problem> {
     match header {
         None => Ok(None),
         Some(key) if (16..=200).contains(&key.len()) => Ok(Some(sha256(key.as_bytes()))),

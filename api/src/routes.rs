@@ -3,13 +3,17 @@
 mod guard;
 
 use http::Method;
-use poem::{Endpoint, IntoResponse, Route, endpoint::make_sync, get, web::Html};
+use poem::{
+    Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get, middleware::Compression,
+    web::Html,
+};
 use poem_openapi::{OpenApi, OpenApiService};
 
 use self::guard::Guarded;
 use crate::{
     accounts::Accounts, callbacks::Callbacks, document, integrators::Integrators, orders::Orders,
-    pages, ping::Ping, products::Products, state::ApiState, stores::Stores, tokens::Tokens,
+    pages, ping::Ping,
+    sessions::Sessions, products::Products, state::ApiState, stores::Stores, tokens::Tokens,
 };
 
 /// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.
@@ -138,8 +142,11 @@ pub fn routes(state: &ApiState) -> Route {
         )
 }
 
+/// Three megabytes, compressed to one. Nothing else is: answers that hold both secrets and what somebody sent tell
+/// the secrets by their size.
 fn docs() -> impl Endpoint + 'static {
     make_sync(|_| Html(document::page()).with_header("Content-Security-Policy", pages::DOCS_POLICY))
+        .with(Compression::new())
 }
 
 /// The rule of an operation by its pattern as poem-openapi routes it: `/users/:param0`.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use common::domain::{integrator, status};
+use common::domain::{integrator, session, status};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -86,4 +86,5 @@ wire_words! {
     Confirms = integrator::Confirms;
     UnknownPolicy = integrator::UnknownPolicy;
     CallbackAuth = integrator::CallbackAuth;
+    SessionState = session::SessionState;
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// One line of a stream.
 #[derive(Debug, Object)]
 #[oai(rename = "Event")]
-pub(super) struct EventView {
+pub(crate) struct EventView {
     /// The session's, or the order's own.
     stream: Uuid,
     /// Without gaps in its stream.
@@ -24,7 +24,7 @@ pub(super) struct EventView {
 }
 
 impl EventView {
-    pub(super) fn of(event: Event) -> Self {
+    pub(crate) fn of(event: Event) -> Self {
         Self {
             stream: event.stream.uuid(),
             seq: event.seq,

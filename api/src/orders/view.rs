@@ -83,7 +83,7 @@ struct DeliveryStepView {
 /// An order as the guests of its session see it.
 #[derive(Debug, Object)]
 #[oai(rename = "GuestOrder")]
-pub(super) struct GuestOrderView {
+pub(crate) struct GuestOrderView {
     id: Uuid,
     number: Option<i64>,
     status: String,
@@ -178,7 +178,7 @@ impl ItemView {
 }
 
 impl GuestOrderView {
-    pub(super) fn of(order: &Order, key_hash: Option<[u8; 32]>) -> Self {
+    pub(crate) fn of(order: &Order, key_hash: Option<[u8; 32]>) -> Self {
         let mine = is_theirs(order, key_hash);
         Self {
             id: order.id.uuid(),

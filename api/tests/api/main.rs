@@ -11,5 +11,6 @@ mod front;
 mod orders;
 mod integrators;
 mod products;
+mod sessions;
 mod stores;
 mod tokens;

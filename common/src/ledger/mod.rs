@@ -3,6 +3,8 @@
 //! After a commit the outbox row is offered to the [`Wake`] port, so that no caller can forget to tell anyone.
 
 mod change;
+#[cfg(test)]
+mod scene;
 mod wake;
 
 pub mod accounts;
@@ -111,6 +113,12 @@ impl Ledger {
     #[must_use]
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.inner.metrics
+    }
+
+    /// Where guests' phones and integrators' callbacks come; no slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.inner.settings.public_url
     }
 
     #[must_use]
