@@ -11,7 +11,7 @@ use common::testing::SOON;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::watch,
+    sync::{Notify, watch},
     task::JoinHandle,
 };
 use url::Url;
@@ -21,6 +21,8 @@ use url::Url;
 pub(crate) enum Reply {
     /// These bytes; the connection stays open for more.
     Say(String),
+    /// These bytes, but not before the test lets them go.
+    SayWhenLet(String, Arc<Notify>),
     /// These bytes, then the end of the connection.
     SayAndClose(String),
     /// These bytes, then nothing for ever.
@@ -153,7 +155,11 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
                 replies[0].clone()
             }
         };
+        if let Reply::SayWhenLet(_, let_go) = &reply {
+            let_go.notified().await;
+        }
         let (Reply::Say(said)
+        | Reply::SayWhenLet(said, _)
         | Reply::SayAndClose(said)
         | Reply::SayAndHang(said)
         | Reply::SayAndDrip(said)
@@ -162,7 +168,7 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
             return;
         }
         match reply {
-            Reply::Say(_) => {}
+            Reply::Say(_) | Reply::SayWhenLet(..) => {}
             Reply::SayAndClose(_) => return,
             Reply::SayAndHang(_) => std::future::pending().await,
             Reply::SayAndDrip(_) => loop {

@@ -248,7 +248,7 @@ async fn a_refused_connection_and_a_failed_handshake_reach_nobody() {
 
     let plain = Integrator::start([Reply::SayAndClose("no TLS here\r\n\r\n".to_owned())]).await;
     let url = format!("https://{}/", plain.address).parse().unwrap();
-    let speaking = outbound();
+    let speaking = outbound_with(|settings| settings.connect_timeout = Duration::from_millis(300));
     let outgoing = outgoing(url);
     let attempt = speaking.attempt(&outgoing);
     let sent = tokio::time::timeout(Duration::from_secs(10), attempt)

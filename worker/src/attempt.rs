@@ -1,0 +1,177 @@
+//! From a claimed handoff to its outcome on record: made once, recorded once, and cut short only at the very end.
+
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    domain::handoff::{Heard, Verdict, outcome},
+    ledger::{
+        self, Ledger,
+        handoffs::{Claimed, Concluded},
+    },
+    metrics::Metrics,
+};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::outbound::{Outbound, Outgoing, Sent};
+
+/// What was not sent for a reason of our own, is due again after this.
+const DEFERRED_FOR: Duration = Duration::from_secs(5);
+/// Between tries to record an outcome, while the database is away.
+const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(500);
+
+/// Shared by all lanes.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempts {
+    pub(crate) ledger: Ledger,
+    pub(crate) outbound: Arc<Outbound>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Cancelled when the process can wait no longer for answers.
+    pub(crate) cut: CancellationToken,
+}
+
+impl Attempts {
+    pub(crate) async fn make(self, claimed: Claimed) {
+        let span = tracing::info_span!(
+            "attempt",
+            handoff = %claimed.handoff.id,
+            integrator = %claimed.integrator.id,
+            order = claimed.order_number,
+            n = claimed.n
+        );
+        self.metrics.lanes_in_flight.inc();
+        let _in_flight = InFlight(&self.metrics);
+        self.make_and_record(&claimed).instrument(span).await;
+    }
+
+    async fn make_and_record(&self, claimed: &Claimed) {
+        let outgoing = outgoing(claimed);
+        let begun_at = Instant::now();
+        let sent = tokio::select! {
+            biased;
+            sent = self.outbound.attempt(&outgoing) => sent,
+            () = self.cut.cancelled() => Sent::Heard {
+                heard: Heard::Lost {
+                    error: "the worker had to stop before the answer came".to_owned(),
+                },
+                answer: None,
+                used_cached_token: false,
+            },
+        };
+        match sent {
+            Sent::NotSent { why } => self.defer(claimed, &why).await,
+            Sent::Heard {
+                heard,
+                answer,
+                used_cached_token,
+            } => {
+                let seconds = begun_at.elapsed().as_secs_f64();
+                self.metrics.attempt_seconds.observe(seconds);
+                self.conclude(claimed, &heard, answer.as_deref(), used_cached_token)
+                    .await;
+            }
+        }
+    }
+
+    async fn conclude(
+        &self,
+        claimed: &Claimed,
+        heard: &Heard,
+        answer: Option<&[u8]>,
+        used_cached_token: bool,
+    ) {
+        let recorded = self
+            .until_recorded(claimed, || {
+                self.ledger
+                    .conclude_attempt(claimed, heard, answer, used_cached_token)
+            })
+            .await;
+        let Some(concluded) = recorded else { return };
+        let outcome = outcome(heard, used_cached_token);
+        match concluded {
+            Concluded::Recorded { outcome, verdict } => {
+                self.count(outcome.as_str(), &verdict);
+                tracing::info!(?heard, ?verdict, "attempt {}: {outcome}", claimed.n);
+            }
+            Concluded::CalledOff { outcome } => {
+                let attempts = &self.metrics.handoff_attempts;
+                attempts.with_label_values(&[outcome.as_str()]).inc();
+                tracing::info!(
+                    ?heard,
+                    "attempt {}: {outcome}; the order has ended meanwhile",
+                    claimed.n
+                );
+            }
+            Concluded::Fenced => tracing::warn!(
+                ?heard,
+                "attempt {}: {outcome}, but too late: it stands as unknown",
+                claimed.n
+            ),
+        }
+    }
+
+    async fn defer(&self, claimed: &Claimed, why: &str) {
+        let until = self.ledger.clock().now() + DEFERRED_FOR;
+        tracing::info!(
+            "attempt {} was not sent, and does not count: {why}",
+            claimed.n
+        );
+        self.until_recorded(claimed, || self.ledger.defer_attempt(claimed, until, why))
+            .await;
+    }
+
+    /// An outcome that is not recorded counts as unknown and sends the order a second time, so that a database that is
+    /// away for a moment is worth waiting for, until the lease ends.
+    async fn until_recorded<T, F: Future<Output = ledger::Result<T>>>(
+        &self,
+        claimed: &Claimed,
+        record: impl Fn() -> F,
+    ) -> Option<T> {
+        loop {
+            let error = match record().await {
+                Ok(value) => return Some(value),
+                Err(error) => error,
+            };
+            let clock = self.ledger.clock();
+            if clock.now() >= claimed.leased_until || self.cut.is_cancelled() {
+                tracing::error!(%error, "attempt {}: its outcome could not be recorded: {error}", claimed.n);
+                return None;
+            }
+            tracing::warn!(%error, "attempt {}: its outcome is not recorded yet: {error}", claimed.n);
+            clock.sleep(RECORD_AGAIN_AFTER).await;
+        }
+    }
+
+    fn count(&self, outcome: &str, verdict: &Verdict) {
+        let attempts = &self.metrics.handoff_attempts;
+        attempts.with_label_values(&[outcome]).inc();
+        if let Verdict::Failed { reason } = verdict {
+            let given_up = &self.metrics.given_up;
+            given_up.with_label_values(&[reason.as_str()]).inc();
+        }
+    }
+}
+
+/// Counts an attempt for as long as it lives, also when its task is aborted.
+struct InFlight<'a>(&'a Metrics);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.lanes_in_flight.dec();
+    }
+}
+
+fn outgoing(claimed: &Claimed) -> Outgoing {
+    Outgoing {
+        handoff: claimed.handoff.id,
+        integrator: claimed.integrator.id,
+        url: claimed.integrator.url.clone(),
+        auth: claimed.auth.clone(),
+        signing: claimed.signing.clone(),
+        body: claimed.body.clone(),
+        n: claimed.n,
+        max_attempts: claimed.handoff.max_attempts,
+        leased_until: claimed.leased_until,
+    }
+}

@@ -1,0 +1,187 @@
+//! What is to be done about single orders: their callbacks applied, their acceptance settled; one at a time for each.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use common::{
+    crash,
+    domain::ids::OrderId,
+    ledger::{Ledger, LedgerError},
+    lifecycle::Shutdown,
+    metrics::Metrics,
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// Orders that are worked on at one time.
+const RUNNERS: usize = 8;
+/// Duties that wait; more are left to the sweep.
+const MOST_WAITING: usize = 10_000;
+
+/// Cheap to clone; all clones are one inbox.
+#[derive(Clone, Debug)]
+pub(crate) struct Inbox(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Ledger,
+    metrics: Arc<Metrics>,
+    waiting: Mutex<Waiting>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    queue: VecDeque<Duty>,
+    /// The same as `queue`: a duty that waits is not queued twice.
+    queued: HashSet<Duty>,
+    busy: HashSet<OrderId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Duty {
+    ApplyCallbacks(OrderId),
+    Settle(OrderId),
+}
+
+impl Inbox {
+    pub(crate) fn start(ledger: Ledger, metrics: Arc<Metrics>, shutdown: &Shutdown) -> Self {
+        let inbox = Self(Arc::new(Inner {
+            ledger,
+            metrics,
+            waiting: Mutex::default(),
+            changed: Notify::new(),
+        }));
+        for _ in 0..RUNNERS {
+            shutdown.spawn_vital("inbox", inbox.clone().run(shutdown.stopping()));
+        }
+        inbox
+    }
+
+    /// Returns at once. What does not fit is left to the sweep.
+    pub(crate) fn note(&self, duty: Duty) {
+        let mut waiting = self.0.waiting();
+        if waiting.queue.len() < MOST_WAITING && waiting.queued.insert(duty) {
+            waiting.queue.push_back(duty);
+            drop(waiting);
+            self.0.changed.notify_one();
+        }
+    }
+
+    async fn run(self, stopping: CancellationToken) {
+        while !stopping.is_cancelled() {
+            let next = self.0.waiting().next();
+            let Some(duty) = next else {
+                tokio::select! {
+                    () = self.0.changed.notified() => {}
+                    () = stopping.cancelled() => {}
+                }
+                continue;
+            };
+            let _order_is_busy = Busy(&self.0, duty.order());
+            self.0.perform(duty).await;
+        }
+    }
+}
+
+impl Duty {
+    const fn order(self) -> OrderId {
+        match self {
+            Self::ApplyCallbacks(order) | Self::Settle(order) => order,
+        }
+    }
+}
+
+impl Waiting {
+    /// The first whose order nobody works on.
+    fn next(&mut self) -> Option<Duty> {
+        let free = |duty: &Duty| !self.busy.contains(&duty.order());
+        let at = self.queue.iter().position(free)?;
+        let duty = self.queue.remove(at)?;
+        self.queued.remove(&duty);
+        self.busy.insert(duty.order());
+        Some(duty)
+    }
+}
+
+impl Inner {
+    /// What fails is left to the sweep.
+    async fn perform(&self, duty: Duty) {
+        match duty {
+            Duty::ApplyCallbacks(order) => {
+                crash::point("callback.before_apply");
+                match self.ledger.apply_callbacks(order).await {
+                    Ok(applied) => self.count_applied(applied),
+                    Err(error) => {
+                        tracing::warn!(%order, %error, "callbacks are not applied yet: {error}");
+                    }
+                }
+            }
+            Duty::Settle(order) => match self.ledger.settle_order(order).await {
+                Ok(_) | Err(LedgerError::Refused(_)) => {}
+                Err(error) => {
+                    tracing::warn!(%order, %error, "the order is not settled yet: {error}")
+                }
+            },
+        }
+    }
+
+    fn count_applied(&self, applied: u32) {
+        let callbacks = &self.metrics.callbacks;
+        callbacks
+            .with_label_values(&["applied"])
+            .inc_by(u64::from(applied));
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Frees its order also after a panic.
+struct Busy<'a>(&'a Inner, OrderId);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.waiting();
+        waiting.busy.remove(&self.1);
+        let more = !waiting.queue.is_empty();
+        drop(waiting);
+        if more {
+            // Somebody may have passed over this order's next duty.
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{chance::Chance, testing::noon};
+
+    use super::*;
+
+    fn order() -> OrderId {
+        Chance::system().id(noon())
+    }
+
+    #[test]
+    fn an_orders_duties_are_done_one_after_the_other_and_other_orders_do_not_wait() {
+        let (first, second) = (order(), order());
+        let mut waiting = Waiting::default();
+        for duty in [
+            Duty::ApplyCallbacks(first),
+            Duty::Settle(first),
+            Duty::Settle(second),
+        ] {
+            waiting.queued.insert(duty);
+            waiting.queue.push_back(duty);
+        }
+        assert_eq!(waiting.next(), Some(Duty::ApplyCallbacks(first)));
+        assert_eq!(waiting.next(), Some(Duty::Settle(second)));
+        assert_eq!(waiting.next(), None);
+        waiting.busy.remove(&first);
+        assert_eq!(waiting.next(), Some(Duty::Settle(first)));
+    }
+}

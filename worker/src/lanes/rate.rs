@@ -1,0 +1,126 @@
+//! At most so many requests a second: a token bucket that tests can move with the clock.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+/// This part of a second's requests may come at once; at least one.
+const BURST_S: f64 = 0.1;
+
+/// Full at first.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rate {
+    bucket: Option<Bucket>,
+}
+
+#[derive(Clone, Debug)]
+struct Bucket {
+    per_s: f64,
+    tokens: f64,
+    filled_at: DateTime<Utc>,
+}
+
+impl Rate {
+    /// `None`: as many as can be. Keeps what is in the bucket while the limit stays the same.
+    pub(super) fn limit(&mut self, per_s: Option<u32>, now: DateTime<Utc>) {
+        let per_s = per_s.map(|per_s| f64::from(per_s.max(1)));
+        if self.bucket.as_ref().map(|bucket| bucket.per_s) != per_s {
+            self.bucket = per_s.map(|per_s| Bucket {
+                per_s,
+                tokens: capacity(per_s),
+                filled_at: now,
+            });
+        }
+    }
+
+    /// How many may go now.
+    pub(super) fn available(&mut self, now: DateTime<Utc>) -> usize {
+        match &mut self.bucket {
+            None => usize::MAX,
+            Some(bucket) => {
+                bucket.fill(now);
+                bucket.tokens.max(0.0) as usize
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, count: usize) {
+        if let Some(bucket) = &mut self.bucket {
+            bucket.tokens -= count as f64;
+        }
+    }
+
+    /// When the next one may go, where none may now.
+    pub(super) fn next_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        match &self.bucket {
+            None => now,
+            Some(bucket) => {
+                let wait_s = (1.0 - bucket.tokens).max(0.0) / bucket.per_s;
+                // Rounded up: waking a moment too early finds nothing.
+                now + Duration::from_micros((wait_s * 1e6).ceil() as u64 + 1)
+            }
+        }
+    }
+}
+
+impl Bucket {
+    fn fill(&mut self, now: DateTime<Utc>) {
+        let since = (now - self.filled_at).to_std().unwrap_or_default();
+        self.tokens = (self.tokens + since.as_secs_f64() * self.per_s).min(capacity(self.per_s));
+        self.filled_at = now;
+    }
+}
+
+fn capacity(per_s: f64) -> f64 {
+    (per_s * BURST_S).max(1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use common::testing::noon;
+
+    use super::*;
+
+    /// Takes whatever is there, waiting as told, for so many seconds.
+    fn taken_in(per_s: u32, seconds: u64) -> usize {
+        let mut rate = Rate::default();
+        let (mut now, mut taken) = (noon(), 0);
+        rate.limit(Some(per_s), now);
+        while now < noon() + Duration::from_secs(seconds) {
+            let available = rate.available(now);
+            rate.take(available);
+            taken += available;
+            now = rate.next_at(now);
+        }
+        taken
+    }
+
+    #[test]
+    fn the_rate_is_kept_to_and_used() {
+        for per_s in [1, 3, 20, 500] {
+            let most = per_s as usize * 10 + (per_s as usize / 10).max(1);
+            let taken = taken_in(per_s, 10);
+            assert!(
+                (per_s as usize * 10 - 1..=most).contains(&taken),
+                "{per_s}: {taken}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_pause_saves_up_no_more_than_the_burst() {
+        let mut rate = Rate::default();
+        rate.limit(Some(50), noon());
+        assert_eq!(rate.available(noon() + Duration::from_secs(3600)), 5);
+    }
+
+    #[test]
+    fn no_limit_is_no_limit_and_telling_the_same_again_fills_nothing() {
+        let mut rate = Rate::default();
+        assert_eq!(rate.available(noon()), usize::MAX);
+        rate.limit(Some(1), noon());
+        rate.take(1);
+        rate.limit(Some(1), noon());
+        assert_eq!(rate.available(noon()), 0);
+    }
+}

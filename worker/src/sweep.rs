@@ -1,0 +1,238 @@
+//! The reconciler: finds what is due and nobody holds, whatever was lost on the way. Always runs, with or without a
+//! broker; each step is idempotent and stands alone.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use common::{
+    broker::{Broker, BrokerState, Message},
+    domain::{hint::Hint, ids::IntegratorId, stuck::StuckKind},
+    ledger::{self, Ledger},
+    metrics::Metrics,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::lanes::Lanes;
+
+/// An integrator is not told of again within this time.
+const HINTED_FOR: Duration = Duration::from_secs(5);
+const ANCHOR_EVERY: Duration = Duration::from_secs(30);
+const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const GAUGES_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    pub(crate) ledger: Ledger,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) lanes: Lanes,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) interval: Duration,
+    /// Rows of each kind that one sweep takes at most.
+    pub(crate) batch: u32,
+    pub(crate) memory: Mutex<Memory>,
+}
+
+/// What one sweep leaves to the next.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    hinted_at: HashMap<IntegratorId, DateTime<Utc>>,
+    /// Where the walk over the integrators goes on, when there are more than one sweep takes.
+    hinted_last: Option<IntegratorId>,
+    anchored_at: Option<DateTime<Utc>>,
+    pruned_at: Option<DateTime<Utc>>,
+    gauged_at: Option<DateTime<Utc>>,
+}
+
+/// What one sweep put right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    pub leases_freed: u32,
+    pub callbacks_applied: u32,
+    pub handoffs_overdue: u32,
+    pub orders_ended: u32,
+    pub orders_settled: u32,
+    pub references_matched: u32,
+    pub integrators_hinted: u32,
+    pub rows_pruned: u64,
+}
+
+impl Sweep {
+    pub(crate) async fn run(self: Arc<Self>, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.ledger.clock().sleep(self.interval) => {}
+                () = stopping.cancelled() => return,
+            }
+            // Not cut short: what is under way is a transaction each.
+            self.sweep_once().await;
+        }
+    }
+
+    pub(crate) async fn sweep_once(&self) -> Swept {
+        self.anchor_now_and_then().await;
+        let ledger = &self.ledger;
+        // Callbacks before the end of orders: an earlier one may still save its order.
+        let swept = Swept {
+            leases_freed: done(
+                "expired_leases",
+                ledger.free_expired_leases(self.batch).await,
+            ),
+            callbacks_applied: done("callbacks_left", self.apply_callbacks_left().await),
+            handoffs_overdue: done(
+                "overdue_handoffs",
+                ledger.fail_overdue_handoffs(self.batch).await,
+            ),
+            orders_ended: done(
+                "overdue_orders",
+                ledger.end_overdue_orders(self.batch).await,
+            ),
+            orders_settled: done(
+                "unsettled_orders",
+                ledger.settle_left_over(self.batch).await,
+            ),
+            references_matched: done("references", ledger.match_references(self.batch).await),
+            integrators_hinted: done("due_work", self.hint_due_work().await),
+            rows_pruned: self.prune_now_and_then().await,
+        };
+        self.count(&swept);
+        self.set_gauges_now_and_then().await;
+        swept
+    }
+
+    async fn apply_callbacks_left(&self) -> ledger::Result<u32> {
+        let mut applied = 0;
+        for order in self.ledger.orders_with_callbacks_left(self.batch).await? {
+            // One order's trouble is not its neighbours'.
+            applied += done("callbacks_left", self.ledger.apply_callbacks(order).await);
+        }
+        Ok(applied)
+    }
+
+    /// Our own lanes are told directly, other workers through the broker, if it is there.
+    async fn hint_due_work(&self) -> ledger::Result<u32> {
+        let now = self.ledger.clock().now();
+        let after = self.memory().hinted_last;
+        let due = self
+            .ledger
+            .integrators_with_due_work(after, self.batch)
+            .await?;
+        let untold = {
+            let mut memory = self.memory();
+            let went_round = due.len() < self.batch as usize;
+            memory.hinted_last = due.last().copied().filter(|_| !went_round);
+            memory.untold(due, now)
+        };
+        for integrator in &untold {
+            self.lanes.wake(*integrator);
+        }
+        self.tell_other_workers(&untold).await;
+        Ok(u32::try_from(untold.len()).unwrap_or(u32::MAX))
+    }
+
+    async fn tell_other_workers(&self, integrators: &[IntegratorId]) {
+        let is_connected = *self.broker.state().borrow() == BrokerState::Connected;
+        if integrators.is_empty() || !is_connected {
+            return;
+        }
+        let messages = integrators.iter().map(|integrator| {
+            let hint = Hint::Handoffs {
+                integrator: *integrator,
+            };
+            Message::work(serde_json::to_vec(&hint).expect("a hint has text keys only"))
+        });
+        for result in self.broker.publish(messages.collect()).await {
+            if let Err(error) = result {
+                tracing::debug!(%error, "other workers were not told: {error}");
+            }
+        }
+    }
+
+    async fn anchor_now_and_then(&self) {
+        let now = self.ledger.clock().now();
+        if !is_time(&mut self.memory().anchored_at, now, ANCHOR_EVERY) {
+            return;
+        }
+        if let Err(error) = self.ledger.db().anchor(self.ledger.clock()).await {
+            tracing::warn!(%error, "the clock could not be set by the database's: {error}");
+        }
+    }
+
+    async fn prune_now_and_then(&self) -> u64 {
+        let now = self.ledger.clock().now();
+        if !is_time(&mut self.memory().pruned_at, now, PRUNE_EVERY) {
+            return 0;
+        }
+        done("prune", self.ledger.prune().await)
+    }
+
+    async fn set_gauges_now_and_then(&self) {
+        let now = self.ledger.clock().now();
+        if !is_time(&mut self.memory().gauged_at, now, GAUGES_EVERY) {
+            return;
+        }
+        for (state, count) in done("handoff_counts", self.ledger.handoff_counts().await) {
+            let handoffs = &self.metrics.handoffs;
+            handoffs.with_label_values(&[state.as_str()]).set(count);
+        }
+        let Ok(stuck) = self.ledger.stuck().await else {
+            // The steps above have said that the database is away.
+            return;
+        };
+        for kind in StuckKind::ALL {
+            let count = stuck.iter().filter(|one| one.kind == *kind).count();
+            let gauge = self.metrics.stuck.with_label_values(&[kind.as_str()]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn count(&self, swept: &Swept) {
+        for (kind, found) in [
+            ("expired_lease", swept.leases_freed),
+            ("callback_left", swept.callbacks_applied),
+            ("overdue_handoff", swept.handoffs_overdue),
+            ("overdue_order", swept.orders_ended),
+            ("unsettled_order", swept.orders_settled),
+            ("reference_matched", swept.references_matched),
+            ("due_work", swept.integrators_hinted),
+        ] {
+            let findings = self.metrics.sweep_findings.with_label_values(&[kind]);
+            findings.inc_by(u64::from(found));
+        }
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Memory {
+    /// Those that were not told of lately; now they are.
+    fn untold(&mut self, mut due: Vec<IntegratorId>, now: DateTime<Utc>) -> Vec<IntegratorId> {
+        self.hinted_at.retain(|_, at| now < *at + HINTED_FOR);
+        due.retain(|integrator| !self.hinted_at.contains_key(integrator));
+        self.hinted_at
+            .extend(due.iter().map(|integrator| (*integrator, now)));
+        due
+    }
+}
+
+/// A step's result; an error is told and stops no other step.
+fn done<T: Default>(step: &'static str, result: ledger::Result<T>) -> T {
+    result.unwrap_or_else(|error| {
+        tracing::warn!(step, %error, "a step of the sweep failed: {error}");
+        T::default()
+    })
+}
+
+/// Whether so much time has gone by since the last time; then this is the last time.
+fn is_time(last: &mut Option<DateTime<Utc>>, now: DateTime<Utc>, every: Duration) -> bool {
+    let is_time = last.is_none_or(|last| now >= last + every);
+    if is_time {
+        *last = Some(now);
+    }
+    is_time
+}

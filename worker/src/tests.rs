@@ -1,0 +1,466 @@
+//! Whole ways through a worker: a real ledger on SQLite, the relay, the embedded broker, and integrators on loopback.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use common::{
+    broker::{Broker, Embedded, Message},
+    domain::{
+        callback::Update,
+        handoff::{Attempt, AttemptOutcome, Handoff, HandoffState},
+        ids::{IntegratorId, OrderId, ProductId, StoreId},
+        integrator::{
+            CallbackAuth, Confirms, Format, Integrator as Settings, IntegratorKind, OutboundAuth,
+            UnknownPolicy,
+        },
+        money::Money,
+        order::{Customer, Fulfilment},
+        status::OrderStatus,
+    },
+    ledger::{
+        Ledger, NoWake, Wake,
+        intake::{Line, PlaceOrder, Placer, ProductRef},
+        integrators::NewIntegrator,
+        products::NewProduct,
+    },
+    lifecycle::Shutdown,
+    metrics::Metrics,
+    relay::{self, Relay},
+    testing::{House, SOON, on_sqlite},
+};
+use tokio::sync::Notify;
+use url::Url;
+
+use crate::{
+    Worker, WorkerParts, WorkerSettings,
+    outbound::OutboundSettings,
+    testing::{Integrator, Reply},
+};
+
+/// A house with one store and one product, a worker, and mostly a relay between them.
+struct Scene {
+    house: House,
+    ledger: Ledger,
+    broker: Arc<Embedded>,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+    worker: Worker,
+    store: StoreId,
+    product: ProductId,
+}
+
+impl Scene {
+    async fn new(house: House) -> Self {
+        Self::with(house, true, Duration::from_secs(20)).await
+    }
+
+    /// Nobody tells the worker anything: only the sweep finds out.
+    async fn silent(house: House) -> Self {
+        Self::with(house, false, Duration::from_secs(20)).await
+    }
+
+    async fn with(house: House, relayed: bool, drain: Duration) -> Self {
+        let shutdown = Shutdown::new(drain);
+        let (broker, metrics) = (Arc::new(Embedded::new(1000)), Metrics::new());
+        let (wake, queue) = relay::channel(1000);
+        let wake: Arc<dyn Wake> = if relayed {
+            Arc::new(wake)
+        } else {
+            Arc::new(NoWake)
+        };
+        let ledger = house.ledger_that_wakes(wake);
+        let relay = Relay {
+            ledger: ledger.clone(),
+            broker: broker.clone(),
+            metrics: metrics.clone(),
+            sweep_batch: 100,
+        };
+        if relayed {
+            shutdown.spawn("relay", relay.run(queue, shutdown.stopping()));
+        }
+        let parts = WorkerParts {
+            ledger: ledger.clone(),
+            broker: broker.clone(),
+            metrics: metrics.clone(),
+            settings: WorkerSettings {
+                outbound: OutboundSettings {
+                    attempt_timeout: Duration::from_secs(10),
+                    connect_timeout: Duration::from_secs(2),
+                    response_limit_bytes: 65_536,
+                    allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+                    allow_http: true,
+                },
+                lease_margin: Duration::from_secs(15),
+                // By hand, unless a test moves the clock that far.
+                sweep_interval: Duration::from_secs(100_000),
+                sweep_batch: 100,
+                drain,
+            },
+        };
+        let worker = Worker::start(parts, &shutdown).await.unwrap();
+        let store = house.a_store().await;
+        let product = NewProduct {
+            store_id: store,
+            sku: None,
+            name: "Espresso".to_owned(),
+            description: None,
+            price: Money::new(250, "EUR".parse().unwrap()),
+            available: true,
+            stock: None,
+        };
+        Self {
+            product: ledger.create_product(product, None).await.unwrap().id,
+            house,
+            ledger,
+            broker,
+            metrics,
+            shutdown,
+            worker,
+            store,
+        }
+    }
+
+    async fn integrator_at(&self, url: Url) -> Settings {
+        self.integrator_like(url, |_| {}).await
+    }
+
+    async fn integrator_like(&self, url: Url, change: impl FnOnce(&mut NewIntegrator)) -> Settings {
+        let mut new = NewIntegrator {
+            store_id: self.store,
+            name: "Kitchen".to_owned(),
+            kind: IntegratorKind::Kitchen,
+            format: Format::Order,
+            events: None,
+            url,
+            required: None,
+            confirms: Confirms::Acknowledgement,
+            unknown_policy: UnknownPolicy::Resend,
+            callback_auth: CallbackAuth::Signature,
+            auth: OutboundAuth::None,
+            status_map: BTreeMap::new(),
+            max_attempts: 5,
+            concurrency: 8,
+            rate_per_s: None,
+        };
+        change(&mut new);
+        self.ledger.create_integrator(new).await.unwrap().0
+    }
+
+    async fn place(&self) -> OrderId {
+        let order = PlaceOrder {
+            store_id: self.store,
+            session: None,
+            placer: Placer::Account(self.house.chance.id(self.house.clock.now())),
+            reference: None,
+            fulfilment: Fulfilment::Pickup,
+            customer: Customer::default(),
+            lines: vec![Line {
+                product: ProductRef::Id(self.product),
+                quantity: 1,
+                note: None,
+            }],
+            user_note: None,
+            expected_total: None,
+            idempotency: None,
+            replaces: None,
+        };
+        self.ledger.place_order(order).await.unwrap().order.id
+    }
+
+    async fn status(&self, order: OrderId) -> OrderStatus {
+        self.ledger.order(order).await.unwrap().unwrap().status
+    }
+
+    async fn until_status(&self, order: OrderId, status: OrderStatus) {
+        eventually(async || self.status(order).await == status).await;
+    }
+
+    async fn handoff(&self, order: OrderId) -> (Handoff, Vec<Attempt>) {
+        self.ledger
+            .handoffs_of_order(order)
+            .await
+            .unwrap()
+            .remove(0)
+    }
+
+    /// Waits until so many attempts have their outcome, and returns the last one's.
+    async fn until_concluded(&self, order: OrderId, attempts: usize) -> AttemptOutcome {
+        let ended = async || {
+            let (_, made) = self.handoff(order).await;
+            made.len() == attempts && made.iter().all(|attempt| attempt.outcome.is_some())
+        };
+        eventually(ended).await;
+        self.handoff(order).await.1[attempts - 1].outcome.unwrap()
+    }
+
+    async fn end(self) {
+        self.shutdown.begin();
+        assert_eq!(self.shutdown.finish().await.left, Vec::<&str>::new());
+        assert_eq!(self.ledger.audit().await.unwrap(), []);
+    }
+}
+
+/// Until this holds; the test fails when that takes too long.
+async fn eventually(holds: impl AsyncFn() -> bool) {
+    tokio::time::timeout(SOON, async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await
+    .expect("what the test waits for happens soon");
+}
+
+macro_rules! stories {
+    ($(async fn $name:ident($house:ident: House) $body:block)+) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            on_sqlite(|$house| async move $body).await;
+        }
+    )+};
+}
+
+stories! {
+    async fn a_placed_order_is_handed_over_and_accepted(house: House) {
+        let scene = Scene::new(house).await;
+        let kitchen = Integrator::start([Reply::with(200, "", r#"{"reference":"K-1"}"#)]).await;
+        scene.integrator_at(kitchen.url()).await;
+        let order = scene.place().await;
+        scene.until_status(order, OrderStatus::Accepted).await;
+        let (handoff, attempts) = scene.handoff(order).await;
+        assert_eq!(handoff.state, HandoffState::Acknowledged);
+        assert_eq!(handoff.reference.as_deref(), Some("K-1"));
+        assert_eq!(attempts.len(), 1);
+        let received = kitchen.received();
+        assert_eq!(received.len(), 1);
+        assert_eq!(received[0].header("webhook-id"), handoff.id.to_string());
+        let acknowledged = scene.metrics.handoff_attempts.with_label_values(&["acknowledged"]);
+        eventually(async || acknowledged.get() == 1).await;
+        scene.end().await;
+    }
+
+    async fn an_order_that_waits_for_nobody_outside_is_accepted(house: House) {
+        let scene = Scene::new(house).await;
+        let order = scene.place().await;
+        scene.until_status(order, OrderStatus::Accepted).await;
+        scene.end().await;
+    }
+
+    async fn five_attempts_with_one_body_and_id_and_then_the_order_fails(house: House) {
+        let scene = Scene::new(house).await;
+        let kitchen = Integrator::start([Reply::status(503)]).await;
+        scene.integrator_at(kitchen.url()).await;
+        let order = scene.place().await;
+        for n in 1..=5 {
+            assert_eq!(scene.until_concluded(order, n).await, AttemptOutcome::Retry);
+            if n < 5 {
+                assert_eq!(kitchen.received().len(), n);
+                let (handoff, _) = scene.handoff(order).await;
+                assert_eq!(handoff.state, HandoffState::Waiting);
+                scene.house.clock.set(handoff.next_attempt_at.unwrap());
+            }
+        }
+        scene.until_status(order, OrderStatus::Failed).await;
+        let (handoff, _) = scene.handoff(order).await;
+        assert_eq!(handoff.state, HandoffState::Failed);
+        let id = handoff.id.to_string();
+        let mut received = kitchen.received();
+        // It is told of the order's end, too, under another id.
+        received.retain(|request| request.header("webhook-id") == id);
+        assert_eq!(received.len(), 5);
+        for (n, request) in received.iter().enumerate() {
+            assert_eq!(request.body, received[0].body);
+            assert_eq!(request.header("expediter-attempt"), format!("{}/5", n + 1));
+        }
+        let given_up = scene.metrics.given_up.with_label_values(&["attempts_used_up"]);
+        eventually(async || given_up.get() == 1).await;
+        scene.end().await;
+    }
+
+    async fn an_integrator_that_hangs_delays_no_other(house: House) {
+        let scene = Scene::with(house, true, Duration::from_millis(2500)).await;
+        let hanging = Integrator::start([Reply::hang()]).await;
+        let quick = Integrator::start([Reply::status(200)]).await;
+        scene.integrator_like(hanging.url(), |new| new.concurrency = 2).await;
+        scene.integrator_at(quick.url()).await;
+        for _ in 0..6 {
+            scene.place().await;
+        }
+        quick.until_received(6).await;
+        assert_eq!(hanging.until_received(2).await.len(), 2);
+        scene.end().await;
+    }
+
+    async fn an_integrator_is_sent_no_more_at_one_time_than_it_allows(house: House) {
+        let scene = Scene::with(house, true, Duration::from_millis(2500)).await;
+        let kitchen = Integrator::start([Reply::hang()]).await;
+        scene.integrator_like(kitchen.url(), |new| new.concurrency = 3).await;
+        let mut orders = Vec::new();
+        for _ in 0..8 {
+            orders.push(scene.place().await);
+        }
+        kitchen.until_received(3).await;
+        scene.worker.sweep_once().await;
+        let mut sending = 0;
+        for order in orders {
+            sending += usize::from(scene.handoff(order).await.0.state == HandoffState::Sending);
+        }
+        assert_eq!(sending, 3);
+        assert_eq!(scene.metrics.lanes_in_flight.get(), 3);
+        scene.end().await;
+    }
+
+    async fn an_integrators_rate_is_kept_to(house: House) {
+        let scene = Scene::new(house).await;
+        let kitchen = Integrator::start([Reply::status(200)]).await;
+        scene.integrator_like(kitchen.url(), |new| new.rate_per_s = Some(1)).await;
+        let mut orders = Vec::new();
+        for _ in 0..3 {
+            orders.push(scene.place().await);
+        }
+        let accepted = async || {
+            let mut accepted = 0;
+            for order in &orders {
+                accepted += usize::from(scene.status(*order).await == OrderStatus::Accepted);
+            }
+            accepted
+        };
+        for n in 1..=3 {
+            eventually(async || accepted().await == n).await;
+            // Told again, it sends no earlier.
+            scene.worker.sweep_once().await;
+            assert_eq!(kitchen.received().len(), n);
+            scene.house.clock.advance(Duration::from_millis(1100));
+        }
+        scene.end().await;
+    }
+
+    async fn a_stop_in_mid_request_leaves_an_unknown_outcome_on_record(house: House) {
+        let scene = Scene::with(house, true, Duration::from_millis(2500)).await;
+        let kitchen = Integrator::start([Reply::hang()]).await;
+        scene.integrator_at(kitchen.url()).await;
+        let order = scene.place().await;
+        kitchen.until_received(1).await;
+        scene.shutdown.begin();
+        assert_eq!(scene.shutdown.finish().await.left, Vec::<&str>::new());
+        let (handoff, attempts) = scene.handoff(order).await;
+        assert_eq!(handoff.state, HandoffState::Waiting);
+        assert_eq!(attempts.len(), 1);
+        assert_eq!(attempts[0].outcome, Some(AttemptOutcome::Unknown));
+        assert_eq!(scene.ledger.audit().await.unwrap(), []);
+    }
+
+    async fn a_stop_lets_an_answer_come_and_claims_nothing_more(house: House) {
+        let scene = Scene::new(house).await;
+        let let_go = Arc::new(Notify::new());
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
+        let kitchen = Integrator::start([Reply::SayWhenLet(answer, let_go.clone())]).await;
+        scene.integrator_like(kitchen.url(), |new| new.concurrency = 1).await;
+        let first = scene.place().await;
+        kitchen.until_received(1).await;
+        let second = scene.place().await;
+        scene.shutdown.begin();
+        let_go.notify_one();
+        assert_eq!(scene.shutdown.finish().await.left, Vec::<&str>::new());
+        assert_eq!(scene.status(first).await, OrderStatus::Accepted);
+        assert_eq!(scene.status(second).await, OrderStatus::Pending);
+        assert_eq!(kitchen.received().len(), 1);
+    }
+
+    async fn what_nobody_told_of_is_found_by_the_sweep_also_without_a_broker(house: House) {
+        let scene = Scene::silent(house).await;
+        scene.broker.close().await;
+        let kitchen = Integrator::start([Reply::status(200)]).await;
+        scene.integrator_at(kitchen.url()).await;
+        let order = scene.place().await;
+        assert_eq!(scene.worker.sweep_once().await.integrators_hinted, 1);
+        scene.until_status(order, OrderStatus::Accepted).await;
+        scene.end().await;
+    }
+
+    async fn an_integrator_is_not_hinted_again_within_five_seconds(house: House) {
+        let scene = Scene::with(house, false, Duration::from_millis(2500)).await;
+        let kitchen = Integrator::start([Reply::hang()]).await;
+        scene.integrator_like(kitchen.url(), |new| new.concurrency = 1).await;
+        scene.place().await;
+        scene.place().await;
+        assert_eq!(scene.worker.sweep_once().await.integrators_hinted, 1);
+        kitchen.until_received(1).await;
+        assert_eq!(scene.worker.sweep_once().await.integrators_hinted, 0);
+        scene.house.clock.advance(Duration::from_secs(5));
+        assert_eq!(scene.worker.sweep_once().await.integrators_hinted, 1);
+        scene.end().await;
+    }
+
+    async fn a_worker_that_died_in_mid_request_leaves_an_unknown_attempt_and_a_second_send(house: House) {
+        let scene = Scene::silent(house).await;
+        let kitchen = Integrator::start([Reply::status(200)]).await;
+        let integrator: IntegratorId = scene.integrator_at(kitchen.url()).await.id;
+        let order = scene.place().await;
+        // Another worker's claim, of which nothing more is heard.
+        let lease = Duration::from_secs(25);
+        let claims = scene.ledger.claim_handoffs(integrator, 1, lease).await.unwrap();
+        assert_eq!(claims.claimed.len(), 1);
+        assert_eq!(scene.worker.sweep_once().await.leases_freed, 0);
+        scene.house.clock.advance(lease);
+        assert_eq!(scene.worker.sweep_once().await.leases_freed, 1);
+        scene.house.clock.advance(Duration::from_secs(3));
+        scene.worker.sweep_once().await;
+        scene.until_status(order, OrderStatus::Accepted).await;
+        let (_, attempts) = scene.handoff(order).await;
+        let outcomes: Vec<_> = attempts.iter().map(|attempt| attempt.outcome.unwrap()).collect();
+        assert_eq!(outcomes, [AttemptOutcome::Unknown, AttemptOutcome::Acknowledged]);
+        scene.end().await;
+    }
+
+    async fn a_message_that_is_no_hint_does_not_stop_those_after_it(house: House) {
+        let scene = Scene::new(house).await;
+        scene.broker.publish(vec![Message::work("{}"), Message::work("\u{0}")]).await;
+        let order = scene.place().await;
+        scene.until_status(order, OrderStatus::Accepted).await;
+        scene.end().await;
+    }
+
+    async fn a_callback_is_applied_when_it_is_told_of_or_found(house: House) {
+        let scene = Scene::new(house).await;
+        let kitchen = Integrator::start([Reply::status(200)]).await;
+        let integrator = scene.integrator_at(kitchen.url()).await;
+        let order = scene.place().await;
+        scene.until_status(order, OrderStatus::Accepted).await;
+        let update = |status: &str, sequence| Update {
+            order_id: Some(order),
+            reference: None,
+            status: Some(status.to_owned()),
+            reason: None,
+            sequence: Some(sequence),
+            occurred_at: None,
+            delivery: None,
+        };
+        let told = update("preparing", 1);
+        scene.ledger.receive_callback(&integrator, "one", told).await.unwrap();
+        scene.until_status(order, OrderStatus::Preparing).await;
+        let found = update("ready", 2);
+        // The house's own ledger wakes nobody here, and draws its ids apart.
+        scene.house.clock.advance(Duration::from_millis(1));
+        scene.house.ledger.receive_callback(&integrator, "two", found).await.unwrap();
+        assert_eq!(scene.worker.sweep_once().await.callbacks_applied, 1);
+        assert_eq!(scene.status(order).await, OrderStatus::Ready);
+        scene.end().await;
+    }
+
+    async fn a_lane_ends_when_there_is_nothing_to_do_for_a_while(house: House) {
+        let scene = Scene::new(house).await;
+        let kitchen = Integrator::start([Reply::status(200)]).await;
+        scene.integrator_at(kitchen.url()).await;
+        let order = scene.place().await;
+        scene.until_status(order, OrderStatus::Accepted).await;
+        assert_eq!(scene.worker.lanes.count(), 1);
+        eventually(async || {
+            scene.house.clock.advance(Duration::from_secs(31));
+            scene.worker.lanes.count() == 0
+        })
+        .await;
+        let order = scene.place().await;
+        scene.until_status(order, OrderStatus::Accepted).await;
+        scene.end().await;
+    }
+}
