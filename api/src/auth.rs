@@ -240,7 +240,7 @@ impl Doorkeeper {
     pub async fn sign_in(&self, username: &str, password: &str) -> Result<Arc<Account>, Problem> {
         let found = self.ledger.credentials(username).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());
-        let is_right = self.passwords.verify(password, hash).await;
+        let is_right = self.passwords.verify(password, hash).await?;
         let found = found.filter(|found| is_right && !found.account.disabled);
         let result = if found.is_some() { "ok" } else { "incorrect" };
         self.metrics.sign_ins.with_label_values(&[result]).inc();

@@ -9,20 +9,30 @@ use argon2::{
 use common::chance::Chance;
 use tokio::sync::Semaphore;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, Reason};
 
 /// Nobody's: what the password for an unknown name is compared with, so that it takes as long as any.
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZXhwZWRpdGVyL25vYm9keQ$\
      AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// So many may wait for each one that runs, a second or two; more are refused.
+const MOST_WAITING: usize = 64;
+
 /// Hashes take 20 ms and 19 MiB each.
 #[derive(Clone, Debug)]
-pub struct Passwords(Arc<Semaphore>);
+pub struct Passwords {
+    running: Arc<Semaphore>,
+    inside: Arc<Semaphore>,
+}
 
 impl Passwords {
     #[must_use]
     pub fn new(at_once: usize) -> Self {
-        Self(Arc::new(Semaphore::new(at_once.max(1))))
+        let at_once = at_once.max(1);
+        Self {
+            running: Arc::new(Semaphore::new(at_once)),
+            inside: Arc::new(Semaphore::new(at_once * (1 + MOST_WAITING))),
+        }
     }
 
     /// A PHC string.
@@ -35,21 +45,27 @@ impl Passwords {
     }
 
     /// `None`: nobody has that name. A hash that can't be read is wrong for every password.
-    pub(super) async fn verify(&self, password: &str, hash: Option<String>) -> bool {
+    pub(super) async fn verify(
+        &self,
+        password: &str,
+        hash: Option<String>,
+    ) -> Result<bool, Problem> {
         let password = password.to_owned();
-        let checked = self.work(move || {
+        self.work(move || {
             let is_right = verify(&password, hash.as_deref().unwrap_or(NOBODYS));
             is_right && hash.is_some()
-        });
-        checked.await.unwrap_or(false)
+        })
+        .await
     }
 
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let semaphore = Arc::clone(&self.0);
-        let permit = semaphore.acquire_owned().await.map_err(Problem::internal)?;
+        let overloaded = |_| Problem::new(Reason::Overloaded);
+        let _inside = self.inside.try_acquire().map_err(overloaded)?;
+        let running = Arc::clone(&self.running);
+        let permit = running.acquire_owned().await.map_err(Problem::internal)?;
         // The permit goes along: whoever hangs up does not make room for a second hash.
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
@@ -76,6 +92,8 @@ fn verify(password: &str, hash: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -89,8 +107,12 @@ mod tests {
             hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{hash}"
         );
-        assert!(passwords.verify("open sesame", Some(hash.clone())).await);
-        assert!(!passwords.verify("open sesam", Some(hash)).await);
+        let verify = async |password: &str| {
+            let hash = Some(hash.clone());
+            passwords.verify(password, hash).await.unwrap()
+        };
+        assert!(verify("open sesame").await);
+        assert!(!verify("open sesam").await);
     }
 
     #[tokio::test]
@@ -100,6 +122,23 @@ mod tests {
         let ours = PasswordHash::new(&ours).unwrap();
         assert_eq!(nobodys.params, ours.params);
         assert_eq!(nobodys.algorithm, ours.algorithm);
-        assert!(!Passwords::new(1).verify("", None).await);
+        assert!(!Passwords::new(1).verify("", None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_crowd_at_the_door_is_refused_instead_of_queued_for_ever() {
+        let passwords = Passwords::new(1);
+        let running = passwords.running.acquire().await.unwrap();
+        let hash = || passwords.verify("x", Some("not a hash".into()));
+        let mut crowd: Vec<_> = (0..=MOST_WAITING).map(|_| Box::pin(hash())).collect();
+        for one in &mut crowd {
+            assert!(one.now_or_never().is_none());
+        }
+        let refused = hash().await.unwrap_err();
+        assert_eq!(refused.reason(), Reason::Overloaded);
+        drop(running);
+        for one in crowd {
+            assert!(!one.await.unwrap());
+        }
     }
 }
