@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, header};
 use poem_openapi::{Object, Union};
 use url::Url;
 
-use super::wrong;
+use super::asked::wrong;
 use crate::{body::format::WebAddress, problem::FieldError};
 
 #[derive(Union)]
