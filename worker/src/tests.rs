@@ -1,4 +1,4 @@
-//! Whole ways through a worker: a real ledger on SQLite, the relay, the embedded broker, and integrators on loopback.
+//! Whole ways through a worker: a real ledger on each database, the relay, the embedded broker, and integrators on loopback.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use common::{
     lifecycle::Shutdown,
     metrics::Metrics,
     relay::{self, Relay},
-    testing::{House, SOON, on_sqlite},
+    testing::{House, SOON, each_database},
 };
 use tokio::sync::Notify;
 use url::Url;
@@ -210,16 +210,7 @@ async fn eventually(holds: impl AsyncFn() -> bool) {
     .expect("what the test waits for happens soon");
 }
 
-macro_rules! stories {
-    ($(async fn $name:ident($house:ident: House) $body:block)+) => {$(
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn $name() {
-            on_sqlite(|$house| async move $body).await;
-        }
-    )+};
-}
-
-stories! {
+each_database! {
     async fn a_placed_order_is_handed_over_and_accepted(house: House) {
         let scene = Scene::new(house).await;
         let kitchen = Integrator::start([Reply::with(200, "", r#"{"reference":"K-1"}"#)]).await;
