@@ -292,26 +292,22 @@ async fn the_list_is_of_one_store_and_state_and_paged_newest_first() {
 
 #[tokio::test]
 async fn the_qr_code_is_a_picture_and_leads_where_the_house_is_reached() {
-    with_app_like(
-        &[],
-        |routes| routes,
-        async |app: App| {
-            let (_, _, path) = a_table(&app).await;
-            let answer = app.get(&format!("{path}/qr.svg")).send().await;
-            assert_eq!(answer.header("content-type"), "image/svg+xml");
-            assert!(answer.text.contains("<svg"), "{}", answer.text);
-            let (code, url) = (
-                path.rsplit('/').next().unwrap(),
-                app.house.ledger.public_url(),
-            );
-            let drawn = qrcode::QrCode::new(format!("{url}/s/{code}")).unwrap();
-            let picture = drawn
-                .render::<qrcode::render::svg::Color<'_>>()
-                .min_dimensions(320, 320)
-                .build();
-            assert_eq!(answer.text, picture);
-        },
-    )
+    with_app(async |app: App| {
+        let (_, _, path) = a_table(&app).await;
+        let answer = app.get(&format!("{path}/qr.svg")).send().await;
+        assert_eq!(answer.header("content-type"), "image/svg+xml");
+        assert!(answer.text.contains("<svg"), "{}", answer.text);
+        let (code, url) = (
+            path.rsplit('/').next().unwrap(),
+            app.house.ledger.public_url(),
+        );
+        let drawn = qrcode::QrCode::new(format!("{url}/s/{code}")).unwrap();
+        let picture = drawn
+            .render::<qrcode::render::svg::Color<'_>>()
+            .min_dimensions(320, 320)
+            .build();
+        assert_eq!(answer.text, picture);
+    })
     .await;
 }
 
