@@ -1,1 +1,50 @@
-//! placeholder
+//! Drives the real binary from outside: starts it on a directory of its own, calls it, stops it, kills it.
+
+mod channel; // a live channel, frame by frame
+mod folder; // a directory that goes with its test
+mod launch; // how a binary is started, and what it refuses
+
+mod expediter; // one that runs
+mod ground; // embedded, or on servers
+mod integrator; // the test as integrator
+mod reckoning; // what must be true when everything has come to its end
+mod request_file; // requests.http, read and run
+mod shop; // a store of a test's own
+
+pub use channel::{Channel, Frame};
+pub use expediter::Expediter;
+pub use folder::Folder;
+pub use ground::{Ground, on_embedded, on_servers};
+pub use integrator::{Called, Integrator, Mood, Received, SignedWith};
+pub use launch::{Ended, Launch};
+pub use reckoning::{Guest, Reckoning, Wish};
+pub use request_file::RequestFile;
+pub use shop::{Shop, text};
+
+use std::time::Duration;
+
+/// Whatever takes longer than this has failed. Generous, because machines that test are busy.
+pub const SOON: Duration = Duration::from_secs(30);
+
+/// Asks again and again until there is an answer; panics with `what` when there is none within [`SOON`].
+pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    until_within(SOON, what, &mut ask).await
+}
+
+/// As [`until`], with another patience.
+pub async fn until_within<T, F: Future<Output = Option<T>>>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
+    let asked = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let answer = tokio::time::timeout(patience, asked).await;
+    answer.unwrap_or_else(|_| panic!("{what}: not within {} s", patience.as_secs()))
+}

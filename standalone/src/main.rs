@@ -1,1 +1,54 @@
-fn main() {}
+//! `expediter`: with no arguments everything in one process; with a command, the administration of one.
+
+mod command_line; // what may be typed
+mod refusal; // why a command does not run, in one line
+
+mod base; // database, keys, broker, ledger
+mod serve; // everything in one process
+mod running; // what it prints once it runs
+mod data_dir; // one process each, files for its owner only
+mod demo; // a store to try, with a kitchen
+
+mod commands; // audit, migrate, check-config, openapi, demo-order
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use common::config::Settings;
+
+use self::{
+    command_line::{Command, CommandLine},
+    refusal::Refusal,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(CommandLine::parse()).await {
+        Ok(code) => code,
+        Err(refusal) => {
+            refusal.print();
+            ExitCode::from(refusal::EXIT_CODE)
+        }
+    }
+}
+
+async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
+    if let Some(Command::Openapi { directory }) = &line.command {
+        return commands::openapi::write(directory);
+    }
+    let settings = settings(&line)?;
+    match line.command {
+        None => serve::serve(settings).await,
+        Some(Command::DemoOrder(wish)) => commands::demo_order::place(&settings, wish).await,
+        Some(Command::Audit) => commands::audit::audit(&settings).await,
+        Some(Command::Migrate) => commands::migrate::migrate(&settings).await,
+        Some(Command::CheckConfig) => commands::check_config::check(&settings),
+        Some(Command::Openapi { .. }) => unreachable!("answered before the settings were read"),
+    }
+}
+
+fn settings(line: &CommandLine) -> Result<Settings, Refusal> {
+    let mut settings = Settings::load(line.config.as_deref(), &line.overrides()?)?;
+    data_dir::keep_database_inside(&mut settings);
+    Ok(settings)
+}

@@ -1,0 +1,116 @@
+//! A live channel as a page has it.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::Value;
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+
+use crate::SOON;
+
+#[derive(Debug)]
+pub struct Channel {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// Every frame so far, `hello` first.
+    pub seen: Vec<Value>,
+}
+
+/// What came on a channel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Frame {
+    Message(Value),
+    /// With its code; `None`: the connection broke, or was closed without one.
+    Closed(Option<u16>),
+}
+
+impl Channel {
+    /// # Panics
+    /// When it is refused.
+    pub async fn open(url: &str) -> Self {
+        let opened = timeout(SOON, connect_async(url)).await.expect("an answer to the handshake");
+        let (socket, _) = opened.unwrap_or_else(|error| panic!("{url}: {error}"));
+        Self { socket, seen: Vec::new() }
+    }
+
+    /// The next message or the end; pings are answered by the way.
+    ///
+    /// # Panics
+    /// When nothing comes.
+    pub async fn next(&mut self) -> Frame {
+        let next = timeout(SOON, self.read()).await;
+        next.unwrap_or_else(|_| panic!("nothing came; before that:\n{}", self.story()))
+    }
+
+    /// Reads on until an event fits.
+    ///
+    /// # Panics
+    /// With all that came, when none does.
+    pub async fn until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.until_within(SOON, what, fits).await
+    }
+
+    /// As [`Self::until`], with another patience.
+    ///
+    /// # Panics
+    /// With all that came, when none does.
+    pub async fn until_within(&mut self, patience: Duration, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + patience;
+        loop {
+            match timeout_at(deadline, self.read()).await {
+                Ok(Frame::Message(event)) if fits(&event) => return event,
+                Ok(Frame::Message(_)) => {}
+                Ok(Frame::Closed(code)) => panic!("{what}: closed with {code:?}; before that:\n{}", self.story()),
+                Err(_) => panic!("{what}: not within {} s:\n{}", patience.as_secs(), self.story()),
+            }
+        }
+    }
+
+    /// Until this order stands there.
+    ///
+    /// # Panics
+    /// With all that came, when it does not.
+    pub async fn until_status(&mut self, order_id: &str, status: &str) -> Value {
+        let what = format!("order {order_id} to be {status}");
+        self.until(&what, |event| {
+            let order = &event["data"]["order"];
+            order["id"] == order_id && order["status"] == status
+        })
+        .await
+    }
+
+    /// The numbers of all events so far.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<i64> {
+        let events = self.seen.iter().filter(|event| event["type"] != "hello");
+        events.filter_map(|event| event["seq"].as_i64()).collect()
+    }
+
+    pub async fn close(mut self) {
+        let _ = self.socket.send(Message::Close(None)).await;
+    }
+
+    async fn read(&mut self) -> Frame {
+        loop {
+            match self.socket.next().await {
+                Some(Ok(Message::Text(text))) => {
+                    let message: Value = serde_json::from_str(&text).unwrap_or_default();
+                    self.seen.push(message.clone());
+                    return Frame::Message(message);
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    return Frame::Closed(frame.map(|frame| frame.code.into()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return Frame::Closed(None),
+            }
+        }
+    }
+
+    fn story(&self) -> String {
+        self.seen.iter().map(|message| format!("{message}\n")).collect()
+    }
+}

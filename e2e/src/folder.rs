@@ -1,0 +1,44 @@
+//! A directory of a test's own, gone when the test is over.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+static MADE: AtomicU32 = AtomicU32::new(0);
+
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// # Panics
+    /// When the machine has no room for it.
+    #[must_use]
+    pub fn new() -> Self {
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = env::temp_dir().join(format!("expediter-e2e-{}-{number}", process::id()));
+        // One left by a process of the same number, long ago.
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).expect("a temporary directory can be made");
+        Self(path)
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,82 @@
+//! `POST /orders` at the test's integrator.
+
+use std::{future::pending, sync::Arc};
+
+use kitchen::SignatureHeaders;
+use poem::{
+    Endpoint, EndpointExt, IntoResponse, Request, Response, Route, handler,
+    http::StatusCode,
+    post,
+    web::{Data, Json},
+};
+use serde_json::{Value, json};
+
+use super::{Inner, Mood, Received};
+
+pub(super) fn routes(inner: Arc<Inner>) -> impl Endpoint<Output = Response> {
+    Route::new().at("/orders", post(take)).data(inner).map_to_response()
+}
+
+#[handler]
+async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Body) -> Response {
+    let body = body.into_vec().await.unwrap_or_default();
+    let read: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let header = |name| request.header(name).unwrap_or_default().to_owned();
+    let received = Received {
+        webhook_id: header("webhook-id"),
+        attempt: header("expediter-attempt"),
+        idempotency_key: header("idempotency-key"),
+        event: read["event"].as_str().unwrap_or_default().to_owned(),
+        order_id: read["order"]["id"].as_str().unwrap_or_default().to_owned(),
+        is_signed: is_signed(inner, request, &body),
+        at: inner.clock.now(),
+        met: Mood::Fine,
+        body,
+    };
+    let (met, is_news) = inner.meet(received);
+    let callback_url = read["callback_url"].as_str().unwrap_or_default().to_owned();
+    let order_id = read["order"]["id"].as_str().unwrap_or_default().to_owned();
+    match met {
+        Mood::Answers(status) => {
+            let status = StatusCode::from_u16(status).expect("a test answers with a status");
+            return Json(json!({"error": "in no mood"})).with_status(status).into_response();
+        }
+        Mood::Silent => pending().await,
+        Mood::Slow(time) => tokio::time::sleep(time).await,
+        Mood::Fine => {}
+    }
+    if is_news {
+        tokio::spawn(Arc::clone(inner).call_back(callback_url, order_id.clone()));
+    }
+    Json(json!({"reference": format!("T-{order_id}")})).into_response()
+}
+
+impl Inner {
+    /// Remembers it; says how it is met, and whether an order is placed by it that was not known.
+    fn meet(&self, mut received: Received) -> (Mood, bool) {
+        let mut memory = self.memory();
+        let mood = memory.next.pop_front().unwrap_or(memory.then);
+        received.met = mood;
+        let is_taken = !matches!(mood, Mood::Answers(_) | Mood::Silent);
+        let mut is_news = false;
+        if is_taken && received.event == "order.placed" {
+            is_news = memory.taken.insert(received.order_id.clone());
+        }
+        if is_taken && received.event == "order.cancelled" {
+            memory.cancelled.insert(received.order_id.clone());
+        }
+        memory.received.push(received);
+        (mood, is_news)
+    }
+}
+
+fn is_signed(inner: &Inner, request: &Request, body: &[u8]) -> bool {
+    let header = |name| request.header(name).unwrap_or_default();
+    let headers = SignatureHeaders {
+        id: header("webhook-id"),
+        timestamp: header("webhook-timestamp"),
+        signature: header("webhook-signature"),
+    };
+    let verified = inner.secrets().signing.verify(headers, body, inner.clock.now());
+    verified.is_ok()
+}

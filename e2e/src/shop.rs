@@ -1,0 +1,135 @@
+//! A store of a test's own beside the demonstration's: a menu, a table, and the test's integrator.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::{Expediter, Integrator};
+
+/// Whoever sets it up and looks at it is the operator.
+#[derive(Clone, Debug)]
+pub struct Shop {
+    pub store_id: String,
+    /// Never runs out; 2.50.
+    pub espresso: String,
+    /// Counted; 3.40.
+    pub bun: String,
+    pub session_id: String,
+    pub session_code: String,
+    pub integrator_id: String,
+}
+
+impl Shop {
+    /// `buns`: how many there are.
+    pub async fn open(expediter: &Expediter, integrator: &Integrator, buns: u32) -> Self {
+        Self::open_like(expediter, integrator, buns, json!({})).await
+    }
+
+    /// The same with an integrator that has `more` fields.
+    ///
+    /// # Panics
+    /// When the api refuses anything of it.
+    pub async fn open_like(expediter: &Expediter, integrator: &Integrator, buns: u32, more: Value) -> Self {
+        let store = json!({
+            "name": "Test diner", "timezone": "Europe/Berlin", "currency": "EUR", "accept_within_s": 86_400,
+        });
+        let store_id = text(&expediter.create("/api/v1/stores", &store).await["id"]);
+        let product = |name: &str, amount: u32, stock: Value| {
+            let price = json!({"amount": amount, "currency": "EUR"});
+            json!({"store_id": store_id, "name": name, "price": price, "stock": stock})
+        };
+        let espresso = expediter.create("/api/v1/products", &product("Espresso", 250, Value::Null)).await;
+        let bun = expediter.create("/api/v1/products", &product("Bun", 340, json!(buns))).await;
+        let session = json!({"store_id": store_id, "name": "Table 7"});
+        let session = expediter.create("/api/v1/sessions", &session).await;
+        let mut wanted = json!({
+            "store_id": store_id, "name": "The test", "kind": "kitchen", "url": integrator.url, "concurrency": 16,
+        });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            wanted[key] = value.clone();
+        }
+        let created = expediter.create("/api/v1/integrators", &wanted).await;
+        integrator.learn(&created);
+        Self {
+            espresso: text(&espresso["id"]),
+            bun: text(&bun["id"]),
+            session_id: text(&session["id"]),
+            session_code: text(&session["code"]),
+            integrator_id: text(&created["integrator"]["id"]),
+            store_id,
+        }
+    }
+
+    #[must_use]
+    pub fn guests_path(&self) -> String {
+        format!("/api/v1/sessions/{}/orders", self.session_code)
+    }
+
+    /// How many buns are left.
+    pub async fn buns(&self, expediter: &Expediter) -> i64 {
+        let product = expediter.read(&format!("/api/v1/products/{}", self.bun)).await;
+        product["stock"].as_i64().unwrap_or_else(|| panic!("it is counted: {product}"))
+    }
+
+    /// All orders of the store.
+    ///
+    /// # Panics
+    /// When a page has no items.
+    pub async fn orders(&self, expediter: &Expediter) -> Vec<Value> {
+        let mut orders = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!("/api/v1/orders?store_id={}&limit=100{cursor}", self.store_id);
+            let page = expediter.read(&path).await;
+            orders.extend(page["items"].as_array().expect("a page has items").iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return orders,
+            }
+        }
+    }
+}
+
+impl Expediter {
+    /// A request by the operator.
+    #[must_use]
+    pub fn by_operator(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.request(method, path);
+        request.basic_auth("operator", Some(self.password("operator")))
+    }
+
+    /// Read by the operator.
+    ///
+    /// # Panics
+    /// When it can't be read.
+    pub async fn read(&self, path: &str) -> Value {
+        let (status, body) = self.answer(self.by_operator(Method::GET, path)).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Created by the operator.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn create(&self, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.answer(self.by_operator(Method::POST, path).json(body)).await;
+        assert_eq!(status, 201, "{path}: {answer}");
+        answer
+    }
+
+    /// Handoffs of an order, with their attempts.
+    ///
+    /// # Panics
+    /// When they can't be read.
+    pub async fn handoffs(&self, order_id: &str) -> Vec<Value> {
+        let handoffs = self.read(&format!("/api/v1/orders/{order_id}/handoffs")).await;
+        handoffs.as_array().expect("a list of handoffs").clone()
+    }
+}
+
+/// # Panics
+/// When it is none.
+#[must_use]
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+}

@@ -1,0 +1,47 @@
+//! `expediter audit`: the promises as queries, over a database that may be in use.
+
+use std::{process::ExitCode, sync::Arc};
+
+use common::{
+    chance::Chance,
+    clock::Clock,
+    config::Settings,
+    ledger::{Ledger, LedgerParts, NoWake},
+    metrics::Metrics,
+    secrets::Keys,
+};
+
+use super::say;
+use crate::{base, data_dir, refusal::Refusal};
+
+pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
+    // Connecting would make an empty one.
+    if let Some(path) = data_dir::sqlite_file(settings).filter(|path| !path.exists()) {
+        return Err(Refusal::NoDatabase { path });
+    }
+    let db = base::connect_database(settings).await?;
+    let clock = Clock::system();
+    db.anchor(&clock).await.map_err(Refusal::failed("reading the database's time"))?;
+    let ledger = Ledger::new(LedgerParts {
+        db: db.clone(),
+        clock,
+        chance: Chance::system(),
+        // The audit opens no secret, so it works without the key.
+        sealing: Arc::new(Keys::seeded(0).encryption),
+        wake: Arc::new(NoWake),
+        metrics: Metrics::new(),
+        settings: base::ledger_settings(settings, String::new()),
+    });
+    let findings = ledger.audit().await.map_err(Refusal::failed("the audit"))?;
+    drop(ledger);
+    db.close().await;
+    for finding in &findings {
+        say(finding);
+    }
+    say(match findings.len() {
+        0 => "Nothing found: every promise is kept.".to_owned(),
+        1 => "1 finding.".to_owned(),
+        count => format!("{count} findings."),
+    });
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,103 @@
+//! The data directory: one process at a time, and files that only their owner can read.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use common::config::{DatabaseKind, ServiceUrl, Settings};
+
+use crate::refusal::Refusal;
+
+const LOCK: &str = "expediter.lock";
+
+/// Held for as long as the process lives; the operating system gives it back, however the process ends.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    _locks: Vec<File>,
+}
+
+impl DataDir {
+    /// Makes the directory where there is none. A SQLite file elsewhere has its own folder locked too.
+    pub(crate) fn lock(settings: &Settings) -> Result<Self, Refusal> {
+        let path = settings.secrets.data_dir.clone();
+        let mut folders = vec![path.clone()];
+        folders.extend(sqlite_file(settings).and_then(|file| file.parent().map(Path::to_path_buf)));
+        let mut locked: Vec<PathBuf> = Vec::new();
+        let mut locks = Vec::new();
+        for folder in folders {
+            let folder = make(&folder).map_err(|cause| Refusal::DataDir { path: folder, cause })?;
+            if !locked.contains(&folder) {
+                locks.push(lock(&folder)?);
+                locked.push(folder);
+            }
+        }
+        Ok(Self { path, _locks: locks })
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+/// Where the settings say nothing of a database, it is a SQLite file in `secrets.data_dir`.
+pub(crate) fn keep_database_inside(settings: &mut Settings) {
+    let is_default = Settings::with(&[]).is_ok_and(|default| default.database.url == settings.database.url);
+    if is_default {
+        let file = settings.secrets.data_dir.join("expediter.db");
+        if let Ok(url) = ServiceUrl::try_from(format!("sqlite://{}", file.display())) {
+            settings.database.url = url;
+        }
+    }
+}
+
+/// The file behind `database.url`, where it is SQLite's.
+pub(crate) fn sqlite_file(settings: &Settings) -> Option<PathBuf> {
+    if settings.database.kind() != DatabaseKind::Sqlite {
+        return None;
+    }
+    let url = settings.database.url.expose();
+    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
+    Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+}
+
+/// Appears whole, on the disk, and with mode 0600, or not at all.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let draft = path.with_extension("tmp");
+    // One left by a crash could have another mode.
+    match fs::remove_file(&draft) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn make(folder: &Path) -> io::Result<PathBuf> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    fs::canonicalize(folder)
+}
+
+fn lock(folder: &Path) -> Result<File, Refusal> {
+    let path = folder.join(LOCK);
+    let refused = |cause| Refusal::DataDir { path: path.clone(), cause };
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(refused)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Refusal::Locked { folder: folder.to_owned() }),
+        Err(TryLockError::Error(cause)) => Err(refused(cause)),
+    }
+}

@@ -1,0 +1,106 @@
+//! `data/demo.json`: what a later start must know of the demonstration, for the owner's eyes only.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use common::{
+    chance::Chance,
+    domain::{
+        account::Role,
+        ids::{IntegratorId, StoreId},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    data_dir::{DataDir, write_private},
+    refusal::Refusal,
+};
+
+const FILE: &str = "demo.json";
+/// 64 bits, in hexadecimal digits, which are easily copied.
+const PASSWORD_DIGITS: usize = 16;
+
+/// Saved after every step of the making, so that a start that was cut off is taken up again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    #[serde(skip)]
+    path: PathBuf,
+    /// Everything was made once; from then on it belongs to whoever uses it.
+    pub(super) complete: bool,
+    pub(super) store: Option<StoreId>,
+    pub(super) kitchen: Option<KeptKitchen>,
+    pub(super) logins: Vec<Login>,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(super) struct KeptKitchen {
+    pub(super) integrator: IntegratorId,
+    pub(super) signing_secret: String,
+    pub(super) callback_secret: String,
+}
+
+/// One account of the demonstration.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Login {
+    pub(crate) username: String,
+    pub(crate) password: String,
+    pub(crate) role: Role,
+}
+
+impl Kept {
+    pub(super) fn read(data_dir: &DataDir) -> Result<Option<Self>, Refusal> {
+        let path = data_dir.file(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(cause) => return Err(Refusal::DataDir { path, cause }),
+        };
+        match serde_json::from_str::<Self>(&text) {
+            Ok(kept) => Ok(Some(Self { path, ..kept })),
+            Err(cause) => Err(Refusal::DemoFile { path, cause }),
+        }
+    }
+
+    /// Nothing is made yet, and the logins are drawn.
+    pub(super) fn begin(data_dir: &DataDir, chance: &Chance) -> io::Result<Self> {
+        let login = |role: Role| Login {
+            username: role.as_str().to_owned(),
+            password: chance.session_code()[..PASSWORD_DIGITS].to_owned(),
+            role,
+        };
+        let kept = Self {
+            path: data_dir.file(FILE),
+            complete: false,
+            store: None,
+            kitchen: None,
+            logins: [Role::Operator, Role::Manager, Role::Staff, Role::Customer].map(login).to_vec(),
+        };
+        kept.save()?;
+        Ok(kept)
+    }
+
+    pub(super) fn save(&self) -> io::Result<()> {
+        let mut text = serde_json::to_string_pretty(self)?;
+        text.push('\n');
+        write_private(&self.path, &text)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl fmt::Debug for KeptKitchen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptKitchen").field("integrator", &self.integrator).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,67 @@
+//! What is printed once everything runs: where to look, what to type, and the demonstration's logins.
+
+use std::fmt;
+
+use crate::demo::{Demo, Login};
+
+/// The text for people on standard output; logs go to standard error.
+pub(crate) struct Running<'a> {
+    pub(crate) url: &'a str,
+    pub(crate) database: String,
+    pub(crate) tryout: Option<Tryout<'a>>,
+}
+
+/// What the demonstration has to offer.
+pub(crate) struct Tryout<'a> {
+    /// The demonstration's table.
+    code: String,
+    body: String,
+    logins: &'a [Login],
+}
+
+impl<'a> Tryout<'a> {
+    pub(crate) async fn of(demo: &'a Demo) -> anyhow::Result<Self> {
+        let (code, product) = demo.first_order().await?;
+        let product = product.map_or_else(|| "…".to_owned(), |product| product.to_string());
+        Ok(Self {
+            code,
+            body: format!(r#"{{"items":[{{"product_id":"{product}","quantity":1}}]}}"#),
+            logins: demo.logins(),
+        })
+    }
+}
+
+impl fmt::Display for Running<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.url;
+        writeln!(f, "Expediter {} is running.", env!("CARGO_PKG_VERSION"))?;
+        if self.tryout.is_some() {
+            writeln!(f, "  watch       {url}/")?;
+        }
+        writeln!(f, "  documents   {url}/docs")?;
+        writeln!(f, "  readiness   {url}/readyz")?;
+        writeln!(f, "  metrics     {url}/metrics")?;
+        writeln!(f, "  database    {}", self.database)?;
+        if let Some(tryout) = &self.tryout {
+            tryout.write(url, f)?;
+        }
+        write!(f, "Ctrl-C stops it; what it has taken, it keeps.")
+    }
+}
+
+impl Tryout<'_> {
+    fn write(&self, url: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nPlace an order, and watch it:")?;
+        writeln!(
+            f,
+            "  curl -s {url}/api/v1/sessions/{}/orders -H 'content-type: application/json' -d '{}'",
+            self.code, self.body
+        )?;
+        writeln!(f, "or from another terminal, with every step printed: expediter demo-order")?;
+        writeln!(f, "\nSign in at {url}/api/v1 with Basic or a token (printed at every start, and only good here):")?;
+        for login in self.logins {
+            writeln!(f, "  {:<10}  {}", login.username, login.password)?;
+        }
+        writeln!(f)
+    }
+}
