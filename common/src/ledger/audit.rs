@@ -1,5 +1,8 @@
 //! `expediter audit`: whether the promises of design.md section 1 hold of what is stored.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Ledger, Result};
 use crate::store;
 

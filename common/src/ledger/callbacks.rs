@@ -2,6 +2,8 @@
 
 mod apply;
 mod meaning;
+#[cfg(test)]
+mod tests;
 
 use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
 use crate::{

@@ -1,5 +1,6 @@
 //! Handoffs as workers see them: claimed under a lease, and concluded once.
 
+mod by_hand;
 mod claim;
 mod conclude;
 mod recent;
@@ -22,6 +23,7 @@ use crate::{
     store::StoreError,
 };
 
+pub use by_hand::RetryRefused;
 pub use recent::RecentHandoff;
 
 pub(crate) use conclude::{Said, conclude, has_an_open_attempt, lock};
@@ -76,7 +78,9 @@ pub enum Concluded {
 }
 
 /// A move that the table always allows where it is asked for. That it was refused is a fault of the row's.
-pub(crate) fn must_move<R>(order: OrderId) -> impl FnOnce(LedgerError<MoveRefused>) -> LedgerError<R> {
+pub(crate) fn must_move<R>(
+    order: OrderId,
+) -> impl FnOnce(LedgerError<MoveRefused>) -> LedgerError<R> {
     move |error| match error {
         LedgerError::Refused(refused) => StoreError::corrupt("orders", order, refused).into(),
         LedgerError::Store(error) => LedgerError::Store(error),

@@ -1,5 +1,8 @@
 //! The reconciler's steps: each found by a query, done under locks of its own, and harmless when done twice.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use super::{
@@ -100,7 +103,9 @@ impl Ledger {
         for (handoff, order) in found {
             match self.fail_overdue_handoff(handoff, order).await {
                 Ok(done) => failed += u32::from(done),
-                Err(error) => tracing::error!(%handoff, %error, "an overdue handoff can't be failed"),
+                Err(error) => {
+                    tracing::error!(%handoff, %error, "an overdue handoff can't be failed")
+                }
             }
         }
         Ok(failed)

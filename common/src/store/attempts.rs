@@ -89,12 +89,7 @@ pub(crate) async fn end(
 }
 
 /// Takes back an attempt whose request never left.
-pub(crate) async fn take_back(
-    tx: &mut Tx,
-    handoff: HandoffId,
-    round: u32,
-    n: u32,
-) -> Result<()> {
+pub(crate) async fn take_back(tx: &mut Tx, handoff: HandoffId, round: u32, n: u32) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "DELETE FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND outcome IS NULL"
     )
@@ -109,13 +104,15 @@ pub(crate) async fn take_back(
 
 /// All of one handoff, in order.
 pub(crate) async fn of_handoff(tx: &mut Tx, handoff: HandoffId) -> Result<Vec<Attempt>> {
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<Row> = on!(tx, |conn| {
+        sqlx::query_as(
         "SELECT id, round, n, started_at, ended_at, outcome, http_status, error, response FROM attempts \
          WHERE handoff_id = ? ORDER BY round, n"
     )
     .bind(handoff.uuid())
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
@@ -136,7 +133,8 @@ impl TryFrom<Row> for Attempt {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self> {
-        let corrupt = |what: &dyn ToString| StoreError::corrupt("attempts", row.id, what.to_string());
+        let corrupt =
+            |what: &dyn ToString| StoreError::corrupt("attempts", row.id, what.to_string());
         let outcome: Option<AttemptOutcome> = row
             .outcome
             .map(|word| word.parse())

@@ -154,9 +154,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// What breaks a rule: the rule, an id in hexadecimal, and a word about it.
-pub(crate) async fn findings(
-    tx: &mut Tx,
-) -> Result<Vec<(&'static str, String, Option<String>)>> {
+pub(crate) async fn findings(tx: &mut Tx) -> Result<Vec<(&'static str, String, Option<String>)>> {
     let mut findings = Vec::new();
     for (rule, sql) in RULES {
         let rows: Vec<(String, Option<String>)> = on!(&mut *tx, |conn| sqlx::query_as(*sql)
@@ -166,4 +164,10 @@ pub(crate) async fn findings(
         findings.extend(rows.into_iter().map(|(id, what)| (*rule, id, what)));
     }
     Ok(findings)
+}
+
+/// All rules there are.
+#[cfg(test)]
+pub(crate) fn rules() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|(rule, _)| *rule)
 }

@@ -37,12 +37,12 @@ pub(crate) struct Unapplied {
     pub(crate) id: CallbackId,
     pub(crate) integrator_id: IntegratorId,
     pub(crate) payload: Value,
-    pub(crate) received_at: DateTime<Utc>,
 }
 
 /// [`super::StoreError::UniqueKeyTaken`]: this integrator has used this webhook id before.
 pub(crate) async fn insert(tx: &mut Tx, new: NewCallback<'_>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
+    on!(tx, |conn| {
+        sqlx::query(
         "INSERT INTO callbacks (id, integrator_id, webhook_id, order_id, reference, payload, received_at, sequence, \
          occurred_at, failures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
     )
@@ -57,7 +57,8 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewCallback<'_>) -> Result<()> {
     .bind(new.update.occurred_at)
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
     Ok(())
 }
 
@@ -85,17 +86,20 @@ pub(crate) async fn order_of_reference(
     store: StoreId,
     reference: &str,
 ) -> Result<Option<OrderId>> {
-    let theirs: Vec<Uuid> = on!(&mut *tx, |conn| sqlx::query_scalar(
+    let theirs: Vec<Uuid> = on!(&mut *tx, |conn| {
+        sqlx::query_scalar(
         "SELECT DISTINCT order_id FROM handoffs WHERE integrator_id = ? AND reference = ? AND order_id IS NOT NULL LIMIT 2"
     )
     .bind(integrator.uuid())
     .bind(reference.as_bytes())
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     if let [order] = theirs[..] {
         return Ok(Some(order.into()));
     }
-    let ours: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(
+    let ours: Vec<Uuid> = on!(tx, |conn| {
+        sqlx::query_scalar(
         "SELECT DISTINCT o.id FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.integrator_id = ? \
          WHERE o.store_id = ? AND o.reference = ? LIMIT 2"
     )
@@ -103,7 +107,8 @@ pub(crate) async fn order_of_reference(
     .bind(store.uuid())
     .bind(reference.as_bytes())
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     Ok(match ours[..] {
         [order] if theirs.is_empty() => Some(order.into()),
         _ => None,
@@ -117,7 +122,8 @@ pub(crate) async fn attach(
     reference: &str,
     order: OrderId,
 ) -> Result<u64> {
-    Ok(on!(tx, |conn| sqlx::query(
+    Ok(on!(tx, |conn| {
+        sqlx::query(
         "UPDATE callbacks SET order_id = ? WHERE integrator_id = ? AND reference = ? AND applied_at IS NULL \
          AND order_id IS NULL"
     )
@@ -126,27 +132,27 @@ pub(crate) async fn attach(
     .bind(reference.as_bytes())
     .execute(conn)
     .await?
-    .rows_affected()))
+    .rows_affected()
+    }))
 }
 
 /// What is left to apply of one order, in order of receipt, locked. The order is locked before.
 pub(crate) async fn lock_unapplied(tx: &mut Tx, order: OrderId) -> Result<Vec<Unapplied>> {
     let sql = for_update!(
         tx,
-        "SELECT id, integrator_id, payload, received_at FROM callbacks WHERE order_id = ? AND applied_at IS NULL \
+        "SELECT id, integrator_id, payload FROM callbacks WHERE order_id = ? AND applied_at IS NULL \
          ORDER BY received_at, id"
     );
-    let rows: Vec<(Uuid, Uuid, Json<Value>, DateTime<Utc>)> = on!(tx, |conn| sqlx::query_as(sql)
+    let rows: Vec<(Uuid, Uuid, Json<Value>)> = on!(tx, |conn| sqlx::query_as(sql)
         .bind(order.uuid())
         .fetch_all(conn)
         .await?);
     Ok(rows
         .into_iter()
-        .map(|(id, integrator, payload, received_at)| Unapplied {
+        .map(|(id, integrator, payload)| Unapplied {
             id: id.into(),
             integrator_id: integrator.into(),
             payload: payload.0,
-            received_at,
         })
         .collect())
 }
@@ -156,13 +162,16 @@ pub(crate) async fn newest_marks(
     tx: &mut Tx,
     order: OrderId,
 ) -> Result<BTreeMap<IntegratorId, Mark>> {
-    let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> =
+        on!(tx, |conn| {
+            sqlx::query_as(
         "SELECT integrator_id, MAX(sequence), MAX(occurred_at) FROM callbacks WHERE order_id = ? \
          AND applied_at IS NOT NULL AND result IN ('applied', 'unchanged') GROUP BY integrator_id"
     )
     .bind(order.uuid())
     .fetch_all(conn)
-    .await?);
+    .await?
+        });
     Ok(rows
         .into_iter()
         .map(|(integrator, sequence, occurred_at)| {
@@ -203,7 +212,8 @@ pub(crate) async fn failed(
     now: DateTime<Utc>,
 ) -> Result<()> {
     // MySQL assigns from left to right: `failures` comes last, so that the others see the old one everywhere.
-    on!(tx, |conn| sqlx::query(
+    on!(tx, |conn| {
+        sqlx::query(
         "UPDATE callbacks SET detail = ?, applied_at = CASE WHEN failures + 1 >= ? THEN ? ELSE NULL END, \
          result = CASE WHEN failures + 1 >= ? THEN 'parked' ELSE NULL END, failures = failures + 1 \
          WHERE id = ? AND applied_at IS NULL"
@@ -215,7 +225,8 @@ pub(crate) async fn failed(
     .bind(id.uuid())
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
     Ok(())
 }
 
@@ -225,16 +236,28 @@ pub(crate) async fn any_left_of(
     order: OrderId,
     received_by: DateTime<Utc>,
 ) -> Result<bool> {
-    let left: i64 = on!(tx, |conn| sqlx::query_scalar(
+    let left: i64 = on!(tx, |conn| {
+        sqlx::query_scalar(
         "SELECT COUNT(*) FROM callbacks WHERE order_id = ? AND applied_at IS NULL AND received_at <= ?"
     )
     .bind(order.uuid())
     .bind(received_by)
     .fetch_one(conn)
-    .await?);
+    .await?
+    });
     Ok(left > 0)
 }
 
 fn shortened(text: &str) -> String {
     text.chars().take(MOST_OF_A_DETAIL_CHARS).collect()
+}
+
+/// What became of all there are, in order of receipt: for tests.
+#[cfg(test)]
+pub(crate) async fn results(tx: &mut Tx) -> Result<Vec<Option<String>>> {
+    Ok(on!(tx, |conn| sqlx::query_scalar(
+        "SELECT result FROM callbacks ORDER BY received_at, id"
+    )
+    .fetch_all(conn)
+    .await?))
 }

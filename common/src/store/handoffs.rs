@@ -14,7 +14,8 @@ pub(crate) use claim::{
     lock_free_sessions, next_due_at,
 };
 pub(crate) use outcome::{
-    acknowledged_by_callback, close, confirm, has_open_after, put_back, raise_fence, release, wait,
+    acknowledged_by_callback, close, confirm, has_open_after, put_back, raise_fence, release,
+    reopen, wait,
 };
 
 use super::{
@@ -84,14 +85,16 @@ pub(crate) async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
 }
 
 pub(crate) async fn get(tx: &mut Tx, id: HandoffId) -> Result<Option<Handoff>> {
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(
+    let row: Option<Row> = on!(tx, |conn| {
+        sqlx::query_as(
         "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
          attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
          closed_at FROM handoffs WHERE id = ?"
     )
     .bind(id.uuid())
     .fetch_optional(conn)
-    .await?);
+    .await?
+    });
     row.map(|row| Stored::try_from(row).map(|stored| stored.handoff))
         .transpose()
 }
@@ -113,14 +116,16 @@ pub(crate) async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
 
 /// All of one order, by integrator and position.
 pub(crate) async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<Row> = on!(tx, |conn| {
+        sqlx::query_as(
         "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
          attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
          closed_at FROM handoffs WHERE order_id = ? ORDER BY integrator_id, position"
     )
     .bind(order.uuid())
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     handoffs_of(rows)
 }
 
@@ -174,12 +179,14 @@ pub(crate) async fn last_positions(
     tx: &mut Tx,
     order: OrderId,
 ) -> Result<BTreeMap<IntegratorId, i32>> {
-    let rows: Vec<(Uuid, i32)> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<(Uuid, i32)> = on!(tx, |conn| {
+        sqlx::query_as(
         "SELECT integrator_id, MAX(position) FROM handoffs WHERE order_id = ? GROUP BY integrator_id"
     )
     .bind(order.uuid())
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     Ok(rows
         .into_iter()
         .map(|(integrator, last)| (integrator.into(), last))

@@ -22,7 +22,8 @@ pub(crate) async fn expired_leases(
 ) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for state in ["sending", "acknowledged"] {
-        let rows: Vec<(Uuid, Option<Uuid>)> = on!(&mut *tx, |conn| sqlx::query_as(
+        let rows: Vec<(Uuid, Option<Uuid>)> = on!(&mut *tx, |conn| {
+            sqlx::query_as(
             "SELECT id, order_id FROM handoffs WHERE state = ? AND leased_until IS NOT NULL AND leased_until <= ? \
              ORDER BY leased_until LIMIT ?"
         )
@@ -30,7 +31,8 @@ pub(crate) async fn expired_leases(
         .bind(now)
         .bind(limit)
         .fetch_all(conn)
-        .await?);
+        .await?
+        });
         found.extend(rows.into_iter().map(of_row));
     }
     Ok(found)
@@ -42,14 +44,16 @@ pub(crate) async fn overdue_handoffs(
     now: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<Found>> {
-    let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| {
+        sqlx::query_as(
         "SELECT id, order_id FROM handoffs WHERE state IN ('due', 'waiting') AND due_at <= ? AND deadline <= ? LIMIT ?"
     )
     .bind(now)
     .bind(now)
     .bind(limit)
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     Ok(rows.into_iter().map(of_row).collect())
 }
 
@@ -64,7 +68,8 @@ pub(crate) async fn overdue_orders(
     now: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<OrderId>> {
-    let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(
+    let rows: Vec<Uuid> = on!(tx, |conn| {
+        sqlx::query_scalar(
         "SELECT o.id FROM orders o WHERE o.status IN ('pending', 'processing') AND o.accept_by <= ? AND NOT EXISTS ( \
            SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL AND c.received_at <= o.accept_by) \
          ORDER BY o.accept_by LIMIT ?"
@@ -72,14 +77,16 @@ pub(crate) async fn overdue_orders(
     .bind(now)
     .bind(limit)
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Orders that wait for acceptance although everybody has had their say: one that had to confirm can't any more, or
 /// all have, or there is nobody and their store accepts by itself. Not one with callbacks left to apply.
 pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
-    let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(
+    let rows: Vec<Uuid> = on!(tx, |conn| {
+        sqlx::query_scalar(
         "SELECT o.id FROM orders o JOIN stores s ON s.id = o.store_id \
          WHERE o.status IN ('pending', 'processing') AND NOT EXISTS ( \
            SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL) AND ( \
@@ -99,7 +106,8 @@ pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<Orde
     )
     .bind(limit)
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
@@ -110,7 +118,8 @@ pub(crate) async fn integrators_with_due_work(
     after: Option<IntegratorId>,
     limit: u32,
 ) -> Result<Vec<IntegratorId>> {
-    let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(
+    let rows: Vec<Uuid> = on!(tx, |conn| {
+        sqlx::query_scalar(
         "SELECT i.id FROM integrators i WHERE i.id > ? AND i.enabled = TRUE AND i.archived_at IS NULL AND EXISTS ( \
            SELECT 1 FROM handoffs h WHERE h.integrator_id = i.id AND h.state IN ('due', 'waiting') AND h.due_at <= ? \
            AND NOT EXISTS ( \
@@ -122,19 +131,22 @@ pub(crate) async fn integrators_with_due_work(
     .bind(now)
     .bind(limit)
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Orders with callbacks left to apply, longest waiting first.
 pub(crate) async fn orders_with_callbacks_left(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
-    let rows: Vec<(Uuid, DateTime<Utc>)> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<(Uuid, DateTime<Utc>)> = on!(tx, |conn| {
+        sqlx::query_as(
         "SELECT order_id, MIN(received_at) FROM callbacks WHERE applied_at IS NULL AND order_id IS NOT NULL \
          GROUP BY order_id ORDER BY MIN(received_at) LIMIT ?"
     )
     .bind(limit)
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     Ok(rows.into_iter().map(|(order, _)| order.into()).collect())
 }
 
@@ -144,7 +156,8 @@ pub(crate) async fn matchable(
     tx: &mut Tx,
     limit: u32,
 ) -> Result<Vec<(IntegratorId, StoreId, String)>> {
-    let rows: Vec<(Uuid, Uuid, Vec<u8>)> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<(Uuid, Uuid, Vec<u8>)> = on!(tx, |conn| {
+        sqlx::query_as(
         "SELECT DISTINCT c.integrator_id, i.store_id, c.reference FROM callbacks c \
          JOIN integrators i ON i.id = c.integrator_id \
          WHERE c.applied_at IS NULL AND c.order_id IS NULL AND c.reference IS NOT NULL AND ( \
@@ -154,7 +167,8 @@ pub(crate) async fn matchable(
     )
     .bind(limit)
     .fetch_all(conn)
-    .await?);
+    .await?
+    });
     Ok(rows
         .into_iter()
         .map(|(integrator, store, reference)| {
@@ -170,7 +184,8 @@ pub(crate) async fn give_up_unmatched(
     received_before: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<u64> {
-    Ok(on!(tx, |conn| sqlx::query(
+    Ok(on!(tx, |conn| {
+        sqlx::query(
         "UPDATE callbacks SET applied_at = ?, result = 'unmatched', detail = 'no order has this reference' \
          WHERE applied_at IS NULL AND order_id IS NULL AND received_at <= ?"
     )
@@ -178,7 +193,8 @@ pub(crate) async fn give_up_unmatched(
     .bind(received_before)
     .execute(conn)
     .await?
-    .rows_affected()))
+    .rows_affected()
+    }))
 }
 
 /// Deletes at most `limit` rows of each kind that nobody needs any more; how many.

@@ -1,6 +1,6 @@
 //! Applying what is left of one order's callbacks: all in one transaction, and no poisoned one stops the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::meaning::{Applied, apply, settle};
 use crate::{
@@ -60,9 +60,15 @@ impl Ledger {
                 if left_out.contains(&callback.id) {
                     continue;
                 }
-                apply_one(&mut change, &mut order, &callback, &mut marks, &mut integrators)
-                    .await
-                    .map_err(|error| poisoned(callback.id, error))?;
+                apply_one(
+                    &mut change,
+                    &mut order,
+                    &callback,
+                    &mut marks,
+                    &mut integrators,
+                )
+                .await
+                .map_err(|error| poisoned(callback.id, error))?;
                 count += 1;
             }
             // A handoff that failed while these waited left the order to them.
@@ -104,19 +110,23 @@ async fn apply_one(
     marks: &mut BTreeMap<IntegratorId, Mark>,
     integrators: &mut BTreeMap<IntegratorId, Integrator>,
 ) -> Result<()> {
-    let corrupt = |what: &dyn ToString| StoreError::corrupt("callbacks", callback.id, what.to_string());
-    let update: Update = serde_json::from_value(callback.payload.clone())
-        .map_err(|error| corrupt(&error))?;
+    let corrupt =
+        |what: &dyn ToString| StoreError::corrupt("callbacks", callback.id, what.to_string());
+    let update: Update =
+        serde_json::from_value(callback.payload.clone()).map_err(|error| corrupt(&error))?;
     let id = callback.integrator_id;
-    if !integrators.contains_key(&id) {
-        let stored = store::integrators::get(&mut change.tx, id)
-            .await?
-            .ok_or_else(|| corrupt(&"its integrator is gone"))?;
-        integrators.insert(id, stored.integrator);
-    }
+    let integrator = match integrators.entry(id) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(unknown) => {
+            let stored = store::integrators::get(&mut change.tx, id)
+                .await?
+                .ok_or_else(|| corrupt(&"its integrator is gone"))?;
+            unknown.insert(stored.integrator)
+        }
+    };
     let newest_before = marks.get(&id).copied().unwrap_or_default();
     let Applied { result, detail } =
-        apply(change, order, &integrators[&id], &update, newest_before).await?;
+        apply(change, order, integrator, &update, newest_before).await?;
     if matches!(result, CallbackResult::Applied | CallbackResult::Unchanged) {
         marks.insert(id, newest(newest_before, update.mark()));
     }

@@ -79,27 +79,43 @@ pub(super) async fn apply(
     // Also a late or an unreadable one tells that the order arrived.
     acknowledge_open(change, order, integrator, &handoffs, &meant).await?;
     if !is_news(newest, update.mark()) {
-        return Ok(because(CallbackResult::Stale, "a newer one was applied before"));
+        return Ok(because(
+            CallbackResult::Stale,
+            "a newer one was applied before",
+        ));
     }
     if let Some(word) = meant.unmapped {
-        return Ok(because(CallbackResult::Unmapped, format!("no meaning is known for {word:?}")));
+        return Ok(because(
+            CallbackResult::Unmapped,
+            format!("no meaning is known for {word:?}"),
+        ));
     }
     let has_mark = update.mark() != Mark::default();
-    let by = if is_courier { By::Courier } else { By::Integrator };
+    let by = if is_courier {
+        By::Courier
+    } else {
+        By::Integrator
+    };
     let mut parts: Vec<Applied> = Vec::new();
     // The parcel first: an order that it ends can't be delivered any more.
     if meant.delivery.is_some() || meant.tracking_number.is_some() {
         let part = if is_courier {
             apply_delivery(change, order, integrator, &meant, has_mark).await?
         } else {
-            because(CallbackResult::Illegal, "only a courier of the order may say that")
+            because(
+                CallbackResult::Illegal,
+                "only a courier of the order may say that",
+            )
         };
         parts.push(part);
     }
     if let Some(status) = meant.status {
         let reason = update.reason.as_deref();
         parts.push(
-            apply_status(change, order, integrator, &handoffs, status, by, reason, has_mark).await?,
+            apply_status(
+                change, order, integrator, &handoffs, status, by, reason, has_mark,
+            )
+            .await?,
         );
     }
     if order.status != stood_at && meant.status == Some(order.status) {
@@ -173,7 +189,10 @@ async fn acknowledge_open(
     let Some(handoff) = handoffs.iter().find(|handoff| {
         !handoff.state.is_closed()
             && handoff.attempts > 0
-            && matches!(handoff.event, HandoffEvent::OrderPlaced | HandoffEvent::OrderDispatched)
+            && matches!(
+                handoff.event,
+                HandoffEvent::OrderPlaced | HandoffEvent::OrderDispatched
+            )
     }) else {
         return Ok(());
     };
@@ -225,7 +244,10 @@ async fn apply_status(
         && said < stands
         && !has_mark
     {
-        return Ok(because(CallbackResult::Stale, format!("the order is {} already", order.status)));
+        return Ok(because(
+            CallbackResult::Stale,
+            format!("the order is {} already", order.status),
+        ));
     }
     // An integrator that calls an order off without a word why has called it off all the same.
     let reason = match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
@@ -277,9 +299,16 @@ async fn accept_first(
         return Ok(Some(because(CallbackResult::Illegal, why)));
     }
     let accepted = OrderStatus::Accepted;
-    orders::advance(change, order, accepted, By::Integrator, None, Some(integrator.id))
-        .await
-        .map_err(must_move(order.id))?;
+    orders::advance(
+        change,
+        order,
+        accepted,
+        By::Integrator,
+        None,
+        Some(integrator.id),
+    )
+    .await
+    .map_err(must_move(order.id))?;
     Ok(None)
 }
 
@@ -299,7 +328,10 @@ async fn apply_delivery(
     has_mark: bool,
 ) -> Result<Applied> {
     if order.status.is_end() && order.status != OrderStatus::Delivered {
-        return Ok(because(CallbackResult::Illegal, format!("the order is {}", order.status)));
+        return Ok(because(
+            CallbackResult::Illegal,
+            format!("the order is {}", order.status),
+        ));
     }
     let tracked = note_tracking_number(change, order, meant.tracking_number).await?;
     let without_news = if tracked { applied() } else { unchanged() };
@@ -313,7 +345,11 @@ async fn apply_delivery(
     if let Some(stands) = stands
         && !stands.may_become(to)
     {
-        let result = if has_mark { CallbackResult::Illegal } else { CallbackResult::Stale };
+        let result = if has_mark {
+            CallbackResult::Illegal
+        } else {
+            CallbackResult::Stale
+        };
         return Ok(because(result, format!("the delivery is {stands} already")));
     }
     move_delivery(change, order, to).await?;

@@ -148,8 +148,10 @@ async fn lock_free(change: &mut Change<'_>, candidates: &[Candidate]) -> Result<
     sessions.dedup();
     let sessions = store::handoffs::lock_free_sessions(&mut change.tx, &sessions).await?;
 
-    let has_its_session =
-        |one: &&Candidate| one.session().is_none_or(|session| sessions.contains(&session));
+    let has_its_session = |one: &&Candidate| {
+        one.session()
+            .is_none_or(|session| sessions.contains(&session))
+    };
     let mut orders: Vec<OrderId> = candidates
         .iter()
         .filter(has_its_session)
@@ -192,14 +194,13 @@ async fn begin_attempts(
         if !is_due || blocked.contains(&handoff.id) {
             continue;
         }
-        let mut order = match handoff.order_id {
-            Some(id) => Some(
-                orders::lock(change, id)
-                    .await?
-                    .ok_or_else(|| StoreError::corrupt("handoffs", handoff.id, "its order is gone"))?,
-            ),
-            None => None,
-        };
+        let mut order =
+            match handoff.order_id {
+                Some(id) => Some(orders::lock(change, id).await?.ok_or_else(|| {
+                    StoreError::corrupt("handoffs", handoff.id, "its order is gone")
+                })?),
+                None => None,
+            };
         if ends_unsent(change, to, &stored, order.as_mut()).await? {
             claims.some_were_busy = true;
             continue;
@@ -208,9 +209,16 @@ async fn begin_attempts(
             && handoff.event == HandoffEvent::OrderPlaced
             && order.status == OrderStatus::Pending
         {
-            orders::advance(change, order, OrderStatus::Processing, By::System, None, None)
-                .await
-                .map_err(must_move(order.id))?;
+            orders::advance(
+                change,
+                order,
+                OrderStatus::Processing,
+                By::System,
+                None,
+                None,
+            )
+            .await
+            .map_err(must_move(order.id))?;
         }
         let leased_until = change.now + lease;
         let (n, fence) = (handoff.attempts + 1, stored.fence + 1);
@@ -262,7 +270,14 @@ async fn ends_unsent(
     } else if handoff.deadline <= change.now {
         fail(change, order, handoff, &to.integrator, FailReason::Deadline).await?;
     } else if handoff.attempts >= handoff.max_attempts {
-        fail(change, order, handoff, &to.integrator, FailReason::AttemptsUsedUp).await?;
+        fail(
+            change,
+            order,
+            handoff,
+            &to.integrator,
+            FailReason::AttemptsUsedUp,
+        )
+        .await?;
     } else {
         return Ok(false);
     }
@@ -272,7 +287,10 @@ async fn ends_unsent(
 
 /// Whether the message says nothing that is still true once its order has ended.
 pub(super) fn is_about_an_open_order(event: HandoffEvent) -> bool {
-    matches!(event, HandoffEvent::OrderPlaced | HandoffEvent::OrderDispatched)
+    matches!(
+        event,
+        HandoffEvent::OrderPlaced | HandoffEvent::OrderDispatched
+    )
 }
 
 async fn body_of(
@@ -286,7 +304,10 @@ async fn body_of(
         .await?
         .ok_or_else(|| StoreError::corrupt("integrators", integrator.id, "its store is gone"))?;
     let public_url = &change.inner.settings.public_url;
-    let callback_url = format!("{public_url}/api/v1/integrators/{}/callbacks", integrator.id);
+    let callback_url = format!(
+        "{public_url}/api/v1/integrators/{}/callbacks",
+        integrator.id
+    );
     let subject = payload::Subject {
         event,
         callback_url: &callback_url,

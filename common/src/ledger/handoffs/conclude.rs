@@ -1,6 +1,6 @@
 //! The outcome of an attempt, in one transaction: attempt closed, handoff and order moved on.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{
     Claimed, Concluded, ORDER_ENDED, claim::is_about_an_open_order, fail, hint_next,
@@ -8,7 +8,9 @@ use super::{
 };
 use crate::{
     domain::{
-        handoff::{AttemptOutcome, Handoff, HandoffState, Heard, Standing, Verdict, judge, reference_in},
+        handoff::{
+            AttemptOutcome, Handoff, HandoffState, Heard, Standing, Verdict, judge, reference_in,
+        },
         ids::{HandoffId, OrderId},
         integrator::Integrator,
         order::Order,
@@ -50,7 +52,14 @@ impl Ledger {
             if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
                 return Ok(Concluded::Fenced);
             }
-            conclude(&mut change, order.as_mut(), &stored, &claimed.integrator, said).await
+            conclude(
+                &mut change,
+                order.as_mut(),
+                &stored,
+                &claimed.integrator,
+                said,
+            )
+            .await
         })
     }
 
@@ -123,6 +132,10 @@ pub(crate) async fn conclude(
     };
     let jitter = change.inner.chance.fraction();
     let (outcome, verdict) = judge(said.heard, &standing, change.now, jitter);
+    let verdict = match verdict {
+        Verdict::TryAgain { at } => Verdict::TryAgain { at: as_stored(at) },
+        verdict => verdict,
+    };
     end_attempt(change, handoff, outcome, said).await?;
 
     let reference = match outcome {
@@ -170,6 +183,16 @@ pub(crate) async fn conclude(
     Ok(concluded)
 }
 
+/// Times are stored in microseconds; the next one, so that nothing is ever early.
+fn as_stored(at: DateTime<Utc>) -> DateTime<Utc> {
+    let whole = at.trunc_subsecs(6);
+    if whole < at {
+        whole + TimeDelta::microseconds(1)
+    } else {
+        whole
+    }
+}
+
 async fn end_attempt(
     change: &mut Change<'_>,
     handoff: &Handoff,
@@ -187,7 +210,14 @@ async fn end_attempt(
         answer: said.answer,
         at: change.now,
     };
-    store::attempts::end(&mut change.tx, handoff.id, handoff.round, handoff.attempts, ended).await?;
+    store::attempts::end(
+        &mut change.tx,
+        handoff.id,
+        handoff.round,
+        handoff.attempts,
+        ended,
+    )
+    .await?;
     Ok(())
 }
 
@@ -218,7 +248,7 @@ async fn take_back(
     } else {
         HandoffState::Waiting
     };
-    let due_at = until.min(handoff.deadline);
+    let due_at = as_stored(until).min(handoff.deadline);
     store::handoffs::put_back(&mut change.tx, handoff.id, state, due_at, why).await?;
     if called_off && !state.is_closed() {
         store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;

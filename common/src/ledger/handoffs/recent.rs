@@ -32,8 +32,10 @@ impl Ledger {
         };
         let mut tx = self.inner.db.read().await?;
         let integrators = store::integrators::of_store(&mut tx, store).await?;
-        let mut names: BTreeMap<IntegratorId, String> =
-            integrators.into_iter().map(|integrator| (integrator.id, integrator.name)).collect();
+        let mut names: BTreeMap<IntegratorId, String> = integrators
+            .into_iter()
+            .map(|integrator| (integrator.id, integrator.name))
+            .collect();
         let mut recent = Vec::new();
         for order in store::orders::list(&mut tx, &filter).await? {
             for handoff in store::handoffs::of_order(&mut tx, order.id).await? {

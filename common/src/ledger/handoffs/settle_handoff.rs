@@ -78,7 +78,12 @@ pub(crate) async fn fail(
                 "reason": reason,
             },
         });
-        change.event(order.stream(), Some(order.id), EventKind::HandoffFailed, data);
+        change.event(
+            order.stream(),
+            Some(order.id),
+            EventKind::HandoffFailed,
+            data,
+        );
         if handoff.event == HandoffEvent::OrderDispatched {
             no_courier_has_it(change, order).await?;
         }
@@ -169,6 +174,11 @@ pub(crate) async fn move_delivery(
     delivery.history.push(step);
     store::orders::update_status(&mut change.tx, order).await?;
     let data = order.public_facts();
-    change.event(order.stream(), Some(order.id), EventKind::DeliveryMoved, data);
+    change.event(
+        order.stream(),
+        Some(order.id),
+        EventKind::DeliveryMoved,
+        data,
+    );
     Ok(())
 }

@@ -29,7 +29,9 @@ const LOST_OR_REFUSED: [u16; 3] = [500, 429, 503];
 
 async fn attempts(scene: &Scene, claimed: &Claimed) -> Vec<crate::domain::handoff::Attempt> {
     let mut tx = scene.house.db.read().await.unwrap();
-    store::attempts::of_handoff(&mut tx, claimed.handoff.id).await.unwrap()
+    store::attempts::of_handoff(&mut tx, claimed.handoff.id)
+        .await
+        .unwrap()
 }
 
 each_database! {
@@ -257,7 +259,7 @@ each_database! {
         // Strictly one after the other.
         scene.nothing_is_due(&kitchen).await;
         assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap(), []);
-        house.woken.take();
+        drop(house.woken.take());
         scene.answers(&placed, 200).await;
         assert_eq!(house.woken.hints(), [Hint::Handoffs { integrator: kitchen.id }]);
         assert_eq!(scene.status(order.id).await, OrderStatus::Cancelled);
@@ -356,10 +358,13 @@ each_database! {
         }
         for _ in 0..5 {
             let order = scene.order().await;
-            let claimed = join_all(kitchens.iter().map(|kitchen| scene.claim(kitchen))).await;
+            let mut claimed = Vec::new();
+            for kitchen in &kitchens {
+                claimed.push(scene.claim(kitchen).await);
+            }
             scene.answers(&claimed[0], 200).await;
             assert_eq!(scene.status(order.id).await, OrderStatus::Processing);
-            house.woken.take();
+            drop(house.woken.take());
             join_all(claimed[1..].iter().map(|claimed| scene.answers(claimed, 200))).await;
             assert_eq!(scene.status(order.id).await, OrderStatus::Accepted);
             let moves: Vec<_> = house.woken.events().into_iter().filter(|event| event.kind == EventKind::OrderStatusChanged).collect();
@@ -485,5 +490,35 @@ each_database! {
         let heard = Heard::Answer { status: 200, retry_after: None };
         scene.heard(&claimed, heard, &vec![b'x'; 20_000]).await;
         assert_eq!(attempts(&scene, &claimed).await[0].response.as_ref().unwrap().len(), 16 * 1024);
+    }
+
+    async fn a_retry_by_hand_is_a_new_round_of_five_with_the_same_bytes(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.kitchen().await;
+        let order = scene.order().await;
+        let first = scene.claim(&kitchen).await;
+        scene.staff_move(order.id, OrderStatus::Accepted).await;
+        let id = first.handoff.id;
+        let not_yet = house.ledger.retry_handoff(id).await;
+        assert!(matches!(not_yet, Err(LedgerError::Refused(RetryRefused::NotRetryable { state: Sending }))));
+        scene.answers(&first, 422).await;
+
+        drop(house.woken.take());
+        let opened = house.ledger.retry_handoff(id).await.unwrap();
+        assert_eq!(house.woken.hints(), [Hint::Handoffs { integrator: kitchen.id }]);
+        assert_eq!(scene.handoff(id).await, opened);
+        for n in 1..=5 {
+            scene.until_due(id).await;
+            let again = scene.claim(&kitchen).await;
+            assert_eq!((again.handoff.round, again.n, &again.body), (2, n, &first.body));
+            scene.answers(&again, 500).await;
+        }
+        assert_eq!(scene.handoff(id).await.state, Failed);
+        let (_, attempts) = house.ledger.handoff(id).await.unwrap().unwrap();
+        assert_eq!(attempts.len(), 6);
+        scene.staff_move(order.id, OrderStatus::Cancelled).await;
+        let ended = house.ledger.retry_handoff(id).await;
+        assert!(matches!(ended, Err(LedgerError::Refused(RetryRefused::OrderEnded))));
+        scene.audit_finds_nothing().await;
     }
 }

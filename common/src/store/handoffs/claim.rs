@@ -49,7 +49,8 @@ pub(crate) async fn candidates(
         if left == 0 {
             break;
         }
-        let more: Vec<Candidate> = on!(&mut *tx, |conn| sqlx::query_as(
+        let more: Vec<Candidate> = on!(&mut *tx, |conn| {
+            sqlx::query_as(
             "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
              WHERE h.integrator_id = ? AND h.state = ? AND h.due_at <= ? AND NOT EXISTS ( \
                SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
@@ -61,7 +62,8 @@ pub(crate) async fn candidates(
         .bind(now)
         .bind(left)
         .fetch_all(conn)
-        .await?);
+        .await?
+        });
         found.extend(more);
     }
     Ok(found)
@@ -159,7 +161,8 @@ pub(crate) async fn claimed(
     leased_until: DateTime<Utc>,
     body: &[u8],
 ) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
+    on!(tx, |conn| {
+        sqlx::query(
         "UPDATE handoffs SET state = 'sending', attempts = ?, fence = ?, leased_until = ?, body = ?, \
          claim_failures = 0, error = NULL WHERE id = ?"
     )
@@ -170,7 +173,8 @@ pub(crate) async fn claimed(
     .bind(id.uuid())
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
     Ok(())
 }
 
@@ -206,14 +210,17 @@ pub(crate) async fn next_due_at(
 ) -> Result<Option<DateTime<Utc>>> {
     let mut next: Option<DateTime<Utc>> = None;
     for state in ["due", "waiting"] {
-        let at: Option<DateTime<Utc>> = on!(&mut *tx, |conn| sqlx::query_scalar(
+        let at: Option<DateTime<Utc>> =
+            on!(&mut *tx, |conn| {
+                sqlx::query_scalar(
             "SELECT MIN(due_at) FROM handoffs WHERE integrator_id = ? AND state = ? AND due_at > ?"
         )
         .bind(integrator.uuid())
         .bind(state)
         .bind(now)
         .fetch_one(conn)
-        .await?);
+        .await?
+            });
         next = match (next, at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

@@ -19,7 +19,8 @@ pub(crate) async fn close(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let closed_at = state.is_closed().then_some(now);
-    on!(tx, |conn| sqlx::query(
+    on!(tx, |conn| {
+        sqlx::query(
         "UPDATE handoffs SET state = ?, reason = ?, reference = COALESCE(?, reference), closed_at = ?, \
          leased_until = NULL WHERE id = ?"
     )
@@ -30,7 +31,8 @@ pub(crate) async fn close(
     .bind(id.uuid())
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
     Ok(())
 }
 
@@ -52,11 +54,7 @@ pub(crate) async fn acknowledged_by_callback(
 }
 
 /// The attempt of a handoff that a callback had acknowledged has its outcome: the lease ends.
-pub(crate) async fn release(
-    tx: &mut Tx,
-    id: HandoffId,
-    reference: Option<&str>,
-) -> Result<()> {
+pub(crate) async fn release(tx: &mut Tx, id: HandoffId, reference: Option<&str>) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "UPDATE handoffs SET leased_until = NULL, reference = COALESCE(?, reference) WHERE id = ?"
     )
@@ -101,7 +99,8 @@ pub(crate) async fn put_back(
     due_at: DateTime<Utc>,
     why: &str,
 ) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
+    on!(tx, |conn| {
+        sqlx::query(
         "UPDATE handoffs SET state = ?, due_at = ?, error = ?, leased_until = NULL, attempts = attempts - 1 \
          WHERE id = ?"
     )
@@ -111,7 +110,8 @@ pub(crate) async fn put_back(
     .bind(id.uuid())
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
     Ok(())
 }
 
@@ -133,7 +133,9 @@ pub(crate) async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<boo
     let Some(order) = handoff.order_id else {
         return Ok(false);
     };
-    let waiting: i64 = on!(tx, |conn| sqlx::query_scalar(
+    let waiting: i64 =
+        on!(tx, |conn| {
+            sqlx::query_scalar(
         "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ? AND position > ? \
          AND state IN ('due', 'waiting')"
     )
@@ -141,6 +143,29 @@ pub(crate) async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<boo
     .bind(handoff.integrator_id.uuid())
     .bind(handoff.position)
     .fetch_one(conn)
-    .await?);
+    .await?
+        });
     Ok(waiting > 0)
+}
+
+/// Opens a new round of attempts, due at once.
+pub(crate) async fn reopen(
+    tx: &mut Tx,
+    id: HandoffId,
+    deadline: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE handoffs SET state = 'due', round = round + 1, attempts = 0, due_at = ?, deadline = ?, reason = NULL, \
+         error = NULL, claim_failures = 0, closed_at = NULL WHERE id = ?"
+    )
+    .bind(now)
+    .bind(deadline)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
 }

@@ -1,0 +1,147 @@
+//! The reconciler's steps on both databases: what each finds, what it leaves alone, and that a second time is harmless.
+
+use super::*;
+use crate::{
+    domain::{handoff::HandoffState, status::OrderStatus, stuck::StuckKind},
+    ledger::{
+        intake::Idempotency,
+        scene::{STOCK, Scene, word},
+    },
+    testing::{House, each_database},
+};
+
+const ACCEPT_WITHIN: Duration = Duration::from_secs(600);
+
+each_database! {
+    async fn an_order_that_nobody_could_be_told_of_fails_at_accept_by(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.kitchen().await;
+        let order = scene.order().await;
+        house.clock.advance(ACCEPT_WITHIN - Duration::from_millis(1));
+        assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
+        house.clock.advance(Duration::from_millis(1));
+        assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 1);
+        assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
+        let ended = scene.now(order.id).await;
+        assert_eq!((ended.status, ended.reason.as_deref()), (OrderStatus::Failed, Some("integrator_unreachable")));
+        assert_eq!(scene.stock().await, STOCK);
+        scene.nothing_is_due(&kitchen).await;
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn an_order_that_nobody_accepted_is_cancelled_at_accept_by_and_they_are_told(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.slow_kitchen().await;
+        let order = scene.order().await;
+        let claimed = scene.claim(&kitchen).await;
+        scene.answers(&claimed, 200).await;
+        house.clock.advance(ACCEPT_WITHIN);
+        assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 1);
+        let ended = scene.now(order.id).await;
+        assert_eq!((ended.status, ended.reason.as_deref()), (OrderStatus::Cancelled, Some(NOT_ACCEPTED_IN_TIME)));
+        assert_eq!(scene.claim(&kitchen).await.handoff.event, HandoffEvent::OrderCancelled);
+        assert_eq!(scene.stock().await, STOCK);
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn a_callback_that_came_in_time_is_heard_before_the_order_ends(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.slow_kitchen().await;
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&kitchen).await;
+        scene.answers(&claimed, 200).await;
+        house.clock.advance(ACCEPT_WITHIN - Duration::from_secs(1));
+        scene.calls_back(&kitchen, word(order, "accepted")).await;
+        house.clock.advance(Duration::from_secs(10));
+        assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
+        house.ledger.apply_callbacks(order).await.unwrap();
+        assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
+        assert_eq!(scene.status(order).await, OrderStatus::Accepted);
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn an_accepted_order_has_no_accept_by_to_fear(house: House) {
+        let scene = Scene::new(&house).await;
+        let order = scene.order().await.id;
+        assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 1);
+        assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0);
+        assert_eq!(scene.status(order).await, OrderStatus::Accepted);
+        house.clock.advance(ACCEPT_WITHIN * 2);
+        assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn what_waits_for_staff_or_for_a_callback_is_left_alone(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.slow_kitchen().await;
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&kitchen).await;
+        scene.answers(&claimed, 200).await;
+        assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0);
+        scene.disable(kitchen.id).await;
+        let unhanded = scene.order().await.id;
+        assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0);
+        let statuses = (scene.status(order).await, scene.status(unhanded).await);
+        assert_eq!(statuses, (OrderStatus::Processing, OrderStatus::Pending));
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn an_order_whose_last_word_was_lost_is_settled(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.slow_kitchen().await;
+        let accepted = scene.order().await.id;
+        let claimed = scene.claim(&kitchen).await;
+        scene.answers(&claimed, 200).await;
+        scene.damage("UPDATE handoffs SET confirmed_at = closed_at").await;
+        let failed = scene.order().await.id;
+        scene.claim(&kitchen).await;
+        scene.damage("UPDATE handoffs SET state = 'failed', reason = 'refused', closed_at = created_at, leased_until = NULL WHERE state = 'sending'").await;
+        assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 2);
+        let statuses = (scene.status(accepted).await, scene.status(failed).await);
+        assert_eq!(statuses, (OrderStatus::Accepted, OrderStatus::Failed));
+    }
+
+    async fn whoever_has_due_work_is_found_page_by_page(house: House) {
+        let scene = Scene::new(&house).await;
+        let mut kitchens = vec![scene.kitchen().await.id, scene.kitchen().await.id, scene.kitchen().await.id];
+        kitchens.sort_unstable();
+        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap(), []);
+        scene.order().await;
+        assert_eq!(house.ledger.integrators_with_due_work(None, 2).await.unwrap(), kitchens[..2]);
+        assert_eq!(house.ledger.integrators_with_due_work(Some(kitchens[1]), 2).await.unwrap(), kitchens[2..]);
+        scene.disable(kitchens[2]).await;
+        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap(), kitchens[..2]);
+        let counts = house.ledger.handoff_counts().await.unwrap();
+        assert!(counts.contains(&(HandoffState::Due, 3)), "{counts:?}");
+    }
+
+    async fn keys_are_forgotten_after_a_day(house: House) {
+        let scene = Scene::new(&house).await;
+        let idempotency = Some(Idempotency { key: "k".into(), fingerprint: [7; 32] });
+        scene.order_like(|order| order.idempotency = idempotency).await;
+        house.clock.advance(KEYS_ARE_KEPT - Duration::from_secs(1));
+        assert_eq!(house.ledger.prune().await.unwrap(), 0);
+        house.clock.advance(Duration::from_secs(1));
+        assert_eq!(house.ledger.prune().await.unwrap(), 1);
+        assert_eq!(house.ledger.prune().await.unwrap(), 0);
+    }
+
+    async fn a_sweep_that_is_late_is_listed(house: House) {
+        let scene = Scene::new(&house).await;
+        let order = scene.order().await;
+        house.clock.advance(ACCEPT_WITHIN + SWEEP_IS_LATE_AFTER - Duration::from_secs(1));
+        assert_eq!(house.ledger.stuck().await.unwrap(), []);
+        house.clock.advance(Duration::from_secs(1));
+        let stuck = house.ledger.stuck().await.unwrap();
+        assert_eq!((stuck.len(), stuck[0].kind, stuck[0].order_id), (1, StuckKind::OrderOverdue, Some(order.id)));
+        assert_eq!(Some(stuck[0].since), order.accept_by);
+    }
+
+    async fn what_cannot_be_published_is_listed(house: House) {
+        let scene = Scene::new(&house).await;
+        scene.order().await;
+        scene.damage("UPDATE outbox SET parked = TRUE, error = 'too large'").await;
+        let stuck = house.ledger.stuck().await.unwrap();
+        assert!(!stuck.is_empty() && stuck.iter().all(|stuck| stuck.kind == StuckKind::OutboxParked), "{stuck:?}");
+    }
+}
