@@ -59,3 +59,12 @@ pub(crate) async fn insert_store(db: &Db, store: &Store) -> Result<()> {
     .rows_affected());
     tx.commit().await
 }
+
+/// Any statement: for tests of what must never be.
+#[cfg(test)]
+pub(crate) async fn run(tx: &mut super::Tx, statement: &'static str) -> Result<u64> {
+    Ok(on!(tx, |conn| sqlx::query(statement)
+        .execute(conn)
+        .await?
+        .rows_affected()))
+}
