@@ -21,6 +21,9 @@ pub mod orders;
 pub mod handoffs;
 pub mod attempts;
 pub mod callbacks;
+pub mod sweep;
+pub mod audit;
+pub(crate) mod live;
 pub(crate) mod scratch;
 pub mod sessions;
 
