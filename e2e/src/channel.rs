@@ -31,9 +31,14 @@ impl Channel {
     /// # Panics
     /// When it is refused.
     pub async fn open(url: &str) -> Self {
-        let opened = timeout(SOON, connect_async(url)).await.expect("an answer to the handshake");
+        let opened = timeout(SOON, connect_async(url))
+            .await
+            .expect("an answer to the handshake");
         let (socket, _) = opened.unwrap_or_else(|error| panic!("{url}: {error}"));
-        Self { socket, seen: Vec::new() }
+        Self {
+            socket,
+            seen: Vec::new(),
+        }
     }
 
     /// The next message or the end; pings are answered by the way.
@@ -57,14 +62,26 @@ impl Channel {
     ///
     /// # Panics
     /// With all that came, when none does.
-    pub async fn until_within(&mut self, patience: Duration, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until_within(
+        &mut self,
+        patience: Duration,
+        what: &str,
+        fits: impl Fn(&Value) -> bool,
+    ) -> Value {
         let deadline = Instant::now() + patience;
         loop {
             match timeout_at(deadline, self.read()).await {
                 Ok(Frame::Message(event)) if fits(&event) => return event,
                 Ok(Frame::Message(_)) => {}
-                Ok(Frame::Closed(code)) => panic!("{what}: closed with {code:?}; before that:\n{}", self.story()),
-                Err(_) => panic!("{what}: not within {} s:\n{}", patience.as_secs(), self.story()),
+                Ok(Frame::Closed(code)) => panic!(
+                    "{what}: closed with {code:?}; before that:\n{}",
+                    self.story()
+                ),
+                Err(_) => panic!(
+                    "{what}: not within {} s:\n{}",
+                    patience.as_secs(),
+                    self.story()
+                ),
             }
         }
     }
@@ -111,6 +128,9 @@ impl Channel {
     }
 
     fn story(&self) -> String {
-        self.seen.iter().map(|message| format!("{message}\n")).collect()
+        self.seen
+            .iter()
+            .map(|message| format!("{message}\n"))
+            .collect()
     }
 }

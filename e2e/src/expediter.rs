@@ -91,7 +91,10 @@ impl Expediter {
     /// When it can't be sent.
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
-        let sent = Command::new("sh").args(["-c", &kill]).status().expect("sh is there");
+        let sent = Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .expect("sh is there");
         assert!(sent.success(), "{kill}");
     }
 
@@ -113,7 +116,10 @@ impl Expediter {
     /// # Panics
     /// Never, on a system that lets processes wait for their children.
     pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().expect("a child can be waited for").is_none()
+        self.child
+            .try_wait()
+            .expect("a child can be waited for")
+            .is_none()
     }
 
     /// A request to a path of it, such as `/api/v1/orders`.
@@ -135,7 +141,8 @@ impl Expediter {
     /// # Panics
     /// When there is no answer.
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.answer(self.request(Method::POST, path).json(body)).await
+        self.answer(self.request(Method::POST, path).json(body))
+            .await
     }
 
     /// Sends what [`Self::request`] began.
@@ -163,7 +170,9 @@ impl Expediter {
     /// # Panics
     /// When it is refused.
     pub async fn channel(&self, code: &str, after: Option<i64>) -> Channel {
-        let query = after.map(|after| format!("?after={after}")).unwrap_or_default();
+        let query = after
+            .map(|after| format!("?after={after}"))
+            .unwrap_or_default();
         let url = self.url.replacen("http", "ws", 1);
         Channel::open(&format!("{url}/ws/sessions/{code}{query}")).await
     }
@@ -174,7 +183,9 @@ impl Expediter {
     /// Without the demonstration.
     #[must_use]
     pub fn session_code(&self) -> &str {
-        self.demo["session_code"].as_str().expect("this one runs with the demonstration")
+        self.demo["session_code"]
+            .as_str()
+            .expect("this one runs with the demonstration")
     }
 
     /// A password that the start printed.
@@ -183,8 +194,12 @@ impl Expediter {
     /// When it printed none for that name.
     #[must_use]
     pub fn password(&self, username: &str) -> &str {
-        let line = self.said.lines().find_map(|line| line.trim().strip_prefix(username));
-        line.unwrap_or_else(|| panic!("no login of {username}:\n{}", self.said)).trim()
+        let line = self
+            .said
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(username));
+        line.unwrap_or_else(|| panic!("no login of {username}:\n{}", self.said))
+            .trim()
     }
 
     /// `PUT /kitchen/mode`: `down`, `slow`, `twice`, `fine`; `for_requests`: only for so many.
@@ -193,7 +208,9 @@ impl Expediter {
     /// When the kitchen refuses.
     pub async fn kitchen(&self, mode: &str, for_requests: Option<u32>) {
         let body = serde_json::json!({"mode": mode, "for_requests": for_requests});
-        let (status, answer) = self.answer(self.request(Method::PUT, "/kitchen/mode").json(&body)).await;
+        let (status, answer) = self
+            .answer(self.request(Method::PUT, "/kitchen/mode").json(&body))
+            .await;
         assert_eq!(status, 200, "{answer}");
     }
 
@@ -244,7 +261,10 @@ async fn spawn(launch: &Launch) -> (Child, String) {
     if read.await != Ok(true) {
         let _ = child.kill();
         let _ = child.wait();
-        panic!("it did not come up; it printed:\n{said}\nand logged:\n{}", launch.log());
+        panic!(
+            "it did not come up; it printed:\n{said}\nand logged:\n{}",
+            launch.log()
+        );
     }
     (child, said)
 }

@@ -68,7 +68,9 @@ impl Launch {
     /// With a rate that is not from 1 to 100.
     #[must_use]
     pub fn fast(self, rate: u32) -> Self {
-        let since = Clock::system().now().to_rfc3339_opts(SecondsFormat::Micros, true);
+        let since = Clock::system()
+            .now()
+            .to_rfc3339_opts(SecondsFormat::Micros, true);
         let pace = format!("{rate} since {since}");
         let parsed = pace.parse().expect("a rate from 1 to 100");
         Self { clock: Clock::paced(parsed), ..self.set("testing.clock_pace", pace) }
@@ -136,7 +138,10 @@ impl Launch {
     }
 
     pub(crate) fn spawn(&self, stdout: Stdio) -> Child {
-        let log = OpenOptions::new().create(true).append(true).open(self.log_file());
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log_file());
         let variables = self.settings.iter().map(|(key, value)| {
             let name = format!("EXPEDITER__{}", key.to_uppercase().replace('.', "__"));
             (name, value)
@@ -160,7 +165,10 @@ impl Launch {
 /// Beside the folder `deps`, in which the running test lies.
 fn built() -> PathBuf {
     let test = env::current_exe().expect("a process knows its file");
-    let profile = test.ancestors().nth(2).expect("a test lies in target/<profile>/deps");
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .expect("a test lies in target/<profile>/deps");
     let program = profile.join("expediter");
     assert!(
         program.exists(),

@@ -61,7 +61,10 @@ impl Base {
             sweep_batch: settings.outbox.sweep_batch,
         };
         if settings.broker.kind() == BrokerKind::Embedded {
-            relay.start_embedded().await.map_err(Refusal::failed("publishing what the last process left"))?;
+            relay
+                .start_embedded()
+                .await
+                .map_err(Refusal::failed("publishing what the last process left"))?;
         }
         Ok(Self {
             db,
@@ -92,7 +95,11 @@ pub(crate) struct Addresses {
 impl Addresses {
     pub(crate) fn of(settings: &Settings, acceptor: &NoDelayAcceptor) -> Self {
         let local = format!("http://{}", acceptor.address());
-        let public = settings.http.public_url.as_ref().map_or(local.as_str(), |url| url.expose());
+        let public = settings
+            .http
+            .public_url
+            .as_ref()
+            .map_or(local.as_str(), |url| url.expose());
         Self {
             public: public.trim_end_matches('/').to_owned(),
             local: Url::parse(&local).expect("a socket address makes an address of http"),
@@ -110,7 +117,9 @@ pub(crate) async fn connect_database(settings: &Settings) -> Result<Db, Refusal>
         connect_timeout: database.connect_timeout,
         allow_weak_durability: database.allow_weak_durability,
     };
-    Db::connect(&options).await.map_err(|cause| unusable(settings, cause))
+    Db::connect(&options)
+        .await
+        .map_err(|cause| unusable(settings, cause))
 }
 
 pub(crate) fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSettings {
@@ -141,7 +150,11 @@ pub(crate) async fn keep_time(db: Db, clock: Clock, stopping: CancellationToken)
 }
 
 /// Tells metrics and logs when the broker goes and comes back.
-pub(crate) async fn watch_broker(broker: Arc<dyn Broker>, metrics: Arc<Metrics>, stopping: CancellationToken) {
+pub(crate) async fn watch_broker(
+    broker: Arc<dyn Broker>,
+    metrics: Arc<Metrics>,
+    stopping: CancellationToken,
+) {
     let mut state = broker.state();
     loop {
         let is_connected = {
@@ -149,10 +162,16 @@ pub(crate) async fn watch_broker(broker: Arc<dyn Broker>, metrics: Arc<Metrics>,
             match &*now {
                 BrokerState::Connected => tracing::debug!("the broker is connected"),
                 BrokerState::Away { error, .. } => {
-                    tracing::warn!(error, "the broker is away, and the sweep does its work: {error}");
+                    tracing::warn!(
+                        error,
+                        "the broker is away, and the sweep does its work: {error}"
+                    );
                 }
                 BrokerState::Blocked { reason } => {
-                    tracing::warn!(reason, "the broker takes nothing, and the sweep does its work: {reason}");
+                    tracing::warn!(
+                        reason,
+                        "the broker takes nothing, and the sweep does its work: {reason}"
+                    );
                 }
             }
             *now == BrokerState::Connected
@@ -180,5 +199,8 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
 }
 
 fn unusable(settings: &Settings, cause: StoreError) -> Refusal {
-    Refusal::Database { url: settings.database.url.to_string(), cause }
+    Refusal::Database {
+        url: settings.database.url.to_string(),
+        cause,
+    }
 }

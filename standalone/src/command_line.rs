@@ -76,15 +76,23 @@ impl CommandLine {
                 return Err(Refusal::SecretOnCommandLine { key: key.clone() });
             }
         }
-        let data_dir = self.data_dir.iter().map(|dir| ("secrets.data_dir", dir.as_str()));
-        let set = self.set.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let data_dir = self
+            .data_dir
+            .iter()
+            .map(|dir| ("secrets.data_dir", dir.as_str()));
+        let set = self
+            .set
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()));
         Ok(data_dir.chain(set).collect())
     }
 }
 
 fn said(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => Ok((key.trim().to_owned(), value.to_owned())),
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
         _ => Err("write section.key=value, such as http.api_listen=127.0.0.1:9000".to_owned()),
     }
 }
@@ -102,7 +110,14 @@ mod tests {
 
     #[test]
     fn settings_may_be_said_before_and_after_the_command() {
-        let line = ["expediter", "--set", "demo.enabled=false", "audit", "--data-dir", "/tmp/x"];
+        let line = [
+            "expediter",
+            "--set",
+            "demo.enabled=false",
+            "audit",
+            "--data-dir",
+            "/tmp/x",
+        ];
         let line = CommandLine::try_parse_from(line).unwrap();
         assert_eq!(
             line.overrides().unwrap(),
@@ -113,7 +128,10 @@ mod tests {
 
     #[test]
     fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
-        for said in ["secrets.jwt_key=c2VjcmV0", "database.url=mysql://me:c2VjcmV0@db/x"] {
+        for said in [
+            "secrets.jwt_key=c2VjcmV0",
+            "database.url=mysql://me:c2VjcmV0@db/x",
+        ] {
             let line = CommandLine::try_parse_from(["expediter", "--set", said]).unwrap();
             let refusal = line.overrides().unwrap_err().to_string();
             assert!(refusal.contains("EXPEDITER__"), "{refusal}");

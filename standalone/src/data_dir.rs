@@ -29,13 +29,19 @@ impl DataDir {
         let mut locked: Vec<PathBuf> = Vec::new();
         let mut locks = Vec::new();
         for folder in folders {
-            let folder = make(&folder).map_err(|cause| Refusal::DataDir { path: folder, cause })?;
+            let folder = make(&folder).map_err(|cause| Refusal::DataDir {
+                path: folder,
+                cause,
+            })?;
             if !locked.contains(&folder) {
                 locks.push(lock(&folder)?);
                 locked.push(folder);
             }
         }
-        Ok(Self { path, _locks: locks })
+        Ok(Self {
+            path,
+            _locks: locks,
+        })
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -45,7 +51,8 @@ impl DataDir {
 
 /// Where the settings say nothing of a database, it is a SQLite file in `secrets.data_dir`.
 pub(crate) fn keep_database_inside(settings: &mut Settings) {
-    let is_default = Settings::with(&[]).is_ok_and(|default| default.database.url == settings.database.url);
+    let is_default =
+        Settings::with(&[]).is_ok_and(|default| default.database.url == settings.database.url);
     if is_default {
         let file = settings.secrets.data_dir.join("expediter.db");
         if let Ok(url) = ServiceUrl::try_from(format!("sqlite://{}", file.display())) {
@@ -60,7 +67,9 @@ pub(crate) fn sqlite_file(settings: &Settings) -> Option<PathBuf> {
         return None;
     }
     let url = settings.database.url.expose();
-    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"))?;
+    let path = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"))?;
     Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
 }
 
@@ -72,7 +81,11 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&draft, path)?;
@@ -80,14 +93,24 @@ pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
 }
 
 fn make(folder: &Path) -> io::Result<PathBuf> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)?;
     fs::canonicalize(folder)
 }
 
 fn lock(folder: &Path) -> Result<File, Refusal> {
     let path = folder.join(LOCK);
-    let refused = |cause| Refusal::DataDir { path: path.clone(), cause };
+    let refused = |cause| Refusal::DataDir {
+        path: path.clone(),
+        cause,
+    };
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -97,7 +120,9 @@ fn lock(folder: &Path) -> Result<File, Refusal> {
         .map_err(refused)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Refusal::Locked { folder: folder.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(Refusal::Locked {
+            folder: folder.to_owned(),
+        }),
         Err(TryLockError::Error(cause)) => Err(refused(cause)),
     }
 }

@@ -70,7 +70,9 @@ pub(crate) fn allow_loopback(settings: &mut Settings) {
     let worker = &mut settings.worker;
     worker.allow_http = true;
     for network in ["127.0.0.0/8", "::1/128"] {
-        worker.allow_networks.push(network.parse().expect("it is written as a network"));
+        worker
+            .allow_networks
+            .push(network.parse().expect("it is written as a network"));
     }
 }
 
@@ -107,7 +109,9 @@ impl Demo {
     }
 
     async fn open_table(&self) -> Result<Option<Session>, LedgerError<SessionRefused>> {
-        let sessions = self.ledger.sessions_of_store(self.store, SessionState::Open, None, MOST_TABLES);
+        let sessions =
+            self.ledger
+                .sessions_of_store(self.store, SessionState::Open, None, MOST_TABLES);
         let open = sessions.await.map_err(LedgerError::widen)?;
         Ok(open.into_iter().find(|session| session.name == TABLE))
     }

@@ -4,10 +4,10 @@ mod command_line; // what may be typed
 mod refusal; // why a command does not run, in one line
 
 mod base; // database, keys, broker, ledger
-mod serve; // everything in one process
-mod running; // what it prints once it runs
 mod data_dir; // one process each, files for its owner only
-mod demo; // a store to try, with a kitchen
+mod demo;
+mod running; // what it prints once it runs
+mod serve; // everything in one process // a store to try, with a kitchen
 
 mod commands; // audit, migrate, check-config, openapi, demo-order
 

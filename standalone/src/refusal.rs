@@ -7,8 +7,8 @@ use std::{
 };
 
 use common::{
-    broker, config::SettingsError, crash::UnknownCrashPoint, listen::ListenError, secrets::KeysError, store::StoreError,
-    telemetry::TelemetryError,
+    broker, config::SettingsError, crash::UnknownCrashPoint, listen::ListenError,
+    secrets::KeysError, store::StoreError, telemetry::TelemetryError,
 };
 
 /// Refused before anything was begun.
@@ -20,7 +20,8 @@ pub(crate) enum Refusal {
     Settings(#[from] SettingsError),
     #[error(
         "{key} is a secret, and a command line can be read by everyone on this machine: say it in a file (--config), \
-         or in the environment as {}", environment_name(key)
+         or in the environment as {}",
+        environment_name(key)
     )]
     SecretOnCommandLine { key: String },
     #[error(
@@ -43,7 +44,10 @@ pub(crate) enum Refusal {
     #[error("{}: {cause}; make it usable for this user, or choose another with --data-dir DIR", path.display())]
     DataDir { path: PathBuf, cause: io::Error },
     #[error("{} cannot be read ({cause}); restore it from a backup, or start on an empty data directory", path.display())]
-    DemoFile { path: PathBuf, cause: serde_json::Error },
+    DemoFile {
+        path: PathBuf,
+        cause: serde_json::Error,
+    },
     #[error(transparent)]
     Keys(#[from] KeysError),
     #[error("broker.url: {0}")]
@@ -68,7 +72,10 @@ impl Refusal {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        move |cause| Self::Failed { doing, cause: cause.into() }
+        move |cause| Self::Failed {
+            doing,
+            cause: cause.into(),
+        }
     }
 
     pub(crate) fn print(&self) {

@@ -57,8 +57,14 @@ impl Tryout<'_> {
             "  curl -s {url}/api/v1/sessions/{}/orders -H 'content-type: application/json' -d '{}'",
             self.code, self.body
         )?;
-        writeln!(f, "or from another terminal, with every step printed: expediter demo-order")?;
-        writeln!(f, "\nSign in at {url}/api/v1 with Basic or a token (printed at every start, and only good here):")?;
+        writeln!(
+            f,
+            "or from another terminal, with every step printed: expediter demo-order"
+        )?;
+        writeln!(
+            f,
+            "\nSign in at {url}/api/v1 with Basic or a token (printed at every start, and only good here):"
+        )?;
         for login in self.logins {
             writeln!(f, "  {:<10}  {}", login.username, login.password)?;
         }

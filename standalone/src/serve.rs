@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use api::{ApiState, Front};
 use common::{
     broker::{Broker, BrokerState},
-    config::{BrokerKind, Settings},
+    config::Settings,
     crash,
     lifecycle::Shutdown,
     listen::{self, NoDelayAcceptor},
@@ -43,7 +43,9 @@ pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
     let standing = Standing::of(&settings, &data_dir)?;
     let acceptor = listen::bind(settings.http.api_listen).await?;
     let shutdown = Shutdown::new(settings.shutdown.drain);
-    shutdown.on_signals().map_err(Refusal::failed("listening for signals"))?;
+    shutdown
+        .on_signals()
+        .map_err(Refusal::failed("listening for signals"))?;
 
     let addresses = Addresses::of(&settings, &acceptor);
     let base = Base::build(&settings, &addresses.public).await?;
@@ -64,7 +66,11 @@ pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
     close(db, broker).await;
     tracing::info!("stopped");
     drop(data_dir);
-    Ok(if ended.failed || relay_ended.failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if ended.failed || relay_ended.failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 async fn make_demo(
@@ -81,10 +87,12 @@ async fn make_demo(
         local_url: &addresses.local,
         public_url: &addresses.public,
     };
-    demo::make(standing, making).await.map_err(|cause| Refusal::Failed {
-        doing: "making the demonstration",
-        cause: format!("{cause:#}").into(),
-    })
+    demo::make(standing, making)
+        .await
+        .map_err(|cause| Refusal::Failed {
+            doing: "making the demonstration",
+            cause: format!("{cause:#}").into(),
+        })
 }
 
 /// Whoever is asked for work starts before those who ask for it.
@@ -97,38 +105,70 @@ async fn start(
     relay: &Shutdown,
 ) -> Result<(), Refusal> {
     let stopping = shutdown.stopping();
-    let mut operations = operations(&base, stopping.clone()).routes();
-    let Base { db, clock, keys, broker, metrics, ledger, relay: publishing, relay_queue } = base;
+    let operations = Arc::new(operations(&base, stopping.clone()).routes());
+    let Base {
+        db,
+        clock,
+        keys,
+        broker,
+        metrics,
+        ledger,
+        relay: publishing,
+        relay_queue,
+    } = base;
     relay.spawn_vital("relay", publishing.run(relay_queue, relay.stopping()));
-    shutdown.spawn("without a relay", stop_together(relay.stopping(), shutdown.clone()));
+    shutdown.spawn(
+        "without a relay",
+        stop_together(relay.stopping(), shutdown.clone()),
+    );
     shutdown.spawn("clock", base::keep_time(db, clock, stopping.clone()));
     let watch = base::watch_broker(Arc::clone(&broker), Arc::clone(&metrics), stopping.clone());
     shutdown.spawn("broker's state", watch);
 
     let notifier_settings = NotifierSettings::from_settings(settings);
-    let notifier =
-        Notifier::start(ledger.clone(), Arc::clone(&broker), Arc::clone(&metrics), notifier_settings, shutdown).await;
+    let notifier = Notifier::start(
+        ledger.clone(),
+        Arc::clone(&broker),
+        Arc::clone(&metrics),
+        notifier_settings,
+        shutdown,
+    )
+    .await;
     let worker = WorkerParts {
         ledger: ledger.clone(),
         broker: Arc::clone(&broker),
         metrics: Arc::clone(&metrics),
         settings: WorkerSettings::from(&**settings),
     };
-    Worker::start(worker, shutdown).await.map_err(Refusal::failed("starting the worker"))?;
-    if let Some(demo) = demo {
-        operations = demo::mount(operations, demo);
-        let (kitchen, stopping) = (demo.kitchen().clone(), stopping.clone());
-        shutdown.spawn("kitchen", async move { kitchen.run(stopping.cancelled()).await });
+    Worker::start(worker, shutdown)
+        .await
+        .map_err(Refusal::failed("starting the worker"))?;
+    let state = ApiState::new(
+        ledger.clone(),
+        keys,
+        Arc::clone(settings),
+        Arc::clone(&metrics),
+    );
+    let mut routes = api::routes(&state).nest_no_strip("/ws", notifier::routes(&notifier));
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        routes = routes.at(path, Arc::clone(&operations));
     }
-
-    let state = ApiState::new(ledger.clone(), keys, Arc::clone(settings), Arc::clone(&metrics));
-    let everything = api::routes(&state)
-        .nest_no_strip("/ws", notifier::routes(&notifier))
-        .nest_no_strip("/", operations)
-        .with(Front::new(&state));
+    if let Some(demo) = demo {
+        routes = demo::mount(routes, demo);
+        let (kitchen, stopping) = (demo.kitchen().clone(), stopping.clone());
+        shutdown.spawn(
+            "kitchen",
+            async move { kitchen.run(stopping.cancelled()).await },
+        );
+    }
+    let everything = routes.with(Front::new(&state));
     let server = Server::new_with_acceptor(acceptor)
         .idle_timeout(settings.http.idle_timeout)
-        .run_with_graceful_shutdown(everything, stopping.cancelled_owned(), Some(settings.shutdown.drain));
+        .run_with_graceful_shutdown(
+            everything,
+            stopping.cancelled_owned(),
+            Some(settings.shutdown.drain),
+        );
     shutdown.spawn_vital("http", async move {
         if let Err(error) = server.await {
             tracing::error!(%error, "the server ended: {error}");
@@ -150,7 +190,11 @@ fn operations(base: &Base, stopping: CancellationToken) -> Operations {
     Operations::new(Arc::clone(&base.metrics), stopping)
         .probe("database", move || {
             let db = db.clone();
-            async move { db.ping().await.map_or(Health::Down("does not answer"), |()| Health::Ok) }
+            async move {
+                db.ping()
+                    .await
+                    .map_or(Health::Down("does not answer"), |()| Health::Ok)
+            }
         })
         .probe("broker", move || {
             let state = broker.state();
@@ -158,15 +202,25 @@ fn operations(base: &Base, stopping: CancellationToken) -> Operations {
                 match &*state.borrow() {
                     BrokerState::Connected => Health::Ok,
                     BrokerState::Away { .. } => Health::Degraded("away: the sweep does its work"),
-                    BrokerState::Blocked { .. } => Health::Degraded("takes nothing: the sweep does its work"),
+                    BrokerState::Blocked { .. } => {
+                        Health::Degraded("takes nothing: the sweep does its work")
+                    }
                 }
             }
         })
 }
 
-async fn announce(settings: &Settings, addresses: &Addresses, demo: Option<&Demo>) -> Result<(), Refusal> {
+async fn announce(
+    settings: &Settings,
+    addresses: &Addresses,
+    demo: Option<&Demo>,
+) -> Result<(), Refusal> {
     let tryout = match demo {
-        Some(demo) => Some(Tryout::of(demo).await.map_err(Refusal::failed("reading the demonstration"))?),
+        Some(demo) => Some(
+            Tryout::of(demo)
+                .await
+                .map_err(Refusal::failed("reading the demonstration"))?,
+        ),
         None => None,
     };
     say(Running {

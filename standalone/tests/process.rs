@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use e2e::{Ended, Folder, Launch};
+use e2e::{Ended, Expediter, Folder, Launch};
+use serde_json::{Value, json};
 
 fn launch(folder: &Folder) -> Launch {
     Launch::of(Path::new(env!("CARGO_BIN_EXE_expediter")), folder.path())
@@ -31,11 +32,30 @@ async fn on_an_empty_directory_it_comes_up_with_a_store_to_try_and_says_where_to
     assert_eq!(status, 200, "{report}");
     assert_eq!(report["checks"]["database"]["status"], "ok", "{report}");
     assert_eq!(running.demo["session_name"], "Table 1", "{}", running.demo);
-    assert_eq!(running.demo["menu"].as_array().map(Vec::len), Some(6), "{}", running.demo);
-    for word in [running.session_code(), &running.url, "/docs", "/metrics", "curl ", "demo-order"] {
+    assert_eq!(
+        running.demo["menu"].as_array().map(Vec::len),
+        Some(6),
+        "{}",
+        running.demo
+    );
+    for word in [
+        running.session_code(),
+        &running.url,
+        "/docs",
+        "/metrics",
+        "curl ",
+        "demo-order",
+    ] {
         assert!(running.said.contains(word), "{word}:\n{}", running.said);
     }
-    for path in ["/", "/healthz", "/metrics", "/docs", "/demo/handoffs.json", "/kitchen/board"] {
+    for path in [
+        "/",
+        "/healthz",
+        "/metrics",
+        "/docs",
+        "/demo/handoffs.json",
+        "/kitchen/board",
+    ] {
         assert_eq!(running.get(path).await.0, 200, "{path}");
     }
 }
@@ -44,12 +64,28 @@ async fn on_an_empty_directory_it_comes_up_with_a_store_to_try_and_says_where_to
 async fn the_printed_curl_line_places_an_order() {
     let folder = Folder::new();
     let running = launch(&folder).start().await;
-    let line = running.said.lines().find(|line| line.trim().starts_with("curl ")).unwrap();
-    let url = line.split_whitespace().find(|word| word.starts_with("http")).unwrap();
-    let body = line.split('\'').rfind(|part| part.starts_with('{')).unwrap();
+    let line = running
+        .said
+        .lines()
+        .find(|line| line.trim().starts_with("curl "))
+        .unwrap();
+    let url = line
+        .split_whitespace()
+        .find(|word| word.starts_with("http"))
+        .unwrap();
+    let body = line
+        .split('\'')
+        .rfind(|part| part.starts_with('{'))
+        .unwrap();
     let path = url.strip_prefix(&running.url).unwrap();
-    let (status, order) = running.post(path, &serde_json::from_str(body).unwrap()).await;
-    assert_eq!((status, order["number"].as_i64()), (201, Some(1)), "{order}");
+    let (status, order) = running
+        .post(path, &serde_json::from_str(body).unwrap())
+        .await;
+    assert_eq!(
+        (status, order["number"].as_i64()),
+        (201, Some(1)),
+        "{order}"
+    );
 }
 
 #[tokio::test]
@@ -58,8 +94,14 @@ async fn the_printed_logins_sign_in_and_only_their_owner_can_read_the_file_that_
     let running = launch(&folder).start().await;
     for username in ["operator", "manager", "staff", "customer"] {
         let me = running.request(reqwest::Method::GET, "/api/v1/me");
-        let (status, me) = running.answer(me.basic_auth(username, Some(running.password(username)))).await;
-        assert_eq!((status, me["username"].as_str()), (200, Some(username)), "{me}");
+        let (status, me) = running
+            .answer(me.basic_auth(username, Some(running.password(username))))
+            .await;
+        assert_eq!(
+            (status, me["username"].as_str()),
+            (200, Some(username)),
+            "{me}"
+        );
     }
     let data = folder.path().join("data");
     for name in ["demo.json", "secrets.key"] {
@@ -81,7 +123,10 @@ async fn a_restart_keeps_everything_and_prints_the_same_logins() {
 }
 
 fn said_password(said: &str) -> &str {
-    said.lines().find_map(|line| line.trim().strip_prefix("operator")).unwrap().trim()
+    said.lines()
+        .find_map(|line| line.trim().strip_prefix("operator"))
+        .unwrap()
+        .trim()
 }
 
 #[tokio::test]
@@ -91,18 +136,28 @@ async fn a_making_that_was_cut_off_is_finished_by_the_next_start() {
     let mut running = launch(&folder).start().await;
     running.kill9().await;
     // As it is when the process dies right after the kitchen was made, before that was noted.
-    let mut demo: serde_json::Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
-    for (key, value) in [("complete", false.into()), ("store", ().into()), ("kitchen", ().into())] {
+    let mut demo: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
+    for (key, value) in [
+        ("complete", false.into()),
+        ("store", ().into()),
+        ("kitchen", ().into()),
+    ] {
         demo[key] = value;
     }
     fs::write(&kept, demo.to_string()).unwrap();
     let store = running.demo["store_name"].clone();
     running.restart().await;
     assert_eq!(running.demo["store_name"], store);
-    assert_eq!(running.demo["menu"].as_array().map(Vec::len), Some(6), "{}", running.demo);
-    let kept: serde_json::Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
+    assert_eq!(
+        running.demo["menu"].as_array().map(Vec::len),
+        Some(6),
+        "{}",
+        running.demo
+    );
+    let kept: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
     assert_eq!(kept["complete"], true);
-    assert!(kept["kitchen"]["signing_secret"].as_str().unwrap().starts_with("whsec_"));
+    // The kitchen has fresh secrets, and both sides know them.
+    an_order_is_accepted(&running).await;
 }
 
 #[tokio::test]
@@ -110,12 +165,20 @@ async fn ctrl_c_ends_it_within_its_bound_and_with_0() {
     let folder = Folder::new();
     let mut running = launch(&folder).set("shutdown.drain_s", 5).start().await;
     // A client that stays does not hold the process up.
-    let mut channel = running.channel(&running.session_code().to_owned(), None).await;
-    channel.until("hello", |message| message["type"] == "hello").await;
+    let mut channel = running
+        .channel(&running.session_code().to_owned(), None)
+        .await;
+    channel
+        .until("hello", |message| message["type"] == "hello")
+        .await;
     let began_at = Instant::now();
     let status = running.sigint().await;
     assert_eq!(status.code(), Some(0), "{}", running.launch().log());
-    assert!(began_at.elapsed() < Duration::from_secs(5), "{}", running.launch().log());
+    assert!(
+        began_at.elapsed() < Duration::from_secs(5),
+        "{}",
+        running.launch().log()
+    );
     assert_eq!(channel.next().await, e2e::Frame::Closed(Some(1012)));
 }
 
@@ -124,7 +187,10 @@ async fn a_second_one_on_the_same_directory_is_refused() {
     let folder = Folder::new();
     let mut running = launch(&folder).start().await;
     let ended = launch(&folder).run().await;
-    is_refused_with(&ended, &["another expediter is running", "/data", "--data-dir"]);
+    is_refused_with(
+        &ended,
+        &["another expediter is running", "/data", "--data-dir"],
+    );
     assert!(running.is_running());
 }
 
@@ -133,15 +199,35 @@ async fn a_taken_port_is_refused() {
     let (folder, taken) = (Folder::new(), TcpListener::bind("127.0.0.1:0").unwrap());
     let address = taken.local_addr().unwrap();
     let ended = launch(&folder).set("http.api_listen", address).run().await;
-    is_refused_with(&ended, &[&address.to_string(), "another process already does", "--set http.api_listen="]);
+    is_refused_with(
+        &ended,
+        &[
+            &address.to_string(),
+            "another process already does",
+            "--set http.api_listen=",
+        ],
+    );
 }
 
 #[tokio::test]
 async fn an_unknown_setting_is_refused_by_its_name() {
     let folder = Folder::new();
-    let ended = launch(&folder).set("http.api_lisen", "127.0.0.1:1").run().await;
-    is_refused_with(&ended, &["http.api_lisen is an unknown key", "EXPEDITER__HTTP__API_LISEN"]);
-    let ended = launch(&folder).argument("--set").argument("no.such=1").run().await;
+    let ended = launch(&folder)
+        .set("http.api_lisen", "127.0.0.1:1")
+        .run()
+        .await;
+    is_refused_with(
+        &ended,
+        &[
+            "http.api_lisen is an unknown key",
+            "EXPEDITER__HTTP__API_LISEN",
+        ],
+    );
+    let ended = launch(&folder)
+        .argument("--set")
+        .argument("no.such=1")
+        .run()
+        .await;
     is_refused_with(&ended, &["no.such is an unknown key", "command line"]);
 }
 
@@ -159,10 +245,15 @@ async fn a_key_file_that_others_can_read_is_refused() {
 async fn with_the_demonstrations_logins_it_listens_on_this_machine_only() {
     let folder = Folder::new();
     let everywhere = "0.0.0.0:0";
-    let ended = launch(&folder).set("http.api_listen", everywhere).run().await;
+    let ended = launch(&folder)
+        .set("http.api_listen", everywhere)
+        .run()
+        .await;
     is_refused_with(&ended, &["logins", everywhere, "demo.enabled=false"]);
     launch(&folder).start().await.sigint().await;
-    let hidden = launch(&folder).set("http.api_listen", everywhere).set("demo.enabled", false);
+    let hidden = launch(&folder)
+        .set("http.api_listen", everywhere)
+        .set("demo.enabled", false);
     is_refused_with(&hidden.run().await, &["logins", everywhere]);
 }
 
@@ -187,10 +278,19 @@ async fn a_moved_port_moves_the_kitchen_along() {
     let _taken = TcpListener::bind(old_url.trim_start_matches("http://")).unwrap();
     let second = launch(&folder).start().await;
     assert_ne!(second.url, old_url);
-    let code = second.session_code().to_owned();
-    let mut channel = second.channel(&code, None).await;
-    let items = serde_json::json!({"items": [{"product_id": second.demo["menu"][0]["product_id"], "quantity": 1}]});
-    let (status, order) = second.post(&format!("/api/v1/sessions/{code}/orders"), &items).await;
+    an_order_is_accepted(&second).await;
+}
+
+async fn an_order_is_accepted(running: &Expediter) {
+    let code = running.session_code().to_owned();
+    let mut channel = running.channel(&code, None).await;
+    let items =
+        json!({"items": [{"product_id": running.demo["menu"][0]["product_id"], "quantity": 1}]});
+    let (status, order) = running
+        .post(&format!("/api/v1/sessions/{code}/orders"), &items)
+        .await;
     assert_eq!(status, 201, "{order}");
-    channel.until_status(order["id"].as_str().unwrap(), "accepted").await;
+    channel
+        .until_status(order["id"].as_str().unwrap(), "accepted")
+        .await;
 }

@@ -21,7 +21,9 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     }
     let db = base::connect_database(settings).await?;
     let clock = Clock::system();
-    db.anchor(&clock).await.map_err(Refusal::failed("reading the database's time"))?;
+    db.anchor(&clock)
+        .await
+        .map_err(Refusal::failed("reading the database's time"))?;
     let ledger = Ledger::new(LedgerParts {
         db: db.clone(),
         clock,
@@ -43,5 +45,9 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
         1 => "1 finding.".to_owned(),
         count => format!("{count} findings."),
     });
-    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if findings.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

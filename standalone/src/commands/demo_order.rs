@@ -18,7 +18,7 @@ use url::Url;
 use super::say;
 use crate::{
     command_line::DemoOrder,
-    demo::{HANDOFFS_PATH, DEMO_PATH, ShownDemo, ShownHandoff, ShownProduct},
+    demo::{DEMO_PATH, HANDOFFS_PATH, ShownDemo, ShownHandoff, ShownProduct},
     refusal::Refusal,
 };
 
@@ -55,20 +55,30 @@ async fn order(url: &Url, wish: &DemoOrder) -> anyhow::Result<String> {
     let product = choose(&demo.menu, wish.product.as_deref())?;
     // Listens before it orders, so that no step is missed.
     let mut channel = house.channel(&demo.session_code).await?;
-    let placed = house.place(&demo.session_code, product, wish.quantity).await?;
+    let placed = house
+        .place(&demo.session_code, product, wish.quantity)
+        .await?;
     let mut story = Story::of(placed)?;
-    say(format_args!("{} at {}: {} × {}", demo.store_name, demo.session_name, wish.quantity, product.name));
+    say(format_args!(
+        "{} at {}: {} × {}",
+        demo.store_name, demo.session_name, wish.quantity, product.name
+    ));
     let give_up_at = Instant::now() + PATIENCE;
     let mut looks = interval(LOOK_AT_HANDOFFS_EVERY);
     while !story.is_over() {
         let step = timeout_at(give_up_at, next(&mut channel, &mut looks));
-        match step.await.with_context(|| format!("no end after {} s", PATIENCE.as_secs()))?? {
-            Next::Event(event) => story.take_event(&event),
+        match step
+            .await
+            .with_context(|| format!("no end after {} s", PATIENCE.as_secs()))??
+        {
+            // An attempt comes before the step that it brought.
+            Next::Event(event) => {
+                story.take_handoffs(house.handoffs().await?);
+                story.take_event(&event);
+            }
             Next::Look => story.take_handoffs(house.handoffs().await?),
         }
     }
-    // The last attempt may have been written after the last look.
-    story.take_handoffs(house.handoffs().await?);
     let _ = channel.send(Message::Close(None)).await;
     say(format_args!("{}", story.ending()));
     Ok(story.status)
@@ -76,10 +86,15 @@ async fn order(url: &Url, wish: &DemoOrder) -> anyhow::Result<String> {
 
 fn choose<'a>(menu: &'a [ShownProduct], wished: Option<&str>) -> anyhow::Result<&'a ShownProduct> {
     let wished = wished.unwrap_or_default().to_lowercase();
-    let found = menu.iter().find(|product| product.name.to_lowercase().starts_with(&wished));
+    let found = menu
+        .iter()
+        .find(|product| product.name.to_lowercase().starts_with(&wished));
     found.ok_or_else(|| {
         let names: Vec<_> = menu.iter().map(|product| product.name.as_str()).collect();
-        anyhow!("nothing on the menu begins with {wished:?}; there is: {}", names.join(", "))
+        anyhow!(
+            "nothing on the menu begins with {wished:?}; there is: {}",
+            names.join(", ")
+        )
     })
 }
 
@@ -114,15 +129,26 @@ impl<'a> House<'a> {
     fn at(url: &'a Url) -> anyhow::Result<Self> {
         // An error says that the process has its provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().timeout(REQUEST_TIMEOUT).no_proxy().build()?;
+        let client = Client::builder()
+            .timeout(REQUEST_TIMEOUT)
+            .no_proxy()
+            .build()?;
         Ok(Self { url, client })
     }
 
     async fn demo(&self) -> anyhow::Result<ShownDemo> {
         let answer = self.client.get(self.url.join(DEMO_PATH)?).send().await;
-        let answer = answer.map_err(|_| anyhow!("no expediter answers at {}: start one, or say where with --url", self.url))?;
+        let answer = answer.map_err(|_| {
+            anyhow!(
+                "no expediter answers at {}: start one, or say where with --url",
+                self.url
+            )
+        })?;
         if answer.status() == reqwest::StatusCode::NOT_FOUND {
-            bail!("the expediter at {} runs without the demonstration", self.url);
+            bail!(
+                "the expediter at {} runs without the demonstration",
+                self.url
+            );
         }
         Ok(answer.error_for_status()?.json().await?)
     }
@@ -132,27 +158,46 @@ impl<'a> House<'a> {
         struct Answer {
             handoffs: Vec<ShownHandoff>,
         }
-        let answer = self.client.get(self.url.join(HANDOFFS_PATH)?).send().await?;
+        let answer = self
+            .client
+            .get(self.url.join(HANDOFFS_PATH)?)
+            .send()
+            .await?;
         Ok(answer.error_for_status()?.json::<Answer>().await?.handoffs)
     }
 
     async fn channel(&self, code: &str) -> anyhow::Result<Channel> {
         let mut url = self.url.join(&format!("/ws/sessions/{code}"))?;
         let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
-        url.set_scheme(scheme).map_err(|()| anyhow!("{} is no address of http", self.url))?;
-        let (channel, _) = connect_async(url.as_str()).await.context("the live channel cannot be opened")?;
+        url.set_scheme(scheme)
+            .map_err(|()| anyhow!("{} is no address of http", self.url))?;
+        let (channel, _) = connect_async(url.as_str())
+            .await
+            .context("the live channel cannot be opened")?;
         Ok(channel)
     }
 
-    async fn place(&self, code: &str, product: &ShownProduct, quantity: u32) -> anyhow::Result<Value> {
+    async fn place(
+        &self,
+        code: &str,
+        product: &ShownProduct,
+        quantity: u32,
+    ) -> anyhow::Result<Value> {
         let url = self.url.join(&format!("/api/v1/sessions/{code}/orders"))?;
         let body = json!({"items": [{"product_id": product.product_id, "quantity": quantity}]});
-        let request = self.client.post(url).json(&body).header("Idempotency-Key", Chance::system().token());
+        let request = self
+            .client
+            .post(url)
+            .json(&body)
+            .header("Idempotency-Key", Chance::system().token());
         let answer = request.send().await?;
         let status = answer.status();
         let body: Value = answer.json().await?;
         if !status.is_success() {
-            let why = body["detail"].as_str().or(body["title"].as_str()).unwrap_or("no reason given");
+            let why = body["detail"]
+                .as_str()
+                .or(body["title"].as_str())
+                .unwrap_or("no reason given");
             bail!("the order was not taken: {why} ({status})");
         }
         Ok(body)
@@ -172,8 +217,13 @@ struct Story {
 impl Story {
     fn of(placed: Value) -> anyhow::Result<Self> {
         Ok(Self {
-            order_id: placed["id"].as_str().context("the answer has no order's id")?.to_owned(),
-            number: placed["number"].as_i64().context("the answer has no order's number")?,
+            order_id: placed["id"]
+                .as_str()
+                .context("the answer has no order's id")?
+                .to_owned(),
+            number: placed["number"]
+                .as_i64()
+                .context("the answer has no order's number")?,
             status: String::new(),
             reason: None,
             told: BTreeSet::new(),
@@ -189,20 +239,35 @@ impl Story {
         if order["id"] != self.order_id.as_str() {
             return;
         }
-        let Some(status) = order["status"].as_str().filter(|status| *status != self.status) else {
+        let Some(status) = order["status"]
+            .as_str()
+            .filter(|status| *status != self.status)
+        else {
             return;
         };
         status.clone_into(&mut self.status);
         self.reason = order["reason"].as_str().map(str::to_owned);
-        let at = event["at"].as_str().and_then(|at| at.get(11..19)).unwrap_or("--:--:--");
-        let why = self.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let at = event["at"]
+            .as_str()
+            .and_then(|at| at.get(11..19))
+            .unwrap_or("--:--:--");
+        let why = self
+            .reason
+            .as_ref()
+            .map(|reason| format!(" ({reason})"))
+            .unwrap_or_default();
         say(format_args!("{at}  order {} is {status}{why}", self.number));
     }
 
     fn take_handoffs(&mut self, handoffs: Vec<ShownHandoff>) {
-        for handoff in handoffs.iter().filter(|handoff| handoff.order_number == Some(self.number)) {
+        for handoff in handoffs
+            .iter()
+            .filter(|handoff| handoff.order_number == Some(self.number))
+        {
             for attempt in &handoff.attempts {
-                let Some(outcome) = &attempt.outcome else { continue };
+                let Some(outcome) = &attempt.outcome else {
+                    continue;
+                };
                 let met = match (attempt.status, &attempt.error) {
                     (Some(status), _) => status.to_string(),
                     (None, Some(error)) => error.clone(),
@@ -212,7 +277,10 @@ impl Story {
                     "          {} to {}, attempt {}/{}: {met}",
                     handoff.event, handoff.integrator, attempt.n, handoff.max_attempts
                 );
-                if self.told.insert(format!("{} {} {line}", handoff.id, handoff.round)) {
+                if self
+                    .told
+                    .insert(format!("{} {} {line}", handoff.id, handoff.round))
+                {
                     say(line);
                 }
             }

@@ -17,11 +17,16 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<ExitCode, Refusal> {
         DatabaseKind::MySql => None,
     };
     let db = connect_database(settings).await?;
-    store::migrate(&db).await.map_err(|cause| Refusal::Database {
-        url: settings.database.url.to_string(),
-        cause,
-    })?;
+    store::migrate(&db)
+        .await
+        .map_err(|cause| Refusal::Database {
+            url: settings.database.url.to_string(),
+            cause,
+        })?;
     db.close().await;
-    say(format_args!("{} has this program's schema.", settings.database.url));
+    say(format_args!(
+        "{} has this program's schema.",
+        settings.database.url
+    ));
     Ok(ExitCode::SUCCESS)
 }

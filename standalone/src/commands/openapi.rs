@@ -29,7 +29,10 @@ mod tests {
         let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../openapi");
         for (name, text) in documents() {
             let found = fs::read_to_string(committed.join(name)).unwrap_or_default();
-            assert!(found == text, "openapi/{name} has drifted: run `make openapi` and look at the difference");
+            assert!(
+                found == text,
+                "openapi/{name} has drifted: run `make openapi` and look at the difference"
+            );
         }
     }
 }

@@ -1,9 +1,6 @@
 //! `data/demo.json`: what a later start must know of the demonstration, for the owner's eyes only.
 
-use std::{
-    fmt, fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fmt, fs, io, path::PathBuf};
 
 use common::{
     chance::Chance,
@@ -76,7 +73,9 @@ impl Kept {
             complete: false,
             store: None,
             kitchen: None,
-            logins: [Role::Operator, Role::Manager, Role::Staff, Role::Customer].map(login).to_vec(),
+            logins: [Role::Operator, Role::Manager, Role::Staff, Role::Customer]
+                .map(login)
+                .to_vec(),
         };
         kept.save()?;
         Ok(kept)
@@ -87,20 +86,20 @@ impl Kept {
         text.push('\n');
         write_private(&self.path, &text)
     }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 impl fmt::Debug for KeptKitchen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeptKitchen").field("integrator", &self.integrator).finish_non_exhaustive()
+        f.debug_struct("KeptKitchen")
+            .field("integrator", &self.integrator)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("Login")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }

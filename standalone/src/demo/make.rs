@@ -23,7 +23,10 @@ use common::{
 use kitchen::{Kitchen, KitchenSettings};
 use url::Url;
 
-use super::{Demo, KITCHEN_PATH, Standing, kept::{Kept, KeptKitchen}};
+use super::{
+    Demo, KITCHEN_PATH, Standing,
+    kept::{Kept, KeptKitchen},
+};
 use crate::data_dir::DataDir;
 
 const STORE: &str = "Harbour Café";
@@ -71,8 +74,14 @@ pub(crate) async fn make(standing: Standing, making: Making<'_>) -> anyhow::Resu
     }
     let secrets = making.integrator(&mut kept, store).await?;
     let kitchen = Kitchen::new(KitchenSettings::new(
-        secrets.signing_secret.parse().context("the kitchen's signing secret")?,
-        secrets.callback_secret.parse().context("the kitchen's callback secret")?,
+        secrets
+            .signing_secret
+            .parse()
+            .context("the kitchen's signing secret")?,
+        secrets
+            .callback_secret
+            .parse()
+            .context("the kitchen's callback secret")?,
     ))?;
     let demo = Demo {
         ledger: ledger.clone(),
@@ -130,8 +139,13 @@ impl Making<'_> {
 
     async fn accounts(&self, kept: &Kept, store: StoreId) -> anyhow::Result<()> {
         for login in &kept.logins {
-            let hash = self.passwords.hash(self.ledger.chance(), &login.password).await;
-            let Ok(password_hash) = hash else { bail!("a password could not be hashed") };
+            let hash = self
+                .passwords
+                .hash(self.ledger.chance(), &login.password)
+                .await;
+            let Ok(password_hash) = hash else {
+                bail!("a password could not be hashed")
+            };
             let new = NewAccount {
                 username: login.username.clone(),
                 password_hash,
@@ -155,11 +169,18 @@ impl Making<'_> {
         let url = self.local_url.join(&format!("{KITCHEN_PATH}/orders"))?;
         let integrators = self.ledger.integrators(store, None, PAGE).await?;
         if let Some(kitchen) = &kept.kitchen {
-            let listed = integrators.iter().find(|integrator| integrator.id == kitchen.integrator);
+            let listed = integrators
+                .iter()
+                .find(|integrator| integrator.id == kitchen.integrator);
             if let Some(integrator) = listed {
                 if integrator.url != url {
-                    let edit = IntegratorEdit { url: Some(url), ..IntegratorEdit::default() };
-                    self.ledger.edit_integrator(integrator.id, None, edit).await?;
+                    let edit = IntegratorEdit {
+                        url: Some(url),
+                        ..IntegratorEdit::default()
+                    };
+                    self.ledger
+                        .edit_integrator(integrator.id, None, edit)
+                        .await?;
                 }
                 return Ok(kitchen.clone());
             }
@@ -168,11 +189,14 @@ impl Making<'_> {
                 return Ok(kitchen.clone());
             }
         }
-        let unfinished = integrators.iter().find(|integrator| integrator.name == KITCHEN);
+        let unfinished = integrators
+            .iter()
+            .find(|integrator| integrator.name == KITCHEN);
         let kitchen = match unfinished {
             Some(integrator) => self.fresh_secrets(integrator.id).await?,
             None => {
-                let (integrator, secrets) = self.ledger.create_integrator(a_kitchen(store, url)).await?;
+                let (integrator, secrets) =
+                    self.ledger.create_integrator(a_kitchen(store, url)).await?;
                 KeptKitchen {
                     integrator: integrator.id,
                     signing_secret: secrets.signing.reveal(),
@@ -187,8 +211,14 @@ impl Making<'_> {
 
     /// The ones that it was made with were shown once, to a process that died before it noted them.
     async fn fresh_secrets(&self, integrator: IntegratorId) -> anyhow::Result<KeptKitchen> {
-        let (_, signing) = self.ledger.rotate_secret(integrator, SecretKind::Signing).await?;
-        let (_, callback) = self.ledger.rotate_secret(integrator, SecretKind::Callback).await?;
+        let (_, signing) = self
+            .ledger
+            .rotate_secret(integrator, SecretKind::Signing)
+            .await?;
+        let (_, callback) = self
+            .ledger
+            .rotate_secret(integrator, SecretKind::Callback)
+            .await?;
         Ok(KeptKitchen {
             integrator,
             signing_secret: signing.reveal(),

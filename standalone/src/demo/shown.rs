@@ -2,17 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use common::{
-    domain::{
-        handoff::Attempt,
-        money::Money,
-    },
+    domain::{handoff::Attempt, money::Money},
     ledger::handoffs::RecentHandoff,
 };
 use poem::{
-    Route, get, handler,
+    EndpointExt, Route,
     error::{InternalServerError, NotFoundError},
+    get, handler,
     web::{Data, Json},
-    EndpointExt,
 };
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +77,11 @@ struct ShownHandoffs {
 
 #[handler]
 async fn show_demo(Data(demo): Data<&Demo>) -> poem::Result<Json<ShownDemo>> {
-    let menu = demo.ledger.menu(demo.store).await.map_err(InternalServerError)?;
+    let menu = demo
+        .ledger
+        .menu(demo.store)
+        .await
+        .map_err(InternalServerError)?;
     let (store, products) = menu.ok_or(NotFoundError)?;
     let table = demo.table().await.map_err(InternalServerError)?;
     let menu = products.into_iter().map(|product| ShownProduct {
@@ -110,7 +111,10 @@ async fn show_handoffs(Data(demo): Data<&Demo>) -> poem::Result<Json<ShownHandof
 impl From<RecentHandoff> for ShownHandoff {
     fn from(recent: RecentHandoff) -> Self {
         let handoff = recent.handoff;
-        let this_round = recent.attempts.into_iter().filter(|attempt| attempt.round == handoff.round);
+        let this_round = recent
+            .attempts
+            .into_iter()
+            .filter(|attempt| attempt.round == handoff.round);
         Self {
             id: handoff.id.to_string(),
             order_number: recent.order_number,
