@@ -6,7 +6,6 @@ use std::{
 };
 
 use common::{
-    crash,
     domain::ids::OrderId,
     ledger::{Ledger, LedgerError},
     lifecycle::Shutdown,
@@ -62,10 +61,7 @@ impl Inbox {
 
     /// Returns at once. What does not fit is left to the sweep.
     pub(crate) fn note(&self, duty: Duty) {
-        let mut waiting = self.0.waiting();
-        if waiting.queue.len() < MOST_WAITING && waiting.queued.insert(duty) {
-            waiting.queue.push_back(duty);
-            drop(waiting);
+        if self.0.waiting().add(duty) {
             self.0.changed.notify_one();
         }
     }
@@ -95,6 +91,14 @@ impl Duty {
 }
 
 impl Waiting {
+    fn add(&mut self, duty: Duty) -> bool {
+        let is_new = self.queue.len() < MOST_WAITING && self.queued.insert(duty);
+        if is_new {
+            self.queue.push_back(duty);
+        }
+        is_new
+    }
+
     /// The first whose order nobody works on.
     fn next(&mut self) -> Option<Duty> {
         let free = |duty: &Duty| !self.busy.contains(&duty.order());
@@ -110,15 +114,12 @@ impl Inner {
     /// What fails is left to the sweep.
     async fn perform(&self, duty: Duty) {
         match duty {
-            Duty::ApplyCallbacks(order) => {
-                crash::point("callback.before_apply");
-                match self.ledger.apply_callbacks(order).await {
-                    Ok(applied) => self.count_applied(applied),
-                    Err(error) => {
-                        tracing::warn!(%order, %error, "callbacks are not applied yet: {error}");
-                    }
+            Duty::ApplyCallbacks(order) => match self.ledger.apply_callbacks(order).await {
+                Ok(applied) => self.count_applied(applied),
+                Err(error) => {
+                    tracing::warn!(%order, %error, "callbacks are not applied yet: {error}");
                 }
-            }
+            },
             Duty::Settle(order) => match self.ledger.settle_order(order).await {
                 Ok(_) | Err(LedgerError::Refused(_)) => {}
                 Err(error) => {
@@ -175,13 +176,25 @@ mod tests {
             Duty::Settle(first),
             Duty::Settle(second),
         ] {
-            waiting.queued.insert(duty);
-            waiting.queue.push_back(duty);
+            assert!(waiting.add(duty));
         }
         assert_eq!(waiting.next(), Some(Duty::ApplyCallbacks(first)));
         assert_eq!(waiting.next(), Some(Duty::Settle(second)));
         assert_eq!(waiting.next(), None);
         waiting.busy.remove(&first);
         assert_eq!(waiting.next(), Some(Duty::Settle(first)));
+    }
+    #[test]
+    fn a_duty_waits_once_and_no_more_wait_than_there_is_room_for() {
+        let first = order();
+        let mut waiting = Waiting::default();
+        assert!(waiting.add(Duty::Settle(first)));
+        assert!(!waiting.add(Duty::Settle(first)));
+        while waiting.queue.len() < MOST_WAITING {
+            assert!(waiting.add(Duty::Settle(order())));
+        }
+        assert!(!waiting.add(Duty::Settle(order())));
+        assert_eq!(waiting.next(), Some(Duty::Settle(first)));
+        assert!(waiting.add(Duty::Settle(order())));
     }
 }
