@@ -26,6 +26,7 @@ use crate::{
 pub use by_hand::RetryRefused;
 pub use recent::RecentHandoff;
 
+pub(crate) use claim::{AFTER_A_FAILED_CLAIM, is_a_rows_fault};
 pub(crate) use conclude::{Said, conclude, has_an_open_attempt, lock};
 pub(crate) use settle_handoff::{acknowledge_by_callback, fail, hint_next, move_delivery};
 

@@ -6,8 +6,11 @@ mod tests;
 use std::time::Duration;
 
 use super::{
-    Ledger, Points, Result,
-    handoffs::{Said, conclude, fail, has_an_open_attempt, hint_next, lock, must_move},
+    Ledger, LedgerError, Points, Result,
+    handoffs::{
+        AFTER_A_FAILED_CLAIM, Said, conclude, fail, has_an_open_attempt, hint_next,
+        is_a_rows_fault, lock, must_move,
+    },
     in_one_transaction, orders,
 };
 use crate::{
@@ -59,7 +62,11 @@ impl Ledger {
         for (handoff, order) in found {
             match self.free_expired_lease(handoff, order).await {
                 Ok(done) => freed += u32::from(done),
-                Err(error) => tracing::error!(%handoff, %error, "an expired lease can't be freed"),
+                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                    tracing::error!(%handoff, %error, "an expired lease can't be freed");
+                    self.note_failed_freeing(handoff, &error).await?;
+                }
+                Err(error) => tracing::warn!(%handoff, %error, "an expired lease was not freed"),
             }
         }
         Ok(freed)
@@ -93,6 +100,15 @@ impl Ledger {
         })
     }
 
+    async fn note_failed_freeing(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let not_before = change.now + AFTER_A_FAILED_CLAIM;
+            let error = error.to_string();
+            store::handoffs::freeing_failed(&mut change.tx, handoff, &error, not_before).await?;
+            Ok(())
+        })
+    }
+
     /// Fails handoffs past their deadline that no lane claims, because their integrator is disabled; how many.
     pub async fn fail_overdue_handoffs(&self, limit: u32) -> Result<u32> {
         let found = {
@@ -103,9 +119,11 @@ impl Ledger {
         for (handoff, order) in found {
             match self.fail_overdue_handoff(handoff, order).await {
                 Ok(done) => failed += u32::from(done),
-                Err(error) => {
-                    tracing::error!(%handoff, %error, "an overdue handoff can't be failed")
+                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                    tracing::error!(%handoff, %error, "an overdue handoff can't be failed");
+                    self.note_failed_claim(handoff, &error).await?;
                 }
+                Err(error) => tracing::warn!(%handoff, %error, "an overdue handoff was not failed"),
             }
         }
         Ok(failed)

@@ -26,7 +26,7 @@ use crate::{
 /// Handoffs of one claim at most.
 const MOST_A_CLAIM: usize = 64;
 /// How long a handoff is left alone whose claim failed.
-const AFTER_A_FAILED_CLAIM: Duration = Duration::from_secs(30);
+pub(crate) const AFTER_A_FAILED_CLAIM: Duration = Duration::from_secs(30);
 
 /// Which handoffs a claim tries to take.
 #[derive(Clone, Copy)]
@@ -90,7 +90,11 @@ impl Ledger {
         Ok(all)
     }
 
-    async fn note_failed_claim(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
+    pub(in crate::ledger) async fn note_failed_claim(
+        &self,
+        handoff: HandoffId,
+        error: &StoreError,
+    ) -> Result<()> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             let not_before = change.now + AFTER_A_FAILED_CLAIM;
             let error = error.to_string();
@@ -134,7 +138,7 @@ impl Ledger {
 }
 
 /// Not the database's fault nor anybody's who holds a lock, so that another try would end the same.
-fn is_a_rows_fault(error: &StoreError) -> bool {
+pub(crate) fn is_a_rows_fault(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Corrupt { .. } | StoreError::Other(_) | StoreError::UniqueKeyTaken

@@ -103,7 +103,7 @@ each_database! {
 
     async fn whoever_has_due_work_is_found_page_by_page(house: House) {
         let scene = Scene::new(&house).await;
-        let mut kitchens = vec![scene.kitchen().await.id, scene.kitchen().await.id, scene.kitchen().await.id];
+        let mut kitchens = [scene.kitchen().await.id, scene.kitchen().await.id, scene.kitchen().await.id];
         kitchens.sort_unstable();
         assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap(), []);
         scene.order().await;
@@ -143,5 +143,26 @@ each_database! {
         scene.damage("UPDATE outbox SET parked = TRUE, error = 'too large'").await;
         let stuck = house.ledger.stuck().await.unwrap();
         assert!(!stuck.is_empty() && stuck.iter().all(|stuck| stuck.kind == StuckKind::OutboxParked), "{stuck:?}");
+    }
+
+    async fn a_lease_that_cannot_be_freed_is_parked_at_the_fifth_failure_and_stops_no_other(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.kitchen().await;
+        scene.order().await;
+        scene.order().await;
+        assert_eq!(scene.claims(&kitchen).await.claimed.len(), 2);
+        scene.damage("UPDATE handoffs SET event = 'order.eaten' WHERE order_id IN (SELECT id FROM orders WHERE number = 1)").await;
+        house.clock.advance(crate::ledger::scene::LEASE);
+        assert_eq!(house.ledger.free_expired_leases(10).await.unwrap(), 1);
+        for _ in 1..5 {
+            let counts = house.ledger.handoff_counts().await.unwrap();
+            assert!(counts.contains(&(HandoffState::Parked, 0)), "{counts:?}");
+            house.clock.advance(Duration::from_secs(30));
+            assert_eq!(house.ledger.free_expired_leases(10).await.unwrap(), 0);
+        }
+        let counts = house.ledger.handoff_counts().await.unwrap();
+        assert!(counts.contains(&(HandoffState::Parked, 1)), "{counts:?}");
+        let stuck = house.ledger.stuck().await.unwrap();
+        assert!(stuck.iter().any(|stuck| stuck.kind == StuckKind::HandoffParked), "{stuck:?}");
     }
 }

@@ -202,6 +202,30 @@ pub(crate) async fn claim_failed(
     Ok(())
 }
 
+/// As [`claim_failed`], where an expired lease can't be freed: it is left for a while, and parked at the fifth failure.
+pub(crate) async fn freeing_failed(
+    tx: &mut Tx,
+    id: HandoffId,
+    error: &str,
+    not_before: DateTime<Utc>,
+) -> Result<()> {
+    let error: String = error.chars().take(500).collect();
+    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
+    on!(tx, |conn| sqlx::query(
+        "UPDATE handoffs SET error = ?, leased_until = ?, \
+         state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
+         claim_failures = claim_failures + 1 WHERE id = ? AND leased_until IS NOT NULL"
+    )
+    .bind(error)
+    .bind(not_before)
+    .bind(MOST_CLAIM_FAILURES)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
 /// When the integrator's next handoff falls due that is not due yet.
 pub(crate) async fn next_due_at(
     tx: &mut Tx,
@@ -210,9 +234,8 @@ pub(crate) async fn next_due_at(
 ) -> Result<Option<DateTime<Utc>>> {
     let mut next: Option<DateTime<Utc>> = None;
     for state in ["due", "waiting"] {
-        let at: Option<DateTime<Utc>> =
-            on!(&mut *tx, |conn| {
-                sqlx::query_scalar(
+        let at: Option<DateTime<Utc>> = on!(&mut *tx, |conn| {
+            sqlx::query_scalar(
             "SELECT MIN(due_at) FROM handoffs WHERE integrator_id = ? AND state = ? AND due_at > ?"
         )
         .bind(integrator.uuid())
@@ -220,7 +243,7 @@ pub(crate) async fn next_due_at(
         .bind(now)
         .fetch_one(conn)
         .await?
-            });
+        });
         next = match (next, at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

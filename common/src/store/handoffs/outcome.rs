@@ -133,9 +133,8 @@ pub(crate) async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<boo
     let Some(order) = handoff.order_id else {
         return Ok(false);
     };
-    let waiting: i64 =
-        on!(tx, |conn| {
-            sqlx::query_scalar(
+    let waiting: i64 = on!(tx, |conn| {
+        sqlx::query_scalar(
         "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ? AND position > ? \
          AND state IN ('due', 'waiting')"
     )
@@ -144,7 +143,7 @@ pub(crate) async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<boo
     .bind(handoff.position)
     .fetch_one(conn)
     .await?
-        });
+    });
     Ok(waiting > 0)
 }
 
