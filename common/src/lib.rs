@@ -8,12 +8,13 @@ pub mod crash;
 pub mod domain;
 pub mod ledger;
 pub mod lifecycle;
+pub mod listen;
+pub mod metrics;
+pub mod operations;
+pub mod process;
+pub mod relay;
 pub mod secrets;
 pub mod store;
 pub mod telemetry;
-pub mod metrics;
-pub mod operations;
-pub mod listen;
-pub mod relay;
 #[doc(hidden)]
 pub mod testing;

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use common::{config::Settings, process::SettingsLine};
 use url::Url;
 
-use crate::refusal::Refusal;
+use crate::{data_dir, refusal::Refusal};
 
 /// Takes orders, hands each to those who fulfil it, once, and shows every step.
 ///
@@ -17,17 +18,12 @@ pub(crate) struct CommandLine {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
 
-    /// Read settings from this TOML file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) said: SettingsLine,
 
     /// Keep everything in this directory (the setting secrets.data_dir)
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
-
-    /// Say one setting: http.api_listen=127.0.0.1:9000; may be repeated, and the last word counts
-    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = said)]
-    set: Vec<(String, String)>,
 }
 
 const AFTER_HELP: &str = "\
@@ -67,33 +63,16 @@ pub(crate) struct DemoOrder {
 }
 
 impl CommandLine {
-    /// For `Settings::load`. Whoever is on the machine can read a command line, so secrets are not taken from it.
-    pub(crate) fn overrides(&self) -> Result<Vec<(&str, &str)>, Refusal> {
-        for (key, value) in &self.set {
-            let is_secret = matches!(key.as_str(), "secrets.encryption_key" | "secrets.jwt_key");
-            let has_password = Url::parse(value).is_ok_and(|url| url.password().is_some());
-            if is_secret || has_password {
-                return Err(Refusal::SecretOnCommandLine { key: key.clone() });
-            }
-        }
-        let data_dir = self
-            .data_dir
-            .iter()
-            .map(|dir| ("secrets.data_dir", dir.as_str()));
-        let set = self
-            .set
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()));
-        Ok(data_dir.chain(set).collect())
-    }
-}
-
-fn said(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => {
-            Ok((key.trim().to_owned(), value.to_owned()))
-        }
-        _ => Err("write section.key=value, such as http.api_listen=127.0.0.1:9000".to_owned()),
+    /// A database of which nothing is said is a SQLite file in the data directory.
+    pub(crate) fn settings(&self) -> Result<Settings, Refusal> {
+        let data_dir = self.data_dir.as_deref();
+        let data_dir: Vec<_> = data_dir
+            .map(|dir| ("secrets.data_dir", dir))
+            .into_iter()
+            .collect();
+        let mut settings = self.said.settings(&data_dir)?;
+        data_dir::keep_database_inside(&mut settings);
+        Ok(settings)
     }
 }
 
@@ -118,24 +97,15 @@ mod tests {
             "--data-dir",
             "/tmp/x",
         ];
-        let line = CommandLine::try_parse_from(line).unwrap();
+        let settings = CommandLine::try_parse_from(line)
+            .unwrap()
+            .settings()
+            .unwrap();
+        assert!(!settings.demo.enabled);
         assert_eq!(
-            line.overrides().unwrap(),
-            [("secrets.data_dir", "/tmp/x"), ("demo.enabled", "false")]
+            settings.database.url.expose(),
+            "sqlite:///tmp/x/expediter.db"
         );
         assert!(CommandLine::try_parse_from(["expediter", "--set", "demo.enabled"]).is_err());
-    }
-
-    #[test]
-    fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
-        for said in [
-            "secrets.jwt_key=c2VjcmV0",
-            "database.url=mysql://me:c2VjcmV0@db/x",
-        ] {
-            let line = CommandLine::try_parse_from(["expediter", "--set", said]).unwrap();
-            let refusal = line.overrides().unwrap_err().to_string();
-            assert!(refusal.contains("EXPEDITER__"), "{refusal}");
-            assert!(!refusal.contains("c2VjcmV0"), "{refusal}");
-        }
     }
 }

@@ -3,18 +3,17 @@
 mod command_line; // what may be typed
 mod refusal; // why a command does not run, in one line
 
-mod base; // database, keys, broker, ledger
+mod addresses; // where it is reached
 mod data_dir; // one process each, files for its owner only
-mod demo;
+mod demo; // a store to try, with a kitchen
 mod running; // what it prints once it runs
-mod serve; // everything in one process // a store to try, with a kitchen
+mod serve; // everything in one process
 
 mod commands; // audit, migrate, check-config, openapi, demo-order
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use common::config::Settings;
 
 use self::{
     command_line::{Command, CommandLine},
@@ -36,7 +35,7 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
     if let Some(Command::Openapi { directory }) = &line.command {
         return commands::openapi::write(directory);
     }
-    let settings = settings(&line)?;
+    let settings = line.settings()?;
     match line.command {
         None => serve::serve(settings).await,
         Some(Command::DemoOrder(wish)) => commands::demo_order::place(&settings, wish).await,
@@ -45,10 +44,4 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         Some(Command::CheckConfig) => commands::check_config::check(&settings),
         Some(Command::Openapi { .. }) => unreachable!("answered before the settings were read"),
     }
-}
-
-fn settings(line: &CommandLine) -> Result<Settings, Refusal> {
-    let mut settings = Settings::load(line.config.as_deref(), &line.overrides()?)?;
-    data_dir::keep_database_inside(&mut settings);
-    Ok(settings)
 }

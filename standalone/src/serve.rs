@@ -1,25 +1,22 @@
 //! Everything in one process: what is started, in which order, and how it ends.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc};
 
 use api::{ApiState, Front};
 use common::{
-    broker::{Broker, BrokerState},
+    chance::Chance,
     config::Settings,
-    crash,
-    lifecycle::Shutdown,
-    listen::{self, NoDelayAcceptor},
-    operations::{Health, Operations},
-    store::Db,
-    telemetry,
+    ledger::Ledger,
+    listen::NoDelayAcceptor,
+    process::{self, Foundation, Process},
+    secrets::Keys,
 };
 use notifier::{Notifier, NotifierSettings};
-use poem::{EndpointExt, Server};
-use tokio_util::sync::CancellationToken;
+use poem::EndpointExt;
 use worker::{Worker, WorkerParts, WorkerSettings};
 
 use crate::{
-    base::{self, Addresses, Base},
+    addresses::Addresses,
     commands::say,
     data_dir::DataDir,
     demo::{self, Demo, Making, Standing},
@@ -27,187 +24,93 @@ use crate::{
     running::{Running, Tryout},
 };
 
-/// How long the relay may take to publish what the last requests and attempts committed.
-const RELAY_WITHIN: Duration = Duration::from_secs(2);
-/// How long the connections may take to close after everything else has ended.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
-
 pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
-    telemetry::init(&settings.telemetry)?;
-    if let Some(crash_at) = &settings.testing.crash_at {
-        let (name, nth) = crash::parse(crash_at)?;
-        crash::arm(name, nth)?;
-    }
+    process::begin(&settings.telemetry, &settings.testing)?;
     // Until the end of this function, so that no other process opens the files before.
     let data_dir = DataDir::lock(&settings)?;
     let standing = Standing::of(&settings, &data_dir)?;
-    let acceptor = listen::bind(settings.http.api_listen).await?;
-    let shutdown = Shutdown::new(settings.shutdown.drain);
-    shutdown
-        .on_signals()
-        .map_err(Refusal::failed("listening for signals"))?;
+    let acceptor = process::bind("http.api_listen", settings.http.api_listen).await?;
+    let shutdown = process::stop_on_signals(&settings)?;
 
     let addresses = Addresses::of(&settings, &acceptor);
-    let base = Base::build(&settings, &addresses.public).await?;
-    let demo = make_demo(standing, &base, &settings, &data_dir, &addresses).await?;
+    let keys = Keys::load_or_create(&settings.secrets, &Chance::system())?;
+    let foundation = Foundation::lay(&settings, keys, &addresses.public, true).await?;
+    let ledger = &foundation.ledger;
+    let demo = make_demo(standing, ledger, &settings, &data_dir, &addresses).await?;
     if demo.is_some() {
         demo::allow_loopback(&mut settings);
     }
     let settings = Arc::new(settings);
-    let (db, broker) = (base.db.clone(), Arc::clone(&base.broker));
-    // It ends last, since all others may have something to tell.
-    let relay = Shutdown::new(RELAY_WITHIN);
-    start(base, acceptor, &settings, demo.as_ref(), &shutdown, &relay).await?;
+    let process = Process::start(foundation, shutdown);
+    start(&process, acceptor, &settings, demo.as_ref()).await?;
     announce(&settings, &addresses, demo.as_ref()).await?;
+    drop(demo);
 
-    let ended = shutdown.finish().await;
-    relay.begin();
-    let relay_ended = relay.finish().await;
-    close(db, broker).await;
-    tracing::info!("stopped");
+    let ended = process.finish().await;
     drop(data_dir);
-    Ok(if ended.failed || relay_ended.failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(ended)
 }
 
 async fn make_demo(
     standing: Standing,
-    base: &Base,
+    ledger: &Ledger,
     settings: &Settings,
     data_dir: &DataDir,
     addresses: &Addresses,
 ) -> Result<Option<Demo>, Refusal> {
     let making = Making {
-        ledger: &base.ledger,
+        ledger,
         passwords: &api::auth::Passwords::new(settings.accounts.argon2_concurrency),
         data_dir,
         local_url: &addresses.local,
         public_url: &addresses.public,
     };
-    demo::make(standing, making)
-        .await
-        .map_err(|cause| Refusal::Failed {
-            doing: "making the demonstration",
-            cause: format!("{cause:#}").into(),
-        })
+    let made = demo::make(standing, making).await;
+    made.map_err(|cause| Refusal::failed("making the demonstration")(format!("{cause:#}")))
 }
 
 /// Whoever is asked for work starts before those who ask for it.
 async fn start(
-    base: Base,
+    process: &Process,
     acceptor: NoDelayAcceptor,
     settings: &Arc<Settings>,
     demo: Option<&Demo>,
-    shutdown: &Shutdown,
-    relay: &Shutdown,
 ) -> Result<(), Refusal> {
-    let stopping = shutdown.stopping();
-    let operations = Arc::new(operations(&base, stopping.clone()).routes());
-    let Base {
-        db,
-        clock,
-        keys,
-        broker,
-        metrics,
-        ledger,
-        relay: publishing,
-        relay_queue,
-    } = base;
-    relay.spawn_vital("relay", publishing.run(relay_queue, relay.stopping()));
-    shutdown.spawn(
-        "without a relay",
-        stop_together(relay.stopping(), shutdown.clone()),
-    );
-    shutdown.spawn("clock", base::keep_time(db, clock, stopping.clone()));
-    let watch = base::watch_broker(Arc::clone(&broker), Arc::clone(&metrics), stopping.clone());
-    shutdown.spawn("broker's state", watch);
-
-    let notifier_settings = NotifierSettings::from_settings(settings);
     let notifier = Notifier::start(
-        ledger.clone(),
-        Arc::clone(&broker),
-        Arc::clone(&metrics),
-        notifier_settings,
-        shutdown,
+        process.ledger.clone(),
+        Arc::clone(&process.broker),
+        Arc::clone(&process.metrics),
+        NotifierSettings::from_settings(settings),
+        &process.shutdown,
     )
     .await;
     let worker = WorkerParts {
-        ledger: ledger.clone(),
-        broker: Arc::clone(&broker),
-        metrics: Arc::clone(&metrics),
+        ledger: process.ledger.clone(),
+        broker: Arc::clone(&process.broker),
+        metrics: Arc::clone(&process.metrics),
         settings: WorkerSettings::from(&**settings),
     };
-    Worker::start(worker, shutdown)
+    Worker::start(worker, &process.shutdown)
         .await
         .map_err(Refusal::failed("starting the worker"))?;
     let state = ApiState::new(
-        ledger.clone(),
-        keys,
+        process.ledger.clone(),
+        Arc::clone(&process.keys),
         Arc::clone(settings),
-        Arc::clone(&metrics),
+        Arc::clone(&process.metrics),
     );
-    let mut routes = api::routes(&state).nest_no_strip("/ws", notifier::routes(&notifier));
-    for path in ["/healthz", "/readyz", "/metrics"] {
-        routes = routes.at(path, Arc::clone(&operations));
-    }
+    let routes = api::routes(&state).nest_no_strip("/ws", notifier::routes(&notifier));
+    let mut routes = process.with_operations(routes);
     if let Some(demo) = demo {
         routes = demo::mount(routes, demo);
-        let (kitchen, stopping) = (demo.kitchen().clone(), stopping.clone());
-        shutdown.spawn(
+        let (kitchen, stopping) = (demo.kitchen().clone(), process.shutdown.stopping());
+        process.shutdown.spawn(
             "kitchen",
             async move { kitchen.run(stopping.cancelled()).await },
         );
     }
-    let everything = routes.with(Front::new(&state));
-    let server = Server::new_with_acceptor(acceptor)
-        .idle_timeout(settings.http.idle_timeout)
-        .run_with_graceful_shutdown(
-            everything,
-            stopping.cancelled_owned(),
-            Some(settings.shutdown.drain),
-        );
-    shutdown.spawn_vital("http", async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the server ended: {error}");
-        }
-    });
+    process.serve(acceptor, routes.with(Front::new(&state)), settings);
     Ok(())
-}
-
-/// Without its relay the process is of no use.
-async fn stop_together(relay_stopping: CancellationToken, shutdown: Shutdown) {
-    tokio::select! {
-        () = relay_stopping.cancelled() => shutdown.begin(),
-        () = shutdown.stopping().cancelled_owned() => {}
-    }
-}
-
-fn operations(base: &Base, stopping: CancellationToken) -> Operations {
-    let (db, broker) = (base.db.clone(), Arc::clone(&base.broker));
-    Operations::new(Arc::clone(&base.metrics), stopping)
-        .probe("database", move || {
-            let db = db.clone();
-            async move {
-                db.ping()
-                    .await
-                    .map_or(Health::Down("does not answer"), |()| Health::Ok)
-            }
-        })
-        .probe("broker", move || {
-            let state = broker.state();
-            async move {
-                match &*state.borrow() {
-                    BrokerState::Connected => Health::Ok,
-                    BrokerState::Away { .. } => Health::Degraded("away: the sweep does its work"),
-                    BrokerState::Blocked { .. } => {
-                        Health::Degraded("takes nothing: the sweep does its work")
-                    }
-                }
-            }
-        })
 }
 
 async fn announce(
@@ -229,14 +132,4 @@ async fn announce(
         tryout,
     });
     Ok(())
-}
-
-async fn close(db: Db, broker: Arc<dyn Broker>) {
-    let closed = tokio::time::timeout(CLOSE_WITHIN, async {
-        broker.close().await;
-        db.close().await;
-    });
-    if closed.await.is_err() {
-        tracing::warn!("ended without waiting longer for the connections to close");
-    }
 }

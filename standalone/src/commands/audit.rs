@@ -8,18 +8,19 @@ use common::{
     config::Settings,
     ledger::{Ledger, LedgerParts, NoWake},
     metrics::Metrics,
+    process,
     secrets::Keys,
 };
 
 use super::say;
-use crate::{base, data_dir, refusal::Refusal};
+use crate::{data_dir, refusal::Refusal};
 
 pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     // Connecting would make an empty one.
     if let Some(path) = data_dir::sqlite_file(settings).filter(|path| !path.exists()) {
         return Err(Refusal::NoDatabase { path });
     }
-    let db = base::connect_database(settings).await?;
+    let db = process::connect_database(settings).await?;
     let clock = Clock::system();
     db.anchor(&clock)
         .await
@@ -32,7 +33,7 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
         sealing: Arc::new(Keys::seeded(0).encryption),
         wake: Arc::new(NoWake),
         metrics: Metrics::new(),
-        settings: base::ledger_settings(settings, String::new()),
+        settings: process::ledger_settings(settings, String::new()),
     });
     let findings = ledger.audit().await.map_err(Refusal::failed("the audit"))?;
     drop(ledger);

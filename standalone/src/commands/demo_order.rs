@@ -36,10 +36,7 @@ pub(crate) async fn place(settings: &Settings, wish: DemoOrder) -> Result<ExitCo
         None => Url::parse(&format!("http://{}", settings.http.api_listen))
             .expect("a socket address makes an address of http"),
     };
-    let failed = |cause: anyhow::Error| Refusal::Failed {
-        doing: "demo-order",
-        cause: format!("{cause:#}").into(),
-    };
+    let failed = |cause: anyhow::Error| Refusal::failed("demo-order")(format!("{cause:#}"));
     let status = order(&url, &wish).await.map_err(failed)?;
     Ok(if status == LAST_STEP || status == "delivered" {
         ExitCode::SUCCESS

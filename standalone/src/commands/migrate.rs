@@ -4,11 +4,12 @@ use std::process::ExitCode;
 
 use common::{
     config::{DatabaseKind, Settings},
+    process::{self, connect_database},
     store,
 };
 
 use super::say;
-use crate::{base::connect_database, data_dir::DataDir, refusal::Refusal};
+use crate::{data_dir::DataDir, refusal::Refusal};
 
 pub(crate) async fn migrate(settings: &Settings) -> Result<ExitCode, Refusal> {
     // MySQL's migrations have a lock of their own, so there it may be run beside living processes.
@@ -19,7 +20,7 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<ExitCode, Refusal> {
     let db = connect_database(settings).await?;
     store::migrate(&db)
         .await
-        .map_err(|cause| Refusal::Database {
+        .map_err(|cause| process::Refusal::Database {
             url: settings.database.url.to_string(),
             cause,
         })?;

@@ -1,0 +1,84 @@
+//! What may be typed to say settings, for every program of the house.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use super::Refusal;
+use crate::config::Settings;
+
+pub(super) const AFTER_HELP: &str = "\
+Settings: the compiled-in defaults, then --config FILE, then EXPEDITER__SECTION__KEY in the environment, then --set.
+Exit codes: 0 ended in order; 1 it did not; 2 refused to start, with the reason on standard error.";
+
+/// To be flattened into a command line.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SettingsLine {
+    /// Read settings from this TOML file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Say one setting: http.api_listen=127.0.0.1:9000; may be repeated, and the last word counts
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = said)]
+    pub set: Vec<(String, String)>,
+}
+
+impl SettingsLine {
+    /// `before` is overridden by what `--set` says. Whoever is on the machine can read a command line, so secrets are
+    /// not taken from it.
+    pub fn settings(&self, before: &[(&str, &str)]) -> Result<Settings, Refusal> {
+        for (key, value) in &self.set {
+            let is_secret = matches!(key.as_str(), "secrets.encryption_key" | "secrets.jwt_key");
+            let has_password = Url::parse(value).is_ok_and(|url| url.password().is_some());
+            if is_secret || has_password {
+                return Err(Refusal::SecretOnCommandLine { key: key.clone() });
+            }
+        }
+        let mut overrides = before.to_vec();
+        overrides.extend(
+            self.set
+                .iter()
+                .map(|(key, value)| (key.as_str(), value.as_str())),
+        );
+        Ok(Settings::load(self.config.as_deref(), &overrides)?)
+    }
+}
+
+fn said(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err("write section.key=value, such as http.api_listen=127.0.0.1:9000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(said: &str) -> SettingsLine {
+        SettingsLine {
+            config: None,
+            set: vec![self::said(said).unwrap()],
+        }
+    }
+
+    #[test]
+    fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
+        for said in [
+            "secrets.jwt_key=c2VjcmV0",
+            "database.url=mysql://me:c2VjcmV0@db/x",
+        ] {
+            let refusal = line(said).settings(&[]).unwrap_err().to_string();
+            assert!(refusal.contains("EXPEDITER__"), "{refusal}");
+            assert!(!refusal.contains("c2VjcmV0"), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_is_typed_is_a_key_with_a_value() {
+        assert_eq!(said(" a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
+        assert!(said("demo.enabled").is_err() && said("=x").is_err());
+    }
+}
