@@ -23,6 +23,7 @@ use crate::{
     },
     problem::{Problem, Reason},
     state::ApiState,
+    values::Time,
 };
 
 pub(crate) struct Accounts(pub(crate) ApiState);
@@ -38,7 +39,7 @@ struct User {
     /// Whose account it is, for the role `integrator`.
     integrator_id: Option<Uuid>,
     disabled: bool,
-    created_at: chrono::DateTime<chrono::Utc>,
+    created_at: Time,
 }
 
 /// `operator`: everything. `manager`: its own stores' settings, products, staff, integrators. `staff`: its own stores'
@@ -293,7 +294,7 @@ impl From<Account> for User {
             stores: account.stores.into_iter().map(StoreId::uuid).collect(),
             integrator_id: account.integrator.map(|id| id.uuid()),
             disabled: account.disabled,
-            created_at: account.created_at,
+            created_at: account.created_at.into(),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Integrators' signed updates: verified over the raw bytes, stored, and applied by a worker.
 
-use chrono::{DateTime, Utc};
 use common::{
     domain::{
         callback::{DeliveryUpdate, Update},
@@ -19,6 +18,7 @@ use crate::{
     body::RawBody,
     problem::{FieldError, Problem, Reason},
     state::ApiState,
+    values::Time,
 };
 
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ struct Callback {
     /// Counts up per order: what is not newer than what was applied changes nothing.
     sequence: Option<i64>,
     /// As `sequence`, where there is none.
-    occurred_at: Option<DateTime<Utc>>,
+    occurred_at: Option<Time>,
     delivery: Option<CallbackDelivery>,
 }
 
@@ -165,7 +165,7 @@ impl Callback {
             status: self.status,
             reason: self.reason,
             sequence: self.sequence,
-            occurred_at: self.occurred_at,
+            occurred_at: self.occurred_at.map(|at| at.0),
             delivery: self.delivery.map(|delivery| DeliveryUpdate {
                 tracking_number: delivery.tracking_number,
                 status: delivery.status,

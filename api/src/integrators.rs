@@ -5,7 +5,6 @@ mod outbound_auth;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
 use common::{
     domain::{
         ids::{IntegratorId, StoreId},
@@ -28,6 +27,7 @@ use crate::{
     problem::Problem,
     state::ApiState,
     tagged::{seen_version, tagged, version_conflict},
+    values::Time,
     words::{
         CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus, UnknownPolicy,
     },
@@ -59,7 +59,7 @@ struct IntegratorView {
     enabled: bool,
     disabled_reason: Option<String>,
     version: i64,
-    created_at: DateTime<Utc>,
+    created_at: Time,
 }
 
 /// With both secrets, which are shown this once.
@@ -278,7 +278,7 @@ impl From<Integrator> for IntegratorView {
             enabled: integrator.enabled,
             disabled_reason: integrator.disabled_reason,
             version: integrator.version,
-            created_at: integrator.created_at,
+            created_at: integrator.created_at.into(),
         }
     }
 }

@@ -21,6 +21,8 @@ pub mod pages;
 
 /// Successes that are not a plain 200, and pages of lists.
 pub mod answer;
+/// Money and times, the same in every resource.
+mod values;
 
 mod accounts;
 mod callbacks;

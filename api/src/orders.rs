@@ -20,24 +20,25 @@ use common::{
     secrets::{same, sha256},
 };
 use poem_openapi::{
-    ApiResponse, Enum, OpenApi,
+    ApiResponse, OpenApi,
     param::{Header, Path, Query},
     payload::Json,
 };
 use uuid::Uuid;
 
-pub(crate) use self::{followed::EventView, view::GuestOrderView};
 use self::{
     asked::{GuestsOrder, NewOrder, StatusChange, idempotency},
     followed::HandoffView,
     view::OrderView,
 };
+pub(crate) use self::{followed::EventView, view::GuestOrderView};
 use crate::{
     answer::{self, Page},
     auth::Caller,
     body::Checked,
     problem::{Problem, Reason},
     state::ApiState,
+    words,
 };
 
 #[derive(Clone, Debug)]
@@ -64,41 +65,6 @@ enum GuestPlacedAnswer {
         Json<GuestOrderView>,
         #[oai(header = "Idempotency-Replayed")] Option<bool>,
     ),
-}
-
-/// As `?status=` takes it.
-#[derive(Clone, Copy, Debug, Enum)]
-#[oai(rename_all = "snake_case")]
-pub(crate) enum Status {
-    Draft,
-    Pending,
-    Processing,
-    Accepted,
-    Preparing,
-    Ready,
-    Dispatched,
-    Delivered,
-    Rejected,
-    Failed,
-    Cancelled,
-}
-
-impl From<Status> for OrderStatus {
-    fn from(status: Status) -> Self {
-        match status {
-            Status::Draft => Self::Draft,
-            Status::Pending => Self::Pending,
-            Status::Processing => Self::Processing,
-            Status::Accepted => Self::Accepted,
-            Status::Preparing => Self::Preparing,
-            Status::Ready => Self::Ready,
-            Status::Dispatched => Self::Dispatched,
-            Status::Delivered => Self::Delivered,
-            Status::Rejected => Self::Rejected,
-            Status::Failed => Self::Failed,
-            Status::Cancelled => Self::Cancelled,
-        }
-    }
 }
 
 #[OpenApi]
@@ -140,7 +106,7 @@ impl Orders {
         &self,
         caller: Caller,
         store_id: Query<Option<Uuid>>,
-        status: Query<Option<Status>>,
+        status: Query<Option<words::OrderStatus>>,
         /// From 1 to 100; 50 unless said.
         limit: Query<Option<u32>>,
         /// `next_cursor` of the page before.

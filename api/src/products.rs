@@ -1,11 +1,9 @@
 //! `/products`: what stores sell, and how much of it there is.
 
-use chrono::{DateTime, Utc};
 use common::{
     domain::{
         account::Role,
         ids::{ProductId, StoreId},
-        money::Money,
         store::Product,
     },
     ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused},
@@ -21,11 +19,12 @@ use uuid::Uuid;
 use crate::{
     answer::{self, Created, Done, Page, Tagged},
     auth::Caller,
-    body::{Checked, format::CurrencyCode},
+    body::Checked,
     problem::{Problem, Reason},
     state::ApiState,
     stores::{said, seen},
     tagged::{seen_version, tagged, version_conflict},
+    values::{self, Time},
 };
 
 pub(crate) struct Products(pub(crate) ApiState);
@@ -40,23 +39,14 @@ pub(crate) struct ProductView {
     sku: Option<String>,
     name: String,
     description: Option<String>,
-    price: Price,
+    price: values::Money,
     /// Can be ordered now, as far as people say.
     available: bool,
     /// How many there are; null: not counted, never runs out.
     stock: Option<i64>,
-    archived_at: Option<DateTime<Utc>>,
+    archived_at: Option<Time>,
     version: i64,
-    created_at: DateTime<Utc>,
-}
-
-/// An amount in minor units (cents), never a fraction.
-#[derive(Debug, Object)]
-struct Price {
-    /// In minor units: 250 is 2.50 EUR.
-    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
-    amount: i64,
-    currency: CurrencyCode,
+    created_at: Time,
 }
 
 #[derive(Debug, Object)]
@@ -70,7 +60,7 @@ struct NewProductBody {
     #[oai(validator(max_length = 2000))]
     description: Option<String>,
     /// In the store's currency.
-    price: Price,
+    price: values::Money,
     /// True unless said otherwise.
     available: Option<bool>,
     /// Null: not counted, never runs out.
@@ -88,7 +78,7 @@ struct ProductPatch {
     name: Option<String>,
     #[oai(validator(max_length = 2000))]
     description: MaybeUndefined<String>,
-    price: Option<Price>,
+    price: Option<values::Money>,
     available: Option<bool>,
 }
 
@@ -296,25 +286,6 @@ impl From<NewProductBody> for NewProduct {
     }
 }
 
-impl From<Money> for Price {
-    fn from(money: Money) -> Self {
-        Self {
-            amount: money.amount,
-            currency: CurrencyCode(money.currency.to_string()),
-        }
-    }
-}
-
-impl From<Price> for Money {
-    fn from(price: Price) -> Self {
-        let currency = price.currency.0.parse();
-        Self::new(
-            price.amount,
-            currency.expect("CurrencyCode checks its form"),
-        )
-    }
-}
-
 impl From<Product> for ProductView {
     fn from(product: Product) -> Self {
         Self {
@@ -326,9 +297,9 @@ impl From<Product> for ProductView {
             price: product.price.into(),
             available: product.available,
             stock: product.stock,
-            archived_at: product.archived_at,
+            archived_at: product.archived_at.map(Into::into),
             version: product.version,
-            created_at: product.created_at,
+            created_at: product.created_at.into(),
         }
     }
 }

@@ -12,8 +12,8 @@ use poem_openapi::{OpenApi, OpenApiService};
 use self::guard::Guarded;
 use crate::{
     accounts::Accounts, callbacks::Callbacks, document, integrators::Integrators, orders::Orders,
-    pages, ping::Ping,
-    sessions::Sessions, products::Products, state::ApiState, stores::Stores, tokens::Tokens,
+    pages, ping::Ping, products::Products, sessions::Sessions, state::ApiState, stores::Stores,
+    tokens::Tokens,
 };
 
 /// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.

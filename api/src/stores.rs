@@ -1,6 +1,5 @@
 //! `/stores`: opening, editing, pausing and archiving stores, and their menus.
 
-use chrono::{DateTime, Utc};
 use common::{
     domain::{
         account::Role,
@@ -28,6 +27,7 @@ use crate::{
     products::ProductView,
     state::ApiState,
     tagged::{seen_version, tagged, version_conflict},
+    values::Time,
 };
 
 pub(crate) struct Stores(pub(crate) ApiState);
@@ -52,9 +52,9 @@ pub(crate) struct StoreView {
     accept_within_s: u32,
     /// Takes no new orders for now.
     paused: bool,
-    archived_at: Option<DateTime<Utc>>,
+    archived_at: Option<Time>,
     version: i64,
-    created_at: DateTime<Utc>,
+    created_at: Time,
 }
 
 #[derive(Debug, Object)]
@@ -324,9 +324,9 @@ impl From<Store> for StoreView {
             auto_accept: store.auto_accept,
             accept_within_s: store.accept_within_s,
             paused: store.paused,
-            archived_at: store.archived_at,
+            archived_at: store.archived_at.map(Into::into),
             version: store.version,
-            created_at: store.created_at,
+            created_at: store.created_at.into(),
         }
     }
 }

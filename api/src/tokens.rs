@@ -13,6 +13,7 @@ use crate::{
     body::Checked,
     problem::{FieldError, Problem, Reason},
     state::ApiState,
+    values::Time,
 };
 
 pub(crate) struct Tokens(pub(crate) ApiState);
@@ -57,7 +58,7 @@ struct TicketWish {
 struct LiveTicket {
     ticket: String,
     /// 30 seconds after it was given.
-    expires_at: chrono::DateTime<chrono::Utc>,
+    expires_at: Time,
 }
 
 #[OpenApi]
@@ -119,7 +120,10 @@ impl Tokens {
         };
         let ledger = &self.0.ledger;
         let (ticket, expires_at) = ledger.issue_ticket(caller.id(), subject).await?;
-        Ok(Created::here(LiveTicket { ticket, expires_at }))
+        Ok(Created::here(LiveTicket {
+            ticket,
+            expires_at: expires_at.into(),
+        }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use common::domain::{integrator, session, status};
+use common::domain::{delivery, handoff, integrator, order, session, status};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -80,6 +80,10 @@ macro_rules! wire_words {
 
 wire_words! {
     OrderStatus = status::OrderStatus;
+    Fulfilment = order::Fulfilment;
+    DeliveryStatus = delivery::DeliveryStatus;
+    HandoffState = handoff::HandoffState;
+    AttemptOutcome = handoff::AttemptOutcome;
     IntegratorKind = integrator::IntegratorKind;
     Format = integrator::Format;
     HandoffEvent = integrator::HandoffEvent;

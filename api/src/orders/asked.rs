@@ -3,20 +3,19 @@
 use common::{
     domain::{
         ids::StoreId,
-        money::Money,
         order::{Customer, Fulfilment, MAX_ITEMS, MAX_QUANTITY},
         session::Session,
     },
     ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef},
     secrets::sha256,
 };
-use poem_openapi::{Enum, Object, types::ToJSON};
+use poem_openapi::{Object, types::ToJSON};
 use uuid::Uuid;
 
-use super::Status;
 use crate::{
-    body::format::{CurrencyCode, Email},
+    body::format::Email,
     problem::{FieldError, Problem},
+    values, words,
 };
 
 /// An order of an account.
@@ -31,7 +30,7 @@ pub(super) struct NewOrder {
     #[oai(validator(min_items = 1, max_items = 100))]
     items: Vec<NewItem>,
     /// `table` with a session, else `pickup`, unless said otherwise. `delivery` needs the customer's address.
-    fulfilment: Option<FulfilmentWord>,
+    fulfilment: Option<words::Fulfilment>,
     customer: Option<CustomerFields>,
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
@@ -39,7 +38,7 @@ pub(super) struct NewOrder {
     #[oai(validator(min_length = 1, max_length = 100))]
     reference: Option<String>,
     /// What the client reckons with: another total is refused.
-    expected_total: Option<MoneyFields>,
+    expected_total: Option<values::Money>,
 }
 
 /// A guest's order: `items`, or `product_id` alone for one piece.
@@ -53,7 +52,7 @@ pub(super) struct GuestsOrder {
     user_note: Option<String>,
     #[oai(validator(min_length = 1, max_length = 100))]
     reference: Option<String>,
-    expected_total: Option<MoneyFields>,
+    expected_total: Option<values::Money>,
 }
 
 /// `product_id` or `sku`.
@@ -68,34 +67,6 @@ struct NewItem {
     quantity: Option<u32>,
     #[oai(validator(max_length = 500))]
     note: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, Enum)]
-#[oai(rename_all = "snake_case", rename = "Fulfilment")]
-pub(super) enum FulfilmentWord {
-    Table,
-    Pickup,
-    Delivery,
-}
-
-impl From<FulfilmentWord> for Fulfilment {
-    fn from(word: FulfilmentWord) -> Self {
-        match word {
-            FulfilmentWord::Table => Self::Table,
-            FulfilmentWord::Pickup => Self::Pickup,
-            FulfilmentWord::Delivery => Self::Delivery,
-        }
-    }
-}
-
-impl From<Fulfilment> for FulfilmentWord {
-    fn from(fulfilment: Fulfilment) -> Self {
-        match fulfilment {
-            Fulfilment::Table => Self::Table,
-            Fulfilment::Pickup => Self::Pickup,
-            Fulfilment::Delivery => Self::Delivery,
-        }
-    }
 }
 
 /// Whom the order is for.
@@ -150,42 +121,11 @@ impl From<Customer> for CustomerFields {
     }
 }
 
-/// An amount in minor units (cents).
-#[derive(Clone, Debug, PartialEq, Eq, Object)]
-#[oai(rename = "Money", deny_unknown_fields)]
-pub(super) struct MoneyFields {
-    #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
-    amount: i64,
-    currency: CurrencyCode,
-}
-
-impl From<Money> for MoneyFields {
-    fn from(money: Money) -> Self {
-        Self {
-            amount: money.amount,
-            currency: CurrencyCode(money.currency.to_string()),
-        }
-    }
-}
-
-impl MoneyFields {
-    fn money(&self) -> Result<Money, Problem> {
-        let currency =
-            self.currency
-                .0
-                .parse()
-                .map_err(|error: common::domain::money::NotACurrency| {
-                    Problem::invalid_field("/expected_total/currency", error.to_string())
-                })?;
-        Ok(Money::new(self.amount, currency))
-    }
-}
-
 /// Where an order is moved to.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct StatusChange {
-    pub(super) status: Status,
+    pub(super) status: words::OrderStatus,
     /// Some moves need one: see the order's states.
     #[oai(validator(max_length = 200))]
     pub(super) reason: Option<String>,
@@ -236,11 +176,7 @@ impl NewOrder {
             customer,
             lines,
             user_note: self.user_note,
-            expected_total: self
-                .expected_total
-                .as_ref()
-                .map(MoneyFields::money)
-                .transpose()?,
+            expected_total: self.expected_total.map(Into::into),
             idempotency,
             replaces: None,
         })
@@ -281,11 +217,7 @@ impl GuestsOrder {
             customer: Customer::default(),
             lines,
             user_note: self.user_note,
-            expected_total: self
-                .expected_total
-                .as_ref()
-                .map(MoneyFields::money)
-                .transpose()?,
+            expected_total: self.expected_total.map(Into::into),
             idempotency,
             replaces: None,
         })

@@ -1,6 +1,6 @@
 //! What happened to an order, and who was told of it, as it is shown to those who follow it.
 
-use chrono::{DateTime, Utc};
+use crate::{values::Time, words};
 use common::domain::{
     event::Event,
     handoff::{Attempt, Handoff},
@@ -19,7 +19,7 @@ pub(crate) struct EventView {
     seq: i64,
     #[oai(rename = "type")]
     kind: String,
-    at: DateTime<Utc>,
+    at: Time,
     data: Value,
 }
 
@@ -29,7 +29,7 @@ impl EventView {
             stream: event.stream.uuid(),
             seq: event.seq,
             kind: event.kind.to_string(),
-            at: event.at,
+            at: event.at.into(),
             data: event.data,
         }
     }
@@ -42,23 +42,23 @@ pub(super) struct HandoffView {
     /// Also the `webhook-id` of its requests.
     id: Uuid,
     integrator_id: Uuid,
-    event: String,
-    state: String,
+    event: words::HandoffEvent,
+    state: words::HandoffState,
     required: bool,
     /// Retrying by hand opens a new round.
     round: u32,
     max_attempts: u32,
     /// Not before this, while it waits.
-    next_attempt_at: Option<DateTime<Utc>>,
+    next_attempt_at: Option<Time>,
     /// Past this nothing is sent any more.
-    deadline: DateTime<Utc>,
-    confirmed_at: Option<DateTime<Utc>>,
+    deadline: Time,
+    confirmed_at: Option<Time>,
     /// The integrator's own word for the order.
     reference: Option<String>,
     /// Why it failed or was withdrawn.
     reason: Option<String>,
-    created_at: DateTime<Utc>,
-    closed_at: Option<DateTime<Utc>>,
+    created_at: Time,
+    closed_at: Option<Time>,
     attempts: Vec<AttemptView>,
 }
 
@@ -68,10 +68,10 @@ pub(super) struct HandoffView {
 struct AttemptView {
     round: u32,
     n: u32,
-    started_at: DateTime<Utc>,
-    ended_at: Option<DateTime<Utc>>,
-    /// `acknowledged`, `retry`, `refused`, `gone` or `unknown`; null while it runs.
-    outcome: Option<String>,
+    started_at: Time,
+    ended_at: Option<Time>,
+    /// Null while it runs.
+    outcome: Option<words::AttemptOutcome>,
     status: Option<u16>,
     error: Option<String>,
     /// The beginning of the answer.
@@ -83,18 +83,18 @@ impl HandoffView {
         Self {
             id: handoff.id.uuid(),
             integrator_id: handoff.integrator_id.uuid(),
-            event: handoff.event.to_string(),
-            state: handoff.state.to_string(),
+            event: handoff.event.into(),
+            state: handoff.state.into(),
             required: handoff.required,
             round: handoff.round,
             max_attempts: handoff.max_attempts,
-            next_attempt_at: handoff.next_attempt_at,
-            deadline: handoff.deadline,
-            confirmed_at: handoff.confirmed_at,
+            next_attempt_at: handoff.next_attempt_at.map(Into::into),
+            deadline: handoff.deadline.into(),
+            confirmed_at: handoff.confirmed_at.map(Into::into),
             reference: handoff.reference,
             reason: handoff.reason,
-            created_at: handoff.created_at,
-            closed_at: handoff.closed_at,
+            created_at: handoff.created_at.into(),
+            closed_at: handoff.closed_at.map(Into::into),
             attempts: attempts.into_iter().map(AttemptView::of).collect(),
         }
     }
@@ -105,9 +105,9 @@ impl AttemptView {
         Self {
             round: attempt.round,
             n: attempt.n,
-            started_at: attempt.started_at,
-            ended_at: attempt.ended_at,
-            outcome: attempt.outcome.map(|outcome| outcome.to_string()),
+            started_at: attempt.started_at.into(),
+            ended_at: attempt.ended_at.map(Into::into),
+            outcome: attempt.outcome.map(Into::into),
             status: attempt.http_status,
             error: attempt.error,
             response: attempt.response,

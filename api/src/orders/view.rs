@@ -1,17 +1,17 @@
 //! Orders as they are shown: to accounts, and to guests.
 
-use chrono::{DateTime, Utc};
+use crate::{
+    values::{self, Time},
+    words,
+};
 use common::domain::{
     order::{Item, Order},
-    status::{self, By, Facts, OrderStatus},
+    status::{self, By, Facts},
 };
 use poem_openapi::Object;
 use uuid::Uuid;
 
-use super::{
-    asked::{CustomerFields, FulfilmentWord, MoneyFields},
-    is_theirs,
-};
+use super::{asked::CustomerFields, is_theirs};
 
 /// An order, everywhere the same.
 #[derive(Debug, Object)]
@@ -23,27 +23,27 @@ pub(super) struct OrderView {
     store_id: Uuid,
     session: Option<SessionName>,
     reference: Option<String>,
-    fulfilment: FulfilmentWord,
-    status: String,
+    fulfilment: words::Fulfilment,
+    status: words::OrderStatus,
     /// Why it was rejected, failed or cancelled.
     reason: Option<String>,
     /// Counts edits by people.
     version: i64,
     /// Where this caller may move it to.
-    next: Vec<String>,
+    next: Vec<words::OrderStatus>,
     customer: CustomerFields,
     items: Vec<ItemView>,
-    total: MoneyFields,
+    total: values::Money,
     user_note: Option<String>,
     /// If nobody has accepted it by then, it is ended.
-    accept_by: Option<DateTime<Utc>>,
+    accept_by: Option<Time>,
     delivery: Option<DeliveryView>,
     /// The order that this one was placed anew for.
     replaces: Option<Uuid>,
-    created_at: DateTime<Utc>,
-    placed_at: Option<DateTime<Utc>>,
-    accepted_at: Option<DateTime<Utc>>,
-    ended_at: Option<DateTime<Utc>>,
+    created_at: Time,
+    placed_at: Option<Time>,
+    accepted_at: Option<Time>,
+    ended_at: Option<Time>,
 }
 
 #[derive(Debug, Object)]
@@ -60,15 +60,15 @@ struct ItemView {
     sku: Option<String>,
     name: String,
     quantity: u32,
-    unit_price: MoneyFields,
-    total: MoneyFields,
+    unit_price: values::Money,
+    total: values::Money,
     note: Option<String>,
 }
 
 #[derive(Debug, Object)]
 #[oai(rename = "Delivery")]
 struct DeliveryView {
-    status: String,
+    status: words::DeliveryStatus,
     tracking_number: Option<String>,
     history: Vec<DeliveryStepView>,
 }
@@ -76,8 +76,8 @@ struct DeliveryView {
 #[derive(Debug, Object)]
 #[oai(rename = "DeliveryStep")]
 struct DeliveryStepView {
-    status: String,
-    at: DateTime<Utc>,
+    status: words::DeliveryStatus,
+    at: Time,
 }
 
 /// An order as the guests of its session see it.
@@ -86,20 +86,20 @@ struct DeliveryStepView {
 pub(crate) struct GuestOrderView {
     id: Uuid,
     number: Option<i64>,
-    status: String,
+    status: words::OrderStatus,
     reason: Option<String>,
-    fulfilment: FulfilmentWord,
+    fulfilment: words::Fulfilment,
     /// Placed with the `Expediter-Guest` key that came with this request.
     mine: bool,
-    next: Vec<String>,
+    next: Vec<words::OrderStatus>,
     items: Vec<GuestItemView>,
-    total: MoneyFields,
-    accept_by: Option<DateTime<Utc>>,
+    total: values::Money,
+    accept_by: Option<Time>,
     delivery: Option<GuestDeliveryView>,
-    created_at: DateTime<Utc>,
-    placed_at: Option<DateTime<Utc>>,
-    accepted_at: Option<DateTime<Utc>>,
-    ended_at: Option<DateTime<Utc>>,
+    created_at: Time,
+    placed_at: Option<Time>,
+    accepted_at: Option<Time>,
+    ended_at: Option<Time>,
 }
 
 #[derive(Debug, Object)]
@@ -109,15 +109,15 @@ struct GuestItemView {
     product_id: Uuid,
     name: String,
     quantity: u32,
-    unit_price: MoneyFields,
-    total: MoneyFields,
+    unit_price: values::Money,
+    total: values::Money,
     note: Option<String>,
 }
 
 #[derive(Debug, Object)]
 #[oai(rename = "GuestDelivery")]
 struct GuestDeliveryView {
-    status: String,
+    status: words::DeliveryStatus,
 }
 
 impl OrderView {
@@ -132,7 +132,7 @@ impl OrderView {
             }),
             reference: order.reference.clone(),
             fulfilment: order.fulfilment.into(),
-            status: order.status.to_string(),
+            status: order.status.into(),
             reason: order.reason.clone(),
             version: order.version,
             next: next(order, by),
@@ -140,24 +140,24 @@ impl OrderView {
             items: order.items.iter().map(ItemView::of).collect(),
             total: order.total.into(),
             user_note: order.user_note.clone(),
-            accept_by: order.accept_by,
+            accept_by: order.accept_by.map(Into::into),
             delivery: order.delivery.as_ref().map(|delivery| DeliveryView {
-                status: delivery.status.to_string(),
+                status: delivery.status.into(),
                 tracking_number: delivery.tracking_number.clone(),
                 history: delivery
                     .history
                     .iter()
                     .map(|step| DeliveryStepView {
-                        status: step.status.to_string(),
-                        at: step.at,
+                        status: step.status.into(),
+                        at: step.at.into(),
                     })
                     .collect(),
             }),
             replaces: order.replaces.map(common::domain::ids::OrderId::uuid),
-            created_at: order.created_at,
-            placed_at: order.placed_at,
-            accepted_at: order.accepted_at,
-            ended_at: order.ended_at,
+            created_at: order.created_at.into(),
+            placed_at: order.placed_at.map(Into::into),
+            accepted_at: order.accepted_at.map(Into::into),
+            ended_at: order.ended_at.map(Into::into),
         }
     }
 }
@@ -183,7 +183,7 @@ impl GuestOrderView {
         Self {
             id: order.id.uuid(),
             number: order.number,
-            status: order.status.to_string(),
+            status: order.status.into(),
             reason: order.reason.clone(),
             fulfilment: order.fulfilment.into(),
             mine,
@@ -202,25 +202,22 @@ impl GuestOrderView {
                 })
                 .collect(),
             total: order.total.into(),
-            accept_by: order.accept_by,
+            accept_by: order.accept_by.map(Into::into),
             delivery: order.delivery.as_ref().map(|delivery| GuestDeliveryView {
-                status: delivery.status.to_string(),
+                status: delivery.status.into(),
             }),
-            created_at: order.created_at,
-            placed_at: order.placed_at,
-            accepted_at: order.accepted_at,
-            ended_at: order.ended_at,
+            created_at: order.created_at.into(),
+            placed_at: order.placed_at.map(Into::into),
+            accepted_at: order.accepted_at.map(Into::into),
+            ended_at: order.ended_at.map(Into::into),
         }
     }
 }
 
-fn next(order: &Order, by: Option<By>) -> Vec<String> {
+fn next(order: &Order, by: Option<By>) -> Vec<words::OrderStatus> {
     let facts = Facts {
         has_courier: order.delivery.is_some(),
     };
     let next = by.map_or_else(Vec::new, |by| status::next(order.status, by, facts));
-    next.into_iter()
-        .map(OrderStatus::as_str)
-        .map(str::to_owned)
-        .collect()
+    next.into_iter().map(Into::into).collect()
 }

@@ -1,6 +1,5 @@
 //! Sessions as they are shown: to staff with their code, to guests with their orders.
 
-use chrono::{DateTime, Utc};
 use common::{
     domain::{event::Event, ids::StreamId, order::Order, session::Session},
     ledger::events::SessionSnapshot,
@@ -10,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     orders::{EventView, GuestOrderView},
+    values::Time,
     words::SessionState,
 };
 
@@ -24,8 +24,8 @@ pub(super) struct SessionView {
     code: String,
     /// The guests' page, which the QR code leads to.
     url: String,
-    opened_at: DateTime<Utc>,
-    closed_at: Option<DateTime<Utc>>,
+    opened_at: Time,
+    closed_at: Option<Time>,
 }
 
 impl SessionView {
@@ -36,8 +36,8 @@ impl SessionView {
             state: session.state.into(),
             code: session.code,
             url,
-            opened_at: session.opened_at,
-            closed_at: session.closed_at,
+            opened_at: session.opened_at.into(),
+            closed_at: session.closed_at.map(Into::into),
         }
     }
 }
@@ -49,8 +49,8 @@ pub(super) struct OpenView {
     store_id: Uuid,
     name: String,
     state: SessionState,
-    opened_at: DateTime<Utc>,
-    closed_at: Option<DateTime<Utc>>,
+    opened_at: Time,
+    closed_at: Option<Time>,
     /// Of the live channel and of `…/events`.
     stream: Uuid,
     /// The number up to which all this is told: for `?after=`.
@@ -66,8 +66,8 @@ impl OpenView {
             store_id: session.store_id.uuid(),
             name: session.name.clone(),
             state: session.state.into(),
-            opened_at: session.opened_at,
-            closed_at: session.closed_at,
+            opened_at: session.opened_at.into(),
+            closed_at: session.closed_at.map(Into::into),
             stream: session.id.uuid(),
             seq: session.seq,
             orders: shown(orders, key_hash),
