@@ -94,7 +94,7 @@ metrics! {
     handoffs: IntGaugeVec, "expediter_handoffs", ["state"],
         "Handoffs that are not closed, by state, as the last sweep found them.";
     given_up: IntCounterVec, "expediter_given_up_total", ["reason"],
-        "Handoffs that failed for good: exhausted, refused, gone, deadline.";
+        "Handoffs that failed for good: attempts_used_up, refused, gone, deadline, integrator_disabled.";
     lanes_in_flight: IntGauge, "expediter_lanes_in_flight", [],
         "Attempts that run in this process now.";
     callbacks: IntCounterVec, "expediter_callbacks_total", ["result"],

@@ -48,7 +48,7 @@ pub struct Ledger {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     db: Db,
     clock: Clock,
     chance: Chance,

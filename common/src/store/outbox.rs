@@ -1,6 +1,7 @@
 //! The outbox: what is committed and not yet confirmed by the broker.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
@@ -50,14 +51,16 @@ pub(crate) async fn claim(
         tx,
         "SELECT id, announcement FROM outbox WHERE parked = FALSE AND not_before <= ? ORDER BY not_before LIMIT ?"
     );
-    let rows: Vec<(Uuid, Json<Announcement>)> = on!(&mut *tx, |conn| sqlx::query_as(sql)
-        .bind(due)
-        .bind(limit)
-        .fetch_all(conn)
-        .await?);
+    let rows: Vec<(Uuid, Json<Value>)> = on!(&mut *tx, |conn| {
+        sqlx::query_as(sql)
+            .bind(due)
+            .bind(limit)
+            .fetch_all(conn)
+            .await?
+    });
     let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
     if !ids.is_empty() {
-        on!(tx, |conn| {
+        on!(&mut *tx, |conn| {
             let mut query = QueryBuilder::new("UPDATE outbox SET not_before = ");
             query.push_bind(not_before).push(" WHERE id IN (");
             let mut list = query.separated(", ");
@@ -68,13 +71,16 @@ pub(crate) async fn claim(
             query.build().execute(conn).await?;
         });
     }
-    Ok(rows
-        .into_iter()
-        .map(|(id, announcement)| OutboxRow {
-            id: id.into(),
-            announcement: announcement.0,
-        })
-        .collect())
+    let mut claimed = Vec::with_capacity(rows.len());
+    for (id, Json(announcement)) in rows {
+        let id = OutboxId::from(id);
+        match serde_json::from_value(announcement) {
+            Ok(announcement) => claimed.push(OutboxRow { id, announcement }),
+            // One that no version of this program wrote stops no other.
+            Err(error) => failed(tx, id, &error.to_string()).await?,
+        }
+    }
+    Ok(claimed)
 }
 
 pub(crate) async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {
