@@ -17,7 +17,7 @@ use crate::{
     domain::{
         handoff::{FailReason, Handoff, HandoffState, Heard},
         hint::Hint,
-        ids::{HandoffId, IntegratorId, OrderId},
+        ids::{CallbackId, HandoffId, IntegratorId, OrderId},
         integrator::HandoffEvent,
         order::Order,
         status::{By, OrderStatus},
@@ -211,24 +211,52 @@ impl Ledger {
         Ok(settled)
     }
 
-    /// Gives callbacks their order whose reference is known by now, and gives up those that have waited too long; how
-    /// many found theirs.
-    pub async fn match_references(&self, limit: u32) -> Result<u32> {
-        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
-            let mut matched = 0;
-            for (integrator, store, reference) in
-                store::sweep::matchable(&mut change.tx, limit).await?
-            {
-                let tx = &mut change.tx;
-                let found =
-                    store::callbacks::order_of_reference(tx, integrator, store, &reference).await?;
-                let Some(order) = found else { continue };
-                matched += store::callbacks::attach(tx, integrator, &reference, order).await?;
-                change.hint(Hint::Callbacks { order });
+    /// Gives callbacks their order whose reference is known by now, `page` of them in one transaction, and gives up
+    /// those that have waited too long; how many found theirs.
+    pub async fn match_references(&self, page: u32) -> Result<u32> {
+        let mut matched = 0;
+        let mut after: Option<CallbackId> = None;
+        loop {
+            let (last, found) = self.match_page(after, page).await?;
+            matched += found;
+            match last {
+                Some(last) => after = Some(last),
+                None => break,
             }
+        }
+        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
             let now = change.now;
             store::sweep::give_up_unmatched(&mut change.tx, now - REFERENCES_WAIT, now).await?;
             Ok(u32::try_from(matched).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// With the last that it looked at, if there was any.
+    async fn match_page(
+        &self,
+        after: Option<CallbackId>,
+        page: u32,
+    ) -> Result<(Option<CallbackId>, u64)> {
+        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+            let tx = &mut change.tx;
+            let unmatched = store::sweep::unmatched(tx, after, page).await?;
+            let last = unmatched.last().map(|unmatched| unmatched.id);
+            let mut matched = 0;
+            let mut to_apply: Vec<OrderId> = Vec::new();
+            for one in unmatched {
+                let (integrator, reference) = (one.integrator_id, one.reference.as_str());
+                let found =
+                    store::callbacks::order_of_reference(tx, integrator, one.store_id, reference)
+                        .await?;
+                if let Some(order) = found {
+                    matched += store::callbacks::attach(tx, integrator, reference, order).await?;
+                    to_apply.push(order);
+                }
+            }
+            for order in to_apply {
+                change.hint(Hint::Callbacks { order });
+            }
+            Ok((last, matched))
         })
     }
 

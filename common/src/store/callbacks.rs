@@ -162,16 +162,15 @@ pub(crate) async fn newest_marks(
     tx: &mut Tx,
     order: OrderId,
 ) -> Result<BTreeMap<IntegratorId, Mark>> {
-    let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> =
-        on!(tx, |conn| {
-            sqlx::query_as(
+    let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> = on!(tx, |conn| {
+        sqlx::query_as(
         "SELECT integrator_id, MAX(sequence), MAX(occurred_at) FROM callbacks WHERE order_id = ? \
          AND applied_at IS NOT NULL AND result IN ('applied', 'unchanged') GROUP BY integrator_id"
     )
     .bind(order.uuid())
     .fetch_all(conn)
     .await?
-        });
+    });
     Ok(rows
         .into_iter()
         .map(|(integrator, sequence, occurred_at)| {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{error::Result, on, tx::Tx};
-use crate::domain::ids::{HandoffId, IntegratorId, OrderId, StoreId};
+use crate::domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId};
 
 pub(crate) use stuck::stuck;
 
@@ -111,7 +111,8 @@ pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<Orde
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Enabled integrators with a handoff that could be claimed now, after one of them, by id.
+/// Enabled integrators with a handoff that could be claimed now, after one of them, by id. The earliest of
+/// each state is asked for, so that `handoffs_of_integrator` leads to it past all that is closed.
 pub(crate) async fn integrators_with_due_work(
     tx: &mut Tx,
     now: DateTime<Utc>,
@@ -120,14 +121,19 @@ pub(crate) async fn integrators_with_due_work(
 ) -> Result<Vec<IntegratorId>> {
     let rows: Vec<Uuid> = on!(tx, |conn| {
         sqlx::query_scalar(
-        "SELECT i.id FROM integrators i WHERE i.id > ? AND i.enabled = TRUE AND i.archived_at IS NULL AND EXISTS ( \
-           SELECT 1 FROM handoffs h WHERE h.integrator_id = i.id AND h.state IN ('due', 'waiting') AND h.due_at <= ? \
-           AND NOT EXISTS ( \
-             SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
-             AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn'))) \
+        "SELECT i.id FROM integrators i WHERE i.id > ? AND i.enabled = TRUE AND i.archived_at IS NULL AND ( \
+           (SELECT h.due_at FROM handoffs h WHERE h.integrator_id = i.id AND h.state = 'due' AND NOT EXISTS ( \
+               SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+               AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
+             ORDER BY h.due_at LIMIT 1) <= ? OR \
+           (SELECT h.due_at FROM handoffs h WHERE h.integrator_id = i.id AND h.state = 'waiting' AND NOT EXISTS ( \
+               SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+               AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
+             ORDER BY h.due_at LIMIT 1) <= ?) \
          ORDER BY i.id LIMIT ?"
     )
     .bind(after.map_or(Uuid::nil(), IntegratorId::uuid))
+    .bind(now)
     .bind(now)
     .bind(limit)
     .fetch_all(conn)
@@ -150,30 +156,40 @@ pub(crate) async fn orders_with_callbacks_left(tx: &mut Tx, limit: u32) -> Resul
     Ok(rows.into_iter().map(|(order, _)| order.into()).collect())
 }
 
-/// References of callbacks without an order that name an order which their integrator was handed; with the
-/// integrator's store.
-pub(crate) async fn matchable(
+/// A callback that waits for its reference to be known, with its integrator's store.
+#[derive(Clone, Debug)]
+pub(crate) struct Unmatched {
+    pub(crate) id: CallbackId,
+    pub(crate) integrator_id: IntegratorId,
+    pub(crate) store_id: StoreId,
+    pub(crate) reference: String,
+}
+
+/// Those that wait for a reference, by id, after one of them.
+pub(crate) async fn unmatched(
     tx: &mut Tx,
+    after: Option<CallbackId>,
     limit: u32,
-) -> Result<Vec<(IntegratorId, StoreId, String)>> {
-    let rows: Vec<(Uuid, Uuid, Vec<u8>)> = on!(tx, |conn| {
+) -> Result<Vec<Unmatched>> {
+    let rows: Vec<(Uuid, Uuid, Uuid, Vec<u8>)> = on!(tx, |conn| {
         sqlx::query_as(
-        "SELECT DISTINCT c.integrator_id, i.store_id, c.reference FROM callbacks c \
+        "SELECT c.id, c.integrator_id, i.store_id, c.reference FROM callbacks c \
          JOIN integrators i ON i.id = c.integrator_id \
-         WHERE c.applied_at IS NULL AND c.order_id IS NULL AND c.reference IS NOT NULL AND ( \
-           EXISTS (SELECT 1 FROM handoffs h WHERE h.integrator_id = c.integrator_id AND h.reference = c.reference) \
-           OR EXISTS (SELECT 1 FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.integrator_id = c.integrator_id \
-             WHERE o.store_id = i.store_id AND o.reference = c.reference)) LIMIT ?"
+         WHERE c.applied_at IS NULL AND c.order_id IS NULL AND c.reference IS NOT NULL AND c.id > ? \
+         ORDER BY c.id LIMIT ?"
     )
+    .bind(after.map_or(Uuid::nil(), CallbackId::uuid))
     .bind(limit)
     .fetch_all(conn)
     .await?
     });
     Ok(rows
         .into_iter()
-        .map(|(integrator, store, reference)| {
-            let reference = String::from_utf8_lossy(&reference).into_owned();
-            (integrator.into(), store.into(), reference)
+        .map(|(id, integrator, store, reference)| Unmatched {
+            id: id.into(),
+            integrator_id: integrator.into(),
+            store_id: store.into(),
+            reference: String::from_utf8_lossy(&reference).into_owned(),
         })
         .collect())
 }

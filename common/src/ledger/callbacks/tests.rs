@@ -395,14 +395,14 @@ each_database! {
         let order = scene.order_like(|order| order.reference = Some("web-1".into())).await.id;
         let claimed = scene.claim(&kitchen).await;
         scene.answers(&claimed, 200).await;
-        assert_eq!(house.ledger.match_references(10).await.unwrap(), 1);
+        assert_eq!(house.ledger.match_references(1).await.unwrap(), 1);
         house.ledger.apply_callbacks(order).await.unwrap();
         assert_eq!(scene.status(order).await, OrderStatus::Accepted);
         house.clock.advance(Duration::from_secs(599));
-        assert_eq!(house.ledger.match_references(10).await.unwrap(), 0);
+        assert_eq!(house.ledger.match_references(1).await.unwrap(), 0);
         assert_eq!(results(&scene).await, [Some(Applied), None]);
         house.clock.advance(Duration::from_secs(1));
-        house.ledger.match_references(10).await.unwrap();
+        house.ledger.match_references(1).await.unwrap();
         assert_eq!(results(&scene).await, [Some(Applied), Some(Unmatched)]);
         assert_eq!(house.ledger.stuck().await.unwrap().len(), 1);
         scene.audit_finds_nothing().await;
