@@ -1,15 +1,13 @@
-//! What one client is told: a snapshot or what it missed, then every event of its stream that is for it.
+//! What one client is told of a session or an order: a snapshot or what it missed, then every event that is for it.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use common::{
-    domain::{
-        event::Event,
-        ids::{OrderId, StreamId},
-        order::Order,
-        session::Session,
+    domain::{account::Account, event::Event, ids::OrderId, order::Order, session::Session},
+    ledger::{
+        self,
+        events::{OrderSnapshot, SessionSnapshot},
     },
-    ledger::{self, events::SessionSnapshot},
     secrets::{same, sha256},
 };
 
@@ -28,7 +26,9 @@ const PAGE: u32 = 100;
 pub(crate) struct Channel {
     notifier: Notifier,
     listener: Listener,
-    code: String,
+    subject: Subject,
+    /// Up to here the client may be behind without being slow: what it came late for.
+    allowed: i64,
     /// All up to this number was sent, or is not for this client.
     position: i64,
     /// The number that was sent last.
@@ -39,6 +39,15 @@ pub(crate) struct Channel {
     guest_hash: Option<[u8; 32]>,
 }
 
+/// What a channel is about.
+#[derive(Debug)]
+enum Subject {
+    /// As guests see it.
+    Session { code: String },
+    /// On its own stream, or among its session's.
+    Order { id: OrderId, sees_handoffs: bool },
+}
+
 impl Channel {
     /// The channel and its first frame: what follows `after`, or a snapshot.
     pub(crate) async fn of_session(
@@ -47,24 +56,57 @@ impl Channel {
         after: Option<i64>,
         guest_key: Option<&str>,
     ) -> Result<(Self, String), Close> {
-        let found = notifier.read(async |ledger| ledger.session_by_code(code).await);
-        let session = readable(notifier, found.await?)?;
-        // Read again below, after this: what happens in between is heard.
+        let read = notifier.read(async |ledger| ledger.session_by_code(code).await);
+        let session = readable(notifier, read.await?)?;
+        // What begins the channel is read after this: nothing is lost in between.
         let listener = notifier.0.hub.listen(session.id.into(), true);
-        let mut channel = Self {
+        let subject = Subject::Session {
+            code: code.to_owned(),
+        };
+        let mut channel = Self::new(notifier, listener, subject);
+        channel.guest_hash = guest_key.map(|key| sha256(key.as_bytes()));
+        channel.begin(after).await
+    }
+
+    /// The same of one order. Only on a stream of its own it goes on after a number.
+    pub(crate) async fn of_order(
+        notifier: &Notifier,
+        id: OrderId,
+        listens: &Account,
+        after: Option<i64>,
+    ) -> Result<(Self, String), Close> {
+        let read = notifier.read(async |ledger| ledger.order(id).await);
+        let order = read.await?.ok_or(Close::NotFound)?;
+        let in_session = order.session.is_some();
+        let listener = notifier.0.hub.listen(order.stream(), in_session);
+        let subject = Subject::Order {
+            id,
+            sees_handoffs: listens.serves(order.store_id),
+        };
+        let channel = Self::new(notifier, listener, subject);
+        channel.begin(after.filter(|_| !in_session)).await
+    }
+
+    fn new(notifier: &Notifier, listener: Listener, subject: Subject) -> Self {
+        Self {
             notifier: notifier.clone(),
             listener,
-            code: code.to_owned(),
+            subject,
+            allowed: 0,
             position: 0,
             sent: 0,
             page: VecDeque::new(),
-            guest_hash: guest_key.map(|key| sha256(key.as_bytes())),
-        };
+            guest_hash: None,
+        }
+    }
+
+    async fn begin(mut self, after: Option<i64>) -> Result<(Self, String), Close> {
         let hello = match after {
-            Some(after) => channel.resume(after).await?,
-            None => channel.snapshot().await?,
+            Some(after) => self.resume(after).await?,
+            None => self.snapshot().await?,
         };
-        Ok((channel, hello))
+        self.allowed = self.listener.head();
+        Ok((self, hello))
     }
 
     /// The next frame for this client; `None` when it has all there is.
@@ -81,7 +123,7 @@ impl Channel {
                 None => return Ok(Some(self.snapshot().await?)),
             };
             self.position = told.seq;
-            if !told.kind.is_for_guests() {
+            if !self.shows(&told) {
                 continue;
             }
             let mine = self.is_mine(told.order_id).await?;
@@ -96,66 +138,88 @@ impl Channel {
         self.listener.changed().await;
     }
 
-    /// Returns when the stream is further than this number.
-    pub(crate) fn passed(&self, seq: i64) -> impl Future<Output = ()> + use<> {
-        self.listener.passed(seq)
+    /// Returns when the stream is further ahead of the client than so many events.
+    pub(crate) fn too_far(&self, capacity: i64) -> impl Future<Output = ()> + use<> {
+        let furthest = self.allowed.max(self.position).saturating_add(capacity);
+        self.listener.passed(furthest)
     }
 
-    /// All up to this number was sent, or is not for this client.
-    pub(crate) fn position(&self) -> i64 {
-        self.position
-    }
-
-    /// The last number that there is to be sent.
-    pub(crate) fn head(&self) -> i64 {
-        self.listener.head()
-    }
-
-    /// From now on the client is told what is its own: a fresh snapshot.
-    pub(crate) async fn guest_is(&mut self, key: &str) -> Result<String, Close> {
+    /// From now on the client is told what is its own: a fresh snapshot. Only a session has guests.
+    pub(crate) async fn guest_is(&mut self, key: &str) -> Result<Option<String>, Close> {
+        if !matches!(self.subject, Subject::Session { .. }) {
+            return Ok(None);
+        }
         self.guest_hash = Some(sha256(key.as_bytes()));
-        self.snapshot().await
+        self.snapshot().await.map(Some)
     }
 
     /// Whether the client's code still opens the session, as far as is known.
     fn check(&self) -> Result<(), Close> {
+        let Subject::Session { code } = &self.subject else {
+            return Ok(());
+        };
         match self.listener.session() {
-            Some(now) if now.code != self.code => Err(Close::Revoked),
+            Some(now) if now.code != *code => Err(Close::Revoked),
             Some(now) if now.ended => Err(Close::Ended),
             _ => Ok(()),
         }
     }
 
+    fn shows(&self, told: &Told) -> bool {
+        match self.subject {
+            Subject::Session { .. } => told.kind.is_for_guests(),
+            Subject::Order { id, sees_handoffs } => {
+                told.order_id == Some(id) && (sees_handoffs || told.kind.is_for_guests())
+            }
+        }
+    }
+
     async fn resume(&mut self, after: i64) -> Result<String, Close> {
-        let code = &self.code;
-        let found = self
+        let stream = self.listener.stream();
+        let read = self
             .notifier
-            .read(async |ledger| ledger.session_by_code(code).await);
-        let session = readable(&self.notifier, found.await?)?;
-        let missed = session.seq - after;
+            .read(async |ledger| ledger.stream_head(stream).await);
+        let head = read.await?.ok_or(Close::NotFound)?;
         // A number that was never given out: the client speaks of something else.
-        if !(0..=MOST_MISSED).contains(&missed) || after < 0 {
+        if after < 0 || !(0..=MOST_MISSED).contains(&head.saturating_sub(after)) {
             return self.snapshot().await;
         }
-        self.listener.starts_at(session.seq);
+        self.listener.starts_at(head);
         (self.position, self.sent) = (after, after);
-        Ok(protocol::resumed(self.listener.stream(), after))
+        Ok(protocol::resumed(stream, after))
     }
 
     async fn snapshot(&mut self) -> Result<String, Close> {
-        let code = &self.code;
+        let (seq, hello) = match &self.subject {
+            Subject::Session { code } => self.session_snapshot(code).await?,
+            Subject::Order { id, .. } => self.order_snapshot(*id).await?,
+        };
+        self.listener.starts_at(seq);
+        (self.position, self.sent) = (seq, seq);
+        self.page.clear();
+        Ok(hello)
+    }
+
+    async fn session_snapshot(&self, code: &str) -> Result<(i64, String), Close> {
         let read = self
             .notifier
             .read(async |ledger| ledger.session_snapshot(code).await);
         let SessionSnapshot { session, orders } = read.await?.ok_or(Close::NotFound)?;
-        self.listener.starts_at(session.seq);
-        (self.position, self.sent) = (session.seq, session.seq);
-        self.page.clear();
         let is_mine = |order: &Order| {
             let guest_hash = self.guest_hash.as_ref()?;
             Some(placed_by(guest_hash, order.guest_key_hash.as_deref()))
         };
-        Ok(protocol::session_snapshot(&session, &orders, is_mine))
+        let hello = protocol::session_snapshot(&session, &orders, is_mine);
+        Ok((session.seq, hello))
+    }
+
+    async fn order_snapshot(&self, id: OrderId) -> Result<(i64, String), Close> {
+        let read = self
+            .notifier
+            .read(async |ledger| ledger.order_snapshot(id).await);
+        let OrderSnapshot { order, seq } = read.await?.ok_or(Close::NotFound)?;
+        let hello = protocol::order_snapshot(order.stream(), seq, &order);
+        Ok((seq, hello))
     }
 
     /// The event after the position, without asking the ledger.
@@ -171,15 +235,13 @@ impl Channel {
 
     /// Whether the ledger has the event after the position; then it is at hand.
     async fn read_ahead(&mut self) -> Result<bool, Close> {
-        let (stream, position): (StreamId, i64) = (self.listener.stream(), self.position);
+        let (stream, position) = (self.listener.stream(), self.position);
         let read = self
             .notifier
             .read(async |ledger| ledger.events_after(stream, position, PAGE).await);
         self.page = read.await?.into();
-        Ok(self
-            .page
-            .front()
-            .is_some_and(|event| event.seq == position + 1))
+        let first = self.page.front();
+        Ok(first.is_some_and(|event| event.seq == position + 1))
     }
 
     async fn is_mine(&self, order: Option<OrderId>) -> Result<Option<bool>, Close> {
@@ -209,7 +271,7 @@ fn readable(notifier: &Notifier, session: Option<Session>) -> Result<Session, Cl
 
 impl Notifier {
     /// One of few reads at a time.
-    async fn read<T>(
+    pub(crate) async fn read<T>(
         &self,
         read: impl AsyncFnOnce(&ledger::Ledger) -> ledger::Result<T>,
     ) -> Result<T, Close> {

@@ -15,7 +15,7 @@ use common::{
 };
 use tokio::sync::{Notify, watch};
 
-use crate::protocol::Told;
+use crate::{protocol::Told, stores::Stores};
 
 /// Events that one stream keeps at hand; a listener further behind reads the ledger itself.
 const KEPT_EVENTS: usize = 32;
@@ -36,6 +36,7 @@ struct Inner {
     metrics: Arc<Metrics>,
     /// Those that somebody listens to; bounded by the number of sockets.
     streams: Mutex<HashMap<StreamId, Arc<Stream>>>,
+    stores: Stores,
     missed: Notify,
 }
 
@@ -45,12 +46,17 @@ impl Hub {
             ledger,
             metrics,
             streams: Mutex::default(),
+            stores: Stores::default(),
             missed: Notify::new(),
         }))
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
         &self.0.ledger
+    }
+
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.0.stores
     }
 
     /// From now on nothing of the stream is missed. Its head is known only after [`Listener::starts_at`].
@@ -69,6 +75,7 @@ impl Hub {
     /// Something came over the feed.
     pub(crate) fn hear(&self, event: &Event) {
         self.0.metrics.feed_messages.inc();
+        self.0.stores.hear(event);
         let stream = self.streams().get(&event.stream).cloned();
         if let Some(stream) = stream {
             stream.take(Told::new(event));

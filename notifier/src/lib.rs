@@ -6,8 +6,11 @@ mod authors;
 mod channel;
 mod feed;
 mod hub;
+mod opening;
 mod settings;
 mod socket;
+mod store_channel;
+mod stores;
 mod upgrade;
 mod watch;
 
@@ -19,7 +22,11 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::settings::NotifierSettings;
-use self::{authors::Authors, hub::Hub, upgrade::Upgrade};
+use self::{
+    authors::Authors,
+    hub::Hub,
+    upgrade::{Kind, Upgrade},
+};
 
 /// Reads for channels that are being opened or are behind, at one time: when all clients come back at once they queue
 /// here, not for the database's connections.
@@ -90,8 +97,12 @@ impl Notifier {
     }
 }
 
-/// `/ws/sessions/{code}`, to be mounted at the root.
+/// `/ws/sessions/{code}`, `/ws/orders/{id}` and `/ws/stores/{id}`, to be mounted at the root.
 #[must_use]
 pub fn routes(notifier: &Notifier) -> Route {
-    Route::new().at("/ws/sessions/:code", get(Upgrade::session(notifier)))
+    let channel = |kind| get(Upgrade::new(notifier, kind));
+    Route::new()
+        .at("/ws/sessions/:code", channel(Kind::Session))
+        .at("/ws/orders/:id", channel(Kind::Order))
+        .at("/ws/stores/:id", channel(Kind::Store))
 }

@@ -1,13 +1,15 @@
 //! The frames of the live channel (design.md section 8), and its close codes.
 
+use chrono::{DateTime, Utc};
 use common::domain::{
     event::{Event, EventKind},
     ids::{OrderId, StreamId},
     order::{Order, rfc3339},
     session::Session,
 };
+use common::ledger::events::StoreSnapshot;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The form of event frames.
 pub const FRAME_VERSION: u32 = 1;
@@ -71,6 +73,8 @@ pub enum FromClient {
     /// The key that orders are placed with (`Expediter-Guest`): answered with a fresh snapshot; from then on orders
     /// and events say which are `mine`.
     Guest { key: String },
+    /// From `POST /live-tickets`, as the first message where it was not in the address.
+    Ticket { ticket: String },
 }
 
 #[must_use]
@@ -113,12 +117,62 @@ pub fn session_snapshot(
     .to_string()
 }
 
+/// The first frame of one order's channel.
+#[must_use]
+pub fn order_snapshot(stream: StreamId, seq: i64, order: &Order) -> String {
+    let facts = order.public_facts()["order"].take();
+    json!({"type": "hello", "stream": stream, "seq": seq, "order": facts}).to_string()
+}
+
+/// The first frame of a store's channel: `streams` has the number of each; of a stream that is not among them nothing
+/// was sent yet, so that its first `prev` is 0.
+#[must_use]
+pub fn store_snapshot(snapshot: &StoreSnapshot) -> String {
+    let StoreSnapshot {
+        store,
+        sessions,
+        orders,
+        heads,
+    } = snapshot;
+    let sessions: Vec<Value> = sessions
+        .iter()
+        .map(|session| {
+            let mut facts = session.public_facts()["session"].take();
+            facts["stream"] = json!(StreamId::from(session.id));
+            facts
+        })
+        .collect();
+    let orders: Vec<Value> = orders
+        .iter()
+        .map(|order| {
+            let mut facts = order.public_facts()["order"].take();
+            facts["stream"] = json!(order.stream());
+            facts
+        })
+        .collect();
+    let streams: Map<String, Value> = heads
+        .iter()
+        .map(|(stream, seq)| (stream.to_string(), json!(seq)))
+        .collect();
+    json!({
+        "type": "hello",
+        "stream": StreamId::from(store.id),
+        "seq": streams.get(&store.id.to_string()),
+        "store": {"id": store.id, "name": store.name, "paused": store.paused},
+        "sessions": sessions,
+        "orders": orders,
+        "streams": streams,
+    })
+    .to_string()
+}
+
 /// An event's frame but for what differs from channel to channel: written once, sent to many.
 #[derive(Debug)]
 pub struct Told {
     pub seq: i64,
     pub kind: EventKind,
     pub order_id: Option<OrderId>,
+    pub at: DateTime<Utc>,
     head: String,
     tail: String,
 }
@@ -130,6 +184,7 @@ impl Told {
             seq: event.seq,
             kind: event.kind,
             order_id: event.order_id,
+            at: event.at,
             head: format!(
                 r#"{{"stream":"{}","seq":{},"prev":"#,
                 event.stream, event.seq

@@ -1,14 +1,15 @@
 //! One client's connection: sends what its channel has, answers what it says, and knows when to end it.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
+use common::metrics::Metrics;
 use futures_util::{SinkExt, StreamExt};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
 use tokio::time::{Instant, timeout};
 
 use crate::{
     Notifier,
-    channel::Channel,
+    opening::{self, Shown, Wish},
     protocol::{self, Close, FromClient},
 };
 
@@ -21,35 +22,27 @@ const FAREWELL: Duration = Duration::from_secs(10);
 /// The same for everybody else; the stop of the process waits for it.
 const SHORT_FAREWELL: Duration = Duration::from_secs(2);
 
-/// What a client asked for.
-#[derive(Debug)]
-pub(crate) struct Wish {
-    pub(crate) code: String,
-    pub(crate) after: Option<i64>,
-    pub(crate) guest_key: Option<String>,
-}
-
 /// Until either side ends it.
 pub(crate) async fn serve(notifier: Notifier, mut stream: WebSocketStream, wish: Wish) {
     let opened = tokio::select! {
-        opened = Channel::of_session(&notifier, &wish.code, wish.after, wish.guest_key.as_deref()) => opened,
-        () = notifier.0.stopping.cancelled() => Err(Close::Restart),
+        opened = opening::open(&notifier, &mut stream, wish) => opened,
+        () = notifier.0.stopping.cancelled() => Err(Close::Restart.into()),
     };
-    let close = match opened {
-        Err(close) => close,
+    let end = match opened {
+        Err(end) => end,
         Ok((channel, hello)) => {
             let mut socket = Socket {
                 stream: &mut stream,
-                allowed: channel.head(),
                 channel,
                 heard_at: Instant::now(),
             };
             match socket.run(&notifier, hello).await {
-                Err(End::Close(close)) => close,
-                Err(End::Gone) | Ok(()) => return,
+                Err(end) => end,
+                Ok(never) => match never {},
             }
         }
     };
+    let End::Close(close) = end else { return };
     if close == Close::TooSlow {
         notifier.0.metrics.slow_clients.inc();
     }
@@ -57,7 +50,7 @@ pub(crate) async fn serve(notifier: Notifier, mut stream: WebSocketStream, wish:
 }
 
 /// Why a connection ends.
-enum End {
+pub(crate) enum End {
     /// It broke, or the client closed it.
     Gone,
     Close(Close),
@@ -71,14 +64,12 @@ impl From<Close> for End {
 
 struct Socket<'s> {
     stream: &'s mut WebSocketStream,
-    channel: Channel,
-    /// Up to here the client may be behind without being slow: what it came late for.
-    allowed: i64,
+    channel: Shown,
     heard_at: Instant,
 }
 
 impl Socket<'_> {
-    async fn run(&mut self, notifier: &Notifier, hello: String) -> Result<(), End> {
+    async fn run(&mut self, notifier: &Notifier, hello: String) -> Result<Infallible, End> {
         let every = notifier.0.settings.ping_interval;
         let mut ping = tokio::time::interval_at(Instant::now() + every, every);
         self.send(notifier, hello).await?;
@@ -128,8 +119,8 @@ impl Socket<'_> {
         }
         Ok(match serde_json::from_str(&text) {
             Ok(FromClient::Ping) => Some(protocol::pong()),
-            Ok(FromClient::Guest { key }) => Some(self.channel.guest_is(&key).await?),
-            Err(_) => None,
+            Ok(FromClient::Guest { key }) => self.channel.guest_is(&key).await?,
+            Ok(FromClient::Ticket { .. }) | Err(_) => None,
         })
     }
 
@@ -142,11 +133,7 @@ impl Socket<'_> {
     async fn give(&mut self, notifier: &Notifier, message: Message) -> Result<(), End> {
         let settings = &notifier.0.settings;
         let capacity = i64::try_from(settings.client_queue_capacity).unwrap_or(i64::MAX);
-        let furthest = self
-            .allowed
-            .max(self.channel.position())
-            .saturating_add(capacity);
-        let too_far = self.channel.passed(furthest);
+        let too_far = self.channel.too_far(capacity);
         tokio::select! {
             biased;
             done = self.stream.send(message) => done.map_err(|_| End::Gone),
@@ -167,10 +154,8 @@ async fn say_farewell(mut stream: WebSocketStream, close: Close) {
     } else {
         SHORT_FAREWELL
     };
-    let frame = Message::Close(Some((
-        CloseCode::from(close.code()),
-        close.reason().to_owned(),
-    )));
+    let code = CloseCode::from(close.code());
+    let frame = Message::Close(Some((code, close.reason().to_owned())));
     let _ = timeout(within, async {
         stream.send(frame).await?;
         while let Some(Ok(_)) = stream.next().await {}
@@ -181,10 +166,10 @@ async fn say_farewell(mut stream: WebSocketStream, close: Close) {
 
 /// Counts the open sockets for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Counted(Arc<common::metrics::Metrics>);
+pub(crate) struct Counted(Arc<Metrics>);
 
 impl Counted {
-    pub(crate) fn new(metrics: &Arc<common::metrics::Metrics>) -> Self {
+    pub(crate) fn new(metrics: &Arc<Metrics>) -> Self {
         metrics.sockets_open.inc();
         Self(Arc::clone(metrics))
     }

@@ -1,15 +1,18 @@
 //! From an HTTP request to a socket: whether its page may, and whether there is room for one more.
 
+use common::ledger::accounts::TicketSubject;
 use http::{HeaderMap, StatusCode, header};
 use poem::{
     Endpoint, Error, FromRequest, IntoResponse, Request, RequestBody, Response, Result,
     web::websocket::{WebSocket, WebSocketConfig},
 };
 use serde::Deserialize;
+use uuid::Uuid;
 
 use crate::{
     Notifier,
-    socket::{self, Counted, Wish},
+    opening::Wish,
+    socket::{self, Counted},
 };
 
 /// Of each socket; the default of 128 KiB would be most of its memory.
@@ -17,22 +20,61 @@ const READ_BUFFER_BYTES: usize = 4096;
 /// A longer message can't be answered with a close frame, for the rest of it is never read.
 const LONGEST_READ_BYTES: usize = 65_536;
 
-/// `GET /ws/sessions/{code}`
+/// `GET /ws/{sessions,orders,stores}/{…}`
 #[derive(Debug)]
 pub(crate) struct Upgrade {
     notifier: Notifier,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Session,
+    Order,
+    Store,
 }
 
 #[derive(Debug, Default, Deserialize)]
 struct Query {
     after: Option<i64>,
+    ticket: Option<String>,
 }
 
 impl Upgrade {
-    pub(crate) fn session(notifier: &Notifier) -> Self {
+    pub(crate) fn new(notifier: &Notifier, kind: Kind) -> Self {
         Self {
             notifier: notifier.clone(),
+            kind,
         }
+    }
+
+    fn wish(&self, request: &Request) -> Result<Wish> {
+        let key: String = request.path_params()?;
+        // What can't be read was not said: the client gets a snapshot.
+        let Query { after, ticket } = request.params().unwrap_or_default();
+        let subject = match (self.kind, key.parse::<Uuid>()) {
+            (Kind::Session, _) => {
+                let guest_key = header_text(request.headers(), "expediter-guest");
+                return Ok(Wish::Session {
+                    code: key,
+                    after,
+                    guest_key: guest_key.map(str::to_owned),
+                });
+            }
+            (Kind::Order, Ok(id)) => TicketSubject::Order(id.into()),
+            (Kind::Store, Ok(id)) => TicketSubject::Store(id.into()),
+            (_, Err(_)) => {
+                return Err(refused(
+                    StatusCode::NOT_FOUND,
+                    "there is no such live channel",
+                ));
+            }
+        };
+        Ok(Wish::Ticketed {
+            subject,
+            ticket,
+            after,
+        })
     }
 }
 
@@ -53,12 +95,7 @@ impl Endpoint for Upgrade {
                 "no room for another live channel",
             ));
         }
-        let wish = Wish {
-            code: request.path_params()?,
-            // A number that is none is no number: the client gets a snapshot.
-            after: request.params::<Query>().unwrap_or_default().after,
-            guest_key: header_text(request.headers(), "expediter-guest").map(str::to_owned),
-        };
+        let wish = self.wish(&request)?;
         let socket = WebSocket::from_request(&request, &mut RequestBody::default()).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -72,7 +109,8 @@ impl Endpoint for Upgrade {
         let counted = Counted::new(&inner.metrics);
         let upgraded = socket.config(config).on_upgrade(move |stream| async move {
             socket::serve(notifier, stream, wish).await;
-            drop((tracked, counted));
+            drop(counted);
+            drop(tracked);
         });
         Ok(upgraded.into_response())
     }

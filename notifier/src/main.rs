@@ -1,0 +1,32 @@
+//! `notifier`: holds the live channels; several run side by side, and each is told everything.
+
+use std::{process::ExitCode, sync::Arc};
+
+use common::process::{self, Binary};
+use notifier::{Notifier, NotifierSettings};
+use poem::Route;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let notifier = Binary {
+        name: "notifier",
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Shows every step of every order live, to guests and staff",
+        listen_setting: "http.notifier_listen",
+        listen: |http| http.notifier_listen,
+        publishes: false,
+    };
+    process::run(notifier, async |process, settings| {
+        let notifier = Notifier::start(
+            process.ledger.clone(),
+            Arc::clone(&process.broker),
+            Arc::clone(&process.metrics),
+            NotifierSettings::from_settings(settings),
+            &process.shutdown,
+        )
+        .await;
+        let routes = Route::new().nest_no_strip("/ws", notifier::routes(&notifier));
+        Ok(process.with_operations(routes))
+    })
+    .await
+}

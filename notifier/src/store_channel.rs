@@ -1,0 +1,175 @@
+//! What one screen of a store is told: what goes on there, then every event of all its streams.
+
+use std::collections::{HashMap, VecDeque};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::domain::{
+    event::Event,
+    ids::{StoreId, StreamId},
+};
+use tokio::time::Instant;
+
+use crate::{
+    Notifier,
+    protocol::{self, Close, Told},
+    stores::{Next, StoreListener},
+};
+
+/// Streams of which the place is kept; with more the screen begins anew with a snapshot.
+const MOST_PLACES: usize = 5000;
+/// Events of one read.
+const PAGE: u32 = 100;
+/// Clocks of different processes may differ by so much, and a commit may take so long.
+const MARGIN: TimeDelta = TimeDelta::seconds(10);
+
+#[derive(Debug)]
+pub(crate) struct StoreChannel {
+    notifier: Notifier,
+    listener: StoreListener,
+    store: StoreId,
+    /// When the snapshot was made, with a margin: of streams that it did not have, only what is newer is told.
+    since: DateTime<Utc>,
+    places: HashMap<StreamId, Place>,
+    page: VecDeque<Event>,
+    check_at: Instant,
+}
+
+/// How far one stream was told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    position: i64,
+    sent: i64,
+}
+
+impl StoreChannel {
+    /// The channel and its first frame, a snapshot.
+    pub(crate) async fn open(notifier: &Notifier, store: StoreId) -> Result<(Self, String), Close> {
+        let capacity = notifier.0.settings.client_queue_capacity;
+        let mut channel = Self {
+            listener: notifier.0.hub.stores().listen(store, capacity),
+            notifier: notifier.clone(),
+            store,
+            since: DateTime::UNIX_EPOCH,
+            places: HashMap::new(),
+            page: VecDeque::new(),
+            check_at: Instant::now(),
+        };
+        let hello = channel.snapshot().await?;
+        Ok((channel, hello))
+    }
+
+    /// The next frame for this screen; `None` when it has all there is.
+    pub(crate) async fn next(&mut self) -> Result<Option<String>, Close> {
+        loop {
+            if self.places.len() > MOST_PLACES {
+                return Ok(Some(self.snapshot().await?));
+            }
+            if self.check_at <= Instant::now() {
+                self.check().await?;
+            }
+            if let Some(event) = self.page.pop_front() {
+                match self.pass(event.stream, &Told::new(&event)) {
+                    Some(frame) => return Ok(Some(frame)),
+                    None => continue,
+                }
+            }
+            let Some(next) = self.listener.next() else {
+                return Ok(None);
+            };
+            let (stream, seq) = match &next {
+                Next::Event(stream, told) => (*stream, told.seq),
+                Next::Reached(stream, seq) => (*stream, *seq),
+            };
+            let position = self.places.get(&stream).map_or(0, |place| place.position);
+            match next {
+                _ if seq <= position => {}
+                Next::Event(_, told) if seq == position + 1 => {
+                    if let Some(frame) = self.pass(stream, &told) {
+                        return Ok(Some(frame));
+                    }
+                }
+                _ => self.read_ahead(stream, position, seq).await?,
+            }
+        }
+    }
+
+    /// Returns when [`Self::next`] may have something. Cancel-safe.
+    pub(crate) async fn changed(&mut self) {
+        tokio::select! {
+            () = self.listener.arrived() => {}
+            () = tokio::time::sleep_until(self.check_at) => {}
+        }
+    }
+
+    /// Returns when more came than is kept for a screen.
+    pub(crate) fn too_far(&self) -> impl Future<Output = ()> + use<> {
+        self.listener.overflowed()
+    }
+
+    /// The frame of the stream's next event; none of one that was over when the snapshot was made, which is no news.
+    fn pass(&mut self, stream: StreamId, told: &Told) -> Option<String> {
+        let place = self.places.entry(stream).or_default();
+        place.position = told.seq;
+        if told.at < self.since && place.sent == 0 {
+            return None;
+        }
+        let frame = told.frame(place.sent, None);
+        place.sent = told.seq;
+        Some(frame)
+    }
+
+    async fn snapshot(&mut self) -> Result<String, Close> {
+        let store = self.store;
+        self.since = self.notifier.0.ledger.clock().now() - MARGIN;
+        // What came until now is in it.
+        self.listener.clear();
+        self.page.clear();
+        let read = self
+            .notifier
+            .read(async |ledger| ledger.store_snapshot(store).await);
+        let snapshot = read.await?.ok_or(Close::NotFound)?;
+        let heads = snapshot.heads.iter();
+        let place = |seq: i64| Place {
+            position: seq,
+            sent: seq,
+        };
+        self.places = heads.map(|(stream, seq)| (*stream, place(*seq))).collect();
+        self.check_at = Instant::now() + self.notifier.0.settings.check_every;
+        Ok(protocol::store_snapshot(&snapshot))
+    }
+
+    /// Compares with the ledger: what the feed lost is told all the same.
+    async fn check(&mut self) -> Result<(), Close> {
+        self.check_at = Instant::now() + self.notifier.0.settings.check_every;
+        let (store, since) = (self.store, self.since);
+        let known: Vec<StreamId> = self.places.keys().copied().collect();
+        let read = self.notifier.read(async |ledger| {
+            let mut heads = ledger.stream_heads(&known).await?;
+            heads.extend(ledger.heads_of_store_since(store, since).await?);
+            Ok(heads)
+        });
+        for (stream, seq) in read.await? {
+            if self
+                .places
+                .get(&stream)
+                .is_none_or(|place| place.position < seq)
+            {
+                self.listener.reached(stream, seq);
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_ahead(&mut self, stream: StreamId, position: i64, seq: i64) -> Result<(), Close> {
+        let read = self
+            .notifier
+            .read(async |ledger| ledger.events_after(stream, position, PAGE).await);
+        self.page = read.await?.into();
+        match self.page.back() {
+            // The rest with the next read.
+            Some(last) if last.seq < seq => self.listener.reached(stream, seq),
+            _ => {}
+        }
+        Ok(())
+    }
+}

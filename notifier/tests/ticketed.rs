@@ -1,0 +1,274 @@
+//! Channels that need a ticket: one order, and a whole store.
+
+#[path = "live/house.rs"]
+mod house;
+
+use std::{collections::HashMap, time::Duration};
+
+use common::{
+    broker::Message,
+    domain::{
+        account::{Account, Role},
+        ids::StoreId,
+        order::Fulfilment,
+        session::Session,
+        status::{By, OrderStatus},
+    },
+    ledger::{
+        Ledger,
+        accounts::{NewAccount, TicketSubject},
+        intake::Placer,
+    },
+    testing::{House, each_database},
+};
+use house::{Client, Line, Served, serve, settings};
+use notifier::NotifierSettings;
+use serde_json::{Value, json};
+
+/// A house whose commits reach a notifier, with somebody who works there.
+struct Pass {
+    house: House,
+    line: Line,
+    served: Served,
+    store: StoreId,
+    staff: Account,
+}
+
+impl Pass {
+    async fn new(house: House) -> Self {
+        Self::with(house, settings()).await
+    }
+
+    async fn with(house: House, settings: NotifierSettings) -> Self {
+        let line = Line::new(&house);
+        let served = serve(&line, settings).await;
+        let store = house.a_store_like(|store| store.auto_accept = false).await;
+        let new = NewAccount {
+            username: "sam".to_owned(),
+            password_hash: "none".to_owned(),
+            role: Role::Staff,
+            stores: vec![store],
+            integrator: None,
+        };
+        let staff = line.ledger.create_account(&new).await.unwrap();
+        // What the house does is told over the line.
+        let house = House {
+            ledger: line.ledger.clone(),
+            ..house
+        };
+        Self {
+            house,
+            line,
+            served,
+            store,
+            staff,
+        }
+    }
+
+    fn ledger(&self) -> &Ledger {
+        &self.line.ledger
+    }
+
+    async fn ticket(&self, subject: TicketSubject) -> String {
+        self.ledger()
+            .issue_ticket(self.staff.id, subject)
+            .await
+            .unwrap()
+            .0
+    }
+
+    async fn open_store(&self) -> Client {
+        let ticket = self.ticket(TicketSubject::Store(self.store)).await;
+        self.served
+            .open(&format!("/ws/stores/{}?ticket={ticket}", self.store))
+            .await
+    }
+
+    async fn table(&self, name: &str) -> Session {
+        self.ledger().open_session(self.store, name).await.unwrap()
+    }
+
+    async fn accept(&self, order: &common::domain::order::Order) {
+        self.ledger()
+            .move_order(order.id, OrderStatus::Accepted, By::Staff, None)
+            .await
+            .unwrap();
+    }
+}
+
+/// Checks that each frame names the number before it of its stream, and gives (stream, seq).
+fn chains(hello: &Value, frames: &[Value]) -> Vec<(String, i64)> {
+    let streams = hello["streams"].as_object().unwrap().iter();
+    let mut last: HashMap<String, i64> = streams
+        .map(|(stream, seq)| (stream.clone(), seq.as_i64().unwrap()))
+        .collect();
+    let mut seen = Vec::new();
+    for frame in frames {
+        let (stream, seq) = (
+            frame["stream"].as_str().unwrap().to_owned(),
+            frame["seq"].as_i64().unwrap(),
+        );
+        assert_eq!(
+            frame["prev"],
+            last.get(&stream).copied().unwrap_or(0),
+            "{frame}"
+        );
+        last.insert(stream.clone(), seq);
+        seen.push((stream, seq));
+    }
+    seen
+}
+
+async fn frames(client: &mut Client, count: usize) -> Vec<Value> {
+    let mut frames = Vec::new();
+    for _ in 0..count {
+        frames.push(client.frame().await);
+    }
+    frames
+}
+
+each_database! {
+    async fn a_ticket_opens_one_channel_once(house: House) {
+        let pass = Pass::new(house).await;
+        let product = pass.house.a_product(pass.store).await;
+        let table = pass.table("1").await;
+        let order = pass.house.a_guests_order(&table, product).await;
+        let path = format!("/ws/orders/{}", order.id);
+        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
+
+        let with_ticket = format!("{path}?ticket={ticket}");
+        let mut client = pass.served.open(&with_ticket).await;
+        assert_eq!(client.frame().await["order"]["status"], "pending");
+        for refused in [&*with_ticket, &format!("{path}?ticket=x"), &format!("/ws/stores/{}?ticket={}", pass.store, pass.ticket(TicketSubject::Order(order.id)).await)] {
+            assert_eq!(pass.served.open(refused).await.closed_with().await, 4401, "{refused}");
+        }
+
+        // It may also be said first, so that it stands in no address.
+        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
+        let mut client = pass.served.open(&path).await;
+        client.say(&json!({"type": "ticket", "ticket": ticket}).to_string()).await;
+        assert_eq!(client.frame().await["type"], "hello");
+        let mut client = pass.served.open(&path).await;
+        client.say(r#"{"type":"ping"}"#).await;
+        assert_eq!(client.closed_with().await, 4401);
+    }
+
+    async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_one_before(house: House) {
+        let pass = Pass::new(house).await;
+        let product = pass.house.a_product(pass.store).await;
+        let table = pass.table("1").await;
+        let order = pass.house.a_guests_order(&table, product).await;
+        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
+        let mut client = pass.served.open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id)).await;
+        let hello = client.frame().await;
+        // In a session it always begins with a snapshot, under the session's numbers.
+        assert_eq!((&hello["stream"], &hello["seq"]), (&json!(table.id), &json!(2)));
+
+        pass.house.a_guests_order(&table, product).await;
+        pass.accept(&order).await;
+        pass.house.a_guests_order(&table, product).await;
+        pass.ledger().move_order(order.id, OrderStatus::Ready, By::Staff, None).await.unwrap();
+        let events = frames(&mut client, 2).await;
+        let told: Vec<_> = events.iter().map(|event| (event["seq"].clone(), event["prev"].clone(), event["data"]["order"]["status"].clone())).collect();
+        assert_eq!(told, [(json!(4), json!(2), json!("accepted")), (json!(6), json!(4), json!("ready"))]);
+    }
+
+    async fn an_order_without_a_session_goes_on_after_a_number(house: House) {
+        let pass = Pass::new(house).await;
+        let product = pass.house.a_product(pass.store).await;
+        let table = pass.table("1").await;
+        let order = pass.house.a_guests_order_like(&table, product, |order| {
+            order.session = None;
+            order.placer = Placer::Account(pass.staff.id);
+            order.fulfilment = Fulfilment::Pickup;
+        }).await;
+        pass.accept(&order).await;
+        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
+        let mut client = pass.served.open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id)).await;
+        assert_eq!(client.frame().await, json!({"type": "hello", "stream": order.id, "seq": 1, "resumed": true}));
+        let event = client.frame().await;
+        assert_eq!((&event["seq"], &event["prev"], &event["type"]), (&json!(2), &json!(1), &json!("order.status_changed")));
+    }
+
+    async fn a_stores_screen_sees_every_event_of_all_its_streams_and_of_no_other_store(house: House) {
+        let pass = Pass::new(house).await;
+        let elsewhere = pass.house.a_store().await;
+        let product = pass.house.a_product(pass.store).await;
+        let first = pass.table("1").await;
+        let waiting = pass.house.a_guests_order(&first, product).await;
+
+        let mut client = pass.open_store().await;
+        let hello = client.frame().await;
+        assert_eq!((&hello["store"]["id"], &hello["orders"][0]["id"]), (&json!(pass.store), &json!(waiting.id)));
+        assert_eq!(hello["streams"][first.id.to_string()], 2);
+        assert!(!hello.to_string().contains(&first.code));
+
+        let second = pass.table("2").await;
+        pass.ledger().open_session(elsewhere, "3").await.unwrap();
+        pass.accept(&waiting).await;
+        let placed = pass.house.a_guests_order(&second, product).await;
+        pass.accept(&placed).await;
+        pass.ledger().close_session(first.id).await.unwrap();
+        let events = frames(&mut client, 5).await;
+        let mut seen = chains(&hello, &events);
+        seen.sort();
+        let (a, b) = (first.id.to_string(), second.id.to_string());
+        assert_eq!(seen, [(a.clone(), 3), (a, 4), (b.clone(), 1), (b.clone(), 2), (b, 3)]);
+    }
+
+    async fn what_the_feed_lost_of_a_store_comes_with_the_next_check(house: House) {
+        let check_every = Duration::from_millis(20);
+        let pass = Pass::with(house, NotifierSettings { check_every, ..settings() }).await;
+        let product = pass.house.a_product(pass.store).await;
+        let first = pass.table("1").await;
+        let mut client = pass.open_store().await;
+        let hello = client.frame().await;
+        pass.line.loses(true);
+        pass.house.a_guests_order(&first, product).await;
+        let second = pass.table("2").await;
+        pass.house.a_guests_order(&second, product).await;
+        let mut seen = chains(&hello, &frames(&mut client, 3).await);
+        seen.sort();
+        let (a, b) = (first.id.to_string(), second.id.to_string());
+        assert_eq!(seen, [(a, 2), (b.clone(), 1), (b, 2)]);
+    }
+
+    async fn of_what_was_over_before_only_the_new_is_told(house: House) {
+        let pass = Pass::new(house).await;
+        let product = pass.house.a_product(pass.store).await;
+        let table = pass.table("1").await;
+        let order = pass.house.a_guests_order(&table, product).await;
+        pass.accept(&order).await;
+        pass.house.clock.advance(Duration::from_secs(3600));
+        pass.ledger().close_session_and_finish(table.id).await.unwrap();
+        pass.house.clock.advance(Duration::from_secs(3600));
+        let mut client = pass.open_store().await;
+        let hello = client.frame().await;
+        assert_eq!(hello["streams"][table.id.to_string()], Value::Null);
+        // A relay that crashed before it could forget them publishes them once more, in any order.
+        let events = pass.ledger().events_after(table.id.into(), 0, 100).await.unwrap();
+        assert_eq!(events.len(), 5);
+        let bodies = events.iter().chain(events.iter().rev());
+        let bodies = bodies.map(|event| Message::feed(serde_json::to_vec(event).unwrap()));
+        pass.line.broker.publish(bodies.collect()).await;
+        let again = pass.table("1").await;
+        let events = frames(&mut client, 1).await;
+        assert_eq!(chains(&hello, &events), [(again.id.to_string(), 1)]);
+    }
+
+    async fn a_burst_larger_than_what_is_kept_for_a_screen_is_read_from_the_ledger(house: House) {
+        let pass = Pass::with(house, NotifierSettings { client_queue_capacity: 3, ..settings() }).await;
+        let product = pass.house.a_product(pass.store).await;
+        let tables = [pass.table("1").await, pass.table("2").await];
+        let mut client = pass.open_store().await;
+        let hello = client.frame().await;
+        for table in &tables {
+            futures_util::future::join_all((0..60).map(|_| pass.house.a_guests_order(table, product))).await;
+        }
+        let mut seen = chains(&hello, &frames(&mut client, 120).await);
+        seen.sort();
+        let mut expected: Vec<_> = tables.iter().flat_map(|table| (2..=61).map(|seq| (table.id.to_string(), seq))).collect();
+        expected.sort();
+        assert_eq!(seen, expected);
+    }
+}
