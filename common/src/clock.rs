@@ -109,6 +109,16 @@ impl Clock {
         }
     }
 
+    /// From now on this clock tells the machine's wall time: where the database has no other. Without it a clock would
+    /// stay behind by as long as the machine was suspended, and others would not believe its signatures.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everybody else must take"
+    )]
+    pub fn anchor_to_machine(&self) {
+        self.anchor(Utc::now(), Instant::now());
+    }
+
     pub async fn sleep(&self, duration: Duration) {
         match &self.0 {
             Source::System(system) => tokio::time::sleep(duration / system.pace.rate).await,
@@ -298,6 +308,14 @@ mod tests {
         ] {
             assert_eq!(wrong.parse::<Pace>(), Err(NotAPace), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_anchored_to_the_machine_tells_its_wall_time_again() {
+        let clock = Clock::system();
+        clock.anchor(noon(), Instant::now());
+        clock.anchor_to_machine();
+        assert!((clock.now() - Clock::system().now()).abs() < TimeDelta::seconds(5));
     }
 
     #[test]

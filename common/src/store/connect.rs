@@ -107,14 +107,17 @@ impl Db {
         })
     }
 
-    /// Sets the clock to the database's time. Embedded, the machine's own clock is the database's.
+    /// Sets the clock to the database's time. Embedded, that is the machine's own.
     pub async fn anchor(&self, clock: &Clock) -> Result<()> {
-        if let Self::MySql { readers, .. } = self {
-            let asked_at = Instant::now();
-            let now: DateTime<Utc> = sqlx::query_scalar("SELECT UTC_TIMESTAMP(6)")
-                .fetch_one(readers)
-                .await?;
-            clock.anchor(now, asked_at + asked_at.elapsed() / 2);
+        match self {
+            Self::MySql { readers, .. } => {
+                let asked_at = Instant::now();
+                let now: DateTime<Utc> = sqlx::query_scalar("SELECT UTC_TIMESTAMP(6)")
+                    .fetch_one(readers)
+                    .await?;
+                clock.anchor(now, asked_at + asked_at.elapsed() / 2);
+            }
+            Self::Sqlite { .. } => clock.anchor_to_machine(),
         }
         Ok(())
     }
