@@ -40,6 +40,11 @@ pub(crate) enum Command {
     Audit,
     /// Bring the database's schema up to this program's
     Migrate,
+    /// Make an operator's account in the database, and print its password
+    Operator {
+        #[arg(value_name = "NAME")]
+        username: String,
+    },
     /// Read the settings, say what is wrong with them, and start nothing
     CheckConfig,
     /// Write the generated documents into a directory

@@ -9,7 +9,7 @@ mod demo; // a store to try, with a kitchen
 mod running; // what it prints once it runs
 mod serve; // everything in one process
 
-mod commands; // audit, migrate, check-config, openapi, demo-order
+mod commands; // audit, migrate, operator, check-config, openapi, demo-order
 
 use std::process::ExitCode;
 
@@ -41,6 +41,9 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         Some(Command::DemoOrder(wish)) => commands::demo_order::place(&settings, wish).await,
         Some(Command::Audit) => commands::audit::audit(&settings).await,
         Some(Command::Migrate) => commands::migrate::migrate(&settings).await,
+        Some(Command::Operator { username }) => {
+            commands::operator::make(&settings, &username).await
+        }
         Some(Command::CheckConfig) => commands::check_config::check(&settings),
         Some(Command::Openapi { .. }) => unreachable!("answered before the settings were read"),
     }

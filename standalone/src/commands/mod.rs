@@ -5,6 +5,7 @@ pub(crate) mod check_config;
 pub(crate) mod demo_order;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
+pub(crate) mod operator;
 
 use std::{
     fmt,

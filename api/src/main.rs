@@ -1,0 +1,30 @@
+//! `api`: takes orders and callbacks, and serves the pages; several run side by side behind a gateway.
+
+use std::{process::ExitCode, sync::Arc};
+
+use api::{ApiState, Front};
+use common::process::{self, Binary};
+use poem::EndpointExt;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let api = Binary {
+        name: "api",
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Takes orders and integrators' callbacks, and serves the pages",
+        listen_setting: "http.api_listen",
+        listen: |http| http.api_listen,
+        publishes: true,
+    };
+    process::run(api, async |process, settings| {
+        let state = ApiState::new(
+            process.ledger.clone(),
+            Arc::clone(&process.keys),
+            Arc::clone(settings),
+            Arc::clone(&process.metrics),
+        );
+        let routes = process.with_operations(api::routes(&state));
+        Ok(routes.with(Front::new(&state)))
+    })
+    .await
+}

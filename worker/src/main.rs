@@ -1,0 +1,32 @@
+//! `worker`: hands orders over, applies callbacks, and finds what was lost; several run side by side.
+
+use std::{process::ExitCode, sync::Arc};
+
+use common::process::{self, Binary, Refusal};
+use poem::Route;
+use worker::{Worker, WorkerParts, WorkerSettings};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let worker = Binary {
+        name: "worker",
+        version: env!("CARGO_PKG_VERSION"),
+        about: "Hands orders to integrators, applies what they call back, and finds what was lost on the way",
+        listen_setting: "http.worker_listen",
+        listen: |http| http.worker_listen,
+        publishes: true,
+    };
+    process::run(worker, async |process, settings| {
+        let parts = WorkerParts {
+            ledger: process.ledger.clone(),
+            broker: Arc::clone(&process.broker),
+            metrics: Arc::clone(&process.metrics),
+            settings: WorkerSettings::from(&**settings),
+        };
+        Worker::start(parts, &process.shutdown)
+            .await
+            .map_err(Refusal::failed("starting the worker"))?;
+        Ok(process.with_operations(Route::new()))
+    })
+    .await
+}
