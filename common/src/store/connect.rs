@@ -125,9 +125,9 @@ impl Db {
     /// For `/readyz`.
     pub async fn ping(&self) -> Result<()> {
         match self {
-            Self::MySql { writers, .. } => drop(writers.execute("SELECT 1").await?),
-            Self::Sqlite { readers, .. } => drop(readers.execute("SELECT 1").await?),
-        }
+            Self::MySql { writers, .. } => writers.execute("SELECT 1").await?.rows_affected(),
+            Self::Sqlite { readers, .. } => readers.execute("SELECT 1").await?.rows_affected(),
+        };
         Ok(())
     }
 
