@@ -20,7 +20,7 @@ pub use self::{
         Accounts, Broker, BrokerKind, Callbacks, Database, DatabaseKind, Demo, Http, Intake,
         LogFormat, Notifier, Outbox, Outside, Secrets, Shutdown, Telemetry, Testing, Worker,
     },
-    testing::{in_ci, temporary_folder, test_mysql_url},
+    testing::{in_ci, temporary_folder, test_amqp_url, test_mysql_url},
     values::{Secret, ServiceUrl},
 };
 

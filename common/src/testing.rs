@@ -282,6 +282,15 @@ enum Place {
 }
 
 impl FreshDb {
+    /// As the setting `database.url` has it, for another process.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.place {
+            Place::Folder(folder) => format!("sqlite://{}", folder.join("test.db").display()),
+            Place::Server { url, name } => format!("{url}{name}"),
+        }
+    }
+
     pub async fn end(self) {
         self.db.close().await;
         match self.place {

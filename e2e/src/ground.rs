@@ -42,7 +42,9 @@ impl Ground {
     #[must_use]
     pub fn launch(&self) -> Launch {
         let launch = Launch::new(self.folder.path());
-        self.settings.iter().fold(launch, |launch, (key, value)| launch.set(key, value))
+        self.settings
+            .iter()
+            .fold(launch, |launch, (key, value)| launch.set(key, value))
     }
 
     #[must_use]
@@ -66,17 +68,25 @@ pub async fn on_embedded<F: Future<Output = ()>>(story: impl FnOnce(Ground) -> F
 )]
 pub async fn on_servers<F: Future<Output = ()>>(story: impl FnOnce(Ground) -> F) {
     let Some(broker_url) = config::test_amqp_url() else {
-        assert!(!config::in_ci(), "no EXPEDITER_TEST_AMQP_URL, and CI must not skip RabbitMQ");
+        assert!(
+            !config::in_ci(),
+            "no EXPEDITER_TEST_AMQP_URL, and CI must not skip RabbitMQ"
+        );
         eprintln!("SKIPPED: a story on servers, for there is no EXPEDITER_TEST_AMQP_URL");
         return;
     };
-    let Some(database) = testing::fresh_mysql().await else { return };
+    let Some(database) = testing::fresh_mysql().await else {
+        return;
+    };
     let ground = Ground {
         settings: vec![
             ("database.url", FreshDb::url(&database)),
             ("database.allow_weak_durability", "true".to_owned()),
             ("broker.url", broker_url),
-            ("broker.namespace", format!("test-{}", Chance::system().session_code())),
+            (
+                "broker.namespace",
+                format!("test-{}", Chance::system().session_code()),
+            ),
         ],
         ..Ground::embedded()
     };

@@ -100,8 +100,13 @@ impl Integrator {
     #[must_use]
     pub fn start(clock: Clock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        listener.set_nonblocking(true).expect("a socket can be made so");
-        let url = format!("http://{}/orders", listener.local_addr().expect("it is bound"));
+        listener
+            .set_nonblocking(true)
+            .expect("a socket can be made so");
+        let url = format!(
+            "http://{}/orders",
+            listener.local_addr().expect("it is bound")
+        );
         let inner = Arc::new(Inner {
             clock,
             client: crate::expediter::client(),
@@ -132,14 +137,20 @@ impl Integrator {
     /// When that has no secrets.
     pub fn learn(&self, created: &Value) {
         let secret = |name: &str| -> Secret {
-            let text = created[name].as_str().unwrap_or_else(|| panic!("no {name} in {created}"));
-            text.parse().unwrap_or_else(|error| panic!("{name}: {error}"))
+            let text = created[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("no {name} in {created}"));
+            text.parse()
+                .unwrap_or_else(|error| panic!("{name}: {error}"))
         };
         let secrets = Secrets {
             signing: secret("signing_secret"),
             callback: secret("callback_secret"),
         };
-        assert!(self.inner.secrets.set(secrets).is_ok(), "it has learnt its secrets before");
+        assert!(
+            self.inner.secrets.set(secrets).is_ok(),
+            "it has learnt its secrets before"
+        );
     }
 
     /// How the next requests are met, one each; after them as [`Self::always`] says, or fine.
@@ -202,8 +213,17 @@ impl Integrator {
     }
 
     /// Sends one callback, once: signed with the secret that `secret` picks; status and body of its answer.
-    pub async fn call(&self, url: &str, webhook_id: &str, body: &Value, with: SignedWith) -> (u16, Value) {
-        self.inner.call(url, webhook_id, body, with).await.unwrap_or_default()
+    pub async fn call(
+        &self,
+        url: &str,
+        webhook_id: &str,
+        body: &Value,
+        with: SignedWith,
+    ) -> (u16, Value) {
+        self.inner
+            .call(url, webhook_id, body, with)
+            .await
+            .unwrap_or_default()
     }
 }
 
@@ -225,7 +245,9 @@ impl Inner {
     }
 
     fn secrets(&self) -> &Secrets {
-        self.secrets.get().expect("the integrator has learnt its secrets")
+        self.secrets
+            .get()
+            .expect("the integrator has learnt its secrets")
     }
 }
 

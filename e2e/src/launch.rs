@@ -4,7 +4,7 @@ use std::{
     env,
     fs::{self, OpenOptions},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
 };
 
 use chrono::SecondsFormat;
@@ -135,6 +135,19 @@ impl Launch {
             stdout: fs::read_to_string(&out).unwrap_or_default(),
             stderr: self.log().split_off(before),
         }
+    }
+
+    /// Until it dies, before or after it says that it runs.
+    ///
+    /// # Panics
+    /// When it goes on.
+    pub async fn run_to_its_end(&self) -> ExitStatus {
+        let mut child = self.spawn(Stdio::null());
+        until_within(SOON, "the end of the process", || {
+            let status = child.try_wait().expect("a child can be waited for");
+            async move { status }
+        })
+        .await
     }
 
     pub(crate) fn spawn(&self, stdout: Stdio) -> Child {

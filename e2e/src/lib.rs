@@ -17,7 +17,7 @@ pub use folder::Folder;
 pub use ground::{Ground, on_embedded, on_servers};
 pub use integrator::{Called, Integrator, Mood, Received, SignedWith};
 pub use launch::{Ended, Launch};
-pub use reckoning::{Guest, Reckoning, Wish};
+pub use reckoning::{Reckoning, Wish, all_go_on, one_to};
 pub use request_file::RequestFile;
 pub use shop::{Shop, text};
 

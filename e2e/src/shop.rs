@@ -13,7 +13,6 @@ pub struct Shop {
     pub espresso: String,
     /// Counted; 3.40.
     pub bun: String,
-    pub session_id: String,
     pub session_code: String,
     pub integrator_id: String,
 }
@@ -28,7 +27,12 @@ impl Shop {
     ///
     /// # Panics
     /// When the api refuses anything of it.
-    pub async fn open_like(expediter: &Expediter, integrator: &Integrator, buns: u32, more: Value) -> Self {
+    pub async fn open_like(
+        expediter: &Expediter,
+        integrator: &Integrator,
+        buns: u32,
+        more: Value,
+    ) -> Self {
         let store = json!({
             "name": "Test diner", "timezone": "Europe/Berlin", "currency": "EUR", "accept_within_s": 86_400,
         });
@@ -37,8 +41,12 @@ impl Shop {
             let price = json!({"amount": amount, "currency": "EUR"});
             json!({"store_id": store_id, "name": name, "price": price, "stock": stock})
         };
-        let espresso = expediter.create("/api/v1/products", &product("Espresso", 250, Value::Null)).await;
-        let bun = expediter.create("/api/v1/products", &product("Bun", 340, json!(buns))).await;
+        let espresso = expediter
+            .create("/api/v1/products", &product("Espresso", 250, Value::Null))
+            .await;
+        let bun = expediter
+            .create("/api/v1/products", &product("Bun", 340, json!(buns)))
+            .await;
         let session = json!({"store_id": store_id, "name": "Table 7"});
         let session = expediter.create("/api/v1/sessions", &session).await;
         let mut wanted = json!({
@@ -52,7 +60,6 @@ impl Shop {
         Self {
             espresso: text(&espresso["id"]),
             bun: text(&bun["id"]),
-            session_id: text(&session["id"]),
             session_code: text(&session["code"]),
             integrator_id: text(&created["integrator"]["id"]),
             store_id,
@@ -66,8 +73,12 @@ impl Shop {
 
     /// How many buns are left.
     pub async fn buns(&self, expediter: &Expediter) -> i64 {
-        let product = expediter.read(&format!("/api/v1/products/{}", self.bun)).await;
-        product["stock"].as_i64().unwrap_or_else(|| panic!("it is counted: {product}"))
+        let product = expediter
+            .read(&format!("/api/v1/products/{}", self.bun))
+            .await;
+        product["stock"]
+            .as_i64()
+            .unwrap_or_else(|| panic!("it is counted: {product}"))
     }
 
     /// All orders of the store.
@@ -78,9 +89,18 @@ impl Shop {
         let mut orders = Vec::new();
         let mut cursor = String::new();
         loop {
-            let path = format!("/api/v1/orders?store_id={}&limit=100{cursor}", self.store_id);
+            let path = format!(
+                "/api/v1/orders?store_id={}&limit=100{cursor}",
+                self.store_id
+            );
             let page = expediter.read(&path).await;
-            orders.extend(page["items"].as_array().expect("a page has items").iter().cloned());
+            orders.extend(
+                page["items"]
+                    .as_array()
+                    .expect("a page has items")
+                    .iter()
+                    .cloned(),
+            );
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
                 None => return orders,
@@ -112,7 +132,9 @@ impl Expediter {
     /// # Panics
     /// When it is refused.
     pub async fn create(&self, path: &str, body: &Value) -> Value {
-        let (status, answer) = self.answer(self.by_operator(Method::POST, path).json(body)).await;
+        let (status, answer) = self
+            .answer(self.by_operator(Method::POST, path).json(body))
+            .await;
         assert_eq!(status, 201, "{path}: {answer}");
         answer
     }
@@ -122,7 +144,9 @@ impl Expediter {
     /// # Panics
     /// When they can't be read.
     pub async fn handoffs(&self, order_id: &str) -> Vec<Value> {
-        let handoffs = self.read(&format!("/api/v1/orders/{order_id}/handoffs")).await;
+        let handoffs = self
+            .read(&format!("/api/v1/orders/{order_id}/handoffs"))
+            .await;
         handoffs.as_array().expect("a list of handoffs").clone()
     }
 }
@@ -131,5 +155,8 @@ impl Expediter {
 /// When it is none.
 #[must_use]
 pub fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("no text: {value}"))
+        .to_owned()
 }

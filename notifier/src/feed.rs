@@ -2,6 +2,7 @@
 
 use common::{
     broker::{FeedItem, Subscription},
+    crash,
     domain::event::Event,
 };
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ pub(crate) async fn run(mut feed: Box<dyn Subscription>, hub: Hub, stopping: Can
             item = feed.next() => item,
             () = stopping.cancelled() => return,
         };
+        crash::point("feed.after_receive");
         match item {
             Some(FeedItem::Message(body)) => match serde_json::from_slice::<Event>(&body) {
                 Ok(event) => hub.hear(&event),

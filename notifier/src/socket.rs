@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use common::metrics::Metrics;
+use common::{crash, metrics::Metrics};
 use futures_util::{SinkExt, StreamExt};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
 use tokio::time::{Instant, timeout};
@@ -75,6 +75,7 @@ impl Socket<'_> {
         self.send(notifier, hello).await?;
         loop {
             while let Some(frame) = self.channel.next().await? {
+                crash::point("feed.before_send");
                 self.send(notifier, frame).await?;
             }
             tokio::select! {

@@ -32,8 +32,12 @@ impl Inner {
     }
 
     async fn is_taken(&self, url: &str, webhook_id: &str, body: &Value) -> bool {
-        let answer = self.call(url, webhook_id, body, SignedWith::CallbackSecret).await;
-        let Some((answered, answer)) = answer else { return false };
+        let answer = self
+            .call(url, webhook_id, body, SignedWith::CallbackSecret)
+            .await;
+        let Some((answered, answer)) = answer else {
+            return false;
+        };
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
         self.memory().called.push(Called {
             order_id: text("order_id"),
@@ -57,7 +61,11 @@ impl Inner {
         let (secret, at, signed) = match with {
             SignedWith::CallbackSecret => (&self.secrets().callback, now, &bytes[..]),
             SignedWith::SigningSecret => (&self.secrets().signing, now, &bytes[..]),
-            SignedWith::OldCallback => (&self.secrets().callback, now - TimeDelta::minutes(10), &bytes[..]),
+            SignedWith::OldCallback => (
+                &self.secrets().callback,
+                now - TimeDelta::minutes(10),
+                &bytes[..],
+            ),
             SignedWith::AnotherBody => (&self.secrets().callback, now, &b"{}"[..]),
         };
         let timestamp_s = at.timestamp();
@@ -67,7 +75,10 @@ impl Inner {
             .header("content-type", "application/json")
             .header("webhook-id", webhook_id)
             .header("webhook-timestamp", timestamp_s)
-            .header("webhook-signature", secret.sign(webhook_id, timestamp_s, signed))
+            .header(
+                "webhook-signature",
+                secret.sign(webhook_id, timestamp_s, signed),
+            )
             .body(bytes);
         let answer = request.send().await.ok()?;
         let status = answer.status().as_u16();

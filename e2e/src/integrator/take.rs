@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use super::{Inner, Mood, Received};
 
 pub(super) fn routes(inner: Arc<Inner>) -> impl Endpoint<Output = Response> {
-    Route::new().at("/orders", post(take)).data(inner).map_to_response()
+    Route::new()
+        .at("/orders", post(take))
+        .data(inner)
+        .map_to_response()
 }
 
 #[handler]
@@ -39,7 +42,9 @@ async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Bod
     match met {
         Mood::Answers(status) => {
             let status = StatusCode::from_u16(status).expect("a test answers with a status");
-            return Json(json!({"error": "in no mood"})).with_status(status).into_response();
+            return Json(json!({"error": "in no mood"}))
+                .with_status(status)
+                .into_response();
         }
         Mood::Silent => pending().await,
         Mood::Slow(time) => tokio::time::sleep(time).await,
@@ -77,6 +82,9 @@ fn is_signed(inner: &Inner, request: &Request, body: &[u8]) -> bool {
         timestamp: header("webhook-timestamp"),
         signature: header("webhook-signature"),
     };
-    let verified = inner.secrets().signing.verify(headers, body, inner.clock.now());
+    let verified = inner
+        .secrets()
+        .signing
+        .verify(headers, body, inner.clock.now());
     verified.is_ok()
 }

@@ -1,0 +1,270 @@
+//! Killed at every named crash point, and at random moments: nothing is lost, nothing doubled, all of it comes to its end.
+
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
+
+use chrono::TimeDelta;
+use common::{chance::Chance, crash};
+use e2e::{
+    Channel, Expediter, Frame, Ground, Integrator, Launch, Mood, Reckoning, Shop, Wish, all_go_on,
+    one_to,
+};
+
+const BUNS: u32 = 1000;
+/// At which a lease of 25 seconds is over in a good second.
+const RATE: u32 = 20;
+const LEASE: TimeDelta = TimeDelta::seconds(25);
+const WISHES_A_WAVE: u32 = 8;
+/// Whatever point is not reached by so many waves is never reached.
+const MOST_WAVES: u32 = 20;
+const KILLS: u32 = 10;
+/// Between two kills at most.
+const MOST_LIFE: Duration = Duration::from_millis(400);
+/// To repeat a run: the seed that it printed.
+const SEED: Option<u64> = None;
+
+/// A test for each point, and the list of them.
+macro_rules! dying_at {
+    ($($name:ident: $point:literal,)+) => {
+        mod dying_at {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::nothing_is_lost_by_dying_at($point).await;
+                }
+            )+
+
+            pub(crate) const POINTS: &[&str] = &[$($point),+];
+        }
+    };
+}
+
+dying_at! {
+    intake_before_begin: "intake.before_begin",
+    intake_after_locks: "intake.after_locks",
+    intake_after_writes: "intake.after_writes",
+    intake_before_commit: "intake.before_commit",
+    intake_after_commit: "intake.after_commit",
+    relay_before_publish: "relay.before_publish",
+    relay_after_publish: "relay.after_publish",
+    relay_after_delete: "relay.after_delete",
+    work_after_receive: "work.after_receive",
+    work_after_note: "work.after_note",
+    claim_after_locks: "claim.after_locks",
+    claim_before_commit: "claim.before_commit",
+    claim_after_commit: "claim.after_commit",
+    attempt_before_send: "attempt.before_send",
+    attempt_after_send: "attempt.after_send",
+    attempt_before_outcome_commit: "attempt.before_outcome_commit",
+    attempt_after_outcome_commit: "attempt.after_outcome_commit",
+    callback_before_store: "callback.before_store",
+    callback_before_store_commit: "callback.before_store_commit",
+    callback_after_store: "callback.after_store",
+    callback_before_apply: "callback.before_apply",
+    callback_before_apply_commit: "callback.before_apply_commit",
+    callback_after_apply: "callback.after_apply",
+    feed_after_receive: "feed.after_receive",
+    feed_before_send: "feed.before_send",
+    sweep_before_commit: "sweep.before_commit",
+    sweep_after_commit: "sweep.after_commit",
+    orders_before_commit: "orders.before_commit",
+    orders_after_commit: "orders.after_commit",
+}
+
+#[test]
+fn every_declared_point_has_its_test() {
+    assert_eq!(dying_at::POINTS, crash::POINTS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_lost_by_kill_9_at_ten_random_moments_under_load() {
+    let seed = SEED.unwrap_or_else(|| u64::from_le_bytes(Chance::system().bytes()));
+    eprintln!("seed: {seed}");
+    let chance = Chance::seeded(seed);
+    let ground = Ground::embedded();
+    let mut scene = Scene::open(&ground).await;
+    let mut wishes = Vec::new();
+    for kill in 0..KILLS {
+        let pid_lives_for = MOST_LIFE.mul_f64(chance.fraction());
+        let mut wave: Vec<Wish> = (0..3 * WISHES_A_WAVE)
+            .map(|n| Wish::new(&format!("kill-{kill}"), n))
+            .collect();
+        wishes.append(&mut wave);
+        // What the kill cut off before is asked for again at the same time.
+        let load = all_go_on(&mut wishes, &scene.expediter, &scene.shop);
+        // No synchronisation: any moment is as good as any other.
+        let death = async {
+            tokio::time::sleep(pid_lives_for).await;
+            scene.expediter.signal("KILL");
+        };
+        tokio::join!(load, death);
+        scene.expediter.restart().await;
+    }
+    scene.comes_out(&mut wishes).await;
+}
+
+async fn nothing_is_lost_by_dying_at(point: &'static str) {
+    let ground = Ground::embedded();
+    let mut scene = Scene::open(&ground).await;
+    let mut wishes = Vec::new();
+    let died = if point.starts_with("sweep.") {
+        scene.dies_over_a_lost_lease(&mut wishes, point).await
+    } else {
+        // The second time, so that something has gone by already.
+        let crash_at = format!("{point}:2");
+        scene
+            .expediter
+            .restart_with(|launch| launch.set("testing.crash_at", crash_at))
+            .await;
+        scene.dies_under_load(&mut wishes).await
+    };
+    assert_eq!(
+        died.signal(),
+        Some(6),
+        "it aborts at {point}: {died}\n{}",
+        scene.expediter.launch().log()
+    );
+    scene
+        .expediter
+        .restart_with(|launch| launch.unset("testing.crash_at"))
+        .await;
+    scene.comes_out(&mut wishes).await;
+}
+
+struct Scene {
+    integrator: Integrator,
+    expediter: Expediter,
+    shop: Shop,
+    /// What a screen at the table has been told before the last death.
+    told: Vec<i64>,
+}
+
+impl Scene {
+    async fn open(ground: &Ground) -> Self {
+        let launch: Launch = ground.launch().fast(RATE);
+        let integrator = Integrator::start(launch.clock());
+        let expediter = launch.start().await;
+        let shop = Shop::open(&expediter, &integrator, BUNS).await;
+        Self {
+            integrator,
+            expediter,
+            shop,
+            told: Vec::new(),
+        }
+    }
+
+    /// Wave after wave, each brought to its end, until the process is dead.
+    async fn dies_under_load(&mut self, wishes: &mut Vec<Wish>) -> ExitStatus {
+        let screen = self.expediter.channel(&self.shop.session_code, None).await;
+        for wave in 0..MOST_WAVES {
+            let mut batch: Vec<Wish> = (0..WISHES_A_WAVE)
+                .map(|n| Wish::new(&format!("wave-{wave}"), n))
+                .collect();
+            all_go_on(&mut batch, &self.expediter, &self.shop).await;
+            wishes.append(&mut batch);
+            if self.is_dead_before_all_is_quiet().await {
+                self.told = told_until_the_end(screen).await;
+                return self.expediter.ended().await;
+            }
+        }
+        panic!(
+            "the point was not reached:\n{}",
+            self.expediter.launch().log()
+        );
+    }
+
+    /// The integrator has been told of, and has told of, all that it knows; or nobody is there any more.
+    async fn is_dead_before_all_is_quiet(&mut self) -> bool {
+        let mut before = 0;
+        let mut quiet_for = 0;
+        while quiet_for < 10 {
+            if !self.expediter.is_running() {
+                return true;
+            }
+            let now = self.integrator.received().len() + self.integrator.called().len();
+            quiet_for = if now == before { quiet_for + 1 } else { 0 };
+            before = now;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    }
+
+    /// The sweep's first duty after the start is a lease that a death before has left.
+    async fn dies_over_a_lost_lease(&mut self, wishes: &mut Vec<Wish>, point: &str) -> ExitStatus {
+        self.integrator.always(Mood::Silent);
+        wishes.extend((0..4).map(|n| Wish::new("lease", n)));
+        all_go_on(wishes, &self.expediter, &self.shop).await;
+        self.integrator.until_received(wishes.len()).await;
+        self.expediter.kill9().await;
+        self.integrator.always(Mood::Fine);
+        let clock = self.expediter.launch().clock();
+        clock.sleep_until(clock.now() + LEASE).await;
+        let launch = self
+            .expediter
+            .launch()
+            .clone()
+            .set("testing.crash_at", point);
+        launch.run_to_its_end().await
+    }
+
+    /// Whoever was not answered asks again; then everything is looked at.
+    async fn comes_out(&mut self, wishes: &mut [Wish]) {
+        let Self {
+            integrator,
+            expediter,
+            shop,
+            told,
+        } = self;
+        let resumed = expediter
+            .channel(&shop.session_code, told.last().copied().or(Some(0)))
+            .await;
+        while !wishes.iter().all(Wish::is_done) {
+            all_go_on(wishes, expediter, shop).await;
+        }
+        Reckoning {
+            expediter,
+            shop,
+            integrator,
+            buns: i64::from(BUNS),
+        }
+        .comes_out(wishes)
+        .await;
+        assert_misses_nothing(expediter, shop, told, resumed).await;
+    }
+}
+
+async fn told_until_the_end(mut screen: Channel) -> Vec<i64> {
+    while let Frame::Message(_) = screen.next().await {}
+    screen.numbers()
+}
+
+/// What the screen was told before and after is all of it, once.
+async fn assert_misses_nothing(
+    expediter: &Expediter,
+    shop: &Shop,
+    told: &[i64],
+    mut resumed: Channel,
+) {
+    let Frame::Message(hello) = expediter
+        .channel(&shop.session_code, None)
+        .await
+        .next()
+        .await
+    else {
+        panic!("a live channel begins with a snapshot")
+    };
+    let last = hello["seq"].as_i64().expect("a snapshot has its number");
+    if told.last() != Some(&last) {
+        resumed
+            .until("the last event", |event| {
+                event["seq"] == last && event["type"] != "hello"
+            })
+            .await;
+    }
+    // A channel that began with a snapshot was not told what came before.
+    let seen: Vec<i64> = told.iter().copied().chain(resumed.numbers()).collect();
+    let first = usize::try_from(seen[0]).expect("numbers count up");
+    assert_eq!(
+        seen,
+        one_to(usize::try_from(last).expect("numbers count up"))[first - 1..]
+    );
+}
