@@ -32,9 +32,9 @@ use tokio_tungstenite::{
 
 /// Publishes events as the relay does, or loses them.
 #[derive(Debug)]
-pub struct FeedLine {
+pub(crate) struct FeedLine {
     rows: mpsc::UnboundedSender<OutboxRow>,
-    pub loses: AtomicBool,
+    pub(crate) loses: AtomicBool,
 }
 
 impl Wake for FeedLine {
@@ -47,14 +47,14 @@ impl Wake for FeedLine {
 
 /// A ledger whose commits reach a broker's feed.
 #[derive(Debug)]
-pub struct Line {
-    pub ledger: Ledger,
-    pub broker: Arc<dyn Broker>,
-    pub feed: Arc<FeedLine>,
+pub(crate) struct Line {
+    pub(crate) ledger: Ledger,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) feed: Arc<FeedLine>,
 }
 
 impl Line {
-    pub fn new(house: &House) -> Self {
+    pub(crate) fn new(house: &House) -> Self {
         let broker: Arc<dyn Broker> = Arc::new(Embedded::new(100_000));
         let (sender, mut rows) = mpsc::unbounded_channel::<OutboxRow>();
         let publishing = Arc::clone(&broker);
@@ -79,20 +79,20 @@ impl Line {
         }
     }
 
-    pub fn loses(&self, loses: bool) {
+    pub(crate) fn loses(&self, loses: bool) {
         self.feed.loses.store(loses, Ordering::SeqCst);
     }
 }
 
 /// A notifier that answers on a port.
 #[derive(Debug)]
-pub struct Served {
-    pub notifier: Notifier,
-    pub metrics: Arc<Metrics>,
-    pub address: SocketAddr,
+pub(crate) struct Served {
+    pub(crate) notifier: Notifier,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) address: SocketAddr,
 }
 
-pub fn settings() -> NotifierSettings {
+pub(crate) fn settings() -> NotifierSettings {
     NotifierSettings {
         max_sockets: 1000,
         client_queue_capacity: 256,
@@ -103,7 +103,7 @@ pub fn settings() -> NotifierSettings {
     }
 }
 
-pub async fn serve(line: &Line, settings: NotifierSettings) -> Served {
+pub(crate) async fn serve(line: &Line, settings: NotifierSettings) -> Served {
     let metrics = Metrics::new();
     let shutdown = Shutdown::new(Duration::from_secs(10));
     let notifier = Notifier::start(
@@ -128,13 +128,13 @@ pub async fn serve(line: &Line, settings: NotifierSettings) -> Served {
 }
 
 impl Served {
-    pub async fn open(&self, path: &str) -> Client {
+    pub(crate) async fn open(&self, path: &str) -> Client {
         self.open_with(path, &[])
             .await
             .expect("the server takes the socket")
     }
 
-    pub async fn open_with(
+    pub(crate) async fn open_with(
         &self,
         path: &str,
         headers: &[(&'static str, &str)],
@@ -144,7 +144,7 @@ impl Served {
     }
 
     /// One that has hardly any room for what is sent to it.
-    pub async fn open_narrow(&self, path: &str) -> Client {
+    pub(crate) async fn open_narrow(&self, path: &str) -> Client {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");
         let tcp = socket
@@ -172,7 +172,7 @@ impl Served {
     }
 
     /// Waits until no socket is open.
-    pub async fn until_all_are_gone(&self) {
+    pub(crate) async fn until_all_are_gone(&self) {
         timeout(SOON, async {
             while self.metrics.sockets_open.get() != 0 {
                 tokio::task::yield_now().await;
@@ -184,13 +184,13 @@ impl Served {
 }
 
 #[derive(Debug)]
-pub struct Client {
-    pub stream: WebSocketStream<TcpStream>,
+pub(crate) struct Client {
+    pub(crate) stream: WebSocketStream<TcpStream>,
 }
 
 impl Client {
     /// The next frame; pings are answered on the way.
-    pub async fn frame(&mut self) -> Value {
+    pub(crate) async fn frame(&mut self) -> Value {
         loop {
             match self.next().await {
                 tungstenite::Message::Text(text) => {
@@ -203,7 +203,7 @@ impl Client {
     }
 
     /// Frames up to and with number `seq`.
-    pub async fn frames_to(&mut self, seq: i64) -> Vec<Value> {
+    pub(crate) async fn frames_to(&mut self, seq: i64) -> Vec<Value> {
         let mut frames = Vec::new();
         while frames
             .last()
@@ -216,7 +216,7 @@ impl Client {
     }
 
     /// The code that the server closes with; frames before are passed over.
-    pub async fn closed_with(&mut self) -> u16 {
+    pub(crate) async fn closed_with(&mut self) -> u16 {
         loop {
             match self.next().await {
                 tungstenite::Message::Close(Some(CloseFrame { code, .. })) => {
@@ -230,12 +230,12 @@ impl Client {
         }
     }
 
-    pub async fn say(&mut self, text: &str) {
+    pub(crate) async fn say(&mut self, text: &str) {
         let message = tungstenite::Message::text(text);
         self.stream.send(message).await.expect("the server reads");
     }
 
-    pub async fn next(&mut self) -> tungstenite::Message {
+    pub(crate) async fn next(&mut self) -> tungstenite::Message {
         timeout(SOON, self.stream.next())
             .await
             .expect("the server says something soon")

@@ -1,10 +1,8 @@
 //! Channels that need a ticket: one order, and a whole store.
 
-#[path = "live/house.rs"]
-mod house;
-
 use std::{collections::HashMap, time::Duration};
 
+use crate::house::{Client, Line, Served, serve, settings};
 use common::{
     broker::Message,
     domain::{
@@ -21,7 +19,6 @@ use common::{
     },
     testing::{House, each_database},
 };
-use house::{Client, Line, Served, serve, settings};
 use notifier::NotifierSettings;
 use serde_json::{Value, json};
 

@@ -1,10 +1,8 @@
-//! Real WebSockets over loopback, against a ledger and the embedded broker: nothing is lost, nothing comes twice.
-
-#[path = "live/house.rs"]
-mod house;
+//! Channels of sessions, as guests' pages hold them.
 
 use std::time::Duration;
 
+use crate::house::{Line, Served, serve, settings};
 use common::{
     broker::Message,
     domain::{ids::ProductId, session::Session},
@@ -13,7 +11,6 @@ use common::{
     testing::{House, each_database, on_sqlite},
 };
 use futures_util::future::join_all;
-use house::{Line, Served, serve, settings};
 use notifier::NotifierSettings;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite;

@@ -1,0 +1,8 @@
+//! Real WebSockets over loopback, against a ledger and the embedded broker: nothing is lost, nothing comes twice.
+
+#[cfg(test)]
+mod house;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod ticketed;
