@@ -23,3 +23,8 @@ deny: ## look at licences, sources and known advisories of all dependencies
 
 openapi: ## write the generated documents in openapi/ anew
 	cargo run -q -p standalone -- openapi openapi/
+
+.PHONY: bench
+bench: ## measure rates and delays beside their limits, and write docs/benchmarks.md (QUICK=1: a minute, only printed)
+	cargo build --release -p bench -p standalone
+	@ulimit -n $$(ulimit -H -n); scripts/test-servers run $${CARGO_TARGET_DIR:-target}/release/bench $(if $(QUICK),--quick,--write docs/benchmarks.md)

@@ -1,0 +1,179 @@
+//! Intake without HTTP: `Ledger::place_order` by many callers, beside a bare loader of the same rows.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+
+use crate::{
+    bare::{Loader, Sample, per_order},
+    effort::Effort,
+    ground::{self, Ground},
+    report::{Measured, Section, rate},
+    samples::{Caller, Run, closed_loop},
+    stall::Stall,
+};
+
+const ORDERS_A_BULK: usize = 50;
+
+/// What of section 1 the next one compares itself with.
+#[derive(Debug)]
+pub(crate) struct InProcess {
+    pub(crate) ground: Ground,
+    /// By callers, in the order of [`Effort::callers`].
+    pub(crate) ours: Vec<Measured>,
+}
+
+struct Guest {
+    stall: Stall,
+    next: Arc<AtomicUsize>,
+}
+
+impl Caller for Guest {
+    type Took = Duration;
+
+    async fn once(&mut self) -> anyhow::Result<Duration> {
+        let order = self.stall.order(self.next.fetch_add(1, Ordering::Relaxed));
+        let began = Instant::now();
+        self.stall.ledger.place_order(order).await?;
+        Ok(began.elapsed())
+    }
+}
+
+pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<(Section, Vec<InProcess>)> {
+    let (mut rows, mut all) = (Vec::new(), Vec::new());
+    for ground in Ground::all() {
+        let (more, ours) = on(ground, effort).await?;
+        rows.extend(more);
+        all.push(ours);
+    }
+    let section = Section {
+        number: 1,
+        title: "Intake in process",
+        about: "`Ledger::place_order`, three items of which half are counted, half guests at 64 tables and half accounts, one \
+                required integrator: every order locks its table, its store's counter and its counted stock, and writes \
+                order, items, stock, event, handoff and outbox. The limits write the same rows of orders, order_items, \
+                handoffs, events and outbox with plain sqlx and look at nothing: 50 orders a transaction over 2 connections \
+                (SQLite: 1, it has one writer), and one order a transaction over 16 (SQLite: 1).",
+        columns: vec![
+            "database",
+            "callers",
+            "orders/s",
+            "p50 ms",
+            "p99 ms",
+            "max ms",
+            "÷ bulk load",
+            "÷ one a transaction",
+        ],
+        rows,
+        limited_by: "Alone (1 caller) the round trips of one transaction and its durable commit. From 16 callers on the \
+                     processor: encoding rows, JSON and statements in this process, and the database's own work on eleven \
+                     index entries an order; the bulk loader pays the same for rows but not for locks, reads and stock.",
+    };
+    Ok((section, all))
+}
+
+async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<(Vec<Vec<String>>, InProcess)> {
+    let (database, beside) = (ground.fresh().await?, ground.fresh().await?);
+    let stall = Stall::open(&database.db).await?;
+    let sample = Arc::new(sample(&stall).await?);
+    let (bulk_connections, single_connections) = match ground {
+        Ground::Embedded => (1, 1),
+        Ground::Servers => (2, 16),
+    };
+
+    let next = Arc::new(AtomicUsize::new(0));
+    let place = |callers: usize, length: Duration| {
+        let guests: Vec<Guest> = (0..callers)
+            .map(|_| Guest {
+                stall: stall.clone(),
+                next: next.clone(),
+            })
+            .collect();
+        closed_loop(guests, length)
+    };
+    let url = beside.url();
+    let load = |connections: usize, orders: usize, length: Duration| {
+        load(&url, &sample, connections, orders, length)
+    };
+
+    place(256, effort.warm_up).await?;
+    load(bulk_connections, ORDERS_A_BULK, effort.warm_up).await?;
+    let (mut bulk, mut single) = (Measured::default(), Measured::default());
+    let mut ours: Vec<Measured> = effort.callers.iter().map(|_| Measured::default()).collect();
+    for _ in 0..effort.rounds {
+        bulk.add(load(bulk_connections, ORDERS_A_BULK, effort.length).await?);
+        for (measured, callers) in ours.iter_mut().zip(effort.callers) {
+            measured.add(place(*callers, effort.length).await?);
+        }
+        single.add(load(single_connections, 1, effort.length).await?);
+    }
+    drop(stall);
+    ground::end(database).await;
+    ground::end(beside).await;
+
+    let row = |what: String, measured: &Measured| {
+        let [p50, p99, max] = measured.spread();
+        vec![
+            ground.database().to_owned(),
+            what,
+            rate(measured.rate_per_s()),
+            p50,
+            p99,
+            max,
+            measured.ratio_to(&bulk),
+            measured.ratio_to(&single),
+        ]
+    };
+    let mut rows: Vec<Vec<String>> = ours
+        .iter()
+        .zip(effort.callers)
+        .map(|(measured, callers)| row(callers.to_string(), measured))
+        .collect();
+    rows.push(row(
+        format!(
+            "limit: bulk load, {ORDERS_A_BULK} a transaction, {bulk_connections} connection(s)"
+        ),
+        &bulk,
+    ));
+    rows.push(row(
+        format!("limit: one a transaction, {single_connections} connection(s)"),
+        &single,
+    ));
+    Ok((rows, InProcess { ground, ours }))
+}
+
+async fn load(
+    url: &str,
+    sample: &Arc<Sample>,
+    connections: usize,
+    orders: usize,
+    length: Duration,
+) -> anyhow::Result<Run> {
+    let mut loaders = Vec::new();
+    for _ in 0..connections {
+        let mut loader = Loader::connect(url, sample, orders).await?;
+        // Its statements are prepared.
+        loader.load().await?;
+        loaders.push(loader);
+    }
+    Ok(per_order(closed_loop(loaders, length).await?, orders))
+}
+
+/// What the house writes for one account's order.
+pub(crate) async fn sample(stall: &Stall) -> anyhow::Result<Sample> {
+    drop(stall.house.woken.take());
+    let placed = stall.house.ledger.place_order(stall.order(1)).await?;
+    let told = stall
+        .house
+        .woken
+        .take()
+        .pop()
+        .context("a commit tells of it")?;
+    Sample::of(placed.order, stall.kitchen.id.uuid(), told.announcement)
+}

@@ -1,0 +1,102 @@
+//! What one run measured: how many were done, in what time, and how long each took.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::try_join_all;
+
+/// Of one run, however many callers it had.
+#[derive(Clone, Debug)]
+pub(crate) struct Run<T = Duration> {
+    pub(crate) elapsed: Duration,
+    /// One for each thing done.
+    pub(crate) took: Vec<T>,
+}
+
+impl<T> Run<T> {
+    pub(crate) fn rate_per_s(&self) -> f64 {
+        self.took.len() as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// One that does a thing again and again, each after the one before.
+pub(crate) trait Caller: Send + 'static {
+    type Took: Send + 'static;
+
+    fn once(&mut self) -> impl Future<Output = anyhow::Result<Self::Took>> + Send;
+}
+
+/// All callers at once, each in a task of its own, until the time is over; what has begun by then is finished.
+pub(crate) async fn closed_loop<C: Caller>(
+    callers: Vec<C>,
+    length: Duration,
+) -> anyhow::Result<Run<C::Took>> {
+    let began = Instant::now();
+    let tasks = callers.into_iter().map(|mut caller| {
+        tokio::spawn(async move {
+            let mut took = Vec::new();
+            while began.elapsed() < length {
+                took.push(caller.once().await?);
+            }
+            anyhow::Ok(took)
+        })
+    });
+    let mut took = Vec::new();
+    for one in try_join_all(tasks).await? {
+        took.extend(one?);
+    }
+    Ok(Run {
+        elapsed: began.elapsed(),
+        took,
+    })
+}
+
+/// How delays are spread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spread {
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
+    pub(crate) max: Duration,
+}
+
+impl Spread {
+    /// `None` where nothing was measured.
+    pub(crate) fn of(delays: impl IntoIterator<Item = Duration>) -> Option<Self> {
+        let mut delays: Vec<Duration> = delays.into_iter().collect();
+        delays.sort_unstable();
+        let last = delays.len().checked_sub(1)?;
+        let at = |percent: usize| delays[last * percent / 100];
+        Some(Self {
+            p50: at(50),
+            p99: at(99),
+            max: delays[last],
+        })
+    }
+}
+
+/// The middle one, or of two in the middle the lower one; `None` where there are none.
+pub(crate) fn median(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut numbers: Vec<f64> = numbers.into_iter().collect();
+    numbers.sort_unstable_by(f64::total_cmp);
+    let middle = numbers.len().checked_sub(1)? / 2;
+    Some(numbers[middle])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_delays_have_their_percentiles() {
+        let delays = (1..=101).rev().map(Duration::from_millis);
+        let spread = Spread::of(delays).unwrap();
+        let in_ms = [spread.p50, spread.p99, spread.max].map(|one| one.as_millis());
+        assert_eq!(in_ms, [51, 100, 101]);
+        assert!(Spread::of([]).is_none());
+    }
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median([]), None);
+    }
+}

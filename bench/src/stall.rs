@@ -1,0 +1,131 @@
+//! A store to measure with, made through the ledger: products of which every other is counted, tables, one kitchen.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use common::{
+    clock::Clock,
+    domain::{
+        ids::{AccountId, ProductId, SessionId, StoreId},
+        integrator::{
+            CallbackAuth, Confirms, Format, Integrator, IntegratorKind, OutboundAuth, UnknownPolicy,
+        },
+        money::Money,
+        order::{Customer, Fulfilment},
+    },
+    ledger::{
+        Ledger, NoWake,
+        intake::{Line, PlaceOrder, Placer, ProductRef},
+        integrators::NewIntegrator,
+        products::NewProduct,
+    },
+    store::Db,
+    testing::House,
+};
+
+/// Items of each order.
+pub(crate) const ITEMS: usize = 3;
+const PRODUCTS: usize = 20;
+const TABLES: usize = 64;
+const ACCOUNTS: usize = 500;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stall {
+    /// Wakes nobody: what it commits stays in the outbox.
+    pub(crate) ledger: Ledger,
+    pub(crate) house: House,
+    pub(crate) store: StoreId,
+    pub(crate) kitchen: Integrator,
+    products: Arc<[ProductId]>,
+    tables: Arc<[SessionId]>,
+    accounts: Arc<[AccountId]>,
+}
+
+impl Stall {
+    pub(crate) async fn open(db: &Db) -> anyhow::Result<Self> {
+        let house = House::with_clock(db.clone(), Clock::system());
+        let ledger = house.ledger_that_wakes(Arc::new(NoWake));
+        let store = house.a_store().await;
+        let mut products = Vec::new();
+        for number in 0..PRODUCTS {
+            let new = NewProduct {
+                store_id: store,
+                sku: None,
+                name: format!("Dish {number}"),
+                description: None,
+                price: Money::new(250, "EUR".parse()?),
+                available: true,
+                stock: (number % 2 == 0).then_some(1_000_000_000),
+            };
+            products.push(ledger.create_product(new, None).await?.id);
+        }
+        let mut tables = Vec::new();
+        for number in 0..TABLES {
+            tables.push(
+                ledger
+                    .open_session(store, &format!("Table {number}"))
+                    .await?
+                    .id,
+            );
+        }
+        let kitchen = NewIntegrator {
+            store_id: store,
+            name: "Kitchen".to_owned(),
+            kind: IntegratorKind::Kitchen,
+            format: Format::Order,
+            events: None,
+            url: "http://127.0.0.1:9/orders".parse()?,
+            required: Some(true),
+            confirms: Confirms::Acknowledgement,
+            unknown_policy: UnknownPolicy::Resend,
+            callback_auth: CallbackAuth::Signature,
+            auth: OutboundAuth::None,
+            status_map: BTreeMap::new(),
+            max_attempts: 5,
+            concurrency: 64,
+            rate_per_s: None,
+        };
+        let (kitchen, _) = ledger.create_integrator(kitchen).await?;
+        let now = ledger.clock().now();
+        let accounts = (0..ACCOUNTS).map(|_| ledger.chance().id(now)).collect();
+        Ok(Self {
+            ledger,
+            house,
+            store,
+            kitchen,
+            products: products.into(),
+            tables: tables.into(),
+            accounts,
+        })
+    }
+
+    /// Order number `n`: every other one by a guest at a table, with one or two counted items of three.
+    pub(crate) fn order(&self, n: usize) -> PlaceOrder {
+        let is_guests = n.is_multiple_of(2);
+        let line = |at: usize| Line {
+            product: ProductRef::Id(self.products[(n / 2 + at) % self.products.len()]),
+            quantity: 1,
+            note: None,
+        };
+        PlaceOrder {
+            store_id: self.store,
+            session: is_guests.then(|| self.tables[n / 2 % self.tables.len()]),
+            placer: if is_guests {
+                Placer::Guest { key_hash: None }
+            } else {
+                Placer::Account(self.accounts[n / 2 % self.accounts.len()])
+            },
+            reference: None,
+            fulfilment: if is_guests {
+                Fulfilment::Table
+            } else {
+                Fulfilment::Pickup
+            },
+            customer: Customer::default(),
+            lines: (0..ITEMS).map(line).collect(),
+            user_note: None,
+            expected_total: None,
+            idempotency: None,
+            replaces: None,
+        }
+    }
+}

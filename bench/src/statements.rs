@@ -1,0 +1,244 @@
+//! How many SQL statements an order takes, step by step, counted from what sqlx says that it runs.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, anyhow};
+use common::{
+    domain::{callback::Update, handoff::Heard, ids::OrderId},
+    ledger::handoffs::Claimed,
+};
+use futures_util::future::try_join_all;
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+    subscriber::Interest,
+};
+
+use crate::{
+    ground::{self, Ground},
+    report::Section,
+    stall::Stall,
+};
+
+/// A whole batch of intake's.
+const BATCH: usize = 256;
+/// A whole claim.
+const CLAIM: usize = 64;
+const LEASE: Duration = Duration::from_secs(60);
+
+/// On a runtime of its own with one thread, so that all orders of a batch are queued before intake takes the first.
+/// Nothing else may use a database meanwhile. `texts`: also which statements.
+pub(crate) fn count(texts: bool) -> anyhow::Result<Section> {
+    let counting = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let counter = Counter::default();
+        // Of the whole process, for SQLite's statements run on a thread of its own.
+        tracing::subscriber::set_global_default(counter.clone())?;
+        runtime.block_on(steps(&counter, texts))
+    });
+    let rows = counting
+        .join()
+        .map_err(|_| anyhow!("the count panicked"))??;
+    Ok(Section {
+        number: 4,
+        title: "Statements an order takes",
+        about: "SQL statements with BEGIN and COMMIT, one order with three items and one required integrator, counted \
+                step by step without HTTP. Both databases run the same ones.",
+        columns: vec!["step", "orders at once", "statements", "an order"],
+        rows,
+        limited_by: "Each is a round trip to MySQL under the order's lock. In intake a batch shares them: what is left \
+                     an order is nearly nothing. A handoff's claim reads shared rows once a claim, and its order once each; \
+                     an outcome is a transaction of its own, because the order's lock decides what it means.",
+    })
+}
+
+async fn steps(counter: &Counter, texts: bool) -> anyhow::Result<Vec<Vec<String>>> {
+    let ground = Ground::all().pop().context("there is SQLite at least")?;
+    let database = ground.fresh().await?;
+    let stall = Stall::open(&database.db).await?;
+    let mut rows = Vec::new();
+    // Once unmeasured, so that every connection is made and every session has its events.
+    for measured in [false, true] {
+        let mut note = |step: &str, orders: usize| {
+            let counted = counter.take();
+            if measured {
+                let statements: usize = counted.values().sum();
+                rows.push(vec![
+                    step.to_owned(),
+                    orders.to_string(),
+                    statements.to_string(),
+                    format!("{:.1}", statements as f64 / orders as f64),
+                ]);
+                if texts {
+                    rows.extend(counted.into_iter().map(|(text, times)| {
+                        vec![
+                            format!("· `{text}`"),
+                            String::new(),
+                            times.to_string(),
+                            String::new(),
+                        ]
+                    }));
+                }
+            }
+        };
+        counter.take();
+        place(&stall, 0..1).await?;
+        note("intake, a guest's order", 1);
+        place(&stall, 1..2).await?;
+        note("intake, an account's order", 1);
+        let one = claim(&stall, 1).await?;
+        note("claim of a handoff", 1);
+        conclude(&stall, &one).await?;
+        note("its outcome 2xx, which accepts the order", 1);
+        let order = one[0].handoff.order_id.context("it is an order's")?;
+        call_back(&stall, order, measured).await?;
+        note("a callback stored", 1);
+        stall.ledger.apply_callbacks(order).await?;
+        note("and applied: preparing", 1);
+        let rest = claim(&stall, CLAIM).await?;
+        counter.take();
+        conclude(&stall, &rest).await?;
+        counter.take();
+        place(&stall, 0..BATCH).await?;
+        note("intake, a whole batch", BATCH);
+        let many = claim(&stall, CLAIM).await?;
+        note("claim of many handoffs", many.len());
+        conclude(&stall, &many).await?;
+        note("their outcomes, one after the other", many.len());
+        loop {
+            let rest = claim(&stall, CLAIM).await?;
+            if rest.is_empty() {
+                break;
+            }
+            conclude(&stall, &rest).await?;
+        }
+    }
+    drop(stall);
+    ground::end(database).await;
+    Ok(rows)
+}
+
+async fn place(stall: &Stall, orders: std::ops::Range<usize>) -> anyhow::Result<()> {
+    try_join_all(orders.map(|n| stall.ledger.place_order(stall.order(n)))).await?;
+    Ok(())
+}
+
+async fn claim(stall: &Stall, most: usize) -> anyhow::Result<Vec<Claimed>> {
+    Ok(stall
+        .ledger
+        .claim_handoffs(stall.kitchen.id, most, LEASE)
+        .await?
+        .claimed)
+}
+
+async fn conclude(stall: &Stall, claimed: &[Claimed]) -> anyhow::Result<()> {
+    for one in claimed {
+        let heard = Heard::Answer {
+            status: 200,
+            retry_after: None,
+        };
+        stall
+            .ledger
+            .conclude_attempt(one, &heard, Some(b"{}"), false)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn call_back(stall: &Stall, order: OrderId, again: bool) -> anyhow::Result<()> {
+    let update = Update {
+        order_id: Some(order),
+        reference: None,
+        status: Some("preparing".to_owned()),
+        reason: None,
+        sequence: None,
+        occurred_at: None,
+        delivery: None,
+    };
+    let webhook_id = format!("msg_{again}");
+    stall
+        .ledger
+        .receive_callback(&stall.kitchen, &webhook_id, update)
+        .await?;
+    Ok(())
+}
+
+/// Counts sqlx's log of statements, by their texts.
+#[derive(Clone, Debug, Default)]
+struct Counter(Arc<Mutex<BTreeMap<String, usize>>>);
+
+impl Counter {
+    fn take(&self) -> BTreeMap<String, usize> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Subscriber for Counter {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.enabled(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target() == "sqlx::query"
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let text = if text.statement.is_empty() {
+            text.summary
+        } else {
+            text.statement
+        };
+        let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = text.chars().take(110).collect();
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(text)
+            .or_default() += 1;
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+    fn enter(&self, _: &span::Id) {}
+    fn exit(&self, _: &span::Id) {}
+}
+
+#[derive(Default)]
+struct Text {
+    summary: String,
+    statement: String,
+}
+
+impl Visit for Text {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "summary" => self.summary = value.to_owned(),
+            "db.statement" => self.statement = value.trim().to_owned(),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.record_str(field, &format!("{value:?}"));
+    }
+}

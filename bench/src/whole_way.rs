@@ -1,0 +1,306 @@
+//! The whole way: from a guest's POST over the integrator's 2xx to "accepted" on the table's socket.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::{sync::oneshot, time::timeout};
+
+use crate::{
+    bare::{Loader, Sample},
+    effort::Effort,
+    expediter::{Expediter, Shop},
+    ground::{self, Ground},
+    intake::sample,
+    integrator::Integrator,
+    report::{Measured, Section, rate, spread},
+    samples::{Caller, Run, Spread, closed_loop},
+    sockets::Sockets,
+    stall::Stall,
+    wire::{Wire, post},
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// When each order came where; one whose way is over is forgotten.
+#[derive(Clone, Debug, Default)]
+struct Board(Arc<Mutex<HashMap<String, Seen>>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    received: Option<Instant>,
+    accepted: Option<Instant>,
+    waiter: Option<oneshot::Sender<(Instant, Instant)>>,
+}
+
+impl Board {
+    fn note(&self, order: String, what: impl FnOnce(&mut Seen)) {
+        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = board.entry(order.clone()).or_default();
+        what(seen);
+        if let (Some(received), Some(accepted), Some(_)) =
+            (seen.received, seen.accepted, &seen.waiter)
+            && let Some(waiter) = board.remove(&order).and_then(|seen| seen.waiter)
+        {
+            let _ = waiter.send((received, accepted));
+        }
+    }
+
+    /// Of the parts of an order's way.
+    async fn way(&self, order: String) -> anyhow::Result<(Instant, Instant)> {
+        let (waiter, over) = oneshot::channel();
+        self.note(order.clone(), |seen| seen.waiter = Some(waiter));
+        let over = timeout(SOON, over).await;
+        Ok(over.with_context(|| format!("order {order} was not accepted in time"))??)
+    }
+}
+
+/// From the POST to each place.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    to_integrator: Duration,
+    to_socket: Duration,
+}
+
+struct Guest {
+    wire: Wire,
+    shop: Arc<Shop>,
+    board: Board,
+    next: usize,
+}
+
+#[derive(Deserialize)]
+struct Placed {
+    id: String,
+}
+
+impl Caller for Guest {
+    type Took = Way;
+
+    async fn once(&mut self) -> anyhow::Result<Way> {
+        let request = self.shop.guests_order(self.next);
+        self.next += 1;
+        let began = Instant::now();
+        let (status, body) = self.wire.send(&request).await?;
+        let placed: Placed = serde_json::from_slice(&body)
+            .with_context(|| format!("{status}: {}", String::from_utf8_lossy(&body)))?;
+        let (received, accepted) = self.board.way(placed.id).await?;
+        Ok(Way {
+            to_integrator: received - began,
+            to_socket: accepted - began,
+        })
+    }
+}
+
+/// The limit: an order's rows in one transaction, then a POST to the same integrator.
+struct Bare {
+    loader: Arc<tokio::sync::Mutex<Loader>>,
+    wire: Wire,
+    request: Arc<[u8]>,
+}
+
+impl Caller for Bare {
+    type Took = Duration;
+
+    async fn once(&mut self) -> anyhow::Result<Duration> {
+        let began = Instant::now();
+        self.loader.lock().await.load().await?;
+        self.wire.expect(200, &self.request).await?;
+        Ok(began.elapsed())
+    }
+}
+
+pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
+    let mut rows = Vec::new();
+    for ground in Ground::all() {
+        rows.extend(on(ground, effort).await?);
+    }
+    Ok(Section {
+        number: 3,
+        title: "The whole way",
+        about: "A guest's POST, the integrator's receipt of the handoff, its 2xx, and `accepted` on the table's WebSocket; \
+                so many orders under way at once, each next one placed when the one before is accepted. The limit, in the \
+                same run: the order's rows in one transaction and then a POST to the same integrator, with the same \
+                number under way (SQLite: one writer).",
+        columns: vec![
+            "ground",
+            "under way",
+            "orders/s",
+            "to integrator: p50 ms",
+            "p99 ms",
+            "max ms",
+            "to socket: p50 ms",
+            "p99 ms",
+            "max ms",
+            "limit orders/s",
+            "÷ limit",
+        ],
+        rows,
+        limited_by: "Three commits one after the other (intake, claim with the attempt's row, outcome) where the limit \
+                     has one, and what a handoff and its outcome ask of the database (section 4); each claim and each outcome \
+                     is a durable commit that SQLite takes one at a time.",
+    })
+}
+
+#[derive(Debug, Default)]
+struct Ways {
+    whole: Measured,
+    to_integrator: Vec<Duration>,
+    bare: Measured,
+}
+
+async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
+    let board = Board::default();
+    let integrator = Integrator::start({
+        let board = board.clone();
+        move |order, at| board.note(order, |seen| seen.received = seen.received.or(Some(at)))
+    })
+    .await?;
+    let expediter = Expediter::start(ground).await?;
+    let wanted = json!({"url": format!("http://{}/orders", integrator.address), "concurrency": 64});
+    let shop = Arc::new(Shop::open(&expediter, wanted).await?);
+    let sockets = Sockets::open(&shop.address, shop.table_codes.clone(), {
+        let board = board.clone();
+        move |text| note_accepted(&board, text)
+    })
+    .await?;
+    let place = async |under_way: usize, length: Duration| {
+        let mut guests = Vec::new();
+        for number in 0..under_way {
+            let wire = Wire::connect(&shop.address).await?;
+            guests.push(Guest {
+                wire,
+                shop: shop.clone(),
+                board: board.clone(),
+                next: number * 7,
+            });
+        }
+        closed_loop(guests, length).await
+    };
+
+    let beside = ground.fresh().await?;
+    let stall = Stall::open(&beside.db).await?;
+    let sample = Arc::new(sample(&stall).await?);
+    drop(stall);
+    let url = beside.url();
+    let bare = |under_way: usize, length: Duration| {
+        bare(
+            ground,
+            &url,
+            &sample,
+            &integrator.address,
+            under_way,
+            length,
+        )
+    };
+
+    place(16, effort.warm_up).await?;
+    bare(16, effort.warm_up).await?;
+    let mut all: Vec<Ways> = effort.under_way.iter().map(|_| Ways::default()).collect();
+    for _ in 0..effort.rounds {
+        for (ways, under_way) in all.iter_mut().zip(effort.under_way) {
+            let run = place(*under_way, effort.length).await?;
+            ways.to_integrator
+                .extend(run.took.iter().map(|way| way.to_integrator));
+            let took = run.took.iter().map(|way| way.to_socket).collect();
+            ways.whole.add(Run {
+                elapsed: run.elapsed,
+                took,
+            });
+            ways.bare.add(bare(*under_way, effort.length).await?);
+        }
+    }
+    sockets.close().await;
+    expediter.end().await?;
+    ground::end(beside).await;
+
+    let rows = all
+        .into_iter()
+        .zip(effort.under_way)
+        .map(|(ways, under_way)| {
+            let mut row = vec![
+                ground.name().to_owned(),
+                under_way.to_string(),
+                rate(ways.whole.rate_per_s()),
+            ];
+            row.extend(spread(Spread::of(ways.to_integrator)));
+            row.extend(ways.whole.spread());
+            row.extend([
+                rate(ways.bare.rate_per_s()),
+                ways.whole.ratio_to(&ways.bare),
+            ]);
+            row
+        });
+    Ok(rows.collect())
+}
+
+async fn bare(
+    ground: Ground,
+    url: &str,
+    sample: &Arc<Sample>,
+    integrator: &str,
+    under_way: usize,
+    length: Duration,
+) -> anyhow::Result<Run> {
+    let connect = async || {
+        anyhow::Ok(Arc::new(tokio::sync::Mutex::new(
+            Loader::connect(url, sample, 1).await?,
+        )))
+    };
+    let shared = connect().await?;
+    // As long as what the house sends.
+    let body =
+        json!({"event": "order.placed", "order": sample.announcement.events[0].data["order"]});
+    let request: Arc<[u8]> = post("/orders", None, &body).into();
+    let mut all = Vec::new();
+    for _ in 0..under_way {
+        let loader = match ground {
+            Ground::Embedded => shared.clone(),
+            Ground::Servers => connect().await?,
+        };
+        let wire = Wire::connect(integrator).await?;
+        all.push(Bare {
+            loader,
+            wire,
+            request: request.clone(),
+        });
+    }
+    closed_loop(all, length).await
+}
+
+#[derive(Deserialize)]
+struct Frame {
+    #[serde(rename = "type")]
+    kind: String,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    order: Option<OrderFacts>,
+}
+
+#[derive(Deserialize)]
+struct OrderFacts {
+    id: String,
+    status: String,
+}
+
+fn note_accepted(board: &Board, text: &str) {
+    let at = Instant::now();
+    let Ok(Frame {
+        kind,
+        data: Some(Data { order: Some(order) }),
+    }) = serde_json::from_str(text)
+    else {
+        return;
+    };
+    if kind == "order.status_changed" && order.status == "accepted" {
+        board.note(order.id, |seen| seen.accepted = Some(at));
+    }
+}
