@@ -79,6 +79,15 @@ fn stores(check: &mut Check, settings: &Settings) {
         1000..=60_000,
     );
     check.milliseconds(
+        "database.statement_timeout_ms",
+        database.statement_timeout,
+        2000..=600_000,
+    );
+    if database.statement_timeout <= database.lock_timeout {
+        let what = "must be longer than database.lock_timeout_ms, which is part of it";
+        check.problem("database.statement_timeout_ms", what);
+    }
+    check.milliseconds(
         "database.connect_timeout_ms",
         database.connect_timeout,
         100..=60_000,

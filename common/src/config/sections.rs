@@ -34,6 +34,8 @@ pub struct Database {
     pub statement_cache_capacity: usize,
     #[serde(rename = "lock_timeout_ms", deserialize_with = "milliseconds")]
     pub lock_timeout: Duration,
+    #[serde(rename = "statement_timeout_ms", deserialize_with = "milliseconds")]
+    pub statement_timeout: Duration,
     #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
     pub connect_timeout: Duration,
 }

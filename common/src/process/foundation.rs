@@ -102,6 +102,7 @@ pub async fn connect_database(settings: &Settings) -> Result<Db, Refusal> {
         statement_cache_capacity: database.statement_cache_capacity,
         lock_timeout: database.lock_timeout,
         connect_timeout: database.connect_timeout,
+        statement_timeout: database.statement_timeout,
         allow_weak_durability: database.allow_weak_durability,
     };
     Db::connect(&options)

@@ -1,6 +1,7 @@
 //! Connections: MySQL pools for writing and reading; SQLite with one writer and several readers.
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     str::FromStr,
     time::{Duration, Instant},
@@ -8,16 +9,19 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use sqlx::{
-    Executor, MySqlPool, SqlitePool,
+    Connection, Executor, MySqlConnection, MySqlPool, SqlitePool, Transaction,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use super::{
     error::{Result, StoreError},
-    tx::Tx,
+    tx::{Tx, within},
 };
 use crate::clock::Clock;
+
+/// A connection that takes longer to come back than this is closed.
+const RELEASE_WITHIN: Duration = Duration::from_secs(2);
 
 /// How to reach a database; the URL's scheme picks which.
 #[derive(Clone)]
@@ -29,6 +33,8 @@ pub struct DbOptions {
     pub statement_cache_capacity: usize,
     pub lock_timeout: Duration,
     pub connect_timeout: Duration,
+    /// How long MySQL may take to answer one statement.
+    pub statement_timeout: Duration,
     /// Start although a commit may be lost in a power cut.
     pub allow_weak_durability: bool,
 }
@@ -43,6 +49,7 @@ impl DbOptions {
             statement_cache_capacity: 1000,
             lock_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(10),
             allow_weak_durability: false,
         }
     }
@@ -62,6 +69,7 @@ pub enum Db {
     MySql {
         writers: MySqlPool,
         readers: MySqlPool,
+        statement_timeout: Duration,
     },
     Sqlite {
         writer: SqlitePool,
@@ -93,7 +101,11 @@ impl Db {
     /// A transaction that writes. On SQLite it has the only writer, so keep it short.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         Ok(match self {
-            Self::MySql { writers, .. } => Tx::MySql(writers.begin().await?),
+            Self::MySql {
+                writers,
+                statement_timeout,
+                ..
+            } => begin_mysql(writers, *statement_timeout).await?,
             // DEFERRED would fail when it is upgraded while somebody else writes (measured: 362 of 400).
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
         })
@@ -102,7 +114,11 @@ impl Db {
     /// A transaction that only reads: all its statements see one moment.
     pub(crate) async fn read(&self) -> Result<Tx> {
         Ok(match self {
-            Self::MySql { readers, .. } => Tx::MySql(readers.begin().await?),
+            Self::MySql {
+                readers,
+                statement_timeout,
+                ..
+            } => begin_mysql(readers, *statement_timeout).await?,
             Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
         })
     }
@@ -110,11 +126,16 @@ impl Db {
     /// Sets the clock to the database's time. Embedded, that is the machine's own.
     pub async fn anchor(&self, clock: &Clock) -> Result<()> {
         match self {
-            Self::MySql { readers, .. } => {
+            Self::MySql {
+                readers,
+                statement_timeout,
+                ..
+            } => {
+                // A connection that has to be made first is no part of the round trip.
+                let mut conn = readers.acquire().await?;
                 let asked_at = Instant::now();
-                let now: DateTime<Utc> = sqlx::query_scalar("SELECT UTC_TIMESTAMP(6)")
-                    .fetch_one(readers)
-                    .await?;
+                let asked = sqlx::query_scalar("SELECT UTC_TIMESTAMP(6)").fetch_one(&mut *conn);
+                let now: DateTime<Utc> = within(*statement_timeout, asked).await?;
                 clock.anchor(now, asked_at + asked_at.elapsed() / 2);
             }
             Self::Sqlite { .. } => clock.anchor_to_machine(),
@@ -133,7 +154,9 @@ impl Db {
 
     pub async fn close(&self) {
         match self {
-            Self::MySql { writers, readers } => {
+            Self::MySql {
+                writers, readers, ..
+            } => {
                 readers.close().await;
                 writers.close().await;
             }
@@ -143,6 +166,13 @@ impl Db {
             }
         }
     }
+}
+
+async fn begin_mysql(pool: &MySqlPool, patience: Duration) -> Result<Tx> {
+    // Waiting for a free connection has its own bound, in the pool.
+    let conn = pool.acquire().await?;
+    let begun = within(patience, Transaction::begin(conn, None)).await?;
+    Ok(Tx::MySql(begun, patience))
 }
 
 async fn connect_mysql(options: &DbOptions) -> Result<Db> {
@@ -155,6 +185,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
             .max_connections(options.max_connections)
             .acquire_timeout(options.connect_timeout)
             .test_before_acquire(false)
+            .after_release(|conn, _| Box::pin(async move { comes_back(conn).await }))
             .after_connect(move |conn, _| {
                 Box::pin(async move {
                     conn.execute(isolation).await?;
@@ -174,7 +205,20 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
     if !options.allow_weak_durability {
         check_mysql_durability(&writers).await?;
     }
-    Ok(Db::MySql { writers, readers })
+    Ok(Db::MySql {
+        writers,
+        readers,
+        statement_timeout: options.statement_timeout,
+    })
+}
+
+/// Whether a connection may be used again. sqlx asks the same by itself, but on one that hangs it would wait for ever
+/// and keep its place in the pool; this is where what a caller left half-way is rolled back or given up.
+async fn comes_back(conn: &mut MySqlConnection) -> sqlx::Result<bool> {
+    match tokio::time::timeout(RELEASE_WITHIN, conn.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        Err(_) => Err(sqlx::Error::Io(ErrorKind::TimedOut.into())),
+    }
 }
 
 /// `201` means kept: with weaker settings a power cut takes back what was promised.
@@ -188,16 +232,22 @@ async fn check_mysql_durability(pool: &MySqlPool) -> Result<()> {
     )
     .fetch_one(pool)
     .await?;
-    let weak = if flush != 1 {
-        format!("innodb_flush_log_at_trx_commit is {flush}, not 1")
-    } else if binlog == 1 && sync != 1 {
-        format!("sync_binlog is {sync}, not 1")
-    } else {
+    let Some(weak) = weakness(flush, binlog, sync) else {
         return Ok(());
     };
     Err(StoreError::Other(sqlx::Error::Configuration(
         format!("{weak}: a committed order could be lost in a power cut; change it, or set database.allow_weak_durability").into(),
     )))
+}
+
+fn weakness(flush: i64, binlog: i64, sync: i64) -> Option<String> {
+    if flush != 1 {
+        Some(format!("innodb_flush_log_at_trx_commit is {flush}, not 1"))
+    } else if binlog == 1 && sync != 1 {
+        Some(format!("sync_binlog is {sync}, not 1"))
+    } else {
+        None
+    }
 }
 
 async fn connect_sqlite(options: &DbOptions) -> Result<Db> {
@@ -235,3 +285,6 @@ fn folder_of(file: &Path) -> Option<PathBuf> {
         .filter(|folder| !folder.as_os_str().is_empty())
         .map(Path::to_path_buf)
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,8 +55,8 @@ impl StoreError {
         }
     }
 
-    pub(super) fn of_commit(error: sqlx::Error) -> Self {
-        match Self::from(error) {
+    pub(super) fn of_commit(error: Self) -> Self {
+        match error {
             Self::Unavailable(why) => Self::CommitUnknown(why),
             other => other,
         }

@@ -33,4 +33,4 @@ pub use migrate::migrate;
 pub use tx::Tx;
 
 pub(crate) use batch::{insert_many, padded};
-pub(crate) use tx::{for_update, on, skip_locked};
+pub(crate) use tx::{for_update, on, skip_locked, within};

@@ -1,12 +1,18 @@
 //! A transaction on either database, and the macros that expand one body for both.
 
+use std::time::Duration;
+
 use sqlx::{MySql, Sqlite, Transaction};
 
 use super::error::{Result, StoreError};
 
+/// A rollback that takes longer is left to the server, which finds the connection closed.
+const ROLLBACK_WITHIN: Duration = Duration::from_secs(1);
+
 /// Rolls back when it is dropped. Only `ledger` commits.
 pub enum Tx {
-    MySql(Transaction<'static, MySql>),
+    /// With how long each statement is waited for: sqlx would wait for ever on a connection that hangs.
+    MySql(Transaction<'static, MySql>, Duration),
     Sqlite(Transaction<'static, Sqlite>),
 }
 
@@ -15,7 +21,7 @@ impl Tx {
     #[must_use]
     pub fn pick(&self, mysql: &'static str, sqlite: &'static str) -> &'static str {
         match self {
-            Self::MySql(_) => mysql,
+            Self::MySql(..) => mysql,
             Self::Sqlite(_) => sqlite,
         }
     }
@@ -23,8 +29,8 @@ impl Tx {
     /// An error after which nothing tells whether it happened is [`StoreError::CommitUnknown`].
     pub(crate) async fn commit(self) -> Result<()> {
         match self {
-            Self::MySql(tx) => tx.commit().await,
-            Self::Sqlite(tx) => tx.commit().await,
+            Self::MySql(tx, patience) => within(patience, tx.commit()).await,
+            Self::Sqlite(tx) => Ok(tx.commit().await?),
         }
         .map_err(StoreError::of_commit)
     }
@@ -32,8 +38,8 @@ impl Tx {
     /// At once, instead of with the connection's next use: locks go now.
     pub(crate) async fn rollback(self) {
         let done = match self {
-            Self::MySql(tx) => tx.rollback().await,
-            Self::Sqlite(tx) => tx.rollback().await,
+            Self::MySql(tx, _) => within(ROLLBACK_WITHIN, tx.rollback()).await,
+            Self::Sqlite(tx) => tx.rollback().await.map_err(StoreError::from),
         };
         if let Err(error) = done {
             tracing::debug!(%error, "a rollback failed; the connection is thrown away");
@@ -47,13 +53,29 @@ impl std::fmt::Debug for Tx {
     }
 }
 
-/// `on!(tx, |conn| …)`: the body once for each database, with `conn` as what sqlx executes on.
+/// What takes longer than `patience` is given up; the connection that it was on does not come back to its pool.
+pub(crate) async fn within<T, E: Into<StoreError>>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, E>>,
+) -> Result<T> {
+    match tokio::time::timeout(patience, asked).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(StoreError::Unavailable(format!(
+            "no answer within {} ms",
+            patience.as_millis()
+        ))),
+    }
+}
+
+/// `on!(tx, |conn| …)`: the body once for each database, with `conn` as what sqlx executes on. On MySQL the body is
+/// one wait of bounded length.
 macro_rules! on {
     ($tx:expr, |$conn:ident| $body:expr) => {
         match $tx {
-            $crate::store::Tx::MySql(tx) => {
+            $crate::store::Tx::MySql(tx, patience) => {
                 let $conn = &mut **tx;
-                $body
+                let asked = async { $crate::store::Result::<_, $crate::store::StoreError>::Ok($body) };
+                $crate::store::within(*patience, asked).await?
             }
             $crate::store::Tx::Sqlite(tx) => {
                 let $conn = &mut **tx;

@@ -1,6 +1,6 @@
 //! `expediter audit`: the promises as queries, over a database that may be in use.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use common::{
     chance::Chance,
@@ -15,11 +15,17 @@ use common::{
 use super::say;
 use crate::{data_dir, refusal::Refusal};
 
+const PATIENCE: Duration = Duration::from_secs(600);
+
 pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     // Connecting would make an empty one.
     if let Some(path) = data_dir::sqlite_file(settings).filter(|path| !path.exists()) {
         return Err(Refusal::NoDatabase { path });
     }
+    let mut settings = settings.clone();
+    // Its questions are about whole tables.
+    settings.database.statement_timeout = PATIENCE;
+    let settings = &settings;
     let db = process::connect_database(settings).await?;
     let clock = Clock::system();
     db.anchor(&clock)

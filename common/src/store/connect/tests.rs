@@ -1,0 +1,210 @@
+//! Connections as MySQL's users need them: how they are set, what is refused, and a server that hangs.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use url::Url;
+
+use super::*;
+use crate::{config, testing};
+
+#[test]
+fn weak_durability_is_told_by_what_would_lose_a_commit() {
+    assert_eq!(weakness(1, 0, 0), None);
+    assert_eq!(weakness(1, 1, 1), None);
+    assert!(weakness(2, 0, 0).is_some_and(|weak| weak.starts_with("innodb_flush")));
+    assert!(weakness(0, 1, 1).is_some());
+    assert!(weakness(1, 1, 100).is_some_and(|weak| weak.starts_with("sync_binlog is 100")));
+}
+
+#[tokio::test]
+async fn a_server_that_could_lose_commits_is_refused_unless_that_is_allowed() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let Db::MySql { writers, .. } = fresh.db.clone() else {
+        unreachable!("it was asked for");
+    };
+    let before: i64 =
+        sqlx::query_scalar("SELECT CAST(@@global.innodb_flush_log_at_trx_commit AS SIGNED)")
+            .fetch_one(&writers)
+            .await
+            .unwrap();
+    let strict = DbOptions {
+        max_connections: 2,
+        ..DbOptions::new(fresh.url())
+    };
+    // All other tests allow it, so nobody else is refused meanwhile.
+    writers
+        .execute("SET GLOBAL innodb_flush_log_at_trx_commit = 2")
+        .await
+        .expect("the tests' user may change the server's settings");
+    let refused = Db::connect(&strict).await;
+    let allowed = Db::connect(&DbOptions {
+        allow_weak_durability: true,
+        ..strict
+    })
+    .await;
+    writers
+        .execute(sqlx::AssertSqlSafe(format!(
+            "SET GLOBAL innodb_flush_log_at_trx_commit = {before}"
+        )))
+        .await
+        .unwrap();
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("is 2, not 1") && refused.contains("allow_weak_durability"),
+        "{refused}"
+    );
+    allowed.unwrap().close().await;
+    fresh.end().await;
+}
+
+#[tokio::test]
+async fn every_connection_has_our_isolation_and_lock_time_out() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let Db::MySql {
+        writers, readers, ..
+    } = fresh.db.clone()
+    else {
+        unreachable!("it was asked for");
+    };
+    for (pool, isolation) in [(&writers, "READ COMMITTED"), (&readers, "REPEATABLE READ")] {
+        // Two at once, so that the second is not the first again.
+        let (mut one, mut two) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
+        for conn in [&mut *one, &mut *two] {
+            // MariaDB and MySQL name it differently.
+            let named: Vec<(String, String)> = sqlx::query_as(
+                "SHOW SESSION VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation', \
+                 'innodb_lock_wait_timeout')",
+            )
+            .fetch_all(conn)
+            .await
+            .unwrap();
+            let value = |end: &str| {
+                let found = named.iter().find(|(name, _)| name.ends_with(end));
+                found.map(|(_, value)| value.replace('-', " "))
+            };
+            assert_eq!(value("isolation").as_deref(), Some(isolation), "{named:?}");
+            assert_eq!(
+                value("lock_wait_timeout").as_deref(),
+                Some("3"),
+                "{named:?}"
+            );
+        }
+    }
+    fresh.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_hangs_is_given_up_and_its_place_is_free_again() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let line = Line::to(&fresh.url()).await;
+    let options = DbOptions {
+        max_connections: 1,
+        statement_timeout: Duration::from_millis(200),
+        allow_weak_durability: true,
+        ..DbOptions::new(line.url.clone())
+    };
+    let db = Db::connect(&options).await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    line.freeze(true);
+    let hung = selected(&mut tx).await.unwrap_err();
+    assert!(
+        matches!(&hung, StoreError::Unavailable(why) if why.contains("200 ms")),
+        "{hung}"
+    );
+    drop(tx);
+    assert!(matches!(
+        db.anchor(&Clock::system()).await,
+        Err(StoreError::Unavailable(_))
+    ));
+    line.freeze(false);
+    // The pool has room for one: it is the hung one's place that is taken.
+    let mut tx = db.begin().await.unwrap();
+    assert_eq!(selected(&mut tx).await.unwrap(), 1);
+    line.freeze(true);
+    let unknown = tx.commit().await.unwrap_err();
+    assert!(matches!(unknown, StoreError::CommitUnknown(_)), "{unknown}");
+    line.freeze(false);
+    db.close().await;
+    fresh.end().await;
+}
+
+async fn selected(tx: &mut Tx) -> Result<i64> {
+    Ok(crate::store::on!(tx, |conn| sqlx::query_scalar("SELECT 1")
+        .fetch_one(conn)
+        .await?))
+}
+
+/// A line to the server that can be frozen: what stands stays, and nothing passes; new connections pass.
+struct Line {
+    url: String,
+    frozen: std::sync::Arc<AtomicBool>,
+}
+
+impl Line {
+    async fn to(url: &str) -> Self {
+        let mut url: Url = url.parse().unwrap();
+        let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(3306));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        url.set_host(Some("127.0.0.1")).unwrap();
+        url.set_port(Some(listener.local_addr().unwrap().port()))
+            .unwrap();
+        let frozen = std::sync::Arc::new(AtomicBool::new(false));
+        tokio::spawn({
+            let frozen = std::sync::Arc::clone(&frozen);
+            async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    let (server, frozen) = (server.clone(), std::sync::Arc::clone(&frozen));
+                    tokio::spawn(async move {
+                        let server = TcpStream::connect(server).await.unwrap();
+                        let (mut from_client, mut to_client) = client.into_split();
+                        let (mut from_server, mut to_server) = server.into_split();
+                        tokio::spawn(async move {
+                            let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+                            let _ = to_server.shutdown().await;
+                        });
+                        let mut bytes = [0; 4096];
+                        while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
+                            if frozen.load(Ordering::SeqCst) {
+                                // For ever: its client finds out by itself.
+                                std::future::pending::<()>().await;
+                            }
+                            if to_client.write_all(&bytes[..read]).await.is_err() {
+                                return;
+                            }
+                        }
+                    });
+                }
+            }
+        });
+        Self {
+            url: url.into(),
+            frozen,
+        }
+    }
+
+    fn freeze(&self, frozen: bool) {
+        self.frozen.store(frozen, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn the_settings_of_a_fresh_connection_are_the_defaults() {
+    let settings = config::Settings::with(&[]).unwrap();
+    let options = DbOptions::new("sqlite://x");
+    assert_eq!(
+        settings.database.statement_timeout,
+        options.statement_timeout
+    );
+    assert_eq!(settings.database.lock_timeout, options.lock_timeout);
+    assert_eq!(settings.database.connect_timeout, options.connect_timeout);
+}
