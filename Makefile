@@ -28,3 +28,10 @@ openapi: ## write the generated documents in openapi/ anew
 bench: ## measure rates and delays beside their limits, and write docs/benchmarks.md (QUICK=1: a minute, only printed)
 	cargo build --release -p bench -p standalone
 	@ulimit -n $$(ulimit -H -n); scripts/test-servers run $${CARGO_TARGET_DIR:-target}/release/bench $(if $(QUICK),--quick,--write docs/benchmarks.md)
+
+.PHONY: up down
+up: ## start production shape on private servers: 2 api, 2 worker, 2 notifier, kitchen, gateway (PROFILE=debug, PORT=8000)
+	@scripts/up
+
+down: ## stop what `make up` started
+	@scripts/up down
