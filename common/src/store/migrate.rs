@@ -25,11 +25,13 @@ pub async fn migrate(db: &Db) -> Result<()> {
 
 async fn migrate_mysql(pool: &MySqlPool) -> Result<()> {
     let mut conn = pool.acquire().await?.detach();
-    let locked: Option<i64> =
-        sqlx::query_scalar("SELECT GET_LOCK(CONCAT('expediter.migrate.', DATABASE()), ?)")
-            .bind(LOCK_WAIT_S)
-            .fetch_one(&mut conn)
-            .await?;
+    // A lock's name has at most 64 characters, which a database's name alone may have; MySQL 9.6 dropped MD5 and SHA1.
+    let locked: Option<i64> = sqlx::query_scalar(
+        "SELECT GET_LOCK(CONCAT('expediter.migrate.', LEFT(SHA2(DATABASE(), 256), 40)), ?)",
+    )
+    .bind(LOCK_WAIT_S)
+    .fetch_one(&mut conn)
+    .await?;
     if locked != Some(1) {
         return Err(StoreError::Unavailable(
             "another process holds the lock of the migrations".into(),
