@@ -50,7 +50,8 @@ struct Manual {
 }
 
 impl Clock {
-    /// Starts from the machine's wall clock, which is not looked at again; `anchor` moves it to the database's time.
+    /// Starts from the machine's wall clock, which is looked at again only by `anchor_to_machine`; `anchor` moves it to
+    /// the database's time.
     #[must_use]
     pub fn system() -> Self {
         Self::paced(Pace::ORDINARY)

@@ -284,6 +284,9 @@ async fn a_moved_port_moves_the_kitchen_along() {
 async fn an_order_is_accepted(running: &Expediter) {
     let code = running.session_code().to_owned();
     let mut channel = running.channel(&code, None).await;
+    channel
+        .until("hello", |message| message["type"] == "hello")
+        .await;
     let items =
         json!({"items": [{"product_id": running.demo["menu"][0]["product_id"], "quantity": 1}]});
     let (status, order) = running

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{
     net::TcpStream,
-    time::{Instant, Interval, interval, timeout_at},
+    time::{Instant, Interval, interval, timeout, timeout_at},
 };
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 use url::Url;
@@ -50,7 +50,6 @@ async fn order(url: &Url, wish: &DemoOrder) -> anyhow::Result<String> {
     let house = House::at(url)?;
     let demo = house.demo().await?;
     let product = choose(&demo.menu, wish.product.as_deref())?;
-    // Listens before it orders, so that no step is missed.
     let mut channel = house.channel(&demo.session_code).await?;
     let placed = house
         .place(&demo.session_code, product, wish.quantity)
@@ -168,9 +167,14 @@ impl<'a> House<'a> {
         let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
         url.set_scheme(scheme)
             .map_err(|()| anyhow!("{} is no address of http", self.url))?;
-        let (channel, _) = connect_async(url.as_str())
+        let (mut channel, _) = connect_async(url.as_str())
             .await
             .context("the live channel cannot be opened")?;
+        // With its greeting it follows from a number on, so that no step of an order placed now is missed.
+        let greeting = timeout(REQUEST_TIMEOUT, channel.next()).await;
+        greeting
+            .context("the live channel does not greet")?
+            .context("the live channel was closed")??;
         Ok(channel)
     }
 

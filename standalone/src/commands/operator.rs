@@ -40,8 +40,8 @@ pub(crate) async fn make(settings: &Settings, username: &str) -> Result<ExitCode
     });
     let password = chance.session_code();
     let hashed = Passwords::new(1).hash(&chance, &password).await;
-    let password_hash = hashed
-        .map_err(|_| Refusal::failed("hashing a password")("the hasher does not run"))?;
+    let password_hash =
+        hashed.map_err(|_| Refusal::failed("hashing a password")("the hasher does not run"))?;
     let account = NewAccount {
         username: username.to_owned(),
         password_hash,
