@@ -156,7 +156,6 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{
         domain::status::{By, OrderStatus},
         testing::{House, each_database},
