@@ -26,6 +26,7 @@ mod values;
 
 mod accounts;
 mod callbacks;
+mod handoffs;
 mod integrators;
 mod orders;
 mod ping;

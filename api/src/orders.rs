@@ -28,7 +28,6 @@ use uuid::Uuid;
 
 use self::{
     asked::{GuestsOrder, NewOrder, StatusChange, idempotency},
-    followed::HandoffView,
     view::OrderView,
 };
 pub(crate) use self::{followed::EventView, view::GuestOrderView};
@@ -36,6 +35,7 @@ use crate::{
     answer::{self, Page},
     auth::Caller,
     body::Checked,
+    handoffs::HandoffView,
     problem::{Problem, Reason},
     state::ApiState,
     words,

@@ -11,9 +11,9 @@ use poem_openapi::{OpenApi, OpenApiService};
 
 use self::guard::Guarded;
 use crate::{
-    accounts::Accounts, callbacks::Callbacks, document, integrators::Integrators, orders::Orders,
-    pages, ping::Ping, products::Products, sessions::Sessions, state::ApiState, stores::Stores,
-    tokens::Tokens,
+    accounts::Accounts, callbacks::Callbacks, document, handoffs::Handoffs,
+    integrators::Integrators, orders::Orders, pages, ping::Ping, products::Products,
+    sessions::Sessions, state::ApiState, stores::Stores, tokens::Tokens,
 };
 
 /// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.
@@ -65,6 +65,9 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("GET", "/sessions/{code}/events", Keyholder),
     ("POST", "/sessions/{code}/orders", Keyholder),
     ("POST", "/sessions/{code}/orders/{id}/cancel", Keyholder),
+    ("GET", "/handoffs/{id}", Staff),
+    ("POST", "/handoffs/{id}/retry", Manager),
+    ("GET", "/stuck", Staff),
     ("POST", "/integrators/{id}/callbacks", Keyholder),
     ("GET", "/stores", Account),
     ("POST", "/stores", Operator),
@@ -104,6 +107,7 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
         Accounts(state.clone()),
         Orders(state.clone()),
         Callbacks(state.clone()),
+        Handoffs(state.clone()),
         Stores(state.clone()),
         Products(state.clone()),
         Integrators(state.clone()),

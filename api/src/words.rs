@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use common::domain::{delivery, handoff, integrator, order, session, status};
+use common::domain::{delivery, handoff, integrator, order, session, status, stuck};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -84,6 +84,7 @@ wire_words! {
     DeliveryStatus = delivery::DeliveryStatus;
     HandoffState = handoff::HandoffState;
     AttemptOutcome = handoff::AttemptOutcome;
+    StuckKind = stuck::StuckKind;
     IntegratorKind = integrator::IntegratorKind;
     Format = integrator::Format;
     HandoffEvent = integrator::HandoffEvent;

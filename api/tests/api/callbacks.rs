@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use crate::app::{Answer, App, with_app};
 
-struct Kitchen {
-    id: IntegratorId,
+pub struct Kitchen {
+    pub id: IntegratorId,
     callback: SigningSecret,
 }
 
-async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
+pub async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
     let new = NewIntegrator {
         store_id,
         name: "Kitchen".into(),
@@ -48,7 +48,7 @@ async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
     }
 }
 
-async fn an_order(app: &App, store: StoreId) -> OrderId {
+pub async fn an_order(app: &App, store: StoreId) -> OrderId {
     let new = NewProduct {
         store_id: store,
         sku: None,
