@@ -47,6 +47,15 @@ impl Ground {
             .fold(launch, |launch, (key, value)| launch.set(key, value))
     }
 
+    /// As [`Self::launch`], of another program in a folder of its own.
+    #[must_use]
+    pub fn launch_of(&self, program: &Path, folder: &Path) -> Launch {
+        let launch = Launch::of(program, folder);
+        self.settings
+            .iter()
+            .fold(launch, |launch, (key, value)| launch.set(key, value))
+    }
+
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -5,6 +5,7 @@ mod folder; // a directory that goes with its test
 mod launch; // how a binary is started, and what it refuses
 
 mod expediter; // one that runs
+mod fleet; // several of each kind, on servers
 mod ground; // embedded, or on servers
 mod integrator; // the test as integrator
 mod reckoning; // what must be true when everything has come to its end
@@ -12,7 +13,8 @@ mod request_file; // requests.http, read and run
 mod shop; // a store of a test's own
 
 pub use channel::{Channel, Frame};
-pub use expediter::Expediter;
+pub use expediter::{Expediter, client};
+pub use fleet::{Fleet, FleetTable, Gate, Kind, Member};
 pub use folder::Folder;
 pub use ground::{Ground, on_embedded, on_servers};
 pub use integrator::{Called, Integrator, Mood, Received, SignedWith};

@@ -1,0 +1,390 @@
+//! Several processes of each kind side by side on servers, behind a gate that finds one that is up.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    time::timeout,
+};
+
+use crate::{
+    Channel, Ended, Ground, Integrator, Launch, SOON, expediter::client, text, until_within,
+};
+
+const KEY: &str = "ZXhwZWRpdGVyIGVuZC10by1lbmQgdGVzdHMgb25seSE=";
+const OPERATOR: &str = "operator";
+
+/// What a process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Api,
+    Worker,
+    Notifier,
+}
+
+/// All of it is killed when it is dropped.
+#[derive(Debug)]
+pub struct Fleet {
+    /// As a gateway: what is sent here goes to an api that can be reached.
+    pub gate: Gate,
+    ground: Ground,
+    started: u32,
+    password: String,
+    client: Client,
+}
+
+/// One process. Killed when dropped, if it still runs.
+#[derive(Debug)]
+pub struct Member {
+    pub kind: Kind,
+    /// `http://127.0.0.1:port`, without a slash at its end.
+    pub url: String,
+    launch: Launch,
+    child: Child,
+}
+
+/// A table of the fleet's store, with its integrator.
+#[derive(Clone, Debug)]
+pub struct FleetTable {
+    pub code: String,
+    pub store_id: String,
+    product_id: String,
+}
+
+impl Kind {
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Worker => "worker",
+            Self::Notifier => "notifier",
+        }
+    }
+
+    const fn listen(self) -> &'static str {
+        match self {
+            Self::Api => "http.api_listen",
+            Self::Worker => "http.worker_listen",
+            Self::Notifier => "http.notifier_listen",
+        }
+    }
+}
+
+impl Fleet {
+    /// Nothing runs yet but the gate; the database has its schema, and an operator.
+    ///
+    /// # Panics
+    /// When that can't be made.
+    pub async fn found(ground: &Ground) -> Self {
+        let made = ground
+            .launch()
+            .argument(OPERATOR)
+            .argument(OPERATOR)
+            .run()
+            .await;
+        assert_eq!(made.code, Some(0), "{made:?}");
+        Self {
+            gate: Gate::open().await,
+            ground: ground.clone(),
+            started: 0,
+            password: made.stdout.trim().to_owned(),
+            client: client(),
+        }
+    }
+
+    /// One more; `change` may set more. An api is let in at the gate.
+    ///
+    /// # Panics
+    /// With its log, when it does not come up.
+    pub async fn start_with(
+        &mut self,
+        kind: Kind,
+        change: impl FnOnce(Launch) -> Launch,
+    ) -> Member {
+        self.started += 1;
+        let name = format!("{}-{}", kind.program(), self.started);
+        let folder = self.ground.folder().join(name);
+        fs::create_dir_all(&folder).expect("the test's directory can be written");
+        let launch = self
+            .ground
+            .launch_of(&built(kind.program()), &folder)
+            .set(kind.listen(), "127.0.0.1:0")
+            .set("http.public_url", &self.gate.url)
+            .set("secrets.encryption_key", KEY)
+            .set("secrets.jwt_key", KEY)
+            .set("worker.allow_http", true)
+            .set("worker.allow_networks", r#"["127.0.0.0/8"]"#);
+        let member = Member::start(kind, change(launch)).await;
+        if kind == Kind::Api {
+            self.gate.let_in(&member);
+        }
+        member
+    }
+
+    pub async fn start(&mut self, kind: Kind) -> Member {
+        self.start_with(kind, |launch| launch).await
+    }
+
+    /// A request at the gate.
+    #[must_use]
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("{}{path}", self.gate.url))
+    }
+
+    /// Made by the operator.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn create(&self, path: &str, body: &Value) -> Value {
+        let request = self.request(Method::POST, path).json(body);
+        let (status, answer) = answered(request.basic_auth(OPERATOR, Some(&self.password))).await;
+        assert_eq!(status, 201, "{path}: {answer}");
+        answer
+    }
+
+    /// Read by the operator.
+    ///
+    /// # Panics
+    /// When it can't be read.
+    pub async fn read(&self, path: &str) -> Value {
+        let request = self.request(Method::GET, path);
+        let (status, answer) = answered(request.basic_auth(OPERATOR, Some(&self.password))).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    /// A store with one product, a table and this integrator.
+    ///
+    /// # Panics
+    /// When the api refuses anything of it.
+    pub async fn open_table(&self, integrator: &Integrator) -> FleetTable {
+        let store = json!({"name": "Test diner", "timezone": "Europe/Berlin", "currency": "EUR"});
+        let store_id = text(&self.create("/api/v1/stores", &store).await["id"]);
+        let product = json!({
+            "store_id": store_id, "name": "Espresso", "price": {"amount": 250, "currency": "EUR"}, "stock": null,
+        });
+        let product = self.create("/api/v1/products", &product).await;
+        let session = json!({"store_id": store_id, "name": "Table 7"});
+        let session = self.create("/api/v1/sessions", &session).await;
+        let wanted = json!({
+            "store_id": store_id, "name": "The test", "kind": "kitchen", "url": integrator.url, "concurrency": 16,
+        });
+        integrator.learn(&self.create("/api/v1/integrators", &wanted).await);
+        FleetTable {
+            code: text(&session["code"]),
+            product_id: text(&product["id"]),
+            store_id,
+        }
+    }
+
+    /// # Panics
+    /// With what the audit finds.
+    pub async fn audit_is_clean(&self) {
+        let audit: Ended = self.ground.launch().argument("audit").run().await;
+        assert_eq!(audit.code, Some(0), "{audit:?}");
+    }
+}
+
+impl FleetTable {
+    #[must_use]
+    pub fn orders_path(&self) -> String {
+        format!("/api/v1/sessions/{}/orders", self.code)
+    }
+
+    /// One espresso.
+    #[must_use]
+    pub fn order(&self) -> Value {
+        json!({"items": [{"product_id": self.product_id, "quantity": 1}]})
+    }
+
+    /// Returns the order's id.
+    ///
+    /// # Panics
+    /// When it is not taken.
+    pub async fn place(&self, request: RequestBuilder) -> String {
+        let (status, order) = answered(request.json(&self.order())).await;
+        assert_eq!(status, 201, "{order}");
+        text(&order["id"])
+    }
+}
+
+impl Member {
+    async fn start(kind: Kind, launch: Launch) -> Self {
+        let mut child = launch.spawn(Stdio::piped());
+        let stdout = child.stdout.take().expect("it is piped");
+        let (sender, first_line) = oneshot::channel();
+        thread::spawn(move || {
+            let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+            let _ = lines.next().map(|line| sender.send(line));
+            // Reads on to the end, so that the process never waits for a reader.
+            lines.for_each(drop);
+        });
+        let line = timeout(SOON, first_line).await;
+        let url = line.ok().and_then(Result::ok).and_then(|line| {
+            let address = line.split_whitespace().last()?.strip_suffix("/readyz")?;
+            Some(address.to_owned())
+        });
+        let mut member = Self {
+            kind,
+            url: String::new(),
+            launch,
+            child,
+        };
+        member.url = url.unwrap_or_else(|| panic!("it did not come up:\n{}", member.launch.log()));
+        member
+    }
+
+    /// With other settings said last, on another port.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn restart(&mut self) {
+        self.kill9().await;
+        *self = Self::start(self.kind, self.launch.clone()).await;
+    }
+
+    pub async fn kill9(&mut self) {
+        let _ = self.child.kill();
+        self.ended().await;
+    }
+
+    /// SIGTERM, and nothing is waited for.
+    ///
+    /// # Panics
+    /// When it can't be sent.
+    pub fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &kill]).status();
+        assert!(sent.expect("sh is there").success(), "{kill}");
+    }
+
+    /// # Panics
+    /// When it goes on.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        until_within(SOON, "the end of a process", || {
+            let status = child.try_wait().expect("a child can be waited for");
+            async move { status }
+        })
+        .await
+    }
+
+    /// # Panics
+    /// When there is no answer.
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        answered(client().get(format!("{}{path}", self.url))).await
+    }
+
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        let address = self.url.trim_start_matches("http://").parse();
+        address.expect("it was told by the process itself")
+    }
+
+    /// Of a notifier: the live channel of a session; `after`: from there on, else with a snapshot.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn channel(&self, code: &str, after: Option<i64>) -> Channel {
+        let query = after
+            .map(|after| format!("?after={after}"))
+            .unwrap_or_default();
+        let url = self.url.replacen("http", "ws", 1);
+        Channel::open(&format!("{url}/ws/sessions/{code}{query}")).await
+    }
+
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.launch.log()
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Passes each connection to the first of its ends that lets it in, as a gateway does.
+#[derive(Debug)]
+pub struct Gate {
+    /// Without a slash at its end.
+    pub url: String,
+    ends: Arc<Mutex<Vec<SocketAddr>>>,
+}
+
+impl Gate {
+    async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        tokio::spawn({
+            let ends = Arc::clone(&ends);
+            async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    tokio::spawn(pass(client, Arc::clone(&ends)));
+                }
+            }
+        });
+        Self { url, ends }
+    }
+
+    /// The newest first, so that a replacement is used at once.
+    pub fn let_in(&self, member: &Member) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.insert(0, member.address());
+    }
+}
+
+async fn pass(mut client: TcpStream, ends: Arc<Mutex<Vec<SocketAddr>>>) {
+    let ends = ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for end in ends {
+        if let Ok(mut server) = TcpStream::connect(end).await {
+            let _ = copy_bidirectional(&mut client, &mut server).await;
+            return;
+        }
+    }
+}
+
+async fn answered(request: RequestBuilder) -> (u16, Value) {
+    // A fresh connection each: one that is kept could be closed just as a request is written to it.
+    let request = request.header("connection", "close");
+    let answer = request
+        .send()
+        .await
+        .unwrap_or_else(|error| panic!("{error:?}"));
+    let status = answer.status().as_u16();
+    let body = answer.text().await.unwrap_or_default();
+    (status, serde_json::from_str(&body).unwrap_or_default())
+}
+
+/// Beside the folder `deps`, in which the running test lies.
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a process knows its file");
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .expect("a test lies in target/<profile>/deps");
+    let program = profile.join(name);
+    assert!(
+        program.exists(),
+        "{} is not built: run `cargo build --workspace --bins`, or test the whole workspace",
+        program.display()
+    );
+    program
+}
