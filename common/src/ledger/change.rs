@@ -1,6 +1,6 @@
 //! One transaction that changes the ledger, with what it will have to tell; and how often it is tried.
 
-use std::{collections::BTreeMap, convert::Infallible};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -12,6 +12,7 @@ use crate::{
         event::{Event, EventKind},
         hint::{Announcement, Hint},
         ids::{OrderId, OutboxId, StoreId, StreamId},
+        integrator::Integrator,
         status::OrderStatus,
     },
     metrics::Metrics,
@@ -99,6 +100,7 @@ pub(crate) struct Change<'l> {
     /// The one time of all that this change writes.
     pub(crate) now: DateTime<Utc>,
     streams: BTreeMap<StreamId, Stream>,
+    integrators: BTreeMap<StoreId, Arc<[Integrator]>>,
     events: Vec<Event>,
     hints: Vec<Hint>,
 }
@@ -120,6 +122,7 @@ impl<'l> Change<'l> {
             tx,
             now,
             streams: BTreeMap::new(),
+            integrators: BTreeMap::new(),
             events: Vec::new(),
             hints: Vec::new(),
         })
@@ -139,6 +142,20 @@ impl<'l> Change<'l> {
             last_seq,
             counted_up: 0,
         });
+    }
+
+    /// A store's integrators, disabled ones too: read once, so that all that this change does sees the same.
+    pub(crate) async fn integrators_of(
+        &mut self,
+        store: StoreId,
+    ) -> store::Result<Arc<[Integrator]>> {
+        if let Some(known) = self.integrators.get(&store) {
+            return Ok(known.clone());
+        }
+        let read = store::integrators::of_store(&mut self.tx, store).await?;
+        let read: Arc<[Integrator]> = read.into();
+        self.integrators.insert(store, read.clone());
+        Ok(read)
     }
 
     /// Adds an event under the stream's next number, which it returns.

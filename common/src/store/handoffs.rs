@@ -10,12 +10,11 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 pub(crate) use claim::{
-    Candidate, blocked, candidates, claim_failed, claimed, freeing_failed, lock_free,
-    lock_free_orders, lock_free_sessions, next_due_at,
+    Candidate, blocked, candidates, claim_failed, claimed, freeing_failed, lock_free, next_due_at,
 };
 pub(crate) use outcome::{
-    acknowledged_by_callback, close, confirm, has_open_after, put_back, raise_fence, release,
-    reopen, wait,
+    acknowledged_by_callback, close, confirm, has_open_after, put_back, raise_fence,
+    release, reopen, wait,
 };
 
 use super::{

@@ -189,6 +189,32 @@ pub(crate) async fn lock(tx: &mut Tx, id: OrderId) -> Result<Option<(Order, i64)
     Ok(Some((order, last_seq)))
 }
 
+/// As [`lock`], several at once, by id, and without those that somebody else holds.
+pub(crate) async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, i64)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    // SQLite has one writer and no row locks.
+    let end = tx.pick(") ORDER BY o.id FOR UPDATE SKIP LOCKED", ") ORDER BY o.id");
+    let rows: Vec<Row> = on!(&mut *tx, |conn| {
+        let mut query = QueryBuilder::new(concat!(
+            "SELECT ",
+            columns!(),
+            ", NULL AS session_name FROM orders o WHERE o.id IN ("
+        ));
+        let mut list = query.separated(", ");
+        for id in padded(&ids) {
+            list.push_bind(id);
+        }
+        query.push(end);
+        query.build_query_as().fetch_all(conn).await?
+    });
+    let last_seqs: Vec<i64> = rows.iter().map(|row| row.last_seq).collect();
+    let orders = with_items(tx, rows).await?;
+    Ok(orders.into_iter().zip(last_seqs).collect())
+}
+
 /// A session's orders, oldest first.
 pub(crate) async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
     let rows: Vec<Row> = on!(&mut *tx, |conn| {
@@ -298,9 +324,8 @@ pub(crate) async fn which_exist(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Orde
 
 /// The integrators that may have received the order: asked with an answer that does not rule it out, or unknown.
 pub(crate) async fn integrators_reached(tx: &mut Tx, order: OrderId) -> Result<Vec<IntegratorId>> {
-    let rows: Vec<(Uuid,)> =
-        on!(tx, |conn| {
-            sqlx::query_as(
+    let rows: Vec<(Uuid,)> = on!(tx, |conn| {
+        sqlx::query_as(
         "SELECT DISTINCT h.integrator_id FROM handoffs h JOIN attempts a ON a.handoff_id = h.id \
          WHERE h.order_id = ? AND h.event IN ('order.placed', 'order.dispatched') \
          AND (a.outcome IS NULL OR a.outcome IN ('acknowledged', 'unknown') \
@@ -309,7 +334,7 @@ pub(crate) async fn integrators_reached(tx: &mut Tx, order: OrderId) -> Result<V
     .bind(order.uuid())
     .fetch_all(conn)
     .await?
-        });
+    });
     Ok(rows.into_iter().map(|(id,)| id.into()).collect())
 }
 

@@ -79,6 +79,12 @@ pub(crate) async fn lock_many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Sess
     some(tx, ids, locking).await
 }
 
+/// Locks the rows of those that exist and that nobody else holds, by id.
+pub(crate) async fn lock_free(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
+    let locking = tx.pick(" FOR UPDATE SKIP LOCKED", "");
+    some(tx, ids, locking).await
+}
+
 async fn some(tx: &mut Tx, ids: &[SessionId], locking: &'static str) -> Result<Vec<Session>> {
     if ids.is_empty() {
         return Ok(Vec::new());

@@ -314,7 +314,7 @@ async fn accept_first(
 
 /// Required integrators, disabled ones too: their store's orders wait for them or for staff.
 async fn somebody_else_must_accept(change: &mut Change<'_>, order: &Order) -> Result<bool> {
-    let integrators = store::integrators::of_store(&mut change.tx, order.store_id).await?;
+    let integrators = change.integrators_of(order.store_id).await?;
     Ok(integrators
         .iter()
         .any(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced)))

@@ -13,7 +13,9 @@ use crate::{
         integrator::HandoffEvent,
         order::Order,
         payload,
+        session::Session,
         status::{By, OrderStatus},
+        store::Store,
     },
     ledger::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, orders},
     store::{
@@ -145,16 +147,27 @@ pub(crate) fn is_a_rows_fault(error: &StoreError) -> bool {
     )
 }
 
-/// Locks what nobody else holds, in the one order of locks: sessions, orders, handoffs.
-async fn lock_free(change: &mut Change<'_>, candidates: &[Candidate]) -> Result<Vec<Stored>> {
+/// A handoff that nobody else holds, and its order, if it has one.
+struct Locked {
+    stored: Stored,
+    order: Option<Order>,
+}
+
+/// Locks what nobody else holds, in the one order of locks: sessions, orders, handoffs. Each class at once, for a
+/// statement an order would be most of a claim.
+async fn lock_free(change: &mut Change<'_>, candidates: &[Candidate]) -> Result<Vec<Locked>> {
     let mut sessions: Vec<SessionId> = candidates.iter().filter_map(|one| one.session()).collect();
     sessions.sort_unstable();
     sessions.dedup();
-    let sessions = store::handoffs::lock_free_sessions(&mut change.tx, &sessions).await?;
+    let sessions = store::sessions::lock_free(&mut change.tx, &sessions).await?;
+    let sessions: BTreeMap<SessionId, Session> = sessions
+        .into_iter()
+        .map(|session| (session.id, session))
+        .collect();
 
     let has_its_session = |one: &&Candidate| {
         one.session()
-            .is_none_or(|session| sessions.contains(&session))
+            .is_none_or(|session| sessions.contains_key(&session))
     };
     let mut orders: Vec<OrderId> = candidates
         .iter()
@@ -163,11 +176,23 @@ async fn lock_free(change: &mut Change<'_>, candidates: &[Candidate]) -> Result<
         .collect();
     orders.sort_unstable();
     orders.dedup();
-    let orders = store::handoffs::lock_free_orders(&mut change.tx, &orders).await?;
+    let session_of: BTreeMap<OrderId, SessionId> = candidates
+        .iter()
+        .filter_map(|one| one.order().zip(one.session()))
+        .collect();
+    let mut orders: BTreeMap<OrderId, Order> = store::orders::lock_free(&mut change.tx, &orders)
+        .await?
+        .into_iter()
+        .map(|(order, last_seq)| {
+            let session = session_of.get(&order.id).and_then(|id| sessions.get(id));
+            let order = orders::with_its_stream(change, order, last_seq, session);
+            (order.id, order)
+        })
+        .collect();
 
     let handoffs: Vec<HandoffId> = candidates
         .iter()
-        .filter(|one| one.order().is_none_or(|order| orders.contains(&order)))
+        .filter(|one| one.order().is_none_or(|order| orders.contains_key(&order)))
         .map(|one| one.id())
         .collect();
     let locked = store::handoffs::lock_free(&mut change.tx, &handoffs).await?;
@@ -177,34 +202,39 @@ async fn lock_free(change: &mut Change<'_>, candidates: &[Candidate]) -> Result<
         by_id.insert(stored.handoff.id, stored);
     }
     // In the order of the candidates: first attempts first.
-    Ok(handoffs.iter().filter_map(|id| by_id.remove(id)).collect())
+    Ok(handoffs
+        .iter()
+        .filter_map(|id| {
+            let stored = by_id.remove(id)?;
+            let order = match stored.handoff.order_id {
+                // Of two of one order the second comes with the next claim.
+                Some(order) => Some(orders.remove(&order)?),
+                None => None,
+            };
+            Some(Locked { stored, order })
+        })
+        .collect())
 }
 
 async fn begin_attempts(
     change: &mut Change<'_>,
     to: &store::integrators::Stored,
-    locked: Vec<Stored>,
+    locked: Vec<Locked>,
     lease: Duration,
     claims: &mut Claims,
 ) -> Result<()> {
     let (auth, signing) = change.inner.outbound_secrets(to, change.now)?;
-    let ids: Vec<HandoffId> = locked.iter().map(|stored| stored.handoff.id).collect();
+    let ids: Vec<HandoffId> = locked.iter().map(|one| one.stored.handoff.id).collect();
     let blocked = store::handoffs::blocked(&mut change.tx, &ids).await?;
     let mut attempts: Vec<NewAttempt> = Vec::new();
-    for stored in locked {
+    let mut store: Option<Store> = None;
+    for Locked { stored, mut order } in locked {
         let handoff = &stored.handoff;
         // Somebody may have had it between our look and our lock.
         let is_due = handoff.next_attempt_at.is_some_and(|at| at <= change.now);
         if !is_due || blocked.contains(&handoff.id) {
             continue;
         }
-        let mut order =
-            match handoff.order_id {
-                Some(id) => Some(orders::lock(change, id).await?.ok_or_else(|| {
-                    StoreError::corrupt("handoffs", handoff.id, "its order is gone")
-                })?),
-                None => None,
-            };
         if ends_unsent(change, to, &stored, order.as_mut()).await? {
             claims.some_were_busy = true;
             continue;
@@ -228,7 +258,13 @@ async fn begin_attempts(
         let (n, fence) = (handoff.attempts + 1, stored.fence + 1);
         let body = match &stored.body {
             Some(frozen) => frozen.clone(),
-            None => body_of(change, to, handoff.event, order.as_ref()).await?,
+            None => {
+                let store = match &store {
+                    Some(known) => known,
+                    None => store.insert(store_of(change, to).await?),
+                };
+                body_of(change, to, store, handoff.event, order.as_ref())
+            }
         };
         store::handoffs::claimed(&mut change.tx, handoff.id, n, fence, leased_until, &body).await?;
         attempts.push(NewAttempt {
@@ -297,16 +333,24 @@ pub(super) fn is_about_an_open_order(event: HandoffEvent) -> bool {
     )
 }
 
-async fn body_of(
+async fn store_of(
     change: &mut Change<'_>,
     to: &store::integrators::Stored,
+) -> store::Result<Store> {
+    let integrator = &to.integrator;
+    store::stores::get(&mut change.tx, integrator.store_id)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("integrators", integrator.id, "its store is gone"))
+}
+
+fn body_of(
+    change: &Change<'_>,
+    to: &store::integrators::Stored,
+    store: &Store,
     event: HandoffEvent,
     order: Option<&Order>,
-) -> Result<Vec<u8>> {
+) -> Vec<u8> {
     let integrator = &to.integrator;
-    let store = store::stores::get(&mut change.tx, integrator.store_id)
-        .await?
-        .ok_or_else(|| StoreError::corrupt("integrators", integrator.id, "its store is gone"))?;
     let public_url = &change.inner.settings.public_url;
     let callback_url = format!(
         "{public_url}/api/v1/integrators/{}/callbacks",
@@ -315,8 +359,8 @@ async fn body_of(
     let subject = payload::Subject {
         event,
         callback_url: &callback_url,
-        store: &store,
+        store,
         order,
     };
-    Ok(payload::body(integrator.format, subject))
+    payload::body(integrator.format, subject)
 }

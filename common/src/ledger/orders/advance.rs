@@ -13,6 +13,7 @@ use crate::{
         ids::{IntegratorId, OrderId, ProductId},
         integrator::{HandoffEvent, Integrator},
         order::{Order, OrderSession},
+        session::Session,
         status::{self, By, Facts, MoveRefused, OrderStatus, StockEffect},
     },
     ledger::{Change, LedgerError, Result},
@@ -31,9 +32,17 @@ pub(crate) async fn lock(change: &mut Change<'_>, id: OrderId) -> store::Result<
         Some(session_id) => store::sessions::lock(&mut change.tx, session_id).await?,
         None => None,
     };
-    let Some((mut order, last_seq)) = store::orders::lock(&mut change.tx, id).await? else {
-        return Ok(None);
-    };
+    let locked = store::orders::lock(&mut change.tx, id).await?;
+    Ok(locked.map(|(order, last_seq)| with_its_stream(change, order, last_seq, session.as_ref())))
+}
+
+/// An order whose row is locked, and its session's, if it has one: as [`lock`] gives it.
+pub(crate) fn with_its_stream(
+    change: &mut Change<'_>,
+    mut order: Order,
+    last_seq: i64,
+    session: Option<&Session>,
+) -> Order {
     match session {
         Some(session) => {
             change.stream_is_locked(
@@ -44,12 +53,12 @@ pub(crate) async fn lock(change: &mut Change<'_>, id: OrderId) -> store::Result<
             );
             order.session = Some(OrderSession {
                 id: session.id,
-                name: session.name,
+                name: session.name.clone(),
             });
         }
-        None => change.stream_is_locked(id.into(), Counter::Order, order.store_id, last_seq),
+        None => change.stream_is_locked(order.id.into(), Counter::Order, order.store_id, last_seq),
     }
-    Ok(Some(order))
+    order
 }
 
 /// Moves an order that [`lock`] locked: status, times, stock, event, and the handoffs that begin or end with it.
@@ -65,7 +74,7 @@ pub(crate) async fn advance(
     let has_courier = order.delivery.is_some();
     let stock = status::decide(order.status, to, by, reason, Facts { has_courier })
         .map_err(LedgerError::Refused)?;
-    let integrators = store::integrators::of_store(&mut change.tx, order.store_id).await?;
+    let integrators = change.integrators_of(order.store_id).await?;
 
     order.status = to;
     order.reason = reason

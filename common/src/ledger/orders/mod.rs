@@ -3,7 +3,7 @@
 mod advance;
 mod settle;
 
-pub(crate) use advance::{advance, lock};
+pub(crate) use advance::{advance, lock, with_its_stream};
 pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};
 
 use super::{Ledger, LedgerError, Points, Result, in_one_transaction};

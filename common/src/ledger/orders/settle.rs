@@ -65,7 +65,7 @@ async fn nobody_is_left_out(
     order: &Order,
     handed: &[Handoff],
 ) -> store::Result<bool> {
-    let integrators = store::integrators::of_store(&mut change.tx, order.store_id).await?;
+    let integrators = change.integrators_of(order.store_id).await?;
     let mut required = integrators
         .iter()
         .filter(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced));

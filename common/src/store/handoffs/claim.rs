@@ -69,51 +69,14 @@ pub(crate) async fn candidates(
     Ok(found)
 }
 
-/// Locks those session rows that nobody else holds, by id.
-pub(crate) async fn lock_free_sessions(
-    tx: &mut Tx,
-    sessions: &[SessionId],
-) -> Result<Vec<SessionId>> {
-    let ids: Vec<Uuid> = sessions.iter().map(|id| id.uuid()).collect();
-    let locked = lock_rows(tx, "SELECT id FROM sessions WHERE id IN (", &ids).await?;
-    Ok(locked.into_iter().map(Into::into).collect())
-}
-
-/// Locks those order rows that nobody else holds, by id.
-pub(crate) async fn lock_free_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<OrderId>> {
-    let ids: Vec<Uuid> = orders.iter().map(|id| id.uuid()).collect();
-    let locked = lock_rows(tx, "SELECT id FROM orders WHERE id IN (", &ids).await?;
-    Ok(locked.into_iter().map(Into::into).collect())
-}
-
-async fn lock_rows(tx: &mut Tx, select: &'static str, ids: &[Uuid]) -> Result<Vec<Uuid>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let end = end_of_skip_locked(tx);
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(select);
-        let mut list = query.separated(", ");
-        for id in padded(ids) {
-            list.push_bind(id);
-        }
-        query.push(end);
-        query.build_query_scalar().fetch_all(conn).await?
-    }))
-}
-
-/// SQLite has neither `FOR UPDATE` nor a need for it: it has one writer.
-fn end_of_skip_locked(tx: &Tx) -> &'static str {
-    tx.pick(") ORDER BY id FOR UPDATE SKIP LOCKED", ") ORDER BY id")
-}
-
 /// Locks those handoffs that nobody else holds, by id.
 pub(crate) async fn lock_free(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
     if handoffs.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = handoffs.iter().map(|id| id.uuid()).collect();
-    let end = end_of_skip_locked(tx);
+    // SQLite has neither FOR UPDATE nor a need for it: it has one writer.
+    let end = tx.pick(") ORDER BY id FOR UPDATE SKIP LOCKED", ") ORDER BY id");
     let rows: Vec<Row> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(
             "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
