@@ -13,7 +13,7 @@ pub(crate) use claim::{
     Candidate, blocked, candidates, claim_failed, claimed, freeing_failed, lock_free, next_due_at,
 };
 pub(crate) use outcome::{
-    acknowledged_by_callback, close, confirm, has_open_after, put_back, raise_fence,
+    acknowledged, acknowledged_by_callback, close, confirm, has_open_after, put_back, raise_fence,
     release, reopen, wait,
 };
 

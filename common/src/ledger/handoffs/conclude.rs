@@ -227,7 +227,7 @@ async fn close(
     state: HandoffState,
     reason: Option<&str>,
 ) -> Result<()> {
-    store::handoffs::close(&mut change.tx, handoff.id, state, reason, None, change.now).await?;
+    store::handoffs::close(&mut change.tx, handoff.id, state, reason, change.now).await?;
     Ok(())
 }
 

@@ -24,14 +24,14 @@ pub(super) async fn acknowledge(
     integrator: &Integrator,
     reference: Option<&str>,
 ) -> Result<()> {
+    let confirms = handoff.event == HandoffEvent::OrderPlaced
+        && integrator.confirms == Confirms::Acknowledgement;
     let (id, now) = (handoff.id, change.now);
-    let acknowledged = HandoffState::Acknowledged;
-    store::handoffs::close(&mut change.tx, id, acknowledged, None, reference, now).await?;
+    store::handoffs::acknowledged(&mut change.tx, id, reference, confirms, now).await?;
     attach(change, handoff, reference).await?;
     let Some(order) = order else { return Ok(()) };
     match handoff.event {
-        HandoffEvent::OrderPlaced if integrator.confirms == Confirms::Acknowledgement => {
-            store::handoffs::confirm(&mut change.tx, id, now).await?;
+        HandoffEvent::OrderPlaced if confirms => {
             orders::settle(change, order)
                 .await
                 .map_err(must_move(order.id))?;
@@ -65,7 +65,7 @@ pub(crate) async fn fail(
 ) -> Result<()> {
     let why = Some(reason.as_str());
     let (id, now) = (handoff.id, change.now);
-    store::handoffs::close(&mut change.tx, id, HandoffState::Failed, why, None, now).await?;
+    store::handoffs::close(&mut change.tx, id, HandoffState::Failed, why, now).await?;
     if let Some(order) = order {
         let data = json!({
             "order": {"id": order.id, "number": order.number, "status": order.status},

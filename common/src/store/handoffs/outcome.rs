@@ -8,26 +8,47 @@ use crate::domain::{
     ids::HandoffId,
 };
 
-/// Ends it (acknowledged, failed, withdrawn) or holds it for a person, and gives its lease back. A reference that it
-/// has stays where the answer brings none.
+/// Ends it (failed, withdrawn) or holds it for a person, and gives its lease back.
 pub(crate) async fn close(
     tx: &mut Tx,
     id: HandoffId,
     state: HandoffState,
     reason: Option<&str>,
-    reference: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<()> {
     let closed_at = state.is_closed().then_some(now);
     on!(tx, |conn| {
         sqlx::query(
-        "UPDATE handoffs SET state = ?, reason = ?, reference = COALESCE(?, reference), closed_at = ?, \
-         leased_until = NULL WHERE id = ?"
+        "UPDATE handoffs SET state = ?, reason = ?, closed_at = ?, leased_until = NULL WHERE id = ?"
     )
     .bind(state.as_str())
     .bind(reason)
-    .bind(reference.map(str::as_bytes))
     .bind(closed_at)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+/// Acknowledged by an answer, which gives its lease back; `confirms`: and by it the order is confirmed. What it has of a
+/// reference or a first confirmation stays.
+pub(crate) async fn acknowledged(
+    tx: &mut Tx,
+    id: HandoffId,
+    reference: Option<&str>,
+    confirms: bool,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE handoffs SET state = 'acknowledged', reason = NULL, reference = COALESCE(?, reference), closed_at = ?, \
+         confirmed_at = COALESCE(confirmed_at, ?), leased_until = NULL WHERE id = ?"
+    )
+    .bind(reference.map(str::as_bytes))
+    .bind(now)
+    .bind(confirms.then_some(now))
     .bind(id.uuid())
     .execute(conn)
     .await?
