@@ -41,6 +41,14 @@ impl Channel {
         }
     }
 
+    /// `None`: nobody is there, or it is refused.
+    pub(crate) async fn try_open(url: &str) -> Option<Self> {
+        let opened = timeout(SOON, connect_async(url)).await.ok()?;
+        let (socket, _) = opened.ok()?;
+        let seen = Vec::new();
+        Some(Self { socket, seen })
+    }
+
     /// The next message or the end; pings are answered by the way.
     ///
     /// # Panics
@@ -110,7 +118,8 @@ impl Channel {
         let _ = self.socket.send(Message::Close(None)).await;
     }
 
-    async fn read(&mut self) -> Frame {
+    /// As [`Self::next`], however long it takes.
+    pub(crate) async fn read(&mut self) -> Frame {
         loop {
             match self.socket.next().await {
                 Some(Ok(Message::Text(text))) => {

@@ -10,7 +10,10 @@ mod ground; // embedded, or on servers
 mod integrator; // the test as integrator
 mod reckoning; // what must be true when everything has come to its end
 mod request_file; // requests.http, read and run
+mod screen; // a page that comes back
 mod shop; // a store of a test's own
+
+pub mod chaos; // rounds of trouble, and their reckoning
 
 pub use channel::{Channel, Frame};
 pub use expediter::{Expediter, client};
@@ -21,6 +24,7 @@ pub use integrator::{Called, Integrator, Mood, Received, SignedWith};
 pub use launch::{Ended, Launch};
 pub use reckoning::{Reckoning, Wish, all_go_on, one_to};
 pub use request_file::RequestFile;
+pub use screen::Screen;
 pub use shop::{Shop, text};
 
 use std::time::Duration;

@@ -4,10 +4,8 @@ use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration}
 
 use chrono::TimeDelta;
 use common::{chance::Chance, crash};
-use e2e::{
-    Channel, Expediter, Frame, Ground, Integrator, Launch, Mood, Reckoning, Shop, Wish, all_go_on,
-    one_to,
-};
+use e2e::{Expediter, Ground, Integrator, Launch, Mood, Reckoning, Screen, Shop, Wish, all_go_on};
+use tokio::time::Instant;
 
 const BUNS: u32 = 1000;
 /// At which a lease of 25 seconds is over in a good second.
@@ -16,20 +14,29 @@ const LEASE: TimeDelta = TimeDelta::seconds(25);
 const WISHES_A_WAVE: u32 = 8;
 /// Whatever point is not reached by so many waves is never reached.
 const MOST_WAVES: u32 = 20;
+/// After the last death.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 const KILLS: u32 = 10;
 /// Between two kills at most.
 const MOST_LIFE: Duration = Duration::from_millis(400);
 /// To repeat a run: the seed that it printed.
 const SEED: Option<u64> = None;
 
-/// A test for each point, and the list of them.
+/// A test for each point on each ground, and the list of them.
 macro_rules! dying_at {
     ($($name:ident: $point:literal,)+) => {
         mod dying_at {
             $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() {
-                    super::nothing_is_lost_by_dying_at($point).await;
+                mod $name {
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn embedded() {
+                        e2e::on_embedded(|ground| crate::nothing_is_lost_by_dying_at(ground, $point)).await;
+                    }
+
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                    async fn servers() {
+                        e2e::on_servers(|ground| crate::nothing_is_lost_by_dying_at(ground, $point)).await;
+                    }
                 }
             )+
 
@@ -75,35 +82,34 @@ fn every_declared_point_has_its_test() {
     assert_eq!(dying_at::POINTS, crash::POINTS);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_by_kill_9_at_ten_random_moments_under_load() {
-    let seed = SEED.unwrap_or_else(|| u64::from_le_bytes(Chance::system().bytes()));
-    eprintln!("seed: {seed}");
-    let chance = Chance::seeded(seed);
-    let ground = Ground::embedded();
-    let mut scene = Scene::open(&ground).await;
-    let mut wishes = Vec::new();
-    for kill in 0..KILLS {
-        let pid_lives_for = MOST_LIFE.mul_f64(chance.fraction());
-        let mut wave: Vec<Wish> = (0..3 * WISHES_A_WAVE)
-            .map(|n| Wish::new(&format!("kill-{kill}"), n))
-            .collect();
-        wishes.append(&mut wave);
-        // What the kill cut off before is asked for again at the same time.
-        let load = all_go_on(&mut wishes, &scene.expediter, &scene.shop);
-        // No synchronisation: any moment is as good as any other.
-        let death = async {
-            tokio::time::sleep(pid_lives_for).await;
-            scene.expediter.signal("KILL");
-        };
-        tokio::join!(load, death);
-        scene.expediter.restart().await;
+e2e::each_ground! {
+    async fn nothing_is_lost_by_kill_9_at_ten_random_moments_under_load(ground: Ground) {
+        let seed = SEED.unwrap_or_else(|| u64::from_le_bytes(Chance::system().bytes()));
+        eprintln!("seed: {seed}");
+        let chance = Chance::seeded(seed);
+        let mut scene = Scene::open(&ground).await;
+        let mut wishes = Vec::new();
+        for kill in 0..KILLS {
+            let lives_for = MOST_LIFE.mul_f64(chance.fraction());
+            let mut wave: Vec<Wish> = (0..3 * WISHES_A_WAVE)
+                .map(|n| Wish::new(&format!("kill-{kill}"), n))
+                .collect();
+            wishes.append(&mut wave);
+            // What the kill cut off before is asked for again at the same time.
+            let load = all_go_on(&mut wishes, &scene.expediter, &scene.shop);
+            // No synchronisation: any moment is as good as any other.
+            let death = async {
+                tokio::time::sleep(lives_for).await;
+                scene.expediter.signal("KILL");
+            };
+            tokio::join!(load, death);
+            scene.expediter.restart().await;
+        }
+        scene.comes_out(&mut wishes).await;
     }
-    scene.comes_out(&mut wishes).await;
 }
 
-async fn nothing_is_lost_by_dying_at(point: &'static str) {
-    let ground = Ground::embedded();
+async fn nothing_is_lost_by_dying_at(ground: Ground, point: &'static str) {
     let mut scene = Scene::open(&ground).await;
     let mut wishes = Vec::new();
     let died = if point.starts_with("sweep.") {
@@ -134,8 +140,8 @@ struct Scene {
     integrator: Integrator,
     expediter: Expediter,
     shop: Shop,
-    /// What a screen at the table has been told before the last death.
-    told: Vec<i64>,
+    /// Follows the table through every death.
+    screen: Screen,
 }
 
 impl Scene {
@@ -145,16 +151,15 @@ impl Scene {
         let expediter = launch.start().await;
         let shop = Shop::open(&expediter, &integrator, BUNS).await;
         Self {
+            screen: Screen::follow(&expediter, &shop.session_code),
             integrator,
             expediter,
             shop,
-            told: Vec::new(),
         }
     }
 
     /// Wave after wave, each brought to its end, until the process is dead.
     async fn dies_under_load(&mut self, wishes: &mut Vec<Wish>) -> ExitStatus {
-        let screen = self.expediter.channel(&self.shop.session_code, None).await;
         for wave in 0..MOST_WAVES {
             let mut batch: Vec<Wish> = (0..WISHES_A_WAVE)
                 .map(|n| Wish::new(&format!("wave-{wave}"), n))
@@ -162,7 +167,6 @@ impl Scene {
             all_go_on(&mut batch, &self.expediter, &self.shop).await;
             wishes.append(&mut batch);
             if self.is_dead_before_all_is_quiet().await {
-                self.told = told_until_the_end(screen).await;
                 return self.expediter.ended().await;
             }
         }
@@ -212,12 +216,14 @@ impl Scene {
             integrator,
             expediter,
             shop,
-            told,
+            screen,
         } = self;
-        let resumed = expediter
-            .channel(&shop.session_code, told.last().copied().or(Some(0)))
-            .await;
+        let answered_by = Instant::now() + ANSWERED_WITHIN;
         while !wishes.iter().all(Wish::is_done) {
+            assert!(
+                Instant::now() < answered_by,
+                "some are never answered: {wishes:?}"
+            );
             all_go_on(wishes, expediter, shop).await;
         }
         Reckoning {
@@ -228,43 +234,10 @@ impl Scene {
         }
         .comes_out(wishes)
         .await;
-        assert_misses_nothing(expediter, shop, told, resumed).await;
-    }
-}
-
-async fn told_until_the_end(mut screen: Channel) -> Vec<i64> {
-    while let Frame::Message(_) = screen.next().await {}
-    screen.numbers()
-}
-
-/// What the screen was told before and after is all of it, once.
-async fn assert_misses_nothing(
-    expediter: &Expediter,
-    shop: &Shop,
-    told: &[i64],
-    mut resumed: Channel,
-) {
-    let Frame::Message(hello) = expediter
-        .channel(&shop.session_code, None)
-        .await
-        .next()
-        .await
-    else {
-        panic!("a live channel begins with a snapshot")
-    };
-    let last = hello["seq"].as_i64().expect("a snapshot has its number");
-    if told.last() != Some(&last) {
-        resumed
-            .until("the last event", |event| {
-                event["seq"] == last && event["type"] != "hello"
-            })
+        let session = format!("/api/v1/sessions/{}", shop.session_code);
+        let last = expediter.read(&session).await["seq"].as_i64();
+        screen
+            .until_told_of(last.expect("a session has its number"))
             .await;
     }
-    // A channel that began with a snapshot was not told what came before.
-    let seen: Vec<i64> = told.iter().copied().chain(resumed.numbers()).collect();
-    let first = usize::try_from(seen[0]).expect("numbers count up");
-    assert_eq!(
-        seen,
-        one_to(usize::try_from(last).expect("numbers count up"))[first - 1..]
-    );
 }
