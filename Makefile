@@ -35,3 +35,8 @@ up: ## start production shape on private servers: 2 api, 2 worker, 2 notifier, k
 
 down: ## stop what `make up` started
 	@scripts/up down
+
+.PHONY: chaos
+chaos: ## kill, stall, cut and restart everything under load, and count (ROUNDS=20 SEED= FIRST=0 GROUND=embedded|fleet|both)
+	cargo build --workspace --bins
+	@$${CARGO_TARGET_DIR:-target}/debug/chaos --ground $(or $(GROUND),both) --rounds $(or $(ROUNDS),20) --first $(or $(FIRST),0) $(if $(SEED),--seed $(SEED)) $(CHAOS)

@@ -62,6 +62,16 @@ impl Launch {
         self
     }
 
+    /// The same settings for another program in another folder.
+    #[must_use]
+    pub(crate) fn at(self, program: &Path, folder: &Path) -> Self {
+        Self {
+            program: program.to_owned(),
+            folder: folder.to_owned(),
+            ..self
+        }
+    }
+
     /// With a clock that runs so many times as fast from now on, also after a restart; attempts' time-outs stay real.
     ///
     /// # Panics

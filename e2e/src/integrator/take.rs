@@ -39,21 +39,28 @@ async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Bod
     let (met, is_news) = inner.meet(received);
     let callback_url = read["callback_url"].as_str().unwrap_or_default().to_owned();
     let order_id = read["order"]["id"].as_str().unwrap_or_default().to_owned();
-    match met {
-        Mood::Answers(status) => {
-            let status = StatusCode::from_u16(status).expect("a test answers with a status");
-            return Json(json!({"error": "in no mood"}))
-                .with_status(status)
-                .into_response();
+    if let Mood::Answers(status) = met {
+        let status = StatusCode::from_u16(status).expect("a test answers with a status");
+        return Json(json!({"error": "in no mood"}))
+            .with_status(status)
+            .into_response();
+    }
+    if met == Mood::Silent {
+        pending::<()>().await;
+    }
+    let goes_on = Arc::clone(inner);
+    let reference = format!("T-{order_id}");
+    // A task of its own: whoever has read an order prepares it, also when nobody waits for the answer any more.
+    let answered = tokio::spawn(async move {
+        if let Mood::Slow(time) = met {
+            tokio::time::sleep(time).await;
         }
-        Mood::Silent => pending().await,
-        Mood::Slow(time) => tokio::time::sleep(time).await,
-        Mood::Fine => {}
-    }
-    if is_news {
-        tokio::spawn(Arc::clone(inner).call_back(callback_url, order_id.clone()));
-    }
-    Json(json!({"reference": format!("T-{order_id}")})).into_response()
+        if is_news {
+            tokio::spawn(goes_on.call_back(callback_url, order_id));
+        }
+    });
+    answered.await.expect("taking an order does not panic");
+    Json(json!({"reference": reference})).into_response()
 }
 
 impl Inner {

@@ -1,0 +1,403 @@
+//! The reckoning of a round: what was answered, what is kept, what the integrator saw, and whether it all agrees.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::{
+    house::House,
+    load::Answered,
+    plan::Wanted,
+    table::{BUNS, Table},
+};
+use crate::{Received, one_to, text};
+
+/// From the last trouble on, with all leases that have to run out and all four waits of a handoff.
+const SETTLING: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a round comes to.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    pub orders: usize,
+    /// By their last status.
+    pub ends: BTreeMap<String, usize>,
+    pub unanswered: u32,
+    pub unavailable: u32,
+    /// Of all handoffs.
+    pub attempts: usize,
+    pub unknown: usize,
+    pub requests: usize,
+    /// Requests beyond the first of a handoff.
+    pub repeated: usize,
+    /// Most attempts of one handoff.
+    pub most_attempts: usize,
+    pub callbacks: usize,
+    pub buns_left: i64,
+}
+
+/// Something that must not be, with the order that it is about.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub what: String,
+    pub order_id: Option<String>,
+}
+
+impl Violation {
+    #[must_use]
+    pub fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            order_id: None,
+        }
+    }
+
+    #[must_use]
+    pub fn of(order_id: &str, what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            order_id: Some(order_id.to_owned()),
+        }
+    }
+}
+
+/// One round's.
+#[derive(Debug)]
+pub(super) struct Books<'a> {
+    pub house: &'a House,
+    pub table: &'a Table,
+    pub wanted: &'a [Wanted],
+    pub answered: &'a [Answered],
+}
+
+impl Books<'_> {
+    /// Once nothing is in trouble any more: waits until every order has come to where it goes, and looks at everything.
+    pub(super) async fn close(&self) -> (Counts, Vec<Violation>) {
+        let mut counts = Counts::default();
+        let mut violations = Vec::new();
+        for answered in self.answered {
+            counts.unanswered += answered.unanswered;
+            counts.unavailable += answered.unavailable;
+            violations.extend(answered.wrong.clone().map(|what| Violation {
+                what,
+                order_id: answered.order_id.clone(),
+            }));
+        }
+        match self.until_settled(&mut counts).await {
+            Ok((orders, handoffs)) => {
+                violations.extend(self.kept_once(&orders));
+                violations.extend(self.ended_right(&orders, &handoffs));
+                violations.extend(self.on_record(&handoffs, &mut counts));
+                violations.extend(self.streams(&orders).await);
+                violations.extend(self.stock(&orders, &mut counts).await);
+            }
+            Err(violation) => violations.push(violation),
+        }
+        counts.callbacks = self.table.integrator.called().len();
+        (counts, violations)
+    }
+
+    async fn until_settled(
+        &self,
+        counts: &mut Counts,
+    ) -> Result<(HashMap<String, Value>, HashMap<String, Vec<Value>>), Violation> {
+        let deadline = Instant::now() + SETTLING;
+        let mut left;
+        loop {
+            let orders = self.orders().await.map_err(Violation::new)?;
+            left = orders
+                .iter()
+                .find(|(_, order)| !is_settled(order))
+                .map(|(id, order)| {
+                    Violation::of(id, format!("does not come to its end: {}", order["status"]))
+                });
+            if left.is_none() {
+                let mut handoffs = HashMap::new();
+                for id in orders.keys() {
+                    let of_order = self
+                        .house
+                        .read(&format!("/api/v1/orders/{id}/handoffs"))
+                        .await;
+                    let of_order = of_order
+                        .map_err(Violation::new)?
+                        .as_array()
+                        .cloned()
+                        .unwrap_or_default();
+                    if let Some(open) = of_order
+                        .iter()
+                        .find(|handoff| handoff["closed_at"].is_null())
+                    {
+                        left = Some(Violation::of(
+                            id,
+                            format!("a handoff does not close: {}", open["state"]),
+                        ));
+                    }
+                    handoffs.insert(id.clone(), of_order);
+                }
+                if left.is_none() {
+                    counts.orders = orders.len();
+                    for order in orders.values() {
+                        *counts.ends.entry(text(&order["status"])).or_default() += 1;
+                    }
+                    return Ok((orders, handoffs));
+                }
+            }
+            if let (Some(left), true) = (left, Instant::now() > deadline) {
+                return Err(left);
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn orders(&self) -> Result<HashMap<String, Value>, String> {
+        let mut orders = HashMap::new();
+        let mut cursor = String::new();
+        loop {
+            let path = format!(
+                "/api/v1/orders?store_id={}&limit=100{cursor}",
+                self.table.store_id
+            );
+            let page = self.house.read(&path).await?;
+            for order in page["items"].as_array().into_iter().flatten() {
+                orders.insert(text(&order["id"]), order.clone());
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok(orders),
+            }
+        }
+    }
+
+    /// Every 201 is an order of its own, and there is no other.
+    fn kept_once(&self, orders: &HashMap<String, Value>) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let answered: Vec<&str> = self
+            .answered
+            .iter()
+            .filter_map(|one| one.order_id.as_deref())
+            .collect();
+        let distinct: BTreeSet<&str> = answered.iter().copied().collect();
+        if distinct.len() != answered.len() {
+            violations.push(Violation::new("two keys were answered with one order"));
+        }
+        for lost in distinct.iter().filter(|id| !orders.contains_key(**id)) {
+            violations.push(Violation::of(
+                lost,
+                "was answered with 201, and is not kept",
+            ));
+        }
+        for extra in orders.keys().filter(|id| !distinct.contains(id.as_str())) {
+            violations.push(Violation::of(
+                extra,
+                "is kept beside the one its key was answered with",
+            ));
+        }
+        let mut numbers: Vec<i64> = orders
+            .values()
+            .filter_map(|order| order["number"].as_i64())
+            .collect();
+        numbers.sort_unstable();
+        if numbers != one_to(orders.len()) {
+            violations.push(Violation::new(format!("numbers with gaps: {numbers:?}")));
+        }
+        violations
+    }
+
+    fn ended_right(
+        &self,
+        orders: &HashMap<String, Value>,
+        handoffs: &HashMap<String, Vec<Value>>,
+    ) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let seen: BTreeSet<String> = self
+            .table
+            .integrator
+            .received()
+            .into_iter()
+            .map(|one| one.webhook_id)
+            .collect();
+        for answered in self.answered {
+            let Some(id) = &answered.order_id else {
+                continue;
+            };
+            let (Some(order), Some(handoffs)) = (orders.get(id), handoffs.get(id)) else {
+                continue;
+            };
+            let status = text(&order["status"]);
+            let placed: Vec<&Value> = handoffs
+                .iter()
+                .filter(|one| one["event"] == "order.placed")
+                .collect();
+            let used_up = placed
+                .iter()
+                .any(|one| one["state"] == "failed" && attempts(one).len() >= 5);
+            let is_right = match status.as_str() {
+                "ready" => !answered.called_off,
+                "cancelled" => answered.called_off,
+                // An integrator that was away for all five; a call-off may have come too late.
+                "failed" => used_up,
+                _ => false,
+            };
+            if !is_right {
+                let wish = if answered.called_off {
+                    "called off"
+                } else {
+                    "to be ready"
+                };
+                violations.push(Violation::of(id, format!("was {wish}, and is {status}")));
+            }
+            let was_seen = placed.iter().any(|one| seen.contains(&text(&one["id"])));
+            let was_tried = placed.iter().any(|one| !attempts(one).is_empty());
+            let may_be_unseen = status == "failed" || (status == "cancelled" && !was_seen);
+            if !was_seen && !may_be_unseen {
+                violations.push(Violation::of(id, "never arrived at the integrator"));
+            }
+            if was_seen && !was_tried {
+                violations.push(Violation::of(id, "arrived without an attempt on record"));
+            }
+        }
+        violations
+    }
+
+    /// At most five attempts a round, and no request without one; each further request behind one that may not have
+    /// arrived, with the same id and the same bytes.
+    fn on_record(
+        &self,
+        handoffs: &HashMap<String, Vec<Value>>,
+        counts: &mut Counts,
+    ) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        let by_webhook_id = self.table.integrator.by_webhook_id();
+        counts.requests = by_webhook_id.values().map(Vec::len).sum();
+        let mut known = BTreeSet::new();
+        for (order_id, handoff) in handoffs
+            .iter()
+            .flat_map(|(id, of_order)| of_order.iter().map(move |one| (id, one)))
+        {
+            let id = text(&handoff["id"]);
+            let requests = by_webhook_id.get(&id).map_or(&[][..], Vec::as_slice);
+            let outcomes: Vec<&str> = attempts(handoff)
+                .iter()
+                .filter_map(|one| one["outcome"].as_str())
+                .collect();
+            counts.attempts += outcomes.len();
+            counts.unknown += outcomes
+                .iter()
+                .filter(|outcome| **outcome == "unknown")
+                .count();
+            counts.repeated += requests.len().saturating_sub(1);
+            counts.most_attempts = counts.most_attempts.max(outcomes.len());
+            violations
+                .extend(wrong_with(&outcomes, requests).map(|what| Violation::of(order_id, what)));
+            known.insert(id);
+        }
+        for stranger in by_webhook_id.keys().filter(|id| !known.contains(*id)) {
+            violations.push(Violation::new(format!(
+                "a request of no handoff on record: {stranger}"
+            )));
+        }
+        violations
+    }
+
+    /// Of the orders that have one of their own; the table's is followed by screens.
+    async fn streams(&self, orders: &HashMap<String, Value>) -> Vec<Violation> {
+        let mut violations = Vec::new();
+        for (id, _) in orders
+            .iter()
+            .filter(|(_, order)| order["session"].is_null())
+        {
+            match self
+                .house
+                .read(&format!("/api/v1/orders/{id}/events"))
+                .await
+            {
+                Ok(events) => {
+                    let events = events.as_array().cloned().unwrap_or_default();
+                    let numbers: Vec<i64> = events
+                        .iter()
+                        .filter_map(|event| event["seq"].as_i64())
+                        .collect();
+                    if numbers != one_to(numbers.len()) || numbers.is_empty() {
+                        violations.push(Violation::of(
+                            id,
+                            format!("its stream has gaps: {numbers:?}"),
+                        ));
+                    }
+                }
+                Err(error) => violations.push(Violation::of(id, error)),
+            }
+        }
+        violations
+    }
+
+    async fn stock(&self, orders: &HashMap<String, Value>, counts: &mut Counts) -> Vec<Violation> {
+        let mut should_be = BUNS;
+        for (answered, wanted) in self.answered.iter().zip(self.wanted) {
+            let order = answered.order_id.as_ref().and_then(|id| orders.get(id));
+            if order.is_some_and(|order| order["status"] == "ready") {
+                should_be -= i64::from(wanted.buns);
+            }
+        }
+        match self
+            .house
+            .read(&format!("/api/v1/products/{}", self.table.bun))
+            .await
+        {
+            Ok(bun) => counts.buns_left = bun["stock"].as_i64().unwrap_or(-1),
+            Err(error) => return vec![Violation::new(error)],
+        }
+        let is_exact = counts.buns_left == should_be;
+        let what = || {
+            Violation::new(format!(
+                "{} buns are left and should be {should_be}",
+                counts.buns_left
+            ))
+        };
+        if is_exact { Vec::new() } else { vec![what()] }
+    }
+}
+
+/// Of one handoff.
+fn wrong_with(outcomes: &[&str], requests: &[Received]) -> Option<String> {
+    let may_not_have_arrived = outcomes
+        .iter()
+        .filter(|one| matches!(**one, "unknown" | "retry"))
+        .count();
+    let first = requests.first();
+    let differs = |one: &&Received| {
+        first.is_some_and(|first| first.body != one.body)
+            || one.idempotency_key != one.webhook_id
+            || !one.is_signed
+    };
+    if outcomes.len() > 5 {
+        Some(format!("{} attempts", outcomes.len()))
+    } else if requests.len() > outcomes.len() {
+        Some(format!(
+            "{} requests, and attempts on record: {outcomes:?}",
+            requests.len()
+        ))
+    } else if requests.len() > may_not_have_arrived + 1 {
+        Some(format!("{} requests behind {outcomes:?}", requests.len()))
+    } else {
+        let other = requests.iter().find(differs)?;
+        Some(format!(
+            "not the same message, or not signed: {}",
+            other.attempt
+        ))
+    }
+}
+
+fn is_settled(order: &Value) -> bool {
+    matches!(
+        order["status"].as_str(),
+        Some("ready" | "cancelled" | "failed" | "rejected")
+    )
+}
+
+fn attempts(handoff: &Value) -> &[Value] {
+    handoff["attempts"].as_array().map_or(&[], Vec::as_slice)
+}

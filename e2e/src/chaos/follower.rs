@@ -1,0 +1,151 @@
+//! A screen at the table that comes back with its last number whenever its connection breaks, and counts.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use serde_json::Value;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+/// A screen that hears nothing for so long, pings included, tries another connection.
+const SILENCE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(100);
+/// For the last events, once nothing is in trouble any more.
+const CATCHING_UP: Duration = Duration::from_secs(30);
+
+/// What a screen saw.
+#[derive(Clone, Debug, Default)]
+pub struct Followed {
+    pub first: i64,
+    pub last: i64,
+    pub connections: u32,
+    pub refused: u32,
+    /// Where the stream was not one after the other.
+    pub breaks: Vec<String>,
+}
+
+/// Begins before the first event, and leaves by itself after every `leaves_after` events. Follows until `goal` names
+/// the last number and it was seen.
+pub(super) async fn follow(
+    url: String,
+    leaves_after: u32,
+    mut goal: watch::Receiver<Option<i64>>,
+) -> Followed {
+    let mut followed = Followed::default();
+    let mut deadline = None;
+    loop {
+        let reached = (*goal.borrow_and_update()).map(|goal| followed.last >= goal);
+        if reached == Some(true) {
+            return followed;
+        }
+        if reached == Some(false)
+            && Instant::now() > *deadline.get_or_insert(Instant::now() + CATCHING_UP)
+        {
+            followed.breaks.push(format!(
+                "stops at {} of {:?}",
+                followed.last,
+                *goal.borrow()
+            ));
+            return followed;
+        }
+        followed.one_connection(&url, leaves_after, &mut goal).await;
+        sleep(PAUSE).await;
+    }
+}
+
+/// The number of a stream's last event, as a fresh snapshot has it.
+pub(super) async fn last_number(url: &str) -> Option<i64> {
+    let (mut socket, _) = timeout(SILENCE, connect_async(url)).await.ok()?.ok()?;
+    while let Ok(Some(Ok(message))) = timeout(SILENCE, socket.next()).await {
+        if let Message::Text(hello) = message {
+            return serde_json::from_str::<Value>(&hello).ok()?["seq"].as_i64();
+        }
+    }
+    None
+}
+
+impl Followed {
+    async fn one_connection(
+        &mut self,
+        url: &str,
+        leaves_after: u32,
+        goal: &mut watch::Receiver<Option<i64>>,
+    ) {
+        let url = format!("{url}?after={}", self.last);
+        let Ok(Ok((mut socket, _))) = timeout(SILENCE, connect_async(url)).await else {
+            self.refused += 1;
+            return;
+        };
+        self.connections += 1;
+        let mut events = 0;
+        while events < leaves_after && self.breaks.len() < 5 {
+            let frame = tokio::select! {
+                frame = timeout(SILENCE, socket.next()) => frame,
+                _ = goal.changed() => return,
+            };
+            match frame {
+                Ok(Some(Ok(Message::Text(frame)))) => {
+                    let frame: Value = serde_json::from_str(&frame).unwrap_or_default();
+                    self.takes(&frame);
+                    events += u32::from(frame["type"] != "hello");
+                    if goal.borrow().is_some_and(|goal| self.last >= goal) {
+                        return;
+                    }
+                }
+                Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn takes(&mut self, frame: &Value) {
+        let seq = frame["seq"].as_i64().unwrap_or_default();
+        if frame["type"] == "hello" {
+            if seq != self.last || frame["resumed"] != true {
+                self.breaks.push(format!(
+                    "came back with {}, and was told to begin anew at {seq}",
+                    self.last
+                ));
+                self.last = seq;
+            }
+            return;
+        }
+        if seq != self.last + 1 || frame["prev"].as_i64().is_some_and(|prev| prev != self.last) {
+            self.breaks.push(format!(
+                "{seq} (prev {}) came after {}",
+                frame["prev"], self.last
+            ));
+        }
+        if self.first == 0 {
+            self.first = seq;
+        }
+        self.last = seq;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_gap_a_double_and_a_fresh_start_are_noticed() {
+        let mut followed = Followed::default();
+        for frame in [
+            json!({"type": "hello", "seq": 0, "resumed": true}),
+            json!({"type": "order.placed", "seq": 1, "prev": 0}),
+            json!({"type": "order.placed", "seq": 2, "prev": 1}),
+        ] {
+            followed.takes(&frame);
+        }
+        assert!(followed.breaks.is_empty(), "{:?}", followed.breaks);
+        followed.takes(&json!({"type": "order.placed", "seq": 2, "prev": 1}));
+        followed.takes(&json!({"type": "order.placed", "seq": 4, "prev": 2}));
+        followed.takes(&json!({"type": "hello", "seq": 9}));
+        assert_eq!(followed.breaks.len(), 3, "{:?}", followed.breaks);
+    }
+}

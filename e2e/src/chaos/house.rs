@@ -1,0 +1,304 @@
+//! The processes under test, the lines between them and their servers, and what an accident does to each.
+
+use std::{net::SocketAddr, time::Duration};
+
+use common::clock::Clock;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::Value;
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::sleep,
+};
+
+use super::{
+    line::Line,
+    plan::{Reach, Wire},
+    process::{Process, answer, client, program, unused},
+    queue,
+    servers::Servers,
+};
+use crate::{Ended, Folder, Launch};
+
+/// How much faster the house's clock runs, so that schedules and leases do not make rounds long.
+pub const RATE: u32 = 20;
+const OPERATOR: &str = "chaos";
+const KEY: &str = "Y2hhb3NjaGFvc2NoYW9zY2hhb3NjaGFvc2NoYW9zY2g=";
+
+/// Which processes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One `expediter` on SQLite.
+    Embedded,
+    /// Two of each of `api`, `worker` and `notifier`, on MySQL and RabbitMQ.
+    Fleet,
+    /// One of each.
+    Three,
+}
+
+impl Shape {
+    /// The programs of its processes, in order.
+    #[must_use]
+    pub fn roles(self) -> &'static [&'static str] {
+        match self {
+            Self::Embedded => &["expediter"],
+            Self::Fleet => &["api", "api", "notifier", "notifier", "worker", "worker"],
+            Self::Three => &["api", "notifier", "worker"],
+        }
+    }
+}
+
+/// Everything is ended when it is dropped.
+#[derive(Debug)]
+pub struct House {
+    pub front: Line,
+    /// Live channels; the same as the front where one process is everything.
+    pub screens: Option<Line>,
+    pub database: Option<Line>,
+    pub broker: Option<Line>,
+    pub processes: Vec<Process>,
+    pub servers: Option<Servers>,
+    pub namespace: String,
+    commands: Launch,
+    client: Client,
+    password: String,
+    /// Gone with the house.
+    _folder: Folder,
+    deaths: Mutex<()>,
+}
+
+impl House {
+    /// Until every process answers.
+    ///
+    /// # Panics
+    /// With its log, when one does not come up.
+    pub async fn open(shape: Shape, servers: Option<Servers>) -> Self {
+        Self::open_with(shape, servers, |launch| launch).await
+    }
+
+    /// The same with settings changed.
+    ///
+    /// # Panics
+    /// With its log, when a process does not come up.
+    pub async fn open_with(
+        shape: Shape,
+        servers: Option<Servers>,
+        change: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
+        let folder = Folder::new();
+        let roles = shape.roles();
+        let count = |role: &str| roles.iter().filter(|one| **one == role).count();
+        let (api, notifier) = (count("api") + count("expediter"), count("notifier"));
+        let addresses: Vec<SocketAddr> = roles.iter().map(|_| unused()).collect();
+        let front = Line::to(addresses[..api].to_vec()).await;
+        let screens = match notifier {
+            0 => None,
+            count => Some(Line::to(addresses[api..api + count].to_vec()).await),
+        };
+        let (mut database, mut broker) = (None, None);
+        let namespace = format!("chaos-{}", addresses[0].port());
+        let mut common = Launch::of(&program("expediter"), folder.path())
+            .set("secrets.encryption_key", KEY)
+            .set("secrets.jwt_key", KEY)
+            .set("demo.enabled", false)
+            .set("http.public_url", format!("http://{}", front.address))
+            .set("worker.allow_http", true)
+            .set("worker.allow_networks", r#"["127.0.0.0/8"]"#)
+            // In real time, as the lease's 15.5 seconds are not: those are 775 ms.
+            .set("worker.attempt_timeout_ms", 500)
+            .set("worker.connect_timeout_ms", 300)
+            .set("broker.publish_timeout_ms", 1000)
+            .set("database.connect_timeout_ms", 2000)
+            .set("database.lock_timeout_ms", 1000)
+            .set("database.statement_timeout_ms", 2000)
+            .set("shutdown.drain_s", 5)
+            .fast(RATE);
+        common = change(common);
+        let mut commands = common.clone();
+        if let Some(servers) = &servers {
+            common = common
+                .set("database.allow_weak_durability", true)
+                .set("broker.namespace", &namespace);
+            commands = common.clone().set("database.url", servers.mysql.url());
+            let lines = (
+                Line::to(vec![servers.mysql.end]).await,
+                Line::to(vec![servers.amqp.end]).await,
+            );
+            common = common
+                .set("database.url", servers.mysql.through(lines.0.address))
+                .set("broker.url", servers.amqp.through(lines.1.address));
+            (database, broker) = (Some(lines.0), Some(lines.1));
+        }
+        let made = commands
+            .clone()
+            .argument("operator")
+            .argument(OPERATOR)
+            .run()
+            .await;
+        assert_eq!(made.code, Some(0), "{}\n{}", made.stdout, made.stderr);
+        let processes: Vec<Process> = roles
+            .iter()
+            .zip(&addresses)
+            .enumerate()
+            .map(|(n, (role, address))| Process::new(n, role, *address, &common, folder.path()))
+            .collect();
+        for process in &processes {
+            process.starts().await;
+        }
+        Self {
+            front,
+            screens,
+            database,
+            broker,
+            processes,
+            servers,
+            namespace,
+            commands,
+            client: client(),
+            password: made.stdout.trim().to_owned(),
+            _folder: folder,
+            deaths: Mutex::new(()),
+        }
+    }
+
+    /// A server that is dead already is not killed again before it is back.
+    pub async fn one_death_at_a_time(&self) -> MutexGuard<'_, ()> {
+        self.deaths.lock().await
+    }
+
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        Reach {
+            processes: self.processes.len(),
+            on_servers: self.servers.is_some(),
+            servers_are_own: self.servers.as_ref().is_some_and(Servers::are_own),
+        }
+    }
+
+    /// `None`: that wire is not in this house. The integrator's is its round's.
+    #[must_use]
+    pub fn wire(&self, wire: Wire) -> Option<&Line> {
+        match wire {
+            Wire::Front => Some(&self.front),
+            Wire::Database => self.database.as_ref(),
+            Wire::Broker => self.broker.as_ref(),
+            Wire::Integrator => None,
+        }
+    }
+
+    /// Tells the time as the processes do.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.commands.clock()
+    }
+
+    /// A request at the front, by whoever it is.
+    #[must_use]
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("http://{}{path}", self.front.address))
+    }
+
+    #[must_use]
+    pub fn by_operator(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request(method, path)
+            .basic_auth(OPERATOR, Some(&self.password))
+    }
+
+    /// Where a session's live channel is.
+    #[must_use]
+    pub fn channel_url(&self, code: &str) -> String {
+        let line = self.screens.as_ref().unwrap_or(&self.front);
+        format!("ws://{}/ws/sessions/{code}", line.address)
+    }
+
+    /// Read by the operator, with some patience: the house is quiet, but may just have come up.
+    ///
+    /// # Errors
+    /// With the last answer.
+    pub async fn read(&self, path: &str) -> Result<Value, String> {
+        let mut last = String::new();
+        for _ in 0..10 {
+            match answer(self.by_operator(Method::GET, path)).await {
+                Some((200, body)) => return Ok(body),
+                other => last = format!("{path}: {other:?}"),
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+        Err(last)
+    }
+
+    /// Made by the operator; only while nothing is in trouble, since it is asked for once.
+    ///
+    /// # Errors
+    /// With the answer.
+    pub async fn create(&self, path: &str, body: &Value) -> Result<Value, String> {
+        match answer(self.by_operator(Method::POST, path).json(body)).await {
+            Some((201, made)) => Ok(made),
+            other => Err(format!("{path}: {other:?}")),
+        }
+    }
+
+    /// `expediter audit`, past all lines.
+    pub async fn audit(&self) -> Ended {
+        self.commands.clone().argument("audit").run().await
+    }
+
+    /// The sum over all processes of the samples whose line begins so: a metric's name, with a label or without.
+    pub async fn metric(&self, begins: &str) -> f64 {
+        let mut sum = 0.0;
+        for process in &self.processes {
+            let Some(text) = process.metrics().await else {
+                continue;
+            };
+            let samples = text.lines().filter(|line| line.starts_with(begins));
+            sum += samples
+                .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+                .sum::<f64>();
+        }
+        sum
+    }
+
+    /// By hand, as in RabbitMQ's management. Does nothing where the server is away.
+    pub async fn empty_queue(&self) {
+        queue::empty(self).await;
+    }
+
+    /// As [`Self::empty_queue`]: with all in it, and all consumers.
+    pub async fn delete_queue(&self) {
+        queue::delete(self).await;
+    }
+
+    /// How many hints wait in the queue; `None` where there is no server or no queue.
+    pub async fn waiting_hints(&self) -> Option<u32> {
+        queue::waiting(self).await
+    }
+
+    /// Every process is killed; the servers are left to the caller.
+    pub async fn end(mut self) -> Option<Servers> {
+        for process in self.processes.drain(..) {
+            process.ends().await;
+        }
+        self.servers.take()
+    }
+
+    /// The last lines of every process that said something worse than information.
+    #[must_use]
+    pub fn complaints(&self, most: usize) -> String {
+        let mut told = String::new();
+        for process in &self.processes {
+            let log = process.log();
+            let bad: Vec<&str> = log
+                .lines()
+                .filter(|line| {
+                    ["WARN", "ERROR", "panicked"]
+                        .iter()
+                        .any(|word| line.contains(word))
+                })
+                .collect();
+            for line in &bad[bad.len().saturating_sub(most)..] {
+                told.push_str(&format!("{}: {line}\n", process.name));
+            }
+        }
+        told
+    }
+}

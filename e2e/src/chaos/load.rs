@@ -1,0 +1,124 @@
+//! Guests and accounts that want something once, and ask until they are answered.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{house::House, plan::Wanted, process::answer, table::Table};
+use crate::text;
+
+/// What a guest's browser would have drawn.
+const GUEST_KEY: &str = "a-guest-of-the-chaos-tests";
+/// Who is not answered then never will be.
+const PATIENCE: Duration = Duration::from_secs(90);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What one customer was answered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answered {
+    pub order_id: Option<String>,
+    pub called_off: bool,
+    /// Tries without an answer, and with a 503.
+    pub unanswered: u32,
+    pub unavailable: u32,
+    /// An answer that nobody should get.
+    pub wrong: Option<String>,
+}
+
+/// One customer, to the end.
+pub(super) async fn insist(
+    house: &House,
+    table: &Table,
+    key: String,
+    wanted: Wanted,
+    begin: Instant,
+) -> Answered {
+    sleep_until(begin + wanted.at).await;
+    let mut answered = Answered::default();
+    let deadline = Instant::now() + PATIENCE;
+    while answered.order_id.is_none() && answered.wrong.is_none() {
+        match place(house, table, &key, wanted).await {
+            Some((201, order)) => answered.order_id = Some(text(&order["id"])),
+            other => answered.is_told_to_wait(&key, other),
+        }
+        answered.give_up_after(deadline, &key).await;
+    }
+    if let (Some(after), Some(id)) = (wanted.is_called_off_after, answered.order_id.clone()) {
+        sleep(after).await;
+        call_off(house, table, &id, wanted, &mut answered).await;
+    }
+    answered
+}
+
+async fn place(house: &House, table: &Table, key: &str, wanted: Wanted) -> Option<(u16, Value)> {
+    let items = match wanted.buns {
+        0 => json!([{"product_id": table.espresso}]),
+        buns => json!([{"product_id": table.bun, "quantity": buns}]),
+    };
+    let request = if wanted.by_guest {
+        house
+            .request(Method::POST, &table.guests_path())
+            .header("Expediter-Guest", GUEST_KEY)
+            .json(&json!({"items": items}))
+    } else {
+        house
+            .by_operator(Method::POST, "/api/v1/orders")
+            .json(&json!({"store_id": table.store_id, "items": items}))
+    };
+    answer(request.header("Idempotency-Key", key)).await
+}
+
+/// A guest may until it is accepted; from then on staff.
+async fn call_off(house: &House, table: &Table, id: &str, wanted: Wanted, answered: &mut Answered) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut as_guest = wanted.by_guest;
+    while !answered.called_off && answered.wrong.is_none() {
+        let said = if as_guest {
+            let path = format!("{}/{id}/cancel", table.guests_path());
+            answer(
+                house
+                    .request(Method::POST, &path)
+                    .header("Expediter-Guest", GUEST_KEY),
+            )
+            .await
+        } else {
+            let body = json!({"status": "cancelled", "reason": "changed their mind"});
+            let path = format!("/api/v1/orders/{id}/status");
+            answer(house.by_operator(Method::PUT, &path).json(&body)).await
+        };
+        match said {
+            Some((200, _)) => answered.called_off = true,
+            Some((409, _)) if as_guest => as_guest = false,
+            // By us, in a try whose answer was lost; or it failed meanwhile. The books see to it that it has ended.
+            Some((409, problem)) if problem["reason"] == "invalid_transition" => {
+                answered.called_off = true
+            }
+            other => answered.is_told_to_wait(id, other),
+        }
+        answered.give_up_after(deadline, id).await;
+    }
+}
+
+impl Answered {
+    fn is_told_to_wait(&mut self, what: &str, said: Option<(u16, Value)>) {
+        match said {
+            None => self.unanswered += 1,
+            Some((503, _)) => self.unavailable += 1,
+            Some((409, problem)) if problem["reason"] == "idempotency_in_progress" => {
+                self.unavailable += 1
+            }
+            Some((status, problem)) => {
+                self.wrong = Some(format!("{what}: answered {status} {problem}"))
+            }
+        }
+    }
+
+    async fn give_up_after(&mut self, deadline: Instant, what: &str) {
+        if Instant::now() > deadline && self.wrong.is_none() {
+            self.wrong = Some(format!("{what}: no answer in {} s", PATIENCE.as_secs()));
+        }
+        sleep(PAUSE).await;
+    }
+}

@@ -1,0 +1,307 @@
+//! What a round does, drawn from its seed alone: who orders what when, and what goes wrong meanwhile.
+
+use std::{fmt, time::Duration};
+
+use common::chance::Chance;
+
+use super::{line::Passage, servers::Server};
+use crate::Mood;
+
+/// Orders and troubles begin within this time.
+pub(super) const LOAD: Duration = Duration::from_millis(2000);
+
+/// What there is to make trouble with.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    pub processes: usize,
+    /// MySQL and RabbitMQ behind lines.
+    pub on_servers: bool,
+    /// The servers are the run's own, and may be killed.
+    pub servers_are_own: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Round {
+    pub orders: Vec<Wanted>,
+    pub troubles: Vec<Planned>,
+    /// How often the integrator says each callback.
+    pub copies: u32,
+}
+
+/// One order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    pub at: Duration,
+    /// At the table; else by an account, without a session.
+    pub by_guest: bool,
+    /// 0: an espresso.
+    pub buns: u32,
+    /// So long after it was answered.
+    pub is_called_off_after: Option<Duration>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned {
+    pub at: Duration,
+    pub trouble: Trouble,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    Database,
+    Broker,
+    /// From clients and integrators to us.
+    Front,
+    /// From us to the integrator.
+    Integrator,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// `kill -9`, and started again after so long.
+    Killed {
+        process: usize,
+        away: Duration,
+    },
+    /// SIGSTOP, SIGCONT.
+    Stalled {
+        process: usize,
+        lasts: Duration,
+    },
+    /// SIGTERM, and started again when it has ended.
+    Restarted {
+        process: usize,
+    },
+    /// All connections at once; new ones are let in.
+    Cut {
+        wire: Wire,
+    },
+    Impeded {
+        wire: Wire,
+        passage: Passage,
+        lasts: Duration,
+    },
+    ServerDies {
+        server: Server,
+        away: Duration,
+    },
+    QueueEmptied,
+    QueueDeleted,
+    Mood {
+        mood: Mood,
+        lasts: Duration,
+    },
+}
+
+impl Round {
+    #[must_use]
+    pub fn of(seed: u64, number: u32, reach: Reach) -> Self {
+        // Each round has its own chance, so that one can be repeated without those before it.
+        let mixed = seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let dice = Dice(Chance::seeded(mixed));
+        let orders = (0..dice.between(12, 30)).map(|_| dice.wanted()).collect();
+        let mut troubles: Vec<Planned> = (0..dice.between(2, 5))
+            .map(|_| Planned {
+                at: dice.within(LOAD),
+                trouble: dice.trouble(reach),
+            })
+            .collect();
+        troubles.sort_by_key(|planned| planned.at);
+        Self {
+            orders,
+            troubles,
+            copies: dice.between(1, 3),
+        }
+    }
+}
+
+struct Dice(Chance);
+
+impl Dice {
+    fn below(&self, end: u32) -> u32 {
+        u32::from_le_bytes(self.0.bytes()) % end
+    }
+
+    fn between(&self, least: u32, most: u32) -> u32 {
+        least + self.below(most - least + 1)
+    }
+
+    fn within(&self, most: Duration) -> Duration {
+        let most_ms = u32::try_from(most.as_millis()).expect("rounds are short");
+        Duration::from_millis(u64::from(self.below(most_ms)))
+    }
+
+    fn ms(&self, least: u32, most: u32) -> Duration {
+        Duration::from_millis(u64::from(self.between(least, most)))
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            at: self.within(LOAD),
+            by_guest: self.below(2) == 0,
+            buns: self.below(2) * self.between(1, 3),
+            is_called_off_after: (self.below(6) == 0).then(|| self.within(LOAD / 2)),
+        }
+    }
+
+    fn trouble(&self, reach: Reach) -> Trouble {
+        let process = self.below(u32::try_from(reach.processes).expect("a handful")) as usize;
+        let kinds = match (reach.on_servers, reach.servers_are_own) {
+            (false, _) => 9,
+            (true, false) => 14,
+            (true, true) => 16,
+        };
+        match self.below(kinds) {
+            0 | 1 => Trouble::Killed {
+                process,
+                away: self.ms(0, 600),
+            },
+            // A lease is over in less than a second.
+            2 | 3 => Trouble::Stalled {
+                process,
+                lasts: self.ms(300, 2500),
+            },
+            4 => Trouble::Restarted { process },
+            5 => self.on_wire(Wire::Front),
+            6 => self.on_wire(Wire::Integrator),
+            7 | 8 => Trouble::Mood {
+                mood: self.mood(),
+                lasts: self.ms(200, 1500),
+            },
+            9 | 10 => self.on_wire(Wire::Database),
+            11 => self.on_wire(Wire::Broker),
+            12 => Trouble::QueueEmptied,
+            13 => Trouble::QueueDeleted,
+            14 => Trouble::ServerDies {
+                server: Server::MariaDb,
+                away: self.ms(0, 800),
+            },
+            _ => Trouble::ServerDies {
+                server: Server::RabbitMq,
+                away: self.ms(0, 800),
+            },
+        }
+    }
+
+    fn on_wire(&self, wire: Wire) -> Trouble {
+        let passage = match self.below(4) {
+            0 => return Trouble::Cut { wire },
+            1 => Passage::Refused,
+            2 => Passage::Frozen,
+            _ => Passage::Slow(self.ms(5, 120)),
+        };
+        Trouble::Impeded {
+            wire,
+            passage,
+            lasts: self.ms(200, 2000),
+        }
+    }
+
+    fn mood(&self) -> Mood {
+        match self.below(4) {
+            0 => Mood::Answers(503),
+            1 => Mood::Answers(429),
+            2 => Mood::Silent,
+            // Just before its time-out, or after it.
+            _ => Mood::Slow(self.ms(100, 900)),
+        }
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>5} ms  ", self.at.as_millis())?;
+        match &self.trouble {
+            Trouble::Killed { process, away } => {
+                write!(
+                    f,
+                    "process {process} killed, back after {} ms",
+                    away.as_millis()
+                )
+            }
+            Trouble::Stalled { process, lasts } => {
+                write!(f, "process {process} stalled for {} ms", lasts.as_millis())
+            }
+            Trouble::Restarted { process } => write!(f, "process {process} restarted in order"),
+            Trouble::Cut { wire } => write!(f, "{wire:?} cut"),
+            Trouble::Impeded {
+                wire,
+                passage,
+                lasts,
+            } => {
+                write!(f, "{wire:?} {passage:?} for {} ms", lasts.as_millis())
+            }
+            Trouble::ServerDies { server, away } => {
+                write!(f, "{server:?} killed, back after {} ms", away.as_millis())
+            }
+            Trouble::QueueEmptied => write!(f, "work queue emptied"),
+            Trouble::QueueDeleted => write!(f, "work queue deleted"),
+            Trouble::Mood { mood, lasts } => {
+                write!(f, "integrator {mood:?} for {} ms", lasts.as_millis())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REACH: Reach = Reach {
+        processes: 6,
+        on_servers: true,
+        servers_are_own: true,
+    };
+
+    #[test]
+    fn a_seed_and_a_number_make_one_round_and_others_another() {
+        assert_eq!(Round::of(7, 3, REACH), Round::of(7, 3, REACH));
+        assert_ne!(Round::of(7, 3, REACH), Round::of(7, 4, REACH));
+        assert_ne!(Round::of(7, 3, REACH), Round::of(8, 3, REACH));
+    }
+
+    #[test]
+    fn nothing_is_planned_that_is_out_of_reach() {
+        let embedded = Reach {
+            processes: 1,
+            on_servers: false,
+            servers_are_own: false,
+        };
+        for number in 0..300 {
+            for planned in Round::of(1, number, embedded).troubles {
+                let line = planned.to_string();
+                let names_server = ["Database", "Broker", "MariaDb", "RabbitMq", "queue"];
+                assert!(
+                    !names_server.iter().any(|name| line.contains(name)),
+                    "{line}"
+                );
+                assert!(!line.contains("process 1"), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_kind_of_trouble_is_drawn_in_a_few_hundred_rounds() {
+        let drawn: String = (0..300)
+            .flat_map(|number| Round::of(1, number, REACH).troubles)
+            .map(|planned| planned.to_string())
+            .collect();
+        for word in [
+            "killed",
+            "stalled",
+            "restarted",
+            "Front cut",
+            "Integrator Slow",
+            "Database Frozen",
+            "Broker Refused",
+            "MariaDb",
+            "RabbitMq",
+            "emptied",
+            "deleted",
+            "Silent",
+            "Answers(503)",
+        ] {
+            assert!(drawn.contains(word), "{word}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What somebody does by hand to the queue of hints, as in RabbitMQ's management: empties it, deletes it, counts it.
+
+use lapin::{
+    Channel, Connection, ConnectionProperties,
+    options::{QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions},
+    types::FieldTable,
+};
+
+use super::house::House;
+
+/// Does nothing where the server is away: then there is nobody to do it.
+pub(super) async fn empty(house: &House) {
+    if let Some((channel, queue)) = at_the_server(house).await {
+        let _ = channel
+            .queue_purge(queue.as_str().into(), QueuePurgeOptions::default())
+            .await;
+    }
+}
+
+/// As [`empty`].
+pub(super) async fn delete(house: &House) {
+    if let Some((channel, queue)) = at_the_server(house).await {
+        let _ = channel
+            .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
+            .await;
+    }
+}
+
+/// How many messages wait in the queue of hints; `None` where there is no server or no queue.
+pub(super) async fn waiting(house: &House) -> Option<u32> {
+    let (channel, queue) = at_the_server(house).await?;
+    let look = QueueDeclareOptions {
+        passive: true,
+        ..QueueDeclareOptions::default()
+    };
+    let looked = channel
+        .queue_declare(queue.as_str().into(), look, FieldTable::default())
+        .await;
+    Some(looked.ok()?.message_count())
+}
+
+async fn at_the_server(house: &House) -> Option<(Channel, String)> {
+    let servers = house.servers.as_ref()?;
+    let url = servers.amqp.url();
+    let connected = Connection::connect(&url, ConnectionProperties::default());
+    let connected = tokio::time::timeout(std::time::Duration::from_secs(3), connected).await;
+    let channel = connected.ok()?.ok()?.create_channel().await.ok()?;
+    Some((channel, format!("{}.work", house.namespace)))
+}

@@ -1,0 +1,265 @@
+//! A MariaDB and a RabbitMQ of the run's own, which may be killed and started again; or those that somebody named.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use common::{chance::Chance, config};
+use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
+
+use crate::Folder;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    MariaDb,
+    RabbitMq,
+}
+
+/// Stopped, with their data gone, when dropped; named ones are left alone but for the database made on them.
+#[derive(Debug)]
+pub struct Servers {
+    pub mysql: Address,
+    pub amqp: Address,
+    database: String,
+    own: Option<Own>,
+}
+
+/// `scheme://user:password@host:port/path`, taken apart at the host.
+#[derive(Clone, Debug)]
+pub struct Address {
+    before: String,
+    pub end: SocketAddr,
+    path: String,
+}
+
+#[derive(Debug)]
+struct Own {
+    folder: Folder,
+    /// Stops them if this process is killed outright.
+    watcher: Child,
+}
+
+impl Servers {
+    /// Started by `scripts/test-servers`, whatever the environment names.
+    ///
+    /// # Errors
+    /// With what that said.
+    pub async fn own() -> Result<Self, String> {
+        let folder = Folder::new();
+        let dir = folder.path().join("servers");
+        let script = script();
+        let started = Command::new(&script)
+            .arg("start")
+            .arg(&dir)
+            .env_remove("EXPEDITER_TEST_MYSQL_URL")
+            .env_remove("EXPEDITER_TEST_AMQP_URL")
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("{}: {error}", script.display()))?;
+        if !started.status.success() {
+            return Err(String::from_utf8_lossy(&started.stderr).into_owned());
+        }
+        let watch = r#"tail --pid="$1" -f /dev/null; exec "$2" stop "$3""#;
+        let watcher = Command::new("setsid")
+            .args(["bash", "-c", watch, "-", &std::process::id().to_string()])
+            .arg(&script)
+            .arg(&dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("setsid: {error}"))?;
+        let url =
+            |file: &str| fs::read_to_string(dir.join(file)).map_err(|error| error.to_string());
+        let (mysql, amqp) = (url("mysql-url")?, url("amqp-url")?);
+        let own = Own { folder, watcher };
+        Self::at(mysql.trim(), amqp.trim(), Some(own)).await
+    }
+
+    /// Those of `EXPEDITER_TEST_MYSQL_URL` and `EXPEDITER_TEST_AMQP_URL`, if both are set.
+    ///
+    /// # Errors
+    /// When they can't be reached.
+    pub async fn named() -> Result<Option<Self>, String> {
+        let (Some(mysql), Some(amqp)) = (config::test_mysql_url(), config::test_amqp_url()) else {
+            return Ok(None);
+        };
+        Self::at(&mysql, &amqp, None).await.map(Some)
+    }
+
+    async fn at(mysql: &str, amqp: &str, own: Option<Own>) -> Result<Self, String> {
+        let database = format!("expediter_chaos_{}", &Chance::system().session_code()[..16]);
+        let mut made = Self {
+            mysql: mysql.parse()?,
+            amqp: amqp.parse()?,
+            database: database.clone(),
+            own,
+        };
+        made.mysql.path.clone_from(&format!("/{database}"));
+        if made.own.is_none() {
+            sql(
+                &made.mysql.server_url(),
+                &format!("DROP DATABASE IF EXISTS {database}"),
+            )
+            .await?;
+        }
+        sql(
+            &made.mysql.server_url(),
+            &format!("CREATE DATABASE {database}"),
+        )
+        .await?;
+        Ok(made)
+    }
+
+    #[must_use]
+    pub fn are_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// `kill -9`; its port then refuses.
+    ///
+    /// # Panics
+    /// When it is not the run's own, or does not die.
+    pub async fn kill(&self, server: Server) {
+        self.tell("kill", server).await;
+    }
+
+    /// On the same data and the same port. Returns when it listens.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    pub async fn start_again(&self, server: Server) {
+        self.tell("again", server).await;
+    }
+
+    async fn tell(&self, what: &str, server: Server) {
+        let own = self
+            .own
+            .as_ref()
+            .expect("only the run's own servers are killed");
+        let name = match server {
+            Server::MariaDb => "mariadb",
+            Server::RabbitMq => "rabbitmq",
+        };
+        let mut command = Command::new(script());
+        command
+            .arg(what)
+            .arg(own.folder.path().join("servers"))
+            .arg(name)
+            .stdin(Stdio::null());
+        let told = tokio::task::spawn_blocking(move || command.output()).await;
+        let told = told
+            .expect("running a command does not panic")
+            .expect("the script is in the source tree");
+        assert!(
+            told.status.success(),
+            "{what} {name}: {}",
+            String::from_utf8_lossy(&told.stderr)
+        );
+    }
+
+    /// Takes away what was made on servers of somebody else.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn end(&self) -> Result<(), String> {
+        if self.own.is_some() {
+            return Ok(());
+        }
+        sql(
+            &self.mysql.server_url(),
+            &format!("DROP DATABASE {}", self.database),
+        )
+        .await
+    }
+}
+
+impl Drop for Servers {
+    fn drop(&mut self) {
+        let Some(own) = &mut self.own else { return };
+        let dir = own.folder.path().join("servers");
+        let _ = Command::new(script())
+            .arg("stop")
+            .arg(dir)
+            .stdin(Stdio::null())
+            .output();
+        // With its `tail`: it is a session of its own.
+        let group = format!("-{}", own.watcher.id());
+        let _ = Command::new("sh")
+            .args(["-c", &format!("kill -- {group}")])
+            .output();
+        let _ = own.watcher.wait();
+    }
+}
+
+impl Address {
+    /// The same server and path over a line.
+    #[must_use]
+    pub fn through(&self, line: SocketAddr) -> String {
+        format!("{}{line}{}", self.before, self.path)
+    }
+
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.through(self.end)
+    }
+
+    fn server_url(&self) -> String {
+        format!("{}{}/", self.before, self.end)
+    }
+}
+
+impl std::str::FromStr for Address {
+    type Err = String;
+
+    fn from_str(url: &str) -> Result<Self, String> {
+        let wrong =
+            || "a server's address is scheme://user:password@127.0.0.1:port/path".to_owned();
+        let at = url.rfind('@').map(|at| at + 1);
+        let at = at
+            .or_else(|| url.find("://").map(|at| at + 3))
+            .ok_or_else(wrong)?;
+        let (before, rest) = url.split_at(at);
+        let slash = rest.find('/').unwrap_or(rest.len());
+        let (host, path) = rest.split_at(slash);
+        let end = host
+            .replace("localhost", "127.0.0.1")
+            .parse()
+            .map_err(|_| wrong())?;
+        Ok(Self {
+            before: before.to_owned(),
+            end,
+            path: path.to_owned(),
+        })
+    }
+}
+
+async fn sql(url: &str, statement: &str) -> Result<(), String> {
+    let said = |error: sqlx::Error| format!("{statement}: {error}");
+    let mut connection = MySqlConnection::connect(url).await.map_err(said)?;
+    sqlx::query(AssertSqlSafe(statement))
+        .execute(&mut connection)
+        .await
+        .map_err(said)?;
+    connection.close().await.map_err(said)
+}
+
+fn script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/test-servers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_apart_at_its_host() {
+        let address: Address = "amqp://guest:guest@127.0.0.1:5672/%2f".parse().unwrap();
+        assert_eq!(address.url(), "amqp://guest:guest@127.0.0.1:5672/%2f");
+        let line = "127.0.0.1:9".parse().unwrap();
+        assert_eq!(address.through(line), "amqp://guest:guest@127.0.0.1:9/%2f");
+    }
+}
