@@ -1,5 +1,7 @@
 //! The binary as its users meet it: it comes up, says where to look, refuses in one line, and ends in order.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     fs,
     net::TcpListener,

@@ -1,5 +1,7 @@
 //! The binary alone: what it says of itself, and what it refuses to start with, in one line each.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::process::{Command, Output};
 
 fn worker(settings: &[(&str, &str)], arguments: &[&str]) -> Output {

@@ -14,12 +14,12 @@ use serde_json::{Value, json};
 
 use crate::app::{Answer, App, with_app};
 
-pub struct Kitchen {
-    pub id: IntegratorId,
+pub(crate) struct Kitchen {
+    pub(crate) id: IntegratorId,
     callback: SigningSecret,
 }
 
-pub async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
+pub(crate) async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
     let new = NewIntegrator {
         store_id,
         name: "Kitchen".into(),
@@ -48,7 +48,7 @@ pub async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
     }
 }
 
-pub async fn an_order(app: &App, store: StoreId) -> OrderId {
+pub(crate) async fn an_order(app: &App, store: StoreId) -> OrderId {
     let new = NewProduct {
         store_id: store,
         sku: None,
