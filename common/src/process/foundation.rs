@@ -135,7 +135,6 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
             BrokerKind::Embedded => broker.embedded_capacity,
             BrokerKind::RabbitMq => BrokerOptions::default().capacity,
         },
-        ..BrokerOptions::default()
     }
 }
 
