@@ -201,8 +201,7 @@ impl Known {
         let pointer = format!(
             "/{}",
             path.trim_start_matches("$.")
-                .replace('.', "/")
-                .replace('[', "/")
+                .replace(['.', '['], "/")
                 .replace(']', "")
         );
         match answer.pointer(&pointer) {

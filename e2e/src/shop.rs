@@ -111,7 +111,6 @@ impl Shop {
 
 impl Expediter {
     /// A request by the operator.
-    #[must_use]
     pub fn by_operator(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.request(method, path);
         request.basic_auth("operator", Some(self.password("operator")))

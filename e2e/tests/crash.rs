@@ -30,12 +30,12 @@ macro_rules! dying_at {
                 mod $name {
                     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                     async fn embedded() {
-                        e2e::on_embedded(|ground| crate::nothing_is_lost_by_dying_at(ground, $point)).await;
+                        e2e::on_embedded(|ground| crate::every_crash_point_loses_nothing(ground, $point)).await;
                     }
 
                     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                     async fn servers() {
-                        e2e::on_servers(|ground| crate::nothing_is_lost_by_dying_at(ground, $point)).await;
+                        e2e::on_servers(|ground| crate::every_crash_point_loses_nothing(ground, $point)).await;
                     }
                 }
             )+
@@ -109,7 +109,7 @@ e2e::each_ground! {
     }
 }
 
-async fn nothing_is_lost_by_dying_at(ground: Ground, point: &'static str) {
+async fn every_crash_point_loses_nothing(ground: Ground, point: &'static str) {
     let mut scene = Scene::open(&ground).await;
     let mut wishes = Vec::new();
     let died = if point.starts_with("sweep.") {
