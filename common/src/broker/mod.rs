@@ -179,6 +179,8 @@ pub struct BrokerOptions {
     /// `embedded:` or `amqp://user:password@host:port/vhost`.
     pub url: String,
     pub publish_timeout: Duration,
+    /// Of one attempt to reach RabbitMQ.
+    pub connect_timeout: Duration,
     /// Messages: how many the work queue holds, how many wait for one feed subscriber, how many are being published.
     pub capacity: usize,
     /// Begins the name of every queue and exchange, so that several houses can share one server.
@@ -190,6 +192,7 @@ impl Default for BrokerOptions {
         Self {
             url: "embedded:".to_owned(),
             publish_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
             capacity: 10_000,
             namespace: "expediter".to_owned(),
         }

@@ -55,6 +55,7 @@ impl Rabbit {
     pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Self, ConnectError> {
         let dialler = Arc::new(Dialler {
             uri: parse(&options.url)?,
+            connect_timeout: options.connect_timeout,
             topology: Topology::new(&options.namespace, options.capacity),
             chance,
         });

@@ -131,6 +131,7 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
         url: broker.url.expose().to_owned(),
         namespace: broker.namespace.clone(),
         publish_timeout: broker.publish_timeout,
+        connect_timeout: broker.connect_timeout,
         capacity: match broker.kind() {
             BrokerKind::Embedded => broker.embedded_capacity,
             BrokerKind::RabbitMq => BrokerOptions::default().capacity,

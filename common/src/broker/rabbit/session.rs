@@ -15,7 +15,7 @@ use crate::chance::Chance;
 
 /// A peer silent for two of these is taken for gone.
 pub(super) const HEARTBEAT_S: u16 = 10;
-/// For the handshake, and again for the declarations.
+/// For the declarations after the handshake.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -26,6 +26,7 @@ const STEADY: Duration = Duration::from_secs(10);
 /// What every session needs to begin.
 pub(super) struct Dialler {
     pub(super) uri: AMQPUri,
+    pub(super) connect_timeout: Duration,
     pub(super) topology: Topology,
     pub(super) chance: Chance,
 }
@@ -61,8 +62,8 @@ pub(super) trait Session: Send {
 pub(super) enum Broken {
     #[error(transparent)]
     Amqp(#[from] lapin::Error),
-    #[error("no answer within {} s", SETUP_TIMEOUT.as_secs())]
-    Silent,
+    #[error("no answer within {} ms", .0.as_millis())]
+    Silent(Duration),
     #[error("{0}")]
     Ended(&'static str),
 }
@@ -103,7 +104,8 @@ async fn once(
 ) -> Result<(), Broken> {
     let properties =
         ConnectionProperties::default().with_connection_name(session.name().to_owned().into());
-    let connecting = setup(Connection::connect_uri(dialler.uri.clone(), properties));
+    let handshake = Connection::connect_uri(dialler.uri.clone(), properties);
+    let connecting = within(dialler.connect_timeout, handshake);
     let connection = tokio::select! {
         () = stop.cancelled() => return Ok(()),
         connected = connecting => connected?,
@@ -120,9 +122,16 @@ async fn once(
 pub(super) async fn setup<T>(
     step: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, Broken> {
-    Ok(timeout(SETUP_TIMEOUT, step)
+    within(SETUP_TIMEOUT, step).await
+}
+
+async fn within<T>(
+    patience: Duration,
+    step: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, Broken> {
+    Ok(timeout(patience, step)
         .await
-        .map_err(|_| Broken::Silent)??)
+        .map_err(|_| Broken::Silent(patience))??)
 }
 
 /// Doubles up to a cap; half of it is chance, so that a house full of processes does not come back all at once.
