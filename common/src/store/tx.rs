@@ -74,7 +74,8 @@ macro_rules! on {
         match $tx {
             $crate::store::Tx::MySql(tx, patience) => {
                 let $conn = &mut **tx;
-                let asked = async { $crate::store::Result::<_, $crate::store::StoreError>::Ok($body) };
+                let asked =
+                    async { $crate::store::Result::<_, $crate::store::StoreError>::Ok($body) };
                 $crate::store::within(*patience, asked).await?
             }
             $crate::store::Tx::Sqlite(tx) => {
