@@ -1,3 +1,5 @@
+//! What bodies are let through, and what is told of the others.
+
 use poem_openapi::{Enum, Object, Union, types::MaybeUndefined};
 
 use super::*;
