@@ -1,5 +1,7 @@
 //! The kitchen's memory: tickets, what was seen, what is still to be said. No I/O, no clock.
 
+mod remembered; // what goes to the journal and comes back from it
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
@@ -11,6 +13,7 @@ use serde_json::json;
 use crate::{
     callback::{Callback, CallbackBody, Sent, pause_after},
     handoff::{Handoff, PlacedOrder, short},
+    journal::{Accepted, Entry},
     mode::{Behaviour, Mode},
     ticket::{CallbackLine, CallbackState, Outcome, Sighting, State, Ticket},
 };
@@ -19,7 +22,7 @@ use crate::{
 pub(crate) const SHOWN_MAX: usize = 500;
 
 /// Orders in preparation at once; further ones are answered 503 until some are ready.
-const OPEN_MAX: usize = 10_000;
+pub(crate) const OPEN_MAX: usize = 10_000;
 
 /// Answers kept, so that a repeated request gets the one it got before.
 const ANSWERS_MAX: usize = 20_000;
@@ -52,6 +55,7 @@ pub(crate) struct Board {
     answers: HashMap<String, Answer>,
     answered: VecDeque<String>,
     seen: VecDeque<Sighting>,
+    unwritten: Vec<Entry>,
     duplicates: u64,
     tickets_made: u64,
     callbacks_made: u64,
@@ -93,6 +97,7 @@ impl Board {
             answers: HashMap::new(),
             answered: VecDeque::new(),
             seen: VecDeque::new(),
+            unwritten: Vec::new(),
             duplicates: 0,
             tickets_made: 0,
             callbacks_made: 0,
@@ -163,6 +168,8 @@ impl Board {
             }
             if let Some(url) = url {
                 self.say(number, url, body, now);
+            } else if state == State::Ready {
+                self.note_end(number, state, now);
             }
         }
     }
@@ -195,6 +202,11 @@ impl Board {
                 line.tries = callback.tries;
                 line.answered = answered;
             }
+        }
+        // One that was given up stays open in the journal: the next start tries again.
+        let is_last = callback.body.status == State::Ready.as_str();
+        if is_last && !cancelled && matches!(sent, Sent::Taken(_) | Sent::Refused(_)) {
+            self.note_end(callback.ticket, State::Ready, now);
         }
         if again && !cancelled {
             let due_at = now + time_delta(pause_after(callback.tries, self.pace.first_retry));
@@ -250,7 +262,7 @@ impl Board {
         }
         let (outcome, answer) = match (handoff.event.as_str(), &handoff.order) {
             ("order.placed", Some(order)) => {
-                self.accept(order, handoff.callback_url.as_deref(), now)
+                self.accept(webhook_id, order, handoff.callback_url.as_deref(), now)
             }
             ("order.cancelled", Some(order)) => self.cancel(order, now),
             ("order.placed" | "order.cancelled", None) => {
@@ -259,19 +271,24 @@ impl Board {
             _ => (Outcome::Noted, fine(json!({}))),
         };
         if answer.status == 200 {
-            self.answers.insert(webhook_id.to_owned(), answer.clone());
-            self.answered.push_back(webhook_id.to_owned());
-            if self.answered.len() > ANSWERS_MAX
-                && let Some(oldest) = self.answered.pop_front()
-            {
-                self.answers.remove(&oldest);
-            }
+            self.remember(webhook_id.to_owned(), answer.clone());
         }
         (outcome, answer)
     }
 
+    fn remember(&mut self, webhook_id: String, answer: Answer) {
+        self.answers.insert(webhook_id.clone(), answer);
+        self.answered.push_back(webhook_id);
+        if self.answered.len() > ANSWERS_MAX
+            && let Some(oldest) = self.answered.pop_front()
+        {
+            self.answers.remove(&oldest);
+        }
+    }
+
     fn accept(
         &mut self,
+        webhook_id: &str,
         order: &PlacedOrder,
         callback_url: Option<&str>,
         now: DateTime<Utc>,
@@ -286,8 +303,18 @@ impl Board {
         if self.open() >= OPEN_MAX {
             return (Outcome::Full, refusal(503, "the kitchen is full"));
         }
+        if !self.unwritten.is_empty() {
+            return (Outcome::NotWritten, remembered::not_written());
+        }
         self.tickets_made += 1;
         let number = self.tickets_made;
+        self.unwritten.push(Entry::Accepted(Accepted {
+            ticket: number,
+            webhook_id: webhook_id.to_owned(),
+            order: order.clone(),
+            callback_url: callback_url.map(str::to_owned),
+            at: now,
+        }));
         let ticket = Ticket::accepted(number, order, callback_url, now);
         let answer = referring_to(&ticket);
         self.by_order.insert(order.id.clone(), number);
@@ -311,6 +338,7 @@ impl Board {
             return (Outcome::Cancelled, answer);
         }
         ticket.enter(State::Cancelled, now);
+        self.note_end(number, State::Cancelled, now);
         self.moves.retain(|(_, due)| *due != number);
         self.unsaid.retain(|_, callback| callback.ticket != number);
         if was != State::Ready {

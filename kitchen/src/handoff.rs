@@ -14,14 +14,14 @@ pub(crate) struct Handoff {
     pub(crate) order: Option<PlacedOrder>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PlacedOrder {
     pub(crate) id: String,
     pub(crate) number: String,
     pub(crate) items: Vec<Item>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Item {
     pub(crate) name: String,
     pub(crate) quantity: String,

@@ -1,7 +1,8 @@
 //! The kitchen itself: its settings, its shared board, and the loop that prepares and calls back.
 
 use std::{
-    fmt,
+    fmt, io,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -10,8 +11,10 @@ use chrono::{DateTime, Utc};
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
-    board::{Board, Pace},
+    board::{Answer, Board, Pace, Request},
     callback::{Callback, Sent},
+    journal::Journal,
+    mode::Behaviour,
     signature::Secret,
 };
 
@@ -40,17 +43,27 @@ pub struct KitchenSettings {
     pub first_retry: Duration,
     /// Tries of one callback before it is given up.
     pub callback_tries: u32,
+    /// Where orders outlive the process; without it they live in memory only. One kitchen a file.
+    pub journal: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum KitchenError {
     #[error("the HTTP client could not be made")]
     Client(#[source] reqwest::Error),
+    #[error("the journal {path} cannot be used")]
+    Journal {
+        path: PathBuf,
+        #[source]
+        cause: io::Error,
+    },
 }
 
 struct Inner {
     settings: KitchenSettings,
     board: Mutex<Board>,
+    /// Locked only by whoever holds the board, so that its lines come in the board's order.
+    journal: Mutex<Option<Journal>>,
     changed: Notify,
     client: reqwest::Client,
 }
@@ -65,11 +78,13 @@ impl KitchenSettings {
             slow_answer: Duration::from_secs(12),
             first_retry: Duration::from_secs(1),
             callback_tries: 10,
+            journal: None,
         }
     }
 }
 
 impl Kitchen {
+    /// Takes up again what an earlier kitchen left open in the journal.
     pub fn new(settings: KitchenSettings) -> Result<Self, KitchenError> {
         // An error says that the process has its provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -86,10 +101,22 @@ impl Kitchen {
             first_retry: settings.first_retry,
             callback_tries: settings.callback_tries,
         };
+        let mut board = Board::new(pace, fresh_name());
+        let mut journal = None;
+        if let Some(path) = &settings.journal {
+            let (opened, kept) =
+                Journal::open(path.clone()).map_err(|cause| KitchenError::Journal {
+                    path: path.clone(),
+                    cause,
+                })?;
+            board.take_up(kept, now());
+            journal = Some(opened);
+        }
         Ok(Self {
             inner: Arc::new(Inner {
                 settings,
-                board: Mutex::new(Board::new(pace, fresh_name())),
+                board: Mutex::new(board),
+                journal: Mutex::new(journal),
                 changed: Notify::new(),
                 client,
             }),
@@ -109,6 +136,18 @@ impl Kitchen {
                 () = tokio::time::sleep(due_in.unwrap_or_default()), if due_in.is_some() => {}
             }
         }
+    }
+
+    /// Takes a request in. What is answered 2xx is in the journal by then.
+    pub(crate) fn receive(&self, request: Request) -> (Answer, Behaviour) {
+        let mut board = self.board();
+        let (mut answer, behaviour) = board.receive(request, now());
+        if !self.write_down(&mut board) && answer.status == 200 {
+            answer = board.take_answer_back();
+        }
+        drop(board);
+        self.board_changed();
+        (answer, behaviour)
     }
 
     pub(crate) fn settings(&self) -> &KitchenSettings {
@@ -134,6 +173,7 @@ impl Kitchen {
         let now = now();
         let mut board = self.board();
         board.advance(now);
+        self.write_down(&mut board);
         while sending.len() < SENDING_MAX {
             let Some(callback) = board.next_callback(now) else {
                 let due_at = board.next_due()?;
@@ -159,7 +199,30 @@ impl Kitchen {
                 "a callback was not taken"
             );
         }
-        self.board().callback_sent(callback, sent, now());
+        let mut board = self.board();
+        board.callback_sent(callback, sent, now());
+        self.write_down(&mut board);
+    }
+
+    /// Puts into the journal what the board wants remembered; what fails is kept for the next time.
+    fn write_down(&self, board: &mut Board) -> bool {
+        if board.unwritten().is_empty() {
+            return true;
+        }
+        let mut journal = self
+            .inner
+            .journal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // A short append to a local file, so it may block this thread.
+        if let Some(journal) = journal.as_mut()
+            && let Err(error) = journal.append(board.unwritten())
+        {
+            tracing::error!(%error, "the kitchen's journal cannot be written");
+            return false;
+        }
+        board.written_down();
+        true
     }
 
     async fn try_once(&self, callback: &Callback) -> Sent {

@@ -1,6 +1,6 @@
 //! `kitchen`: the reference kitchen alone, for trying an Expediter from outside.
 
-use std::{env, time::Duration};
+use std::{env, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -11,7 +11,8 @@ use poem::{Route, Server, listener::TcpListener};
 ///
 /// Secrets come from the environment only: KITCHEN_SIGNING_SECRET (the integrator's signing
 /// secret) and KITCHEN_CALLBACK_SECRET (its callback secret), both as `whsec_…`. Options left
-/// out are read from KITCHEN_LISTEN and KITCHEN_STEP_MS.
+/// out are read from KITCHEN_LISTEN and KITCHEN_STEP_MS. With KITCHEN_JOURNAL, the path of a file,
+/// a kitchen that was killed goes on where it was.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
@@ -38,6 +39,9 @@ async fn main() -> anyhow::Result<()> {
     if let Some(step_ms) = step_ms(options.step_ms)? {
         settings.step = Duration::from_millis(step_ms);
     }
+    settings.journal = setting("KITCHEN_JOURNAL")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from);
     let kitchen = Kitchen::new(settings)?;
 
     let (stop, stopped) = tokio::sync::watch::channel(());

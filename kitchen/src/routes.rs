@@ -48,8 +48,7 @@ async fn take_order(
         attempt: header(request.headers(), "expediter-attempt").map(str::to_owned),
         reading: read(kitchen, request.headers(), body).await,
     };
-    let (answer, behaviour) = kitchen.board().receive(received, now());
-    kitchen.board_changed();
+    let (answer, behaviour) = kitchen.receive(received);
     if behaviour == Behaviour::Slow {
         tokio::time::sleep(kitchen.settings().slow_answer).await;
     }

@@ -1,7 +1,7 @@
 //! What the board shows: a ticket for an order, and a line for each request that was seen.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::handoff::{Item, PlacedOrder};
 
@@ -23,7 +23,7 @@ pub(crate) struct Ticket {
     pub(crate) callback_url: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     Accepted,
@@ -88,6 +88,8 @@ pub(crate) enum Outcome {
     TooLarge,
     Down,
     Full,
+    /// The journal cannot be written just now.
+    NotWritten,
 }
 
 impl Ticket {

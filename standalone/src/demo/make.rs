@@ -73,7 +73,7 @@ pub(crate) async fn make(standing: Standing, making: Making<'_>) -> anyhow::Resu
         making.accounts(&kept, store).await?;
     }
     let secrets = making.integrator(&mut kept, store).await?;
-    let kitchen = Kitchen::new(KitchenSettings::new(
+    let mut settings = KitchenSettings::new(
         secrets
             .signing_secret
             .parse()
@@ -82,7 +82,9 @@ pub(crate) async fn make(standing: Standing, making: Making<'_>) -> anyhow::Resu
             .callback_secret
             .parse()
             .context("the kitchen's callback secret")?,
-    ))?;
+    );
+    settings.journal = Some(making.data_dir.file("kitchen.journal"));
+    let kitchen = Kitchen::new(settings)?;
     let demo = Demo {
         ledger: ledger.clone(),
         store,

@@ -8,6 +8,8 @@
     reason = "signatures are checked against the kitchen's own clock"
 )]
 
+mod journal; // a kitchen that was killed goes on
+
 use std::{
     sync::{
         Arc,
