@@ -48,6 +48,7 @@ async fn without_rabbitmq_orders_come_to_their_end_and_its_return_brings_no_stor
         .await;
         let caught_up = house.metric(PUBLISHED).await - before;
         // Each event once, and with it a hint at most: nothing multiplies for having waited.
+        eprintln!("after the outage: {caught_up} messages for {events} events");
         assert!(
             caught_up <= 2.0 * events as f64,
             "{caught_up} messages for {events} events"
@@ -152,10 +153,33 @@ async fn without_mysql_everybody_is_told_503_soon_and_its_return_needs_no_restar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_died_while_nobody_used_them_refuse_nobody() {
+    on_servers(Shape::Three, async |house| {
+        let table = Table::lay(house).await.unwrap();
+        let ids = place(house, &table, "before").await;
+        until_all_are(house, &ids, "ready").await;
+        for n in 0..5 {
+            line(house, Wire::Database).cut();
+            let answered = answer(order(house, &table, &format!("after-{n}"))).await;
+            assert_eq!(
+                answered.map(|(status, _)| status),
+                Some(201),
+                "after cut {n}"
+            );
+            let orders = format!("/api/v1/orders?store_id={}", table.store_id);
+            let read = answer(house.by_operator(Method::GET, &orders)).await;
+            assert_eq!(read.map(|(status, _)| status), Some(200), "after cut {n}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_mysql_makes_everything_slow_and_nothing_wrong() {
     on_servers(Shape::Three, async |house| {
         let table = Table::lay(house).await.unwrap();
-        line(house, Wire::Database).set(Passage::Slow(Duration::from_millis(25)));
+        // There and back with each statement. One table's orders go one after the other.
+        line(house, Wire::Database).set(Passage::Slow(Duration::from_millis(3)));
         let ids = place(house, &table, "slow").await;
         until_all_are(house, &ids, "ready").await;
         line(house, Wire::Database).set(Passage::Open);
@@ -256,7 +280,7 @@ async fn a_worker_that_stalls_past_its_lease_is_taken_over_and_its_late_result_c
     .await;
 }
 
-const PUBLISHED: &str = r#"expediter_publishes_total{result="ok"}"#;
+const PUBLISHED: &str = r#"expediter_publishes_total{result="confirmed"}"#;
 
 /// Taken down also if the story panics.
 async fn on_servers(shape: Shape, story: impl AsyncFnOnce(&House)) {

@@ -168,11 +168,19 @@ impl Db {
     }
 }
 
+/// A connection may have died while nobody used it: MySQL was restarted, or something between cut it off. Each would
+/// refuse one caller. Nothing has happened before BEGIN, so the next one is tried, until it is a fresh one.
 async fn begin_mysql(pool: &MySqlPool, patience: Duration) -> Result<Tx> {
-    // Waiting for a free connection has its own bound, in the pool.
-    let conn = pool.acquire().await?;
-    let begun = within(patience, Transaction::begin(conn, None)).await?;
-    Ok(Tx::MySql(begun, patience))
+    let mut may_be_dead = pool.options().get_max_connections();
+    loop {
+        // Waiting for a free connection has its own bound, in the pool.
+        let conn = pool.acquire().await?;
+        let begin = async { Ok::<_, StoreError>(Transaction::begin(conn, None).await) };
+        match within(patience, begin).await?.map_err(StoreError::from) {
+            Err(StoreError::Unavailable(_)) if may_be_dead > 0 => may_be_dead -= 1,
+            begun => return Ok(Tx::MySql(begun?, patience)),
+        }
+    }
 }
 
 async fn connect_mysql(options: &DbOptions) -> Result<Db> {
