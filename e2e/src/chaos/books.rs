@@ -1,5 +1,8 @@
 //! The reckoning of a round: what was answered, what is kept, what the integrator saw, and whether it all agrees.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,

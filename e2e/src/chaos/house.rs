@@ -192,13 +192,11 @@ impl House {
     }
 
     /// A request at the front, by whoever it is.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
             .request(method, format!("http://{}{path}", self.front.address))
     }
 
-    #[must_use]
     pub fn by_operator(&self, method: Method, path: &str) -> RequestBuilder {
         self.request(method, path)
             .basic_auth(OPERATOR, Some(&self.password))

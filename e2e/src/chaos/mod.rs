@@ -18,9 +18,9 @@ mod table; // a round's store and integrator
 mod books; // the reckoning
 mod report; // what is told of it
 
-use std::{sync::Arc, time::Duration};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -73,11 +73,12 @@ impl Chaos {
             let plan = Round::of(self.seed, number, house.reach());
             let is_audited = (number + 1).is_multiple_of(AUDIT_EVERY)
                 || number + 1 == self.first_round + self.rounds;
-            let (mut round, table) =
-                match timeout(ROUND_AT_MOST, one_round(&house, number, plan.clone())).await {
-                    Ok(done) => done,
-                    Err(_) => (failed(number, plan, "the round does not end"), None),
-                };
+            let whole = AssertUnwindSafe(one_round(&house, number, plan.clone())).catch_unwind();
+            let (mut round, table) = match timeout(ROUND_AT_MOST, whole).await {
+                Ok(Ok(done)) => done,
+                Ok(Err(panic)) => (failed(number, plan, &words(&*panic)), None),
+                Err(_) => (failed(number, plan, "the round does not end"), None),
+            };
             if is_audited {
                 round.violations.extend(audited(&house).await);
             }
@@ -212,6 +213,13 @@ async fn audited(house: &House) -> Option<Violation> {
         .then(|| Violation::new(format!("audit: {}\n{}", audit.stdout, audit.stderr)))
 }
 
+/// Of something that did not come up, or not to an end.
+fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").to_owned()
+}
+
 fn failed(number: u32, plan: Round, what: &str) -> RoundReport {
     RoundReport {
         number,
@@ -244,5 +252,8 @@ async fn evidence(house: &House, round: &RoundReport) -> String {
         "--- the processes' last complaints\n{}",
         house.complaints(15)
     ));
+    if let Some(servers) = &house.servers {
+        told.push_str(&servers.last_words());
+    }
     told
 }

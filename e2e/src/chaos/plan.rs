@@ -100,7 +100,9 @@ impl Round {
         let mixed = seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let dice = Dice(Chance::seeded(mixed));
         let orders = (0..dice.between(12, 30)).map(|_| dice.wanted()).collect();
-        let mut troubles: Vec<Planned> = (0..dice.between(2, 5))
+        // More to break, more breaks at once.
+        let most = if reach.on_servers { 7 } else { 5 };
+        let mut troubles: Vec<Planned> = (0..dice.between(2, most))
             .map(|_| Planned {
                 at: dice.within(LOAD),
                 trouble: dice.trouble(reach),

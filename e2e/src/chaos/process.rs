@@ -17,7 +17,7 @@ use tokio::{
 use crate::{Launch, until_within};
 
 /// A process that does not answer after so long does not come up. Generous, because machines that test are busy.
-const COMING_UP: Duration = Duration::from_secs(60);
+const COMING_UP: Duration = Duration::from_secs(100);
 /// Longer than any delay that is made, shorter than a test's patience.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -150,7 +150,13 @@ impl Process {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        panic!("{} does not come up:\n{}", self.name, self.launch.log());
+        let log = self.launch.log();
+        let last: Vec<&str> = log.lines().rev().take(10).collect();
+        panic!(
+            "{} does not come up, and said, the last first:\n{}",
+            self.name,
+            last.join("\n")
+        );
     }
 
     /// Starts it if it has ended by itself, which it must not.

@@ -161,6 +161,28 @@ impl Servers {
         );
     }
 
+    /// The ends of the own servers' logs.
+    #[must_use]
+    pub fn last_words(&self) -> String {
+        let Some(own) = &self.own else {
+            return String::new();
+        };
+        let last = ["mariadb", "rabbitmq"].map(|name| {
+            let file = own
+                .folder
+                .path()
+                .join("servers")
+                .join(name)
+                .join("server.log");
+            let log = fs::read(file).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let lines: Vec<&str> = log.lines().rev().take(15).collect();
+            let lines: Vec<&str> = lines.into_iter().rev().collect();
+            format!("--- {name}\n{}\n", lines.join("\n"))
+        });
+        last.concat()
+    }
+
     /// Takes away what was made on servers of somebody else.
     ///
     /// # Errors

@@ -1,0 +1,53 @@
+//! What the books find wrong, and what not.
+
+use super::*;
+use crate::Mood;
+
+fn request(body: &[u8]) -> Received {
+    Received {
+        webhook_id: "handoff".to_owned(),
+        attempt: "1/5".to_owned(),
+        event: "order.placed".to_owned(),
+        order_id: "order".to_owned(),
+        body: body.to_vec(),
+        idempotency_key: "handoff".to_owned(),
+        is_signed: true,
+        at: common::testing::noon(),
+        met: Mood::Fine,
+    }
+}
+
+#[test]
+fn repeats_behind_what_may_not_have_arrived_are_right_and_others_are_not() {
+    let requests = |count: usize| vec![request(b"same"); count];
+    for (outcomes, count, is_right) in [
+        (&["acknowledged"][..], 1, true),
+        (&["unknown", "acknowledged"], 2, true),
+        (&["unknown", "acknowledged"], 1, true),
+        (&["retry", "unknown", "acknowledged"], 3, true),
+        (&["acknowledged"], 2, false),
+        (&[], 1, false),
+        (&["acknowledged", "acknowledged"], 2, false),
+        (&["refused", "acknowledged"], 2, false),
+        (&["retry"; 6], 6, false),
+    ] {
+        let wrong = wrong_with(outcomes, &requests(count));
+        assert_eq!(wrong.is_none(), is_right, "{outcomes:?} {count}: {wrong:?}");
+    }
+}
+
+#[test]
+fn another_body_key_or_no_signature_is_noticed() {
+    let outcomes = ["unknown", "acknowledged"];
+    let other_key = Received {
+        idempotency_key: "other".to_owned(),
+        ..request(b"same")
+    };
+    let unsigned = Received {
+        is_signed: false,
+        ..request(b"same")
+    };
+    for second in [request(b"other"), other_key, unsigned] {
+        assert!(wrong_with(&outcomes, &[request(b"same"), second]).is_some());
+    }
+}
