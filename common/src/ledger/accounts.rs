@@ -307,14 +307,6 @@ impl Ledger {
             Ok(account.map(|account| (account, subject)))
         })
     }
-
-    /// Forgets refresh tokens and tickets that have ended. For the sweep.
-    pub async fn prune_sign_ins(&self) -> Result<u64> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
-            let before = change.now;
-            Ok(store::accounts::prune(&mut change.tx, before).await?)
-        })
-    }
 }
 
 fn sorted(stores: &[StoreId]) -> Vec<StoreId> {

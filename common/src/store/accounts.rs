@@ -359,25 +359,6 @@ pub(crate) async fn revoke_all(tx: &mut Tx, account: AccountId, now: DateTime<Ut
     Ok(())
 }
 
-/// Forgets refresh tokens and tickets that ended before then.
-pub(crate) async fn prune(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
-    let tokens = on!(&mut *tx, |conn| sqlx::query(
-        "DELETE FROM refresh_tokens WHERE expires_at < ?"
-    )
-    .bind(before)
-    .execute(conn)
-    .await?
-    .rows_affected());
-    let tickets = on!(tx, |conn| sqlx::query(
-        "DELETE FROM live_tickets WHERE expires_at < ?"
-    )
-    .bind(before)
-    .execute(conn)
-    .await?
-    .rows_affected());
-    Ok(tokens + tickets)
-}
-
 /// A ticket as it is stored: its hash, not itself.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredTicket {

@@ -168,7 +168,7 @@ each_database! {
         let subject = TicketSubject::Store(house.a_store().await);
         house.ledger.issue_ticket(account.id, subject).await.unwrap();
         house.clock.advance(Duration::from_secs(61));
-        assert_eq!(house.ledger.prune_sign_ins().await.unwrap(), 2);
+        assert_eq!(house.ledger.prune().await.unwrap(), 2);
         refreshed(&house, &kept.token).await.unwrap();
     }
 }
