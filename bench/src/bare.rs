@@ -260,7 +260,9 @@ impl Bare {
     /// BEGIN and COMMIT are said as text, for there is no change of the ledger's here.
     async fn say(&mut self, word: &'static str) -> anyhow::Result<()> {
         match self {
-            Self::MySql(conn) => drop(sqlx::raw_sql(word).execute(conn).await?),
+            Self::MySql(conn) => {
+                sqlx::raw_sql(word).execute(conn).await?;
+            }
             Self::Sqlite(conn) => {
                 let word = if word == "BEGIN" {
                     "BEGIN IMMEDIATE"

@@ -204,6 +204,10 @@ impl Subscriber for Counter {
             text.statement
         };
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // What a new connection is told is no order's.
+        if text.starts_with("SET ") {
+            return;
+        }
         let text = text.chars().take(110).collect();
         *self
             .0
