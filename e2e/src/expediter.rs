@@ -123,7 +123,6 @@ impl Expediter {
     }
 
     /// A request to a path of it, such as `/api/v1/orders`.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }

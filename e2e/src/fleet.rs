@@ -137,7 +137,6 @@ impl Fleet {
     }
 
     /// A request at the gate.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
             .request(method, format!("{}{path}", self.gate.url))
