@@ -80,3 +80,68 @@ fn both_databases_have_the_same_migrations() {
         );
     }
 }
+
+/// What MySQL's text says, in SQLite's types.
+fn in_sqlites_words(mysql: &str) -> Vec<String> {
+    let text = mysql.replace(
+        ") DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;",
+        ") STRICT;",
+    );
+    text.split_whitespace().map(in_sqlites_word).collect()
+}
+
+fn in_sqlites_word(word: &str) -> String {
+    let (bare, comma) = word
+        .strip_suffix(',')
+        .map_or((word, ""), |bare| (bare, ","));
+    let kind = bare.split('(').next().unwrap_or(bare);
+    let sqlites = match kind {
+        "BINARY" | "VARBINARY" | "MEDIUMBLOB" => "BLOB",
+        "VARCHAR" | "CHAR" | "DATETIME" | "JSON" => "TEXT",
+        "BOOLEAN" | "BIGINT" | "INT" => "INTEGER",
+        "DOUBLE" => "REAL",
+        _ => return word.to_owned(),
+    };
+    format!("{sqlites}{comma}")
+}
+
+#[test]
+fn both_schemas_have_the_same_columns_keys_and_indexes() {
+    let files = workspace_files();
+    let of = |folder: &str| -> Vec<(String, &str)> {
+        let prefix = format!("migrations/{folder}/");
+        let mut found: Vec<(String, &str)> = files
+            .iter()
+            .filter_map(|file| {
+                Some((
+                    file.path.strip_prefix(&prefix)?.to_owned(),
+                    file.text.as_str(),
+                ))
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    let (mysql, sqlite) = (of("mysql"), of("sqlite"));
+    assert!(mysql.len() > 40, "the migrations were not found");
+    for ((name, mysql), (other, sqlite)) in mysql.iter().zip(&sqlite) {
+        assert_eq!(name, other);
+        let sqlite: Vec<String> = sqlite.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(
+            in_sqlites_words(mysql),
+            sqlite,
+            "migrations/*/{name} say different things"
+        );
+    }
+}
+
+#[test]
+fn a_schema_that_differs_is_told_apart() {
+    let mysql = "CREATE TABLE t (\n    a BINARY(16) NOT NULL,\n    b DATETIME(6)\n) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;";
+    let same = "CREATE TABLE t ( a BLOB NOT NULL, b TEXT ) STRICT;";
+    let nullable = "CREATE TABLE t ( a BLOB, b TEXT ) STRICT;";
+    let words =
+        |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
+    assert_eq!(in_sqlites_words(mysql), words(same));
+    assert_ne!(in_sqlites_words(mysql), words(nullable));
+}
