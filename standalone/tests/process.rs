@@ -167,9 +167,7 @@ async fn ctrl_c_ends_it_within_its_bound_and_with_0() {
     let folder = Folder::new();
     let mut running = launch(&folder).set("shutdown.drain_s", 5).start().await;
     // A client that stays does not hold the process up.
-    let mut channel = running
-        .channel(&running.session_code().to_owned(), None)
-        .await;
+    let mut channel = running.channel(running.session_code(), None).await;
     channel
         .until("hello", |message| message["type"] == "hello")
         .await;
