@@ -17,6 +17,8 @@ use crate::chance::Chance;
 pub(super) const HEARTBEAT_S: u16 = 10;
 /// For the declarations after the handshake.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a session's connection is looked at, beside what it tells by itself.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -110,12 +112,26 @@ async fn once(
         () = stop.cancelled() => return Ok(()),
         connected = connecting => connected?,
     };
-    let served = session.serve(dialler, &connection, stop).await;
+    let served = tokio::select! {
+        served = session.serve(dialler, &connection, stop) => served,
+        gone = gone(&connection) => Err(gone),
+    };
     // A connection that broke has nobody to say goodbye to; one that is stuck must not hold up the next.
     if connection.status().connected() {
         let _ = timeout(GOODBYE_TIMEOUT, connection.close(200, "OK".into())).await;
     }
     served
+}
+
+/// Whatever a session waits for ends with its connection: lapin never answers an acknowledgement whose connection broke
+/// while it was on its way.
+async fn gone(connection: &Connection) -> Broken {
+    loop {
+        sleep(LOOK_EVERY).await;
+        if !connection.status().connected() {
+            return Broken::Ended("the connection is gone");
+        }
+    }
 }
 
 /// A step of the set-up, which must not take for ever.
