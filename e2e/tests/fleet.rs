@@ -79,6 +79,10 @@ async fn an_order_at_one_api_is_seen_live_at_another_notifier_all_the_way() {
             assert_eq!((status, &report["status"]), (200, &"ok".into()), "{report}");
         }
         let mut screen = house.notifiers[1].channel(&house.table.code, None).await;
+        // Else the order could be in the snapshot already.
+        screen
+            .until("hello", |message| message["type"] == "hello")
+            .await;
         let at_the_first = format!("{}{}", house.apis[0].url, house.table.orders_path());
         let order_id = house.table.place(e2e::client().post(at_the_first)).await;
         is_told(&mut screen, &order_id, "ready").await;
