@@ -4,8 +4,6 @@ use super::code::{code_lines, lines_with};
 use super::{Rule, Source};
 
 const LINES_AT_MOST: usize = 450;
-/// Tests of one subject are a list of sentences, which may be longer.
-const LINES_OF_TESTS_AT_MOST: usize = 700;
 
 /// Longer files, each with the reason why it is one subject all the same.
 const LONGER: &[(&str, &str)] = &[];
@@ -42,18 +40,12 @@ fn every_rust_file_opens_with_what_it_is_for() {
 #[test]
 fn no_file_is_too_long_to_be_one_subject() {
     Rule {
-        law: "a Rust file has at most 450 lines (of tests 700), or a reason in this rule's list",
+        law: "a Rust file has at most 450 lines, or a reason in this rule's list",
         breaches: |source| {
             let listed = LONGER.iter().any(|(path, _)| *path == source.path);
-            let is_test = source.path.contains("/tests/") || source.path.ends_with("/tests.rs");
-            let most = if is_test {
-                LINES_OF_TESTS_AT_MOST
-            } else {
-                LINES_AT_MOST
-            };
-            let long = source.text.lines().count() > most;
+            let long = source.text.lines().count() > LINES_AT_MOST;
             if source.path.ends_with(".rs") && long && !listed {
-                vec![most + 1]
+                vec![LINES_AT_MOST + 1]
             } else {
                 vec![]
             }

@@ -1,0 +1,100 @@
+//! Orders of guests, whose key is the code of their table.
+
+use serde_json::json;
+
+use super::{a_product, a_table};
+use crate::app::{App, with_app};
+
+const GUEST: &str = "a guest's own random key";
+
+#[tokio::test]
+async fn a_guest_orders_with_the_sessions_code_and_cancels_with_their_own_key() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let product = a_product(&app, store, Some(3)).await;
+        let (_, orders) = a_table(&app, store).await;
+        let answer = app
+            .post(&orders, json!({"product_id": product}))
+            .header("expediter-guest", GUEST)
+            .send()
+            .await;
+        let order = answer.ok();
+        assert_eq!(
+            (&order["mine"], &order["next"]),
+            (&json!(true), &json!(["cancelled"]))
+        );
+        assert!(order.get("customer").is_none() && order.get("store_id").is_none());
+
+        let cancel = format!("{orders}/{}/cancel", order["id"].as_str().unwrap());
+        app.ask("POST", &cancel)
+            .send()
+            .await
+            .problem(403, "forbidden");
+        app.ask("POST", &cancel)
+            .header("expediter-guest", "another guest's key")
+            .send()
+            .await
+            .problem(403, "forbidden");
+        let cancelled = app
+            .ask("POST", &cancel)
+            .header("expediter-guest", GUEST)
+            .send()
+            .await
+            .ok();
+        assert_eq!(
+            (&cancelled["status"], &cancelled["next"]),
+            (&json!("cancelled"), &json!([]))
+        );
+        assert_eq!(
+            app.house
+                .ledger
+                .product(product)
+                .await
+                .unwrap()
+                .unwrap()
+                .stock,
+            Some(3)
+        );
+        app.ask("POST", &cancel)
+            .header("expediter-guest", "short")
+            .send()
+            .await
+            .problem(422, "validation_failed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_an_open_session_takes_orders_and_only_by_its_code() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let product = a_product(&app, store, None).await;
+        let (session, orders) = a_table(&app, store).await;
+        let unknown = format!("/api/v1/sessions/{}/orders", "0".repeat(40));
+        app.post(&unknown, json!({"product_id": product}))
+            .send()
+            .await
+            .problem(404, "session_not_found");
+        app.post("/api/v1/sessions/x/orders", json!({"product_id": product}))
+            .send()
+            .await
+            .problem(404, "session_not_found");
+        assert_eq!(
+            app.post(&orders, json!({})).send().await.pointers(),
+            ["/items"]
+        );
+        app.house.ledger.close_session(session.id).await.unwrap();
+        app.post(&orders, json!({"product_id": product}))
+            .send()
+            .await
+            .problem(409, "session_closed");
+        app.house
+            .clock
+            .advance(std::time::Duration::from_secs(24 * 3600));
+        app.post(&orders, json!({"product_id": product}))
+            .send()
+            .await
+            .problem(410, "session_ended");
+    })
+    .await;
+}
