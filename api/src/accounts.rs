@@ -2,8 +2,8 @@
 
 use common::{
     domain::{
-        account::{Account, Role},
-        ids::{AccountId, StoreId},
+        account::{Account, Role, SpokenFor},
+        ids::{AccountId, IntegratorId, StoreId},
     },
     ledger::accounts::{AccountChange, AccountRefused, NewAccount},
 };
@@ -36,14 +36,15 @@ struct User {
     role: UserRole,
     /// The stores of a manager or of staff.
     stores: Vec<Uuid>,
-    /// Whose account it is, for the role `integrator`.
-    integrator_id: Option<Uuid>,
+    /// The integrators that it speaks for, for the role `integrator`. An archived one is left out.
+    integrator_ids: Vec<Uuid>,
     disabled: bool,
     created_at: Time,
 }
 
 /// `operator`: everything. `manager`: its own stores' settings, products, staff, integrators. `staff`: its own stores'
-/// sessions and orders. `customer`: its own orders. `integrator`: one integrator's handoffs.
+/// sessions and orders. `customer`: its own orders. `integrator`: its own integrators' handoffs and
+/// their orders, and what is available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum UserRole {
@@ -62,8 +63,9 @@ struct NewUser {
     /// Of a manager or of staff: at least one.
     #[oai(default, validator(max_items = 100, unique_items))]
     stores: Vec<Uuid>,
-    /// For the role `integrator`.
-    integrator_id: Option<Uuid>,
+    /// For the role `integrator`: at least one.
+    #[oai(default, validator(max_items = 100, unique_items))]
+    integrator_ids: Vec<Uuid>,
 }
 
 #[derive(Object)]
@@ -74,6 +76,8 @@ struct UserChange {
     role: Option<UserRole>,
     #[oai(validator(max_items = 100, unique_items))]
     stores: Option<Vec<Uuid>>,
+    #[oai(validator(max_items = 100, unique_items))]
+    integrator_ids: Option<Vec<Uuid>>,
     /// Ends every sign-in of the account.
     password: Option<Password>,
 }
@@ -128,7 +132,7 @@ impl Accounts {
 
     /// List accounts
     ///
-    /// Managers see those who serve their stores.
+    /// Managers see those who serve their stores, or speak for an integrator of one.
     #[oai(path = "/users", method = "get", operation_id = "list_users")]
     async fn list(
         &self,
@@ -147,7 +151,7 @@ impl Accounts {
 
     /// Make an account
     ///
-    /// Operators make any, managers staff of their own stores. Where registration is open, anybody may make a customer.
+    /// Operators make any, managers staff of their own stores and accounts of these stores' integrators. Where registration is open, anybody may make a customer.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(
         &self,
@@ -157,18 +161,22 @@ impl Accounts {
         let new = new.0;
         let role = Role::from(new.role);
         let stores: Vec<StoreId> = new.stores.iter().copied().map(Into::into).collect();
+        let integrators: Vec<IntegratorId> = integrator_ids(&new.integrator_ids);
         let is_registration = self.0.settings.accounts.open_registration && role == Role::Customer;
         match &caller.0 {
             _ if is_registration => {}
             None => return Err(incorrect()),
-            Some(caller) => may_make(caller, role, &stores)?,
+            Some(caller) => {
+                let spoken_for = self.0.ledger.spoken_for(&integrators).await?;
+                may_make(caller, role, &stores, &spoken_for)?;
+            }
         }
         let new = NewAccount {
             username: new.username.0,
             password_hash: self.hash(&new.password).await?,
             role,
             stores,
-            integrator: new.integrator_id.map(Into::into),
+            integrators,
         };
         let account = self.0.ledger.create_account(&new).await?;
         Ok(Created::here(account.into()))
@@ -176,7 +184,7 @@ impl Accounts {
 
     /// Change an account, or disable it
     ///
-    /// Managers change staff of their own stores only. Nobody disables or demotes themselves.
+    /// Managers change staff and integrators' accounts of their own stores only. Nobody disables or demotes themselves.
     #[oai(path = "/users/:id", method = "patch", operation_id = "change_user")]
     async fn change_user(
         &self,
@@ -197,13 +205,19 @@ impl Accounts {
             Some(password) => Some(self.hash(password).await?),
             None => None,
         };
+        let integrators = change.integrator_ids.as_deref().map(integrator_ids);
+        let becomes = match &integrators {
+            Some(ids) => self.0.ledger.spoken_for(ids).await?,
+            None => Vec::new(),
+        };
         let wanted = AccountChange {
             disabled: change.disabled,
             role,
             stores,
+            integrators,
             password_hash,
         };
-        let allowed = |account: &Account| may_change(&caller, account, &wanted);
+        let allowed = |account: &Account| may_change(&caller, account, &wanted, &becomes);
         let account = self.change(id, &wanted, allowed).await?;
         Ok(Json(account.into()))
     }
@@ -231,11 +245,22 @@ impl Accounts {
     }
 }
 
-fn may_make(caller: &Caller, role: Role, stores: &[StoreId]) -> Result<(), Problem> {
-    let is_own_staff = caller.is(Role::Manager)
-        && role == Role::Staff
-        && stores.iter().all(|store| caller.manages(*store));
-    if caller.is(Role::Operator) || is_own_staff {
+fn integrator_ids(ids: &[Uuid]) -> Vec<IntegratorId> {
+    ids.iter().copied().map(Into::into).collect()
+}
+
+/// Managers make staff of their own stores, and accounts of these stores' integrators. An integrator that there is not
+/// is refused by the ledger.
+fn may_make(
+    caller: &Caller,
+    role: Role,
+    stores: &[StoreId],
+    spoken_for: &[SpokenFor],
+) -> Result<(), Problem> {
+    let is_own = caller.is(Role::Manager)
+        && matches!(role, Role::Staff | Role::Integrator)
+        && manages_all(caller, stores, spoken_for);
+    if caller.is(Role::Operator) || is_own {
         Ok(())
     } else {
         Err(Problem::forbidden())
@@ -246,26 +271,41 @@ fn may_change(
     caller: &Caller,
     account: &Account,
     wanted: &AccountChange,
+    becomes: &[SpokenFor],
 ) -> Result<(), AccountRefused> {
     if caller.is(Role::Operator) {
         return Ok(());
     }
-    if !account.stores.iter().any(|store| caller.manages(*store)) {
+    let spoken_for = account.integrators.iter().map(|one| one.store_id);
+    if !account
+        .stores
+        .iter()
+        .copied()
+        .chain(spoken_for)
+        .any(|store| caller.manages(store))
+    {
         return Err(AccountRefused::NoSuchAccount);
     }
-    let stays = wanted.stores.as_deref().unwrap_or_default();
-    let is_own = account.role == Role::Staff
-        && wanted.role.is_none_or(|role| role == Role::Staff)
-        && account
-            .stores
-            .iter()
-            .chain(stays)
-            .all(|store| caller.manages(*store));
+    let is_own = matches!(account.role, Role::Staff | Role::Integrator)
+        && wanted.role.is_none_or(|role| role == account.role)
+        && manages_all(caller, &account.stores, &account.integrators)
+        && manages_all(
+            caller,
+            wanted.stores.as_deref().unwrap_or_default(),
+            becomes,
+        );
     if is_own {
         Ok(())
     } else {
         Err(AccountRefused::NotAllowed)
     }
+}
+
+fn manages_all(caller: &Caller, stores: &[StoreId], spoken_for: &[SpokenFor]) -> bool {
+    let stores = stores.iter().copied();
+    stores
+        .chain(spoken_for.iter().map(|one| one.store_id))
+        .all(|store| caller.manages(store))
 }
 
 impl From<AccountRefused> for Problem {
@@ -276,8 +316,8 @@ impl From<AccountRefused> for Problem {
             AccountRefused::UnknownStore { .. } | AccountRefused::StoresDoNotFitRole => {
                 Self::invalid_field("/stores", detail)
             }
-            AccountRefused::UnknownIntegrator { .. } | AccountRefused::IntegratorDoesNotFitRole => {
-                Self::invalid_field("/integrator_id", detail)
+            AccountRefused::UnknownIntegrator { .. } | AccountRefused::IntegratorsDoNotFitRole => {
+                Self::invalid_field("/integrator_ids", detail)
             }
             AccountRefused::NoSuchAccount => Self::not_found(),
             AccountRefused::NotAllowed => Self::forbidden(),
@@ -292,7 +332,11 @@ impl From<Account> for User {
             username: account.username,
             role: account.role.into(),
             stores: account.stores.into_iter().map(StoreId::uuid).collect(),
-            integrator_id: account.integrator.map(|id| id.uuid()),
+            integrator_ids: account
+                .integrators
+                .into_iter()
+                .map(|one| one.integrator.uuid())
+                .collect(),
             disabled: account.disabled,
             created_at: account.created_at.into(),
         }

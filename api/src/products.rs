@@ -2,8 +2,7 @@
 
 use common::{
     domain::{
-        account::Role,
-        ids::{ProductId, StoreId},
+        ids::ProductId,
         store::Product,
     },
     ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused},
@@ -167,7 +166,7 @@ impl Products {
         let (id, store, version) = (product.id, product.store_id, product.version);
         let may = caller.manages(store)
             || (patch.only_says_availability()
-                && (caller.serves(store) || self.is_integrator_of(&caller, store).await?));
+                && (caller.serves(store) || caller.account.speaks_at(store)));
         if !may {
             return Err(Problem::forbidden());
         }
@@ -213,7 +212,7 @@ impl Products {
     ) -> Result<Tagged<ProductView>, Problem> {
         let product = self.seen(&caller, id.into()).await?;
         let store = product.store_id;
-        if !caller.manages(store) && !self.is_integrator_of(&caller, store).await? {
+        if !caller.manages(store) && !caller.account.speaks_at(store) {
             return Err(Problem::forbidden());
         }
         let change = StockChange {
@@ -236,18 +235,6 @@ impl Products {
             return Err(Problem::not_found());
         }
         Ok(product)
-    }
-
-    async fn is_integrator_of(&self, caller: &Caller, store: StoreId) -> Result<bool, Problem> {
-        let Some(id) = caller
-            .account
-            .integrator
-            .filter(|_| caller.is(Role::Integrator))
-        else {
-            return Ok(false);
-        };
-        let integrator = self.0.ledger.integrator(id).await?;
-        Ok(integrator.is_some_and(|integrator| integrator.store_id == store))
     }
 }
 

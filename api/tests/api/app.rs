@@ -141,7 +141,7 @@ impl App {
             password_hash: passwords.hash(&self.house.chance, PASSWORD).await.unwrap(),
             role,
             stores: stores.to_vec(),
-            integrator: None,
+            integrators: Vec::new(),
         };
         self.house.ledger.create_account(&new).await.unwrap()
     }

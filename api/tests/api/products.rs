@@ -70,13 +70,13 @@ impl Shop {
                 .unwrap(),
             role: Role::Integrator,
             stores: Vec::new(),
-            integrator: Some(
+            integrators: vec![
                 created["integrator"]["id"]
                     .as_str()
                     .unwrap()
                     .parse()
                     .unwrap(),
-            ),
+            ],
         };
         self.app
             .bearer(&self.app.house.ledger.create_account(&new).await.unwrap())

@@ -17,7 +17,7 @@ words! {
         Staff = "staff",
         /// Its own orders.
         Customer = "customer",
-        /// One integrator's handoffs, their orders, availability and stock by sku.
+        /// Its own integrators' handoffs, their orders, availability and stock by sku.
         Integrator = "integrator",
     }
 }
@@ -31,10 +31,17 @@ pub struct Account {
     pub role: Role,
     /// The stores of a manager or of staff; empty for other roles.
     pub stores: Vec<StoreId>,
-    /// Whose account it is, for the role `integrator`.
-    pub integrator: Option<IntegratorId>,
+    /// Whose account it is, for the role `integrator`; empty for other roles. Archived ones are left out.
+    pub integrators: Vec<SpokenFor>,
     pub disabled: bool,
     pub created_at: DateTime<Utc>,
+}
+
+/// An integrator that an account speaks for, and the store that it belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpokenFor {
+    pub integrator: IntegratorId,
+    pub store_id: StoreId,
 }
 
 impl Account {
@@ -52,5 +59,11 @@ impl Account {
     #[must_use]
     pub fn manages(&self, store: StoreId) -> bool {
         self.role != Role::Staff && self.serves(store)
+    }
+
+    /// The account of an integrator of that store.
+    #[must_use]
+    pub fn speaks_at(&self, store: StoreId) -> bool {
+        self.integrators.iter().any(|one| one.store_id == store)
     }
 }

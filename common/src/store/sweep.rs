@@ -246,7 +246,7 @@ enum Pruned {
     AtExpiry,
 }
 
-const PRUNED: [(&str, &str, Pruned); 3] = [
+const PRUNED: [(&str, &str, Pruned); 4] = [
     (
         "DELETE FROM idempotency_keys WHERE created_at <= ? LIMIT ?",
         "DELETE FROM idempotency_keys WHERE rowid IN (SELECT rowid FROM idempotency_keys WHERE created_at <= ? LIMIT ?)",
@@ -260,6 +260,11 @@ const PRUNED: [(&str, &str, Pruned); 3] = [
     (
         "DELETE FROM refresh_tokens WHERE expires_at <= ? LIMIT ?",
         "DELETE FROM refresh_tokens WHERE rowid IN (SELECT rowid FROM refresh_tokens WHERE expires_at <= ? LIMIT ?)",
+        Pruned::AtExpiry,
+    ),
+    (
+        "DELETE FROM sign_in_failures WHERE expires_at <= ? LIMIT ?",
+        "DELETE FROM sign_in_failures WHERE rowid IN (SELECT rowid FROM sign_in_failures WHERE expires_at <= ? LIMIT ?)",
         Pruned::AtExpiry,
     ),
 ];

@@ -45,7 +45,7 @@ impl Pass {
             password_hash: "none".to_owned(),
             role: Role::Staff,
             stores: vec![store],
-            integrator: None,
+            integrators: Vec::new(),
         };
         let staff = line.ledger.create_account(&new).await.unwrap();
         // What the house does is told over the line.

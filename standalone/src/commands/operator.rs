@@ -47,7 +47,7 @@ pub(crate) async fn make(settings: &Settings, username: &str) -> Result<ExitCode
         password_hash,
         role: Role::Operator,
         stores: Vec::new(),
-        integrator: None,
+        integrators: Vec::new(),
     };
     ledger
         .create_account(&account)

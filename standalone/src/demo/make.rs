@@ -156,7 +156,7 @@ impl Making<'_> {
                     Role::Manager | Role::Staff => vec![store],
                     _ => Vec::new(),
                 },
-                integrator: None,
+                integrators: Vec::new(),
             };
             match self.ledger.create_account(&new).await {
                 Ok(_) | Err(LedgerError::Refused(AccountRefused::UsernameTaken { .. })) => {}

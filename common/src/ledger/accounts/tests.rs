@@ -1,6 +1,8 @@
 //! Accounts, refresh tokens and tickets on both databases.
 
-use super::*;
+use std::time::Duration;
+
+use super::{sign_ins::REUSE_GRACE, *};
 use crate::testing::{House, each_database};
 
 const TTL: Duration = Duration::from_secs(86_400);
@@ -11,7 +13,7 @@ fn named(username: &str, role: Role, stores: &[StoreId]) -> NewAccount {
         password_hash: "$argon2id$1".to_owned(),
         role,
         stores: stores.to_vec(),
-        integrator: None,
+        integrators: Vec::new(),
     }
 }
 
@@ -58,7 +60,7 @@ each_database! {
         let refused = refusal(house.ledger.create_account(&new).await);
         assert_eq!(refused, AccountRefused::UnknownStore { store });
         let integrator: IntegratorId = house.chance.id(house.clock.now());
-        let new = NewAccount { integrator: Some(integrator), ..named("pos", Role::Integrator, &[]) };
+        let new = NewAccount { integrators: vec![integrator], ..named("pos", Role::Integrator, &[]) };
         let refused = refusal(house.ledger.create_account(&new).await);
         assert_eq!(refused, AccountRefused::UnknownIntegrator { integrator });
         assert_eq!(house.ledger.accounts(None, None, 10).await.unwrap(), []);

@@ -1,0 +1,123 @@
+//! Staying signed in: families of refresh tokens that rotate.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    domain::{account::Account, ids::TokenFamilyId},
+    ledger::{Change, Ledger, LedgerError, Points, Result, in_one_transaction},
+    secrets::sha256,
+    store::{
+        self,
+        accounts::refresh_tokens::{self, RefreshToken},
+    },
+};
+
+/// A rotated refresh token still works for this long: the answer with its successor may have been lost.
+pub(super) const REUSE_GRACE: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RefreshRefused {
+    #[error("the refresh token is unknown, expired or revoked, or its account is disabled")]
+    NotValid,
+    #[error("the refresh token was used before: its whole family is revoked")]
+    Reused,
+}
+
+/// A fresh refresh token. Only its hash is stored.
+#[derive(Clone)]
+pub struct Refreshed {
+    pub account: Account,
+    pub token: String,
+    pub expires_at: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for Refreshed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Refreshed")
+            .field("account", &self.account.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ledger {
+    /// Begins a family of refresh tokens: one sign-in.
+    pub async fn start_sign_in(&self, account: &Account, ttl: Duration) -> Result<Refreshed> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let family = self.inner.chance.id(change.now);
+            let expires_at = change.now + ttl;
+            Ok(issue(&mut change, account, family, expires_at).await?)
+        })
+    }
+
+    /// Gives the next token of the family. One that was used before (but for a short grace) revokes them all.
+    pub async fn refresh_sign_in(
+        &self,
+        token: &str,
+        ttl: Duration,
+    ) -> Result<Refreshed, RefreshRefused> {
+        let hash = sha256(token.as_bytes());
+        let done = in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let now = change.now;
+            let Some(found) = refresh_tokens::lock_refresh_token(&mut change.tx, &hash).await?
+            else {
+                return Ok(Err(RefreshRefused::NotValid));
+            };
+            if found.revoked_at.is_some() || found.expires_at <= now {
+                return Ok(Err(RefreshRefused::NotValid));
+            }
+            if found.used_at.is_some_and(|used| used + REUSE_GRACE < now) {
+                // Either its thief or its owner is the second: both have to sign in again. This is to be kept.
+                refresh_tokens::revoke_family(&mut change.tx, found.family, now).await?;
+                return Ok(Err(RefreshRefused::Reused));
+            }
+            let account = store::accounts::by_id(&mut change.tx, found.account).await?;
+            let Some(account) = account.map(|found| found.account).filter(|a| !a.disabled) else {
+                return Ok(Err(RefreshRefused::NotValid));
+            };
+            if found.used_at.is_none() {
+                refresh_tokens::refresh_token_used(&mut change.tx, &hash, now).await?;
+            }
+            let refreshed = issue(&mut change, &account, found.family, now + ttl).await?;
+            Ok::<_, LedgerError>(Ok(refreshed))
+        });
+        done.map_err(LedgerError::widen)?
+            .map_err(LedgerError::Refused)
+    }
+
+    /// Ends the sign-in that this token belongs to. An unknown token is as good as revoked.
+    pub async fn end_sign_in(&self, token: &str) -> Result<()> {
+        let hash = sha256(token.as_bytes());
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let found = refresh_tokens::lock_refresh_token(&mut change.tx, &hash).await?;
+            if let Some(found) = found {
+                refresh_tokens::revoke_family(&mut change.tx, found.family, change.now).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+async fn issue(
+    change: &mut Change<'_>,
+    account: &Account,
+    family: TokenFamilyId,
+    expires_at: DateTime<Utc>,
+) -> store::Result<Refreshed> {
+    let token = change.inner.chance.token();
+    let stored = RefreshToken {
+        hash: sha256(token.as_bytes()),
+        family,
+        account: account.id,
+        expires_at,
+        used_at: None,
+        revoked_at: None,
+    };
+    refresh_tokens::insert_refresh_token(&mut change.tx, &stored, change.now).await?;
+    Ok(Refreshed {
+        account: account.clone(),
+        token,
+        expires_at,
+    })
+}
