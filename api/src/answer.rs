@@ -17,12 +17,14 @@ use crate::problem::Problem;
 
 const MOST_A_PAGE: u32 = 100;
 const USUAL_A_PAGE: u32 = 50;
+const REPLAYED: &str = "Idempotency-Replayed";
 
 /// 201, with where the new thing is.
 #[derive(Debug)]
 pub struct Created<T> {
     pub body: T,
     pub location: Option<String>,
+    replayed: bool,
 }
 
 impl<T> Created<T> {
@@ -31,6 +33,7 @@ impl<T> Created<T> {
         Self {
             body,
             location: Some(location.into()),
+            replayed: false,
         }
     }
 
@@ -39,7 +42,15 @@ impl<T> Created<T> {
         Self {
             body,
             location: None,
+            replayed: false,
         }
+    }
+
+    /// `true`: a request with this idempotency key made it before.
+    #[must_use]
+    pub fn replayed(mut self, replayed: bool) -> Self {
+        self.replayed = replayed;
+        self
     }
 }
 
@@ -51,6 +62,7 @@ impl<T: ToJSON> IntoResponse for Created<T> {
         if let Some(location) = location {
             response.headers_mut().insert(header::LOCATION, location);
         }
+        mark_replayed(&mut response, self.replayed);
         response
     }
 }
@@ -58,7 +70,7 @@ impl<T: ToJSON> IntoResponse for Created<T> {
 impl<T: ToJSON> ApiResponse for Created<T> {
     fn meta() -> MetaResponses {
         let location = header_meta("Location", "Where it is, if it can be looked at by itself.");
-        responses::<T>(201, "Made, and kept.", vec![location])
+        responses::<T>(201, "Made, and kept.", vec![location, replayed_meta()])
     }
 
     fn register(registry: &mut Registry) {
@@ -71,6 +83,24 @@ impl<T: ToJSON> ApiResponse for Created<T> {
 pub struct Tagged<T> {
     pub body: T,
     pub etag: String,
+    replayed: bool,
+}
+
+impl<T> Tagged<T> {
+    pub(crate) fn new(etag: String, body: T) -> Self {
+        Self {
+            body,
+            etag,
+            replayed: false,
+        }
+    }
+
+    /// `true`: a request with this idempotency key did it before.
+    #[must_use]
+    pub fn replayed(mut self, replayed: bool) -> Self {
+        self.replayed = replayed;
+        self
+    }
 }
 
 impl<T: ToJSON> IntoResponse for Tagged<T> {
@@ -79,6 +109,7 @@ impl<T: ToJSON> IntoResponse for Tagged<T> {
         if let Ok(etag) = HeaderValue::try_from(self.etag) {
             response.headers_mut().insert(header::ETAG, etag);
         }
+        mark_replayed(&mut response, self.replayed);
         response
     }
 }
@@ -86,7 +117,7 @@ impl<T: ToJSON> IntoResponse for Tagged<T> {
 impl<T: ToJSON> ApiResponse for Tagged<T> {
     fn meta() -> MetaResponses {
         let etag = header_meta("ETag", "For If-Match and If-None-Match.");
-        responses::<T>(200, "", vec![etag])
+        responses::<T>(200, "", vec![etag, replayed_meta()])
     }
 
     fn register(registry: &mut Registry) {
@@ -138,6 +169,19 @@ fn responses<T: ToJSON>(
             headers,
         }],
     }
+}
+
+fn mark_replayed(response: &mut Response, replayed: bool) {
+    if replayed {
+        let headers = response.headers_mut();
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+}
+
+fn replayed_meta() -> MetaHeader {
+    let what =
+        "`true` where the idempotency key was known: this is what it stands for, as it is now.";
+    header_meta(REPLAYED, what)
 }
 
 fn header_meta(name: &str, description: &str) -> MetaHeader {

@@ -7,6 +7,8 @@ pub mod state;
 
 /// Who calls: bearer tokens and Basic, checked before the body is read.
 pub mod auth;
+/// How often each may ask.
+pub mod limits;
 /// Request bodies, checked against the schema that the document publishes.
 pub mod body;
 /// The only place that picks an HTTP status.
@@ -28,6 +30,7 @@ mod accounts;
 mod callbacks;
 mod handoffs;
 mod integrators;
+mod once;
 mod orders;
 mod ping;
 mod products;

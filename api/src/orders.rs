@@ -27,7 +27,7 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use self::{
-    asked::{GuestsOrder, NewOrder, StatusChange, idempotency},
+    asked::{GuestsOrder, NewOrder, StatusChange},
     view::OrderView,
 };
 pub(crate) use self::{followed::EventView, view::GuestOrderView};
@@ -36,6 +36,7 @@ use crate::{
     auth::Caller,
     body::Checked,
     handoffs::HandoffView,
+    once::IdempotencyKey,
     problem::{Problem, Reason},
     state::ApiState,
     words,
@@ -78,10 +79,10 @@ impl Orders {
         caller: Caller,
         /// Any text of up to 200 bytes that names this request among the caller's.
         #[oai(name = "Idempotency-Key")]
-        idempotency_key: Header<Option<String>>,
+        key: IdempotencyKey,
         Checked(new): Checked<NewOrder>,
     ) -> Result<PlacedAnswer, Problem> {
-        let idempotency = idempotency(idempotency_key.0, &new)?;
+        let idempotency = key.of(&self.0, caller.id().uuid(), &new)?;
         let session = match &new.session {
             Some(code) => Some(self.session(code).await?),
             None => None,
@@ -221,11 +222,13 @@ impl Orders {
         &self,
         code: Path<String>,
         #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
-        #[oai(name = "Idempotency-Key")] idempotency_key: Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the session's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(new): Checked<GuestsOrder>,
     ) -> Result<GuestPlacedAnswer, Problem> {
-        let idempotency = idempotency(idempotency_key.0, &new)?;
         let session = self.session(&code.0).await?;
+        let idempotency = key.of(&self.0, session.id.uuid(), &new)?;
         let key_hash = guest_key(guest.0)?;
         let wanted = new.into_command(Placer::Guest { key_hash }, &session, idempotency)?;
         let Placed { order, replayed } = self.place_order(wanted).await?;

@@ -9,12 +9,12 @@ use crate::{
     problem::{Problem, Reason},
 };
 
+/// Versions count from 1.
+const NO_VERSION: i64 = 0;
+
 /// What is shown, with its tag.
 pub(crate) fn tagged<T: ToJSON>(body: T) -> Tagged<T> {
-    Tagged {
-        etag: tag(&body),
-        body,
-    }
+    Tagged::new(tag(&body), body)
 }
 
 /// The version that an edit must still find, where `If-Match` names what it was made from: by its tag, or by its
@@ -34,6 +34,16 @@ pub(crate) fn seen_version<T: ToJSON>(
     } else {
         Err(version_conflict(version))
     }
+}
+
+/// The same for a request that may have an idempotency key: whether it was done before is asked first, so that what
+/// `If-Match` no longer finds becomes a version that nothing has, which the ledger refuses.
+pub(crate) fn expected_version<T: ToJSON>(
+    if_match: Option<&str>,
+    current: &T,
+    version: i64,
+) -> Option<i64> {
+    seen_version(if_match, current, version).unwrap_or(Some(NO_VERSION))
 }
 
 pub(crate) fn version_conflict(current: i64) -> Problem {

@@ -23,6 +23,8 @@ pub struct Keys {
     pub jwt: SigningKey,
     /// Turns what somebody proved (a password, a token) into a name for a cache in memory, which then holds no secret.
     pub cache: SigningKey,
+    /// Makes the fingerprint of a request with an idempotency key, from which no password in it can be guessed.
+    pub fingerprint: SigningKey,
 }
 
 impl Keys {
@@ -66,9 +68,11 @@ impl Keys {
     fn new(encryption: &[u8; 32], jwt: &[u8; 32]) -> Self {
         let jwt_key = SigningKey::new(jwt);
         let cache = Zeroizing::new(jwt_key.sign(b"expediter cache key 1"));
+        let fingerprint = Zeroizing::new(jwt_key.sign(b"expediter fingerprint key 1"));
         Self {
             encryption: SealingKey::new(encryption),
             cache: SigningKey::new(cache.as_slice()),
+            fingerprint: SigningKey::new(fingerprint.as_slice()),
             jwt: jwt_key,
         }
     }
@@ -275,7 +279,8 @@ mod tests {
     fn keys_never_print() {
         assert_eq!(
             format!("{:?}", Keys::seeded(1)),
-            "Keys { encryption: SealingKey(***), jwt: SigningKey(***), cache: SigningKey(***) }"
+            "Keys { encryption: SealingKey(***), jwt: SigningKey(***), cache: SigningKey(***), \
+             fingerprint: SigningKey(***) }"
         );
     }
 

@@ -7,9 +7,8 @@ use common::{
         session::Session,
     },
     ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef},
-    secrets::sha256,
 };
-use poem_openapi::{Object, types::ToJSON};
+use poem_openapi::Object;
 use uuid::Uuid;
 
 use crate::{
@@ -256,20 +255,3 @@ fn wrong(pointer: &str, detail: &str) -> FieldError {
     }
 }
 
-/// The key, and the fingerprint of what it came with.
-pub(super) fn idempotency(
-    key: Option<String>,
-    body: &impl ToJSON,
-) -> Result<Option<Idempotency>, Problem> {
-    match key {
-        None => Ok(None),
-        Some(key) if (1..=200).contains(&key.len()) => {
-            let fingerprint = sha256(body.to_json_string().as_bytes());
-            Ok(Some(Idempotency { key, fingerprint }))
-        }
-        Some(_) => Err(Problem::invalid_field(
-            "Idempotency-Key",
-            "must have from 1 to 200 bytes",
-        )),
-    }
-}

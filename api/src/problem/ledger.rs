@@ -13,6 +13,11 @@ impl<R: Into<Problem>> From<LedgerError<R>> for Problem {
             LedgerError::Store(error) => error.into(),
             LedgerError::Unsealable(why) => Self::internal(format_args!("unsealable: {why}")),
             LedgerError::Overloaded => Self::new(Reason::Overloaded),
+            LedgerError::KeyReused => Self::new(Reason::IdempotencyKeyReused),
+            LedgerError::KeyInProgress => Self::new(Reason::IdempotencyInProgress).retry_after_s(1),
+            LedgerError::DoneBefore(_) => {
+                Self::internal("a request that was done before was done without a key")
+            }
         }
     }
 }

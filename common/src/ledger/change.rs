@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::{Inner, OutboxRow};
+use super::{Inner, OutboxRow, idempotency::Request};
 use crate::{
     crash,
     domain::{
@@ -36,6 +37,13 @@ pub enum LedgerError<R = Infallible> {
     /// Intake's queue is full, or the process is about to stop.
     #[error("too much at once")]
     Overloaded,
+    /// The same request, by its idempotency key, made or changed this before: see [`super::Ledger::once`].
+    #[error("the same request was done before, for {0}")]
+    DoneBefore(Uuid),
+    #[error("the idempotency key was used for something else")]
+    KeyReused,
+    #[error("a request with this idempotency key still runs")]
+    KeyInProgress,
 }
 
 impl<R> LedgerError<R> {
@@ -51,6 +59,9 @@ impl<R> LedgerError<R> {
             Self::Store(error) => LedgerError::Store(error),
             Self::Unsealable(why) => LedgerError::Unsealable(why),
             Self::Overloaded => LedgerError::Overloaded,
+            Self::DoneBefore(resource) => LedgerError::DoneBefore(resource),
+            Self::KeyReused => LedgerError::KeyReused,
+            Self::KeyInProgress => LedgerError::KeyInProgress,
         }
     }
 }
@@ -103,6 +114,8 @@ pub(crate) struct Change<'l> {
     integrators: BTreeMap<StoreId, Arc<[Integrator]>>,
     events: Vec<Event>,
     hints: Vec<Hint>,
+    request: Option<&'l Request>,
+    made: Option<Uuid>,
 }
 
 /// A stream whose row this change holds locked.
@@ -125,7 +138,19 @@ impl<'l> Change<'l> {
             integrators: BTreeMap::new(),
             events: Vec::new(),
             hints: Vec::new(),
+            request: None,
+            made: None,
         })
+    }
+
+    /// Tells what this change makes or changes, in case it is a request's that has a key.
+    pub(crate) fn made(&mut self, resource: Uuid) {
+        self.made = Some(resource);
+    }
+
+    /// The key of this request is written, and will name what was [`Self::made`].
+    pub(super) fn belongs_to(&mut self, request: &'l Request) {
+        self.request = Some(request);
     }
 
     /// Tells that the stream's row (whose `last_seq` this is) is locked, so that events may be numbered.
@@ -206,6 +231,9 @@ impl<'l> Change<'l> {
             crash::point(before);
         }
         self.tx.commit().await?;
+        if let Some(request) = self.request {
+            request.is_committed();
+        }
         if let Some((_, after)) = points.0 {
             crash::point(after);
         }
@@ -224,6 +252,9 @@ impl<'l> Change<'l> {
     }
 
     async fn write_announcements(&mut self) -> store::Result<Vec<OutboxRow>> {
+        if let Some(request) = self.request {
+            request.keep(&mut self.tx, self.made).await?;
+        }
         let counted: Vec<(Counter, StreamId, i64)> = self
             .streams
             .iter()
@@ -259,6 +290,11 @@ fn count(metrics: &Metrics, event: &Event) {
     let order = &event.data["order"];
     match event.kind {
         EventKind::OrderPlaced => metrics.orders_placed.inc(),
+        EventKind::IntegratorDisabled => {
+            let reason = event.data["integrator"]["reason"].as_str();
+            let disabled = &metrics.integrators_disabled;
+            disabled.with_label_values(&[reason.unwrap_or_default()]).inc();
+        }
         EventKind::OrderStatusChanged => {
             let Some(status) = order["status"]
                 .as_str()
@@ -301,7 +337,11 @@ macro_rules! in_one_transaction {
                 }
                 Err(error) => break Err($crate::ledger::LedgerError::from(error)),
             };
-            let done = async { $body }.await;
+            let done = async {
+                $crate::ledger::idempotency::only_once(&mut $change, $inner).await?;
+                $body
+            }
+            .await;
             let error = match done {
                 Ok(value) => match $change.commit($points).await {
                     Ok(()) => break Ok(value),

@@ -1,12 +1,16 @@
 //! Handoffs as workers see them: claimed under a lease, and concluded once.
 
+mod breaker;
 mod by_hand;
 mod claim;
 mod conclude;
+mod list;
 mod recent;
+mod retries;
 mod settle_handoff;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -23,8 +27,12 @@ use crate::{
     store::StoreError,
 };
 
-pub use by_hand::RetryRefused;
+pub use list::{HandoffHistory, ListedHandoff};
 pub use recent::RecentHandoff;
+pub use retries::{Example, MOST_RETRIED, RetriedMany, RetryOutcome, RetryWanted};
+pub use trial::TestRefused;
+
+pub use crate::{domain::retry::RetryRefused, store::handoffs::HandoffFilter};
 
 pub(crate) use claim::{AFTER_A_FAILED_CLAIM, is_a_rows_fault};
 pub(crate) use conclude::{Said, conclude, has_an_open_attempt, lock};
@@ -56,6 +64,8 @@ pub struct Claimed {
     /// Without an outcome by then, the sweep takes it as unknown.
     pub leased_until: DateTime<Utc>,
     pub integrator: Integrator,
+    /// Nothing bad was known of the integrator when this was claimed.
+    pub was_well: bool,
     pub auth: OutboundAuth,
     /// The newest first; two during a rotation.
     pub signing: Vec<SigningSecret>,
@@ -87,5 +97,8 @@ pub(crate) fn must_move<R>(
         LedgerError::Store(error) => LedgerError::Store(error),
         LedgerError::Unsealable(why) => LedgerError::Unsealable(why),
         LedgerError::Overloaded => LedgerError::Overloaded,
+        LedgerError::DoneBefore(resource) => LedgerError::DoneBefore(resource),
+        LedgerError::KeyReused => LedgerError::KeyReused,
+        LedgerError::KeyInProgress => LedgerError::KeyInProgress,
     }
 }

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod callbacks;
 pub mod events;
 pub mod handoffs;
+pub mod idempotency;
 pub mod intake;
 pub mod integrators;
 pub mod orders;
@@ -20,6 +21,7 @@ pub mod products;
 pub mod sessions;
 pub mod stores;
 pub mod sweep;
+pub mod workers;
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,7 +47,7 @@ pub struct LedgerSettings {
 /// Cheap to clone; all clones are one ledger.
 #[derive(Clone)]
 pub struct Ledger {
-    inner: Arc<Inner>,
+    inner: idempotency::Handle,
 }
 
 pub(crate) struct Inner {
@@ -97,7 +99,9 @@ impl Ledger {
             intake,
         });
         intake::start_writers(&inner, queued);
-        Self { inner }
+        Self {
+            inner: idempotency::Handle::new(inner),
+        }
     }
 
     #[must_use]

@@ -107,6 +107,7 @@ impl Ledger {
                 store::movements::begin_count(&mut change.tx, product.id, quantity).await?;
                 note(&mut change, product.id, quantity, FIRST_COUNT, by).await?;
             }
+            change.made(product.id.uuid());
             Ok(product)
         })
     }

@@ -1,5 +1,8 @@
 //! What can go wrong with a statement, in the terms in which callers decide what to do next.
 
+/// How MySQL's error 1205 begins, as sqlx writes it.
+const LOCK_TIMED_OUT: &str = "1205";
+
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,12 @@ impl StoreError {
     #[must_use]
     pub fn is_lock_lost(&self) -> bool {
         matches!(self, Self::LockLost(_))
+    }
+
+    /// Somebody held the lock for as long as a statement waits for one (MySQL).
+    #[must_use]
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::LockLost(why) if why.starts_with(LOCK_TIMED_OUT))
     }
 
     /// Few-valued: a metric's label.

@@ -46,6 +46,22 @@ pub(crate) async fn find(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<Vec<Key
     Ok(found)
 }
 
+/// Says of a key that was taken what it stands for.
+pub(crate) async fn name(tx: &mut Tx, row: &KeyRow) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+            "UPDATE idempotency_keys SET resource_id = ? WHERE owner = ? AND idempotency_key = ?",
+        )
+        .bind(row.resource_id)
+        .bind(row.owner)
+        .bind(row.key.as_bytes())
+        .execute(conn)
+        .await?;
+    });
+    Ok(())
+}
+
+/// A key that is taken is [`super::StoreError::UniqueKeyTaken`], once whoever takes it just now has committed.
 pub(crate) async fn insert(tx: &mut Tx, rows: &[KeyRow], now: DateTime<Utc>) -> Result<()> {
     insert_many!(
         tx,

@@ -39,6 +39,11 @@ impl Ledger {
                 Err(LedgerError::Store(error)) => return Err(LedgerError::Store(error)),
                 Err(LedgerError::Unsealable(why)) => return Err(LedgerError::Unsealable(why)),
                 Err(LedgerError::Overloaded) => return Err(LedgerError::Overloaded),
+                Err(LedgerError::DoneBefore(resource)) => {
+                    return Err(LedgerError::DoneBefore(resource));
+                }
+                Err(LedgerError::KeyReused) => return Err(LedgerError::KeyReused),
+                Err(LedgerError::KeyInProgress) => return Err(LedgerError::KeyInProgress),
             }
         }
     }

@@ -211,7 +211,7 @@ async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<Know
             order
                 .idempotency
                 .as_ref()
-                .map(|it| (order.placed_by(), it.key.as_str()))
+                .map(|it| (it.owner, it.key.as_str()))
         })
         .collect();
     let references: Vec<(Uuid, &str)> = orders
@@ -234,7 +234,7 @@ async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<Know
 
 fn already(order: &PlaceOrder, known: &Known) -> Option<Decided> {
     if let Some(it) = &order.idempotency
-        && let Some(row) = known.keys.get(&(order.placed_by(), it.key.clone()))
+        && let Some(row) = known.keys.get(&(it.owner, it.key.clone()))
     {
         return Some(if row.fingerprint == it.fingerprint {
             Decided::Replay(row.resource_id.into())

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 pub(super) use writer::start_writers;
 
+pub use super::idempotency::Idempotency;
 use super::{Inner, Ledger, LedgerError, Result};
 use crate::domain::{
     ids::{AccountId, OrderId, ProductId, SessionId, StoreId},
@@ -75,13 +76,6 @@ pub enum ProductRef {
 }
 
 #[derive(Clone, Debug)]
-pub struct Idempotency {
-    pub key: String,
-    /// SHA-256 of what is asked for: the same key with another one is refused.
-    pub fingerprint: [u8; 32],
-}
-
-#[derive(Clone, Debug)]
 pub struct Placed {
     pub order: Order,
     /// The idempotency key was known: this is the order that it made, as it is now.
@@ -126,7 +120,7 @@ pub struct Short {
 }
 
 impl PlaceOrder {
-    /// Whose references and idempotency keys it is unique among.
+    /// Whose references it is unique among.
     pub(crate) fn placed_by(&self) -> Uuid {
         match (&self.placer, self.session) {
             (Placer::Account(account), _) => account.uuid(),

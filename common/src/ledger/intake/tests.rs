@@ -143,7 +143,7 @@ each_database! {
         let twins = (0..50).map(|twin| {
             let ledger = ledgers[twin % 2].clone();
             let mut wanted = an_order(store, account, &[(product, 1)]);
-            wanted.idempotency = Some(Idempotency { key: "once".into(), fingerprint: [7; 32] });
+            wanted.idempotency = Some(Idempotency { owner: account.uuid(), key: "once".into(), fingerprint: [7; 32] });
             async move { ledger.place_order(wanted).await.unwrap() }
         });
         let placed = join_all(twins).await;
@@ -157,10 +157,12 @@ each_database! {
     async fn a_key_that_was_used_for_something_else_is_refused(house: House) {
         let store = house.a_store().await;
         let product = a_product(&house, store, None).await;
-        let mut wanted = an_order(store, an_account(&house), &[(product, 1)]);
-        wanted.idempotency = Some(Idempotency { key: "k".into(), fingerprint: [1; 32] });
+        let account = an_account(&house);
+        let mut wanted = an_order(store, account, &[(product, 1)]);
+        let key = |fingerprint| Some(Idempotency { owner: account.uuid(), key: "k".into(), fingerprint });
+        wanted.idempotency = key([1; 32]);
         house.ledger.place_order(wanted.clone()).await.unwrap();
-        wanted.idempotency = Some(Idempotency { key: "k".into(), fingerprint: [2; 32] });
+        wanted.idempotency = key([2; 32]);
         assert_eq!(refusal(house.ledger.place_order(wanted).await), PlaceRefused::IdempotencyKeyReused);
     }
 

@@ -114,7 +114,7 @@ fn keys(winners: &[Winner<'_>]) -> Vec<KeyRow> {
         .filter_map(|winner| {
             let it = winner.wanted.idempotency.as_ref()?;
             Some(KeyRow {
-                owner: winner.wanted.placed_by(),
+                owner: it.owner,
                 key: it.key.clone(),
                 fingerprint: it.fingerprint,
                 resource_id: winner.order.id.uuid(),

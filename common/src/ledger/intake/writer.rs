@@ -80,7 +80,7 @@ fn apart_from_twins(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
         let key_is_new = order
             .idempotency
             .as_ref()
-            .is_none_or(|it| keys.insert((order.placed_by(), it.key.clone())));
+            .is_none_or(|it| keys.insert((it.owner, it.key.clone())));
         let reference_is_new = order
             .reference
             .as_ref()

@@ -117,7 +117,7 @@ each_database! {
 
     async fn keys_are_forgotten_after_a_day(house: House) {
         let scene = Scene::new(&house).await;
-        let idempotency = Some(Idempotency { key: "k".into(), fingerprint: [7; 32] });
+        let idempotency = Some(Idempotency { owner: scene.store.uuid(), key: "k".into(), fingerprint: [7; 32] });
         scene.order_like(|order| order.idempotency = idempotency).await;
         house.clock.advance(KEYS_ARE_KEPT - Duration::from_secs(1));
         assert_eq!(house.ledger.prune().await.unwrap(), 0);
