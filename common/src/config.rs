@@ -18,7 +18,8 @@ use serde::de::DeserializeOwned;
 pub use self::{
     sections::{
         Accounts, Broker, BrokerKind, Callbacks, Database, DatabaseKind, Demo, Http, Intake,
-        LogFormat, Notifier, Outbox, Outside, Secrets, Shutdown, Telemetry, Testing, Worker,
+        LogFormat, Notifier, Outbox, Outside, RateLimits, Secrets, Shutdown, Stuck, Telemetry,
+        Testing, Worker,
     },
     testing::{in_ci, temporary_folder, test_amqp_url, test_mysql_url},
     values::{Secret, ServiceUrl},
@@ -38,9 +39,11 @@ pub struct Settings {
     pub intake: Intake,
     pub outbox: Outbox,
     pub worker: Worker,
+    pub stuck: Stuck,
     pub callbacks: Callbacks,
     pub notifier: Notifier,
     pub accounts: Accounts,
+    pub rate_limits: RateLimits,
     pub secrets: Secrets,
     pub outside: Outside,
     pub shutdown: Shutdown,
@@ -231,9 +234,11 @@ impl Layers {
         let intake = self.section("intake");
         let outbox = self.section("outbox");
         let worker = self.section("worker");
+        let stuck = self.section("stuck");
         let callbacks = self.section("callbacks");
         let notifier = self.section("notifier");
         let accounts = self.section("accounts");
+        let rate_limits = self.section("rate_limits");
         let secrets = self.section("secrets");
         let outside = self.section("outside");
         let shutdown = self.section("shutdown");
@@ -247,9 +252,11 @@ impl Layers {
             intake: intake?,
             outbox: outbox?,
             worker: worker?,
+            stuck: stuck?,
             callbacks: callbacks?,
             notifier: notifier?,
             accounts: accounts?,
+            rate_limits: rate_limits?,
             secrets: secrets?,
             outside: outside?,
             shutdown: shutdown?,

@@ -34,6 +34,7 @@ use crate::{
         order::{Customer, Fulfilment, Order},
         session::Session,
         store::{Contact, Store},
+        stuck::StuckLimits,
     },
     ledger::{
         Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake,
@@ -153,6 +154,7 @@ impl House {
             timezone: "Europe/Berlin".to_owned(),
             currency: "EUR".parse().expect("a currency"),
             contact: Contact::default(),
+            external_location_id: None,
             auto_accept: true,
             accept_within_s: 600,
             paused: false,
@@ -186,6 +188,7 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>) -> Ledger {
                 writers: 2,
                 queue_capacity: 4096,
             },
+            stuck: StuckLimits::default(),
         },
     })
 }

@@ -51,11 +51,6 @@ fn listening(check: &mut Check, settings: &Settings) {
         notifier.client_queue_capacity,
         8..=100_000,
     );
-    check.range(
-        "notifier.client_buffer_bytes",
-        notifier.client_buffer_bytes,
-        16_384..=64 << 20,
-    );
     check.seconds("notifier.ping_interval_s", notifier.ping_interval, 1..=300);
 }
 
@@ -176,6 +171,18 @@ fn orders(check: &mut Check, settings: &Settings) {
         50..=60_000,
     );
     check.range("worker.sweep_batch", worker.sweep_batch, 1..=10_000);
+    let stuck = &settings.stuck;
+    for (key, limit) in [
+        ("stuck.accepted_s", stuck.accepted),
+        ("stuck.preparing_s", stuck.preparing),
+        ("stuck.ready_s", stuck.ready),
+        ("stuck.dispatched_s", stuck.dispatched),
+        ("stuck.handoff_s", stuck.handoff),
+        ("stuck.callback_s", stuck.callback),
+        ("stuck.outbox_s", stuck.outbox),
+    ] {
+        check.seconds(key, limit, 10..=30 * 86_400);
+    }
     check.seconds(
         "callbacks.tolerance_s",
         settings.callbacks.tolerance,
@@ -202,6 +209,30 @@ fn people(check: &mut Check, settings: &Settings) {
         accounts.argon2_concurrency,
         1..=64,
     );
+    for (key, failures) in [
+        (
+            "accounts.sign_in_failures_per_username",
+            accounts.sign_in_failures_per_username,
+        ),
+        (
+            "accounts.sign_in_failures_per_address",
+            accounts.sign_in_failures_per_address,
+        ),
+    ] {
+        check.range(key, failures, 0..=1000);
+    }
+    let limits = &settings.rate_limits;
+    for (key, per_minute) in [
+        ("rate_limits.account_per_minute", limits.account_per_minute),
+        ("rate_limits.guest_per_minute", limits.guest_per_minute),
+        ("rate_limits.address_per_minute", limits.address_per_minute),
+        (
+            "rate_limits.integrator_per_minute",
+            limits.integrator_per_minute,
+        ),
+    ] {
+        check.range(key, per_minute, 0..=6_000_000);
+    }
     check.key("secrets.encryption_key", &settings.secrets.encryption_key);
     check.key("secrets.jwt_key", &settings.secrets.jwt_key);
     let outside = &settings.outside;

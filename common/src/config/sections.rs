@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::values::{
     Secret, ServiceUrl, milliseconds, optional_parsed, optional_text, optional_url, seconds,
 };
-use crate::clock::Pace;
+use crate::{clock::Pace, domain::stuck::StuckLimits};
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +19,7 @@ pub struct Http {
     #[serde(deserialize_with = "optional_url")]
     pub public_url: Option<ServiceUrl>,
     pub allowed_origins: Vec<String>,
+    pub trusted_proxies: Vec<IpNet>,
     pub body_limit_bytes: usize,
     #[serde(rename = "idle_timeout_s", deserialize_with = "seconds")]
     pub idle_timeout: Duration,
@@ -115,9 +116,46 @@ pub struct Worker {
     pub response_limit_bytes: usize,
     pub allow_networks: Vec<IpNet>,
     pub allow_http: bool,
+    /// The same for this machine alone: no setting, but what the demonstration allows for its kitchen.
+    #[serde(skip)]
+    pub allow_http_on_loopback: bool,
     #[serde(rename = "sweep_interval_ms", deserialize_with = "milliseconds")]
     pub sweep_interval: Duration,
     pub sweep_batch: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stuck {
+    #[serde(rename = "accepted_s", deserialize_with = "seconds")]
+    pub accepted: Duration,
+    #[serde(rename = "preparing_s", deserialize_with = "seconds")]
+    pub preparing: Duration,
+    #[serde(rename = "ready_s", deserialize_with = "seconds")]
+    pub ready: Duration,
+    #[serde(rename = "dispatched_s", deserialize_with = "seconds")]
+    pub dispatched: Duration,
+    #[serde(rename = "handoff_s", deserialize_with = "seconds")]
+    pub handoff: Duration,
+    #[serde(rename = "callback_s", deserialize_with = "seconds")]
+    pub callback: Duration,
+    #[serde(rename = "outbox_s", deserialize_with = "seconds")]
+    pub outbox: Duration,
+}
+
+impl Stuck {
+    #[must_use]
+    pub fn limits(&self) -> StuckLimits {
+        StuckLimits {
+            accepted: self.accepted,
+            preparing: self.preparing,
+            ready: self.ready,
+            dispatched: self.dispatched,
+            handoff: self.handoff,
+            callback: self.callback,
+            outbox: self.outbox,
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -133,7 +171,6 @@ pub struct Callbacks {
 pub struct Notifier {
     pub max_sockets: usize,
     pub client_queue_capacity: usize,
-    pub client_buffer_bytes: usize,
     #[serde(rename = "ping_interval_s", deserialize_with = "seconds")]
     pub ping_interval: Duration,
 }
@@ -147,6 +184,18 @@ pub struct Accounts {
     pub refresh_ttl: Duration,
     pub open_registration: bool,
     pub argon2_concurrency: usize,
+    pub sign_in_failures_per_username: u32,
+    pub sign_in_failures_per_address: u32,
+}
+
+/// Each 0 for any number.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimits {
+    pub account_per_minute: u32,
+    pub guest_per_minute: u32,
+    pub address_per_minute: u32,
+    pub integrator_per_minute: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -2,8 +2,9 @@
 
 use std::{fmt, str::FromStr};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
@@ -58,8 +59,12 @@ ids! {
     HandoffId,
     AttemptId,
     CallbackId,
+    /// What somebody had tried again by hand.
+    RetryId,
     AccountId,
     OutboxId,
+    /// A worker process, from its start to its end.
+    WorkerId,
     /// A session's id, the id of an order that has no session, or a store's (pauses, availability).
     StreamId,
     /// One chain of rotated refresh tokens; reuse of an old one revokes the whole chain.
@@ -82,4 +87,11 @@ impl From<StoreId> for StreamId {
     fn from(id: StoreId) -> Self {
         Self(id.0)
     }
+}
+
+/// Smaller than every id that was drawn at that time or later.
+#[must_use]
+pub fn first_id_of(at: DateTime<Utc>) -> Uuid {
+    let unix_ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);
+    Builder::from_unix_timestamp_millis(unix_ms, &[0; 10]).into_uuid()
 }

@@ -10,16 +10,20 @@ pub mod session;
 pub mod status;
 pub mod store;
 
+pub mod breaker;
 pub mod callback;
 pub mod delivery;
 pub mod handoff;
 pub mod integrator;
 pub mod payload;
+pub mod retry;
 pub mod schedule;
+pub mod sharing;
 pub mod signature;
 
 pub mod event;
 pub mod hint;
 pub mod stuck;
+pub mod tally;
 
 pub use words::UnknownWord;

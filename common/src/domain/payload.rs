@@ -24,7 +24,11 @@ pub fn body(format: Format, subject: Subject<'_>) -> Vec<u8> {
     let value = match (format, subject.order) {
         (Format::Order, Some(order)) => order_body(subject, order),
         (Format::Delivery, Some(order)) => delivery_body(subject, order),
-        (_, None) => json!({"event": subject.event, "callback_url": subject.callback_url}),
+        (_, None) => json!({
+            "event": subject.event,
+            "callback_url": subject.callback_url,
+            "store": {"id": subject.store.id.to_string(), "name": subject.store.name},
+        }),
     };
     value.to_string().into_bytes()
 }
@@ -150,6 +154,7 @@ mod tests {
                 lat: Some(53.5),
                 ..Contact::default()
             },
+            external_location_id: None,
             auto_accept: true,
             accept_within_s: 600,
             paused: false,
@@ -174,6 +179,7 @@ mod tests {
             reason: None,
             version: 1,
             stock_held: true,
+            tallied: false,
             customer: Customer {
                 name: Some("Ada".into()),
                 ..Customer::default()
@@ -250,7 +256,11 @@ mod tests {
     fn a_test_carries_no_order() {
         assert_eq!(
             written(Format::Order, None),
-            json!({"event": "test", "callback_url": "https://x.example/cb"})
+            json!({
+                "event": "test",
+                "callback_url": "https://x.example/cb",
+                "store": {"id": id::<crate::domain::ids::StoreId>(1).to_string(), "name": "Bar"},
+            })
         );
     }
 }

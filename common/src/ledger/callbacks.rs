@@ -17,6 +17,8 @@ use crate::{
     store::{self, StoreError, callbacks::NewCallback},
 };
 
+pub use crate::store::callbacks::{CallbackFilter, KeptCallback};
+
 /// What became of a callback that was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
@@ -35,6 +37,17 @@ pub enum CallbackRefused {
 }
 
 impl Ledger {
+    /// What integrators said, newest first, before one of them.
+    pub async fn callbacks(
+        &self,
+        filter: &CallbackFilter,
+        before: Option<CallbackId>,
+        limit: u32,
+    ) -> Result<Vec<KeptCallback>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::callbacks::list::list(&mut tx, filter, before, limit).await?)
+    }
+
     /// Stores a callback whose signature was verified, and wakes whoever applies it.
     pub async fn receive_callback(
         &self,

@@ -19,6 +19,7 @@ pub mod orders;
 pub mod outbox;
 pub mod products;
 pub mod sessions;
+pub mod stats;
 pub mod stores;
 pub mod sweep;
 pub mod workers;
@@ -29,7 +30,10 @@ pub use change::LedgerError;
 pub(crate) use change::{Change, Points, in_one_transaction};
 pub use wake::{NoWake, OutboxRow, Wake};
 
-use crate::{chance::Chance, clock::Clock, metrics::Metrics, secrets::SealingKey, store::Db};
+use crate::{
+    chance::Chance, clock::Clock, domain::stuck::StuckLimits, metrics::Metrics,
+    secrets::SealingKey, store::Db,
+};
 
 /// `R`: what the change may refuse.
 pub type Result<T, R = std::convert::Infallible> = std::result::Result<T, LedgerError<R>>;
@@ -42,6 +46,8 @@ pub struct LedgerSettings {
     /// Where integrators' callbacks come: `{public_url}/api/v1/integrators/{id}/callbacks`. No slash at its end.
     pub public_url: String,
     pub intake: intake::IntakeSettings,
+    /// How long each thing may stand still before it is listed.
+    pub stuck: StuckLimits,
 }
 
 /// Cheap to clone; all clones are one ledger.

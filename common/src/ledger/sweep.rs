@@ -17,23 +17,19 @@ use crate::{
     domain::{
         handoff::{FailReason, Handoff, HandoffState, Heard},
         hint::Hint,
-        ids::{CallbackId, HandoffId, IntegratorId, OrderId},
+        ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId},
         integrator::HandoffEvent,
         order::Order,
         status::{By, OrderStatus},
         stuck::Stuck,
     },
-    store::{self, StoreError},
+    store::{self, StoreError, sweep::stuck},
 };
 
 /// How long a callback may wait for its reference to be known.
 const REFERENCES_WAIT: Duration = Duration::from_secs(600);
 /// How long a stored answer replays; also in `ledger::intake`'s promise to clients.
 const KEYS_ARE_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// An order that is still open so long after its `accept_by` is stuck: the sweep should have ended it.
-const SWEEP_IS_LATE_AFTER: Duration = Duration::from_secs(60);
-/// Callbacks that came to nothing are listed as stuck for so long.
-const CALLBACKS_ARE_LISTED: Duration = Duration::from_secs(24 * 3600);
 /// Of each kind of what is stuck.
 const MOST_STUCK: u32 = 200;
 /// Rows that one pruning deletes of each table.
@@ -95,7 +91,16 @@ impl Ledger {
                 used_cached_token: false,
             };
             store::handoffs::raise_fence(&mut change.tx, id).await?;
-            conclude(&mut change, order.as_mut(), &stored, &integrator, said).await?;
+            let was_well = false;
+            conclude(
+                &mut change,
+                order.as_mut(),
+                &stored,
+                &integrator,
+                was_well,
+                said,
+            )
+            .await?;
             Ok(true)
         })
     }
@@ -286,13 +291,16 @@ impl Ledger {
         Ok(store::sweep::orders_with_callbacks_left(&mut tx, limit).await?)
     }
 
-    /// What stands still until a person looks at it.
+    /// What stands still until a person looks at it, the longest first.
     pub async fn stuck(&self) -> Result<Vec<Stuck>> {
-        let now = self.inner.clock.now();
+        self.stuck_of(None).await
+    }
+
+    /// Of these stores, where some are named. What is nobody's, such as an announcement, is in the whole list only.
+    pub async fn stuck_of(&self, stores: Option<&[StoreId]>) -> Result<Vec<Stuck>> {
+        let looks = stuck::looks(&self.inner.settings.stuck, self.inner.clock.now());
         let mut tx = self.inner.db.read().await?;
-        let since = now - CALLBACKS_ARE_LISTED;
-        let overdue_by = now - SWEEP_IS_LATE_AFTER;
-        Ok(store::sweep::stuck(&mut tx, since, overdue_by, MOST_STUCK).await?)
+        Ok(stuck::stuck(&mut tx, &looks, stores, MOST_STUCK).await?)
     }
 
     /// How many handoffs are not closed, by state: for gauges.
@@ -300,6 +308,12 @@ impl Ledger {
         let mut tx = self.inner.db.read().await?;
         let counts = store::sweep::count_handoffs(&mut tx, &OPEN.map(HandoffState::as_str)).await?;
         Ok(OPEN.into_iter().zip(counts).collect())
+    }
+
+    /// How many enabled integrators are left alone for now: for a gauge.
+    pub async fn open_breakers(&self) -> Result<i64> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::integrators::count_open_breakers(&mut tx).await?)
     }
 
     /// How many callbacks are left to apply: for a gauge.

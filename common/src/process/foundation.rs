@@ -122,6 +122,7 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
             writers: intake.writers,
             queue_capacity: intake.queue_capacity,
         },
+        stuck: settings.stuck.limits(),
     }
 }
 

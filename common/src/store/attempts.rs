@@ -1,11 +1,12 @@
 //! Attempts: one row for each request that left, written before it did.
 
 use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    insert_many, on,
+    insert_many, on, padded,
     tx::Tx,
 };
 use crate::domain::{
@@ -114,6 +115,42 @@ pub(crate) async fn of_handoff(tx: &mut Tx, handoff: HandoffId) -> Result<Vec<At
     .await?
     });
     rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// All of these handoffs, in order and without the answers' bodies.
+pub(crate) async fn of_handoffs(
+    tx: &mut Tx,
+    handoffs: &[HandoffId],
+) -> Result<Vec<(HandoffId, Attempt)>> {
+    if handoffs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = handoffs.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<(Uuid, Row)> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(
+            "SELECT handoff_id, id, round, n, started_at, ended_at, outcome, http_status, error, NULL AS response \
+             FROM attempts WHERE handoff_id IN (",
+        );
+        let mut list = query.separated(", ");
+        for id in padded(&ids) {
+            list.push_bind(id);
+        }
+        query.push(") ORDER BY handoff_id, round, n");
+        let rows: Vec<OfHandoff> = query.build_query_as().fetch_all(conn).await?;
+        rows.into_iter()
+            .map(|row| (row.handoff_id, row.row))
+            .collect()
+    });
+    rows.into_iter()
+        .map(|(handoff, row)| Ok((handoff.into(), row.try_into()?)))
+        .collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct OfHandoff {
+    handoff_id: Uuid,
+    #[sqlx(flatten)]
+    row: Row,
 }
 
 #[derive(sqlx::FromRow)]

@@ -1,5 +1,7 @@
 //! Callbacks: what integrators said, kept as it came, with what became of it.
 
+pub(crate) mod list;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +14,8 @@ use crate::domain::{
     callback::{CallbackResult, Mark, Update},
     ids::{CallbackId, IntegratorId, OrderId, StoreId},
 };
+
+pub use list::{CallbackFilter, KeptCallback};
 
 /// A callback whose applying failed this many times is parked, and listed as stuck.
 const MOST_FAILURES: i32 = 5;
@@ -259,4 +263,20 @@ pub(crate) async fn results(tx: &mut Tx) -> Result<Vec<Option<String>>> {
     )
     .fetch_all(conn)
     .await?))
+}
+
+/// The same of one order.
+#[cfg(test)]
+pub(crate) async fn results_of(tx: &mut Tx, order: OrderId) -> Result<Vec<Option<CallbackResult>>> {
+    let words: Vec<Option<String>> = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT result FROM callbacks WHERE order_id = ? ORDER BY received_at, id"
+    )
+    .bind(order.uuid())
+    .fetch_all(conn)
+    .await?);
+    let results = words.into_iter().map(|word| {
+        let parsed = word.map(|word| word.parse()).transpose();
+        parsed.map_err(|error| super::StoreError::corrupt("callbacks", order, error))
+    });
+    results.collect()
 }

@@ -1,6 +1,7 @@
 //! Handoffs: the rows behind every message that an integrator must get.
 
 mod claim;
+pub(crate) mod list;
 mod outcome;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,10 @@ use uuid::Uuid;
 
 pub(crate) use claim::{
     Candidate, blocked, candidates, claim_failed, claimed, freeing_failed, lock_free, next_due_at,
+    probe_candidates,
 };
+pub use list::HandoffFilter;
+pub(crate) use list::{Listed, Page, list, listed};
 pub(crate) use outcome::{
     acknowledged, acknowledged_by_callback, close, confirm, has_open_after, put_back, raise_fence,
     release, reopen, wait,

@@ -5,6 +5,7 @@ mod batch;
 mod connect;
 mod error;
 mod migrate;
+pub(crate) mod plan;
 mod tx;
 
 pub mod accounts;
@@ -21,11 +22,14 @@ pub mod movements;
 pub mod orders;
 pub mod outbox;
 pub mod products;
+pub mod retries;
 pub(crate) mod scratch;
 pub mod sessions;
+pub(crate) mod stats;
 pub mod stock;
 pub mod stores;
 pub mod sweep;
+pub(crate) mod workers;
 
 pub use connect::{Db, DbOptions};
 pub use error::{Result, StoreError};

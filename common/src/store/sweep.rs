@@ -1,14 +1,12 @@
 //! What the reconciler looks for, and what it clears away. Nothing here locks: whoever acts on it looks again.
 
-mod stuck;
+pub(crate) mod stuck;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{error::Result, on, tx::Tx};
 use crate::domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId};
-
-pub(crate) use stuck::stuck;
 
 /// A handoff and the order whose lock comes first.
 pub(crate) type Found = (HandoffId, Option<OrderId>);
@@ -111,7 +109,7 @@ pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<Orde
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Enabled integrators with a handoff that could be claimed now, after one of them, by id. The earliest of
+/// Enabled integrators, not those left alone for now, with a handoff that could be claimed, after one of them, by id. The earliest of
 /// each state is asked for, so that `handoffs_of_integrator` leads to it past all that is closed.
 pub(crate) async fn integrators_with_due_work(
     tx: &mut Tx,
@@ -121,7 +119,8 @@ pub(crate) async fn integrators_with_due_work(
 ) -> Result<Vec<IntegratorId>> {
     let rows: Vec<Uuid> = on!(tx, |conn| {
         sqlx::query_scalar(
-        "SELECT i.id FROM integrators i WHERE i.id > ? AND i.enabled = TRUE AND i.archived_at IS NULL AND ( \
+        "SELECT i.id FROM integrators i WHERE i.id > ? AND i.enabled = TRUE AND i.archived_at IS NULL \
+           AND i.given_up_because IS NULL AND (i.breaker_state = 'closed' OR i.breaker_until <= ?) AND ( \
            (SELECT h.due_at FROM handoffs h WHERE h.integrator_id = i.id AND h.state = 'due' AND NOT EXISTS ( \
                SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
                AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
@@ -133,6 +132,7 @@ pub(crate) async fn integrators_with_due_work(
          ORDER BY i.id LIMIT ?"
     )
     .bind(after.map_or(Uuid::nil(), IntegratorId::uuid))
+    .bind(now)
     .bind(now)
     .bind(now)
     .bind(limit)

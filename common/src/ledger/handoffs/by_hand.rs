@@ -1,32 +1,30 @@
-//! What people do with a handoff: look at it, and have it tried again.
+//! What people do with one handoff: look at it, and have it tried again.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 
 use super::conclude::lock;
 use crate::{
     domain::{
         handoff::{Attempt, Handoff, HandoffState},
         hint::Hint,
-        ids::HandoffId,
+        ids::{AccountId, HandoffId, RetryId},
+        order::Order,
+        retry::{Candidate, RetryRefused, reopened_until},
     },
-    ledger::{Ledger, LedgerError, Points, Result, in_one_transaction},
-    store,
+    ledger::{Change, Ledger, LedgerError, Points, Result, in_one_transaction},
+    store::{
+        self,
+        retries::{NewRetry, Progress},
+    },
 };
 
-/// How long a retried handoff may be tried whose order waits for nobody's acceptance.
-const LONGEST: TimeDelta = TimeDelta::hours(24);
-
-/// Why a handoff is not tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RetryRefused {
-    #[error("there is no such handoff")]
-    Unknown,
-    #[error("its order has ended")]
-    OrderEnded,
-    #[error("a handoff that is {state} can't be retried")]
-    NotRetryable { state: HandoffState },
-    #[error("its integrator was sent something newer about the order")]
-    Overtaken,
+/// Who opens a round, and for when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    pub(super) retry: RetryId,
+    pub(super) by: AccountId,
+    pub(super) due_at: DateTime<Utc>,
 }
 
 impl Ledger {
@@ -40,60 +38,98 @@ impl Ledger {
         Ok(Some((handoff, attempts)))
     }
 
-    /// Opens a new round of attempts for a handoff of an open order that failed, is held, or is parked.
-    pub async fn retry_handoff(&self, id: HandoffId) -> Result<Handoff, RetryRefused> {
+    /// Opens a new round of attempts for a handoff of an open order that failed, is held, or is parked; `by` is on
+    /// record.
+    pub async fn retry_handoff(
+        &self,
+        id: HandoffId,
+        by: AccountId,
+    ) -> Result<Handoff, RetryRefused> {
         let known = self.handoff(id).await.map_err(LedgerError::widen)?;
         let Some((known, _)) = known else {
             return Err(LedgerError::Refused(RetryRefused::Unknown));
         };
+        let filter: Value = json!({"handoff": id});
         in_one_transaction!(&self.inner, Points::NONE, |change| {
-            let Some((order, stored)) = lock(&mut change, known.order_id, id)
-                .await
-                .map_err(LedgerError::widen)?
-            else {
-                return Err(LedgerError::Refused(RetryRefused::Unknown));
-            };
-            let handoff = stored.handoff;
-            if order.as_ref().is_some_and(|order| !order.status.is_open()) {
-                return Err(LedgerError::Refused(RetryRefused::OrderEnded));
-            }
-            let state = handoff.state;
-            if !matches!(
-                state,
-                HandoffState::Failed | HandoffState::Held | HandoffState::Parked
-            ) {
-                return Err(LedgerError::Refused(RetryRefused::NotRetryable { state }));
-            }
-            if let Some(order) = &order {
-                let siblings = store::handoffs::of_order(&mut change.tx, order.id).await?;
-                let overtaken = siblings.iter().any(|other| {
-                    other.integrator_id == handoff.integrator_id
-                        && other.position > handoff.position
-                        && other.attempts > 0
-                });
-                if overtaken {
-                    return Err(LedgerError::Refused(RetryRefused::Overtaken));
-                }
-            }
-            let deadline = order
-                .filter(|order| order.status.awaits_acceptance())
-                .and_then(|order| order.accept_by)
-                .unwrap_or(change.now + LONGEST);
             let now = change.now;
-            store::handoffs::reopen(&mut change.tx, id, deadline, now).await?;
+            let retry: RetryId = change.inner.chance.id(now);
+            let opening = Opening {
+                retry,
+                by,
+                due_at: now,
+            };
+            let opened = open(&mut change, &known, opening).await?;
+            let new = NewRetry {
+                id: retry,
+                by,
+                store: Some(opened.store_id),
+                filter: &filter,
+                started_at: now,
+            };
+            store::retries::insert(&mut change.tx, new).await?;
+            let done = Progress {
+                matched: 1,
+                retried: 1,
+                refused: &Default::default(),
+                finished_at: Some(now),
+            };
+            store::retries::progress(&mut change.tx, retry, done).await?;
             change.hint(Hint::Handoffs {
-                integrator: handoff.integrator_id,
+                integrator: opened.integrator_id,
             });
-            Ok(Handoff {
-                state: HandoffState::Due,
-                round: handoff.round + 1,
-                attempts: 0,
-                next_attempt_at: Some(now),
-                deadline,
-                reason: None,
-                closed_at: None,
-                ..handoff
-            })
+            Ok(opened)
         })
     }
+}
+
+/// Opens a new round under the locks of order and handoff, by the one rule; nobody is woken.
+pub(super) async fn open(
+    change: &mut Change<'_>,
+    known: &Handoff,
+    opening: Opening,
+) -> Result<Handoff, RetryRefused> {
+    let id = known.id;
+    let Some((order, stored)) = lock(change, known.order_id, id)
+        .await
+        .map_err(LedgerError::widen)?
+    else {
+        return Err(LedgerError::Refused(RetryRefused::Unknown));
+    };
+    let handoff = stored.handoff;
+    let candidate = Candidate {
+        state: handoff.state,
+        order: order.as_ref().map(|order| (order.status, order.accept_by)),
+        overtaken: is_overtaken(change, order.as_ref(), &handoff).await?,
+    };
+    let Opening { retry, by, due_at } = opening;
+    let deadline = reopened_until(&candidate, due_at).map_err(LedgerError::Refused)?;
+    let (now, round) = (change.now, handoff.round + 1);
+    store::handoffs::reopen(&mut change.tx, id, deadline, due_at).await?;
+    store::retries::insert_round(&mut change.tx, id, round, retry, by, now, due_at).await?;
+    Ok(Handoff {
+        state: HandoffState::Due,
+        round,
+        attempts: 0,
+        next_attempt_at: Some(due_at),
+        deadline,
+        reason: None,
+        closed_at: None,
+        ..handoff
+    })
+}
+
+async fn is_overtaken(
+    change: &mut Change<'_>,
+    order: Option<&Order>,
+    handoff: &Handoff,
+) -> store::Result<bool> {
+    let Some(order) = order else {
+        return Ok(false);
+    };
+    let siblings = store::handoffs::of_order(&mut change.tx, order.id).await?;
+    Ok(siblings.iter().any(|other| {
+        other.integrator_id == handoff.integrator_id
+            && other.position > handoff.position
+            && other.attempts > 0
+    }))
 }

@@ -242,13 +242,13 @@ each_database! {
         let order = scene.order().await;
         let first = scene.claim(&kitchen).await;
         scene.staff_move(order.id, OrderStatus::Accepted).await;
-        let id = first.handoff.id;
-        let not_yet = house.ledger.retry_handoff(id).await;
+        let (id, person) = (first.handoff.id, house.chance.id(house.clock.now()));
+        let not_yet = house.ledger.retry_handoff(id, person).await;
         assert!(matches!(not_yet, Err(LedgerError::Refused(RetryRefused::NotRetryable { state: Sending }))));
         scene.answers(&first, 422).await;
 
         drop(house.woken.take());
-        let opened = house.ledger.retry_handoff(id).await.unwrap();
+        let opened = house.ledger.retry_handoff(id, person).await.unwrap();
         assert_eq!(house.woken.hints(), [Hint::Handoffs { integrator: kitchen.id }]);
         assert_eq!(scene.handoff(id).await, opened);
         for n in 1..=5 {
@@ -261,7 +261,7 @@ each_database! {
         let (_, attempts) = house.ledger.handoff(id).await.unwrap().unwrap();
         assert_eq!(attempts.len(), 6);
         scene.staff_move(order.id, OrderStatus::Cancelled).await;
-        let ended = house.ledger.retry_handoff(id).await;
+        let ended = house.ledger.retry_handoff(id, person).await;
         assert!(matches!(ended, Err(LedgerError::Refused(RetryRefused::OrderEnded))));
         scene.audit_finds_nothing().await;
     }

@@ -1,0 +1,207 @@
+//! Callbacks as people look for them: by store, integrator, order, result and time, page by page.
+
+use std::cmp::Reverse;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{QueryBuilder, types::Json};
+use uuid::Uuid;
+
+use super::super::{
+    error::{Result, StoreError},
+    on, padded,
+    plan::{Answer, answers},
+    tx::Tx,
+};
+use crate::domain::{
+    callback::CallbackResult,
+    ids::{CallbackId, IntegratorId, OrderId, StoreId, first_id_of},
+};
+
+/// Which callbacks are wanted. What is `None` or empty is not asked about.
+#[derive(Clone, Debug, Default)]
+pub struct CallbackFilter {
+    /// Only of these stores' integrators; none at all where the list is empty.
+    pub stores: Option<Vec<StoreId>>,
+    pub integrator: Option<IntegratorId>,
+    pub order: Option<OrderId>,
+    /// One of these came of it; `None`: it waits to be applied.
+    pub results: Vec<Option<CallbackResult>>,
+    /// Came then or later.
+    pub received_after: Option<DateTime<Utc>>,
+    /// Came before then.
+    pub received_before: Option<DateTime<Utc>>,
+}
+
+/// A callback as it came, with what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeptCallback {
+    pub id: CallbackId,
+    pub integrator_id: IntegratorId,
+    pub integrator_name: String,
+    pub store_id: Option<StoreId>,
+    /// The integrator's own name for it.
+    pub webhook_id: String,
+    pub order_id: Option<OrderId>,
+    pub order_number: Option<i64>,
+    pub reference: Option<String>,
+    pub sequence: Option<i64>,
+    pub payload: Value,
+    pub received_at: DateTime<Utc>,
+    pub applied_at: Option<DateTime<Utc>>,
+    /// `None` until it is applied.
+    pub result: Option<CallbackResult>,
+    /// Why it changed nothing, or why it could not be applied yet.
+    pub detail: Option<String>,
+    /// How often applying it failed.
+    pub failures: u32,
+}
+
+/// Newest first, before one of them. Each statement walks along one index in the order of ids.
+pub(crate) async fn list(
+    tx: &mut Tx,
+    filter: &CallbackFilter,
+    before: Option<CallbackId>,
+    limit: u32,
+) -> Result<Vec<KeptCallback>> {
+    let mut rows: Vec<KeptRow> = Vec::new();
+    for integrator in walks(tx, filter).await? {
+        rows.extend(walked::<KeptRow>(tx, filter, integrator, before, limit).await?);
+    }
+    rows.sort_unstable_by_key(|row| Reverse(row.id));
+    rows.truncate(limit as usize);
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Along an order's or an integrator's where one is asked for, else along those of each of the stores' integrators.
+async fn walks(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Option<IntegratorId>>> {
+    if filter.integrator.is_some() || filter.order.is_some() {
+        return Ok(vec![filter.integrator]);
+    }
+    let Some(stores) = &filter.stores else {
+        return Ok(vec![None]);
+    };
+    let mut integrators = Vec::new();
+    for store in stores {
+        let ids: Vec<Uuid> = on!(&mut *tx, |conn| sqlx::query_scalar(
+            "SELECT id FROM integrators WHERE store_id = ?"
+        )
+        .bind(store.uuid())
+        .fetch_all(conn)
+        .await?);
+        integrators.extend(ids.into_iter().map(|id| Some(id.into())));
+    }
+    Ok(integrators)
+}
+
+pub(crate) async fn walked<A: Answer>(
+    tx: &mut Tx,
+    filter: &CallbackFilter,
+    integrator: Option<IntegratorId>,
+    before: Option<CallbackId>,
+    limit: u32,
+) -> Result<Vec<A>> {
+    let since = filter.received_after.map_or(Uuid::nil(), first_id_of);
+    let before = before.map_or(Uuid::max(), CallbackId::uuid);
+    let asked = A::asked(tx);
+    Ok(on!(tx, |conn| {
+        let mut query = QueryBuilder::new(asked);
+        query.push(
+            "SELECT c.id, c.integrator_id, i.name AS integrator_name, i.store_id, c.webhook_id, c.order_id, \
+             o.number AS order_number, c.reference, c.sequence, c.payload, c.received_at, c.applied_at, c.result, \
+             c.detail, c.failures FROM callbacks c LEFT JOIN integrators i ON i.id = c.integrator_id \
+             LEFT JOIN orders o ON o.id = c.order_id WHERE c.id > ",
+        );
+        query
+            .push_bind(since)
+            .push(" AND c.id < ")
+            .push_bind(before);
+        if let Some(integrator) = integrator {
+            query
+                .push(" AND c.integrator_id = ")
+                .push_bind(integrator.uuid());
+        }
+        if let Some(order) = filter.order {
+            query.push(" AND c.order_id = ").push_bind(order.uuid());
+        }
+        if let Some(stores) = &filter.stores {
+            let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
+            query.push(" AND i.store_id IN (");
+            let mut list = query.separated(", ");
+            for id in padded(&stores) {
+                list.push_bind(id);
+            }
+            query.push(")");
+        }
+        if !filter.results.is_empty() {
+            // What waits has no result.
+            query.push(" AND COALESCE(c.result, '') IN (");
+            let mut list = query.separated(", ");
+            for result in &filter.results {
+                list.push_bind(result.map_or("", CallbackResult::as_str));
+            }
+            query.push(")");
+        }
+        if let Some(after) = filter.received_after {
+            query.push(" AND c.received_at >= ").push_bind(after);
+        }
+        if let Some(before) = filter.received_before {
+            query.push(" AND c.received_at < ").push_bind(before);
+        }
+        query.push(" ORDER BY c.id DESC LIMIT ").push_bind(limit);
+        query.build_query_as::<A>().fetch_all(conn).await?
+    }))
+}
+
+answers!(KeptRow);
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct KeptRow {
+    id: Uuid,
+    integrator_id: Uuid,
+    integrator_name: Option<String>,
+    store_id: Option<Uuid>,
+    webhook_id: Vec<u8>,
+    order_id: Option<Uuid>,
+    order_number: Option<i64>,
+    reference: Option<Vec<u8>>,
+    sequence: Option<i64>,
+    payload: Json<Value>,
+    received_at: DateTime<Utc>,
+    applied_at: Option<DateTime<Utc>>,
+    result: Option<String>,
+    detail: Option<String>,
+    failures: i32,
+}
+
+impl TryFrom<KeptRow> for KeptCallback {
+    type Error = StoreError;
+
+    fn try_from(row: KeptRow) -> Result<Self> {
+        let corrupt =
+            |what: &dyn ToString| StoreError::corrupt("callbacks", row.id, what.to_string());
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let result: Option<CallbackResult> = row
+            .result
+            .map(|word| word.parse())
+            .transpose()
+            .map_err(|error| corrupt(&error))?;
+        Ok(Self {
+            id: row.id.into(),
+            integrator_id: row.integrator_id.into(),
+            integrator_name: row.integrator_name.unwrap_or_default(),
+            store_id: row.store_id.map(Into::into),
+            webhook_id: text(row.webhook_id),
+            order_id: row.order_id.map(Into::into),
+            order_number: row.order_number,
+            reference: row.reference.map(text),
+            sequence: row.sequence,
+            payload: row.payload.0,
+            received_at: row.received_at,
+            applied_at: row.applied_at,
+            result,
+            detail: row.detail,
+            failures: u32::try_from(row.failures).map_err(|error| corrupt(&error))?,
+        })
+    }
+}

@@ -1,0 +1,1 @@
+CREATE INDEX callbacks_of_integrator ON callbacks (integrator_id, id);
