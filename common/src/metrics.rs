@@ -95,8 +95,14 @@ metrics! {
         "Handoffs that are not closed, by state, as the last sweep found them.";
     given_up: IntCounterVec, "expediter_given_up_total", ["reason"],
         "Handoffs that failed for good: attempts_used_up, refused, gone, deadline, integrator_disabled.";
+    integrators_disabled: IntCounterVec, "expediter_integrators_disabled_total", ["reason"],
+        "Integrators disabled other than by people: gone (they answered 410), failing. Any wants a person.";
+    breakers_open: IntGauge, "expediter_breakers_open", [],
+        "Enabled integrators that are left alone for now, as the last sweep found them.";
     lanes_in_flight: IntGauge, "expediter_lanes_in_flight", [],
         "Attempts that run in this process now.";
+    workers_live: IntGauge, "expediter_workers_live", [],
+        "Workers among which integrators' caps and rates are divided, as this one last counted them; 0 where none runs.";
     callbacks: IntCounterVec, "expediter_callbacks_total", ["result"],
         "Callbacks by what became of them: stored, applied, duplicate, stale, unmapped, illegal, unmatched, bad_signature.";
     sweep_findings: IntCounterVec, "expediter_sweep_findings_total", ["kind"],

@@ -14,9 +14,10 @@ use common::{
     ledger::{self, Ledger},
     metrics::Metrics,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::lanes::Lanes;
+use crate::{crew::Crew, lanes::Lanes};
 
 /// An integrator is not told of again within this time.
 const HINTED_FOR: Duration = Duration::from_secs(5);
@@ -29,6 +30,7 @@ pub(crate) struct Sweep {
     pub(crate) ledger: Ledger,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) lanes: Lanes,
+    pub(crate) crew: watch::Receiver<Crew>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) interval: Duration,
     /// Rows of each kind that one sweep takes at most.
@@ -40,6 +42,8 @@ pub(crate) struct Sweep {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     hinted_at: HashMap<IntegratorId, DateTime<Utc>>,
+    /// Since when the crew is as it was then. Another one has other shares.
+    hinted_crew: Option<DateTime<Utc>>,
     /// Where the walk over the integrators goes on, when there are more than one sweep takes.
     hinted_last: Option<IntegratorId>,
     anchored_at: Option<DateTime<Utc>>,
@@ -52,6 +56,7 @@ pub(crate) struct Memory {
 pub struct Swept {
     pub leases_freed: u32,
     pub callbacks_applied: u32,
+    pub integrators_disabled: u32,
     pub handoffs_overdue: u32,
     pub orders_ended: u32,
     pub orders_settled: u32,
@@ -82,6 +87,10 @@ impl Sweep {
                 ledger.free_expired_leases(self.batch).await,
             ),
             callbacks_applied: done("callbacks_left", self.apply_callbacks_left().await),
+            integrators_disabled: done(
+                "given_up_integrators",
+                ledger.disable_given_up(self.batch).await,
+            ),
             handoffs_overdue: done(
                 "overdue_handoffs",
                 ledger.fail_overdue_handoffs(self.batch).await,
@@ -112,7 +121,8 @@ impl Sweep {
         Ok(applied)
     }
 
-    /// Our own lanes are told directly, other workers through the broker, if it is there.
+    /// Our own lanes are told directly, other workers through the broker, if it is there. A lane in which we have no
+    /// share ends before it has claimed anything.
     async fn hint_due_work(&self) -> ledger::Result<u32> {
         let now = self.ledger.clock().now();
         let after = self.memory().hinted_last;
@@ -120,8 +130,12 @@ impl Sweep {
             .ledger
             .integrators_with_due_work(after, self.batch)
             .await?;
+        let crew = self.crew.borrow().since;
         let untold = {
             let mut memory = self.memory();
+            if memory.hinted_crew.replace(crew) != Some(crew) {
+                memory.hinted_at.clear();
+            }
             let went_round = due.len() < self.batch as usize;
             memory.hinted_last = due.last().copied().filter(|_| !went_round);
             memory.untold(due, now)
@@ -178,6 +192,8 @@ impl Sweep {
             let handoffs = &self.metrics.handoffs;
             handoffs.with_label_values(&[state.as_str()]).set(count);
         }
+        let open_breakers = done("open_breakers", self.ledger.open_breakers().await);
+        self.metrics.breakers_open.set(open_breakers);
         let Ok(stuck) = self.ledger.stuck().await else {
             // The steps above have said that the database is away.
             return;
@@ -193,6 +209,7 @@ impl Sweep {
         for (kind, found) in [
             ("expired_lease", swept.leases_freed),
             ("callback_left", swept.callbacks_applied),
+            ("given_up_integrator", swept.integrators_disabled),
             ("overdue_handoff", swept.handoffs_overdue),
             ("overdue_order", swept.orders_ended),
             ("unsettled_order", swept.orders_settled),

@@ -19,16 +19,23 @@ words! {
         DeliveryMoved = "delivery.moved",
         SessionOpened = "session.opened",
         SessionClosed = "session.closed",
+        /// The code that the session had is dead; its `data` has neither that nor the new one (ADR 10).
+        SessionCodeRenewed = "session.code_renewed",
         StorePaused = "store.paused",
         ProductAvailability = "product.availability",
+        /// On its store's stream: nothing more is sent to it until people enable it again (ADR 8).
+        IntegratorDisabled = "integrator.disabled",
     }
 }
 
 impl EventKind {
-    /// Guests are told of orders, sessions and availability; never of integrators.
+    /// Guests are told of orders, sessions and availability; never of integrators, nor of codes.
     #[must_use]
     pub const fn is_for_guests(self) -> bool {
-        !matches!(self, Self::HandoffFailed)
+        !matches!(
+            self,
+            Self::HandoffFailed | Self::IntegratorDisabled | Self::SessionCodeRenewed
+        )
     }
 }
 

@@ -78,6 +78,27 @@ words! {
     }
 }
 
+words! {
+    /// Why it was disabled other than by people: few-valued, a metric's label.
+    pub enum DisabledBecause {
+        /// It answered 410.
+        Gone = "gone",
+        /// It failed too often in a row, for too long.
+        Failing = "failing",
+    }
+}
+
+impl DisabledBecause {
+    /// For people.
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Gone => "it answered 410 Gone",
+            Self::Failing => "it has failed for an hour or longer, 15 times in a row or more",
+        }
+    }
+}
+
 /// How we make ourselves known to it. Stored encrypted as a whole.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]

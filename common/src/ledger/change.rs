@@ -15,6 +15,7 @@ use crate::{
         ids::{OrderId, OutboxId, StoreId, StreamId},
         integrator::Integrator,
         status::OrderStatus,
+        tally::Tally,
     },
     metrics::Metrics,
     store::{self, StoreError, Tx, events::Counter},
@@ -112,6 +113,7 @@ pub(crate) struct Change<'l> {
     pub(crate) now: DateTime<Utc>,
     streams: BTreeMap<StreamId, Stream>,
     integrators: BTreeMap<StoreId, Arc<[Integrator]>>,
+    tallies: BTreeMap<StoreId, Tally>,
     events: Vec<Event>,
     hints: Vec<Hint>,
     request: Option<&'l Request>,
@@ -136,6 +138,7 @@ impl<'l> Change<'l> {
             now,
             streams: BTreeMap::new(),
             integrators: BTreeMap::new(),
+            tallies: BTreeMap::new(),
             events: Vec::new(),
             hints: Vec::new(),
             request: None,
@@ -217,6 +220,11 @@ impl<'l> Change<'l> {
         self.events.push(event);
     }
 
+    /// Corrects a store's tally by what becomes of an order that is in it.
+    pub(crate) fn retally(&mut self, store: StoreId, by: &Tally) {
+        self.tallies.entry(store).or_default().add_all(by);
+    }
+
     /// Wakes a worker after the commit; said twice is said once.
     pub(crate) fn hint(&mut self, hint: Hint) {
         if !self.hints.contains(&hint) {
@@ -254,6 +262,11 @@ impl<'l> Change<'l> {
     async fn write_announcements(&mut self) -> store::Result<Vec<OutboxRow>> {
         if let Some(request) = self.request {
             request.keep(&mut self.tx, self.made).await?;
+        }
+        for (store, by) in &self.tallies {
+            if !store::stats::correct(&mut self.tx, *store, by).await? {
+                tracing::error!(%store, "a store's tally is gone: GET /stats is wrong");
+            }
         }
         let counted: Vec<(Counter, StreamId, i64)> = self
             .streams
@@ -293,7 +306,9 @@ fn count(metrics: &Metrics, event: &Event) {
         EventKind::IntegratorDisabled => {
             let reason = event.data["integrator"]["reason"].as_str();
             let disabled = &metrics.integrators_disabled;
-            disabled.with_label_values(&[reason.unwrap_or_default()]).inc();
+            disabled
+                .with_label_values(&[reason.unwrap_or_default()])
+                .inc();
         }
         EventKind::OrderStatusChanged => {
             let Some(status) = order["status"]

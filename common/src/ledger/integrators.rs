@@ -1,24 +1,31 @@
 //! Integrators: who is handed a store's orders, and the secrets between them and us.
 
+mod disable;
+mod health;
+mod secrets;
+
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use url::Url;
 
-use super::{Change, Inner, Ledger, LedgerError, Points, Result, in_one_transaction, stores::set};
+use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, stores::set};
 use crate::{
     domain::{
+        breaker::Breaker,
         hint::Hint,
         ids::{IntegratorId, StoreId},
         integrator::{
-            BreakerState, CallbackAuth, Confirms, Format, HandoffEvent, Integrator, IntegratorKind,
-            OutboundAuth, UnknownPolicy, default_events,
+            CallbackAuth, Confirms, Format, HandoffEvent, Integrator, IntegratorKind, OutboundAuth,
+            UnknownPolicy, default_events,
         },
         signature::SigningSecret,
         status::OrderStatus,
     },
     store::{self, integrators::Stored},
 };
+
+pub use health::{Health, LastFailure};
 
 /// How long a replaced secret goes on being good.
 const OLD_SECRET_HOURS: i64 = 24;
@@ -114,10 +121,8 @@ impl Ledger {
                 old_signing: None,
                 callback_sealed: inner.seal_secret(id, &secrets.callback),
                 old_callback: None,
-                failing_since: None,
-                failures_in_a_row: 0,
-                breaker: BreakerState::Closed,
-                breaker_until: None,
+                breaker: Breaker::default(),
+                given_up: None,
                 archived_at: None,
                 integrator: Integrator {
                     id,
@@ -196,14 +201,14 @@ impl Ledger {
     ) -> Result<Integrator, IntegratorRefused> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             let mut stored = lock(&mut change, id, version).await?;
-            let was_enabled = stored.integrator.enabled;
+            let was_spoken_to = is_spoken_to(&stored);
             if let Some(auth) = &edit.auth {
                 stored.auth_sealed = change.inner.seal_auth(id, auth);
                 stored.integrator.auth_kind = auth.kind().to_owned();
             }
             apply(&edit, &mut stored);
             write(&mut change, &mut stored).await?;
-            if stored.integrator.enabled && !was_enabled {
+            if is_spoken_to(&stored) && !was_spoken_to {
                 change.hint(Hint::Handoffs { integrator: id });
             }
             Ok(stored.integrator)
@@ -225,6 +230,7 @@ impl Ledger {
             let mut stored = lock(&mut change, id, version).await?;
             stored.integrator.enabled = false;
             stored.integrator.disabled_reason = Some("archived".to_owned());
+            stored.given_up = None;
             stored.archived_at = Some(change.now);
             write(&mut change, &mut stored).await?;
             Ok(())
@@ -258,68 +264,13 @@ impl Ledger {
     }
 }
 
-impl Inner {
-    /// How a request to it is authenticated, and with what it is signed: the secret, and for a while the one before.
-    pub(crate) fn outbound_secrets<R>(
-        &self,
-        stored: &Stored,
-        now: DateTime<Utc>,
-    ) -> Result<(OutboundAuth, Vec<SigningSecret>), R> {
-        let id = stored.integrator.id;
-        let opened = self.open(id, &stored.auth_sealed)?;
-        let auth = serde_json::from_slice(&opened)
-            // Never the error's own words: they may quote the secret.
-            .map_err(|_| LedgerError::Unsealable(format!("integrator {id}: its auth")))?;
-        let signing = self.open_secrets(id, &stored.signing_sealed, &stored.old_signing, now)?;
-        Ok((auth, signing))
-    }
-
-    fn open_secrets<R>(
-        &self,
-        id: IntegratorId,
-        current: &[u8],
-        old: &Option<(Vec<u8>, DateTime<Utc>)>,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<SigningSecret>, R> {
-        let old = old.iter().filter(|(_, until)| *until > now);
-        std::iter::once(current)
-            .chain(old.map(|(sealed, _)| sealed.as_slice()))
-            .map(|sealed| {
-                let opened = self.open(id, sealed)?;
-                std::str::from_utf8(&opened)
-                    .ok()
-                    .and_then(|text| SigningSecret::parse(text).ok())
-                    .ok_or_else(|| {
-                        LedgerError::Unsealable(format!("integrator {id}: no signing secret"))
-                    })
-            })
-            .collect()
-    }
-
-    fn open<R>(&self, id: IntegratorId, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, R> {
-        self.sealing
-            .open(id.uuid(), sealed)
-            .map_err(|error| LedgerError::Unsealable(format!("integrator {id}: {error}")))
-    }
-
-    fn new_secret(&self) -> SigningSecret {
-        SigningSecret::new(self.chance.bytes::<32>()).expect("a secret has 24 to 64 bytes")
-    }
-
-    fn seal_secret(&self, id: IntegratorId, secret: &SigningSecret) -> Vec<u8> {
-        let text = zeroize::Zeroizing::new(secret.reveal());
-        self.sealing.seal(&self.chance, id.uuid(), text.as_bytes())
-    }
-
-    fn seal_auth(&self, id: IntegratorId, auth: &OutboundAuth) -> Vec<u8> {
-        let json = serde_json::to_vec(auth).expect("strings and URLs are JSON");
-        self.sealing
-            .seal(&self.chance, id.uuid(), &zeroize::Zeroizing::new(json))
-    }
-}
-
 fn is_listed(stored: &Stored) -> bool {
     stored.archived_at.is_none()
+}
+
+/// As freely as its settings allow.
+fn is_spoken_to(stored: &Stored) -> bool {
+    stored.integrator.enabled && stored.given_up.is_none() && stored.breaker.is_well()
 }
 
 async fn lock(
@@ -373,13 +324,12 @@ fn apply(edit: &IntegratorEdit, stored: &mut Stored) {
         Some(true) => {
             integrator.enabled = true;
             integrator.disabled_reason = None;
-            stored.failing_since = None;
-            stored.failures_in_a_row = 0;
-            stored.breaker = BreakerState::Closed;
-            stored.breaker_until = None;
+            stored.breaker = Breaker::default();
+            stored.given_up = None;
         }
         Some(false) => {
             integrator.enabled = false;
+            stored.given_up = None;
             integrator.disabled_reason = edit.disabled_reason;
         }
         None => {}

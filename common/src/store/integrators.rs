@@ -1,10 +1,19 @@
 //! Integrators, with their sealed secrets and their breaker.
 
+mod breaker;
+mod health;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
+
+pub(crate) use breaker::{
+    begin_probe, breaker, count_open_breakers, give_up, given_up, lock_breaker, put_probe_back,
+    write_breaker,
+};
+pub(crate) use health::{Heard, last_sign_of_life_at, last_success_at, latest_attempts};
 
 use super::{
     error::{Result, StoreError},
@@ -12,8 +21,9 @@ use super::{
     tx::Tx,
 };
 use crate::domain::{
-    ids::{IntegratorId, StoreId},
-    integrator::{BreakerState, HandoffEvent, Integrator},
+    breaker::Breaker,
+    ids::{HandoffId, IntegratorId, StoreId},
+    integrator::{DisabledBecause, HandoffEvent, Integrator},
     status::OrderStatus,
 };
 
@@ -28,11 +38,9 @@ pub(crate) struct Stored {
     pub callback_sealed: Vec<u8>,
     /// Still believed, until then.
     pub old_callback: Option<(Vec<u8>, DateTime<Utc>)>,
-    pub failing_since: Option<DateTime<Utc>>,
-    pub failures_in_a_row: u32,
-    pub breaker: BreakerState,
-    /// When an open breaker lets a probe through.
-    pub breaker_until: Option<DateTime<Utc>>,
+    pub breaker: Breaker,
+    /// Why it is about to be disabled: nothing more is sent to it.
+    pub given_up: Option<DisabledBecause>,
     pub archived_at: Option<DateTime<Utc>>,
 }
 
@@ -118,8 +126,8 @@ pub(crate) async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
         .bind(i64::from(integrator.concurrency))
         .bind(integrator.rate_per_s.map(i64::from))
         .bind(integrator.enabled)
-        .bind(i64::from(stored.failures_in_a_row))
-        .bind(stored.breaker.as_str())
+        .bind(i64::from(stored.breaker.failures_in_a_row))
+        .bind(stored.breaker.state.as_str())
         .bind(integrator.version)
         .bind(integrator.created_at)
         .execute(conn)
@@ -130,13 +138,14 @@ pub(crate) async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
 
 /// Writes what people may edit, if the integrator still has `version`; `false` if not. The new version is one more.
 pub(crate) async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result<bool> {
-    let integrator = &stored.integrator;
+    let (integrator, breaker) = (&stored.integrator, &stored.breaker);
     let changed = on!(tx, |conn| {
         sqlx::query(
         "UPDATE integrators SET name = ?, kind = ?, format = ?, events = ?, url = ?, required = ?, confirms = ?, \
          unknown_policy = ?, callback_auth = ?, auth_kind = ?, auth_sealed = ?, status_map = ?, max_attempts = ?, \
-         concurrency = ?, rate_per_s = ?, enabled = ?, disabled_reason = ?, failing_since = ?, \
-         failures_in_a_row = ?, breaker_state = ?, breaker_until = ?, archived_at = ?, version = version + 1 \
+         concurrency = ?, rate_per_s = ?, enabled = ?, disabled_reason = ?, breaker_state = ?, breaker_until = ?, \
+         breaker_probe = ?, breaker_openings = ?, failures_in_a_row = ?, failing_since = ?, failing_handoffs = ?, \
+         given_up_because = ?, archived_at = ?, version = version + 1 \
          WHERE id = ? AND version = ?"
     )
     .bind(&integrator.name)
@@ -156,10 +165,14 @@ pub(crate) async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result
     .bind(integrator.rate_per_s.map(i64::from))
     .bind(integrator.enabled)
     .bind(&integrator.disabled_reason)
-    .bind(stored.failing_since)
-    .bind(i64::from(stored.failures_in_a_row))
-    .bind(stored.breaker.as_str())
-    .bind(stored.breaker_until)
+    .bind(breaker.state.as_str())
+    .bind(breaker.until)
+    .bind(breaker.probe.map(HandoffId::uuid))
+    .bind(i64::from(breaker.openings))
+    .bind(i64::from(breaker.failures_in_a_row))
+    .bind(breaker.failing_since)
+    .bind(breaker::joined(&breaker.failing))
+    .bind(stored.given_up.map(DisabledBecause::as_str))
     .bind(stored.archived_at)
     .bind(integrator.id.uuid())
     .bind(version)
@@ -173,11 +186,13 @@ pub(crate) async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result
 /// Nothing is sent to it until people enable it again.
 pub(crate) async fn disable(tx: &mut Tx, id: IntegratorId, reason: &str) -> Result<()> {
     on!(tx, |conn| {
-        sqlx::query("UPDATE integrators SET enabled = FALSE, disabled_reason = ? WHERE id = ?")
-            .bind(reason)
-            .bind(id.uuid())
-            .execute(conn)
-            .await?;
+        sqlx::query(
+            "UPDATE integrators SET enabled = FALSE, disabled_reason = ?, given_up_because = NULL WHERE id = ?",
+        )
+        .bind(reason)
+        .bind(id.uuid())
+        .execute(conn)
+        .await?;
     });
     Ok(())
 }
@@ -247,8 +262,9 @@ macro_rules! select {
             "SELECT id, store_id, name, kind, format, events, url, required, confirms, unknown_policy, \
              callback_auth, auth_kind, auth_sealed, signing_sealed, old_signing_sealed, old_signing_until, \
              callback_sealed, old_callback_sealed, old_callback_until, status_map, max_attempts, concurrency, \
-             rate_per_s, enabled, disabled_reason, failing_since, failures_in_a_row, breaker_state, breaker_until, \
-             archived_at, version, created_at FROM integrators ",
+             rate_per_s, enabled, disabled_reason, breaker_state, breaker_until, breaker_probe, breaker_openings, \
+             failures_in_a_row, failing_since, failing_handoffs, given_up_because, archived_at, version, created_at \
+             FROM integrators ",
             $rest
         )
     };
@@ -282,10 +298,9 @@ struct Row {
     rate_per_s: Option<i32>,
     enabled: bool,
     disabled_reason: Option<String>,
-    failing_since: Option<DateTime<Utc>>,
-    failures_in_a_row: i32,
-    breaker_state: String,
-    breaker_until: Option<DateTime<Utc>>,
+    #[sqlx(flatten)]
+    breaker: breaker::Row,
+    given_up_because: Option<String>,
     archived_at: Option<DateTime<Utc>>,
     version: i64,
     created_at: DateTime<Utc>,
@@ -331,10 +346,12 @@ impl TryFrom<Row> for Stored {
             old_signing: row.old_signing_sealed.zip(row.old_signing_until),
             callback_sealed: row.callback_sealed,
             old_callback: row.old_callback_sealed.zip(row.old_callback_until),
-            failing_since: row.failing_since,
-            failures_in_a_row: count(row.failures_in_a_row)?,
-            breaker: row.breaker_state.parse().map_err(|error| corrupt(&error))?,
-            breaker_until: row.breaker_until,
+            breaker: row.breaker.into_breaker(id.into())?,
+            given_up: row
+                .given_up_because
+                .map(|word| word.parse())
+                .transpose()
+                .map_err(|error| corrupt(&error))?,
             archived_at: row.archived_at,
         })
     }

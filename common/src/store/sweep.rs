@@ -109,8 +109,8 @@ pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<Orde
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Enabled integrators, not those left alone for now, with a handoff that could be claimed, after one of them, by id. The earliest of
-/// each state is asked for, so that `handoffs_of_integrator` leads to it past all that is closed.
+/// Enabled integrators that are not left alone for now, with a handoff that could be claimed, after one of them, by
+/// id. The earliest of each state is asked for, so that `handoffs_of_integrator` leads to it past all that is closed.
 pub(crate) async fn integrators_with_due_work(
     tx: &mut Tx,
     now: DateTime<Utc>,

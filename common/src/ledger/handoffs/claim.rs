@@ -4,10 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Claimed, Claims, ORDER_ENDED, fail, hint_next, must_move};
+use super::{Claimed, Claims, ORDER_ENDED, breaker, fail, hint_next, must_move};
 use crate::{
     crash,
     domain::{
+        breaker::Pace,
         handoff::{FailReason, HandoffState},
         ids::{AttemptId, HandoffId, IntegratorId, OrderId, SessionId},
         integrator::HandoffEvent,
@@ -37,9 +38,15 @@ enum Wanted {
     One(Candidate),
 }
 
+/// Another claim has the one probe that the breaker lets through: what this one began is rolled back.
+#[derive(Debug, thiserror::Error)]
+#[error("another claim has the probe")]
+struct ProbeTaken;
+
 impl Ledger {
     /// Takes due handoffs of an integrator, first attempts before retries, then by due time; those of one order one
-    /// after the other. Each has its attempt on record, and is the caller's until the lease ends.
+    /// after the other. Each has its attempt on record, and is the caller's until the lease ends. While the breaker is
+    /// open nothing is taken, and after its time one: that with the fewest attempts.
     pub async fn claim_handoffs(
         &self,
         integrator: IntegratorId,
@@ -111,26 +118,62 @@ impl Ledger {
         wanted: Wanted,
         lease: Duration,
     ) -> Result<Claims> {
+        let claimed = self.claim_or_lose(integrator, wanted, lease).await;
+        if let Err(LedgerError::Refused(ProbeTaken)) = claimed {
+            return Ok(Claims {
+                some_were_busy: true,
+                ..Claims::default()
+            });
+        }
+        claimed.map_err(|error| error.map_refused(|ProbeTaken| unreachable!("it has returned")))
+    }
+
+    async fn claim_or_lose(
+        &self,
+        integrator: IntegratorId,
+        wanted: Wanted,
+        lease: Duration,
+    ) -> Result<Claims, ProbeTaken> {
         in_one_transaction!(&self.inner, Points::CLAIM, |change| {
             let Some(to) = store::integrators::get(&mut change.tx, integrator).await? else {
                 return Ok(Claims::default());
             };
-            if !to.integrator.enabled || to.archived_at.is_some() {
+            if !to.integrator.enabled || to.given_up.is_some() || to.archived_at.is_some() {
                 return Ok(Claims::default());
             }
             let now = change.now;
-            let candidates = match wanted {
-                Wanted::Due { limit } => {
+            let pace = to.breaker.pace(now);
+            let candidates = match (wanted, pace) {
+                (_, Pace::NotBefore(at)) => {
+                    return Ok(Claims {
+                        next_due_at: Some(at),
+                        ..Claims::default()
+                    });
+                }
+                (Wanted::Due { .. }, Pace::OneProbe) => {
+                    store::handoffs::probe_candidates(&mut change.tx, integrator, now).await?
+                }
+                (Wanted::Due { limit }, Pace::Free) => {
                     store::handoffs::candidates(&mut change.tx, integrator, now, limit).await?
                 }
-                Wanted::One(candidate) => vec![candidate],
+                (Wanted::One(candidate), Pace::OneProbe | Pace::Free) => vec![candidate],
             };
             let mut claims = Claims::default();
             if !candidates.is_empty() {
-                let locked = lock_free(&mut change, &candidates).await?;
+                let locked = lock_free(&mut change, &candidates)
+                    .await
+                    .map_err(LedgerError::widen)?;
                 claims.some_were_busy = locked.len() < candidates.len();
                 crash::point("claim.after_locks");
-                begin_attempts(&mut change, &to, locked, lease, &mut claims).await?;
+                begin_attempts(&mut change, &to, locked, lease, &mut claims)
+                    .await
+                    .map_err(LedgerError::widen)?;
+            }
+            if let (Pace::OneProbe, Some(probe)) = (pace, claims.claimed.first()) {
+                let is_ours = breaker::begin_probe(&mut change, probe).await;
+                if !is_ours.map_err(LedgerError::widen)? {
+                    return Err(LedgerError::Refused(ProbeTaken));
+                }
             }
             claims.next_due_at =
                 store::handoffs::next_due_at(&mut change.tx, integrator, now).await?;
@@ -286,6 +329,7 @@ async fn begin_attempts(
             started_at: change.now,
             leased_until,
             integrator: to.integrator.clone(),
+            was_well: to.breaker.is_well(),
             auth: auth.clone(),
             signing: signing.clone(),
             body: Bytes::from(body),

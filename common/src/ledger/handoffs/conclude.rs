@@ -3,7 +3,7 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{
-    Claimed, Concluded, ORDER_ENDED, claim::is_about_an_open_order, fail, hint_next,
+    Claimed, Concluded, ORDER_ENDED, breaker, claim::is_about_an_open_order, fail, hint_next,
     settle_handoff::acknowledge,
 };
 use crate::{
@@ -44,23 +44,37 @@ impl Ledger {
             used_cached_token,
         };
         let handoff = &claimed.handoff;
-        in_one_transaction!(&self.inner, Points::OUTCOME, |change| {
-            let Some((mut order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
-            else {
-                return Ok(Concluded::Fenced);
-            };
-            if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
-                return Ok(Concluded::Fenced);
+        let concluded: Result<Conclusion> =
+            in_one_transaction!(&self.inner, Points::OUTCOME, |change| {
+                let Some((mut order, stored)) =
+                    lock(&mut change, handoff.order_id, handoff.id).await?
+                else {
+                    return Ok(Conclusion::FENCED);
+                };
+                if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
+                    return Ok(Conclusion::FENCED);
+                }
+                let integrator = &claimed.integrator;
+                let was_well = claimed.was_well;
+                conclude(
+                    &mut change,
+                    order.as_mut(),
+                    &stored,
+                    integrator,
+                    was_well,
+                    said,
+                )
+                .await
+            });
+        let conclusion = concluded?;
+        if conclusion.is_given_up {
+            let integrator = &claimed.integrator;
+            let (id, store) = (integrator.id, integrator.store_id);
+            if let Err(error) = self.disable_one_given_up(id, store).await {
+                tracing::warn!(integrator = %id, %error, "it is left to the sweep to disable it: {error}");
             }
-            conclude(
-                &mut change,
-                order.as_mut(),
-                &stored,
-                &claimed.integrator,
-                said,
-            )
-            .await
-        })
+        }
+        Ok(conclusion.concluded)
     }
 
     /// The request was on the wire when the process had to stop: an unknown outcome.
@@ -88,7 +102,8 @@ impl Ledger {
             if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
                 return Ok(());
             }
-            take_back(&mut change, order.as_ref(), &stored.handoff, until, why).await
+            take_back(&mut change, order.as_ref(), &stored.handoff, until, why).await?;
+            breaker::put_probe_back(&mut change, claimed, as_stored(until)).await
         })
     }
 }
@@ -114,14 +129,30 @@ pub(crate) fn has_an_open_attempt(stored: &Stored) -> bool {
     may_have && stored.leased_until.is_some()
 }
 
-/// Records an outcome of the attempt that a locked handoff has open.
+/// What an outcome came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Conclusion {
+    pub(crate) concluded: Concluded,
+    /// The integrator is noted to be disabled, which takes a transaction of its own.
+    is_given_up: bool,
+}
+
+impl Conclusion {
+    const FENCED: Self = Self {
+        concluded: Concluded::Fenced,
+        is_given_up: false,
+    };
+}
+
+/// Records an outcome of the attempt that a locked handoff has open. `was_well`: as [`Claimed`] has it.
 pub(crate) async fn conclude(
     change: &mut Change<'_>,
     order: Option<&mut Order>,
     stored: &Stored,
     integrator: &Integrator,
+    was_well: bool,
     said: Said<'_>,
-) -> Result<Concluded> {
+) -> Result<Conclusion> {
     let handoff = &stored.handoff;
     let standing = Standing {
         attempts: handoff.attempts,
@@ -176,11 +207,12 @@ pub(crate) async fn conclude(
             Concluded::Recorded { outcome, verdict }
         }
     };
-    if outcome == AttemptOutcome::Gone {
-        store::integrators::disable(&mut change.tx, integrator.id, "it answered 410 Gone").await?;
-    }
     hint_next(change, handoff).await?;
-    Ok(concluded)
+    let is_given_up = breaker::note(change, handoff, outcome, said.heard, was_well).await?;
+    Ok(Conclusion {
+        concluded,
+        is_given_up,
+    })
 }
 
 /// Times are stored in microseconds; the next one, so that nothing is ever early.

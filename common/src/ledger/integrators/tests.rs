@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::testing::{House, each_database, noon};
+use crate::{
+    domain::integrator::BreakerState,
+    testing::{House, each_database, noon},
+};
 
 fn kitchen(store_id: StoreId) -> NewIntegrator {
     NewIntegrator {
@@ -57,7 +60,7 @@ each_database! {
         assert_eq!(house.ledger.integrator(created.id).await.unwrap(), Some(created.clone()));
         assert_eq!(house.ledger.integrators(store, None, 10).await.unwrap(), [created.clone()]);
         let whole = stored(&house, created.id).await;
-        assert_eq!((whole.breaker, whole.failures_in_a_row), (BreakerState::Closed, 0));
+        assert!(whole.breaker.is_well() && whole.given_up.is_none());
         assert_eq!(whole.integrator, created);
         let nobody = house.chance.id(noon());
         assert_eq!(house.ledger.integrator(nobody).await.unwrap(), None);
@@ -161,23 +164,27 @@ each_database! {
         let (created, _) = create(&house, kitchen(house.a_store().await)).await;
         let mut tx = house.db.begin().await.unwrap();
         let mut failing = store::integrators::lock(&mut tx, created.id).await.unwrap().unwrap();
-        failing.failing_since = Some(noon());
-        failing.failures_in_a_row = 3;
-        failing.breaker = BreakerState::Open;
-        failing.breaker_until = Some(noon());
+        failing.breaker = Breaker {
+            state: BreakerState::Probing,
+            until: Some(noon()),
+            probe: Some(house.chance.id(noon())),
+            openings: 2,
+            failures_in_a_row: 4,
+            failing_since: Some(noon()),
+            failing: (0..3).map(|_| house.chance.id(noon())).collect(),
+        };
         assert!(store::integrators::update(&mut tx, &failing, 1).await.unwrap());
         assert!(!store::integrators::update(&mut tx, &failing, 1).await.unwrap());
         store::integrators::disable(&mut tx, created.id, "gone").await.unwrap();
         tx.commit().await.unwrap();
         let disabled = stored(&house, created.id).await;
         assert_eq!((disabled.integrator.enabled, disabled.integrator.disabled_reason.as_deref()), (false, Some("gone")));
-        assert_eq!((disabled.breaker, disabled.failing_since), (BreakerState::Open, Some(noon())));
+        assert_eq!(disabled.breaker, failing.breaker, "all of it is read as it was written");
         let enable = IntegratorEdit { enabled: Some(true), ..IntegratorEdit::default() };
         let enabled = house.ledger.edit_integrator(created.id, None, enable).await.unwrap();
         assert_eq!((enabled.enabled, enabled.disabled_reason), (true, None));
         let healed = stored(&house, created.id).await;
-        assert_eq!((healed.breaker, healed.breaker_until), (BreakerState::Closed, None));
-        assert_eq!((healed.failures_in_a_row, healed.failing_since), (0, None));
+        assert!(healed.breaker.is_well());
         assert_eq!(house.woken.hints(), [Hint::Handoffs { integrator: created.id }]);
     }
 

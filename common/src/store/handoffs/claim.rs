@@ -69,6 +69,36 @@ pub(crate) async fn candidates(
     Ok(found)
 }
 
+/// The one that a probe is made of: with the fewest attempts, then by due time. Those that are `due` have none.
+pub(crate) async fn probe_candidates(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    now: DateTime<Utc>,
+) -> Result<Vec<Candidate>> {
+    for order_by in [BY_DUE_TIME, BY_ATTEMPTS] {
+        let found: Vec<Candidate> = on!(&mut *tx, |conn| sqlx::query_as(order_by)
+            .bind(integrator.uuid())
+            .bind(now)
+            .fetch_all(conn)
+            .await?);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
+}
+
+const BY_DUE_TIME: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
+     WHERE h.integrator_id = ? AND h.state = 'due' AND h.due_at <= ? AND NOT EXISTS ( \
+       SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+       AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
+     ORDER BY h.due_at, h.id LIMIT 1";
+const BY_ATTEMPTS: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
+     WHERE h.integrator_id = ? AND h.state = 'waiting' AND h.due_at <= ? AND NOT EXISTS ( \
+       SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+       AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
+     ORDER BY h.attempts, h.due_at, h.id LIMIT 1";
+
 /// Locks those handoffs that nobody else holds, by id.
 pub(crate) async fn lock_free(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
     if handoffs.is_empty() {
