@@ -3,7 +3,7 @@
 use common::{
     broker::{Broker, Delivery},
     crash,
-    domain::hint::Hint,
+    domain::hint::{Hint, Told},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,7 @@ impl Consumer {
             };
             crash::point("work.after_receive");
             match serde_json::from_slice(&delivery.body) {
-                Ok(hint) => self.note(hint),
+                Ok(told) => self.note(told),
                 Err(error) => {
                     if !std::mem::replace(&mut said_unreadable, true) {
                         tracing::warn!(%error, "a message is no hint of ours; it is dropped, as further ones will be: {error}");
@@ -51,9 +51,9 @@ impl Consumer {
         }
     }
 
-    fn note(&self, hint: Hint) {
-        match hint {
-            Hint::Handoffs { integrator } => self.lanes.wake(integrator),
+    fn note(&self, told: Told) {
+        match told.hint {
+            Hint::Handoffs { integrator } => self.lanes.hear(integrator, told.hops),
             Hint::Callbacks { order } => self.inbox.note(Duty::ApplyCallbacks(order)),
             Hint::Accept { order } => self.inbox.note(Duty::Settle(order)),
         }

@@ -4,6 +4,8 @@
 mod attempt;
 /// What the broker tells, passed on to lanes and inbox.
 mod consume;
+/// Who else works, and who has which share.
+mod crew;
 /// What integrators call back, and what nobody outside is waited for.
 mod inbox;
 /// Who is sent what, when, and how much at one time.

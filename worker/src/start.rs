@@ -6,13 +6,19 @@ use std::{
 };
 
 use common::{
-    broker::Broker, config::Settings, ledger::Ledger, lifecycle::Shutdown, metrics::Metrics,
+    broker::Broker,
+    config::{DatabaseKind, Settings},
+    ledger::Ledger,
+    lifecycle::Shutdown,
+    metrics::Metrics,
 };
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     attempt::Attempts,
     consume::Consumer,
+    crew::{Crew, RollCall},
     inbox::Inbox,
     lanes::Lanes,
     outbound::{NoClient, Outbound, OutboundSettings},
@@ -30,6 +36,8 @@ pub struct WorkerSettings {
     pub lease_margin: Duration,
     pub sweep_interval: Duration,
     pub sweep_batch: u32,
+    /// No other process can work on this database, so that nothing is shared.
+    pub is_alone: bool,
     /// How long the process may take to stop.
     pub drain: Duration,
 }
@@ -41,6 +49,7 @@ impl From<&Settings> for WorkerSettings {
             lease_margin: settings.worker.lease_margin,
             sweep_interval: settings.worker.sweep_interval,
             sweep_batch: settings.worker.sweep_batch,
+            is_alone: settings.database.kind() == DatabaseKind::Sqlite,
             drain: settings.shutdown.drain,
         }
     }
@@ -61,6 +70,8 @@ pub struct Worker {
     sweep: Arc<Sweep>,
     #[cfg(test)]
     pub(crate) lanes: Lanes,
+    #[cfg(test)]
+    pub(crate) crew: watch::Receiver<Crew>,
 }
 
 impl Worker {
@@ -81,9 +92,24 @@ impl Worker {
             cut: cut.clone(),
         };
         let lease = settings.outbound.attempt_timeout + settings.lease_margin;
-        let lanes = Lanes::new(attempts, lease, shutdown.clone());
+        let roll_call = join(&ledger, &metrics, settings.is_alone).await;
+        let crew = match &roll_call {
+            Some(roll_call) => roll_call.crew(),
+            None => alone(&ledger, &metrics),
+        };
+        let lanes = Lanes::new(
+            attempts,
+            lease,
+            shutdown.clone(),
+            broker.clone(),
+            crew.clone(),
+        );
         let inbox = Inbox::start(ledger.clone(), metrics.clone(), shutdown);
         let stopping = shutdown.stopping();
+        if let Some(roll_call) = roll_call {
+            let run = roll_call.run(lanes.clone(), stopping.clone());
+            shutdown.spawn_vital("roll call", run);
+        }
         tokio::spawn(cut_at_last(stopping.clone(), cut, patience(&settings)));
 
         let consumer = Consumer {
@@ -95,6 +121,7 @@ impl Worker {
             ledger,
             broker,
             lanes: lanes.clone(),
+            crew: crew.clone(),
             metrics,
             interval: settings.sweep_interval,
             batch: settings.sweep_batch.max(1),
@@ -105,6 +132,8 @@ impl Worker {
             sweep,
             #[cfg(test)]
             lanes,
+            #[cfg(test)]
+            crew,
         })
     }
 
@@ -112,6 +141,22 @@ impl Worker {
     pub async fn sweep_once(&self) -> Swept {
         self.sweep.sweep_once().await
     }
+}
+
+/// Known to the others before the first hint comes; `None` where there can be no others.
+async fn join(ledger: &Ledger, metrics: &Arc<Metrics>, is_alone: bool) -> Option<RollCall> {
+    if is_alone {
+        return None;
+    }
+    let mut roll_call = RollCall::new(ledger.clone(), Arc::clone(metrics));
+    roll_call.call().await;
+    Some(roll_call)
+}
+
+fn alone(ledger: &Ledger, metrics: &Metrics) -> watch::Receiver<Crew> {
+    metrics.workers_live.set(1);
+    let me = ledger.chance().id(ledger.clock().now());
+    watch::Sender::new(Crew::of_one(me)).subscribe()
 }
 
 /// Building the HTTP client takes a while, and not on a thread that serves others.

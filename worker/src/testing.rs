@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -77,6 +80,9 @@ pub(crate) struct Integrator {
 #[derive(Debug)]
 struct Shared {
     replies: Mutex<VecDeque<Reply>>,
+    /// Requests that are read and not answered, now and at most.
+    open: AtomicUsize,
+    peak: AtomicUsize,
     received: watch::Sender<Vec<Received>>,
 }
 
@@ -87,6 +93,8 @@ impl Integrator {
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
             replies: Mutex::new(replies.into_iter().collect()),
+            open: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
             received: watch::Sender::new(Vec::new()),
         });
         let accepting = tokio::spawn({
@@ -113,6 +121,11 @@ impl Integrator {
 
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.borrow().clone()
+    }
+
+    /// The most requests that were open at one time.
+    pub(crate) fn peak(&self) -> usize {
+        self.shared.peak.load(Ordering::SeqCst)
     }
 
     pub(crate) async fn until_received(&self, count: usize) -> Vec<Received> {
@@ -144,6 +157,8 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
     stream.set_nodelay(true).unwrap();
     let mut unread = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut unread, connection).await {
+        let open = shared.open.fetch_add(1, Ordering::SeqCst) + 1;
+        shared.peak.fetch_max(open, Ordering::SeqCst);
         shared
             .received
             .send_modify(|received| received.push(request));
@@ -164,6 +179,10 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
         | Reply::SayAndHang(said)
         | Reply::SayAndDrip(said)
         | Reply::SayAndPour(said)) = &reply;
+        // Before the answer is there: who has read it may send the next one at once.
+        if !matches!(reply, Reply::SayAndHang(_)) {
+            shared.open.fetch_sub(1, Ordering::SeqCst);
+        }
         if stream.write_all(said.as_bytes()).await.is_err() {
             return;
         }

@@ -1,7 +1,9 @@
 //! Whole ways through a worker: a real ledger on each database, the relay, the embedded broker, and integrators on
 //! loopback.
 
+mod isolation;
 mod scene;
+mod sharing;
 
 use std::{sync::Arc, time::Duration};
 

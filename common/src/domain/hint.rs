@@ -19,6 +19,16 @@ pub enum Hint {
     Accept { order: OrderId },
 }
 
+/// A hint as a worker gets it: one that had no share of the integrator may have handed it on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    #[serde(flatten)]
+    pub hint: Hint,
+    /// How often it was handed on.
+    #[serde(default)]
+    pub hops: u8,
+}
+
 /// What one committed change has to tell; the payload of an outbox row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Announcement {
@@ -30,5 +40,24 @@ impl Announcement {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.hints.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{chance::Chance, testing::noon};
+
+    #[test]
+    fn a_hint_is_read_with_and_without_hops_and_one_that_was_handed_on_is_still_a_hint() {
+        let hint = Hint::Handoffs {
+            integrator: Chance::seeded(1).id(noon()),
+        };
+        let fresh: Told = serde_json::from_value(serde_json::json!(hint)).unwrap();
+        assert_eq!((&fresh.hint, fresh.hops), (&hint, 0));
+        let handed_on = serde_json::to_string(&Told { hops: 3, ..fresh }).unwrap();
+        let read: Told = serde_json::from_str(&handed_on).unwrap();
+        assert_eq!((&read.hint, read.hops), (&hint, 3));
+        assert_eq!(serde_json::from_str::<Hint>(&handed_on).unwrap(), hint);
     }
 }

@@ -4,13 +4,23 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use common::{
+    broker::Message,
     clock::Clock,
-    domain::{ids::IntegratorId, integrator::Integrator},
-    ledger::handoffs::{Claimed, Claims},
+    domain::{
+        hint::{Hint, Told},
+        ids::IntegratorId,
+        integrator::Integrator,
+        sharing::Limits,
+    },
+    ledger::{
+        self,
+        handoffs::{Claimed, Claims},
+    },
 };
-use tokio::task::JoinSet;
+use tokio::{sync::watch, task::JoinSet};
 
-use super::{Bell, Inner, rate::Rate};
+use super::{Bell, Inner, MOST_HOPS, rate::Rate};
+use crate::crew::Crew;
 
 /// Handoffs of one claim at most.
 const MOST_A_CLAIM: usize = 32;
@@ -31,7 +41,10 @@ pub(super) struct Lane {
     bell: Arc<Bell>,
     lanes: Arc<Inner>,
     clock: Clock,
-    /// Attempts at one time. One, until the first claim has told more.
+    crew: watch::Receiver<Crew>,
+    /// Of the integrator, over all workers; `None` until we are told.
+    limits: Option<Limits>,
+    /// Attempts at one time. One, until the first claim has told more; none, where this worker has no share.
     width: usize,
     rate: Rate,
     in_flight: JoinSet<()>,
@@ -51,7 +64,9 @@ impl Lane {
             integrator,
             bell,
             clock: lanes.attempts.ledger.clock().clone(),
+            crew: lanes.crew.clone(),
             lanes,
+            limits: None,
             width: 1,
             rate: Rate::default(),
             in_flight: JoinSet::new(),
@@ -71,7 +86,8 @@ impl Lane {
             }
             look_at = look_at.filter(|at| *at <= leaves_at + REMEMBERS);
             let is_idle = self.in_flight.is_empty() && look_at.is_none();
-            if is_idle && leaves_at <= self.clock.now() && self.leave() {
+            let is_over = self.width == 0 || leaves_at <= self.clock.now();
+            if is_idle && is_over && self.leave() {
                 return;
             }
             let wakes_at = look_at.unwrap_or(leaves_at);
@@ -82,6 +98,10 @@ impl Lane {
                     while self.in_flight.try_join_next().is_some() {}
                     look_at = Some(self.clock.now());
                 }
+                Ok(()) = self.crew.changed() => {
+                    self.share_anew();
+                    look_at = Some(self.clock.now());
+                }
                 () = self.clock.sleep_until(wakes_at), if is_idle || look_at.is_some() => {}
             }
         }
@@ -90,6 +110,15 @@ impl Lane {
 
     /// Claims as much as there is and may be; returns when to look again without being told.
     async fn look(&mut self) -> Option<DateTime<Utc>> {
+        let hops = self.bell.hops();
+        if let Err(error) = self.learn_before_the_first_claim().await {
+            tracing::warn!(integrator = %self.integrator, %error, "what an integrator allows could not be read: {error}");
+            return Some(self.clock.now() + AFTER_AN_ERROR);
+        }
+        if self.width == 0 {
+            self.hand_on(hops).await;
+            return None;
+        }
         loop {
             let limit = match self.allowance() {
                 Allowance::Now(limit) => limit,
@@ -145,10 +174,57 @@ impl Lane {
         self.in_flight.spawn(attempts.make(claimed));
     }
 
+    /// Whoever is alone need not ask: one request at most is no more than is allowed.
+    async fn learn_before_the_first_claim(&mut self) -> ledger::Result<()> {
+        if self.limits.is_some() || self.crew.borrow().is_alone() {
+            return Ok(());
+        }
+        let ledger = &self.lanes.attempts.ledger;
+        if let Some(integrator) = ledger.integrator(self.integrator).await? {
+            self.learn(&integrator);
+        }
+        Ok(())
+    }
+
     /// Its settings may have changed since the last claim.
     fn learn(&mut self, integrator: &Integrator) {
-        self.width = (integrator.concurrency as usize).max(1);
-        self.rate.limit(integrator.rate_per_s, self.clock.now());
+        let limits = Limits {
+            concurrency: integrator.concurrency,
+            rate_per_s: integrator.rate_per_s,
+        };
+        if self.limits != Some(limits) {
+            self.limits = Some(limits);
+            self.share_anew();
+        }
+    }
+
+    /// Attempts under way above the new width end by themselves.
+    fn share_anew(&mut self) {
+        let crew = self.crew.borrow_and_update();
+        let Some(limits) = self.limits else { return };
+        let share = crew.share(self.integrator, limits);
+        self.width = share.concurrency as usize;
+        let now = self.clock.now();
+        self.rate.limit(share.rate_per_s, crew.since, now);
+    }
+
+    /// To whoever hears it next; perhaps to us again.
+    async fn hand_on(&self, hops: Option<u8>) {
+        let Some(hops) = hops.filter(|hops| *hops < MOST_HOPS) else {
+            return;
+        };
+        let told = Told {
+            hint: Hint::Handoffs {
+                integrator: self.integrator,
+            },
+            hops: hops + 1,
+        };
+        let message = Message::work(serde_json::to_vec(&told).expect("a hint has text keys only"));
+        for result in self.lanes.broker.publish(vec![message]).await {
+            if let Err(error) = result {
+                tracing::debug!(integrator = %self.integrator, %error, "a hint was not handed on: {error}");
+            }
+        }
     }
 
     fn after_the_busy(&self) -> DateTime<Utc> {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// This part of a second's requests may come at once; at least one.
+/// This part of a second's requests may come at once; at least one. `sharing` divides no rate into parts for which that
+/// would be more together than for the whole.
 const BURST_S: f64 = 0.1;
 
-/// Full at first.
+/// Unlimited at first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rate {
     bucket: Option<Bucket>,
@@ -21,16 +22,26 @@ struct Bucket {
 }
 
 impl Rate {
-    /// `None`: as many as can be. Keeps what is in the bucket while the limit stays the same.
-    pub(super) fn limit(&mut self, per_s: Option<u32>, now: DateTime<Utc>) {
-        let per_s = per_s.map(|per_s| f64::from(per_s.max(1)));
-        if self.bucket.as_ref().map(|bucket| bucket.per_s) != per_s {
-            self.bucket = per_s.map(|per_s| Bucket {
-                per_s,
-                tokens: capacity(per_s),
-                filled_at: now,
-            });
-        }
+    /// `None`: as many as can be. What is in the bucket stays, as far as it fits. A new bucket counts as empty at
+    /// `empty_at`: somebody else may have used the rate until then.
+    pub(super) fn limit(
+        &mut self,
+        per_s: Option<f64>,
+        empty_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) {
+        let Some(per_s) = per_s else {
+            self.bucket = None;
+            return;
+        };
+        let bucket = self.bucket.get_or_insert(Bucket {
+            per_s,
+            tokens: 0.0,
+            filled_at: empty_at.min(now),
+        });
+        bucket.fill(now);
+        bucket.per_s = per_s;
+        bucket.tokens = bucket.tokens.min(capacity(per_s));
     }
 
     /// How many may go now.
@@ -81,11 +92,13 @@ mod tests {
 
     use super::*;
 
+    const LONG_AGO: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
     /// Takes whatever is there, waiting as told, for so many seconds.
     fn taken_in(per_s: u32, seconds: u64) -> usize {
         let mut rate = Rate::default();
         let (mut now, mut taken) = (noon(), 0);
-        rate.limit(Some(per_s), now);
+        rate.limit(Some(f64::from(per_s)), LONG_AGO, now);
         while now < noon() + Duration::from_secs(seconds) {
             let available = rate.available(now);
             rate.take(available);
@@ -110,17 +123,36 @@ mod tests {
     #[test]
     fn a_pause_saves_up_no_more_than_the_burst() {
         let mut rate = Rate::default();
-        rate.limit(Some(50), noon());
+        rate.limit(Some(50.0), LONG_AGO, noon());
         assert_eq!(rate.available(noon() + Duration::from_secs(3600)), 5);
+    }
+
+    #[test]
+    fn a_rate_that_was_anothers_until_now_begins_with_nothing() {
+        let mut rate = Rate::default();
+        rate.limit(Some(1.0), noon(), noon());
+        assert_eq!(rate.available(noon()), 0);
+        assert_eq!(rate.available(noon() + Duration::from_secs(1)), 1);
+    }
+
+    #[test]
+    fn another_limit_keeps_what_was_used() {
+        let mut rate = Rate::default();
+        rate.limit(Some(100.0), LONG_AGO, noon());
+        rate.take(10);
+        rate.limit(Some(50.0), LONG_AGO, noon());
+        assert_eq!(rate.available(noon()), 0);
+        rate.limit(Some(10.0), LONG_AGO, noon() + Duration::from_secs(60));
+        assert_eq!(rate.available(noon() + Duration::from_secs(60)), 1);
     }
 
     #[test]
     fn no_limit_is_no_limit_and_telling_the_same_again_fills_nothing() {
         let mut rate = Rate::default();
         assert_eq!(rate.available(noon()), usize::MAX);
-        rate.limit(Some(1), noon());
+        rate.limit(Some(1.0), LONG_AGO, noon());
         rate.take(1);
-        rate.limit(Some(1), noon());
+        rate.limit(Some(1.0), LONG_AGO, noon());
         assert_eq!(rate.available(noon()), 0);
     }
 }

@@ -10,7 +10,6 @@ use common::{
         integrator::{
             CallbackAuth, Confirms, Format, Integrator, IntegratorKind, OutboundAuth, UnknownPolicy,
         },
-        money::Money,
         order::{Customer, Fulfilment},
         status::OrderStatus,
     },
@@ -18,7 +17,6 @@ use common::{
         Ledger, NoWake, Wake,
         intake::{Line, PlaceOrder, Placer, ProductRef},
         integrators::NewIntegrator,
-        products::NewProduct,
     },
     lifecycle::Shutdown,
     metrics::Metrics,
@@ -32,6 +30,7 @@ use crate::{Worker, WorkerParts, WorkerSettings, outbound::OutboundSettings};
 /// A house with one store and one product, a worker, and mostly a relay between them.
 pub(super) struct Scene {
     pub(super) house: House,
+    how: How,
     pub(super) ledger: Ledger,
     pub(super) broker: Arc<Embedded>,
     pub(super) metrics: Arc<Metrics>,
@@ -39,6 +38,64 @@ pub(super) struct Scene {
     pub(super) worker: Worker,
     pub(super) store: StoreId,
     pub(super) product: ProductId,
+}
+
+/// Another worker of the same house.
+pub(super) struct Colleague {
+    pub(super) worker: Worker,
+    pub(super) metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+}
+
+/// What is unlike the ordinary.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    /// Whether the worker is told of what is committed.
+    pub(super) relayed: bool,
+    pub(super) drain: Duration,
+    pub(super) is_alone: bool,
+    pub(super) attempt_timeout: Duration,
+}
+
+impl Default for How {
+    fn default() -> Self {
+        Self {
+            relayed: true,
+            drain: Duration::from_secs(20),
+            is_alone: true,
+            // Never the end of a test's attempt on a machine that is only slow.
+            attempt_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl How {
+    fn settings(self) -> WorkerSettings {
+        WorkerSettings {
+            outbound: OutboundSettings {
+                attempt_timeout: self.attempt_timeout,
+                connect_timeout: Duration::from_secs(2),
+                response_limit_bytes: 65_536,
+                allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+                allow_http: true,
+                allow_http_on_loopback: false,
+            },
+            lease_margin: Duration::from_secs(15),
+            // By hand, unless a test moves the clock that far.
+            sweep_interval: Duration::from_secs(100_000),
+            sweep_batch: 100,
+            is_alone: self.is_alone,
+            drain: self.drain,
+        }
+    }
+}
+
+impl Colleague {
+    /// In order: what hangs is cut short.
+    pub(super) async fn leave(self) {
+        self.shutdown.begin();
+        assert_eq!(self.shutdown.finish().await.left, Vec::<&str>::new());
+    }
 }
 
 impl Scene {
@@ -52,6 +109,31 @@ impl Scene {
     }
 
     pub(super) async fn with(house: House, relayed: bool, drain: Duration) -> Self {
+        let how = How {
+            relayed,
+            drain,
+            ..How::default()
+        };
+        Self::like(house, how).await
+    }
+
+    /// Two workers, each with a share of everything; what hangs is cut short at the end.
+    pub(super) async fn of_two(house: House) -> (Self, Colleague) {
+        let how = How {
+            is_alone: false,
+            drain: Duration::from_millis(2500),
+            ..How::default()
+        };
+        let scene = Self::like(house, how).await;
+        let colleague = scene.another_worker().await;
+        scene.until_shared_with(&[&colleague]).await;
+        // What a second allows is theirs by now.
+        scene.house.clock.advance(Duration::from_secs(1));
+        (scene, colleague)
+    }
+
+    pub(super) async fn like(house: House, how: How) -> Self {
+        let How { relayed, drain, .. } = how;
         let shutdown = Shutdown::new(drain);
         let (broker, metrics) = (Arc::new(Embedded::new(1000)), Metrics::new());
         let (wake, queue) = relay::channel(1000);
@@ -74,35 +156,14 @@ impl Scene {
             ledger: ledger.clone(),
             broker: broker.clone(),
             metrics: metrics.clone(),
-            settings: WorkerSettings {
-                outbound: OutboundSettings {
-                    attempt_timeout: Duration::from_secs(10),
-                    connect_timeout: Duration::from_secs(2),
-                    response_limit_bytes: 65_536,
-                    allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
-                    allow_http: true,
-                },
-                lease_margin: Duration::from_secs(15),
-                // By hand, unless a test moves the clock that far.
-                sweep_interval: Duration::from_secs(100_000),
-                sweep_batch: 100,
-                drain,
-            },
+            settings: how.settings(),
         };
         let worker = Worker::start(parts, &shutdown).await.unwrap();
         let store = house.a_store().await;
-        let product = NewProduct {
-            store_id: store,
-            sku: None,
-            name: "Espresso".to_owned(),
-            description: None,
-            price: Money::new(250, "EUR".parse().unwrap()),
-            available: true,
-            stock: None,
-        };
         Self {
-            product: ledger.create_product(product, None).await.unwrap().id,
+            product: house.a_product(store).await,
             house,
+            how,
             ledger,
             broker,
             metrics,
@@ -110,6 +171,42 @@ impl Scene {
             worker,
             store,
         }
+    }
+
+    /// On the same database and broker, as in another process.
+    pub(super) async fn another_worker(&self) -> Colleague {
+        let (shutdown, metrics) = (Shutdown::new(self.how.drain), Metrics::new());
+        let parts = WorkerParts {
+            ledger: self.ledger.clone(),
+            broker: self.broker.clone(),
+            metrics: metrics.clone(),
+            settings: self.how.settings(),
+        };
+        let worker = Worker::start(parts, &shutdown).await.unwrap();
+        Colleague {
+            worker,
+            metrics,
+            shutdown,
+        }
+    }
+
+    /// Moves the clock until each of them knows of the others, and has its share.
+    pub(super) async fn until_shared_with(&self, colleagues: &[&Colleague]) {
+        let workers: Vec<&Worker> = std::iter::once(&self.worker)
+            .chain(colleagues.iter().map(|colleague| &colleague.worker))
+            .collect();
+        let is_shared = |worker: &&Worker| worker.crew.borrow().is_one_of(workers.len());
+        self.until_time_brings(async || workers.iter().all(is_shared))
+            .await;
+    }
+
+    /// Moves the clock on until this holds, a little at a time, so that nobody is left behind who has only begun to wait.
+    pub(super) async fn until_time_brings(&self, holds: impl AsyncFn() -> bool) {
+        eventually(async || {
+            self.house.clock.advance(Duration::from_millis(20));
+            holds().await
+        })
+        .await;
     }
 
     pub(super) async fn integrator_at(&self, url: Url) -> Integrator {
@@ -143,15 +240,25 @@ impl Scene {
     }
 
     pub(super) async fn place(&self) -> OrderId {
+        self.place_at(self.store, self.product).await
+    }
+
+    /// With its one product.
+    pub(super) async fn another_store(&self) -> (StoreId, ProductId) {
+        let store = self.house.a_store().await;
+        (store, self.house.a_product(store).await)
+    }
+
+    pub(super) async fn place_at(&self, store_id: StoreId, product: ProductId) -> OrderId {
         let order = PlaceOrder {
-            store_id: self.store,
+            store_id,
             session: None,
             placer: Placer::Account(self.house.chance.id(self.house.clock.now())),
             reference: None,
             fulfilment: Fulfilment::Pickup,
             customer: Customer::default(),
             lines: vec![Line {
-                product: ProductRef::Id(self.product),
+                product: ProductRef::Id(product),
                 quantity: 1,
                 note: None,
             }],

@@ -1,0 +1,337 @@
+//! Who else works: this worker's sign of life, and what it knows of the others.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use common::{
+    domain::{
+        ids::{IntegratorId, WorkerId},
+        sharing::{self, BEATS_EVERY, DEAD_AFTER, LOOKS_EVERY, Limits, Member, SETTLES, Share},
+    },
+    ledger::Ledger,
+    metrics::Metrics,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::lanes::Lanes;
+
+/// Among whom integrators are shared, as this worker knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Crew {
+    me: WorkerId,
+    /// By id; without me, as long as I have no share.
+    sharing: Vec<WorkerId>,
+    /// Before this, what is mine now may have been another's.
+    pub(crate) since: DateTime<Utc>,
+}
+
+/// Says that this worker is there, and looks who else is: a task of its own, and the only one that changes the crew.
+#[derive(Debug)]
+pub(crate) struct RollCall {
+    ledger: Ledger,
+    metrics: Arc<Metrics>,
+    label: String,
+    crew: watch::Sender<Crew>,
+    joined: Option<Joined>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Joined {
+    at: DateTime<Utc>,
+    /// When the others last heard of it, at the latest.
+    seen_at: DateTime<Utc>,
+    /// `None`, until it has looked who else is there.
+    settles_at: Option<DateTime<Utc>>,
+    is_back: bool,
+}
+
+impl Crew {
+    /// The only one that there can be.
+    pub(crate) fn of_one(me: WorkerId) -> Self {
+        Self {
+            me,
+            sharing: vec![me],
+            since: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    pub(crate) fn share(&self, integrator: IntegratorId, limits: Limits) -> Share {
+        sharing::share(limits, integrator, self.me, &self.sharing)
+    }
+
+    pub(crate) fn is_alone(&self) -> bool {
+        self.sharing == [self.me]
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_one_of(&self, workers: usize) -> bool {
+        self.sharing.len() == workers && self.sharing.contains(&self.me)
+    }
+}
+
+impl RollCall {
+    /// Until the first call the worker has no share of anything.
+    pub(crate) fn new(ledger: Ledger, metrics: Arc<Metrics>) -> Self {
+        let now = ledger.clock().now();
+        let nobody = Crew {
+            me: ledger.chance().id(now),
+            sharing: Vec::new(),
+            since: now,
+        };
+        Self {
+            ledger,
+            metrics,
+            label: label(),
+            crew: watch::Sender::new(nobody),
+            joined: None,
+        }
+    }
+
+    pub(crate) fn crew(&self) -> watch::Receiver<Crew> {
+        self.crew.subscribe()
+    }
+
+    /// Until `stopping`, and then until the lanes have nothing under way any more: only then the others may have this
+    /// worker's share.
+    pub(crate) async fn run(mut self, lanes: Lanes, stopping: CancellationToken) {
+        let clock = self.ledger.clock().clone();
+        while !stopping.is_cancelled() {
+            tokio::select! {
+                () = clock.sleep(LOOKS_EVERY) => self.call().await,
+                () = stopping.cancelled() => {}
+            }
+        }
+        let mut ended = std::pin::pin!(lanes.ended());
+        loop {
+            tokio::select! {
+                () = &mut ended => break,
+                () = clock.sleep(LOOKS_EVERY) => self.call().await,
+            }
+        }
+        let me = self.crew.borrow().me;
+        if let Err(error) = self.ledger.worker_left(me).await {
+            tracing::warn!(%error, "the other workers were not told that this one ends, and will count it as dead: {error}");
+        }
+    }
+
+    pub(crate) async fn call(&mut self) {
+        if let Err(error) = self.beat().await {
+            tracing::warn!(%error, "this worker could not say that it is there: {error}");
+            let now = self.ledger.clock().now();
+            if self
+                .joined
+                .is_none_or(|joined| is_taken_for_dead(joined, now))
+            {
+                self.share_among(Vec::new());
+            }
+            return;
+        }
+        match self.ledger.workers().await {
+            Ok(members) => self.look(&members).await,
+            Err(error) => {
+                tracing::warn!(%error, "which workers there are could not be read: {error}");
+            }
+        }
+    }
+
+    async fn beat(&mut self) -> common::ledger::Result<()> {
+        let now = self.ledger.clock().now();
+        let joined = match self.joined {
+            Some(joined) if is_taken_for_dead(joined, now) => newly_joined(now, true),
+            Some(joined) if now < joined.seen_at + BEATS_EVERY => return Ok(()),
+            Some(joined) => Joined {
+                seen_at: now,
+                ..joined
+            },
+            None => newly_joined(now, false),
+        };
+        let me = self.crew.borrow().me;
+        let said = self.ledger.worker_seen(me, &self.label, joined.at);
+        said.await?;
+        self.joined = Some(joined);
+        Ok(())
+    }
+
+    async fn look(&mut self, members: &[Member]) {
+        let Some(joined) = &mut self.joined else {
+            return;
+        };
+        // After the reading: the others can have seen this worker since it was written, and not before.
+        let now = self.ledger.clock().now();
+        let me = self.crew.borrow().me;
+        let others_may_send = joined.is_back || members.iter().any(|member| member.id != me);
+        let settles_at =
+            *joined
+                .settles_at
+                .get_or_insert(if others_may_send { now + SETTLES } else { now });
+        let mut alive = sharing::alive(members, now);
+        if !alive.contains(&me) {
+            alive.push(me);
+            alive.sort_unstable();
+        }
+        let count = i64::try_from(alive.len()).unwrap_or(i64::MAX);
+        self.metrics.workers_live.set(count);
+        if now < settles_at {
+            alive.retain(|id| *id != me);
+        }
+        self.share_among(alive);
+        if members
+            .iter()
+            .any(|member| member.seen_at + DEAD_AFTER <= now)
+        {
+            self.prune().await;
+        }
+    }
+
+    fn share_among(&self, sharing: Vec<WorkerId>) {
+        let now = self.ledger.clock().now();
+        self.crew.send_if_modified(|crew| {
+            let is_news = crew.sharing != sharing;
+            if is_news {
+                tracing::debug!(workers = sharing.len(), "integrators are shared anew");
+                crew.sharing = sharing;
+                crew.since = now;
+            }
+            is_news
+        });
+    }
+
+    async fn prune(&self) {
+        match self.ledger.prune_workers().await {
+            Ok(0) => {}
+            Ok(dead) => tracing::info!(
+                dead,
+                "workers that were not heard of for long are counted no more"
+            ),
+            Err(error) => tracing::debug!(%error, "dead workers stay listed for now: {error}"),
+        }
+    }
+}
+
+fn newly_joined(now: DateTime<Utc>, is_back: bool) -> Joined {
+    Joined {
+        at: now,
+        seen_at: now,
+        settles_at: None,
+        is_back,
+    }
+}
+
+fn is_taken_for_dead(joined: Joined, now: DateTime<Utc>) -> bool {
+    joined.seen_at + DEAD_AFTER <= now
+}
+
+/// For people who look into the table.
+fn label() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host: String = host.trim().chars().take(200).collect();
+    format!("{host}, process {}", std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use common::testing::{House, each_database};
+
+    use super::*;
+
+    fn roll_call(house: &House) -> RollCall {
+        RollCall::new(house.ledger.clone(), Metrics::new())
+    }
+
+    fn shares_with(roll_call: &RollCall, workers: usize) -> bool {
+        roll_call.crew.borrow().is_one_of(workers)
+    }
+
+    fn counted(roll_call: &RollCall) -> i64 {
+        roll_call.metrics.workers_live.get()
+    }
+
+    each_database! {
+        async fn the_first_worker_has_everything_at_once(house: House) {
+            let mut first = roll_call(&house);
+            assert!(!shares_with(&first, 1), "nobody knows of it yet");
+            first.call().await;
+            assert!(shares_with(&first, 1));
+            assert_eq!(counted(&first), 1);
+        }
+
+        async fn one_that_joins_waits_until_the_others_have_made_room(house: House) {
+            let (mut old, mut new) = (roll_call(&house), roll_call(&house));
+            old.call().await;
+            house.clock.advance(Duration::from_millis(300));
+            new.call().await;
+            assert_eq!((shares_with(&new, 2), counted(&new)), (false, 2));
+            assert!(shares_with(&old, 1));
+            house.clock.advance(LOOKS_EVERY);
+            old.call().await;
+            assert_eq!((shares_with(&old, 2), counted(&old)), (true, 2));
+            new.call().await;
+            assert!(!shares_with(&new, 2));
+            house.clock.advance(LOOKS_EVERY);
+            new.call().await;
+            assert!(shares_with(&new, 2));
+        }
+
+        async fn who_looks_every_second_says_that_it_is_there_every_five(house: House) {
+            let mut worker = roll_call(&house);
+            let mut seen = Vec::new();
+            for _ in 0..7 {
+                worker.call().await;
+                let now = house.clock.now();
+                let seen_at = house.ledger.workers().await.unwrap()[0].seen_at;
+                seen.push((now - seen_at).num_seconds());
+                house.clock.advance(LOOKS_EVERY);
+            }
+            assert_eq!(seen, [0, 1, 2, 3, 4, 0, 1]);
+        }
+
+        async fn the_dead_are_counted_no_more_and_their_rows_go(house: House) {
+            let (mut living, mut dead) = (roll_call(&house), roll_call(&house));
+            dead.call().await;
+            living.call().await;
+            for _ in 0..14 {
+                house.clock.advance(LOOKS_EVERY);
+                living.call().await;
+            }
+            assert!(shares_with(&living, 2));
+            house.clock.advance(LOOKS_EVERY);
+            living.call().await;
+            assert_eq!((shares_with(&living, 1), counted(&living)), (true, 1));
+            assert_eq!(house.ledger.workers().await.unwrap().len(), 1);
+        }
+
+        async fn all_that_were_taken_for_dead_join_anew_and_wait_for_each_other(house: House) {
+            let (mut one, mut other) = (roll_call(&house), roll_call(&house));
+            one.call().await;
+            other.call().await;
+            // As when the database was away for a while.
+            house.clock.advance(DEAD_AFTER);
+            one.call().await;
+            assert!(!shares_with(&one, 1), "it sees nobody, and has to wait all the same");
+            house.clock.advance(LOOKS_EVERY);
+            other.call().await;
+            assert!(!shares_with(&other, 2));
+            house.clock.advance(LOOKS_EVERY);
+            one.call().await;
+            assert!(shares_with(&one, 2));
+            house.clock.advance(LOOKS_EVERY);
+            other.call().await;
+            assert!(shares_with(&other, 2));
+        }
+
+        async fn without_its_database_a_worker_gives_up_its_share_when_others_must_take_it_for_dead(house: House) {
+            let mut worker = roll_call(&house);
+            worker.call().await;
+            house.db.close().await;
+            house.clock.advance(DEAD_AFTER - LOOKS_EVERY);
+            worker.call().await;
+            assert!(shares_with(&worker, 1));
+            house.clock.advance(LOOKS_EVERY);
+            worker.call().await;
+            assert!(!shares_with(&worker, 1));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! One bad integrator harms nobody: four of them, two workers, and what each is sent.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use common::{
+    domain::ids::{ProductId, StoreId},
+    testing::{House, each_database},
+};
+use tokio::sync::Notify;
+use url::Url;
+
+use super::scene::{Colleague, Scene, eventually};
+use crate::testing::{Integrator, Received, Reply};
+
+const ORDERS: usize = 60;
+const CAP: u32 = 4;
+
+/// Each at a store, perhaps all at the same.
+struct Four {
+    /// Reads its requests and answers none until it is let.
+    hanging: Integrator,
+    let_go: Arc<Notify>,
+    /// Answers 500.
+    failing: Integrator,
+    /// Allows one request a second.
+    limited: Integrator,
+    fine: Integrator,
+}
+
+impl Four {
+    async fn at(scene: &Scene, stores: [StoreId; 4]) -> Self {
+        let let_go = Arc::new(Notify::new());
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
+        let late = Reply::SayWhenLet(answer, Arc::clone(&let_go));
+        let four = Self {
+            hanging: Integrator::start([late]).await,
+            let_go,
+            failing: Integrator::start([Reply::status(500)]).await,
+            limited: Integrator::start([Reply::status(200)]).await,
+            fine: Integrator::start([Reply::status(200)]).await,
+        };
+        let urls: [Url; 4] =
+            [&four.hanging, &four.failing, &four.limited, &four.fine].map(Integrator::url);
+        for (store, url) in stores.into_iter().zip(urls) {
+            let rate_per_s = (url == four.limited.url()).then_some(1);
+            scene
+                .integrator_like(url, |new| {
+                    new.store_id = store;
+                    new.concurrency = CAP;
+                    new.rate_per_s = rate_per_s;
+                })
+                .await;
+        }
+        four
+    }
+
+    /// All orders are placed; the clock has not moved since.
+    async fn harm_nobody(self, scene: Scene, colleague: Colleague) {
+        let fine = self.fine.until_received(ORDERS).await;
+        assert_eq!(ids(&fine).len(), ORDERS, "each order once");
+
+        // The hanging one's first attempts are still open: it has answered nothing.
+        let hanging = self.hanging.until_received(CAP as usize).await;
+        assert_eq!(hanging.len(), CAP as usize);
+        assert!(
+            hanging
+                .iter()
+                .all(|one| one.header("expediter-attempt") == "1/5")
+        );
+        assert_eq!(self.hanging.peak(), CAP as usize);
+
+        for n in 1..=4 {
+            self.limited.until_received(n).await;
+            scene.worker.sweep_once().await;
+            colleague.worker.sweep_once().await;
+            assert_eq!(
+                self.limited.received().len(),
+                n,
+                "one at once, and one a second"
+            );
+            scene.house.clock.advance(Duration::from_millis(1100));
+        }
+        for one in [&self.hanging, &self.failing, &self.limited, &self.fine] {
+            assert!(one.peak() <= CAP as usize, "{} at once", one.peak());
+        }
+        assert!(!self.failing.received().is_empty());
+
+        // Let go, it is sent the rest.
+        let hanging = &self.hanging;
+        eventually(async || {
+            self.let_go.notify_waiters();
+            ids(&hanging.received()).len() == ORDERS
+        })
+        .await;
+        assert_eq!(hanging.peak(), CAP as usize);
+        colleague.leave().await;
+        scene.end().await;
+    }
+}
+
+/// The different handoffs among them.
+fn ids(received: &[Received]) -> HashSet<String> {
+    received
+        .iter()
+        .map(|one| one.header("webhook-id").to_owned())
+        .collect()
+}
+
+each_database! {
+    async fn integrators_of_one_store_do_not_harm_each_other(house: House) {
+        let (scene, colleague) = Scene::of_two(house).await;
+        let four = Four::at(&scene, [scene.store; 4]).await;
+        for _ in 0..ORDERS {
+            scene.place().await;
+        }
+        four.harm_nobody(scene, colleague).await;
+    }
+
+    async fn integrators_of_different_stores_do_not_harm_each_other(house: House) {
+        let (scene, colleague) = Scene::of_two(house).await;
+        let mut places: Vec<(StoreId, ProductId)> = Vec::new();
+        for _ in 0..4 {
+            places.push(scene.another_store().await);
+        }
+        let four = Four::at(&scene, [0, 1, 2, 3].map(|n| places[n].0)).await;
+        for (store, product) in places {
+            for _ in 0..ORDERS {
+                scene.place_at(store, product).await;
+            }
+        }
+        four.harm_nobody(scene, colleague).await;
+    }
+
+    async fn first_attempts_go_before_late_retries(house: House) {
+        let scene = Scene::new(house).await;
+        let let_go = Arc::new(Notify::new());
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
+        let busy = Reply::SayWhenLet(answer, Arc::clone(&let_go));
+        let kitchen = Integrator::start([Reply::status(503), busy, Reply::status(200)]).await;
+        scene.integrator_like(kitchen.url(), |new| new.concurrency = 1).await;
+        let retried = scene.place().await;
+        scene.until_concluded(retried, 1).await;
+        let busy_with = scene.place().await;
+        kitchen.until_received(2).await;
+        // Due long since, when the newest order comes.
+        scene.house.clock.advance(Duration::from_secs(4));
+        let newest = scene.place().await;
+        let_go.notify_one();
+        let received = kitchen.until_received(4).await;
+        let mut expected = Vec::new();
+        for order in [retried, busy_with, newest, retried] {
+            expected.push(scene.handoff(order).await.0.id.to_string());
+        }
+        let came: Vec<&str> = received.iter().map(|one| one.header("webhook-id")).collect();
+        assert_eq!(came, expected);
+        scene.end().await;
+    }
+}
