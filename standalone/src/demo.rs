@@ -68,7 +68,7 @@ impl Standing {
 /// The kitchen of the demonstration is on this machine and speaks plain HTTP; others stay as guarded as ever.
 pub(crate) fn allow_loopback(settings: &mut Settings) {
     let worker = &mut settings.worker;
-    worker.allow_http = true;
+    worker.allow_http_on_loopback = true;
     for network in ["127.0.0.0/8", "::1/128"] {
         worker
             .allow_networks

@@ -17,6 +17,8 @@ use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use super::OutboundSettings;
+
 /// A name is not resolved again within this time; a new address of an integrator is used after it.
 const FRESH: Duration = Duration::from_secs(2);
 /// A request begins to connect well within this time after its name was vetted.
@@ -29,11 +31,20 @@ pub(crate) struct Guard(Arc<Inner>);
 
 struct Inner {
     allow_networks: Vec<IpNet>,
-    allow_http: bool,
+    plain_http: PlainHttp,
     resolver_timeout: Duration,
     lookup: Lookup,
     clock: Clock,
     vetted: Mutex<HashMap<String, Vetted>>,
+}
+
+/// Where `http://` may lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlainHttp {
+    Nowhere,
+    /// To addresses of this machine.
+    OnLoopback,
+    Anywhere,
 }
 
 struct Vetted {
@@ -64,13 +75,13 @@ pub(crate) enum NotVetted {
 impl Guard {
     pub(crate) fn new(
         allow_networks: Vec<IpNet>,
-        allow_http: bool,
+        plain_http: PlainHttp,
         resolver_timeout: Duration,
         clock: Clock,
     ) -> Self {
         Self::with_lookup(
             allow_networks,
-            allow_http,
+            plain_http,
             resolver_timeout,
             clock,
             Box::new(|name| ask_the_system(name).boxed()),
@@ -79,14 +90,14 @@ impl Guard {
 
     pub(crate) fn with_lookup(
         allow_networks: Vec<IpNet>,
-        allow_http: bool,
+        plain_http: PlainHttp,
         resolver_timeout: Duration,
         clock: Clock,
         lookup: Lookup,
     ) -> Self {
         Self(Arc::new(Inner {
             allow_networks,
-            allow_http,
+            plain_http,
             resolver_timeout,
             lookup,
             clock,
@@ -96,14 +107,33 @@ impl Guard {
 
     /// After this, a client that asks this guard for the URL's name is given its allowed addresses.
     pub(crate) async fn vet(&self, url: &Url) -> Result<(), NotVetted> {
-        let allowed = url.scheme() == "https" || (self.0.allow_http && url.scheme() == "http");
-        if !allowed {
-            return Err(NotVetted::Scheme(url.scheme().to_owned()));
+        let refused = || NotVetted::Scheme(url.scheme().to_owned());
+        let on_loopback_only = match (url.scheme(), self.0.plain_http) {
+            ("https", _) | ("http", PlainHttp::Anywhere) => false,
+            ("http", PlainHttp::OnLoopback) => true,
+            _ => return Err(refused()),
+        };
+        let host = url.host().ok_or(NotVetted::NoHost)?;
+        match host {
+            Host::Ipv4(address) => self.vet_address(address.into())?,
+            Host::Ipv6(address) => self.vet_address(address.into())?,
+            Host::Domain(name) => self.vet_name(name).await?,
         }
-        match url.host().ok_or(NotVetted::NoHost)? {
-            Host::Ipv4(address) => self.vet_address(address.into()),
-            Host::Ipv6(address) => self.vet_address(address.into()),
-            Host::Domain(name) => self.vet_name(name).await,
+        if on_loopback_only && !self.is_on_loopback(host) {
+            return Err(refused());
+        }
+        Ok(())
+    }
+
+    /// Of a name that was vetted: all of its addresses.
+    fn is_on_loopback(&self, host: Host<&str>) -> bool {
+        match host {
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => IpAddr::from(address).to_canonical().is_loopback(),
+            Host::Domain(name) => self.vetted().get(name).is_some_and(|vetted| {
+                let mut addresses = vetted.addresses.iter();
+                addresses.all(|address| address.to_canonical().is_loopback())
+            }),
         }
     }
 
@@ -183,6 +213,18 @@ impl Guard {
     }
 }
 
+impl PlainHttp {
+    pub(crate) fn of(settings: &OutboundSettings) -> Self {
+        if settings.allow_http {
+            Self::Anywhere
+        } else if settings.allow_http_on_loopback {
+            Self::OnLoopback
+        } else {
+            Self::Nowhere
+        }
+    }
+}
+
 impl Resolve for Guard {
     /// Never asks anybody: what [`Guard::vet`] let through, and nothing else.
     fn resolve(&self, name: Name) -> Resolving {
@@ -205,7 +247,7 @@ impl fmt::Debug for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
             .field("allow_networks", &self.0.allow_networks)
-            .field("allow_http", &self.0.allow_http)
+            .field("plain_http", &self.0.plain_http)
             .finish_non_exhaustive()
     }
 }

@@ -19,7 +19,7 @@ pub use self::request::Outgoing;
 use self::{
     answer::{Answer, exchange},
     auth::Tokens,
-    guard::{Guard, NotVetted},
+    guard::{Guard, NotVetted, PlainHttp},
 };
 
 /// What attempts are allowed.
@@ -31,6 +31,8 @@ pub struct OutboundSettings {
     pub response_limit_bytes: usize,
     pub allow_networks: Vec<IpNet>,
     pub allow_http: bool,
+    /// To addresses of this machine, whatever `allow_http` says.
+    pub allow_http_on_loopback: bool,
 }
 
 impl From<&config::Worker> for OutboundSettings {
@@ -41,6 +43,7 @@ impl From<&config::Worker> for OutboundSettings {
             response_limit_bytes: worker.response_limit_bytes,
             allow_networks: worker.allow_networks.clone(),
             allow_http: worker.allow_http,
+            allow_http_on_loopback: worker.allow_http_on_loopback,
         }
     }
 }
@@ -81,7 +84,7 @@ impl Outbound {
     ) -> Result<Self, NoClient> {
         let guard = Guard::new(
             settings.allow_networks.clone(),
-            settings.allow_http,
+            PlainHttp::of(settings),
             settings.connect_timeout,
             clock.clone(),
         );

@@ -20,6 +20,7 @@ fn outbound_with(change: impl FnOnce(&mut OutboundSettings)) -> Outbound {
         response_limit_bytes: 65_536,
         allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
         allow_http: true,
+        allow_http_on_loopback: false,
     };
     change(&mut settings);
     Outbound::new(&settings, Clock::manual(noon()), Chance::system()).unwrap()

@@ -33,6 +33,7 @@ impl Scene {
             response_limit_bytes: 65_536,
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             allow_http: true,
+            allow_http_on_loopback: false,
         };
         let outgoing = Outgoing {
             handoff: chance.id(noon()),

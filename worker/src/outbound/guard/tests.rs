@@ -21,7 +21,7 @@ fn guard(allow_networks: &[&str], lookup: Lookup) -> Guard {
     let networks = allow_networks.iter().map(|text| text.parse().unwrap());
     Guard::with_lookup(
         networks.collect(),
-        false,
+        PlainHttp::Nowhere,
         Duration::from_millis(50),
         Clock::manual(noon()),
         lookup,
@@ -87,7 +87,7 @@ async fn plain_http_needs_its_setting_and_other_schemes_never_pass() {
     let strict = guard(&[], resolving_to(Ok(vec!["8.8.8.8"])));
     let loose = Guard::with_lookup(
         vec![],
-        true,
+        PlainHttp::Anywhere,
         Duration::from_millis(50),
         Clock::manual(noon()),
         resolving_to(Ok(vec!["8.8.8.8"])),
@@ -97,6 +97,35 @@ async fn plain_http_needs_its_setting_and_other_schemes_never_pass() {
     assert_eq!(loose.vet(&url("http://a.example/")).await, Ok(()));
     assert_eq!(loose.vet(&url("ftp://a.example/")).await, refused("ftp"));
     assert_eq!(loose.vet(&url("file:///etc/passwd")).await, refused("file"));
+}
+
+#[tokio::test]
+async fn plain_http_on_loopback_leads_to_no_other_address_that_is_allowed() {
+    let networks = ["127.0.0.0/8", "::1/128", "10.0.0.0/8"].map(|text| text.parse().unwrap());
+    let guard = |addresses| {
+        Guard::with_lookup(
+            networks.to_vec(),
+            PlainHttp::OnLoopback,
+            Duration::from_millis(50),
+            Clock::manual(noon()),
+            resolving_to(Ok(addresses)),
+        )
+    };
+    let here = guard(vec!["127.0.0.1", "::1"]);
+    for text in [
+        "http://127.0.0.1:8080/",
+        "http://[::1]/",
+        "http://a.example/",
+        "https://10.1.1.1/",
+    ] {
+        assert_eq!(here.vet(&url(text)).await, Ok(()), "{text}");
+    }
+    let refused = Err(NotVetted::Scheme("http".to_owned()));
+    for text in ["http://10.1.1.1/", "http://8.8.8.8/"] {
+        assert_eq!(here.vet(&url(text)).await, refused, "{text}");
+    }
+    let elsewhere_too = guard(vec!["127.0.0.1", "10.1.1.1"]);
+    assert_eq!(elsewhere_too.vet(&url("http://a.example/")).await, refused);
 }
 
 #[tokio::test]
