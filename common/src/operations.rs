@@ -9,7 +9,7 @@ use std::{
 };
 
 use futures_util::future::{BoxFuture, join_all};
-use http::StatusCode;
+use http::{StatusCode, header::RETRY_AFTER};
 use poem::{IntoResponse, Response, Route, endpoint::make_sync, get, web::Json};
 use serde::Serialize;
 use tokio::sync::Mutex;
@@ -193,11 +193,13 @@ impl From<Health> for Check {
 
 impl IntoResponse for Report {
     fn into_response(self) -> Response {
-        let status = match self.status {
-            Status::Ok | Status::Degraded => StatusCode::OK,
-            Status::Down => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        Json(self).with_status(status).into_response()
+        match self.status {
+            Status::Ok | Status::Degraded => Json(self).into_response(),
+            Status::Down => Json(self)
+                .with_status(StatusCode::SERVICE_UNAVAILABLE)
+                .with_header(RETRY_AFTER, REPORT_KEPT.as_secs())
+                .into_response(),
+        }
     }
 }
 
@@ -249,6 +251,17 @@ mod tests {
             body.starts_with(r#"{"status":"down""#) && body.contains(r#""detail":"full""#),
             "{body}"
         );
+    }
+
+    #[tokio::test]
+    async fn who_is_told_that_it_is_not_ready_is_told_when_to_ask_again() {
+        let down = operations().probe("database", async || Health::Down("no connection"));
+        let degraded = operations().probe("broker", async || Health::Degraded("away"));
+        for (operations, retry_after) in [(down, Some("1")), (degraded, None)] {
+            let request = Request::builder().uri(Uri::from_static("/readyz")).finish();
+            let response = operations.routes().get_response(request).await;
+            assert_eq!(response.header(RETRY_AFTER), retry_after);
+        }
     }
 
     #[tokio::test]

@@ -33,6 +33,8 @@ use crate::{
 
 /// How often the clock is set to the database's time again.
 const ANCHOR_EVERY: Duration = Duration::from_secs(30);
+/// A broker that has not connected this long after the start is away.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
 /// How long the relay may take to publish what the last requests and attempts committed.
 const RELAY_WITHIN: Duration = Duration::from_secs(2);
 /// How long the connections may take to close after everything else has ended.
@@ -205,9 +207,15 @@ async fn keep_time(db: Db, clock: Clock, stopping: CancellationToken) {
     }
 }
 
-/// Tells metrics and logs when the broker goes and comes back.
+/// Tells metrics and logs when the broker goes and comes back. Not that it is away before it has had time to connect:
+/// a connection that fails is told by itself.
 async fn watch_broker(broker: Arc<dyn Broker>, metrics: Arc<Metrics>, stopping: CancellationToken) {
     let mut state = broker.state();
+    tokio::select! {
+        () = stopping.cancelled() => return,
+        () = tokio::time::sleep(CONNECTS_WITHIN) => {}
+        _ = state.wait_for(|state| *state == BrokerState::Connected) => {}
+    }
     loop {
         let is_connected = {
             let now = state.borrow_and_update();
