@@ -10,7 +10,11 @@ use std::{
 use chrono::{DateTime, Utc};
 use common::{
     broker::{Broker, BrokerState, Message},
-    domain::{hint::Hint, ids::IntegratorId, stuck::StuckKind},
+    domain::{
+        hint::Hint,
+        ids::{IntegratorId, StoreId},
+        stuck::StuckKind,
+    },
     ledger::{self, Ledger},
     metrics::Metrics,
 };
@@ -23,6 +27,7 @@ use crate::{crew::Crew, lanes::Lanes};
 const HINTED_FOR: Duration = Duration::from_secs(5);
 const ANCHOR_EVERY: Duration = Duration::from_secs(30);
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
+const TALLY_EVERY: Duration = Duration::from_secs(30);
 const GAUGES_EVERY: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -48,6 +53,9 @@ pub(crate) struct Memory {
     hinted_last: Option<IntegratorId>,
     anchored_at: Option<DateTime<Utc>>,
     pruned_at: Option<DateTime<Utc>>,
+    tallied_at: Option<DateTime<Utc>>,
+    /// Where the walk over the stores goes on, when there are more than one sweep takes.
+    tallied_last: Option<StoreId>,
     gauged_at: Option<DateTime<Utc>>,
 }
 
@@ -63,6 +71,7 @@ pub struct Swept {
     pub references_matched: u32,
     pub integrators_hinted: u32,
     pub rows_pruned: u64,
+    pub orders_tallied: u64,
 }
 
 impl Sweep {
@@ -106,6 +115,7 @@ impl Sweep {
             references_matched: done("references", ledger.match_references(self.batch).await),
             integrators_hinted: done("due_work", self.hint_due_work().await),
             rows_pruned: self.prune_now_and_then().await,
+            orders_tallied: self.tally_now_and_then().await,
         };
         self.count(&swept);
         self.set_gauges_now_and_then().await;
@@ -181,6 +191,23 @@ impl Sweep {
             return 0;
         }
         done("prune", self.ledger.prune().await)
+    }
+
+    /// Now and then, or at once where one walk did not come to the end.
+    async fn tally_now_and_then(&self) -> u64 {
+        let now = self.ledger.clock().now();
+        let after = self.memory().tallied_last;
+        let goes_on = after.is_some();
+        if !goes_on && !is_time(&mut self.memory().tallied_at, now, TALLY_EVERY) {
+            return 0;
+        }
+        let walk = done("tallies", self.ledger.tally_orders(after, self.batch).await);
+        let mut memory = self.memory();
+        memory.tallied_last = walk.last;
+        if walk.is_behind {
+            memory.tallied_at = None;
+        }
+        walk.orders
     }
 
     async fn set_gauges_now_and_then(&self) {

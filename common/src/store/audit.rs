@@ -65,6 +65,28 @@ const RULES: &[Rule] = &[
          OR (status IN ('pending', 'processing') AND accept_by IS NULL) LIMIT ?",
     ),
     (
+        "an order is marked as tallied exactly up to where its store's tally goes",
+        "SELECT HEX(o.id), o.status FROM orders o LEFT JOIN order_tallies t ON t.store_id = o.store_id \
+         WHERE o.tallied <> (o.number IS NOT NULL AND o.number <= COALESCE(t.up_to, 0)) LIMIT ?",
+    ),
+    (
+        "a store's tally is the count of the orders that are marked",
+        "SELECT HEX(t.store_id), CAST(t.up_to AS CHAR) FROM order_tallies t LEFT JOIN (SELECT store_id, \
+           COUNT(*) AS marked, COUNT(accepted_at) AS ever_accepted, \
+           SUM(status = 'pending') AS pending, SUM(status = 'processing') AS processing, \
+           SUM(status = 'accepted') AS accepted, SUM(status = 'preparing') AS preparing, \
+           SUM(status = 'ready') AS ready, SUM(status = 'dispatched') AS dispatched, \
+           SUM(status = 'delivered') AS delivered, SUM(status = 'rejected') AS rejected, \
+           SUM(status = 'failed') AS failed, SUM(status = 'cancelled') AS cancelled \
+           FROM orders WHERE tallied = TRUE GROUP BY store_id) o ON o.store_id = t.store_id \
+         WHERE t.up_to <> COALESCE(o.marked, 0) OR t.ever_accepted <> COALESCE(o.ever_accepted, 0) \
+           OR t.pending <> COALESCE(o.pending, 0) OR t.processing <> COALESCE(o.processing, 0) \
+           OR t.accepted <> COALESCE(o.accepted, 0) OR t.preparing <> COALESCE(o.preparing, 0) \
+           OR t.ready <> COALESCE(o.ready, 0) OR t.dispatched <> COALESCE(o.dispatched, 0) \
+           OR t.delivered <> COALESCE(o.delivered, 0) OR t.rejected <> COALESCE(o.rejected, 0) \
+           OR t.failed <> COALESCE(o.failed, 0) OR t.cancelled <> COALESCE(o.cancelled, 0) LIMIT ?",
+    ),
+    (
         "an order has ended exactly where its status is an end",
         "SELECT HEX(id), status FROM orders WHERE (ended_at IS NOT NULL) <> \
          (status IN ('delivered', 'rejected', 'failed', 'cancelled')) LIMIT ?",

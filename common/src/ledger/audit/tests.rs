@@ -55,6 +55,14 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE orders SET accept_by = NULL WHERE status = 'processing'",
     ),
     (
+        "an order is marked as tallied exactly up to where its store's tally goes",
+        "UPDATE orders SET tallied = TRUE WHERE number = 1",
+    ),
+    (
+        "a store's tally is the count of the orders that are marked",
+        "INSERT INTO order_tallies SELECT store_id, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM store_counters",
+    ),
+    (
         "an order has ended exactly where its status is an end",
         "UPDATE orders SET ended_at = NULL WHERE status = 'failed'",
     ),

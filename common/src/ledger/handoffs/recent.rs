@@ -1,6 +1,6 @@
 //! What is shown of a store's newest handoffs: for screens, not for workers.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use crate::{
     domain::{
@@ -27,7 +27,6 @@ impl Ledger {
     pub async fn recent_handoffs(&self, store: StoreId, orders: u32) -> Result<Vec<RecentHandoff>> {
         let filter = OrderFilter {
             stores: Some(vec![store]),
-            limit: orders,
             ..OrderFilter::default()
         };
         let mut tx = self.inner.db.read().await?;
@@ -37,7 +36,10 @@ impl Ledger {
             .map(|integrator| (integrator.id, integrator.name))
             .collect();
         let mut recent = Vec::new();
-        for order in store::orders::list(&mut tx, &filter).await? {
+        let newest = store::orders::list::list(&mut tx, &filter, None, orders).await?;
+        let mut newest = store::orders::many(&mut tx, &newest.orders).await?;
+        newest.sort_unstable_by_key(|order| Reverse(order.id));
+        for order in newest {
             for handoff in store::handoffs::of_order(&mut tx, order.id).await? {
                 recent.push(RecentHandoff {
                     attempts: store::attempts::of_handoff(&mut tx, handoff.id).await?,

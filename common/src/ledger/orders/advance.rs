@@ -15,6 +15,7 @@ use crate::{
         order::{Order, OrderSession},
         session::Session,
         status::{self, By, Facts, MoveRefused, OrderStatus, StockEffect},
+        tally::Counted,
     },
     ledger::{Change, LedgerError, Result},
     store::{self, events::Counter, handoffs::NewHandoff},
@@ -76,6 +77,7 @@ pub(crate) async fn advance(
         .map_err(LedgerError::Refused)?;
     let integrators = change.integrators_of(order.store_id).await?;
 
+    let was = Counted::of(order);
     order.status = to;
     order.reason = reason
         .map(str::trim)
@@ -108,6 +110,7 @@ pub(crate) async fn advance(
         });
     }
     store::orders::update_status(&mut change.tx, order).await?;
+    change.counts_anew(was, order);
 
     if to.is_called_off() {
         withdraw(change, order).await?;
