@@ -78,7 +78,7 @@ impl<T: ToJSON> ApiResponse for Created<T> {
     }
 }
 
-/// 200 with an `ETag`, or 304 where the client has the same.
+/// 200 with an `ETag`.
 #[derive(Debug)]
 pub struct Tagged<T> {
     pub body: T,
@@ -118,6 +118,42 @@ impl<T: ToJSON> ApiResponse for Tagged<T> {
     fn meta() -> MetaResponses {
         let etag = header_meta("ETag", "For If-Match and If-None-Match.");
         responses::<T>(200, "", vec![etag, replayed_meta()])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
+/// 200 with an `ETag`, or 304 where the client has the same.
+#[derive(Debug)]
+pub enum Fresh<T> {
+    Shown(Tagged<T>),
+    NotModified { etag: String },
+}
+
+impl<T: ToJSON> IntoResponse for Fresh<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Shown(tagged) => tagged.into_response(),
+            Self::NotModified { etag } => StatusCode::NOT_MODIFIED
+                .with_header(header::ETAG, etag)
+                .into_response(),
+        }
+    }
+}
+
+impl<T: ToJSON> ApiResponse for Fresh<T> {
+    fn meta() -> MetaResponses {
+        let mut meta = Tagged::<T>::meta();
+        meta.responses.push(MetaResponse {
+            description: "The client has it as it is.",
+            status: Some(304),
+            status_range: None,
+            content: Vec::new(),
+            headers: vec![header_meta("ETag", "As before.")],
+        });
+        meta
     }
 
     fn register(registry: &mut Registry) {
@@ -248,6 +284,7 @@ pub fn after(cursor: Option<&str>) -> Result<Option<Uuid>, Problem> {
     id.map(Some).ok_or_else(problem)
 }
 
-fn cursor(id: Uuid) -> String {
+/// For `?cursor=`, after this one.
+pub fn cursor(id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(id.as_bytes())
 }

@@ -7,12 +7,15 @@ pub mod state;
 
 /// Who calls: bearer tokens and Basic, checked before the body is read.
 pub mod auth;
-/// How often each may ask.
-pub mod limits;
 /// Request bodies, checked against the schema that the document publishes.
 pub mod body;
+/// How often each may ask.
+pub mod limits;
 /// The only place that picks an HTTP status.
 pub mod problem;
+
+/// The services of seed 000, in this process or asked over HTTP.
+pub mod outside;
 
 /// The generated OpenAPI document.
 pub mod document;
@@ -35,6 +38,8 @@ mod orders;
 mod ping;
 mod products;
 mod sessions;
+mod several;
+mod stats;
 mod stores;
 mod tagged;
 mod tokens;

@@ -1,27 +1,28 @@
 //! Orders: placed by accounts and by guests, read, and moved by whoever may.
 
 mod asked;
+mod csv;
+mod edits;
 mod followed;
+mod list;
+mod patch;
 mod refused;
 mod view;
 
 use common::{
     domain::{
         account::Role,
-        ids::{OrderId, StoreId},
+        ids::OrderId,
         order::Order,
         session::{Session, is_code},
         status::{By, OrderStatus},
     },
-    ledger::{
-        intake::{PlaceOrder, Placed, Placer},
-        orders::OrderFilter,
-    },
+    ledger::intake::{PlaceOrder, Placed, Placer},
     secrets::{same, sha256},
 };
 use poem_openapi::{
     ApiResponse, OpenApi,
-    param::{Header, Path, Query},
+    param::{Header, Path},
     payload::Json,
 };
 use uuid::Uuid;
@@ -30,16 +31,18 @@ use self::{
     asked::{GuestsOrder, NewOrder, StatusChange},
     view::OrderView,
 };
-pub(crate) use self::{followed::EventView, view::GuestOrderView};
+pub(crate) use self::{
+    edits::OrderEdits, followed::EventView, list::OrderLists, view::GuestOrderView,
+};
 use crate::{
-    answer::{self, Page},
+    answer::{Fresh, Tagged},
     auth::Caller,
     body::Checked,
     handoffs::HandoffView,
-    once::IdempotencyKey,
+    once::{IdempotencyKey, once},
     problem::{Problem, Reason},
     state::ApiState,
-    words,
+    tagged::{tag, tagged, unless_known},
 };
 
 #[derive(Clone, Debug)]
@@ -47,11 +50,14 @@ pub(crate) struct Orders(pub(crate) ApiState);
 
 #[derive(ApiResponse)]
 enum PlacedAnswer {
-    /// Kept: order, items, stock and first event are committed.
+    /// Kept: all of it is committed.
     #[oai(status = 201)]
     Created(
         Json<OrderView>,
         #[oai(header = "Location")] String,
+        /// For If-Match and If-None-Match.
+        #[oai(header = "ETag")]
+        String,
         /// `true` where the idempotency key was known: this is the order that it made, as it is now.
         #[oai(header = "Idempotency-Replayed")]
         Option<bool>,
@@ -70,7 +76,7 @@ enum GuestPlacedAnswer {
 
 #[OpenApi]
 impl Orders {
-    /// Place an order
+    /// Place an order, or begin a draft
     ///
     /// `201` means that it is kept. A repeated request with the same `Idempotency-Key` places nothing twice.
     #[oai(path = "/orders", method = "post", operation_id = "place_order")]
@@ -87,66 +93,37 @@ impl Orders {
             Some(code) => Some(self.session(code).await?),
             None => None,
         };
+        let is_draft = new.is_draft();
         let wanted =
             new.into_command(Placer::Account(caller.id()), session.as_ref(), idempotency)?;
-        let Placed { order, replayed } = self.place_order(wanted).await?;
-        let view = OrderView::of(&order, Some(capacity(&caller, &order).unwrap_or(By::Owner)));
-        let location = format!("/api/v1/orders/{}", order.id);
-        Ok(PlacedAnswer::Created(
-            Json(view),
-            location,
-            replayed.then_some(true),
-        ))
-    }
-
-    /// List orders, newest first
-    ///
-    /// A customer's own; of staff and managers their stores'; of an operator all.
-    #[oai(path = "/orders", method = "get", operation_id = "list_orders")]
-    async fn list(
-        &self,
-        caller: Caller,
-        store_id: Query<Option<Uuid>>,
-        status: Query<Option<words::OrderStatus>>,
-        /// From 1 to 100; 50 unless said.
-        limit: Query<Option<u32>>,
-        /// `next_cursor` of the page before.
-        cursor: Query<Option<String>>,
-    ) -> Result<Json<Page<OrderView>>, Problem> {
-        let limit = answer::limit(limit.0)?;
-        let mut filter = OrderFilter {
-            status: status.0.map(Into::into),
-            before: answer::after(cursor.0.as_deref())?.map(Into::into),
-            limit: limit + 1,
-            ..OrderFilter::default()
+        let Placed { order, replayed } = if is_draft {
+            self.draft_order(&caller, wanted).await?
+        } else {
+            self.place_order(wanted).await?
         };
-        match caller.account.role {
-            Role::Operator => {}
-            Role::Manager | Role::Staff => filter.stores = Some(caller.account.stores.clone()),
-            Role::Customer => filter.account = Some(caller.id()),
-            Role::Integrator => return Err(Problem::forbidden()),
-        }
-        if let Some(wanted) = store_id.0.map(StoreId::from) {
-            match &mut filter.stores {
-                Some(stores) => stores.retain(|store| *store == wanted),
-                None => filter.stores = Some(vec![wanted]),
-            }
-        }
-        let orders = self.0.ledger.orders(&filter).await?;
-        let show = |order: Order| OrderView::of(&order, capacity(&caller, &order));
-        Ok(Json(Page::of(orders, limit, |order| order.id.uuid(), show)))
+        let by = capacity(&caller, &order).unwrap_or(By::Owner);
+        Ok(placed(OrderView::of(&order, Some(by)), replayed))
     }
 
     /// Read an order
     #[oai(path = "/orders/:id", method = "get", operation_id = "get_order")]
-    async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<OrderView>, Problem> {
-        let (order, by) = self.order_of(&caller, id.0.into()).await?;
-        Ok(Json(OrderView::of(&order, Some(by))))
+    async fn get(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// What the client has, by its `ETag`: if nothing has changed since, the answer is 304.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<Fresh<OrderView>, Problem> {
+        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        let view = OrderView::of(&order, Some(by));
+        Ok(unless_known(if_none_match.as_deref(), view))
     }
 
     /// Move an order
     ///
-    /// To one of its `next`. Asked for where it already stands, nothing changes and nothing is refused.
+    /// To one of its `next`. Asked for where it already stands, nothing changes and nothing is refused. A draft that
+    /// becomes `pending` is placed: at today's prices, if there is enough of everything.
     #[oai(
         path = "/orders/:id/status",
         method = "put",
@@ -157,14 +134,18 @@ impl Orders {
         caller: Caller,
         id: Path<Uuid>,
         Checked(wanted): Checked<StatusChange>,
-    ) -> Result<Json<OrderView>, Problem> {
-        let (order, by) = self.order_of(&caller, id.0.into()).await?;
-        let moved = self
-            .0
-            .ledger
-            .move_order(order.id, wanted.status.into(), by, wanted.reason.as_deref())
-            .await?;
-        Ok(Json(OrderView::of(&moved, Some(by))))
+    ) -> Result<Tagged<OrderView>, Problem> {
+        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        let (to, reason) = (wanted.status.into(), wanted.reason.as_deref());
+        let ledger = &self.0.ledger;
+        let moved = if to == OrderStatus::Pending {
+            let expected_total = wanted.expected_total.map(Into::into);
+            let placed = ledger.place_draft(order.id, by, expected_total).await;
+            self.noted(placed.map_err(Into::into))?
+        } else {
+            ledger.move_order(order.id, to, by, reason).await?
+        };
+        Ok(tagged(OrderView::of(&moved, Some(by))))
     }
 
     /// What happened to an order
@@ -178,7 +159,7 @@ impl Orders {
         caller: Caller,
         id: Path<Uuid>,
     ) -> Result<Json<Vec<EventView>>, Problem> {
-        let (order, _) = self.order_of(&caller, id.0.into()).await?;
+        let (order, _) = order_of(&self.0, &caller, id.0.into()).await?;
         let events = self.0.ledger.order_events(order.id).await?;
         Ok(Json(events.into_iter().map(EventView::of).collect()))
     }
@@ -196,17 +177,12 @@ impl Orders {
         caller: Caller,
         id: Path<Uuid>,
     ) -> Result<Json<Vec<HandoffView>>, Problem> {
-        let (order, by) = self.order_of(&caller, id.0.into()).await?;
+        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
         if by == By::Owner {
             return Err(Problem::forbidden());
         }
-        let handoffs = self.0.ledger.handoffs_of_order(order.id).await?;
-        Ok(Json(
-            handoffs
-                .into_iter()
-                .map(|(handoff, attempts)| HandoffView::of(handoff, attempts))
-                .collect(),
-        ))
+        let handoffs = self.0.ledger.handoff_histories(order.id).await?;
+        Ok(Json(handoffs.into_iter().map(HandoffView::of).collect()))
     }
 
     /// Place an order as a guest
@@ -251,8 +227,12 @@ impl Orders {
         code: Path<String>,
         id: Path<Uuid>,
         #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
-    ) -> Result<Json<GuestOrderView>, Problem> {
+        /// Any text of up to 200 bytes that names this request among the session's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+    ) -> Result<Tagged<GuestOrderView>, Problem> {
         let session = self.session(&code.0).await?;
+        let key = key.of(&self.0, session.id.uuid(), &serde_json::Value::Null)?;
         let key_hash = guest_key(guest.0)?;
         let order = self.0.ledger.order(id.0.into()).await?;
         let order = order
@@ -268,23 +248,46 @@ impl Orders {
                 Problem::forbidden().detail("Only the key that placed an order cancels it.")
             );
         }
-        let moved = self
-            .0
-            .ledger
-            .move_order(order.id, OrderStatus::Cancelled, By::Guest, None)
-            .await?;
-        Ok(Json(GuestOrderView::of(&moved, key_hash)))
+        let to = OrderStatus::Cancelled;
+        let (moved, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.move_order(order.id, to, By::Guest, None).await,
+            async |id| {
+                let again = self.0.ledger.order(id.into()).await?;
+                again.ok_or_else(Problem::not_found)
+            },
+        )
+        .await?;
+        Ok(tagged(GuestOrderView::of(&moved, key_hash)).replayed(replayed))
     }
 }
 
 impl Orders {
     async fn place_order(&self, wanted: PlaceOrder) -> Result<Placed, Problem> {
-        let placed = self
-            .0
-            .ledger
-            .place_order(wanted)
-            .await
-            .map_err(Problem::from);
+        self.0.outside.products.bring_in(wanted.store_id).await?;
+        let placed = self.0.ledger.place_order(wanted).await;
+        self.noted(placed.map_err(Into::into))
+    }
+
+    async fn draft_order(
+        &self,
+        caller: &Caller,
+        mut wanted: PlaceOrder,
+    ) -> Result<Placed, Problem> {
+        let key = wanted.idempotency.take();
+        let (order, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.draft_order(&wanted).await,
+            async |id| Ok(order_of(&self.0, caller, id.into()).await?.0),
+        )
+        .await?;
+        Ok(Placed { order, replayed })
+    }
+
+    /// Counts what is not placed.
+    fn noted<T>(&self, placed: Result<T, Problem>) -> Result<T, Problem> {
         if let Err(problem) = &placed {
             self.0
                 .metrics
@@ -313,18 +316,19 @@ impl Orders {
             Err(Problem::new(Reason::SessionEnded))
         }
     }
+}
 
-    /// The order, and in which capacity the caller stands to it; others' are as if they did not exist.
-    async fn order_of(&self, caller: &Caller, id: OrderId) -> Result<(Order, By), Problem> {
-        let order = self
-            .0
-            .ledger
-            .order(id)
-            .await?
-            .ok_or_else(Problem::not_found)?;
-        let by = capacity(caller, &order).ok_or_else(Problem::not_found)?;
-        Ok((order, by))
-    }
+/// The order, and in which capacity the caller stands to it; others' are as if they did not exist.
+async fn order_of(state: &ApiState, caller: &Caller, id: OrderId) -> Result<(Order, By), Problem> {
+    let order = state.ledger.order(id).await?;
+    let order = order.ok_or_else(Problem::not_found)?;
+    let by = capacity(caller, &order).ok_or_else(Problem::not_found)?;
+    Ok((order, by))
+}
+
+fn placed(view: OrderView, replayed: bool) -> PlacedAnswer {
+    let (location, etag) = (view.location(), tag(&view));
+    PlacedAnswer::Created(Json(view), location, etag, replayed.then_some(true))
 }
 
 /// In which capacity an account stands to an order; `None`: in none.

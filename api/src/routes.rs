@@ -11,9 +11,21 @@ use poem_openapi::{OpenApi, OpenApiService};
 
 use self::guard::Guarded;
 use crate::{
-    accounts::Accounts, callbacks::Callbacks, document, handoffs::Handoffs,
-    integrators::Integrators, orders::Orders, pages, ping::Ping, products::Products,
-    sessions::Sessions, state::ApiState, stores::Stores, tokens::Tokens,
+    accounts::Accounts,
+    callbacks::{Callbacks, KeptCallbacks},
+    document,
+    handoffs::{Handoffs, Retries, StuckList, Trials},
+    integrators::Integrators,
+    orders::{OrderEdits, OrderLists, Orders},
+    pages,
+    ping::Ping,
+    problem,
+    products::Products,
+    sessions::Sessions,
+    state::ApiState,
+    stats::Stats,
+    stores::Stores,
+    tokens::{TokenExchange, Tokens},
 };
 
 /// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.
@@ -43,16 +55,26 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("POST", "/token", Anyone),
     ("POST", "/token/refresh", Anyone),
     ("POST", "/token/revoke", Anyone),
+    ("POST", "/token/exchange", Anyone),
     ("GET", "/me", Account),
     ("POST", "/me/password", Account),
     ("GET", "/users", Manager),
     ("POST", "/users", Perhaps),
     ("PATCH", "/users/{id}", Manager),
+    ("PUT", "/users/{id}/external-identity", Operator),
+    ("DELETE", "/users/{id}/external-identity", Operator),
     ("POST", "/live-tickets", Account),
     ("POST", "/orders", Account),
     ("GET", "/orders", Account),
+    ("GET", "/orders.csv", Account),
     ("GET", "/orders/{id}", Account),
+    ("PATCH", "/orders/{id}", Account),
+    ("DELETE", "/orders/{id}", Account),
     ("PUT", "/orders/{id}/status", Account),
+    ("POST", "/orders/{id}/items", Account),
+    ("PATCH", "/orders/{id}/items/{item}", Account),
+    ("DELETE", "/orders/{id}/items/{item}", Account),
+    ("POST", "/orders/{id}/replace", Account),
     ("GET", "/orders/{id}/events", Account),
     ("GET", "/orders/{id}/handoffs", Account),
     ("GET", "/sessions", Staff),
@@ -65,10 +87,16 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("GET", "/sessions/{code}/events", Keyholder),
     ("POST", "/sessions/{code}/orders", Keyholder),
     ("POST", "/sessions/{code}/orders/{id}/cancel", Keyholder),
+    ("GET", "/handoffs", Staff),
+    ("POST", "/handoffs/retry", Manager),
+    ("GET", "/handoffs/retries", Manager),
     ("GET", "/handoffs/{id}", Staff),
     ("POST", "/handoffs/{id}/retry", Manager),
+    ("GET", "/stats", Staff),
     ("GET", "/stuck", Staff),
+    ("POST", "/integrators/{id}/test", Manager),
     ("POST", "/integrators/{id}/callbacks", Keyholder),
+    ("GET", "/callbacks", Staff),
     ("GET", "/stores", Account),
     ("POST", "/stores", Operator),
     ("GET", "/stores/{id}", Account),
@@ -89,6 +117,19 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("POST", "/integrators/{id}/rotate-secret", Manager),
 ];
 
+/// What integrators' accounts may call, of all that takes an account: nothing else. Their own is the handler's question.
+pub const FOR_INTEGRATORS: &[(&str, &str)] = &[
+    ("GET", "/me"),
+    ("POST", "/me/password"),
+    ("GET", "/handoffs"),
+    ("GET", "/handoffs/{id}"),
+    ("GET", "/orders/{id}"),
+    ("GET", "/products"),
+    ("GET", "/products/{id}"),
+    ("PATCH", "/products/{id}"),
+    ("POST", "/products/{id}/stock"),
+];
+
 /// What is not part of the document. All of it anybody may read.
 pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/ping"),
@@ -97,17 +138,30 @@ pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/api/v1/openapi.json"),
     ("GET", "/"),
     ("GET", "/s/{code}"),
+    ("GET", "/debug/sessions/{code}"),
+    ("GET", "/problems"),
+    ("GET", "/problems/{reason}"),
 ];
 
 /// The resources: one line each. Tuples take 16; nest another when they are full.
 pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
     (
         Ping,
-        Tokens(state.clone()),
+        (Tokens(state.clone()), TokenExchange(state.clone())),
         Accounts(state.clone()),
-        Orders(state.clone()),
-        Callbacks(state.clone()),
-        Handoffs(state.clone()),
+        (
+            Orders(state.clone()),
+            OrderLists(state.clone()),
+            OrderEdits(state.clone()),
+        ),
+        Stats(state.clone()),
+        (Callbacks(state.clone()), KeptCallbacks(state.clone())),
+        (
+            Handoffs(state.clone()),
+            Retries(state.clone()),
+            StuckList(state.clone()),
+            Trials(state.clone()),
+        ),
         Stores(state.clone()),
         Products(state.clone()),
         Integrators(state.clone()),
@@ -123,7 +177,7 @@ pub fn routes(state: &ApiState) -> Route {
         state: state.clone(),
     };
     let service = OpenApiService::new(guarded, document::TITLE, document::VERSION);
-    let pages = pages::routes(Route::new());
+    let pages = problem::routes(pages::routes(Route::new(), state.settings.http.debug_pages));
     pages
         .at(
             "/ping",
@@ -159,6 +213,10 @@ fn access(method: &Method, routed: &str) -> Option<(Access, &'static str)> {
         .iter()
         .find(|(listed, pattern, _)| *listed == method.as_str() && same_pattern(pattern, routed))
         .map(|(_, pattern, access)| (*access, *pattern))
+}
+
+fn is_for_integrators(method: &Method, pattern: &str) -> bool {
+    FOR_INTEGRATORS.contains(&(method.as_str(), pattern))
 }
 
 /// The methods that a path takes, for `Allow`.

@@ -7,7 +7,7 @@ use common::domain::{money, order::rfc3339};
 use poem_openapi::{
     Object,
     registry::{MetaSchema, MetaSchemaRef},
-    types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
+    types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
 };
 use serde_json::Value;
 
@@ -82,6 +82,17 @@ impl ParseFromJSON for Time {
                 .map_err(ParseError::custom),
             other => Err(ParseError::expected_type(other.unwrap_or_default())),
         }
+    }
+}
+
+impl ParseFromParameter for Time {
+    fn parse_from_parameter(text: &str) -> ParseResult<Self> {
+        // A plus sign that was not escaped has become a space.
+        DateTime::parse_from_rfc3339(&text.replace(' ', "+"))
+            .map(|at| Self(at.to_utc()))
+            .map_err(|_| {
+                ParseError::custom("must be a time such as 2026-11-20T19:30:00Z (RFC 3339)")
+            })
     }
 }
 

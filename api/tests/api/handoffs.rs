@@ -1,52 +1,65 @@
-//! Handoffs read and retried, and the list of what stands still.
+//! Handoffs looked for, read and retried one by one, the list of what stands still, and tests of integrators.
+
+use std::time::Duration;
 
 use common::domain::{
     account::Role,
     handoff::Heard,
     ids::{HandoffId, StoreId},
+    status::{By, OrderStatus},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     app::{App, with_app},
-    callbacks::{a_kitchen, an_order},
+    callbacks::{Kitchen, a_kitchen, an_order_by},
 };
 
 /// A handoff whose integrator refused it for good after staff had accepted the order.
-async fn a_failed_handoff(app: &App, store: StoreId) -> HandoffId {
-    let kitchen = a_kitchen(app, store).await;
-    let order = an_order(app, store).await;
-    let lease = std::time::Duration::from_secs(25);
-    let claims = app
-        .house
-        .ledger
-        .claim_handoffs(kitchen.id, 1, lease)
-        .await
-        .unwrap();
-    let by = common::domain::status::By::Staff;
-    let accepted = common::domain::status::OrderStatus::Accepted;
-    app.house
-        .ledger
-        .move_order(order, accepted, by, None)
+pub(crate) async fn a_failed_handoff(
+    app: &App,
+    store: StoreId,
+    kitchen: &Kitchen,
+    customer: &str,
+) -> HandoffId {
+    let order = an_order_by(app, store, customer).await;
+    let lease = Duration::from_secs(25);
+    let ledger = &app.house.ledger;
+    let claims = ledger.claim_handoffs(kitchen.id, 1, lease).await.unwrap();
+    let claimed = &claims.claimed[0];
+    let accepted = OrderStatus::Accepted;
+    ledger
+        .move_order(order, accepted, By::Staff, None)
         .await
         .unwrap();
     let heard = Heard::Answer {
         status: 422,
         retry_after: None,
     };
-    app.house
-        .ledger
-        .conclude_attempt(&claims.claimed[0], &heard, Some(b"no such dish"), false)
+    let answer = Some(b"no such dish".as_slice());
+    ledger
+        .conclude_attempt(claimed, &heard, answer, false)
         .await
         .unwrap();
-    claims.claimed[0].handoff.id
+    claimed.handoff.id
+}
+
+/// The ids of a page's items.
+fn ids(page: &Value) -> Vec<&str> {
+    let items = page["items"].as_array().unwrap();
+    items
+        .iter()
+        .map(|item| item["id"].as_str().unwrap())
+        .collect()
 }
 
 #[tokio::test]
 async fn what_stands_still_is_listed_with_its_reason_and_retried_by_a_manager() {
     with_app(async |app: App| {
         let (store, other) = (app.house.a_store().await, app.house.a_store().await);
-        let handoff = a_failed_handoff(&app, store).await;
+        let kitchen = a_kitchen(&app, store).await;
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        let handoff = a_failed_handoff(&app, store, &kitchen, &anna).await;
         let staff = app.signed_in("staff", Role::Staff, &[store]).await;
         let manager = app.signed_in("manager", Role::Manager, &[store]).await;
         let stranger = app.signed_in("stranger", Role::Manager, &[other]).await;
@@ -54,18 +67,29 @@ async fn what_stands_still_is_listed_with_its_reason_and_retried_by_a_manager() 
         let retry = format!("{path}/retry");
 
         let stuck = app.get("/api/v1/stuck").by(&staff).send().await.ok();
+        let entry = &stuck["items"][0];
         assert_eq!(
-            (&stuck[0]["kind"], &stuck[0]["handoff_id"]),
-            (&json!("handoff_failed"), &json!(handoff))
+            (&entry["kind"], &entry["handoff_id"], &entry["integrator"]),
+            (&json!("handoff_failed"), &json!(handoff), &json!("Kitchen"))
         );
-        assert_eq!(
-            app.get("/api/v1/stuck").by(&stranger).send().await.ok(),
-            json!([])
+        assert!(
+            entry["why"].as_str().unwrap().contains("refused"),
+            "{entry}"
         );
+        assert!(
+            entry["next"]
+                .as_str()
+                .unwrap()
+                .contains(&format!("POST /handoffs/{handoff}/retry")),
+            "{entry}"
+        );
+        let theirs = app.get("/api/v1/stuck").by(&stranger).send().await.ok();
+        assert_eq!(theirs, json!({"items": [], "next_cursor": null}));
+
         let shown = app.get(&path).by(&staff).send().await.ok();
         assert_eq!(
-            (&shown["state"], &shown["reason"]),
-            (&json!("failed"), &json!("refused"))
+            (&shown["state"], &shown["reason"], &shown["not_retryable"]),
+            (&json!("failed"), &json!("refused"), &json!(null))
         );
         let attempt = &shown["attempts"][0];
         assert_eq!(
@@ -93,6 +117,11 @@ async fn what_stands_still_is_listed_with_its_reason_and_retried_by_a_manager() 
             (&retried["state"], &retried["round"]),
             (&json!("due"), &json!(2))
         );
+        let round = &retried["rounds"][0];
+        assert_eq!(
+            (&round["round"], &round["retried_by"]["username"]),
+            (&json!(2), &json!("manager"))
+        );
         let again = app.ask("POST", &retry).by(&manager).send().await;
         assert!(
             again.problem(409, "not_retryable")["detail"]
@@ -100,10 +129,186 @@ async fn what_stands_still_is_listed_with_its_reason_and_retried_by_a_manager() 
                 .unwrap()
                 .contains("due")
         );
+        let stuck = app.get("/api/v1/stuck").by(&staff).send().await.ok();
+        assert_eq!(stuck["items"], json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_stuck_list_comes_in_pages() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let kitchen = a_kitchen(&app, store).await;
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        let mut failed = Vec::new();
+        for _ in 0..3 {
+            failed.push(json!(a_failed_handoff(&app, store, &kitchen, &anna).await));
+            app.house.clock.advance(Duration::from_secs(1));
+        }
+        let staff = app.signed_in("staff", Role::Staff, &[store]).await;
+        let mut seen = Vec::new();
+        let mut path = "/api/v1/stuck?limit=2".to_owned();
+        loop {
+            let page = app.get(&path).by(&staff).send().await.ok();
+            let items = page["items"].as_array().unwrap();
+            seen.extend(items.iter().map(|item| item["handoff_id"].clone()));
+            let Some(cursor) = page["next_cursor"].as_str() else {
+                break;
+            };
+            path = format!("/api/v1/stuck?limit=2&cursor={cursor}");
+        }
+        assert_eq!(seen, failed, "the longest first, each once");
+        let wrong = app.get("/api/v1/stuck?cursor=AAAA").by(&staff).send().await;
+        assert_eq!(wrong.pointers(), ["cursor"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn handoffs_are_looked_for_by_those_whose_they_are() {
+    with_app(async |app: App| {
+        let (store, other) = (app.house.a_store().await, app.house.a_store().await);
+        let kitchen = a_kitchen(&app, store).await;
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        let failed = a_failed_handoff(&app, store, &kitchen, &anna)
+            .await
+            .to_string();
+        app.house.clock.advance(Duration::from_secs(60));
+        let order = an_order_by(&app, store, &anna).await;
+        let staff = app.signed_in("staff", Role::Staff, &[store]).await;
+        let stranger = app.signed_in("stranger", Role::Staff, &[other]).await;
+        let operator = app.signed_in("operator", Role::Operator, &[]).await;
+        let list = async |by: &str, query: &str| {
+            let path = format!("/api/v1/handoffs{query}");
+            app.get(&path).by(by).send().await
+        };
+
+        let all = list(&staff, "").await.ok();
+        assert_eq!(ids(&all).len(), 2);
+        assert_eq!(list(&operator, "").await.ok(), all);
+        assert_eq!(ids(&list(&stranger, "").await.ok()), [""; 0]);
+        list(&stranger, &format!("?store_id={store}"))
+            .await
+            .problem(404, "not_found");
+        list(&anna, "").await.problem(403, "forbidden");
+        let of_integrator = format!("?integrator_id={}", kitchen.id);
+        assert_eq!(ids(&list(&stranger, &of_integrator).await.ok()), [""; 0]);
+
+        let item = &list(&staff, "?state=failed").await.ok()["items"][0];
+        assert_eq!(item["id"], failed);
         assert_eq!(
-            app.get("/api/v1/stuck").by(&staff).send().await.ok(),
-            json!([])
+            (
+                &item["attempts"],
+                &item["attempts_in_all"],
+                &item["order_number"]
+            ),
+            (&json!(1), &json!(1), &json!(1))
         );
+        assert_eq!(
+            (
+                &item["last_attempt"]["status"],
+                &item["last_attempt"].get("response")
+            ),
+            (&json!(422), &None)
+        );
+        for query in [
+            "?state=failed,held",
+            "?state=held&state=failed",
+            "?reason=refused",
+            "?event=order.placed&state=failed",
+            "?created_before=2026-11-25T12:00:30Z",
+            "?created_before=2026-11-25T13:00:30%2B01:00",
+        ] {
+            assert_eq!(
+                ids(&list(&staff, query).await.ok()),
+                [failed.as_str()],
+                "{query}"
+            );
+        }
+        for query in [
+            format!("?order_id={order}"),
+            "?created_after=2026-11-25T12:00:30Z".to_owned(),
+            format!("?store_id={store}&state=due"),
+        ] {
+            let found = list(&staff, &query).await.ok();
+            assert_eq!(
+                (ids(&found).len(), &found["items"][0]["order_id"]),
+                (1, &json!(order)),
+                "{query}"
+            );
+        }
+        let first = list(&staff, "?limit=1").await.ok();
+        assert_eq!(ids(&first), ids(&all)[..1]);
+        let second = list(
+            &staff,
+            &format!("?limit=1&cursor={}", first["next_cursor"].as_str().unwrap()),
+        )
+        .await
+        .ok();
+        assert_eq!(
+            (ids(&second), &second["next_cursor"]),
+            (ids(&all)[1..].to_vec(), &json!(null))
+        );
+        for (query, wrong) in [
+            ("?state=lost", "state"),
+            ("?limit=101", "limit"),
+            ("?created_after=soon", "created_after"),
+            ("?cursor=x", "cursor"),
+        ] {
+            assert_eq!(list(&staff, query).await.pointers(), [wrong]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_integrator_is_tested_by_its_managers_only_while_it_is_enabled() {
+    with_app(async |app: App| {
+        let (store, other) = (app.house.a_store().await, app.house.a_store().await);
+        let kitchen = a_kitchen(&app, store).await;
+        let staff = app.signed_in("staff", Role::Staff, &[store]).await;
+        let manager = app.signed_in("manager", Role::Manager, &[store]).await;
+        let stranger = app.signed_in("stranger", Role::Manager, &[other]).await;
+        let path = format!("/api/v1/integrators/{}/test", kitchen.id);
+        app.ask("POST", &path)
+            .by(&staff)
+            .send()
+            .await
+            .problem(403, "forbidden");
+        app.ask("POST", &path)
+            .by(&stranger)
+            .send()
+            .await
+            .problem(404, "not_found");
+        let sent = app.ask("POST", &path).by(&manager).send().await;
+        assert_eq!(sent.status, 202);
+        let shown = app
+            .get(sent.header("location"))
+            .by(&staff)
+            .send()
+            .await
+            .ok();
+        assert_eq!(shown, sent.json());
+        assert_eq!(
+            (
+                &shown["event"],
+                &shown["state"],
+                &shown["order_id"],
+                &shown["max_attempts"]
+            ),
+            (&json!("test"), &json!("due"), &json!(null), &json!(1))
+        );
+        let off = app.patch(
+            &format!("/api/v1/integrators/{}", kitchen.id),
+            json!({"enabled": false}),
+        );
+        off.by(&manager).send().await.ok();
+        app.ask("POST", &path)
+            .by(&manager)
+            .send()
+            .await
+            .problem(409, "integrator_disabled");
     })
     .await;
 }

@@ -5,13 +5,21 @@
 mod app;
 
 mod accounts;
+mod bodies;
 mod callbacks;
 mod document;
 mod front;
+mod guessing;
 mod handoffs;
+mod integrator_accounts;
 mod integrators;
+mod limits;
 mod orders;
+mod outside;
+mod pages;
+mod problems;
 mod products;
+mod retries;
 mod sessions;
 mod stores;
 mod tokens;

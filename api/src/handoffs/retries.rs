@@ -1,0 +1,210 @@
+//! Many handoffs tried again at once, and the record of who had what tried again.
+
+use std::collections::BTreeMap;
+
+use common::{
+    domain::{account::Role, ids::RetryId, retry::Retry},
+    ledger::handoffs::{Example, RetriedMany},
+};
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    asked::{RetryHandoffs, stores_of},
+    view::Person,
+};
+use crate::{
+    answer::{self, Page},
+    auth::Caller,
+    body::Checked,
+    problem::Problem,
+    state::ApiState,
+    values::Time,
+    words,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Retries(pub(crate) ApiState);
+
+#[OpenApi]
+impl Retries {
+    /// Try many handoffs again
+    ///
+    /// All that fit, oldest first, each by the rule for one (`POST /handoffs/{id}/retry`); of a manager, in their
+    /// stores. `dry_run` changes nothing and answers the same. One call tries 1000 again and looks at 10 000 at most:
+    /// where that stopped it, `next_cursor` goes on. Who asked for what, and what came of it, is on record
+    /// (`GET /handoffs/retries`). Asked for twice, nothing is tried twice: what is due again fits no more.
+    #[oai(
+        path = "/handoffs/retry",
+        method = "post",
+        operation_id = "retry_handoffs"
+    )]
+    async fn retry(
+        &self,
+        caller: Caller,
+        Checked(asked): Checked<RetryHandoffs>,
+    ) -> Result<Json<HandoffsRetried>, Problem> {
+        let wanted = asked.into_wanted(&caller)?;
+        let retried = self.0.ledger.retry_handoffs(wanted).await?;
+        if let Some(retry) = retried.id {
+            tracing::info!(%retry, retried = retried.retried, matched = retried.matched, by = %caller.id(),
+                "handoffs are retried by hand");
+        }
+        Ok(Json(HandoffsRetried::of(retried)))
+    }
+
+    /// What people had tried again, newest first
+    ///
+    /// One line for each call, also for a single handoff's. A manager sees their own, and those about one of their
+    /// stores.
+    #[oai(
+        path = "/handoffs/retries",
+        method = "get",
+        operation_id = "list_retries"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// From 1 to 100; 50 unless said.
+        Query(limit): Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        Query(cursor): Query<Option<String>>,
+    ) -> Result<Json<Page<RetryView>>, Problem> {
+        let limit = answer::limit(limit)?;
+        let before = answer::after(cursor.as_deref())?.map(RetryId::from);
+        let stores = stores_of(&caller, None)?.unwrap_or_default();
+        let of = (!caller.is(Role::Operator)).then_some((stores.as_slice(), caller.id()));
+        let found = self.0.ledger.retries(of, before, limit + 1).await?;
+        Ok(Json(Page::of(
+            found,
+            limit,
+            |retry| retry.id.uuid(),
+            RetryView::of,
+        )))
+    }
+}
+
+/// What was tried again, or would be.
+#[derive(Debug, Object)]
+struct HandoffsRetried {
+    /// On record under this; null for a dry run.
+    id: Option<Uuid>,
+    dry_run: bool,
+    /// How many fitted and were looked at.
+    matched: u32,
+    retried: u32,
+    refused: Vec<RefusedCount>,
+    /// Some of those tried again and some of those refused, oldest first.
+    sample: Vec<SampleView>,
+    first_due_at: Option<Time>,
+    last_due_at: Option<Time>,
+    /// There are more: say this as `cursor` to go on. Null: that was all.
+    next_cursor: Option<String>,
+}
+
+/// How many were not tried again for one reason.
+#[derive(Debug, Object)]
+struct RefusedCount {
+    /// `order_ended`, `overtaken`, `too_late`, `not_retryable` or `unknown`.
+    reason: String,
+    count: u32,
+}
+
+/// One of those that fitted.
+#[derive(Debug, Object)]
+#[oai(rename = "RetrySample")]
+struct SampleView {
+    handoff_id: Uuid,
+    order_id: Option<Uuid>,
+    order_number: Option<i64>,
+    integrator_id: Uuid,
+    integrator: String,
+    event: words::HandoffEvent,
+    /// As it was before.
+    state: words::HandoffState,
+    reason: Option<String>,
+    /// When its new round begins; null where it is refused.
+    due_at: Option<Time>,
+    /// Why it is not tried again; null where it is.
+    refused: Option<String>,
+}
+
+/// One call that had handoffs tried again.
+#[derive(Debug, Object)]
+#[oai(rename = "Retry")]
+struct RetryView {
+    id: Uuid,
+    retried_by: Person,
+    /// Where it was about one store.
+    store_id: Option<Uuid>,
+    /// What was asked for.
+    filter: Value,
+    matched: u32,
+    retried: u32,
+    refused: Vec<RefusedCount>,
+    started_at: Time,
+    /// Null while it runs, or where it broke off: what it had done by then is counted.
+    finished_at: Option<Time>,
+}
+
+impl HandoffsRetried {
+    fn of(done: RetriedMany) -> Self {
+        Self {
+            id: done.id.map(RetryId::uuid),
+            dry_run: done.id.is_none(),
+            matched: done.matched,
+            retried: done.retried,
+            refused: counts(done.refused),
+            sample: done.examples.into_iter().map(SampleView::of).collect(),
+            first_due_at: done.first_due_at.map(Into::into),
+            last_due_at: done.last_due_at.map(Into::into),
+            next_cursor: done.stopped_after.map(|id| answer::cursor(id.uuid())),
+        }
+    }
+}
+
+impl SampleView {
+    fn of(example: Example) -> Self {
+        let handoff = example.handoff;
+        Self {
+            handoff_id: handoff.id.uuid(),
+            order_id: handoff.order_id.map(|id| id.uuid()),
+            order_number: example.order_number,
+            integrator_id: handoff.integrator_id.uuid(),
+            integrator: example.integrator_name,
+            event: handoff.event.into(),
+            state: handoff.state.into(),
+            reason: handoff.reason,
+            due_at: example.outcome.ok().map(Into::into),
+            refused: example.outcome.err().map(|why| why.as_str().to_owned()),
+        }
+    }
+}
+
+impl RetryView {
+    fn of(retry: Retry) -> Self {
+        Self {
+            id: retry.id.uuid(),
+            retried_by: Person {
+                id: retry.by.uuid(),
+                username: retry.by_username,
+            },
+            store_id: retry.store_id.map(|id| id.uuid()),
+            filter: retry.filter,
+            matched: retry.matched,
+            retried: retry.retried,
+            refused: counts(retry.refused),
+            started_at: retry.started_at.into(),
+            finished_at: retry.finished_at.map(Into::into),
+        }
+    }
+}
+
+fn counts<W: Into<String>>(refused: BTreeMap<W, u32>) -> Vec<RefusedCount> {
+    let counted = refused.into_iter().map(|(reason, count)| RefusedCount {
+        reason: reason.into(),
+        count,
+    });
+    counted.collect()
+}
