@@ -21,6 +21,7 @@ use crate::{
         Checked,
         format::{Password, Username},
     },
+    limits::ClientAddress,
     problem::{Problem, Reason},
     state::ApiState,
     values::Time,
@@ -107,6 +108,7 @@ impl Accounts {
     async fn change_password(
         &self,
         caller: Caller,
+        address: ClientAddress,
         change: Checked<PasswordChange>,
     ) -> Result<Done, Problem> {
         let PasswordChange {
@@ -114,7 +116,11 @@ impl Accounts {
             new_password,
         } = change.0;
         let username = &caller.account.username;
-        let checked = self.0.doorkeeper.sign_in(username, &password).await;
+        let checked = self
+            .0
+            .doorkeeper
+            .sign_in(username, &password, address)
+            .await;
         checked.map_err(|problem| match problem.reason() {
             // Not a 401, which would tell programs that they are not signed in.
             Reason::IncorrectCredentials => {

@@ -1,5 +1,6 @@
 //! Who calls: a bearer token of ours, or a username and password (Basic), on the same routes.
 
+mod exchange;
 mod jwt;
 mod password;
 mod remembered;
@@ -11,9 +12,12 @@ use common::{
     config,
     domain::{
         account::{Account, Role},
-        ids::{AccountId, StoreId},
+        ids::{AccountId, IntegratorId, StoreId},
     },
-    ledger::{Ledger, accounts::Credentials},
+    ledger::{
+        Ledger,
+        accounts::{Credentials, Guess, GuessLimits, Standing},
+    },
     metrics::Metrics,
     secrets::{Keys, SigningKey, sha256},
 };
@@ -27,6 +31,7 @@ use poem_openapi::{
 pub use self::password::Passwords;
 use self::{jwt::AccessTokens, remembered::Remembered};
 use crate::{
+    limits::{self, ClientAddress},
     problem::{Problem, Reason},
     routes::Access,
 };
@@ -84,7 +89,21 @@ impl Caller {
         }
     }
 
-    pub(crate) fn may(&self, access: Access) -> bool {
+    /// The integrators that the account speaks for; none for accounts of other roles.
+    pub fn integrators(&self) -> impl Iterator<Item = IntegratorId> + '_ {
+        self.account.integrators.iter().map(|one| one.integrator)
+    }
+
+    #[must_use]
+    pub fn speaks_for(&self, integrator: IntegratorId) -> bool {
+        self.integrators().any(|one| one == integrator)
+    }
+
+    /// `for_integrators`: integrators' accounts may, whatever they may else not.
+    pub(crate) fn may(&self, access: Access, for_integrators: bool) -> bool {
+        if self.is(Role::Integrator) {
+            return for_integrators;
+        }
         match access {
             Access::Anyone | Access::Perhaps | Access::Keyholder | Access::Account => true,
             Access::Staff => matches!(
@@ -179,6 +198,7 @@ pub struct Doorkeeper {
     ledger: Ledger,
     tokens: AccessTokens,
     passwords: Passwords,
+    guess_limits: GuessLimits,
     cache_key: SigningKey,
     metrics: Arc<Metrics>,
     accounts: Remembered<AccountId, Arc<Known>>,
@@ -211,6 +231,10 @@ impl Doorkeeper {
             ledger: ledger.clone(),
             tokens: AccessTokens::new(&keys.jwt, clock.clone(), settings.access_ttl),
             passwords: Passwords::new(settings.argon2_concurrency),
+            guess_limits: GuessLimits {
+                per_username: settings.sign_in_failures_per_username,
+                per_address: settings.sign_in_failures_per_address,
+            },
             cache_key: keys.cache.clone(),
             metrics: Arc::clone(metrics),
             accounts: Remembered::new(clock.clone(), ACCOUNT_KEPT),
@@ -219,7 +243,11 @@ impl Doorkeeper {
     }
 
     /// `None` without credentials; wrong ones are a 401, also where none are needed.
-    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    pub(crate) async fn caller(
+        &self,
+        headers: &HeaderMap,
+        address: ClientAddress,
+    ) -> Result<Option<Caller>, Problem> {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             return Ok(None);
         };
@@ -230,20 +258,37 @@ impl Doorkeeper {
             .ok_or_else(incorrect)?;
         let account = match scheme.to_ascii_lowercase().as_str() {
             "bearer" => self.bearer(credentials.trim()).await?,
-            "basic" => self.basic(credentials.trim()).await?,
+            "basic" => self.basic(credentials.trim(), address).await?,
             _ => return Err(incorrect()),
         };
         Ok(Some(Caller { account }))
     }
 
-    /// The account, if the password is its own. Takes as long for a name that nobody has.
-    pub async fn sign_in(&self, username: &str, password: &str) -> Result<Arc<Account>, Problem> {
+    /// The account, if the password is its own. Takes as long for a name that nobody has, and after too many failures
+    /// no password is looked at, whosever it is.
+    pub async fn sign_in(
+        &self,
+        username: &str,
+        password: &str,
+        address: ClientAddress,
+    ) -> Result<Arc<Account>, Problem> {
+        let guess = Guess::new(username, address.0);
+        // Without a turn: a crowd of guessers does not keep others out of the queue.
+        self.standing(&guess).await?;
+        let turn = self.passwords.turn().await?;
+        // Again, when it is its turn: many guesses at once are not more than one after the other.
+        let standing = self.standing(&guess).await?;
         let found = self.ledger.credentials(username).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());
-        let is_right = self.passwords.verify(password, hash).await?;
+        let is_right = turn.verify(password, hash).await?;
         let found = found.filter(|found| is_right && !found.account.disabled);
         let result = if found.is_some() { "ok" } else { "incorrect" };
         self.metrics.sign_ins.with_label_values(&[result]).inc();
+        match &found {
+            None if self.counts_failures() => self.ledger.sign_in_failed(&guess).await?,
+            Some(_) if standing.has_failed => self.ledger.sign_in_succeeded(&guess).await?,
+            _ => {}
+        }
         let known = self.remember(found.ok_or_else(incorrect)?);
         self.right.put(
             self.mark_of(username, password),
@@ -253,6 +298,22 @@ impl Doorkeeper {
             },
         );
         Ok(Arc::clone(&known.account))
+    }
+
+    async fn standing(&self, guess: &Guess) -> Result<Standing, Problem> {
+        let standing = self.ledger.standing(guess, self.guess_limits).await?;
+        match standing.limited_until {
+            None => Ok(standing),
+            Some(until) => {
+                self.metrics.sign_ins.with_label_values(&["limited"]).inc();
+                let wait = until - self.ledger.clock().now();
+                Err(limits::limited(wait.to_std().unwrap_or_default()))
+            }
+        }
+    }
+
+    fn counts_failures(&self) -> bool {
+        self.guess_limits.per_username > 0 || self.guess_limits.per_address > 0
     }
 
     /// An access token, and the seconds that it is good for.
@@ -276,7 +337,7 @@ impl Doorkeeper {
         Ok(Arc::clone(&known.account))
     }
 
-    async fn basic(&self, encoded: &str) -> Result<Arc<Account>, Problem> {
+    async fn basic(&self, encoded: &str, address: ClientAddress) -> Result<Arc<Account>, Problem> {
         let bytes = STANDARD.decode(encoded).map_err(|_| incorrect())?;
         let text = String::from_utf8(bytes).map_err(|_| incorrect())?;
         let (username, password) = text.split_once(':').ok_or_else(incorrect)?;
@@ -286,7 +347,7 @@ impl Doorkeeper {
         {
             return Ok(Arc::clone(&known.account));
         }
-        self.sign_in(username, password).await
+        self.sign_in(username, password, address).await
     }
 
     /// The account unless it is disabled, as it was at most 5 s ago.

@@ -1,30 +1,25 @@
 //! Around everything that a process serves: request ids, the body limit, CORS, panics, headers, and errors as problems.
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc, time::Instant};
+mod cors;
+mod request_id;
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use common::{chance::Chance, clock::Clock, metrics::Metrics};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use tracing::Instrument;
-use uuid::Uuid;
 
+pub use self::request_id::RequestId;
+use self::{cors::Cors, request_id::REQUEST_ID};
 use crate::{
     body::{self, BodyLimit},
+    limits::Proxies,
     pages,
     problem::Problem,
     state::ApiState,
 };
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// An id from outside longer than this is not taken over.
-const LONGEST_REQUEST_ID: usize = 64;
-/// What other origins' pages may send and read, where they may call at all.
-const CORS_METHODS: &str = "GET, POST, PUT, PATCH, DELETE";
-const CORS_REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, expediter-guest, x-request-id";
-const CORS_ANSWER_HEADERS: &str =
-    "etag, location, retry-after, x-request-id, idempotency-replayed, allow";
-const CORS_MAX_AGE_S: &str = "600";
 
 /// A poem middleware: `routes.with(Front::new(&state))`, once, around everything.
 #[derive(Clone, Debug)]
@@ -33,24 +28,8 @@ pub struct Front {
     clock: Clock,
     metrics: Arc<Metrics>,
     body_limit_bytes: usize,
-    allowed_origins: Arc<[String]>,
-}
-
-/// In every answer's `X-Request-Id`; an incoming one is kept if it is sane.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RequestId(Arc<str>);
-
-impl RequestId {
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+    cors: Cors,
+    proxies: Proxies,
 }
 
 /// What is logged of a request's path: `/sessions/{code}`. The path itself may carry the code.
@@ -66,33 +45,9 @@ impl Front {
             clock: state.ledger.clock().clone(),
             metrics: Arc::clone(&state.metrics),
             body_limit_bytes: http.body_limit_bytes,
-            allowed_origins: http.allowed_origins.clone().into(),
+            cors: Cors::new(&http.allowed_origins),
+            proxies: Proxies::new(&http.trusted_proxies),
         }
-    }
-
-    fn request_id(&self, headers: &HeaderMap) -> RequestId {
-        let sane = |id: &&str| {
-            (1..=LONGEST_REQUEST_ID).contains(&id.len())
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
-        };
-        let theirs = headers
-            .get(REQUEST_ID)
-            .and_then(|id| id.to_str().ok())
-            .filter(sane);
-        let ours = || self.chance.id::<Uuid>(self.clock.now()).to_string();
-        RequestId(theirs.map_or_else(ours, str::to_owned).into())
-    }
-
-    /// The origin that the answer must name, if the request comes from a page that may call.
-    fn cors_origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let origin = headers.get(header::ORIGIN)?;
-        let listed = self
-            .allowed_origins
-            .iter()
-            .any(|allowed| allowed.as_bytes() == origin.as_bytes());
-        listed.then(|| origin.clone())
     }
 
     fn is_too_large(&self, headers: &HeaderMap) -> bool {
@@ -128,13 +83,18 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         let began_at = Instant::now();
-        let request_id = self.front.request_id(request.headers());
-        let cors_origin = self.front.cors_origin(request.headers());
+        let front = &self.front;
+        let request_id = RequestId::of(request.headers(), &front.chance, &front.clock);
+        let cors_origin = front.cors.origin(request.headers());
+        let client = front
+            .proxies
+            .client(request.remote_addr(), request.headers());
         let method = request.method().clone();
         request.extensions_mut().insert(request_id.clone());
         request
             .extensions_mut()
             .insert(BodyLimit(self.front.body_limit_bytes));
+        request.extensions_mut().insert(client);
         let span = tracing::info_span!("request", %request_id, %method);
         let mut response = self
             .answer(request, &request_id, cors_origin.is_some())
@@ -165,8 +125,8 @@ impl<E: Endpoint> Fronted<E> {
         request_id: &RequestId,
         from_listed_origin: bool,
     ) -> Response {
-        if from_listed_origin && is_preflight(&request) {
-            return preflight();
+        if from_listed_origin && cors::is_preflight(&request) {
+            return cors::preflight();
         }
         let path = request.uri().path().to_owned();
         if self.front.is_too_large(request.headers()) {
@@ -183,22 +143,6 @@ impl<E: Endpoint> Fronted<E> {
             Err(_) => Problem::internal("a panic").answer(request_id, ""),
         }
     }
-}
-
-fn is_preflight(request: &Request) -> bool {
-    request.method() == Method::OPTIONS
-        && request
-            .headers()
-            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
-}
-
-fn preflight() -> Response {
-    Response::builder()
-        .status(StatusCode::NO_CONTENT)
-        .header(header::ACCESS_CONTROL_ALLOW_METHODS, CORS_METHODS)
-        .header(header::ACCESS_CONTROL_ALLOW_HEADERS, CORS_REQUEST_HEADERS)
-        .header(header::ACCESS_CONTROL_MAX_AGE, CORS_MAX_AGE_S)
-        .finish()
 }
 
 fn finish(response: &mut Response, request_id: &RequestId, cors_origin: Option<HeaderValue>) {
@@ -218,10 +162,5 @@ fn finish(response: &mut Response, request_id: &RequestId, cors_origin: Option<H
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
     }
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
-    if let Some(origin) = cors_origin {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        let exposed = HeaderValue::from_static(CORS_ANSWER_HEADERS);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
-    }
+    cors::finish(headers, cors_origin);
 }

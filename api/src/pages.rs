@@ -11,7 +11,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 struct Files;
 
 /// Of our own pages: everything from here, nothing inline, in nobody's frame.
-const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; \
+pub(crate) const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// Of everything that is no page.
 pub(crate) const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
@@ -20,9 +20,15 @@ pub(crate) const DOCS_POLICY: &str = "default-src 'self'; script-src 'unsafe-inl
      img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
 const INDEX: &str = "index.html";
+/// Shows a session's live channel frame by frame.
+const DEBUG_SESSION: &str = "debug/session.html";
 
-pub(crate) fn routes(route: Route) -> Route {
-    let files = served().filter(|name| name != INDEX);
+pub(crate) fn routes(mut route: Route, debug_pages: bool) -> Route {
+    if debug_pages {
+        route = route.at("/debug/sessions/:code", get(file(DEBUG_SESSION.into())));
+    }
+    let is_served = |name: &Cow<'_, str>| debug_pages || !name.starts_with("debug/");
+    let files = served().filter(|name| name != INDEX && is_served(name));
     let route = route
         .at("/", get(file(INDEX.into())))
         .at("/s/:code", get(file(INDEX.into())));

@@ -2,6 +2,7 @@
 
 mod foreign;
 mod ledger;
+mod pages;
 mod reason;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::pages::routes;
 pub use self::reason::Reason;
 use crate::front::RequestId;
 
@@ -154,29 +156,34 @@ impl Problem {
         self.document(Some(request_id))
     }
 
-    fn document(self, request_id: Option<&RequestId>) -> Response {
-        let parts = *self.0;
-        let status = parts.reason.status();
+    /// RFC 9457 section 3.1. `type` is a full path, so that it is the same thing in every installation.
+    fn members(&self, request_id: Option<&str>) -> Map<String, Value> {
+        let parts = &self.0;
+        let reason = parts.reason;
         let mut members = Map::new();
-        members.insert(
-            "type".into(),
-            json!(format!("/problems/{}", parts.reason.as_str())),
-        );
-        members.insert("title".into(), json!(parts.reason.title()));
-        members.insert("status".into(), json!(status.as_u16()));
-        members.insert("reason".into(), json!(parts.reason.as_str()));
-        if let Some(detail) = parts.detail {
+        members.insert("type".into(), json!(reason.path()));
+        members.insert("title".into(), json!(reason.title()));
+        members.insert("status".into(), json!(reason.status().as_u16()));
+        members.insert("reason".into(), json!(reason.as_str()));
+        if let Some(detail) = &parts.detail {
             members.insert("detail".into(), json!(detail));
         }
         if let Some(id) = request_id {
-            members.insert("request_id".into(), json!(id.as_str()));
+            members.insert("request_id".into(), json!(id));
         }
         if !parts.errors.is_empty() {
-            let errors = parts.errors.into_iter();
+            let errors = parts.errors.iter();
             let errors = errors.map(|e| json!({"pointer": e.pointer, "detail": e.detail}));
             members.insert("errors".into(), errors.collect());
         }
-        members.extend(parts.more);
+        members.extend(parts.more.clone());
+        members
+    }
+
+    fn document(self, request_id: Option<&RequestId>) -> Response {
+        let members = self.members(request_id.map(RequestId::as_str));
+        let parts = *self.0;
+        let status = parts.reason.status();
         let mut response = Response::builder()
             .status(status)
             .content_type(CONTENT_TYPE)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::{config::Settings, ledger::Ledger, metrics::Metrics, secrets::Keys};
 
-use crate::auth::Doorkeeper;
+use crate::{auth::Doorkeeper, limits::Limits, outside::Outside};
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -15,6 +15,10 @@ pub struct ApiState {
     pub metrics: Arc<Metrics>,
     /// Knows who calls.
     pub doorkeeper: Arc<Doorkeeper>,
+    /// Counts requests, of this process alone.
+    pub limits: Arc<Limits>,
+    /// The services that seed 000 asks.
+    pub outside: Arc<Outside>,
 }
 
 impl ApiState {
@@ -31,12 +35,16 @@ impl ApiState {
             &settings.accounts,
             &metrics,
         ));
+        let limits = Arc::new(Limits::new(&settings.rate_limits, ledger.clock()));
+        let outside = Arc::new(Outside::new(&ledger, &settings.outside));
         Self {
             ledger,
             keys,
             settings,
             metrics,
             doorkeeper,
+            limits,
+            outside,
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::{
         Checked,
         format::{CurrencyCode, Email, Timezone},
     },
+    outside::ExternalId,
     problem::Problem,
     products::ProductView,
     state::ApiState,
@@ -46,6 +47,8 @@ pub(crate) struct StoreView {
     address: Option<String>,
     lat: Option<f64>,
     lng: Option<f64>,
+    /// What the outside locations and products services call it, where it is one of theirs.
+    external_location_id: Option<String>,
     /// Accepts orders by itself, where it has no required integrator.
     auto_accept: bool,
     /// An order that nobody accepted in so many seconds is ended.
@@ -95,6 +98,8 @@ struct StorePatch {
     lat: MaybeUndefined<f64>,
     #[oai(validator(minimum(value = "-180"), maximum(value = "180")))]
     lng: MaybeUndefined<f64>,
+    /// Operators only: what the outside locations and products services call it.
+    external_location_id: MaybeUndefined<ExternalId>,
     auto_accept: Option<bool>,
     #[oai(validator(minimum(value = "10"), maximum(value = "86400")))]
     accept_within_s: Option<u32>,
@@ -178,6 +183,9 @@ impl Stores {
         } else {
             caller.must_manage(id)?;
         }
+        if !patch.external_location_id.is_undefined() && !caller.is(Role::Operator) {
+            return Err(Problem::forbidden());
+        }
         let version = self.version(&caller, id, if_match.as_deref()).await?;
         let store = self.0.ledger.edit_store(id, version, patch.into()).await?;
         Ok(tagged(store.into()))
@@ -209,6 +217,7 @@ impl Stores {
     async fn menu(&self, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Menu>, Problem> {
         let id = StoreId::from(id);
         seen(&self.0, &caller, id).await?;
+        self.0.outside.products.bring_in(id).await?;
         let menu = self.0.ledger.menu(id).await?;
         let (store, products) = menu.ok_or_else(Problem::not_found)?;
         Ok(Json(Menu {
@@ -239,8 +248,12 @@ impl Stores {
 
 /// The store, if the caller may see it: those who serve it always, customers and programs while it is not archived.
 pub(crate) async fn seen(state: &ApiState, caller: &Caller, id: StoreId) -> Result<Store, Problem> {
-    let may_see_others = matches!(caller.account.role, Role::Customer | Role::Integrator);
-    if !caller.serves(id) && !may_see_others {
+    let may_see = match caller.account.role {
+        Role::Customer => true,
+        Role::Integrator => caller.account.speaks_at(id),
+        Role::Staff | Role::Manager | Role::Operator => caller.serves(id),
+    };
+    if !may_see {
         return Err(Problem::not_found());
     }
     let store = state.ledger.store(id).await?;
@@ -258,6 +271,7 @@ impl StorePatch {
             && self.address.is_undefined()
             && self.lat.is_undefined()
             && self.lng.is_undefined()
+            && self.external_location_id.is_undefined()
             && self.auto_accept.is_none()
             && self.accept_within_s.is_none()
     }
@@ -282,6 +296,8 @@ impl From<StorePatch> for StoreEdit {
             address: said(patch.address),
             lat: said(patch.lat),
             lng: said(patch.lng),
+            external_location_id: said(patch.external_location_id)
+                .map(|id| id.map(ExternalId::into_text)),
             auto_accept: patch.auto_accept,
             accept_within_s: patch.accept_within_s,
             paused: patch.paused,
@@ -321,6 +337,7 @@ impl From<Store> for StoreView {
             address: store.contact.address,
             lat: store.contact.lat,
             lng: store.contact.lng,
+            external_location_id: store.external_location_id,
             auto_accept: store.auto_accept,
             accept_within_s: store.accept_within_s,
             paused: store.paused,

@@ -1,5 +1,7 @@
 //! Signing in: access tokens, refresh tokens that rotate, and tickets for the live channel.
 
+mod exchange;
+
 use common::{
     domain::ids::{OrderId, StoreId},
     ledger::accounts::{RefreshRefused, Refreshed, TicketSubject},
@@ -7,10 +9,12 @@ use common::{
 use poem_openapi::{Object, OpenApi, payload::Json};
 use uuid::Uuid;
 
+pub(crate) use self::exchange::TokenExchange;
 use crate::{
     answer::{Created, Done},
     auth::{Caller, incorrect},
     body::Checked,
+    limits::ClientAddress,
     problem::{FieldError, Problem, Reason},
     state::ApiState,
     values::Time,
@@ -64,10 +68,17 @@ struct LiveTicket {
 #[OpenApi]
 impl Tokens {
     /// Sign in
+    ///
+    /// After ten wrong passwords in 15 minutes a username is not looked at for a while: 429.
     #[oai(path = "/token", method = "post", operation_id = "sign_in")]
-    async fn sign_in(&self, sign_in: Checked<SignIn>) -> Result<Json<TokenPair>, Problem> {
+    async fn sign_in(
+        &self,
+        address: ClientAddress,
+        sign_in: Checked<SignIn>,
+    ) -> Result<Json<TokenPair>, Problem> {
         let SignIn { username, password } = sign_in.0;
-        let account = self.0.doorkeeper.sign_in(&username, &password).await?;
+        let doorkeeper = &self.0.doorkeeper;
+        let account = doorkeeper.sign_in(&username, &password, address).await?;
         let ttl = self.0.settings.accounts.refresh_ttl;
         let refreshed = self.0.ledger.start_sign_in(&account, ttl).await?;
         self.pair(refreshed)

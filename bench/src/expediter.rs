@@ -49,6 +49,11 @@ impl Expediter {
                 folder.join("data").display().to_string(),
             ),
             ("telemetry.filter", "warn".to_owned()),
+            // One account and one address bring everything.
+            ("rate_limits.account_per_minute", "0".to_owned()),
+            ("rate_limits.guest_per_minute", "0".to_owned()),
+            ("rate_limits.address_per_minute", "0".to_owned()),
+            ("rate_limits.integrator_per_minute", "0".to_owned()),
             ("telemetry.format", "text".to_owned()),
         ]);
         let variables = settings.iter().map(|(key, value)| {

@@ -7,7 +7,7 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use common::chance::Chance;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::problem::{Problem, Reason};
 
@@ -39,11 +39,28 @@ impl Passwords {
     pub async fn hash(&self, chance: &Chance, password: &str) -> Result<String, Problem> {
         let salt: [u8; 16] = chance.bytes();
         let password = password.to_owned();
-        self.work(move || hash(&password, &salt))
+        let turn = self.turn().await?;
+        turn.work(move || hash(&password, &salt))
             .await?
             .map_err(Problem::internal)
     }
 
+    /// Waits for its turn, unless too many do.
+    pub(super) async fn turn(&self) -> Result<Turn, Problem> {
+        let overloaded = |_| Problem::new(Reason::Overloaded);
+        let inside = Arc::clone(&self.inside);
+        let inside = inside.try_acquire_owned().map_err(overloaded)?;
+        let running = Arc::clone(&self.running);
+        let running = running.acquire_owned().await.map_err(Problem::internal)?;
+        Ok(Turn(Arc::new([running, inside])))
+    }
+}
+
+/// The right to look at a password, one of few at a time. What must be done around it is done before it is dropped.
+#[derive(Debug)]
+pub(super) struct Turn(Arc<[OwnedSemaphorePermit; 2]>);
+
+impl Turn {
     /// `None`: nobody has that name. A hash that can't be read is wrong for every password.
     pub(super) async fn verify(
         &self,
@@ -62,14 +79,11 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let overloaded = |_| Problem::new(Reason::Overloaded);
-        let _inside = self.inside.try_acquire().map_err(overloaded)?;
-        let running = Arc::clone(&self.running);
-        let permit = running.acquire_owned().await.map_err(Problem::internal)?;
-        // The permit goes along: whoever hangs up does not make room for a second hash.
+        let permits = Arc::clone(&self.0);
+        // The permits go along: whoever hangs up does not make room for a second hash.
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
-            drop(permit);
+            drop(permits);
             done
         });
         done.await.map_err(Problem::internal)
@@ -109,7 +123,8 @@ mod tests {
         );
         let verify = async |password: &str| {
             let hash = Some(hash.clone());
-            passwords.verify(password, hash).await.unwrap()
+            let turn = passwords.turn().await.unwrap();
+            turn.verify(password, hash).await.unwrap()
         };
         assert!(verify("open sesame").await);
         assert!(!verify("open sesam").await);
@@ -122,19 +137,23 @@ mod tests {
         let ours = PasswordHash::new(&ours).unwrap();
         assert_eq!(nobodys.params, ours.params);
         assert_eq!(nobodys.algorithm, ours.algorithm);
-        assert!(!Passwords::new(1).verify("", None).await.unwrap());
+        let turn = Passwords::new(1).turn().await.unwrap();
+        assert!(!turn.verify("", None).await.unwrap());
     }
 
     #[tokio::test]
     async fn a_crowd_at_the_door_is_refused_instead_of_queued_for_ever() {
         let passwords = Passwords::new(1);
         let running = passwords.running.acquire().await.unwrap();
-        let hash = || passwords.verify("x", Some("not a hash".into()));
-        let mut crowd: Vec<_> = (0..=MOST_WAITING).map(|_| Box::pin(hash())).collect();
+        let verify = async || {
+            let turn = passwords.turn().await?;
+            turn.verify("x", Some("not a hash".into())).await
+        };
+        let mut crowd: Vec<_> = (0..=MOST_WAITING).map(|_| Box::pin(verify())).collect();
         for one in &mut crowd {
             assert!(one.now_or_never().is_none());
         }
-        let refused = hash().await.unwrap_err();
+        let refused = verify().await.unwrap_err();
         assert_eq!(refused.reason(), Reason::Overloaded);
         drop(running);
         for one in crowd {

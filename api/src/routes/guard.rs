@@ -15,7 +15,8 @@ use super::Access;
 use crate::{
     auth::Caller,
     front::{RequestId, RoutePattern},
-    problem::Problem,
+    limits::{ClientAddress, Counted, Counting},
+    problem::{Problem, Reason},
     state::ApiState,
 };
 
@@ -45,6 +46,8 @@ impl<T: OpenApi> OpenApi for Guarded<T> {
                 let operation = Operation {
                     // Not in the table: nobody may.
                     access: rule.map(|(access, _)| access),
+                    for_integrators: rule
+                        .is_some_and(|(_, pattern)| super::is_for_integrators(&method, pattern)),
                     pattern: rule.map_or("not listed", |(_, pattern)| pattern),
                     endpoint,
                     state: self.state.clone(),
@@ -60,6 +63,8 @@ impl<T: OpenApi> OpenApi for Guarded<T> {
 
 struct Operation {
     access: Option<Access>,
+    /// Their accounts too may call it.
+    for_integrators: bool,
     pattern: &'static str,
     endpoint: BoxEndpoint<'static>,
     state: ApiState,
@@ -75,7 +80,10 @@ impl Endpoint for Operation {
             .cloned()
             .unwrap_or_default();
         let path = request.uri().path().to_owned();
-        let done = AssertUnwindSafe(self.serve(request)).catch_unwind().await;
+        let mut counted = Counted::default();
+        let done = AssertUnwindSafe(self.serve(request, &mut counted))
+            .catch_unwind()
+            .await;
         let problem = |problem: Problem| problem.answer(&request_id, self.pattern);
         let mut response = match done {
             Ok(Ok(response)) => response,
@@ -84,32 +92,52 @@ impl Endpoint for Operation {
             // The panic itself was logged by its hook.
             Err(_) => problem(Problem::internal("a panic")),
         };
+        counted.tell(response.headers_mut());
         response.set_data(RoutePattern(self.pattern));
         Ok(response)
     }
 }
 
 impl Operation {
-    async fn serve(&self, mut request: Request) -> Result<Response> {
+    async fn serve(&self, mut request: Request, counted: &mut Counted) -> Result<Response> {
         let Some(access) = self.access else {
             return Err(Problem::forbidden().into());
         };
-        if let Some(caller) = self.caller(access, &request).await? {
+        if let Some(caller) = self.caller(access, &request, counted).await? {
             request.extensions_mut().insert(caller);
         }
         self.endpoint.call(request).await
     }
 
-    async fn caller(&self, access: Access, request: &Request) -> Result<Option<Caller>, Problem> {
+    async fn caller(
+        &self,
+        access: Access,
+        request: &Request,
+        counted: &mut Counted,
+    ) -> Result<Option<Caller>, Problem> {
+        let limits = &self.state.limits;
         if matches!(access, Access::Anyone | Access::Keyholder) {
+            let counting = Counting::of(access, self.pattern);
+            limits.count_anonymous(counting, request, counted)?;
             return Ok(None);
         }
-        let caller = self.state.doorkeeper.caller(request.headers()).await?;
-        match caller {
-            None if access == Access::Perhaps => Ok(None),
-            None => Err(Problem::new(crate::problem::Reason::IncorrectCredentials)),
-            Some(caller) if !caller.may(access) => Err(Problem::forbidden()),
-            Some(caller) => Ok(Some(caller)),
+        let address = ClientAddress::of(request);
+        let found = self.state.doorkeeper.caller(request.headers(), address);
+        let caller = match found.await {
+            Ok(Some(caller)) => caller,
+            nobody => {
+                limits.count_anonymous(Counting::Address, request, counted)?;
+                return match nobody? {
+                    None if access == Access::Perhaps => Ok(None),
+                    _ => Err(Problem::new(Reason::IncorrectCredentials)),
+                };
+            }
+        };
+        limits.count_account(&caller, counted)?;
+        if caller.may(access, self.for_integrators) {
+            Ok(Some(caller))
+        } else {
+            Err(Problem::forbidden())
         }
     }
 }

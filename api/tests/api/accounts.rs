@@ -117,7 +117,7 @@ async fn an_account_that_makes_no_sense_is_refused_with_the_field() {
             (new("x", "staff", &[]), "/stores"),
             (new("x", "customer", &[store]), "/stores"),
             (new("x", "staff", &[nowhere]), "/stores"),
-            (new("x", "integrator", &[]), "/integrator_id"),
+            (new("x", "integrator", &[]), "/integrator_ids"),
             (new("x y", "customer", &[]), "/username"),
             (
                 json!({"username": "x", "password": "short", "role": "customer"}),

@@ -20,6 +20,9 @@ use serde_json::Value;
 
 pub(crate) const PASSWORD: &str = "open sesame";
 
+/// In tests nobody connects, which counts as the unspecified address.
+pub(crate) const BEHIND_A_PROXY: (&str, &str) = ("http.trusted_proxies", r#"["0.0.0.0/32"]"#);
+
 pub(crate) struct App {
     pub(crate) house: House,
     pub(crate) state: ApiState,
@@ -113,6 +116,19 @@ pub(crate) struct Ask<'a> {
 }
 
 impl App {
+    /// The api of another process on the same house.
+    pub(crate) fn another(&self) -> Self {
+        let (keys, metrics) = (Arc::clone(&self.state.keys), Metrics::new());
+        let settings = Arc::clone(&self.state.settings);
+        let state = ApiState::new(self.house.ledger.clone(), keys, settings, metrics);
+        let endpoint = api::routes(&state).with(Front::new(&state)).boxed();
+        Self {
+            house: self.house.clone(),
+            state,
+            endpoint,
+        }
+    }
+
     pub(crate) fn ask(&self, method: &str, path: &str) -> Ask<'_> {
         let request = Request::builder()
             .method(method.parse::<Method>().unwrap())
@@ -170,6 +186,11 @@ impl Ask<'_> {
             .headers_mut()
             .insert(name, value.parse().unwrap());
         self
+    }
+
+    /// Through a proxy that [`BEHIND_A_PROXY`] lets the api believe.
+    pub(crate) fn from(self, address: &str) -> Self {
+        self.header("x-forwarded-for", address)
     }
 
     pub(crate) fn by(self, authorization: &str) -> Self {

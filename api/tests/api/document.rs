@@ -96,7 +96,7 @@ fn the_document_is_of_version_3_1_and_closes_what_it_takes() {
     let new_user = &document["components"]["schemas"]["NewUser"];
     assert_eq!(new_user["additionalProperties"], false);
     assert_eq!(new_user["properties"]["username"]["format"], "username");
-    assert_eq!(new_user["properties"]["integrator_id"]["type"][1], "null");
+    assert_eq!(new_user["properties"]["integrator_ids"]["type"][1], "null");
     let reasons = &document["components"]["schemas"]["Problem"]["properties"]["reason"]["enum"];
     assert!(
         reasons

@@ -1,9 +1,11 @@
 //! What holds for every path: problems, request ids, headers, CORS, limits, pages.
 
-use crate::app::{App, with_app, with_app_like};
+use common::domain::account::Role;
 use http::StatusCode;
 use poem::{Route, endpoint::make_sync};
 use serde_json::json;
+
+use crate::app::{App, PASSWORD, with_app, with_app_like};
 
 #[tokio::test]
 async fn ping_answers_at_the_root_and_below_the_api() {
@@ -161,7 +163,7 @@ async fn a_sane_request_id_is_kept_and_another_replaced() {
         let answer = ask().header("x-request-id", "till-7:42").send().await;
         assert_eq!(answer.problem(404, "not_found")["request_id"], "till-7:42");
         let long = "x".repeat(65);
-        for bad in ["", "a b", "a\"b", long.as_str()] {
+        for bad in ["", "a b", "a\"b", "a,b", "a{b}", long.as_str()] {
             let answer = ask().header("x-request-id", bad).send().await;
             let id = answer.header("x-request-id");
             assert!(id.len() == 36 && id != bad, "{id}");
@@ -198,6 +200,20 @@ async fn only_listed_origins_may_call_from_their_pages() {
                 "https://till.example"
             );
             assert_eq!(answer.header("vary"), "Origin");
+            let exposed = answer.header("access-control-expose-headers");
+            let exposed: Vec<&str> = exposed.split(", ").collect();
+            for name in [
+                "etag",
+                "location",
+                "retry-after",
+                "ratelimit",
+                "ratelimit-policy",
+                "x-request-id",
+                "idempotency-replayed",
+            ] {
+                assert!(exposed.contains(&name), "{name} in {exposed:?}");
+            }
+            assert_eq!(answer.header("access-control-allow-credentials"), "");
             let answer = ask("GET", "https://evil.example").send().await;
             assert_eq!(answer.header("access-control-allow-origin"), "");
             let answer = ask("OPTIONS", "https://evil.example").send().await;
@@ -239,8 +255,50 @@ async fn pages_carry_a_strict_policy_and_are_revalidated() {
 #[tokio::test]
 async fn head_answers_as_get_without_a_body() {
     with_app(async |app: App| {
-        let answer = app.ask("HEAD", "/api/v1/ping").send().await;
-        assert_eq!((answer.status, answer.text.as_str()), (StatusCode::OK, ""));
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        for path in [
+            "/ping",
+            "/api/v1/ping",
+            "/api/v1/me",
+            "/app.js",
+            "/problems/not_found",
+        ] {
+            let get = app.get(path).by(&anna).send().await;
+            let head = app.ask("HEAD", path).by(&anna).send().await;
+            assert_eq!(
+                (head.status, head.text.as_str()),
+                (StatusCode::OK, ""),
+                "{path}"
+            );
+            for name in [
+                "content-type",
+                "etag",
+                "cache-control",
+                "content-security-policy",
+            ] {
+                assert_eq!(head.header(name), get.header(name), "{name} of {path}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_kind_of_answer_is_kept_by_nobody_and_framed_by_nobody() {
+    with_app(async |app: App| {
+        app.account("anna", Role::Customer, &[]).await;
+        let sign_in = json!({"username": "anna", "password": PASSWORD});
+        let tokens = app.post("/api/v1/token", sign_in).send().await;
+        assert!(tokens.ok()["refresh"].is_string());
+        let refused = app.get("/api/v1/me").send().await;
+        let unknown = app.get("/nothing").send().await;
+        for answer in [tokens, refused, unknown] {
+            assert_eq!(answer.header("cache-control"), "no-store");
+            assert_eq!(answer.header("x-content-type-options"), "nosniff");
+            assert_eq!(answer.header("referrer-policy"), "no-referrer");
+            let policy = answer.header("content-security-policy");
+            assert_eq!(policy, "default-src 'none'; frame-ancestors 'none'");
+        }
     })
     .await;
 }

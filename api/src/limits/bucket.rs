@@ -1,0 +1,153 @@
+//! Token buckets by key, as GCRA has them: one time a key, the time at which its bucket is full again. Bounded.
+//!
+//! The crate `governor` does the same sum, but bounds no table and reads a clock of its own; what is left is this page.
+
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+
+/// A bucket holds what comes in so long, and is full after it again.
+pub(super) const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW_US: i64 = 60_000_000;
+/// Keys with a bucket that is not full; some 5 MB. Beyond it buckets are forgotten, which lets more through.
+const MOST_KEYS: usize = 50_000;
+
+#[derive(Debug)]
+pub(super) struct Buckets<K> {
+    /// A minute; 0: no limit.
+    quota: u32,
+    most_keys: usize,
+    /// In microseconds since 1970.
+    full_at: Mutex<HashMap<K, i64>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub(super) quota: u32,
+    pub(super) remaining: u32,
+    pub(super) full_in: Duration,
+    /// Nothing was left: so long to wait for the next one.
+    pub(super) wait: Option<Duration>,
+}
+
+impl<K: Eq + Hash> Buckets<K> {
+    pub(super) fn new(quota: u32) -> Self {
+        Self {
+            quota,
+            most_keys: MOST_KEYS,
+            full_at: Mutex::default(),
+        }
+    }
+
+    /// `None` where there is no limit.
+    pub(super) fn take(&self, key: K, now: DateTime<Utc>) -> Option<Taken> {
+        if self.quota == 0 {
+            return None;
+        }
+        let step = WINDOW_US / i64::from(self.quota);
+        let now = now.timestamp_micros();
+        let mut all = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was set back must not keep anyone waiting for longer than a window.
+        let missing = all.get(&key).map_or(0, |at| (at - now).clamp(0, WINDOW_US));
+        let after = missing + step;
+        if after > WINDOW_US {
+            return Some(Taken {
+                quota: self.quota,
+                remaining: 0,
+                full_in: microseconds(missing),
+                wait: Some(microseconds(after - WINDOW_US)),
+            });
+        }
+        if all.len() >= self.most_keys && !all.contains_key(&key) {
+            make_room(&mut all, now, self.most_keys);
+        }
+        all.insert(key, now + after);
+        let remaining = u32::try_from((WINDOW_US - after) / step).unwrap_or(u32::MAX);
+        Some(Taken {
+            quota: self.quota,
+            remaining: remaining.min(self.quota - 1),
+            full_in: microseconds(after),
+            wait: None,
+        })
+    }
+}
+
+/// Forgets full buckets, which are as good as none; all, where that is not much, so that this is rarely done.
+fn make_room<K: Eq + Hash>(all: &mut HashMap<K, i64>, now: i64, most: usize) {
+    all.retain(|_, at| *at > now);
+    if all.len() > most / 2 {
+        all.clear();
+    }
+}
+
+fn microseconds(count: i64) -> Duration {
+    Duration::from_micros(count.unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use common::testing::noon;
+
+    use super::*;
+
+    fn taken(buckets: &Buckets<u32>, key: u32, now: DateTime<Utc>) -> Taken {
+        buckets.take(key, now).expect("it has a limit")
+    }
+
+    #[test]
+    fn the_quota_may_come_at_once_and_then_as_it_comes_in() {
+        for quota in [1, 7, 60, 6000] {
+            let buckets = Buckets::new(quota);
+            for left in (0..quota).rev() {
+                let taken = taken(&buckets, 1, noon());
+                assert_eq!((taken.remaining, taken.wait), (left, None), "{quota}");
+            }
+            let refused = taken(&buckets, 1, noon());
+            let wait = refused.wait.expect("nothing is left");
+            assert!(wait <= WINDOW / quota, "{quota}: {wait:?}");
+            assert_eq!(taken(&buckets, 1, noon() + wait).wait, None);
+            assert!(taken(&buckets, 1, noon() + wait).wait.is_some());
+            assert_eq!(taken(&buckets, 2, noon()).wait, None, "another's is full");
+            assert_eq!(
+                taken(&buckets, 1, noon() + wait + WINDOW).remaining,
+                quota - 1
+            );
+        }
+    }
+
+    #[test]
+    fn no_quota_is_no_limit() {
+        assert_eq!(Buckets::new(0).take(1, noon()), None);
+    }
+
+    #[test]
+    fn more_keys_than_there_is_room_for_forget_the_idle_ones_first() {
+        let mut buckets = Buckets::new(2);
+        buckets.most_keys = 4;
+        let later = noon() + WINDOW;
+        for key in 1..=3 {
+            taken(&buckets, key, noon());
+        }
+        taken(&buckets, 4, later);
+        taken(&buckets, 5, later);
+        assert_eq!(taken(&buckets, 4, later).remaining, 0, "it was not idle");
+        for key in 10..1000 {
+            taken(&buckets, key, later);
+            let keys = buckets.full_at.lock().expect("nobody panicked").len();
+            assert!(keys <= 4, "{keys}");
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_keeps_nobody_waiting_for_long() {
+        let buckets = Buckets::new(1);
+        taken(&buckets, 1, noon() + Duration::from_secs(3600));
+        let refused = taken(&buckets, 1, noon());
+        assert_eq!(refused.wait, Some(WINDOW));
+    }
+}

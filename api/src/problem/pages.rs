@@ -1,0 +1,141 @@
+//! `/problems/{reason}`: where a problem's `type` leads, for people and for programs. All of it from the one table.
+
+use http::{HeaderMap, HeaderValue, header};
+use poem::{
+    Endpoint, IntoResponse, Request, Response, Result, Route,
+    endpoint::make_sync,
+    get,
+    web::{Html, Json},
+};
+use serde_json::{Value, json};
+
+use super::{FieldError, Problem, Reason};
+use crate::pages::PAGE_POLICY;
+
+pub(crate) fn routes(route: Route) -> Route {
+    route
+        .at("/problems", get(list()))
+        .at("/problems/:reason", get(one()))
+}
+
+fn list() -> impl Endpoint + 'static {
+    make_sync(|request: Request| {
+        if wants_html(request.headers()) {
+            return page("Problems", &list_as_html());
+        }
+        let items: Vec<Value> = Reason::ALL.iter().map(|reason| told(*reason)).collect();
+        as_json(json!({ "items": items }))
+    })
+}
+
+fn one() -> impl Endpoint + 'static {
+    make_sync(|request: Request| -> Result<Response> {
+        let word = request.raw_path_param("reason").unwrap_or_default();
+        let reason = Reason::of(word).ok_or_else(Problem::not_found)?;
+        if wants_html(request.headers()) {
+            return Ok(page(reason.title(), &one_as_html(reason)));
+        }
+        let mut told = told(reason);
+        told["example"] = example(reason);
+        Ok(as_json(told))
+    })
+}
+
+fn told(reason: Reason) -> Value {
+    json!({
+        "type": reason.path(),
+        "title": reason.title(),
+        "status": reason.status().as_u16(),
+        "reason": reason.as_str(),
+        "help": reason.help(),
+    })
+}
+
+/// A problem document of this reason as it may come.
+fn example(reason: Reason) -> Value {
+    let id = "01980c4e-7a00-7000-8000-000000000001";
+    let problem = match reason {
+        Reason::ValidationFailed => Problem::invalid(vec![FieldError {
+            pointer: "/items/0/quantity".into(),
+            detail: "must be at least 1".into(),
+        }]),
+        Reason::DuplicateOrder => Problem::new(reason).with("order_id", id),
+        Reason::InvalidTransition => {
+            Problem::new(reason).with("next", json!(["preparing", "cancelled"]))
+        }
+        Reason::PayloadTooLarge => Problem::new(reason).with("limit_bytes", 1_048_576),
+        _ => Problem::new(reason),
+    };
+    problem.members(Some(id)).into()
+}
+
+/// Browsers name it; programs that take anything get JSON.
+fn wants_html(headers: &HeaderMap) -> bool {
+    let accepted = headers
+        .get_all(header::ACCEPT)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok());
+    accepted
+        .flat_map(|value| value.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|range| range.trim().eq_ignore_ascii_case("text/html"))
+}
+
+fn as_json(body: Value) -> Response {
+    with_headers(Json(body).into_response())
+}
+
+fn page(title: &str, body: &str) -> Response {
+    let title = escaped(title);
+    let html = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title} – Expediter</title>\n<link rel=\"icon\" href=\"/favicon.svg\" type=\"image/svg+xml\">\n\
+         <link rel=\"stylesheet\" href=\"/style.css\">\n</head>\n<body>\n<main class=\"plain\">\n<h1>{title}</h1>\n\
+         {body}</main>\n</body>\n</html>\n"
+    );
+    let mut response = with_headers(Html(html).into_response());
+    let policy = HeaderValue::from_static(PAGE_POLICY);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+fn with_headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn list_as_html() -> String {
+    let line = |reason: &Reason| {
+        let (path, word) = (reason.path(), reason.as_str());
+        let (status, title) = (reason.status().as_u16(), escaped(reason.title()));
+        format!("<li>{status} <a href=\"{path}\">{word}</a>: {title}</li>\n")
+    };
+    let lines: String = Reason::ALL.iter().map(line).collect();
+    format!(
+        "<p>Every error of this API is a problem document (RFC 9457). Its <code>reason</code> is one of these.</p>\n\
+         <ul>\n{lines}</ul>\n"
+    )
+}
+
+fn one_as_html(reason: Reason) -> String {
+    let example = serde_json::to_string_pretty(&example(reason)).expect("a Value is JSON");
+    format!(
+        "<p>{}</p>\n<dl>\n<dt>Reason</dt><dd><code>{}</code></dd>\n<dt>HTTP status</dt><dd>{}</dd>\n</dl>\n\
+         <h2>As it comes</h2>\n<pre>{}</pre>\n<p><a href=\"/problems\">All problems</a></p>\n",
+        escaped(reason.help()),
+        reason.as_str(),
+        reason.status(),
+        escaped(&example),
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+}

@@ -1,0 +1,155 @@
+//! Passwords are not guessed: failures are counted in the database, for all processes together.
+
+use std::time::Duration;
+
+use common::domain::account::Role;
+use serde_json::json;
+
+use crate::app::{Answer, App, BEHIND_A_PROXY, PASSWORD, basic, with_app_like};
+
+const ME: &str = "/api/v1/me";
+
+async fn with_limits<F: Future<Output = ()>>(body: impl FnOnce(App) -> F) {
+    with_app_like(&[BEHIND_A_PROXY], |routes| routes, body).await;
+}
+
+async fn sign_in(app: &App, username: &str, password: &str, from: &str) -> Answer {
+    let body = json!({"username": username, "password": password});
+    app.post("/api/v1/token", body).from(from).send().await
+}
+
+/// From a fresh address each, so that only the username's failures count.
+async fn fail(app: &App, username: &str, times: u8) {
+    for last in 1..=times {
+        let answer = sign_in(app, username, "wrong", &format!("192.0.2.{last}")).await;
+        answer.problem(401, "incorrect_credentials");
+    }
+}
+
+fn sign_ins(app: &App, result: &str) -> u64 {
+    app.state
+        .metrics
+        .sign_ins
+        .with_label_values(&[result])
+        .get()
+}
+
+#[tokio::test]
+async fn after_ten_wrong_passwords_no_password_is_looked_at_in_any_process() {
+    with_limits(async |app: App| {
+        let another = app.another();
+        app.account("anna", Role::Customer, &[]).await;
+        fail(&app, "anna", 5).await;
+        fail(&another, "anna", 5).await;
+        let looked_at = sign_ins(&app, "incorrect");
+        for app in [&app, &another] {
+            for password in ["wrong", PASSWORD] {
+                let answer = sign_in(app, "anna", password, "192.0.2.99").await;
+                answer.problem(429, "rate_limited");
+                assert_eq!(answer.header("retry-after"), "900");
+            }
+            let answer = app.get(ME).by(&basic("anna", PASSWORD)).from("192.0.2.99");
+            answer.send().await.problem(429, "rate_limited");
+        }
+        assert_eq!(
+            (sign_ins(&app, "incorrect"), sign_ins(&app, "ok")),
+            (looked_at, 0)
+        );
+        assert_eq!(sign_ins(&app, "limited"), 3);
+        app.house.clock.advance(Duration::from_secs(900));
+        sign_in(&another, "anna", PASSWORD, "192.0.2.99").await.ok();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_limited_just_so() {
+    with_limits(async |app: App| {
+        fail(&app, "nobody", 10).await;
+        let answer = sign_in(&app, "nobody", "x", "192.0.2.99").await;
+        answer.problem(429, "rate_limited");
+        assert_eq!(answer.header("retry-after"), "900");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_success_forgives_what_failed_before() {
+    with_limits(async |app: App| {
+        app.account("anna", Role::Customer, &[]).await;
+        for _ in 0..3 {
+            fail(&app, "anna", 9).await;
+            sign_in(&app, "anna", PASSWORD, "192.0.2.99").await.ok();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_that_tries_one_name_after_the_other_is_limited_for_all() {
+    with_limits(async |app: App| {
+        app.account("anna", Role::Customer, &[]).await;
+        for number in 0..30 {
+            let answer = sign_in(&app, &format!("name{number}"), "x", "2001:db8::1").await;
+            answer.problem(401, "incorrect_credentials");
+        }
+        // Another address of the same network.
+        let answer = sign_in(&app, "anna", PASSWORD, "2001:db8::2").await;
+        answer.problem(429, "rate_limited");
+        sign_in(&app, "anna", PASSWORD, "2001:db8:0:1::2")
+            .await
+            .ok();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn tokens_in_hand_work_while_their_owner_is_guessed_at() {
+    with_limits(async |app: App| {
+        let anna = app.account("anna", Role::Customer, &[]).await;
+        fail(&app, "anna", 10).await;
+        app.get(ME).by(&app.bearer(&anna)).send().await.ok();
+        let change = json!({"password": PASSWORD, "new_password": "something else"});
+        let changed = app
+            .post("/api/v1/me/password", change)
+            .by(&app.bearer(&anna));
+        changed.send().await.problem(429, "rate_limited");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_guesses_at_once_are_no_more_than_one_after_the_other() {
+    with_limits(async |app: App| {
+        app.account("anna", Role::Customer, &[]).await;
+        let guess = async |last: u8| {
+            let from = format!("192.0.2.{last}");
+            sign_in(&app, "anna", "wrong", &from).await.status.as_u16()
+        };
+        let answers = futures_util::future::join_all((0..40).map(guess)).await;
+        let looked_at = answers.iter().filter(|status| **status == 401).count();
+        let at_once = app.state.settings.accounts.argon2_concurrency;
+        assert!((10..10 + at_once).contains(&looked_at), "{answers:?}");
+        assert!(answers.iter().all(|status| matches!(status, 401 | 429)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_basic_password_that_was_right_is_not_hashed_again_for_a_minute() {
+    with_limits(async |app: App| {
+        app.account("anna", Role::Customer, &[]).await;
+        let ask = async |password: &str| app.get(ME).by(&basic("anna", password)).send().await;
+        for _ in 0..3 {
+            ask(PASSWORD).await.ok();
+        }
+        assert_eq!(sign_ins(&app, "ok"), 1);
+        ask("open sesam")
+            .await
+            .problem(401, "incorrect_credentials");
+        app.house.clock.advance(Duration::from_secs(60));
+        ask(PASSWORD).await.ok();
+        assert_eq!(sign_ins(&app, "ok"), 2);
+    })
+    .await;
+}

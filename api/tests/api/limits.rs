@@ -1,0 +1,254 @@
+//! How often each may ask, and what every answer says of it.
+
+use std::time::Duration;
+
+use common::domain::account::Role;
+use serde_json::json;
+
+use crate::app::{Answer, App, BEHIND_A_PROXY, basic, with_app, with_app_like};
+
+const ME: &str = "/api/v1/me";
+const ONE_ADDRESS: &str = "192.0.2.1";
+
+async fn with_limits<F: Future<Output = ()>>(limits: &[(&str, &str)], body: impl FnOnce(App) -> F) {
+    let settings: Vec<_> = [BEHIND_A_PROXY].iter().chain(limits).copied().collect();
+    with_app_like(&settings, |routes| routes, body).await;
+}
+
+/// What the answer tells: the policy, and what is left.
+fn told(answer: &Answer) -> (&str, &str) {
+    (
+        answer.header("ratelimit-policy"),
+        answer.header("ratelimit"),
+    )
+}
+
+#[track_caller]
+fn assert_limited(answer: &Answer, retry_after: &str) {
+    answer.problem(429, "rate_limited");
+    assert_eq!(answer.header("retry-after"), retry_after);
+}
+
+#[tokio::test]
+async fn an_account_is_told_what_is_left_and_refused_when_nothing_is() {
+    with_limits(
+        &[("rate_limits.account_per_minute", "3")],
+        async |app: App| {
+            let anna = app.signed_in("anna", Role::Customer, &[]).await;
+            let otto = app.signed_in("otto", Role::Customer, &[]).await;
+            let ask = async |by: &str| app.get(ME).by(by).send().await;
+            for left in [
+                "\"account\";r=2;t=20",
+                "\"account\";r=1;t=40",
+                "\"account\";r=0;t=60",
+            ] {
+                let answer = ask(&anna).await;
+                answer.ok();
+                assert_eq!(told(&answer), ("\"account\";q=3;w=60", left));
+            }
+            let refused = ask(&anna).await;
+            assert_limited(&refused, "20");
+            assert_eq!(
+                told(&refused),
+                ("\"account\";q=3;w=60", "\"account\";r=0;t=60")
+            );
+            ask(&otto).await.ok();
+            app.house.clock.advance(Duration::from_secs(20));
+            ask(&anna).await.ok();
+            assert_limited(&ask(&anna).await, "20");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_account_is_refused_counts_too() {
+    with_limits(
+        &[("rate_limits.account_per_minute", "1")],
+        async |app: App| {
+            let anna = app.signed_in("anna", Role::Customer, &[]).await;
+            let ask = async || app.get("/api/v1/users").by(&anna).send().await;
+            ask().await.problem(403, "forbidden");
+            assert_limited(&ask().await, "60");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn without_an_account_it_is_the_client_address_that_counts() {
+    with_limits(
+        &[("rate_limits.address_per_minute", "2")],
+        async |app: App| {
+            let body = || json!({"refresh": "nobody's"});
+            let ask = async |from: &str| {
+                app.post("/api/v1/token/refresh", body())
+                    .from(from)
+                    .send()
+                    .await
+            };
+            ask(ONE_ADDRESS).await.problem(401, "incorrect_credentials");
+            // Wrong credentials are nobody's account.
+            let wrong = app.get(ME).by("Bearer x").from(ONE_ADDRESS).send().await;
+            wrong.problem(401, "incorrect_credentials");
+            assert_limited(&ask(ONE_ADDRESS).await, "30");
+            assert_limited(&app.get(ME).from(ONE_ADDRESS).send().await, "30");
+            // What the client itself claims stands left of what the proxy saw.
+            assert_limited(&ask("198.51.100.7, 192.0.2.1").await, "30");
+            ask("192.0.2.2").await.problem(401, "incorrect_credentials");
+            let anna = app.signed_in("anna", Role::Customer, &[]).await;
+            app.get(ME).by(&anna).from(ONE_ADDRESS).send().await.ok();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn whom_a_stranger_claims_to_forward_for_is_not_believed() {
+    let limits = [("rate_limits.address_per_minute", "1")];
+    with_app_like(
+        &limits,
+        |routes| routes,
+        async |app: App| {
+            let ask = async |from: &str| app.get(ME).from(from).send().await;
+            ask("192.0.2.1").await.problem(401, "incorrect_credentials");
+            assert_limited(&ask("192.0.2.2").await, "60");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_guest_has_a_bucket_of_its_own_at_its_table() {
+    let limits = [
+        ("rate_limits.guest_per_minute", "1"),
+        ("rate_limits.address_per_minute", "6"),
+    ];
+    with_limits(&limits, async |app: App| {
+        let (table, other) = ("a".repeat(40), "b".repeat(40));
+        let ask = async |code: &str, guest: &'static str| {
+            let path = format!("/api/v1/sessions/{code}/menu");
+            app.get(&path)
+                .header("expediter-guest", guest)
+                .from(ONE_ADDRESS)
+                .send()
+                .await
+        };
+        let answer = ask(&table, "one").await;
+        answer.problem(404, "session_not_found");
+        assert_eq!(
+            told(&answer),
+            (
+                "\"address\";q=6;w=60, \"guest\";q=1;w=60",
+                "\"address\";r=5;t=10, \"guest\";r=0;t=60"
+            ),
+        );
+        assert_limited(&ask(&table, "one").await, "60");
+        ask(&table, "two").await.problem(404, "session_not_found");
+        ask(&other, "one").await.problem(404, "session_not_found");
+        // Keys and codes can be made up as one likes; then it is the address that is counted.
+        ask(&other, "three").await.problem(404, "session_not_found");
+        ask(&other, "four").await.problem(404, "session_not_found");
+        assert_limited(&ask(&other, "five").await, "10");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn callbacks_are_counted_by_integrator_and_address() {
+    let limits = [
+        ("rate_limits.integrator_per_minute", "1"),
+        ("rate_limits.address_per_minute", "1"),
+    ];
+    with_limits(&limits, async |app: App| {
+        let (one, other) = (
+            "01980000-0000-7000-8000-000000000001",
+            "01980000-0000-7000-8000-000000000002",
+        );
+        let call = async |integrator: &str, from: &str| {
+            let path = format!("/api/v1/integrators/{integrator}/callbacks");
+            app.post(&path, json!({})).from(from).send().await
+        };
+        let first = call(one, ONE_ADDRESS).await;
+        assert_eq!(told(&first).0, "\"integrator\";q=1;w=60");
+        assert_ne!(first.status, 429);
+        assert_limited(&call(one, ONE_ADDRESS).await, "60");
+        assert_ne!(call(other, ONE_ADDRESS).await.status, 429);
+        assert_ne!(
+            call(one, "192.0.2.2").await.status,
+            429,
+            "nobody uses up another's bucket"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn probes_pages_and_preflights_are_not_counted() {
+    let limits = [
+        ("rate_limits.address_per_minute", "1"),
+        ("http.allowed_origins", "[\"https://till.example\"]"),
+    ];
+    with_limits(&limits, async |app: App| {
+        for path in [
+            "/ping",
+            "/api/v1/ping",
+            "/",
+            "/app.js",
+            "/problems",
+            "/api/v1/openapi.json",
+        ] {
+            for _ in 0..3 {
+                let answer = app.get(path).send().await;
+                assert_eq!(
+                    (answer.status.as_u16(), told(&answer)),
+                    (200, ("", "")),
+                    "{path}"
+                );
+            }
+        }
+        for _ in 0..3 {
+            let preflight = app
+                .ask("OPTIONS", "/api/v1/token")
+                .header("origin", "https://till.example");
+            let answer = preflight
+                .header("access-control-request-method", "POST")
+                .send()
+                .await;
+            assert_eq!(answer.status, 204);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nought_is_no_limit_and_then_nothing_is_told() {
+    with_limits(
+        &[("rate_limits.account_per_minute", "0")],
+        async |app: App| {
+            let anna = app.signed_in("anna", Role::Customer, &[]).await;
+            for _ in 0..50 {
+                let answer = app.get(ME).by(&anna).send().await;
+                answer.ok();
+                assert_eq!(told(&answer), ("", ""));
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_meets_the_usual_limits_by_ordinary_use() {
+    with_app(async |app: App| {
+        app.account("anna", Role::Customer, &[]).await;
+        for _ in 0..200 {
+            let answer = app
+                .get(ME)
+                .by(&basic("anna", crate::app::PASSWORD))
+                .send()
+                .await;
+            answer.ok();
+        }
+    })
+    .await;
+}
