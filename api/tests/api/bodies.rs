@@ -76,7 +76,7 @@ impl Document {
             Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
             Some("boolean") => json!(true),
             Some("null") => Value::Null,
-            _ => json!({"any": "thing"}),
+            _ => json!({}),
         };
         vec![example]
     }
