@@ -3,7 +3,13 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use common::{
-    domain::{account::Account, event::Event, ids::OrderId, order::Order, session::Session},
+    domain::{
+        account::Account,
+        event::{Event, EventKind},
+        ids::OrderId,
+        order::Order,
+        session::Session,
+    },
     ledger::{
         self,
         events::{OrderSnapshot, SessionSnapshot},
@@ -123,6 +129,9 @@ impl Channel {
                 None => return Ok(Some(self.snapshot().await?)),
             };
             self.position = told.seq;
+            if told.kind == EventKind::SessionCodeRenewed {
+                self.must_still_open().await?;
+            }
             if !self.shows(&told) {
                 continue;
             }
@@ -163,6 +172,17 @@ impl Channel {
             Some(now) if now.ended => Err(Close::Ended),
             _ => Ok(()),
         }
+    }
+
+    /// At its place in the stream: with a code that is dead nothing is told of what came later.
+    async fn must_still_open(&self) -> Result<(), Close> {
+        let Subject::Session { code } = &self.subject else {
+            return Ok(());
+        };
+        let read = self
+            .notifier
+            .read(async |ledger| ledger.session_by_code(code).await);
+        read.await?.map(drop).ok_or(Close::Revoked)
     }
 
     fn shows(&self, told: &Told) -> bool {

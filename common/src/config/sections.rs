@@ -256,4 +256,5 @@ pub struct Testing {
 #[serde(deny_unknown_fields)]
 pub struct Demo {
     pub enabled: bool,
+    pub mock_users: bool,
 }

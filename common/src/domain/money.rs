@@ -85,6 +85,27 @@ impl Money {
         Self { amount, currency }
     }
 
+    /// From a decimal such as `1.80`, exactly. `None` for what is none, is negative or past [`MAX_AMOUNT`], or has a
+    /// fraction of a minor unit.
+    #[must_use]
+    pub fn from_decimal(text: &str, currency: Currency) -> Option<Self> {
+        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+        let is_number = |text: &str| {
+            (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        if !is_number(whole) || !is_number(part) {
+            return None;
+        }
+        let decimals = currency.decimals() as usize;
+        let (kept, beyond) = part.split_at(part.len().min(decimals));
+        if beyond.bytes().any(|byte| byte != b'0') {
+            return None;
+        }
+        let minor = format!("{whole}{kept:0<decimals$}");
+        let amount = minor.parse().ok().filter(|amount| *amount <= MAX_AMOUNT)?;
+        Some(Self { amount, currency })
+    }
+
     /// `None` past [`MAX_AMOUNT`].
     #[must_use]
     pub fn times(self, quantity: u32) -> Option<Self> {
@@ -137,6 +158,34 @@ mod tests {
             Money::new(1005, "KWD".parse().unwrap()).to_string(),
             "1.005"
         );
+    }
+
+    #[test]
+    fn a_decimal_is_read_exactly_or_not_at_all() {
+        let read = |text, currency: &str| {
+            Money::from_decimal(text, currency.parse().unwrap()).map(|money| money.amount)
+        };
+        for (text, cents) in [
+            ("1.80", 180),
+            ("1.8", 180),
+            ("0.07", 7),
+            ("17", 1700),
+            ("0", 0),
+            ("1.8000", 180),
+            ("8.20", 820),
+            ("10000000000.00", MAX_AMOUNT),
+        ] {
+            assert_eq!(read(text, "EUR"), Some(cents), "{text}");
+        }
+        assert_eq!(read("180", "JPY"), Some(180));
+        assert_eq!(read("180.00", "JPY"), Some(180));
+        assert_eq!(read("1.8", "KWD"), Some(1800));
+        for wrong in [
+            "", ".", "1.", ".5", "-1", "+1", "1.805", "1,80", "1e2", " 1", "1.8.0", "NaN", "١",
+            "10000000000.01", "99999999999999999999",
+        ] {
+            assert_eq!(read(wrong, "EUR"), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub struct Store {
     pub timezone: String,
     pub currency: Currency,
     pub contact: Contact,
+    /// What the outside locations and products services call it, where it is one of theirs.
+    pub external_location_id: Option<String>,
     /// A store without required integrators accepts its orders by itself (else staff do).
     pub auto_accept: bool,
     /// An order that nobody accepted within this many seconds after it was placed is ended by the sweep.

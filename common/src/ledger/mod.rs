@@ -13,6 +13,7 @@ pub mod callbacks;
 pub mod events;
 pub mod handoffs;
 pub mod idempotency;
+pub mod identities;
 pub mod intake;
 pub mod integrators;
 pub mod orders;
@@ -65,6 +66,7 @@ pub(crate) struct Inner {
     metrics: Arc<Metrics>,
     settings: LedgerSettings,
     intake: intake::Queue,
+    acknowledgements: handoffs::Queue,
 }
 
 /// What a ledger is made of.
@@ -81,7 +83,7 @@ pub struct LedgerParts {
 }
 
 impl Ledger {
-    /// Starts the intake's writers on the current runtime; they end with the last clone.
+    /// Starts the writers of orders and of acknowledgements on the current runtime; they end with the last clone.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
         let LedgerParts {
@@ -94,6 +96,7 @@ impl Ledger {
             settings,
         } = parts;
         let (intake, queued) = intake::queue(&settings.intake);
+        let (acknowledgements, heard) = handoffs::queue();
         let inner = Arc::new(Inner {
             db,
             clock,
@@ -103,8 +106,10 @@ impl Ledger {
             metrics,
             settings,
             intake,
+            acknowledgements,
         });
         intake::start_writers(&inner, queued);
+        handoffs::start_writers(&inner, heard);
         Self {
             inner: idempotency::Handle::new(inner),
         }

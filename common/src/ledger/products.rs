@@ -1,5 +1,7 @@
 //! Products and their stock as people change them; what orders take and give back is in `orders` and `intake`.
 
+mod outside;
+
 use serde_json::json;
 
 use super::{
@@ -15,6 +17,8 @@ use crate::{
     },
     store::{self, StoreError, movements::Movement},
 };
+
+pub use self::outside::ListedProduct;
 
 #[derive(Clone, Debug)]
 pub struct NewProduct {

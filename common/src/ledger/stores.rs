@@ -37,6 +37,7 @@ pub struct StoreEdit {
     pub address: Option<Option<String>>,
     pub lat: Option<Option<f64>>,
     pub lng: Option<Option<f64>>,
+    pub external_location_id: Option<Option<String>>,
     pub auto_accept: Option<bool>,
     pub accept_within_s: Option<u32>,
     /// `store.paused` on the store's own stream tells of it.
@@ -61,6 +62,7 @@ impl Ledger {
                 timezone: new.timezone,
                 currency: new.currency,
                 contact: new.contact,
+                external_location_id: None,
                 auto_accept: new.auto_accept,
                 accept_within_s: new.accept_within_s,
                 paused: false,
@@ -150,7 +152,10 @@ impl Ledger {
 }
 
 /// So that an event may be written; by design.md section 4 before anything else is locked.
-pub(super) async fn lock_stream(change: &mut Change<'_>, id: StoreId) -> store::Result<bool> {
+pub(in crate::ledger) async fn lock_stream(
+    change: &mut Change<'_>,
+    id: StoreId,
+) -> store::Result<bool> {
     let Some((_, last_seq)) = store::stores::lock_counters(&mut change.tx, id).await? else {
         return Ok(false);
     };
@@ -196,6 +201,7 @@ fn apply(edit: &StoreEdit, store: &mut Store) {
     set(&mut store.contact.address, edit.address);
     set(&mut store.contact.lat, edit.lat);
     set(&mut store.contact.lng, edit.lng);
+    set(&mut store.external_location_id, edit.external_location_id);
     set(&mut store.auto_accept, edit.auto_accept);
     set(&mut store.accept_within_s, edit.accept_within_s);
     set(&mut store.paused, edit.paused);

@@ -6,6 +6,8 @@ mod connect;
 mod error;
 mod migrate;
 pub(crate) mod plan;
+#[cfg(test)]
+mod reads;
 mod tx;
 
 pub mod accounts;
@@ -15,6 +17,7 @@ pub mod callbacks;
 pub mod events;
 pub mod handoffs;
 pub mod idempotency;
+pub(crate) mod identities;
 pub mod intake;
 pub mod integrators;
 pub(crate) mod live;

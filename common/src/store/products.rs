@@ -1,5 +1,7 @@
 //! What stores sell, with the stock of what is counted.
 
+pub mod outside;
+
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 use uuid::Uuid;

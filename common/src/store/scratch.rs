@@ -26,37 +26,7 @@ async fn execute_on_server(server_url: &str, statement: String) -> Result<()> {
 /// As a store stands in the tables, for tests of what needs one.
 pub(crate) async fn insert_store(db: &Db, store: &Store) -> Result<()> {
     let mut tx = db.begin().await?;
-    on!(&mut tx, |conn| {
-        sqlx::query(
-        "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, auto_accept, \
-         accept_within_s, paused, archived_at, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    )
-    .bind(store.id.uuid())
-    .bind(&store.name)
-    .bind(&store.timezone)
-    .bind(store.currency.as_str())
-    .bind(&store.contact.phone)
-    .bind(&store.contact.email)
-    .bind(&store.contact.address)
-    .bind(store.contact.lat)
-    .bind(store.contact.lng)
-    .bind(store.auto_accept)
-    .bind(store.accept_within_s)
-    .bind(store.paused)
-    .bind(store.archived_at)
-    .bind(store.version)
-    .bind(store.created_at)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
-    on!(&mut tx, |conn| sqlx::query(
-        "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (?, 0, 0)"
-    )
-    .bind(store.id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    super::stores::insert(&mut tx, store).await?;
     tx.commit().await
 }
 

@@ -62,6 +62,18 @@ pub(crate) async fn by_code(tx: &mut Tx, code: &str) -> Result<Option<Session>> 
     row.map(TryInto::try_into).transpose()
 }
 
+/// Whether the store has an open one of that key.
+pub(crate) async fn is_open(tx: &mut Tx, store: StoreId, open_key: &str) -> Result<bool> {
+    let found: Option<(Uuid,)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT id FROM sessions WHERE store_id = ? AND open_key = ?"
+    )
+    .bind(store.uuid())
+    .bind(open_key.as_bytes())
+    .fetch_optional(conn)
+    .await?);
+    Ok(found.is_some())
+}
+
 /// Those that exist, by id.
 pub(crate) async fn many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
     some(tx, ids, "").await
@@ -137,6 +149,7 @@ pub(crate) async fn close(tx: &mut Tx, id: SessionId, closed_at: DateTime<Utc>) 
     Ok(())
 }
 
+/// [`StoreError::UniqueKeyTaken`] where another session has that code.
 pub(crate) async fn set_code(tx: &mut Tx, id: SessionId, code: &str) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "UPDATE sessions SET code = ? WHERE id = ?"

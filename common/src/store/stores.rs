@@ -89,9 +89,9 @@ pub(crate) async fn lock_counters(tx: &mut Tx, id: StoreId) -> Result<Option<(i6
 pub(crate) async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
     on!(&mut *tx, |conn| {
         sqlx::query(
-            "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, auto_accept, \
-             accept_within_s, paused, archived_at, version, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
+             auto_accept, accept_within_s, paused, archived_at, version, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(store.id.uuid())
         .bind(&store.name)
@@ -102,6 +102,7 @@ pub(crate) async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
         .bind(&store.contact.address)
         .bind(store.contact.lat)
         .bind(store.contact.lng)
+        .bind(store.external_location_id.as_deref().map(str::as_bytes))
         .bind(store.auto_accept)
         .bind(i64::from(store.accept_within_s))
         .bind(store.paused)
@@ -127,7 +128,7 @@ pub(crate) async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<b
     let changed = on!(tx, |conn| {
         sqlx::query(
         "UPDATE stores SET name = ?, timezone = ?, phone = ?, email = ?, address = ?, lat = ?, lng = ?, \
-         auto_accept = ?, accept_within_s = ?, paused = ?, archived_at = ?, version = version + 1 \
+         external_location_id = ?, auto_accept = ?, accept_within_s = ?, paused = ?, archived_at = ?, version = version + 1 \
          WHERE id = ? AND version = ?"
     )
     .bind(&store.name)
@@ -137,6 +138,7 @@ pub(crate) async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<b
     .bind(&store.contact.address)
     .bind(store.contact.lat)
     .bind(store.contact.lng)
+    .bind(store.external_location_id.as_deref().map(str::as_bytes))
     .bind(store.auto_accept)
     .bind(i64::from(store.accept_within_s))
     .bind(store.paused)
@@ -162,8 +164,8 @@ async fn read(tx: &mut Tx, id: StoreId, sql: &'static str) -> Result<Option<Stor
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, name, timezone, currency, phone, email, address, lat, lng, auto_accept, accept_within_s, \
-             paused, archived_at, version, created_at FROM stores ",
+            "SELECT id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
+             auto_accept, accept_within_s, paused, archived_at, version, created_at FROM stores ",
             $rest
         )
     };
@@ -181,6 +183,7 @@ struct Row {
     address: Option<String>,
     lat: Option<f64>,
     lng: Option<f64>,
+    external_location_id: Option<Vec<u8>>,
     auto_accept: bool,
     accept_within_s: i32,
     paused: bool,
@@ -208,6 +211,11 @@ impl TryFrom<Row> for Store {
                 lat: row.lat,
                 lng: row.lng,
             },
+            external_location_id: row
+                .external_location_id
+                .map(String::from_utf8)
+                .transpose()
+                .map_err(|error| StoreError::corrupt("stores", row.id, error))?,
             auto_accept: row.auto_accept,
             accept_within_s: u32::try_from(row.accept_within_s)
                 .map_err(|error| StoreError::corrupt("stores", row.id, error))?,

@@ -262,16 +262,39 @@ live_test! {
         }
     }
 
-    async fn a_renewed_code_closes_the_sockets_of_the_old_one(house: House) {
+    async fn a_renewed_code_closes_the_sockets_of_the_old_one_at_once_and_tells_them_nothing_more(house: House) {
+        // No check comes within this test: the feed alone says it.
+        let table = Table::new(house).await;
+        let mut client = table.served.open(&table.path()).await;
+        client.frame().await;
+        let renewed = table.line.ledger.renew_session_code(table.session.id, &table.session.code).await.unwrap();
+        table.order(1).await;
+        let next = client.next().await;
+        assert!(matches!(&next, tungstenite::Message::Close(Some(frame)) if u16::from(frame.code) == 4401), "{next:?}");
+        assert_eq!(table.served.open(&table.path()).await.closed_with().await, 4404);
+        let mut fresh = table.served.open(&format!("/ws/sessions/{}", renewed.code)).await;
+        assert_eq!(fresh.frame().await["type"], "hello");
+    }
+
+    async fn a_renewed_code_of_which_the_feed_lost_the_news_closes_them_with_the_next_check(house: House) {
         let check_every = Duration::from_millis(20);
         let table = Table::with(house, NotifierSettings { check_every, ..settings() }).await;
         let mut client = table.served.open(&table.path()).await;
         client.frame().await;
-        let renewed = table.line.ledger.renew_session_code(table.session.id, &table.session.code).await.unwrap();
+        table.line.loses(true);
+        table.line.ledger.renew_session_code(table.session.id, &table.session.code).await.unwrap();
         assert_eq!(client.closed_with().await, 4401);
-        assert_eq!(table.served.open(&table.path()).await.closed_with().await, 4404);
-        let mut fresh = table.served.open(&format!("/ws/sessions/{}", renewed.code)).await;
-        assert_eq!(fresh.frame().await["type"], "hello");
+    }
+
+    async fn whoever_has_the_fresh_code_goes_on_after_a_number_across_the_renewal(house: House) {
+        let table = Table::new(house).await;
+        let renewed = table.line.ledger.renew_session_code(table.session.id, &table.session.code).await.unwrap();
+        table.order(1).await;
+        let mut client = table.served.open(&format!("/ws/sessions/{}?after=1", renewed.code)).await;
+        assert_eq!(client.frame().await["resumed"], true);
+        let placed = client.frame().await;
+        // The renewal was number 2, and is no guest's business.
+        assert_eq!((&placed["seq"], &placed["prev"]), (&json!(3), &json!(1)));
     }
 
     async fn a_session_closed_a_day_ago_is_answered_with_4410_also_on_open_sockets(house: House) {
