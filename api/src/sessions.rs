@@ -105,7 +105,17 @@ impl Sessions {
         if name.is_empty() {
             return Err(Problem::invalid_field("/name", "must not be blank"));
         }
-        let session = self.0.ledger.open_session(store, name).await?;
+        let outside = &self.0.outside;
+        outside.locations.must_let_in(&caller, store).await?;
+        let ledger = &self.0.ledger;
+        if outside.codes.are_drawn_elsewhere() && ledger.is_session_open(store, name).await? {
+            return Err(SessionRefused::NameTaken.into());
+        }
+        let open = |code: String| async move {
+            let opened = ledger.open_session_under(store, name, &code);
+            opened.await
+        };
+        let session = outside.codes.drawn_for(open).await?;
         let location = format!("/api/v1/sessions/{}", session.code);
         Ok(Created::at(location, self.shown(session)))
     }
@@ -169,7 +179,13 @@ impl Sessions {
         Path(code): Path<String>,
     ) -> Result<Json<SessionView>, Problem> {
         let session = self.served(&caller, &code).await?;
-        let renewed = self.0.ledger.renew_session_code(session.id, &code).await?;
+        let ledger = &self.0.ledger;
+        let (id, old) = (session.id, code.as_str());
+        let renew = |new: String| async move {
+            let renewed = ledger.renew_session_code_to(id, old, &new);
+            renewed.await
+        };
+        let renewed = self.0.outside.codes.drawn_for(renew).await?;
         Ok(Json(self.shown(renewed)))
     }
 
@@ -197,6 +213,7 @@ impl Sessions {
     )]
     async fn menu(&self, Path(code): Path<String>) -> Result<Json<Menu>, Problem> {
         let session = self.read(&code).await?;
+        self.0.outside.products.bring_in(session.store_id).await?;
         let menu = self.0.ledger.menu(session.store_id).await?;
         let (store, products) = menu.ok_or_else(Problem::not_found)?;
         Ok(Json(Menu {
@@ -291,6 +308,8 @@ impl From<SessionRefused> for Problem {
             SessionRefused::NameTaken => Self::new(Reason::DuplicateSession),
             SessionRefused::NoSuchStore => no_such_store(),
             SessionRefused::NoSuchSession => unknown(),
+            SessionRefused::CodeTaken => Self::new(Reason::CodeServiceUnavailable)
+                .caused_by("every code that was drawn is another session's"),
         }
     }
 }

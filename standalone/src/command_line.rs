@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use common::{config::Settings, process::SettingsLine};
+use common::{config::Settings, domain::account::Role, process::SettingsLine};
 use url::Url;
+use uuid::Uuid;
 
 use crate::{data_dir, refusal::Refusal};
 
@@ -41,9 +42,27 @@ pub(crate) enum Command {
     /// Bring the database's schema up to this program's
     Migrate,
     /// Make an operator's account in the database, and print its password
+    ///
+    /// The same as create-user NAME --role operator.
     Operator {
         #[arg(value_name = "NAME")]
         username: String,
+    },
+    /// Make an account in the database, and print its password
+    ///
+    /// Whether or not an expediter is running on it.
+    CreateUser(NewUser),
+    /// Make an account a role to try things with, and print a token of each that is good for a day
+    ///
+    /// Only where the setting demo.mock_users allows it. Run again, it prints fresh tokens of the same accounts.
+    MockUsers,
+    /// Make twenty products to try things with
+    ///
+    /// Run again, it makes those whose sku is not there.
+    AddProducts {
+        /// Where they are sold [default: the only store]
+        #[arg(long, value_name = "ID")]
+        store: Option<Uuid>,
     },
     /// Read the settings, say what is wrong with them, and start nothing
     CheckConfig,
@@ -52,6 +71,24 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct NewUser {
+    #[arg(value_name = "NAME")]
+    pub(crate) username: String,
+    /// operator, manager, staff, customer or integrator
+    #[arg(long, value_parser = str::parse::<Role>)]
+    pub(crate) role: Role,
+    /// A store of a manager or of staff; may be said several times
+    #[arg(long = "store", value_name = "ID")]
+    pub(crate) stores: Vec<Uuid>,
+    /// Whom the account speaks for, where its role is integrator; may be said several times
+    #[arg(long = "integrator", value_name = "ID")]
+    pub(crate) integrators: Vec<Uuid>,
+    /// Read the password from standard input's first line, in place of making one
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
 }
 
 #[derive(Debug, clap::Args)]

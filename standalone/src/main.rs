@@ -9,7 +9,7 @@ mod demo; // a store to try, with a kitchen
 mod running; // what it prints once it runs
 mod serve; // everything in one process
 
-mod commands; // audit, migrate, operator, check-config, openapi, demo-order
+mod commands; // one file each
 
 use std::process::ExitCode;
 
@@ -42,8 +42,11 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         Some(Command::Audit) => commands::audit::audit(&settings).await,
         Some(Command::Migrate) => commands::migrate::migrate(&settings).await,
         Some(Command::Operator { username }) => {
-            commands::operator::make(&settings, &username).await
+            commands::create_user::make_operator(&settings, username).await
         }
+        Some(Command::CreateUser(wish)) => commands::create_user::make(&settings, wish).await,
+        Some(Command::MockUsers) => commands::mock_users::print(&settings).await,
+        Some(Command::AddProducts { store }) => commands::add_products::add(&settings, store).await,
         Some(Command::CheckConfig) => commands::check_config::check(&settings),
         Some(Command::Openapi { .. }) => unreachable!("answered before the settings were read"),
     }

@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf};
 
 use common::{
+    domain::ids::StoreId,
     process::{self, print_refusal},
     secrets::KeysError,
 };
@@ -33,6 +34,23 @@ pub(crate) enum Refusal {
     },
     #[error("there is no database at {} yet: start an expediter there first, or name another with --data-dir DIR", path.display())]
     NoDatabase { path: PathBuf },
+    #[error(
+        "a username has 1 to 100 letters, digits or any of . _ @ + - and begins with a letter or digit"
+    )]
+    NotAUsername,
+    #[error("a password has from 8 to 200 characters, on the first line of standard input")]
+    NotAPassword,
+    #[error(
+        "demo.mock_users is false, for tokens for everybody are nothing for a house that is used: allow them where \
+         things are tried, with --set demo.mock_users=true"
+    )]
+    MockUsersOff,
+    #[error("there is no store {id}, or it is archived")]
+    NoSuchStore { id: StoreId },
+    #[error("there is no store yet: make one with POST /api/v1/stores, or start the demonstration")]
+    NoStore,
+    #[error("there are several stores, say which with --store ID: {stores}")]
+    WhichStore { stores: String },
 }
 
 impl Refusal {

@@ -1,8 +1,14 @@
 //! The administration commands, as they are typed.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
 
-use e2e::{Folder, Launch};
+use e2e::{Ended, Expediter, Folder, Launch};
+use serde_json::Value;
 
 fn launch(folder: &Folder) -> Launch {
     Launch::of(Path::new(env!("CARGO_BIN_EXE_expediter")), folder.path())
@@ -106,4 +112,190 @@ async fn demo_order_says_when_nobody_is_there() {
         .await;
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("no expediter answers"), "{ended:?}");
+}
+
+/// A command with that on its standard input.
+fn with_input(folder: &Folder, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_expediter"))
+        .current_dir(folder.path())
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(input.as_bytes())
+        .unwrap();
+    child.wait_with_output().unwrap()
+}
+
+async fn command(folder: &Folder, arguments: &[&str]) -> Ended {
+    let launch = arguments.iter().fold(launch(folder), Launch::argument);
+    launch.run().await
+}
+
+async fn me(running: &Expediter, username: &str, password: &str) -> (u16, Value) {
+    let me = running.request(reqwest::Method::GET, "/api/v1/me");
+    running
+        .answer(me.basic_auth(username, Some(password)))
+        .await
+}
+
+/// The demonstration's.
+async fn store_of(running: &Expediter) -> String {
+    let code = running.demo["session_code"].as_str().unwrap();
+    let (_, session) = running.get(&format!("/api/v1/sessions/{code}")).await;
+    session["store_id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn create_user_prints_the_password_or_reads_it_and_its_account_signs_in() {
+    let folder = Folder::new();
+    let running = launch(&folder).start().await;
+    let made = command(&folder, &["create-user", "oz", "--role", "operator"]).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let password = made.stdout.trim();
+    let (status, account) = me(&running, "oz", password).await;
+    assert_eq!((status, &account["role"]), (200, &"operator".into()));
+
+    let store = &store_of(&running).await;
+    let staff = [
+        "create-user",
+        "sam",
+        "--role",
+        "staff",
+        "--store",
+        store,
+        "--password-stdin",
+    ];
+    let made = with_input(&folder, &staff, "correct horse\nbattery\n");
+    assert_eq!(made.status.code(), Some(0), "{made:?}");
+    assert!(!String::from_utf8_lossy(&made.stdout).contains("horse"));
+    let (status, account) = me(&running, "sam", "correct horse").await;
+    assert_eq!(
+        (status, &account["stores"][0]),
+        (200, &store.as_str().into())
+    );
+
+    let short = with_input(
+        &folder,
+        &[
+            "create-user",
+            "ben",
+            "--role",
+            "customer",
+            "--password-stdin",
+        ],
+        "short\n",
+    );
+    assert_eq!(short.status.code(), Some(2), "{short:?}");
+    for (wrong, why) in [
+        (vec!["create-user", "oz", "--role", "operator"], "is taken"),
+        (
+            vec!["create-user", "kim", "--role", "staff"],
+            "managers and staff have stores",
+        ),
+        (
+            vec!["create-user", "a b", "--role", "customer"],
+            "a username has",
+        ),
+        (vec!["create-user", "kim", "--role", "king"], "is no"),
+        (vec!["create-user", "kim"], "--role"),
+    ] {
+        let refused = command(&folder, &wrong).await;
+        assert_eq!(refused.code, Some(2), "{wrong:?}: {refused:?}");
+        assert!(refused.stderr.contains(why), "{wrong:?}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn mock_users_have_a_token_a_role_for_a_day_and_the_same_accounts_the_second_time() {
+    let folder = Folder::new();
+    let running = launch(&folder).start().await;
+    let refused = command(&folder, &["mock-users"]).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("demo.mock_users"), "{refused:?}");
+
+    let mut accounts = Vec::new();
+    for _ in 0..2 {
+        let printed = launch(&folder)
+            .set("demo.mock_users", true)
+            .argument("mock-users")
+            .run()
+            .await;
+        assert_eq!(printed.code, Some(0), "{printed:?}");
+        let mut ids = Vec::new();
+        for line in printed.stdout.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let request = running.request(reqwest::Method::GET, "/api/v1/me");
+            let (status, account) = running.answer(request.bearer_auth(words[2])).await;
+            assert_eq!(
+                (status, account["role"].as_str()),
+                (200, Some(words[0])),
+                "{line}"
+            );
+            assert_eq!(account["username"], words[1]);
+            ids.push(account["id"].clone());
+        }
+        assert_eq!(ids.len(), 5, "{printed:?}");
+        accounts.push(ids);
+    }
+    assert_eq!(accounts[0], accounts[1]);
+    let audit = running.audit().await;
+    assert_eq!(audit.code, Some(0), "{audit:?}");
+}
+
+#[tokio::test]
+async fn mock_users_of_an_empty_house_get_a_store_and_an_integrator() {
+    let folder = Folder::new();
+    let printed = launch(&folder)
+        .set("demo.mock_users", true)
+        .argument("mock-users")
+        .run()
+        .await;
+    assert_eq!(printed.code, Some(0), "{printed:?}");
+    let added = command(&folder, &["add-products"]).await;
+    assert!(
+        added.stdout.contains("Mock store: 20 products made"),
+        "{added:?}"
+    );
+}
+
+#[tokio::test]
+async fn add_products_makes_twenty_and_the_second_time_none() {
+    let folder = Folder::new();
+    let none = command(&folder, &["add-products"]).await;
+    assert_eq!(none.code, Some(2), "{none:?}");
+    assert!(none.stderr.contains("there is no store yet"), "{none:?}");
+
+    let running = launch(&folder).start().await;
+    for said in [
+        "20 products made, 0 were there",
+        "0 products made, 20 were there",
+    ] {
+        let added = command(&folder, &["add-products"]).await;
+        assert_eq!(added.code, Some(0), "{added:?}");
+        assert!(added.stdout.contains(said), "{added:?}");
+    }
+    let store = &store_of(&running).await;
+    let list = format!("/api/v1/products?store_id={store}&limit=100");
+    let request = running.request(reqwest::Method::GET, &list);
+    let request = request.basic_auth("operator", Some(running.password("operator")));
+    let (_, page) = running.answer(request).await;
+    let items = page["items"].as_array().unwrap();
+    let samples = items
+        .iter()
+        .filter(|item| item["sku"].as_str().unwrap().starts_with("SAMPLE-"));
+    assert_eq!(samples.count(), 20);
+
+    let said = command(&folder, &["add-products", "--store", store]).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let unknown = "01a21293-b600-74ff-8db8-3961076aa15c";
+    let refused = command(&folder, &["add-products", "--store", unknown]).await;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("there is no store"), "{refused:?}");
 }

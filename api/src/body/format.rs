@@ -10,6 +10,8 @@ use poem_openapi::{
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::outside::is_external_id;
+
 /// What is wrong with a text of that format; formats not known here are right.
 pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
     let (right, detail) = match format {
@@ -34,6 +36,10 @@ pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
         "username" => (
             is_username(text),
             "must be 1 to 100 letters, digits or any of . _ @ + - and begin with a letter or digit",
+        ),
+        "external-id" => (
+            is_external_id(text),
+            "must be 1 to 100 letters, digits or any of . _ : @ + - and begin with a letter or digit",
         ),
         "password" => (is_password(text), "must have from 8 to 200 characters"),
         _ => return None,
@@ -60,7 +66,8 @@ fn is_email(text: &str) -> bool {
             .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
 }
 
-fn is_username(text: &str) -> bool {
+#[must_use]
+pub fn is_username(text: &str) -> bool {
     text.len() <= 100
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text
@@ -68,7 +75,8 @@ fn is_username(text: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "._@+-".contains(c))
 }
 
-fn is_password(text: &str) -> bool {
+#[must_use]
+pub fn is_password(text: &str) -> bool {
     (8..=200).contains(&text.chars().count())
 }
 

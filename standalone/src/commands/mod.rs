@@ -1,11 +1,14 @@
 //! The administration commands, one file each.
 
+pub(crate) mod add_products;
 pub(crate) mod audit;
+mod beside;
 pub(crate) mod check_config;
+pub(crate) mod create_user;
 pub(crate) mod demo_order;
 pub(crate) mod migrate;
+pub(crate) mod mock_users;
 pub(crate) mod openapi;
-pub(crate) mod operator;
 
 use std::{
     fmt,

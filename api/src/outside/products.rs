@@ -1,0 +1,167 @@
+//! What a store sells, where the products service knows it: brought into our own products before they are shown or
+//! ordered, by the service's id, which is their sku (ADR 9).
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use common::{
+    domain::{ids::StoreId, money::Money, store::Store},
+    ledger::{Ledger, products::ListedProduct, stores::MOST_ON_A_MENU},
+};
+use serde_json::Value;
+
+use super::{
+    external_id::shown,
+    service::{Answer, Service},
+};
+use crate::problem::Problem;
+
+/// So long what a store sells is not asked for again.
+const FRESH_FOR: TimeDelta = TimeDelta::seconds(10);
+const NOT_FOUND: u16 = 404;
+const LONGEST_NAME: usize = 200;
+const LONGEST_DESCRIPTION: usize = 2000;
+
+#[derive(Debug)]
+pub(crate) enum Products {
+    /// They are our own.
+    Here,
+    There(Box<There>),
+}
+
+#[derive(Debug)]
+pub(crate) struct There {
+    service: Service,
+    ledger: Ledger,
+    /// One of each store that was asked about and exists.
+    asked: Mutex<HashMap<StoreId, Arc<Asked>>>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    /// Locked while its products are asked for: a crowd asks once.
+    fresh_until: tokio::sync::Mutex<Option<DateTime<Utc>>>,
+    /// Whoever waited while it went wrong need not wait for the same once more.
+    failures: AtomicU64,
+}
+
+impl Products {
+    pub(super) fn new(ledger: &Ledger, service: Option<Service>) -> Self {
+        let there = |service| There {
+            service,
+            ledger: ledger.clone(),
+            asked: Mutex::default(),
+        };
+        service.map_or(Self::Here, |service| Self::There(Box::new(there(service))))
+    }
+
+    /// From here on our own products are what the store sells, as it was a moment ago. Of a store that is none of the
+    /// service's, and of one that does not exist, there is nothing to bring in.
+    pub(crate) async fn bring_in(&self, store: StoreId) -> Result<(), Problem> {
+        match self {
+            Self::Here => Ok(()),
+            Self::There(there) => there.bring_in(store).await,
+        }
+    }
+}
+
+impl There {
+    async fn bring_in(&self, id: StoreId) -> Result<(), Problem> {
+        let known = self.asked().get(&id).cloned();
+        let asked = match known {
+            Some(asked) => asked,
+            None if self.ledger.store(id).await?.is_none() => return Ok(()),
+            None => Arc::clone(self.asked().entry(id).or_default()),
+        };
+        let failures = asked.failures.load(Ordering::Acquire);
+        let mut fresh_until = asked.fresh_until.lock().await;
+        let now = self.ledger.clock().now();
+        if fresh_until.is_some_and(|until| now < until) {
+            return Ok(());
+        }
+        if asked.failures.load(Ordering::Acquire) > failures {
+            return Err(self
+                .service
+                .unavailable("it has just failed another request"));
+        }
+        let store = self.ledger.store(id).await?;
+        if let Some((store, location)) = store
+            .as_ref()
+            .and_then(|store| Some((store, store.external_location_id.as_deref()?)))
+        {
+            let listed = self.listed(store, location).await.inspect_err(|_| {
+                asked.failures.fetch_add(1, Ordering::AcqRel);
+            })?;
+            self.ledger.bring_in_products(id, &listed).await?;
+        }
+        *fresh_until = Some(now + FRESH_FOR);
+        Ok(())
+    }
+
+    async fn listed(&self, store: &Store, location: &str) -> Result<Vec<ListedProduct>, Problem> {
+        let query = [("location_id", location)];
+        let answer = self.service.get(&["find"], &query, &[NOT_FOUND]).await?;
+        let Answer::Yes(answer) = answer else {
+            return Err(
+                Problem::not_found().detail("The products service does not know this store.")
+            );
+        };
+        read(store, &answer).map_err(|what| self.service.nonsense(what))
+    }
+
+    fn asked(&self) -> MutexGuard<'_, HashMap<StoreId, Arc<Asked>>> {
+        // No code that holds the lock can leave it half-changed.
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that can't be read spoils the list: half a menu would take the other half off sale.
+fn read(store: &Store, answer: &Value) -> Result<Vec<ListedProduct>, &'static str> {
+    let items = answer.as_array().ok_or("it is no list")?;
+    if items.len() > MOST_ON_A_MENU as usize {
+        return Err("it lists more products than a menu may have");
+    }
+    let mut ids = BTreeSet::new();
+    let mut listed = Vec::with_capacity(items.len());
+    for item in items {
+        let product = read_one(store, &item["product"])?;
+        if !ids.insert(product.external_id.clone()) {
+            return Err("it lists a product twice");
+        }
+        listed.push(product);
+    }
+    Ok(listed)
+}
+
+fn read_one(store: &Store, product: &Value) -> Result<ListedProduct, &'static str> {
+    let text = |field: &str| product[field].as_str();
+    let fits = |text: &&str, most| text.chars().count() <= most;
+    let description = match &product["description"] {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        _ => Some(
+            text("description")
+                .filter(|text| fits(text, LONGEST_DESCRIPTION))
+                .ok_or("a product's description is none")?
+                .to_owned(),
+        ),
+    };
+    Ok(ListedProduct {
+        external_id: shown(&product["id"]).ok_or("a product's id is none")?,
+        name: text("name")
+            .filter(|name| !name.trim().is_empty() && fits(name, LONGEST_NAME))
+            .ok_or("a product's name is none")?
+            .to_owned(),
+        description,
+        // Never by way of a float.
+        price: text("price")
+            .and_then(|price| Money::from_decimal(price, store.currency))
+            .ok_or("a product's price is no decimal of the store's currency")?,
+    })
+}

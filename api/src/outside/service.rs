@@ -1,0 +1,200 @@
+//! One outside service over HTTP: asked once, for so long, and read so far; and what it said, whichever of the two shapes
+//! its answers have.
+
+use std::{error::Error, time::Duration};
+
+use reqwest::{Client, RequestBuilder};
+use serde_json::Value;
+use url::Url;
+
+use crate::problem::{Problem, Reason};
+
+/// A longer answer is nonsense: a full menu of a thousand products has less.
+const MOST_BYTES: usize = 1_048_576;
+/// Shorter than most servers keep a connection, so that none is used that is just being closed.
+const POOL_IDLE: Duration = Duration::from_millis(3500);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    client: Client,
+    url: Url,
+    /// What its trouble is called.
+    unavailable: Reason,
+}
+
+/// What a service said that can be understood.
+#[derive(Debug, PartialEq)]
+pub(super) enum Answer {
+    /// What stood in the envelope, or the body without one; null for an empty one.
+    Yes(Value),
+    /// Its own explicit no: `{"success": false}`, or one of the statuses that mean it.
+    No,
+}
+
+/// `timeout` covers all of a request, to the last byte read.
+pub(super) fn client(timeout: Duration) -> Client {
+    // An error means that another part of this process has installed one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = || {
+        Client::builder()
+            .user_agent(concat!("Expediter/", env!("CARGO_PKG_VERSION")))
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            .pool_idle_timeout(POOL_IDLE)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .tcp_nodelay(true)
+    };
+    builder()
+        .build()
+        .or_else(|error| {
+            tracing::warn!(%error, "no CA certificates are found: outside services at https:// can't be reached");
+            builder().tls_certs_only([]).build()
+        })
+        .expect("a client that reads no certificates can be made")
+}
+
+impl Service {
+    pub(super) fn new(client: Client, url: Url, unavailable: Reason) -> Self {
+        Self {
+            client,
+            url,
+            unavailable,
+        }
+    }
+
+    /// `GET {url}/{path…}/?{query}`, with the slash at the end that the seeds' services want.
+    pub(super) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        means_no: &[u16],
+    ) -> Result<Answer, Problem> {
+        let mut url = self.url.clone();
+        url.path_segments_mut()
+            .expect("an http address has a path")
+            .pop_if_empty()
+            .extend(path)
+            .push("");
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.ask(self.client.get(url), means_no).await
+    }
+
+    /// `POST {url}`.
+    pub(super) async fn post(&self, body: &Value, means_no: &[u16]) -> Result<Answer, Problem> {
+        let request = self.client.post(self.url.clone()).json(body);
+        self.ask(request, means_no).await
+    }
+
+    pub(super) fn unavailable(&self, why: &str) -> Problem {
+        Problem::new(self.unavailable).caused_by(why)
+    }
+
+    /// The 503 of an answer that says nothing that could be understood.
+    pub(super) fn nonsense(&self, what: &str) -> Problem {
+        Problem::new(self.unavailable).caused_by(format_args!("its answer is nonsense: {what}"))
+    }
+
+    async fn ask(&self, request: RequestBuilder, means_no: &[u16]) -> Result<Answer, Problem> {
+        let failed =
+            |error: reqwest::Error| Problem::new(self.unavailable).caused_by(in_words(error));
+        let mut response = request.send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > MOST_BYTES {
+                return Err(self.nonsense("it is too long"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        match understood(status, &body, means_no) {
+            Ok(answer) => Ok(answer),
+            Err(what) => Err(self.nonsense(&format!("{what} (status {status})"))),
+        }
+    }
+}
+
+fn understood(status: u16, body: &[u8], means_no: &[u16]) -> Result<Answer, &'static str> {
+    let is_yes = (200..300).contains(&status);
+    if !is_yes && !(400..500).contains(&status) {
+        return Err("it is neither a yes nor a no");
+    }
+    let body = match body.trim_ascii() {
+        [] => Ok(Value::Null),
+        text => serde_json::from_slice(text),
+    };
+    match body {
+        Ok(Value::Object(mut members)) if members.contains_key("success") => {
+            match (&members["success"], is_yes) {
+                (Value::Bool(false), _) => Ok(Answer::No),
+                (Value::Bool(true), true) => {
+                    let response = members.remove("response");
+                    Ok(Answer::Yes(response.unwrap_or(Value::Null)))
+                }
+                _ => Err("its `success` does not go with its status"),
+            }
+        }
+        _ if means_no.contains(&status) => Ok(Answer::No),
+        Ok(body) if is_yes => Ok(Answer::Yes(body)),
+        Ok(_) => Err("it is a no that means something else"),
+        Err(_) => Err("it is not JSON"),
+    }
+}
+
+/// Without the URL, which may carry a password; with the causes, which say the most.
+fn in_words(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        words = format!("{words}: {next}");
+        cause = next.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn both_shapes_are_understood_and_only_an_explicit_no_is_one() {
+        let said = |status, body: &str| understood(status, body.as_bytes(), &[404]);
+        let yes = Answer::Yes(json!({"value": "x"}));
+        let enveloped = r#"{"success": true, "response": {"value": "x"}}"#;
+        assert_eq!(said(200, enveloped).as_ref(), Ok(&yes));
+        assert_eq!(said(201, r#"{"value": "x"}"#), Ok(yes));
+        assert_eq!(said(200, ""), Ok(Answer::Yes(Value::Null)));
+        assert_eq!(
+            said(200, r#"{"success": true}"#),
+            Ok(Answer::Yes(Value::Null))
+        );
+        for (status, body) in [
+            (200, r#"{"success": false, "reason": "x"}"#),
+            (403, r#"{"success": false}"#),
+            (404, ""),
+            (404, "<html>"),
+            (404, r#"{"detail": "none"}"#),
+        ] {
+            assert_eq!(said(status, body), Ok(Answer::No), "{status} {body}");
+        }
+        for (status, body) in [
+            (500, r#"{"success": false}"#),
+            (503, ""),
+            (302, ""),
+            (200, "<html>"),
+            (200, r#"{"success": "yes"}"#),
+            (404, enveloped),
+            (403, ""),
+            (429, "{}"),
+        ] {
+            assert!(said(status, body).is_err(), "{status} {body}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! A ledger for one command, over the database of an expediter that may be running.
+
+use std::sync::Arc;
+
+use api::auth::Passwords;
+use common::{
+    chance::Chance,
+    config::Settings,
+    domain::account::{Account, Role},
+    ledger::{Ledger, LedgerParts, NoWake, accounts::NewAccount},
+    metrics::Metrics,
+    process,
+    secrets::{Keys, SealingKey},
+    store::{self, Db},
+};
+
+use crate::refusal::Refusal;
+
+#[derive(Debug)]
+pub(super) struct Beside {
+    db: Db,
+    pub(super) ledger: Ledger,
+    passwords: Passwords,
+}
+
+impl Beside {
+    /// Brings the schema up first: the command may be the first that a new database sees.
+    pub(super) async fn open(settings: &Settings, sealing: SealingKey) -> Result<Self, Refusal> {
+        let db = process::connect_database(settings).await?;
+        store::migrate(&db)
+            .await
+            .map_err(Refusal::failed("bringing the schema up"))?;
+        let clock = process::clock(settings);
+        db.anchor(&clock)
+            .await
+            .map_err(Refusal::failed("reading the database's time"))?;
+        let ledger = Ledger::new(LedgerParts {
+            db: db.clone(),
+            clock,
+            chance: Chance::system(),
+            sealing: Arc::new(sealing),
+            // Whoever runs finds what is to be told in the outbox.
+            wake: Arc::new(NoWake),
+            metrics: Metrics::new(),
+            settings: process::ledger_settings(settings, String::new()),
+        });
+        Ok(Self {
+            db,
+            ledger,
+            passwords: Passwords::new(1),
+        })
+    }
+
+    /// For what has no secret that could be opened again: works without the keys.
+    pub(super) async fn open_without_keys(settings: &Settings) -> Result<Self, Refusal> {
+        Self::open(settings, Keys::seeded(0).encryption).await
+    }
+
+    pub(super) async fn make_account(
+        &self,
+        wanted: WantedAccount,
+        password: &str,
+    ) -> Result<Account, Refusal> {
+        let hashed = self.passwords.hash(self.ledger.chance(), password).await;
+        let password_hash =
+            hashed.map_err(|_| Refusal::failed("hashing a password")("the hasher does not run"))?;
+        let new = NewAccount {
+            username: wanted.username,
+            password_hash,
+            role: wanted.role,
+            stores: wanted.stores.into_iter().map(Into::into).collect(),
+            integrators: wanted.integrators.into_iter().map(Into::into).collect(),
+        };
+        let made = self.ledger.create_account(&new).await;
+        made.map_err(Refusal::failed("making the account"))
+    }
+
+    pub(super) async fn close(self) {
+        let Self { db, ledger, .. } = self;
+        drop(ledger);
+        db.close().await;
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct WantedAccount {
+    pub(super) username: String,
+    pub(super) role: Role,
+    pub(super) stores: Vec<uuid::Uuid>,
+    pub(super) integrators: Vec<uuid::Uuid>,
+}

@@ -1,0 +1,151 @@
+//! `expediter mock-users`: an account a role to try things with, and a token of each that is good for a day.
+
+use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
+
+use api::ApiState;
+use common::{
+    chance::Chance,
+    config::Settings,
+    domain::{
+        account::{Account, Role},
+        ids::{IntegratorId, StoreId},
+        integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
+        store::Contact,
+    },
+    ledger::{Ledger, integrators::NewIntegrator, stores::NewStore},
+    metrics::Metrics,
+    secrets::Keys,
+};
+use url::Url;
+
+use super::{
+    beside::{Beside, WantedAccount},
+    say,
+};
+use crate::refusal::Refusal;
+
+const A_DAY: Duration = Duration::from_secs(86_400);
+const STORE: &str = "Mock store";
+const INTEGRATOR: &str = "Mock integrator";
+/// Nobody has this name (RFC 2606), and nothing is ever sent there.
+const NOWHERE: &str = "https://integrator.invalid/orders";
+
+/// The second time the accounts are the same, and the tokens fresh.
+pub(crate) async fn print(settings: &Settings) -> Result<ExitCode, Refusal> {
+    if !settings.demo.mock_users {
+        return Err(Refusal::MockUsersOff);
+    }
+    let keys = Keys::load_or_create(&settings.secrets, &Chance::system())?;
+    let beside = Beside::open(settings, keys.encryption.clone()).await?;
+    let made = accounts(&beside).await;
+    let tokens = made.and_then(|accounts| tokens(&beside.ledger, keys, settings, accounts));
+    beside.close().await;
+    for (account, token) in tokens? {
+        say(format_args!(
+            "{:<12}{:<18}{token}",
+            account.role.as_str(),
+            account.username
+        ));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tokens(
+    ledger: &Ledger,
+    keys: Keys,
+    settings: &Settings,
+    accounts: Vec<Account>,
+) -> Result<Vec<(Account, String)>, Refusal> {
+    let mut settings = settings.clone();
+    settings.accounts.access_ttl = A_DAY;
+    let state = ApiState::new(
+        ledger.clone(),
+        Arc::new(keys),
+        Arc::new(settings),
+        Metrics::new(),
+    );
+    let with_token = |account: Account| {
+        let token = state.doorkeeper.access_token(account.id);
+        let (token, _) = token.map_err(Refusal::failed("signing a token"))?;
+        Ok((account, token))
+    };
+    accounts.into_iter().map(with_token).collect()
+}
+
+async fn accounts(beside: &Beside) -> Result<Vec<Account>, Refusal> {
+    let failed = "making the mock accounts";
+    let mut accounts = Vec::new();
+    for role in Role::ALL.iter().copied() {
+        let username = format!("mock-{}", role.as_str());
+        let found = beside.ledger.credentials(&username).await;
+        let found = found.map_err(Refusal::failed(failed))?;
+        accounts.push(match found {
+            Some(found) => found.account,
+            None => make(beside, username, role).await?,
+        });
+    }
+    Ok(accounts)
+}
+
+async fn make(beside: &Beside, username: String, role: Role) -> Result<Account, Refusal> {
+    let (mut stores, mut integrators) = (Vec::new(), Vec::new());
+    match role {
+        Role::Manager | Role::Staff => stores.push(a_store(&beside.ledger).await?.uuid()),
+        Role::Integrator => integrators.push(an_integrator(&beside.ledger).await?.uuid()),
+        Role::Operator | Role::Customer => {}
+    }
+    let wanted = WantedAccount {
+        username,
+        role,
+        stores,
+        integrators,
+    };
+    // Nobody is told it: these accounts are reached with their tokens.
+    let password = beside.ledger.chance().token();
+    beside.make_account(wanted, &password).await
+}
+
+/// The first that there is, else a new one.
+async fn a_store(ledger: &Ledger) -> Result<StoreId, Refusal> {
+    let failed = "making a store for the mock accounts";
+    let stores = ledger.stores(None, None, 1).await;
+    if let Some(store) = stores.map_err(Refusal::failed(failed))?.first() {
+        return Ok(store.id);
+    }
+    let new = NewStore {
+        name: STORE.to_owned(),
+        timezone: "Europe/Berlin".to_owned(),
+        currency: "EUR".parse().expect("EUR is a currency"),
+        contact: Contact::default(),
+        auto_accept: true,
+        accept_within_s: 600,
+    };
+    let made = ledger.create_store(new).await;
+    Ok(made.map_err(Refusal::failed(failed))?.id)
+}
+
+/// One that listens to nothing, so that no order waits for it.
+async fn an_integrator(ledger: &Ledger) -> Result<IntegratorId, Refusal> {
+    let new = NewIntegrator {
+        store_id: a_store(ledger).await?,
+        name: INTEGRATOR.to_owned(),
+        kind: IntegratorKind::Pos,
+        format: Format::Order,
+        events: Some(Vec::new()),
+        url: Url::parse(NOWHERE).expect("it is written as an address"),
+        required: Some(false),
+        confirms: Confirms::Acknowledgement,
+        unknown_policy: UnknownPolicy::Resend,
+        callback_auth: CallbackAuth::Signature,
+        auth: OutboundAuth::None,
+        status_map: BTreeMap::new(),
+        max_attempts: 5,
+        concurrency: 1,
+        rate_per_s: None,
+    };
+    let made = ledger.create_integrator(new).await;
+    let (integrator, _) = made.map_err(Refusal::failed(
+        "making an integrator for the mock accounts",
+    ))?;
+    Ok(integrator.id)
+}
