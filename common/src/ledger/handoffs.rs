@@ -10,6 +10,7 @@ mod retries;
 mod settle_handoff;
 #[cfg(test)]
 mod tests;
+mod together;
 mod trial;
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use super::LedgerError;
 use crate::{
     domain::{
         handoff::{AttemptOutcome, Handoff, Verdict},
-        ids::OrderId,
+        ids::{OrderId, SessionId},
         integrator::{Integrator, OutboundAuth},
         signature::SigningSecret,
         status::MoveRefused,
@@ -36,6 +37,8 @@ pub use crate::{domain::retry::RetryRefused, store::handoffs::HandoffFilter};
 
 pub(crate) use claim::{AFTER_A_FAILED_CLAIM, is_a_rows_fault};
 pub(crate) use conclude::{Said, conclude, has_an_open_attempt, lock};
+pub(in crate::ledger) use together::{Queue, queue, start_writers};
+
 pub(crate) use settle_handoff::{acknowledge_by_callback, fail, hint_next, move_delivery};
 
 /// The reason of handoffs that are not sent any more because their order has ended.
@@ -71,6 +74,8 @@ pub struct Claimed {
     pub signing: Vec<SigningSecret>,
     /// The same bytes on every attempt.
     pub body: Bytes,
+    /// The session that its order is in.
+    pub session: Option<SessionId>,
     /// The order's number in its store, for logs.
     pub order_number: Option<i64>,
 }

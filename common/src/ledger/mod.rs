@@ -4,6 +4,8 @@
 
 mod change;
 #[cfg(test)]
+mod histories;
+#[cfg(test)]
 mod scene;
 mod wake;
 

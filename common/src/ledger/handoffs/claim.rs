@@ -191,14 +191,17 @@ pub(crate) fn is_a_rows_fault(error: &StoreError) -> bool {
 }
 
 /// A handoff that nobody else holds, and its order, if it has one.
-struct Locked {
-    stored: Stored,
-    order: Option<Order>,
+pub(super) struct Locked {
+    pub(super) stored: Stored,
+    pub(super) order: Option<Order>,
 }
 
 /// Locks what nobody else holds, in the one order of locks: sessions, orders, handoffs. Each class at once, for a
 /// statement an order would be most of a claim.
-async fn lock_free(change: &mut Change<'_>, candidates: &[Candidate]) -> Result<Vec<Locked>> {
+pub(super) async fn lock_free(
+    change: &mut Change<'_>,
+    candidates: &[Candidate],
+) -> Result<Vec<Locked>> {
     let mut sessions: Vec<SessionId> = candidates.iter().filter_map(|one| one.session()).collect();
     sessions.sort_unstable();
     sessions.dedup();
@@ -244,13 +247,13 @@ async fn lock_free(change: &mut Change<'_>, candidates: &[Candidate]) -> Result<
         let stored = stored?;
         by_id.insert(stored.handoff.id, stored);
     }
-    // In the order of the candidates: first attempts first.
+    // In the order of the candidates.
     Ok(handoffs
         .iter()
         .filter_map(|id| {
             let stored = by_id.remove(id)?;
             let order = match stored.handoff.order_id {
-                // Of two of one order the second comes with the next claim.
+                // Of two of one order the second is somebody else's for now.
                 Some(order) => Some(orders.remove(&order)?),
                 None => None,
             };
@@ -333,6 +336,10 @@ async fn begin_attempts(
             auth: auth.clone(),
             signing: signing.clone(),
             body: Bytes::from(body),
+            session: order
+                .as_ref()
+                .and_then(|order| order.session.as_ref())
+                .map(|session| session.id),
             order_number: order.and_then(|order| order.number),
         });
     }

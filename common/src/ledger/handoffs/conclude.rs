@@ -15,7 +15,7 @@ use crate::{
         integrator::Integrator,
         order::Order,
     },
-    ledger::{Change, Ledger, Points, Result, in_one_transaction, orders},
+    ledger::{Change, Ledger, Points, Result, idempotency::Handle, in_one_transaction, orders},
     store::{self, attempts::Ended, handoffs::Stored},
 };
 
@@ -30,53 +30,6 @@ pub(crate) struct Said<'a> {
 }
 
 impl Ledger {
-    /// Records what the attempt met with, once; an outcome that comes after the lease's end changes nothing.
-    pub async fn conclude_attempt(
-        &self,
-        claimed: &Claimed,
-        heard: &Heard,
-        answer: Option<&[u8]>,
-        used_cached_token: bool,
-    ) -> Result<Concluded> {
-        let said = Said {
-            heard,
-            answer,
-            used_cached_token,
-        };
-        let handoff = &claimed.handoff;
-        let concluded: Result<Conclusion> =
-            in_one_transaction!(&self.inner, Points::OUTCOME, |change| {
-                let Some((mut order, stored)) =
-                    lock(&mut change, handoff.order_id, handoff.id).await?
-                else {
-                    return Ok(Conclusion::FENCED);
-                };
-                if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
-                    return Ok(Conclusion::FENCED);
-                }
-                let integrator = &claimed.integrator;
-                let was_well = claimed.was_well;
-                conclude(
-                    &mut change,
-                    order.as_mut(),
-                    &stored,
-                    integrator,
-                    was_well,
-                    said,
-                )
-                .await
-            });
-        let conclusion = concluded?;
-        if conclusion.is_given_up {
-            let integrator = &claimed.integrator;
-            let (id, store) = (integrator.id, integrator.store_id);
-            if let Err(error) = self.disable_one_given_up(id, store).await {
-                tracing::warn!(integrator = %id, %error, "it is left to the sweep to disable it: {error}");
-            }
-        }
-        Ok(conclusion.concluded)
-    }
-
     /// The request was on the wire when the process had to stop: an unknown outcome.
     pub async fn interrupt_attempt(&self, claimed: &Claimed, error: &str) -> Result<Concluded> {
         let heard = Heard::Lost {
@@ -108,6 +61,22 @@ impl Ledger {
     }
 }
 
+/// One outcome in a transaction of its own, which waits for whoever holds its order.
+pub(super) async fn alone(inner: &Handle, claimed: &Claimed, said: Said<'_>) -> Result<Conclusion> {
+    let (handoff, integrator) = (&claimed.handoff, &claimed.integrator);
+    in_one_transaction!(inner, Points::OUTCOME, |change| {
+        let Some((mut order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
+        else {
+            return Ok(Conclusion::FENCED);
+        };
+        if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
+            return Ok(Conclusion::FENCED);
+        }
+        let (order, was_well) = (order.as_mut(), claimed.was_well);
+        conclude(&mut change, order, &stored, integrator, was_well, said).await
+    })
+}
+
 /// The handoff's order, if it has one, and the handoff, locked.
 pub(crate) async fn lock(
     change: &mut Change<'_>,
@@ -134,7 +103,7 @@ pub(crate) fn has_an_open_attempt(stored: &Stored) -> bool {
 pub(crate) struct Conclusion {
     pub(crate) concluded: Concluded,
     /// The integrator is noted to be disabled, which takes a transaction of its own.
-    is_given_up: bool,
+    pub(super) is_given_up: bool,
 }
 
 impl Conclusion {

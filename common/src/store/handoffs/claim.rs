@@ -22,6 +22,15 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
+    /// One that is known already.
+    pub(crate) fn of(id: HandoffId, order: Option<OrderId>, session: Option<SessionId>) -> Self {
+        Self {
+            id: id.uuid(),
+            order_id: order.map(OrderId::uuid),
+            session_id: session.map(SessionId::uuid),
+        }
+    }
+
     pub(crate) fn id(self) -> HandoffId {
         self.id.into()
     }
