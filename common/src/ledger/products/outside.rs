@@ -292,7 +292,7 @@ mod tests {
             let list = [listed("1", "Tea", 200), listed("2", "Espresso", 180)];
             house.ledger.bring_in_products(store, &list).await.unwrap();
             let products = house.ledger.products(store, None, 100).await.unwrap();
-            let off = super::super::ProductEdit { available: Some(false), ..Default::default() };
+            let off = crate::ledger::products::ProductEdit { available: Some(false), ..Default::default() };
             house.ledger.edit_product(products[0].id, None, off).await.unwrap();
             house.ledger.archive_product(products[1].id, None).await.unwrap();
             let list = [listed("1", "Black tea", 200), listed("2", "Doppio", 180)];
@@ -304,7 +304,7 @@ mod tests {
         async fn the_stores_own_product_of_that_sku_becomes_the_listed_one(house: House) {
             let store = house.a_store().await;
             let other = house.a_product(store).await;
-            let new = super::super::NewProduct {
+            let new = crate::ledger::products::NewProduct {
                 store_id: store,
                 sku: Some("7".to_owned()),
                 name: "Cake".to_owned(),
