@@ -27,6 +27,10 @@ use crate::problem::{FieldError, Problem, Reason};
 #[derive(Debug)]
 pub struct Checked<T>(pub T);
 
+/// The same of a merge patch (RFC 7396): `application/merge-patch+json`, or plain `application/json`.
+#[derive(Debug)]
+pub struct Merged<T>(pub T);
+
 /// The body as it came, for what is signed byte by byte; `T` is what it must be once its signature is right.
 #[derive(Clone, Debug)]
 pub struct RawBody<T> {
@@ -70,6 +74,37 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Checked<T> {
         }
         let bytes = read(request, body).await?;
         Ok(Self(parse(&bytes)?))
+    }
+}
+
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Merged<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let mut request = json_of(T::schema_ref());
+        request.content.insert(
+            0,
+            MetaMediaType {
+                content_type: "application/merge-patch+json",
+                schema: T::schema_ref(),
+            },
+        );
+        Some(request)
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let Checked(patch) = Checked::from_request(request, body, options).await?;
+        Ok(Self(patch))
     }
 }
 

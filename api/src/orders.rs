@@ -115,8 +115,12 @@ impl Orders {
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<Fresh<OrderView>, Problem> {
-        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
-        let view = OrderView::of(&order, Some(by));
+        let view = if caller.is(Role::Integrator) {
+            OrderView::of(&handed_over(&self.0, &caller, id.0.into()).await?, None)
+        } else {
+            let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+            OrderView::of(&order, Some(by))
+        };
         Ok(unless_known(if_none_match.as_deref(), view))
     }
 
@@ -324,6 +328,17 @@ async fn order_of(state: &ApiState, caller: &Caller, id: OrderId) -> Result<(Ord
     let order = order.ok_or_else(Problem::not_found)?;
     let by = capacity(caller, &order).ok_or_else(Problem::not_found)?;
     Ok((order, by))
+}
+
+/// An order that an integrator was to be told of, for whoever speaks for it. It is moved by callbacks only.
+async fn handed_over(state: &ApiState, caller: &Caller, id: OrderId) -> Result<Order, Problem> {
+    let handoffs = state.ledger.handoff_histories(id).await?;
+    let mut handoffs = handoffs.iter().map(|history| &history.listed.handoff);
+    if !handoffs.any(|handoff| caller.speaks_for(handoff.integrator_id)) {
+        return Err(Problem::not_found());
+    }
+    let order = state.ledger.order(id).await?;
+    order.ok_or_else(Problem::not_found)
 }
 
 fn placed(view: OrderView, replayed: bool) -> PlacedAnswer {

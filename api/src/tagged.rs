@@ -5,7 +5,7 @@ use common::secrets::sha256;
 use poem_openapi::types::ToJSON;
 
 use crate::{
-    answer::Tagged,
+    answer::{Fresh, Tagged},
     problem::{Problem, Reason},
 };
 
@@ -15,6 +15,17 @@ const NO_VERSION: i64 = 0;
 /// What is shown, with its tag.
 pub(crate) fn tagged<T: ToJSON>(body: T) -> Tagged<T> {
     Tagged::new(tag(&body), body)
+}
+
+/// What is shown, unless `If-None-Match` names it as what the client has (RFC 9110: compared weakly).
+pub(crate) fn unless_known<T: ToJSON>(if_none_match: Option<&str>, body: T) -> Fresh<T> {
+    let etag = tag(&body);
+    let mut known = if_none_match.unwrap_or_default().split(',').map(str::trim);
+    if known.any(|known| known == "*" || known.trim_start_matches("W/") == etag) {
+        Fresh::NotModified { etag }
+    } else {
+        Fresh::Shown(Tagged::new(etag, body))
+    }
 }
 
 /// The version that an edit must still find, where `If-Match` names what it was made from: by its tag, or by its
@@ -50,7 +61,7 @@ pub(crate) fn version_conflict(current: i64) -> Problem {
     Problem::new(Reason::VersionConflict).with("current_version", current)
 }
 
-fn tag<T: ToJSON>(shown: &T) -> String {
+pub(crate) fn tag<T: ToJSON>(shown: &T) -> String {
     let hash = sha256(shown.to_json_string().as_bytes());
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..16]))
 }

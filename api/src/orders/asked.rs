@@ -8,7 +8,7 @@ use common::{
     },
     ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef},
 };
-use poem_openapi::Object;
+use poem_openapi::{Enum, Object};
 use uuid::Uuid;
 
 use crate::{
@@ -26,7 +26,10 @@ pub(super) struct NewOrder {
     /// A session's code: the order is its table's.
     #[oai(validator(min_length = 40, max_length = 40))]
     pub(super) session: Option<String>,
-    #[oai(validator(min_items = 1, max_items = 100))]
+    /// `pending`, and so placed, unless said otherwise. A `draft` may be without items; it holds no stock, has no number,
+    /// nobody is told of it, and after a week it is gone. It is placed by moving it to `pending`.
+    status: Option<FirstStatus>,
+    #[oai(default, validator(max_items = 100))]
     items: Vec<NewItem>,
     /// `table` with a session, else `pickup`, unless said otherwise. `delivery` needs the customer's address.
     fulfilment: Option<words::Fulfilment>,
@@ -38,6 +41,14 @@ pub(super) struct NewOrder {
     reference: Option<String>,
     /// What the client reckons with: another total is refused.
     expected_total: Option<values::Money>,
+}
+
+/// How an order begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+enum FirstStatus {
+    Draft,
+    Pending,
 }
 
 /// A guest's order: `items`, or `product_id` alone for one piece.
@@ -57,7 +68,7 @@ pub(super) struct GuestsOrder {
 /// `product_id` or `sku`.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
-struct NewItem {
+pub(super) struct NewItem {
     product_id: Option<Uuid>,
     #[oai(validator(min_length = 1, max_length = 100))]
     sku: Option<String>,
@@ -128,9 +139,15 @@ pub(super) struct StatusChange {
     /// Some moves need one: see the order's states.
     #[oai(validator(max_length = 200))]
     pub(super) reason: Option<String>,
+    /// Of a draft that is to be `pending`: another total is refused.
+    pub(super) expected_total: Option<values::Money>,
 }
 
 impl NewOrder {
+    pub(super) fn is_draft(&self) -> bool {
+        self.status == Some(FirstStatus::Draft)
+    }
+
     pub(super) fn into_command(
         self,
         placer: Placer,
@@ -141,7 +158,14 @@ impl NewOrder {
             .store_id
             .map(StoreId::from)
             .or(session.map(|session| session.store_id));
+        let is_placed = !self.is_draft();
         let mut errors = Vec::new();
+        if is_placed && self.items.is_empty() {
+            errors.push(wrong(
+                "/items",
+                "an order that is placed needs at least one",
+            ));
+        }
         if store_id.is_none() {
             errors.push(wrong("/store_id", "is needed where no session is given"));
         }
@@ -152,14 +176,7 @@ impl NewOrder {
         };
         let fulfilment = self.fulfilment.map_or(by_itself, Into::into);
         let customer: Customer = self.customer.unwrap_or_default().into();
-        if fulfilment == Fulfilment::Delivery
-            && customer
-                .address
-                .as_deref()
-                .unwrap_or_default()
-                .trim()
-                .is_empty()
-        {
+        if is_placed && fulfilment == Fulfilment::Delivery && !customer.has_address() {
             errors.push(wrong("/customer/address", "is needed for a delivery"));
         }
         let lines = lines(self.items, &mut errors);
@@ -223,29 +240,35 @@ impl GuestsOrder {
     }
 }
 
-fn lines(items: Vec<NewItem>, errors: &mut Vec<FieldError>) -> Vec<Line> {
+pub(super) fn lines(items: Vec<NewItem>, errors: &mut Vec<FieldError>) -> Vec<Line> {
     debug_assert!(items.len() <= MAX_ITEMS, "the schema bounds the items");
     let mut lines = Vec::with_capacity(items.len());
     for (at, item) in items.into_iter().enumerate() {
-        let product = match (item.product_id, item.sku) {
-            (Some(id), None) => ProductRef::Id(id.into()),
-            (None, Some(sku)) => ProductRef::Sku(sku),
-            _ => {
-                errors.push(wrong(
-                    &format!("/items/{at}"),
-                    "either product_id or sku is needed",
-                ));
-                continue;
-            }
-        };
-        let quantity = item.quantity.unwrap_or(1).min(MAX_QUANTITY);
-        lines.push(Line {
-            product,
-            quantity,
-            note: item.note,
-        });
+        match item.line() {
+            Some(line) => lines.push(line),
+            None => errors.push(wrong(
+                &format!("/items/{at}"),
+                "either product_id or sku is needed",
+            )),
+        }
     }
     lines
+}
+
+impl NewItem {
+    /// `None` unless it names its product in one way.
+    pub(super) fn line(self) -> Option<Line> {
+        let product = match (self.product_id, self.sku) {
+            (Some(id), None) => ProductRef::Id(id.into()),
+            (None, Some(sku)) => ProductRef::Sku(sku),
+            _ => return None,
+        };
+        Some(Line {
+            product,
+            quantity: self.quantity.unwrap_or(1).min(MAX_QUANTITY),
+            note: self.note,
+        })
+    }
 }
 
 fn wrong(pointer: &str, detail: &str) -> FieldError {
@@ -254,4 +277,3 @@ fn wrong(pointer: &str, detail: &str) -> FieldError {
         detail: detail.to_owned(),
     }
 }
-

@@ -1,12 +1,21 @@
 //! Why an order is not placed or not moved, as problems.
 
 use common::{
-    domain::status::{MoveRefused, OrderStatus},
-    ledger::{intake::PlaceRefused, orders::OrderRefused},
+    domain::{
+        order::MAX_ITEMS,
+        status::{MoveRefused, OrderStatus},
+    },
+    ledger::{
+        intake::PlaceRefused,
+        orders::{EditRefused, OrderRefused},
+    },
 };
 use serde_json::{Value, json};
 
-use crate::problem::{FieldError, Problem, Reason};
+use crate::{
+    problem::{FieldError, Problem, Reason},
+    tagged::version_conflict,
+};
 
 impl From<PlaceRefused> for Problem {
     fn from(refused: PlaceRefused) -> Self {
@@ -41,6 +50,16 @@ impl From<PlaceRefused> for Problem {
             PlaceRefused::TotalMismatch { expected, actual } => Self::new(Reason::TotalMismatch)
                 .with("expected", json!(expected))
                 .with("actual", json!(actual)),
+            PlaceRefused::NoItems => {
+                Self::invalid_field("/items", "an order that is placed needs at least one")
+            }
+            PlaceRefused::AddressMissing => {
+                Self::invalid_field("/customer/address", "is needed for a delivery")
+            }
+            PlaceRefused::AlreadyReplaced { by } => Self::new(Reason::DuplicateOrder)
+                .detail("The order was replaced before.")
+                .with("order_id", by.to_string())
+                .at(format!("/api/v1/orders/{by}")),
             PlaceRefused::DuplicateOrder { existing } => Self::new(Reason::DuplicateOrder)
                 .with("order_id", existing.to_string())
                 .at(format!("/api/v1/orders/{existing}")),
@@ -54,6 +73,23 @@ impl From<OrderRefused> for Problem {
         match refused {
             OrderRefused::Unknown => Self::not_found(),
             OrderRefused::Move(refused) => refused.into(),
+            OrderRefused::Place(refused) => refused.into(),
+        }
+    }
+}
+
+impl From<EditRefused> for Problem {
+    fn from(refused: EditRefused) -> Self {
+        match refused {
+            EditRefused::Unknown | EditRefused::UnknownItem => Self::not_found(),
+            EditRefused::NotEditable { status } => {
+                Self::new(Reason::OrderNotEditable).with("status", status.as_str())
+            }
+            EditRefused::VersionConflict { current } => version_conflict(current),
+            EditRefused::TooManyItems => {
+                Self::invalid_field("/items", format!("must be at most {MAX_ITEMS}"))
+            }
+            EditRefused::Place(refused) => refused.into(),
         }
     }
 }

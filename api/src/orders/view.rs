@@ -162,6 +162,12 @@ impl OrderView {
     }
 }
 
+impl OrderView {
+    pub(super) fn location(&self) -> String {
+        format!("/api/v1/orders/{}", self.id)
+    }
+}
+
 impl ItemView {
     fn of(item: &Item) -> Self {
         Self {

@@ -40,6 +40,16 @@ pub struct Customer {
     pub device_token: Option<String>,
 }
 
+impl Customer {
+    /// Somewhere to deliver to.
+    #[must_use]
+    pub fn has_address(&self) -> bool {
+        self.address
+            .as_deref()
+            .is_some_and(|address| !address.trim().is_empty())
+    }
+}
+
 impl std::fmt::Debug for Customer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Customer(…)")
@@ -104,6 +114,8 @@ pub struct Order {
     /// Counts edits by people.
     pub version: i64,
     pub stock_held: bool,
+    /// Counted in its store's tally, which follows what becomes of it.
+    pub tallied: bool,
     pub customer: Customer,
     pub items: Vec<Item>,
     pub total: Money,

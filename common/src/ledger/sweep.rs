@@ -265,13 +265,14 @@ impl Ledger {
         })
     }
 
-    /// Deletes idempotency keys, tickets and tokens that are over, some at a time; how many.
+    /// Deletes drafts, idempotency keys, tickets and tokens that are over, some at a time; how many.
     pub async fn prune(&self) -> Result<u64> {
-        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+        let pruned: Result<u64> = in_one_transaction!(&self.inner, Points::SWEEP, |change| {
             let now = change.now;
             let keys_before = now - KEYS_ARE_KEPT;
             Ok(store::sweep::prune(&mut change.tx, keys_before, now, MOST_PRUNED).await?)
-        })
+        });
+        Ok(pruned? + self.prune_drafts().await?)
     }
 
     /// Integrators that could be sent something now, after one of them, by id.

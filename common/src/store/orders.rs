@@ -1,5 +1,7 @@
 //! Orders and their items.
 
+mod edit;
+pub(crate) mod list;
 mod row;
 
 use std::collections::HashMap;
@@ -7,18 +9,19 @@ use std::collections::HashMap;
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
+pub(crate) use self::edit::{delete, old_drafts, placed_by, replace_items, replacements, update};
+pub use self::list::{OrderFilter, OrderPage};
 use self::row::{ItemRow, Row, text};
 use super::{error::Result, insert_many, on, padded, tx::Tx};
 use crate::domain::{
-    ids::{AccountId, IntegratorId, OrderId, SessionId, StoreId},
+    ids::{AccountId, IntegratorId, OrderId, SessionId},
     order::{Item, Order},
-    status::OrderStatus,
 };
 
 macro_rules! columns {
     () => {
         "o.id, o.store_id, o.number, o.session_id, o.account_id, o.guest_key_hash, o.reference, o.fulfilment, \
-         o.status, o.reason, o.version, o.stock_held, o.customer, o.total_amount, o.currency, o.user_note, \
+         o.status, o.reason, o.version, o.stock_held, o.tallied, o.customer, o.total_amount, o.currency, o.user_note, \
          o.accept_by, o.delivery, o.replaces, o.last_seq, o.created_at, o.placed_at, o.accepted_at, o.ended_at"
     };
 }
@@ -211,68 +214,18 @@ pub(crate) async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order
     Ok(orders.into_iter().zip(last_seqs).collect())
 }
 
-/// A session's orders, oldest first.
+/// A session's orders that were placed, oldest first.
 pub(crate) async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
     let rows: Vec<Row> = on!(&mut *tx, |conn| {
         sqlx::query_as(concat!(
         "SELECT ",
         columns!(),
-        ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id WHERE o.session_id = ? ORDER BY o.id"
+        ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
+         WHERE o.session_id = ? AND o.status <> 'draft' ORDER BY o.id"
     ))
     .bind(session.uuid())
     .fetch_all(conn)
     .await?
-    });
-    with_items(tx, rows).await
-}
-
-/// Which orders a list shows, newest first.
-#[derive(Clone, Debug, Default)]
-pub struct OrderFilter {
-    /// Only of these stores; `None`: of any.
-    pub stores: Option<Vec<StoreId>>,
-    pub account: Option<AccountId>,
-    pub session: Option<SessionId>,
-    pub status: Option<OrderStatus>,
-    /// Only those placed before this one (the last of the page before).
-    pub before: Option<OrderId>,
-    pub limit: u32,
-}
-
-pub(crate) async fn list(tx: &mut Tx, filter: &OrderFilter) -> Result<Vec<Order>> {
-    if filter.stores.as_ref().is_some_and(Vec::is_empty) {
-        return Ok(Vec::new());
-    }
-    let rows: Vec<Row> = on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new(concat!(
-            "SELECT ",
-            columns!(),
-            ", s.name AS session_name FROM orders o LEFT JOIN sessions s ON s.id = o.session_id WHERE 1 = 1"
-        ));
-        if let Some(stores) = &filter.stores {
-            query.push(" AND o.store_id IN (");
-            let mut list = query.separated(", ");
-            for store in stores {
-                list.push_bind(store.uuid());
-            }
-            query.push(")");
-        }
-        if let Some(account) = filter.account {
-            query.push(" AND o.account_id = ").push_bind(account.uuid());
-        }
-        if let Some(session) = filter.session {
-            query.push(" AND o.session_id = ").push_bind(session.uuid());
-        }
-        if let Some(status) = filter.status {
-            query.push(" AND o.status = ").push_bind(status.as_str());
-        }
-        if let Some(before) = filter.before {
-            query.push(" AND o.id < ").push_bind(before.uuid());
-        }
-        query
-            .push(" ORDER BY o.id DESC LIMIT ")
-            .push_bind(filter.limit);
-        query.build_query_as().fetch_all(conn).await?
     });
     with_items(tx, rows).await
 }

@@ -24,6 +24,8 @@ use crate::{
 struct Known {
     keys: HashMap<(Uuid, String), KeyRow>,
     references: HashMap<(Uuid, String), OrderId>,
+    /// By the order that was replaced.
+    replacements: HashMap<OrderId, OrderId>,
 }
 
 enum Decided {
@@ -99,6 +101,7 @@ async fn decide_and_write(
                 Some(Winner {
                     wanted: &one.order,
                     order,
+                    was_draft: false,
                 })
             } else {
                 None
@@ -118,40 +121,24 @@ async fn look(
     orders: &[&PlaceOrder],
     wait: bool,
 ) -> store::Result<(World, Known)> {
-    let tx = &mut change.tx;
     let sessions: Vec<SessionId> = distinct(orders.iter().filter_map(|order| order.session));
-    let sessions = store::intake::lock_sessions(tx, &sessions, wait).await?;
     let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
-    let numbers = store::intake::lock_numbers(tx, &stores).await?;
-    let known = known(tx, orders).await?;
+    let mut world = lock_places(change, &sessions, &stores, wait).await?;
+    let known = known(&mut change.tx, orders).await?;
+    fill(change, orders, &stores, &mut world).await?;
+    Ok((world, known))
+}
 
-    let mut world = World {
-        sessions,
-        numbers,
-        ..World::default()
-    };
-    world.stores = store::stores::many(tx, &stores)
-        .await?
-        .into_iter()
-        .map(|store| (store.id, store))
-        .collect();
-    for integrator in store::integrators::of_stores(tx, &stores).await? {
-        world
-            .integrators
-            .entry(integrator.store_id)
-            .or_default()
-            .push(integrator);
-    }
-    products(tx, orders, &stores, &mut world).await?;
-    let counted: Vec<ProductId> = world
-        .products
-        .values()
-        .filter(|product| product.stock.is_some())
-        .map(|product| product.id)
-        .collect();
-    world.stock = store::stock::lock(tx, &counted).await?;
-
-    for (id, session) in &world.sessions {
+/// What comes first in the order of locks: sessions and store counters.
+pub(super) async fn lock_places(
+    change: &mut Change<'_>,
+    sessions: &[SessionId],
+    stores: &[StoreId],
+    wait: bool,
+) -> store::Result<World> {
+    let sessions = store::intake::lock_sessions(&mut change.tx, sessions, wait).await?;
+    let numbers = store::intake::lock_numbers(&mut change.tx, stores).await?;
+    for (id, session) in &sessions {
         change.stream_is_locked(
             (*id).into(),
             Counter::Session,
@@ -159,7 +146,42 @@ async fn look(
             session.last_seq,
         );
     }
-    Ok((world, known))
+    Ok(World {
+        sessions,
+        numbers,
+        ..World::default()
+    })
+}
+
+/// All else that the rule must know of these orders; counted stock is locked.
+pub(super) async fn fill(
+    change: &mut Change<'_>,
+    orders: &[&PlaceOrder],
+    stores: &[StoreId],
+    world: &mut World,
+) -> store::Result<()> {
+    let tx = &mut change.tx;
+    world.stores = store::stores::many(tx, stores)
+        .await?
+        .into_iter()
+        .map(|store| (store.id, store))
+        .collect();
+    for integrator in store::integrators::of_stores(tx, stores).await? {
+        world
+            .integrators
+            .entry(integrator.store_id)
+            .or_default()
+            .push(integrator);
+    }
+    products(tx, orders, stores, world).await?;
+    let counted: Vec<ProductId> = world
+        .products
+        .values()
+        .filter(|product| product.stock.is_some())
+        .map(|product| product.id)
+        .collect();
+    world.stock = store::stock::lock(tx, &counted).await?;
+    Ok(())
 }
 
 async fn products(
@@ -218,6 +240,7 @@ async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<Know
         .iter()
         .filter_map(|order| order.reference.as_deref().map(|it| (order.placed_by(), it)))
         .collect();
+    let replaced: Vec<OrderId> = orders.iter().filter_map(|order| order.replaces).collect();
     let keys = if keys.is_empty() {
         Vec::new()
     } else {
@@ -229,6 +252,7 @@ async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<Know
             .map(|row| ((row.owner, row.key.clone()), row))
             .collect(),
         references: store::orders::by_references(tx, &references).await?,
+        replacements: store::orders::replacements(tx, &replaced).await?,
     })
 }
 
@@ -242,9 +266,16 @@ fn already(order: &PlaceOrder, known: &Known) -> Option<Decided> {
             Decided::Refused(PlaceRefused::IdempotencyKeyReused)
         });
     }
-    let reference = order.reference.clone()?;
-    let existing = *known.references.get(&(order.placed_by(), reference))?;
-    Some(Decided::Refused(PlaceRefused::DuplicateOrder { existing }))
+    if let Some(reference) = &order.reference
+        && let Some(existing) = known
+            .references
+            .get(&(order.placed_by(), reference.clone()))
+    {
+        let existing = *existing;
+        return Some(Decided::Refused(PlaceRefused::DuplicateOrder { existing }));
+    }
+    let by = *known.replacements.get(&order.replaces?)?;
+    Some(Decided::Refused(PlaceRefused::AlreadyReplaced { by }))
 }
 
 /// Its session is not among those that were locked: somebody else has it, or (when we waited) it does not exist.

@@ -11,7 +11,7 @@ use crate::{
         ids::{OrderId, ProductId, SessionId, StoreId},
         integrator::{HandoffEvent, Integrator},
         money::Money,
-        order::{Item, Order, OrderSession, total},
+        order::{Fulfilment, Item, Order, OrderSession, total},
         session::SessionState,
         status::OrderStatus,
         store::{Product, Store},
@@ -85,6 +85,12 @@ pub(super) fn decide(
     if store.paused {
         return Err(PlaceRefused::StorePaused);
     }
+    if wanted.lines.is_empty() {
+        return Err(PlaceRefused::NoItems);
+    }
+    if wanted.fulfilment == Fulfilment::Delivery && !wanted.customer.has_address() {
+        return Err(PlaceRefused::AddressMissing);
+    }
     let products = products(wanted, world)?;
     let lines = products
         .iter()
@@ -144,6 +150,7 @@ pub(super) fn decide(
         reason: None,
         version: 1,
         stock_held: true,
+        tallied: false,
         customer: wanted.customer.clone(),
         items,
         total,

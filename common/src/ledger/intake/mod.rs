@@ -3,6 +3,7 @@
 
 mod batch;
 mod decide;
+mod draft;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
+pub(super) use draft::{lock_place, place_draft};
 pub(super) use writer::start_writers;
 
 pub use super::idempotency::Idempotency;
@@ -20,7 +22,7 @@ use super::{Inner, Ledger, LedgerError, Result};
 use crate::domain::{
     ids::{AccountId, OrderId, ProductId, SessionId, StoreId},
     money::Money,
-    order::{Customer, Fulfilment, Order},
+    order::{Customer, Fulfilment, Item, Order},
 };
 
 /// Bounds of a batch.
@@ -69,7 +71,7 @@ pub struct Line {
     pub note: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ProductRef {
     Id(ProductId),
     Sku(String),
@@ -104,8 +106,14 @@ pub enum PlaceRefused {
     TotalTooLarge,
     #[error("the total is not what was expected")]
     TotalMismatch { expected: Money, actual: Money },
+    #[error("an order needs an item")]
+    NoItems,
+    #[error("a delivery needs an address")]
+    AddressMissing,
     #[error("there is an order with this reference already")]
     DuplicateOrder { existing: OrderId },
+    #[error("the order was replaced before")]
+    AlreadyReplaced { by: OrderId },
     #[error("the idempotency key was used for something else")]
     IdempotencyKeyReused,
 }
@@ -117,6 +125,18 @@ pub struct Short {
     pub name: String,
     pub wanted: i64,
     pub left: i64,
+}
+
+impl Line {
+    /// As much of the same, whatever it costs now.
+    #[must_use]
+    pub fn again(item: &Item) -> Self {
+        Self {
+            product: ProductRef::Id(item.product_id),
+            quantity: item.quantity,
+            note: item.note.clone(),
+        }
+    }
 }
 
 impl PlaceOrder {

@@ -17,6 +17,8 @@ use crate::{
 pub(super) struct Winner<'a> {
     pub(super) wanted: &'a PlaceOrder,
     pub(super) order: &'a Order,
+    /// It has its rows already, which are locked.
+    pub(super) was_draft: bool,
 }
 
 pub(super) async fn write(
@@ -29,6 +31,7 @@ pub(super) async fn write(
 
     let mut orders: Vec<NewOrder<'_>> = winners
         .iter()
+        .filter(|winner| !winner.was_draft)
         .map(|winner| NewOrder {
             order: winner.order,
             placed_by: winner.wanted.placed_by(),
@@ -39,6 +42,10 @@ pub(super) async fn write(
         (a.placed_by, &a.order.reference).cmp(&(b.placed_by, &b.order.reference))
     });
     store::orders::insert(&mut change.tx, &orders).await?;
+    for draft in winners.iter().filter(|winner| winner.was_draft) {
+        store::orders::update(&mut change.tx, draft.order).await?;
+        store::orders::replace_items(&mut change.tx, draft.order).await?;
+    }
     let handoffs = handoffs(change, winners, world);
     store::handoffs::insert(&mut change.tx, &handoffs).await?;
     let mut keys = keys(winners);
@@ -46,7 +53,7 @@ pub(super) async fn write(
     store::idempotency::insert(&mut change.tx, &keys, change.now).await?;
 
     for winner in winners {
-        announce(change, winner.order);
+        announce(change, winner);
     }
     for handoff in &handoffs {
         change.hint(Hint::Handoffs {
@@ -123,9 +130,10 @@ fn keys(winners: &[Winner<'_>]) -> Vec<KeyRow> {
         .collect()
 }
 
-fn announce(change: &mut Change<'_>, order: &Order) {
+fn announce(change: &mut Change<'_>, winner: &Winner<'_>) {
+    let order = winner.order;
     let data = order.public_facts();
-    if order.session.is_some() {
+    if order.session.is_some() || winner.was_draft {
         change.event(order.stream(), Some(order.id), EventKind::OrderPlaced, data);
     } else {
         // Its own stream begins with it, and its row is written with that number.

@@ -72,9 +72,9 @@ async fn place(inner: &Inner, mut waiting: Vec<Waiting>) {
     }
 }
 
-/// The first of each idempotency key and of each reference, and the rest.
+/// The first of each idempotency key, of each reference and of each order to be replaced, and the rest.
 fn apart_from_twins(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
-    let (mut keys, mut references) = (HashSet::new(), HashSet::new());
+    let (mut keys, mut references, mut replaced) = (HashSet::new(), HashSet::new(), HashSet::new());
     waiting.into_iter().partition(|one| {
         let order = &one.order;
         let key_is_new = order
@@ -85,7 +85,8 @@ fn apart_from_twins(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
             .reference
             .as_ref()
             .is_none_or(|it| references.insert((order.placed_by(), it.clone())));
-        key_is_new && reference_is_new
+        let replaced_is_new = order.replaces.is_none_or(|it| replaced.insert(it));
+        key_is_new && reference_is_new && replaced_is_new
     })
 }
 

@@ -1,13 +1,20 @@
 //! Orders after they were placed: reading them, and the one way to move them.
 
 mod advance;
+mod draft;
+mod edit;
+mod lines;
+mod list;
 mod settle;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use advance::{advance, lock, with_its_stream};
+pub use edit::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit};
+pub use list::{OrderFilter, OrderPage};
 pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};
 
-use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
-pub use crate::store::orders::OrderFilter;
+use super::{Ledger, LedgerError, Points, Result, in_one_transaction, intake::PlaceRefused};
 use crate::{
     domain::{
         ids::{OrderId, SessionId},
@@ -24,6 +31,9 @@ pub enum OrderRefused {
     Unknown,
     #[error(transparent)]
     Move(#[from] MoveRefused),
+    /// A draft that is not placed.
+    #[error(transparent)]
+    Place(#[from] PlaceRefused),
 }
 
 impl Ledger {
@@ -32,19 +42,14 @@ impl Ledger {
         Ok(store::orders::get(&mut tx, id).await?)
     }
 
-    /// Newest first.
-    pub async fn orders(&self, filter: &OrderFilter) -> Result<Vec<Order>> {
-        let mut tx = self.inner.db.read().await?;
-        Ok(store::orders::list(&mut tx, filter).await?)
-    }
-
     /// Oldest first.
     pub async fn orders_of_session(&self, session: SessionId) -> Result<Vec<Order>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::orders::of_session(&mut tx, session).await?)
     }
 
-    /// Moves an order on somebody's word. Where it already stands there, nothing changes and nothing is refused.
+    /// Moves an order on somebody's word. Where it already stands there, nothing changes and nothing is refused. A draft
+    /// is placed by [`Self::place_draft`].
     pub async fn move_order(
         &self,
         id: OrderId,
@@ -52,6 +57,9 @@ impl Ledger {
         by: By,
         reason: Option<&str>,
     ) -> Result<Order, OrderRefused> {
+        if to == OrderStatus::Pending {
+            return self.place_draft(id, by, None).await;
+        }
         in_one_transaction!(&self.inner, Points::ORDERS, |change| {
             let Some(mut order) = lock(&mut change, id).await? else {
                 return Err(LedgerError::Refused(OrderRefused::Unknown));
@@ -61,6 +69,7 @@ impl Ledger {
                     .await
                     .map_err(|error| error.map_refused(Into::into))?;
             }
+            change.made(order.id.uuid());
             Ok(order)
         })
     }

@@ -71,9 +71,10 @@ async fn nobody_is_left_out(
         .filter(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced));
     if !handed.is_empty() {
         // One that was added, or enabled, after the order came does not hold it up.
+        let came_at = order.placed_at.unwrap_or(order.created_at);
         return Ok(required.all(|one| {
             handed.iter().any(|handoff| handoff.integrator_id == one.id)
-                || (one.enabled && one.created_at > order.created_at)
+                || (one.enabled && one.created_at > came_at)
         }));
     }
     if required.next().is_some() {
