@@ -1,6 +1,7 @@
 //! `/integrators`: the outside systems that a store's orders are handed to, and the secrets between them and us.
 
 mod asked;
+mod health;
 mod outbound_auth;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,10 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use self::asked::{IntegratorPatch, NewIntegratorBody};
+use self::{
+    asked::{IntegratorPatch, NewIntegratorBody},
+    health::HealthView,
+};
 use crate::{
     answer::{self, Created, Done, Page, Tagged},
     auth::Caller,
@@ -60,6 +64,9 @@ struct IntegratorView {
     disabled_reason: Option<String>,
     version: i64,
     created_at: Time,
+    /// In answers to reading only; no part of the `ETag`.
+    #[oai(skip_serializing_if_is_none)]
+    health: Option<HealthView>,
 }
 
 /// With both secrets, which are shown this once.
@@ -119,11 +126,16 @@ impl Integrators {
             return Err(Problem::not_found());
         }
         let integrators = ledger.integrators(store, after, limit + 1).await?;
+        let ids: Vec<IntegratorId> = integrators.iter().map(|integrator| integrator.id).collect();
+        let healths = ledger.health_of(&ids).await?;
         Ok(Json(Page::of(
-            integrators,
+            integrators.into_iter().zip(healths).collect(),
             limit,
-            |integrator| integrator.id.uuid(),
-            IntegratorView::from,
+            |(integrator, _)| integrator.id.uuid(),
+            |(integrator, health)| IntegratorView {
+                health: Some(health.into()),
+                ..integrator.into()
+            },
         )))
     }
 
@@ -151,7 +163,7 @@ impl Integrators {
         Ok(Created::at(location, created))
     }
 
-    /// An integrator, without its secrets
+    /// An integrator, without its secrets, and how it has answered lately
     #[oai(
         path = "/integrators/:id",
         method = "get",
@@ -163,7 +175,10 @@ impl Integrators {
         Path(id): Path<Uuid>,
     ) -> Result<Tagged<IntegratorView>, Problem> {
         let integrator = self.managed(&caller, id.into()).await?;
-        Ok(tagged(integrator.into()))
+        let health = self.0.ledger.health_of(&[integrator.id]).await?;
+        let mut shown = tagged(IntegratorView::from(integrator));
+        shown.body.health = health.into_iter().next().map(Into::into);
+        Ok(shown)
     }
 
     /// Edit, enable or disable an integrator
@@ -279,6 +294,7 @@ impl From<Integrator> for IntegratorView {
             disabled_reason: integrator.disabled_reason,
             version: integrator.version,
             created_at: integrator.created_at.into(),
+            health: None,
         }
     }
 }

@@ -86,6 +86,7 @@ wire_words! {
     AttemptOutcome = handoff::AttemptOutcome;
     StuckKind = stuck::StuckKind;
     IntegratorKind = integrator::IntegratorKind;
+    BreakerState = integrator::BreakerState;
     Format = integrator::Format;
     HandoffEvent = integrator::HandoffEvent;
     Confirms = integrator::Confirms;

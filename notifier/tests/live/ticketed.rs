@@ -7,7 +7,9 @@ use common::{
     broker::Message,
     domain::{
         account::{Account, Role},
+        handoff::Heard,
         ids::StoreId,
+        integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
         order::Fulfilment,
         session::Session,
         status::{By, OrderStatus},
@@ -16,6 +18,7 @@ use common::{
         Ledger,
         accounts::{NewAccount, TicketSubject},
         intake::Placer,
+        integrators::NewIntegrator,
     },
     testing::{House, each_database},
 };
@@ -116,6 +119,26 @@ fn chains(hello: &Value, frames: &[Value]) -> Vec<(String, i64)> {
     seen
 }
 
+fn a_kitchen(store_id: StoreId) -> NewIntegrator {
+    NewIntegrator {
+        store_id,
+        name: "Kitchen".to_owned(),
+        kind: IntegratorKind::Kitchen,
+        format: Format::Order,
+        events: None,
+        url: "https://kitchen.example/orders".parse().unwrap(),
+        required: None,
+        confirms: Confirms::Acknowledgement,
+        unknown_policy: UnknownPolicy::Resend,
+        callback_auth: CallbackAuth::Signature,
+        auth: OutboundAuth::None,
+        status_map: Default::default(),
+        max_attempts: 5,
+        concurrency: 4,
+        rate_per_s: None,
+    }
+}
+
 async fn frames(client: &mut Client, count: usize) -> Vec<Value> {
     let mut frames = Vec::new();
     for _ in 0..count {
@@ -211,6 +234,36 @@ each_database! {
         seen.sort();
         let (a, b) = (first.id.to_string(), second.id.to_string());
         assert_eq!(seen, [(a.clone(), 3), (a, 4), (b.clone(), 1), (b.clone(), 2), (b, 3)]);
+    }
+
+    async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: House) {
+        let pass = Pass::new(house).await;
+        let (kitchen, _) = pass.ledger().create_integrator(a_kitchen(pass.store)).await.unwrap();
+        let product = pass.house.a_product(pass.store).await;
+        let table = pass.table("1").await;
+        let mut guest = pass.served.open(&format!("/ws/sessions/{}", table.code)).await;
+        guest.frame().await;
+        let mut staff = pass.open_store().await;
+        let hello = staff.frame().await;
+        pass.house.a_guests_order(&table, product).await;
+        let claims = pass.ledger().claim_handoffs(kitchen.id, 1, Duration::from_secs(30)).await.unwrap();
+        let gone = Heard::Answer { status: 410, retry_after: None };
+        pass.ledger().conclude_attempt(&claims.claimed[0], &gone, None, false).await.unwrap();
+
+        let mut seen = Vec::new();
+        while seen.last().is_none_or(|frame: &Value| frame["type"] != "integrator.disabled") {
+            seen.push(staff.frame().await);
+        }
+        chains(&hello, &seen);
+        let told = seen.pop().unwrap();
+        assert_eq!(told["stream"], json!(pass.store));
+        assert_eq!(told["data"], json!({"integrator": {"id": kitchen.id, "name": "Kitchen", "reason": "gone"}}));
+        pass.ledger().close_session(table.id).await.unwrap();
+        let mut types = Vec::new();
+        while types.last().is_none_or(|kind| *kind != "session.closed") {
+            types.push(guest.frame().await["type"].clone());
+        }
+        assert!(!types.contains(&json!("integrator.disabled")) && !types.contains(&json!("handoff.failed")), "{types:?}");
     }
 
     async fn what_the_feed_lost_of_a_store_comes_with_the_next_check(house: House) {

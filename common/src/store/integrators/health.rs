@@ -28,24 +28,34 @@ pub(crate) async fn latest_attempts(
 ) -> Result<Vec<Heard>> {
     let id = integrator.uuid();
     let rows: Vec<Row> = on!(tx, |conn| {
-        sqlx::query_as(latest!(
-        "SELECT a.handoff_id, a.ended_at, a.outcome, a.http_status, a.error FROM (",
-        ["acknowledged", "failed", "waiting", "sending", "withdrawn", "held", "parked"],
-        ") h JOIN attempts a ON a.handoff_id = h.id WHERE a.outcome IS NOT NULL ORDER BY a.ended_at DESC LIMIT ?"
-    ))
-    .bind(id)
-    .bind(id)
-    .bind(id)
-    .bind(id)
-    .bind(id)
-    .bind(id)
-    .bind(id)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
+        sqlx::query_as(LATEST_ATTEMPTS)
+            .bind(id)
+            .bind(id)
+            .bind(id)
+            .bind(id)
+            .bind(id)
+            .bind(id)
+            .bind(id)
+            .bind(limit)
+            .fetch_all(conn)
+            .await?
     });
     rows.into_iter().map(TryInto::try_into).collect()
 }
+
+const LATEST_ATTEMPTS: &str = latest!(
+    "SELECT a.handoff_id, a.ended_at, a.outcome, a.http_status, a.error FROM (",
+    [
+        "acknowledged",
+        "failed",
+        "waiting",
+        "sending",
+        "withdrawn",
+        "held",
+        "parked"
+    ],
+    ") h JOIN attempts a ON a.handoff_id = h.id WHERE a.outcome IS NOT NULL ORDER BY a.ended_at DESC LIMIT ?"
+);
 
 /// When the integrator's last 2xx came.
 pub(crate) async fn last_success_at(
@@ -126,5 +136,39 @@ impl TryFrom<Row> for Heard {
             http_status: http_status.map_err(|error| corrupt(&error))?,
             error: row.error,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::AssertSqlSafe;
+
+    use super::{
+        super::super::plan::{Answer, Step, fill_handoffs},
+        *,
+    };
+    use crate::testing::{House, each_database};
+
+    async fn plan(tx: &mut Tx, of: Uuid) -> Result<Vec<Step>> {
+        let statement = format!("{}{LATEST_ATTEMPTS}", Step::asked(tx));
+        Ok(on!(tx, |conn| {
+            let mut query = sqlx::query_as(AssertSqlSafe(statement));
+            for _ in 0..7 {
+                query = query.bind(of);
+            }
+            query.bind(100).fetch_all(conn).await?
+        }))
+    }
+
+    each_database! {
+        async fn the_latest_attempts_are_found_by_indexes(house: House) {
+            let (_, integrator, _) = fill_handoffs(&house).await;
+            let mut tx = house.db.read().await.unwrap();
+            let plan = format!("{:?}", plan(&mut tx, integrator).await.unwrap());
+            for scan in ["SCAN handoffs", "SCAN a", "handoffs: ALL", "handoffs: index", "a: ALL", "a: index"] {
+                assert!(!plan.contains(scan), "{scan} in {plan}");
+            }
+            assert!(plan.contains("handoffs_of_integrator"), "{plan}");
+        }
     }
 }

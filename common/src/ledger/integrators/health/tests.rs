@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     domain::{handoff::Heard, integrator::BreakerState},
-    ledger::scene::Scene,
+    ledger::{intake::ProductRef, scene::Scene},
     testing::{House, each_database},
 };
 
@@ -63,9 +63,10 @@ each_database! {
         scene.answers(&succeeded, 200).await;
         let succeeded_at = house.clock.now();
         house.clock.advance(Duration::from_secs(1));
+        let endless = house.a_product(scene.store).await;
         for _ in 0..10 {
             for _ in 0..10 {
-                scene.order_like(|order| order.lines[0].quantity = 1).await;
+                scene.order_like(|order| order.lines[0].product = ProductRef::Id(endless)).await;
             }
             let claimed = scene.claims(&kitchen).await.claimed;
             assert_eq!(claimed.len(), 10);
