@@ -5,9 +5,10 @@ mod retries;
 mod stuck;
 mod trial;
 mod view;
+mod whose;
 
 use common::{
-    domain::ids::{HandoffId, StoreId},
+    domain::ids::HandoffId,
     ledger::handoffs::{HandoffFilter, HandoffHistory, RetryRefused},
 };
 use poem_openapi::{
@@ -38,7 +39,8 @@ pub(crate) struct Handoffs(pub(crate) ApiState);
 impl Handoffs {
     /// Look for handoffs, newest first
     ///
-    /// Of managers and staff: their stores'; of an operator: all. Each with its last attempt;
+    /// Of managers and staff: their stores'; of an integrator's account: one integrator's that it speaks for; of an
+    /// operator: all. Each with its last attempt;
     /// `GET /handoffs/{id}` has every one.
     #[oai(path = "/handoffs", method = "get", operation_id = "list_handoffs")]
     #[expect(
@@ -75,9 +77,9 @@ impl Handoffs {
             .collect();
         states.sort_unstable();
         states.dedup();
-        let filter = HandoffFilter {
-            stores: stores_of(&caller, store_id.map(StoreId::from))?,
-            integrator: integrator_id.map(Into::into),
+        let mut filter = HandoffFilter {
+            stores: None,
+            integrator: None,
             order: order_id.map(Into::into),
             states,
             event: event.map(Into::into),
@@ -86,6 +88,8 @@ impl Handoffs {
             created_before: created_before.map(|at| at.0),
             with_order: false,
         };
+        let (store, integrator) = (store_id.map(Into::into), integrator_id.map(Into::into));
+        whose::narrow(&mut filter, &caller, store, integrator)?;
         let found = self.0.ledger.handoffs(&filter, before, limit + 1).await?;
         Ok(Json(Page::of(
             found,
@@ -130,7 +134,7 @@ impl Handoffs {
             .handoff_history(id.into())
             .await?
             .ok_or_else(Problem::not_found)?;
-        caller.must_serve(found.listed.handoff.store_id)?;
+        whose::must_see(caller, &found.listed.handoff)?;
         Ok(found)
     }
 }

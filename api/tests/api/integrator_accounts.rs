@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::{Answer, App, PASSWORD, basic, with_app},
-    callbacks::a_kitchen,
+    callbacks::{a_kitchen, an_order},
 };
 
 const USERS: &str = "/api/v1/users";
@@ -228,6 +228,52 @@ async fn an_archived_integrators_account_may_nothing_more_at_its_store() {
             .ledger
             .change_account(account.id, &disabled, |_| Ok(()));
         assert!(changed.await.unwrap().disabled);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn it_reads_its_own_handoffs_and_their_orders_and_no_others() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let kitchen = a_kitchen(&app, store).await.id;
+        let order = an_order(&app, store).await;
+        // Made after the order, so that it was never told of it.
+        let other = a_kitchen(&app, store).await.id;
+        let pos = speaks_for(&app, "pos", &[kitchen]).await;
+        let stranger = speaks_for(&app, "stranger", &[other]).await;
+        let both = speaks_for(&app, "both", &[kitchen, other]).await;
+        let get = async |path: &str, by: &str| {
+            let path = format!("/api/v1{path}");
+            app.get(&path).by(by).send().await
+        };
+
+        let list = get("/handoffs", &pos).await.ok();
+        let handoffs = list["items"].as_array().unwrap();
+        assert_eq!(
+            (handoffs.len(), &handoffs[0]["integrator_id"]),
+            (1, &json!(kitchen))
+        );
+        assert_eq!(get("/handoffs", &stranger).await.ok()["items"], json!([]));
+        let asked = format!("/handoffs?integrator_id={kitchen}");
+        assert_eq!(get(&asked, &both).await.ok(), list);
+        get(&asked, &stranger).await.problem(404, "not_found");
+        assert_eq!(get("/handoffs", &both).await.pointers(), ["integrator_id"]);
+
+        let handoff = format!("/handoffs/{}", handoffs[0]["id"].as_str().unwrap());
+        assert_eq!(get(&handoff, &pos).await.ok()["order_id"], json!(order));
+        get(&handoff, &stranger).await.problem(404, "not_found");
+
+        let order = format!("/orders/{order}");
+        let seen = get(&order, &pos).await.ok();
+        assert_eq!(
+            (&seen["status"], &seen["next"]),
+            (&json!("pending"), &json!([]))
+        );
+        get(&order, &stranger).await.problem(404, "not_found");
+        let path = format!("/api/v1{order}/status");
+        let moved = app.ask("PUT", &path).json(json!({"status": "accepted"}));
+        moved.by(&pos).send().await.problem(403, "forbidden");
     })
     .await;
 }
