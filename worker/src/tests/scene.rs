@@ -25,7 +25,9 @@ use common::{
 };
 use url::Url;
 
-use crate::{Worker, WorkerParts, WorkerSettings, outbound::OutboundSettings};
+use crate::{
+    Worker, WorkerParts, WorkerSettings, outbound::OutboundSettings, testing::Integrator as Server,
+};
 
 /// A house with one store and one product, a worker, and mostly a relay between them.
 pub(super) struct Scene {
@@ -201,12 +203,18 @@ impl Scene {
     }
 
     /// Moves the clock on until this holds, a little at a time, so that nobody is left behind who has only begun to wait.
+    /// Two that claim at once need it too: what the other one holds locked, a lane looks for again a moment later.
     pub(super) async fn until_time_brings(&self, holds: impl AsyncFn() -> bool) {
         eventually(async || {
-            self.house.clock.advance(Duration::from_millis(20));
+            self.house.clock.advance(Duration::from_millis(10));
             holds().await
         })
         .await;
+    }
+
+    pub(super) async fn until_time_brings_requests(&self, at: &Server, count: usize) {
+        self.until_time_brings(async || at.received().len() >= count)
+            .await;
     }
 
     pub(super) async fn integrator_at(&self, url: Url) -> Integrator {
