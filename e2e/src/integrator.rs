@@ -51,6 +51,9 @@ pub struct Received {
     pub order_id: String,
     pub body: Vec<u8>,
     pub idempotency_key: String,
+    /// `webhook-timestamp` and `webhook-signature`.
+    pub timestamp: String,
+    pub signature: String,
     pub is_signed: bool,
     pub at: DateTime<Utc>,
     pub met: Mood,
@@ -87,6 +90,9 @@ struct Memory {
     copies: u32,
     steps: Vec<&'static str>,
     received: Vec<Received>,
+    /// Requests that are read and not answered, now and at most.
+    open: usize,
+    peak: usize,
     called: Vec<Called>,
     taken: HashSet<String>,
     cancelled: HashSet<String>,
@@ -117,6 +123,8 @@ impl Integrator {
                 copies: 1,
                 steps: vec!["preparing", "ready"],
                 received: Vec::new(),
+                open: 0,
+                peak: 0,
                 called: Vec::new(),
                 taken: HashSet::new(),
                 cancelled: HashSet::new(),
@@ -175,6 +183,12 @@ impl Integrator {
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
         self.inner.memory().received.clone()
+    }
+
+    /// The most requests that were open at one time.
+    #[must_use]
+    pub fn peak(&self) -> usize {
+        self.inner.memory().peak
     }
 
     /// Of one order, in the order in which they came.

@@ -29,16 +29,19 @@ async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Bod
         webhook_id: header("webhook-id"),
         attempt: header("expediter-attempt"),
         idempotency_key: header("idempotency-key"),
+        timestamp: header("webhook-timestamp"),
+        signature: header("webhook-signature"),
         event: read["event"].as_str().unwrap_or_default().to_owned(),
-        order_id: read["order"]["id"].as_str().unwrap_or_default().to_owned(),
+        order_id: order_id(&read),
         is_signed: is_signed(inner, request, &body),
         at: inner.clock.now(),
         met: Mood::Fine,
         body,
     };
     let (met, is_news) = inner.meet(received);
+    let _open = Open::count(inner);
     let callback_url = read["callback_url"].as_str().unwrap_or_default().to_owned();
-    let order_id = read["order"]["id"].as_str().unwrap_or_default().to_owned();
+    let order_id = order_id(&read);
     if let Mood::Answers(status) = met {
         let status = StatusCode::from_u16(status).expect("a test answers with a status");
         return Json(json!({"error": "in no mood"}))
@@ -61,6 +64,31 @@ async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Bod
     });
     answered.await.expect("taking an order does not panic");
     Json(json!({"reference": reference})).into_response()
+}
+
+/// A request that waits for its answer, also when whoever sent it waits no longer and its handler is dropped.
+struct Open<'i>(&'i Inner);
+
+impl<'i> Open<'i> {
+    fn count(inner: &'i Inner) -> Self {
+        let mut memory = inner.memory();
+        memory.open += 1;
+        memory.peak = memory.peak.max(memory.open);
+        Self(inner)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.memory().open -= 1;
+    }
+}
+
+/// In either format.
+fn order_id(read: &Value) -> String {
+    let order = &read["order"];
+    let id = order["id"].as_str().or(order["foreign_order_id"].as_str());
+    id.unwrap_or_default().to_owned()
 }
 
 impl Inner {

@@ -1,0 +1,105 @@
+//! One bad integrator harms nobody, with two workers as processes of their own: four integrators of one store.
+
+use std::collections::HashSet;
+
+use common::clock::Clock;
+use e2e::{Fleet, Integrator, Kind, Launch, Member, Mood, Received, client, on_servers, until};
+use reqwest::Method;
+use serde_json::json;
+
+const ORDERS: usize = 60;
+const CAP: usize = 4;
+
+/// One number of what a process measures.
+async fn measured(member: &Member, name: &str) -> i64 {
+    let answer = client().get(format!("{}/metrics", member.url)).send().await;
+    let text = answer.expect("it answers").text().await.expect("in text");
+    let value = text.lines().find_map(|line| {
+        let (key, value) = line.split_once(' ')?;
+        (key == name).then(|| value.parse().expect("a number"))
+    });
+    value.unwrap_or_else(|| panic!("no {name} in {text}"))
+}
+
+async fn until_each(workers: &[Member; 2], name: &str, is_so: impl Fn(i64) -> bool) {
+    until(name, || async {
+        let each = [
+            measured(&workers[0], name).await,
+            measured(&workers[1], name).await,
+        ];
+        each.into_iter().all(&is_so).then_some(())
+    })
+    .await;
+}
+
+/// In every stretch of time no more than one a second, and one.
+fn assert_one_a_second(received: &[Received]) {
+    for (n, first) in received.iter().enumerate() {
+        for (between, last) in received[n..].iter().enumerate() {
+            let allowed = (last.at - first.at).as_seconds_f64() + 1.0;
+            assert!(
+                between as f64 <= allowed,
+                "{} more within {}",
+                between,
+                last.at - first.at
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_bad_integrator_harms_nobody() {
+    on_servers(|ground| async move {
+        let mut fleet = Fleet::found(&ground).await;
+        let api = fleet.start(Kind::Api).await;
+        // So that what hangs is still its first attempt, however busy this machine is.
+        let patient = |launch: Launch| launch.set("worker.attempt_timeout_ms", 60_000);
+        let workers = [
+            fleet.start_with(Kind::Worker, patient).await,
+            fleet.start_with(Kind::Worker, patient).await,
+        ];
+        until_each(&workers, "expediter_workers_live", |live| live == 2).await;
+
+        let [fine, hanging, failing, limited] = [Mood::Fine, Mood::Silent, Mood::Answers(500), Mood::Fine].map(|mood| {
+            let integrator = Integrator::start(Clock::system());
+            integrator.always(mood);
+            integrator.calls_back_with([]);
+            integrator
+        });
+        let table = fleet.open_table(&fine).await;
+        for (integrator, rate_per_s) in [(&hanging, None), (&failing, None), (&limited, Some(1))] {
+            let wanted = json!({
+                "store_id": table.store_id, "name": "Another", "kind": "kitchen", "url": integrator.url,
+                "concurrency": CAP, "rate_per_s": rate_per_s,
+            });
+            integrator.learn(&fleet.create("/api/v1/integrators", &wanted).await);
+        }
+        for _ in 0..ORDERS {
+            table.place(fleet.request(Method::POST, &table.orders_path())).await;
+        }
+
+        let received = fine.until_received(ORDERS).await;
+        let orders: HashSet<&str> = received.iter().map(|one| one.order_id.as_str()).collect();
+        assert_eq!((received.len(), orders.len()), (ORDERS, ORDERS));
+        // Nothing was let go before: what hangs are first attempts, and as many as are allowed.
+        let open = hanging.until_received(CAP).await;
+        assert_eq!(open.len(), CAP);
+        assert!(open.iter().all(|one| one.attempt == "1/5"), "{open:?}");
+        // Of the cap, each worker uses its half.
+        until_each(&workers, "expediter_lanes_in_flight", |open| open >= CAP as i64 / 2).await;
+
+        let at_its_pace = limited.until_received(4).await;
+        assert_one_a_second(&at_its_pace);
+        assert_eq!(hanging.peak(), CAP);
+        assert!(!failing.received().is_empty() && failing.peak() <= CAP, "{}", failing.peak());
+        assert!(limited.peak() <= CAP);
+        assert!(fine.peak() <= 16, "{}", fine.peak());
+
+        for member in workers.iter().chain([&api]) {
+            let log = member.log();
+            assert!(!log.contains("is away"), "the broker was there all the time: {log}");
+        }
+        fleet.audit_is_clean().await;
+    })
+    .await;
+}
