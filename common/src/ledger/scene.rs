@@ -25,6 +25,8 @@ use crate::{
         money::Money,
         order::{Customer, Fulfilment, Order},
         status::{By, OrderStatus},
+        store::Store,
+        stuck::{Stuck, StuckKind},
     },
     store,
     testing::House,
@@ -45,7 +47,12 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn new(house: &House) -> Self {
-        let store = house.a_store().await;
+        Self::with_store(house, |_| {}).await
+    }
+
+    /// With something of the store changed.
+    pub(crate) async fn with_store(house: &House, change: impl FnOnce(&mut Store)) -> Self {
+        let store = house.a_store_like(change).await;
         let new = NewProduct {
             store_id: store,
             sku: None,
@@ -98,6 +105,10 @@ impl Scene {
     }
 
     pub(crate) async fn courier(&self) -> Integrator {
+        self.courier_like(|_| {}).await
+    }
+
+    pub(crate) async fn courier_like(&self, change: impl FnOnce(&mut NewIntegrator)) -> Integrator {
         self.integrator(|new| {
             new.kind = IntegratorKind::Delivery;
             new.format = Format::Delivery;
@@ -105,6 +116,7 @@ impl Scene {
                 HandoffEvent::OrderDispatched,
                 HandoffEvent::OrderCancelled,
             ]);
+            change(new);
         })
         .await
     }
@@ -265,6 +277,13 @@ impl Scene {
         let changed = store::scratch::run(&mut tx, statement).await.unwrap();
         assert!(changed > 0, "{statement} hits nothing");
         tx.commit().await.unwrap();
+    }
+
+    /// What stands still but for what waits to be published: here nobody publishes.
+    pub(crate) async fn stuck(&self) -> Vec<Stuck> {
+        let mut stuck = self.house.ledger.stuck().await.unwrap();
+        stuck.retain(|one| one.kind != StuckKind::OutboxLate);
+        stuck
     }
 
     pub(crate) async fn audit_finds_nothing(&self) {

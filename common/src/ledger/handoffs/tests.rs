@@ -1,8 +1,11 @@
 //! Handing over, on both databases: claims, outcomes, and what they do to the order.
 
 mod attempts;
+mod by_hand;
 mod called_off;
+mod cancel_table;
 mod ends;
+mod looked_for;
 
 use super::Claimed;
 use crate::{

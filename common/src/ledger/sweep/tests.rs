@@ -1,5 +1,7 @@
 //! The reconciler's steps on both databases: what each finds, what it leaves alone, and that a second time is harmless.
 
+mod stuck;
+
 use super::*;
 use crate::{
     domain::{handoff::HandoffState, status::OrderStatus, stuck::StuckKind},
@@ -7,6 +9,7 @@ use crate::{
         intake::Idempotency,
         scene::{STOCK, Scene, word},
     },
+    store::sweep::stuck::SWEEP_IS_LATE_AFTER,
     testing::{House, each_database},
 };
 
@@ -130,9 +133,9 @@ each_database! {
         let scene = Scene::new(&house).await;
         let order = scene.order().await;
         house.clock.advance(ACCEPT_WITHIN + SWEEP_IS_LATE_AFTER - Duration::from_secs(1));
-        assert_eq!(house.ledger.stuck().await.unwrap(), []);
+        assert_eq!(scene.stuck().await, []);
         house.clock.advance(Duration::from_secs(1));
-        let stuck = house.ledger.stuck().await.unwrap();
+        let stuck = scene.stuck().await;
         assert_eq!((stuck.len(), stuck[0].kind, stuck[0].order_id), (1, StuckKind::OrderOverdue, Some(order.id)));
         assert_eq!(Some(stuck[0].since), order.accept_by);
     }
@@ -141,7 +144,7 @@ each_database! {
         let scene = Scene::new(&house).await;
         scene.order().await;
         scene.damage("UPDATE outbox SET parked = TRUE, error = 'too large'").await;
-        let stuck = house.ledger.stuck().await.unwrap();
+        let stuck = scene.stuck().await;
         assert!(!stuck.is_empty() && stuck.iter().all(|stuck| stuck.kind == StuckKind::OutboxParked), "{stuck:?}");
     }
 
@@ -162,7 +165,7 @@ each_database! {
         }
         let counts = house.ledger.handoff_counts().await.unwrap();
         assert!(counts.contains(&(HandoffState::Parked, 1)), "{counts:?}");
-        let stuck = house.ledger.stuck().await.unwrap();
+        let stuck = scene.stuck().await;
         assert!(stuck.iter().any(|stuck| stuck.kind == StuckKind::HandoffParked), "{stuck:?}");
     }
 }

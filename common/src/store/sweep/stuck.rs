@@ -35,6 +35,13 @@ pub(crate) struct Look {
     end: &'static str,
 }
 
+#[cfg(test)]
+impl Look {
+    pub(crate) fn is_of_handoffs(&self) -> bool {
+        self.store == "h.store_id"
+    }
+}
+
 macro_rules! of_handoffs {
     ($since:literal, $said:literal, $($where:literal),+) => {
         concat!(

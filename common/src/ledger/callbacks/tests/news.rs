@@ -143,7 +143,7 @@ each_database! {
         }
         assert_eq!(results(&scene).await, [Some(Parked), Some(Applied)]);
         assert_eq!(house.ledger.orders_with_callbacks_left(10).await.unwrap(), []);
-        let stuck = house.ledger.stuck().await.unwrap();
+        let stuck = scene.stuck().await;
         assert_eq!((stuck.len(), stuck[0].order_id), (1, Some(order)));
         scene.audit_finds_nothing().await;
     }
