@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, marker::PhantomData, sync::OnceLock};
 
 use poem_openapi::{
     ExtraHeader, OpenApi, OpenApiService,
-    registry::{MetaApi, Registry},
+    registry::{MetaApi, MetaPath, Registry},
 };
 use serde_json::{Map, Value, json};
 
@@ -47,8 +47,16 @@ fn described<T: OpenApi>(_: fn(&ApiState) -> T) -> Described<T> {
 }
 
 impl<T: OpenApi> OpenApi for Described<T> {
+    /// A path of two resources once, with the operations of both: poem-openapi writes it twice, and a reader keeps one.
     fn meta() -> Vec<MetaApi> {
-        T::meta()
+        let mut paths: Vec<MetaPath> = Vec::new();
+        for path in T::meta().into_iter().flat_map(|api| api.paths) {
+            match paths.iter_mut().find(|known| known.path == path.path) {
+                Some(known) => known.operations.extend(path.operations),
+                None => paths.push(path),
+            }
+        }
+        vec![MetaApi { paths }]
     }
 
     fn register(registry: &mut Registry) {
