@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
 
-use super::{Db, error::Result, on};
+use super::{Db, error::Result};
 use crate::domain::store::Store;
 
 /// On a server whose URL ends with a slash; the database's URL.
@@ -33,7 +33,7 @@ pub(crate) async fn insert_store(db: &Db, store: &Store) -> Result<()> {
 /// Any statement: for tests of what must never be.
 #[cfg(test)]
 pub(crate) async fn run(tx: &mut super::Tx, statement: &'static str) -> Result<u64> {
-    Ok(on!(tx, |conn| sqlx::query(statement)
+    Ok(super::on!(tx, |conn| sqlx::query(statement)
         .execute(conn)
         .await?
         .rows_affected()))
