@@ -205,7 +205,7 @@ impl OrderEdits {
             let detail = "Only an order that was rejected, failed or cancelled is replaced.";
             return Err(Problem::new(Reason::Conflict)
                 .detail(detail)
-                .with("status", order.status.as_str()));
+                .with("order_status", order.status.as_str()));
         }
         let wanted = asked.into_command(&order, key)?;
         let done = Orders(self.0.clone()).place_order(wanted).await?;

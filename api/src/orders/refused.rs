@@ -83,7 +83,7 @@ impl From<EditRefused> for Problem {
         match refused {
             EditRefused::Unknown | EditRefused::UnknownItem => Self::not_found(),
             EditRefused::NotEditable { status } => {
-                Self::new(Reason::OrderNotEditable).with("status", status.as_str())
+                Self::new(Reason::OrderNotEditable).with("order_status", status.as_str())
             }
             EditRefused::VersionConflict { current } => version_conflict(current),
             EditRefused::TooManyItems => {

@@ -1,7 +1,10 @@
 //! Placing, reading and moving orders, as accounts and as guests.
 
+mod drafted;
+mod edited;
 mod followed;
 mod guests;
+mod listed;
 mod placed;
 
 use common::{

@@ -95,7 +95,7 @@ impl Ledger {
         let unix_ms = u64::try_from(since.timestamp_millis()).unwrap_or(0);
         let first = Builder::from_unix_timestamp_millis(unix_ms, &[0; 10]).into_uuid();
         let mut tx = self.inner.db.read().await?;
-        Ok(store::live::heads_since(&mut tx, id, first).await?)
+        Ok(store::live::heads_since(&mut tx, id, since, first).await?)
     }
 
     /// In order, `limit` at most.

@@ -87,6 +87,17 @@ const RULES: &[Rule] = &[
            OR t.failed <> COALESCE(o.failed, 0) OR t.cancelled <> COALESCE(o.cancelled, 0) LIMIT ?",
     ),
     (
+        "a draft has no number, and nobody was told of it",
+        "SELECT HEX(o.id), o.status FROM orders o WHERE o.status = 'draft' AND (o.number IS NOT NULL \
+         OR o.placed_at IS NOT NULL OR o.accept_by IS NOT NULL \
+         OR EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id) \
+         OR EXISTS (SELECT 1 FROM events e WHERE e.order_id = o.id)) LIMIT ?",
+    ),
+    (
+        "an item is one of an order's",
+        "SELECT HEX(i.id), i.name FROM order_items i LEFT JOIN orders o ON o.id = i.order_id WHERE o.id IS NULL LIMIT ?",
+    ),
+    (
         "an order has ended exactly where its status is an end",
         "SELECT HEX(id), status FROM orders WHERE (ended_at IS NOT NULL) <> \
          (status IN ('delivered', 'rejected', 'failed', 'cancelled')) LIMIT ?",

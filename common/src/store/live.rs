@@ -1,5 +1,6 @@
 //! What goes on in a store just now, for its screens.
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{error::Result, on, tx::Tx};
@@ -19,22 +20,29 @@ pub(crate) async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Resu
     Ok(ids.into_iter().map(|(id,)| id.into()).collect())
 }
 
-/// The store's own stream and those that began with an id after this one, with their last numbers.
+/// The store's own stream and those that began after a time, with their last numbers. They have ids after `first`, but
+/// for those of orders that were drafts until then.
 pub(crate) async fn heads_since(
     tx: &mut Tx,
     store: StoreId,
-    since: Uuid,
+    since: DateTime<Utc>,
+    first: Uuid,
 ) -> Result<Vec<(StreamId, i64)>> {
     let heads: Vec<(Uuid, i64)> = on!(tx, |conn| {
         sqlx::query_as(
         "SELECT id, last_seq FROM sessions WHERE store_id = ? AND state IN ('OPEN', 'CLOSED') AND id > ? \
          UNION ALL SELECT id, last_seq FROM orders WHERE store_id = ? AND id > ? AND session_id IS NULL \
+           AND status <> 'draft' \
+         UNION ALL SELECT id, last_seq FROM orders WHERE store_id = ? AND placed_at >= ? AND id <= ? AND session_id IS NULL \
          UNION ALL SELECT store_id, last_seq FROM store_counters WHERE store_id = ?"
     )
     .bind(store.uuid())
-    .bind(since)
+    .bind(first)
+    .bind(store.uuid())
+    .bind(first)
     .bind(store.uuid())
     .bind(since)
+    .bind(first)
     .bind(store.uuid())
     .fetch_all(conn)
     .await?

@@ -63,6 +63,14 @@ const DAMAGES: &[(&str, &str)] = &[
         "INSERT INTO order_tallies SELECT store_id, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM store_counters",
     ),
     (
+        "a draft has no number, and nobody was told of it",
+        "UPDATE orders SET status = 'draft' WHERE status = 'ready'",
+    ),
+    (
+        "an item is one of an order's",
+        "DELETE FROM orders WHERE status = 'ready'",
+    ),
+    (
         "an order has ended exactly where its status is an end",
         "UPDATE orders SET ended_at = NULL WHERE status = 'failed'",
     ),

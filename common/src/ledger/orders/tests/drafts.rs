@@ -79,6 +79,21 @@ each_database! {
         scene.audit_finds_nothing().await;
     }
 
+    async fn a_screen_that_missed_the_placing_of_an_old_draft_finds_its_stream(house: House) {
+        let scene = Scene::new(&house).await;
+        let placed = scene.draft(vec![line(scene.product, 1)]).await;
+        let still = scene.draft(vec![line(scene.product, 1)]).await;
+        house.clock.advance(Duration::from_secs(3600));
+        let since = house.clock.now();
+        let young = scene.draft(vec![line(scene.product, 1)]).await;
+        scene.place(placed.id).await;
+        let heads = house.ledger.heads_of_store_since(scene.store, since).await.unwrap();
+        assert!(heads.contains(&(placed.id.into(), 1)), "{heads:?}");
+        for draft in [still, young] {
+            assert!(heads.iter().all(|(stream, _)| *stream != draft.id.into()), "{heads:?}");
+        }
+    }
+
     async fn a_draft_is_placed_by_the_rule_of_intake(house: House) {
         let scene = Scene::new(&house).await;
         let ledger = &house.ledger;
