@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use poem::{Request, Response};
+use http::{HeaderMap, HeaderValue, Method, header};
+use poem::{IntoResponse, Request, Response};
+
+use crate::answer::Done;
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, expediter-guest, \
@@ -43,12 +45,16 @@ pub(super) fn is_preflight(request: &Request) -> bool {
 }
 
 pub(super) fn preflight() -> Response {
-    Response::builder()
-        .status(StatusCode::NO_CONTENT)
-        .header(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS)
-        .header(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS)
-        .header(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S)
-        .finish()
+    let mut response = Done.into_response();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
+        (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S),
+    ] {
+        let headers = response.headers_mut();
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// On every answer: a cache must not give one origin's to another.
