@@ -1,9 +1,12 @@
 //! A file of HTTP requests, as REST Client and IntelliJ read it: run from the first to the last, each checked.
 //!
 //! What is understood: `### title`, `@name = value`, `# @name placed`, `# expect: 201`, a request line, headers, a body;
-//! `{{name}}`, `{{$guid}}` and `{{placed.response.body.id}}` anywhere.
+//! `{{name}}`, `{{$guid}}` and `{{placed.response.body.id}}` anywhere. Of the answer's body: `# holds: $.status = "ready"`,
+//! `# holds: $.code` (is there), and `# until: $.status = "ready"`, which asks again until it is so.
 
-use std::collections::HashMap;
+mod claim; // what a comment says of an answer
+
+use std::{collections::HashMap, time::Duration};
 
 use reqwest::{
     Method,
@@ -11,7 +14,11 @@ use reqwest::{
 };
 use serde_json::Value;
 
-use crate::Expediter;
+use self::claim::{Claim, pointer};
+use crate::{Expediter, SOON};
+
+/// Between two questions of one that waits.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// As it was read: nothing is filled in yet.
 #[derive(Clone, Debug)]
@@ -25,6 +32,9 @@ struct Request {
     title: String,
     name: Option<String>,
     expected_status: Option<u16>,
+    claims: Vec<Claim>,
+    /// Asked again until these hold too.
+    awaited: Vec<Claim>,
     method: String,
     url: String,
     headers: Vec<(String, String)>,
@@ -90,11 +100,17 @@ impl RequestFile {
         self.requests.is_empty()
     }
 
-    /// Every request in order; `values` stand in for the file's own variables of the same names.
+    /// Every request in order; `values` stand in for the file's own variables of the same names, and `named` is told
+    /// the answers of requests that have a name.
     ///
     /// # Panics
     /// With the first answer that is not the expected one.
-    pub async fn run(&self, expediter: &Expediter, values: &[(&str, &str)]) {
+    pub async fn run(
+        &self,
+        expediter: &Expediter,
+        values: &[(&str, &str)],
+        named: impl Fn(&str, &Value),
+    ) {
         let mut known = Known {
             variables: self.variables.iter().cloned().collect(),
             answers: HashMap::new(),
@@ -106,17 +122,18 @@ impl RequestFile {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
         );
         for request in &self.requests {
-            let said = request.send(expediter, &mut known).await;
             let expected = request.expected_status;
             let expected = expected
                 .unwrap_or_else(|| panic!("{}: says nothing of what it expects", request.title));
-            let (status, answer) = said.unwrap_or_else(|| panic!("{}: no answer", request.title));
-            assert_eq!(
-                status, expected,
-                "{} ({} {}): {answer}",
-                request.title, request.method, request.url
-            );
+            let (status, answer) = request.answer(expediter, &mut known).await;
+            let asked = format!("{} ({} {})", request.title, request.method, request.url);
+            assert_eq!(status, expected, "{asked}: {answer}");
+            for claim in request.claims.iter().chain(&request.awaited) {
+                let claim = claim.filled(|text| known.fill(text));
+                assert!(claim.holds(&answer), "{asked}: not {claim}: {answer}");
+            }
             if let Some(name) = &request.name {
+                named(name, &answer);
                 known.answers.insert(name.clone(), answer);
             }
         }
@@ -129,7 +146,37 @@ impl Request {
             self.name = Some(name.trim().to_owned());
         } else if let Some(status) = comment.strip_prefix("expect:") {
             self.expected_status = Some(status.trim().parse().expect("a status is a number"));
+        } else if let Some(claim) = comment.strip_prefix("holds:") {
+            self.claims.push(Claim::parse(claim));
+        } else if let Some(claim) = comment.strip_prefix("until:") {
+            self.awaited.push(Claim::parse(claim));
         }
+    }
+
+    /// The first answer of which all holds that is waited for.
+    async fn answer(&self, expediter: &Expediter, known: &mut Known) -> (u16, Value) {
+        if self.awaited.is_empty() {
+            let said = self.send(expediter, known).await;
+            return said.unwrap_or_else(|| panic!("{}: no answer", self.title));
+        }
+        let awaited: Vec<Claim> = self
+            .awaited
+            .iter()
+            .map(|claim| claim.filled(|text| known.fill(text)))
+            .collect();
+        let what = format!("{}: {awaited:?}", self.title);
+        let all_hold = |answer: &Value| awaited.iter().all(|claim| claim.holds(answer));
+        let asked = async {
+            loop {
+                let said = self.send(expediter, known).await;
+                if let Some(said) = said.filter(|(_, answer)| all_hold(answer)) {
+                    return said;
+                }
+                tokio::time::sleep(AGAIN_AFTER).await;
+            }
+        };
+        let answered = tokio::time::timeout(SOON, asked).await;
+        answered.unwrap_or_else(|_| panic!("{what}: not within {} s", SOON.as_secs()))
     }
 
     async fn send(&self, expediter: &Expediter, known: &mut Known) -> Option<(u16, Value)> {
@@ -198,13 +245,7 @@ impl Known {
             .answers
             .get(request)
             .unwrap_or_else(|| panic!("{name}: no such answer yet"));
-        let pointer = format!(
-            "/{}",
-            path.trim_start_matches("$.")
-                .replace(['.', '['], "/")
-                .replace(']', "")
-        );
-        match answer.pointer(&pointer) {
+        match answer.pointer(&pointer(path)) {
             Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),
             None => panic!("{name}: not in {answer}"),

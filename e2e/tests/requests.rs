@@ -1,27 +1,56 @@
-//! `requests.http`, as a reader would run it.
+//! `requests.http` and the seeds' request files (`docs/seeds`), as a reader would run them.
 
 use std::{fs, path::Path};
 
-use e2e::{Ground, RequestFile};
+use common::clock::Clock;
+use e2e::{Expediter, Ground, Integrator, RequestFile};
+use serde_json::Value;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_of_the_file_is_answered_as_it_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../requests.http");
-    let text = fs::read_to_string(path).expect("it lies beside the README");
+e2e::each_ground! {
+    async fn every_request_of_the_file_is_answered_as_it_says(ground: Ground) {
+        run(&ground, "requests.http").await;
+    }
+    async fn order_sessions_as_in_seed_000(ground: Ground) {
+        run(&ground, "docs/seeds/seed-000.http").await;
+    }
+    async fn orders_reach_integrators_as_in_seed_001(ground: Ground) {
+        run(&ground, "docs/seeds/seed-001.http").await;
+    }
+    async fn orders_by_their_own_ids_as_in_seed_002(ground: Ground) {
+        run(&ground, "docs/seeds/seed-002.http").await;
+    }
+    async fn a_shop_with_stock_as_in_seed_003(ground: Ground) {
+        run(&ground, "docs/seeds/seed-003.http").await;
+    }
+    async fn stores_and_deliveries_as_in_seed_004(ground: Ground) {
+        run(&ground, "docs/seeds/seed-004.http").await;
+    }
+}
+
+/// A file of the repository, from its first request to its last; then the books are read.
+async fn run(ground: &Ground, path: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let text = fs::read_to_string(path).expect("it lies in the repository");
     let file = RequestFile::parse(&text);
     assert_eq!(
         file.len(),
         text.matches("\n###").count(),
         "each title has its request"
     );
-    let ground = Ground::embedded();
-    let expediter = ground.launch().start().await;
+    let expediter: Expediter = ground.launch().start().await;
     let password = expediter.password("operator").to_owned();
-    file.run(
-        &expediter,
-        &[("host", &expediter.url), ("password", &password)],
-    )
-    .await;
+    let integrator = Integrator::start(Clock::system());
+    let values = [
+        ("host", expediter.url.as_str()),
+        ("password", password.as_str()),
+        ("integrator", integrator.url.as_str()),
+    ];
+    let learn = |name: &str, answer: &Value| {
+        if name == "integrator" {
+            integrator.learn(answer);
+        }
+    };
+    file.run(&expediter, &values, learn).await;
     let audit = expediter.audit().await;
     assert_eq!(audit.code, Some(0), "{}", audit.stdout);
 }
