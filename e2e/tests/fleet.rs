@@ -140,6 +140,11 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
             integrator,
             table,
         } = House::of(&ground, 2).await;
+        let mut screen = notifiers[0].channel(&table.code, None).await;
+        // Else the first orders could be in the snapshot already.
+        screen
+            .until("hello", |message| message["type"] == "hello")
+            .await;
         let goes_on = Arc::new(AtomicBool::new(true));
         let placed = Arc::new(AtomicU32::new(0));
         let load: Vec<_> = (0..2)
@@ -160,7 +165,6 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
             })
             .collect();
 
-        let mut screen = notifiers[0].channel(&table.code, None).await;
         let mut numbers = Vec::new();
         let mut stayed = Vec::new();
         for mut old in apis.into_iter().chain(workers).chain(notifiers) {
