@@ -188,7 +188,7 @@ async fn acknowledge_open(
 ) -> Result<()> {
     let Some(handoff) = handoffs.iter().find(|handoff| {
         !handoff.state.is_closed()
-            && handoff.attempts > 0
+            && (handoff.attempts > 0 || handoff.round > 1)
             && matches!(
                 handoff.event,
                 HandoffEvent::OrderPlaced | HandoffEvent::OrderDispatched
@@ -196,6 +196,14 @@ async fn acknowledge_open(
     }) else {
         return Ok(());
     };
+    // Retried by hand and not sent since: it may have arrived in the round before.
+    if handoff.attempts == 0
+        && store::attempts::of_handoff(&mut change.tx, handoff.id)
+            .await?
+            .is_empty()
+    {
+        return Ok(());
+    }
     acknowledge_by_callback(change, order, handoff).await?;
     let says_no = meant.status.is_some_and(OrderStatus::is_called_off);
     if handoff.event == HandoffEvent::OrderPlaced
