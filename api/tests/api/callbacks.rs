@@ -12,7 +12,7 @@ use common::{
 };
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, with_app};
+use crate::app::{Answer, App, with_app, with_app_like};
 
 pub(crate) struct Kitchen {
     pub(crate) id: IntegratorId,
@@ -20,6 +20,10 @@ pub(crate) struct Kitchen {
 }
 
 pub(crate) async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
+    a_kitchen_like(app, store_id, CallbackAuth::Signature).await
+}
+
+async fn a_kitchen_like(app: &App, store_id: StoreId, callback_auth: CallbackAuth) -> Kitchen {
     let new = NewIntegrator {
         store_id,
         name: "Kitchen".into(),
@@ -30,7 +34,7 @@ pub(crate) async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
         required: None,
         confirms: Confirms::Callback,
         unknown_policy: UnknownPolicy::Resend,
-        callback_auth: CallbackAuth::Signature,
+        callback_auth,
         auth: OutboundAuth::None,
         status_map: [(
             "in_the_pan".to_owned(),
@@ -204,6 +208,58 @@ async fn forged_and_stale_signatures_are_one_problem_and_nothing_is_kept() {
         );
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_bearer_token_is_enough_only_where_settings_and_integrator_both_say_so() {
+    for (allowed, of_integrator, is_let_in) in [
+        (true, CallbackAuth::Bearer, true),
+        (true, CallbackAuth::Signature, false),
+        (false, CallbackAuth::Bearer, false),
+    ] {
+        let settings = [(
+            "callbacks.allow_bearer",
+            if allowed { "true" } else { "false" },
+        )];
+        let with = async |app: App| {
+            let store = app.house.a_store().await;
+            let kitchen = a_kitchen_like(&app, store, of_integrator).await;
+            let order = an_order(&app, store).await;
+            let update = json!({"order_id": order, "status": "accepted"});
+            let path = format!("/api/v1/integrators/{}/callbacks", kitchen.id);
+            let say = |token: String, webhook_id: &str| {
+                app.post(&path, update.clone())
+                    .header("authorization", &token)
+                    .header("webhook-id", webhook_id)
+                    .send()
+            };
+            let secret = kitchen.callback.reveal();
+            for wrong in [
+                format!("Bearer {secret}A"),
+                "Bearer ".to_owned(),
+                format!("Basic {secret}"),
+                secret.clone(),
+            ] {
+                say(wrong, "m-1").await.problem(401, "bad_signature");
+            }
+            let right = say(format!("bearer {secret}"), "m-1").await;
+            if is_let_in {
+                assert_eq!(right.ok()["result"], "stored");
+                let again = say(format!("Bearer {secret}"), "m-1").await;
+                assert_eq!(again.ok()["result"], "duplicate");
+                let nameless = app
+                    .post(&path, update.clone())
+                    .header("authorization", &format!("Bearer {secret}"));
+                nameless.send().await.problem(401, "bad_signature");
+            } else {
+                right.problem(401, "bad_signature");
+            }
+            // Signing is never wrong.
+            let signed = said(&app, &kitchen, "m-2", &update).await;
+            assert_eq!(signed.ok()["result"], "stored");
+        };
+        with_app_like(&settings, |routes| routes, with).await;
+    }
 }
 
 #[tokio::test]

@@ -46,6 +46,14 @@ impl SigningSecret {
         format!("v1,{}", BASE64.encode(tag.as_ref()))
     }
 
+    /// Whether this text is the secret as it was given out, told in the same time however much of it is right.
+    #[must_use]
+    pub fn is_revealed_as(&self, text: &str) -> bool {
+        let key = self.key();
+        let tag = hmac::sign(&key, self.reveal().as_bytes());
+        hmac::verify(&key, text.as_bytes(), tag.as_ref()).is_ok()
+    }
+
     fn key(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, &self.0)
     }
@@ -202,5 +210,21 @@ mod tests {
             format!("{:?}", SigningSecret::parse(SECRET).unwrap()),
             "SigningSecret(***)"
         );
+    }
+
+    #[test]
+    fn a_secret_is_known_by_all_of_its_text() {
+        let secret = SigningSecret::new([7; 24]).unwrap();
+        let text = secret.reveal();
+        assert!(secret.is_revealed_as(&text));
+        for wrong in [
+            "",
+            "whsec_",
+            &text[..text.len() - 1],
+            &text[6..],
+            &format!("{text} "),
+        ] {
+            assert!(!secret.is_revealed_as(wrong), "{wrong:?}");
+        }
     }
 }
