@@ -74,21 +74,21 @@ impl Ledger {
         Ok(tally)
     }
 
-    /// Moves orders that hardly change any more into their stores' tallies, of at most so many stores after one of
-    /// them. Whatever becomes of it, the numbers that [`Self::stats`] gives stay the same.
+    /// Moves orders that hardly change any more into their stores' tallies, of so many stores after one of them. Whatever becomes of it, the numbers that [`Self::stats`] gives stay the same.
     pub async fn tally_orders(&self, after: Option<StoreId>, stores: u32) -> Result<TallyWalk> {
         let found = {
             let mut tx = self.inner.db.read().await?;
-            store::stats::with_rest(&mut tx, after, stores).await?
+            store::stats::all_tallied(&mut tx, after, stores).await?
         };
         let mut walk = TallyWalk {
             last: found
                 .last()
-                .map(|(store, _)| *store)
+                .map(|last| last.store)
                 .filter(|_| found.len() == stores as usize),
             ..TallyWalk::default()
         };
-        for (store, mut up_to) in found {
+        for tallied in found.iter().filter(|tallied| tallied.rest().is_some()) {
+            let (store, mut up_to) = (tallied.store, tallied.up_to);
             for round in 1..=MOST_ROUNDS {
                 let Some(to) = self.tally_some(store, up_to).await? else {
                     break;

@@ -28,14 +28,16 @@ use crate::domain::{
 pub(crate) struct Tallied {
     pub(crate) store: StoreId,
     pub(crate) tally: Tally,
-    up_to: i64,
+    /// `None`: it has none yet.
+    pub(crate) up_to: Option<i64>,
     last_number: i64,
 }
 
 impl Tallied {
     /// Where the part begins that [`rest`] counts, if there is one.
     pub(crate) fn rest(&self) -> Option<(StoreId, i64)> {
-        (self.last_number > self.up_to).then_some((self.store, self.up_to))
+        let up_to = self.up_to.unwrap_or(0);
+        (self.last_number > up_to).then_some((self.store, up_to))
     }
 }
 
@@ -128,28 +130,6 @@ pub(crate) async fn counted<A: Answer>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Re
         query.push(" GROUP BY status");
         query.build_query_as::<A>().fetch_all(conn).await?
     }))
-}
-
-/// Stores with orders that are not in their tally, by id; with where it ends, if they have one.
-pub(crate) async fn with_rest(
-    tx: &mut Tx,
-    after: Option<StoreId>,
-    limit: u32,
-) -> Result<Vec<(StoreId, Option<i64>)>> {
-    let rows: Vec<(Uuid, Option<i64>)> = on!(tx, |conn| {
-        sqlx::query_as(
-        "SELECT c.store_id, t.up_to FROM store_counters c LEFT JOIN order_tallies t ON t.store_id = c.store_id \
-         WHERE c.store_id > ? AND c.last_number > COALESCE(t.up_to, 0) ORDER BY c.store_id LIMIT ?"
-    )
-    .bind(after.map_or(Uuid::nil(), StoreId::uuid))
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
-    });
-    Ok(rows
-        .into_iter()
-        .map(|(id, up_to)| (id.into(), up_to))
-        .collect())
 }
 
 /// An order that is in no tally yet.
@@ -357,7 +337,7 @@ impl From<Row> for Tallied {
         Self {
             store: row.store_id.into(),
             tally,
-            up_to: row.up_to.unwrap_or(0),
+            up_to: row.up_to,
             last_number: row.last_number,
         }
     }

@@ -85,8 +85,7 @@ pub(crate) async fn overdue_orders(
 pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
     let rows: Vec<Uuid> = on!(tx, |conn| {
         sqlx::query_scalar(
-        "SELECT o.id FROM orders o JOIN stores s ON s.id = o.store_id \
-         WHERE o.status IN ('pending', 'processing') AND NOT EXISTS ( \
+        "SELECT o.id FROM orders o WHERE o.status IN ('pending', 'processing') AND NOT EXISTS ( \
            SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL) AND ( \
            EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE AND h.event = 'order.placed' \
              AND h.state = 'failed' AND h.confirmed_at IS NULL) \
@@ -95,7 +94,7 @@ pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<Orde
                AND h.event = 'order.placed' AND h.confirmed_at IS NULL) \
              AND NOT EXISTS (SELECT 1 FROM integrators i WHERE i.store_id = o.store_id AND i.required = TRUE \
                AND i.enabled = FALSE AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%')) \
-           OR (s.auto_accept = TRUE \
+           OR (EXISTS (SELECT 1 FROM stores s WHERE s.id = o.store_id AND s.auto_accept = TRUE) \
              AND NOT EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE \
                AND h.event = 'order.placed') \
              AND NOT EXISTS (SELECT 1 FROM integrators i WHERE i.store_id = o.store_id AND i.required = TRUE \

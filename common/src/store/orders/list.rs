@@ -82,6 +82,24 @@ pub(crate) enum Walk {
     All,
 }
 
+impl Walk {
+    fn index(self) -> &'static str {
+        match self {
+            Self::Session(_) => " FORCE INDEX (orders_of_session)",
+            Self::Account(_) => " FORCE INDEX (orders_of_account)",
+            // The unique key, which nothing comes close to.
+            Self::OfAccountByReference(_) => "",
+            Self::OfStoreByReference(_) => " FORCE INDEX (orders_by_reference)",
+            Self::Store(_) => " FORCE INDEX (orders_of_store)",
+            Self::StoreByStatus(..) => " FORCE INDEX (orders_of_store_by_status)",
+            Self::StoreByPlacing(_) => " FORCE INDEX (orders_of_store_by_placing)",
+            Self::Status(_) => " FORCE INDEX (orders_of_status)",
+            Self::ByPlacing => " FORCE INDEX (orders_by_placing)",
+            Self::All => " FORCE INDEX (PRIMARY)",
+        }
+    }
+}
+
 /// One page, at most `limit` long, after one order.
 pub(crate) async fn list(
     tx: &mut Tx,
@@ -217,6 +235,8 @@ pub(crate) async fn walked<A: Answer>(
     limit: u32,
 ) -> Result<Vec<A>> {
     let asked = A::asked(tx);
+    // MySQL likes an index that has all that is selected, and then sorts all that it finds there (measured).
+    let index = tx.pick(walk.index(), "");
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(asked);
         query.push("SELECT o.id, o.placed_at, (1 = 1");
@@ -257,7 +277,8 @@ pub(crate) async fn walked<A: Answer>(
         if let Some(before) = filter.placed_before {
             query.push(" AND o.placed_at < ").push_bind(before);
         }
-        query.push(") AS fits FROM orders o WHERE 1 = 1");
+        query.push(") AS fits FROM orders o");
+        query.push(index).push(" WHERE 1 = 1");
         match walk {
             Walk::Session(session) => {
                 query.push(" AND o.session_id = ").push_bind(session.uuid());
@@ -313,7 +334,11 @@ pub(crate) async fn walked<A: Answer>(
             }) => {
                 query.push(" AND o.id < ").push_bind(id);
             }
-            None => {}
+            None if filter.is_by_placing() => {}
+            // Greater than any: a bound that is always there keeps databases from reading an index from end to end.
+            None => {
+                query.push(" AND o.id < ").push_bind(Uuid::max());
+            }
         }
         query.push(if filter.is_by_placing() {
             " ORDER BY o.placed_at DESC, o.id DESC LIMIT "

@@ -1,0 +1,145 @@
+//! Orders as a table (RFC 4180), written while it is sent: never more of them in memory than one piece has.
+
+use std::{borrow::Cow, io};
+
+use common::{
+    domain::{
+        ids::OrderId,
+        order::{Item, Order, rfc3339},
+    },
+    ledger::Ledger,
+};
+use futures_util::{StreamExt, stream};
+use poem::Body;
+
+/// Of one table; there is a cursor to the rest.
+pub(super) const MOST_ORDERS: u32 = 100_000;
+/// Orders that are read at once.
+const PIECE: usize = 256;
+
+const COLUMNS: [&str; 20] = [
+    "id",
+    "number",
+    "store_id",
+    "session",
+    "reference",
+    "fulfilment",
+    "status",
+    "reason",
+    "created_at",
+    "placed_at",
+    "accepted_at",
+    "ended_at",
+    "total_amount",
+    "currency",
+    "items",
+    "customer_name",
+    "customer_phone",
+    "customer_email",
+    "customer_address",
+    "user_note",
+];
+
+/// A table whose orders can't be read to the end breaks off, so that nobody takes it for a whole one.
+pub(super) fn table(ledger: Ledger, orders: Vec<OrderId>) -> Body {
+    let pieces: Vec<Vec<OrderId>> = orders.chunks(PIECE).map(<[OrderId]>::to_vec).collect();
+    let names = stream::iter([Ok::<_, io::Error>(line(&COLUMNS.map(Cow::Borrowed)))]);
+    let lines = stream::iter(pieces).then(move |ids| {
+        let ledger = ledger.clone();
+        async move {
+            let orders = ledger.orders_by_id(&ids).await.map_err(|error| {
+                tracing::error!(%error, "a table of orders breaks off: {error}");
+                io::Error::other("the orders can't be read")
+            })?;
+            Ok(orders.iter().map(|order| line(&fields(order))).collect())
+        }
+    });
+    Body::from_bytes_stream(names.chain(lines))
+}
+
+fn fields(order: &Order) -> [Cow<'_, str>; 20] {
+    fn text(text: Option<&String>) -> Cow<'_, str> {
+        text.map_or(Cow::Borrowed(""), |text| Cow::Borrowed(text))
+    }
+    let at = |at: Option<_>| Cow::Owned(at.map(rfc3339).unwrap_or_default());
+    let customer = &order.customer;
+    [
+        order.id.to_string().into(),
+        order
+            .number
+            .map_or_else(String::new, |number| number.to_string())
+            .into(),
+        order.store_id.to_string().into(),
+        text(order.session.as_ref().map(|session| &session.name)),
+        text(order.reference.as_ref()),
+        order.fulfilment.as_str().into(),
+        order.status.as_str().into(),
+        text(order.reason.as_ref()),
+        at(Some(order.created_at)),
+        at(order.placed_at),
+        at(order.accepted_at),
+        at(order.ended_at),
+        order.total.amount.to_string().into(),
+        order.total.currency.to_string().into(),
+        items(&order.items).into(),
+        text(customer.name.as_ref()),
+        text(customer.phone.as_ref()),
+        text(customer.email.as_ref()),
+        text(customer.address.as_ref()),
+        text(order.user_note.as_ref()),
+    ]
+}
+
+fn items(items: &[Item]) -> String {
+    let said: Vec<String> = items
+        .iter()
+        .map(|item| format!("{} x {}", item.quantity, item.name))
+        .collect();
+    said.join("; ")
+}
+
+fn line(fields: &[Cow<'_, str>]) -> String {
+    let fields: Vec<Cow<'_, str>> = fields.iter().map(|field| quoted(harmless(field))).collect();
+    fields.join(",") + "\r\n"
+}
+
+/// What guests and clients write must not run in whoever's spreadsheet (OWASP, CSV injection).
+fn harmless(field: &str) -> Cow<'_, str> {
+    if field.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{field}").into()
+    } else {
+        field.into()
+    }
+}
+
+fn quoted(field: Cow<'_, str>) -> Cow<'_, str> {
+    if field.contains([',', '"', '\r', '\n']) {
+        format!("\"{}\"", field.replace('"', "\"\"")).into()
+    } else {
+        field
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_with_commas_quotes_or_line_breaks_is_quoted() {
+        let fields = ["plain", "a,b", "a \"b\"", "two\r\nlines", ""].map(Cow::Borrowed);
+        let expected = "plain,\"a,b\",\"a \"\"b\"\"\",\"two\r\nlines\",\r\n";
+        assert_eq!(line(&fields), expected);
+    }
+
+    #[test]
+    fn what_a_spreadsheet_would_run_is_only_a_text() {
+        for begin in ["=", "+", "-", "@", "\t", "\r"] {
+            let field = format!("{begin}HYPERLINK(1)");
+            assert_eq!(harmless(&field), format!("'{field}"));
+        }
+        for fine in ["2 x Tea", "'=1", " =1", "Anna-Lena", ""] {
+            assert_eq!(harmless(fine), fine);
+        }
+        assert_eq!(line(&["=1,2".into()]), "\"'=1,2\"\r\n");
+    }
+}
