@@ -159,7 +159,11 @@ impl Play {
                     self.model.enabled[party] = enabled;
                 }
             }
-            Step::FreesLeases => {
+            Step::FreesLeases | Step::WorkersDie => {
+                if matches!(step, Step::WorkersDie) {
+                    clock.set(clock.now() + LEASE);
+                    self.model.now = clock.now();
+                }
                 ledger.free_expired_leases(100).await.unwrap();
                 let failed = self.failed().await;
                 self.model.frees_leases(|at| failed[at]);

@@ -40,6 +40,8 @@ pub(super) enum Step {
         party: usize,
         enabled: bool,
     },
+    /// Whoever has a request on the wire is not heard of until its lease is over, and the sweep comes.
+    WorkersDie,
     FreesLeases,
     FailsOverdueHandoffs,
     EndsOverdueOrders,
@@ -147,7 +149,7 @@ impl Lot {
         match self.below(40) {
             0..11 => Step::Claim { party },
             11..19 => Step::Hears {
-                claims_ago: self.of(&[0, 0, 0, 0, 1, 2]),
+                claims_ago: self.of(&[0, 0, 0, 1, 2]),
                 heard: self.heard(),
             },
             19..24 => Step::Says {
@@ -166,9 +168,10 @@ impl Lot {
                 with_reason: !self.one_in(4),
             },
             31..33 => Step::WaitsForTheNext,
-            33..35 => Step::Waits {
+            33 => Step::Waits {
                 seconds: self.of(WAITS_S),
             },
+            34 => Step::WorkersDie,
             35 => Step::FreesLeases,
             36 => self.of(&[
                 Step::FailsOverdueHandoffs,
