@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
-    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     thread,
@@ -20,7 +19,7 @@ use tokio::{
 };
 
 use crate::{
-    Channel, Ended, Ground, Integrator, Launch, SOON, expediter::client, text, until_within,
+    Channel, Ended, Ground, Integrator, Launch, SOON, built, expediter::client, text, until_within,
 };
 
 const KEY: &str = "ZXhwZWRpdGVyIGVuZC10by1lbmQgdGVzdHMgb25seSE=";
@@ -370,20 +369,4 @@ async fn answered(request: RequestBuilder) -> (u16, Value) {
     let status = answer.status().as_u16();
     let body = answer.text().await.unwrap_or_default();
     (status, serde_json::from_str(&body).unwrap_or_default())
-}
-
-/// Beside the folder `deps`, in which the running test lies.
-fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a process knows its file");
-    let profile = test
-        .ancestors()
-        .nth(2)
-        .expect("a test lies in target/<profile>/deps");
-    let program = profile.join(name);
-    assert!(
-        program.exists(),
-        "{} is not built: run `cargo build --workspace --bins`, or test the whole workspace",
-        program.display()
-    );
-    program
 }

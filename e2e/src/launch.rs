@@ -36,7 +36,7 @@ impl Launch {
     /// The `expediter` of the same build as the running test, on a free port.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        Self::of(&built(), folder)
+        Self::of(&built("expediter"), folder)
     }
 
     /// Another program: a test of the crate that builds it knows where it is.
@@ -186,16 +186,20 @@ impl Launch {
 }
 
 /// Beside the folder `deps`, in which the running test lies.
-fn built() -> PathBuf {
+///
+/// # Panics
+/// When it is not built.
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
     let test = env::current_exe().expect("a process knows its file");
     let profile = test
         .ancestors()
         .nth(2)
         .expect("a test lies in target/<profile>/deps");
-    let program = profile.join("expediter");
+    let program = profile.join(name);
     assert!(
         program.exists(),
-        "{} is not built: run `cargo build -p standalone`, or test the whole workspace",
+        "{} is not built: run `cargo build --workspace --bins`, or test the whole workspace",
         program.display()
     );
     program

@@ -21,7 +21,7 @@ pub use fleet::{Fleet, FleetTable, Gate, Kind, Member};
 pub use folder::Folder;
 pub use ground::{Ground, on_embedded, on_servers};
 pub use integrator::{Called, Integrator, Mood, Received, SignedWith};
-pub use launch::{Ended, Launch};
+pub use launch::{Ended, Launch, built};
 pub use reckoning::{Reckoning, Wish, all_go_on, one_to};
 pub use request_file::RequestFile;
 pub use screen::Screen;

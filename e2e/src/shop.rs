@@ -15,6 +15,9 @@ pub struct Shop {
     pub bun: String,
     pub session_code: String,
     pub integrator_id: String,
+    /// The integrator's, as they were shown once.
+    pub signing_secret: String,
+    pub callback_secret: String,
 }
 
 impl Shop {
@@ -62,6 +65,8 @@ impl Shop {
             bun: text(&bun["id"]),
             session_code: text(&session["code"]),
             integrator_id: text(&created["integrator"]["id"]),
+            signing_secret: text(&created["signing_secret"]),
+            callback_secret: text(&created["callback_secret"]),
             store_id,
         }
     }

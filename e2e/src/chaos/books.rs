@@ -22,6 +22,8 @@ use crate::{Received, one_to, text};
 /// From the last trouble on, with all leases that have to run out and all four waits of a handoff.
 const SETTLING: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
+/// An attempt without an outcome: it stands for nothing, and the books don't close over one.
+const OPEN: &str = "open";
 
 /// What a round comes to.
 #[derive(Clone, Debug, Default)]
@@ -130,14 +132,8 @@ impl Books<'_> {
                         .as_array()
                         .cloned()
                         .unwrap_or_default();
-                    if let Some(open) = of_order
-                        .iter()
-                        .find(|handoff| handoff["closed_at"].is_null())
-                    {
-                        left = Some(Violation::of(
-                            id,
-                            format!("a handoff does not close: {}", open["state"]),
-                        ));
+                    if let Some(open) = of_order.iter().find_map(still_open) {
+                        left = Some(Violation::of(id, open));
                     }
                     handoffs.insert(id.clone(), of_order);
                 }
@@ -285,8 +281,7 @@ impl Books<'_> {
             let requests = by_webhook_id.get(&id).map_or(&[][..], Vec::as_slice);
             let outcomes: Vec<&str> = attempts(handoff)
                 .iter()
-                // One that a callback overtook stays open until its lease ends: on record, and not known to have arrived.
-                .map(|one| one["outcome"].as_str().unwrap_or("unknown"))
+                .map(|one| one["outcome"].as_str().unwrap_or(OPEN))
                 .collect();
             counts.attempts += outcomes.len();
             counts.unknown += outcomes
@@ -393,6 +388,18 @@ fn wrong_with(outcomes: &[&str], requests: &[Received]) -> Option<String> {
             other.attempt
         ))
     }
+}
+
+/// What keeps the books of a handoff open. Also one that is closed may have an attempt whose lease runs on, because a
+/// callback overtook its answer: the worker's word or the sweep ends it.
+fn still_open(handoff: &Value) -> Option<String> {
+    if handoff["closed_at"].is_null() {
+        return Some(format!("a handoff does not close: {}", handoff["state"]));
+    }
+    attempts(handoff)
+        .iter()
+        .find(|attempt| attempt["outcome"].is_null())
+        .map(|attempt| format!("an attempt has no outcome: {attempt}"))
 }
 
 fn is_settled(order: &Value) -> bool {

@@ -42,20 +42,39 @@ struct Own {
     watcher: Child,
 }
 
+/// Nobody listens there.
+const NO_BROKER: &str = "amqp://guest:guest@127.0.0.1:1/%2f";
+
 impl Servers {
     /// Started by `scripts/test-servers`, whatever the environment names.
     ///
     /// # Errors
     /// With what that said.
     pub async fn own() -> Result<Self, String> {
+        Self::started(None).await
+    }
+
+    /// A MariaDB only: the broker is where nobody listens.
+    ///
+    /// # Errors
+    /// With what `scripts/test-servers` said.
+    pub async fn own_mariadb() -> Result<Self, String> {
+        Self::started(Some(NO_BROKER)).await
+    }
+
+    async fn started(broker: Option<&str>) -> Result<Self, String> {
         let folder = Folder::new();
         let dir = folder.path().join("servers");
         let script = script();
-        let started = Command::new(&script)
+        let mut start = Command::new(&script);
+        start
             .arg("start")
             .arg(&dir)
             .env_remove("EXPEDITER_TEST_MYSQL_URL")
             .env_remove("EXPEDITER_TEST_AMQP_URL")
+            // A named one is not started.
+            .envs(broker.map(|url| ("EXPEDITER_TEST_AMQP_URL", url)));
+        let started = start
             .stdin(Stdio::null())
             .output()
             .map_err(|error| format!("{}: {error}", script.display()))?;
@@ -74,7 +93,11 @@ impl Servers {
             .map_err(|error| format!("setsid: {error}"))?;
         let url =
             |file: &str| fs::read_to_string(dir.join(file)).map_err(|error| error.to_string());
-        let (mysql, amqp) = (url("mysql-url")?, url("amqp-url")?);
+        let mysql = url("mysql-url")?;
+        let amqp = match broker {
+            Some(named) => named.to_owned(),
+            None => url("amqp-url")?,
+        };
         let own = Own { folder, watcher };
         Self::at(mysql.trim(), amqp.trim(), Some(own)).await
     }
@@ -133,6 +156,35 @@ impl Servers {
     /// When it does not come up.
     pub async fn start_again(&self, server: Server) {
         self.tell("again", server).await;
+    }
+
+    /// A setting of the whole server.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    ///
+    /// # Panics
+    /// When it is not the run's own.
+    pub async fn set_global(&self, setting: &str) -> Result<(), String> {
+        assert!(self.are_own(), "others' servers keep their settings");
+        let statement = format!("SET GLOBAL {setting}");
+        sql(&self.mysql.server_url(), &statement).await
+    }
+
+    /// Of the database made here.
+    ///
+    /// # Errors
+    /// When the server does not say.
+    pub async fn tables(&self) -> Result<i64, String> {
+        let said = |error: sqlx::Error| error.to_string();
+        let mut connection = MySqlConnection::connect(&self.mysql.server_url())
+            .await
+            .map_err(said)?;
+        let count = "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = ?";
+        let tables = sqlx::query_scalar(count)
+            .bind(&self.database)
+            .fetch_one(&mut connection);
+        tables.await.map_err(said)
     }
 
     async fn tell(&self, what: &str, server: Server) {

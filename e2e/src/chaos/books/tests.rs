@@ -1,5 +1,7 @@
 //! What the books find wrong, and what not.
 
+use serde_json::json;
+
 use super::*;
 use crate::Mood;
 
@@ -11,6 +13,8 @@ fn request(body: &[u8]) -> Received {
         order_id: "order".to_owned(),
         body: body.to_vec(),
         idempotency_key: "handoff".to_owned(),
+        timestamp: "1795608000".to_owned(),
+        signature: "v1,AA==".to_owned(),
         is_signed: true,
         at: common::testing::noon(),
         met: Mood::Fine,
@@ -30,6 +34,8 @@ fn repeats_behind_what_may_not_have_arrived_are_right_and_others_are_not() {
         (&["acknowledged", "acknowledged"], 2, false),
         (&["refused", "acknowledged"], 2, false),
         (&["retry"; 6], 6, false),
+        // What has no outcome excuses nothing.
+        (&["open", "acknowledged"], 2, false),
     ] {
         let wrong = wrong_with(outcomes, &requests(count));
         assert_eq!(wrong.is_none(), is_right, "{outcomes:?} {count}: {wrong:?}");
@@ -50,4 +56,21 @@ fn another_body_key_or_no_signature_is_noticed() {
     for second in [request(b"other"), other_key, unsigned] {
         assert!(wrong_with(&outcomes, &[request(b"same"), second]).is_some());
     }
+}
+
+#[test]
+fn the_books_stay_open_while_an_attempt_has_no_outcome() {
+    let handoff = |closed_at: Option<&str>, outcome: Option<&str>| {
+        json!({
+            "state": "acknowledged",
+            "closed_at": closed_at,
+            "attempts": [{"outcome": "unknown"}, {"outcome": outcome}],
+        })
+    };
+    let noon = Some("2026-11-25T12:00:00Z");
+    assert_eq!(still_open(&handoff(noon, Some("acknowledged"))), None);
+    let unanswered = still_open(&handoff(noon, None)).unwrap();
+    assert!(unanswered.contains("no outcome"), "{unanswered}");
+    let unclosed = still_open(&handoff(None, Some("retry"))).unwrap();
+    assert!(unclosed.contains("does not close"), "{unclosed}");
 }

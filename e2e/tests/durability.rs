@@ -1,0 +1,83 @@
+//! A server that could lose a committed order in a power cut: no process starts on it, unless it is told to.
+
+use std::{fs, path::Path};
+
+use common::config;
+use e2e::{Ended, Folder, Launch, built, chaos::servers::Servers};
+
+const KEY: &str = "ZXhwZWRpdGVyIGVuZC10by1lbmQgdGVzdHMgb25seSE=";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_may_lose_a_commit_is_refused_unless_that_is_allowed() {
+    if config::test_mysql_url().is_none() {
+        assert!(
+            !config::in_ci(),
+            "no EXPEDITER_TEST_MYSQL_URL, and CI must not skip weak durability"
+        );
+        eprintln!("SKIPPED: weak durability, for there is no EXPEDITER_TEST_MYSQL_URL");
+        return;
+    }
+    // Its settings are the whole server's, so it can't be one that other tests use at the same time.
+    let servers = Servers::own_mariadb()
+        .await
+        .expect("what started that starts another");
+    let folder = Folder::new();
+
+    for (setting, weakness) in [
+        (
+            "innodb_flush_log_at_trx_commit = 2",
+            "innodb_flush_log_at_trx_commit is 2, not 1",
+        ),
+        (
+            "innodb_flush_log_at_trx_commit = 0",
+            "innodb_flush_log_at_trx_commit is 0, not 1",
+        ),
+    ] {
+        servers.set_global(setting).await.expect("it is ours");
+        for program in ["api", "worker", "notifier", "expediter"] {
+            let ended = launch(program, folder.path(), &servers).run().await;
+            is_refused_with(&ended, weakness);
+        }
+        // Refused before anything is written.
+        assert_eq!(servers.tables().await, Ok(0));
+    }
+
+    let allowed = launch("expediter", folder.path(), &servers)
+        .set("database.allow_weak_durability", true)
+        .set("broker.url", "embedded:");
+    let mut running = allowed.start().await;
+    assert_ne!(servers.tables().await, Ok(0));
+    running.kill9().await;
+
+    servers
+        .set_global("innodb_flush_log_at_trx_commit = 1")
+        .await
+        .expect("it is ours");
+    let mut running = launch("expediter", folder.path(), &servers)
+        .set("broker.url", "embedded:")
+        .start()
+        .await;
+    running.kill9().await;
+}
+
+fn launch(program: &str, folder: &Path, servers: &Servers) -> Launch {
+    let folder = folder.join(program);
+    fs::create_dir_all(&folder).expect("the test's directory can be written");
+    Launch::of(&built(program), &folder)
+        .set("http.worker_listen", "127.0.0.1:0")
+        .set("http.notifier_listen", "127.0.0.1:0")
+        .set("secrets.encryption_key", KEY)
+        .set("secrets.jwt_key", KEY)
+        .set("telemetry.filter", "off")
+        .set("database.url", servers.mysql.url())
+        .set("broker.url", servers.amqp.url())
+}
+
+fn is_refused_with(ended: &Ended, weakness: &str) {
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert_eq!(ended.stdout, "", "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    for word in [weakness, "database.allow_weak_durability", "test:***@"] {
+        assert!(ended.stderr.contains(word), "{word}: {ended:?}");
+    }
+}
