@@ -1,11 +1,14 @@
-//! Accounts: who may make which, and change them.
+//! Accounts: made, listed and changed.
+
+mod rights;
 
 use common::{
     domain::{
-        account::{Account, Role, SpokenFor},
+        account::{Account, Role},
         ids::{AccountId, IntegratorId, StoreId},
     },
     ledger::accounts::{AccountChange, AccountRefused, NewAccount},
+    secrets::sha256,
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
@@ -14,14 +17,16 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
+use self::rights::{may_change, may_make};
 use crate::{
-    answer::{self, Created, Done, Page},
+    answer::{self, Created, Done, Page, Replayable},
     auth::{Caller, PerhapsCaller, incorrect},
     body::{
         Checked,
         format::{Password, Username},
     },
     limits::ClientAddress,
+    once::{IdempotencyKey, once},
     problem::{Problem, Reason},
     state::ApiState,
     values::Time,
@@ -132,7 +137,12 @@ impl Accounts {
             password_hash: Some(self.hash(&new_password).await?),
             ..AccountChange::default()
         };
-        self.change(caller.id(), &wanted, |_| Ok(())).await?;
+        let id = caller.id();
+        self.0
+            .ledger
+            .change_account(id, &wanted, |_| Ok(()))
+            .await?;
+        self.0.doorkeeper.forget(id);
         Ok(Done)
     }
 
@@ -162,9 +172,18 @@ impl Accounts {
     async fn create(
         &self,
         caller: PerhapsCaller,
+        /// Any text of up to 200 bytes that names this request among the caller's; of somebody who registers, among the
+        /// username's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         new: Checked<NewUser>,
     ) -> Result<Created<User>, Problem> {
         let new = new.0;
+        let owner = match &caller.0 {
+            Some(caller) => caller.id().uuid(),
+            None => owner_of_registration(&new.username.0),
+        };
+        let key = key.of(&self.0, owner, &new)?;
         let role = Role::from(new.role);
         let stores: Vec<StoreId> = new.stores.iter().copied().map(Into::into).collect();
         let integrators: Vec<IntegratorId> = integrator_ids(&new.integrator_ids);
@@ -184,8 +203,14 @@ impl Accounts {
             stores,
             integrators,
         };
-        let account = self.0.ledger.create_account(&new).await?;
-        Ok(Created::here(account.into()))
+        let (account, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.create_account(&new).await,
+            async |id| self.account(id.into()).await,
+        )
+        .await?;
+        Ok(Created::here(account.into()).replayed(replayed))
     }
 
     /// Change an account, or disable it
@@ -196,10 +221,14 @@ impl Accounts {
         &self,
         caller: Caller,
         id: Path<Uuid>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         change: Checked<UserChange>,
-    ) -> Result<Json<User>, Problem> {
+    ) -> Result<Replayable<User>, Problem> {
         let id = AccountId::from(id.0);
         let change = change.0;
+        let key = key.of(&self.0, caller.id().uuid(), &change)?;
         if id == caller.id() && (change.disabled == Some(true) || change.role.is_some()) {
             return Err(Problem::forbidden().detail("Nobody disables or demotes themselves."));
         }
@@ -224,8 +253,19 @@ impl Accounts {
             password_hash,
         };
         let allowed = |account: &Account| may_change(&caller, account, &wanted, &becomes);
-        let account = self.change(id, &wanted, allowed).await?;
-        Ok(Json(account.into()))
+        let (account, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.change_account(id, &wanted, allowed).await,
+            async |_| {
+                let account = self.account(id).await?;
+                allowed(&account)?;
+                Ok(account)
+            },
+        )
+        .await?;
+        self.0.doorkeeper.forget(id);
+        Ok(Replayable::of(account.into(), replayed))
     }
 }
 
@@ -239,79 +279,20 @@ impl Accounts {
             .await
     }
 
-    async fn change(
-        &self,
-        id: AccountId,
-        wanted: &AccountChange,
-        allowed: impl Fn(&Account) -> Result<(), AccountRefused>,
-    ) -> Result<Account, Problem> {
-        let account = self.0.ledger.change_account(id, wanted, allowed).await?;
-        self.0.doorkeeper.forget(id);
-        Ok(account)
+    async fn account(&self, id: AccountId) -> Result<Account, Problem> {
+        let known = self.0.ledger.credentials_of(id).await?;
+        Ok(known.ok_or_else(Problem::not_found)?.account)
     }
+}
+
+/// Whose keys nobody's are who registers: two who choose the same key don't meet.
+fn owner_of_registration(username: &str) -> Uuid {
+    let hash = sha256(username.as_bytes());
+    uuid::Builder::from_sha1_bytes(*hash.first_chunk().expect("it has 32 bytes")).into_uuid()
 }
 
 fn integrator_ids(ids: &[Uuid]) -> Vec<IntegratorId> {
     ids.iter().copied().map(Into::into).collect()
-}
-
-/// Managers make staff of their own stores, and accounts of these stores' integrators. An integrator that there is not
-/// is refused by the ledger.
-fn may_make(
-    caller: &Caller,
-    role: Role,
-    stores: &[StoreId],
-    spoken_for: &[SpokenFor],
-) -> Result<(), Problem> {
-    let is_own = caller.is(Role::Manager)
-        && matches!(role, Role::Staff | Role::Integrator)
-        && manages_all(caller, stores, spoken_for);
-    if caller.is(Role::Operator) || is_own {
-        Ok(())
-    } else {
-        Err(Problem::forbidden())
-    }
-}
-
-fn may_change(
-    caller: &Caller,
-    account: &Account,
-    wanted: &AccountChange,
-    becomes: &[SpokenFor],
-) -> Result<(), AccountRefused> {
-    if caller.is(Role::Operator) {
-        return Ok(());
-    }
-    let spoken_for = account.integrators.iter().map(|one| one.store_id);
-    if !account
-        .stores
-        .iter()
-        .copied()
-        .chain(spoken_for)
-        .any(|store| caller.manages(store))
-    {
-        return Err(AccountRefused::NoSuchAccount);
-    }
-    let is_own = matches!(account.role, Role::Staff | Role::Integrator)
-        && wanted.role.is_none_or(|role| role == account.role)
-        && manages_all(caller, &account.stores, &account.integrators)
-        && manages_all(
-            caller,
-            wanted.stores.as_deref().unwrap_or_default(),
-            becomes,
-        );
-    if is_own {
-        Ok(())
-    } else {
-        Err(AccountRefused::NotAllowed)
-    }
-}
-
-fn manages_all(caller: &Caller, stores: &[StoreId], spoken_for: &[SpokenFor]) -> bool {
-    let stores = stores.iter().copied();
-    stores
-        .chain(spoken_for.iter().map(|one| one.store_id))
-        .all(|store| caller.manages(store))
 }
 
 impl From<AccountRefused> for Problem {

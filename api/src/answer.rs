@@ -125,6 +125,38 @@ impl<T: ToJSON> ApiResponse for Tagged<T> {
     }
 }
 
+/// 200 of something that has no tag.
+#[derive(Debug)]
+pub struct Replayable<T> {
+    body: T,
+    replayed: bool,
+}
+
+impl<T> Replayable<T> {
+    /// `replayed`: a request with this idempotency key did it before.
+    pub fn of(body: T, replayed: bool) -> Self {
+        Self { body, replayed }
+    }
+}
+
+impl<T: ToJSON> IntoResponse for Replayable<T> {
+    fn into_response(self) -> Response {
+        let mut response = Json(self.body).into_response();
+        mark_replayed(&mut response, self.replayed);
+        response
+    }
+}
+
+impl<T: ToJSON> ApiResponse for Replayable<T> {
+    fn meta() -> MetaResponses {
+        responses::<T>(200, "", vec![replayed_meta()])
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}
+
 /// 200 with an `ETag`, or 304 where the client has the same.
 #[derive(Debug)]
 pub enum Fresh<T> {

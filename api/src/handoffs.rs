@@ -9,13 +9,17 @@ mod whose;
 
 use common::{
     domain::ids::HandoffId,
-    ledger::handoffs::{HandoffFilter, HandoffHistory, RetryRefused},
+    ledger::{
+        LedgerError,
+        handoffs::{HandoffFilter, HandoffHistory, RetryRefused},
+    },
 };
 use poem_openapi::{
     OpenApi,
     param::{Path, Query},
     payload::Json,
 };
+use serde_json::Value;
 use uuid::Uuid;
 
 use self::view::ListedView;
@@ -23,8 +27,9 @@ pub(crate) use self::{
     asked::stores_of, retries::Retries, stuck::StuckList, trial::Trials, view::HandoffView,
 };
 use crate::{
-    answer::{self, Page},
+    answer::{self, Page, Replayable},
     auth::Caller,
+    once::{IdempotencyKey, once},
     problem::{Problem, Reason},
     several::Several,
     state::ApiState,
@@ -115,13 +120,31 @@ impl Handoffs {
         method = "post",
         operation_id = "retry_handoff"
     )]
-    async fn retry(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<HandoffView>, Problem> {
+    async fn retry(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+    ) -> Result<Replayable<HandoffView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;
         let known = self.handoff_of(&caller, id.0).await?.listed.handoff;
         caller.must_manage(known.store_id)?;
-        let retried = self.0.ledger.retry_handoff(known.id, caller.id()).await?;
-        tracing::info!(handoff = %retried.id, round = retried.round, by = %caller.id(), "a handoff is retried by hand");
+        let by = caller.id();
+        let retried = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let retried = ledger.retry_handoff(known.id, by).await?;
+                tracing::info!(handoff = %retried.id, round = retried.round, %by, "a handoff is retried by hand");
+                Ok::<_, LedgerError<RetryRefused>>(())
+            },
+            async |_| Ok(()),
+        );
+        let ((), replayed) = retried.await?;
         let history = self.handoff_of(&caller, id.0).await?;
-        Ok(Json(HandoffView::of(history)))
+        Ok(Replayable::of(HandoffView::of(history), replayed))
     }
 }
 

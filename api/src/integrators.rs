@@ -10,8 +10,12 @@ use common::{
     domain::{
         ids::{IntegratorId, StoreId},
         integrator::Integrator,
+        signature::SigningSecret,
     },
-    ledger::integrators::{IntegratorRefused, NewSecrets, SecretKind},
+    ledger::{
+        LedgerError,
+        integrators::{IntegratorRefused, NewSecrets, SecretKind},
+    },
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
@@ -25,12 +29,13 @@ use self::{
     health::HealthView,
 };
 use crate::{
-    answer::{self, Created, Done, Page, Tagged},
+    answer::{self, Created, Done, Page, Replayable, Tagged},
     auth::Caller,
     body::Checked,
+    once::{IdempotencyKey, once},
     problem::Problem,
     state::ApiState,
-    tagged::{seen_version, tagged, version_conflict},
+    tagged::{expected_version, seen_version, tagged, version_conflict},
     values::Time,
     words::{
         CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus, UnknownPolicy,
@@ -69,14 +74,15 @@ struct IntegratorView {
     health: Option<HealthView>,
 }
 
-/// With both secrets, which are shown this once.
+/// With both secrets, which are shown this once: a replayed answer has neither. Where that was the first one to arrive,
+/// fresh ones are to be had (`POST /integrators/{id}/rotate-secret`).
 #[derive(Debug, Object)]
 struct CreatedIntegrator {
     integrator: IntegratorView,
-    /// What we send is signed with it (Standard Webhooks).
-    signing_secret: String,
-    /// It signs its callbacks with it.
-    callback_secret: String,
+    /// What we send is signed with it (Standard Webhooks). Null in a replayed answer.
+    signing_secret: Option<String>,
+    /// It signs its callbacks with it. Null in a replayed answer.
+    callback_secret: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Enum)]
@@ -97,7 +103,8 @@ struct SecretRotation {
 #[derive(Debug, Object)]
 struct RotatedSecret {
     secret: SecretName,
-    value: String,
+    /// Null in a replayed answer: secrets are not kept to be shown again. Whoever never got it rotates once more.
+    value: Option<String>,
 }
 
 #[OpenApi]
@@ -148,19 +155,35 @@ impl Integrators {
     async fn create(
         &self,
         caller: Caller,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(new): Checked<NewIntegratorBody>,
     ) -> Result<Created<CreatedIntegrator>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &new)?;
         caller.must_manage(new.store_id.into())?;
         let new = new.parse(&self.0.settings)?;
-        let (integrator, secrets) = self.0.ledger.create_integrator(new).await?;
-        let NewSecrets { signing, callback } = secrets;
+        let made = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let (integrator, secrets) = ledger.create_integrator(new).await?;
+                Ok::<_, LedgerError<IntegratorRefused>>((integrator, Some(secrets)))
+            },
+            async |id| Ok((self.managed(&caller, id.into()).await?, None)),
+        );
+        let ((integrator, secrets), replayed) = made.await?;
         let location = format!("/api/v1/integrators/{}", integrator.id);
+        let shown = |secret: fn(&NewSecrets) -> &SigningSecret| {
+            let secrets = secrets.as_ref();
+            secrets.map(|secrets| secret(secrets).reveal())
+        };
         let created = CreatedIntegrator {
             integrator: integrator.into(),
-            signing_secret: signing.reveal(),
-            callback_secret: callback.reveal(),
+            signing_secret: shown(|secrets| &secrets.signing),
+            callback_secret: shown(|secrets| &secrets.callback),
         };
-        Ok(Created::at(location, created))
+        Ok(Created::at(location, created).replayed(replayed))
     }
 
     /// An integrator, without its secrets, and how it has answered lately
@@ -194,18 +217,25 @@ impl Integrators {
         /// Only if it is still as this `ETag` says; or a version in quotes.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(patch): Checked<IntegratorPatch>,
     ) -> Result<Tagged<IntegratorView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let integrator = self.managed(&caller, id.into()).await?;
         let edit = patch.parse(&self.0.settings)?;
         let (id, version) = (integrator.id, integrator.version);
-        let version = seen_version(
-            if_match.as_deref(),
-            &IntegratorView::from(integrator),
-            version,
-        )?;
-        let integrator = self.0.ledger.edit_integrator(id, version, edit).await?;
-        Ok(tagged(integrator.into()))
+        let shown = IntegratorView::from(integrator);
+        let version = expected_version(if_match.as_deref(), &shown, version);
+        let (integrator, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.edit_integrator(id, version, edit).await,
+            async |id| self.managed(&caller, id.into()).await,
+        )
+        .await?;
+        Ok(tagged(integrator.into()).replayed(replayed))
     }
 
     /// Archive an integrator: it is sent nothing more, and what it was sent stays readable
@@ -243,18 +273,29 @@ impl Integrators {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(rotation): Checked<SecretRotation>,
-    ) -> Result<Json<RotatedSecret>, Problem> {
+    ) -> Result<Replayable<RotatedSecret>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &rotation)?;
         let integrator = self.managed(&caller, id.into()).await?;
         let kind = match rotation.secret {
             SecretName::Signing => SecretKind::Signing,
             SecretName::Callback => SecretKind::Callback,
         };
-        let (_, secret) = self.0.ledger.rotate_secret(integrator.id, kind).await?;
-        Ok(Json(RotatedSecret {
-            secret: rotation.secret,
-            value: secret.reveal(),
-        }))
+        let rotated = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let (_, secret) = ledger.rotate_secret(integrator.id, kind).await?;
+                Ok::<_, LedgerError<IntegratorRefused>>(Some(secret.reveal()))
+            },
+            async |_| Ok(None),
+        );
+        let (value, replayed) = rotated.await?;
+        let secret = rotation.secret;
+        Ok(Replayable::of(RotatedSecret { secret, value }, replayed))
     }
 }
 

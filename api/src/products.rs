@@ -1,10 +1,7 @@
 //! `/products`: what stores sell, and how much of it there is.
 
 use common::{
-    domain::{
-        ids::ProductId,
-        store::Product,
-    },
+    domain::{ids::ProductId, store::Product},
     ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused},
 };
 use poem_openapi::{
@@ -18,11 +15,12 @@ use uuid::Uuid;
 use crate::{
     answer::{self, Created, Done, Page, Tagged},
     auth::Caller,
-    body::Checked,
+    body::{Checked, format::Sku},
+    once::{IdempotencyKey, once},
     problem::{Problem, Reason},
     state::ApiState,
     stores::{said, seen},
-    tagged::{seen_version, tagged, version_conflict},
+    tagged::{expected_version, seen_version, tagged, version_conflict},
     values::{self, Time},
 };
 
@@ -52,8 +50,7 @@ pub(crate) struct ProductView {
 #[oai(rename = "NewProduct")]
 struct NewProductBody {
     store_id: Uuid,
-    #[oai(validator(min_length = 1, max_length = 100))]
-    sku: Option<String>,
+    sku: Option<Sku>,
     #[oai(validator(min_length = 1, max_length = 200))]
     name: String,
     #[oai(validator(max_length = 2000))]
@@ -71,8 +68,7 @@ struct NewProductBody {
 /// `available`.
 #[derive(Debug, Object)]
 struct ProductPatch {
-    #[oai(validator(min_length = 1, max_length = 100))]
-    sku: MaybeUndefined<String>,
+    sku: MaybeUndefined<Sku>,
     #[oai(validator(min_length = 1, max_length = 200))]
     name: Option<String>,
     #[oai(validator(max_length = 2000))]
@@ -127,13 +123,23 @@ impl Products {
     async fn create(
         &self,
         caller: Caller,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(new): Checked<NewProductBody>,
     ) -> Result<Created<ProductView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &new)?;
         caller.must_manage(new.store_id.into())?;
         let by = Some(caller.id());
-        let product = self.0.ledger.create_product(new.into(), by).await?;
+        let (product, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.create_product(new.into(), by).await,
+            async |id| self.seen(&caller, id.into()).await,
+        )
+        .await?;
         let location = format!("/api/v1/products/{}", product.id);
-        Ok(Created::at(location, product.into()))
+        Ok(Created::at(location, product.into()).replayed(replayed))
     }
 
     /// A product
@@ -160,8 +166,12 @@ impl Products {
         /// Only if it is still as this `ETag` says; or a version in quotes.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(patch): Checked<ProductPatch>,
     ) -> Result<Tagged<ProductView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let product = self.seen(&caller, id.into()).await?;
         let (id, store, version) = (product.id, product.store_id, product.version);
         let may = caller.manages(store)
@@ -170,10 +180,15 @@ impl Products {
         if !may {
             return Err(Problem::forbidden());
         }
-        let version = seen_version(if_match.as_deref(), &ProductView::from(product), version)?;
-        let ledger = &self.0.ledger;
-        let product = ledger.edit_product(id, version, patch.into()).await?;
-        Ok(tagged(product.into()))
+        let version = expected_version(if_match.as_deref(), &ProductView::from(product), version);
+        let (product, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.edit_product(id, version, patch.into()).await,
+            async |id| self.seen(&caller, id.into()).await,
+        )
+        .await?;
+        Ok(tagged(product.into()).replayed(replayed))
     }
 
     /// Archive a product: it is sold no more, and its sku is free for another
@@ -208,8 +223,12 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(delta): Checked<StockDelta>,
     ) -> Result<Tagged<ProductView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &delta)?;
         let product = self.seen(&caller, id.into()).await?;
         let store = product.store_id;
         if !caller.manages(store) && !caller.account.speaks_at(store) {
@@ -220,8 +239,14 @@ impl Products {
             reason: delta.reason,
             by: Some(caller.id()),
         };
-        let product = self.0.ledger.change_stock(product.id, change).await?;
-        Ok(tagged(product.into()))
+        let (product, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.change_stock(product.id, change).await,
+            async |id| self.seen(&caller, id.into()).await,
+        )
+        .await?;
+        Ok(tagged(product.into()).replayed(replayed))
     }
 }
 
@@ -250,7 +275,7 @@ impl ProductPatch {
 impl From<ProductPatch> for ProductEdit {
     fn from(patch: ProductPatch) -> Self {
         Self {
-            sku: said(patch.sku),
+            sku: said(patch.sku).map(|sku| sku.map(|sku| sku.0)),
             name: patch.name,
             description: said(patch.description),
             price: patch.price.map(Into::into),
@@ -263,7 +288,7 @@ impl From<NewProductBody> for NewProduct {
     fn from(new: NewProductBody) -> Self {
         Self {
             store_id: new.store_id.into(),
-            sku: new.sku,
+            sku: new.sku.map(|sku| sku.0),
             name: new.name,
             description: new.description,
             price: new.price.into(),

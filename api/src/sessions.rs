@@ -1,5 +1,6 @@
 //! `/sessions`: tables' open tabs. Staff open and close them; their code lets guests read and order.
 
+mod asked;
 mod shown;
 
 use common::{
@@ -7,24 +8,26 @@ use common::{
         ids::{SessionId, StoreId},
         session::{Session, SessionState, is_code},
     },
-    ledger::sessions::SessionRefused,
+    ledger::{idempotency::Idempotency, sessions::SessionRefused},
 };
-use poem::{Request, RequestBody};
 use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi,
+    ApiResponse, OpenApi,
     param::{Header, Path, Query},
     payload::{Json, PlainText},
-    registry::{MetaRequest, Registry},
-    types::ParseFromJSON,
 };
 use qrcode::{QrCode, render::svg};
+use serde_json::Value;
 use uuid::Uuid;
 
-use self::shown::{ClosedView, OpenView, SessionEvents, SessionView};
+use self::{
+    asked::{CloseSession, NewSession, Perhaps},
+    shown::{ClosedView, OpenView, SessionEvents, SessionView},
+};
 use crate::{
-    answer::{self, Created, Page},
+    answer::{self, Created, Page, Replayable},
     auth::Caller,
     body::Checked,
+    once::{IdempotencyKey, once},
     orders::guest_key,
     problem::{Problem, Reason},
     state::ApiState,
@@ -36,20 +39,6 @@ use crate::{
 const QR_PIXELS: u32 = 320;
 
 pub(crate) struct Sessions(pub(crate) ApiState);
-
-#[derive(Debug, Object)]
-struct NewSession {
-    store_id: Uuid,
-    /// Unique among the store's open sessions, without regard to case and white space.
-    #[oai(validator(min_length = 1, max_length = 100))]
-    name: String,
-}
-
-#[derive(Debug, Default, Object)]
-struct CloseSession {
-    /// Accepted orders that are not with a courier count as delivered. False unless said otherwise.
-    finish: Option<bool>,
-}
 
 #[derive(ApiResponse)]
 enum Picture {
@@ -95,8 +84,12 @@ impl Sessions {
     async fn open(
         &self,
         caller: Caller,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(new): Checked<NewSession>,
     ) -> Result<Created<SessionView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &new)?;
         let store = StoreId::from(new.store_id);
         if !caller.serves(store) {
             return Err(no_such_store());
@@ -109,15 +102,31 @@ impl Sessions {
         outside.locations.must_let_in(&caller, store).await?;
         let ledger = &self.0.ledger;
         if outside.codes.are_drawn_elsewhere() && ledger.is_session_open(store, name).await? {
-            return Err(SessionRefused::NameTaken.into());
+            // It may have been opened by this very request. Asked in this order, as both are committed together.
+            let done = match &key {
+                Some(key) => ledger.done_before(key).await?,
+                None => None,
+            };
+            if done.is_none() {
+                return Err(SessionRefused::NameTaken.into());
+            }
         }
-        let open = |code: String| async move {
-            let opened = ledger.open_session_under(store, name, &code);
-            opened.await
-        };
-        let session = outside.codes.drawn_for(open).await?;
+        let opened = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let ledger = &ledger;
+                let open = |code: String| async move {
+                    let opened = ledger.open_session_under(store, name, &code);
+                    opened.await
+                };
+                outside.codes.drawn_for(open).await
+            },
+            async |id| self.now(&caller, id.into()).await,
+        );
+        let (session, replayed) = opened.await?;
         let location = format!("/api/v1/sessions/{}", session.code);
-        Ok(Created::at(location, self.shown(session)))
+        Ok(Created::at(location, self.shown(session)).replayed(replayed))
     }
 
     /// A session with its orders, as its guests see it
@@ -151,18 +160,27 @@ impl Sessions {
         &self,
         caller: Caller,
         Path(code): Path<String>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Perhaps(wish): Perhaps<CloseSession>,
-    ) -> Result<Json<ClosedView>, Problem> {
-        let session = self.served(&caller, &code).await?;
-        let closed = if wish.unwrap_or_default().finish == Some(true) {
-            self.0.ledger.close_session_and_finish(session.id).await?
-        } else {
-            self.0.ledger.close_session(session.id).await?
-        };
-        Ok(Json(ClosedView::of(
-            self.shown(closed.session),
-            &closed.unfinished,
-        )))
+    ) -> Result<Replayable<ClosedView>, Problem> {
+        let wish = wish.unwrap_or_default();
+        let key = key.of(&self.0, caller.id().uuid(), &wish)?;
+        let session = self.served(&caller, &code, key.as_ref()).await?.id;
+        let closed = once(
+            &self.0,
+            key,
+            async |ledger| match wish.finish {
+                Some(true) => ledger.close_session_and_finish(session).await,
+                _ => ledger.close_session(session).await,
+            },
+            // It is closed: that says what is unfinished now.
+            async |_| Ok(self.0.ledger.close_session(session).await?),
+        );
+        let (closed, replayed) = closed.await?;
+        let view = ClosedView::of(self.shown(closed.session), &closed.unfinished);
+        Ok(Replayable::of(view, replayed))
     }
 
     /// Give a session a fresh code
@@ -177,16 +195,28 @@ impl Sessions {
         &self,
         caller: Caller,
         Path(code): Path<String>,
-    ) -> Result<Json<SessionView>, Problem> {
-        let session = self.served(&caller, &code).await?;
-        let ledger = &self.0.ledger;
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+    ) -> Result<Replayable<SessionView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;
+        let session = self.served(&caller, &code, key.as_ref()).await?;
         let (id, old) = (session.id, code.as_str());
-        let renew = |new: String| async move {
-            let renewed = ledger.renew_session_code_to(id, old, &new);
-            renewed.await
-        };
-        let renewed = self.0.outside.codes.drawn_for(renew).await?;
-        Ok(Json(self.shown(renewed)))
+        let renewed = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let ledger = &ledger;
+                let renew = |new: String| async move {
+                    let renewed = ledger.renew_session_code_to(id, old, &new);
+                    renewed.await
+                };
+                self.0.outside.codes.drawn_for(renew).await
+            },
+            async |id| self.now(&caller, id.into()).await,
+        );
+        let (session, replayed) = renewed.await?;
+        Ok(Replayable::of(self.shown(session), replayed))
     }
 
     /// The QR code that leads guests to the session's page
@@ -262,14 +292,31 @@ impl Sessions {
         }
     }
 
-    /// The session, for those who serve its store; to others it is as if there were none.
-    async fn served(&self, caller: &Caller, code: &str) -> Result<Session, Problem> {
-        let session = self.found(code).await?;
-        if caller.serves(session.store_id) {
-            Ok(session)
-        } else {
-            Err(unknown())
-        }
+    /// The session, for those who serve its store; to others it is as if there were none. A code that is another's by
+    /// now finds it for a request that was done before.
+    async fn served(
+        &self,
+        caller: &Caller,
+        code: &str,
+        key: Option<&Idempotency>,
+    ) -> Result<Session, Problem> {
+        let found = match (self.found(code).await, key) {
+            (Err(problem), Some(key)) => {
+                let done = self.0.ledger.done_before(key).await?;
+                return self.now(caller, done.ok_or(problem)?.into()).await;
+            }
+            (found, _) => found?,
+        };
+        must_serve(caller, &found)?;
+        Ok(found)
+    }
+
+    /// The session as it is now, whatever its code.
+    async fn now(&self, caller: &Caller, id: SessionId) -> Result<Session, Problem> {
+        let session = self.0.ledger.session(id).await?;
+        let session = session.ok_or_else(unknown)?;
+        must_serve(caller, &session)?;
+        Ok(session)
     }
 
     async fn found(&self, code: &str) -> Result<Session, Problem> {
@@ -294,6 +341,14 @@ impl Sessions {
     }
 }
 
+fn must_serve(caller: &Caller, session: &Session) -> Result<(), Problem> {
+    if caller.serves(session.store_id) {
+        Ok(())
+    } else {
+        Err(unknown())
+    }
+}
+
 fn unknown() -> Problem {
     Problem::new(Reason::SessionNotFound)
 }
@@ -311,39 +366,5 @@ impl From<SessionRefused> for Problem {
             SessionRefused::CodeTaken => Self::new(Reason::CodeServiceUnavailable)
                 .caused_by("every code that was drawn is another session's"),
         }
-    }
-}
-
-/// A body that may be left out.
-#[derive(Debug)]
-struct Perhaps<T>(Option<T>);
-
-impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Perhaps<T> {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        Checked::<T>::register(registry);
-    }
-
-    fn request_meta() -> Option<MetaRequest> {
-        Some(MetaRequest {
-            required: false,
-            ..Checked::<T>::request_meta()?
-        })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        // Without a type there is nothing that could be read as one; with one it must be right.
-        if request.content_type().is_none() {
-            return Ok(Self(None));
-        }
-        let Checked(said) = Checked::<T>::from_request(request, body, options).await?;
-        Ok(Self(Some(said)))
     }
 }

@@ -23,11 +23,12 @@ use crate::{
         Checked,
         format::{CurrencyCode, Email, Timezone},
     },
+    once::{IdempotencyKey, once},
     outside::ExternalId,
     problem::Problem,
     products::ProductView,
     state::ApiState,
-    tagged::{seen_version, tagged, version_conflict},
+    tagged::{expected_version, tagged, version_conflict},
     values::Time,
 };
 
@@ -147,12 +148,22 @@ impl Stores {
     #[oai(path = "/stores", method = "post", operation_id = "create_store")]
     async fn create(
         &self,
-        _caller: Caller,
+        caller: Caller,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(new): Checked<NewStoreBody>,
     ) -> Result<Created<StoreView>, Problem> {
-        let store = self.0.ledger.create_store(new.into()).await?;
+        let key = key.of(&self.0, caller.id().uuid(), &new)?;
+        let (store, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.create_store(new.into()).await,
+            async |id| seen(&self.0, &caller, id.into()).await,
+        )
+        .await?;
         let location = format!("/api/v1/stores/{}", store.id);
-        Ok(Created::at(location, store.into()))
+        Ok(Created::at(location, store.into()).replayed(replayed))
     }
 
     /// A store
@@ -175,8 +186,12 @@ impl Stores {
         /// Only if it is still as this `ETag` says; or a version in quotes.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(patch): Checked<StorePatch>,
     ) -> Result<Tagged<StoreView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let id = StoreId::from(id);
         if patch.only_pauses() {
             caller.must_serve(id)?;
@@ -187,8 +202,14 @@ impl Stores {
             return Err(Problem::forbidden());
         }
         let version = self.version(&caller, id, if_match.as_deref()).await?;
-        let store = self.0.ledger.edit_store(id, version, patch.into()).await?;
-        Ok(tagged(store.into()))
+        let (store, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.edit_store(id, version, patch.into()).await,
+            async |id| seen(&self.0, &caller, id.into()).await,
+        )
+        .await?;
+        Ok(tagged(store.into()).replayed(replayed))
     }
 
     /// Archive a store: it takes no more orders, and what it sold stays readable
@@ -242,7 +263,7 @@ impl Stores {
         }
         let store = seen(&self.0, caller, id).await?;
         let version = store.version;
-        seen_version(if_match, &StoreView::from(store), version)
+        Ok(expected_version(if_match, &StoreView::from(store), version))
     }
 }
 

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use common::{
     domain::{account::Role, ids::RetryId, retry::Retry},
-    ledger::handoffs::{Example, RetriedMany},
+    ledger::{
+        LedgerError,
+        handoffs::{Example, RetriedMany},
+    },
 };
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use serde_json::Value;
@@ -15,9 +18,10 @@ use super::{
     view::Person,
 };
 use crate::{
-    answer::{self, Page},
+    answer::{self, Page, Replayable},
     auth::Caller,
     body::Checked,
+    once::{IdempotencyKey, once},
     problem::Problem,
     state::ApiState,
     values::Time,
@@ -34,7 +38,8 @@ impl Retries {
     /// All that fit, oldest first, each by the rule for one (`POST /handoffs/{id}/retry`); of a manager, in their
     /// stores. `dry_run` changes nothing and answers the same. One call tries 1000 again and looks at 10 000 at most:
     /// where that stopped it, `next_cursor` goes on. Who asked for what, and what came of it, is on record
-    /// (`GET /handoffs/retries`). Asked for twice, nothing is tried twice: what is due again fits no more.
+    /// (`GET /handoffs/retries`). Asked for twice, nothing is tried twice: what is due again fits no more. A replayed
+    /// answer has what is on record: counts, but neither sample, times nor cursor. A dry run keeps no key.
     #[oai(
         path = "/handoffs/retry",
         method = "post",
@@ -43,15 +48,32 @@ impl Retries {
     async fn retry(
         &self,
         caller: Caller,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
         Checked(asked): Checked<RetryHandoffs>,
-    ) -> Result<Json<HandoffsRetried>, Problem> {
+    ) -> Result<Replayable<HandoffsRetried>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &asked)?;
         let wanted = asked.into_wanted(&caller)?;
-        let retried = self.0.ledger.retry_handoffs(wanted).await?;
-        if let Some(retry) = retried.id {
-            tracing::info!(%retry, retried = retried.retried, matched = retried.matched, by = %caller.id(),
-                "handoffs are retried by hand");
-        }
-        Ok(Json(HandoffsRetried::of(retried)))
+        let done = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let retried = ledger.retry_handoffs(wanted).await?;
+                if let Some(retry) = retried.id {
+                    tracing::info!(%retry, retried = retried.retried, matched = retried.matched, by = %caller.id(),
+                        "handoffs are retried by hand");
+                }
+                Ok::<_, LedgerError>(HandoffsRetried::of(retried))
+            },
+            async |id| {
+                let known = self.0.ledger.retry(id.into()).await?;
+                let known = known.ok_or_else(Problem::not_found)?;
+                Ok(HandoffsRetried::on_record(known))
+            },
+        );
+        let (retried, replayed) = done.await?;
+        Ok(Replayable::of(retried, replayed))
     }
 
     /// What people had tried again, newest first
@@ -99,7 +121,7 @@ struct HandoffsRetried {
     sample: Vec<SampleView>,
     first_due_at: Option<Time>,
     last_due_at: Option<Time>,
-    /// There are more: say this as `cursor` to go on. Null: that was all.
+    /// There are more: say this as `cursor` to go on. Null: that was all, or the answer is a replayed one.
     next_cursor: Option<String>,
 }
 
@@ -160,6 +182,22 @@ impl HandoffsRetried {
             first_due_at: done.first_due_at.map(Into::into),
             last_due_at: done.last_due_at.map(Into::into),
             next_cursor: done.stopped_after.map(|id| answer::cursor(id.uuid())),
+        }
+    }
+}
+
+impl HandoffsRetried {
+    fn on_record(retry: Retry) -> Self {
+        Self {
+            id: Some(retry.id.uuid()),
+            dry_run: false,
+            matched: retry.matched,
+            retried: retry.retried,
+            refused: counts(retry.refused),
+            sample: Vec::new(),
+            first_due_at: None,
+            last_due_at: None,
+            next_cursor: None,
         }
     }
 }

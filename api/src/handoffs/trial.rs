@@ -1,12 +1,14 @@
 //! A test: one message about no order, to see whether an integrator answers.
 
-use common::ledger::handoffs::TestRefused;
+use common::ledger::{LedgerError, handoffs::TestRefused};
 use poem_openapi::{ApiResponse, OpenApi, param::Path, payload::Json};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::view::HandoffView;
 use crate::{
     auth::Caller,
+    once::{IdempotencyKey, once},
     problem::{Problem, Reason},
     state::ApiState,
 };
@@ -18,7 +20,13 @@ pub(crate) struct Trials(pub(crate) ApiState);
 enum TrialAnswer {
     /// On its way. `GET /handoffs/{id}` shows what comes of it.
     #[oai(status = 202)]
-    Accepted(Json<HandoffView>, #[oai(header = "Location")] String),
+    Accepted(
+        Json<HandoffView>,
+        #[oai(header = "Location")] String,
+        /// `true` where the idempotency key was known: this is the test that it sent, as it is now.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<bool>,
+    ),
 }
 
 #[OpenApi]
@@ -33,17 +41,35 @@ impl Trials {
         method = "post",
         operation_id = "test_integrator"
     )]
-    async fn send(&self, caller: Caller, id: Path<Uuid>) -> Result<TrialAnswer, Problem> {
+    async fn send(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+    ) -> Result<TrialAnswer, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;
         let ledger = &self.0.ledger;
         let integrator = ledger.integrator(id.0.into()).await?;
         let integrator = integrator.ok_or_else(Problem::not_found)?;
         caller.must_manage(integrator.store_id)?;
-        let id = ledger.test_integrator(integrator.id).await?;
-        tracing::info!(handoff = %id, integrator = %integrator.id, by = %caller.id(), "an integrator is tested");
+        let (id, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let id = ledger.test_integrator(integrator.id).await?;
+                tracing::info!(handoff = %id, integrator = %integrator.id, by = %caller.id(), "an integrator is tested");
+                Ok::<_, LedgerError<TestRefused>>(id)
+            },
+            async |id| Ok(id.into()),
+        )
+        .await?;
         let sent = ledger.handoff_history(id).await?;
         let sent = sent.ok_or_else(|| Problem::internal("a test is gone"))?;
         let location = format!("/api/v1/handoffs/{id}");
-        Ok(TrialAnswer::Accepted(Json(HandoffView::of(sent)), location))
+        let (view, replayed) = (HandoffView::of(sent), replayed.then_some(true));
+        Ok(TrialAnswer::Accepted(Json(view), location, replayed))
     }
 }
 

@@ -32,18 +32,21 @@ impl Codes {
     }
 
     /// Draws a code for `using`; another one where that was taken, a few times.
-    pub(crate) async fn drawn_for<T, F>(&self, using: impl Fn(String) -> F) -> Result<T, Problem>
+    pub(crate) async fn drawn_for<T, F>(
+        &self,
+        using: impl Fn(String) -> F,
+    ) -> Result<T, LedgerError<Problem>>
     where
         F: Future<Output = Result<T, LedgerError<SessionRefused>>>,
     {
         let mut draws = 1;
         loop {
-            let code = self.draw().await?;
+            let code = self.draw().await.map_err(LedgerError::Refused)?;
             match using(code).await {
                 Err(LedgerError::Refused(SessionRefused::CodeTaken)) if draws < MOST_DRAWS => {
                     draws += 1;
                 }
-                done => return Ok(done?),
+                done => return done.map_err(|error| error.map_refused(Into::into)),
             }
         }
     }

@@ -58,6 +58,58 @@ fn every_operation_asks_for_the_caller_that_its_rule_promises() {
     }
 }
 
+/// What makes or changes something without an `Idempotency-Key`, and why.
+const WITHOUT_A_KEY: &[(&str, &str)] = &[
+    (
+        "/token",
+        "an answer of secrets: whoever lost it signs in again",
+    ),
+    (
+        "/token/refresh",
+        "used twice within ten seconds, a refresh token is answered twice",
+    ),
+    ("/token/revoke", "what is revoked stays so"),
+    (
+        "/token/exchange",
+        "an answer of secrets: whoever lost it signs in again",
+    ),
+    (
+        "/me/password",
+        "it tells the old password, which the second time is wrong",
+    ),
+    (
+        "/live-tickets",
+        "a ticket is a secret for thirty seconds: whoever lost it asks for another",
+    ),
+    ("/integrators/{id}/callbacks", "its webhook-id is its key"),
+];
+
+#[test]
+fn every_post_and_patch_takes_an_idempotency_key_but_for_those_that_say_why() {
+    let takes_one = |operation: &Value| {
+        let parameters = operation["parameters"].as_array().cloned();
+        let parameters = parameters.unwrap_or_default();
+        parameters
+            .iter()
+            .any(|one| one["name"] == "Idempotency-Key" && one["in"] == "header")
+    };
+    let (mut without, mut others): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    for ((method, path), operation) in documented() {
+        match (method.as_str(), takes_one(&operation)) {
+            ("POST" | "PATCH", false) => without.push(path),
+            ("POST" | "PATCH", true) | (_, false) => {}
+            (_, true) => others.push(path),
+        }
+    }
+    let mut allowed: Vec<_> = WITHOUT_A_KEY.iter().map(|(path, _)| *path).collect();
+    allowed.sort_unstable();
+    assert_eq!(without, allowed);
+    assert!(
+        others.is_empty(),
+        "they are the same however often: {others:?}"
+    );
+}
+
 #[test]
 fn a_variant_is_closed_as_a_whole() {
     let document = document();

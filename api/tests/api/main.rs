@@ -11,6 +11,7 @@ mod document;
 mod front;
 mod guessing;
 mod handoffs;
+mod idempotency;
 mod integrator_accounts;
 mod integrators;
 mod limits;

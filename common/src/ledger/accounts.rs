@@ -121,7 +121,10 @@ impl Ledger {
                 password_hash: new.password_hash.clone(),
             };
             match store::accounts::insert(&mut change.tx, &credentials).await {
-                Ok(()) => Ok(credentials.account),
+                Ok(()) => {
+                    change.made(credentials.account.id.uuid());
+                    Ok(credentials.account)
+                }
                 Err(StoreError::UniqueKeyTaken) => {
                     let username = new.username.clone();
                     Err(LedgerError::Refused(AccountRefused::UsernameTaken {
@@ -180,6 +183,7 @@ impl Ledger {
             if wanted.disabled == Some(true) || wanted.password_hash.is_some() {
                 store::accounts::refresh_tokens::revoke_all(&mut change.tx, id, change.now).await?;
             }
+            change.made(id.uuid());
             Ok(credentials.account)
         })
     }

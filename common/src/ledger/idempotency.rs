@@ -53,6 +53,17 @@ impl Ledger {
             Err(error) => Err(error),
         }
     }
+
+    /// What the same request made or changed before, for whom its path leads nowhere since.
+    pub async fn done_before(&self, key: &Idempotency) -> Result<Option<Uuid>> {
+        let wanted = (key.owner, key.key.as_str());
+        let mut tx = self.inner.db.read().await?;
+        let known = store::idempotency::find(&mut tx, &[wanted]).await?;
+        let known = known.first();
+        Ok(known
+            .filter(|known| known.fingerprint == key.fingerprint)
+            .map(|known| known.resource_id))
+    }
 }
 
 /// What a [`Ledger`] is a handle of: the ledger itself, and the request that its next change belongs to.

@@ -151,6 +151,7 @@ impl Ledger {
                 },
             };
             store::integrators::insert(&mut change.tx, &stored).await?;
+            change.made(id.uuid());
             Ok((stored.integrator, secrets))
         })
     }
@@ -211,6 +212,7 @@ impl Ledger {
             if is_spoken_to(&stored) && !was_spoken_to {
                 change.hint(Hint::Handoffs { integrator: id });
             }
+            change.made(id.uuid());
             Ok(stored.integrator)
         })
     }
@@ -259,6 +261,7 @@ impl Ledger {
                 }
             }
             stored.integrator.version += 1;
+            change.made(id.uuid());
             Ok((stored.integrator, secret))
         })
     }

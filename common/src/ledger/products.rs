@@ -161,6 +161,7 @@ impl Ledger {
             set(&mut product.available, edit.available);
             write(&mut change, &mut product).await?;
             tell_availability(&mut change, &product, was_available);
+            change.made(id.uuid());
             Ok(product)
         })
     }
@@ -212,6 +213,7 @@ impl Ledger {
             }
             note(&mut change, id, *delta, reason, *by).await?;
             product.stock = store::movements::quantity(&mut change.tx, id).await?;
+            change.made(id.uuid());
             Ok(product)
         })
     }

@@ -76,6 +76,7 @@ impl Ledger {
                 Err(error) => return Err(error.into()),
             }
             session.seq = tell(&mut change, &session, EventKind::SessionOpened);
+            change.made(session.id.uuid());
             Ok(session)
         })
     }
@@ -162,6 +163,7 @@ impl Ledger {
                 }
                 unfinished.retain(|order| !order.status.is_end());
             }
+            change.made(id.uuid());
             Ok(ClosedSession {
                 session,
                 unfinished,
@@ -200,6 +202,7 @@ impl Ledger {
                 done => done?,
             }
             session.seq = tell(&mut change, &session, EventKind::SessionCodeRenewed);
+            change.made(id.uuid());
             Ok(session)
         })
     }

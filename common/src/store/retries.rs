@@ -53,6 +53,7 @@ pub(crate) enum Whose {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Walk {
     All,
+    One(RetryId),
     OfStore(StoreId),
     By(AccountId),
 }
@@ -144,6 +145,11 @@ pub(crate) async fn rounds_of(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
+pub(crate) async fn get(tx: &mut Tx, id: RetryId) -> Result<Option<Retry>> {
+    let rows = walked::<RetryRow>(tx, Walk::One(id), None, 1).await?;
+    rows.into_iter().next().map(TryInto::try_into).transpose()
+}
+
 /// Newest first, before one of them.
 pub(crate) async fn list(
     tx: &mut Tx,
@@ -186,6 +192,9 @@ pub(crate) async fn walked<A: Answer>(
         query.push_bind(before);
         match walk {
             Walk::All => {}
+            Walk::One(id) => {
+                query.push(" AND r.id = ").push_bind(id.uuid());
+            }
             Walk::OfStore(store) => {
                 query.push(" AND r.store_id = ").push_bind(store.uuid());
             }

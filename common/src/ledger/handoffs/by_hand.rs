@@ -77,6 +77,7 @@ impl Ledger {
             change.hint(Hint::Handoffs {
                 integrator: opened.integrator_id,
             });
+            change.made(id.uuid());
             Ok(opened)
         })
     }

@@ -138,6 +138,12 @@ impl Ledger {
         Ok(store::retries::list(&mut tx, &whose, before, limit).await?)
     }
 
+    /// One of them, with how far it has come.
+    pub async fn retry(&self, id: RetryId) -> Result<Option<Retry>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::retries::get(&mut tx, id).await?)
+    }
+
     async fn page(&self, filter: &HandoffFilter, after: Option<HandoffId>) -> Result<Vec<Listed>> {
         let mut tx = self.inner.db.read().await?;
         let page = Page::OldestFirst { after };
@@ -191,6 +197,7 @@ impl Ledger {
                 started_at: run.started_at,
             };
             store::retries::insert(&mut change.tx, new).await?;
+            change.made(id.uuid());
             Ok(id)
         })
     }

@@ -59,6 +59,7 @@ impl Ledger {
             };
             store::handoffs::insert(&mut change.tx, &[test]).await?;
             change.hint(Hint::Handoffs { integrator });
+            change.made(id.uuid());
             Ok(id)
         })
     }
