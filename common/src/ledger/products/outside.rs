@@ -89,6 +89,10 @@ impl Known {
         Some((one, self.products.get(&one.product)?))
     }
 
+    fn has(&self, product: ProductId) -> bool {
+        self.outside.iter().any(|one| one.product == product)
+    }
+
     fn is_like(&self, listed: &[&ListedProduct]) -> bool {
         let is_known = |wanted: &&ListedProduct| {
             self.get(&wanted.external_id).is_some_and(|(one, product)| {
@@ -134,11 +138,13 @@ async fn bring_in(
             .iter()
             .find(|own| own.sku.as_ref() == Some(&wanted.external_id));
         let product = match own {
+            // People gave this sku to what the service calls something else; it keeps it.
+            Some(own) if known.has(own.id) => make(change, store, None, wanted).await?,
             Some(own) => {
                 edit(change, own.id, wanted, false).await?;
                 own.id
             }
-            None => make(change, store, wanted).await?,
+            None => make(change, store, Some(&wanted.external_id), wanted).await?,
         };
         rows.push(OutsideProduct {
             external_id: wanted.external_id.clone(),
@@ -152,12 +158,13 @@ async fn bring_in(
 async fn make(
     change: &mut Change<'_>,
     store_id: StoreId,
+    sku: Option<&String>,
     wanted: &ListedProduct,
 ) -> store::Result<ProductId> {
     let product = Product {
         id: change.inner.chance.id(change.now),
         store_id,
-        sku: Some(wanted.external_id.clone()),
+        sku: sku.cloned(),
         name: wanted.name.clone(),
         description: wanted.description.clone(),
         price: wanted.price,
@@ -319,6 +326,20 @@ mod tests {
             assert_eq!((became.name.as_str(), became.stock), ("Carrot cake", Some(4)));
             // What was never listed stays on sale.
             assert!(house.ledger.product(other).await.unwrap().unwrap().available);
+        }
+
+        async fn a_sku_that_people_gave_to_another_listed_product_stays_with_it(house: House) {
+            let store = house.a_store().await;
+            house.ledger.bring_in_products(store, &[listed("1", "Tea", 200)]).await.unwrap();
+            let tea = house.ledger.products(store, None, 100).await.unwrap().remove(0);
+            let edit = crate::ledger::products::ProductEdit { sku: Some(Some("2".to_owned())), ..Default::default() };
+            house.ledger.edit_product(tea.id, None, edit).await.unwrap();
+            let list = [listed("1", "Tea", 200), listed("2", "Espresso", 180)];
+            for _ in 0..2 {
+                house.ledger.bring_in_products(store, &list).await.unwrap();
+                let espresso = (None, "Espresso".to_owned(), 180, true);
+                assert_eq!(sold(&house, store).await, [espresso, row("2", "Tea", 200, true)]);
+            }
         }
 
         async fn ten_who_bring_in_the_same_make_it_once(house: House) {
