@@ -42,7 +42,7 @@ use crate::{
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
     state::ApiState,
-    tagged::{tag, tagged, unless_known},
+    tagged::{seen_version, tag, tagged, unless_known},
 };
 
 #[derive(Clone, Debug)]
@@ -137,17 +137,22 @@ impl Orders {
         &self,
         caller: Caller,
         id: Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
         Checked(wanted): Checked<StatusChange>,
     ) -> Result<Tagged<OrderView>, Problem> {
         let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        let seen = as_seen(if_match.as_deref(), &order, by)?;
         let (to, reason) = (wanted.status.into(), wanted.reason.as_deref());
         let ledger = &self.0.ledger;
         let moved = if to == OrderStatus::Pending {
             let expected_total = wanted.expected_total.map(Into::into);
-            let placed = ledger.place_draft(order.id, by, expected_total).await;
-            self.noted(placed.map_err(Into::into))?
+            let placed = ledger.place_draft_seen(order.id, seen, by, expected_total);
+            self.noted(placed.await.map_err(Into::into))?
         } else {
-            ledger.move_order(order.id, to, by, reason).await?
+            let moved = ledger.move_order_seen(order.id, seen, to, by, reason);
+            moved.await?
         };
         Ok(tagged(OrderView::of(&moved, Some(by))))
     }
@@ -344,6 +349,17 @@ async fn handed_over(state: &ApiState, caller: &Caller, id: OrderId) -> Result<O
 fn placed(view: OrderView, replayed: bool) -> PlacedAnswer {
     let (location, etag) = (view.location(), tag(&view));
     PlacedAnswer::Created(Json(view), location, etag, replayed.then_some(true))
+}
+
+/// The order as the ledger must still find it, where `If-Match` names what the caller saw.
+fn as_seen<'o>(
+    if_match: Option<&str>,
+    order: &'o Order,
+    by: By,
+) -> Result<Option<&'o Order>, Problem> {
+    let shown = OrderView::of(order, Some(by));
+    let version = seen_version(if_match, &shown, order.version)?;
+    Ok(version.map(|_| order))
 }
 
 /// In which capacity an account stands to an order; `None`: in none.

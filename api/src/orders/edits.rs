@@ -15,7 +15,7 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    Orders, PlacedAnswer,
+    Orders, PlacedAnswer, as_seen,
     asked::NewItem,
     order_of,
     patch::{ItemPatch, OrderPatch, Replacement, of_items, one_more, pointer_to},
@@ -165,13 +165,15 @@ impl OrderEdits {
         /// Of a cancellation; staff need one once the order is accepted.
         #[oai(validator(max_length = 200))]
         reason: Query<Option<String>>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
     ) -> Result<RemovedAnswer, Problem> {
         let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
-        let removed = self
-            .0
-            .ledger
-            .remove_order(order.id, by, reason.as_deref())
-            .await?;
+        let seen = as_seen(if_match.as_deref(), &order, by)?;
+        let ledger = &self.0.ledger;
+        let removed = ledger.remove_order_seen(order.id, seen, by, reason.as_deref());
+        let removed = removed.await?;
         Ok(match removed {
             None => RemovedAnswer::Gone,
             Some(order) => {

@@ -72,6 +72,7 @@ impl From<OrderRefused> for Problem {
     fn from(refused: OrderRefused) -> Self {
         match refused {
             OrderRefused::Unknown => Self::not_found(),
+            OrderRefused::VersionConflict { current } => version_conflict(current),
             OrderRefused::Move(refused) => refused.into(),
             OrderRefused::Place(refused) => refused.into(),
         }

@@ -257,3 +257,38 @@ async fn a_draft_is_begun_once_for_one_key() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_order_is_moved_or_removed_only_as_it_was_seen_where_that_is_asked() {
+    with_app(async |app: App| {
+        let (path, answer, anna) = an_order(&app).await;
+        let tag = answer.header("etag").to_owned();
+        let edited = app.patch(&path, json!({"user_note": "hot"})).by(&anna);
+        let edited = edited.send().await;
+        let status = format!("{path}/status");
+        let cancel = |if_match: &str| {
+            let ask = app.ask("PUT", &status).json(json!({"status": "cancelled"}));
+            ask.by(&anna).header("if-match", if_match).send()
+        };
+        let remove = |if_match: &str| {
+            let ask = app.ask("DELETE", &path).by(&anna);
+            ask.header("if-match", if_match).send()
+        };
+        for old in [tag.as_str(), "\"1\""] {
+            let refused = cancel(old).await.problem(412, "version_conflict");
+            assert_eq!(refused["current_version"], 2);
+            remove(old).await.problem(412, "version_conflict");
+        }
+        let cancelled = remove(edited.header("etag")).await;
+        assert_eq!(cancelled.ok()["status"], "cancelled");
+        // Moves are not counted as versions, but show in the tag.
+        let old = cancel(edited.header("etag")).await;
+        old.problem(412, "version_conflict");
+        assert_eq!(cancel("\"2\"").await.ok(), cancelled.json());
+        assert_eq!(
+            cancel(cancelled.header("etag")).await.ok(),
+            cancelled.json()
+        );
+    })
+    .await;
+}

@@ -1,6 +1,6 @@
 //! Drafts: orders that hold nothing, have no number, and that nobody is told of, until they are placed or go.
 
-use super::{OrderRefused, advance, lines, lock};
+use super::{OrderRefused, advance, lines, lock, must_be_as};
 use crate::{
     domain::{
         ids::OrderId,
@@ -52,16 +52,28 @@ impl Ledger {
         by: By,
         expected_total: Option<Money>,
     ) -> Result<Order, OrderRefused> {
+        self.place_draft_seen(id, None, by, expected_total).await
+    }
+
+    /// The same, only if it still is as it was `seen`.
+    pub async fn place_draft_seen(
+        &self,
+        id: OrderId,
+        seen: Option<&Order>,
+        by: By,
+        expected_total: Option<Money>,
+    ) -> Result<Order, OrderRefused> {
         in_one_transaction!(&self.inner, Points::INTAKE, |change| {
             let unknown = || LedgerError::Refused(OrderRefused::Unknown);
-            let seen = store::orders::get(&mut change.tx, id).await?;
-            let seen = seen.ok_or_else(unknown)?;
-            let place = lock_place(&mut change, &seen).await?;
+            let read = store::orders::get(&mut change.tx, id).await?;
+            let read = read.ok_or_else(unknown)?;
+            let place = lock_place(&mut change, &read).await?;
             let locked = store::orders::lock(&mut change.tx, id).await?;
             let (draft, last_seq) = locked.ok_or_else(unknown)?;
+            must_be_as(&draft, seen)?;
             change.made(id.uuid());
             if draft.status == OrderStatus::Pending {
-                return Ok(seen_as(draft, &seen));
+                return Ok(named_as(draft, &read));
             }
             let facts = Facts {
                 has_courier: draft.delivery.is_some(),
@@ -85,10 +97,22 @@ impl Ledger {
         by: By,
         reason: Option<&str>,
     ) -> Result<Option<Order>, OrderRefused> {
+        self.remove_order_seen(id, None, by, reason).await
+    }
+
+    /// The same, only if it still is as it was `seen`.
+    pub async fn remove_order_seen(
+        &self,
+        id: OrderId,
+        seen: Option<&Order>,
+        by: By,
+        reason: Option<&str>,
+    ) -> Result<Option<Order>, OrderRefused> {
         in_one_transaction!(&self.inner, Points::ORDERS, |change| {
             let Some(mut order) = lock(&mut change, id).await? else {
                 return Err(LedgerError::Refused(OrderRefused::Unknown));
             };
+            must_be_as(&order, seen)?;
             if order.status == OrderStatus::Draft {
                 store::orders::delete(&mut change.tx, &[id]).await?;
                 return Ok(None);
@@ -209,7 +233,7 @@ async fn reference_taken(
 }
 
 /// A row that was locked comes without its session's name.
-fn seen_as(mut order: Order, seen: &Order) -> Order {
-    order.session.clone_from(&seen.session);
+fn named_as(mut order: Order, read: &Order) -> Order {
+    order.session.clone_from(&read.session);
     order
 }

@@ -29,6 +29,8 @@ use crate::{
 pub enum OrderRefused {
     #[error("there is no such order")]
     Unknown,
+    #[error("somebody else has changed it: its version is {current}")]
+    VersionConflict { current: i64 },
     #[error(transparent)]
     Move(#[from] MoveRefused),
     /// A draft that is not placed.
@@ -57,13 +59,26 @@ impl Ledger {
         by: By,
         reason: Option<&str>,
     ) -> Result<Order, OrderRefused> {
+        self.move_order_seen(id, None, to, by, reason).await
+    }
+
+    /// The same, only if it still is as it was `seen`.
+    pub async fn move_order_seen(
+        &self,
+        id: OrderId,
+        seen: Option<&Order>,
+        to: OrderStatus,
+        by: By,
+        reason: Option<&str>,
+    ) -> Result<Order, OrderRefused> {
         if to == OrderStatus::Pending {
-            return self.place_draft(id, by, None).await;
+            return self.place_draft_seen(id, seen, by, None).await;
         }
         in_one_transaction!(&self.inner, Points::ORDERS, |change| {
             let Some(mut order) = lock(&mut change, id).await? else {
                 return Err(LedgerError::Refused(OrderRefused::Unknown));
             };
+            must_be_as(&order, seen)?;
             if order.status != to {
                 advance(&mut change, &mut order, to, by, reason, None)
                     .await
@@ -82,5 +97,18 @@ impl Ledger {
                 None => Ok(false),
             }
         })
+    }
+}
+
+/// Edits by people are counted in its version, and everything else that moves it shows in its status.
+fn must_be_as(order: &Order, seen: Option<&Order>) -> Result<(), OrderRefused> {
+    match seen {
+        Some(seen) if (seen.version, seen.status) != (order.version, order.status) => {
+            let current = order.version;
+            Err(LedgerError::Refused(OrderRefused::VersionConflict {
+                current,
+            }))
+        }
+        _ => Ok(()),
     }
 }

@@ -217,4 +217,25 @@ each_database! {
         assert!(scene.stock().await >= 0);
         scene.audit_finds_nothing().await;
     }
+
+    async fn a_move_of_what_was_changed_since_it_was_seen_is_refused(house: House) {
+        let scene = Scene::new(&house).await;
+        let ledger = &house.ledger;
+        let seen = scene.order().await;
+        ledger.edit_order(seen.id, None, &pieces(&scene, 1)).await.unwrap();
+        let (to, by) = (OrderStatus::Cancelled, By::Owner);
+        let conflict = OrderRefused::VersionConflict { current: 2 };
+        let moved = ledger.move_order_seen(seen.id, Some(&seen), to, by, None).await;
+        assert_eq!(refusal(moved), conflict);
+        let removed = ledger.remove_order_seen(seen.id, Some(&seen), by, None).await;
+        assert_eq!(refusal(removed), conflict);
+        // A move leaves the version as it is.
+        let edited = scene.now(seen.id).await;
+        ledger.move_order(seen.id, OrderStatus::Accepted, By::Staff, None).await.unwrap();
+        let moved = ledger.move_order_seen(seen.id, Some(&edited), OrderStatus::Preparing, By::Staff, None).await;
+        assert_eq!(refusal(moved), conflict);
+        let accepted = scene.now(seen.id).await;
+        let moved = ledger.move_order_seen(seen.id, Some(&accepted), OrderStatus::Preparing, By::Staff, None).await;
+        assert_eq!(moved.unwrap().status, OrderStatus::Preparing);
+    }
 }
