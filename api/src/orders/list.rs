@@ -57,7 +57,8 @@ struct Asked {
 impl OrderLists {
     /// List orders, newest first
     ///
-    /// A customer's own; of staff and managers their stores'; of an operator all. A page may be short, or empty, and
+    /// A customer's own; of staff and managers their stores', but of drafts those that they began; of an operator all.
+    /// A page may be short, or empty, and
     /// still have a next one: where few fit, no request looks at more than some thousand orders.
     #[oai(path = "/orders", method = "get", operation_id = "list_orders")]
     #[expect(
@@ -177,6 +178,7 @@ impl OrderLists {
         match caller.account.role {
             Role::Operator | Role::Manager | Role::Staff => {
                 filter.stores = stores_of(caller, store)?;
+                filter.drafts_of = (!caller.is(Role::Operator)).then_some(caller.id());
             }
             Role::Customer => {
                 filter.account = Some(caller.id());

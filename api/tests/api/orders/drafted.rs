@@ -14,7 +14,7 @@ fn path(order: &Value) -> String {
 async fn a_draft_is_begun_empty_filled_and_placed_by_its_owner_or_by_staff() {
     with_app(async |app: App| {
         let store = app.house.a_store().await;
-        let product = a_product(&app, store, Some(5)).await;
+        a_product(&app, store, Some(5)).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let staff = app.signed_in("sam", Role::Staff, &[store]).await;
         let body = json!({"store_id": store, "status": "draft", "fulfilment": "delivery"});
@@ -183,6 +183,46 @@ async fn an_order_that_was_called_off_is_placed_anew_once() {
             app.get(&path(&anew)).by(&anna).send().await.ok()["id"],
             anew["id"]
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_draft_is_listed_for_whoever_began_it_and_for_operators_until_it_is_placed() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let product = a_product(&app, store, None).await;
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        let staff = app.signed_in("sam", Role::Staff, &[store]).await;
+        let manager = app.signed_in("mia", Role::Manager, &[store]).await;
+        let operator = app.signed_in("op", Role::Operator, &[]).await;
+        let mut body = wanted(store, product, 1);
+        body["status"] = json!("draft");
+        let annas = app.post(ORDERS, body.clone()).by(&anna).send().await.ok();
+        let sams = app.post(ORDERS, body).by(&staff).send().await.ok();
+        let (annas, sams) = (&annas["id"], &sams["id"]);
+        let seen = async |by: &str, which: &str| {
+            let page = app
+                .get(&format!("{ORDERS}{which}"))
+                .by(by)
+                .send()
+                .await
+                .ok();
+            let orders = page["items"].as_array().unwrap().iter();
+            orders.map(|order| order["id"].clone()).collect::<Vec<_>>()
+        };
+        for which in ["", "?status=draft"] {
+            assert_eq!(seen(&anna, which).await, [annas.clone()]);
+            assert_eq!(seen(&staff, which).await, [sams.clone()]);
+            assert!(seen(&manager, which).await.is_empty());
+            assert_eq!(seen(&operator, which).await, [sams.clone(), annas.clone()]);
+        }
+        let table = app.get("/api/v1/orders.csv").by(&manager).send().await;
+        assert_eq!(table.text.lines().count(), 1, "{}", table.text);
+        let status = format!("{ORDERS}/{}/status", annas.as_str().unwrap());
+        let place = app.ask("PUT", &status).json(json!({"status": "pending"}));
+        place.by(&anna).send().await.ok();
+        assert_eq!(seen(&manager, "").await, [annas.clone()]);
     })
     .await;
 }

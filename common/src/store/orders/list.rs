@@ -31,6 +31,8 @@ pub struct OrderFilter {
     /// Only of these stores; none of them at all where the list is empty.
     pub stores: Option<Vec<StoreId>>,
     pub account: Option<AccountId>,
+    /// Of drafts only this account's: they are nobody else's yet.
+    pub drafts_of: Option<AccountId>,
     pub session: Option<SessionId>,
     pub statuses: Vec<OrderStatus>,
     /// With an account or stores only: nothing else leads to it.
@@ -252,6 +254,15 @@ pub(crate) async fn walked<A: Answer>(
         }
         if let Some(account) = filter.account {
             query.push(" AND o.account_id = ").push_bind(account.uuid());
+        }
+        if let Some(account) = filter.drafts_of {
+            query
+                .push(" AND (o.status <> ")
+                .push_bind(OrderStatus::Draft.as_str());
+            query
+                .push(" OR o.account_id = ")
+                .push_bind(account.uuid())
+                .push(")");
         }
         if !filter.statuses.is_empty() {
             query.push(" AND o.status IN (");
