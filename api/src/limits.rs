@@ -11,6 +11,7 @@ use std::{net::IpAddr, time::Duration};
 use common::{clock::Clock, config, domain::ids::AccountId, secrets::sha256};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use poem::Request;
+use uuid::Uuid;
 
 pub use self::address::ClientAddress;
 pub(crate) use self::address::Proxies;
@@ -33,8 +34,9 @@ pub struct Limits {
     /// By a hash of the session's code and the guest's key.
     guests: Buckets<[u8; 32]>,
     addresses: Buckets<IpAddr>,
-    /// By the path's integrator and the address: who knows an integrator's id can't use up its bucket.
-    integrators: Buckets<(String, IpAddr)>,
+    /// By the path's integrator and the address: who knows an integrator's id can't use up its bucket. Paths that name
+    /// none are one.
+    integrators: Buckets<(Option<Uuid>, IpAddr)>,
 }
 
 /// Whose requests an operation's are counted as, where no account calls.
@@ -100,7 +102,8 @@ impl Limits {
                 counted.add("guest", self.guests.take(guest_of(request), now))
             }
             Counting::Integrator => {
-                let integrator = first_parameter(request).to_owned();
+                // As the handler reads it: an id may be written in many ways, and what is none is as long as one likes.
+                let integrator = request.path_params::<Uuid>().ok();
                 let taken = self.integrators.take((integrator, address), now);
                 counted.add("integrator", taken)
             }
@@ -165,12 +168,12 @@ fn seconds(duration: Duration) -> u64 {
 
 fn guest_of(request: &Request) -> [u8; 32] {
     let key = request.header(GUEST_KEY).unwrap_or_default();
-    sha256(format!("{} {key}", first_parameter(request)).as_bytes())
+    sha256(format!("{} {key}", code_of(request)).as_bytes())
 }
 
-/// A code or an integrator's id: the only parameter, or the first, of the paths that are counted by one.
-fn first_parameter(request: &Request) -> &str {
-    let is_resource = |segment: &&str| !matches!(*segment, "sessions" | "integrators");
+/// The code in a guest's path, as it is written there.
+fn code_of(request: &Request) -> &str {
     let segments = request.uri().path().split('/');
-    segments.skip_while(is_resource).nth(1).unwrap_or_default()
+    let mut rest = segments.skip_while(|segment| *segment != "sessions");
+    rest.nth(1).unwrap_or_default()
 }

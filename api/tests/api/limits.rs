@@ -172,8 +172,12 @@ async fn callbacks_are_counted_by_integrator_and_address() {
         let first = call(one, ONE_ADDRESS).await;
         assert_eq!(told(&first).0, "\"integrator\";q=1;w=60");
         assert_ne!(first.status, 429);
-        assert_limited(&call(one, ONE_ADDRESS).await, "60");
+        for written in [one, &one.replace('-', ""), &one.replacen('0', "%30", 1)] {
+            assert_limited(&call(written, ONE_ADDRESS).await, "60");
+        }
         assert_ne!(call(other, ONE_ADDRESS).await.status, 429);
+        assert_ne!(call("none", ONE_ADDRESS).await.status, 429);
+        assert_limited(&call("nor-this", ONE_ADDRESS).await, "60");
         assert_ne!(
             call(one, "192.0.2.2").await.status,
             429,
