@@ -103,9 +103,14 @@ fn line(fields: &[Cow<'_, str>]) -> String {
     fields.join(",") + "\r\n"
 }
 
+/// What begins a formula, or what is passed over before one; wide as some keyboards write it, too.
+const RUNS: [char; 11] = [
+    '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+];
+
 /// What guests and clients write must not run in whoever's spreadsheet (OWASP, CSV injection).
 fn harmless(field: &str) -> Cow<'_, str> {
-    if field.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    if field.starts_with(RUNS) {
         format!("'{field}").into()
     } else {
         field.into()
@@ -133,7 +138,7 @@ mod tests {
 
     #[test]
     fn what_a_spreadsheet_would_run_is_only_a_text() {
-        for begin in ["=", "+", "-", "@", "\t", "\r"] {
+        for begin in ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"] {
             let field = format!("{begin}HYPERLINK(1)");
             assert_eq!(harmless(&field), format!("'{field}"));
         }
