@@ -79,10 +79,10 @@ impl From<sqlx::Error> for StoreError {
                 Self::UniqueKeyTaken
             }
             sqlx::Error::Database(database) => match number(database.as_ref()) {
-                // MySQL: deadlock, lock time-out. SQLite: busy, locked, and their extended forms.
-                Some(Number::MySql(1213 | 1205) | Number::Sqlite(5 | 6 | 261 | 262 | 517)) => {
-                    Self::LockLost(database.to_string())
-                }
+                // MySQL: deadlock, lock time-out, not to be waited for (3572; MariaDB says 1205). SQLite: busy, locked, and their extended forms.
+                Some(
+                    Number::MySql(1213 | 1205 | 3572) | Number::Sqlite(5 | 6 | 261 | 262 | 517),
+                ) => Self::LockLost(database.to_string()),
                 // Too many connections, shutting down, killed, read-only, no such privilege left after a restart.
                 Some(Number::MySql(
                     1040 | 1053 | 1077 | 1079 | 1203 | 1290 | 1836 | 1927 | 3169 | 4031,

@@ -4,7 +4,11 @@ use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::{error::Result, insert_many, on, tx::Tx};
+use super::{
+    error::{Result, StoreError},
+    insert_many, on,
+    tx::Tx,
+};
 
 /// `owner`: the account's id or, for a guest, the session's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,31 @@ pub(crate) async fn find(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<Vec<Key
         );
     }
     Ok(found)
+}
+
+/// Whether somebody writes this key just now, and has not committed. Not asked in a transaction that goes on.
+pub(crate) async fn is_being_written(tx: &mut Tx, owner: Uuid, key: &str) -> Result<bool> {
+    match lock_at_once(tx, owner, key).await {
+        Ok(()) => Ok(false),
+        Err(StoreError::LockLost(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+async fn lock_at_once(tx: &mut Tx, owner: Uuid, key: &str) -> Result<()> {
+    // SQLite has one writer: whoever asks it is the only one.
+    let sql = tx.pick(
+        "SELECT owner FROM idempotency_keys WHERE owner = ? AND idempotency_key = ? FOR UPDATE NOWAIT",
+        "SELECT owner FROM idempotency_keys WHERE owner = ? AND idempotency_key = ?",
+    );
+    on!(tx, |conn| {
+        sqlx::query(sql)
+            .bind(owner)
+            .bind(key.as_bytes())
+            .fetch_optional(conn)
+            .await?;
+    });
+    Ok(())
 }
 
 /// Says of a key that was taken what it stands for.

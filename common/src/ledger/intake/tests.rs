@@ -1,5 +1,7 @@
 //! Intake on both databases: what is placed, what is refused, and what hundreds at once leave behind.
 
+mod running;
+
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;

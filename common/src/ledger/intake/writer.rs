@@ -5,7 +5,11 @@ use std::{collections::HashSet, sync::Arc};
 use tokio::sync::{Mutex, mpsc};
 
 use super::{Inner, IntakeSettings, PlaceRefused, Placed, Result, Shared, Waiting, batch};
-use crate::{crash, ledger::LedgerError, store::StoreError};
+use crate::{
+    crash,
+    ledger::LedgerError,
+    store::{self, StoreError},
+};
 
 /// A batch that meets a taken key or loses a lock is run again as a whole this many times, then one by one.
 const MOST_RUNS: u32 = 3;
@@ -91,13 +95,19 @@ fn apart_from_twins(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
 }
 
 /// One transaction for all; gives back those whose session is busy.
-async fn together(inner: &Inner, waiting: Vec<Waiting>) -> Vec<Waiting> {
+async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
     let mut run = 1;
     loop {
         let error = match batch::run(inner, &waiting, false).await {
             Ok(outcomes) => return answer(waiting, outcomes),
             Err(error) => error,
         };
+        if error.is_lock_timeout() {
+            waiting = without_twins_that_run(inner, waiting).await;
+            if waiting.is_empty() {
+                return Vec::new();
+            }
+        }
         match error {
             StoreError::UniqueKeyTaken | StoreError::LockLost(_) if run < MOST_RUNS => run += 1,
             StoreError::Unavailable(why) => {
@@ -130,6 +140,9 @@ async fn alone(inner: &Inner, one: Waiting) {
                     .expect("one order has one outcome")
                     .unwrap_or(Err(LedgerError::Overloaded));
             }
+            Err(error) if error.is_lock_timeout() && is_running(inner, &one[0]).await => {
+                break Err(LedgerError::KeyInProgress);
+            }
             Err(StoreError::UniqueKeyTaken | StoreError::LockLost(_)) if run < MOST_RUNS_ALONE => {
                 run += 1
             }
@@ -138,6 +151,32 @@ async fn alone(inner: &Inner, one: Waiting) {
     };
     let [one] = one;
     let _ = one.answer.send(result);
+}
+
+/// After a lock that was waited for in vain: those whose key somebody else is writing just now are told so.
+async fn without_twins_that_run(inner: &Inner, waiting: Vec<Waiting>) -> Vec<Waiting> {
+    let mut left = Vec::with_capacity(waiting.len());
+    for one in waiting {
+        if is_running(inner, &one).await {
+            let _ = one.answer.send(Err(LedgerError::KeyInProgress));
+        } else {
+            left.push(one);
+        }
+    }
+    left
+}
+
+/// Whether the same request, by its key, runs elsewhere. Where that can't be found out, it is tried again as any.
+async fn is_running(inner: &Inner, one: &Waiting) -> bool {
+    let Some(it) = &one.order.idempotency else {
+        return false;
+    };
+    let Ok(mut tx) = inner.db.begin().await else {
+        return false;
+    };
+    let answer = store::idempotency::is_being_written(&mut tx, it.owner, &it.key).await;
+    tx.rollback().await;
+    answer.unwrap_or(false)
 }
 
 /// `None`: its session is busy.

@@ -114,7 +114,8 @@ each_database! {
         }
         tx.commit().await.unwrap();
         let mut tx = house.db.read().await.unwrap();
-        for walk in [retries::Walk::All, retries::Walk::OfStore(store), retries::Walk::By(account)] {
+        let one = retries::Walk::One(house.chance.id(now));
+        for walk in [retries::Walk::All, one, retries::Walk::OfStore(store), retries::Walk::By(account)] {
             let plan: Vec<Step> = retries::walked(&mut tx, walk, None, 51).await.unwrap();
             assert_no_full_scan(&format!("{walk:?}"), &plan);
         }
