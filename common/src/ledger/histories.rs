@@ -1,9 +1,10 @@
 //! Random histories of orders, played on the real ledger and on a model that was written by hand from design.md.
 //!
-//! It can fail. It found that a callback did not acknowledge a handoff that was retried by hand and not sent since; and
-//! it was seen to find each of these, done to the code by hand: stock not given back by a rejection, one attempt too
-//! many, a cancellation told to the integrator that had rejected, a callback of the same sequence applied, an outcome
-//! let in with an old fence.
+//! It can fail. It found that a callback did not acknowledge a handoff that was retried by hand and not sent since, and
+//! that an integrator that was disabled for a moment never heard of the end of an order that it had. And it was seen to
+//! find each of these, done to the code by hand: stock not given back by a rejection, one attempt too many, a
+//! cancellation told to the integrator that had rejected, a callback of the same sequence applied, an outcome let in
+//! with an old fence.
 
 mod model; // what must come of it
 mod play; // both, side by side

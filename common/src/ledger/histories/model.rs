@@ -166,7 +166,7 @@ impl Model {
         if matches!(to, Rejected | OrderStatus::Failed | Cancelled) {
             self.holds_stock &= was_on_its_way;
             let told: Vec<usize> = (0..self.parties.len())
-                .filter(|party| self.enabled[*party] && self.may_have_received(*party))
+                .filter(|party| self.may_have_received(*party))
                 .filter(|party| to != Rejected || said_by != Some(*party))
                 .collect();
             for duty in &mut self.duties {

@@ -171,7 +171,10 @@ async fn hand_on(
         } else {
             None
         };
-        let told = listening(integrators, HandoffEvent::OrderCancelled)
+        // Also one that is disabled: it hears of it when it is enabled again, or staff are told that it did not.
+        let told = integrators
+            .iter()
+            .filter(|one| one.listens_to(HandoffEvent::OrderCancelled))
             .filter(|one| reached.contains(&one.id) && Some(one.id) != rejected_it);
         made.extend(told.map(|one| new_handoff(change, order, one, HandoffEvent::OrderCancelled)));
     }
