@@ -8,7 +8,7 @@ mod view;
 mod whose;
 
 use common::{
-    domain::ids::HandoffId,
+    domain::{account::Role, ids::HandoffId},
     ledger::{
         LedgerError,
         handoffs::{HandoffFilter, HandoffHistory, RetryRefused},
@@ -108,7 +108,12 @@ impl Handoffs {
     #[oai(path = "/handoffs/:id", method = "get", operation_id = "get_handoff")]
     async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<HandoffView>, Problem> {
         let history = self.handoff_of(&caller, id.0).await?;
-        Ok(Json(HandoffView::of(history)))
+        let view = HandoffView::of(history);
+        Ok(Json(if caller.is(Role::Integrator) {
+            view.without_names()
+        } else {
+            view
+        }))
     }
 
     /// Try a handoff again

@@ -168,9 +168,9 @@ impl Orders {
         caller: Caller,
         id: Path<Uuid>,
     ) -> Result<Json<Vec<EventView>>, Problem> {
-        let (order, _) = order_of(&self.0, &caller, id.0.into()).await?;
+        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
         let events = self.0.ledger.order_events(order.id).await?;
-        Ok(Json(events.into_iter().map(EventView::of).collect()))
+        Ok(Json(EventView::shown_to(by, events)))
     }
 
     /// An order's handoffs, with their attempts

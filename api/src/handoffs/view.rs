@@ -115,6 +115,7 @@ struct RoundView {
 #[derive(Debug, Object)]
 pub(super) struct Person {
     pub(super) id: Uuid,
+    // Null for integrators' accounts.
     pub(super) username: Option<String>,
 }
 
@@ -125,6 +126,14 @@ impl HandoffView {
             attempts: history.attempts.into_iter().map(AttemptView::of).collect(),
             rounds: history.rounds.into_iter().map(RoundView::of).collect(),
         }
+    }
+
+    /// For those outside: what a store's staff sign in with is none of theirs.
+    pub(super) fn without_names(mut self) -> Self {
+        for round in &mut self.rounds {
+            round.retried_by.username = None;
+        }
+        self
     }
 }
 

@@ -1,7 +1,7 @@
 //! What happened to an order, as it is shown to those who follow it.
 
 use crate::values::Time;
-use common::domain::event::Event;
+use common::domain::{event::Event, status::By};
 use poem_openapi::Object;
 use serde_json::Value;
 use uuid::Uuid;
@@ -21,6 +21,14 @@ pub(crate) struct EventView {
 }
 
 impl EventView {
+    /// Customers see what guests do: nothing of integrators, as on the live channel.
+    pub(super) fn shown_to(by: By, mut events: Vec<Event>) -> Vec<Self> {
+        if by == By::Owner {
+            events.retain(|event| event.kind.is_for_guests());
+        }
+        events.into_iter().map(Self::of).collect()
+    }
+
     pub(crate) fn of(event: Event) -> Self {
         Self {
             stream: event.stream.uuid(),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{App, with_app},
     callbacks::{Kitchen, a_kitchen, an_order_by},
+    integrator_accounts::speaks_for,
 };
 
 /// A handoff whose integrator refused it for good after staff had accepted the order.
@@ -122,6 +123,10 @@ async fn what_stands_still_is_listed_with_its_reason_and_retried_by_a_manager() 
             (&round["round"], &round["retried_by"]["username"]),
             (&json!(2), &json!("manager"))
         );
+        let pos = speaks_for(&app, "pos", &[kitchen.id]).await;
+        let outside = app.get(&path).by(&pos).send().await.ok();
+        let by = &outside["rounds"][0]["retried_by"];
+        assert_eq!(by["username"], json!(null), "who works at a store");
         let again = app.ask("POST", &retry).by(&manager).send().await;
         assert!(
             again.problem(409, "not_retryable")["detail"]
@@ -131,6 +136,29 @@ async fn what_stands_still_is_listed_with_its_reason_and_retried_by_a_manager() 
         );
         let stuck = app.get("/api/v1/stuck").by(&staff).send().await.ok();
         assert_eq!(stuck["items"], json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_customer_is_told_nothing_of_integrators_among_an_orders_events() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let kitchen = a_kitchen(&app, store).await;
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        let staff = app.signed_in("staff", Role::Staff, &[store]).await;
+        let handoff = a_failed_handoff(&app, store, &kitchen, &anna).await;
+        let handoff = app.get(&format!("/api/v1/handoffs/{handoff}"));
+        let handoff = handoff.by(&staff).send().await.ok();
+        let order = handoff["order_id"].as_str().unwrap();
+        let path = format!("/api/v1/orders/{order}/events");
+        let is_told = async |by: &str| {
+            let events = app.get(&path).by(by).send().await.ok();
+            let mut events = events.as_array().unwrap().iter();
+            events.any(|event| event["type"] == "handoff.failed")
+        };
+        assert!(is_told(&staff).await);
+        assert!(!is_told(&anna).await);
     })
     .await;
 }
