@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 pub(crate) use self::list::KeptCallbacks;
 use crate::{
-    body::RawBody,
+    body::{RawBody, format::OutsideReference},
     problem::{FieldError, Problem, Reason},
     state::ApiState,
     values::Time,
@@ -35,8 +35,7 @@ pub(crate) struct Callbacks(pub(crate) ApiState);
 struct Callback {
     order_id: Option<Uuid>,
     /// The integrator's own word for the order.
-    #[oai(validator(min_length = 1, max_length = 200))]
-    reference: Option<String>,
+    reference: Option<OutsideReference>,
     /// One of ours, or a word that the integrator's `status_map` turns into one.
     #[oai(validator(min_length = 1, max_length = 100))]
     status: Option<String>,
@@ -191,7 +190,7 @@ impl Callback {
         }
         Ok(Update {
             order_id: self.order_id.map(Into::into),
-            reference: self.reference,
+            reference: self.reference.map(|reference| reference.0),
             status: self.status,
             reason: self.reason,
             sequence: self.sequence,

@@ -1,6 +1,12 @@
 //! The generated OpenAPI document, and the page that shows it.
 
-use std::{collections::BTreeSet, marker::PhantomData, sync::OnceLock};
+mod answers; // the problems that each operation may answer
+mod closed; // unknown fields are refused
+mod examples; // one of each body
+mod modern; // from 3.0 to 3.1
+mod parameters; // bounds that Rust's types do not tell
+
+use std::{marker::PhantomData, sync::OnceLock};
 
 use poem_openapi::{
     ExtraHeader, OpenApi, OpenApiService,
@@ -86,148 +92,44 @@ fn generate() -> String {
         .extra_response_header::<String, _>(request_id);
     let mut document: Value =
         serde_json::from_str(&service.spec()).expect("poem-openapi writes JSON");
-    relabel(&mut document);
+    modern::modernise(&mut document);
+    parameters::bound(&mut document);
+    closed::close_request_schemas(&mut document);
+    answers::tell_problems(&mut document);
+    examples::show(&mut document);
     tell_who_may_call(&mut document);
-    close_request_schemas(&mut document);
     let mut text = serde_json::to_string_pretty(&document).expect("a Value is JSON");
     text.push('\n');
     text
 }
 
-/// From 3.0 to 3.1, where `null` is a type and exclusive bounds are numbers.
-fn relabel(document: &mut Value) {
-    document["openapi"] = json!("3.1.0");
-    if let Some(schemas) = document
-        .pointer_mut("/components/schemas")
-        .and_then(Value::as_object_mut)
-    {
-        schemas.values_mut().for_each(modernise);
-    }
-}
-
-fn modernise(schema: &mut Value) {
-    let Some(members) = schema.as_object_mut() else {
-        return;
-    };
-    for (exclusive, bound) in [
-        ("exclusiveMinimum", "minimum"),
-        ("exclusiveMaximum", "maximum"),
-    ] {
-        if members.get(exclusive) == Some(&json!(true)) {
-            let value = members.remove(bound).unwrap_or_default();
-            members.insert(exclusive.into(), value);
-        } else {
-            members.remove(exclusive);
-        }
-    }
-    let required: BTreeSet<String> = members
-        .get("required")
-        .and_then(Value::as_array)
-        .map(|names| {
-            names
-                .iter()
-                .filter_map(|name| Some(name.as_str()?.to_owned()))
-                .collect()
-        })
-        .unwrap_or_default();
-    if let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut) {
-        for (name, property) in properties {
-            modernise(property);
-            if !required.contains(name) {
-                allow_null(property);
-            }
-        }
-    }
-    for below in ["items", "additionalProperties"] {
-        if let Some(schema) = members.get_mut(below) {
-            modernise(schema);
-        }
-    }
-    for below in ["allOf", "anyOf", "oneOf"] {
-        if let Some(parts) = members.get_mut(below).and_then(Value::as_array_mut) {
-            parts.iter_mut().for_each(modernise);
-        }
-    }
-}
-
-fn allow_null(property: &mut Value) {
-    let Some(members) = property.as_object_mut() else {
-        return;
-    };
-    if let Some(kind) = members.get("type").cloned() {
-        members.insert("type".into(), json!([kind, "null"]));
-        if let Some(words) = members.get_mut("enum").and_then(Value::as_array_mut) {
-            words.push(Value::Null);
-        }
-    } else if !members.is_empty() {
-        *property = json!({"anyOf": [property.take(), {"type": "null"}]});
-    }
-}
-
 fn tell_who_may_call(document: &mut Value) {
-    for (method, pattern, access) in routes::OPERATIONS {
-        let operation = document["paths"][*pattern].get_mut(method.to_lowercase());
-        if let Some(operation) = operation.and_then(Value::as_object_mut) {
-            operation.insert(
-                "x-access".into(),
-                json!(format!("{access:?}").to_lowercase()),
-            );
-        }
+    for (_, access, operation) in operations(document) {
+        let word = format!("{access:?}").to_lowercase();
+        operation.insert("x-access".into(), json!(word));
     }
 }
 
-/// Unknown fields of requests are refused, and the document says so.
-fn close_request_schemas(document: &mut Value) {
-    let mut waiting = Vec::new();
-    let paths = document["paths"]
-        .as_object()
-        .into_iter()
-        .flat_map(Map::values);
-    for operation in paths.filter_map(Value::as_object).flat_map(Map::values) {
-        collect_references(&operation["requestBody"], &mut waiting);
-    }
-    let mut seen = BTreeSet::new();
-    let mut parts = Vec::new();
-    while let Some(name) = waiting.pop() {
-        if seen.insert(name.clone()) {
-            let schema = &document["components"]["schemas"][&name];
-            collect_references(schema, &mut waiting);
-            collect_references(&schema["allOf"], &mut parts);
-        }
-    }
-    for name in seen {
-        let schema = &mut document["components"]["schemas"][&name];
-        let Some(members) = schema.as_object_mut() else {
-            continue;
-        };
-        if members.contains_key("allOf") {
-            members.insert("unevaluatedProperties".into(), json!(false));
-        } else if members.contains_key("properties")
-            && !members.contains_key("additionalProperties")
-            // What is a part of a composition can't know the other parts' fields.
-            && !parts.contains(&name)
-        {
-            members.insert("additionalProperties".into(), json!(false));
-        }
-    }
+/// Every operation with its line in the table of routes: its path's pattern, and who may call it.
+fn operations(
+    document: &mut Value,
+) -> impl Iterator<Item = (Operation<'_>, routes::Access, &mut Map<String, Value>)> {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    paths.flat_map(|(pattern, methods)| {
+        let methods = methods.as_object_mut().into_iter().flatten();
+        methods.filter_map(move |(method, operation)| {
+            let (_, _, access) = routes::OPERATIONS
+                .iter()
+                .find(|(listed, path, _)| listed.eq_ignore_ascii_case(method) && path == pattern)?;
+            let named = Operation { method, pattern };
+            Some((named, *access, operation.as_object_mut()?))
+        })
+    })
 }
 
-fn collect_references(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::Object(members) => {
-            if let Some(name) = members.get("$ref").and_then(Value::as_str) {
-                found.extend(
-                    name.strip_prefix("#/components/schemas/")
-                        .map(str::to_owned),
-                );
-            }
-            members
-                .values()
-                .for_each(|value| collect_references(value, found));
-        }
-        Value::Array(items) => items
-            .iter()
-            .for_each(|value| collect_references(value, found)),
-        _ => {}
-    }
+/// As the document says it: `get`, `/orders/{id}`.
+#[derive(Clone, Copy, Debug)]
+struct Operation<'a> {
+    method: &'a str,
+    pattern: &'a str,
 }

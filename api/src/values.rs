@@ -11,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use crate::body::format::CurrencyCode;
+use crate::body::format::{CurrencyCode, moment};
 
 /// An amount in minor units (cents), never a fraction.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
@@ -77,9 +77,7 @@ impl Type for Time {
 impl ParseFromJSON for Time {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         match value {
-            Some(Value::String(text)) => DateTime::parse_from_rfc3339(&text)
-                .map(|at| Self(at.to_utc()))
-                .map_err(ParseError::custom),
+            Some(Value::String(text)) => Self::of(&text),
             other => Err(ParseError::expected_type(other.unwrap_or_default())),
         }
     }
@@ -88,11 +86,17 @@ impl ParseFromJSON for Time {
 impl ParseFromParameter for Time {
     fn parse_from_parameter(text: &str) -> ParseResult<Self> {
         // A plus sign that was not escaped has become a space.
-        DateTime::parse_from_rfc3339(&text.replace(' ', "+"))
-            .map(|at| Self(at.to_utc()))
-            .map_err(|_| {
-                ParseError::custom("must be a time such as 2026-11-20T19:30:00Z (RFC 3339)")
-            })
+        Self::of(&text.replace(' ', "+"))
+    }
+}
+
+impl Time {
+    fn of(text: &str) -> ParseResult<Self> {
+        let wrong =
+            "must be a time such as 2026-11-20T19:30:00Z (RFC 3339), of the years 1000 to 9999";
+        moment(text)
+            .map(Self)
+            .ok_or_else(|| ParseError::custom(wrong))
     }
 }
 

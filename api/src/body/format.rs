@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use chrono::DateTime;
+use chrono::{DateTime, Datelike, Timelike, Utc};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::outside::is_external_id;
@@ -17,8 +17,8 @@ pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
     let (right, detail) = match format {
         "uuid" => (text.parse::<Uuid>().is_ok(), "must be a UUID"),
         "date-time" => (
-            DateTime::parse_from_rfc3339(text).is_ok(),
-            "must be a time such as 2026-11-20T19:30:00Z (RFC 3339)",
+            moment(text).is_some(),
+            "must be a time such as 2026-11-20T19:30:00Z (RFC 3339), of the years 1000 to 9999",
         ),
         "currency" => (
             is_currency(text),
@@ -42,9 +42,51 @@ pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
             "must be 1 to 100 letters, digits or any of . _ : @ + - and begin with a letter or digit",
         ),
         "password" => (is_password(text), "must have from 8 to 200 characters"),
+        "sku" => (
+            (1..=100).contains(&text.len()),
+            "must have from 1 to 100 bytes in UTF-8",
+        ),
+        "reference" => (
+            (1..=100).contains(&text.chars().count()) && text.len() <= 200,
+            "must have from 1 to 100 characters, and 200 bytes in UTF-8 at most",
+        ),
+        "outside-reference" => (
+            (1..=200).contains(&text.len()),
+            "must have from 1 to 200 bytes in UTF-8",
+        ),
         _ => return None,
     };
     (!right).then_some(detail)
+}
+
+/// What can be said of a format in JSON Schema's own words, for those who know only those.
+pub(crate) fn keywords(format: &str) -> Vec<(&'static str, Value)> {
+    let (pattern, least, most) = match format {
+        "currency" => (Some("^[A-Z]{3}$"), None, None),
+        "timezone" => (Some("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"), None, Some(64)),
+        "uri" => (Some("^[Hh][Tt][Tt][Pp][Ss]?://"), None, Some(2000)),
+        "email" => (None, Some(3), Some(254)),
+        "username" => (Some("^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$"), None, None),
+        "external-id" => (Some("^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}$"), None, None),
+        "password" => (None, Some(8), Some(200)),
+        "sku" | "reference" => (None, Some(1), Some(100)),
+        "outside-reference" => (None, Some(1), Some(200)),
+        _ => return Vec::new(),
+    };
+    let all = [
+        pattern.map(|pattern| ("pattern", json!(pattern))),
+        least.map(|least| ("minLength", json!(least))),
+        most.map(|most| ("maxLength", json!(most))),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// A time in a year that every database can keep, and without the second that a leap second adds, which none can.
+pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
+    let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    let last_of_second = at.nanosecond().min(999_999_999);
+    let at = at.with_nanosecond(last_of_second)?;
+    (1000..=9999).contains(&at.year()).then_some(at)
 }
 
 fn is_currency(text: &str) -> bool {
@@ -139,6 +181,12 @@ text_format! {
     Email = "email";
     Username = "username";
     Password = "password";
+    /// A store's own word for a product.
+    Sku = "sku";
+    /// A client's own id for an order.
+    Reference = "reference";
+    /// What an integrator calls an order.
+    OutsideReference = "outside-reference";
 }
 
 macro_rules! shown {
@@ -151,7 +199,16 @@ macro_rules! shown {
     )+};
 }
 
-shown!(CurrencyCode, Timezone, WebAddress, Email, Username);
+shown!(
+    CurrencyCode,
+    Timezone,
+    WebAddress,
+    Email,
+    Username,
+    Sku,
+    Reference,
+    OutsideReference
+);
 
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -12,7 +12,7 @@ use poem_openapi::{Enum, Object};
 use uuid::Uuid;
 
 use crate::{
-    body::format::Email,
+    body::format::{Email, Reference, Sku},
     problem::{FieldError, Problem},
     values, words,
 };
@@ -37,8 +37,7 @@ pub(super) struct NewOrder {
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
     /// The client's own id for the order: unique among the account's.
-    #[oai(validator(min_length = 1, max_length = 100))]
-    reference: Option<String>,
+    reference: Option<Reference>,
     /// What the client reckons with: another total is refused.
     expected_total: Option<values::Money>,
 }
@@ -60,8 +59,7 @@ pub(super) struct GuestsOrder {
     product_id: Option<Uuid>,
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
-    #[oai(validator(min_length = 1, max_length = 100))]
-    reference: Option<String>,
+    reference: Option<Reference>,
     expected_total: Option<values::Money>,
 }
 
@@ -70,8 +68,7 @@ pub(super) struct GuestsOrder {
 #[oai(deny_unknown_fields)]
 pub(super) struct NewItem {
     product_id: Option<Uuid>,
-    #[oai(validator(min_length = 1, max_length = 100))]
-    sku: Option<String>,
+    sku: Option<Sku>,
     /// Pieces; 1 unless said otherwise.
     #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
     quantity: Option<u32>,
@@ -187,7 +184,7 @@ impl NewOrder {
             store_id,
             session: session.map(|session| session.id),
             placer,
-            reference: self.reference,
+            reference: self.reference.map(|reference| reference.0),
             fulfilment,
             customer,
             lines,
@@ -228,7 +225,7 @@ impl GuestsOrder {
             store_id: session.store_id,
             session: Some(session.id),
             placer,
-            reference: self.reference,
+            reference: self.reference.map(|reference| reference.0),
             fulfilment: Fulfilment::Table,
             customer: Customer::default(),
             lines,
@@ -260,7 +257,7 @@ impl NewItem {
     pub(super) fn line(self) -> Option<Line> {
         let product = match (self.product_id, self.sku) {
             (Some(id), None) => ProductRef::Id(id.into()),
-            (None, Some(sku)) => ProductRef::Sku(sku),
+            (None, Some(sku)) => ProductRef::Sku(sku.0),
             _ => return None,
         };
         Some(Line {

@@ -13,7 +13,12 @@ use common::{
 use poem_openapi::{Object, types::MaybeUndefined};
 
 use super::asked::{CustomerFields, NewItem, lines};
-use crate::{body::format::Email, problem::Problem, stores::said, values, words};
+use crate::{
+    body::format::{Email, Reference},
+    problem::Problem,
+    stores::said,
+    values, words,
+};
 
 /// A merge patch (RFC 7396): what is absent stays, null empties. `items` are replaced as a whole.
 #[derive(Debug, Object)]
@@ -25,8 +30,7 @@ pub(super) struct OrderPatch {
     customer: MaybeUndefined<CustomerPatch>,
     #[oai(validator(max_length = 1000))]
     user_note: MaybeUndefined<String>,
-    #[oai(validator(min_length = 1, max_length = 100))]
-    reference: MaybeUndefined<String>,
+    reference: MaybeUndefined<Reference>,
 }
 
 #[derive(Debug, Object)]
@@ -70,8 +74,7 @@ pub(super) struct Replacement {
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
     /// The one of the order before is not taken over.
-    #[oai(validator(min_length = 1, max_length = 100))]
-    reference: Option<String>,
+    reference: Option<Reference>,
     /// What the client reckons with: another total is refused.
     expected_total: Option<values::Money>,
 }
@@ -90,7 +93,7 @@ impl OrderPatch {
                 MaybeUndefined::Value(customer) => customer.into(),
             },
             fulfilment: self.fulfilment.map(Into::into),
-            reference: said(self.reference),
+            reference: said(self.reference).map(|reference| reference.map(|reference| reference.0)),
             items,
         })
     }
@@ -143,7 +146,7 @@ impl Replacement {
             store_id: order.store_id,
             session: order.session.as_ref().map(|session| session.id),
             placer,
-            reference: self.reference,
+            reference: self.reference.map(|reference| reference.0),
             fulfilment: self.fulfilment.map_or(order.fulfilment, Into::into),
             customer: self
                 .customer

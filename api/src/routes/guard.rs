@@ -20,6 +20,15 @@ use crate::{
     state::ApiState,
 };
 
+/// Headers without which a request means another thing. poem overlooks those that are not ASCII: an order would be
+/// placed twice, an edit undo somebody else's.
+const CONDITIONS: [&str; 4] = [
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Expediter-Guest",
+];
+
 /// The resources behind their rules.
 pub(super) struct Guarded<T> {
     pub(super) resources: T,
@@ -105,6 +114,13 @@ impl Operation {
         };
         if let Some(caller) = self.caller(access, &request, counted).await? {
             request.extensions_mut().insert(caller);
+        }
+        let overlooked = CONDITIONS.iter().find(|name| {
+            let mut values = request.headers().get_all(**name).iter();
+            values.any(|value| value.to_str().is_err())
+        });
+        if let Some(name) = overlooked {
+            return Err(Problem::invalid_field(*name, "must be of visible ASCII").into());
         }
         self.endpoint.call(request).await
     }

@@ -1,0 +1,74 @@
+//! One example of each body that clients send; a test holds that each is as its schema says.
+
+use serde_json::{Value, json};
+
+use super::operations;
+
+pub(super) fn show(document: &mut Value) {
+    for (_, _, operation) in operations(document) {
+        let contents = operation
+            .get_mut("requestBody")
+            .and_then(|body| body["content"].as_object_mut());
+        for content in contents.into_iter().flat_map(|all| all.values_mut()) {
+            let reference = content["schema"]["$ref"].as_str().unwrap_or_default();
+            let schema = reference.rsplit('/').next().unwrap_or_default();
+            if let Some(example) = example(schema) {
+                content["example"] = example;
+            }
+        }
+    }
+}
+
+const STORE: &str = "01980000-0000-7000-8000-000000000001";
+const PRODUCT: &str = "01980000-0000-7000-8000-000000000002";
+const ORDER: &str = "01980000-0000-7000-8000-000000000003";
+
+fn example(schema: &str) -> Option<Value> {
+    Some(match schema {
+        "SignIn" => json!({"username": "staff", "password": "open sesame"}),
+        "RefreshToken" => json!({"refresh": "b3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM"}),
+        "ExternalSignIn" => json!({"user_id": "17", "session_key": "open sesame"}),
+        "NewIdentity" => json!({"user_id": "17"}),
+        "TicketWish" => json!({"store_id": STORE}),
+        "NewUser" => json!({
+            "username": "ada", "password": "open sesame", "role": "staff", "stores": [STORE],
+        }),
+        "UserChange" => json!({"disabled": true}),
+        "PasswordChange" => json!({"password": "open sesame", "new_password": "close sesame"}),
+        "NewStore" => json!({
+            "name": "Café Berta", "timezone": "Europe/Berlin", "currency": "EUR", "address": "Hauptstraße 1, Berlin",
+        }),
+        "StorePatch" => json!({"paused": true}),
+        "NewProduct" => json!({
+            "store_id": STORE, "sku": "ESP", "name": "Espresso",
+            "price": {"amount": 250, "currency": "EUR"}, "stock": 40,
+        }),
+        "ProductPatch" => json!({"available": false}),
+        "StockDelta" => json!({"delta": 12, "reason": "delivered"}),
+        "NewSession" => json!({"store_id": STORE, "name": "Table 1"}),
+        "CloseSession" => json!({"finish": true}),
+        "NewOrder" => json!({
+            "store_id": STORE, "fulfilment": "pickup", "reference": "web-4711",
+            "items": [{"product_id": PRODUCT, "quantity": 2, "note": "without sugar"}],
+            "customer": {"name": "Ada", "phone": "+49 30 123456"},
+            "expected_total": {"amount": 500, "currency": "EUR"},
+        }),
+        "GuestsOrder" => json!({"items": [{"product_id": PRODUCT, "quantity": 2}]}),
+        "OrderPatch" => json!({"user_note": "The bell is broken.", "customer": {"phone": null}}),
+        "NewItem" => json!({"sku": "ESP", "quantity": 1}),
+        "ItemPatch" => json!({"quantity": 3}),
+        "StatusChange" => json!({"status": "rejected", "reason": "The kitchen is closed."}),
+        "Replacement" => json!({"reference": "web-4711-again"}),
+        "NewIntegrator" => json!({
+            "store_id": STORE, "name": "Kitchen display", "kind": "kitchen", "url": "https://kitchen.example/orders",
+            "confirms": "callback",
+        }),
+        "IntegratorPatch" => json!({"enabled": true}),
+        "SecretRotation" => json!({"secret": "signing"}),
+        "RetryHandoffs" => json!({"store_id": STORE, "state": ["failed"], "dry_run": true}),
+        "Callback" => json!({
+            "order_id": ORDER, "status": "ready", "sequence": 3, "occurred_at": "2026-11-20T19:30:00Z",
+        }),
+        _ => return None,
+    })
+}
