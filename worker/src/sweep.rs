@@ -15,7 +15,7 @@ use common::{
         ids::{IntegratorId, StoreId},
         stuck::StuckKind,
     },
-    ledger::{self, Ledger},
+    ledger::{self, Ledger, sweep::MOST_PRUNED},
     metrics::Metrics,
 };
 use tokio::sync::watch;
@@ -185,12 +185,17 @@ impl Sweep {
         }
     }
 
+    /// Now and then, or at once where one time was not enough: more may come in than one deletes.
     async fn prune_now_and_then(&self) -> u64 {
         let now = self.ledger.clock().now();
         if !is_time(&mut self.memory().pruned_at, now, PRUNE_EVERY) {
             return 0;
         }
-        done("prune", self.ledger.prune().await)
+        let pruned = done("prune", self.ledger.prune().await);
+        if pruned >= u64::from(MOST_PRUNED) {
+            self.memory().pruned_at = None;
+        }
+        pruned
     }
 
     /// Now and then, or at once where one walk did not come to the end.

@@ -15,6 +15,10 @@ use common::{
         ids::IntegratorId,
         status::OrderStatus,
     },
+    ledger::{
+        accounts::{FAILURES_COUNT_FOR, Guess},
+        sweep::MOST_PRUNED,
+    },
     testing::{House, each_database},
 };
 use tokio::sync::Notify;
@@ -191,6 +195,19 @@ each_database! {
         assert_eq!(scene.worker.sweep_once().await.integrators_hinted, 0);
         scene.house.clock.advance(Duration::from_secs(5));
         assert_eq!(scene.worker.sweep_once().await.integrators_hinted, 1);
+        scene.end().await;
+    }
+
+    async fn what_is_over_goes_as_fast_as_it_came(house: House) {
+        let scene = Scene::silent(house).await;
+        // Each is two rows.
+        let guess = Guess::new("anna", [192, 0, 2, 1].into());
+        for _ in 0..=MOST_PRUNED / 2 {
+            scene.ledger.sign_in_failed(&guess).await.unwrap();
+        }
+        scene.house.clock.advance(FAILURES_COUNT_FOR);
+        let rows_pruned = async || scene.worker.sweep_once().await.rows_pruned;
+        assert_eq!([rows_pruned().await, rows_pruned().await, rows_pruned().await], [1000, 2, 0]);
         scene.end().await;
     }
 

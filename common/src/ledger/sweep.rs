@@ -32,8 +32,8 @@ const REFERENCES_WAIT: Duration = Duration::from_secs(600);
 const KEYS_ARE_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Of each kind of what is stuck.
 const MOST_STUCK: u32 = 200;
-/// Rows that one pruning deletes of each table.
-const MOST_PRUNED: u32 = 1000;
+/// Rows that one pruning deletes of each table. One that deletes as many in all may have left some.
+pub const MOST_PRUNED: u32 = 1000;
 
 /// Nobody accepted the order in time, though whoever had to was told of it.
 pub const NOT_ACCEPTED_IN_TIME: &str = "not_accepted_in_time";
