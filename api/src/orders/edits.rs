@@ -36,6 +36,10 @@ use crate::{
 pub(crate) struct OrderEdits(pub(crate) ApiState);
 
 #[derive(ApiResponse)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made an answer, and sent at once"
+)]
 enum RemovedAnswer {
     /// It was placed, and is cancelled now.
     #[oai(status = 200)]

@@ -130,7 +130,8 @@ each_database! {
                 one.edit_order(order.id, None, &more),
                 other.edit_order(order.id, None, &more),
             );
-            (first.unwrap(), second.unwrap());
+            first.unwrap();
+            second.unwrap();
             assert_eq!(pieces_of(&scene, order.id).await, i64::from(QUANTITY) + 3);
             assert_eq!(scene.now(order.id).await.version, 4);
             scene.staff_move(order.id, OrderStatus::Cancelled).await;
