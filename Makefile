@@ -40,3 +40,9 @@ down: ## stop what `make up` started
 chaos: ## kill, stall, cut and restart everything under load, and count (ROUNDS=20 SEED= FIRST=0 GROUND=embedded|fleet|both)
 	cargo build --workspace --bins
 	@$${CARGO_TARGET_DIR:-target}/debug/chaos --ground $(or $(GROUND),both) --rounds $(or $(ROUNDS),20) --first $(or $(FIRST),0) $(if $(SEED),--seed $(SEED)) $(CHAOS)
+
+.PHONY: fuzz
+fuzz: ## send the api a great deal that nobody should, on SQLite and on private MySQL (many minutes)
+	cargo build --workspace --bins
+	@scripts/python-tools install
+	@scripts/test-servers run cargo test -p e2e --test openapi -- --ignored --nocapture

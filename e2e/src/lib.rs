@@ -8,6 +8,7 @@ mod expediter; // one that runs
 mod fleet; // several of each kind, on servers
 mod ground; // embedded, or on servers
 mod integrator; // the test as integrator
+mod python; // packages that tests borrow
 mod reckoning; // what must be true when everything has come to its end
 mod request_file; // requests.http, read and run
 mod screen; // a page that comes back
@@ -22,6 +23,7 @@ pub use folder::Folder;
 pub use ground::{Ground, on_embedded, on_servers};
 pub use integrator::{Called, Integrator, Mood, Received, SignedWith};
 pub use launch::{Ended, Launch, built};
+pub use python::PythonTools;
 pub use reckoning::{Reckoning, Wish, all_go_on, one_to};
 pub use request_file::RequestFile;
 pub use screen::Screen;

@@ -30,7 +30,7 @@ pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
         ),
         "uri" => (
             is_web_address(text),
-            "must be an http:// or https:// address",
+            "must be an http:// or https:// address of 2000 characters at most, counted as %C3%A9 and the like",
         ),
         "email" => (is_email(text), "must be an e-mail address"),
         "username" => (
@@ -93,10 +93,12 @@ fn is_currency(text: &str) -> bool {
     text.parse::<common::domain::money::Currency>().is_ok()
 }
 
+/// It is kept as it is sent on, which may be longer: `é` is then `%C3%A9`.
 fn is_web_address(text: &str) -> bool {
     text.len() <= 2000
-        && url::Url::parse(text)
-            .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
+        && url::Url::parse(text).is_ok_and(|url| {
+            matches!(url.scheme(), "http" | "https") && url.has_host() && url.as_str().len() <= 2000
+        })
 }
 
 fn is_email(text: &str) -> bool {
@@ -213,5 +215,50 @@ shown!(
 impl std::fmt::Debug for Password {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Password(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_of_a_year_that_every_database_can_keep() {
+        let kept = |text| moment(text).map(|at| at.to_rfc3339());
+        assert_eq!(
+            kept("2026-11-20T20:30:00+01:00").as_deref(),
+            Some("2026-11-20T19:30:00+00:00")
+        );
+        assert_eq!(
+            kept("2016-12-31T23:59:60Z").as_deref(),
+            Some("2016-12-31T23:59:59.999999999+00:00")
+        );
+        for wrong in [
+            "0999-12-31T23:59:59Z",
+            "1000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "2026-11-20T19:30:00",
+            "",
+        ] {
+            assert_eq!(kept(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_is_unique_by_its_bytes_is_bounded_by_them() {
+        for (format, right, wrong) in [
+            ("sku", "é".repeat(50), "é".repeat(51)),
+            ("reference", "é".repeat(100), "東".repeat(67)),
+            ("outside-reference", "é".repeat(100), "é".repeat(101)),
+            (
+                "uri",
+                format!("http://a/{}", "é".repeat(331)),
+                format!("http://a/{}", "é".repeat(332)),
+            ),
+        ] {
+            assert_eq!(super::wrong(format, &right), None, "{format}");
+            assert!(super::wrong(format, &wrong).is_some(), "{format}");
+            assert!(super::wrong(format, "").is_some(), "{format}");
+        }
     }
 }

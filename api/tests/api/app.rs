@@ -14,9 +14,11 @@ use common::{
     metrics::Metrics,
     testing::{House, on_sqlite},
 };
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use poem::{Endpoint, EndpointExt, Request, Response, Route, endpoint::BoxEndpoint};
 use serde_json::Value;
+
+use crate::documented;
 
 pub(crate) const PASSWORD: &str = "open sesame";
 
@@ -188,6 +190,13 @@ impl Ask<'_> {
         self
     }
 
+    /// One that may hold what is no ASCII.
+    pub(crate) fn odd_header(mut self, name: &'static str, value: &[u8]) -> Self {
+        let value = HeaderValue::from_bytes(value).unwrap();
+        self.request.headers_mut().insert(name, value);
+        self
+    }
+
     /// Through a proxy that [`BEHIND_A_PROXY`] lets the api believe.
     pub(crate) fn from(self, address: &str) -> Self {
         self.header("x-forwarded-for", address)
@@ -208,7 +217,9 @@ impl Ask<'_> {
     }
 
     pub(crate) async fn send(self) -> Answer {
+        let (method, uri) = (self.request.method().clone(), self.request.uri().clone());
         let response = self.app.endpoint.get_response(self.request).await;
+        documented::must_tell(&method, uri.path(), response.status());
         Answer {
             status: response.status(),
             headers: response.headers().clone(),

@@ -142,6 +142,41 @@ fn every_operation_has_a_name_a_summary_and_a_success() {
 }
 
 #[test]
+fn every_operation_tells_its_problems_by_status_and_each_is_described_once() {
+    let document = document();
+    for ((method, path), operation) in documented() {
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            let number: u16 = status.parse().expect("a status, not a range of them");
+            if number >= 400 {
+                let at = answer["$ref"].as_str().unwrap().trim_start_matches('#');
+                let told = document.pointer(at).expect(at);
+                let content = &told["content"]["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(content, "#/components/schemas/Problem", "{method} {path}");
+            }
+        }
+    }
+    let conflicts = &document["components"]["responses"]["Problem409"]["description"];
+    assert!(conflicts.as_str().unwrap().contains("`insufficient_stock`"));
+}
+
+#[test]
+fn each_parameter_is_described_and_each_body_has_an_example() {
+    for ((method, path), operation) in documented() {
+        let parameters = operation["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters.filter(|parameter| parameter["in"] != "query") {
+            assert!(
+                parameter["description"].is_string(),
+                "{method} {path}: {parameter}"
+            );
+        }
+        let bodies = operation["requestBody"]["content"].as_object();
+        for (_, body) in bodies.into_iter().flatten() {
+            assert!(body["example"].is_object(), "{method} {path}: {body}");
+        }
+    }
+}
+
+#[test]
 fn the_document_is_of_version_3_1_and_closes_what_it_takes() {
     let document = document();
     assert_eq!(document["openapi"], "3.1.0");

@@ -55,6 +55,29 @@ async fn a_wrong_method_is_told_the_right_ones() {
 }
 
 #[tokio::test]
+async fn a_condition_that_is_not_ascii_is_refused_rather_than_overlooked() {
+    with_app(async |app: App| {
+        let operator = app.signed_in("op", Role::Operator, &[]).await;
+        let store = json!({"name": "Bar", "timezone": "Europe/Berlin", "currency": "EUR"});
+        let ask = || app.post("/api/v1/stores", store.clone()).by(&operator);
+        for name in [
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "expediter-guest",
+        ] {
+            let answer = ask().odd_header(name, "é".as_bytes()).send().await;
+            let pointers = answer.pointers();
+            assert!(pointers[0].eq_ignore_ascii_case(name), "{pointers:?}");
+        }
+        let stores = app.get("/api/v1/stores").by(&operator).send().await.ok();
+        assert_eq!(stores["items"], json!([]));
+        assert_eq!(ask().send().await.status, StatusCode::CREATED);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_body_that_is_not_json_is_malformed() {
     with_app(async |app: App| {
         let ask = || {

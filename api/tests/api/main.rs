@@ -8,6 +8,7 @@ mod accounts;
 mod bodies;
 mod callbacks;
 mod document;
+mod documented;
 mod front;
 mod guessing;
 mod handoffs;
