@@ -1,19 +1,16 @@
 //! Our signatures as the package `standardwebhooks` of Python's index sees them, in both directions.
 
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::{io::Write, process::Stdio};
 
-use common::config;
-use e2e::{Expediter, Folder, Integrator, Launch, Received, Shop, text, until};
+use e2e::{Expediter, Folder, Integrator, Launch, PythonTools, Received, Shop, text, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handoffs_and_callbacks_are_signed_as_the_published_library_does_it() {
-    let Some(tools) = python_tools() else { return };
+    let Some(tools) = PythonTools::found("signatures as the published library sees them") else {
+        return;
+    };
     let folder = Folder::new();
     let expediter = Launch::new(folder.path())
         .set("worker.allow_http", true)
@@ -110,12 +107,10 @@ fn verify(secret: &str, received: &Received) -> Value {
 }
 
 /// One line to `e2e/python/standard_webhooks.py`, and its answer.
-fn ask(tools: &Path, asked: &Value) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/standard_webhooks.py");
-    let mut child = Command::new("python3")
-        .arg(script)
-        .env("PYTHONPATH", tools)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
+fn ask(tools: &PythonTools, asked: &Value) -> Value {
+    let mut child = tools
+        .command("python3")
+        .arg(PythonTools::file("standard_webhooks.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -126,24 +121,4 @@ fn ask(tools: &Path, asked: &Value) -> Value {
     let output = child.wait_with_output().expect("it was started");
     assert!(output.status.success());
     serde_json::from_slice(&output.stdout).expect("it answers with one line of JSON")
-}
-
-/// Where `make test` put the packages; `None`, said loudly, where they can't be had.
-fn python_tools() -> Option<PathBuf> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/python-tools");
-    let path = Command::new(script)
-        .arg("path")
-        .output()
-        .expect("the script is in the source tree");
-    if path.status.success() {
-        let folder = String::from_utf8(path.stdout).expect("a path in UTF-8");
-        return Some(folder.trim().into());
-    }
-    let why = String::from_utf8_lossy(&path.stderr).into_owned();
-    assert!(
-        !config::in_ci(),
-        "CI must not skip the published library: {why}"
-    );
-    eprintln!("SKIPPED: signatures as the published library sees them: {why}");
-    None
 }
