@@ -6,8 +6,10 @@ mod examples; // one of each body
 mod modern; // from 3.0 to 3.1
 mod parameters; // bounds that Rust's types do not tell
 
-use std::{marker::PhantomData, sync::OnceLock};
+use std::{io::Write, marker::PhantomData, sync::OnceLock};
 
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use poem_openapi::{
     ExtraHeader, OpenApi, OpenApiService,
     registry::{MetaApi, MetaPath, Registry},
@@ -27,7 +29,7 @@ pub fn openapi_document() -> String {
 }
 
 /// Needs nothing from outside.
-pub(crate) fn page() -> String {
+pub(crate) fn page() -> &'static str {
     static PAGE: OnceLock<String> = OnceLock::new();
     PAGE.get_or_init(|| {
         // The page is poem-openapi's; the document in it is ours. `<` would end the script that holds it.
@@ -41,6 +43,19 @@ pub(crate) fn page() -> String {
             .zip(end)
             .expect("Scalar's page holds the document in a script of JSON");
         format!("{}{document}{}", &html[..start], &html[end..])
+    })
+}
+
+/// Compressed once: whoever asks for it needs no account, and each time would take a third of a second.
+pub(crate) fn page_in_gzip() -> Bytes {
+    static PAGE: OnceLock<Bytes> = OnceLock::new();
+    PAGE.get_or_init(|| {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        let written = gzip.write_all(page().as_bytes());
+        written
+            .and_then(|()| gzip.finish())
+            .expect("memory takes all that is written")
+            .into()
     })
     .clone()
 }

@@ -3,10 +3,7 @@
 mod guard;
 
 use http::Method;
-use poem::{
-    Endpoint, EndpointExt, IntoResponse, Route, endpoint::make_sync, get, middleware::Compression,
-    web::Html,
-};
+use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get};
 use poem_openapi::{OpenApi, OpenApiService};
 
 use self::guard::Guarded;
@@ -200,11 +197,24 @@ pub fn routes(state: &ApiState) -> Route {
         )
 }
 
-/// Three megabytes, compressed to one. Nothing else is: answers that hold both secrets and what somebody sent tell
-/// the secrets by their size.
+/// Three megabytes, compressed to one, once. Nothing else is: answers that hold both secrets and what somebody sent
+/// tell the secrets by their size.
 fn docs() -> impl Endpoint + 'static {
-    make_sync(|_| Html(document::page()).with_header("Content-Security-Policy", pages::DOCS_POLICY))
-        .with(Compression::new())
+    make_sync(|request: Request| {
+        let takes_gzip = request
+            .header("Accept-Encoding")
+            .is_some_and(|encodings| encodings.contains("gzip"));
+        let page = Response::builder()
+            .content_type("text/html; charset=utf-8")
+            .header("Vary", "Accept-Encoding")
+            .header("Content-Security-Policy", pages::DOCS_POLICY);
+        if takes_gzip {
+            page.header("Content-Encoding", "gzip")
+                .body(document::page_in_gzip())
+        } else {
+            page.body(document::page())
+        }
+    })
 }
 
 /// The rule of an operation by its pattern as poem-openapi routes it: `/users/:param0`.

@@ -22,7 +22,7 @@ use crate::{
     auth::Caller,
     body::Checked,
     once::{IdempotencyKey, once},
-    problem::Problem,
+    problem::{Problem, Reason},
     state::ApiState,
     values::Time,
     words,
@@ -69,6 +69,12 @@ impl Retries {
             async |id| {
                 let known = self.0.ledger.retry(id.into()).await?;
                 let known = known.ok_or_else(Problem::not_found)?;
+                if known.finished_at.is_none() {
+                    return Err(Problem::new(Reason::Conflict).detail(
+                        "That call goes on still, or broke off (see GET /handoffs/retries). Asked again with another \
+                         key, it tries what is left.",
+                    ));
+                }
                 Ok(HandoffsRetried::on_record(known))
             },
         );

@@ -115,7 +115,7 @@ struct RoundView {
 #[derive(Debug, Object)]
 pub(super) struct Person {
     pub(super) id: Uuid,
-    // Null for integrators' accounts.
+    /// Null for integrators' accounts.
     pub(super) username: Option<String>,
 }
 

@@ -244,6 +244,10 @@ async fn the_document_and_its_page_are_served_and_need_nothing_from_outside() {
                 page.header("content-security-policy")
                     .contains("default-src 'self'")
             );
+            let zipped = app.get(path).header("Accept-Encoding", "gzip, br");
+            let zipped = zipped.send().await;
+            assert_eq!(zipped.header("content-encoding"), "gzip");
+            assert_eq!(zipped.header("vary"), "Accept-Encoding");
         }
     })
     .await;
