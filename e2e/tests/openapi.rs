@@ -190,6 +190,8 @@ async fn fuzz(ground: &Ground, tools: &PythonTools, patience: Patience) {
         assert!(done.status.success(), "as {who:?}:\n{}", said(&done));
     }
 
+    let callbacks = expediter.read("/api/v1/callbacks").await;
+    assert_ne!(callbacks["items"], json!([]), "some got past the signature");
     let log = expediter.launch().log();
     let ours = |line: &&str| line.contains("a request failed") || line.contains("panicked");
     assert_eq!(log.lines().filter(ours).collect::<Vec<_>>(), [""; 0]);
@@ -243,6 +245,7 @@ async fn open_house(ground: &Ground) -> Expediter {
     let launch = ground
         .launch()
         .set("accounts.access_ttl_s", 7200)
+        .set("callbacks.allow_bearer", true)
         .set("worker.allow_http", true)
         .set("worker.allow_networks", r#"["127.0.0.0/8"]"#);
     let launch = limits
@@ -253,7 +256,8 @@ async fn open_house(ground: &Ground) -> Expediter {
 
 /// Ids of what there is, by the resource's name in paths; the last of each list is there to be ended.
 async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value {
-    let shop = Shop::open(expediter, first, 1000).await;
+    let bearer = json!({"callback_auth": "bearer"});
+    let shop = Shop::open_like(expediter, first, 1000, bearer).await;
     let spare = Shop::open(expediter, second, 10).await;
     let mut orders = Vec::new();
     let mut items = Vec::new();
@@ -261,6 +265,7 @@ async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value
         ("operator", "pending"),
         ("customer", "pending"),
         ("customer", "draft"),
+        ("operator", "draft"),
     ] {
         let order = json!({
             "store_id": shop.store_id, "status": status,
@@ -284,6 +289,7 @@ async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value
         "stores": [shop.store_id, spare.store_id],
         "products": [shop.espresso, shop.bun, spare.bun],
         "sessions": [shop.session_code, spare.session_code],
+        "callback_secret": shop.callback_secret,
         "integrators": [shop.integrator_id, spare.integrator_id],
         "handoffs": [handoffs[0]["id"]],
         "users": [user["id"]],
