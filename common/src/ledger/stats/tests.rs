@@ -233,7 +233,8 @@ each_database! {
         let sweeps = async {
             for _ in 0..30 {
                 let (a, b) = tokio::join!(ledger.tally_orders(None, 10), other.tally_orders(None, 10));
-                (a.unwrap(), b.unwrap());
+                a.unwrap();
+                b.unwrap();
             }
         };
         let looks = async {

@@ -118,28 +118,28 @@ fn cancelled_after_by_its_placer(met: Met) -> Stands {
 }
 
 async fn meets(scene: &Scene, claimed: &Claimed, met: Met) {
-    match met {
-        Accepts => drop(scene.answers(claimed, 200).await),
-        Refuses => drop(scene.answers(claimed, 422).await),
-        IsGone => drop(scene.answers(claimed, 410).await),
-        IsBusy => drop(scene.answers(claimed, 503).await),
+    let answered = match met {
+        Accepts => 200,
+        Refuses => 422,
+        IsGone => 410,
+        IsBusy => 503,
         IsUnreachable => {
             let error = "nobody listens".to_owned();
-            drop(
-                scene
-                    .heard(claimed, Heard::NotConnected { error }, b"")
-                    .await,
-            );
+            let heard = Heard::NotConnected { error };
+            scene.heard(claimed, heard, b"").await;
+            return;
         }
-        IsLost => drop(scene.is_lost(claimed).await),
+        IsLost => {
+            scene.is_lost(claimed).await;
+            return;
+        }
         NeverLeft => {
             let (ledger, now) = (&scene.house.ledger, scene.house.clock.now());
-            ledger
-                .defer_attempt(claimed, now, "shutdown")
-                .await
-                .unwrap();
+            let deferred = ledger.defer_attempt(claimed, now, "shutdown").await;
+            return deferred.unwrap();
         }
-    }
+    };
+    scene.answers(claimed, answered).await;
 }
 
 /// Whether it was allowed is seen in what comes of it.

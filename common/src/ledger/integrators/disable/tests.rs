@@ -86,7 +86,7 @@ each_database! {
         let kitchen = scene.integrator(|new| new.required = Some(false)).await;
         fails(&scene, &kitchen, 15, Duration::from_secs(3600)).await;
         let disabled = known(&scene, &kitchen).await;
-        assert_eq!(disabled.enabled, false);
+        assert!(!disabled.enabled);
         assert_eq!(disabled.disabled_reason.as_deref(), Some("it has failed for an hour or longer, 15 times in a row or more"));
         let told = told(&house);
         assert_eq!((told.len(), told[0].stream, told[0].order_id), (1, scene.store.into(), None));
