@@ -27,10 +27,12 @@ use crate::{
 const UNTIL_TALLIED: TimeDelta = TimeDelta::hours(1);
 /// Fewer than these wait until the first of them is so old.
 const WORTH_A_TRANSACTION: usize = 64;
-/// Orders that one transaction tallies at most.
-const MOST_AT_ONCE: u32 = 256;
-/// Transactions of one store before others have their turn.
-const MOST_ROUNDS: u32 = 8;
+/// Less than a second of the sweep, whose other steps wait meanwhile; the next one goes on where it ended.
+const A_WALK: Bounds = Bounds {
+    orders_at_once: 256,
+    transactions_of_store: 32,
+    transactions: 64,
+};
 /// Stores whose tallies are read at once.
 const PAGE: u32 = 1000;
 
@@ -42,6 +44,17 @@ pub struct TallyWalk {
     pub last: Option<StoreId>,
     /// More could be tallied at once.
     pub is_behind: bool,
+}
+
+/// What one walk does at most.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// That one transaction tallies.
+    orders_at_once: u32,
+    /// Before others have their turn.
+    transactions_of_store: u32,
+    /// Of all stores together.
+    transactions: u32,
 }
 
 impl Ledger {
@@ -74,8 +87,13 @@ impl Ledger {
         Ok(tally)
     }
 
-    /// Moves orders that hardly change any more into their stores' tallies, of so many stores after one of them. Whatever becomes of it, the numbers that [`Self::stats`] gives stay the same.
+    /// Moves orders that hardly change any more into their stores' tallies, of so many stores after one of them, or of
+    /// fewer where there is much to do. Whatever becomes of it, the numbers that [`Self::stats`] gives stay the same.
     pub async fn tally_orders(&self, after: Option<StoreId>, stores: u32) -> Result<TallyWalk> {
+        self.walk(after, stores, A_WALK).await
+    }
+
+    async fn walk(&self, after: Option<StoreId>, stores: u32, bounds: Bounds) -> Result<TallyWalk> {
         let found = {
             let mut tx = self.inner.db.read().await?;
             store::stats::all_tallied(&mut tx, after, stores).await?
@@ -87,26 +105,35 @@ impl Ledger {
                 .filter(|_| found.len() == stores as usize),
             ..TallyWalk::default()
         };
+        let (mut left, mut done) = (bounds.transactions, None);
         for tallied in found.iter().filter(|tallied| tallied.rest().is_some()) {
+            if left == 0 {
+                walk.last = done;
+                break;
+            }
             let (store, mut up_to) = (tallied.store, tallied.up_to);
-            for round in 1..=MOST_ROUNDS {
-                let Some(to) = self.tally_some(store, up_to).await? else {
+            let most = left.min(bounds.transactions_of_store);
+            for round in 1..=most {
+                let next = self.tally_some(store, up_to, bounds.orders_at_once);
+                let Some(to) = next.await? else {
                     break;
                 };
                 walk.orders += u64::try_from(to - up_to.unwrap_or(0)).unwrap_or(0);
                 up_to = Some(to);
-                walk.is_behind |= round == MOST_ROUNDS;
+                left -= 1;
+                walk.is_behind |= round == most;
             }
+            done = Some(store);
         }
         Ok(walk)
     }
 
     /// The next of one store; where its tally ends then. `None`: nothing is to be done, or somebody else is at it.
-    async fn tally_some(&self, of: StoreId, up_to: Option<i64>) -> Result<Option<i64>> {
+    async fn tally_some(&self, of: StoreId, up_to: Option<i64>, most: u32) -> Result<Option<i64>> {
         let from = up_to.unwrap_or(0);
         let next = {
             let mut tx = self.inner.db.read().await?;
-            store::stats::untallied(&mut tx, of, from, MOST_AT_ONCE).await?
+            store::stats::untallied(&mut tx, of, from, most).await?
         };
         let next = &next[..ready(&next, self.inner.clock.now())];
         if next.is_empty() {

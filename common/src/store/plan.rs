@@ -65,6 +65,11 @@ mod in_tests {
         pub(crate) fn sorts(&self) -> bool {
             self.line.contains("filesort") || self.line.contains("TEMP B-TREE")
         }
+
+        /// Finds its rows by this index.
+        pub(crate) fn uses(&self, index: &str) -> bool {
+            self.line.split([' ', '(', ')']).any(|word| word == index)
+        }
     }
 
     impl Answer for Step {

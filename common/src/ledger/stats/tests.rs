@@ -269,6 +269,31 @@ each_database! {
         assert_eq!(walks, [2, 4, 0]);
         town.numbers_are_exact("all walks").await;
     }
+
+    async fn a_walk_ends_after_some_transactions_and_the_next_goes_on_there(house: House) {
+        let mut town = Town::new(&house, 3).await;
+        for shop in 0..3 {
+            town.orders(shop, 5).await;
+        }
+        house.clock.advance(HOUR);
+        let bounds = Bounds { orders_at_once: 1, transactions_of_store: 2, transactions: 3 };
+        let (mut after, mut walks, mut is_behind) = (None, Vec::new(), false);
+        loop {
+            let walk = house.ledger.walk(after, 10, bounds).await.unwrap();
+            walks.push((walk.orders, walk.is_behind));
+            town.numbers_are_exact(&format!("{} walks", walks.len())).await;
+            after = walk.last;
+            is_behind |= walk.is_behind;
+            if after.is_none() && !std::mem::take(&mut is_behind) {
+                break;
+            }
+        }
+        let orders: u64 = walks.iter().map(|(orders, _)| orders).sum();
+        assert_eq!(orders, 15, "{walks:?}");
+        assert!(walks.iter().all(|(orders, _)| *orders <= 3), "{walks:?}");
+        // The first two of the first shop, one of the second; then the third has its turn.
+        assert_eq!(walks[..2], [(3, true), (2, true)]);
+    }
 }
 
 #[test]
