@@ -76,8 +76,8 @@ enum CallbackAnswer {
 impl Callbacks {
     /// Tell us about an order
     ///
-    /// Signed as Standard Webhooks with the integrator's callback secret, over the raw body, within five minutes. An
-    /// integrator whose `callback_auth` is `bearer` may say `Authorization: Bearer` and that secret instead.
+    /// Signed as Standard Webhooks with the integrator's callback secret, over the raw body. The signed time
+    /// may be five minutes from ours, or as `callbacks.tolerance_s` has it. An integrator whose `callback_auth` is `bearer` may say `Authorization: Bearer` and that secret instead.
     #[oai(
         path = "/integrators/:id/callbacks",
         method = "post",
@@ -126,8 +126,15 @@ impl Callbacks {
                 timestamp: &timestamp,
                 signature: &signature,
             };
-            verify(&secrets, signed, &body.bytes, ledger.clock().now())
-                .map_err(|refused| bad_signature().detail(refused.to_string()))?;
+            let tolerance = self.0.settings.callbacks.tolerance;
+            verify(
+                &secrets,
+                signed,
+                &body.bytes,
+                ledger.clock().now(),
+                tolerance,
+            )
+            .map_err(|refused| bad_signature().detail(refused.to_string()))?;
         }
 
         if webhook_id.len() > 200 {

@@ -81,8 +81,13 @@ pub(crate) async fn an_order_by(app: &App, store: StoreId, customer: &str) -> Or
 
 /// As the kitchen says it: signed with its own secret, now.
 async fn said(app: &App, kitchen: &Kitchen, webhook_id: &str, body: &Value) -> Answer {
-    let body = body.to_string();
     let at = app.house.clock.now().timestamp();
+    said_at(app, kitchen, webhook_id, body, at).await
+}
+
+/// With a signed time of its own, in Unix seconds.
+async fn said_at(app: &App, kitchen: &Kitchen, webhook_id: &str, body: &Value, at: i64) -> Answer {
+    let body = body.to_string();
     let signature = kitchen.callback.sign(webhook_id, at, body.as_bytes());
     app.ask(
         "POST",
@@ -208,6 +213,28 @@ async fn forged_and_stale_signatures_are_one_problem_and_nothing_is_kept() {
         );
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_signed_time_may_be_as_far_from_ours_as_the_settings_say() {
+    for (setting, tolerance_s) in [("30", 30), ("900", 900)] {
+        let with = async |app: App| {
+            let store = app.house.a_store().await;
+            let kitchen = a_kitchen(&app, store).await;
+            let order = an_order(&app, store).await;
+            let update = json!({"order_id": order, "status": "accepted"});
+            let now = app.house.clock.now().timestamp();
+            for at in [now - tolerance_s - 1, now + tolerance_s + 1] {
+                let refused = said_at(&app, &kitchen, "m-1", &update, at).await;
+                refused.problem(401, "bad_signature");
+            }
+            for (webhook_id, at) in [("m-1", now - tolerance_s), ("m-2", now + tolerance_s)] {
+                let kept = said_at(&app, &kitchen, webhook_id, &update, at).await;
+                assert_eq!(kept.ok()["result"], "stored");
+            }
+        };
+        with_app_like(&[("callbacks.tolerance_s", setting)], |routes| routes, with).await;
+    }
 }
 
 #[tokio::test]

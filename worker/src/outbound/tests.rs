@@ -1,5 +1,10 @@
 //! Attempts against a real socket on loopback: every way an integrator can answer, or not.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use common::{
     domain::{
         handoff::RetryAfter,
@@ -8,9 +13,10 @@ use common::{
     },
     testing::noon,
 };
+use futures_util::FutureExt;
 use tokio::net::TcpListener;
 
-use super::*;
+use super::{guard::Lookup, *};
 use crate::testing::{Integrator, Reply};
 
 fn outbound_with(change: impl FnOnce(&mut OutboundSettings)) -> Outbound {
@@ -130,7 +136,10 @@ async fn the_request_is_signed_by_both_secrets_and_says_which_attempt_it_is() {
             timestamp: received.header("webhook-timestamp"),
             signature: received.header("webhook-signature"),
         };
-        assert_eq!(verify(&[known], signed, &received.body, noon()), Ok(()));
+        assert_eq!(
+            verify(&[known], signed, &received.body, noon(), Duration::ZERO),
+            Ok(())
+        );
     }
 }
 
@@ -201,18 +210,27 @@ async fn an_answer_that_is_no_http_leaves_an_unknown_outcome() {
 
 #[tokio::test]
 async fn a_dripping_answer_is_not_waited_for_longer_than_the_whole_time_out() {
-    let head = "HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n".to_owned();
-    let integrator = Integrator::start([Reply::SayAndDrip(head)]).await;
-    let begun_at = Instant::now();
-    let sent = impatient().attempt(&outgoing(integrator.url())).await;
-    assert!(is_lost(&sent), "{sent:?}");
-    assert!(begun_at.elapsed() < Duration::from_secs(5));
+    for begun in [
+        "",
+        "HTTP/1.1 200 OK\r\nx-why: ",
+        "HTTP/1.1 200 OK\r\ncontent-length: 60000\r\n\r\n",
+    ] {
+        let integrator = Integrator::start([Reply::SayAndDrip(begun.to_owned())]).await;
+        let begun_at = Instant::now();
+        let sent = impatient().attempt(&outgoing(integrator.url())).await;
+        assert!(is_lost(&sent), "{begun:?}: {sent:?}");
+        assert!(begun_at.elapsed() < Duration::from_secs(5), "{begun:?}");
+    }
 }
 
 #[tokio::test]
 async fn of_an_endless_answer_the_status_counts_and_the_rest_is_not_read() {
-    for framing in ["content-length: 10000000000", "connection: close"] {
-        let head = format!("HTTP/1.1 201 Created\r\n{framing}\r\n\r\n");
+    for framing in [
+        "content-length: 10000000000\r\n\r\n",
+        "connection: close\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\nfffffffff\r\n",
+    ] {
+        let head = format!("HTTP/1.1 201 Created\r\n{framing}");
         let integrator = Integrator::start([Reply::SayAndPour(head)]).await;
         let sent = outbound().attempt(&outgoing(integrator.url())).await;
         let Sent::Heard {
@@ -226,6 +244,36 @@ async fn of_an_endless_answer_the_status_counts_and_the_rest_is_not_read() {
         assert_eq!(heard, self::answer(201));
         assert_eq!(kept.len(), 16 * 1024);
     }
+}
+
+#[tokio::test]
+async fn an_endless_answer_takes_no_more_memory_than_its_limit() {
+    let limited = outbound_with(|settings| settings.response_limit_bytes = 1000);
+    let head = "HTTP/1.1 200 OK\r\n\r\n".to_owned();
+    let integrator = Integrator::start([Reply::SayAndPour(head)]).await;
+    let url = integrator.url();
+    let headers = HeaderMap::new();
+    let answer = limited
+        .post
+        .send(&url, headers, Bytes::new(), limited.attempt_timeout)
+        .await;
+    let Ok(answer) = answer else {
+        panic!("it is answered");
+    };
+    assert_eq!((answer.status, answer.body.len()), (200, 1000));
+    assert!(answer.body.capacity() <= 2000, "{}", answer.body.capacity());
+}
+
+#[tokio::test]
+async fn endless_headers_are_given_up_and_the_outcome_is_unknown() {
+    let head = "HTTP/1.1 200 OK\r\nx-why: ".to_owned();
+    let integrator = Integrator::start([Reply::SayAndPour(head)]).await;
+    let attempt = outbound().attempt(&outgoing(integrator.url())).await;
+    assert!(is_lost(&attempt), "{attempt:?}");
+    let Heard::Lost { error } = heard(&attempt) else {
+        unreachable!("it is lost");
+    };
+    assert!(!error.contains("timed out"), "{error}");
 }
 
 #[tokio::test]
@@ -278,6 +326,43 @@ async fn a_name_is_connected_to_at_its_vetted_address() {
     assert_eq!(heard(&sent), &answer(200));
     let host = integrator.received()[0].header("host").to_owned();
     assert_eq!(host, format!("localhost:{}", integrator.address.port()));
+}
+
+#[tokio::test]
+async fn a_name_that_has_moved_to_a_forbidden_address_by_the_second_attempt_is_refused_there() {
+    let mut outbound =
+        outbound_with(|settings| settings.allow_networks = vec!["127.0.0.1/32".parse().unwrap()]);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    // What is allowed stands for a public address, another one of this machine for a private one.
+    let lookup: Lookup = Box::new(move |_| {
+        let is_first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        let address = if is_first { "127.0.0.1" } else { "127.0.0.2" };
+        std::future::ready(Ok(vec![address.parse().unwrap()])).boxed()
+    });
+    let guard = Guard::with_lookup(
+        vec!["127.0.0.1/32".parse().unwrap()],
+        PlainHttp::Anywhere,
+        Duration::from_secs(2),
+        outbound.clock.clone(),
+        lookup,
+    );
+    outbound.post.client = client::build(guard.clone(), Duration::from_secs(2)).unwrap();
+    outbound.post.guard = guard;
+    let integrator = Integrator::start([Reply::status(503), Reply::status(200)]).await;
+    let url: Url = format!("http://rebind.example:{}/", integrator.address.port())
+        .parse()
+        .unwrap();
+    let first = outgoing(url);
+    assert_eq!(heard(&outbound.attempt(&first).await), &answer(503));
+    outbound.clock.advance(Duration::from_secs(8));
+    let second = outbound.attempt(&Outgoing { n: 2, ..first }).await;
+    let Heard::NotConnected { error } = heard(&second) else {
+        panic!("{second:?}");
+    };
+    assert!(error.contains("127.0.0.2"), "{error}");
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(integrator.received().len(), 1);
 }
 
 #[tokio::test]
