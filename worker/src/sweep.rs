@@ -65,6 +65,7 @@ pub struct Swept {
     pub leases_freed: u32,
     pub callbacks_applied: u32,
     pub integrators_disabled: u32,
+    pub handoffs_withdrawn: u32,
     pub handoffs_overdue: u32,
     pub orders_ended: u32,
     pub orders_settled: u32,
@@ -99,6 +100,10 @@ impl Sweep {
             integrators_disabled: done(
                 "given_up_integrators",
                 ledger.disable_given_up(self.batch).await,
+            ),
+            handoffs_withdrawn: done(
+                "archived_integrators",
+                ledger.withdraw_from_archived(self.batch).await,
             ),
             handoffs_overdue: done(
                 "overdue_handoffs",
@@ -242,6 +247,7 @@ impl Sweep {
             ("expired_lease", swept.leases_freed),
             ("callback_left", swept.callbacks_applied),
             ("given_up_integrator", swept.integrators_disabled),
+            ("withdrawn_handoff", swept.handoffs_withdrawn),
             ("overdue_handoff", swept.handoffs_overdue),
             ("overdue_order", swept.orders_ended),
             ("unsettled_order", swept.orders_settled),

@@ -39,10 +39,14 @@ pub(crate) use claim::{AFTER_A_FAILED_CLAIM, is_a_rows_fault};
 pub(crate) use conclude::{Said, conclude, has_an_open_attempt, lock};
 pub(in crate::ledger) use together::{Queue, queue, start_writers};
 
-pub(crate) use settle_handoff::{acknowledge_by_callback, fail, hint_next, move_delivery};
+pub(crate) use settle_handoff::{
+    acknowledge_by_callback, call_off, fail, hint_next, move_delivery,
+};
 
 /// The reason of handoffs that are not sent any more because their order has ended.
 pub(crate) const ORDER_ENDED: &str = "order_ended";
+/// The reason of handoffs that are not sent any more because their integrator is archived.
+pub(crate) const INTEGRATOR_ARCHIVED: &str = "integrator_archived";
 
 /// What one claim took.
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! Integrators: who is handed a store's orders, and the secrets between them and us.
 
+mod archive;
 mod disable;
 mod health;
 mod secrets;
@@ -214,28 +215,6 @@ impl Ledger {
             }
             change.made(id.uuid());
             Ok(stored.integrator)
-        })
-    }
-
-    /// It is sent nothing more and its callbacks count no more; what it was sent stays readable. Archiving twice is
-    /// the same.
-    pub async fn archive_integrator(
-        &self,
-        id: IntegratorId,
-        version: Option<i64>,
-    ) -> Result<(), IntegratorRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
-            let stored = store::integrators::get(&mut change.tx, id).await?;
-            if stored.is_some_and(|stored| stored.archived_at.is_some()) {
-                return Ok(());
-            }
-            let mut stored = lock(&mut change, id, version).await?;
-            stored.integrator.enabled = false;
-            stored.integrator.disabled_reason = Some("archived".to_owned());
-            stored.given_up = None;
-            stored.archived_at = Some(change.now);
-            write(&mut change, &mut stored).await?;
-            Ok(())
         })
     }
 

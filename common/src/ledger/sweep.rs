@@ -144,10 +144,14 @@ impl Ledger {
             if !is_due || handoff.deadline > change.now {
                 return Ok(false);
             }
-            let integrator = store::integrators::get(&mut change.tx, handoff.integrator_id)
+            let stored_integrator = store::integrators::get(&mut change.tx, handoff.integrator_id)
                 .await?
-                .ok_or_else(|| StoreError::corrupt("handoffs", id, "its integrator is gone"))?
-                .integrator;
+                .ok_or_else(|| StoreError::corrupt("handoffs", id, "its integrator is gone"))?;
+            if stored_integrator.archived_at.is_some() {
+                // Withdrawn, by a step of its own.
+                return Ok(false);
+            }
+            let integrator = stored_integrator.integrator;
             let reason = if integrator.enabled {
                 FailReason::Deadline
             } else {
@@ -333,7 +337,11 @@ async fn end_of(
     let somebody_never_heard = handoffs.iter().any(|handoff| {
         handoff.required
             && handoff.event == HandoffEvent::OrderPlaced
-            && handoff.state != HandoffState::Acknowledged
+            && !matches!(
+                handoff.state,
+                // Withdrawn while its order waits: its integrator is archived.
+                HandoffState::Acknowledged | HandoffState::Withdrawn
+            )
     });
     Ok(if somebody_never_heard {
         (OrderStatus::Failed, orders::INTEGRATOR_UNREACHABLE)

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub(crate) use claim::{
     Candidate, blocked, candidates, claim_failed, claimed, freeing_failed, lock_free, next_due_at,
-    probe_candidates,
+    probe_candidates, withdrawing_failed,
 };
 pub use list::HandoffFilter;
 pub(crate) use list::{Listed, Page, list, listed};

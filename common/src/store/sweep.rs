@@ -8,6 +8,9 @@ use uuid::Uuid;
 use super::{error::Result, on, tx::Tx};
 use crate::domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId};
 
+/// Five more than what parks it.
+const MOST_WITHDRAWAL_FAILURES: i32 = 10;
+
 /// A handoff and the order whose lock comes first.
 pub(crate) type Found = (HandoffId, Option<OrderId>);
 
@@ -55,6 +58,28 @@ pub(crate) async fn overdue_handoffs(
     Ok(rows.into_iter().map(of_row).collect())
 }
 
+/// Handoffs of archived integrators that are not closed, nor on the wire. One that could not be withdrawn is put off, and
+/// after so many failures left to people.
+pub(crate) async fn handoffs_of_archived(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<Found>> {
+    let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| {
+        sqlx::query_as(
+        "SELECT h.id, h.order_id FROM integrators i JOIN handoffs h ON h.integrator_id = i.id \
+           AND h.state IN ('due', 'waiting', 'held', 'parked') \
+         WHERE i.archived_at IS NOT NULL AND (h.claim_failures = 0 OR h.due_at <= ?) AND h.claim_failures < ? LIMIT ?"
+    )
+    .bind(now)
+    .bind(MOST_WITHDRAWAL_FAILURES)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?
+    });
+    Ok(rows.into_iter().map(of_row).collect())
+}
+
 fn of_row((handoff, order): (Uuid, Option<Uuid>)) -> Found {
     (handoff.into(), order.map(Into::into))
 }
@@ -81,7 +106,8 @@ pub(crate) async fn overdue_orders(
 }
 
 /// Orders that wait for acceptance although everybody has had their say: one that had to confirm can't any more, or
-/// all have, or there is nobody and their store accepts by itself. Not one with callbacks left to apply.
+/// all have who are not archived, or there is nobody and their store accepts by itself. Not one with callbacks left to
+/// apply.
 pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
     let rows: Vec<Uuid> = on!(tx, |conn| {
         sqlx::query_scalar(
@@ -89,9 +115,12 @@ pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<Orde
            SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL) AND ( \
            EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE AND h.event = 'order.placed' \
              AND h.state = 'failed' AND h.confirmed_at IS NULL) \
-           OR (EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE AND h.event = 'order.placed') \
+           OR (EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE \
+               AND h.event = 'order.placed' AND h.confirmed_at IS NOT NULL) \
              AND NOT EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE \
-               AND h.event = 'order.placed' AND h.confirmed_at IS NULL) \
+               AND h.event = 'order.placed' AND h.confirmed_at IS NULL \
+               AND NOT (h.state IN ('acknowledged', 'withdrawn') AND EXISTS (SELECT 1 FROM integrators g \
+                 WHERE g.id = h.integrator_id AND g.archived_at IS NOT NULL))) \
              AND NOT EXISTS (SELECT 1 FROM integrators i WHERE i.store_id = o.store_id AND i.required = TRUE \
                AND i.enabled = FALSE AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%')) \
            OR (EXISTS (SELECT 1 FROM stores s WHERE s.id = o.store_id AND s.auto_accept = TRUE) \

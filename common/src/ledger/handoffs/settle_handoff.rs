@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::must_move;
+use super::{INTEGRATOR_ARCHIVED, must_move};
 use crate::{
     domain::{
         delivery::{Delivery, DeliveryStatus, DeliveryStep},
@@ -84,18 +84,38 @@ pub(crate) async fn fail(
             EventKind::HandoffFailed,
             data,
         );
-        if handoff.event == HandoffEvent::OrderDispatched {
-            no_courier_has_it(change, order).await?;
-        }
-        // What it said meanwhile may be that it accepts: heard first, and the order settled then.
-        if store::callbacks::any_left_of(&mut change.tx, order.id, now).await? {
-            change.hint(Hint::Callbacks { order: order.id });
-            return Ok(());
-        }
-        orders::settle(change, order)
-            .await
-            .map_err(must_move(order.id))?;
+        goes_without(change, order, handoff).await?;
     }
+    Ok(())
+}
+
+/// Calls off one that is not on the wire, since its integrator is archived: nobody's fault, and the order goes on without.
+pub(crate) async fn call_off(
+    change: &mut Change<'_>,
+    order: Option<&mut Order>,
+    handoff: &Handoff,
+) -> Result<()> {
+    let now = change.now;
+    store::handoffs::withdraw(&mut change.tx, &[handoff.id], INTEGRATOR_ARCHIVED, now).await?;
+    if let Some(order) = order {
+        goes_without(change, order, handoff).await?;
+    }
+    Ok(())
+}
+
+/// What an order does whose handoff has ended without being acknowledged.
+async fn goes_without(change: &mut Change<'_>, order: &mut Order, handoff: &Handoff) -> Result<()> {
+    if handoff.event == HandoffEvent::OrderDispatched {
+        no_courier_has_it(change, order).await?;
+    }
+    // What was said meanwhile may be that it is accepted: heard first, and the order settled then.
+    if store::callbacks::any_left_of(&mut change.tx, order.id, change.now).await? {
+        change.hint(Hint::Callbacks { order: order.id });
+        return Ok(());
+    }
+    orders::settle(change, order)
+        .await
+        .map_err(must_move(order.id))?;
     Ok(())
 }
 

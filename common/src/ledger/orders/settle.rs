@@ -16,8 +16,9 @@ use crate::{
 pub(crate) const INTEGRATOR_UNREACHABLE: &str = "integrator_unreachable";
 pub(crate) const INTEGRATOR_REFUSED: &str = "integrator_refused";
 
-/// Accepts a locked order if every required integrator that was handed `order.placed` has confirmed (where there is
-/// none: if its store accepts by itself), fails it if one of them failed for good; tells whether it moved.
+/// Accepts a locked order if every required integrator that was handed `order.placed` and is not archived has confirmed
+/// (where none was handed it: if its store accepts by itself), fails it if one of them failed for good; tells whether it
+/// moved.
 ///
 /// Decided from the handoffs as they are now, under the order's lock, so that of two integrators who acknowledge at
 /// the same moment the second one sees the first.
@@ -28,7 +29,7 @@ pub(crate) async fn settle(
     if !order.status.awaits_acceptance() {
         return Ok(false);
     }
-    let required: Vec<Handoff> = store::handoffs::of_order(&mut change.tx, order.id)
+    let mut required: Vec<Handoff> = store::handoffs::of_order(&mut change.tx, order.id)
         .await?
         .into_iter()
         .filter(|handoff| handoff.required && handoff.event == HandoffEvent::OrderPlaced)
@@ -48,6 +49,12 @@ pub(crate) async fn settle(
         .await?;
         return Ok(true);
     }
+    let is_handed = !required.is_empty();
+    leave_out_archived(change, order, &mut required).await?;
+    if is_handed && required.is_empty() {
+        // Nobody is left who could confirm: staff decide, never we.
+        return Ok(false);
+    }
     let confirmed = required
         .iter()
         .all(|handoff| handoff.confirmed_at.is_some());
@@ -56,6 +63,28 @@ pub(crate) async fn settle(
     }
     advance(change, order, OrderStatus::Accepted, By::System, None, None).await?;
     Ok(true)
+}
+
+/// Whoever is archived confirms nothing more. One with a request on its way has it concluded first.
+async fn leave_out_archived(
+    change: &mut Change<'_>,
+    order: &Order,
+    required: &mut Vec<Handoff>,
+) -> store::Result<()> {
+    let is_over = |handoff: &Handoff| {
+        handoff.confirmed_at.is_none()
+            && matches!(
+                handoff.state,
+                HandoffState::Acknowledged | HandoffState::Withdrawn
+            )
+    };
+    if required.iter().any(is_over) {
+        let listed = change.integrators_of(order.store_id).await?;
+        required.retain(|handoff| {
+            !is_over(handoff) || listed.iter().any(|one| one.id == handoff.integrator_id)
+        });
+    }
+    Ok(())
 }
 
 /// A required integrator that was disabled when the order came has no handoff: staff decide, never we. Without any,

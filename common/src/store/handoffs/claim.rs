@@ -228,6 +228,32 @@ pub(crate) async fn freeing_failed(
     Ok(())
 }
 
+/// As [`claim_failed`], where it can't be withdrawn: it is left for a while, and parked at the fifth failure.
+pub(crate) async fn withdrawing_failed(
+    tx: &mut Tx,
+    id: HandoffId,
+    error: &str,
+    not_before: DateTime<Utc>,
+) -> Result<()> {
+    let error: String = error.chars().take(500).collect();
+    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE handoffs SET error = ?, due_at = ?, \
+         state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
+         claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting', 'held', 'parked')"
+    )
+    .bind(error)
+    .bind(not_before)
+    .bind(MOST_CLAIM_FAILURES)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
 /// When the integrator's next handoff falls due that is not due yet.
 pub(crate) async fn next_due_at(
     tx: &mut Tx,
