@@ -4,6 +4,7 @@ mod attempts;
 mod by_hand;
 mod called_off;
 mod cancel_table;
+mod clock;
 mod ends;
 mod looked_for;
 

@@ -14,6 +14,15 @@ use crate::{
     testing::{House, each_database},
 };
 
+fn permutations_of_four() -> Vec<[usize; 4]> {
+    let all = (0..256_usize).map(|n| [n / 64, n / 16 % 4, n / 4 % 4, n % 4]);
+    let permutations: Vec<_> = all
+        .filter(|four| (0..4).all(|one| four.contains(&one)))
+        .collect();
+    assert_eq!(permutations.len(), 24);
+    permutations
+}
+
 each_database! {
     async fn an_order_waits_for_the_callback_where_that_is_what_confirms(house: House) {
         let scene = Scene::new(&house).await;
@@ -68,10 +77,13 @@ each_database! {
     async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: House) {
         let scene = Scene::new(&house).await;
         let kitchen = scene.slow_kitchen().await;
-        let updates = [("accepted", 1), ("preparing", 2), ("ready", 3)];
-        for permutation in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let updates = [("accepted", 1), ("preparing", 2), ("ready", 3), ("dispatched", 4)];
+        let mut overtaken = 0;
+        for permutation in permutations_of_four() {
+            // Whatever comes behind a newer one.
+            overtaken += (1..4).filter(|at| permutation[..*at].iter().any(|before| *before > permutation[*at])).count();
             for one_by_one in [true, false] {
-                let order = scene.order().await.id;
+                let order = scene.order_like(|order| order.lines[0].quantity = 1).await.id;
                 let claimed = scene.claim(&kitchen).await;
                 scene.answers(&claimed, 200).await;
                 for at in permutation {
@@ -82,11 +94,12 @@ each_database! {
                     }
                 }
                 house.ledger.apply_callbacks(order).await.unwrap();
-                assert_eq!(scene.status(order).await, OrderStatus::Ready, "{permutation:?}");
+                assert_eq!(scene.status(order).await, OrderStatus::Dispatched, "{permutation:?}");
             }
         }
-        let stale = results(&scene).await.into_iter().filter(|result| *result == Some(Stale)).count();
-        assert_eq!(stale, 2 * (1 + 1 + 1 + 2 + 2));
+        let results = results(&scene).await;
+        let count = |wanted| results.iter().filter(|result| **result == Some(wanted)).count();
+        assert_eq!((count(Stale), count(Applied)), (2 * overtaken, 2 * (24 * 4 - overtaken)));
         scene.audit_finds_nothing().await;
     }
 

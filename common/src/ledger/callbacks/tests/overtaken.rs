@@ -11,7 +11,7 @@ use crate::{
     },
     ledger::{
         handoffs::Concluded,
-        scene::{LEASE, STOCK, Scene, word},
+        scene::{LEASE, STOCK, Scene, numbered, word},
     },
     store,
     testing::{House, each_database},
@@ -108,6 +108,54 @@ each_database! {
         assert_eq!(scene.status(order).await, OrderStatus::Processing);
         house.ledger.apply_callbacks(order).await.unwrap();
         assert_eq!(scene.status(order).await, OrderStatus::Failed);
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn a_callback_kept_before_our_own_outcome_counts_whatever_the_outcome(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.slow_kitchen().await;
+        for status in [200, 500, 422] {
+            let order = scene.order().await.id;
+            let claimed = scene.claim(&kitchen).await;
+            scene.calls_back(&kitchen, word(order, "accepted")).await;
+            scene.answers(&claimed, status).await;
+            assert_eq!(scene.status(order).await, OrderStatus::Processing, "{status}");
+            assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 1);
+            assert_eq!(scene.status(order).await, OrderStatus::Accepted, "{status}");
+            house.clock.advance(Duration::from_secs(60));
+            scene.nothing_is_due(&kitchen).await;
+            scene.audit_finds_nothing().await;
+        }
+    }
+
+    async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_once(house: House) {
+        let scene = Scene::new(&house).await;
+        let (kitchen, till) = (scene.slow_kitchen().await, scene.slow_kitchen().await);
+        for _ in 0..10 {
+            let order = scene.order_like(|order| order.lines[0].quantity = 1).await.id;
+            for integrator in [&kitchen, &till] {
+                let claimed = scene.claim(integrator).await;
+                scene.answers(&claimed, 200).await;
+            }
+            drop(house.woken.take());
+            let applied = async |integrator| {
+                scene.calls_back(integrator, word(order, "accepted")).await;
+                house.ledger.apply_callbacks(order).await.unwrap()
+            };
+            let (first, second) = tokio::join!(applied(&kitchen), applied(&till));
+            assert_eq!(first + second, 2);
+            assert_eq!(scene.status(order).await, OrderStatus::Accepted);
+            let moves = house.woken.events().into_iter().filter(|event| event.kind == EventKind::OrderStatusChanged).count();
+            assert_eq!(moves, 1);
+
+            let of_one = async |status, sequence| {
+                scene.calls_back(&kitchen, numbered(order, status, sequence)).await;
+                house.ledger.apply_callbacks(order).await.unwrap()
+            };
+            let (first, second) = tokio::join!(of_one("ready", 3), of_one("preparing", 2));
+            assert_eq!(first + second, 2);
+            assert_eq!(scene.status(order).await, OrderStatus::Ready);
+        }
         scene.audit_finds_nothing().await;
     }
 
