@@ -325,6 +325,7 @@ each_database! {
             stats::untallied(&mut tx, store, 200, PAGE);
             sweep::expired_leases(&mut tx, now, PAGE);
             sweep::overdue_handoffs(&mut tx, long_ago, PAGE);
+            sweep::handoffs_of_archived(&mut tx, now, PAGE);
             sweep::overdue_orders(&mut tx, now, PAGE);
             sweep::unsettled_orders(&mut tx, PAGE);
             sweep::integrators_with_due_work(&mut tx, now, None, PAGE);
