@@ -9,7 +9,7 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use self::row::{Row, complete, complete_one};
-use super::{error::Result, for_update, insert_many, on, padded, tx::Tx};
+use super::{error::Result, for_update, insert_many, on, push_ids, tx::Tx};
 use crate::domain::{
     account::{Account, SpokenFor},
     ids::{AccountId, IntegratorId, StoreId},
@@ -111,10 +111,7 @@ pub(crate) async fn page(
             ];
             for sql in lists {
                 query.push(sql);
-                let mut list = query.separated(", ");
-                for id in padded(&ids) {
-                    list.push_bind(id);
-                }
+                push_ids(&mut query, &ids);
                 query.push("))");
             }
             query.push(")");
@@ -171,10 +168,7 @@ pub(crate) async fn existing_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<V
     let ids: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
     let rows: Vec<(Uuid,)> = on!(tx, |conn| {
         let mut query = QueryBuilder::new("SELECT id FROM stores WHERE id IN (");
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(")");
         query.build_query_as().fetch_all(conn).await?
     });
@@ -219,10 +213,7 @@ pub(crate) async fn existing_integrators(
         let mut query = QueryBuilder::new(
             "SELECT id, store_id FROM integrators WHERE archived_at IS NULL AND id IN (",
         );
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(") ORDER BY id");
         query.build_query_as().fetch_all(conn).await?
     });

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    insert_many, on, padded,
+    insert_many, on, push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -131,10 +131,7 @@ pub(crate) async fn of_handoffs(
             "SELECT handoff_id, id, round, n, started_at, ended_at, outcome, http_status, error, NULL AS response \
              FROM attempts WHERE handoff_id IN (",
         );
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(") ORDER BY handoff_id, round, n");
         let rows: Vec<OfHandoff> = query.build_query_as().fetch_all(conn).await?;
         rows.into_iter()

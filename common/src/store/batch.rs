@@ -1,6 +1,7 @@
 //! Statements over many rows, in few shapes: MySQL keeps prepared statements by their text, and one that it does not
 //! know costs a round trip that Nagle's algorithm makes 44 ms long (measured; sqlx sets no TCP_NODELAY).
 
+use sqlx::{Database, Encode, QueryBuilder, Type};
 use uuid::Uuid;
 
 /// Rows of one statement at most; well inside both databases' bounds on bound values (65 535 and 32 766).
@@ -17,6 +18,17 @@ pub(crate) fn padded(ids: &[Uuid]) -> impl Iterator<Item = Uuid> + '_ {
         .copied()
         .chain(ids.last().copied().into_iter().cycle())
         .take(wanted)
+}
+
+/// The ids as values of an `IN` list that is open, padded.
+pub(crate) fn push_ids<DB: Database>(query: &mut QueryBuilder<DB>, ids: &[Uuid])
+where
+    Uuid: for<'t> Encode<'t, DB> + Type<DB>,
+{
+    let mut list = query.separated(", ");
+    for id in padded(ids) {
+        list.push_bind(id);
+    }
 }
 
 /// The rows cut into chunks whose lengths are powers of two: 37 rows are 32, 4 and 1.

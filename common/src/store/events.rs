@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     batch::MOST_ROWS,
     error::{Result, StoreError},
-    insert_many, on, padded,
+    insert_many, on, push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -46,10 +46,7 @@ pub(crate) async fn count_up(tx: &mut Tx, counted: &[(Counter, StreamId, i64)]) 
         on!(tx, |conn| {
             let mut query = QueryBuilder::new(sql);
             query.push_bind(by).push(key);
-            let mut list = query.separated(", ");
-            for id in padded(&ids) {
-                list.push_bind(id);
-            }
+            push_ids(&mut query, &ids);
             query.push(")");
             query.build().execute(conn).await?;
         });
@@ -107,10 +104,7 @@ pub(crate) async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(Stre
                 ")",
             ] {
                 query.push(before);
-                let mut list = query.separated(", ");
-                for id in padded(&ids) {
-                    list.push_bind(id);
-                }
+                push_ids(&mut query, &ids);
                 before = next;
             }
             query.push(before);

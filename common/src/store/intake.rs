@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    on, padded,
+    on, push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -48,10 +48,7 @@ pub(crate) async fn lock_sessions(
         let mut query = QueryBuilder::new(
             "SELECT id, store_id, name, state, last_seq FROM sessions WHERE id IN (",
         );
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(lock);
         query.build_query_as().fetch_all(conn).await?
     });
@@ -86,10 +83,7 @@ pub(crate) async fn lock_numbers(tx: &mut Tx, stores: &[StoreId]) -> Result<Hash
         let mut query = QueryBuilder::new(
             "SELECT store_id, last_number FROM store_counters WHERE store_id IN (",
         );
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(lock);
         query.build_query_as().fetch_all(conn).await?
     });
@@ -110,10 +104,7 @@ pub(crate) async fn count_numbers(tx: &mut Tx, counted: &BTreeMap<StoreId, i64>)
             let mut query =
                 QueryBuilder::new("UPDATE store_counters SET last_number = last_number + ");
             query.push_bind(by).push(" WHERE store_id IN (");
-            let mut list = query.separated(", ");
-            for id in padded(&ids) {
-                list.push_bind(id);
-            }
+            push_ids(&mut query, &ids);
             query.push(")");
             query.build().execute(conn).await?;
         });

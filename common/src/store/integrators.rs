@@ -17,7 +17,7 @@ pub(crate) use health::{Heard, last_sign_of_life_at, last_success_at, latest_att
 
 use super::{
     error::{Result, StoreError},
-    on, padded,
+    on, push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -69,10 +69,7 @@ pub(crate) async fn of_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Int
     let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
     let rows: Vec<Row> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE archived_at IS NULL AND store_id IN ("));
-        let mut list = query.separated(", ");
-        for id in padded(&stores) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &stores);
         query.push(") ORDER BY id");
         query.build_query_as().fetch_all(conn).await?
     });
@@ -204,19 +201,9 @@ pub(crate) async fn rotate_signing(
     sealed: &[u8],
     old_until: DateTime<Utc>,
 ) -> Result<()> {
-    // MySQL assigns from left to right: the old one is kept before it is replaced.
-    on!(tx, |conn| {
-        sqlx::query(
-            "UPDATE integrators SET old_signing_sealed = signing_sealed, old_signing_until = ?, \
-             signing_sealed = ?, version = version + 1 WHERE id = ?",
-        )
-        .bind(old_until)
-        .bind(sealed)
-        .bind(id.uuid())
-        .execute(conn)
-        .await?;
-    });
-    Ok(())
+    let sql = "UPDATE integrators SET old_signing_sealed = signing_sealed, old_signing_until = ?, \
+               signing_sealed = ?, version = version + 1 WHERE id = ?";
+    rotate(tx, sql, id, sealed, old_until).await
 }
 
 /// Replaces the secret of its callbacks; those made with the old one are believed until `old_until`.
@@ -226,17 +213,26 @@ pub(crate) async fn rotate_callback(
     sealed: &[u8],
     old_until: DateTime<Utc>,
 ) -> Result<()> {
-    // MySQL assigns from left to right: the old one is kept before it is replaced.
+    let sql = "UPDATE integrators SET old_callback_sealed = callback_sealed, old_callback_until = ?, \
+               callback_sealed = ?, version = version + 1 WHERE id = ?";
+    rotate(tx, sql, id, sealed, old_until).await
+}
+
+/// MySQL assigns from left to right: the old one is kept before it is replaced.
+async fn rotate(
+    tx: &mut Tx,
+    sql: &'static str,
+    id: IntegratorId,
+    sealed: &[u8],
+    old_until: DateTime<Utc>,
+) -> Result<()> {
     on!(tx, |conn| {
-        sqlx::query(
-            "UPDATE integrators SET old_callback_sealed = callback_sealed, old_callback_until = ?, \
-             callback_sealed = ?, version = version + 1 WHERE id = ?",
-        )
-        .bind(old_until)
-        .bind(sealed)
-        .bind(id.uuid())
-        .execute(conn)
-        .await?;
+        sqlx::query(sql)
+            .bind(old_until)
+            .bind(sealed)
+            .bind(id.uuid())
+            .execute(conn)
+            .await?;
     });
     Ok(())
 }

@@ -39,5 +39,5 @@ pub use error::{Result, StoreError};
 pub use migrate::migrate;
 pub use tx::Tx;
 
-pub(crate) use batch::{insert_many, padded};
+pub(crate) use batch::{insert_many, padded, push_ids};
 pub(crate) use tx::{for_update, on, skip_locked, within};

@@ -12,7 +12,7 @@ use uuid::Uuid;
 pub(crate) use self::edit::{delete, old_drafts, placed_by, replace_items, replacements, update};
 pub use self::list::{OrderFilter, OrderPage};
 use self::row::{ItemRow, Row, text};
-use super::{error::Result, insert_many, on, padded, tx::Tx};
+use super::{error::Result, insert_many, on, push_ids, tx::Tx};
 use crate::domain::{
     ids::{AccountId, IntegratorId, OrderId, SessionId},
     order::{Item, Order},
@@ -138,10 +138,7 @@ pub(crate) async fn many(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Order>> {
             columns!(),
             ", s.name AS session_name FROM orders o LEFT JOIN sessions s ON s.id = o.session_id WHERE o.id IN ("
         ));
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(")");
         query.build_query_as().fetch_all(conn).await?
     });
@@ -202,10 +199,7 @@ pub(crate) async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order
             columns!(),
             ", NULL AS session_name FROM orders o WHERE o.id IN ("
         ));
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(end);
         query.build_query_as().fetch_all(conn).await?
     });
@@ -218,14 +212,14 @@ pub(crate) async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order
 pub(crate) async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
     let rows: Vec<Row> = on!(&mut *tx, |conn| {
         sqlx::query_as(concat!(
-        "SELECT ",
-        columns!(),
-        ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
+            "SELECT ",
+            columns!(),
+            ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
          WHERE o.session_id = ? AND o.status <> 'draft' ORDER BY o.id"
-    ))
-    .bind(session.uuid())
-    .fetch_all(conn)
-    .await?
+        ))
+        .bind(session.uuid())
+        .fetch_all(conn)
+        .await?
     });
     with_items(tx, rows).await
 }
@@ -261,10 +255,7 @@ pub(crate) async fn which_exist(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Orde
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows: Vec<(Uuid,)> = on!(tx, |conn| {
         let mut query = QueryBuilder::new("SELECT id FROM orders WHERE id IN (");
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(")");
         query.build_query_as().fetch_all(conn).await?
     });
@@ -297,10 +288,7 @@ async fn with_items(tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<Order>> {
             "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \
              FROM order_items WHERE order_id IN (",
         );
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(") ORDER BY order_id, position");
         query.build_query_as().fetch_all(conn).await?
     });

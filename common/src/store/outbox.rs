@@ -5,7 +5,7 @@ use serde_json::Value;
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
-use super::{error::Result, insert_many, on, padded, skip_locked, tx::Tx};
+use super::{error::Result, insert_many, on, push_ids, skip_locked, tx::Tx};
 use crate::domain::{hint::Announcement, ids::OutboxId};
 
 /// What one commit has to tell.
@@ -63,10 +63,7 @@ pub(crate) async fn claim(
         on!(&mut *tx, |conn| {
             let mut query = QueryBuilder::new("UPDATE outbox SET not_before = ");
             query.push_bind(not_before).push(" WHERE id IN (");
-            let mut list = query.separated(", ");
-            for id in padded(&ids) {
-                list.push_bind(id);
-            }
+            push_ids(&mut query, &ids);
             query.push(")");
             query.build().execute(conn).await?;
         });

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    on, padded,
+    on, push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -48,10 +48,7 @@ pub(crate) async fn many(tx: &mut Tx, ids: &[ProductId]) -> Result<Vec<Product>>
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows: Vec<Row> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE p.id IN ("));
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(") ORDER BY p.id");
         query.build_query_as().fetch_all(conn).await?
     });

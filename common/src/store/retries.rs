@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    on, padded,
+    on,
     plan::{Answer, answers},
+    push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -135,10 +136,7 @@ pub(crate) async fn rounds_of(
             "SELECT r.handoff_id, r.round, r.retry_id, r.account_id, a.username, r.opened_at, r.due_at \
              FROM handoff_rounds r LEFT JOIN accounts a ON a.id = r.account_id WHERE r.handoff_id IN (",
         );
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(") ORDER BY r.handoff_id, r.round");
         query.build_query_as().fetch_all(conn).await?
     });

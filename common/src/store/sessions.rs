@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    on, padded,
+    on, push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -104,10 +104,7 @@ async fn some(tx: &mut Tx, ids: &[SessionId], locking: &'static str) -> Result<V
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows: Vec<Row> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE id IN ("));
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(") ORDER BY id").push(locking);
         query.build_query_as().fetch_all(conn).await?
     });

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::{
     batch::chunks,
     error::{Result, StoreError},
-    on, padded,
+    on,
     plan::{Answer, answers},
+    push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -60,10 +61,7 @@ pub(crate) async fn tallied(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Talli
     let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
     let rows: Vec<Row> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select_tallied!("WHERE c.store_id IN ("));
-        let mut list = query.separated(", ");
-        for id in padded(&stores) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &stores);
         query.push(")");
         query.build_query_as().fetch_all(conn).await?
     });
@@ -181,10 +179,7 @@ pub(crate) async fn lock_untallied(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<C
         let mut query = QueryBuilder::new(
             "SELECT id, status, placed_at, accepted_at FROM orders WHERE id IN (",
         );
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(end);
         query.build_query_as().fetch_all(conn).await?
     });
@@ -267,10 +262,7 @@ pub(crate) async fn mark(tx: &mut Tx, ids: &[OrderId]) -> Result<()> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     on!(tx, |conn| {
         let mut query = QueryBuilder::new("UPDATE orders SET tallied = TRUE WHERE id IN (");
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(")");
         query.build().execute(conn).await?;
     });

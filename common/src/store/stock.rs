@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    on, padded,
+    on, push_ids,
     tx::Tx,
 };
 use crate::domain::ids::ProductId;
@@ -25,10 +25,7 @@ pub(crate) async fn lock(tx: &mut Tx, products: &[ProductId]) -> Result<HashMap<
     let rows: Vec<(Uuid, i64)> = on!(tx, |conn| {
         let mut query =
             QueryBuilder::new("SELECT product_id, quantity FROM stock WHERE product_id IN (");
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(lock);
         query.build_query_as().fetch_all(conn).await?
     });
@@ -75,10 +72,7 @@ async fn change(
         let changed = on!(&mut *tx, |conn| {
             let mut query = QueryBuilder::new(sql);
             query.push_bind(amount).push(" WHERE product_id IN (");
-            let mut list = query.separated(", ");
-            for id in padded(&ids) {
-                list.push_bind(id);
-            }
+            push_ids(&mut query, &ids);
             query.push(")").push(guard).push_bind(amount);
             query.build().execute(conn).await?.rows_affected()
         });

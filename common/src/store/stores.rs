@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    for_update, on, padded,
+    for_update, on, push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -34,10 +34,7 @@ pub(crate) async fn many(tx: &mut Tx, ids: &[StoreId]) -> Result<Vec<Store>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     let rows: Vec<Row> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE id IN ("));
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(") ORDER BY id");
         query.build_query_as().fetch_all(conn).await?
     });
@@ -61,10 +58,7 @@ pub(crate) async fn list(
         query.push_bind(after);
         if let Some(among) = &among {
             query.push(" AND id IN (");
-            let mut list = query.separated(", ");
-            for id in padded(among) {
-                list.push_bind(id);
-            }
+            push_ids(&mut query, among);
             query.push(")");
         }
         query.push(" ORDER BY id LIMIT ").push_bind(limit);

@@ -14,7 +14,7 @@ use crate::{
     },
     store::{
         error::{Result, StoreError},
-        on, padded,
+        on, push_ids,
         tx::Tx,
     },
 };
@@ -75,10 +75,7 @@ async fn stores_of(tx: &mut Tx, accounts: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>> 
         let mut query = QueryBuilder::new(
             "SELECT account_id, store_id FROM account_stores WHERE account_id IN (",
         );
-        let mut list = query.separated(", ");
-        for id in padded(accounts) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, accounts);
         query.push(") ORDER BY account_id, store_id");
         query.build_query_as().fetch_all(conn).await?
     }))
@@ -94,10 +91,7 @@ async fn integrators_of(tx: &mut Tx, accounts: &[Uuid]) -> Result<Vec<(Uuid, Uui
             "SELECT a.account_id, i.id, i.store_id FROM account_integrators a \
              JOIN integrators i ON i.id = a.integrator_id WHERE i.archived_at IS NULL AND a.account_id IN (",
         );
-        let mut list = query.separated(", ");
-        for id in padded(accounts) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, accounts);
         query.push(") ORDER BY a.account_id, i.id");
         query.build_query_as().fetch_all(conn).await?
     }))

@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use super::super::{
     error::{Result, StoreError},
-    on, padded,
+    on,
     plan::{Answer, answers},
+    push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -127,10 +128,7 @@ pub(crate) async fn walked<A: Answer>(
         if let Some(stores) = &filter.stores {
             let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
             query.push(" AND i.store_id IN (");
-            let mut list = query.separated(", ");
-            for id in padded(&stores) {
-                list.push_bind(id);
-            }
+            push_ids(&mut query, &stores);
             query.push(")");
         }
         if !filter.results.is_empty() {

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::{
     super::{
         error::{Result, StoreError},
-        on, padded,
+        on,
         plan::{Answer, answers},
+        push_ids,
         tx::Tx,
     },
     Row, Stored,
@@ -178,10 +179,7 @@ pub(crate) async fn walked<A: Answer>(
             (None, Some(stores)) => {
                 let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
                 query.push(" AND h.store_id IN (");
-                let mut list = query.separated(", ");
-                for id in padded(&stores) {
-                    list.push_bind(id);
-                }
+                push_ids(&mut query, &stores);
                 query.push(")");
             }
             (None, None) => {}

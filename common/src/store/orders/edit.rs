@@ -12,7 +12,7 @@ use crate::{
         ids::OrderId,
         order::{Item, Order},
     },
-    store::{error::Result, on, padded, tx::Tx},
+    store::{error::Result, on, push_ids, tx::Tx},
 };
 
 /// Writes what an edit, or the placing of a draft, changes; but not the items.
@@ -67,10 +67,7 @@ pub(crate) async fn delete(tx: &mut Tx, drafts: &[OrderId]) -> Result<()> {
     ] {
         on!(&mut *tx, |conn| {
             let mut query = QueryBuilder::new(sql);
-            let mut list = query.separated(", ");
-            for id in padded(&ids) {
-                list.push_bind(id);
-            }
+            push_ids(&mut query, &ids);
             query.push(")");
             query.build().execute(conn).await?;
         });
@@ -115,10 +112,7 @@ pub(crate) async fn replacements(
     let ids: Vec<Uuid> = replaced.iter().map(|id| id.uuid()).collect();
     let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
         let mut query = QueryBuilder::new("SELECT replaces, id FROM orders WHERE replaces IN (");
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, &ids);
         query.push(")");
         query.build_query_as().fetch_all(conn).await?
     });

@@ -14,8 +14,9 @@ use crate::{
     },
     store::{
         error::Result,
-        on, padded,
+        on,
         plan::{Answer, answers},
+        push_ids,
         tx::Tx,
     },
 };
@@ -255,10 +256,7 @@ pub(crate) async fn walked<A: Answer>(
         if let Some(stores) = &filter.stores {
             let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
             query.push(" AND o.store_id IN (");
-            let mut list = query.separated(", ");
-            for id in padded(&stores) {
-                list.push_bind(id);
-            }
+            push_ids(&mut query, &stores);
             query.push(")");
         }
         if let Some(account) = filter.account {

@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::super::{
     error::{Result, StoreError},
-    on, padded,
+    on,
     plan::{Answer, answers},
+    push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -264,10 +265,7 @@ pub(crate) async fn looked<A: Answer>(
         }
         if let Some(stores) = &stores {
             query.push(" AND ").push(look.store).push(" IN (");
-            let mut list = query.separated(", ");
-            for id in padded(stores) {
-                list.push_bind(id);
-            }
+            push_ids(&mut query, stores);
             query.push(")");
         }
         query.push(look.end).push_bind(limit);
