@@ -25,9 +25,9 @@ openapi: ## write the generated documents in openapi/ anew
 	cargo run -q -p standalone -- openapi openapi/
 
 .PHONY: bench
-bench: ## measure rates and delays beside their limits, and write docs/benchmarks.md (QUICK=1: a minute, only printed)
+bench: ## measure rates and delays beside their limits, and write docs/benchmarks.md (QUICK=1: a minute, only printed; STATS=1: lists and stats of a million orders)
 	cargo build --release -p bench -p standalone
-	@ulimit -n $$(ulimit -H -n); scripts/test-servers run $${CARGO_TARGET_DIR:-target}/release/bench $(if $(QUICK),--quick,--write docs/benchmarks.md)
+	@ulimit -n $$(ulimit -H -n); scripts/test-servers run $${CARGO_TARGET_DIR:-target}/release/bench $(if $(STATS),--only 6) $(if $(QUICK),--quick,--write docs/benchmarks.md)
 
 .PHONY: up down
 up: ## start production shape on private servers: 2 api, 2 worker, 2 notifier, kitchen, gateway (PROFILE=debug, PORT=8000)

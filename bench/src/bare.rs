@@ -42,8 +42,9 @@ pub(crate) struct Loader {
     clock: Clock,
 }
 
+/// A connection of our own, beside the house's.
 #[derive(Debug)]
-enum Bare {
+pub(crate) enum Bare {
     MySql(MySqlConnection),
     Sqlite(SqliteConnection),
 }
@@ -51,11 +52,12 @@ enum Bare {
 macro_rules! bare {
     ($connection:expr, |$conn:ident| $body:expr) => {
         match $connection {
-            Bare::MySql($conn) => $body,
-            Bare::Sqlite($conn) => $body,
+            $crate::bare::Bare::MySql($conn) => $body,
+            $crate::bare::Bare::Sqlite($conn) => $body,
         }
     };
 }
+pub(crate) use bare;
 
 impl Loader {
     pub(crate) async fn connect(
@@ -234,7 +236,7 @@ impl Caller for Loader {
 }
 
 impl Bare {
-    async fn connect(url: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(url: &str) -> anyhow::Result<Self> {
         match url.split_once(':') {
             Some(("mysql", _)) => {
                 let options = MySqlConnectOptions::from_str(url)?.statement_cache_capacity(512);
@@ -258,7 +260,7 @@ impl Bare {
     }
 
     /// BEGIN and COMMIT are said as text, for there is no change of the ledger's here.
-    async fn say(&mut self, word: &'static str) -> anyhow::Result<()> {
+    pub(crate) async fn say(&mut self, word: &'static str) -> anyhow::Result<()> {
         match self {
             Self::MySql(conn) => {
                 sqlx::raw_sql(word).execute(conn).await?;

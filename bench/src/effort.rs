@@ -16,6 +16,10 @@ pub(crate) struct Effort {
     pub(crate) under_way: &'static [usize],
     /// How many sockets listen to one session.
     pub(crate) sockets: &'static [usize],
+    /// How many old orders there are.
+    pub(crate) history: i64,
+    /// How often they are asked for.
+    pub(crate) readings: usize,
 }
 
 impl Effort {
@@ -27,6 +31,8 @@ impl Effort {
         callers: &[1, 16, 64, 256],
         under_way: &[1, 16, 64],
         sockets: &[100, 1000, 5000],
+        history: 1_000_000,
+        readings: 30,
     };
 
     /// Under a minute: whether everything still runs, and roughly how.
@@ -37,5 +43,7 @@ impl Effort {
         callers: &[1, 16, 64, 256],
         under_way: &[1, 16],
         sockets: &[100, 1000],
+        history: 50_000,
+        readings: 5,
     };
 }

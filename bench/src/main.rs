@@ -2,6 +2,7 @@
 
 mod effort; // how long and how often
 mod machine;
+mod page; // the whole page
 mod report; // the tables
 mod samples; // what a run measured // where
 
@@ -19,13 +20,16 @@ mod sockets; // live channels
 mod whole_way; // 3
 mod wire; // HTTP, as lean as can be // 5
 
+mod history; // a year's orders
+mod million; // 6
+
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::Context;
 use clap::Parser;
 use common::{clock::Clock, config};
 
-use self::{effort::Effort, report::Report};
+use self::{effort::Effort, page::Page, report::Report};
 
 /// Measures; servers are those of EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL.
 #[derive(Debug, Parser)]
@@ -36,7 +40,8 @@ struct CommandLine {
     /// Write the page here.
     #[arg(long)]
     write: Option<PathBuf>,
-    /// Only these sections, by number.
+    /// Only these sections, by number; of a page that is written the others stay. The sixth takes minutes, and runs only
+    /// when it is asked for.
     #[arg(long, value_delimiter = ',')]
     only: Vec<u32>,
     /// With the statements that section 4 counts.
@@ -55,16 +60,29 @@ async fn main() -> anyhow::Result<()> {
     let machine = machine::facts();
     let began = Instant::now();
     let report = measure(&line, &effort).await?;
-    let page = page(&line, &machine, &report, began);
-    say(&page);
+    let taken = taken(&line, &machine, began);
+    let head = head(&taken, &effort);
+    say(&format!("{head}\n\n{report}"));
     if let Some(path) = &line.write {
-        fs::write(path, &page).with_context(|| path.display().to_string())?;
+        let mut page = Page::read(&fs::read_to_string(path).unwrap_or_default());
+        let is_apart = !line.only.is_empty();
+        if !is_apart {
+            page.begin_anew(head);
+        }
+        for section in &report.sections {
+            let when = is_apart.then(|| format!("\nMeasured apart from the others. {taken}"));
+            page.put(
+                section.number,
+                &format!("{section}{}", when.unwrap_or_default()),
+            );
+        }
+        fs::write(path, page.to_string()).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }
 
 async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> {
-    let wanted = |number: u32| line.only.is_empty() || line.only.contains(&number);
+    let wanted = |number: u32| line.only.contains(&number) || (line.only.is_empty() && number != 6);
     let mut sections = Vec::new();
     let mut in_process = Vec::new();
     if wanted(1) {
@@ -90,14 +108,19 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
         progress("one event to many screens");
         sections.push(fan_out::measure(effort).await?);
     }
+    if wanted(6) {
+        progress("stats and lists over many orders");
+        sections.push(million::measure(effort).await?);
+    }
     Ok(Report { sections })
 }
 
-fn page(line: &CommandLine, machine: &str, report: &Report, began: Instant) -> String {
-    let command = if line.quick {
-        "make bench QUICK=1"
-    } else {
-        "make bench"
+/// By what, when and where it was measured.
+fn taken(line: &CommandLine, machine: &str, began: Instant) -> String {
+    let command = match (line.quick, line.only.as_slice()) {
+        (true, _) => "make bench QUICK=1",
+        (false, [6]) => "make bench STATS=1",
+        (false, _) => "make bench",
     };
     let date = Clock::system().now().format("%Y-%m-%d");
     let build = if cfg!(debug_assertions) {
@@ -111,17 +134,18 @@ fn page(line: &CommandLine, machine: &str, report: &Report, began: Instant) -> S
         (None, _) => "without servers",
     };
     format!(
-        "# Benchmarks\n\n\
-         Written by `{command}` on {date}: {machine}; {build}, {servers}, {} s in all.\n\n\
+        "Written by `{command}` on {date}: {machine}; {build}, {servers}, {} s in all.",
+        began.elapsed().as_secs(),
+    )
+}
+
+fn head(taken: &str, effort: &Effort) -> String {
+    format!(
+        "# Benchmarks\n\n{taken}\n\n\
          Load generator, integrator, server, database and broker share these cores, and runs differ by up to 30 %: trust \
          the ratios, which compare what ran in turns in the same run. Rates are medians of {} rounds; delays are of all \
-         rounds together. Every commit is durable (`innodb_flush_log_at_trx_commit = 1`, `synchronous = FULL`).\n\n{report}",
-        began.elapsed().as_secs(),
-        if line.quick {
-            Effort::QUICK.rounds
-        } else {
-            Effort::FULL.rounds
-        },
+         rounds together. Every commit is durable (`innodb_flush_log_at_trx_commit = 1`, `synchronous = FULL`).",
+        effort.rounds,
     )
 }
 

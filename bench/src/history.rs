@@ -1,0 +1,226 @@
+//! A year of orders that have ended, and a few hundred that are open: written straight into the tables, many a statement.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use common::{
+    chance::Chance,
+    domain::{
+        ids::{AccountId, OrderId, StoreId},
+        order::{Customer, Fulfilment},
+        status::OrderStatus,
+    },
+};
+use sqlx::{QueryBuilder, types::Json};
+use uuid::Uuid;
+
+use crate::bare::{Bare, bare};
+
+/// At the end of the history, of the last minutes: what is counted anew each time.
+const OPEN: usize = 400;
+const OPEN_FOR: TimeDelta = TimeDelta::minutes(20);
+const YEAR: Duration = Duration::from_hours(365 * 24);
+const ORDERS_A_STATEMENT: usize = 512;
+const STATEMENTS_A_COMMIT: usize = 32;
+const ACCOUNTS: usize = 2000;
+
+/// Where in it to look.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    pub(crate) orders: i64,
+    /// It has every other order; the other stores share the rest.
+    pub(crate) busiest: StoreId,
+    /// The order before which a twentieth of all was placed.
+    pub(crate) early: OrderId,
+    pub(crate) early_at: DateTime<Utc>,
+    /// Of an order at the busiest store, somewhere in the middle, by this account.
+    pub(crate) reference: String,
+    pub(crate) account: AccountId,
+}
+
+struct Past {
+    id: Uuid,
+    store: StoreId,
+    number: i64,
+    account: Uuid,
+    reference: String,
+    status: OrderStatus,
+    placed_at: DateTime<Utc>,
+    accepted_at: Option<DateTime<Utc>>,
+    ended_at: Option<DateTime<Utc>>,
+}
+
+impl History {
+    /// `stores`: empty ones, two at least.
+    pub(crate) async fn write(
+        connection: &mut Bare,
+        stores: &[StoreId],
+        orders: i64,
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Self> {
+        let chance = Chance::system();
+        let all = orders;
+        let orders = usize::try_from(orders)?;
+        let accounts: Vec<Uuid> = (0..ACCOUNTS)
+            .map(|_| chance.id::<AccountId>(now).uuid())
+            .collect();
+        let began = now - YEAR;
+        let mut numbers = vec![0; stores.len()];
+        let (mut early, middle) = (None, orders / 2 / 2 * 2);
+        let mut n = 0;
+        while n < orders {
+            connection.say("BEGIN").await?;
+            for _ in 0..STATEMENTS_A_COMMIT {
+                let past: Vec<Past> = (n..orders.min(n + ORDERS_A_STATEMENT))
+                    .map(|n| {
+                        let at = if n.is_multiple_of(2) {
+                            0
+                        } else {
+                            1 + n / 2 % (stores.len() - 1)
+                        };
+                        numbers[at] += 1;
+                        let placed_at = placed_at(n, orders, began, now);
+                        past(
+                            n,
+                            orders,
+                            placed_at,
+                            (stores[at], numbers[at]),
+                            &accounts,
+                            &chance,
+                        )
+                    })
+                    .collect();
+                if past.is_empty() {
+                    break;
+                }
+                n += past.len();
+                insert(connection, &past, &chance).await?;
+                if n >= orders / 20 {
+                    early.get_or_insert((past[0].id.into(), past[0].placed_at));
+                }
+            }
+            connection.say("COMMIT").await?;
+        }
+        for (store, number) in stores.iter().zip(numbers) {
+            counted_to(connection, *store, number).await?;
+        }
+        let (early, early_at) = early.unwrap_or_else(|| (OrderId::from(Uuid::nil()), began));
+        Ok(Self {
+            orders: all,
+            busiest: stores[0],
+            early,
+            early_at,
+            reference: reference(middle),
+            account: account_of(middle, &accounts).into(),
+        })
+    }
+}
+
+/// Evenly over the year, but the open ones over the last minutes.
+fn placed_at(n: usize, orders: usize, began: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+    let ended = orders.saturating_sub(OPEN);
+    let at = if n < ended {
+        began + (YEAR - Duration::from_hours(2)).mul_f64(n as f64 / ended as f64)
+    } else {
+        now - OPEN_FOR + Duration::from_secs(2) * u32::try_from(n - ended).unwrap_or(0)
+    };
+    at.trunc_subsecs(6)
+}
+
+fn past(
+    n: usize,
+    orders: usize,
+    placed_at: DateTime<Utc>,
+    (store, number): (StoreId, i64),
+    accounts: &[Uuid],
+    chance: &Chance,
+) -> Past {
+    use OrderStatus::{Accepted, Cancelled, Delivered, Failed, Preparing, Ready, Rejected};
+    let is_open = n + OPEN >= orders;
+    let status = match (is_open, n / 2 % 10) {
+        (true, 0..3) => Accepted,
+        (true, 3..7) => Preparing,
+        (true, _) => Ready,
+        (false, 0) => Cancelled,
+        (false, 1) => Rejected,
+        (false, 2) => Failed,
+        (false, _) => Delivered,
+    };
+    let was_accepted = !matches!(status, Cancelled | Rejected | Failed);
+    Past {
+        id: chance.id::<OrderId>(placed_at).uuid(),
+        store,
+        number,
+        account: account_of(n, accounts),
+        reference: reference(n),
+        status,
+        placed_at,
+        accepted_at: was_accepted.then(|| placed_at + TimeDelta::milliseconds(2500)),
+        ended_at: (!is_open).then(|| placed_at + TimeDelta::minutes(40)),
+    }
+}
+
+fn account_of(n: usize, accounts: &[Uuid]) -> Uuid {
+    accounts[n * 7 % accounts.len()]
+}
+
+fn reference(n: usize) -> String {
+    format!("R-{n}")
+}
+
+async fn insert(connection: &mut Bare, past: &[Past], chance: &Chance) -> anyhow::Result<()> {
+    let customer = Customer::default();
+    bare!(connection, |conn| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO orders (id, store_id, number, account_id, placed_by, reference, fulfilment, status, version, \
+             stock_held, customer, total_amount, currency, last_seq, created_at, placed_at, accepted_at, ended_at) ",
+        );
+        query.push_values(past, |mut row, order| {
+            row.push_bind(order.id)
+                .push_bind(order.store.uuid())
+                .push_bind(order.number)
+                .push_bind(order.account)
+                .push_bind(order.account)
+                .push_bind(order.reference.as_bytes())
+                .push_bind(Fulfilment::Pickup.as_str())
+                .push_bind(order.status.as_str())
+                .push_bind(4_i64)
+                .push_bind(false)
+                .push_bind(Json(&customer))
+                .push_bind(500_i64)
+                .push_bind("EUR")
+                .push_bind(4_i64)
+                .push_bind(order.placed_at)
+                .push_bind(order.placed_at)
+                .push_bind(order.accepted_at)
+                .push_bind(order.ended_at);
+        });
+        query.build().execute(&mut *conn).await?;
+        let mut query = QueryBuilder::new(
+            "INSERT INTO order_items (id, order_id, position, product_id, name, quantity, unit_amount, counted) ",
+        );
+        query.push_values(past, |mut row, order| {
+            row.push_bind(chance.id::<Uuid>(order.placed_at))
+                .push_bind(order.id)
+                .push_bind(0_i32)
+                .push_bind(order.store.uuid())
+                .push_bind("Dish")
+                .push_bind(2_i64)
+                .push_bind(250_i64)
+                .push_bind(false);
+        });
+        query.build().execute(&mut *conn).await?;
+    });
+    Ok(())
+}
+
+async fn counted_to(connection: &mut Bare, store: StoreId, number: i64) -> anyhow::Result<()> {
+    bare!(connection, |conn| {
+        sqlx::query("UPDATE store_counters SET last_number = ? WHERE store_id = ?")
+            .bind(number)
+            .bind(store.uuid())
+            .execute(conn)
+            .await?;
+    });
+    Ok(())
+}

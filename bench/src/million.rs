@@ -1,0 +1,268 @@
+//! Many old orders: what `GET /stats` and lists ask of the ledger, beside counting all orders by status.
+
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use common::{
+    domain::{ids::OrderId, order::Fulfilment, status::OrderStatus},
+    ledger::{Ledger, orders::OrderFilter},
+    testing::House,
+};
+
+use crate::{
+    bare::{Bare, bare},
+    effort::Effort,
+    ground::{self, Ground},
+    history::History,
+    report::{Section, spread},
+    samples::Spread,
+};
+
+const STORES: usize = 20;
+const PAGE: u32 = 50;
+/// As the worker's settings have it: stores that one sweep walks.
+const SWEEP_BATCH: u32 = 512;
+
+/// What is asked, and how it is called in the table.
+struct Question {
+    what: &'static str,
+    asked: Asked,
+    took: Vec<Duration>,
+}
+
+enum Asked {
+    /// The limit.
+    CountAll,
+    Stats,
+    StatsOfStore,
+    Page(OrderFilter, Option<OrderId>),
+}
+
+pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
+    let mut rows = Vec::new();
+    for ground in Ground::all() {
+        rows.extend(on(ground, effort).await?);
+    }
+    Ok(Section {
+        number: 6,
+        title: "Stats and lists over many orders",
+        about: "A year's orders of 20 stores, of which one has half, all ended but 400 of the last minutes, with an item \
+                each; then what `GET /stats` and `GET /orders` (50 a page) ask of the ledger, without HTTP, in turns \
+                with `SELECT status, COUNT(*) FROM orders GROUP BY status` on a connection of its own. First the sweep \
+                finds all of them untallied, as after an upgrade, and catches up, so many orders of each store a sweep \
+                (ADR 11).",
+        columns: vec![
+            "database",
+            "orders",
+            "what",
+            "times",
+            "p50 ms",
+            "p99 ms",
+            "max ms",
+            "÷ counting all",
+        ],
+        rows,
+        limited_by: "Stats read a row of sums a store and count what is above their numbers: their time goes with the open \
+                     orders, not with the old ones. A page is found along one index and then read by id; one that \
+                     nothing fits ends after some thousand rows. Catching up is a transaction for 256 orders, and some of \
+                     them a sweep.",
+    })
+}
+
+async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
+    let database = ground.fresh().await?;
+    let house = House::with_clock(database.db.clone(), common::clock::Clock::system());
+    let mut stores = Vec::new();
+    for _ in 0..STORES {
+        stores.push(house.a_store().await);
+    }
+    let mut connection = Bare::connect(&database.url()).await?;
+    let now = house.clock.now();
+    let history = History::write(&mut connection, &stores, effort.history, now).await?;
+
+    let ledger = &house.ledger;
+    let untallied = ask(&Asked::Stats, ledger, &mut connection, &history).await?;
+    let sweeps = catch_up(ledger).await?;
+    let mut questions = questions(&history);
+    for round in 0..=effort.readings {
+        for question in &mut questions {
+            let took = ask(&question.asked, ledger, &mut connection, &history).await?;
+            // The first time, statements are prepared and what they read comes from the disk.
+            if round > 0 {
+                question.took.push(took);
+            }
+        }
+    }
+    drop(connection);
+    drop(house);
+    ground::end(database).await;
+
+    let middle =
+        |took: &[Duration]| Spread::of(took.iter().copied()).map(|spread| spread.p50.as_secs_f64());
+    let count_all = middle(&questions[0].took);
+    let row = |what: String, took: &[Duration]| {
+        let [p50, p99, max] = spread(Spread::of(took.iter().copied()));
+        let ratio = middle(took)
+            .zip(count_all)
+            .map(|(took, count_all)| took / count_all);
+        vec![
+            ground.database().to_owned(),
+            history.orders.to_string(),
+            what,
+            took.len().to_string(),
+            p50,
+            p99,
+            max,
+            ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.3}")),
+        ]
+    };
+    let per_s = history.orders as f64 / sweeps.iter().sum::<Duration>().as_secs_f64();
+    let mut rows = vec![
+        row(
+            "stats, where nothing is tallied yet".to_owned(),
+            &[untallied],
+        ),
+        row(
+            format!("a sweep while it catches up: {per_s:.0} orders/s"),
+            &sweeps,
+        ),
+    ];
+    rows.extend(
+        questions
+            .iter()
+            .map(|question| row(question.what.to_owned(), &question.took)),
+    );
+    Ok(rows)
+}
+
+/// Sweep after sweep, as the worker does it; how long each took.
+async fn catch_up(ledger: &Ledger) -> anyhow::Result<Vec<Duration>> {
+    let (mut sweeps, mut after, mut is_behind) = (Vec::new(), None, false);
+    loop {
+        let began = Instant::now();
+        let walk = ledger.tally_orders(after, SWEEP_BATCH).await?;
+        sweeps.push(began.elapsed());
+        after = walk.last;
+        is_behind |= walk.is_behind;
+        if after.is_none() && !std::mem::take(&mut is_behind) {
+            return Ok(sweeps);
+        }
+    }
+}
+
+fn questions(history: &History) -> Vec<Question> {
+    let all = OrderFilter::default;
+    let store = || OrderFilter {
+        stores: Some(vec![history.busiest]),
+        ..all()
+    };
+    let failed = || vec![OrderStatus::Failed];
+    let page = |filter| Asked::Page(filter, None);
+    let question = |what, asked| Question {
+        what,
+        asked,
+        took: Vec::new(),
+    };
+    vec![
+        question("limit: counting all by status", Asked::CountAll),
+        question("stats of all stores", Asked::Stats),
+        question("stats of the busiest store", Asked::StatsOfStore),
+        question("orders, the first page", page(all())),
+        question(
+            "orders, a page after 95 % of all",
+            Asked::Page(all(), Some(history.early)),
+        ),
+        question(
+            "orders that failed",
+            page(OrderFilter {
+                statuses: failed(),
+                ..all()
+            }),
+        ),
+        question(
+            "orders placed before some day",
+            page(OrderFilter {
+                placed_before: Some(history.early_at),
+                ..all()
+            }),
+        ),
+        question(
+            "orders for delivery: there are none",
+            page(OrderFilter {
+                fulfilment: Some(Fulfilment::Delivery),
+                ..all()
+            }),
+        ),
+        question("the busiest store's, the first page", page(store())),
+        question(
+            "the busiest store's that failed, after 95 % of all",
+            Asked::Page(
+                OrderFilter {
+                    statuses: failed(),
+                    ..store()
+                },
+                Some(history.early),
+            ),
+        ),
+        question(
+            "the busiest store's by reference",
+            page(OrderFilter {
+                reference: Some(history.reference.clone()),
+                ..store()
+            }),
+        ),
+        question(
+            "an account's by reference",
+            page(OrderFilter {
+                account: Some(history.account),
+                reference: Some(history.reference.clone()),
+                ..all()
+            }),
+        ),
+    ]
+}
+
+async fn ask(
+    asked: &Asked,
+    ledger: &Ledger,
+    connection: &mut Bare,
+    history: &History,
+) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    match asked {
+        Asked::CountAll => ensure!(counted(connection).await? == history.orders),
+        Asked::Stats => ensure!(ledger.stats(None).await?.orders() == history.orders),
+        Asked::StatsOfStore => {
+            let tally = ledger.stats(Some(&[history.busiest])).await?;
+            ensure!(tally.orders() == (history.orders + 1) / 2);
+        }
+        Asked::Page(filter, after) => {
+            let page = ledger.orders(filter, *after, PAGE).await?;
+            let expected = match filter {
+                OrderFilter {
+                    reference: Some(_), ..
+                } => 1,
+                OrderFilter {
+                    fulfilment: Some(_),
+                    ..
+                } => 0,
+                _ => PAGE as usize,
+            };
+            ensure!(
+                page.orders.len() == expected,
+                "{} orders: {filter:?}",
+                page.orders.len()
+            );
+        }
+    }
+    Ok(began.elapsed())
+}
+
+async fn counted(connection: &mut Bare) -> anyhow::Result<i64> {
+    let rows: Vec<(String, i64)> = bare!(connection, |conn| {
+        sqlx::query_as("SELECT status, COUNT(*) FROM orders GROUP BY status")
+            .fetch_all(conn)
+            .await?
+    });
+    Ok(rows.iter().map(|(_, orders)| orders).sum())
+}
