@@ -32,7 +32,7 @@ use crate::{
     answer::{self, Created, Done, Page, Replayable, Tagged},
     auth::Caller,
     body::Checked,
-    once::{IdempotencyKey, once},
+    once::{IdempotencyKey, once, once_tagged},
     problem::Problem,
     state::ApiState,
     tagged::{expected_version, seen_version, tagged, version_conflict},
@@ -228,14 +228,13 @@ impl Integrators {
         let (id, version) = (integrator.id, integrator.version);
         let shown = IntegratorView::from(integrator);
         let version = expected_version(if_match.as_deref(), &shown, version);
-        let (integrator, replayed) = once(
+        once_tagged(
             &self.0,
             key,
             async |ledger| ledger.edit_integrator(id, version, edit).await,
             async |id| self.managed(&caller, id.into()).await,
         )
-        .await?;
-        Ok(tagged(integrator.into()).replayed(replayed))
+        .await
     }
 
     /// Archive an integrator: it is sent nothing more, and what it was sent stays readable
@@ -344,9 +343,7 @@ impl From<IntegratorRefused> for Problem {
     fn from(refused: IntegratorRefused) -> Self {
         match refused {
             IntegratorRefused::NotFound => Self::not_found(),
-            IntegratorRefused::NoSuchStore => {
-                Self::invalid_field("/store_id", "must be a store that is not archived")
-            }
+            IntegratorRefused::NoSuchStore => Self::no_such_store(),
             IntegratorRefused::VersionConflict { current } => version_conflict(current),
         }
     }

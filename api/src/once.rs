@@ -13,7 +13,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use crate::{problem::Problem, state::ApiState};
+use crate::{answer::Tagged, problem::Problem, state::ApiState, tagged::tagged};
 
 const MOST_BYTES: usize = 200;
 
@@ -64,6 +64,21 @@ where
         Once::Done(made) => Ok((made, false)),
         Once::DoneBefore(resource) => Ok((again(resource).await?, true)),
     }
+}
+
+/// The same of what is shown with its tag: as it is now.
+pub(crate) async fn once_tagged<T, V, R>(
+    state: &ApiState,
+    key: Option<Idempotency>,
+    work: impl AsyncFnOnce(Ledger) -> ledger::Result<T, R>,
+    again: impl AsyncFnOnce(Uuid) -> Result<T, Problem>,
+) -> Result<Tagged<V>, Problem>
+where
+    R: Into<Problem>,
+    V: From<T> + ToJSON,
+{
+    let (now, replayed) = once(state, key, work, again).await?;
+    Ok(tagged(V::from(now)).replayed(replayed))
 }
 
 impl<'a> ApiExtractor<'a> for IdempotencyKey {

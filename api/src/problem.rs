@@ -100,6 +100,12 @@ impl Problem {
         }])
     }
 
+    /// What is to be made is for a store that is not there, or is archived.
+    #[must_use]
+    pub(crate) fn no_such_store() -> Self {
+        Self::invalid_field("/store_id", "must be a store that is not archived")
+    }
+
     /// A sentence for the person who reads it; said of this one case.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {

@@ -16,7 +16,7 @@ use crate::{
     answer::{self, Created, Done, Page, Tagged},
     auth::Caller,
     body::{Checked, format::Sku},
-    once::{IdempotencyKey, once},
+    once::{IdempotencyKey, once, once_tagged},
     problem::{Problem, Reason},
     state::ApiState,
     stores::{said, seen},
@@ -181,14 +181,13 @@ impl Products {
             return Err(Problem::forbidden());
         }
         let version = expected_version(if_match.as_deref(), &ProductView::from(product), version);
-        let (product, replayed) = once(
+        once_tagged(
             &self.0,
             key,
             async |ledger| ledger.edit_product(id, version, patch.into()).await,
             async |id| self.seen(&caller, id.into()).await,
         )
-        .await?;
-        Ok(tagged(product.into()).replayed(replayed))
+        .await
     }
 
     /// Archive a product: it is sold no more, and its sku is free for another
@@ -239,14 +238,13 @@ impl Products {
             reason: delta.reason,
             by: Some(caller.id()),
         };
-        let (product, replayed) = once(
+        once_tagged(
             &self.0,
             key,
             async |ledger| ledger.change_stock(product.id, change).await,
             async |id| self.seen(&caller, id.into()).await,
         )
-        .await?;
-        Ok(tagged(product.into()).replayed(replayed))
+        .await
     }
 }
 
@@ -320,9 +318,7 @@ impl From<ProductRefused> for Problem {
     fn from(refused: ProductRefused) -> Self {
         match refused {
             ProductRefused::NotFound => Self::not_found(),
-            ProductRefused::NoSuchStore => {
-                Self::invalid_field("/store_id", "must be a store that is not archived")
-            }
+            ProductRefused::NoSuchStore => Self::no_such_store(),
             ProductRefused::SkuTaken => Self::new(Reason::DuplicateProduct),
             ProductRefused::OtherCurrency { store } => Self::invalid_field(
                 "/price/currency",

@@ -23,7 +23,7 @@ use crate::{
         Checked,
         format::{CurrencyCode, Email, Timezone},
     },
-    once::{IdempotencyKey, once},
+    once::{IdempotencyKey, once, once_tagged},
     outside::ExternalId,
     problem::Problem,
     products::ProductView,
@@ -202,14 +202,13 @@ impl Stores {
             return Err(Problem::forbidden());
         }
         let version = self.version(&caller, id, if_match.as_deref()).await?;
-        let (store, replayed) = once(
+        once_tagged(
             &self.0,
             key,
             async |ledger| ledger.edit_store(id, version, patch.into()).await,
             async |id| seen(&self.0, &caller, id.into()).await,
         )
-        .await?;
-        Ok(tagged(store.into()).replayed(replayed))
+        .await
     }
 
     /// Archive a store: it takes no more orders, and what it sold stays readable

@@ -19,7 +19,8 @@ use crate::bare::{Bare, bare};
 /// At the end of the history, of the last minutes: what is counted anew each time.
 const OPEN: usize = 400;
 const OPEN_FOR: TimeDelta = TimeDelta::minutes(20);
-const YEAR: Duration = Duration::from_hours(365 * 24);
+const HOUR: Duration = Duration::from_secs(3600);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 const ORDERS_A_STATEMENT: usize = 512;
 const STATEMENTS_A_COMMIT: usize = 32;
 const ACCOUNTS: usize = 2000;
@@ -120,7 +121,7 @@ impl History {
 fn placed_at(n: usize, orders: usize, began: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
     let ended = orders.saturating_sub(OPEN);
     let at = if n < ended {
-        began + (YEAR - Duration::from_hours(2)).mul_f64(n as f64 / ended as f64)
+        began + (YEAR - 2 * HOUR).mul_f64(n as f64 / ended as f64)
     } else {
         now - OPEN_FOR + Duration::from_secs(2) * u32::try_from(n - ended).unwrap_or(0)
     };

@@ -43,7 +43,7 @@ impl Page {
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let begins = text.match_indices("\n## ").map(|(at, _)| at + 1);
     let begins: Vec<usize> = std::iter::once(0).chain(begins).collect();
-    let ends = begins[1..].to_vec().into_iter().chain([text.len()]);
+    let ends = begins[1..].iter().copied().chain([text.len()]);
     let parts: Vec<&str> = begins
         .iter()
         .zip(ends)
