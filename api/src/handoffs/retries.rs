@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
 use common::{
     domain::{account::Role, ids::RetryId, retry::Retry},
     ledger::{
@@ -27,6 +28,9 @@ use crate::{
     values::Time,
     words,
 };
+
+/// What has not ended this long after it began has broken off: a call of the greatest size takes seconds.
+const LONGEST_CALL: TimeDelta = TimeDelta::minutes(2);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Retries(pub(crate) ApiState);
@@ -69,13 +73,18 @@ impl Retries {
             async |id| {
                 let known = self.0.ledger.retry(id.into()).await?;
                 let known = known.ok_or_else(Problem::not_found)?;
-                if known.finished_at.is_none() {
-                    return Err(Problem::new(Reason::Conflict).detail(
-                        "That call goes on still, or broke off (see GET /handoffs/retries). Asked again with another \
-                         key, it tries what is left.",
-                    ));
+                if known.finished_at.is_some() {
+                    return Ok(HandoffsRetried::on_record(known));
                 }
-                Ok(HandoffsRetried::on_record(known))
+                let age = self.0.ledger.clock().now() - known.started_at;
+                Err(if age < LONGEST_CALL {
+                    Problem::new(Reason::IdempotencyInProgress).retry_after_s(1)
+                } else {
+                    Problem::new(Reason::Conflict).detail(
+                        "That call broke off; GET /handoffs/retries tells what it had done. Asked again with another \
+                         key, it tries what is left.",
+                    )
+                })
             },
         );
         let (retried, replayed) = done.await?;

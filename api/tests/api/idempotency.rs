@@ -56,7 +56,7 @@ impl<'a> Twins<'a> {
 
     /// The answer of the one that did it, then those of all others, which say that it was done before.
     async fn at_once(&self) -> (Answer, Vec<Answer>) {
-        let asked = (0..TWINS).map(|_| self.ask(self.body.as_ref()));
+        let asked = (0..TWINS).map(|_| self.ask_until_done());
         let answers = join_all(asked).await;
         for answer in &answers {
             assert!(
@@ -79,6 +79,18 @@ impl<'a> Twins<'a> {
             self.path
         );
         (done.remove(0), replayed)
+    }
+
+    /// Asks again, as a client does, while a twin is at it.
+    async fn ask_until_done(&self) -> Answer {
+        loop {
+            let answer = self.ask(self.body.as_ref()).await;
+            if answer.status != 409 {
+                return answer;
+            }
+            answer.problem(409, "idempotency_in_progress");
+            assert_eq!(answer.header("retry-after"), "1");
+        }
     }
 
     /// What it made, which all of them were told; the same key with another body is refused.
