@@ -1,5 +1,8 @@
 //! What screens are told: events after a number, and snapshots with the number they are of.
 
+#[cfg(test)]
+mod documented;
+
 use chrono::{DateTime, Utc};
 use uuid::Builder;
 
