@@ -37,7 +37,7 @@ down: ## stop what `make up` started
 	@scripts/up down
 
 .PHONY: chaos
-chaos: ## kill, stall, cut and restart everything under load, and count (ROUNDS=20 SEED= FIRST=0 GROUND=embedded|fleet|both)
+chaos: ## kill, stall, cut and restart everything under load, and count (ROUNDS=20 SEED= FIRST=0 GROUND=embedded, fleet or both)
 	cargo build --workspace --bins
 	@$${CARGO_TARGET_DIR:-target}/debug/chaos --ground $(or $(GROUND),both) --rounds $(or $(ROUNDS),20) --first $(or $(FIRST),0) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
