@@ -11,6 +11,7 @@ mod settings;
 mod socket;
 mod store_channel;
 mod stores;
+mod stream;
 mod upgrade;
 mod watch;
 
@@ -28,8 +29,8 @@ use self::{
     upgrade::{Kind, Upgrade},
 };
 
-/// Reads for channels that are being opened or are behind, at one time: when all clients come back at once they queue
-/// here, not for the database's connections.
+/// Reads for channels that are being opened, and for channels and streams that are behind, at one time: when all clients
+/// come back at once, or the feed had a gap, they queue here, not for the database's connections.
 const MOST_READS_AT_ONCE: usize = 8;
 
 /// Cheap to clone.
@@ -43,7 +44,7 @@ struct Inner {
     settings: NotifierSettings,
     hub: Hub,
     authors: Authors,
-    reads: Semaphore,
+    reads: Arc<Semaphore>,
     stopping: CancellationToken,
     sockets: TaskTracker,
 }
@@ -59,13 +60,14 @@ impl Notifier {
         settings: NotifierSettings,
         shutdown: &Shutdown,
     ) -> Self {
-        let hub = Hub::new(ledger.clone(), Arc::clone(&metrics));
+        let reads = Arc::new(Semaphore::new(MOST_READS_AT_ONCE));
+        let hub = Hub::new(ledger.clone(), Arc::clone(&metrics), Arc::clone(&reads));
         let notifier = Self(Arc::new(Inner {
             hub: hub.clone(),
             ledger,
             metrics,
             authors: Authors::default(),
-            reads: Semaphore::new(MOST_READS_AT_ONCE),
+            reads,
             stopping: shutdown.stopping().child_token(),
             sockets: TaskTracker::new(),
             settings,

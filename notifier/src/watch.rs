@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use common::{domain::ids::StreamId, ledger::Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::hub::{Hub, SessionNow, Stream};
+use crate::{
+    hub::Hub,
+    stream::{SessionNow, Stream},
+};
 
 /// Streams of one query.
 const STREAMS_AT_ONCE: usize = 256;
