@@ -19,6 +19,7 @@ use common::{
 
 use crate::{
     Notifier,
+    bearer::Bearer,
     hub::Listener,
     protocol::{self, Close, Told},
 };
@@ -33,6 +34,8 @@ pub(crate) struct Channel {
     notifier: Notifier,
     listener: Listener,
     subject: Subject,
+    /// Of a ticket.
+    bearer: Option<Bearer>,
     /// Up to here the client may be behind without being slow: what it came late for.
     allowed: i64,
     /// All up to this number was sent, or is not for this client.
@@ -83,13 +86,15 @@ impl Channel {
     ) -> Result<(Self, String), Close> {
         let read = notifier.read(async |ledger| ledger.order(id).await);
         let order = read.await?.ok_or(Close::NotFound)?;
+        let bearer = Bearer::of_order(listens, &order).ok_or(Close::Revoked)?;
         let in_session = order.session.is_some();
         let listener = notifier.0.hub.listen(order.stream(), in_session);
         let subject = Subject::Order {
             id,
-            sees_handoffs: listens.serves(order.store_id),
+            sees_handoffs: bearer.is_staff(),
         };
-        let channel = Self::new(notifier, listener, subject);
+        let mut channel = Self::new(notifier, listener, subject);
+        channel.bearer = Some(bearer);
         channel.begin(after.filter(|_| !in_session)).await
     }
 
@@ -98,6 +103,7 @@ impl Channel {
             notifier: notifier.clone(),
             listener,
             subject,
+            bearer: None,
             allowed: 0,
             position: 0,
             sent: 0,
@@ -139,6 +145,14 @@ impl Channel {
             let frame = told.frame(self.sent, mine);
             self.sent = told.seq;
             return Ok(Some(frame));
+        }
+    }
+
+    /// A guest's code is looked at with every frame; a ticket's bearer now and then.
+    pub(crate) async fn must_still_be_allowed(&self) -> Result<(), Close> {
+        match &self.bearer {
+            Some(bearer) => bearer.must_still_be_allowed(&self.notifier).await,
+            None => Ok(()),
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod protocol;
 
 mod authors;
+mod bearer;
 mod channel;
 mod feed;
 mod hub;

@@ -72,7 +72,7 @@ pub(crate) async fn open(
             (Shown::One(channel), hello)
         }
         TicketSubject::Store(id) => {
-            let (channel, hello) = StoreChannel::open(notifier, id).await?;
+            let (channel, hello) = StoreChannel::open(notifier, id, &account).await?;
             (Shown::Store(channel), hello)
         }
     })
@@ -106,6 +106,14 @@ impl Shown {
         match self {
             Self::One(channel) => channel.next().await,
             Self::Store(channel) => channel.next().await,
+        }
+    }
+
+    /// Refused once a ticket like the one that opened it would not be given any more.
+    pub(crate) async fn must_still_be_allowed(&self) -> Result<(), Close> {
+        match self {
+            Self::One(channel) => channel.must_still_be_allowed().await,
+            Self::Store(channel) => channel.must_still_be_allowed().await,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use common::{crash, metrics::Metrics};
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
 use tokio::time::{Instant, timeout};
 
@@ -81,19 +81,29 @@ impl Socket<'_> {
             tokio::select! {
                 () = notifier.0.stopping.cancelled() => return Err(Close::Restart.into()),
                 () = self.channel.changed() => {}
-                message = self.stream.next() => {
-                    self.heard_at = Instant::now();
-                    if let Some(answer) = self.answer(message).await? {
-                        self.send(notifier, answer).await?;
-                    }
-                }
+                message = self.stream.next() => self.hear(notifier, message).await?,
                 _ = ping.tick() => {
                     if self.heard_at.elapsed() > every * 2 {
-                        return Err(Close::Away.into());
+                        // If it was this process that stood still, what the client said meanwhile waits to be read.
+                        let waits = self.stream.next().now_or_never();
+                        self.hear(notifier, waits.ok_or(Close::Away)?).await?;
                     }
+                    self.channel.must_still_be_allowed().await?;
                     self.give(notifier, Message::Ping(Vec::new())).await?;
                 }
             }
+        }
+    }
+
+    async fn hear(
+        &mut self,
+        notifier: &Notifier,
+        message: Option<std::io::Result<Message>>,
+    ) -> Result<(), End> {
+        self.heard_at = Instant::now();
+        match self.answer(message).await? {
+            Some(answer) => self.send(notifier, answer).await,
+            None => Ok(()),
         }
     }
 

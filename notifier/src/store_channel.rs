@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use common::domain::{
+    account::Account,
     event::Event,
     ids::{StoreId, StreamId},
 };
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     Notifier,
+    bearer::Bearer,
     protocol::{self, Close, Told},
     stores::{Next, StoreListener},
 };
@@ -27,6 +29,7 @@ pub(crate) struct StoreChannel {
     notifier: Notifier,
     listener: StoreListener,
     store: StoreId,
+    bearer: Bearer,
     /// When the snapshot was made, with a margin: of streams that it did not have, only what is newer is told.
     since: DateTime<Utc>,
     places: HashMap<StreamId, Place>,
@@ -43,12 +46,18 @@ struct Place {
 
 impl StoreChannel {
     /// The channel and its first frame, a snapshot.
-    pub(crate) async fn open(notifier: &Notifier, store: StoreId) -> Result<(Self, String), Close> {
+    pub(crate) async fn open(
+        notifier: &Notifier,
+        store: StoreId,
+        listens: &Account,
+    ) -> Result<(Self, String), Close> {
+        let bearer = Bearer::of_store(listens, store).ok_or(Close::Revoked)?;
         let capacity = notifier.0.settings.client_queue_capacity;
         let mut channel = Self {
             listener: notifier.0.hub.stores().listen(store, capacity),
             notifier: notifier.clone(),
             store,
+            bearer,
             since: DateTime::UNIX_EPOCH,
             places: HashMap::new(),
             page: VecDeque::new(),
@@ -91,6 +100,10 @@ impl StoreChannel {
                 _ => self.read_ahead(stream, position, seq).await?,
             }
         }
+    }
+
+    pub(crate) async fn must_still_be_allowed(&self) -> Result<(), Close> {
+        self.bearer.must_still_be_allowed(&self.notifier).await
     }
 
     /// Returns when [`Self::next`] may have something. Cancel-safe.

@@ -391,3 +391,38 @@ live_test! {
         assert_eq!(status(&[]).await, 503);
     }
 }
+
+/// On one thread, which the test can hold up.
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is to block every task of its thread"
+)]
+async fn who_answers_while_the_process_stands_still_is_not_taken_for_gone() {
+    on_sqlite(|house| async move {
+        let ping_interval = Duration::from_secs(1);
+        let settings = NotifierSettings {
+            ping_interval,
+            ..settings()
+        };
+        let table = Table::with(house, settings).await;
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let mut client = table.served.open(&table.path()).await;
+            client.frame().await;
+            clients.push(client);
+        }
+        // No other task runs between these two.
+        join_all(
+            clients
+                .iter_mut()
+                .map(|client| client.say(r#"{"type":"ping"}"#)),
+        )
+        .await;
+        std::thread::sleep(ping_interval * 5 / 2);
+        for client in &mut clients {
+            assert_eq!(client.frame().await, json!({"type": "pong"}));
+        }
+    })
+    .await;
+}

@@ -8,7 +8,7 @@ use common::{
     domain::{
         account::{Account, Role},
         handoff::Heard,
-        ids::StoreId,
+        ids::{AccountId, StoreId},
         integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
         order::Fulfilment,
         session::Session,
@@ -16,7 +16,7 @@ use common::{
     },
     ledger::{
         Ledger,
-        accounts::{NewAccount, TicketSubject},
+        accounts::{AccountChange, NewAccount, TicketSubject},
         intake::Placer,
         integrators::NewIntegrator,
     },
@@ -43,14 +43,7 @@ impl Pass {
         let line = Line::new(&house);
         let served = serve(&line, settings).await;
         let store = house.a_store_like(|store| store.auto_accept = false).await;
-        let new = NewAccount {
-            username: "sam".to_owned(),
-            password_hash: "none".to_owned(),
-            role: Role::Staff,
-            stores: vec![store],
-            integrators: Vec::new(),
-        };
-        let staff = line.ledger.create_account(&new).await.unwrap();
+        let staff = staff(&line.ledger, "sam", store).await;
         // What the house does is told over the line.
         let house = House {
             ledger: line.ledger.clone(),
@@ -69,12 +62,18 @@ impl Pass {
         &self.line.ledger
     }
 
+    /// Somebody else who works there.
+    async fn another(&self, username: &str) -> Account {
+        staff(self.ledger(), username, self.store).await
+    }
+
     async fn ticket(&self, subject: TicketSubject) -> String {
-        self.ledger()
-            .issue_ticket(self.staff.id, subject)
-            .await
-            .unwrap()
-            .0
+        self.ticket_of(self.staff.id, subject).await
+    }
+
+    async fn ticket_of(&self, account: AccountId, subject: TicketSubject) -> String {
+        let issued = self.ledger().issue_ticket(account, subject);
+        issued.await.unwrap().0
     }
 
     async fn open_store(&self) -> Client {
@@ -93,6 +92,25 @@ impl Pass {
             .move_order(order.id, OrderStatus::Accepted, By::Staff, None)
             .await
             .unwrap();
+    }
+}
+
+async fn staff(ledger: &Ledger, username: &str, store: StoreId) -> Account {
+    let new = NewAccount {
+        username: username.to_owned(),
+        password_hash: "none".to_owned(),
+        role: Role::Staff,
+        stores: vec![store],
+        integrators: Vec::new(),
+    };
+    ledger.create_account(&new).await.unwrap()
+}
+
+/// The code that one is closed with, while the other answers its pings.
+async fn closed_beside(closed: &mut Client, stays: &mut Client) -> u16 {
+    tokio::select! {
+        code = closed.closed_with() => code,
+        code = stays.closed_with() => panic!("the wrong one was closed with {code}"),
     }
 }
 
@@ -171,6 +189,34 @@ each_database! {
         let mut client = pass.served.open(&path).await;
         client.say(r#"{"type":"ping"}"#).await;
         assert_eq!(client.closed_with().await, 4401);
+    }
+
+    async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others_stay(house: House) {
+        let pass = Pass::with(house, NotifierSettings { ping_interval: Duration::from_millis(100), ..settings() }).await;
+        let product = pass.house.a_product(pass.store).await;
+        let order = pass.house.a_guests_order(&pass.table("1").await, product).await;
+        let elsewhere = pass.house.a_store().await;
+        let colleague = pass.another("kim").await;
+        let open_order = async |account| {
+            let ticket = pass.ticket_of(account, TicketSubject::Order(order.id)).await;
+            let mut client = pass.served.open(&format!("/ws/orders/{}?ticket={ticket}", order.id)).await;
+            client.frame().await;
+            client
+        };
+        let (mut moved, mut stays) = (open_order(pass.staff.id).await, open_order(colleague.id).await);
+        let change = async |change| {
+            pass.ledger().change_account(pass.staff.id, &change, |_| Ok(())).await.unwrap();
+        };
+        change(AccountChange { stores: Some(vec![elsewhere]), ..AccountChange::default() }).await;
+        assert_eq!(closed_beside(&mut moved, &mut stays).await, 4401);
+
+        change(AccountChange { stores: Some(vec![pass.store]), ..AccountChange::default() }).await;
+        let mut store = pass.open_store().await;
+        store.frame().await;
+        change(AccountChange { disabled: Some(true), ..AccountChange::default() }).await;
+        assert_eq!(closed_beside(&mut store, &mut stays).await, 4401);
+        stays.say(r#"{"type":"ping"}"#).await;
+        assert_eq!(stays.frame().await, json!({"type": "pong"}));
     }
 
     async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_one_before(house: House) {
