@@ -74,7 +74,7 @@ mod in_tests {
 
     impl Answer for Step {
         fn asked(tx: &Tx) -> &'static str {
-            tx.pick("EXPLAIN ", "EXPLAIN QUERY PLAN ")
+            tx.pick("EXPLAIN FORMAT=TRADITIONAL ", "EXPLAIN QUERY PLAN ")
         }
     }
 

@@ -33,7 +33,7 @@ async fn a_server_that_keeps_commits_is_accepted() {
 }
 
 #[tokio::test]
-async fn every_connection_has_our_isolation_and_lock_time_out() {
+async fn every_connection_has_our_isolation_lock_time_out_and_way_to_join() {
     let Some(fresh) = testing::fresh_mysql().await else {
         return;
     };
@@ -50,7 +50,7 @@ async fn every_connection_has_our_isolation_and_lock_time_out() {
             // MariaDB and MySQL name it differently.
             let named: Vec<(String, String)> = sqlx::query_as(
                 "SHOW SESSION VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation', \
-                 'innodb_lock_wait_timeout')",
+                 'innodb_lock_wait_timeout', 'join_cache_level', 'optimizer_switch')",
             )
             .fetch_all(conn)
             .await
@@ -65,6 +65,12 @@ async fn every_connection_has_our_isolation_and_lock_time_out() {
                 Some("3"),
                 "{named:?}"
             );
+            // MariaDB has the one, MySQL the other.
+            let is_unbuffered = value("join_cache_level").map_or_else(
+                || value("optimizer_switch").is_some_and(|on| on.contains("block_nested_loop=off")),
+                |level| level == "0",
+            );
+            assert!(is_unbuffered, "{named:?}");
         }
     }
     fresh.end().await;
