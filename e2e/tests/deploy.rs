@@ -3,12 +3,21 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
-use common::{config::DEFAULT_TOML, metrics::DECLARED};
-use e2e::Folder;
+use common::{
+    config::DEFAULT_TOML,
+    metrics::{DECLARED, Metrics},
+};
+use e2e::{Folder, PythonTools};
+use serde_json::{Value, json};
+
+const ALERTS: &str = "deploy/prometheus/alerts.yml";
+const PROMETHEUS: &str = "deploy/prometheus/prometheus.yml";
+const DASHBOARD: &str = "deploy/grafana/expediter.json";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -104,11 +113,65 @@ fn only_the_gateway_is_published_beyond_this_machine() {
 }
 
 #[test]
+fn a_process_has_longer_to_stop_than_it_takes() {
+    let compose = read("docker-compose.yml");
+    let said = after(&compose, "stop_grace_period: ", |c| c.is_ascii_digit());
+    let shortest = said.iter().map(|seconds| seconds.parse::<u64>().unwrap());
+    let drain = DEFAULT_TOML
+        .lines()
+        .find_map(|line| line.strip_prefix("drain_s = "))
+        .expect("it is a setting");
+    // The relay and the connections may take two seconds each after the drain (common/src/process).
+    let takes = drain.parse::<u64>().unwrap() + 4;
+    assert!(shortest.min() > Some(takes), "{said:?} against {takes}");
+}
+
+#[test]
+fn only_the_gateway_says_who_a_client_is_and_integrators_reach_only_the_kitchen() {
+    let compose = read("docker-compose.yml");
+    for (service, setting) in [
+        ("gateway", "EXPEDITER__HTTP__TRUSTED_PROXIES"),
+        ("kitchen", "EXPEDITER__WORKER__ALLOW_NETWORKS"),
+    ] {
+        let of_service = compose
+            .split_once(&format!("\n  {service}:\n"))
+            .and_then(|(_, rest)| rest.split("\n\n").next())
+            .expect("it is a service");
+        let is_address = |c: char| c.is_ascii_digit() || c == '.';
+        let addresses = after(of_service, "ipv4_address: ", is_address);
+        let allowed = format!("{setting}: '[\"{}/32\"]'", addresses.first().unwrap());
+        assert!(compose.contains(&allowed), "{allowed}");
+    }
+}
+
+#[test]
+fn what_runs_our_image_is_not_root_and_writes_nothing_to_it() {
+    let (compose, image) = (read("docker-compose.yml"), read("deploy/Dockerfile"));
+    let user = image
+        .lines()
+        .rfind(|line| line.starts_with("USER "))
+        .unwrap();
+    assert_ne!(user, "USER 0");
+    assert_ne!(user, "USER root");
+    let (_, hardened) = compose.split_once("\nx-image: &image\n").unwrap();
+    let hardened = hardened.split("\n\n").next().unwrap();
+    for line in [
+        "read_only: true",
+        "cap_drop: [ALL]",
+        "no-new-privileges:true",
+    ] {
+        assert!(hardened.contains(line), "{line}");
+    }
+    // Each that runs it takes it, with all that, from there.
+    assert_eq!(compose.matches("image: expediter\n").count(), 1);
+}
+
+#[test]
 fn the_ports_are_those_of_the_settings_wherever_they_are_named() {
     let (gateway, compose, prometheus) = (
         read("deploy/gateway/nginx.conf"),
         read("docker-compose.yml"),
-        read("deploy/prometheus/prometheus.yml"),
+        read(PROMETHEUS),
     );
     for (kind, listen) in [
         ("api", "api_listen"),
@@ -146,10 +209,7 @@ fn the_ports_are_those_of_the_settings_wherever_they_are_named() {
 #[test]
 fn alerts_and_dashboard_name_metrics_that_exist() {
     let declared: BTreeSet<&str> = DECLARED.iter().map(|metric| metric.name).collect();
-    for path in [
-        "deploy/prometheus/alerts.yml",
-        "deploy/grafana/expediter.json",
-    ] {
+    for path in [ALERTS, DASHBOARD] {
         let text = read(path);
         let named = after(&text, "expediter_", |c| c.is_ascii_lowercase() || c == '_');
         assert!(!named.is_empty(), "{path}");
@@ -162,6 +222,161 @@ fn alerts_and_dashboard_name_metrics_that_exist() {
                 || metric.is_some_and(|name| declared.contains(name));
             assert!(is_declared, "{path}: {name}");
         }
+    }
+}
+
+/// Every metric that `/metrics` of a process may show: ours, and those of the process itself.
+fn exported() -> Value {
+    let mut metrics = json!({});
+    let shown = Metrics::new().render();
+    for line in shown.lines() {
+        if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|it| it.split_once(' '))
+        {
+            metrics[name] = json!({"kind": kind, "labels": [], "help": ""});
+        }
+    }
+    for metric in DECLARED {
+        metrics[metric.name] =
+            json!({"kind": metric.kind, "labels": metric.labels, "help": metric.help});
+    }
+    metrics
+}
+
+/// What Prometheus' own grammar and our metrics have against these files; empty: nothing.
+fn faults(tools: &PythonTools, alerts: &Path, configuration: &Path, dashboard: &Path) -> String {
+    let mut reader = tools
+        .command("python3")
+        .arg(PythonTools::file("queries.py"))
+        .args([alerts, configuration, dashboard])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("python-tools looked for it");
+    let mut asked = reader.stdin.take().expect("it is piped");
+    asked
+        .write_all(exported().to_string().as_bytes())
+        .expect("it reads all of it");
+    drop(asked);
+    let said = reader.wait_with_output().expect("it ends");
+    let (out, err) = (&said.stdout, &said.stderr);
+    let faults = format!(
+        "{}{}",
+        String::from_utf8_lossy(out),
+        String::from_utf8_lossy(err)
+    );
+    assert_eq!(said.status.success(), faults.trim().is_empty(), "{faults}");
+    faults
+}
+
+#[test]
+fn alerts_and_dashboard_ask_only_what_prometheus_can_answer() {
+    let Some(tools) = PythonTools::found("the queries of deploy/, by Prometheus' grammar") else {
+        return;
+    };
+    let at = |path| root().join(path);
+    let found = faults(&tools, &at(ALERTS), &at(PROMETHEUS), &at(DASHBOARD));
+    assert_eq!(found.trim(), "");
+
+    let folder = Folder::new();
+    for (path, right, wrong, fault) in [
+        (
+            ALERTS,
+            "(expediter_stuck)",
+            "(expediter_stock)",
+            "there is no metric expediter_stock",
+        ),
+        (
+            ALERTS,
+            "max by (kind)",
+            "max by (sort)",
+            "there is no label sort",
+        ),
+        (ALERTS, "{status=", "{state=", "has no label state"),
+        (ALERTS, "\"429\"", "\"many\"", "never has status=many"),
+        (
+            ALERTS,
+            "api|worker",
+            "api|kitchen",
+            "up never has job=kitchen",
+        ),
+        (
+            ALERTS,
+            "given_up_total[10m]",
+            "given_up_total",
+            "expected type",
+        ),
+        (
+            ALERTS,
+            "expediter_given_up_total[10m]",
+            "expediter_stuck[10m]",
+            "which is a gauge",
+        ),
+        (
+            ALERTS,
+            "$labels.reason }}): GET /handoffs",
+            "$labels.why }}): GET /handoffs",
+            "there is no label why",
+        ),
+        (
+            ALERTS,
+            "{{ $value }} entries",
+            "{{ $values }} entries",
+            "braces that tell nothing",
+        ),
+        (ALERTS, "for: 2m", "for: 2 minutes", "for: "),
+        (ALERTS, "for: 2m", "after: 2m", "wants "),
+        (
+            ALERTS,
+            "severity: page",
+            "severity: soon",
+            "its severity is soon",
+        ),
+        (
+            ALERTS,
+            "- alert: OutboxGrowsOld",
+            "- alert: OrdersAreStuck",
+            "OrdersAreStuck is there twice",
+        ),
+        (ALERTS, "    rules:", "    rule:", "wants "),
+        (
+            ALERTS,
+            "groups:",
+            "groups: [{name: a, rules: []}]\ngroups:",
+            "twice in one place",
+        ),
+        (
+            DASHBOARD,
+            "expediter_http_request_seconds_bucket",
+            "expediter_http_request_seconds",
+            "there is no metric",
+        ),
+        (
+            DASHBOARD,
+            "sum by (le) (rate(expediter_http",
+            "sum(rate(expediter_http",
+            "there is no label le",
+        ),
+        (DASHBOARD, "{{outcome}}", "{{end}}", "there is no label end"),
+        (
+            DASHBOARD,
+            "sum(expediter_sockets_open)",
+            "sum(expediter_sockets_open",
+            "unclosed",
+        ),
+    ] {
+        let text = read(path);
+        assert!(text.contains(right), "{path}: {right}");
+        let changed = folder.path().join("changed");
+        fs::write(&changed, text.replacen(right, wrong, 1)).unwrap();
+        let found = if path == ALERTS {
+            faults(&tools, &changed, &at(PROMETHEUS), &at(DASHBOARD))
+        } else {
+            faults(&tools, &at(ALERTS), &at(PROMETHEUS), &changed)
+        };
+        assert!(found.contains(fault), "{wrong} for {right}: {found}");
     }
 }
 
