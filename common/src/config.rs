@@ -161,7 +161,7 @@ impl Layers {
                 .into_iter()
                 .map(|one| Problem {
                     key: String::new(),
-                    what: one.kind.to_string().trim().to_owned(),
+                    what: without_excerpt(&one.kind.to_string()),
                     source: source_of(Some(&metadata)),
                 })
                 .collect(),
@@ -302,6 +302,19 @@ impl Provider for Said<'_> {
         let dict = nest(self.key, value).into_dict().unwrap_or_default();
         Ok(Profile::Default.collect(dict))
     }
+}
+
+/// What TOML's reader says, without the line of the file that it shows: there may be a secret in it.
+fn without_excerpt(message: &str) -> String {
+    let is_excerpt = |line: &&str| {
+        let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+        line.starts_with('|')
+    };
+    let told: Vec<&str> = message
+        .lines()
+        .filter(|line| !is_excerpt(line) && !line.trim().is_empty())
+        .collect();
+    told.join(": ")
 }
 
 fn leaves(prefix: &str, dict: &Dict) -> Vec<String> {

@@ -235,6 +235,32 @@ fn no_secret_ever_prints() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_told_by_its_line_and_not_by_what_stands_there() {
+    for text in [
+        "[secrets]\njwt_key = hunter2\n",
+        "[database]\nurl = \"mysql://me:hunter2@db/x\n",
+        "[secrets]\njwt_key = \"hunter2\"\njwt_key = \"hunter2\"\n",
+        "[secrets]\n\"hunter2\" \"jwt_key\"\n",
+    ] {
+        let folder = temporary_folder();
+        let path = folder.join(format!(
+            "{}.toml",
+            crate::chance::Chance::system().session_code()
+        ));
+        std::fs::write(&path, text).unwrap();
+        let error = Settings::layered(Some(&path), &[], &[])
+            .unwrap_err()
+            .to_string();
+        std::fs::remove_file(&path).unwrap();
+        assert!(!error.contains("hunter2"), "{error}");
+        assert!(
+            error.contains("line ") && error.contains(".toml"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_sqlite_path_is_kept_as_it_was_written() {
     let written = "sqlite://../my data/expediter.db";
     let settings = Settings::with(&[("database.url", written)]).unwrap();
