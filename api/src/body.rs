@@ -8,11 +8,12 @@ use std::{
     collections::HashMap,
     marker::PhantomData,
     sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::header;
-use poem::{Request, RequestBody, error::ReadBodyError};
+use poem::{Body, Request, RequestBody, error::ReadBodyError};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
@@ -157,15 +158,24 @@ fn is_json(request: &Request) -> bool {
     })
 }
 
+/// Whoever sends a body drop by drop holds its memory and its connection for no longer.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
+
 async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Problem> {
     let limit = request.extensions().get::<BodyLimit>();
     let limit = limit.map_or(usize::MAX, |BodyLimit(bytes)| *bytes);
     let body = body.take().map_err(Problem::internal)?;
-    body.into_bytes_limit(limit)
+    read_within(body, limit, BODY_WITHIN).await
+}
+
+async fn read_within(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
+    let cut_off = |detail: &str| Problem::new(Reason::BadRequest).detail(detail);
+    tokio::time::timeout(within, body.into_bytes_limit(limit))
         .await
+        .map_err(|_| cut_off("The body did not arrive in time."))?
         .map_err(|error| match error {
             ReadBodyError::PayloadTooLarge => too_large(limit),
-            _ => Problem::new(Reason::BadRequest).detail("The body could not be read to its end."),
+            _ => cut_off("The body could not be read to its end."),
         })
 }
 
