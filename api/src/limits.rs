@@ -8,7 +8,12 @@ mod bucket;
 
 use std::{net::IpAddr, time::Duration};
 
-use common::{clock::Clock, config, domain::ids::AccountId, secrets::sha256};
+use common::{
+    clock::Clock,
+    config,
+    domain::ids::{AccountId, IntegratorId},
+    secrets::sha256,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use poem::Request;
 use uuid::Uuid;
@@ -34,9 +39,9 @@ pub struct Limits {
     /// By a hash of the session's code and the guest's key.
     guests: Buckets<[u8; 32]>,
     addresses: Buckets<IpAddr>,
-    /// By the path's integrator and the address: who knows an integrator's id can't use up its bucket. Paths that name
-    /// none are one.
-    integrators: Buckets<(Option<Uuid>, IpAddr)>,
+    /// By the path's integrator and the address, where it has signed rightly from there: who knows an integrator's id
+    /// can't use up its bucket, and who makes ids up gets no fresh ones. All else of an address is one.
+    integrators: Buckets<(Option<IntegratorId>, IpAddr)>,
 }
 
 /// Whose requests an operation's are counted as, where no account calls.
@@ -103,11 +108,18 @@ impl Limits {
             }
             Counting::Integrator => {
                 // As the handler reads it: an id may be written in many ways, and what is none is as long as one likes.
-                let integrator = request.path_params::<Uuid>().ok();
-                let taken = self.integrators.take((integrator, address), now);
+                let named = request.path_params::<Uuid>().ok().map(IntegratorId::from);
+                let known = named.filter(|id| self.integrators.has(&(Some(*id), address)));
+                let taken = self.integrators.take((known, address), now);
                 counted.add("integrator", taken)
             }
         }
+    }
+
+    /// From now on the integrator has a bucket of its own there.
+    pub(crate) fn has_signed(&self, integrator: IntegratorId, address: ClientAddress) {
+        let key = (Some(integrator), address.0);
+        self.integrators.begin(key, self.clock.now());
     }
 }
 

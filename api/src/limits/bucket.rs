@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     hash::Hash,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -51,7 +51,7 @@ impl<K: Eq + Hash> Buckets<K> {
         }
         let step = WINDOW_US / i64::from(self.quota);
         let now = now.timestamp_micros();
-        let mut all = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all();
         // A clock that was set back must not keep anyone waiting for longer than a window.
         let missing = all.get(&key).map_or(0, |at| (at - now).clamp(0, WINDOW_US));
         let after = missing + step;
@@ -63,9 +63,7 @@ impl<K: Eq + Hash> Buckets<K> {
                 wait: Some(microseconds(after - WINDOW_US)),
             });
         }
-        if all.len() >= self.most_keys && !all.contains_key(&key) {
-            make_room(&mut all, now, self.most_keys);
-        }
+        self.make_room_for(&key, &mut all, now);
         all.insert(key, now + after);
         let remaining = u32::try_from((WINDOW_US - after) / step).unwrap_or(u32::MAX);
         Some(Taken {
@@ -74,6 +72,32 @@ impl<K: Eq + Hash> Buckets<K> {
             full_in: microseconds(after),
             wait: None,
         })
+    }
+
+    /// Whether there is one of this key, be it full: nothing was forgotten since the first was taken.
+    pub(super) fn has(&self, key: &K) -> bool {
+        self.all().contains_key(key)
+    }
+
+    /// One of this key, full where there was none.
+    pub(super) fn begin(&self, key: K, now: DateTime<Utc>) {
+        if self.quota == 0 {
+            return;
+        }
+        let now = now.timestamp_micros();
+        let mut all = self.all();
+        self.make_room_for(&key, &mut all, now);
+        all.entry(key).or_insert(now);
+    }
+
+    fn make_room_for(&self, key: &K, all: &mut HashMap<K, i64>, now: i64) {
+        if all.len() >= self.most_keys && !all.contains_key(key) {
+            make_room(all, now, self.most_keys);
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<K, i64>> {
+        self.full_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,6 +165,17 @@ mod tests {
             let keys = buckets.full_at.lock().expect("nobody panicked").len();
             assert!(keys <= 4, "{keys}");
         }
+    }
+
+    #[test]
+    fn one_that_is_begun_is_full_and_one_that_there_is_stays_as_it_is() {
+        let buckets = Buckets::new(2);
+        assert!(!buckets.has(&1));
+        buckets.begin(1, noon());
+        assert!(buckets.has(&1));
+        assert_eq!(taken(&buckets, 1, noon()).remaining, 1);
+        buckets.begin(1, noon());
+        assert_eq!(taken(&buckets, 1, noon()).remaining, 0);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Integrators' callbacks: who is let in, what is kept, and what it changes once a worker has applied it.
 
+mod strangers;
+
 use common::{
     domain::{
         account::Role,

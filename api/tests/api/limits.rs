@@ -155,16 +155,13 @@ async fn a_guest_has_a_bucket_of_its_own_at_its_table() {
 }
 
 #[tokio::test]
-async fn callbacks_are_counted_by_integrator_and_address() {
+async fn callbacks_that_nobody_signed_are_counted_by_address_whatever_ids_are_made_up() {
     let limits = [
         ("rate_limits.integrator_per_minute", "1"),
         ("rate_limits.address_per_minute", "1"),
     ];
     with_limits(&limits, async |app: App| {
-        let (one, other) = (
-            "01980000-0000-7000-8000-000000000001",
-            "01980000-0000-7000-8000-000000000002",
-        );
+        let one = "01980000-0000-7000-8000-000000000001";
         let call = async |integrator: &str, from: &str| {
             let path = format!("/api/v1/integrators/{integrator}/callbacks");
             app.post(&path, json!({})).from(from).send().await
@@ -172,17 +169,15 @@ async fn callbacks_are_counted_by_integrator_and_address() {
         let first = call(one, ONE_ADDRESS).await;
         assert_eq!(told(&first).0, "\"integrator\";q=1;w=60");
         assert_ne!(first.status, 429);
-        for written in [one, &one.replace('-', ""), &one.replacen('0', "%30", 1)] {
-            assert_limited(&call(written, ONE_ADDRESS).await, "60");
+        let others = [
+            "01980000-0000-7000-8000-000000000002",
+            "01980000-0000-7000-8000-000000000003",
+            "none",
+        ];
+        for made_up in others.into_iter().chain([one]) {
+            assert_limited(&call(made_up, ONE_ADDRESS).await, "60");
         }
-        assert_ne!(call(other, ONE_ADDRESS).await.status, 429);
-        assert_ne!(call("none", ONE_ADDRESS).await.status, 429);
-        assert_limited(&call("nor-this", ONE_ADDRESS).await, "60");
-        assert_ne!(
-            call(one, "192.0.2.2").await.status,
-            429,
-            "nobody uses up another's bucket"
-        );
+        assert_ne!(call(one, "192.0.2.2").await.status, 429);
     })
     .await;
 }
