@@ -5,7 +5,10 @@ mod token;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,8 +38,24 @@ pub(super) struct Tokens {
     kept: Mutex<HashMap<IntegratorId, Slot>>,
 }
 
-/// Held while a token is asked for, so that an integrator's attempts ask once.
-type Slot = Arc<tokio::sync::Mutex<Option<Kept>>>;
+type Slot = Arc<Desk>;
+
+/// Where an integrator's attempts wait for its token.
+#[derive(Default)]
+struct Desk {
+    /// Requests for a token that failed.
+    failures: AtomicU64,
+    /// Held while a token is asked for, so that one asks for all.
+    held: tokio::sync::Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    kept: Option<Kept>,
+    /// What the last request met with, for those who waited for it meanwhile: each asking anew would have the last of
+    /// them run out of time, and take our own trouble for the integrator's.
+    failed: Option<(OutboundAuth, Trouble)>,
+}
 
 struct Kept {
     /// Changed credentials make the token worthless.
@@ -80,31 +99,48 @@ impl Tokens {
         post: &Post,
         clock: &Clock,
     ) -> Result<Authorization, Trouble> {
+        let Some(request) = TokenRequest::of(auth) else {
+            return Ok(Authorization::default());
+        };
         let slot = self.slot(integrator);
-        let mut kept = slot.lock().await;
-        let good = kept
+        let failed_before = slot.failures.load(Ordering::Acquire);
+        let mut held = slot.held.lock().await;
+        let good = held
+            .kept
             .as_ref()
             .filter(|kept| kept.auth == *auth && kept.token.is_good_at(clock.now()));
         if let Some(kept) = good {
             return bearer(&kept.token, true);
         }
-        let Some(request) = TokenRequest::of(auth) else {
-            return Ok(Authorization::default());
-        };
-        let token = request.ask(post, clock).await?;
-        *kept = Some(Kept {
-            auth: auth.clone(),
-            token: token.clone(),
-        });
-        bearer(&token, false)
+        if let Some((with, trouble)) = &held.failed
+            && with == auth
+            && slot.failures.load(Ordering::Acquire) != failed_before
+        {
+            return Err(trouble.clone());
+        }
+        let asked = request.ask(post, clock).await;
+        let asked = asked.and_then(|token| Ok((bearer(&token, false)?, token)));
+        match asked {
+            Ok((authorization, token)) => {
+                let auth = auth.clone();
+                held.kept = Some(Kept { auth, token });
+                held.failed = None;
+                Ok(authorization)
+            }
+            Err(trouble) => {
+                held.failed = Some((auth.clone(), trouble.clone()));
+                slot.failures.fetch_add(1, Ordering::AcqRel);
+                Err(trouble)
+            }
+        }
     }
 
     /// After a 401: the next attempt signs in afresh. A token that another attempt has asked for meanwhile stays.
     pub(super) async fn drop_refused(&self, integrator: IntegratorId, used: &Authorization) {
         let slot = self.slot(integrator);
-        let mut kept = slot.lock().await;
-        if kept.as_ref().map(|kept| &kept.token) == used.token.as_ref() {
-            *kept = None;
+        let mut held = slot.held.lock().await;
+        if held.kept.as_ref().map(|kept| &kept.token) == used.token.as_ref() {
+            held.kept = None;
         }
     }
 

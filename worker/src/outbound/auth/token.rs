@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use common::{clock::Clock, domain::integrator::OutboundAuth};
 use http::header;
 use serde::Deserialize;
+use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use super::{basic, unusable};
@@ -14,6 +15,8 @@ use crate::outbound::{Post, Trouble};
 
 /// For a token that does not say how long it is good.
 const UNSAID_LIFETIME: Duration = Duration::from_secs(300);
+/// Whatever it says, a token is asked for again after this.
+const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// A token is not used in its last moments; of a very short one, a tenth is given up.
 const MARGIN: Duration = Duration::from_secs(30);
 
@@ -97,37 +100,52 @@ impl<'a> TokenRequest<'a> {
                 answer.status
             )));
         }
-        let said: Said = serde_json::from_slice(&answer.body)
-            .map_err(|_| unusable("the answer to signing in carries no token"))?;
-        Ok(said.token(asked_at))
+        serde_json::from_slice(&answer.body)
+            .ok()
+            .and_then(|said: Said| said.token(asked_at))
+            .ok_or_else(|| unusable("the answer to signing in carries no token"))
     }
 }
 
+/// Each whatever it is: only the token is needed, and of what else is said wrongly none is worth an order.
 #[derive(Deserialize)]
 struct Said {
-    #[serde(alias = "token", alias = "jwt")]
-    access_token: String,
-    expires_in: Option<u64>,
+    access_token: Option<Value>,
+    token: Option<Value>,
+    jwt: Option<Value>,
+    expires_in: Option<Value>,
 }
 
 impl Said {
-    fn token(self, asked_at: DateTime<Utc>) -> Token {
-        let until_expiry = || {
-            let expires_at = expiry(&self.access_token)?;
-            (expires_at - asked_at).to_std().ok()
-        };
-        let lifetime = self
-            .expires_in
-            .map(Duration::from_secs)
+    fn token(self, asked_at: DateTime<Utc>) -> Option<Token> {
+        let lifetime = self.expires_in.as_ref().and_then(seconds);
+        let said = [self.access_token, self.token, self.jwt];
+        let text = said.into_iter().find_map(|said| match said {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        })?;
+        let until_expiry = || (expiry(&text)? - asked_at).to_std().ok();
+        let lifetime = lifetime
             .or_else(until_expiry)
             .unwrap_or(UNSAID_LIFETIME)
-            .min(Duration::from_secs(24 * 60 * 60));
+            .min(LONGEST_LIFETIME);
         let margin = MARGIN.min(lifetime / 10);
-        Token {
-            text: self.access_token,
+        Some(Token {
+            text,
             good_until: asked_at + (lifetime - margin),
-        }
+        })
     }
+}
+
+/// RFC 6749 wants a number; some say it as text, or with a fraction.
+fn seconds(said: &Value) -> Option<Duration> {
+    let seconds = match said {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.parse().ok()?,
+        _ => return None,
+    };
+    let seconds = Some(seconds).filter(|seconds: &f64| seconds.is_finite())?;
+    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(LONGEST_LIFETIME))
 }
 
 /// A JWT's `exp`, which only tells when to ask again: the signature is the integrator's business.
@@ -166,6 +184,7 @@ mod tests {
         serde_json::from_str::<Said>(answer)
             .unwrap()
             .token(at(1000))
+            .unwrap()
     }
 
     #[test]
@@ -188,6 +207,35 @@ mod tests {
         let token = token(r#"{"jwt":"opaque"}"#);
         assert!(token.is_good_at(at(1269)));
         assert!(!token.is_good_at(at(1270)));
+    }
+
+    #[test]
+    fn a_lifetime_is_read_however_it_is_written_and_nonsense_is_none() {
+        for (said, good_for_s) in [
+            ("600", 570),
+            ("600.9", 570),
+            (r#""600""#, 570),
+            ("-1", 0),
+            ("1e300", 86_370),
+            (r#""NaN""#, 270),
+            (r#""soon""#, 270),
+            ("null", 270),
+            ("{}", 270),
+        ] {
+            let token = token(&format!(r#"{{"access_token":"t","expires_in":{said}}}"#));
+            assert_eq!(token.good_until.timestamp() - 1000, good_for_s, "{said}");
+        }
+    }
+
+    #[test]
+    fn of_several_tokens_the_standards_is_taken_and_an_empty_one_is_none() {
+        let said = r#"{"jwt":"c","token":"b","access_token":"a"}"#;
+        assert_eq!(token(said).text, "a");
+        assert_eq!(token(r#"{"access_token":null,"jwt":"c"}"#).text, "c");
+        for nothing in [r#"{"token":""}"#, r#"{"token":7}"#, "{}"] {
+            let said: Said = serde_json::from_str(nothing).unwrap();
+            assert!(said.token(at(1000)).is_none(), "{nothing}");
+        }
     }
 
     #[test]
