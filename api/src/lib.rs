@@ -33,6 +33,7 @@ mod accounts;
 mod callbacks;
 mod handoffs;
 mod integrators;
+mod merge;
 mod once;
 mod orders;
 mod ping;

@@ -7,6 +7,7 @@ mod followed;
 mod list;
 mod patch;
 mod refused;
+mod taken;
 mod view;
 
 use common::{
@@ -17,7 +18,7 @@ use common::{
         session::{Session, is_code},
         status::{By, OrderStatus},
     },
-    ledger::intake::{PlaceOrder, Placed, Placer},
+    ledger::intake::{Placed, Placer},
     secrets::{same, sha256},
 };
 use poem_openapi::{
@@ -148,8 +149,7 @@ impl Orders {
         let ledger = &self.0.ledger;
         let moved = if to == OrderStatus::Pending {
             let expected_total = wanted.expected_total.map(Into::into);
-            let placed = ledger.place_draft_seen(order.id, seen, by, expected_total);
-            self.noted(placed.await.map_err(Into::into))?
+            self.place_draft(&order, seen, by, expected_total).await?
         } else {
             let moved = ledger.move_order_seen(order.id, seen, to, by, reason);
             moved.await?
@@ -273,40 +273,6 @@ impl Orders {
 }
 
 impl Orders {
-    async fn place_order(&self, wanted: PlaceOrder) -> Result<Placed, Problem> {
-        self.0.outside.products.bring_in(wanted.store_id).await?;
-        let placed = self.0.ledger.place_order(wanted).await;
-        self.noted(placed.map_err(Into::into))
-    }
-
-    async fn draft_order(
-        &self,
-        caller: &Caller,
-        mut wanted: PlaceOrder,
-    ) -> Result<Placed, Problem> {
-        let key = wanted.idempotency.take();
-        let (order, replayed) = once(
-            &self.0,
-            key,
-            async |ledger| ledger.draft_order(&wanted).await,
-            async |id| Ok(order_of(&self.0, caller, id.into()).await?.0),
-        )
-        .await?;
-        Ok(Placed { order, replayed })
-    }
-
-    /// Counts what is not placed.
-    fn noted<T>(&self, placed: Result<T, Problem>) -> Result<T, Problem> {
-        if let Err(problem) = &placed {
-            self.0
-                .metrics
-                .orders_refused
-                .with_label_values(&[problem.reason().as_str()])
-                .inc();
-        }
-        placed
-    }
-
     /// The session that a code opens; an old one opens nothing any more.
     async fn session(&self, code: &str) -> Result<Session, Problem> {
         let unknown = || Problem::new(Reason::SessionNotFound);

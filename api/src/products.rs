@@ -16,10 +16,11 @@ use crate::{
     answer::{self, Created, Done, Page, Tagged},
     auth::Caller,
     body::{Checked, format::Sku},
+    merge::{Filled, said},
     once::{IdempotencyKey, once, once_tagged},
     problem::{Problem, Reason},
     state::ApiState,
-    stores::{said, seen},
+    stores::seen,
     tagged::{expected_version, seen_version, tagged, version_conflict},
     values::{self, Time},
 };
@@ -64,17 +65,17 @@ struct NewProductBody {
     stock: Option<u32>,
 }
 
-/// A merge patch (RFC 7396): what is absent stays, null empties. Staff and the store's integrators may only say
-/// `available`.
+/// A merge patch (RFC 7396): what is absent stays, null empties what may be empty, and is refused of anything else. Staff
+/// and the store's integrators may only say `available`.
 #[derive(Debug, Object)]
 struct ProductPatch {
     sku: MaybeUndefined<Sku>,
     #[oai(validator(min_length = 1, max_length = 200))]
-    name: Option<String>,
+    name: MaybeUndefined<String>,
     #[oai(validator(max_length = 2000))]
     description: MaybeUndefined<String>,
-    price: Option<values::Money>,
-    available: Option<bool>,
+    price: MaybeUndefined<values::Money>,
+    available: MaybeUndefined<bool>,
 }
 
 #[derive(Debug, Object)]
@@ -180,11 +181,12 @@ impl Products {
         if !may {
             return Err(Problem::forbidden());
         }
+        let edit = patch.into_edit()?;
         let version = expected_version(if_match.as_deref(), &ProductView::from(product), version);
         once_tagged(
             &self.0,
             key,
-            async |ledger| ledger.edit_product(id, version, patch.into()).await,
+            async |ledger| ledger.edit_product(id, version, edit).await,
             async |id| self.seen(&caller, id.into()).await,
         )
         .await
@@ -264,21 +266,21 @@ impl Products {
 impl ProductPatch {
     fn only_says_availability(&self) -> bool {
         self.sku.is_undefined()
-            && self.name.is_none()
+            && self.name.is_undefined()
             && self.description.is_undefined()
-            && self.price.is_none()
+            && self.price.is_undefined()
     }
-}
 
-impl From<ProductPatch> for ProductEdit {
-    fn from(patch: ProductPatch) -> Self {
-        Self {
-            sku: said(patch.sku).map(|sku| sku.map(|sku| sku.0)),
-            name: patch.name,
-            description: said(patch.description),
-            price: patch.price.map(Into::into),
-            available: patch.available,
-        }
+    fn into_edit(self) -> Result<ProductEdit, Problem> {
+        let mut filled = Filled::default();
+        let edit = ProductEdit {
+            sku: said(self.sku).map(|sku| sku.map(|sku| sku.0)),
+            name: filled.said("name", self.name),
+            description: said(self.description),
+            price: filled.said("price", self.price).map(Into::into),
+            available: filled.said("available", self.available),
+        };
+        filled.all(edit)
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
         Checked,
         format::{CurrencyCode, Email, Timezone},
     },
+    merge::{Filled, said},
     once::{IdempotencyKey, once, once_tagged},
     outside::ExternalId,
     problem::Problem,
@@ -84,12 +85,13 @@ struct NewStoreBody {
     accept_within_s: Option<u32>,
 }
 
-/// A merge patch (RFC 7396): what is absent stays, null empties. Staff may only say `paused`.
+/// A merge patch (RFC 7396): what is absent stays, null empties what may be empty, and is refused of anything else. Staff
+/// may only say `paused`.
 #[derive(Debug, Object)]
 struct StorePatch {
     #[oai(validator(min_length = 1, max_length = 200))]
-    name: Option<String>,
-    timezone: Option<Timezone>,
+    name: MaybeUndefined<String>,
+    timezone: MaybeUndefined<Timezone>,
     #[oai(validator(min_length = 1, max_length = 50))]
     phone: MaybeUndefined<String>,
     email: MaybeUndefined<Email>,
@@ -101,10 +103,10 @@ struct StorePatch {
     lng: MaybeUndefined<f64>,
     /// Operators only: what the outside locations and products services call it.
     external_location_id: MaybeUndefined<ExternalId>,
-    auto_accept: Option<bool>,
+    auto_accept: MaybeUndefined<bool>,
     #[oai(validator(minimum(value = "10"), maximum(value = "86400")))]
-    accept_within_s: Option<u32>,
-    paused: Option<bool>,
+    accept_within_s: MaybeUndefined<u32>,
+    paused: MaybeUndefined<bool>,
 }
 
 /// What can be ordered at a store now.
@@ -201,11 +203,12 @@ impl Stores {
         if !patch.external_location_id.is_undefined() && !caller.is(Role::Operator) {
             return Err(Problem::forbidden());
         }
+        let edit = patch.into_edit()?;
         let version = self.version(&caller, id, if_match.as_deref()).await?;
         once_tagged(
             &self.0,
             key,
-            async |ledger| ledger.edit_store(id, version, patch.into()).await,
+            async |ledger| ledger.edit_store(id, version, edit).await,
             async |id| seen(&self.0, &caller, id.into()).await,
         )
         .await
@@ -284,44 +287,35 @@ pub(crate) async fn seen(state: &ApiState, caller: &Caller, id: StoreId) -> Resu
 
 impl StorePatch {
     fn only_pauses(&self) -> bool {
-        self.name.is_none()
-            && self.timezone.is_none()
+        self.name.is_undefined()
+            && self.timezone.is_undefined()
             && self.phone.is_undefined()
             && self.email.is_undefined()
             && self.address.is_undefined()
             && self.lat.is_undefined()
             && self.lng.is_undefined()
             && self.external_location_id.is_undefined()
-            && self.auto_accept.is_none()
-            && self.accept_within_s.is_none()
+            && self.auto_accept.is_undefined()
+            && self.accept_within_s.is_undefined()
     }
-}
 
-/// `None`: not said; `Some(None)`: emptied.
-pub(crate) fn said<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
-    match field {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => Some(None),
-        MaybeUndefined::Value(value) => Some(Some(value)),
-    }
-}
-
-impl From<StorePatch> for StoreEdit {
-    fn from(patch: StorePatch) -> Self {
-        Self {
-            name: patch.name,
-            timezone: patch.timezone.map(|zone| zone.0),
-            phone: said(patch.phone),
-            email: said(patch.email).map(|email| email.map(|email| email.0)),
-            address: said(patch.address),
-            lat: said(patch.lat),
-            lng: said(patch.lng),
-            external_location_id: said(patch.external_location_id)
+    fn into_edit(self) -> Result<StoreEdit, Problem> {
+        let mut filled = Filled::default();
+        let edit = StoreEdit {
+            name: filled.said("name", self.name),
+            timezone: filled.said("timezone", self.timezone).map(|zone| zone.0),
+            phone: said(self.phone),
+            email: said(self.email).map(|email| email.map(|email| email.0)),
+            address: said(self.address),
+            lat: said(self.lat),
+            lng: said(self.lng),
+            external_location_id: said(self.external_location_id)
                 .map(|id| id.map(ExternalId::into_text)),
-            auto_accept: patch.auto_accept,
-            accept_within_s: patch.accept_within_s,
-            paused: patch.paused,
-        }
+            auto_accept: filled.said("auto_accept", self.auto_accept),
+            accept_within_s: filled.said("accept_within_s", self.accept_within_s),
+            paused: filled.said("paused", self.paused),
+        };
+        filled.all(edit)
     }
 }
 

@@ -29,16 +29,16 @@ pub(crate) fn unless_known<T: ToJSON>(if_none_match: Option<&str>, body: T) -> F
 }
 
 /// The version that an edit must still find, where `If-Match` names what it was made from: by its tag, or by its
-/// version in quotes. `None` where there is no such header.
+/// version in quotes. `None` where there is no such header, and for `*`, which whatever is there fits.
 pub(crate) fn seen_version<T: ToJSON>(
     if_match: Option<&str>,
     current: &T,
     version: i64,
 ) -> Result<Option<i64>, Problem> {
-    let Some(if_match) = if_match else {
+    let Some(if_match) = if_match.filter(|if_match| if_match.trim() != "*") else {
         return Ok(None);
     };
-    let now = [tag(current), format!("\"{version}\""), "*".to_owned()];
+    let now = [tag(current), format!("\"{version}\"")];
     let seen = if_match.split(',').map(str::trim);
     if seen.into_iter().any(|tag| now.iter().any(|now| now == tag)) {
         Ok(Some(version))
@@ -79,7 +79,7 @@ mod tests {
         let tag = tag(&shown);
         let several = format!("\"x\" , {tag}");
         assert_eq!(seen(None), Ok(None));
-        assert_eq!(seen(Some("*")), Ok(Some(4)));
+        assert_eq!(seen(Some("*")), Ok(None));
         assert_eq!(seen(Some("\"4\"")), Ok(Some(4)));
         assert_eq!(seen(Some(&tag)), Ok(Some(4)));
         assert_eq!(seen(Some(&several)), Ok(Some(4)));

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::outbound_auth::OutboundAuthBody;
 use crate::{
     body::format::WebAddress,
+    merge::said,
     problem::{FieldError, Problem},
-    stores::said,
     words::{
         CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus, UnknownPolicy,
     },

@@ -1,7 +1,11 @@
 //! Orders after they were asked for: edited, taken away, placed anew.
 
 use common::{
-    domain::ids::{ItemId, OrderId},
+    domain::{
+        ids::{ItemId, OrderId},
+        order::Order,
+        status::OrderStatus,
+    },
     ledger::{
         intake::PlaceRefused,
         orders::{EditRefused, ItemsEdit, OrderEdit},
@@ -20,6 +24,7 @@ use super::{
     order_of,
     patch::{ItemPatch, OrderPatch, Replacement, of_items, one_more, pointer_to},
     placed,
+    taken::bring_in,
     view::OrderView,
 };
 use crate::{
@@ -127,7 +132,7 @@ impl OrderEdits {
     ) -> Result<Tagged<OrderView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let on = Conditions { if_match, key };
-        let edit = patch.into_edit(ItemId::from(item.0));
+        let edit = patch.into_edit(ItemId::from(item.0))?;
         let (view, replayed) = self.edited(&caller, id.0, on, edit).await?;
         Ok(tagged(view).replayed(replayed))
     }
@@ -231,18 +236,30 @@ impl OrderEdits {
         let (order, by) = order_of(&self.0, caller, id.into()).await?;
         let shown = OrderView::of(&order, Some(by));
         let version = expected_version(on.if_match.as_deref(), &shown, order.version);
+        let status = version.map(|_| order.status);
+        if asks_for_products(&edit, &order) {
+            bring_in(&self.0, order.store_id, on.key.as_ref()).await?;
+        }
         let done = once(
             &self.0,
             on.key,
             async |ledger| {
-                let edited = ledger.edit_order(order.id, version, &edit).await;
-                edited.map_err(|error| error.map_refused(|refused| why(refused, &edit)))
+                let edited = ledger.edit_order_at(order.id, version, status, &edit);
+                edited
+                    .await
+                    .map_err(|error| error.map_refused(|refused| why(refused, &edit)))
             },
             async |id| Ok(order_of(&self.0, caller, OrderId::from(id)).await?.0),
         );
         let (order, replayed) = done.await?;
         Ok((OrderView::of(&order, Some(by)), replayed))
     }
+}
+
+/// Whether what is sold now, and at which price, decides the edit.
+fn asks_for_products(edit: &OrderEdit, order: &Order) -> bool {
+    matches!(order.status, OrderStatus::Draft | OrderStatus::Pending)
+        && !matches!(edit.items, ItemsEdit::Keep | ItemsEdit::Remove(_))
 }
 
 /// Of one item that is added, the pointers go into that item.

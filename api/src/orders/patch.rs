@@ -15,18 +15,18 @@ use poem_openapi::{Object, types::MaybeUndefined};
 use super::asked::{CustomerFields, NewItem, lines};
 use crate::{
     body::format::{Email, Reference},
+    merge::{Filled, said},
     problem::Problem,
-    stores::said,
     values, words,
 };
 
-/// A merge patch (RFC 7396): what is absent stays, null empties. `items` are replaced as a whole.
+/// A merge patch (RFC 7396): what is absent stays, null empties (but not `fulfilment`). `items` are replaced as a whole.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct OrderPatch {
     #[oai(validator(max_items = 100))]
-    items: Option<Vec<NewItem>>,
-    fulfilment: Option<words::Fulfilment>,
+    items: MaybeUndefined<Vec<NewItem>>,
+    fulfilment: MaybeUndefined<words::Fulfilment>,
     customer: MaybeUndefined<CustomerPatch>,
     #[oai(validator(max_length = 1000))]
     user_note: MaybeUndefined<String>,
@@ -53,12 +53,12 @@ struct CustomerPatch {
     device_token: MaybeUndefined<String>,
 }
 
-/// A merge patch (RFC 7396) of one item.
+/// A merge patch (RFC 7396) of one item: what is absent stays, null empties the `note`.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct ItemPatch {
     #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
-    quantity: Option<u32>,
+    quantity: MaybeUndefined<u32>,
     #[oai(validator(max_length = 500))]
     note: MaybeUndefined<String>,
 }
@@ -81,18 +81,20 @@ pub(super) struct Replacement {
 
 impl OrderPatch {
     pub(super) fn into_edit(self) -> Result<OrderEdit, Problem> {
-        let items = match self.items {
+        let items = match said(self.items) {
             None => ItemsEdit::Keep,
-            Some(items) => ItemsEdit::Replace(checked(items)?),
+            Some(items) => ItemsEdit::Replace(checked(items.unwrap_or_default())?),
         };
-        Ok(OrderEdit {
+        let mut filled = Filled::default();
+        let fulfilment = filled.said("fulfilment", self.fulfilment);
+        filled.all(OrderEdit {
             user_note: said(self.user_note),
             customer: match self.customer {
                 MaybeUndefined::Undefined => CustomerEdit::default(),
                 MaybeUndefined::Null => CustomerEdit::emptied(),
                 MaybeUndefined::Value(customer) => customer.into(),
             },
-            fulfilment: self.fulfilment.map(Into::into),
+            fulfilment: fulfilment.map(Into::into),
             reference: said(self.reference).map(|reference| reference.map(|reference| reference.0)),
             items,
         })
@@ -115,12 +117,14 @@ impl From<CustomerPatch> for CustomerEdit {
 }
 
 impl ItemPatch {
-    pub(super) fn into_edit(self, item: ItemId) -> OrderEdit {
-        of_items(ItemsEdit::Change {
+    pub(super) fn into_edit(self, item: ItemId) -> Result<OrderEdit, Problem> {
+        let mut filled = Filled::default();
+        let change = ItemsEdit::Change {
             item,
-            quantity: self.quantity,
+            quantity: filled.said("quantity", self.quantity),
             note: said(self.note),
-        })
+        };
+        filled.all(of_items(change))
     }
 }
 

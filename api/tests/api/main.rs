@@ -7,6 +7,7 @@ mod app;
 mod accounts;
 mod bodies;
 mod callbacks;
+mod conditional;
 mod document;
 mod documented;
 mod front;

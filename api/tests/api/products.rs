@@ -382,3 +382,19 @@ async fn products_come_in_pages() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_product_always_has_is_not_emptied() {
+    with_shop(async |shop| {
+        let product = shop.sell(shop.espresso()).await;
+        let nothing = json!({"name": null, "price": null, "available": null});
+        let asked = shop.app.patch(&path(&product), nothing).by(&shop.manager);
+        assert_eq!(
+            asked.send().await.pointers(),
+            ["/name", "/price", "/available"]
+        );
+        let now = shop.app.get(&path(&product)).by(&shop.manager);
+        assert_eq!(now.send().await.ok(), product);
+    })
+    .await;
+}

@@ -301,3 +301,34 @@ async fn stores_come_in_pages() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_store_always_has_is_not_emptied() {
+    with_app(async |app| {
+        let operator = operator(&app).await;
+        let store = open(&app, &operator).await;
+        let filled = [
+            "name",
+            "timezone",
+            "auto_accept",
+            "accept_within_s",
+            "paused",
+        ];
+        let nothing: serde_json::Map<_, _> = filled
+            .iter()
+            .map(|name| ((*name).to_owned(), Value::Null))
+            .collect();
+        let asked = app
+            .patch(&path(&store), Value::Object(nothing))
+            .by(&operator);
+        assert_eq!(
+            asked.send().await.pointers(),
+            filled.map(|name| format!("/{name}"))
+        );
+        assert_eq!(
+            app.get(&path(&store)).by(&operator).send().await.ok(),
+            store
+        );
+    })
+    .await;
+}

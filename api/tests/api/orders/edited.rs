@@ -292,3 +292,38 @@ async fn an_order_is_moved_or_removed_only_as_it_was_seen_where_that_is_asked() 
     })
     .await;
 }
+
+#[tokio::test]
+async fn null_empties_a_drafts_items_and_is_refused_of_what_is_never_empty() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let product = a_product(&app, store, Some(9)).await;
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        let mut body = wanted(store, product, 2);
+        let placed = app.post(ORDERS, body.clone()).by(&anna).send().await;
+        body["status"] = json!("draft");
+        let draft = app.post(ORDERS, body).by(&anna).send().await;
+        let patch = async |order: &Answer, body: Value| {
+            let asked = app.patch(order.header("location"), body).by(&anna);
+            asked.send().await
+        };
+        let emptied = patch(&draft, json!({"items": null})).await.ok();
+        assert_eq!(emptied["items"], json!([]));
+        assert_eq!(
+            patch(&placed, json!({"items": null})).await.pointers(),
+            ["/items"]
+        );
+        let wrong = patch(&placed, json!({"fulfilment": null, "user_note": "hot"})).await;
+        assert_eq!(wrong.pointers(), ["/fulfilment"]);
+        let (path, order) = (placed.header("location"), placed.json());
+        let item = format!("{path}/items/{}", order["items"][0]["id"].as_str().unwrap());
+        let wrong = app
+            .patch(&item, json!({"quantity": null}))
+            .by(&anna)
+            .send()
+            .await;
+        assert_eq!(wrong.pointers(), ["/quantity"]);
+        assert_eq!(app.get(path).by(&anna).send().await.ok(), order);
+    })
+    .await;
+}

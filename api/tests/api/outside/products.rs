@@ -176,3 +176,115 @@ async fn a_location_that_the_service_does_not_know_has_no_menu_and_a_store_that_
     })
     .await;
 }
+
+#[tokio::test]
+async fn drafts_and_edits_are_at_the_services_price_of_their_moment() {
+    let fake = Fake::start().await;
+    with_service("products", &fake.url.clone(), async |app: App| {
+        let place = Place::new(&app).await;
+        let costs = |price: &str| {
+            app.house.clock.advance(Duration::from_secs(10));
+            fake.says_json(200, &json!([product(17, "Espresso", price)]));
+        };
+        let total = |answer: &Answer| answer.ok()["total"]["amount"].clone();
+        // Nobody has asked for its menu before.
+        costs("1.80");
+        let body = json!({"store_id": place.store, "status": "draft", "items": [{"sku": "17"}]});
+        let draft = app
+            .post("/api/v1/orders", body)
+            .by(&place.staff)
+            .send()
+            .await;
+        assert_eq!(total(&draft), 180);
+        let path = draft.header("location");
+        let edit = |items: Value| {
+            app.patch(path, json!({"items": items}))
+                .by(&place.staff)
+                .send()
+        };
+        costs("1.90");
+        assert_eq!(
+            total(&edit(json!([{"sku": "17"}, {"sku": "17"}])).await),
+            380
+        );
+        costs("2.00");
+        let added = app.post(&format!("{path}/items"), json!({"sku": "17"}));
+        assert_eq!(total(&added.by(&place.staff).send().await), 580);
+        let place_it = || {
+            let asked = app.ask("PUT", &format!("{path}/status"));
+            asked.json(json!({"status": "pending"})).by(&place.staff)
+        };
+        costs("0.50");
+        fake.says(Says::Answer(500, String::new()));
+        let unavailable = place_it().send().await;
+        unavailable.problem(503, "products_service_unavailable");
+        costs("2.50");
+        assert_eq!(total(&place_it().send().await), 750);
+        // Placed already: nobody is asked.
+        fake.heard();
+        costs("9.00");
+        place_it().send().await.ok();
+        assert_eq!(fake.lines(), Vec::<String>::new());
+        costs("3.00");
+        assert_eq!(total(&edit(json!([{"sku": "17"}])).await), 300);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_empty_draft_and_an_edit_of_no_items_need_no_service() {
+    let fake = Fake::start().await;
+    with_service("products", &fake.url.clone(), async |app: App| {
+        let place = Place::new(&app).await;
+        fake.says(Says::Answer(500, String::new()));
+        let body = json!({"store_id": place.store, "status": "draft"});
+        let draft = app
+            .post("/api/v1/orders", body)
+            .by(&place.staff)
+            .send()
+            .await;
+        let edit = app.patch(draft.header("location"), json!({"user_note": "hot"}));
+        edit.by(&place.staff).send().await.ok();
+        assert_eq!(fake.lines(), Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_order_that_was_taken_is_told_of_while_the_service_is_away() {
+    let fake = Fake::start().await;
+    with_service("products", &fake.url.clone(), async |app: App| {
+        let place = Place::new(&app).await;
+        fake.says_json(200, &json!([product(17, "Espresso", "1.80")]));
+        let ask = |key: &'static str, status: &str| {
+            let body = json!({"store_id": place.store, "status": status, "items": [{"sku": "17"}]});
+            let asked = app.post("/api/v1/orders", body).by(&place.staff);
+            asked.header("idempotency-key", key).send()
+        };
+        let (order, draft) = (ask("order", "pending").await, ask("draft", "draft").await);
+        let add = || {
+            let items = format!("{}/items", draft.header("location"));
+            let asked = app.post(&items, json!({"sku": "17"})).by(&place.staff);
+            asked.header("idempotency-key", "add").send()
+        };
+        let added = add().await.ok();
+        fake.says(Says::Answer(500, String::new()));
+        app.house.clock.advance(Duration::from_secs(10));
+        for (again, first) in [
+            (ask("order", "pending").await, order.ok()),
+            (ask("draft", "draft").await, added.clone()),
+            (add().await, added),
+        ] {
+            assert_eq!(
+                again.header("idempotency-replayed"),
+                "true",
+                "{}",
+                again.text
+            );
+            assert_eq!(again.ok(), first);
+        }
+        let other = ask("other", "pending").await;
+        other.problem(503, "products_service_unavailable");
+    })
+    .await;
+}

@@ -80,13 +80,26 @@ impl Ledger {
         version: Option<i64>,
         edit: &OrderEdit,
     ) -> Result<Order, EditRefused> {
+        self.edit_order_at(id, version, None, edit).await
+    }
+
+    /// The same, only while it stands at that status, too: one that was a draft may be placed by now.
+    pub async fn edit_order_at(
+        &self,
+        id: OrderId,
+        version: Option<i64>,
+        status: Option<OrderStatus>,
+        edit: &OrderEdit,
+    ) -> Result<Order, EditRefused> {
         in_one_transaction!(&self.inner, Points::ORDERS, |change| {
             let before = lock(&mut change, id)
                 .await?
                 .ok_or(LedgerError::Refused(EditRefused::Unknown))?;
             change.made(id.uuid());
             let current = before.version;
-            if version.is_some_and(|wanted| wanted != current) {
+            let is_other = version.is_some_and(|wanted| wanted != current)
+                || status.is_some_and(|wanted| wanted != before.status);
+            if is_other {
                 return Err(LedgerError::Refused(EditRefused::VersionConflict {
                     current,
                 }));

@@ -192,4 +192,17 @@ each_database! {
         scene.staff_move(order.id, OrderStatus::Accepted).await;
         assert_eq!(scene.now(order.id).await.version, 2);
     }
+
+    async fn an_edit_of_what_was_a_draft_when_it_was_seen_is_refused_once_that_is_placed(house: House) {
+        let scene = Scene::new(&house).await;
+        let draft = scene.draft(vec![line(scene.product, 2)]).await;
+        scene.place(draft.id).await;
+        let as_seen = (Some(draft.version), Some(OrderStatus::Draft));
+        let edit = async |(version, status)| house.ledger.edit_order_at(draft.id, version, status, &pieces(&scene, 5)).await;
+        assert_eq!(refusal(edit(as_seen).await), EditRefused::VersionConflict { current: 1 });
+        assert_eq!(scene.stock().await, STOCK - 2);
+        edit((Some(1), Some(OrderStatus::Pending))).await.unwrap();
+        assert_eq!(scene.stock().await, STOCK - 5);
+        scene.audit_finds_nothing().await;
+    }
 }

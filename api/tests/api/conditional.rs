@@ -1,0 +1,95 @@
+//! `If-Match` where several edit at the same moment: whoever saw what is no more is told so, and nothing is lost.
+
+use common::domain::{account::Role, ids::StoreId};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::app::{Answer, App, with_app};
+
+const ROUNDS: u32 = 5;
+
+/// Who may edit something there, and a path to each kind of thing that may be edited with a tag.
+async fn what_there_is(app: &App) -> (String, Vec<String>) {
+    let store: StoreId = app.house.a_store().await;
+    let product = app.house.a_product(store).await;
+    let operator = app.signed_in("op", Role::Operator, &[]).await;
+    let mut body = json!({"store_id": store, "items": [{"product_id": product}]});
+    let ordered = app.post("/api/v1/orders", body.clone()).by(&operator);
+    let order = ordered.send().await.header("location").to_owned();
+    body["status"] = json!("draft");
+    let drafted = app.post("/api/v1/orders", body).by(&operator);
+    let draft = drafted.send().await.header("location").to_owned();
+    let new = json!({"store_id": store, "name": "Kitchen", "kind": "kitchen", "url": "https://kitchen.example/"});
+    let connected = app.post("/api/v1/integrators", new);
+    let integrator = connected.by(&operator).send().await;
+    let integrator = integrator.header("location").to_owned();
+    let paths = vec![
+        order,
+        draft,
+        format!("/api/v1/stores/{store}"),
+        format!("/api/v1/products/{product}"),
+        integrator,
+    ];
+    (operator, paths)
+}
+
+fn edit(path: &str, word: &str) -> Value {
+    if path.contains("/orders/") {
+        json!({"user_note": word})
+    } else {
+        json!({"name": word})
+    }
+}
+
+/// The same edit in other words by three at once.
+async fn three_edit(app: &App, by: &str, path: &str, if_match: &str) -> Vec<Answer> {
+    let edits = ["one", "two", "three"].map(|word| {
+        let asked = app.patch(path, edit(path, &format!("{word} {if_match}")));
+        asked.by(by).header("if-match", if_match).send()
+    });
+    join_all(edits).await
+}
+
+#[tokio::test]
+async fn of_edits_made_from_one_tag_at_once_one_is_done_and_the_others_are_told() {
+    with_app(async |app: App| {
+        let (operator, paths) = what_there_is(&app).await;
+        for path in &paths {
+            for _ in 0..ROUNDS {
+                let read = app.get(path).by(&operator).send().await;
+                let (version, tag) = (read.ok()["version"].clone(), read.header("etag").to_owned());
+                assert_ne!(tag, "", "{path}");
+                let answers = three_edit(&app, &operator, path, &tag).await;
+                let (done, refused): (Vec<_>, Vec<_>) = answers
+                    .iter()
+                    .partition(|answer| answer.status.is_success());
+                assert_eq!((done.len(), refused.len()), (1, 2), "{path}");
+                for refused in refused {
+                    refused.problem(412, "version_conflict");
+                }
+                let now = app.get(path).by(&operator).send().await;
+                let (now, done) = (now.ok(), done[0].json());
+                for field in ["version", "name", "user_note"] {
+                    assert_eq!(now[field], done[field], "{path}");
+                }
+                assert_eq!(now["version"], version.as_i64().unwrap() + 1);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whatever_stands_there_fits_a_star() {
+    with_app(async |app: App| {
+        let (operator, paths) = what_there_is(&app).await;
+        for path in &paths {
+            for _ in 0..ROUNDS {
+                for answer in three_edit(&app, &operator, path, "*").await {
+                    answer.ok();
+                }
+            }
+        }
+    })
+    .await;
+}
