@@ -1,6 +1,6 @@
 //! Orders as a table (RFC 4180), written while it is sent: never more of them in memory than one piece has.
 
-use std::{borrow::Cow, io};
+use std::{borrow::Cow, io, iter};
 
 use common::{
     domain::{
@@ -103,18 +103,39 @@ fn line(fields: &[Cow<'_, str>]) -> String {
     fields.join(",") + "\r\n"
 }
 
-/// What begins a formula, or what is passed over before one; wide as some keyboards write it, too.
-const RUNS: [char; 11] = [
-    '=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
+/// What begins a formula; wide as some keyboards write it, too.
+const RUNS: [char; 8] = [
+    '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
+/// What is passed over before a formula.
+const BLANKS: [char; 3] = ['\t', '\r', '\n'];
+/// What begins a new cell in the middle of a text where a spreadsheet splits by semicolons or tabs, and so does not see
+/// our quotes: as it does where a comma is the decimal point.
+const SPLITS: [char; 4] = [';', '\t', '\r', '\n'];
 
 /// What guests and clients write must not run in whoever's spreadsheet (OWASP, CSV injection).
 fn harmless(field: &str) -> Cow<'_, str> {
-    if field.starts_with(RUNS) {
-        format!("'{field}").into()
-    } else {
-        field.into()
+    let mut written = String::new();
+    let mut from = 0;
+    for at in cells(field) {
+        let cell = field[at..].trim_start_matches('"');
+        if cell.starts_with(RUNS) || (at == 0 && cell.starts_with(BLANKS)) {
+            written.push_str(&field[from..at]);
+            written.push('\'');
+            from = at;
+        }
     }
+    if written.is_empty() {
+        return field.into();
+    }
+    written.push_str(&field[from..]);
+    written.into()
+}
+
+/// Where a spreadsheet may see a cell begin.
+fn cells(field: &str) -> impl Iterator<Item = usize> {
+    let splits = field.match_indices(SPLITS);
+    iter::once(0).chain(splits.map(|(at, split)| at + split.len()))
 }
 
 fn quoted(field: Cow<'_, str>) -> Cow<'_, str> {
@@ -137,12 +158,37 @@ mod tests {
     }
 
     #[test]
+    fn what_would_run_where_semicolons_part_cells_is_only_a_text() {
+        for (written, harmless_one) in [
+            ("a;=1", "a;'=1"),
+            ("a;b;\"=1", "a;b;'\"=1"),
+            ("a\t@b", "a\t'@b"),
+            ("first\r\n=1", "first\r\n'=1"),
+            ("é;＝1;-2", "é;'＝1;'-2"),
+            ("\"=1", "'\"=1"),
+            (";;=1", ";;'=1"),
+        ] {
+            assert_eq!(harmless(written), harmless_one, "{written:?}");
+        }
+    }
+
+    #[test]
     fn what_a_spreadsheet_would_run_is_only_a_text() {
         for begin in ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"] {
             let field = format!("{begin}HYPERLINK(1)");
             assert_eq!(harmless(&field), format!("'{field}"));
         }
-        for fine in ["2 x Tea", "'=1", " =1", "Anna-Lena", ""] {
+        for fine in [
+            "2 x Tea; 1 x Cake",
+            "'=1",
+            " =1",
+            "Anna-Lena",
+            "a;b",
+            "two\r\nlines",
+            ";",
+            "\"",
+            "",
+        ] {
             assert_eq!(harmless(fine), fine);
         }
         assert_eq!(line(&["=1,2".into()]), "\"'=1,2\"\r\n");

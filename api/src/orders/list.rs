@@ -114,8 +114,8 @@ impl OrderLists {
     /// The orders that `GET /orders` lists, at most 100 000. Columns: `id`, `number`, `store_id`, `session` (its name),
     /// `reference`, `fulfilment`, `status`, `reason`, `created_at`, `placed_at`, `accepted_at`, `ended_at`,
     /// `total_amount` (minor units), `currency`, `items` (`2 x Espresso; 1 x Tea`), `customer_name`, `customer_phone`,
-    /// `customer_email`, `customer_address`, `user_note`. A text that a spreadsheet would take for a formula has an
-    /// apostrophe before it.
+    /// `customer_email`, `customer_address`, `user_note`. A text that a spreadsheet would take for a formula, also
+    /// after a semicolon, a tab or a line break in it, has an apostrophe before it.
     #[oai(
         path = "/orders.csv",
         method = "get",
