@@ -55,7 +55,7 @@ pub(super) struct OpenView {
     stream: Uuid,
     /// The number up to which all this is told: for `?after=`.
     seq: i64,
-    /// Oldest first.
+    /// Oldest first; of more than a thousand the last ones.
     orders: Vec<GuestOrderView>,
 }
 

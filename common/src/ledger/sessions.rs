@@ -143,10 +143,7 @@ impl Ledger {
                 session.seq = tell(&mut change, &session, EventKind::SessionClosed);
             }
             let mut unfinished = Vec::new();
-            for order in store::orders::of_session(&mut change.tx, id).await? {
-                if order.status.is_end() {
-                    continue;
-                }
+            for order in store::orders::unfinished_of_session(&mut change.tx, id).await? {
                 if finish && is_as_good_as_delivered(order.status) {
                     // All are locked before the first is moved: moving also locks handoffs.
                     let locked = orders::lock(&mut change, order.id).await?;

@@ -26,6 +26,11 @@ macro_rules! columns {
     };
 }
 
+/// Orders that a session is shown with; far more than a table has.
+pub(crate) const MOST_OF_SESSION: u32 = 1000;
+/// Orders whose items one statement reads: databases bound the values of one.
+const MOST_AT_ONCE: usize = 4096;
+
 /// An order as it is first written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NewOrder<'a> {
@@ -208,14 +213,34 @@ pub(crate) async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order
     Ok(orders.into_iter().zip(last_seqs).collect())
 }
 
-/// A session's orders that were placed, oldest first.
+/// A session's orders that were placed, the last [`MOST_OF_SESSION`] of them, oldest first.
 pub(crate) async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
+    let mut rows: Vec<Row> = on!(&mut *tx, |conn| {
+        sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
+         WHERE o.session_id = ? AND o.status <> 'draft' ORDER BY o.id DESC LIMIT ?"
+        ))
+        .bind(session.uuid())
+        .bind(MOST_OF_SESSION)
+        .fetch_all(conn)
+        .await?
+    });
+    rows.reverse();
+    with_items(tx, rows).await
+}
+
+/// Those of a session's orders that were placed and have not come to their end, oldest first.
+pub(crate) async fn unfinished_of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
     let rows: Vec<Row> = on!(&mut *tx, |conn| {
         sqlx::query_as(concat!(
             "SELECT ",
             columns!(),
             ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
-         WHERE o.session_id = ? AND o.status <> 'draft' ORDER BY o.id"
+         WHERE o.session_id = ? \
+         AND o.status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
+         ORDER BY o.id"
         ))
         .bind(session.uuid())
         .fetch_all(conn)
@@ -283,18 +308,20 @@ async fn with_items(tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<Order>> {
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let items: Vec<ItemRow> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \
-             FROM order_items WHERE order_id IN (",
-        );
-        push_ids(&mut query, &ids);
-        query.push(") ORDER BY order_id, position");
-        query.build_query_as().fetch_all(conn).await?
-    });
     let mut by_order: HashMap<Uuid, Vec<ItemRow>> = HashMap::new();
-    for item in items {
-        by_order.entry(item.order_id).or_default().push(item);
+    for ids in ids.chunks(MOST_AT_ONCE) {
+        let items: Vec<ItemRow> = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new(
+                "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \
+                 FROM order_items WHERE order_id IN (",
+            );
+            push_ids(&mut query, ids);
+            query.push(") ORDER BY order_id, position");
+            query.build_query_as().fetch_all(conn).await?
+        });
+        for item in items {
+            by_order.entry(item.order_id).or_default().push(item);
+        }
     }
     rows.into_iter()
         .map(|row| {

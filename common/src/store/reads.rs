@@ -187,7 +187,7 @@ async fn know_what_is_there(house: &House) -> Result<()> {
 
 /// Rows and index entries that this connection has read so far, as MySQL counts them; SQLite does not.
 async fn read_so_far(tx: &mut Tx) -> Result<Option<i64>> {
-    let Tx::MySql(tx, _) = tx else {
+    let Tx::MySql(tx, ..) = tx else {
         return Ok(None);
     };
     let rows = sqlx::query("SHOW SESSION STATUS LIKE 'Handler_read%'").fetch_all(&mut **tx);
@@ -294,6 +294,42 @@ each_database! {
             // Eight stores' walks look at so many each.
             assert_eq!((found, pages), (1, if of.is_none() { 2 } else { 1 }));
         }
+    }
+
+    async fn a_session_with_very_many_orders_is_shown_with_its_last_ones(house: House) {
+        let Filled { order, .. } = filled(&house).await;
+        // The order's own id is also a session's, under the order's reference as its code.
+        let one_session = "UPDATE orders SET session_id = (SELECT id FROM sessions WHERE code = x'522D32353030')";
+        let mut tx = house.db.begin().await.unwrap();
+        scratch::run(&mut tx, one_session).await.unwrap();
+        tx.commit().await.unwrap();
+        let session = SessionId::from(order.id.uuid());
+        let mut tx = house.db.read().await.unwrap();
+        let shown = orders::of_session(&mut tx, session).await.unwrap();
+        let unfinished = orders::unfinished_of_session(&mut tx, session).await.unwrap();
+        let ids = |orders: &[Order]| orders.iter().map(|order| order.id).collect::<Vec<_>>();
+        assert!(ids(&shown).is_sorted() && ids(&unfinished).is_sorted());
+        assert_eq!(shown.len(), orders::MOST_OF_SESSION as usize);
+        assert_eq!(unfinished.len(), 40);
+        assert_eq!(shown.last().map(|last| last.id), unfinished.last().map(|last| last.id));
+    }
+
+    async fn old_drafts_are_found_however_many_are_young(house: House) {
+        filled(&house).await;
+        let mut tx = house.db.begin().await.unwrap();
+        scratch::run(&mut tx, "UPDATE orders SET status = 'draft'").await.unwrap();
+        tx.commit().await.unwrap();
+        know_what_is_there(&house).await.unwrap();
+        let (now, long_ago) = (house.clock.now(), house.clock.now() - TimeDelta::days(9));
+        let mut too_much: Vec<String> = Vec::new();
+        let mut tx = house.db.read().await.unwrap();
+        read_little! { tx, too_much,
+            orders::old_drafts(&mut tx, long_ago, PAGE);
+            orders::old_drafts(&mut tx, now, PAGE);
+        }
+        assert_eq!(too_much, Vec::<String>::new());
+        assert_eq!(orders::old_drafts(&mut tx, long_ago, PAGE).await.unwrap(), []);
+        assert_eq!(orders::old_drafts(&mut tx, now, PAGE).await.unwrap().len(), PAGE as usize);
     }
 
     async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: House) {

@@ -18,8 +18,9 @@ use crate::{
 
 /// A draft that nobody places is kept so long.
 const DRAFTS_ARE_KEPT: chrono::Duration = chrono::Duration::days(7);
-/// Drafts that one pruning takes away.
+/// Drafts that one transaction takes away, and how many transactions one pruning has.
 const MOST_PRUNED: u32 = 500;
+const PRUNINGS: u32 = 4;
 
 impl Ledger {
     /// Keeps what is asked for as a draft, priced as of today. Neither stock nor availability is asked about. Whether
@@ -129,6 +130,18 @@ impl Ledger {
 
     /// Takes away drafts that nobody placed in a week, some at a time; how many.
     pub async fn prune_drafts(&self) -> Result<u64> {
+        let mut pruned = 0;
+        for _ in 0..PRUNINGS {
+            let more = self.prune_some_drafts().await?;
+            pruned += more;
+            if more < u64::from(MOST_PRUNED) {
+                break;
+            }
+        }
+        Ok(pruned)
+    }
+
+    async fn prune_some_drafts(&self) -> Result<u64> {
         in_one_transaction!(&self.inner, Points::SWEEP, |change| {
             let before = change.now - DRAFTS_ARE_KEPT;
             let found = store::orders::old_drafts(&mut change.tx, before, MOST_PRUNED).await?;

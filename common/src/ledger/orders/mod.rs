@@ -17,7 +17,7 @@ pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};
 use super::{Ledger, LedgerError, Points, Result, in_one_transaction, intake::PlaceRefused};
 use crate::{
     domain::{
-        ids::{OrderId, SessionId},
+        ids::OrderId,
         order::Order,
         status::{By, MoveRefused, OrderStatus},
     },
@@ -42,12 +42,6 @@ impl Ledger {
     pub async fn order(&self, id: OrderId) -> Result<Option<Order>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::orders::get(&mut tx, id).await?)
-    }
-
-    /// Oldest first.
-    pub async fn orders_of_session(&self, session: SessionId) -> Result<Vec<Order>> {
-        let mut tx = self.inner.db.read().await?;
-        Ok(store::orders::of_session(&mut tx, session).await?)
     }
 
     /// Moves an order on somebody's word. Where it already stands there, nothing changes and nothing is refused. A draft
