@@ -86,7 +86,7 @@ impl Worker {
         } = parts;
         let cut = CancellationToken::new();
         let attempts = Attempts {
-            outbound: Arc::new(outbound(&ledger, &settings.outbound).await?),
+            outbound: Arc::new(outbound(&ledger, &settings.outbound, &cut).await?),
             ledger: ledger.clone(),
             metrics: metrics.clone(),
             cut: cut.clone(),
@@ -160,13 +160,18 @@ fn alone(ledger: &Ledger, metrics: &Metrics) -> watch::Receiver<Crew> {
 }
 
 /// Building the HTTP client takes a while, and not on a thread that serves others.
-async fn outbound(ledger: &Ledger, settings: &OutboundSettings) -> Result<Outbound, NoClient> {
-    let (settings, clock, chance) = (
+async fn outbound(
+    ledger: &Ledger,
+    settings: &OutboundSettings,
+    cut: &CancellationToken,
+) -> Result<Outbound, NoClient> {
+    let (settings, clock, chance, cut) = (
         settings.clone(),
         ledger.clock().clone(),
         ledger.chance().clone(),
+        cut.clone(),
     );
-    tokio::task::spawn_blocking(move || Outbound::new(&settings, clock, chance))
+    tokio::task::spawn_blocking(move || Outbound::new(&settings, clock, chance, cut))
         .await
         .expect("building a client does not panic, and is not cancelled")
 }

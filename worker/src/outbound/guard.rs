@@ -6,13 +6,16 @@ use std::{
     collections::HashMap,
     fmt, io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, Shared},
+};
 use ipnet::IpNet;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
@@ -24,6 +27,9 @@ const FRESH: Duration = Duration::from_secs(2);
 /// A request begins to connect well within this time after its name was vetted.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 const MOST_NAMES: usize = 4096;
+/// Names that are being resolved at one time. The system's resolver can't be called off, and holds a thread for as long
+/// as it takes; of tokio's 512, so many are left to others.
+const MOST_LOOKUPS: usize = 256;
 
 /// Cheap to clone; all clones know the same names.
 #[derive(Clone)]
@@ -36,7 +42,12 @@ struct Inner {
     lookup: Lookup,
     clock: Clock,
     vetted: Mutex<HashMap<String, Vetted>>,
+    /// One a name, however many wait for it, and also when nobody does any more: an integrator whose name servers hang
+    /// holds one thread, not all.
+    lookups: Mutex<HashMap<String, Looking>>,
 }
+
+type Looking = Shared<BoxFuture<'static, Arc<io::Result<Vec<IpAddr>>>>>;
 
 /// Where `http://` may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +113,7 @@ impl Guard {
             lookup,
             clock,
             vetted: Mutex::default(),
+            lookups: Mutex::default(),
         }))
     }
 
@@ -170,17 +182,45 @@ impl Guard {
             name: name.to_owned(),
             error,
         };
-        let answer =
-            tokio::time::timeout(self.0.resolver_timeout, (self.0.lookup)(name.to_owned()));
-        match answer.await {
-            Ok(Ok(addresses)) => Ok(addresses),
-            Ok(Err(error)) if is_resolvers_trouble(&error) => Err(away(error.to_string())),
-            Ok(Err(error)) => Err(NotVetted::NoSuchName {
+        let Some(looking) = self.looking_up(name) else {
+            return Err(away("too many names are being resolved".to_owned()));
+        };
+        let Ok(found) = tokio::time::timeout(self.0.resolver_timeout, looking).await else {
+            return Err(away("the resolver did not answer in time".to_owned()));
+        };
+        match &*found {
+            Ok(addresses) => Ok(addresses.clone()),
+            Err(error) if is_resolvers_trouble(error) => Err(away(error.to_string())),
+            Err(error) => Err(NotVetted::NoSuchName {
                 name: name.to_owned(),
                 error: error.to_string(),
             }),
-            Err(_) => Err(away("the resolver did not answer in time".to_owned())),
         }
+    }
+
+    /// The name's lookup that is under way, or else a new one; `None` where there is no room for another.
+    fn looking_up(&self, name: &str) -> Option<Looking> {
+        let mut lookups = self.0.lookups();
+        if let Some(under_way) = lookups.get(name) {
+            return Some(under_way.clone());
+        }
+        if lookups.len() >= MOST_LOOKUPS {
+            return None;
+        }
+        let (inner, name) = (Arc::clone(&self.0), name.to_owned());
+        let looking = {
+            let name = name.clone();
+            async move {
+                let found = (inner.lookup)(name.clone()).await;
+                inner.lookups().remove(&name);
+                Arc::new(found)
+            }
+        };
+        let looking = looking.boxed().shared();
+        // To its end, whoever still waits.
+        tokio::spawn(looking.clone());
+        lookups.insert(name, looking.clone());
+        Some(looking)
     }
 
     fn allows(&self, address: IpAddr) -> bool {
@@ -196,7 +236,8 @@ impl Guard {
         let now = self.0.clock.now();
         self.vetted()
             .get(name)
-            .is_some_and(|vetted| now < vetted.at + FRESH)
+            // A clock that was set back would keep it fresh for as long.
+            .is_some_and(|vetted| vetted.at <= now && now < vetted.at + FRESH)
     }
 
     fn remember(&self, name: &str, addresses: Vec<IpAddr>) {
@@ -208,8 +249,14 @@ impl Guard {
         vetted.insert(name.to_owned(), Vetted { addresses, at: now });
     }
 
-    fn vetted(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vetted>> {
+    fn vetted(&self) -> MutexGuard<'_, HashMap<String, Vetted>> {
         self.0.vetted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn lookups(&self) -> MutexGuard<'_, HashMap<String, Looking>> {
+        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

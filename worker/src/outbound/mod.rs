@@ -13,6 +13,7 @@ use common::{chance::Chance, clock::Clock, config, crash, domain::handoff::Heard
 use http::{HeaderMap, StatusCode};
 use ipnet::IpNet;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use self::request::Outgoing;
@@ -56,6 +57,7 @@ pub struct Outbound {
     attempt_timeout: Duration,
     clock: Clock,
     chance: Chance,
+    cut: CancellationToken,
 }
 
 /// What came of trying to make an attempt.
@@ -76,11 +78,12 @@ pub enum Sent {
 pub struct NoClient(reqwest::Error);
 
 impl Outbound {
-    /// Blocks for some 30 ms.
+    /// Blocks for some 30 ms. Once `cut` is cancelled nothing more is sent.
     pub fn new(
         settings: &OutboundSettings,
         clock: Clock,
         chance: Chance,
+        cut: CancellationToken,
     ) -> Result<Self, NoClient> {
         let guard = Guard::new(
             settings.allow_networks.clone(),
@@ -98,6 +101,7 @@ impl Outbound {
             attempt_timeout: settings.attempt_timeout,
             clock,
             chance,
+            cut,
         })
     }
 
@@ -106,9 +110,17 @@ impl Outbound {
         let authorized =
             self.tokens
                 .authorize(outgoing.integrator, &outgoing.auth, &self.post, &self.clock);
-        let authorization = match authorized.await {
-            Ok(authorization) => authorization,
-            Err(trouble) => return trouble.sent(),
+        let authorization = tokio::select! {
+            biased;
+            () = self.cut.cancelled() => {
+                return Sent::NotSent {
+                    why: "the worker had to stop".to_owned(),
+                };
+            }
+            authorized = authorized => match authorized {
+                Ok(authorization) => authorization,
+                Err(trouble) => return trouble.sent(),
+            },
         };
         if self.clock.now() + self.attempt_timeout > outgoing.leased_until {
             // Its answer could come after another worker has begun the next attempt.

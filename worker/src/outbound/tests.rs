@@ -29,7 +29,8 @@ fn outbound_with(change: impl FnOnce(&mut OutboundSettings)) -> Outbound {
         allow_http_on_loopback: false,
     };
     change(&mut settings);
-    Outbound::new(&settings, Clock::manual(noon()), Chance::system()).unwrap()
+    let cut = CancellationToken::new();
+    Outbound::new(&settings, Clock::manual(noon()), Chance::system(), cut).unwrap()
 }
 
 fn outbound() -> Outbound {

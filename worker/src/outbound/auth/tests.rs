@@ -1,9 +1,14 @@
 //! How integrators are signed in to, against a real socket on loopback.
 
 use common::{chance::Chance, domain::handoff::Heard, testing::noon};
+use futures_util::{FutureExt, future::join_all};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    outbound::{Outbound, OutboundSettings, Outgoing, Sent},
+    outbound::{
+        Outbound, OutboundSettings, Outgoing, Sent,
+        guard::{Guard, PlainHttp},
+    },
     testing::{Integrator, Received, Reply},
 };
 
@@ -52,7 +57,8 @@ impl Scene {
             leased_until: noon() + Duration::from_secs(1000),
         };
         Self {
-            outbound: Outbound::new(&settings, clock.clone(), chance).unwrap(),
+            outbound: Outbound::new(&settings, clock.clone(), chance, CancellationToken::new())
+                .unwrap(),
             clock,
             orders,
             tokens,
@@ -201,6 +207,36 @@ async fn without_a_token_nothing_of_the_order_is_sent() {
 }
 
 #[tokio::test]
+async fn a_token_that_no_header_can_carry_is_not_kept() {
+    let scene = Scene::new([Reply::status(200)], [token(r"a\nb"), token("two")]).await;
+    let sent = scene.attempt().await;
+    assert!(
+        matches!(
+            &sent,
+            Sent::Heard {
+                heard: Heard::NotConnected { .. },
+                ..
+            }
+        ),
+        "{sent:?}"
+    );
+    assert_eq!(status_and_cached(&scene.attempt().await), (200, false));
+    assert_eq!(scene.tokens.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_stop_while_a_token_is_asked_for_leaves_nothing_sent_and_nothing_unknown() {
+    let scene = Scene::new([Reply::status(200)], [Reply::hang()]).await;
+    let cut = scene.outbound.cut.clone();
+    let (sent, _) = tokio::join!(scene.attempt(), async {
+        scene.tokens.until_received(1).await;
+        cut.cancel();
+    });
+    assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
+    assert!(scene.orders.received().is_empty());
+}
+
+#[tokio::test]
 async fn changed_credentials_are_used_at_once() {
     let mut scene = Scene::new([Reply::status(200)], [token("one"), token("two")]).await;
     scene.attempt().await;
@@ -208,6 +244,52 @@ async fn changed_credentials_are_used_at_once() {
         client_secret.push('!');
     }
     assert_eq!(status_and_cached(&scene.attempt().await), (200, false));
+}
+
+#[tokio::test]
+async fn who_waits_for_a_token_hears_of_its_failure_and_asks_for_none_until_the_next_attempt() {
+    let let_go = Arc::new(tokio::sync::Notify::new());
+    let refused = "HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n".to_owned();
+    let refused = Reply::SayWhenLet(refused, Arc::clone(&let_go));
+    let scene = Scene::new([Reply::status(200)], [refused, token("one")]).await;
+    let (first, second, third, _) =
+        tokio::join!(scene.attempt(), scene.attempt(), scene.attempt(), async {
+            scene.tokens.until_received(1).await;
+            let_go.notify_one();
+        });
+    for sent in [first, second, third] {
+        let Sent::Heard {
+            heard: Heard::NotConnected { error },
+            ..
+        } = sent
+        else {
+            panic!("{sent:?}");
+        };
+        assert!(error.contains("503"), "{error}");
+    }
+    assert_eq!(scene.tokens.received().len(), 1);
+    assert_eq!(status_and_cached(&scene.attempt().await), (200, false));
+}
+
+#[tokio::test]
+async fn a_resolver_that_is_away_is_our_own_trouble_for_all_who_wait_for_a_token() {
+    let mut scene = Scene::new([Reply::status(200)], [token("one")]).await;
+    scene.outbound.post.guard = Guard::with_lookup(
+        vec![],
+        PlainHttp::Nowhere,
+        Duration::from_secs(1),
+        scene.clock.clone(),
+        Box::new(|_| std::future::pending().boxed()),
+    );
+    scene.outgoing.auth = OutboundAuth::SignIn {
+        url: "https://tokens.example/".parse().unwrap(),
+        username: "us".to_owned(),
+        password: "pw".to_owned(),
+    };
+    // Each in turn would take longer than any of them waits.
+    for sent in join_all((0..8).map(|_| scene.attempt())).await {
+        assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::testing::noon;
+use common::testing::{SOON, noon};
+use futures_util::future::join_all;
+use tokio::sync::watch;
 
 use super::*;
 
@@ -167,4 +169,60 @@ async fn a_name_is_asked_for_again_after_a_while_and_a_change_is_vetted_anew() {
     assert_eq!(ASKED.load(Ordering::Relaxed), 1);
     guard.0.clock.advance(FRESH);
     assert!(guard.vet(&url).await.is_err());
+}
+
+#[tokio::test]
+async fn a_name_whose_resolver_hangs_is_asked_for_once_however_often_it_is_wanted() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (answers, hangs) = (watch::Sender::new(false), Arc::clone(&asked));
+    let answered = answers.subscribe();
+    let guard = guard(
+        &[],
+        Box::new(move |_| {
+            hangs.fetch_add(1, Ordering::Relaxed);
+            let mut answered = answered.clone();
+            async move {
+                let _ = answered.wait_for(|answered| *answered).await;
+                Ok(vec!["8.8.8.8".parse().unwrap()])
+            }
+            .boxed()
+        }),
+    );
+    let url = url("https://hangs.example/");
+    for _ in 0..3 {
+        for vetted in join_all((0..5).map(|_| guard.vet(&url))).await {
+            assert!(
+                matches!(vetted, Err(NotVetted::ResolverAway { .. })),
+                "{vetted:?}"
+            );
+        }
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    answers.send_replace(true);
+    tokio::time::timeout(SOON, async { while guard.vet(&url).await.is_err() {} })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn no_more_names_are_resolved_at_one_time_than_leave_threads_for_others() {
+    let guard = guard(&[], Box::new(|_| std::future::pending().boxed()));
+    let names = (0..=MOST_LOOKUPS).map(|n| url(&format!("https://{n}.example/")));
+    let names: Vec<Url> = names.collect();
+    join_all(names.iter().map(|name| guard.vet(name))).await;
+    assert_eq!(guard.0.lookups().len(), MOST_LOOKUPS);
+    let refused = guard.vet(&names[MOST_LOOKUPS]).await;
+    assert!(
+        matches!(&refused, Err(NotVetted::ResolverAway { error, .. }) if error.contains("too many")),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_no_address_longer() {
+    let guard = guard(&[], resolving_to(Ok(vec!["8.8.8.8"])));
+    let url = url("https://a.example/");
+    guard.vet(&url).await.unwrap();
+    guard.0.clock.set(noon() - Duration::from_secs(3600));
+    assert!(!guard.is_fresh("a.example"));
 }
