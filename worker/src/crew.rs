@@ -138,7 +138,9 @@ impl RollCall {
     async fn beat(&mut self) -> common::ledger::Result<()> {
         let now = self.ledger.clock().now();
         let joined = match self.joined {
-            Some(joined) if is_taken_for_dead(joined, now) => newly_joined(now, true),
+            Some(joined) if is_taken_for_dead(joined, now) || was_set_back(joined, now) => {
+                newly_joined(now, true)
+            }
             Some(joined) if now < joined.seen_at + BEATS_EVERY => return Ok(()),
             Some(joined) => Joined {
                 seen_at: now,
@@ -220,6 +222,11 @@ fn newly_joined(now: DateTime<Utc>, is_back: bool) -> Joined {
 
 fn is_taken_for_dead(joined: Joined, now: DateTime<Utc>) -> bool {
     joined.seen_at + DEAD_AFTER <= now
+}
+
+/// Ordinary corrections of the clock are smaller.
+fn was_set_back(joined: Joined, now: DateTime<Utc>) -> bool {
+    now + BEATS_EVERY <= joined.seen_at
 }
 
 /// For people who look into the table.
@@ -320,6 +327,22 @@ mod tests {
             house.clock.advance(LOOKS_EVERY);
             other.call().await;
             assert!(shares_with(&other, 2));
+        }
+
+        async fn after_the_clock_was_set_back_all_join_anew_and_the_dead_are_not_waited_for(house: House) {
+            let (mut one, mut other, mut dead) = (roll_call(&house), roll_call(&house), roll_call(&house));
+            for worker in [&mut one, &mut other, &mut dead] {
+                worker.call().await;
+            }
+            drop(dead);
+            house.clock.set(house.clock.now() - Duration::from_secs(3600));
+            for _ in 0..3 {
+                one.call().await;
+                other.call().await;
+                house.clock.advance(LOOKS_EVERY);
+            }
+            assert!(shares_with(&one, 2) && shares_with(&other, 2));
+            assert_eq!(counted(&one), 2);
         }
 
         async fn without_its_database_a_worker_gives_up_its_share_when_others_must_take_it_for_dead(house: House) {

@@ -10,6 +10,7 @@
 //!   that it alone spoke to waits: less long than the leases of what it was sending.
 //! - One that is **taken for dead** and lives (stopped, or cut off from the database) finds out when it next looks,
 //!   and joins anew. Until then the others may have its share too: again less than twice the cap.
+//! - Where the **clock** is set back, what was seen later than now says nothing: everyone joins anew.
 //! - While the database is away, everyone goes on with what it knew; then nobody can claim anything either.
 //!
 //! None of these ends in a standstill: a share that nobody has is somebody's after [`DEAD_AFTER`].
@@ -91,12 +92,13 @@ pub fn share(
     }
 }
 
-/// Those that were heard of lately, by id.
+/// Those that were heard of lately, by id. Of whom the time to come was written, nothing is known: the clock was set
+/// back, and who lives says so anew at once.
 #[must_use]
 pub fn alive(members: &[Member], now: DateTime<Utc>) -> Vec<WorkerId> {
     let mut alive: Vec<WorkerId> = members
         .iter()
-        .filter(|member| now < member.seen_at + DEAD_AFTER)
+        .filter(|member| now < member.seen_at + DEAD_AFTER && member.seen_at < now + DEAD_AFTER)
         .map(|member| member.id)
         .collect();
     alive.sort_unstable();
