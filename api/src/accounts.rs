@@ -126,15 +126,15 @@ impl Accounts {
             .doorkeeper
             .sign_in(username, &password, address)
             .await;
-        checked.map_err(|problem| match problem.reason() {
+        let known = checked.map_err(|problem| match problem.reason() {
             // Not a 401, which would tell programs that they are not signed in.
-            Reason::IncorrectCredentials => {
-                Problem::invalid_field("/password", "is not this account's password")
-            }
+            Reason::IncorrectCredentials => AccountRefused::OtherPassword.into(),
             _ => problem,
         })?;
         let wanted = AccountChange {
             password_hash: Some(self.hash(&new_password).await?),
+            // Whoever gave it another one meanwhile had a reason.
+            password_mark: Some(known.password_mark),
             ..AccountChange::default()
         };
         let id = caller.id();
@@ -251,6 +251,7 @@ impl Accounts {
             stores,
             integrators,
             password_hash,
+            password_mark: None,
         };
         let allowed = |account: &Account| may_change(&caller, account, &wanted, &becomes);
         let (account, replayed) = once(
@@ -308,6 +309,9 @@ impl From<AccountRefused> for Problem {
             }
             AccountRefused::NoSuchAccount => Self::not_found(),
             AccountRefused::NotAllowed => Self::forbidden(),
+            AccountRefused::OtherPassword => {
+                Self::invalid_field("/password", "is not this account's password")
+            }
         }
     }
 }

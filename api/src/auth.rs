@@ -2,6 +2,7 @@
 
 mod exchange;
 mod jwt;
+mod lines;
 mod password;
 mod remembered;
 
@@ -29,7 +30,7 @@ use poem_openapi::{
 };
 
 pub use self::password::Passwords;
-use self::{jwt::AccessTokens, remembered::Remembered};
+use self::{jwt::AccessTokens, lines::Lines, remembered::Remembered};
 use crate::{
     limits::{self, ClientAddress},
     problem::{Problem, Reason},
@@ -198,6 +199,7 @@ pub struct Doorkeeper {
     ledger: Ledger,
     tokens: AccessTokens,
     passwords: Passwords,
+    lines: Lines,
     guess_limits: GuessLimits,
     cache_key: SigningKey,
     metrics: Arc<Metrics>,
@@ -206,10 +208,11 @@ pub struct Doorkeeper {
     right: Remembered<[u8; 32], Right>,
 }
 
+/// An account, with the mark of the password that it had when it was looked at.
 #[derive(Debug)]
-struct Known {
-    account: Arc<Account>,
-    password_mark: [u8; 32],
+pub(crate) struct Known {
+    pub(crate) account: Arc<Account>,
+    pub(crate) password_mark: [u8; 32],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -231,6 +234,7 @@ impl Doorkeeper {
             ledger: ledger.clone(),
             tokens: AccessTokens::new(&keys.jwt, clock.clone(), settings.access_ttl),
             passwords: Passwords::new(settings.argon2_concurrency),
+            lines: Lines::default(),
             guess_limits: GuessLimits {
                 per_username: settings.sign_in_failures_per_username,
                 per_address: settings.sign_in_failures_per_address,
@@ -265,13 +269,13 @@ impl Doorkeeper {
     }
 
     /// The account, if the password is its own. Takes as long for a name that nobody has, and after too many failures
-    /// no password is looked at, whosever it is.
-    pub async fn sign_in(
+    /// no password is looked at, whosever it is; but from where its owner has signed in lately, only theirs count.
+    pub(crate) async fn sign_in(
         &self,
         username: &str,
         password: &str,
         address: ClientAddress,
-    ) -> Result<Arc<Account>, Problem> {
+    ) -> Result<Arc<Known>, Problem> {
         let guess = Guess::new(username, address.0);
         // Without a turn: a crowd of guessers does not keep others out of the queue.
         self.standing(&guess).await?;
@@ -282,13 +286,7 @@ impl Doorkeeper {
         let hash = found.as_ref().map(|found| found.password_hash.clone());
         let is_right = turn.verify(password, hash).await?;
         let found = found.filter(|found| is_right && !found.account.disabled);
-        let result = if found.is_some() { "ok" } else { "incorrect" };
-        self.metrics.sign_ins.with_label_values(&[result]).inc();
-        match &found {
-            None if self.counts_failures() => self.ledger.sign_in_failed(&guess).await?,
-            Some(_) if standing.has_failed => self.ledger.sign_in_succeeded(&guess).await?,
-            _ => {}
-        }
+        self.outcome(&guess, standing, found.is_some()).await?;
         let known = self.remember(found.ok_or_else(incorrect)?);
         self.right.put(
             self.mark_of(username, password),
@@ -297,7 +295,7 @@ impl Doorkeeper {
                 password_mark: known.password_mark,
             },
         );
-        Ok(Arc::clone(&known.account))
+        Ok(known)
     }
 
     async fn standing(&self, guess: &Guess) -> Result<Standing, Problem> {
@@ -312,8 +310,24 @@ impl Doorkeeper {
         }
     }
 
-    fn counts_failures(&self) -> bool {
-        self.guess_limits.per_username > 0 || self.guess_limits.per_address > 0
+    /// Writes down what a try came to, where tries are counted.
+    async fn outcome(
+        &self,
+        guess: &Guess,
+        standing: Standing,
+        is_right: bool,
+    ) -> Result<(), Problem> {
+        let result = if is_right { "ok" } else { "incorrect" };
+        self.metrics.sign_ins.with_label_values(&[result]).inc();
+        let is_counted = self.guess_limits.per_username > 0 || self.guess_limits.per_address > 0;
+        match is_right {
+            false if is_counted => self.ledger.sign_in_failed(guess).await?,
+            true if is_counted && standing.success_counts => {
+                self.ledger.sign_in_succeeded(guess).await?;
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// An access token, and the seconds that it is good for.
@@ -347,7 +361,8 @@ impl Doorkeeper {
         {
             return Ok(Arc::clone(&known.account));
         }
-        self.sign_in(username, password, address).await
+        let known = self.sign_in(username, password, address).await?;
+        Ok(Arc::clone(&known.account))
     }
 
     /// The account unless it is disabled, as it was at most 5 s ago.
@@ -364,7 +379,7 @@ impl Doorkeeper {
 
     fn remember(&self, found: Credentials) -> Arc<Known> {
         let known = Arc::new(Known {
-            password_mark: sha256(found.password_hash.as_bytes()),
+            password_mark: found.password_mark(),
             account: Arc::new(found.account),
         });
         self.accounts.put(known.account.id, Arc::clone(&known));

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use common::{domain::account::Account, ledger::accounts::Guess};
+use common::{
+    domain::account::Account,
+    ledger::accounts::{Guess, GuessLimits},
+};
 
 use super::{Doorkeeper, incorrect};
 use crate::{
@@ -10,6 +13,9 @@ use crate::{
     outside::{ExternalId, Verification},
     problem::Problem,
 };
+
+/// At the front of a line where failures are not counted.
+const UNCOUNTED: usize = 1000;
 
 impl Doorkeeper {
     /// The account of that user, if the key is right; limited like guesses of passwords. What the service can't say
@@ -21,18 +27,31 @@ impl Doorkeeper {
         session_key: &str,
         address: ClientAddress,
     ) -> Result<Arc<Account>, Problem> {
-        // No username has a space.
-        let guess = Guess::new(&format!("external user {}", user_id.text()), address.0);
+        let guess = Guess::of_external_user(user_id.text(), address.0);
+        // Many keys at once are not more than one after the other: of a user one is asked about at a time, and from an
+        // address no more than may fail there.
+        let GuessLimits {
+            per_username,
+            per_address,
+        } = self.guess_limits;
+        let from_there = self
+            .lines
+            .join(guess.address_mark(), at_once(per_address))?;
+        let of_user = self
+            .lines
+            .join(guess.name_mark(), at_once(per_username.min(1)))?;
+        let _front = (from_there.front().await?, of_user.front().await?);
         let standing = self.standing(&guess).await?;
         let found = verification.account(user_id, session_key).await?;
         let found = found.filter(|account| !account.disabled);
-        let result = if found.is_some() { "ok" } else { "incorrect" };
-        self.metrics.sign_ins.with_label_values(&[result]).inc();
-        match &found {
-            None if self.counts_failures() => self.ledger.sign_in_failed(&guess).await?,
-            Some(_) if standing.has_failed => self.ledger.sign_in_succeeded(&guess).await?,
-            _ => {}
-        }
+        self.outcome(&guess, standing, found.is_some()).await?;
         found.map(Arc::new).ok_or_else(incorrect)
+    }
+}
+
+fn at_once(most: u32) -> usize {
+    match most {
+        0 => UNCOUNTED,
+        most => most as usize,
     }
 }

@@ -66,7 +66,7 @@ impl TokenExchange {
             .exchange(verification, &user_id, &session_key, address)
             .await?;
         let ttl = state.settings.accounts.refresh_ttl;
-        let refreshed = state.ledger.start_sign_in(&account, ttl).await?;
+        let refreshed = state.ledger.start_sign_in(account.id, None, ttl).await?;
         Tokens(state.clone()).pair(refreshed)
     }
 

@@ -78,8 +78,38 @@ async fn a_success_forgives_what_failed_before() {
     with_limits(async |app: App| {
         app.account("anna", Role::Customer, &[]).await;
         for _ in 0..3 {
-            fail(&app, "anna", 9).await;
+            for _ in 0..9 {
+                let answer = sign_in(&app, "anna", "wrong", "192.0.2.99").await;
+                answer.problem(401, "incorrect_credentials");
+            }
             sign_in(&app, "anna", PASSWORD, "192.0.2.99").await.ok();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_guesses_elsewhere_does_not_lock_the_owner_out_where_they_have_signed_in() {
+    with_limits(async |app: App| {
+        app.account("anna", Role::Customer, &[]).await;
+        let (at_home, away) = ("198.51.100.1", "198.51.100.2");
+        sign_in(&app, "anna", PASSWORD, at_home).await.ok();
+        fail(&app, "anna", 10).await;
+        sign_in(&app, "anna", PASSWORD, away)
+            .await
+            .problem(429, "rate_limited");
+        sign_in(&app, "anna", PASSWORD, at_home).await.ok();
+        let another = app.another();
+        let by_basic = another.get(ME).by(&basic("anna", PASSWORD)).from(at_home);
+        by_basic.send().await.ok();
+        // Theirs are no more guesses than anybody's, and forgive no stranger.
+        for _ in 0..10 {
+            let answer = sign_in(&app, "anna", "wrong", at_home).await;
+            answer.problem(401, "incorrect_credentials");
+        }
+        for address in [at_home, away] {
+            let answer = sign_in(&app, "anna", PASSWORD, address).await;
+            answer.problem(429, "rate_limited");
         }
     })
     .await;

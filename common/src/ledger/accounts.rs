@@ -7,8 +7,8 @@ mod tickets;
 use std::collections::BTreeSet;
 
 pub use self::{
-    failures::{FAILURES_COUNT_FOR, Guess, GuessLimits, Standing},
-    sign_ins::{RefreshRefused, Refreshed},
+    failures::{ADDRESS_KNOWN_FOR, FAILURES_COUNT_FOR, Guess, GuessLimits, Standing},
+    sign_ins::{RefreshRefused, Refreshed, SignInRefused},
     tickets::{TICKET_TTL, TicketSubject},
 };
 pub use crate::store::accounts::Credentials;
@@ -42,7 +42,7 @@ impl std::fmt::Debug for NewAccount {
 }
 
 /// What to change of an account; `None` leaves it as it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AccountChange {
     pub disabled: Option<bool>,
     pub role: Option<Role>,
@@ -50,6 +50,19 @@ pub struct AccountChange {
     pub integrators: Option<Vec<IntegratorId>>,
     /// A PHC string. Ends every sign-in.
     pub password_hash: Option<String>,
+    /// Only while its password is the one of this mark ([`Credentials::password_mark`]).
+    pub password_mark: Option<[u8; 32]>,
+}
+
+impl std::fmt::Debug for AccountChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccountChange")
+            .field("disabled", &self.disabled)
+            .field("role", &self.role)
+            .field("stores", &self.stores)
+            .field("integrators", &self.integrators)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +81,8 @@ pub enum AccountRefused {
     NoSuchAccount,
     #[error("the caller may not do this to this account")]
     NotAllowed,
+    #[error("the account has another password by now")]
+    OtherPassword,
 }
 
 impl Ledger {
@@ -147,6 +162,10 @@ impl Ledger {
             let Some(mut credentials) = store::accounts::lock(&mut change.tx, id).await? else {
                 return Err(LedgerError::Refused(AccountRefused::NoSuchAccount));
             };
+            let mark = credentials.password_mark();
+            if wanted.password_mark.is_some_and(|wanted| wanted != mark) {
+                return Err(LedgerError::Refused(AccountRefused::OtherPassword));
+            }
             let account = &mut credentials.account;
             allowed(account).map_err(LedgerError::Refused)?;
             account.role = wanted.role.unwrap_or(account.role);

@@ -1,6 +1,7 @@
 //! Accounts, with the stores that they serve and the integrators that they speak for.
 
 pub(crate) mod failures;
+pub(crate) mod known_addresses;
 pub(crate) mod refresh_tokens;
 mod row;
 pub(crate) mod tickets;
@@ -8,11 +9,14 @@ pub(crate) mod tickets;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use self::row::{Row, complete, complete_one};
+use self::row::{Row, complete, complete_one, look_as_for_one};
 use super::{error::Result, for_update, insert_many, on, push_ids, tx::Tx};
-use crate::domain::{
-    account::{Account, SpokenFor},
-    ids::{AccountId, IntegratorId, StoreId},
+use crate::{
+    domain::{
+        account::{Account, SpokenFor},
+        ids::{AccountId, IntegratorId, StoreId},
+    },
+    secrets::sha256,
 };
 
 /// An account with what its password is checked against.
@@ -21,6 +25,14 @@ pub struct Credentials {
     pub account: Account,
     /// A PHC string.
     pub password_hash: String,
+}
+
+impl Credentials {
+    /// Of the stored hash: another one means another password.
+    #[must_use]
+    pub fn password_mark(&self) -> [u8; 32] {
+        sha256(self.password_hash.as_bytes())
+    }
 }
 
 impl std::fmt::Debug for Credentials {
@@ -52,6 +64,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &Credentials) -> Result<()> {
     insert_integrators(tx, account.id, &account.integrators).await
 }
 
+/// A name that nobody has takes as many statements as one that somebody has.
 pub(crate) async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentials>> {
     let row: Option<Row> = on!(&mut *tx, |conn| {
         sqlx::query_as(
@@ -62,6 +75,9 @@ pub(crate) async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Cr
         .fetch_optional(conn)
         .await?
     });
+    if row.is_none() {
+        look_as_for_one(tx).await?;
+    }
     complete_one(tx, row).await
 }
 

@@ -282,7 +282,7 @@ enum Pruned {
     AtExpiry,
 }
 
-const PRUNED: [(&str, &str, Pruned); 4] = [
+const PRUNED: [(&str, &str, Pruned); 5] = [
     (
         "DELETE FROM idempotency_keys WHERE created_at <= ? LIMIT ?",
         "DELETE FROM idempotency_keys WHERE rowid IN (SELECT rowid FROM idempotency_keys WHERE created_at <= ? LIMIT ?)",
@@ -301,6 +301,11 @@ const PRUNED: [(&str, &str, Pruned); 4] = [
     (
         "DELETE FROM sign_in_failures WHERE expires_at <= ? LIMIT ?",
         "DELETE FROM sign_in_failures WHERE rowid IN (SELECT rowid FROM sign_in_failures WHERE expires_at <= ? LIMIT ?)",
+        Pruned::AtExpiry,
+    ),
+    (
+        "DELETE FROM known_addresses WHERE expires_at <= ? LIMIT ?",
+        "DELETE FROM known_addresses WHERE rowid IN (SELECT rowid FROM known_addresses WHERE expires_at <= ? LIMIT ?)",
         Pruned::AtExpiry,
     ),
 ];

@@ -119,3 +119,40 @@ async fn wrong_session_keys_are_limited_as_wrong_passwords_are() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn many_session_keys_at_once_are_no_more_than_one_after_the_other() {
+    let settings = [("accounts.sign_in_failures_per_username", "3")];
+    with_app_like(
+        &settings,
+        |routes| routes,
+        async |app: App| {
+            let guesses = (0..20).map(|_| exchange(&app, json!(1), "guess"));
+            let answers = futures_util::future::join_all(guesses).await;
+            let looked_at = answers.iter().filter(|one| one.status == 401).count();
+            assert_eq!(looked_at, 3);
+            assert!(
+                answers
+                    .iter()
+                    .all(|one| matches!(one.status.as_u16(), 401 | 429))
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_has_no_more_guesses_at_many_users_at_once() {
+    let settings = [("accounts.sign_in_failures_per_address", "4")];
+    with_app_like(
+        &settings,
+        |routes| routes,
+        async |app: App| {
+            let guesses = (0..40).map(|user| exchange(&app, json!(user), "guess"));
+            let answers = futures_util::future::join_all(guesses).await;
+            let looked_at = answers.iter().filter(|one| one.status == 401).count();
+            assert!((4..8).contains(&looked_at), "{looked_at}");
+        },
+    )
+    .await;
+}

@@ -5,7 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    domain::{account::Account, ids::TokenFamilyId},
+    domain::{
+        account::Account,
+        ids::{AccountId, TokenFamilyId},
+    },
     ledger::{Change, Ledger, LedgerError, Points, Result, in_one_transaction},
     secrets::sha256,
     store::{
@@ -25,6 +28,10 @@ pub enum RefreshRefused {
     Reused,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the account was disabled, or its password changed, since the password was looked at")]
+pub struct SignInRefused;
+
 /// A fresh refresh token. Only its hash is stored.
 #[derive(Clone)]
 pub struct Refreshed {
@@ -42,12 +49,27 @@ impl std::fmt::Debug for Refreshed {
 }
 
 impl Ledger {
-    /// Begins a family of refresh tokens: one sign-in.
-    pub async fn start_sign_in(&self, account: &Account, ttl: Duration) -> Result<Refreshed> {
+    /// Begins a family of refresh tokens: one sign-in. `password_mark` is of the password that was right
+    /// ([`Credentials::password_mark`]), where one was asked for: a new password, or a disabled account, that came in
+    /// between is not signed in past.
+    pub async fn start_sign_in(
+        &self,
+        account: AccountId,
+        password_mark: Option<[u8; 32]>,
+        ttl: Duration,
+    ) -> Result<Refreshed, SignInRefused> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let found = store::accounts::lock(&mut change.tx, account).await?;
+            let still_good = found.filter(|found| {
+                !found.account.disabled
+                    && password_mark.is_none_or(|mark| mark == found.password_mark())
+            });
+            let Some(found) = still_good else {
+                return Err(LedgerError::Refused(SignInRefused));
+            };
             let family = self.inner.chance.id(change.now);
             let expires_at = change.now + ttl;
-            Ok(issue(&mut change, account, family, expires_at).await?)
+            Ok(issue(&mut change, &found.account, family, expires_at).await?)
         })
     }
 
@@ -60,11 +82,10 @@ impl Ledger {
         let hash = sha256(token.as_bytes());
         let done = in_one_transaction!(&self.inner, Points::NONE, |change| {
             let now = change.now;
-            let Some(found) = refresh_tokens::lock_refresh_token(&mut change.tx, &hash).await?
-            else {
+            let Some((account, found)) = lock_with_account(&mut change, &hash).await? else {
                 return Ok(Err(RefreshRefused::NotValid));
             };
-            if found.revoked_at.is_some() || found.expires_at <= now {
+            if account.disabled || found.revoked_at.is_some() || found.expires_at <= now {
                 return Ok(Err(RefreshRefused::NotValid));
             }
             if found.used_at.is_some_and(|used| used + REUSE_GRACE < now) {
@@ -72,10 +93,6 @@ impl Ledger {
                 refresh_tokens::revoke_family(&mut change.tx, found.family, now).await?;
                 return Ok(Err(RefreshRefused::Reused));
             }
-            let account = store::accounts::by_id(&mut change.tx, found.account).await?;
-            let Some(account) = account.map(|found| found.account).filter(|a| !a.disabled) else {
-                return Ok(Err(RefreshRefused::NotValid));
-            };
             if found.used_at.is_none() {
                 refresh_tokens::refresh_token_used(&mut change.tx, &hash, now).await?;
             }
@@ -90,13 +107,26 @@ impl Ledger {
     pub async fn end_sign_in(&self, token: &str) -> Result<()> {
         let hash = sha256(token.as_bytes());
         in_one_transaction!(&self.inner, Points::NONE, |change| {
-            let found = refresh_tokens::lock_refresh_token(&mut change.tx, &hash).await?;
-            if let Some(found) = found {
+            if let Some((_, found)) = lock_with_account(&mut change, &hash).await? {
                 refresh_tokens::revoke_family(&mut change.tx, found.family, change.now).await?;
             }
             Ok(())
         })
     }
+}
+
+/// The account first: whoever revokes its tokens, all or a family, then sees every one that there is. A successor that
+/// is made at the same moment would else outlive them.
+async fn lock_with_account(
+    change: &mut Change<'_>,
+    hash: &[u8; 32],
+) -> store::Result<Option<(Account, RefreshToken)>> {
+    let Some(owner) = refresh_tokens::owner(&mut change.tx, hash).await? else {
+        return Ok(None);
+    };
+    let account = store::accounts::lock(&mut change.tx, owner).await?;
+    let found = refresh_tokens::lock_refresh_token(&mut change.tx, hash).await?;
+    Ok(account.map(|found| found.account).zip(found))
 }
 
 async fn issue(

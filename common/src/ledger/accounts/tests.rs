@@ -29,8 +29,29 @@ fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: Result<T, R>) -> R {
     }
 }
 
+async fn signed_in(house: &House, account: &Account, ttl: Duration) -> Refreshed {
+    house
+        .ledger
+        .start_sign_in(account.id, None, ttl)
+        .await
+        .unwrap()
+}
+
+fn new_password(hash: &str) -> AccountChange {
+    AccountChange {
+        password_hash: Some(hash.into()),
+        ..AccountChange::default()
+    }
+}
+
 async fn refreshed(house: &House, token: &str) -> Result<Refreshed, RefreshRefused> {
     house.ledger.refresh_sign_in(token, TTL).await
+}
+
+#[test]
+fn no_change_of_an_account_prints_its_hash() {
+    let printed = format!("{:?}", new_password("$argon2id$secret"));
+    assert!(!printed.contains("secret"), "{printed}");
 }
 
 each_database! {
@@ -114,8 +135,8 @@ each_database! {
 
     async fn the_reuse_of_a_refresh_token_ends_its_sign_in_and_no_other(house: House) {
         let account = customer(&house, "anna").await;
-        let first = house.ledger.start_sign_in(&account, TTL).await.unwrap();
-        let other = house.ledger.start_sign_in(&account, TTL).await.unwrap();
+        let first = signed_in(&house, &account, TTL).await;
+        let other = signed_in(&house, &account, TTL).await;
         let second = refreshed(&house, &first.token).await.unwrap();
         house.clock.advance(REUSE_GRACE);
         refreshed(&house, &first.token).await.expect("the answer may have been lost");
@@ -127,19 +148,63 @@ each_database! {
 
     async fn a_new_password_and_a_disabled_account_end_every_sign_in(house: House) {
         for wanted in [
-            AccountChange { password_hash: Some("$2".into()), ..AccountChange::default() },
+            new_password("$2"),
             AccountChange { disabled: Some(true), ..AccountChange::default() },
         ] {
             let account = customer(&house, &format!("{:?}", wanted.disabled)).await;
-            let sign_in = house.ledger.start_sign_in(&account, TTL).await.unwrap();
+            let sign_in = signed_in(&house, &account, TTL).await;
             house.ledger.change_account(account.id, &wanted, |_| Ok(())).await.unwrap();
             assert_eq!(refusal(refreshed(&house, &sign_in.token).await), RefreshRefused::NotValid);
         }
     }
 
+    async fn a_password_that_was_changed_since_it_was_looked_at_signs_nobody_in(house: House) {
+        let account = customer(&house, "anna").await;
+        let mark = house.ledger.credentials("anna").await.unwrap().unwrap().password_mark();
+        house.ledger.start_sign_in(account.id, Some(mark), TTL).await.unwrap();
+        house.ledger.change_account(account.id, &new_password("$2"), |_| Ok(())).await.unwrap();
+        let late = house.ledger.start_sign_in(account.id, Some(mark), TTL).await;
+        assert_eq!(refusal(late), SignInRefused);
+        let disabled = AccountChange { disabled: Some(true), ..AccountChange::default() };
+        house.ledger.change_account(account.id, &disabled, |_| Ok(())).await.unwrap();
+        let late = house.ledger.start_sign_in(account.id, None, TTL).await;
+        assert_eq!(refusal(late), SignInRefused);
+    }
+
+    async fn of_two_new_passwords_for_one_old_one_the_second_is_refused(house: House) {
+        let account = customer(&house, "anna").await;
+        let mark = house.ledger.credentials("anna").await.unwrap().unwrap().password_mark();
+        let change = async |hash: &str| {
+            let wanted = AccountChange { password_mark: Some(mark), ..new_password(hash) };
+            house.ledger.change_account(account.id, &wanted, |_| Ok(())).await
+        };
+        change("$2").await.unwrap();
+        assert_eq!(refusal(change("$3").await), AccountRefused::OtherPassword);
+        let found = house.ledger.credentials("anna").await.unwrap().unwrap();
+        assert_eq!(found.password_hash, "$2");
+    }
+
+    async fn no_successor_outlives_a_password_that_changes_while_it_is_made(house: House) {
+        let account = customer(&house, "anna").await;
+        for round in 0..40 {
+            let tokens = [signed_in(&house, &account, TTL).await, signed_in(&house, &account, TTL).await];
+            let password = new_password(&format!("${round}"));
+            let (a, b, changed) = tokio::join!(
+                refreshed(&house, &tokens[0].token),
+                refreshed(&house, &tokens[1].token),
+                house.ledger.change_account(account.id, &password, |_| Ok(())),
+            );
+            changed.unwrap();
+            for successor in [a, b].into_iter().flatten() {
+                let late = refreshed(&house, &successor.token).await;
+                assert_eq!(refusal(late), RefreshRefused::NotValid, "round {round}");
+            }
+        }
+    }
+
     async fn of_two_refreshes_at_once_both_succeed_and_leave_the_family_alive(house: House) {
         let account = customer(&house, "anna").await;
-        let first = house.ledger.start_sign_in(&account, TTL).await.unwrap();
+        let first = signed_in(&house, &account, TTL).await;
         let (a, b) = tokio::join!(refreshed(&house, &first.token), refreshed(&house, &first.token));
         refreshed(&house, &a.unwrap().token).await.unwrap();
         refreshed(&house, &b.unwrap().token).await.unwrap();
@@ -165,8 +230,8 @@ each_database! {
 
     async fn what_has_ended_is_pruned(house: House) {
         let account = customer(&house, "anna").await;
-        house.ledger.start_sign_in(&account, Duration::from_secs(60)).await.unwrap();
-        let kept = house.ledger.start_sign_in(&account, TTL).await.unwrap();
+        signed_in(&house, &account, Duration::from_secs(60)).await;
+        let kept = signed_in(&house, &account, TTL).await;
         let subject = TicketSubject::Store(house.a_store().await);
         house.ledger.issue_ticket(account.id, subject).await.unwrap();
         house.clock.advance(Duration::from_secs(61));

@@ -39,6 +39,17 @@ pub(crate) async fn insert_refresh_token(
     Ok(())
 }
 
+/// Whose token it is. What follows from it is decided under the account's lock, which is taken before its tokens'.
+pub(crate) async fn owner(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<AccountId>> {
+    let owner: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT account_id FROM refresh_tokens WHERE token_hash = ?"
+    )
+    .bind(hash.as_slice())
+    .fetch_optional(conn)
+    .await?);
+    Ok(owner.map(Into::into))
+}
+
 pub(crate) async fn lock_refresh_token(
     tx: &mut Tx,
     hash: &[u8; 32],

@@ -40,6 +40,12 @@ pub(super) async fn complete_one(tx: &mut Tx, row: Option<Row>) -> Result<Option
     Ok(complete(tx, row.into_iter().collect()).await?.pop())
 }
 
+/// Reads what belongs to nobody, so that time does not tell that there is nobody.
+pub(super) async fn look_as_for_one(tx: &mut Tx) -> Result<()> {
+    stores_of(tx, &[Uuid::nil()]).await?;
+    Ok(())
+}
+
 pub(super) async fn complete(tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<Credentials>> {
     let ids = |of_integrators: bool| -> Vec<Uuid> {
         let rows = rows.iter();

@@ -1,0 +1,1 @@
+CREATE INDEX known_addresses_by_expiry ON known_addresses (expires_at);
