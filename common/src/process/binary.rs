@@ -19,6 +19,8 @@ use crate::{
     secrets::Keys,
 };
 
+const API_LISTEN: &str = "http.api_listen";
+
 /// What one binary is.
 #[derive(Clone, Copy, Debug)]
 pub struct Binary {
@@ -69,11 +71,9 @@ where
     let acceptor = bind(binary.listen_setting, (binary.listen)(&settings.http)).await?;
     let shutdown = stop_on_signals(&settings)?;
     let address = format!("http://{}", acceptor.address());
-    let public_url = settings.http.public_url.as_ref();
-    let public_url = public_url.map_or(address.as_str(), |url| url.expose());
-    let public_url = public_url.trim_end_matches('/');
+    let public_url = public_url(binary, &settings.http, acceptor.address());
 
-    let foundation = Foundation::lay(&settings, keys, public_url, binary.publishes).await?;
+    let foundation = Foundation::lay(&settings, keys, &public_url, binary.publishes).await?;
     let process = Process::start(foundation, shutdown);
     let endpoint = add(&process, &settings).await?;
     process.serve(acceptor, endpoint, &settings);
@@ -83,6 +83,16 @@ where
         .and_then(|()| out.flush());
     drop(out);
     Ok(process.finish().await)
+}
+
+/// Where guests and callbacks come. Where nothing is said of it, that is the api, which is on this machine then, and not
+/// where another kind of process answers its probes.
+fn public_url(binary: &Binary, http: &Http, listens_at: SocketAddr) -> String {
+    match &http.public_url {
+        Some(url) => url.expose().trim_end_matches('/').to_owned(),
+        None if binary.listen_setting == API_LISTEN => format!("http://{listens_at}"),
+        None => format!("http://{}", http.api_listen),
+    }
 }
 
 fn command(binary: &Binary) -> Command {
@@ -134,6 +144,26 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command(&API).debug_assert();
+    }
+
+    #[test]
+    fn callbacks_come_to_the_api_whichever_process_hands_the_order_over() {
+        let listens_at = "127.0.0.1:9999".parse().unwrap();
+        let worker = Binary {
+            name: "worker",
+            listen_setting: "http.worker_listen",
+            ..API
+        };
+        let of = |binary: &Binary, said: &[(&str, &str)]| {
+            public_url(binary, &Settings::with(said).unwrap().http, listens_at)
+        };
+        let api_listen = [("http.api_listen", "127.0.0.1:8000")];
+        assert_eq!(of(&API, &api_listen), "http://127.0.0.1:9999");
+        assert_eq!(of(&worker, &api_listen), "http://127.0.0.1:8000");
+        let public = [("http.public_url", "https://order.example/")];
+        for binary in [&API, &worker] {
+            assert_eq!(of(binary, &public), "https://order.example");
+        }
     }
 
     #[test]
