@@ -10,10 +10,10 @@ use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
 pub(crate) use breaker::{
-    begin_probe, breaker, count_open_breakers, give_up, given_up, lock_breaker, put_probe_back,
+    begin_probe, breakers, count_open_breakers, give_up, given_up, lock_breaker, put_probe_back,
     write_breaker,
 };
-pub(crate) use health::{Heard, last_sign_of_life_at, last_success_at, latest_attempts};
+pub(crate) use health::{Answered, answered, last_sign_of_life_at};
 
 use super::{
     error::{Result, StoreError},

@@ -3,12 +3,14 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::{
-    domain::{breaker::Breaker, handoff::AttemptOutcome, ids::IntegratorId},
+    domain::{breaker::Breaker, ids::IntegratorId},
     ledger::{Ledger, Result},
-    store,
+    store::{self, integrators::Answered},
 };
 
 /// The success rate is of so many attempts.
@@ -37,37 +39,42 @@ impl Ledger {
     /// Of each of them, in their order; of one that does not exist, as of one that was sent nothing yet.
     pub async fn health_of(&self, integrators: &[IntegratorId]) -> Result<Vec<Health>> {
         let mut tx = self.inner.db.read().await?;
-        let mut healths = Vec::new();
-        for id in integrators {
-            let breaker = store::integrators::breaker(&mut tx, *id).await?;
-            let attempts = store::integrators::latest_attempts(&mut tx, *id, ATTEMPTS).await?;
-            let acknowledged =
-                |one: &&store::integrators::Heard| one.outcome == AttemptOutcome::Acknowledged;
-            let successes = attempts.iter().filter(acknowledged).count();
-            let last_success_at = match attempts.iter().find(acknowledged) {
-                Some(success) => Some(success.at),
-                None => store::integrators::last_success_at(&mut tx, *id).await?,
-            };
-            let failure = attempts.iter().find(|one| !acknowledged(one));
-            healths.push(Health {
-                breaker: breaker.unwrap_or_default(),
-                success_rate: share(successes, attempts.len()),
-                last_success_at,
-                last_failure: failure.map(|failure| LastFailure {
-                    at: failure.at,
-                    http_status: failure.http_status,
-                    error: failure.error.clone(),
-                }),
-            });
-        }
-        Ok(healths)
+        let breakers = store::integrators::breakers(&mut tx, integrators).await?;
+        let answered = store::integrators::answered(&mut tx, integrators, ATTEMPTS).await?;
+        drop(tx);
+        let mut breakers: HashMap<IntegratorId, Breaker> = breakers.into_iter().collect();
+        let mut answered: HashMap<IntegratorId, Answered> = answered
+            .into_iter()
+            .map(|one| (one.integrator, one))
+            .collect();
+        let healths = integrators.iter().map(|id| {
+            let breaker = breakers.remove(id).unwrap_or_default();
+            health(breaker, answered.remove(id))
+        });
+        Ok(healths.collect())
+    }
+}
+
+fn health(breaker: Breaker, answered: Option<Answered>) -> Health {
+    let Some(answered) = answered else {
+        return Health {
+            breaker,
+            ..Health::default()
+        };
+    };
+    Health {
+        breaker,
+        success_rate: share(answered.acknowledged, answered.attempts),
+        last_success_at: answered.last_success_at,
+        last_failure: answered.last_failure.map(|failure| LastFailure {
+            at: failure.at,
+            http_status: failure.http_status,
+            error: failure.error,
+        }),
     }
 }
 
 /// `None` of nothing.
-fn share(part: usize, whole: usize) -> Option<f64> {
-    let exactly = |count: usize| u32::try_from(count).map(f64::from).ok();
-    (whole > 0)
-        .then(|| Some(exactly(part)? / exactly(whole)?))
-        .flatten()
+fn share(part: u32, whole: u32) -> Option<f64> {
+    (whole > 0).then(|| f64::from(part) / f64::from(whole))
 }

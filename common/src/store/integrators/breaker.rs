@@ -1,11 +1,12 @@
 //! How an integrator has answered lately: its breaker, changed under its row's lock or by compare-and-set.
 
 use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::super::{
     error::{Result, StoreError},
-    on,
+    on, push_ids,
     tx::Tx,
 };
 use crate::domain::{
@@ -14,15 +15,38 @@ use crate::domain::{
     integrator::{BreakerState, DisabledBecause},
 };
 
-pub(crate) async fn breaker(tx: &mut Tx, id: IntegratorId) -> Result<Option<Breaker>> {
-    read(tx, id, select!("WHERE id = ?")).await
+/// In no order.
+pub(crate) async fn breakers(
+    tx: &mut Tx,
+    integrators: &[IntegratorId],
+) -> Result<Vec<(IntegratorId, Breaker)>> {
+    if integrators.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = integrators.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<OfIntegrator> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(select!("WHERE id IN ("));
+        push_ids(&mut query, &ids);
+        query.push(")");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    rows.into_iter()
+        .map(|row| {
+            let id: IntegratorId = row.id.into();
+            Ok((id, row.breaker.into_breaker(id)?))
+        })
+        .collect()
 }
 
-/// The same, locked.
+/// One, locked.
 pub(crate) async fn lock_breaker(tx: &mut Tx, id: IntegratorId) -> Result<Option<Breaker>> {
     // SQLite neither has FOR UPDATE nor needs it: it has one writer.
     let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
-    read(tx, id, sql).await
+    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    row.map(|row| row.into_breaker(id)).transpose()
 }
 
 /// Writes the breaker of a locked row.
@@ -116,7 +140,7 @@ pub(crate) async fn give_up(
 pub(crate) async fn given_up(tx: &mut Tx, limit: u32) -> Result<Vec<(IntegratorId, StoreId)>> {
     let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
         sqlx::query_as(
-        "SELECT id, store_id FROM integrators WHERE given_up_because IS NOT NULL ORDER BY id LIMIT ?"
+        "SELECT id, store_id FROM integrators WHERE given_up_because IS NOT NULL LIMIT ?"
     )
     .bind(limit)
     .fetch_all(conn)
@@ -139,25 +163,24 @@ pub(crate) async fn count_open_breakers(tx: &mut Tx) -> Result<i64> {
     }))
 }
 
-async fn read(tx: &mut Tx, id: IntegratorId, sql: &'static str) -> Result<Option<Breaker>> {
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
-    row.map(|row| row.into_breaker(id)).transpose()
-}
-
-/// The breaker's columns, with what follows them in the statement.
+/// The id and the breaker's columns, with what follows them in the statement.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT breaker_state, breaker_until, breaker_probe, breaker_openings, failures_in_a_row, failing_since, \
+            "SELECT id, breaker_state, breaker_until, breaker_probe, breaker_openings, failures_in_a_row, failing_since, \
              failing_handoffs FROM integrators ",
             $rest
         )
     };
 }
 use select;
+
+#[derive(sqlx::FromRow)]
+struct OfIntegrator {
+    id: Uuid,
+    #[sqlx(flatten)]
+    breaker: Row,
+}
 
 #[derive(sqlx::FromRow)]
 pub(super) struct Row {

@@ -1,91 +1,60 @@
-//! What an integrator's latest attempts came to: read for people, and where the breaker must know it exactly.
+//! What integrators' latest attempts came to: read for people, and where the breaker must know it exactly.
+
+#[cfg(test)]
+mod tests;
 
 use chrono::{DateTime, Utc};
+use sqlx::{Database, Encode, QueryBuilder, Type};
 use uuid::Uuid;
 
 use super::super::{
     error::{Result, StoreError},
     on,
+    plan::{Answer, answers},
     tx::Tx,
 };
-use crate::domain::{handoff::AttemptOutcome, ids::IntegratorId};
+use crate::domain::{handoff::HandoffState, ids::IntegratorId};
 
-/// An attempt that has its outcome.
+/// Of each state, so many handoffs of an integrator are looked at: those that fell due last.
+const HANDOFFS: u32 = 100;
+/// So many integrators to a statement: a select of each state of each of them, and SQLite takes 500 in one.
+const INTEGRATORS: usize = 16;
+
+/// How an integrator has answered lately. One without an ended attempt has none.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Heard {
+pub(crate) struct Answered {
+    pub(crate) integrator: IntegratorId,
+    /// Of the last attempts that were asked about: how many there are,
+    pub(crate) attempts: u32,
+    /// and how many of them were acknowledged.
+    pub(crate) acknowledged: u32,
+    /// Of all attempts that were looked at.
+    pub(crate) last_success_at: Option<DateTime<Utc>>,
+    /// The last of the same attempts that was not acknowledged.
+    pub(crate) last_failure: Option<Failure>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Failure {
     pub(crate) at: DateTime<Utc>,
-    pub(crate) outcome: AttemptOutcome,
     pub(crate) http_status: Option<u16>,
     pub(crate) error: Option<String>,
 }
 
-/// The integrator's attempts that have an outcome, the last first. Looked for among the hundred handoffs of each state
-/// that fell due last (`handoffs_of_integrator` leads there); those that are still due have none.
-pub(crate) async fn latest_attempts(
+/// What each integrator's last so many attempts came to, in no order.
+pub(crate) async fn answered(
     tx: &mut Tx,
-    integrator: IntegratorId,
-    limit: u32,
-) -> Result<Vec<Heard>> {
-    let id = integrator.uuid();
-    // The words that keep a join's order differ.
-    let sql = tx.pick(LATEST_ON_MYSQL, LATEST_ON_SQLITE);
-    let rows: Vec<Row> = on!(tx, |conn| {
-        sqlx::query_as(sql)
-            .bind(id)
-            .bind(id)
-            .bind(id)
-            .bind(id)
-            .bind(id)
-            .bind(id)
-            .bind(id)
-            .bind(limit)
-            .fetch_all(conn)
-            .await?
-    });
-    rows.into_iter().map(TryInto::try_into).collect()
-}
-
-/// From the handoffs to their attempts: each database may think that the other way round is shorter.
-const LATEST_ON_MYSQL: &str = latest!(
-    "SELECT a.handoff_id, a.ended_at, a.outcome, a.http_status, a.error FROM (",
-    [
-        "acknowledged",
-        "failed",
-        "waiting",
-        "sending",
-        "withdrawn",
-        "held",
-        "parked"
-    ],
-    ") h STRAIGHT_JOIN attempts a ON a.handoff_id = h.id WHERE a.outcome IS NOT NULL ORDER BY a.ended_at DESC LIMIT ?"
-);
-const LATEST_ON_SQLITE: &str = latest!(
-    "SELECT a.handoff_id, a.ended_at, a.outcome, a.http_status, a.error FROM (",
-    [
-        "acknowledged",
-        "failed",
-        "waiting",
-        "sending",
-        "withdrawn",
-        "held",
-        "parked"
-    ],
-    ") h CROSS JOIN attempts a ON a.handoff_id = h.id WHERE a.outcome IS NOT NULL ORDER BY a.ended_at DESC LIMIT ?"
-);
-
-/// When the integrator's last 2xx came.
-pub(crate) async fn last_success_at(
-    tx: &mut Tx,
-    integrator: IntegratorId,
-) -> Result<Option<DateTime<Utc>>> {
-    Ok(on!(tx, |conn| sqlx::query_scalar(latest!(
-        "SELECT MAX(a.ended_at) FROM (",
-        ["acknowledged"],
-        ") h JOIN attempts a ON a.handoff_id = h.id WHERE a.outcome = 'acknowledged'"
-    ))
-    .bind(integrator.uuid())
-    .fetch_one(conn)
-    .await?))
+    integrators: &[IntegratorId],
+    attempts: u32,
+) -> Result<Vec<Answered>> {
+    let mut answered = Vec::with_capacity(integrators.len());
+    for some in integrators.chunks(INTEGRATORS) {
+        let rows: Vec<Row> = looked(tx, some, attempts).await?;
+        for row in rows {
+            answered.push(row.try_into()?);
+        }
+    }
+    Ok(answered)
 }
 
 /// When it last answered in a way that asked for no other try.
@@ -93,135 +62,132 @@ pub(crate) async fn last_sign_of_life_at(
     tx: &mut Tx,
     integrator: IntegratorId,
 ) -> Result<Option<DateTime<Utc>>> {
-    let id = integrator.uuid();
-    Ok(on!(tx, |conn| sqlx::query_scalar(latest!(
-        "SELECT MAX(a.ended_at) FROM (",
-        ["acknowledged", "failed"],
-        ") h JOIN attempts a ON a.handoff_id = h.id WHERE a.outcome IN ('acknowledged', 'refused')"
-    ))
-    .bind(id)
-    .bind(id)
-    .fetch_one(conn)
-    .await?))
+    let rows: Vec<LastSign> = last_sign(tx, integrator).await?;
+    Ok(rows.into_iter().find_map(|row| row.at))
 }
 
-/// What comes before, the ids of the hundred handoffs of each state that fell due last, and what follows. Each state
-/// has the integrator's id as its one bound value.
-macro_rules! latest {
-    ($before:literal, [$first:literal $(, $state:literal)*], $after:literal) => {
-        concat!(
-            $before,
-            latest!(@ $first),
-            $(" UNION ALL ", latest!(@ $state),)*
-            $after
-        )
-    };
-    (@ $state:literal) => {
-        // SQLite takes a LIMIT inside of a UNION only in a select of its own.
-        concat!(
-            "SELECT id FROM (SELECT id FROM handoffs WHERE integrator_id = ? AND state = '",
-            $state,
-            "' ORDER BY due_at DESC LIMIT 100) of_",
-            $state
-        )
-    };
+/// One statement of [`answered`].
+async fn looked<A: Answer>(
+    tx: &mut Tx,
+    integrators: &[IntegratorId],
+    attempts: u32,
+) -> Result<Vec<A>> {
+    let (asked, leads_to) = (A::asked(tx), leads_to(tx));
+    Ok(on!(tx, |conn| {
+        let mut query = QueryBuilder::new(asked);
+        query
+            .push("SELECT integrator_id, COUNT(CASE WHEN nth <= ")
+            .push_bind(attempts)
+            .push(" THEN 1 END) AS attempts, COUNT(CASE WHEN success = 1 AND nth <= ")
+            .push_bind(attempts)
+            .push(
+                " THEN 1 END) AS acknowledged, MAX(CASE WHEN success = 1 THEN ended_at END) AS last_success_at, \
+                 MAX(CASE WHEN failed_last = 1 THEN ended_at END) AS failed_at, \
+                 MAX(CASE WHEN failed_last = 1 THEN http_status END) AS http_status, \
+                 MAX(CASE WHEN failed_last = 1 THEN error END) AS error \
+                 FROM (SELECT integrator_id, nth, success, ended_at, http_status, error, \
+                   CASE WHEN success = 0 AND nth_of_its_kind = 1 AND nth <= ",
+            )
+            .push_bind(attempts)
+            .push(
+                " THEN 1 ELSE 0 END AS failed_last FROM ( \
+                   SELECT h.integrator_id, a.ended_at, a.http_status, a.error, \
+                   CASE WHEN a.outcome = 'acknowledged' THEN 1 ELSE 0 END AS success, \
+                   ROW_NUMBER() OVER (PARTITION BY h.integrator_id ORDER BY a.ended_at DESC, a.id DESC) AS nth, \
+                   ROW_NUMBER() OVER (PARTITION BY h.integrator_id, CASE WHEN a.outcome = 'acknowledged' THEN 1 ELSE 0 END \
+                     ORDER BY a.ended_at DESC, a.id DESC) AS nth_of_its_kind FROM (",
+            );
+        push_handoffs(&mut query, integrators);
+        query
+            .push(leads_to)
+            .push(" WHERE a.outcome IS NOT NULL) numbered) lately GROUP BY integrator_id");
+        query.build_query_as::<A>().fetch_all(conn).await?
+    }))
 }
-use latest;
+
+async fn last_sign<A: Answer>(tx: &mut Tx, integrator: IntegratorId) -> Result<Vec<A>> {
+    let (asked, leads_to) = (A::asked(tx), leads_to(tx));
+    Ok(on!(tx, |conn| {
+        let mut query = QueryBuilder::new(asked);
+        query.push("SELECT MAX(a.ended_at) AS at FROM (");
+        push_handoffs(&mut query, &[integrator]);
+        query
+            .push(leads_to)
+            .push(" WHERE a.outcome IN ('acknowledged', 'refused')");
+        query.build_query_as::<A>().fetch_all(conn).await?
+    }))
+}
+
+/// From the handoffs to their attempts: each database may think that the other way round is shorter, and the words that
+/// keep a join's order differ.
+fn leads_to(tx: &Tx) -> &'static str {
+    tx.pick(
+        ") h STRAIGHT_JOIN attempts a ON a.handoff_id = h.id",
+        ") h CROSS JOIN attempts a ON a.handoff_id = h.id",
+    )
+}
+
+/// The handoffs of each state of each integrator that fell due last: `handoffs_of_integrator` leads there, however many
+/// there are. In few shapes: as many selects as the next power of two asks for, of nobody at the end.
+fn push_handoffs<DB: Database>(query: &mut QueryBuilder<DB>, integrators: &[IntegratorId])
+where
+    Uuid: for<'t> Encode<'t, DB> + Type<DB>,
+{
+    let nobody = integrators.len().next_power_of_two() - integrators.len();
+    let ids = integrators.iter().map(|integrator| integrator.uuid());
+    let mut selects = query.separated(" UNION ALL ");
+    for id in ids.chain(std::iter::repeat_n(Uuid::nil(), nobody)) {
+        for state in HandoffState::ALL {
+            // SQLite takes a LIMIT inside of a UNION only in a select of its own.
+            selects
+                .push("SELECT id, integrator_id FROM (SELECT id, integrator_id FROM handoffs WHERE integrator_id = ")
+                .push_bind_unseparated(id)
+                .push_unseparated(format_args!(
+                    " AND state = '{}' ORDER BY due_at DESC LIMIT {HANDOFFS}) latest",
+                    state.as_str()
+                ));
+        }
+    }
+}
+
+answers!(Row, LastSign);
+
+#[derive(sqlx::FromRow)]
+struct LastSign {
+    at: Option<DateTime<Utc>>,
+}
 
 #[derive(sqlx::FromRow)]
 struct Row {
-    handoff_id: Uuid,
-    ended_at: Option<DateTime<Utc>>,
-    outcome: String,
-    http_status: Option<i32>,
+    integrator_id: Uuid,
+    attempts: i64,
+    acknowledged: i64,
+    last_success_at: Option<DateTime<Utc>>,
+    failed_at: Option<DateTime<Utc>>,
+    http_status: Option<i64>,
     error: Option<String>,
 }
 
-impl TryFrom<Row> for Heard {
+impl TryFrom<Row> for Answered {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self> {
+        let integrator = IntegratorId::from(row.integrator_id);
         let corrupt =
-            |what: &dyn ToString| StoreError::corrupt("attempts", row.handoff_id, what.to_string());
+            |what: &dyn ToString| StoreError::corrupt("attempts", integrator, what.to_string());
+        let count = |number: i64| u32::try_from(number).map_err(|error| corrupt(&error));
         let http_status = row.http_status.map(u16::try_from).transpose();
+        let http_status = http_status.map_err(|error| corrupt(&error))?;
         Ok(Self {
-            at: row
-                .ended_at
-                .ok_or_else(|| corrupt(&"an outcome without its time"))?,
-            outcome: row.outcome.parse().map_err(|error| corrupt(&error))?,
-            http_status: http_status.map_err(|error| corrupt(&error))?,
-            error: row.error,
+            integrator,
+            attempts: count(row.attempts)?,
+            acknowledged: count(row.acknowledged)?,
+            last_success_at: row.last_success_at,
+            last_failure: row.failed_at.map(|at| Failure {
+                at,
+                http_status,
+                error: row.error,
+            }),
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use sqlx::AssertSqlSafe;
-
-    use super::{
-        super::super::{
-            attempts::{self, NewAttempt},
-            plan::{Answer, Step, fill_handoffs},
-        },
-        *,
-    };
-    use crate::testing::{House, each_database, noon};
-
-    async fn plan(tx: &mut Tx, of: Uuid) -> Result<Vec<Step>> {
-        let statement = format!(
-            "{}{}",
-            Step::asked(tx),
-            tx.pick(LATEST_ON_MYSQL, LATEST_ON_SQLITE)
-        );
-        Ok(on!(tx, |conn| {
-            let mut query = sqlx::query_as(AssertSqlSafe(statement));
-            for _ in 0..7 {
-                query = query.bind(of);
-            }
-            query.bind(100).fetch_all(conn).await?
-        }))
-    }
-
-    /// An attempt of each handoff: of an empty table no database would use an index.
-    async fn attempt_each(house: &House) -> Result<()> {
-        let mut tx = house.db.begin().await?;
-        let handoffs: Vec<Uuid> = on!(&mut tx, |conn| sqlx::query_scalar(
-            "SELECT id FROM handoffs"
-        )
-        .fetch_all(conn)
-        .await?);
-        let attempts: Vec<NewAttempt> = handoffs
-            .into_iter()
-            .map(|handoff| NewAttempt {
-                id: house.chance.id(noon()),
-                handoff_id: handoff.into(),
-                round: 1,
-                n: 1,
-                fence: 1,
-                started_at: noon(),
-            })
-            .collect();
-        attempts::insert(&mut tx, &attempts).await?;
-        tx.commit().await?;
-        let mut tx = house.db.begin().await?;
-        let analyze = tx.pick("ANALYZE TABLE attempts", "ANALYZE attempts");
-        on!(&mut tx, |conn| {
-            sqlx::query(analyze).fetch_all(conn).await?;
-        });
-        tx.commit().await
-    }
-
-    each_database! {
-        async fn the_latest_attempts_are_found_by_indexes(house: House) {
-            let (_, integrator, _) = fill_handoffs(&house).await;
-            attempt_each(&house).await.unwrap();
-            let mut tx = house.db.read().await.unwrap();
-            let plan = format!("{:?}", plan(&mut tx, integrator).await.unwrap());
-            for scan in ["SCAN handoffs", "SCAN a", "handoffs: ALL", "handoffs: index", "a: ALL", "a: index"] {
-                assert!(!plan.contains(scan), "{scan} in {plan}");
-            }
-            assert!(plan.contains("handoffs_of_integrator"), "{plan}");
-        }
     }
 }

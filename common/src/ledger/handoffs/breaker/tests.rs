@@ -21,8 +21,8 @@ use crate::{
 
 async fn breaker(scene: &Scene, of: IntegratorId) -> Breaker {
     let mut tx = scene.house.db.read().await.unwrap();
-    let known = store::integrators::breaker(&mut tx, of).await;
-    known.unwrap().unwrap()
+    let known = store::integrators::breakers(&mut tx, &[of]).await;
+    known.unwrap().remove(0).1
 }
 
 async fn until(scene: &Scene, of: &Integrator) -> DateTime<Utc> {
@@ -126,11 +126,11 @@ each_database! {
         let claims = scene.claims(&kitchen).await;
         assert!(claims.claimed.is_empty());
         assert_eq!(claims.next_due_at, Some(until(&scene, &kitchen).await), "the lane knows when to look again");
-        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap(), [], "no lane is woken for nothing");
+        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap().integrators, [], "no lane is woken for nothing");
         assert_eq!(attempts_of(&scene, &failed).await, [1, 1, 1]);
         assert_eq!(house.ledger.open_breakers().await.unwrap(), 1);
         until_a_probe_may_go(&scene, &kitchen).await;
-        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap(), [kitchen.id]);
+        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap().integrators, [kitchen.id]);
         scene.audit_finds_nothing().await;
     }
 
