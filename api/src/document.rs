@@ -20,6 +20,7 @@ use crate::{routes, state::ApiState};
 
 pub(crate) const TITLE: &str = "Expediter";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+const HERE_ALONE: &str = r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
 
 /// OpenAPI 3.1, pretty JSON, with a new line at its end; what `openapi/` holds.
 #[must_use]
@@ -35,6 +36,8 @@ pub(crate) fn page() -> &'static str {
         // The page is poem-openapi's; the document in it is ours. `<` would end the script that holds it.
         let document = openapi_document().replace('<', "\\u003c");
         let html = OpenApiService::new((), TITLE, VERSION).scalar_html();
+        // Its own fonts are elsewhere, where no page of ours may ask.
+        let html = html.replacen("id=\"api-reference\"", HERE_ALONE, 1);
         let start = html
             .find("type=\"application/json\"")
             .and_then(|at| Some(at + html[at..].find('>')? + 1));

@@ -64,6 +64,16 @@ fn example(reason: Reason) -> Value {
             Problem::new(reason).with("next", json!(["preparing", "cancelled"]))
         }
         Reason::PayloadTooLarge => Problem::new(reason).with("limit_bytes", 1_048_576),
+        Reason::InsufficientStock => {
+            let short = json!([{"product_id": id, "name": "Cinnamon bun", "wanted": 3, "left": 1}]);
+            Problem::new(reason).with("short", short)
+        }
+        Reason::ProductUnavailable => Problem::new(reason).with("items", json!([0])),
+        Reason::TotalMismatch => Problem::new(reason)
+            .with("expected", json!({"amount": 250, "currency": "EUR"}))
+            .with("actual", json!({"amount": 270, "currency": "EUR"})),
+        Reason::OrderNotEditable => Problem::new(reason).with("order_status", "accepted"),
+        Reason::VersionConflict => Problem::new(reason).with("current_version", 4),
         _ => Problem::new(reason),
     };
     problem.members(Some(id)).into()
@@ -126,11 +136,22 @@ fn one_as_html(reason: Reason) -> String {
     format!(
         "<p>{}</p>\n<dl>\n<dt>Reason</dt><dd><code>{}</code></dd>\n<dt>HTTP status</dt><dd>{}</dd>\n</dl>\n\
          <h2>As it comes</h2>\n<pre>{}</pre>\n<p><a href=\"/problems\">All problems</a></p>\n",
-        escaped(reason.help()),
+        with_code(&escaped(reason.help())),
         reason.as_str(),
         reason.status(),
         escaped(&example),
     )
+}
+
+/// What stands between backticks is a word of the API.
+fn with_code(html: &str) -> String {
+    let parts = html.split('`').enumerate();
+    parts
+        .map(|(number, part)| match number % 2 {
+            0 => part.to_owned(),
+            _ => format!("<code>{part}</code>"),
+        })
+        .collect()
 }
 
 fn escaped(text: &str) -> String {

@@ -241,6 +241,10 @@ async fn the_document_and_its_page_are_served_and_need_nothing_from_outside() {
                 "the document is in the page"
             );
             assert!(
+                page.text.contains("{\"withDefaultFonts\":false}"),
+                "its fonts are elsewhere"
+            );
+            assert!(
                 page.header("content-security-policy")
                     .contains("default-src 'self'")
             );
