@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 mod architecture;
 #[path = "tidy/code.rs"]
 mod code;
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/imports.rs"]
 mod imports;
 #[path = "tidy/migrations.rs"]

@@ -44,7 +44,7 @@ impl Foundation {
     ) -> Result<Self, Refusal> {
         let (clock, chance, metrics) = (clock(settings), Chance::system(), Metrics::new());
         let keys = Arc::new(keys);
-        let db = connect_database(settings).await?;
+        let db = connect_database(settings, metrics.clone()).await?;
         let unusable = |cause| unusable(settings, cause);
         store::migrate(&db).await.map_err(unusable)?;
         db.anchor(&clock).await.map_err(unusable)?;
@@ -94,7 +94,8 @@ pub fn clock(settings: &Settings) -> Clock {
     Clock::paced(settings.testing.clock_pace.unwrap_or_default())
 }
 
-pub async fn connect_database(settings: &Settings) -> Result<Db, Refusal> {
+/// `metrics`: where the database's errors are counted.
+pub async fn connect_database(settings: &Settings, metrics: Arc<Metrics>) -> Result<Db, Refusal> {
     let database = &settings.database;
     let options = DbOptions {
         url: database.url.expose().to_owned(),
@@ -104,6 +105,7 @@ pub async fn connect_database(settings: &Settings) -> Result<Db, Refusal> {
         connect_timeout: database.connect_timeout,
         statement_timeout: database.statement_timeout,
         allow_weak_durability: database.allow_weak_durability,
+        metrics,
     };
     Db::connect(&options)
         .await

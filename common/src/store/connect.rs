@@ -4,21 +4,22 @@ use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
     str::FromStr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
 use sqlx::{
-    Connection, Executor, MySqlConnection, MySqlPool, SqlitePool, Transaction,
+    Connection, Executor, MySql, MySqlConnection, MySqlPool, Sqlite, SqlitePool, Transaction,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
 use super::{
     error::{Result, StoreError},
-    tx::{Tx, within},
+    tx::{Tx, counted, within},
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, metrics::Metrics};
 
 /// A connection that takes longer to come back than this is closed.
 const RELEASE_WITHIN: Duration = Duration::from_secs(2);
@@ -42,10 +43,12 @@ pub struct DbOptions {
     pub statement_timeout: Duration,
     /// Start although a commit may be lost in a power cut.
     pub allow_weak_durability: bool,
+    /// Where errors are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl DbOptions {
-    /// With what the settings have as their defaults.
+    /// With what the settings have as their defaults, and metrics that nobody sees.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -56,6 +59,7 @@ impl DbOptions {
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
             allow_weak_durability: false,
+            metrics: Metrics::new(),
         }
     }
 }
@@ -75,10 +79,12 @@ pub enum Db {
         writers: MySqlPool,
         readers: MySqlPool,
         statement_timeout: Duration,
+        metrics: Arc<Metrics>,
     },
     Sqlite {
         writer: SqlitePool,
         readers: SqlitePool,
+        metrics: Arc<Metrics>,
     },
 }
 
@@ -105,27 +111,33 @@ impl Db {
 
     /// A transaction that writes. On SQLite it has the only writer, so keep it short.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        Ok(match self {
+        match self {
             Self::MySql {
                 writers,
                 statement_timeout,
+                metrics,
                 ..
-            } => begin_mysql(writers, *statement_timeout).await?,
+            } => begin_mysql(writers, *statement_timeout, metrics).await,
             // DEFERRED would fail when it is upgraded while somebody else writes (measured: 362 of 400).
-            Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-        })
+            Self::Sqlite {
+                writer, metrics, ..
+            } => begun_sqlite(writer.begin_with("BEGIN IMMEDIATE").await, metrics),
+        }
     }
 
     /// A transaction that only reads: all its statements see one moment.
     pub(crate) async fn read(&self) -> Result<Tx> {
-        Ok(match self {
+        match self {
             Self::MySql {
                 readers,
                 statement_timeout,
+                metrics,
                 ..
-            } => begin_mysql(readers, *statement_timeout).await?,
-            Self::Sqlite { readers, .. } => Tx::Sqlite(readers.begin().await?),
-        })
+            } => begin_mysql(readers, *statement_timeout, metrics).await,
+            Self::Sqlite {
+                readers, metrics, ..
+            } => begun_sqlite(readers.begin().await, metrics),
+        }
     }
 
     /// Sets the clock to the database's time. Embedded, that is the machine's own.
@@ -165,7 +177,9 @@ impl Db {
                 readers.close().await;
                 writers.close().await;
             }
-            Self::Sqlite { writer, readers } => {
+            Self::Sqlite {
+                writer, readers, ..
+            } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -173,9 +187,14 @@ impl Db {
     }
 }
 
+async fn begin_mysql(pool: &MySqlPool, patience: Duration, metrics: &Arc<Metrics>) -> Result<Tx> {
+    let begun = counted(metrics, begun_mysql(pool, patience).await)?;
+    Ok(Tx::MySql(begun, patience, metrics.clone()))
+}
+
 /// A connection may have died while nobody used it: MySQL was restarted, or something between cut it off. Each would
 /// refuse one caller. Nothing has happened before BEGIN, so the next one is tried, until it is a fresh one.
-async fn begin_mysql(pool: &MySqlPool, patience: Duration) -> Result<Tx> {
+async fn begun_mysql(pool: &MySqlPool, patience: Duration) -> Result<Transaction<'static, MySql>> {
     let mut may_be_dead = pool.options().get_max_connections();
     loop {
         // Waiting for a free connection has its own bound, in the pool.
@@ -183,9 +202,17 @@ async fn begin_mysql(pool: &MySqlPool, patience: Duration) -> Result<Tx> {
         let begin = async { Ok::<_, StoreError>(Transaction::begin(conn, None).await) };
         match within(patience, begin).await?.map_err(StoreError::from) {
             Err(StoreError::Unavailable(_)) if may_be_dead > 0 => may_be_dead -= 1,
-            begun => return Ok(Tx::MySql(begun?, patience)),
+            begun => return begun,
         }
     }
+}
+
+fn begun_sqlite(
+    begun: sqlx::Result<Transaction<'static, Sqlite>>,
+    metrics: &Arc<Metrics>,
+) -> Result<Tx> {
+    let begun = counted(metrics, begun.map_err(StoreError::from))?;
+    Ok(Tx::Sqlite(begun, metrics.clone()))
 }
 
 async fn connect_mysql(options: &DbOptions) -> Result<Db> {
@@ -224,6 +251,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
         writers,
         readers,
         statement_timeout: options.statement_timeout,
+        metrics: options.metrics.clone(),
     })
 }
 
@@ -292,7 +320,11 @@ async fn connect_sqlite(options: &DbOptions) -> Result<Db> {
         .acquire_timeout(options.connect_timeout)
         .connect_with(connect.read_only(true))
         .await?;
-    Ok(Db::Sqlite { writer, readers })
+    Ok(Db::Sqlite {
+        writer,
+        readers,
+        metrics: options.metrics.clone(),
+    })
 }
 
 fn folder_of(file: &Path) -> Option<PathBuf> {

@@ -1,7 +1,9 @@
 //! What can go wrong with a statement, in the terms in which callers decide what to do next.
 
-/// How MySQL's error 1205 begins, as sqlx writes it.
+/// How these errors of MySQL begin, as sqlx writes them.
 const LOCK_TIMED_OUT: &str = "1205";
+const DEADLOCK: &str = "1213";
+const NOT_TO_BE_WAITED_FOR: &str = "3572";
 
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -51,16 +53,16 @@ impl StoreError {
         matches!(self, Self::LockLost(why) if why.starts_with(LOCK_TIMED_OUT))
     }
 
-    /// Few-valued: a metric's label.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
+    /// What the metrics count it as; `None`: it is an answer, and nothing went wrong.
+    pub(super) fn kind(&self) -> Option<&'static str> {
         match self {
-            Self::UniqueKeyTaken => "unique_key",
-            Self::LockLost(_) => "lock_lost",
-            Self::Unavailable(_) => "unavailable",
-            Self::CommitUnknown(_) => "commit_unknown",
-            Self::Corrupt { .. } => "corrupt",
-            Self::Other(_) => "other",
+            Self::UniqueKeyTaken => None,
+            Self::LockLost(why) if why.starts_with(NOT_TO_BE_WAITED_FOR) => None,
+            Self::LockLost(why) if why.starts_with(DEADLOCK) => Some("deadlock"),
+            Self::LockLost(_) => Some("lock_timeout"),
+            Self::Unavailable(_) => Some("connection"),
+            Self::CommitUnknown(_) => Some("commit_unknown"),
+            Self::Corrupt { .. } | Self::Other(_) => Some("other"),
         }
     }
 

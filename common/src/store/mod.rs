@@ -40,4 +40,4 @@ pub use migrate::migrate;
 pub use tx::Tx;
 
 pub(crate) use batch::{insert_many, padded, push_ids};
-pub(crate) use tx::{for_update, on, skip_locked, within};
+pub(crate) use tx::{counted, for_update, on, skip_locked, within};

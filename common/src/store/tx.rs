@@ -1,19 +1,20 @@
 //! A transaction on either database, and the macros that expand one body for both.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{MySql, Sqlite, Transaction};
 
 use super::error::{Result, StoreError};
+use crate::metrics::Metrics;
 
 /// A rollback that takes longer is left to the server, which finds the connection closed.
 const ROLLBACK_WITHIN: Duration = Duration::from_secs(1);
 
-/// Rolls back when it is dropped. Only `ledger` commits.
+/// Rolls back when it is dropped. Only `ledger` commits. Each error of its statements is counted in the metrics.
 pub enum Tx {
     /// With how long each statement is waited for: sqlx would wait for ever on a connection that hangs.
-    MySql(Transaction<'static, MySql>, Duration),
-    Sqlite(Transaction<'static, Sqlite>),
+    MySql(Transaction<'static, MySql>, Duration, Arc<Metrics>),
+    Sqlite(Transaction<'static, Sqlite>, Arc<Metrics>),
 }
 
 impl Tx {
@@ -22,24 +23,24 @@ impl Tx {
     pub fn pick(&self, mysql: &'static str, sqlite: &'static str) -> &'static str {
         match self {
             Self::MySql(..) => mysql,
-            Self::Sqlite(_) => sqlite,
+            Self::Sqlite(..) => sqlite,
         }
     }
 
     /// An error after which nothing tells whether it happened is [`StoreError::CommitUnknown`].
     pub(crate) async fn commit(self) -> Result<()> {
-        match self {
-            Self::MySql(tx, patience) => within(patience, tx.commit()).await,
-            Self::Sqlite(tx) => Ok(tx.commit().await?),
-        }
-        .map_err(StoreError::of_commit)
+        let (done, metrics) = match self {
+            Self::MySql(tx, patience, metrics) => (within(patience, tx.commit()).await, metrics),
+            Self::Sqlite(tx, metrics) => (tx.commit().await.map_err(StoreError::from), metrics),
+        };
+        counted(&metrics, done.map_err(StoreError::of_commit))
     }
 
     /// At once, instead of with the connection's next use: locks go now.
     pub(crate) async fn rollback(self) {
         let done = match self {
-            Self::MySql(tx, _) => within(ROLLBACK_WITHIN, tx.rollback()).await,
-            Self::Sqlite(tx) => tx.rollback().await.map_err(StoreError::from),
+            Self::MySql(tx, ..) => within(ROLLBACK_WITHIN, tx.rollback()).await,
+            Self::Sqlite(tx, _) => tx.rollback().await.map_err(StoreError::from),
         };
         if let Err(error) = done {
             tracing::debug!(%error, "a rollback failed; the connection is thrown away");
@@ -67,20 +68,32 @@ pub(crate) async fn within<T, E: Into<StoreError>>(
     }
 }
 
+/// Counts an error, unless it is an answer: a key that is taken, a lock that was not to be waited for.
+pub(crate) fn counted<T>(metrics: &Metrics, done: Result<T>) -> Result<T> {
+    if let Err(error) = &done
+        && let Some(kind) = error.kind()
+    {
+        metrics.database_errors.with_label_values(&[kind]).inc();
+    }
+    done
+}
+
 /// `on!(tx, |conn| …)`: the body once for each database, with `conn` as what sqlx executes on. On MySQL the body is
 /// one wait of bounded length.
 macro_rules! on {
     ($tx:expr, |$conn:ident| $body:expr) => {
         match $tx {
-            $crate::store::Tx::MySql(tx, patience) => {
+            $crate::store::Tx::MySql(tx, patience, metrics) => {
                 let $conn = &mut **tx;
                 let asked =
                     async { $crate::store::Result::<_, $crate::store::StoreError>::Ok($body) };
-                $crate::store::within(*patience, asked).await?
+                $crate::store::counted(metrics, $crate::store::within(*patience, asked).await)?
             }
-            $crate::store::Tx::Sqlite(tx) => {
+            $crate::store::Tx::Sqlite(tx, metrics) => {
                 let $conn = &mut **tx;
-                $body
+                let asked =
+                    async { $crate::store::Result::<_, $crate::store::StoreError>::Ok($body) };
+                $crate::store::counted(metrics, asked.await)?
             }
         }
     };
@@ -101,3 +114,73 @@ macro_rules! skip_locked {
 }
 
 pub(crate) use {for_update, on, skip_locked};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        store::scratch,
+        testing::{House, each_database},
+    };
+
+    fn metrics_of(tx: &Tx) -> Arc<Metrics> {
+        match tx {
+            Tx::MySql(.., metrics) | Tx::Sqlite(_, metrics) => metrics.clone(),
+        }
+    }
+
+    each_database! {
+        async fn errors_of_the_database_are_counted_and_its_answers_are_not(house: House) {
+            let mut tx = house.db.begin().await.unwrap();
+            let metrics = metrics_of(&tx);
+            let met = |kind: &str| metrics.database_errors.with_label_values(&[kind]).get();
+            let counter = "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (x'01', 0, 0)";
+            scratch::run(&mut tx, counter).await.unwrap();
+            let taken = scratch::run(&mut tx, counter).await.unwrap_err();
+            assert!(matches!(taken, StoreError::UniqueKeyTaken), "{taken}");
+            scratch::run(&mut tx, "UPDATE nowhere SET nothing = 1").await.unwrap_err();
+            tx.rollback().await;
+            let of_all = |kinds: &[&'static str]| kinds.iter().map(|kind| met(kind)).sum::<u64>();
+            assert_eq!((met("other"), of_all(&["deadlock", "lock_timeout", "connection", "commit_unknown"])), (1, 0));
+
+            house.db.close().await;
+            house.db.begin().await.unwrap_err();
+            house.db.read().await.unwrap_err();
+            assert_eq!((met("other"), met("connection")), (1, 2));
+        }
+    }
+
+    #[test]
+    fn only_what_went_wrong_has_a_kind() {
+        let lost = |why: &str| StoreError::LockLost(why.to_owned());
+        let kinds = [
+            (StoreError::UniqueKeyTaken, None),
+            (
+                lost(
+                    "3572 (HY000): Statement aborted because lock(s) could not be acquired immediately",
+                ),
+                None,
+            ),
+            (
+                lost("1213 (40001): Deadlock found when trying to get lock"),
+                Some("deadlock"),
+            ),
+            (
+                lost("1205 (HY000): Lock wait timeout exceeded"),
+                Some("lock_timeout"),
+            ),
+            (lost("(code: 5) database is locked"), Some("lock_timeout")),
+            (
+                StoreError::CommitUnknown(String::new()),
+                Some("commit_unknown"),
+            ),
+            (
+                StoreError::corrupt("orders", 1, "a status of no kind"),
+                Some("other"),
+            ),
+        ];
+        for (error, kind) in kinds {
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+}

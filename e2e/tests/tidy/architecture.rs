@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use super::{root, workspace_files};
 
 /// What stands between backticks.
-fn quoted(text: &str) -> BTreeSet<&str> {
+pub(super) fn quoted(text: &str) -> BTreeSet<&str> {
     text.lines()
         .filter(|line| !line.starts_with("```"))
         .flat_map(|line| line.split('`').skip(1).step_by(2))
@@ -13,14 +13,14 @@ fn quoted(text: &str) -> BTreeSet<&str> {
 }
 
 /// A test's name is a sentence: lower case, with several underscores.
-fn is_test_name(word: &str) -> bool {
+pub(super) fn is_test_name(word: &str) -> bool {
     word.matches('_').count() >= 3
         && word
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
-fn is_path(word: &str) -> bool {
+pub(super) fn is_path(word: &str) -> bool {
     word.contains('/')
         && !word.starts_with('/')
         && word

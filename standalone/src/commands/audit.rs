@@ -26,7 +26,7 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     // Its questions are about whole tables.
     settings.database.statement_timeout = PATIENCE;
     let settings = &settings;
-    let db = process::connect_database(settings).await?;
+    let db = process::connect_database(settings, Metrics::new()).await?;
     let clock = Clock::system();
     db.anchor(&clock)
         .await

@@ -26,7 +26,7 @@ pub(super) struct Beside {
 impl Beside {
     /// Brings the schema up first: the command may be the first that a new database sees.
     pub(super) async fn open(settings: &Settings, sealing: SealingKey) -> Result<Self, Refusal> {
-        let db = process::connect_database(settings).await?;
+        let db = process::connect_database(settings, Metrics::new()).await?;
         store::migrate(&db)
             .await
             .map_err(Refusal::failed("bringing the schema up"))?;

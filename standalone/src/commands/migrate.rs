@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use common::{
     config::{DatabaseKind, Settings},
+    metrics::Metrics,
     process::{self, connect_database},
     store,
 };
@@ -17,7 +18,7 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<ExitCode, Refusal> {
         DatabaseKind::Sqlite => Some(DataDir::lock(settings)?),
         DatabaseKind::MySql => None,
     };
-    let db = connect_database(settings).await?;
+    let db = connect_database(settings, Metrics::new()).await?;
     store::migrate(&db)
         .await
         .map_err(|cause| process::Refusal::Database {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
@@ -41,6 +42,7 @@ pub(super) async fn run(
     waiting: &[Waiting],
     wait: bool,
 ) -> store::Result<Vec<Outcome>> {
+    let begun_at = Instant::now();
     let mut change = Change::begin(inner).await?;
     let decided = match decide_and_write(&mut change, waiting, wait).await {
         Ok(decided) => decided,
@@ -65,6 +67,12 @@ pub(super) async fn run(
         && !it_happened_all_the_same(inner, &error, &winners).await?
     {
         return Err(error);
+    }
+    if let Ok(placed @ 1..) = u32::try_from(winners.len()) {
+        let metrics = &inner.metrics;
+        metrics.intake_batch_orders.observe(placed.into());
+        let took = begun_at.elapsed();
+        metrics.intake_commit_seconds.observe(took.as_secs_f64());
     }
     let replays = replays(inner, &decided).await?;
     Ok(decided

@@ -91,6 +91,18 @@ each_database! {
         assert_eq!(house.ledger.audit().await.unwrap(), []);
     }
 
+    async fn a_commit_of_orders_is_timed_and_they_are_counted_but_a_refusal_is_not(house: House) {
+        let store = house.a_store().await;
+        let product = a_product(&house, store, Some(3)).await;
+        for pieces in [1, 3, 2] {
+            let _ = house.ledger.place_order(an_order(store, an_account(&house), &[(product, pieces)])).await;
+        }
+        let metrics = house.ledger.metrics();
+        let batches = &metrics.intake_batch_orders;
+        assert_eq!((batches.get_sample_count(), batches.get_sample_sum()), (2, 2.0));
+        assert_eq!(metrics.intake_commit_seconds.get_sample_count(), 2);
+    }
+
     async fn a_price_change_leaves_totals_alone(house: House) {
         let store = house.a_store().await;
         let product = a_product(&house, store, None).await;

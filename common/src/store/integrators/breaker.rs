@@ -140,11 +140,11 @@ pub(crate) async fn give_up(
 pub(crate) async fn given_up(tx: &mut Tx, limit: u32) -> Result<Vec<(IntegratorId, StoreId)>> {
     let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
         sqlx::query_as(
-        "SELECT id, store_id FROM integrators WHERE given_up_because IS NOT NULL LIMIT ?"
-    )
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
+            "SELECT id, store_id FROM integrators WHERE given_up_because IS NOT NULL LIMIT ?",
+        )
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
     });
     Ok(rows
         .into_iter()

@@ -30,7 +30,7 @@ async fn being_placed<'h>(
     store: Option<StoreId>,
 ) -> Option<Change<'h>> {
     let mut other = Change::begin(&house.ledger.inner).await.unwrap();
-    if matches!(other.tx, store::Tx::Sqlite(_)) {
+    if matches!(other.tx, store::Tx::Sqlite(..)) {
         other.rollback().await;
         return None;
     }

@@ -1,0 +1,197 @@
+//! What is written for people tells the truth where a test can tell: links, settings, tests, commands, alerts.
+
+use std::collections::BTreeSet;
+
+use common::config::DEFAULT_TOML;
+
+use super::{Source, architecture, root, workspace_files};
+
+/// README.md, CHANGELOG.md, docs/ and the like.
+fn documents() -> Vec<Source> {
+    let mut documents = workspace_files();
+    documents.retain(|source| source.path.ends_with(".md"));
+    assert!(documents.len() > 10, "{documents:?}");
+    documents
+}
+
+fn document(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// `[words](target)`, without what leads to the internet.
+fn links(text: &str) -> Vec<&str> {
+    let targets = text
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://")).collect()
+}
+
+/// As a heading's link is made of its words.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn the_links_of_documents_lead_somewhere() {
+    let mut dead = Vec::new();
+    for source in documents() {
+        let folder = root().join(&source.path);
+        let folder = folder.parent().expect("a file is in a folder");
+        for link in links(&source.text) {
+            let (path, place) = link.split_once('#').unwrap_or((link, ""));
+            let file = if path.is_empty() {
+                root().join(&source.path)
+            } else {
+                folder.join(path)
+            };
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            let has_place = place.is_empty()
+                || text
+                    .lines()
+                    .any(|line| line.starts_with('#') && anchor(line) == place);
+            if !file.exists() || !has_place {
+                dead.push(format!("{}: {link}", source.path));
+            }
+        }
+    }
+    assert!(dead.is_empty(), "{dead:#?}");
+}
+
+/// `section.key` of all defaults, and every section.
+fn settings() -> (BTreeSet<String>, BTreeSet<&'static str>) {
+    let mut keys = BTreeSet::new();
+    let mut sections = BTreeSet::new();
+    let mut section = "";
+    for line in DEFAULT_TOML.lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_end_matches(']');
+            sections.insert(section);
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|_| !line.starts_with('#')) {
+            keys.insert(format!("{section}.{key}"));
+        }
+    }
+    (keys, sections)
+}
+
+#[test]
+fn the_settings_that_documents_name_exist() {
+    let (keys, sections) = settings();
+    let mut seen = 0;
+    for source in documents() {
+        for word in architecture::quoted(&source.text) {
+            let is_name = |part: &str| part.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+            let Some((section, key)) = word.split_once('.') else {
+                continue;
+            };
+            // `outside.*_url` is several of them, `broker.rs` a file.
+            if sections.contains(section) && is_name(key) && key != "rs" {
+                seen += 1;
+                assert!(keys.contains(word), "{}: {word}", source.path);
+            }
+        }
+    }
+    assert!(seen > 10, "settings are named in backticks: {seen}");
+}
+
+#[test]
+fn the_tests_and_files_that_documents_name_exist() {
+    let code: String = workspace_files()
+        .iter()
+        .filter(|source| source.path.ends_with(".rs"))
+        .map(|source| source.text.as_str())
+        .collect();
+    for source in documents() {
+        for word in architecture::quoted(&source.text) {
+            // What a running one makes is no part of the repository.
+            let first = word.split('/').next().unwrap_or_default();
+            let is_ours = root().join(first).is_dir() && ![".", "data", "target"].contains(&first);
+            if architecture::is_path(word) && is_ours {
+                let is_there = root().join(word).exists() || word.contains("NNNN");
+                assert!(is_there, "{}: {word}", source.path);
+            }
+            if architecture::is_test_name(word) {
+                // Metrics and settings look like tests' names too.
+                let known = code.contains(word) || DEFAULT_TOML.contains(word);
+                assert!(known, "{}: {word}", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_command_of_the_makefile_that_is_named_exists() {
+    let makefile = document("Makefile");
+    for source in documents() {
+        for word in architecture::quoted(&source.text) {
+            let mut words = word.split(' ');
+            if words.next() == Some("make") {
+                let target = words.next().unwrap_or_default();
+                let is_there = makefile
+                    .lines()
+                    .any(|line| line.starts_with(&format!("{target}:")));
+                assert!(is_there, "{}: {word}", source.path);
+            }
+        }
+    }
+}
+
+#[test]
+fn operations_asks_the_api_for_what_there_is() {
+    let page = document("docs/operations.md");
+    let openapi = document("openapi/expediter.json");
+    let asked: BTreeSet<&str> = page
+        .split("ask ")
+        .skip(1)
+        .map(|rest| rest.trim_start_matches('"'))
+        .filter_map(|rest| rest.split(['"', '?', ' ', '`', '\n', ')']).next())
+        .filter(|path| !path.is_empty() && path.chars().next().is_some_and(char::is_lowercase))
+        .collect();
+    assert!(asked.len() >= 10, "{asked:?}");
+    for path in asked {
+        let pattern: Vec<&str> = path
+            .split('/')
+            .map(|part| if part.starts_with('$') { "{id}" } else { part })
+            .collect();
+        let pattern = format!("\"/{}\":", pattern.join("/"));
+        assert!(openapi.contains(&pattern), "{path}, as {pattern}");
+    }
+}
+
+#[test]
+fn every_alert_says_in_operations_what_to_do_and_there_is_no_other() {
+    let alerts = document("deploy/prometheus/alerts.yml");
+    let alerts: BTreeSet<&str> = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    let page = document("docs/operations.md");
+    let (_, section) = page
+        .split_once("\n## Alerts\n")
+        .expect("a section of alerts");
+    let section = section.split("\n## ").next().expect("it begins");
+    let said: BTreeSet<&str> = section
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| alert "))
+        .filter_map(|line| line.trim_start_matches("| ").split(" | ").next())
+        .flat_map(|names| names.split(", "))
+        .collect();
+    assert_eq!(said, alerts);
+}
+
+#[test]
+fn a_link_an_anchor_and_a_dead_one_are_told_apart() {
+    assert_eq!(
+        links("[a](b.md#c) [d](https://e.f) [g](#h)"),
+        ["b.md#c", "#h"]
+    );
+    assert_eq!(anchor("### `session.code_renewed`"), "sessioncode_renewed");
+    assert_eq!(
+        anchor("## Which order is stuck, and why?"),
+        "which-order-is-stuck-and-why"
+    );
+}
