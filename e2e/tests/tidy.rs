@@ -11,6 +11,8 @@ mod code;
 mod documents;
 #[path = "tidy/imports.rs"]
 mod imports;
+#[path = "tidy/metrics.rs"]
+mod metrics;
 #[path = "tidy/migrations.rs"]
 mod migrations;
 #[path = "tidy/text.rs"]
