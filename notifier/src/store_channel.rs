@@ -161,7 +161,12 @@ impl StoreChannel {
             heads.extend(ledger.heads_of_store_since(store, since).await?);
             Ok(heads)
         });
-        for (stream, seq) in read.await? {
+        let heads = match read.await {
+            // Nothing is lost with one check; the screen stays while the ledger is away.
+            Err(Close::TryAgain) => return Ok(()),
+            heads => heads?,
+        };
+        for (stream, seq) in heads {
             if self
                 .places
                 .get(&stream)

@@ -329,6 +329,19 @@ each_database! {
         assert_eq!(seen, [(a, 2), (b.clone(), 1), (b, 2)]);
     }
 
+    async fn a_stores_screen_stays_while_the_ledger_is_away(house: House) {
+        let check_every = Duration::from_millis(20);
+        let pass = Pass::with(house, NotifierSettings { check_every, ..settings() }).await;
+        let mut client = pass.open_store().await;
+        client.frame().await;
+        pass.house.db.close().await;
+        // Checks that fail, and nothing that is told of them.
+        let told = tokio::time::timeout(check_every * 10, client.next()).await;
+        assert!(told.is_err(), "{told:?}");
+        client.say(r#"{"type":"ping"}"#).await;
+        assert_eq!(client.frame().await, json!({"type": "pong"}));
+    }
+
     async fn of_what_was_over_before_only_the_new_is_told(house: House) {
         let pass = Pass::new(house).await;
         let product = pass.house.a_product(pass.store).await;
