@@ -155,6 +155,9 @@ impl Stuck {
             StuckKind::HandoffParked => {
                 format!("When the cause is gone: POST /handoffs/{handoff}/retry")
             }
+            StuckKind::HandoffHeld if self.order_id.is_none() => {
+                format!("It is a test. To send it once more: POST /handoffs/{handoff}/retry")
+            }
             StuckKind::HandoffHeld => format!(
                 "Ask the integrator. Where it has nothing: POST /handoffs/{handoff}/retry. Where it has the order: PUT /orders/{order}/status"
             ),

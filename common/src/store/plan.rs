@@ -152,18 +152,21 @@ mod in_tests {
             store::scratch::run(&mut tx, statement).await.unwrap();
         }
         tx.commit().await.unwrap();
-        know_what_is_there(house).await.unwrap();
+        know_what_is_there(house, "ANALYZE TABLE handoffs")
+            .await
+            .unwrap();
         (stores[0].into(), integrators[0], orders[0])
     }
 
     /// MySQL plans by what it last counted.
-    async fn know_what_is_there(house: &House) -> store::Result<()> {
+    pub(super) async fn know_what_is_there(
+        house: &House,
+        analyze: &'static str,
+    ) -> store::Result<()> {
         let mut tx = house.db.begin().await?;
         if let Tx::MySql(..) = &tx {
             on!(&mut tx, |conn| {
-                sqlx::query("ANALYZE TABLE handoffs")
-                    .fetch_all(conn)
-                    .await?;
+                sqlx::query(analyze).fetch_all(conn).await?;
             });
         }
         tx.commit().await

@@ -1,6 +1,6 @@
 //! Callbacks as people look for them: by store, integrator, order, result and time, page by page.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -58,7 +58,15 @@ pub struct KeptCallback {
     pub failures: u32,
 }
 
-/// Newest first, before one of them. Each statement walks along one index in the order of ids.
+/// What one statement walks along: one index, in the order of ids, so that it ends after `limit` rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Walk {
+    pub(crate) integrator: Option<IntegratorId>,
+    /// `Some(None)`: what waits to be applied.
+    pub(crate) result: Option<Option<CallbackResult>>,
+}
+
+/// Newest first, before one of them.
 pub(crate) async fn list(
     tx: &mut Tx,
     filter: &CallbackFilter,
@@ -66,16 +74,36 @@ pub(crate) async fn list(
     limit: u32,
 ) -> Result<Vec<KeptCallback>> {
     let mut rows: Vec<KeptRow> = Vec::new();
-    for integrator in walks(tx, filter).await? {
-        rows.extend(walked::<KeptRow>(tx, filter, integrator, before, limit).await?);
+    for walk in walks(tx, filter).await? {
+        rows.extend(walked::<KeptRow>(tx, filter, walk, before, limit).await?);
     }
     rows.sort_unstable_by_key(|row| Reverse(row.id));
     rows.truncate(limit as usize);
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// Along an order's or an integrator's where one is asked for, else along those of each of the stores' integrators.
-async fn walks(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Option<IntegratorId>>> {
+/// One walk for each result and, where nothing narrower is asked for, for each of the stores' integrators.
+async fn walks(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Walk>> {
+    let results: BTreeSet<Option<CallbackResult>> = filter.results.iter().copied().collect();
+    let results: Vec<_> = if results.is_empty() {
+        vec![None]
+    } else {
+        results.into_iter().map(Some).collect()
+    };
+    let integrators = integrators(tx, filter).await?;
+    Ok(integrators
+        .into_iter()
+        .flat_map(|integrator| {
+            let along = |result: &_| Walk {
+                integrator,
+                result: *result,
+            };
+            results.iter().map(along).collect::<Vec<_>>()
+        })
+        .collect())
+}
+
+async fn integrators(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Option<IntegratorId>>> {
     if filter.integrator.is_some() || filter.order.is_some() {
         return Ok(vec![filter.integrator]);
     }
@@ -98,26 +126,42 @@ async fn walks(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Option<Integr
 pub(crate) async fn walked<A: Answer>(
     tx: &mut Tx,
     filter: &CallbackFilter,
-    integrator: Option<IntegratorId>,
+    walk: Walk,
     before: Option<CallbackId>,
     limit: u32,
 ) -> Result<Vec<A>> {
     let since = filter.received_after.map_or(Uuid::nil(), first_id_of);
     let before = before.map_or(Uuid::max(), CallbackId::uuid);
     let asked = A::asked(tx);
+    // Of several indexes that begin with what is asked for, each database takes another one, and sorts.
+    let hint = match (walk.integrator, walk.result, filter.order) {
+        (Some(_), Some(_), None) => tx.pick(
+            "FORCE INDEX (callbacks_of_integrator_by_result) ",
+            "INDEXED BY callbacks_of_integrator_by_result ",
+        ),
+        (None, Some(_), None) => tx.pick(
+            "FORCE INDEX (callbacks_of_result) ",
+            "INDEXED BY callbacks_of_result ",
+        ),
+        _ => "",
+    };
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(asked);
         query.push(
             "SELECT c.id, c.integrator_id, i.name AS integrator_name, i.store_id, c.webhook_id, c.order_id, \
              o.number AS order_number, c.reference, c.sequence, c.payload, c.received_at, c.applied_at, c.result, \
-             c.detail, c.failures FROM callbacks c LEFT JOIN integrators i ON i.id = c.integrator_id \
-             LEFT JOIN orders o ON o.id = c.order_id WHERE c.id > ",
+             c.detail, c.failures FROM callbacks c ",
         );
         query
+            .push(hint)
+            .push(
+                "LEFT JOIN integrators i ON i.id = c.integrator_id LEFT JOIN orders o ON o.id = c.order_id \
+                 WHERE c.id > ",
+            )
             .push_bind(since)
             .push(" AND c.id < ")
             .push_bind(before);
-        if let Some(integrator) = integrator {
+        if let Some(integrator) = walk.integrator {
             query
                 .push(" AND c.integrator_id = ")
                 .push_bind(integrator.uuid());
@@ -131,14 +175,14 @@ pub(crate) async fn walked<A: Answer>(
             push_ids(&mut query, &stores);
             query.push(")");
         }
-        if !filter.results.is_empty() {
-            // What waits has no result.
-            query.push(" AND COALESCE(c.result, '') IN (");
-            let mut list = query.separated(", ");
-            for result in &filter.results {
-                list.push_bind(result.map_or("", CallbackResult::as_str));
+        match walk.result {
+            Some(Some(result)) => {
+                query.push(" AND c.result = ").push_bind(result.as_str());
             }
-            query.push(")");
+            Some(None) => {
+                query.push(" AND c.result IS NULL");
+            }
+            None => {}
         }
         if let Some(after) = filter.received_after {
             query.push(" AND c.received_at >= ").push_bind(after);

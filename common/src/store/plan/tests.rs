@@ -3,24 +3,58 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use super::{Step, assert_no_full_scan, fill_handoffs};
+use super::{Step, assert_no_full_scan, fill_handoffs, in_tests::know_what_is_there};
 use crate::{
     domain::{
         callback::{CallbackResult, Update},
         handoff::HandoffState::{self, Acknowledged, Failed, Held, Parked},
         ids::{CallbackId, IntegratorId, OrderId},
         integrator::HandoffEvent,
-        stuck::StuckLimits,
+        stuck::{StuckKind, StuckLimits},
     },
     store::{
-        self,
-        callbacks::{CallbackFilter, NewCallback},
+        callbacks::{self, CallbackFilter, NewCallback, list::Walk},
         handoffs::{HandoffFilter, Page, list as handoffs},
         retries,
         sweep::stuck,
     },
     testing::{House, each_database},
 };
+
+/// Some thousand of sixteen integrators, nearly all of them applied.
+async fn fill_callbacks(house: &House) -> Vec<IntegratorId> {
+    let now = house.clock.now();
+    let integrators: Vec<IntegratorId> = (0..16).map(|_| house.chance.id(now)).collect();
+    let mut tx = house.db.begin().await.unwrap();
+    for n in 0..1600_usize {
+        let id: CallbackId = house.chance.id(now);
+        let order: OrderId = house.chance.id(now);
+        let update: Update =
+            serde_json::from_value(json!({"order_id": order, "status": "ready"})).unwrap();
+        let new = NewCallback {
+            id,
+            integrator_id: integrators[n % 16],
+            webhook_id: &id.to_string(),
+            order_id: Some(order),
+            update: &update,
+            received_at: now,
+        };
+        callbacks::insert(&mut tx, new).await.unwrap();
+        let result = match n {
+            7 => CallbackResult::Parked,
+            8 => CallbackResult::Unmatched,
+            _ => CallbackResult::Applied,
+        };
+        callbacks::applied(&mut tx, id, result, None, now)
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
+    know_what_is_there(house, "ANALYZE TABLE callbacks")
+        .await
+        .unwrap();
+    integrators
+}
 
 each_database! {
     async fn handoffs_are_found_without_reading_them_all(house: House) {
@@ -56,31 +90,39 @@ each_database! {
 
     async fn callbacks_are_found_without_reading_them_all(house: House) {
         let now = house.clock.now();
-        let integrators: Vec<IntegratorId> = (0..16).map(|_| house.chance.id(now)).collect();
-        let mut tx = house.db.begin().await.unwrap();
-        for n in 0..800_usize {
-            let id: CallbackId = house.chance.id(now);
-            let order: OrderId = house.chance.id(now);
-            let update: Update = serde_json::from_value(json!({"order_id": order, "status": "ready"})).unwrap();
-            let new = NewCallback {
-                id, integrator_id: integrators[n % 16], webhook_id: &id.to_string(), order_id: Some(order), update: &update, received_at: now,
-            };
-            store::callbacks::insert(&mut tx, new).await.unwrap();
-            store::callbacks::applied(&mut tx, id, CallbackResult::Applied, None, now).await.unwrap();
-        }
-        tx.commit().await.unwrap();
+        let integrators = fill_callbacks(&house).await;
         let any = CallbackFilter::default;
-        let filters = [
-            (any(), None),
-            (CallbackFilter { received_after: Some(now), ..any() }, None),
-            (CallbackFilter { order: Some(house.chance.id(now)), ..any() }, None),
-            (CallbackFilter { stores: Some(vec![house.chance.id(now)]), ..any() }, Some(integrators[0])),
-            (CallbackFilter { results: vec![None, Some(CallbackResult::Illegal)], ..any() }, Some(integrators[0])),
+        let along = |integrator, result| Walk { integrator, result };
+        let (first, parked) = (Some(integrators[0]), Some(Some(CallbackResult::Parked)));
+        let walks = [
+            (any(), along(None, None)),
+            (CallbackFilter { received_after: Some(now), ..any() }, along(None, None)),
+            (CallbackFilter { order: Some(house.chance.id(now)), ..any() }, along(None, None)),
+            (CallbackFilter { order: Some(house.chance.id(now)), ..any() }, along(None, parked)),
+            (CallbackFilter { stores: Some(vec![house.chance.id(now)]), ..any() }, along(first, None)),
         ];
         let mut tx = house.db.read().await.unwrap();
-        for (filter, integrator) in &filters {
-            let plan: Vec<Step> = store::callbacks::list::walked(&mut tx, filter, *integrator, None, 51).await.unwrap();
-            assert_no_full_scan(&format!("{filter:?}"), &plan);
+        for (filter, walk) in &walks {
+            let plan: Vec<Step> = callbacks::list::walked(&mut tx, filter, *walk, None, 51).await.unwrap();
+            assert_no_full_scan(&format!("{filter:?} {walk:?}"), &plan);
+        }
+        for (integrator, index) in [(None, "callbacks_of_result"), (first, "callbacks_of_integrator_by_result")] {
+            for result in [parked, Some(Some(CallbackResult::Illegal)), Some(None)] {
+                let plan: Vec<Step> = callbacks::list::walked(&mut tx, &any(), along(integrator, result), None, 51).await.unwrap();
+                assert_no_full_scan(&format!("{integrator:?} {result:?}"), &plan);
+                assert!(plan.iter().any(|step| step.uses(index)) && !plan.iter().any(Step::sorts), "{index}: {plan:?}");
+            }
+        }
+    }
+
+    async fn callbacks_that_came_to_nothing_are_found_however_many_came_to_something(house: House) {
+        fill_callbacks(&house).await;
+        let looks = stuck::looks(&StuckLimits::default(), house.clock.now());
+        let mut tx = house.db.read().await.unwrap();
+        let kinds = [StuckKind::CallbackParked, StuckKind::CallbackUnmatched];
+        for look in looks.iter().filter(|look| kinds.contains(&look.kind())) {
+            let plan: Vec<Step> = stuck::looked(&mut tx, look, None, 200).await.unwrap();
+            assert!(plan.iter().any(|step| step.uses("callbacks_by_result")), "{look:?}: {plan:?}");
         }
     }
 

@@ -41,6 +41,10 @@ impl Look {
     pub(crate) fn is_of_handoffs(&self) -> bool {
         self.store == "h.store_id"
     }
+
+    pub(crate) fn kind(&self) -> StuckKind {
+        self.kind
+    }
 }
 
 macro_rules! of_handoffs {
@@ -53,7 +57,7 @@ macro_rules! of_handoffs {
             $said,
             " AS said, CASE WHEN i.enabled = FALSE THEN 'disabled' WHEN i.breaker_state <> 'closed' THEN 'left_alone' \
              ELSE 'no_worker' END AS hindrance FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
-             LEFT JOIN integrators i ON i.id = h.integrator_id WHERE h.event <> 'test' AND ",
+             LEFT JOIN integrators i ON i.id = h.integrator_id WHERE ",
             $($where),+
         )
     };
@@ -83,13 +87,13 @@ macro_rules! of_orders {
     };
 }
 
-/// A handoff that nobody has to wait for, and that nobody sends.
+/// A handoff that nobody has to wait for, and that nobody sends. A test ends by itself.
 macro_rules! unsent {
     ($state:literal) => {
         of_handoffs!(
             "h.due_at",
             "COALESCE(h.error, h.reason)",
-            "h.state = '",
+            "h.event <> 'test' AND h.state = '",
             $state,
             "' AND h.due_at <= ? AND NOT EXISTS (SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id \
              AND e.integrator_id = h.integrator_id AND e.position < h.position \
@@ -132,7 +136,7 @@ const FAILED: &str = "SELECT h.id AS subject, h.store_id, h.order_id, o.number A
 const ON_ITS_WAY: &str = of_handoffs!(
     "h.leased_until",
     "COALESCE(h.error, h.reason)",
-    "h.state = 'sending' AND h.leased_until <= ?"
+    "h.event <> 'test' AND h.state = 'sending' AND h.leased_until <= ?"
 );
 const OVERDUE: &str = of_orders!(
     "o.accept_by",
