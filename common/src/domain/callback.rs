@@ -1,6 +1,6 @@
 //! Integrators' updates: what one says, and whether it still counts.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
@@ -55,7 +55,8 @@ impl Update {
     pub fn mark(&self) -> Mark {
         Mark {
             sequence: self.sequence,
-            occurred_at: self.occurred_at,
+            // As precisely as it is stored: what came before is only known so far.
+            occurred_at: self.occurred_at.map(|at| at.trunc_subsecs(6)),
         }
     }
 }
@@ -100,6 +101,20 @@ mod tests {
     fn a_newer_sequence_wins_whatever_the_clocks_say() {
         assert!(is_news(mark(Some(1), Some(100)), mark(Some(2), Some(50))));
         assert!(!is_news(mark(Some(2), Some(50)), mark(Some(2), Some(100))));
+    }
+
+    #[test]
+    fn times_are_compared_as_precisely_as_they_are_stored() {
+        let update: Update = serde_json::from_value(serde_json::json!({
+            "status": "ready", "occurred_at": "2026-11-25T12:00:00.1234567Z"
+        }))
+        .unwrap();
+        let stored = DateTime::parse_from_rfc3339("2026-11-25T12:00:00.123456Z").unwrap();
+        let known = Mark {
+            sequence: None,
+            occurred_at: Some(stored.to_utc()),
+        };
+        assert!(!is_news(known, update.mark()), "the same, told again");
     }
 
     #[test]

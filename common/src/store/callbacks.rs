@@ -141,14 +141,19 @@ pub(crate) async fn attach(
 }
 
 /// What is left to apply of one order, in order of receipt, locked. The order is locked before.
-pub(crate) async fn lock_unapplied(tx: &mut Tx, order: OrderId) -> Result<Vec<Unapplied>> {
+pub(crate) async fn lock_unapplied(
+    tx: &mut Tx,
+    order: OrderId,
+    limit: usize,
+) -> Result<Vec<Unapplied>> {
     let sql = for_update!(
         tx,
         "SELECT id, integrator_id, payload FROM callbacks WHERE order_id = ? AND applied_at IS NULL \
-         ORDER BY received_at, id"
+         ORDER BY received_at, id LIMIT ?"
     );
     let rows: Vec<(Uuid, Uuid, Json<Value>)> = on!(tx, |conn| sqlx::query_as(sql)
         .bind(order.uuid())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
         .fetch_all(conn)
         .await?);
     Ok(rows
@@ -214,24 +219,50 @@ pub(crate) async fn failed(
     error: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    // MySQL assigns from left to right: `failures` comes last, so that the others see the old one everywhere.
-    on!(tx, |conn| {
-        sqlx::query(
-        "UPDATE callbacks SET detail = ?, applied_at = CASE WHEN failures + 1 >= ? THEN ? ELSE NULL END, \
-         result = CASE WHEN failures + 1 >= ? THEN 'parked' ELSE NULL END, failures = failures + 1 \
-         WHERE id = ? AND applied_at IS NULL"
-    )
-    .bind(shortened(error))
-    .bind(MOST_FAILURES)
-    .bind(now)
-    .bind(MOST_FAILURES)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+    note_failure(tx, failing!("id"), id.uuid(), error, now).await
+}
+
+/// The same of all that is left of an order, for a reason of the order's own.
+pub(crate) async fn failed_of_order(
+    tx: &mut Tx,
+    order: OrderId,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    note_failure(tx, failing!("order_id"), order.uuid(), error, now).await
+}
+
+async fn note_failure(
+    tx: &mut Tx,
+    sql: &'static str,
+    of: Uuid,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(shortened(error))
+        .bind(MOST_FAILURES)
+        .bind(now)
+        .bind(MOST_FAILURES)
+        .bind(of)
+        .execute(conn)
+        .await?
+        .rows_affected());
     Ok(())
 }
+
+// MySQL assigns from left to right: `failures` comes last, so that the others see the old one everywhere.
+macro_rules! failing {
+    ($of:literal) => {
+        concat!(
+            "UPDATE callbacks SET detail = ?, applied_at = CASE WHEN failures + 1 >= ? THEN ? ELSE NULL END, \
+             result = CASE WHEN failures + 1 >= ? THEN 'parked' ELSE NULL END, failures = failures + 1 WHERE ",
+            $of,
+            " = ? AND applied_at IS NULL"
+        )
+    };
+}
+use failing;
 
 /// Whether something that came by then is left to apply.
 pub(crate) async fn any_left_of(

@@ -53,6 +53,23 @@ impl StoreError {
         matches!(self, Self::LockLost(why) if why.starts_with(LOCK_TIMED_OUT))
     }
 
+    /// As it is shown to whoever looks after a row: which row, or what kind of trouble, and neither statements nor
+    /// hosts. The log has the rest.
+    #[must_use]
+    pub fn in_public(&self) -> String {
+        match self {
+            Self::UniqueKeyTaken | Self::Corrupt { .. } => self.to_string(),
+            Self::LockLost(_) => "lost a lock to somebody else".to_owned(),
+            Self::Unavailable(_) => "the database is unavailable".to_owned(),
+            Self::CommitUnknown(_) => "no answer to a commit".to_owned(),
+            Self::Other(sqlx::Error::Database(refused)) => {
+                let code = refused.code().unwrap_or_default();
+                format!("the database refused it ({code}); the log says why")
+            }
+            Self::Other(_) => "its row can't be read; the log says why".to_owned(),
+        }
+    }
+
     /// What the metrics count it as; `None`: it is an answer, and nothing went wrong.
     pub(super) fn kind(&self) -> Option<&'static str> {
         match self {
@@ -89,8 +106,16 @@ impl From<sqlx::Error> for StoreError {
                 Some(Number::MySql(
                     1040 | 1053 | 1077 | 1079 | 1203 | 1290 | 1836 | 1927 | 3169 | 4031,
                 )) => Self::Unavailable(database.to_string()),
-                // SQLite: disk full, cannot open, I/O error.
-                Some(Number::Sqlite(10 | 13 | 14)) => Self::Unavailable(database.to_string()),
+                // Disk, memory, lock table or transactions used up, the engine's own trouble, a statement cut short: no
+                // row's fault, for which it would be parked.
+                Some(Number::MySql(
+                    1021 | 1030 | 1037 | 1038 | 1041 | 1114 | 1135 | 1180 | 1206 | 1317 | 1637
+                    | 1969 | 3024,
+                )) => Self::Unavailable(database.to_string()),
+                // SQLite: disk full, cannot open, I/O error, whose extended forms have more above the first byte.
+                Some(Number::Sqlite(code)) if matches!(code & 0xff, 10 | 13 | 14) => {
+                    Self::Unavailable(database.to_string())
+                }
                 _ => Self::Other(error),
             },
             sqlx::Error::Io(_)
@@ -118,3 +143,6 @@ fn number(error: &dyn sqlx::error::DatabaseError) -> Option<Number> {
         .and_then(|code| code.parse().ok())
         .map(Number::Sqlite)
 }
+
+#[cfg(test)]
+mod tests;

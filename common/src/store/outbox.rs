@@ -17,6 +17,8 @@ pub struct OutboxRow {
 
 /// A row whose publishing failed this many times is parked, and listed as stuck.
 pub(crate) const MOST_FAILURES: i32 = 5;
+/// Of an error's words, this much is kept.
+const MOST_OF_AN_ERROR_CHARS: usize = 500;
 
 pub(crate) async fn insert(
     tx: &mut Tx,
@@ -99,6 +101,7 @@ pub(crate) async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {
 /// Notes a failed publishing; the last of [`MOST_FAILURES`] parks the row.
 pub(crate) async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
     // MySQL assigns from left to right: `failures` comes last, so that `parked` sees the old one everywhere.
+    let error: String = error.chars().take(MOST_OF_AN_ERROR_CHARS).collect();
     let sql = "UPDATE outbox SET error = ?, parked = (failures + 1 >= ?), failures = failures + 1 WHERE id = ?";
     on!(tx, |conn| sqlx::query(sql)
         .bind(error)

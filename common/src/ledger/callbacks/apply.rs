@@ -11,15 +11,28 @@ use crate::{
         integrator::Integrator,
         order::Order,
     },
-    ledger::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, orders},
+    ledger::{
+        Change, Ledger, LedgerError, Points, Result, handoffs::is_a_rows_fault, in_one_transaction,
+        orders,
+    },
     store::{self, StoreError, callbacks::Unapplied},
 };
+
+/// Callbacks that one transaction applies at most: so long it holds the order, and all others of its session.
+pub(super) const MOST_TOGETHER: usize = 64;
 
 /// One callback that can't be applied, for a reason of its own.
 #[derive(Debug)]
 struct Poisoned {
     callback: CallbackId,
-    error: String,
+    error: LedgerError,
+}
+
+/// What one transaction applied.
+#[derive(Clone, Copy, Debug)]
+struct Page {
+    applied: u32,
+    was_all: bool,
 }
 
 impl Ledger {
@@ -28,15 +41,29 @@ impl Ledger {
     pub async fn apply_callbacks(&self, order: OrderId) -> Result<u32> {
         crash::point("callback.before_apply");
         let mut left_out: Vec<CallbackId> = Vec::new();
+        let mut applied = 0;
         loop {
-            match self.apply_all_but(order, &left_out).await {
-                Ok(applied) => return Ok(applied),
+            match self.apply_some_but(order, &left_out).await {
+                Ok(page) => {
+                    applied += page.applied;
+                    if page.was_all {
+                        return Ok(applied);
+                    }
+                }
                 Err(LedgerError::Refused(Poisoned { callback, error })) => {
                     tracing::error!(%callback, %order, %error, "a callback can't be applied");
-                    self.note_failed_callback(callback, &error).await?;
+                    self.note_failed_callback(callback, &in_public(&error))
+                        .await?;
                     left_out.push(callback);
                 }
-                Err(LedgerError::Store(error)) => return Err(LedgerError::Store(error)),
+                Err(LedgerError::Store(error)) => {
+                    if is_a_rows_fault(&error) {
+                        // The order's own: none of its callbacks will ever get past it.
+                        tracing::error!(%order, %error, "an order's callbacks can't be applied");
+                        self.note_failed_order(order, &error.in_public()).await?;
+                    }
+                    return Err(LedgerError::Store(error));
+                }
                 Err(LedgerError::Unsealable(why)) => return Err(LedgerError::Unsealable(why)),
                 Err(LedgerError::Overloaded) => return Err(LedgerError::Overloaded),
                 Err(LedgerError::DoneBefore(resource)) => {
@@ -48,19 +75,26 @@ impl Ledger {
         }
     }
 
-    async fn apply_all_but(
+    async fn apply_some_but(
         &self,
         order: OrderId,
         left_out: &[CallbackId],
-    ) -> Result<u32, Poisoned> {
+    ) -> Result<Page, Poisoned> {
+        // Whatever is left out stands among those that are read.
+        let page = MOST_TOGETHER + left_out.len();
         in_one_transaction!(&self.inner, Points::CALLBACK_APPLIED, |change| {
             let Some(mut order) = orders::lock(&mut change, order).await? else {
-                return Ok(0);
+                return Ok(Page {
+                    applied: 0,
+                    was_all: true,
+                });
             };
-            let unapplied = store::callbacks::lock_unapplied(&mut change.tx, order.id).await?;
+            let unapplied =
+                store::callbacks::lock_unapplied(&mut change.tx, order.id, page).await?;
+            let was_all = unapplied.len() < page;
             let mut marks = store::callbacks::newest_marks(&mut change.tx, order.id).await?;
             let mut integrators: BTreeMap<IntegratorId, Integrator> = BTreeMap::new();
-            let mut count = 0;
+            let mut applied = 0;
             for callback in unapplied {
                 if left_out.contains(&callback.id) {
                     continue;
@@ -74,13 +108,15 @@ impl Ledger {
                 )
                 .await
                 .map_err(|error| poisoned(callback.id, error))?;
-                count += 1;
+                applied += 1;
             }
-            // A handoff that failed while these waited left the order to them.
-            settle(&mut change, &mut order)
-                .await
-                .map_err(LedgerError::widen)?;
-            Ok(count)
+            if was_all {
+                // A handoff that failed while these waited left the order to them.
+                settle(&mut change, &mut order)
+                    .await
+                    .map_err(LedgerError::widen)?;
+            }
+            Ok(Page { applied, was_all })
         })
     }
 
@@ -88,6 +124,14 @@ impl Ledger {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             let now = change.now;
             store::callbacks::failed(&mut change.tx, callback, error, now).await?;
+            Ok(())
+        })
+    }
+
+    async fn note_failed_order(&self, order: OrderId, error: &str) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let now = change.now;
+            store::callbacks::failed_of_order(&mut change.tx, order, error, now).await?;
             Ok(())
         })
     }
@@ -101,10 +145,14 @@ fn poisoned(callback: CallbackId, error: LedgerError) -> LedgerError<Poisoned> {
             | StoreError::Unavailable(_)
             | StoreError::CommitUnknown(_)),
         ) => LedgerError::Store(error),
-        error => LedgerError::Refused(Poisoned {
-            callback,
-            error: error.to_string(),
-        }),
+        error => LedgerError::Refused(Poisoned { callback, error }),
+    }
+}
+
+fn in_public(error: &LedgerError) -> String {
+    match error {
+        LedgerError::Store(error) => error.in_public(),
+        error => error.to_string(),
     }
 }
 

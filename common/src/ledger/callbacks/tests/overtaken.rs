@@ -8,8 +8,10 @@ use crate::{
         handoff::{AttemptOutcome, HandoffState, Verdict},
         integrator::HandoffEvent,
         status::{By, OrderStatus},
+        stuck::StuckKind,
     },
     ledger::{
+        callbacks::apply::MOST_TOGETHER,
         handoffs::Concluded,
         scene::{LEASE, STOCK, Scene, numbered, word},
     },
@@ -199,5 +201,42 @@ each_database! {
             }
         }
         scene.audit_finds_nothing().await;
+    }
+
+    async fn however_many_wait_an_order_is_settled_when_all_are_heard(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.slow_kitchen().await;
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&kitchen).await;
+        for _ in 0..MOST_TOGETHER {
+            scene.calls_back(&kitchen, word(order, "burnt")).await;
+        }
+        house.clock.advance(Duration::from_secs(1));
+        scene.calls_back(&kitchen, word(order, "accepted")).await;
+        scene.answers(&claimed, 422).await;
+        assert_eq!(scene.status(order).await, OrderStatus::Processing);
+        let mut tx = house.db.begin().await.unwrap();
+        let together = store::callbacks::lock_unapplied(&mut tx, order, MOST_TOGETHER).await.unwrap();
+        assert_eq!(together.len(), MOST_TOGETHER, "not all there are");
+        tx.rollback().await;
+        let applied = house.ledger.apply_callbacks(order).await.unwrap();
+        assert_eq!((applied as usize, scene.status(order).await), (MOST_TOGETHER + 1, OrderStatus::Accepted));
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn callbacks_of_an_order_that_cannot_be_read_are_parked_at_the_fifth_failure(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.slow_kitchen().await;
+        let order = scene.order().await.id;
+        scene.calls_back(&kitchen, word(order, "accepted")).await;
+        scene.calls_back(&kitchen, word(order, "ready")).await;
+        scene.damage("UPDATE orders SET fulfilment = 'by owl'").await;
+        for _ in 0..5 {
+            assert_eq!(house.ledger.orders_with_callbacks_left(10).await.unwrap(), [order]);
+            assert!(house.ledger.apply_callbacks(order).await.is_err());
+        }
+        assert_eq!(house.ledger.orders_with_callbacks_left(10).await.unwrap(), []);
+        let stuck = scene.stuck().await;
+        assert_eq!(stuck.iter().filter(|one| one.kind == StuckKind::CallbackParked).count(), 2, "{stuck:?}");
     }
 }

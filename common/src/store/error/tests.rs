@@ -1,0 +1,42 @@
+//! What is told of an error, and whose fault it is.
+
+use crate::{
+    store::{StoreError, Tx, on, scratch},
+    testing::{House, each_database},
+};
+
+/// As a server would answer that has trouble of its own.
+async fn answered_with(tx: &mut Tx, signal: &'static str) -> Result<(), StoreError> {
+    on!(tx, |conn| {
+        sqlx::raw_sql(signal).execute(conn).await?;
+    });
+    Ok(())
+}
+
+each_database! {
+    async fn an_error_is_shown_without_its_statement(house: House) {
+        let mut tx = house.db.begin().await.unwrap();
+        let error = scratch::run(&mut tx, "UPDATE nowhere SET secret = 'hush'").await.unwrap_err();
+        assert!(matches!(error, StoreError::Other(_)) && error.to_string().contains("nowhere"), "{error}");
+        let shown = error.in_public();
+        assert!(shown.contains("refused") && !shown.contains("nowhere") && !shown.contains("hush"), "{shown}");
+    }
+
+    async fn a_server_that_has_no_room_is_no_rows_fault(house: House) {
+        let mut tx = house.db.begin().await.unwrap();
+        if matches!(tx, Tx::Sqlite(..)) {
+            answered_with(&mut tx, "PRAGMA max_page_count = 1").await.unwrap();
+            let filled = scratch::run(&mut tx, "CREATE TABLE more AS SELECT zeroblob(1000000) AS much").await;
+            assert!(matches!(filled, Err(StoreError::Unavailable(_))), "{filled:?}");
+            return;
+        }
+        for signal in [
+            "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full'",
+            "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'The table is full'",
+            "SIGNAL SQLSTATE '70100' SET MYSQL_ERRNO = 1317, MESSAGE_TEXT = 'Query execution was interrupted'",
+        ] {
+            let answer = answered_with(&mut tx, signal).await;
+            assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{signal}: {answer:?}");
+        }
+    }
+}
