@@ -17,8 +17,8 @@ pub(crate) use claim::{
 pub use list::HandoffFilter;
 pub(crate) use list::{Listed, Page, list, listed};
 pub(crate) use outcome::{
-    acknowledged, acknowledged_by_callback, close, confirm, has_open_after, put_back, raise_fence,
-    release, reopen, wait,
+    acknowledged, acknowledged_by_callback, close, confirm, has_open_after, is_overtaken, put_back,
+    raise_fence, release, reopen, wait,
 };
 
 use super::{
@@ -31,6 +31,9 @@ use crate::domain::{
     ids::{HandoffId, IntegratorId, OrderId, StoreId},
     integrator::HandoffEvent,
 };
+
+/// Of an error's words, this much is kept.
+const MOST_OF_AN_ERROR_CHARS: usize = 500;
 
 /// A handoff that begins in the state `due`.
 #[derive(Clone, Debug)]
@@ -177,6 +180,27 @@ pub(crate) async fn withdraw(
     Ok(())
 }
 
+/// Calls off what tells of an order that is still to be made or brought, now that it has been: nobody is sending it.
+pub(crate) async fn withdraw_from_delivered(
+    tx: &mut Tx,
+    order: OrderId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE handoffs SET state = 'withdrawn', reason = ?, closed_at = ? WHERE order_id = ? \
+         AND event IN ('order.placed', 'order.dispatched') AND state IN ('due', 'waiting', 'held', 'parked')"
+    )
+    .bind(reason)
+    .bind(now)
+    .bind(order.uuid())
+    .execute(conn)
+    .await?;
+    });
+    Ok(())
+}
+
 /// The last position of each integrator's handoffs of this order, whose row is locked. Positions begin at 1.
 pub(crate) async fn last_positions(
     tx: &mut Tx,
@@ -194,6 +218,11 @@ pub(crate) async fn last_positions(
         .into_iter()
         .map(|(integrator, last)| (integrator.into(), last))
         .collect())
+}
+
+/// As much of an error's words as its column takes.
+fn shortened(error: &str) -> String {
+    error.chars().take(MOST_OF_AN_ERROR_CHARS).collect()
 }
 
 fn handoffs_of(rows: Vec<Row>) -> Result<Vec<Handoff>> {

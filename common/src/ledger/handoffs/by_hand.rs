@@ -9,7 +9,6 @@ use crate::{
         handoff::{Attempt, Handoff, HandoffState},
         hint::Hint,
         ids::{AccountId, HandoffId, RetryId},
-        order::Order,
         retry::{Candidate, RetryRefused, reopened_until},
     },
     ledger::{Change, Ledger, LedgerError, Points, Result, in_one_transaction},
@@ -100,7 +99,7 @@ pub(super) async fn open(
     let candidate = Candidate {
         state: handoff.state,
         order: order.as_ref().map(|order| (order.status, order.accept_by)),
-        overtaken: is_overtaken(change, order.as_ref(), &handoff).await?,
+        overtaken: store::handoffs::is_overtaken(&mut change.tx, &handoff).await?,
     };
     let Opening { retry, by, due_at } = opening;
     let deadline = reopened_until(&candidate, due_at).map_err(LedgerError::Refused)?;
@@ -117,20 +116,4 @@ pub(super) async fn open(
         closed_at: None,
         ..handoff
     })
-}
-
-async fn is_overtaken(
-    change: &mut Change<'_>,
-    order: Option<&Order>,
-    handoff: &Handoff,
-) -> store::Result<bool> {
-    let Some(order) = order else {
-        return Ok(false);
-    };
-    let siblings = store::handoffs::of_order(&mut change.tx, order.id).await?;
-    Ok(siblings.iter().any(|other| {
-        other.integrator_id == handoff.integrator_id
-            && other.position > handoff.position
-            && other.attempts > 0
-    }))
 }

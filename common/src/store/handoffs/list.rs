@@ -89,16 +89,57 @@ const SELECTED: &str = "SELECT h.id, h.store_id, h.order_id, h.integrator_id, h.
      h.confirmed_at, h.round, h.attempts, h.max_attempts, h.due_at, h.leased_until, h.fence, NULL AS body, h.deadline, \
      h.reference, h.reason, h.created_at, h.closed_at, h.error, o.number AS order_number, o.status AS order_status, \
      o.accept_by, i.name AS integrator_name, (SELECT COUNT(*) FROM handoffs l WHERE l.order_id = h.order_id \
-       AND l.integrator_id = h.integrator_id AND l.position > h.position AND l.attempts > 0) AS overtaken_by \
+       AND l.integrator_id = h.integrator_id AND l.position > h.position \
+       AND (l.attempts > 0 OR (l.round > 1 AND (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = l.id) > 0)) \
+     ) AS overtaken_by \
      FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id LEFT JOIN integrators i ON i.id = h.integrator_id WHERE ";
 
-/// One page. A row that can't be read is left out and logged: it must not hide the others from whoever looks for it.
+impl Page {
+    /// What follows a page that ended with this one.
+    fn past(self, last: Uuid) -> Self {
+        match self {
+            Self::NewestFirst { .. } => Self::NewestFirst {
+                before: Some(last.into()),
+            },
+            Self::OldestFirst { .. } => Self::OldestFirst {
+                after: Some(last.into()),
+            },
+        }
+    }
+}
+
+/// One page. A row that can't be read is left out and logged, and what comes after it takes its place: it must not hide
+/// the others from whoever looks for them, nor look like the end.
 pub(crate) async fn list(
+    tx: &mut Tx,
+    filter: &HandoffFilter,
+    mut page: Page,
+    limit: u32,
+) -> Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    loop {
+        let rows = rows(tx, filter, page, limit).await?;
+        let was_all = rows.len() < limit as usize;
+        page = rows.last().map_or(page, |last| page.past(last.row.id));
+        for row in rows {
+            match Listed::try_from(row) {
+                Ok(one) => listed.push(one),
+                Err(error) => tracing::error!(%error, "a handoff can't be read, and is not listed"),
+            }
+        }
+        listed.truncate(limit as usize);
+        if was_all || listed.len() == limit as usize {
+            return Ok(listed);
+        }
+    }
+}
+
+async fn rows(
     tx: &mut Tx,
     filter: &HandoffFilter,
     page: Page,
     limit: u32,
-) -> Result<Vec<Listed>> {
+) -> Result<Vec<ListedRow>> {
     let mut rows: Vec<ListedRow> = Vec::new();
     for walk in walks(filter) {
         rows.extend(walked(tx, filter, walk, page, limit).await?);
@@ -108,14 +149,7 @@ pub(crate) async fn list(
         Page::OldestFirst { .. } => rows.sort_unstable_by_key(|row| row.row.id),
     }
     rows.truncate(limit as usize);
-    let mut listed = Vec::with_capacity(rows.len());
-    for row in rows {
-        match Listed::try_from(row) {
-            Ok(one) => listed.push(one),
-            Err(error) => tracing::error!(%error, "a handoff can't be read, and is not listed"),
-        }
-    }
-    Ok(listed)
+    Ok(rows)
 }
 
 /// One, as [`list`] shows it.

@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::super::{error::Result, on, tx::Tx};
+use super::{
+    super::{error::Result, on, tx::Tx},
+    shortened,
+};
 use crate::domain::{
     handoff::{Handoff, HandoffState},
     ids::HandoffId,
@@ -127,7 +130,7 @@ pub(crate) async fn put_back(
     )
     .bind(state.as_str())
     .bind(due_at)
-    .bind(why)
+    .bind(shortened(why))
     .bind(id.uuid())
     .execute(conn)
     .await?
@@ -168,6 +171,25 @@ pub(crate) async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<boo
     Ok(waiting > 0)
 }
 
+/// Whether its integrator was sent something newer about its order, in whichever round.
+pub(crate) async fn is_overtaken(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
+    let Some(order) = handoff.order_id else {
+        return Ok(false);
+    };
+    let newer: i64 = on!(tx, |conn| {
+        sqlx::query_scalar(
+        "SELECT COUNT(*) FROM handoffs l WHERE l.order_id = ? AND l.integrator_id = ? AND l.position > ? \
+         AND (l.attempts > 0 OR (l.round > 1 AND (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = l.id) > 0))"
+    )
+    .bind(order.uuid())
+    .bind(handoff.integrator_id.uuid())
+    .bind(handoff.position)
+    .fetch_one(conn)
+    .await?
+    });
+    Ok(newer > 0)
+}
+
 /// Opens a new round of attempts, due at once.
 pub(crate) async fn reopen(
     tx: &mut Tx,
@@ -178,7 +200,7 @@ pub(crate) async fn reopen(
     on!(tx, |conn| {
         sqlx::query(
         "UPDATE handoffs SET state = 'due', round = round + 1, attempts = 0, due_at = ?, deadline = ?, reason = NULL, \
-         error = NULL, claim_failures = 0, closed_at = NULL WHERE id = ?"
+         error = NULL, claim_failures = 0, leased_until = NULL, closed_at = NULL WHERE id = ?"
     )
     .bind(now)
     .bind(deadline)

@@ -160,4 +160,21 @@ each_database! {
         assert_eq!(house.ledger.retries(Some((&[], person)), None, 10).await.unwrap(), trail);
         assert_eq!(house.ledger.retries(Some((&[], stranger)), None, 10).await.unwrap(), []);
     }
+
+    async fn what_was_overtaken_by_something_that_is_retried_itself_stays_overtaken(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.integrator(|new| {
+            new.events = Some(vec![OrderPlaced, HandoffEvent::OrderStatusChanged]);
+        }).await;
+        let (order, placed) = a_failed_one(&scene, &kitchen).await;
+        let moved = scene.claim(&kitchen).await;
+        assert_eq!(moved.handoff.event, HandoffEvent::OrderStatusChanged);
+        scene.answers(&moved, 422).await;
+        let person: AccountId = house.chance.id(house.clock.now());
+        house.ledger.retry_handoff(moved.handoff.id, person).await.unwrap();
+        let refused = house.ledger.retry_handoff(placed, person).await;
+        assert!(matches!(refused, Err(LedgerError::Refused(RetryRefused::Overtaken))), "{refused:?}");
+        let shown = house.ledger.handoff_histories(order).await.unwrap();
+        assert_eq!(shown[0].listed.retry_refused, Some(RetryRefused::Overtaken));
+    }
 }

@@ -67,6 +67,12 @@ each_database! {
         scene.order().await;
         scene.damage("UPDATE handoffs SET event = 'order.eaten' WHERE order_id IN (SELECT id FROM orders WHERE number = 1)").await;
         assert_eq!(found(&house, HandoffFilter::default()).await.len(), 1);
+        scene.order().await;
+        scene.damage("UPDATE handoffs SET event = 'order.placed'").await;
+        let all = found(&house, HandoffFilter::default()).await;
+        scene.damage("UPDATE handoffs SET event = 'order.eaten' WHERE order_id IN (SELECT id FROM orders WHERE number = 3)").await;
+        let first = house.ledger.handoffs(&HandoffFilter::default(), None, 1).await.unwrap();
+        assert_eq!(first[0].handoff.id, all[1], "its place on the page is the next one's");
     }
 
     async fn a_test_is_one_attempt_that_moves_nothing(house: House) {
