@@ -103,6 +103,15 @@ impl Attempts {
                     claimed.n
                 );
             }
+            Concluded::RecordedBefore { outcome } => {
+                let attempts = &self.metrics.handoff_attempts;
+                attempts.with_label_values(&[outcome.as_str()]).inc();
+                tracing::info!(
+                    ?heard,
+                    "attempt {}: {outcome}; it was on record before, though no answer to that came",
+                    claimed.n
+                );
+            }
             Concluded::Fenced => tracing::warn!(
                 ?heard,
                 "attempt {}: {outcome}, but too late: it stands as unknown",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -114,19 +114,28 @@ pub enum RetryAfter {
     At(DateTime<Utc>),
 }
 
+/// Of RFC 850, and of C's asctime.
+const OBSOLETE_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+
 impl RetryAfter {
-    /// From the header's value: seconds, or an HTTP date. Nonsense is no hint.
+    /// From the header's value: seconds, or an HTTP date in one of its three forms (RFC 9110 section 5.6.7). Nonsense is
+    /// no hint.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        if let Ok(seconds) = text.parse::<u64>() {
-            return Some(Self::After(Duration::from_secs(
-                seconds.min(u64::from(u32::MAX)),
-            )));
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // As many digits as anybody likes: longer than an order waits is long enough.
+            let seconds = text.parse().unwrap_or(u32::MAX);
+            return Some(Self::After(Duration::from_secs(seconds.into())));
         }
-        DateTime::parse_from_rfc2822(text)
-            .ok()
-            .map(|at| Self::At(at.to_utc()))
+        let at = match DateTime::parse_from_rfc2822(text) {
+            Ok(at) => at.to_utc(),
+            Err(_) => OBSOLETE_DATES
+                .iter()
+                .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?
+                .and_utc(),
+        };
+        Some(Self::At(at))
     }
 
     #[must_use]
@@ -418,10 +427,26 @@ mod tests {
 
     #[test]
     fn nonsense_in_retry_after_is_no_hint() {
-        for nonsense in ["", "soon", "-5", "1.5"] {
+        for nonsense in ["", "soon", "-5", "+5", "1.5"] {
             assert_eq!(RetryAfter::parse(nonsense), None, "{nonsense}");
         }
-        assert!(RetryAfter::parse("99999999999999999").is_some());
+        let for_ever = Some(RetryAfter::After(Duration::from_secs(u32::MAX.into())));
+        assert_eq!(RetryAfter::parse("99999999999999999"), for_ever);
+        assert_eq!(RetryAfter::parse(&"9".repeat(40)), for_ever);
+    }
+
+    #[test]
+    fn a_date_in_retry_after_may_have_any_of_its_three_forms() {
+        let at = Some(RetryAfter::At(
+            DateTime::from_timestamp(784_111_777, 0).unwrap(),
+        ));
+        for text in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(RetryAfter::parse(text), at, "{text}");
+        }
     }
 
     #[test]

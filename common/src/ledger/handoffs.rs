@@ -93,6 +93,8 @@ pub enum Concluded {
     },
     /// The outcome is on record, but its order has ended meanwhile, so that there is no next attempt.
     CalledOff { outcome: AttemptOutcome },
+    /// It was on record before, as this, by whoever asked now: the answer to that commit was lost. Nothing was changed.
+    RecordedBefore { outcome: AttemptOutcome },
     /// The lease ran out before, and the attempt stands as unknown: nothing was changed.
     Fenced,
 }

@@ -89,6 +89,31 @@ pub(crate) async fn end(
     Ok(())
 }
 
+/// How one ended that was claimed with this fence; `None` while it is open, and where it was taken back.
+pub(crate) async fn outcome_of(
+    tx: &mut Tx,
+    handoff: HandoffId,
+    round: u32,
+    n: u32,
+    fence: i64,
+) -> Result<Option<AttemptOutcome>> {
+    let word: Option<Option<String>> = on!(tx, |conn| {
+        sqlx::query_scalar(
+        "SELECT outcome FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND fence = ?"
+    )
+    .bind(handoff.uuid())
+    .bind(round)
+    .bind(n)
+    .bind(fence)
+    .fetch_optional(conn)
+    .await?
+    });
+    word.flatten()
+        .map(|word| word.parse())
+        .transpose()
+        .map_err(|error| StoreError::corrupt("attempts", handoff, error))
+}
+
 /// Takes back an attempt whose request never left.
 pub(crate) async fn take_back(tx: &mut Tx, handoff: HandoffId, round: u32, n: u32) -> Result<()> {
     on!(tx, |conn| sqlx::query(

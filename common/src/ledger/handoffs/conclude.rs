@@ -12,7 +12,7 @@ use crate::{
             AttemptOutcome, Handoff, HandoffState, Heard, Standing, Verdict, judge, reference_in,
         },
         ids::{HandoffId, OrderId},
-        integrator::Integrator,
+        integrator::{HandoffEvent, Integrator, UnknownPolicy},
         order::Order,
     },
     ledger::{Change, Ledger, Points, Result, idempotency::Handle, in_one_transaction, orders},
@@ -67,10 +67,10 @@ pub(super) async fn alone(inner: &Handle, claimed: &Claimed, said: Said<'_>) -> 
     in_one_transaction!(inner, Points::OUTCOME, |change| {
         let Some((mut order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
         else {
-            return Ok(Conclusion::FENCED);
+            return Ok(Conclusion::of(Concluded::Fenced));
         };
         if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
-            return Ok(Conclusion::FENCED);
+            return Ok(Conclusion::of(too_late(&mut change, claimed).await?));
         }
         let (order, was_well) = (order.as_mut(), claimed.was_well);
         conclude(&mut change, order, &stored, integrator, was_well, said).await
@@ -107,10 +107,25 @@ pub(crate) struct Conclusion {
 }
 
 impl Conclusion {
-    const FENCED: Self = Self {
-        concluded: Concluded::Fenced,
-        is_given_up: false,
-    };
+    /// Nothing was changed.
+    fn of(concluded: Concluded) -> Self {
+        Self {
+            concluded,
+            is_given_up: false,
+        }
+    }
+}
+
+/// What stands of an attempt that is not open any more. Only who claimed it writes another outcome than unknown: that
+/// is then on record, whatever became of the answer to its commit.
+pub(super) async fn too_late(change: &mut Change<'_>, claimed: &Claimed) -> Result<Concluded> {
+    let (id, round) = (claimed.handoff.id, claimed.handoff.round);
+    let on_record =
+        store::attempts::outcome_of(&mut change.tx, id, round, claimed.n, claimed.fence).await?;
+    Ok(match on_record {
+        None | Some(AttemptOutcome::Unknown) => Concluded::Fenced,
+        Some(outcome) => Concluded::RecordedBefore { outcome },
+    })
 }
 
 /// Records an outcome of the attempt that a locked handoff has open. `was_well`: as [`Claimed`] has it.
@@ -126,7 +141,11 @@ pub(crate) async fn conclude(
     let standing = Standing {
         attempts: handoff.attempts,
         max_attempts: handoff.max_attempts,
-        unknown_policy: integrator.unknown_policy,
+        unknown_policy: match handoff.event {
+            // About no order: nothing would be made twice, and there is nothing for a person to decide.
+            HandoffEvent::Test => UnknownPolicy::Resend,
+            _ => integrator.unknown_policy,
+        },
         used_cached_token: said.used_cached_token,
         deadline: handoff.deadline,
     };

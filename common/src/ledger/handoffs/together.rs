@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::{
     Claimed, Concluded,
     claim::{Locked, lock_free},
-    conclude::{Said, alone, conclude, has_an_open_attempt},
+    conclude::{Said, alone, conclude, has_an_open_attempt, too_late},
 };
 use crate::{
     domain::{
@@ -172,7 +172,7 @@ async fn in_one(inner: &Handle, waiting: &[Waiting]) -> Result<Vec<Option<Conclu
             };
             let Locked { stored, mut order } = locked.swap_remove(at);
             if stored.fence != one.claimed.fence || !has_an_open_attempt(&stored) {
-                outcomes.push(Some(Concluded::Fenced));
+                outcomes.push(Some(too_late(&mut change, &one.claimed).await?));
                 continue;
             }
             let integrator = &one.claimed.integrator;

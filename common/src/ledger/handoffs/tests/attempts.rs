@@ -60,7 +60,10 @@ each_database! {
         assert_eq!(kept[0].response.as_deref(), Some(r#"{"reference":"K-7"}"#));
         assert_eq!(kept[0].http_status, Some(201));
         // A conclusion said twice counts once.
-        assert_eq!(scene.heard(&claimed, heard, b"").await, Concluded::Fenced);
+        let before = Concluded::RecordedBefore { outcome: AttemptOutcome::Acknowledged };
+        assert_eq!(scene.heard(&claimed, heard, b"").await, before);
+        let otherwise = Heard::NotConnected { error: "told by nobody".into() };
+        assert_eq!(scene.heard(&claimed, otherwise, b"").await, before);
         assert_eq!(attempts(&scene, &claimed).await, kept);
         scene.audit_finds_nothing().await;
     }
