@@ -120,6 +120,10 @@ fn nothing_was_left_out(seen: &[Seen]) {
         );
     }
     assert!(
+        seen.iter().any(|one| one.somebody_was_archived),
+        "archiving"
+    );
+    assert!(
         seen.iter().any(|one| one.most_rounds > 1),
         "retries by hand"
     );

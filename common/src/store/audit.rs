@@ -106,7 +106,7 @@ const RULES: &[Rule] = &[
         "an ended order has no order.placed or order.dispatched left to send",
         "SELECT HEX(h.id), h.state FROM handoffs h JOIN orders o ON o.id = h.order_id \
          WHERE h.event IN ('order.placed', 'order.dispatched') AND h.state IN ('due', 'waiting', 'held', 'parked') \
-         AND o.status IN ('rejected', 'failed', 'cancelled') LIMIT ?",
+         AND o.status IN ('rejected', 'failed', 'cancelled', 'delivered') LIMIT ?",
     ),
     (
         "whoever may have received an order that was called off is told so",

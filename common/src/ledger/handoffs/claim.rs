@@ -106,7 +106,7 @@ impl Ledger {
     ) -> Result<()> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             let not_before = change.now + AFTER_A_FAILED_CLAIM;
-            let error = error.to_string();
+            let error = error.in_public();
             store::handoffs::claim_failed(&mut change.tx, handoff, &error, not_before).await?;
             Ok(())
         })

@@ -78,6 +78,7 @@ pub(super) struct Model {
     pub(super) duties: Vec<Duty>,
     pub(super) said: Vec<Said>,
     pub(super) enabled: Vec<bool>,
+    pub(super) archived: Vec<bool>,
     parties: Vec<PartyPlan>,
     auto_accept: bool,
     accept_by: Time,
@@ -93,14 +94,17 @@ impl Model {
             holds_stock: true,
             duties: Vec::new(),
             said: Vec::new(),
-            enabled: vec![true; parties.len()],
+            enabled: parties.iter().map(|one| !one.begins_disabled).collect(),
+            archived: vec![false; parties.len()],
             parties: parties.to_vec(),
             auto_accept,
             accept_by: now + TimeDelta::seconds(600),
             has_courier: false,
         };
-        for party in (0..parties.len()).filter(|party| !parties[*party].is_courier) {
-            model.duties.push(model.duty(party, OrderPlaced));
+        for (party, one) in parties.iter().enumerate() {
+            if !one.is_courier && !one.begins_disabled {
+                model.duties.push(model.duty(party, OrderPlaced));
+            }
         }
         model
     }
@@ -166,7 +170,7 @@ impl Model {
         if matches!(to, Rejected | OrderStatus::Failed | Cancelled) {
             self.holds_stock &= was_on_its_way;
             let told: Vec<usize> = (0..self.parties.len())
-                .filter(|party| self.may_have_received(*party))
+                .filter(|party| self.may_have_received(*party) && !self.archived[*party])
                 .filter(|party| to != Rejected || said_by != Some(*party))
                 .collect();
             for duty in &mut self.duties {
@@ -176,6 +180,14 @@ impl Model {
             }
             for party in told {
                 self.duties.push(self.duty(party, OrderCancelled));
+            }
+        }
+        if to == Delivered {
+            for duty in &mut self.duties {
+                let tells_of_more_to_come = duty.event != OrderCancelled;
+                if tells_of_more_to_come && !is_closed(duty.state) && duty.state != Sending {
+                    duty.state = Withdrawn;
+                }
             }
         }
         if to == Dispatched {
@@ -216,17 +228,32 @@ impl Model {
         let is_lost = required
             .iter()
             .any(|duty| duty.state == Failed && !duty.confirmed);
+        let counted: Vec<&Duty> = required
+            .iter()
+            .copied()
+            .filter(|duty| duty.confirmed || !self.is_excused(duty))
+            .collect();
+        let is_left_out = |party: usize| {
+            self.parties[party].required
+                && !self.archived[party]
+                && !counted.iter().any(|duty| duty.party == party)
+        };
         let is_accepted = if required.is_empty() {
             self.auto_accept
         } else {
-            required.iter().all(|duty| duty.confirmed)
-        };
+            !counted.is_empty() && counted.iter().all(|duty| duty.confirmed)
+        } && !(0..self.parties.len()).any(is_left_out);
         if is_lost {
             self.stands(OrderStatus::Failed, None);
         } else if is_accepted {
             self.stands(Accepted, None);
         }
         is_lost || is_accepted
+    }
+
+    /// Whoever is archived confirms nothing more.
+    fn is_excused(&self, duty: &Duty) -> bool {
+        self.archived[duty.party] && matches!(duty.state, Acknowledged | Withdrawn)
     }
 
     fn required(&self) -> impl Iterator<Item = &Duty> {

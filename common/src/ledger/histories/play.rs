@@ -39,6 +39,7 @@ pub(super) struct Seen {
     pub(super) results: Vec<CallbackResult>,
     pub(super) heeded: Vec<Heeded>,
     pub(super) most_rounds: u32,
+    pub(super) somebody_was_archived: bool,
 }
 
 struct Play {
@@ -58,6 +59,7 @@ const TAIL: &[Step] = &[
     Step::AppliesCallbacks,
     Step::Waits { seconds: 90_000 },
     Step::FreesLeases,
+    Step::WithdrawsFromArchived,
     Step::FailsOverdueHandoffs,
     Step::EndsOverdueOrders,
     Step::Waits { seconds: 90_000 },
@@ -96,7 +98,11 @@ impl Play {
         let scene = Scene::with_store(house, |store| store.auto_accept = plan.auto_accept).await;
         let mut integrators = Vec::new();
         for party in &plan.parties {
-            integrators.push(integrator(&scene, *party).await);
+            let integrator = integrator(&scene, *party).await;
+            if party.begins_disabled {
+                scene.disable(integrator.id).await;
+            }
+            integrators.push(integrator);
         }
         let order = scene.order().await;
         let began_at = house.clock.now();
@@ -147,17 +153,18 @@ impl Play {
                 self.model.applies_callbacks();
             }
             Step::RetriesByHand { handoff } => self.retry(handoff).await?,
-            Step::Enables { party, enabled } => {
+            Step::Enables { party, enabled } => self.enable(party, enabled).await?,
+            Step::Archives { party } => {
                 if let Some(party) = self.pick(party) {
-                    let edit = IntegratorEdit {
-                        enabled: Some(enabled),
-                        ..IntegratorEdit::default()
-                    };
                     let id = self.integrators[party].id;
-                    let edited = ledger.edit_integrator(id, None, edit).await;
-                    edited.map_err(|error| format!("{error:?}"))?;
-                    self.model.enabled[party] = enabled;
+                    ledger.archive_integrator(id, None).await.unwrap();
+                    self.model.archives(party);
+                    self.seen.somebody_was_archived = true;
                 }
+            }
+            Step::WithdrawsFromArchived => {
+                ledger.withdraw_from_archived(100).await.unwrap();
+                self.model.withdraws_from_archived();
             }
             Step::FreesLeases | Step::WorkersDie => {
                 if matches!(step, Step::WorkersDie) {
@@ -195,6 +202,32 @@ impl Play {
 
     fn pick(&self, party: usize) -> Option<usize> {
         party.checked_rem(self.integrators.len())
+    }
+
+    async fn enable(&mut self, party: usize, enabled: bool) -> Told {
+        let Some(party) = self.pick(party) else {
+            return Ok(());
+        };
+        let edit = IntegratorEdit {
+            enabled: Some(enabled),
+            ..IntegratorEdit::default()
+        };
+        let id = self.integrators[party].id;
+        let edited = match self
+            .scene
+            .house
+            .ledger
+            .edit_integrator(id, None, edit)
+            .await
+        {
+            Ok(_) => true,
+            Err(LedgerError::Refused(_)) => false,
+            Err(error) => return Err(format!("{error:?}")),
+        };
+        if edited {
+            self.model.enabled[party] = enabled;
+        }
+        agree("edited", edited, !self.model.archived[party])
     }
 
     async fn claim(&mut self, party: usize) -> Told {
@@ -260,7 +293,8 @@ impl Play {
         let heeded = match concluded {
             Concluded::Recorded { .. } => Heeded::Recorded,
             Concluded::CalledOff { .. } => Heeded::CalledOff,
-            Concluded::Fenced => Heeded::Fenced,
+            // Told twice, or after its lease: nothing is changed.
+            Concluded::RecordedBefore { .. } | Concluded::Fenced => Heeded::Fenced,
         };
         self.seen.heeded.push(heeded);
         agree("what became of the outcome", heeded, expected)
@@ -273,7 +307,11 @@ impl Play {
         sequence: Option<i64>,
         occurred_at: Option<i64>,
     ) -> Told {
-        let Some(party) = self.pick(party) else {
+        // Nobody signs for one that is archived.
+        let Some(party) = self
+            .pick(party)
+            .filter(|party| !self.model.archived[*party])
+        else {
             return Ok(());
         };
         // Two of one microsecond have no order of receipt.

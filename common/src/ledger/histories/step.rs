@@ -40,6 +40,10 @@ pub(super) enum Step {
         party: usize,
         enabled: bool,
     },
+    Archives {
+        party: usize,
+    },
+    WithdrawsFromArchived,
     /// Whoever has a request on the wire is not heard of until its lease is over, and the sweep comes.
     WorkersDie,
     FreesLeases,
@@ -70,6 +74,8 @@ pub(super) enum Hears {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PartyPlan {
     pub(super) is_courier: bool,
+    /// It is disabled when the order comes.
+    pub(super) begins_disabled: bool,
     pub(super) required: bool,
     pub(super) confirms_by_callback: bool,
     pub(super) holds_the_unknown: bool,
@@ -137,6 +143,7 @@ impl Lot {
     fn party(&self, is_courier: bool) -> PartyPlan {
         PartyPlan {
             is_courier,
+            begins_disabled: self.one_in(8),
             required: !is_courier && !self.one_in(4),
             confirms_by_callback: self.one_in(3),
             holds_the_unknown: self.one_in(5),
@@ -146,7 +153,7 @@ impl Lot {
 
     fn step(&self) -> Step {
         let party = self.below(4);
-        match self.below(40) {
+        match self.below(41) {
             0..11 => Step::Claim { party },
             11..19 => Step::Hears {
                 claims_ago: self.of(&[0, 0, 0, 1, 2]),
@@ -185,6 +192,11 @@ impl Lot {
                 party,
                 enabled: !self.one_in(3),
             },
+            39 => self.of(&[
+                Step::Archives { party },
+                Step::WithdrawsFromArchived,
+                Step::WithdrawsFromArchived,
+            ]),
             _ => Step::Move {
                 to: self.of(&[
                     OrderStatus::Accepted,

@@ -114,6 +114,9 @@ pub(crate) async fn advance(
 
     if to.is_called_off() {
         withdraw(change, order).await?;
+    } else if to.is_end() {
+        let (tx, now) = (&mut change.tx, change.now);
+        store::handoffs::withdraw_from_delivered(tx, order.id, "order_ended", now).await?;
     }
     if gives_back {
         give_back_stock(change, order).await?;

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Held, OrderPlaced, Parked};
+use super::{Failed, Held, OrderCancelled, OrderPlaced, Parked, Withdrawn};
 use crate::{
     domain::{
-        delivery::DeliveryStatus, event::EventKind, handoff::Heard, integrator::UnknownPolicy,
+        delivery::DeliveryStatus,
+        event::EventKind,
+        handoff::Heard,
+        integrator::{HandoffEvent::OrderStatusChanged, UnknownPolicy},
         status::OrderStatus,
     },
     ledger::scene::{LEASE, Scene},
@@ -61,7 +64,7 @@ each_database! {
         scene.answers(&claims.claimed[0], 410).await;
         assert!(!house.ledger.integrator(kitchen.id).await.unwrap().unwrap().enabled);
         scene.nothing_is_due(&kitchen).await;
-        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap(), []);
+        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap().integrators, []);
         house.clock.advance(Duration::from_secs(25 * 3600));
         assert_eq!(house.ledger.fail_overdue_handoffs(10).await.unwrap(), 1);
         assert_eq!(house.ledger.fail_overdue_handoffs(10).await.unwrap(), 0);
@@ -145,5 +148,66 @@ each_database! {
         assert!(house.woken.events().iter().any(|event| event.kind == EventKind::DeliveryMoved));
         assert_eq!(scene.stuck().await.len(), 1);
         scene.audit_finds_nothing().await;
+    }
+
+    async fn once_its_order_is_delivered_nothing_that_was_held_or_parked_is_left_for_anybody(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.integrator(|new| {
+            new.unknown_policy = UnknownPolicy::Hold;
+            new.events = Some(vec![OrderPlaced, OrderCancelled, OrderStatusChanged]);
+        }).await;
+        let (held, parked) = (scene.order().await.id, scene.order().await.id);
+        for claimed in scene.claims(&kitchen).await.claimed {
+            scene.is_lost(&claimed).await;
+        }
+        scene.damage("UPDATE handoffs SET state = 'parked' WHERE event = 'order.placed' AND order_id IN (SELECT id FROM orders WHERE number = 2)").await;
+        assert_eq!(scene.stuck().await.len(), 2);
+        for order in [held, parked] {
+            scene.staff_move(order, OrderStatus::Accepted).await;
+            scene.staff_move(order, OrderStatus::Delivered).await;
+            assert_eq!(scene.states(order, &kitchen).await[0], (OrderPlaced, Withdrawn));
+        }
+        assert_eq!(scene.stuck().await, []);
+        // What stood behind them in the series goes out.
+        let told = scene.claims(&kitchen).await.claimed;
+        assert!(told.len() == 2 && told.iter().all(|one| one.handoff.event == OrderStatusChanged), "{told:?}");
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn a_test_that_is_lost_is_over_and_one_that_cannot_be_claimed_is_listed(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.integrator(|new| new.unknown_policy = UnknownPolicy::Hold).await;
+        let lost = house.ledger.test_integrator(kitchen.id).await.unwrap();
+        let claimed = scene.claim(&kitchen).await;
+        scene.is_lost(&claimed).await;
+        let tested = scene.handoff(lost).await;
+        assert_eq!((tested.state, tested.reason.as_deref()), (Failed, Some("attempts_used_up")));
+        assert_eq!(scene.stuck().await, []);
+
+        let poisoned = house.ledger.test_integrator(kitchen.id).await.unwrap();
+        scene.damage("UPDATE handoffs SET max_attempts = -1 WHERE state = 'due'").await;
+        for _ in 0..5 {
+            scene.nothing_is_due(&kitchen).await;
+            house.clock.advance(Duration::from_secs(30));
+        }
+        let stuck = scene.stuck().await;
+        assert_eq!((stuck.len(), stuck[0].handoff_id), (1, Some(poisoned)));
+    }
+
+    async fn why_a_handoff_was_not_sent_tells_nothing_of_the_inside_and_fits_its_column(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.kitchen().await;
+        let order = scene.order().await.id;
+        let shown = async || {
+            let history = house.ledger.handoff_histories(order).await.unwrap();
+            history[0].listed.error.clone().unwrap()
+        };
+        let claimed = scene.claim(&kitchen).await;
+        house.ledger.defer_attempt(&claimed, house.clock.now(), &"ö".repeat(600)).await.unwrap();
+        assert_eq!(shown().await, "ö".repeat(500));
+        scene.damage("UPDATE integrators SET status_map = '[\"whsec_hush\"]'").await;
+        assert!(house.ledger.claim_handoffs(kitchen.id, 10, LEASE).await.is_ok());
+        let error = shown().await;
+        assert!(error.contains("can't be read") && !error.contains("hush") && !error.contains("status_map"), "{error}");
     }
 }

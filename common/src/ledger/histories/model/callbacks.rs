@@ -128,7 +128,9 @@ impl Model {
                         _ => Illegal,
                     };
                 }
-            } else if self.parties.iter().any(|one| one.required) {
+            } else if (0..self.parties.len())
+                .any(|party| self.parties[party].required && !self.archived[party])
+            {
                 return Illegal;
             } else {
                 self.stands(Accepted, Some(party));

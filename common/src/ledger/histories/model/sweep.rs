@@ -1,6 +1,6 @@
 //! What the sweep does, as the model tells it.
 
-use super::{Acknowledged, Cancelled, Due, Model, Said, Waiting};
+use super::{Acknowledged, Cancelled, Due, Model, Said, Sending, Waiting, Withdrawn, is_closed};
 use crate::{domain::status::OrderStatus, ledger::histories::step::Hears};
 
 impl Model {
@@ -38,6 +38,7 @@ impl Model {
     fn is_overdue(&self, at: usize) -> bool {
         let duty = &self.duties[at];
         matches!(duty.state, Due | Waiting)
+            && !self.archived[duty.party]
             && duty.deadline <= self.now
             && duty.due.is_some_and(|(from, _)| from <= self.now)
     }
@@ -50,13 +51,31 @@ impl Model {
         {
             return;
         }
-        let somebody_never_heard = self.required().any(|duty| duty.state != Acknowledged);
+        let somebody_never_heard = self
+            .required()
+            .any(|duty| !matches!(duty.state, Acknowledged | Withdrawn));
         let end = if somebody_never_heard {
             OrderStatus::Failed
         } else {
             Cancelled
         };
         self.stands(end, None);
+    }
+
+    /// For good: nobody enables it again.
+    pub(in crate::ledger::histories) fn archives(&mut self, party: usize) {
+        self.archived[party] = true;
+        self.enabled[party] = false;
+    }
+
+    pub(in crate::ledger::histories) fn withdraws_from_archived(&mut self) {
+        for at in 0..self.duties.len() {
+            let duty = &mut self.duties[at];
+            if self.archived[duty.party] && !is_closed(duty.state) && duty.state != Sending {
+                duty.state = Withdrawn;
+                self.settles();
+            }
+        }
     }
 
     pub(in crate::ledger::histories) fn settles(&mut self) {
