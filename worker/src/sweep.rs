@@ -49,7 +49,7 @@ pub(crate) struct Memory {
     hinted_at: HashMap<IntegratorId, DateTime<Utc>>,
     /// Since when the crew is as it was then. Another one has other shares.
     hinted_crew: Option<DateTime<Utc>>,
-    /// Where the walk over the integrators goes on, when there are more than one sweep takes.
+    /// Where the walk over the integrators goes on, when there are more than one sweep looks at.
     hinted_last: Option<IntegratorId>,
     anchored_at: Option<DateTime<Utc>>,
     pruned_at: Option<DateTime<Utc>>,
@@ -151,9 +151,8 @@ impl Sweep {
             if memory.hinted_crew.replace(crew) != Some(crew) {
                 memory.hinted_at.clear();
             }
-            let went_round = due.len() < self.batch as usize;
-            memory.hinted_last = due.last().copied().filter(|_| !went_round);
-            memory.untold(due, now)
+            memory.hinted_last = due.go_on_after;
+            memory.untold(due.integrators, now)
         };
         for integrator in &untold {
             self.lanes.wake(*integrator);
@@ -229,8 +228,9 @@ impl Sweep {
             let handoffs = &self.metrics.handoffs;
             handoffs.with_label_values(&[state.as_str()]).set(count);
         }
-        let open_breakers = done("open_breakers", self.ledger.open_breakers().await);
-        self.metrics.breakers_open.set(open_breakers);
+        if let Ok(open_breakers) = self.ledger.open_breakers().await {
+            self.metrics.breakers_open.set(open_breakers);
+        }
         let Ok(stuck) = self.ledger.stuck().await else {
             // The steps above have said that the database is away.
             return;
@@ -267,7 +267,9 @@ impl Sweep {
 impl Memory {
     /// Those that were not told of lately; now they are.
     fn untold(&mut self, mut due: Vec<IntegratorId>, now: DateTime<Utc>) -> Vec<IntegratorId> {
-        self.hinted_at.retain(|_, at| now < *at + HINTED_FOR);
+        // Not what was told in a time to come either: the clock was set back.
+        self.hinted_at
+            .retain(|_, at| *at <= now && now < *at + HINTED_FOR);
         due.retain(|integrator| !self.hinted_at.contains_key(integrator));
         self.hinted_at
             .extend(due.iter().map(|integrator| (*integrator, now)));
@@ -283,11 +285,42 @@ fn done<T: Default>(step: &'static str, result: ledger::Result<T>) -> T {
     })
 }
 
-/// Whether so much time has gone by since the last time; then this is the last time.
+/// Whether so much time has gone by since the last time, or the clock was set back; then this is the last time.
 fn is_time(last: &mut Option<DateTime<Utc>>, now: DateTime<Utc>, every: Duration) -> bool {
-    let is_time = last.is_none_or(|last| now >= last + every);
+    let is_time = last.is_none_or(|last| now < last || now >= last + every);
     if is_time {
         *last = Some(now);
     }
     is_time
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{chance::Chance, testing::noon};
+
+    use super::*;
+
+    const EVERY: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn an_integrator_is_told_of_again_after_a_while_and_at_once_when_the_clock_was_set_back() {
+        let integrator = Chance::system().id(noon());
+        let mut memory = Memory::default();
+        let mut is_told = |at| !memory.untold(vec![integrator], at).is_empty();
+        assert!(is_told(noon()));
+        assert!(!is_told(noon() + HINTED_FOR / 2));
+        assert!(is_told(noon() + HINTED_FOR));
+        assert!(is_told(noon() - EVERY));
+        assert!(!is_told(noon() - EVERY));
+    }
+
+    #[test]
+    fn what_is_done_now_and_then_does_not_wait_for_a_time_that_was_before() {
+        let mut last = None;
+        assert!(is_time(&mut last, noon(), EVERY));
+        assert!(!is_time(&mut last, noon() + EVERY / 2, EVERY));
+        assert!(is_time(&mut last, noon() - EVERY, EVERY));
+        assert!(!is_time(&mut last, noon() - EVERY / 2, EVERY));
+        assert!(is_time(&mut last, noon(), EVERY));
+    }
 }

@@ -23,8 +23,13 @@ use crate::{
         status::{By, OrderStatus},
         stuck::Stuck,
     },
-    store::{self, StoreError, sweep::stuck},
+    store::{
+        self, StoreError,
+        sweep::{Unmatched, stuck},
+    },
 };
+
+pub use crate::store::sweep::DueWork;
 
 /// How long a callback may wait for its reference to be known.
 const REFERENCES_WAIT: Duration = Duration::from_secs(600);
@@ -107,9 +112,9 @@ impl Ledger {
 
     async fn note_failed_freeing(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
-            let not_before = change.now + AFTER_A_FAILED_CLAIM;
-            let error = error.to_string();
-            store::handoffs::freeing_failed(&mut change.tx, handoff, &error, not_before).await?;
+            let (now, not_before) = (change.now, change.now + AFTER_A_FAILED_CLAIM);
+            let (tx, error) = (&mut change.tx, error.in_public());
+            store::handoffs::freeing_failed(tx, handoff, &error, not_before, now).await?;
             Ok(())
         })
     }
@@ -226,12 +231,13 @@ impl Ledger {
         let mut matched = 0;
         let mut after: Option<CallbackId> = None;
         loop {
-            let (last, found) = self.match_page(after, page).await?;
-            matched += found;
-            match last {
-                Some(last) => after = Some(last),
-                None => break,
-            }
+            let found = {
+                let mut tx = self.inner.db.read().await?;
+                store::sweep::unmatched(&mut tx, after, page).await?
+            };
+            let Some(last) = found.last() else { break };
+            after = Some(last.id);
+            matched += self.match_page(&found).await?;
         }
         in_one_transaction!(&self.inner, Points::SWEEP, |change| {
             let now = change.now;
@@ -240,16 +246,9 @@ impl Ledger {
         })
     }
 
-    /// With the last that it looked at, if there was any.
-    async fn match_page(
-        &self,
-        after: Option<CallbackId>,
-        page: u32,
-    ) -> Result<(Option<CallbackId>, u64)> {
+    async fn match_page(&self, unmatched: &[Unmatched]) -> Result<u64> {
         in_one_transaction!(&self.inner, Points::SWEEP, |change| {
             let tx = &mut change.tx;
-            let unmatched = store::sweep::unmatched(tx, after, page).await?;
-            let last = unmatched.last().map(|unmatched| unmatched.id);
             let mut matched = 0;
             let mut to_apply: Vec<OrderId> = Vec::new();
             for one in unmatched {
@@ -265,7 +264,7 @@ impl Ledger {
             for order in to_apply {
                 change.hint(Hint::Callbacks { order });
             }
-            Ok((last, matched))
+            Ok(matched)
         })
     }
 
@@ -279,12 +278,13 @@ impl Ledger {
         Ok(pruned? + self.prune_drafts().await?)
     }
 
-    /// Integrators that could be sent something now, after one of them, by id.
+    /// Integrators that could be sent something now, after one of them. Not all that there may be: a look is bounded, and
+    /// says where the next one goes on.
     pub async fn integrators_with_due_work(
         &self,
         after: Option<IntegratorId>,
         limit: u32,
-    ) -> Result<Vec<IntegratorId>> {
+    ) -> Result<DueWork> {
         let mut tx = self.inner.db.read().await?;
         let now = self.inner.clock.now();
         Ok(store::sweep::integrators_with_due_work(&mut tx, now, after, limit).await?)

@@ -11,6 +11,9 @@ use crate::domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId};
 /// Five more than what parks it.
 const MOST_WITHDRAWAL_FAILURES: i32 = 10;
 
+/// Integrators that one look for due work walks over: two seeks each, and there may be a sweep a second of each worker.
+const MOST_LOOKED_AT: u32 = 2048;
+
 /// A handoff and the order whose lock comes first.
 pub(crate) type Found = (HandoffId, Option<OrderId>);
 
@@ -114,8 +117,9 @@ pub(crate) async fn overdue_orders(
 }
 
 /// Orders that wait for acceptance although everybody has had their say: one that had to confirm can't any more, or
-/// all have who are not archived, or there is nobody and their store accepts by itself. Not one with callbacks left to
-/// apply.
+/// all have who are not archived and nobody was left out, or there is nobody and their store accepts by itself: as
+/// `ledger::orders::settle` decides it, so that none is found again and again for nothing. Not one with callbacks left
+/// to apply.
 pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
     let rows: Vec<Uuid> = on!(tx, |conn| {
         sqlx::query_scalar(
@@ -130,7 +134,10 @@ pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<Orde
                AND NOT (h.state IN ('acknowledged', 'withdrawn') AND EXISTS (SELECT 1 FROM integrators g \
                  WHERE g.id = h.integrator_id AND g.archived_at IS NOT NULL))) \
              AND NOT EXISTS (SELECT 1 FROM integrators i WHERE i.store_id = o.store_id AND i.required = TRUE \
-               AND i.enabled = FALSE AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%')) \
+               AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%' \
+               AND (i.enabled = FALSE OR i.created_at <= COALESCE(o.placed_at, o.created_at)) \
+               AND NOT EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.integrator_id = i.id \
+                 AND h.required = TRUE AND h.event = 'order.placed'))) \
            OR (EXISTS (SELECT 1 FROM stores s WHERE s.id = o.store_id AND s.auto_accept = TRUE) \
              AND NOT EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE \
                AND h.event = 'order.placed') \
@@ -145,17 +152,45 @@ pub(crate) async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<Orde
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Enabled integrators that are not left alone for now, with a handoff that could be claimed, after one of them, by
-/// id. The earliest of each state is asked for, so that `handoffs_of_integrator` leads to it past all that is closed.
+/// Integrators that could be sent something now, as far as was looked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DueWork {
+    /// By id.
+    pub integrators: Vec<IntegratorId>,
+    /// Where the next look goes on; `None`: there are no more.
+    pub go_on_after: Option<IntegratorId>,
+}
+
+/// Enabled integrators that are not left alone for now, with a handoff that could be claimed, after one of them.
 pub(crate) async fn integrators_with_due_work(
     tx: &mut Tx,
     now: DateTime<Utc>,
     after: Option<IntegratorId>,
     limit: u32,
-) -> Result<Vec<IntegratorId>> {
+) -> Result<DueWork> {
+    due_work_among(tx, now, after, MOST_LOOKED_AT, limit).await
+}
+
+/// Of the next `most` integrators, with or without work. The earliest handoff of each state is asked for, so that
+/// `handoffs_of_integrator` leads to it past all that is closed.
+pub(crate) async fn due_work_among(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    after: Option<IntegratorId>,
+    most: u32,
+    limit: u32,
+) -> Result<DueWork> {
+    let after = after.map_or(Uuid::nil(), IntegratorId::uuid);
+    let last: Option<Uuid> = on!(&mut *tx, |conn| sqlx::query_scalar(
+        "SELECT id FROM integrators WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
+    )
+    .bind(after)
+    .bind(most.saturating_sub(1))
+    .fetch_optional(conn)
+    .await?);
     let rows: Vec<Uuid> = on!(tx, |conn| {
         sqlx::query_scalar(
-        "SELECT i.id FROM integrators i WHERE i.id > ? AND i.enabled = TRUE AND i.archived_at IS NULL \
+        "SELECT i.id FROM integrators i WHERE i.id > ? AND i.id <= ? AND i.enabled = TRUE AND i.archived_at IS NULL \
            AND i.given_up_because IS NULL AND (i.breaker_state = 'closed' OR i.breaker_until <= ?) AND ( \
            (SELECT h.due_at FROM handoffs h WHERE h.integrator_id = i.id AND h.state = 'due' AND NOT EXISTS ( \
                SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
@@ -167,7 +202,8 @@ pub(crate) async fn integrators_with_due_work(
              ORDER BY h.due_at LIMIT 1) <= ?) \
          ORDER BY i.id LIMIT ?"
     )
-    .bind(after.map_or(Uuid::nil(), IntegratorId::uuid))
+    .bind(after)
+    .bind(last.unwrap_or(Uuid::max()))
     .bind(now)
     .bind(now)
     .bind(now)
@@ -175,7 +211,13 @@ pub(crate) async fn integrators_with_due_work(
     .fetch_all(conn)
     .await?
     });
-    Ok(rows.into_iter().map(Into::into).collect())
+    let integrators: Vec<IntegratorId> = rows.into_iter().map(Into::into).collect();
+    let is_full = integrators.len() >= limit as usize;
+    let last_found = integrators.last().copied().filter(|_| is_full);
+    Ok(DueWork {
+        go_on_after: last_found.or(last.map(Into::into)),
+        integrators,
+    })
 }
 
 /// Orders with callbacks left to apply, longest waiting first.
@@ -201,7 +243,7 @@ pub(crate) struct Unmatched {
     pub(crate) reference: String,
 }
 
-/// Those that wait for a reference, by id, after one of them.
+/// Those that wait for a reference that is known by now, by id, after one of them. One that two orders have is found too.
 pub(crate) async fn unmatched(
     tx: &mut Tx,
     after: Option<CallbackId>,
@@ -211,7 +253,11 @@ pub(crate) async fn unmatched(
         sqlx::query_as(
         "SELECT c.id, c.integrator_id, i.store_id, c.reference FROM callbacks c \
          JOIN integrators i ON i.id = c.integrator_id \
-         WHERE c.applied_at IS NULL AND c.order_id IS NULL AND c.reference IS NOT NULL AND c.id > ? \
+         WHERE c.applied_at IS NULL AND c.order_id IS NULL AND c.reference IS NOT NULL AND c.id > ? AND ( \
+           EXISTS (SELECT 1 FROM handoffs h WHERE h.integrator_id = c.integrator_id AND h.reference = c.reference \
+             AND h.order_id IS NOT NULL) \
+           OR EXISTS (SELECT 1 FROM orders o JOIN handoffs g ON g.order_id = o.id AND g.integrator_id = c.integrator_id \
+             WHERE o.store_id = i.store_id AND o.reference = c.reference)) \
          ORDER BY c.id LIMIT ?"
     )
     .bind(after.map_or(Uuid::nil(), CallbackId::uuid))

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     super::{error::Result, on, padded, tx::Tx},
-    Row, Stored,
+    Row, Stored, shortened,
 };
 use crate::domain::ids::{HandoffId, IntegratorId, OrderId, SessionId};
 
@@ -187,14 +187,13 @@ pub(crate) async fn claim_failed(
     error: &str,
     not_before: DateTime<Utc>,
 ) -> Result<()> {
-    let error: String = error.chars().take(500).collect();
     // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
     on!(tx, |conn| sqlx::query(
         "UPDATE handoffs SET error = ?, due_at = ?, \
          state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
          claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting')"
     )
-    .bind(error)
+    .bind(shortened(error))
     .bind(not_before)
     .bind(MOST_CLAIM_FAILURES)
     .bind(id.uuid())
@@ -204,27 +203,47 @@ pub(crate) async fn claim_failed(
     Ok(())
 }
 
-/// As [`claim_failed`], where an expired lease can't be freed: it is left for a while, and parked at the fifth failure.
+/// As [`claim_failed`], where an expired lease can't be freed: it is left for a while. The fifth failure parks it and
+/// ends its lease, so that whoever had it is fenced off; one that a callback has acknowledged stays acknowledged.
+/// The attempt that was open under the lease is then unknown.
 pub(crate) async fn freeing_failed(
     tx: &mut Tx,
     id: HandoffId,
     error: &str,
     not_before: DateTime<Utc>,
+    now: DateTime<Utc>,
 ) -> Result<()> {
-    let error: String = error.chars().take(500).collect();
-    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
-    on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET error = ?, leased_until = ?, \
-         state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
+    // MySQL assigns from left to right: `claim_failures` comes last, so that the others see the old one everywhere.
+    on!(&mut *tx, |conn| {
+        sqlx::query(
+        "UPDATE handoffs SET error = ?, leased_until = CASE WHEN claim_failures + 1 >= ? THEN NULL ELSE ? END, \
+         fence = CASE WHEN claim_failures + 1 >= ? THEN fence + 1 ELSE fence END, \
+         state = CASE WHEN claim_failures + 1 >= ? AND state = 'sending' THEN 'parked' ELSE state END, \
          claim_failures = claim_failures + 1 WHERE id = ? AND leased_until IS NOT NULL"
     )
-    .bind(error)
+    .bind(shortened(error))
+    .bind(MOST_CLAIM_FAILURES)
     .bind(not_before)
+    .bind(MOST_CLAIM_FAILURES)
     .bind(MOST_CLAIM_FAILURES)
     .bind(id.uuid())
     .execute(conn)
     .await?
-    .rows_affected());
+    .rows_affected()
+    });
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE attempts SET ended_at = ?, outcome = 'unknown', error = 'its worker was not heard of again' \
+         WHERE handoff_id = ? AND outcome IS NULL \
+         AND EXISTS (SELECT 1 FROM handoffs h WHERE h.id = ? AND h.leased_until IS NULL)"
+    )
+    .bind(now)
+    .bind(id.uuid())
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
     Ok(())
 }
 
@@ -235,7 +254,6 @@ pub(crate) async fn withdrawing_failed(
     error: &str,
     not_before: DateTime<Utc>,
 ) -> Result<()> {
-    let error: String = error.chars().take(500).collect();
     // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
     on!(tx, |conn| {
         sqlx::query(
@@ -243,7 +261,7 @@ pub(crate) async fn withdrawing_failed(
          state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
          claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting', 'held', 'parked')"
     )
-    .bind(error)
+    .bind(shortened(error))
     .bind(not_before)
     .bind(MOST_CLAIM_FAILURES)
     .bind(id.uuid())

@@ -35,7 +35,7 @@ each_database! {
         assert_eq!(scene.states(order.id, &kitchen).await, [(OrderPlaced, Sending), (OrderCancelled, Due)]);
         // Strictly one after the other.
         scene.nothing_is_due(&kitchen).await;
-        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap(), []);
+        assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap().integrators, []);
         drop(house.woken.take());
         scene.answers(&placed, 200).await;
         assert_eq!(house.woken.hints(), [Hint::Handoffs { integrator: kitchen.id }]);
