@@ -96,7 +96,6 @@ impl Callbacks {
         /// `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`; several are separated by spaces.
         #[oai(name = "webhook-signature")]
         signature: Header<Option<String>>,
-        address: ClientAddress,
         request: &Request,
         body: RawBody<Callback>,
     ) -> Result<CallbackAnswer, Problem> {
@@ -140,7 +139,9 @@ impl Callbacks {
             .map_err(|refused| bad_signature().detail(refused.to_string()))?;
         }
         let integrator = integrator.ok_or_else(bad_signature)?;
-        self.0.limits.has_signed(integrator.id, address);
+        self.0
+            .limits
+            .has_signed(integrator.id, ClientAddress::of(request));
 
         if webhook_id.len() > 200 {
             return Err(Problem::invalid_field(
