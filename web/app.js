@@ -142,6 +142,7 @@ function showDemo(demo, code) {
   at("subtitle").textContent = `${demo.store_name}: every order leaves the kitchen, once.`;
   at("left").hidden = false;
   at("right").hidden = false;
+  at("foot").hidden = false;
   at("menu").replaceChildren(...demo.menu.map((product) => menuButton(product, code)));
   drawModes(at("modes"), (mode) => setMode(demo.kitchen, mode));
 
