@@ -97,7 +97,7 @@ each_database! {
     async fn a_product_that_people_make_while_it_is_brought_in_becomes_the_listed_one(house: House) {
         let store = house.a_store().await;
         let price = Money::new(300, "EUR".parse().unwrap());
-        for round in 0..16 {
+        for round in 0..8 {
             let sku = round.to_string();
             let made = (0..4).map(|_| {
                 let new = crate::ledger::products::NewProduct {
@@ -123,6 +123,16 @@ each_database! {
             assert_eq!((cake.name.as_str(), cake.price.amount), ("Carrot cake", 320));
         }
         assert_eq!(house.ledger.audit().await.unwrap(), []);
+    }
+
+    async fn whoever_meets_a_sku_that_was_free_a_moment_ago_looks_again(house: House) {
+        let store = house.a_store().await;
+        let tea = listed("1", "Tea", 200);
+        house.ledger.bring_in_products(store, std::slice::from_ref(&tea)).await.unwrap();
+        let mut change = Change::begin(&house.ledger.inner).await.unwrap();
+        let made = make(&mut change, store, Some(&tea.external_id), &tea).await;
+        change.rollback().await;
+        assert!(made.as_ref().is_err_and(StoreError::is_lock_lost), "{made:?}");
     }
 
     async fn a_sku_that_people_gave_to_another_listed_product_stays_with_it(house: House) {
