@@ -247,6 +247,26 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_events_lists_every_close_code() {
+        let page = include_str!("../../docs/events.md");
+        let listed = page.lines().filter_map(|line| {
+            let cells = line.strip_prefix("| ")?;
+            cells.split(' ').next()?.parse().ok()
+        });
+        let codes = [
+            Close::Away,
+            Close::TooLong,
+            Close::Restart,
+            Close::TryAgain,
+            Close::Revoked,
+            Close::NotFound,
+            Close::TooSlow,
+            Close::Ended,
+        ];
+        assert_eq!(listed.collect::<Vec<u16>>(), codes.map(Close::code));
+    }
+
+    #[test]
     fn what_clients_say_is_read_and_anything_else_is_not() {
         let read = |text| serde_json::from_str::<FromClient>(text);
         assert!(matches!(read(r#"{"type":"ping"}"#), Ok(FromClient::Ping)));
