@@ -30,10 +30,6 @@ use self::{
     upgrade::{Kind, Upgrade},
 };
 
-/// Reads for channels that are being opened, and for channels and streams that are behind, at one time: when all clients
-/// come back at once, or the feed had a gap, they queue here, not for the database's connections.
-const MOST_READS_AT_ONCE: usize = 8;
-
 /// Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Notifier(Arc<Inner>);
@@ -45,6 +41,7 @@ struct Inner {
     settings: NotifierSettings,
     hub: Hub,
     authors: Authors,
+    /// For channels that are being opened, and for channels and streams that are behind.
     reads: Arc<Semaphore>,
     stopping: CancellationToken,
     sockets: TaskTracker,
@@ -61,7 +58,7 @@ impl Notifier {
         settings: NotifierSettings,
         shutdown: &Shutdown,
     ) -> Self {
-        let reads = Arc::new(Semaphore::new(MOST_READS_AT_ONCE));
+        let reads = Arc::new(Semaphore::new(settings.most_reads));
         let hub = Hub::new(ledger.clone(), Arc::clone(&metrics), Arc::clone(&reads));
         let notifier = Self(Arc::new(Inner {
             hub: hub.clone(),

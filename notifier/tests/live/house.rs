@@ -97,6 +97,7 @@ pub(crate) fn settings() -> NotifierSettings {
         max_sockets: 1000,
         client_queue_capacity: 256,
         ping_interval: Duration::from_secs(20),
+        most_reads: 4,
         // Long: a test that is about it asks for a short one.
         check_every: Duration::from_secs(600),
         allowed_origins: vec!["https://till.example".to_owned()],
