@@ -13,7 +13,7 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use crate::{
-    answer::{self, Created, Done, Page, Tagged},
+    answer::{self, Created, Done, Fresh, Page, Tagged},
     auth::Caller,
     body::{Checked, format::Sku},
     merge::{Filled, said},
@@ -21,7 +21,7 @@ use crate::{
     problem::{Problem, Reason},
     state::ApiState,
     stores::seen,
-    tagged::{expected_version, seen_version, tagged, version_conflict},
+    tagged::{expected_version, seen_version, unless_known, version_conflict},
     values::{self, Time},
 };
 
@@ -149,9 +149,12 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-    ) -> Result<Tagged<ProductView>, Problem> {
+        /// What the client has, by its `ETag`: if nothing has changed since, the answer is 304.
+        #[oai(name = "If-None-Match")]
+        Header(if_none_match): Header<Option<String>>,
+    ) -> Result<Fresh<ProductView>, Problem> {
         let product = self.seen(&caller, id.into()).await?;
-        Ok(tagged(product.into()))
+        Ok(unless_known(if_none_match.as_deref(), product.into()))
     }
 
     /// Edit a product

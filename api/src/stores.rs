@@ -17,7 +17,7 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use crate::{
-    answer::{self, Created, Done, Page, Tagged},
+    answer::{self, Created, Done, Fresh, Page, Tagged},
     auth::Caller,
     body::{
         Checked,
@@ -29,7 +29,7 @@ use crate::{
     problem::Problem,
     products::ProductView,
     state::ApiState,
-    tagged::{expected_version, tagged, version_conflict},
+    tagged::{expected_version, unless_known, version_conflict},
     values::Time,
 };
 
@@ -174,9 +174,12 @@ impl Stores {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-    ) -> Result<Tagged<StoreView>, Problem> {
+        /// What the client has, by its `ETag`: if nothing has changed since, the answer is 304.
+        #[oai(name = "If-None-Match")]
+        Header(if_none_match): Header<Option<String>>,
+    ) -> Result<Fresh<StoreView>, Problem> {
         let store = seen(&self.0, &caller, id.into()).await?;
-        Ok(tagged(store.into()))
+        Ok(unless_known(if_none_match.as_deref(), store.into()))
     }
 
     /// Edit a store, or pause it

@@ -93,3 +93,25 @@ async fn whatever_stands_there_fits_a_star() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_is_known_is_not_sent_again_until_it_is_otherwise() {
+    with_app(async |app: App| {
+        let (operator, paths) = what_there_is(&app).await;
+        // An integrator's health is not in its tag.
+        for path in paths.iter().filter(|path| !path.contains("/integrators/")) {
+            let read = |if_none_match: String| {
+                let asked = app.get(path).by(&operator);
+                asked.header("if-none-match", &if_none_match).send()
+            };
+            let tag = read(String::new()).await.header("etag").to_owned();
+            let known = read(format!("\"x\", {tag}")).await;
+            assert_eq!((known.status.as_u16(), known.text.as_str()), (304, ""));
+            assert_eq!(known.header("etag"), tag);
+            let edited = app.patch(path, edit(path, "otherwise")).by(&operator);
+            edited.send().await.ok();
+            assert_ne!(read(tag.clone()).await.header("etag"), tag, "{path}");
+        }
+    })
+    .await;
+}
