@@ -116,7 +116,9 @@ pub(crate) async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()>
 /// How many wait, and since when the oldest of them.
 pub(crate) async fn backlog(tx: &mut Tx) -> Result<(i64, Option<DateTime<Utc>>)> {
     Ok(on!(tx, |conn| sqlx::query_as(
-        "SELECT COUNT(*), MIN(created_at) FROM outbox WHERE parked = FALSE"
+        "SELECT w.waiting, x.created_at FROM ( \
+           SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox WHERE parked = FALSE) w \
+         LEFT JOIN outbox x ON x.id = w.oldest"
     )
     .fetch_one(conn)
     .await?))

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         callback::{CallbackResult, Update},
         handoff::HandoffState::{self, Acknowledged, Failed, Held, Parked},
+        hint::Announcement,
         ids::{CallbackId, IntegratorId, OrderId},
         integrator::HandoffEvent,
         stuck::{StuckKind, StuckLimits},
@@ -15,6 +16,7 @@ use crate::{
     store::{
         callbacks::{self, CallbackFilter, NewCallback, list::Walk},
         handoffs::{HandoffFilter, Page, list as handoffs},
+        outbox::{self, OutboxRow},
         retries,
         sweep::stuck,
     },
@@ -124,6 +126,23 @@ each_database! {
             let plan: Vec<Step> = stuck::looked(&mut tx, look, None, 200).await.unwrap();
             assert!(plan.iter().any(|step| step.uses("callbacks_by_result")), "{look:?}: {plan:?}");
         }
+    }
+
+    async fn what_waits_for_the_broker_is_counted_along_an_index(house: House) {
+        let now = house.clock.now();
+        let rows: Vec<OutboxRow> = (0..1000)
+            .map(|_| OutboxRow { id: house.chance.id(now), announcement: Announcement::default() })
+            .collect();
+        let mut tx = house.db.begin().await.unwrap();
+        outbox::insert(&mut tx, &rows, now, now).await.unwrap();
+        tx.commit().await.unwrap();
+        know_what_is_there(&house, "ANALYZE TABLE outbox").await.unwrap();
+        let looks = stuck::looks(&StuckLimits::default(), now);
+        let late = looks.iter().find(|look| look.kind() == StuckKind::OutboxLate).unwrap();
+        let mut tx = house.db.read().await.unwrap();
+        let plan: Vec<Step> = stuck::looked(&mut tx, late, None, 200).await.unwrap();
+        assert!(plan.iter().any(|step| step.uses("outbox_due")), "{plan:?}");
+        assert_eq!(outbox::backlog(&mut tx).await.unwrap(), (1000, Some(now)));
     }
 
     async fn what_stands_still_is_found_without_reading_all_there_is(house: House) {

@@ -145,10 +145,12 @@ const OVERDUE: &str = of_orders!(
 const OUTBOX_PARKED: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
      NULL AS integrator_id, NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, x.created_at AS since, \
      x.error AS said, NULL AS hindrance FROM outbox x WHERE x.parked = TRUE";
-const OUTBOX_LATE: &str = "SELECT MIN(x.id) AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
+/// Ids go up with time, and `outbox_due` has them: however many wait, only the oldest one's row is read.
+const OUTBOX_LATE: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
      NULL AS integrator_id, NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, \
-     MIN(x.created_at) AS since, CAST(COUNT(*) AS CHAR) AS said, NULL AS hindrance FROM outbox x \
-     WHERE x.parked = FALSE AND x.created_at <= ?";
+     x.created_at AS since, CAST(w.waiting AS CHAR) AS said, NULL AS hindrance FROM ( \
+       SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox WHERE parked = FALSE) w \
+     JOIN outbox x ON x.id = w.oldest WHERE x.created_at <= ?";
 
 /// Everything that is looked for.
 pub(crate) fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
@@ -224,7 +226,7 @@ pub(crate) fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
             StuckKind::OutboxLate,
             OUTBOX_LATE,
             Some(now - limits.outbox),
-            " HAVING COUNT(*) > 0 LIMIT ",
+            any,
         ),
     ]
 }
