@@ -74,7 +74,8 @@ pub(crate) enum NotVetted {
     Scheme(String),
     #[error("the URL has no host")]
     NoHost,
-    #[error("{0} is an address that integrators may not have")]
+    /// Which one is only logged: whoever sets an integrator's URL must not learn from it what our names lead to.
+    #[error("it leads to an address that integrators may not have")]
     Forbidden(IpAddr),
     #[error("{name}: no such name ({error})")]
     NoSuchName { name: String, error: String },

@@ -207,6 +207,10 @@ impl From<NotVetted> for Trouble {
     fn from(why: NotVetted) -> Self {
         match why {
             NotVetted::ResolverAway { .. } => Self::Ours(why.to_string()),
+            NotVetted::Forbidden(address) => {
+                tracing::warn!(%address, "{why}");
+                Self::Failed(why.to_string())
+            }
             _ => Self::Failed(why.to_string()),
         }
     }
