@@ -1,0 +1,198 @@
+//! The table that judges an attempt, entry by entry.
+
+use super::*;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn standing(attempts: u32) -> Standing {
+    Standing {
+        attempts,
+        max_attempts: 5,
+        unknown_policy: UnknownPolicy::Resend,
+        used_cached_token: false,
+        deadline: now() + Duration::from_secs(600),
+    }
+}
+
+fn answer(status: u16) -> Heard {
+    Heard::Answer {
+        status,
+        retry_after: None,
+    }
+}
+
+fn lost() -> Heard {
+    Heard::Lost {
+        error: "time-out".into(),
+    }
+}
+
+#[test]
+fn each_status_has_its_class() {
+    use AttemptOutcome::{Acknowledged, Gone, Refused, Retry};
+    for status in 100..=599_u16 {
+        let expected = match status {
+            200..=299 => Acknowledged,
+            408 | 425 | 429 => Retry,
+            410 => Gone,
+            500..=599 => Retry,
+            _ => Refused,
+        };
+        assert_eq!(outcome(&answer(status), false), expected, "{status}");
+    }
+    assert_eq!(outcome(&answer(401), true), Retry);
+    assert_eq!(outcome(&lost(), false), AttemptOutcome::Unknown);
+    assert_eq!(
+        outcome(
+            &Heard::NotConnected {
+                error: "refused".into()
+            },
+            false
+        ),
+        Retry
+    );
+}
+
+#[test]
+fn the_fifth_failure_is_the_last() {
+    for attempts in 1..=4 {
+        let (_, verdict) = judge(&answer(500), &standing(attempts), now(), 0.0);
+        assert!(
+            matches!(verdict, Verdict::TryAgain { .. }),
+            "after {attempts}"
+        );
+    }
+    let (outcome, verdict) = judge(&answer(500), &standing(5), now(), 0.0);
+    assert_eq!(
+        (outcome, verdict),
+        (
+            AttemptOutcome::Retry,
+            Verdict::Failed {
+                reason: FailReason::AttemptsUsedUp
+            }
+        )
+    );
+    let (outcome, verdict) = judge(&lost(), &standing(5), now(), 0.0);
+    assert_eq!(
+        (outcome, verdict),
+        (
+            AttemptOutcome::Unknown,
+            Verdict::Failed {
+                reason: FailReason::AttemptsUsedUp
+            }
+        )
+    );
+}
+
+#[test]
+fn a_refusal_is_final_at_once() {
+    assert_eq!(
+        judge(&answer(422), &standing(1), now(), 0.0).1,
+        Verdict::Failed {
+            reason: FailReason::Refused
+        }
+    );
+    assert_eq!(
+        judge(&answer(302), &standing(1), now(), 0.0).1,
+        Verdict::Failed {
+            reason: FailReason::Refused
+        }
+    );
+    assert_eq!(
+        judge(&answer(410), &standing(1), now(), 0.0).1,
+        Verdict::Failed {
+            reason: FailReason::Gone
+        }
+    );
+}
+
+#[test]
+fn retry_after_is_a_floor_and_never_shortens() {
+    let at = |retry_after, jitter| {
+        let heard = Heard::Answer {
+            status: 429,
+            retry_after,
+        };
+        match judge(&heard, &standing(2), now(), jitter).1 {
+            Verdict::TryAgain { at } => (at - now()).num_seconds(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(at(None, 0.0), 8);
+    assert_eq!(at(Some(RetryAfter::After(Duration::from_secs(1))), 0.0), 8);
+    assert_eq!(
+        at(Some(RetryAfter::After(Duration::from_secs(100))), 1.0),
+        100
+    );
+    assert_eq!(
+        at(RetryAfter::parse("Fri, 15 Jan 2027 08:01:00 GMT"), 0.0),
+        60
+    );
+}
+
+#[test]
+fn a_next_attempt_past_the_deadline_ends_the_handoff() {
+    let heard = Heard::Answer {
+        status: 503,
+        retry_after: RetryAfter::parse("601"),
+    };
+    assert_eq!(
+        judge(&heard, &standing(1), now(), 0.0).1,
+        Verdict::Failed {
+            reason: FailReason::Deadline
+        }
+    );
+}
+
+#[test]
+fn an_unknown_outcome_is_sent_again_or_held_as_the_integrator_wants() {
+    assert!(matches!(
+        judge(&lost(), &standing(1), now(), 0.0).1,
+        Verdict::TryAgain { .. }
+    ));
+    let hold = Standing {
+        unknown_policy: UnknownPolicy::Hold,
+        ..standing(1)
+    };
+    assert_eq!(judge(&lost(), &hold, now(), 0.0).1, Verdict::Hold);
+}
+
+#[test]
+fn nonsense_in_retry_after_is_no_hint() {
+    for nonsense in ["", "soon", "-5", "+5", "1.5"] {
+        assert_eq!(RetryAfter::parse(nonsense), None, "{nonsense}");
+    }
+    let for_ever = Some(RetryAfter::After(Duration::from_secs(u32::MAX.into())));
+    assert_eq!(RetryAfter::parse("99999999999999999"), for_ever);
+    assert_eq!(RetryAfter::parse(&"9".repeat(40)), for_ever);
+}
+
+#[test]
+fn a_date_in_retry_after_may_have_any_of_its_three_forms() {
+    let at = Some(RetryAfter::At(
+        DateTime::from_timestamp(784_111_777, 0).unwrap(),
+    ));
+    for text in [
+        "Sun, 06 Nov 1994 08:49:37 GMT",
+        "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun Nov  6 08:49:37 1994",
+    ] {
+        assert_eq!(RetryAfter::parse(text), at, "{text}");
+    }
+}
+
+#[test]
+fn the_reference_is_the_first_of_three_fields() {
+    assert_eq!(
+        reference_in(br#"{"id":7,"tracking_number":"T1"}"#).as_deref(),
+        Some("T1")
+    );
+    assert_eq!(reference_in(br#"{"id":7}"#).as_deref(), Some("7"));
+    assert_eq!(
+        reference_in(br#"{"id":"","reference":"R"}"#).as_deref(),
+        Some("R")
+    );
+    assert_eq!(reference_in(b"OK"), None);
+}
