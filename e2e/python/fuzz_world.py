@@ -1,0 +1,235 @@
+"""Makes what an operation needs before it can succeed: an order that may still be cancelled, a token that nobody used.
+
+What is made up of a request is left as it is, but for what would be refused whatever else it says.
+"""
+
+import itertools
+import time
+import uuid
+
+import requests
+
+numbers = itertools.count()
+# Another fuzzer may have been here before.
+THIS_ONE = uuid.uuid4().hex[:8]
+# The fuzzer finds what there is by itself, and changes it: after so many requests there is something new.
+A_PLACE_LASTS = 10
+SOON_S = 10
+
+
+class World:
+    """`house`: where the api is, logins, and an address that refuses whatever is posted there. `caller`: whose token the fuzzer
+    sends; `None`: nobody's."""
+
+    def __init__(self, house, caller):
+        self.house, self.caller = house, caller
+        self.places = 0
+
+    def ask(self, method, path, body=None, by="operator", headers=None):
+        login = (by, self.house["logins"][by]) if by else None
+        answer = requests.request(method, self.house["url"] + path, json=body, auth=login, headers=headers, timeout=30)
+        assert answer.ok, (method, path, body, answer.status_code, answer.text)
+        return answer.json() if answer.content else None
+
+    def prepare(self, case):
+        """Makes ready whatever the case's operation needs."""
+        ready = OPERATIONS.get((case.method, case.operation.path))
+        if ready is None or (self.caller is None and case.operation.path not in FOR_ANYBODY):
+            return
+        if self.places % A_PLACE_LASTS == 0:
+            self.open_place()
+        self.places += 1
+        conditions = ("if-match", "idempotency-key")
+        case.headers = {name: value for name, value in (case.headers or {}).items() if name.lower() not in conditions}
+        case.path_parameters = case.path_parameters or {}
+        body = case.body if isinstance(case.body, dict) else {}
+        try:
+            ready(self, case, case.path_parameters, body)
+        except AssertionError:
+            self.open_place()
+            ready(self, case, case.path_parameters, body)
+
+    def open_place(self):
+        """A store whose orders stay pending, with a product that never runs out and a table; and an account."""
+        wanted = {"name": "Quiet", "timezone": "Europe/Berlin", "currency": "EUR", "auto_accept": False}
+        self.store = self.ask("POST", "/stores", wanted)["id"]
+        wanted = {"store_id": self.store, "name": "Espresso", "price": {"amount": 250, "currency": "EUR"}}
+        self.product = self.ask("POST", "/products", wanted)["id"]
+        self.session = self.new_session()
+        self.username, self.password = unused("steady").replace(" ", "-"), "open sesame"
+        wanted = {"username": self.username, "password": self.password, "role": "customer"}
+        self.user = self.ask("POST", "/users", wanted)["id"]
+
+    def new_order(self, **more):
+        wanted = {"store_id": self.store, "items": [{"product_id": self.product, "quantity": 1}] * 2}
+        return self.ask("POST", "/orders", wanted | more, by=self.caller or "operator")
+
+    def new_session(self):
+        return self.ask("POST", "/sessions", {"store_id": self.store, "name": unused("Table")})["code"]
+
+    def new_integrator(self, **more):
+        wanted = {"store_id": self.store, "name": "Refuses", "kind": "pos", "required": False, "callback_auth": "bearer"}
+        return self.ask("POST", "/integrators", wanted | {"url": self.house["refuses"]} | more)
+
+    def new_tokens(self):
+        return self.ask("POST", "/token", {"username": self.username, "password": self.password}, by=None)
+
+
+def unused(word):
+    return f"{word} {THIS_ONE} {next(numbers)}"
+
+
+def has_lines(body, product):
+    """Each line asks for what the store sells, and never runs out."""
+    for line in [*(body.get("items") or []), body]:
+        if isinstance(line, dict) and line.keys() & {"product_id", "sku"}:
+            line.pop("sku", None)
+            line["product_id"] = product
+    body.pop("expected_total", None)
+    if body.get("reference"):
+        body["reference"] = unused("fuzzed")
+    if body.get("fulfilment") == "delivery":
+        body["customer"] = (body.get("customer") or {}) | {"address": "Hauptstraße 1, Berlin"}
+
+
+def place_order(world, case, places, body):
+    body["store_id"] = world.store
+    body.pop("session", None)
+    has_lines(body, world.product)
+
+
+def place_guest_order(world, case, places, body):
+    places["code"] = world.session
+    has_lines(body, world.product)
+
+
+def cancel_guest_order(world, case, places, body):
+    code, key = world.session, unused("a guest's own key")
+    wanted, guest = {"product_id": world.product}, {"Expediter-Guest": key}
+    places |= {"code": code, "id": world.ask("POST", f"/sessions/{code}/orders", wanted, by=None, headers=guest)["id"]}
+    case.headers = {**(case.headers or {}), **guest}
+
+
+def on_pending(world, case, places, body):
+    places["id"] = world.new_order()["id"]
+    has_lines(body, world.product)
+
+
+def on_draft(world, case, places, body):
+    order = world.new_order(status="draft")
+    places["id"] = order["id"]
+    if "{item}" in case.operation.path:
+        places["item"] = order["items"][0]["id"]
+    has_lines(body, world.product)
+
+
+def replace_order(world, case, places, body):
+    places["id"] = world.new_order()["id"]
+    world.ask("DELETE", f"/orders/{places['id']}", by=world.caller or "operator")
+    has_lines(body, world.product)
+
+
+def retry_handoff(world, case, places, body):
+    world.open_place()
+    world.new_integrator()
+    path = f"/orders/{world.new_order()['id']}/handoffs"
+    until = time.monotonic() + SOON_S
+    while (handoff := world.ask("GET", path)[0])["state"] != "failed":
+        assert time.monotonic() < until, handoff
+        time.sleep(0.02)
+    places["id"] = handoff["id"]
+
+
+def receive_callback(world, case, places, body):
+    world.open_place()
+    made = world.new_integrator()
+    places["id"] = made["integrator"]["id"]
+    body.pop("reference", None)
+    body["order_id"] = world.new_order()["id"]
+    bearer = {"Authorization": f"Bearer {made['callback_secret']}", "webhook-id": unused("webhook")}
+    case.headers = {**(case.headers or {}), **bearer}
+
+
+def archive_integrator(world, case, places, body):
+    places["id"] = world.new_integrator(events=["order.dispatched"])["integrator"]["id"]
+
+
+def archive_product(world, case, places, body):
+    wanted = {"store_id": world.store, "name": "Spare", "price": {"amount": 1, "currency": "EUR"}}
+    places["id"] = world.ask("POST", "/products", wanted)["id"]
+
+
+def archive_store(world, case, places, body):
+    wanted = {"name": "Spare", "timezone": "Europe/Berlin", "currency": "EUR"}
+    places["id"] = world.ask("POST", "/stores", wanted)["id"]
+
+
+def end_session(world, case, places, body):
+    places["code"] = world.new_session()
+
+
+def create_product(world, case, places, body):
+    body["store_id"] = world.store
+    if body.get("sku"):
+        body["sku"] = unused("sku")
+
+
+def open_session(world, case, places, body):
+    body |= {"store_id": world.store, "name": unused("Table")}
+
+
+def create_user(world, case, places, body):
+    body["username"] = unused("user").replace(" ", "-")
+    body.pop("stores", None)
+    body.pop("integrator_ids", None)
+    if body.get("role") in ("manager", "staff"):
+        body["stores"] = [world.store]
+    if body.get("role") == "integrator":
+        body["integrator_ids"] = [world.new_integrator(events=["order.dispatched"])["integrator"]["id"]]
+
+
+def sign_in(world, case, places, body):
+    body |= {"username": world.username, "password": world.password}
+
+
+def with_refresh_token(world, case, places, body):
+    body["refresh"] = world.new_tokens()["refresh"]
+
+
+def exchange_session_key(world, case, places, body):
+    path = f"/users/{world.user}/external-identity"
+    identity = world.ask("PUT", path, {"user_id": str(uuid.uuid4())})
+    body |= {name: identity[name] for name in ("user_id", "session_key")}
+
+
+OPERATIONS = {
+    ("POST", "/orders"): place_order,
+    ("POST", "/sessions/{code}/orders"): place_guest_order,
+    ("POST", "/sessions/{code}/orders/{id}/cancel"): cancel_guest_order,
+    ("PATCH", "/orders/{id}"): on_draft,
+    ("PUT", "/orders/{id}/status"): on_pending,
+    ("DELETE", "/orders/{id}"): on_pending,
+    ("POST", "/orders/{id}/items"): on_draft,
+    ("PATCH", "/orders/{id}/items/{item}"): on_draft,
+    ("DELETE", "/orders/{id}/items/{item}"): on_draft,
+    ("POST", "/orders/{id}/replace"): replace_order,
+    ("POST", "/handoffs/{id}/retry"): retry_handoff,
+    ("POST", "/integrators/{id}/callbacks"): receive_callback,
+    ("DELETE", "/integrators/{id}"): archive_integrator,
+    ("DELETE", "/products/{id}"): archive_product,
+    ("DELETE", "/stores/{id}"): archive_store,
+    ("POST", "/sessions/{code}/close"): end_session,
+    ("POST", "/sessions/{code}/code"): end_session,
+    ("POST", "/products"): create_product,
+    ("POST", "/sessions"): open_session,
+    ("POST", "/users"): create_user,
+    ("POST", "/token"): sign_in,
+    ("POST", "/token/refresh"): with_refresh_token,
+    ("POST", "/token/revoke"): with_refresh_token,
+    ("POST", "/token/exchange"): exchange_session_key,
+}
+# The others need a token, without which a fuzzer that has none is refused. Callbacks bring what opens them, which a
+# fuzzer with a token of its own would replace.
+FOR_ANYBODY = {path for _, path in OPERATIONS if path.startswith(("/token", "/sessions/{code}/orders"))} | {
+    "/integrators/{id}/callbacks"
+}
