@@ -238,6 +238,10 @@ impl Integrators {
     }
 
     /// Archive an integrator: it is sent nothing more, and what it was sent stays readable
+    ///
+    /// What it was still to be sent is withdrawn within seconds, for the reason `integrator_archived`; a request that is
+    /// under way ends as it ends. An order that waited for nobody else is left to staff. Its callbacks are refused from
+    /// now on, and it does not come back: connect it anew.
     #[oai(
         path = "/integrators/:id",
         method = "delete",

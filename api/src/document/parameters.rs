@@ -35,7 +35,11 @@ fn known(name: &str) -> Option<(Value, &'static str)> {
             "The session's code: 40 hex digits, and a secret.",
         ),
         "store_id" => (json!({}), "Only of this store."),
+        "integrator_id" => (json!({}), "Only of this integrator."),
+        "order_id" => (json!({}), "Only of this order."),
+        "event" => (json!({}), "Only those that tell of this."),
         "fulfilment" => (json!({}), "Only of this kind."),
+        "cursor" => (json!({}), "`next_cursor` of the page before."),
         "limit" => (
             json!({"minimum": 1, "maximum": 100, "default": 50}),
             "How many at most.",

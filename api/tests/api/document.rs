@@ -227,6 +227,33 @@ async fn nobody_gets_past_a_rule_without_an_account() {
     .await;
 }
 
+#[test]
+fn every_answer_and_every_parameter_says_what_it_is() {
+    let document = document();
+    let says = |value: &Value| {
+        value["description"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    };
+    let mut silent = Vec::new();
+    for ((method, path), operation) in documented() {
+        let parameters = operation["parameters"].as_array();
+        for parameter in parameters.into_iter().flatten().filter(|it| !says(it)) {
+            silent.push(format!("{method} {path}: {}", parameter["name"]));
+        }
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            let answer = match answer["$ref"].as_str() {
+                Some(reference) => document.pointer(&reference[1..]).unwrap(),
+                None => answer,
+            };
+            if !says(answer) {
+                silent.push(format!("{method} {path}: {status}"));
+            }
+        }
+    }
+    assert!(silent.is_empty(), "{silent:#?}");
+}
+
 #[tokio::test]
 async fn the_document_and_its_page_are_served_and_need_nothing_from_outside() {
     with_app(async |app: App| {
