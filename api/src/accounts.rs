@@ -99,12 +99,17 @@ struct PasswordChange {
 #[OpenApi]
 impl Accounts {
     /// The account that calls
+    ///
+    /// With its role, and the stores or integrators that it is for.
     #[oai(path = "/me", method = "get", operation_id = "me")]
     async fn me(&self, caller: Caller) -> Json<User> {
         Json((*caller.account).clone().into())
     }
 
     /// Change the own password, which ends every sign-in
+    ///
+    /// All refresh tokens end, this client's too: sign in again. A wrong `password` is a 422, and counts as a wrong
+    /// password does where one signs in.
     #[oai(
         path = "/me/password",
         method = "post",

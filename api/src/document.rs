@@ -5,6 +5,7 @@ mod closed; // unknown fields are refused
 mod examples; // one of each body
 mod modern; // from 3.0 to 3.1
 mod parameters; // bounds that Rust's types do not tell
+mod shown; // one of each answer
 
 use std::{io::Write, marker::PhantomData, sync::OnceLock};
 
@@ -115,6 +116,7 @@ fn generate() -> String {
     closed::close_request_schemas(&mut document);
     answers::tell_problems(&mut document);
     examples::show(&mut document);
+    shown::show(&mut document);
     tell_who_may_call(&mut document);
     let mut text = serde_json::to_string_pretty(&document).expect("a Value is JSON");
     text.push('\n');

@@ -105,6 +105,9 @@ impl Handoffs {
     }
 
     /// Read a handoff, with its attempts and who had it tried again
+    ///
+    /// Of staff, managers and operators: their stores'; of an integrator's account: those of the integrators that it
+    /// speaks for, without the names of people. Others' are as if they did not exist.
     #[oai(path = "/handoffs/:id", method = "get", operation_id = "get_handoff")]
     async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<HandoffView>, Problem> {
         let history = self.handoff_of(&caller, id.0).await?;

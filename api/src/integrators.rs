@@ -110,6 +110,8 @@ struct RotatedSecret {
 #[OpenApi]
 impl Integrators {
     /// A store's integrators
+    ///
+    /// In order of their making, without archived ones and without secrets; each with how it has answered lately.
     #[oai(
         path = "/integrators",
         method = "get",
@@ -147,6 +149,10 @@ impl Integrators {
     }
 
     /// Connect an integrator; the answer shows its secrets, this once
+    ///
+    /// It is handed the store's orders that are placed from now on, and is told only of the `events` that it listens
+    /// to: what is usual for its `kind`, unless said. A replayed answer shows no secrets: whoever never got them
+    /// rotates them.
     #[oai(
         path = "/integrators",
         method = "post",
@@ -187,6 +193,9 @@ impl Integrators {
     }
 
     /// An integrator, without its secrets, and how it has answered lately
+    ///
+    /// `health` is no part of the `ETag`, which changes with the settings only. An archived one is as if it did not
+    /// exist.
     #[oai(
         path = "/integrators/:id",
         method = "get",
@@ -205,6 +214,10 @@ impl Integrators {
     }
 
     /// Edit, enable or disable an integrator
+    ///
+    /// A disabled one is sent nothing: what is due waits, up to its `deadline`, and a new order that requires it is
+    /// left to staff. Enabling it forgets its failures, and what waited goes out at once. An edit of `url` or `auth`
+    /// counts for the next attempt; the body of one that was begun stays as it was first sent.
     #[oai(
         path = "/integrators/:id",
         method = "patch",
@@ -267,6 +280,9 @@ impl Integrators {
     }
 
     /// Replace a secret; the old one is good for another 24 hours
+    ///
+    /// `signing` is what we sign with: for that day our requests carry a signature by each. `callback` is what it signs
+    /// with: for that day either is taken. The one before the old one is good no more at once; `version` goes up.
     #[oai(
         path = "/integrators/:id/rotate-secret",
         method = "post",

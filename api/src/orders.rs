@@ -107,6 +107,10 @@ impl Orders {
     }
 
     /// Read an order
+    ///
+    /// One's own; those of the stores that one serves; for an integrator's account, those that an integrator of its was
+    /// to be told of, with an empty `next`. Others' are as if they did not exist. `next`, and so the `ETag`, depend on
+    /// who asks.
     #[oai(path = "/orders/:id", method = "get", operation_id = "get_order")]
     async fn get(
         &self,
@@ -158,6 +162,9 @@ impl Orders {
     }
 
     /// What happened to an order
+    ///
+    /// In the order in which it happened, and all at once: there are no pages. The order's owner is not shown
+    /// `handoff.failed`. `seq` has gaps where the stream is a session's, which tells of other orders too.
     #[oai(
         path = "/orders/:id/events",
         method = "get",

@@ -14,6 +14,8 @@ struct Pong {
 #[OpenApi]
 impl Ping {
     /// Whether anybody is there
+    ///
+    /// Also at the root, as `/ping`. It looks at nothing else: whether the database is reached, `/readyz` tells.
     #[oai(path = "/ping", method = "get", operation_id = "ping")]
     async fn ping(&self) -> Json<Pong> {
         let message = "success".to_owned();

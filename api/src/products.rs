@@ -91,6 +91,9 @@ struct StockDelta {
 #[OpenApi]
 impl Products {
     /// A store's products
+    ///
+    /// In order of their making, without archived ones; also what is not available just now. Operators and customers
+    /// see any store's, others their own's, and integrators' accounts those of the stores where they speak.
     #[oai(path = "/products", method = "get", operation_id = "list_products")]
     async fn list(
         &self,
@@ -120,6 +123,9 @@ impl Products {
     }
 
     /// Begin to sell something
+    ///
+    /// In the store's currency. Its first `stock` is put on record as a change of stock is. An `sku` that another
+    /// product of the store has is refused: 409.
     #[oai(path = "/products", method = "post", operation_id = "create_product")]
     async fn create(
         &self,
@@ -144,6 +150,8 @@ impl Products {
     }
 
     /// A product
+    ///
+    /// An archived one only for those who serve its store. `stock` is part of the `ETag`, and changes with every order.
     #[oai(path = "/products/:id", method = "get", operation_id = "get_product")]
     async fn get(
         &self,
@@ -158,6 +166,10 @@ impl Products {
     }
 
     /// Edit a product
+    ///
+    /// Those who serve the store, and integrators' accounts that speak there, may say `available` and nothing else;
+    /// managers everything. Where that changes, `product.availability` is shown on the store's live channel. Orders
+    /// that were placed keep their prices; `stock` changes by `POST /products/{id}/stock` only.
     #[oai(
         path = "/products/:id",
         method = "patch",
@@ -196,6 +208,9 @@ impl Products {
     }
 
     /// Archive a product: it is sold no more, and its sku is free for another
+    ///
+    /// Orders that have it go on, and keep the name, sku and price that it was sold at. To archive it again changes
+    /// nothing; only those who serve its store can still read it.
     #[oai(
         path = "/products/:id",
         method = "delete",
@@ -218,6 +233,10 @@ impl Products {
     }
 
     /// Add to the stock, or take from it
+    ///
+    /// Managers, and integrators' accounts that speak at the store. More than there is can't be taken: 409 with the
+    /// `quantity` that there is. The first change begins the count of a product that was not counted. It is no edit:
+    /// `version` stays as it is, and the reason is kept on record.
     #[oai(
         path = "/products/:id/stock",
         method = "post",

@@ -50,6 +50,8 @@ enum Picture {
 #[OpenApi]
 impl Sessions {
     /// A store's sessions, newest first
+    ///
+    /// Of those who serve the store. Each with its code, which opens it to whoever has it.
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions")]
     async fn list(
         &self,
@@ -80,6 +82,9 @@ impl Sessions {
     }
 
     /// Open a session
+    ///
+    /// Its name is unique among the store's open sessions, whatever its capitals and white space: else 409. Where a
+    /// locations service is set, it is asked first whether the caller may; where a codes service is, it draws the code.
     #[oai(path = "/sessions", method = "post", operation_id = "open_session")]
     async fn open(
         &self,
@@ -220,6 +225,8 @@ impl Sessions {
     }
 
     /// The QR code that leads guests to the session's page
+    ///
+    /// A picture of `url`, which has the code in it. After a fresh code the old picture leads nowhere.
     #[oai(
         path = "/sessions/:code/qr.svg",
         method = "get",
@@ -236,6 +243,9 @@ impl Sessions {
     }
 
     /// What can be ordered in a session now
+    ///
+    /// Of its store, as `GET /stores/{id}/menu` tells it. `paused` says that no order would be taken. It reads until 24
+    /// hours after the close.
     #[oai(
         path = "/sessions/:code/menu",
         method = "get",
@@ -255,6 +265,9 @@ impl Sessions {
     }
 
     /// What happened in a session after a number
+    ///
+    /// Oldest first, and only what guests may see: nothing of integrators, so that `seq` may skip numbers. Go on with
+    /// `last` as `after` while there `has_more`. It reads until 24 hours after the close.
     #[oai(
         path = "/sessions/:code/events",
         method = "get",

@@ -122,6 +122,8 @@ pub(crate) struct Menu {
 #[OpenApi]
 impl Stores {
     /// Stores: all for operators and customers, for others their own
+    ///
+    /// In order of their making, without archived ones.
     #[oai(path = "/stores", method = "get", operation_id = "list_stores")]
     async fn list(
         &self,
@@ -147,6 +149,8 @@ impl Stores {
     }
 
     /// Open a store
+    ///
+    /// Its currency is for ever. Who works there is told by `POST /users` and `PATCH /users/{id}`.
     #[oai(path = "/stores", method = "post", operation_id = "create_store")]
     async fn create(
         &self,
@@ -169,6 +173,9 @@ impl Stores {
     }
 
     /// A store
+    ///
+    /// Operators and customers see any, managers and staff those that they serve; an archived one only those who serve
+    /// it.
     #[oai(path = "/stores/:id", method = "get", operation_id = "get_store")]
     async fn get(
         &self,
@@ -183,6 +190,10 @@ impl Stores {
     }
 
     /// Edit a store, or pause it
+    ///
+    /// Staff may say `paused` and nothing else. While it is paused new orders are refused, and those that were placed
+    /// go on; `store.paused` is shown on the store's live channel. Another `accept_within_s` counts for orders that are
+    /// placed from then on.
     #[oai(path = "/stores/:id", method = "patch", operation_id = "edit_store")]
     async fn edit(
         &self,
@@ -218,6 +229,9 @@ impl Stores {
     }
 
     /// Archive a store: it takes no more orders, and what it sold stays readable
+    ///
+    /// It is listed no more, to those who serve it either; orders that were placed go on. To archive it again changes
+    /// nothing.
     #[oai(
         path = "/stores/:id",
         method = "delete",
@@ -239,6 +253,10 @@ impl Stores {
     }
 
     /// What can be ordered there now
+    ///
+    /// In order of their making, 1000 at most: what is available and not archived. What is sold out is still on it,
+    /// with a `stock` of 0. Where a products service is set and the store is one of its locations, its list is brought
+    /// in first.
     #[oai(path = "/stores/:id/menu", method = "get", operation_id = "get_menu")]
     async fn menu(&self, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Menu>, Problem> {
         let id = StoreId::from(id);

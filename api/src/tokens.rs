@@ -101,6 +101,9 @@ impl Tokens {
     }
 
     /// Sign out: the refresh token and all its successors end
+    ///
+    /// Other sign-ins of the account go on. An access token that was given out is good until its minutes are over. A
+    /// token that is unknown, or has ended, is answered the same.
     #[oai(path = "/token/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke(&self, token: Checked<RefreshToken>) -> Result<Done, Problem> {
         self.0.ledger.end_sign_in(&token.0.refresh).await?;
@@ -108,6 +111,9 @@ impl Tokens {
     }
 
     /// A ticket for one live channel
+    ///
+    /// For one use within 30 seconds. One's own order, or an order or all of a store that one serves; others' orders
+    /// are as if they did not exist. It is not kept in the clear: whoever lost it asks for another.
     #[oai(
         path = "/live-tickets",
         method = "post",

@@ -19,9 +19,9 @@ pub(super) fn show(document: &mut Value) {
     }
 }
 
-const STORE: &str = "01980000-0000-7000-8000-000000000001";
-const PRODUCT: &str = "01980000-0000-7000-8000-000000000002";
-const ORDER: &str = "01980000-0000-7000-8000-000000000003";
+pub(super) const STORE: &str = "01980000-0000-7000-8000-000000000001";
+pub(super) const PRODUCT: &str = "01980000-0000-7000-8000-000000000002";
+pub(super) const ORDER: &str = "01980000-0000-7000-8000-000000000003";
 
 fn example(schema: &str) -> Option<Value> {
     Some(match schema {

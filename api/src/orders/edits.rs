@@ -112,6 +112,9 @@ impl OrderEdits {
     }
 
     /// Edit an item of an order
+    ///
+    /// As long as the order may be edited. Another `quantity` changes the stock of a placed order by the difference; a
+    /// merge patch (RFC 7396).
     #[oai(
         path = "/orders/:id/items/:item",
         method = "patch",

@@ -94,6 +94,9 @@ impl TokenExchange {
     }
 
     /// The account is no such user any more, and its session key is dead
+    ///
+    /// Tokens that were traded for it stay good: disable the account to end them. An account that is no such user is
+    /// left as it is.
     #[oai(
         path = "/users/:id/external-identity",
         method = "delete",

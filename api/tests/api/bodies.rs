@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-struct Document(Value);
+pub(crate) struct Document(Value);
 
 /// How much of an object an example says.
 #[derive(Clone, Copy, PartialEq)]
@@ -12,7 +12,7 @@ enum Say {
 }
 
 impl Document {
-    fn read() -> Self {
+    pub(crate) fn read() -> Self {
         Self(serde_json::from_str(&api::openapi_document()).unwrap())
     }
 
@@ -32,7 +32,7 @@ impl Document {
             .collect()
     }
 
-    fn resolve<'d>(&'d self, schema: &'d Value) -> &'d Value {
+    pub(crate) fn resolve<'d>(&'d self, schema: &'d Value) -> &'d Value {
         match schema["$ref"].as_str() {
             Some(at) => self.resolve(
                 self.0
@@ -103,7 +103,7 @@ impl Document {
     }
 
     /// What JSON Schema 2020-12 has against a value, of what the document uses; and the members that were looked at.
-    fn wrong(&self, value: &Value, schema: &Value) -> (Vec<String>, Vec<String>) {
+    pub(crate) fn wrong(&self, value: &Value, schema: &Value) -> (Vec<String>, Vec<String>) {
         let schema = self.resolve(schema);
         let (mut wrong, mut evaluated) = (Vec::new(), Vec::new());
         if let Some(kinds) = schema.get("type") {

@@ -1,5 +1,7 @@
 //! The document, the table of routes, and what is served are one thing.
 
+mod shown;
+
 use std::collections::BTreeMap;
 
 use crate::app::{App, with_app};
@@ -20,6 +22,20 @@ fn documented() -> BTreeMap<(String, String), Value> {
             .map(|(method, operation)| ((method.to_uppercase(), path.clone()), operation.clone()))
     });
     operations.collect()
+}
+
+/// The contents in JSON of an operation's successes, by status.
+fn successes(operation: &Value) -> Vec<(String, Value)> {
+    let answers = operation["responses"].as_object().unwrap().iter();
+    let successes = answers.filter(|(status, _)| status.starts_with('2'));
+    successes
+        .flat_map(|(status, answer)| {
+            let contents = answer["content"].as_object().into_iter().flatten();
+            contents
+                .filter(|(kind, _)| kind.starts_with("application/json"))
+                .map(|(_, content)| (status.clone(), content.clone()))
+        })
+        .collect()
 }
 
 #[test]
@@ -160,7 +176,7 @@ fn every_operation_tells_its_problems_by_status_and_each_is_described_once() {
 }
 
 #[test]
-fn each_parameter_is_described_and_each_body_has_an_example() {
+fn each_parameter_is_described_and_each_body_and_answer_in_json_has_an_example() {
     for ((method, path), operation) in documented() {
         let parameters = operation["parameters"].as_array().into_iter().flatten();
         for parameter in parameters.filter(|parameter| parameter["in"] != "query") {
@@ -172,6 +188,10 @@ fn each_parameter_is_described_and_each_body_has_an_example() {
         let bodies = operation["requestBody"]["content"].as_object();
         for (_, body) in bodies.into_iter().flatten() {
             assert!(body["example"].is_object(), "{method} {path}: {body}");
+        }
+        for (status, answer) in successes(&operation) {
+            let example = answer.get("example");
+            assert!(example.is_some(), "{method} {path}: {status}, {answer}");
         }
     }
 }
