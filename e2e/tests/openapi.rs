@@ -96,7 +96,7 @@ async fn a_client_that_is_generated_from_the_document_places_and_reads_orders() 
 }
 
 #[test]
-fn every_example_of_a_body_is_as_its_schema_says() {
+fn every_example_of_a_body_or_an_answer_is_as_its_schema_says() {
     let Some(tools) = PythonTools::found("the examples, against JSON Schema") else {
         return;
     };
