@@ -1,5 +1,6 @@
 //! Callbacks on both databases: what counts, once, and what is only recorded.
 
+mod looked_for;
 mod meant;
 mod news;
 mod overtaken;

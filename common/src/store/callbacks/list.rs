@@ -66,20 +66,49 @@ pub(crate) struct Walk {
     pub(crate) result: Option<Option<CallbackResult>>,
 }
 
-/// Newest first, before one of them.
+/// Newest first, before one of them. A row that can't be read is left out and logged, and what comes after it takes its
+/// place: it must not hide the others from whoever looks for them, nor look like the end.
 pub(crate) async fn list(
     tx: &mut Tx,
     filter: &CallbackFilter,
-    before: Option<CallbackId>,
+    mut before: Option<CallbackId>,
     limit: u32,
 ) -> Result<Vec<KeptCallback>> {
+    let walks = walks(tx, filter).await?;
+    let mut listed = Vec::new();
+    loop {
+        let rows = rows(tx, filter, &walks, before, limit).await?;
+        let was_all = rows.len() < limit as usize;
+        before = rows.last().map_or(before, |last| Some(last.id.into()));
+        for row in rows {
+            match KeptCallback::try_from(row) {
+                Ok(one) => listed.push(one),
+                Err(error) => {
+                    tracing::error!(%error, "a callback can't be read, and is not listed")
+                }
+            }
+        }
+        listed.truncate(limit as usize);
+        if was_all || listed.len() == limit as usize {
+            return Ok(listed);
+        }
+    }
+}
+
+async fn rows(
+    tx: &mut Tx,
+    filter: &CallbackFilter,
+    walks: &[Walk],
+    before: Option<CallbackId>,
+    limit: u32,
+) -> Result<Vec<KeptRow>> {
     let mut rows: Vec<KeptRow> = Vec::new();
-    for walk in walks(tx, filter).await? {
-        rows.extend(walked::<KeptRow>(tx, filter, walk, before, limit).await?);
+    for walk in walks {
+        rows.extend(walked::<KeptRow>(tx, filter, *walk, before, limit).await?);
     }
     rows.sort_unstable_by_key(|row| Reverse(row.id));
     rows.truncate(limit as usize);
-    rows.into_iter().map(TryInto::try_into).collect()
+    Ok(rows)
 }
 
 /// One walk for each result and, where nothing narrower is asked for, for each of the stores' integrators.
