@@ -121,8 +121,8 @@ impl Handoffs {
 
     /// Try a handoff again
     ///
-    /// One that failed, is held or is parked, of an order that is still open: a new round of attempts begins at once.
-    /// Who asked for it is on record.
+    /// One that failed, is held or is parked, of an order that is still open, to an integrator that is not archived: a
+    /// new round of attempts begins at once. Who asked for it is on record.
     #[oai(
         path = "/handoffs/:id/retry",
         method = "post",
@@ -176,6 +176,7 @@ impl From<RetryRefused> for Problem {
             RetryRefused::Unknown => Self::not_found(),
             RetryRefused::OrderEnded
             | RetryRefused::NotRetryable { .. }
+            | RetryRefused::IntegratorArchived
             | RetryRefused::Overtaken
             | RetryRefused::TooLate => {
                 Self::new(Reason::NotRetryable).detail(format!("{refused}."))

@@ -143,7 +143,7 @@ struct HandoffsRetried {
 /// How many were not tried again for one reason.
 #[derive(Debug, Object)]
 struct RefusedCount {
-    /// `order_ended`, `overtaken`, `too_late`, `not_retryable` or `unknown`.
+    /// `order_ended`, `integrator_archived`, `overtaken`, `too_late`, `not_retryable` or `unknown`.
     reason: String,
     count: u32,
 }

@@ -77,7 +77,7 @@ reasons! {
     OrderNotEditable = "order_not_editable", CONFLICT, "The order can't be edited any more",
         "Its handing over has begun, or it has ended. Cancel it and place another where that is allowed.";
     NotRetryable = "not_retryable", CONFLICT, "The handoff can't be retried",
-        "Only a handoff that failed, is held or is parked, of an order that is still open, can be tried again. Read it again; for an order that failed, place it anew.";
+        "Only a handoff that failed, is held or is parked, of an order that is still open, to an integrator that is not archived, can be tried again. Read it again; for an order that failed, place it anew.";
     IntegratorDisabled = "integrator_disabled", CONFLICT, "The integrator is disabled",
         "The integrator is disabled, and is sent nothing. Enable it first.";
     Conflict = "conflict", CONFLICT, "This does not go with how things are",

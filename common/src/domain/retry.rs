@@ -23,6 +23,8 @@ pub enum RetryRefused {
     OrderEnded,
     #[error("a handoff that is {state} can't be retried")]
     NotRetryable { state: HandoffState },
+    #[error("its integrator is archived, and is sent nothing more")]
+    IntegratorArchived,
     #[error("its integrator was sent something newer about the order")]
     Overtaken,
     #[error("its order ends before it could be sent")]
@@ -37,6 +39,7 @@ impl RetryRefused {
             Self::Unknown => "unknown",
             Self::OrderEnded => "order_ended",
             Self::NotRetryable { .. } => "not_retryable",
+            Self::IntegratorArchived => "integrator_archived",
             Self::Overtaken => "overtaken",
             Self::TooLate => "too_late",
         }
@@ -49,6 +52,7 @@ pub struct Candidate {
     pub state: HandoffState,
     /// Its order's status and `accept_by`; `None` for a `test`.
     pub order: Option<(OrderStatus, Option<DateTime<Utc>>)>,
+    pub integrator_archived: bool,
     /// Its integrator was sent something newer about the order.
     pub overtaken: bool,
 }
@@ -67,6 +71,9 @@ pub fn reopened_until(
         HandoffState::Failed | HandoffState::Held | HandoffState::Parked
     ) {
         return Err(RetryRefused::NotRetryable { state });
+    }
+    if candidate.integrator_archived {
+        return Err(RetryRefused::IntegratorArchived);
     }
     if candidate.overtaken {
         return Err(RetryRefused::Overtaken);
@@ -126,6 +133,7 @@ mod tests {
         Candidate {
             state: HandoffState::Failed,
             order,
+            integrator_archived: false,
             overtaken: false,
         }
     }
@@ -178,5 +186,17 @@ mod tests {
             Err(RetryRefused::Overtaken)
         );
         assert_eq!(reopened_until(&failed(None), noon()), Ok(noon() + LONGEST));
+    }
+
+    #[test]
+    fn nothing_goes_to_an_archived_integrator_again_not_even_a_test() {
+        for order in [None, Some((OrderStatus::Accepted, None))] {
+            let candidate = Candidate {
+                integrator_archived: true,
+                ..failed(order)
+            };
+            let refused = Err(RetryRefused::IntegratorArchived);
+            assert_eq!(reopened_until(&candidate, noon()), refused);
+        }
     }
 }

@@ -56,6 +56,16 @@ pub(crate) async fn lock(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>
     read(tx, id, sql).await
 }
 
+pub(crate) async fn is_archived(tx: &mut Tx, id: IntegratorId) -> Result<bool> {
+    let archived: i64 = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM integrators WHERE id = ? AND archived_at IS NOT NULL"
+    )
+    .bind(id.uuid())
+    .fetch_one(conn)
+    .await?);
+    Ok(archived > 0)
+}
+
 /// The store's integrators that are not archived (disabled ones too), by id.
 pub(crate) async fn of_store(tx: &mut Tx, store: StoreId) -> Result<Vec<Integrator>> {
     of_stores(tx, &[store]).await

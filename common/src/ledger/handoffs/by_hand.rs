@@ -37,8 +37,8 @@ impl Ledger {
         Ok(Some((handoff, attempts)))
     }
 
-    /// Opens a new round of attempts for a handoff of an open order that failed, is held, or is parked; `by` is on
-    /// record.
+    /// Opens a new round of attempts for a handoff of an open order that failed, is held, or is parked, unless its
+    /// integrator is archived; `by` is on record.
     pub async fn retry_handoff(
         &self,
         id: HandoffId,
@@ -99,6 +99,8 @@ pub(super) async fn open(
     let candidate = Candidate {
         state: handoff.state,
         order: order.as_ref().map(|order| (order.status, order.accept_by)),
+        integrator_archived: store::integrators::is_archived(&mut change.tx, handoff.integrator_id)
+            .await?,
         overtaken: store::handoffs::is_overtaken(&mut change.tx, &handoff).await?,
     };
     let Opening { retry, by, due_at } = opening;

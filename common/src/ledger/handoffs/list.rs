@@ -130,6 +130,7 @@ pub(super) fn candidate(one: &Listed) -> Candidate {
     Candidate {
         state: one.handoff.state,
         order: one.order.map(|order| (order.status, order.accept_by)),
+        integrator_archived: one.integrator_archived,
         overtaken: one.overtaken,
     }
 }

@@ -59,6 +59,7 @@ pub(crate) struct Listed {
     pub(crate) error: Option<String>,
     pub(crate) order: Option<Standing>,
     pub(crate) integrator_name: String,
+    pub(crate) integrator_archived: bool,
     /// Its integrator was sent something newer about the order.
     pub(crate) overtaken: bool,
 }
@@ -88,7 +89,7 @@ pub(crate) struct Walk {
 const SELECTED: &str = "SELECT h.id, h.store_id, h.order_id, h.integrator_id, h.position, h.event, h.state, h.required, \
      h.confirmed_at, h.round, h.attempts, h.max_attempts, h.due_at, h.leased_until, h.fence, NULL AS body, h.deadline, \
      h.reference, h.reason, h.created_at, h.closed_at, h.error, o.number AS order_number, o.status AS order_status, \
-     o.accept_by, i.name AS integrator_name, (SELECT COUNT(*) FROM handoffs l WHERE l.order_id = h.order_id \
+     o.accept_by, i.name AS integrator_name, i.archived_at, (SELECT COUNT(*) FROM handoffs l WHERE l.order_id = h.order_id \
        AND l.integrator_id = h.integrator_id AND l.position > h.position \
        AND (l.attempts > 0 OR (l.round > 1 AND (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = l.id) > 0)) \
      ) AS overtaken_by \
@@ -269,6 +270,7 @@ pub(crate) struct ListedRow {
     order_status: Option<String>,
     accept_by: Option<DateTime<Utc>>,
     integrator_name: Option<String>,
+    archived_at: Option<DateTime<Utc>>,
     overtaken_by: i64,
 }
 
@@ -292,6 +294,7 @@ impl TryFrom<ListedRow> for Listed {
             error: listed.error,
             order,
             integrator_name: listed.integrator_name.unwrap_or_default(),
+            integrator_archived: listed.archived_at.is_some(),
             overtaken: listed.overtaken_by > 0,
         })
     }

@@ -161,6 +161,31 @@ each_database! {
         assert_eq!(house.ledger.retries(Some((&[], stranger)), None, 10).await.unwrap(), []);
     }
 
+    async fn what_failed_at_an_integrator_that_is_archived_is_not_retried_alone_nor_among_many(house: House) {
+        let scene = Scene::new(&house).await;
+        let (gone, kitchen) = (scene.kitchen().await, scene.integrator(|new| new.required = Some(false)).await);
+        let (_, failed) = a_failed_one(&scene, &gone).await;
+        let there = scene.claim(&kitchen).await;
+        scene.answers(&there, 422).await;
+        house.ledger.archive_integrator(gone.id, None).await.unwrap();
+
+        let shown = house.ledger.handoff_history(failed).await.unwrap().unwrap();
+        assert_eq!(shown.listed.retry_refused, Some(RetryRefused::IntegratorArchived));
+        let wanted = all_failed(&scene);
+        let dry = retried(&scene, &RetryWanted { dry_run: true, ..wanted.clone() }).await;
+        assert_eq!((dry.matched, dry.retried), (2, 1));
+        assert_eq!(dry.refused, BTreeMap::from([("integrator_archived", 1)]));
+        let done = retried(&scene, &wanted).await;
+        assert_eq!(RetriedMany { id: None, ..done }, dry);
+        // Whoever looked before it was archived is refused under the lock.
+        let person: AccountId = house.chance.id(house.clock.now());
+        let refused = house.ledger.retry_handoff(failed, person).await;
+        assert!(matches!(refused, Err(LedgerError::Refused(RetryRefused::IntegratorArchived))), "{refused:?}");
+        assert_eq!((scene.handoff(failed).await.state, scene.handoff(failed).await.round), (Failed, 1));
+        assert_eq!(scene.handoff(there.handoff.id).await.state, Due);
+        scene.audit_finds_nothing().await;
+    }
+
     async fn what_was_overtaken_by_something_that_is_retried_itself_stays_overtaken(house: House) {
         let scene = Scene::new(&house).await;
         let kitchen = scene.integrator(|new| {

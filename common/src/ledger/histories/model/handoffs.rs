@@ -167,9 +167,11 @@ impl Model {
             self.now + TimeDelta::hours(24)
         };
         let is_open = !self.has_ended();
+        let archived = self.archived[self.duties[at].party];
         let duty = &mut self.duties[at];
         let is_too_late = deadline <= self.now;
-        if !is_open || overtaken || is_too_late || !matches!(duty.state, Failed | Held) {
+        if !is_open || archived || overtaken || is_too_late || !matches!(duty.state, Failed | Held)
+        {
             return false;
         }
         duty.state = Due;
