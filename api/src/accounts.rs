@@ -14,6 +14,7 @@ use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},
     payload::Json,
+    types::MaybeUndefined,
 };
 use uuid::Uuid;
 
@@ -26,6 +27,7 @@ use crate::{
         format::{Password, Username},
     },
     limits::ClientAddress,
+    merge::Filled,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
     state::ApiState,
@@ -74,17 +76,28 @@ struct NewUser {
     integrator_ids: Vec<Uuid>,
 }
 
+/// A merge patch (RFC 7396): what is absent stays. Null is refused, since nothing of an account is ever empty; a list may
+/// be `[]`.
 #[derive(Object)]
 struct UserChange {
     /// A disabled account can't sign in, and its tokens end.
-    disabled: Option<bool>,
+    disabled: MaybeUndefined<bool>,
     /// Operators only.
-    role: Option<UserRole>,
+    role: MaybeUndefined<UserRole>,
     #[oai(validator(max_items = 100, unique_items))]
-    stores: Option<Vec<Uuid>>,
+    stores: MaybeUndefined<Vec<Uuid>>,
     #[oai(validator(max_items = 100, unique_items))]
-    integrator_ids: Option<Vec<Uuid>>,
+    integrator_ids: MaybeUndefined<Vec<Uuid>>,
     /// Ends every sign-in of the account.
+    password: MaybeUndefined<Password>,
+}
+
+/// The same, without what may not be said.
+struct Wanted {
+    disabled: Option<bool>,
+    role: Option<Role>,
+    stores: Option<Vec<StoreId>>,
+    integrators: Option<Vec<IntegratorId>>,
     password: Option<Password>,
 }
 
@@ -232,29 +245,24 @@ impl Accounts {
         change: Checked<UserChange>,
     ) -> Result<Replayable<User>, Problem> {
         let id = AccountId::from(id.0);
-        let change = change.0;
-        let key = key.of(&self.0, caller.id().uuid(), &change)?;
+        let key = key.of(&self.0, caller.id().uuid(), &change.0)?;
+        let change = change.0.parse()?;
         if id == caller.id() && (change.disabled == Some(true) || change.role.is_some()) {
             return Err(Problem::forbidden().detail("Nobody disables or demotes themselves."));
         }
-        let role = change.role.map(Role::from);
-        let stores: Option<Vec<StoreId>> = change
-            .stores
-            .map(|stores| stores.into_iter().map(Into::into).collect());
         let password_hash = match &change.password {
             Some(password) => Some(self.hash(password).await?),
             None => None,
         };
-        let integrators = change.integrator_ids.as_deref().map(integrator_ids);
-        let becomes = match &integrators {
+        let becomes = match &change.integrators {
             Some(ids) => self.0.ledger.spoken_for(ids).await?,
             None => Vec::new(),
         };
         let wanted = AccountChange {
             disabled: change.disabled,
-            role,
-            stores,
-            integrators,
+            role: change.role,
+            stores: change.stores,
+            integrators: change.integrators,
             password_hash,
             password_mark: None,
         };
@@ -272,6 +280,22 @@ impl Accounts {
         .await?;
         self.0.doorkeeper.forget(id);
         Ok(Replayable::of(account.into(), replayed))
+    }
+}
+
+impl UserChange {
+    fn parse(self) -> Result<Wanted, Problem> {
+        let mut filled = Filled::default();
+        let stores = filled.said("stores", self.stores);
+        let integrators = filled.said("integrator_ids", self.integrator_ids);
+        let wanted = Wanted {
+            disabled: filled.said("disabled", self.disabled),
+            role: filled.said("role", self.role).map(Role::from),
+            stores: stores.map(|stores| stores.into_iter().map(Into::into).collect()),
+            integrators: integrators.as_deref().map(integrator_ids),
+            password: filled.said("password", self.password),
+        };
+        filled.all(wanted)
     }
 }
 

@@ -43,4 +43,9 @@ impl Filled {
             Err(Problem::invalid(self.errors))
         }
     }
+
+    /// What was wrong, where there is more to check.
+    pub(crate) fn wrong(self) -> Vec<FieldError> {
+        self.errors
+    }
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::outbound_auth::OutboundAuthBody;
 use crate::{
     body::format::WebAddress,
-    merge::said,
+    merge::{Filled, said},
     problem::{FieldError, Problem},
     words::{
         CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus, UnknownPolicy,
@@ -60,33 +60,33 @@ pub(super) struct NewIntegratorBody {
     rate_per_s: Option<u32>,
 }
 
-/// A merge patch (RFC 7396): what is absent stays, null empties.
+/// A merge patch (RFC 7396): what is absent stays, null empties what may be empty, and is refused of anything else.
 #[derive(Debug, Object)]
 pub(super) struct IntegratorPatch {
     #[oai(validator(min_length = 1, max_length = 200))]
-    name: Option<String>,
-    kind: Option<IntegratorKind>,
-    format: Option<Format>,
+    name: MaybeUndefined<String>,
+    kind: MaybeUndefined<IntegratorKind>,
+    format: MaybeUndefined<Format>,
     #[oai(validator(min_items = 1, max_items = 4, unique_items))]
-    events: Option<Vec<HandoffEvent>>,
-    url: Option<WebAddress>,
-    required: Option<bool>,
-    confirms: Option<Confirms>,
-    unknown_policy: Option<UnknownPolicy>,
-    callback_auth: Option<CallbackAuth>,
-    auth: Option<OutboundAuthBody>,
+    events: MaybeUndefined<Vec<HandoffEvent>>,
+    url: MaybeUndefined<WebAddress>,
+    required: MaybeUndefined<bool>,
+    confirms: MaybeUndefined<Confirms>,
+    unknown_policy: MaybeUndefined<UnknownPolicy>,
+    callback_auth: MaybeUndefined<CallbackAuth>,
+    auth: MaybeUndefined<OutboundAuthBody>,
     /// Replaced as a whole.
     #[oai(validator(max_properties = 100))]
-    status_map: Option<BTreeMap<String, OrderStatus>>,
+    status_map: MaybeUndefined<BTreeMap<String, OrderStatus>>,
     #[oai(validator(minimum(value = "1"), maximum(value = "5")))]
-    max_attempts: Option<u32>,
+    max_attempts: MaybeUndefined<u32>,
     #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
-    concurrency: Option<u32>,
+    concurrency: MaybeUndefined<u32>,
     #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
     rate_per_s: MaybeUndefined<u32>,
     /// Enabling forgets its failures.
-    enabled: Option<bool>,
-    /// Why it is disabled; goes with `"enabled": false`.
+    enabled: MaybeUndefined<bool>,
+    /// Why it is disabled; goes with `"enabled": false`. Null: none is given.
     #[oai(validator(min_length = 1, max_length = 200))]
     disabled_reason: Option<String>,
 }
@@ -139,44 +139,58 @@ impl NewIntegratorBody {
 
 impl IntegratorPatch {
     pub(super) fn parse(self, settings: &Settings) -> Result<IntegratorEdit, Problem> {
-        let mut errors = Vec::new();
-        let url = self
-            .url
-            .and_then(|url| address(settings, "/url", &url, &mut errors));
-        let auth = self.auth.and_then(|auth| {
+        let mut filled = Filled::default();
+        let name = filled.said("name", self.name);
+        let kind = filled.said("kind", self.kind);
+        let format = filled.said("format", self.format);
+        let events = filled.said("events", self.events);
+        let url = filled.said("url", self.url);
+        let required = filled.said("required", self.required);
+        let confirms = filled.said("confirms", self.confirms);
+        let unknown_policy = filled.said("unknown_policy", self.unknown_policy);
+        let callback_auth = filled.said("callback_auth", self.callback_auth);
+        let auth = filled.said("auth", self.auth);
+        let status_map = filled.said("status_map", self.status_map);
+        let max_attempts = filled.said("max_attempts", self.max_attempts);
+        let concurrency = filled.said("concurrency", self.concurrency);
+        let enabled = filled.said("enabled", self.enabled);
+
+        let mut errors = filled.wrong();
+        let url = url.and_then(|url| address(settings, "/url", &url, &mut errors));
+        let auth = auth.and_then(|auth| {
             auth.parse(&mut errors, |at, url, errors| {
                 address(settings, at, url, errors)
             })
         });
         check(
             settings,
-            self.events.as_deref(),
-            self.callback_auth,
-            self.status_map.as_ref(),
+            events.as_deref(),
+            callback_auth,
+            status_map.as_ref(),
             &mut errors,
         );
-        if self.disabled_reason.is_some() && self.enabled != Some(false) {
+        if self.disabled_reason.is_some() && enabled != Some(false) {
             errors.push(wrong("/disabled_reason", "goes with \"enabled\": false"));
         }
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));
         }
         Ok(IntegratorEdit {
-            name: self.name,
-            kind: self.kind.map(Into::into),
-            format: self.format.map(Into::into),
-            events: self.events.map(words),
+            name,
+            kind: kind.map(Into::into),
+            format: format.map(Into::into),
+            events: events.map(words),
             url,
-            required: self.required,
-            confirms: self.confirms.map(Into::into),
-            unknown_policy: self.unknown_policy.map(Into::into),
-            callback_auth: self.callback_auth.map(Into::into),
+            required,
+            confirms: confirms.map(Into::into),
+            unknown_policy: unknown_policy.map(Into::into),
+            callback_auth: callback_auth.map(Into::into),
             auth,
-            status_map: self.status_map.map(statuses),
-            max_attempts: self.max_attempts,
-            concurrency: self.concurrency,
+            status_map: status_map.map(statuses),
+            max_attempts,
+            concurrency,
             rate_per_s: said(self.rate_per_s),
-            enabled: self.enabled,
+            enabled,
             disabled_reason: self.disabled_reason,
         })
     }

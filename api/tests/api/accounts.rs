@@ -269,6 +269,27 @@ async fn an_operator_changes_roles_and_stores_but_does_not_lock_itself_out() {
 }
 
 #[tokio::test]
+async fn what_an_account_always_has_is_not_emptied() {
+    with_app(async |app: App| {
+        let store = app.house.a_store().await;
+        let operator = app.signed_in("root", Role::Operator, &[]).await;
+        let sam = make(&app, &operator, new("sam", "staff", &[store])).await.ok();
+        let path = format!("{USERS}/{}", sam["id"].as_str().unwrap());
+        let nothing = json!({"disabled": null, "role": null, "stores": null, "integrator_ids": null, "password": null});
+        let mut pointers = app.patch(&path, nothing).by(&operator).send().await.pointers();
+        pointers.sort();
+        assert_eq!(pointers, ["/disabled", "/integrator_ids", "/password", "/role", "/stores"]);
+        // Nothing of a patch that is refused is done.
+        let half = json!({"disabled": true, "stores": null});
+        let refused = app.patch(&path, half).by(&operator).send().await;
+        assert_eq!(refused.pointers(), ["/stores"]);
+        let same = app.patch(&path, json!({})).by(&operator).send().await;
+        assert_eq!(same.ok(), sam);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_own_password_is_changed_with_the_old_one_only() {
     with_app(async |app: App| {
         let anna = app.account("anna", Role::Customer, &[]).await;

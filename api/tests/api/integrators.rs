@@ -330,6 +330,57 @@ async fn a_rotated_secret_is_shown_once_and_replaces_the_old_one() {
 }
 
 #[tokio::test]
+async fn what_an_integrator_always_has_is_not_emptied() {
+    with_app(async |app| {
+        let store = app.house.a_store().await;
+        let manager = manager(&app, store).await;
+        let made = app.post(INTEGRATORS, kitchen(store)).by(&manager);
+        let integrator = made.send().await.ok()["integrator"].clone();
+        let never_empty = [
+            "name",
+            "kind",
+            "format",
+            "events",
+            "url",
+            "required",
+            "confirms",
+            "unknown_policy",
+            "callback_auth",
+            "auth",
+            "status_map",
+            "max_attempts",
+            "concurrency",
+            "enabled",
+        ];
+        let nothing: Value = never_empty
+            .iter()
+            .map(|name| (*name, Value::Null))
+            .collect();
+        let refused = app
+            .patch(&path(&integrator), nothing)
+            .by(&manager)
+            .send()
+            .await;
+        assert_eq!(
+            refused.pointers(),
+            never_empty.map(|name| format!("/{name}"))
+        );
+        // What else is wrong is told with it.
+        let both = json!({"name": null, "url": "http://kitchen.example"});
+        let refused = app
+            .patch(&path(&integrator), both)
+            .by(&manager)
+            .send()
+            .await;
+        assert_eq!(refused.pointers(), ["/name", "/url"]);
+        let may_be_empty = json!({"rate_per_s": null, "disabled_reason": null});
+        let edited = app.patch(&path(&integrator), may_be_empty).by(&manager);
+        assert_eq!(edited.send().await.ok()["name"], "Kitchen");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_archived_integrator_is_gone() {
     with_app(async |app| {
         let store = app.house.a_store().await;
