@@ -2,6 +2,7 @@
 
 mod check;
 mod sections;
+mod started;
 mod testing;
 mod values;
 
@@ -21,6 +22,7 @@ pub use self::{
         LogFormat, Notifier, Outbox, Outside, RateLimits, Secrets, Shutdown, Stuck, Telemetry,
         Testing, Worker,
     },
+    started::program,
     testing::{in_ci, temporary_folder, test_amqp_url, test_mysql_url},
     values::{Secret, ServiceUrl},
 };

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use common::config::program;
+
 use crate::demo::{Demo, Login};
 
 /// The text for people on standard output; logs go to standard error.
@@ -16,6 +18,8 @@ pub(crate) struct Tryout<'a> {
     /// The demonstration's table.
     code: String,
     body: String,
+    /// What starts this program from another terminal in this directory.
+    program: String,
     logins: &'a [Login],
 }
 
@@ -26,6 +30,7 @@ impl<'a> Tryout<'a> {
         Ok(Self {
             code,
             body: format!(r#"{{"items":[{{"product_id":"{product}","quantity":1}}]}}"#),
+            program: program("expediter"),
             logins: demo.logins(),
         })
     }
@@ -59,7 +64,8 @@ impl Tryout<'_> {
         )?;
         writeln!(
             f,
-            "or from another terminal, with every step printed: expediter demo-order"
+            "or from another terminal, with every step printed: {} demo-order",
+            self.program
         )?;
         writeln!(
             f,
