@@ -38,6 +38,12 @@ pub(crate) enum Refusal {
         "a username has 1 to 100 letters, digits or any of . _ @ + - and begins with a letter or digit"
     )]
     NotAUsername,
+    #[error("managers and staff have stores: add --store ID, once for each")]
+    WithoutStore,
+    #[error(
+        "an account of the role integrator speaks for integrators: add --integrator ID, once for each"
+    )]
+    WithoutIntegrator,
     #[error("a password has from 8 to 200 characters, on the first line of standard input")]
     NotAPassword,
     #[error(

@@ -199,7 +199,19 @@ async fn create_user_prints_the_password_or_reads_it_and_its_account_signs_in() 
         (vec!["create-user", "oz", "--role", "operator"], "is taken"),
         (
             vec!["create-user", "kim", "--role", "staff"],
-            "managers and staff have stores",
+            "add --store ID",
+        ),
+        (
+            vec!["create-user", "kim", "--role", "manager"],
+            "add --store ID",
+        ),
+        (
+            vec!["create-user", "kim", "--role", "integrator"],
+            "add --integrator ID",
+        ),
+        (
+            vec!["create-user", "kim", "--role", "customer", "--store", store],
+            "others have none",
         ),
         (
             vec!["create-user", "a b", "--role", "customer"],

@@ -22,6 +22,15 @@ pub(crate) async fn make(settings: &Settings, wish: NewUser) -> Result<ExitCode,
     if !is_username(&wish.username) {
         return Err(Refusal::NotAUsername);
     }
+    match wish.role {
+        Role::Manager | Role::Staff if wish.stores.is_empty() => {
+            return Err(Refusal::WithoutStore);
+        }
+        Role::Integrator if wish.integrators.is_empty() => {
+            return Err(Refusal::WithoutIntegrator);
+        }
+        _ => {}
+    }
     let said = if wish.password_stdin {
         Some(read_password()?)
     } else {
