@@ -217,7 +217,8 @@ impl Integrators {
     ///
     /// A disabled one is sent nothing: what is due waits, up to its `deadline`, and a new order that requires it is
     /// left to staff. Enabling it forgets its failures, and what waited goes out at once. An edit of `url` or `auth`
-    /// counts for the next attempt; the body of one that was begun stays as it was first sent.
+    /// counts for the next attempt; the body of one that was begun stays as it was first sent. A `url` on another host,
+    /// scheme or port needs `auth` again, unless that is `none`: what is stored goes nowhere but where it was given for.
     #[oai(
         path = "/integrators/:id",
         method = "patch",
@@ -364,6 +365,10 @@ impl From<IntegratorRefused> for Problem {
         match refused {
             IntegratorRefused::NotFound => Self::not_found(),
             IntegratorRefused::NoSuchStore => Self::no_such_store(),
+            IntegratorRefused::AuthNotGivenAgain => Self::invalid_field(
+                "/auth",
+                "must be given again where url moves to another host, scheme or port",
+            ),
             IntegratorRefused::VersionConflict { current } => version_conflict(current),
         }
     }

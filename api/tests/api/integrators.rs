@@ -233,6 +233,8 @@ async fn a_manager_edits_disables_and_enables() {
             .ok();
         let before = created["integrator"].clone();
         let edit = async |patch: Value| app.patch(&path(&before), patch).by(&manager).send().await;
+        let elsewhere = json!({"url": "https://thief.example/"});
+        assert_eq!(edit(elsewhere).await.pointers(), ["/auth"]);
         let edited = edit(json!({"rate_per_s": 5, "auth": {"type": "none"}, "required": false}))
             .await
             .ok();

@@ -97,6 +97,8 @@ pub enum IntegratorRefused {
     NoSuchStore,
     #[error("somebody else has edited it: its version is {current}")]
     VersionConflict { current: i64 },
+    #[error("its address moves to another host, and its authentication was not given again")]
+    AuthNotGivenAgain,
 }
 
 impl Ledger {
@@ -194,7 +196,8 @@ impl Ledger {
         Ok(Some((stored.integrator, secrets)))
     }
 
-    /// `version`: only if it still has this one.
+    /// `version`: only if it still has this one. Whoever moves it to another host says its `auth` again: nobody reads what
+    /// is stored, so nobody has it sent where they please.
     pub async fn edit_integrator(
         &self,
         id: IntegratorId,
@@ -204,6 +207,9 @@ impl Ledger {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             let mut stored = lock(&mut change, id, version).await?;
             let was_spoken_to = is_spoken_to(&stored);
+            if edit.auth.is_none() && is_sent_elsewhere(&stored.integrator, &edit) {
+                return Err(LedgerError::Refused(IntegratorRefused::AuthNotGivenAgain));
+            }
             if let Some(auth) = &edit.auth {
                 stored.auth_sealed = change.inner.seal_auth(id, auth);
                 stored.integrator.auth_kind = auth.kind().to_owned();
@@ -253,6 +259,12 @@ fn is_listed(stored: &Stored) -> bool {
 /// As freely as its settings allow.
 fn is_spoken_to(stored: &Stored) -> bool {
     stored.integrator.enabled && stored.given_up.is_none() && stored.breaker.is_well()
+}
+
+/// Its stored password, token or key would be.
+fn is_sent_elsewhere(integrator: &Integrator, edit: &IntegratorEdit) -> bool {
+    let moved = |url: &Url| url.origin() != integrator.url.origin();
+    integrator.auth_kind != OutboundAuth::None.kind() && edit.url.as_ref().is_some_and(moved)
 }
 
 async fn lock(

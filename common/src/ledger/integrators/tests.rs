@@ -160,6 +160,26 @@ each_database! {
         assert!(matches!(refused, LedgerError::Refused(IntegratorRefused::VersionConflict { current: 2 })));
     }
 
+    async fn an_address_elsewhere_needs_the_credentials_again(house: House) {
+        let (before, _) = create(&house, kitchen(house.a_store().await)).await;
+        assert_eq!(before.auth_kind, "basic");
+        let (kept, _) = outbound(&house, before.id).await;
+        let moved = |url: &str| IntegratorEdit { url: Some(url.parse().unwrap()), ..IntegratorEdit::default() };
+        for elsewhere in ["https://thief.example/orders", "https://kitchen.example:8443/orders", "http://kitchen.example/orders"] {
+            let refused = house.ledger.edit_integrator(before.id, None, moved(elsewhere)).await.unwrap_err();
+            assert!(matches!(refused, LedgerError::Refused(IntegratorRefused::AuthNotGivenAgain)), "{elsewhere}");
+        }
+        assert_eq!(house.ledger.integrator(before.id).await.unwrap(), Some(before.clone()), "it is as it was");
+
+        let same_host = house.ledger.edit_integrator(before.id, None, moved("https://kitchen.example/v2")).await.unwrap();
+        assert_eq!(same_host.url.path(), "/v2");
+        assert!(outbound(&house, before.id).await.0 == kept, "what was given for this host stays");
+        let given_up = IntegratorEdit { auth: Some(OutboundAuth::None), ..moved("https://thief.example/") };
+        house.ledger.edit_integrator(before.id, None, given_up).await.unwrap();
+        let from_nothing = house.ledger.edit_integrator(before.id, None, moved("https://third.example/")).await.unwrap();
+        assert_eq!((from_nothing.url.as_str(), from_nothing.auth_kind.as_str()), ("https://third.example/", "none"));
+    }
+
     async fn enabling_forgets_failures_and_wakes_a_worker(house: House) {
         let (created, _) = create(&house, kitchen(house.a_store().await)).await;
         let mut tx = house.db.begin().await.unwrap();
