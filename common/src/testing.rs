@@ -9,6 +9,8 @@
 //! becomes `a_name_is_unique_among_open_sessions::{sqlite, mysql}`. The body may ask for a [`House`], its `Ledger` or
 //! its `Db`. MySQL's run where `EXPEDITER_TEST_MYSQL_URL` names a server (`mysql://user:password@host:port/`).
 
+pub mod start;
+
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,
@@ -21,7 +23,6 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use uuid::Uuid;
 
-pub use crate::each_database;
 use crate::{
     chance::Chance,
     clock::Clock,
@@ -44,6 +45,7 @@ use crate::{
     secrets::Keys,
     store::{self, Db, DbOptions},
 };
+pub use crate::{each_database, starting_alone};
 
 /// A test that waits longer than this for something has failed.
 pub const SOON: Duration = Duration::from_secs(20);
