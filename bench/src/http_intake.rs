@@ -48,19 +48,18 @@ impl Caller for Client {
     }
 }
 
-pub(crate) async fn measure(effort: &Effort, in_process: &[InProcess]) -> anyhow::Result<Section> {
+pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
     let mut rows = Vec::new();
     for ground in Ground::all() {
-        let beside = in_process.iter().find(|one| one.ground == ground);
-        rows.extend(on(ground, effort, beside).await?);
+        rows.extend(on(ground, effort).await?);
     }
     Ok(Section {
         number: 2,
         title: "Intake over HTTP",
         about: "The same orders as requests to the binary `expediter` (api, worker and notifier in it, publishing what \
                 intake commits), each client on its own kept-alive connection; 201 is the commit. Its integrator is \
-                held to one request a second, so that what is measured is intake. The ratio is to section 1 at the same \
-                number of callers.",
+                held to one request a second, so that what is measured is intake. In turns with it, as the limit, orders \
+                placed as in section 1 by as many callers.",
         columns: vec![
             "ground",
             "clients",
@@ -68,6 +67,7 @@ pub(crate) async fn measure(effort: &Effort, in_process: &[InProcess]) -> anyhow
             "p50 ms",
             "p99 ms",
             "max ms",
+            "in process, orders/s",
             "÷ in process",
         ],
         rows,
@@ -76,11 +76,7 @@ pub(crate) async fn measure(effort: &Effort, in_process: &[InProcess]) -> anyhow
     })
 }
 
-async fn on(
-    ground: Ground,
-    effort: &Effort,
-    beside: Option<&InProcess>,
-) -> anyhow::Result<Vec<Vec<String>>> {
+async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
     let expediter = Expediter::start(ground).await?;
     // Nobody listens there: a handoff that is tried fails at once.
     let integrator = json!({"url": "http://127.0.0.1:9/orders", "concurrency": 1, "rate_per_s": 1});
@@ -98,32 +94,32 @@ async fn on(
         }
         closed_loop(all, length).await
     };
+    let in_process = InProcess::open(ground).await?;
     place(64, effort.warm_up).await?;
-    let mut measured: Vec<Measured> = effort.callers.iter().map(|_| Measured::default()).collect();
+    in_process.place(64, effort.warm_up).await?;
+    let mut all: Vec<[Measured; 2]> = effort.callers.iter().map(|_| Default::default()).collect();
     for _ in 0..effort.rounds {
-        for (measured, clients) in measured.iter_mut().zip(effort.callers) {
-            measured.add(place(*clients, effort.length).await?);
+        for ([over_http, beside], clients) in all.iter_mut().zip(effort.callers) {
+            over_http.add(place(*clients, effort.length).await?);
+            beside.add(in_process.place(*clients, effort.length).await?);
         }
     }
     expediter.end().await?;
-    let rows = measured
+    in_process.end().await;
+    let rows = all
         .iter()
         .zip(effort.callers)
-        .enumerate()
-        .map(|(at, (measured, clients))| {
-            let [p50, p99, max] = measured.spread();
-            let ratio = beside.map_or_else(
-                || "–".to_owned(),
-                |beside| measured.ratio_to(&beside.ours[at]),
-            );
+        .map(|([over_http, beside], clients)| {
+            let [p50, p99, max] = over_http.spread();
             vec![
                 ground.name().to_owned(),
                 clients.to_string(),
-                rate(measured.rate_per_s()),
+                rate(over_http.rate_per_s()),
                 p50,
                 p99,
                 max,
-                ratio,
+                rate(beside.rate_per_s()),
+                over_http.ratio_to(beside),
             ]
         });
     Ok(rows.collect())

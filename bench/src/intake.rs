@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
+use common::testing::FreshDb;
 
 use crate::{
     bare::{Loader, Sample, per_order},
@@ -20,14 +21,6 @@ use crate::{
 };
 
 const ORDERS_A_BULK: usize = 50;
-
-/// What of section 1 the next one compares itself with.
-#[derive(Debug)]
-pub(crate) struct InProcess {
-    pub(crate) ground: Ground,
-    /// By callers, in the order of [`Effort::callers`].
-    pub(crate) ours: Vec<Measured>,
-}
 
 struct Guest {
     stall: Stall,
@@ -45,14 +38,45 @@ impl Caller for Guest {
     }
 }
 
-pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<(Section, Vec<InProcess>)> {
-    let (mut rows, mut all) = (Vec::new(), Vec::new());
-    for ground in Ground::all() {
-        let (more, ours) = on(ground, effort).await?;
-        rows.extend(more);
-        all.push(ours);
+/// A stall of its own, and callers who place orders there through the ledger.
+pub(crate) struct InProcess {
+    database: FreshDb,
+    stall: Stall,
+    next: Arc<AtomicUsize>,
+}
+
+impl InProcess {
+    pub(crate) async fn open(ground: Ground) -> anyhow::Result<Self> {
+        let database = ground.fresh().await?;
+        Ok(Self {
+            stall: Stall::open(&database.db).await?,
+            database,
+            next: Arc::default(),
+        })
     }
-    let section = Section {
+
+    pub(crate) async fn place(&self, callers: usize, length: Duration) -> anyhow::Result<Run> {
+        let guests: Vec<Guest> = (0..callers)
+            .map(|_| Guest {
+                stall: self.stall.clone(),
+                next: self.next.clone(),
+            })
+            .collect();
+        closed_loop(guests, length).await
+    }
+
+    pub(crate) async fn end(self) {
+        drop(self.stall);
+        ground::end(self.database).await;
+    }
+}
+
+pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
+    let mut rows = Vec::new();
+    for ground in Ground::all() {
+        rows.extend(on(ground, effort).await?);
+    }
+    Ok(Section {
         number: 1,
         title: "Intake in process",
         about: "`Ledger::place_order`, three items of which half are counted, half guests at 64 tables and half accounts, one \
@@ -74,47 +98,34 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<(Section, Vec<InP
         limited_by: "Alone (1 caller) the round trips of one transaction and its durable commit. From 16 callers on the \
                      processor: encoding rows, JSON and statements in this process, and the database's own work on eleven \
                      index entries an order; the bulk loader pays the same for rows but not for locks, reads and stock.",
-    };
-    Ok((section, all))
+    })
 }
 
-async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<(Vec<Vec<String>>, InProcess)> {
-    let (database, beside) = (ground.fresh().await?, ground.fresh().await?);
-    let stall = Stall::open(&database.db).await?;
-    let sample = Arc::new(sample(&stall).await?);
+async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
+    let (ours, beside) = (InProcess::open(ground).await?, ground.fresh().await?);
+    let sample = Arc::new(sample(&ours.stall).await?);
     let (bulk_connections, single_connections) = match ground {
         Ground::Embedded => (1, 1),
         Ground::Servers => (2, 16),
     };
 
-    let next = Arc::new(AtomicUsize::new(0));
-    let place = |callers: usize, length: Duration| {
-        let guests: Vec<Guest> = (0..callers)
-            .map(|_| Guest {
-                stall: stall.clone(),
-                next: next.clone(),
-            })
-            .collect();
-        closed_loop(guests, length)
-    };
     let url = beside.url();
     let load = |connections: usize, orders: usize, length: Duration| {
         load(&url, &sample, connections, orders, length)
     };
 
-    place(256, effort.warm_up).await?;
+    ours.place(256, effort.warm_up).await?;
     load(bulk_connections, ORDERS_A_BULK, effort.warm_up).await?;
     let (mut bulk, mut single) = (Measured::default(), Measured::default());
-    let mut ours: Vec<Measured> = effort.callers.iter().map(|_| Measured::default()).collect();
+    let mut placed: Vec<Measured> = effort.callers.iter().map(|_| Measured::default()).collect();
     for _ in 0..effort.rounds {
         bulk.add(load(bulk_connections, ORDERS_A_BULK, effort.length).await?);
-        for (measured, callers) in ours.iter_mut().zip(effort.callers) {
-            measured.add(place(*callers, effort.length).await?);
+        for (measured, callers) in placed.iter_mut().zip(effort.callers) {
+            measured.add(ours.place(*callers, effort.length).await?);
         }
         single.add(load(single_connections, 1, effort.length).await?);
     }
-    drop(stall);
-    ground::end(database).await;
+    ours.end().await;
     ground::end(beside).await;
 
     let row = |what: String, measured: &Measured| {
@@ -130,7 +141,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<(Vec<Vec<String>>
             measured.ratio_to(&single),
         ]
     };
-    let mut rows: Vec<Vec<String>> = ours
+    let mut rows: Vec<Vec<String>> = placed
         .iter()
         .zip(effort.callers)
         .map(|(measured, callers)| row(callers.to_string(), measured))
@@ -145,7 +156,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<(Vec<Vec<String>>
         format!("limit: one a transaction, {single_connections} connection(s)"),
         &single,
     ));
-    Ok((rows, InProcess { ground, ours }))
+    Ok(rows)
 }
 
 async fn load(

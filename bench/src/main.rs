@@ -84,16 +84,13 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> {
     let wanted = |number: u32| line.only.contains(&number) || (line.only.is_empty() && number != 6);
     let mut sections = Vec::new();
-    let mut in_process = Vec::new();
     if wanted(1) {
         progress("intake in process");
-        let (section, ours) = intake::measure(effort).await?;
-        sections.push(section);
-        in_process = ours;
+        sections.push(intake::measure(effort).await?);
     }
     if wanted(2) {
         progress("intake over HTTP");
-        sections.push(http_intake::measure(effort, &in_process).await?);
+        sections.push(http_intake::measure(effort).await?);
     }
     if wanted(3) {
         progress("the whole way");

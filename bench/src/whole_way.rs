@@ -199,7 +199,10 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
         )
     };
 
-    place(16, effort.warm_up).await?;
+    // Each width by itself: a connection prepares a batch's statements when it first meets one so wide.
+    for under_way in effort.under_way {
+        place(*under_way, effort.warm_up).await?;
+    }
     bare(16, effort.warm_up).await?;
     let mut all: Vec<Ways> = effort.under_way.iter().map(|_| Ways::default()).collect();
     for _ in 0..effort.rounds {
