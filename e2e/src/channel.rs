@@ -41,6 +41,27 @@ impl Channel {
         }
     }
 
+    /// A session's; `after`: from there on, else with a snapshot, which has come then: what happens from now on comes as
+    /// events.
+    ///
+    /// # Panics
+    /// When it is refused, or does not begin with its snapshot.
+    pub(crate) async fn of_session(server: &str, code: &str, after: Option<i64>) -> Self {
+        let query = after
+            .map(|after| format!("?after={after}"))
+            .unwrap_or_default();
+        let server = server.replacen("http", "ws", 1);
+        let mut channel = Self::open(&format!("{server}/ws/sessions/{code}{query}")).await;
+        if after.is_none() {
+            let first = channel.next().await;
+            assert!(
+                matches!(&first, Frame::Message(hello) if hello["type"] == "hello"),
+                "a live channel begins with a snapshot, not {first:?}"
+            );
+        }
+        channel
+    }
+
     /// `None`: nobody is there, or it is refused.
     pub(crate) async fn try_open(url: &str) -> Option<Self> {
         let opened = timeout(SOON, connect_async(url)).await.ok()?;

@@ -164,16 +164,13 @@ impl Expediter {
         Some((status, serde_json::from_str(&text).unwrap_or_default()))
     }
 
-    /// The live channel of a session; `after`: from there on, else with a snapshot.
+    /// The live channel of a session; `after`: from there on, else with a snapshot,
+    /// which has come then.
     ///
     /// # Panics
     /// When it is refused.
     pub async fn channel(&self, code: &str, after: Option<i64>) -> Channel {
-        let query = after
-            .map(|after| format!("?after={after}"))
-            .unwrap_or_default();
-        let url = self.url.replacen("http", "ws", 1);
-        Channel::open(&format!("{url}/ws/sessions/{code}{query}")).await
+        Channel::of_session(&self.url, code, after).await
     }
 
     /// The demonstration's table.

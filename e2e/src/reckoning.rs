@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::{Expediter, Frame, Integrator, Shop, text, until_within};
+use crate::{Expediter, Integrator, Shop, text, until_within};
 
 /// What a guest's browser would have drawn.
 const GUEST_KEY: &str = "a-guest-of-the-end-to-end-tests";
@@ -274,10 +274,10 @@ impl Reckoning<'_> {
             assert_eq!(numbers, one_to(numbers.len()), "{order_id}");
         }
         let code = &self.shop.session_code;
-        let Frame::Message(hello) = self.expediter.channel(code, None).await.next().await else {
-            panic!("a live channel begins with a snapshot")
-        };
-        let last = hello["seq"].as_i64().expect("a snapshot has its number");
+        let greeted = self.expediter.channel(code, None).await;
+        let last = greeted.seen[0]["seq"]
+            .as_i64()
+            .expect("a snapshot has its number");
         let mut channel = self.expediter.channel(code, Some(0)).await;
         channel
             .until("the stream's last event", |event| {

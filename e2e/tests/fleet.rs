@@ -79,10 +79,6 @@ async fn an_order_at_one_api_is_seen_live_at_another_notifier_all_the_way() {
             assert_eq!((status, &report["status"]), (200, &"ok".into()), "{report}");
         }
         let mut screen = house.notifiers[1].channel(&house.table.code, None).await;
-        // Else the order could be in the snapshot already.
-        screen
-            .until("hello", |message| message["type"] == "hello")
-            .await;
         let at_the_first = format!("{}{}", house.apis[0].url, house.table.orders_path());
         let order_id = house.table.place(e2e::client().post(at_the_first)).await;
         is_told(&mut screen, &order_id, "ready").await;
@@ -141,10 +137,6 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
             table,
         } = House::of(&ground, 2).await;
         let mut screen = notifiers[0].channel(&table.code, None).await;
-        // Else the first orders could be in the snapshot already.
-        screen
-            .until("hello", |message| message["type"] == "hello")
-            .await;
         let goes_on = Arc::new(AtomicBool::new(true));
         let placed = Arc::new(AtomicU32::new(0));
         let load: Vec<_> = (0..2)
@@ -304,9 +296,6 @@ async fn a_notifier_that_is_asked_to_stop_sends_its_screens_away_with_1012() {
     on_servers(|ground| async move {
         let mut house = House::of(&ground, 1).await;
         let mut screen = house.notifiers[0].channel(&house.table.code, None).await;
-        screen
-            .until("hello", |message| message["type"] == "hello")
-            .await;
         house.notifiers[0].terminate();
         assert_eq!(screen.next().await, Frame::Closed(Some(1012)));
         assert_eq!(

@@ -9,8 +9,7 @@ e2e::each_ground! {
         let expediter = ground.launch().start().await;
         let before = Metrics::of(&expediter).await;
         let mut channel = expediter.channel(expediter.session_code(), None).await;
-        let hello = channel.until("the snapshot", |event| event["type"] == "hello").await;
-        assert_eq!(hello["orders"], json!([]));
+        assert_eq!(channel.seen[0]["orders"], json!([]));
 
         let order_id = place(&expediter).await;
         let told = until_ready(&mut channel, &order_id).await;

@@ -169,9 +169,6 @@ async fn ctrl_c_ends_it_within_its_bound_and_with_0() {
     let mut running = launch(&folder).set("shutdown.drain_s", 5).start().await;
     // A client that stays does not hold the process up.
     let mut channel = running.channel(running.session_code(), None).await;
-    channel
-        .until("hello", |message| message["type"] == "hello")
-        .await;
     let began_at = Instant::now();
     let status = running.sigint().await;
     assert_eq!(status.code(), Some(0), "{}", running.launch().log());
@@ -285,9 +282,6 @@ async fn a_moved_port_moves_the_kitchen_along() {
 async fn an_order_is_accepted(running: &Expediter) {
     let code = running.session_code().to_owned();
     let mut channel = running.channel(&code, None).await;
-    channel
-        .until("hello", |message| message["type"] == "hello")
-        .await;
     let items =
         json!({"items": [{"product_id": running.demo["menu"][0]["product_id"], "quantity": 1}]});
     let (status, order) = running
