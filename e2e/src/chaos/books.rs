@@ -79,11 +79,21 @@ pub(super) struct Books<'a> {
     pub answered: &'a [Answered],
 }
 
+/// What the books say.
+#[derive(Debug)]
+pub(super) struct Closed {
+    pub counts: Counts,
+    pub violations: Vec<Violation>,
+    /// The status in which each of the table's orders is kept, by its id: what screens should show.
+    pub at_table: BTreeMap<String, String>,
+}
+
 impl Books<'_> {
     /// Once nothing is in trouble any more: waits until every order has come to where it goes, and looks at everything.
-    pub(super) async fn close(&self) -> (Counts, Vec<Violation>) {
+    pub(super) async fn close(&self) -> Closed {
         let mut counts = Counts::default();
         let mut violations = Vec::new();
+        let mut at_table = BTreeMap::new();
         for answered in self.answered {
             counts.unanswered += answered.unanswered;
             counts.unavailable += answered.unavailable;
@@ -99,11 +109,19 @@ impl Books<'_> {
                 violations.extend(self.on_record(&handoffs, &mut counts));
                 violations.extend(self.streams(&orders).await);
                 violations.extend(self.stock(&orders, &mut counts).await);
+                let by_guests = orders
+                    .iter()
+                    .filter(|(_, order)| !order["session"].is_null());
+                at_table.extend(by_guests.map(|(id, order)| (id.clone(), text(&order["status"]))));
             }
             Err(violation) => violations.push(violation),
         }
         counts.callbacks = self.table.integrator.called().len();
-        (counts, violations)
+        Closed {
+            counts,
+            violations,
+            at_table,
+        }
     }
 
     async fn until_settled(

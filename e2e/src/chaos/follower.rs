@@ -1,6 +1,9 @@
 //! A screen at the table that comes back with its last number whenever its connection breaks, and counts.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures_util::StreamExt;
 use serde_json::Value;
@@ -9,6 +12,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 use tokio_tungstenite::{connect_async, tungstenite::Message};
+
+use super::books::Violation;
 
 /// A screen that hears nothing for so long, pings included, tries another connection.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -23,6 +28,8 @@ pub struct Followed {
     pub last: i64,
     pub connections: u32,
     pub refused: u32,
+    /// What it shows of each order at the end: its status, by its id.
+    pub shown: BTreeMap<String, String>,
     /// Where the stream was not one after the other.
     pub breaks: Vec<String>,
 }
@@ -123,6 +130,21 @@ impl Followed {
             self.first = seq;
         }
         self.last = seq;
+        let order = &frame["data"]["order"];
+        if let (Some(id), Some(status)) = (order["id"].as_str(), order["status"].as_str()) {
+            self.shown.insert(id.to_owned(), status.to_owned());
+        }
+    }
+
+    /// Whether it shows just the orders of its table, each as it is kept.
+    pub(super) fn against(&self, kept: &BTreeMap<String, String>) -> Vec<Violation> {
+        let differs = |id: &&String| self.shown.get(*id) != kept.get(*id);
+        let all: BTreeSet<&String> = self.shown.keys().chain(kept.keys()).collect();
+        let wrong = all.into_iter().filter(differs).map(|id| {
+            let (shown, kept) = (self.shown.get(id), kept.get(id));
+            Violation::of(id, format!("is shown as {shown:?} and kept as {kept:?}"))
+        });
+        wrong.collect()
     }
 }
 
@@ -147,5 +169,35 @@ mod tests {
         followed.takes(&json!({"type": "order.placed", "seq": 4, "prev": 2}));
         followed.takes(&json!({"type": "hello", "seq": 9}));
         assert_eq!(followed.breaks.len(), 3, "{:?}", followed.breaks);
+    }
+
+    #[test]
+    fn a_screen_that_shows_something_else_than_is_kept_is_noticed() {
+        let mut followed = Followed::default();
+        let order = |id: &str, status: &str| json!({"order": {"id": id, "status": status}});
+        for (seq, data) in [
+            (1, json!({"session": {"name": "Table 7"}})),
+            (2, order("a", "pending")),
+            (3, order("b", "pending")),
+            (4, order("a", "ready")),
+        ] {
+            followed.takes(&json!({"seq": seq, "prev": seq - 1, "data": data}));
+        }
+        let kept = |kept: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let owned = |(id, status): &(&str, &str)| ((*id).to_owned(), (*status).to_owned());
+            kept.iter().map(owned).collect()
+        };
+        for (kept, wrong) in [
+            (kept(&[("a", "ready"), ("b", "pending")]), 0),
+            (kept(&[("a", "ready"), ("b", "ready")]), 1),
+            (kept(&[("a", "ready")]), 1),
+            (
+                kept(&[("a", "ready"), ("b", "pending"), ("c", "cancelled")]),
+                1,
+            ),
+        ] {
+            let found = followed.against(&kept);
+            assert_eq!(found.len(), wrong, "{kept:?}: {found:?}");
+        }
     }
 }

@@ -32,7 +32,7 @@ pub use process::{Process, answer};
 pub use report::{Report, RoundReport};
 pub use table::Table;
 
-use books::{Books, Counts, Violation};
+use books::{Books, Closed, Counts, Violation};
 use follower::Followed;
 use plan::Round;
 use servers::Servers;
@@ -152,7 +152,12 @@ async fn one_round(
         wanted: &plan.orders,
         answered: &answered,
     };
-    let (counts, mut violations) = books.close().await;
+    let Closed {
+        counts,
+        mut violations,
+        at_table,
+    } = books.close().await;
+    let is_settled = violations.is_empty();
     let last = last_number(&url).await;
     goal.send_replace(last);
     if last.is_none() {
@@ -172,6 +177,9 @@ async fn one_round(
                 .iter()
                 .map(|what| Violation::new(format!("a screen: {what}"))),
         );
+        if is_settled {
+            violations.extend(screen.against(&at_table));
+        }
     }
     if followed.len() != LEAVES_AFTER.len() {
         violations.push(Violation::new("a screen panicked"));
