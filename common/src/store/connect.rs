@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{
     Connection, Executor, MySql, MySqlConnection, MySqlPool, Sqlite, SqlitePool, Transaction,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
+    pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -149,7 +150,7 @@ impl Db {
                 ..
             } => {
                 // A connection that has to be made first is no part of the round trip.
-                let mut conn = readers.acquire().await?;
+                let mut conn = acquired(readers).await?;
                 let asked_at = Instant::now();
                 let asked = sqlx::query_scalar("SELECT UTC_TIMESTAMP(6)").fetch_one(&mut *conn);
                 let now: DateTime<Utc> = within(*statement_timeout, asked).await?;
@@ -163,7 +164,10 @@ impl Db {
     /// For `/readyz`.
     pub async fn ping(&self) -> Result<()> {
         match self {
-            Self::MySql { writers, .. } => writers.execute("SELECT 1").await?.rows_affected(),
+            Self::MySql { writers, .. } => {
+                let mut conn = acquired(writers).await?;
+                conn.execute("SELECT 1").await?.rows_affected()
+            }
             Self::Sqlite { readers, .. } => readers.execute("SELECT 1").await?.rows_affected(),
         };
         Ok(())
@@ -198,13 +202,20 @@ async fn begun_mysql(pool: &MySqlPool, patience: Duration) -> Result<Transaction
     let mut may_be_dead = pool.options().get_max_connections();
     loop {
         // Waiting for a free connection has its own bound, in the pool.
-        let conn = pool.acquire().await?;
+        let conn = acquired(pool).await?;
         let begin = async { Ok::<_, StoreError>(Transaction::begin(conn, None).await) };
         match within(patience, begin).await?.map_err(StoreError::from) {
             Err(StoreError::Unavailable(_)) if may_be_dead > 0 => may_be_dead -= 1,
             begun => return begun,
         }
     }
+}
+
+/// Whatever keeps us out, a changed password or MySQL's having blocked this machine too, the database can't be used: it
+/// is nothing that the caller did.
+async fn acquired(pool: &MySqlPool) -> Result<PoolConnection<MySql>> {
+    let refused = |error: sqlx::Error| StoreError::Unavailable(error.to_string());
+    pool.acquire().await.map_err(refused)
 }
 
 fn begun_sqlite(
@@ -247,6 +258,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
     if !options.allow_weak_durability {
         check_mysql_durability(&writers).await?;
     }
+    warn_of_lockout(&writers).await;
     Ok(Db::MySql {
         writers,
         readers,
@@ -291,6 +303,35 @@ fn weakness(flush: i64, binlog: i64, sync: i64) -> Option<String> {
     } else {
         None
     }
+}
+
+/// A MySQL that hangs for some minutes leaves every try to connect half-done, counts them as errors when it wakes up, and
+/// then lets nobody in from here any more, for good ("Host is blocked"; MySQL manual, "Host is blocked errors").
+async fn warn_of_lockout(pool: &MySqlPool) {
+    let asked = "SELECT CAST(USER() AS CHAR), CAST(@@global.host_cache_size AS SIGNED), \
+                 CAST(@@global.skip_name_resolve AS SIGNED), CAST(@@global.max_connect_errors AS SIGNED)";
+    let settings: sqlx::Result<(String, i64, i64, i64)> =
+        sqlx::query_as(asked).fetch_one(pool).await;
+    // A relative of MySQL's without such settings has no such lock either.
+    let Ok((user, cache_size, skips_names, errors)) = settings else {
+        return;
+    };
+    if may_lock_out(&user, cache_size, skips_names == 1, errors) {
+        tracing::warn!(
+            max_connect_errors = errors,
+            "the database may lock this machine out for good after it has hung for a while: \
+             SET PERSIST max_connect_errors = 1000000, or start it with --skip-name-resolve"
+        );
+    }
+}
+
+fn may_lock_out(user: &str, host_cache_size: i64, skips_names: bool, most_errors: i64) -> bool {
+    // Those who are on the same machine are not counted.
+    let is_remote = !["@localhost", "@127.0.0.1", "@::1"]
+        .iter()
+        .any(|local| user.ends_with(local));
+    // A few minutes' worth of several processes with a pool each.
+    is_remote && host_cache_size > 0 && !skips_names && most_errors < 10_000
 }
 
 async fn connect_sqlite(options: &DbOptions) -> Result<Db> {

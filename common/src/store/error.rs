@@ -102,9 +102,9 @@ impl From<sqlx::Error> for StoreError {
                 Some(
                     Number::MySql(1213 | 1205 | 3572) | Number::Sqlite(5 | 6 | 261 | 262 | 517),
                 ) => Self::LockLost(database.to_string()),
-                // Too many connections, shutting down, killed, read-only, no such privilege left after a restart.
+                // Too many connections, shutting down, killed, blocked, read-only, no such privilege left after a restart.
                 Some(Number::MySql(
-                    1040 | 1053 | 1077 | 1079 | 1203 | 1290 | 1836 | 1927 | 3169 | 4031,
+                    1040 | 1053 | 1077 | 1079 | 1129 | 1203 | 1290 | 1836 | 1927 | 3169 | 4031,
                 )) => Self::Unavailable(database.to_string()),
                 // Disk, memory, lock table or transactions used up, the engine's own trouble, a statement cut short: no
                 // row's fault, for which it would be parked.

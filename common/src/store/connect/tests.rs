@@ -20,6 +20,74 @@ fn weak_durability_is_told_by_what_would_lose_a_commit() {
     assert!(weakness(1, 1, 100).is_some_and(|weak| weak.starts_with("sync_binlog is 100")));
 }
 
+#[test]
+fn a_server_that_may_lock_us_out_is_known_by_its_settings() {
+    assert!(may_lock_out("expediter@10.0.0.7", 279, false, 100));
+    for (user, cache_size, skips_names, errors) in [
+        ("expediter@localhost", 279, false, 100),
+        ("expediter@127.0.0.1", 279, false, 100),
+        ("expediter@10.0.0.7", 0, false, 100),
+        ("expediter@10.0.0.7", 279, true, 100),
+        ("expediter@10.0.0.7", 279, false, 1_000_000),
+    ] {
+        assert!(
+            !may_lock_out(user, cache_size, skips_names, errors),
+            "{user}"
+        );
+    }
+}
+
+/// As after a password that somebody changed, or a machine that MySQL has blocked (1129).
+#[tokio::test]
+async fn who_is_not_let_in_any_more_is_told_that_the_database_cannot_be_used() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let mut admin = MySqlConnection::connect(&fresh.url()).await.unwrap();
+    let user = format!("u{}", &fresh.url().rsplit('_').next().unwrap()[..12]);
+    let name: String = sqlx::query_scalar("SELECT CAST(DATABASE() AS CHAR)")
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    for statement in [
+        format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'first'"),
+        format!("GRANT ALL ON {name}.* TO '{user}'@'%'"),
+    ] {
+        admin.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+    let mut url: Url = fresh.url().parse().unwrap();
+    url.set_username(&user).unwrap();
+    url.set_password(Some("first")).unwrap();
+    let options = DbOptions {
+        allow_weak_durability: true,
+        ..DbOptions::new(url)
+    };
+    let db = Db::connect(&options).await.unwrap();
+    // More than there are from the start, so that none is free.
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.extend([db.begin().await.unwrap(), db.read().await.unwrap()]);
+    }
+    let changed = format!("ALTER USER '{user}'@'%' IDENTIFIED BY 'second'");
+    admin.execute(sqlx::AssertSqlSafe(changed)).await.unwrap();
+    for refused in [
+        db.begin().await.err(),
+        db.read().await.err(),
+        db.anchor(&Clock::system()).await.err(),
+        db.ping().await.err(),
+    ] {
+        assert!(
+            matches!(&refused, Some(StoreError::Unavailable(why)) if why.contains("1045")),
+            "{refused:?}"
+        );
+    }
+    drop(held);
+    db.close().await;
+    let dropped = format!("DROP USER '{user}'@'%'");
+    admin.execute(sqlx::AssertSqlSafe(dropped)).await.unwrap();
+    fresh.end().await;
+}
+
 /// That a weak one is refused is [`weakness`]'s to say: its settings are the whole server's, which other tests use too.
 #[tokio::test]
 async fn a_server_that_keeps_commits_is_accepted() {

@@ -33,6 +33,7 @@ each_database! {
         for signal in [
             "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full'",
             "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'The table is full'",
+            "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1129, MESSAGE_TEXT = 'Host is blocked'",
             "SIGNAL SQLSTATE '70100' SET MYSQL_ERRNO = 1317, MESSAGE_TEXT = 'Query execution was interrupted'",
         ] {
             let answer = answered_with(&mut tx, signal).await;
