@@ -157,6 +157,37 @@ mod tests {
     }
 
     #[test]
+    fn each_id_has_its_own_time_as_long_as_there_is_room_in_it() {
+        let chance = Chance::seeded(2);
+        for at in [noon(), noon() + TimeDelta::milliseconds(1)] {
+            for _ in 0..1000 {
+                let id: Uuid = chance.id(at);
+                let (seconds, nanos) = id.get_timestamp().unwrap().to_unix();
+                let told = DateTime::from_timestamp(seconds as i64, nanos);
+                assert_eq!(told, Some(at));
+            }
+        }
+    }
+
+    #[test]
+    fn a_millisecond_begins_in_the_lower_half_of_its_ids() {
+        let firsts: Vec<u128> = (0..200)
+            .map(|seed| Chance::seeded(seed).drawer().fresh(0).tail)
+            .collect();
+        assert!(firsts.iter().all(|tail| tail >> (TAIL_BITS - 1) == 0));
+        assert!(firsts.iter().any(|tail| tail >> (TAIL_BITS - 2) == 1));
+    }
+
+    #[test]
+    fn ids_ascend_as_their_tails_do() {
+        let id = |tail| LastId { unix_ms: 1, tail }.uuid();
+        let tails = [0, 1, (1 << 62) - 1, 1 << 62, 1 << 73, (1 << TAIL_BITS) - 1];
+        let ids = tails.map(id);
+        assert!(ids.is_sorted() && ids[0] < ids[5], "{ids:?}");
+        assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "{ids:?}");
+    }
+
+    #[test]
     fn a_used_up_millisecond_borrows_from_the_next() {
         let chance = Chance::seeded(1);
         let unix_ms = noon().timestamp_millis() as u64;

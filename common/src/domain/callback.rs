@@ -104,6 +104,14 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_of_two_is_the_newest_field_by_field() {
+        let both = newest(mark(Some(2), Some(50)), mark(Some(1), Some(100)));
+        assert_eq!(both, mark(Some(2), Some(100)));
+        assert_eq!(newest(Mark::default(), both), both);
+        assert_eq!(newest(both, Mark::default()), both);
+    }
+
+    #[test]
     fn times_are_compared_as_precisely_as_they_are_stored() {
         let update: Update = serde_json::from_value(serde_json::json!({
             "status": "ready", "occurred_at": "2026-11-25T12:00:00.1234567Z"

@@ -158,6 +158,10 @@ mod tests {
             Money::new(1005, "KWD".parse().unwrap()).to_string(),
             "1.005"
         );
+        assert_eq!(
+            Money::new(1005, "CLF".parse().unwrap()).to_string(),
+            "0.1005"
+        );
     }
 
     #[test]
@@ -207,6 +211,7 @@ mod tests {
         assert_eq!(eur(i64::MAX).times(2), None);
         assert_eq!(eur(MAX_AMOUNT).plus(eur(1)), None);
         assert_eq!(eur(250).times(2), Some(eur(500)));
+        assert_eq!(eur(250).plus(eur(30)), Some(eur(280)));
     }
 
     #[test]

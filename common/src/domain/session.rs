@@ -94,6 +94,27 @@ mod tests {
     }
 
     #[test]
+    fn a_closed_session_is_shown_for_a_day_and_an_open_one_always() {
+        let noon = crate::testing::noon();
+        let mut session = Session {
+            id: uuid::Uuid::from_u128(1).into(),
+            store_id: uuid::Uuid::from_u128(2).into(),
+            name: "Table 1".to_owned(),
+            code: "ac35940dff4d472ce4801a154de92406f3163565".to_owned(),
+            state: SessionState::Open,
+            opened_at: noon,
+            closed_at: None,
+            seq: 1,
+        };
+        let a_day = chrono::TimeDelta::hours(24);
+        assert!(session.reads_at(noon + a_day * 365));
+        session.closed_at = Some(noon);
+        let a_moment = chrono::TimeDelta::milliseconds(1);
+        assert!(session.reads_at(noon + a_day - a_moment));
+        assert!(!session.reads_at(noon + a_day));
+    }
+
+    #[test]
     fn a_code_is_forty_lower_case_hex_digits() {
         assert!(is_code("ac35940dff4d472ce4801a154de92406f3163565"));
         assert!(!is_code("AC35940dff4d472ce4801a154de92406f3163565"));

@@ -201,23 +201,48 @@ impl Stuck {
 mod tests {
     use super::*;
 
+    fn stuck(kind: StuckKind) -> Stuck {
+        Stuck {
+            kind,
+            subject: Uuid::from_u128(1),
+            store_id: None,
+            order_id: Some(Uuid::from_u128(2).into()),
+            order_number: None,
+            integrator_id: Some(Uuid::from_u128(3).into()),
+            integrator_name: None,
+            handoff_id: Some(Uuid::from_u128(4).into()),
+            callback_id: None,
+            since: DateTime::UNIX_EPOCH,
+            said: Some("ready".to_owned()),
+            hindrance: None,
+        }
+    }
+
+    #[test]
+    fn a_late_handoff_names_what_hinders_it_and_what_helps_against_that() {
+        for (hindrance, why, next) in [
+            (Some(Hindrance::Disabled), "disabled", "\"enabled\":true"),
+            (
+                Some(Hindrance::LeftAlone),
+                "left alone",
+                "Call the integrator",
+            ),
+            (Some(Hindrance::NoWorker), "no worker", "a worker runs"),
+            (None, "no worker", "a worker runs"),
+        ] {
+            let late = Stuck {
+                hindrance,
+                ..stuck(StuckKind::HandoffLate)
+            };
+            assert!(late.why().contains(why), "{}", late.why());
+            assert!(late.next().contains(next), "{}", late.next());
+        }
+    }
+
     #[test]
     fn every_kind_says_why_and_what_to_do_next() {
         for kind in StuckKind::ALL.iter().copied() {
-            let stuck = Stuck {
-                kind,
-                subject: Uuid::from_u128(1),
-                store_id: None,
-                order_id: Some(Uuid::from_u128(2).into()),
-                order_number: None,
-                integrator_id: Some(Uuid::from_u128(3).into()),
-                integrator_name: None,
-                handoff_id: Some(Uuid::from_u128(4).into()),
-                callback_id: None,
-                since: DateTime::UNIX_EPOCH,
-                said: Some("ready".to_owned()),
-                hindrance: None,
-            };
+            let stuck = stuck(kind);
             assert!(stuck.why().ends_with('.'), "{}", stuck.why());
             assert!(!stuck.next().is_empty() && !stuck.next().contains("{id}"));
         }

@@ -195,4 +195,15 @@ fn the_reference_is_the_first_of_three_fields() {
         Some("R")
     );
     assert_eq!(reference_in(b"OK"), None);
+    // What says nothing, or is longer than anybody keeps, gives way to the next.
+    let long = "R".repeat(201);
+    for reference in ["", &long] {
+        let answer = serde_json::json!({"reference": reference, "id": "I1"}).to_string();
+        assert_eq!(reference_in(answer.as_bytes()).as_deref(), Some("I1"));
+    }
+    let longest = serde_json::json!({"reference": &long[1..]}).to_string();
+    assert_eq!(
+        reference_in(longest.as_bytes()).as_deref(),
+        Some(&long[1..])
+    );
 }
