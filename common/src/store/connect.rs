@@ -1,5 +1,7 @@
 //! Connections: MySQL pools for writing and reading; SQLite with one writer and several readers.
 
+mod checks;
+
 use std::{
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -18,7 +20,8 @@ use sqlx::{
 
 use super::{
     error::{Result, StoreError},
-    tx::{Tx, counted, within},
+    terms::{Renewal, Terms, counted, within},
+    tx::Tx,
 };
 use crate::{clock::Clock, metrics::Metrics};
 
@@ -79,8 +82,7 @@ pub enum Db {
     MySql {
         writers: MySqlPool,
         readers: MySqlPool,
-        statement_timeout: Duration,
-        metrics: Arc<Metrics>,
+        terms: Terms,
     },
     Sqlite {
         writer: SqlitePool,
@@ -113,12 +115,7 @@ impl Db {
     /// A transaction that writes. On SQLite it has the only writer, so keep it short.
     pub(crate) async fn begin(&self) -> Result<Tx> {
         match self {
-            Self::MySql {
-                writers,
-                statement_timeout,
-                metrics,
-                ..
-            } => begin_mysql(writers, *statement_timeout, metrics).await,
+            Self::MySql { writers, terms, .. } => begin_mysql(writers, terms).await,
             // DEFERRED would fail when it is upgraded while somebody else writes (measured: 362 of 400).
             Self::Sqlite {
                 writer, metrics, ..
@@ -129,12 +126,7 @@ impl Db {
     /// A transaction that only reads: all its statements see one moment.
     pub(crate) async fn read(&self) -> Result<Tx> {
         match self {
-            Self::MySql {
-                readers,
-                statement_timeout,
-                metrics,
-                ..
-            } => begin_mysql(readers, *statement_timeout, metrics).await,
+            Self::MySql { readers, terms, .. } => begin_mysql(readers, terms).await,
             Self::Sqlite {
                 readers, metrics, ..
             } => begun_sqlite(readers.begin().await, metrics),
@@ -144,17 +136,21 @@ impl Db {
     /// Sets the clock to the database's time. Embedded, that is the machine's own.
     pub async fn anchor(&self, clock: &Clock) -> Result<()> {
         match self {
-            Self::MySql {
-                readers,
-                statement_timeout,
-                ..
-            } => {
+            Self::MySql { readers, terms, .. } => {
                 // A connection that has to be made first is no part of the round trip.
                 let mut conn = acquired(readers).await?;
                 let asked_at = Instant::now();
-                let asked = sqlx::query_scalar("SELECT UTC_TIMESTAMP(6)").fetch_one(&mut *conn);
-                let now: DateTime<Utc> = within(*statement_timeout, asked).await?;
+                let asked = sqlx::query_as(
+                    "SELECT UTC_TIMESTAMP(6), CAST(@@global.read_only AS CHAR), CAST(@@global.innodb_read_only AS CHAR)",
+                )
+                .fetch_one(&mut *conn);
+                let (now, read_only, innodb_read_only): (DateTime<Utc>, String, String) =
+                    within(terms.patience, asked).await?;
                 clock.anchor(now, asked_at + asked_at.elapsed() / 2);
+                // Also who only reads learns so that another server writes now.
+                if is_on(&read_only) || is_on(&innodb_read_only) {
+                    terms.renewal.renew();
+                }
             }
             Self::Sqlite { .. } => clock.anchor_to_machine(),
         }
@@ -191,9 +187,14 @@ impl Db {
     }
 }
 
-async fn begin_mysql(pool: &MySqlPool, patience: Duration, metrics: &Arc<Metrics>) -> Result<Tx> {
-    let begun = counted(metrics, begun_mysql(pool, patience).await)?;
-    Ok(Tx::MySql(begun, patience, metrics.clone()))
+/// A setting of the server's: 0, 1, OFF, ON, and words that mean more than ON.
+fn is_on(setting: &str) -> bool {
+    !matches!(setting, "0" | "OFF")
+}
+
+async fn begin_mysql(pool: &MySqlPool, terms: &Terms) -> Result<Tx> {
+    let begun = counted(&terms.metrics, begun_mysql(pool, terms.patience).await)?;
+    Ok(Tx::MySql(begun, terms.clone()))
 }
 
 /// A connection may have died while nobody used it: MySQL was restarted, or something between cut it off. Each would
@@ -230,12 +231,24 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
     let connect = MySqlConnectOptions::from_str(&options.url)?
         .statement_cache_capacity(options.statement_cache_capacity)
         .charset("utf8mb4");
+    let terms = Terms {
+        patience: options.statement_timeout,
+        metrics: options.metrics.clone(),
+        renewal: Renewal::default(),
+    };
     let lock_timeout_s = options.lock_timeout.as_secs().max(1);
     let pool = |isolation: &'static str| {
         MySqlPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.connect_timeout)
             .test_before_acquire(false)
+            .before_acquire({
+                let renewal = terms.renewal.clone();
+                move |_, connection| {
+                    let is_kept = renewal.keeps(connection.age);
+                    Box::pin(async move { Ok(is_kept) })
+                }
+            })
             .after_release(|conn, _| Box::pin(async move { comes_back(conn).await }))
             .after_connect(move |conn, _| {
                 Box::pin(async move {
@@ -256,14 +269,13 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
     let readers =
         pool("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").connect_lazy_with(connect);
     if !options.allow_weak_durability {
-        check_mysql_durability(&writers).await?;
+        checks::keeps_commits(&writers).await?;
     }
-    warn_of_lockout(&writers).await;
+    checks::warn_of_lockout(&writers).await;
     Ok(Db::MySql {
         writers,
         readers,
-        statement_timeout: options.statement_timeout,
-        metrics: options.metrics.clone(),
+        terms,
     })
 }
 
@@ -274,64 +286,6 @@ async fn comes_back(conn: &mut MySqlConnection) -> sqlx::Result<bool> {
         Ok(answered) => answered.map(|()| true),
         Err(_) => Err(sqlx::Error::Io(ErrorKind::TimedOut.into())),
     }
-}
-
-/// `201` means kept: with weaker settings a power cut takes back what was promised.
-async fn check_mysql_durability(pool: &MySqlPool) -> Result<()> {
-    let flush: i64 =
-        sqlx::query_scalar("SELECT CAST(@@global.innodb_flush_log_at_trx_commit AS SIGNED)")
-            .fetch_one(pool)
-            .await?;
-    let (binlog, sync): (i64, i64) = sqlx::query_as(
-        "SELECT CAST(@@global.log_bin AS SIGNED), CAST(@@global.sync_binlog AS SIGNED)",
-    )
-    .fetch_one(pool)
-    .await?;
-    let Some(weak) = weakness(flush, binlog, sync) else {
-        return Ok(());
-    };
-    Err(StoreError::Other(sqlx::Error::Configuration(
-        format!("{weak}: a committed order could be lost in a power cut; change it, or set database.allow_weak_durability").into(),
-    )))
-}
-
-fn weakness(flush: i64, binlog: i64, sync: i64) -> Option<String> {
-    if flush != 1 {
-        Some(format!("innodb_flush_log_at_trx_commit is {flush}, not 1"))
-    } else if binlog == 1 && sync != 1 {
-        Some(format!("sync_binlog is {sync}, not 1"))
-    } else {
-        None
-    }
-}
-
-/// A MySQL that hangs for some minutes leaves every try to connect half-done, counts them as errors when it wakes up, and
-/// then lets nobody in from here any more, for good ("Host is blocked"; MySQL manual, "Host is blocked errors").
-async fn warn_of_lockout(pool: &MySqlPool) {
-    let asked = "SELECT CAST(USER() AS CHAR), CAST(@@global.host_cache_size AS SIGNED), \
-                 CAST(@@global.skip_name_resolve AS SIGNED), CAST(@@global.max_connect_errors AS SIGNED)";
-    let settings: sqlx::Result<(String, i64, i64, i64)> =
-        sqlx::query_as(asked).fetch_one(pool).await;
-    // A relative of MySQL's without such settings has no such lock either.
-    let Ok((user, cache_size, skips_names, errors)) = settings else {
-        return;
-    };
-    if may_lock_out(&user, cache_size, skips_names == 1, errors) {
-        tracing::warn!(
-            max_connect_errors = errors,
-            "the database may lock this machine out for good after it has hung for a while: \
-             SET PERSIST max_connect_errors = 1000000, or start it with --skip-name-resolve"
-        );
-    }
-}
-
-fn may_lock_out(user: &str, host_cache_size: i64, skips_names: bool, most_errors: i64) -> bool {
-    // Those who are on the same machine are not counted.
-    let is_remote = !["@localhost", "@127.0.0.1", "@::1"]
-        .iter()
-        .any(|local| user.ends_with(local));
-    // A few minutes' worth of several processes with a pool each.
-    is_remote && host_cache_size > 0 && !skips_names && most_errors < 10_000
 }
 
 async fn connect_sqlite(options: &DbOptions) -> Result<Db> {

@@ -4,6 +4,7 @@
 const LOCK_TIMED_OUT: &str = "1205";
 const DEADLOCK: &str = "1213";
 const NOT_TO_BE_WAITED_FOR: &str = "3572";
+const ONLY_READS: &str = "it only reads";
 
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -51,6 +52,11 @@ impl StoreError {
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {
         matches!(self, Self::LockLost(why) if why.starts_with(LOCK_TIMED_OUT))
+    }
+
+    /// Another server is written to now, or will be: this one is to be left.
+    pub(super) fn is_of_a_reading_server(&self) -> bool {
+        matches!(self, Self::Unavailable(why) if why.starts_with(ONLY_READS))
     }
 
     /// As it is shown to whoever looks after a row: which row, or what kind of trouble, and neither statements nor
@@ -102,10 +108,14 @@ impl From<sqlx::Error> for StoreError {
                 Some(
                     Number::MySql(1213 | 1205 | 3572) | Number::Sqlite(5 | 6 | 261 | 262 | 517),
                 ) => Self::LockLost(database.to_string()),
-                // Too many connections, shutting down, killed, blocked, read-only, no such privilege left after a restart.
+                // Too many connections, shutting down, killed, blocked, no such privilege left after a restart.
                 Some(Number::MySql(
-                    1040 | 1053 | 1077 | 1079 | 1129 | 1203 | 1290 | 1836 | 1927 | 3169 | 4031,
+                    1040 | 1053 | 1077 | 1079 | 1129 | 1203 | 1927 | 3169 | 4031,
                 )) => Self::Unavailable(database.to_string()),
+                // It reads, and does not write: `read_only`, a transaction of that kind, InnoDB's own.
+                Some(Number::MySql(1290 | 1792 | 1836 | 1874)) => {
+                    Self::Unavailable(format!("{ONLY_READS}: {database}"))
+                }
                 // Disk, memory, lock table or transactions used up, the engine's own trouble, a statement cut short: no
                 // row's fault, for which it would be parked.
                 Some(Number::MySql(

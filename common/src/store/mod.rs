@@ -8,6 +8,7 @@ mod migrate;
 pub(crate) mod plan;
 #[cfg(test)]
 mod reads;
+mod terms;
 mod tx;
 
 pub mod accounts;
@@ -40,4 +41,5 @@ pub use migrate::migrate;
 pub use tx::Tx;
 
 pub(crate) use batch::{insert_many, padded, push_ids};
-pub(crate) use tx::{counted, for_update, on, skip_locked, within};
+pub(crate) use terms::counted;
+pub(crate) use tx::{for_update, on, skip_locked};

@@ -30,6 +30,15 @@ pub(crate) async fn insert_store(db: &Db, store: &Store) -> Result<()> {
     tx.commit().await
 }
 
+/// One that can't be prepared: what a server would answer that has trouble of its own.
+#[cfg(test)]
+pub(crate) async fn raw(tx: &mut super::Tx, statement: &'static str) -> Result<()> {
+    super::on!(tx, |conn| {
+        sqlx::raw_sql(statement).execute(conn).await?;
+    });
+    Ok(())
+}
+
 /// Any statement: for tests of what must never be.
 #[cfg(test)]
 pub(crate) async fn run(tx: &mut super::Tx, statement: &'static str) -> Result<u64> {

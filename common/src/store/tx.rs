@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use sqlx::{MySql, Sqlite, Transaction};
 
-use super::error::{Result, StoreError};
+use super::{
+    error::{Result, StoreError},
+    terms::{Terms, counted, within},
+};
 use crate::metrics::Metrics;
 
 /// A rollback that takes longer is left to the server, which finds the connection closed.
@@ -12,8 +15,7 @@ const ROLLBACK_WITHIN: Duration = Duration::from_secs(1);
 
 /// Rolls back when it is dropped. Only `ledger` commits. Each error of its statements is counted in the metrics.
 pub enum Tx {
-    /// With how long each statement is waited for: sqlx would wait for ever on a connection that hangs.
-    MySql(Transaction<'static, MySql>, Duration, Arc<Metrics>),
+    MySql(Transaction<'static, MySql>, Terms),
     Sqlite(Transaction<'static, Sqlite>, Arc<Metrics>),
 }
 
@@ -29,11 +31,17 @@ impl Tx {
 
     /// An error after which nothing tells whether it happened is [`StoreError::CommitUnknown`].
     pub(crate) async fn commit(self) -> Result<()> {
-        let (done, metrics) = match self {
-            Self::MySql(tx, patience, metrics) => (within(patience, tx.commit()).await, metrics),
-            Self::Sqlite(tx, metrics) => (tx.commit().await.map_err(StoreError::from), metrics),
-        };
-        counted(&metrics, done.map_err(StoreError::of_commit))
+        match self {
+            Self::MySql(tx, terms) => {
+                let asked = async { Ok(tx.commit().await?) };
+                let done = terms.ask_with(asked, StoreError::of_commit);
+                done.await
+            }
+            Self::Sqlite(tx, metrics) => {
+                let done = tx.commit().await.map_err(StoreError::from);
+                counted(&metrics, done.map_err(StoreError::of_commit))
+            }
+        }
     }
 
     /// At once, instead of with the connection's next use: locks go now.
@@ -54,40 +62,16 @@ impl std::fmt::Debug for Tx {
     }
 }
 
-/// What takes longer than `patience` is given up; the connection that it was on does not come back to its pool.
-pub(crate) async fn within<T, E: Into<StoreError>>(
-    patience: Duration,
-    asked: impl Future<Output = Result<T, E>>,
-) -> Result<T> {
-    match tokio::time::timeout(patience, asked).await {
-        Ok(answer) => answer.map_err(Into::into),
-        Err(_) => Err(StoreError::Unavailable(format!(
-            "no answer within {} ms",
-            patience.as_millis()
-        ))),
-    }
-}
-
-/// Counts an error, unless it is an answer: a key that is taken, a lock that was not to be waited for.
-pub(crate) fn counted<T>(metrics: &Metrics, done: Result<T>) -> Result<T> {
-    if let Err(error) = &done
-        && let Some(kind) = error.kind()
-    {
-        metrics.database_errors.with_label_values(&[kind]).inc();
-    }
-    done
-}
-
 /// `on!(tx, |conn| …)`: the body once for each database, with `conn` as what sqlx executes on. On MySQL the body is
 /// one wait of bounded length.
 macro_rules! on {
     ($tx:expr, |$conn:ident| $body:expr) => {
         match $tx {
-            $crate::store::Tx::MySql(tx, patience, metrics) => {
+            $crate::store::Tx::MySql(tx, terms) => {
                 let $conn = &mut **tx;
                 let asked =
                     async { $crate::store::Result::<_, $crate::store::StoreError>::Ok($body) };
-                $crate::store::counted(metrics, $crate::store::within(*patience, asked).await)?
+                terms.ask(asked).await?
             }
             $crate::store::Tx::Sqlite(tx, metrics) => {
                 let $conn = &mut **tx;
@@ -125,7 +109,8 @@ mod tests {
 
     fn metrics_of(tx: &Tx) -> Arc<Metrics> {
         match tx {
-            Tx::MySql(.., metrics) | Tx::Sqlite(_, metrics) => metrics.clone(),
+            Tx::MySql(_, terms) => terms.metrics.clone(),
+            Tx::Sqlite(_, metrics) => metrics.clone(),
         }
     }
 

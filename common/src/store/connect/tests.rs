@@ -8,8 +8,11 @@ use tokio::{
 };
 use url::Url;
 
-use super::*;
-use crate::{config, testing};
+use super::{
+    checks::{may_lock_out, weakness},
+    *,
+};
+use crate::{config, store::scratch, testing};
 
 #[test]
 fn weak_durability_is_told_by_what_would_lose_a_commit() {
@@ -86,6 +89,74 @@ async fn who_is_not_let_in_any_more_is_told_that_the_database_cannot_be_used() {
     let dropped = format!("DROP USER '{user}'@'%'");
     admin.execute(sqlx::AssertSqlSafe(dropped)).await.unwrap();
     fresh.end().await;
+}
+
+/// As after a planned change of servers, where the old one lives on for reading: its number is what MySQL says then.
+#[tokio::test]
+async fn a_server_that_only_reads_is_left_with_all_connections_to_it() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    // One of each, so that it is the same again where nothing speaks against it.
+    let options = DbOptions {
+        max_connections: 1,
+        allow_weak_durability: true,
+        ..DbOptions::new(fresh.url())
+    };
+    let db = Db::connect(&options).await.unwrap();
+    let first = connections(&db).await;
+    assert_eq!(connections(&db).await, first, "they are used again");
+    let mut tx = db.begin().await.unwrap();
+    let locked =
+        "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205, MESSAGE_TEXT = 'Lock wait timeout'";
+    scratch::raw(&mut tx, locked).await.unwrap_err();
+    tx.rollback().await;
+    assert_eq!(connections(&db).await, first, "they are as good as before");
+
+    let mut tx = db.begin().await.unwrap();
+    let refused = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'running with the --read-only option'";
+    let refused = scratch::raw(&mut tx, refused).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    tx.rollback().await;
+    let second = connections(&db).await;
+    assert!(
+        second.0 != first.0 && second.1 != first.1,
+        "{second:?} after {first:?}"
+    );
+    assert_eq!(connections(&db).await, second, "and the new ones are kept");
+    db.close().await;
+    fresh.end().await;
+}
+
+/// That serve one writer and one reader now.
+async fn connections(db: &Db) -> (i64, i64) {
+    let mut ids = Vec::new();
+    for mut tx in [db.begin().await.unwrap(), db.read().await.unwrap()] {
+        ids.push(connection(&mut tx).await.unwrap());
+        tx.rollback().await;
+    }
+    (ids[0], ids[1])
+}
+
+async fn connection(tx: &mut Tx) -> Result<i64> {
+    Ok(crate::store::on!(tx, |conn| sqlx::query_scalar(
+        "SELECT CAST(CONNECTION_ID() AS SIGNED)"
+    )
+    .fetch_one(conn)
+    .await?))
+}
+
+#[test]
+fn a_setting_is_on_unless_it_says_off() {
+    for (setting, on) in [
+        ("0", false),
+        ("OFF", false),
+        ("1", true),
+        ("ON", true),
+        ("NO_LOCK_NO_ADMIN", true),
+    ] {
+        assert_eq!(is_on(setting), on, "{setting}");
+    }
 }
 
 /// That a weak one is refused is [`weakness`]'s to say: its settings are the whole server's, which other tests use too.

@@ -1,17 +1,9 @@
 //! What is told of an error, and whose fault it is.
 
 use crate::{
-    store::{StoreError, Tx, on, scratch},
+    store::{StoreError, Tx, scratch},
     testing::{House, each_database},
 };
-
-/// As a server would answer that has trouble of its own.
-async fn answered_with(tx: &mut Tx, signal: &'static str) -> Result<(), StoreError> {
-    on!(tx, |conn| {
-        sqlx::raw_sql(signal).execute(conn).await?;
-    });
-    Ok(())
-}
 
 each_database! {
     async fn an_error_is_shown_without_its_statement(house: House) {
@@ -25,7 +17,7 @@ each_database! {
     async fn a_server_that_has_no_room_is_no_rows_fault(house: House) {
         let mut tx = house.db.begin().await.unwrap();
         if matches!(tx, Tx::Sqlite(..)) {
-            answered_with(&mut tx, "PRAGMA max_page_count = 1").await.unwrap();
+            scratch::raw(&mut tx, "PRAGMA max_page_count = 1").await.unwrap();
             let filled = scratch::run(&mut tx, "CREATE TABLE more AS SELECT zeroblob(1000000) AS much").await;
             assert!(matches!(filled, Err(StoreError::Unavailable(_))), "{filled:?}");
             return;
@@ -34,9 +26,10 @@ each_database! {
             "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full'",
             "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1114, MESSAGE_TEXT = 'The table is full'",
             "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1129, MESSAGE_TEXT = 'Host is blocked'",
+            "SIGNAL SQLSTATE '25006' SET MYSQL_ERRNO = 1792, MESSAGE_TEXT = 'Cannot execute statement in a READ ONLY transaction'",
             "SIGNAL SQLSTATE '70100' SET MYSQL_ERRNO = 1317, MESSAGE_TEXT = 'Query execution was interrupted'",
         ] {
-            let answer = answered_with(&mut tx, signal).await;
+            let answer = scratch::raw(&mut tx, signal).await;
             assert!(matches!(answer, Err(StoreError::Unavailable(_))), "{signal}: {answer:?}");
         }
     }
