@@ -5,7 +5,7 @@ mod request_id;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use common::{chance::Chance, clock::Clock, metrics::Metrics};
+use common::{chance::Chance, client::Proxies, clock::Clock, metrics::Metrics};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
@@ -15,7 +15,6 @@ pub use self::request_id::RequestId;
 use self::{cors::Cors, request_id::REQUEST_ID};
 use crate::{
     body::{self, BodyLimit},
-    limits::Proxies,
     pages,
     problem::Problem,
     state::ApiState,

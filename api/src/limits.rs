@@ -3,7 +3,6 @@
 //! A count is one process's own, and what `RateLimit` tells (draft-ietf-httpapi-ratelimit-headers) is of the process
 //! that answered. Wrong passwords are counted in the database instead: `ledger::accounts`.
 
-mod address;
 mod bucket;
 
 use std::{net::IpAddr, time::Duration};
@@ -18,14 +17,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use poem::Request;
 use uuid::Uuid;
 
-pub use self::address::ClientAddress;
-pub(crate) use self::address::Proxies;
 use self::bucket::{Buckets, Taken};
 use crate::{
     auth::Caller,
     problem::{Problem, Reason},
     routes::Access,
 };
+pub use common::client::ClientAddress;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -54,6 +54,7 @@ impl Expediter {
             ("rate_limits.guest_per_minute", "0".to_owned()),
             ("rate_limits.address_per_minute", "0".to_owned()),
             ("rate_limits.integrator_per_minute", "0".to_owned()),
+            ("notifier.max_sockets_per_address", "20000".to_owned()),
             ("telemetry.format", "text".to_owned()),
         ]);
         let variables = settings.iter().map(|(key, value)| {

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod chance;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod crash;

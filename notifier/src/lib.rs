@@ -8,6 +8,7 @@ mod channel;
 mod feed;
 mod hub;
 mod opening;
+mod places;
 mod settings;
 mod socket;
 mod store_channel;
@@ -18,7 +19,9 @@ mod watch;
 
 use std::sync::Arc;
 
-use common::{broker::Broker, ledger::Ledger, lifecycle::Shutdown, metrics::Metrics};
+use common::{
+    broker::Broker, client::Proxies, ledger::Ledger, lifecycle::Shutdown, metrics::Metrics,
+};
 use poem::{Route, get};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -27,6 +30,7 @@ pub use self::settings::NotifierSettings;
 use self::{
     authors::Authors,
     hub::Hub,
+    places::Places,
     upgrade::{Kind, Upgrade},
 };
 
@@ -45,6 +49,8 @@ struct Inner {
     reads: Arc<Semaphore>,
     stopping: CancellationToken,
     sockets: TaskTracker,
+    places: Places,
+    proxies: Proxies,
 }
 
 impl Notifier {
@@ -68,6 +74,8 @@ impl Notifier {
             reads,
             stopping: shutdown.stopping().child_token(),
             sockets: TaskTracker::new(),
+            places: Places::new(settings.max_sockets_per_address),
+            proxies: Proxies::new(&settings.trusted_proxies),
             settings,
         }));
         let stopping = notifier.0.stopping.clone();

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use common::config::Settings;
+use ipnet::IpNet;
 
 #[derive(Clone, Debug)]
 pub struct NotifierSettings {
     /// More are answered with 503.
     pub max_sockets: usize,
+    /// Of one client address; more are answered with 429.
+    pub max_sockets_per_address: usize,
+    /// The networks whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
     /// How many events a client may be behind while it does not take what is sent.
     pub client_queue_capacity: usize,
     pub ping_interval: Duration,
@@ -30,6 +35,8 @@ impl NotifierSettings {
         }
         Self {
             max_sockets: notifier.max_sockets,
+            max_sockets_per_address: notifier.max_sockets_per_address,
+            trusted_proxies: settings.http.trusted_proxies.clone(),
             client_queue_capacity: notifier.client_queue_capacity,
             ping_interval: notifier.ping_interval,
             most_reads: most_reads(settings.database.max_connections),

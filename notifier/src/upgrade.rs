@@ -96,6 +96,15 @@ impl Endpoint for Upgrade {
             ));
         }
         let wish = self.wish(&request)?;
+        let client = inner
+            .proxies
+            .client(request.remote_addr(), request.headers());
+        let Some(place) = inner.places.take(client) else {
+            return Err(refused(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many live channels from one address",
+            ));
+        };
         let socket = WebSocket::from_request(&request, &mut RequestBody::default()).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -109,6 +118,7 @@ impl Endpoint for Upgrade {
         let counted = Counted::new(&inner.metrics);
         let upgraded = socket.config(config).on_upgrade(move |stream| async move {
             socket::serve(notifier, stream, wish).await;
+            drop(place);
             drop(counted);
             drop(tracked);
         });

@@ -47,6 +47,11 @@ fn listening(check: &mut Check, settings: &Settings) {
     let notifier = &settings.notifier;
     check.range("notifier.max_sockets", notifier.max_sockets, 1..=1_000_000);
     check.range(
+        "notifier.max_sockets_per_address",
+        notifier.max_sockets_per_address,
+        1..=1_000_000,
+    );
+    check.range(
         "notifier.client_queue_capacity",
         notifier.client_queue_capacity,
         8..=100_000,

@@ -170,6 +170,7 @@ pub struct Callbacks {
 #[serde(deny_unknown_fields)]
 pub struct Notifier {
     pub max_sockets: usize,
+    pub max_sockets_per_address: usize,
     pub client_queue_capacity: usize,
     #[serde(rename = "ping_interval_s", deserialize_with = "seconds")]
     pub ping_interval: Duration,

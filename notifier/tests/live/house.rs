@@ -95,6 +95,8 @@ pub(crate) struct Served {
 pub(crate) fn settings() -> NotifierSettings {
     NotifierSettings {
         max_sockets: 1000,
+        max_sockets_per_address: 1000,
+        trusted_proxies: Vec::new(),
         client_queue_capacity: 256,
         ping_interval: Duration::from_secs(20),
         most_reads: 4,

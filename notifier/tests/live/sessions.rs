@@ -8,11 +8,12 @@ use common::{
     domain::{ids::ProductId, session::Session},
     ledger::intake::Placer,
     secrets::sha256,
-    testing::{House, each_database, on_sqlite},
+    testing::{House, SOON, each_database, on_sqlite},
 };
 use futures_util::future::join_all;
 use notifier::NotifierSettings;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 
 /// A house with an open session, and a notifier.
@@ -389,6 +390,24 @@ live_test! {
         assert_eq!(status(&[("origin", "https://evil.example")]).await, 403);
         let _one = table.served.open_with(&table.path(), &[("origin", "https://till.example")]).await.unwrap();
         assert_eq!(status(&[]).await, 503);
+    }
+
+    async fn one_address_takes_no_more_places_than_its_own_and_gets_them_back(house: House) {
+        let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        let settings = NotifierSettings { max_sockets_per_address: 1, trusted_proxies, ..settings() };
+        let table = Table::with(house, settings).await;
+        let open = async |from: &str| table.served.open_with(&table.path(), &[("x-forwarded-for", from)]).await;
+        let one = open("192.0.2.1").await.unwrap();
+        match open("192.0.2.1").await {
+            Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 429),
+            other => panic!("not refused: {other:?}"),
+        }
+        let _other = open("192.0.2.2").await.unwrap();
+        drop(one);
+        let again = timeout(SOON, async {
+            while open("192.0.2.1").await.is_err() {}
+        });
+        again.await.expect("its place is free again");
     }
 }
 

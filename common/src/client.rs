@@ -20,7 +20,8 @@ pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
     /// What no socket brought is of the unspecified address.
-    pub(crate) fn of(request: &Request) -> Self {
+    #[must_use]
+    pub fn of(request: &Request) -> Self {
         let found = request.extensions().get::<Self>().copied();
         found.unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
@@ -34,20 +35,22 @@ impl<'a> FromRequest<'a> for ClientAddress {
 
 /// The networks whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug)]
-pub(crate) struct Proxies {
+pub struct Proxies {
     trusted: Arc<[IpNet]>,
     warned: Arc<AtomicBool>,
 }
 
 impl Proxies {
-    pub(crate) fn new(trusted: &[IpNet]) -> Self {
+    #[must_use]
+    pub fn new(trusted: &[IpNet]) -> Self {
         Self {
             trusted: trusted.into(),
             warned: Arc::default(),
         }
     }
 
-    pub(crate) fn client(&self, connected: &RemoteAddr, headers: &HeaderMap) -> ClientAddress {
+    #[must_use]
+    pub fn client(&self, connected: &RemoteAddr, headers: &HeaderMap) -> ClientAddress {
         let connected = match &connected.0 {
             Addr::SocketAddr(address) => address.ip().to_canonical(),
             _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
