@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Applied, Illegal, Parked, Stale, Unchanged, Unmapped, handed_over, last_result, results,
+    Applied, Illegal, Parked, Stale, Unchanged, Unmapped, handed_over, last_result, parcel, results,
 };
 use crate::{
     domain::{callback::Update, hint::Hint, status::OrderStatus},
@@ -52,6 +52,19 @@ each_database! {
         assert_eq!(last_result(&scene).await, Unmapped);
         scene.says(&kitchen, order, word(order, "COOKED")).await;
         assert_eq!(scene.status(order).await, OrderStatus::Ready);
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn of_two_things_in_one_callback_the_one_that_somebody_should_see_is_on_record(house: House) {
+        let scene = Scene::new(&house).await;
+        let (kitchen, order) = handed_over(&scene).await;
+        scene.says(&kitchen, order, word(order, "accepted")).await;
+        let nothing_new_and_nonsense = Update {
+            status: Some("accepted".to_owned()),
+            ..parcel(order, "on the moon", None)
+        };
+        scene.says(&kitchen, order, nothing_new_and_nonsense).await;
+        assert_eq!(results(&scene).await, [Some(Applied), Some(Unmapped)]);
         scene.audit_finds_nothing().await;
     }
 

@@ -35,6 +35,48 @@ each_database! {
         scene.audit_finds_nothing().await;
     }
 
+    async fn a_callback_acknowledges_a_handoff_that_was_retried_by_hand_and_not_sent_since(house: House) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.kitchen().await;
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&kitchen).await;
+        scene.staff_move(order, OrderStatus::Accepted).await;
+        scene.answers(&claimed, 422).await;
+        house.ledger.retry_handoff(claimed.handoff.id, house.chance.id(house.clock.now())).await.unwrap();
+        let placed = |state| (HandoffEvent::OrderPlaced, state);
+        assert_eq!(scene.states(order, &kitchen).await, [placed(HandoffState::Due)]);
+        scene.says(&kitchen, order, word(order, "preparing")).await;
+        assert_eq!(scene.states(order, &kitchen).await, [placed(HandoffState::Acknowledged)]);
+        scene.nothing_is_due(&kitchen).await;
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn a_word_that_nobody_knows_still_tells_that_the_order_arrived(house: House) {
+        let scene = Scene::new(&house).await;
+        let accepts_by_answer = scene.kitchen().await;
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&accepts_by_answer).await;
+        scene.is_lost(&claimed).await;
+        scene.says(&accepts_by_answer, order, word(order, "in the oven")).await;
+        let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
+        assert_eq!(scene.states(order, &accepts_by_answer).await, [placed]);
+        assert_eq!(scene.status(order).await, OrderStatus::Accepted);
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn one_that_accepts_by_callback_has_not_accepted_by_a_word_that_nobody_knows(house: House) {
+        let scene = Scene::new(&house).await;
+        let accepts_by_callback = scene.slow_kitchen().await;
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&accepts_by_callback).await;
+        scene.is_lost(&claimed).await;
+        scene.says(&accepts_by_callback, order, word(order, "in the oven")).await;
+        let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
+        assert_eq!(scene.states(order, &accepts_by_callback).await, [placed]);
+        assert_eq!(scene.status(order).await, OrderStatus::Processing);
+        scene.audit_finds_nothing().await;
+    }
+
     async fn a_callback_during_the_request_stands_whatever_the_answer(house: House) {
         let scene = Scene::new(&house).await;
         let kitchen = scene.slow_kitchen().await;
