@@ -9,6 +9,7 @@
 //! becomes `a_name_is_unique_among_open_sessions::{sqlite, mysql}`. The body may ask for a [`House`], its `Ledger` or
 //! its `Db`. MySQL's run where `EXPEDITER_TEST_MYSQL_URL` names a server (`mysql://user:password@host:port/`).
 
+pub mod line;
 pub mod start;
 
 use std::{

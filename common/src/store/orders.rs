@@ -276,12 +276,14 @@ pub(crate) async fn by_references(
 }
 
 /// Which of these orders exist: asked after a COMMIT whose answer was lost.
-pub(crate) async fn which_exist(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>> {
+pub(crate) async fn which_are_kept(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    // SQLite has one writer, which is this.
+    let locking = tx.pick(") FOR UPDATE", ")");
     let rows: Vec<(Uuid,)> = on!(tx, |conn| {
         let mut query = QueryBuilder::new("SELECT id FROM orders WHERE id IN (");
         push_ids(&mut query, &ids);
-        query.push(")");
+        query.push(locking);
         query.build_query_as().fetch_all(conn).await?
     });
     Ok(rows.into_iter().map(|(id,)| id.into()).collect())

@@ -64,7 +64,7 @@ pub(super) async fn run(
     if winners.is_empty() {
         change.rollback().await;
     } else if let Err(error) = change.commit(Points::INTAKE).await
-        && !it_happened_all_the_same(inner, &error, &winners).await?
+        && !it_happened_all_the_same(inner, &error, &winners).await
     {
         return Err(error);
     }
@@ -294,20 +294,37 @@ fn is_busy(order: &PlaceOrder, world: &World, waited: bool) -> bool {
             .is_some_and(|session| !world.sessions.contains_key(&session))
 }
 
-/// After a COMMIT whose answer was lost. The look-up waits for a commit that still runs, as the rows are locked.
-async fn it_happened_all_the_same(
-    inner: &Inner,
-    error: &StoreError,
-    winners: &[OrderId],
-) -> store::Result<bool> {
+/// After a COMMIT that was not answered. Where that can't be found out, nobody may say so; to place them again does no
+/// harm, for each has its id from the beginning.
+async fn it_happened_all_the_same(inner: &Inner, error: &StoreError, winners: &[OrderId]) -> bool {
     if !matches!(error, StoreError::CommitUnknown(_)) {
-        return Ok(false);
+        return false;
     }
     tracing::warn!(%error, orders = winners.len(), "looking up a batch whose commit was not answered");
+    match kept(inner, winners).await {
+        Ok(there) => there.len() == winners.len(),
+        Err(error) => {
+            tracing::warn!(%error, "the batch could not be looked up");
+            false
+        }
+    }
+}
+
+/// Those of them that are there. Waits for a commit that still runs.
+async fn kept(inner: &Inner, ids: &[OrderId]) -> store::Result<Vec<OrderId>> {
     let mut tx = inner.db.begin().await?;
-    let there = store::orders::which_exist(&mut tx, winners).await?;
+    let there = store::orders::which_are_kept(&mut tx, ids).await;
     tx.rollback().await;
-    Ok(there.len() == winners.len())
+    there
+}
+
+/// One that was written before, by a commit that was not answered.
+pub(super) async fn kept_before(inner: &Inner, id: OrderId) -> store::Result<Option<Order>> {
+    if kept(inner, &[id]).await?.is_empty() {
+        return Ok(None);
+    }
+    let mut tx = inner.db.read().await?;
+    store::orders::get(&mut tx, id).await
 }
 
 async fn replays(inner: &Inner, decided: &[Decided]) -> store::Result<HashMap<OrderId, Order>> {

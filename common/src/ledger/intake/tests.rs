@@ -1,6 +1,7 @@
 //! Intake on both databases: what is placed, what is refused, and what hundreds at once leave behind.
 
 mod running;
+mod unanswered;
 
 use std::collections::BTreeSet;
 
@@ -10,12 +11,13 @@ use super::{Idempotency, Line, PlaceOrder, PlaceRefused, Placed, Placer, Product
 use crate::{
     domain::{
         event::EventKind,
+        hint::Hint,
         ids::{AccountId, ProductId, StoreId},
         money::Money,
         order::{Customer, Fulfilment},
         status::OrderStatus,
     },
-    ledger::{Ledger, LedgerError, NoWake, Result, products::NewProduct},
+    ledger::{Ledger, LedgerError, NoWake, Result, products::NewProduct, scene::Scene},
     testing::{House, each_database},
 };
 
@@ -75,6 +77,23 @@ async fn stock_of(ledger: &Ledger, product: ProductId) -> Option<i64> {
 }
 
 each_database! {
+    async fn an_order_that_nobody_outside_must_confirm_is_accepted_at_once_and_no_other(house: House) {
+        let accepts = async |scene: &Scene| {
+            drop(house.woken.take());
+            let order = scene.order().await.id;
+            house.woken.hints().contains(&Hint::Accept { order })
+        };
+        let scene = Scene::new(&house).await;
+        assert!(accepts(&scene).await, "there is nobody");
+        scene.integrator(|new| new.required = Some(false)).await;
+        scene.courier().await;
+        assert!(accepts(&scene).await, "one need not, the other is told later");
+        scene.kitchen().await;
+        assert!(!accepts(&scene).await, "the kitchen must");
+        let by_hand = Scene::with_store(&house, |store| store.auto_accept = false).await;
+        assert!(!accepts(&by_hand).await, "people do it");
+    }
+
     async fn a_placed_order_is_kept_numbered_and_told_of(house: House) {
         let store = house.a_store().await;
         let product = a_product(&house, store, Some(10)).await;

@@ -69,7 +69,7 @@ async fn place(inner: &Inner, mut waiting: Vec<Waiting>) {
         } else {
             rounds_busy = 0;
             for one in now {
-                alone(inner, one).await;
+                alone(inner, one, false).await;
             }
         }
         waiting = later;
@@ -118,10 +118,11 @@ async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
                 }
                 return Vec::new();
             }
-            _ => {
+            error => {
+                let is_unanswered = matches!(error, StoreError::CommitUnknown(_));
                 // Each alone, so that only the poison one fails.
                 for one in waiting {
-                    alone(inner, one).await;
+                    alone(inner, one, is_unanswered).await;
                 }
                 return Vec::new();
             }
@@ -129,7 +130,8 @@ async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
     }
 }
 
-async fn alone(inner: &Inner, one: Waiting) {
+/// `is_unanswered`: it may have been written before.
+async fn alone(inner: &Inner, one: Waiting, is_unanswered: bool) {
     let one = [one];
     let mut run = 1;
     let result = loop {
@@ -143,8 +145,23 @@ async fn alone(inner: &Inner, one: Waiting) {
             Err(error) if error.is_lock_timeout() && is_running(inner, &one[0]).await => {
                 break Err(LedgerError::KeyInProgress);
             }
-            Err(StoreError::UniqueKeyTaken | StoreError::LockLost(_)) if run < MOST_RUNS_ALONE => {
-                run += 1
+            Err(error @ (StoreError::UniqueKeyTaken | StoreError::LockLost(_)))
+                if run < MOST_RUNS_ALONE =>
+            {
+                run += 1;
+                // By its own id, it may be.
+                if is_unanswered
+                    && matches!(error, StoreError::UniqueKeyTaken)
+                    && let Ok(Some(order)) = batch::kept_before(inner, one[0].id).await
+                {
+                    break Ok(Placed {
+                        order,
+                        replayed: false,
+                    });
+                }
+            }
+            Err(error) if is_unanswered => {
+                break Err(StoreError::CommitUnknown(error.to_string()).into());
             }
             Err(error) => break Err(error.into()),
         }

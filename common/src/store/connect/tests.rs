@@ -1,18 +1,16 @@
 //! Connections as MySQL's users need them: how they are set, what is refused, and a server that hangs.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
 use url::Url;
 
 use super::{
     checks::{may_lock_out, weakness},
     *,
 };
-use crate::{config, store::scratch, testing};
+use crate::{
+    config,
+    store::scratch,
+    testing::{self, line::Line},
+};
 
 #[test]
 fn weak_durability_is_told_by_what_would_lose_a_commit() {
@@ -256,59 +254,6 @@ async fn selected(tx: &mut Tx) -> Result<i64> {
     Ok(crate::store::on!(tx, |conn| sqlx::query_scalar("SELECT 1")
         .fetch_one(conn)
         .await?))
-}
-
-/// A line to the server that can be frozen: what stands stays, and nothing passes; new connections pass.
-struct Line {
-    url: String,
-    frozen: std::sync::Arc<AtomicBool>,
-}
-
-impl Line {
-    async fn to(url: &str) -> Self {
-        let mut url: Url = url.parse().unwrap();
-        let server = format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(3306));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        url.set_host(Some("127.0.0.1")).unwrap();
-        url.set_port(Some(listener.local_addr().unwrap().port()))
-            .unwrap();
-        let frozen = std::sync::Arc::new(AtomicBool::new(false));
-        tokio::spawn({
-            let frozen = std::sync::Arc::clone(&frozen);
-            async move {
-                while let Ok((client, _)) = listener.accept().await {
-                    let (server, frozen) = (server.clone(), std::sync::Arc::clone(&frozen));
-                    tokio::spawn(async move {
-                        let server = TcpStream::connect(server).await.unwrap();
-                        let (mut from_client, mut to_client) = client.into_split();
-                        let (mut from_server, mut to_server) = server.into_split();
-                        tokio::spawn(async move {
-                            let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
-                            let _ = to_server.shutdown().await;
-                        });
-                        let mut bytes = [0; 4096];
-                        while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
-                            if frozen.load(Ordering::SeqCst) {
-                                // For ever: its client finds out by itself.
-                                std::future::pending::<()>().await;
-                            }
-                            if to_client.write_all(&bytes[..read]).await.is_err() {
-                                return;
-                            }
-                        }
-                    });
-                }
-            }
-        });
-        Self {
-            url: url.into(),
-            frozen,
-        }
-    }
-
-    fn freeze(&self, frozen: bool) {
-        self.frozen.store(frozen, Ordering::SeqCst);
-    }
 }
 
 #[test]

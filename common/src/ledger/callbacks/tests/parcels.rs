@@ -2,7 +2,7 @@
 
 use super::{Illegal, Stale, Unchanged, Unmapped, dispatched, handed_over, last_result, parcel};
 use crate::{
-    domain::{delivery::DeliveryStatus, event::EventKind, status::OrderStatus},
+    domain::{delivery::DeliveryStatus, event::EventKind, handoff::Heard, status::OrderStatus},
     ledger::scene::{Scene, word},
     testing::{House, each_database},
 };
@@ -31,6 +31,21 @@ each_database! {
         assert_eq!(last_result(&scene).await, Unchanged);
         scene.says(&courier, order, parcel(order, "LOST_IN_SPACE", None)).await;
         assert_eq!(last_result(&scene).await, Unmapped);
+        scene.audit_finds_nothing().await;
+    }
+
+    async fn the_number_that_a_courier_told_first_stays_whatever_its_late_answer_says(house: House) {
+        let scene = Scene::new(&house).await;
+        let courier = scene.courier().await;
+        let order = scene.order().await.id;
+        scene.house.ledger.settle_order(order).await.unwrap();
+        scene.staff_move(order, OrderStatus::Dispatched).await;
+        let claimed = scene.claim(&courier).await;
+        scene.says(&courier, order, parcel(order, "AT_ORIGIN", Some("T-1"))).await;
+        let created = Heard::Answer { status: 201, retry_after: None };
+        scene.heard(&claimed, created, br#"{"tracking_number":"T-2"}"#).await;
+        let delivery = scene.now(order).await.delivery.unwrap();
+        assert_eq!(delivery.tracking_number.as_deref(), Some("T-1"));
         scene.audit_finds_nothing().await;
     }
 

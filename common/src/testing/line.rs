@@ -1,0 +1,166 @@
+//! A TCP line to MySQL that can be frozen, and that can hold up one COMMIT or lose the answer to it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+};
+use url::Url;
+
+/// Ends with its runtime.
+#[derive(Debug)]
+pub struct Line {
+    /// Where to connect in place of the server; without TLS, so that a COMMIT is seen.
+    pub url: String,
+    state: Arc<State>,
+}
+
+/// What becomes of a COMMIT, to which there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mishap {
+    /// It arrives at once.
+    AnswerLost,
+    /// It arrives after so long, also if its client has hung up meanwhile.
+    Late(Duration),
+    /// It never arrives; the server learns that its client has gone when that hangs up.
+    Lost,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    frozen: AtomicBool,
+    next_commit: Mutex<Option<Mishap>>,
+}
+
+impl Line {
+    /// # Panics
+    /// When loopback has no free port.
+    pub async fn to(url: &str) -> Self {
+        let mut url: Url = url.parse().expect("a database's URL");
+        let host = url.host_str().expect("it names a host");
+        let server = format!("{host}:{}", url.port().unwrap_or(3306));
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("loopback has a free port");
+        let address = listener.local_addr().expect("it is bound");
+        lead_to(&mut url, address);
+        let state = Arc::new(State::default());
+        tokio::spawn({
+            let state = Arc::clone(&state);
+            async move {
+                while let Ok((client, _)) = listener.accept().await {
+                    tokio::spawn(carry(client, server.clone(), Arc::clone(&state)));
+                }
+            }
+        });
+        Self {
+            url: url.into(),
+            state,
+        }
+    }
+
+    /// While it is, what the server says on a connection is lost, and that connection with it.
+    pub fn freeze(&self, frozen: bool) {
+        self.state.frozen.store(frozen, Ordering::SeqCst);
+    }
+
+    /// To the next COMMIT, and to no other.
+    pub fn happens(&self, mishap: Mishap) {
+        *self.state.next_commit() = Some(mishap);
+    }
+
+    #[must_use]
+    pub fn has_happened(&self) -> bool {
+        self.state.next_commit().is_none()
+    }
+}
+
+impl State {
+    fn next_commit(&self) -> MutexGuard<'_, Option<Mishap>> {
+        self.next_commit
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lead_to(url: &mut Url, address: SocketAddr) {
+    url.set_ip_host(address.ip()).expect("it has a host");
+    url.set_port(Some(address.port())).expect("it has a port");
+    url.query_pairs_mut().append_pair("ssl-mode", "disabled");
+}
+
+async fn carry(client: TcpStream, server: String, state: Arc<State>) {
+    let Ok(server) = TcpStream::connect(server).await else {
+        return;
+    };
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let is_mute = Arc::new(AtomicBool::new(false));
+    tokio::spawn(questions(
+        from_client,
+        to_server,
+        Arc::clone(&state),
+        Arc::clone(&is_mute),
+    ));
+    answers(from_server, to_client, state, is_mute).await;
+}
+
+async fn questions(
+    mut from_client: OwnedReadHalf,
+    mut to_server: OwnedWriteHalf,
+    state: Arc<State>,
+    is_mute: Arc<AtomicBool>,
+) {
+    let mut bytes = vec![0; 64 * 1024];
+    let mut is_cut = false;
+    while let Ok(read @ 1..) = from_client.read(&mut bytes).await {
+        let said = &bytes[..read];
+        if said.windows(6).any(|word| word == b"COMMIT")
+            && let Some(mishap) = taken(&state)
+        {
+            is_mute.store(true, Ordering::SeqCst);
+            match mishap {
+                Mishap::AnswerLost => {}
+                Mishap::Late(by) => tokio::time::sleep(by).await,
+                Mishap::Lost => is_cut = true,
+            }
+        }
+        if !is_cut && to_server.write_all(said).await.is_err() {
+            return;
+        }
+    }
+    let _ = to_server.shutdown().await;
+}
+
+fn taken(state: &State) -> Option<Mishap> {
+    state.next_commit().take()
+}
+
+async fn answers(
+    mut from_server: OwnedReadHalf,
+    mut to_client: OwnedWriteHalf,
+    state: Arc<State>,
+    is_mute: Arc<AtomicBool>,
+) {
+    let mut bytes = [0; 4096];
+    while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
+        if state.frozen.load(Ordering::SeqCst) || is_mute.load(Ordering::SeqCst) {
+            // For ever: its client finds out by itself.
+            std::future::pending::<()>().await;
+        }
+        if to_client.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
