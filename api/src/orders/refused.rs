@@ -23,6 +23,7 @@ impl From<PlaceRefused> for Problem {
             PlaceRefused::UnknownStore => {
                 Self::invalid_field("/store_id", "there is no such store")
             }
+            PlaceRefused::StoreArchived => Self::new(Reason::StoreArchived),
             PlaceRefused::StorePaused => Self::new(Reason::StorePaused),
             PlaceRefused::UnknownSession => Self::new(Reason::SessionNotFound),
             PlaceRefused::SessionClosed => Self::new(Reason::SessionClosed),

@@ -61,7 +61,7 @@ reasons! {
     StorePaused = "store_paused", CONFLICT, "The store takes no orders for now",
         "Staff paused the store. Nothing was ordered. Try again later, or look at the store's `paused`.";
     StoreArchived = "store_archived", CONFLICT, "The store is archived",
-        "The store was archived, and takes no orders or changes any more. There is nothing to try again.";
+        "The store is closed for good and takes no orders any more; nothing was ordered. There is nothing to try again.";
     InsufficientStock = "insufficient_stock", CONFLICT, "There is not enough in stock",
         "`short` lists every product that is short with what is left. Nothing was ordered and nothing taken. Order less, or leave these out.";
     ProductUnavailable = "product_unavailable", CONFLICT, "A product can't be ordered now",
@@ -104,8 +104,9 @@ reasons! {
         "Wait the seconds that Retry-After says and ask again with the same Idempotency-Key, which makes that safe. Where `detail` says that the outcome is unknown, look first.";
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much at once",
         "More came at once than is taken on. Nothing was done. Wait the seconds that Retry-After says, and ask again.";
-    Stopping = "stopping", SERVICE_UNAVAILABLE, "This process is about to stop",
-        "The process is being replaced. Nothing was done. Ask again: another one answers.";
+    /// Answered by the gateway in place of a process (`deploy/gateway/expediter.conf`).
+    Unreachable = "unreachable", SERVICE_UNAVAILABLE, "No process answers for now",
+        "The gateway reached none of our processes, or had no answer in time. It is not known whether something was done: wait the seconds that Retry-After says and ask again with the same Idempotency-Key, which makes that safe.";
     VerificationServiceUnavailable = "verification_service_unavailable", SERVICE_UNAVAILABLE, "The verification service can't be used for now",
         "The service that verifies owners did not answer in time or not sensibly. Nothing was done. Ask again after Retry-After.";
     LocationsServiceUnavailable = "locations_service_unavailable", SERVICE_UNAVAILABLE, "The locations service can't be used for now",

@@ -270,6 +270,51 @@ async fn an_archived_store_is_gone_for_customers_and_readable_for_its_own() {
 }
 
 #[tokio::test]
+async fn an_archived_store_takes_no_orders_and_says_so() {
+    with_app(async |app| {
+        let store = open(&app, &operator(&app).await).await;
+        let manager = app.signed_in("m", Role::Manager, &[id(&store)]).await;
+        let make = async |path: &str, body: Value| {
+            let made = app.post(path, body).by(&manager).send().await;
+            assert_eq!(made.status, 201, "{}", made.text);
+            made.json()
+        };
+        let price = json!({"amount": 250, "currency": "EUR"});
+        let product = json!({"store_id": store["id"], "name": "Tea", "price": price, "stock": 9});
+        let product = make("/api/v1/products", product).await;
+        let table = json!({"store_id": store["id"], "name": "Table 1"});
+        let table = make("/api/v1/sessions", table).await;
+        let items = json!([{"product_id": product["id"], "quantity": 1}]);
+        let own = json!({"store_id": store["id"], "items": items});
+        let mut draft = own.clone();
+        draft["status"] = json!("draft");
+        let begun = make("/api/v1/orders", draft.clone()).await;
+        let begun = format!("/api/v1/orders/{}/status", begun["id"].as_str().unwrap());
+
+        let gone = app.ask("DELETE", &path(&store)).by(&manager).send().await;
+        assert_eq!(gone.status, 204, "{}", gone.text);
+        let at_the_table = format!(
+            "/api/v1/sessions/{}/orders",
+            table["code"].as_str().unwrap()
+        );
+        for refused in [
+            app.post(&at_the_table, json!({"items": items})),
+            app.post("/api/v1/orders", own).by(&manager),
+            app.post("/api/v1/orders", draft).by(&manager),
+            app.ask("PUT", &begun)
+                .json(json!({"status": "pending"}))
+                .by(&manager),
+        ] {
+            refused.send().await.problem(409, "store_archived");
+        }
+        let product = format!("/api/v1/products/{}", product["id"].as_str().unwrap());
+        let left = app.get(&product).by(&manager).send().await.ok();
+        assert_eq!(left["stock"], 9);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn stores_come_in_pages() {
     with_app(async |app| {
         let operator = operator(&app).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use common::config::DEFAULT_TOML;
 
-use super::{Source, architecture, root, workspace_files};
+use super::{Source, architecture, code::shipped_lines, root, workspace_files};
 
 /// README.md, CHANGELOG.md, docs/ and the like.
 fn documents() -> Vec<Source> {
@@ -194,4 +194,38 @@ fn a_link_an_anchor_and_a_dead_one_are_told_apart() {
         anchor("## Which order is stuck, and why?"),
         "which-order-is-stuck-and-why"
     );
+}
+
+#[test]
+fn every_reason_of_a_problem_is_given_somewhere() {
+    let files = workspace_files();
+    let table = document("api/src/problem/reason.rs");
+    // `Name = "word", STATUS, …`
+    let reasons = table.lines().filter_map(|line| {
+        let (name, rest) = line.trim_start().split_once(" = \"")?;
+        let (word, rest) = rest.split_once("\", ")?;
+        let is_row = rest.starts_with(|first: char| first.is_ascii_uppercase());
+        is_row.then_some((name, word))
+    });
+    let reasons: Vec<(&str, &str)> = reasons.collect();
+    assert!(reasons.len() > 30, "{reasons:?}");
+    let is_given = |name: &str, word: &str| {
+        let in_code = format!("Reason::{name}");
+        let by_the_gateway = format!("\"reason\":\"{word}\"");
+        files.iter().any(|file| {
+            let (path, text) = (&file.path, &file.text);
+            let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric());
+            (path.starts_with("api/src/")
+                && shipped_lines(text)
+                    .iter()
+                    .any(|line| line.split(&in_code).skip(1).any(ends)))
+                || (path.starts_with("deploy/gateway/") && text.contains(&by_the_gateway))
+        })
+    };
+    let idle: Vec<_> = reasons
+        .iter()
+        .filter(|(name, word)| !is_given(name, word))
+        .collect();
+    assert!(idle.is_empty(), "nobody answers {idle:?}");
+    assert!(!is_given("Unheard", "unheard"));
 }

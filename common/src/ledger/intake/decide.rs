@@ -80,8 +80,10 @@ pub(super) fn decide(
     let store = world
         .stores
         .get(&wanted.store_id)
-        .filter(|store| store.archived_at.is_none())
         .ok_or(PlaceRefused::UnknownStore)?;
+    if store.archived_at.is_some() {
+        return Err(PlaceRefused::StoreArchived);
+    }
     if store.paused {
         return Err(PlaceRefused::StorePaused);
     }

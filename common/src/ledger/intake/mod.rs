@@ -89,6 +89,8 @@ pub struct Placed {
 pub enum PlaceRefused {
     #[error("there is no such store")]
     UnknownStore,
+    #[error("the store is archived")]
+    StoreArchived,
     #[error("the store takes no orders at the moment")]
     StorePaused,
     #[error("there is no such session")]

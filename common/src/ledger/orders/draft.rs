@@ -163,8 +163,10 @@ async fn draft(change: &mut Change<'_>, wanted: &PlaceOrder) -> Result<Order, Pl
     let session = session(change, wanted).await?;
     let store = store::stores::get(&mut change.tx, wanted.store_id)
         .await?
-        .filter(|store| store.archived_at.is_none())
         .ok_or(refused(PlaceRefused::UnknownStore))?;
+    if store.archived_at.is_some() {
+        return Err(refused(PlaceRefused::StoreArchived));
+    }
     let found = lines::find(&mut change.tx, store.id, &wanted.lines).await?;
     let (chance, now) = (&change.inner.chance, change.now);
     let items = found.map_err(refused)?.items(&wanted.lines, chance, now);

@@ -116,6 +116,8 @@ each_database! {
         let paused = StoreEdit { paused: Some(true), ..StoreEdit::default() };
         ledger.edit_store(scene.store, None, paused).await.unwrap();
         assert_eq!(place(draft.id, None).await, OrderRefused::Place(PlaceRefused::StorePaused));
+        ledger.archive_store(scene.store, None).await.unwrap();
+        assert_eq!(place(draft.id, None).await, OrderRefused::Place(PlaceRefused::StoreArchived));
 
         assert_eq!(scene.stock().await, STOCK);
         assert_eq!(scene.status(draft.id).await, OrderStatus::Draft);
