@@ -64,7 +64,7 @@ impl Tryout<'_> {
         )?;
         writeln!(
             f,
-            "or from another terminal, with every step printed: {} demo-order",
+            "or from another terminal, with every step printed: {} demo-order --url {url}",
             self.program
         )?;
         writeln!(

@@ -80,10 +80,13 @@ async fn openapi_writes_the_documents() {
 async fn demo_order_prints_every_step_until_the_order_is_ready() {
     let folder = Folder::new();
     let running = launch(&folder).start().await;
-    let command = launch(&folder)
-        .argument("demo-order")
-        .argument("--url")
-        .argument(&running.url);
+    // The line that the start printed, as it would be typed.
+    let mut printed = running.said.lines().filter_map(|line| {
+        let (_, typed) = line.split_once(env!("CARGO_BIN_EXE_expediter"))?;
+        typed.contains(" demo-order ").then_some(typed)
+    });
+    let arguments = printed.next().expect("it is printed").split_whitespace();
+    let command = arguments.fold(launch(&folder), Launch::argument);
     let ended = command.argument("lemon").run().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     let mut rest = ended.stdout.as_str();

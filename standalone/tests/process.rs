@@ -47,7 +47,7 @@ async fn on_an_empty_directory_it_comes_up_with_a_store_to_try_and_says_where_to
         "/metrics",
         "curl ",
         // As it was started, which need not be in the PATH.
-        concat!(env!("CARGO_BIN_EXE_expediter"), " demo-order\n"),
+        concat!(env!("CARGO_BIN_EXE_expediter"), " demo-order --url http"),
     ] {
         assert!(running.said.contains(word), "{word}:\n{}", running.said);
     }
