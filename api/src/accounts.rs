@@ -30,6 +30,7 @@ use crate::{
     merge::Filled,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
+    routes::Topic,
     state::ApiState,
     values::Time,
 };
@@ -109,7 +110,7 @@ struct PasswordChange {
     new_password: Password,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Accounts")]
 impl Accounts {
     /// The account that calls
     ///

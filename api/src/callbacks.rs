@@ -23,6 +23,7 @@ use crate::{
     body::{RawBody, format::OutsideReference},
     limits::ClientAddress,
     problem::{FieldError, Problem, Reason},
+    routes::Topic,
     state::ApiState,
     values::Time,
 };
@@ -73,7 +74,7 @@ enum CallbackAnswer {
     Accepted(Json<CallbackKept>),
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Callbacks")]
 impl Callbacks {
     /// Tell us about an order
     ///

@@ -31,6 +31,7 @@ use crate::{
     auth::Caller,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
+    routes::Topic,
     several::Several,
     state::ApiState,
     values::Time,
@@ -40,7 +41,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Handoffs(pub(crate) ApiState);
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Handoffs")]
 impl Handoffs {
     /// Look for handoffs, newest first
     ///

@@ -34,6 +34,7 @@ use crate::{
     body::Checked,
     once::{IdempotencyKey, once, once_tagged},
     problem::Problem,
+    routes::Topic,
     state::ApiState,
     tagged::{expected_version, seen_version, tagged, version_conflict},
     values::Time,
@@ -107,7 +108,7 @@ struct RotatedSecret {
     value: Option<String>,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Integrators")]
 impl Integrators {
     /// A store's integrators
     ///

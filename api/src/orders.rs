@@ -42,6 +42,7 @@ use crate::{
     handoffs::HandoffView,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
+    routes::Topic,
     state::ApiState,
     tagged::{seen_version, tag, tagged, unless_known},
 };
@@ -75,7 +76,7 @@ enum GuestPlacedAnswer {
     ),
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Orders")]
 impl Orders {
     /// Place an order, or begin a draft
     ///

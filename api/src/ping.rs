@@ -2,6 +2,8 @@
 
 use poem_openapi::{Object, OpenApi, payload::Json};
 
+use crate::routes::Topic;
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ping;
 
@@ -11,7 +13,7 @@ struct Pong {
     message: String,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::SigningIn")]
 impl Ping {
     /// Whether anybody is there
     ///

@@ -19,6 +19,7 @@ use crate::{
     merge::{Filled, said},
     once::{IdempotencyKey, once, once_tagged},
     problem::{Problem, Reason},
+    routes::Topic,
     state::ApiState,
     stores::seen,
     tagged::{expected_version, seen_version, unless_known, version_conflict},
@@ -88,7 +89,7 @@ struct StockDelta {
     reason: String,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Products")]
 impl Products {
     /// A store's products
     ///

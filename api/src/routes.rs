@@ -1,12 +1,14 @@
 //! Every path and who may call it, in one table. What is not in it is refused.
 
 mod guard;
+mod topic;
 
 use http::Method;
 use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get};
 use poem_openapi::{OpenApi, OpenApiService};
 
 use self::guard::Guarded;
+pub(crate) use self::topic::Topic;
 use crate::{
     accounts::Accounts,
     callbacks::{Callbacks, KeptCallbacks},

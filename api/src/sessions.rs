@@ -30,6 +30,7 @@ use crate::{
     once::{IdempotencyKey, once},
     orders::guest_key,
     problem::{Problem, Reason},
+    routes::Topic,
     state::ApiState,
     stores::Menu,
     words,
@@ -47,7 +48,7 @@ enum Picture {
     Svg(PlainText<String>),
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Sessions")]
 impl Sessions {
     /// A store's sessions, newest first
     ///

@@ -6,7 +6,7 @@ use common::domain::{status::OrderStatus, tally::Tally};
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use uuid::Uuid;
 
-use crate::{auth::Caller, handoffs::stores_of, problem::Problem, state::ApiState};
+use crate::{auth::Caller, handoffs::stores_of, problem::Problem, routes::Topic, state::ApiState};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stats(pub(crate) ApiState);
@@ -27,7 +27,7 @@ struct StatsView {
     by_status: BTreeMap<String, i64>,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Statistics")]
 impl Stats {
     /// How many orders stand where
     ///

@@ -28,6 +28,7 @@ use crate::{
     outside::ExternalId,
     problem::Problem,
     products::ProductView,
+    routes::Topic,
     state::ApiState,
     tagged::{expected_version, unless_known, version_conflict},
     values::Time,
@@ -119,7 +120,7 @@ pub(crate) struct Menu {
     pub(crate) items: Vec<ProductView>,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Stores")]
 impl Stores {
     /// Stores: all for operators and customers, for others their own
     ///

@@ -16,6 +16,7 @@ use crate::{
     body::Checked,
     limits::ClientAddress,
     problem::{FieldError, Problem, Reason},
+    routes::Topic,
     state::ApiState,
     values::Time,
 };
@@ -65,7 +66,7 @@ struct LiveTicket {
     expires_at: Time,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::SigningIn")]
 impl Tokens {
     /// Sign in
     ///

@@ -8,17 +8,11 @@ import sys
 import uuid
 
 from expediter_client import AuthenticatedClient, Client
-from expediter_client.api.default import (
-    create_product,
-    create_store,
-    get_order,
-    get_session,
-    list_orders,
-    open_session,
-    place_guest_order,
-    place_order,
-    sign_in,
-)
+from expediter_client.api.orders import get_order, list_orders, place_guest_order, place_order
+from expediter_client.api.products import create_product
+from expediter_client.api.sessions import get_session, open_session
+from expediter_client.api.signing_in import sign_in
+from expediter_client.api.stores import create_store
 from expediter_client import models as m
 from expediter_client.types import UNSET
 

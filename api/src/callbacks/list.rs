@@ -16,6 +16,7 @@ use crate::{
     auth::Caller,
     handoffs::stores_of,
     problem::Problem,
+    routes::Topic,
     several::Several,
     state::ApiState,
     values::Time,
@@ -45,7 +46,7 @@ enum CallbackState {
     Parked,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Callbacks")]
 impl KeptCallbacks {
     /// Look for callbacks, newest first
     ///

@@ -24,6 +24,7 @@ use crate::{
     body::Checked,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
+    routes::Topic,
     state::ApiState,
     values::Time,
     words,
@@ -35,7 +36,7 @@ const LONGEST_CALL: TimeDelta = TimeDelta::minutes(2);
 #[derive(Clone, Debug)]
 pub(crate) struct Retries(pub(crate) ApiState);
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Handoffs")]
 impl Retries {
     /// Try many handoffs again
     ///

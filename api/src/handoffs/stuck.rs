@@ -11,6 +11,7 @@ use crate::{
     answer::{self, Page},
     auth::Caller,
     problem::Problem,
+    routes::Topic,
     state::ApiState,
     values::Time,
     words,
@@ -22,7 +23,7 @@ pub(crate) struct StuckList(pub(crate) ApiState);
 /// By how long it stands still, and then by its id.
 type Place = (DateTime<Utc>, Uuid);
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Handoffs")]
 impl StuckList {
     /// What stands still until a person looks at it, the longest first
     ///

@@ -10,6 +10,7 @@ use crate::{
     auth::Caller,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
+    routes::Topic,
     state::ApiState,
 };
 
@@ -29,7 +30,7 @@ enum TrialAnswer {
     ),
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Integrators")]
 impl Trials {
     /// Send an integrator a test
     ///

@@ -33,6 +33,7 @@ use crate::{
     body::{Checked, Merged},
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
+    routes::Topic,
     state::ApiState,
     tagged::{expected_version, tag, tagged},
 };
@@ -60,7 +61,7 @@ struct Conditions {
     key: Option<common::ledger::idempotency::Idempotency>,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Orders")]
 impl OrderEdits {
     /// Edit an order
     ///

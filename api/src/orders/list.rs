@@ -18,6 +18,7 @@ use crate::{
     auth::Caller,
     handoffs::stores_of,
     problem::{Problem, Reason},
+    routes::Topic,
     several::Several,
     state::ApiState,
     tagged::unless_known,
@@ -53,7 +54,7 @@ struct Asked {
     placed_before: Option<Time>,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::Orders")]
 impl OrderLists {
     /// List orders, newest first
     ///

@@ -13,6 +13,7 @@ use crate::{
     limits::ClientAddress,
     outside::ExternalId,
     problem::{Problem, Reason},
+    routes::Topic,
     state::ApiState,
 };
 
@@ -40,7 +41,7 @@ struct ExternalIdentity {
     session_key: Option<String>,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Topic::SigningIn")]
 impl TokenExchange {
     /// Trade a user's session key for tokens
     ///

@@ -145,10 +145,21 @@ fn a_variant_is_closed_as_a_whole() {
 }
 
 #[test]
-fn every_operation_has_a_name_a_summary_and_a_success() {
+fn every_operation_has_a_name_a_summary_a_topic_and_a_success() {
+    let document = document();
+    let topics = document["tags"].as_array().unwrap();
+    assert!(
+        topics.iter().all(|topic| topic["description"].is_string()),
+        "{topics:?}"
+    );
+    let told: Vec<&Value> = topics.iter().map(|topic| &topic["name"]).collect();
     for ((method, path), operation) in documented() {
         assert!(operation["operationId"].is_string(), "{method} {path}");
         assert!(operation["summary"].is_string(), "{method} {path}");
+        // One, so that a generated client has it in one place.
+        let tags = operation["tags"].as_array().unwrap();
+        assert_eq!(tags.len(), 1, "{method} {path}");
+        assert!(told.contains(&&tags[0]), "{method} {path}: {tags:?}");
         let responses = operation["responses"].as_object().unwrap();
         assert!(
             responses.keys().any(|status| status.starts_with('2')),
