@@ -21,8 +21,6 @@ use crate::{Ended, Folder, Launch};
 
 /// How much faster the house's clock runs, so that schedules and leases do not make rounds long.
 pub const RATE: u32 = 20;
-/// The machine itself was seen to stand still for more than a second, again and again.
-const MAKING: Duration = Duration::from_secs(30);
 const OPERATOR: &str = "chaos";
 const KEY: &str = "Y2hhb3NjaGFvc2NoYW9zY2hhb3NjaGFvc2NoYW9zY2g=";
 
@@ -227,16 +225,13 @@ impl House {
         Err(last)
     }
 
-    /// Made by the operator; only while nothing is in trouble, since it is asked for once. A 503 then is an error of ours,
-    /// a machine that stands still for some seconds is not.
+    /// Made by the operator; only while nothing is in trouble, since it is asked for once.
     ///
     /// # Errors
     /// With the answer.
     pub async fn create(&self, path: &str, body: &Value) -> Result<Value, String> {
-        let request = self.by_operator(Method::POST, path).json(body);
-        match answer(request.timeout(MAKING)).await {
+        match answer(self.by_operator(Method::POST, path).json(body)).await {
             Some((201, made)) => Ok(made),
-            None => Err(format!("{path}: no answer in {} s", MAKING.as_secs())),
             other => Err(format!("{path}: {other:?}")),
         }
     }
