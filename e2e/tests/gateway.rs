@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway");
 const LOG: &str = "access.log";
+/// As the gateway waits for an answer, and as it does here.
+const PATIENCE: [&str; 2] = ["proxy_read_timeout 60s;", "proxy_read_timeout 5s;"];
 
 /// Whether nginx is here; where it is not, that is said loudly.
 fn nginx(arguments: &[&str]) -> Option<Command> {
@@ -45,6 +47,11 @@ struct Gateway {
 impl Gateway {
     /// As `scripts/up` starts it, in one process; `None` where there is no nginx.
     async fn before(expediter: &Expediter) -> Option<Self> {
+        let path = Path::new(CONFIGURATION).join("expediter.conf");
+        let server = fs::read_to_string(path).expect("it is in the source tree");
+        let [long, short] = PATIENCE;
+        assert_eq!(server.matches(long).count(), 1, "for the api alone");
+        let server = server.replace(long, short);
         let behind = expediter.url.trim_start_matches("http://");
         for _ in 0..5 {
             let folder = Folder::new();
@@ -55,6 +62,7 @@ impl Gateway {
             let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|kind| format!("{kind}_temp_path {at}/{kind};\n"))
                 .concat();
+            fs::write(folder.path().join("server.conf"), &server).expect("the folder is ours");
             let configuration = format!(
                 "daemon off; master_process off; pid {at}/pid; error_log stderr crit;
                 events {{ worker_connections 512; }}
@@ -62,7 +70,7 @@ impl Gateway {
                     {temporary}
                     include {CONFIGURATION}/http.conf;
                     map '' $to_api {{ default {behind}; }} map '' $to_notifier {{ default {behind}; }}
-                    server {{ listen {listen}; include {CONFIGURATION}/expediter.conf; }}
+                    server {{ listen {listen}; include {at}/server.conf; }}
                 }}"
             );
             let file = folder.path().join("nginx.conf");
@@ -213,8 +221,12 @@ async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_lo
     );
 
     let page = help(&expediter, &json!("unreachable")).await;
+    expediter.signal("STOP");
+    let hangs = gateway.get(&session, "mine-2").await;
+    expediter.signal("CONT");
     expediter.kill9().await;
     for answer in [
+        hangs,
         gateway.get(&session, "mine-2").await,
         gateway.get(&format!("/ws/sessions/{code}"), "mine-2").await,
     ] {

@@ -275,7 +275,7 @@ pub(crate) async fn by_references(
     Ok(found)
 }
 
-/// Which of these orders exist: asked after a COMMIT whose answer was lost.
+/// Which of these orders are there: asked after a COMMIT whose answer was lost. Waits for one that still runs.
 pub(crate) async fn which_are_kept(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     // SQLite has one writer, which is this.

@@ -51,30 +51,19 @@ each_database! {
         scene.audit_finds_nothing().await;
     }
 
-    async fn a_word_that_nobody_knows_still_tells_that_the_order_arrived(house: House) {
-        let scene = Scene::new(&house).await;
-        let accepts_by_answer = scene.kitchen().await;
-        let order = scene.order().await.id;
-        let claimed = scene.claim(&accepts_by_answer).await;
-        scene.is_lost(&claimed).await;
-        scene.says(&accepts_by_answer, order, word(order, "in the oven")).await;
-        let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
-        assert_eq!(scene.states(order, &accepts_by_answer).await, [placed]);
-        assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn one_that_accepts_by_callback_has_not_accepted_by_a_word_that_nobody_knows(house: House) {
-        let scene = Scene::new(&house).await;
-        let accepts_by_callback = scene.slow_kitchen().await;
-        let order = scene.order().await.id;
-        let claimed = scene.claim(&accepts_by_callback).await;
-        scene.is_lost(&claimed).await;
-        scene.says(&accepts_by_callback, order, word(order, "in the oven")).await;
-        let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
-        assert_eq!(scene.states(order, &accepts_by_callback).await, [placed]);
-        assert_eq!(scene.status(order).await, OrderStatus::Processing);
-        scene.audit_finds_nothing().await;
+    async fn a_word_that_nobody_knows_tells_that_the_order_arrived_and_no_more(house: House) {
+        for (accepts_by_callback, status) in [(false, OrderStatus::Accepted), (true, OrderStatus::Processing)] {
+            let scene = Scene::new(&house).await;
+            let kitchen = if accepts_by_callback { scene.slow_kitchen().await } else { scene.kitchen().await };
+            let order = scene.order().await.id;
+            let claimed = scene.claim(&kitchen).await;
+            scene.is_lost(&claimed).await;
+            scene.says(&kitchen, order, word(order, "in the oven")).await;
+            let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
+            assert_eq!(scene.states(order, &kitchen).await, [placed]);
+            assert_eq!(scene.status(order).await, status);
+            scene.audit_finds_nothing().await;
+        }
     }
 
     async fn a_callback_during_the_request_stands_whatever_the_answer(house: House) {
