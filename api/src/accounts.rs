@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use self::rights::{may_change, may_make};
 use crate::{
+    access::topic::Topic,
     answer::{self, Created, Done, Page, Replayable},
     auth::{Caller, PerhapsCaller, incorrect},
     body::{
@@ -30,7 +31,6 @@ use crate::{
     merge::Filled,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
-    routes::Topic,
     state::ApiState,
     values::Time,
 };

@@ -32,9 +32,9 @@ use poem_openapi::{
 pub use self::password::Passwords;
 use self::{jwt::AccessTokens, lines::Lines, remembered::Remembered};
 use crate::{
+    access::Access,
     limits::{self, ClientAddress},
     problem::{Problem, Reason},
-    routes::Access,
 };
 
 /// An account's row is read anew after this long: so long another process may still let in whom this one disabled.

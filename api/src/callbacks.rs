@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 pub(crate) use self::list::KeptCallbacks;
 use crate::{
+    access::topic::Topic,
     body::{RawBody, format::OutsideReference},
     limits::ClientAddress,
     problem::{FieldError, Problem, Reason},
-    routes::Topic,
     state::ApiState,
     values::Time,
 };

@@ -17,7 +17,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{routes, state::ApiState};
+use crate::{access, state::ApiState};
 
 pub(crate) const TITLE: &str = "Expediter";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -101,7 +101,7 @@ impl<T: OpenApi> OpenApi for Described<T> {
 fn generate() -> String {
     let request_id =
         ExtraHeader::new("X-Request-Id").description("Names this request in our logs.");
-    let service = OpenApiService::new(described(routes::resources), TITLE, VERSION)
+    let service = OpenApiService::new(described(crate::resources::resources), TITLE, VERSION)
         .description(
             "Takes orders, never loses one, hands each to those who fulfil it, and shows every step. Every error is a \
              `Problem`; `reason` tells programs which. Ids are UUIDs, times RFC 3339 in UTC, money is in minor units.",
@@ -133,12 +133,12 @@ fn tell_who_may_call(document: &mut Value) {
 /// Every operation with its line in the table of routes: its path's pattern, and who may call it.
 fn operations(
     document: &mut Value,
-) -> impl Iterator<Item = (Operation<'_>, routes::Access, &mut Map<String, Value>)> {
+) -> impl Iterator<Item = (Operation<'_>, access::Access, &mut Map<String, Value>)> {
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     paths.flat_map(|(pattern, methods)| {
         let methods = methods.as_object_mut().into_iter().flatten();
         methods.filter_map(move |(method, operation)| {
-            let (_, _, access) = routes::OPERATIONS
+            let (_, _, access) = access::OPERATIONS
                 .iter()
                 .find(|(listed, path, _)| listed.eq_ignore_ascii_case(method) && path == pattern)?;
             let named = Operation { method, pattern };

@@ -27,11 +27,11 @@ pub(crate) use self::{
     asked::stores_of, retries::Retries, stuck::StuckList, trial::Trials, view::HandoffView,
 };
 use crate::{
+    access::topic::Topic,
     answer::{self, Page, Replayable},
     auth::Caller,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
-    routes::Topic,
     several::Several,
     state::ApiState,
     values::Time,

@@ -29,12 +29,12 @@ use self::{
     health::HealthView,
 };
 use crate::{
+    access::topic::Topic,
     answer::{self, Created, Done, Page, Replayable, Tagged},
     auth::Caller,
     body::Checked,
     once::{IdempotencyKey, once, once_tagged},
     problem::Problem,
-    routes::Topic,
     state::ApiState,
     tagged::{expected_version, seen_version, tagged, version_conflict},
     values::Time,

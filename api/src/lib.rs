@@ -1,6 +1,12 @@
 //! The HTTP front: parses at the edge, calls the ledger, and says what became of it.
 
-/// Every path and who may call it.
+/// Every operation and page, and who may call it: the table.
+pub mod access;
+/// Holds the table's rules before every operation.
+mod guard;
+/// The resources, one line each.
+mod resources;
+/// Mounts everything.
 pub mod routes;
 /// What all handlers share.
 pub mod state;

@@ -19,9 +19,8 @@ use uuid::Uuid;
 
 use self::bucket::{Buckets, Taken};
 use crate::{
-    auth::Caller,
+    access::Access,
     problem::{Problem, Reason},
-    routes::Access,
 };
 pub use common::client::ClientAddress;
 
@@ -80,10 +79,10 @@ impl Limits {
 
     pub(crate) fn count_account(
         &self,
-        caller: &Caller,
+        account: AccountId,
         counted: &mut Counted,
     ) -> Result<(), Problem> {
-        let taken = self.accounts.take(caller.id(), self.clock.now());
+        let taken = self.accounts.take(account, self.clock.now());
         counted.add("account", taken)
     }
 

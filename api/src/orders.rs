@@ -36,13 +36,13 @@ pub(crate) use self::{
     edits::OrderEdits, followed::EventView, list::OrderLists, view::GuestOrderView,
 };
 use crate::{
+    access::topic::Topic,
     answer::{Fresh, Tagged},
     auth::Caller,
     body::Checked,
     handoffs::HandoffView,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
-    routes::Topic,
     state::ApiState,
     tagged::{seen_version, tag, tagged, unless_known},
 };

@@ -2,7 +2,7 @@
 
 use poem_openapi::{Object, OpenApi, payload::Json};
 
-use crate::routes::Topic;
+use crate::access::topic::Topic;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ping;

@@ -13,13 +13,13 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use crate::{
+    access::topic::Topic,
     answer::{self, Created, Done, Fresh, Page, Tagged},
     auth::Caller,
     body::{Checked, format::Sku},
     merge::{Filled, said},
     once::{IdempotencyKey, once, once_tagged},
     problem::{Problem, Reason},
-    routes::Topic,
     state::ApiState,
     stores::seen,
     tagged::{expected_version, seen_version, unless_known, version_conflict},

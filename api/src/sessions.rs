@@ -24,13 +24,13 @@ use self::{
     shown::{ClosedView, OpenView, SessionEvents, SessionView},
 };
 use crate::{
+    access::topic::Topic,
     answer::{self, Created, Page, Replayable},
     auth::Caller,
     body::Checked,
     once::{IdempotencyKey, once},
     orders::guest_key,
     problem::{Problem, Reason},
-    routes::Topic,
     state::ApiState,
     stores::Menu,
     words,

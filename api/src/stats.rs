@@ -6,7 +6,9 @@ use common::domain::{status::OrderStatus, tally::Tally};
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use uuid::Uuid;
 
-use crate::{auth::Caller, handoffs::stores_of, problem::Problem, routes::Topic, state::ApiState};
+use crate::{
+    access::topic::Topic, auth::Caller, handoffs::stores_of, problem::Problem, state::ApiState,
+};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stats(pub(crate) ApiState);

@@ -17,6 +17,7 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use crate::{
+    access::topic::Topic,
     answer::{self, Created, Done, Fresh, Page, Tagged},
     auth::Caller,
     body::{
@@ -28,7 +29,6 @@ use crate::{
     outside::ExternalId,
     problem::Problem,
     products::ProductView,
-    routes::Topic,
     state::ApiState,
     tagged::{expected_version, unless_known, version_conflict},
     values::Time,

@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 pub(crate) use self::exchange::TokenExchange;
 use crate::{
+    access::topic::Topic,
     answer::{Created, Done},
     auth::{Caller, incorrect},
     body::Checked,
     limits::ClientAddress,
     problem::{FieldError, Problem, Reason},
-    routes::Topic,
     state::ApiState,
     values::Time,
 };

@@ -12,11 +12,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
+    access::topic::Topic,
     answer::{self, Page},
     auth::Caller,
     handoffs::stores_of,
     problem::Problem,
-    routes::Topic,
     several::Several,
     state::ApiState,
     values::Time,

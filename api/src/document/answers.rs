@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::{Operation, operations};
 use crate::{
+    access::Access,
     problem::{self, Reason},
-    routes::Access,
 };
 
 /// In place of poem-openapi's ranges (4XX): each status by itself, described once.

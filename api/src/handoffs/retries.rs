@@ -19,12 +19,12 @@ use super::{
     view::Person,
 };
 use crate::{
+    access::topic::Topic,
     answer::{self, Page, Replayable},
     auth::Caller,
     body::Checked,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
-    routes::Topic,
     state::ApiState,
     values::Time,
     words,

@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::asked::stores_of;
 use crate::{
+    access::topic::Topic,
     answer::{self, Page},
     auth::Caller,
     problem::Problem,
-    routes::Topic,
     state::ApiState,
     values::Time,
     words,

@@ -7,10 +7,10 @@ use uuid::Uuid;
 
 use super::view::HandoffView;
 use crate::{
+    access::topic::Topic,
     auth::Caller,
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
-    routes::Topic,
     state::ApiState,
 };
 

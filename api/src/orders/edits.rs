@@ -28,12 +28,12 @@ use super::{
     view::OrderView,
 };
 use crate::{
+    access::topic::Topic,
     answer::Tagged,
     auth::Caller,
     body::{Checked, Merged},
     once::{IdempotencyKey, once},
     problem::{Problem, Reason},
-    routes::Topic,
     state::ApiState,
     tagged::{expected_version, tag, tagged},
 };

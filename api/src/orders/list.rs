@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use super::{capacity, csv, view::OrderView};
 use crate::{
+    access::topic::Topic,
     answer::{self, Fresh, Page},
     auth::Caller,
     handoffs::stores_of,
     problem::{Problem, Reason},
-    routes::Topic,
     several::Several,
     state::ApiState,
     tagged::unless_known,

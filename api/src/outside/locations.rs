@@ -1,12 +1,15 @@
 //! Whose a store is, where it is a location of the locations service.
 
-use common::{domain::ids::StoreId, ledger::Ledger};
+use common::{
+    domain::ids::{AccountId, StoreId},
+    ledger::Ledger,
+};
 
 use super::{
     external_id::shown,
     service::{Answer, Service},
 };
-use crate::{auth::Caller, problem::Problem};
+use crate::problem::Problem;
 
 const NOT_FOUND: u16 = 404;
 
@@ -33,7 +36,11 @@ impl Locations {
 
     /// Of a store that is a location the service must know it; and where the caller is one of its users, as that user's
     /// own. Of other accounts our own roles decide.
-    pub(crate) async fn must_let_in(&self, caller: &Caller, store: StoreId) -> Result<(), Problem> {
+    pub(crate) async fn must_let_in(
+        &self,
+        account: AccountId,
+        store: StoreId,
+    ) -> Result<(), Problem> {
         let Self::There { service, ledger } = self else {
             return Ok(());
         };
@@ -41,7 +48,7 @@ impl Locations {
         let Some(location) = store.and_then(|store| store.external_location_id) else {
             return Ok(());
         };
-        let user = ledger.external_user(caller.id()).await?;
+        let user = ledger.external_user(account).await?;
         let answer = service.get(&["get", &location], &[], &[NOT_FOUND]).await?;
         let Answer::Yes(answer) = answer else {
             return Err(

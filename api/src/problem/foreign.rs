@@ -19,7 +19,7 @@ impl Problem {
             return Self::not_found();
         }
         if error.is::<MethodNotAllowedError>() {
-            let allow = crate::routes::allowed(path);
+            let allow = crate::access::allowed(path, crate::pages::is_file(path));
             return Self::new(Reason::IncorrectAccessMethod).allowing(allow);
         }
         if let Some(ParseParamError { name, reason }) = error.downcast_ref() {

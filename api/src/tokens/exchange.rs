@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::{TokenPair, Tokens};
 use crate::{
+    access::topic::Topic,
     answer::Done,
     auth::Caller,
     body::Checked,
     limits::ClientAddress,
     outside::ExternalId,
     problem::{Problem, Reason},
-    routes::Topic,
     state::ApiState,
 };
 

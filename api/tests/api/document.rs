@@ -5,7 +5,7 @@ mod shown;
 use std::collections::BTreeMap;
 
 use crate::app::{App, with_app};
-use api::routes::{Access, OPERATIONS};
+use api::access::{Access, OPERATIONS};
 use serde_json::Value;
 
 fn document() -> Value {

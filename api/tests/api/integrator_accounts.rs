@@ -1,6 +1,6 @@
 //! What an integrator's account may do, and that it may do nothing else.
 
-use api::routes::{Access, FOR_INTEGRATORS, OPERATIONS};
+use api::access::{Access, FOR_INTEGRATORS, OPERATIONS};
 use common::{
     domain::{
         account::Role,

@@ -11,8 +11,8 @@ use poem_openapi::{
     registry::{MetaApi, Registry},
 };
 
-use super::Access;
 use crate::{
+    access::{self, Access},
     auth::Caller,
     front::{RequestId, RoutePattern},
     limits::{ClientAddress, Counted, Counting},
@@ -30,9 +30,9 @@ const CONDITIONS: [&str; 4] = [
 ];
 
 /// The resources behind their rules.
-pub(super) struct Guarded<T> {
-    pub(super) resources: T,
-    pub(super) state: ApiState,
+pub(crate) struct Guarded<T> {
+    pub(crate) resources: T,
+    pub(crate) state: ApiState,
 }
 
 type Table = HashMap<String, HashMap<Method, BoxEndpoint<'static>>>;
@@ -51,12 +51,12 @@ impl<T: OpenApi> OpenApi for Guarded<T> {
         self.resources.add_routes(&mut inside);
         for (path, methods) in inside {
             for (method, endpoint) in methods {
-                let rule = super::access(&method, &path);
+                let rule = access::access(&method, &path);
                 let operation = Operation {
                     // Not in the table: nobody may.
                     access: rule.map(|(access, _)| access),
                     for_integrators: rule
-                        .is_some_and(|(_, pattern)| super::is_for_integrators(&method, pattern)),
+                        .is_some_and(|(_, pattern)| access::is_for_integrators(&method, pattern)),
                     pattern: rule.map_or("not listed", |(_, pattern)| pattern),
                     endpoint,
                     state: self.state.clone(),
@@ -149,7 +149,7 @@ impl Operation {
                 };
             }
         };
-        limits.count_account(&caller, counted)?;
+        limits.count_account(caller.id(), counted)?;
         if caller.may(access, self.for_integrators) {
             Ok(Some(caller))
         } else {

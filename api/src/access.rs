@@ -1,0 +1,180 @@
+//! The access table: every operation and page, and who may call it. What is not listed is refused.
+
+pub(crate) mod topic;
+
+use http::Method;
+
+/// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Whoever asks; nothing is looked at.
+    Anyone,
+    /// Whoever asks; an account is looked at if credentials come along, and wrong ones are refused.
+    Perhaps,
+    /// Whoever holds the session's code in the path, or an integrator's signature over the body.
+    Keyholder,
+    /// Any account.
+    Account,
+    /// Staff, manager or operator.
+    Staff,
+    /// Manager or operator.
+    Manager,
+    /// Operator.
+    Operator,
+}
+
+use Access::*;
+
+/// Below `/api/v1`. Each line of the document is here and each line here is in the document: a test compares them.
+pub const OPERATIONS: &[(&str, &str, Access)] = &[
+    ("GET", "/ping", Anyone),
+    ("POST", "/token", Anyone),
+    ("POST", "/token/refresh", Anyone),
+    ("POST", "/token/revoke", Anyone),
+    ("POST", "/token/exchange", Anyone),
+    ("GET", "/me", Account),
+    ("POST", "/me/password", Account),
+    ("GET", "/users", Manager),
+    ("POST", "/users", Perhaps),
+    ("PATCH", "/users/{id}", Manager),
+    ("PUT", "/users/{id}/external-identity", Operator),
+    ("DELETE", "/users/{id}/external-identity", Operator),
+    ("POST", "/live-tickets", Account),
+    ("POST", "/orders", Account),
+    ("GET", "/orders", Account),
+    ("GET", "/orders.csv", Account),
+    ("GET", "/orders/{id}", Account),
+    ("PATCH", "/orders/{id}", Account),
+    ("DELETE", "/orders/{id}", Account),
+    ("PUT", "/orders/{id}/status", Account),
+    ("POST", "/orders/{id}/items", Account),
+    ("PATCH", "/orders/{id}/items/{item}", Account),
+    ("DELETE", "/orders/{id}/items/{item}", Account),
+    ("POST", "/orders/{id}/replace", Account),
+    ("GET", "/orders/{id}/events", Account),
+    ("GET", "/orders/{id}/handoffs", Account),
+    ("GET", "/sessions", Staff),
+    ("POST", "/sessions", Staff),
+    ("GET", "/sessions/{code}", Keyholder),
+    ("POST", "/sessions/{code}/close", Staff),
+    ("POST", "/sessions/{code}/code", Staff),
+    ("GET", "/sessions/{code}/qr.svg", Keyholder),
+    ("GET", "/sessions/{code}/menu", Keyholder),
+    ("GET", "/sessions/{code}/events", Keyholder),
+    ("POST", "/sessions/{code}/orders", Keyholder),
+    ("POST", "/sessions/{code}/orders/{id}/cancel", Keyholder),
+    ("GET", "/handoffs", Staff),
+    ("POST", "/handoffs/retry", Manager),
+    ("GET", "/handoffs/retries", Manager),
+    ("GET", "/handoffs/{id}", Staff),
+    ("POST", "/handoffs/{id}/retry", Manager),
+    ("GET", "/stats", Staff),
+    ("GET", "/stuck", Staff),
+    ("POST", "/integrators/{id}/test", Manager),
+    ("POST", "/integrators/{id}/callbacks", Keyholder),
+    ("GET", "/callbacks", Staff),
+    ("GET", "/stores", Account),
+    ("POST", "/stores", Operator),
+    ("GET", "/stores/{id}", Account),
+    ("PATCH", "/stores/{id}", Staff),
+    ("DELETE", "/stores/{id}", Manager),
+    ("GET", "/stores/{id}/menu", Account),
+    ("GET", "/products", Account),
+    ("POST", "/products", Manager),
+    ("GET", "/products/{id}", Account),
+    ("PATCH", "/products/{id}", Account),
+    ("DELETE", "/products/{id}", Manager),
+    ("POST", "/products/{id}/stock", Account),
+    ("GET", "/integrators", Manager),
+    ("POST", "/integrators", Manager),
+    ("GET", "/integrators/{id}", Manager),
+    ("PATCH", "/integrators/{id}", Manager),
+    ("DELETE", "/integrators/{id}", Manager),
+    ("POST", "/integrators/{id}/rotate-secret", Manager),
+];
+
+/// What integrators' accounts may call, of all that takes an account: nothing else. Their own is the handler's question.
+pub const FOR_INTEGRATORS: &[(&str, &str)] = &[
+    ("GET", "/me"),
+    ("POST", "/me/password"),
+    ("GET", "/handoffs"),
+    ("GET", "/handoffs/{id}"),
+    ("GET", "/orders/{id}"),
+    ("GET", "/products"),
+    ("GET", "/products/{id}"),
+    ("PATCH", "/products/{id}"),
+    ("POST", "/products/{id}/stock"),
+];
+
+/// What is not part of the document. All of it anybody may read.
+pub const PAGES: &[(&str, &str)] = &[
+    ("GET", "/ping"),
+    ("GET", "/docs"),
+    ("GET", "/api/v1/docs"),
+    ("GET", "/api/v1/openapi.json"),
+    ("GET", "/"),
+    ("GET", "/s/{code}"),
+    ("GET", "/debug/sessions/{code}"),
+    ("GET", "/problems"),
+    ("GET", "/problems/{reason}"),
+];
+
+/// The rule of an operation by its pattern as poem-openapi routes it: `/users/:param0`.
+pub(crate) fn access(method: &Method, routed: &str) -> Option<(Access, &'static str)> {
+    OPERATIONS
+        .iter()
+        .find(|(listed, pattern, _)| *listed == method.as_str() && same_pattern(pattern, routed))
+        .map(|(_, pattern, access)| (*access, *pattern))
+}
+
+pub(crate) fn is_for_integrators(method: &Method, pattern: &str) -> bool {
+    FOR_INTEGRATORS.contains(&(method.as_str(), pattern))
+}
+
+/// The methods that a path takes, for `Allow`; `is_file`: one of the pages' files is there.
+pub(crate) fn allowed(path: &str, is_file: bool) -> String {
+    let inside = path.strip_prefix("/api/v1");
+    let operations = OPERATIONS
+        .iter()
+        .filter(|(_, pattern, _)| inside.is_some_and(|path| matches(pattern, path)))
+        .map(|(method, _, _)| *method);
+    let pages = PAGES
+        .iter()
+        .filter(|(_, pattern)| matches(pattern, path))
+        .map(|(method, _)| *method);
+    let file = is_file.then_some("GET");
+    let mut methods: Vec<&str> = operations.chain(pages).chain(file).collect();
+    if methods.contains(&"GET") {
+        methods.push("HEAD");
+    }
+    methods.sort_unstable();
+    methods.dedup();
+    methods.join(", ")
+}
+
+fn same_pattern(pattern: &str, routed: &str) -> bool {
+    pairs(pattern, routed, |a, b| {
+        a == b || (is_parameter(a) && b.starts_with(':'))
+    })
+}
+
+fn matches(pattern: &str, path: &str) -> bool {
+    pairs(pattern, path, |a, b| {
+        a == b || (is_parameter(a) && !b.is_empty())
+    })
+}
+
+fn is_parameter(segment: &str) -> bool {
+    segment.starts_with('{')
+}
+
+fn pairs(a: &str, b: &str, fit: impl Fn(&str, &str) -> bool) -> bool {
+    let (mut a, mut b) = (a.split('/'), b.split('/'));
+    loop {
+        match (a.next(), b.next()) {
+            (None, None) => return true,
+            (Some(a), Some(b)) if fit(a, b) => {}
+            _ => return false,
+        }
+    }
+}

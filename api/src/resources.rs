@@ -1,0 +1,44 @@
+//! The resources: one line each, and one file each.
+
+use poem_openapi::OpenApi;
+
+use crate::{
+    accounts::Accounts,
+    callbacks::{Callbacks, KeptCallbacks},
+    handoffs::{Handoffs, Retries, StuckList, Trials},
+    integrators::Integrators,
+    orders::{OrderEdits, OrderLists, Orders},
+    ping::Ping,
+    products::Products,
+    sessions::Sessions,
+    state::ApiState,
+    stats::Stats,
+    stores::Stores,
+    tokens::{TokenExchange, Tokens},
+};
+
+/// All of them. Tuples take 16; nest another when they are full.
+pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
+    (
+        Ping,
+        (Tokens(state.clone()), TokenExchange(state.clone())),
+        Accounts(state.clone()),
+        (
+            Orders(state.clone()),
+            OrderLists(state.clone()),
+            OrderEdits(state.clone()),
+        ),
+        Stats(state.clone()),
+        (Callbacks(state.clone()), KeptCallbacks(state.clone())),
+        (
+            Handoffs(state.clone()),
+            Retries(state.clone()),
+            StuckList(state.clone()),
+            Trials(state.clone()),
+        ),
+        Stores(state.clone()),
+        Products(state.clone()),
+        Integrators(state.clone()),
+        Sessions(state.clone()),
+    )
+}
