@@ -1,10 +1,10 @@
 //! Who calls: a bearer token of ours, or a username and password (Basic), on the same routes.
 
+mod cache;
 mod exchange;
 mod jwt;
-mod lines;
 mod password;
-mod remembered;
+mod queue;
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,11 +30,13 @@ use poem_openapi::{
 };
 
 pub use self::password::Passwords;
-use self::{jwt::AccessTokens, lines::Lines, remembered::Remembered};
+use self::{cache::Remembered, jwt::AccessTokens, queue::Lines};
 use crate::{
     access::Access,
-    limits::{self, ClientAddress},
-    problem::{Problem, Reason},
+    http::{
+        limits::{self, ClientAddress},
+        problem::{Problem, Reason},
+    },
 };
 
 /// An account's row is read anew after this long: so long another process may still let in whom this one disabled.

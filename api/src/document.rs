@@ -1,11 +1,11 @@
 //! The generated OpenAPI document, and the page that shows it.
 
-mod answers; // the problems that each operation may answer
-mod closed; // unknown fields are refused
-mod examples; // one of each body
-mod modern; // from 3.0 to 3.1
-mod parameters; // bounds that Rust's types do not tell
-mod shown; // one of each answer
+mod bounds; // bounds that Rust's types do not tell
+mod openapi_3_1; // from 3.0 to 3.1
+mod problem_responses; // the problems that each operation may answer
+mod request_examples; // one of each body
+mod response_examples;
+mod unknown_fields; // unknown fields are refused // one of each answer
 
 use std::{io::Write, marker::PhantomData, sync::OnceLock};
 
@@ -111,12 +111,12 @@ fn generate() -> String {
         .extra_response_header::<String, _>(request_id);
     let mut document: Value =
         serde_json::from_str(&service.spec()).expect("poem-openapi writes JSON");
-    modern::modernise(&mut document);
-    parameters::bound(&mut document);
-    closed::close_request_schemas(&mut document);
-    answers::tell_problems(&mut document);
-    examples::show(&mut document);
-    shown::show(&mut document);
+    openapi_3_1::modernise(&mut document);
+    bounds::bound(&mut document);
+    unknown_fields::close_request_schemas(&mut document);
+    problem_responses::tell_problems(&mut document);
+    request_examples::show(&mut document);
+    response_examples::show(&mut document);
     tell_who_may_call(&mut document);
     let mut text = serde_json::to_string_pretty(&document).expect("a Value is JSON");
     text.push('\n');

@@ -14,9 +14,12 @@ use poem_openapi::{
 use crate::{
     access::{self, Access},
     auth::Caller,
-    front::{RequestId, RoutePattern},
-    limits::{ClientAddress, Counted, Counting},
-    problem::{Problem, Reason},
+    http::{
+        front::RoutePattern,
+        limits::{ClientAddress, Counted, Counting},
+        problem::{Problem, Reason},
+        request_id::RequestId,
+    },
     state::ApiState,
 };
 

@@ -1,58 +1,27 @@
-//! The HTTP front: parses at the edge, calls the ledger, and says what became of it.
+//! The HTTP front: parses at the edge, calls the ledger, and answers with what became of it.
 
-/// Every operation and page, and who may call it: the table.
+/// The access table: every operation and page, and who may call it.
 pub mod access;
-/// Holds the table's rules before every operation.
+/// Holds the access table's rule before every operation.
 mod guard;
-/// The resources, one line each.
-mod resources;
-/// Mounts everything.
+/// Mounts everything that the api serves.
 pub mod routes;
-/// What all handlers share.
-pub mod state;
 
-/// Who calls: bearer tokens and Basic, checked before the body is read.
+/// HTTP as every resource uses it.
+pub mod http;
+/// The resources, one file each.
+mod resources;
+
+/// Finds out who calls: bearer tokens and Basic, checked before the body is read.
 pub mod auth;
-/// Request bodies, checked against the schema that the document publishes.
-pub mod body;
-/// How often each may ask.
-pub mod limits;
-/// The only place that picks an HTTP status.
-pub mod problem;
-
-/// The services of seed 000, in this process or asked over HTTP.
+/// The services of seed 000, in this process or called over HTTP.
 pub mod outside;
 
 /// The generated OpenAPI document.
 pub mod document;
-/// Around everything: request ids, panics, headers, CORS, limits.
-pub mod front;
 /// The pages, and their files.
 pub mod pages;
+/// What all handlers share.
+pub mod state;
 
-/// Successes that are not a plain 200, and pages of lists.
-pub mod answer;
-/// Money and times, the same in every resource.
-mod values;
-
-mod accounts;
-mod callbacks;
-mod handoffs;
-mod integrators;
-mod merge;
-mod once;
-mod orders;
-mod ping;
-mod products;
-mod sessions;
-mod several;
-mod stats;
-mod stores;
-mod tagged;
-mod tokens;
-mod words;
-
-pub use document::openapi_document;
-pub use front::Front;
-pub use routes::routes;
-pub use state::ApiState;
+pub use self::{document::openapi_document, http::front::Front, routes::routes, state::ApiState};

@@ -1,8 +1,20 @@
 //! The resources: one line each, and one file each.
 
+mod accounts;
+mod callbacks;
+mod handoffs;
+mod integrators;
+mod orders;
+mod ping;
+mod products;
+mod sessions;
+mod stats;
+mod stores;
+mod tokens;
+
 use poem_openapi::OpenApi;
 
-use crate::{
+use self::{
     accounts::Accounts,
     callbacks::{Callbacks, KeptCallbacks},
     handoffs::{Handoffs, Retries, StuckList, Trials},
@@ -11,11 +23,11 @@ use crate::{
     ping::Ping,
     products::Products,
     sessions::Sessions,
-    state::ApiState,
     stats::Stats,
     stores::Stores,
     tokens::{TokenExchange, Tokens},
 };
+use crate::state::ApiState;
 
 /// All of them. Tuples take 16; nest another when they are full.
 pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {

@@ -3,7 +3,9 @@
 use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get};
 use poem_openapi::OpenApiService;
 
-use crate::{document, guard::Guarded, pages, problem, resources::resources, state::ApiState};
+use crate::{
+    document, guard::Guarded, http::problem, pages, resources::resources, state::ApiState,
+};
 
 /// Everything that the api serves, to be mounted beside what else the process has, all inside one [`crate::Front`].
 #[must_use]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use common::{config::Settings, ledger::Ledger, metrics::Metrics, secrets::Keys};
 
-use crate::{auth::Doorkeeper, limits::Limits, outside::Outside};
+use crate::{auth::Doorkeeper, http::limits::Limits, outside::Outside};
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]

@@ -9,9 +9,8 @@ use common::{
 
 use super::{Doorkeeper, incorrect};
 use crate::{
-    limits::ClientAddress,
+    http::{limits::ClientAddress, problem::Problem},
     outside::{ExternalId, Verification},
-    problem::Problem,
 };
 
 /// At the front of a line where failures are not counted.

@@ -12,7 +12,7 @@ use jsonwebtoken::{
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 const TYPE: &str = "at+jwt";
 const AUDIENCE: &str = "expediter";

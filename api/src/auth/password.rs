@@ -9,7 +9,7 @@ use argon2::{
 use common::chance::Chance;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::problem::{Problem, Reason};
+use crate::http::problem::{Problem, Reason};
 
 /// Nobody's: what the password for an unknown name is compared with, so that it takes as long as any.
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZXhwZWRpdGVyL25vYm9keQ$\

@@ -7,7 +7,7 @@ use common::{
 };
 
 use super::service::{Answer, Service};
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// A service that gives out a taken code so often draws none.
 const MOST_DRAWS: u32 = 5;

@@ -9,7 +9,7 @@ use super::{
     external_id::shown,
     service::{Answer, Service},
 };
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 const NOT_FOUND: u16 = 404;
 

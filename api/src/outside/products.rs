@@ -20,7 +20,7 @@ use super::{
     external_id::shown,
     service::{Answer, Service},
 };
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// So long what a store sells is not asked for again.
 const FRESH_FOR: TimeDelta = TimeDelta::seconds(10);

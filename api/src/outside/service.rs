@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder};
 use serde_json::Value;
 use url::Url;
 
-use crate::problem::{Problem, Reason};
+use crate::http::problem::{Problem, Reason};
 
 /// A longer answer is nonsense: a full menu of a thousand products has less.
 const MOST_BYTES: usize = 1_048_576;

@@ -7,7 +7,7 @@ use super::{
     ExternalId,
     service::{Answer, Service},
 };
-use crate::problem::Problem;
+use crate::http::problem::Problem;
 
 /// 401 and 403: it says that they are wrong. A 404 says only that it is not there.
 const WRONG: [u16; 2] = [401, 403];

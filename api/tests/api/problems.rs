@@ -1,6 +1,6 @@
 //! Every reason is explained where its problem's `type` leads.
 
-use api::problem::Reason;
+use api::http::problem::Reason;
 use serde_json::json;
 
 use crate::app::{App, with_app};

@@ -203,7 +203,7 @@ fn a_link_an_anchor_and_a_dead_one_are_told_apart() {
 #[test]
 fn every_reason_of_a_problem_is_given_somewhere() {
     let files = workspace_files();
-    let table = document("api/src/problem/reason.rs");
+    let table = document("api/src/http/problem/reason.rs");
     // `Name = "word", STATUS, …`
     let reasons = table.lines().filter_map(|line| {
         let (name, rest) = line.trim_start().split_once(" = \"")?;

@@ -1,0 +1,105 @@
+//! Tries that must not overtake each other: of one name so many at once, and the others wait in line.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::http::problem::{Problem, Reason};
+
+/// Tries of one name that wait behind those at the front; more are refused.
+const LONGEST: usize = 64;
+
+/// What a line is called: a hash, of 32 bytes.
+type Name = [u8; 32];
+
+#[derive(Debug, Default)]
+pub(super) struct Lines(Mutex<HashMap<Name, Arc<Semaphore>>>);
+
+/// A place in a line; at its front once [`Place::front`] has said so, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    lines: &'a Lines,
+    name: Name,
+    line: Arc<Semaphore>,
+}
+
+impl Lines {
+    /// `at_once` is the same for every place of one name.
+    pub(super) fn join(&self, name: Name, at_once: usize) -> Result<Place<'_>, Problem> {
+        let mut all = self.all();
+        let line = all
+            .entry(name)
+            .or_insert_with(|| Arc::new(Semaphore::new(at_once)));
+        // One is the table's own.
+        if Arc::strong_count(line) > at_once + LONGEST {
+            return Err(Problem::new(Reason::Overloaded));
+        }
+        let line = Arc::clone(line);
+        drop(all);
+        Ok(Place {
+            lines: self,
+            name,
+            line,
+        })
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<Name, Arc<Semaphore>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place<'_> {
+    /// Waits for those before; what is to be done at the front is done before the answer is dropped.
+    pub(super) async fn front(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.line.acquire().await.map_err(Problem::internal)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut all = self.lines.all();
+        // The table's and this one's: nobody else stands here.
+        if Arc::strong_count(&self.line) <= 2 {
+            all.remove(&self.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_of_one_name_are_at_the_front_at_once_and_other_names_do_not_wait() {
+        let lines = Lines::default();
+        let places = [lines.join([1; 32], 2), lines.join([1; 32], 2)].map(Result::unwrap);
+        let first = places[0].front().await.unwrap();
+        let _second = places[1].front().await.unwrap();
+        let third = lines.join([1; 32], 2).unwrap();
+        assert!(third.front().now_or_never().is_none());
+        let other = lines.join([2; 32], 2).unwrap();
+        assert!(other.front().now_or_never().is_some());
+        drop(first);
+        assert!(third.front().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_line_is_only_so_long_and_leaves_nothing_behind() {
+        let lines = Lines::default();
+        let mut crowd: Vec<_> = (0..=LONGEST)
+            .map(|_| lines.join([1; 32], 1).unwrap())
+            .collect();
+        let refused = lines.join([1; 32], 1).unwrap_err();
+        assert_eq!(refused.reason(), Reason::Overloaded);
+        crowd.pop();
+        lines.join([1; 32], 1).unwrap();
+        assert_eq!(lines.all().len(), 1);
+        crowd.clear();
+        assert_eq!(lines.all().len(), 0);
+    }
+}

@@ -1,0 +1,165 @@
+//! From OpenAPI 3.0 to 3.1, where `null` is a type, exclusive bounds are numbers, and a reference has a description.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use crate::http::body::format;
+
+pub(super) fn modernise(document: &mut Value) {
+    document["openapi"] = json!("3.1.0");
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        schemas.values_mut().for_each(schema);
+    }
+    outside_components(&mut document["paths"]);
+}
+
+/// What is not a schema by name: of parameters, headers, bodies.
+fn outside_components(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            if let Some(headers) = members.get_mut("headers").and_then(Value::as_object_mut) {
+                *headers = std::mem::take(headers)
+                    .into_iter()
+                    .map(|(name, header)| (as_usually_written(&name), header))
+                    .collect();
+            }
+            for (name, below) in members {
+                if name == "schema" {
+                    schema(below);
+                } else {
+                    outside_components(below);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(outside_components),
+        _ => {}
+    }
+}
+
+/// poem-openapi writes headers in capitals.
+fn as_usually_written(header: &str) -> String {
+    if header.eq_ignore_ascii_case("etag") {
+        return "ETag".into();
+    }
+    let words = header.split('-').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
+fn schema(value: &mut Value) {
+    lone_reference(value);
+    let Some(members) = value.as_object_mut() else {
+        return;
+    };
+    bounds(members);
+    let required: BTreeSet<String> = members
+        .get("required")
+        .and_then(Value::as_array)
+        .map(|names| {
+            names
+                .iter()
+                .filter_map(|name| Some(name.as_str()?.to_owned()))
+                .collect()
+        })
+        .unwrap_or_default();
+    if let Some(properties) = members.get_mut("properties").and_then(Value::as_object_mut) {
+        for (name, property) in properties {
+            schema(property);
+            if !required.contains(name) {
+                allow_null(property);
+            }
+        }
+    }
+    for below in ["items", "additionalProperties"] {
+        if let Some(below) = members.get_mut(below) {
+            schema(below);
+        }
+    }
+    for below in ["allOf", "anyOf", "oneOf"] {
+        if let Some(parts) = members.get_mut(below).and_then(Value::as_array_mut) {
+            parts.iter_mut().for_each(schema);
+        }
+    }
+}
+
+/// 3.0 could describe a reference only in a composition, which generators of clients take for a type of its own.
+fn lone_reference(value: &mut Value) {
+    let parts = value.get("allOf").and_then(Value::as_array);
+    let Some([reference, told]) = parts.map(Vec::as_slice) else {
+        return;
+    };
+    let is_told_only = told
+        .as_object()
+        .is_some_and(|told| told.keys().all(|key| key == "description"));
+    if let (Some(name), true) = (reference.get("$ref").cloned(), is_told_only) {
+        let told = told["description"].clone();
+        *value = json!({"$ref": name, "description": told});
+    }
+}
+
+fn bounds(members: &mut Map<String, Value>) {
+    for (exclusive, bound) in [
+        ("exclusiveMinimum", "minimum"),
+        ("exclusiveMaximum", "maximum"),
+    ] {
+        if members.get(exclusive) == Some(&json!(true)) {
+            let value = members.remove(bound).unwrap_or_default();
+            members.insert(exclusive.into(), value);
+        } else {
+            members.remove(exclusive);
+        }
+    }
+    if members.get("type") == Some(&json!("integer")) {
+        for bound in ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"] {
+            if let Some(value) = members.get_mut(bound) {
+                whole(value);
+            }
+        }
+    }
+    let Some(name) = members.get("format").and_then(Value::as_str) else {
+        return;
+    };
+    if name.starts_with("uint") {
+        let has_least = members.contains_key("exclusiveMinimum");
+        if !has_least {
+            members.entry("minimum").or_insert(json!(0));
+        }
+        return;
+    }
+    for (keyword, value) in format::keywords(name) {
+        members.entry(keyword).or_insert(value);
+    }
+}
+
+/// poem-openapi keeps bounds as fractions.
+fn whole(value: &mut Value) {
+    // Up to here fractions hold every whole number.
+    let exact = value.as_f64().filter(|bound| bound.abs() < 9e15);
+    if let Some(bound) = exact {
+        #[expect(clippy::cast_possible_truncation, reason = "small enough, see above")]
+        let bound = bound as i64;
+        *value = json!(bound);
+    }
+}
+
+fn allow_null(property: &mut Value) {
+    let Some(members) = property.as_object_mut() else {
+        return;
+    };
+    if let Some(kind) = members.get("type").cloned() {
+        members.insert("type".into(), json!([kind, "null"]));
+        if let Some(words) = members.get_mut("enum").and_then(Value::as_array_mut) {
+            words.push(Value::Null);
+        }
+    } else if !members.is_empty() {
+        let told = members.remove("description");
+        let mut either = json!({"anyOf": [property.take(), {"type": "null"}]});
+        if let Some(told) = told {
+            either["description"] = told;
+        }
+        *property = either;
+    }
+}

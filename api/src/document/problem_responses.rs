@@ -1,0 +1,144 @@
+//! The problems that each operation may answer, by status, from what it takes and who may call it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{Operation, operations};
+use crate::{
+    access::Access,
+    http::problem::{self, Reason},
+};
+
+/// In place of poem-openapi's ranges (4XX): each status by itself, described once.
+pub(super) fn tell_problems(document: &mut Value) {
+    let mut told = BTreeSet::new();
+    for (named, access, operation) in operations(document) {
+        let statuses = statuses(named, access, operation);
+        let Some(answers) = operation
+            .get_mut("responses")
+            .and_then(Value::as_object_mut)
+        else {
+            continue;
+        };
+        answers.retain(|status, _| !status.ends_with("XX"));
+        for answer in answers.values_mut() {
+            // poem-openapi has no words for an answer that is nothing but its body.
+            if answer["description"] == "" {
+                answer["description"] = json!("As asked.");
+            }
+        }
+        for status in statuses {
+            let reference = format!("#/components/responses/{}", name(status));
+            answers.insert(status.to_string(), json!({"$ref": reference}));
+            told.insert(status);
+        }
+    }
+    document["components"]["responses"] = told
+        .into_iter()
+        .map(|status| (name(status), answer(status)))
+        .collect::<Map<_, _>>()
+        .into();
+}
+
+fn name(status: u16) -> String {
+    format!("Problem{status}")
+}
+
+fn answer(status: u16) -> Value {
+    let reasons = Reason::ALL
+        .iter()
+        .filter(|reason| reason.status().as_u16() == status);
+    let lines: Vec<String> = reasons
+        .map(|reason| format!("- `{}`: {}.", reason.as_str(), reason.title()))
+        .collect();
+    let mut headers =
+        json!({"X-Request-Id": header("Names this request in our logs.", "string", true)});
+    let mut more = |name: &str, told: &str, kind: &str| headers[name] = header(told, kind, false);
+    match status {
+        401 => more(
+            "WWW-Authenticate",
+            "`Bearer`; no Basic challenge is sent.",
+            "string",
+        ),
+        409 => more(
+            "Location",
+            "Of `duplicate_order`: the order that there is.",
+            "string",
+        ),
+        429 => {
+            more(
+                "Retry-After",
+                "Seconds after which to ask again.",
+                "integer",
+            );
+            more(
+                "RateLimit",
+                "What is left, and when there is more.",
+                "string",
+            );
+            more("RateLimit-Policy", "What is allowed.", "string");
+        }
+        503 => more(
+            "Retry-After",
+            "Seconds after which to ask again.",
+            "integer",
+        ),
+        _ => {}
+    }
+    json!({
+        "description": lines.join("\n"),
+        "headers": headers,
+        "content": {problem::CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    })
+}
+
+fn header(told: &str, kind: &str, required: bool) -> Value {
+    json!({"description": told, "required": required, "schema": {"type": kind}})
+}
+
+fn statuses(
+    Operation { method, pattern }: Operation<'_>,
+    access: Access,
+    operation: &Map<String, Value>,
+) -> Vec<u16> {
+    let parameters = operation.get("parameters").and_then(Value::as_array);
+    let parameters: Vec<(&str, &str)> = parameters
+        .into_iter()
+        .flatten()
+        .filter_map(|one| Some((one["in"].as_str()?, one["name"].as_str()?)))
+        .collect();
+    let takes = |wanted: &str| parameters.iter().any(|(_, name)| *name == wanted);
+    let is_in = |places: &[&str]| parameters.iter().any(|(place, _)| places.contains(place));
+    let has_body = operation.contains_key("requestBody");
+    let reads = method == "get";
+    let is_about_tokens = pattern.starts_with("/token");
+    let by_account = !matches!(access, Access::Anyone | Access::Keyholder);
+    let by_code = pattern.contains("{code}") || takes("session") || pattern == "/orders";
+
+    let may_be = [
+        // A path that is no UTF-8, a body that is no JSON.
+        (400, has_body || is_in(&["path"])),
+        (
+            401,
+            by_account || is_about_tokens || pattern.ends_with("/callbacks"),
+        ),
+        (403, by_account || takes("Expediter-Guest")),
+        (
+            404,
+            is_in(&["path"]) || takes("store_id") || (by_account && has_body),
+        ),
+        (409, !reads && by_account || takes("Idempotency-Key")),
+        (410, by_code),
+        (412, takes("If-Match")),
+        (413, has_body),
+        // A callback is signed byte by byte, whatever it says that it is.
+        (415, has_body && !pattern.ends_with("/callbacks")),
+        (422, has_body || is_in(&["query", "header"])),
+        (429, pattern != "/ping"),
+        (500, pattern != "/ping"),
+        (503, pattern != "/ping"),
+    ];
+    let may_be = may_be.into_iter().filter(|(_, may)| *may);
+    may_be.map(|(status, _)| status).collect()
+}

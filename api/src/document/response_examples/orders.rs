@@ -1,0 +1,213 @@
+//! Orders, as the store's staff and as guests see them, and their tables' sessions.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::request_examples::{ORDER, PRODUCT, STORE},
+    at, but, euros,
+};
+
+const ITEM: &str = "01980000-0000-7000-8000-000000000004";
+const OTHER_ITEM: &str = "01980000-0000-7000-8000-000000000014";
+const ORDER_ANEW: &str = "01980000-0000-7000-8000-000000000013";
+const BROUGHT_ORDER: &str = "01980000-0000-7000-8000-000000000043";
+const GUESTS_ORDER: &str = "01980000-0000-7000-8000-000000000023";
+const SESSION: &str = "01980000-0000-7000-8000-000000000005";
+const CODE: &str = "0123456789abcdef0123456789abcdef01234567";
+const FRESH_CODE: &str = "89abcdef0123456789abcdef0123456789abcdef";
+const PLACED: &str = "19:20:00.000000";
+const ENDED: &str = "19:25:00.000000";
+
+pub(super) fn placed() -> Value {
+    json!({
+        "id": ORDER, "number": 17, "store_id": STORE, "session": null, "reference": "web-4711",
+        "fulfilment": "pickup", "status": "pending", "reason": null, "version": 1,
+        "next": ["accepted", "rejected", "cancelled"],
+        "customer": customer("+49 30 123456".into()),
+        "items": [item(2)], "total": euros(500), "user_note": null,
+        "accept_by": at("19:30:00.000000"), "delivery": null, "replaces": null,
+        "created_at": at(PLACED), "placed_at": at(PLACED), "accepted_at": null, "ended_at": null,
+    })
+}
+
+fn customer(phone: Value) -> Value {
+    json!({
+        "id": null, "name": "Ada", "phone": phone, "email": null, "address": null, "lat": null, "lng": null,
+        "device_token": null,
+    })
+}
+
+fn item(quantity: u32) -> Value {
+    json!({
+        "id": ITEM, "product_id": PRODUCT, "sku": "ESP", "name": "Espresso", "quantity": quantity,
+        "unit_price": euros(250), "total": euros(250 * quantity), "note": "without sugar",
+    })
+}
+
+pub(super) fn ready() -> Value {
+    let fields = json!({
+        "status": "ready", "next": ["dispatched", "delivered", "cancelled"],
+        "accepted_at": at("19:21:00.000000"),
+    });
+    but(placed(), fields)
+}
+
+/// Another one, which is brought.
+pub(super) fn dispatched() -> Value {
+    let address = json!({"address": "Nebenstraße 2, Berlin"});
+    let fields = json!({
+        "id": BROUGHT_ORDER, "number": 16, "reference": "web-4710",
+        "fulfilment": "delivery", "status": "dispatched", "next": ["failed"],
+        "customer": but(customer("+49 30 123456".into()), address),
+        "delivery": {
+            "status": "AT_ORIGIN", "tracking_number": "T-88",
+            "history": [
+                {"status": "READY_FOR_PICK_UP", "at": at("19:31:00.000000")},
+                {"status": "AT_ORIGIN", "at": at("19:33:00.000000")},
+            ],
+        },
+    });
+    but(ready(), fields)
+}
+
+pub(super) fn edited() -> Value {
+    let fields = json!({
+        "user_note": "The bell is broken.", "customer": customer(Value::Null), "version": 2,
+    });
+    but(placed(), fields)
+}
+
+pub(super) fn with_one_more() -> Value {
+    let more = but(item(1), json!({"id": OTHER_ITEM, "note": null}));
+    let fields = json!({"items": [item(2), more], "total": euros(750), "version": 2});
+    but(placed(), fields)
+}
+
+pub(super) fn of_three() -> Value {
+    let fields = json!({"items": [item(3)], "total": euros(750), "version": 2});
+    but(placed(), fields)
+}
+
+pub(super) fn rejected() -> Value {
+    let fields = json!({
+        "status": "rejected", "reason": "The kitchen is closed.", "next": [], "ended_at": at(ENDED),
+    });
+    but(placed(), fields)
+}
+
+pub(super) fn cancelled(order: Value) -> Value {
+    let fields = json!({"status": "cancelled", "next": [], "ended_at": at(ENDED)});
+    but(order, fields)
+}
+
+pub(super) fn placed_anew() -> Value {
+    let again = "19:26:00.000000";
+    let fields = json!({
+        "id": ORDER_ANEW, "number": 18, "reference": "web-4711-again", "replaces": ORDER,
+        "accept_by": at("19:36:00.000000"), "created_at": at(again), "placed_at": at(again),
+    });
+    but(placed(), fields)
+}
+
+pub(super) fn event_of_placing() -> Value {
+    event(ORDER, 1, "order.placed", json!({"order": told(&placed())}))
+}
+
+fn event(stream: &str, seq: i64, kind: &str, data: Value) -> Value {
+    json!({"stream": stream, "seq": seq, "type": kind, "at": at(PLACED), "data": data})
+}
+
+/// What events and guests are told of an order: nobody's name, and no words of the store's own.
+fn told(order: &Value) -> Value {
+    let mut told = order.clone();
+    let own = [
+        "store_id",
+        "session",
+        "reference",
+        "version",
+        "next",
+        "customer",
+        "user_note",
+        "replaces",
+    ];
+    for field in own {
+        without(&mut told, field);
+    }
+    for item in told["items"].as_array_mut().into_iter().flatten() {
+        without(item, "sku");
+    }
+    told
+}
+
+fn without(shape: &mut Value, field: &str) {
+    shape.as_object_mut().and_then(|shape| shape.remove(field));
+}
+
+/// `is_mine`: that guest's own, as that guest sees it.
+pub(super) fn of_a_guest(is_mine: bool) -> Value {
+    let next = if is_mine {
+        json!(["cancelled"])
+    } else {
+        json!([])
+    };
+    but(guests(), json!({"mine": is_mine, "next": next}))
+}
+
+fn guests() -> Value {
+    told(&at_a_table())
+}
+
+/// Placed by a guest.
+pub(super) fn at_a_table() -> Value {
+    let item = but(item(2), json!({"note": null}));
+    let order = json!({
+        "id": GUESTS_ORDER, "number": 19, "session": {"name": "Table 1"}, "reference": null,
+        "fulfilment": "table", "items": [item],
+        "customer": but(customer(Value::Null), json!({"name": null})),
+    });
+    but(placed(), order)
+}
+
+pub(super) fn session() -> Value {
+    json!({
+        "store_id": STORE, "name": "Table 1", "state": "OPEN", "code": CODE, "url": page_of(CODE),
+        "opened_at": at("19:00:00.000000"), "closed_at": null,
+    })
+}
+
+pub(super) fn session_with_fresh_code() -> Value {
+    but(
+        session(),
+        json!({"code": FRESH_CODE, "url": page_of(FRESH_CODE)}),
+    )
+}
+
+fn page_of(code: &str) -> String {
+    format!("https://berta.example/s/{code}")
+}
+
+pub(super) fn session_with_orders() -> Value {
+    json!({
+        "store_id": STORE, "name": "Table 1", "state": "OPEN", "opened_at": at("19:00:00.000000"),
+        "closed_at": null, "stream": SESSION, "seq": 2, "orders": [of_a_guest(true)],
+    })
+}
+
+pub(super) fn closed_session() -> Value {
+    let closed = json!({"state": "CLOSED", "closed_at": at(ENDED)});
+    json!({"session": but(session(), closed), "unfinished": [of_a_guest(false)]})
+}
+
+pub(super) fn session_events() -> Value {
+    let opened = at("19:00:00.000000");
+    let facts = json!({"name": "Table 1", "state": "OPEN", "opened_at": opened, "closed_at": null});
+    let begin = event(SESSION, 1, "session.opened", json!({"session": facts}));
+    json!({
+        "stream": SESSION,
+        "items": [
+            but(begin, json!({"at": opened})),
+            event(SESSION, 2, "order.placed", json!({"order": guests()})),
+        ],
+        "last": 2, "has_more": false,
+    })
+}

@@ -1,0 +1,68 @@
+//! Stores, what they sell, and those who sign in.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::request_examples::{PRODUCT, STORE},
+    at, euros,
+};
+
+pub(super) const ACCOUNT: &str = "01980000-0000-7000-8000-000000000008";
+const OPENED: &str = "08:00:00.000000";
+
+pub(super) fn store() -> Value {
+    json!({
+        "id": STORE, "name": "Café Berta", "timezone": "Europe/Berlin", "currency": "EUR",
+        "phone": null, "email": null, "address": "Hauptstraße 1, Berlin", "lat": null, "lng": null,
+        "external_location_id": null, "auto_accept": true, "accept_within_s": 600, "paused": false,
+        "archived_at": null, "version": 1, "created_at": at(OPENED),
+    })
+}
+
+pub(super) fn product() -> Value {
+    json!({
+        "id": PRODUCT, "store_id": STORE, "sku": "ESP", "name": "Espresso", "description": null,
+        "price": euros(250), "available": true, "stock": 40, "archived_at": null, "version": 1,
+        "created_at": at(OPENED),
+    })
+}
+
+pub(super) fn menu() -> Value {
+    json!({"store_id": STORE, "store_name": "Café Berta", "paused": false, "items": [product()]})
+}
+
+pub(super) fn account() -> Value {
+    json!({
+        "id": ACCOUNT, "username": "ada", "role": "staff", "stores": [STORE], "integrator_ids": [],
+        "disabled": false, "created_at": at(OPENED),
+    })
+}
+
+pub(super) fn tokens() -> Value {
+    json!({
+        "access": "header.payload.signature", "refresh": "b3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM",
+        "token_type": "Bearer", "expires_in_s": 300,
+    })
+}
+
+pub(super) fn live_ticket() -> Value {
+    json!({
+        "ticket": "Y2xvc2Ugc2VzYW1lIGNsb3NlIHNlc2FtZSBjbG9zZSA",
+        "expires_at": at("19:20:30.000000"),
+    })
+}
+
+pub(super) fn external_identity() -> Value {
+    json!({"user_id": "17", "session_key": "open sesame"})
+}
+
+pub(super) fn stats() -> Value {
+    json!({
+        "total_orders": 17, "pending_orders": 1, "processing_orders": 0, "completed_orders": 14,
+        "avg_processing_time_seconds": 21.5,
+        "by_status": {
+            "pending": 1, "processing": 0, "accepted": 1, "preparing": 1, "ready": 1, "dispatched": 1,
+            "delivered": 10, "rejected": 1, "failed": 0, "cancelled": 1,
+        },
+    })
+}

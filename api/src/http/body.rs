@@ -1,0 +1,221 @@
+//! Request bodies. The schema that the document publishes is what checks them; all errors are told at once.
+
+pub mod format;
+mod schema;
+
+use std::{
+    any::TypeId,
+    collections::HashMap,
+    marker::PhantomData,
+    sync::{Arc, OnceLock, PoisonError, RwLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::header;
+use poem::{Body, Request, RequestBody, error::ReadBodyError};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
+    types::ParseFromJSON,
+};
+use serde_json::Value;
+
+use self::schema::Schema;
+use crate::http::problem::{FieldError, Problem, Reason};
+
+/// A JSON body that is as its schema says. The handler's last argument: `Checked(new): Checked<NewStore>`.
+#[derive(Debug)]
+pub struct Checked<T>(pub T);
+
+/// The same of a merge patch (RFC 7396): `application/merge-patch+json`, or plain `application/json`.
+#[derive(Debug)]
+pub struct Merged<T>(pub T);
+
+/// The body as it came, for what is signed byte by byte; `T` is what it must be once its signature is right.
+#[derive(Clone, Debug)]
+pub struct RawBody<T> {
+    pub bytes: Bytes,
+    shape: PhantomData<fn() -> T>,
+}
+
+impl<T: ParseFromJSON + 'static> RawBody<T> {
+    /// Checked as [`Checked`] is.
+    pub fn parse(&self) -> Result<T, Problem> {
+        parse(&self.bytes)
+    }
+}
+
+/// Set by [`crate::Front`] on every request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BodyLimit(pub(crate) usize);
+
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Checked<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(json_of(T::schema_ref()))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        if !is_json(request) {
+            return Err(Problem::new(Reason::UnsupportedMediaType)
+                .detail("This path takes application/json.")
+                .into());
+        }
+        let bytes = read(request, body).await?;
+        Ok(Self(parse(&bytes)?))
+    }
+}
+
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Merged<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let mut request = json_of(T::schema_ref());
+        request.content.insert(
+            0,
+            MetaMediaType {
+                content_type: "application/merge-patch+json",
+                schema: T::schema_ref(),
+            },
+        );
+        Some(request)
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let Checked(patch) = Checked::from_request(request, body, options).await?;
+        Ok(Self(patch))
+    }
+}
+
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for RawBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(json_of(T::schema_ref()))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let bytes = read(request, body).await?;
+        Ok(Self {
+            bytes,
+            shape: PhantomData,
+        })
+    }
+}
+
+fn json_of(schema: MetaSchemaRef) -> MetaRequest {
+    MetaRequest {
+        description: None,
+        content: vec![MetaMediaType {
+            content_type: "application/json",
+            schema,
+        }],
+        required: true,
+    }
+}
+
+fn is_json(request: &Request) -> bool {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let essence = content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    essence.is_some_and(|essence| {
+        essence.eq_ignore_ascii_case("application/json")
+            || (essence.starts_with("application/") && essence.ends_with("+json"))
+    })
+}
+
+/// Whoever sends a body drop by drop holds its memory and its connection for no longer.
+const BODY_WITHIN: Duration = Duration::from_secs(60);
+
+async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Problem> {
+    let limit = request.extensions().get::<BodyLimit>();
+    let limit = limit.map_or(usize::MAX, |BodyLimit(bytes)| *bytes);
+    let body = body.take().map_err(Problem::internal)?;
+    read_within(body, limit, BODY_WITHIN).await
+}
+
+async fn read_within(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
+    let cut_off = |detail: &str| Problem::new(Reason::BadRequest).detail(detail);
+    tokio::time::timeout(within, body.into_bytes_limit(limit))
+        .await
+        .map_err(|_| cut_off("The body did not arrive in time."))?
+        .map_err(|error| match error {
+            ReadBodyError::PayloadTooLarge => too_large(limit),
+            _ => cut_off("The body could not be read to its end."),
+        })
+}
+
+pub(crate) fn too_large(limit: usize) -> Problem {
+    Problem::new(Reason::PayloadTooLarge).with("limit_bytes", limit)
+}
+
+/// Of a key that comes twice in one object, the last counts; nesting deeper than 128 is malformed.
+fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        Problem::new(Reason::MalformedJson).detail(format!(
+            "Not JSON at line {}, column {}.",
+            error.line(),
+            error.column()
+        ))
+    })?;
+    let errors = schema_of::<T>().errors(&value);
+    if !errors.is_empty() {
+        return Err(Problem::invalid(errors));
+    }
+    T::parse_from_json(Some(value)).map_err(|error| {
+        Problem::invalid(vec![FieldError {
+            pointer: String::new(),
+            detail: error.into_message(),
+        }])
+    })
+}
+
+/// Made once for each type.
+fn schema_of<T: ParseFromJSON + 'static>() -> Arc<Schema> {
+    static MADE: OnceLock<RwLock<HashMap<TypeId, Arc<Schema>>>> = OnceLock::new();
+    let made = MADE.get_or_init(RwLock::default);
+    let id = TypeId::of::<T>();
+    if let Some(schema) = made.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+        return Arc::clone(schema);
+    }
+    let schema = Arc::new(Schema::of::<T>());
+    let mut made = made.write().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(made.entry(id).or_insert(schema))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,323 @@
+//! Checks JSON against the schema that poem-openapi publishes for a type, and tells everything that is wrong.
+
+use std::collections::BTreeMap;
+
+use poem_openapi::{
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::Type,
+};
+use serde_json::{Map, Value};
+
+use super::format;
+use crate::http::problem::FieldError;
+
+/// More would only swell the answer.
+const MOST_ERRORS: usize = 100;
+
+pub(super) struct Schema {
+    root: MetaSchemaRef,
+    named: BTreeMap<String, MetaSchema>,
+}
+
+impl Schema {
+    pub(super) fn of<T: Type>() -> Self {
+        let mut registry = Registry::new();
+        T::register(&mut registry);
+        Self {
+            root: T::schema_ref(),
+            named: registry.schemas,
+        }
+    }
+
+    pub(super) fn errors(&self, value: &Value) -> Vec<FieldError> {
+        let mut walk = Walk {
+            schema: self,
+            pointer: String::new(),
+            errors: Vec::new(),
+        };
+        walk.check(value, &self.root, true);
+        walk.errors
+    }
+
+    fn resolve<'s>(&'s self, schema: &'s MetaSchemaRef) -> &'s MetaSchema {
+        match schema {
+            MetaSchemaRef::Inline(schema) => schema,
+            MetaSchemaRef::Reference(name) => self
+                .named
+                .get(name)
+                .expect("a type registers all that its schema refers to"),
+        }
+    }
+}
+
+struct Walk<'s> {
+    schema: &'s Schema,
+    pointer: String,
+    errors: Vec<FieldError>,
+}
+
+impl<'s> Walk<'s> {
+    fn wrong(&mut self, detail: impl Into<String>) {
+        if self.errors.len() < MOST_ERRORS {
+            self.errors.push(FieldError {
+                pointer: self.pointer.clone(),
+                detail: detail.into(),
+            });
+        }
+    }
+
+    fn below(&mut self, step: &str, look: impl FnOnce(&mut Self)) {
+        let length = self.pointer.len();
+        self.pointer.push('/');
+        self.pointer
+            .push_str(&step.replace('~', "~0").replace('/', "~1"));
+        look(self);
+        self.pointer.truncate(length);
+    }
+
+    /// `closed`: fields that the schema does not name are refused here (else by the one that is composed of this).
+    fn check(&mut self, value: &Value, schema: &'s MetaSchemaRef, closed: bool) {
+        let schema = self.schema.resolve(schema);
+        if let Some(discriminator) = &schema.discriminator {
+            return self.check_variant(value, discriminator.property_name, &discriminator.mapping);
+        }
+        let alternatives = || schema.any_of.iter().chain(&schema.one_of);
+        if alternatives().next().is_some() {
+            let fits = |one| {
+                let mut walk = Walk {
+                    schema: self.schema,
+                    pointer: String::new(),
+                    errors: Vec::new(),
+                };
+                walk.check(value, one, closed);
+                walk.errors.is_empty()
+            };
+            if !alternatives().any(fits) {
+                self.wrong("is none of the forms that this may have");
+            }
+            return;
+        }
+        if !schema.all_of.is_empty() {
+            return self.check_composed(value, schema, closed);
+        }
+        self.check_enum(value, schema);
+        match (schema.ty, value) {
+            ("object", Value::Object(members)) => self.check_object(members, schema, closed),
+            ("array", Value::Array(items)) => self.check_array(items, schema),
+            ("string", Value::String(text)) => self.check_text(text, schema),
+            ("integer" | "number", Value::Number(number)) => self.check_number(number, schema),
+            ("boolean", Value::Bool(_)) | ("", _) => {}
+            (expected, _) => self.wrong(format!("must be {}", with_article(expected))),
+        }
+    }
+
+    fn check_composed(&mut self, value: &Value, schema: &'s MetaSchema, closed: bool) {
+        let names_fields = |part| {
+            let part = self.schema.resolve(part);
+            part.ty == "object" || part.discriminator.is_some() || !part.all_of.is_empty()
+        };
+        // A field's description turns its type into a composition of one.
+        let is_one = schema
+            .all_of
+            .iter()
+            .filter(|part| names_fields(part))
+            .count()
+            <= 1;
+        for part in &schema.all_of {
+            self.check(value, part, closed && is_one);
+        }
+        if let (true, false, Value::Object(members)) = (closed, is_one, value) {
+            self.refuse_unknown(members, schema);
+        }
+    }
+
+    fn check_variant(&mut self, value: &Value, property: &str, mapping: &'s [(String, String)]) {
+        let Value::Object(members) = value else {
+            return self.wrong("must be an object");
+        };
+        let word = members.get(property).and_then(Value::as_str);
+        let Some((_, reference)) = mapping.iter().find(|(name, _)| Some(name.as_str()) == word)
+        else {
+            let words: Vec<_> = mapping.iter().map(|(name, _)| name.as_str()).collect();
+            let detail = format!("must be one of {}", words.join(", "));
+            return self.below(property, |walk| walk.wrong(detail));
+        };
+        let name = reference.rsplit('/').next().unwrap_or(reference);
+        let schema = self.schema;
+        let Some(variant) = schema.named.get(name) else {
+            return;
+        };
+        for part in &variant.all_of {
+            self.check(value, part, false);
+        }
+        if variant.all_of.is_empty() {
+            self.check_object(members, variant, false);
+        }
+        let mut known = vec![property];
+        known.extend(self.names_of(variant));
+        self.refuse_others(members, &known);
+    }
+
+    fn check_object(&mut self, members: &Map<String, Value>, schema: &'s MetaSchema, closed: bool) {
+        for name in &schema.required {
+            if !members.contains_key(*name) {
+                self.below(name, |walk| walk.wrong("is required"));
+            }
+        }
+        for (name, property) in &schema.properties {
+            let Some(value) = members.get(*name) else {
+                continue;
+            };
+            // A field that may be missing may also be null.
+            if value.is_null() && !schema.required.contains(name) {
+                continue;
+            }
+            self.below(name, |walk| walk.check(value, property, true));
+        }
+        if let Some(others) = &schema.additional_properties {
+            for (name, value) in members {
+                if !schema.properties.iter().any(|(known, _)| known == name) {
+                    self.below(name, |walk| walk.check(value, others, true));
+                }
+            }
+        } else if closed {
+            self.refuse_unknown(members, schema);
+        }
+        if schema
+            .max_properties
+            .is_some_and(|most| members.len() > most)
+        {
+            self.wrong(format!(
+                "may have {} members at most",
+                schema.max_properties.unwrap_or(0)
+            ));
+        }
+    }
+
+    fn refuse_unknown(&mut self, members: &Map<String, Value>, schema: &'s MetaSchema) {
+        let known = self.names_of(schema);
+        self.refuse_others(members, &known);
+    }
+
+    fn refuse_others(&mut self, members: &Map<String, Value>, known: &[&str]) {
+        for name in members.keys() {
+            if !known.contains(&name.as_str()) {
+                self.below(name, |walk| walk.wrong("is unknown"));
+            }
+        }
+    }
+
+    fn names_of(&self, schema: &'s MetaSchema) -> Vec<&'s str> {
+        let mut names: Vec<_> = schema.properties.iter().map(|(name, _)| *name).collect();
+        for part in &schema.all_of {
+            names.extend(self.names_of(self.schema.resolve(part)));
+        }
+        names
+    }
+
+    fn check_array(&mut self, items: &[Value], schema: &'s MetaSchema) {
+        if let Some(most) = schema.max_items.filter(|most| items.len() > *most) {
+            // The items themselves are not looked at: there may be very many.
+            return self.wrong(format!("may have {most} items at most"));
+        }
+        if let Some(least) = schema.min_items.filter(|least| items.len() < *least) {
+            self.wrong(format!("must have {least} items at least"));
+        }
+        if schema.unique_items == Some(true) && has_twins(items) {
+            self.wrong("must not have the same item twice");
+        }
+        let Some(one) = &schema.items else { return };
+        for (index, item) in items.iter().enumerate() {
+            self.below(&index.to_string(), |walk| walk.check(item, one, true));
+        }
+    }
+
+    fn check_text(&mut self, text: &str, schema: &MetaSchema) {
+        if let Some(most) = schema
+            .max_length
+            .filter(|most| text.chars().count() > *most)
+        {
+            return self.wrong(format!("may have {most} characters at most"));
+        }
+        if let Some(least) = schema
+            .min_length
+            .filter(|least| text.chars().count() < *least)
+        {
+            return self.wrong(match least {
+                1 => "must not be empty".to_owned(),
+                _ => format!("must have {least} characters at least"),
+            });
+        }
+        if let Some(what) = schema.format.and_then(|format| format::wrong(format, text)) {
+            self.wrong(what);
+        }
+    }
+
+    fn check_number(&mut self, number: &serde_json::Number, schema: &MetaSchema) {
+        if schema.ty == "integer" {
+            let Some(whole) = number.as_i64() else {
+                return self.wrong("must be a whole number of 64 bits at most");
+            };
+            if let Some((least, most)) = schema.format.and_then(range)
+                && !(least..=most).contains(&whole)
+            {
+                return self.wrong(format!("must be from {least} to {most}"));
+            }
+        }
+        let Some(value) = number.as_f64() else { return };
+        if let Some(least) = schema.minimum {
+            let exclusive = schema.exclusive_minimum == Some(true);
+            if value < least || (exclusive && value <= least) {
+                let bound = if exclusive { "more than" } else { "at least" };
+                self.wrong(format!("must be {bound} {least}"));
+            }
+        }
+        if let Some(most) = schema.maximum {
+            let exclusive = schema.exclusive_maximum == Some(true);
+            if value > most || (exclusive && value >= most) {
+                let bound = if exclusive { "less than" } else { "at most" };
+                self.wrong(format!("must be {bound} {most}"));
+            }
+        }
+    }
+
+    fn check_enum(&mut self, value: &Value, schema: &MetaSchema) {
+        if schema.enum_items.is_empty() || schema.enum_items.contains(value) || !value.is_string() {
+            return;
+        }
+        let words: Vec<_> = schema.enum_items.iter().filter_map(Value::as_str).collect();
+        self.wrong(format!("must be one of {}", words.join(", ")));
+    }
+}
+
+fn has_twins(items: &[Value]) -> bool {
+    let mut texts: Vec<String> = items.iter().map(Value::to_string).collect();
+    texts.sort_unstable();
+    texts.windows(2).any(|pair| pair[0] == pair[1])
+}
+
+/// What poem-openapi's integer formats hold.
+fn range(format: &str) -> Option<(i64, i64)> {
+    Some(match format {
+        "int8" => (i8::MIN.into(), i8::MAX.into()),
+        "int16" => (i16::MIN.into(), i16::MAX.into()),
+        "int32" => (i32::MIN.into(), i32::MAX.into()),
+        "uint8" => (0, u8::MAX.into()),
+        "uint16" => (0, u16::MAX.into()),
+        "uint32" => (0, u32::MAX.into()),
+        "uint64" => (0, i64::MAX),
+        _ => return None,
+    })
+}
+
+fn with_article(kind: &str) -> &'static str {
+    match kind {
+        "object" => "an object",
+        "array" => "an array",
+        "string" => "a string",
+        "integer" => "a whole number",
+        "number" => "a number",
+        "boolean" => "true or false",
+        _ => "of another kind",
+    }
+}

@@ -1,0 +1,90 @@
+//! Entity tags: the hash of what is shown, and edits only of what was seen.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use common::secrets::sha256;
+use poem_openapi::types::ToJSON;
+
+use crate::http::{
+    problem::{Problem, Reason},
+    response::{Fresh, Tagged},
+};
+
+/// Versions count from 1.
+const NO_VERSION: i64 = 0;
+
+/// What is shown, with its tag.
+pub(crate) fn tagged<T: ToJSON>(body: T) -> Tagged<T> {
+    Tagged::new(tag(&body), body)
+}
+
+/// What is shown, unless `If-None-Match` names it as what the client has (RFC 9110: compared weakly).
+pub(crate) fn unless_known<T: ToJSON>(if_none_match: Option<&str>, body: T) -> Fresh<T> {
+    let etag = tag(&body);
+    let mut known = if_none_match.unwrap_or_default().split(',').map(str::trim);
+    if known.any(|known| known == "*" || known.trim_start_matches("W/") == etag) {
+        Fresh::NotModified { etag }
+    } else {
+        Fresh::Shown(Tagged::new(etag, body))
+    }
+}
+
+/// The version that an edit must still find, where `If-Match` names what it was made from: by its tag, or by its
+/// version in quotes. `None` where there is no such header, and for `*`, which whatever is there fits.
+pub(crate) fn seen_version<T: ToJSON>(
+    if_match: Option<&str>,
+    current: &T,
+    version: i64,
+) -> Result<Option<i64>, Problem> {
+    let Some(if_match) = if_match.filter(|if_match| if_match.trim() != "*") else {
+        return Ok(None);
+    };
+    let now = [tag(current), format!("\"{version}\"")];
+    let seen = if_match.split(',').map(str::trim);
+    if seen.into_iter().any(|tag| now.iter().any(|now| now == tag)) {
+        Ok(Some(version))
+    } else {
+        Err(version_conflict(version))
+    }
+}
+
+/// The same for a request that may have an idempotency key: whether it was done before is asked first, so that what
+/// `If-Match` no longer finds becomes a version that nothing has, which the ledger refuses.
+pub(crate) fn expected_version<T: ToJSON>(
+    if_match: Option<&str>,
+    current: &T,
+    version: i64,
+) -> Option<i64> {
+    seen_version(if_match, current, version).unwrap_or(Some(NO_VERSION))
+}
+
+pub(crate) fn version_conflict(current: i64) -> Problem {
+    Problem::new(Reason::VersionConflict).with("current_version", current)
+}
+
+pub(crate) fn tag<T: ToJSON>(shown: &T) -> String {
+    let hash = sha256(shown.to_json_string().as_bytes());
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..16]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_edit_names_what_it_was_made_from_by_tag_or_version() {
+        let shown = "espresso".to_owned();
+        let seen = |header: Option<&str>| {
+            seen_version(header, &shown, 4).map_err(|problem| problem.reason())
+        };
+        let tag = tag(&shown);
+        let several = format!("\"x\" , {tag}");
+        assert_eq!(seen(None), Ok(None));
+        assert_eq!(seen(Some("*")), Ok(None));
+        assert_eq!(seen(Some("\"4\"")), Ok(Some(4)));
+        assert_eq!(seen(Some(&tag)), Ok(Some(4)));
+        assert_eq!(seen(Some(&several)), Ok(Some(4)));
+        assert_eq!(seen(Some("\"3\"")), Err(Reason::VersionConflict));
+        assert_eq!(seen(Some("4")), Err(Reason::VersionConflict));
+        assert_eq!(seen(Some("")), Err(Reason::VersionConflict));
+    }
+}

@@ -1,0 +1,166 @@
+//! Around everything that a process serves: request ids, the body limit, CORS, panics, headers, and errors as problems.
+
+mod cors;
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+
+use common::{chance::Chance, client::Proxies, clock::Clock, metrics::Metrics};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, header};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+use tracing::Instrument;
+
+use self::cors::Cors;
+use crate::{
+    http::{
+        body::{self, BodyLimit},
+        problem::Problem,
+        request_id::{REQUEST_ID, RequestId},
+    },
+    pages,
+    state::ApiState,
+};
+
+/// A poem middleware: `routes.with(Front::new(&state))`, once, around everything.
+#[derive(Clone, Debug)]
+pub struct Front {
+    chance: Chance,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    body_limit_bytes: usize,
+    cors: Cors,
+    proxies: Proxies,
+}
+
+/// What is logged of a request's path: `/sessions/{code}`. The path itself may carry the code.
+#[derive(Clone, Copy, Debug)]
+pub struct RoutePattern(pub &'static str);
+
+impl Front {
+    #[must_use]
+    pub fn new(state: &ApiState) -> Self {
+        let http = &state.settings.http;
+        Self {
+            chance: state.ledger.chance().clone(),
+            clock: state.ledger.clock().clone(),
+            metrics: Arc::clone(&state.metrics),
+            body_limit_bytes: http.body_limit_bytes,
+            cors: Cors::new(&http.allowed_origins),
+            proxies: Proxies::new(&http.trusted_proxies),
+        }
+    }
+
+    fn is_too_large(&self, headers: &HeaderMap) -> bool {
+        let length = headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok());
+        length
+            .and_then(|length| length.parse::<u64>().ok())
+            .is_some_and(|length| length > self.body_limit_bytes as u64)
+    }
+}
+
+impl<E: Endpoint> Middleware<E> for Front {
+    type Output = Fronted<E>;
+
+    fn transform(&self, inner: E) -> Fronted<E> {
+        Fronted {
+            front: self.clone(),
+            inner,
+        }
+    }
+}
+
+/// What [`Front`] makes of an endpoint: it answers always, never with an error.
+#[derive(Debug)]
+pub struct Fronted<E> {
+    front: Front,
+    inner: E,
+}
+
+impl<E: Endpoint> Endpoint for Fronted<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let began_at = Instant::now();
+        let front = &self.front;
+        let request_id = RequestId::of(request.headers(), &front.chance, &front.clock);
+        let cors_origin = front.cors.origin(request.headers());
+        let client = front
+            .proxies
+            .client(request.remote_addr(), request.headers());
+        let method = request.method().clone();
+        request.extensions_mut().insert(request_id.clone());
+        request
+            .extensions_mut()
+            .insert(BodyLimit(self.front.body_limit_bytes));
+        request.extensions_mut().insert(client);
+        let span = tracing::info_span!("request", %request_id, %method);
+        let mut response = self
+            .answer(request, &request_id, cors_origin.is_some())
+            .instrument(span)
+            .await;
+        finish(&mut response, &request_id, cors_origin);
+        let route = response
+            .data::<RoutePattern>()
+            .map_or("", |pattern| pattern.0);
+        let status = response.status();
+        let took = began_at.elapsed();
+        let metrics = &self.front.metrics;
+        metrics
+            .http_requests
+            .with_label_values(&[route, status.as_str()])
+            .inc();
+        metrics.http_request_seconds.observe(took.as_secs_f64());
+        let (status, took_ms) = (status.as_u16(), took.as_millis());
+        tracing::debug!(%request_id, %method, route, status, took_ms, "answered");
+        Ok(response)
+    }
+}
+
+impl<E: Endpoint> Fronted<E> {
+    async fn answer(
+        &self,
+        request: Request,
+        request_id: &RequestId,
+        from_listed_origin: bool,
+    ) -> Response {
+        if from_listed_origin && cors::is_preflight(&request) {
+            return cors::preflight();
+        }
+        let path = request.uri().path().to_owned();
+        if self.front.is_too_large(request.headers()) {
+            return body::too_large(self.front.body_limit_bytes).answer(request_id, "");
+        }
+        let done = AssertUnwindSafe(self.inner.call(request))
+            .catch_unwind()
+            .await;
+        match done {
+            Ok(Ok(response)) => response.into_response(),
+            Ok(Err(error)) if error.is_from_response() => error.into_response(),
+            Ok(Err(error)) => Problem::of_framework(error, &path).answer(request_id, ""),
+            // The panic itself was logged by its hook.
+            Err(_) => Problem::internal("a panic").answer(request_id, ""),
+        }
+    }
+}
+
+fn finish(response: &mut Response, request_id: &RequestId, cors_origin: Option<HeaderValue>) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    let defaults = [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // The session's code stands in the address of the guests' page.
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CONTENT_SECURITY_POLICY, pages::NO_PAGE_POLICY),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in defaults {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    cors::finish(headers, cors_origin);
+}

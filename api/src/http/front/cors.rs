@@ -1,0 +1,68 @@
+//! What other origins' pages may send and read, where the settings let them call at all.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use poem::{IntoResponse, Request, Response};
+
+use crate::http::response::Done;
+
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, expediter-guest, \
+     x-request-id";
+const ANSWER_HEADERS: &str = "etag, location, allow, retry-after, ratelimit, ratelimit-policy, x-request-id, \
+     idempotency-replayed";
+const MAX_AGE_S: &str = "600";
+
+/// No credentials are allowed: tokens go in headers that a page sets itself, never in cookies.
+#[derive(Clone, Debug)]
+pub(super) struct Cors {
+    allowed_origins: Arc<[String]>,
+}
+
+impl Cors {
+    pub(super) fn new(allowed_origins: &[String]) -> Self {
+        Self {
+            allowed_origins: allowed_origins.into(),
+        }
+    }
+
+    /// The origin that the answer must name, if the request comes from a page that may call.
+    pub(super) fn origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        let mut allowed = self.allowed_origins.iter();
+        allowed
+            .any(|allowed| allowed.as_bytes() == origin.as_bytes())
+            .then(|| origin.clone())
+    }
+}
+
+pub(super) fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+pub(super) fn preflight() -> Response {
+    let mut response = Done.into_response();
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
+        (header::ACCESS_CONTROL_MAX_AGE, MAX_AGE_S),
+    ] {
+        let headers = response.headers_mut();
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// On every answer: a cache must not give one origin's to another.
+pub(super) fn finish(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let exposed = HeaderValue::from_static(ANSWER_HEADERS);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+    }
+}

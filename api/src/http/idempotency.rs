@@ -1,0 +1,120 @@
+//! `Idempotency-Key`: a request that comes again is done once, and answered with what it made.
+
+use common::ledger::{
+    self, Ledger,
+    idempotency::{Idempotency, Once},
+};
+use poem::{Request, RequestBody};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    param::Header,
+    registry::{MetaParamIn, MetaSchemaRef, Registry},
+    types::ToJSON,
+};
+use uuid::Uuid;
+
+use crate::{
+    http::{etag::tagged, problem::Problem, response::Tagged},
+    state::ApiState,
+};
+
+const MOST_BYTES: usize = 200;
+
+/// The header, and what it was sent to. As a handler's argument: `#[oai(name = "Idempotency-Key")] key: IdempotencyKey`.
+#[derive(Debug)]
+pub(crate) struct IdempotencyKey {
+    key: Option<String>,
+    /// Method and path: the same key elsewhere is another request.
+    operation: String,
+}
+
+impl IdempotencyKey {
+    /// The request's name among its owner's (an account, or a guest's session); of a request without a body:
+    /// `&Value::Null`.
+    pub(crate) fn of(
+        self,
+        state: &ApiState,
+        owner: Uuid,
+        body: &impl ToJSON,
+    ) -> Result<Option<Idempotency>, Problem> {
+        let Some(key) = self.key else {
+            return Ok(None);
+        };
+        if !(1..=MOST_BYTES).contains(&key.len()) {
+            let detail = format!("must have from 1 to {MOST_BYTES} bytes");
+            return Err(Problem::invalid_field("Idempotency-Key", detail));
+        }
+        let asked = format!("{}\n{}", self.operation, body.to_json_string());
+        Ok(Some(Idempotency {
+            owner,
+            key,
+            fingerprint: state.keys.fingerprint.sign(asked.as_bytes()),
+        }))
+    }
+}
+
+/// What `work` made, or, where the key's request was done before, what `again` finds of it now; and whether it was.
+pub(crate) async fn once<T, R>(
+    state: &ApiState,
+    key: Option<Idempotency>,
+    work: impl AsyncFnOnce(Ledger) -> ledger::Result<T, R>,
+    again: impl AsyncFnOnce(Uuid) -> Result<T, Problem>,
+) -> Result<(T, bool), Problem>
+where
+    R: Into<Problem>,
+{
+    match state.ledger.once(key, work).await? {
+        Once::Done(made) => Ok((made, false)),
+        Once::DoneBefore(resource) => Ok((again(resource).await?, true)),
+    }
+}
+
+/// The same of what is shown with its tag: as it is now.
+pub(crate) async fn once_tagged<T, V, R>(
+    state: &ApiState,
+    key: Option<Idempotency>,
+    work: impl AsyncFnOnce(Ledger) -> ledger::Result<T, R>,
+    again: impl AsyncFnOnce(Uuid) -> Result<T, Problem>,
+) -> Result<Tagged<V>, Problem>
+where
+    R: Into<Problem>,
+    V: From<T> + ToJSON,
+{
+    let (now, replayed) = once(state, key, work, again).await?;
+    Ok(tagged(V::from(now)).replayed(replayed))
+}
+
+impl<'a> ApiExtractor<'a> for IdempotencyKey {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
+    type ParamType = Option<String>;
+    type ParamRawType = String;
+
+    fn register(registry: &mut Registry) {
+        Header::<Option<String>>::register(registry);
+    }
+
+    fn param_in() -> Option<MetaParamIn> {
+        Header::<Option<String>>::param_in()
+    }
+
+    fn param_schema_ref() -> Option<MetaSchemaRef> {
+        Header::<Option<String>>::param_schema_ref()
+    }
+
+    fn param_raw_type(&self) -> Option<&String> {
+        self.key.as_ref()
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<Option<String>>,
+    ) -> poem::Result<Self> {
+        let Header(key) = Header::from_request(request, body, options).await?;
+        let path = request.original_uri().path();
+        Ok(Self {
+            key,
+            operation: format!("{} {path}", request.method()),
+        })
+    }
+}

@@ -1,0 +1,188 @@
+//! How often each may ask: accounts, guests, client addresses and integrators; and what every answer says of it.
+//!
+//! A count is one process's own, and what `RateLimit` tells (draft-ietf-httpapi-ratelimit-headers) is of the process
+//! that answered. Wrong passwords are counted in the database instead: `ledger::accounts`.
+
+mod bucket;
+
+use std::{net::IpAddr, time::Duration};
+
+use common::{
+    clock::Clock,
+    config,
+    domain::ids::{AccountId, IntegratorId},
+    secrets::sha256,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use poem::Request;
+use uuid::Uuid;
+
+use self::bucket::{Buckets, Taken};
+use crate::{
+    access::Access,
+    http::problem::{Problem, Reason},
+};
+pub use common::client::ClientAddress;
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const GUEST_KEY: &str = "expediter-guest";
+
+/// Of one process.
+#[derive(Debug)]
+pub struct Limits {
+    clock: Clock,
+    accounts: Buckets<AccountId>,
+    /// By a hash of the session's code and the guest's key.
+    guests: Buckets<[u8; 32]>,
+    addresses: Buckets<IpAddr>,
+    /// By the path's integrator and the address, where it has signed rightly from there: who knows an integrator's id
+    /// can't use up its bucket, and who makes ids up gets no fresh ones. All else of an address is one.
+    integrators: Buckets<(Option<IntegratorId>, IpAddr)>,
+}
+
+/// Whose requests an operation's are counted as, where no account calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counting {
+    Nobody,
+    Guest,
+    Integrator,
+    Address,
+}
+
+impl Counting {
+    pub(crate) fn of(access: Access, pattern: &str) -> Self {
+        match access {
+            Access::Keyholder if pattern.starts_with("/sessions/") => Self::Guest,
+            Access::Keyholder => Self::Integrator,
+            // A probe must be able to ask for ever.
+            Access::Anyone if pattern == "/ping" => Self::Nobody,
+            _ => Self::Address,
+        }
+    }
+}
+
+/// What was taken for one request: all of it stands in the answer's headers.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(Vec<(&'static str, Taken)>);
+
+impl Limits {
+    pub(crate) fn new(settings: &config::RateLimits, clock: &Clock) -> Self {
+        Self {
+            clock: clock.clone(),
+            accounts: Buckets::new(settings.account_per_minute),
+            guests: Buckets::new(settings.guest_per_minute),
+            addresses: Buckets::new(settings.address_per_minute),
+            integrators: Buckets::new(settings.integrator_per_minute),
+        }
+    }
+
+    pub(crate) fn count_account(
+        &self,
+        account: AccountId,
+        counted: &mut Counted,
+    ) -> Result<(), Problem> {
+        let taken = self.accounts.take(account, self.clock.now());
+        counted.add("account", taken)
+    }
+
+    /// A request without an account.
+    pub(crate) fn count_anonymous(
+        &self,
+        counting: Counting,
+        request: &Request,
+        counted: &mut Counted,
+    ) -> Result<(), Problem> {
+        let now = self.clock.now();
+        let address = ClientAddress::of(request).0;
+        match counting {
+            Counting::Nobody => Ok(()),
+            Counting::Address => counted.add("address", self.addresses.take(address, now)),
+            Counting::Guest => {
+                // Guest keys and codes can be made up; addresses less so.
+                counted.add("address", self.addresses.take(address, now))?;
+                counted.add("guest", self.guests.take(guest_of(request), now))
+            }
+            Counting::Integrator => {
+                // As the handler reads it: an id may be written in many ways, and what is none is as long as one likes.
+                let named = request.path_params::<Uuid>().ok().map(IntegratorId::from);
+                let known = named.filter(|id| self.integrators.has(&(Some(*id), address)));
+                let taken = self.integrators.take((known, address), now);
+                counted.add("integrator", taken)
+            }
+        }
+    }
+
+    /// From now on the integrator has a bucket of its own there.
+    pub(crate) fn has_signed(&self, integrator: IntegratorId, address: ClientAddress) {
+        let key = (Some(integrator), address.0);
+        self.integrators.begin(key, self.clock.now());
+    }
+}
+
+impl Counted {
+    fn add(&mut self, policy: &'static str, taken: Option<Taken>) -> Result<(), Problem> {
+        let Some(taken) = taken else {
+            return Ok(());
+        };
+        let wait = taken.wait;
+        self.0.push((policy, taken));
+        match wait {
+            None => Ok(()),
+            Some(wait) => Err(limited(wait)),
+        }
+    }
+
+    pub(crate) fn tell(&self, headers: &mut HeaderMap) {
+        let list = |member: &dyn Fn(&str, &Taken) -> String| {
+            let members: Vec<String> = self
+                .0
+                .iter()
+                .map(|(name, taken)| member(name, taken))
+                .collect();
+            HeaderValue::try_from(members.join(", ")).ok()
+        };
+        if self.0.is_empty() {
+            return;
+        }
+        let policy = list(&|name, taken| {
+            format!(
+                "\"{name}\";q={};w={}",
+                taken.quota,
+                bucket::WINDOW.as_secs()
+            )
+        });
+        let left = list(&|name, taken| {
+            let full_in = seconds(taken.full_in);
+            format!("\"{name}\";r={};t={full_in}", taken.remaining)
+        });
+        for (name, value) in [(RATE_LIMIT_POLICY, policy), (RATE_LIMIT, left)] {
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        }
+    }
+}
+
+/// A 429 that says when to come back.
+pub(crate) fn limited(wait: Duration) -> Problem {
+    let wait = u32::try_from(seconds(wait)).unwrap_or(u32::MAX);
+    Problem::new(Reason::RateLimited).retry_after_s(wait.max(1))
+}
+
+/// Whole seconds, never too few.
+fn seconds(duration: Duration) -> u64 {
+    duration.as_millis().div_ceil(1000) as u64
+}
+
+fn guest_of(request: &Request) -> [u8; 32] {
+    let key = request.header(GUEST_KEY).unwrap_or_default();
+    sha256(format!("{} {key}", code_of(request)).as_bytes())
+}
+
+/// The code in a guest's path, as it is written there.
+fn code_of(request: &Request) -> &str {
+    let segments = request.uri().path().split('/');
+    let mut rest = segments.skip_while(|segment| *segment != "sessions");
+    rest.nth(1).unwrap_or_default()
+}

@@ -1,0 +1,71 @@
+//! Pages of lists, and the cursors that lead from one to the next.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use poem_openapi::{
+    Object,
+    types::{ParseFromJSON, ToJSON, Type},
+};
+use uuid::Uuid;
+
+use crate::http::problem::Problem;
+
+const MOST_A_PAGE: u32 = 100;
+const USUAL_A_PAGE: u32 = 50;
+
+/// Some of a list, and how to get the next ones.
+#[derive(Debug, Object)]
+pub struct Page<T: Type + ParseFromJSON + ToJSON> {
+    pub items: Vec<T>,
+    /// For `?cursor=`; null on the last page.
+    pub next_cursor: Option<String>,
+}
+
+impl<T: Type + ParseFromJSON + ToJSON> Page<T> {
+    /// Of `limit + 1` things that were asked for: whether there is more shows by the last one, which is left out.
+    pub fn of<D>(
+        mut found: Vec<D>,
+        limit: u32,
+        id: impl Fn(&D) -> Uuid,
+        show: impl Fn(D) -> T,
+    ) -> Self {
+        let limit = limit as usize;
+        let has_more = found.len() > limit;
+        found.truncate(limit);
+        let next_cursor = found
+            .last()
+            .filter(|_| has_more)
+            .map(|last| cursor(id(last)));
+        Self {
+            items: found.into_iter().map(show).collect(),
+            next_cursor,
+        }
+    }
+}
+
+/// `?limit=`: 50 unless said, 100 at most.
+pub fn limit(asked: Option<u32>) -> Result<u32, Problem> {
+    match asked {
+        None => Ok(USUAL_A_PAGE),
+        Some(limit @ 1..=MOST_A_PAGE) => Ok(limit),
+        Some(_) => {
+            let detail = format!("must be from 1 to {MOST_A_PAGE}");
+            Err(Problem::invalid_field("limit", detail))
+        }
+    }
+}
+
+/// `?cursor=`: after this one.
+pub fn after(cursor: Option<&str>) -> Result<Option<Uuid>, Problem> {
+    let Some(cursor) = cursor else {
+        return Ok(None);
+    };
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
+    let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
+    let problem = || Problem::invalid_field("cursor", "is none that was given out here");
+    id.map(Some).ok_or_else(problem)
+}
+
+/// For `?cursor=`, after this one.
+pub fn cursor(id: Uuid) -> String {
+    URL_SAFE_NO_PAD.encode(id.as_bytes())
+}

@@ -1,0 +1,331 @@
+//! Every answer that is not a success: RFC 9457 problem documents. The only place that picks an HTTP status.
+
+mod foreign;
+mod ledger;
+mod pages;
+mod reason;
+
+use std::fmt;
+
+use http::{HeaderValue, StatusCode, header};
+use poem::{Response, error::ResponseError};
+use poem_openapi::{
+    ApiResponse,
+    registry::{
+        MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry,
+    },
+};
+use serde_json::{Map, Value, json};
+
+pub(crate) use self::pages::routes;
+pub use self::reason::Reason;
+use crate::http::request_id::RequestId;
+
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+/// Seconds after which a client may ask again, where it is our own trouble.
+const RETRY_AFTER_S: u32 = 1;
+
+/// The error of every handler: `Result<Json<T>, Problem>`.
+#[derive(Debug)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    reason: Reason,
+    detail: Option<String>,
+    errors: Vec<FieldError>,
+    more: Map<String, Value>,
+    location: Option<String>,
+    allow: Option<String>,
+    retry_after_s: Option<u32>,
+    /// For the log. Never sent.
+    cause: Option<String>,
+}
+
+/// One thing wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// RFC 6901 into the body; empty for the body itself. Of a query parameter or header: its name.
+    pub pointer: String,
+    pub detail: String,
+}
+
+impl Problem {
+    #[must_use]
+    pub fn new(reason: Reason) -> Self {
+        let retry_after_s =
+            (reason.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_AFTER_S);
+        Self(Box::new(Parts {
+            reason,
+            detail: None,
+            errors: Vec::new(),
+            more: Map::new(),
+            location: None,
+            allow: None,
+            retry_after_s,
+            cause: None,
+        }))
+    }
+
+    /// Something that must not happen; the cause is logged and not sent.
+    #[must_use]
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::new(Reason::Internal).caused_by(cause)
+    }
+
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(Reason::NotFound)
+    }
+
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::new(Reason::Forbidden)
+    }
+
+    #[must_use]
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let mut problem = Self::new(Reason::ValidationFailed);
+        problem.0.errors = errors;
+        problem
+    }
+
+    /// One field that is not as it must be: `Problem::invalid_field("/items/0/sku", "is unknown")`.
+    #[must_use]
+    pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::invalid(vec![FieldError {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }])
+    }
+
+    /// What is to be made is for a store that is not there, or is archived.
+    #[must_use]
+    pub(crate) fn no_such_store() -> Self {
+        Self::invalid_field("/store_id", "must be a store that is not archived")
+    }
+
+    /// A sentence for the person who reads it; said of this one case.
+    #[must_use]
+    pub fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
+    }
+
+    /// A member of its own: `next`, `short`, `current_version`, `order_id`.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Where the thing is that stands in the way.
+    #[must_use]
+    pub fn at(mut self, location: impl Into<String>) -> Self {
+        self.0.location = Some(location.into());
+        self
+    }
+
+    #[must_use]
+    pub fn retry_after_s(mut self, seconds: u32) -> Self {
+        self.0.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Logged with the answer, never sent.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn allowing(mut self, methods: impl Into<String>) -> Self {
+        self.0.allow = Some(methods.into());
+        self
+    }
+
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.0.reason
+    }
+
+    /// The answer, logged when it is our fault. `route` is a pattern, never a path, which may carry a session's code.
+    pub(crate) fn answer(self, request_id: &RequestId, route: &str) -> Response {
+        let status = self.0.reason.status();
+        if status.is_server_error() {
+            let cause = self.0.cause.as_deref().unwrap_or_default();
+            let reason = self.0.reason.as_str();
+            tracing::error!(%request_id, route, reason, cause, "a request failed");
+        }
+        self.document(Some(request_id))
+    }
+
+    /// RFC 9457 section 3.1. `type` is a full path, so that it is the same thing in every installation.
+    fn members(&self, request_id: Option<&str>) -> Map<String, Value> {
+        let parts = &self.0;
+        let reason = parts.reason;
+        let mut members = Map::new();
+        members.insert("type".into(), json!(reason.path()));
+        members.insert("title".into(), json!(reason.title()));
+        members.insert("status".into(), json!(reason.status().as_u16()));
+        members.insert("reason".into(), json!(reason.as_str()));
+        if let Some(detail) = &parts.detail {
+            members.insert("detail".into(), json!(detail));
+        }
+        if let Some(id) = request_id {
+            members.insert("request_id".into(), json!(id));
+        }
+        if !parts.errors.is_empty() {
+            let errors = parts.errors.iter();
+            let errors = errors.map(|e| json!({"pointer": e.pointer, "detail": e.detail}));
+            members.insert("errors".into(), errors.collect());
+        }
+        members.extend(parts.more.clone());
+        members
+    }
+
+    fn document(self, request_id: Option<&RequestId>) -> Response {
+        let members = self.members(request_id.map(RequestId::as_str));
+        let parts = *self.0;
+        let status = parts.reason.status();
+        let mut response = Response::builder()
+            .status(status)
+            .content_type(CONTENT_TYPE)
+            .body(Value::Object(members).to_string());
+        let headers = response.headers_mut();
+        let retry_after = parts.retry_after_s.map(|seconds| seconds.to_string());
+        // No Basic challenge: a browser would open its own dialogue over the page's.
+        let challenge = (status == StatusCode::UNAUTHORIZED).then(|| "Bearer".to_owned());
+        for (name, value) in [
+            (header::LOCATION, parts.location),
+            (header::ALLOW, parts.allow),
+            (header::RETRY_AFTER, retry_after),
+            (header::WWW_AUTHENTICATE, challenge),
+        ] {
+            if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+        response
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.reason.as_str())?;
+        match &self.0.detail {
+            Some(detail) => write!(f, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status(&self) -> StatusCode {
+        self.0.reason.status()
+    }
+}
+
+impl ApiResponse for Problem {
+    fn meta() -> MetaResponses {
+        let response = |range: &str, description, headers| MetaResponse {
+            description,
+            status: None,
+            status_range: Some(range.to_owned()),
+            content: vec![MetaMediaType {
+                content_type: CONTENT_TYPE,
+                schema: MetaSchemaRef::Reference("Problem".into()),
+            }],
+            headers,
+        };
+        let retry_after = MetaHeader {
+            name: "Retry-After".into(),
+            description: Some("Seconds after which to ask again.".into()),
+            required: false,
+            deprecated: false,
+            schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("integer"))),
+        };
+        MetaResponses {
+            responses: vec![
+                response(
+                    "4XX",
+                    "Not done, and will not be if it is asked again unchanged.",
+                    vec![],
+                ),
+                response(
+                    "5XX",
+                    "Not done, or not known to be; not the request's fault.",
+                    vec![retry_after],
+                ),
+            ],
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<Self, _>("FieldError".into(), |_| {
+            object(
+                &["pointer", "detail"],
+                vec![
+                    (
+                        "pointer",
+                        text("RFC 6901, into the body; of a query parameter or header its name."),
+                    ),
+                    ("detail", text("What is wrong there.")),
+                ],
+            )
+        });
+        registry.create_schema::<Reason, _>("Problem".into(), |_| {
+            let reason = MetaSchema {
+                enum_items: Reason::ALL
+                    .iter()
+                    .map(|reason| json!(reason.as_str()))
+                    .collect(),
+                description: Some("Stable, for programs. Decides the status."),
+                ..MetaSchema::new("string")
+            };
+            let errors = MetaSchema {
+                items: Some(Box::new(MetaSchemaRef::Reference("FieldError".into()))),
+                description: Some("Everything that is wrong with the fields, not only the first."),
+                ..MetaSchema::new("array")
+            };
+            let status =
+                MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("integer", "int32")));
+            MetaSchema {
+                description: Some(
+                    "RFC 9457. Some reasons add members of their own, such as `next` or `short`.",
+                ),
+                ..object(
+                    &["type", "title", "status", "reason"],
+                    vec![
+                        ("type", text("`/problems/{reason}`")),
+                        ("title", text("The reason for people.")),
+                        ("status", status),
+                        ("reason", MetaSchemaRef::Inline(Box::new(reason))),
+                        ("detail", text("What it is about in this case.")),
+                        ("request_id", text("As in the header `X-Request-Id`.")),
+                        ("errors", MetaSchemaRef::Inline(Box::new(errors))),
+                    ],
+                )
+            }
+        });
+    }
+}
+
+fn object(required: &[&'static str], properties: Vec<(&'static str, MetaSchemaRef)>) -> MetaSchema {
+    MetaSchema {
+        required: required.to_vec(),
+        properties,
+        ..MetaSchema::new("object")
+    }
+}
+
+fn text(description: &'static str) -> MetaSchemaRef {
+    MetaSchemaRef::Inline(Box::new(MetaSchema {
+        description: Some(description),
+        ..MetaSchema::new("string")
+    }))
+}

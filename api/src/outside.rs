@@ -1,0 +1,70 @@
+//! The four services of seed 000. Each is done in this process, or asked at the address that the settings name; always
+//! before a transaction begins. Only a service's own explicit no refuses a request; all else that goes wrong is its 503.
+
+mod codes;
+mod external_id;
+mod locations;
+mod products;
+mod service;
+mod verification;
+
+use common::{config, ledger::Ledger};
+use url::Url;
+
+pub(crate) use self::external_id::{ExternalId, is_external_id};
+pub(crate) use self::verification::Verification;
+use self::{codes::Codes, locations::Locations, products::Products, service::Service};
+use crate::http::problem::Reason;
+
+#[derive(Debug)]
+pub struct Outside {
+    /// Who an owner is.
+    pub(crate) verification: Verification,
+    /// Whose a store is.
+    pub(crate) locations: Locations,
+    /// Draws the sessions' codes.
+    pub(crate) codes: Codes,
+    /// What a store sells.
+    pub(crate) products: Products,
+}
+
+impl Outside {
+    pub(crate) fn new(ledger: &Ledger, settings: &config::Outside) -> Self {
+        let urls = [
+            &settings.verification_url,
+            &settings.locations_url,
+            &settings.codes_url,
+            &settings.products_url,
+        ];
+        // Made once, and only where it is used: it takes some 30 ms.
+        let client = urls
+            .iter()
+            .any(|url| url.is_some())
+            .then(|| service::client(settings.timeout));
+        let at = |url: &Option<config::ServiceUrl>, unavailable: Reason| {
+            let url: Url = url.as_ref()?.url().clone();
+            Some(Service::new(client.clone()?, url, unavailable))
+        };
+        Self {
+            verification: Verification::new(
+                ledger,
+                at(
+                    &settings.verification_url,
+                    Reason::VerificationServiceUnavailable,
+                ),
+            ),
+            locations: Locations::new(
+                ledger,
+                at(&settings.locations_url, Reason::LocationsServiceUnavailable),
+            ),
+            codes: Codes::new(
+                ledger,
+                at(&settings.codes_url, Reason::CodeServiceUnavailable),
+            ),
+            products: Products::new(
+                ledger,
+                at(&settings.products_url, Reason::ProductsServiceUnavailable),
+            ),
+        }
+    }
+}

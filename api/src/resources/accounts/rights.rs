@@ -1,0 +1,70 @@
+//! Who may make and change which accounts.
+
+use common::{
+    domain::{
+        account::{Account, Role, SpokenFor},
+        ids::StoreId,
+    },
+    ledger::accounts::{AccountChange, AccountRefused},
+};
+
+use crate::{auth::Caller, http::problem::Problem};
+
+/// Managers make staff of their own stores, and accounts of these stores' integrators. An integrator that there is not
+/// is refused by the ledger.
+pub(super) fn may_make(
+    caller: &Caller,
+    role: Role,
+    stores: &[StoreId],
+    spoken_for: &[SpokenFor],
+) -> Result<(), Problem> {
+    let is_own = caller.is(Role::Manager)
+        && matches!(role, Role::Staff | Role::Integrator)
+        && manages_all(caller, stores, spoken_for);
+    if caller.is(Role::Operator) || is_own {
+        Ok(())
+    } else {
+        Err(Problem::forbidden())
+    }
+}
+
+pub(super) fn may_change(
+    caller: &Caller,
+    account: &Account,
+    wanted: &AccountChange,
+    becomes: &[SpokenFor],
+) -> Result<(), AccountRefused> {
+    if caller.is(Role::Operator) {
+        return Ok(());
+    }
+    let spoken_for = account.integrators.iter().map(|one| one.store_id);
+    if !account
+        .stores
+        .iter()
+        .copied()
+        .chain(spoken_for)
+        .any(|store| caller.manages(store))
+    {
+        return Err(AccountRefused::NoSuchAccount);
+    }
+    let is_own = matches!(account.role, Role::Staff | Role::Integrator)
+        && wanted.role.is_none_or(|role| role == account.role)
+        && manages_all(caller, &account.stores, &account.integrators)
+        && manages_all(
+            caller,
+            wanted.stores.as_deref().unwrap_or_default(),
+            becomes,
+        );
+    if is_own {
+        Ok(())
+    } else {
+        Err(AccountRefused::NotAllowed)
+    }
+}
+
+fn manages_all(caller: &Caller, stores: &[StoreId], spoken_for: &[SpokenFor]) -> bool {
+    let stores = stores.iter().copied();
+    stores
+        .chain(spoken_for.iter().map(|one| one.store_id))
+        .all(|store| caller.manages(store))
+}

@@ -1,0 +1,234 @@
+//! Integrators' signed updates: verified over the raw bytes, stored, and applied by a worker.
+
+mod list;
+
+use common::{
+    domain::{
+        callback::{DeliveryUpdate, Update},
+        integrator::{CallbackAuth, Integrator},
+        signature::{Signed, SigningSecret, verify},
+    },
+    ledger::callbacks::{CallbackRefused, Received},
+};
+use poem::Request;
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::{Header, Path},
+    payload::Json,
+};
+use uuid::Uuid;
+
+pub(crate) use self::list::KeptCallbacks;
+use crate::{
+    access::topic::Topic,
+    http::{
+        body::{RawBody, format::OutsideReference},
+        limits::ClientAddress,
+        problem::{FieldError, Problem, Reason},
+        scalars::Time,
+    },
+    state::ApiState,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Callbacks(pub(crate) ApiState);
+
+/// An integrator's update of an order, which is named by `order_id` or by `reference`.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct Callback {
+    order_id: Option<Uuid>,
+    /// The integrator's own word for the order.
+    reference: Option<OutsideReference>,
+    /// One of ours, or a word that the integrator's `status_map` turns into one.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    status: Option<String>,
+    /// Needed to reject or cancel.
+    #[oai(validator(max_length = 200))]
+    reason: Option<String>,
+    /// Counts up per order: what is not newer than what was applied changes nothing.
+    sequence: Option<i64>,
+    /// As `sequence`, where there is none.
+    occurred_at: Option<Time>,
+    delivery: Option<CallbackDelivery>,
+}
+
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct CallbackDelivery {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    tracking_number: Option<String>,
+    /// `READY_FOR_PICK_UP`, `AT_ORIGIN`, `EN_ROUTE_OF_DELIVERY`, `NOT_DELIVERED` or `DELIVERED`.
+    #[oai(validator(min_length = 1, max_length = 100))]
+    status: Option<String>,
+}
+
+#[derive(Debug, Object)]
+struct CallbackKept {
+    /// `stored`, or `duplicate` where this `webhook-id` came before.
+    result: String,
+}
+
+#[derive(ApiResponse)]
+enum CallbackAnswer {
+    /// Kept. Whether it changes the order is decided when it is applied, in order of receipt.
+    #[oai(status = 202)]
+    Accepted(Json<CallbackKept>),
+}
+
+#[OpenApi(tag = "Topic::Callbacks")]
+impl Callbacks {
+    /// Tell us about an order
+    ///
+    /// Signed as Standard Webhooks with the integrator's callback secret, over the raw body. The signed time
+    /// may be five minutes from ours, or as `callbacks.tolerance_s` has it. An integrator whose `callback_auth` is `bearer` may say `Authorization: Bearer` and that secret instead.
+    #[oai(
+        path = "/integrators/:id/callbacks",
+        method = "post",
+        operation_id = "receive_callback"
+    )]
+    async fn receive(
+        &self,
+        id: Path<Uuid>,
+        /// Names this update: the same one counts once.
+        #[oai(name = "webhook-id")]
+        webhook_id: Header<Option<String>>,
+        /// Unix time in seconds.
+        #[oai(name = "webhook-timestamp")]
+        timestamp: Header<Option<String>>,
+        /// `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`; several are separated by spaces.
+        #[oai(name = "webhook-signature")]
+        signature: Header<Option<String>>,
+        request: &Request,
+        body: RawBody<Callback>,
+    ) -> Result<CallbackAnswer, Problem> {
+        let ledger = &self.0.ledger;
+        let bad_signature = || {
+            self.0
+                .metrics
+                .callbacks
+                .with_label_values(&["bad_signature"])
+                .inc();
+            Problem::new(Reason::BadSignature)
+        };
+        // Whether there is such an integrator is nobody's business who can't sign for it: what is wrong with a request is
+        // told alike, after the same work, and nobody has nobody's secret.
+        let (integrator, secrets) = match ledger.callback_secrets(id.0.into()).await? {
+            Some((integrator, secrets)) => (Some(integrator), secrets),
+            None => (None, vec![self.nobodys_secret()?]),
+        };
+        let Some(webhook_id) = webhook_id.0 else {
+            return Err(bad_signature().detail("webhook-id is needed."));
+        };
+        if !self.is_known_by_its_token(integrator.as_ref(), &secrets, request) {
+            let (Some(timestamp), Some(signature)) = (timestamp.0, signature.0) else {
+                return Err(
+                    bad_signature().detail("webhook-timestamp and webhook-signature are needed.")
+                );
+            };
+            let signed = Signed {
+                id: &webhook_id,
+                timestamp: &timestamp,
+                signature: &signature,
+            };
+            let tolerance = self.0.settings.callbacks.tolerance;
+            verify(
+                &secrets,
+                signed,
+                &body.bytes,
+                ledger.clock().now(),
+                tolerance,
+            )
+            .map_err(|refused| bad_signature().detail(refused.to_string()))?;
+        }
+        let integrator = integrator.ok_or_else(bad_signature)?;
+        self.0
+            .limits
+            .has_signed(integrator.id, ClientAddress::of(request));
+
+        if webhook_id.len() > 200 {
+            return Err(Problem::invalid_field(
+                "webhook-id",
+                "must have at most 200 bytes",
+            ));
+        }
+        let update = body.parse()?.into_update()?;
+        let received = ledger
+            .receive_callback(&integrator, &webhook_id, update)
+            .await?;
+        let result = match received {
+            Received::Stored { .. } => "stored",
+            Received::Duplicate => "duplicate",
+        };
+        self.0.metrics.callbacks.with_label_values(&[result]).inc();
+        Ok(CallbackAnswer::Accepted(Json(CallbackKept {
+            result: result.to_owned(),
+        })))
+    }
+}
+
+impl Callbacks {
+    /// A fresh one, that nobody can know.
+    fn nobodys_secret(&self) -> Result<SigningSecret, Problem> {
+        let bytes: [u8; 32] = self.0.ledger.chance().bytes();
+        SigningSecret::new(bytes).map_err(Problem::internal)
+    }
+
+    /// Only where both the settings and the integrator's own say so: a token can be replayed by whoever reads it.
+    fn is_known_by_its_token(
+        &self,
+        integrator: Option<&Integrator>,
+        secrets: &[SigningSecret],
+        request: &Request,
+    ) -> bool {
+        let is_allowed = self.0.settings.callbacks.allow_bearer
+            && integrator.is_some_and(|one| one.callback_auth == CallbackAuth::Bearer);
+        let token = request
+            .header("authorization")
+            .and_then(|said| said.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, token)| token.trim());
+        is_allowed && token.is_some_and(|token| secrets.iter().any(|one| one.is_revealed_as(token)))
+    }
+}
+
+impl Callback {
+    fn into_update(self) -> Result<Update, Problem> {
+        let mut errors = Vec::new();
+        let mut wrong = |pointer: &str, detail: &str| {
+            errors.push(FieldError {
+                pointer: pointer.to_owned(),
+                detail: detail.to_owned(),
+            });
+        };
+        if self.order_id.is_some() == self.reference.is_some() {
+            wrong("/order_id", "either this or reference is needed");
+        }
+        if self.status.is_none() && self.delivery.is_none() {
+            wrong("/status", "this or delivery is needed");
+        }
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
+        Ok(Update {
+            order_id: self.order_id.map(Into::into),
+            reference: self.reference.map(|reference| reference.0),
+            status: self.status,
+            reason: self.reason,
+            sequence: self.sequence,
+            occurred_at: self.occurred_at.map(|at| at.0),
+            delivery: self.delivery.map(|delivery| DeliveryUpdate {
+                tracking_number: delivery.tracking_number,
+                status: delivery.status,
+            }),
+        })
+    }
+}
+
+impl From<CallbackRefused> for Problem {
+    fn from(refused: CallbackRefused) -> Self {
+        match refused {
+            CallbackRefused::UnknownOrder(_) => Self::not_found(),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What integrators said, and what became of it.
+
+use common::{
+    domain::{
+        callback::CallbackResult,
+        ids::{CallbackId, StoreId},
+    },
+    ledger::callbacks::{CallbackFilter, KeptCallback},
+};
+use poem_openapi::{Enum, Object, OpenApi, param::Query, payload::Json};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    access::topic::Topic,
+    auth::Caller,
+    http::{
+        paging::{self, Page},
+        problem::Problem,
+        query_list::Several,
+        response,
+        scalars::Time,
+    },
+    resources::handoffs::stores_of,
+    state::ApiState,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct KeptCallbacks(pub(crate) ApiState);
+
+/// What became of a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+enum CallbackState {
+    /// It is not applied yet.
+    Waiting,
+    Applied,
+    /// Says what already is.
+    Unchanged,
+    /// Older than one that was applied.
+    Stale,
+    /// Its status is none of the integrator's words nor ours.
+    Unmapped,
+    /// The order can't move there from where it stands.
+    Illegal,
+    /// No order had its reference within ten minutes.
+    Unmatched,
+    /// Applying it failed five times.
+    Parked,
+}
+
+#[OpenApi(tag = "Topic::Callbacks")]
+impl KeptCallbacks {
+    /// Look for callbacks, newest first
+    ///
+    /// Each as it came, and what became of it: applied, or why it changed nothing. Of managers and staff: those of
+    /// their stores' integrators; of an operator: all.
+    #[oai(path = "/callbacks", method = "get", operation_id = "list_callbacks")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a query parameter of its own"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        Query(store_id): Query<Option<Uuid>>,
+        Query(integrator_id): Query<Option<Uuid>>,
+        Query(order_id): Query<Option<Uuid>>,
+        /// One or several, repeated or with commas: `stale,illegal`.
+        Query(result): Query<Option<Several<CallbackState>>>,
+        /// Came then or later.
+        Query(received_after): Query<Option<Time>>,
+        /// Came before then.
+        Query(received_before): Query<Option<Time>>,
+        /// From 1 to 100; 50 unless said.
+        Query(limit): Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        Query(cursor): Query<Option<String>>,
+    ) -> Result<Json<Page<CallbackView>>, Problem> {
+        let limit = paging::limit(limit)?;
+        let before = paging::after(cursor.as_deref())?.map(CallbackId::from);
+        let results = result.map(|several| several.0).into_iter().flatten();
+        let filter = CallbackFilter {
+            stores: stores_of(&caller, store_id.map(StoreId::from))?,
+            integrator: integrator_id.map(Into::into),
+            order: order_id.map(Into::into),
+            results: results.map(CallbackState::result).collect(),
+            received_after: received_after.map(|at| at.0),
+            received_before: received_before.map(|at| at.0),
+        };
+        let found = self.0.ledger.callbacks(&filter, before, limit + 1).await?;
+        Ok(Json(Page::of(
+            found,
+            limit,
+            |kept| kept.id.uuid(),
+            CallbackView::of,
+        )))
+    }
+}
+
+/// A callback as it came, with what became of it.
+#[derive(Debug, Object)]
+#[oai(rename = "KeptCallback")]
+struct CallbackView {
+    id: Uuid,
+    store_id: Option<Uuid>,
+    integrator_id: Uuid,
+    /// Its name.
+    integrator: String,
+    /// The integrator's own name for it.
+    webhook_id: String,
+    /// Null while no order has its reference.
+    order_id: Option<Uuid>,
+    order_number: Option<i64>,
+    reference: Option<String>,
+    sequence: Option<i64>,
+    payload: Value,
+    received_at: Time,
+    applied_at: Option<Time>,
+    result: CallbackState,
+    /// Why it changed nothing, or why it could not be applied yet.
+    detail: Option<String>,
+    /// How often applying it failed.
+    failures: u32,
+}
+
+impl CallbackView {
+    fn of(kept: KeptCallback) -> Self {
+        Self {
+            id: kept.id.uuid(),
+            store_id: kept.store_id.map(|id| id.uuid()),
+            integrator_id: kept.integrator_id.uuid(),
+            integrator: kept.integrator_name,
+            webhook_id: kept.webhook_id,
+            order_id: kept.order_id.map(|id| id.uuid()),
+            order_number: kept.order_number,
+            reference: kept.reference,
+            sequence: kept.sequence,
+            payload: kept.payload,
+            received_at: kept.received_at.into(),
+            applied_at: kept.applied_at.map(Into::into),
+            result: CallbackState::of(kept.result),
+            detail: kept.detail,
+            failures: kept.failures,
+        }
+    }
+}
+
+impl CallbackState {
+    fn of(result: Option<CallbackResult>) -> Self {
+        match result {
+            None => Self::Waiting,
+            Some(CallbackResult::Applied) => Self::Applied,
+            Some(CallbackResult::Unchanged) => Self::Unchanged,
+            Some(CallbackResult::Stale) => Self::Stale,
+            Some(CallbackResult::Unmapped) => Self::Unmapped,
+            Some(CallbackResult::Illegal) => Self::Illegal,
+            Some(CallbackResult::Unmatched) => Self::Unmatched,
+            Some(CallbackResult::Parked) => Self::Parked,
+        }
+    }
+
+    fn result(self) -> Option<CallbackResult> {
+        CallbackResult::ALL
+            .iter()
+            .copied()
+            .find(|result| Self::of(Some(*result)) == self)
+    }
+}

@@ -1,0 +1,267 @@
+//! Many handoffs tried again at once, and the record of who had what tried again.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use common::{
+    domain::{account::Role, ids::RetryId, retry::Retry},
+    ledger::{
+        LedgerError,
+        handoffs::{Example, RetriedMany},
+    },
+};
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    filter::{RetryHandoffs, stores_of},
+    view::Person,
+};
+use crate::{
+    access::topic::Topic,
+    auth::Caller,
+    http::{
+        body::Checked,
+        enums,
+        idempotency::{IdempotencyKey, once},
+        paging::{self, Page},
+        problem::{Problem, Reason},
+        response::Replayable,
+        scalars::Time,
+    },
+    state::ApiState,
+};
+
+/// What has not ended this long after it began has broken off: a call of the greatest size takes seconds.
+const LONGEST_CALL: TimeDelta = TimeDelta::minutes(2);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Retries(pub(crate) ApiState);
+
+#[OpenApi(tag = "Topic::Handoffs")]
+impl Retries {
+    /// Try many handoffs again
+    ///
+    /// All that fit, oldest first, each by the rule for one (`POST /handoffs/{id}/retry`); of a manager, in their
+    /// stores. `dry_run` changes nothing and answers the same. One call tries 1000 again and looks at 10 000 at most:
+    /// where that stopped it, `next_cursor` goes on. Who asked for what, and what came of it, is on record
+    /// (`GET /handoffs/retries`). Asked for twice, nothing is tried twice: what is due again fits no more. A replayed
+    /// answer has what is on record: counts, but neither sample, times nor cursor. A dry run keeps no key.
+    #[oai(
+        path = "/handoffs/retry",
+        method = "post",
+        operation_id = "retry_handoffs"
+    )]
+    async fn retry(
+        &self,
+        caller: Caller,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(asked): Checked<RetryHandoffs>,
+    ) -> Result<Replayable<HandoffsRetried>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &asked)?;
+        let wanted = asked.into_wanted(&caller)?;
+        let done = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let retried = ledger.retry_handoffs(wanted).await?;
+                if let Some(retry) = retried.id {
+                    tracing::info!(%retry, retried = retried.retried, matched = retried.matched, by = %caller.id(),
+                        "handoffs are retried by hand");
+                }
+                Ok::<_, LedgerError>(HandoffsRetried::of(retried))
+            },
+            async |id| {
+                let known = self.0.ledger.retry(id.into()).await?;
+                let known = known.ok_or_else(Problem::not_found)?;
+                if known.finished_at.is_some() {
+                    return Ok(HandoffsRetried::on_record(known));
+                }
+                let age = self.0.ledger.clock().now() - known.started_at;
+                Err(if age < LONGEST_CALL {
+                    Problem::new(Reason::IdempotencyInProgress).retry_after_s(1)
+                } else {
+                    Problem::new(Reason::Conflict).detail(
+                        "That call broke off; GET /handoffs/retries tells what it had done. Asked again with another \
+                         key, it tries what is left.",
+                    )
+                })
+            },
+        );
+        let (retried, replayed) = done.await?;
+        Ok(Replayable::of(retried, replayed))
+    }
+
+    /// What people had tried again, newest first
+    ///
+    /// One line for each call, also for a single handoff's. A manager sees their own, and those about one of their
+    /// stores.
+    #[oai(
+        path = "/handoffs/retries",
+        method = "get",
+        operation_id = "list_retries"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        /// From 1 to 100; 50 unless said.
+        Query(limit): Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        Query(cursor): Query<Option<String>>,
+    ) -> Result<Json<Page<RetryView>>, Problem> {
+        let limit = paging::limit(limit)?;
+        let before = paging::after(cursor.as_deref())?.map(RetryId::from);
+        let stores = stores_of(&caller, None)?.unwrap_or_default();
+        let of = (!caller.is(Role::Operator)).then_some((stores.as_slice(), caller.id()));
+        let found = self.0.ledger.retries(of, before, limit + 1).await?;
+        Ok(Json(Page::of(
+            found,
+            limit,
+            |retry| retry.id.uuid(),
+            RetryView::of,
+        )))
+    }
+}
+
+/// What was tried again, or would be.
+#[derive(Debug, Object)]
+struct HandoffsRetried {
+    /// On record under this; null for a dry run.
+    id: Option<Uuid>,
+    dry_run: bool,
+    /// How many fitted and were looked at.
+    matched: u32,
+    retried: u32,
+    refused: Vec<RefusedCount>,
+    /// Some of those tried again and some of those refused, oldest first.
+    sample: Vec<SampleView>,
+    first_due_at: Option<Time>,
+    last_due_at: Option<Time>,
+    /// There are more: say this as `cursor` to go on. Null: that was all, or the answer is a replayed one.
+    next_cursor: Option<String>,
+}
+
+/// How many were not tried again for one reason.
+#[derive(Debug, Object)]
+struct RefusedCount {
+    /// `order_ended`, `integrator_archived`, `overtaken`, `too_late`, `not_retryable` or `unknown`.
+    reason: String,
+    count: u32,
+}
+
+/// One of those that fitted.
+#[derive(Debug, Object)]
+#[oai(rename = "RetrySample")]
+struct SampleView {
+    handoff_id: Uuid,
+    order_id: Option<Uuid>,
+    order_number: Option<i64>,
+    integrator_id: Uuid,
+    integrator: String,
+    event: enums::HandoffEvent,
+    /// As it was before.
+    state: enums::HandoffState,
+    reason: Option<String>,
+    /// When its new round begins; null where it is refused.
+    due_at: Option<Time>,
+    /// Why it is not tried again; null where it is.
+    refused: Option<String>,
+}
+
+/// One call that had handoffs tried again.
+#[derive(Debug, Object)]
+#[oai(rename = "Retry")]
+struct RetryView {
+    id: Uuid,
+    retried_by: Person,
+    /// Where it was about one store.
+    store_id: Option<Uuid>,
+    /// What was asked for.
+    filter: Value,
+    matched: u32,
+    retried: u32,
+    refused: Vec<RefusedCount>,
+    started_at: Time,
+    /// Null while it runs, or where it broke off: what it had done by then is counted.
+    finished_at: Option<Time>,
+}
+
+impl HandoffsRetried {
+    fn of(done: RetriedMany) -> Self {
+        Self {
+            id: done.id.map(RetryId::uuid),
+            dry_run: done.id.is_none(),
+            matched: done.matched,
+            retried: done.retried,
+            refused: counts(done.refused),
+            sample: done.examples.into_iter().map(SampleView::of).collect(),
+            first_due_at: done.first_due_at.map(Into::into),
+            last_due_at: done.last_due_at.map(Into::into),
+            next_cursor: done.stopped_after.map(|id| paging::cursor(id.uuid())),
+        }
+    }
+}
+
+impl HandoffsRetried {
+    fn on_record(retry: Retry) -> Self {
+        Self {
+            id: Some(retry.id.uuid()),
+            dry_run: false,
+            matched: retry.matched,
+            retried: retry.retried,
+            refused: counts(retry.refused),
+            sample: Vec::new(),
+            first_due_at: None,
+            last_due_at: None,
+            next_cursor: None,
+        }
+    }
+}
+
+impl SampleView {
+    fn of(example: Example) -> Self {
+        let handoff = example.handoff;
+        Self {
+            handoff_id: handoff.id.uuid(),
+            order_id: handoff.order_id.map(|id| id.uuid()),
+            order_number: example.order_number,
+            integrator_id: handoff.integrator_id.uuid(),
+            integrator: example.integrator_name,
+            event: handoff.event.into(),
+            state: handoff.state.into(),
+            reason: handoff.reason,
+            due_at: example.outcome.ok().map(Into::into),
+            refused: example.outcome.err().map(|why| why.as_str().to_owned()),
+        }
+    }
+}
+
+impl RetryView {
+    fn of(retry: Retry) -> Self {
+        Self {
+            id: retry.id.uuid(),
+            retried_by: Person {
+                id: retry.by.uuid(),
+                username: retry.by_username,
+            },
+            store_id: retry.store_id.map(|id| id.uuid()),
+            filter: retry.filter,
+            matched: retry.matched,
+            retried: retry.retried,
+            refused: counts(retry.refused),
+            started_at: retry.started_at.into(),
+            finished_at: retry.finished_at.map(Into::into),
+        }
+    }
+}
+
+fn counts<W: Into<String>>(refused: BTreeMap<W, u32>) -> Vec<RefusedCount> {
+    let counted = refused.into_iter().map(|(reason, count)| RefusedCount {
+        reason: reason.into(),
+        count,
+    });
+    counted.collect()
+}

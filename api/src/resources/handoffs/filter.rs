@@ -1,0 +1,140 @@
+//! What people ask of handoffs: which ones, and to have them tried again.
+
+use common::{
+    domain::{
+        account::Role,
+        handoff::HandoffState,
+        ids::{HandoffId, StoreId},
+    },
+    ledger::handoffs::{HandoffFilter, MOST_RETRIED, RetryWanted},
+};
+use poem_openapi::Object;
+use uuid::Uuid;
+
+use crate::{
+    auth::Caller,
+    http::{
+        enums, paging,
+        problem::{FieldError, Problem},
+        scalars::Time,
+    },
+};
+
+/// Which handoffs are to be tried again: of those that failed (unless `state` says otherwise), all that fit every field
+/// that is given. At least one must be.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct RetryHandoffs {
+    store_id: Option<Uuid>,
+    integrator_id: Option<Uuid>,
+    order_id: Option<Uuid>,
+    /// Any of `failed`, `held` and `parked`.
+    state: Option<Vec<enums::HandoffState>>,
+    event: Option<enums::HandoffEvent>,
+    /// As on record: `attempts_used_up`, `refused`, `gone`, `deadline` or `integrator_disabled`.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    reason: Option<String>,
+    /// Made then or later.
+    created_after: Option<Time>,
+    /// Made before then.
+    created_before: Option<Time>,
+    /// Only counts, and says what would be refused and why.
+    dry_run: Option<bool>,
+    /// Spreads the due times, so that so many fall due in a second. All at once unless said.
+    #[oai(validator(minimum(value = "0.1"), maximum(value = "1000")))]
+    per_s: Option<f64>,
+    /// How many this call tries again at most; 1000 unless said.
+    #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
+    limit: Option<u32>,
+    /// `next_cursor` of the call before, to go on where it stopped.
+    #[oai(validator(max_length = 100))]
+    cursor: Option<String>,
+}
+
+impl RetryHandoffs {
+    pub(super) fn into_wanted(self, caller: &Caller) -> Result<RetryWanted, Problem> {
+        let mut errors = Vec::new();
+        let mut wrong = |pointer: String, detail: &str| {
+            errors.push(FieldError {
+                pointer,
+                detail: detail.to_owned(),
+            });
+        };
+        if !self.says_which() {
+            wrong(
+                String::new(),
+                "must say which: at least one field that narrows it down",
+            );
+        }
+        let mut states: Vec<HandoffState> = Vec::new();
+        for (place, state) in self.state.iter().flatten().enumerate() {
+            match state.0 {
+                HandoffState::Failed | HandoffState::Held | HandoffState::Parked => {
+                    if !states.contains(&state.0) {
+                        states.push(state.0);
+                    }
+                }
+                _ => wrong(
+                    format!("/state/{place}"),
+                    "must be failed, held or parked: no other is tried again",
+                ),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
+        if states.is_empty() {
+            states.push(HandoffState::Failed);
+        }
+        let after = paging::after(self.cursor.as_deref())
+            .map_err(|_| Problem::invalid_field("/cursor", "is none that was given out here"))?;
+        let store = self.store_id.map(StoreId::from);
+        if let Some(store) = store {
+            caller.must_manage(store)?;
+        }
+        Ok(RetryWanted {
+            filter: HandoffFilter {
+                stores: stores_of(caller, store)?,
+                integrator: self.integrator_id.map(Into::into),
+                order: self.order_id.map(Into::into),
+                states,
+                event: self.event.map(Into::into),
+                reason: self.reason,
+                created_after: self.created_after.map(|at| at.0),
+                created_before: self.created_before.map(|at| at.0),
+                with_order: true,
+            },
+            after: after.map(HandoffId::from),
+            per_s: self.per_s,
+            limit: self.limit.unwrap_or(MOST_RETRIED),
+            dry_run: self.dry_run.unwrap_or(false),
+            by: caller.id(),
+        })
+    }
+
+    fn says_which(&self) -> bool {
+        self.store_id.is_some()
+            || self.integrator_id.is_some()
+            || self.order_id.is_some()
+            || self.state.is_some()
+            || self.event.is_some()
+            || self.reason.is_some()
+            || self.created_after.is_some()
+            || self.created_before.is_some()
+    }
+}
+
+/// Whose things a caller is shown: an operator all, others their stores'; of one store where one is asked for.
+pub(crate) fn stores_of(
+    caller: &Caller,
+    wanted: Option<StoreId>,
+) -> Result<Option<Vec<StoreId>>, Problem> {
+    match wanted {
+        Some(store) => {
+            caller.must_serve(store)?;
+            Ok(Some(vec![store]))
+        }
+        None if caller.is(Role::Operator) => Ok(None),
+        None => Ok(Some(caller.account.stores.clone())),
+    }
+}

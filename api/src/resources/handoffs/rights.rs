@@ -1,0 +1,47 @@
+//! Whose handoffs a caller is shown: stores' to those who serve them, integrators' to those who speak for them.
+
+use common::{
+    domain::{
+        account::Role,
+        handoff::Handoff,
+        ids::{IntegratorId, StoreId},
+    },
+    ledger::handoffs::HandoffFilter,
+};
+
+use super::stores_of;
+use crate::{auth::Caller, http::problem::Problem};
+
+/// Narrows what is looked for to what the caller may see.
+pub(super) fn narrow(
+    filter: &mut HandoffFilter,
+    caller: &Caller,
+    store: Option<StoreId>,
+    integrator: Option<IntegratorId>,
+) -> Result<(), Problem> {
+    filter.integrator = integrator;
+    if !caller.is(Role::Integrator) {
+        filter.stores = stores_of(caller, store)?;
+        return Ok(());
+    }
+    let own: Vec<IntegratorId> = caller.integrators().collect();
+    filter.integrator = match (integrator, own.as_slice()) {
+        (Some(asked), own) if own.contains(&asked) => Some(asked),
+        (None, [only]) => Some(*only),
+        (Some(_), _) | (None, []) => return Err(Problem::not_found()),
+        (None, _) => {
+            let detail = "says which one: this account speaks for several";
+            return Err(Problem::invalid_field("integrator_id", detail));
+        }
+    };
+    filter.stores = store.map(|store| vec![store]);
+    Ok(())
+}
+
+/// Others' are as if they did not exist.
+pub(super) fn must_see(caller: &Caller, handoff: &Handoff) -> Result<(), Problem> {
+    if caller.speaks_for(handoff.integrator_id) {
+        return Ok(());
+    }
+    caller.must_serve(handoff.store_id)
+}

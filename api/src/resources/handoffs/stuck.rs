@@ -1,0 +1,118 @@
+//! What stands still until a person looks at it, with why and what to do next.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use common::domain::{ids::StoreId, stuck::Stuck};
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use uuid::Uuid;
+
+use super::filter::stores_of;
+use crate::{
+    access::topic::Topic,
+    auth::Caller,
+    http::{
+        enums,
+        paging::{self, Page},
+        problem::Problem,
+        response,
+        scalars::Time,
+    },
+    state::ApiState,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct StuckList(pub(crate) ApiState);
+
+/// By how long it stands still, and then by its id.
+type Place = (DateTime<Utc>, Uuid);
+
+#[OpenApi(tag = "Topic::Handoffs")]
+impl StuckList {
+    /// What stands still until a person looks at it, the longest first
+    ///
+    /// Of a manager and of staff: in their stores. Anything here wants a person: `why` says what is wrong, and `next`
+    /// what to do about it. The metric `expediter_stuck` counts it. At most 200 of a kind.
+    #[oai(path = "/stuck", method = "get", operation_id = "list_stuck")]
+    async fn list(
+        &self,
+        caller: Caller,
+        Query(store_id): Query<Option<Uuid>>,
+        /// From 1 to 100; 50 unless said.
+        Query(limit): Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        Query(cursor): Query<Option<String>>,
+    ) -> Result<Json<Page<StuckView>>, Problem> {
+        let limit = paging::limit(limit)? as usize;
+        let after = cursor.as_deref().map(place_of).transpose()?;
+        let stores = stores_of(&caller, store_id.map(StoreId::from))?;
+        let mut found = self.0.ledger.stuck_of(stores.as_deref()).await?;
+        found.retain(|one| after.is_none_or(|after| place(one) > after));
+        let next_cursor = match (found.get(limit), found.get(limit - 1)) {
+            (Some(_), Some(last)) => Some(cursor_of(place(last))),
+            _ => None,
+        };
+        found.truncate(limit);
+        Ok(Json(Page {
+            items: found.into_iter().map(StuckView::of).collect(),
+            next_cursor,
+        }))
+    }
+}
+
+fn place(one: &Stuck) -> Place {
+    (one.since, one.subject)
+}
+
+fn cursor_of((since, subject): Place) -> String {
+    let mut bytes = since.timestamp_micros().to_be_bytes().to_vec();
+    bytes.extend_from_slice(subject.as_bytes());
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn place_of(cursor: &str) -> Result<Place, Problem> {
+    let problem = || Problem::invalid_field("cursor", "is none that was given out here");
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| problem())?;
+    let (since, subject) = bytes.split_first_chunk::<8>().ok_or_else(problem)?;
+    let since = DateTime::from_timestamp_micros(i64::from_be_bytes(*since));
+    let subject = Uuid::from_slice(subject).map_err(|_| problem())?;
+    Ok((since.ok_or_else(problem)?, subject))
+}
+
+/// One thing that stands still.
+#[derive(Debug, Object)]
+#[oai(rename = "Stuck")]
+struct StuckView {
+    kind: enums::StuckKind,
+    store_id: Option<Uuid>,
+    order_id: Option<Uuid>,
+    /// The order's number in its store.
+    order_number: Option<i64>,
+    integrator_id: Option<Uuid>,
+    /// Its name.
+    integrator: Option<String>,
+    handoff_id: Option<Uuid>,
+    callback_id: Option<Uuid>,
+    since: Time,
+    /// In words, with the last error, or the reason on record.
+    why: String,
+    /// What to do about it.
+    next: String,
+}
+
+impl StuckView {
+    fn of(stuck: Stuck) -> Self {
+        Self {
+            why: stuck.why(),
+            next: stuck.next(),
+            kind: stuck.kind.into(),
+            store_id: stuck.store_id.map(|id| id.uuid()),
+            order_id: stuck.order_id.map(|id| id.uuid()),
+            order_number: stuck.order_number,
+            integrator_id: stuck.integrator_id.map(|id| id.uuid()),
+            integrator: stuck.integrator_name,
+            handoff_id: stuck.handoff_id.map(|id| id.uuid()),
+            callback_id: stuck.callback_id.map(|id| id.uuid()),
+            since: stuck.since.into(),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Handoffs as people see them: in a list without their attempts' answers, and one with all there is.
+
+use common::{
+    domain::{handoff::Attempt, retry::Round},
+    ledger::handoffs::{HandoffHistory, ListedHandoff},
+};
+use poem_openapi::Object;
+use uuid::Uuid;
+
+use crate::http::{enums, scalars::Time};
+
+/// The duty to bring one message about one order to one integrator, with every attempt.
+#[derive(Debug, Object)]
+#[oai(rename = "Handoff")]
+pub(crate) struct HandoffView {
+    #[oai(flatten)]
+    facts: HandoffFacts,
+    /// Of all rounds, in order.
+    attempts: Vec<AttemptView>,
+    /// Those that somebody opened by hand, in order; the first opens by itself.
+    rounds: Vec<RoundView>,
+}
+
+/// A handoff in a list.
+#[derive(Debug, Object)]
+#[oai(rename = "ListedHandoff")]
+pub(super) struct ListedView {
+    #[oai(flatten)]
+    facts: HandoffFacts,
+    /// Begun in this round.
+    attempts: u32,
+    /// Begun in all rounds.
+    attempts_in_all: u32,
+    last_attempt: Option<LastAttempt>,
+}
+
+/// What every handoff has.
+#[derive(Debug, Object)]
+struct HandoffFacts {
+    /// Also the `webhook-id` of its requests.
+    id: Uuid,
+    store_id: Uuid,
+    /// Null only for a `test`.
+    order_id: Option<Uuid>,
+    order_number: Option<i64>,
+    integrator_id: Uuid,
+    /// Its name.
+    integrator: String,
+    event: enums::HandoffEvent,
+    state: enums::HandoffState,
+    required: bool,
+    /// Retrying by hand opens a new round.
+    round: u32,
+    max_attempts: u32,
+    /// Not before this, while it waits.
+    next_attempt_at: Option<Time>,
+    /// Past this nothing is sent any more.
+    deadline: Time,
+    confirmed_at: Option<Time>,
+    /// The integrator's own word for the order.
+    reference: Option<String>,
+    /// Why it failed or was withdrawn.
+    reason: Option<String>,
+    /// Why it could not be sent, where no attempt tells: a claim that failed, or trouble of our own.
+    error: Option<String>,
+    /// Why it can't be tried again by hand now; null: it can.
+    not_retryable: Option<String>,
+    created_at: Time,
+    closed_at: Option<Time>,
+}
+
+/// One HTTP request.
+#[derive(Debug, Object)]
+#[oai(rename = "Attempt")]
+struct AttemptView {
+    round: u32,
+    n: u32,
+    started_at: Time,
+    ended_at: Option<Time>,
+    /// Null while it runs.
+    outcome: Option<enums::AttemptOutcome>,
+    status: Option<u16>,
+    error: Option<String>,
+    /// The beginning of the answer.
+    response: Option<String>,
+}
+
+/// The newest HTTP request, without its answer's body.
+#[derive(Debug, Object)]
+struct LastAttempt {
+    round: u32,
+    n: u32,
+    started_at: Time,
+    ended_at: Option<Time>,
+    /// Null while it runs.
+    outcome: Option<enums::AttemptOutcome>,
+    status: Option<u16>,
+    error: Option<String>,
+}
+
+/// A round of attempts that somebody opened.
+#[derive(Debug, Object)]
+#[oai(rename = "Round")]
+struct RoundView {
+    round: u32,
+    /// As `GET /handoffs/retries` lists it.
+    retry_id: Uuid,
+    retried_by: Person,
+    retried_at: Time,
+    /// Its first attempt is not made before this.
+    due_at: Time,
+}
+
+/// An account, by the name that people know it by.
+#[derive(Debug, Object)]
+pub(super) struct Person {
+    pub(super) id: Uuid,
+    /// Null for integrators' accounts.
+    pub(super) username: Option<String>,
+}
+
+impl HandoffView {
+    pub(crate) fn of(history: HandoffHistory) -> Self {
+        Self {
+            facts: HandoffFacts::of(history.listed),
+            attempts: history.attempts.into_iter().map(AttemptView::of).collect(),
+            rounds: history.rounds.into_iter().map(RoundView::of).collect(),
+        }
+    }
+
+    /// For those outside: what a store's staff sign in with is none of theirs.
+    pub(super) fn without_names(mut self) -> Self {
+        for round in &mut self.rounds {
+            round.retried_by.username = None;
+        }
+        self
+    }
+}
+
+impl ListedView {
+    pub(super) fn of(mut listed: ListedHandoff) -> Self {
+        Self {
+            attempts: listed.handoff.attempts,
+            attempts_in_all: listed.attempts_in_all,
+            last_attempt: listed.last_attempt.take().map(LastAttempt::of),
+            facts: HandoffFacts::of(listed),
+        }
+    }
+}
+
+impl HandoffFacts {
+    fn of(listed: ListedHandoff) -> Self {
+        let handoff = listed.handoff;
+        Self {
+            id: handoff.id.uuid(),
+            store_id: handoff.store_id.uuid(),
+            order_id: handoff.order_id.map(|id| id.uuid()),
+            order_number: listed.order_number,
+            integrator_id: handoff.integrator_id.uuid(),
+            integrator: listed.integrator_name,
+            event: handoff.event.into(),
+            state: handoff.state.into(),
+            required: handoff.required,
+            round: handoff.round,
+            max_attempts: handoff.max_attempts,
+            next_attempt_at: handoff.next_attempt_at.map(Into::into),
+            deadline: handoff.deadline.into(),
+            confirmed_at: handoff.confirmed_at.map(Into::into),
+            reference: handoff.reference,
+            reason: handoff.reason,
+            error: listed.error,
+            not_retryable: listed.retry_refused.map(|why| why.to_string()),
+            created_at: handoff.created_at.into(),
+            closed_at: handoff.closed_at.map(Into::into),
+        }
+    }
+}
+
+impl AttemptView {
+    fn of(attempt: Attempt) -> Self {
+        Self {
+            round: attempt.round,
+            n: attempt.n,
+            started_at: attempt.started_at.into(),
+            ended_at: attempt.ended_at.map(Into::into),
+            outcome: attempt.outcome.map(Into::into),
+            status: attempt.http_status,
+            error: attempt.error,
+            response: attempt.response,
+        }
+    }
+}
+
+impl LastAttempt {
+    fn of(attempt: Attempt) -> Self {
+        Self {
+            round: attempt.round,
+            n: attempt.n,
+            started_at: attempt.started_at.into(),
+            ended_at: attempt.ended_at.map(Into::into),
+            outcome: attempt.outcome.map(Into::into),
+            status: attempt.http_status,
+            error: attempt.error,
+        }
+    }
+}
+
+impl RoundView {
+    fn of(round: Round) -> Self {
+        Self {
+            round: round.round,
+            retry_id: round.retry_id.uuid(),
+            retried_by: Person {
+                id: round.by.uuid(),
+                username: round.by_username,
+            },
+            retried_at: round.opened_at.into(),
+            due_at: round.due_at.into(),
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! `/integrators`: the outside systems that a store's orders are handed to, and the secrets between them and us.
+
+mod health;
+mod outbound_auth;
+mod request;
+
+use std::collections::BTreeMap;
+
+use common::{
+    domain::{
+        ids::{IntegratorId, StoreId},
+        integrator::Integrator,
+        signature::SigningSecret,
+    },
+    ledger::{
+        LedgerError,
+        integrators::{IntegratorRefused, NewSecrets, SecretKind},
+    },
+};
+use poem_openapi::{
+    Enum, Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+};
+use uuid::Uuid;
+
+use self::{
+    health::HealthView,
+    request::{IntegratorPatch, NewIntegratorBody},
+};
+use crate::{
+    access::topic::Topic,
+    auth::Caller,
+    http::{
+        body::Checked,
+        enums::{
+            CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus,
+            UnknownPolicy,
+        },
+        etag::{expected_version, seen_version, tagged, version_conflict},
+        idempotency::{IdempotencyKey, once, once_tagged},
+        paging::{self, Page},
+        problem::Problem,
+        response::{Created, Done, Replayable, Tagged},
+        scalars::Time,
+    },
+    state::ApiState,
+};
+
+pub(crate) struct Integrators(pub(crate) ApiState);
+
+/// An outside system that a store's orders are handed to.
+#[derive(Debug, Object)]
+#[oai(rename = "Integrator")]
+struct IntegratorView {
+    id: Uuid,
+    store_id: Uuid,
+    name: String,
+    kind: IntegratorKind,
+    format: Format,
+    events: Vec<HandoffEvent>,
+    url: String,
+    required: bool,
+    confirms: Confirms,
+    unknown_policy: UnknownPolicy,
+    callback_auth: CallbackAuth,
+    /// The kind of its `auth`, which itself is never shown.
+    auth_type: String,
+    status_map: BTreeMap<String, OrderStatus>,
+    max_attempts: u32,
+    concurrency: u32,
+    rate_per_s: Option<u32>,
+    enabled: bool,
+    disabled_reason: Option<String>,
+    version: i64,
+    created_at: Time,
+    /// In answers to reading only; no part of the `ETag`.
+    #[oai(skip_serializing_if_is_none)]
+    health: Option<HealthView>,
+}
+
+/// With both secrets, which are shown this once: a replayed answer has neither. Where that was the first one to arrive,
+/// fresh ones are to be had (`POST /integrators/{id}/rotate-secret`).
+#[derive(Debug, Object)]
+struct CreatedIntegrator {
+    integrator: IntegratorView,
+    /// What we send is signed with it (Standard Webhooks). Null in a replayed answer.
+    signing_secret: Option<String>,
+    /// It signs its callbacks with it. Null in a replayed answer.
+    callback_secret: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Enum)]
+#[oai(rename_all = "lowercase")]
+enum SecretName {
+    /// We sign with it.
+    Signing,
+    /// It signs its callbacks with it.
+    Callback,
+}
+
+#[derive(Debug, Object)]
+struct SecretRotation {
+    secret: SecretName,
+}
+
+/// A fresh secret, shown this once. The one before it is good for another 24 hours.
+#[derive(Debug, Object)]
+struct RotatedSecret {
+    secret: SecretName,
+    /// Null in a replayed answer: secrets are not kept to be shown again. Whoever never got it rotates once more.
+    value: Option<String>,
+}
+
+#[OpenApi(tag = "Topic::Integrators")]
+impl Integrators {
+    /// A store's integrators
+    ///
+    /// In order of their making, without archived ones and without secrets; each with how it has answered lately.
+    #[oai(
+        path = "/integrators",
+        method = "get",
+        operation_id = "list_integrators"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        Query(store_id): Query<Uuid>,
+        /// `next_cursor` of the page before.
+        Query(cursor): Query<Option<String>>,
+        /// 50 unless said otherwise, 100 at most.
+        Query(limit): Query<Option<u32>>,
+    ) -> Result<Json<Page<IntegratorView>>, Problem> {
+        let limit = paging::limit(limit)?;
+        let after = paging::after(cursor.as_deref())?.map(IntegratorId::from);
+        let store = StoreId::from(store_id);
+        caller.must_manage(store)?;
+        let ledger = &self.0.ledger;
+        if ledger.store(store).await?.is_none() {
+            return Err(Problem::not_found());
+        }
+        let integrators = ledger.integrators(store, after, limit + 1).await?;
+        let ids: Vec<IntegratorId> = integrators.iter().map(|integrator| integrator.id).collect();
+        let healths = ledger.health_of(&ids).await?;
+        Ok(Json(Page::of(
+            integrators.into_iter().zip(healths).collect(),
+            limit,
+            |(integrator, _)| integrator.id.uuid(),
+            |(integrator, health)| IntegratorView {
+                health: Some(health.into()),
+                ..integrator.into()
+            },
+        )))
+    }
+
+    /// Connect an integrator; the answer shows its secrets, this once
+    ///
+    /// It is handed the store's orders that are placed from now on, and is told only of the `events` that it listens
+    /// to: what is usual for its `kind`, unless said. A replayed answer shows no secrets: whoever never got them
+    /// rotates them.
+    #[oai(
+        path = "/integrators",
+        method = "post",
+        operation_id = "create_integrator"
+    )]
+    async fn create(
+        &self,
+        caller: Caller,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(new): Checked<NewIntegratorBody>,
+    ) -> Result<Created<CreatedIntegrator>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &new)?;
+        caller.must_manage(new.store_id.into())?;
+        let new = new.parse(&self.0.settings)?;
+        let made = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let (integrator, secrets) = ledger.create_integrator(new).await?;
+                Ok::<_, LedgerError<IntegratorRefused>>((integrator, Some(secrets)))
+            },
+            async |id| Ok((self.managed(&caller, id.into()).await?, None)),
+        );
+        let ((integrator, secrets), replayed) = made.await?;
+        let location = format!("/api/v1/integrators/{}", integrator.id);
+        let shown = |secret: fn(&NewSecrets) -> &SigningSecret| {
+            let secrets = secrets.as_ref();
+            secrets.map(|secrets| secret(secrets).reveal())
+        };
+        let created = CreatedIntegrator {
+            integrator: integrator.into(),
+            signing_secret: shown(|secrets| &secrets.signing),
+            callback_secret: shown(|secrets| &secrets.callback),
+        };
+        Ok(Created::at(location, created).replayed(replayed))
+    }
+
+    /// An integrator, without its secrets, and how it has answered lately
+    ///
+    /// `health` is no part of the `ETag`, which changes with the settings only. An archived one is as if it did not
+    /// exist.
+    #[oai(
+        path = "/integrators/:id",
+        method = "get",
+        operation_id = "get_integrator"
+    )]
+    async fn get(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+    ) -> Result<Tagged<IntegratorView>, Problem> {
+        let integrator = self.managed(&caller, id.into()).await?;
+        let health = self.0.ledger.health_of(&[integrator.id]).await?;
+        let mut shown = tagged(IntegratorView::from(integrator));
+        shown.body.health = health.into_iter().next().map(Into::into);
+        Ok(shown)
+    }
+
+    /// Edit, enable or disable an integrator
+    ///
+    /// A disabled one is sent nothing: what is due waits, up to its `deadline`, and a new order that requires it is
+    /// left to staff. Enabling it forgets its failures, and what waited goes out at once. An edit of `url` or `auth`
+    /// counts for the next attempt; the body of one that was begun stays as it was first sent. A `url` on another host,
+    /// scheme or port needs `auth` again, unless that is `none`: what is stored goes nowhere but where it was given for.
+    #[oai(
+        path = "/integrators/:id",
+        method = "patch",
+        operation_id = "edit_integrator"
+    )]
+    async fn edit(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(patch): Checked<IntegratorPatch>,
+    ) -> Result<Tagged<IntegratorView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &patch)?;
+        let integrator = self.managed(&caller, id.into()).await?;
+        let edit = patch.parse(&self.0.settings)?;
+        let (id, version) = (integrator.id, integrator.version);
+        let shown = IntegratorView::from(integrator);
+        let version = expected_version(if_match.as_deref(), &shown, version);
+        once_tagged(
+            &self.0,
+            key,
+            async |ledger| ledger.edit_integrator(id, version, edit).await,
+            async |id| self.managed(&caller, id.into()).await,
+        )
+        .await
+    }
+
+    /// Archive an integrator: it is sent nothing more, and what it was sent stays readable
+    ///
+    /// What it was still to be sent is withdrawn within seconds, for the reason `integrator_archived`; a request that is
+    /// under way ends as it ends. An order that waited for nobody else is left to staff. Its callbacks are refused from
+    /// now on, and it does not come back: connect it anew.
+    #[oai(
+        path = "/integrators/:id",
+        method = "delete",
+        operation_id = "archive_integrator"
+    )]
+    async fn archive(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+    ) -> Result<Done, Problem> {
+        let integrator = self.managed(&caller, id.into()).await?;
+        let (id, version) = (integrator.id, integrator.version);
+        let version = seen_version(
+            if_match.as_deref(),
+            &IntegratorView::from(integrator),
+            version,
+        )?;
+        self.0.ledger.archive_integrator(id, version).await?;
+        Ok(Done)
+    }
+
+    /// Replace a secret; the old one is good for another 24 hours
+    ///
+    /// `signing` is what we sign with: for that day our requests carry a signature by each. `callback` is what it signs
+    /// with: for that day either is taken. The one before the old one is good no more at once; `version` goes up.
+    #[oai(
+        path = "/integrators/:id/rotate-secret",
+        method = "post",
+        operation_id = "rotate_secret"
+    )]
+    async fn rotate_secret(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(rotation): Checked<SecretRotation>,
+    ) -> Result<Replayable<RotatedSecret>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &rotation)?;
+        let integrator = self.managed(&caller, id.into()).await?;
+        let kind = match rotation.secret {
+            SecretName::Signing => SecretKind::Signing,
+            SecretName::Callback => SecretKind::Callback,
+        };
+        let rotated = once(
+            &self.0,
+            key,
+            async |ledger| {
+                let (_, secret) = ledger.rotate_secret(integrator.id, kind).await?;
+                Ok::<_, LedgerError<IntegratorRefused>>(Some(secret.reveal()))
+            },
+            async |_| Ok(None),
+        );
+        let (value, replayed) = rotated.await?;
+        let secret = rotation.secret;
+        Ok(Replayable::of(RotatedSecret { secret, value }, replayed))
+    }
+}
+
+impl Integrators {
+    async fn managed(&self, caller: &Caller, id: IntegratorId) -> Result<Integrator, Problem> {
+        let integrator = self.0.ledger.integrator(id).await?;
+        let integrator = integrator.ok_or_else(Problem::not_found)?;
+        caller.must_manage(integrator.store_id)?;
+        Ok(integrator)
+    }
+}
+
+impl From<Integrator> for IntegratorView {
+    fn from(integrator: Integrator) -> Self {
+        Self {
+            id: integrator.id.uuid(),
+            store_id: integrator.store_id.uuid(),
+            name: integrator.name,
+            kind: integrator.kind.into(),
+            format: integrator.format.into(),
+            events: integrator.events.into_iter().map(Into::into).collect(),
+            url: integrator.url.into(),
+            required: integrator.required,
+            confirms: integrator.confirms.into(),
+            unknown_policy: integrator.unknown_policy.into(),
+            callback_auth: integrator.callback_auth.into(),
+            auth_type: integrator.auth_kind,
+            status_map: integrator
+                .status_map
+                .into_iter()
+                .map(|(word, status)| (word, status.into()))
+                .collect(),
+            max_attempts: integrator.max_attempts,
+            concurrency: integrator.concurrency,
+            rate_per_s: integrator.rate_per_s,
+            enabled: integrator.enabled,
+            disabled_reason: integrator.disabled_reason,
+            version: integrator.version,
+            created_at: integrator.created_at.into(),
+            health: None,
+        }
+    }
+}
+
+impl From<IntegratorRefused> for Problem {
+    fn from(refused: IntegratorRefused) -> Self {
+        match refused {
+            IntegratorRefused::NotFound => Self::not_found(),
+            IntegratorRefused::NoSuchStore => Self::no_such_store(),
+            IntegratorRefused::AuthNotGivenAgain => Self::invalid_field(
+                "/auth",
+                "must be given again where url moves to another host, scheme or port",
+            ),
+            IntegratorRefused::VersionConflict { current } => version_conflict(current),
+        }
+    }
+}

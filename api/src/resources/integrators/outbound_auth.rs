@@ -1,0 +1,159 @@
+//! How we make ourselves known to an integrator, as it is told to us; it is never shown again.
+
+use common::domain::integrator::OutboundAuth;
+use http::{HeaderName, HeaderValue, header};
+use poem_openapi::{Object, Union};
+use url::Url;
+
+use super::request::wrong;
+use crate::http::{body::format::WebAddress, problem::FieldError};
+
+#[derive(Union)]
+#[oai(rename = "OutboundAuth", discriminator_name = "type", one_of)]
+pub(super) enum OutboundAuthBody {
+    #[oai(mapping = "none")]
+    None(NoAuth),
+    #[oai(mapping = "basic")]
+    Basic(BasicAuth),
+    #[oai(mapping = "bearer")]
+    Bearer(BearerAuth),
+    #[oai(mapping = "header")]
+    Header(HeaderAuth),
+    #[oai(mapping = "oauth2")]
+    Oauth2(Oauth2Auth),
+    #[oai(mapping = "sign_in")]
+    SignIn(SignInAuth),
+}
+
+/// The signature is all.
+#[derive(Default, Object)]
+pub(super) struct NoAuth {}
+
+#[derive(Object)]
+pub(super) struct BasicAuth {
+    #[oai(validator(min_length = 1, max_length = 500))]
+    username: String,
+    #[oai(validator(max_length = 500))]
+    password: String,
+}
+
+/// A fixed token in `Authorization`.
+#[derive(Object)]
+pub(super) struct BearerAuth {
+    #[oai(validator(min_length = 1, max_length = 4000))]
+    token: String,
+}
+
+/// A fixed value in a header of its own.
+#[derive(Object)]
+pub(super) struct HeaderAuth {
+    #[oai(validator(min_length = 1, max_length = 100))]
+    name: String,
+    #[oai(validator(min_length = 1, max_length = 4000))]
+    value: String,
+}
+
+/// OAuth 2 client credentials (RFC 6749 section 4.4).
+#[derive(Object)]
+pub(super) struct Oauth2Auth {
+    token_url: WebAddress,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    client_id: String,
+    #[oai(validator(min_length = 1, max_length = 4000))]
+    client_secret: String,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    scope: Option<String>,
+}
+
+/// `POST {username, password}` there answers with a `token`, which goes into `Authorization`.
+#[derive(Object)]
+pub(super) struct SignInAuth {
+    url: WebAddress,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    username: String,
+    #[oai(validator(min_length = 1, max_length = 500))]
+    password: String,
+}
+
+impl OutboundAuthBody {
+    /// `None` where something of it is wrong, which `errors` then tells; `address` parses a URL and judges it.
+    pub(super) fn parse(
+        self,
+        errors: &mut Vec<FieldError>,
+        address: impl Fn(&str, &WebAddress, &mut Vec<FieldError>) -> Option<Url>,
+    ) -> Option<OutboundAuth> {
+        Some(match self {
+            Self::None(NoAuth {}) => OutboundAuth::None,
+            Self::Basic(BasicAuth { username, password }) => {
+                if username.contains(':') {
+                    // RFC 7617 section 2: it would end the name there.
+                    errors.push(wrong("/auth/username", "must have no colon"));
+                    return None;
+                }
+                OutboundAuth::Basic { username, password }
+            }
+            Self::Bearer(BearerAuth { token }) => {
+                sendable("/auth/token", &token, errors)?;
+                OutboundAuth::Bearer { token }
+            }
+            Self::Header(HeaderAuth { name, value }) => {
+                free_header("/auth/name", &name, errors)?;
+                sendable("/auth/value", &value, errors)?;
+                OutboundAuth::Header { name, value }
+            }
+            Self::Oauth2(oauth2) => OutboundAuth::Oauth2 {
+                token_url: address("/auth/token_url", &oauth2.token_url, errors)?,
+                client_id: oauth2.client_id,
+                client_secret: oauth2.client_secret,
+                scope: oauth2.scope,
+            },
+            Self::SignIn(sign_in) => OutboundAuth::SignIn {
+                url: address("/auth/url", &sign_in.url, errors)?,
+                username: sign_in.username,
+                password: sign_in.password,
+            },
+        })
+    }
+}
+
+impl Default for OutboundAuthBody {
+    fn default() -> Self {
+        Self::None(NoAuth {})
+    }
+}
+
+impl std::fmt::Debug for OutboundAuthBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OutboundAuthBody(***)")
+    }
+}
+
+fn sendable(at: &str, value: &str, errors: &mut Vec<FieldError>) -> Option<()> {
+    if HeaderValue::from_str(value).is_ok() {
+        return Some(());
+    }
+    errors.push(wrong(
+        at,
+        "must be without line breaks and control characters",
+    ));
+    None
+}
+
+/// A header that is not one of those that the request itself needs or that its signature stands in.
+fn free_header(at: &str, name: &str, errors: &mut Vec<FieldError>) -> Option<()> {
+    const OURS: [HeaderName; 6] = [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONNECTION,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    let free = HeaderName::from_bytes(name.as_bytes())
+        .is_ok_and(|name| !OURS.contains(&name) && !name.as_str().starts_with("webhook-"));
+    if free {
+        return Some(());
+    }
+    errors.push(wrong(at, "must be a header that we do not send ourselves"));
+    None
+}

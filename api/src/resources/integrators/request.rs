@@ -1,0 +1,282 @@
+//! New integrators and edits of them, as they are asked for; what the schema can't say is checked here.
+
+use std::collections::BTreeMap;
+
+use common::{
+    config::Settings,
+    domain::{integrator, status},
+    ledger::integrators::{IntegratorEdit, NewIntegrator},
+};
+use poem_openapi::{Object, types::MaybeUndefined};
+use url::{Host, Url};
+use uuid::Uuid;
+
+use super::outbound_auth::OutboundAuthBody;
+use crate::http::{
+    body::format::WebAddress,
+    enums::{
+        CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus, UnknownPolicy,
+    },
+    merge_patch::{Filled, said},
+    problem::{FieldError, Problem},
+};
+
+#[derive(Debug, Object)]
+#[oai(rename = "NewIntegrator")]
+pub(super) struct NewIntegratorBody {
+    pub(super) store_id: Uuid,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    name: String,
+    /// A label; decides only what is not said here.
+    kind: IntegratorKind,
+    /// `order` unless said otherwise.
+    format: Option<Format>,
+    /// Unless said otherwise: placed and cancelled; for `delivery` dispatched and cancelled; for `push` every change.
+    #[oai(validator(min_items = 1, max_items = 4, unique_items))]
+    events: Option<Vec<HandoffEvent>>,
+    /// https, without credentials in it.
+    url: WebAddress,
+    /// An order is accepted only when it has confirmed. True unless said otherwise, for `push` false.
+    required: Option<bool>,
+    /// `acknowledgement` unless said otherwise.
+    confirms: Option<Confirms>,
+    /// `resend` unless said otherwise.
+    unknown_policy: Option<UnknownPolicy>,
+    /// `signature` unless said otherwise.
+    callback_auth: Option<CallbackAuth>,
+    /// How we make ourselves known to it; `none` unless said otherwise.
+    auth: Option<OutboundAuthBody>,
+    /// Its words for an order's status, to ours.
+    #[oai(validator(max_properties = 100))]
+    status_map: Option<BTreeMap<String, OrderStatus>>,
+    /// 5 unless said otherwise.
+    #[oai(validator(minimum(value = "1"), maximum(value = "5")))]
+    max_attempts: Option<u32>,
+    /// Requests to it at one time, over all workers.
+    #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
+    concurrency: Option<u32>,
+    /// Requests to it a second, over all workers; unbounded unless said otherwise.
+    #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
+    rate_per_s: Option<u32>,
+}
+
+/// A merge patch (RFC 7396): what is absent stays, null empties what may be empty, and is refused of anything else.
+#[derive(Debug, Object)]
+pub(super) struct IntegratorPatch {
+    #[oai(validator(min_length = 1, max_length = 200))]
+    name: MaybeUndefined<String>,
+    kind: MaybeUndefined<IntegratorKind>,
+    format: MaybeUndefined<Format>,
+    #[oai(validator(min_items = 1, max_items = 4, unique_items))]
+    events: MaybeUndefined<Vec<HandoffEvent>>,
+    url: MaybeUndefined<WebAddress>,
+    required: MaybeUndefined<bool>,
+    confirms: MaybeUndefined<Confirms>,
+    unknown_policy: MaybeUndefined<UnknownPolicy>,
+    callback_auth: MaybeUndefined<CallbackAuth>,
+    auth: MaybeUndefined<OutboundAuthBody>,
+    /// Replaced as a whole.
+    #[oai(validator(max_properties = 100))]
+    status_map: MaybeUndefined<BTreeMap<String, OrderStatus>>,
+    #[oai(validator(minimum(value = "1"), maximum(value = "5")))]
+    max_attempts: MaybeUndefined<u32>,
+    #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
+    concurrency: MaybeUndefined<u32>,
+    #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
+    rate_per_s: MaybeUndefined<u32>,
+    /// Enabling forgets its failures.
+    enabled: MaybeUndefined<bool>,
+    /// Why it is disabled; goes with `"enabled": false`. Null: none is given.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    disabled_reason: Option<String>,
+}
+
+impl NewIntegratorBody {
+    pub(super) fn parse(self, settings: &Settings) -> Result<NewIntegrator, Problem> {
+        let mut errors = Vec::new();
+        let url = address(settings, "/url", &self.url, &mut errors);
+        let auth = self.auth.unwrap_or_default();
+        let auth = auth.parse(&mut errors, |at, url, errors| {
+            address(settings, at, url, errors)
+        });
+        check(
+            settings,
+            self.events.as_deref(),
+            self.callback_auth,
+            self.status_map.as_ref(),
+            &mut errors,
+        );
+        let (Some(url), Some(auth), []) = (url, auth, errors.as_slice()) else {
+            return Err(Problem::invalid(errors));
+        };
+        Ok(NewIntegrator {
+            store_id: self.store_id.into(),
+            name: self.name,
+            kind: self.kind.0,
+            format: self.format.map_or(integrator::Format::Order, Into::into),
+            events: self.events.map(words),
+            url,
+            required: self.required,
+            confirms: self
+                .confirms
+                .map_or(integrator::Confirms::Acknowledgement, Into::into),
+            unknown_policy: self
+                .unknown_policy
+                .map_or(integrator::UnknownPolicy::Resend, Into::into),
+            callback_auth: self
+                .callback_auth
+                .map_or(integrator::CallbackAuth::Signature, Into::into),
+            auth,
+            status_map: self.status_map.map(statuses).unwrap_or_default(),
+            max_attempts: self.max_attempts.unwrap_or(5),
+            concurrency: self
+                .concurrency
+                .unwrap_or(settings.worker.default_concurrency),
+            rate_per_s: self.rate_per_s,
+        })
+    }
+}
+
+impl IntegratorPatch {
+    pub(super) fn parse(self, settings: &Settings) -> Result<IntegratorEdit, Problem> {
+        let mut filled = Filled::default();
+        let name = filled.said("name", self.name);
+        let kind = filled.said("kind", self.kind);
+        let format = filled.said("format", self.format);
+        let events = filled.said("events", self.events);
+        let url = filled.said("url", self.url);
+        let required = filled.said("required", self.required);
+        let confirms = filled.said("confirms", self.confirms);
+        let unknown_policy = filled.said("unknown_policy", self.unknown_policy);
+        let callback_auth = filled.said("callback_auth", self.callback_auth);
+        let auth = filled.said("auth", self.auth);
+        let status_map = filled.said("status_map", self.status_map);
+        let max_attempts = filled.said("max_attempts", self.max_attempts);
+        let concurrency = filled.said("concurrency", self.concurrency);
+        let enabled = filled.said("enabled", self.enabled);
+
+        let mut errors = filled.wrong();
+        let url = url.and_then(|url| address(settings, "/url", &url, &mut errors));
+        let auth = auth.and_then(|auth| {
+            auth.parse(&mut errors, |at, url, errors| {
+                address(settings, at, url, errors)
+            })
+        });
+        check(
+            settings,
+            events.as_deref(),
+            callback_auth,
+            status_map.as_ref(),
+            &mut errors,
+        );
+        if self.disabled_reason.is_some() && enabled != Some(false) {
+            errors.push(wrong("/disabled_reason", "goes with \"enabled\": false"));
+        }
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
+        Ok(IntegratorEdit {
+            name,
+            kind: kind.map(Into::into),
+            format: format.map(Into::into),
+            events: events.map(words),
+            url,
+            required,
+            confirms: confirms.map(Into::into),
+            unknown_policy: unknown_policy.map(Into::into),
+            callback_auth: callback_auth.map(Into::into),
+            auth,
+            status_map: status_map.map(statuses),
+            max_attempts,
+            concurrency,
+            rate_per_s: said(self.rate_per_s),
+            enabled,
+            disabled_reason: self.disabled_reason,
+        })
+    }
+}
+
+/// What the schema can't say.
+fn check(
+    settings: &Settings,
+    events: Option<&[HandoffEvent]>,
+    callback_auth: Option<CallbackAuth>,
+    status_map: Option<&BTreeMap<String, OrderStatus>>,
+    errors: &mut Vec<FieldError>,
+) {
+    let asked_only = HandoffEvent(integrator::HandoffEvent::Test);
+    if events.is_some_and(|events| events.contains(&asked_only)) {
+        errors.push(wrong("/events", "test is only sent on request"));
+    }
+    if callback_auth == Some(CallbackAuth(integrator::CallbackAuth::Bearer))
+        && !settings.callbacks.allow_bearer
+    {
+        let detail = "bearer is off here (the setting callbacks.allow_bearer)";
+        errors.push(wrong("/callback_auth", detail));
+    }
+    let words = status_map.into_iter().flat_map(BTreeMap::keys);
+    if words
+        .into_iter()
+        .any(|word| !(1..=100).contains(&word.chars().count()))
+    {
+        errors.push(wrong(
+            "/status_map",
+            "its words have from 1 to 100 characters",
+        ));
+    }
+}
+
+/// Where we may send an order, or a password.
+fn address(
+    settings: &Settings,
+    at: &str,
+    url: &WebAddress,
+    errors: &mut Vec<FieldError>,
+) -> Option<Url> {
+    let Ok(url) = url.0.parse::<Url>() else {
+        errors.push(wrong(at, "must be an http:// or https:// address"));
+        return None;
+    };
+    let worker = &settings.worker;
+    let may_be_plain = worker.allow_http || (worker.allow_http_on_loopback && is_here(&url));
+    if url.scheme() != "https" && !may_be_plain {
+        errors.push(wrong(at, "must be https (the setting worker.allow_http)"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        errors.push(wrong(
+            at,
+            "must have no credentials in it: they go into auth",
+        ));
+    }
+    if url.fragment().is_some() {
+        errors.push(wrong(at, "must have no fragment"));
+    }
+    Some(url)
+}
+
+/// By what is written, since nothing is resolved here: of names only `localhost`.
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+fn words(events: Vec<HandoffEvent>) -> Vec<integrator::HandoffEvent> {
+    events.into_iter().map(Into::into).collect()
+}
+
+fn statuses(map: BTreeMap<String, OrderStatus>) -> BTreeMap<String, status::OrderStatus> {
+    map.into_iter()
+        .map(|(word, status)| (word, status.0))
+        .collect()
+}
+
+pub(super) fn wrong(at: &str, detail: &str) -> FieldError {
+    FieldError {
+        pointer: at.to_owned(),
+        detail: detail.to_owned(),
+    }
+}

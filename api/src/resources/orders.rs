@@ -1,0 +1,372 @@
+//! Orders: placed by accounts and by guests, read, and moved by whoever may.
+
+mod csv;
+mod edits;
+mod events;
+mod list;
+mod patch;
+mod place;
+mod problems;
+mod request;
+mod view;
+
+use common::{
+    domain::{
+        account::Role,
+        ids::OrderId,
+        order::Order,
+        session::{Session, is_code},
+        status::{By, OrderStatus},
+    },
+    ledger::intake::{Placed, Placer},
+    secrets::{same, sha256},
+};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::{Header, Path},
+    payload::Json,
+};
+use uuid::Uuid;
+
+pub(crate) use self::{
+    edits::OrderEdits, events::EventView, list::OrderLists, view::GuestOrderView,
+};
+use self::{
+    request::{GuestsOrder, NewOrder, StatusChange},
+    view::OrderView,
+};
+use crate::{
+    access::topic::Topic,
+    auth::Caller,
+    http::{
+        body::Checked,
+        etag::{seen_version, tag, tagged, unless_known},
+        idempotency::{IdempotencyKey, once},
+        problem::{Problem, Reason},
+        response::{Fresh, Tagged},
+    },
+    resources::handoffs::HandoffView,
+    state::ApiState,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Orders(pub(crate) ApiState);
+
+#[derive(ApiResponse)]
+enum PlacedAnswer {
+    /// Kept: all of it is committed.
+    #[oai(status = 201)]
+    Created(
+        Json<OrderView>,
+        #[oai(header = "Location")] String,
+        /// For If-Match and If-None-Match.
+        #[oai(header = "ETag")]
+        String,
+        /// `true` where the idempotency key was known: this is the order that it made, as it is now.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<bool>,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum GuestPlacedAnswer {
+    /// Kept: order, items, stock and first event are committed.
+    #[oai(status = 201)]
+    Created(
+        Json<GuestOrderView>,
+        #[oai(header = "Idempotency-Replayed")] Option<bool>,
+    ),
+}
+
+#[OpenApi(tag = "Topic::Orders")]
+impl Orders {
+    /// Place an order, or begin a draft
+    ///
+    /// `201` means that it is kept. A repeated request with the same `Idempotency-Key` places nothing twice.
+    #[oai(path = "/orders", method = "post", operation_id = "place_order")]
+    async fn place(
+        &self,
+        caller: Caller,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(new): Checked<NewOrder>,
+    ) -> Result<PlacedAnswer, Problem> {
+        let idempotency = key.of(&self.0, caller.id().uuid(), &new)?;
+        let session = match &new.session {
+            Some(code) => Some(self.session(code).await?),
+            None => None,
+        };
+        let is_draft = new.is_draft();
+        let wanted =
+            new.into_command(Placer::Account(caller.id()), session.as_ref(), idempotency)?;
+        let Placed { order, replayed } = if is_draft {
+            self.draft_order(&caller, wanted).await?
+        } else {
+            self.place_order(wanted).await?
+        };
+        let by = capacity(&caller, &order).unwrap_or(By::Owner);
+        Ok(placed(OrderView::of(&order, Some(by)), replayed))
+    }
+
+    /// Read an order
+    ///
+    /// One's own; those of the stores that one serves; for an integrator's account, those that an integrator of its was
+    /// to be told of, with an empty `next`. Others' are as if they did not exist. `next`, and so the `ETag`, depend on
+    /// who asks.
+    #[oai(path = "/orders/:id", method = "get", operation_id = "get_order")]
+    async fn get(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// What the client has, by its `ETag`: if nothing has changed since, the answer is 304.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Result<Fresh<OrderView>, Problem> {
+        let view = if caller.is(Role::Integrator) {
+            OrderView::of(&handed_over(&self.0, &caller, id.0.into()).await?, None)
+        } else {
+            let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+            OrderView::of(&order, Some(by))
+        };
+        Ok(unless_known(if_none_match.as_deref(), view))
+    }
+
+    /// Move an order
+    ///
+    /// To one of its `next`. Asked for where it already stands, nothing changes and nothing is refused. A draft that
+    /// becomes `pending` is placed: at today's prices, if there is enough of everything.
+    #[oai(
+        path = "/orders/:id/status",
+        method = "put",
+        operation_id = "move_order"
+    )]
+    async fn move_to(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+        Checked(wanted): Checked<StatusChange>,
+    ) -> Result<Tagged<OrderView>, Problem> {
+        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        let seen = as_seen(if_match.as_deref(), &order, by)?;
+        let (to, reason) = (wanted.status.into(), wanted.reason.as_deref());
+        let ledger = &self.0.ledger;
+        let moved = if to == OrderStatus::Pending {
+            let expected_total = wanted.expected_total.map(Into::into);
+            self.place_draft(&order, seen, by, expected_total).await?
+        } else {
+            let moved = ledger.move_order_seen(order.id, seen, to, by, reason);
+            moved.await?
+        };
+        Ok(tagged(OrderView::of(&moved, Some(by))))
+    }
+
+    /// What happened to an order
+    ///
+    /// In the order in which it happened, and all at once: there are no pages. The order's owner is not shown
+    /// `handoff.failed`. `seq` has gaps where the stream is a session's, which tells of other orders too.
+    #[oai(
+        path = "/orders/:id/events",
+        method = "get",
+        operation_id = "list_order_events"
+    )]
+    async fn events(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<Vec<EventView>>, Problem> {
+        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        let events = self.0.ledger.order_events(order.id).await?;
+        Ok(Json(EventView::shown_to(by, events)))
+    }
+
+    /// An order's handoffs, with their attempts
+    ///
+    /// Of staff, managers and operators.
+    #[oai(
+        path = "/orders/:id/handoffs",
+        method = "get",
+        operation_id = "list_order_handoffs"
+    )]
+    async fn handoffs(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+    ) -> Result<Json<Vec<HandoffView>>, Problem> {
+        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        if by == By::Owner {
+            return Err(Problem::forbidden());
+        }
+        let handoffs = self.0.ledger.handoff_histories(order.id).await?;
+        Ok(Json(handoffs.into_iter().map(HandoffView::of).collect()))
+    }
+
+    /// Place an order as a guest
+    ///
+    /// The session's code is the key. `{"product_id"}` alone orders one piece of it. Who sends a random
+    /// `Expediter-Guest` key of their own can cancel the order with it, and sees it marked as `mine`.
+    #[oai(
+        path = "/sessions/:code/orders",
+        method = "post",
+        operation_id = "place_guest_order"
+    )]
+    async fn place_as_guest(
+        &self,
+        code: Path<String>,
+        #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the session's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(new): Checked<GuestsOrder>,
+    ) -> Result<GuestPlacedAnswer, Problem> {
+        let session = self.session(&code.0).await?;
+        let idempotency = key.of(&self.0, session.id.uuid(), &new)?;
+        let key_hash = guest_key(guest.0)?;
+        let wanted = new.into_command(Placer::Guest { key_hash }, &session, idempotency)?;
+        let Placed { order, replayed } = self.place_order(wanted).await?;
+        Ok(GuestPlacedAnswer::Created(
+            Json(GuestOrderView::of(&order, key_hash)),
+            replayed.then_some(true),
+        ))
+    }
+
+    /// Cancel an order of one's own as a guest
+    ///
+    /// With the `Expediter-Guest` key that placed it, as long as nobody has accepted it.
+    #[oai(
+        path = "/sessions/:code/orders/:id/cancel",
+        method = "post",
+        operation_id = "cancel_guest_order"
+    )]
+    async fn cancel_as_guest(
+        &self,
+        code: Path<String>,
+        id: Path<Uuid>,
+        #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the session's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+    ) -> Result<Tagged<GuestOrderView>, Problem> {
+        let session = self.session(&code.0).await?;
+        let key = key.of(&self.0, session.id.uuid(), &serde_json::Value::Null)?;
+        let key_hash = guest_key(guest.0)?;
+        let order = self.0.ledger.order(id.0.into()).await?;
+        let order = order
+            .filter(|order| {
+                order
+                    .session
+                    .as_ref()
+                    .is_some_and(|its| its.id == session.id)
+            })
+            .ok_or_else(Problem::not_found)?;
+        if !is_theirs(&order, key_hash) {
+            return Err(
+                Problem::forbidden().detail("Only the key that placed an order cancels it.")
+            );
+        }
+        let to = OrderStatus::Cancelled;
+        let (moved, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.move_order(order.id, to, By::Guest, None).await,
+            async |id| {
+                let again = self.0.ledger.order(id.into()).await?;
+                again.ok_or_else(Problem::not_found)
+            },
+        )
+        .await?;
+        Ok(tagged(GuestOrderView::of(&moved, key_hash)).replayed(replayed))
+    }
+}
+
+impl Orders {
+    /// The session that a code opens; an old one opens nothing any more.
+    async fn session(&self, code: &str) -> Result<Session, Problem> {
+        let unknown = || Problem::new(Reason::SessionNotFound);
+        if !is_code(code) {
+            return Err(unknown());
+        }
+        let session = self
+            .0
+            .ledger
+            .session_by_code(code)
+            .await?
+            .ok_or_else(unknown)?;
+        if session.reads_at(self.0.ledger.clock().now()) {
+            Ok(session)
+        } else {
+            Err(Problem::new(Reason::SessionEnded))
+        }
+    }
+}
+
+/// The order, and in which capacity the caller stands to it; others' are as if they did not exist.
+async fn order_of(state: &ApiState, caller: &Caller, id: OrderId) -> Result<(Order, By), Problem> {
+    let order = state.ledger.order(id).await?;
+    let order = order.ok_or_else(Problem::not_found)?;
+    let by = capacity(caller, &order).ok_or_else(Problem::not_found)?;
+    Ok((order, by))
+}
+
+/// An order that an integrator was to be told of, for whoever speaks for it. It is moved by callbacks only.
+async fn handed_over(state: &ApiState, caller: &Caller, id: OrderId) -> Result<Order, Problem> {
+    let handoffs = state.ledger.handoff_histories(id).await?;
+    let mut handoffs = handoffs.iter().map(|history| &history.listed.handoff);
+    if !handoffs.any(|handoff| caller.speaks_for(handoff.integrator_id)) {
+        return Err(Problem::not_found());
+    }
+    let order = state.ledger.order(id).await?;
+    order.ok_or_else(Problem::not_found)
+}
+
+fn placed(view: OrderView, replayed: bool) -> PlacedAnswer {
+    let (location, etag) = (view.location(), tag(&view));
+    PlacedAnswer::Created(Json(view), location, etag, replayed.then_some(true))
+}
+
+/// The order as the ledger must still find it, where `If-Match` names what the caller saw.
+fn as_seen<'o>(
+    if_match: Option<&str>,
+    order: &'o Order,
+    by: By,
+) -> Result<Option<&'o Order>, Problem> {
+    let shown = OrderView::of(order, Some(by));
+    let version = seen_version(if_match, &shown, order.version)?;
+    Ok(version.map(|_| order))
+}
+
+/// In which capacity an account stands to an order; `None`: in none.
+fn capacity(caller: &Caller, order: &Order) -> Option<By> {
+    if caller.is(Role::Operator) {
+        Some(By::Operator)
+    } else if caller.serves(order.store_id) {
+        Some(By::Staff)
+    } else if order.account_id == Some(caller.id()) {
+        Some(By::Owner)
+    } else {
+        None
+    }
+}
+
+/// Whether that guest's key placed the order.
+fn is_theirs(order: &Order, key_hash: Option<[u8; 32]>) -> bool {
+    match (&order.guest_key_hash, key_hash) {
+        (Some(placed_with), Some(shown)) => same(placed_with, &shown),
+        _ => false,
+    }
+}
+
+/// The hash of a guest's own random key; only that is stored.
+pub(crate) fn guest_key(header: Option<String>) -> Result<Option<[u8; 32]>, Problem> {
+    match header {
+        None => Ok(None),
+        Some(key) if (16..=200).contains(&key.len()) => Ok(Some(sha256(key.as_bytes()))),
+        Some(_) => Err(Problem::invalid_field(
+            "Expediter-Guest",
+            "must have from 16 to 200 characters",
+        )),
+    }
+}

@@ -1,0 +1,279 @@
+//! Orders after they were asked for: edited, taken away, placed anew.
+
+use common::{
+    domain::{
+        ids::{ItemId, OrderId},
+        order::Order,
+        status::OrderStatus,
+    },
+    ledger::{
+        intake::PlaceRefused,
+        orders::{EditRefused, ItemsEdit, OrderEdit},
+    },
+};
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+};
+use uuid::Uuid;
+
+use super::{
+    Orders, PlacedAnswer, as_seen, order_of,
+    patch::{ItemPatch, OrderPatch, Replacement, of_items, one_more, pointer_to},
+    place::bring_in,
+    placed,
+    request::NewItem,
+    view::OrderView,
+};
+use crate::{
+    access::topic::Topic,
+    auth::Caller,
+    http::{
+        body::{Checked, Merged},
+        etag::{expected_version, tag, tagged},
+        idempotency::{IdempotencyKey, once},
+        problem::{Problem, Reason},
+        response::Tagged,
+    },
+    state::ApiState,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct OrderEdits(pub(crate) ApiState);
+
+#[derive(ApiResponse)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made an answer, and sent at once"
+)]
+enum RemovedAnswer {
+    /// It was placed, and is cancelled now.
+    #[oai(status = 200)]
+    Cancelled(Json<OrderView>, #[oai(header = "ETag")] String),
+    /// It was a draft, and is gone.
+    #[oai(status = 204)]
+    Gone,
+}
+
+/// What an edit must find, and the request's key.
+struct Conditions {
+    if_match: Option<String>,
+    key: Option<common::ledger::idempotency::Idempotency>,
+}
+
+#[OpenApi(tag = "Topic::Orders")]
+impl OrderEdits {
+    /// Edit an order
+    ///
+    /// A draft as often as one likes. A placed order only until the first integrator is told of it: its stock changes
+    /// by the difference. `items` are replaced as a whole, at today's prices.
+    #[oai(path = "/orders/:id", method = "patch", operation_id = "edit_order")]
+    async fn edit(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Merged(patch): Merged<OrderPatch>,
+    ) -> Result<Tagged<OrderView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &patch)?;
+        let on = Conditions { if_match, key };
+        let (view, replayed) = self.edited(&caller, id.0, on, patch.into_edit()?).await?;
+        Ok(tagged(view).replayed(replayed))
+    }
+
+    /// Add an item to an order
+    ///
+    /// At today's price; as long as the order may be edited.
+    #[oai(
+        path = "/orders/:id/items",
+        method = "post",
+        operation_id = "add_order_item"
+    )]
+    async fn add_item(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(item): Checked<NewItem>,
+    ) -> Result<PlacedAnswer, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &item)?;
+        let on = Conditions { if_match, key };
+        let (view, replayed) = self.edited(&caller, id.0, on, one_more(item)?).await?;
+        Ok(placed(view, replayed))
+    }
+
+    /// Edit an item of an order
+    ///
+    /// As long as the order may be edited. Another `quantity` changes the stock of a placed order by the difference; a
+    /// merge patch (RFC 7396).
+    #[oai(
+        path = "/orders/:id/items/:item",
+        method = "patch",
+        operation_id = "edit_order_item"
+    )]
+    async fn edit_item(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        item: Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Merged(patch): Merged<ItemPatch>,
+    ) -> Result<Tagged<OrderView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &patch)?;
+        let on = Conditions { if_match, key };
+        let edit = patch.into_edit(ItemId::from(item.0))?;
+        let (view, replayed) = self.edited(&caller, id.0, on, edit).await?;
+        Ok(tagged(view).replayed(replayed))
+    }
+
+    /// Take an item out of an order
+    ///
+    /// Not the last one of an order that was placed: that is to be cancelled.
+    #[oai(
+        path = "/orders/:id/items/:item",
+        method = "delete",
+        operation_id = "remove_order_item"
+    )]
+    async fn remove_item(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        item: Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+    ) -> Result<Tagged<OrderView>, Problem> {
+        let on = Conditions {
+            if_match,
+            key: None,
+        };
+        let edit = of_items(ItemsEdit::Remove(ItemId::from(item.0)));
+        let (view, _) = self.edited(&caller, id.0, on, edit).await?;
+        Ok(tagged(view))
+    }
+
+    /// Take a draft away, or cancel an order that was placed
+    ///
+    /// A cancelled order stays readable.
+    #[oai(path = "/orders/:id", method = "delete", operation_id = "remove_order")]
+    async fn remove(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// Of a cancellation; staff need one once the order is accepted.
+        #[oai(validator(max_length = 200))]
+        reason: Query<Option<String>>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+    ) -> Result<RemovedAnswer, Problem> {
+        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        let seen = as_seen(if_match.as_deref(), &order, by)?;
+        let ledger = &self.0.ledger;
+        let removed = ledger.remove_order_seen(order.id, seen, by, reason.as_deref());
+        let removed = removed.await?;
+        Ok(match removed {
+            None => RemovedAnswer::Gone,
+            Some(order) => {
+                let view = OrderView::of(&order, Some(by));
+                let etag = tag(&view);
+                RemovedAnswer::Cancelled(Json(view), etag)
+            }
+        })
+    }
+
+    /// Place an order anew that was rejected, failed or cancelled
+    ///
+    /// The new order names the old one in `replaces`. Only one order replaces another.
+    #[oai(
+        path = "/orders/:id/replace",
+        method = "post",
+        operation_id = "replace_order"
+    )]
+    async fn replace(
+        &self,
+        caller: Caller,
+        id: Path<Uuid>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(asked): Checked<Replacement>,
+    ) -> Result<PlacedAnswer, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &asked)?;
+        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        if !order.status.is_called_off() {
+            let detail = "Only an order that was rejected, failed or cancelled is replaced.";
+            return Err(Problem::new(Reason::Conflict)
+                .detail(detail)
+                .with("order_status", order.status.as_str()));
+        }
+        let wanted = asked.into_command(&order, key)?;
+        let done = Orders(self.0.clone()).place_order(wanted).await?;
+        Ok(placed(OrderView::of(&done.order, Some(by)), done.replayed))
+    }
+}
+
+impl OrderEdits {
+    /// The order as it is then, and whether that was done before.
+    async fn edited(
+        &self,
+        caller: &Caller,
+        id: Uuid,
+        on: Conditions,
+        edit: OrderEdit,
+    ) -> Result<(OrderView, bool), Problem> {
+        let (order, by) = order_of(&self.0, caller, id.into()).await?;
+        let shown = OrderView::of(&order, Some(by));
+        let version = expected_version(on.if_match.as_deref(), &shown, order.version);
+        let status = version.map(|_| order.status);
+        if asks_for_products(&edit, &order) {
+            bring_in(&self.0, order.store_id, on.key.as_ref()).await?;
+        }
+        let done = once(
+            &self.0,
+            on.key,
+            async |ledger| {
+                let edited = ledger.edit_order_at(order.id, version, status, &edit);
+                edited
+                    .await
+                    .map_err(|error| error.map_refused(|refused| why(refused, &edit)))
+            },
+            async |id| Ok(order_of(&self.0, caller, OrderId::from(id)).await?.0),
+        );
+        let (order, replayed) = done.await?;
+        Ok((OrderView::of(&order, Some(by)), replayed))
+    }
+}
+
+/// Whether what is sold now, and at which price, decides the edit.
+fn asks_for_products(edit: &OrderEdit, order: &Order) -> bool {
+    matches!(order.status, OrderStatus::Draft | OrderStatus::Pending)
+        && !matches!(edit.items, ItemsEdit::Keep | ItemsEdit::Remove(_))
+}
+
+/// Of one item that is added, the pointers go into that item.
+fn why(refused: EditRefused, edit: &OrderEdit) -> Problem {
+    match (refused, &edit.items) {
+        (EditRefused::Place(PlaceRefused::UnknownProducts { .. }), ItemsEdit::Add(line)) => {
+            let pointer = pointer_to(&line.product);
+            Problem::invalid_field(pointer, "the store has no such product")
+        }
+        (refused, _) => refused.into(),
+    }
+}

@@ -1,0 +1,41 @@
+//! What happened to an order, as it is shown to those who follow it.
+
+use crate::http::scalars::Time;
+use common::domain::{event::Event, status::By};
+use poem_openapi::Object;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// One line of a stream.
+#[derive(Debug, Object)]
+#[oai(rename = "Event")]
+pub(crate) struct EventView {
+    /// The session's, or the order's own.
+    stream: Uuid,
+    /// Without gaps in its stream.
+    seq: i64,
+    #[oai(rename = "type")]
+    kind: String,
+    at: Time,
+    data: Value,
+}
+
+impl EventView {
+    /// Customers see what guests do: nothing of integrators, as on the live channel.
+    pub(super) fn shown_to(by: By, mut events: Vec<Event>) -> Vec<Self> {
+        if by == By::Owner {
+            events.retain(|event| event.kind.is_for_guests());
+        }
+        events.into_iter().map(Self::of).collect()
+    }
+
+    pub(crate) fn of(event: Event) -> Self {
+        Self {
+            stream: event.stream.uuid(),
+            seq: event.seq,
+            kind: event.kind.to_string(),
+            at: event.at.into(),
+            data: event.data,
+        }
+    }
+}

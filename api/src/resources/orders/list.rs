@@ -1,0 +1,209 @@
+//! `GET /orders` and `GET /orders.csv`: the same orders, to be read page by page or written down.
+
+use common::{
+    domain::{account::Role, order::Order},
+    ledger::orders::OrderFilter,
+};
+use poem::Body;
+use poem_openapi::{
+    ApiResponse, OpenApi,
+    param::{Header, Query},
+    payload::Binary,
+};
+use uuid::Uuid;
+
+use super::{capacity, csv, view::OrderView};
+use crate::{
+    access::topic::Topic,
+    auth::Caller,
+    http::{
+        enums,
+        etag::unless_known,
+        paging::{self, Page},
+        problem::{Problem, Reason},
+        query_list::Several,
+        response::Fresh,
+        scalars::Time,
+    },
+    resources::handoffs::stores_of,
+    state::ApiState,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct OrderLists(pub(crate) ApiState);
+
+#[derive(ApiResponse)]
+enum Table {
+    /// One line an order, after one line of names (RFC 4180).
+    #[oai(status = 200, content_type = "text/csv; charset=utf-8")]
+    Csv(
+        Binary<Body>,
+        #[oai(header = "Content-Disposition")] String,
+        /// Where there are more than 100 000: for `?cursor=`, to get the next ones.
+        #[oai(header = "Expediter-Next-Cursor")]
+        Option<String>,
+    ),
+}
+
+/// As both operations are asked for it.
+#[derive(Default)]
+struct Asked {
+    store_id: Option<Uuid>,
+    status: Option<Several<enums::OrderStatus>>,
+    session: Option<String>,
+    reference: Option<String>,
+    fulfilment: Option<enums::Fulfilment>,
+    placed_after: Option<Time>,
+    placed_before: Option<Time>,
+}
+
+#[OpenApi(tag = "Topic::Orders")]
+impl OrderLists {
+    /// List orders, newest first
+    ///
+    /// A customer's own; of staff and managers their stores', but of drafts those that they began; of an operator all.
+    /// A page may be short, or empty, and
+    /// still have a next one: where few fit, no request looks at more than some thousand orders.
+    #[oai(path = "/orders", method = "get", operation_id = "list_orders")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a query parameter of its own"
+    )]
+    async fn list(
+        &self,
+        caller: Caller,
+        Query(store_id): Query<Option<Uuid>>,
+        /// One or several, repeated or with commas: `pending,processing`.
+        Query(status): Query<Option<Several<enums::OrderStatus>>>,
+        /// A session's code.
+        Query(session): Query<Option<String>>,
+        /// Exactly this: a customer's own, or of a store. Operators say which store.
+        Query(reference): Query<Option<String>>,
+        Query(fulfilment): Query<Option<enums::Fulfilment>>,
+        /// Placed then or later.
+        Query(placed_after): Query<Option<Time>>,
+        /// Placed before then.
+        Query(placed_before): Query<Option<Time>>,
+        /// From 1 to 100; 50 unless said.
+        Query(limit): Query<Option<u32>>,
+        /// `next_cursor` of the page before.
+        Query(cursor): Query<Option<String>>,
+        /// What the client has, by its `ETag`: if it is the same, the answer is 304.
+        #[oai(name = "If-None-Match")]
+        Header(if_none_match): Header<Option<String>>,
+    ) -> Result<Fresh<Page<OrderView>>, Problem> {
+        let asked = Asked {
+            store_id,
+            status,
+            session,
+            reference,
+            fulfilment,
+            placed_after,
+            placed_before,
+        };
+        let limit = paging::limit(limit)?;
+        let after = paging::after(cursor.as_deref())?.map(Into::into);
+        let filter = self.filter(&caller, asked).await?;
+        let page = self.0.ledger.orders(&filter, after, limit).await?;
+        let show = |order: &Order| OrderView::of(order, capacity(&caller, order));
+        let page = Page {
+            items: page.orders.iter().map(show).collect(),
+            next_cursor: page.next.map(|last| paging::cursor(last.uuid())),
+        };
+        Ok(unless_known(if_none_match.as_deref(), page))
+    }
+
+    /// Write orders down as a table, newest first
+    ///
+    /// The orders that `GET /orders` lists, at most 100 000. Columns: `id`, `number`, `store_id`, `session` (its name),
+    /// `reference`, `fulfilment`, `status`, `reason`, `created_at`, `placed_at`, `accepted_at`, `ended_at`,
+    /// `total_amount` (minor units), `currency`, `items` (`2 x Espresso; 1 x Tea`), `customer_name`, `customer_phone`,
+    /// `customer_email`, `customer_address`, `user_note`. A text that a spreadsheet would take for a formula, also
+    /// after a semicolon, a tab or a line break in it, has an apostrophe before it.
+    #[oai(
+        path = "/orders.csv",
+        method = "get",
+        operation_id = "list_orders_as_csv"
+    )]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is a query parameter of its own"
+    )]
+    async fn table(
+        &self,
+        caller: Caller,
+        Query(store_id): Query<Option<Uuid>>,
+        /// One or several, repeated or with commas: `pending,processing`.
+        Query(status): Query<Option<Several<enums::OrderStatus>>>,
+        /// A session's code.
+        Query(session): Query<Option<String>>,
+        /// Exactly this: a customer's own, or of a store. Operators say which store.
+        Query(reference): Query<Option<String>>,
+        Query(fulfilment): Query<Option<enums::Fulfilment>>,
+        /// Placed then or later.
+        Query(placed_after): Query<Option<Time>>,
+        /// Placed before then.
+        Query(placed_before): Query<Option<Time>>,
+        /// `Expediter-Next-Cursor` of the table before.
+        Query(cursor): Query<Option<String>>,
+    ) -> Result<Table, Problem> {
+        let asked = Asked {
+            store_id,
+            status,
+            session,
+            reference,
+            fulfilment,
+            placed_after,
+            placed_before,
+        };
+        let after = paging::after(cursor.as_deref())?.map(Into::into);
+        let filter = self.filter(&caller, asked).await?;
+        let ledger = &self.0.ledger;
+        let found = ledger.order_ids(&filter, after, csv::MOST_ORDERS).await?;
+        let day = ledger.clock().now().format("%Y-%m-%d");
+        Ok(Table::Csv(
+            Binary(csv::table(ledger.clone(), found.orders)),
+            format!("attachment; filename=\"orders-{day}.csv\""),
+            found.next.map(|last| paging::cursor(last.uuid())),
+        ))
+    }
+}
+
+impl OrderLists {
+    async fn filter(&self, caller: &Caller, asked: Asked) -> Result<OrderFilter, Problem> {
+        let mut filter = OrderFilter {
+            reference: asked.reference,
+            fulfilment: asked.fulfilment.map(Into::into),
+            placed_after: asked.placed_after.map(|at| at.0),
+            placed_before: asked.placed_before.map(|at| at.0),
+            ..OrderFilter::default()
+        };
+        let store = asked.store_id.map(Into::into);
+        match caller.account.role {
+            Role::Operator | Role::Manager | Role::Staff => {
+                filter.stores = stores_of(caller, store)?;
+                filter.drafts_of = (!caller.is(Role::Operator)).then_some(caller.id());
+            }
+            Role::Customer => {
+                filter.account = Some(caller.id());
+                filter.stores = store.map(|store| vec![store]);
+            }
+            Role::Integrator => return Err(Problem::forbidden()),
+        }
+        let leads_to_it = filter.account.is_some() || filter.stores.is_some();
+        if filter.reference.is_some() && !leads_to_it {
+            let detail = "is a store's: say which, as store_id";
+            return Err(Problem::invalid_field("reference", detail));
+        }
+        let statuses = asked.status.map(|several| several.0);
+        filter.statuses = statuses.into_iter().flatten().map(|word| word.0).collect();
+        filter.statuses.sort_unstable();
+        filter.statuses.dedup();
+        if let Some(code) = asked.session {
+            let session = self.0.ledger.session_by_code(&code).await?;
+            let unknown = || Problem::new(Reason::SessionNotFound);
+            filter.session = Some(session.ok_or_else(unknown)?.id);
+        }
+        Ok(filter)
+    }
+}

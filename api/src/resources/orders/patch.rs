@@ -1,0 +1,199 @@
+//! Edits of orders as clients ask for them.
+
+use common::{
+    domain::{
+        ids::ItemId,
+        order::{Customer, Order},
+    },
+    ledger::{
+        intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef},
+        orders::{CustomerEdit, ItemsEdit, OrderEdit},
+    },
+};
+use poem_openapi::{Object, types::MaybeUndefined};
+
+use super::request::{CustomerFields, NewItem, lines};
+use crate::http::{
+    body::format::{Email, Reference},
+    enums,
+    merge_patch::{Filled, said},
+    problem::Problem,
+    scalars,
+};
+
+/// A merge patch (RFC 7396): what is absent stays, null empties (but not `fulfilment`). `items` are replaced as a whole.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct OrderPatch {
+    #[oai(validator(max_items = 100))]
+    items: MaybeUndefined<Vec<NewItem>>,
+    fulfilment: MaybeUndefined<enums::Fulfilment>,
+    customer: MaybeUndefined<CustomerPatch>,
+    #[oai(validator(max_length = 1000))]
+    user_note: MaybeUndefined<String>,
+    reference: MaybeUndefined<Reference>,
+}
+
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+struct CustomerPatch {
+    #[oai(validator(max_length = 100))]
+    id: MaybeUndefined<String>,
+    #[oai(validator(max_length = 200))]
+    name: MaybeUndefined<String>,
+    #[oai(validator(max_length = 50))]
+    phone: MaybeUndefined<String>,
+    email: MaybeUndefined<Email>,
+    #[oai(validator(max_length = 500))]
+    address: MaybeUndefined<String>,
+    #[oai(validator(minimum(value = "-90"), maximum(value = "90")))]
+    lat: MaybeUndefined<f64>,
+    #[oai(validator(minimum(value = "-180"), maximum(value = "180")))]
+    lng: MaybeUndefined<f64>,
+    #[oai(validator(max_length = 500))]
+    device_token: MaybeUndefined<String>,
+}
+
+/// A merge patch (RFC 7396) of one item: what is absent stays, null empties the `note`.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct ItemPatch {
+    #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
+    quantity: MaybeUndefined<u32>,
+    #[oai(validator(max_length = 500))]
+    note: MaybeUndefined<String>,
+}
+
+/// What is to be otherwise in the order that is placed anew; what is absent is as it was, at today's prices.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct Replacement {
+    #[oai(validator(min_items = 1, max_items = 100))]
+    items: Option<Vec<NewItem>>,
+    fulfilment: Option<enums::Fulfilment>,
+    customer: Option<CustomerFields>,
+    #[oai(validator(max_length = 1000))]
+    user_note: Option<String>,
+    /// The one of the order before is not taken over.
+    reference: Option<Reference>,
+    /// What the client reckons with: another total is refused.
+    expected_total: Option<scalars::Money>,
+}
+
+impl OrderPatch {
+    pub(super) fn into_edit(self) -> Result<OrderEdit, Problem> {
+        let items = match said(self.items) {
+            None => ItemsEdit::Keep,
+            Some(items) => ItemsEdit::Replace(checked(items.unwrap_or_default())?),
+        };
+        let mut filled = Filled::default();
+        let fulfilment = filled.said("fulfilment", self.fulfilment);
+        filled.all(OrderEdit {
+            user_note: said(self.user_note),
+            customer: match self.customer {
+                MaybeUndefined::Undefined => CustomerEdit::default(),
+                MaybeUndefined::Null => CustomerEdit::emptied(),
+                MaybeUndefined::Value(customer) => customer.into(),
+            },
+            fulfilment: fulfilment.map(Into::into),
+            reference: said(self.reference).map(|reference| reference.map(|reference| reference.0)),
+            items,
+        })
+    }
+}
+
+impl From<CustomerPatch> for CustomerEdit {
+    fn from(patch: CustomerPatch) -> Self {
+        Self {
+            id: said(patch.id),
+            name: said(patch.name),
+            phone: said(patch.phone),
+            email: said(patch.email).map(|email| email.map(|email| email.0)),
+            address: said(patch.address),
+            lat: said(patch.lat),
+            lng: said(patch.lng),
+            device_token: said(patch.device_token),
+        }
+    }
+}
+
+impl ItemPatch {
+    pub(super) fn into_edit(self, item: ItemId) -> Result<OrderEdit, Problem> {
+        let mut filled = Filled::default();
+        let change = ItemsEdit::Change {
+            item,
+            quantity: filled.said("quantity", self.quantity),
+            note: said(self.note),
+        };
+        filled.all(of_items(change))
+    }
+}
+
+impl Replacement {
+    /// `order` has ended. The new one is its owner's, and in its session.
+    pub(super) fn into_command(
+        self,
+        order: &Order,
+        idempotency: Option<Idempotency>,
+    ) -> Result<PlaceOrder, Problem> {
+        let lines = match self.items {
+            Some(items) => checked(items)?,
+            None => order.items.iter().map(Line::again).collect(),
+        };
+        let key_hash = || order.guest_key_hash.clone()?.try_into().ok();
+        let placer = order.account_id.map_or_else(
+            || Placer::Guest {
+                key_hash: key_hash(),
+            },
+            Placer::Account,
+        );
+        Ok(PlaceOrder {
+            store_id: order.store_id,
+            session: order.session.as_ref().map(|session| session.id),
+            placer,
+            reference: self.reference.map(|reference| reference.0),
+            fulfilment: self.fulfilment.map_or(order.fulfilment, Into::into),
+            customer: self
+                .customer
+                .map_or_else(|| order.customer.clone(), Customer::from),
+            lines,
+            user_note: self.user_note.or_else(|| order.user_note.clone()),
+            expected_total: self.expected_total.map(Into::into),
+            idempotency,
+            replaces: Some(order.id),
+        })
+    }
+}
+
+/// One more item.
+pub(super) fn one_more(item: NewItem) -> Result<OrderEdit, Problem> {
+    let line = item
+        .line()
+        .ok_or_else(|| Problem::invalid_field("/product_id", "either this or sku is needed"))?;
+    Ok(of_items(ItemsEdit::Add(line)))
+}
+
+pub(super) fn of_items(items: ItemsEdit) -> OrderEdit {
+    OrderEdit {
+        items,
+        ..OrderEdit::default()
+    }
+}
+
+/// Which field of a new item names its product.
+pub(super) fn pointer_to(product: &ProductRef) -> &'static str {
+    match product {
+        ProductRef::Id(_) => "/product_id",
+        ProductRef::Sku(_) => "/sku",
+    }
+}
+
+fn checked(items: Vec<NewItem>) -> Result<Vec<Line>, Problem> {
+    let mut errors = Vec::new();
+    let lines = lines(items, &mut errors);
+    if errors.is_empty() {
+        Ok(lines)
+    } else {
+        Err(Problem::invalid(errors))
+    }
+}

@@ -1,0 +1,92 @@
+//! How orders are taken: with what their store sells at this moment, and those that are refused are counted.
+
+use common::{
+    domain::{
+        ids::StoreId,
+        money::Money,
+        order::Order,
+        status::{By, OrderStatus},
+    },
+    ledger::{
+        idempotency::Idempotency,
+        intake::{PlaceOrder, Placed},
+    },
+};
+
+use super::{Orders, order_of};
+use crate::{
+    auth::Caller,
+    http::{idempotency::once, problem::Problem},
+    state::ApiState,
+};
+
+impl Orders {
+    pub(super) async fn place_order(&self, wanted: PlaceOrder) -> Result<Placed, Problem> {
+        bring_in(&self.0, wanted.store_id, wanted.idempotency.as_ref()).await?;
+        let placed = self.0.ledger.place_order(wanted).await;
+        self.noted(placed.map_err(Into::into))
+    }
+
+    pub(super) async fn draft_order(
+        &self,
+        caller: &Caller,
+        mut wanted: PlaceOrder,
+    ) -> Result<Placed, Problem> {
+        let key = wanted.idempotency.take();
+        if !wanted.lines.is_empty() {
+            bring_in(&self.0, wanted.store_id, key.as_ref()).await?;
+        }
+        let (order, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.draft_order(&wanted).await,
+            async |id| Ok(order_of(&self.0, caller, id.into()).await?.0),
+        )
+        .await?;
+        Ok(Placed { order, replayed })
+    }
+
+    /// At today's prices. One that is placed already stays as it is.
+    pub(super) async fn place_draft(
+        &self,
+        draft: &Order,
+        seen: Option<&Order>,
+        by: By,
+        expected_total: Option<Money>,
+    ) -> Result<Order, Problem> {
+        if draft.status == OrderStatus::Draft {
+            bring_in(&self.0, draft.store_id, None).await?;
+        }
+        let ledger = &self.0.ledger;
+        let placed = ledger.place_draft_seen(draft.id, seen, by, expected_total);
+        self.noted(placed.await.map_err(Into::into))
+    }
+
+    /// Counts what is not placed.
+    fn noted<T>(&self, placed: Result<T, Problem>) -> Result<T, Problem> {
+        if let Err(problem) = &placed {
+            self.0
+                .metrics
+                .orders_refused
+                .with_label_values(&[problem.reason().as_str()])
+                .inc();
+        }
+        placed
+    }
+}
+
+/// From here on our own products are what the store sells. A request that was done before needs no service to hear what
+/// became of it.
+pub(super) async fn bring_in(
+    state: &ApiState,
+    store: StoreId,
+    key: Option<&Idempotency>,
+) -> Result<(), Problem> {
+    let Err(problem) = state.outside.products.bring_in(store).await else {
+        return Ok(());
+    };
+    match key {
+        Some(key) if state.ledger.done_before(key).await?.is_some() => Ok(()),
+        _ => Err(problem),
+    }
+}

@@ -1,0 +1,116 @@
+//! Why an order is not placed or not moved, as problems.
+
+use common::{
+    domain::{
+        order::MAX_ITEMS,
+        status::{MoveRefused, OrderStatus},
+    },
+    ledger::{
+        intake::PlaceRefused,
+        orders::{EditRefused, OrderRefused},
+    },
+};
+use serde_json::{Value, json};
+
+use crate::http::{
+    etag::version_conflict,
+    problem::{FieldError, Problem, Reason},
+};
+
+impl From<PlaceRefused> for Problem {
+    fn from(refused: PlaceRefused) -> Self {
+        match refused {
+            PlaceRefused::UnknownStore => {
+                Self::invalid_field("/store_id", "there is no such store")
+            }
+            PlaceRefused::StoreArchived => Self::new(Reason::StoreArchived),
+            PlaceRefused::StorePaused => Self::new(Reason::StorePaused),
+            PlaceRefused::UnknownSession => Self::new(Reason::SessionNotFound),
+            PlaceRefused::SessionClosed => Self::new(Reason::SessionClosed),
+            PlaceRefused::UnknownProducts { lines } => Self::invalid(
+                lines
+                    .into_iter()
+                    .map(|line| FieldError {
+                        pointer: format!("/items/{line}"),
+                        detail: "the store has no such product".to_owned(),
+                    })
+                    .collect(),
+            ),
+            PlaceRefused::Unavailable { lines } => Self::new(Reason::ProductUnavailable)
+                .with("items", lines.into_iter().collect::<Value>()),
+            PlaceRefused::InsufficientStock { short } => {
+                let short: Value = short
+                    .into_iter()
+                    .map(|one| json!({"product_id": one.product_id, "name": one.name, "wanted": one.wanted, "left": one.left}))
+                    .collect();
+                Self::new(Reason::InsufficientStock).with("short", short)
+            }
+            PlaceRefused::TotalTooLarge => {
+                Self::invalid_field("/items", "their total is too large")
+            }
+            PlaceRefused::TotalMismatch { expected, actual } => Self::new(Reason::TotalMismatch)
+                .with("expected", json!(expected))
+                .with("actual", json!(actual)),
+            PlaceRefused::NoItems => {
+                Self::invalid_field("/items", "an order that is placed needs at least one")
+            }
+            PlaceRefused::AddressMissing => {
+                Self::invalid_field("/customer/address", "is needed for a delivery")
+            }
+            PlaceRefused::AlreadyReplaced { by } => Self::new(Reason::DuplicateOrder)
+                .detail("The order was replaced before.")
+                .with("order_id", by.to_string())
+                .at(format!("/api/v1/orders/{by}")),
+            PlaceRefused::DuplicateOrder { existing } => Self::new(Reason::DuplicateOrder)
+                .with("order_id", existing.to_string())
+                .at(format!("/api/v1/orders/{existing}")),
+            PlaceRefused::IdempotencyKeyReused => Self::new(Reason::IdempotencyKeyReused),
+        }
+    }
+}
+
+impl From<OrderRefused> for Problem {
+    fn from(refused: OrderRefused) -> Self {
+        match refused {
+            OrderRefused::Unknown => Self::not_found(),
+            OrderRefused::VersionConflict { current } => version_conflict(current),
+            OrderRefused::Move(refused) => refused.into(),
+            OrderRefused::Place(refused) => refused.into(),
+        }
+    }
+}
+
+impl From<EditRefused> for Problem {
+    fn from(refused: EditRefused) -> Self {
+        match refused {
+            EditRefused::Unknown | EditRefused::UnknownItem => Self::not_found(),
+            EditRefused::NotEditable { status } => {
+                Self::new(Reason::OrderNotEditable).with("order_status", status.as_str())
+            }
+            EditRefused::VersionConflict { current } => version_conflict(current),
+            EditRefused::TooManyItems => {
+                Self::invalid_field("/items", format!("must be at most {MAX_ITEMS}"))
+            }
+            EditRefused::Place(refused) => refused.into(),
+        }
+    }
+}
+
+impl From<MoveRefused> for Problem {
+    fn from(refused: MoveRefused) -> Self {
+        match refused {
+            MoveRefused::Invalid { from, to, next, .. } => Self::new(Reason::InvalidTransition)
+                .detail(format!(
+                    "From {from} to {to} there is no way for this caller."
+                ))
+                .with(
+                    "next",
+                    next.into_iter().map(OrderStatus::as_str).collect::<Value>(),
+                ),
+            MoveRefused::ReasonMissing => Self::invalid_field("/reason", "this move needs one"),
+            MoveRefused::ReasonNotAllowed { allowed } => {
+                Self::invalid_field("/reason", format!("must be one of {}", allowed.join(", ")))
+            }
+        }
+    }
+}

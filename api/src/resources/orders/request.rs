@@ -1,0 +1,277 @@
+//! Orders as clients ask for them.
+
+use common::{
+    domain::{
+        ids::StoreId,
+        order::{Customer, Fulfilment, MAX_ITEMS, MAX_QUANTITY},
+        session::Session,
+    },
+    ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef},
+};
+use poem_openapi::{Enum, Object};
+use uuid::Uuid;
+
+use crate::http::{
+    body::format::{Email, Reference, Sku},
+    enums,
+    problem::{FieldError, Problem},
+    scalars,
+};
+
+/// An order of an account.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct NewOrder {
+    /// May be left out where `session` is given.
+    store_id: Option<Uuid>,
+    /// A session's code: the order is its table's.
+    #[oai(validator(min_length = 40, max_length = 40))]
+    pub(super) session: Option<String>,
+    /// `pending`, and so placed, unless said otherwise. A `draft` may be without items; it holds no stock, has no number,
+    /// nobody is told of it, and after a week it is gone. It is placed by moving it to `pending`.
+    status: Option<FirstStatus>,
+    #[oai(default, validator(max_items = 100))]
+    items: Vec<NewItem>,
+    /// `table` with a session, else `pickup`, unless said otherwise. `delivery` needs the customer's address.
+    fulfilment: Option<enums::Fulfilment>,
+    customer: Option<CustomerFields>,
+    #[oai(validator(max_length = 1000))]
+    user_note: Option<String>,
+    /// The client's own id for the order: unique among the account's.
+    reference: Option<Reference>,
+    /// What the client reckons with: another total is refused.
+    expected_total: Option<scalars::Money>,
+}
+
+/// How an order begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+enum FirstStatus {
+    Draft,
+    Pending,
+}
+
+/// A guest's order: `items`, or `product_id` alone for one piece.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct GuestsOrder {
+    #[oai(validator(min_items = 1, max_items = 100))]
+    items: Option<Vec<NewItem>>,
+    product_id: Option<Uuid>,
+    #[oai(validator(max_length = 1000))]
+    user_note: Option<String>,
+    reference: Option<Reference>,
+    expected_total: Option<scalars::Money>,
+}
+
+/// `product_id` or `sku`.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct NewItem {
+    product_id: Option<Uuid>,
+    sku: Option<Sku>,
+    /// Pieces; 1 unless said otherwise.
+    #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
+    quantity: Option<u32>,
+    #[oai(validator(max_length = 500))]
+    note: Option<String>,
+}
+
+/// Whom the order is for.
+#[derive(Clone, Debug, Default, Object)]
+#[oai(rename = "Customer", deny_unknown_fields)]
+pub(super) struct CustomerFields {
+    #[oai(validator(max_length = 100))]
+    id: Option<String>,
+    #[oai(validator(max_length = 200))]
+    name: Option<String>,
+    #[oai(validator(max_length = 50))]
+    phone: Option<String>,
+    email: Option<Email>,
+    #[oai(validator(max_length = 500))]
+    address: Option<String>,
+    #[oai(validator(minimum(value = "-90"), maximum(value = "90")))]
+    lat: Option<f64>,
+    #[oai(validator(minimum(value = "-180"), maximum(value = "180")))]
+    lng: Option<f64>,
+    /// For push messages.
+    #[oai(validator(max_length = 500))]
+    device_token: Option<String>,
+}
+
+impl From<CustomerFields> for Customer {
+    fn from(fields: CustomerFields) -> Self {
+        Self {
+            id: fields.id,
+            name: fields.name,
+            phone: fields.phone,
+            email: fields.email.map(|email| email.0),
+            address: fields.address,
+            lat: fields.lat,
+            lng: fields.lng,
+            device_token: fields.device_token,
+        }
+    }
+}
+
+impl From<Customer> for CustomerFields {
+    fn from(customer: Customer) -> Self {
+        Self {
+            id: customer.id,
+            name: customer.name,
+            phone: customer.phone,
+            email: customer.email.map(Email),
+            address: customer.address,
+            lat: customer.lat,
+            lng: customer.lng,
+            device_token: customer.device_token,
+        }
+    }
+}
+
+/// Where an order is moved to.
+#[derive(Debug, Object)]
+#[oai(deny_unknown_fields)]
+pub(super) struct StatusChange {
+    pub(super) status: enums::OrderStatus,
+    /// Some moves need one: see the order's states.
+    #[oai(validator(max_length = 200))]
+    pub(super) reason: Option<String>,
+    /// Of a draft that is to be `pending`: another total is refused.
+    pub(super) expected_total: Option<scalars::Money>,
+}
+
+impl NewOrder {
+    pub(super) fn is_draft(&self) -> bool {
+        self.status == Some(FirstStatus::Draft)
+    }
+
+    pub(super) fn into_command(
+        self,
+        placer: Placer,
+        session: Option<&Session>,
+        idempotency: Option<Idempotency>,
+    ) -> Result<PlaceOrder, Problem> {
+        let store_id = self
+            .store_id
+            .map(StoreId::from)
+            .or(session.map(|session| session.store_id));
+        let is_placed = !self.is_draft();
+        let mut errors = Vec::new();
+        if is_placed && self.items.is_empty() {
+            errors.push(wrong(
+                "/items",
+                "an order that is placed needs at least one",
+            ));
+        }
+        if store_id.is_none() {
+            errors.push(wrong("/store_id", "is needed where no session is given"));
+        }
+        let by_itself = if session.is_some() {
+            Fulfilment::Table
+        } else {
+            Fulfilment::Pickup
+        };
+        let fulfilment = self.fulfilment.map_or(by_itself, Into::into);
+        let customer: Customer = self.customer.unwrap_or_default().into();
+        if is_placed && fulfilment == Fulfilment::Delivery && !customer.has_address() {
+            errors.push(wrong("/customer/address", "is needed for a delivery"));
+        }
+        let lines = lines(self.items, &mut errors);
+        let (Some(store_id), true) = (store_id, errors.is_empty()) else {
+            return Err(Problem::invalid(errors));
+        };
+        Ok(PlaceOrder {
+            store_id,
+            session: session.map(|session| session.id),
+            placer,
+            reference: self.reference.map(|reference| reference.0),
+            fulfilment,
+            customer,
+            lines,
+            user_note: self.user_note,
+            expected_total: self.expected_total.map(Into::into),
+            idempotency,
+            replaces: None,
+        })
+    }
+}
+
+impl GuestsOrder {
+    pub(super) fn into_command(
+        self,
+        placer: Placer,
+        session: &Session,
+        idempotency: Option<Idempotency>,
+    ) -> Result<PlaceOrder, Problem> {
+        let mut errors = Vec::new();
+        let items = match (self.items, self.product_id) {
+            (Some(items), None) => items,
+            (None, Some(product)) => vec![NewItem {
+                product_id: Some(product),
+                sku: None,
+                quantity: None,
+                note: None,
+            }],
+            _ => {
+                errors.push(wrong("/items", "either this or product_id is needed"));
+                Vec::new()
+            }
+        };
+        let lines = lines(items, &mut errors);
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors));
+        }
+        Ok(PlaceOrder {
+            store_id: session.store_id,
+            session: Some(session.id),
+            placer,
+            reference: self.reference.map(|reference| reference.0),
+            fulfilment: Fulfilment::Table,
+            customer: Customer::default(),
+            lines,
+            user_note: self.user_note,
+            expected_total: self.expected_total.map(Into::into),
+            idempotency,
+            replaces: None,
+        })
+    }
+}
+
+pub(super) fn lines(items: Vec<NewItem>, errors: &mut Vec<FieldError>) -> Vec<Line> {
+    debug_assert!(items.len() <= MAX_ITEMS, "the schema bounds the items");
+    let mut lines = Vec::with_capacity(items.len());
+    for (at, item) in items.into_iter().enumerate() {
+        match item.line() {
+            Some(line) => lines.push(line),
+            None => errors.push(wrong(
+                &format!("/items/{at}"),
+                "either product_id or sku is needed",
+            )),
+        }
+    }
+    lines
+}
+
+impl NewItem {
+    /// `None` unless it names its product in one way.
+    pub(super) fn line(self) -> Option<Line> {
+        let product = match (self.product_id, self.sku) {
+            (Some(id), None) => ProductRef::Id(id.into()),
+            (None, Some(sku)) => ProductRef::Sku(sku.0),
+            _ => return None,
+        };
+        Some(Line {
+            product,
+            quantity: self.quantity.unwrap_or(1).min(MAX_QUANTITY),
+            note: self.note,
+        })
+    }
+}
+
+fn wrong(pointer: &str, detail: &str) -> FieldError {
+    FieldError {
+        pointer: pointer.to_owned(),
+        detail: detail.to_owned(),
+    }
+}

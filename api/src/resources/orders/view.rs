@@ -1,0 +1,229 @@
+//! Orders as they are shown: to accounts, and to guests.
+
+use crate::http::{
+    enums,
+    scalars::{self, Time},
+};
+use common::domain::{
+    order::{Item, Order},
+    status::{self, By, Facts},
+};
+use poem_openapi::Object;
+use uuid::Uuid;
+
+use super::{is_theirs, request::CustomerFields};
+
+/// An order, everywhere the same.
+#[derive(Debug, Object)]
+#[oai(rename = "Order")]
+pub(super) struct OrderView {
+    id: Uuid,
+    /// Counts up per store, for people.
+    number: Option<i64>,
+    store_id: Uuid,
+    session: Option<SessionName>,
+    reference: Option<String>,
+    fulfilment: enums::Fulfilment,
+    status: enums::OrderStatus,
+    /// Why it was rejected, failed or cancelled.
+    reason: Option<String>,
+    /// Counts edits by people.
+    version: i64,
+    /// Where this caller may move it to.
+    next: Vec<enums::OrderStatus>,
+    customer: CustomerFields,
+    items: Vec<ItemView>,
+    total: scalars::Money,
+    user_note: Option<String>,
+    /// If nobody has accepted it by then, it is ended.
+    accept_by: Option<Time>,
+    delivery: Option<DeliveryView>,
+    /// The order that this one was placed anew for.
+    replaces: Option<Uuid>,
+    created_at: Time,
+    placed_at: Option<Time>,
+    accepted_at: Option<Time>,
+    ended_at: Option<Time>,
+}
+
+#[derive(Debug, Object)]
+struct SessionName {
+    name: String,
+}
+
+/// A line, with name, sku and price as they were when it was sold.
+#[derive(Debug, Object)]
+#[oai(rename = "OrderItem")]
+struct ItemView {
+    id: Uuid,
+    product_id: Uuid,
+    sku: Option<String>,
+    name: String,
+    quantity: u32,
+    unit_price: scalars::Money,
+    total: scalars::Money,
+    note: Option<String>,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "Delivery")]
+struct DeliveryView {
+    status: enums::DeliveryStatus,
+    tracking_number: Option<String>,
+    history: Vec<DeliveryStepView>,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "DeliveryStep")]
+struct DeliveryStepView {
+    status: enums::DeliveryStatus,
+    at: Time,
+}
+
+/// An order as the guests of its session see it.
+#[derive(Debug, Object)]
+#[oai(rename = "GuestOrder")]
+pub(crate) struct GuestOrderView {
+    id: Uuid,
+    number: Option<i64>,
+    status: enums::OrderStatus,
+    reason: Option<String>,
+    fulfilment: enums::Fulfilment,
+    /// Placed with the `Expediter-Guest` key that came with this request.
+    mine: bool,
+    next: Vec<enums::OrderStatus>,
+    items: Vec<GuestItemView>,
+    total: scalars::Money,
+    accept_by: Option<Time>,
+    delivery: Option<GuestDeliveryView>,
+    created_at: Time,
+    placed_at: Option<Time>,
+    accepted_at: Option<Time>,
+    ended_at: Option<Time>,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "GuestOrderItem")]
+struct GuestItemView {
+    id: Uuid,
+    product_id: Uuid,
+    name: String,
+    quantity: u32,
+    unit_price: scalars::Money,
+    total: scalars::Money,
+    note: Option<String>,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "GuestDelivery")]
+struct GuestDeliveryView {
+    status: enums::DeliveryStatus,
+}
+
+impl OrderView {
+    /// `by`: in which capacity the caller stands to it.
+    pub(super) fn of(order: &Order, by: Option<By>) -> Self {
+        Self {
+            id: order.id.uuid(),
+            number: order.number,
+            store_id: order.store_id.uuid(),
+            session: order.session.as_ref().map(|session| SessionName {
+                name: session.name.clone(),
+            }),
+            reference: order.reference.clone(),
+            fulfilment: order.fulfilment.into(),
+            status: order.status.into(),
+            reason: order.reason.clone(),
+            version: order.version,
+            next: next(order, by),
+            customer: order.customer.clone().into(),
+            items: order.items.iter().map(ItemView::of).collect(),
+            total: order.total.into(),
+            user_note: order.user_note.clone(),
+            accept_by: order.accept_by.map(Into::into),
+            delivery: order.delivery.as_ref().map(|delivery| DeliveryView {
+                status: delivery.status.into(),
+                tracking_number: delivery.tracking_number.clone(),
+                history: delivery
+                    .history
+                    .iter()
+                    .map(|step| DeliveryStepView {
+                        status: step.status.into(),
+                        at: step.at.into(),
+                    })
+                    .collect(),
+            }),
+            replaces: order.replaces.map(common::domain::ids::OrderId::uuid),
+            created_at: order.created_at.into(),
+            placed_at: order.placed_at.map(Into::into),
+            accepted_at: order.accepted_at.map(Into::into),
+            ended_at: order.ended_at.map(Into::into),
+        }
+    }
+}
+
+impl OrderView {
+    pub(super) fn location(&self) -> String {
+        format!("/api/v1/orders/{}", self.id)
+    }
+}
+
+impl ItemView {
+    fn of(item: &Item) -> Self {
+        Self {
+            id: item.id.uuid(),
+            product_id: item.product_id.uuid(),
+            sku: item.sku.clone(),
+            name: item.name.clone(),
+            quantity: item.quantity,
+            unit_price: item.unit_price.into(),
+            total: item.total().into(),
+            note: item.note.clone(),
+        }
+    }
+}
+
+impl GuestOrderView {
+    pub(crate) fn of(order: &Order, key_hash: Option<[u8; 32]>) -> Self {
+        let mine = is_theirs(order, key_hash);
+        Self {
+            id: order.id.uuid(),
+            number: order.number,
+            status: order.status.into(),
+            reason: order.reason.clone(),
+            fulfilment: order.fulfilment.into(),
+            mine,
+            next: next(order, mine.then_some(By::Guest)),
+            items: order
+                .items
+                .iter()
+                .map(|item| GuestItemView {
+                    id: item.id.uuid(),
+                    product_id: item.product_id.uuid(),
+                    name: item.name.clone(),
+                    quantity: item.quantity,
+                    unit_price: item.unit_price.into(),
+                    total: item.total().into(),
+                    note: item.note.clone(),
+                })
+                .collect(),
+            total: order.total.into(),
+            accept_by: order.accept_by.map(Into::into),
+            delivery: order.delivery.as_ref().map(|delivery| GuestDeliveryView {
+                status: delivery.status.into(),
+            }),
+            created_at: order.created_at.into(),
+            placed_at: order.placed_at.map(Into::into),
+            accepted_at: order.accepted_at.map(Into::into),
+            ended_at: order.ended_at.map(Into::into),
+        }
+    }
+}
+
+fn next(order: &Order, by: Option<By>) -> Vec<enums::OrderStatus> {
+    let facts = Facts {
+        has_courier: order.delivery.is_some(),
+    };
+    let next = by.map_or_else(Vec::new, |by| status::next(order.status, by, facts));
+    next.into_iter().map(Into::into).collect()
+}

@@ -1,0 +1,369 @@
+//! `/products`: what stores sell, and how much of it there is.
+
+use common::{
+    domain::{ids::ProductId, store::Product},
+    ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused},
+};
+use poem_openapi::{
+    Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::Json,
+    types::MaybeUndefined,
+};
+use uuid::Uuid;
+
+use crate::{
+    access::topic::Topic,
+    auth::Caller,
+    http::{
+        body::{Checked, format::Sku},
+        etag::{expected_version, seen_version, unless_known, version_conflict},
+        idempotency::{IdempotencyKey, once, once_tagged},
+        merge_patch::{Filled, said},
+        paging::{self, Page},
+        problem::{Problem, Reason},
+        response::{Created, Done, Fresh, Tagged},
+        scalars::{self, Time},
+    },
+    resources::stores::seen,
+    state::ApiState,
+};
+
+pub(crate) struct Products(pub(crate) ApiState);
+
+/// Something that a store sells.
+#[derive(Debug, Object)]
+#[oai(rename = "Product")]
+pub(crate) struct ProductView {
+    id: Uuid,
+    store_id: Uuid,
+    /// The store's own word for it, unique there; capitals matter.
+    sku: Option<String>,
+    name: String,
+    description: Option<String>,
+    price: scalars::Money,
+    /// Can be ordered now, as far as people say.
+    available: bool,
+    /// How many there are; null: not counted, never runs out.
+    stock: Option<i64>,
+    archived_at: Option<Time>,
+    version: i64,
+    created_at: Time,
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "NewProduct")]
+struct NewProductBody {
+    store_id: Uuid,
+    sku: Option<Sku>,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    name: String,
+    #[oai(validator(max_length = 2000))]
+    description: Option<String>,
+    /// In the store's currency.
+    price: scalars::Money,
+    /// True unless said otherwise.
+    available: Option<bool>,
+    /// Null: not counted, never runs out.
+    #[oai(validator(maximum(value = "1000000000")))]
+    stock: Option<u32>,
+}
+
+/// A merge patch (RFC 7396): what is absent stays, null empties what may be empty, and is refused of anything else. Staff
+/// and the store's integrators may only say `available`.
+#[derive(Debug, Object)]
+struct ProductPatch {
+    sku: MaybeUndefined<Sku>,
+    #[oai(validator(min_length = 1, max_length = 200))]
+    name: MaybeUndefined<String>,
+    #[oai(validator(max_length = 2000))]
+    description: MaybeUndefined<String>,
+    price: MaybeUndefined<scalars::Money>,
+    available: MaybeUndefined<bool>,
+}
+
+#[derive(Debug, Object)]
+struct StockDelta {
+    /// Added to what there is; may be negative. The first one makes the product counted.
+    #[oai(validator(minimum(value = "-1000000000"), maximum(value = "1000000000")))]
+    delta: i64,
+    /// Why; kept on record.
+    #[oai(validator(min_length = 1, max_length = 200))]
+    reason: String,
+}
+
+#[OpenApi(tag = "Topic::Products")]
+impl Products {
+    /// A store's products
+    ///
+    /// In order of their making, without archived ones; also what is not available just now. Operators and customers
+    /// see any store's, others their own's, and integrators' accounts those of the stores where they speak.
+    #[oai(path = "/products", method = "get", operation_id = "list_products")]
+    async fn list(
+        &self,
+        caller: Caller,
+        Query(store_id): Query<Uuid>,
+        /// Only the one with this sku.
+        Query(sku): Query<Option<String>>,
+        /// `next_cursor` of the page before.
+        Query(cursor): Query<Option<String>>,
+        /// 50 unless said otherwise, 100 at most.
+        Query(limit): Query<Option<u32>>,
+    ) -> Result<Json<Page<ProductView>>, Problem> {
+        let limit = paging::limit(limit)?;
+        let after = paging::after(cursor.as_deref())?.map(ProductId::from);
+        let store = seen(&self.0, &caller, store_id.into()).await?.id;
+        let ledger = &self.0.ledger;
+        let products = match sku {
+            Some(sku) => Vec::from_iter(ledger.product_by_sku(store, &sku).await?),
+            None => ledger.products(store, after, limit + 1).await?,
+        };
+        Ok(Json(Page::of(
+            products,
+            limit,
+            |product| product.id.uuid(),
+            ProductView::from,
+        )))
+    }
+
+    /// Begin to sell something
+    ///
+    /// In the store's currency. Its first `stock` is put on record as a change of stock is. An `sku` that another
+    /// product of the store has is refused: 409.
+    #[oai(path = "/products", method = "post", operation_id = "create_product")]
+    async fn create(
+        &self,
+        caller: Caller,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(new): Checked<NewProductBody>,
+    ) -> Result<Created<ProductView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &new)?;
+        caller.must_manage(new.store_id.into())?;
+        let by = Some(caller.id());
+        let (product, replayed) = once(
+            &self.0,
+            key,
+            async |ledger| ledger.create_product(new.into(), by).await,
+            async |id| self.seen(&caller, id.into()).await,
+        )
+        .await?;
+        let location = format!("/api/v1/products/{}", product.id);
+        Ok(Created::at(location, product.into()).replayed(replayed))
+    }
+
+    /// A product
+    ///
+    /// An archived one only for those who serve its store. `stock` is part of the `ETag`, and changes with every order.
+    #[oai(path = "/products/:id", method = "get", operation_id = "get_product")]
+    async fn get(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// What the client has, by its `ETag`: if nothing has changed since, the answer is 304.
+        #[oai(name = "If-None-Match")]
+        Header(if_none_match): Header<Option<String>>,
+    ) -> Result<Fresh<ProductView>, Problem> {
+        let product = self.seen(&caller, id.into()).await?;
+        Ok(unless_known(if_none_match.as_deref(), product.into()))
+    }
+
+    /// Edit a product
+    ///
+    /// Those who serve the store, and integrators' accounts that speak there, may say `available` and nothing else;
+    /// managers everything. Where that changes, `product.availability` is shown on the store's live channel. Orders
+    /// that were placed keep their prices; `stock` changes by `POST /products/{id}/stock` only.
+    #[oai(
+        path = "/products/:id",
+        method = "patch",
+        operation_id = "edit_product"
+    )]
+    async fn edit(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(patch): Checked<ProductPatch>,
+    ) -> Result<Tagged<ProductView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &patch)?;
+        let product = self.seen(&caller, id.into()).await?;
+        let (id, store, version) = (product.id, product.store_id, product.version);
+        let may = caller.manages(store)
+            || (patch.only_says_availability()
+                && (caller.serves(store) || caller.account.speaks_at(store)));
+        if !may {
+            return Err(Problem::forbidden());
+        }
+        let edit = patch.into_edit()?;
+        let version = expected_version(if_match.as_deref(), &ProductView::from(product), version);
+        once_tagged(
+            &self.0,
+            key,
+            async |ledger| ledger.edit_product(id, version, edit).await,
+            async |id| self.seen(&caller, id.into()).await,
+        )
+        .await
+    }
+
+    /// Archive a product: it is sold no more, and its sku is free for another
+    ///
+    /// Orders that have it go on, and keep the name, sku and price that it was sold at. To archive it again changes
+    /// nothing; only those who serve its store can still read it.
+    #[oai(
+        path = "/products/:id",
+        method = "delete",
+        operation_id = "archive_product"
+    )]
+    async fn archive(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Only if it is still as this `ETag` says; or a version in quotes.
+        #[oai(name = "If-Match")]
+        Header(if_match): Header<Option<String>>,
+    ) -> Result<Done, Problem> {
+        let product = self.seen(&caller, id.into()).await?;
+        caller.must_manage(product.store_id)?;
+        let (id, version) = (product.id, product.version);
+        let version = seen_version(if_match.as_deref(), &ProductView::from(product), version)?;
+        self.0.ledger.archive_product(id, version).await?;
+        Ok(Done)
+    }
+
+    /// Add to the stock, or take from it
+    ///
+    /// Managers, and integrators' accounts that speak at the store. More than there is can't be taken: 409 with the
+    /// `quantity` that there is. The first change begins the count of a product that was not counted. It is no edit:
+    /// `version` stays as it is, and the reason is kept on record.
+    #[oai(
+        path = "/products/:id/stock",
+        method = "post",
+        operation_id = "change_stock"
+    )]
+    async fn change_stock(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        /// Any text of up to 200 bytes that names this request among the caller's.
+        #[oai(name = "Idempotency-Key")]
+        key: IdempotencyKey,
+        Checked(delta): Checked<StockDelta>,
+    ) -> Result<Tagged<ProductView>, Problem> {
+        let key = key.of(&self.0, caller.id().uuid(), &delta)?;
+        let product = self.seen(&caller, id.into()).await?;
+        let store = product.store_id;
+        if !caller.manages(store) && !caller.account.speaks_at(store) {
+            return Err(Problem::forbidden());
+        }
+        let change = StockChange {
+            delta: delta.delta,
+            reason: delta.reason,
+            by: Some(caller.id()),
+        };
+        once_tagged(
+            &self.0,
+            key,
+            async |ledger| ledger.change_stock(product.id, change).await,
+            async |id| self.seen(&caller, id.into()).await,
+        )
+        .await
+    }
+}
+
+impl Products {
+    /// The product, if the caller may see its store: those who serve there always, others while it is not archived.
+    async fn seen(&self, caller: &Caller, id: ProductId) -> Result<Product, Problem> {
+        let product = self.0.ledger.product(id).await?;
+        let product = product.ok_or_else(Problem::not_found)?;
+        seen(&self.0, caller, product.store_id).await?;
+        if product.archived_at.is_some() && !caller.serves(product.store_id) {
+            return Err(Problem::not_found());
+        }
+        Ok(product)
+    }
+}
+
+impl ProductPatch {
+    fn only_says_availability(&self) -> bool {
+        self.sku.is_undefined()
+            && self.name.is_undefined()
+            && self.description.is_undefined()
+            && self.price.is_undefined()
+    }
+
+    fn into_edit(self) -> Result<ProductEdit, Problem> {
+        let mut filled = Filled::default();
+        let edit = ProductEdit {
+            sku: said(self.sku).map(|sku| sku.map(|sku| sku.0)),
+            name: filled.said("name", self.name),
+            description: said(self.description),
+            price: filled.said("price", self.price).map(Into::into),
+            available: filled.said("available", self.available),
+        };
+        filled.all(edit)
+    }
+}
+
+impl From<NewProductBody> for NewProduct {
+    fn from(new: NewProductBody) -> Self {
+        Self {
+            store_id: new.store_id.into(),
+            sku: new.sku.map(|sku| sku.0),
+            name: new.name,
+            description: new.description,
+            price: new.price.into(),
+            available: new.available.unwrap_or(true),
+            stock: new.stock,
+        }
+    }
+}
+
+impl From<Product> for ProductView {
+    fn from(product: Product) -> Self {
+        Self {
+            id: product.id.uuid(),
+            store_id: product.store_id.uuid(),
+            sku: product.sku,
+            name: product.name,
+            description: product.description,
+            price: product.price.into(),
+            available: product.available,
+            stock: product.stock,
+            archived_at: product.archived_at.map(Into::into),
+            version: product.version,
+            created_at: product.created_at.into(),
+        }
+    }
+}
+
+impl From<ProductRefused> for Problem {
+    fn from(refused: ProductRefused) -> Self {
+        match refused {
+            ProductRefused::NotFound => Self::not_found(),
+            ProductRefused::NoSuchStore => Self::no_such_store(),
+            ProductRefused::SkuTaken => Self::new(Reason::DuplicateProduct),
+            ProductRefused::OtherCurrency { store } => Self::invalid_field(
+                "/price/currency",
+                format!("must be the store's, which is {store}"),
+            ),
+            ProductRefused::VersionConflict { current } => version_conflict(current),
+        }
+    }
+}
+
+impl From<StockRefused> for Problem {
+    fn from(refused: StockRefused) -> Self {
+        match refused {
+            StockRefused::NotFound => Self::not_found(),
+            StockRefused::WouldBeNegative { quantity } => {
+                Self::new(Reason::InsufficientStock).with("quantity", quantity)
+            }
+        }
+    }
+}

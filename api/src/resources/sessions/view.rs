@@ -1,0 +1,128 @@
+//! Sessions as they are shown: to staff with their code, to guests with their orders.
+
+use common::{
+    domain::{event::Event, ids::StreamId, order::Order, session::Session},
+    ledger::events::SessionSnapshot,
+};
+use poem_openapi::Object;
+use uuid::Uuid;
+
+use crate::{
+    http::{enums::SessionState, scalars::Time},
+    resources::orders::{EventView, GuestOrderView},
+};
+
+/// A session as staff see it.
+#[derive(Debug, Object)]
+#[oai(rename = "Session")]
+pub(super) struct SessionView {
+    store_id: Uuid,
+    name: String,
+    state: SessionState,
+    /// The guests' key: 40 hex digits, and a secret.
+    code: String,
+    /// The guests' page, which the QR code leads to.
+    url: String,
+    opened_at: Time,
+    closed_at: Option<Time>,
+}
+
+impl SessionView {
+    pub(super) fn of(session: Session, url: String) -> Self {
+        Self {
+            store_id: session.store_id.uuid(),
+            name: session.name,
+            state: session.state.into(),
+            code: session.code,
+            url,
+            opened_at: session.opened_at.into(),
+            closed_at: session.closed_at.map(Into::into),
+        }
+    }
+}
+
+/// A session as its guests see it.
+#[derive(Debug, Object)]
+#[oai(rename = "SessionWithOrders")]
+pub(super) struct OpenView {
+    store_id: Uuid,
+    name: String,
+    state: SessionState,
+    opened_at: Time,
+    closed_at: Option<Time>,
+    /// Of the live channel and of `…/events`.
+    stream: Uuid,
+    /// The number up to which all this is told: for `?after=`.
+    seq: i64,
+    /// Oldest first; of more than a thousand the last ones.
+    orders: Vec<GuestOrderView>,
+}
+
+impl OpenView {
+    pub(super) fn of(snapshot: &SessionSnapshot, key_hash: Option<[u8; 32]>) -> Self {
+        let SessionSnapshot { session, orders } = snapshot;
+        Self {
+            store_id: session.store_id.uuid(),
+            name: session.name.clone(),
+            state: session.state.into(),
+            opened_at: session.opened_at.into(),
+            closed_at: session.closed_at.map(Into::into),
+            stream: session.id.uuid(),
+            seq: session.seq,
+            orders: shown(orders, key_hash),
+        }
+    }
+}
+
+#[derive(Debug, Object)]
+#[oai(rename = "ClosedSession")]
+pub(super) struct ClosedView {
+    session: SessionView,
+    /// The orders that have not come to their end.
+    unfinished: Vec<GuestOrderView>,
+}
+
+impl ClosedView {
+    pub(super) fn of(session: SessionView, unfinished: &[Order]) -> Self {
+        Self {
+            session,
+            unfinished: shown(unfinished, None),
+        }
+    }
+}
+
+fn shown(orders: &[Order], key_hash: Option<[u8; 32]>) -> Vec<GuestOrderView> {
+    let orders = orders.iter();
+    orders
+        .map(|order| GuestOrderView::of(order, key_hash))
+        .collect()
+}
+
+/// Some of a stream.
+#[derive(Debug, Object)]
+pub(super) struct SessionEvents {
+    stream: Uuid,
+    items: Vec<EventView>,
+    /// The number up to which this tells all: for the next `?after=`.
+    last: i64,
+    /// There is more already.
+    has_more: bool,
+}
+
+impl SessionEvents {
+    /// Of `limit + 1` events that were asked for.
+    pub(super) fn of(stream: StreamId, after: i64, mut events: Vec<Event>, limit: u32) -> Self {
+        let has_more = events.len() > limit as usize;
+        events.truncate(limit as usize);
+        Self {
+            stream: stream.uuid(),
+            last: events.last().map_or(after, |event| event.seq),
+            has_more,
+            items: events
+                .into_iter()
+                .filter(|event| event.kind.is_for_guests())
+                .map(EventView::of)
+                .collect(),
+        }
+    }
+}

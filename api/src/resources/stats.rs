@@ -1,0 +1,66 @@
+//! `GET /stats`: how many orders stand where, and how fast they are accepted.
+
+use std::collections::BTreeMap;
+
+use common::domain::{status::OrderStatus, tally::Tally};
+use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use uuid::Uuid;
+
+use crate::{
+    access::topic::Topic, auth::Caller, http::problem::Problem, resources::handoffs::stores_of,
+    state::ApiState,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Stats(pub(crate) ApiState);
+
+/// Of one moment, over all orders that were ever placed.
+#[derive(Debug, Object)]
+#[oai(rename = "Stats")]
+struct StatsView {
+    /// All that were placed.
+    total_orders: i64,
+    pending_orders: i64,
+    processing_orders: i64,
+    /// Those that were accepted, whatever became of them.
+    completed_orders: i64,
+    /// From placing to acceptance, on the average of those that were accepted; two decimals, 0 where there are none.
+    avg_processing_time_seconds: f64,
+    /// How many stand at each status; drafts are not placed yet.
+    by_status: BTreeMap<String, i64>,
+}
+
+#[OpenApi(tag = "Topic::Statistics")]
+impl Stats {
+    /// How many orders stand where
+    ///
+    /// Of a manager and of staff: in their stores; of an operator: everywhere. Or of one store.
+    #[oai(path = "/stats", method = "get", operation_id = "get_stats")]
+    async fn get(
+        &self,
+        caller: Caller,
+        Query(store_id): Query<Option<Uuid>>,
+    ) -> Result<Json<StatsView>, Problem> {
+        let stores = stores_of(&caller, store_id.map(Into::into))?;
+        let tally = self.0.ledger.stats(stores.as_deref()).await?;
+        Ok(Json(tally.into()))
+    }
+}
+
+impl From<Tally> for StatsView {
+    fn from(tally: Tally) -> Self {
+        let placed = OrderStatus::ALL
+            .iter()
+            .filter(|status| **status != OrderStatus::Draft);
+        Self {
+            total_orders: tally.orders(),
+            pending_orders: tally.in_status(OrderStatus::Pending),
+            processing_orders: tally.in_status(OrderStatus::Processing),
+            completed_orders: tally.ever_accepted(),
+            avg_processing_time_seconds: tally.mean_acceptance_s(),
+            by_status: placed
+                .map(|status| (status.as_str().to_owned(), tally.in_status(*status)))
+                .collect(),
+        }
+    }
+}
