@@ -197,10 +197,7 @@ fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(Problem::invalid(errors));
     }
     T::parse_from_json(Some(value)).map_err(|error| {
-        Problem::invalid(vec![FieldError {
-            pointer: String::new(),
-            detail: error.into_message(),
-        }])
+        Problem::invalid(vec![FieldError::new(String::new(), error.into_message())])
     })
 }
 

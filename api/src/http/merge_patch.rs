@@ -26,10 +26,10 @@ impl Filled {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Value(value) => Some(value),
             MaybeUndefined::Null => {
-                self.errors.push(FieldError {
-                    pointer: format!("/{name}"),
-                    detail: "must not be null: it is never empty".to_owned(),
-                });
+                self.errors.push(FieldError::new(
+                    format!("/{name}"),
+                    "must not be null: it is never empty",
+                ));
                 None
             }
         }

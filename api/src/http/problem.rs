@@ -51,6 +51,16 @@ pub struct FieldError {
     pub detail: String,
 }
 
+impl FieldError {
+    #[must_use]
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
 impl Problem {
     #[must_use]
     pub fn new(reason: Reason) -> Self {
@@ -94,10 +104,7 @@ impl Problem {
     /// One field that is not as it must be: `Problem::invalid_field("/items/0/sku", "is unknown")`.
     #[must_use]
     pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::invalid(vec![FieldError {
-            pointer: pointer.into(),
-            detail: detail.into(),
-        }])
+        Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
     /// What is to be made is for a store that is not there, or is archived.

@@ -196,10 +196,7 @@ impl Callback {
     fn into_update(self) -> Result<Update, Problem> {
         let mut errors = Vec::new();
         let mut wrong = |pointer: &str, detail: &str| {
-            errors.push(FieldError {
-                pointer: pointer.to_owned(),
-                detail: detail.to_owned(),
-            });
+            errors.push(FieldError::new(pointer, detail));
         };
         if self.order_id.is_some() == self.reference.is_some() {
             wrong("/order_id", "either this or reference is needed");

@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use self::view::ListedView;
 pub(crate) use self::{
-    bulk_retry::Retries, filter::stores_of, send_test::Trials, stuck::StuckList, view::HandoffView,
+    bulk_retry::Retries, send_test::Trials, stuck::StuckList, view::HandoffView,
 };
 use crate::{
     access::topic::Topic,

@@ -8,18 +8,16 @@ mod patch;
 mod place;
 mod problems;
 mod request;
+pub(super) mod rights;
 mod view;
 
 use common::{
     domain::{
         account::Role,
-        ids::OrderId,
-        order::Order,
         session::{Session, is_code},
         status::{By, OrderStatus},
     },
     ledger::intake::{Placed, Placer},
-    secrets::{same, sha256},
 };
 use poem_openapi::{
     ApiResponse, OpenApi,
@@ -33,14 +31,15 @@ pub(crate) use self::{
 };
 use self::{
     request::{GuestsOrder, NewOrder, StatusChange},
-    view::OrderView,
+    rights::{capacity, guest_key, handed_over, is_theirs, order_of},
+    view::{OrderView, as_seen},
 };
 use crate::{
     access::topic::Topic,
     auth::Caller,
     http::{
         body::Checked,
-        etag::{seen_version, tag, tagged, unless_known},
+        etag::{tag, tagged, unless_known},
         idempotency::{IdempotencyKey, once},
         problem::{Problem, Reason},
         response::{Fresh, Tagged},
@@ -303,70 +302,7 @@ impl Orders {
     }
 }
 
-/// The order, and in which capacity the caller stands to it; others' are as if they did not exist.
-async fn order_of(state: &ApiState, caller: &Caller, id: OrderId) -> Result<(Order, By), Problem> {
-    let order = state.ledger.order(id).await?;
-    let order = order.ok_or_else(Problem::not_found)?;
-    let by = capacity(caller, &order).ok_or_else(Problem::not_found)?;
-    Ok((order, by))
-}
-
-/// An order that an integrator was to be told of, for whoever speaks for it. It is moved by callbacks only.
-async fn handed_over(state: &ApiState, caller: &Caller, id: OrderId) -> Result<Order, Problem> {
-    let handoffs = state.ledger.handoff_histories(id).await?;
-    let mut handoffs = handoffs.iter().map(|history| &history.listed.handoff);
-    if !handoffs.any(|handoff| caller.speaks_for(handoff.integrator_id)) {
-        return Err(Problem::not_found());
-    }
-    let order = state.ledger.order(id).await?;
-    order.ok_or_else(Problem::not_found)
-}
-
 fn placed(view: OrderView, replayed: bool) -> PlacedAnswer {
     let (location, etag) = (view.location(), tag(&view));
     PlacedAnswer::Created(Json(view), location, etag, replayed.then_some(true))
-}
-
-/// The order as the ledger must still find it, where `If-Match` names what the caller saw.
-fn as_seen<'o>(
-    if_match: Option<&str>,
-    order: &'o Order,
-    by: By,
-) -> Result<Option<&'o Order>, Problem> {
-    let shown = OrderView::of(order, Some(by));
-    let version = seen_version(if_match, &shown, order.version)?;
-    Ok(version.map(|_| order))
-}
-
-/// In which capacity an account stands to an order; `None`: in none.
-fn capacity(caller: &Caller, order: &Order) -> Option<By> {
-    if caller.is(Role::Operator) {
-        Some(By::Operator)
-    } else if caller.serves(order.store_id) {
-        Some(By::Staff)
-    } else if order.account_id == Some(caller.id()) {
-        Some(By::Owner)
-    } else {
-        None
-    }
-}
-
-/// Whether that guest's key placed the order.
-fn is_theirs(order: &Order, key_hash: Option<[u8; 32]>) -> bool {
-    match (&order.guest_key_hash, key_hash) {
-        (Some(placed_with), Some(shown)) => same(placed_with, &shown),
-        _ => false,
-    }
-}
-
-/// The hash of a guest's own random key; only that is stored.
-pub(crate) fn guest_key(header: Option<String>) -> Result<Option<[u8; 32]>, Problem> {
-    match header {
-        None => Ok(None),
-        Some(key) if (16..=200).contains(&key.len()) => Ok(Some(sha256(key.as_bytes()))),
-        Some(_) => Err(Problem::invalid_field(
-            "Expediter-Guest",
-            "must have from 16 to 200 characters",
-        )),
-    }
 }

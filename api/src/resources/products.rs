@@ -1,5 +1,8 @@
 //! `/products`: what stores sell, and how much of it there is.
 
+pub(super) mod menu;
+mod view;
+
 use common::{
     domain::{ids::ProductId, store::Product},
     ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused},
@@ -12,6 +15,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
+use self::view::ProductView;
 use crate::{
     access::topic::Topic,
     auth::Caller,
@@ -23,33 +27,13 @@ use crate::{
         paging::{self, Page},
         problem::{Problem, Reason},
         response::{Created, Done, Fresh, Tagged},
-        scalars::{self, Time},
+        scalars,
     },
-    resources::stores::seen,
+    resources::stores::rights::seen,
     state::ApiState,
 };
 
 pub(crate) struct Products(pub(crate) ApiState);
-
-/// Something that a store sells.
-#[derive(Debug, Object)]
-#[oai(rename = "Product")]
-pub(crate) struct ProductView {
-    id: Uuid,
-    store_id: Uuid,
-    /// The store's own word for it, unique there; capitals matter.
-    sku: Option<String>,
-    name: String,
-    description: Option<String>,
-    price: scalars::Money,
-    /// Can be ordered now, as far as people say.
-    available: bool,
-    /// How many there are; null: not counted, never runs out.
-    stock: Option<i64>,
-    archived_at: Option<Time>,
-    version: i64,
-    created_at: Time,
-}
 
 #[derive(Debug, Object)]
 #[oai(rename = "NewProduct")]
@@ -320,24 +304,6 @@ impl From<NewProductBody> for NewProduct {
             price: new.price.into(),
             available: new.available.unwrap_or(true),
             stock: new.stock,
-        }
-    }
-}
-
-impl From<Product> for ProductView {
-    fn from(product: Product) -> Self {
-        Self {
-            id: product.id.uuid(),
-            store_id: product.store_id.uuid(),
-            sku: product.sku,
-            name: product.name,
-            description: product.description,
-            price: product.price.into(),
-            available: product.available,
-            stock: product.stock,
-            archived_at: product.archived_at.map(Into::into),
-            version: product.version,
-            created_at: product.created_at.into(),
         }
     }
 }

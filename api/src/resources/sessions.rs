@@ -34,7 +34,7 @@ use crate::{
         problem::{Problem, Reason},
         response::{Created, Replayable},
     },
-    resources::{orders::guest_key, stores::Menu},
+    resources::{orders::rights::guest_key, products::menu::Menu},
     state::ApiState,
 };
 
@@ -107,7 +107,7 @@ impl Sessions {
             return Err(Problem::invalid_field("/name", "must not be blank"));
         }
         let outside = &self.0.outside;
-        outside.locations.must_let_in(&caller, store).await?;
+        outside.locations.must_let_in(caller.id(), store).await?;
         let ledger = &self.0.ledger;
         if outside.codes.are_drawn_elsewhere() && ledger.is_session_open(store, name).await? {
             // It may have been opened by this very request. Asked in this order, as both are committed together.

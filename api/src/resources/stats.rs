@@ -7,8 +7,8 @@ use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use uuid::Uuid;
 
 use crate::{
-    access::topic::Topic, auth::Caller, http::problem::Problem, resources::handoffs::stores_of,
-    state::ApiState,
+    access::topic::Topic, auth::Caller, http::problem::Problem,
+    resources::stores::rights::stores_of, state::ApiState,
 };
 
 #[derive(Clone, Debug)]

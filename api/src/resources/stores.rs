@@ -1,5 +1,7 @@
 //! `/stores`: opening, editing, pausing and archiving stores, and their menus.
 
+pub(super) mod rights;
+
 use common::{
     domain::{
         account::Role,
@@ -16,6 +18,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
+use self::rights::seen;
 use crate::{
     access::topic::Topic,
     auth::Caller,
@@ -33,7 +36,7 @@ use crate::{
         scalars::Time,
     },
     outside::ExternalId,
-    resources::products::ProductView,
+    resources::products::menu::Menu,
     state::ApiState,
 };
 
@@ -111,16 +114,6 @@ struct StorePatch {
     #[oai(validator(minimum(value = "10"), maximum(value = "86400")))]
     accept_within_s: MaybeUndefined<u32>,
     paused: MaybeUndefined<bool>,
-}
-
-/// What can be ordered at a store now.
-#[derive(Debug, Object)]
-pub(crate) struct Menu {
-    pub(crate) store_id: Uuid,
-    pub(crate) store_name: String,
-    /// Takes no new orders for now.
-    pub(crate) paused: bool,
-    pub(crate) items: Vec<ProductView>,
 }
 
 #[OpenApi(tag = "Topic::Stores")]
@@ -292,22 +285,6 @@ impl Stores {
         let version = store.version;
         Ok(expected_version(if_match, &StoreView::from(store), version))
     }
-}
-
-/// The store, if the caller may see it: those who serve it always, customers and programs while it is not archived.
-pub(crate) async fn seen(state: &ApiState, caller: &Caller, id: StoreId) -> Result<Store, Problem> {
-    let may_see = match caller.account.role {
-        Role::Customer => true,
-        Role::Integrator => caller.account.speaks_at(id),
-        Role::Staff | Role::Manager | Role::Operator => caller.serves(id),
-    };
-    if !may_see {
-        return Err(Problem::not_found());
-    }
-    let store = state.ledger.store(id).await?;
-    store
-        .filter(|store| store.archived_at.is_none() || caller.serves(id))
-        .ok_or_else(Problem::not_found)
 }
 
 impl StorePatch {

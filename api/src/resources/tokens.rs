@@ -133,10 +133,7 @@ impl Tokens {
             }
             (None, Some(store)) => TicketSubject::Store(self.store_of(&caller, store.into())?),
             _ => {
-                let error = FieldError {
-                    pointer: String::new(),
-                    detail: "needs either order_id or store_id".into(),
-                };
+                let error = FieldError::new(String::new(), "needs either order_id or store_id");
                 return Err(Problem::invalid(vec![error]));
             }
         };

@@ -59,10 +59,8 @@ struct Walk<'s> {
 impl<'s> Walk<'s> {
     fn wrong(&mut self, detail: impl Into<String>) {
         if self.errors.len() < MOST_ERRORS {
-            self.errors.push(FieldError {
-                pointer: self.pointer.clone(),
-                detail: detail.into(),
-            });
+            self.errors
+                .push(FieldError::new(self.pointer.clone(), detail.into()));
         }
     }
 

@@ -55,10 +55,10 @@ fn told(reason: Reason) -> Value {
 fn example(reason: Reason) -> Value {
     let id = "01980c4e-7a00-7000-8000-000000000001";
     let problem = match reason {
-        Reason::ValidationFailed => Problem::invalid(vec![FieldError {
-            pointer: "/items/0/quantity".into(),
-            detail: "must be at least 1".into(),
-        }]),
+        Reason::ValidationFailed => Problem::invalid(vec![FieldError::new(
+            "/items/0/quantity",
+            "must be at least 1",
+        )]),
         Reason::DuplicateOrder => Problem::new(reason).with("order_id", id),
         Reason::InvalidTransition => {
             Problem::new(reason).with("next", json!(["preparing", "cancelled"]))

@@ -18,10 +18,9 @@ use crate::{
         paging::{self, Page},
         problem::Problem,
         query_list::Several,
-        response,
         scalars::Time,
     },
-    resources::handoffs::stores_of,
+    resources::stores::rights::stores_of,
     state::ApiState,
 };
 

@@ -14,10 +14,7 @@ use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    filter::{RetryHandoffs, stores_of},
-    view::Person,
-};
+use super::{filter::RetryHandoffs, view::Person};
 use crate::{
     access::topic::Topic,
     auth::Caller,
@@ -30,6 +27,7 @@ use crate::{
         response::Replayable,
         scalars::Time,
     },
+    resources::stores::rights::stores_of,
     state::ApiState,
 };
 

@@ -2,7 +2,6 @@
 
 use common::{
     domain::{
-        account::Role,
         handoff::HandoffState,
         ids::{HandoffId, StoreId},
     },
@@ -18,6 +17,7 @@ use crate::{
         problem::{FieldError, Problem},
         scalars::Time,
     },
+    resources::stores::rights::stores_of,
 };
 
 /// Which handoffs are to be tried again: of those that failed (unless `state` says otherwise), all that fit every field
@@ -55,10 +55,7 @@ impl RetryHandoffs {
     pub(super) fn into_wanted(self, caller: &Caller) -> Result<RetryWanted, Problem> {
         let mut errors = Vec::new();
         let mut wrong = |pointer: String, detail: &str| {
-            errors.push(FieldError {
-                pointer,
-                detail: detail.to_owned(),
-            });
+            errors.push(FieldError::new(pointer, detail));
         };
         if !self.says_which() {
             wrong(
@@ -121,20 +118,5 @@ impl RetryHandoffs {
             || self.reason.is_some()
             || self.created_after.is_some()
             || self.created_before.is_some()
-    }
-}
-
-/// Whose things a caller is shown: an operator all, others their stores'; of one store where one is asked for.
-pub(crate) fn stores_of(
-    caller: &Caller,
-    wanted: Option<StoreId>,
-) -> Result<Option<Vec<StoreId>>, Problem> {
-    match wanted {
-        Some(store) => {
-            caller.must_serve(store)?;
-            Ok(Some(vec![store]))
-        }
-        None if caller.is(Role::Operator) => Ok(None),
-        None => Ok(Some(caller.account.stores.clone())),
     }
 }

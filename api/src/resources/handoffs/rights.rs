@@ -9,8 +9,7 @@ use common::{
     ledger::handoffs::HandoffFilter,
 };
 
-use super::stores_of;
-use crate::{auth::Caller, http::problem::Problem};
+use crate::{auth::Caller, http::problem::Problem, resources::stores::rights::stores_of};
 
 /// Narrows what is looked for to what the caller may see.
 pub(super) fn narrow(

@@ -6,7 +6,6 @@ use common::domain::{ids::StoreId, stuck::Stuck};
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use uuid::Uuid;
 
-use super::filter::stores_of;
 use crate::{
     access::topic::Topic,
     auth::Caller,
@@ -14,9 +13,9 @@ use crate::{
         enums,
         paging::{self, Page},
         problem::Problem,
-        response,
         scalars::Time,
     },
+    resources::stores::rights::stores_of,
     state::ApiState,
 };
 

@@ -5,7 +5,6 @@ use http::{HeaderName, HeaderValue, header};
 use poem_openapi::{Object, Union};
 use url::Url;
 
-use super::request::wrong;
 use crate::http::{body::format::WebAddress, problem::FieldError};
 
 #[derive(Union)]
@@ -87,7 +86,7 @@ impl OutboundAuthBody {
             Self::Basic(BasicAuth { username, password }) => {
                 if username.contains(':') {
                     // RFC 7617 section 2: it would end the name there.
-                    errors.push(wrong("/auth/username", "must have no colon"));
+                    errors.push(FieldError::new("/auth/username", "must have no colon"));
                     return None;
                 }
                 OutboundAuth::Basic { username, password }
@@ -132,7 +131,7 @@ fn sendable(at: &str, value: &str, errors: &mut Vec<FieldError>) -> Option<()> {
     if HeaderValue::from_str(value).is_ok() {
         return Some(());
     }
-    errors.push(wrong(
+    errors.push(FieldError::new(
         at,
         "must be without line breaks and control characters",
     ));
@@ -154,6 +153,9 @@ fn free_header(at: &str, name: &str, errors: &mut Vec<FieldError>) -> Option<()>
     if free {
         return Some(());
     }
-    errors.push(wrong(at, "must be a header that we do not send ourselves"));
+    errors.push(FieldError::new(
+        at,
+        "must be a header that we do not send ourselves",
+    ));
     None
 }

@@ -170,7 +170,10 @@ impl IntegratorPatch {
             &mut errors,
         );
         if self.disabled_reason.is_some() && enabled != Some(false) {
-            errors.push(wrong("/disabled_reason", "goes with \"enabled\": false"));
+            errors.push(FieldError::new(
+                "/disabled_reason",
+                "goes with \"enabled\": false",
+            ));
         }
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));
@@ -206,20 +209,20 @@ fn check(
 ) {
     let asked_only = HandoffEvent(integrator::HandoffEvent::Test);
     if events.is_some_and(|events| events.contains(&asked_only)) {
-        errors.push(wrong("/events", "test is only sent on request"));
+        errors.push(FieldError::new("/events", "test is only sent on request"));
     }
     if callback_auth == Some(CallbackAuth(integrator::CallbackAuth::Bearer))
         && !settings.callbacks.allow_bearer
     {
         let detail = "bearer is off here (the setting callbacks.allow_bearer)";
-        errors.push(wrong("/callback_auth", detail));
+        errors.push(FieldError::new("/callback_auth", detail));
     }
     let words = status_map.into_iter().flat_map(BTreeMap::keys);
     if words
         .into_iter()
         .any(|word| !(1..=100).contains(&word.chars().count()))
     {
-        errors.push(wrong(
+        errors.push(FieldError::new(
             "/status_map",
             "its words have from 1 to 100 characters",
         ));
@@ -234,22 +237,28 @@ fn address(
     errors: &mut Vec<FieldError>,
 ) -> Option<Url> {
     let Ok(url) = url.0.parse::<Url>() else {
-        errors.push(wrong(at, "must be an http:// or https:// address"));
+        errors.push(FieldError::new(
+            at,
+            "must be an http:// or https:// address",
+        ));
         return None;
     };
     let worker = &settings.worker;
     let may_be_plain = worker.allow_http || (worker.allow_http_on_loopback && is_here(&url));
     if url.scheme() != "https" && !may_be_plain {
-        errors.push(wrong(at, "must be https (the setting worker.allow_http)"));
+        errors.push(FieldError::new(
+            at,
+            "must be https (the setting worker.allow_http)",
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        errors.push(wrong(
+        errors.push(FieldError::new(
             at,
             "must have no credentials in it: they go into auth",
         ));
     }
     if url.fragment().is_some() {
-        errors.push(wrong(at, "must have no fragment"));
+        errors.push(FieldError::new(at, "must have no fragment"));
     }
     Some(url)
 }
@@ -272,11 +281,4 @@ fn statuses(map: BTreeMap<String, OrderStatus>) -> BTreeMap<String, status::Orde
     map.into_iter()
         .map(|(word, status)| (word, status.0))
         .collect()
-}
-
-pub(super) fn wrong(at: &str, detail: &str) -> FieldError {
-    FieldError {
-        pointer: at.to_owned(),
-        detail: detail.to_owned(),
-    }
 }

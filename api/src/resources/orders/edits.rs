@@ -19,12 +19,13 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    Orders, PlacedAnswer, as_seen, order_of,
+    Orders, PlacedAnswer,
     patch::{ItemPatch, OrderPatch, Replacement, of_items, one_more, pointer_to},
     place::bring_in,
     placed,
     request::NewItem,
-    view::OrderView,
+    rights::order_of,
+    view::{OrderView, as_seen},
 };
 use crate::{
     access::topic::Topic,

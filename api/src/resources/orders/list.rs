@@ -12,7 +12,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use super::{capacity, csv, view::OrderView};
+use super::{csv, rights::capacity, view::OrderView};
 use crate::{
     access::topic::Topic,
     auth::Caller,
@@ -25,7 +25,7 @@ use crate::{
         response::Fresh,
         scalars::Time,
     },
-    resources::handoffs::stores_of,
+    resources::stores::rights::stores_of,
     state::ApiState,
 };
 

@@ -13,7 +13,7 @@ use common::{
     },
 };
 
-use super::{Orders, order_of};
+use super::{Orders, rights::order_of};
 use crate::{
     auth::Caller,
     http::{idempotency::once, problem::Problem},

@@ -30,9 +30,8 @@ impl From<PlaceRefused> for Problem {
             PlaceRefused::UnknownProducts { lines } => Self::invalid(
                 lines
                     .into_iter()
-                    .map(|line| FieldError {
-                        pointer: format!("/items/{line}"),
-                        detail: "the store has no such product".to_owned(),
+                    .map(|line| {
+                        FieldError::new(format!("/items/{line}"), "the store has no such product")
                     })
                     .collect(),
             ),

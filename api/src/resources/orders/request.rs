@@ -159,13 +159,16 @@ impl NewOrder {
         let is_placed = !self.is_draft();
         let mut errors = Vec::new();
         if is_placed && self.items.is_empty() {
-            errors.push(wrong(
+            errors.push(FieldError::new(
                 "/items",
                 "an order that is placed needs at least one",
             ));
         }
         if store_id.is_none() {
-            errors.push(wrong("/store_id", "is needed where no session is given"));
+            errors.push(FieldError::new(
+                "/store_id",
+                "is needed where no session is given",
+            ));
         }
         let by_itself = if session.is_some() {
             Fulfilment::Table
@@ -175,7 +178,10 @@ impl NewOrder {
         let fulfilment = self.fulfilment.map_or(by_itself, Into::into);
         let customer: Customer = self.customer.unwrap_or_default().into();
         if is_placed && fulfilment == Fulfilment::Delivery && !customer.has_address() {
-            errors.push(wrong("/customer/address", "is needed for a delivery"));
+            errors.push(FieldError::new(
+                "/customer/address",
+                "is needed for a delivery",
+            ));
         }
         let lines = lines(self.items, &mut errors);
         let (Some(store_id), true) = (store_id, errors.is_empty()) else {
@@ -214,7 +220,10 @@ impl GuestsOrder {
                 note: None,
             }],
             _ => {
-                errors.push(wrong("/items", "either this or product_id is needed"));
+                errors.push(FieldError::new(
+                    "/items",
+                    "either this or product_id is needed",
+                ));
                 Vec::new()
             }
         };
@@ -244,7 +253,7 @@ pub(super) fn lines(items: Vec<NewItem>, errors: &mut Vec<FieldError>) -> Vec<Li
     for (at, item) in items.into_iter().enumerate() {
         match item.line() {
             Some(line) => lines.push(line),
-            None => errors.push(wrong(
+            None => errors.push(FieldError::new(
                 &format!("/items/{at}"),
                 "either product_id or sku is needed",
             )),
@@ -266,12 +275,5 @@ impl NewItem {
             quantity: self.quantity.unwrap_or(1).min(MAX_QUANTITY),
             note: self.note,
         })
-    }
-}
-
-fn wrong(pointer: &str, detail: &str) -> FieldError {
-    FieldError {
-        pointer: pointer.to_owned(),
-        detail: detail.to_owned(),
     }
 }

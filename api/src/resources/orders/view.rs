@@ -2,6 +2,8 @@
 
 use crate::http::{
     enums,
+    etag::seen_version,
+    problem::Problem,
     scalars::{self, Time},
 };
 use common::domain::{
@@ -11,7 +13,7 @@ use common::domain::{
 use poem_openapi::Object;
 use uuid::Uuid;
 
-use super::{is_theirs, request::CustomerFields};
+use super::{request::CustomerFields, rights::is_theirs};
 
 /// An order, everywhere the same.
 #[derive(Debug, Object)]
@@ -226,4 +228,15 @@ fn next(order: &Order, by: Option<By>) -> Vec<enums::OrderStatus> {
     };
     let next = by.map_or_else(Vec::new, |by| status::next(order.status, by, facts));
     next.into_iter().map(Into::into).collect()
+}
+
+/// The order as the ledger must still find it, where `If-Match` names what the caller saw.
+pub(super) fn as_seen<'o>(
+    if_match: Option<&str>,
+    order: &'o Order,
+    by: By,
+) -> Result<Option<&'o Order>, Problem> {
+    let shown = OrderView::of(order, Some(by));
+    let version = seen_version(if_match, &shown, order.version)?;
+    Ok(version.map(|_| order))
 }

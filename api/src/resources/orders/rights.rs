@@ -1,0 +1,68 @@
+//! Who stands how to an order: its owner, its guest, its store's staff, an integrator that was told of it.
+
+use common::{
+    domain::{account::Role, ids::OrderId, order::Order, status::By},
+    secrets::{same, sha256},
+};
+
+use crate::{auth::Caller, http::problem::Problem, state::ApiState};
+
+/// The order, and in which capacity the caller stands to it; others' are as if they did not exist.
+pub(super) async fn order_of(
+    state: &ApiState,
+    caller: &Caller,
+    id: OrderId,
+) -> Result<(Order, By), Problem> {
+    let order = state.ledger.order(id).await?;
+    let order = order.ok_or_else(Problem::not_found)?;
+    let by = capacity(caller, &order).ok_or_else(Problem::not_found)?;
+    Ok((order, by))
+}
+
+/// An order that an integrator was to be told of, for whoever speaks for it. It is moved by callbacks only.
+pub(super) async fn handed_over(
+    state: &ApiState,
+    caller: &Caller,
+    id: OrderId,
+) -> Result<Order, Problem> {
+    let handoffs = state.ledger.handoff_histories(id).await?;
+    let mut handoffs = handoffs.iter().map(|history| &history.listed.handoff);
+    if !handoffs.any(|handoff| caller.speaks_for(handoff.integrator_id)) {
+        return Err(Problem::not_found());
+    }
+    let order = state.ledger.order(id).await?;
+    order.ok_or_else(Problem::not_found)
+}
+
+/// In which capacity an account stands to an order; `None`: in none.
+pub(super) fn capacity(caller: &Caller, order: &Order) -> Option<By> {
+    if caller.is(Role::Operator) {
+        Some(By::Operator)
+    } else if caller.serves(order.store_id) {
+        Some(By::Staff)
+    } else if order.account_id == Some(caller.id()) {
+        Some(By::Owner)
+    } else {
+        None
+    }
+}
+
+/// Whether that guest's key placed the order.
+pub(super) fn is_theirs(order: &Order, key_hash: Option<[u8; 32]>) -> bool {
+    match (&order.guest_key_hash, key_hash) {
+        (Some(placed_with), Some(shown)) => same(placed_with, &shown),
+        _ => false,
+    }
+}
+
+/// The hash of a guest's own random key; only that is stored.
+pub(crate) fn guest_key(header: Option<String>) -> Result<Option<[u8; 32]>, Problem> {
+    match header {
+        None => Ok(None),
+        Some(key) if (16..=200).contains(&key.len()) => Ok(Some(sha256(key.as_bytes()))),
+        Some(_) => Err(Problem::invalid_field(
+            "Expediter-Guest",
+            "must have from 16 to 200 characters",
+        )),
+    }
+}

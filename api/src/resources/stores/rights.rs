@@ -1,0 +1,36 @@
+//! Who may see a store.
+
+use common::domain::{account::Role, ids::StoreId, store::Store};
+
+use crate::{auth::Caller, http::problem::Problem, state::ApiState};
+
+/// The store, if the caller may see it: those who serve it always, customers and programs while it is not archived.
+pub(crate) async fn seen(state: &ApiState, caller: &Caller, id: StoreId) -> Result<Store, Problem> {
+    let may_see = match caller.account.role {
+        Role::Customer => true,
+        Role::Integrator => caller.account.speaks_at(id),
+        Role::Staff | Role::Manager | Role::Operator => caller.serves(id),
+    };
+    if !may_see {
+        return Err(Problem::not_found());
+    }
+    let store = state.ledger.store(id).await?;
+    store
+        .filter(|store| store.archived_at.is_none() || caller.serves(id))
+        .ok_or_else(Problem::not_found)
+}
+
+/// Whose things a caller is shown: an operator all, others their stores'; of one store where one is asked for.
+pub(crate) fn stores_of(
+    caller: &Caller,
+    wanted: Option<StoreId>,
+) -> Result<Option<Vec<StoreId>>, Problem> {
+    match wanted {
+        Some(store) => {
+            caller.must_serve(store)?;
+            Ok(Some(vec![store]))
+        }
+        None if caller.is(Role::Operator) => Ok(None),
+        None => Ok(Some(caller.account.stores.clone())),
+    }
+}
