@@ -15,14 +15,8 @@ use crate::{
     handoff::{Handoff, PlacedOrder, short},
     journal::{Accepted, Entry},
     mode::{Behaviour, Mode},
-    ticket::{CallbackLine, CallbackState, Outcome, Sighting, State, Ticket},
+    ticket::{CallbackLine, CallbackState, OPEN_MAX, Outcome, SHOWN_MAX, Sighting, State, Ticket},
 };
-
-/// Finished tickets, and requests, that the board still shows.
-pub(crate) const SHOWN_MAX: usize = 500;
-
-/// Orders in preparation at once; further ones are answered 503 until some are ready.
-pub(crate) const OPEN_MAX: usize = 10_000;
 
 /// Answers kept, so that a repeated request gets the one it got before.
 const ANSWERS_MAX: usize = 20_000;

@@ -15,9 +15,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    board::{OPEN_MAX, SHOWN_MAX},
     handoff::PlacedOrder,
-    ticket::State,
+    ticket::{OPEN_MAX, SHOWN_MAX, State},
 };
 
 /// A journal that grows past this is rewritten without what nobody needs any more.

@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::handoff::{Item, PlacedOrder};
 
+/// Finished tickets, and requests, that the board still shows.
+pub(crate) const SHOWN_MAX: usize = 500;
+
+/// Orders in preparation at once; further ones are answered 503 until some are ready.
+pub(crate) const OPEN_MAX: usize = 10_000;
+
 /// An order on the board.
 #[derive(Debug, Serialize)]
 pub(crate) struct Ticket {

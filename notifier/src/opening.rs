@@ -10,8 +10,7 @@ use tokio::time::timeout;
 use crate::{
     Notifier,
     channel::Channel,
-    protocol::{Close, FromClient},
-    socket::End,
+    protocol::{Close, End, FromClient},
     store_channel::StoreChannel,
 };
 

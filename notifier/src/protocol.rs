@@ -14,6 +14,19 @@ use serde_json::{Map, Value, json};
 /// The form of event frames.
 pub const FRAME_VERSION: u32 = 1;
 
+/// Why a connection ends.
+pub(crate) enum End {
+    /// It broke, or the client closed it.
+    Gone,
+    Close(Close),
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
+    }
+}
+
 /// Why the server closes a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use crate::{
     Notifier,
     opening::{self, Shown, Wish},
-    protocol::{self, Close, FromClient},
+    protocol::{self, Close, End, FromClient},
 };
 
 /// Clients have no reason to say more than this.
@@ -47,19 +47,6 @@ pub(crate) async fn serve(notifier: Notifier, mut stream: WebSocketStream, wish:
         notifier.0.metrics.slow_clients.inc();
     }
     say_farewell(stream, close).await;
-}
-
-/// Why a connection ends.
-pub(crate) enum End {
-    /// It broke, or the client closed it.
-    Gone,
-    Close(Close),
-}
-
-impl From<Close> for End {
-    fn from(close: Close) -> Self {
-        Self::Close(close)
-    }
 }
 
 struct Socket<'s> {

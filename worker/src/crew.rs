@@ -14,8 +14,6 @@ use common::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::lanes::Lanes;
-
 /// Among whom integrators are shared, as this worker knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Crew {
@@ -94,7 +92,11 @@ impl RollCall {
 
     /// Until `stopping`, and then until the lanes have nothing under way any more: only then the others may have this
     /// worker's share.
-    pub(crate) async fn run(mut self, lanes: Lanes, stopping: CancellationToken) {
+    pub(crate) async fn run(
+        mut self,
+        lanes_ended: impl Future<Output = ()>,
+        stopping: CancellationToken,
+    ) {
         let clock = self.ledger.clock().clone();
         while !stopping.is_cancelled() {
             tokio::select! {
@@ -102,7 +104,7 @@ impl RollCall {
                 () = stopping.cancelled() => {}
             }
         }
-        let mut ended = std::pin::pin!(lanes.ended());
+        let mut ended = std::pin::pin!(lanes_ended);
         loop {
             tokio::select! {
                 () = &mut ended => break,

@@ -107,7 +107,10 @@ impl Worker {
         let inbox = Inbox::start(ledger.clone(), metrics.clone(), shutdown);
         let stopping = shutdown.stopping();
         if let Some(roll_call) = roll_call {
-            let run = roll_call.run(lanes.clone(), stopping.clone());
+            let run = {
+                let lanes = lanes.clone();
+                roll_call.run(async move { lanes.ended().await }, stopping.clone())
+            };
             shutdown.spawn_vital("roll call", run);
         }
         tokio::spawn(cut_at_last(stopping.clone(), cut, patience(&settings)));

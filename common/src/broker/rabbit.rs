@@ -24,6 +24,7 @@ use crate::chance::Chance;
 mod feed;
 mod publisher;
 mod session;
+mod setup;
 mod topology;
 mod work;
 

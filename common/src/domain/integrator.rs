@@ -42,6 +42,14 @@ words! {
     }
 }
 
+impl HandoffEvent {
+    /// Whether the message is void once its order has ended.
+    #[must_use]
+    pub fn is_about_an_open_order(self) -> bool {
+        matches!(self, Self::OrderPlaced | Self::OrderDispatched)
+    }
+}
+
 words! {
     /// What counts as its acceptance of an order.
     pub enum Confirms {

@@ -334,7 +334,10 @@ fn one_file_picks_http_statuses() {
                 &["StatusCode::", "from_status"],
             )
         },
-        broken_by: &[("api/src/resources/orders.rs", "return StatusCode::NOT_FOUND;\n")],
+        broken_by: &[(
+            "api/src/resources/orders.rs",
+            "return StatusCode::NOT_FOUND;\n",
+        )],
         kept_by: &[("api/src/http/problem.rs", "StatusCode::NOT_FOUND\n")],
     }
     .hold();

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use api::body::format::{is_password, is_username};
+use api::http::body::format::{is_password, is_username};
 use common::{chance::Chance, config::Settings, domain::account::Role};
 
 use super::{

@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::publisher::{COUNT, ORIGIN, hex};
-use super::session::{Broken, Dialler, Session, setup};
+use super::session::{Dialler, Session};
+use super::setup::{Broken, setup};
 use crate::broker::mailbox::Mailbox;
 
 /// What RabbitMQ sends ahead; acknowledged in runs of up to [`RUN`].

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::away;
-use super::session::{Broken, Dialler, Session, setup};
+use super::session::{Dialler, Session};
+use super::setup::{Broken, setup};
 use crate::broker::{BrokerOptions, BrokerState, Message, PublishError, Topic};
 
 /// Each feed message names the session that published it and counts up within it, so that a subscriber sees what its

@@ -10,13 +10,12 @@ use lapin::{Connection, ConnectionProperties};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::setup::{Broken, within};
 use super::topology::Topology;
 use crate::chance::Chance;
 
 /// A peer silent for two of these is taken for gone.
 pub(super) const HEARTBEAT_S: u16 = 10;
-/// For the declarations after the handshake.
-const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a session's connection is looked at, beside what it tells by itself.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -58,16 +57,6 @@ pub(super) trait Session: Send {
 
     /// It could not connect, or broke.
     fn broke(&mut self, why: &Broken);
-}
-
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
-    #[error(transparent)]
-    Amqp(#[from] lapin::Error),
-    #[error("no answer within {} ms", .0.as_millis())]
-    Silent(Duration),
-    #[error("{0}")]
-    Ended(&'static str),
 }
 
 /// Until told to stop.
@@ -132,22 +121,6 @@ async fn gone(connection: &Connection) -> Broken {
             return Broken::Ended("the connection is gone");
         }
     }
-}
-
-/// A step of the set-up, which must not take for ever.
-pub(super) async fn setup<T>(
-    step: impl Future<Output = Result<T, lapin::Error>>,
-) -> Result<T, Broken> {
-    within(SETUP_TIMEOUT, step).await
-}
-
-async fn within<T>(
-    patience: Duration,
-    step: impl Future<Output = Result<T, lapin::Error>>,
-) -> Result<T, Broken> {
-    Ok(timeout(patience, step)
-        .await
-        .map_err(|_| Broken::Silent(patience))??)
 }
 
 /// Doubles up to a cap; half of it is chance, so that a house full of processes does not come back all at once.

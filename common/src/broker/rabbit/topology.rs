@@ -4,7 +4,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 
-use super::session::{Broken, setup};
+use super::setup::{Broken, setup};
 use crate::broker::DELIVERY_LIMIT;
 
 /// RabbitMQ's reply where something exists with other arguments.

@@ -9,7 +9,8 @@ use lapin::{Acker, Connection};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::session::{Broken, Dialler, Session, setup};
+use super::session::{Dialler, Session};
+use super::setup::{Broken, setup};
 use crate::broker::Delivery;
 
 /// Waits for its consumer.

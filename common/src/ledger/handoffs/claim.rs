@@ -356,7 +356,7 @@ async fn ends_unsent(
 ) -> Result<bool> {
     let handoff = &stored.handoff;
     let order_ended = order.as_ref().is_some_and(|order| order.status.is_end());
-    if order_ended && is_about_an_open_order(handoff.event) {
+    if order_ended && handoff.event.is_about_an_open_order() {
         store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
     } else if handoff.deadline <= change.now {
         fail(change, order, handoff, &to.integrator, FailReason::Deadline).await?;
@@ -374,14 +374,6 @@ async fn ends_unsent(
     }
     hint_next(change, handoff).await?;
     Ok(true)
-}
-
-/// Whether the message says nothing that is still true once its order has ended.
-pub(super) fn is_about_an_open_order(event: HandoffEvent) -> bool {
-    matches!(
-        event,
-        HandoffEvent::OrderPlaced | HandoffEvent::OrderDispatched
-    )
 }
 
 async fn store_of(

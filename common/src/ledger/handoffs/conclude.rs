@@ -3,8 +3,7 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{
-    Claimed, Concluded, ORDER_ENDED, breaker, claim::is_about_an_open_order, fail, hint_next,
-    settle_handoff::acknowledge,
+    Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next, settle_handoff::acknowledge,
 };
 use crate::{
     domain::{
@@ -162,7 +161,7 @@ pub(crate) async fn conclude(
         _ => None,
     };
     let acknowledged_meanwhile = handoff.state == HandoffState::Acknowledged;
-    let called_off = is_about_an_open_order(handoff.event)
+    let called_off = handoff.event.is_about_an_open_order()
         && order.as_ref().is_some_and(|order| order.status.is_end());
     let concluded = match &verdict {
         _ if acknowledged_meanwhile => {
@@ -260,7 +259,7 @@ async fn take_back(
 ) -> Result<()> {
     store::attempts::take_back(&mut change.tx, handoff.id, handoff.round, handoff.attempts).await?;
     let called_off =
-        is_about_an_open_order(handoff.event) && order.is_some_and(|order| order.status.is_end());
+        handoff.event.is_about_an_open_order() && order.is_some_and(|order| order.status.is_end());
     let state = if handoff.state == HandoffState::Acknowledged {
         HandoffState::Acknowledged
     } else if handoff.attempts <= 1 {

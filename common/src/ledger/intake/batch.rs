@@ -6,10 +6,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, Waiting,
+    Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, Result, Waiting,
     decide::{World, decide},
     write::{Winner, write},
-    writer::Outcome,
 };
 use crate::{
     crash,
@@ -20,6 +19,9 @@ use crate::{
     ledger::{Change, LedgerError, Points},
     store::{self, StoreError, events::Counter, idempotency::KeyRow},
 };
+
+/// `None`: its session is busy.
+pub(super) type Outcome = Option<Result<Placed, PlaceRefused>>;
 
 /// Orders that exist already, by what the new ones would repeat.
 struct Known {

@@ -4,7 +4,10 @@ use std::{collections::HashSet, sync::Arc};
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::{Inner, IntakeSettings, PlaceRefused, Placed, Result, Shared, Waiting, batch};
+use super::{
+    Inner, IntakeSettings, Placed, Shared, Waiting,
+    batch::{self, Outcome},
+};
 use crate::{
     crash,
     ledger::LedgerError,
@@ -195,9 +198,6 @@ async fn is_running(inner: &Inner, one: &Waiting) -> bool {
     tx.rollback().await;
     answer.unwrap_or(false)
 }
-
-/// `None`: its session is busy.
-pub(super) type Outcome = Option<Result<Placed, PlaceRefused>>;
 
 fn answer(waiting: Vec<Waiting>, outcomes: Vec<Outcome>) -> Vec<Waiting> {
     let mut busy = Vec::new();

@@ -1,0 +1,34 @@
+//! One step of setting a session up, which must not take for ever; and why a session broke.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+/// For the declarations after the handshake.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    #[error(transparent)]
+    Amqp(#[from] lapin::Error),
+    #[error("no answer within {} ms", .0.as_millis())]
+    Silent(Duration),
+    #[error("{0}")]
+    Ended(&'static str),
+}
+
+/// A step of the set-up, which must not take for ever.
+pub(super) async fn setup<T>(
+    step: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, Broken> {
+    within(SETUP_TIMEOUT, step).await
+}
+
+pub(super) async fn within<T>(
+    patience: Duration,
+    step: impl Future<Output = Result<T, lapin::Error>>,
+) -> Result<T, Broken> {
+    Ok(timeout(patience, step)
+        .await
+        .map_err(|_| Broken::Silent(patience))??)
+}
