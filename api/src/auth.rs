@@ -9,25 +9,25 @@ mod queue;
 use std::{sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::{
-    config,
-    domain::{
-        account::{Account, Role},
-        ids::{AccountId, IntegratorId, StoreId},
-    },
-    ledger::{
-        Ledger,
-        accounts::{Credentials, Guess, GuessLimits, Standing},
-    },
+use domain::{
+    account::{Account, Role},
+    ids::{AccountId, IntegratorId, StoreId},
+};
+use http::{HeaderMap, header};
+use ledger::{
+    Ledger,
+    accounts::{Credentials, Guess, GuessLimits, Standing},
+};
+use platform::{
     metrics::Metrics,
     secrets::{Keys, SigningKey, sha256},
 };
-use http::{HeaderMap, header};
 use poem::{Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
 };
+use runtime::config;
 
 pub use self::password::Passwords;
 use self::{cache::Remembered, jwt::AccessTokens, queue::Lines};

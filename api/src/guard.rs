@@ -165,9 +165,11 @@ impl Operation {
 mod tests {
     use std::sync::Arc;
 
-    use common::{config::Settings, metrics::Metrics, testing::on_sqlite};
+    use ledger::testing::on_sqlite;
+    use platform::metrics::Metrics;
     use poem::IntoEndpoint;
     use poem_openapi::OpenApiService;
+    use runtime::config::Settings;
 
     use super::*;
 

@@ -3,8 +3,8 @@
 use std::{process::ExitCode, sync::Arc};
 
 use api::{ApiState, Front};
-use common::process::{self, Binary};
 use poem::EndpointExt;
+use runtime::process::{self, Binary};
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -8,7 +8,8 @@ mod products;
 mod service;
 mod verification;
 
-use common::{config, ledger::Ledger};
+use ledger::Ledger;
+use runtime::config;
 use url::Url;
 
 pub(crate) use self::external_id::{ExternalId, is_external_id};

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use common::{config::Settings, ledger::Ledger, metrics::Metrics, secrets::Keys};
+use ledger::Ledger;
+use platform::{metrics::Metrics, secrets::Keys};
+use runtime::config::Settings;
 
 use crate::{auth::Doorkeeper, http::limits::Limits, outside::Outside};
 

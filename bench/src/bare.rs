@@ -8,11 +8,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use chrono::{DateTime, SubsecRound, Utc};
-use common::{
-    chance::Chance,
-    clock::Clock,
-    domain::{hint::Announcement, ids::OrderId, order::Order},
-};
+use domain::{hint::Announcement, ids::OrderId, order::Order};
+use platform::{chance::Chance, clock::Clock};
 use sqlx::{
     Connection, MySqlConnection, QueryBuilder, SqliteConnection,
     mysql::MySqlConnectOptions,

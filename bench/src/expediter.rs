@@ -10,8 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, bail, ensure};
-use common::{chance::Chance, config, testing::FreshDb};
+use platform::chance::Chance;
 use serde_json::{Value, json};
+use store::testing::FreshDb;
+use store::testing::environment;
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
@@ -39,7 +41,7 @@ impl Expediter {
     pub(crate) async fn start(ground: Ground) -> anyhow::Result<Self> {
         let database = ground.fresh().await?;
         let name = format!("expediter-bench-{}", Chance::system().session_code());
-        let folder = config::temporary_folder().join(name);
+        let folder = environment::temporary_folder().join(name);
         fs::create_dir_all(&folder)?;
         let mut settings = ground.settings(&database);
         settings.extend([

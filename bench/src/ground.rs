@@ -1,11 +1,9 @@
 //! What is measured on: SQLite with everything embedded, or a MySQL and, where a process needs it, a RabbitMQ server.
 
-use common::{
-    chance::Chance,
-    config,
-    store::Db,
-    testing::{self, FreshDb},
-};
+use ledger::testing;
+use platform::chance::Chance;
+use store::testing::environment;
+use store::{Db, testing::FreshDb};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ground {
@@ -16,7 +14,7 @@ pub(crate) enum Ground {
 impl Ground {
     /// Those there are: servers only where their addresses are given.
     pub(crate) fn all() -> Vec<Self> {
-        let has_servers = config::test_mysql_url().is_some();
+        let has_servers = environment::test_mysql_url().is_some();
         [Some(Self::Embedded), has_servers.then_some(Self::Servers)]
             .into_iter()
             .flatten()
@@ -32,7 +30,7 @@ impl Ground {
 
     /// What a whole process stands on.
     pub(crate) fn name(self) -> &'static str {
-        match (self, config::test_amqp_url()) {
+        match (self, environment::test_amqp_url()) {
             (Self::Embedded, _) => "SQLite, embedded broker",
             (Self::Servers, Some(_)) => "MySQL, RabbitMQ",
             (Self::Servers, None) => "MySQL, embedded broker",
@@ -54,7 +52,7 @@ impl Ground {
     pub(crate) fn settings(self, database: &FreshDb) -> Vec<(&'static str, String)> {
         let mut settings = vec![("database.url", database.url())];
         if self == Self::Servers
-            && let Some(url) = config::test_amqp_url()
+            && let Some(url) = environment::test_amqp_url()
         {
             let namespace = format!("bench-{}", Chance::system().session_code());
             settings.extend([("broker.url", url), ("broker.namespace", namespace)]);

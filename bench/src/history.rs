@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use common::{
-    chance::Chance,
-    domain::{
-        ids::{AccountId, OrderId, StoreId},
-        order::{Customer, Fulfilment},
-        status::OrderStatus,
-    },
+use domain::{
+    ids::{AccountId, OrderId, StoreId},
+    order::{Customer, Fulfilment},
+    status::OrderStatus,
 };
+use platform::chance::Chance;
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 

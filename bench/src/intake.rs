@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
-use common::testing::FreshDb;
+use store::testing::FreshDb;
 
 use crate::{
     bare::{Loader, Sample, per_order},

@@ -27,7 +27,8 @@ use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::Context;
 use clap::Parser;
-use common::{clock::Clock, config};
+use platform::clock::Clock;
+use store::testing::environment;
 
 use self::{effort::Effort, page::Page, report::Report};
 
@@ -125,7 +126,7 @@ fn taken(line: &CommandLine, machine: &str, began: Instant) -> String {
     } else {
         "release build"
     };
-    let servers = match (config::test_mysql_url(), config::test_amqp_url()) {
+    let servers = match (environment::test_mysql_url(), environment::test_amqp_url()) {
         (Some(_), Some(_)) => "with private MariaDB and RabbitMQ servers on the same machine",
         (Some(_), None) => "with a MySQL server and no RabbitMQ",
         (None, _) => "without servers",

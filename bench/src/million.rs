@@ -3,11 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use common::{
-    domain::{ids::OrderId, order::Fulfilment, status::OrderStatus},
-    ledger::{Ledger, orders::OrderFilter},
-    testing::House,
-};
+use domain::{ids::OrderId, order::Fulfilment, status::OrderStatus};
+use ledger::{Ledger, orders::OrderFilter, testing::House};
 
 use crate::{
     bare::{Bare, bare},
@@ -71,7 +68,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
 
 async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
     let database = ground.fresh().await?;
-    let house = House::with_clock(database.db.clone(), common::clock::Clock::system());
+    let house = House::with_clock(database.db.clone(), platform::clock::Clock::system());
     let mut stores = Vec::new();
     for _ in 0..STORES {
         stores.push(house.a_store().await);

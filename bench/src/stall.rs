@@ -2,25 +2,23 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use common::{
-    clock::Clock,
-    domain::{
-        ids::{AccountId, ProductId, SessionId, StoreId},
-        integrator::{
-            CallbackAuth, Confirms, Format, Integrator, IntegratorKind, OutboundAuth, UnknownPolicy,
-        },
-        money::Money,
-        order::{Customer, Fulfilment},
+use domain::{
+    ids::{AccountId, ProductId, SessionId, StoreId},
+    integrator::{
+        CallbackAuth, Confirms, Format, Integrator, IntegratorKind, OutboundAuth, UnknownPolicy,
     },
-    ledger::{
-        Ledger, NoWake,
-        intake::{Line, PlaceOrder, Placer, ProductRef},
-        integrators::NewIntegrator,
-        products::NewProduct,
-    },
-    store::Db,
+    money::Money,
+    order::{Customer, Fulfilment},
+};
+use ledger::{
+    Ledger, NoWake,
+    intake::{Line, PlaceOrder, Placer, ProductRef},
+    integrators::NewIntegrator,
+    products::NewProduct,
     testing::House,
 };
+use platform::clock::Clock;
+use store::Db;
 
 /// Items of each order.
 pub(crate) const ITEMS: usize = 3;

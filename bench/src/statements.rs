@@ -9,11 +9,9 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use common::{
-    domain::{callback::Update, handoff::Heard, ids::OrderId},
-    ledger::handoffs::Claimed,
-};
+use domain::{callback::Update, handoff::Heard, ids::OrderId};
 use futures_util::future::try_join_all;
+use ledger::handoffs::Claimed;
 use tracing::{
     Event, Metadata, Subscriber,
     field::{Field, Visit},

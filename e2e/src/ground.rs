@@ -13,12 +13,11 @@ use std::{
     path::Path,
 };
 
-use common::{
-    chance::Chance,
-    config,
-    testing::{self, FreshDb},
-};
 use futures_util::FutureExt;
+use ledger::testing;
+use platform::chance::Chance;
+use store::testing::FreshDb;
+use store::testing::environment;
 
 use crate::{Folder, Launch};
 
@@ -76,9 +75,9 @@ pub async fn on_embedded<F: Future<Output = ()>>(story: impl FnOnce(Ground) -> F
     reason = "a skipped test must be seen by whoever runs the tests"
 )]
 pub async fn on_servers<F: Future<Output = ()>>(story: impl FnOnce(Ground) -> F) {
-    let Some(broker_url) = config::test_amqp_url() else {
+    let Some(broker_url) = environment::test_amqp_url() else {
         assert!(
-            !config::in_ci(),
+            !environment::in_ci(),
             "no EXPEDITER_TEST_AMQP_URL, and CI must not skip RabbitMQ"
         );
         eprintln!("SKIPPED: a story on servers, for there is no EXPEDITER_TEST_AMQP_URL");

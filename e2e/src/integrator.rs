@@ -11,8 +11,8 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use common::clock::Clock;
 use kitchen::Secret;
+use platform::clock::Clock;
 use poem::{Server, listener::TcpAcceptor};
 use serde_json::Value;
 use tokio::task::JoinHandle;

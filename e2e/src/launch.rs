@@ -8,7 +8,7 @@ use std::{
 };
 
 use chrono::SecondsFormat;
-use common::clock::Clock;
+use platform::clock::Clock;
 
 use crate::{Expediter, SOON, until_within};
 

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use common::config;
+use store::testing::environment;
 
 #[derive(Clone, Debug)]
 pub struct PythonTools {
@@ -35,7 +35,7 @@ impl PythonTools {
             return Some(Self { folder });
         }
         let why = String::from_utf8_lossy(&path.stderr).into_owned();
-        assert!(!config::in_ci(), "CI must not skip {without}: {why}");
+        assert!(!environment::in_ci(), "CI must not skip {without}: {why}");
         eprintln!("SKIPPED: {without}: {why}");
         None
     }

@@ -1,7 +1,8 @@
 //! A few rounds of what `make chaos` does: real processes killed, stalled, cut off and restarted under load.
 
-use common::{chance::Chance, config};
 use e2e::chaos::{Chaos, Report, Shape, servers::Servers};
+use platform::chance::Chance;
+use store::testing::environment;
 
 /// To repeat a run: the seed that it printed.
 const SEED: Option<u64> = None;
@@ -14,9 +15,9 @@ async fn ten_rounds_of_chaos_in_one_process_lose_double_and_reorder_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_rounds_of_chaos_among_several_processes_and_their_servers_lose_double_and_reorder_nothing()
  {
-    if config::test_mysql_url().is_none() || config::test_amqp_url().is_none() {
+    if environment::test_mysql_url().is_none() || environment::test_amqp_url().is_none() {
         assert!(
-            !config::in_ci(),
+            !environment::in_ci(),
             "no EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL, and CI must not skip chaos"
         );
         eprintln!(

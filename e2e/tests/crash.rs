@@ -3,8 +3,8 @@
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use chrono::TimeDelta;
-use common::{chance::Chance, crash};
 use e2e::{Expediter, Ground, Integrator, Launch, Mood, Reckoning, Screen, Shop, Wish, all_go_on};
+use platform::{chance::Chance, crash};
 use tokio::time::Instant;
 
 const BUNS: u32 = 1000;

@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use common::config;
 use e2e::{
     Mood,
     chaos::{
@@ -16,6 +15,7 @@ use e2e::{
 use futures_util::{FutureExt, future::join_all};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use store::testing::environment;
 use tokio::time::{Instant, sleep};
 
 /// Whatever takes longer than this has failed.
@@ -286,7 +286,7 @@ const PUBLISHED: &str = r#"expediter_publishes_total{result="confirmed"}"#;
 async fn on_servers(shape: Shape, story: impl AsyncFnOnce(&House)) {
     let Some(servers) = Servers::named().await.expect("the servers named let us in") else {
         assert!(
-            !config::in_ci(),
+            !environment::in_ci(),
             "no EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL, and CI must not skip them"
         );
         eprintln!(

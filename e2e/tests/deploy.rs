@@ -8,11 +8,9 @@ use std::{
     process::Stdio,
 };
 
-use common::{
-    config::DEFAULT_TOML,
-    metrics::{DECLARED, Metrics},
-};
 use e2e::{Folder, PythonTools};
+use platform::metrics::{DECLARED, Metrics};
+use runtime::config::DEFAULT_TOML;
 use serde_json::{Value, json};
 
 const ALERTS: &str = "deploy/prometheus/alerts.yml";

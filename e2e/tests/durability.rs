@@ -2,16 +2,16 @@
 
 use std::{fs, path::Path};
 
-use common::config;
 use e2e::{Ended, Folder, Launch, built, chaos::servers::Servers};
+use store::testing::environment;
 
 const KEY: &str = "ZXhwZWRpdGVyIGVuZC10by1lbmQgdGVzdHMgb25seSE=";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_may_lose_a_commit_is_refused_unless_that_is_allowed() {
-    if config::test_mysql_url().is_none() {
+    if environment::test_mysql_url().is_none() {
         assert!(
-            !config::in_ci(),
+            !environment::in_ci(),
             "no EXPEDITER_TEST_MYSQL_URL, and CI must not skip weak durability"
         );
         eprintln!("SKIPPED: weak durability, for there is no EXPEDITER_TEST_MYSQL_URL");

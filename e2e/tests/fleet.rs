@@ -8,11 +8,11 @@ use std::{
     time::Duration,
 };
 
-use common::clock::Clock;
 use e2e::{
     Channel, Fleet, FleetTable, Frame, Ground, Integrator, Kind, Member, Mood, on_servers, one_to,
     until,
 };
+use platform::clock::Clock;
 use reqwest::Method;
 use serde_json::Value;
 use tokio::{

@@ -7,10 +7,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::config;
 use e2e::{Channel, Expediter, Folder, Ground, SOON, client, until_within};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
+use store::testing::environment;
 
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway");
 const LOG: &str = "access.log";
@@ -23,7 +23,10 @@ fn nginx(arguments: &[&str]) -> Option<Command> {
     let path = std::env::join_paths(["/usr/sbin", "/usr/bin", "/sbin", "/bin"]).expect("no colons");
     let mut version = Command::new("nginx");
     if version.env("PATH", &path).arg("-v").output().is_err() {
-        assert!(!config::in_ci(), "CI must not skip the gateway: no nginx");
+        assert!(
+            !environment::in_ci(),
+            "CI must not skip the gateway: no nginx"
+        );
         eprintln!("SKIPPED: the gateway, for nginx is not installed");
         return None;
     }

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use common::clock::Clock;
 use e2e::{Fleet, Integrator, Kind, Launch, Member, Mood, Received, client, on_servers, until};
+use platform::clock::Clock;
 use reqwest::Method;
 use serde_json::json;
 

@@ -6,12 +6,12 @@ use std::{
     process::{Command, Output},
 };
 
-use common::config;
 use e2e::{
     Expediter, Ground, Integrator, PythonTools, Shop, each_ground, on_embedded, on_servers, text,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
+use store::testing::environment;
 
 /// All of the fuzzer's that are true of this api. Whether a request may be refused for other reasons than its schema
 /// (there is no such store, or not enough in stock), no schema tells.
@@ -44,7 +44,7 @@ async fn whatever_is_sent_is_answered_as_the_document_says_and_never_with_a_500(
         seed: Some(1),
     };
     // MySQL refuses what SQLite takes: a text too long for its column, a time of no year that it knows.
-    if config::test_mysql_url().is_some() {
+    if environment::test_mysql_url().is_some() {
         on_servers(async |ground| fuzz(&ground, &tools, brief).await).await;
     } else {
         on_embedded(async |ground| fuzz(&ground, &tools, brief).await).await;

@@ -2,8 +2,8 @@
 
 use std::{fs, path::Path};
 
-use common::clock::Clock;
 use e2e::{Expediter, Ground, Integrator, RequestFile};
+use platform::clock::Clock;
 use serde_json::Value;
 
 e2e::each_ground! {

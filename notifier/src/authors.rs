@@ -5,10 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use common::{
-    domain::ids::OrderId,
-    ledger::{Ledger, Result},
-};
+use domain::ids::OrderId;
+use ledger::{Ledger, Result};
 use tokio::sync::OnceCell;
 
 /// Orders that are remembered; beyond, all are forgotten and asked again.
@@ -26,7 +24,7 @@ impl Authors {
         let author = cell
             .get_or_try_init(|| async {
                 let order = ledger.order(order).await?;
-                Ok::<_, common::ledger::LedgerError>(order.and_then(|order| order.guest_key_hash))
+                Ok::<_, ledger::LedgerError>(order.and_then(|order| order.guest_key_hash))
             })
             .await?;
         Ok(author.clone())

@@ -1,6 +1,6 @@
 //! Whose ticket opened a channel, and whether they would still be given one.
 
-use common::domain::{
+use domain::{
     account::Account,
     ids::{AccountId, StoreId},
     order::Order,

@@ -2,20 +2,15 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use common::{
-    domain::{
-        account::Account,
-        event::{Event, EventKind},
-        ids::OrderId,
-        order::Order,
-        session::Session,
-    },
-    ledger::{
-        self,
-        events::{OrderSnapshot, SessionSnapshot},
-    },
-    secrets::{same, sha256},
+use domain::{
+    account::Account,
+    event::{Event, EventKind},
+    ids::OrderId,
+    order::Order,
+    session::Session,
 };
+use ledger::events::{OrderSnapshot, SessionSnapshot};
+use platform::secrets::{same, sha256};
 
 use crate::{
     Notifier,

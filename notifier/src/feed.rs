@@ -1,10 +1,8 @@
 //! From the broker's feed to the hub.
 
-use common::{
-    broker::{FeedItem, Subscription},
-    crash,
-    domain::event::Event,
-};
+use broker::{FeedItem, Subscription};
+use domain::event::Event;
+use platform::crash;
 use tokio_util::sync::CancellationToken;
 
 use crate::hub::Hub;

@@ -6,11 +6,9 @@ use std::{
     time::Duration,
 };
 
-use common::{
-    domain::{event::Event, ids::StreamId},
-    ledger::{self, Ledger},
-    metrics::Metrics,
-};
+use domain::{event::Event, ids::StreamId};
+use ledger::Ledger;
+use platform::metrics::Metrics;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
@@ -233,7 +231,8 @@ impl Drop for Listener {
 
 #[cfg(test)]
 mod tests {
-    use common::testing::{House, SOON, on_sqlite};
+    use ledger::testing::{House, on_sqlite};
+    use store::testing::SOON;
 
     use super::*;
 

@@ -19,10 +19,11 @@ mod watch;
 
 use std::sync::Arc;
 
-use common::{
-    broker::Broker, client::Proxies, ledger::Ledger, lifecycle::Shutdown, metrics::Metrics,
-};
+use broker::Broker;
+use ledger::Ledger;
+use platform::metrics::Metrics;
 use poem::{Route, get};
+use runtime::{client::Proxies, lifecycle::Shutdown};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

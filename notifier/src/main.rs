@@ -2,9 +2,9 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use common::process::{self, Binary};
 use notifier::{Notifier, NotifierSettings};
 use poem::Route;
+use runtime::process::{self, Binary};
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -2,8 +2,8 @@
 
 use std::{pin::Pin, time::Duration};
 
-use common::ledger::accounts::TicketSubject;
 use futures_util::StreamExt;
+use ledger::accounts::TicketSubject;
 use poem::web::websocket::{Message, WebSocketStream};
 use tokio::time::timeout;
 

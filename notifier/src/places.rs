@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use common::client::ClientAddress;
+use runtime::client::ClientAddress;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Places {

@@ -1,13 +1,13 @@
 //! The frames of the live channel (design.md section 8), and its close codes.
 
 use chrono::{DateTime, Utc};
-use common::domain::{
+use domain::{
     event::{Event, EventKind},
     ids::{OrderId, StreamId},
     order::{Order, rfc3339},
     session::Session,
 };
-use common::ledger::events::StoreSnapshot;
+use ledger::events::StoreSnapshot;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 

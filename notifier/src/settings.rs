@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use common::config::Settings;
 use ipnet::IpNet;
+use runtime::config::Settings;
 
 #[derive(Clone, Debug)]
 pub struct NotifierSettings {

@@ -2,8 +2,8 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use common::{crash, metrics::Metrics};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use platform::{crash, metrics::Metrics};
 use poem::web::websocket::{CloseCode, Message, WebSocketStream};
 use tokio::time::{Instant, timeout};
 

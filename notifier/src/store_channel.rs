@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::domain::{
+use domain::{
     account::Account,
     event::Event,
     ids::{StoreId, StreamId},

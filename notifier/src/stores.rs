@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use common::domain::{
+use domain::{
     event::Event,
     ids::{StoreId, StreamId},
 };

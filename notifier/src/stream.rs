@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use common::domain::ids::StreamId;
+use domain::ids::StreamId;
 use tokio::sync::watch;
 
 use crate::protocol::Told;
@@ -177,7 +177,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::domain::event::{Event, EventKind};
+    use domain::event::{Event, EventKind};
 
     fn told(seq: i64) -> Told {
         Told::new(&Event {

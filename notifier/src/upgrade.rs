@@ -1,7 +1,7 @@
 //! From an HTTP request to a socket: whether its page may, and whether there is room for one more.
 
-use common::ledger::accounts::TicketSubject;
 use http::{HeaderMap, StatusCode, header};
+use ledger::accounts::TicketSubject;
 use poem::{
     Endpoint, Error, FromRequest, IntoResponse, Request, RequestBody, Response, Result,
     web::websocket::{WebSocket, WebSocketConfig},

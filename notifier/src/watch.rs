@@ -3,7 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{domain::ids::StreamId, ledger::Result};
+use domain::ids::StreamId;
+use ledger::Result;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

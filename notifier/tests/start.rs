@@ -1,3 +1,3 @@
 //! The binary alone; what is asked of it stands in common, since each program is asked the same.
 
-common::testing::starting_alone!("notifier");
+runtime::testing::starting_alone!("notifier");

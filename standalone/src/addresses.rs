@@ -1,6 +1,6 @@
 //! Where this process is reached.
 
-use common::{config::Settings, listen::NoDelayAcceptor};
+use runtime::{config::Settings, listen::NoDelayAcceptor};
 use url::Url;
 
 #[derive(Debug)]

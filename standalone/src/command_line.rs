@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use common::{config::Settings, domain::account::Role, process::SettingsLine};
+use domain::account::Role;
+use runtime::{config::Settings, process::SettingsLine};
 use url::Url;
 use uuid::Uuid;
 

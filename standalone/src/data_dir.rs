@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::config::{DatabaseKind, ServiceUrl, Settings};
+use runtime::config::{DatabaseKind, ServiceUrl, Settings};
 
 use crate::refusal::Refusal;
 

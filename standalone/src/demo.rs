@@ -6,15 +6,13 @@ mod shown; // GET /demo.json and /demo/handoffs.json
 
 use std::sync::Arc;
 
-use common::{
-    config::Settings,
-    domain::{
-        ids::{ProductId, StoreId},
-        session::{Session, SessionState},
-    },
-    ledger::{Ledger, LedgerError, sessions::SessionRefused},
+use domain::{
+    ids::{ProductId, StoreId},
+    session::{Session, SessionState},
 };
 use kitchen::Kitchen;
+use ledger::{Ledger, LedgerError, sessions::SessionRefused};
+use runtime::config::Settings;
 
 pub(crate) use self::{
     kept::{Kept, Login},

@@ -2,13 +2,13 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-use common::{
-    domain::ids::StoreId,
+use domain::ids::StoreId;
+use runtime::{
+    keys::KeysError,
     process::{self, print_refusal},
-    secrets::KeysError,
 };
 
-pub(crate) use common::process::EXIT_CODE;
+pub(crate) use runtime::process::EXIT_CODE;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use common::config::program;
+use runtime::config::program;
 
 use crate::demo::{Demo, Login};
 

@@ -3,16 +3,15 @@
 use std::{process::ExitCode, sync::Arc};
 
 use api::{ApiState, Front};
-use common::{
-    chance::Chance,
+use ledger::Ledger;
+use notifier::{Notifier, NotifierSettings};
+use platform::chance::Chance;
+use poem::EndpointExt;
+use runtime::{
     config::Settings,
-    ledger::Ledger,
     listen::NoDelayAcceptor,
     process::{self, Foundation, Process},
-    secrets::Keys,
 };
-use notifier::{Notifier, NotifierSettings};
-use poem::EndpointExt;
 use worker::{Worker, WorkerParts, WorkerSettings};
 
 use crate::{
@@ -33,7 +32,7 @@ pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
     let shutdown = process::stop_on_signals(&settings)?;
 
     let addresses = Addresses::of(&settings, &acceptor);
-    let keys = Keys::load_or_create(&settings.secrets, &Chance::system())?;
+    let keys = runtime::keys::load_or_create(&settings.secrets, &Chance::system())?;
     let foundation = Foundation::lay(&settings, keys, &addresses.public, true).await?;
     let ledger = &foundation.ledger;
     let demo = make_demo(standing, ledger, &settings, &data_dir, &addresses).await?;

@@ -2,14 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{
-    domain::handoff::{Heard, Verdict, outcome},
-    ledger::{
-        self, Ledger,
-        handoffs::{Claimed, Concluded},
-    },
-    metrics::Metrics,
+use domain::handoff::{Heard, Verdict, outcome};
+use ledger::{
+    Ledger,
+    handoffs::{Claimed, Concluded},
 };
+use platform::metrics::Metrics;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;

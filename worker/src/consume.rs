@@ -1,10 +1,8 @@
 //! What the broker tells: noted by a lane or the inbox, and acknowledged at once. The only place that acknowledges.
 
-use common::{
-    broker::{Broker, Delivery},
-    crash,
-    domain::hint::{Hint, Told},
-};
+use broker::{Broker, Delivery};
+use domain::hint::{Hint, Told};
+use platform::crash;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

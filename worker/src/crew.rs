@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use common::{
-    domain::{
-        ids::{IntegratorId, WorkerId},
-        sharing::{self, BEATS_EVERY, DEAD_AFTER, LOOKS_EVERY, Limits, Member, SETTLES, Share},
-    },
-    ledger::Ledger,
-    metrics::Metrics,
+use domain::{
+    ids::{IntegratorId, WorkerId},
+    sharing::{self, BEATS_EVERY, DEAD_AFTER, LOOKS_EVERY, Limits, Member, SETTLES, Share},
 };
+use ledger::Ledger;
+use platform::metrics::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -137,7 +135,7 @@ impl RollCall {
         }
     }
 
-    async fn beat(&mut self) -> common::ledger::Result<()> {
+    async fn beat(&mut self) -> ledger::Result<()> {
         let now = self.ledger.clock().now();
         let joined = match self.joined {
             Some(joined) if is_taken_for_dead(joined, now) || was_set_back(joined, now) => {
@@ -242,7 +240,7 @@ fn label() -> String {
 mod tests {
     use std::time::Duration;
 
-    use common::testing::{House, each_database};
+    use ledger::testing::{House, each_database};
 
     use super::*;
 

@@ -5,12 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use common::{
-    domain::ids::OrderId,
-    ledger::{Ledger, LedgerError},
-    lifecycle::Shutdown,
-    metrics::Metrics,
-};
+use domain::ids::OrderId;
+use ledger::{Ledger, LedgerError};
+use platform::metrics::Metrics;
+use runtime::lifecycle::Shutdown;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -159,7 +157,8 @@ impl Drop for Busy<'_> {
 
 #[cfg(test)]
 mod tests {
-    use common::{chance::Chance, testing::noon};
+    use platform::chance::Chance;
+    use store::testing::noon;
 
     use super::*;
 

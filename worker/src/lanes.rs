@@ -16,7 +16,9 @@ use std::{
     time::Duration,
 };
 
-use common::{broker::Broker, domain::ids::IntegratorId, lifecycle::Shutdown};
+use broker::Broker;
+use domain::ids::IntegratorId;
+use runtime::lifecycle::Shutdown;
 use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 

@@ -2,8 +2,8 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use common::process::{self, Binary, Refusal};
 use poem::Route;
+use runtime::process::{self, Binary, Refusal};
 use worker::{Worker, WorkerParts, WorkerSettings};
 
 #[tokio::main]

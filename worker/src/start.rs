@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
-use common::{
-    broker::Broker,
+use broker::Broker;
+use ledger::Ledger;
+use platform::metrics::Metrics;
+use runtime::{
     config::{DatabaseKind, Settings},
-    ledger::Ledger,
     lifecycle::Shutdown,
-    metrics::Metrics,
 };
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;

@@ -7,17 +7,15 @@ use std::{
     time::Duration,
 };
 
+use broker::{Broker, BrokerState, Message};
 use chrono::{DateTime, Utc};
-use common::{
-    broker::{Broker, BrokerState, Message},
-    domain::{
-        hint::Hint,
-        ids::{IntegratorId, StoreId},
-        stuck::StuckKind,
-    },
-    ledger::{self, Ledger, sweep::MOST_PRUNED},
-    metrics::Metrics,
+use domain::{
+    hint::Hint,
+    ids::{IntegratorId, StoreId},
+    stuck::StuckKind,
 };
+use ledger::{Ledger, sweep::MOST_PRUNED};
+use platform::metrics::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -296,7 +294,8 @@ fn is_time(last: &mut Option<DateTime<Utc>>, now: DateTime<Utc>, every: Duration
 
 #[cfg(test)]
 mod tests {
-    use common::{chance::Chance, testing::noon};
+    use platform::chance::Chance;
+    use store::testing::noon;
 
     use super::*;
 

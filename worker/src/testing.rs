@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::testing::SOON;
+use store::testing::SOON;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

@@ -7,18 +7,16 @@ mod sharing;
 
 use std::{sync::Arc, time::Duration};
 
-use common::{
-    broker::{Broker, Message},
-    domain::{
-        callback::Update,
-        handoff::{AttemptOutcome, HandoffState},
-        ids::IntegratorId,
-        status::OrderStatus,
-    },
-    ledger::{
-        accounts::{FAILURES_COUNT_FOR, Guess},
-        sweep::MOST_PRUNED,
-    },
+use broker::{Broker, Message};
+use domain::{
+    callback::Update,
+    handoff::{AttemptOutcome, HandoffState},
+    ids::IntegratorId,
+    status::OrderStatus,
+};
+use ledger::{
+    accounts::{FAILURES_COUNT_FOR, Guess},
+    sweep::MOST_PRUNED,
     testing::{House, each_database},
 };
 use tokio::sync::Notify;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use common::clock::Clock;
+use platform::clock::Clock;
 
 /// When so many are remembered, all are forgotten: simpler than any order, and rare.
 const MOST: usize = 10_000;

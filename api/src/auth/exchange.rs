@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use common::{
-    domain::account::Account,
-    ledger::accounts::{Guess, GuessLimits},
-};
+use domain::account::Account;
+use ledger::accounts::{Guess, GuessLimits};
 
 use super::{Doorkeeper, incorrect};
 use crate::{

@@ -2,13 +2,14 @@
 
 use std::{sync::Once, time::Duration};
 
-use common::{clock::Clock, domain::ids::AccountId, secrets::SigningKey};
+use domain::ids::AccountId;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
     errors::ErrorKind,
     signature,
 };
+use platform::{clock::Clock, secrets::SigningKey};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +141,7 @@ impl JwtVerifier for Hs256 {
 #[cfg(test)]
 mod tests {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-    use common::{chance::Chance, secrets::Keys};
+    use platform::{chance::Chance, secrets::Keys};
 
     use super::*;
 

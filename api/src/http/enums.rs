@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use common::domain::{delivery, handoff, integrator, order, session, status, stuck};
+use domain::{delivery, handoff, integrator, order, session, status, stuck};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},

@@ -1,7 +1,7 @@
 //! Entity tags: the hash of what is shown, and edits only of what was seen.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use common::secrets::sha256;
+use platform::secrets::sha256;
 use poem_openapi::types::ToJSON;
 
 use crate::http::{

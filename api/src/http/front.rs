@@ -4,10 +4,11 @@ mod cors;
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
-use common::{chance::Chance, client::Proxies, clock::Clock, metrics::Metrics};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header};
+use platform::{chance::Chance, clock::Clock, metrics::Metrics};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+use runtime::client::Proxies;
 use tracing::Instrument;
 
 use self::cors::Cors;

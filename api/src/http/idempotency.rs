@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a request that comes again is done once, and answered with what it made.
 
-use common::ledger::{
-    self, Ledger,
+use ledger::{
+    Ledger,
     idempotency::{Idempotency, Once},
 };
 use poem::{Request, RequestBody};

@@ -7,14 +7,11 @@ mod bucket;
 
 use std::{net::IpAddr, time::Duration};
 
-use common::{
-    clock::Clock,
-    config,
-    domain::ids::{AccountId, IntegratorId},
-    secrets::sha256,
-};
+use domain::ids::{AccountId, IntegratorId};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use platform::{clock::Clock, secrets::sha256};
 use poem::Request;
+use runtime::config;
 use uuid::Uuid;
 
 use self::bucket::{Buckets, Taken};
@@ -22,7 +19,7 @@ use crate::{
     access::Access,
     http::problem::{Problem, Reason},
 };
-pub use common::client::ClientAddress;
+pub use runtime::client::ClientAddress;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

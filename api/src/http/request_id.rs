@@ -2,8 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use common::{chance::Chance, clock::Clock};
 use http::{HeaderMap, HeaderName};
+use platform::{chance::Chance, clock::Clock};
 use uuid::Uuid;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
-use common::domain::{money, order::rfc3339};
+use domain::{money, order::rfc3339};
 use poem_openapi::{
     Object,
     registry::{MetaSchema, MetaSchemaRef},

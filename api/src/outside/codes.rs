@@ -1,10 +1,8 @@
 //! Who draws the sessions' codes.
 
-use common::{
-    chance::Chance,
-    domain::session::is_code,
-    ledger::{Ledger, LedgerError, sessions::SessionRefused},
-};
+use domain::session::is_code;
+use ledger::{Ledger, LedgerError, sessions::SessionRefused};
+use platform::chance::Chance;
 
 use super::service::{Answer, Service};
 use crate::http::problem::Problem;

@@ -1,9 +1,7 @@
 //! Whose a store is, where it is a location of the locations service.
 
-use common::{
-    domain::ids::{AccountId, StoreId},
-    ledger::Ledger,
-};
+use domain::ids::{AccountId, StoreId};
+use ledger::Ledger;
 
 use super::{
     external_id::shown,

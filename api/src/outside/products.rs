@@ -10,10 +10,8 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use common::{
-    domain::{ids::StoreId, money::Money, store::Store},
-    ledger::{Ledger, products::ListedProduct, stores::MOST_ON_A_MENU},
-};
+use domain::{ids::StoreId, money::Money, store::Store};
+use ledger::{Ledger, products::ListedProduct, stores::MOST_ON_A_MENU};
 use serde_json::Value;
 
 use super::{

@@ -1,6 +1,7 @@
 //! Whose a `user_id` and `session_key` are.
 
-use common::{domain::account::Account, ledger::Ledger};
+use domain::account::Account;
+use ledger::Ledger;
 use serde_json::{Value, json};
 
 use super::{

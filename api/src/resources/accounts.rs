@@ -2,14 +2,12 @@
 
 mod rights;
 
-use common::{
-    domain::{
-        account::{Account, Role},
-        ids::{AccountId, IntegratorId, StoreId},
-    },
-    ledger::accounts::{AccountChange, AccountRefused, NewAccount},
-    secrets::sha256,
+use domain::{
+    account::{Account, Role},
+    ids::{AccountId, IntegratorId, StoreId},
 };
+use ledger::accounts::{AccountChange, AccountRefused, NewAccount};
+use platform::secrets::sha256;
 use poem_openapi::{
     Enum, Object, OpenApi,
     param::{Path, Query},

@@ -2,14 +2,12 @@
 
 mod list;
 
-use common::{
-    domain::{
-        callback::{DeliveryUpdate, Update},
-        integrator::{CallbackAuth, Integrator},
-        signature::{Signed, SigningSecret, verify},
-    },
-    ledger::callbacks::{CallbackRefused, Received},
+use domain::{
+    callback::{DeliveryUpdate, Update},
+    integrator::{CallbackAuth, Integrator},
+    signature::{Signed, SigningSecret, verify},
 };
+use ledger::callbacks::{CallbackRefused, Received};
 use poem::Request;
 use poem_openapi::{
     ApiResponse, Object, OpenApi,

@@ -7,12 +7,10 @@ mod send_test;
 mod stuck;
 mod view;
 
-use common::{
-    domain::{account::Role, ids::HandoffId},
-    ledger::{
-        LedgerError,
-        handoffs::{HandoffFilter, HandoffHistory, RetryRefused},
-    },
+use domain::{account::Role, ids::HandoffId};
+use ledger::{
+    LedgerError,
+    handoffs::{HandoffFilter, HandoffHistory, RetryRefused},
 };
 use poem_openapi::{
     OpenApi,

@@ -6,16 +6,14 @@ mod request;
 
 use std::collections::BTreeMap;
 
-use common::{
-    domain::{
-        ids::{IntegratorId, StoreId},
-        integrator::Integrator,
-        signature::SigningSecret,
-    },
-    ledger::{
-        LedgerError,
-        integrators::{IntegratorRefused, NewSecrets, SecretKind},
-    },
+use domain::{
+    ids::{IntegratorId, StoreId},
+    integrator::Integrator,
+    signature::SigningSecret,
+};
+use ledger::{
+    LedgerError,
+    integrators::{IntegratorRefused, NewSecrets, SecretKind},
 };
 use poem_openapi::{
     Enum, Object, OpenApi,

@@ -11,14 +11,12 @@ mod request;
 pub(super) mod rights;
 mod view;
 
-use common::{
-    domain::{
-        account::Role,
-        session::{Session, is_code},
-        status::{By, OrderStatus},
-    },
-    ledger::intake::{Placed, Placer},
+use domain::{
+    account::Role,
+    session::{Session, is_code},
+    status::{By, OrderStatus},
 };
+use ledger::intake::{Placed, Placer};
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Header, Path},

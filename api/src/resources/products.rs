@@ -3,10 +3,8 @@
 pub(super) mod menu;
 mod view;
 
-use common::{
-    domain::{ids::ProductId, store::Product},
-    ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused},
-};
+use domain::{ids::ProductId, store::Product};
+use ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused};
 use poem_openapi::{
     Object, OpenApi,
     param::{Header, Path, Query},

@@ -3,13 +3,11 @@
 mod request;
 mod view;
 
-use common::{
-    domain::{
-        ids::{SessionId, StoreId},
-        session::{Session, SessionState, is_code},
-    },
-    ledger::{idempotency::Idempotency, sessions::SessionRefused},
+use domain::{
+    ids::{SessionId, StoreId},
+    session::{Session, SessionState, is_code},
 };
+use ledger::{idempotency::Idempotency, sessions::SessionRefused};
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Header, Path, Query},

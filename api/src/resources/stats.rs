@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::domain::{status::OrderStatus, tally::Tally};
+use domain::{status::OrderStatus, tally::Tally};
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use uuid::Uuid;
 

@@ -2,14 +2,12 @@
 
 pub(super) mod rights;
 
-use common::{
-    domain::{
-        account::Role,
-        ids::StoreId,
-        store::{Contact, Store},
-    },
-    ledger::stores::{NewStore, StoreEdit, StoreRefused},
+use domain::{
+    account::Role,
+    ids::StoreId,
+    store::{Contact, Store},
 };
+use ledger::stores::{NewStore, StoreEdit, StoreRefused};
 use poem_openapi::{
     Object, OpenApi,
     param::{Header, Path, Query},

@@ -2,10 +2,8 @@
 
 mod exchange;
 
-use common::{
-    domain::ids::{OrderId, StoreId},
-    ledger::accounts::{RefreshRefused, Refreshed, SignInRefused, TicketSubject},
-};
+use domain::ids::{OrderId, StoreId};
+use ledger::accounts::{RefreshRefused, Refreshed, SignInRefused, TicketSubject};
 use poem_openapi::{Object, OpenApi, payload::Json};
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Who may see, make and change which accounts.
 
-use common::domain::{account::Role, ids::StoreId};
+use domain::{account::Role, ids::StoreId};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, PASSWORD, basic, with_app, with_app_like};

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use api::{ApiState, Front};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use common::{
-    config::Settings,
-    domain::{
-        account::{Account, Role},
-        ids::StoreId,
-    },
-    ledger::accounts::NewAccount,
-    metrics::Metrics,
-    testing::{House, on_sqlite},
+use domain::{
+    account::{Account, Role},
+    ids::StoreId,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use ledger::{
+    accounts::NewAccount,
+    testing::{House, on_sqlite},
+};
+use platform::metrics::Metrics;
 use poem::{Endpoint, EndpointExt, Request, Response, Route, endpoint::BoxEndpoint};
+use runtime::config::Settings;
 use serde_json::Value;
 
 use crate::documented;

@@ -2,16 +2,14 @@
 
 mod strangers;
 
-use common::{
-    domain::{
-        account::Role,
-        ids::{IntegratorId, OrderId, StoreId},
-        integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
-        money::Money,
-        signature::SigningSecret,
-    },
-    ledger::{integrators::NewIntegrator, products::NewProduct},
+use domain::{
+    account::Role,
+    ids::{IntegratorId, OrderId, StoreId},
+    integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
+    money::Money,
+    signature::SigningSecret,
 };
+use ledger::{integrators::NewIntegrator, products::NewProduct};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, with_app, with_app_like};
@@ -40,7 +38,7 @@ async fn a_kitchen_like(app: &App, store_id: StoreId, callback_auth: CallbackAut
         auth: OutboundAuth::None,
         status_map: [(
             "in_the_pan".to_owned(),
-            common::domain::status::OrderStatus::Preparing,
+            domain::status::OrderStatus::Preparing,
         )]
         .into(),
         max_attempts: 5,

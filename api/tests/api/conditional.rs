@@ -1,6 +1,6 @@
 //! `If-Match` where several edit at the same moment: whoever saw what is no more is told so, and nothing is lost.
 
-use common::domain::{account::Role, ids::StoreId};
+use domain::{account::Role, ids::StoreId};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

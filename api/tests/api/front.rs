@@ -1,6 +1,6 @@
 //! What holds for every path: problems, request ids, headers, CORS, limits, pages.
 
-use common::domain::account::Role;
+use domain::account::Role;
 use http::StatusCode;
 use poem::{Route, endpoint::make_sync};
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::domain::{
+use domain::{
     account::Role,
     handoff::Heard,
     ids::{HandoffId, StoreId},

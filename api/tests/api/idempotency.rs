@@ -3,7 +3,7 @@
 mod integrators;
 mod people;
 
-use common::domain::account::Role;
+use domain::account::Role;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

@@ -1,13 +1,11 @@
 //! What an integrator's account may do, and that it may do nothing else.
 
 use api::access::{Access, FOR_INTEGRATORS, OPERATIONS};
-use common::{
-    domain::{
-        account::Role,
-        ids::{IntegratorId, StoreId},
-    },
-    ledger::accounts::{AccountChange, NewAccount},
+use domain::{
+    account::Role,
+    ids::{IntegratorId, StoreId},
 };
+use ledger::accounts::{AccountChange, NewAccount};
 use serde_json::{Value, json};
 
 use crate::{

@@ -3,9 +3,7 @@
 mod health;
 
 use crate::app::{App, with_app, with_app_like};
-use common::domain::{
-    account::Role, ids::StoreId, integrator::OutboundAuth, signature::SigningSecret,
-};
+use domain::{account::Role, ids::StoreId, integrator::OutboundAuth, signature::SigningSecret};
 use serde_json::{Value, json};
 
 const INTEGRATORS: &str = "/api/v1/integrators";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::json;
 
 use crate::app::{Answer, App, BEHIND_A_PROXY, basic, with_app, with_app_like};

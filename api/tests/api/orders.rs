@@ -7,14 +7,12 @@ mod guests;
 mod listed;
 mod placed;
 
-use common::{
-    domain::{
-        ids::{ProductId, StoreId},
-        money::Money,
-        session::Session,
-    },
-    ledger::products::NewProduct,
+use domain::{
+    ids::{ProductId, StoreId},
+    money::Money,
+    session::Session,
 };
+use ledger::products::NewProduct;
 use serde_json::{Value, json};
 
 use crate::app::App;

@@ -4,13 +4,11 @@ mod exchange;
 mod fake;
 mod products;
 
-use common::{
-    domain::{
-        account::{Account, Role},
-        ids::StoreId,
-    },
-    ledger::accounts::AccountChange,
+use domain::{
+    account::{Account, Role},
+    ids::StoreId,
 };
+use ledger::accounts::AccountChange;
 use serde_json::{Value, json};
 
 use self::fake::{Fake, Says, enveloped, nowhere, troubles};

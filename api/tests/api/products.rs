@@ -1,10 +1,8 @@
 //! Products and their stock over HTTP.
 
 use crate::app::{App, with_app};
-use common::{
-    domain::{account::Role, ids::StoreId},
-    ledger::accounts::NewAccount,
-};
+use domain::{account::Role, ids::StoreId};
+use ledger::accounts::NewAccount;
 use serde_json::{Value, json};
 
 struct Shop {

@@ -1,6 +1,6 @@
 //! Many handoffs retried at once, and the record of who had what retried.
 
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::{Value, json};
 
 use crate::{

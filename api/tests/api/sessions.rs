@@ -1,6 +1,6 @@
 //! Sessions as staff open and close them, and as guests read them.
 
-use common::domain::{account::Role, ids::StoreId, status::By};
+use domain::{account::Role, ids::StoreId, status::By};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, with_app};
@@ -161,7 +161,7 @@ async fn a_close_lists_what_is_unfinished_and_finishes_only_when_asked() {
             .unwrap()
             .unwrap();
         let order = app.house.a_guests_order(&session, product).await;
-        let accepted = common::domain::status::OrderStatus::Accepted;
+        let accepted = domain::status::OrderStatus::Accepted;
         app.house
             .ledger
             .move_order(order.id, accepted, By::Staff, None)

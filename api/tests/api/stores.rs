@@ -1,7 +1,7 @@
 //! Stores over HTTP.
 
 use crate::app::{App, with_app};
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::{Value, json};
 
 fn a_store() -> Value {
@@ -29,7 +29,7 @@ fn path(store: &Value) -> String {
     format!("/api/v1/stores/{}", store["id"].as_str().unwrap())
 }
 
-fn id(store: &Value) -> common::domain::ids::StoreId {
+fn id(store: &Value) -> domain::ids::StoreId {
     store["id"].as_str().unwrap().parse().unwrap()
 }
 

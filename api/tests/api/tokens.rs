@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, PASSWORD, basic, with_app};
@@ -167,7 +167,7 @@ async fn another_process_s_change_of_an_account_counts_here_within_five_seconds(
         let anna = app.account("anna", Role::Customer, &[]).await;
         let bearer = app.bearer(&anna);
         app.get(ME).by(&bearer).send().await.ok();
-        let disabled = common::ledger::accounts::AccountChange {
+        let disabled = ledger::accounts::AccountChange {
             disabled: Some(true),
             ..Default::default()
         };

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use common::chance::Chance;
 use e2e::chaos::{Chaos, Shape, servers::Servers};
+use platform::chance::Chance;
 
 /// Kills, stalls, cuts and restarts everything under load, and counts what was accepted against what became of it.
 #[derive(Debug, Parser)]

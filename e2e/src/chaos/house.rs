@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use common::clock::Clock;
+use platform::clock::Clock;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use tokio::{

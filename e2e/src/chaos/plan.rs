@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use common::chance::Chance;
+use platform::chance::Chance;
 
 use super::{line::Passage, servers::Server};
 use crate::Mood;

@@ -230,7 +230,7 @@ pub(super) fn client() -> Client {
 
 /// Below those that the kernel hands out by itself, so that no outgoing connection takes it while its process is away.
 pub(super) fn unused() -> SocketAddr {
-    let chance = common::chance::Chance::system();
+    let chance = platform::chance::Chance::system();
     loop {
         let port = 11_000 + u16::from_le_bytes(chance.bytes()) % 9_000;
         let address = SocketAddr::from(([127, 0, 0, 1], port));

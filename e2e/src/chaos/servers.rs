@@ -7,8 +7,9 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use common::{chance::Chance, config};
+use platform::chance::Chance;
 use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
+use store::testing::environment;
 
 use crate::Folder;
 
@@ -107,7 +108,9 @@ impl Servers {
     /// # Errors
     /// When they can't be reached.
     pub async fn named() -> Result<Option<Self>, String> {
-        let (Some(mysql), Some(amqp)) = (config::test_mysql_url(), config::test_amqp_url()) else {
+        let (Some(mysql), Some(amqp)) =
+            (environment::test_mysql_url(), environment::test_amqp_url())
+        else {
             return Ok(None);
         };
         Self::at(&mysql, &amqp, None).await.map(Some)

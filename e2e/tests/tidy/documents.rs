@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use common::config::DEFAULT_TOML;
+use runtime::config::DEFAULT_TOML;
 
 use super::{
     Source, architecture,

@@ -1,6 +1,6 @@
 //! What `/metrics` shows is counted somewhere: an alert on what nobody counts would be silent for ever.
 
-use common::metrics::DECLARED;
+use platform::metrics::DECLARED;
 
 use super::code::shipped_lines;
 use super::workspace_files;

@@ -9,17 +9,14 @@ use std::{
     time::Duration,
 };
 
-use common::{
-    broker::{Broker, Embedded, Message},
-    ledger::{Ledger, OutboxRow, Wake},
-    lifecycle::Shutdown,
-    listen,
-    metrics::Metrics,
-    testing::{House, SOON},
-};
+use broker::{Broker, Embedded, Message};
 use futures_util::{SinkExt, StreamExt};
+use ledger::{Ledger, OutboxRow, Wake, testing::House};
 use notifier::{Notifier, NotifierSettings, routes};
+use platform::metrics::Metrics;
+use runtime::{lifecycle::Shutdown, listen};
 use serde_json::Value;
+use store::testing::SOON;
 use tokio::{
     net::{TcpSocket, TcpStream},
     sync::mpsc,

@@ -6,3 +6,7 @@ mod house;
 mod sessions;
 #[cfg(test)]
 mod ticketed;
+
+mod testing {
+    pub(crate) use ledger::testing::{on_mysql, on_sqlite};
+}

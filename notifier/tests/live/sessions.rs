@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use crate::house::{Line, Served, serve, settings};
-use common::{
-    broker::Message,
-    domain::{ids::ProductId, session::Session},
-    ledger::intake::Placer,
-    secrets::sha256,
-    testing::{House, SOON, each_database, on_sqlite},
-};
+use broker::Message;
+use domain::{ids::ProductId, session::Session};
 use futures_util::future::join_all;
+use ledger::{
+    intake::Placer,
+    testing::{House, each_database, on_sqlite},
+};
 use notifier::NotifierSettings;
+use platform::secrets::sha256;
 use serde_json::{Value, json};
+use store::testing::SOON;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 

@@ -3,23 +3,21 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::house::{Client, Line, Served, serve, settings};
-use common::{
-    broker::Message,
-    domain::{
-        account::{Account, Role},
-        handoff::Heard,
-        ids::{AccountId, StoreId},
-        integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
-        order::Fulfilment,
-        session::Session,
-        status::{By, OrderStatus},
-    },
-    ledger::{
-        Ledger,
-        accounts::{AccountChange, NewAccount, TicketSubject},
-        intake::Placer,
-        integrators::NewIntegrator,
-    },
+use broker::Message;
+use domain::{
+    account::{Account, Role},
+    handoff::Heard,
+    ids::{AccountId, StoreId},
+    integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
+    order::Fulfilment,
+    session::Session,
+    status::{By, OrderStatus},
+};
+use ledger::{
+    Ledger,
+    accounts::{AccountChange, NewAccount, TicketSubject},
+    intake::Placer,
+    integrators::NewIntegrator,
     testing::{House, each_database},
 };
 use notifier::NotifierSettings;
@@ -87,7 +85,7 @@ impl Pass {
         self.ledger().open_session(self.store, name).await.unwrap()
     }
 
-    async fn accept(&self, order: &common::domain::order::Order) {
+    async fn accept(&self, order: &domain::order::Order) {
         self.ledger()
             .move_order(order.id, OrderStatus::Accepted, By::Staff, None)
             .await

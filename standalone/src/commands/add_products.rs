@@ -2,14 +2,12 @@
 
 use std::process::ExitCode;
 
-use common::{
-    config::Settings,
-    domain::{ids::StoreId, money::Money, store::Store},
-    ledger::{
-        Ledger, LedgerError,
-        products::{NewProduct, ProductRefused},
-    },
+use domain::{ids::StoreId, money::Money, store::Store};
+use ledger::{
+    Ledger, LedgerError,
+    products::{NewProduct, ProductRefused},
 };
+use runtime::config::Settings;
 use uuid::Uuid;
 
 use super::{beside::Beside, say};

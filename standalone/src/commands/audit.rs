@@ -2,15 +2,9 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use common::{
-    chance::Chance,
-    clock::Clock,
-    config::Settings,
-    ledger::{Ledger, LedgerParts, NoWake},
-    metrics::Metrics,
-    process,
-    secrets::Keys,
-};
+use ledger::{Ledger, LedgerParts, NoWake};
+use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::Keys};
+use runtime::{config::Settings, process};
 
 use super::say;
 use crate::{data_dir, refusal::Refusal};

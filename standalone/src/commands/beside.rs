@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use api::auth::Passwords;
-use common::{
+use domain::account::{Account, Role};
+use ledger::{Ledger, LedgerParts, NoWake, accounts::NewAccount};
+use platform::{
     chance::Chance,
-    config::Settings,
-    domain::account::{Account, Role},
-    ledger::{Ledger, LedgerParts, NoWake, accounts::NewAccount},
     metrics::Metrics,
-    process,
     secrets::{Keys, SealingKey},
-    store::{self, Db},
 };
+use runtime::{config::Settings, process};
+use store::Db;
 
 use crate::refusal::Refusal;
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use common::{config::Settings, secrets::Keys};
+use runtime::config::Settings;
 
 use super::say;
 use crate::refusal::Refusal;
@@ -11,7 +11,7 @@ pub(crate) fn check(settings: &Settings) -> Result<ExitCode, Refusal> {
     let secrets = &settings.secrets;
     let has_own_keys = !secrets.encryption_key.is_empty() || !secrets.jwt_key.is_empty();
     let keys = if has_own_keys {
-        Keys::from_settings(secrets)?;
+        runtime::keys::from_settings(secrets)?;
         "from the settings".to_owned()
     } else {
         secrets.data_dir.join("secrets.key").display().to_string()

@@ -6,7 +6,9 @@ use std::{
 };
 
 use api::http::body::format::{is_password, is_username};
-use common::{chance::Chance, config::Settings, domain::account::Role};
+use domain::account::Role;
+use platform::chance::Chance;
+use runtime::config::Settings;
 
 use super::{
     beside::{Beside, WantedAccount},

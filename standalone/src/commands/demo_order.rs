@@ -3,9 +3,10 @@
 use std::{collections::BTreeSet, process::ExitCode, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
-use common::{chance::Chance, config::Settings};
 use futures_util::{SinkExt, StreamExt};
+use platform::chance::Chance;
 use reqwest::Client;
+use runtime::config::Settings;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{

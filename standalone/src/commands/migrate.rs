@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use common::{
+use platform::metrics::Metrics;
+use runtime::{
     config::{DatabaseKind, Settings},
-    metrics::Metrics,
     process::{self, connect_database},
-    store,
 };
 
 use super::say;

@@ -3,19 +3,15 @@
 use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 
 use api::ApiState;
-use common::{
-    chance::Chance,
-    config::Settings,
-    domain::{
-        account::{Account, Role},
-        ids::{IntegratorId, StoreId},
-        integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
-        store::Contact,
-    },
-    ledger::{Ledger, integrators::NewIntegrator, stores::NewStore},
-    metrics::Metrics,
-    secrets::Keys,
+use domain::{
+    account::{Account, Role},
+    ids::{IntegratorId, StoreId},
+    integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
+    store::Contact,
 };
+use ledger::{Ledger, integrators::NewIntegrator, stores::NewStore};
+use platform::{chance::Chance, metrics::Metrics, secrets::Keys};
+use runtime::config::Settings;
 use url::Url;
 
 use super::{
@@ -35,7 +31,7 @@ pub(crate) async fn print(settings: &Settings) -> Result<ExitCode, Refusal> {
     if !settings.demo.mock_users {
         return Err(Refusal::MockUsersOff);
     }
-    let keys = Keys::load_or_create(&settings.secrets, &Chance::system())?;
+    let keys = runtime::keys::load_or_create(&settings.secrets, &Chance::system())?;
     let beside = Beside::open(settings, keys.encryption.clone()).await?;
     let made = accounts(&beside).await;
     let tokens = made.and_then(|accounts| tokens(&beside.ledger, keys, settings, accounts));

@@ -2,13 +2,11 @@
 
 use std::{fmt, fs, io, path::PathBuf};
 
-use common::{
-    chance::Chance,
-    domain::{
-        account::Role,
-        ids::{IntegratorId, StoreId},
-    },
+use domain::{
+    account::Role,
+    ids::{IntegratorId, StoreId},
 };
+use platform::chance::Chance;
 use serde::{Deserialize, Serialize};
 
 use crate::{

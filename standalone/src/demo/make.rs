@@ -4,23 +4,21 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 use api::auth::Passwords;
-use common::{
-    domain::{
-        account::Role,
-        ids::{IntegratorId, StoreId},
-        integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
-        money::Money,
-        store::Contact,
-    },
-    ledger::{
-        Ledger, LedgerError,
-        accounts::{AccountRefused, NewAccount},
-        integrators::{IntegratorEdit, NewIntegrator, SecretKind},
-        products::{NewProduct, ProductRefused},
-        stores::NewStore,
-    },
+use domain::{
+    account::Role,
+    ids::{IntegratorId, StoreId},
+    integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
+    money::Money,
+    store::Contact,
 };
 use kitchen::{Kitchen, KitchenSettings};
+use ledger::{
+    Ledger, LedgerError,
+    accounts::{AccountRefused, NewAccount},
+    integrators::{IntegratorEdit, NewIntegrator, SecretKind},
+    products::{NewProduct, ProductRefused},
+    stores::NewStore,
+};
 use url::Url;
 
 use super::{

@@ -1,10 +1,8 @@
 //! What the demonstration's page reads beside the public API: `GET /demo.json` and `GET /demo/handoffs.json`.
 
 use chrono::{DateTime, Utc};
-use common::{
-    domain::{handoff::Attempt, money::Money},
-    ledger::handoffs::RecentHandoff,
-};
+use domain::{handoff::Attempt, money::Money};
+use ledger::handoffs::RecentHandoff;
 use poem::{
     EndpointExt, Route,
     error::{InternalServerError, NotFoundError},

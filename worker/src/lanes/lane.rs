@@ -2,21 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use broker::Message;
 use chrono::{DateTime, Utc};
-use common::{
-    broker::Message,
-    clock::Clock,
-    domain::{
-        hint::{Hint, Told},
-        ids::IntegratorId,
-        integrator::Integrator,
-        sharing::Limits,
-    },
-    ledger::{
-        self,
-        handoffs::{Claimed, Claims},
-    },
+use domain::{
+    hint::{Hint, Told},
+    ids::IntegratorId,
+    integrator::Integrator,
+    sharing::Limits,
 };
+use ledger::handoffs::{Claimed, Claims};
+use platform::clock::Clock;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{Bell, Inner, MOST_HOPS, rate::Rate};

@@ -88,7 +88,7 @@ fn capacity(per_s: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use common::testing::noon;
+    use store::testing::noon;
 
     use super::*;
 

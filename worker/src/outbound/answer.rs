@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use common::domain::handoff::{Heard, RetryAfter};
+use domain::handoff::{Heard, RetryAfter};
 use http::header;
 
 /// Of an answer, so much is kept.

@@ -13,8 +13,9 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use common::{clock::Clock, domain::ids::IntegratorId, domain::integrator::OutboundAuth};
+use domain::{ids::IntegratorId, integrator::OutboundAuth};
 use http::{HeaderName, HeaderValue, header};
+use platform::clock::Clock;
 
 use self::token::{Token, TokenRequest};
 use super::{Post, Trouble};

@@ -11,12 +11,12 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use common::clock::Clock;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
 use ipnet::IpNet;
+use platform::clock::Clock;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 

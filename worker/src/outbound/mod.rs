@@ -9,9 +9,11 @@ mod request;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{chance::Chance, clock::Clock, config, crash, domain::handoff::Heard};
+use domain::handoff::Heard;
 use http::{HeaderMap, StatusCode};
 use ipnet::IpNet;
+use platform::{chance::Chance, clock::Clock, crash};
+use runtime::config;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use url::Url;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use common::domain::{
+use domain::{
     ids::{HandoffId, IntegratorId},
     integrator::OutboundAuth,
     signature::SigningSecret,

@@ -5,15 +5,13 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use common::{
-    domain::{
-        handoff::RetryAfter,
-        integrator::OutboundAuth,
-        signature::{Signed, SigningSecret, verify},
-    },
-    testing::noon,
+use domain::{
+    handoff::RetryAfter,
+    integrator::OutboundAuth,
+    signature::{Signed, SigningSecret, verify},
 };
 use futures_util::FutureExt;
+use store::testing::noon;
 use tokio::net::TcpListener;
 
 use super::{guard::Lookup, *};

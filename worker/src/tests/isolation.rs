@@ -2,10 +2,8 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use common::{
-    domain::ids::{ProductId, StoreId},
-    testing::{House, each_database},
-};
+use domain::ids::{ProductId, StoreId};
+use ledger::testing::{House, each_database};
 use tokio::sync::Notify;
 use url::Url;
 

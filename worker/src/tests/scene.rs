@@ -2,27 +2,28 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use common::{
-    broker::Embedded,
-    domain::{
-        handoff::{Attempt, AttemptOutcome, Handoff},
-        ids::{OrderId, ProductId, StoreId},
-        integrator::{
-            CallbackAuth, Confirms, Format, Integrator, IntegratorKind, OutboundAuth, UnknownPolicy,
-        },
-        order::{Customer, Fulfilment},
-        status::OrderStatus,
+use broker::Embedded;
+use domain::{
+    handoff::{Attempt, AttemptOutcome, Handoff},
+    ids::{OrderId, ProductId, StoreId},
+    integrator::{
+        CallbackAuth, Confirms, Format, Integrator, IntegratorKind, OutboundAuth, UnknownPolicy,
     },
-    ledger::{
-        Ledger, NoWake, Wake,
-        intake::{Line, PlaceOrder, Placer, ProductRef},
-        integrators::NewIntegrator,
-    },
-    lifecycle::Shutdown,
-    metrics::Metrics,
-    relay::{self, Relay},
-    testing::{House, SOON},
+    order::{Customer, Fulfilment},
+    status::OrderStatus,
 };
+use ledger::{
+    Ledger, NoWake, Wake,
+    intake::{Line, PlaceOrder, Placer, ProductRef},
+    integrators::NewIntegrator,
+    testing::House,
+};
+use platform::metrics::Metrics;
+use runtime::{
+    lifecycle::Shutdown,
+    relay::{self, Relay},
+};
+use store::testing::SOON;
 use url::Url;
 
 use crate::{

@@ -2,15 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{
-    domain::{
-        ids::WorkerId,
-        integrator::Integrator as Registered,
-        sharing::{BEATS_EVERY, DEAD_AFTER, Limits, share},
-        status::OrderStatus,
-    },
-    testing::{House, each_database},
+use domain::{
+    ids::WorkerId,
+    integrator::Integrator as Registered,
+    sharing::{BEATS_EVERY, DEAD_AFTER, Limits, share},
+    status::OrderStatus,
 };
+use ledger::testing::{House, each_database};
 use tokio::sync::Notify;
 
 use super::scene::{How, Scene, eventually};

@@ -90,7 +90,7 @@ pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
 }
 
 fn is_currency(text: &str) -> bool {
-    text.parse::<common::domain::money::Currency>().is_ok()
+    text.parse::<domain::money::Currency>().is_ok()
 }
 
 /// It is kept as it is sent on, which may be longer: `é` is then `%C3%A9`.

@@ -115,7 +115,7 @@ fn microseconds(count: i64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use common::testing::noon;
+    use store::testing::noon;
 
     use super::*;
 

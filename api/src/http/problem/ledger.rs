@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 
-use common::{ledger::LedgerError, store::StoreError};
+use ledger::LedgerError;
+use store::StoreError;
 
 use super::{Problem, Reason};
 

@@ -1,12 +1,10 @@
 //! Who may make and change which accounts.
 
-use common::{
-    domain::{
-        account::{Account, Role, SpokenFor},
-        ids::StoreId,
-    },
-    ledger::accounts::{AccountChange, AccountRefused},
+use domain::{
+    account::{Account, Role, SpokenFor},
+    ids::StoreId,
 };
+use ledger::accounts::{AccountChange, AccountRefused};
 
 use crate::{auth::Caller, http::problem::Problem};
 

@@ -1,12 +1,10 @@
 //! What integrators said, and what became of it.
 
-use common::{
-    domain::{
-        callback::CallbackResult,
-        ids::{CallbackId, StoreId},
-    },
-    ledger::callbacks::{CallbackFilter, KeptCallback},
+use domain::{
+    callback::CallbackResult,
+    ids::{CallbackId, StoreId},
 };
+use ledger::callbacks::{CallbackFilter, KeptCallback};
 use poem_openapi::{Enum, Object, OpenApi, param::Query, payload::Json};
 use serde_json::Value;
 use uuid::Uuid;

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use common::{
-    domain::{account::Role, ids::RetryId, retry::Retry},
-    ledger::{
-        LedgerError,
-        handoffs::{Example, RetriedMany},
-    },
+use domain::{account::Role, ids::RetryId, retry::Retry};
+use ledger::{
+    LedgerError,
+    handoffs::{Example, RetriedMany},
 };
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use serde_json::Value;

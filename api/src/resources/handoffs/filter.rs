@@ -1,12 +1,10 @@
 //! What people ask of handoffs: which ones, and to have them tried again.
 
-use common::{
-    domain::{
-        handoff::HandoffState,
-        ids::{HandoffId, StoreId},
-    },
-    ledger::handoffs::{HandoffFilter, MOST_RETRIED, RetryWanted},
+use domain::{
+    handoff::HandoffState,
+    ids::{HandoffId, StoreId},
 };
+use ledger::handoffs::{HandoffFilter, MOST_RETRIED, RetryWanted};
 use poem_openapi::Object;
 use uuid::Uuid;
 

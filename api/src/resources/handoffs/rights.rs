@@ -1,13 +1,11 @@
 //! Whose handoffs a caller is shown: stores' to those who serve them, integrators' to those who speak for them.
 
-use common::{
-    domain::{
-        account::Role,
-        handoff::Handoff,
-        ids::{IntegratorId, StoreId},
-    },
-    ledger::handoffs::HandoffFilter,
+use domain::{
+    account::Role,
+    handoff::Handoff,
+    ids::{IntegratorId, StoreId},
 };
+use ledger::handoffs::HandoffFilter;
 
 use crate::{auth::Caller, http::problem::Problem, resources::stores::rights::stores_of};
 

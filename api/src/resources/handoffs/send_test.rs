@@ -1,6 +1,6 @@
 //! A test: one message about no order, to see whether an integrator answers.
 
-use common::ledger::{LedgerError, handoffs::TestRefused};
+use ledger::{LedgerError, handoffs::TestRefused};
 use poem_openapi::{ApiResponse, OpenApi, param::Path, payload::Json};
 use serde_json::Value;
 use uuid::Uuid;

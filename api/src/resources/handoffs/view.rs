@@ -1,9 +1,7 @@
 //! Handoffs as people see them: in a list without their attempts' answers, and one with all there is.
 
-use common::{
-    domain::{handoff::Attempt, retry::Round},
-    ledger::handoffs::{HandoffHistory, ListedHandoff},
-};
+use domain::{handoff::Attempt, retry::Round};
+use ledger::handoffs::{HandoffHistory, ListedHandoff};
 use poem_openapi::Object;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! How an integrator has answered lately, as it is shown.
 
-use common::ledger::integrators::{Health, LastFailure};
+use ledger::integrators::{Health, LastFailure};
 use poem_openapi::Object;
 
 use crate::http::{enums::BreakerState, scalars::Time};

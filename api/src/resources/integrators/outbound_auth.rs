@@ -1,6 +1,6 @@
 //! How we make ourselves known to an integrator, as it is told to us; it is never shown again.
 
-use common::domain::integrator::OutboundAuth;
+use domain::integrator::OutboundAuth;
 use http::{HeaderName, HeaderValue, header};
 use poem_openapi::{Object, Union};
 use url::Url;

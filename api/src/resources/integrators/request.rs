@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use common::{
-    config::Settings,
-    domain::{integrator, status},
-    ledger::integrators::{IntegratorEdit, NewIntegrator},
-};
+use domain::{integrator, status};
+use ledger::integrators::{IntegratorEdit, NewIntegrator};
 use poem_openapi::{Object, types::MaybeUndefined};
+use runtime::config::Settings;
 use url::{Host, Url};
 use uuid::Uuid;
 

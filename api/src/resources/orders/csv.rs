@@ -2,14 +2,12 @@
 
 use std::{borrow::Cow, io, iter};
 
-use common::{
-    domain::{
-        ids::OrderId,
-        order::{Item, Order, rfc3339},
-    },
-    ledger::Ledger,
+use domain::{
+    ids::OrderId,
+    order::{Item, Order, rfc3339},
 };
 use futures_util::{StreamExt, stream};
+use ledger::Ledger;
 use poem::Body;
 
 /// Of one table; there is a cursor to the rest.

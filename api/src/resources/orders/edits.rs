@@ -1,15 +1,13 @@
 //! Orders after they were asked for: edited, taken away, placed anew.
 
-use common::{
-    domain::{
-        ids::{ItemId, OrderId},
-        order::Order,
-        status::OrderStatus,
-    },
-    ledger::{
-        intake::PlaceRefused,
-        orders::{EditRefused, ItemsEdit, OrderEdit},
-    },
+use domain::{
+    ids::{ItemId, OrderId},
+    order::Order,
+    status::OrderStatus,
+};
+use ledger::{
+    intake::PlaceRefused,
+    orders::{EditRefused, ItemsEdit, OrderEdit},
 };
 use poem_openapi::{
     ApiResponse, OpenApi,
@@ -60,7 +58,7 @@ enum RemovedAnswer {
 /// What an edit must find, and the request's key.
 struct Conditions {
     if_match: Option<String>,
-    key: Option<common::ledger::idempotency::Idempotency>,
+    key: Option<ledger::idempotency::Idempotency>,
 }
 
 #[OpenApi(tag = "Topic::Orders")]

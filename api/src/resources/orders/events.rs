@@ -1,7 +1,7 @@
 //! What happened to an order, as it is shown to those who follow it.
 
 use crate::http::scalars::Time;
-use common::domain::{event::Event, status::By};
+use domain::{event::Event, status::By};
 use poem_openapi::Object;
 use serde_json::Value;
 use uuid::Uuid;

@@ -1,9 +1,7 @@
 //! `GET /orders` and `GET /orders.csv`: the same orders, to be read page by page or written down.
 
-use common::{
-    domain::{account::Role, order::Order},
-    ledger::orders::OrderFilter,
-};
+use domain::{account::Role, order::Order};
+use ledger::orders::OrderFilter;
 use poem::Body;
 use poem_openapi::{
     ApiResponse, OpenApi,

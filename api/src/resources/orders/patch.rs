@@ -1,14 +1,12 @@
 //! Edits of orders as clients ask for them.
 
-use common::{
-    domain::{
-        ids::ItemId,
-        order::{Customer, Order},
-    },
-    ledger::{
-        intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef},
-        orders::{CustomerEdit, ItemsEdit, OrderEdit},
-    },
+use domain::{
+    ids::ItemId,
+    order::{Customer, Order},
+};
+use ledger::{
+    intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef},
+    orders::{CustomerEdit, ItemsEdit, OrderEdit},
 };
 use poem_openapi::{Object, types::MaybeUndefined};
 

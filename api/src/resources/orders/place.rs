@@ -1,16 +1,14 @@
 //! How orders are taken: with what their store sells at this moment, and those that are refused are counted.
 
-use common::{
-    domain::{
-        ids::StoreId,
-        money::Money,
-        order::Order,
-        status::{By, OrderStatus},
-    },
-    ledger::{
-        idempotency::Idempotency,
-        intake::{PlaceOrder, Placed},
-    },
+use domain::{
+    ids::StoreId,
+    money::Money,
+    order::Order,
+    status::{By, OrderStatus},
+};
+use ledger::{
+    idempotency::Idempotency,
+    intake::{PlaceOrder, Placed},
 };
 
 use super::{Orders, rights::order_of};

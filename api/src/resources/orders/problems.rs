@@ -1,14 +1,12 @@
 //! Why an order is not placed or not moved, as problems.
 
-use common::{
-    domain::{
-        order::MAX_ITEMS,
-        status::{MoveRefused, OrderStatus},
-    },
-    ledger::{
-        intake::PlaceRefused,
-        orders::{EditRefused, OrderRefused},
-    },
+use domain::{
+    order::MAX_ITEMS,
+    status::{MoveRefused, OrderStatus},
+};
+use ledger::{
+    intake::PlaceRefused,
+    orders::{EditRefused, OrderRefused},
 };
 use serde_json::{Value, json};
 

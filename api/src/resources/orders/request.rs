@@ -1,13 +1,11 @@
 //! Orders as clients ask for them.
 
-use common::{
-    domain::{
-        ids::StoreId,
-        order::{Customer, Fulfilment, MAX_ITEMS, MAX_QUANTITY},
-        session::Session,
-    },
-    ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef},
+use domain::{
+    ids::StoreId,
+    order::{Customer, Fulfilment, MAX_ITEMS, MAX_QUANTITY},
+    session::Session,
 };
+use ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef};
 use poem_openapi::{Enum, Object};
 use uuid::Uuid;
 

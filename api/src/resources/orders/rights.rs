@@ -1,9 +1,7 @@
 //! Who stands how to an order: its owner, its guest, its store's staff, an integrator that was told of it.
 
-use common::{
-    domain::{account::Role, ids::OrderId, order::Order, status::By},
-    secrets::{same, sha256},
-};
+use domain::{account::Role, ids::OrderId, order::Order, status::By};
+use platform::secrets::{same, sha256};
 
 use crate::{auth::Caller, http::problem::Problem, state::ApiState};
 

@@ -6,7 +6,7 @@ use crate::http::{
     problem::Problem,
     scalars::{self, Time},
 };
-use common::domain::{
+use domain::{
     order::{Item, Order},
     status::{self, By, Facts},
 };
@@ -155,7 +155,7 @@ impl OrderView {
                     })
                     .collect(),
             }),
-            replaces: order.replaces.map(common::domain::ids::OrderId::uuid),
+            replaces: order.replaces.map(domain::ids::OrderId::uuid),
             created_at: order.created_at.into(),
             placed_at: order.placed_at.map(Into::into),
             accepted_at: order.accepted_at.map(Into::into),

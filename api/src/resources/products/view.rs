@@ -1,6 +1,6 @@
 //! A product as the API shows it.
 
-use common::domain::store::Product;
+use domain::store::Product;
 use poem_openapi::Object;
 use uuid::Uuid;
 

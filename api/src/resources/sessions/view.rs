@@ -1,9 +1,7 @@
 //! Sessions as they are shown: to staff with their code, to guests with their orders.
 
-use common::{
-    domain::{event::Event, ids::StreamId, order::Order, session::Session},
-    ledger::events::SessionSnapshot,
-};
+use domain::{event::Event, ids::StreamId, order::Order, session::Session};
+use ledger::events::SessionSnapshot;
 use poem_openapi::Object;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Who may see a store.
 
-use common::domain::{account::Role, ids::StoreId, store::Store};
+use domain::{account::Role, ids::StoreId, store::Store};
 
 use crate::{auth::Caller, http::problem::Problem, state::ApiState};
 

@@ -1,7 +1,8 @@
 //! `POST /token/exchange`: a `user_id` and `session_key`, as seed 000's clients have them, for tokens; and which account
 //! is which such user.
 
-use common::{domain::ids::AccountId, ledger::identities::IdentityRefused};
+use domain::ids::AccountId;
+use ledger::external_identities::IdentityRefused;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Integrators that are connected once, their secrets that are shown once, and what is sent to them once.
 
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::{Value, json};
 
 use super::Twins;

@@ -1,6 +1,6 @@
 //! Sessions and accounts that are made and changed once.
 
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::{Value, json};
 
 use super::Twins;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::domain::{account::Role, handoff::Heard, ids::IntegratorId, order::rfc3339};
+use domain::{account::Role, handoff::Heard, ids::IntegratorId, order::rfc3339};
 use serde_json::{Value, json};
 
 use super::{INTEGRATORS, manager};

@@ -1,6 +1,6 @@
 //! Drafts, removals and replacements as a client asks for them.
 
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::{Value, json};
 
 use super::{ORDERS, a_product, a_table, wanted};

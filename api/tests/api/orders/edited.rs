@@ -1,6 +1,6 @@
 //! Edits of orders as a client asks for them: merge patches, entity tags, and keys.
 
-use common::domain::{
+use domain::{
     account::Role,
     status::{By, OrderStatus},
 };

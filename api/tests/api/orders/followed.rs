@@ -1,6 +1,6 @@
 //! Reading orders and moving them: one at a time, and in lists.
 
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::json;
 
 use super::{ORDERS, a_product, wanted};

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use common::domain::{
+use domain::{
     account::Role,
     ids::{OrderId, StoreId},
     status::{By, OrderStatus},

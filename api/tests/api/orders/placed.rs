@@ -1,6 +1,6 @@
 //! Placing orders, as an account.
 
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::{Value, json};
 
 use super::{ORDERS, a_product, wanted};

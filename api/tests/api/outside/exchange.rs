@@ -1,6 +1,6 @@
 //! `/token/exchange` with the keys that operators give out.
 
-use common::domain::account::Role;
+use domain::account::Role;
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, with_app, with_app_like};
@@ -113,7 +113,7 @@ async fn wrong_session_keys_are_limited_as_wrong_passwords_are() {
                 .problem(401, "incorrect_credentials");
             app.house
                 .clock
-                .advance(common::ledger::accounts::FAILURES_COUNT_FOR);
+                .advance(ledger::accounts::FAILURES_COUNT_FOR);
             exchange(&app, json!(1), &key).await.ok();
         },
     )

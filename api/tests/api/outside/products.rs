@@ -163,7 +163,7 @@ async fn a_location_that_the_service_does_not_know_has_no_menu_and_a_store_that_
         fake.heard();
         let store = app.house.a_store().await;
         let own = app.house.a_product(store).await;
-        let role = common::domain::account::Role::Staff;
+        let role = domain::account::Role::Staff;
         let staff = app.signed_in("kim", role, &[store]).await;
         let menu = app
             .get(&format!("/api/v1/stores/{store}/menu"))

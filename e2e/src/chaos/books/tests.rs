@@ -16,7 +16,7 @@ fn request(body: &[u8]) -> Received {
         timestamp: "1795608000".to_owned(),
         signature: "v1,AA==".to_owned(),
         is_signed: true,
-        at: common::testing::noon(),
+        at: store::testing::noon(),
         met: Mood::Fine,
     }
 }

@@ -1,7 +1,9 @@
 //! How integrators are signed in to, against a real socket on loopback.
 
-use common::{chance::Chance, domain::handoff::Heard, testing::noon};
+use domain::handoff::Heard;
 use futures_util::{FutureExt, future::join_all};
+use platform::chance::Chance;
+use store::testing::noon;
 use tokio_util::sync::CancellationToken;
 
 use crate::{

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use common::{clock::Clock, domain::integrator::OutboundAuth};
+use domain::integrator::OutboundAuth;
 use http::header;
+use platform::clock::Clock;
 use serde::Deserialize;
 use serde_json::Value;
 use url::{Url, form_urlencoded};

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::testing::{SOON, noon};
 use futures_util::future::join_all;
+use store::testing::{SOON, noon};
 use tokio::sync::watch;
 
 use super::*;

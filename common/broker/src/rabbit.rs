@@ -1,0 +1,184 @@
+//! The broker over RabbitMQ. Only this file and its folder know lapin.
+//!
+//! The publisher, every consumer and every subscriber is a task with a connection of its own: connect, declare, serve
+//! until it breaks, back off, again (`session`). lapin's own recovery stays off: replayed declarations do not go
+//! together with exclusive queues that get a fresh name for each connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::uri::{AMQPScheme, AMQPUri};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use super::mailbox::Mailbox;
+use super::{
+    Broker, BrokerOptions, BrokerState, ConnectError, Deliveries, Delivery, FeedItem, Message,
+    PublishError, Subscription,
+};
+use platform::chance::Chance;
+
+mod feed;
+mod publisher;
+mod session;
+mod setup;
+mod topology;
+mod work;
+
+use feed::FeedSession;
+use publisher::Publisher;
+use session::Dialler;
+use topology::Topology;
+use work::{Prefetched, WorkSession};
+
+/// How long `close` waits for the connections to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Reconnects by itself for as long as it lives.
+#[derive(Debug)]
+pub struct Rabbit {
+    dialler: Arc<Dialler>,
+    publisher: Publisher,
+    publish_timeout: Duration,
+    stop: CancellationToken,
+    sessions: TaskTracker,
+    _stop_with_the_broker: DropGuard,
+}
+
+impl Rabbit {
+    /// Begins to connect, and does not wait for it. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the URL is none of RabbitMQ's, or asks for TLS.
+    pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Self, ConnectError> {
+        let dialler = Arc::new(Dialler {
+            uri: parse(&options.url)?,
+            connect_timeout: options.connect_timeout,
+            topology: Topology::new(&options.namespace, options.capacity),
+            chance,
+        });
+        let stop = CancellationToken::new();
+        let sessions = TaskTracker::new();
+        let (publisher, session) = Publisher::new(options, &dialler);
+        sessions.spawn(session::keep(dialler.clone(), stop.clone(), session));
+        Ok(Self {
+            dialler,
+            publisher,
+            publish_timeout: options.publish_timeout,
+            sessions,
+            _stop_with_the_broker: stop.clone().drop_guard(),
+            stop,
+        })
+    }
+}
+
+/// The parser's own errors are not shown: they could hold the password.
+fn parse(url: &str) -> Result<AMQPUri, ConnectError> {
+    let mut uri: AMQPUri = url.parse().map_err(|_| ConnectError::Malformed)?;
+    if uri.scheme == AMQPScheme::AMQPS {
+        return Err(ConnectError::TlsUnsupported);
+    }
+    uri.query.heartbeat.get_or_insert(session::HEARTBEAT_S);
+    Ok(uri)
+}
+
+#[async_trait]
+impl Broker for Rabbit {
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
+        self.publisher.publish(messages).await
+    }
+
+    async fn work(&self, prefetch: u16) -> Box<dyn Deliveries> {
+        let prefetch = prefetch.max(1);
+        let stop = self.stop.child_token();
+        let (deliver, deliveries) = mpsc::channel(usize::from(prefetch));
+        let session = WorkSession::new(prefetch, deliver);
+        self.sessions
+            .spawn(session::keep(self.dialler.clone(), stop.clone(), session));
+        Box::new(Worker {
+            deliveries,
+            _stop_when_dropped: stop.clone().drop_guard(),
+            stop,
+        })
+    }
+
+    async fn feed(&self) -> Box<dyn Subscription> {
+        let stop = self.stop.child_token();
+        let mailbox = Arc::new(Mailbox::new(self.dialler.topology.capacity));
+        let (subscribed, first_time) = oneshot::channel();
+        let session = FeedSession::new(mailbox.clone(), subscribed);
+        let task = session::keep(self.dialler.clone(), stop.clone(), session);
+        self.sessions.spawn({
+            let mailbox = mailbox.clone();
+            async move {
+                task.await;
+                mailbox.close();
+            }
+        });
+        // "From now on" begins here; where the server is away, it begins with a gap.
+        let _ = timeout(self.publish_timeout, first_time).await;
+        Box::new(Subscriber {
+            mailbox,
+            _stop_when_dropped: stop.drop_guard(),
+        })
+    }
+
+    fn state(&self) -> watch::Receiver<BrokerState> {
+        self.publisher.state()
+    }
+
+    async fn close(&self) {
+        self.publisher.drain().await;
+        self.stop.cancel();
+        self.sessions.close();
+        if timeout(GOODBYE, self.sessions.wait()).await.is_err() {
+            tracing::warn!("the connections to RabbitMQ did not close in time");
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Worker {
+    deliveries: mpsc::Receiver<Prefetched>,
+    stop: CancellationToken,
+    _stop_when_dropped: DropGuard,
+}
+
+#[async_trait]
+impl Deliveries for Worker {
+    async fn next(&mut self) -> Option<Delivery> {
+        loop {
+            let prefetched = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                prefetched = self.deliveries.recv() => prefetched?,
+            };
+            if let Some(delivery) = prefetched.still_ours() {
+                return Some(delivery);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    mailbox: Arc<Mailbox>,
+    _stop_when_dropped: DropGuard,
+}
+
+#[async_trait]
+impl Subscription for Subscriber {
+    async fn next(&mut self) -> Option<FeedItem> {
+        self.mailbox.next().await
+    }
+}
+
+fn away(error: impl ToString) -> BrokerState {
+    BrokerState::Away {
+        since: Instant::now(),
+        error: error.to_string(),
+    }
+}

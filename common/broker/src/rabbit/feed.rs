@@ -1,0 +1,157 @@
+//! Subscribes to the feed: an exclusive queue for each connection, emptied at once into the subscriber's mailbox.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::future::FutureExt;
+use futures_util::stream::StreamExt;
+use lapin::Connection;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use super::publisher::{COUNT, ORIGIN, hex};
+use super::session::{Dialler, Session};
+use super::setup::{Broken, setup};
+use crate::mailbox::Mailbox;
+
+/// What RabbitMQ sends ahead; acknowledged in runs of up to [`RUN`].
+const PREFETCH: u16 = 1024;
+const RUN: usize = 128;
+/// Sessions of publishers that are remembered.
+const ORIGINS: usize = 1024;
+
+#[derive(Debug)]
+pub(super) struct FeedSession {
+    mailbox: Arc<Mailbox>,
+    /// Until the first subscription, while its subscriber waits for it.
+    subscribed: Option<oneshot::Sender<()>>,
+}
+
+impl FeedSession {
+    pub(super) fn new(mailbox: Arc<Mailbox>, subscribed: oneshot::Sender<()>) -> Self {
+        Self {
+            mailbox,
+            subscribed: Some(subscribed),
+        }
+    }
+}
+
+#[async_trait]
+impl Session for FeedSession {
+    fn name(&self) -> &'static str {
+        "expediter feed"
+    }
+
+    async fn serve(
+        &mut self,
+        dialler: &Dialler,
+        connection: &Connection,
+        stop: &CancellationToken,
+    ) -> Result<(), Broken> {
+        let topology = &dialler.topology;
+        topology.declare(connection).await?;
+        let channel = setup(connection.create_channel()).await?;
+        setup(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
+        let queue: ShortString =
+            format!("{}.{}", topology.feed.as_str(), hex(dialler.chance.bytes())).into();
+        topology.subscribe(&channel, &queue).await?;
+        let mut consumer = setup(channel.basic_consume(
+            queue,
+            "".into(),
+            BasicConsumeOptions {
+                exclusive: true,
+                ..Default::default()
+            },
+            FieldTable::default(),
+        ))
+        .await?;
+        // Whoever did not wait for the first subscription, or had one before, has missed something.
+        if self
+            .subscribed
+            .take()
+            .is_none_or(|subscribed| subscribed.send(()).is_err())
+        {
+            self.mailbox.gap();
+        }
+        let mut counts = Counts::default();
+        loop {
+            let mut next = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                next = consumer.next() => Some(next),
+            };
+            let mut last = None;
+            let mut run = 0;
+            while let Some(delivery) = next.take() {
+                let message =
+                    delivery.ok_or(Broken::Ended("the queue or the connection is gone"))??;
+                if counts.jumped(message.properties.headers().as_ref()) {
+                    self.mailbox.gap();
+                }
+                self.mailbox.push(Bytes::from(message.data));
+                last = Some(message.acker);
+                run += 1;
+                if run < RUN {
+                    next = consumer.next().now_or_never();
+                }
+            }
+            if let Some(acker) = last {
+                acker.ack(BasicAckOptions { multiple: true }).await?;
+            }
+        }
+    }
+
+    fn broke(&mut self, _why: &Broken) {
+        self.subscribed = None;
+    }
+}
+
+/// The last count of each publisher's session, to see what the queue dropped. A session's first message is taken as
+/// it is: a drop before it cannot be told from one that was before the subscription.
+#[derive(Debug, Default)]
+struct Counts(HashMap<String, i64>);
+
+impl Counts {
+    fn jumped(&mut self, headers: Option<&FieldTable>) -> bool {
+        let Some((origin, count)) = headers.and_then(read) else {
+            return false;
+        };
+        if self.0.len() >= ORIGINS && !self.0.contains_key(&origin) {
+            self.0.clear();
+        }
+        self.0
+            .insert(origin, count)
+            .is_some_and(|before| count != before + 1)
+    }
+}
+
+fn read(headers: &FieldTable) -> Option<(String, i64)> {
+    let headers = headers.inner();
+    match (headers.get(ORIGIN)?, headers.get(COUNT)?) {
+        (AMQPValue::LongString(origin), AMQPValue::LongLongInt(count)) => {
+            Some((origin.to_string(), *count))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rabbit::publisher::numbered;
+
+    #[test]
+    fn a_count_that_jumps_is_a_gap_in_its_own_origin_only() {
+        let mut counts = Counts::default();
+        let mut jumped = |origin, count| counts.jumped(Some(&numbered(origin, count)));
+        assert!(!jumped("a", 7));
+        assert!(!jumped("a", 8));
+        assert!(!jumped("b", 1));
+        assert!(jumped("a", 10));
+        assert!(!jumped("a", 11));
+        assert!(!jumped("b", 2));
+    }
+}

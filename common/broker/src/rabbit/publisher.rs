@@ -1,0 +1,347 @@
+//! Publishes with confirms, and fails at once while RabbitMQ is away or blocked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::{Either, FutureExt, Shared, join_all, select};
+use futures_util::stream::StreamExt;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, Event};
+use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::{interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::away;
+use super::session::{Dialler, Session};
+use super::setup::{Broken, setup};
+use crate::{BrokerOptions, BrokerState, Message, PublishError, Topic};
+
+/// Each feed message names the session that published it and counts up within it, so that a subscriber sees what its
+/// queue dropped.
+pub(super) const ORIGIN: &str = "origin";
+pub(super) const COUNT: &str = "count";
+
+const PERSISTENT: u8 = 2;
+const TRANSIENT: u8 = 1;
+/// How often a session looks whether its connection still stands, should no event have told.
+const LOOK: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Publisher {
+    line: Arc<Line>,
+    publishes: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Line {
+    timeout: Duration,
+    work: ShortString,
+    feed: ShortString,
+    current: watch::Sender<Option<Arc<Desk>>>,
+    state: watch::Sender<BrokerState>,
+    /// One a message that is being published.
+    places: Semaphore,
+}
+
+/// Where messages are handed in while one session lasts.
+#[derive(Debug)]
+struct Desk {
+    channel: Channel,
+    origin: String,
+    /// Feed messages sent; held while a batch is sent, so that numbers leave in order.
+    sent: Mutex<i64>,
+    /// Something is wrong with this session: begin another.
+    stuck: CancellationToken,
+}
+
+type Stop = Shared<futures_util::future::BoxFuture<'static, PublishError>>;
+
+impl Publisher {
+    pub(super) fn new(options: &BrokerOptions, dialler: &Dialler) -> (Self, PublishSession) {
+        let topology = &dialler.topology;
+        let line = Arc::new(Line {
+            timeout: options.publish_timeout,
+            work: topology.work.clone(),
+            feed: topology.feed.clone(),
+            current: watch::Sender::new(None),
+            state: watch::Sender::new(away("not connected yet")),
+            places: Semaphore::new(topology.capacity.min(Semaphore::MAX_PERMITS)),
+        });
+        let session = PublishSession { line: line.clone() };
+        (
+            Self {
+                line,
+                publishes: TaskTracker::new(),
+            },
+            session,
+        )
+    }
+
+    pub(super) fn state(&self) -> watch::Receiver<BrokerState> {
+        self.line.state.subscribe()
+    }
+
+    pub(super) async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
+        let count = messages.len();
+        if self.publishes.is_closed() {
+            return vec![Err(PublishError::Closed); count];
+        }
+        // A task of its own: lapin keeps what it knows of a confirm that nobody awaits for ever.
+        let line = self.line.clone();
+        match self
+            .publishes
+            .spawn(async move { line.publish(messages).await })
+            .await
+        {
+            Ok(results) => results,
+            Err(error) => vec![
+                Err(PublishError::Away {
+                    error: error.to_string()
+                });
+                count
+            ],
+        }
+    }
+
+    /// Refuses new publishes and waits for those under way, which have a time-out of their own.
+    pub(super) async fn drain(&self) {
+        self.publishes.close();
+        self.publishes.wait().await;
+    }
+}
+
+impl Line {
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
+        let desk = match (refusal(&self.state.borrow()), &*self.current.borrow()) {
+            (None, Some(desk)) => desk.clone(),
+            (refused, _) => {
+                let error = refused.unwrap_or(PublishError::Away {
+                    error: "between connections".to_owned(),
+                });
+                return vec![Err(error); messages.len()];
+            }
+        };
+        let stop = self.stop();
+        let sent = {
+            let sending = std::pin::pin!(self.send(&desk, &messages));
+            match select(sending, stop.clone()).await {
+                Either::Left((sent, _)) => sent,
+                Either::Right((error, _)) => {
+                    desk.doubt(&error);
+                    return vec![Err(error); messages.len()];
+                }
+            }
+        };
+        join_all(
+            sent.into_iter()
+                .zip(&messages)
+                .map(|(sent, message)| async {
+                    let (confirm, _place) = sent?;
+                    let confirmed = match select(confirm, stop.clone()).await {
+                        Either::Left((Ok(Confirmation::Ack(None)), _)) => Ok(()),
+                        Either::Left((Ok(Confirmation::Ack(Some(_))), _)) => {
+                            Err(PublishError::Unroutable)
+                        }
+                        Either::Left((Ok(_), _)) => Err(negative(message.topic)),
+                        Either::Left((Err(error), _)) => Err(PublishError::Away {
+                            error: error.to_string(),
+                        }),
+                        Either::Right((error, _)) => Err(error),
+                    };
+                    confirmed.inspect_err(|error| desk.doubt(error))
+                }),
+        )
+        .await
+    }
+
+    /// Ends when there is no point in waiting for a confirm any longer.
+    fn stop(&self) -> Stop {
+        let (timeout, mut state) = (self.timeout, self.state.subscribe());
+        async move {
+            tokio::select! {
+                () = sleep(timeout) => PublishError::TimedOut,
+                changed = state.wait_for(|state| refusal(state).is_some()) => {
+                    changed.ok().and_then(|state| refusal(&state)).unwrap_or(PublishError::Closed)
+                }
+            }
+        }
+        .boxed()
+        .shared()
+    }
+
+    /// All at once and in order; each comes back with its confirm to wait for.
+    async fn send<'a>(
+        &'a self,
+        desk: &'a Desk,
+        messages: &'a [Message],
+    ) -> Vec<Result<(lapin::PublisherConfirm, tokio::sync::SemaphorePermit<'a>), PublishError>>
+    {
+        let mut sent = desk.sent.lock().await;
+        let sending: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                let place = self.places.try_acquire().map_err(|_| PublishError::Full)?;
+                let publish = match message.topic {
+                    Topic::Work => desk.channel.basic_publish(
+                        "".into(),
+                        self.work.clone(),
+                        BasicPublishOptions {
+                            mandatory: true,
+                            ..Default::default()
+                        },
+                        &message.body,
+                        BasicProperties::default().with_delivery_mode(PERSISTENT),
+                    ),
+                    Topic::Feed => {
+                        *sent += 1;
+                        desk.channel.basic_publish(
+                            self.feed.clone(),
+                            "".into(),
+                            BasicPublishOptions::default(),
+                            &message.body,
+                            BasicProperties::default()
+                                .with_delivery_mode(TRANSIENT)
+                                .with_headers(numbered(&desk.origin, *sent)),
+                        )
+                    }
+                };
+                Ok((publish, place))
+            })
+            .collect();
+        join_all(sending.into_iter().map(|sending| async {
+            let (publish, place) = sending?;
+            match publish.await {
+                Ok(confirm) => Ok((confirm, place)),
+                Err(error) => Err(PublishError::Away {
+                    error: error.to_string(),
+                }),
+            }
+        }))
+        .await
+    }
+}
+
+impl Desk {
+    /// A time-out may be a connection that died without a word, an unroutable message a deleted queue: both are mended
+    /// by a new session, which declares everything anew.
+    fn doubt(&self, error: &PublishError) {
+        match error {
+            PublishError::Away { .. } | PublishError::TimedOut | PublishError::Unroutable => {
+                self.stuck.cancel()
+            }
+            PublishError::Full
+            | PublishError::SubscriberLost
+            | PublishError::Blocked { .. }
+            | PublishError::Closed => {}
+        }
+    }
+}
+
+/// What a negative confirm says: the work queue refuses when it is full; a feed queue never does, but may be deleted
+/// with a message on its way to it.
+fn negative(topic: Topic) -> PublishError {
+    match topic {
+        Topic::Work => PublishError::Full,
+        Topic::Feed => PublishError::SubscriberLost,
+    }
+}
+
+fn refusal(state: &BrokerState) -> Option<PublishError> {
+    match state {
+        BrokerState::Connected => None,
+        BrokerState::Away { error, .. } => Some(PublishError::Away {
+            error: error.clone(),
+        }),
+        BrokerState::Blocked { reason } => Some(PublishError::Blocked {
+            reason: reason.clone(),
+        }),
+    }
+}
+
+pub(super) fn numbered(origin: &str, count: i64) -> FieldTable {
+    let mut headers = FieldTable::default();
+    headers.insert(ORIGIN.into(), AMQPValue::LongString(origin.into()));
+    headers.insert(COUNT.into(), AMQPValue::LongLongInt(count));
+    headers
+}
+
+#[derive(Debug)]
+pub(super) struct PublishSession {
+    line: Arc<Line>,
+}
+
+#[async_trait]
+impl Session for PublishSession {
+    fn name(&self) -> &'static str {
+        "expediter publisher"
+    }
+
+    async fn serve(
+        &mut self,
+        dialler: &Dialler,
+        connection: &Connection,
+        stop: &CancellationToken,
+    ) -> Result<(), Broken> {
+        let mut events = Box::pin(connection.events_listener());
+        dialler.topology.declare(connection).await?;
+        let channel = setup(connection.create_channel()).await?;
+        setup(channel.confirm_select(ConfirmSelectOptions::default())).await?;
+        let stuck = CancellationToken::new();
+        self.line.current.send_replace(Some(Arc::new(Desk {
+            channel: channel.clone(),
+            origin: hex(dialler.chance.bytes::<8>()),
+            sent: Mutex::new(0),
+            stuck: stuck.clone(),
+        })));
+        self.line.state.send_replace(BrokerState::Connected);
+        tracing::info!("RabbitMQ takes messages");
+        let mut look = interval(LOOK);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => {
+                    self.line.state.send_replace(away(PublishError::Closed));
+                    return Ok(());
+                }
+                () = stuck.cancelled() => return Err(Broken::Ended("a publish failed or was not confirmed")),
+                event = events.next() => match event {
+                    Some(Event::ConnectionBlocked(reason)) => {
+                        tracing::warn!(reason, "RabbitMQ takes no messages for now");
+                        self.line.state.send_replace(BrokerState::Blocked { reason });
+                    }
+                    Some(Event::ConnectionUnblocked) => {
+                        tracing::info!("RabbitMQ takes messages again");
+                        self.line.state.send_replace(BrokerState::Connected);
+                    }
+                    // Also that of another channel, such as a declaration that was refused.
+                    Some(Event::Error(error)) if !stands(connection, &channel) => return Err(error.into()),
+                    Some(_) => {}
+                    None => return Err(Broken::Ended("the connection ended")),
+                },
+                _ = look.tick() => {
+                    if !stands(connection, &channel) {
+                        return Err(Broken::Ended("the connection ended"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn broke(&mut self, why: &Broken) {
+        self.line.current.send_replace(None);
+        self.line.state.send_modify(|state| match state {
+            BrokerState::Away { error, .. } => *error = why.to_string(),
+            BrokerState::Connected | BrokerState::Blocked { .. } => *state = away(why),
+        });
+    }
+}
+
+fn stands(connection: &Connection, channel: &Channel) -> bool {
+    connection.status().connected() && channel.status().connected()
+}
+
+pub(super) fn hex(bytes: [u8; 8]) -> String {
+    format!("{:016x}", u64::from_be_bytes(bytes))
+}

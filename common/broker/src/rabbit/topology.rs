@@ -1,0 +1,132 @@
+//! The queues and exchanges, declared by code at every connect.
+
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+
+use super::setup::{Broken, setup};
+use crate::DELIVERY_LIMIT;
+
+/// RabbitMQ's reply where something exists with other arguments.
+const PRECONDITION_FAILED: u16 = 406;
+
+#[derive(Debug)]
+pub(super) struct Topology {
+    /// Durable quorum queue, published to through the default exchange.
+    pub(super) work: ShortString,
+    /// Fanout exchange, and the queue behind it, for hints that came back too often.
+    dead: ShortString,
+    /// Fanout exchange; every subscriber binds a queue of its own.
+    pub(super) feed: ShortString,
+    pub(super) capacity: usize,
+}
+
+impl Topology {
+    pub(super) fn new(namespace: &str, capacity: usize) -> Self {
+        Self {
+            work: format!("{namespace}.work").into(),
+            dead: format!("{namespace}.dead").into(),
+            feed: format!("{namespace}.feed").into(),
+            capacity: capacity.max(1),
+        }
+    }
+
+    pub(super) async fn declare(&self, connection: &Connection) -> Result<(), Broken> {
+        let channel = setup(connection.create_channel()).await?;
+        for exchange in [&self.dead, &self.feed] {
+            let options = ExchangeDeclareOptions {
+                durable: true,
+                ..Default::default()
+            };
+            setup(channel.exchange_declare(
+                exchange.clone(),
+                ExchangeKind::Fanout,
+                options,
+                FieldTable::default(),
+            ))
+            .await?;
+        }
+        let mut arguments = self.bounded("drop-head");
+        arguments.insert("x-queue-type".into(), text("quorum"));
+        durable(connection, &self.dead, arguments).await?;
+        setup(channel.queue_bind(
+            self.dead.clone(),
+            self.dead.clone(),
+            "".into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        ))
+        .await?;
+
+        // Full means refused, and told to the publisher by a negative confirm.
+        let mut arguments = self.bounded("reject-publish");
+        arguments.insert("x-queue-type".into(), text("quorum"));
+        arguments.insert(
+            "x-delivery-limit".into(),
+            AMQPValue::LongLongInt(DELIVERY_LIMIT.into()),
+        );
+        arguments.insert("x-dead-letter-exchange".into(), text(self.dead.as_str()));
+        durable(connection, &self.work, arguments).await?;
+        setup(channel.close(200, "OK".into())).await
+    }
+
+    /// A queue of this connection's own, gone with it. `name` must be fresh: a broken connection's queue may still be
+    /// there.
+    pub(super) async fn subscribe(
+        &self,
+        channel: &Channel,
+        name: &ShortString,
+    ) -> Result<(), Broken> {
+        let options = QueueDeclareOptions {
+            exclusive: true,
+            ..Default::default()
+        };
+        setup(channel.queue_declare(name.clone(), options, self.bounded("drop-head"))).await?;
+        setup(channel.queue_bind(
+            name.clone(),
+            self.feed.clone(),
+            "".into(),
+            QueueBindOptions::default(),
+            FieldTable::default(),
+        ))
+        .await
+    }
+
+    fn bounded(&self, overflow: &str) -> FieldTable {
+        let mut arguments = FieldTable::default();
+        let length = i64::try_from(self.capacity).unwrap_or(i64::MAX);
+        arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(length));
+        arguments.insert("x-overflow".into(), text(overflow));
+        arguments
+    }
+}
+
+/// On a channel of its own, because a refusal closes it. A queue that an earlier setting declared otherwise is used
+/// as it is: arguments cannot be changed, and hints that flow through a queue of the old size are better than none.
+async fn durable(
+    connection: &Connection,
+    name: &ShortString,
+    arguments: FieldTable,
+) -> Result<(), Broken> {
+    let options = QueueDeclareOptions {
+        durable: true,
+        ..Default::default()
+    };
+    let channel = setup(connection.create_channel()).await?;
+    match setup(channel.queue_declare(name.clone(), options, arguments)).await {
+        Ok(_) => setup(channel.close(200, "OK".into())).await,
+        Err(Broken::Amqp(error)) if declared_otherwise(&error) => {
+            tracing::warn!(queue = %name, %error, "the queue exists with other arguments and is used as it is; delete it to have today's");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn declared_otherwise(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(refusal) if refusal.get_id() == PRECONDITION_FAILED)
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}

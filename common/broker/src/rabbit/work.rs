@@ -1,0 +1,111 @@
+//! Consumes work hints.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::StreamExt;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Acker, Connection};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::session::{Dialler, Session};
+use super::setup::{Broken, setup};
+use crate::Delivery;
+
+/// Waits for its consumer.
+#[derive(Debug)]
+pub(super) struct Prefetched {
+    delivery: Delivery,
+    acker: Acker,
+}
+
+impl Prefetched {
+    /// `None` once its connection broke: RabbitMQ gives it out again, so it need not be worked on twice.
+    pub(super) fn still_ours(self) -> Option<Delivery> {
+        (!self.acker.poisoned()).then_some(self.delivery)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct WorkSession {
+    prefetch: u16,
+    deliver: mpsc::Sender<Prefetched>,
+    /// Bounded by the prefetch.
+    acknowledge: mpsc::UnboundedSender<Acker>,
+    acknowledged: mpsc::UnboundedReceiver<Acker>,
+}
+
+impl WorkSession {
+    pub(super) fn new(prefetch: u16, deliver: mpsc::Sender<Prefetched>) -> Self {
+        let (acknowledge, acknowledged) = mpsc::unbounded_channel();
+        Self {
+            prefetch,
+            deliver,
+            acknowledge,
+            acknowledged,
+        }
+    }
+
+    fn prefetched(&self, delivery: lapin::message::Delivery) -> Prefetched {
+        let acker = delivery.acker;
+        let delivery = Delivery {
+            body: Bytes::from(delivery.data),
+            redelivered: delivery.redelivered,
+            acknowledge: Box::new({
+                let (acknowledge, acker) = (self.acknowledge.clone(), acker.clone());
+                move || {
+                    // Nobody takes it any more: the consumer is gone, and the hint goes back.
+                    let _ = acknowledge.send(acker);
+                }
+            }),
+        };
+        Prefetched { delivery, acker }
+    }
+}
+
+#[async_trait]
+impl Session for WorkSession {
+    fn name(&self) -> &'static str {
+        "expediter worker"
+    }
+
+    async fn serve(
+        &mut self,
+        dialler: &Dialler,
+        connection: &Connection,
+        stop: &CancellationToken,
+    ) -> Result<(), Broken> {
+        dialler.topology.declare(connection).await?;
+        let channel = setup(connection.create_channel()).await?;
+        setup(channel.basic_qos(self.prefetch, BasicQosOptions::default())).await?;
+        let mut consumer = setup(channel.basic_consume(
+            dialler.topology.work.clone(),
+            "".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        ))
+        .await?;
+        loop {
+            tokio::select! {
+                biased;
+                Some(acker) = self.acknowledged.recv() => {
+                    // `Ok(false)` is one of an earlier session: that hint comes once more.
+                    acker.ack(BasicAckOptions::default()).await?;
+                }
+                () = stop.cancelled() => return Ok(()),
+                delivery = consumer.next() => {
+                    let delivery = delivery.ok_or(Broken::Ended("the queue or the connection is gone"))??;
+                    let prefetched = self.prefetched(delivery);
+                    tokio::select! {
+                        biased;
+                        () = stop.cancelled() => return Ok(()),
+                        _ = self.deliver.send(prefetched) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn broke(&mut self, _why: &Broken) {}
+}

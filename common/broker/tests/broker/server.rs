@@ -1,0 +1,185 @@
+//! What only a server can do to us: be away, be cut off, fall silent, hold on to an old queue, serve several processes.
+
+use std::time::Duration;
+
+use broker::{BrokerState, FeedItem, Message, PublishError};
+
+use crate::ground::{Ground, away, connected, hear, heard, next, publish, publish_one, within};
+use crate::proxy::Proxy;
+
+#[tokio::test]
+async fn after_a_cut_publisher_and_listeners_come_back_by_themselves_and_the_feed_tells_the_gap() {
+    let Some(mut ground) = Ground::rabbit() else {
+        return;
+    };
+    let proxy = Proxy::before(&ground.options.url).await;
+    ground.options.url = proxy.url.clone();
+    let broker = ground.broker().await;
+    let (mut worker, mut subscriber) = (broker.work(5).await, broker.feed().await);
+    publish(
+        &*broker,
+        vec![Message::work("held"), Message::feed("first")],
+    )
+    .await;
+    let held = next(&mut worker).await;
+    assert_eq!(hear(&mut subscriber).await, heard("first"));
+
+    for _ in 0..2 {
+        proxy.cut();
+        away(&*broker).await;
+        let error = publish_one(&*broker, Message::work("lost"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, PublishError::Away { .. }), "{error:?}");
+
+        proxy.mend();
+        connected(&*broker).await;
+        assert_eq!(hear(&mut subscriber).await, FeedItem::Gap);
+        publish(&*broker, vec![Message::feed("again")]).await;
+        assert_eq!(hear(&mut subscriber).await, heard("again"));
+    }
+    held.ack(); // Comes to nothing: its connection is gone.
+    let again = next(&mut worker).await;
+    assert_eq!((&*again.body, again.redelivered), (&b"held"[..], true));
+    again.ack();
+    publish(&*broker, vec![Message::work("after")]).await;
+    assert_eq!(next(&mut worker).await.body, "after");
+    within(broker.close()).await;
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_is_a_time_out_and_then_a_new_connection() {
+    let Some(mut ground) = Ground::rabbit() else {
+        return;
+    };
+    let proxy = Proxy::before(&ground.options.url).await;
+    ground.options.url = proxy.url.clone();
+    ground.options.publish_timeout = Duration::from_millis(300);
+    let broker = ground.broker().await;
+    publish(&*broker, vec![Message::feed("heard")]).await;
+
+    proxy.freeze();
+    let error = publish_one(&*broker, Message::work("unknown"))
+        .await
+        .unwrap_err();
+    assert_eq!(error, PublishError::TimedOut);
+    away(&*broker).await;
+    proxy.mend();
+    connected(&*broker).await;
+    publish(&*broker, vec![Message::work("known")]).await;
+    within(broker.close()).await;
+}
+
+#[tokio::test]
+async fn a_blocked_server_is_an_error_at_once_until_it_takes_messages_again() {
+    let Some(mut ground) = Ground::rabbit() else {
+        return;
+    };
+    let proxy = Proxy::before(&ground.options.url).await;
+    ground.options.url = proxy.url.clone();
+    // Longer than the deadline: whatever ends in time did not wait for it.
+    ground.options.publish_timeout = Duration::from_secs(60);
+    let broker = ground.broker().await;
+    publish(&*broker, vec![Message::work("before")]).await;
+
+    proxy.say_blocked("low on memory");
+    let blocked = BrokerState::Blocked {
+        reason: "low on memory".to_owned(),
+    };
+    within(broker.state().wait_for(|state| *state == blocked))
+        .await
+        .unwrap();
+    let reason = "low on memory".to_owned();
+    assert_eq!(
+        publish_one(&*broker, Message::work("meanwhile")).await,
+        Err(PublishError::Blocked { reason })
+    );
+
+    proxy.say_unblocked();
+    connected(&*broker).await;
+    publish(&*broker, vec![Message::work("after")]).await;
+    let mut worker = broker.work(2).await;
+    assert_eq!(next(&mut worker).await.body, "before");
+    assert_eq!(next(&mut worker).await.body, "after");
+    within(broker.close()).await;
+}
+
+#[tokio::test]
+async fn a_publish_under_way_ends_when_the_server_blocks() {
+    let Some(mut ground) = Ground::rabbit() else {
+        return;
+    };
+    let proxy = Proxy::before(&ground.options.url).await;
+    ground.options.url = proxy.url.clone();
+    ground.options.publish_timeout = Duration::from_secs(60);
+    let broker = ground.broker().await;
+    publish(&*broker, vec![Message::work("before")]).await;
+
+    // The server's confirm stays in the line; its block does not.
+    proxy.freeze();
+    let (result, ()) = tokio::join!(publish_one(&*broker, Message::work("unknown")), async {
+        proxy.say_blocked("low on disk");
+    });
+    assert!(
+        matches!(result, Err(PublishError::Blocked { .. })),
+        "{result:?}"
+    );
+    proxy.mend();
+    within(broker.close()).await;
+}
+
+#[tokio::test]
+async fn one_process_publishes_and_another_listens() {
+    let Some(ground) = Ground::rabbit() else {
+        return;
+    };
+    let (publisher, listener) = (ground.broker().await, ground.broker().await);
+    let (mut worker, mut subscriber) = (listener.work(1).await, listener.feed().await);
+    publish(
+        &*publisher,
+        vec![Message::work("hint"), Message::feed("news")],
+    )
+    .await;
+    assert_eq!(next(&mut worker).await.body, "hint");
+    assert_eq!(hear(&mut subscriber).await, heard("news"));
+    within(publisher.close()).await;
+    within(listener.close()).await;
+}
+
+#[tokio::test]
+async fn a_queue_declared_with_another_capacity_is_used_as_it_is() {
+    let Some(ground) = Ground::rabbit() else {
+        return;
+    };
+    let ground = ground.holding(4);
+    within(ground.broker().await.close()).await;
+    let broker = ground.holding(5).broker().await;
+    let mut worker = broker.work(1).await;
+    publish(&*broker, vec![Message::work("hint")]).await;
+    assert_eq!(next(&mut worker).await.body, "hint");
+    within(broker.close()).await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_from_the_start_is_an_error_at_once_and_holds_nothing_up() {
+    // Nobody listens on the port of a listener that is gone.
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let broker = Ground::at(&format!("amqp://guest:guest@{gone}/%2f")).connect();
+    let mut worker = within(broker.work(1)).await;
+    let mut subscriber = within(broker.feed()).await;
+    let errors = within(broker.publish(vec![Message::work("x"), Message::feed("x")])).await;
+    assert!(
+        errors
+            .iter()
+            .all(|error| matches!(error, Err(PublishError::Away { .. })))
+            && errors.len() == 2,
+        "{errors:?}"
+    );
+    within(broker.close()).await;
+    assert!(within(worker.next()).await.is_none());
+    assert_eq!(within(subscriber.next()).await, None);
+}

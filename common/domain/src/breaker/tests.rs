@@ -1,0 +1,182 @@
+//! The breaker's rule, step by step.
+
+use super::*;
+use crate::handoff::{RetryAfter, outcome};
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+fn later(seconds: i64) -> DateTime<Utc> {
+    now() + TimeDelta::seconds(seconds)
+}
+
+fn handoff(n: u128) -> HandoffId {
+    uuid::Uuid::from_u128(n).into()
+}
+
+fn answer(status: u16, retry_after: Option<&str>) -> Heard {
+    Heard::Answer {
+        status,
+        retry_after: retry_after.and_then(RetryAfter::parse),
+    }
+}
+
+/// After failures of these handoffs, one after the other.
+fn failed(handoffs: &[u128]) -> Breaker {
+    handoffs.iter().fold(Breaker::default(), |breaker, n| {
+        breaker.after(Sign::Failure, handoff(*n), now(), 0.0)
+    })
+}
+
+fn probing(breaker: Breaker, n: u128) -> Breaker {
+    Breaker {
+        state: BreakerState::Probing,
+        until: Some(later(100)),
+        probe: Some(handoff(n)),
+        ..breaker
+    }
+}
+
+#[test]
+fn whoever_answers_is_there_and_whoever_asks_to_be_left_alone_is_no_failure() {
+    let of = |heard: Heard, cached| sign(outcome(&heard, cached), &heard, now());
+    for status in [200, 204, 301, 400, 401, 404, 410, 422] {
+        assert_eq!(of(answer(status, None), false), Sign::OfLife, "{status}");
+    }
+    assert_eq!(of(answer(401, None), true), Sign::OfLife);
+    for status in [408, 425, 429, 500, 502, 503, 504] {
+        assert_eq!(of(answer(status, None), false), Sign::Failure, "{status}");
+    }
+    assert_eq!(of(answer(503, Some("7")), false), Sign::Failure);
+    let pressure = Sign::Pressure { until: later(7) };
+    assert_eq!(of(answer(429, Some("7")), false), pressure);
+    let error = || "refused".to_owned();
+    assert_eq!(
+        of(Heard::NotConnected { error: error() }, false),
+        Sign::Failure
+    );
+    assert_eq!(of(Heard::Lost { error: error() }, false), Sign::Failure);
+}
+
+#[test]
+fn three_different_handoffs_open_it_and_three_attempts_of_one_do_not() {
+    let one = failed(&[1, 1, 1, 1, 2, 2]);
+    assert_eq!(
+        (one.state, one.failures_in_a_row, one.pace(now())),
+        (BreakerState::Closed, 6, Pace::Free)
+    );
+    let three = one.after(Sign::Failure, handoff(3), now(), 0.0);
+    assert_eq!((three.state, three.openings), (BreakerState::Open, 1));
+    assert_eq!(three.pace(now()), Pace::NotBefore(later(5)));
+    assert_eq!(three.pace(later(5)), Pace::OneProbe);
+}
+
+#[test]
+fn a_sign_of_life_between_them_begins_the_row_anew() {
+    let two = failed(&[1, 2]).after(Sign::OfLife, handoff(3), now(), 0.0);
+    assert!(two.is_well());
+    let again = two.after(Sign::Failure, handoff(3), later(1), 0.0);
+    assert_eq!(
+        (again.state, again.failing_since),
+        (BreakerState::Closed, Some(later(1)))
+    );
+}
+
+#[test]
+fn what_was_on_its_way_when_it_opened_does_not_open_it_for_longer() {
+    let open = failed(&[1, 2, 3]);
+    let counted = open.clone().after(Sign::Failure, handoff(4), later(3), 0.0);
+    assert_eq!((counted.until, counted.openings), (open.until, 1));
+    assert_eq!(counted.failures_in_a_row, 4);
+    let probing = probing(open, 9);
+    let other = probing
+        .clone()
+        .after(Sign::Failure, handoff(4), later(3), 0.0);
+    assert_eq!((other.state, other.probe), (probing.state, probing.probe));
+}
+
+#[test]
+fn each_failed_probe_opens_it_for_twice_as_long_and_never_past_a_minute() {
+    let mut breaker = failed(&[1, 2, 3]);
+    let mut waits = Vec::new();
+    for n in 4..10 {
+        waits.push((breaker.until.unwrap() - now()).num_seconds());
+        breaker = probing(breaker, n).after(Sign::Failure, handoff(n), now(), 0.0);
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
+    assert_eq!(wait(u32::MAX, 0.0), LONGEST_WAIT);
+}
+
+#[test]
+fn jitter_leaves_out_at_most_a_fifth() {
+    for openings in 1..8 {
+        let longest = wait(openings, 0.0);
+        for jitter in [-1.0, 0.0, 0.4, 1.0, 3.0] {
+            let wait = wait(openings, jitter);
+            assert!(
+                wait <= longest && wait >= longest.mul_f64(0.8),
+                "{openings} {jitter} {wait:?}"
+            );
+        }
+        let next = wait(openings + 1, 1.0);
+        assert!(next >= longest.mul_f64(0.8), "never shorter than before");
+    }
+}
+
+#[test]
+fn a_probe_that_answers_closes_it_and_so_does_anything_else_that_answers() {
+    let open = failed(&[1, 2, 3]);
+    assert!(
+        open.clone()
+            .after(Sign::OfLife, handoff(2), now(), 0.0)
+            .is_well()
+    );
+    assert!(
+        probing(open, 4)
+            .after(Sign::OfLife, handoff(4), now(), 0.0)
+            .is_well()
+    );
+}
+
+#[test]
+fn a_probe_under_pressure_keeps_it_open_until_then_and_counts_no_failure() {
+    let probing = probing(failed(&[1, 2, 3]), 4);
+    for (asked, kept) in [(1, 5), (30, 30), (3600, 60)] {
+        let until = later(asked);
+        let pressed = probing
+            .clone()
+            .after(Sign::Pressure { until }, handoff(4), now(), 0.0);
+        assert_eq!(
+            (pressed.state, pressed.until, pressed.openings),
+            (BreakerState::Open, Some(later(kept)), 1)
+        );
+        assert_eq!((pressed.failures_in_a_row, pressed.probe), (3, None));
+    }
+    let until = later(30);
+    let closed = failed(&[1, 2]);
+    assert_eq!(
+        closed
+            .clone()
+            .after(Sign::Pressure { until }, handoff(3), now(), 0.0),
+        closed
+    );
+}
+
+#[test]
+fn a_probe_that_is_lost_makes_room_for_another() {
+    let probing = probing(failed(&[1, 2, 3]), 4);
+    assert_eq!(probing.pace(later(0)), Pace::NotBefore(later(5)));
+    assert_eq!(probing.pace(later(99)), Pace::NotBefore(later(100)));
+    assert_eq!(probing.pace(later(100)), Pace::OneProbe);
+}
+
+#[test]
+fn fifteen_failures_over_an_hour_are_beyond_hope_and_less_of_either_is_not() {
+    let fourteen = failed(&[1; 14]);
+    let fifteen = failed(&[1; 15]);
+    assert!(!fourteen.is_beyond_hope(later(3600)));
+    assert!(!fifteen.is_beyond_hope(later(3599)));
+    assert!(fifteen.is_beyond_hope(later(3600)));
+    assert!(!Breaker::default().is_beyond_hope(later(9999)));
+}

@@ -1,0 +1,266 @@
+//! The bodies that integrators are sent: `order` (seed 001's shape, all values strings) and `delivery` (seed 004's).
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    integrator::{Format, HandoffEvent},
+    order::{Order, rfc3339},
+    store::{Contact, Store},
+};
+
+/// What a body is written from.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    pub event: HandoffEvent,
+    pub callback_url: &'a str,
+    pub store: &'a Store,
+    /// `None` only for a `test`.
+    pub order: Option<&'a Order>,
+}
+
+/// The body's bytes; frozen at the first attempt.
+#[must_use]
+pub fn body(format: Format, subject: Subject<'_>) -> Vec<u8> {
+    let value = match (format, subject.order) {
+        (Format::Order, Some(order)) => order_body(subject, order),
+        (Format::Delivery, Some(order)) => delivery_body(subject, order),
+        (_, None) => json!({
+            "event": subject.event,
+            "callback_url": subject.callback_url,
+            "store": {"id": subject.store.id.to_string(), "name": subject.store.name},
+        }),
+    };
+    value.to_string().into_bytes()
+}
+
+fn order_body(subject: Subject<'_>, order: &Order) -> Value {
+    let customer = &order.customer;
+    let reach = Contact {
+        phone: customer.phone.clone(),
+        email: customer.email.clone(),
+        address: customer.address.clone(),
+        lat: customer.lat,
+        lng: customer.lng,
+    };
+    let items: Vec<Value> = order
+        .items
+        .iter()
+        .map(|item| {
+            json!({
+                "id": item.id.to_string(),
+                "sku": text(item.sku.as_deref()),
+                "name": item.name,
+                "quantity": item.quantity.to_string(),
+                "note": text(item.note.as_deref()),
+                "unit_price": item.unit_price.to_string(),
+            })
+        })
+        .collect();
+    json!({
+        "event": subject.event,
+        "callback_url": subject.callback_url,
+        "user": party(text(customer.id.as_deref()), customer.name.as_deref(), &reach),
+        "seller": party(&subject.store.id.to_string(), Some(&subject.store.name), &subject.store.contact),
+        "order": {
+            "id": order.id.to_string(),
+            "number": order.number.map_or_else(String::new, |number| number.to_string()),
+            "reference": text(order.reference.as_deref()),
+            "session": text(order.session.as_ref().map(|session| session.name.as_str())),
+            "fulfilment": order.fulfilment,
+            "datetime": rfc3339(order.placed_at.unwrap_or(order.created_at)),
+            "timezone": subject.store.timezone,
+            "user_note": text(order.user_note.as_deref()),
+            "total": order.total.to_string(),
+            "currency": order.total.currency,
+            "device_token": text(customer.device_token.as_deref()),
+            "status": order.status,
+            "items": items,
+        }
+    })
+}
+
+fn delivery_body(subject: Subject<'_>, order: &Order) -> Value {
+    let products: Vec<Value> = order
+        .items
+        .iter()
+        .map(|item| {
+            let sku = item
+                .sku
+                .clone()
+                .unwrap_or_else(|| item.product_id.to_string());
+            json!({"sku": sku, "name": item.name, "qty": item.quantity})
+        })
+        .collect();
+    json!({
+        "event": subject.event,
+        "callback_url": subject.callback_url,
+        "order": {"foreign_order_id": order.id.to_string(), "products": products},
+        "origin": {"address": text(subject.store.contact.address.as_deref())},
+        "destination": {
+            "name": text(order.customer.name.as_deref()),
+            "address": text(order.customer.address.as_deref()),
+        },
+    })
+}
+
+fn party(id: &str, name: Option<&str>, reach: &Contact) -> Value {
+    let coordinate =
+        |degrees: Option<f64>| degrees.map_or_else(String::new, |degrees| degrees.to_string());
+    let mut party = Map::new();
+    for (key, value) in [
+        ("id", id.to_owned()),
+        ("phone", text(reach.phone.as_deref()).to_owned()),
+        ("name", text(name).to_owned()),
+        ("email", text(reach.email.as_deref()).to_owned()),
+        ("lat", coordinate(reach.lat)),
+        ("lng", coordinate(reach.lng)),
+        ("address", text(reach.address.as_deref()).to_owned()),
+    ] {
+        party.insert(key.to_owned(), Value::String(value));
+    }
+    Value::Object(party)
+}
+
+/// Seed 001 writes what is not known as an empty string.
+fn text(known: Option<&str>) -> &str {
+    known.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        ids::ItemId,
+        money::Money,
+        order::{Customer, Fulfilment, Item},
+        status::OrderStatus,
+    };
+
+    fn id<T: From<Uuid>>(n: u128) -> T {
+        Uuid::from_u128(n).into()
+    }
+
+    fn store() -> Store {
+        Store {
+            id: id(1),
+            name: "Bar".into(),
+            timezone: "Europe/Berlin".into(),
+            currency: "EUR".parse().unwrap(),
+            contact: Contact {
+                address: Some("Quay 1".into()),
+                lat: Some(53.5),
+                ..Contact::default()
+            },
+            external_location_id: None,
+            auto_accept: true,
+            accept_within_s: 600,
+            paused: false,
+            archived_at: None,
+            version: 1,
+            created_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    fn order() -> Order {
+        let eur = |amount| Money::new(amount, "EUR".parse().unwrap());
+        Order {
+            id: id(2),
+            store_id: id(1),
+            number: Some(17),
+            session: None,
+            account_id: None,
+            guest_key_hash: None,
+            reference: Some("R-1".into()),
+            fulfilment: Fulfilment::Delivery,
+            status: OrderStatus::Processing,
+            reason: None,
+            version: 1,
+            stock_held: true,
+            tallied: false,
+            customer: Customer {
+                name: Some("Ada".into()),
+                ..Customer::default()
+            },
+            items: vec![Item {
+                id: id::<ItemId>(3),
+                product_id: id(4),
+                sku: None,
+                name: "Espresso".into(),
+                quantity: 2,
+                unit_price: eur(250),
+                note: None,
+                counted: false,
+            }],
+            total: eur(500),
+            user_note: None,
+            accept_by: None,
+            delivery: None,
+            replaces: None,
+            created_at: DateTime::UNIX_EPOCH,
+            placed_at: None,
+            accepted_at: None,
+            ended_at: None,
+        }
+    }
+
+    fn written(format: Format, order: Option<&Order>) -> Value {
+        let store = store();
+        let event = if order.is_some() {
+            HandoffEvent::OrderPlaced
+        } else {
+            HandoffEvent::Test
+        };
+        let subject = Subject {
+            event,
+            callback_url: "https://x.example/cb",
+            store: &store,
+            order,
+        };
+        serde_json::from_slice(&body(format, subject)).unwrap()
+    }
+
+    fn every_leaf_is_text(value: &Value) -> bool {
+        match value {
+            Value::Object(fields) => fields.values().all(every_leaf_is_text),
+            Value::Array(items) => items.iter().all(every_leaf_is_text),
+            leaf => leaf.is_string(),
+        }
+    }
+
+    #[test]
+    fn the_order_format_is_seed_001s_and_all_its_values_are_strings() {
+        let body = written(Format::Order, Some(&order()));
+        assert!(every_leaf_is_text(&body), "{body}");
+        assert_eq!(body["order"]["items"][0]["quantity"], "2");
+        assert_eq!(body["order"]["total"], "5.00");
+        assert_eq!(body["seller"]["lat"], "53.5");
+        assert_eq!(body["user"]["phone"], "");
+    }
+
+    #[test]
+    fn the_delivery_format_is_seed_004s() {
+        let body = written(Format::Delivery, Some(&order()));
+        assert_eq!(
+            body["order"]["foreign_order_id"],
+            id::<crate::ids::OrderId>(2).to_string()
+        );
+        assert_eq!(body["order"]["products"][0]["qty"], 2);
+        assert_eq!(body["origin"]["address"], "Quay 1");
+        assert_eq!(body["destination"]["name"], "Ada");
+    }
+
+    #[test]
+    fn a_test_carries_no_order() {
+        assert_eq!(
+            written(Format::Order, None),
+            json!({
+                "event": "test",
+                "callback_url": "https://x.example/cb",
+                "store": {"id": id::<crate::ids::StoreId>(1).to_string(), "name": "Bar"},
+            })
+        );
+    }
+}

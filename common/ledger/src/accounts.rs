@@ -1,0 +1,258 @@
+//! Who may sign in: accounts, made and changed; and below, how they sign in and stay so.
+
+mod failures;
+mod sign_ins;
+mod tickets;
+
+use std::collections::BTreeSet;
+
+pub use self::{
+    failures::{ADDRESS_KNOWN_FOR, FAILURES_COUNT_FOR, Guess, GuessLimits, Standing},
+    sign_ins::{RefreshRefused, Refreshed, SignInRefused},
+    tickets::{TICKET_TTL, TicketSubject},
+};
+use crate::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use domain::{
+    account::{Account, Role, SpokenFor},
+    ids::{AccountId, IntegratorId, StoreId},
+};
+use store::StoreError;
+pub use store::accounts::Credentials;
+
+/// An account to be made. The password is hashed already: that takes longer than a transaction may.
+#[derive(Clone)]
+pub struct NewAccount {
+    pub username: String,
+    /// A PHC string.
+    pub password_hash: String,
+    pub role: Role,
+    pub stores: Vec<StoreId>,
+    pub integrators: Vec<IntegratorId>,
+}
+
+impl std::fmt::Debug for NewAccount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewAccount")
+            .field("username", &self.username)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What to change of an account; `None` leaves it as it is.
+#[derive(Clone, Default)]
+pub struct AccountChange {
+    pub disabled: Option<bool>,
+    pub role: Option<Role>,
+    pub stores: Option<Vec<StoreId>>,
+    pub integrators: Option<Vec<IntegratorId>>,
+    /// A PHC string. Ends every sign-in.
+    pub password_hash: Option<String>,
+    /// Only while its password is the one of this mark ([`Credentials::password_mark`]).
+    pub password_mark: Option<[u8; 32]>,
+}
+
+impl std::fmt::Debug for AccountChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccountChange")
+            .field("disabled", &self.disabled)
+            .field("role", &self.role)
+            .field("stores", &self.stores)
+            .field("integrators", &self.integrators)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountRefused {
+    #[error("the username {username:?} is taken")]
+    UsernameTaken { username: String },
+    #[error("there is no store {store}")]
+    UnknownStore { store: StoreId },
+    #[error("there is no integrator {integrator}")]
+    UnknownIntegrator { integrator: IntegratorId },
+    #[error("managers and staff have stores, others have none")]
+    StoresDoNotFitRole,
+    #[error("integrator accounts, and only they, belong to integrators")]
+    IntegratorsDoNotFitRole,
+    #[error("there is no such account")]
+    NoSuchAccount,
+    #[error("the caller may not do this to this account")]
+    NotAllowed,
+    #[error("the account has another password by now")]
+    OtherPassword,
+}
+
+impl Ledger {
+    pub async fn credentials(&self, username: &str) -> Result<Option<Credentials>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::accounts::by_username(&mut tx, username).await?)
+    }
+
+    pub async fn credentials_of(&self, id: AccountId) -> Result<Option<Credentials>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::accounts::by_id(&mut tx, id).await?)
+    }
+
+    /// Those of these integrators that are there and not archived, with their stores.
+    pub async fn spoken_for(&self, integrators: &[IntegratorId]) -> Result<Vec<SpokenFor>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::accounts::existing_integrators(&mut tx, integrators).await?)
+    }
+
+    /// In order of their ids. `stores`: only those who serve one of these, or speak for an integrator of one.
+    pub async fn accounts(
+        &self,
+        stores: Option<&[StoreId]>,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>> {
+        if stores.is_some_and(<[_]>::is_empty) {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::accounts::page(&mut tx, stores, after, limit).await?)
+    }
+
+    pub async fn create_account(&self, new: &NewAccount) -> Result<Account, AccountRefused> {
+        let stores = sorted(&new.stores);
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            fits(new.role, &stores, &new.integrators)?;
+            stores_exist(&mut change, &stores).await?;
+            let integrators = integrators_exist(&mut change, &new.integrators).await?;
+            let account = Account {
+                id: self.inner.chance.id(change.now),
+                username: new.username.clone(),
+                role: new.role,
+                stores: stores.clone(),
+                integrators,
+                disabled: false,
+                created_at: change.now,
+            };
+            let credentials = Credentials {
+                account,
+                password_hash: new.password_hash.clone(),
+            };
+            match store::accounts::insert(&mut change.tx, &credentials).await {
+                Ok(()) => {
+                    change.made(credentials.account.id.uuid());
+                    Ok(credentials.account)
+                }
+                Err(StoreError::UniqueKeyTaken) => {
+                    let username = new.username.clone();
+                    Err(LedgerError::Refused(AccountRefused::UsernameTaken {
+                        username,
+                    }))
+                }
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    /// `allowed` sees the account as it is, under its lock. Disabling and a new password end every sign-in.
+    pub async fn change_account(
+        &self,
+        id: AccountId,
+        wanted: &AccountChange,
+        allowed: impl Fn(&Account) -> std::result::Result<(), AccountRefused>,
+    ) -> Result<Account, AccountRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let Some(mut credentials) = store::accounts::lock(&mut change.tx, id).await? else {
+                return Err(LedgerError::Refused(AccountRefused::NoSuchAccount));
+            };
+            let mark = credentials.password_mark();
+            if wanted.password_mark.is_some_and(|wanted| wanted != mark) {
+                return Err(LedgerError::Refused(AccountRefused::OtherPassword));
+            }
+            let account = &mut credentials.account;
+            allowed(account).map_err(LedgerError::Refused)?;
+            account.role = wanted.role.unwrap_or(account.role);
+            account.disabled = wanted.disabled.unwrap_or(account.disabled);
+            let stores = wanted.stores.as_deref().map(sorted);
+            let held: Vec<IntegratorId> = account
+                .integrators
+                .iter()
+                .map(|one| one.integrator)
+                .collect();
+            // What an integrator's archiving left behind refuses no change of something else.
+            if wanted.role.is_some() || stores.is_some() || wanted.integrators.is_some() {
+                let stores = stores.as_ref().unwrap_or(&account.stores);
+                fits(
+                    account.role,
+                    stores,
+                    wanted.integrators.as_ref().unwrap_or(&held),
+                )?;
+            }
+            if let Some(stores) = stores {
+                stores_exist(&mut change, &stores).await?;
+                store::accounts::replace_stores(&mut change.tx, id, &stores).await?;
+                account.stores = stores;
+            }
+            if let Some(integrators) = &wanted.integrators {
+                let integrators = integrators_exist(&mut change, integrators).await?;
+                store::accounts::replace_integrators(&mut change.tx, id, &integrators).await?;
+                account.integrators = integrators;
+            }
+            if let Some(hash) = &wanted.password_hash {
+                credentials.password_hash.clone_from(hash);
+            }
+            store::accounts::update(&mut change.tx, &credentials).await?;
+            if wanted.disabled == Some(true) || wanted.password_hash.is_some() {
+                store::accounts::refresh_tokens::revoke_all(&mut change.tx, id, change.now).await?;
+            }
+            change.made(id.uuid());
+            Ok(credentials.account)
+        })
+    }
+}
+
+fn sorted(stores: &[StoreId]) -> Vec<StoreId> {
+    let unique: BTreeSet<StoreId> = stores.iter().copied().collect();
+    unique.into_iter().collect()
+}
+
+fn fits(
+    role: Role,
+    stores: &[StoreId],
+    integrators: &[IntegratorId],
+) -> Result<(), AccountRefused> {
+    if matches!(role, Role::Manager | Role::Staff) == stores.is_empty() {
+        return Err(LedgerError::Refused(AccountRefused::StoresDoNotFitRole));
+    }
+    if (role == Role::Integrator) == integrators.is_empty() {
+        let refused = AccountRefused::IntegratorsDoNotFitRole;
+        return Err(LedgerError::Refused(refused));
+    }
+    Ok(())
+}
+
+async fn stores_exist(change: &mut Change<'_>, stores: &[StoreId]) -> Result<(), AccountRefused> {
+    let existing = store::accounts::existing_stores(&mut change.tx, stores).await?;
+    match stores.iter().find(|store| !existing.contains(store)) {
+        Some(store) => {
+            let refused = AccountRefused::UnknownStore { store: *store };
+            Err(LedgerError::Refused(refused))
+        }
+        None => Ok(()),
+    }
+}
+
+/// By id, each once.
+async fn integrators_exist(
+    change: &mut Change<'_>,
+    integrators: &[IntegratorId],
+) -> Result<Vec<SpokenFor>, AccountRefused> {
+    let existing = store::accounts::existing_integrators(&mut change.tx, integrators).await?;
+    let is_known = |id: &&IntegratorId| existing.iter().any(|one| one.integrator == **id);
+    match integrators.iter().find(|id| !is_known(id)) {
+        Some(integrator) => {
+            let integrator = *integrator;
+            let refused = AccountRefused::UnknownIntegrator { integrator };
+            Err(LedgerError::Refused(refused))
+        }
+        None => Ok(existing),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! Guessing passwords: failures are counted for all processes together, by username and by client address. From where
+//! an account's owner has signed in lately they are counted apart: whoever guesses elsewhere does not lock them out.
+
+use std::{net::IpAddr, time::Duration};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{Ledger, Points, Result, in_one_transaction};
+use platform::secrets::sha256;
+use store::{
+    Tx,
+    accounts::{failures, known_addresses},
+};
+
+/// A failure counts for so long.
+pub const FAILURES_COUNT_FOR: Duration = Duration::from_secs(15 * 60);
+/// An address is known for so long after a sign-in; that is written again after a day.
+pub const ADDRESS_KNOWN_FOR: Duration = Duration::from_secs(30 * 86_400);
+const KNOWN_ANEW_AFTER: Duration = Duration::from_secs(86_400);
+
+/// A try to sign in, by what its failure is counted under. Hashes: what is mistyped as a username may be a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Guess {
+    username: [u8; 32],
+    address: [u8; 32],
+    /// The username from that address.
+    both: [u8; 32],
+}
+
+/// Failures after which no more are let in; 0: any number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuessLimits {
+    /// By strangers; and once more from each address that is known for the username.
+    pub per_username: u32,
+    pub per_address: u32,
+}
+
+/// What earlier tries mean for this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Too many failed: nobody looks at a password before this.
+    pub limited_until: Option<DateTime<Utc>>,
+    /// A success is to be written down: there are failures that it forgives, or an address to be known.
+    pub success_counts: bool,
+}
+
+impl Guess {
+    #[must_use]
+    pub fn new(username: &str, address: IpAddr) -> Self {
+        Self::of("username", username, address)
+    }
+
+    /// Of a user of the verification service, which has names of its own.
+    #[must_use]
+    pub fn of_external_user(user_id: &str, address: IpAddr) -> Self {
+        Self::of("external user", user_id, address)
+    }
+
+    #[must_use]
+    pub fn name_mark(&self) -> [u8; 32] {
+        self.username
+    }
+
+    #[must_use]
+    pub fn address_mark(&self) -> [u8; 32] {
+        self.address
+    }
+
+    /// An address holds no line break, so no name of one kind can look like another with it.
+    fn of(kind: &str, name: &str, address: IpAddr) -> Self {
+        let mark = |what: String| sha256(what.as_bytes());
+        Self {
+            username: mark(format!("{kind} {name}")),
+            address: mark(format!("address {address}")),
+            both: mark(format!("{address}\n{kind} {name}")),
+        }
+    }
+}
+
+impl Ledger {
+    pub async fn standing(&self, guess: &Guess, limits: GuessLimits) -> Result<Standing> {
+        let now = self.inner.clock.now();
+        let mut tx = self.inner.db.read().await?;
+        let known = known_addresses::known_until(&mut tx, &guess.both, now).await?;
+        let mut standing = Standing {
+            limited_until: None,
+            success_counts: known.is_none_or(|until| until < known_again(now)),
+        };
+        // Where it is known, others behind the same address do not lock it out either.
+        let per_known = match limits.per_username {
+            0 => limits.per_address,
+            most => most,
+        };
+        let counted: &[_] = match known {
+            Some(_) => &[(guess.both, per_known)],
+            None => &[
+                (guess.username, limits.per_username),
+                (guess.address, limits.per_address),
+            ],
+        };
+        for (mark, most) in counted {
+            if *most == 0 {
+                continue;
+            }
+            let ends = failures::latest(&mut tx, mark, *most, now).await?;
+            standing.success_counts |= *mark != guess.address && !ends.is_empty();
+            if ends.len() >= *most as usize {
+                standing.limited_until = standing.limited_until.max(ends.last().copied());
+            }
+        }
+        Ok(standing)
+    }
+
+    pub async fn sign_in_failed(&self, guess: &Guess) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let id: Uuid = self.inner.chance.id(change.now);
+            let expires_at = change.now + FAILURES_COUNT_FOR;
+            let name = counted_under(&mut change.tx, guess, change.now).await?;
+            let mut marks = [name, guess.address];
+            marks.sort_unstable();
+            Ok(failures::insert(&mut change.tx, &marks, expires_at, id).await?)
+        })
+    }
+
+    /// Forgives the username's failures, and knows the address from now on. A known address forgives its own only, or
+    /// every sign-in of its owner would give strangers fresh guesses. The address keeps its failures: whoever guesses has
+    /// an account too.
+    pub async fn sign_in_succeeded(&self, guess: &Guess) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let now = change.now;
+            let name = counted_under(&mut change.tx, guess, now).await?;
+            failures::delete(&mut change.tx, &name).await?;
+            let known = known_addresses::known_until(&mut change.tx, &guess.both, now).await?;
+            if known.is_none_or(|until| until < known_again(now)) {
+                let until = now + ADDRESS_KNOWN_FOR;
+                known_addresses::keep(&mut change.tx, &guess.both, until).await?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// What is known for less long than this is known anew.
+fn known_again(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + ADDRESS_KNOWN_FOR - KNOWN_ANEW_AFTER
+}
+
+async fn counted_under(tx: &mut Tx, guess: &Guess, now: DateTime<Utc>) -> store::Result<[u8; 32]> {
+    let known = known_addresses::known_until(tx, &guess.both, now).await?;
+    Ok(known.map_or(guess.username, |_| guess.both))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{House, each_database};
+
+    const LIMITS: GuessLimits = GuessLimits {
+        per_username: 3,
+        per_address: 5,
+    };
+
+    fn guess(username: &str, last: u8) -> Guess {
+        Guess::new(username, IpAddr::from([192, 0, 2, last]))
+    }
+
+    async fn limited(house: &House, guess: &Guess) -> Option<DateTime<Utc>> {
+        let standing = house.ledger.standing(guess, LIMITS).await.unwrap();
+        standing.limited_until
+    }
+
+    each_database! {
+        async fn the_limit_of_a_username_holds_from_every_address_until_the_first_failure_is_old(house: House) {
+            let began = house.clock.now();
+            for last in 1..=3 {
+                assert_eq!(limited(&house, &guess("anna", 9)).await, None);
+                house.ledger.sign_in_failed(&guess("anna", last)).await.unwrap();
+                house.clock.advance(Duration::from_secs(60));
+            }
+            assert_eq!(limited(&house, &guess("anna", 9)).await, Some(began + FAILURES_COUNT_FOR));
+            assert_eq!(limited(&house, &guess("Anna", 9)).await, None);
+            house.clock.advance(FAILURES_COUNT_FOR - Duration::from_secs(180));
+            assert_eq!(limited(&house, &guess("anna", 9)).await, None, "one of the three counts no more");
+            assert!(house.ledger.standing(&guess("anna", 9), LIMITS).await.unwrap().success_counts);
+        }
+
+        async fn the_limit_of_an_address_holds_for_every_username_and_no_success_lifts_it(house: House) {
+            for name in ["a", "b", "c", "d", "e"] {
+                house.ledger.sign_in_failed(&guess(name, 1)).await.unwrap();
+            }
+            house.ledger.sign_in_succeeded(&guess("a", 1)).await.unwrap();
+            assert!(limited(&house, &guess("f", 1)).await.is_some());
+            assert_eq!(limited(&house, &guess("f", 2)).await, None);
+        }
+
+        async fn a_success_forgives_the_username(house: House) {
+            for last in 1..=3 {
+                house.ledger.sign_in_failed(&guess("anna", last)).await.unwrap();
+            }
+            house.ledger.sign_in_succeeded(&guess("anna", 4)).await.unwrap();
+            let standing = house.ledger.standing(&guess("anna", 4), LIMITS).await.unwrap();
+            assert_eq!(standing, Standing { limited_until: None, success_counts: false });
+            assert_eq!(limited(&house, &guess("anna", 1)).await, None, "from elsewhere too");
+        }
+
+        async fn where_its_owner_has_signed_in_lately_others_failures_lock_nobody_out(house: House) {
+            let (owner, stranger) = (guess("anna", 1), guess("anna", 2));
+            house.ledger.sign_in_succeeded(&owner).await.unwrap();
+            // Elsewhere, and by whoever else is behind the same address.
+            for name in ["b", "c", "d", "e", "f"] {
+                house.ledger.sign_in_failed(&stranger).await.unwrap();
+                house.ledger.sign_in_failed(&guess(name, 1)).await.unwrap();
+            }
+            assert!(limited(&house, &stranger).await.is_some());
+            assert!(limited(&house, &guess("ben", 1)).await.is_some());
+            assert_eq!(limited(&house, &owner).await, None);
+            // Nor does the owner's success give the strangers fresh guesses.
+            house.ledger.sign_in_succeeded(&owner).await.unwrap();
+            assert!(limited(&house, &stranger).await.is_some());
+            // There guesses are counted just so, and apart.
+            for _ in 0..3 {
+                assert_eq!(limited(&house, &owner).await, None);
+                house.ledger.sign_in_failed(&owner).await.unwrap();
+            }
+            assert!(limited(&house, &owner).await.is_some());
+            house.clock.advance(FAILURES_COUNT_FOR);
+            assert_eq!(limited(&house, &owner).await, None);
+        }
+
+        async fn where_usernames_have_no_limit_a_known_address_has_its_own(house: House) {
+            let (owner, limits) = (guess("anna", 1), GuessLimits { per_username: 0, per_address: 2 });
+            house.ledger.sign_in_succeeded(&owner).await.unwrap();
+            for is_limited in [false, false, true] {
+                let standing = house.ledger.standing(&owner, limits).await.unwrap();
+                assert_eq!(standing.limited_until.is_some(), is_limited);
+                house.ledger.sign_in_failed(&owner).await.unwrap();
+            }
+        }
+
+        async fn an_address_is_known_for_thirty_days_after_the_last_sign_in(house: House) {
+            let owner = guess("anna", 1);
+            let counts = async || house.ledger.standing(&owner, LIMITS).await.unwrap().success_counts;
+            house.ledger.sign_in_succeeded(&owner).await.unwrap();
+            assert!(!counts().await, "it was written a moment ago");
+            house.clock.advance(KNOWN_ANEW_AFTER + Duration::from_micros(1));
+            assert!(counts().await);
+            house.ledger.sign_in_succeeded(&owner).await.unwrap();
+            house.clock.advance(ADDRESS_KNOWN_FOR - Duration::from_micros(1));
+            assert_eq!(house.ledger.prune().await.unwrap(), 0);
+            house.clock.advance(Duration::from_micros(1));
+            for _ in 0..3 {
+                house.ledger.sign_in_failed(&guess("anna", 2)).await.unwrap();
+            }
+            assert!(limited(&house, &owner).await.is_some(), "it is a stranger again");
+            assert_eq!(house.ledger.prune().await.unwrap(), 1);
+        }
+
+        async fn a_user_of_the_verification_service_is_no_account_of_that_name(house: House) {
+            let user = Guess::of_external_user("1", IpAddr::from([192, 0, 2, 1]));
+            for last in 2..=4 {
+                house.ledger.sign_in_failed(&guess("external user 1", last)).await.unwrap();
+                house.ledger.sign_in_failed(&guess("1", last)).await.unwrap();
+            }
+            assert_eq!(limited(&house, &user).await, None);
+        }
+
+        async fn failures_that_count_no_more_are_pruned(house: House) {
+            house.ledger.sign_in_failed(&guess("anna", 1)).await.unwrap();
+            house.clock.advance(FAILURES_COUNT_FOR - Duration::from_micros(1));
+            assert_eq!(house.ledger.prune().await.unwrap(), 0);
+            house.clock.advance(Duration::from_micros(1));
+            assert_eq!(house.ledger.prune().await.unwrap(), 2);
+        }
+    }
+}

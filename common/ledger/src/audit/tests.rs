@@ -1,0 +1,204 @@
+//! The audit on both databases: it finds nothing in what the ledger wrote, and each rule finds what breaks it.
+
+use crate::{
+    scene::{Scene, numbered},
+    testing::{House, each_database},
+};
+use domain::status::OrderStatus;
+
+/// A rule, and a statement after which it is broken.
+const DAMAGES: &[(&str, &str)] = &[
+    (
+        "a stream's numbers begin at 1 and have no gaps",
+        "DELETE FROM events WHERE seq = 2",
+    ),
+    (
+        "a session's counter is the number of its events",
+        "INSERT INTO sessions (id, store_id, code, name, state, opened_at, last_seq) \
+         SELECT id, store_id, x'63', 'n', 'OPEN', created_at, 7 FROM products",
+    ),
+    (
+        "an order's counter is the number of its own stream's events",
+        "UPDATE orders SET last_seq = last_seq + 1 WHERE number = 1",
+    ),
+    (
+        "a store's counter is the number of its own stream's events",
+        "UPDATE store_counters SET last_seq = last_seq + 1",
+    ),
+    (
+        "stock is what was put in less what orders hold",
+        "UPDATE stock SET quantity = quantity + 1",
+    ),
+    (
+        "an order holds its stock from its placing until it is called off",
+        "UPDATE orders SET stock_held = FALSE WHERE status = 'ready'",
+    ),
+    (
+        "an order holds its stock from its placing until it is called off",
+        "UPDATE orders SET stock_held = TRUE WHERE status = 'cancelled'",
+    ),
+    (
+        "an order's total is the sum of its items",
+        "UPDATE order_items SET quantity = quantity + 1",
+    ),
+    (
+        "a store's order numbers begin at 1 and have no gaps",
+        "UPDATE orders SET number = 9 WHERE number = 2",
+    ),
+    (
+        "a store's order numbers begin at 1 and have no gaps",
+        "UPDATE store_counters SET last_number = 9",
+    ),
+    (
+        "a placed order has a number, and an order that waits for acceptance has its accept_by",
+        "UPDATE orders SET accept_by = NULL WHERE status = 'processing'",
+    ),
+    (
+        "an order is marked as tallied exactly up to where its store's tally goes",
+        "UPDATE orders SET tallied = TRUE WHERE number = 1",
+    ),
+    (
+        "a store's tally is the count of the orders that are marked",
+        "INSERT INTO order_tallies SELECT store_id, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM store_counters",
+    ),
+    (
+        "a draft has no number, and nobody was told of it",
+        "UPDATE orders SET status = 'draft' WHERE status = 'ready'",
+    ),
+    (
+        "an item is one of an order's",
+        "DELETE FROM orders WHERE status = 'ready'",
+    ),
+    (
+        "an order has ended exactly where its status is an end",
+        "UPDATE orders SET ended_at = NULL WHERE status = 'failed'",
+    ),
+    (
+        "an order has ended exactly where its status is an end",
+        "UPDATE orders SET ended_at = created_at WHERE status = 'ready'",
+    ),
+    (
+        "an ended order has no order.placed or order.dispatched left to send",
+        "UPDATE handoffs SET state = 'due', closed_at = NULL WHERE event = 'order.placed' AND state = 'failed'",
+    ),
+    (
+        "whoever may have received an order that was called off is told so",
+        "DELETE FROM handoffs WHERE event = 'order.cancelled'",
+    ),
+    (
+        "a handoff is closed exactly where its state is",
+        "UPDATE handoffs SET closed_at = NULL WHERE state = 'acknowledged'",
+    ),
+    (
+        "a round has at most max_attempts attempts, numbered from 1 without gaps",
+        "UPDATE handoffs SET max_attempts = 1",
+    ),
+    (
+        "a round has at most max_attempts attempts, numbered from 1 without gaps",
+        "UPDATE attempts SET n = 3 WHERE n = 2",
+    ),
+    (
+        "a handoff counts the attempts of its round",
+        "UPDATE handoffs SET attempts = attempts + 1 WHERE state = 'acknowledged'",
+    ),
+    (
+        "a further attempt comes only behind one that may not have arrived",
+        "UPDATE attempts SET outcome = 'acknowledged' WHERE n = 1 AND outcome = 'retry'",
+    ),
+    (
+        "a further attempt comes only behind one that may not have arrived",
+        "UPDATE attempts SET outcome = 'refused' WHERE n = 1 AND outcome = 'retry'",
+    ),
+    (
+        "an attempt without an outcome stands under its handoff's lease",
+        "UPDATE attempts SET outcome = NULL WHERE outcome = 'acknowledged'",
+    ),
+    (
+        "what is being sent has a lease, a body and an open attempt",
+        "UPDATE handoffs SET leased_until = NULL WHERE state = 'sending'",
+    ),
+    (
+        "what is being sent has a lease, a body and an open attempt",
+        "UPDATE handoffs SET body = NULL WHERE state = 'sending'",
+    ),
+    (
+        "an acknowledged handoff was acknowledged by an answer or by a callback",
+        "UPDATE handoffs SET state = 'acknowledged' WHERE state = 'failed'",
+    ),
+    (
+        "the handoffs of one order to one integrator are sent one after the other",
+        "UPDATE handoffs SET state = 'held' WHERE event = 'order.placed' AND state = 'acknowledged'",
+    ),
+    (
+        "a callback has a result exactly where it was applied",
+        "UPDATE callbacks SET result = NULL WHERE result = 'applied'",
+    ),
+    (
+        "a callback that counted is about an order which its integrator was handed",
+        "UPDATE callbacks SET integrator_id = id",
+    ),
+    (
+        "callbacks that counted have ascending sequences",
+        "UPDATE callbacks SET sequence = 5, result = 'applied'",
+    ),
+];
+
+/// Orders in many ways: accepted by a retry, failed, cancelled after it was received, on the wire, moved by callbacks.
+async fn a_day(house: &House) -> Scene {
+    let scene = Scene::new(house).await;
+    let kitchen = scene.kitchen().await;
+    let ready = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.answers(&claimed, 503).await;
+    scene.until_due(claimed.handoff.id).await;
+    let again = scene.claim(&kitchen).await;
+    scene.answers(&again, 200).await;
+    scene
+        .says(&kitchen, ready, numbered(ready, "preparing", 1))
+        .await;
+    scene
+        .says(&kitchen, ready, numbered(ready, "ready", 2))
+        .await;
+    assert_eq!(scene.status(ready).await, OrderStatus::Ready);
+
+    let refused = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.answers(&claimed, 422).await;
+    assert_eq!(scene.status(refused).await, OrderStatus::Failed);
+
+    let cancelled = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.answers(&claimed, 200).await;
+    scene.staff_move(cancelled, OrderStatus::Cancelled).await;
+    let told = scene.claim(&kitchen).await;
+    scene.answers(&told, 200).await;
+
+    scene.order().await;
+    scene.claim(&kitchen).await;
+    scene
+}
+
+each_database! {
+    async fn nothing_is_found_in_what_the_ledger_wrote(house: House) {
+        a_day(&house).await.audit_finds_nothing().await;
+    }
+
+    async fn each_rule_finds_what_breaks_it(house: House) {
+        let scene = a_day(&house).await;
+        for (rule, damage) in DAMAGES {
+            let mut tx = scene.house.db.begin().await.unwrap();
+            assert!(store::testing::run(&mut tx, damage).await.unwrap() > 0, "{damage} hits nothing");
+            let found = store::audit::findings(&mut tx).await.unwrap();
+            tx.rollback().await;
+            assert!(found.iter().any(|(broken, ..)| broken == rule), "after {damage}: {found:?}");
+        }
+        scene.audit_finds_nothing().await;
+    }
+}
+
+#[test]
+fn every_rule_has_a_damage_that_breaks_it() {
+    for rule in store::audit::rules() {
+        assert!(DAMAGES.iter().any(|(broken, _)| *broken == rule), "{rule}");
+    }
+}

@@ -1,0 +1,91 @@
+//! Integrators' callbacks: stored as soon as they are verified, applied under their order's lock.
+
+mod apply;
+mod interpret;
+#[cfg(test)]
+mod tests;
+
+use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
+use domain::{
+    callback::Update,
+    hint::Hint,
+    ids::{CallbackId, OrderId},
+    integrator::Integrator,
+};
+use platform::crash;
+use store::{StoreError, callbacks::NewCallback};
+
+pub use store::callbacks::{CallbackFilter, KeptCallback};
+
+/// What became of a callback that was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    Stored {
+        id: CallbackId,
+    },
+    /// The integrator has sent this webhook id before.
+    Duplicate,
+}
+
+/// Why a callback is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallbackRefused {
+    #[error("the integrator was never handed an order {0}")]
+    UnknownOrder(OrderId),
+}
+
+impl Ledger {
+    /// What integrators said, newest first, before one of them.
+    pub async fn callbacks(
+        &self,
+        filter: &CallbackFilter,
+        before: Option<CallbackId>,
+        limit: u32,
+    ) -> Result<Vec<KeptCallback>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::callbacks::list::list(&mut tx, filter, before, limit).await?)
+    }
+
+    /// Stores a callback whose signature was verified, and wakes whoever applies it.
+    pub async fn receive_callback(
+        &self,
+        integrator: &Integrator,
+        webhook_id: &str,
+        update: Update,
+    ) -> Result<Received, CallbackRefused> {
+        crash::point("callback.before_store");
+        let stored = in_one_transaction!(&self.inner, Points::CALLBACK_STORED, |change| {
+            let order_id = match (update.order_id, &update.reference) {
+                (Some(order), _) => {
+                    if !store::callbacks::was_handed(&mut change.tx, integrator.id, order).await? {
+                        return Err(LedgerError::Refused(CallbackRefused::UnknownOrder(order)));
+                    }
+                    Some(order)
+                }
+                (None, Some(reference)) => {
+                    let (id, of) = (integrator.id, integrator.store_id);
+                    store::callbacks::order_of_reference(&mut change.tx, id, of, reference).await?
+                }
+                (None, None) => None,
+            };
+            let id: CallbackId = change.inner.chance.id(change.now);
+            let new = NewCallback {
+                id,
+                integrator_id: integrator.id,
+                webhook_id,
+                order_id,
+                update: &update,
+                received_at: change.now,
+            };
+            store::callbacks::insert(&mut change.tx, new).await?;
+            if let Some(order) = order_id {
+                change.hint(Hint::Callbacks { order });
+            }
+            Ok(Received::Stored { id })
+        });
+        match stored {
+            Err(LedgerError::Store(StoreError::UniqueKeyTaken)) => Ok(Received::Duplicate),
+            stored => stored,
+        }
+    }
+}

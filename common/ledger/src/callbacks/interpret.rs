@@ -1,0 +1,410 @@
+//! What one callback does to its order (design.md section 6).
+
+use crate::{
+    Change, LedgerError, Result,
+    handoffs::{acknowledge_by_callback, move_delivery, must_move},
+    orders,
+};
+use domain::{
+    callback::{CallbackResult, DeliveryUpdate, Mark, Update, is_news},
+    delivery::{Delivery, DeliveryStatus, DeliveryStep},
+    handoff::Handoff,
+    integrator::{Confirms, HandoffEvent, Integrator, meaning},
+    order::Order,
+    status::{By, OrderStatus},
+};
+
+/// Of a reason, this much is kept.
+const MOST_OF_A_REASON_CHARS: usize = 500;
+
+/// What became of a callback, with a word why.
+#[derive(Clone, Debug)]
+pub(super) struct Applied {
+    pub(super) result: CallbackResult,
+    pub(super) detail: Option<String>,
+}
+
+fn applied() -> Applied {
+    Applied {
+        result: CallbackResult::Applied,
+        detail: None,
+    }
+}
+
+fn unchanged() -> Applied {
+    Applied {
+        result: CallbackResult::Unchanged,
+        detail: None,
+    }
+}
+
+fn because(result: CallbackResult, why: impl Into<String>) -> Applied {
+    Applied {
+        result,
+        detail: Some(why.into()),
+    }
+}
+
+/// What an integrator says, in our words.
+struct Meant<'a> {
+    status: Option<OrderStatus>,
+    delivery: Option<DeliveryStatus>,
+    tracking_number: Option<&'a str>,
+    /// A word that is neither ours nor in its map.
+    unmapped: Option<&'a str>,
+}
+
+/// Applies an update under its order's lock. Only a fault of the database or of a row is an error.
+pub(super) async fn apply(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    integrator: &Integrator,
+    update: &Update,
+    newest: Mark,
+) -> Result<Applied> {
+    let handoffs: Vec<Handoff> = store::handoffs::lock_of_order(&mut change.tx, order.id)
+        .await?
+        .into_iter()
+        .filter(|handoff| handoff.integrator_id == integrator.id)
+        .collect();
+    let meant = read(integrator, update);
+    let is_courier = handoffs
+        .iter()
+        .any(|handoff| handoff.event == HandoffEvent::OrderDispatched);
+
+    let stood_at = order.status;
+    // Also a late or an unreadable one tells that the order arrived.
+    acknowledge_open(change, order, integrator, &handoffs, &meant).await?;
+    if !is_news(newest, update.mark()) {
+        return Ok(because(
+            CallbackResult::Stale,
+            "a newer one was applied before",
+        ));
+    }
+    if let Some(word) = meant.unmapped {
+        return Ok(because(
+            CallbackResult::Unmapped,
+            format!("no meaning is known for {word:?}"),
+        ));
+    }
+    let has_mark = update.mark() != Mark::default();
+    let by = if is_courier {
+        By::Courier
+    } else {
+        By::Integrator
+    };
+    let mut parts: Vec<Applied> = Vec::new();
+    // The parcel first: an order that it ends can't be delivered any more.
+    if meant.delivery.is_some() || meant.tracking_number.is_some() {
+        let part = if is_courier {
+            apply_delivery(change, order, integrator, &meant, has_mark).await?
+        } else {
+            because(
+                CallbackResult::Illegal,
+                "only a courier of the order may say that",
+            )
+        };
+        parts.push(part);
+    }
+    if let Some(status) = meant.status {
+        let reason = update.reason.as_deref();
+        parts.push(
+            apply_status(
+                change, order, integrator, &handoffs, status, by, reason, has_mark,
+            )
+            .await?,
+        );
+    }
+    if order.status != stood_at && meant.status == Some(order.status) {
+        return Ok(applied());
+    }
+    Ok(together(parts))
+}
+
+fn read<'a>(integrator: &Integrator, update: &'a Update) -> Meant<'a> {
+    let mut meant = Meant {
+        status: None,
+        delivery: None,
+        tracking_number: None,
+        unmapped: None,
+    };
+    if let Some(word) = update.status.as_deref() {
+        meant.status = meaning(&integrator.status_map, word);
+        if meant.status.is_none() {
+            // Seed 004's courier says where its parcel is as its one status.
+            meant.delivery = word.parse().ok().filter(|status| may_be_said(*status));
+            meant.unmapped = meant.delivery.is_none().then_some(word);
+        }
+    }
+    if let Some(DeliveryUpdate {
+        tracking_number,
+        status,
+    }) = &update.delivery
+    {
+        meant.tracking_number = tracking_number.as_deref();
+        if let Some(word) = status.as_deref() {
+            match word.parse() {
+                Ok(status) if may_be_said(status) => meant.delivery = Some(status),
+                _ => meant.unmapped = Some(word),
+            }
+        }
+    }
+    meant
+}
+
+/// That no courier was told is ours to say.
+fn may_be_said(status: DeliveryStatus) -> bool {
+    status != DeliveryStatus::HandoffFailed
+}
+
+/// The best of the parts' results, or the first where none was applied.
+fn together(parts: Vec<Applied>) -> Applied {
+    let rank = |part: &Applied| match part.result {
+        CallbackResult::Applied => 0,
+        CallbackResult::Unchanged => 2,
+        _ => 1,
+    };
+    let detail = parts.iter().find_map(|part| part.detail.clone());
+    match parts.into_iter().min_by_key(rank) {
+        Some(best) => Applied {
+            result: best.result,
+            detail,
+        },
+        None => because(CallbackResult::Unchanged, "it says nothing"),
+    }
+}
+
+/// A callback about an order tells that the order arrived: the handoff that brought it needs no other try. One that
+/// was never tried, or that brought something else (a cancellation, a push), is not meant.
+async fn acknowledge_open(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    integrator: &Integrator,
+    handoffs: &[Handoff],
+    meant: &Meant<'_>,
+) -> Result<()> {
+    let Some(handoff) = handoffs.iter().find(|handoff| {
+        !handoff.state.is_closed()
+            && (handoff.attempts > 0 || handoff.round > 1)
+            && matches!(
+                handoff.event,
+                HandoffEvent::OrderPlaced | HandoffEvent::OrderDispatched
+            )
+    }) else {
+        return Ok(());
+    };
+    // Retried by hand and not sent since: it may have arrived in the round before.
+    if handoff.attempts == 0
+        && store::attempts::of_handoff(&mut change.tx, handoff.id)
+            .await?
+            .is_empty()
+    {
+        return Ok(());
+    }
+    acknowledge_by_callback(change, order, handoff).await?;
+    let says_no = meant.status.is_some_and(OrderStatus::is_called_off);
+    if handoff.event == HandoffEvent::OrderPlaced
+        && integrator.confirms == Confirms::Acknowledgement
+        && !says_no
+    {
+        store::handoffs::confirm(&mut change.tx, handoff.id, change.now).await?;
+        settle(change, order).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn settle(change: &mut Change<'_>, order: &mut Order) -> Result<bool> {
+    orders::settle(change, order)
+        .await
+        .map_err(must_move(order.id))
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the facts of one decision, each from elsewhere"
+)]
+async fn apply_status(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    integrator: &Integrator,
+    handoffs: &[Handoff],
+    to: OrderStatus,
+    by: By,
+    reason: Option<&str>,
+    has_mark: bool,
+) -> Result<Applied> {
+    if order.status == to {
+        return Ok(unchanged());
+    }
+    let goes_on = to.progress() >= OrderStatus::Accepted.progress();
+    if order.status.awaits_acceptance() && goes_on {
+        if let Some(not_yet) = accept_first(change, order, integrator, handoffs, to).await? {
+            return Ok(not_yet);
+        }
+        if order.status == to {
+            return Ok(applied());
+        }
+    }
+    if let (Some(stands), Some(said)) = (order.status.progress(), to.progress())
+        && said < stands
+        && !has_mark
+    {
+        return Ok(because(
+            CallbackResult::Stale,
+            format!("the order is {} already", order.status),
+        ));
+    }
+    // An integrator that calls an order off without a word why has called it off all the same.
+    let reason = match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
+        None if to.is_called_off() => Some("the integrator gave no reason".to_owned()),
+        reason => reason.map(|reason| reason.chars().take(MOST_OF_A_REASON_CHARS).collect()),
+    };
+    let reason = reason.as_deref();
+    match orders::advance(change, order, to, by, reason, Some(integrator.id)).await {
+        Ok(()) => {
+            if by == By::Courier && to == OrderStatus::Delivered {
+                parcel_arrived(change, order).await?;
+            }
+            Ok(applied())
+        }
+        Err(LedgerError::Refused(refused)) => {
+            Ok(because(CallbackResult::Illegal, refused.to_string()))
+        }
+        Err(error) => Err(must_move(order.id)(error)),
+    }
+}
+
+/// An integrator that goes on with an order that waits for acceptance has accepted it. `Some`: it is not accepted all
+/// the same, and that is the end of this update.
+async fn accept_first(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    integrator: &Integrator,
+    handoffs: &[Handoff],
+    to: OrderStatus,
+) -> Result<Option<Applied>> {
+    let required = handoffs
+        .iter()
+        .find(|handoff| handoff.required && handoff.event == HandoffEvent::OrderPlaced);
+    if let Some(handoff) = required {
+        let confirmed_before = handoff.confirmed_at.is_some();
+        store::handoffs::confirm(&mut change.tx, handoff.id, change.now).await?;
+        if settle(change, order).await? {
+            return Ok(None);
+        }
+        let waits = "the order waits for somebody else's acceptance";
+        return Ok(Some(match (to, confirmed_before) {
+            (OrderStatus::Accepted, false) => because(CallbackResult::Applied, waits),
+            (OrderStatus::Accepted, true) => because(CallbackResult::Unchanged, waits),
+            _ => because(CallbackResult::Illegal, waits),
+        }));
+    }
+    if somebody_else_must_accept(change, order).await? {
+        let why = "only a required integrator or the staff accept this order";
+        return Ok(Some(because(CallbackResult::Illegal, why)));
+    }
+    let accepted = OrderStatus::Accepted;
+    orders::advance(
+        change,
+        order,
+        accepted,
+        By::Integrator,
+        None,
+        Some(integrator.id),
+    )
+    .await
+    .map_err(must_move(order.id))?;
+    Ok(None)
+}
+
+/// Required integrators, disabled ones too: their store's orders wait for them or for staff.
+async fn somebody_else_must_accept(change: &mut Change<'_>, order: &Order) -> Result<bool> {
+    let integrators = change.integrators_of(order.store_id).await?;
+    Ok(integrators
+        .iter()
+        .any(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced)))
+}
+
+async fn apply_delivery(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    integrator: &Integrator,
+    meant: &Meant<'_>,
+    has_mark: bool,
+) -> Result<Applied> {
+    if order.status.is_end() && order.status != OrderStatus::Delivered {
+        return Ok(because(
+            CallbackResult::Illegal,
+            format!("the order is {}", order.status),
+        ));
+    }
+    let tracked = note_tracking_number(change, order, meant.tracking_number).await?;
+    let without_news = if tracked { applied() } else { unchanged() };
+    let Some(to) = meant.delivery else {
+        return Ok(without_news);
+    };
+    let stands = order.delivery.as_ref().map(|delivery| delivery.status);
+    if stands == Some(to) {
+        return Ok(without_news);
+    }
+    if let Some(stands) = stands
+        && !stands.may_become(to)
+    {
+        let result = if has_mark {
+            CallbackResult::Illegal
+        } else {
+            CallbackResult::Stale
+        };
+        return Ok(because(result, format!("the delivery is {stands} already")));
+    }
+    move_delivery(change, order, to).await?;
+    if to == DeliveryStatus::Delivered && order.status != OrderStatus::Delivered {
+        let (delivered, courier) = (OrderStatus::Delivered, By::Courier);
+        match orders::advance(change, order, delivered, courier, None, Some(integrator.id)).await {
+            Ok(()) => {}
+            Err(LedgerError::Refused(refused)) => {
+                return Ok(because(CallbackResult::Applied, refused.to_string()));
+            }
+            Err(error) => return Err(must_move(order.id)(error)),
+        }
+    }
+    Ok(applied())
+}
+
+async fn note_tracking_number(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    number: Option<&str>,
+) -> Result<bool> {
+    let known = order
+        .delivery
+        .as_ref()
+        .and_then(|delivery| delivery.tracking_number.as_deref());
+    let Some(number) = number.filter(|number| known != Some(*number)) else {
+        return Ok(false);
+    };
+    let status = DeliveryStatus::ReadyForPickUp;
+    let delivery = order.delivery.get_or_insert_with(|| Delivery {
+        status,
+        tracking_number: None,
+        history: vec![DeliveryStep {
+            status,
+            at: change.now,
+        }],
+    });
+    delivery.tracking_number = Some(number.to_owned());
+    store::orders::update_status(&mut change.tx, order).await?;
+    Ok(true)
+}
+
+/// A courier that says only that the order is delivered has said so of the parcel too.
+async fn parcel_arrived(change: &mut Change<'_>, order: &mut Order) -> Result<()> {
+    let not_yet = order
+        .delivery
+        .as_ref()
+        .is_some_and(|delivery| delivery.status.may_become(DeliveryStatus::Delivered));
+    if not_yet {
+        move_delivery(change, order, DeliveryStatus::Delivered).await?;
+    }
+    Ok(())
+}

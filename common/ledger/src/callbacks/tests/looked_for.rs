@@ -1,0 +1,44 @@
+//! Callbacks found by people, also beside rows that can't be read.
+
+use super::handed_over;
+use crate::{
+    callbacks::CallbackFilter,
+    scene::{Scene, word},
+    testing::{House, each_database},
+};
+use domain::ids::CallbackId;
+
+/// Page by page, newest first.
+async fn found(house: &House, page: u32) -> Vec<CallbackId> {
+    let mut found: Vec<CallbackId> = Vec::new();
+    loop {
+        let before = found.last().copied();
+        let any = CallbackFilter::default();
+        let listed = house.ledger.callbacks(&any, before, page).await.unwrap();
+        let was_all = listed.len() < page as usize;
+        found.extend(listed.into_iter().map(|one| one.id));
+        if was_all {
+            return found;
+        }
+    }
+}
+
+each_database! {
+    async fn a_callback_that_cannot_be_read_hides_no_other_and_the_next_one_takes_its_place(house: House) {
+        let scene = Scene::new(&house).await;
+        let (kitchen, order) = handed_over(&scene).await;
+        for status in ["accepted", "preparing", "ready", "accepted", "preparing"] {
+            scene.says(&kitchen, order, word(order, status)).await;
+        }
+        let all = found(&house, 100).await;
+        assert_eq!(all.len(), 5);
+        scene.damage("UPDATE callbacks SET result = 'eaten' WHERE result = 'applied'").await;
+        // The first three moved the order, and are the last of the list.
+        assert_eq!(found(&house, 100).await, all[..2]);
+        assert_eq!(found(&house, 1).await, all[..2]);
+        scene.damage("UPDATE callbacks SET failures = CASE WHEN result = 'eaten' THEN 0 ELSE -1 END, result = 'applied'").await;
+        for page in [1, 2, 3, 100] {
+            assert_eq!(found(&house, page).await, all[2..], "pages of {page}");
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! One transaction that changes the ledger, with what it will have to tell; and how often it is tried.
+
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Inner, OutboxRow, idempotency::Request};
+use domain::{
+    event::{Event, EventKind},
+    hint::{Announcement, Hint},
+    ids::{OrderId, OutboxId, StoreId, StreamId},
+    integrator::Integrator,
+    status::OrderStatus,
+    tally::Tally,
+};
+use platform::{crash, metrics::Metrics};
+use store::{StoreError, Tx, events::Counter};
+
+/// A change that lost a lock is run this many times at most.
+pub(crate) const MOST_TRIES: u32 = 5;
+/// Events of one outbox row; a change with more writes several rows.
+const MOST_EVENTS_A_ROW: usize = 64;
+
+/// Why a change did not happen: `R` is what the change itself may refuse, the rest may befall any.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError<R = Infallible> {
+    #[error("{0}")]
+    Refused(R),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error("a stored secret can't be decrypted: {0}")]
+    Unsealable(String),
+    /// Intake's queue is full, or the process is about to stop.
+    #[error("too much at once")]
+    Overloaded,
+    /// The same request, by its idempotency key, made or changed this before: see [`super::Ledger::once`].
+    #[error("the same request was done before, for {0}")]
+    DoneBefore(Uuid),
+    #[error("the idempotency key was used for something else")]
+    KeyReused,
+    #[error("a request with this idempotency key still runs")]
+    KeyInProgress,
+}
+
+impl<R> LedgerError<R> {
+    #[must_use]
+    pub fn is_lock_lost(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_lock_lost())
+    }
+
+    /// The same with the refusal in other words.
+    pub fn map_refused<Q>(self, words: impl FnOnce(R) -> Q) -> LedgerError<Q> {
+        match self {
+            Self::Refused(refusal) => LedgerError::Refused(words(refusal)),
+            Self::Store(error) => LedgerError::Store(error),
+            Self::Unsealable(why) => LedgerError::Unsealable(why),
+            Self::Overloaded => LedgerError::Overloaded,
+            Self::DoneBefore(resource) => LedgerError::DoneBefore(resource),
+            Self::KeyReused => LedgerError::KeyReused,
+            Self::KeyInProgress => LedgerError::KeyInProgress,
+        }
+    }
+}
+
+impl LedgerError<Infallible> {
+    /// As the error of a change that may refuse something.
+    #[must_use]
+    pub fn widen<R>(self) -> LedgerError<R> {
+        self.map_refused(|never| match never {})
+    }
+}
+
+impl<R> From<StoreError> for LedgerError<R> {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Two crash points, just before and just after a commit.
+#[derive(Clone, Copy)]
+pub(crate) struct Points(Option<(&'static str, &'static str)>);
+
+impl Points {
+    pub(crate) const NONE: Self = Self(None);
+    pub(crate) const ORDERS: Self = Self(Some(("orders.before_commit", "orders.after_commit")));
+    pub(crate) const INTAKE: Self = Self(Some(("intake.before_commit", "intake.after_commit")));
+    pub(crate) const CLAIM: Self = Self(Some(("claim.before_commit", "claim.after_commit")));
+    pub(crate) const OUTCOME: Self = Self(Some((
+        "attempt.before_outcome_commit",
+        "attempt.after_outcome_commit",
+    )));
+    pub(crate) const CALLBACK_STORED: Self = Self(Some((
+        "callback.before_store_commit",
+        "callback.after_store",
+    )));
+    pub(crate) const CALLBACK_APPLIED: Self = Self(Some((
+        "callback.before_apply_commit",
+        "callback.after_apply",
+    )));
+    pub(crate) const SWEEP: Self = Self(Some(("sweep.before_commit", "sweep.after_commit")));
+}
+
+/// An open transaction. Dropped, it rolls back and tells nobody anything.
+pub(crate) struct Change<'l> {
+    pub(crate) inner: &'l Inner,
+    pub(crate) tx: Tx,
+    /// The one time of all that this change writes.
+    pub(crate) now: DateTime<Utc>,
+    streams: BTreeMap<StreamId, Stream>,
+    integrators: BTreeMap<StoreId, Arc<[Integrator]>>,
+    tallies: BTreeMap<StoreId, Tally>,
+    events: Vec<Event>,
+    hints: Vec<Hint>,
+    request: Option<&'l Request>,
+    made: Option<Uuid>,
+}
+
+/// A stream whose row this change holds locked.
+struct Stream {
+    counter: Counter,
+    store_id: StoreId,
+    last_seq: i64,
+    counted_up: i64,
+}
+
+impl<'l> Change<'l> {
+    pub(crate) async fn begin(inner: &'l Inner) -> store::Result<Self> {
+        let tx = inner.db.begin().await?;
+        let now = inner.clock.now();
+        Ok(Self {
+            inner,
+            tx,
+            now,
+            streams: BTreeMap::new(),
+            integrators: BTreeMap::new(),
+            tallies: BTreeMap::new(),
+            events: Vec::new(),
+            hints: Vec::new(),
+            request: None,
+            made: None,
+        })
+    }
+
+    /// Tells what this change makes or changes, in case it is a request's that has a key.
+    pub(crate) fn made(&mut self, resource: Uuid) {
+        self.made = Some(resource);
+    }
+
+    /// The key of this request is written, and will name what was [`Self::made`].
+    pub(super) fn belongs_to(&mut self, request: &'l Request) {
+        self.request = Some(request);
+    }
+
+    /// Tells that the stream's row (whose `last_seq` this is) is locked, so that events may be numbered.
+    pub(crate) fn stream_is_locked(
+        &mut self,
+        id: StreamId,
+        counter: Counter,
+        store_id: StoreId,
+        last_seq: i64,
+    ) {
+        self.streams.entry(id).or_insert(Stream {
+            counter,
+            store_id,
+            last_seq,
+            counted_up: 0,
+        });
+    }
+
+    /// A store's integrators, disabled ones too: read once, so that all that this change does sees the same.
+    pub(crate) async fn integrators_of(
+        &mut self,
+        store: StoreId,
+    ) -> store::Result<Arc<[Integrator]>> {
+        if let Some(known) = self.integrators.get(&store) {
+            return Ok(known.clone());
+        }
+        let read = store::integrators::of_store(&mut self.tx, store).await?;
+        let read: Arc<[Integrator]> = read.into();
+        self.integrators.insert(store, read.clone());
+        Ok(read)
+    }
+
+    /// Adds an event under the stream's next number, which it returns.
+    ///
+    /// # Panics
+    /// Where the stream's row was not locked before.
+    pub(crate) fn event(
+        &mut self,
+        id: StreamId,
+        order_id: Option<OrderId>,
+        kind: EventKind,
+        data: Value,
+    ) -> i64 {
+        let stream = self
+            .streams
+            .get_mut(&id)
+            .expect("whoever writes an event has locked its stream before");
+        stream.counted_up += 1;
+        let seq = stream.last_seq + stream.counted_up;
+        self.events.push(Event {
+            stream: id,
+            seq,
+            store_id: stream.store_id,
+            order_id,
+            kind,
+            at: self.now,
+            data,
+        });
+        seq
+    }
+
+    /// Adds an event that has its number: the first of a stream whose row this change writes.
+    pub(crate) fn numbered_event(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Corrects a store's tally by what becomes of an order that is in it.
+    pub(crate) fn retally(&mut self, store: StoreId, by: &Tally) {
+        self.tallies.entry(store).or_default().add_all(by);
+    }
+
+    /// Wakes a worker after the commit; said twice is said once.
+    pub(crate) fn hint(&mut self, hint: Hint) {
+        if !self.hints.contains(&hint) {
+            self.hints.push(hint);
+        }
+    }
+
+    /// Writes counters, events and outbox, commits, and offers what was written to the [`super::Wake`] port.
+    pub(crate) async fn commit(mut self, points: Points) -> store::Result<()> {
+        let rows = self.write_announcements().await?;
+        if let Some((before, _)) = points.0 {
+            crash::point(before);
+        }
+        self.tx.commit().await?;
+        if let Some(request) = self.request {
+            request.is_committed();
+        }
+        if let Some((_, after)) = points.0 {
+            crash::point(after);
+        }
+        for row in rows {
+            row.announcement
+                .events
+                .iter()
+                .for_each(|event| count(&self.inner.metrics, event));
+            self.inner.wake.offer(row);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn rollback(self) {
+        self.tx.rollback().await;
+    }
+
+    async fn write_announcements(&mut self) -> store::Result<Vec<OutboxRow>> {
+        if let Some(request) = self.request {
+            request.keep(&mut self.tx, self.made).await?;
+        }
+        for (store, by) in &self.tallies {
+            if !store::stats::correct(&mut self.tx, *store, by).await? {
+                tracing::error!(%store, "a store's tally is gone: GET /stats is wrong");
+            }
+        }
+        let counted: Vec<(Counter, StreamId, i64)> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| stream.counted_up > 0)
+            .map(|(id, stream)| (stream.counter, *id, stream.counted_up))
+            .collect();
+        store::events::count_up(&mut self.tx, &counted).await?;
+        store::events::insert(&mut self.tx, &self.events).await?;
+        let rows = self.announcements();
+        let not_before = self.now + self.inner.settings.outbox_claim_after;
+        store::outbox::insert(&mut self.tx, &rows, not_before, self.now).await?;
+        Ok(rows)
+    }
+
+    fn announcements(&mut self) -> Vec<OutboxRow> {
+        let mut events = std::mem::take(&mut self.events).into_iter().peekable();
+        let mut hints = std::mem::take(&mut self.hints);
+        let mut rows = Vec::new();
+        while events.peek().is_some() || !hints.is_empty() {
+            let announcement = Announcement {
+                events: events.by_ref().take(MOST_EVENTS_A_ROW).collect(),
+                hints: std::mem::take(&mut hints),
+            };
+            let id: OutboxId = self.inner.chance.id(self.now);
+            rows.push(OutboxRow { id, announcement });
+        }
+        rows
+    }
+}
+
+/// What the metrics tell of orders is counted from committed events, so that nothing is counted twice or before it is so.
+fn count(metrics: &Metrics, event: &Event) {
+    let order = &event.data["order"];
+    match event.kind {
+        EventKind::OrderPlaced => metrics.orders_placed.inc(),
+        EventKind::IntegratorDisabled => {
+            let reason = event.data["integrator"]["reason"].as_str();
+            let disabled = &metrics.integrators_disabled;
+            disabled
+                .with_label_values(&[reason.unwrap_or_default()])
+                .inc();
+        }
+        EventKind::OrderStatusChanged => {
+            let Some(status) = order["status"]
+                .as_str()
+                .and_then(|status| status.parse::<OrderStatus>().ok())
+            else {
+                return;
+            };
+            if status.is_end() {
+                metrics
+                    .orders_ended
+                    .with_label_values(&[status.as_str()])
+                    .inc();
+            }
+            let placed_at = order["placed_at"]
+                .as_str()
+                .and_then(|at| DateTime::parse_from_rfc3339(at).ok());
+            if let (OrderStatus::Accepted, Some(placed_at)) = (status, placed_at) {
+                metrics
+                    .order_acceptance_seconds
+                    .observe((event.at - placed_at.to_utc()).as_seconds_f64());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `in_one_transaction!(inner, Points::ORDERS, |change| { … Ok(value) })`: begins, runs the body, commits; after a
+/// lost lock rolls back and runs it again. The body may use `?` and must not keep anything of a failed try.
+macro_rules! in_one_transaction {
+    ($inner:expr, $points:expr, |$change:ident| $body:block) => {{
+        let mut tries = 1;
+        loop {
+            let mut $change = match $crate::Change::begin($inner).await {
+                Ok(change) => change,
+                Err(error) if error.is_lock_lost() && tries < $crate::change::MOST_TRIES => {
+                    tries += 1;
+                    continue;
+                }
+                Err(error) => break Err($crate::LedgerError::from(error)),
+            };
+            let done = async {
+                $crate::idempotency::only_once(&mut $change, $inner).await?;
+                $body
+            }
+            .await;
+            let error = match done {
+                Ok(value) => match $change.commit($points).await {
+                    Ok(()) => break Ok(value),
+                    Err(error) => $crate::LedgerError::from(error),
+                },
+                Err(error) => {
+                    $change.rollback().await;
+                    error
+                }
+            };
+            if !error.is_lock_lost() || tries >= $crate::change::MOST_TRIES {
+                break Err(error);
+            }
+            tries += 1;
+        }
+    }};
+}
+pub(crate) use in_one_transaction;

@@ -1,0 +1,213 @@
+//! What screens are told: events after a number, and snapshots with the number they are of.
+
+#[cfg(test)]
+mod documented;
+
+use chrono::{DateTime, Utc};
+use uuid::Builder;
+
+use super::{Ledger, Result};
+use domain::{
+    event::Event,
+    ids::{OrderId, StoreId, StreamId},
+    order::Order,
+    session::{Session, SessionState, is_code},
+    store::Store,
+};
+
+/// More events of one order than any has; a bound all the same.
+const MOST_EVENTS_OF_ORDER: u32 = 1000;
+/// Sessions, and orders, that a store's snapshot shows; far more than people can look at.
+const MOST_SHOWN_OF_STORE: u32 = 1000;
+
+/// A session with its orders, all of one moment; `session.seq` is its number.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionSnapshot {
+    pub session: Session,
+    /// Oldest first.
+    pub orders: Vec<Order>,
+}
+
+/// An order and the last number of the stream that it is told on, of one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OrderSnapshot {
+    pub order: Order,
+    pub seq: i64,
+}
+
+/// What goes on in a store, of one moment: its open sessions, those with an order that has not come to its end, and
+/// such orders.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreSnapshot {
+    pub store: Store,
+    /// By id.
+    pub sessions: Vec<Session>,
+    /// Oldest first.
+    pub orders: Vec<Order>,
+    /// The last number of every stream that one of these, or the store, is told on.
+    pub heads: Vec<(StreamId, i64)>,
+}
+
+impl Ledger {
+    pub async fn store_snapshot(&self, id: StoreId) -> Result<Option<StoreSnapshot>> {
+        let mut tx = self.inner.db.read().await?;
+        let Some(store) = store::stores::get(&mut tx, id).await? else {
+            return Ok(None);
+        };
+        let open = store::store_snapshot::open_orders(&mut tx, id, MOST_SHOWN_OF_STORE).await?;
+        let mut orders = store::orders::many(&mut tx, &open).await?;
+        orders.sort_by_key(|order| order.id);
+        let state = SessionState::Open;
+        let mut sessions =
+            store::sessions::list(&mut tx, id, state, None, MOST_SHOWN_OF_STORE).await?;
+        let of_orders = orders.iter().filter_map(|order| order.session.as_ref());
+        let mut closed: Vec<_> = of_orders
+            .map(|session| session.id)
+            .filter(|id| sessions.iter().all(|session| session.id != *id))
+            .collect();
+        closed.sort_unstable();
+        closed.dedup();
+        sessions.extend(store::sessions::many(&mut tx, &closed).await?);
+        sessions.sort_by_key(|session| session.id);
+
+        let own = orders.iter().filter(|order| order.session.is_none());
+        let streams: Vec<_> = own.map(Order::stream).chain([id.into()]).collect();
+        let mut heads = store::events::heads(&mut tx, &streams).await?;
+        heads.extend(
+            sessions
+                .iter()
+                .map(|session| (session.id.into(), session.seq)),
+        );
+        Ok(Some(StoreSnapshot {
+            store,
+            sessions,
+            orders,
+            heads,
+        }))
+    }
+
+    /// The last numbers of the store's own stream and of all its streams that began after `since`.
+    pub async fn heads_of_store_since(
+        &self,
+        id: StoreId,
+        since: DateTime<Utc>,
+    ) -> Result<Vec<(StreamId, i64)>> {
+        let unix_ms = u64::try_from(since.timestamp_millis()).unwrap_or(0);
+        let first = Builder::from_unix_timestamp_millis(unix_ms, &[0; 10]).into_uuid();
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::store_snapshot::heads_since(&mut tx, id, since, first).await?)
+    }
+
+    /// In order, `limit` at most.
+    pub async fn events_after(
+        &self,
+        stream: StreamId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::events::after(&mut tx, stream, after, limit).await?)
+    }
+
+    /// All that happened to one order, in order.
+    pub async fn order_events(&self, order: OrderId) -> Result<Vec<Event>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::events::of_order(&mut tx, order, MOST_EVENTS_OF_ORDER).await?)
+    }
+
+    /// Also of one whose code reads no more: ask [`Session::reads_at`].
+    pub async fn session_snapshot(&self, code: &str) -> Result<Option<SessionSnapshot>> {
+        if !is_code(code) {
+            return Ok(None);
+        }
+        let mut tx = self.inner.db.read().await?;
+        let Some(session) = store::sessions::by_code(&mut tx, code).await? else {
+            return Ok(None);
+        };
+        let orders = store::orders::of_session(&mut tx, session.id).await?;
+        Ok(Some(SessionSnapshot { session, orders }))
+    }
+
+    pub async fn order_snapshot(&self, id: OrderId) -> Result<Option<OrderSnapshot>> {
+        let mut tx = self.inner.db.read().await?;
+        let Some(order) = store::orders::get(&mut tx, id).await? else {
+            return Ok(None);
+        };
+        let heads = store::events::heads(&mut tx, &[order.stream()]).await?;
+        let seq = heads.first().map_or(0, |(_, seq)| *seq);
+        Ok(Some(OrderSnapshot { order, seq }))
+    }
+
+    /// The stream's last number; `None` where nothing has that stream.
+    pub async fn stream_head(&self, stream: StreamId) -> Result<Option<i64>> {
+        Ok(self
+            .stream_heads(&[stream])
+            .await?
+            .first()
+            .map(|(_, seq)| *seq))
+    }
+
+    /// The last numbers of those streams that exist, in no particular order.
+    pub async fn stream_heads(&self, streams: &[StreamId]) -> Result<Vec<(StreamId, i64)>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::events::heads(&mut tx, streams).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{House, each_database};
+    use domain::status::{By, OrderStatus};
+
+    each_database! {
+        async fn a_stores_snapshot_has_what_goes_on_with_the_number_of_every_stream(house: House) {
+            let store = house.a_store_like(|store| store.auto_accept = false).await;
+            let product = house.a_product(store).await;
+            let ledger = &house.ledger;
+            let quiet = ledger.open_session(store, "quiet").await.unwrap();
+            let closed = ledger.open_session(store, "closed").await.unwrap();
+            let done = ledger.open_session(store, "done").await.unwrap();
+            let open = house.a_guests_order(&closed, product).await;
+            let ended = house.a_guests_order(&done, product).await;
+            ledger.move_order(ended.id, OrderStatus::Rejected, By::Staff, Some("no beans")).await.unwrap();
+            for session in [&closed, &done] {
+                ledger.close_session(session.id).await.unwrap();
+            }
+
+            let snapshot = ledger.store_snapshot(store).await.unwrap().unwrap();
+            let sessions: Vec<_> = snapshot.sessions.iter().map(|session| session.id).collect();
+            assert_eq!(sessions, [quiet.id, closed.id]);
+            assert_eq!(snapshot.orders.iter().map(|order| order.id).collect::<Vec<_>>(), [open.id]);
+            let mut heads = snapshot.heads;
+            heads.sort_unstable();
+            let mut expected = vec![(store.into(), ledger.stream_head(store.into()).await.unwrap().unwrap()), (quiet.id.into(), 1), (closed.id.into(), 3)];
+            expected.sort_unstable();
+            assert_eq!(heads, expected);
+            let unknown = house.chance.id(house.clock.now());
+            assert_eq!(ledger.store_snapshot(unknown).await.unwrap(), None);
+        }
+
+        async fn streams_that_began_later_are_found_by_their_ids(house: House) {
+            let store = house.a_store().await;
+            house.ledger.open_session(store, "before").await.unwrap();
+            house.clock.advance(std::time::Duration::from_secs(10));
+            let since = house.clock.now();
+            let after = house.ledger.open_session(store, "after").await.unwrap();
+            house.ledger.close_session(after.id).await.unwrap();
+            let mut heads = house.ledger.heads_of_store_since(store, since).await.unwrap();
+            heads.retain(|(stream, _)| *stream != store.into());
+            assert_eq!(heads, [(after.id.into(), 2)]);
+        }
+
+        async fn an_orders_snapshot_has_the_number_of_the_stream_it_is_told_on(house: House) {
+            let store = house.a_store().await;
+            let product = house.a_product(store).await;
+            let session = house.ledger.open_session(store, "1").await.unwrap();
+            house.a_guests_order(&session, product).await;
+            let order = house.a_guests_order(&session, product).await;
+            let snapshot = house.ledger.order_snapshot(order.id).await.unwrap().unwrap();
+            assert_eq!((snapshot.order.id, snapshot.seq), (order.id, 3));
+            assert_eq!(house.ledger.order_events(order.id).await.unwrap().len(), 1);
+        }
+    }
+}

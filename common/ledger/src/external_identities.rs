@@ -1,0 +1,148 @@
+//! Which account is which user of the verification service, and the keys that stand in for that service.
+
+use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
+use domain::{account::Account, ids::AccountId};
+use platform::secrets::{same, sha256};
+use store::{StoreError, external_identities::Identity};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityRefused {
+    #[error("there is no such account")]
+    NoSuchAccount,
+    #[error("another account is that user")]
+    UserTaken,
+}
+
+impl Ledger {
+    /// From now on the account is that user. The session key is told this once, and an earlier one is dead.
+    pub async fn give_identity(
+        &self,
+        account: AccountId,
+        user_id: &str,
+    ) -> Result<String, IdentityRefused> {
+        let session_key = self.inner.chance.token();
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            if store::accounts::lock(&mut change.tx, account)
+                .await?
+                .is_none()
+            {
+                return Err(LedgerError::Refused(IdentityRefused::NoSuchAccount));
+            }
+            let identity = Identity {
+                account,
+                session_key_hash: sha256(session_key.as_bytes()),
+            };
+            let now = change.now;
+            match store::external_identities::replace(&mut change.tx, &identity, user_id, now).await
+            {
+                Err(StoreError::UniqueKeyTaken) => {
+                    return Err(LedgerError::Refused(IdentityRefused::UserTaken));
+                }
+                done => done?,
+            }
+            Ok(session_key.clone())
+        })
+    }
+
+    /// An account without one is left as it is.
+    pub async fn take_identity(&self, account: AccountId) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            Ok(store::external_identities::delete(&mut change.tx, account).await?)
+        })
+    }
+
+    /// The user that the account is.
+    pub async fn external_user(&self, account: AccountId) -> Result<Option<String>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::external_identities::user_of(&mut tx, account).await?)
+    }
+
+    /// The account that is this user, also a disabled one.
+    pub async fn account_of_external_user(&self, user_id: &str) -> Result<Option<Account>> {
+        self.account_of(user_id, |_| true).await
+    }
+
+    /// The same, if the key is its own.
+    pub async fn account_by_session_key(
+        &self,
+        user_id: &str,
+        session_key: &str,
+    ) -> Result<Option<Account>> {
+        let hash = sha256(session_key.as_bytes());
+        let is_right = |identity: &Identity| same(&hash, &identity.session_key_hash);
+        self.account_of(user_id, is_right).await
+    }
+
+    async fn account_of(
+        &self,
+        user_id: &str,
+        is_right: impl Fn(&Identity) -> bool,
+    ) -> Result<Option<Account>> {
+        let mut tx = self.inner.db.read().await?;
+        let identity = store::external_identities::of_user(&mut tx, user_id).await?;
+        let Some(identity) = identity.filter(is_right) else {
+            return Ok(None);
+        };
+        let found = store::accounts::by_id(&mut tx, identity.account).await?;
+        Ok(found.map(|found| found.account))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        accounts::NewAccount,
+        testing::{House, each_database},
+    };
+    use domain::account::Role;
+
+    async fn an_account(house: &House, username: &str) -> AccountId {
+        let new = NewAccount {
+            username: username.to_owned(),
+            password_hash: "$unused".to_owned(),
+            role: Role::Operator,
+            stores: Vec::new(),
+            integrators: Vec::new(),
+        };
+        house.ledger.create_account(&new).await.unwrap().id
+    }
+
+    fn id(found: Option<Account>) -> Option<AccountId> {
+        found.map(|account| account.id)
+    }
+
+    each_database! {
+        async fn a_session_key_is_its_users_until_the_next_one(house: House) {
+            let (anna, ledger) = (an_account(&house, "anna").await, &house.ledger);
+            let first = ledger.give_identity(anna, "1").await.unwrap();
+            let by = async |user: &str, key: &str| id(ledger.account_by_session_key(user, key).await.unwrap());
+            assert_eq!(by("1", &first).await, Some(anna));
+            assert_eq!(by("2", &first).await, None);
+            assert_eq!(by("1", "guess").await, None);
+            let second = ledger.give_identity(anna, "2").await.unwrap();
+            assert_eq!(by("1", &first).await, None);
+            assert_eq!(by("2", &first).await, None);
+            assert_eq!(by("2", &second).await, Some(anna));
+            assert_eq!(ledger.external_user(anna).await.unwrap().as_deref(), Some("2"));
+            assert_eq!(id(ledger.account_of_external_user("2").await.unwrap()), Some(anna));
+            ledger.take_identity(anna).await.unwrap();
+            ledger.take_identity(anna).await.unwrap();
+            assert_eq!(by("2", &second).await, None);
+            assert_eq!(ledger.external_user(anna).await.unwrap(), None);
+        }
+
+        async fn a_user_is_one_account_and_an_account_must_be_there(house: House) {
+            let (anna, ben) = (an_account(&house, "anna").await, an_account(&house, "ben").await);
+            let key = house.ledger.give_identity(anna, "1").await.unwrap();
+            let bens = house.ledger.give_identity(ben, "2").await.unwrap();
+            let refused = house.ledger.give_identity(ben, "1").await;
+            assert!(matches!(refused, Err(LedgerError::Refused(IdentityRefused::UserTaken))), "{refused:?}");
+            let by = async |user: &str, key: &str| id(house.ledger.account_by_session_key(user, key).await.unwrap());
+            assert_eq!((by("1", &key).await, by("2", &bens).await), (Some(anna), Some(ben)));
+            let nobody = house.chance.id(house.clock.now());
+            let refused = house.ledger.give_identity(nobody, "3").await;
+            assert!(matches!(refused, Err(LedgerError::Refused(IdentityRefused::NoSuchAccount))), "{refused:?}");
+        }
+    }
+}

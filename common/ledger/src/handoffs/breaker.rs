@@ -1,0 +1,103 @@
+//! The breaker between an integrator and its lanes, over all workers: what a claim may take, and what an outcome tells.
+
+#[cfg(test)]
+mod tests;
+
+use super::Claimed;
+use crate::{Change, Result};
+use domain::{
+    breaker::{Breaker, Sign, sign},
+    handoff::{AttemptOutcome, Handoff, Heard},
+    hint::Hint,
+    ids::HandoffId,
+    integrator::{BreakerState, DisabledBecause},
+};
+
+/// Takes the one probe for this claim's attempt; `false` where another claim was quicker.
+pub(super) async fn begin_probe(change: &mut Change<'_>, claimed: &Claimed) -> Result<bool> {
+    let (id, handoff, until) = (
+        claimed.integrator.id,
+        claimed.handoff.id,
+        claimed.leased_until,
+    );
+    let now = change.now;
+    Ok(store::integrators::begin_probe(&mut change.tx, id, handoff, until, now).await?)
+}
+
+/// What an outcome tells of its integrator; `true` where it is now to be disabled. Where nothing bad was known when the
+/// attempt was claimed, an answer costs nothing.
+///
+/// The integrator's row is the last that an outcome locks: whoever holds it waits for nobody.
+pub(super) async fn note(
+    change: &mut Change<'_>,
+    handoff: &Handoff,
+    outcome: AttemptOutcome,
+    heard: &Heard,
+    was_well: bool,
+) -> Result<bool> {
+    let id = handoff.integrator_id;
+    let sign = sign(outcome, heard, change.now);
+    if sign == Sign::Failure || !was_well {
+        let Some(known) = store::integrators::lock_breaker(&mut change.tx, id).await? else {
+            return Ok(false);
+        };
+        let after = after(change, &known, sign, handoff).await?;
+        if after != known {
+            store::integrators::write_breaker(&mut change.tx, id, &after).await?;
+        }
+        if known.state != BreakerState::Closed && after.state == BreakerState::Closed {
+            change.hint(Hint::Handoffs { integrator: id });
+        }
+        if after.is_beyond_hope(change.now) {
+            let because = DisabledBecause::Failing;
+            return Ok(store::integrators::give_up(&mut change.tx, id, because).await?);
+        }
+    }
+    if outcome == AttemptOutcome::Gone {
+        let because = DisabledBecause::Gone;
+        return Ok(store::integrators::give_up(&mut change.tx, id, because).await?);
+    }
+    Ok(false)
+}
+
+/// As the rule says; and where it says that the breaker opens, only if the failures are in a row indeed: an answer to
+/// an attempt that was claimed before the first of them wrote nothing.
+async fn after(
+    change: &mut Change<'_>,
+    known: &Breaker,
+    sign: Sign,
+    handoff: &Handoff,
+) -> Result<Breaker> {
+    let jitter = change.inner.chance.fraction();
+    let (id, now) = (handoff.id, change.now);
+    let after = known.clone().after(sign, id, now, jitter);
+    let opens = known.state == BreakerState::Closed && after.state == BreakerState::Open;
+    if !opens {
+        return Ok(after);
+    }
+    let of = handoff.integrator_id;
+    let answered_at = store::integrators::last_sign_of_life_at(&mut change.tx, of).await?;
+    let in_a_row = answered_at
+        .zip(known.failing_since)
+        .is_none_or(|(answered, since)| answered <= since);
+    Ok(if in_a_row {
+        after
+    } else {
+        Breaker::default().after(sign, id, now, jitter)
+    })
+}
+
+/// The probe's request never left: the next may go when its handoff is due again.
+pub(super) async fn put_probe_back(
+    change: &mut Change<'_>,
+    claimed: &Claimed,
+    until: chrono::DateTime<chrono::Utc>,
+) -> Result<()> {
+    if claimed.was_well {
+        return Ok(());
+    }
+    let id = claimed.integrator.id;
+    let handoff: HandoffId = claimed.handoff.id;
+    store::integrators::put_probe_back(&mut change.tx, id, handoff, until).await?;
+    Ok(())
+}

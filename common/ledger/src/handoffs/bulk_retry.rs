@@ -1,0 +1,280 @@
+//! Many handoffs tried again at once: as many as fit a filter, at a pace, each by the rule for one, and all on record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+
+use super::{
+    list::candidate,
+    retry::{Opening, open},
+};
+use crate::{Ledger, LedgerError, Points, Result, in_one_transaction};
+use domain::{
+    handoff::Handoff,
+    hint::Hint,
+    ids::{AccountId, HandoffId, IntegratorId, RetryId, StoreId},
+    retry::{Retry, RetryRefused, reopened_until},
+};
+use store::{
+    handoffs::{HandoffFilter, Listed, Page},
+    retries::{NewRetry, Progress, Whose},
+};
+
+/// Handoffs that one call tries again.
+pub const MOST_RETRIED: u32 = 1000;
+/// Handoffs that one call looks at, most of which may be refused.
+const MOST_LOOKED_AT: u32 = 10_000;
+/// Between two notes of how far it has come.
+const A_PAGE: u32 = 200;
+/// Examples of each kind in the answer.
+const EXAMPLES: usize = 10;
+
+/// Which handoffs are to be tried again, and how.
+#[derive(Clone, Debug)]
+pub struct RetryWanted {
+    pub filter: HandoffFilter,
+    /// Only those after this one, oldest first: where the call before stopped.
+    pub after: Option<HandoffId>,
+    /// Due times are spread so that so many fall due in a second; `None`: all at once.
+    pub per_s: Option<f64>,
+    /// At most [`MOST_RETRIED`].
+    pub limit: u32,
+    /// Counts and changes nothing.
+    pub dry_run: bool,
+    pub by: AccountId,
+}
+
+/// What a retry of many did, or would do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RetriedMany {
+    /// On record under this; `None` for a dry run.
+    pub id: Option<RetryId>,
+    /// How many fitted the filter and were looked at.
+    pub matched: u32,
+    pub retried: u32,
+    /// By [`RetryRefused::as_str`].
+    pub refused: BTreeMap<&'static str, u32>,
+    /// Some of each, oldest first.
+    pub examples: Vec<Example>,
+    pub first_due_at: Option<DateTime<Utc>>,
+    pub last_due_at: Option<DateTime<Utc>>,
+    /// There are more, after this one: the limit was hit.
+    pub stopped_after: Option<HandoffId>,
+}
+
+/// When it is due, or why it is not tried again.
+pub type RetryOutcome = std::result::Result<DateTime<Utc>, RetryRefused>;
+
+/// One of those that fitted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Example {
+    pub handoff: Handoff,
+    pub order_number: Option<i64>,
+    pub integrator_name: String,
+    pub outcome: RetryOutcome,
+}
+
+/// A retry of many while it runs.
+struct Run {
+    wanted: RetryWanted,
+    started_at: DateTime<Utc>,
+    done: RetriedMany,
+    /// Whose lanes have something to do now.
+    to_wake: BTreeSet<IntegratorId>,
+}
+
+impl Ledger {
+    /// Each in a transaction of its own, so that a long one holds up nobody; one that broke off has done what it noted,
+    /// and can be asked for again: what was tried again fits the filter no more.
+    pub async fn retry_handoffs(&self, wanted: RetryWanted) -> Result<RetriedMany> {
+        let mut run = Run {
+            started_at: self.inner.clock.now(),
+            wanted,
+            done: RetriedMany::default(),
+            to_wake: BTreeSet::new(),
+        };
+        if !run.wanted.dry_run {
+            run.done.id = Some(self.note_retry(&run).await?);
+        }
+        let mut after = run.wanted.after;
+        while run.done.stopped_after.is_none() {
+            let page = self.page(&run.wanted.filter, after).await?;
+            let Some(last) = page.last().map(|one| one.handoff.id) else {
+                break;
+            };
+            for one in page {
+                if run.is_full() {
+                    run.done.stopped_after = after;
+                    break;
+                }
+                after = Some(one.handoff.id);
+                self.retry_or_refuse(&mut run, one).await?;
+            }
+            if run.done.stopped_after.is_none() {
+                after = Some(last);
+            }
+            self.note_progress(&mut run, false).await?;
+        }
+        self.note_progress(&mut run, true).await?;
+        Ok(run.done)
+    }
+
+    /// What people had tried again, newest first: everything, or what is about these stores or was asked for by `by`.
+    pub async fn retries(
+        &self,
+        of: Option<(&[StoreId], AccountId)>,
+        before: Option<RetryId>,
+        limit: u32,
+    ) -> Result<Vec<Retry>> {
+        let whose = match of {
+            None => Whose::Everybodys,
+            Some((stores, by)) => Whose::Of(stores.to_vec(), by),
+        };
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::retries::list(&mut tx, &whose, before, limit).await?)
+    }
+
+    /// One of them, with how far it has come.
+    pub async fn retry(&self, id: RetryId) -> Result<Option<Retry>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::retries::get(&mut tx, id).await?)
+    }
+
+    async fn page(&self, filter: &HandoffFilter, after: Option<HandoffId>) -> Result<Vec<Listed>> {
+        let mut tx = self.inner.db.read().await?;
+        let page = Page::OldestFirst { after };
+        Ok(store::handoffs::list(&mut tx, filter, page, A_PAGE).await?)
+    }
+
+    /// The same judgement for a dry run and, before any lock, for a real one.
+    async fn retry_or_refuse(&self, run: &mut Run, one: Listed) -> Result<()> {
+        let due_at = run.next_due_at();
+        let judged = reopened_until(&candidate(&one), due_at);
+        let outcome = match (judged, run.done.id) {
+            (Err(refused), _) => Err(refused),
+            (Ok(_), None) => Ok(due_at),
+            (Ok(_), Some(retry)) => {
+                let by = run.wanted.by;
+                let opening = Opening { retry, by, due_at };
+                match self.open_one(&one.handoff, opening).await {
+                    Ok(_) => Ok(due_at),
+                    Err(LedgerError::Refused(refused)) => Err(refused),
+                    Err(error) => {
+                        // What was done is on record before the trouble is told.
+                        self.note_progress(run, false).await?;
+                        return Err(error.map_refused(|_| unreachable!("it was taken above")));
+                    }
+                }
+            }
+        };
+        run.count(one, outcome);
+        Ok(())
+    }
+
+    async fn open_one(&self, handoff: &Handoff, opening: Opening) -> Result<Handoff, RetryRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            open(&mut change, handoff, opening).await
+        })
+    }
+
+    async fn note_retry(&self, run: &Run) -> Result<RetryId> {
+        let filter = run.on_record();
+        let store = match run.wanted.filter.stores.as_deref() {
+            Some([store]) => Some(*store),
+            _ => None,
+        };
+        let id: RetryId = self.inner.chance.id(run.started_at);
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let new = NewRetry {
+                id,
+                by: run.wanted.by,
+                store,
+                filter: &filter,
+                started_at: run.started_at,
+            };
+            store::retries::insert(&mut change.tx, new).await?;
+            change.made(id.uuid());
+            Ok(id)
+        })
+    }
+
+    /// Puts on record how far it has come, and wakes the lanes that have something to do.
+    async fn note_progress(&self, run: &mut Run, is_finished: bool) -> Result<()> {
+        let Some(id) = run.done.id else {
+            return Ok(());
+        };
+        let to_wake = std::mem::take(&mut run.to_wake);
+        let done = &run.done;
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let progress = Progress {
+                matched: done.matched,
+                retried: done.retried,
+                refused: &done.refused,
+                finished_at: is_finished.then_some(change.now),
+            };
+            store::retries::progress(&mut change.tx, id, progress).await?;
+            for integrator in &to_wake {
+                change.hint(Hint::Handoffs {
+                    integrator: *integrator,
+                });
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Run {
+    fn is_full(&self) -> bool {
+        self.done.retried >= self.wanted.limit.min(MOST_RETRIED)
+            || self.done.matched >= MOST_LOOKED_AT
+    }
+
+    fn next_due_at(&self) -> DateTime<Utc> {
+        let wait_s = self
+            .wanted
+            .per_s
+            .map_or(0.0, |per_s| f64::from(self.done.retried) / per_s);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "an hour in microseconds is far below an i64's bound"
+        )]
+        let wait_us = (wait_s * 1e6) as i64;
+        self.started_at + TimeDelta::microseconds(wait_us)
+    }
+
+    fn count(&mut self, one: Listed, outcome: RetryOutcome) {
+        let done = &mut self.done;
+        done.matched += 1;
+        let is_like = |example: &&Example| example.outcome.is_ok() == outcome.is_ok();
+        let wanted = done.examples.iter().filter(is_like).count() < EXAMPLES;
+        match &outcome {
+            Ok(due_at) => {
+                done.retried += 1;
+                done.first_due_at = done.first_due_at.or(Some(*due_at));
+                done.last_due_at = Some(*due_at);
+                if *due_at <= self.started_at {
+                    self.to_wake.insert(one.handoff.integrator_id);
+                }
+            }
+            Err(refused) => *done.refused.entry(refused.as_str()).or_default() += 1,
+        }
+        if wanted {
+            done.examples.push(Example {
+                order_number: one.order.and_then(|order| order.number),
+                handoff: one.handoff,
+                integrator_name: one.integrator_name,
+                outcome,
+            });
+        }
+    }
+
+    /// What was asked for, as it is kept.
+    fn on_record(&self) -> Value {
+        let mut filter = serde_json::to_value(&self.wanted.filter).expect("a filter is JSON");
+        if let (Some(members), Some(per_s)) = (filter.as_object_mut(), self.wanted.per_s) {
+            members.insert("per_s".to_owned(), per_s.into());
+        }
+        filter
+    }
+}

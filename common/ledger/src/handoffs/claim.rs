@@ -1,0 +1,407 @@
+//! The claim: due handoffs of one integrator, taken under a lease, with their attempts on record before any request.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+
+use super::{Claimed, Claims, ORDER_ENDED, breaker, fail, hint_next, must_move};
+use crate::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, orders};
+use domain::{
+    breaker::Pace,
+    handoff::{FailReason, HandoffState},
+    ids::{AttemptId, HandoffId, IntegratorId, OrderId, SessionId},
+    integrator::HandoffEvent,
+    order::Order,
+    payload,
+    session::Session,
+    status::{By, OrderStatus},
+    store::Store,
+};
+use platform::crash;
+use store::{
+    StoreError,
+    attempts::NewAttempt,
+    handoffs::{Candidate, Stored},
+};
+
+/// Handoffs of one claim at most.
+const MOST_A_CLAIM: usize = 64;
+/// How long a handoff is left alone whose claim failed.
+pub(crate) const AFTER_A_FAILED_CLAIM: Duration = Duration::from_secs(30);
+
+/// Which handoffs a claim tries to take.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Due { limit: u32 },
+    One(Candidate),
+}
+
+/// Another claim has the one probe that the breaker lets through: what this one began is rolled back.
+#[derive(Debug, thiserror::Error)]
+#[error("another claim has the probe")]
+struct ProbeTaken;
+
+impl Ledger {
+    /// Takes due handoffs of an integrator, first attempts before retries, then by due time; those of one order one
+    /// after the other. Each has its attempt on record, and is the caller's until the lease ends. While the breaker is
+    /// open nothing is taken, and after its time one: that with the fewest attempts.
+    pub async fn claim_handoffs(
+        &self,
+        integrator: IntegratorId,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Claims> {
+        let limit = u32::try_from(limit.min(MOST_A_CLAIM)).expect("it is small");
+        match self.claim(integrator, Wanted::Due { limit }, lease).await {
+            Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                tracing::warn!(%integrator, %error, "a claim of several failed; they are claimed one by one");
+                self.claim_one_by_one(integrator, limit, lease).await
+            }
+            done => done,
+        }
+    }
+
+    /// So that a handoff that can't be claimed stops no other: it is put off, and parked at its fifth failure.
+    async fn claim_one_by_one(
+        &self,
+        integrator: IntegratorId,
+        limit: u32,
+        lease: Duration,
+    ) -> Result<Claims> {
+        let candidates = {
+            let mut tx = self.inner.db.read().await?;
+            let now = self.inner.clock.now();
+            store::handoffs::candidates(&mut tx, integrator, now, limit).await?
+        };
+        let mut all = Claims::default();
+        for candidate in candidates {
+            match self.claim(integrator, Wanted::One(candidate), lease).await {
+                Ok(claims) => {
+                    all.claimed.extend(claims.claimed);
+                    all.next_due_at = claims.next_due_at;
+                    all.some_were_busy |= claims.some_were_busy;
+                }
+                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                    tracing::error!(handoff = %candidate.id(), %error, "a handoff can't be claimed");
+                    self.note_failed_claim(candidate.id(), &error).await?;
+                }
+                // What was claimed before must be sent all the same.
+                Err(error) if all.claimed.is_empty() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%integrator, %error, "a claim broke off");
+                    all.some_were_busy = true;
+                    break;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    pub(crate) async fn note_failed_claim(
+        &self,
+        handoff: HandoffId,
+        error: &StoreError,
+    ) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let not_before = change.now + AFTER_A_FAILED_CLAIM;
+            let error = error.in_public();
+            store::handoffs::claim_failed(&mut change.tx, handoff, &error, not_before).await?;
+            Ok(())
+        })
+    }
+
+    async fn claim(
+        &self,
+        integrator: IntegratorId,
+        wanted: Wanted,
+        lease: Duration,
+    ) -> Result<Claims> {
+        let claimed = self.claim_or_lose(integrator, wanted, lease).await;
+        if let Err(LedgerError::Refused(ProbeTaken)) = claimed {
+            return Ok(Claims {
+                some_were_busy: true,
+                ..Claims::default()
+            });
+        }
+        claimed.map_err(|error| error.map_refused(|ProbeTaken| unreachable!("it has returned")))
+    }
+
+    async fn claim_or_lose(
+        &self,
+        integrator: IntegratorId,
+        wanted: Wanted,
+        lease: Duration,
+    ) -> Result<Claims, ProbeTaken> {
+        in_one_transaction!(&self.inner, Points::CLAIM, |change| {
+            let Some(to) = store::integrators::get(&mut change.tx, integrator).await? else {
+                return Ok(Claims::default());
+            };
+            if !to.integrator.enabled || to.given_up.is_some() || to.archived_at.is_some() {
+                return Ok(Claims::default());
+            }
+            let now = change.now;
+            let pace = to.breaker.pace(now);
+            let candidates = match (wanted, pace) {
+                (_, Pace::NotBefore(at)) => {
+                    return Ok(Claims {
+                        next_due_at: Some(at),
+                        ..Claims::default()
+                    });
+                }
+                (Wanted::Due { .. }, Pace::OneProbe) => {
+                    store::handoffs::probe_candidates(&mut change.tx, integrator, now).await?
+                }
+                (Wanted::Due { limit }, Pace::Free) => {
+                    store::handoffs::candidates(&mut change.tx, integrator, now, limit).await?
+                }
+                (Wanted::One(candidate), Pace::OneProbe | Pace::Free) => vec![candidate],
+            };
+            let mut claims = Claims::default();
+            if !candidates.is_empty() {
+                let locked = lock_free(&mut change, &candidates)
+                    .await
+                    .map_err(LedgerError::widen)?;
+                claims.some_were_busy = locked.len() < candidates.len();
+                crash::point("claim.after_locks");
+                begin_attempts(&mut change, &to, locked, lease, &mut claims)
+                    .await
+                    .map_err(LedgerError::widen)?;
+            }
+            if let (Pace::OneProbe, Some(probe)) = (pace, claims.claimed.first()) {
+                let is_ours = breaker::begin_probe(&mut change, probe).await;
+                if !is_ours.map_err(LedgerError::widen)? {
+                    return Err(LedgerError::Refused(ProbeTaken));
+                }
+            }
+            claims.next_due_at =
+                store::handoffs::next_due_at(&mut change.tx, integrator, now).await?;
+            Ok(claims)
+        })
+    }
+}
+
+/// Not the database's fault nor anybody's who holds a lock, so that another try would end the same.
+pub(crate) fn is_a_rows_fault(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Corrupt { .. } | StoreError::Other(_) | StoreError::UniqueKeyTaken
+    )
+}
+
+/// A handoff that nobody else holds, and its order, if it has one.
+pub(super) struct Locked {
+    pub(super) stored: Stored,
+    pub(super) order: Option<Order>,
+}
+
+/// Locks what nobody else holds, in the one order of locks: sessions, orders, handoffs. Each class at once, for a
+/// statement an order would be most of a claim.
+pub(super) async fn lock_free(
+    change: &mut Change<'_>,
+    candidates: &[Candidate],
+) -> Result<Vec<Locked>> {
+    let mut sessions: Vec<SessionId> = candidates.iter().filter_map(|one| one.session()).collect();
+    sessions.sort_unstable();
+    sessions.dedup();
+    let sessions = store::sessions::lock_free(&mut change.tx, &sessions).await?;
+    let sessions: BTreeMap<SessionId, Session> = sessions
+        .into_iter()
+        .map(|session| (session.id, session))
+        .collect();
+
+    let has_its_session = |one: &&Candidate| {
+        one.session()
+            .is_none_or(|session| sessions.contains_key(&session))
+    };
+    let mut orders: Vec<OrderId> = candidates
+        .iter()
+        .filter(has_its_session)
+        .filter_map(|one| one.order())
+        .collect();
+    orders.sort_unstable();
+    orders.dedup();
+    let session_of: BTreeMap<OrderId, SessionId> = candidates
+        .iter()
+        .filter_map(|one| one.order().zip(one.session()))
+        .collect();
+    let mut orders: BTreeMap<OrderId, Order> = store::orders::lock_free(&mut change.tx, &orders)
+        .await?
+        .into_iter()
+        .map(|(order, last_seq)| {
+            let session = session_of.get(&order.id).and_then(|id| sessions.get(id));
+            let order = orders::with_its_stream(change, order, last_seq, session);
+            (order.id, order)
+        })
+        .collect();
+
+    let handoffs: Vec<HandoffId> = candidates
+        .iter()
+        .filter(|one| one.order().is_none_or(|order| orders.contains_key(&order)))
+        .map(|one| one.id())
+        .collect();
+    let locked = store::handoffs::lock_free(&mut change.tx, &handoffs).await?;
+    let mut by_id: BTreeMap<HandoffId, Stored> = BTreeMap::new();
+    for stored in locked {
+        let stored = stored?;
+        by_id.insert(stored.handoff.id, stored);
+    }
+    // In the order of the candidates.
+    Ok(handoffs
+        .iter()
+        .filter_map(|id| {
+            let stored = by_id.remove(id)?;
+            let order = match stored.handoff.order_id {
+                // Of two of one order the second is somebody else's for now.
+                Some(order) => Some(orders.remove(&order)?),
+                None => None,
+            };
+            Some(Locked { stored, order })
+        })
+        .collect())
+}
+
+async fn begin_attempts(
+    change: &mut Change<'_>,
+    to: &store::integrators::Stored,
+    locked: Vec<Locked>,
+    lease: Duration,
+    claims: &mut Claims,
+) -> Result<()> {
+    let (auth, signing) = change.inner.outbound_secrets(to, change.now)?;
+    let ids: Vec<HandoffId> = locked.iter().map(|one| one.stored.handoff.id).collect();
+    let blocked = store::handoffs::blocked(&mut change.tx, &ids).await?;
+    let mut attempts: Vec<NewAttempt> = Vec::new();
+    let mut store: Option<Store> = None;
+    for Locked { stored, mut order } in locked {
+        let handoff = &stored.handoff;
+        // Somebody may have had it between our look and our lock.
+        let is_due = handoff.next_attempt_at.is_some_and(|at| at <= change.now);
+        if !is_due || blocked.contains(&handoff.id) {
+            continue;
+        }
+        if ends_unsent(change, to, &stored, order.as_mut()).await? {
+            claims.some_were_busy = true;
+            continue;
+        }
+        if let Some(order) = &mut order
+            && handoff.event == HandoffEvent::OrderPlaced
+            && order.status == OrderStatus::Pending
+        {
+            orders::advance(
+                change,
+                order,
+                OrderStatus::Processing,
+                By::System,
+                None,
+                None,
+            )
+            .await
+            .map_err(must_move(order.id))?;
+        }
+        let leased_until = change.now + lease;
+        let (n, fence) = (handoff.attempts + 1, stored.fence + 1);
+        let body = match &stored.body {
+            Some(frozen) => frozen.clone(),
+            None => {
+                let store = match &store {
+                    Some(known) => known,
+                    None => store.insert(store_of(change, to).await?),
+                };
+                body_of(change, to, store, handoff.event, order.as_ref())
+            }
+        };
+        store::handoffs::claimed(&mut change.tx, handoff.id, n, fence, leased_until, &body).await?;
+        attempts.push(NewAttempt {
+            id: change.inner.chance.id::<AttemptId>(change.now),
+            handoff_id: handoff.id,
+            round: handoff.round,
+            n,
+            fence,
+            started_at: change.now,
+        });
+        let mut handoff = stored.handoff;
+        handoff.state = HandoffState::Sending;
+        handoff.attempts = n;
+        handoff.next_attempt_at = None;
+        claims.claimed.push(Claimed {
+            handoff,
+            n,
+            fence,
+            started_at: change.now,
+            leased_until,
+            integrator: to.integrator.clone(),
+            was_well: to.breaker.is_well(),
+            auth: auth.clone(),
+            signing: signing.clone(),
+            body: Bytes::from(body),
+            session: order
+                .as_ref()
+                .and_then(|order| order.session.as_ref())
+                .map(|session| session.id),
+            order_number: order.and_then(|order| order.number),
+        });
+    }
+    store::attempts::insert(&mut change.tx, &attempts).await?;
+    Ok(())
+}
+
+/// Ends a due handoff that must not be sent any more: its order has ended, or its time is over.
+async fn ends_unsent(
+    change: &mut Change<'_>,
+    to: &store::integrators::Stored,
+    stored: &Stored,
+    order: Option<&mut Order>,
+) -> Result<bool> {
+    let handoff = &stored.handoff;
+    let order_ended = order.as_ref().is_some_and(|order| order.status.is_end());
+    if order_ended && handoff.event.is_about_an_open_order() {
+        store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
+    } else if handoff.deadline <= change.now {
+        fail(change, order, handoff, &to.integrator, FailReason::Deadline).await?;
+    } else if handoff.attempts >= handoff.max_attempts {
+        fail(
+            change,
+            order,
+            handoff,
+            &to.integrator,
+            FailReason::AttemptsUsedUp,
+        )
+        .await?;
+    } else {
+        return Ok(false);
+    }
+    hint_next(change, handoff).await?;
+    Ok(true)
+}
+
+async fn store_of(
+    change: &mut Change<'_>,
+    to: &store::integrators::Stored,
+) -> store::Result<Store> {
+    let integrator = &to.integrator;
+    store::stores::get(&mut change.tx, integrator.store_id)
+        .await?
+        .ok_or_else(|| StoreError::corrupt("integrators", integrator.id, "its store is gone"))
+}
+
+fn body_of(
+    change: &Change<'_>,
+    to: &store::integrators::Stored,
+    store: &Store,
+    event: HandoffEvent,
+    order: Option<&Order>,
+) -> Vec<u8> {
+    let integrator = &to.integrator;
+    let public_url = &change.inner.settings.public_url;
+    let callback_url = format!(
+        "{public_url}/api/v1/integrators/{}/callbacks",
+        integrator.id
+    );
+    let subject = payload::Subject {
+        event,
+        callback_url: &callback_url,
+        store,
+        order,
+    };
+    payload::body(integrator.format, subject)
+}

@@ -1,0 +1,274 @@
+//! The outcome of an attempt, in one transaction: attempt closed, handoff and order moved on.
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+
+use super::{
+    Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next, order_effects::acknowledge,
+};
+use crate::{Change, Ledger, Points, Result, idempotency::Handle, in_one_transaction, orders};
+use domain::{
+    handoff::{
+        AttemptOutcome, Handoff, HandoffState, Heard, Standing, Verdict, judge, reference_in,
+    },
+    ids::{HandoffId, OrderId},
+    integrator::{HandoffEvent, Integrator, UnknownPolicy},
+    order::Order,
+};
+use store::{attempts::Ended, handoffs::Stored};
+
+/// What an attempt met with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Said<'a> {
+    pub(crate) heard: &'a Heard,
+    /// The answer's body, as much of it as was read.
+    pub(crate) answer: Option<&'a [u8]>,
+    /// The request was authenticated with a token that was not fetched for it.
+    pub(crate) used_cached_token: bool,
+}
+
+impl Ledger {
+    /// The request was on the wire when the process had to stop: an unknown outcome.
+    pub async fn interrupt_attempt(&self, claimed: &Claimed, error: &str) -> Result<Concluded> {
+        let heard = Heard::Lost {
+            error: error.to_owned(),
+        };
+        self.conclude_attempt(claimed, &heard, None, false).await
+    }
+
+    /// The request never left, for a reason of our own: nothing is used up, and the handoff is due again at `until`, or
+    /// at its deadline, when that is sooner.
+    pub async fn defer_attempt(
+        &self,
+        claimed: &Claimed,
+        until: DateTime<Utc>,
+        why: &str,
+    ) -> Result<()> {
+        let handoff = &claimed.handoff;
+        in_one_transaction!(&self.inner, Points::OUTCOME, |change| {
+            let Some((order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
+            else {
+                return Ok(());
+            };
+            if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
+                return Ok(());
+            }
+            take_back(&mut change, order.as_ref(), &stored.handoff, until, why).await?;
+            breaker::put_probe_back(&mut change, claimed, as_stored(until)).await
+        })
+    }
+}
+
+/// One outcome in a transaction of its own, which waits for whoever holds its order.
+pub(super) async fn alone(inner: &Handle, claimed: &Claimed, said: Said<'_>) -> Result<Conclusion> {
+    let (handoff, integrator) = (&claimed.handoff, &claimed.integrator);
+    in_one_transaction!(inner, Points::OUTCOME, |change| {
+        let Some((mut order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
+        else {
+            return Ok(Conclusion::of(Concluded::Fenced));
+        };
+        if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
+            return Ok(Conclusion::of(too_late(&mut change, claimed).await?));
+        }
+        let (order, was_well) = (order.as_mut(), claimed.was_well);
+        conclude(&mut change, order, &stored, integrator, was_well, said).await
+    })
+}
+
+/// The handoff's order, if it has one, and the handoff, locked.
+pub(crate) async fn lock(
+    change: &mut Change<'_>,
+    order: Option<OrderId>,
+    handoff: HandoffId,
+) -> Result<Option<(Option<Order>, Stored)>> {
+    let order = match order {
+        Some(id) => orders::lock(change, id).await?,
+        None => None,
+    };
+    let stored = store::handoffs::lock(&mut change.tx, handoff).await?;
+    Ok(stored.map(|stored| (order, stored)))
+}
+
+/// Also true of one that a callback acknowledged while its request was on the wire.
+pub(crate) fn has_an_open_attempt(stored: &Stored) -> bool {
+    let state = stored.handoff.state;
+    let may_have = matches!(state, HandoffState::Sending | HandoffState::Acknowledged);
+    may_have && stored.leased_until.is_some()
+}
+
+/// What an outcome came to.
+#[derive(Clone, Debug)]
+pub(crate) struct Conclusion {
+    pub(crate) concluded: Concluded,
+    /// The integrator is noted to be disabled, which takes a transaction of its own.
+    pub(super) is_given_up: bool,
+}
+
+impl Conclusion {
+    /// Nothing was changed.
+    fn of(concluded: Concluded) -> Self {
+        Self {
+            concluded,
+            is_given_up: false,
+        }
+    }
+}
+
+/// What stands of an attempt that is not open any more. Only who claimed it writes another outcome than unknown: that
+/// is then on record, whatever became of the answer to its commit.
+pub(super) async fn too_late(change: &mut Change<'_>, claimed: &Claimed) -> Result<Concluded> {
+    let (id, round) = (claimed.handoff.id, claimed.handoff.round);
+    let on_record =
+        store::attempts::outcome_of(&mut change.tx, id, round, claimed.n, claimed.fence).await?;
+    Ok(match on_record {
+        None | Some(AttemptOutcome::Unknown) => Concluded::Fenced,
+        Some(outcome) => Concluded::RecordedBefore { outcome },
+    })
+}
+
+/// Records an outcome of the attempt that a locked handoff has open. `was_well`: as [`Claimed`] has it.
+pub(crate) async fn conclude(
+    change: &mut Change<'_>,
+    order: Option<&mut Order>,
+    stored: &Stored,
+    integrator: &Integrator,
+    was_well: bool,
+    said: Said<'_>,
+) -> Result<Conclusion> {
+    let handoff = &stored.handoff;
+    let standing = Standing {
+        attempts: handoff.attempts,
+        max_attempts: handoff.max_attempts,
+        unknown_policy: match handoff.event {
+            // About no order: nothing would be made twice, and there is nothing for a person to decide.
+            HandoffEvent::Test => UnknownPolicy::Resend,
+            _ => integrator.unknown_policy,
+        },
+        used_cached_token: said.used_cached_token,
+        deadline: handoff.deadline,
+    };
+    let jitter = change.inner.chance.fraction();
+    let (outcome, verdict) = judge(said.heard, &standing, change.now, jitter);
+    let verdict = match verdict {
+        Verdict::TryAgain { at } => Verdict::TryAgain { at: as_stored(at) },
+        verdict => verdict,
+    };
+    end_attempt(change, handoff, outcome, said).await?;
+
+    let reference = match outcome {
+        AttemptOutcome::Acknowledged => said.answer.and_then(reference_in),
+        _ => None,
+    };
+    let acknowledged_meanwhile = handoff.state == HandoffState::Acknowledged;
+    let called_off = handoff.event.is_about_an_open_order()
+        && order.as_ref().is_some_and(|order| order.status.is_end());
+    let concluded = match &verdict {
+        _ if acknowledged_meanwhile => {
+            store::handoffs::release(&mut change.tx, handoff.id, reference.as_deref()).await?;
+            super::order_effects::attach(change, handoff, reference.as_deref()).await?;
+            Concluded::Recorded {
+                outcome,
+                verdict: Verdict::Acknowledged,
+            }
+        }
+        Verdict::TryAgain { .. } | Verdict::Hold if called_off => {
+            let withdrawn = HandoffState::Withdrawn;
+            close(change, handoff, withdrawn, Some(ORDER_ENDED)).await?;
+            Concluded::CalledOff { outcome }
+        }
+        Verdict::Acknowledged => {
+            acknowledge(change, order, handoff, integrator, reference.as_deref()).await?;
+            Concluded::Recorded { outcome, verdict }
+        }
+        Verdict::TryAgain { at } => {
+            store::handoffs::wait(&mut change.tx, handoff.id, *at).await?;
+            Concluded::Recorded { outcome, verdict }
+        }
+        Verdict::Hold => {
+            close(change, handoff, HandoffState::Held, None).await?;
+            Concluded::Recorded { outcome, verdict }
+        }
+        Verdict::Failed { reason } => {
+            fail(change, order, handoff, integrator, *reason).await?;
+            Concluded::Recorded { outcome, verdict }
+        }
+    };
+    hint_next(change, handoff).await?;
+    let is_given_up = breaker::note(change, handoff, outcome, said.heard, was_well).await?;
+    Ok(Conclusion {
+        concluded,
+        is_given_up,
+    })
+}
+
+/// Times are stored in microseconds; the next one, so that nothing is ever early.
+fn as_stored(at: DateTime<Utc>) -> DateTime<Utc> {
+    let whole = at.trunc_subsecs(6);
+    if whole < at {
+        whole + TimeDelta::microseconds(1)
+    } else {
+        whole
+    }
+}
+
+async fn end_attempt(
+    change: &mut Change<'_>,
+    handoff: &Handoff,
+    outcome: AttemptOutcome,
+    said: Said<'_>,
+) -> Result<()> {
+    let (http_status, error) = match said.heard {
+        Heard::Answer { status, .. } => (Some(*status), None),
+        Heard::NotConnected { error } | Heard::Lost { error } => (None, Some(error.as_str())),
+    };
+    let ended = Ended {
+        outcome,
+        http_status,
+        error,
+        answer: said.answer,
+        at: change.now,
+    };
+    store::attempts::end(
+        &mut change.tx,
+        handoff.id,
+        handoff.round,
+        handoff.attempts,
+        ended,
+    )
+    .await?;
+    Ok(())
+}
+
+async fn close(
+    change: &mut Change<'_>,
+    handoff: &Handoff,
+    state: HandoffState,
+    reason: Option<&str>,
+) -> Result<()> {
+    store::handoffs::close(&mut change.tx, handoff.id, state, reason, change.now).await?;
+    Ok(())
+}
+
+async fn take_back(
+    change: &mut Change<'_>,
+    order: Option<&Order>,
+    handoff: &Handoff,
+    until: DateTime<Utc>,
+    why: &str,
+) -> Result<()> {
+    store::attempts::take_back(&mut change.tx, handoff.id, handoff.round, handoff.attempts).await?;
+    let called_off =
+        handoff.event.is_about_an_open_order() && order.is_some_and(|order| order.status.is_end());
+    let state = if handoff.state == HandoffState::Acknowledged {
+        HandoffState::Acknowledged
+    } else if handoff.attempts <= 1 {
+        HandoffState::Due
+    } else {
+        HandoffState::Waiting
+    };
+    let due_at = as_stored(until).min(handoff.deadline);
+    store::handoffs::put_back(&mut change.tx, handoff.id, state, due_at, why).await?;
+    if called_off && !state.is_closed() {
+        store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
+    }
+    hint_next(change, handoff).await
+}

@@ -1,0 +1,131 @@
+//! Handoffs as people see them: found by what they ask for, each with what came of it and whether it may be tried again.
+
+use std::collections::BTreeMap;
+
+use crate::{Ledger, Result};
+use domain::{
+    handoff::{Attempt, Handoff},
+    ids::{HandoffId, OrderId},
+    retry::{Candidate, RetryRefused, Round, reopened_until},
+};
+use store::handoffs::{HandoffFilter, Listed, Page};
+
+/// More handoffs of one order than any has; a bound all the same.
+const MOST_OF_ORDER: u32 = 1000;
+
+/// A handoff with the names that people know it by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListedHandoff {
+    pub handoff: Handoff,
+    /// The order's number in its store.
+    pub order_number: Option<i64>,
+    pub integrator_name: String,
+    /// Why it could not be claimed, or was put back.
+    pub error: Option<String>,
+    /// Of all rounds.
+    pub attempts_in_all: u32,
+    /// Without its answer.
+    pub last_attempt: Option<Attempt>,
+    /// Why it can't be tried again now; `None`: it can.
+    pub retry_refused: Option<RetryRefused>,
+}
+
+/// All that is known of a handoff.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HandoffHistory {
+    pub listed: ListedHandoff,
+    /// Of all rounds, in order.
+    pub attempts: Vec<Attempt>,
+    /// Those that somebody opened, in order.
+    pub rounds: Vec<Round>,
+}
+
+impl Ledger {
+    /// Newest first, after the page that ended `before`.
+    pub async fn handoffs(
+        &self,
+        filter: &HandoffFilter,
+        before: Option<HandoffId>,
+        limit: u32,
+    ) -> Result<Vec<ListedHandoff>> {
+        let mut tx = self.inner.db.read().await?;
+        let page = Page::NewestFirst { before };
+        let found = store::handoffs::list(&mut tx, filter, page, limit).await?;
+        let ids: Vec<HandoffId> = found.iter().map(|one| one.handoff.id).collect();
+        let mut attempts: BTreeMap<HandoffId, Vec<Attempt>> = BTreeMap::new();
+        for (handoff, attempt) in store::attempts::of_handoffs(&mut tx, &ids).await? {
+            attempts.entry(handoff).or_default().push(attempt);
+        }
+        Ok(found
+            .into_iter()
+            .map(|one| {
+                let made = attempts.remove(&one.handoff.id).unwrap_or_default();
+                self.shown(one, &made)
+            })
+            .collect())
+    }
+
+    /// With all its attempts and who opened its rounds.
+    pub async fn handoff_history(&self, id: HandoffId) -> Result<Option<HandoffHistory>> {
+        let mut tx = self.inner.db.read().await?;
+        let Some(found) = store::handoffs::listed(&mut tx, id).await? else {
+            return Ok(None);
+        };
+        Ok(Some(self.history(&mut tx, found).await?))
+    }
+
+    /// The same of all of one order's, by integrator and position.
+    pub async fn handoff_histories(&self, order: OrderId) -> Result<Vec<HandoffHistory>> {
+        let mut tx = self.inner.db.read().await?;
+        let filter = HandoffFilter {
+            order: Some(order),
+            ..HandoffFilter::default()
+        };
+        let page = Page::OldestFirst { after: None };
+        let mut found = store::handoffs::list(&mut tx, &filter, page, MOST_OF_ORDER).await?;
+        found.sort_by_key(|one| (one.handoff.integrator_id, one.handoff.position));
+        let mut histories = Vec::with_capacity(found.len());
+        for one in found {
+            histories.push(self.history(&mut tx, one).await?);
+        }
+        Ok(histories)
+    }
+
+    async fn history(&self, tx: &mut store::Tx, found: Listed) -> Result<HandoffHistory> {
+        let id = found.handoff.id;
+        let attempts = store::attempts::of_handoff(tx, id).await?;
+        let rounds = store::retries::rounds_of(tx, &[id]).await?;
+        let mut listed = self.shown(found, &attempts);
+        if let Some(last) = &mut listed.last_attempt {
+            last.response = None;
+        }
+        Ok(HandoffHistory {
+            listed,
+            attempts,
+            rounds: rounds.into_iter().map(|(_, round)| round).collect(),
+        })
+    }
+
+    fn shown(&self, one: Listed, attempts: &[Attempt]) -> ListedHandoff {
+        let now = self.inner.clock.now();
+        ListedHandoff {
+            retry_refused: reopened_until(&candidate(&one), now).err(),
+            order_number: one.order.and_then(|order| order.number),
+            handoff: one.handoff,
+            integrator_name: one.integrator_name,
+            error: one.error,
+            attempts_in_all: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
+            last_attempt: attempts.last().cloned(),
+        }
+    }
+}
+
+/// What the rule of retries asks about it.
+pub(super) fn candidate(one: &Listed) -> Candidate {
+    Candidate {
+        state: one.handoff.state,
+        order: one.order.map(|order| (order.status, order.accept_by)),
+        integrator_archived: one.integrator_archived,
+        overtaken: one.overtaken,
+    }
+}

@@ -1,0 +1,201 @@
+//! What an acknowledged or failed handoff means for its order.
+
+use serde_json::json;
+
+use super::{INTEGRATOR_ARCHIVED, must_move};
+use crate::{Change, Result, orders};
+use domain::{
+    delivery::{Delivery, DeliveryStatus, DeliveryStep},
+    event::EventKind,
+    handoff::{FailReason, Handoff, HandoffState},
+    hint::Hint,
+    integrator::{Confirms, HandoffEvent, Integrator},
+    order::Order,
+};
+
+/// A 2xx: the handoff is done, and where that is what confirms, the order may be accepted by it.
+pub(super) async fn acknowledge(
+    change: &mut Change<'_>,
+    order: Option<&mut Order>,
+    handoff: &Handoff,
+    integrator: &Integrator,
+    reference: Option<&str>,
+) -> Result<()> {
+    let confirms = handoff.event == HandoffEvent::OrderPlaced
+        && integrator.confirms == Confirms::Acknowledgement;
+    let (id, now) = (handoff.id, change.now);
+    store::handoffs::acknowledged(&mut change.tx, id, reference, confirms, now).await?;
+    attach(change, handoff, reference).await?;
+    let Some(order) = order else { return Ok(()) };
+    match handoff.event {
+        HandoffEvent::OrderPlaced if confirms => {
+            orders::settle(change, order)
+                .await
+                .map_err(must_move(order.id))?;
+        }
+        HandoffEvent::OrderDispatched => courier_has_it(change, order, reference).await?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// A verified callback tells that the handoff arrived. Whether it also confirms is the caller's to say.
+pub(crate) async fn acknowledge_by_callback(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    handoff: &Handoff,
+) -> Result<()> {
+    store::handoffs::acknowledged_by_callback(&mut change.tx, handoff.id, change.now).await?;
+    if handoff.event == HandoffEvent::OrderDispatched {
+        courier_has_it(change, order, None).await?;
+    }
+    hint_next(change, handoff).await
+}
+
+/// Ends a handoff for good: staff are told, and the order follows where it depended on it. The caller says [`hint_next`].
+pub(crate) async fn fail(
+    change: &mut Change<'_>,
+    order: Option<&mut Order>,
+    handoff: &Handoff,
+    integrator: &Integrator,
+    reason: FailReason,
+) -> Result<()> {
+    let why = Some(reason.as_str());
+    let (id, now) = (handoff.id, change.now);
+    store::handoffs::close(&mut change.tx, id, HandoffState::Failed, why, now).await?;
+    if let Some(order) = order {
+        let data = json!({
+            "order": {"id": order.id, "number": order.number, "status": order.status},
+            "handoff": {
+                "id": id,
+                "integrator_id": integrator.id,
+                "integrator": integrator.name,
+                "event": handoff.event,
+                "required": handoff.required,
+                "reason": reason,
+            },
+        });
+        change.event(
+            order.stream(),
+            Some(order.id),
+            EventKind::HandoffFailed,
+            data,
+        );
+        goes_without(change, order, handoff).await?;
+    }
+    Ok(())
+}
+
+/// Calls off one that is not on the wire, since its integrator is archived: nobody's fault, and the order goes on without.
+pub(crate) async fn call_off(
+    change: &mut Change<'_>,
+    order: Option<&mut Order>,
+    handoff: &Handoff,
+) -> Result<()> {
+    let now = change.now;
+    store::handoffs::withdraw(&mut change.tx, &[handoff.id], INTEGRATOR_ARCHIVED, now).await?;
+    if let Some(order) = order {
+        goes_without(change, order, handoff).await?;
+    }
+    Ok(())
+}
+
+/// What an order does whose handoff has ended without being acknowledged.
+async fn goes_without(change: &mut Change<'_>, order: &mut Order, handoff: &Handoff) -> Result<()> {
+    if handoff.event == HandoffEvent::OrderDispatched {
+        no_courier_has_it(change, order).await?;
+    }
+    // What was said meanwhile may be that it is accepted: heard first, and the order settled then.
+    if store::callbacks::any_left_of(&mut change.tx, order.id, change.now).await? {
+        change.hint(Hint::Callbacks { order: order.id });
+        return Ok(());
+    }
+    orders::settle(change, order)
+        .await
+        .map_err(must_move(order.id))?;
+    Ok(())
+}
+
+/// Callbacks that came under this reference before it was known here belong to this order.
+pub(super) async fn attach(
+    change: &mut Change<'_>,
+    handoff: &Handoff,
+    reference: Option<&str>,
+) -> Result<()> {
+    let (Some(order), Some(reference)) = (handoff.order_id, reference) else {
+        return Ok(());
+    };
+    let integrator = handoff.integrator_id;
+    if store::callbacks::attach(&mut change.tx, integrator, reference, order).await? > 0 {
+        change.hint(Hint::Callbacks { order });
+    }
+    Ok(())
+}
+
+/// Wakes the lane for a later handoff of the same order, which this one has kept waiting.
+pub(crate) async fn hint_next(change: &mut Change<'_>, handoff: &Handoff) -> Result<()> {
+    if store::handoffs::has_open_after(&mut change.tx, handoff).await? {
+        change.hint(Hint::Handoffs {
+            integrator: handoff.integrator_id,
+        });
+    }
+    Ok(())
+}
+
+async fn courier_has_it(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    tracking_number: Option<&str>,
+) -> Result<()> {
+    let Some(delivery) = &mut order.delivery else {
+        return Ok(());
+    };
+    let was_lost = delivery.status == DeliveryStatus::HandoffFailed;
+    if delivery.tracking_number.is_none() && tracking_number.is_some() {
+        delivery.tracking_number = tracking_number.map(str::to_owned);
+        store::orders::update_status(&mut change.tx, order).await?;
+    }
+    if was_lost {
+        move_delivery(change, order, DeliveryStatus::ReadyForPickUp).await?;
+    }
+    Ok(())
+}
+
+async fn no_courier_has_it(change: &mut Change<'_>, order: &mut Order) -> Result<()> {
+    let nobody_moved_it = order
+        .delivery
+        .as_ref()
+        .is_none_or(|delivery| delivery.status == DeliveryStatus::ReadyForPickUp);
+    if nobody_moved_it && order.status.is_open() {
+        move_delivery(change, order, DeliveryStatus::HandoffFailed).await?;
+    }
+    Ok(())
+}
+
+/// Writes where the parcel is now, with its history, and tells the screens.
+pub(crate) async fn move_delivery(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    to: DeliveryStatus,
+) -> Result<()> {
+    let step = DeliveryStep {
+        status: to,
+        at: change.now,
+    };
+    let delivery = order.delivery.get_or_insert_with(|| Delivery {
+        status: to,
+        tracking_number: None,
+        history: Vec::new(),
+    });
+    delivery.status = to;
+    delivery.history.push(step);
+    store::orders::update_status(&mut change.tx, order).await?;
+    let data = order.public_facts();
+    change.event(
+        order.stream(),
+        Some(order.id),
+        EventKind::DeliveryMoved,
+        data,
+    );
+    Ok(())
+}

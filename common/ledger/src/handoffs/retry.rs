@@ -1,0 +1,116 @@
+//! What people do with one handoff: look at it, and have it tried again.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::conclude::lock;
+use crate::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use domain::{
+    handoff::{Attempt, Handoff, HandoffState},
+    hint::Hint,
+    ids::{AccountId, HandoffId, RetryId},
+    retry::{Candidate, RetryRefused, reopened_until},
+};
+use store::retries::{NewRetry, Progress};
+
+/// Who opens a round, and for when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opening {
+    pub(super) retry: RetryId,
+    pub(super) by: AccountId,
+    pub(super) due_at: DateTime<Utc>,
+}
+
+impl Ledger {
+    /// With all its attempts, in order.
+    pub async fn handoff(&self, id: HandoffId) -> Result<Option<(Handoff, Vec<Attempt>)>> {
+        let mut tx = self.inner.db.read().await?;
+        let Some(handoff) = store::handoffs::get(&mut tx, id).await? else {
+            return Ok(None);
+        };
+        let attempts = store::attempts::of_handoff(&mut tx, id).await?;
+        Ok(Some((handoff, attempts)))
+    }
+
+    /// Opens a new round of attempts for a handoff of an open order that failed, is held, or is parked, unless its
+    /// integrator is archived; `by` is on record.
+    pub async fn retry_handoff(
+        &self,
+        id: HandoffId,
+        by: AccountId,
+    ) -> Result<Handoff, RetryRefused> {
+        let known = self.handoff(id).await.map_err(LedgerError::widen)?;
+        let Some((known, _)) = known else {
+            return Err(LedgerError::Refused(RetryRefused::Unknown));
+        };
+        let filter: Value = json!({"handoff": id});
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let now = change.now;
+            let retry: RetryId = change.inner.chance.id(now);
+            let opening = Opening {
+                retry,
+                by,
+                due_at: now,
+            };
+            let opened = open(&mut change, &known, opening).await?;
+            let new = NewRetry {
+                id: retry,
+                by,
+                store: Some(opened.store_id),
+                filter: &filter,
+                started_at: now,
+            };
+            store::retries::insert(&mut change.tx, new).await?;
+            let done = Progress {
+                matched: 1,
+                retried: 1,
+                refused: &Default::default(),
+                finished_at: Some(now),
+            };
+            store::retries::progress(&mut change.tx, retry, done).await?;
+            change.hint(Hint::Handoffs {
+                integrator: opened.integrator_id,
+            });
+            change.made(id.uuid());
+            Ok(opened)
+        })
+    }
+}
+
+/// Opens a new round under the locks of order and handoff, by the one rule; nobody is woken.
+pub(super) async fn open(
+    change: &mut Change<'_>,
+    known: &Handoff,
+    opening: Opening,
+) -> Result<Handoff, RetryRefused> {
+    let id = known.id;
+    let Some((order, stored)) = lock(change, known.order_id, id)
+        .await
+        .map_err(LedgerError::widen)?
+    else {
+        return Err(LedgerError::Refused(RetryRefused::Unknown));
+    };
+    let handoff = stored.handoff;
+    let candidate = Candidate {
+        state: handoff.state,
+        order: order.as_ref().map(|order| (order.status, order.accept_by)),
+        integrator_archived: store::integrators::is_archived(&mut change.tx, handoff.integrator_id)
+            .await?,
+        overtaken: store::handoffs::is_overtaken(&mut change.tx, &handoff).await?,
+    };
+    let Opening { retry, by, due_at } = opening;
+    let deadline = reopened_until(&candidate, due_at).map_err(LedgerError::Refused)?;
+    let (now, round) = (change.now, handoff.round + 1);
+    store::handoffs::reopen(&mut change.tx, id, deadline, due_at).await?;
+    store::retries::insert_round(&mut change.tx, id, round, retry, by, now, due_at).await?;
+    Ok(Handoff {
+        state: HandoffState::Due,
+        round,
+        attempts: 0,
+        next_attempt_at: Some(due_at),
+        deadline,
+        reason: None,
+        closed_at: None,
+        ..handoff
+    })
+}

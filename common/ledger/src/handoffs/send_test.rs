@@ -1,0 +1,64 @@
+//! A handoff about no order, which a person sends to see whether an integrator answers.
+
+use chrono::TimeDelta;
+
+use crate::{Ledger, LedgerError, Points, Result, in_one_transaction};
+use domain::{
+    hint::Hint,
+    ids::{HandoffId, IntegratorId},
+    integrator::HandoffEvent,
+};
+use store::handoffs::NewHandoff;
+
+/// What nobody has sent by then fails: no worker runs, or the integrator is not spoken to for now.
+const SENT_WITHIN: TimeDelta = TimeDelta::minutes(10);
+/// Further attempts would tell a person nothing that the first did not.
+const MOST_ATTEMPTS: u32 = 1;
+
+/// Why no test is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TestRefused {
+    #[error("there is no such integrator")]
+    Unknown,
+    #[error("the integrator is disabled: nothing is sent to it, a test neither")]
+    Disabled,
+}
+
+impl Ledger {
+    /// Makes a handoff of event `test`, due at once and tried once, as a worker sends any other. What comes of it moves no
+    /// order; a 410 disables the integrator as always.
+    pub async fn test_integrator(
+        &self,
+        integrator: IntegratorId,
+    ) -> Result<HandoffId, TestRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let stored = store::integrators::get(&mut change.tx, integrator).await?;
+            let to = stored
+                .filter(|stored| stored.archived_at.is_none())
+                .ok_or(LedgerError::Refused(TestRefused::Unknown))?
+                .integrator;
+            if !to.enabled {
+                return Err(LedgerError::Refused(TestRefused::Disabled));
+            }
+            let now = change.now;
+            let id: HandoffId = change.inner.chance.id(now);
+            let test = NewHandoff {
+                id,
+                store_id: to.store_id,
+                order_id: None,
+                integrator_id: integrator,
+                position: 1,
+                event: HandoffEvent::Test,
+                required: false,
+                max_attempts: MOST_ATTEMPTS,
+                due_at: now,
+                deadline: now + SENT_WITHIN,
+                created_at: now,
+            };
+            store::handoffs::insert(&mut change.tx, &[test]).await?;
+            change.hint(Hint::Handoffs { integrator });
+            change.made(id.uuid());
+            Ok(id)
+        })
+    }
+}

@@ -1,0 +1,286 @@
+//! design.md section 5 and the outcomes of section 6 once more, small and by hand: what the ledger must come to.
+//!
+//! Nothing here asks the rules of `domain`: two tellings of one rule that agree are worth more than one.
+
+mod callbacks;
+mod handoffs;
+mod sweep;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::step::PartyPlan;
+use domain::{
+    callback::CallbackResult,
+    handoff::{AttemptOutcome, HandoffState},
+    integrator::HandoffEvent,
+    status::{By, OrderStatus},
+};
+
+use CallbackResult::{Applied, Illegal, Stale, Unchanged, Unmapped};
+use HandoffEvent::{OrderCancelled, OrderDispatched, OrderPlaced};
+use HandoffState::{Acknowledged, Due, Failed, Held, Sending, Waiting, Withdrawn};
+use OrderStatus::{
+    Accepted, Cancelled, Delivered, Dispatched, Draft, Pending, Preparing, Processing, Ready,
+    Rejected,
+};
+
+type Time = DateTime<Utc>;
+
+/// The duty of a handoff, as the model keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Duty {
+    pub(super) party: usize,
+    pub(super) event: HandoffEvent,
+    pub(super) state: HandoffState,
+    pub(super) round: u32,
+    pub(super) attempts: u32,
+    pub(super) confirmed: bool,
+    /// From when, and the latest from when, it may be sent: jitter lies between.
+    pub(super) due: Option<(Time, Time)>,
+    pub(super) deadline: Time,
+    /// Which claim is on the wire, and until when it is waited for.
+    pub(super) wire: Option<(usize, Time)>,
+    pub(super) record: Vec<OnRecord>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct OnRecord {
+    pub(super) round: u32,
+    pub(super) n: u32,
+    pub(super) outcome: Option<AttemptOutcome>,
+    /// An answer that says *not now* was given by somebody who had the order in hand.
+    may_have_arrived: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub(super) party: usize,
+    word: &'static str,
+    sequence: Option<i64>,
+    occurred_at: Option<i64>,
+    at: Time,
+    pub(super) result: Option<CallbackResult>,
+}
+
+/// What became of an outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heeded {
+    Recorded,
+    CalledOff,
+    Fenced,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    pub(super) now: Time,
+    pub(super) status: OrderStatus,
+    pub(super) holds_stock: bool,
+    pub(super) duties: Vec<Duty>,
+    pub(super) said: Vec<Said>,
+    pub(super) enabled: Vec<bool>,
+    pub(super) archived: Vec<bool>,
+    parties: Vec<PartyPlan>,
+    auto_accept: bool,
+    accept_by: Time,
+    has_courier: bool,
+}
+
+impl Model {
+    /// Just placed.
+    pub(super) fn new(now: Time, auto_accept: bool, parties: &[PartyPlan]) -> Self {
+        let mut model = Self {
+            now,
+            status: Pending,
+            holds_stock: true,
+            duties: Vec::new(),
+            said: Vec::new(),
+            enabled: parties.iter().map(|one| !one.begins_disabled).collect(),
+            archived: vec![false; parties.len()],
+            parties: parties.to_vec(),
+            auto_accept,
+            accept_by: now + TimeDelta::seconds(600),
+            has_courier: false,
+        };
+        for (party, one) in parties.iter().enumerate() {
+            if !one.is_courier && !one.begins_disabled {
+                model.duties.push(model.duty(party, OrderPlaced));
+            }
+        }
+        model
+    }
+
+    fn duty(&self, party: usize, event: HandoffEvent) -> Duty {
+        Duty {
+            party,
+            event,
+            state: Due,
+            round: 1,
+            attempts: 0,
+            confirmed: false,
+            due: Some((self.now, self.now)),
+            deadline: if event == OrderPlaced {
+                self.accept_by
+            } else {
+                self.now + TimeDelta::hours(24)
+            },
+            wire: None,
+            record: Vec::new(),
+        }
+    }
+
+    /// Whether it is allowed.
+    pub(super) fn moved(&mut self, to: OrderStatus, by: By, with_reason: bool) -> bool {
+        if self.status == to {
+            return true;
+        }
+        if !self.may_move(to, by, with_reason) {
+            return false;
+        }
+        self.stands(to, None);
+        true
+    }
+
+    /// design.md section 5, the table; `lost` is the reason, where there is one.
+    fn may_move(&self, to: OrderStatus, by: By, with_reason: bool) -> bool {
+        let staff = matches!(by, By::Staff | By::Operator);
+        let fulfils = staff || matches!(by, By::Integrator | By::Courier);
+        let waits = matches!(self.status, Pending | Processing);
+        let is_made = matches!(self.status, Accepted | Preparing | Ready);
+        match to {
+            Draft | Pending | Processing => false,
+            Accepted => waits && (staff || by == By::Integrator),
+            Rejected => waits && (staff || by == By::Integrator) && with_reason,
+            Cancelled if waits => matches!(by, By::Owner | By::Guest) || staff,
+            Cancelled => is_made && (staff || by == By::Integrator) && with_reason,
+            OrderStatus::Failed if self.status == Accepted => by == By::Operator && with_reason,
+            OrderStatus::Failed => self.status == Dispatched && staff && with_reason,
+            Preparing => self.status == Accepted && fulfils,
+            Ready => matches!(self.status, Accepted | Preparing) && fulfils,
+            Dispatched => is_made && fulfils,
+            Delivered if self.has_courier => {
+                (is_made || self.status == Dispatched) && matches!(by, By::Courier | By::Operator)
+            }
+            Delivered => (is_made || self.status == Dispatched) && fulfils,
+        }
+    }
+
+    fn stands(&mut self, to: OrderStatus, said_by: Option<usize>) {
+        let was_on_its_way = self.status == Dispatched;
+        self.status = to;
+        if matches!(to, Rejected | OrderStatus::Failed | Cancelled) {
+            self.holds_stock &= was_on_its_way;
+            let told: Vec<usize> = (0..self.parties.len())
+                .filter(|party| self.may_have_received(*party) && !self.archived[*party])
+                .filter(|party| to != Rejected || said_by != Some(*party))
+                .collect();
+            for duty in &mut self.duties {
+                if !is_closed(duty.state) && duty.state != Sending {
+                    duty.state = Withdrawn;
+                }
+            }
+            for party in told {
+                self.duties.push(self.duty(party, OrderCancelled));
+            }
+        }
+        if to == Delivered {
+            for duty in &mut self.duties {
+                let tells_of_more_to_come = duty.event != OrderCancelled;
+                if tells_of_more_to_come && !is_closed(duty.state) && duty.state != Sending {
+                    duty.state = Withdrawn;
+                }
+            }
+        }
+        if to == Dispatched {
+            for party in 0..self.parties.len() {
+                if self.parties[party].is_courier && self.enabled[party] {
+                    self.has_courier = true;
+                    self.duties.push(self.duty(party, OrderDispatched));
+                }
+            }
+        }
+    }
+
+    fn may_have_received(&self, party: usize) -> bool {
+        let its_own = self.duties.iter().filter(|duty| duty.party == party);
+        its_own
+            .filter(|duty| duty.event != OrderCancelled)
+            .flat_map(|duty| &duty.record)
+            .any(|attempt| attempt.may_have_arrived)
+    }
+
+    fn waits_for_acceptance(&self) -> bool {
+        matches!(self.status, Pending | Processing)
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(
+            self.status,
+            Delivered | Rejected | OrderStatus::Failed | Cancelled
+        )
+    }
+
+    /// Whether it moved.
+    fn settle(&mut self) -> bool {
+        if !self.waits_for_acceptance() {
+            return false;
+        }
+        let required: Vec<&Duty> = self.required().collect();
+        let is_lost = required
+            .iter()
+            .any(|duty| duty.state == Failed && !duty.confirmed);
+        let counted: Vec<&Duty> = required
+            .iter()
+            .copied()
+            .filter(|duty| duty.confirmed || !self.is_excused(duty))
+            .collect();
+        let is_left_out = |party: usize| {
+            self.parties[party].required
+                && !self.archived[party]
+                && !counted.iter().any(|duty| duty.party == party)
+        };
+        let is_accepted = if required.is_empty() {
+            self.auto_accept
+        } else {
+            !counted.is_empty() && counted.iter().all(|duty| duty.confirmed)
+        } && !(0..self.parties.len()).any(is_left_out);
+        if is_lost {
+            self.stands(OrderStatus::Failed, None);
+        } else if is_accepted {
+            self.stands(Accepted, None);
+        }
+        is_lost || is_accepted
+    }
+
+    /// Whoever is archived confirms nothing more.
+    fn is_excused(&self, duty: &Duty) -> bool {
+        self.archived[duty.party] && matches!(duty.state, Acknowledged | Withdrawn)
+    }
+
+    fn required(&self) -> impl Iterator<Item = &Duty> {
+        self.duties
+            .iter()
+            .filter(|duty| duty.event == OrderPlaced && self.parties[duty.party].required)
+    }
+
+    /// Where an order may be left when nothing more is to come of itself: ended, or in people's hands.
+    pub(super) fn has_come_to_rest(&self) -> bool {
+        !self.waits_for_acceptance()
+            && self
+                .duties
+                .iter()
+                .all(|duty| is_closed(duty.state) || duty.state == Held)
+    }
+}
+
+fn is_closed(state: HandoffState) -> bool {
+    matches!(state, Acknowledged | Failed | Withdrawn)
+}
+
+/// On the way from the guest to the guest.
+pub(super) fn place(status: OrderStatus) -> Option<u8> {
+    let way = [
+        Draft, Pending, Processing, Accepted, Preparing, Ready, Dispatched, Delivered,
+    ];
+    let at = way.iter().position(|one| *one == status)?;
+    u8::try_from(at).ok()
+}

@@ -1,0 +1,200 @@
+//! Claims, outcomes and retries by hand, as the model tells them.
+
+use chrono::TimeDelta;
+
+use super::{
+    Acknowledged, Due, Duty, Failed, Heeded, Held, Model, OnRecord, OrderCancelled, OrderPlaced,
+    Pending, Processing, Sending, Time, Waiting, Withdrawn, is_closed,
+};
+use crate::histories::step::Hears;
+use domain::handoff::AttemptOutcome;
+
+impl Model {
+    /// The duty that this claim took, if any.
+    pub(in crate::histories) fn claims(
+        &mut self,
+        party: usize,
+        claim: usize,
+        lease: TimeDelta,
+    ) -> Option<usize> {
+        if !self.enabled[party] {
+            return None;
+        }
+        let mine = |duty: &Duty| duty.party == party && !is_closed(duty.state);
+        let at = self.duties.iter().position(mine)?;
+        let (now, ended) = (self.now, self.has_ended());
+        let max_attempts = self.parties[party].max_attempts;
+        let duty = &mut self.duties[at];
+        let is_due = matches!(duty.state, Due | Waiting)
+            && duty.due.is_some_and(|(from, _)| from <= self.now);
+        if !is_due {
+            return None;
+        }
+        if ended && duty.event != OrderCancelled {
+            duty.state = Withdrawn;
+            return None;
+        }
+        if duty.deadline <= now || duty.attempts >= max_attempts {
+            self.fails(at);
+            return None;
+        }
+        duty.state = Sending;
+        duty.attempts += 1;
+        duty.wire = Some((claim, now + lease));
+        duty.record.push(OnRecord {
+            round: duty.round,
+            n: duty.attempts,
+            outcome: None,
+            may_have_arrived: true,
+        });
+        if duty.event == OrderPlaced && self.status == Pending {
+            self.stands(Processing, None);
+        }
+        Some(at)
+    }
+
+    /// `it_failed` decides where the jitter would.
+    pub(in crate::histories) fn hears(
+        &mut self,
+        claim: usize,
+        heard: Hears,
+        it_failed: impl Fn(usize) -> bool,
+    ) -> Heeded {
+        let on_wire = |duty: &Duty| duty.wire.is_some_and(|(on_wire, _)| on_wire == claim);
+        match self.duties.iter().position(on_wire) {
+            Some(at) => self.concludes(at, heard, it_failed(at)),
+            None => Heeded::Fenced,
+        }
+    }
+
+    pub(super) fn concludes(&mut self, at: usize, heard: Hears, it_failed: bool) -> Heeded {
+        if let Hears::Deferred(seconds) = heard {
+            self.defers(at, seconds);
+            return Heeded::Recorded;
+        }
+        let (now, ended) = (self.now, self.has_ended());
+        let duty = &mut self.duties[at];
+        let party = self.parties[duty.party];
+        let outcome = match heard {
+            Hears::Status(200..=299) => AttemptOutcome::Acknowledged,
+            Hears::Status(408 | 425 | 429 | 500..=599)
+            | Hears::RetryAfter(_)
+            | Hears::TokenExpired
+            | Hears::NotConnected => AttemptOutcome::Retry,
+            Hears::Status(410) => AttemptOutcome::Gone,
+            Hears::Status(_) => AttemptOutcome::Refused,
+            Hears::Lost | Hears::Deferred(_) => AttemptOutcome::Unknown,
+        };
+        duty.wire = None;
+        let attempt = duty.record.last_mut().unwrap();
+        attempt.outcome = Some(outcome);
+        attempt.may_have_arrived = match outcome {
+            AttemptOutcome::Acknowledged | AttemptOutcome::Unknown => true,
+            AttemptOutcome::Retry => !matches!(heard, Hears::NotConnected),
+            AttemptOutcome::Refused | AttemptOutcome::Gone => false,
+        };
+        let overtaken = duty.state == Acknowledged;
+        let mut heeded = Heeded::Recorded;
+        match outcome {
+            _ if overtaken => {}
+            AttemptOutcome::Acknowledged => {
+                duty.state = Acknowledged;
+                if duty.event == OrderPlaced && !party.confirms_by_callback {
+                    duty.confirmed = true;
+                    self.settle();
+                }
+            }
+            AttemptOutcome::Refused | AttemptOutcome::Gone => self.fails(at),
+            AttemptOutcome::Retry | AttemptOutcome::Unknown => {
+                let holds = outcome == AttemptOutcome::Unknown && party.holds_the_unknown;
+                let (from, until) = wait_after(duty.attempts, heard, now);
+                let is_over = duty.attempts >= party.max_attempts
+                    || from >= duty.deadline
+                    || (until >= duty.deadline && it_failed);
+                if !holds && is_over {
+                    self.fails(at);
+                } else if ended && duty.event != OrderCancelled {
+                    duty.state = Withdrawn;
+                    heeded = Heeded::CalledOff;
+                } else if holds {
+                    duty.state = Held;
+                } else {
+                    duty.state = Waiting;
+                    duty.due = Some((from, until));
+                }
+            }
+        }
+        if outcome == AttemptOutcome::Gone {
+            let party = self.duties[at].party;
+            self.enabled[party] = false;
+        }
+        heeded
+    }
+
+    fn defers(&mut self, at: usize, seconds: u64) {
+        let until = self.now + TimeDelta::seconds(i64::try_from(seconds).unwrap());
+        let ended = self.has_ended();
+        let duty = &mut self.duties[at];
+        duty.wire = None;
+        duty.attempts -= 1;
+        duty.record.pop();
+        let until = until.min(duty.deadline);
+        duty.due = Some((until, until));
+        if duty.state != Acknowledged {
+            duty.state = match duty.attempts {
+                _ if ended && duty.event != OrderCancelled => Withdrawn,
+                0 => Due,
+                _ => Waiting,
+            };
+        }
+    }
+
+    pub(super) fn fails(&mut self, at: usize) {
+        self.duties[at].state = Failed;
+        // What an integrator said meanwhile is heard first.
+        if !self.said.iter().any(|said| said.result.is_none()) {
+            self.settle();
+        }
+    }
+
+    /// Whether it is allowed.
+    pub(in crate::histories) fn retries_by_hand(&mut self, at: usize) -> bool {
+        let overtaken = self.duties[at + 1..]
+            .iter()
+            .any(|later| later.party == self.duties[at].party && !later.record.is_empty());
+        let deadline = if self.waits_for_acceptance() {
+            self.accept_by
+        } else {
+            self.now + TimeDelta::hours(24)
+        };
+        let is_open = !self.has_ended();
+        let archived = self.archived[self.duties[at].party];
+        let duty = &mut self.duties[at];
+        let is_too_late = deadline <= self.now;
+        if !is_open || archived || overtaken || is_too_late || !matches!(duty.state, Failed | Held)
+        {
+            return false;
+        }
+        duty.state = Due;
+        duty.round += 1;
+        duty.attempts = 0;
+        duty.due = Some((self.now, self.now));
+        duty.deadline = deadline;
+        true
+    }
+}
+
+/// 2, 8, 32 and 128 seconds, up to a fifth more; what the integrator asks for is a floor.
+fn wait_after(attempts: u32, heard: Hears, now: Time) -> (Time, Time) {
+    let scheduled_ms = 2000 * 4_i64.pow(attempts - 1);
+    let floor_ms = match heard {
+        Hears::RetryAfter(seconds) => 1000 * i64::try_from(seconds).unwrap(),
+        _ => 0,
+    };
+    let from = scheduled_ms.max(floor_ms);
+    let until = (scheduled_ms + scheduled_ms / 5).max(floor_ms);
+    (
+        now + TimeDelta::milliseconds(from),
+        now + TimeDelta::milliseconds(until) + TimeDelta::microseconds(1),
+    )
+}

@@ -1,0 +1,410 @@
+//! Plays a plan on the real ledger and on the model, and compares the two after each step.
+
+mod compare;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use self::compare::in_the_order_of;
+use super::{
+    model::{Heeded, Model},
+    step::{Hears, PartyPlan, Plan, Step},
+};
+use crate::{
+    LedgerError,
+    callbacks::Received,
+    handoffs::{Claimed, Concluded},
+    integrators::IntegratorEdit,
+    orders::OrderRefused,
+    scene::{LEASE, Scene, word},
+    testing::House,
+};
+use domain::{
+    callback::{CallbackResult, Update},
+    handoff::{Handoff, HandoffState, Heard, RetryAfter},
+    integrator::{Confirms, Integrator, UnknownPolicy},
+    order::Order,
+    status::OrderStatus,
+};
+
+/// What a step came to, on either side; only what both can tell.
+type Told = Result<(), String>;
+
+/// What came together at the end, so that it can be seen that the lot draws everything.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Seen {
+    pub(super) statuses: Vec<OrderStatus>,
+    pub(super) states: Vec<HandoffState>,
+    pub(super) results: Vec<CallbackResult>,
+    pub(super) heeded: Vec<Heeded>,
+    pub(super) most_rounds: u32,
+    pub(super) somebody_was_archived: bool,
+}
+
+struct Play {
+    scene: Scene,
+    integrators: Vec<Integrator>,
+    order: Order,
+    began_at: DateTime<Utc>,
+    model: Model,
+    claims: Vec<Claimed>,
+    sent: Vec<(usize, String, Update)>,
+    stood_at: OrderStatus,
+    seen: Seen,
+}
+
+/// After what was drawn, everything that is left is left to the sweep.
+const TAIL: &[Step] = &[
+    Step::AppliesCallbacks,
+    Step::Waits { seconds: 90_000 },
+    Step::FreesLeases,
+    Step::WithdrawsFromArchived,
+    Step::FailsOverdueHandoffs,
+    Step::EndsOverdueOrders,
+    Step::Waits { seconds: 90_000 },
+    Step::FailsOverdueHandoffs,
+    Step::Settles,
+];
+
+/// How many steps went well before the one that did not, and what was wrong with it.
+#[derive(Clone, Debug)]
+pub(super) struct Broken {
+    pub(super) after_steps: usize,
+    pub(super) what: String,
+}
+
+/// In a store of its own, so that many histories share one database.
+pub(super) async fn play(house: &House, plan: &Plan) -> Result<Seen, Broken> {
+    let mut play = Play::begin(house, plan).await;
+    for (after_steps, step) in plan.steps.iter().chain(TAIL).enumerate() {
+        play.step(*step).await.map_err(|what| Broken {
+            after_steps,
+            what: format!("{step:?}: {what}"),
+        })?;
+    }
+    if play.model.has_come_to_rest() {
+        Ok(play.seen)
+    } else {
+        Err(Broken {
+            after_steps: plan.steps.len() + TAIL.len(),
+            what: format!("it never comes to rest: {:#?}", play.model),
+        })
+    }
+}
+
+impl Play {
+    async fn begin(house: &House, plan: &Plan) -> Self {
+        let scene = Scene::with_store(house, |store| store.auto_accept = plan.auto_accept).await;
+        let mut integrators = Vec::new();
+        for party in &plan.parties {
+            let integrator = integrator(&scene, *party).await;
+            if party.begins_disabled {
+                scene.disable(integrator.id).await;
+            }
+            integrators.push(integrator);
+        }
+        let order = scene.order().await;
+        let began_at = house.clock.now();
+        Self {
+            model: Model::new(began_at, plan.auto_accept, &plan.parties),
+            scene,
+            integrators,
+            stood_at: order.status,
+            order,
+            began_at,
+            claims: Vec::new(),
+            sent: Vec::new(),
+            seen: Seen::default(),
+        }
+    }
+
+    async fn step(&mut self, step: Step) -> Told {
+        let clock = self.scene.house.clock.clone();
+        self.model.now = clock.now();
+        let ledger = self.scene.house.ledger.clone();
+        match step {
+            Step::Move {
+                to,
+                by,
+                with_reason,
+            } => {
+                let reason = with_reason.then_some("lost");
+                let moved = ledger.move_order(self.order.id, to, by, reason).await;
+                let moved = match moved {
+                    Ok(_) => true,
+                    Err(LedgerError::Refused(OrderRefused::Move(_))) => false,
+                    Err(error) => return Err(format!("{error:?}")),
+                };
+                agree("allowed", moved, self.model.moved(to, by, with_reason))?;
+            }
+            Step::Claim { party } => self.claim(party).await?,
+            Step::Hears { claims_ago, heard } => self.hear(claims_ago, heard).await?,
+            Step::Says {
+                party,
+                word,
+                sequence,
+                occurred_at,
+            } => self.say(party, word, sequence, occurred_at).await?,
+            Step::Replays { callback } => self.replay(callback).await?,
+            Step::AppliesCallbacks => {
+                let applied = ledger.apply_callbacks(self.order.id).await;
+                applied.map_err(|error| format!("{error:?}"))?;
+                self.model.applies_callbacks();
+            }
+            Step::RetriesByHand { handoff } => self.retry(handoff).await?,
+            Step::Enables { party, enabled } => self.enable(party, enabled).await?,
+            Step::Archives { party } => {
+                if let Some(party) = self.pick(party) {
+                    let id = self.integrators[party].id;
+                    ledger.archive_integrator(id, None).await.unwrap();
+                    self.model.archives(party);
+                    self.seen.somebody_was_archived = true;
+                }
+            }
+            Step::WithdrawsFromArchived => {
+                ledger.withdraw_from_archived(100).await.unwrap();
+                self.model.withdraws_from_archived();
+            }
+            Step::FreesLeases | Step::WorkersDie => {
+                if matches!(step, Step::WorkersDie) {
+                    clock.set(clock.now() + LEASE);
+                    self.model.now = clock.now();
+                }
+                ledger.free_expired_leases(100).await.unwrap();
+                let failed = self.failed().await;
+                self.model.frees_leases(|at| failed[at]);
+            }
+            Step::FailsOverdueHandoffs => {
+                ledger.fail_overdue_handoffs(100).await.unwrap();
+                let failed = self.failed().await;
+                self.model.fails_overdue_handoffs(|at| failed[at]);
+            }
+            Step::EndsOverdueOrders => {
+                ledger.end_overdue_orders(100).await.unwrap();
+                self.model.ends_overdue_orders();
+            }
+            Step::Settles => {
+                ledger.settle_left_over(100).await.unwrap();
+                self.model.settles();
+            }
+            Step::Waits { seconds } => clock.set(clock.now() + TimeDelta::seconds(seconds)),
+            Step::WaitsForTheNext => {
+                let next = self.handoffs().await.into_iter();
+                let next = next.filter_map(|handoff| handoff.next_attempt_at).min();
+                if let Some(next) = next.filter(|next| *next > clock.now()) {
+                    clock.set(next);
+                }
+            }
+        }
+        self.compare().await
+    }
+
+    fn pick(&self, party: usize) -> Option<usize> {
+        party.checked_rem(self.integrators.len())
+    }
+
+    async fn enable(&mut self, party: usize, enabled: bool) -> Told {
+        let Some(party) = self.pick(party) else {
+            return Ok(());
+        };
+        let edit = IntegratorEdit {
+            enabled: Some(enabled),
+            ..IntegratorEdit::default()
+        };
+        let id = self.integrators[party].id;
+        let edited = match self
+            .scene
+            .house
+            .ledger
+            .edit_integrator(id, None, edit)
+            .await
+        {
+            Ok(_) => true,
+            Err(LedgerError::Refused(_)) => false,
+            Err(error) => return Err(format!("{error:?}")),
+        };
+        if edited {
+            self.model.enabled[party] = enabled;
+        }
+        agree("edited", edited, !self.model.archived[party])
+    }
+
+    async fn claim(&mut self, party: usize) -> Told {
+        let Some(party) = self.pick(party) else {
+            return Ok(());
+        };
+        let lease = TimeDelta::from_std(LEASE).unwrap();
+        let expected = self.model.claims(party, self.claims.len(), lease);
+        let mut claimed = self.scene.claims(&self.integrators[party]).await.claimed;
+        agree("claims", claimed.len(), usize::from(expected.is_some()))?;
+        let Some(claimed) = claimed.pop() else {
+            return Ok(());
+        };
+        if let Some(before) = self
+            .claims
+            .iter()
+            .find(|before| before.handoff.id == claimed.handoff.id && before.body != claimed.body)
+        {
+            return Err(format!("other bytes than in attempt {}", before.n));
+        }
+        self.claims.push(claimed);
+        Ok(())
+    }
+
+    async fn hear(&mut self, claims_ago: usize, heard: Hears) -> Told {
+        let Some(claim) = self.claims.len().checked_sub(1 + claims_ago) else {
+            return Ok(());
+        };
+        let claimed = self.claims[claim].clone();
+        let ledger = &self.scene.house.ledger;
+        if let Hears::Deferred(seconds) = heard {
+            let until = self.model.now + std::time::Duration::from_secs(seconds);
+            let deferred = ledger.defer_attempt(&claimed, until, "no room").await;
+            deferred.map_err(|error| format!("{error:?}"))?;
+            self.model.hears(claim, heard, |_| false);
+            return Ok(());
+        }
+        let answer = |status, retry_after| Heard::Answer {
+            status,
+            retry_after,
+        };
+        let met = match heard {
+            Hears::Status(status) => answer(status, None),
+            Hears::RetryAfter(seconds) => {
+                let wait = std::time::Duration::from_secs(seconds);
+                answer(503, Some(RetryAfter::After(wait)))
+            }
+            Hears::TokenExpired => answer(401, None),
+            Hears::NotConnected => Heard::NotConnected {
+                error: "refused".to_owned(),
+            },
+            Hears::Lost | Hears::Deferred(_) => Heard::Lost {
+                error: "time-out".to_owned(),
+            },
+        };
+        let on_cached = matches!(heard, Hears::TokenExpired);
+        let concluded = ledger
+            .conclude_attempt(&claimed, &met, Some(b"{}"), on_cached)
+            .await
+            .map_err(|error| format!("{error:?}"))?;
+        let failed = self.failed().await;
+        let expected = self.model.hears(claim, heard, |at| failed[at]);
+        let heeded = match concluded {
+            Concluded::Recorded { .. } => Heeded::Recorded,
+            Concluded::CalledOff { .. } => Heeded::CalledOff,
+            // Told twice, or after its lease: nothing is changed.
+            Concluded::RecordedBefore { .. } | Concluded::Fenced => Heeded::Fenced,
+        };
+        self.seen.heeded.push(heeded);
+        agree("what became of the outcome", heeded, expected)
+    }
+
+    async fn say(
+        &mut self,
+        party: usize,
+        status: &'static str,
+        sequence: Option<i64>,
+        occurred_at: Option<i64>,
+    ) -> Told {
+        // Nobody signs for one that is archived.
+        let Some(party) = self
+            .pick(party)
+            .filter(|party| !self.model.archived[*party])
+        else {
+            return Ok(());
+        };
+        // Two of one microsecond have no order of receipt.
+        let clock = &self.scene.house.clock;
+        clock.set(clock.now() + TimeDelta::milliseconds(1));
+        self.model.now = clock.now();
+        let update = Update {
+            sequence,
+            occurred_at: occurred_at.map(|seconds| self.began_at + TimeDelta::seconds(seconds)),
+            ..word(self.order.id, status)
+        };
+        let webhook_id = format!("msg_{}", self.sent.len());
+        let ledger = &self.scene.house.ledger;
+        let received = ledger
+            .receive_callback(&self.integrators[party], &webhook_id, update.clone())
+            .await;
+        let let_in = match received {
+            Ok(Received::Stored { .. }) => true,
+            Err(LedgerError::Refused(_)) => false,
+            other => return Err(format!("{other:?}")),
+        };
+        let expected = self.model.says(party, status, sequence, occurred_at);
+        if let_in {
+            self.sent.push((party, webhook_id, update));
+        }
+        agree("let in", let_in, expected)
+    }
+
+    async fn replay(&mut self, callback: usize) -> Told {
+        let Some(at) = callback.checked_rem(self.sent.len()) else {
+            return Ok(());
+        };
+        let (party, webhook_id, update) = self.sent[at].clone();
+        let ledger = &self.scene.house.ledger;
+        let again = ledger
+            .receive_callback(&self.integrators[party], &webhook_id, update)
+            .await;
+        agree("a replay", again.unwrap(), Received::Duplicate)
+    }
+
+    async fn retry(&mut self, handoff: usize) -> Told {
+        let Some(at) = handoff.checked_rem(self.model.duties.len()) else {
+            return Ok(());
+        };
+        let id = self.by_duty().await[at].id;
+        let house = &self.scene.house;
+        let by = house.chance.id(self.model.now);
+        let retried = match house.ledger.retry_handoff(id, by).await {
+            Ok(_) => true,
+            Err(LedgerError::Refused(_)) => false,
+            Err(error) => return Err(format!("{error:?}")),
+        };
+        agree("retried", retried, self.model.retries_by_hand(at))
+    }
+
+    async fn handoffs(&self) -> Vec<Handoff> {
+        self.scene.handoffs(self.order.id).await
+    }
+
+    /// In the order of the model's duties, as many as there are.
+    async fn by_duty(&self) -> Vec<Handoff> {
+        in_the_order_of(&self.model, &self.integrators, &self.handoffs().await)
+    }
+
+    /// Of each duty, whether the real one stands as failed.
+    async fn failed(&self) -> Vec<bool> {
+        let handoffs = self.by_duty().await.into_iter();
+        handoffs
+            .map(|handoff| handoff.state == HandoffState::Failed)
+            .collect()
+    }
+}
+
+async fn integrator(scene: &Scene, party: PartyPlan) -> Integrator {
+    let change = |new: &mut crate::integrators::NewIntegrator| {
+        new.required = Some(party.required);
+        new.max_attempts = party.max_attempts;
+        if party.confirms_by_callback {
+            new.confirms = Confirms::Callback;
+        }
+        if party.holds_the_unknown {
+            new.unknown_policy = UnknownPolicy::Hold;
+        }
+    };
+    if party.is_courier {
+        scene.courier_like(change).await
+    } else {
+        scene.integrator(change).await
+    }
+}
+
+fn agree<T: PartialEq + std::fmt::Debug>(what: &str, is: T, should_be: T) -> Told {
+    if is == should_be {
+        Ok(())
+    } else {
+        Err(format!("{what}: is {is:?}, should be {should_be:?}"))
+    }
+}

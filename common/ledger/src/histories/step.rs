@@ -1,0 +1,222 @@
+//! What may happen to an order, drawn by lot: any list of steps can be played, also one with some taken out.
+
+use domain::status::{By, OrderStatus};
+use platform::chance::Chance;
+
+/// Numbers pick among what there is, so that each step means something wherever it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Step {
+    Move {
+        to: OrderStatus,
+        by: By,
+        with_reason: bool,
+    },
+    Claim {
+        party: usize,
+    },
+    /// Of the latest claim but so many: late and double ones too.
+    Hears {
+        claims_ago: usize,
+        heard: Hears,
+    },
+    Says {
+        party: usize,
+        word: &'static str,
+        sequence: Option<i64>,
+        /// Seconds after the beginning.
+        occurred_at: Option<i64>,
+    },
+    /// A callback that was sent before, once more.
+    Replays {
+        callback: usize,
+    },
+    AppliesCallbacks,
+    RetriesByHand {
+        handoff: usize,
+    },
+    Enables {
+        party: usize,
+        enabled: bool,
+    },
+    Archives {
+        party: usize,
+    },
+    WithdrawsFromArchived,
+    /// Whoever has a request on the wire is not heard of until its lease is over, and the sweep comes.
+    WorkersDie,
+    FreesLeases,
+    FailsOverdueHandoffs,
+    EndsOverdueOrders,
+    Settles,
+    Waits {
+        seconds: i64,
+    },
+    /// Until the order's next handoff is due.
+    WaitsForTheNext,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hears {
+    Status(u16),
+    /// A 503 that asks for so many seconds.
+    RetryAfter(u64),
+    /// On a token that was not fetched for it.
+    TokenExpired,
+    NotConnected,
+    Lost,
+    /// It was never sent.
+    Deferred(u64),
+}
+
+/// An integrator as the lot made it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PartyPlan {
+    pub(super) is_courier: bool,
+    /// It is disabled when the order comes.
+    pub(super) begins_disabled: bool,
+    pub(super) required: bool,
+    pub(super) confirms_by_callback: bool,
+    pub(super) holds_the_unknown: bool,
+    pub(super) max_attempts: u32,
+}
+
+/// One history: who takes part, and what happens.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) auto_accept: bool,
+    pub(super) parties: Vec<PartyPlan>,
+    pub(super) steps: Vec<Step>,
+}
+
+const WORDS: &[&str] = &[
+    "accepted",
+    "accepted",
+    "preparing",
+    "ready",
+    "dispatched",
+    "delivered",
+    "rejected",
+    "cancelled",
+    "failed",
+    "pending",
+    "burnt",
+];
+const WAITS_S: &[i64] = &[1, 2, 3, 9, 31, 40, 160, 601, 90_000];
+
+impl Plan {
+    pub(super) fn drawn(seed: u64) -> Self {
+        let lot = Lot(Chance::seeded(seed));
+        let mut parties: Vec<PartyPlan> = (0..lot.below(3)).map(|_| lot.party(false)).collect();
+        if parties.is_empty() && lot.one_in(2) {
+            parties.push(lot.party(false));
+        }
+        if lot.one_in(3) {
+            parties.push(lot.party(true));
+        }
+        let steps = (0..8 + lot.below(22)).map(|_| lot.step()).collect();
+        Self {
+            auto_accept: !lot.one_in(3),
+            parties,
+            steps,
+        }
+    }
+}
+
+struct Lot(Chance);
+
+impl Lot {
+    fn below(&self, end: usize) -> usize {
+        let drawn = u64::from_le_bytes(self.0.bytes());
+        usize::try_from(drawn % u64::try_from(end).unwrap()).unwrap()
+    }
+
+    fn one_in(&self, many: usize) -> bool {
+        self.below(many) == 0
+    }
+
+    fn of<T: Copy>(&self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+
+    fn party(&self, is_courier: bool) -> PartyPlan {
+        PartyPlan {
+            is_courier,
+            begins_disabled: self.one_in(8),
+            required: !is_courier && !self.one_in(4),
+            confirms_by_callback: self.one_in(3),
+            holds_the_unknown: self.one_in(5),
+            max_attempts: self.of(&[5, 5, 5, 2, 1]),
+        }
+    }
+
+    fn step(&self) -> Step {
+        let party = self.below(4);
+        match self.below(41) {
+            0..11 => Step::Claim { party },
+            11..19 => Step::Hears {
+                claims_ago: self.of(&[0, 0, 0, 1, 2]),
+                heard: self.heard(),
+            },
+            19..24 => Step::Says {
+                party,
+                word: self.of(WORDS),
+                sequence: self.one_in(2).then(|| 1 + self.below(5) as i64),
+                occurred_at: self.one_in(4).then(|| self.below(50) as i64),
+            },
+            24..28 => Step::AppliesCallbacks,
+            28 => Step::Replays {
+                callback: self.below(4),
+            },
+            29..31 => Step::Move {
+                to: self.of(OrderStatus::ALL),
+                by: self.of(&[By::Owner, By::Guest, By::Staff, By::Staff, By::Operator]),
+                with_reason: !self.one_in(4),
+            },
+            31..33 => Step::WaitsForTheNext,
+            33 => Step::Waits {
+                seconds: self.of(WAITS_S),
+            },
+            34 => Step::WorkersDie,
+            35 => Step::FreesLeases,
+            36 => self.of(&[
+                Step::FailsOverdueHandoffs,
+                Step::EndsOverdueOrders,
+                Step::Settles,
+            ]),
+            37 => Step::RetriesByHand {
+                handoff: self.below(4),
+            },
+            38 => Step::Enables {
+                party,
+                enabled: !self.one_in(3),
+            },
+            39 => self.of(&[
+                Step::Archives { party },
+                Step::WithdrawsFromArchived,
+                Step::WithdrawsFromArchived,
+            ]),
+            _ => Step::Move {
+                to: self.of(&[
+                    OrderStatus::Accepted,
+                    OrderStatus::Dispatched,
+                    OrderStatus::Cancelled,
+                ]),
+                by: By::Staff,
+                with_reason: true,
+            },
+        }
+    }
+
+    fn heard(&self) -> Hears {
+        match self.below(12) {
+            0..4 => Hears::Status(200),
+            4 | 5 => Hears::Status(self.of(&[500, 503, 408, 425, 429])),
+            6 => Hears::RetryAfter(self.of(&[1, 30, 300, 700])),
+            7 => Hears::Status(self.of(&[422, 400, 302, 410])),
+            8 => Hears::TokenExpired,
+            9 => Hears::NotConnected,
+            10 => Hears::Lost,
+            _ => Hears::Deferred(self.of(&[0, 5, 1000])),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Requests that are done once: the key is written in the transaction of what it is for, and names what was made.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use uuid::Uuid;
+
+use super::{Change, Inner, Ledger, LedgerError, Result};
+use store::{StoreError, idempotency::KeyRow};
+
+/// The key that a client gave its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Whose keys it is one of: the account's id or, for a guest, the session's.
+    pub owner: Uuid,
+    pub key: String,
+    /// Of what is asked for: the same key with another one is refused.
+    pub fingerprint: [u8; 32],
+}
+
+/// What became of a request with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once<T> {
+    Done(T),
+    /// The same request made or changed this before; nothing was done now.
+    DoneBefore(Uuid),
+}
+
+impl Ledger {
+    /// Does `work` with the ledger that it is given; with a key, at most once. A twin that runs at the same time is
+    /// waited for, as long as the database waits for a lock (3 s); then it is [`LedgerError::KeyInProgress`].
+    ///
+    /// The first transaction that `work` commits is the one that keeps the key; it must say what it made, with
+    /// [`Change::made`].
+    pub async fn once<T, R>(
+        &self,
+        key: Option<Idempotency>,
+        work: impl AsyncFnOnce(Self) -> Result<T, R>,
+    ) -> Result<Once<T>, R> {
+        let request = key.map(|key| Arc::new(Request::new(key)));
+        let inner = Handle {
+            inner: Arc::clone(&self.inner.inner),
+            request,
+        };
+        match work(Self { inner }).await {
+            Ok(done) => Ok(Once::Done(done)),
+            Err(LedgerError::DoneBefore(resource)) => Ok(Once::DoneBefore(resource)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the same request made or changed before, for whom its path leads nowhere since.
+    pub async fn done_before(&self, key: &Idempotency) -> Result<Option<Uuid>> {
+        let wanted = (key.owner, key.key.as_str());
+        let mut tx = self.inner.db.read().await?;
+        let known = store::idempotency::find(&mut tx, &[wanted]).await?;
+        let known = known.first();
+        Ok(known
+            .filter(|known| known.fingerprint == key.fingerprint)
+            .map(|known| known.resource_id))
+    }
+}
+
+/// What a [`Ledger`] is a handle of: the ledger itself, and the request that its next change belongs to.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    inner: Arc<Inner>,
+    request: Option<Arc<Request>>,
+}
+
+impl Handle {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self {
+            inner,
+            request: None,
+        }
+    }
+}
+
+impl Deref for Handle {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+/// A request with a key, until it is kept.
+pub(crate) struct Request {
+    key: Idempotency,
+    is_kept: AtomicBool,
+}
+
+impl Request {
+    fn new(key: Idempotency) -> Self {
+        Self {
+            key,
+            is_kept: AtomicBool::new(false),
+        }
+    }
+
+    fn row(&self, resource_id: Uuid) -> KeyRow {
+        KeyRow {
+            owner: self.key.owner,
+            key: self.key.key.clone(),
+            fingerprint: self.key.fingerprint,
+            resource_id,
+        }
+    }
+
+    /// Writes what the change has made; the key's row is there since [`only_once`].
+    pub(crate) async fn keep(&self, tx: &mut store::Tx, made: Option<Uuid>) -> store::Result<()> {
+        let Some(made) = made else {
+            let key = &self.key.key;
+            return Err(StoreError::corrupt(
+                "idempotency_keys",
+                key,
+                "its change did not say what it made",
+            ));
+        };
+        store::idempotency::name(tx, &self.row(made)).await
+    }
+
+    pub(crate) fn is_committed(&self) {
+        self.is_kept.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The first statement of a change: takes the key, so that a twin waits for this change's end before it does anything.
+pub(crate) async fn only_once<'l, R>(change: &mut Change<'l>, handle: &'l Handle) -> Result<(), R> {
+    let Some(request) = &handle.request else {
+        return Ok(());
+    };
+    if request.is_kept.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let row = request.row(Uuid::nil());
+    let error = match store::idempotency::insert(&mut change.tx, &[row], change.now).await {
+        Ok(()) => {
+            change.belongs_to(request);
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    if error.is_lock_timeout() {
+        return Err(LedgerError::KeyInProgress);
+    }
+    if !matches!(error, StoreError::UniqueKeyTaken) {
+        return Err(error.into());
+    }
+    let wanted = (request.key.owner, request.key.key.as_str());
+    let known = store::idempotency::find(&mut change.tx, &[wanted]).await?;
+    match known.first() {
+        Some(known) if known.fingerprint == request.key.fingerprint => {
+            Err(LedgerError::DoneBefore(known.resource_id))
+        }
+        Some(_) => Err(LedgerError::KeyReused),
+        None => Err(StoreError::LockLost("a key that was pruned meanwhile".to_owned()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! A key is kept with what it made, on both databases.
+
+use futures_util::future::join_all;
+use uuid::Uuid;
+
+use super::{Idempotency, Once};
+use crate::{
+    Change, LedgerError, Points, Result,
+    products::{NewProduct, ProductRefused},
+    testing::{House, each_database},
+};
+use domain::{ids::StoreId, money::Money, store::Product};
+use store::idempotency::KeyRow;
+
+fn a_key(owner: StoreId, fingerprint: u8) -> Option<Idempotency> {
+    Some(Idempotency {
+        owner: owner.uuid(),
+        key: "k".to_owned(),
+        fingerprint: [fingerprint; 32],
+    })
+}
+
+/// Two of them can't both be.
+fn espresso(store_id: StoreId) -> NewProduct {
+    NewProduct {
+        store_id,
+        sku: Some("ESP".to_owned()),
+        name: "Espresso".to_owned(),
+        description: None,
+        price: Money::new(250, "EUR".parse().unwrap()),
+        available: true,
+        stock: Some(5),
+    }
+}
+
+async fn create(
+    house: &House,
+    key: Option<Idempotency>,
+    new: NewProduct,
+) -> Result<Once<Product>, ProductRefused> {
+    let ledger = &house.ledger;
+    ledger
+        .once(key, async move |ledger| {
+            ledger.create_product(new, None).await
+        })
+        .await
+}
+
+each_database! {
+    async fn twins_at_once_make_one_thing_and_all_of_them_hear_which(house: House) {
+        let store = house.a_store().await;
+        let twins = (0..12).map(|_| create(&house, a_key(store, 1), espresso(store)));
+        let answers = join_all(twins).await;
+        let (mut made, mut told): (Vec<Uuid>, Vec<Uuid>) = (Vec::new(), Vec::new());
+        for answer in answers {
+            match answer.unwrap() {
+                Once::Done(product) => made.push(product.id.uuid()),
+                Once::DoneBefore(resource) => told.push(resource),
+            }
+        }
+        assert_eq!((made.len(), told.len()), (1, 11));
+        assert!(told.iter().all(|resource| *resource == made[0]));
+        assert_eq!(house.ledger.products(store, None, 10).await.unwrap().len(), 1);
+    }
+
+    async fn a_refused_request_leaves_its_key_free(house: House) {
+        let store = house.a_store().await;
+        let wrong = NewProduct { price: Money::new(250, "USD".parse().unwrap()), ..espresso(store) };
+        let refused = create(&house, a_key(store, 1), wrong).await;
+        assert!(matches!(refused, Err(LedgerError::Refused(ProductRefused::OtherCurrency { .. }))));
+        assert!(matches!(create(&house, a_key(store, 2), espresso(store)).await, Ok(Once::Done(_))));
+    }
+
+    async fn a_key_names_one_request_of_its_owner(house: House) {
+        let (store, other) = (house.a_store().await, house.a_store().await);
+        assert!(matches!(create(&house, a_key(store, 1), espresso(store)).await, Ok(Once::Done(_))));
+        let reused = create(&house, a_key(store, 2), espresso(store)).await;
+        assert!(matches!(reused, Err(LedgerError::KeyReused)));
+        assert!(matches!(create(&house, a_key(other, 2), espresso(other)).await, Ok(Once::Done(_))));
+        let without = create(&house, None, espresso(store)).await;
+        assert!(matches!(without, Err(LedgerError::Refused(ProductRefused::SkuTaken))));
+    }
+
+    async fn a_twin_of_a_request_that_takes_too_long_is_told_that_it_still_runs(house: House) {
+        let store = house.a_store().await;
+        let key = a_key(store, 1).unwrap();
+        let mut first = Change::begin(&house.ledger.inner).await.unwrap();
+        if matches!(first.tx, store::Tx::Sqlite(..)) {
+            // It has one writer: nothing runs beside another change.
+            return first.rollback().await;
+        }
+        let row = KeyRow { owner: key.owner, key: key.key.clone(), fingerprint: key.fingerprint, resource_id: Uuid::nil() };
+        store::idempotency::insert(&mut first.tx, &[row], first.now).await.unwrap();
+        let twin = create(&house, Some(key.clone()), espresso(store)).await;
+        assert!(matches!(twin, Err(LedgerError::KeyInProgress)), "{twin:?}");
+        first.rollback().await;
+        assert!(matches!(create(&house, Some(key), espresso(store)).await, Ok(Once::Done(_))));
+    }
+
+    async fn a_change_that_does_not_say_what_it_made_keeps_no_key(house: House) {
+        let store = house.a_store().await;
+        let done = house.ledger.once(a_key(store, 1), async |ledger| {
+            crate::in_one_transaction!(&ledger.inner, Points::NONE, |change| {
+                let _ = &mut change;
+                Ok::<_, LedgerError>(())
+            })
+        }).await;
+        assert!(matches!(done, Err(LedgerError::Store(store::StoreError::Corrupt { .. }))), "{done:?}");
+    }
+}

@@ -1,0 +1,377 @@
+//! One batch, one transaction: locks, decides in memory, writes the winners.
+
+use std::collections::{HashMap, HashSet};
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, Result, Waiting,
+    decide::{World, decide},
+    write::{Winner, write},
+};
+use crate::{Change, LedgerError, Points};
+use domain::{
+    ids::{OrderId, ProductId, SessionId, StoreId},
+    order::Order,
+};
+use platform::crash;
+use store::{StoreError, events::Counter, idempotency::KeyRow};
+
+/// `None`: its session is busy.
+pub(super) type Outcome = Option<Result<Placed, PlaceRefused>>;
+
+/// Orders that exist already, by what the new ones would repeat.
+struct Known {
+    keys: HashMap<(Uuid, String), KeyRow>,
+    references: HashMap<(Uuid, String), OrderId>,
+    /// By the order that was replaced.
+    replacements: HashMap<OrderId, OrderId>,
+}
+
+enum Decided {
+    Winner(Box<Order>),
+    Replay(OrderId),
+    Refused(PlaceRefused),
+    Busy,
+}
+
+/// The outcome of each, in their order. `wait`: for sessions that somebody else has locked.
+pub(super) async fn run(
+    inner: &Inner,
+    waiting: &[Waiting],
+    wait: bool,
+) -> store::Result<Vec<Outcome>> {
+    let begun_at = Instant::now();
+    let mut change = Change::begin(inner).await?;
+    let decided = match decide_and_write(&mut change, waiting, wait).await {
+        Ok(decided) => decided,
+        Err(error) => {
+            change.rollback().await;
+            return Err(error);
+        }
+    };
+    let winners: Vec<OrderId> = decided
+        .iter()
+        .filter_map(|one| {
+            if let Decided::Winner(order) = one {
+                Some(order.id)
+            } else {
+                None
+            }
+        })
+        .collect();
+    if winners.is_empty() {
+        change.rollback().await;
+    } else if let Err(error) = change.commit(Points::INTAKE).await
+        && !it_happened_all_the_same(inner, &error, &winners).await
+    {
+        return Err(error);
+    }
+    if let Ok(placed @ 1..) = u32::try_from(winners.len()) {
+        let metrics = &inner.metrics;
+        metrics.intake_batch_orders.observe(placed.into());
+        let took = begun_at.elapsed();
+        metrics.intake_commit_seconds.observe(took.as_secs_f64());
+    }
+    let replays = replays(inner, &decided).await?;
+    Ok(decided
+        .into_iter()
+        .map(|one| outcome(one, &replays))
+        .collect())
+}
+
+async fn decide_and_write(
+    change: &mut Change<'_>,
+    waiting: &[Waiting],
+    wait: bool,
+) -> store::Result<Vec<Decided>> {
+    let orders: Vec<&PlaceOrder> = waiting.iter().map(|one| &one.order).collect();
+    let (mut world, known) = look(change, &orders, wait).await?;
+    crash::point("intake.after_locks");
+    let (chance, now) = (&change.inner.chance, change.now);
+    let decided: Vec<Decided> = waiting
+        .iter()
+        .map(|one| match already(&one.order, &known) {
+            Some(decided) => decided,
+            None if is_busy(&one.order, &world, wait) => Decided::Busy,
+            None => match decide(&one.order, one.id, &mut world, chance, now) {
+                Ok(order) => Decided::Winner(Box::new(order)),
+                Err(refused) => Decided::Refused(refused),
+            },
+        })
+        .collect();
+    let winners: Vec<Winner<'_>> = waiting
+        .iter()
+        .zip(&decided)
+        .filter_map(|(one, decided)| {
+            if let Decided::Winner(order) = decided {
+                Some(Winner {
+                    wanted: &one.order,
+                    order,
+                    was_draft: false,
+                })
+            } else {
+                None
+            }
+        })
+        .collect();
+    if !winners.is_empty() {
+        write(change, &winners, &world).await?;
+    }
+    crash::point("intake.after_writes");
+    Ok(decided)
+}
+
+/// Reads and locks, in the one order of locks: sessions, store counters, stock.
+async fn look(
+    change: &mut Change<'_>,
+    orders: &[&PlaceOrder],
+    wait: bool,
+) -> store::Result<(World, Known)> {
+    let sessions: Vec<SessionId> = distinct(orders.iter().filter_map(|order| order.session));
+    let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
+    let mut world = lock_places(change, &sessions, &stores, wait).await?;
+    let known = known(&mut change.tx, orders).await?;
+    fill(change, orders, &stores, &mut world).await?;
+    Ok((world, known))
+}
+
+/// What comes first in the order of locks: sessions and store counters.
+pub(super) async fn lock_places(
+    change: &mut Change<'_>,
+    sessions: &[SessionId],
+    stores: &[StoreId],
+    wait: bool,
+) -> store::Result<World> {
+    let sessions = store::intake::lock_sessions(&mut change.tx, sessions, wait).await?;
+    let numbers = store::intake::lock_numbers(&mut change.tx, stores).await?;
+    for (id, session) in &sessions {
+        change.stream_is_locked(
+            (*id).into(),
+            Counter::Session,
+            session.store_id,
+            session.last_seq,
+        );
+    }
+    Ok(World {
+        sessions,
+        numbers,
+        ..World::default()
+    })
+}
+
+/// All else that the rule must know of these orders; counted stock is locked.
+pub(super) async fn fill(
+    change: &mut Change<'_>,
+    orders: &[&PlaceOrder],
+    stores: &[StoreId],
+    world: &mut World,
+) -> store::Result<()> {
+    let tx = &mut change.tx;
+    world.stores = store::stores::many(tx, stores)
+        .await?
+        .into_iter()
+        .map(|store| (store.id, store))
+        .collect();
+    for integrator in store::integrators::of_stores(tx, stores).await? {
+        world
+            .integrators
+            .entry(integrator.store_id)
+            .or_default()
+            .push(integrator);
+    }
+    products(tx, orders, stores, world).await?;
+    let counted: Vec<ProductId> = world
+        .products
+        .values()
+        .filter(|product| product.stock.is_some())
+        .map(|product| product.id)
+        .collect();
+    world.stock = store::stock::lock(tx, &counted).await?;
+    Ok(())
+}
+
+async fn products(
+    tx: &mut store::Tx,
+    orders: &[&PlaceOrder],
+    stores: &[StoreId],
+    world: &mut World,
+) -> store::Result<()> {
+    let lines = || {
+        orders.iter().flat_map(|order| {
+            order
+                .lines
+                .iter()
+                .map(|line| (order.store_id, &line.product))
+        })
+    };
+    let ids: Vec<ProductId> = distinct(lines().filter_map(|(_, wanted)| {
+        if let ProductRef::Id(id) = wanted {
+            Some(*id)
+        } else {
+            None
+        }
+    }));
+    for product in store::products::many(tx, &ids).await? {
+        world.products.insert(product.id, product);
+    }
+    for store in stores {
+        let skus: HashSet<&str> = lines()
+            .filter_map(|(of, wanted)| match wanted {
+                ProductRef::Sku(sku) if of == *store => Some(sku.as_str()),
+                _ => None,
+            })
+            .collect();
+        let skus: Vec<&str> = skus.into_iter().collect();
+        for product in store::products::by_skus(tx, *store, &skus).await? {
+            if let Some(sku) = &product.sku {
+                world.skus.insert((*store, sku.clone()), product.id);
+            }
+            world.products.insert(product.id, product);
+        }
+    }
+    Ok(())
+}
+
+async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<Known> {
+    let keys: Vec<(Uuid, &str)> = orders
+        .iter()
+        .filter_map(|order| {
+            order
+                .idempotency
+                .as_ref()
+                .map(|it| (it.owner, it.key.as_str()))
+        })
+        .collect();
+    let references: Vec<(Uuid, &str)> = orders
+        .iter()
+        .filter_map(|order| order.reference.as_deref().map(|it| (order.placed_by(), it)))
+        .collect();
+    let replaced: Vec<OrderId> = orders.iter().filter_map(|order| order.replaces).collect();
+    let keys = if keys.is_empty() {
+        Vec::new()
+    } else {
+        store::idempotency::find(tx, &keys).await?
+    };
+    Ok(Known {
+        keys: keys
+            .into_iter()
+            .map(|row| ((row.owner, row.key.clone()), row))
+            .collect(),
+        references: store::orders::by_references(tx, &references).await?,
+        replacements: store::orders::replacements(tx, &replaced).await?,
+    })
+}
+
+fn already(order: &PlaceOrder, known: &Known) -> Option<Decided> {
+    if let Some(it) = &order.idempotency
+        && let Some(row) = known.keys.get(&(it.owner, it.key.clone()))
+    {
+        return Some(if row.fingerprint == it.fingerprint {
+            Decided::Replay(row.resource_id.into())
+        } else {
+            Decided::Refused(PlaceRefused::IdempotencyKeyReused)
+        });
+    }
+    if let Some(reference) = &order.reference
+        && let Some(existing) = known
+            .references
+            .get(&(order.placed_by(), reference.clone()))
+    {
+        let existing = *existing;
+        return Some(Decided::Refused(PlaceRefused::DuplicateOrder { existing }));
+    }
+    let by = *known.replacements.get(&order.replaces?)?;
+    Some(Decided::Refused(PlaceRefused::AlreadyReplaced { by }))
+}
+
+/// Its session is not among those that were locked: somebody else has it, or (when we waited) it does not exist.
+fn is_busy(order: &PlaceOrder, world: &World, waited: bool) -> bool {
+    !waited
+        && order
+            .session
+            .is_some_and(|session| !world.sessions.contains_key(&session))
+}
+
+/// After a COMMIT that was not answered. Where that can't be found out, nobody may say so; to place them again does no
+/// harm, for each has its id from the beginning.
+async fn it_happened_all_the_same(inner: &Inner, error: &StoreError, winners: &[OrderId]) -> bool {
+    if !matches!(error, StoreError::CommitUnknown(_)) {
+        return false;
+    }
+    tracing::warn!(%error, orders = winners.len(), "looking up a batch whose commit was not answered");
+    match kept(inner, winners).await {
+        Ok(there) => there.len() == winners.len(),
+        Err(error) => {
+            tracing::warn!(%error, "the batch could not be looked up");
+            false
+        }
+    }
+}
+
+/// Those of them that are there. Waits for a commit that still runs.
+async fn kept(inner: &Inner, ids: &[OrderId]) -> store::Result<Vec<OrderId>> {
+    let mut tx = inner.db.begin().await?;
+    let there = store::orders::which_are_kept(&mut tx, ids).await;
+    tx.rollback().await;
+    there
+}
+
+/// One that was written before, by a commit that was not answered.
+pub(super) async fn kept_before(inner: &Inner, id: OrderId) -> store::Result<Option<Order>> {
+    if kept(inner, &[id]).await?.is_empty() {
+        return Ok(None);
+    }
+    let mut tx = inner.db.read().await?;
+    store::orders::get(&mut tx, id).await
+}
+
+async fn replays(inner: &Inner, decided: &[Decided]) -> store::Result<HashMap<OrderId, Order>> {
+    let ids: Vec<OrderId> = distinct(decided.iter().filter_map(|one| {
+        if let Decided::Replay(id) = one {
+            Some(*id)
+        } else {
+            None
+        }
+    }));
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut tx = inner.db.read().await?;
+    Ok(store::orders::many(&mut tx, &ids)
+        .await?
+        .into_iter()
+        .map(|order| (order.id, order))
+        .collect())
+}
+
+fn outcome(decided: Decided, replays: &HashMap<OrderId, Order>) -> Outcome {
+    Some(match decided {
+        Decided::Winner(order) => Ok(Placed {
+            order: *order,
+            replayed: false,
+        }),
+        Decided::Replay(id) => match replays.get(&id) {
+            Some(order) => Ok(Placed {
+                order: order.clone(),
+                replayed: true,
+            }),
+            None => {
+                Err(
+                    StoreError::corrupt("idempotency_keys", id, "names an order that is not there")
+                        .into(),
+                )
+            }
+        },
+        Decided::Refused(refused) => Err(LedgerError::Refused(refused)),
+        Decided::Busy => return None,
+    })
+}
+
+fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = all.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

@@ -1,0 +1,241 @@
+//! The pure rule of intake: given all that is known and locked, is this order placed, and as what?
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Duration, Utc};
+
+use super::{PlaceOrder, PlaceRefused, Placer, ProductRef, Short};
+use domain::{
+    ids::{OrderId, ProductId, SessionId, StoreId},
+    integrator::{HandoffEvent, Integrator},
+    money::Money,
+    order::{Fulfilment, Item, Order, OrderSession, total},
+    session::SessionState,
+    status::OrderStatus,
+    store::{Product, Store},
+};
+use platform::chance::Chance;
+use store::intake::SessionRow;
+
+/// What a batch is decided from, and what its earlier orders have used of it.
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) sessions: HashMap<SessionId, SessionRow>,
+    pub(super) stores: HashMap<StoreId, Store>,
+    pub(super) integrators: HashMap<StoreId, Vec<Integrator>>,
+    /// The number that was given last.
+    pub(super) numbers: HashMap<StoreId, i64>,
+    pub(super) products: HashMap<ProductId, Product>,
+    pub(super) skus: HashMap<(StoreId, String), ProductId>,
+    /// What is left of counted products, whose rows are locked.
+    pub(super) stock: HashMap<ProductId, i64>,
+}
+
+impl World {
+    fn product(&self, store: StoreId, wanted: &ProductRef) -> Option<&Product> {
+        let id = match wanted {
+            ProductRef::Id(id) => id,
+            ProductRef::Sku(sku) => self.skus.get(&(store, sku.clone()))?,
+        };
+        self.products
+            .get(id)
+            .filter(|product| product.store_id == store && product.archived_at.is_none())
+    }
+
+    /// Those that are handed a new order of the store.
+    pub(super) fn listeners(&self, store: StoreId) -> impl Iterator<Item = &Integrator> {
+        let all = self.integrators.get(&store).map_or(&[][..], Vec::as_slice);
+        all.iter()
+            .filter(|one| one.enabled && one.listens_to(HandoffEvent::OrderPlaced))
+    }
+
+    /// Nobody outside must confirm an order, and the store accepts by itself.
+    pub(super) fn accepts_by_itself(&self, store: StoreId) -> bool {
+        let all = self.integrators.get(&store).map_or(&[][..], Vec::as_slice);
+        let somebody_must_confirm = all
+            .iter()
+            .any(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced));
+        !somebody_must_confirm
+            && self
+                .stores
+                .get(&store)
+                .is_some_and(|store| store.auto_accept)
+    }
+}
+
+/// The order as it will be written; stock and number are used up in `world`.
+pub(super) fn decide(
+    wanted: &PlaceOrder,
+    id: OrderId,
+    world: &mut World,
+    chance: &Chance,
+    now: DateTime<Utc>,
+) -> Result<Order, PlaceRefused> {
+    let session = match wanted.session {
+        Some(session_id) => Some(open_session(world, session_id, wanted.store_id)?),
+        None => None,
+    };
+    let store = world
+        .stores
+        .get(&wanted.store_id)
+        .ok_or(PlaceRefused::UnknownStore)?;
+    if store.archived_at.is_some() {
+        return Err(PlaceRefused::StoreArchived);
+    }
+    if store.paused {
+        return Err(PlaceRefused::StorePaused);
+    }
+    if wanted.lines.is_empty() {
+        return Err(PlaceRefused::NoItems);
+    }
+    if wanted.fulfilment == Fulfilment::Delivery && !wanted.customer.has_address() {
+        return Err(PlaceRefused::AddressMissing);
+    }
+    let products = products(wanted, world)?;
+    let lines = products
+        .iter()
+        .zip(&wanted.lines)
+        .map(|(product, line)| (&product.price, line.quantity));
+    let total = total(Money::new(0, store.currency), lines).ok_or(PlaceRefused::TotalTooLarge)?;
+    if let Some(expected) = wanted.expected_total
+        && expected != total
+    {
+        return Err(PlaceRefused::TotalMismatch {
+            expected,
+            actual: total,
+        });
+    }
+    let taken = enough_stock(wanted, &products, world)?;
+
+    let items = products
+        .iter()
+        .zip(&wanted.lines)
+        .map(|(product, line)| Item {
+            id: chance.id(now),
+            product_id: product.id,
+            sku: product.sku.clone(),
+            name: product.name.clone(),
+            quantity: line.quantity,
+            unit_price: product.price,
+            note: line.note.clone(),
+            counted: taken.contains_key(&product.id),
+        })
+        .collect();
+    let accept_by = now + Duration::seconds(i64::from(store.accept_within_s));
+    let number = world
+        .numbers
+        .get_mut(&wanted.store_id)
+        .ok_or(PlaceRefused::UnknownStore)?;
+    *number += 1;
+    let number = *number;
+    for (product, quantity) in taken {
+        if let Some(left) = world.stock.get_mut(&product) {
+            *left -= quantity;
+        }
+    }
+    let (account_id, guest_key_hash) = match &wanted.placer {
+        Placer::Account(account) => (Some(*account), None),
+        Placer::Guest { key_hash } => (None, key_hash.map(|hash| hash.to_vec())),
+    };
+    Ok(Order {
+        id,
+        store_id: wanted.store_id,
+        number: Some(number),
+        session,
+        account_id,
+        guest_key_hash,
+        reference: wanted.reference.clone(),
+        fulfilment: wanted.fulfilment,
+        status: OrderStatus::Pending,
+        reason: None,
+        version: 1,
+        stock_held: true,
+        tallied: false,
+        customer: wanted.customer.clone(),
+        items,
+        total,
+        user_note: wanted.user_note.clone(),
+        accept_by: Some(accept_by),
+        delivery: None,
+        replaces: wanted.replaces,
+        created_at: now,
+        placed_at: Some(now),
+        accepted_at: None,
+        ended_at: None,
+    })
+}
+
+fn open_session(
+    world: &World,
+    id: SessionId,
+    store: StoreId,
+) -> Result<OrderSession, PlaceRefused> {
+    let session = world
+        .sessions
+        .get(&id)
+        .filter(|session| session.store_id == store)
+        .ok_or(PlaceRefused::UnknownSession)?;
+    match session.state {
+        SessionState::Open => Ok(OrderSession {
+            id,
+            name: session.name.clone(),
+        }),
+        SessionState::Closed => Err(PlaceRefused::SessionClosed),
+    }
+}
+
+/// The product of each line; every line that has none is named.
+fn products<'w>(wanted: &PlaceOrder, world: &'w World) -> Result<Vec<&'w Product>, PlaceRefused> {
+    let found: Vec<Option<&Product>> = wanted
+        .lines
+        .iter()
+        .map(|line| world.product(wanted.store_id, &line.product))
+        .collect();
+    let lines_where = |wrong: &dyn Fn(&Option<&Product>) -> bool| -> Vec<usize> {
+        found
+            .iter()
+            .enumerate()
+            .filter(|(_, product)| wrong(product))
+            .map(|(line, _)| line)
+            .collect()
+    };
+    let unknown = lines_where(&|product| product.is_none());
+    if !unknown.is_empty() {
+        return Err(PlaceRefused::UnknownProducts { lines: unknown });
+    }
+    let unavailable = lines_where(&|product| product.is_some_and(|product| !product.available));
+    if !unavailable.is_empty() {
+        return Err(PlaceRefused::Unavailable { lines: unavailable });
+    }
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// How many of each counted product the order takes, all its lines together.
+fn enough_stock(
+    wanted: &PlaceOrder,
+    products: &[&Product],
+    world: &World,
+) -> Result<BTreeMap<ProductId, i64>, PlaceRefused> {
+    let mut takes: BTreeMap<ProductId, i64> = BTreeMap::new();
+    for (product, line) in products.iter().zip(&wanted.lines) {
+        if world.stock.contains_key(&product.id) {
+            *takes.entry(product.id).or_default() += i64::from(line.quantity);
+        }
+    }
+    let short: Vec<Short> = takes
+        .iter()
+        .map(|(product, wanted)| (product, *wanted, world.stock[product]))
+        .filter(|(_, wanted, left)| wanted > left)
+        .map(|(product, wanted, left)| Short {
+            product_id: *product,
+            name: world.products[product].name.clone(),
+            wanted,
+            left,
+        })
+        .collect();
+    if short.is_empty() {
+        Ok(takes)
+    } else {
+        Err(PlaceRefused::InsufficientStock { short })
+    }
+}

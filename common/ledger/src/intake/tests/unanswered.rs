@@ -1,0 +1,92 @@
+//! Orders whose COMMIT is not answered, because it, or its answer, was held up on the way. They have no keys, so that
+//! nothing but the look-up keeps them from being placed twice.
+
+use std::time::Duration;
+
+use super::{a_product, an_account, an_order};
+use crate::{
+    Result,
+    intake::{PlaceRefused, Placed},
+    testing::House,
+};
+use domain::ids::{AccountId, ProductId, StoreId};
+use store::{
+    Db, DbOptions,
+    testing::{
+        FreshDb,
+        flaky_proxy::{Line, Mishap},
+        fresh_mysql,
+    },
+};
+
+/// As long as a statement is waited for; a lock, a second.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+struct Shop {
+    house: House,
+    line: Line,
+    store: StoreId,
+    product: ProductId,
+    anna: AccountId,
+}
+
+impl Shop {
+    async fn behind_a_line(fresh: &FreshDb) -> Self {
+        let line = Line::to(&fresh.url()).await;
+        let options = DbOptions {
+            statement_timeout: PATIENCE,
+            lock_timeout: Duration::from_secs(1),
+            allow_weak_durability: true,
+            ..DbOptions::new(&line.url)
+        };
+        let house = House::new(Db::connect(&options).await.unwrap());
+        let store = house.a_store().await;
+        Self {
+            product: a_product(&house, store, Some(9)).await,
+            anna: an_account(&house),
+            store,
+            house,
+            line,
+        }
+    }
+
+    async fn places(&self) -> Result<Placed, PlaceRefused> {
+        let order = an_order(self.store, self.anna, &[(self.product, 1)]);
+        self.house.ledger.place_order(order).await
+    }
+
+    async fn left(&self) -> Option<i64> {
+        let product = self.house.ledger.product(self.product).await;
+        product.unwrap().unwrap().stock
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_is_answered_and_placed_once_whatever_became_of_its_commit() {
+    let Some(fresh) = fresh_mysql().await else {
+        return;
+    };
+    for mishap in [
+        Mishap::AnswerLost,
+        // While it is looked up.
+        Mishap::Late(PATIENCE + Duration::from_millis(300)),
+        // When the look-up has waited in vain.
+        Mishap::Late(PATIENCE * 5 / 2),
+        Mishap::Lost,
+    ] {
+        let shop = Shop::behind_a_line(&fresh).await;
+        shop.line.happens(mishap);
+        let placed = shop.places().await;
+        let placed = placed.unwrap_or_else(|error| panic!("{mishap:?}: {error:?}"));
+        assert!(shop.line.has_happened(), "{mishap:?}");
+        let first = (placed.order.number, shop.left().await);
+        assert_eq!(first, (Some(1), Some(8)), "{mishap:?}");
+        assert!(!placed.replayed, "{mishap:?}");
+        let next = shop.places().await.unwrap().order.number;
+        assert_eq!((next, shop.left().await), (Some(2), Some(7)), "{mishap:?}");
+        let kept = shop.house.ledger.order(placed.order.id).await.unwrap();
+        assert_eq!(kept, Some(placed.order), "{mishap:?}");
+        shop.house.db.close().await;
+    }
+    fresh.end().await;
+}

@@ -1,0 +1,148 @@
+//! Writing the accepted orders of a batch, sorted by their unique keys.
+
+use std::collections::BTreeMap;
+
+use super::{PlaceOrder, decide::World};
+use crate::Change;
+use domain::{
+    event::{Event, EventKind},
+    hint::Hint,
+    ids::{ProductId, StoreId},
+    order::Order,
+};
+use store::{handoffs::NewHandoff, idempotency::KeyRow, orders::NewOrder};
+
+pub(super) struct Winner<'a> {
+    pub(super) wanted: &'a PlaceOrder,
+    pub(super) order: &'a Order,
+    /// It has its rows already, which are locked.
+    pub(super) was_draft: bool,
+}
+
+pub(super) async fn write(
+    change: &mut Change<'_>,
+    winners: &[Winner<'_>],
+    world: &World,
+) -> store::Result<()> {
+    store::stock::take(&mut change.tx, &taken(winners)).await?;
+    store::intake::count_numbers(&mut change.tx, &numbered(winners)).await?;
+
+    let mut orders: Vec<NewOrder<'_>> = winners
+        .iter()
+        .filter(|winner| !winner.was_draft)
+        .map(|winner| NewOrder {
+            order: winner.order,
+            placed_by: winner.wanted.placed_by(),
+            last_seq: i64::from(winner.order.session.is_none()),
+        })
+        .collect();
+    orders.sort_unstable_by(|a, b| {
+        (a.placed_by, &a.order.reference).cmp(&(b.placed_by, &b.order.reference))
+    });
+    store::orders::insert(&mut change.tx, &orders).await?;
+    for draft in winners.iter().filter(|winner| winner.was_draft) {
+        store::orders::update(&mut change.tx, draft.order).await?;
+        store::orders::replace_items(&mut change.tx, draft.order).await?;
+    }
+    let handoffs = handoffs(change, winners, world);
+    store::handoffs::insert(&mut change.tx, &handoffs).await?;
+    let mut keys = keys(winners);
+    keys.sort_unstable_by(|a, b| (a.owner, &a.key).cmp(&(b.owner, &b.key)));
+    store::idempotency::insert(&mut change.tx, &keys, change.now).await?;
+
+    for winner in winners {
+        announce(change, winner);
+    }
+    for handoff in &handoffs {
+        change.hint(Hint::Handoffs {
+            integrator: handoff.integrator_id,
+        });
+    }
+    for winner in winners
+        .iter()
+        .filter(|winner| world.accepts_by_itself(winner.order.store_id))
+    {
+        change.hint(Hint::Accept {
+            order: winner.order.id,
+        });
+    }
+    Ok(())
+}
+
+fn taken(winners: &[Winner<'_>]) -> BTreeMap<ProductId, i64> {
+    let mut taken = BTreeMap::new();
+    for item in winners
+        .iter()
+        .flat_map(|winner| &winner.order.items)
+        .filter(|item| item.counted)
+    {
+        *taken.entry(item.product_id).or_default() += i64::from(item.quantity);
+    }
+    taken
+}
+
+fn numbered(winners: &[Winner<'_>]) -> BTreeMap<StoreId, i64> {
+    let mut numbered = BTreeMap::new();
+    for winner in winners {
+        *numbered.entry(winner.order.store_id).or_default() += 1;
+    }
+    numbered
+}
+
+fn handoffs(change: &Change<'_>, winners: &[Winner<'_>], world: &World) -> Vec<NewHandoff> {
+    winners
+        .iter()
+        .flat_map(|winner| {
+            world
+                .listeners(winner.order.store_id)
+                .map(move |integrator| (winner.order, integrator))
+        })
+        .map(|(order, integrator)| NewHandoff {
+            id: change.inner.chance.id(change.now),
+            store_id: order.store_id,
+            order_id: Some(order.id),
+            integrator_id: integrator.id,
+            position: 1,
+            event: domain::integrator::HandoffEvent::OrderPlaced,
+            required: integrator.required,
+            max_attempts: integrator.max_attempts,
+            due_at: change.now,
+            deadline: order.accept_by.unwrap_or(change.now),
+            created_at: change.now,
+        })
+        .collect()
+}
+
+fn keys(winners: &[Winner<'_>]) -> Vec<KeyRow> {
+    winners
+        .iter()
+        .filter_map(|winner| {
+            let it = winner.wanted.idempotency.as_ref()?;
+            Some(KeyRow {
+                owner: it.owner,
+                key: it.key.clone(),
+                fingerprint: it.fingerprint,
+                resource_id: winner.order.id.uuid(),
+            })
+        })
+        .collect()
+}
+
+fn announce(change: &mut Change<'_>, winner: &Winner<'_>) {
+    let order = winner.order;
+    let data = order.public_facts();
+    if order.session.is_some() || winner.was_draft {
+        change.event(order.stream(), Some(order.id), EventKind::OrderPlaced, data);
+    } else {
+        // Its own stream begins with it, and its row is written with that number.
+        change.numbered_event(Event {
+            stream: order.stream(),
+            seq: 1,
+            store_id: order.store_id,
+            order_id: Some(order.id),
+            kind: EventKind::OrderPlaced,
+            at: change.now,
+            data,
+        });
+    }
+}

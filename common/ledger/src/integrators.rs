@@ -1,0 +1,332 @@
+//! Integrators: who is handed a store's orders, and the secrets between them and us.
+
+mod archive;
+mod disable;
+mod health;
+mod secrets;
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+use url::Url;
+
+use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, stores::set};
+use domain::{
+    breaker::Breaker,
+    hint::Hint,
+    ids::{IntegratorId, StoreId},
+    integrator::{
+        CallbackAuth, Confirms, Format, HandoffEvent, Integrator, IntegratorKind, OutboundAuth,
+        UnknownPolicy, default_events,
+    },
+    signature::SigningSecret,
+    status::OrderStatus,
+};
+use store::integrators::Stored;
+
+pub use health::{Health, LastFailure};
+
+/// How long a replaced secret goes on being good.
+const OLD_SECRET_HOURS: i64 = 24;
+
+/// What `None` says, is decided by the kind.
+#[derive(Clone, Debug)]
+pub struct NewIntegrator {
+    pub store_id: StoreId,
+    pub name: String,
+    pub kind: IntegratorKind,
+    pub format: Format,
+    pub events: Option<Vec<HandoffEvent>>,
+    pub url: Url,
+    pub required: Option<bool>,
+    pub confirms: Confirms,
+    pub unknown_policy: UnknownPolicy,
+    pub callback_auth: CallbackAuth,
+    pub auth: OutboundAuth,
+    pub status_map: BTreeMap<String, OrderStatus>,
+    pub max_attempts: u32,
+    pub concurrency: u32,
+    pub rate_per_s: Option<u32>,
+}
+
+/// What `Some` says, changes.
+#[derive(Clone, Debug, Default)]
+pub struct IntegratorEdit {
+    pub name: Option<String>,
+    pub kind: Option<IntegratorKind>,
+    pub format: Option<Format>,
+    pub events: Option<Vec<HandoffEvent>>,
+    pub url: Option<Url>,
+    pub required: Option<bool>,
+    pub confirms: Option<Confirms>,
+    pub unknown_policy: Option<UnknownPolicy>,
+    pub callback_auth: Option<CallbackAuth>,
+    pub auth: Option<OutboundAuth>,
+    pub status_map: Option<BTreeMap<String, OrderStatus>>,
+    pub max_attempts: Option<u32>,
+    pub concurrency: Option<u32>,
+    pub rate_per_s: Option<Option<u32>>,
+    /// Enabling forgets its failures and closes its breaker.
+    pub enabled: Option<bool>,
+    /// Why it is disabled; for people.
+    pub disabled_reason: Option<String>,
+}
+
+/// Both secrets, in the clear this once.
+#[derive(Clone, Debug)]
+pub struct NewSecrets {
+    /// We sign with it.
+    pub signing: SigningSecret,
+    /// It signs its callbacks with it.
+    pub callback: SigningSecret,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    Signing,
+    Callback,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IntegratorRefused {
+    #[error("there is no such integrator, or it is archived")]
+    NotFound,
+    #[error("there is no such store, or it is archived")]
+    NoSuchStore,
+    #[error("somebody else has edited it: its version is {current}")]
+    VersionConflict { current: i64 },
+    #[error("its address moves to another host, and its authentication was not given again")]
+    AuthNotGivenAgain,
+}
+
+impl Ledger {
+    pub async fn create_integrator(
+        &self,
+        new: NewIntegrator,
+    ) -> Result<(Integrator, NewSecrets), IntegratorRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let new = new.clone();
+            store::stores::get(&mut change.tx, new.store_id)
+                .await?
+                .filter(|store| store.archived_at.is_none())
+                .ok_or(LedgerError::Refused(IntegratorRefused::NoSuchStore))?;
+            let inner = change.inner;
+            let secrets = NewSecrets {
+                signing: inner.new_secret(),
+                callback: inner.new_secret(),
+            };
+            let id: IntegratorId = inner.chance.id(change.now);
+            let stored = Stored {
+                auth_sealed: inner.seal_auth(id, &new.auth),
+                signing_sealed: inner.seal_secret(id, &secrets.signing),
+                old_signing: None,
+                callback_sealed: inner.seal_secret(id, &secrets.callback),
+                old_callback: None,
+                breaker: Breaker::default(),
+                given_up: None,
+                archived_at: None,
+                integrator: Integrator {
+                    id,
+                    store_id: new.store_id,
+                    name: new.name,
+                    kind: new.kind,
+                    format: new.format,
+                    events: new
+                        .events
+                        .unwrap_or_else(|| default_events(new.kind).to_vec()),
+                    url: new.url,
+                    // A push service only tells people; no order waits for it.
+                    required: new.required.unwrap_or(new.kind != IntegratorKind::Push),
+                    confirms: new.confirms,
+                    unknown_policy: new.unknown_policy,
+                    callback_auth: new.callback_auth,
+                    auth_kind: new.auth.kind().to_owned(),
+                    status_map: new.status_map,
+                    max_attempts: new.max_attempts,
+                    concurrency: new.concurrency,
+                    rate_per_s: new.rate_per_s,
+                    enabled: true,
+                    disabled_reason: None,
+                    version: 1,
+                    created_at: change.now,
+                },
+            };
+            store::integrators::insert(&mut change.tx, &stored).await?;
+            change.made(id.uuid());
+            Ok((stored.integrator, secrets))
+        })
+    }
+
+    /// `None` also where it is archived.
+    pub async fn integrator(&self, id: IntegratorId) -> Result<Option<Integrator>> {
+        let mut tx = self.inner.db.read().await?;
+        let stored = store::integrators::get(&mut tx, id).await?;
+        Ok(stored.filter(is_listed).map(|stored| stored.integrator))
+    }
+
+    /// The store's integrators that are not archived, by id, after `after`.
+    pub async fn integrators(
+        &self,
+        store: StoreId,
+        after: Option<IntegratorId>,
+        limit: u32,
+    ) -> Result<Vec<Integrator>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::integrators::list(&mut tx, store, after, limit).await?)
+    }
+
+    /// With what its callbacks may be signed now: the secret, and for a while the one before. `None` also where the
+    /// integrator is archived.
+    pub async fn callback_secrets(
+        &self,
+        id: IntegratorId,
+    ) -> Result<Option<(Integrator, Vec<SigningSecret>)>> {
+        let now = self.inner.clock.now();
+        let mut tx = self.inner.db.read().await?;
+        let stored = store::integrators::get(&mut tx, id).await?;
+        drop(tx);
+        let Some(stored) = stored.filter(is_listed) else {
+            return Ok(None);
+        };
+        let secrets =
+            self.inner
+                .open_secrets(id, &stored.callback_sealed, &stored.old_callback, now)?;
+        Ok(Some((stored.integrator, secrets)))
+    }
+
+    /// `version`: only if it still has this one. Whoever moves it to another host says its `auth` again: nobody reads what
+    /// is stored, so nobody has it sent where they please.
+    pub async fn edit_integrator(
+        &self,
+        id: IntegratorId,
+        version: Option<i64>,
+        edit: IntegratorEdit,
+    ) -> Result<Integrator, IntegratorRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let mut stored = lock(&mut change, id, version).await?;
+            let was_spoken_to = is_spoken_to(&stored);
+            if edit.auth.is_none() && is_sent_elsewhere(&stored.integrator, &edit) {
+                return Err(LedgerError::Refused(IntegratorRefused::AuthNotGivenAgain));
+            }
+            if let Some(auth) = &edit.auth {
+                stored.auth_sealed = change.inner.seal_auth(id, auth);
+                stored.integrator.auth_kind = auth.kind().to_owned();
+            }
+            apply(&edit, &mut stored);
+            write(&mut change, &mut stored).await?;
+            if is_spoken_to(&stored) && !was_spoken_to {
+                change.hint(Hint::Handoffs { integrator: id });
+            }
+            change.made(id.uuid());
+            Ok(stored.integrator)
+        })
+    }
+
+    /// A fresh secret, in the clear this once; the old one is good for another day, the one before that no more.
+    pub async fn rotate_secret(
+        &self,
+        id: IntegratorId,
+        kind: SecretKind,
+    ) -> Result<(Integrator, SigningSecret), IntegratorRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let mut stored = lock(&mut change, id, None).await?;
+            let secret = change.inner.new_secret();
+            let sealed = change.inner.seal_secret(id, &secret);
+            let old_until = change.now + TimeDelta::hours(OLD_SECRET_HOURS);
+            match kind {
+                SecretKind::Signing => {
+                    store::integrators::rotate_signing(&mut change.tx, id, &sealed, old_until)
+                        .await?;
+                }
+                SecretKind::Callback => {
+                    store::integrators::rotate_callback(&mut change.tx, id, &sealed, old_until)
+                        .await?;
+                }
+            }
+            stored.integrator.version += 1;
+            change.made(id.uuid());
+            Ok((stored.integrator, secret))
+        })
+    }
+}
+
+fn is_listed(stored: &Stored) -> bool {
+    stored.archived_at.is_none()
+}
+
+/// As freely as its settings allow.
+fn is_spoken_to(stored: &Stored) -> bool {
+    stored.integrator.enabled && stored.given_up.is_none() && stored.breaker.is_well()
+}
+
+/// Its stored password, token or key would be.
+fn is_sent_elsewhere(integrator: &Integrator, edit: &IntegratorEdit) -> bool {
+    let moved = |url: &Url| url.origin() != integrator.url.origin();
+    integrator.auth_kind != OutboundAuth::None.kind() && edit.url.as_ref().is_some_and(moved)
+}
+
+async fn lock(
+    change: &mut Change<'_>,
+    id: IntegratorId,
+    version: Option<i64>,
+) -> Result<Stored, IntegratorRefused> {
+    let stored = store::integrators::lock(&mut change.tx, id)
+        .await?
+        .filter(is_listed)
+        .ok_or(LedgerError::Refused(IntegratorRefused::NotFound))?;
+    let current = stored.integrator.version;
+    match version {
+        Some(wanted) if wanted != current => {
+            Err(LedgerError::Refused(IntegratorRefused::VersionConflict {
+                current,
+            }))
+        }
+        _ => Ok(stored),
+    }
+}
+
+async fn write(change: &mut Change<'_>, stored: &mut Stored) -> Result<(), IntegratorRefused> {
+    let current = stored.integrator.version;
+    if !store::integrators::update(&mut change.tx, stored, current).await? {
+        return Err(LedgerError::Refused(IntegratorRefused::VersionConflict {
+            current,
+        }));
+    }
+    stored.integrator.version += 1;
+    Ok(())
+}
+
+fn apply(edit: &IntegratorEdit, stored: &mut Stored) {
+    let edit = edit.clone();
+    let integrator = &mut stored.integrator;
+    set(&mut integrator.name, edit.name);
+    set(&mut integrator.kind, edit.kind);
+    set(&mut integrator.format, edit.format);
+    set(&mut integrator.events, edit.events);
+    set(&mut integrator.url, edit.url);
+    set(&mut integrator.required, edit.required);
+    set(&mut integrator.confirms, edit.confirms);
+    set(&mut integrator.unknown_policy, edit.unknown_policy);
+    set(&mut integrator.callback_auth, edit.callback_auth);
+    set(&mut integrator.status_map, edit.status_map);
+    set(&mut integrator.max_attempts, edit.max_attempts);
+    set(&mut integrator.concurrency, edit.concurrency);
+    set(&mut integrator.rate_per_s, edit.rate_per_s);
+    match edit.enabled {
+        Some(true) => {
+            integrator.enabled = true;
+            integrator.disabled_reason = None;
+            stored.breaker = Breaker::default();
+            stored.given_up = None;
+        }
+        Some(false) => {
+            integrator.enabled = false;
+            stored.given_up = None;
+            integrator.disabled_reason = edit.disabled_reason;
+        }
+        None => {}
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! Disabling an integrator that has given itself up: noted with the outcome that decided it, done and told right after.
+//!
+//! The outcome holds its order's lock, and the store's counter, whose number the event needs, is locked before any
+//! order: so it takes a second transaction. Between the two nothing more is claimed for the integrator; where the
+//! process dies there, the sweep finds the note.
+
+#[cfg(test)]
+mod tests;
+
+use serde_json::json;
+
+use crate::{Ledger, Points, Result, in_one_transaction, stores::lock_stream};
+use domain::{
+    event::EventKind,
+    ids::{IntegratorId, StoreId},
+};
+
+impl Ledger {
+    /// Disables those that are noted for it, and tells their stores' staff; how many.
+    pub async fn disable_given_up(&self, limit: u32) -> Result<u32> {
+        let found = {
+            let mut tx = self.inner.db.read().await?;
+            store::integrators::given_up(&mut tx, limit).await?
+        };
+        let mut disabled = 0;
+        for (integrator, store) in found {
+            match self.disable_one_given_up(integrator, store).await {
+                Ok(done) => disabled += u32::from(done),
+                Err(error) => tracing::error!(%integrator, %error, "it can't be disabled: {error}"),
+            }
+        }
+        Ok(disabled)
+    }
+
+    /// `false` where it is noted no more: people were quicker, or another process.
+    pub(crate) async fn disable_one_given_up(
+        &self,
+        id: IntegratorId,
+        store: StoreId,
+    ) -> Result<bool> {
+        let disabled = in_one_transaction!(&self.inner, Points::NONE, |change| {
+            lock_stream(&mut change, store).await?;
+            let Some(stored) = store::integrators::lock(&mut change.tx, id).await? else {
+                return Ok(None);
+            };
+            let Some(because) = stored.given_up else {
+                return Ok(None);
+            };
+            store::integrators::disable(&mut change.tx, id, because.in_words()).await?;
+            let name = stored.integrator.name;
+            let data = json!({"integrator": {"id": id, "name": name, "reason": because}});
+            change.event(store.into(), None, EventKind::IntegratorDisabled, data);
+            Ok(Some(because))
+        })?;
+        if let Some(because) = disabled {
+            tracing::warn!(integrator = %id, "an integrator is disabled: {}", because.in_words());
+        }
+        Ok(disabled.is_some())
+    }
+}

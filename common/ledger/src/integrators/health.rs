@@ -1,0 +1,78 @@
+//! How an integrator has answered lately: for people.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+
+use crate::{Ledger, Result};
+use domain::{breaker::Breaker, ids::IntegratorId};
+use store::integrators::Answered;
+
+/// The success rate is of so many attempts.
+const ATTEMPTS: u32 = 100;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    pub breaker: Breaker,
+    /// The part of its last hundred attempts that it acknowledged; `None` without any.
+    pub success_rate: Option<f64>,
+    pub last_success_at: Option<DateTime<Utc>>,
+    /// Of its last hundred attempts.
+    pub last_failure: Option<LastFailure>,
+}
+
+/// An attempt that was not acknowledged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastFailure {
+    pub at: DateTime<Utc>,
+    /// What it answered, if it did.
+    pub http_status: Option<u16>,
+    pub error: Option<String>,
+}
+
+impl Ledger {
+    /// Of each of them, in their order; of one that does not exist, as of one that was sent nothing yet.
+    pub async fn health_of(&self, integrators: &[IntegratorId]) -> Result<Vec<Health>> {
+        let mut tx = self.inner.db.read().await?;
+        let breakers = store::integrators::breakers(&mut tx, integrators).await?;
+        let answered = store::integrators::answered(&mut tx, integrators, ATTEMPTS).await?;
+        drop(tx);
+        let mut breakers: HashMap<IntegratorId, Breaker> = breakers.into_iter().collect();
+        let mut answered: HashMap<IntegratorId, Answered> = answered
+            .into_iter()
+            .map(|one| (one.integrator, one))
+            .collect();
+        let healths = integrators.iter().map(|id| {
+            let breaker = breakers.remove(id).unwrap_or_default();
+            health(breaker, answered.remove(id))
+        });
+        Ok(healths.collect())
+    }
+}
+
+fn health(breaker: Breaker, answered: Option<Answered>) -> Health {
+    let Some(answered) = answered else {
+        return Health {
+            breaker,
+            ..Health::default()
+        };
+    };
+    Health {
+        breaker,
+        success_rate: share(answered.acknowledged, answered.attempts),
+        last_success_at: answered.last_success_at,
+        last_failure: answered.last_failure.map(|failure| LastFailure {
+            at: failure.at,
+            http_status: failure.http_status,
+            error: failure.error,
+        }),
+    }
+}
+
+/// `None` of nothing.
+fn share(part: u32, whole: u32) -> Option<f64> {
+    (whole > 0).then(|| f64::from(part) / f64::from(whole))
+}

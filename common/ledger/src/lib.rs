@@ -1,0 +1,154 @@
+//! Every change of the ledger: one function and one transaction each. The only module that commits.
+//!
+//! After a commit the outbox row is offered to the [`Wake`] port, so that no caller can forget to tell anyone.
+
+mod change;
+#[cfg(test)]
+mod histories;
+#[cfg(test)]
+mod scene;
+mod wake;
+
+pub mod accounts;
+pub mod audit;
+pub mod callbacks;
+pub mod events;
+pub mod external_identities;
+pub mod handoffs;
+pub mod idempotency;
+pub mod intake;
+pub mod integrators;
+pub mod orders;
+pub mod outbox;
+pub mod products;
+pub mod sessions;
+pub mod stats;
+pub mod stores;
+pub mod sweep;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod workers;
+
+use std::{sync::Arc, time::Duration};
+
+pub use change::LedgerError;
+pub(crate) use change::{Change, Points, in_one_transaction};
+pub use wake::{NoWake, OutboxRow, Wake};
+
+use domain::stuck::StuckLimits;
+use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::SealingKey};
+use store::Db;
+
+/// `R`: what the change may refuse.
+pub type Result<T, R = std::convert::Infallible> = std::result::Result<T, LedgerError<R>>;
+
+/// What the ledger is told at start.
+#[derive(Clone, Debug)]
+pub struct LedgerSettings {
+    /// How long a new outbox row is left to the relay before a sweep may claim it.
+    pub outbox_claim_after: Duration,
+    /// Where integrators' callbacks come: `{public_url}/api/v1/integrators/{id}/callbacks`. No slash at its end.
+    pub public_url: String,
+    pub intake: intake::IntakeSettings,
+    /// How long each thing may stand still before it is listed.
+    pub stuck: StuckLimits,
+}
+
+/// Cheap to clone; all clones are one ledger.
+#[derive(Clone)]
+pub struct Ledger {
+    inner: idempotency::Handle,
+}
+
+pub(crate) struct Inner {
+    db: Db,
+    clock: Clock,
+    chance: Chance,
+    sealing: Arc<SealingKey>,
+    wake: Arc<dyn Wake>,
+    metrics: Arc<Metrics>,
+    settings: LedgerSettings,
+    intake: intake::Queue,
+    acknowledgements: handoffs::Queue,
+}
+
+/// What a ledger is made of.
+#[derive(Debug)]
+pub struct LedgerParts {
+    pub db: Db,
+    pub clock: Clock,
+    pub chance: Chance,
+    /// Encrypts integrators' secrets at rest.
+    pub sealing: Arc<SealingKey>,
+    pub wake: Arc<dyn Wake>,
+    pub metrics: Arc<Metrics>,
+    pub settings: LedgerSettings,
+}
+
+impl Ledger {
+    /// Starts the writers of orders and of acknowledgements on the current runtime; they end with the last clone.
+    #[must_use]
+    pub fn new(parts: LedgerParts) -> Self {
+        let LedgerParts {
+            db,
+            clock,
+            chance,
+            sealing,
+            wake,
+            metrics,
+            settings,
+        } = parts;
+        let (intake, queued) = intake::queue(&settings.intake);
+        let (acknowledgements, heard) = handoffs::queue();
+        let inner = Arc::new(Inner {
+            db,
+            clock,
+            chance,
+            sealing,
+            wake,
+            metrics,
+            settings,
+            intake,
+            acknowledgements,
+        });
+        intake::start_writers(&inner, queued);
+        handoffs::start_writers(&inner, heard);
+        Self {
+            inner: idempotency::Handle::new(inner),
+        }
+    }
+
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    #[must_use]
+    pub fn chance(&self) -> &Chance {
+        &self.inner.chance
+    }
+
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.metrics
+    }
+
+    /// Where guests' phones and integrators' callbacks come; no slash at its end.
+    #[must_use]
+    pub fn public_url(&self) -> &str {
+        &self.inner.settings.public_url
+    }
+
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.inner.db
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger")
+            .field("db", &self.inner.db)
+            .finish_non_exhaustive()
+    }
+}

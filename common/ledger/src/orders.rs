@@ -1,0 +1,105 @@
+//! Orders after they were placed: reading them, and the one way to move them.
+
+mod advance;
+mod draft;
+mod edit;
+mod lines;
+mod list;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use advance::{advance, lock, with_its_stream};
+pub use edit::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit};
+pub use list::{OrderFilter, OrderPage};
+pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};
+
+use super::{Ledger, LedgerError, Points, Result, in_one_transaction, intake::PlaceRefused};
+use domain::{
+    ids::OrderId,
+    order::Order,
+    status::{By, MoveRefused, OrderStatus},
+};
+
+/// Why an order is not moved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderRefused {
+    #[error("there is no such order")]
+    Unknown,
+    #[error("somebody else has changed it: its version is {current}")]
+    VersionConflict { current: i64 },
+    #[error(transparent)]
+    Move(#[from] MoveRefused),
+    /// A draft that is not placed.
+    #[error(transparent)]
+    Place(#[from] PlaceRefused),
+}
+
+impl Ledger {
+    pub async fn order(&self, id: OrderId) -> Result<Option<Order>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::orders::get(&mut tx, id).await?)
+    }
+
+    /// Moves an order on somebody's word. Where it already stands there, nothing changes and nothing is refused. A draft
+    /// is placed by [`Self::place_draft`].
+    pub async fn move_order(
+        &self,
+        id: OrderId,
+        to: OrderStatus,
+        by: By,
+        reason: Option<&str>,
+    ) -> Result<Order, OrderRefused> {
+        self.move_order_seen(id, None, to, by, reason).await
+    }
+
+    /// The same, only if it still is as it was `seen`.
+    pub async fn move_order_seen(
+        &self,
+        id: OrderId,
+        seen: Option<&Order>,
+        to: OrderStatus,
+        by: By,
+        reason: Option<&str>,
+    ) -> Result<Order, OrderRefused> {
+        if to == OrderStatus::Pending {
+            return self.place_draft_seen(id, seen, by, None).await;
+        }
+        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+            let Some(mut order) = lock(&mut change, id).await? else {
+                return Err(LedgerError::Refused(OrderRefused::Unknown));
+            };
+            must_be_as(&order, seen)?;
+            if order.status != to {
+                advance(&mut change, &mut order, to, by, reason, None)
+                    .await
+                    .map_err(|error| error.map_refused(Into::into))?;
+            }
+            change.made(order.id.uuid());
+            Ok(order)
+        })
+    }
+
+    /// Accepts, or fails, an order whose required integrators have all had their say; see [`settle`].
+    pub async fn settle_order(&self, id: OrderId) -> Result<bool, MoveRefused> {
+        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+            match lock(&mut change, id).await? {
+                Some(mut order) => settle(&mut change, &mut order).await,
+                None => Ok(false),
+            }
+        })
+    }
+}
+
+/// Edits by people are counted in its version, and everything else that moves it shows in its status.
+fn must_be_as(order: &Order, seen: Option<&Order>) -> Result<(), OrderRefused> {
+    match seen {
+        Some(seen) if (seen.version, seen.status) != (order.version, order.status) => {
+            let current = order.version;
+            Err(LedgerError::Refused(OrderRefused::VersionConflict {
+                current,
+            }))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,234 @@
+//! The one function that moves an order, with all that a move entails.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::{Change, LedgerError, Result};
+use domain::{
+    delivery::{Delivery, DeliveryStatus, DeliveryStep},
+    event::EventKind,
+    handoff::HandoffState,
+    hint::Hint,
+    ids::{IntegratorId, OrderId, ProductId},
+    integrator::{HandoffEvent, Integrator},
+    order::{Order, OrderSession},
+    session::Session,
+    status::{self, By, Facts, MoveRefused, OrderStatus, StockEffect},
+    tally::Counted,
+};
+use store::{events::Counter, handoffs::NewHandoff};
+
+/// How long a handoff without `accept_by` (cancellations, couriers, pushes) may be tried.
+const LONGEST: chrono::Duration = chrono::Duration::hours(24);
+
+/// Locks the order's session, if it has one, and then the order, so that it may be moved.
+pub(crate) async fn lock(change: &mut Change<'_>, id: OrderId) -> store::Result<Option<Order>> {
+    let Some(session_id) = store::orders::session_of(&mut change.tx, id).await? else {
+        return Ok(None);
+    };
+    let session = match session_id {
+        Some(session_id) => store::sessions::lock(&mut change.tx, session_id).await?,
+        None => None,
+    };
+    let locked = store::orders::lock(&mut change.tx, id).await?;
+    Ok(locked.map(|(order, last_seq)| with_its_stream(change, order, last_seq, session.as_ref())))
+}
+
+/// An order whose row is locked, and its session's, if it has one: as [`lock`] gives it.
+pub(crate) fn with_its_stream(
+    change: &mut Change<'_>,
+    mut order: Order,
+    last_seq: i64,
+    session: Option<&Session>,
+) -> Order {
+    match session {
+        Some(session) => {
+            change.stream_is_locked(
+                session.id.into(),
+                Counter::Session,
+                session.store_id,
+                session.seq,
+            );
+            order.session = Some(OrderSession {
+                id: session.id,
+                name: session.name.clone(),
+            });
+        }
+        None => change.stream_is_locked(order.id.into(), Counter::Order, order.store_id, last_seq),
+    }
+    order
+}
+
+/// Moves an order that [`lock`] locked: status, times, stock, event, and the handoffs that begin or end with it.
+/// `integrator` is who asked for it, where it was one.
+pub(crate) async fn advance(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    to: OrderStatus,
+    by: By,
+    reason: Option<&str>,
+    integrator: Option<IntegratorId>,
+) -> Result<(), MoveRefused> {
+    let has_courier = order.delivery.is_some();
+    let stock = status::decide(order.status, to, by, reason, Facts { has_courier })
+        .map_err(LedgerError::Refused)?;
+    let integrators = change.integrators_of(order.store_id).await?;
+
+    let was = Counted::of(order);
+    order.status = to;
+    order.reason = reason
+        .map(str::trim)
+        .filter(|reason| !reason.is_empty())
+        .map(str::to_owned);
+    if to == OrderStatus::Accepted {
+        order.accepted_at = Some(change.now);
+    }
+    if to.is_end() {
+        order.ended_at = Some(change.now);
+    }
+    let gives_back = stock == StockEffect::GiveBack && order.stock_held;
+    if gives_back {
+        order.stock_held = false;
+    }
+    if to == OrderStatus::Dispatched
+        && listening(&integrators, HandoffEvent::OrderDispatched)
+            .next()
+            .is_some()
+    {
+        let status = DeliveryStatus::ReadyForPickUp;
+        let history = vec![DeliveryStep {
+            status,
+            at: change.now,
+        }];
+        order.delivery = Some(Delivery {
+            status,
+            tracking_number: None,
+            history,
+        });
+    }
+    store::orders::update_status(&mut change.tx, order).await?;
+    change.counts_anew(was, order);
+
+    if to.is_called_off() {
+        withdraw(change, order).await?;
+    } else if to.is_end() {
+        let (tx, now) = (&mut change.tx, change.now);
+        store::handoffs::withdraw_from_delivered(tx, order.id, "order_ended", now).await?;
+    }
+    if gives_back {
+        give_back_stock(change, order).await?;
+    }
+    hand_on(change, order, &integrators, integrator).await?;
+    let data = order.public_facts();
+    announce(change, order, EventKind::OrderStatusChanged, data);
+    Ok(())
+}
+
+/// Adds an event to the order's stream.
+pub(crate) fn announce(change: &mut Change<'_>, order: &Order, kind: EventKind, data: Value) {
+    change.event(order.stream(), Some(order.id), kind, data);
+}
+
+/// What is not on the wire at this moment is not sent any more.
+async fn withdraw(change: &mut Change<'_>, order: &Order) -> store::Result<()> {
+    let handoffs = store::handoffs::lock_of_order(&mut change.tx, order.id).await?;
+    let called_off: Vec<_> = handoffs
+        .iter()
+        .filter(|handoff| !handoff.state.is_closed() && handoff.state != HandoffState::Sending)
+        .map(|handoff| handoff.id)
+        .collect();
+    store::handoffs::withdraw(&mut change.tx, &called_off, "order_ended", change.now).await
+}
+
+async fn give_back_stock(change: &mut Change<'_>, order: &Order) -> store::Result<()> {
+    let mut returned: BTreeMap<ProductId, i64> = BTreeMap::new();
+    for item in order.items.iter().filter(|item| item.counted) {
+        *returned.entry(item.product_id).or_default() += i64::from(item.quantity);
+    }
+    let products: Vec<ProductId> = returned.keys().copied().collect();
+    store::stock::lock(&mut change.tx, &products).await?;
+    store::stock::give_back(&mut change.tx, &returned).await
+}
+
+fn listening(integrators: &[Integrator], event: HandoffEvent) -> impl Iterator<Item = &Integrator> {
+    integrators
+        .iter()
+        .filter(move |one| one.enabled && one.listens_to(event))
+}
+
+/// Makes the handoffs that a move entails, in the same transaction.
+async fn hand_on(
+    change: &mut Change<'_>,
+    order: &Order,
+    integrators: &[Integrator],
+    asked_by: Option<IntegratorId>,
+) -> store::Result<()> {
+    let mut made: Vec<NewHandoff> = Vec::new();
+    if order.status.is_called_off() {
+        let reached = store::orders::integrators_reached(&mut change.tx, order.id).await?;
+        let rejected_it = if order.status == OrderStatus::Rejected {
+            asked_by
+        } else {
+            None
+        };
+        // Also one that is disabled: it hears of it when it is enabled again, or staff are told that it did not.
+        let told = integrators
+            .iter()
+            .filter(|one| one.listens_to(HandoffEvent::OrderCancelled))
+            .filter(|one| reached.contains(&one.id) && Some(one.id) != rejected_it);
+        made.extend(told.map(|one| new_handoff(change, order, one, HandoffEvent::OrderCancelled)));
+    }
+    if order.status == OrderStatus::Dispatched {
+        let couriers = listening(integrators, HandoffEvent::OrderDispatched);
+        made.extend(
+            couriers.map(|one| new_handoff(change, order, one, HandoffEvent::OrderDispatched)),
+        );
+    }
+    let followers = listening(integrators, HandoffEvent::OrderStatusChanged);
+    made.extend(
+        followers.map(|one| new_handoff(change, order, one, HandoffEvent::OrderStatusChanged)),
+    );
+    if made.is_empty() {
+        return Ok(());
+    }
+    let positions = store::handoffs::last_positions(&mut change.tx, order.id).await?;
+    for handoff in &mut made {
+        handoff.position = positions
+            .get(&handoff.integrator_id)
+            .map_or(1, |last| last + 1);
+        change.hint(Hint::Handoffs {
+            integrator: handoff.integrator_id,
+        });
+    }
+    // Two of one series at once (a cancellation and a push to the same integrator) come one after the other.
+    for at in 1..made.len() {
+        let before = made[..at]
+            .iter()
+            .filter(|other| other.integrator_id == made[at].integrator_id)
+            .count();
+        made[at].position += i32::try_from(before).unwrap_or(i32::MAX);
+    }
+    store::handoffs::insert(&mut change.tx, &made).await
+}
+
+fn new_handoff(
+    change: &Change<'_>,
+    order: &Order,
+    integrator: &Integrator,
+    event: HandoffEvent,
+) -> NewHandoff {
+    NewHandoff {
+        id: change.inner.chance.id(change.now),
+        store_id: order.store_id,
+        order_id: Some(order.id),
+        integrator_id: integrator.id,
+        position: 1,
+        event,
+        required: false,
+        max_attempts: integrator.max_attempts,
+        due_at: change.now,
+        deadline: change.now + LONGEST,
+        created_at: change.now,
+    }
+}

@@ -1,0 +1,252 @@
+//! Drafts: orders that hold nothing, have no number, and that nobody is told of, until they are placed or go.
+
+use super::{OrderRefused, advance, lines, lock, must_be_as};
+use crate::{
+    Change, Ledger, LedgerError, Points, Result, in_one_transaction,
+    intake::{PlaceOrder, PlaceRefused, Placer, lock_place, place_draft},
+};
+use domain::{
+    ids::OrderId,
+    money::Money,
+    order::{Order, OrderSession, total},
+    session::SessionState,
+    status::{self, By, Facts, OrderStatus},
+};
+use store::{StoreError, events::Counter, orders::NewOrder};
+
+/// A draft that nobody places is kept so long.
+const DRAFTS_ARE_KEPT: chrono::Duration = chrono::Duration::days(7);
+/// Drafts that one transaction takes away, and how many transactions one pruning has.
+const MOST_PRUNED: u32 = 500;
+const PRUNINGS: u32 = 4;
+
+impl Ledger {
+    /// Keeps what is asked for as a draft, priced as of today. Neither stock nor availability is asked about. Whether
+    /// it was done before is for [`Ledger::once`] to know: the order's own key is not looked at.
+    pub async fn draft_order(&self, wanted: &PlaceOrder) -> Result<Order, PlaceRefused> {
+        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+            let draft = draft(&mut change, wanted).await?;
+            let row = NewOrder {
+                order: &draft,
+                placed_by: wanted.placed_by(),
+                last_seq: 0,
+            };
+            match store::orders::insert(&mut change.tx, &[row]).await {
+                Ok(()) => {}
+                Err(StoreError::UniqueKeyTaken) => {
+                    return Err(reference_taken(&mut change, wanted).await?);
+                }
+                Err(error) => return Err(error.into()),
+            }
+            change.made(draft.id.uuid());
+            Ok(draft)
+        })
+    }
+
+    /// Places a draft as intake places an order: prices of today, stock, number, handoffs. One that is placed already
+    /// stays as it is.
+    pub async fn place_draft(
+        &self,
+        id: OrderId,
+        by: By,
+        expected_total: Option<Money>,
+    ) -> Result<Order, OrderRefused> {
+        self.place_draft_seen(id, None, by, expected_total).await
+    }
+
+    /// The same, only if it still is as it was `seen`.
+    pub async fn place_draft_seen(
+        &self,
+        id: OrderId,
+        seen: Option<&Order>,
+        by: By,
+        expected_total: Option<Money>,
+    ) -> Result<Order, OrderRefused> {
+        in_one_transaction!(&self.inner, Points::INTAKE, |change| {
+            let unknown = || LedgerError::Refused(OrderRefused::Unknown);
+            let read = store::orders::get(&mut change.tx, id).await?;
+            let read = read.ok_or_else(unknown)?;
+            let place = lock_place(&mut change, &read).await?;
+            let locked = store::orders::lock(&mut change.tx, id).await?;
+            let (draft, last_seq) = locked.ok_or_else(unknown)?;
+            must_be_as(&draft, seen)?;
+            change.made(id.uuid());
+            if draft.status == OrderStatus::Pending {
+                return Ok(named_as(draft, &read));
+            }
+            let facts = Facts {
+                has_courier: draft.delivery.is_some(),
+            };
+            status::decide(draft.status, OrderStatus::Pending, by, None, facts)
+                .map_err(|refused| LedgerError::Refused(refused.into()))?;
+            if draft.session.is_none() {
+                let stream = draft.id.into();
+                change.stream_is_locked(stream, Counter::Order, draft.store_id, last_seq);
+            }
+            place_draft(&mut change, place, &draft, expected_total)
+                .await
+                .map_err(|error| error.map_refused(Into::into))
+        })
+    }
+
+    /// Takes a draft away (`None`), or cancels an order that was placed.
+    pub async fn remove_order(
+        &self,
+        id: OrderId,
+        by: By,
+        reason: Option<&str>,
+    ) -> Result<Option<Order>, OrderRefused> {
+        self.remove_order_seen(id, None, by, reason).await
+    }
+
+    /// The same, only if it still is as it was `seen`.
+    pub async fn remove_order_seen(
+        &self,
+        id: OrderId,
+        seen: Option<&Order>,
+        by: By,
+        reason: Option<&str>,
+    ) -> Result<Option<Order>, OrderRefused> {
+        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+            let Some(mut order) = lock(&mut change, id).await? else {
+                return Err(LedgerError::Refused(OrderRefused::Unknown));
+            };
+            must_be_as(&order, seen)?;
+            if order.status == OrderStatus::Draft {
+                store::orders::delete(&mut change.tx, &[id]).await?;
+                return Ok(None);
+            }
+            if order.status != OrderStatus::Cancelled {
+                let to = OrderStatus::Cancelled;
+                advance(&mut change, &mut order, to, by, reason, None)
+                    .await
+                    .map_err(|error| error.map_refused(Into::into))?;
+            }
+            Ok(Some(order))
+        })
+    }
+
+    /// Takes away drafts that nobody placed in a week, some at a time; how many.
+    pub async fn prune_drafts(&self) -> Result<u64> {
+        let mut pruned = 0;
+        for _ in 0..PRUNINGS {
+            let more = self.prune_some_drafts().await?;
+            pruned += more;
+            if more < u64::from(MOST_PRUNED) {
+                break;
+            }
+        }
+        Ok(pruned)
+    }
+
+    async fn prune_some_drafts(&self) -> Result<u64> {
+        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+            let before = change.now - DRAFTS_ARE_KEPT;
+            let found = store::orders::old_drafts(&mut change.tx, before, MOST_PRUNED).await?;
+            let locked = store::orders::lock_free(&mut change.tx, &found).await?;
+            // One of them may have been placed meanwhile.
+            let drafts: Vec<OrderId> = locked
+                .iter()
+                .filter(|(order, _)| order.status == OrderStatus::Draft)
+                .map(|(order, _)| order.id)
+                .collect();
+            store::orders::delete(&mut change.tx, &drafts).await?;
+            Ok(drafts.len() as u64)
+        })
+    }
+}
+
+async fn draft(change: &mut Change<'_>, wanted: &PlaceOrder) -> Result<Order, PlaceRefused> {
+    let refused = LedgerError::Refused;
+    let session = session(change, wanted).await?;
+    let store = store::stores::get(&mut change.tx, wanted.store_id)
+        .await?
+        .ok_or(refused(PlaceRefused::UnknownStore))?;
+    if store.archived_at.is_some() {
+        return Err(refused(PlaceRefused::StoreArchived));
+    }
+    let found = lines::find(&mut change.tx, store.id, &wanted.lines).await?;
+    let (chance, now) = (&change.inner.chance, change.now);
+    let items = found.map_err(refused)?.items(&wanted.lines, chance, now);
+    let priced = items.iter().map(|item| (&item.unit_price, item.quantity));
+    let total =
+        total(Money::new(0, store.currency), priced).ok_or(refused(PlaceRefused::TotalTooLarge))?;
+    if let Some(expected) = wanted.expected_total
+        && expected != total
+    {
+        let actual = total;
+        return Err(refused(PlaceRefused::TotalMismatch { expected, actual }));
+    }
+    let (account_id, guest_key_hash) = match &wanted.placer {
+        Placer::Account(account) => (Some(*account), None),
+        Placer::Guest { key_hash } => (None, key_hash.map(|hash| hash.to_vec())),
+    };
+    Ok(Order {
+        id: chance.id(now),
+        store_id: store.id,
+        number: None,
+        session,
+        account_id,
+        guest_key_hash,
+        reference: wanted.reference.clone(),
+        fulfilment: wanted.fulfilment,
+        status: OrderStatus::Draft,
+        reason: None,
+        version: 1,
+        stock_held: false,
+        tallied: false,
+        customer: wanted.customer.clone(),
+        items,
+        total,
+        user_note: wanted.user_note.clone(),
+        accept_by: None,
+        delivery: None,
+        replaces: wanted.replaces,
+        created_at: now,
+        placed_at: None,
+        accepted_at: None,
+        ended_at: None,
+    })
+}
+
+/// Its session, which must be open. It is asked again, and locked, when the draft is placed.
+async fn session(
+    change: &mut Change<'_>,
+    wanted: &PlaceOrder,
+) -> Result<Option<OrderSession>, PlaceRefused> {
+    let Some(id) = wanted.session else {
+        return Ok(None);
+    };
+    let session = store::sessions::get(&mut change.tx, id)
+        .await?
+        .filter(|session| session.store_id == wanted.store_id)
+        .ok_or(LedgerError::Refused(PlaceRefused::UnknownSession))?;
+    match session.state {
+        SessionState::Open => Ok(Some(OrderSession {
+            id,
+            name: session.name,
+        })),
+        SessionState::Closed => Err(LedgerError::Refused(PlaceRefused::SessionClosed)),
+    }
+}
+
+/// Which order has the reference. One that was taken away meanwhile is no answer: everything is tried again.
+async fn reference_taken(
+    change: &mut Change<'_>,
+    wanted: &PlaceOrder,
+) -> Result<LedgerError<PlaceRefused>, PlaceRefused> {
+    let reference = wanted.reference.as_deref().unwrap_or_default();
+    let key = (wanted.placed_by(), reference);
+    let known = store::orders::by_references(&mut change.tx, &[key]).await?;
+    let existing = known.into_values().next();
+    Ok(existing.map_or_else(
+        || StoreError::LockLost("a reference that was given up meanwhile".to_owned()).into(),
+        |existing| LedgerError::Refused(PlaceRefused::DuplicateOrder { existing }),
+    ))
+}
+
+/// A row that was locked comes without its session's name.
+fn named_as(mut order: Order, read: &Order) -> Order {
+    order.session.clone_from(&read.session);
+    order
+}

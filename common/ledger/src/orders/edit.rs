@@ -1,0 +1,387 @@
+//! Edits by people: free in a draft; of a placed order as long as nobody was told of it.
+
+use super::{advance::announce, lines, lock};
+use crate::{
+    Change, Ledger, LedgerError, Points, Result, in_one_transaction,
+    intake::{Line, PlaceRefused, ProductRef, Short},
+};
+use domain::{
+    event::EventKind,
+    handoff::Handoff,
+    ids::{ItemId, OrderId, ProductId},
+    money::Money,
+    order::{Customer, Fulfilment, Item, MAX_ITEMS, Order, total},
+    session::SessionState,
+    status::OrderStatus,
+};
+use store::StoreError;
+
+/// What `Some` says, changes.
+#[derive(Clone, Debug, Default)]
+pub struct OrderEdit {
+    pub user_note: Option<Option<String>>,
+    pub customer: CustomerEdit,
+    pub fulfilment: Option<Fulfilment>,
+    pub reference: Option<Option<String>>,
+    pub items: ItemsEdit,
+}
+
+/// Lines that stay keep the price that they were sold at; new ones get today's.
+#[derive(Clone, Debug, Default)]
+pub enum ItemsEdit {
+    #[default]
+    Keep,
+    Replace(Vec<Line>),
+    Add(Line),
+    Change {
+        item: ItemId,
+        quantity: Option<u32>,
+        note: Option<Option<String>>,
+    },
+    Remove(ItemId),
+}
+
+#[derive(Clone, Default)]
+pub struct CustomerEdit {
+    pub id: Option<Option<String>>,
+    pub name: Option<Option<String>>,
+    pub phone: Option<Option<String>>,
+    pub email: Option<Option<String>>,
+    pub address: Option<Option<String>>,
+    pub lat: Option<Option<f64>>,
+    pub lng: Option<Option<f64>>,
+    pub device_token: Option<Option<String>>,
+}
+
+/// Why an order is not edited.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditRefused {
+    #[error("there is no such order")]
+    Unknown,
+    #[error("the order has no such item")]
+    UnknownItem,
+    #[error("the order is {status} and can't be edited any more")]
+    NotEditable { status: OrderStatus },
+    #[error("somebody else has edited it: its version is {current}")]
+    VersionConflict { current: i64 },
+    #[error("an order has at most {MAX_ITEMS} items")]
+    TooManyItems,
+    #[error(transparent)]
+    Place(#[from] PlaceRefused),
+}
+
+impl Ledger {
+    /// `version`: only if it still has this one. Who may edit the order is the caller's to know.
+    pub async fn edit_order(
+        &self,
+        id: OrderId,
+        version: Option<i64>,
+        edit: &OrderEdit,
+    ) -> Result<Order, EditRefused> {
+        self.edit_order_at(id, version, None, edit).await
+    }
+
+    /// The same, only while it stands at that status, too: one that was a draft may be placed by now.
+    pub async fn edit_order_at(
+        &self,
+        id: OrderId,
+        version: Option<i64>,
+        status: Option<OrderStatus>,
+        edit: &OrderEdit,
+    ) -> Result<Order, EditRefused> {
+        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+            let before = lock(&mut change, id)
+                .await?
+                .ok_or(LedgerError::Refused(EditRefused::Unknown))?;
+            change.made(id.uuid());
+            let current = before.version;
+            let is_other = version.is_some_and(|wanted| wanted != current)
+                || status.is_some_and(|wanted| wanted != before.status);
+            if is_other {
+                return Err(LedgerError::Refused(EditRefused::VersionConflict {
+                    current,
+                }));
+            }
+            must_be_editable(&mut change, &before).await?;
+            let mut order = edited(&mut change, &before, edit).await?;
+            if order == before {
+                return Ok(order);
+            }
+            order.version += 1;
+            if order.stock_held {
+                move_stock(&mut change, &before.items, &mut order.items).await?;
+            }
+            write(&mut change, &before, &order).await?;
+            if order.status != OrderStatus::Draft {
+                let data = order.public_facts();
+                announce(&mut change, &order, EventKind::OrderEdited, data);
+            }
+            Ok(order)
+        })
+    }
+}
+
+/// Decided under the order's lock, which a claim takes before it makes an attempt.
+async fn must_be_editable(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
+    let nobody_was_told = match order.status {
+        OrderStatus::Draft => true,
+        OrderStatus::Pending => {
+            let handoffs: Vec<Handoff> =
+                store::handoffs::of_order(&mut change.tx, order.id).await?;
+            handoffs
+                .iter()
+                .all(|handoff| handoff.round == 1 && handoff.attempts == 0)
+        }
+        _ => false,
+    };
+    if nobody_was_told {
+        Ok(())
+    } else {
+        let status = order.status;
+        Err(LedgerError::Refused(EditRefused::NotEditable { status }))
+    }
+}
+
+/// The order as it will be, but for its version and what of it is counted.
+async fn edited(
+    change: &mut Change<'_>,
+    before: &Order,
+    edit: &OrderEdit,
+) -> Result<Order, EditRefused> {
+    let refused = |why: PlaceRefused| LedgerError::Refused(EditRefused::Place(why));
+    let mut order = before.clone();
+    set(&mut order.user_note, &edit.user_note);
+    set(&mut order.fulfilment, &edit.fulfilment);
+    set(&mut order.reference, &edit.reference);
+    edit.customer.apply(&mut order.customer);
+    if !matches!(edit.items, ItemsEdit::Keep) {
+        session_must_be_open(change, before).await?;
+        order.items = items(change, before, &edit.items).await?;
+    }
+    if order.items.len() > MAX_ITEMS {
+        return Err(LedgerError::Refused(EditRefused::TooManyItems));
+    }
+    let is_placed = order.status != OrderStatus::Draft;
+    if is_placed && order.items.is_empty() {
+        return Err(refused(PlaceRefused::NoItems));
+    }
+    let needs_address = is_placed && order.fulfilment == Fulfilment::Delivery;
+    if needs_address && !order.customer.has_address() {
+        return Err(refused(PlaceRefused::AddressMissing));
+    }
+    let priced = order
+        .items
+        .iter()
+        .map(|item| (&item.unit_price, item.quantity));
+    order.total = total(Money::new(0, before.total.currency), priced)
+        .ok_or_else(|| refused(PlaceRefused::TotalTooLarge))?;
+    Ok(order)
+}
+
+/// Nothing lands on a table's bill after its close.
+async fn session_must_be_open(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
+    let Some(session) = &order.session else {
+        return Ok(());
+    };
+    let session = store::sessions::get(&mut change.tx, session.id).await?;
+    if session.is_some_and(|session| session.state == SessionState::Closed) {
+        let closed = EditRefused::Place(PlaceRefused::SessionClosed);
+        return Err(LedgerError::Refused(closed));
+    }
+    Ok(())
+}
+
+async fn items(
+    change: &mut Change<'_>,
+    order: &Order,
+    edit: &ItemsEdit,
+) -> Result<Vec<Item>, EditRefused> {
+    let mut items = order.items.clone();
+    match edit {
+        ItemsEdit::Keep => {}
+        ItemsEdit::Replace(lines) => items = new_items(change, order, lines).await?,
+        ItemsEdit::Add(line) => {
+            items.extend(new_items(change, order, std::slice::from_ref(line)).await?);
+        }
+        ItemsEdit::Change {
+            item,
+            quantity,
+            note,
+        } => {
+            let at = position(&items, *item)?;
+            let item = &mut items[at];
+            let is_more = quantity.is_some_and(|quantity| quantity > item.quantity);
+            set(&mut item.quantity, quantity);
+            set(&mut item.note, note);
+            if is_more && order.status != OrderStatus::Draft {
+                must_be_sold(change, order, item.product_id, at).await?;
+            }
+        }
+        ItemsEdit::Remove(item) => {
+            let at = position(&items, *item)?;
+            items.remove(at);
+        }
+    }
+    Ok(items)
+}
+
+async fn new_items(
+    change: &mut Change<'_>,
+    order: &Order,
+    lines: &[Line],
+) -> Result<Vec<Item>, EditRefused> {
+    let refused = |why: PlaceRefused| LedgerError::Refused(EditRefused::Place(why));
+    let found = lines::find(&mut change.tx, order.store_id, lines).await?;
+    let found = found.map_err(refused)?;
+    if order.status != OrderStatus::Draft {
+        found.must_be_available().map_err(refused)?;
+    }
+    Ok(found.items(lines, &change.inner.chance, change.now))
+}
+
+/// More of a line is sold only while its product is.
+async fn must_be_sold(
+    change: &mut Change<'_>,
+    order: &Order,
+    product: ProductId,
+    at: usize,
+) -> Result<(), EditRefused> {
+    let line = Line {
+        product: ProductRef::Id(product),
+        quantity: 1,
+        note: None,
+    };
+    let found = lines::find(&mut change.tx, order.store_id, &[line]).await?;
+    match found.and_then(|found| found.must_be_available()) {
+        Ok(()) => Ok(()),
+        Err(_) => {
+            let gone = PlaceRefused::Unavailable { lines: vec![at] };
+            Err(LedgerError::Refused(gone.into()))
+        }
+    }
+}
+
+fn position(items: &[Item], wanted: ItemId) -> Result<usize, EditRefused> {
+    items
+        .iter()
+        .position(|item| item.id == wanted)
+        .ok_or(LedgerError::Refused(EditRefused::UnknownItem))
+}
+
+/// Takes and gives back the difference, all or nothing.
+async fn move_stock(
+    change: &mut Change<'_>,
+    before: &[Item],
+    after: &mut [Item],
+) -> Result<(), EditRefused> {
+    let both = before.iter().chain(&*after);
+    let products: Vec<ProductId> = both.map(|item| item.product_id).collect();
+    let left = store::stock::lock(&mut change.tx, &products).await?;
+    for item in &mut *after {
+        let was = before.iter().find(|was| was.id == item.id);
+        item.counted = match was {
+            // What was taken when nobody counted it is not taken now.
+            Some(was) if item.quantity <= was.quantity => was.counted,
+            _ => left.contains_key(&item.product_id),
+        };
+    }
+    let mut differences = lines::counted(after);
+    for (product, held) in lines::counted(before) {
+        *differences.entry(product).or_default() -= held;
+    }
+    let short: Vec<Short> = differences
+        .iter()
+        .filter_map(|(product, more)| {
+            let left = left.get(product).copied().unwrap_or_default();
+            let name = after.iter().find(|item| item.product_id == *product)?;
+            (*more > left).then(|| Short {
+                product_id: *product,
+                name: name.name.clone(),
+                wanted: *more,
+                left,
+            })
+        })
+        .collect();
+    if !short.is_empty() {
+        let short = PlaceRefused::InsufficientStock { short };
+        return Err(LedgerError::Refused(short.into()));
+    }
+    let (taken, returned) = differences
+        .into_iter()
+        .filter(|(_, more)| *more != 0)
+        .partition(|(_, more)| *more > 0);
+    store::stock::take(&mut change.tx, &taken).await?;
+    let returned = std::collections::BTreeMap::into_iter(returned)
+        .map(|(product, more): (ProductId, i64)| (product, -more))
+        .collect();
+    store::stock::give_back(&mut change.tx, &returned).await?;
+    Ok(())
+}
+
+async fn write(change: &mut Change<'_>, before: &Order, order: &Order) -> Result<(), EditRefused> {
+    match store::orders::update(&mut change.tx, order).await {
+        Ok(()) => {}
+        Err(StoreError::UniqueKeyTaken) => return Err(reference_taken(change, order).await?),
+        Err(error) => return Err(error.into()),
+    }
+    if order.items != before.items {
+        store::orders::replace_items(&mut change.tx, order).await?;
+    }
+    Ok(())
+}
+
+/// Which other order has the reference.
+async fn reference_taken(
+    change: &mut Change<'_>,
+    order: &Order,
+) -> Result<LedgerError<EditRefused>, EditRefused> {
+    let placed_by = store::orders::placed_by(&mut change.tx, order.id).await?;
+    let key = (placed_by, order.reference.as_deref().unwrap_or_default());
+    let known = store::orders::by_references(&mut change.tx, &[key]).await?;
+    let existing = known.into_values().next();
+    Ok(existing.map_or_else(
+        || StoreError::LockLost("a reference that was given up meanwhile".to_owned()).into(),
+        |existing| LedgerError::Refused(PlaceRefused::DuplicateOrder { existing }.into()),
+    ))
+}
+
+impl CustomerEdit {
+    /// Nothing is left of what was known.
+    #[must_use]
+    pub const fn emptied() -> Self {
+        Self {
+            id: Some(None),
+            name: Some(None),
+            phone: Some(None),
+            email: Some(None),
+            address: Some(None),
+            lat: Some(None),
+            lng: Some(None),
+            device_token: Some(None),
+        }
+    }
+
+    fn apply(&self, customer: &mut Customer) {
+        set(&mut customer.id, &self.id);
+        set(&mut customer.name, &self.name);
+        set(&mut customer.phone, &self.phone);
+        set(&mut customer.email, &self.email);
+        set(&mut customer.address, &self.address);
+        set(&mut customer.lat, &self.lat);
+        set(&mut customer.lng, &self.lng);
+        set(&mut customer.device_token, &self.device_token);
+    }
+}
+
+/// Contact data, which goes to no log.
+impl std::fmt::Debug for CustomerEdit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CustomerEdit(…)")
+    }
+}
+
+fn set<T: Clone>(field: &mut T, said: &Option<T>) {
+    if let Some(said) = said {
+        field.clone_from(said);
+    }
+}

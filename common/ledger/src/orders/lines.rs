@@ -1,0 +1,96 @@
+//! What is asked for, as lines of an order: the products that a store sells today, at today's prices.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use crate::intake::{Line, PlaceRefused, ProductRef};
+use domain::{
+    ids::{ProductId, StoreId},
+    order::Item,
+    store::Product,
+};
+use platform::chance::Chance;
+use store::Tx;
+
+/// The products of some lines, one a line.
+pub(super) struct Wanted(Vec<Product>);
+
+/// Finds the product of each line; every line that has none is named.
+pub(super) async fn find(
+    tx: &mut Tx,
+    store: StoreId,
+    lines: &[Line],
+) -> store::Result<Result<Wanted, PlaceRefused>> {
+    let mut ids: Vec<ProductId> = Vec::new();
+    let mut skus: Vec<&str> = Vec::new();
+    for line in lines {
+        match &line.product {
+            ProductRef::Id(id) => ids.push(*id),
+            ProductRef::Sku(sku) => skus.push(sku),
+        }
+    }
+    let mut known: HashMap<ProductRef, Product> = HashMap::new();
+    for product in store::products::many(tx, &ids).await? {
+        known.insert(ProductRef::Id(product.id), product);
+    }
+    for product in store::products::by_skus(tx, store, &skus).await? {
+        if let Some(sku) = &product.sku {
+            known.insert(ProductRef::Sku(sku.clone()), product);
+        }
+    }
+    known.retain(|_, product| product.store_id == store && product.archived_at.is_none());
+    let found: Vec<Option<&Product>> = lines.iter().map(|line| known.get(&line.product)).collect();
+    let lines = indices(found.iter().map(Option::is_none));
+    Ok(if lines.is_empty() {
+        Ok(Wanted(found.into_iter().flatten().cloned().collect()))
+    } else {
+        Err(PlaceRefused::UnknownProducts { lines })
+    })
+}
+
+impl Wanted {
+    /// Every line whose product can't be ordered now is named.
+    pub(super) fn must_be_available(&self) -> Result<(), PlaceRefused> {
+        let lines = indices(self.0.iter().map(|product| !product.available));
+        if lines.is_empty() {
+            Ok(())
+        } else {
+            Err(PlaceRefused::Unavailable { lines })
+        }
+    }
+
+    /// New items; whether their stock is counted is not known yet.
+    pub(super) fn items(self, lines: &[Line], chance: &Chance, now: DateTime<Utc>) -> Vec<Item> {
+        let items = self.0.into_iter().zip(lines);
+        items
+            .map(|(product, line)| Item {
+                id: chance.id(now),
+                product_id: product.id,
+                sku: product.sku,
+                name: product.name,
+                quantity: line.quantity,
+                unit_price: product.price,
+                note: line.note.clone(),
+                counted: false,
+            })
+            .collect()
+    }
+}
+
+/// Pieces of each counted product, all lines together.
+pub(super) fn counted(items: &[Item]) -> BTreeMap<ProductId, i64> {
+    let mut counted = BTreeMap::new();
+    for item in items.iter().filter(|item| item.counted) {
+        *counted.entry(item.product_id).or_default() += i64::from(item.quantity);
+    }
+    counted
+}
+
+fn indices(wrong: impl Iterator<Item = bool>) -> Vec<usize> {
+    wrong
+        .enumerate()
+        .filter(|(_, wrong)| *wrong)
+        .map(|(line, _)| line)
+        .collect()
+}

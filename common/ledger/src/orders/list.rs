@@ -1,0 +1,68 @@
+//! Orders as people look for them: a page to read, or all that fit, to be written down.
+
+use std::collections::HashMap;
+
+use crate::{Ledger, Result};
+use domain::{ids::OrderId, order::Order};
+use store::Tx;
+pub use store::orders::{OrderFilter, OrderPage};
+
+/// Ids that are found at once, where all are wanted.
+const STEP: u32 = 2000;
+/// After so many steps the rest is left to another request, however little was found.
+const MOST_STEPS: u32 = 250;
+
+impl Ledger {
+    /// One page, newest first, as all of it is at one moment; after one order.
+    pub async fn orders(
+        &self,
+        filter: &OrderFilter,
+        after: Option<OrderId>,
+        limit: u32,
+    ) -> Result<OrderPage<Order>> {
+        let mut tx = self.inner.db.read().await?;
+        let page = store::orders::list::list(&mut tx, filter, after, limit).await?;
+        Ok(OrderPage {
+            orders: read(&mut tx, &page.orders).await?,
+            next: page.next,
+        })
+    }
+
+    /// Which orders fit, newest first, `most` of them: to be read with [`Self::orders_by_id`], some at a time.
+    pub async fn order_ids(
+        &self,
+        filter: &OrderFilter,
+        after: Option<OrderId>,
+        most: u32,
+    ) -> Result<OrderPage<OrderId>> {
+        let mut tx = self.inner.db.read().await?;
+        let mut found = OrderPage {
+            orders: Vec::new(),
+            next: after,
+        };
+        for _ in 0..MOST_STEPS {
+            let left = most - u32::try_from(found.orders.len()).unwrap_or(most).min(most);
+            let limit = left.min(STEP);
+            let page = store::orders::list::list(&mut tx, filter, found.next, limit).await?;
+            found.orders.extend(page.orders);
+            found.next = page.next;
+            if page.next.is_none() || found.orders.len() >= most as usize {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// In the order that they are asked for; one that is gone is left out.
+    pub async fn orders_by_id(&self, ids: &[OrderId]) -> Result<Vec<Order>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(read(&mut tx, ids).await?)
+    }
+}
+
+async fn read(tx: &mut Tx, ids: &[OrderId]) -> store::Result<Vec<Order>> {
+    let orders = store::orders::many(tx, ids).await?;
+    let mut by_id: HashMap<OrderId, Order> =
+        orders.into_iter().map(|order| (order.id, order)).collect();
+    Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
+}

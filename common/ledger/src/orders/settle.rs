@@ -1,0 +1,124 @@
+//! Whether an order that waits for acceptance has it by now, or can't get it any more.
+
+use super::advance;
+use crate::{Change, Result};
+use domain::{
+    handoff::{FailReason, Handoff, HandoffState},
+    integrator::HandoffEvent,
+    order::Order,
+    status::{By, MoveRefused, OrderStatus},
+};
+
+/// Why an order failed, as its `reason`.
+pub(crate) const INTEGRATOR_UNREACHABLE: &str = "integrator_unreachable";
+pub(crate) const INTEGRATOR_REFUSED: &str = "integrator_refused";
+
+/// Accepts a locked order if every required integrator that was handed `order.placed` and is not archived has confirmed
+/// (where none was handed it: if its store accepts by itself), fails it if one of them failed for good; tells whether it
+/// moved.
+///
+/// Decided from the handoffs as they are now, under the order's lock, so that of two integrators who acknowledge at
+/// the same moment the second one sees the first.
+pub(crate) async fn settle(
+    change: &mut Change<'_>,
+    order: &mut Order,
+) -> Result<bool, MoveRefused> {
+    if !order.status.awaits_acceptance() {
+        return Ok(false);
+    }
+    let mut required: Vec<Handoff> = store::handoffs::of_order(&mut change.tx, order.id)
+        .await?
+        .into_iter()
+        .filter(|handoff| handoff.required && handoff.event == HandoffEvent::OrderPlaced)
+        .collect();
+    if let Some(failed) = required
+        .iter()
+        .find(|handoff| handoff.state == HandoffState::Failed && handoff.confirmed_at.is_none())
+    {
+        advance(
+            change,
+            order,
+            OrderStatus::Failed,
+            By::System,
+            Some(why_it_fails(failed)),
+            None,
+        )
+        .await?;
+        return Ok(true);
+    }
+    let is_handed = !required.is_empty();
+    leave_out_archived(change, order, &mut required).await?;
+    if is_handed && required.is_empty() {
+        // Nobody is left who could confirm: staff decide, never we.
+        return Ok(false);
+    }
+    let confirmed = required
+        .iter()
+        .all(|handoff| handoff.confirmed_at.is_some());
+    if !confirmed || !nobody_is_left_out(change, order, &required).await? {
+        return Ok(false);
+    }
+    advance(change, order, OrderStatus::Accepted, By::System, None, None).await?;
+    Ok(true)
+}
+
+/// Whoever is archived confirms nothing more. One with a request on its way has it concluded first.
+async fn leave_out_archived(
+    change: &mut Change<'_>,
+    order: &Order,
+    required: &mut Vec<Handoff>,
+) -> store::Result<()> {
+    let is_over = |handoff: &Handoff| {
+        handoff.confirmed_at.is_none()
+            && matches!(
+                handoff.state,
+                HandoffState::Acknowledged | HandoffState::Withdrawn
+            )
+    };
+    if required.iter().any(is_over) {
+        let listed = change.integrators_of(order.store_id).await?;
+        required.retain(|handoff| {
+            !is_over(handoff) || listed.iter().any(|one| one.id == handoff.integrator_id)
+        });
+    }
+    Ok(())
+}
+
+/// A required integrator that was disabled when the order came has no handoff: staff decide, never we. Without any,
+/// the store's `auto_accept` does.
+async fn nobody_is_left_out(
+    change: &mut Change<'_>,
+    order: &Order,
+    handed: &[Handoff],
+) -> store::Result<bool> {
+    let integrators = change.integrators_of(order.store_id).await?;
+    let mut required = integrators
+        .iter()
+        .filter(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced));
+    if !handed.is_empty() {
+        // One that was added, or enabled, after the order came does not hold it up.
+        let came_at = order.placed_at.unwrap_or(order.created_at);
+        return Ok(required.all(|one| {
+            handed.iter().any(|handoff| handoff.integrator_id == one.id)
+                || (one.enabled && one.created_at > came_at)
+        }));
+    }
+    if required.next().is_some() {
+        return Ok(false);
+    }
+    let store = store::stores::get(&mut change.tx, order.store_id).await?;
+    Ok(store.is_some_and(|store| store.auto_accept))
+}
+
+fn why_it_fails(handoff: &Handoff) -> &'static str {
+    let refused = [FailReason::Refused, FailReason::Gone].map(FailReason::as_str);
+    if handoff
+        .reason
+        .as_deref()
+        .is_some_and(|reason| refused.contains(&reason))
+    {
+        INTEGRATOR_REFUSED
+    } else {
+        INTEGRATOR_UNREACHABLE
+    }
+}

@@ -1,0 +1,101 @@
+//! Drafts, edits and replacements on both databases, alone and against everything that may happen at the same time.
+
+mod drafts;
+mod edits;
+mod model;
+mod races;
+mod replacements;
+
+use crate::{
+    LedgerError, Result,
+    intake::{Line, PlaceOrder, Placer, ProductRef},
+    orders::{EditRefused, ItemsEdit, OrderEdit, OrderFilter},
+    scene::Scene,
+};
+use domain::{
+    event::EventKind,
+    ids::{AccountId, OrderId, ProductId},
+    order::Order,
+    status::By,
+};
+
+fn line(product: ProductId, quantity: u32) -> Line {
+    Line {
+        product: ProductRef::Id(product),
+        quantity,
+        note: None,
+    }
+}
+
+fn items(items: ItemsEdit) -> OrderEdit {
+    OrderEdit {
+        items,
+        ..OrderEdit::default()
+    }
+}
+
+/// So many pieces of the scene's product, in one line.
+fn pieces(scene: &Scene, quantity: u32) -> OrderEdit {
+    items(ItemsEdit::Replace(vec![line(scene.product, quantity)]))
+}
+
+fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: Result<T, R>) -> R {
+    match done {
+        Err(LedgerError::Refused(refused)) => refused,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+impl Scene {
+    async fn draft(&self, lines: Vec<Line>) -> Order {
+        self.draft_like(|draft| draft.lines = lines).await
+    }
+
+    async fn draft_like(&self, change: impl FnOnce(&mut PlaceOrder)) -> Order {
+        let account: AccountId = self.house.chance.id(self.house.clock.now());
+        let mut draft = self.wanted(Placer::Account(account));
+        change(&mut draft);
+        self.house.ledger.draft_order(&draft).await.unwrap()
+    }
+
+    async fn place(&self, draft: OrderId) -> Order {
+        let placed = self.house.ledger.place_draft(draft, By::Owner, None).await;
+        placed.unwrap()
+    }
+
+    async fn edit(&self, order: OrderId, edit: &OrderEdit) -> Result<Order, EditRefused> {
+        self.house.ledger.edit_order(order, None, edit).await
+    }
+
+    /// Of its store.
+    async fn all_orders(&self) -> Vec<Order> {
+        let of_store = OrderFilter {
+            stores: Some(vec![self.store]),
+            ..OrderFilter::default()
+        };
+        let ledger = &self.house.ledger;
+        let ids = ledger.order_ids(&of_store, None, 10_000).await.unwrap();
+        ledger.orders_by_id(&ids.orders).await.unwrap()
+    }
+
+    async fn told(&self, order: OrderId) -> Vec<EventKind> {
+        let events = self.house.ledger.order_events(order).await.unwrap();
+        events.into_iter().map(|event| event.kind).collect()
+    }
+
+    fn wanted(&self, placer: Placer) -> PlaceOrder {
+        PlaceOrder {
+            store_id: self.store,
+            session: None,
+            placer,
+            reference: None,
+            fulfilment: domain::order::Fulfilment::Pickup,
+            customer: domain::order::Customer::default(),
+            lines: vec![line(self.product, crate::scene::QUANTITY)],
+            user_note: None,
+            expected_total: None,
+            idempotency: None,
+            replaces: None,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The outbox seen from those who publish it.
+
+use chrono::{DateTime, Utc};
+
+use super::{Ledger, OutboxRow, Points, Result, in_one_transaction};
+use domain::ids::OutboxId;
+
+impl Ledger {
+    /// Forgets rows whose messages the broker has confirmed.
+    pub async fn published(&self, rows: &[OutboxId]) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            store::outbox::delete(&mut change.tx, rows).await?;
+            Ok(())
+        })
+    }
+
+    /// Claims rows that nobody has published in time; other claimers leave them alone for as long again.
+    pub async fn claim_outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
+        let claim_after = self.inner.settings.outbox_claim_after;
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let now = change.now;
+            Ok(store::outbox::claim(&mut change.tx, now, now + claim_after, limit).await?)
+        })
+    }
+
+    /// As [`Self::claim_outbox`], without regard to `not_before`: at the start of the embedded mode, whose broker
+    /// remembers nothing and which no other process shares.
+    pub async fn claim_outbox_at_start(&self, limit: u32) -> Result<Vec<OutboxRow>> {
+        let claim_after = self.inner.settings.outbox_claim_after;
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let now = change.now;
+            Ok(store::outbox::claim(
+                &mut change.tx,
+                now + claim_after,
+                now + claim_after * 2,
+                limit,
+            )
+            .await?)
+        })
+    }
+
+    /// Notes that a row can't be published for a reason of its own (not because the broker is away).
+    pub async fn publishing_failed(&self, row: OutboxId, error: &str) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            store::outbox::failed(&mut change.tx, row, error).await?;
+            Ok(())
+        })
+    }
+
+    /// How many rows wait, and since when the oldest.
+    pub async fn outbox_backlog(&self) -> Result<(i64, Option<DateTime<Utc>>)> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::outbox::backlog(&mut tx).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{House, each_database};
+    use domain::hint::{Announcement, Hint};
+
+    each_database! {
+        async fn a_row_that_cannot_be_read_stops_no_other_and_is_parked_at_the_fifth_failure(house: House) {
+            let good: OutboxId = house.chance.id(house.clock.now());
+            let hint = Hint::Accept { order: house.chance.id(house.clock.now()) };
+            let row = OutboxRow { id: good, announcement: Announcement { events: vec![], hints: vec![hint] } };
+            let mut change = crate::Change::begin(&house.ledger.inner).await.unwrap();
+            let now = change.now;
+            store::outbox::insert(&mut change.tx, &[row.clone()], now, now).await.unwrap();
+            store::testing::run(
+                &mut change.tx,
+                "INSERT INTO outbox (id, announcement, not_before, failures, parked, created_at) \
+                 SELECT x'00000000000000000000000000000001', '{\"hints\": 7}', not_before, 0, FALSE, created_at FROM outbox",
+            )
+            .await
+            .unwrap();
+            change.commit(Points::NONE).await.unwrap();
+
+            for _ in 0..6 {
+                assert_eq!(house.ledger.claim_outbox(10).await.unwrap(), [row.clone()]);
+                house.clock.advance(std::time::Duration::from_secs(10));
+            }
+            assert_eq!(house.ledger.outbox_backlog().await.unwrap().0, 1, "the other one is parked");
+        }
+    }
+}

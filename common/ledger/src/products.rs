@@ -1,0 +1,312 @@
+//! Products and their stock as people change them; what orders take and give back is in `orders` and `intake`.
+
+mod outside;
+
+use serde_json::json;
+
+use super::{
+    Change, Ledger, LedgerError, Points, Result, in_one_transaction,
+    stores::{lock_stream, set},
+};
+use domain::{
+    event::EventKind,
+    ids::{AccountId, ProductId, StoreId},
+    money::{Currency, Money},
+    store::Product,
+};
+use store::{StoreError, stock_movements::Movement};
+
+pub use self::outside::ListedProduct;
+
+#[derive(Clone, Debug)]
+pub struct NewProduct {
+    pub store_id: StoreId,
+    pub sku: Option<String>,
+    pub name: String,
+    pub description: Option<String>,
+    /// In the store's currency.
+    pub price: Money,
+    pub available: bool,
+    /// `None`: not counted.
+    pub stock: Option<u32>,
+}
+
+/// What `Some` says, changes.
+#[derive(Clone, Debug, Default)]
+pub struct ProductEdit {
+    pub sku: Option<Option<String>>,
+    pub name: Option<String>,
+    pub description: Option<Option<String>>,
+    pub price: Option<Money>,
+    /// `product.availability` on the store's own stream tells of it.
+    pub available: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProductRefused {
+    #[error("there is no such product, or it is archived")]
+    NotFound,
+    #[error("there is no such store, or it is archived")]
+    NoSuchStore,
+    #[error("another product of the store has this sku")]
+    SkuTaken,
+    #[error("the store sells in {store}")]
+    OtherCurrency { store: Currency },
+    #[error("somebody else has edited it: its version is {current}")]
+    VersionConflict { current: i64 },
+}
+
+/// A change of stock by hand.
+#[derive(Clone, Debug)]
+pub struct StockChange {
+    /// The first one makes the product counted.
+    pub delta: i64,
+    pub reason: String,
+    pub by: Option<AccountId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StockRefused {
+    #[error("there is no such product, or it is archived")]
+    NotFound,
+    #[error("there are only {quantity}")]
+    WouldBeNegative { quantity: i64 },
+}
+
+/// What a first count is written as.
+const FIRST_COUNT: &str = "initial";
+
+impl Ledger {
+    pub async fn create_product(
+        &self,
+        new: NewProduct,
+        by: Option<AccountId>,
+    ) -> Result<Product, ProductRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let new = new.clone();
+            let store = store::stores::get(&mut change.tx, new.store_id)
+                .await?
+                .filter(|store| store.archived_at.is_none())
+                .ok_or(LedgerError::Refused(ProductRefused::NoSuchStore))?;
+            same_currency(store.currency, new.price)?;
+            let product = Product {
+                id: change.inner.chance.id(change.now),
+                store_id: new.store_id,
+                sku: new.sku,
+                name: new.name,
+                description: new.description,
+                price: new.price,
+                available: new.available,
+                stock: new.stock.map(i64::from),
+                archived_at: None,
+                version: 1,
+                created_at: change.now,
+            };
+            store::products::insert(&mut change.tx, &product)
+                .await
+                .map_err(sku_taken)?;
+            if let Some(quantity) = product.stock {
+                store::stock_movements::begin_count(&mut change.tx, product.id, quantity).await?;
+                note(&mut change, product.id, quantity, FIRST_COUNT, by).await?;
+            }
+            change.made(product.id.uuid());
+            Ok(product)
+        })
+    }
+
+    /// Archived ones too.
+    pub async fn product(&self, id: ProductId) -> Result<Option<Product>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::products::get(&mut tx, id).await?)
+    }
+
+    /// The store's products that are not archived, by id, after `after`.
+    pub async fn products(
+        &self,
+        store: StoreId,
+        after: Option<ProductId>,
+        limit: u32,
+    ) -> Result<Vec<Product>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::products::list(&mut tx, store, after, limit).await?)
+    }
+
+    pub async fn product_by_sku(&self, store: StoreId, sku: &str) -> Result<Option<Product>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::products::by_skus(&mut tx, store, &[sku])
+            .await?
+            .pop())
+    }
+
+    /// `version`: only if it still has this one.
+    pub async fn edit_product(
+        &self,
+        id: ProductId,
+        version: Option<i64>,
+        edit: ProductEdit,
+    ) -> Result<Product, ProductRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let edit = edit.clone();
+            let (mut product, was_available) =
+                lock(&mut change, id, version, edit.available.is_some()).await?;
+            if let Some(price) = edit.price {
+                same_currency(product.price.currency, price)?;
+            }
+            set(&mut product.sku, edit.sku);
+            set(&mut product.name, edit.name);
+            set(&mut product.description, edit.description);
+            set(&mut product.price, edit.price);
+            set(&mut product.available, edit.available);
+            write(&mut change, &mut product).await?;
+            tell_availability(&mut change, &product, was_available);
+            change.made(id.uuid());
+            Ok(product)
+        })
+    }
+
+    /// It is sold and listed no more, and its sku is free for another. Archiving twice is the same.
+    pub async fn archive_product(
+        &self,
+        id: ProductId,
+        version: Option<i64>,
+    ) -> Result<Product, ProductRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            if let Some(archived) = store::products::get(&mut change.tx, id)
+                .await?
+                .filter(|product| product.archived_at.is_some())
+            {
+                return Ok(archived);
+            }
+            let (mut product, was_available) = lock(&mut change, id, version, true).await?;
+            product.sku = None;
+            product.available = false;
+            product.archived_at = Some(change.now);
+            write(&mut change, &mut product).await?;
+            tell_availability(&mut change, &product, was_available);
+            Ok(product)
+        })
+    }
+
+    pub async fn change_stock(
+        &self,
+        id: ProductId,
+        stock: StockChange,
+    ) -> Result<Product, StockRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let StockChange { delta, reason, by } = &stock;
+            // The lock keeps two first counts apart.
+            let mut product = store::products::lock(&mut change.tx, id)
+                .await?
+                .filter(|product| product.archived_at.is_none())
+                .ok_or(LedgerError::Refused(StockRefused::NotFound))?;
+            if !store::stock_movements::apply(&mut change.tx, id, *delta).await? {
+                let counted = store::stock_movements::quantity(&mut change.tx, id).await?;
+                if counted.is_some() || *delta < 0 {
+                    let quantity = counted.unwrap_or(0);
+                    return Err(LedgerError::Refused(StockRefused::WouldBeNegative {
+                        quantity,
+                    }));
+                }
+                store::stock_movements::begin_count(&mut change.tx, id, *delta).await?;
+            }
+            note(&mut change, id, *delta, reason, *by).await?;
+            product.stock = store::stock_movements::quantity(&mut change.tx, id).await?;
+            change.made(id.uuid());
+            Ok(product)
+        })
+    }
+}
+
+/// The product, and whether it was available; with the store's stream locked before it, where an event may follow.
+async fn lock(
+    change: &mut Change<'_>,
+    id: ProductId,
+    version: Option<i64>,
+    with_stream: bool,
+) -> Result<(Product, bool), ProductRefused> {
+    let not_found = || LedgerError::Refused(ProductRefused::NotFound);
+    if with_stream {
+        let product = store::products::get(&mut change.tx, id)
+            .await?
+            .ok_or_else(not_found)?;
+        lock_stream(change, product.store_id).await?;
+    }
+    let product = store::products::lock(&mut change.tx, id)
+        .await?
+        .filter(|product| product.archived_at.is_none())
+        .ok_or_else(not_found)?;
+    match version {
+        Some(wanted) if wanted != product.version => {
+            Err(LedgerError::Refused(ProductRefused::VersionConflict {
+                current: product.version,
+            }))
+        }
+        _ => {
+            let available = product.available;
+            Ok((product, available))
+        }
+    }
+}
+
+async fn write(change: &mut Change<'_>, product: &mut Product) -> Result<(), ProductRefused> {
+    let written = store::products::update(&mut change.tx, product, product.version)
+        .await
+        .map_err(sku_taken)?;
+    if !written {
+        return Err(LedgerError::Refused(ProductRefused::VersionConflict {
+            current: product.version,
+        }));
+    }
+    product.version += 1;
+    Ok(())
+}
+
+fn tell_availability(change: &mut Change<'_>, product: &Product, was_available: bool) {
+    if product.available != was_available {
+        let data = json!({
+            "product_id": product.id,
+            "name": product.name,
+            "available": product.available,
+        });
+        let stream = product.store_id.into();
+        change.event(stream, None, EventKind::ProductAvailability, data);
+    }
+}
+
+async fn note(
+    change: &mut Change<'_>,
+    product_id: ProductId,
+    delta: i64,
+    reason: &str,
+    by: Option<AccountId>,
+) -> store::Result<()> {
+    let movement = Movement {
+        id: change.inner.chance.id(change.now),
+        product_id,
+        delta,
+        reason: reason.to_owned(),
+        by,
+        at: change.now,
+    };
+    store::stock_movements::insert(&mut change.tx, &movement).await
+}
+
+fn same_currency(store: Currency, price: Money) -> Result<(), ProductRefused> {
+    if price.currency == store {
+        Ok(())
+    } else {
+        Err(LedgerError::Refused(ProductRefused::OtherCurrency {
+            store,
+        }))
+    }
+}
+
+fn sku_taken(error: StoreError) -> LedgerError<ProductRefused> {
+    match error {
+        StoreError::UniqueKeyTaken => LedgerError::Refused(ProductRefused::SkuTaken),
+        other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

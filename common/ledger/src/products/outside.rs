@@ -1,0 +1,232 @@
+//! Products as an outside service lists them, brought into our own (ADR 9).
+
+use std::collections::HashMap;
+
+use super::{ProductRefused, same_currency, tell_availability, write};
+use crate::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, stores::lock_stream};
+use domain::{
+    ids::{ProductId, StoreId},
+    money::Money,
+    store::Product,
+};
+use store::{
+    StoreError, Tx,
+    products::outside::{self, OutsideProduct},
+};
+
+/// A product as the service lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedProduct {
+    /// The service's own word for it, and so our sku.
+    pub external_id: String,
+    pub name: String,
+    pub description: Option<String>,
+    /// In the store's currency.
+    pub price: Money,
+}
+
+impl Ledger {
+    /// Makes the store's products what is `listed` (no two of one external id). A new one is made, or the store's own
+    /// product with that sku becomes it; name, description and price follow the list; one that is listed no more is not
+    /// available until it is again. What people took off sale stays off while it is listed, and an archived product
+    /// stays archived. Stock is not touched. Where nothing differs nothing is written.
+    pub async fn bring_in_products(
+        &self,
+        store: StoreId,
+        listed: &[ListedProduct],
+    ) -> Result<(), ProductRefused> {
+        let mut listed: Vec<&ListedProduct> = listed.iter().collect();
+        listed.sort_unstable_by(|a, b| a.external_id.cmp(&b.external_id));
+        let mut tx = self.inner.db.read().await?;
+        let known = Known::read(&mut tx, store).await?;
+        drop(tx);
+        if known.is_like(&listed) {
+            return Ok(());
+        }
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            // Two processes that were told the same bring it in one after the other.
+            lock_stream(&mut change, store).await?;
+            let sells_in = store::stores::get(&mut change.tx, store)
+                .await?
+                .filter(|store| store.archived_at.is_none())
+                .ok_or(LedgerError::Refused(ProductRefused::NoSuchStore))?
+                .currency;
+            for product in &listed {
+                same_currency(sells_in, product.price)?;
+            }
+            let known = Known::read(&mut change.tx, store).await?;
+            bring_in(&mut change, store, &known, &listed).await?;
+            take_off(&mut change, &known, &listed).await
+        })
+    }
+}
+
+/// What was listed before, and the products that it became.
+struct Known {
+    outside: Vec<OutsideProduct>,
+    products: HashMap<ProductId, Product>,
+}
+
+impl Known {
+    async fn read(tx: &mut Tx, store: StoreId) -> store::Result<Self> {
+        let outside = outside::of_store(tx, store).await?;
+        let ids: Vec<ProductId> = outside.iter().map(|one| one.product).collect();
+        let products = store::products::many(tx, &ids).await?.into_iter();
+        Ok(Self {
+            outside,
+            products: products.map(|product| (product.id, product)).collect(),
+        })
+    }
+
+    fn get(&self, external_id: &str) -> Option<(&OutsideProduct, &Product)> {
+        let sorted = &self.outside;
+        let at = sorted.binary_search_by(|one| one.external_id.as_str().cmp(external_id));
+        let one = &sorted[at.ok()?];
+        Some((one, self.products.get(&one.product)?))
+    }
+
+    fn has(&self, product: ProductId) -> bool {
+        self.outside.iter().any(|one| one.product == product)
+    }
+
+    fn is_like(&self, listed: &[&ListedProduct]) -> bool {
+        let is_known = |wanted: &&ListedProduct| {
+            self.get(&wanted.external_id).is_some_and(|(one, product)| {
+                one.listed && (product.archived_at.is_some() || follows(product, wanted))
+            })
+        };
+        // All of the list are listed, and no others are.
+        listed.iter().all(is_known)
+            && listed.len() == self.outside.iter().filter(|one| one.listed).count()
+    }
+}
+
+fn follows(product: &Product, listed: &ListedProduct) -> bool {
+    product.name == listed.name
+        && product.description == listed.description
+        && product.price == listed.price
+}
+
+async fn bring_in(
+    change: &mut Change<'_>,
+    store: StoreId,
+    known: &Known,
+    listed: &[&ListedProduct],
+) -> Result<(), ProductRefused> {
+    let mut unknown = Vec::new();
+    for wanted in listed {
+        match known.get(&wanted.external_id) {
+            None => unknown.push(*wanted),
+            Some((one, product)) if !one.listed || !follows(product, wanted) => {
+                edit(change, one.product, wanted, !one.listed).await?;
+                if !one.listed {
+                    outside::set_listed(&mut change.tx, one.product, true).await?;
+                }
+            }
+            Some(_) => {}
+        }
+    }
+    let skus: Vec<&str> = unknown.iter().map(|new| new.external_id.as_str()).collect();
+    let own = store::products::by_skus(&mut change.tx, store, &skus).await?;
+    let mut rows = Vec::with_capacity(unknown.len());
+    for wanted in unknown {
+        let own = own
+            .iter()
+            .find(|own| own.sku.as_ref() == Some(&wanted.external_id));
+        let product = match own {
+            // People gave this sku to what the service calls something else; it keeps it.
+            Some(own) if known.has(own.id) => make(change, store, None, wanted).await?,
+            Some(own) => {
+                edit(change, own.id, wanted, false).await?;
+                own.id
+            }
+            None => make(change, store, Some(&wanted.external_id), wanted).await?,
+        };
+        rows.push(OutsideProduct {
+            external_id: wanted.external_id.clone(),
+            product,
+            listed: true,
+        });
+    }
+    Ok(outside::insert(&mut change.tx, store, &rows).await?)
+}
+
+async fn make(
+    change: &mut Change<'_>,
+    store_id: StoreId,
+    sku: Option<&String>,
+    wanted: &ListedProduct,
+) -> store::Result<ProductId> {
+    let product = Product {
+        id: change.inner.chance.id(change.now),
+        store_id,
+        sku: sku.cloned(),
+        name: wanted.name.clone(),
+        description: wanted.description.clone(),
+        price: wanted.price,
+        available: true,
+        stock: None,
+        archived_at: None,
+        version: 1,
+        created_at: change.now,
+    };
+    match store::products::insert(&mut change.tx, &product).await {
+        // Somebody has just made one of that sku: seen from the beginning, theirs becomes the listed one.
+        Err(StoreError::UniqueKeyTaken) => Err(StoreError::LockLost(
+            "a sku that was free a moment ago".to_owned(),
+        )),
+        made => made.map(|()| product.id),
+    }
+}
+
+/// Leaves an archived one alone.
+async fn edit(
+    change: &mut Change<'_>,
+    id: ProductId,
+    wanted: &ListedProduct,
+    is_back: bool,
+) -> Result<(), ProductRefused> {
+    let product = store::products::lock(&mut change.tx, id).await?;
+    let Some(mut product) = product.filter(|product| product.archived_at.is_none()) else {
+        return Ok(());
+    };
+    let was_available = product.available;
+    product.available |= is_back;
+    if follows(&product, wanted) && product.available == was_available {
+        return Ok(());
+    }
+    product.name.clone_from(&wanted.name);
+    product.description.clone_from(&wanted.description);
+    product.price = wanted.price;
+    write(change, &mut product).await?;
+    tell_availability(change, &product, was_available);
+    Ok(())
+}
+
+async fn take_off(
+    change: &mut Change<'_>,
+    known: &Known,
+    listed: &[&ListedProduct],
+) -> Result<(), ProductRefused> {
+    let is_listed = |one: &OutsideProduct| {
+        let at = listed.binary_search_by(|wanted| wanted.external_id.cmp(&one.external_id));
+        at.is_ok()
+    };
+    for gone in known
+        .outside
+        .iter()
+        .filter(|one| one.listed && !is_listed(one))
+    {
+        outside::set_listed(&mut change.tx, gone.product, false).await?;
+        let product = store::products::lock(&mut change.tx, gone.product).await?;
+        if let Some(mut product) = product.filter(|product| product.available) {
+            product.available = false;
+            write(change, &mut product).await?;
+            tell_availability(change, &product, true);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,310 @@
+//! For tests: a store that sells one counted product, its integrators, its orders, and what they say to each other.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use super::{
+    callbacks::Received,
+    handoffs::{Claimed, Claims, Concluded},
+    intake::{Line, PlaceOrder, Placer, ProductRef},
+    integrators::NewIntegrator,
+    products::NewProduct,
+};
+use crate::testing::House;
+use domain::{
+    callback::Update,
+    handoff::{Handoff, HandoffState, Heard},
+    ids::{AccountId, HandoffId, IntegratorId, OrderId, ProductId, StoreId},
+    integrator::{
+        CallbackAuth, Confirms, Format, HandoffEvent, Integrator, IntegratorKind, OutboundAuth,
+        UnknownPolicy,
+    },
+    money::Money,
+    order::{Customer, Fulfilment, Order},
+    status::{By, OrderStatus},
+    store::Store,
+    stuck::{Stuck, StuckKind},
+};
+
+/// What the product has at first.
+pub(crate) const STOCK: i64 = 100;
+/// What every order takes of it.
+pub(crate) const QUANTITY: u32 = 3;
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Scene {
+    pub(crate) house: House,
+    pub(crate) store: StoreId,
+    pub(crate) product: ProductId,
+    said: AtomicU32,
+}
+
+impl Scene {
+    pub(crate) async fn new(house: &House) -> Self {
+        Self::with_store(house, |_| {}).await
+    }
+
+    /// With something of the store changed.
+    pub(crate) async fn with_store(house: &House, change: impl FnOnce(&mut Store)) -> Self {
+        let store = house.a_store_like(change).await;
+        let new = NewProduct {
+            store_id: store,
+            sku: None,
+            name: "Espresso".to_owned(),
+            description: None,
+            price: Money::new(250, "EUR".parse().unwrap()),
+            available: true,
+            stock: Some(u32::try_from(STOCK).unwrap()),
+        };
+        let product = house.ledger.create_product(new, None).await.unwrap().id;
+        Self {
+            house: house.clone(),
+            store,
+            product,
+            said: AtomicU32::new(0),
+        }
+    }
+
+    /// A required kitchen whose 2xx accepts, with something changed.
+    pub(crate) async fn integrator(&self, change: impl FnOnce(&mut NewIntegrator)) -> Integrator {
+        let mut new = NewIntegrator {
+            store_id: self.store,
+            name: "Kitchen".to_owned(),
+            kind: IntegratorKind::Kitchen,
+            format: Format::Order,
+            events: None,
+            url: "https://kitchen.example/orders".parse().unwrap(),
+            required: Some(true),
+            confirms: Confirms::Acknowledgement,
+            unknown_policy: UnknownPolicy::Resend,
+            callback_auth: CallbackAuth::Signature,
+            auth: OutboundAuth::None,
+            status_map: BTreeMap::new(),
+            max_attempts: 5,
+            concurrency: 4,
+            rate_per_s: None,
+        };
+        change(&mut new);
+        self.house.ledger.create_integrator(new).await.unwrap().0
+    }
+
+    pub(crate) async fn kitchen(&self) -> Integrator {
+        self.integrator(|_| {}).await
+    }
+
+    /// A required kitchen that accepts by callback only.
+    pub(crate) async fn slow_kitchen(&self) -> Integrator {
+        self.integrator(|new| new.confirms = Confirms::Callback)
+            .await
+    }
+
+    pub(crate) async fn courier(&self) -> Integrator {
+        self.courier_like(|_| {}).await
+    }
+
+    pub(crate) async fn courier_like(&self, change: impl FnOnce(&mut NewIntegrator)) -> Integrator {
+        self.integrator(|new| {
+            new.kind = IntegratorKind::Delivery;
+            new.format = Format::Delivery;
+            new.events = Some(vec![
+                HandoffEvent::OrderDispatched,
+                HandoffEvent::OrderCancelled,
+            ]);
+            change(new);
+        })
+        .await
+    }
+
+    pub(crate) async fn order(&self) -> Order {
+        self.order_like(|_| {}).await
+    }
+
+    pub(crate) async fn order_like(&self, change: impl FnOnce(&mut PlaceOrder)) -> Order {
+        let account: AccountId = self.house.chance.id(self.house.clock.now());
+        let mut order = PlaceOrder {
+            store_id: self.store,
+            session: None,
+            placer: Placer::Account(account),
+            reference: None,
+            fulfilment: Fulfilment::Pickup,
+            customer: Customer::default(),
+            lines: vec![Line {
+                product: ProductRef::Id(self.product),
+                quantity: QUANTITY,
+                note: None,
+            }],
+            user_note: None,
+            expected_total: None,
+            idempotency: None,
+            replaces: None,
+        };
+        change(&mut order);
+        self.house.ledger.place_order(order).await.unwrap().order
+    }
+
+    pub(crate) async fn claims(&self, integrator: &Integrator) -> Claims {
+        self.house
+            .ledger
+            .claim_handoffs(integrator.id, 10, LEASE)
+            .await
+            .unwrap()
+    }
+
+    /// The one handoff that is due.
+    pub(crate) async fn claim(&self, integrator: &Integrator) -> Claimed {
+        let mut claimed = self.claims(integrator).await.claimed;
+        assert_eq!(claimed.len(), 1, "{claimed:?}");
+        claimed.pop().unwrap()
+    }
+
+    pub(crate) async fn nothing_is_due(&self, integrator: &Integrator) {
+        let claimed = self.claims(integrator).await.claimed;
+        assert!(claimed.is_empty(), "{claimed:?}");
+    }
+
+    pub(crate) async fn heard(&self, claimed: &Claimed, heard: Heard, answer: &[u8]) -> Concluded {
+        self.house
+            .ledger
+            .conclude_attempt(claimed, &heard, Some(answer), false)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn answers(&self, claimed: &Claimed, status: u16) -> Concluded {
+        let heard = Heard::Answer {
+            status,
+            retry_after: None,
+        };
+        self.heard(claimed, heard, b"{}").await
+    }
+
+    /// No answer, and nobody knows whether the request arrived.
+    pub(crate) async fn is_lost(&self, claimed: &Claimed) -> Concluded {
+        self.house
+            .ledger
+            .interrupt_attempt(claimed, "time-out")
+            .await
+            .unwrap()
+    }
+
+    /// Moves the clock to where the handoff is due again.
+    pub(crate) async fn until_due(&self, handoff: HandoffId) {
+        let due_at = self.handoff(handoff).await.next_attempt_at.unwrap();
+        if due_at > self.house.clock.now() {
+            self.house.clock.set(due_at);
+        }
+    }
+
+    pub(crate) async fn handoff(&self, id: HandoffId) -> Handoff {
+        let mut tx = self.house.db.read().await.unwrap();
+        store::handoffs::get(&mut tx, id).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn handoffs(&self, order: OrderId) -> Vec<Handoff> {
+        let mut tx = self.house.db.read().await.unwrap();
+        store::handoffs::of_order(&mut tx, order).await.unwrap()
+    }
+
+    /// What the order's handoffs to an integrator are about, and how they stand.
+    pub(crate) async fn states(
+        &self,
+        order: OrderId,
+        integrator: &Integrator,
+    ) -> Vec<(HandoffEvent, HandoffState)> {
+        let handoffs = self.handoffs(order).await.into_iter();
+        handoffs
+            .filter(|handoff| handoff.integrator_id == integrator.id)
+            .map(|handoff| (handoff.event, handoff.state))
+            .collect()
+    }
+
+    pub(crate) async fn now(&self, order: OrderId) -> Order {
+        self.house.ledger.order(order).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn status(&self, order: OrderId) -> OrderStatus {
+        self.now(order).await.status
+    }
+
+    pub(crate) async fn stock(&self) -> i64 {
+        let product = self.house.ledger.product(self.product).await.unwrap();
+        product.unwrap().stock.unwrap()
+    }
+
+    pub(crate) async fn staff_move(&self, order: OrderId, to: OrderStatus) {
+        let done = self
+            .house
+            .ledger
+            .move_order(order, to, By::Staff, Some("why not"))
+            .await;
+        done.unwrap();
+    }
+
+    /// Stores a callback under a fresh webhook id, and applies what is left of the order.
+    pub(crate) async fn says(&self, integrator: &Integrator, order: OrderId, update: Update) {
+        let received = self.calls_back(integrator, update).await;
+        assert!(matches!(received, Received::Stored { .. }));
+        self.house.ledger.apply_callbacks(order).await.unwrap();
+    }
+
+    pub(crate) async fn calls_back(&self, integrator: &Integrator, update: Update) -> Received {
+        let webhook_id = format!("msg_{}", self.said.fetch_add(1, Ordering::Relaxed));
+        self.house
+            .ledger
+            .receive_callback(integrator, &webhook_id, update)
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn disable(&self, integrator: IntegratorId) {
+        let edit = super::integrators::IntegratorEdit {
+            enabled: Some(false),
+            ..Default::default()
+        };
+        let edited = self.house.ledger.edit_integrator(integrator, None, edit);
+        edited.await.unwrap();
+    }
+
+    /// A statement that no part of the program would run.
+    pub(crate) async fn damage(&self, statement: &'static str) {
+        let mut tx = self.house.db.begin().await.unwrap();
+        let changed = store::testing::run(&mut tx, statement).await.unwrap();
+        assert!(changed > 0, "{statement} hits nothing");
+        tx.commit().await.unwrap();
+    }
+
+    /// What stands still but for what waits to be published: here nobody publishes.
+    pub(crate) async fn stuck(&self) -> Vec<Stuck> {
+        let mut stuck = self.house.ledger.stuck().await.unwrap();
+        stuck.retain(|one| one.kind != StuckKind::OutboxLate);
+        stuck
+    }
+
+    pub(crate) async fn audit_finds_nothing(&self) {
+        assert_eq!(self.house.ledger.audit().await.unwrap(), []);
+    }
+}
+
+/// An update that says one word about an order.
+pub(crate) fn word(order: OrderId, status: &str) -> Update {
+    Update {
+        order_id: Some(order),
+        reference: None,
+        status: Some(status.to_owned()),
+        reason: None,
+        sequence: None,
+        occurred_at: None,
+        delivery: None,
+    }
+}
+
+/// The same with a sequence.
+pub(crate) fn numbered(order: OrderId, status: &str, sequence: i64) -> Update {
+    Update {
+        sequence: Some(sequence),
+        ..word(order, status)
+    }
+}

@@ -1,0 +1,195 @@
+//! How many orders stand where, and how long they waited for acceptance: always exact, also over a million orders.
+//!
+//! Each store's older orders are in its tally, a row of sums; the rest is counted anew each time, found by number. The
+//! sweep moves orders from the rest into the tally, and marks them; a marked order that changes later corrects the tally
+//! in the same transaction ([`Change::retally`]). So at every moment tally and rest together are all orders, once each.
+
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use domain::{
+    ids::{OrderId, StoreId},
+    order::Order,
+    tally::{Counted, Tally},
+};
+use store::{
+    StoreError,
+    stats::{Tallied, Untallied},
+};
+
+/// An order that changes after it was tallied costs one more statement: those of the last hour are left out, unless
+/// they have ended.
+const UNTIL_TALLIED: TimeDelta = TimeDelta::hours(1);
+/// Fewer than these wait until the first of them is so old.
+const WORTH_A_TRANSACTION: usize = 64;
+/// A fraction of a second on an idle machine, seconds on a busy one (measured): the sweep's other steps wait meanwhile,
+/// and the next walk goes on where this one ended.
+const A_WALK: Bounds = Bounds {
+    orders_at_once: 256,
+    transactions_of_store: 16,
+    transactions: 32,
+};
+/// Stores whose tallies are read at once.
+const PAGE: u32 = 1000;
+
+/// What one walk over some of the stores has tallied, and where it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TallyWalk {
+    pub orders: u64,
+    /// `None`: it came to the last store.
+    pub last: Option<StoreId>,
+    /// More could be tallied at once.
+    pub is_behind: bool,
+}
+
+/// What one walk does at most.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// That one transaction tallies.
+    orders_at_once: u32,
+    /// Before others have their turn.
+    transactions_of_store: u32,
+    /// Of all stores together.
+    transactions: u32,
+}
+
+impl Ledger {
+    /// Of these stores, or of all, as they are at one moment.
+    pub async fn stats(&self, stores: Option<&[StoreId]>) -> Result<Tally> {
+        let mut tx = self.inner.db.read().await?;
+        let mut tally = Tally::default();
+        let mut rests = Vec::new();
+        let mut add = |page: &[Tallied]| {
+            for of_store in page {
+                tally.add_all(&of_store.tally);
+                rests.extend(of_store.rest());
+            }
+        };
+        match stores {
+            Some(stores) => add(&store::stats::tallied(&mut tx, stores).await?),
+            None => {
+                let mut after = None;
+                loop {
+                    let page = store::stats::all_tallied(&mut tx, after, PAGE).await?;
+                    add(&page);
+                    after = page.last().map(|last| last.store);
+                    if page.len() < PAGE as usize {
+                        break;
+                    }
+                }
+            }
+        }
+        tally.add_all(&store::stats::rest(&mut tx, &rests).await?);
+        Ok(tally)
+    }
+
+    /// Moves orders that hardly change any more into their stores' tallies, of so many stores after one of them, or of
+    /// fewer where there is much to do. Whatever becomes of it, the numbers that [`Self::stats`] gives stay the same.
+    pub async fn tally_orders(&self, after: Option<StoreId>, stores: u32) -> Result<TallyWalk> {
+        self.walk(after, stores, A_WALK).await
+    }
+
+    async fn walk(&self, after: Option<StoreId>, stores: u32, bounds: Bounds) -> Result<TallyWalk> {
+        let found = {
+            let mut tx = self.inner.db.read().await?;
+            store::stats::all_tallied(&mut tx, after, stores).await?
+        };
+        let mut walk = TallyWalk {
+            last: found
+                .last()
+                .map(|last| last.store)
+                .filter(|_| found.len() == stores as usize),
+            ..TallyWalk::default()
+        };
+        let (mut left, mut done) = (bounds.transactions, None);
+        for tallied in found.iter().filter(|tallied| tallied.rest().is_some()) {
+            if left == 0 {
+                walk.last = done;
+                break;
+            }
+            let (store, mut up_to) = (tallied.store, tallied.up_to);
+            let most = left.min(bounds.transactions_of_store);
+            for round in 1..=most {
+                let next = self.tally_some(store, up_to, bounds.orders_at_once);
+                let Some(to) = next.await? else {
+                    break;
+                };
+                walk.orders += u64::try_from(to - up_to.unwrap_or(0)).unwrap_or(0);
+                up_to = Some(to);
+                left -= 1;
+                walk.is_behind |= round == most;
+            }
+            done = Some(store);
+        }
+        Ok(walk)
+    }
+
+    /// The next of one store; where its tally ends then. `None`: nothing is to be done, or somebody else is at it.
+    async fn tally_some(&self, of: StoreId, up_to: Option<i64>, most: u32) -> Result<Option<i64>> {
+        let from = up_to.unwrap_or(0);
+        let next = {
+            let mut tx = self.inner.db.read().await?;
+            store::stats::untallied(&mut tx, of, from, most).await?
+        };
+        let next = &next[..ready(&next, self.inner.clock.now())];
+        if next.is_empty() {
+            return Ok(None);
+        }
+        let tallied: Result<Option<i64>> =
+            in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+                Ok(tally(&mut change, of, up_to, next).await?)
+            });
+        match tallied {
+            // Another worker has begun it.
+            Err(LedgerError::Store(StoreError::UniqueKeyTaken)) => Ok(None),
+            tallied => tallied,
+        }
+    }
+}
+
+/// Moves these orders, which are all up to the last of them, into the tally; where it ends then.
+async fn tally(
+    change: &mut Change<'_>,
+    of: StoreId,
+    up_to: Option<i64>,
+    next: &[Untallied],
+) -> store::Result<Option<i64>> {
+    let ids: Vec<OrderId> = next.iter().map(|order| order.id).collect();
+    let orders = store::stats::lock_untallied(&mut change.tx, &ids).await?;
+    let Some(last) = next.last().filter(|_| orders.len() == ids.len()) else {
+        return Ok(None);
+    };
+    if up_to.is_none() {
+        store::stats::begin(&mut change.tx, of).await?;
+    }
+    let (tx, more) = (&mut change.tx, Tally::of(&orders));
+    let stretch = (up_to.unwrap_or(0), last.number);
+    if !store::stats::extend(tx, of, stretch, &more).await? {
+        return Ok(None);
+    }
+    store::stats::mark(tx, &ids).await?;
+    Ok(Some(last.number))
+}
+
+impl Change<'_> {
+    /// What this change makes of an order that was so before: its store's tally follows, where the order is in it.
+    pub(crate) fn counts_anew(&mut self, was: Counted, order: &Order) {
+        if order.tallied {
+            self.retally(order.store_id, &Tally::of_change(was, Counted::of(order)));
+        }
+    }
+}
+
+/// How many of these, from the first, are to be tallied now.
+fn ready(orders: &[Untallied], now: DateTime<Utc>) -> usize {
+    let is_old = |order: &Untallied| order.placed_at.is_some_and(|at| at + UNTIL_TALLIED <= now);
+    let ready = orders
+        .iter()
+        .take_while(|order| order.has_ended || is_old(order))
+        .count();
+    let is_worth_it = ready >= WORTH_A_TRANSACTION || orders.first().is_some_and(is_old);
+    if is_worth_it { ready } else { 0 }
+}

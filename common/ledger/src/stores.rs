@@ -1,0 +1,215 @@
+//! Stores: opening, editing, pausing and archiving them.
+
+use serde_json::json;
+
+use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use domain::{
+    event::EventKind,
+    ids::StoreId,
+    money::Currency,
+    store::{Contact, Product, Store},
+};
+use store::events::Counter;
+
+/// Products of one menu at most.
+pub const MOST_ON_A_MENU: u32 = 1000;
+
+/// What a new store is told; its currency is for ever, since its orders' sums are in it.
+#[derive(Clone, Debug)]
+pub struct NewStore {
+    pub name: String,
+    pub timezone: String,
+    pub currency: Currency,
+    pub contact: Contact,
+    pub auto_accept: bool,
+    pub accept_within_s: u32,
+}
+
+/// What `Some` says, changes.
+#[derive(Clone, Debug, Default)]
+pub struct StoreEdit {
+    pub name: Option<String>,
+    pub timezone: Option<String>,
+    pub phone: Option<Option<String>>,
+    pub email: Option<Option<String>>,
+    pub address: Option<Option<String>>,
+    pub lat: Option<Option<f64>>,
+    pub lng: Option<Option<f64>>,
+    pub external_location_id: Option<Option<String>>,
+    pub auto_accept: Option<bool>,
+    pub accept_within_s: Option<u32>,
+    /// `store.paused` on the store's own stream tells of it.
+    pub paused: Option<bool>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreRefused {
+    #[error("there is no such store, or it is archived")]
+    NotFound,
+    #[error("somebody else has edited it: its version is {current}")]
+    VersionConflict { current: i64 },
+}
+
+impl Ledger {
+    pub async fn create_store(&self, new: NewStore) -> Result<Store> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let new = new.clone();
+            let store = Store {
+                id: change.inner.chance.id(change.now),
+                name: new.name,
+                timezone: new.timezone,
+                currency: new.currency,
+                contact: new.contact,
+                external_location_id: None,
+                auto_accept: new.auto_accept,
+                accept_within_s: new.accept_within_s,
+                paused: false,
+                archived_at: None,
+                version: 1,
+                created_at: change.now,
+            };
+            store::stores::insert(&mut change.tx, &store).await?;
+            change.made(store.id.uuid());
+            Ok(store)
+        })
+    }
+
+    /// Archived ones too.
+    pub async fn store(&self, id: StoreId) -> Result<Option<Store>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::stores::get(&mut tx, id).await?)
+    }
+
+    /// Those that are not archived, by id, after `after`; only those `among`, where that is given.
+    pub async fn stores(
+        &self,
+        among: Option<&[StoreId]>,
+        after: Option<StoreId>,
+        limit: u32,
+    ) -> Result<Vec<Store>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::stores::list(&mut tx, among, after, limit).await?)
+    }
+
+    /// The store with what can be ordered there now; `None` where there is no such store, or it is archived.
+    pub async fn menu(&self, id: StoreId) -> Result<Option<(Store, Vec<Product>)>> {
+        let mut tx = self.inner.db.read().await?;
+        let Some(store) = store::stores::get(&mut tx, id)
+            .await?
+            .filter(|store| store.archived_at.is_none())
+        else {
+            return Ok(None);
+        };
+        let products = store::products::menu(&mut tx, id, MOST_ON_A_MENU).await?;
+        Ok(Some((store, products)))
+    }
+
+    /// `version`: only if it still has this one.
+    pub async fn edit_store(
+        &self,
+        id: StoreId,
+        version: Option<i64>,
+        edit: StoreEdit,
+    ) -> Result<Store, StoreRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            if edit.paused.is_some() {
+                lock_stream(&mut change, id).await?;
+            }
+            let mut store = lock(&mut change, id, version).await?;
+            let was_paused = store.paused;
+            apply(&edit, &mut store);
+            write(&mut change, &mut store).await?;
+            if store.paused != was_paused {
+                let data = json!({ "paused": store.paused });
+                change.event(id.into(), None, EventKind::StorePaused, data);
+            }
+            change.made(id.uuid());
+            Ok(store)
+        })
+    }
+
+    /// It takes no more orders and is listed no more; what it has sold stays readable. Archiving twice is the same.
+    pub async fn archive_store(
+        &self,
+        id: StoreId,
+        version: Option<i64>,
+    ) -> Result<Store, StoreRefused> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            // Waits for orders that are being numbered right now.
+            lock_stream(&mut change, id).await?;
+            if let Some(archived) = store::stores::get(&mut change.tx, id)
+                .await?
+                .filter(|store| store.archived_at.is_some())
+            {
+                return Ok(archived);
+            }
+            let mut store = lock(&mut change, id, version).await?;
+            store.archived_at = Some(change.now);
+            write(&mut change, &mut store).await?;
+            Ok(store)
+        })
+    }
+}
+
+/// So that an event may be written; by design.md section 4 before anything else is locked.
+pub(crate) async fn lock_stream(change: &mut Change<'_>, id: StoreId) -> store::Result<bool> {
+    let Some((_, last_seq)) = store::stores::lock_counters(&mut change.tx, id).await? else {
+        return Ok(false);
+    };
+    change.stream_is_locked(id.into(), Counter::Store, id, last_seq);
+    Ok(true)
+}
+
+async fn lock(
+    change: &mut Change<'_>,
+    id: StoreId,
+    version: Option<i64>,
+) -> Result<Store, StoreRefused> {
+    let store = store::stores::lock(&mut change.tx, id)
+        .await?
+        .filter(|store| store.archived_at.is_none())
+        .ok_or(LedgerError::Refused(StoreRefused::NotFound))?;
+    match version {
+        Some(wanted) if wanted != store.version => {
+            Err(LedgerError::Refused(StoreRefused::VersionConflict {
+                current: store.version,
+            }))
+        }
+        _ => Ok(store),
+    }
+}
+
+async fn write(change: &mut Change<'_>, store: &mut Store) -> Result<(), StoreRefused> {
+    if !store::stores::update(&mut change.tx, store, store.version).await? {
+        return Err(LedgerError::Refused(StoreRefused::VersionConflict {
+            current: store.version,
+        }));
+    }
+    store.version += 1;
+    Ok(())
+}
+
+fn apply(edit: &StoreEdit, store: &mut Store) {
+    let edit = edit.clone();
+    set(&mut store.name, edit.name);
+    set(&mut store.timezone, edit.timezone);
+    set(&mut store.contact.phone, edit.phone);
+    set(&mut store.contact.email, edit.email);
+    set(&mut store.contact.address, edit.address);
+    set(&mut store.contact.lat, edit.lat);
+    set(&mut store.contact.lng, edit.lng);
+    set(&mut store.external_location_id, edit.external_location_id);
+    set(&mut store.auto_accept, edit.auto_accept);
+    set(&mut store.accept_within_s, edit.accept_within_s);
+    set(&mut store.paused, edit.paused);
+}
+
+/// What an edit says nothing of stays as it is.
+pub(super) fn set<T>(field: &mut T, edited: Option<T>) {
+    if let Some(edited) = edited {
+        *field = edited;
+    }
+}
+
+#[cfg(test)]
+mod tests;

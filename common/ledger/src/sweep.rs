@@ -1,0 +1,349 @@
+//! The reconciler's steps: each found by a query, done under locks of its own, and harmless when done twice.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use super::{
+    Ledger, LedgerError, Points, Result,
+    handoffs::{
+        AFTER_A_FAILED_CLAIM, Said, conclude, fail, has_an_open_attempt, hint_next,
+        is_a_rows_fault, lock, must_move,
+    },
+    in_one_transaction, orders,
+};
+use domain::{
+    handoff::{FailReason, Handoff, HandoffState, Heard},
+    hint::Hint,
+    ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId},
+    integrator::HandoffEvent,
+    order::Order,
+    status::{By, OrderStatus},
+    stuck::Stuck,
+};
+use store::{
+    StoreError,
+    sweep::{Unmatched, stuck},
+};
+
+pub use store::sweep::DueWork;
+
+/// How long a callback may wait for its reference to be known.
+const REFERENCES_WAIT: Duration = Duration::from_secs(600);
+/// How long a stored answer replays; also in `ledger::intake`'s promise to clients.
+const KEYS_ARE_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Of each kind of what is stuck.
+const MOST_STUCK: u32 = 200;
+/// Rows that one pruning deletes of each table. One that deletes as many in all may have left some.
+pub const MOST_PRUNED: u32 = 1000;
+
+/// Nobody accepted the order in time, though whoever had to was told of it.
+pub const NOT_ACCEPTED_IN_TIME: &str = "not_accepted_in_time";
+
+/// States of handoffs that are not closed.
+const OPEN: [HandoffState; 5] = [
+    HandoffState::Due,
+    HandoffState::Waiting,
+    HandoffState::Sending,
+    HandoffState::Held,
+    HandoffState::Parked,
+];
+
+impl Ledger {
+    /// Takes attempts as unknown whose worker was not heard of until the lease's end; how many.
+    pub async fn free_expired_leases(&self, limit: u32) -> Result<u32> {
+        let found = {
+            let mut tx = self.inner.db.read().await?;
+            store::sweep::expired_leases(&mut tx, self.inner.clock.now(), limit).await?
+        };
+        let mut freed = 0;
+        for (handoff, order) in found {
+            match self.free_expired_lease(handoff, order).await {
+                Ok(done) => freed += u32::from(done),
+                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                    tracing::error!(%handoff, %error, "an expired lease can't be freed");
+                    self.note_failed_freeing(handoff, &error).await?;
+                }
+                Err(error) => tracing::warn!(%handoff, %error, "an expired lease was not freed"),
+            }
+        }
+        Ok(freed)
+    }
+
+    async fn free_expired_lease(&self, id: HandoffId, order: Option<OrderId>) -> Result<bool> {
+        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+            let Some((mut order, stored)) = lock(&mut change, order, id).await? else {
+                return Ok(false);
+            };
+            let is_over = stored.leased_until.is_some_and(|until| until <= change.now);
+            if !is_over || !has_an_open_attempt(&stored) {
+                return Ok(false);
+            }
+            let of = stored.handoff.integrator_id;
+            let integrator = store::integrators::get(&mut change.tx, of)
+                .await?
+                .ok_or_else(|| StoreError::corrupt("handoffs", id, "its integrator is gone"))?
+                .integrator;
+            let heard = Heard::Lost {
+                error: "its worker was not heard of again".to_owned(),
+            };
+            let said = Said {
+                heard: &heard,
+                answer: None,
+                used_cached_token: false,
+            };
+            store::handoffs::raise_fence(&mut change.tx, id).await?;
+            let was_well = false;
+            conclude(
+                &mut change,
+                order.as_mut(),
+                &stored,
+                &integrator,
+                was_well,
+                said,
+            )
+            .await?;
+            Ok(true)
+        })
+    }
+
+    async fn note_failed_freeing(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let (now, not_before) = (change.now, change.now + AFTER_A_FAILED_CLAIM);
+            let (tx, error) = (&mut change.tx, error.in_public());
+            store::handoffs::freeing_failed(tx, handoff, &error, not_before, now).await?;
+            Ok(())
+        })
+    }
+
+    /// Fails handoffs past their deadline that no lane claims, because their integrator is disabled; how many.
+    pub async fn fail_overdue_handoffs(&self, limit: u32) -> Result<u32> {
+        let found = {
+            let mut tx = self.inner.db.read().await?;
+            store::sweep::overdue_handoffs(&mut tx, self.inner.clock.now(), limit).await?
+        };
+        let mut failed = 0;
+        for (handoff, order) in found {
+            match self.fail_overdue_handoff(handoff, order).await {
+                Ok(done) => failed += u32::from(done),
+                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                    tracing::error!(%handoff, %error, "an overdue handoff can't be failed");
+                    self.note_failed_claim(handoff, &error).await?;
+                }
+                Err(error) => tracing::warn!(%handoff, %error, "an overdue handoff was not failed"),
+            }
+        }
+        Ok(failed)
+    }
+
+    async fn fail_overdue_handoff(&self, id: HandoffId, order: Option<OrderId>) -> Result<bool> {
+        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+            let Some((mut order, stored)) = lock(&mut change, order, id).await? else {
+                return Ok(false);
+            };
+            let handoff = &stored.handoff;
+            let is_due = handoff.next_attempt_at.is_some_and(|at| at <= change.now);
+            if !is_due || handoff.deadline > change.now {
+                return Ok(false);
+            }
+            let stored_integrator = store::integrators::get(&mut change.tx, handoff.integrator_id)
+                .await?
+                .ok_or_else(|| StoreError::corrupt("handoffs", id, "its integrator is gone"))?;
+            if stored_integrator.archived_at.is_some() {
+                // Withdrawn, by a step of its own.
+                return Ok(false);
+            }
+            let integrator = stored_integrator.integrator;
+            let reason = if integrator.enabled {
+                FailReason::Deadline
+            } else {
+                FailReason::IntegratorDisabled
+            };
+            fail(&mut change, order.as_mut(), handoff, &integrator, reason).await?;
+            hint_next(&mut change, handoff).await?;
+            Ok(true)
+        })
+    }
+
+    /// Ends orders that nobody accepted by their `accept_by`; how many.
+    pub async fn end_overdue_orders(&self, limit: u32) -> Result<u32> {
+        let found = {
+            let mut tx = self.inner.db.read().await?;
+            store::sweep::overdue_orders(&mut tx, self.inner.clock.now(), limit).await?
+        };
+        let mut ended = 0;
+        for order in found {
+            match self.end_overdue_order(order).await {
+                Ok(done) => ended += u32::from(done),
+                Err(error) => tracing::error!(%order, %error, "an overdue order can't be ended"),
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn end_overdue_order(&self, id: OrderId) -> Result<bool> {
+        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+            let Some(mut order) = orders::lock(&mut change, id).await? else {
+                return Ok(false);
+            };
+            let Some(accept_by) = order.accept_by.filter(|_| order.status.awaits_acceptance())
+            else {
+                return Ok(false);
+            };
+            if accept_by > change.now {
+                return Ok(false);
+            }
+            // A callback that came in time is heard first.
+            if store::callbacks::any_left_of(&mut change.tx, id, accept_by).await? {
+                change.hint(Hint::Callbacks { order: id });
+                return Ok(false);
+            }
+            let (to, reason) = end_of(&mut change, &order).await?;
+            orders::advance(&mut change, &mut order, to, By::Sweep, Some(reason), None)
+                .await
+                .map_err(must_move(id))?;
+            Ok(true)
+        })
+    }
+
+    /// Accepts or fails orders for which everybody has had their say; how many.
+    pub async fn settle_left_over(&self, limit: u32) -> Result<u32> {
+        let found = {
+            let mut tx = self.inner.db.read().await?;
+            store::sweep::unsettled_orders(&mut tx, limit).await?
+        };
+        let mut settled = 0;
+        for order in found {
+            match self.settle_order(order).await {
+                Ok(moved) => settled += u32::from(moved),
+                Err(error) => tracing::error!(%order, %error, "an order can't be settled"),
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Gives callbacks their order whose reference is known by now, `page` of them in one transaction, and gives up
+    /// those that have waited too long; how many found theirs.
+    pub async fn match_references(&self, page: u32) -> Result<u32> {
+        let mut matched = 0;
+        let mut after: Option<CallbackId> = None;
+        loop {
+            let found = {
+                let mut tx = self.inner.db.read().await?;
+                store::sweep::unmatched(&mut tx, after, page).await?
+            };
+            let Some(last) = found.last() else { break };
+            after = Some(last.id);
+            matched += self.match_page(&found).await?;
+        }
+        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+            let now = change.now;
+            store::sweep::give_up_unmatched(&mut change.tx, now - REFERENCES_WAIT, now).await?;
+            Ok(u32::try_from(matched).unwrap_or(u32::MAX))
+        })
+    }
+
+    async fn match_page(&self, unmatched: &[Unmatched]) -> Result<u64> {
+        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+            let tx = &mut change.tx;
+            let mut matched = 0;
+            let mut to_apply: Vec<OrderId> = Vec::new();
+            for one in unmatched {
+                let (integrator, reference) = (one.integrator_id, one.reference.as_str());
+                let found =
+                    store::callbacks::order_of_reference(tx, integrator, one.store_id, reference)
+                        .await?;
+                if let Some(order) = found {
+                    matched += store::callbacks::attach(tx, integrator, reference, order).await?;
+                    to_apply.push(order);
+                }
+            }
+            for order in to_apply {
+                change.hint(Hint::Callbacks { order });
+            }
+            Ok(matched)
+        })
+    }
+
+    /// Deletes drafts, idempotency keys, tickets and tokens that are over, some at a time; how many.
+    pub async fn prune(&self) -> Result<u64> {
+        let pruned: Result<u64> = in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+            let now = change.now;
+            let keys_before = now - KEYS_ARE_KEPT;
+            Ok(store::sweep::prune(&mut change.tx, keys_before, now, MOST_PRUNED).await?)
+        });
+        Ok(pruned? + self.prune_drafts().await?)
+    }
+
+    /// Integrators that could be sent something now, after one of them. Not all that there may be: a look is bounded, and
+    /// says where the next one goes on.
+    pub async fn integrators_with_due_work(
+        &self,
+        after: Option<IntegratorId>,
+        limit: u32,
+    ) -> Result<DueWork> {
+        let mut tx = self.inner.db.read().await?;
+        let now = self.inner.clock.now();
+        Ok(store::sweep::integrators_with_due_work(&mut tx, now, after, limit).await?)
+    }
+
+    /// Orders with callbacks left to apply, longest waiting first.
+    pub async fn orders_with_callbacks_left(&self, limit: u32) -> Result<Vec<OrderId>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::sweep::orders_with_callbacks_left(&mut tx, limit).await?)
+    }
+
+    /// What stands still until a person looks at it, the longest first.
+    pub async fn stuck(&self) -> Result<Vec<Stuck>> {
+        self.stuck_of(None).await
+    }
+
+    /// Of these stores, where some are named. What is nobody's, such as an announcement, is in the whole list only.
+    pub async fn stuck_of(&self, stores: Option<&[StoreId]>) -> Result<Vec<Stuck>> {
+        let looks = stuck::looks(&self.inner.settings.stuck, self.inner.clock.now());
+        let mut tx = self.inner.db.read().await?;
+        Ok(stuck::stuck(&mut tx, &looks, stores, MOST_STUCK).await?)
+    }
+
+    /// How many handoffs are not closed, by state: for gauges.
+    pub async fn handoff_counts(&self) -> Result<Vec<(HandoffState, i64)>> {
+        let mut tx = self.inner.db.read().await?;
+        let counts = store::sweep::count_handoffs(&mut tx, &OPEN.map(HandoffState::as_str)).await?;
+        Ok(OPEN.into_iter().zip(counts).collect())
+    }
+
+    /// How many enabled integrators are left alone for now: for a gauge.
+    pub async fn open_breakers(&self) -> Result<i64> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::integrators::count_open_breakers(&mut tx).await?)
+    }
+
+    /// How many callbacks are left to apply: for a gauge.
+    pub async fn callbacks_left(&self) -> Result<i64> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::sweep::count_callbacks_left(&mut tx).await?)
+    }
+}
+
+/// How an order ends that nobody accepted: by whose fault.
+async fn end_of(
+    change: &mut super::Change<'_>,
+    order: &Order,
+) -> Result<(OrderStatus, &'static str)> {
+    let handoffs: Vec<Handoff> = store::handoffs::of_order(&mut change.tx, order.id).await?;
+    let somebody_never_heard = handoffs.iter().any(|handoff| {
+        handoff.required
+            && handoff.event == HandoffEvent::OrderPlaced
+            && !matches!(
+                handoff.state,
+                // Withdrawn while its order waits: its integrator is archived.
+                HandoffState::Acknowledged | HandoffState::Withdrawn
+            )
+    });
+    Ok(if somebody_never_heard {
+        (OrderStatus::Failed, orders::INTEGRATOR_UNREACHABLE)
+    } else {
+        (OrderStatus::Cancelled, NOT_ACCEPTED_IN_TIME)
+    })
+}

@@ -1,0 +1,285 @@
+//! For tests of every crate: a ledger over a fresh database of its own, dropped at the end.
+
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use domain::{
+    event::Event,
+    hint::Hint,
+    ids::{ProductId, StoreId},
+    money::Money,
+    order::{Customer, Fulfilment, Order},
+    session::Session,
+    store::{Contact, Store},
+    stuck::StuckLimits,
+};
+use futures_util::FutureExt;
+use platform::{chance::Chance, clock::Clock, secrets::Keys};
+use store::Db;
+pub use store::testing::{
+    FreshDb, SOON, each_database, environment, flaky_proxy, fresh_mysql, fresh_sqlite, noon,
+};
+use tokio::sync::watch;
+
+use crate::{
+    Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake,
+    intake::{IntakeSettings, Line, PlaceOrder, Placer, ProductRef},
+    products::NewProduct,
+};
+
+/// One ledger over one fresh database, with a clock that stands at [`noon`] until the test moves it.
+#[derive(Clone, Debug)]
+pub struct House {
+    pub db: Db,
+    pub ledger: Ledger,
+    pub clock: Clock,
+    pub chance: Chance,
+    pub keys: Keys,
+    pub woken: Woken,
+}
+
+impl House {
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self::with_clock(db, Clock::manual(noon()))
+    }
+
+    #[must_use]
+    pub fn with_clock(db: Db, clock: Clock) -> Self {
+        let woken = Woken::default();
+        Self {
+            ledger: ledger_with(&db, &clock, Arc::new(woken.clone())),
+            db,
+            clock,
+            chance: Chance::system(),
+            keys: Keys::seeded(1),
+            woken,
+        }
+    }
+
+    /// Another ledger over the same database, as another process has one, that wakes somebody else.
+    #[must_use]
+    pub fn ledger_that_wakes(&self, wake: Arc<dyn Wake>) -> Ledger {
+        ledger_with(&self.db, &self.clock, wake)
+    }
+
+    /// Something that never runs out and costs 2.50.
+    pub async fn a_product(&self, store_id: StoreId) -> ProductId {
+        let currency = "EUR".parse().expect("a currency");
+        let new = NewProduct {
+            store_id,
+            sku: None,
+            name: "Espresso".to_owned(),
+            description: None,
+            price: Money::new(250, currency),
+            available: true,
+            stock: None,
+        };
+        let product = self.ledger.create_product(new, None).await;
+        product.expect("the store takes a product").id
+    }
+
+    /// One piece, ordered by a guest without a key.
+    pub async fn a_guests_order(&self, session: &Session, product: ProductId) -> Order {
+        self.a_guests_order_like(session, product, |_| {}).await
+    }
+
+    /// The same with something changed.
+    pub async fn a_guests_order_like(
+        &self,
+        session: &Session,
+        product: ProductId,
+        change: impl FnOnce(&mut PlaceOrder),
+    ) -> Order {
+        let mut order = PlaceOrder {
+            store_id: session.store_id,
+            session: Some(session.id),
+            placer: Placer::Guest { key_hash: None },
+            reference: None,
+            fulfilment: Fulfilment::Table,
+            customer: Customer::default(),
+            lines: vec![Line {
+                product: ProductRef::Id(product),
+                quantity: 1,
+                note: None,
+            }],
+            user_note: None,
+            expected_total: None,
+            idempotency: None,
+            replaces: None,
+        };
+        change(&mut order);
+        let placed = self.ledger.place_order(order).await;
+        placed.expect("an open session takes an order").order
+    }
+
+    /// A store that sells in euros and accepts by itself.
+    pub async fn a_store(&self) -> StoreId {
+        self.a_store_like(|_| {}).await
+    }
+
+    /// The same with something changed.
+    pub async fn a_store_like(&self, change: impl FnOnce(&mut Store)) -> StoreId {
+        let now = self.clock.now();
+        let mut store = Store {
+            id: self.chance.id(now),
+            name: "Corner Café".to_owned(),
+            timezone: "Europe/Berlin".to_owned(),
+            currency: "EUR".parse().expect("a currency"),
+            contact: Contact::default(),
+            external_location_id: None,
+            auto_accept: true,
+            accept_within_s: 600,
+            paused: false,
+            archived_at: None,
+            version: 1,
+            created_at: now,
+        };
+        change(&mut store);
+        store::testing::insert_store(&self.db, &store)
+            .await
+            .expect("a fresh database takes a store");
+        store.id
+    }
+}
+
+/// `Chance` is the system's: two ledgers over one database must not draw the same ids.
+fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>) -> Ledger {
+    Ledger::new(LedgerParts {
+        db: db.clone(),
+        clock: clock.clone(),
+        chance: Chance::system(),
+        sealing: Arc::new(Keys::seeded(1).encryption),
+        wake,
+        metrics: platform::metrics::Metrics::new(),
+        settings: LedgerSettings {
+            outbox_claim_after: Duration::from_secs(10),
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            intake: IntakeSettings {
+                max_batch_orders: 256,
+                max_batch_bytes: 4 << 20,
+                writers: 2,
+                queue_capacity: 4096,
+            },
+            stuck: StuckLimits::default(),
+        },
+    })
+}
+
+impl From<&House> for House {
+    fn from(house: &House) -> Self {
+        house.clone()
+    }
+}
+
+impl From<&House> for Db {
+    fn from(house: &House) -> Self {
+        house.db.clone()
+    }
+}
+
+impl From<&House> for Ledger {
+    fn from(house: &House) -> Self {
+        house.ledger.clone()
+    }
+}
+
+/// A [`Wake`] that remembers what it was offered. Clones share one memory.
+#[derive(Clone, Debug)]
+pub struct Woken(Arc<Mutex<Vec<OutboxRow>>>, watch::Sender<usize>);
+
+impl Default for Woken {
+    fn default() -> Self {
+        Self(Arc::default(), watch::Sender::new(0))
+    }
+}
+
+impl Woken {
+    #[must_use]
+    pub fn rows(&self) -> Vec<OutboxRow> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        let rows = self.rows().into_iter();
+        rows.flat_map(|row| row.announcement.events).collect()
+    }
+
+    #[must_use]
+    pub fn hints(&self) -> Vec<Hint> {
+        let rows = self.rows().into_iter();
+        rows.flat_map(|row| row.announcement.hints).collect()
+    }
+
+    /// What was offered since the last call.
+    #[must_use]
+    pub fn take(&self) -> Vec<OutboxRow> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until so many rows were offered in all, also those taken meanwhile.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub async fn until(&self, rows: usize) {
+        let mut offered = self.1.subscribe();
+        tokio::time::timeout(SOON, offered.wait_for(|now| *now >= rows))
+            .await
+            .expect("what the test waits for is committed soon")
+            .expect("the sender lives as long as this");
+    }
+}
+
+impl Wake for Woken {
+    fn offer(&self, row: OutboxRow) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(row);
+        self.1.send_modify(|offered| *offered += 1);
+    }
+}
+
+/// What [`each_database!`] runs: the body over SQLite, and the database taken away also if it panics.
+pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(House) -> F) {
+    on_fresh(fresh_sqlite().await, body).await;
+}
+
+/// The same over MySQL, where there is one.
+pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(House) -> F) {
+    if let Some(fresh) = fresh_mysql().await {
+        on_fresh(fresh, body).await;
+    }
+}
+
+async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(House) -> F) {
+    let house = House::new(fresh.db.clone());
+    let done = AssertUnwindSafe(async move { body(house).await })
+        .catch_unwind()
+        .await;
+    fresh.end().await;
+    if let Err(panic) = done {
+        resume_unwind(panic);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    each_database! {
+        async fn a_fresh_house_answers_and_tells_no_time_of_its_own(house: House) {
+            house.db.ping().await.unwrap();
+            house.a_store().await;
+            assert_eq!(house.ledger.outbox_backlog().await.unwrap(), (0, None));
+            assert_eq!(house.ledger.clock().now(), noon());
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Which workers there are: each says so itself, again and again.
+
+use chrono::{DateTime, Utc};
+
+use super::{Ledger, Points, Result, in_one_transaction};
+use domain::{
+    ids::WorkerId,
+    sharing::{DEAD_AFTER, Member},
+};
+
+impl Ledger {
+    /// This worker is there, since `started_at`.
+    pub async fn worker_seen(
+        &self,
+        id: WorkerId,
+        label: &str,
+        started_at: DateTime<Utc>,
+    ) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let member = Member {
+                id,
+                label: label.to_owned(),
+                started_at,
+                seen_at: change.now,
+            };
+            if !store::workers::seen(&mut change.tx, &member).await? {
+                store::workers::insert(&mut change.tx, &member).await?;
+            }
+            Ok(())
+        })
+    }
+
+    /// All that were heard of and did not leave, by id; dead ones too, until they are pruned.
+    pub async fn workers(&self) -> Result<Vec<Member>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::workers::all(&mut tx).await?)
+    }
+
+    /// This worker has nothing under way any more, and ends.
+    pub async fn worker_left(&self, id: WorkerId) -> Result<()> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            store::workers::delete(&mut change.tx, id).await?;
+            Ok(())
+        })
+    }
+
+    /// Deletes those that are dead; how many. One that lives after all comes back by its next word.
+    pub async fn prune_workers(&self) -> Result<u64> {
+        in_one_transaction!(&self.inner, Points::NONE, |change| {
+            let seen_before = change.now - DEAD_AFTER;
+            Ok(store::workers::prune(&mut change.tx, seen_before).await?)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::testing::{House, each_database};
+    use domain::{
+        ids::WorkerId,
+        sharing::{Member, alive},
+    };
+
+    fn known(id: WorkerId, house: &House, started_ago_s: u64, seen_ago_s: u64) -> Member {
+        let now = house.clock.now();
+        Member {
+            id,
+            label: "host, 7".to_owned(),
+            started_at: now - Duration::from_secs(started_ago_s),
+            seen_at: now - Duration::from_secs(seen_ago_s),
+        }
+    }
+
+    each_database! {
+        async fn workers_are_known_from_their_first_word_until_they_leave(house: House) {
+            let (first, second) = (house.chance.id(house.clock.now()), house.chance.id(house.clock.now()));
+            let ledger = &house.ledger;
+            let began_at = house.clock.now();
+            ledger.worker_seen(first, "host, 7", began_at).await.unwrap();
+            house.clock.advance(Duration::from_secs(4));
+            ledger.worker_seen(second, "host, 7", house.clock.now()).await.unwrap();
+            assert_eq!(ledger.workers().await.unwrap(), [known(first, &house, 4, 4), known(second, &house, 0, 0)]);
+            ledger.worker_seen(first, "host, 7", began_at).await.unwrap();
+            assert_eq!(ledger.workers().await.unwrap(), [known(first, &house, 4, 0), known(second, &house, 0, 0)]);
+            ledger.worker_left(first).await.unwrap();
+            assert_eq!(ledger.workers().await.unwrap(), [known(second, &house, 0, 0)]);
+        }
+
+        async fn a_worker_that_is_heard_of_no_more_is_dead_and_pruned_and_may_come_back(house: House) {
+            let (silent, talking) = (house.chance.id(house.clock.now()), house.chance.id(house.clock.now()));
+            let ledger = &house.ledger;
+            let began_at = house.clock.now();
+            for id in [silent, talking] {
+                ledger.worker_seen(id, "host, 7", began_at).await.unwrap();
+            }
+            house.clock.advance(Duration::from_secs(14));
+            ledger.worker_seen(talking, "host, 7", began_at).await.unwrap();
+            assert_eq!(ledger.prune_workers().await.unwrap(), 0);
+            house.clock.advance(Duration::from_secs(1));
+            assert_eq!(alive(&ledger.workers().await.unwrap(), house.clock.now()), [talking]);
+            assert_eq!(ledger.prune_workers().await.unwrap(), 1);
+            let now = house.clock.now();
+            ledger.worker_seen(silent, "host, 7", now).await.unwrap();
+            assert_eq!(ledger.workers().await.unwrap(), [known(silent, &house, 0, 0), known(talking, &house, 15, 1)]);
+        }
+    }
+}

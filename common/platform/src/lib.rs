@@ -1,0 +1,12 @@
+//! What a process is given in place of reading it itself: time, randomness, keys; and the metrics that it counts.
+
+/// Randomness and ids; tests seed it.
+pub mod chance;
+/// The time, anchored to the database's; tests move it.
+pub mod clock;
+/// Named crash points; none in release builds.
+pub mod crash;
+/// Every metric, in one list.
+pub mod metrics;
+/// Keys, the encryption of stored secrets, and comparisons in constant time.
+pub mod secrets;

@@ -1,0 +1,243 @@
+//! Every metric there is, in one list, with its help text and few-valued labels.
+
+mod kinds;
+
+use std::sync::Arc;
+
+use prometheus::{
+    Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
+    process_collector::ProcessCollector,
+};
+
+use self::kinds::Kind;
+
+/// What `docs/metrics.md` says of one metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Declared {
+    pub name: &'static str,
+    pub kind: &'static str,
+    pub labels: &'static [&'static str],
+    pub help: &'static str,
+}
+
+/// Makes the struct, its registration and the list from one declaration.
+macro_rules! metrics {
+    ($(
+        $field:ident: $kind:ty, $name:literal, [$($label:literal),*], $help:literal $(, buckets $buckets:expr)?;
+    )*) => {
+        /// The fields are prometheus' own types: `metrics.orders_ended.with_label_values(&["delivered"]).inc()`.
+        #[derive(Debug)]
+        pub struct Metrics {
+            registry: Registry,
+            $(#[doc = $help] pub $field: $kind,)*
+        }
+
+        impl Metrics {
+            #[must_use]
+            pub fn new() -> Arc<Self> {
+                // Without a prefix: it would rename process_* too.
+                let registry = Registry::new();
+                let process = Box::new(ProcessCollector::for_self());
+                registry.register(process).expect("a new registry is empty");
+                $(
+                    let buckets: &[f64] = &[];
+                    $(let buckets = [buckets, $buckets].concat();)?
+                    let $field = <$kind as Kind>::make($name, $help, &[$($label),*], buckets.as_ref());
+                    registry.register(Box::new($field.clone())).expect("a test finds names given twice");
+                )*
+                Arc::new(Self { registry, $($field,)* })
+            }
+        }
+
+        /// In the order of an order's way through the house.
+        pub const DECLARED: &[Declared] = &[$(Declared {
+            name: $name,
+            kind: <$kind as Kind>::NAME,
+            labels: &[$($label),*],
+            help: $help,
+        },)*];
+    };
+}
+
+/// From a commit on a fast disk to a time-out.
+const SHORT_SECONDS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+/// From a machine's answer to a person's, and to the ten minutes after which an order ends by itself.
+const LONG_SECONDS: &[f64] = &[
+    0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0,
+];
+
+metrics! {
+    orders_placed: IntCounter, "expediter_orders_placed_total", [],
+        "Orders committed as placed.";
+    orders_refused: IntCounterVec, "expediter_orders_refused_total", ["reason"],
+        "Orders not taken, by the reason of their problem answer.";
+    orders_ended: IntCounterVec, "expediter_orders_ended_total", ["status"],
+        "Orders that came to their final end, by that status.";
+    intake_batch_orders: Histogram, "expediter_intake_batch_orders", [],
+        "Orders committed together in one transaction.", buckets &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+    intake_commit_seconds: Histogram, "expediter_intake_commit_seconds", [],
+        "Time from a batch's begin to the end of its commit.", buckets SHORT_SECONDS;
+    order_acceptance_seconds: Histogram, "expediter_order_acceptance_seconds", [],
+        "Time from an order's placing to its acceptance.", buckets LONG_SECONDS;
+    outbox_waiting: IntGauge, "expediter_outbox_waiting", [],
+        "Outbox rows that are not published yet, as the last sweep found them.";
+    outbox_oldest_seconds: IntGauge, "expediter_outbox_oldest_seconds", [],
+        "Age of the oldest outbox row that is not published yet.";
+    publishes: IntCounterVec, "expediter_publishes_total", ["result"],
+        "Messages given to the broker: confirmed, failed, or timed_out (unknown).";
+    handoff_attempts: IntCounterVec, "expediter_handoff_attempts_total", ["outcome"],
+        "Attempts to hand over, by outcome: acknowledged, retry, refused, gone, unknown.";
+    attempt_seconds: Histogram, "expediter_attempt_seconds", [],
+        "Time from an attempt's first byte to its outcome.", buckets SHORT_SECONDS;
+    handoffs: IntGaugeVec, "expediter_handoffs", ["state"],
+        "Handoffs that are not closed, by state, as the last sweep found them.";
+    given_up: IntCounterVec, "expediter_given_up_total", ["reason"],
+        "Handoffs that failed for good: attempts_used_up, refused, gone, deadline, integrator_disabled.";
+    integrators_disabled: IntCounterVec, "expediter_integrators_disabled_total", ["reason"],
+        "Integrators disabled other than by people: gone (they answered 410), failing. Any wants a person.";
+    breakers_open: IntGauge, "expediter_breakers_open", [],
+        "Enabled integrators that are left alone for now, as the last sweep found them.";
+    lanes_in_flight: IntGauge, "expediter_lanes_in_flight", [],
+        "Attempts that run in this process now.";
+    workers_live: IntGauge, "expediter_workers_live", [],
+        "Workers among which integrators' caps and rates are divided, as this one last counted them; 0 where none runs.";
+    callbacks: IntCounterVec, "expediter_callbacks_total", ["result"],
+        "Callbacks by what became of them: stored, applied, duplicate, stale, unmapped, illegal, unmatched, bad_signature.";
+    sweep_findings: IntCounterVec, "expediter_sweep_findings_total", ["kind"],
+        "What the reconciler had to put right, by kind. Steady growth means that something else loses it.";
+    stuck: IntGaugeVec, "expediter_stuck", ["kind"],
+        "Entries of GET /stuck, by kind. Anything but 0 wants a person.";
+    sockets_open: IntGauge, "expediter_sockets_open", [],
+        "Live channels that this process holds.";
+    feed_messages: IntCounter, "expediter_feed_messages_total", [],
+        "Feed messages that this process received.";
+    feed_gaps_filled: IntCounter, "expediter_feed_gaps_filled_total", [],
+        "Gaps in a stream that were filled from the database.";
+    slow_clients: IntCounter, "expediter_slow_clients_total", [],
+        "Live channels closed because their client did not keep up.";
+    broker_connected: IntGauge, "expediter_broker_connected", [],
+        "1 while this process is connected to its broker, else 0.";
+    database_errors: IntCounterVec, "expediter_database_errors_total", ["kind"],
+        "Database errors by kind: deadlock, lock_timeout, connection, commit_unknown, other.";
+    http_requests: IntCounterVec, "expediter_http_requests_total", ["route", "status"],
+        "Requests answered, by the route's pattern (empty: none fitted) and the status.";
+    http_request_seconds: Histogram, "expediter_http_request_seconds", [],
+        "Time from a request's head to the beginning of its answer.", buckets SHORT_SECONDS;
+    sign_ins: IntCounterVec, "expediter_sign_ins_total", ["result"],
+        "Sign-ins by result: ok, incorrect, limited.";
+}
+
+impl Metrics {
+    /// The text that Prometheus scrapes.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        TextEncoder::new()
+            .encode_utf8(&self.registry.gather(), &mut text)
+            .expect("gathered families have at least one metric, and a String takes every write");
+        text
+    }
+}
+
+/// `docs/metrics.md` as it must be.
+#[must_use]
+pub fn document() -> String {
+    let mut text = String::from(
+        "# Metrics\n\n\
+         What `/metrics` of each process shows, beside the usual `process_*`. Made from `common/src/metrics.rs` \
+         (`cargo test -p common --lib -- --ignored metrics::tests::write_the_document`); a test holds it.\n\n\
+         | name | type | labels | help |\n|---|---|---|---|\n",
+    );
+    for Declared {
+        name,
+        kind,
+        labels,
+        help,
+    } in DECLARED
+    {
+        text.push_str(&format!(
+            "| `{name}` | {kind} | {} | {help} |\n",
+            labels.join(", ")
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::PathBuf};
+
+    use super::*;
+
+    fn path() -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md")
+    }
+
+    #[test]
+    fn the_document_is_the_list() {
+        assert_eq!(
+            fs::read_to_string(path()).unwrap(),
+            document(),
+            "write it anew as its first lines say"
+        );
+    }
+
+    #[test]
+    #[ignore = "writes docs/metrics.md, when the list has changed"]
+    fn write_the_document() {
+        fs::write(path(), document()).unwrap();
+    }
+
+    #[test]
+    fn names_are_ours_unique_and_tell_their_type() {
+        let names: BTreeSet<_> = DECLARED.iter().map(|metric| metric.name).collect();
+        assert_eq!(names.len(), DECLARED.len());
+        for metric in DECLARED {
+            assert!(metric.name.starts_with("expediter_"), "{}", metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == "counter",
+                "{}",
+                metric.name
+            );
+            assert!(metric.help.ends_with('.'), "{}", metric.name);
+        }
+    }
+
+    #[test]
+    fn every_metric_without_labels_is_there_from_the_start_beside_the_processs_own() {
+        let text = Metrics::new().render();
+        for metric in DECLARED.iter().filter(|metric| metric.labels.is_empty()) {
+            let line = format!("# TYPE {} {}\n", metric.name, metric.kind);
+            assert!(text.contains(&line), "{line} in {text}");
+        }
+        assert!(text.contains("\nprocess_open_fds "), "{text}");
+    }
+
+    #[test]
+    fn what_is_counted_shows() {
+        let metrics = Metrics::new();
+        metrics
+            .orders_ended
+            .with_label_values(&["delivered"])
+            .inc_by(2);
+        metrics.intake_batch_orders.observe(3.0);
+        metrics.broker_connected.set(1);
+        let text = metrics.render();
+        assert!(
+            text.contains("\nexpediter_orders_ended_total{status=\"delivered\"} 2\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nexpediter_intake_batch_orders_bucket{le=\"2\"} 0\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\nexpediter_intake_batch_orders_bucket{le=\"4\"} 1\n"),
+            "{text}"
+        );
+        assert!(text.contains("\nexpediter_broker_connected 1\n"), "{text}");
+    }
+}

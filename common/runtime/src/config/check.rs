@@ -1,0 +1,341 @@
+//! What a type cannot say about a setting: schemes, ranges, addresses, and keys that must fit each other.
+
+use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::{Secret, ServiceUrl, Settings};
+use platform::crash;
+
+/// Every key that is wrong, and what is wrong with it.
+pub(super) fn problems(settings: &Settings) -> Vec<(&'static str, String)> {
+    let mut check = Check::default();
+    listening(&mut check, settings);
+    stores(&mut check, settings);
+    orders(&mut check, settings);
+    people(&mut check, settings);
+    process(&mut check, settings);
+    check.problems
+}
+
+fn listening(check: &mut Check, settings: &Settings) {
+    let http = &settings.http;
+    check.url(
+        "http.public_url",
+        http.public_url.as_ref(),
+        &["https", "http"],
+    );
+    for origin in &http.allowed_origins {
+        if Url::parse(origin)
+            .map(|url| url.origin().ascii_serialization())
+            .as_deref()
+            != Ok(origin)
+        {
+            check.problem(
+                "http.allowed_origins",
+                format!("holds {origin:?}, which is not an origin like https://till.example"),
+            );
+        }
+    }
+    check.range(
+        "http.body_limit_bytes",
+        http.body_limit_bytes,
+        1024..=64 << 20,
+    );
+    check.seconds("http.idle_timeout_s", http.idle_timeout, 5..=3600);
+    let notifier = &settings.notifier;
+    check.range("notifier.max_sockets", notifier.max_sockets, 1..=1_000_000);
+    check.range(
+        "notifier.max_sockets_per_address",
+        notifier.max_sockets_per_address,
+        1..=1_000_000,
+    );
+    check.range(
+        "notifier.client_queue_capacity",
+        notifier.client_queue_capacity,
+        8..=100_000,
+    );
+    check.seconds("notifier.ping_interval_s", notifier.ping_interval, 1..=300);
+}
+
+fn stores(check: &mut Check, settings: &Settings) {
+    let database = &settings.database;
+    check.url("database.url", Some(&database.url), &["mysql", "sqlite"]);
+    check.range(
+        "database.max_connections",
+        database.max_connections,
+        1..=1000,
+    );
+    check.range(
+        "database.statement_cache_capacity",
+        database.statement_cache_capacity,
+        100..=10_000,
+    );
+    // MySQL counts lock waits in whole seconds.
+    check.milliseconds(
+        "database.lock_timeout_ms",
+        database.lock_timeout,
+        1000..=60_000,
+    );
+    check.milliseconds(
+        "database.statement_timeout_ms",
+        database.statement_timeout,
+        2000..=600_000,
+    );
+    if database.statement_timeout <= database.lock_timeout {
+        let what = "must be longer than database.lock_timeout_ms, which is part of it";
+        check.problem("database.statement_timeout_ms", what);
+    }
+    check.milliseconds(
+        "database.connect_timeout_ms",
+        database.connect_timeout,
+        100..=60_000,
+    );
+    let broker = &settings.broker;
+    check.url("broker.url", Some(&broker.url), &["amqp", "embedded"]);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !(1..=100).contains(&broker.namespace.len()) || !broker.namespace.chars().all(is_plain) {
+        let what = "must be 1 to 100 letters, digits, hyphens or underscores";
+        check.problem("broker.namespace", what);
+    }
+    check.milliseconds(
+        "broker.publish_timeout_ms",
+        broker.publish_timeout,
+        100..=60_000,
+    );
+    check.milliseconds(
+        "broker.connect_timeout_ms",
+        broker.connect_timeout,
+        100..=60_000,
+    );
+    check.range(
+        "broker.embedded_capacity",
+        broker.embedded_capacity,
+        1..=10_000_000,
+    );
+}
+
+fn orders(check: &mut Check, settings: &Settings) {
+    let intake = &settings.intake;
+    check.range("intake.max_batch_orders", intake.max_batch_orders, 1..=1024);
+    check.range(
+        "intake.max_batch_bytes",
+        intake.max_batch_bytes,
+        1024..=64 << 20,
+    );
+    check.range("intake.writers", intake.writers, 1..=16);
+    check.range(
+        "intake.queue_capacity",
+        intake.queue_capacity,
+        1..=1_000_000,
+    );
+    let outbox = &settings.outbox;
+    check.seconds("outbox.claim_after_s", outbox.claim_after, 1..=3600);
+    check.range(
+        "outbox.queue_capacity",
+        outbox.queue_capacity,
+        1..=1_000_000,
+    );
+    check.range("outbox.sweep_batch", outbox.sweep_batch, 1..=10_000);
+    if outbox.claim_after <= settings.broker.publish_timeout {
+        let what = "must be longer than broker.publish_timeout_ms, or rows are published twice";
+        check.problem("outbox.claim_after_s", what);
+    }
+    let worker = &settings.worker;
+    check.range(
+        "worker.default_concurrency",
+        worker.default_concurrency,
+        1..=1000,
+    );
+    check.milliseconds(
+        "worker.attempt_timeout_ms",
+        worker.attempt_timeout,
+        100..=120_000,
+    );
+    check.milliseconds(
+        "worker.connect_timeout_ms",
+        worker.connect_timeout,
+        10..=60_000,
+    );
+    if worker.connect_timeout > worker.attempt_timeout {
+        check.problem(
+            "worker.connect_timeout_ms",
+            "must not be longer than worker.attempt_timeout_ms",
+        );
+    }
+    check.seconds("worker.lease_margin_s", worker.lease_margin, 1..=600);
+    check.range(
+        "worker.response_limit_bytes",
+        worker.response_limit_bytes,
+        1024..=16 << 20,
+    );
+    check.milliseconds(
+        "worker.sweep_interval_ms",
+        worker.sweep_interval,
+        50..=60_000,
+    );
+    check.range("worker.sweep_batch", worker.sweep_batch, 1..=10_000);
+    let stuck = &settings.stuck;
+    for (key, limit) in [
+        ("stuck.accepted_s", stuck.accepted),
+        ("stuck.preparing_s", stuck.preparing),
+        ("stuck.ready_s", stuck.ready),
+        ("stuck.dispatched_s", stuck.dispatched),
+        ("stuck.handoff_s", stuck.handoff),
+        ("stuck.callback_s", stuck.callback),
+        ("stuck.outbox_s", stuck.outbox),
+    ] {
+        check.seconds(key, limit, 10..=30 * 86_400);
+    }
+    check.seconds(
+        "callbacks.tolerance_s",
+        settings.callbacks.tolerance,
+        1..=3600,
+    );
+}
+
+fn people(check: &mut Check, settings: &Settings) {
+    let accounts = &settings.accounts;
+    check.seconds("accounts.access_ttl_s", accounts.access_ttl, 10..=86_400);
+    check.seconds(
+        "accounts.refresh_ttl_s",
+        accounts.refresh_ttl,
+        60..=90 * 86_400,
+    );
+    if accounts.refresh_ttl <= accounts.access_ttl {
+        check.problem(
+            "accounts.refresh_ttl_s",
+            "must be longer than accounts.access_ttl_s",
+        );
+    }
+    check.range(
+        "accounts.argon2_concurrency",
+        accounts.argon2_concurrency,
+        1..=64,
+    );
+    for (key, failures) in [
+        (
+            "accounts.sign_in_failures_per_username",
+            accounts.sign_in_failures_per_username,
+        ),
+        (
+            "accounts.sign_in_failures_per_address",
+            accounts.sign_in_failures_per_address,
+        ),
+    ] {
+        check.range(key, failures, 0..=1000);
+    }
+    let limits = &settings.rate_limits;
+    for (key, per_minute) in [
+        ("rate_limits.account_per_minute", limits.account_per_minute),
+        ("rate_limits.guest_per_minute", limits.guest_per_minute),
+        ("rate_limits.address_per_minute", limits.address_per_minute),
+        (
+            "rate_limits.integrator_per_minute",
+            limits.integrator_per_minute,
+        ),
+    ] {
+        check.range(key, per_minute, 0..=6_000_000);
+    }
+    check.key("secrets.encryption_key", &settings.secrets.encryption_key);
+    check.key("secrets.jwt_key", &settings.secrets.jwt_key);
+    let outside = &settings.outside;
+    let web = &["https", "http"];
+    check.url(
+        "outside.verification_url",
+        outside.verification_url.as_ref(),
+        web,
+    );
+    check.url("outside.locations_url", outside.locations_url.as_ref(), web);
+    check.url("outside.codes_url", outside.codes_url.as_ref(), web);
+    check.url("outside.products_url", outside.products_url.as_ref(), web);
+    check.milliseconds("outside.timeout_ms", outside.timeout, 10..=60_000);
+}
+
+fn process(check: &mut Check, settings: &Settings) {
+    check.seconds("shutdown.drain_s", settings.shutdown.drain, 0..=600);
+    if let Err(error) = EnvFilter::try_new(&settings.telemetry.filter) {
+        check.problem("telemetry.filter", format!("cannot be read: {error}"));
+    }
+    if settings.testing.clock_pace.is_some() && !cfg!(debug_assertions) {
+        check.problem(
+            "testing.clock_pace",
+            "is only for debug builds, and this is a release build",
+        );
+    }
+    if let Some(crash_at) = &settings.testing.crash_at {
+        if !cfg!(debug_assertions) {
+            check.problem(
+                "testing.crash_at",
+                "is only for debug builds, and this is a release build",
+            );
+        } else if let Err(error) = crash::parse(crash_at) {
+            check.problem("testing.crash_at", format!("is wrong: {error}"));
+        }
+    }
+}
+
+#[derive(Default)]
+struct Check {
+    problems: Vec<(&'static str, String)>,
+}
+
+impl Check {
+    fn problem(&mut self, key: &'static str, what: impl Into<String>) {
+        self.problems.push((key, what.into()));
+    }
+
+    fn range<N: PartialOrd + Display>(
+        &mut self,
+        key: &'static str,
+        value: N,
+        allowed: RangeInclusive<N>,
+    ) {
+        if !allowed.contains(&value) {
+            self.problem(
+                key,
+                format!(
+                    "is {value}, and must be {} to {}",
+                    allowed.start(),
+                    allowed.end()
+                ),
+            );
+        }
+    }
+
+    fn seconds(&mut self, key: &'static str, value: Duration, allowed: RangeInclusive<u64>) {
+        self.range(key, value.as_secs(), allowed);
+    }
+
+    fn milliseconds(&mut self, key: &'static str, value: Duration, allowed: RangeInclusive<u128>) {
+        self.range(key, value.as_millis(), allowed);
+    }
+
+    fn url(&mut self, key: &'static str, url: Option<&ServiceUrl>, schemes: &[&str]) {
+        let Some(url) = url else { return };
+        if !schemes.contains(&url.scheme()) {
+            self.problem(
+                key,
+                format!(
+                    "begins with {}:, and must begin with {}:",
+                    url.scheme(),
+                    schemes.join(": or ")
+                ),
+            );
+        } else if matches!(url.scheme(), "mysql" | "amqp" | "http" | "https")
+            && !url.url().has_host()
+        {
+            self.problem(key, "names no host");
+        }
+    }
+
+    fn key(&mut self, key: &'static str, secret: &Secret) {
+        if !secret.is_empty() && secret.key().is_none() {
+            self.problem(
+                key,
+                "must be 32 bytes in base64; make one with: openssl rand -base64 32",
+            );
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The sections of `default.toml` as types. What a key means stands there, once.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::values::{
+    Secret, ServiceUrl, milliseconds, optional_parsed, optional_text, optional_url, seconds,
+};
+use domain::stuck::StuckLimits;
+use platform::clock::Pace;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    pub api_listen: SocketAddr,
+    pub notifier_listen: SocketAddr,
+    pub worker_listen: SocketAddr,
+    #[serde(deserialize_with = "optional_url")]
+    pub public_url: Option<ServiceUrl>,
+    pub allowed_origins: Vec<String>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub body_limit_bytes: usize,
+    #[serde(rename = "idle_timeout_s", deserialize_with = "seconds")]
+    pub idle_timeout: Duration,
+    pub debug_pages: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    pub url: ServiceUrl,
+    pub allow_weak_durability: bool,
+    pub max_connections: u32,
+    pub statement_cache_capacity: usize,
+    #[serde(rename = "lock_timeout_ms", deserialize_with = "milliseconds")]
+    pub lock_timeout: Duration,
+    #[serde(rename = "statement_timeout_ms", deserialize_with = "milliseconds")]
+    pub statement_timeout: Duration,
+    #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
+    pub connect_timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatabaseKind {
+    MySql,
+    Sqlite,
+}
+
+impl Database {
+    #[must_use]
+    pub fn kind(&self) -> DatabaseKind {
+        match self.url.scheme() {
+            "mysql" => DatabaseKind::MySql,
+            _ => DatabaseKind::Sqlite,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    pub url: ServiceUrl,
+    pub namespace: String,
+    #[serde(rename = "publish_timeout_ms", deserialize_with = "milliseconds")]
+    pub publish_timeout: Duration,
+    #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
+    pub connect_timeout: Duration,
+    pub embedded_capacity: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BrokerKind {
+    RabbitMq,
+    Embedded,
+}
+
+impl Broker {
+    #[must_use]
+    pub fn kind(&self) -> BrokerKind {
+        match self.url.scheme() {
+            "amqp" => BrokerKind::RabbitMq,
+            _ => BrokerKind::Embedded,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intake {
+    pub max_batch_orders: usize,
+    pub max_batch_bytes: usize,
+    pub writers: usize,
+    pub queue_capacity: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbox {
+    #[serde(rename = "claim_after_s", deserialize_with = "seconds")]
+    pub claim_after: Duration,
+    pub queue_capacity: usize,
+    pub sweep_batch: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    pub default_concurrency: u32,
+    #[serde(rename = "attempt_timeout_ms", deserialize_with = "milliseconds")]
+    pub attempt_timeout: Duration,
+    #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
+    pub connect_timeout: Duration,
+    #[serde(rename = "lease_margin_s", deserialize_with = "seconds")]
+    pub lease_margin: Duration,
+    pub response_limit_bytes: usize,
+    pub allow_networks: Vec<IpNet>,
+    pub allow_http: bool,
+    /// The same for this machine alone: no setting, but what the demonstration allows for its kitchen.
+    #[serde(skip)]
+    pub allow_http_on_loopback: bool,
+    #[serde(rename = "sweep_interval_ms", deserialize_with = "milliseconds")]
+    pub sweep_interval: Duration,
+    pub sweep_batch: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stuck {
+    #[serde(rename = "accepted_s", deserialize_with = "seconds")]
+    pub accepted: Duration,
+    #[serde(rename = "preparing_s", deserialize_with = "seconds")]
+    pub preparing: Duration,
+    #[serde(rename = "ready_s", deserialize_with = "seconds")]
+    pub ready: Duration,
+    #[serde(rename = "dispatched_s", deserialize_with = "seconds")]
+    pub dispatched: Duration,
+    #[serde(rename = "handoff_s", deserialize_with = "seconds")]
+    pub handoff: Duration,
+    #[serde(rename = "callback_s", deserialize_with = "seconds")]
+    pub callback: Duration,
+    #[serde(rename = "outbox_s", deserialize_with = "seconds")]
+    pub outbox: Duration,
+}
+
+impl Stuck {
+    #[must_use]
+    pub fn limits(&self) -> StuckLimits {
+        StuckLimits {
+            accepted: self.accepted,
+            preparing: self.preparing,
+            ready: self.ready,
+            dispatched: self.dispatched,
+            handoff: self.handoff,
+            callback: self.callback,
+            outbox: self.outbox,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Callbacks {
+    #[serde(rename = "tolerance_s", deserialize_with = "seconds")]
+    pub tolerance: Duration,
+    pub allow_bearer: bool,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notifier {
+    pub max_sockets: usize,
+    pub max_sockets_per_address: usize,
+    pub client_queue_capacity: usize,
+    #[serde(rename = "ping_interval_s", deserialize_with = "seconds")]
+    pub ping_interval: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Accounts {
+    #[serde(rename = "access_ttl_s", deserialize_with = "seconds")]
+    pub access_ttl: Duration,
+    #[serde(rename = "refresh_ttl_s", deserialize_with = "seconds")]
+    pub refresh_ttl: Duration,
+    pub open_registration: bool,
+    pub argon2_concurrency: usize,
+    pub sign_in_failures_per_username: u32,
+    pub sign_in_failures_per_address: u32,
+}
+
+/// Each 0 for any number.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RateLimits {
+    pub account_per_minute: u32,
+    pub guest_per_minute: u32,
+    pub address_per_minute: u32,
+    pub integrator_per_minute: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrets {
+    pub encryption_key: Secret,
+    pub jwt_key: Secret,
+    pub data_dir: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outside {
+    #[serde(deserialize_with = "optional_url")]
+    pub verification_url: Option<ServiceUrl>,
+    #[serde(deserialize_with = "optional_url")]
+    pub locations_url: Option<ServiceUrl>,
+    #[serde(deserialize_with = "optional_url")]
+    pub codes_url: Option<ServiceUrl>,
+    #[serde(deserialize_with = "optional_url")]
+    pub products_url: Option<ServiceUrl>,
+    #[serde(rename = "timeout_ms", deserialize_with = "milliseconds")]
+    pub timeout: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shutdown {
+    #[serde(rename = "drain_s", deserialize_with = "seconds")]
+    pub drain: Duration,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    pub filter: String,
+    pub format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Testing {
+    #[serde(deserialize_with = "optional_text")]
+    pub crash_at: Option<String>,
+    #[serde(deserialize_with = "optional_parsed")]
+    pub clock_pace: Option<Pace>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Demo {
+    pub enabled: bool,
+    pub mock_users: bool,
+}

@@ -1,0 +1,180 @@
+//! Standalone's `secrets.key`: made once, atomically, and readable by its owner only.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::Path,
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use figment::{
+    Figment,
+    providers::{Format, Toml},
+};
+use zeroize::Zeroizing;
+
+use super::KeysError;
+use crate::config::Secret;
+use platform::chance::Chance;
+
+#[derive(Debug)]
+pub(super) struct KeyFile {
+    pub(super) encryption: Zeroizing<[u8; 32]>,
+    pub(super) jwt: Zeroizing<[u8; 32]>,
+}
+
+/// Two processes that start at once both come back with the keys of the one that was first.
+pub(super) fn load_or_create(data_dir: &Path, chance: &Chance) -> Result<KeyFile, KeysError> {
+    let path = data_dir.join("secrets.key");
+    match fs::metadata(&path) {
+        Ok(_) => {}
+        Err(cause) if cause.kind() == ErrorKind::NotFound => {
+            create(data_dir, &path, chance).map_err(|cause| KeysError::File {
+                path: path.clone(),
+                cause,
+            })?;
+        }
+        Err(cause) => return Err(KeysError::File { path, cause }),
+    }
+    read(&path)
+}
+
+/// The file gets its name only when it is whole and on the disk; a name that is taken by then is somebody else's
+/// file, and stays.
+fn create(data_dir: &Path, path: &Path, chance: &Chance) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)?;
+    let draft = data_dir.join(format!("secrets.{}.tmp", chance.session_code()));
+    let written = write(&draft, chance).and_then(|()| match fs::hard_link(&draft, path) {
+        Err(cause) if cause.kind() == ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
+    });
+    fs::remove_file(&draft)?;
+    written?;
+    File::open(data_dir)?.sync_all()
+}
+
+fn write(draft: &Path, chance: &Chance) -> io::Result<()> {
+    let key = || Zeroizing::new(STANDARD.encode(*Zeroizing::new(chance.bytes::<32>())));
+    let text = Zeroizing::new(format!(
+        "# Whoever has this file can read every integrator's secret and sign in as anyone. Back it up with the\n\
+         # database, apart from it: without it, the secrets in the database are lost.\n\
+         encryption_key = \"{}\"\njwt_key = \"{}\"\n",
+        *key(),
+        *key()
+    ));
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn read(path: &Path) -> Result<KeyFile, KeysError> {
+    let failed = |cause| KeysError::File {
+        path: path.to_owned(),
+        cause,
+    };
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
+        return Err(KeysError::ReadableByOthers(path.to_owned()));
+    }
+    let text = Zeroizing::new(io::read_to_string(file).map_err(failed)?);
+    let figment = Figment::from(Toml::string(&text));
+    let key = |name| {
+        figment
+            .extract_inner::<Secret>(name)
+            .ok()
+            .and_then(|secret| secret.key())
+    };
+    match (key("encryption_key"), key("jwt_key")) {
+        (Some(encryption), Some(jwt)) => Ok(KeyFile { encryption, jwt }),
+        _ => Err(KeysError::Damaged(path.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    /// A data directory that does not exist yet, and is gone after the test.
+    struct DataDir(PathBuf);
+
+    impl DataDir {
+        fn new() -> Self {
+            Self(std::env::temp_dir().join(Chance::system().session_code()))
+        }
+
+        fn load(&self) -> Result<KeyFile, KeysError> {
+            load_or_create(&self.0, &Chance::system())
+        }
+
+        fn key_file(&self) -> PathBuf {
+            self.0.join("secrets.key")
+        }
+    }
+
+    impl Drop for DataDir {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_first_start_makes_a_file_for_its_owner_only_and_the_second_reads_it() {
+        let dir = DataDir::new();
+        let first = dir.load().unwrap();
+        assert_eq!(
+            fs::metadata(dir.key_file()).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        let second = dir.load().unwrap();
+        assert_eq!(
+            (first.encryption, first.jwt),
+            (second.encryption, second.jwt)
+        );
+        assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn many_first_starts_at_once_agree_on_one_file() {
+        let dir = DataDir::new();
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| dir.load().unwrap().jwt))
+                .collect();
+            starts
+                .into_iter()
+                .map(|start| start.join().unwrap())
+                .collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn a_file_that_others_can_read_is_refused() {
+        let dir = DataDir::new();
+        dir.load().unwrap();
+        fs::set_permissions(dir.key_file(), fs::Permissions::from_mode(0o640)).unwrap();
+        assert!(matches!(dir.load(), Err(KeysError::ReadableByOthers(_))));
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_and_not_replaced() {
+        let dir = DataDir::new();
+        dir.load().unwrap();
+        fs::write(dir.key_file(), "jwt_key = \"short\"\n").unwrap();
+        assert!(matches!(dir.load(), Err(KeysError::Damaged(_))));
+        assert_eq!(
+            fs::read_to_string(dir.key_file()).unwrap(),
+            "jwt_key = \"short\"\n"
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! How every process is set up, lives and ends: settings, keys, signals, logs, probes, and the relay.
+
+/// Settings: defaults, a file, the environment.
+pub mod config;
+/// The keys of a process, from its settings or from standalone's `secrets.key`.
+pub mod keys;
+
+/// Signals and the drain.
+pub mod lifecycle;
+/// Starts a process on its database, broker and ledger.
+pub mod process;
+/// Publishes outbox rows to the broker, and sweeps what a crash left.
+pub mod relay;
+
+/// Client addresses, through trusted proxies.
+pub mod client;
+/// Accepted sockets without Nagle's delay.
+pub mod listen;
+/// `/healthz`, `/readyz`, `/metrics`.
+pub mod operations;
+/// Logs.
+pub mod telemetry;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

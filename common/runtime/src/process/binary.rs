@@ -1,0 +1,185 @@
+//! The separate binaries: several of each run side by side, on servers that all of them share.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use clap::{Args, Command, FromArgMatches};
+use poem::IntoEndpoint;
+
+use super::{
+    Foundation, Process, Refusal, SettingsLine, begin, bind, command_line::AFTER_HELP,
+    print_refusal, refusal::EXIT_CODE, stop_on_signals,
+};
+use crate::config::{BrokerKind, DatabaseKind, Http, Settings};
+
+const API_LISTEN: &str = "http.api_listen";
+
+/// What one binary is.
+#[derive(Clone, Copy, Debug)]
+pub struct Binary {
+    pub name: &'static str,
+    pub version: &'static str,
+    /// For `--help`.
+    pub about: &'static str,
+    /// The setting that says where it listens.
+    pub listen_setting: &'static str,
+    pub listen: fn(&Http) -> SocketAddr,
+    /// Whether it commits what others are told of.
+    pub publishes: bool,
+}
+
+/// The whole life of a process: `add` spawns what it is for, and returns what it serves.
+pub async fn run<E>(
+    binary: Binary,
+    add: impl AsyncFnOnce(&Process, &Arc<Settings>) -> Result<E, Refusal>,
+) -> ExitCode
+where
+    E: IntoEndpoint + Send + 'static,
+    E::Endpoint: 'static,
+{
+    let matches = command(&binary).get_matches();
+    let line = SettingsLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match live(&binary, &line, add).await {
+        Ok(code) => code,
+        Err(refusal) => {
+            print_refusal(binary.name, &refusal);
+            ExitCode::from(EXIT_CODE)
+        }
+    }
+}
+
+async fn live<E>(
+    binary: &Binary,
+    line: &SettingsLine,
+    add: impl AsyncFnOnce(&Process, &Arc<Settings>) -> Result<E, Refusal>,
+) -> Result<ExitCode, Refusal>
+where
+    E: IntoEndpoint + Send + 'static,
+    E::Endpoint: 'static,
+{
+    let settings = Arc::new(line.settings(&[])?);
+    refuse_what_one_process_has_alone(binary, &settings)?;
+    let keys = crate::keys::from_settings(&settings.secrets)?;
+    begin(&settings.telemetry, &settings.testing)?;
+    let acceptor = bind(binary.listen_setting, (binary.listen)(&settings.http)).await?;
+    let shutdown = stop_on_signals(&settings)?;
+    let address = format!("http://{}", acceptor.address());
+    let public_url = public_url(binary, &settings.http, acceptor.address());
+
+    let foundation = Foundation::lay(&settings, keys, &public_url, binary.publishes).await?;
+    let process = Process::start(foundation, shutdown);
+    let endpoint = add(&process, &settings).await?;
+    process.serve(acceptor, endpoint, &settings);
+    // Whoever waits for this line may call from now on. Nobody is left to be told that standard output is gone.
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{} {}: {address}/readyz", binary.name, binary.version)
+        .and_then(|()| out.flush());
+    drop(out);
+    Ok(process.finish().await)
+}
+
+/// Where guests and callbacks come. Where nothing is said of it, that is the api, which is on this machine then, and not
+/// where another kind of process answers its probes.
+fn public_url(binary: &Binary, http: &Http, listens_at: SocketAddr) -> String {
+    match &http.public_url {
+        Some(url) => url.expose().trim_end_matches('/').to_owned(),
+        None if binary.listen_setting == API_LISTEN => format!("http://{listens_at}"),
+        None => format!("http://{}", http.api_listen),
+    }
+}
+
+fn command(binary: &Binary) -> Command {
+    let command = Command::new(binary.name)
+        .version(binary.version)
+        .about(binary.about)
+        .after_help(AFTER_HELP);
+    SettingsLine::augment_args(command)
+}
+
+/// SQLite's file and the embedded broker belong to one process.
+fn refuse_what_one_process_has_alone(binary: &Binary, settings: &Settings) -> Result<(), Refusal> {
+    let refused = |setting, given: String, wanted| {
+        Err(Refusal::OneProcessOnly {
+            binary: binary.name,
+            setting,
+            given,
+            wanted,
+        })
+    };
+    if settings.database.kind() == DatabaseKind::Sqlite {
+        let given = settings.database.url.to_string();
+        return refused(
+            "database.url",
+            given,
+            "mysql://user:password@host:3306/name",
+        );
+    }
+    if settings.broker.kind() == BrokerKind::Embedded {
+        let given = settings.broker.url.to_string();
+        return refused("broker.url", given, "amqp://user:password@host:5672/vhost");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const API: Binary = Binary {
+        name: "api",
+        version: "1",
+        about: "…",
+        listen_setting: "http.api_listen",
+        listen: |http| http.api_listen,
+        publishes: true,
+    };
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command(&API).debug_assert();
+    }
+
+    #[test]
+    fn callbacks_come_to_the_api_whichever_process_hands_the_order_over() {
+        let listens_at = "127.0.0.1:9999".parse().unwrap();
+        let worker = Binary {
+            name: "worker",
+            listen_setting: "http.worker_listen",
+            ..API
+        };
+        let of = |binary: &Binary, said: &[(&str, &str)]| {
+            public_url(binary, &Settings::with(said).unwrap().http, listens_at)
+        };
+        let api_listen = [("http.api_listen", "127.0.0.1:8000")];
+        assert_eq!(of(&API, &api_listen), "http://127.0.0.1:9999");
+        assert_eq!(of(&worker, &api_listen), "http://127.0.0.1:8000");
+        let public = [("http.public_url", "https://order.example/")];
+        for binary in [&API, &worker] {
+            assert_eq!(of(binary, &public), "https://order.example");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_one_process_is_refused_by_its_setting() {
+        let mysql = ("database.url", "mysql://a@127.0.0.1/x");
+        for (said, setting) in [
+            (&[][..], "database.url is sqlite:"),
+            (&[mysql], "broker.url is embedded:"),
+        ] {
+            let settings = Settings::with(said).unwrap();
+            let refusal = refuse_what_one_process_has_alone(&API, &settings)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                refusal.starts_with(setting) && !refusal.contains('\n'),
+                "{refusal}"
+            );
+        }
+        let both = [mysql, ("broker.url", "amqp://127.0.0.1/x")];
+        assert!(refuse_what_one_process_has_alone(&API, &Settings::with(&both).unwrap()).is_ok());
+    }
+}

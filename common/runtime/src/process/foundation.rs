@@ -1,0 +1,147 @@
+//! What everything else stands on: database, clock, keys, broker, ledger and its relay.
+
+use std::sync::Arc;
+
+use super::Refusal;
+use crate::{
+    config::{BrokerKind, Settings},
+    relay::{self, Relay, RelayQueue},
+};
+use broker::{Broker, BrokerOptions};
+use ledger::{Ledger, LedgerParts, LedgerSettings, NoWake, Wake, intake::IntakeSettings};
+use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::Keys};
+use store::{Db, DbOptions, StoreError};
+
+#[derive(Debug)]
+pub struct Foundation {
+    pub db: Db,
+    pub clock: Clock,
+    pub keys: Arc<Keys>,
+    pub broker: Arc<dyn Broker>,
+    pub metrics: Arc<Metrics>,
+    pub ledger: Ledger,
+    /// `None` where nothing is committed that anybody would have to be told.
+    pub publishing: Option<Publishing>,
+}
+
+#[derive(Debug)]
+pub struct Publishing {
+    pub relay: Relay,
+    pub queue: RelayQueue,
+}
+
+impl Foundation {
+    /// Migrates, under the lock of the migrations; sets the clock to the database's time; and publishes what an earlier
+    /// process left in the outbox where no other process could.
+    pub async fn lay(
+        settings: &Settings,
+        keys: Keys,
+        public_url: &str,
+        publishes: bool,
+    ) -> Result<Self, Refusal> {
+        let (clock, chance, metrics) = (clock(settings), Chance::system(), Metrics::new());
+        let keys = Arc::new(keys);
+        let db = connect_database(settings, metrics.clone()).await?;
+        let unusable = |cause| unusable(settings, cause);
+        store::migrate(&db).await.map_err(unusable)?;
+        db.anchor(&clock).await.map_err(unusable)?;
+        let broker = broker::connect(&broker_options(settings), chance.clone())?;
+        let (wake, queue): (Arc<dyn Wake>, _) = if publishes {
+            let (wake, queue) = relay::channel(settings.outbox.queue_capacity);
+            (Arc::new(wake), Some(queue))
+        } else {
+            (Arc::new(NoWake), None)
+        };
+        let ledger = Ledger::new(LedgerParts {
+            db: db.clone(),
+            clock: clock.clone(),
+            chance,
+            sealing: Arc::new(keys.encryption.clone()),
+            wake,
+            metrics: Arc::clone(&metrics),
+            settings: ledger_settings(settings, public_url.to_owned()),
+        });
+        let publishing = queue.map(|queue| Publishing {
+            relay: Relay {
+                ledger: ledger.clone(),
+                broker: Arc::clone(&broker),
+                metrics: Arc::clone(&metrics),
+                sweep_batch: settings.outbox.sweep_batch,
+            },
+            queue,
+        });
+        if let (BrokerKind::Embedded, Some(publishing)) = (settings.broker.kind(), &publishing) {
+            let left = publishing.relay.start_embedded().await;
+            left.map_err(Refusal::failed("publishing what the last process left"))?;
+        }
+        Ok(Self {
+            db,
+            clock,
+            keys,
+            broker,
+            metrics,
+            ledger,
+            publishing,
+        })
+    }
+}
+
+#[must_use]
+pub fn clock(settings: &Settings) -> Clock {
+    Clock::paced(settings.testing.clock_pace.unwrap_or_default())
+}
+
+/// `metrics`: where the database's errors are counted.
+pub async fn connect_database(settings: &Settings, metrics: Arc<Metrics>) -> Result<Db, Refusal> {
+    let database = &settings.database;
+    let options = DbOptions {
+        url: database.url.expose().to_owned(),
+        max_connections: database.max_connections,
+        statement_cache_capacity: database.statement_cache_capacity,
+        lock_timeout: database.lock_timeout,
+        connect_timeout: database.connect_timeout,
+        statement_timeout: database.statement_timeout,
+        allow_weak_durability: database.allow_weak_durability,
+        metrics,
+    };
+    Db::connect(&options)
+        .await
+        .map_err(|cause| unusable(settings, cause))
+}
+
+#[must_use]
+pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSettings {
+    let intake = &settings.intake;
+    LedgerSettings {
+        outbox_claim_after: settings.outbox.claim_after,
+        public_url,
+        intake: IntakeSettings {
+            max_batch_orders: intake.max_batch_orders,
+            max_batch_bytes: intake.max_batch_bytes,
+            writers: intake.writers,
+            queue_capacity: intake.queue_capacity,
+        },
+        stuck: settings.stuck.limits(),
+    }
+}
+
+fn broker_options(settings: &Settings) -> BrokerOptions {
+    let broker = &settings.broker;
+    BrokerOptions {
+        url: broker.url.expose().to_owned(),
+        namespace: broker.namespace.clone(),
+        publish_timeout: broker.publish_timeout,
+        connect_timeout: broker.connect_timeout,
+        capacity: match broker.kind() {
+            BrokerKind::Embedded => broker.embedded_capacity,
+            BrokerKind::RabbitMq => BrokerOptions::default().capacity,
+        },
+    }
+}
+
+fn unusable(settings: &Settings, cause: StoreError) -> Refusal {
+    Refusal::Database {
+        url: settings.database.url.to_string(),
+        cause,
+    }
+}

@@ -1,0 +1,107 @@
+//! Outbox rows as messages, and what became of each row.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use broker::{Message, PublishError};
+use domain::{hint::Hint, ids::OutboxId};
+use ledger::OutboxRow;
+
+/// RabbitMQ refuses messages over 16 MiB by closing the channel, which would fail its neighbours too.
+const MOST_MESSAGE_BYTES: usize = 8 << 20;
+
+/// Messages of several rows: each event is one, and each hint is one however many rows give it.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    messages: Vec<Message>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    id: OutboxId,
+    /// Places in `messages`; all must be confirmed.
+    messages: Vec<usize>,
+    too_large: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Confirmed,
+    /// The broker's trouble, not the row's.
+    Later(PublishError),
+    Poisoned(String),
+}
+
+impl Batch {
+    pub(super) fn of(rows: &[OutboxRow]) -> Self {
+        let mut batch = Self::default();
+        let mut hinted: HashMap<&Hint, usize> = HashMap::new();
+        for OutboxRow { id, announcement } in rows {
+            let mut row = Row {
+                id: *id,
+                messages: Vec::new(),
+                too_large: false,
+            };
+            for event in &announcement.events {
+                let body = json(event);
+                if body.len() > MOST_MESSAGE_BYTES {
+                    row.too_large = true;
+                } else {
+                    row.messages.push(batch.add(Message::feed(body)));
+                }
+            }
+            for hint in &announcement.hints {
+                let place = *hinted
+                    .entry(hint)
+                    .or_insert_with(|| batch.add(Message::work(json(hint))));
+                row.messages.push(place);
+            }
+            batch.rows.push(row);
+        }
+        batch
+    }
+
+    fn add(&mut self, message: Message) -> usize {
+        self.messages.push(message);
+        self.messages.len() - 1
+    }
+
+    pub(super) fn take_messages(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.messages)
+    }
+
+    /// `results`: one a message, in order.
+    pub(super) fn fates(
+        self,
+        results: &[Result<(), PublishError>],
+    ) -> impl Iterator<Item = (OutboxId, Fate)> {
+        self.rows.into_iter().map(|row| (row.id, row.fate(results)))
+    }
+}
+
+impl Row {
+    fn fate(&self, results: &[Result<(), PublishError>]) -> Fate {
+        if self.too_large {
+            return Fate::Poisoned(format!("an event is over {MOST_MESSAGE_BYTES} bytes"));
+        }
+        let failed = self
+            .messages
+            .iter()
+            .find_map(|place| match results.get(*place) {
+                Some(Ok(())) => None,
+                Some(Err(error)) => Some(error.clone()),
+                None => Some(PublishError::TimedOut),
+            });
+        match failed {
+            None => Fate::Confirmed,
+            Some(error @ PublishError::Unroutable) => Fate::Poisoned(error.to_string()),
+            Some(error) => Fate::Later(error),
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("hints and events have text keys only")
+}

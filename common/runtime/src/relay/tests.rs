@@ -1,0 +1,411 @@
+//! The relay over a fresh ledger and a line to the broker that can be cut.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use tokio::{sync::watch, time::Instant};
+
+use super::*;
+use broker::{Deliveries, Embedded, FeedItem, Message, Subscription, Topic};
+use domain::{
+    event::{Event, EventKind},
+    hint::{Announcement, Hint},
+    ids::{IntegratorId, OrderId, StoreId},
+};
+use ledger::testing::{House, on_sqlite};
+use store::testing::SOON;
+
+/// The embedded broker behind a line that a test can cut, and that remembers how much it was given at once.
+#[derive(Debug)]
+struct Line {
+    broker: Embedded,
+    state: watch::Sender<BrokerState>,
+    loses_confirms: AtomicBool,
+    unroutable: Option<Topic>,
+    published: Mutex<Vec<Vec<Message>>>,
+}
+
+impl Line {
+    fn new(capacity: usize) -> Self {
+        Self {
+            broker: Embedded::new(capacity),
+            state: watch::Sender::new(BrokerState::Connected),
+            loses_confirms: AtomicBool::new(false),
+            unroutable: None,
+            published: Mutex::default(),
+        }
+    }
+
+    fn cut(&self) {
+        self.state.send_replace(BrokerState::Away {
+            since: Instant::now(),
+            error: "cut".to_owned(),
+        });
+    }
+
+    fn mend(&self) {
+        self.state.send_replace(BrokerState::Connected);
+    }
+
+    fn published(&self) -> Vec<Vec<Message>> {
+        self.published.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl Broker for Line {
+    async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
+        if let BrokerState::Away { error, .. } = &*self.state.borrow() {
+            let error = PublishError::Away {
+                error: error.clone(),
+            };
+            return vec![Err(error); messages.len()];
+        }
+        self.published.lock().unwrap().push(messages.clone());
+        let topics: Vec<Topic> = messages.iter().map(|message| message.topic).collect();
+        let arrived = self.broker.publish(messages).await;
+        let told = arrived.into_iter().zip(topics).map(|(result, topic)| {
+            if self.loses_confirms.load(Ordering::Relaxed) {
+                Err(PublishError::TimedOut)
+            } else if self.unroutable == Some(topic) {
+                Err(PublishError::Unroutable)
+            } else {
+                result
+            }
+        });
+        told.collect()
+    }
+
+    async fn work(&self, prefetch: u16) -> Box<dyn Deliveries> {
+        self.broker.work(prefetch).await
+    }
+
+    async fn feed(&self) -> Box<dyn Subscription> {
+        self.broker.feed().await
+    }
+
+    fn state(&self) -> watch::Receiver<BrokerState> {
+        self.state.subscribe()
+    }
+
+    async fn close(&self) {
+        self.broker.close().await;
+    }
+}
+
+struct Pass {
+    house: House,
+    line: Arc<Line>,
+    relay: Relay,
+}
+
+impl Pass {
+    fn new(house: House) -> Self {
+        Self::over(house, Line::new(100))
+    }
+
+    fn over(house: House, line: Line) -> Self {
+        let line = Arc::new(line);
+        let relay = Relay {
+            ledger: house.ledger.clone(),
+            broker: line.clone(),
+            metrics: Metrics::new(),
+            sweep_batch: 4,
+        };
+        Self { house, line, relay }
+    }
+
+    /// Commits rows as changes do, without offering them.
+    async fn commit(&self, announcements: Vec<Announcement>) -> Vec<OutboxRow> {
+        let now = self.house.clock.now();
+        let rows: Vec<OutboxRow> = announcements
+            .into_iter()
+            .map(|announcement| OutboxRow {
+                id: self.house.chance.id(now),
+                announcement,
+            })
+            .collect();
+        let mut tx = self.house.db.begin().await.unwrap();
+        let not_before = now + Duration::from_secs(10);
+        store::outbox::insert(&mut tx, &rows, not_before, now)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        rows
+    }
+
+    async fn waiting(&self) -> i64 {
+        self.house.ledger.outbox_backlog().await.unwrap().0
+    }
+
+    async fn until_empty(&self) {
+        tokio::time::timeout(SOON, async {
+            while self.waiting().await > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
+        .expect("the outbox is emptied soon");
+    }
+
+    async fn hints(&self, count: usize) -> Vec<Hint> {
+        let mut work = self.line.work(100).await;
+        let mut hints = Vec::new();
+        while hints.len() < count {
+            let delivery = tokio::time::timeout(SOON, work.next())
+                .await
+                .unwrap()
+                .unwrap();
+            hints.push(serde_json::from_slice(&delivery.body).unwrap());
+            delivery.ack();
+        }
+        hints
+    }
+}
+
+fn hint(house: &House) -> Hint {
+    Hint::Handoffs {
+        integrator: house.chance.id::<IntegratorId>(house.clock.now()),
+    }
+}
+
+fn hinting(hint: &Hint) -> Announcement {
+    Announcement {
+        events: vec![],
+        hints: vec![hint.clone()],
+    }
+}
+
+fn event(house: &House, seq: i64, note: &str) -> Event {
+    let now = house.clock.now();
+    let order_id: OrderId = house.chance.id(now);
+    Event {
+        stream: order_id.into(),
+        seq,
+        store_id: house.chance.id::<StoreId>(now),
+        order_id: Some(order_id),
+        kind: EventKind::OrderPlaced,
+        at: now,
+        data: serde_json::json!({ "note": note }),
+    }
+}
+
+#[tokio::test]
+async fn what_is_offered_is_published_at_once_and_forgotten() {
+    on_sqlite(|house| async move {
+        let pass = Pass::new(house.clone());
+        let mut feed = pass.line.feed().await;
+        let (wake, queue) = channel(10);
+        let stopping = CancellationToken::new();
+        let running = tokio::spawn(pass.relay.clone().run(queue, stopping.clone()));
+        let (told, placed) = (hint(&house), event(&house, 1, "at once"));
+        let announcement = Announcement {
+            events: vec![placed.clone()],
+            hints: vec![told.clone()],
+        };
+        for row in pass.commit(vec![announcement]).await {
+            wake.offer(row);
+        }
+        assert_eq!(pass.hints(1).await, [told]);
+        let Some(FeedItem::Message(body)) = feed.next().await else {
+            panic!("the event was published before the hint");
+        };
+        assert_eq!(serde_json::from_slice::<Event>(&body).unwrap(), placed);
+        pass.until_empty().await;
+        stopping.cancel();
+        running.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_stop_publishes_what_was_offered_before() {
+    on_sqlite(|house| async move {
+        let pass = Pass::new(house.clone());
+        let (wake, queue) = channel(10);
+        for row in pass.commit(vec![hinting(&hint(&house))]).await {
+            wake.offer(row);
+        }
+        let stopping = CancellationToken::new();
+        stopping.cancel();
+        pass.relay.clone().run(queue, stopping).await;
+        assert_eq!(pass.waiting().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_queue_keeps_nobody_waiting_and_the_sweep_finds_the_rest() {
+    on_sqlite(|house| async move {
+        let pass = Pass::new(house.clone());
+        let (wake, queue) = channel(1);
+        let announcements = (0..3).map(|_| hinting(&hint(&house))).collect();
+        for row in pass.commit(announcements).await {
+            wake.offer(row);
+        }
+        let stopping = CancellationToken::new();
+        let running = tokio::spawn(pass.relay.clone().run(queue, stopping.clone()));
+        pass.hints(1).await;
+        house.clock.until_sleepers(1).await;
+        house.clock.advance(Duration::from_secs(10));
+        assert_eq!(pass.hints(2).await.len(), 2);
+        pass.until_empty().await;
+        stopping.cancel();
+        running.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_outage_loses_nothing_and_ends_in_bounded_batches_with_each_hint_once() {
+    on_sqlite(|house| async move {
+        let pass = Pass::new(house.clone());
+        pass.line.cut();
+        let told = hint(&house);
+        pass.commit(vec![hinting(&told); 10]).await;
+        house.clock.advance(Duration::from_secs(10));
+        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
+        assert_eq!(pass.waiting().await, 10);
+        assert_eq!(pass.relay.metrics.outbox_waiting.get(), 10);
+        assert_eq!(pass.relay.metrics.outbox_oldest_seconds.get(), 10);
+
+        pass.line.mend();
+        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::GoesOn);
+        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::GoesOn);
+        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
+        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Empty);
+        let published = pass.line.published();
+        assert_eq!(published.len(), 3, "{published:?}");
+        assert!(
+            published.iter().all(|batch| batch.len() == 1),
+            "{published:?}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_sweep_begins_anew_as_soon_as_the_broker_is_back() {
+    on_sqlite(|house| async move {
+        let pass = Pass::new(house.clone());
+        pass.line.cut();
+        let told = hint(&house);
+        pass.commit(vec![hinting(&told)]).await;
+        house.clock.advance(Duration::from_secs(10));
+        let (_wake, queue) = channel(1);
+        let stopping = CancellationToken::new();
+        let running = tokio::spawn(pass.relay.clone().run(queue, stopping.clone()));
+        house.clock.until_sleepers(1).await;
+        pass.line.mend();
+        assert_eq!(pass.hints(1).await, [told]);
+        stopping.cancel();
+        running.await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_lost_confirm_publishes_again_and_not_before_its_time() {
+    on_sqlite(|house| async move {
+        let pass = Pass::new(house.clone());
+        pass.line.loses_confirms.store(true, Ordering::Relaxed);
+        pass.commit(vec![hinting(&hint(&house))]).await;
+        house.clock.advance(Duration::from_secs(10));
+        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
+        pass.line.loses_confirms.store(false, Ordering::Relaxed);
+        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
+        assert_eq!(pass.line.published().len(), 1);
+        house.clock.advance(Duration::from_secs(10));
+        pass.relay.sweep_once().await.unwrap();
+        assert_eq!(pass.line.published().len(), 2);
+        assert_eq!(pass.waiting().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_of_its_own_trouble_is_parked_after_five_failures_and_its_neighbours_are_published() {
+    on_sqlite(|house| async move {
+        let mut line = Line::new(100);
+        line.unroutable = Some(Topic::Work);
+        let pass = Pass::over(house.clone(), line);
+        let fine = Announcement {
+            events: vec![event(&house, 1, "fine")],
+            hints: vec![],
+        };
+        pass.commit(vec![hinting(&hint(&house)), fine]).await;
+        for failures in 1..=5 {
+            assert_eq!(pass.waiting().await, if failures == 1 { 2 } else { 1 });
+            house.clock.advance(Duration::from_secs(10));
+            pass.relay.sweep_once().await.unwrap();
+        }
+        assert_eq!(pass.waiting().await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_event_too_large_for_the_broker_is_never_sent() {
+    on_sqlite(|house| async move {
+        let pass = Pass::new(house.clone());
+        let large = "x".repeat(9 << 20);
+        let announcement = Announcement {
+            events: vec![event(&house, 1, &large)],
+            hints: vec![hint(&house)],
+        };
+        let row = OutboxRow {
+            id: house.chance.id(house.clock.now()),
+            announcement,
+        };
+        let mut batch = Batch::of(&[row]);
+        let messages = batch.take_messages();
+        assert_eq!(messages.len(), 1);
+        assert_eq!(messages[0].topic, Topic::Work);
+        let (_, fate) = batch.fates(&[Ok(())]).next().unwrap();
+        assert!(matches!(fate, Fate::Poisoned(_)), "{fate:?}");
+        drop(pass);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_start_in_one_process_publishes_all_that_was_left_without_waiting() {
+    on_sqlite(|house| async move {
+        let pass = Pass::new(house.clone());
+        let hints: Vec<Hint> = (0..9).map(|_| hint(&house)).collect();
+        pass.commit(hints.iter().map(hinting).collect()).await;
+        pass.relay.start_embedded().await.unwrap();
+        assert_eq!(pass.waiting().await, 0);
+        let told: BTreeMap<String, ()> = pass
+            .hints(9)
+            .await
+            .iter()
+            .map(|hint| (format!("{hint:?}"), ()))
+            .collect();
+        assert_eq!(told.len(), 9);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_full_broker_leaves_the_rest_for_later() {
+    on_sqlite(|house| async move {
+        let pass = Pass::over(house.clone(), Line::new(3));
+        let announcements = (0..4).map(|_| hinting(&hint(&house))).collect();
+        pass.commit(announcements).await;
+        house.clock.advance(Duration::from_secs(10));
+        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
+        assert_eq!(pass.waiting().await, 1);
+        pass.hints(3).await;
+        house.clock.advance(Duration::from_secs(10));
+        pass.relay.sweep_once().await.unwrap();
+        assert_eq!(pass.waiting().await, 0);
+    })
+    .await;
+}

@@ -1,0 +1,239 @@
+//! Accounts, with the stores that they serve and the integrators that they speak for.
+
+pub mod failures;
+pub mod known_addresses;
+pub mod refresh_tokens;
+mod row;
+pub mod tickets;
+
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use self::row::{Row, complete, complete_one, look_as_for_one};
+use super::{error::Result, for_update, insert_many, on, push_ids, tx::Tx};
+use domain::{
+    account::{Account, SpokenFor},
+    ids::{AccountId, IntegratorId, StoreId},
+};
+use platform::secrets::sha256;
+
+/// An account with what its password is checked against.
+#[derive(Clone, PartialEq)]
+pub struct Credentials {
+    pub account: Account,
+    /// A PHC string.
+    pub password_hash: String,
+}
+
+impl Credentials {
+    /// Of the stored hash: another one means another password.
+    #[must_use]
+    pub fn password_mark(&self) -> [u8; 32] {
+        sha256(self.password_hash.as_bytes())
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("account", &self.account)
+            .finish_non_exhaustive()
+    }
+}
+
+pub async fn insert(tx: &mut Tx, new: &Credentials) -> Result<()> {
+    let account = &new.account;
+    on!(&mut *tx, |conn| {
+        sqlx::query(
+            "INSERT INTO accounts (id, username, password_hash, role, disabled, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?)",
+        )
+        .bind(account.id.uuid())
+        .bind(account.username.as_bytes())
+        .bind(&new.password_hash)
+        .bind(account.role.as_str())
+        .bind(account.disabled)
+        .bind(account.created_at)
+        .execute(conn)
+        .await?
+        .rows_affected()
+    });
+    insert_stores(tx, account.id, &account.stores).await?;
+    insert_integrators(tx, account.id, &account.integrators).await
+}
+
+/// A name that nobody has takes as many statements as one that somebody has.
+pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentials>> {
+    let row: Option<Row> = on!(&mut *tx, |conn| {
+        sqlx::query_as(
+            "SELECT id, username, password_hash, role, disabled, created_at FROM accounts \
+         WHERE username = ?",
+        )
+        .bind(username.as_bytes())
+        .fetch_optional(conn)
+        .await?
+    });
+    if row.is_none() {
+        look_as_for_one(tx).await?;
+    }
+    complete_one(tx, row).await
+}
+
+pub async fn by_id(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
+    let row: Option<Row> = on!(&mut *tx, |conn| {
+        sqlx::query_as(
+        "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id = ?"
+    )
+    .bind(id.uuid())
+    .fetch_optional(conn)
+    .await?
+    });
+    complete_one(tx, row).await
+}
+
+pub async fn lock(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
+    let sql = for_update!(
+        tx,
+        "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id = ?"
+    );
+    let row: Option<Row> = on!(&mut *tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    complete_one(tx, row).await
+}
+
+/// In order of their ids, after one of them; `stores`: only those who serve one of these, or speak for an integrator of
+/// one.
+pub async fn page(
+    tx: &mut Tx,
+    stores: Option<&[StoreId]>,
+    after: Option<AccountId>,
+    limit: u32,
+) -> Result<Vec<Account>> {
+    let rows: Vec<Row> = on!(&mut *tx, |conn| {
+        let mut query = QueryBuilder::new(
+            "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id > ",
+        );
+        query.push_bind(after.map_or(Uuid::nil(), AccountId::uuid));
+        if let Some(stores) = stores {
+            let ids: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
+            let lists = [
+                " AND (id IN (SELECT account_id FROM account_stores WHERE store_id IN (",
+                " OR id IN (SELECT a.account_id FROM account_integrators a \
+                 JOIN integrators i ON i.id = a.integrator_id WHERE i.archived_at IS NULL AND i.store_id IN (",
+            ];
+            for sql in lists {
+                query.push(sql);
+                push_ids(&mut query, &ids);
+                query.push("))");
+            }
+            query.push(")");
+        }
+        query.push(" ORDER BY id LIMIT ").push_bind(limit);
+        query.build_query_as().fetch_all(conn).await?
+    });
+    let found = complete(tx, rows).await?.into_iter();
+    Ok(found.map(|found| found.account).collect())
+}
+
+/// Everything but its name, its stores, its integrators and its birth.
+pub async fn update(tx: &mut Tx, changed: &Credentials) -> Result<()> {
+    let account = &changed.account;
+    on!(tx, |conn| {
+        sqlx::query("UPDATE accounts SET password_hash = ?, role = ?, disabled = ? WHERE id = ?")
+            .bind(&changed.password_hash)
+            .bind(account.role.as_str())
+            .bind(account.disabled)
+            .bind(account.id.uuid())
+            .execute(conn)
+            .await?
+            .rows_affected()
+    });
+    Ok(())
+}
+
+pub async fn replace_stores(tx: &mut Tx, id: AccountId, stores: &[StoreId]) -> Result<()> {
+    on!(&mut *tx, |conn| sqlx::query(
+        "DELETE FROM account_stores WHERE account_id = ?"
+    )
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    insert_stores(tx, id, stores).await
+}
+
+async fn insert_stores(tx: &mut Tx, id: AccountId, stores: &[StoreId]) -> Result<()> {
+    insert_many!(
+        &mut *tx,
+        "INSERT INTO account_stores (account_id, store_id) ",
+        stores,
+        |push, store| push.push_bind(id.uuid()).push_bind(store.uuid())
+    );
+    Ok(())
+}
+
+/// Those of these stores that exist.
+pub async fn existing_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<StoreId>> {
+    if stores.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<(Uuid,)> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new("SELECT id FROM stores WHERE id IN (");
+        push_ids(&mut query, &ids);
+        query.push(")");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
+}
+
+pub async fn replace_integrators(
+    tx: &mut Tx,
+    id: AccountId,
+    integrators: &[SpokenFor],
+) -> Result<()> {
+    on!(&mut *tx, |conn| sqlx::query(
+        "DELETE FROM account_integrators WHERE account_id = ?"
+    )
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    insert_integrators(tx, id, integrators).await
+}
+
+async fn insert_integrators(tx: &mut Tx, id: AccountId, integrators: &[SpokenFor]) -> Result<()> {
+    insert_many!(
+        &mut *tx,
+        "INSERT INTO account_integrators (account_id, integrator_id) ",
+        integrators,
+        |push, one| push.push_bind(id.uuid()).push_bind(one.integrator.uuid())
+    );
+    Ok(())
+}
+
+/// Those of these integrators that are there and not archived, by id, with their stores.
+pub async fn existing_integrators(
+    tx: &mut Tx,
+    integrators: &[IntegratorId],
+) -> Result<Vec<SpokenFor>> {
+    if integrators.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = integrators.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(
+            "SELECT id, store_id FROM integrators WHERE archived_at IS NULL AND id IN (",
+        );
+        push_ids(&mut query, &ids);
+        query.push(") ORDER BY id");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    let spoken_for = |(integrator, store): (Uuid, Uuid)| SpokenFor {
+        integrator: integrator.into(),
+        store_id: store.into(),
+    };
+    Ok(rows.into_iter().map(spoken_for).collect())
+}

@@ -1,0 +1,54 @@
+//! Sign-ins that failed a short while ago: a row each, so that nobody waits for a lock to count one.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{error::Result, insert_many, on, tx::Tx};
+
+/// When the mark's latest failures stop to count, the last one first; `most` at most.
+pub async fn latest(
+    tx: &mut Tx,
+    mark: &[u8; 32],
+    most: u32,
+    now: DateTime<Utc>,
+) -> Result<Vec<DateTime<Utc>>> {
+    Ok(on!(tx, |conn| sqlx::query_scalar(
+        "SELECT expires_at FROM sign_in_failures WHERE mark = ? AND expires_at > ? \
+         ORDER BY expires_at DESC LIMIT ?"
+    )
+    .bind(mark.as_slice())
+    .bind(now)
+    .bind(most)
+    .fetch_all(conn)
+    .await?))
+}
+
+/// One more for each of these marks.
+pub async fn insert(
+    tx: &mut Tx,
+    marks: &[[u8; 32]],
+    expires_at: DateTime<Utc>,
+    id: Uuid,
+) -> Result<()> {
+    insert_many!(
+        &mut *tx,
+        "INSERT INTO sign_in_failures (mark, expires_at, id) ",
+        marks,
+        |push, mark| push
+            .push_bind(mark.to_vec())
+            .push_bind(expires_at)
+            .push_bind(id)
+    );
+    Ok(())
+}
+
+/// Forgets the mark's failures; how many.
+pub async fn delete(tx: &mut Tx, mark: &[u8; 32]) -> Result<u64> {
+    Ok(on!(tx, |conn| sqlx::query(
+        "DELETE FROM sign_in_failures WHERE mark = ?"
+    )
+    .bind(mark.as_slice())
+    .execute(conn)
+    .await?
+    .rows_affected()))
+}

@@ -1,0 +1,206 @@
+//! design.md section 1 as queries: each finds what must never be.
+
+use super::{error::Result, on, tx::Tx};
+
+/// A rule, and the query that finds what breaks it: an id in hexadecimal, and a word about it.
+type Rule = (&'static str, &'static str);
+
+/// Of one rule, this many findings are told.
+const MOST_OF_A_RULE: u32 = 50;
+
+const RULES: &[Rule] = &[
+    (
+        "a stream's numbers begin at 1 and have no gaps",
+        "SELECT HEX(stream_id), CAST(MAX(seq) AS CHAR) FROM events GROUP BY stream_id \
+         HAVING COUNT(*) <> MAX(seq) OR MIN(seq) <> 1 LIMIT ?",
+    ),
+    (
+        "a session's counter is the number of its events",
+        "SELECT HEX(s.id), CAST(s.last_seq AS CHAR) FROM sessions s \
+         WHERE s.last_seq <> (SELECT COUNT(*) FROM events e WHERE e.stream_id = s.id) LIMIT ?",
+    ),
+    (
+        "an order's counter is the number of its own stream's events",
+        "SELECT HEX(o.id), CAST(o.last_seq AS CHAR) FROM orders o \
+         WHERE o.last_seq <> (SELECT COUNT(*) FROM events e WHERE e.stream_id = o.id) LIMIT ?",
+    ),
+    (
+        "a store's counter is the number of its own stream's events",
+        "SELECT HEX(s.store_id), CAST(s.last_seq AS CHAR) FROM store_counters s \
+         WHERE s.last_seq <> (SELECT COUNT(*) FROM events e WHERE e.stream_id = s.store_id) LIMIT ?",
+    ),
+    (
+        "stock is what was put in less what orders hold",
+        "SELECT HEX(s.product_id), CAST(s.quantity AS CHAR) FROM stock s \
+         LEFT JOIN (SELECT product_id, SUM(delta) AS moved FROM stock_movements GROUP BY product_id) m \
+           ON m.product_id = s.product_id \
+         LEFT JOIN (SELECT i.product_id, SUM(i.quantity) AS held FROM order_items i JOIN orders o ON o.id = i.order_id \
+           WHERE i.counted = TRUE AND o.stock_held = TRUE GROUP BY i.product_id) h ON h.product_id = s.product_id \
+         WHERE s.quantity < 0 OR s.quantity <> COALESCE(m.moved, 0) - COALESCE(h.held, 0) LIMIT ?",
+    ),
+    (
+        "an order holds its stock from its placing until it is called off",
+        "SELECT HEX(id), status FROM orders WHERE \
+         (status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched', 'delivered') \
+           AND stock_held = FALSE) \
+         OR (status IN ('draft', 'rejected', 'cancelled') AND stock_held = TRUE) \
+         OR (status = 'failed' AND stock_held = TRUE AND COALESCE(reason, '') NOT IN ('lost', 'returned')) LIMIT ?",
+    ),
+    (
+        "an order's total is the sum of its items",
+        "SELECT HEX(o.id), CAST(o.total_amount AS CHAR) FROM orders o WHERE o.total_amount <> \
+         (SELECT COALESCE(SUM(i.quantity * i.unit_amount), 0) FROM order_items i WHERE i.order_id = o.id) LIMIT ?",
+    ),
+    (
+        "a store's order numbers begin at 1 and have no gaps",
+        "SELECT HEX(c.store_id), CAST(c.last_number AS CHAR) FROM store_counters c LEFT JOIN ( \
+           SELECT store_id, COUNT(number) AS numbers, MIN(number) AS first, MAX(number) AS last \
+           FROM orders WHERE number IS NOT NULL GROUP BY store_id) o ON o.store_id = c.store_id \
+         WHERE c.last_number <> COALESCE(o.numbers, 0) OR COALESCE(o.first, 1) <> 1 \
+         OR COALESCE(o.last, 0) <> COALESCE(o.numbers, 0) LIMIT ?",
+    ),
+    (
+        "a placed order has a number, and an order that waits for acceptance has its accept_by",
+        "SELECT HEX(id), status FROM orders WHERE (status <> 'draft' AND number IS NULL) \
+         OR (status IN ('pending', 'processing') AND accept_by IS NULL) LIMIT ?",
+    ),
+    (
+        "an order is marked as tallied exactly up to where its store's tally goes",
+        "SELECT HEX(o.id), o.status FROM orders o LEFT JOIN order_tallies t ON t.store_id = o.store_id \
+         WHERE o.tallied <> (o.number IS NOT NULL AND o.number <= COALESCE(t.up_to, 0)) LIMIT ?",
+    ),
+    (
+        "a store's tally is the count of the orders that are marked",
+        "SELECT HEX(t.store_id), CAST(t.up_to AS CHAR) FROM order_tallies t LEFT JOIN (SELECT store_id, \
+           COUNT(*) AS marked, COUNT(accepted_at) AS ever_accepted, \
+           SUM(status = 'pending') AS pending, SUM(status = 'processing') AS processing, \
+           SUM(status = 'accepted') AS accepted, SUM(status = 'preparing') AS preparing, \
+           SUM(status = 'ready') AS ready, SUM(status = 'dispatched') AS dispatched, \
+           SUM(status = 'delivered') AS delivered, SUM(status = 'rejected') AS rejected, \
+           SUM(status = 'failed') AS failed, SUM(status = 'cancelled') AS cancelled \
+           FROM orders WHERE tallied = TRUE GROUP BY store_id) o ON o.store_id = t.store_id \
+         WHERE t.up_to <> COALESCE(o.marked, 0) OR t.ever_accepted <> COALESCE(o.ever_accepted, 0) \
+           OR t.pending <> COALESCE(o.pending, 0) OR t.processing <> COALESCE(o.processing, 0) \
+           OR t.accepted <> COALESCE(o.accepted, 0) OR t.preparing <> COALESCE(o.preparing, 0) \
+           OR t.ready <> COALESCE(o.ready, 0) OR t.dispatched <> COALESCE(o.dispatched, 0) \
+           OR t.delivered <> COALESCE(o.delivered, 0) OR t.rejected <> COALESCE(o.rejected, 0) \
+           OR t.failed <> COALESCE(o.failed, 0) OR t.cancelled <> COALESCE(o.cancelled, 0) LIMIT ?",
+    ),
+    (
+        "a draft has no number, and nobody was told of it",
+        "SELECT HEX(o.id), o.status FROM orders o WHERE o.status = 'draft' AND (o.number IS NOT NULL \
+         OR o.placed_at IS NOT NULL OR o.accept_by IS NOT NULL \
+         OR EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id) \
+         OR EXISTS (SELECT 1 FROM events e WHERE e.order_id = o.id)) LIMIT ?",
+    ),
+    (
+        "an item is one of an order's",
+        "SELECT HEX(i.id), i.name FROM order_items i LEFT JOIN orders o ON o.id = i.order_id WHERE o.id IS NULL LIMIT ?",
+    ),
+    (
+        "an order has ended exactly where its status is an end",
+        "SELECT HEX(id), status FROM orders WHERE (ended_at IS NOT NULL) <> \
+         (status IN ('delivered', 'rejected', 'failed', 'cancelled')) LIMIT ?",
+    ),
+    (
+        "an ended order has no order.placed or order.dispatched left to send",
+        "SELECT HEX(h.id), h.state FROM handoffs h JOIN orders o ON o.id = h.order_id \
+         WHERE h.event IN ('order.placed', 'order.dispatched') AND h.state IN ('due', 'waiting', 'held', 'parked') \
+         AND o.status IN ('rejected', 'failed', 'cancelled', 'delivered') LIMIT ?",
+    ),
+    (
+        "whoever may have received an order that was called off is told so",
+        "SELECT HEX(h.id), o.status FROM handoffs h JOIN orders o ON o.id = h.order_id \
+         JOIN integrators i ON i.id = h.integrator_id \
+         WHERE o.status IN ('failed', 'cancelled') AND h.event IN ('order.placed', 'order.dispatched') \
+         AND i.enabled = TRUE AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.cancelled\"%' \
+         AND EXISTS (SELECT 1 FROM attempts a WHERE a.handoff_id = h.id AND a.outcome IN ('acknowledged', 'unknown') \
+           AND a.started_at <= o.ended_at) \
+         AND NOT EXISTS (SELECT 1 FROM handoffs c WHERE c.order_id = h.order_id AND c.integrator_id = h.integrator_id \
+           AND c.event = 'order.cancelled') LIMIT ?",
+    ),
+    (
+        "a handoff is closed exactly where its state is",
+        "SELECT HEX(id), state FROM handoffs WHERE (closed_at IS NOT NULL) <> \
+         (state IN ('acknowledged', 'failed', 'withdrawn')) LIMIT ?",
+    ),
+    (
+        "a round has at most max_attempts attempts, numbered from 1 without gaps",
+        "SELECT HEX(a.handoff_id), CAST(COUNT(*) AS CHAR) FROM attempts a JOIN handoffs h ON h.id = a.handoff_id \
+         GROUP BY a.handoff_id, a.round, h.max_attempts \
+         HAVING COUNT(*) > h.max_attempts OR MIN(a.n) <> 1 OR MAX(a.n) <> COUNT(*) LIMIT ?",
+    ),
+    (
+        "a handoff counts the attempts of its round",
+        "SELECT HEX(h.id), CAST(h.attempts AS CHAR) FROM handoffs h WHERE h.attempts <> \
+         (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = h.id AND a.round = h.round) LIMIT ?",
+    ),
+    (
+        "a further attempt comes only behind one that may not have arrived",
+        "SELECT HEX(b.handoff_id), CAST(b.n AS CHAR) FROM attempts b JOIN attempts a ON a.handoff_id = b.handoff_id \
+         AND ((a.round = b.round AND a.n < b.n) OR a.round < b.round) \
+         WHERE a.outcome IS NULL OR a.outcome = 'acknowledged' \
+         OR (a.round = b.round AND a.outcome NOT IN ('retry', 'unknown')) LIMIT ?",
+    ),
+    (
+        "an attempt without an outcome stands under its handoff's lease",
+        "SELECT HEX(a.handoff_id), h.state FROM attempts a JOIN handoffs h ON h.id = a.handoff_id \
+         WHERE a.outcome IS NULL AND (h.leased_until IS NULL OR h.fence <> a.fence \
+           OR h.state NOT IN ('sending', 'acknowledged')) LIMIT ?",
+    ),
+    (
+        "what is being sent has a lease, a body and an open attempt",
+        "SELECT HEX(h.id), h.state FROM handoffs h WHERE h.state = 'sending' AND (h.leased_until IS NULL \
+         OR h.body IS NULL OR NOT EXISTS (SELECT 1 FROM attempts a WHERE a.handoff_id = h.id AND a.round = h.round \
+           AND a.n = h.attempts AND a.outcome IS NULL)) LIMIT ?",
+    ),
+    (
+        "an acknowledged handoff was acknowledged by an answer or by a callback",
+        "SELECT HEX(h.id), h.state FROM handoffs h WHERE h.state = 'acknowledged' \
+         AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.handoff_id = h.id AND a.outcome = 'acknowledged') \
+         AND NOT EXISTS (SELECT 1 FROM callbacks c WHERE c.order_id = h.order_id AND c.integrator_id = h.integrator_id) \
+         LIMIT ?",
+    ),
+    (
+        "the handoffs of one order to one integrator are sent one after the other",
+        "SELECT HEX(b.id), b.state FROM handoffs b JOIN handoffs a ON a.order_id = b.order_id \
+         AND a.integrator_id = b.integrator_id AND a.position < b.position \
+         WHERE b.attempts > 0 AND a.state NOT IN ('acknowledged', 'failed', 'withdrawn') LIMIT ?",
+    ),
+    (
+        "a callback has a result exactly where it was applied",
+        "SELECT HEX(id), result FROM callbacks WHERE (applied_at IS NULL) <> (result IS NULL) LIMIT ?",
+    ),
+    (
+        "a callback that counted is about an order which its integrator was handed",
+        "SELECT HEX(c.id), c.result FROM callbacks c WHERE c.result IN ('applied', 'unchanged') AND NOT EXISTS ( \
+           SELECT 1 FROM handoffs h WHERE h.order_id = c.order_id AND h.integrator_id = c.integrator_id) LIMIT ?",
+    ),
+    (
+        "callbacks that counted have ascending sequences",
+        "SELECT HEX(b.id), CAST(b.sequence AS CHAR) FROM callbacks b JOIN callbacks a \
+         ON a.order_id = b.order_id AND a.integrator_id = b.integrator_id AND a.sequence >= b.sequence \
+         AND (a.received_at < b.received_at OR (a.received_at = b.received_at AND a.id < b.id)) \
+         WHERE a.result IN ('applied', 'unchanged') AND b.result IN ('applied', 'unchanged') \
+         AND a.applied_at <= b.applied_at LIMIT ?",
+    ),
+];
+
+/// What breaks a rule: the rule, an id in hexadecimal, and a word about it.
+pub async fn findings(tx: &mut Tx) -> Result<Vec<(&'static str, String, Option<String>)>> {
+    let mut findings = Vec::new();
+    for (rule, sql) in RULES {
+        let rows: Vec<(String, Option<String>)> = on!(&mut *tx, |conn| sqlx::query_as(*sql)
+            .bind(MOST_OF_A_RULE)
+            .fetch_all(conn)
+            .await?);
+        findings.extend(rows.into_iter().map(|(id, what)| (*rule, id, what)));
+    }
+    Ok(findings)
+}
+
+/// All rules there are.
+#[cfg(any(test, feature = "testing"))]
+pub fn rules() -> impl Iterator<Item = &'static str> {
+    RULES.iter().map(|(rule, _)| *rule)
+}

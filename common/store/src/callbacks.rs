@@ -1,0 +1,293 @@
+//! Callbacks: what integrators said, kept as it came, with what became of it.
+
+pub mod list;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use super::{error::Result, for_update, on, tx::Tx};
+use domain::{
+    callback::{CallbackResult, Mark, Update},
+    ids::{CallbackId, IntegratorId, OrderId, StoreId},
+};
+
+pub use list::{CallbackFilter, KeptCallback};
+
+/// A callback whose applying failed this many times is parked, and listed as stuck.
+const MOST_FAILURES: i32 = 5;
+/// Of a result's detail, this much is kept.
+const MOST_OF_A_DETAIL_CHARS: usize = 500;
+
+/// A callback as it comes in.
+#[derive(Clone, Copy, Debug)]
+pub struct NewCallback<'a> {
+    pub id: CallbackId,
+    pub integrator_id: IntegratorId,
+    pub webhook_id: &'a str,
+    /// `None` while nobody knows its reference.
+    pub order_id: Option<OrderId>,
+    pub update: &'a Update,
+    pub received_at: DateTime<Utc>,
+}
+
+/// A callback that waits to be applied. Its payload is read only when its turn has come, so that one that can't be
+/// read stops no other.
+#[derive(Clone, Debug)]
+pub struct Unapplied {
+    pub id: CallbackId,
+    pub integrator_id: IntegratorId,
+    pub payload: Value,
+}
+
+/// [`super::StoreError::UniqueKeyTaken`]: this integrator has used this webhook id before.
+pub async fn insert(tx: &mut Tx, new: NewCallback<'_>) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "INSERT INTO callbacks (id, integrator_id, webhook_id, order_id, reference, payload, received_at, sequence, \
+         occurred_at, failures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+    )
+    .bind(new.id.uuid())
+    .bind(new.integrator_id.uuid())
+    .bind(new.webhook_id.as_bytes())
+    .bind(new.order_id.map(OrderId::uuid))
+    .bind(new.update.reference.as_deref().map(str::as_bytes))
+    .bind(Json(new.update))
+    .bind(new.received_at)
+    .bind(new.update.sequence)
+    .bind(new.update.occurred_at)
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+/// Whether this integrator was ever handed this order.
+pub async fn was_handed(tx: &mut Tx, integrator: IntegratorId, order: OrderId) -> Result<bool> {
+    let handoffs: i64 = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ?"
+    )
+    .bind(order.uuid())
+    .bind(integrator.uuid())
+    .fetch_one(conn)
+    .await?);
+    Ok(handoffs > 0)
+}
+
+/// The order that an integrator means: by the reference that its own answer gave, else by ours, where exactly one order
+/// that it was handed has it.
+pub async fn order_of_reference(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    store: StoreId,
+    reference: &str,
+) -> Result<Option<OrderId>> {
+    let theirs: Vec<Uuid> = on!(&mut *tx, |conn| {
+        sqlx::query_scalar(
+        "SELECT DISTINCT order_id FROM handoffs WHERE integrator_id = ? AND reference = ? AND order_id IS NOT NULL LIMIT 2"
+    )
+    .bind(integrator.uuid())
+    .bind(reference.as_bytes())
+    .fetch_all(conn)
+    .await?
+    });
+    if let [order] = theirs[..] {
+        return Ok(Some(order.into()));
+    }
+    let ours: Vec<Uuid> = on!(tx, |conn| {
+        sqlx::query_scalar(
+        "SELECT DISTINCT o.id FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.integrator_id = ? \
+         WHERE o.store_id = ? AND o.reference = ? LIMIT 2"
+    )
+    .bind(integrator.uuid())
+    .bind(store.uuid())
+    .bind(reference.as_bytes())
+    .fetch_all(conn)
+    .await?
+    });
+    Ok(match ours[..] {
+        [order] if theirs.is_empty() => Some(order.into()),
+        _ => None,
+    })
+}
+
+/// Gives callbacks that wait for this reference their order; how many did.
+pub async fn attach(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    reference: &str,
+    order: OrderId,
+) -> Result<u64> {
+    Ok(on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE callbacks SET order_id = ? WHERE integrator_id = ? AND reference = ? AND applied_at IS NULL \
+         AND order_id IS NULL"
+    )
+    .bind(order.uuid())
+    .bind(integrator.uuid())
+    .bind(reference.as_bytes())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    }))
+}
+
+/// What is left to apply of one order, in order of receipt, locked. The order is locked before.
+pub async fn lock_unapplied(tx: &mut Tx, order: OrderId, limit: usize) -> Result<Vec<Unapplied>> {
+    let sql = for_update!(
+        tx,
+        "SELECT id, integrator_id, payload FROM callbacks WHERE order_id = ? AND applied_at IS NULL \
+         ORDER BY received_at, id LIMIT ?"
+    );
+    let rows: Vec<(Uuid, Uuid, Json<Value>)> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(order.uuid())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(conn)
+        .await?);
+    Ok(rows
+        .into_iter()
+        .map(|(id, integrator, payload)| Unapplied {
+            id: id.into(),
+            integrator_id: integrator.into(),
+            payload: payload.0,
+        })
+        .collect())
+}
+
+/// How new the newest is that counted, of each integrator of this order.
+pub async fn newest_marks(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<IntegratorId, Mark>> {
+    let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> = on!(tx, |conn| {
+        sqlx::query_as(
+        "SELECT integrator_id, MAX(sequence), MAX(occurred_at) FROM callbacks WHERE order_id = ? \
+         AND applied_at IS NOT NULL AND result IN ('applied', 'unchanged') GROUP BY integrator_id"
+    )
+    .bind(order.uuid())
+    .fetch_all(conn)
+    .await?
+    });
+    Ok(rows
+        .into_iter()
+        .map(|(integrator, sequence, occurred_at)| {
+            let mark = Mark {
+                sequence,
+                occurred_at,
+            };
+            (integrator.into(), mark)
+        })
+        .collect())
+}
+
+pub async fn applied(
+    tx: &mut Tx,
+    id: CallbackId,
+    result: CallbackResult,
+    detail: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE callbacks SET applied_at = ?, result = ?, detail = ? WHERE id = ?"
+    )
+    .bind(now)
+    .bind(result.as_str())
+    .bind(detail.map(shortened))
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// Notes that applying it failed; the last of five parks it.
+pub async fn failed(tx: &mut Tx, id: CallbackId, error: &str, now: DateTime<Utc>) -> Result<()> {
+    note_failure(tx, failing!("id"), id.uuid(), error, now).await
+}
+
+/// The same of all that is left of an order, for a reason of the order's own.
+pub async fn failed_of_order(
+    tx: &mut Tx,
+    order: OrderId,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    note_failure(tx, failing!("order_id"), order.uuid(), error, now).await
+}
+
+async fn note_failure(
+    tx: &mut Tx,
+    sql: &'static str,
+    of: Uuid,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(shortened(error))
+        .bind(MOST_FAILURES)
+        .bind(now)
+        .bind(MOST_FAILURES)
+        .bind(of)
+        .execute(conn)
+        .await?
+        .rows_affected());
+    Ok(())
+}
+
+// MySQL assigns from left to right: `failures` comes last, so that the others see the old one everywhere.
+macro_rules! failing {
+    ($of:literal) => {
+        concat!(
+            "UPDATE callbacks SET detail = ?, applied_at = CASE WHEN failures + 1 >= ? THEN ? ELSE NULL END, \
+             result = CASE WHEN failures + 1 >= ? THEN 'parked' ELSE NULL END, failures = failures + 1 WHERE ",
+            $of,
+            " = ? AND applied_at IS NULL"
+        )
+    };
+}
+use failing;
+
+/// Whether something that came by then is left to apply.
+pub async fn any_left_of(tx: &mut Tx, order: OrderId, received_by: DateTime<Utc>) -> Result<bool> {
+    let left: i64 = on!(tx, |conn| {
+        sqlx::query_scalar(
+        "SELECT COUNT(*) FROM callbacks WHERE order_id = ? AND applied_at IS NULL AND received_at <= ?"
+    )
+    .bind(order.uuid())
+    .bind(received_by)
+    .fetch_one(conn)
+    .await?
+    });
+    Ok(left > 0)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(MOST_OF_A_DETAIL_CHARS).collect()
+}
+
+/// What became of all there are, in order of receipt: for tests.
+#[cfg(any(test, feature = "testing"))]
+pub async fn results(tx: &mut Tx) -> Result<Vec<Option<String>>> {
+    Ok(on!(tx, |conn| sqlx::query_scalar(
+        "SELECT result FROM callbacks ORDER BY received_at, id"
+    )
+    .fetch_all(conn)
+    .await?))
+}
+
+/// The same of one order.
+#[cfg(any(test, feature = "testing"))]
+pub async fn results_of(tx: &mut Tx, order: OrderId) -> Result<Vec<Option<CallbackResult>>> {
+    let words: Vec<Option<String>> = on!(tx, |conn| sqlx::query_scalar(
+        "SELECT result FROM callbacks WHERE order_id = ? ORDER BY received_at, id"
+    )
+    .bind(order.uuid())
+    .fetch_all(conn)
+    .await?);
+    let results = words.into_iter().map(|word| {
+        let parsed = word.map(|word| word.parse()).transpose();
+        parsed.map_err(|error| super::StoreError::corrupt("callbacks", order, error))
+    });
+    results.collect()
+}

@@ -1,0 +1,68 @@
+//! What a MySQL server is asked when a process starts: that it keeps what it commits, and lets us in again.
+
+use sqlx::MySqlPool;
+
+use crate::error::{Result, StoreError};
+
+/// `201` means kept: with weaker settings a power cut takes back what was promised.
+pub(super) async fn keeps_commits(pool: &MySqlPool) -> Result<()> {
+    let flush: i64 =
+        sqlx::query_scalar("SELECT CAST(@@global.innodb_flush_log_at_trx_commit AS SIGNED)")
+            .fetch_one(pool)
+            .await?;
+    let (binlog, sync): (i64, i64) = sqlx::query_as(
+        "SELECT CAST(@@global.log_bin AS SIGNED), CAST(@@global.sync_binlog AS SIGNED)",
+    )
+    .fetch_one(pool)
+    .await?;
+    let Some(weak) = weakness(flush, binlog, sync) else {
+        return Ok(());
+    };
+    Err(StoreError::Other(sqlx::Error::Configuration(
+        format!("{weak}: a committed order could be lost in a power cut; change it, or set database.allow_weak_durability").into(),
+    )))
+}
+
+pub(super) fn weakness(flush: i64, binlog: i64, sync: i64) -> Option<String> {
+    if flush != 1 {
+        Some(format!("innodb_flush_log_at_trx_commit is {flush}, not 1"))
+    } else if binlog == 1 && sync != 1 {
+        Some(format!("sync_binlog is {sync}, not 1"))
+    } else {
+        None
+    }
+}
+
+/// A MySQL that hangs for some minutes leaves every try to connect half-done, counts them as errors when it wakes up, and
+/// then lets nobody in from here any more, for good ("Host is blocked"; MySQL manual, "Host is blocked errors").
+pub(super) async fn warn_of_lockout(pool: &MySqlPool) {
+    let asked = "SELECT CAST(USER() AS CHAR), CAST(@@global.host_cache_size AS SIGNED), \
+                 CAST(@@global.skip_name_resolve AS SIGNED), CAST(@@global.max_connect_errors AS SIGNED)";
+    let settings: sqlx::Result<(String, i64, i64, i64)> =
+        sqlx::query_as(asked).fetch_one(pool).await;
+    // A relative of MySQL's without such settings has no such lock either.
+    let Ok((user, cache_size, skips_names, errors)) = settings else {
+        return;
+    };
+    if may_lock_out(&user, cache_size, skips_names == 1, errors) {
+        tracing::warn!(
+            max_connect_errors = errors,
+            "the database may lock this machine out for good after it has hung for a while: \
+             SET PERSIST max_connect_errors = 1000000, or start it with --skip-name-resolve"
+        );
+    }
+}
+
+pub(super) fn may_lock_out(
+    user: &str,
+    host_cache_size: i64,
+    skips_names: bool,
+    most_errors: i64,
+) -> bool {
+    // Those who are on the same machine are not counted.
+    let is_remote = !["@localhost", "@127.0.0.1", "@::1"]
+        .iter()
+        .any(|local| user.ends_with(local));
+    // A few minutes' worth of several processes with a pool each.
+    is_remote && host_cache_size > 0 && !skips_names && most_errors < 10_000
+}

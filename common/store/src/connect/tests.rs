@@ -1,0 +1,253 @@
+//! Connections as MySQL's users need them: how they are set, what is refused, and a server that hangs.
+
+use url::Url;
+
+use super::{
+    checks::{may_lock_out, weakness},
+    *,
+};
+use crate::testing::{self, flaky_proxy::Line};
+
+#[test]
+fn weak_durability_is_told_by_what_would_lose_a_commit() {
+    assert_eq!(weakness(1, 0, 0), None);
+    assert_eq!(weakness(1, 1, 1), None);
+    assert!(weakness(2, 0, 0).is_some_and(|weak| weak.starts_with("innodb_flush")));
+    assert!(weakness(0, 1, 1).is_some());
+    assert!(weakness(1, 1, 100).is_some_and(|weak| weak.starts_with("sync_binlog is 100")));
+}
+
+#[test]
+fn a_server_that_may_lock_us_out_is_known_by_its_settings() {
+    assert!(may_lock_out("expediter@10.0.0.7", 279, false, 100));
+    for (user, cache_size, skips_names, errors) in [
+        ("expediter@localhost", 279, false, 100),
+        ("expediter@127.0.0.1", 279, false, 100),
+        ("expediter@10.0.0.7", 0, false, 100),
+        ("expediter@10.0.0.7", 279, true, 100),
+        ("expediter@10.0.0.7", 279, false, 1_000_000),
+    ] {
+        assert!(
+            !may_lock_out(user, cache_size, skips_names, errors),
+            "{user}"
+        );
+    }
+}
+
+/// As after a password that somebody changed, or a machine that MySQL has blocked (1129).
+#[tokio::test]
+async fn who_is_not_let_in_any_more_is_told_that_the_database_cannot_be_used() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let mut admin = MySqlConnection::connect(&fresh.url()).await.unwrap();
+    let user = format!("u{}", &fresh.url().rsplit('_').next().unwrap()[..12]);
+    let name: String = sqlx::query_scalar("SELECT CAST(DATABASE() AS CHAR)")
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    for statement in [
+        format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'first'"),
+        format!("GRANT ALL ON {name}.* TO '{user}'@'%'"),
+    ] {
+        admin.execute(sqlx::AssertSqlSafe(statement)).await.unwrap();
+    }
+    let mut url: Url = fresh.url().parse().unwrap();
+    url.set_username(&user).unwrap();
+    url.set_password(Some("first")).unwrap();
+    let options = DbOptions {
+        allow_weak_durability: true,
+        ..DbOptions::new(url)
+    };
+    let db = Db::connect(&options).await.unwrap();
+    // More than there are from the start, so that none is free.
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.extend([db.begin().await.unwrap(), db.read().await.unwrap()]);
+    }
+    let changed = format!("ALTER USER '{user}'@'%' IDENTIFIED BY 'second'");
+    admin.execute(sqlx::AssertSqlSafe(changed)).await.unwrap();
+    for refused in [
+        db.begin().await.err(),
+        db.read().await.err(),
+        db.anchor(&Clock::system()).await.err(),
+        db.ping().await.err(),
+    ] {
+        assert!(
+            matches!(&refused, Some(StoreError::Unavailable(why)) if why.contains("1045")),
+            "{refused:?}"
+        );
+    }
+    drop(held);
+    db.close().await;
+    let dropped = format!("DROP USER '{user}'@'%'");
+    admin.execute(sqlx::AssertSqlSafe(dropped)).await.unwrap();
+    fresh.end().await;
+}
+
+/// As after a planned change of servers, where the old one lives on for reading: its number is what MySQL says then.
+#[tokio::test]
+async fn a_server_that_only_reads_is_left_with_all_connections_to_it() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    // One of each, so that it is the same again where nothing speaks against it.
+    let options = DbOptions {
+        max_connections: 1,
+        allow_weak_durability: true,
+        ..DbOptions::new(fresh.url())
+    };
+    let db = Db::connect(&options).await.unwrap();
+    let first = connections(&db).await;
+    assert_eq!(connections(&db).await, first, "they are used again");
+    let mut tx = db.begin().await.unwrap();
+    let locked =
+        "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205, MESSAGE_TEXT = 'Lock wait timeout'";
+    testing::raw(&mut tx, locked).await.unwrap_err();
+    tx.rollback().await;
+    assert_eq!(connections(&db).await, first, "they are as good as before");
+
+    let mut tx = db.begin().await.unwrap();
+    let refused = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'running with the --read-only option'";
+    let refused = testing::raw(&mut tx, refused).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    tx.rollback().await;
+    let second = connections(&db).await;
+    assert!(
+        second.0 != first.0 && second.1 != first.1,
+        "{second:?} after {first:?}"
+    );
+    assert_eq!(connections(&db).await, second, "and the new ones are kept");
+    db.close().await;
+    fresh.end().await;
+}
+
+/// That serve one writer and one reader now.
+async fn connections(db: &Db) -> (i64, i64) {
+    let mut ids = Vec::new();
+    for mut tx in [db.begin().await.unwrap(), db.read().await.unwrap()] {
+        ids.push(connection(&mut tx).await.unwrap());
+        tx.rollback().await;
+    }
+    (ids[0], ids[1])
+}
+
+async fn connection(tx: &mut Tx) -> Result<i64> {
+    Ok(crate::on!(tx, |conn| sqlx::query_scalar(
+        "SELECT CAST(CONNECTION_ID() AS SIGNED)"
+    )
+    .fetch_one(conn)
+    .await?))
+}
+
+#[test]
+fn a_setting_is_on_unless_it_says_off() {
+    for (setting, on) in [
+        ("0", false),
+        ("OFF", false),
+        ("1", true),
+        ("ON", true),
+        ("NO_LOCK_NO_ADMIN", true),
+    ] {
+        assert_eq!(is_on(setting), on, "{setting}");
+    }
+}
+
+/// That a weak one is refused is [`weakness`]'s to say: its settings are the whole server's, which other tests use too.
+#[tokio::test]
+async fn a_server_that_keeps_commits_is_accepted() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let strict = DbOptions::new(fresh.url());
+    assert!(!strict.allow_weak_durability);
+    Db::connect(&strict).await.unwrap().close().await;
+    fresh.end().await;
+}
+
+#[tokio::test]
+async fn every_connection_has_our_isolation_lock_time_out_and_way_to_join() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let Db::MySql {
+        writers, readers, ..
+    } = fresh.db.clone()
+    else {
+        unreachable!("it was asked for");
+    };
+    for (pool, isolation) in [(&writers, "READ COMMITTED"), (&readers, "REPEATABLE READ")] {
+        // Two at once, so that the second is not the first again.
+        let (mut one, mut two) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
+        for conn in [&mut *one, &mut *two] {
+            // MariaDB and MySQL name it differently.
+            let named: Vec<(String, String)> = sqlx::query_as(
+                "SHOW SESSION VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation', \
+                 'innodb_lock_wait_timeout', 'join_cache_level', 'optimizer_switch')",
+            )
+            .fetch_all(conn)
+            .await
+            .unwrap();
+            let value = |end: &str| {
+                let found = named.iter().find(|(name, _)| name.ends_with(end));
+                found.map(|(_, value)| value.replace('-', " "))
+            };
+            assert_eq!(value("isolation").as_deref(), Some(isolation), "{named:?}");
+            assert_eq!(
+                value("lock_wait_timeout").as_deref(),
+                Some("3"),
+                "{named:?}"
+            );
+            // MariaDB has the one, MySQL the other.
+            let is_unbuffered = value("join_cache_level").map_or_else(
+                || value("optimizer_switch").is_some_and(|on| on.contains("block_nested_loop=off")),
+                |level| level == "0",
+            );
+            assert!(is_unbuffered, "{named:?}");
+        }
+    }
+    fresh.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_hangs_is_given_up_and_its_place_is_free_again() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let line = Line::to(&fresh.url()).await;
+    let options = DbOptions {
+        max_connections: 1,
+        statement_timeout: Duration::from_millis(200),
+        allow_weak_durability: true,
+        ..DbOptions::new(line.url.clone())
+    };
+    let db = Db::connect(&options).await.unwrap();
+    let mut tx = db.begin().await.unwrap();
+    line.freeze(true);
+    let hung = selected(&mut tx).await.unwrap_err();
+    assert!(
+        matches!(&hung, StoreError::Unavailable(why) if why.contains("200 ms")),
+        "{hung}"
+    );
+    drop(tx);
+    assert!(matches!(
+        db.anchor(&Clock::system()).await,
+        Err(StoreError::Unavailable(_))
+    ));
+    line.freeze(false);
+    // The pool has room for one: it is the hung one's place that is taken.
+    let mut tx = db.begin().await.unwrap();
+    assert_eq!(selected(&mut tx).await.unwrap(), 1);
+    line.freeze(true);
+    let unknown = tx.commit().await.unwrap_err();
+    assert!(matches!(unknown, StoreError::CommitUnknown(_)), "{unknown}");
+    line.freeze(false);
+    db.close().await;
+    fresh.end().await;
+}
+
+async fn selected(tx: &mut Tx) -> Result<i64> {
+    Ok(crate::on!(tx, |conn| sqlx::query_scalar("SELECT 1")
+        .fetch_one(conn)
+        .await?))
+}

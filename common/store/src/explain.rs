@@ -1,0 +1,172 @@
+//! What a list's statement is asked for: its rows or, in tests, how a database would find them.
+
+use sqlx::{FromRow, mysql::MySqlRow, sqlite::SqliteRow};
+
+use super::tx::Tx;
+
+/// What a statement's answer is read as, on both databases. A list that is generic over it answers with its rows, and
+/// tells a test its plan: `list::<Row>(tx, …)` and `list::<Step>(tx, …)` run one text with the same values.
+pub trait Answer:
+    for<'r> FromRow<'r, MySqlRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
+{
+    /// What stands before the statement: nothing where its rows are wanted.
+    fn asked(_: &Tx) -> &'static str {
+        ""
+    }
+}
+
+/// `answers!(Row)`: read as rows.
+macro_rules! answers {
+    ($($row:ty),+) => {$( impl $crate::explain::Answer for $row {} )+};
+}
+pub(crate) use answers;
+
+#[cfg(test)]
+pub use in_tests::{Step, assert_no_full_scan, fill_handoffs};
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod in_tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+    use sqlx::{FromRow, Row, mysql::MySqlRow, sqlite::SqliteRow};
+    use uuid::Uuid;
+
+    use super::{super::on, Answer, Tx};
+    use crate::handoffs::NewHandoff;
+    use crate::testing::TestDb;
+    use domain::{ids::StoreId, integrator::HandoffEvent};
+
+    /// One line of a plan.
+    #[derive(Debug)]
+    pub struct Step {
+        line: String,
+        /// Reads every row of a table, or every entry of an index.
+        is_full_scan: bool,
+    }
+
+    impl Step {
+        /// Whether it reads the table that the statement calls so.
+        pub fn is_of(&self, table: &str) -> bool {
+            let rest = self
+                .line
+                .trim_start_matches("SCAN ")
+                .trim_start_matches("SEARCH ");
+            rest.strip_prefix(table)
+                .is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+        }
+    }
+
+    impl Step {
+        /// Puts what it has found in order, which takes all of it.
+        pub fn sorts(&self) -> bool {
+            self.line.contains("filesort") || self.line.contains("TEMP B-TREE")
+        }
+
+        /// Finds its rows by this index.
+        pub fn uses(&self, index: &str) -> bool {
+            self.line.split([' ', '(', ')']).any(|word| word == index)
+        }
+    }
+
+    impl Answer for Step {
+        fn asked(tx: &Tx) -> &'static str {
+            tx.pick("EXPLAIN FORMAT=TRADITIONAL ", "EXPLAIN QUERY PLAN ")
+        }
+    }
+
+    impl FromRow<'_, MySqlRow> for Step {
+        fn from_row(row: &MySqlRow) -> sqlx::Result<Self> {
+            let text = |column| -> sqlx::Result<String> {
+                Ok(row
+                    .try_get_unchecked::<Option<String>, _>(column)?
+                    .unwrap_or_default())
+            };
+            let (table, access) = (text("table")?, text("type")?);
+            let (key, extra) = (text("key")?, text("Extra")?);
+            // A table in angle brackets is what another step has made.
+            let is_full_scan =
+                matches!(access.as_str(), "ALL" | "index") && !table.starts_with('<');
+            let line = format!("{table}: {access} by {key} ({extra})");
+            Ok(Self { line, is_full_scan })
+        }
+    }
+
+    impl FromRow<'_, SqliteRow> for Step {
+        fn from_row(row: &SqliteRow) -> sqlx::Result<Self> {
+            let line: String = row.try_get("detail")?;
+            let scanned = line.strip_prefix("SCAN ");
+            let is_full_scan =
+                scanned.is_some_and(|of| !of.starts_with('(') && !of.starts_with("CONSTANT"));
+            Ok(Self { line, is_full_scan })
+        }
+    }
+
+    /// Whether a statement finds its rows by an index. The tables should hold some thousand rows: of few, MySQL reads
+    /// all whatever indexes there are.
+    #[track_caller]
+    pub fn assert_no_full_scan(statement: &str, plan: &[Step]) {
+        assert!(!plan.is_empty(), "{statement}: there is no plan");
+        let lines: Vec<&str> = plan.iter().map(|step| step.line.as_str()).collect();
+        let scans = plan.iter().any(|step| step.is_full_scan);
+        assert!(!scans, "{statement} reads all there is: {lines:#?}");
+    }
+
+    /// Some thousand handoffs of several stores and integrators, nearly all of them acknowledged; one store's id, and
+    /// one integrator's and one order's there.
+    pub async fn fill_handoffs(house: &TestDb) -> (StoreId, Uuid, Uuid) {
+        const MOST: i32 = 3000;
+        let now: DateTime<Utc> = house.clock.now();
+        let ids = |many: usize| -> Vec<Uuid> { (0..many).map(|_| house.chance.id(now)).collect() };
+        let (stores, integrators, orders) = (ids(8), ids(32), ids(1500));
+        let handoffs: Vec<NewHandoff> = (0..MOST)
+            .map(|n| {
+                let place = usize::try_from(n).unwrap();
+                let at = now - TimeDelta::minutes(i64::from(MOST - n));
+                NewHandoff {
+                    id: house.chance.id(now),
+                    store_id: stores[place % 8].into(),
+                    order_id: Some(orders[place % 1500].into()),
+                    integrator_id: integrators[place % 32].into(),
+                    position: n,
+                    event: HandoffEvent::OrderPlaced,
+                    required: true,
+                    max_attempts: 5,
+                    due_at: at,
+                    deadline: at + TimeDelta::hours(1),
+                    created_at: at,
+                }
+            })
+            .collect();
+        let mut tx = house.db.begin().await.unwrap();
+        crate::handoffs::insert(&mut tx, &handoffs).await.unwrap();
+        for statement in [
+            "UPDATE handoffs SET state = 'acknowledged', closed_at = created_at WHERE position > 60",
+            "UPDATE handoffs SET state = 'failed', reason = 'refused', closed_at = created_at WHERE position < 40",
+            "UPDATE handoffs SET state = 'held' WHERE position < 10",
+            "UPDATE handoffs SET state = 'parked' WHERE position < 5",
+        ] {
+            crate::testing::run(&mut tx, statement).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        know_what_is_there(house, "ANALYZE TABLE handoffs")
+            .await
+            .unwrap();
+        (stores[0].into(), integrators[0], orders[0])
+    }
+
+    /// MySQL plans by what it last counted.
+    pub(super) async fn know_what_is_there(
+        house: &TestDb,
+        analyze: &'static str,
+    ) -> crate::Result<()> {
+        let mut tx = house.db.begin().await?;
+        if let Tx::MySql(..) = &tx {
+            on!(&mut tx, |conn| {
+                sqlx::query(analyze).fetch_all(conn).await?;
+            });
+        }
+        tx.commit().await
+    }
+}

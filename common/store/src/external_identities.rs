@@ -1,0 +1,85 @@
+//! Accounts as the verification service knows them.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    error::{Result, StoreError},
+    on,
+    tx::Tx,
+};
+use domain::ids::AccountId;
+
+/// What its external user trades for tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub account: AccountId,
+    pub session_key_hash: [u8; 32],
+}
+
+/// In place of the account's own; a taken user is [`StoreError::UniqueKeyTaken`].
+pub async fn replace(
+    tx: &mut Tx,
+    identity: &Identity,
+    user_id: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    delete(tx, identity.account).await?;
+    on!(tx, |conn| {
+        sqlx::query(
+        "INSERT INTO external_identities (account_id, user_id, session_key_hash, created_at) VALUES (?, ?, ?, ?)"
+    )
+    .bind(identity.account.uuid())
+    .bind(user_id.as_bytes())
+    .bind(identity.session_key_hash.as_slice())
+    .bind(now)
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+pub async fn delete(tx: &mut Tx, account: AccountId) -> Result<()> {
+    on!(&mut *tx, |conn| sqlx::query(
+        "DELETE FROM external_identities WHERE account_id = ?"
+    )
+    .bind(account.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+pub async fn of_user(tx: &mut Tx, user_id: &str) -> Result<Option<Identity>> {
+    let row: Option<(Uuid, Vec<u8>)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT account_id, session_key_hash FROM external_identities WHERE user_id = ?"
+    )
+    .bind(user_id.as_bytes())
+    .fetch_optional(conn)
+    .await?);
+    row.map(|(account, hash)| {
+        let session_key_hash = hash.try_into().map_err(|_| {
+            StoreError::corrupt("external_identities", account, "its hash has not 32 bytes")
+        })?;
+        Ok(Identity {
+            account: account.into(),
+            session_key_hash,
+        })
+    })
+    .transpose()
+}
+
+pub async fn user_of(tx: &mut Tx, account: AccountId) -> Result<Option<String>> {
+    let row: Option<(Vec<u8>,)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT user_id FROM external_identities WHERE account_id = ?"
+    )
+    .bind(account.uuid())
+    .fetch_optional(conn)
+    .await?);
+    row.map(|(user_id,)| {
+        String::from_utf8(user_id)
+            .map_err(|error| StoreError::corrupt("external_identities", account.uuid(), error))
+    })
+    .transpose()
+}

@@ -1,0 +1,291 @@
+//! Handoffs: the rows behind every message that an integrator must get.
+
+mod claim;
+pub mod list;
+mod outcome;
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+pub use claim::{
+    Candidate, blocked, candidates, claim_failed, claimed, freeing_failed, lock_free, next_due_at,
+    probe_candidates, withdrawing_failed,
+};
+pub use list::HandoffFilter;
+pub use list::{Listed, Page, list, listed};
+pub use outcome::{
+    acknowledged, acknowledged_by_callback, close, confirm, has_open_after, is_overtaken, put_back,
+    raise_fence, release, reopen, wait,
+};
+
+use super::{
+    error::{Result, StoreError},
+    for_update, insert_many, on, padded,
+    tx::Tx,
+};
+use domain::{
+    handoff::{Handoff, HandoffState},
+    ids::{HandoffId, IntegratorId, OrderId, StoreId},
+    integrator::HandoffEvent,
+};
+
+/// Of an error's words, this much is kept.
+const MOST_OF_AN_ERROR_CHARS: usize = 500;
+
+/// A handoff that begins in the state `due`.
+#[derive(Clone, Debug)]
+pub struct NewHandoff {
+    pub id: HandoffId,
+    pub store_id: StoreId,
+    /// `None` only for a `test`.
+    pub order_id: Option<OrderId>,
+    pub integrator_id: IntegratorId,
+    pub position: i32,
+    pub event: HandoffEvent,
+    pub required: bool,
+    pub max_attempts: u32,
+    pub due_at: DateTime<Utc>,
+    pub deadline: DateTime<Utc>,
+    pub created_at: DateTime<Utc>,
+}
+
+/// A handoff with what only the ledger needs to know of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stored {
+    pub handoff: Handoff,
+    /// An outcome that comes with an older one is void.
+    pub fence: i64,
+    pub leased_until: Option<DateTime<Utc>>,
+    /// Frozen at the first attempt.
+    pub body: Option<Vec<u8>>,
+}
+
+pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
+    insert_many!(
+        &mut *tx,
+        "INSERT INTO handoffs (id, store_id, order_id, integrator_id, position, event, state, required, round, \
+         attempts, max_attempts, due_at, fence, deadline, claim_failures, created_at) ",
+        handoffs,
+        |push, new| push
+            .push_bind(new.id.uuid())
+            .push_bind(new.store_id.uuid())
+            .push_bind(new.order_id.map(OrderId::uuid))
+            .push_bind(new.integrator_id.uuid())
+            .push_bind(new.position)
+            .push_bind(new.event.as_str())
+            .push_bind(HandoffState::Due.as_str())
+            .push_bind(new.required)
+            .push_bind(1_i32)
+            .push_bind(0_i32)
+            .push_bind(new.max_attempts)
+            .push_bind(new.due_at)
+            .push_bind(0_i64)
+            .push_bind(new.deadline)
+            .push_bind(0_i32)
+            .push_bind(new.created_at)
+    );
+    Ok(())
+}
+
+pub async fn get(tx: &mut Tx, id: HandoffId) -> Result<Option<Handoff>> {
+    let row: Option<Row> = on!(tx, |conn| {
+        sqlx::query_as(
+        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
+         attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
+         closed_at FROM handoffs WHERE id = ?"
+    )
+    .bind(id.uuid())
+    .fetch_optional(conn)
+    .await?
+    });
+    row.map(|row| Stored::try_from(row).map(|stored| stored.handoff))
+        .transpose()
+}
+
+/// With its row locked. Whoever changes a handoff has locked its order before.
+pub async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
+    let sql = for_update!(
+        tx,
+        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
+         attempts, max_attempts, due_at, leased_until, fence, body, deadline, reference, reason, created_at, \
+         closed_at FROM handoffs WHERE id = ?"
+    );
+    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    row.map(Stored::try_from).transpose()
+}
+
+/// All of one order, by integrator and position.
+pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
+    let rows: Vec<Row> = on!(tx, |conn| {
+        sqlx::query_as(
+        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
+         attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
+         closed_at FROM handoffs WHERE order_id = ? ORDER BY integrator_id, position"
+    )
+    .bind(order.uuid())
+    .fetch_all(conn)
+    .await?
+    });
+    handoffs_of(rows)
+}
+
+/// As [`of_order`], with the rows locked by id, for whoever is about to change them.
+pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
+    let sql = for_update!(
+        tx,
+        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
+         attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
+         closed_at FROM handoffs WHERE order_id = ? ORDER BY id"
+    );
+    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(order.uuid())
+        .fetch_all(conn)
+        .await?);
+    let mut handoffs = handoffs_of(rows)?;
+    handoffs.sort_by_key(|handoff| (handoff.integrator_id, handoff.position));
+    Ok(handoffs)
+}
+
+/// Calls off those of them that nobody is sending and that are not closed.
+pub async fn withdraw(
+    tx: &mut Tx,
+    ids: &[HandoffId],
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    on!(tx, |conn| {
+        let mut query = QueryBuilder::new("UPDATE handoffs SET state = 'withdrawn', reason = ");
+        query
+            .push_bind(reason)
+            .push(", closed_at = ")
+            .push_bind(now)
+            .push(" WHERE state IN ('due', 'waiting', 'held', 'parked') AND id IN (");
+        let mut list = query.separated(", ");
+        for id in padded(&ids) {
+            list.push_bind(id);
+        }
+        query.push(")");
+        query.build().execute(conn).await?;
+    });
+    Ok(())
+}
+
+/// Calls off what tells of an order that is still to be made or brought, now that it has been: nobody is sending it.
+pub async fn withdraw_from_delivered(
+    tx: &mut Tx,
+    order: OrderId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE handoffs SET state = 'withdrawn', reason = ?, closed_at = ? WHERE order_id = ? \
+         AND event IN ('order.placed', 'order.dispatched') AND state IN ('due', 'waiting', 'held', 'parked')"
+    )
+    .bind(reason)
+    .bind(now)
+    .bind(order.uuid())
+    .execute(conn)
+    .await?;
+    });
+    Ok(())
+}
+
+/// The last position of each integrator's handoffs of this order, whose row is locked. Positions begin at 1.
+pub async fn last_positions(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<IntegratorId, i32>> {
+    let rows: Vec<(Uuid, i32)> = on!(tx, |conn| {
+        sqlx::query_as(
+        "SELECT integrator_id, MAX(position) FROM handoffs WHERE order_id = ? GROUP BY integrator_id"
+    )
+    .bind(order.uuid())
+    .fetch_all(conn)
+    .await?
+    });
+    Ok(rows
+        .into_iter()
+        .map(|(integrator, last)| (integrator.into(), last))
+        .collect())
+}
+
+/// As much of an error's words as its column takes.
+fn shortened(error: &str) -> String {
+    error.chars().take(MOST_OF_AN_ERROR_CHARS).collect()
+}
+
+fn handoffs_of(rows: Vec<Row>) -> Result<Vec<Handoff>> {
+    rows.into_iter()
+        .map(|row| Stored::try_from(row).map(|stored| stored.handoff))
+        .collect()
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    store_id: Uuid,
+    order_id: Option<Uuid>,
+    integrator_id: Uuid,
+    position: i32,
+    event: String,
+    state: String,
+    required: bool,
+    confirmed_at: Option<DateTime<Utc>>,
+    round: i32,
+    attempts: i32,
+    max_attempts: i32,
+    due_at: DateTime<Utc>,
+    leased_until: Option<DateTime<Utc>>,
+    fence: i64,
+    body: Option<Vec<u8>>,
+    deadline: DateTime<Utc>,
+    reference: Option<Vec<u8>>,
+    reason: Option<String>,
+    created_at: DateTime<Utc>,
+    closed_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<Row> for Stored {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let corrupt = |what: &dyn std::fmt::Display| StoreError::corrupt("handoffs", row.id, what);
+        let count = |n: i32| u32::try_from(n).map_err(|error| corrupt(&error));
+        let state: HandoffState = row.state.parse().map_err(|error| corrupt(&error))?;
+        let is_scheduled = matches!(state, HandoffState::Due | HandoffState::Waiting);
+        let reference = row.reference.map(String::from_utf8).transpose();
+        Ok(Self {
+            handoff: Handoff {
+                id: row.id.into(),
+                store_id: row.store_id.into(),
+                order_id: row.order_id.map(Into::into),
+                integrator_id: row.integrator_id.into(),
+                position: row.position,
+                event: row.event.parse().map_err(|error| corrupt(&error))?,
+                state,
+                required: row.required,
+                confirmed_at: row.confirmed_at,
+                round: count(row.round)?,
+                attempts: count(row.attempts)?,
+                max_attempts: count(row.max_attempts)?,
+                next_attempt_at: is_scheduled.then_some(row.due_at),
+                deadline: row.deadline,
+                reference: reference.map_err(|error| corrupt(&error))?,
+                reason: row.reason,
+                created_at: row.created_at,
+                closed_at: row.closed_at,
+            },
+            fence: row.fence,
+            leased_until: row.leased_until,
+            body: row.body,
+        })
+    }
+}

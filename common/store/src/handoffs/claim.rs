@@ -1,0 +1,299 @@
+//! What a worker's claim reads and writes: due handoffs of one integrator, taken under a lease.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    super::{error::Result, on, padded, tx::Tx},
+    Row, Stored, shortened,
+};
+use domain::ids::{HandoffId, IntegratorId, OrderId, SessionId};
+
+/// A handoff whose claim failed this many times is parked, and listed as stuck.
+const MOST_CLAIM_FAILURES: i32 = 5;
+
+/// A due handoff that no earlier one of the same order and integrator blocks, as it was before any lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+pub struct Candidate {
+    id: Uuid,
+    order_id: Option<Uuid>,
+    session_id: Option<Uuid>,
+}
+
+impl Candidate {
+    /// One that is known already.
+    pub fn of(id: HandoffId, order: Option<OrderId>, session: Option<SessionId>) -> Self {
+        Self {
+            id: id.uuid(),
+            order_id: order.map(OrderId::uuid),
+            session_id: session.map(SessionId::uuid),
+        }
+    }
+
+    pub fn id(self) -> HandoffId {
+        self.id.into()
+    }
+
+    pub fn order(self) -> Option<OrderId> {
+        self.order_id.map(Into::into)
+    }
+
+    pub fn session(self) -> Option<SessionId> {
+        self.session_id.map(Into::into)
+    }
+}
+
+/// First attempts before retries, each by due time. `due` are first attempts, `waiting` are retries, so that each
+/// half is one walk along `handoffs_of_integrator`.
+pub async fn candidates(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<Candidate>> {
+    let mut found: Vec<Candidate> = Vec::new();
+    for state in ["due", "waiting"] {
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+        if left == 0 {
+            break;
+        }
+        let more: Vec<Candidate> = on!(&mut *tx, |conn| {
+            sqlx::query_as(
+            "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
+             WHERE h.integrator_id = ? AND h.state = ? AND h.due_at <= ? AND NOT EXISTS ( \
+               SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+               AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
+             ORDER BY h.due_at, h.id LIMIT ?"
+        )
+        .bind(integrator.uuid())
+        .bind(state)
+        .bind(now)
+        .bind(left)
+        .fetch_all(conn)
+        .await?
+        });
+        found.extend(more);
+    }
+    Ok(found)
+}
+
+/// The one that a probe is made of: with the fewest attempts, then by due time. Those that are `due` have none.
+pub async fn probe_candidates(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    now: DateTime<Utc>,
+) -> Result<Vec<Candidate>> {
+    for order_by in [BY_DUE_TIME, BY_ATTEMPTS] {
+        let found: Vec<Candidate> = on!(&mut *tx, |conn| sqlx::query_as(order_by)
+            .bind(integrator.uuid())
+            .bind(now)
+            .fetch_all(conn)
+            .await?);
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    }
+    Ok(Vec::new())
+}
+
+const BY_DUE_TIME: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
+     WHERE h.integrator_id = ? AND h.state = 'due' AND h.due_at <= ? AND NOT EXISTS ( \
+       SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+       AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
+     ORDER BY h.due_at, h.id LIMIT 1";
+const BY_ATTEMPTS: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
+     WHERE h.integrator_id = ? AND h.state = 'waiting' AND h.due_at <= ? AND NOT EXISTS ( \
+       SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+       AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
+     ORDER BY h.attempts, h.due_at, h.id LIMIT 1";
+
+/// Locks those handoffs that nobody else holds, by id.
+pub async fn lock_free(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
+    if handoffs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = handoffs.iter().map(|id| id.uuid()).collect();
+    // SQLite has neither FOR UPDATE nor a need for it: it has one writer.
+    let end = tx.pick(") ORDER BY id FOR UPDATE SKIP LOCKED", ") ORDER BY id");
+    let rows: Vec<Row> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(
+            "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
+             attempts, max_attempts, due_at, leased_until, fence, body, deadline, reference, reason, created_at, \
+             closed_at FROM handoffs WHERE id IN (",
+        );
+        let mut list = query.separated(", ");
+        for id in padded(&ids) {
+            list.push_bind(id);
+        }
+        query.push(end);
+        query.build_query_as().fetch_all(conn).await?
+    });
+    Ok(rows.into_iter().map(Stored::try_from).collect())
+}
+
+/// Which of them an earlier handoff of the same order and integrator blocks.
+pub async fn blocked(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<HandoffId>> {
+    if handoffs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = handoffs.iter().map(|id| id.uuid()).collect();
+    let found: Vec<Uuid> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(
+            "SELECT h.id FROM handoffs h WHERE EXISTS ( \
+               SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+               AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) AND h.id IN (",
+        );
+        let mut list = query.separated(", ");
+        for id in padded(&ids) {
+            list.push_bind(id);
+        }
+        query.push(")");
+        query.build_query_scalar().fetch_all(conn).await?
+    });
+    Ok(found.into_iter().map(Into::into).collect())
+}
+
+/// Takes a locked handoff under a lease, as attempt `attempts` of its round.
+pub async fn claimed(
+    tx: &mut Tx,
+    id: HandoffId,
+    attempts: u32,
+    fence: i64,
+    leased_until: DateTime<Utc>,
+    body: &[u8],
+) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE handoffs SET state = 'sending', attempts = ?, fence = ?, leased_until = ?, body = ?, \
+         claim_failures = 0, error = NULL WHERE id = ?"
+    )
+    .bind(attempts)
+    .bind(fence)
+    .bind(leased_until)
+    .bind(body)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+/// Notes a claim that failed for a reason of the row's own, and leaves it alone for a while; the last of five parks it.
+pub async fn claim_failed(
+    tx: &mut Tx,
+    id: HandoffId,
+    error: &str,
+    not_before: DateTime<Utc>,
+) -> Result<()> {
+    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
+    on!(tx, |conn| sqlx::query(
+        "UPDATE handoffs SET error = ?, due_at = ?, \
+         state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
+         claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting')"
+    )
+    .bind(shortened(error))
+    .bind(not_before)
+    .bind(MOST_CLAIM_FAILURES)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// As [`claim_failed`], where an expired lease can't be freed: it is left for a while. The fifth failure parks it and
+/// ends its lease, so that whoever had it is fenced off; one that a callback has acknowledged stays acknowledged.
+/// The attempt that was open under the lease is then unknown.
+pub async fn freeing_failed(
+    tx: &mut Tx,
+    id: HandoffId,
+    error: &str,
+    not_before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    // MySQL assigns from left to right: `claim_failures` comes last, so that the others see the old one everywhere.
+    on!(&mut *tx, |conn| {
+        sqlx::query(
+        "UPDATE handoffs SET error = ?, leased_until = CASE WHEN claim_failures + 1 >= ? THEN NULL ELSE ? END, \
+         fence = CASE WHEN claim_failures + 1 >= ? THEN fence + 1 ELSE fence END, \
+         state = CASE WHEN claim_failures + 1 >= ? AND state = 'sending' THEN 'parked' ELSE state END, \
+         claim_failures = claim_failures + 1 WHERE id = ? AND leased_until IS NOT NULL"
+    )
+    .bind(shortened(error))
+    .bind(MOST_CLAIM_FAILURES)
+    .bind(not_before)
+    .bind(MOST_CLAIM_FAILURES)
+    .bind(MOST_CLAIM_FAILURES)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE attempts SET ended_at = ?, outcome = 'unknown', error = 'its worker was not heard of again' \
+         WHERE handoff_id = ? AND outcome IS NULL \
+         AND EXISTS (SELECT 1 FROM handoffs h WHERE h.id = ? AND h.leased_until IS NULL)"
+    )
+    .bind(now)
+    .bind(id.uuid())
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+/// As [`claim_failed`], where it can't be withdrawn: it is left for a while, and parked at the fifth failure.
+pub async fn withdrawing_failed(
+    tx: &mut Tx,
+    id: HandoffId,
+    error: &str,
+    not_before: DateTime<Utc>,
+) -> Result<()> {
+    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE handoffs SET error = ?, due_at = ?, \
+         state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
+         claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting', 'held', 'parked')"
+    )
+    .bind(shortened(error))
+    .bind(not_before)
+    .bind(MOST_CLAIM_FAILURES)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+/// When the integrator's next handoff falls due that is not due yet.
+pub async fn next_due_at(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    let mut next: Option<DateTime<Utc>> = None;
+    for state in ["due", "waiting"] {
+        let at: Option<DateTime<Utc>> = on!(&mut *tx, |conn| {
+            sqlx::query_scalar(
+            "SELECT MIN(due_at) FROM handoffs WHERE integrator_id = ? AND state = ? AND due_at > ?"
+        )
+        .bind(integrator.uuid())
+        .bind(state)
+        .bind(now)
+        .fetch_one(conn)
+        .await?
+        });
+        next = match (next, at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+    Ok(next)
+}

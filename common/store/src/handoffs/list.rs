@@ -1,0 +1,300 @@
+//! Handoffs as people look for them: by store, integrator, order, state and time, page by page.
+
+use std::cmp::Reverse;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    super::{
+        error::{Result, StoreError},
+        explain::{Answer, answers},
+        on, push_ids,
+        tx::Tx,
+    },
+    Row, Stored,
+};
+use domain::{
+    handoff::{Handoff, HandoffState},
+    ids::{HandoffId, IntegratorId, OrderId, StoreId, first_id_of},
+    integrator::HandoffEvent,
+    status::OrderStatus,
+};
+
+/// Which handoffs are wanted. What is `None` or empty is not asked about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct HandoffFilter {
+    /// Only of these stores; none of them at all where the list is empty.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stores: Option<Vec<StoreId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub integrator: Option<IntegratorId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub states: Vec<HandoffState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event: Option<HandoffEvent>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Made then or later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_after: Option<DateTime<Utc>>,
+    /// Made before then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created_before: Option<DateTime<Utc>>,
+    /// Leaves tests out.
+    #[serde(skip)]
+    pub with_order: bool,
+}
+
+/// A handoff with what people know it by, and with what decides whether it may be tried again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    pub handoff: Handoff,
+    /// Why it could not be claimed, or was put back.
+    pub error: Option<String>,
+    pub order: Option<Standing>,
+    pub integrator_name: String,
+    pub integrator_archived: bool,
+    /// Its integrator was sent something newer about the order.
+    pub overtaken: bool,
+}
+
+/// How a handoff's order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub number: Option<i64>,
+    pub status: OrderStatus,
+    pub accept_by: Option<DateTime<Utc>>,
+}
+
+/// Where a page begins, and which way it goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Page {
+    NewestFirst { before: Option<HandoffId> },
+    OldestFirst { after: Option<HandoffId> },
+}
+
+/// What one statement walks along: one index, in the order of ids, so that it ends after `limit` rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    store: Option<StoreId>,
+    state: Option<HandoffState>,
+}
+
+const SELECTED: &str = "SELECT h.id, h.store_id, h.order_id, h.integrator_id, h.position, h.event, h.state, h.required, \
+     h.confirmed_at, h.round, h.attempts, h.max_attempts, h.due_at, h.leased_until, h.fence, NULL AS body, h.deadline, \
+     h.reference, h.reason, h.created_at, h.closed_at, h.error, o.number AS order_number, o.status AS order_status, \
+     o.accept_by, i.name AS integrator_name, i.archived_at, (SELECT COUNT(*) FROM handoffs l WHERE l.order_id = h.order_id \
+       AND l.integrator_id = h.integrator_id AND l.position > h.position \
+       AND (l.attempts > 0 OR (l.round > 1 AND (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = l.id) > 0)) \
+     ) AS overtaken_by \
+     FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id LEFT JOIN integrators i ON i.id = h.integrator_id WHERE ";
+
+impl Page {
+    /// What follows a page that ended with this one.
+    fn past(self, last: Uuid) -> Self {
+        match self {
+            Self::NewestFirst { .. } => Self::NewestFirst {
+                before: Some(last.into()),
+            },
+            Self::OldestFirst { .. } => Self::OldestFirst {
+                after: Some(last.into()),
+            },
+        }
+    }
+}
+
+/// One page. A row that can't be read is left out and logged, and what comes after it takes its place: it must not hide
+/// the others from whoever looks for them, nor look like the end.
+pub async fn list(
+    tx: &mut Tx,
+    filter: &HandoffFilter,
+    mut page: Page,
+    limit: u32,
+) -> Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    loop {
+        let rows = rows(tx, filter, page, limit).await?;
+        let was_all = rows.len() < limit as usize;
+        page = rows.last().map_or(page, |last| page.past(last.row.id));
+        for row in rows {
+            match Listed::try_from(row) {
+                Ok(one) => listed.push(one),
+                Err(error) => tracing::error!(%error, "a handoff can't be read, and is not listed"),
+            }
+        }
+        listed.truncate(limit as usize);
+        if was_all || listed.len() == limit as usize {
+            return Ok(listed);
+        }
+    }
+}
+
+async fn rows(
+    tx: &mut Tx,
+    filter: &HandoffFilter,
+    page: Page,
+    limit: u32,
+) -> Result<Vec<ListedRow>> {
+    let mut rows: Vec<ListedRow> = Vec::new();
+    for walk in walks(filter) {
+        rows.extend(walked(tx, filter, walk, page, limit).await?);
+    }
+    match page {
+        Page::NewestFirst { .. } => rows.sort_unstable_by_key(|row| Reverse(row.row.id)),
+        Page::OldestFirst { .. } => rows.sort_unstable_by_key(|row| row.row.id),
+    }
+    rows.truncate(limit as usize);
+    Ok(rows)
+}
+
+/// One, as [`list`] shows it.
+pub async fn listed(tx: &mut Tx, id: HandoffId) -> Result<Option<Listed>> {
+    let row: Option<ListedRow> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(SELECTED);
+        query.push("h.id = ").push_bind(id.uuid());
+        query.build_query_as().fetch_optional(conn).await?
+    });
+    row.map(Listed::try_from).transpose()
+}
+
+/// One walk for each state and, where nothing narrower is asked for, for each store.
+pub fn walks(filter: &HandoffFilter) -> Vec<Walk> {
+    let states: Vec<Option<HandoffState>> = match filter.states.as_slice() {
+        [] => vec![None],
+        states => states.iter().copied().map(Some).collect(),
+    };
+    let is_narrow = filter.order.is_some() || filter.integrator.is_some();
+    let stores: Vec<Option<StoreId>> = match &filter.stores {
+        Some(stores) if stores.is_empty() => Vec::new(),
+        Some(stores) if !is_narrow => stores.iter().copied().map(Some).collect(),
+        _ => vec![None],
+    };
+    stores
+        .iter()
+        .flat_map(|store| {
+            states.iter().map(|state| Walk {
+                store: *store,
+                state: *state,
+            })
+        })
+        .collect()
+}
+
+pub async fn walked<A: Answer>(
+    tx: &mut Tx,
+    filter: &HandoffFilter,
+    walk: Walk,
+    page: Page,
+    limit: u32,
+) -> Result<Vec<A>> {
+    let (above, below) = bounds(filter, page);
+    let asked = A::asked(tx);
+    Ok(on!(tx, |conn| {
+        let mut query = QueryBuilder::new(asked);
+        query.push(SELECTED).push("h.id > ").push_bind(above);
+        query.push(" AND h.id < ").push_bind(below);
+        if let Some(order) = filter.order {
+            query.push(" AND h.order_id = ").push_bind(order.uuid());
+        }
+        if let Some(integrator) = filter.integrator {
+            query
+                .push(" AND h.integrator_id = ")
+                .push_bind(integrator.uuid());
+        }
+        match (walk.store, &filter.stores) {
+            (Some(store), _) => {
+                query.push(" AND h.store_id = ").push_bind(store.uuid());
+            }
+            (None, Some(stores)) => {
+                let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
+                query.push(" AND h.store_id IN (");
+                push_ids(&mut query, &stores);
+                query.push(")");
+            }
+            (None, None) => {}
+        }
+        if let Some(state) = walk.state {
+            query.push(" AND h.state = ").push_bind(state.as_str());
+        }
+        if let Some(event) = filter.event {
+            query.push(" AND h.event = ").push_bind(event.as_str());
+        }
+        if let Some(reason) = &filter.reason {
+            query.push(" AND h.reason = ").push_bind(reason.as_str());
+        }
+        if let Some(after) = filter.created_after {
+            query.push(" AND h.created_at >= ").push_bind(after);
+        }
+        if let Some(before) = filter.created_before {
+            query.push(" AND h.created_at < ").push_bind(before);
+        }
+        if filter.with_order {
+            query.push(" AND h.order_id IS NOT NULL");
+        }
+        query.push(match page {
+            Page::NewestFirst { .. } => " ORDER BY h.id DESC LIMIT ",
+            Page::OldestFirst { .. } => " ORDER BY h.id LIMIT ",
+        });
+        query.push_bind(limit);
+        query.build_query_as::<A>().fetch_all(conn).await?
+    }))
+}
+
+/// Between which ids the page lies: an id begins with the time at which it was drawn, which is not before the one that
+/// its row was made at.
+fn bounds(filter: &HandoffFilter, page: Page) -> (Uuid, Uuid) {
+    let since = filter.created_after.map_or(Uuid::nil(), first_id_of);
+    match page {
+        Page::NewestFirst { before } => (since, before.map_or(Uuid::max(), HandoffId::uuid)),
+        Page::OldestFirst { after } => {
+            let after = after.map_or(Uuid::nil(), HandoffId::uuid);
+            (since.max(after), Uuid::max())
+        }
+    }
+}
+
+answers!(ListedRow);
+
+#[derive(sqlx::FromRow)]
+struct ListedRow {
+    #[sqlx(flatten)]
+    row: Row,
+    error: Option<String>,
+    order_number: Option<i64>,
+    order_status: Option<String>,
+    accept_by: Option<DateTime<Utc>>,
+    integrator_name: Option<String>,
+    archived_at: Option<DateTime<Utc>>,
+    overtaken_by: i64,
+}
+
+impl TryFrom<ListedRow> for Listed {
+    type Error = StoreError;
+
+    fn try_from(listed: ListedRow) -> Result<Self> {
+        let id = listed.row.id;
+        let status: Option<OrderStatus> = listed
+            .order_status
+            .map(|word| word.parse())
+            .transpose()
+            .map_err(|error| StoreError::corrupt("handoffs", id, error))?;
+        let order = status.map(|status| Standing {
+            number: listed.order_number,
+            status,
+            accept_by: listed.accept_by,
+        });
+        Ok(Self {
+            handoff: Stored::try_from(listed.row)?.handoff,
+            error: listed.error,
+            order,
+            integrator_name: listed.integrator_name.unwrap_or_default(),
+            integrator_archived: listed.archived_at.is_some(),
+            overtaken: listed.overtaken_by > 0,
+        })
+    }
+}

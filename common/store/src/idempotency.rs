@@ -1,0 +1,107 @@
+//! Idempotency keys: which request already made what. Written in the transaction of what it made.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    error::{Result, StoreError},
+    insert_many, on,
+    tx::Tx,
+};
+
+/// `owner`: the account's id or, for a guest, the session's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    pub owner: Uuid,
+    pub key: String,
+    /// SHA-256 of what was asked for.
+    pub fingerprint: [u8; 32],
+    pub resource_id: Uuid,
+}
+
+pub async fn find(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<Vec<KeyRow>> {
+    let mut found = Vec::new();
+    for chunk in super::bulk::chunks(wanted) {
+        let rows: Vec<(Uuid, Vec<u8>, Vec<u8>, Uuid)> = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new(
+                "SELECT owner, idempotency_key, fingerprint, resource_id FROM idempotency_keys WHERE ",
+            );
+            let mut list = query.separated(" OR ");
+            for (owner, key) in chunk {
+                list.push("(owner = ")
+                    .push_bind_unseparated(*owner)
+                    .push_unseparated(" AND idempotency_key = ")
+                    .push_bind_unseparated(key.as_bytes())
+                    .push_unseparated(")");
+            }
+            query.build_query_as().fetch_all(conn).await?
+        });
+        found.extend(
+            rows.into_iter()
+                .map(|(owner, key, fingerprint, resource_id)| KeyRow {
+                    owner,
+                    key: String::from_utf8_lossy(&key).into_owned(),
+                    fingerprint: fingerprint.try_into().unwrap_or_default(),
+                    resource_id,
+                }),
+        );
+    }
+    Ok(found)
+}
+
+/// Whether somebody writes this key just now, and has not committed. Not asked in a transaction that goes on.
+pub async fn is_being_written(tx: &mut Tx, owner: Uuid, key: &str) -> Result<bool> {
+    match lock_at_once(tx, owner, key).await {
+        Ok(()) => Ok(false),
+        Err(StoreError::LockLost(_)) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+async fn lock_at_once(tx: &mut Tx, owner: Uuid, key: &str) -> Result<()> {
+    // SQLite has one writer: whoever asks it is the only one.
+    let sql = tx.pick(
+        "SELECT owner FROM idempotency_keys WHERE owner = ? AND idempotency_key = ? FOR UPDATE NOWAIT",
+        "SELECT owner FROM idempotency_keys WHERE owner = ? AND idempotency_key = ?",
+    );
+    on!(tx, |conn| {
+        sqlx::query(sql)
+            .bind(owner)
+            .bind(key.as_bytes())
+            .fetch_optional(conn)
+            .await?;
+    });
+    Ok(())
+}
+
+/// Says of a key that was taken what it stands for.
+pub async fn name(tx: &mut Tx, row: &KeyRow) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+            "UPDATE idempotency_keys SET resource_id = ? WHERE owner = ? AND idempotency_key = ?",
+        )
+        .bind(row.resource_id)
+        .bind(row.owner)
+        .bind(row.key.as_bytes())
+        .execute(conn)
+        .await?;
+    });
+    Ok(())
+}
+
+/// A key that is taken is [`super::StoreError::UniqueKeyTaken`], once whoever takes it just now has committed.
+pub async fn insert(tx: &mut Tx, rows: &[KeyRow], now: DateTime<Utc>) -> Result<()> {
+    insert_many!(
+        tx,
+        "INSERT INTO idempotency_keys (owner, idempotency_key, fingerprint, resource_id, created_at) ",
+        rows,
+        |push, row| push
+            .push_bind(row.owner)
+            .push_bind(row.key.as_bytes())
+            .push_bind(&row.fingerprint[..])
+            .push_bind(row.resource_id)
+            .push_bind(now)
+    );
+    Ok(())
+}

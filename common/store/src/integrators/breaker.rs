@@ -1,0 +1,226 @@
+//! How an integrator has answered lately: its breaker, changed under its row's lock or by compare-and-set.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::super::{
+    error::{Result, StoreError},
+    on, push_ids,
+    tx::Tx,
+};
+use domain::{
+    breaker::Breaker,
+    ids::{HandoffId, IntegratorId, StoreId},
+    integrator::{BreakerState, DisabledBecause},
+};
+
+/// In no order.
+pub async fn breakers(
+    tx: &mut Tx,
+    integrators: &[IntegratorId],
+) -> Result<Vec<(IntegratorId, Breaker)>> {
+    if integrators.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = integrators.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<OfIntegrator> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(select!("WHERE id IN ("));
+        push_ids(&mut query, &ids);
+        query.push(")");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    rows.into_iter()
+        .map(|row| {
+            let id: IntegratorId = row.id.into();
+            Ok((id, row.breaker.into_breaker(id)?))
+        })
+        .collect()
+}
+
+/// One, locked.
+pub async fn lock_breaker(tx: &mut Tx, id: IntegratorId) -> Result<Option<Breaker>> {
+    // SQLite neither has FOR UPDATE nor needs it: it has one writer.
+    let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
+    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    row.map(|row| row.into_breaker(id)).transpose()
+}
+
+/// Writes the breaker of a locked row.
+pub async fn write_breaker(tx: &mut Tx, id: IntegratorId, breaker: &Breaker) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE integrators SET breaker_state = ?, breaker_until = ?, breaker_probe = ?, breaker_openings = ?, \
+         failures_in_a_row = ?, failing_since = ?, failing_handoffs = ? WHERE id = ?"
+    )
+    .bind(breaker.state.as_str())
+    .bind(breaker.until)
+    .bind(breaker.probe.map(HandoffId::uuid))
+    .bind(i64::from(breaker.openings))
+    .bind(i64::from(breaker.failures_in_a_row))
+    .bind(breaker.failing_since)
+    .bind(joined(&breaker.failing))
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+/// Takes the one probe that an open breaker lets through after its time, or the place of one that was lost; `false`
+/// where somebody else was quicker. Without an outcome until `until` it counts as lost.
+pub async fn begin_probe(
+    tx: &mut Tx,
+    id: IntegratorId,
+    handoff: HandoffId,
+    until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let taken = on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE integrators SET breaker_state = 'probing', breaker_probe = ?, breaker_until = ? \
+         WHERE id = ? AND breaker_state IN ('open', 'probing') AND breaker_until <= ?"
+    )
+    .bind(handoff.uuid())
+    .bind(until)
+    .bind(id.uuid())
+    .bind(now)
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(taken == 1)
+}
+
+/// The probe never left: it is as if there had been none, and the next may go at `until`.
+pub async fn put_probe_back(
+    tx: &mut Tx,
+    id: IntegratorId,
+    handoff: HandoffId,
+    until: DateTime<Utc>,
+) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE integrators SET breaker_state = 'open', breaker_probe = NULL, breaker_until = ? \
+         WHERE id = ? AND breaker_state = 'probing' AND breaker_probe = ?"
+    )
+    .bind(until)
+    .bind(id.uuid())
+    .bind(handoff.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+/// Notes that an enabled integrator is to be disabled, and why; the first reason stands. `false`: nothing to note.
+pub async fn give_up(tx: &mut Tx, id: IntegratorId, because: DisabledBecause) -> Result<bool> {
+    let noted = on!(tx, |conn| sqlx::query(
+        "UPDATE integrators SET given_up_because = ? \
+         WHERE id = ? AND enabled = TRUE AND archived_at IS NULL AND given_up_because IS NULL"
+    )
+    .bind(because.as_str())
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(noted == 1)
+}
+
+/// Those that are still to be disabled, with their stores, whose streams tell of it.
+pub async fn given_up(tx: &mut Tx, limit: u32) -> Result<Vec<(IntegratorId, StoreId)>> {
+    let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
+        sqlx::query_as(
+            "SELECT id, store_id FROM integrators WHERE given_up_because IS NOT NULL LIMIT ?",
+        )
+        .bind(limit)
+        .fetch_all(conn)
+        .await?
+    });
+    Ok(rows
+        .into_iter()
+        .map(|(id, store)| (id.into(), store.into()))
+        .collect())
+}
+
+/// How many integrators are left alone for now: for a gauge.
+pub async fn count_open_breakers(tx: &mut Tx) -> Result<i64> {
+    Ok(on!(tx, |conn| {
+        sqlx::query_scalar(
+        "SELECT COUNT(*) FROM integrators WHERE breaker_state <> 'closed' AND enabled = TRUE AND archived_at IS NULL"
+    )
+    .fetch_one(conn)
+    .await?
+    }))
+}
+
+/// The id and the breaker's columns, with what follows them in the statement.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, breaker_state, breaker_until, breaker_probe, breaker_openings, failures_in_a_row, failing_since, \
+             failing_handoffs FROM integrators ",
+            $rest
+        )
+    };
+}
+use select;
+
+#[derive(sqlx::FromRow)]
+struct OfIntegrator {
+    id: Uuid,
+    #[sqlx(flatten)]
+    breaker: Row,
+}
+
+#[derive(sqlx::FromRow)]
+pub(super) struct Row {
+    breaker_state: String,
+    breaker_until: Option<DateTime<Utc>>,
+    breaker_probe: Option<Uuid>,
+    breaker_openings: i32,
+    failures_in_a_row: i32,
+    failing_since: Option<DateTime<Utc>>,
+    failing_handoffs: Option<Vec<u8>>,
+}
+
+impl Row {
+    pub(super) fn into_breaker(self, of: IntegratorId) -> Result<Breaker> {
+        let corrupt =
+            |what: &dyn ToString| StoreError::corrupt("integrators", of, what.to_string());
+        let count = |number: i32| u32::try_from(number).map_err(|error| corrupt(&error));
+        let state: BreakerState = self
+            .breaker_state
+            .parse()
+            .map_err(|error| corrupt(&error))?;
+        let failing = self.failing_handoffs.unwrap_or_default();
+        let failing = failing
+            .chunks(size_of::<Uuid>())
+            .map(|id| Uuid::from_slice(id).map(HandoffId::from))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|error| corrupt(&error))?;
+        Ok(Breaker {
+            state,
+            until: self.breaker_until,
+            probe: self.breaker_probe.map(Into::into),
+            openings: count(self.breaker_openings)?,
+            failures_in_a_row: count(self.failures_in_a_row)?,
+            failing_since: self.failing_since,
+            failing,
+        })
+    }
+}
+
+/// `None` where there are none.
+pub(super) fn joined(handoffs: &[HandoffId]) -> Option<Vec<u8>> {
+    let bytes: Vec<u8> = handoffs
+        .iter()
+        .flat_map(|handoff| handoff.uuid().into_bytes())
+        .collect();
+    (!bytes.is_empty()).then_some(bytes)
+}

@@ -1,0 +1,334 @@
+//! Orders and their items.
+
+mod edit;
+pub mod list;
+mod row;
+
+use std::collections::HashMap;
+
+use sqlx::{QueryBuilder, types::Json};
+use uuid::Uuid;
+
+pub use self::edit::{delete, old_drafts, placed_by, replace_items, replacements, update};
+pub use self::list::{OrderFilter, OrderPage};
+use self::row::{ItemRow, Row, text};
+use super::{error::Result, insert_many, on, push_ids, tx::Tx};
+use domain::{
+    ids::{AccountId, IntegratorId, OrderId, SessionId},
+    order::{Item, Order},
+};
+
+macro_rules! columns {
+    () => {
+        "o.id, o.store_id, o.number, o.session_id, o.account_id, o.guest_key_hash, o.reference, o.fulfilment, \
+         o.status, o.reason, o.version, o.stock_held, o.tallied, o.customer, o.total_amount, o.currency, o.user_note, \
+         o.accept_by, o.delivery, o.replaces, o.last_seq, o.created_at, o.placed_at, o.accepted_at, o.ended_at"
+    };
+}
+
+/// Orders that a session is shown with; far more than a table has.
+pub const MOST_OF_SESSION: u32 = 1000;
+/// Orders whose items one statement reads: databases bound the values of one.
+const MOST_AT_ONCE: usize = 4096;
+
+/// An order as it is first written.
+#[derive(Clone, Copy, Debug)]
+pub struct NewOrder<'a> {
+    pub order: &'a Order,
+    /// The account's id or, for a guest's order, the session's.
+    pub placed_by: Uuid,
+    /// Of its own stream; 0 where it belongs to a session's.
+    pub last_seq: i64,
+}
+
+pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
+    insert_many!(
+        tx,
+        "INSERT INTO orders (id, store_id, number, session_id, account_id, placed_by, guest_key_hash, reference, \
+         fulfilment, status, reason, version, stock_held, customer, total_amount, currency, user_note, accept_by, \
+         replaces, last_seq, created_at, placed_at) ",
+        rows,
+        |push, row| {
+            let order = row.order;
+            push.push_bind(order.id.uuid())
+                .push_bind(order.store_id.uuid())
+                .push_bind(order.number)
+                .push_bind(order.session.as_ref().map(|session| session.id.uuid()))
+                .push_bind(order.account_id.map(AccountId::uuid))
+                .push_bind(row.placed_by)
+                .push_bind(order.guest_key_hash.as_deref())
+                .push_bind(order.reference.as_deref().map(str::as_bytes))
+                .push_bind(order.fulfilment.as_str())
+                .push_bind(order.status.as_str())
+                .push_bind(order.reason.as_deref())
+                .push_bind(order.version)
+                .push_bind(order.stock_held)
+                .push_bind(Json(&order.customer))
+                .push_bind(order.total.amount)
+                .push_bind(order.total.currency.as_str())
+                .push_bind(order.user_note.as_deref())
+                .push_bind(order.accept_by)
+                .push_bind(order.replaces.map(OrderId::uuid))
+                .push_bind(row.last_seq)
+                .push_bind(order.created_at)
+                .push_bind(order.placed_at)
+        }
+    );
+    let items: Vec<(Uuid, i32, &Item)> = rows
+        .iter()
+        .flat_map(|row| {
+            (0..)
+                .zip(&row.order.items)
+                .map(|(position, item)| (row.order.id.uuid(), position, item))
+        })
+        .collect();
+    insert_items(tx, &items).await
+}
+
+async fn insert_items(tx: &mut Tx, items: &[(Uuid, i32, &Item)]) -> Result<()> {
+    insert_many!(
+        tx,
+        "INSERT INTO order_items (id, order_id, position, product_id, sku, name, quantity, unit_amount, note, counted) ",
+        items,
+        |push, row| {
+            let (order_id, position, item) = row;
+            push.push_bind(item.id.uuid())
+                .push_bind(*order_id)
+                .push_bind(*position)
+                .push_bind(item.product_id.uuid())
+                .push_bind(item.sku.as_deref().map(str::as_bytes))
+                .push_bind(item.name.as_str())
+                .push_bind(i64::from(item.quantity))
+                .push_bind(item.unit_price.amount)
+                .push_bind(item.note.as_deref())
+                .push_bind(item.counted)
+        }
+    );
+    Ok(())
+}
+
+/// Writes what a move changes.
+pub async fn update_status(tx: &mut Tx, order: &Order) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE orders SET status = ?, reason = ?, stock_held = ?, accepted_at = ?, ended_at = ?, delivery = ? WHERE id = ?"
+    )
+    .bind(order.status.as_str())
+    .bind(order.reason.as_deref())
+    .bind(order.stock_held)
+    .bind(order.accepted_at)
+    .bind(order.ended_at)
+    .bind(order.delivery.as_ref().map(Json))
+    .bind(order.id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+pub async fn get(tx: &mut Tx, id: OrderId) -> Result<Option<Order>> {
+    Ok(many(tx, &[id]).await?.pop())
+}
+
+/// Those that exist, in no particular order.
+pub async fn many(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Order>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<Row> = on!(&mut *tx, |conn| {
+        let mut query = QueryBuilder::new(concat!(
+            "SELECT ",
+            columns!(),
+            ", s.name AS session_name FROM orders o LEFT JOIN sessions s ON s.id = o.session_id WHERE o.id IN ("
+        ));
+        push_ids(&mut query, &ids);
+        query.push(")");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    with_items(tx, rows).await
+}
+
+/// In which session an order is; `None` where there is no such order.
+pub async fn session_of(tx: &mut Tx, id: OrderId) -> Result<Option<Option<SessionId>>> {
+    let session: Option<(Option<Uuid>,)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT session_id FROM orders WHERE id = ?"
+    )
+    .bind(id.uuid())
+    .fetch_optional(conn)
+    .await?);
+    Ok(session.map(|(session,)| session.map(Into::into)))
+}
+
+/// Locks the order's row; its session's must be locked before. Without the session's name, which the caller has.
+/// With the last number of its own stream.
+pub async fn lock(tx: &mut Tx, id: OrderId) -> Result<Option<(Order, i64)>> {
+    // SQLite has one writer and no row locks.
+    let sql = tx.pick(
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", NULL AS session_name FROM orders o WHERE o.id = ? FOR UPDATE"
+        ),
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", NULL AS session_name FROM orders o WHERE o.id = ?"
+        ),
+    );
+    let row: Option<Row> = on!(&mut *tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    let Some(row) = row else { return Ok(None) };
+    let last_seq = row.last_seq;
+    let order = with_items(tx, vec![row])
+        .await?
+        .pop()
+        .expect("one row makes one order");
+    Ok(Some((order, last_seq)))
+}
+
+/// As [`lock`], several at once, by id, and without those that somebody else holds.
+pub async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, i64)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    // SQLite has one writer and no row locks.
+    let end = tx.pick(") ORDER BY o.id FOR UPDATE SKIP LOCKED", ") ORDER BY o.id");
+    let rows: Vec<Row> = on!(&mut *tx, |conn| {
+        let mut query = QueryBuilder::new(concat!(
+            "SELECT ",
+            columns!(),
+            ", NULL AS session_name FROM orders o WHERE o.id IN ("
+        ));
+        push_ids(&mut query, &ids);
+        query.push(end);
+        query.build_query_as().fetch_all(conn).await?
+    });
+    let last_seqs: Vec<i64> = rows.iter().map(|row| row.last_seq).collect();
+    let orders = with_items(tx, rows).await?;
+    Ok(orders.into_iter().zip(last_seqs).collect())
+}
+
+/// A session's orders that were placed, the last [`MOST_OF_SESSION`] of them, oldest first.
+pub async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
+    let mut rows: Vec<Row> = on!(&mut *tx, |conn| {
+        sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
+         WHERE o.session_id = ? AND o.status <> 'draft' ORDER BY o.id DESC LIMIT ?"
+        ))
+        .bind(session.uuid())
+        .bind(MOST_OF_SESSION)
+        .fetch_all(conn)
+        .await?
+    });
+    rows.reverse();
+    with_items(tx, rows).await
+}
+
+/// Those of a session's orders that were placed and have not come to their end, oldest first.
+pub async fn unfinished_of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
+    let rows: Vec<Row> = on!(&mut *tx, |conn| {
+        sqlx::query_as(concat!(
+            "SELECT ",
+            columns!(),
+            ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
+         WHERE o.session_id = ? \
+         AND o.status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
+         ORDER BY o.id"
+        ))
+        .bind(session.uuid())
+        .fetch_all(conn)
+        .await?
+    });
+    with_items(tx, rows).await
+}
+
+/// Which of these references are taken, and by which order. Pairs of `placed_by` and reference.
+pub async fn by_references(
+    tx: &mut Tx,
+    wanted: &[(Uuid, &str)],
+) -> Result<HashMap<(Uuid, String), OrderId>> {
+    let mut found = HashMap::new();
+    for chunk in super::bulk::chunks(wanted) {
+        let rows: Vec<(Uuid, Vec<u8>, Uuid)> = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new("SELECT placed_by, reference, id FROM orders WHERE ");
+            let mut list = query.separated(" OR ");
+            for (placed_by, reference) in chunk {
+                list.push("(placed_by = ")
+                    .push_bind_unseparated(*placed_by)
+                    .push_unseparated(" AND reference = ")
+                    .push_bind_unseparated(reference.as_bytes())
+                    .push_unseparated(")");
+            }
+            query.build_query_as().fetch_all(conn).await?
+        });
+        for (placed_by, reference, id) in rows {
+            found.insert((placed_by, text(reference)), id.into());
+        }
+    }
+    Ok(found)
+}
+
+/// Which of these orders are there: asked after a COMMIT whose answer was lost. Waits for one that still runs.
+pub async fn which_are_kept(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    // SQLite has one writer, which is this.
+    let locking = tx.pick(") FOR UPDATE", ")");
+    let rows: Vec<(Uuid,)> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new("SELECT id FROM orders WHERE id IN (");
+        push_ids(&mut query, &ids);
+        query.push(locking);
+        query.build_query_as().fetch_all(conn).await?
+    });
+    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
+}
+
+/// The integrators that may have received the order: asked with an answer that does not rule it out, or unknown.
+pub async fn integrators_reached(tx: &mut Tx, order: OrderId) -> Result<Vec<IntegratorId>> {
+    let rows: Vec<(Uuid,)> = on!(tx, |conn| {
+        sqlx::query_as(
+        "SELECT DISTINCT h.integrator_id FROM handoffs h JOIN attempts a ON a.handoff_id = h.id \
+         WHERE h.order_id = ? AND h.event IN ('order.placed', 'order.dispatched') \
+         AND (a.outcome IS NULL OR a.outcome IN ('acknowledged', 'unknown') \
+              OR (a.outcome = 'retry' AND a.http_status IS NOT NULL))"
+    )
+    .bind(order.uuid())
+    .fetch_all(conn)
+    .await?
+    });
+    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
+}
+
+async fn with_items(tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<Order>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut by_order: HashMap<Uuid, Vec<ItemRow>> = HashMap::new();
+    for ids in ids.chunks(MOST_AT_ONCE) {
+        let items: Vec<ItemRow> = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new(
+                "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \
+                 FROM order_items WHERE order_id IN (",
+            );
+            push_ids(&mut query, ids);
+            query.push(") ORDER BY order_id, position");
+            query.build_query_as().fetch_all(conn).await?
+        });
+        for item in items {
+            by_order.entry(item.order_id).or_default().push(item);
+        }
+    }
+    rows.into_iter()
+        .map(|row| {
+            let items = by_order.remove(&row.id).unwrap_or_default();
+            row.into_order(items)
+        })
+        .collect()
+}

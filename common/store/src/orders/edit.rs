@@ -1,0 +1,126 @@
+//! What people change of an order that exists, and drafts that go.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::{QueryBuilder, types::Json};
+use uuid::Uuid;
+
+use super::insert_items;
+use crate::{error::Result, on, push_ids, tx::Tx};
+use domain::{
+    ids::{OrderId, first_id_of},
+    order::{Item, Order},
+};
+
+/// Writes what an edit, or the placing of a draft, changes; but not the items.
+pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+            "UPDATE orders SET number = ?, reference = ?, fulfilment = ?, status = ?, version = ?, stock_held = ?, \
+             customer = ?, total_amount = ?, user_note = ?, accept_by = ?, placed_at = ? WHERE id = ?",
+        )
+        .bind(order.number)
+        .bind(order.reference.as_deref().map(str::as_bytes))
+        .bind(order.fulfilment.as_str())
+        .bind(order.status.as_str())
+        .bind(order.version)
+        .bind(order.stock_held)
+        .bind(Json(&order.customer))
+        .bind(order.total.amount)
+        .bind(order.user_note.as_deref())
+        .bind(order.accept_by)
+        .bind(order.placed_at)
+        .bind(order.id.uuid())
+        .execute(conn)
+        .await?;
+    });
+    Ok(())
+}
+
+/// Writes the order's items in place of those that it had.
+pub async fn replace_items(tx: &mut Tx, order: &Order) -> Result<()> {
+    on!(&mut *tx, |conn| {
+        sqlx::query("DELETE FROM order_items WHERE order_id = ?")
+            .bind(order.id.uuid())
+            .execute(conn)
+            .await?;
+    });
+    let items: Vec<(Uuid, i32, &Item)> = (0..)
+        .zip(&order.items)
+        .map(|(position, item)| (order.id.uuid(), position, item))
+        .collect();
+    insert_items(tx, &items).await
+}
+
+/// Takes locked drafts away, with their items. Nothing else is ever about a draft.
+pub async fn delete(tx: &mut Tx, drafts: &[OrderId]) -> Result<()> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = drafts.iter().map(|id| id.uuid()).collect();
+    for sql in [
+        "DELETE FROM order_items WHERE order_id IN (",
+        "DELETE FROM orders WHERE id IN (",
+    ] {
+        on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new(sql);
+            push_ids(&mut query, &ids);
+            query.push(")");
+            query.build().execute(conn).await?;
+        });
+    }
+    Ok(())
+}
+
+/// Drafts that were begun before a time, found by their ids, however many are younger. Nothing is locked: whoever acts
+/// on it looks again.
+pub async fn old_drafts(
+    tx: &mut Tx,
+    created_before: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<OrderId>> {
+    // Said, because by the primary key the way to a draft leads past all old orders.
+    let sql = tx.pick(
+        "SELECT id FROM orders FORCE INDEX (orders_of_status) \
+         WHERE status = 'draft' AND id < ? AND created_at <= ? ORDER BY id LIMIT ?",
+        "SELECT id FROM orders INDEXED BY orders_of_status \
+         WHERE status = 'draft' AND id < ? AND created_at <= ? ORDER BY id LIMIT ?",
+    );
+    let next = first_id_of(created_before + TimeDelta::milliseconds(1));
+    let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql)
+        .bind(next)
+        .bind(created_before)
+        .bind(limit)
+        .fetch_all(conn)
+        .await?);
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// Whose references the order's is unique among: its account's id or, for a guest's, its session's.
+pub async fn placed_by(tx: &mut Tx, id: OrderId) -> Result<Uuid> {
+    Ok(on!(tx, |conn| sqlx::query_scalar(
+        "SELECT placed_by FROM orders WHERE id = ?"
+    )
+    .bind(id.uuid())
+    .fetch_one(conn)
+    .await?))
+}
+
+/// Which of these orders were replaced, and by which.
+pub async fn replacements(tx: &mut Tx, replaced: &[OrderId]) -> Result<HashMap<OrderId, OrderId>> {
+    if replaced.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let ids: Vec<Uuid> = replaced.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new("SELECT replaces, id FROM orders WHERE replaces IN (");
+        push_ids(&mut query, &ids);
+        query.push(")");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    Ok(rows
+        .into_iter()
+        .map(|(replaced, by)| (replaced.into(), by.into()))
+        .collect())
+}

@@ -1,0 +1,384 @@
+//! Orders as people look for them: newest first, page by page, each page found by an index and bounded in what it reads.
+
+use std::cmp::Reverse;
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use crate::{
+    error::Result,
+    explain::{Answer, answers},
+    on, push_ids,
+    tx::Tx,
+};
+use domain::{
+    ids::{AccountId, OrderId, SessionId, StoreId},
+    order::Fulfilment,
+    status::OrderStatus,
+};
+
+/// Rows that one walk looks at for one page, where not all of them fit: more are the next page's.
+const MOST_LOOKED_AT: u32 = 4096;
+/// More walks than these are one a store, past orders that stand elsewhere.
+const MOST_WALKS: usize = 32;
+
+/// Which orders are wanted. What is `None` or empty is not asked about.
+#[derive(Clone, Debug, Default)]
+pub struct OrderFilter {
+    /// Only of these stores; none of them at all where the list is empty.
+    pub stores: Option<Vec<StoreId>>,
+    pub account: Option<AccountId>,
+    /// Of drafts only this account's: they are nobody else's yet.
+    pub drafts_of: Option<AccountId>,
+    pub session: Option<SessionId>,
+    pub statuses: Vec<OrderStatus>,
+    /// With an account or stores only: nothing else leads to it.
+    pub reference: Option<String>,
+    pub fulfilment: Option<Fulfilment>,
+    /// Placed then or later.
+    pub placed_after: Option<DateTime<Utc>>,
+    /// Placed before then.
+    pub placed_before: Option<DateTime<Utc>>,
+}
+
+/// A page may be short, or empty, and still have a next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderPage<T> {
+    pub orders: Vec<T>,
+    /// The next page comes after this one.
+    pub next: Option<OrderId>,
+}
+
+impl OrderFilter {
+    /// The last placed come first, which leads to a time; otherwise the last begun.
+    fn is_by_placing(&self) -> bool {
+        let has_time = self.placed_after.is_some() || self.placed_before.is_some();
+        has_time && self.session.is_none() && self.account.is_none() && self.reference.is_none()
+    }
+}
+
+/// Where an order stands in a list: it comes after all with a greater one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Only where the list is by placing.
+    placed_at: Option<DateTime<Utc>>,
+    id: Uuid,
+}
+
+/// What one statement walks along: one index, in the list's order, so that it ends after as many rows as it is told.
+#[derive(Clone, Copy, Debug)]
+pub enum Walk {
+    Session(SessionId),
+    Account(AccountId),
+    /// Orders that the account gave this reference, or that have it in the store.
+    OfAccountByReference(AccountId),
+    OfStoreByReference(StoreId),
+    Store(StoreId),
+    StoreByStatus(StoreId, OrderStatus),
+    StoreByPlacing(StoreId),
+    Status(OrderStatus),
+    ByPlacing,
+    All,
+}
+
+impl Walk {
+    /// MySQL likes an index that has all that is selected, and then sorts all that it finds there (measured).
+    fn in_mysql(self) -> &'static str {
+        match self {
+            Self::Session(_) => " FORCE INDEX (orders_of_session)",
+            Self::Account(_) => " FORCE INDEX (orders_of_account)",
+            // The unique key, which nothing comes close to.
+            Self::OfAccountByReference(_) => "",
+            Self::OfStoreByReference(_) => " FORCE INDEX (orders_by_reference)",
+            Self::Store(_) => " FORCE INDEX (orders_of_store)",
+            Self::StoreByStatus(..) => " FORCE INDEX (orders_of_store_by_status)",
+            Self::StoreByPlacing(_) => " FORCE INDEX (orders_of_store_by_placing)",
+            Self::Status(_) => " FORCE INDEX (orders_of_status)",
+            Self::ByPlacing => " FORCE INDEX (orders_by_placing)",
+            Self::All => " FORCE INDEX (PRIMARY)",
+        }
+    }
+
+    /// SQLite likes an index in the list's order, and reads past all of the store's orders with other references (measured);
+    /// those with this one are few, and soon sorted.
+    fn in_sqlite(self) -> &'static str {
+        match self {
+            Self::OfStoreByReference(_) => " INDEXED BY orders_by_reference",
+            _ => "",
+        }
+    }
+}
+
+/// One page, at most `limit` long, after one order.
+pub async fn list(
+    tx: &mut Tx,
+    filter: &OrderFilter,
+    after: Option<OrderId>,
+    limit: u32,
+) -> Result<OrderPage<OrderId>> {
+    let after = match after {
+        Some(id) => Some(place_of(tx, filter, id).await?),
+        None => None,
+    };
+    let mut found: Vec<Place> = Vec::new();
+    // Where walks broke off: what comes after is not known to be all.
+    let mut broken_off: Vec<Place> = Vec::new();
+    for walk in walks(filter) {
+        let (fitting, end) = fitting(tx, filter, walk, after, limit).await?;
+        found.extend(fitting);
+        broken_off.extend(end);
+    }
+    found.sort_unstable_by_key(|place| Reverse(*place));
+    let known_to = broken_off.into_iter().max();
+    if let Some(end) = known_to {
+        found.retain(|place| *place >= end);
+    }
+    let has_more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let next = if has_more {
+        found.last().copied()
+    } else {
+        known_to
+    };
+    Ok(OrderPage {
+        orders: found.into_iter().map(|place| place.id.into()).collect(),
+        next: next.map(|place| place.id.into()),
+    })
+}
+
+/// Those of a walk that fit, `limit + 1` at most; and the last that was looked at, where the walk did not come to its
+/// end and that many were not found.
+async fn fitting(
+    tx: &mut Tx,
+    filter: &OrderFilter,
+    walk: Walk,
+    mut after: Option<Place>,
+    limit: u32,
+) -> Result<(Vec<Place>, Option<Place>)> {
+    let mut fitting = Vec::new();
+    let mut looked_at = 0;
+    // Mostly all fit; where few do, the steps grow.
+    let mut step = limit + 1;
+    loop {
+        let rows: Vec<Row> = walked(tx, filter, walk, after, step).await?;
+        let is_end = rows.len() < step as usize;
+        after = rows.last().map(|row| row.place(filter)).or(after);
+        let wanted = (limit + 1) as usize - fitting.len();
+        let fit = rows
+            .iter()
+            .filter(|row| row.fits == Some(true))
+            .map(|row| row.place(filter));
+        fitting.extend(fit.take(wanted));
+        looked_at += step;
+        if is_end || fitting.len() > limit as usize {
+            return Ok((fitting, None));
+        }
+        if looked_at >= MOST_LOOKED_AT {
+            return Ok((fitting, after));
+        }
+        step = (step * 4).min(MOST_LOOKED_AT);
+    }
+}
+
+pub async fn place_of(tx: &mut Tx, filter: &OrderFilter, id: OrderId) -> Result<Place> {
+    let mut place = Place {
+        placed_at: None,
+        id: id.uuid(),
+    };
+    if filter.is_by_placing() {
+        let placed_at: Option<Option<DateTime<Utc>>> = on!(tx, |conn| sqlx::query_scalar(
+            "SELECT placed_at FROM orders WHERE id = ?"
+        )
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+        // Nothing comes after one that is not there.
+        place.placed_at = Some(placed_at.flatten().unwrap_or(DateTime::UNIX_EPOCH));
+    }
+    Ok(place)
+}
+
+/// Together they come past all that is wanted.
+pub fn walks(filter: &OrderFilter) -> Vec<Walk> {
+    if filter.stores.as_ref().is_some_and(Vec::is_empty) {
+        return Vec::new();
+    }
+    if let Some(session) = filter.session {
+        return vec![Walk::Session(session)];
+    }
+    if let Some(account) = filter.account {
+        return vec![match filter.reference {
+            Some(_) => Walk::OfAccountByReference(account),
+            None => Walk::Account(account),
+        }];
+    }
+    let statuses = &filter.statuses;
+    let is_by_placing = filter.is_by_placing();
+    let Some(stores) = &filter.stores else {
+        return match statuses.as_slice() {
+            _ if is_by_placing => vec![Walk::ByPlacing],
+            [] => vec![Walk::All],
+            statuses => statuses.iter().copied().map(Walk::Status).collect(),
+        };
+    };
+    let of_store = |store: StoreId| -> Vec<Walk> {
+        if filter.reference.is_some() {
+            vec![Walk::OfStoreByReference(store)]
+        } else if is_by_placing {
+            vec![Walk::StoreByPlacing(store)]
+        } else if statuses.is_empty() || statuses.len() * stores.len() > MOST_WALKS {
+            vec![Walk::Store(store)]
+        } else {
+            let by_status = |status: &OrderStatus| Walk::StoreByStatus(store, *status);
+            statuses.iter().map(by_status).collect()
+        }
+    };
+    stores.iter().copied().flat_map(of_store).collect()
+}
+
+pub async fn walked<A: Answer>(
+    tx: &mut Tx,
+    filter: &OrderFilter,
+    walk: Walk,
+    after: Option<Place>,
+    limit: u32,
+) -> Result<Vec<A>> {
+    let asked = A::asked(tx);
+    let index = tx.pick(walk.in_mysql(), walk.in_sqlite());
+    Ok(on!(tx, |conn| {
+        let mut query = QueryBuilder::new(asked);
+        query.push("SELECT o.id, o.placed_at, (1 = 1");
+        // What no index leads to is looked at row by row, so that a walk can be broken off.
+        if let Some(stores) = &filter.stores {
+            let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
+            query.push(" AND o.store_id IN (");
+            push_ids(&mut query, &stores);
+            query.push(")");
+        }
+        if let Some(account) = filter.account {
+            query.push(" AND o.account_id = ").push_bind(account.uuid());
+        }
+        if let Some(account) = filter.drafts_of {
+            query
+                .push(" AND (o.status <> ")
+                .push_bind(OrderStatus::Draft.as_str());
+            query
+                .push(" OR o.account_id = ")
+                .push_bind(account.uuid())
+                .push(")");
+        }
+        if !filter.statuses.is_empty() {
+            query.push(" AND o.status IN (");
+            let mut list = query.separated(", ");
+            for status in &filter.statuses {
+                list.push_bind(status.as_str());
+            }
+            query.push(")");
+        }
+        if let Some(reference) = &filter.reference {
+            query
+                .push(" AND o.reference = ")
+                .push_bind(reference.as_bytes());
+        }
+        if let Some(fulfilment) = filter.fulfilment {
+            query
+                .push(" AND o.fulfilment = ")
+                .push_bind(fulfilment.as_str());
+        }
+        if let Some(after) = filter.placed_after {
+            query.push(" AND o.placed_at >= ").push_bind(after);
+        }
+        if let Some(before) = filter.placed_before {
+            query.push(" AND o.placed_at < ").push_bind(before);
+        }
+        query.push(") AS fits FROM orders o");
+        query.push(index).push(" WHERE 1 = 1");
+        match walk {
+            Walk::Session(session) => {
+                query.push(" AND o.session_id = ").push_bind(session.uuid());
+            }
+            Walk::Account(account) => {
+                query.push(" AND o.account_id = ").push_bind(account.uuid());
+            }
+            Walk::OfAccountByReference(account) => {
+                query.push(" AND o.placed_by = ").push_bind(account.uuid());
+            }
+            Walk::OfStoreByReference(store) | Walk::Store(store) | Walk::StoreByPlacing(store) => {
+                query.push(" AND o.store_id = ").push_bind(store.uuid());
+            }
+            Walk::StoreByStatus(store, status) => {
+                query.push(" AND o.store_id = ").push_bind(store.uuid());
+                query.push(" AND o.status = ").push_bind(status.as_str());
+            }
+            Walk::Status(status) => {
+                query.push(" AND o.status = ").push_bind(status.as_str());
+            }
+            Walk::ByPlacing | Walk::All => {}
+        }
+        let by_reference = matches!(
+            walk,
+            Walk::OfAccountByReference(_) | Walk::OfStoreByReference(_)
+        );
+        if let Some(reference) = filter.reference.as_ref().filter(|_| by_reference) {
+            query
+                .push(" AND o.reference = ")
+                .push_bind(reference.as_bytes());
+        }
+        if filter.is_by_placing() {
+            if let Some(since) = filter.placed_after {
+                query.push(" AND o.placed_at >= ").push_bind(since);
+            }
+            if let Some(before) = filter.placed_before {
+                query.push(" AND o.placed_at < ").push_bind(before);
+            }
+        }
+        match after {
+            // Said twice, so that an index is entered where the page begins.
+            Some(Place {
+                placed_at: Some(placed_at),
+                id,
+            }) => {
+                query.push(" AND o.placed_at <= ").push_bind(placed_at);
+                query.push(" AND (o.placed_at < ").push_bind(placed_at);
+                query.push(" OR o.id < ").push_bind(id).push(")");
+            }
+            Some(Place {
+                placed_at: None,
+                id,
+            }) => {
+                query.push(" AND o.id < ").push_bind(id);
+            }
+            None if filter.is_by_placing() => {}
+            // Greater than any: a bound that is always there keeps databases from reading an index from end to end.
+            None => {
+                query.push(" AND o.id < ").push_bind(Uuid::max());
+            }
+        }
+        query.push(if filter.is_by_placing() {
+            " ORDER BY o.placed_at DESC, o.id DESC LIMIT "
+        } else {
+            " ORDER BY o.id DESC LIMIT "
+        });
+        query.push_bind(limit);
+        query.build_query_as::<A>().fetch_all(conn).await?
+    }))
+}
+
+answers!(Row);
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    placed_at: Option<DateTime<Utc>>,
+    fits: Option<bool>,
+}
+
+impl Row {
+    fn place(&self, filter: &OrderFilter) -> Place {
+        Place {
+            placed_at: self.placed_at.filter(|_| filter.is_by_placing()),
+            id: self.id,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The outbox: what is committed and not yet confirmed by the broker.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use sqlx::{QueryBuilder, types::Json};
+use uuid::Uuid;
+
+use super::{error::Result, insert_many, on, push_ids, skip_locked, tx::Tx};
+use domain::{hint::Announcement, ids::OutboxId};
+
+/// What one commit has to tell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OutboxRow {
+    pub id: OutboxId,
+    pub announcement: Announcement,
+}
+
+/// A row whose publishing failed this many times is parked, and listed as stuck.
+pub const MOST_FAILURES: i32 = 5;
+/// Of an error's words, this much is kept.
+const MOST_OF_AN_ERROR_CHARS: usize = 500;
+
+pub async fn insert(
+    tx: &mut Tx,
+    rows: &[OutboxRow],
+    not_before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    insert_many!(
+        tx,
+        "INSERT INTO outbox (id, announcement, not_before, failures, parked, created_at) ",
+        rows,
+        |push, row| push
+            .push_bind(row.id.uuid())
+            .push_bind(Json(&row.announcement))
+            .push_bind(not_before)
+            .push_bind(0_i32)
+            .push_bind(false)
+            .push_bind(now)
+    );
+    Ok(())
+}
+
+/// Rows that are due and that nobody else is claiming, oldest first; theirs `not_before` is moved, so that for a
+/// while nobody else sends them too.
+pub async fn claim(
+    tx: &mut Tx,
+    due: DateTime<Utc>,
+    not_before: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<OutboxRow>> {
+    let sql = skip_locked!(
+        tx,
+        "SELECT id, announcement FROM outbox WHERE parked = FALSE AND not_before <= ? ORDER BY not_before LIMIT ?"
+    );
+    let rows: Vec<(Uuid, Json<Value>)> = on!(&mut *tx, |conn| {
+        sqlx::query_as(sql)
+            .bind(due)
+            .bind(limit)
+            .fetch_all(conn)
+            .await?
+    });
+    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
+    if !ids.is_empty() {
+        on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new("UPDATE outbox SET not_before = ");
+            query.push_bind(not_before).push(" WHERE id IN (");
+            push_ids(&mut query, &ids);
+            query.push(")");
+            query.build().execute(conn).await?;
+        });
+    }
+    let mut claimed = Vec::with_capacity(rows.len());
+    for (id, Json(announcement)) in rows {
+        let id = OutboxId::from(id);
+        match serde_json::from_value(announcement) {
+            Ok(announcement) => claimed.push(OutboxRow { id, announcement }),
+            // One that no version of this program wrote stops no other.
+            Err(error) => failed(tx, id, &error.to_string()).await?,
+        }
+    }
+    Ok(claimed)
+}
+
+pub async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    for chunk in super::bulk::chunks(&ids) {
+        on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new("DELETE FROM outbox WHERE id IN (");
+            let mut list = query.separated(", ");
+            for id in chunk {
+                list.push_bind(*id);
+            }
+            query.push(")");
+            query.build().execute(conn).await?;
+        });
+    }
+    Ok(())
+}
+
+/// Notes a failed publishing; the last of [`MOST_FAILURES`] parks the row.
+pub async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
+    // MySQL assigns from left to right: `failures` comes last, so that `parked` sees the old one everywhere.
+    let error: String = error.chars().take(MOST_OF_AN_ERROR_CHARS).collect();
+    let sql = "UPDATE outbox SET error = ?, parked = (failures + 1 >= ?), failures = failures + 1 WHERE id = ?";
+    on!(tx, |conn| sqlx::query(sql)
+        .bind(error)
+        .bind(MOST_FAILURES)
+        .bind(id.uuid())
+        .execute(conn)
+        .await?
+        .rows_affected());
+    Ok(())
+}
+
+/// How many wait, and since when the oldest of them.
+pub async fn backlog(tx: &mut Tx) -> Result<(i64, Option<DateTime<Utc>>)> {
+    Ok(on!(tx, |conn| sqlx::query_as(
+        "SELECT w.waiting, x.created_at FROM ( \
+           SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox WHERE parked = FALSE) w \
+         LEFT JOIN outbox x ON x.id = w.oldest"
+    )
+    .fetch_one(conn)
+    .await?))
+}

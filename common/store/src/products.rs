@@ -1,0 +1,220 @@
+//! What stores sell, with the stock of what is counted.
+
+pub mod outside;
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    error::{Result, StoreError},
+    on, push_ids,
+    tx::Tx,
+};
+use domain::{
+    ids::{ProductId, StoreId},
+    money::Money,
+    store::Product,
+};
+
+/// Archived ones too.
+pub async fn get(tx: &mut Tx, id: ProductId) -> Result<Option<Product>> {
+    read(tx, id, select!("WHERE p.id = ?")).await
+}
+
+/// The same, locked against other edits of it and against other first counts of its stock; its stock is not locked.
+pub async fn lock(tx: &mut Tx, id: ProductId) -> Result<Option<Product>> {
+    let sql = tx.pick(
+        // Without `OF`, which MariaDB does not have: the row of products alone.
+        "SELECT id FROM products WHERE id = ? FOR UPDATE",
+        // SQLite has one writer; nothing to lock.
+        "SELECT id FROM products WHERE id = ?",
+    );
+    let locked: Option<(Uuid,)> = on!(&mut *tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    match locked {
+        Some(_) => get(tx, id).await,
+        None => Ok(None),
+    }
+}
+
+/// Those of the ids that exist, archived ones too, by id.
+pub async fn many(tx: &mut Tx, ids: &[ProductId]) -> Result<Vec<Product>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<Row> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(select!("WHERE p.id IN ("));
+        push_ids(&mut query, &ids);
+        query.push(") ORDER BY p.id");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The store's products that have these skus, by id. An archived one has none any more.
+pub async fn by_skus(tx: &mut Tx, store: StoreId, skus: &[&str]) -> Result<Vec<Product>> {
+    let Some(last) = skus.last() else {
+        return Ok(Vec::new());
+    };
+    // Filled up to a power of two, so that the statement has few shapes (see `batch`).
+    let wanted = skus.len().next_power_of_two();
+    let rows: Vec<Row> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(select!("WHERE p.store_id = "));
+        query.push_bind(store.uuid()).push(" AND p.sku IN (");
+        let mut list = query.separated(", ");
+        for sku in skus.iter().chain(std::iter::repeat(last)).take(wanted) {
+            list.push_bind(sku.as_bytes());
+        }
+        query.push(") ORDER BY p.id");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The store's products that are not archived, by id, after `after`.
+pub async fn list(
+    tx: &mut Tx,
+    store: StoreId,
+    after: Option<ProductId>,
+    limit: u32,
+) -> Result<Vec<Product>> {
+    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(select!(
+        "WHERE p.store_id = ? AND p.archived_at IS NULL AND p.id > ? ORDER BY p.id LIMIT ?"
+    ))
+    .bind(store.uuid())
+    .bind(after.map_or(Uuid::nil(), ProductId::uuid))
+    .bind(limit)
+    .fetch_all(conn)
+    .await?);
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// What can be ordered there now, by id; sold out is still on it.
+pub async fn menu(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<Product>> {
+    let rows: Vec<Row> = on!(tx, |conn| {
+        sqlx::query_as(select!(
+        "WHERE p.store_id = ? AND p.archived_at IS NULL AND p.available = TRUE ORDER BY p.id LIMIT ?"
+    ))
+    .bind(store.uuid())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?
+    });
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// A new product, without stock; a taken sku is [`StoreError::UniqueKeyTaken`].
+pub async fn insert(tx: &mut Tx, product: &Product) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+            "INSERT INTO products (id, store_id, sku, name, description, price_amount, currency, available, \
+             archived_at, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(product.id.uuid())
+        .bind(product.store_id.uuid())
+        .bind(product.sku.as_deref().map(str::as_bytes))
+        .bind(&product.name)
+        .bind(&product.description)
+        .bind(product.price.amount)
+        .bind(product.price.currency.as_str())
+        .bind(product.available)
+        .bind(product.archived_at)
+        .bind(product.version)
+        .bind(product.created_at)
+        .execute(conn)
+        .await?;
+    });
+    Ok(())
+}
+
+/// Writes what people may edit, if the product still has `version`; `false` if not. The new version is one more. A
+/// taken sku is [`StoreError::UniqueKeyTaken`].
+pub async fn update(tx: &mut Tx, product: &Product, version: i64) -> Result<bool> {
+    let changed = on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE products SET sku = ?, name = ?, description = ?, price_amount = ?, available = ?, archived_at = ?, \
+         version = version + 1 WHERE id = ? AND version = ?"
+    )
+    .bind(product.sku.as_deref().map(str::as_bytes))
+    .bind(&product.name)
+    .bind(&product.description)
+    .bind(product.price.amount)
+    .bind(product.available)
+    .bind(product.archived_at)
+    .bind(product.id.uuid())
+    .bind(version)
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(changed == 1)
+}
+
+async fn read(tx: &mut Tx, id: ProductId, sql: &'static str) -> Result<Option<Product>> {
+    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    row.map(TryInto::try_into).transpose()
+}
+
+/// A product's columns and its stock, with what follows them in the statement.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.id, p.store_id, p.sku, p.name, p.description, p.price_amount, p.currency, p.available, \
+             s.quantity AS stock, p.archived_at, p.version, p.created_at \
+             FROM products p LEFT JOIN stock s ON s.product_id = p.id ",
+            $rest
+        )
+    };
+}
+use select;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    store_id: Uuid,
+    sku: Option<Vec<u8>>,
+    name: String,
+    description: Option<String>,
+    price_amount: i64,
+    currency: String,
+    available: bool,
+    stock: Option<i64>,
+    archived_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for Product {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let currency = row
+            .currency
+            .parse()
+            .map_err(|error| StoreError::corrupt("products", row.id, error))?;
+        Ok(Self {
+            id: row.id.into(),
+            store_id: row.store_id.into(),
+            sku: row
+                .sku
+                .map(String::from_utf8)
+                .transpose()
+                .map_err(|error| StoreError::corrupt("products", row.id, error))?,
+            name: row.name,
+            description: row.description,
+            price: Money::new(row.price_amount, currency),
+            available: row.available,
+            stock: row.stock,
+            archived_at: row.archived_at,
+            version: row.version,
+            created_at: row.created_at,
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Which products an outside service lists, by its own ids.
+
+use uuid::Uuid;
+
+use crate::{
+    error::{Result, StoreError},
+    insert_many, on,
+    tx::Tx,
+};
+use domain::ids::{ProductId, StoreId};
+
+/// A product that an outside service lists, or did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutsideProduct {
+    pub external_id: String,
+    pub product: ProductId,
+    /// When it was asked last.
+    pub listed: bool,
+}
+
+/// The store's, by their external ids.
+pub async fn of_store(tx: &mut Tx, store: StoreId) -> Result<Vec<OutsideProduct>> {
+    let rows: Vec<(Vec<u8>, Uuid, bool)> = on!(tx, |conn| {
+        sqlx::query_as(
+        "SELECT external_id, product_id, listed FROM outside_products WHERE store_id = ? ORDER BY external_id"
+    )
+    .bind(store.uuid())
+    .fetch_all(conn)
+    .await?
+    });
+    rows.into_iter()
+        .map(|(external_id, product, listed)| {
+            let external_id = String::from_utf8(external_id)
+                .map_err(|error| StoreError::corrupt("outside_products", product, error))?;
+            Ok(OutsideProduct {
+                external_id,
+                product: product.into(),
+                listed,
+            })
+        })
+        .collect()
+}
+
+/// New ones, sorted by their external ids.
+pub async fn insert(tx: &mut Tx, store: StoreId, new: &[OutsideProduct]) -> Result<()> {
+    insert_many!(
+        &mut *tx,
+        "INSERT INTO outside_products (store_id, external_id, product_id, listed) ",
+        new,
+        |push, one| push
+            .push_bind(store.uuid())
+            .push_bind(one.external_id.as_bytes())
+            .push_bind(one.product.uuid())
+            .push_bind(one.listed)
+    );
+    Ok(())
+}
+
+pub async fn set_listed(tx: &mut Tx, product: ProductId, listed: bool) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE outside_products SET listed = ? WHERE product_id = ?"
+    )
+    .bind(listed)
+    .bind(product.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}

@@ -1,0 +1,384 @@
+//! What people list, what the sweep looks for and what is counted: each finds its rows by an index, and reads no more
+//! than it needs.
+
+use chrono::TimeDelta;
+use sqlx::Row;
+use uuid::Uuid;
+
+use super::{
+    explain::{Step, assert_no_full_scan, fill_handoffs},
+    orders::{
+        NewOrder, OrderFilter,
+        list::{Walk, place_of, walked, walks},
+    },
+    stats::counted,
+    *,
+};
+use crate::testing::{TestDb, each_database};
+use domain::{
+    ids::{SessionId, StoreId, StreamId},
+    money::Money,
+    order::{Customer, Fulfilment, Order, OrderSession},
+    session::SessionState,
+    status::OrderStatus::{self, Accepted, Delivered, Failed, Pending, Processing},
+};
+
+/// More than one page looks at, where few fit.
+const ORDERS: usize = 5000;
+const STORES: usize = 8;
+const PAGE: u32 = 51;
+/// Of a page of that length; a table's rows would be some thousand.
+const MOST_READ: i64 = 700;
+
+/// As many rows of each kind as there are orders: enough to be worth an index.
+const OTHERS: &[&str] = &[
+    "INSERT INTO stores (id, name, timezone, currency, auto_accept, accept_within_s, paused, version, created_at) \
+     SELECT id, 'Kiosk', 'UTC', 'EUR', TRUE, 600, FALSE, 1, created_at FROM orders",
+    "INSERT INTO store_counters (store_id, last_number, last_seq) SELECT id, 0, 0 FROM orders",
+    "INSERT INTO products (id, store_id, name, price_amount, currency, available, version, created_at) \
+     SELECT id, store_id, 'Tea', 200, 'EUR', TRUE, 1, created_at FROM orders",
+    "INSERT INTO sessions (id, store_id, code, name, state, opened_at, last_seq) \
+     SELECT id, store_id, reference, 'Table', 'CLOSED', created_at, 0 FROM orders",
+    "INSERT INTO accounts (id, username, password_hash, role, disabled, created_at) \
+     SELECT id, reference, '-', 'staff', FALSE, created_at FROM orders",
+    "INSERT INTO account_stores (account_id, store_id) SELECT id, store_id FROM orders",
+    "INSERT INTO integrators (id, store_id, name, kind, format, events, url, required, confirms, unknown_policy, \
+     callback_auth, auth_kind, auth_sealed, signing_sealed, callback_sealed, status_map, max_attempts, concurrency, \
+     enabled, failures_in_a_row, breaker_state, version, created_at) \
+     SELECT id, store_id, 'Kitchen', 'kitchen', 'order', '[\"order.placed\"]', 'https://kitchen.example/', TRUE, \
+     'acknowledgement', 'resend', 'signature', 'none', x'00', x'00', x'00', '{}', 5, 4, TRUE, 0, 'closed', 1, \
+     created_at FROM orders WHERE number <= 20",
+    "INSERT INTO events (stream_id, seq, store_id, order_id, kind, at, data) \
+     SELECT id, 1, store_id, id, 'order.placed', created_at, '{}' FROM orders",
+    "INSERT INTO callbacks (id, integrator_id, webhook_id, order_id, payload, received_at, applied_at, result, failures) \
+     SELECT id, store_id, id, id, '{}', created_at, created_at, 'applied', 0 FROM orders",
+    "INSERT INTO idempotency_keys (owner, idempotency_key, fingerprint, resource_id, created_at) \
+     SELECT id, id, id, id, created_at FROM orders",
+    "INSERT INTO live_tickets (ticket_hash, account_id, subject, subject_id, expires_at) \
+     SELECT id, id, 'order', id, created_at FROM orders",
+    "INSERT INTO outbox (id, announcement, not_before, failures, parked, created_at) \
+     SELECT id, '{}', created_at, 0, FALSE, created_at FROM orders",
+];
+
+const TABLES: &[&str] = &[
+    "orders",
+    "stores",
+    "store_counters",
+    "products",
+    "sessions",
+    "accounts",
+    "account_stores",
+    "integrators",
+    "events",
+    "callbacks",
+    "idempotency_keys",
+    "live_tickets",
+    "outbox",
+    "handoffs",
+];
+
+/// A store, a session, an account and an order of many.
+struct Filled {
+    stores: Vec<StoreId>,
+    order: Order,
+}
+
+async fn filled(house: &TestDb) -> Filled {
+    let last = house.clock.now();
+    let new_ids = |many: usize| -> Vec<Uuid> { (0..many).map(|_| house.chance.id(last)).collect() };
+    let (stores, sessions, accounts) = (new_ids(STORES), new_ids(60), new_ids(60));
+    let orders: Vec<Order> = (0..ORDERS)
+        .map(|n| {
+            let at = last - TimeDelta::minutes((ORDERS - n) as i64);
+            let status = match n % 100 {
+                1 => Failed,
+                _ if n < ORDERS - 40 => Delivered,
+                m if m % 2 == 0 => Pending,
+                _ => Processing,
+            };
+            an_order(
+                house,
+                n,
+                at,
+                status,
+                (stores[n % STORES], sessions[n % 60], accounts[n % 60]),
+            )
+        })
+        .collect();
+    let rows: Vec<NewOrder> = orders
+        .iter()
+        .map(|order| NewOrder {
+            order,
+            placed_by: order.account_id.expect("it has one").uuid(),
+            last_seq: 1,
+        })
+        .collect();
+    let mut tx = house.db.begin().await.unwrap();
+    orders::insert(&mut tx, &rows).await.unwrap();
+    for statement in OTHERS {
+        testing::run(&mut tx, statement).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    fill_handoffs(house).await;
+    know_what_is_there(house).await.unwrap();
+    Filled {
+        stores: stores.into_iter().map(StoreId::from).collect(),
+        order: orders[ORDERS / 2].clone(),
+    }
+}
+
+fn an_order(
+    house: &TestDb,
+    n: usize,
+    at: chrono::DateTime<chrono::Utc>,
+    status: OrderStatus,
+    (store, session, account): (Uuid, Uuid, Uuid),
+) -> Order {
+    Order {
+        id: house.chance.id(at),
+        store_id: store.into(),
+        number: Some((n / STORES + 1) as i64),
+        session: Some(OrderSession {
+            id: SessionId::from(session),
+            name: String::new(),
+        }),
+        account_id: Some(account.into()),
+        guest_key_hash: None,
+        reference: Some(format!("R-{n}")),
+        fulfilment: if n == 10 {
+            Fulfilment::Delivery
+        } else {
+            Fulfilment::Table
+        },
+        status,
+        reason: None,
+        version: 1,
+        stock_held: true,
+        tallied: false,
+        customer: Customer::default(),
+        items: Vec::new(),
+        total: Money::new(0, "EUR".parse().unwrap()),
+        user_note: None,
+        accept_by: Some(at + TimeDelta::minutes(10)),
+        delivery: None,
+        replaces: None,
+        created_at: at,
+        placed_at: Some(at),
+        accepted_at: None,
+        ended_at: status.is_end().then_some(at),
+    }
+}
+
+/// MySQL plans by what it last counted.
+async fn know_what_is_there(house: &TestDb) -> Result<()> {
+    let mut tx = house.db.begin().await?;
+    if let Tx::MySql(..) = &tx {
+        for table in TABLES {
+            on!(&mut tx, |conn| {
+                let analyze = sqlx::AssertSqlSafe(format!("ANALYZE TABLE {table}"));
+                sqlx::raw_sql(analyze).fetch_all(conn).await?;
+            });
+        }
+    }
+    tx.commit().await
+}
+
+/// Rows and index entries that this connection has read so far, as MySQL counts them; SQLite does not.
+async fn read_so_far(tx: &mut Tx) -> Result<Option<i64>> {
+    let Tx::MySql(tx, ..) = tx else {
+        return Ok(None);
+    };
+    let rows = sqlx::query("SHOW SESSION STATUS LIKE 'Handler_read%'").fetch_all(&mut **tx);
+    let mut read = 0;
+    for row in rows.await? {
+        let name: String = row.try_get_unchecked(0)?;
+        let count: String = row.try_get_unchecked(1)?;
+        // By key are single rows; SHOW itself reads its own few.
+        if ["next", "prev", "rnd_next", "rnd"]
+            .iter()
+            .any(|kind| name == format!("Handler_read_{kind}"))
+        {
+            read += count.parse::<i64>().unwrap_or(0);
+        }
+    }
+    Ok(Some(read))
+}
+
+/// Each is run, and on MySQL must read little.
+macro_rules! read_little {
+    ($tx:ident, $too_much:ident, $($look:expr;)+) => {$(
+        let before = read_so_far(&mut $tx).await.unwrap();
+        $look.await.unwrap();
+        let after = read_so_far(&mut $tx).await.unwrap();
+        if let (Some(before), Some(after)) = (before, after) {
+            let read = after - before;
+            if read > MOST_READ {
+                $too_much.push(format!("{} reads {read} rows", stringify!($look)));
+            }
+        }
+    )+};
+}
+
+each_database! {
+    async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
+        let Filled { stores, order } = filled(&house).await;
+        let any = OrderFilter::default;
+        let statuses = vec![Pending, Processing];
+        let some = Some(stores[..3].to_vec());
+        let one = Some(stores[..1].to_vec());
+        let session = order.session.as_ref().map(|session| session.id);
+        let (placed_after, placed_before) = (Some(house.clock.now() - TimeDelta::hours(9)), Some(house.clock.now() - TimeDelta::hours(8)));
+        let account = order.account_id;
+        let filters = [
+            any(),
+            OrderFilter { statuses: statuses.clone(), ..any() },
+            OrderFilter { statuses: vec![Delivered], ..any() },
+            OrderFilter { placed_after, ..any() },
+            OrderFilter { placed_after, placed_before, statuses: statuses.clone(), ..any() },
+            OrderFilter { fulfilment: Some(Fulfilment::Delivery), ..any() },
+            OrderFilter { stores: one.clone(), ..any() },
+            OrderFilter { stores: some.clone(), statuses: statuses.clone(), ..any() },
+            OrderFilter { stores: some.clone(), statuses: OrderStatus::ALL.to_vec(), ..any() },
+            OrderFilter { stores: some.clone(), placed_after, ..any() },
+            OrderFilter { stores: one.clone(), placed_after, placed_before, ..any() },
+            OrderFilter { stores: one.clone(), placed_before, statuses: vec![Delivered], ..any() },
+            OrderFilter { stores: some.clone(), reference: order.reference.clone(), ..any() },
+            OrderFilter { stores: one, fulfilment: Some(Fulfilment::Delivery), ..any() },
+            OrderFilter { account, ..any() },
+            OrderFilter { account, statuses: statuses.clone(), placed_after, ..any() },
+            OrderFilter { account, reference: order.reference.clone(), ..any() },
+            OrderFilter { session, ..any() },
+            OrderFilter { session, stores: some, statuses, ..any() },
+        ];
+        let mut tx = house.db.read().await.unwrap();
+        for filter in &filters {
+            for after in [None, Some(order.id)] {
+                let place = match after {
+                    Some(id) => Some(place_of(&mut tx, filter, id).await.unwrap()),
+                    None => None,
+                };
+                for walk in walks(filter) {
+                    let plan: Vec<Step> = walked(&mut tx, filter, walk, place, PAGE).await.unwrap();
+                    let what = format!("{walk:?} of {filter:?} after {after:?}");
+                    assert_no_full_scan(&what, &plan);
+                    if matches!(walk, Walk::OfStoreByReference(_)) {
+                        assert!(plan.iter().any(|step| step.uses("orders_by_reference")), "{what}: {plan:#?}");
+                    } else {
+                        assert_is_in_order(&what, &plan);
+                    }
+                }
+            }
+        }
+        let rests: Vec<(StoreId, i64)> = stores.iter().map(|store| (*store, 600)).collect();
+        for rests in [&rests[..], &rests[..1]] {
+            let plan: Vec<Step> = counted(&mut tx, rests).await.unwrap();
+            assert_no_full_scan("the rest of the stats", &plan);
+        }
+    }
+
+    async fn a_page_ends_after_some_thousand_orders_however_few_fit_and_the_next_goes_on(house: TestDb) {
+        let Filled { stores, .. } = filled(&house).await;
+        let mut tx = house.db.read().await.unwrap();
+        for of in [None, Some(stores)] {
+            let filter = OrderFilter { fulfilment: Some(Fulfilment::Delivery), stores: of.clone(), ..OrderFilter::default() };
+            let (mut after, mut found, mut pages) = (None, 0, 0);
+            loop {
+                let page = orders::list::list(&mut tx, &filter, after, PAGE).await.unwrap();
+                (found, pages, after) = (found + page.orders.len(), pages + 1, page.next);
+                if after.is_none() {
+                    break;
+                }
+            }
+            // Eight stores' walks look at so many each.
+            assert_eq!((found, pages), (1, if of.is_none() { 2 } else { 1 }));
+        }
+    }
+
+    async fn a_session_with_very_many_orders_is_shown_with_its_last_ones(house: TestDb) {
+        let Filled { order, .. } = filled(&house).await;
+        // The order's own id is also a session's, under the order's reference as its code.
+        let one_session = "UPDATE orders SET session_id = (SELECT id FROM sessions WHERE code = x'522D32353030')";
+        let mut tx = house.db.begin().await.unwrap();
+        testing::run(&mut tx, one_session).await.unwrap();
+        tx.commit().await.unwrap();
+        let session = SessionId::from(order.id.uuid());
+        let mut tx = house.db.read().await.unwrap();
+        let shown = orders::of_session(&mut tx, session).await.unwrap();
+        let unfinished = orders::unfinished_of_session(&mut tx, session).await.unwrap();
+        let ids = |orders: &[Order]| orders.iter().map(|order| order.id).collect::<Vec<_>>();
+        assert!(ids(&shown).is_sorted() && ids(&unfinished).is_sorted());
+        assert_eq!(shown.len(), orders::MOST_OF_SESSION as usize);
+        assert_eq!(unfinished.len(), 40);
+        assert_eq!(shown.last().map(|last| last.id), unfinished.last().map(|last| last.id));
+    }
+
+    async fn old_drafts_are_found_however_many_are_young(house: TestDb) {
+        filled(&house).await;
+        let mut tx = house.db.begin().await.unwrap();
+        testing::run(&mut tx, "UPDATE orders SET status = 'draft'").await.unwrap();
+        tx.commit().await.unwrap();
+        know_what_is_there(&house).await.unwrap();
+        let (now, long_ago) = (house.clock.now(), house.clock.now() - TimeDelta::days(9));
+        let mut too_much: Vec<String> = Vec::new();
+        let mut tx = house.db.read().await.unwrap();
+        read_little! { tx, too_much,
+            orders::old_drafts(&mut tx, long_ago, PAGE);
+            orders::old_drafts(&mut tx, now, PAGE);
+        }
+        assert_eq!(too_much, Vec::<String>::new());
+        assert_eq!(orders::old_drafts(&mut tx, long_ago, PAGE).await.unwrap(), []);
+        assert_eq!(orders::old_drafts(&mut tx, now, PAGE).await.unwrap().len(), PAGE as usize);
+    }
+
+    async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
+        let Filled { stores, order } = filled(&house).await;
+        let (now, long_ago) = (house.clock.now(), house.clock.now() - TimeDelta::days(9));
+        let (store, some) = (stores[0], &stores[..3]);
+        let session = order.session.as_ref().unwrap().id;
+        let stream: StreamId = order.id.into();
+        let mut too_much: Vec<String> = Vec::new();
+        let mut tx = house.db.read().await.unwrap();
+        read_little! { tx, too_much,
+            super::stores::list(&mut tx, None, None, PAGE);
+            super::stores::list(&mut tx, Some(some), None, PAGE);
+            products::list(&mut tx, store, None, PAGE);
+            sessions::list(&mut tx, store, SessionState::Closed, None, PAGE);
+            sessions::list(&mut tx, store, SessionState::Open, None, PAGE);
+            integrators::list(&mut tx, store, None, PAGE);
+            accounts::page(&mut tx, None, None, PAGE);
+            events::after(&mut tx, stream, 0, PAGE);
+            events::of_order(&mut tx, order.id, PAGE);
+            orders::of_session(&mut tx, session);
+            orders::old_drafts(&mut tx, now, PAGE);
+            orders::many(&mut tx, &[order.id]);
+            orders::list::list(&mut tx, &OrderFilter { statuses: vec![Failed], stores: Some(some.to_vec()), ..OrderFilter::default() }, None, PAGE);
+            orders::list::list(&mut tx, &OrderFilter { statuses: vec![Accepted], ..OrderFilter::default() }, None, PAGE);
+            stats::all_tallied(&mut tx, None, PAGE);
+            stats::tallied(&mut tx, some);
+            stats::rest(&mut tx, &[(store, 600), (stores[1], 610)]);
+            stats::untallied(&mut tx, store, 200, PAGE);
+            sweep::expired_leases(&mut tx, now, PAGE);
+            sweep::overdue_handoffs(&mut tx, long_ago, PAGE);
+            sweep::handoffs_of_archived(&mut tx, now, PAGE);
+            sweep::overdue_orders(&mut tx, now, PAGE);
+            sweep::unsettled_orders(&mut tx, PAGE);
+            sweep::integrators_with_due_work(&mut tx, now, None, PAGE);
+            sweep::orders_with_callbacks_left(&mut tx, PAGE);
+            sweep::unmatched(&mut tx, None, PAGE);
+            sweep::count_callbacks_left(&mut tx);
+        }
+        drop(tx);
+        let mut tx = house.db.begin().await.unwrap();
+        read_little! { tx, too_much,
+            sweep::give_up_unmatched(&mut tx, now, now);
+            sweep::prune(&mut tx, long_ago, long_ago, 100);
+        }
+        assert!(too_much.is_empty(), "{too_much:#?}");
+    }
+}
+
+/// What is not read in the order of an index is read in full and sorted, however short the page.
+#[track_caller]
+fn assert_is_in_order(what: &str, plan: &[Step]) {
+    assert!(!plan.iter().any(Step::sorts), "{what} sorts: {plan:#?}");
+}

@@ -1,0 +1,193 @@
+//! Sessions: tables' open tabs.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    error::{Result, StoreError},
+    on, push_ids,
+    tx::Tx,
+};
+use domain::{
+    ids::{SessionId, StoreId},
+    session::{Session, SessionState},
+};
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, store_id, code, name, state, opened_at, closed_at, last_seq FROM sessions ",
+            $rest
+        )
+    };
+}
+
+/// An open one; [`StoreError::UniqueKeyTaken`] where its store has an open one of that key.
+pub async fn insert(tx: &mut Tx, session: &Session, open_key: &str) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::query(
+        "INSERT INTO sessions (id, store_id, code, name, open_key, state, opened_at, closed_at, last_seq) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    )
+    .bind(session.id.uuid())
+    .bind(session.store_id.uuid())
+    .bind(session.code.as_bytes())
+    .bind(&session.name)
+    .bind(open_key.as_bytes())
+    .bind(session.state.as_str())
+    .bind(session.opened_at)
+    .bind(session.closed_at)
+    .bind(session.seq)
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(())
+}
+
+pub async fn get(tx: &mut Tx, id: SessionId) -> Result<Option<Session>> {
+    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(select!("WHERE id = ?"))
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    row.map(TryInto::try_into).transpose()
+}
+
+pub async fn by_code(tx: &mut Tx, code: &str) -> Result<Option<Session>> {
+    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(select!("WHERE code = ?"))
+        .bind(code.as_bytes())
+        .fetch_optional(conn)
+        .await?);
+    row.map(TryInto::try_into).transpose()
+}
+
+/// Whether the store has an open one of that key.
+pub async fn is_open(tx: &mut Tx, store: StoreId, open_key: &str) -> Result<bool> {
+    let found: Option<(Uuid,)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT id FROM sessions WHERE store_id = ? AND open_key = ?"
+    )
+    .bind(store.uuid())
+    .bind(open_key.as_bytes())
+    .fetch_optional(conn)
+    .await?);
+    Ok(found.is_some())
+}
+
+/// Those that exist, by id.
+pub async fn many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
+    some(tx, ids, "").await
+}
+
+/// Locks the session's row.
+pub async fn lock(tx: &mut Tx, id: SessionId) -> Result<Option<Session>> {
+    Ok(lock_many(tx, &[id]).await?.pop())
+}
+
+/// Locks the rows of those that exist, by id.
+pub async fn lock_many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
+    // SQLite neither has FOR UPDATE nor needs it: it has one writer.
+    let locking = tx.pick(" FOR UPDATE", "");
+    some(tx, ids, locking).await
+}
+
+/// Locks the rows of those that exist and that nobody else holds, by id.
+pub async fn lock_free(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
+    let locking = tx.pick(" FOR UPDATE SKIP LOCKED", "");
+    some(tx, ids, locking).await
+}
+
+async fn some(tx: &mut Tx, ids: &[SessionId], locking: &'static str) -> Result<Vec<Session>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<Row> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(select!("WHERE id IN ("));
+        push_ids(&mut query, &ids);
+        query.push(") ORDER BY id").push(locking);
+        query.build_query_as().fetch_all(conn).await?
+    });
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// A store's sessions in one state, newest first; only those opened before `before`, the last of the page before.
+pub async fn list(
+    tx: &mut Tx,
+    store: StoreId,
+    state: SessionState,
+    before: Option<SessionId>,
+    limit: u32,
+) -> Result<Vec<Session>> {
+    let before = before.map_or(Uuid::max(), SessionId::uuid);
+    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(select!(
+        "WHERE store_id = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?"
+    ))
+    .bind(store.uuid())
+    .bind(state.as_str())
+    .bind(before)
+    .bind(limit)
+    .fetch_all(conn)
+    .await?);
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Frees its name for another.
+pub async fn close(tx: &mut Tx, id: SessionId, closed_at: DateTime<Utc>) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE sessions SET state = ?, open_key = NULL, closed_at = ? WHERE id = ?"
+    )
+    .bind(SessionState::Closed.as_str())
+    .bind(closed_at)
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+/// [`StoreError::UniqueKeyTaken`] where another session has that code.
+pub async fn set_code(tx: &mut Tx, id: SessionId, code: &str) -> Result<()> {
+    on!(tx, |conn| sqlx::query(
+        "UPDATE sessions SET code = ? WHERE id = ?"
+    )
+    .bind(code.as_bytes())
+    .bind(id.uuid())
+    .execute(conn)
+    .await?
+    .rows_affected());
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    store_id: Uuid,
+    code: Vec<u8>,
+    name: String,
+    state: String,
+    opened_at: DateTime<Utc>,
+    closed_at: Option<DateTime<Utc>>,
+    last_seq: i64,
+}
+
+impl TryFrom<Row> for Session {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        let corrupt = |what: String| StoreError::corrupt("sessions", row.id, what);
+        Ok(Self {
+            id: row.id.into(),
+            store_id: row.store_id.into(),
+            code: String::from_utf8(row.code).map_err(|_| corrupt("its code is no text".into()))?,
+            name: row.name,
+            state: row
+                .state
+                .parse()
+                .map_err(|error: domain::UnknownWord| corrupt(error.to_string()))?,
+            opened_at: row.opened_at,
+            closed_at: row.closed_at,
+            seq: row.last_seq,
+        })
+    }
+}

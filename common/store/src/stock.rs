@@ -1,0 +1,88 @@
+//! Counted stock: what intake takes and ends give back. Rows are locked by id before they are changed.
+
+use std::collections::{BTreeMap, HashMap};
+
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    error::{Result, StoreError},
+    on, push_ids,
+    tx::Tx,
+};
+use domain::ids::ProductId;
+
+/// Locks the rows of those that are counted, and tells how much there is of each.
+pub async fn lock(tx: &mut Tx, products: &[ProductId]) -> Result<HashMap<ProductId, i64>> {
+    if products.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut ids: Vec<Uuid> = products.iter().map(|id| id.uuid()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    // SQLite has one writer and no row locks.
+    let lock = tx.pick(") ORDER BY product_id FOR UPDATE", ")");
+    let rows: Vec<(Uuid, i64)> = on!(tx, |conn| {
+        let mut query =
+            QueryBuilder::new("SELECT product_id, quantity FROM stock WHERE product_id IN (");
+        push_ids(&mut query, &ids);
+        query.push(lock);
+        query.build_query_as().fetch_all(conn).await?
+    });
+    Ok(rows
+        .into_iter()
+        .map(|(id, quantity)| (id.into(), quantity))
+        .collect())
+}
+
+/// Takes from rows that are locked and known to have as much.
+pub async fn take(tx: &mut Tx, wanted: &BTreeMap<ProductId, i64>) -> Result<()> {
+    change(
+        tx,
+        wanted,
+        "UPDATE stock SET quantity = quantity - ",
+        " AND quantity >= ",
+    )
+    .await
+}
+
+/// Gives back to rows that are locked.
+pub async fn give_back(tx: &mut Tx, returned: &BTreeMap<ProductId, i64>) -> Result<()> {
+    change(
+        tx,
+        returned,
+        "UPDATE stock SET quantity = quantity + ",
+        " AND 0 <= ",
+    )
+    .await
+}
+
+/// One statement for all products that change by the same amount.
+async fn change(
+    tx: &mut Tx,
+    amounts: &BTreeMap<ProductId, i64>,
+    sql: &'static str,
+    guard: &'static str,
+) -> Result<()> {
+    let mut groups: BTreeMap<i64, Vec<Uuid>> = BTreeMap::new();
+    for (product, amount) in amounts {
+        groups.entry(*amount).or_default().push(product.uuid());
+    }
+    for (amount, ids) in groups {
+        let changed = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new(sql);
+            query.push_bind(amount).push(" WHERE product_id IN (");
+            push_ids(&mut query, &ids);
+            query.push(")").push(guard).push_bind(amount);
+            query.build().execute(conn).await?.rows_affected()
+        });
+        if changed != ids.len() as u64 {
+            return Err(StoreError::corrupt(
+                "stock",
+                format!("{ids:?}"),
+                "changed behind its lock",
+            ));
+        }
+    }
+    Ok(())
+}

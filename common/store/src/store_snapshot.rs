@@ -1,0 +1,54 @@
+//! What goes on in a store just now, for its screens.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{error::Result, on, tx::Tx};
+use domain::ids::{OrderId, StoreId, StreamId};
+
+/// The store's orders that are placed and not ended, oldest first.
+pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<OrderId>> {
+    let ids: Vec<(Uuid,)> = on!(tx, |conn| sqlx::query_as(
+        "SELECT id FROM orders WHERE store_id = ? \
+         AND status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
+         ORDER BY id LIMIT ?"
+    )
+    .bind(store.uuid())
+    .bind(limit)
+    .fetch_all(conn)
+    .await?);
+    Ok(ids.into_iter().map(|(id,)| id.into()).collect())
+}
+
+/// The store's own stream and those that began after a time, with their last numbers. They have ids after `first`, but
+/// for those of orders that were drafts until then.
+pub async fn heads_since(
+    tx: &mut Tx,
+    store: StoreId,
+    since: DateTime<Utc>,
+    first: Uuid,
+) -> Result<Vec<(StreamId, i64)>> {
+    let heads: Vec<(Uuid, i64)> = on!(tx, |conn| {
+        sqlx::query_as(
+        "SELECT id, last_seq FROM sessions WHERE store_id = ? AND state IN ('OPEN', 'CLOSED') AND id > ? \
+         UNION ALL SELECT id, last_seq FROM orders WHERE store_id = ? AND id > ? AND session_id IS NULL \
+           AND status <> 'draft' \
+         UNION ALL SELECT id, last_seq FROM orders WHERE store_id = ? AND placed_at >= ? AND id <= ? AND session_id IS NULL \
+         UNION ALL SELECT store_id, last_seq FROM store_counters WHERE store_id = ?"
+    )
+    .bind(store.uuid())
+    .bind(first)
+    .bind(store.uuid())
+    .bind(first)
+    .bind(store.uuid())
+    .bind(since)
+    .bind(first)
+    .bind(store.uuid())
+    .fetch_all(conn)
+    .await?
+    });
+    Ok(heads
+        .into_iter()
+        .map(|(id, seq)| (id.into(), seq))
+        .collect())
+}

@@ -1,0 +1,222 @@
+//! Stores, and the counters of their order numbers and of their own streams.
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::{
+    error::{Result, StoreError},
+    for_update, on, push_ids,
+    tx::Tx,
+};
+use domain::{
+    ids::StoreId,
+    store::{Contact, Store},
+};
+
+/// Archived ones too: their orders still tell where they were sold.
+pub async fn get(tx: &mut Tx, id: StoreId) -> Result<Option<Store>> {
+    read(tx, id, select!("WHERE id = ?")).await
+}
+
+/// The same, locked against other edits of it.
+pub async fn lock(tx: &mut Tx, id: StoreId) -> Result<Option<Store>> {
+    // SQLite neither has FOR UPDATE nor needs it: it has one writer.
+    let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
+    read(tx, id, sql).await
+}
+
+/// Those of the ids that exist, archived ones too, by id.
+pub async fn many(tx: &mut Tx, ids: &[StoreId]) -> Result<Vec<Store>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let rows: Vec<Row> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(select!("WHERE id IN ("));
+        push_ids(&mut query, &ids);
+        query.push(") ORDER BY id");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Those that are not archived, by id, after `after`; only those `among`, where that is given.
+pub async fn list(
+    tx: &mut Tx,
+    among: Option<&[StoreId]>,
+    after: Option<StoreId>,
+    limit: u32,
+) -> Result<Vec<Store>> {
+    let among: Option<Vec<Uuid>> = among.map(|ids| ids.iter().map(|id| id.uuid()).collect());
+    if among.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(Vec::new());
+    }
+    let after = after.map_or(Uuid::nil(), StoreId::uuid);
+    let rows: Vec<Row> = on!(tx, |conn| {
+        let mut query = QueryBuilder::new(select!("WHERE archived_at IS NULL AND id > "));
+        query.push_bind(after);
+        if let Some(among) = &among {
+            query.push(" AND id IN (");
+            push_ids(&mut query, among);
+            query.push(")");
+        }
+        query.push(" ORDER BY id LIMIT ").push_bind(limit);
+        query.build_query_as().fetch_all(conn).await?
+    });
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// The store's last order number and its stream's last event number, locked; `None` where there is no such store.
+pub async fn lock_counters(tx: &mut Tx, id: StoreId) -> Result<Option<(i64, i64)>> {
+    let sql = for_update!(
+        tx,
+        "SELECT last_number, last_seq FROM store_counters WHERE store_id = ?"
+    );
+    Ok(on!(tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?))
+}
+
+/// A new store with its counters at nothing.
+pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
+    on!(&mut *tx, |conn| {
+        sqlx::query(
+            "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
+             auto_accept, accept_within_s, paused, archived_at, version, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(store.id.uuid())
+        .bind(&store.name)
+        .bind(&store.timezone)
+        .bind(store.currency.as_str())
+        .bind(&store.contact.phone)
+        .bind(&store.contact.email)
+        .bind(&store.contact.address)
+        .bind(store.contact.lat)
+        .bind(store.contact.lng)
+        .bind(store.external_location_id.as_deref().map(str::as_bytes))
+        .bind(store.auto_accept)
+        .bind(i64::from(store.accept_within_s))
+        .bind(store.paused)
+        .bind(store.archived_at)
+        .bind(store.version)
+        .bind(store.created_at)
+        .execute(conn)
+        .await?;
+    });
+    on!(tx, |conn| {
+        sqlx::query(
+            "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (?, 0, 0)",
+        )
+        .bind(store.id.uuid())
+        .execute(conn)
+        .await?;
+    });
+    Ok(())
+}
+
+/// Writes what people may edit, if the store still has `version`; `false` if not. The new version is one more.
+pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
+    let changed = on!(tx, |conn| {
+        sqlx::query(
+        "UPDATE stores SET name = ?, timezone = ?, phone = ?, email = ?, address = ?, lat = ?, lng = ?, \
+         external_location_id = ?, auto_accept = ?, accept_within_s = ?, paused = ?, archived_at = ?, version = version + 1 \
+         WHERE id = ? AND version = ?"
+    )
+    .bind(&store.name)
+    .bind(&store.timezone)
+    .bind(&store.contact.phone)
+    .bind(&store.contact.email)
+    .bind(&store.contact.address)
+    .bind(store.contact.lat)
+    .bind(store.contact.lng)
+    .bind(store.external_location_id.as_deref().map(str::as_bytes))
+    .bind(store.auto_accept)
+    .bind(i64::from(store.accept_within_s))
+    .bind(store.paused)
+    .bind(store.archived_at)
+    .bind(store.id.uuid())
+    .bind(version)
+    .execute(conn)
+    .await?
+    .rows_affected()
+    });
+    Ok(changed == 1)
+}
+
+async fn read(tx: &mut Tx, id: StoreId, sql: &'static str) -> Result<Option<Store>> {
+    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
+        .bind(id.uuid())
+        .fetch_optional(conn)
+        .await?);
+    row.map(TryInto::try_into).transpose()
+}
+
+/// A store's columns with what follows them in the statement.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
+             auto_accept, accept_within_s, paused, archived_at, version, created_at FROM stores ",
+            $rest
+        )
+    };
+}
+use select;
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    name: String,
+    timezone: String,
+    currency: String,
+    phone: Option<String>,
+    email: Option<String>,
+    address: Option<String>,
+    lat: Option<f64>,
+    lng: Option<f64>,
+    external_location_id: Option<Vec<u8>>,
+    auto_accept: bool,
+    accept_within_s: i32,
+    paused: bool,
+    archived_at: Option<DateTime<Utc>>,
+    version: i64,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for Store {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self> {
+        Ok(Self {
+            id: row.id.into(),
+            name: row.name,
+            timezone: row.timezone,
+            currency: row
+                .currency
+                .parse()
+                .map_err(|error| StoreError::corrupt("stores", row.id, error))?,
+            contact: Contact {
+                phone: row.phone,
+                email: row.email,
+                address: row.address,
+                lat: row.lat,
+                lng: row.lng,
+            },
+            external_location_id: row
+                .external_location_id
+                .map(String::from_utf8)
+                .transpose()
+                .map_err(|error| StoreError::corrupt("stores", row.id, error))?,
+            auto_accept: row.auto_accept,
+            accept_within_s: u32::try_from(row.accept_within_s)
+                .map_err(|error| StoreError::corrupt("stores", row.id, error))?,
+            paused: row.paused,
+            archived_at: row.archived_at,
+            version: row.version,
+            created_at: row.created_at,
+        })
+    }
+}

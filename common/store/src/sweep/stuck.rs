@@ -1,0 +1,317 @@
+//! The stuck list: what stands still until a person looks at it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use super::super::{
+    error::{Result, StoreError},
+    explain::{Answer, answers},
+    on, push_ids,
+    tx::Tx,
+};
+use domain::{
+    ids::StoreId,
+    stuck::{Stuck, StuckKind, StuckLimits},
+};
+
+/// An order that is still open so long after its `accept_by` is stuck: the sweep should have ended it.
+pub const SWEEP_IS_LATE_AFTER: Duration = Duration::from_secs(60);
+/// Callbacks that came to nothing are listed as stuck for so long.
+const CALLBACKS_ARE_LISTED: Duration = Duration::from_secs(24 * 3600);
+
+/// What one statement looks for: everything of one kind that is older than its bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    kind: StuckKind,
+    sql: &'static str,
+    /// What `?` stands for.
+    bound: Option<DateTime<Utc>>,
+    /// The column that says whose it is; empty where it is nobody's.
+    store: &'static str,
+    /// What it is ordered by, the oldest first.
+    end: &'static str,
+}
+
+#[cfg(test)]
+impl Look {
+    pub fn is_of_handoffs(&self) -> bool {
+        self.store == "h.store_id"
+    }
+
+    pub fn kind(&self) -> StuckKind {
+        self.kind
+    }
+}
+
+macro_rules! of_handoffs {
+    ($since:literal, $said:literal, $($where:literal),+) => {
+        concat!(
+            "SELECT h.id AS subject, h.store_id, h.order_id, o.number AS order_number, h.integrator_id, \
+             i.name AS integrator_name, h.id AS handoff_id, NULL AS callback_id, ",
+            $since,
+            " AS since, ",
+            $said,
+            " AS said, CASE WHEN i.enabled = FALSE THEN 'disabled' WHEN i.breaker_state <> 'closed' THEN 'left_alone' \
+             ELSE 'no_worker' END AS hindrance FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
+             LEFT JOIN integrators i ON i.id = h.integrator_id WHERE ",
+            $($where),+
+        )
+    };
+}
+
+macro_rules! of_callbacks {
+    ($where:literal) => {
+        concat!(
+            "SELECT c.id AS subject, i.store_id, c.order_id, o.number AS order_number, c.integrator_id, \
+             i.name AS integrator_name, NULL AS handoff_id, c.id AS callback_id, c.received_at AS since, \
+             c.detail AS said, NULL AS hindrance FROM callbacks c LEFT JOIN integrators i ON i.id = c.integrator_id \
+             LEFT JOIN orders o ON o.id = c.order_id WHERE ",
+            $where
+        )
+    };
+}
+
+macro_rules! of_orders {
+    ($since:literal, $($where:literal),+) => {
+        concat!(
+            "SELECT o.id AS subject, o.store_id, o.id AS order_id, o.number AS order_number, NULL AS integrator_id, \
+             NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, ",
+            $since,
+            " AS since, o.status AS said, NULL AS hindrance FROM orders o WHERE ",
+            $($where),+
+        )
+    };
+}
+
+/// A handoff that nobody has to wait for, and that nobody sends. A test ends by itself.
+macro_rules! unsent {
+    ($state:literal) => {
+        of_handoffs!(
+            "h.due_at",
+            "COALESCE(h.error, h.reason)",
+            "h.event <> 'test' AND h.state = '",
+            $state,
+            "' AND h.due_at <= ? AND NOT EXISTS (SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id \
+             AND e.integrator_id = h.integrator_id AND e.position < h.position \
+             AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn'))"
+        )
+    };
+}
+
+/// An order in a state whose last move is not newer than a time.
+macro_rules! idle {
+    ($status:literal) => {
+        of_orders!(
+            "COALESCE((SELECT MAX(e.at) FROM events e WHERE e.order_id = o.id \
+               AND e.kind IN ('order.status_changed', 'delivery.moved')), o.accepted_at)",
+            "o.status = '", $status, "' AND o.accepted_at <= ? AND NOT EXISTS (SELECT 1 FROM events e \
+             WHERE e.order_id = o.id AND e.kind IN ('order.status_changed', 'delivery.moved') AND e.at > ?)"
+        )
+    };
+}
+
+const PARKED: &str = of_handoffs!(
+    "h.due_at",
+    "COALESCE(h.error, h.reason)",
+    "h.state = 'parked'"
+);
+const HELD: &str = of_handoffs!(
+    "h.due_at",
+    "(SELECT a.error FROM attempts a WHERE a.handoff_id = h.id ORDER BY a.round DESC, a.n DESC LIMIT 1)",
+    "h.state = 'held'"
+);
+const FAILED: &str = "SELECT h.id AS subject, h.store_id, h.order_id, o.number AS order_number, h.integrator_id, \
+     i.name AS integrator_name, h.id AS handoff_id, NULL AS callback_id, COALESCE(h.closed_at, h.created_at) AS since, \
+     h.reason AS said, NULL AS hindrance FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.state = 'failed' \
+     LEFT JOIN integrators i ON i.id = h.integrator_id \
+     WHERE o.status IN ('accepted', 'preparing', 'ready', 'dispatched') \
+     AND ((h.required = TRUE AND h.event = 'order.placed') OR h.event = 'order.dispatched') \
+     AND NOT EXISTS (SELECT 1 FROM handoffs l WHERE l.order_id = h.order_id AND l.integrator_id = h.integrator_id \
+       AND l.event = h.event AND l.position > h.position)";
+
+const ON_ITS_WAY: &str = of_handoffs!(
+    "h.leased_until",
+    "COALESCE(h.error, h.reason)",
+    "h.event <> 'test' AND h.state = 'sending' AND h.leased_until <= ?"
+);
+const OVERDUE: &str = of_orders!(
+    "o.accept_by",
+    "o.status IN ('pending', 'processing') AND o.accept_by <= ?"
+);
+const OUTBOX_PARKED: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
+     NULL AS integrator_id, NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, x.created_at AS since, \
+     x.error AS said, NULL AS hindrance FROM outbox x WHERE x.parked = TRUE";
+/// Ids go up with time, and `outbox_due` has them: however many wait, only the oldest one's row is read.
+const OUTBOX_LATE: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
+     NULL AS integrator_id, NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, \
+     x.created_at AS since, CAST(w.waiting AS CHAR) AS said, NULL AS hindrance FROM ( \
+       SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox WHERE parked = FALSE) w \
+     JOIN outbox x ON x.id = w.oldest WHERE x.created_at <= ?";
+
+/// Everything that is looked for.
+pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
+    let handoffs = |kind, sql, bound, end| Look {
+        kind,
+        sql,
+        bound,
+        store: "h.store_id",
+        end,
+    };
+    let callbacks = |kind, sql, bound: Duration, end| Look {
+        kind,
+        sql,
+        bound: Some(now - bound),
+        store: "i.store_id",
+        end,
+    };
+    let orders = |kind, sql, bound: Duration| Look {
+        kind,
+        sql,
+        bound: Some(now - bound),
+        store: "o.store_id",
+        end: " ORDER BY o.accept_by LIMIT ",
+    };
+    let outbox = |kind, sql, bound, end| Look {
+        kind,
+        sql,
+        bound,
+        store: "",
+        end,
+    };
+    let late = Some(now - limits.handoff);
+    let (by_due, any) = (" ORDER BY h.due_at LIMIT ", " LIMIT ");
+    let came_to_nothing = " ORDER BY c.applied_at LIMIT ";
+    vec![
+        handoffs(StuckKind::HandoffParked, PARKED, None, by_due),
+        handoffs(StuckKind::HandoffHeld, HELD, None, by_due),
+        handoffs(StuckKind::HandoffFailed, FAILED, None, any),
+        handoffs(StuckKind::HandoffLate, unsent!("due"), late, by_due),
+        handoffs(StuckKind::HandoffLate, unsent!("waiting"), late, by_due),
+        handoffs(
+            StuckKind::HandoffLate,
+            ON_ITS_WAY,
+            late,
+            " ORDER BY h.leased_until LIMIT ",
+        ),
+        callbacks(
+            StuckKind::CallbackParked,
+            of_callbacks!("c.result = 'parked' AND c.applied_at >= ?"),
+            CALLBACKS_ARE_LISTED,
+            came_to_nothing,
+        ),
+        callbacks(
+            StuckKind::CallbackUnmatched,
+            of_callbacks!("c.result = 'unmatched' AND c.applied_at >= ?"),
+            CALLBACKS_ARE_LISTED,
+            came_to_nothing,
+        ),
+        callbacks(
+            StuckKind::CallbackLate,
+            // One without an order waits for its reference.
+            of_callbacks!("c.applied_at IS NULL AND c.order_id IS NOT NULL AND c.received_at <= ?"),
+            limits.callback,
+            " ORDER BY c.received_at LIMIT ",
+        ),
+        orders(StuckKind::OrderOverdue, OVERDUE, SWEEP_IS_LATE_AFTER),
+        orders(StuckKind::OrderIdle, idle!("accepted"), limits.accepted),
+        orders(StuckKind::OrderIdle, idle!("preparing"), limits.preparing),
+        orders(StuckKind::OrderIdle, idle!("ready"), limits.ready),
+        orders(StuckKind::OrderIdle, idle!("dispatched"), limits.dispatched),
+        outbox(StuckKind::OutboxParked, OUTBOX_PARKED, None, any),
+        outbox(
+            StuckKind::OutboxLate,
+            OUTBOX_LATE,
+            Some(now - limits.outbox),
+            any,
+        ),
+    ]
+}
+
+/// At most `limit` of each, the longest first over all; of these stores, where some are named.
+pub async fn stuck(
+    tx: &mut Tx,
+    looks: &[Look],
+    stores: Option<&[StoreId]>,
+    limit: u32,
+) -> Result<Vec<Stuck>> {
+    let mut found: Vec<Stuck> = Vec::new();
+    for look in looks {
+        let of_stores = stores.filter(|_| !look.store.is_empty());
+        if of_stores.map_or(stores.is_some(), <[StoreId]>::is_empty) {
+            // Nobody's, or of nobody: none of theirs.
+            continue;
+        }
+        for row in looked::<StuckRow>(tx, look, of_stores, limit).await? {
+            found.push(row.into_stuck(look.kind)?);
+        }
+    }
+    found.sort_by_key(|one| (one.since, one.subject));
+    Ok(found)
+}
+
+pub async fn looked<A: Answer>(
+    tx: &mut Tx,
+    look: &Look,
+    stores: Option<&[StoreId]>,
+    limit: u32,
+) -> Result<Vec<A>> {
+    let asked = A::asked(tx);
+    let bound = look.bound.unwrap_or_default();
+    let stores: Option<Vec<Uuid>> = stores.map(|ids| ids.iter().map(|id| id.uuid()).collect());
+    Ok(on!(tx, |conn| {
+        let mut query = QueryBuilder::new(asked);
+        let mut pieces = look.sql.split('?');
+        query.push(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            query.push_bind(bound).push(piece);
+        }
+        if let Some(stores) = &stores {
+            query.push(" AND ").push(look.store).push(" IN (");
+            push_ids(&mut query, stores);
+            query.push(")");
+        }
+        query.push(look.end).push_bind(limit);
+        query.build_query_as::<A>().fetch_all(conn).await?
+    }))
+}
+
+answers!(StuckRow);
+
+#[derive(sqlx::FromRow)]
+struct StuckRow {
+    subject: Uuid,
+    store_id: Option<Uuid>,
+    order_id: Option<Uuid>,
+    order_number: Option<i64>,
+    integrator_id: Option<Uuid>,
+    integrator_name: Option<String>,
+    handoff_id: Option<Uuid>,
+    callback_id: Option<Uuid>,
+    since: DateTime<Utc>,
+    said: Option<String>,
+    hindrance: Option<String>,
+}
+
+impl StuckRow {
+    fn into_stuck(self, kind: StuckKind) -> Result<Stuck> {
+        let hindrance = self.hindrance.map(|word| word.parse()).transpose();
+        Ok(Stuck {
+            kind,
+            subject: self.subject,
+            store_id: self.store_id.map(Into::into),
+            order_id: self.order_id.map(Into::into),
+            order_number: self.order_number,
+            integrator_id: self.integrator_id.map(Into::into),
+            integrator_name: self.integrator_name,
+            handoff_id: self.handoff_id.map(Into::into),
+            callback_id: self.callback_id.map(Into::into),
+            since: self.since,
+            said: self.said,
+            hindrance: hindrance
+                .map_err(|error| StoreError::corrupt("stuck", self.subject, error))?,
+        })
+    }
+}

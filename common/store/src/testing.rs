@@ -1,0 +1,256 @@
+//! For tests of every crate: databases that live for one test, rows that tests begin with, and a macro that makes one
+//! test a database out of one body.
+//!
+//! ```ignore
+//! each_database! {
+//!     async fn a_name_is_unique_among_open_sessions(test_db: TestDb) { … }
+//! }
+//! ```
+//! becomes `a_name_is_unique_among_open_sessions::{sqlite, mysql}`. MySQL's run where `EXPEDITER_TEST_MYSQL_URL` names a
+//! server (`mysql://user:password@host:port/`).
+
+pub mod environment;
+pub mod flaky_proxy;
+
+use std::{
+    panic::{AssertUnwindSafe, resume_unwind},
+    path::PathBuf,
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use domain::store::Store;
+use futures_util::FutureExt;
+use platform::{chance::Chance, clock::Clock};
+use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
+use uuid::Uuid;
+
+pub use crate::each_database;
+use crate::{Db, DbOptions, Result, Tx, migrate, on, stores};
+
+/// A test that waits longer than this for something has failed.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// When tests' manual clocks begin.
+#[must_use]
+pub fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_795_608_000, 0).expect("2026-11-25T12:00:00Z is a time")
+}
+
+/// A fresh database, with a clock that stands at [`noon`] until the test moves it.
+#[derive(Clone, Debug)]
+pub struct TestDb {
+    pub db: Db,
+    pub clock: Clock,
+    pub chance: Chance,
+}
+
+impl TestDb {
+    #[must_use]
+    pub fn new(db: Db) -> Self {
+        Self {
+            db,
+            clock: Clock::manual(noon()),
+            chance: Chance::system(),
+        }
+    }
+}
+
+impl From<&TestDb> for TestDb {
+    fn from(test_db: &TestDb) -> Self {
+        test_db.clone()
+    }
+}
+
+/// A migrated database of its own; [`FreshDb::end`] takes it away.
+#[derive(Debug)]
+pub struct FreshDb {
+    pub db: Db,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    Folder(PathBuf),
+    Server { url: String, name: String },
+}
+
+impl FreshDb {
+    /// As the setting `database.url` has it, for another process.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.place {
+            Place::Folder(folder) => format!("sqlite://{}", folder.join("test.db").display()),
+            Place::Server { url, name } => format!("{url}{name}"),
+        }
+    }
+
+    pub async fn end(self) {
+        self.db.close().await;
+        match self.place {
+            Place::Folder(folder) => drop(std::fs::remove_dir_all(folder)),
+            Place::Server { url, name } => drop_mysql(&url, &name)
+                .await
+                .expect("the server drops a test's database"),
+        }
+    }
+}
+
+pub async fn fresh_sqlite() -> FreshDb {
+    let folder = environment::temporary_folder().join(unused_name());
+    let url = format!("sqlite://{}", folder.join("test.db").display());
+    FreshDb {
+        db: migrated(DbOptions::new(url)).await,
+        place: Place::Folder(folder),
+    }
+}
+
+/// `None`, said loudly, where no server is named.
+///
+/// # Panics
+/// In CI without a server.
+#[expect(
+    clippy::print_stderr,
+    reason = "a skipped test must be seen by whoever runs the tests"
+)]
+pub async fn fresh_mysql() -> Option<FreshDb> {
+    let Some(url) = environment::test_mysql_url() else {
+        assert!(
+            !environment::in_ci(),
+            "no EXPEDITER_TEST_MYSQL_URL, and CI must not skip MySQL"
+        );
+        eprintln!("SKIPPED: a MySQL case, for there is no EXPEDITER_TEST_MYSQL_URL");
+        return None;
+    };
+    let url = format!("{}/", url.trim_end_matches('/'));
+    let name = unused_name();
+    let of_database = create_mysql(&url, &name)
+        .await
+        .expect("EXPEDITER_TEST_MYSQL_URL names a server that lets us make databases");
+    let options = DbOptions {
+        max_connections: 8,
+        ..DbOptions::new(of_database)
+    };
+    Some(FreshDb {
+        db: migrated(options).await,
+        place: Place::Server { url, name },
+    })
+}
+
+async fn migrated(options: DbOptions) -> Db {
+    // Many tests at once start many connections at once.
+    let options = DbOptions {
+        connect_timeout: Duration::from_secs(30),
+        allow_weak_durability: true,
+        ..options
+    };
+    let db = Db::connect(&options)
+        .await
+        .expect("a fresh database is reached");
+    migrate(&db)
+        .await
+        .expect("a fresh database takes all migrations");
+    db
+}
+
+fn unused_name() -> String {
+    let random = Uuid::from_bytes(Chance::system().bytes());
+    format!("expediter_test_{}", random.simple())
+}
+
+/// On a server whose URL ends with a slash; the database's URL.
+async fn create_mysql(server_url: &str, name: &str) -> Result<String> {
+    let create = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4");
+    execute_on_server(server_url, create).await?;
+    Ok(format!("{server_url}{name}"))
+}
+
+async fn drop_mysql(server_url: &str, name: &str) -> Result<()> {
+    execute_on_server(server_url, format!("DROP DATABASE IF EXISTS {name}")).await
+}
+
+async fn execute_on_server(server_url: &str, statement: String) -> Result<()> {
+    let mut conn = MySqlConnection::connect(server_url).await?;
+    conn.execute(AssertSqlSafe(statement)).await?;
+    conn.close().await?;
+    Ok(())
+}
+
+/// As a store stands in the tables, for tests of what needs one.
+pub async fn insert_store(db: &Db, store: &Store) -> Result<()> {
+    let mut tx = db.begin().await?;
+    stores::insert(&mut tx, store).await?;
+    tx.commit().await
+}
+
+/// One that can't be prepared: what a server would answer that has trouble of its own.
+pub async fn raw(tx: &mut Tx, statement: &'static str) -> Result<()> {
+    on!(tx, |conn| {
+        sqlx::raw_sql(statement).execute(conn).await?;
+    });
+    Ok(())
+}
+
+/// Any statement: for tests of what must never be.
+pub async fn run(tx: &mut Tx, statement: &'static str) -> Result<u64> {
+    Ok(on!(tx, |conn| sqlx::query(statement)
+        .execute(conn)
+        .await?
+        .rows_affected()))
+}
+
+/// What [`each_database!`] runs: the body over SQLite, and the database taken away also if it panics.
+pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(TestDb) -> F) {
+    on_fresh(fresh_sqlite().await, body).await;
+}
+
+/// The same over MySQL, where there is one.
+pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(TestDb) -> F) {
+    if let Some(fresh) = fresh_mysql().await {
+        on_fresh(fresh, body).await;
+    }
+}
+
+async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(TestDb) -> F) {
+    let house = TestDb::new(fresh.db.clone());
+    let done = AssertUnwindSafe(async move { body(house).await })
+        .catch_unwind()
+        .await;
+    fresh.end().await;
+    if let Err(panic) = done {
+        resume_unwind(panic);
+    }
+}
+
+/// One test a database out of each body; see the module.
+#[macro_export]
+#[expect(
+    clippy::crate_in_macro_def,
+    reason = "each crate that uses it has a `testing` module with what its tests get"
+)]
+macro_rules! each_database {
+    ($($(#[$attribute:meta])* async fn $name:ident($house:ident: $Asked:ty) $body:block)+) => {$(
+        $(#[$attribute])*
+        mod $name {
+            use super::*;
+
+            async fn body($house: $Asked) $body
+
+            #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                crate::testing::on_sqlite(|house| async move {
+                    body(<$Asked>::from(&house)).await;
+                })
+                .await;
+            }
+
+            #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn mysql() {
+                crate::testing::on_mysql(|house| async move {
+                    body(<$Asked>::from(&house)).await;
+                })
+                .await;
+            }
+        }
+    )+};
+}

@@ -1,0 +1,122 @@
+//! On which terms MySQL is asked: how long it is waited for, what is counted, and which connections are used no more.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::error::{Result, StoreError};
+use platform::metrics::Metrics;
+
+/// Connections are not all made anew more often than this, however many are told that nothing can be written.
+const RENEWED_AT_MOST_EVERY: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// How long each statement is waited for: sqlx would wait for ever on a connection that hangs.
+    pub(super) patience: Duration,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) renewal: Renewal,
+}
+
+impl Terms {
+    /// One statement, or a few.
+    pub async fn ask<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
+        self.ask_with(asked, |error| error).await
+    }
+
+    /// `meaning`: what an error stands for, where it is not what it says.
+    pub(super) async fn ask_with<T>(
+        &self,
+        asked: impl Future<Output = Result<T>>,
+        meaning: impl FnOnce(StoreError) -> StoreError,
+    ) -> Result<T> {
+        let done = within(self.patience, asked).await;
+        if done.as_ref().is_err_and(StoreError::is_of_a_reading_server) {
+            self.renewal.renew();
+        }
+        counted(&self.metrics, done.map_err(meaning))
+    }
+}
+
+/// After a planned change of servers the old one often lives on and only reads, and what is connected to it would stay
+/// there for as long as a pool keeps a connection. So all of them are given up, and the name is looked up again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Renewal(Arc<Mutex<Option<Instant>>>);
+
+impl Renewal {
+    /// What is connected now is closed when it is wanted next.
+    pub(super) fn renew(&self) {
+        let now = Instant::now();
+        let mut renewed_at = self.renewed_at();
+        if renewed_at.is_none_or(|last| now >= last + RENEWED_AT_MOST_EVERY) {
+            *renewed_at = Some(now);
+            tracing::warn!(
+                "the database only reads: connections are made anew, to find one that writes"
+            );
+        }
+    }
+
+    /// Whether a connection of this age may be used.
+    pub(super) fn keeps(&self, age: Duration) -> bool {
+        self.renewed_at().is_none_or(|at| age < at.elapsed())
+    }
+
+    fn renewed_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What takes longer than `patience` is given up; the connection that it was on does not come back to its pool.
+pub(super) async fn within<T, E: Into<StoreError>>(
+    patience: Duration,
+    asked: impl Future<Output = Result<T, E>>,
+) -> Result<T> {
+    match tokio::time::timeout(patience, asked).await {
+        Ok(answer) => answer.map_err(Into::into),
+        Err(_) => Err(StoreError::Unavailable(format!(
+            "no answer within {} ms",
+            patience.as_millis()
+        ))),
+    }
+}
+
+/// Counts an error, unless it is an answer: a key that is taken, a lock that was not to be waited for.
+pub(crate) fn counted<T>(metrics: &Metrics, done: Result<T>) -> Result<T> {
+    if let Err(error) = &done
+        && let Some(kind) = error.kind()
+    {
+        metrics.database_errors.with_label_values(&[kind]).inc();
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_older_than_a_renewal_is_used_no_more() {
+        let renewal = Renewal::default();
+        assert!(renewal.keeps(Duration::MAX));
+        renewal.renew();
+        assert!(!renewal.keeps(Duration::from_secs(1)));
+        assert!(!renewal.clone().keeps(Duration::from_secs(1)));
+        let some_time_ago = Instant::now() - Duration::from_secs(3);
+        *renewal.renewed_at() = Some(some_time_ago);
+        assert!(renewal.keeps(Duration::from_secs(2)));
+        assert!(!renewal.keeps(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn many_refusals_are_one_renewal() {
+        let renewal = Renewal::default();
+        let lately = Instant::now() - RENEWED_AT_MOST_EVERY / 2;
+        *renewal.renewed_at() = Some(lately);
+        renewal.renew();
+        assert_eq!(*renewal.renewed_at(), Some(lately));
+        *renewal.renewed_at() = Some(lately - RENEWED_AT_MOST_EVERY);
+        renewal.renew();
+        assert!(renewal.renewed_at().is_some_and(|at| at > lately));
+    }
+}

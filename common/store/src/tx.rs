@@ -1,0 +1,167 @@
+//! A transaction on either database, and the macros that expand one body for both.
+
+use std::{sync::Arc, time::Duration};
+
+use sqlx::{MySql, Sqlite, Transaction};
+
+use super::{
+    error::{Result, StoreError},
+    timeouts::{Terms, counted, within},
+};
+use platform::metrics::Metrics;
+
+/// A rollback that takes longer is left to the server, which finds the connection closed.
+const ROLLBACK_WITHIN: Duration = Duration::from_secs(1);
+
+/// Rolls back when it is dropped. Only `ledger` commits. Each error of its statements is counted in the metrics.
+pub enum Tx {
+    MySql(Transaction<'static, MySql>, Terms),
+    Sqlite(Transaction<'static, Sqlite>, Arc<Metrics>),
+}
+
+impl Tx {
+    /// Where the two databases need different texts; the call says why.
+    #[must_use]
+    pub fn pick(&self, mysql: &'static str, sqlite: &'static str) -> &'static str {
+        match self {
+            Self::MySql(..) => mysql,
+            Self::Sqlite(..) => sqlite,
+        }
+    }
+
+    /// An error after which nothing tells whether it happened is [`StoreError::CommitUnknown`].
+    pub async fn commit(self) -> Result<()> {
+        match self {
+            Self::MySql(tx, terms) => {
+                let asked = async { Ok(tx.commit().await?) };
+                let done = terms.ask_with(asked, StoreError::of_commit);
+                done.await
+            }
+            Self::Sqlite(tx, metrics) => {
+                let done = tx.commit().await.map_err(StoreError::from);
+                counted(&metrics, done.map_err(StoreError::of_commit))
+            }
+        }
+    }
+
+    /// At once, instead of with the connection's next use: locks go now.
+    pub async fn rollback(self) {
+        let done = match self {
+            Self::MySql(tx, ..) => within(ROLLBACK_WITHIN, tx.rollback()).await,
+            Self::Sqlite(tx, _) => tx.rollback().await.map_err(StoreError::from),
+        };
+        if let Err(error) = done {
+            tracing::debug!(%error, "a rollback failed; the connection is thrown away");
+        }
+    }
+}
+
+impl std::fmt::Debug for Tx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.pick("Tx(mysql)", "Tx(sqlite)"))
+    }
+}
+
+/// `on!(tx, |conn| …)`: the body once for each database, with `conn` as what sqlx executes on. On MySQL the body is
+/// one wait of bounded length.
+macro_rules! on {
+    ($tx:expr, |$conn:ident| $body:expr) => {
+        match $tx {
+            $crate::Tx::MySql(tx, terms) => {
+                let $conn = &mut **tx;
+                let asked = async { $crate::Result::<_, $crate::StoreError>::Ok($body) };
+                terms.ask(asked).await?
+            }
+            $crate::Tx::Sqlite(tx, metrics) => {
+                let $conn = &mut **tx;
+                let asked = async { $crate::Result::<_, $crate::StoreError>::Ok($body) };
+                $crate::counted(metrics, asked.await)?
+            }
+        }
+    };
+}
+
+/// The text with `FOR UPDATE`, which SQLite neither has nor needs: it has one writer.
+macro_rules! for_update {
+    ($tx:expr, $sql:literal) => {
+        $tx.pick(concat!($sql, " FOR UPDATE"), $sql)
+    };
+}
+
+/// The text with `FOR UPDATE SKIP LOCKED`, which SQLite neither has nor needs: it has one writer.
+macro_rules! skip_locked {
+    ($tx:expr, $sql:literal) => {
+        $tx.pick(concat!($sql, " FOR UPDATE SKIP LOCKED"), $sql)
+    };
+}
+
+pub(crate) use {for_update, on, skip_locked};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+    use crate::testing::{TestDb, each_database};
+
+    fn metrics_of(tx: &Tx) -> Arc<Metrics> {
+        match tx {
+            Tx::MySql(_, terms) => terms.metrics.clone(),
+            Tx::Sqlite(_, metrics) => metrics.clone(),
+        }
+    }
+
+    each_database! {
+        async fn errors_of_the_database_are_counted_and_its_answers_are_not(house: TestDb) {
+            let mut tx = house.db.begin().await.unwrap();
+            let metrics = metrics_of(&tx);
+            let met = |kind: &str| metrics.database_errors.with_label_values(&[kind]).get();
+            let counter = "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (x'01', 0, 0)";
+            testing::run(&mut tx, counter).await.unwrap();
+            let taken = testing::run(&mut tx, counter).await.unwrap_err();
+            assert!(matches!(taken, StoreError::UniqueKeyTaken), "{taken}");
+            testing::run(&mut tx, "UPDATE nowhere SET nothing = 1").await.unwrap_err();
+            tx.rollback().await;
+            let of_all = |kinds: &[&'static str]| kinds.iter().map(|kind| met(kind)).sum::<u64>();
+            assert_eq!((met("other"), of_all(&["deadlock", "lock_timeout", "connection", "commit_unknown"])), (1, 0));
+
+            house.db.close().await;
+            house.db.begin().await.unwrap_err();
+            house.db.read().await.unwrap_err();
+            assert_eq!((met("other"), met("connection")), (1, 2));
+        }
+    }
+
+    #[test]
+    fn only_what_went_wrong_has_a_kind() {
+        let lost = |why: &str| StoreError::LockLost(why.to_owned());
+        let kinds = [
+            (StoreError::UniqueKeyTaken, None),
+            (
+                lost(
+                    "3572 (HY000): Statement aborted because lock(s) could not be acquired immediately",
+                ),
+                None,
+            ),
+            (
+                lost("1213 (40001): Deadlock found when trying to get lock"),
+                Some("deadlock"),
+            ),
+            (
+                lost("1205 (HY000): Lock wait timeout exceeded"),
+                Some("lock_timeout"),
+            ),
+            (lost("(code: 5) database is locked"), Some("lock_timeout")),
+            (
+                StoreError::CommitUnknown(String::new()),
+                Some("commit_unknown"),
+            ),
+            (
+                StoreError::corrupt("orders", 1, "a status of no kind"),
+                Some("other"),
+            ),
+        ];
+        for (error, kind) in kinds {
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+}
