@@ -1,17 +1,17 @@
-//! The access table: every operation and page, and who may call it. What is not listed is refused.
+//! The access table: every operation and page, and who may call it. Operations that are not in the table are refused.
 
 pub(crate) mod topic;
 
 use http::Method;
 
-/// Who may call an operation. Finer questions (whose store? whose order?) are the handler's.
+/// Access rule of an operation. The handler checks the rest, such as who owns the store or the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Whoever asks; nothing is looked at.
+    /// Anyone; credentials are ignored.
     Anyone,
-    /// Whoever asks; an account is looked at if credentials come along, and wrong ones are refused.
+    /// Anyone; credentials are optional, but wrong ones are refused.
     Perhaps,
-    /// Whoever holds the session's code in the path, or an integrator's signature over the body.
+    /// Anyone with the session's code in the path, or with an integrator's signature over the body.
     Keyholder,
     /// Any account.
     Account,
@@ -25,7 +25,7 @@ pub enum Access {
 
 use Access::*;
 
-/// Below `/api/v1`. Each line of the document is here and each line here is in the document: a test compares them.
+/// Operations under `/api/v1`. A test checks that this table and the OpenAPI document list the same operations.
 pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("GET", "/ping", Anyone),
     ("POST", "/token", Anyone),
@@ -93,7 +93,7 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("POST", "/integrators/{id}/rotate-secret", Manager),
 ];
 
-/// What integrators' accounts may call, of all that takes an account: nothing else. Their own is the handler's question.
+/// The only operations that integrators' accounts may call. The handler checks that the resource is theirs.
 pub const FOR_INTEGRATORS: &[(&str, &str)] = &[
     ("GET", "/me"),
     ("POST", "/me/password"),
@@ -106,7 +106,7 @@ pub const FOR_INTEGRATORS: &[(&str, &str)] = &[
     ("POST", "/products/{id}/stock"),
 ];
 
-/// What is not part of the document. All of it anybody may read.
+/// Public routes that are not in the OpenAPI document.
 pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/ping"),
     ("GET", "/docs"),
@@ -119,7 +119,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/problems/{reason}"),
 ];
 
-/// The rule of an operation by its pattern as poem-openapi routes it: `/users/:param0`.
+/// Finds the access rule of an operation by its pattern in poem-openapi's routing: `/users/:param0`.
 pub(crate) fn access(method: &Method, routed: &str) -> Option<(Access, &'static str)> {
     OPERATIONS
         .iter()
@@ -131,7 +131,7 @@ pub(crate) fn is_for_integrators(method: &Method, pattern: &str) -> bool {
     FOR_INTEGRATORS.contains(&(method.as_str(), pattern))
 }
 
-/// The methods that a path takes, for `Allow`; `is_file`: one of the pages' files is there.
+/// Lists the methods of a path for the `Allow` header; `is_file` is true if one of the pages' files is there.
 pub(crate) fn allowed(path: &str, is_file: bool) -> String {
     let inside = path.strip_prefix("/api/v1");
     let operations = OPERATIONS

@@ -1,4 +1,4 @@
-//! Who calls: a bearer token of ours, or a username and password (Basic), on the same routes.
+//! Authentication: our own bearer tokens, or username and password (Basic), on the same routes.
 
 mod cache;
 mod exchange;
@@ -39,13 +39,13 @@ use crate::{
     },
 };
 
-/// An account's row is read anew after this long: so long another process may still let in whom this one disabled.
+/// How long an account's row is cached. A disabled account may still get in at other processes for this long.
 const ACCOUNT_KEPT: Duration = Duration::from_secs(5);
-/// So long a password is not hashed again that was right a moment ago (a new one ends this with the account's row).
+/// How long a verified password is cached. A new password ends this as soon as the account's row is read again.
 const PASSWORD_KEPT: Duration = Duration::from_secs(60);
 
-/// The account that calls. As a handler's argument it must come first, and the operation's rule in the table of routes
-/// must ask for an account.
+/// Authenticated account of a request. As a handler's argument it must come first, and the table of routes must require
+/// an account for the operation.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub account: Arc<Account>,
@@ -62,19 +62,19 @@ impl Caller {
         self.account.role == role
     }
 
-    /// Staff, manager or operator of that store.
+    /// Returns true for staff and managers of the store, and for operators.
     #[must_use]
     pub fn serves(&self, store: StoreId) -> bool {
         self.account.serves(store)
     }
 
-    /// Manager of that store, or operator.
+    /// Returns true for managers of the store and for operators.
     #[must_use]
     pub fn manages(&self, store: StoreId) -> bool {
         self.account.manages(store)
     }
 
-    /// 404, as for a store that does not exist, where the caller has nothing to do with it; 403 where it may do less.
+    /// Returns 404, as for a store that does not exist, unless the caller serves the store.
     pub fn must_serve(&self, store: StoreId) -> Result<(), Problem> {
         if self.serves(store) {
             Ok(())
@@ -83,7 +83,7 @@ impl Caller {
         }
     }
 
-    /// As [`Self::must_serve`], for managers.
+    /// Like [`Self::must_serve`], but for managers: 403 if the caller only serves the store.
     pub fn must_manage(&self, store: StoreId) -> Result<(), Problem> {
         match (self.manages(store), self.serves(store)) {
             (true, _) => Ok(()),
@@ -92,7 +92,7 @@ impl Caller {
         }
     }
 
-    /// The integrators that the account speaks for; none for accounts of other roles.
+    /// Lists the integrators that the account represents; none for accounts with other roles.
     pub fn integrators(&self) -> impl Iterator<Item = IntegratorId> + '_ {
         self.account.integrators.iter().map(|one| one.integrator)
     }
@@ -102,7 +102,8 @@ impl Caller {
         self.integrators().any(|one| one == integrator)
     }
 
-    /// `for_integrators`: integrators' accounts may, whatever they may else not.
+    /// Returns true if the caller may call an operation with this rule. Integrators' accounts may call only operations
+    /// with `for_integrators`.
     pub(crate) fn may(&self, access: Access, for_integrators: bool) -> bool {
         if self.is(Role::Integrator) {
             return for_integrators;
@@ -136,7 +137,7 @@ fn register_schemes(registry: &mut Registry) {
     let basic = scheme(
         "basic",
         None,
-        "Username and password, for programs. No challenge is sent.",
+        "Username and password, for programs. The server sends no Basic challenge.",
     );
     registry.create_security_scheme(SCHEMES[0], bearer);
     registry.create_security_scheme(SCHEMES[1], basic);
@@ -165,7 +166,7 @@ impl<'a> ApiExtractor<'a> for Caller {
     }
 }
 
-/// The account that calls, if any does; for operations that the table opens to `Perhaps`.
+/// Authenticated account, if any; for operations with the access rule `Perhaps`.
 #[derive(Clone, Debug)]
 pub struct PerhapsCaller(pub Option<Caller>);
 
@@ -195,7 +196,7 @@ impl<'a> ApiExtractor<'a> for PerhapsCaller {
     }
 }
 
-/// Recognises callers, and gives them their tokens.
+/// Authenticates callers and issues their tokens.
 #[derive(Debug)]
 pub struct Doorkeeper {
     ledger: Ledger,
@@ -206,11 +207,11 @@ pub struct Doorkeeper {
     cache_key: SigningKey,
     metrics: Arc<Metrics>,
     accounts: Remembered<AccountId, Arc<Known>>,
-    /// By a keyed hash of username and password.
+    /// Verified passwords by a keyed hash of username and password.
     right: Remembered<[u8; 32], Right>,
 }
 
-/// An account, with the mark of the password that it had when it was looked at.
+/// Account row with the mark of its current password.
 #[derive(Debug)]
 pub(crate) struct Known {
     pub(crate) account: Arc<Account>,
@@ -220,7 +221,7 @@ pub(crate) struct Known {
 #[derive(Clone, Copy, Debug)]
 struct Right {
     account: AccountId,
-    /// Of the stored hash that the password was right for; another one now means another password.
+    /// Mark of the stored hash that the password matched; if it differs now, the password was changed.
     password_mark: [u8; 32],
 }
 
@@ -248,7 +249,7 @@ impl Doorkeeper {
         }
     }
 
-    /// `None` without credentials; wrong ones are a 401, also where none are needed.
+    /// Authenticates a request: `None` without credentials, 401 for wrong ones, even if the operation needs none.
     pub(crate) async fn caller(
         &self,
         headers: &HeaderMap,
@@ -270,8 +271,9 @@ impl Doorkeeper {
         Ok(Some(Caller { account }))
     }
 
-    /// The account, if the password is its own. Takes as long for a name that nobody has, and after too many failures
-    /// no password is looked at, whosever it is; but from where its owner has signed in lately, only theirs count.
+    /// Returns the account if the password is correct. An unknown username takes the same time. After too many failures
+    /// no password is checked, not even a correct one; at an address from which the owner has signed in recently, only
+    /// the failures of this username from this address count.
     pub(crate) async fn sign_in(
         &self,
         username: &str,
@@ -279,10 +281,10 @@ impl Doorkeeper {
         address: ClientAddress,
     ) -> Result<Arc<Known>, Problem> {
         let guess = Guess::new(username, address.0);
-        // Without a turn: a crowd of guessers does not keep others out of the queue.
+        // Checked before queueing, so that a crowd of guessers does not fill the queue.
         self.standing(&guess).await?;
         let turn = self.passwords.turn().await?;
-        // Again, when it is its turn: many guesses at once are not more than one after the other.
+        // Checked again after queueing, so that concurrent guesses do not exceed the limit.
         let standing = self.standing(&guess).await?;
         let found = self.ledger.credentials(username).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());
@@ -312,7 +314,7 @@ impl Doorkeeper {
         }
     }
 
-    /// Writes down what a try came to, where tries are counted.
+    /// Counts the outcome of a sign-in, in the metrics and, if failures are limited, in the database.
     async fn outcome(
         &self,
         guess: &Guess,
@@ -332,7 +334,7 @@ impl Doorkeeper {
         Ok(())
     }
 
-    /// An access token, and the seconds that it is good for.
+    /// Issues an access token; returns it with its lifetime in seconds.
     pub fn access_token(&self, account: AccountId) -> Result<(String, u64), Problem> {
         self.tokens.issue(account)
     }
@@ -342,7 +344,7 @@ impl Doorkeeper {
         &self.passwords
     }
 
-    /// After a change of an account, so that it counts here at once (elsewhere within 5 s).
+    /// Removes a changed account from the cache: the change applies here at once, in other processes within 5 s.
     pub fn forget(&self, account: AccountId) {
         self.accounts.forget(&account);
     }
@@ -367,7 +369,7 @@ impl Doorkeeper {
         Ok(Arc::clone(&known.account))
     }
 
-    /// The account unless it is disabled, as it was at most 5 s ago.
+    /// Returns the account, at most 5 s old, unless it is disabled.
     async fn known(&self, id: AccountId) -> Result<Option<Arc<Known>>, Problem> {
         let known = match self.accounts.get(&id) {
             Some(known) => known,

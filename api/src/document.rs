@@ -1,4 +1,4 @@
-//! The generated OpenAPI document, and the page that shows it.
+//! The generated OpenAPI document and its documentation page.
 
 mod bounds; // bounds that Rust's types do not tell
 mod openapi_3_1; // from 3.0 to 3.1
@@ -23,21 +23,21 @@ pub(crate) const TITLE: &str = "Expediter";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 const HERE_ALONE: &str = r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
 
-/// OpenAPI 3.1, pretty JSON, with a new line at its end; what `openapi/` holds.
+/// Returns the OpenAPI 3.1 document as pretty-printed JSON with a final newline, as stored in `openapi/`.
 #[must_use]
 pub fn openapi_document() -> String {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     DOCUMENT.get_or_init(generate).clone()
 }
 
-/// Needs nothing from outside.
+/// Returns the documentation page, which loads nothing from other hosts.
 pub(crate) fn page() -> &'static str {
     static PAGE: OnceLock<String> = OnceLock::new();
     PAGE.get_or_init(|| {
-        // The page is poem-openapi's; the document in it is ours. `<` would end the script that holds it.
+        // The page comes from poem-openapi, with our document put in. `<` is escaped: it could end the script element.
         let document = openapi_document().replace('<', "\\u003c");
         let html = OpenApiService::new((), TITLE, VERSION).scalar_html();
-        // Its own fonts are elsewhere, where no page of ours may ask.
+        // Scalar's default fonts are on another host, which our content security policy forbids.
         let html = html.replacen("id=\"api-reference\"", HERE_ALONE, 1);
         let start = html
             .find("type=\"application/json\"")
@@ -45,12 +45,13 @@ pub(crate) fn page() -> &'static str {
         let end = start.and_then(|start| Some(start + html[start..].find("</script>")?));
         let (start, end) = start
             .zip(end)
-            .expect("Scalar's page holds the document in a script of JSON");
+            .expect("Scalar's page has the document in a JSON script element");
         format!("{}{document}{}", &html[..start], &html[end..])
     })
 }
 
-/// Compressed once: whoever asks for it needs no account, and each time would take a third of a second.
+/// Returns the page compressed with gzip. It is compressed once, which takes a third of a second; anyone may request it
+/// without an account.
 pub(crate) fn page_in_gzip() -> Bytes {
     static PAGE: OnceLock<Bytes> = OnceLock::new();
     PAGE.get_or_init(|| {
@@ -58,13 +59,13 @@ pub(crate) fn page_in_gzip() -> Bytes {
         let written = gzip.write_all(page().as_bytes());
         written
             .and_then(|()| gzip.finish())
-            .expect("memory takes all that is written")
+            .expect("writing to memory does not fail")
             .into()
     })
     .clone()
 }
 
-/// A resource's description without the resource.
+/// Description of a resource, without the resource itself.
 struct Described<T>(PhantomData<fn() -> T>);
 
 fn described<T: OpenApi>(_: fn(&ApiState) -> T) -> Described<T> {
@@ -72,7 +73,8 @@ fn described<T: OpenApi>(_: fn(&ApiState) -> T) -> Described<T> {
 }
 
 impl<T: OpenApi> OpenApi for Described<T> {
-    /// A path of two resources once, with the operations of both: poem-openapi writes it twice, and a reader keeps one.
+    /// Merges the operations of a path that two resources share: poem-openapi would write the path twice, and JSON
+    /// parsers keep only one.
     fn meta() -> Vec<MetaApi> {
         let mut paths: Vec<MetaPath> = Vec::new();
         for path in T::meta().into_iter().flat_map(|api| api.paths) {
@@ -100,11 +102,12 @@ impl<T: OpenApi> OpenApi for Described<T> {
 
 fn generate() -> String {
     let request_id =
-        ExtraHeader::new("X-Request-Id").description("Names this request in our logs.");
+        ExtraHeader::new("X-Request-Id").description("Id of this request in the server log.");
     let service = OpenApiService::new(described(crate::resources::resources), TITLE, VERSION)
         .description(
-            "Takes orders, never loses one, hands each to those who fulfil it, and shows every step. Every error is a \
-             `Problem`; `reason` tells programs which. Ids are UUIDs, times RFC 3339 in UTC, money is in minor units.",
+            "Takes orders, never loses one, hands each to the systems that fulfil it, and shows every step. Every error \
+             is a `Problem`; its `reason` is machine-readable. Ids are UUIDs, timestamps are RFC 3339 in UTC, and \
+             amounts of money are in minor units.",
         )
         .license("MIT OR Apache-2.0")
         .server("/api/v1")
@@ -130,7 +133,7 @@ fn tell_who_may_call(document: &mut Value) {
     }
 }
 
-/// Every operation with its line in the table of routes: its path's pattern, and who may call it.
+/// Iterates over the operations that are in the table of routes, each with its access rule.
 fn operations(
     document: &mut Value,
 ) -> impl Iterator<Item = (Operation<'_>, access::Access, &mut Map<String, Value>)> {
@@ -147,7 +150,7 @@ fn operations(
     })
 }
 
-/// As the document says it: `get`, `/orders/{id}`.
+/// Method and path pattern as written in the document: `get`, `/orders/{id}`.
 #[derive(Clone, Copy, Debug)]
 struct Operation<'a> {
     method: &'a str,

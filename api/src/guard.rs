@@ -1,5 +1,5 @@
-//! Stands before every operation: holds the table's rule before anything of the request is read, and turns errors and
-//! panics into problems while the route's pattern is still known.
+//! A wrapper around every operation: checks the access rule before the request is read, and turns errors and panics
+//! into problems while the route's pattern is still known.
 
 use std::{collections::HashMap, panic::AssertUnwindSafe};
 
@@ -23,8 +23,8 @@ use crate::{
     state::ApiState,
 };
 
-/// Headers without which a request means another thing. poem overlooks those that are not ASCII: an order would be
-/// placed twice, an edit undo somebody else's.
+/// Headers that change the meaning of a request. poem ignores values that are not ASCII: an order could be placed
+/// twice, or an edit could overwrite someone else's. Such requests are refused.
 const CONDITIONS: [&str; 4] = [
     "Idempotency-Key",
     "If-Match",
@@ -32,7 +32,7 @@ const CONDITIONS: [&str; 4] = [
     "Expediter-Guest",
 ];
 
-/// The resources behind their rules.
+/// Resources wrapped in their access rules.
 pub(crate) struct Guarded<T> {
     pub(crate) resources: T,
     pub(crate) state: ApiState,
@@ -56,7 +56,7 @@ impl<T: OpenApi> OpenApi for Guarded<T> {
             for (method, endpoint) in methods {
                 let rule = access::access(&method, &path);
                 let operation = Operation {
-                    // Not in the table: nobody may.
+                    // Nobody may call an operation that is not in the table.
                     access: rule.map(|(access, _)| access),
                     for_integrators: rule
                         .is_some_and(|(_, pattern)| access::is_for_integrators(&method, pattern)),
@@ -75,7 +75,7 @@ impl<T: OpenApi> OpenApi for Guarded<T> {
 
 struct Operation {
     access: Option<Access>,
-    /// Their accounts too may call it.
+    /// True if integrators' accounts may call it.
     for_integrators: bool,
     pattern: &'static str,
     endpoint: BoxEndpoint<'static>,
@@ -101,8 +101,8 @@ impl Endpoint for Operation {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_from_response() => error.into_response(),
             Ok(Err(error)) => problem(Problem::of_framework(error, &path)),
-            // The panic itself was logged by its hook.
-            Err(_) => problem(Problem::internal("a panic")),
+            // The panic hook has logged the panic itself.
+            Err(_) => problem(Problem::internal("handler panicked")),
         };
         counted.tell(response.headers_mut());
         response.set_data(RoutePattern(self.pattern));
@@ -123,7 +123,7 @@ impl Operation {
             values.any(|value| value.to_str().is_err())
         });
         if let Some(name) = overlooked {
-            return Err(Problem::invalid_field(*name, "must be of visible ASCII").into());
+            return Err(Problem::invalid_field(*name, "must be visible ASCII").into());
         }
         self.endpoint.call(request).await
     }

@@ -1,30 +1,30 @@
-//! HTTP as every resource uses it: problems, bodies, conditions, pages, limits.
+//! HTTP as all resources use it: problems, bodies, entity tags, pages, limits.
 
-/// The only place that picks the HTTP status of an error.
+/// Problem documents; the only module that chooses an HTTP error status.
 pub mod problem;
 
-/// Request bodies, checked against the schema that the document publishes.
+/// Request bodies, validated against the schema in the OpenAPI document.
 pub mod body;
 /// Merge patches (RFC 7396).
 pub(crate) mod merge_patch;
 /// Query parameters that take a list.
 pub(crate) mod query_list;
 
-/// Entity tags and the conditions on them.
+/// Entity tags and conditional requests.
 pub(crate) mod etag;
 /// `Idempotency-Key`.
 pub(crate) mod idempotency;
-/// Pages of lists.
+/// Paginated lists.
 pub mod paging;
-/// Successes that are not a plain 200.
+/// Success responses other than a plain 200.
 pub mod response;
 
 /// The domain's enums, as the document shows them.
 pub(crate) mod enums;
-/// Money and times.
+/// Money and timestamps, in the same format for every resource.
 pub(crate) mod scalars;
 
-/// Around everything: request ids, panics, headers, CORS, the body limit.
+/// Middleware around all routes: request ids, panics, headers, CORS, body limit.
 pub mod front;
 /// Rate limits.
 pub mod limits;

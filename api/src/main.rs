@@ -1,4 +1,4 @@
-//! `api`: takes orders and callbacks, and serves the pages; several run side by side behind a gateway.
+//! `api`: takes orders and callbacks and serves the web pages; several instances run behind a gateway.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
     let api = Binary {
         name: "api",
         version: env!("CARGO_PKG_VERSION"),
-        about: "Takes orders and integrators' callbacks, and serves the pages",
+        about: "Takes orders and integrators' callbacks, and serves the web pages",
         listen_setting: "http.api_listen",
         listen: |http| http.api_listen,
         publishes: true,

@@ -1,5 +1,5 @@
-//! The four services of seed 000. Each is done in this process, or asked at the address that the settings name; always
-//! before a transaction begins. Only a service's own explicit no refuses a request; all else that goes wrong is its 503.
+//! The four external services of seed 000. Each is built in, or called at the URL in the settings, always before a
+//! transaction begins. Only an explicit no of a service refuses a request; every other failure is a 503 of its own.
 
 mod codes;
 mod external_id;
@@ -19,13 +19,13 @@ use crate::http::problem::Reason;
 
 #[derive(Debug)]
 pub struct Outside {
-    /// Who an owner is.
+    /// Verifies owners.
     pub(crate) verification: Verification,
-    /// Whose a store is.
+    /// Knows the owner of each store.
     pub(crate) locations: Locations,
-    /// Draws the sessions' codes.
+    /// Draws session codes.
     pub(crate) codes: Codes,
-    /// What a store sells.
+    /// Knows the products of each store.
     pub(crate) products: Products,
 }
 
@@ -37,7 +37,7 @@ impl Outside {
             &settings.codes_url,
             &settings.products_url,
         ];
-        // Made once, and only where it is used: it takes some 30 ms.
+        // Built only if a service is configured, because it takes about 30 ms.
         let client = urls
             .iter()
             .any(|url| url.is_some())

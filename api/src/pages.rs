@@ -1,4 +1,4 @@
-//! The pages and their files, built into the binary.
+//! Web pages and their files, embedded in the binary.
 
 use std::borrow::Cow;
 
@@ -10,17 +10,17 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 #[folder = "../web"]
 struct Files;
 
-/// Of our own pages: everything from here, nothing inline, in nobody's frame.
+/// Content security policy of our own pages: same origin only, nothing inline, no framing.
 pub(crate) const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; \
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-/// Of everything that is no page.
+/// Content security policy of responses that are not pages.
 pub(crate) const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-/// The documentation page carries its script and styles in itself.
+/// Content security policy of the documentation page, whose script and styles are inline.
 pub(crate) const DOCS_POLICY: &str = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
      img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
 const INDEX: &str = "index.html";
-/// Shows a session's live channel frame by frame.
+/// Debug page that shows a session's live channel frame by frame.
 const DEBUG_SESSION: &str = "debug/session.html";
 
 pub(crate) fn routes(mut route: Route, debug_pages: bool) -> Route {
@@ -37,7 +37,7 @@ pub(crate) fn routes(mut route: Route, debug_pages: bool) -> Route {
     })
 }
 
-/// Whether one of the files has this path.
+/// Returns true if a file is served at this path.
 pub(crate) fn is_file(path: &str) -> bool {
     path.strip_prefix('/')
         .is_some_and(|path| served().any(|name| name == path))
@@ -54,7 +54,7 @@ fn file(name: Cow<'static, str>) -> impl Endpoint + 'static {
     })
 }
 
-/// Always asked for again, and mostly answered with 304: a new release shows at once.
+/// Serves a file with `no-cache` and an `ETag`: browsers revalidate each time, so a new release shows at once.
 fn answer(request: &Request, name: &str, file: EmbeddedFile) -> Response {
     let hash: String = file.metadata.sha256_hash()[..16]
         .iter()

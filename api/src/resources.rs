@@ -1,4 +1,4 @@
-//! The resources: one line each, and one file each.
+//! The resources of the API, one file each.
 
 mod accounts;
 mod callbacks;
@@ -29,7 +29,7 @@ use self::{
 };
 use crate::state::ApiState;
 
-/// All of them. Tuples take 16; nest another when they are full.
+/// Lists the resources. poem-openapi accepts tuples of up to 16: nest another one when it is full.
 pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
     (
         Ping,

@@ -1,4 +1,4 @@
-//! Mounts everything that the api serves.
+//! Mounts all routes of the API.
 
 use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get};
 use poem_openapi::OpenApiService;
@@ -7,7 +7,7 @@ use crate::{
     document, guard::Guarded, http::problem, pages, resources::resources, state::ApiState,
 };
 
-/// Everything that the api serves, to be mounted beside what else the process has, all inside one [`crate::Front`].
+/// Returns all routes of the API. Mount them beside the process's other routes, all inside one [`crate::Front`].
 #[must_use]
 pub fn routes(state: &ApiState) -> Route {
     let guarded = Guarded {
@@ -38,8 +38,8 @@ pub fn routes(state: &ApiState) -> Route {
         )
 }
 
-/// Three megabytes, compressed to one, once. Nothing else is: answers that hold both secrets and what somebody sent
-/// tell the secrets by their size.
+/// Serves the documentation page: 3 MB, compressed once to 1 MB. No other response is compressed, because the
+/// compressed size of a response with both a secret and the client's own text reveals the secret.
 fn docs() -> impl Endpoint + 'static {
     make_sync(|request: Request| {
         let takes_gzip = request

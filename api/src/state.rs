@@ -1,4 +1,4 @@
-//! What all handlers share.
+//! State shared by all handlers.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use runtime::config::Settings;
 
 use crate::{auth::Doorkeeper, http::limits::Limits, outside::Outside};
 
-/// Cheap to clone.
+/// Shared state; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct ApiState {
     pub ledger: Ledger,
     pub keys: Arc<Keys>,
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
-    /// Knows who calls.
+    /// Authenticates callers.
     pub doorkeeper: Arc<Doorkeeper>,
-    /// Counts requests, of this process alone.
+    /// Counts the requests to this process.
     pub limits: Arc<Limits>,
-    /// The services that seed 000 asks.
+    /// The external services of seed 000.
     pub outside: Arc<Outside>,
 }
 

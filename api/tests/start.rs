@@ -1,3 +1,3 @@
-//! The binary alone; what is asked of it stands in common, since each program is asked the same.
+//! Start of the binary; the tests are in `common`, because every program must pass the same ones.
 
 runtime::testing::starting_alone!("api");

@@ -1,28 +1,28 @@
-//! What an operation is about: the tags of the document, and the modules of clients that are generated from it.
+//! Topics of operations: the tags of the OpenAPI document, and the modules of clients generated from it.
 
 use poem_openapi::Tags;
 
 #[derive(Clone, Copy, Debug, Tags)]
 pub(crate) enum Topic {
-    /// Access tokens, refresh tokens that rotate, tickets for live channels, and whether anybody is there.
+    /// Access tokens, rotating refresh tokens, tickets for live channels, and the liveness check.
     #[oai(rename = "Signing in")]
     SigningIn,
-    /// People and programs that sign in, their roles and their stores.
+    /// Users and programs that sign in, with their roles and stores.
     Accounts,
-    /// Where orders are placed: time zone, currency, address; open, paused or archived.
+    /// Places that sell: time zone, currency and address; open, paused or archived.
     Stores,
-    /// What stores sell: prices, availability, and stock by deltas with their reasons.
+    /// Products of a store: prices, availability, and stock changes with a reason.
     Products,
-    /// A table or a counter, known by a code: its menu, and what happened at it.
+    /// Open tabs of a table or counter, identified by a code: menu, guest orders and events.
     Sessions,
-    /// Drafts, orders, their items and their timelines.
+    /// Drafts and orders with their items and events.
     Orders,
-    /// The outside systems that fulfil orders, and how each has answered lately.
+    /// External systems that fulfil orders, and their recent health.
     Integrators,
-    /// What integrators were sent, attempt by attempt; retries by hand; and what stands still.
+    /// Messages to integrators with every attempt, manual retries, and the list of stuck work.
     Handoffs,
-    /// What integrators told us, and what became of it.
+    /// Status updates from integrators and their results.
     Callbacks,
-    /// Sums over orders, for one store or all.
+    /// Order statistics for one store or all stores.
     Statistics,
 }

@@ -1,4 +1,4 @@
-//! What was found a moment ago, for a moment: bounded in time and in number.
+//! A small cache, bounded in time and in number of entries.
 
 use std::{
     collections::HashMap,
@@ -10,7 +10,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use platform::clock::Clock;
 
-/// When so many are remembered, all are forgotten: simpler than any order, and rare.
+/// Maximum number of entries. A full cache is cleared: simpler than evicting in some order, and rare.
 const MOST: usize = 10_000;
 
 #[derive(Debug)]

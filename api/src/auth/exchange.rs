@@ -1,4 +1,4 @@
-//! Signing in as a user of the verification service.
+//! Sign-in as a user of the verification service.
 
 use std::sync::Arc;
 
@@ -11,12 +11,12 @@ use crate::{
     outside::{ExternalId, Verification},
 };
 
-/// At the front of a line where failures are not counted.
+/// Concurrency if failures are not limited.
 const UNCOUNTED: usize = 1000;
 
 impl Doorkeeper {
-    /// The account of that user, if the key is right; limited like guesses of passwords. What the service can't say
-    /// counts as no guess.
+    /// Returns the account of that user if the key is right. Failures are limited like wrong passwords; an error of the
+    /// service does not count as a failure.
     pub(crate) async fn exchange(
         &self,
         verification: &Verification,
@@ -25,8 +25,8 @@ impl Doorkeeper {
         address: ClientAddress,
     ) -> Result<Arc<Account>, Problem> {
         let guess = Guess::of_external_user(user_id.text(), address.0);
-        // Many keys at once are not more than one after the other: of a user one is asked about at a time, and from an
-        // address no more than may fail there.
+        // Concurrent guesses must not exceed the limit: one request at a time for a user, and no more from an address
+        // than may fail there.
         let GuessLimits {
             per_username,
             per_address,

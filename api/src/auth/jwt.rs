@@ -41,7 +41,7 @@ impl AccessTokens {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
-        // By our own clock, below.
+        // `check` compares it with our own clock.
         validation.validate_exp = false;
         Self {
             signing: EncodingKey::from_secret(&key),
@@ -52,7 +52,7 @@ impl AccessTokens {
         }
     }
 
-    /// The token, and the seconds that it is good for.
+    /// Issues a token; returns it with its lifetime in seconds.
     pub(super) fn issue(&self, account: AccountId) -> Result<(String, u64), Problem> {
         let now = self.clock.now();
         let header = Header {
@@ -69,7 +69,7 @@ impl AccessTokens {
         Ok((token.map_err(Problem::internal)?, self.ttl.as_secs()))
     }
 
-    /// Whose token it is, if it is one of ours, of this type, for this audience, and not expired.
+    /// Returns the account of a token with a valid signature, type and audience that has not expired.
     pub(super) fn check(&self, token: &str) -> Option<AccountId> {
         let token = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation).ok()?;
         let is_ours = token.header.typ.as_deref() == Some(TYPE);
@@ -86,7 +86,8 @@ impl std::fmt::Debug for AccessTokens {
     }
 }
 
-/// The crate's own providers bring a second TLS library, or one with an advisory; ring is here anyway.
+/// Installs a provider based on ring, which is a dependency anyway. The crate's own providers would add a second TLS
+/// library, or one with an advisory.
 fn install_provider() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: |algorithm, key| Ok(Box::new(Hs256::of(*algorithm, key.as_bytes())?)),
@@ -99,7 +100,7 @@ fn install_provider() {
     INSTALLED.call_once(|| {
         PROVIDER
             .install_default()
-            .expect("nobody else in this process chooses jsonwebtoken's provider");
+            .expect("no other code in this process installs a provider for jsonwebtoken");
     });
 }
 

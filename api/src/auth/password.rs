@@ -1,4 +1,4 @@
-//! Passwords: Argon2id, off the async threads and only so many at once.
+//! Password hashing with Argon2id, off the async threads and with limited concurrency.
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::http::problem::{Problem, Reason};
 
-/// Nobody's: what the password for an unknown name is compared with, so that it takes as long as any.
+/// Dummy hash for unknown usernames, so that they take as long to check as known ones.
 const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZXhwZWRpdGVyL25vYm9keQ$\
      AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// So many may wait for each one that runs, a second or two; more are refused.
+/// Maximum number of waiting hashes for each one that runs (a second or two of waiting); more are refused.
 const MOST_WAITING: usize = 64;
 
-/// Hashes take 20 ms and 19 MiB each.
+/// Password hasher with limited concurrency; a hash takes 20 ms and 19 MiB.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     running: Arc<Semaphore>,
@@ -35,7 +35,7 @@ impl Passwords {
         }
     }
 
-    /// A PHC string.
+    /// Hashes a password; returns a PHC string.
     pub async fn hash(&self, chance: &Chance, password: &str) -> Result<String, Problem> {
         let salt: [u8; 16] = chance.bytes();
         let password = password.to_owned();
@@ -45,7 +45,7 @@ impl Passwords {
             .map_err(Problem::internal)
     }
 
-    /// Waits for its turn, unless too many do.
+    /// Waits for a permit to hash; 503 if too many are waiting.
     pub(super) async fn turn(&self) -> Result<Turn, Problem> {
         let overloaded = |_| Problem::new(Reason::Overloaded);
         let inside = Arc::clone(&self.inside);
@@ -56,12 +56,12 @@ impl Passwords {
     }
 }
 
-/// The right to look at a password, one of few at a time. What must be done around it is done before it is dropped.
+/// Permit to verify a password, one of few at a time. Keep it until the work around the verification is done.
 #[derive(Debug)]
 pub(super) struct Turn(Arc<[OwnedSemaphorePermit; 2]>);
 
 impl Turn {
-    /// `None`: nobody has that name. A hash that can't be read is wrong for every password.
+    /// Verifies a password. Without a hash (unknown username) it takes as long and fails; a malformed hash fails too.
     pub(super) async fn verify(
         &self,
         password: &str,
@@ -80,7 +80,7 @@ impl Turn {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let permits = Arc::clone(&self.0);
-        // The permits go along: whoever hangs up does not make room for a second hash.
+        // The permits move into the task: if the client hangs up, they stay taken until the hash is done.
         let done = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permits);
@@ -132,7 +132,7 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_has_no_password_but_costs_a_hash() {
-        let nobodys = PasswordHash::new(NOBODYS).expect("it is read like any other");
+        let nobodys = PasswordHash::new(NOBODYS).expect("the dummy hash is a valid PHC string");
         let ours = hash("x", &[7; 16]).unwrap();
         let ours = PasswordHash::new(&ours).unwrap();
         assert_eq!(nobodys.params, ours.params);

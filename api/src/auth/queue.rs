@@ -1,4 +1,4 @@
-//! Tries that must not overtake each other: of one name so many at once, and the others wait in line.
+//! Queues by name: a limited number of attempts run at once, and the others wait in order.
 
 use std::{
     collections::HashMap,
@@ -9,16 +9,16 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::http::problem::{Problem, Reason};
 
-/// Tries of one name that wait behind those at the front; more are refused.
+/// Maximum number of waiting attempts in one queue; more are refused.
 const LONGEST: usize = 64;
 
-/// What a line is called: a hash, of 32 bytes.
+/// Name of a queue: a hash of 32 bytes.
 type Name = [u8; 32];
 
 #[derive(Debug, Default)]
 pub(super) struct Lines(Mutex<HashMap<Name, Arc<Semaphore>>>);
 
-/// A place in a line; at its front once [`Place::front`] has said so, until it is dropped.
+/// A position in a queue, given up on drop. [`Place::front`] waits until it reaches the front.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     lines: &'a Lines,
@@ -27,13 +27,13 @@ pub(super) struct Place<'a> {
 }
 
 impl Lines {
-    /// `at_once` is the same for every place of one name.
+    /// Joins the queue of that name; 503 if it is full. `at_once` must be the same for every caller of one queue.
     pub(super) fn join(&self, name: Name, at_once: usize) -> Result<Place<'_>, Problem> {
         let mut all = self.all();
         let line = all
             .entry(name)
             .or_insert_with(|| Arc::new(Semaphore::new(at_once)));
-        // One is the table's own.
+        // The table itself holds one reference.
         if Arc::strong_count(line) > at_once + LONGEST {
             return Err(Problem::new(Reason::Overloaded));
         }
@@ -52,7 +52,7 @@ impl Lines {
 }
 
 impl Place<'_> {
-    /// Waits for those before; what is to be done at the front is done before the answer is dropped.
+    /// Waits for its turn, which lasts until the returned permit is dropped.
     pub(super) async fn front(&self) -> Result<SemaphorePermit<'_>, Problem> {
         self.line.acquire().await.map_err(Problem::internal)
     }
@@ -61,7 +61,7 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let mut all = self.lines.all();
-        // The table's and this one's: nobody else stands here.
+        // Only the table and this value hold a reference, so the queue is otherwise empty.
         if Arc::strong_count(&self.line) <= 2 {
             all.remove(&self.name);
         }

@@ -1,10 +1,10 @@
-//! What parameters must be like, where Rust's types do not tell.
+//! Bounds and descriptions of parameters that Rust's types do not express.
 
 use serde_json::{Value, json};
 
 use super::operations;
 
-/// Of every operation: a word that means the same everywhere has the same bounds everywhere.
+/// Adds bounds and default descriptions by name: a parameter means the same in every operation.
 pub(super) fn bound(document: &mut Value) {
     for (_, _, operation) in operations(document) {
         let parameters = operation
@@ -25,40 +25,40 @@ pub(super) fn bound(document: &mut Value) {
     }
 }
 
-/// By the parameter's name: keywords of its schema, and a description where it has none of its own.
+/// Returns schema keywords for a parameter name, and the description to use if it has none.
 fn known(name: &str) -> Option<(Value, &'static str)> {
     Some(match name {
         "id" => (json!({}), "A UUID."),
         "item" => (json!({}), "The item's `id`."),
         "code" => (
             json!({"pattern": "^[0-9a-f]{40}$"}),
-            "The session's code: 40 hex digits, and a secret.",
+            "The session's secret code of 40 hex digits.",
         ),
-        "store_id" => (json!({}), "Only of this store."),
-        "integrator_id" => (json!({}), "Only of this integrator."),
-        "order_id" => (json!({}), "Only of this order."),
-        "event" => (json!({}), "Only those that tell of this."),
-        "fulfilment" => (json!({}), "Only of this kind."),
-        "cursor" => (json!({}), "`next_cursor` of the page before."),
+        "store_id" => (json!({}), "Only for this store."),
+        "integrator_id" => (json!({}), "Only for this integrator."),
+        "order_id" => (json!({}), "Only for this order."),
+        "event" => (json!({}), "Only for this event."),
+        "fulfilment" => (json!({}), "Only with this fulfilment."),
+        "cursor" => (json!({}), "`next_cursor` of the previous page."),
         "limit" => (
             json!({"minimum": 1, "maximum": 100, "default": 50}),
-            "How many at most.",
+            "Maximum number of items per page.",
         ),
         "Idempotency-Key" => (
             json!({"minLength": 1, "maxLength": 200, "pattern": VISIBLE}),
-            "Any text of up to 200 bytes that names this request among the caller's.",
+            "A client-chosen key of up to 200 bytes, unique per caller. A repeated request is done only once.",
         ),
         "Expediter-Guest" => (
             json!({"minLength": 16, "maxLength": 200, "pattern": VISIBLE}),
-            "The guest's own random key: whoever placed an order with it sees it as `mine`, and may cancel it.",
+            "The guest's own random key. Orders placed with it are `mine` for this guest, who may cancel them.",
         ),
         "If-Match" => (
             json!({}),
-            "Only if it is still as this `ETag` says; or a version in quotes.",
+            "Apply only if the current ETag (or the quoted version) matches.",
         ),
         _ => return None,
     })
 }
 
-/// Of a header's text: ASCII without control characters, and no space at either end.
+/// Pattern of a header value: ASCII without control characters, and without spaces at either end.
 const VISIBLE: &str = "^[!-~]([ -~]*[!-~])?$";

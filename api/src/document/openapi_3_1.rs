@@ -1,4 +1,4 @@
-//! From OpenAPI 3.0 to 3.1, where `null` is a type, exclusive bounds are numbers, and a reference has a description.
+//! Conversion from OpenAPI 3.0 to 3.1: `null` is a type, exclusive bounds are numbers, references have descriptions.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub(super) fn modernise(document: &mut Value) {
     outside_components(&mut document["paths"]);
 }
 
-/// What is not a schema by name: of parameters, headers, bodies.
+/// Converts the inline schemas of parameters, headers and bodies.
 fn outside_components(value: &mut Value) {
     match value {
         Value::Object(members) => {
@@ -37,7 +37,7 @@ fn outside_components(value: &mut Value) {
     }
 }
 
-/// poem-openapi writes headers in capitals.
+/// Restores the usual spelling of a header name, which poem-openapi writes in capitals.
 fn as_usually_written(header: &str) -> String {
     if header.eq_ignore_ascii_case("etag") {
         return "ETag".into();
@@ -85,7 +85,8 @@ fn schema(value: &mut Value) {
     }
 }
 
-/// 3.0 could describe a reference only in a composition, which generators of clients take for a type of its own.
+/// Moves a description from a composition to its reference. OpenAPI 3.0 allowed it only in a composition, which client
+/// generators turn into a separate type.
 fn lone_reference(value: &mut Value) {
     let parts = value.get("allOf").and_then(Value::as_array);
     let Some([reference, told]) = parts.map(Vec::as_slice) else {
@@ -134,9 +135,9 @@ fn bounds(members: &mut Map<String, Value>) {
     }
 }
 
-/// poem-openapi keeps bounds as fractions.
+/// Writes a bound as an integer; poem-openapi stores bounds as floating-point numbers.
 fn whole(value: &mut Value) {
-    // Up to here fractions hold every whole number.
+    // A double represents every integer below this exactly.
     let exact = value.as_f64().filter(|bound| bound.abs() < 9e15);
     if let Some(bound) = exact {
         #[expect(clippy::cast_possible_truncation, reason = "small enough, see above")]

@@ -1,4 +1,4 @@
-//! The problems that each operation may answer, by status, from what it takes and who may call it.
+//! Problem responses of each operation by status, derived from its parameters, its body and its access rule.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
     http::problem::{self, Reason},
 };
 
-/// In place of poem-openapi's ranges (4XX): each status by itself, described once.
+/// Replaces poem-openapi's status ranges (4XX) with single statuses, each described once under `components`.
 pub(super) fn tell_problems(document: &mut Value) {
     let mut told = BTreeSet::new();
     for (named, access, operation) in operations(document) {
@@ -23,9 +23,9 @@ pub(super) fn tell_problems(document: &mut Value) {
         };
         answers.retain(|status, _| !status.ends_with("XX"));
         for answer in answers.values_mut() {
-            // poem-openapi has no words for an answer that is nothing but its body.
+            // poem-openapi leaves the description empty if a response has only a body.
             if answer["description"] == "" {
-                answer["description"] = json!("As asked.");
+                answer["description"] = json!("Success.");
             }
         }
         for status in statuses {
@@ -53,37 +53,29 @@ fn answer(status: u16) -> Value {
         .map(|reason| format!("- `{}`: {}.", reason.as_str(), reason.title()))
         .collect();
     let mut headers =
-        json!({"X-Request-Id": header("Names this request in our logs.", "string", true)});
+        json!({"X-Request-Id": header("Id of this request in the server log.", "string", true)});
     let mut more = |name: &str, told: &str, kind: &str| headers[name] = header(told, kind, false);
     match status {
         401 => more(
             "WWW-Authenticate",
-            "`Bearer`; no Basic challenge is sent.",
+            "Always `Bearer`; no Basic challenge is sent.",
             "string",
         ),
         409 => more(
             "Location",
-            "Of `duplicate_order`: the order that there is.",
+            "The existing order, for `duplicate_order`.",
             "string",
         ),
         429 => {
-            more(
-                "Retry-After",
-                "Seconds after which to ask again.",
-                "integer",
-            );
+            more("Retry-After", "Seconds to wait before retrying.", "integer");
             more(
                 "RateLimit",
-                "What is left, and when there is more.",
+                "Remaining quota, and the seconds until it is full again.",
                 "string",
             );
-            more("RateLimit-Policy", "What is allowed.", "string");
+            more("RateLimit-Policy", "Quotas and their windows.", "string");
         }
-        503 => more(
-            "Retry-After",
-            "Seconds after which to ask again.",
-            "integer",
-        ),
+        503 => more("Retry-After", "Seconds to wait before retrying.", "integer"),
         _ => {}
     }
     json!({
@@ -117,7 +109,7 @@ fn statuses(
     let by_code = pattern.contains("{code}") || takes("session") || pattern == "/orders";
 
     let may_be = [
-        // A path that is no UTF-8, a body that is no JSON.
+        // A path that is not UTF-8, or a body that is not JSON.
         (400, has_body || is_in(&["path"])),
         (
             401,
@@ -132,7 +124,7 @@ fn statuses(
         (410, by_code),
         (412, takes("If-Match")),
         (413, has_body),
-        // A callback is signed byte by byte, whatever it says that it is.
+        // The Content-Type of a callback is not checked, only the signature of its bytes.
         (415, has_body && !pattern.ends_with("/callbacks")),
         (422, has_body || is_in(&["query", "header"])),
         (429, pattern != "/ping"),

@@ -1,4 +1,4 @@
-//! One example of each body that clients send; a test holds that each is as its schema says.
+//! One example of each request body; a test checks each against its schema.
 
 use serde_json::{Value, json};
 

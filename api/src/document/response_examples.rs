@@ -1,4 +1,4 @@
-//! One example of each answer in JSON, of the same evening as the requests'; a test holds that none lacks a field.
+//! One example of each JSON response, matching the request examples; a test checks that each shows every field.
 
 mod handoffs;
 mod orders;
@@ -27,7 +27,7 @@ pub(super) fn show(document: &mut Value) {
     }
 }
 
-/// By the operation's name; `None` where it does not answer with JSON.
+/// Returns the example for an operation id; `None` if its response is not JSON.
 fn example(operation: &str) -> Option<Value> {
     Some(match operation {
         "ping" => json!({"message": "success"}),
@@ -96,7 +96,7 @@ fn page<const N: usize>(items: [Value; N]) -> Value {
     json!({"items": items.as_slice(), "next_cursor": null})
 }
 
-/// The same, but for these fields.
+/// Returns the object with these fields replaced or added.
 fn but(mut shape: Value, fields: Value) -> Value {
     if let (Some(shape), Value::Object(fields)) = (shape.as_object_mut(), fields) {
         shape.extend(fields);
@@ -104,7 +104,7 @@ fn but(mut shape: Value, fields: Value) -> Value {
     shape
 }
 
-/// That evening.
+/// Returns a timestamp on the evening of all examples.
 fn at(time: &str) -> Value {
     json!(format!("2026-11-20T{time}Z"))
 }

@@ -1,4 +1,4 @@
-//! Unknown fields of requests are refused, and the document says so.
+//! Closed request schemas: the document says that unknown fields are refused.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub(super) fn close_request_schemas(document: &mut Value) {
             members.insert("unevaluatedProperties".into(), json!(false));
         } else if members.contains_key("properties")
             && !members.contains_key("additionalProperties")
-            // What is a part of a composition can't know the other parts' fields.
+            // A part of a composition does not know the other parts' fields.
             && !parts.contains(&name)
         {
             members.insert("additionalProperties".into(), json!(false));

@@ -1,4 +1,4 @@
-//! Request bodies. The schema that the document publishes is what checks them; all errors are told at once.
+//! Request bodies, validated against the published schema; a response lists all errors at once.
 
 pub mod format;
 mod schema;
@@ -24,15 +24,15 @@ use serde_json::Value;
 use self::schema::Schema;
 use crate::http::problem::{FieldError, Problem, Reason};
 
-/// A JSON body that is as its schema says. The handler's last argument: `Checked(new): Checked<NewStore>`.
+/// JSON body that has passed validation. Must be the handler's last argument: `Checked(new): Checked<NewStore>`.
 #[derive(Debug)]
 pub struct Checked<T>(pub T);
 
-/// The same of a merge patch (RFC 7396): `application/merge-patch+json`, or plain `application/json`.
+/// Validated merge patch (RFC 7396), sent as `application/merge-patch+json` or plain `application/json`.
 #[derive(Debug)]
 pub struct Merged<T>(pub T);
 
-/// The body as it came, for what is signed byte by byte; `T` is what it must be once its signature is right.
+/// Raw body, for requests whose bytes are signed; [`Self::parse`] reads it as `T` once the signature is verified.
 #[derive(Clone, Debug)]
 pub struct RawBody<T> {
     pub bytes: Bytes,
@@ -40,13 +40,13 @@ pub struct RawBody<T> {
 }
 
 impl<T: ParseFromJSON + 'static> RawBody<T> {
-    /// Checked as [`Checked`] is.
+    /// Parses and validates the body as [`Checked`] does.
     pub fn parse(&self) -> Result<T, Problem> {
         parse(&self.bytes)
     }
 }
 
-/// Set by [`crate::Front`] on every request.
+/// Maximum body size in bytes, set on every request by [`crate::Front`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BodyLimit(pub(crate) usize);
 
@@ -70,7 +70,7 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Checked<T> {
     ) -> poem::Result<Self> {
         if !is_json(request) {
             return Err(Problem::new(Reason::UnsupportedMediaType)
-                .detail("This path takes application/json.")
+                .detail("This path expects application/json.")
                 .into());
         }
         let bytes = read(request, body).await?;
@@ -158,7 +158,7 @@ fn is_json(request: &Request) -> bool {
     })
 }
 
-/// Whoever sends a body drop by drop holds its memory and its connection for no longer.
+/// Time to receive a whole body, so that a slow sender can't hold memory and a connection for long.
 const BODY_WITHIN: Duration = Duration::from_secs(60);
 
 async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Problem> {
@@ -172,10 +172,10 @@ async fn read_within(body: Body, limit: usize, within: Duration) -> Result<Bytes
     let cut_off = |detail: &str| Problem::new(Reason::BadRequest).detail(detail);
     tokio::time::timeout(within, body.into_bytes_limit(limit))
         .await
-        .map_err(|_| cut_off("The body did not arrive in time."))?
+        .map_err(|_| cut_off("The body was not received in time."))?
         .map_err(|error| match error {
             ReadBodyError::PayloadTooLarge => too_large(limit),
-            _ => cut_off("The body could not be read to its end."),
+            _ => cut_off("The body could not be read completely."),
         })
 }
 
@@ -183,11 +183,11 @@ pub(crate) fn too_large(limit: usize) -> Problem {
     Problem::new(Reason::PayloadTooLarge).with("limit_bytes", limit)
 }
 
-/// Of a key that comes twice in one object, the last counts; nesting deeper than 128 is malformed.
+/// Parses and validates a body. The last value of a repeated key counts; nesting deeper than 128 is malformed.
 fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
     let value: Value = serde_json::from_slice(bytes).map_err(|error| {
         Problem::new(Reason::MalformedJson).detail(format!(
-            "Not JSON at line {}, column {}.",
+            "Syntax error at line {}, column {}.",
             error.line(),
             error.column()
         ))
@@ -201,7 +201,7 @@ fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// Made once for each type.
+/// Returns the schema of a type, built once.
 fn schema_of<T: ParseFromJSON + 'static>() -> Arc<Schema> {
     static MADE: OnceLock<RwLock<HashMap<TypeId, Arc<Schema>>>> = OnceLock::new();
     let made = MADE.get_or_init(RwLock::default);

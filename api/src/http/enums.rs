@@ -1,4 +1,4 @@
-//! The closed sets of words of `domain`, as the document names them. The words themselves stand there, once.
+//! API types for the enums of `domain`, which defines their words.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Entity tags: the hash of what is shown, and edits only of what was seen.
+//! Entity tags (hashes of the representation) and conditional requests.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use platform::secrets::sha256;
@@ -9,15 +9,15 @@ use crate::http::{
     response::{Fresh, Tagged},
 };
 
-/// Versions count from 1.
+/// A version that no resource has: versions start at 1.
 const NO_VERSION: i64 = 0;
 
-/// What is shown, with its tag.
+/// Adds its `ETag` to a representation.
 pub(crate) fn tagged<T: ToJSON>(body: T) -> Tagged<T> {
     Tagged::new(tag(&body), body)
 }
 
-/// What is shown, unless `If-None-Match` names it as what the client has (RFC 9110: compared weakly).
+/// Returns the representation, or 304 if `If-None-Match` contains its tag (weak comparison, RFC 9110).
 pub(crate) fn unless_known<T: ToJSON>(if_none_match: Option<&str>, body: T) -> Fresh<T> {
     let etag = tag(&body);
     let mut known = if_none_match.unwrap_or_default().split(',').map(str::trim);
@@ -28,8 +28,8 @@ pub(crate) fn unless_known<T: ToJSON>(if_none_match: Option<&str>, body: T) -> F
     }
 }
 
-/// The version that an edit must still find, where `If-Match` names what it was made from: by its tag, or by its
-/// version in quotes. `None` where there is no such header, and for `*`, which whatever is there fits.
+/// Returns the version that an edit with `If-Match` must still find. The header must contain the current tag, or the
+/// current version in quotes; otherwise 412. `None` without the header, and for `*`, which matches anything.
 pub(crate) fn seen_version<T: ToJSON>(
     if_match: Option<&str>,
     current: &T,
@@ -47,8 +47,8 @@ pub(crate) fn seen_version<T: ToJSON>(
     }
 }
 
-/// The same for a request that may have an idempotency key: whether it was done before is asked first, so that what
-/// `If-Match` no longer finds becomes a version that nothing has, which the ledger refuses.
+/// Like [`seen_version`], for a request that may have an idempotency key. A replay must be recognised before a conflict
+/// is reported, so a mismatch becomes a version that no resource has, which the ledger refuses.
 pub(crate) fn expected_version<T: ToJSON>(
     if_match: Option<&str>,
     current: &T,

@@ -1,4 +1,4 @@
-//! Around everything that a process serves: request ids, the body limit, CORS, panics, headers, and errors as problems.
+//! Middleware around all routes: request ids, body limit, CORS, panics, headers, and errors as problems.
 
 mod cors;
 
@@ -22,7 +22,7 @@ use crate::{
     state::ApiState,
 };
 
-/// A poem middleware: `routes.with(Front::new(&state))`, once, around everything.
+/// Outermost poem middleware. Use it once, around all routes: `routes.with(Front::new(&state))`.
 #[derive(Clone, Debug)]
 pub struct Front {
     chance: Chance,
@@ -33,7 +33,7 @@ pub struct Front {
     proxies: Proxies,
 }
 
-/// What is logged of a request's path: `/sessions/{code}`. The path itself may carry the code.
+/// Route pattern that is logged instead of the path, such as `/sessions/{code}`: the path may contain a session's code.
 #[derive(Clone, Copy, Debug)]
 pub struct RoutePattern(pub &'static str);
 
@@ -72,7 +72,7 @@ impl<E: Endpoint> Middleware<E> for Front {
     }
 }
 
-/// What [`Front`] makes of an endpoint: it answers always, never with an error.
+/// Endpoint wrapped by [`Front`]; it always returns a response, never an error.
 #[derive(Debug)]
 pub struct Fronted<E> {
     front: Front,
@@ -114,7 +114,7 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
             .inc();
         metrics.http_request_seconds.observe(took.as_secs_f64());
         let (status, took_ms) = (status.as_u16(), took.as_millis());
-        tracing::debug!(%request_id, %method, route, status, took_ms, "answered");
+        tracing::debug!(%request_id, %method, route, status, took_ms, "request answered");
         Ok(response)
     }
 }
@@ -140,8 +140,8 @@ impl<E: Endpoint> Fronted<E> {
             Ok(Ok(response)) => response.into_response(),
             Ok(Err(error)) if error.is_from_response() => error.into_response(),
             Ok(Err(error)) => Problem::of_framework(error, &path).answer(request_id, ""),
-            // The panic itself was logged by its hook.
-            Err(_) => Problem::internal("a panic").answer(request_id, ""),
+            // The panic hook has logged the panic itself.
+            Err(_) => Problem::internal("handler panicked").answer(request_id, ""),
         }
     }
 }
@@ -153,7 +153,7 @@ fn finish(response: &mut Response, request_id: &RequestId, cors_origin: Option<H
     }
     let defaults = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // The session's code stands in the address of the guests' page.
+        // The address of the guest page contains the session's code.
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CONTENT_SECURITY_POLICY, pages::NO_PAGE_POLICY),
         (header::CACHE_CONTROL, "no-store"),

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that comes again is done once, and answered with what it made.
+//! `Idempotency-Key`: a repeated request is done once, and the replay returns the resource that it created or changed.
 
 use ledger::{
     Ledger,
@@ -20,17 +20,18 @@ use crate::{
 
 const MOST_BYTES: usize = 200;
 
-/// The header, and what it was sent to. As a handler's argument: `#[oai(name = "Idempotency-Key")] key: IdempotencyKey`.
+/// Header with the operation it was sent to. As a handler's argument:
+/// `#[oai(name = "Idempotency-Key")] key: IdempotencyKey`.
 #[derive(Debug)]
 pub(crate) struct IdempotencyKey {
     key: Option<String>,
-    /// Method and path: the same key elsewhere is another request.
+    /// Method and path, which are part of the fingerprint: the same key with another operation is refused.
     operation: String,
 }
 
 impl IdempotencyKey {
-    /// The request's name among its owner's (an account, or a guest's session); of a request without a body:
-    /// `&Value::Null`.
+    /// Returns the key with its owner (an account, or a guest's session) and the fingerprint of the request. Pass
+    /// `&Value::Null` if the request has no body.
     pub(crate) fn of(
         self,
         state: &ApiState,
@@ -41,7 +42,7 @@ impl IdempotencyKey {
             return Ok(None);
         };
         if !(1..=MOST_BYTES).contains(&key.len()) {
-            let detail = format!("must have from 1 to {MOST_BYTES} bytes");
+            let detail = format!("must be 1 to {MOST_BYTES} bytes long");
             return Err(Problem::invalid_field("Idempotency-Key", detail));
         }
         let asked = format!("{}\n{}", self.operation, body.to_json_string());
@@ -53,7 +54,8 @@ impl IdempotencyKey {
     }
 }
 
-/// What `work` made, or, where the key's request was done before, what `again` finds of it now; and whether it was.
+/// Returns the result of `work` and false; or, if the request was done before, the resource that `again` reads now and
+/// true.
 pub(crate) async fn once<T, R>(
     state: &ApiState,
     key: Option<Idempotency>,
@@ -69,7 +71,7 @@ where
     }
 }
 
-/// The same of what is shown with its tag: as it is now.
+/// Like [`once`], for a resource that is shown with its `ETag`.
 pub(crate) async fn once_tagged<T, V, R>(
     state: &ApiState,
     key: Option<Idempotency>,

@@ -1,7 +1,7 @@
-//! How often each may ask: accounts, guests, client addresses and integrators; and what every answer says of it.
+//! Rate limits for accounts, guests, client addresses and integrators, with their response headers.
 //!
-//! A count is one process's own, and what `RateLimit` tells (draft-ietf-httpapi-ratelimit-headers) is of the process
-//! that answered. Wrong passwords are counted in the database instead: `ledger::accounts`.
+//! Every process counts on its own, and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) describes the process that
+//! responded. Wrong passwords are counted in the database instead: `ledger::accounts`.
 
 mod bucket;
 
@@ -25,20 +25,21 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const GUEST_KEY: &str = "expediter-guest";
 
-/// Of one process.
+/// Rate limits of one process.
 #[derive(Debug)]
 pub struct Limits {
     clock: Clock,
     accounts: Buckets<AccountId>,
-    /// By a hash of the session's code and the guest's key.
+    /// Keyed by a hash of the session's code and the guest's key.
     guests: Buckets<[u8; 32]>,
     addresses: Buckets<IpAddr>,
-    /// By the path's integrator and the address, where it has signed rightly from there: who knows an integrator's id
-    /// can't use up its bucket, and who makes ids up gets no fresh ones. All else of an address is one.
+    /// Keyed by the path's integrator and the address once a valid signature has come from that address, otherwise by
+    /// the address alone. Knowing an integrator's id is not enough to use up its bucket, and inventing ids does not
+    /// yield new buckets.
     integrators: Buckets<(Option<IntegratorId>, IpAddr)>,
 }
 
-/// Whose requests an operation's are counted as, where no account calls.
+/// The bucket that counts a request without an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counting {
     Nobody,
@@ -52,14 +53,14 @@ impl Counting {
         match access {
             Access::Keyholder if pattern.starts_with("/sessions/") => Self::Guest,
             Access::Keyholder => Self::Integrator,
-            // A probe must be able to ask for ever.
+            // Liveness probes are never limited.
             Access::Anyone if pattern == "/ping" => Self::Nobody,
             _ => Self::Address,
         }
     }
 }
 
-/// What was taken for one request: all of it stands in the answer's headers.
+/// Buckets that one request was counted in, for the response headers.
 #[derive(Debug, Default)]
 pub(crate) struct Counted(Vec<(&'static str, Taken)>);
 
@@ -83,7 +84,7 @@ impl Limits {
         counted.add("account", taken)
     }
 
-    /// A request without an account.
+    /// Counts a request without an account; returns 429 if a bucket is empty.
     pub(crate) fn count_anonymous(
         &self,
         counting: Counting,
@@ -96,12 +97,12 @@ impl Limits {
             Counting::Nobody => Ok(()),
             Counting::Address => counted.add("address", self.addresses.take(address, now)),
             Counting::Guest => {
-                // Guest keys and codes can be made up; addresses less so.
+                // Guest keys and codes are easy to invent, addresses less so.
                 counted.add("address", self.addresses.take(address, now))?;
                 counted.add("guest", self.guests.take(guest_of(request), now))
             }
             Counting::Integrator => {
-                // As the handler reads it: an id may be written in many ways, and what is none is as long as one likes.
+                // Parsed as in the handler: an id has many spellings, and an invalid one can be of any length.
                 let named = request.path_params::<Uuid>().ok().map(IntegratorId::from);
                 let known = named.filter(|id| self.integrators.has(&(Some(*id), address)));
                 let taken = self.integrators.take((known, address), now);
@@ -110,7 +111,7 @@ impl Limits {
         }
     }
 
-    /// From now on the integrator has a bucket of its own there.
+    /// Gives the integrator its own bucket for this address, after a valid signature.
     pub(crate) fn has_signed(&self, integrator: IntegratorId, address: ClientAddress) {
         let key = (Some(integrator), address.0);
         self.integrators.begin(key, self.clock.now());
@@ -161,13 +162,13 @@ impl Counted {
     }
 }
 
-/// A 429 that says when to come back.
+/// Returns a 429 with `Retry-After`.
 pub(crate) fn limited(wait: Duration) -> Problem {
     let wait = u32::try_from(seconds(wait)).unwrap_or(u32::MAX);
     Problem::new(Reason::RateLimited).retry_after_s(wait.max(1))
 }
 
-/// Whole seconds, never too few.
+/// Rounds up to whole seconds.
 fn seconds(duration: Duration) -> u64 {
     duration.as_millis().div_ceil(1000) as u64
 }
@@ -177,7 +178,7 @@ fn guest_of(request: &Request) -> [u8; 32] {
     sha256(format!("{} {key}", code_of(request)).as_bytes())
 }
 
-/// The code in a guest's path, as it is written there.
+/// Returns the session's code as written in the request's path.
 fn code_of(request: &Request) -> &str {
     let segments = request.uri().path().split('/');
     let mut rest = segments.skip_while(|segment| *segment != "sessions");

@@ -1,4 +1,4 @@
-//! Pages of lists, and the cursors that lead from one to the next.
+//! Paginated lists and their cursors.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use poem_openapi::{
@@ -12,16 +12,16 @@ use crate::http::problem::Problem;
 const MOST_A_PAGE: u32 = 100;
 const USUAL_A_PAGE: u32 = 50;
 
-/// Some of a list, and how to get the next ones.
+/// One page of a list.
 #[derive(Debug, Object)]
 pub struct Page<T: Type + ParseFromJSON + ToJSON> {
     pub items: Vec<T>,
-    /// For `?cursor=`; null on the last page.
+    /// Value of `cursor` for the next page; null on the last page.
     pub next_cursor: Option<String>,
 }
 
 impl<T: Type + ParseFromJSON + ToJSON> Page<T> {
-    /// Of `limit + 1` things that were asked for: whether there is more shows by the last one, which is left out.
+    /// Builds a page from up to `limit + 1` rows: the extra row only shows that there is a next page.
     pub fn of<D>(
         mut found: Vec<D>,
         limit: u32,
@@ -42,7 +42,7 @@ impl<T: Type + ParseFromJSON + ToJSON> Page<T> {
     }
 }
 
-/// `?limit=`: 50 unless said, 100 at most.
+/// Returns the page size for `?limit=`: default 50, maximum 100.
 pub fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     match asked {
         None => Ok(USUAL_A_PAGE),
@@ -54,18 +54,18 @@ pub fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     }
 }
 
-/// `?cursor=`: after this one.
+/// Decodes `?cursor=` into the id of the last item of the previous page.
 pub fn after(cursor: Option<&str>) -> Result<Option<Uuid>, Problem> {
     let Some(cursor) = cursor else {
         return Ok(None);
     };
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
-    let problem = || Problem::invalid_field("cursor", "is none that was given out here");
+    let problem = || Problem::invalid_field("cursor", "is not a valid cursor");
     id.map(Some).ok_or_else(problem)
 }
 
-/// For `?cursor=`, after this one.
+/// Encodes the id of the last item of a page as `next_cursor`.
 pub fn cursor(id: Uuid) -> String {
     URL_SAFE_NO_PAD.encode(id.as_bytes())
 }

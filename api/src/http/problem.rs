@@ -1,4 +1,4 @@
-//! Every answer that is not a success: RFC 9457 problem documents. The only place that picks an HTTP status.
+//! Error responses as RFC 9457 problem documents. Only this module chooses an HTTP error status.
 
 mod foreign;
 mod ledger;
@@ -23,10 +23,10 @@ use crate::http::request_id::RequestId;
 
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// Seconds after which a client may ask again, where it is our own trouble.
+/// Default `Retry-After` of a 503, in seconds.
 const RETRY_AFTER_S: u32 = 1;
 
-/// The error of every handler: `Result<Json<T>, Problem>`.
+/// Error type of every handler: `Result<Json<T>, Problem>`.
 #[derive(Debug)]
 pub struct Problem(Box<Parts>);
 
@@ -39,14 +39,14 @@ struct Parts {
     location: Option<String>,
     allow: Option<String>,
     retry_after_s: Option<u32>,
-    /// For the log. Never sent.
+    /// Logged, never sent.
     cause: Option<String>,
 }
 
-/// One thing wrong with a request.
+/// One invalid field, parameter or header of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// RFC 6901 into the body; empty for the body itself. Of a query parameter or header: its name.
+    /// JSON pointer (RFC 6901) into the body, empty for the body itself; or the name of a parameter or header.
     pub pointer: String,
     pub detail: String,
 }
@@ -78,7 +78,7 @@ impl Problem {
         }))
     }
 
-    /// Something that must not happen; the cause is logged and not sent.
+    /// Returns a 500 for a bug or an unexpected error. The cause is logged, never sent.
     #[must_use]
     pub fn internal(cause: impl fmt::Display) -> Self {
         Self::new(Reason::Internal).caused_by(cause)
@@ -101,33 +101,33 @@ impl Problem {
         problem
     }
 
-    /// One field that is not as it must be: `Problem::invalid_field("/items/0/sku", "is unknown")`.
+    /// Returns a 422 with one invalid field: `Problem::invalid_field("/items/0/sku", "is unknown")`.
     #[must_use]
     pub fn invalid_field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::invalid(vec![FieldError::new(pointer, detail)])
     }
 
-    /// What is to be made is for a store that is not there, or is archived.
+    /// Returns a 422 for a `store_id` that does not exist or is archived.
     #[must_use]
     pub(crate) fn no_such_store() -> Self {
-        Self::invalid_field("/store_id", "must be a store that is not archived")
+        Self::invalid_field("/store_id", "must be an existing, unarchived store")
     }
 
-    /// A sentence for the person who reads it; said of this one case.
+    /// Sets `detail`: a sentence for people about this one occurrence.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.0.detail = Some(detail.into());
         self
     }
 
-    /// A member of its own: `next`, `short`, `current_version`, `order_id`.
+    /// Adds an extension member such as `next`, `short`, `current_version` or `order_id`.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.more.insert(name.to_owned(), value.into());
         self
     }
 
-    /// Where the thing is that stands in the way.
+    /// Sets `Location` to the resource that conflicts with the request.
     #[must_use]
     pub fn at(mut self, location: impl Into<String>) -> Self {
         self.0.location = Some(location.into());
@@ -140,7 +140,7 @@ impl Problem {
         self
     }
 
-    /// Logged with the answer, never sent.
+    /// Sets the cause, which is logged and never sent.
     #[must_use]
     pub fn caused_by(mut self, cause: impl fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
@@ -158,18 +158,18 @@ impl Problem {
         self.0.reason
     }
 
-    /// The answer, logged when it is our fault. `route` is a pattern, never a path, which may carry a session's code.
+    /// Returns the response and logs it if it is a 5xx. `route` is a pattern: a path may contain a session's code.
     pub(crate) fn answer(self, request_id: &RequestId, route: &str) -> Response {
         let status = self.0.reason.status();
         if status.is_server_error() {
             let cause = self.0.cause.as_deref().unwrap_or_default();
             let reason = self.0.reason.as_str();
-            tracing::error!(%request_id, route, reason, cause, "a request failed");
+            tracing::error!(%request_id, route, reason, cause, "request failed");
         }
         self.document(Some(request_id))
     }
 
-    /// RFC 9457 section 3.1. `type` is a full path, so that it is the same thing in every installation.
+    /// Builds the members (RFC 9457 section 3.1). `type` is an absolute path, so it is the same in every installation.
     fn members(&self, request_id: Option<&str>) -> Map<String, Value> {
         let parts = &self.0;
         let reason = parts.reason;
@@ -203,7 +203,7 @@ impl Problem {
             .body(Value::Object(members).to_string());
         let headers = response.headers_mut();
         let retry_after = parts.retry_after_s.map(|seconds| seconds.to_string());
-        // No Basic challenge: a browser would open its own dialogue over the page's.
+        // No Basic challenge, because a browser would open its own sign-in dialog over the page's.
         let challenge = (status == StatusCode::UNAUTHORIZED).then(|| "Bearer".to_owned());
         for (name, value) in [
             (header::LOCATION, parts.location),
@@ -251,7 +251,7 @@ impl ApiResponse for Problem {
         };
         let retry_after = MetaHeader {
             name: "Retry-After".into(),
-            description: Some("Seconds after which to ask again.".into()),
+            description: Some("Seconds to wait before retrying.".into()),
             required: false,
             deprecated: false,
             schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new("integer"))),
@@ -260,12 +260,12 @@ impl ApiResponse for Problem {
             responses: vec![
                 response(
                     "4XX",
-                    "Not done, and will not be if it is asked again unchanged.",
+                    "The request was not carried out, and the same request will fail again.",
                     vec![],
                 ),
                 response(
                     "5XX",
-                    "Not done, or not known to be; not the request's fault.",
+                    "The server failed: the request was not carried out, or its outcome is unknown.",
                     vec![retry_after],
                 ),
             ],
@@ -279,9 +279,9 @@ impl ApiResponse for Problem {
                 vec![
                     (
                         "pointer",
-                        text("RFC 6901, into the body; of a query parameter or header its name."),
+                        text("JSON pointer (RFC 6901) into the body, or the name of a parameter or header."),
                     ),
-                    ("detail", text("What is wrong there.")),
+                    ("detail", text("Description of the error.")),
                 ],
             )
         });
@@ -291,29 +291,29 @@ impl ApiResponse for Problem {
                     .iter()
                     .map(|reason| json!(reason.as_str()))
                     .collect(),
-                description: Some("Stable, for programs. Decides the status."),
+                description: Some("Stable machine-readable reason; it determines the status."),
                 ..MetaSchema::new("string")
             };
             let errors = MetaSchema {
                 items: Some(Box::new(MetaSchemaRef::Reference("FieldError".into()))),
-                description: Some("Everything that is wrong with the fields, not only the first."),
+                description: Some("All invalid fields, not only the first."),
                 ..MetaSchema::new("array")
             };
             let status =
                 MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("integer", "int32")));
             MetaSchema {
                 description: Some(
-                    "RFC 9457. Some reasons add members of their own, such as `next` or `short`.",
+                    "Problem details (RFC 9457). Some reasons add members, such as `next` or `short`.",
                 ),
                 ..object(
                     &["type", "title", "status", "reason"],
                     vec![
-                        ("type", text("`/problems/{reason}`")),
-                        ("title", text("The reason for people.")),
+                        ("type", text("`/problems/{reason}`, a page that explains the reason.")),
+                        ("title", text("Short summary of the reason for people.")),
                         ("status", status),
                         ("reason", MetaSchemaRef::Inline(Box::new(reason))),
-                        ("detail", text("What it is about in this case.")),
-                        ("request_id", text("As in the header `X-Request-Id`.")),
+                        ("detail", text("Explanation of this occurrence.")),
+                        ("request_id", text("Same value as the header `X-Request-Id`.")),
                         ("errors", MetaSchemaRef::Inline(Box::new(errors))),
                     ],
                 )

@@ -1,4 +1,4 @@
-//! Query parameters that may be said several times, or once with commas: `?state=failed,held&state=parked`.
+//! Query parameters that may be repeated or comma-separated: `?state=failed,held&state=parked`.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use poem_openapi::{
     types::{ParseError, ParseFromParameter, ParseResult, Type},
 };
 
-/// At least one of a kind.
+/// One or more values of a query parameter.
 #[derive(Clone, Debug)]
 pub(crate) struct Several<T>(pub(crate) Vec<T>);
 

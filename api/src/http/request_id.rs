@@ -1,4 +1,4 @@
-//! A request's name, in its answer and in the log.
+//! Request ids, in the response and in the log.
 
 use std::{fmt, sync::Arc};
 
@@ -7,17 +7,17 @@ use platform::{chance::Chance, clock::Clock};
 use uuid::Uuid;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// An id from outside longer than this is not taken over.
+/// Maximum length of a client's id in bytes; a longer one is replaced.
 const LONGEST: usize = 64;
 
-/// In every answer's `X-Request-Id`; an incoming one is kept if it is sane.
+/// Request id, sent in the `X-Request-Id` of every response. A client's own id is kept if it is well formed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
     pub(crate) fn of(headers: &HeaderMap, chance: &Chance, clock: &Clock) -> Self {
         let mut said = headers.get_all(REQUEST_ID).into_iter();
-        // Two of them name nothing.
+        // Two ids are ambiguous, so both are ignored.
         let theirs = said.next().filter(|_| said.next().is_none());
         let theirs = theirs.and_then(|id| id.to_str().ok()).filter(is_sane);
         let ours = || chance.id::<Uuid>(clock.now()).to_string();
@@ -36,7 +36,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Nothing that could break a log's line or pretend to be another field of it.
+/// Checks that an id can neither break a log line nor imitate another field of it.
 fn is_sane(id: &&str) -> bool {
     (1..=LONGEST).contains(&id.len())
         && id

@@ -1,4 +1,4 @@
-//! Successes that are not a plain 200 with JSON.
+//! Success responses other than a plain 200 with JSON.
 
 use http::{HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
@@ -12,7 +12,7 @@ use poem_openapi::{
 };
 const REPLAYED: &str = "Idempotency-Replayed";
 
-/// 201, with where the new thing is.
+/// 201 with the `Location` of the new resource.
 #[derive(Debug)]
 pub struct Created<T> {
     pub body: T,
@@ -21,7 +21,7 @@ pub struct Created<T> {
 }
 
 impl<T> Created<T> {
-    /// `location` is a path from the root: `/api/v1/stores/…`.
+    /// Returns a 201 with a `Location`, an absolute path such as `/api/v1/stores/…`.
     pub fn at(location: impl Into<String>, body: T) -> Self {
         Self {
             body,
@@ -30,7 +30,7 @@ impl<T> Created<T> {
         }
     }
 
-    /// For what can't be looked at by itself.
+    /// Returns a 201 without a `Location`, for a resource that has no path of its own.
     pub fn here(body: T) -> Self {
         Self {
             body,
@@ -39,7 +39,7 @@ impl<T> Created<T> {
         }
     }
 
-    /// `true`: a request with this idempotency key made it before.
+    /// Marks the response as a replay: an earlier request with this idempotency key created the resource.
     #[must_use]
     pub fn replayed(mut self, replayed: bool) -> Self {
         self.replayed = replayed;
@@ -62,8 +62,8 @@ impl<T: ToJSON> IntoResponse for Created<T> {
 
 impl<T: ToJSON> ApiResponse for Created<T> {
     fn meta() -> MetaResponses {
-        let location = header_meta("Location", "Where it is, if it can be looked at by itself.");
-        responses::<T>(201, "Made, and kept.", vec![location, replayed_meta()])
+        let location = header_meta("Location", "Path of the new resource, if it has its own.");
+        responses::<T>(201, "Created.", vec![location, replayed_meta()])
     }
 
     fn register(registry: &mut Registry) {
@@ -88,7 +88,7 @@ impl<T> Tagged<T> {
         }
     }
 
-    /// `true`: a request with this idempotency key did it before.
+    /// Marks the response as a replay of an earlier request with this idempotency key.
     #[must_use]
     pub fn replayed(mut self, replayed: bool) -> Self {
         self.replayed = replayed;
@@ -109,7 +109,7 @@ impl<T: ToJSON> IntoResponse for Tagged<T> {
 
 impl<T: ToJSON> ApiResponse for Tagged<T> {
     fn meta() -> MetaResponses {
-        let etag = header_meta("ETag", "For If-Match and If-None-Match.");
+        let etag = header_meta("ETag", "Entity tag, for `If-Match` and `If-None-Match`.");
         responses::<T>(200, "", vec![etag, replayed_meta()])
     }
 
@@ -118,7 +118,7 @@ impl<T: ToJSON> ApiResponse for Tagged<T> {
     }
 }
 
-/// 200 of something that has no tag.
+/// 200 without an `ETag`, possibly a replay.
 #[derive(Debug)]
 pub struct Replayable<T> {
     body: T,
@@ -126,7 +126,7 @@ pub struct Replayable<T> {
 }
 
 impl<T> Replayable<T> {
-    /// `replayed`: a request with this idempotency key did it before.
+    /// Returns a 200; `replayed` if an earlier request with this idempotency key was done.
     pub fn of(body: T, replayed: bool) -> Self {
         Self { body, replayed }
     }
@@ -150,7 +150,7 @@ impl<T: ToJSON> ApiResponse for Replayable<T> {
     }
 }
 
-/// 200 with an `ETag`, or 304 where the client has the same.
+/// 200 with an `ETag`, or 304 if the client's copy is current.
 #[derive(Debug)]
 pub enum Fresh<T> {
     Shown(Tagged<T>),
@@ -172,11 +172,11 @@ impl<T: ToJSON> ApiResponse for Fresh<T> {
     fn meta() -> MetaResponses {
         let mut meta = Tagged::<T>::meta();
         meta.responses.push(MetaResponse {
-            description: "The client has it as it is.",
+            description: "Not modified: the client's copy is current.",
             status: Some(304),
             status_range: None,
             content: Vec::new(),
-            headers: vec![header_meta("ETag", "As before.")],
+            headers: vec![header_meta("ETag", "Unchanged entity tag.")],
         });
         meta
     }
@@ -186,7 +186,7 @@ impl<T: ToJSON> ApiResponse for Fresh<T> {
     }
 }
 
-/// 204: done, nothing to tell.
+/// 204 without a body.
 #[derive(Clone, Copy, Debug)]
 pub struct Done;
 
@@ -200,7 +200,7 @@ impl ApiResponse for Done {
     fn meta() -> MetaResponses {
         MetaResponses {
             responses: vec![MetaResponse {
-                description: "Done.",
+                description: "Done; the response has no body.",
                 status: Some(204),
                 status_range: None,
                 content: Vec::new(),
@@ -240,8 +240,7 @@ fn mark_replayed(response: &mut Response, replayed: bool) {
 }
 
 fn replayed_meta() -> MetaHeader {
-    let what =
-        "`true` where the idempotency key was known: this is what it stands for, as it is now.";
+    let what = "`true` if this request was done before: the body shows the resource as it is now.";
     header_meta(REPLAYED, what)
 }
 

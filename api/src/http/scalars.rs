@@ -1,4 +1,4 @@
-//! Money and times as every resource shows and takes them.
+//! Money and timestamps in the API's format, used by every resource.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ use crate::http::body::format::{CurrencyCode, moment};
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
 #[oai(deny_unknown_fields)]
 pub(crate) struct Money {
-    /// In minor units: 250 is 2.50 EUR.
+    /// Amount in minor units: 250 is 2.50 EUR.
     #[oai(validator(minimum(value = "0"), maximum(value = "1000000000000")))]
     amount: i64,
     currency: CurrencyCode,
@@ -42,7 +42,7 @@ impl From<Money> for money::Money {
     }
 }
 
-/// A time on the wire: RFC 3339, shown in UTC with microseconds, as events and live channels show it.
+/// Timestamp in the API: RFC 3339, shown in UTC with microseconds, as in events and live channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time(pub DateTime<Utc>);
 
@@ -85,7 +85,7 @@ impl ParseFromJSON for Time {
 
 impl ParseFromParameter for Time {
     fn parse_from_parameter(text: &str) -> ParseResult<Self> {
-        // A plus sign that was not escaped has become a space.
+        // A plus sign that was not percent-encoded arrives as a space.
         Self::of(&text.replace(' ', "+"))
     }
 }
@@ -93,7 +93,7 @@ impl ParseFromParameter for Time {
 impl Time {
     fn of(text: &str) -> ParseResult<Self> {
         let wrong =
-            "must be a time such as 2026-11-20T19:30:00Z (RFC 3339), of the years 1000 to 9999";
+            "must be an RFC 3339 timestamp such as 2026-11-20T19:30:00Z, in the years 1000 to 9999";
         moment(text)
             .map(Self)
             .ok_or_else(|| ParseError::custom(wrong))

@@ -1,4 +1,4 @@
-//! Who draws the sessions' codes.
+//! Generation of session codes, built in or by the code service.
 
 use domain::session::is_code;
 use ledger::{Ledger, LedgerError, sessions::SessionRefused};
@@ -7,7 +7,7 @@ use platform::chance::Chance;
 use super::service::{Answer, Service};
 use crate::http::problem::Problem;
 
-/// A service that gives out a taken code so often draws none.
+/// Maximum number of codes drawn for one session if each is already taken.
 const MOST_DRAWS: u32 = 5;
 
 #[derive(Debug)]
@@ -24,12 +24,12 @@ impl Codes {
         }
     }
 
-    /// Drawing one costs somebody else something, so none should be drawn in vain.
+    /// Returns true if an external service draws the codes, so that the caller avoids wasting them.
     pub(crate) fn are_drawn_elsewhere(&self) -> bool {
         matches!(self, Self::There(_))
     }
 
-    /// Draws a code for `using`; another one where that was taken, a few times.
+    /// Draws a code and calls `using` with it; tries again with another code, a few times, if it was taken.
     pub(crate) async fn drawn_for<T, F>(
         &self,
         using: impl Fn(String) -> F,
@@ -54,9 +54,9 @@ impl Codes {
             Self::Here(chance) => return Ok(chance.session_code()),
             Self::There(service) => service,
         };
-        // No code is no code, whyever.
+        // An explicit no is an invalid answer here: the service must return a code.
         let Answer::Yes(answer) = service.get(&["new"], &[], &[]).await? else {
-            return Err(service.nonsense("it draws none"));
+            return Err(service.nonsense("no code"));
         };
         let code = answer["value"].as_str().map(str::to_ascii_lowercase);
         code.filter(|code| is_code(code))

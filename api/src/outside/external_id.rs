@@ -1,4 +1,4 @@
-//! What other systems call their users, locations and products: a text, or a whole number that means the same.
+//! Ids of users, locations and products in other systems: a string, or an equivalent integer.
 
 use std::borrow::Cow;
 
@@ -8,11 +8,11 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-/// `17` and `"17"` are the same; it is shown as text.
+/// Id in an external system. `17` and `"17"` are equal; it is displayed as a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ExternalId {
     text: String,
-    /// As others' typed clients may want it back.
+    /// True if it came as a number; it is then sent to external services as a number, for their typed clients.
     was_number: bool,
 }
 
@@ -33,7 +33,7 @@ impl ExternalId {
     }
 }
 
-/// The text of an id in somebody's JSON; `None` where it is none.
+/// Returns the text of an id in a service's JSON; `None` if it is not a valid id.
 pub(super) fn shown(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -43,7 +43,7 @@ pub(super) fn shown(value: &Value) -> Option<String> {
     is_external_id(&text).then_some(text)
 }
 
-/// What stands in a path by itself.
+/// Checks that an id can stand alone as a segment of a path.
 pub(crate) fn is_external_id(text: &str) -> bool {
     text.len() <= 100
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -92,7 +92,7 @@ impl ParseFromJSON for ExternalId {
                 was_number: value.is_number(),
             }),
             None => Err(ParseError::custom(
-                "must be a whole number, or 1 to 100 letters, digits or any of . _ : @ + -",
+                "must be a non-negative integer, or 1 to 100 letters, digits or any of . _ : @ + -",
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! Whose a store is, where it is a location of the locations service.
+//! Access to stores that are locations of the locations service.
 
 use domain::ids::{AccountId, StoreId};
 use ledger::Ledger;
@@ -13,7 +13,7 @@ const NOT_FOUND: u16 = 404;
 
 #[derive(Debug)]
 pub(crate) enum Locations {
-    /// An account's own role and stores say it all.
+    /// No service: the account's role and stores decide.
     Here,
     There {
         service: Service,
@@ -32,8 +32,8 @@ impl Locations {
         }
     }
 
-    /// Of a store that is a location the service must know it; and where the caller is one of its users, as that user's
-    /// own. Of other accounts our own roles decide.
+    /// Checks that the service knows the store if it is a location, and that it belongs to the caller if the caller is
+    /// one of the service's users. Our own roles decide for all other accounts.
     pub(crate) async fn must_let_in(
         &self,
         account: AccountId,
@@ -54,10 +54,10 @@ impl Locations {
             );
         };
         let owner = shown(&answer["user_id"])
-            .ok_or_else(|| service.nonsense("`user_id` is neither text nor a whole number"))?;
+            .ok_or_else(|| service.nonsense("`user_id` is neither a string nor an integer"))?;
         match user {
             Some(user) if user != owner => Err(Problem::forbidden()
-                .detail("The locations service knows this store as somebody else's.")),
+                .detail("According to the locations service, this store belongs to someone else.")),
             _ => Ok(()),
         }
     }

@@ -1,5 +1,5 @@
-//! What a store sells, where the products service knows it: brought into our own products before they are shown or
-//! ordered, by the service's id, which is their sku (ADR 9).
+//! Products of the products service: copied into our own products before they are displayed or ordered. Their sku is
+//! the service's id (ADR 9).
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::http::problem::Problem;
 
-/// So long what a store sells is not asked for again.
+/// How long a store's products are not fetched again.
 const FRESH_FOR: TimeDelta = TimeDelta::seconds(10);
 const NOT_FOUND: u16 = 404;
 const LONGEST_NAME: usize = 200;
@@ -28,7 +28,7 @@ const LONGEST_DESCRIPTION: usize = 2000;
 
 #[derive(Debug)]
 pub(crate) enum Products {
-    /// They are our own.
+    /// No service: our own products only.
     Here,
     There(Box<There>),
 }
@@ -37,15 +37,15 @@ pub(crate) enum Products {
 pub(crate) struct There {
     service: Service,
     ledger: Ledger,
-    /// One of each store that was asked about and exists.
+    /// One entry for each existing store whose products were requested.
     asked: Mutex<HashMap<StoreId, Arc<Asked>>>,
 }
 
 #[derive(Debug, Default)]
 struct Asked {
-    /// Locked while its products are asked for: a crowd asks once.
+    /// Locked during a fetch, so that concurrent requests fetch once.
     fresh_until: tokio::sync::Mutex<Option<DateTime<Utc>>>,
-    /// Whoever waited while it went wrong need not wait for the same once more.
+    /// Number of failed fetches: a request that waited during a failure fails too instead of fetching again.
     failures: AtomicU64,
 }
 
@@ -59,8 +59,8 @@ impl Products {
         service.map_or(Self::Here, |service| Self::There(Box::new(there(service))))
     }
 
-    /// From here on our own products are what the store sells, as it was a moment ago. Of a store that is none of the
-    /// service's, and of one that does not exist, there is nothing to bring in.
+    /// Copies the store's products from the service unless that was done a moment ago. Does nothing for a store that is
+    /// not a location of the service or does not exist.
     pub(crate) async fn bring_in(&self, store: StoreId) -> Result<(), Problem> {
         match self {
             Self::Here => Ok(()),
@@ -86,7 +86,7 @@ impl There {
         if asked.failures.load(Ordering::Acquire) > failures {
             return Err(self
                 .service
-                .unavailable("it has just failed another request"));
+                .unavailable("a concurrent request to it has just failed"));
         }
         let store = self.ledger.store(id).await?;
         if let Some((store, location)) = store
@@ -114,23 +114,24 @@ impl There {
     }
 
     fn asked(&self) -> MutexGuard<'_, HashMap<StoreId, Arc<Asked>>> {
-        // No code that holds the lock can leave it half-changed.
+        // No code that holds the lock can leave the map half-changed.
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One that can't be read spoils the list: half a menu would take the other half off sale.
+/// Reads the list of products. One invalid product fails the whole list: a partial list would take the other products
+/// off sale.
 fn read(store: &Store, answer: &Value) -> Result<Vec<ListedProduct>, &'static str> {
-    let items = answer.as_array().ok_or("it is no list")?;
+    let items = answer.as_array().ok_or("not a list")?;
     if items.len() > MOST_ON_A_MENU as usize {
-        return Err("it lists more products than a menu may have");
+        return Err("more products than a menu may have");
     }
     let mut ids = BTreeSet::new();
     let mut listed = Vec::with_capacity(items.len());
     for item in items {
         let product = read_one(store, &item["product"])?;
         if !ids.insert(product.external_id.clone()) {
-            return Err("it lists a product twice");
+            return Err("a product is listed twice");
         }
         listed.push(product);
     }
@@ -146,20 +147,20 @@ fn read_one(store: &Store, product: &Value) -> Result<ListedProduct, &'static st
         _ => Some(
             text("description")
                 .filter(|text| fits(text, LONGEST_DESCRIPTION))
-                .ok_or("a product's description is none")?
+                .ok_or("a product's description is invalid")?
                 .to_owned(),
         ),
     };
     Ok(ListedProduct {
-        external_id: shown(&product["id"]).ok_or("a product's id is none")?,
+        external_id: shown(&product["id"]).ok_or("a product's id is invalid")?,
         name: text("name")
             .filter(|name| !name.trim().is_empty() && fits(name, LONGEST_NAME))
-            .ok_or("a product's name is none")?
+            .ok_or("a product's name is invalid")?
             .to_owned(),
         description,
-        // Never by way of a float.
+        // Parsed as a decimal, never via a float.
         price: text("price")
             .and_then(|price| Money::from_decimal(price, store.currency))
-            .ok_or("a product's price is no decimal of the store's currency")?,
+            .ok_or("a product's price is not a decimal in the store's currency")?,
     })
 }

@@ -1,5 +1,5 @@
-//! One outside service over HTTP: asked once, for so long, and read so far; and what it said, whichever of the two shapes
-//! its answers have.
+//! HTTP client of one external service: a single request with a timeout and a size limit, and its response in either of
+//! two formats.
 
 use std::{error::Error, time::Duration};
 
@@ -9,31 +9,32 @@ use url::Url;
 
 use crate::http::problem::{Problem, Reason};
 
-/// A longer answer is nonsense: a full menu of a thousand products has less.
+/// Maximum size of a response body; a full menu of a thousand products is smaller.
 const MOST_BYTES: usize = 1_048_576;
-/// Shorter than most servers keep a connection, so that none is used that is just being closed.
+/// Idle timeout of pooled connections; shorter than that of most servers, which avoids using a connection while the
+/// server closes it.
 const POOL_IDLE: Duration = Duration::from_millis(3500);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     client: Client,
     url: Url,
-    /// What its trouble is called.
+    /// Reason of the problem if the service fails.
     unavailable: Reason,
 }
 
-/// What a service said that can be understood.
+/// Valid response of a service.
 #[derive(Debug, PartialEq)]
 pub(super) enum Answer {
-    /// What stood in the envelope, or the body without one; null for an empty one.
+    /// Content of the envelope, or the whole body if there is no envelope; null if it is empty.
     Yes(Value),
-    /// Its own explicit no: `{"success": false}`, or one of the statuses that mean it.
+    /// Explicit no: `{"success": false}`, or a status that means no.
     No,
 }
 
-/// `timeout` covers all of a request, to the last byte read.
+/// Builds the HTTP client. `timeout` covers a whole request, until the last byte is read.
 pub(super) fn client(timeout: Duration) -> Client {
-    // An error means that another part of this process has installed one.
+    // Fails if another part of this process has already installed a provider, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = || {
         Client::builder()
@@ -50,10 +51,10 @@ pub(super) fn client(timeout: Duration) -> Client {
     builder()
         .build()
         .or_else(|error| {
-            tracing::warn!(%error, "no CA certificates are found: outside services at https:// can't be reached");
+            tracing::warn!(%error, "no CA certificates found: external services at https:// URLs are unreachable");
             builder().tls_certs_only([]).build()
         })
-        .expect("a client that reads no certificates can be made")
+        .expect("a client without certificates can be built")
 }
 
 impl Service {
@@ -65,7 +66,7 @@ impl Service {
         }
     }
 
-    /// `GET {url}/{path…}/?{query}`, with the slash at the end that the seeds' services want.
+    /// Sends `GET {url}/{path…}/?{query}`, with the trailing slash that the seeds' services expect.
     pub(super) async fn get(
         &self,
         path: &[&str],
@@ -84,7 +85,7 @@ impl Service {
         self.ask(self.client.get(url), means_no).await
     }
 
-    /// `POST {url}`.
+    /// Sends `POST {url}`.
     pub(super) async fn post(&self, body: &Value, means_no: &[u16]) -> Result<Answer, Problem> {
         let request = self.client.post(self.url.clone()).json(body);
         self.ask(request, means_no).await
@@ -94,9 +95,9 @@ impl Service {
         Problem::new(self.unavailable).caused_by(why)
     }
 
-    /// The 503 of an answer that says nothing that could be understood.
+    /// Returns the 503 for an invalid response.
     pub(super) fn nonsense(&self, what: &str) -> Problem {
-        Problem::new(self.unavailable).caused_by(format_args!("its answer is nonsense: {what}"))
+        Problem::new(self.unavailable).caused_by(format_args!("invalid response: {what}"))
     }
 
     async fn ask(&self, request: RequestBuilder, means_no: &[u16]) -> Result<Answer, Problem> {
@@ -107,7 +108,7 @@ impl Service {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > MOST_BYTES {
-                return Err(self.nonsense("it is too long"));
+                return Err(self.nonsense("too long"));
             }
             body.extend_from_slice(&chunk);
         }
@@ -121,7 +122,7 @@ impl Service {
 fn understood(status: u16, body: &[u8], means_no: &[u16]) -> Result<Answer, &'static str> {
     let is_yes = (200..300).contains(&status);
     if !is_yes && !(400..500).contains(&status) {
-        return Err("it is neither a yes nor a no");
+        return Err("neither a success nor a client error");
     }
     let body = match body.trim_ascii() {
         [] => Ok(Value::Null),
@@ -135,17 +136,17 @@ fn understood(status: u16, body: &[u8], means_no: &[u16]) -> Result<Answer, &'st
                     let response = members.remove("response");
                     Ok(Answer::Yes(response.unwrap_or(Value::Null)))
                 }
-                _ => Err("its `success` does not go with its status"),
+                _ => Err("`success` contradicts the status"),
             }
         }
         _ if means_no.contains(&status) => Ok(Answer::No),
         Ok(body) if is_yes => Ok(Answer::Yes(body)),
-        Ok(_) => Err("it is a no that means something else"),
-        Err(_) => Err("it is not JSON"),
+        Ok(_) => Err("an unexpected client error"),
+        Err(_) => Err("not JSON"),
     }
 }
 
-/// Without the URL, which may carry a password; with the causes, which say the most.
+/// Formats an error without its URL, which may contain a password, and with its causes, which say the most.
 fn in_words(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut words = error.to_string();

@@ -1,4 +1,4 @@
-//! Whose a `user_id` and `session_key` are.
+//! Verification of a `user_id` and `session_key`.
 
 use domain::account::Account;
 use ledger::Ledger;
@@ -10,13 +10,13 @@ use super::{
 };
 use crate::http::problem::Problem;
 
-/// 401 and 403: it says that they are wrong. A 404 says only that it is not there.
+/// Statuses that mean wrong credentials. A 404 is not one of them: it only means that the service is not there.
 const WRONG: [u16; 2] = [401, 403];
 
 #[derive(Debug)]
 pub(crate) struct Verification {
     ledger: Ledger,
-    /// `None`: done in this process, with the keys that operators give out.
+    /// `None` if verification is built in, with the keys that operators give out.
     service: Option<Service>,
 }
 
@@ -28,7 +28,8 @@ impl Verification {
         }
     }
 
-    /// The account of that user, also a disabled one; `None` if the two are wrong, or no account is that user's.
+    /// Returns the account of that user, even a disabled one; `None` if the credentials are wrong, or the user has no
+    /// account here.
     pub(crate) async fn account(
         &self,
         user_id: &ExternalId,
@@ -46,7 +47,7 @@ impl Verification {
             Answer::Yes(Value::Null | Value::Object(_)) => {
                 Ok(self.ledger.account_of_external_user(user_id.text()).await?)
             }
-            Answer::Yes(_) => Err(service.nonsense("it is no object")),
+            Answer::Yes(_) => Err(service.nonsense("not an object")),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The api in one process over a fresh SQLite database, asked as a client would.
+//! The API in one process with a fresh SQLite database, and a client for it.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::documented;
 
 pub(crate) const PASSWORD: &str = "open sesame";
 
-/// In tests nobody connects, which counts as the unspecified address.
+/// Setting that trusts the test client as a proxy: without a connection its address is the unspecified one.
 pub(crate) const BEHIND_A_PROXY: (&str, &str) = ("http.trusted_proxies", r#"["0.0.0.0/32"]"#);
 
 pub(crate) struct App {
@@ -31,12 +31,12 @@ pub(crate) struct App {
     endpoint: BoxEndpoint<'static, Response>,
 }
 
-/// Runs the body against a fresh app.
+/// Runs a test against a fresh app.
 pub(crate) async fn with_app<F: Future<Output = ()>>(body: impl FnOnce(App) -> F) {
     with_app_like(&[], |routes| routes, body).await;
 }
 
-/// The same with settings of its own and routes beside the api's.
+/// Like [`with_app`], with other settings and additional routes.
 pub(crate) async fn with_app_like<F: Future<Output = ()>>(
     settings: &[(&str, &str)],
     beside: impl FnOnce(Route) -> Route,
@@ -74,14 +74,14 @@ impl Answer {
         value.map_or("", |value| value.to_str().unwrap())
     }
 
-    /// The JSON of a success.
+    /// Returns the JSON of a success.
     #[track_caller]
     pub(crate) fn ok(&self) -> Value {
         assert!(self.status.is_success(), "{} {}", self.status, self.text);
         self.json()
     }
 
-    /// The problem document, after what every one of them must have.
+    /// Returns the problem document after checking the members that every one must have.
     #[track_caller]
     pub(crate) fn problem(&self, status: u16, reason: &str) -> Value {
         let problem = self.json();
@@ -99,7 +99,7 @@ impl Answer {
         problem
     }
 
-    /// The pointers of a 422.
+    /// Returns the pointers of a 422.
     #[track_caller]
     pub(crate) fn pointers(&self) -> Vec<String> {
         let problem = self.problem(422, "validation_failed");
@@ -111,14 +111,14 @@ impl Answer {
     }
 }
 
-/// One request; `send` ends it.
+/// Builder of a request; finish with `send`.
 pub(crate) struct Ask<'a> {
     app: &'a App,
     request: Request,
 }
 
 impl App {
-    /// The api of another process on the same house.
+    /// Returns the API of a second process with the same database.
     pub(crate) fn another(&self) -> Self {
         let (keys, metrics) = (Arc::clone(&self.state.keys), Metrics::new());
         let settings = Arc::clone(&self.state.settings);
@@ -151,7 +151,7 @@ impl App {
         self.ask("PATCH", path).json(body)
     }
 
-    /// An account whose password is [`PASSWORD`].
+    /// Creates an account with the password [`PASSWORD`].
     pub(crate) async fn account(&self, username: &str, role: Role, stores: &[StoreId]) -> Account {
         let passwords = self.state.doorkeeper.passwords();
         let new = NewAccount {
@@ -169,7 +169,7 @@ impl App {
         format!("Bearer {token}")
     }
 
-    /// The account's `Authorization`.
+    /// Creates an account and returns its `Authorization` header.
     pub(crate) async fn signed_in(&self, username: &str, role: Role, stores: &[StoreId]) -> String {
         self.bearer(&self.account(username, role, stores).await)
     }
@@ -190,14 +190,14 @@ impl Ask<'_> {
         self
     }
 
-    /// One that may hold what is no ASCII.
+    /// Adds a header that may contain bytes outside ASCII.
     pub(crate) fn odd_header(mut self, name: &'static str, value: &[u8]) -> Self {
         let value = HeaderValue::from_bytes(value).unwrap();
         self.request.headers_mut().insert(name, value);
         self
     }
 
-    /// Through a proxy that [`BEHIND_A_PROXY`] lets the api believe.
+    /// Sends the request through a proxy that [`BEHIND_A_PROXY`] trusts.
     pub(crate) fn from(self, address: &str) -> Self {
         self.header("x-forwarded-for", address)
     }
@@ -223,7 +223,7 @@ impl Ask<'_> {
         Answer {
             status: response.status(),
             headers: response.headers().clone(),
-            // What is compressed is no text; its headers are looked at.
+            // A compressed body is not text; tests look only at its headers.
             text: String::from_utf8_lossy(&response.into_body().into_vec().await.unwrap())
                 .into_owned(),
         }

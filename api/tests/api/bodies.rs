@@ -1,10 +1,10 @@
-//! Each request body's published schema takes a body: with all its fields, and with those alone that it must have.
+//! Every request schema accepts a body with all fields, and a body with only the required ones.
 
 use serde_json::{Map, Value, json};
 
 pub(crate) struct Document(Value);
 
-/// How much of an object an example says.
+/// Fields that an example contains.
 #[derive(Clone, Copy, PartialEq)]
 enum Say {
     Everything,
@@ -16,7 +16,7 @@ impl Document {
         Self(serde_json::from_str(&api::openapi_document()).unwrap())
     }
 
-    /// Of every operation that takes JSON: its name and the schema.
+    /// Returns the operation id and the schema of every JSON request body.
     fn bodies(&self) -> Vec<(String, Value)> {
         let paths = self.0["paths"].as_object().unwrap().values();
         let operations = paths.flat_map(|methods| methods.as_object().unwrap().values());
@@ -34,16 +34,12 @@ impl Document {
 
     pub(crate) fn resolve<'d>(&'d self, schema: &'d Value) -> &'d Value {
         match schema["$ref"].as_str() {
-            Some(at) => self.resolve(
-                self.0
-                    .pointer(&at[1..])
-                    .expect("a reference leads somewhere"),
-            ),
+            Some(at) => self.resolve(self.0.pointer(&at[1..]).expect("references resolve")),
             None => schema,
         }
     }
 
-    /// One for each of its variants.
+    /// Builds one example for each variant of a schema.
     fn examples(&self, schema: &Value, say: Say) -> Vec<Value> {
         let schema = self.resolve(schema);
         if let Some(variants) = list(schema, "oneOf").or(list(schema, "anyOf")) {
@@ -102,7 +98,8 @@ impl Document {
         members.into()
     }
 
-    /// What JSON Schema 2020-12 has against a value, of what the document uses; and the members that were looked at.
+    /// Validates a value with the keywords of JSON Schema 2020-12 that the document uses. Returns the errors and the
+    /// evaluated members.
     pub(crate) fn wrong(&self, value: &Value, schema: &Value) -> (Vec<String>, Vec<String>) {
         let schema = self.resolve(schema);
         let (mut wrong, mut evaluated) = (Vec::new(), Vec::new());
@@ -203,12 +200,12 @@ fn is_of(value: &Value, kind: &str) -> bool {
         "object" => value.is_object(),
         "array" => value.is_array(),
         "string" => value.is_string(),
-        // 1.0 too.
+        // JSON Schema counts 1.0 as an integer.
         "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
         "number" => value.is_number(),
         "boolean" => value.is_boolean(),
         "null" => value.is_null(),
-        other => panic!("{other} is no type of JSON Schema"),
+        other => panic!("{other} is not a type of JSON Schema"),
     }
 }
 
@@ -216,7 +213,7 @@ fn is_of(value: &Value, kind: &str) -> bool {
 fn every_request_body_can_be_satisfied() {
     let document = Document::read();
     let bodies = document.bodies();
-    assert!(bodies.len() > 10, "bodies were not found");
+    assert!(bodies.len() > 10, "too few bodies found");
     for (name, schema) in bodies {
         for say in [Say::Everything, Say::WhatItMust] {
             for example in document.examples(&schema, say) {

@@ -1,4 +1,4 @@
-//! `If-Match` where several edit at the same moment: whoever saw what is no more is told so, and nothing is lost.
+//! `If-Match` with concurrent edits: stale ones are refused, and no edit is lost.
 
 use domain::{account::Role, ids::StoreId};
 use futures_util::future::join_all;
@@ -8,7 +8,7 @@ use crate::app::{Answer, App, with_app};
 
 const ROUNDS: u32 = 5;
 
-/// Who may edit something there, and a path to each kind of thing that may be edited with a tag.
+/// Creates one resource of each kind that has a tag; returns an operator's `Authorization` and the paths.
 async fn what_there_is(app: &App) -> (String, Vec<String>) {
     let store: StoreId = app.house.a_store().await;
     let product = app.house.a_product(store).await;
@@ -41,7 +41,7 @@ fn edit(path: &str, word: &str) -> Value {
     }
 }
 
-/// The same edit in other words by three at once.
+/// Sends three concurrent edits of the same field with different values.
 async fn three_edit(app: &App, by: &str, path: &str, if_match: &str) -> Vec<Answer> {
     let edits = ["one", "two", "three"].map(|word| {
         let asked = app.patch(path, edit(path, &format!("{word} {if_match}")));
@@ -98,7 +98,7 @@ async fn whatever_stands_there_fits_a_star() {
 async fn what_is_known_is_not_sent_again_until_it_is_otherwise() {
     with_app(async |app: App| {
         let (operator, paths) = what_there_is(&app).await;
-        // An integrator's health is not in its tag.
+        // The tag of an integrator does not cover its health.
         for path in paths.iter().filter(|path| !path.contains("/integrators/")) {
             let read = |if_none_match: String| {
                 let asked = app.get(path).by(&operator);

@@ -1,4 +1,4 @@
-//! The document, the table of routes, and what is served are one thing.
+//! Agreement of the OpenAPI document, the table of routes and the served operations.
 
 mod shown;
 
@@ -12,7 +12,7 @@ fn document() -> Value {
     serde_json::from_str(&api::openapi_document()).unwrap()
 }
 
-/// By method and path.
+/// Returns the operations by method and path.
 fn documented() -> BTreeMap<(String, String), Value> {
     let document = document();
     let paths = document["paths"].as_object().unwrap();
@@ -24,7 +24,7 @@ fn documented() -> BTreeMap<(String, String), Value> {
     operations.collect()
 }
 
-/// The contents in JSON of an operation's successes, by status.
+/// Returns the JSON contents of an operation's success responses, by status.
 fn successes(operation: &Value) -> Vec<(String, Value)> {
     let answers = operation["responses"].as_object().unwrap().iter();
     let successes = answers.filter(|(status, _)| status.starts_with('2'));
@@ -74,30 +74,30 @@ fn every_operation_asks_for_the_caller_that_its_rule_promises() {
     }
 }
 
-/// What makes or changes something without an `Idempotency-Key`, and why.
+/// POST and PATCH operations without an `Idempotency-Key`, and the reason.
 const WITHOUT_A_KEY: &[(&str, &str)] = &[
     (
         "/token",
-        "an answer of secrets: whoever lost it signs in again",
+        "the response holds secrets: a client that lost it signs in again",
     ),
     (
         "/token/refresh",
-        "used twice within ten seconds, a refresh token is answered twice",
+        "a refresh token used twice within ten seconds works both times",
     ),
-    ("/token/revoke", "what is revoked stays so"),
+    ("/token/revoke", "revoking is idempotent"),
     (
         "/token/exchange",
-        "an answer of secrets: whoever lost it signs in again",
+        "the response holds secrets: a client that lost it signs in again",
     ),
     (
         "/me/password",
-        "it tells the old password, which the second time is wrong",
+        "it sends the old password, which is wrong the second time",
     ),
     (
         "/live-tickets",
-        "a ticket is a secret for thirty seconds: whoever lost it asks for another",
+        "a ticket is a secret for thirty seconds: a client that lost it requests another",
     ),
-    ("/integrators/{id}/callbacks", "its webhook-id is its key"),
+    ("/integrators/{id}/callbacks", "webhook-id is the key"),
 ];
 
 #[test]
@@ -122,7 +122,7 @@ fn every_post_and_patch_takes_an_idempotency_key_but_for_those_that_say_why() {
     assert_eq!(without, allowed);
     assert!(
         others.is_empty(),
-        "they are the same however often: {others:?}"
+        "other methods are idempotent without a key: {others:?}"
     );
 }
 
@@ -156,7 +156,7 @@ fn every_operation_has_a_name_a_summary_a_topic_and_a_success() {
     for ((method, path), operation) in documented() {
         assert!(operation["operationId"].is_string(), "{method} {path}");
         assert!(operation["summary"].is_string(), "{method} {path}");
-        // One, so that a generated client has it in one place.
+        // Exactly one tag, so that a generated client has the operation in one place.
         let tags = operation["tags"].as_array().unwrap();
         assert_eq!(tags.len(), 1, "{method} {path}");
         assert!(told.contains(&&tags[0]), "{method} {path}: {tags:?}");
@@ -296,11 +296,11 @@ async fn the_document_and_its_page_are_served_and_need_nothing_from_outside() {
             assert_eq!(page.status, 200);
             assert!(
                 page.text.contains("\"openapi\": \"3.1.0\""),
-                "the document is in the page"
+                "the page contains the document"
             );
             assert!(
                 page.text.contains("{\"withDefaultFonts\":false}"),
-                "its fonts are elsewhere"
+                "the page loads no external fonts"
             );
             assert!(
                 page.header("content-security-policy")

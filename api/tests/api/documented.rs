@@ -1,4 +1,4 @@
-//! Whatever a test is answered, the document tells that it may be.
+//! A check that the document lists the status of every response in the tests.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 static DOCUMENT: LazyLock<Value> =
     LazyLock::new(|| serde_json::from_str(&api::openapi_document()).expect("the document is JSON"));
 
-/// Asserts it of operations; what is none (pages, methods that a path does not take) is not looked at.
+/// Asserts that the document lists this status for the operation. Ignores pages and unsupported methods.
 #[track_caller]
 pub(crate) fn must_tell(method: &Method, path: &str, status: StatusCode) {
     let Some(path) = path.strip_prefix("/api/v1") else {
@@ -25,7 +25,7 @@ pub(crate) fn must_tell(method: &Method, path: &str, status: StatusCode) {
             }
         }
     };
-    // `/handoffs/retries` before `/handoffs/{id}`.
+    // Literal paths first: `/handoffs/retries` before `/handoffs/{id}`.
     let mut fitting: Vec<_> = paths.iter().filter(|(pattern, _)| named(pattern)).collect();
     fitting.sort_by_key(|(pattern, _)| pattern.matches('{').count());
     let operation = fitting

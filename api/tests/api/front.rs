@@ -1,4 +1,4 @@
-//! What holds for every path: problems, request ids, headers, CORS, limits, pages.
+//! Behaviour common to all paths: problems, request ids, headers, CORS, limits, pages.
 
 use domain::account::Role;
 use http::StatusCode;

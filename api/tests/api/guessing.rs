@@ -1,4 +1,4 @@
-//! Passwords are not guessed: failures are counted in the database, for all processes together.
+//! Limits on guessing passwords: failures are counted in the database, for all processes together.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn sign_in(app: &App, username: &str, password: &str, from: &str) -> Answe
     app.post("/api/v1/token", body).from(from).send().await
 }
 
-/// From a fresh address each, so that only the username's failures count.
+/// Fails sign-ins from a new address each time, so that only the username's failures count.
 async fn fail(app: &App, username: &str, times: u8) {
     for last in 1..=times {
         let answer = sign_in(app, username, "wrong", &format!("192.0.2.{last}")).await;
@@ -102,7 +102,7 @@ async fn whoever_guesses_elsewhere_does_not_lock_the_owner_out_where_they_have_s
         let another = app.another();
         let by_basic = another.get(ME).by(&basic("anna", PASSWORD)).from(at_home);
         by_basic.send().await.ok();
-        // Theirs are no more guesses than anybody's, and forgive no stranger.
+        // The owner's address gets no extra guesses, and its successes do not clear others' failures.
         for _ in 0..10 {
             let answer = sign_in(&app, "anna", "wrong", at_home).await;
             answer.problem(401, "incorrect_credentials");
@@ -123,7 +123,7 @@ async fn an_address_that_tries_one_name_after_the_other_is_limited_for_all() {
             let answer = sign_in(&app, &format!("name{number}"), "x", "2001:db8::1").await;
             answer.problem(401, "incorrect_credentials");
         }
-        // Another address of the same network.
+        // Another address in the same network counts as the same client.
         let answer = sign_in(&app, "anna", PASSWORD, "2001:db8::2").await;
         answer.problem(429, "rate_limited");
         sign_in(&app, "anna", PASSWORD, "2001:db8:0:1::2")

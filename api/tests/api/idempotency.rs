@@ -1,4 +1,4 @@
-//! A `POST` or `PATCH` that comes again with its key: twenty at once do it once, and all of them hear what it made.
+//! Idempotency keys of `POST` and `PATCH`: of twenty concurrent requests one is done, and all get the same result.
 
 mod integrators;
 mod people;
@@ -11,7 +11,7 @@ use crate::app::{Answer, App, with_app};
 
 const TWINS: usize = 20;
 
-/// A request that is made twenty times.
+/// Request that is sent twenty times with the same key.
 struct Twins<'a> {
     app: &'a App,
     method: &'static str,
@@ -49,12 +49,12 @@ impl<'a> Twins<'a> {
         if let Some(if_match) = self.if_match {
             ask = ask.header("if-match", if_match);
         }
-        // Named by what it is, so that no test mistakes another's key for its own.
+        // The key names the operation, so that requests in one test do not share a key by accident.
         let key = format!("{} {}", self.method, self.path);
         ask.header("idempotency-key", &key).send().await
     }
 
-    /// The answer of the one that did it, then those of all others, which say that it was done before.
+    /// Returns the response of the request that was done, and the replayed responses of the others.
     async fn at_once(&self) -> (Answer, Vec<Answer>) {
         let asked = (0..TWINS).map(|_| self.ask_until_done());
         let answers = join_all(asked).await;
@@ -81,7 +81,7 @@ impl<'a> Twins<'a> {
         (done.remove(0), replayed)
     }
 
-    /// Asks again, as a client does, while a twin is at it.
+    /// Retries, as a client would, while a request with the same key is in progress.
     async fn ask_until_done(&self) -> Answer {
         loop {
             let answer = self.ask(self.body.as_ref()).await;
@@ -93,7 +93,7 @@ impl<'a> Twins<'a> {
         }
     }
 
-    /// What it made, which all of them were told; the same key with another body is refused.
+    /// Checks that all responses are equal, and that the key is refused with another body; returns the response.
     async fn are_done_once(&self, other: Value) -> Value {
         let (done, replayed) = self.at_once().await;
         for answer in &replayed {
@@ -128,7 +128,7 @@ async fn stores_are_opened_and_edited_once() {
             if_match: Some("\"1\""),
             ..Twins::of(&app, "PATCH", &path, &operator).json(json!({"name": "Dock"}))
         };
-        // What is absent and what is emptied are two things.
+        // An absent field and a null field are different requests.
         let edited = edited
             .are_done_once(json!({"name": "Dock", "phone": null}))
             .await;

@@ -1,4 +1,4 @@
-//! How often each may ask, and what every answer says of it.
+//! Rate limits and their response headers.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ async fn with_limits<F: Future<Output = ()>>(limits: &[(&str, &str)], body: impl
     with_app_like(&settings, |routes| routes, body).await;
 }
 
-/// What the answer tells: the policy, and what is left.
+/// Returns the `RateLimit-Policy` and `RateLimit` headers.
 fn told(answer: &Answer) -> (&str, &str) {
     (
         answer.header("ratelimit-policy"),
@@ -88,12 +88,12 @@ async fn without_an_account_it_is_the_client_address_that_counts() {
                     .await
             };
             ask(ONE_ADDRESS).await.problem(401, "incorrect_credentials");
-            // Wrong credentials are nobody's account.
+            // Wrong credentials count for the address, not for an account.
             let wrong = app.get(ME).by("Bearer x").from(ONE_ADDRESS).send().await;
             wrong.problem(401, "incorrect_credentials");
             assert_limited(&ask(ONE_ADDRESS).await, "30");
             assert_limited(&app.get(ME).from(ONE_ADDRESS).send().await, "30");
-            // What the client itself claims stands left of what the proxy saw.
+            // An address claimed by the client stands left of the one that the proxy saw, and is ignored.
             assert_limited(&ask("198.51.100.7, 192.0.2.1").await, "30");
             ask("192.0.2.2").await.problem(401, "incorrect_credentials");
             let anna = app.signed_in("anna", Role::Customer, &[]).await;
@@ -146,7 +146,7 @@ async fn a_guest_has_a_bucket_of_its_own_at_its_table() {
         assert_limited(&ask(&table, "one").await, "60");
         ask(&table, "two").await.problem(404, "session_not_found");
         ask(&other, "one").await.problem(404, "session_not_found");
-        // Keys and codes can be made up as one likes; then it is the address that is counted.
+        // Keys and codes are easy to invent, so the address is counted too.
         ask(&other, "three").await.problem(404, "session_not_found");
         ask(&other, "four").await.problem(404, "session_not_found");
         assert_limited(&ask(&other, "five").await, "10");

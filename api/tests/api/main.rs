@@ -1,6 +1,6 @@
-//! The api asked as a client asks it, in one process over a fresh SQLite database.
+//! Tests of the API as a client sees it, in one process with a fresh SQLite database.
 
-#![expect(clippy::unwrap_used, reason = "what a test stumbles over fails it")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 mod app;
 

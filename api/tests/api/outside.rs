@@ -1,4 +1,4 @@
-//! The services of seed 000 at addresses of their own: what each is asked, and what becomes of what it says.
+//! External services of seed 000 behind HTTP: their requests, and the handling of their responses.
 
 mod exchange;
 mod fake;
@@ -22,7 +22,7 @@ const SERVICES: [(&str, &str); 4] = [
     ("products", "products_service_unavailable"),
 ];
 
-/// A store that is location 7, with its staff, who is user 1 of the verification service.
+/// Store with location id 7, and a staff account that is user 1 of the verification service.
 struct Place<'a> {
     app: &'a App,
     store: StoreId,
@@ -59,7 +59,7 @@ impl<'a> Place<'a> {
         self.app.get(&path).by(&self.staff).send().await
     }
 
-    /// Something for which that service is asked.
+    /// Sends a request that needs the given service.
     async fn needs(&self, service: &str) -> Answer {
         match service {
             "verification" => exchange(self.app, json!(1)).await,
@@ -74,7 +74,7 @@ async fn exchange(app: &App, user_id: Value) -> Answer {
     app.post("/api/v1/token/exchange", body).send().await
 }
 
-/// An app that asks that service there.
+/// Runs a test against an app that uses the service at this URL.
 async fn with_service<F: Future<Output = ()>>(
     service: &str,
     url: &str,
@@ -141,7 +141,7 @@ async fn a_verified_user_is_signed_in_as_the_account_that_it_is() {
             let me = app.get("/api/v1/me").by(&bearer).send().await.ok();
             assert_eq!(me["username"], "sam");
         }
-        // As its client said it, so the service hears it.
+        // The service receives the id as the client sent it, as a number or a string.
         for user_id in [json!(1), json!("1")] {
             exchange(&app, user_id.clone()).await.ok();
             let key = "rjl9y6x6b35towopj9qp65mgj3xdq07c";
@@ -155,7 +155,7 @@ async fn a_verified_user_is_signed_in_as_the_account_that_it_is() {
                 .await
                 .problem(401, "incorrect_credentials");
         };
-        // Verified, but nobody's account.
+        // Verified, but no account belongs to this user.
         refused(json!(2)).await;
         for (status, body) in [(403, ""), (401, "{}"), (200, r#"{"success": false}"#)] {
             fake.says(Says::Answer(status, body.to_owned()));
@@ -195,7 +195,7 @@ async fn a_location_opens_sessions_for_its_owner_alone() {
             }
             fake.says_json(200, &json!({"user_id": 2}));
             place.opens("4").await.problem(403, "forbidden");
-            // An account that is none of the service's users is one of ours: its role says it.
+            // The role decides for an account that is not one of the service's users.
             let own = app.signed_in("ola", Role::Staff, &[place.store]).await;
             let body = json!({"store_id": place.store, "name": "5"});
             app.post("/api/v1/sessions", body)
@@ -208,7 +208,7 @@ async fn a_location_opens_sessions_for_its_owner_alone() {
                 place.opens("6").await.problem(404, "not_found");
             }
             fake.heard();
-            // A store that is no location is ours alone.
+            // The service is not asked about a store that is not a location.
             let store = app.house.a_store().await;
             let staff = app.signed_in("kim", Role::Staff, &[store]).await;
             let body = json!({"store_id": store, "name": "1"});
@@ -232,7 +232,7 @@ async fn codes_come_from_the_service_and_a_taken_one_is_drawn_again() {
         fake.says_json(201, &enveloped(&json!({"value": CODE})));
         assert_eq!(place.opens("1").await.ok()["code"], CODE);
         assert_eq!(fake.lines(), ["GET /new/"]);
-        // A taken name burns no code.
+        // No code is drawn if the session's name is taken.
         place.opens("1").await.problem(409, "duplicate_session");
         assert_eq!(fake.lines(), Vec::<String>::new());
 

@@ -1,4 +1,4 @@
-//! Pages that settings open.
+//! Pages that a setting enables.
 
 use crate::app::{App, with_app, with_app_like};
 

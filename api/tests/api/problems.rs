@@ -1,4 +1,4 @@
-//! Every reason is explained where its problem's `type` leads.
+//! Pages that explain the reasons of problems.
 
 use api::http::problem::Reason;
 use serde_json::json;
@@ -10,8 +10,8 @@ async fn every_reason_is_explained_to_programs_and_to_people() {
     with_app(async |app: App| {
         for reason in Reason::ALL {
             let path = format!("/problems/{}", reason.as_str());
-            assert!(reason.help().len() > 20, "{path} says what to do");
-            assert!(reason.help().ends_with('.'), "{path} speaks in sentences");
+            assert!(reason.help().len() > 20, "{path} has a help text");
+            assert!(reason.help().ends_with('.'), "{path} ends in a full stop");
             let answer = app.get(&path).header("accept", "*/*").send().await;
             let told = answer.ok();
             assert_eq!(
@@ -27,7 +27,7 @@ async fn every_reason_is_explained_to_programs_and_to_people() {
             for member in ["type", "title", "status", "reason"] {
                 assert_eq!(told["example"][member], told[member], "{path}");
             }
-            // `detail` is sometimes there; a store's `paused` is no member of a problem.
+            // `detail` is optional, and `paused` is a field of a store, not a member of a problem.
             for word in reason.help().split('`').skip(1).step_by(2) {
                 let is_there = told["example"].get(word).is_some();
                 assert!(

@@ -1,4 +1,4 @@
-//! A kitchen's display that was off: its five attempts, who had it tried again, and what it said then.
+//! Examples of handoffs: a kitchen display was off for five attempts, and a manager retried the handoff.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ const GIVEN_UP: &str = "19:22:50.080000";
 const RETRIED: &str = "19:25:00.000000";
 const SECRET: &str = "whsec_b3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM=";
 
-/// At the first attempt of its second round.
+/// Acknowledged at the first attempt of the second round.
 pub(super) fn acknowledged() -> Value {
     let mut attempts = first_round();
     attempts.push(json!({
@@ -49,7 +49,7 @@ pub(super) fn due_again() -> Value {
     but(failed(), fields)
 }
 
-/// Staff had accepted the order by then, so that it stands.
+/// Failed after five attempts. Staff had accepted the order by then, so the order stays open.
 fn failed() -> Value {
     json!({
         "id": HANDOFF, "store_id": STORE, "order_id": ORDER, "order_number": 17, "integrator_id": INTEGRATOR,
@@ -98,7 +98,7 @@ fn manager() -> Value {
     json!({"id": MANAGER, "username": "berta"})
 }
 
-/// A dry run.
+/// Result of a dry run.
 pub(super) fn retried() -> Value {
     let of_an_open_order = json!({
         "handoff_id": HANDOFF, "order_id": ORDER, "order_number": 17, "integrator_id": INTEGRATOR,

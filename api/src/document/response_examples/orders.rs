@@ -1,4 +1,4 @@
-//! Orders, as the store's staff and as guests see them, and their tables' sessions.
+//! Examples of orders, as staff and as guests see them, and of sessions.
 
 use serde_json::{Value, json};
 
@@ -52,7 +52,7 @@ pub(super) fn ready() -> Value {
     but(placed(), fields)
 }
 
-/// Another one, which is brought.
+/// Another order, for delivery.
 pub(super) fn dispatched() -> Value {
     let address = json!({"address": "Nebenstraße 2, Berlin"});
     let fields = json!({
@@ -117,7 +117,7 @@ fn event(stream: &str, seq: i64, kind: &str, data: Value) -> Value {
     json!({"stream": stream, "seq": seq, "type": kind, "at": at(PLACED), "data": data})
 }
 
-/// What events and guests are told of an order: nobody's name, and no words of the store's own.
+/// Removes the fields that events and guests do not see: customer data and the store's internal data.
 fn told(order: &Value) -> Value {
     let mut told = order.clone();
     let own = [
@@ -143,7 +143,7 @@ fn without(shape: &mut Value, field: &str) {
     shape.as_object_mut().and_then(|shape| shape.remove(field));
 }
 
-/// `is_mine`: that guest's own, as that guest sees it.
+/// The order as a guest sees it; `is_mine` is true for the guest who placed it.
 pub(super) fn of_a_guest(is_mine: bool) -> Value {
     let next = if is_mine {
         json!(["cancelled"])
@@ -157,7 +157,7 @@ fn guests() -> Value {
     told(&at_a_table())
 }
 
-/// Placed by a guest.
+/// An order placed by a guest at a table.
 pub(super) fn at_a_table() -> Value {
     let item = but(item(2), json!({"note": null}));
     let order = json!({

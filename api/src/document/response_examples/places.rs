@@ -1,4 +1,4 @@
-//! Stores, what they sell, and those who sign in.
+//! Examples of stores, products and accounts.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Texts of a form that a schema's lengths and bounds can't say: one type and one check each, by `format`.
+//! String formats beyond what lengths and bounds can express: one type and one check for each `format`.
 
 use std::borrow::Cow;
 
@@ -12,54 +12,54 @@ use uuid::Uuid;
 
 use crate::outside::is_external_id;
 
-/// What is wrong with a text of that format; formats not known here are right.
+/// Returns the error of a text in that format, or `None` if it is valid or the format is unknown.
 pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
     let (right, detail) = match format {
         "uuid" => (text.parse::<Uuid>().is_ok(), "must be a UUID"),
         "date-time" => (
             moment(text).is_some(),
-            "must be a time such as 2026-11-20T19:30:00Z (RFC 3339), of the years 1000 to 9999",
+            "must be an RFC 3339 timestamp such as 2026-11-20T19:30:00Z, in the years 1000 to 9999",
         ),
         "currency" => (
             is_currency(text),
-            "must be a currency's three letters, such as EUR (ISO 4217)",
+            "must be a three-letter ISO 4217 currency code such as EUR",
         ),
         "timezone" => (
             text.parse::<chrono_tz::Tz>().is_ok(),
-            "must be a time zone's name, such as Europe/Berlin (IANA)",
+            "must be an IANA time zone name such as Europe/Berlin",
         ),
         "uri" => (
             is_web_address(text),
-            "must be an http:// or https:// address of 2000 characters at most, counted as %C3%A9 and the like",
+            "must be an http:// or https:// URL of at most 2000 characters when percent-encoded",
         ),
-        "email" => (is_email(text), "must be an e-mail address"),
+        "email" => (is_email(text), "must be an email address"),
         "username" => (
             is_username(text),
-            "must be 1 to 100 letters, digits or any of . _ @ + - and begin with a letter or digit",
+            "must be 1 to 100 letters, digits or any of . _ @ + - and start with a letter or digit",
         ),
         "external-id" => (
             is_external_id(text),
-            "must be 1 to 100 letters, digits or any of . _ : @ + - and begin with a letter or digit",
+            "must be 1 to 100 letters, digits or any of . _ : @ + - and start with a letter or digit",
         ),
-        "password" => (is_password(text), "must have from 8 to 200 characters"),
+        "password" => (is_password(text), "must be 8 to 200 characters long"),
         "sku" => (
             (1..=100).contains(&text.len()),
-            "must have from 1 to 100 bytes in UTF-8",
+            "must be 1 to 100 bytes long in UTF-8",
         ),
         "reference" => (
             (1..=100).contains(&text.chars().count()) && text.len() <= 200,
-            "must have from 1 to 100 characters, and 200 bytes in UTF-8 at most",
+            "must be 1 to 100 characters long, and at most 200 bytes in UTF-8",
         ),
         "outside-reference" => (
             (1..=200).contains(&text.len()),
-            "must have from 1 to 200 bytes in UTF-8",
+            "must be 1 to 200 bytes long in UTF-8",
         ),
         _ => return None,
     };
     (!right).then_some(detail)
 }
 
-/// What can be said of a format in JSON Schema's own words, for those who know only those.
+/// Returns the JSON Schema keywords that approximate a format, for clients that do not know the format.
 pub(crate) fn keywords(format: &str) -> Vec<(&'static str, Value)> {
     let (pattern, least, most) = match format {
         "currency" => (Some("^[A-Z]{3}$"), None, None),
@@ -81,7 +81,8 @@ pub(crate) fn keywords(format: &str) -> Vec<(&'static str, Value)> {
     all.into_iter().flatten().collect()
 }
 
-/// A time in a year that every database can keep, and without the second that a leap second adds, which none can.
+/// Parses an RFC 3339 timestamp. Refuses years that some database can't store, and moves a leap second, which no
+/// database can store, into the second before it.
 pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
     let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
     let last_of_second = at.nanosecond().min(999_999_999);
@@ -93,7 +94,7 @@ fn is_currency(text: &str) -> bool {
     text.parse::<domain::money::Currency>().is_ok()
 }
 
-/// It is kept as it is sent on, which may be longer: `é` is then `%C3%A9`.
+/// Checks the length before and after percent-encoding: the encoded URL is stored, and may be longer (`é` is `%C3%A9`).
 fn is_web_address(text: &str) -> bool {
     text.len() <= 2000
         && url::Url::parse(text).is_ok_and(|url| {
@@ -124,7 +125,7 @@ pub fn is_password(text: &str) -> bool {
     (8..=200).contains(&text.chars().count())
 }
 
-/// `text_format!(Timezone, "timezone")`: a text whose `format` is checked with the rest of the body.
+/// Defines string types whose `format` is validated with the rest of the body: `Timezone = "timezone";`.
 macro_rules! text_format {
     ($($(#[$doc:meta])* $name:ident = $format:literal;)+) => {$(
         $(#[$doc])*
@@ -174,20 +175,20 @@ macro_rules! text_format {
 }
 
 text_format! {
-    /// Three upper-case letters, ISO 4217.
+    /// ISO 4217 currency code: three upper-case letters.
     CurrencyCode = "currency";
-    /// A name of the IANA time zone database.
+    /// Name in the IANA time zone database.
     Timezone = "timezone";
-    /// An http or https address.
+    /// URL with the scheme http or https.
     WebAddress = "uri";
     Email = "email";
     Username = "username";
     Password = "password";
-    /// A store's own word for a product.
+    /// Store's own code for a product.
     Sku = "sku";
-    /// A client's own id for an order.
+    /// Client's own id for an order.
     Reference = "reference";
-    /// What an integrator calls an order.
+    /// Integrator's own id for an order.
     OutsideReference = "outside-reference";
 }
 

@@ -1,4 +1,4 @@
-//! Checks JSON against the schema that poem-openapi publishes for a type, and tells everything that is wrong.
+//! Validation of JSON against the schema that poem-openapi publishes for a type; collects all errors.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::format;
 use crate::http::problem::FieldError;
 
-/// More would only swell the answer.
+/// Maximum number of errors in one response.
 const MOST_ERRORS: usize = 100;
 
 pub(super) struct Schema {
@@ -73,7 +73,8 @@ impl<'s> Walk<'s> {
         self.pointer.truncate(length);
     }
 
-    /// `closed`: fields that the schema does not name are refused here (else by the one that is composed of this).
+    /// Checks a value. `closed`: fields that the schema does not name are refused here; otherwise the schema that is
+    /// composed of this one refuses them.
     fn check(&mut self, value: &Value, schema: &'s MetaSchemaRef, closed: bool) {
         let schema = self.schema.resolve(schema);
         if let Some(discriminator) = &schema.discriminator {
@@ -91,7 +92,7 @@ impl<'s> Walk<'s> {
                 walk.errors.is_empty()
             };
             if !alternatives().any(fits) {
-                self.wrong("is none of the forms that this may have");
+                self.wrong("does not match any of the allowed types");
             }
             return;
         }
@@ -114,7 +115,7 @@ impl<'s> Walk<'s> {
             let part = self.schema.resolve(part);
             part.ty == "object" || part.discriminator.is_some() || !part.all_of.is_empty()
         };
-        // A field's description turns its type into a composition of one.
+        // A description on a field turns its type into a composition with a single part.
         let is_one = schema
             .all_of
             .iter()
@@ -166,7 +167,7 @@ impl<'s> Walk<'s> {
             let Some(value) = members.get(*name) else {
                 continue;
             };
-            // A field that may be missing may also be null.
+            // An optional field may also be null.
             if value.is_null() && !schema.required.contains(name) {
                 continue;
             }
@@ -186,7 +187,7 @@ impl<'s> Walk<'s> {
             .is_some_and(|most| members.len() > most)
         {
             self.wrong(format!(
-                "may have {} members at most",
+                "must have at most {} members",
                 schema.max_properties.unwrap_or(0)
             ));
         }
@@ -200,7 +201,7 @@ impl<'s> Walk<'s> {
     fn refuse_others(&mut self, members: &Map<String, Value>, known: &[&str]) {
         for name in members.keys() {
             if !known.contains(&name.as_str()) {
-                self.below(name, |walk| walk.wrong("is unknown"));
+                self.below(name, |walk| walk.wrong("is an unknown field"));
             }
         }
     }
@@ -215,14 +216,14 @@ impl<'s> Walk<'s> {
 
     fn check_array(&mut self, items: &[Value], schema: &'s MetaSchema) {
         if let Some(most) = schema.max_items.filter(|most| items.len() > *most) {
-            // The items themselves are not looked at: there may be very many.
-            return self.wrong(format!("may have {most} items at most"));
+            // The items are not checked, because there may be very many.
+            return self.wrong(format!("must have at most {most} items"));
         }
         if let Some(least) = schema.min_items.filter(|least| items.len() < *least) {
-            self.wrong(format!("must have {least} items at least"));
+            self.wrong(format!("must have at least {least} items"));
         }
         if schema.unique_items == Some(true) && has_twins(items) {
-            self.wrong("must not have the same item twice");
+            self.wrong("must not contain duplicate items");
         }
         let Some(one) = &schema.items else { return };
         for (index, item) in items.iter().enumerate() {
@@ -235,7 +236,7 @@ impl<'s> Walk<'s> {
             .max_length
             .filter(|most| text.chars().count() > *most)
         {
-            return self.wrong(format!("may have {most} characters at most"));
+            return self.wrong(format!("must be at most {most} characters long"));
         }
         if let Some(least) = schema
             .min_length
@@ -243,7 +244,7 @@ impl<'s> Walk<'s> {
         {
             return self.wrong(match least {
                 1 => "must not be empty".to_owned(),
-                _ => format!("must have {least} characters at least"),
+                _ => format!("must be at least {least} characters long"),
             });
         }
         if let Some(what) = schema.format.and_then(|format| format::wrong(format, text)) {
@@ -254,7 +255,7 @@ impl<'s> Walk<'s> {
     fn check_number(&mut self, number: &serde_json::Number, schema: &MetaSchema) {
         if schema.ty == "integer" {
             let Some(whole) = number.as_i64() else {
-                return self.wrong("must be a whole number of 64 bits at most");
+                return self.wrong("must be a 64-bit integer");
             };
             if let Some((least, most)) = schema.format.and_then(range)
                 && !(least..=most).contains(&whole)
@@ -294,7 +295,7 @@ fn has_twins(items: &[Value]) -> bool {
     texts.windows(2).any(|pair| pair[0] == pair[1])
 }
 
-/// What poem-openapi's integer formats hold.
+/// Returns the range of one of poem-openapi's integer formats.
 fn range(format: &str) -> Option<(i64, i64)> {
     Some(match format {
         "int8" => (i8::MIN.into(), i8::MAX.into()),
@@ -313,9 +314,9 @@ fn with_article(kind: &str) -> &'static str {
         "object" => "an object",
         "array" => "an array",
         "string" => "a string",
-        "integer" => "a whole number",
+        "integer" => "an integer",
         "number" => "a number",
         "boolean" => "true or false",
-        _ => "of another kind",
+        _ => "of another type",
     }
 }

@@ -1,4 +1,4 @@
-//! What bodies are let through, and what is told of the others.
+//! Validation of bodies, and the errors of invalid ones.
 
 use poem_openapi::{Enum, Object, Union, types::MaybeUndefined};
 
@@ -64,7 +64,7 @@ fn everything_that_is_wrong_is_told_at_once_with_its_place() {
     wrong("/cups/0/quantity", "at least 1");
     wrong("/cups/0/size", "one of small, large");
     wrong("/cups/1/name", "a string");
-    wrong("/cups/1/quantity", "whole");
+    wrong("/cups/1/quantity", "integer");
     wrong("/cups/1/a~1b~0", "unknown");
     wrong("/cups/1/saucer/zone", "time zone");
     wrong("/cups/2", "an object");
@@ -85,7 +85,7 @@ fn what_is_missing_or_too_much_is_told_where_it_should_be() {
     let many = format!(r#"{{"cups":[{}],"id":null}}"#, vec!["{}"; 1000].join(","));
     let said = errors(&many);
     assert_eq!(said.len(), 2, "{said:?}");
-    assert!(said[0].1.contains("3 items at most"));
+    assert!(said[0].1.contains("at most 3 items"));
 }
 
 #[test]
@@ -106,9 +106,9 @@ fn nesting_and_twin_keys_do_no_harm() {
 
 #[derive(Debug, Object)]
 struct Shelf {
-    /// Described, which makes a composition of the reference.
+    /// A description, which turns the reference into a composition.
     top: Option<Saucer>,
-    /// Described too.
+    /// Another description.
     drink: Option<Drink>,
 }
 

@@ -1,4 +1,4 @@
-//! What other origins' pages may send and read, where the settings let them call at all.
+//! CORS: methods and headers for pages of the origins that the settings allow.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const ANSWER_HEADERS: &str = "etag, location, allow, retry-after, ratelimit, rat
      idempotency-replayed";
 const MAX_AGE_S: &str = "600";
 
-/// No credentials are allowed: tokens go in headers that a page sets itself, never in cookies.
+/// CORS policy. It allows no credentials: a page sends its token in a header, never in a cookie.
 #[derive(Clone, Debug)]
 pub(super) struct Cors {
     allowed_origins: Arc<[String]>,
@@ -27,7 +27,7 @@ impl Cors {
         }
     }
 
-    /// The origin that the answer must name, if the request comes from a page that may call.
+    /// Returns the request's origin if it is allowed, to be repeated in the response.
     pub(super) fn origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
         let mut allowed = self.allowed_origins.iter();
@@ -57,7 +57,8 @@ pub(super) fn preflight() -> Response {
     response
 }
 
-/// On every answer: a cache must not give one origin's to another.
+/// Adds the CORS headers to a response. Every response has `Vary`: a cache must not serve one origin's response to
+/// another origin.
 pub(super) fn finish(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {

@@ -1,6 +1,6 @@
-//! Token buckets by key, as GCRA has them: one time a key, the time at which its bucket is full again. Bounded.
+//! Token buckets by key (GCRA), in a bounded table: for each key it stores the time at which the bucket is full again.
 //!
-//! The crate `governor` does the same sum, but bounds no table and reads a clock of its own; what is left is this page.
+//! The crate `governor` implements the same algorithm, but with an unbounded table and its own clock.
 
 use std::{
     collections::HashMap,
@@ -11,18 +11,18 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-/// A bucket holds what comes in so long, and is full after it again.
+/// Time in which an empty bucket fills up; a bucket holds the quota of one window.
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 const WINDOW_US: i64 = 60_000_000;
-/// Keys with a bucket that is not full; some 5 MB. Beyond it buckets are forgotten, which lets more through.
+/// Maximum number of keys (about 5 MB). Beyond it buckets are dropped, which lets more requests through.
 const MOST_KEYS: usize = 50_000;
 
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
-    /// A minute; 0: no limit.
+    /// Requests per minute; 0 means no limit.
     quota: u32,
     most_keys: usize,
-    /// In microseconds since 1970.
+    /// Time at which each bucket is full again, in microseconds since 1970.
     full_at: Mutex<HashMap<K, i64>>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Taken {
     pub(super) quota: u32,
     pub(super) remaining: u32,
     pub(super) full_in: Duration,
-    /// Nothing was left: so long to wait for the next one.
+    /// Time until the next request is allowed, if this one was refused.
     pub(super) wait: Option<Duration>,
 }
 
@@ -44,7 +44,7 @@ impl<K: Eq + Hash> Buckets<K> {
         }
     }
 
-    /// `None` where there is no limit.
+    /// Takes one request from the key's bucket; `None` if there is no limit.
     pub(super) fn take(&self, key: K, now: DateTime<Utc>) -> Option<Taken> {
         if self.quota == 0 {
             return None;
@@ -52,7 +52,7 @@ impl<K: Eq + Hash> Buckets<K> {
         let step = WINDOW_US / i64::from(self.quota);
         let now = now.timestamp_micros();
         let mut all = self.all();
-        // A clock that was set back must not keep anyone waiting for longer than a window.
+        // After the clock is set back, nobody waits longer than one window.
         let missing = all.get(&key).map_or(0, |at| (at - now).clamp(0, WINDOW_US));
         let after = missing + step;
         if after > WINDOW_US {
@@ -74,12 +74,12 @@ impl<K: Eq + Hash> Buckets<K> {
         })
     }
 
-    /// Whether there is one of this key, be it full: nothing was forgotten since the first was taken.
+    /// Returns true if the table has a bucket for this key, full or not.
     pub(super) fn has(&self, key: &K) -> bool {
         self.all().contains_key(key)
     }
 
-    /// One of this key, full where there was none.
+    /// Adds a full bucket for this key unless it has one.
     pub(super) fn begin(&self, key: K, now: DateTime<Utc>) {
         if self.quota == 0 {
             return;
@@ -101,7 +101,7 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 }
 
-/// Forgets full buckets, which are as good as none; all, where that is not much, so that this is rarely done.
+/// Drops full buckets, which carry no information. Drops all buckets if most are not full, so that this runs rarely.
 fn make_room<K: Eq + Hash>(all: &mut HashMap<K, i64>, now: i64, most: usize) {
     all.retain(|_, at| *at > now);
     if all.len() > most / 2 {
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     fn taken(buckets: &Buckets<u32>, key: u32, now: DateTime<Utc>) -> Taken {
-        buckets.take(key, now).expect("it has a limit")
+        buckets.take(key, now).expect("the bucket has a limit")
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(taken(&buckets, 4, later).remaining, 0, "it was not idle");
         for key in 10..1000 {
             taken(&buckets, key, later);
-            let keys = buckets.full_at.lock().expect("nobody panicked").len();
+            let keys = buckets.full_at.lock().expect("not poisoned").len();
             assert!(keys <= 4, "{keys}");
         }
     }

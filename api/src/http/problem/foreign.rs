@@ -1,4 +1,4 @@
-//! The framework's own errors, as problems.
+//! Conversion of the framework's own errors to problems.
 
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError, SizedLimitError};
 use poem_openapi::error::{
@@ -8,14 +8,14 @@ use poem_openapi::error::{
 use super::{Problem, Reason};
 
 impl Problem {
-    /// `path` finds what a 405 says in `Allow`; it is not kept.
+    /// Converts an error of poem or poem-openapi. `path` is used only to find the methods for the `Allow` of a 405.
     pub(crate) fn of_framework(error: poem::Error, path: &str) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(problem) => return problem,
             Err(error) => error,
         };
         if error.is::<NotFoundError>() || error.is::<ParsePathError>() {
-            // A path's id that can't be parsed is the id of nothing.
+            // An id in the path that can't be parsed identifies nothing.
             return Self::not_found();
         }
         if error.is::<MethodNotAllowedError>() {

@@ -1,4 +1,4 @@
-//! What the ledger may answer, as problems.
+//! Conversion of ledger and store errors to problems.
 
 use std::convert::Infallible;
 
@@ -17,7 +17,7 @@ impl<R: Into<Problem>> From<LedgerError<R>> for Problem {
             LedgerError::KeyReused => Self::new(Reason::IdempotencyKeyReused),
             LedgerError::KeyInProgress => Self::new(Reason::IdempotencyInProgress).retry_after_s(1),
             LedgerError::DoneBefore(_) => {
-                Self::internal("a request that was done before was done without a key")
+                Self::internal("a request without an idempotency key was reported as a replay")
             }
         }
     }
@@ -36,7 +36,7 @@ impl From<StoreError> for Problem {
                 Self::new(Reason::DatabaseUnavailable).caused_by(error)
             }
             StoreError::CommitUnknown(_) => Self::new(Reason::DatabaseUnavailable)
-                .detail("It is not known whether this was done: look, or ask again with the same Idempotency-Key.")
+                .detail("The outcome is unknown: check the resource, or retry with the same Idempotency-Key.")
                 .caused_by(error),
             StoreError::UniqueKeyTaken | StoreError::Corrupt { .. } | StoreError::Other(_) => {
                 Self::internal(error)

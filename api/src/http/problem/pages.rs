@@ -1,4 +1,4 @@
-//! `/problems/{reason}`: where a problem's `type` leads, for people and for programs. All of it from the one table.
+//! `/problems` and `/problems/{reason}`: explanations of the reasons, as HTML or JSON, from the table of reasons.
 
 use http::{HeaderMap, HeaderValue, header};
 use poem::{
@@ -51,7 +51,7 @@ fn told(reason: Reason) -> Value {
     })
 }
 
-/// A problem document of this reason as it may come.
+/// Returns an example of a problem document with this reason.
 fn example(reason: Reason) -> Value {
     let id = "01980c4e-7a00-7000-8000-000000000001";
     let problem = match reason {
@@ -79,7 +79,7 @@ fn example(reason: Reason) -> Value {
     problem.members(Some(id)).into()
 }
 
-/// Browsers name it; programs that take anything get JSON.
+/// Returns true if `Accept` names `text/html`, as browsers do. Clients that accept anything get JSON.
 fn wants_html(headers: &HeaderMap) -> bool {
     let accepted = headers
         .get_all(header::ACCEPT)
@@ -126,7 +126,7 @@ fn list_as_html() -> String {
     };
     let lines: String = Reason::ALL.iter().map(line).collect();
     format!(
-        "<p>Every error of this API is a problem document (RFC 9457). Its <code>reason</code> is one of these.</p>\n\
+        "<p>Every error response of this API is a problem document (RFC 9457) with one of these reasons.</p>\n\
          <ul>\n{lines}</ul>\n"
     )
 }
@@ -135,7 +135,7 @@ fn one_as_html(reason: Reason) -> String {
     let example = serde_json::to_string_pretty(&example(reason)).expect("a Value is JSON");
     format!(
         "<p>{}</p>\n<dl>\n<dt>Reason</dt><dd><code>{}</code></dd>\n<dt>HTTP status</dt><dd>{}</dd>\n</dl>\n\
-         <h2>As it comes</h2>\n<pre>{}</pre>\n<p><a href=\"/problems\">All problems</a></p>\n",
+         <h2>Example</h2>\n<pre>{}</pre>\n<p><a href=\"/problems\">All problems</a></p>\n",
         with_code(&escaped(reason.help())),
         reason.as_str(),
         reason.status(),
@@ -143,7 +143,7 @@ fn one_as_html(reason: Reason) -> String {
     )
 }
 
-/// What stands between backticks is a word of the API.
+/// Turns text between backticks into `<code>` elements.
 fn with_code(html: &str) -> String {
     let parts = html.split('`').enumerate();
     parts

@@ -1,10 +1,10 @@
-//! The one table of reasons: the word, the HTTP status, the title, and what to do about it.
+//! The table of problem reasons: word, HTTP status, title and help text.
 
 use http::StatusCode;
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $word:literal, $status:ident, $title:literal $(, $help:literal)?;)+) => {
-        /// Why a request was not done. The words are a contract; so are their statuses.
+        /// A reason why a request failed. The words and their statuses are part of the published contract.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Reason { $($(#[$doc])* $name),+ }
 
@@ -26,7 +26,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => $title),+ }
             }
 
-            /// What to know of it, and what to do; a test wants it of every reason.
+            /// Returns an explanation and what to do; a test requires one for every reason.
             #[must_use]
             pub const fn help(self) -> &'static str {
                 match self { $(Self::$name => concat!("" $(, $help)?)),+ }
@@ -36,89 +36,89 @@ macro_rules! reasons {
 }
 
 reasons! {
-    MalformedJson = "malformed_json", BAD_REQUEST, "The body is not JSON",
-        "The body ends too early, is empty, or breaks JSON's grammar. Nothing was done. Mend the program that writes it; asking again unchanged gives the same answer.";
-    BadRequest = "bad_request", BAD_REQUEST, "The request can't be read",
-        "The request was cut off, or its form breaks HTTP. Nothing was done. Send it again whole; if it fails again, look at the program or the proxy between.";
-    IncorrectCredentials = "incorrect_credentials", UNAUTHORIZED, "The credentials are missing, wrong or no longer valid",
-        "No account was recognised. Sign in with POST /api/v1/token, or trade the refresh token for new ones with POST /api/v1/token/refresh, then ask again. It is not told whether the username or the password was wrong.";
-    BadSignature = "bad_signature", UNAUTHORIZED, "The signature is missing, wrong or too old",
-        "The callback's Standard Webhooks headers do not fit its body, or its time is too far from ours. Nothing was stored. Sign the raw bytes with the callback secret (not the one that we sign with), and look at the clock.";
-    Forbidden = "forbidden", FORBIDDEN, "This account may not do this",
-        "The account is known, and its role or its stores do not allow this. Ask somebody who may, or let a manager or an operator change the account. Asking again unchanged gives the same answer.";
-    NotFound = "not_found", NOT_FOUND, "There is no such thing here",
-        "Nothing of this id or path exists, or it belongs to somebody else: both are answered alike. Check the address and the account.";
-    SessionNotFound = "session_not_found", NOT_FOUND, "There is no such session",
-        "No session has this code: it was mistyped, or a fresh code took its place. Scan the code at the table again, or ask staff.";
-    IncorrectAccessMethod = "incorrect_access_method", METHOD_NOT_ALLOWED, "This path does not take this method",
-        "The path exists, for other methods: the header Allow lists them.";
-    DuplicateSession = "duplicate_session", CONFLICT, "A session of this name is open",
-        "Names are unique among a store's open sessions, whatever their capitals and spaces. Close the other one first, or take another name.";
-    SessionClosed = "session_closed", CONFLICT, "The session is closed",
-        "Staff closed the session: it takes no orders any more, and can be read for a day. Ask staff to open another.";
-    SessionEnded = "session_ended", GONE, "The session was closed too long ago",
-        "A closed session's code can be read for 24 hours; this one's are over. Ask staff for the orders' record.";
-    StorePaused = "store_paused", CONFLICT, "The store takes no orders for now",
-        "Staff paused the store. Nothing was ordered. Try again later, or look at the store's `paused`.";
-    StoreArchived = "store_archived", CONFLICT, "The store is archived",
-        "The store is closed for good and takes no orders any more; nothing was ordered. There is nothing to try again.";
-    InsufficientStock = "insufficient_stock", CONFLICT, "There is not enough in stock",
-        "`short` lists every product that is short with what is left. Nothing was ordered and nothing taken. Order less, or leave these out.";
-    ProductUnavailable = "product_unavailable", CONFLICT, "A product can't be ordered now",
-        "A product is marked as unavailable, was archived, or is not of this store. Nothing was ordered. Read the menu again and leave it out.";
-    DuplicateProduct = "duplicate_product", CONFLICT, "A product with this sku exists",
-        "The sku is unique among a store's products that are not archived. Take another, or edit the product that has it.";
-    DuplicateOrder = "duplicate_order", CONFLICT, "An order with this reference exists",
-        "This account has placed an order with this reference: `order_id` and Location name it. If it was the same order, it is placed: do not place it again. To be able to repeat requests safely, send an Idempotency-Key.";
-    DuplicateUser = "duplicate_user", CONFLICT, "This username is taken",
-        "Usernames are unique, capitals count. Take another.";
-    InvalidTransition = "invalid_transition", CONFLICT, "The order can't move there",
-        "`next` lists where the order can move, for this caller. It may have moved since you read it: read it again.";
-    OrderNotEditable = "order_not_editable", CONFLICT, "The order can't be edited any more",
-        "Its handing over has begun, or it has ended. Cancel it and place another where that is allowed.";
-    NotRetryable = "not_retryable", CONFLICT, "The handoff can't be retried",
-        "Only a handoff that failed, is held or is parked, of an order that is still open, to an integrator that is not archived, can be tried again. Read it again; for an order that failed, place it anew.";
-    IntegratorDisabled = "integrator_disabled", CONFLICT, "The integrator is disabled",
-        "The integrator is disabled, and is sent nothing. Enable it first.";
-    Conflict = "conflict", CONFLICT, "This does not go with how things are",
-        "Something about how things are stands against this; `detail` says what. Read the resource again, and decide anew.";
-    IdempotencyInProgress = "idempotency_in_progress", CONFLICT, "A request with this key is still running",
-        "The first request with this Idempotency-Key is not done yet. Ask again in a moment with the same key: the answer will be the first one's.";
-    VersionConflict = "version_conflict", PRECONDITION_FAILED, "Somebody else changed it first",
-        "It was changed after the version that If-Match names. Read it again, look at what changed, and repeat the change with its new ETag.";
-    PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large",
-        "`limit_bytes` is what a body may have. Nothing was done. Send less at once.";
-    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The body is of another kind than this path takes",
-        "Send JSON, and say so: Content-Type: application/json.";
-    ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY, "Some fields are not as they must be",
-        "`errors` lists every field that is wrong, with a JSON pointer into the body, or a parameter's name. Nothing was done. Mend them all, and ask again.";
-    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "This key came with another request before",
-        "An Idempotency-Key belongs to one request, and this one differs from the first. Nothing was done. Make a fresh key for each new intent; repeat a request unchanged.";
-    TotalMismatch = "total_mismatch", UNPROCESSABLE_ENTITY, "The total is not the one that was expected",
-        "Prices changed since they were read: the order would cost another sum than the one that was expected. Nothing was ordered. Read the menu again, and let the person decide.";
+    MalformedJson = "malformed_json", BAD_REQUEST, "Malformed JSON",
+        "The body is empty, incomplete or not valid JSON. Nothing was done. Fix the client that writes it; the same request will fail again.";
+    BadRequest = "bad_request", BAD_REQUEST, "Bad request",
+        "The request was cut off or is not valid HTTP. Nothing was done. Send the complete request again; if that fails, check the client and any proxy in between.";
+    IncorrectCredentials = "incorrect_credentials", UNAUTHORIZED, "Invalid credentials",
+        "The credentials are missing, wrong or expired. Sign in with POST /api/v1/token, or exchange the refresh token for new tokens with POST /api/v1/token/refresh, then retry. The response does not say whether the username or the password was wrong.";
+    BadSignature = "bad_signature", UNAUTHORIZED, "Invalid signature",
+        "The callback's Standard Webhooks signature is missing, does not match the body, or its timestamp is too far from the server's clock. Nothing was stored. Sign the raw bytes with the callback secret (not with the signing secret of our requests), and check the clock.";
+    Forbidden = "forbidden", FORBIDDEN, "Forbidden",
+        "The account's role or its stores do not allow this request. Ask someone who has permission, or have a manager or an operator change the account. The same request will fail again.";
+    NotFound = "not_found", NOT_FOUND, "Not found",
+        "No resource has this id or path, or it belongs to someone else: both cases get the same response. Check the address and the account.";
+    SessionNotFound = "session_not_found", NOT_FOUND, "Session not found",
+        "No session has this code: it was mistyped, or a new code has replaced it. Scan the code at the table again, or ask staff.";
+    IncorrectAccessMethod = "incorrect_access_method", METHOD_NOT_ALLOWED, "Method not allowed",
+        "The path exists but does not support this method. The Allow header lists the supported methods.";
+    DuplicateSession = "duplicate_session", CONFLICT, "Session name already in use",
+        "Session names are unique among a store's open sessions, ignoring capitals and spaces. Close the other session first, or choose another name.";
+    SessionClosed = "session_closed", CONFLICT, "Session closed",
+        "Staff closed the session: it takes no more orders and stays readable for 24 hours. Ask staff to open a new session.";
+    SessionEnded = "session_ended", GONE, "Session expired",
+        "The code of a closed session can be read for 24 hours, and that time has passed. Ask staff for a record of the orders.";
+    StorePaused = "store_paused", CONFLICT, "Store paused",
+        "Staff paused the store, so it takes no orders at the moment. Nothing was ordered. Retry later, or check the store's `paused`.";
+    StoreArchived = "store_archived", CONFLICT, "Store archived",
+        "The store is permanently closed and takes no more orders. Nothing was ordered. Do not retry.";
+    InsufficientStock = "insufficient_stock", CONFLICT, "Insufficient stock",
+        "`short` lists every product that is out of stock or short, with the quantity left. Nothing was ordered and no stock was taken. Reduce the quantities or remove these products.";
+    ProductUnavailable = "product_unavailable", CONFLICT, "Product unavailable",
+        "A product is marked unavailable, is archived, or does not belong to this store. Nothing was ordered. Read the menu again and remove the product.";
+    DuplicateProduct = "duplicate_product", CONFLICT, "SKU already in use",
+        "A sku is unique among a store's products that are not archived. Choose another sku, or edit the product that has it.";
+    DuplicateOrder = "duplicate_order", CONFLICT, "Order reference already in use",
+        "This account has already placed an order with this reference: `order_id` and the Location header identify it. If it is the same order, do not place it again. To make requests safe to repeat, send an Idempotency-Key.";
+    DuplicateUser = "duplicate_user", CONFLICT, "Username already taken",
+        "Usernames are unique and case-sensitive. Choose another.";
+    InvalidTransition = "invalid_transition", CONFLICT, "Invalid status transition",
+        "`next` lists the statuses that this caller may move the order to. The order may have changed since you read it: read it again.";
+    OrderNotEditable = "order_not_editable", CONFLICT, "Order not editable",
+        "The handoff of the order has begun, or the order has ended. Cancel it and place a new one where that is allowed.";
+    NotRetryable = "not_retryable", CONFLICT, "Handoff not retryable",
+        "Only a handoff in state failed, held or parked can be retried, and only if its order is still open and its integrator is not archived. Read the handoff again; if the order failed, place it again as a new order.";
+    IntegratorDisabled = "integrator_disabled", CONFLICT, "Integrator disabled",
+        "The integrator is disabled and receives nothing. Enable it first.";
+    Conflict = "conflict", CONFLICT, "Conflict with the current state",
+        "The current state does not allow this request; `detail` says why. Read the resource again before you retry.";
+    IdempotencyInProgress = "idempotency_in_progress", CONFLICT, "Request with this idempotency key in progress",
+        "The first request with this Idempotency-Key is still being processed. Retry shortly with the same key to get its result.";
+    VersionConflict = "version_conflict", PRECONDITION_FAILED, "Version conflict",
+        "The resource has changed since the version in If-Match. Read it again, review the changes, and repeat the edit with the new ETag.";
+    PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "Payload too large",
+        "`limit_bytes` is the maximum size of a request body. Nothing was done. Send less in one request.";
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type",
+        "Send a JSON body with the header Content-Type: application/json.";
+    ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY, "Validation failed",
+        "`errors` lists every invalid field, with a JSON pointer into the body or the name of a parameter or header. Nothing was done. Correct all of them and retry.";
+    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "Idempotency key reused for a different request",
+        "An Idempotency-Key belongs to one request, and this request differs from the first one sent with it. Nothing was done. Use a new key for each new operation, and repeat a request unchanged.";
+    TotalMismatch = "total_mismatch", UNPROCESSABLE_ENTITY, "Total differs from the expected total",
+        "The order's total is not the expected total, because prices have changed since they were read. Nothing was ordered. Read the menu again and ask the customer to confirm.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests",
-        "Wait the seconds that Retry-After says, then ask again, more slowly: RateLimit says what is left, RateLimit-Policy what is allowed. After too many wrong passwords, signing in waits too. Nothing was done.";
-    Internal = "internal", INTERNAL_SERVER_ERROR, "Something went wrong here",
-        "An error of ours, which is in our log under `request_id`. It is not known whether something was done: look, or ask again with the same Idempotency-Key. If it stays, tell the operator that id.";
-    DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "The database can't be used for now",
-        "Wait the seconds that Retry-After says and ask again with the same Idempotency-Key, which makes that safe. Where `detail` says that the outcome is unknown, look first.";
-    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Too much at once",
-        "More came at once than is taken on. Nothing was done. Wait the seconds that Retry-After says, and ask again.";
-    /// Answered by the gateway in place of a process (`deploy/gateway/expediter.conf`).
-    Unreachable = "unreachable", SERVICE_UNAVAILABLE, "No process answers for now",
-        "The gateway reached none of our processes, or had no answer in time. It is not known whether something was done: wait the seconds that Retry-After says and ask again with the same Idempotency-Key, which makes that safe.";
-    VerificationServiceUnavailable = "verification_service_unavailable", SERVICE_UNAVAILABLE, "The verification service can't be used for now",
-        "The service that verifies owners did not answer in time or not sensibly. Nothing was done. Ask again after Retry-After.";
-    LocationsServiceUnavailable = "locations_service_unavailable", SERVICE_UNAVAILABLE, "The locations service can't be used for now",
-        "The service that knows the stores did not answer in time or not sensibly. Nothing was done. Ask again after Retry-After.";
-    CodeServiceUnavailable = "code_service_unavailable", SERVICE_UNAVAILABLE, "The code service can't be used for now",
-        "The service that makes session codes did not answer in time or not sensibly. Nothing was done. Ask again after Retry-After.";
-    ProductsServiceUnavailable = "products_service_unavailable", SERVICE_UNAVAILABLE, "The products service can't be used for now",
-        "The service that knows the products did not answer in time or not sensibly. Nothing was done. Ask again after Retry-After.";
+        "Wait for the number of seconds in Retry-After, then retry at a lower rate: RateLimit shows the remaining quota, RateLimit-Policy the limits. Too many wrong passwords also block sign-in for a while. Nothing was done.";
+    Internal = "internal", INTERNAL_SERVER_ERROR, "Internal server error",
+        "An unexpected error on the server, logged under `request_id`. The outcome is unknown: check the resource, or repeat the request with the same Idempotency-Key. If the error persists, give that id to the operator.";
+    DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "Database unavailable",
+        "Wait for the number of seconds in Retry-After and retry with the same Idempotency-Key, which makes the retry safe. If `detail` says that the outcome is unknown, check the resource first.";
+    Overloaded = "overloaded", SERVICE_UNAVAILABLE, "Server overloaded",
+        "Too many requests arrived at once. Nothing was done. Wait for the number of seconds in Retry-After, then retry.";
+    /// Sent by the gateway when no process answers (`deploy/gateway/expediter.conf`).
+    Unreachable = "unreachable", SERVICE_UNAVAILABLE, "Service unreachable",
+        "The gateway could not reach a server process, or did not get a response in time. The outcome is unknown: wait for the number of seconds in Retry-After and retry with the same Idempotency-Key, which makes the retry safe.";
+    VerificationServiceUnavailable = "verification_service_unavailable", SERVICE_UNAVAILABLE, "Verification service unavailable",
+        "The service that verifies owners did not respond in time, or its response was invalid. Nothing was done. Retry after the number of seconds in Retry-After.";
+    LocationsServiceUnavailable = "locations_service_unavailable", SERVICE_UNAVAILABLE, "Locations service unavailable",
+        "The service that knows the stores did not respond in time, or its response was invalid. Nothing was done. Retry after the number of seconds in Retry-After.";
+    CodeServiceUnavailable = "code_service_unavailable", SERVICE_UNAVAILABLE, "Code service unavailable",
+        "The service that creates session codes did not respond in time, or its response was invalid. Nothing was done. Retry after the number of seconds in Retry-After.";
+    ProductsServiceUnavailable = "products_service_unavailable", SERVICE_UNAVAILABLE, "Products service unavailable",
+        "The service that knows the products did not respond in time, or its response was invalid. Nothing was done. Retry after the number of seconds in Retry-After.";
 }
 
 impl Reason {
-    /// What a problem's `type` says, and where it is explained.
+    /// Returns the `type` of a problem, which is also the path of the page that explains it.
     #[must_use]
     pub fn path(self) -> String {
         format!("/problems/{}", self.as_str())

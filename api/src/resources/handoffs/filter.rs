@@ -82,7 +82,7 @@ impl RetryHandoffs {
             states.push(HandoffState::Failed);
         }
         let after = paging::after(self.cursor.as_deref())
-            .map_err(|_| Problem::invalid_field("/cursor", "is none that was given out here"))?;
+            .map_err(|_| Problem::invalid_field("/cursor", "is not a valid cursor"))?;
         let store = self.store_id.map(StoreId::from);
         if let Some(store) = store {
             caller.must_manage(store)?;

@@ -69,7 +69,7 @@ fn cursor_of((since, subject): Place) -> String {
 }
 
 fn place_of(cursor: &str) -> Result<Place, Problem> {
-    let problem = || Problem::invalid_field("cursor", "is none that was given out here");
+    let problem = || Problem::invalid_field("cursor", "is not a valid cursor");
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| problem())?;
     let (since, subject) = bytes.split_first_chunk::<8>().ok_or_else(problem)?;
     let since = DateTime::from_timestamp_micros(i64::from_be_bytes(*since));

@@ -1,4 +1,4 @@
-//! The example of each answer is as its schema says, and shows every field that there is.
+//! Every response example matches its schema and shows every field.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::{documented, successes};
 use crate::bodies::Document;
 
-/// Only in answers to reading.
+/// Field that only GET responses contain.
 const HEALTH: (&str, &str) = ("Integrator", "health");
 
-/// What no example reaches, and why.
-const NOT_SHOWN: &[(&str, &str)] = &[("GuestDelivery", "a table's guest has nothing brought")];
+/// Schemas that no example contains, and the reason.
+const NOT_SHOWN: &[(&str, &str)] = &[("GuestDelivery", "guest orders at a table have no delivery")];
 
-/// Compares values with schemas, all the way down.
+/// Recursive comparison of values with schemas.
 struct Walk {
     document: Document,
     reads: bool,
@@ -69,7 +69,7 @@ impl Walk {
         }
     }
 
-    /// All named schemas that lead on from this one.
+    /// Collects all named schemas reachable from this one.
     fn reachable(&self, schema: &Value, found: &mut BTreeSet<String>) {
         match schema {
             Value::Object(members) => {
@@ -114,11 +114,11 @@ fn the_example_of_each_answer_fits_its_schema_and_shows_every_field() {
             checked += 1;
         }
     }
-    assert!(checked > 50, "answers were not found: {checked}");
+    assert!(checked > 50, "too few responses found: {checked}");
     assert!(walk.wrong.is_empty(), "{:#?}", walk.wrong);
     let unseen: Vec<_> = reachable.difference(&walk.shown).collect();
     let expected: Vec<_> = NOT_SHOWN.iter().map(|(name, _)| name).collect();
-    assert_eq!(unseen, expected, "an example reaches each but these");
+    assert_eq!(unseen, expected, "every other schema has an example");
 }
 
 #[test]

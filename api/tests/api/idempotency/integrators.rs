@@ -1,4 +1,4 @@
-//! Integrators that are connected once, their secrets that are shown once, and what is sent to them once.
+//! Idempotency of creating integrators, rotating and showing their secrets, and retrying handoffs.
 
 use domain::account::Role;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn an_integrator_is_connected_once_and_only_that_answer_shows_its_secrets(
             assert_eq!(answer.json(), json!({"secret": "signing", "value": null}));
         }
         rotate.refuse(json!({"secret": "callback"})).await;
-        // Once: the secret before the last is dead at the second rotation.
+        // Only once: a second rotation would invalidate the secret before the last.
         assert_eq!(app.get(&path).by(&manager).send().await.ok()["version"], 3);
     })
     .await;

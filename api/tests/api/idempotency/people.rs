@@ -1,4 +1,4 @@
-//! Sessions and accounts that are made and changed once.
+//! Idempotency of creating and changing sessions and accounts.
 
 use domain::account::Role;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ async fn a_session_is_opened_renewed_and_closed_once() {
         let session = opened.are_done_once(new("Table 2")).await;
         let code = session["code"].as_str().unwrap();
 
-        // The code in the path is dead as soon as one of them is through.
+        // The code in the path is invalid as soon as one of the requests is done.
         let path = format!("/api/v1/sessions/{code}/code");
         let renewal = Twins::of(&app, "POST", &path, &staff);
         let (renewed, replayed) = renewal.at_once().await;

@@ -1,4 +1,4 @@
-//! `/token/exchange` with the keys that operators give out.
+//! `/token/exchange` with keys that operators give out.
 
 use domain::account::Role;
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ async fn wrong_session_keys_are_limited_as_wrong_passwords_are() {
                     .await
                     .problem(401, "incorrect_credentials");
             }
-            // The right one too: else the limit would tell which it is.
+            // The right key is refused too; otherwise the limit would reveal it.
             exchange(&app, json!("1"), &key)
                 .await
                 .problem(429, "rate_limited");

@@ -1,4 +1,4 @@
-//! An outside service on loopback that says what the test wants, and remembers what it was asked.
+//! A fake external service on loopback with scripted responses, which records its requests.
 
 use std::{
     collections::VecDeque,
@@ -14,11 +14,11 @@ use tokio::{
 
 #[derive(Clone, Debug)]
 pub(crate) enum Says {
-    /// Status and body.
+    /// Responds with this status and body.
     Answer(u16, String),
-    /// Takes the request, and never answers.
+    /// Reads the request and never responds.
     Nothing,
-    /// To itself, where it would say yes.
+    /// Redirects to itself, where it would say yes.
     Redirect,
 }
 
@@ -31,14 +31,14 @@ pub(crate) struct Fake {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// The last one is said for ever.
+    /// Scripted responses; the last one is repeated.
     says: Mutex<VecDeque<Says>>,
     heard: Mutex<Vec<Heard>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Heard {
-    /// `GET /get/1/`
+    /// Method and path, such as `GET /get/1/`.
     pub(crate) line: String,
     pub(crate) body: Value,
 }
@@ -75,7 +75,7 @@ impl Fake {
         self.says(Says::Answer(status, body.to_string()));
     }
 
-    /// What it was asked since the last call.
+    /// Returns the requests since the last call.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         std::mem::take(&mut *self.shared.heard.lock().unwrap())
     }
@@ -91,18 +91,18 @@ impl Drop for Fake {
     }
 }
 
-/// Where nobody listens.
+/// Returns a URL where nothing listens.
 pub(crate) async fn nowhere() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// With the envelope that the seeds' first services had.
+/// Wraps a response in the envelope of the first seed's services.
 pub(crate) fn enveloped(response: &Value) -> Value {
     json!({"success": true, "response": response})
 }
 
-/// All that is no answer, with what it is.
+/// Returns all kinds of invalid responses, with a description of each.
 pub(crate) fn troubles() -> Vec<(&'static str, Says)> {
     let says = |status, body: &str| Says::Answer(status, body.to_owned());
     let yes = json!({"success": true, "response": {"user_id": 1, "value": "a".repeat(40)}});
@@ -154,7 +154,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
         line: line.trim_end().trim_end_matches(" HTTP/1.1").to_owned(),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     });
-    let (status, more, body) = match says.expect("the test says what it says") {
+    let (status, more, body) = match says.expect("the test has scripted a response") {
         Says::Nothing => std::future::pending().await,
         Says::Redirect => (302, "location: /elsewhere\r\n", String::new()),
         Says::Answer(status, body) => (status, "", body),

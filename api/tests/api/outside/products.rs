@@ -1,4 +1,4 @@
-//! What a store sells where the products service says it.
+//! Products of stores that the products service knows.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn product(id: u32, name: &str, price: &str) -> Value {
     json!({"product": {"id": id, "name": name, "description": "", "price": price, "location_id": 7}})
 }
 
-/// Sku, name and minor units.
+/// Row of sku, name and price in minor units.
 fn sold(menu: &Value) -> Vec<(String, String, i64)> {
     let items = menu["items"].as_array().unwrap().iter();
     let mut sold: Vec<_> = items
@@ -97,7 +97,7 @@ async fn a_crowd_asks_once_and_a_moment_later_nobody_asks() {
         place.orders("17").await.ok();
         assert_eq!(fake.lines().len(), 1);
 
-        // A crowd waits for one that hangs once, not one after the other.
+        // Concurrent requests share one fetch that times out, instead of waiting one after the other.
         app.house.clock.advance(Duration::from_secs(10));
         fake.says(Says::Nothing);
         let began = tokio::time::Instant::now();
@@ -187,7 +187,7 @@ async fn drafts_and_edits_are_at_the_services_price_of_their_moment() {
             fake.says_json(200, &json!([product(17, "Espresso", price)]));
         };
         let total = |answer: &Answer| answer.ok()["total"]["amount"].clone();
-        // Nobody has asked for its menu before.
+        // No request has fetched the menu before.
         costs("1.80");
         let body = json!({"store_id": place.store, "status": "draft", "items": [{"sku": "17"}]});
         let draft = app
@@ -220,7 +220,7 @@ async fn drafts_and_edits_are_at_the_services_price_of_their_moment() {
         unavailable.problem(503, "products_service_unavailable");
         costs("2.50");
         assert_eq!(total(&place_it().send().await), 750);
-        // Placed already: nobody is asked.
+        // The order is already placed, so the service is not asked.
         fake.heard();
         costs("9.00");
         place_it().send().await.ok();
