@@ -1,4 +1,4 @@
-//! Accounts: made, listed and changed.
+//! Account endpoints: create, list and change accounts.
 
 mod rights;
 
@@ -38,23 +38,23 @@ use crate::{
 
 pub(crate) struct Accounts(pub(crate) ApiState);
 
-/// Somebody, a person or a program, who can sign in.
+/// A person or program that can sign in.
 #[derive(Debug, Object)]
 struct User {
     id: Uuid,
     username: String,
     role: UserRole,
-    /// The stores of a manager or of staff.
+    /// Stores of a manager or staff member.
     stores: Vec<Uuid>,
-    /// The integrators that it speaks for, for the role `integrator`. An archived one is left out.
+    /// Integrators that the account acts for (role `integrator`). Archived ones are left out.
     integrator_ids: Vec<Uuid>,
     disabled: bool,
     created_at: Time,
 }
 
-/// `operator`: everything. `manager`: its own stores' settings, products, staff, integrators. `staff`: its own stores'
-/// sessions and orders. `customer`: its own orders. `integrator`: its own integrators' handoffs and
-/// their orders, and what is available.
+/// `operator` may do everything. `manager`: settings, products, staff and integrators of their own stores. `staff`:
+/// sessions and orders of their own stores. `customer`: their own orders. `integrator`: its own integrators' handoffs,
+/// the orders of these handoffs, and product availability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum UserRole {
@@ -70,19 +70,19 @@ struct NewUser {
     username: Username,
     password: Password,
     role: UserRole,
-    /// Of a manager or of staff: at least one.
+    /// For the roles `manager` and `staff`: at least one store.
     #[oai(default, validator(max_items = 100, unique_items))]
     stores: Vec<Uuid>,
-    /// For the role `integrator`: at least one.
+    /// For the role `integrator`: at least one integrator.
     #[oai(default, validator(max_items = 100, unique_items))]
     integrator_ids: Vec<Uuid>,
 }
 
-/// A merge patch (RFC 7396): what is absent stays. Null is refused, since nothing of an account is ever empty; a list may
-/// be `[]`.
+/// A merge patch (RFC 7396): absent fields stay unchanged. `null` is refused, because no field of an account is
+/// nullable; a list may be `[]`.
 #[derive(Object)]
 struct UserChange {
-    /// A disabled account can't sign in, and its tokens end.
+    /// A disabled account cannot sign in, and its tokens stop working.
     disabled: MaybeUndefined<bool>,
     /// Operators only.
     role: MaybeUndefined<UserRole>,
@@ -90,11 +90,11 @@ struct UserChange {
     stores: MaybeUndefined<Vec<Uuid>>,
     #[oai(validator(max_items = 100, unique_items))]
     integrator_ids: MaybeUndefined<Vec<Uuid>>,
-    /// Ends every sign-in of the account.
+    /// A new password; signs the account out everywhere.
     password: MaybeUndefined<Password>,
 }
 
-/// The same, without what may not be said.
+/// A validated [`UserChange`].
 struct Wanted {
     disabled: Option<bool>,
     role: Option<Role>,
@@ -105,7 +105,7 @@ struct Wanted {
 
 #[derive(Object)]
 struct PasswordChange {
-    /// The one that is to be replaced.
+    /// The current password.
     #[oai(validator(max_length = 200))]
     password: String,
     new_password: Password,
@@ -113,18 +113,18 @@ struct PasswordChange {
 
 #[OpenApi(tag = "Topic::Accounts")]
 impl Accounts {
-    /// The account that calls
+    /// Get the calling account
     ///
-    /// With its role, and the stores or integrators that it is for.
+    /// Includes its role and its stores or integrators.
     #[oai(path = "/me", method = "get", operation_id = "me")]
     async fn me(&self, caller: Caller) -> Json<User> {
         Json((*caller.account).clone().into())
     }
 
-    /// Change the own password, which ends every sign-in
+    /// Change your password and sign out everywhere
     ///
-    /// All refresh tokens end, this client's too: sign in again. A wrong `password` is a 422, and counts as a wrong
-    /// password does where one signs in.
+    /// Revokes all refresh tokens, including this client's, so sign in again. A wrong current `password` returns 422
+    /// and counts as a failed sign-in.
     #[oai(
         path = "/me/password",
         method = "post",
@@ -147,13 +147,13 @@ impl Accounts {
             .sign_in(username, &password, address)
             .await;
         let known = checked.map_err(|problem| match problem.reason() {
-            // Not a 401, which would tell programs that they are not signed in.
+            // Not a 401: clients would take it to mean that they are not signed in.
             Reason::IncorrectCredentials => AccountRefused::OtherPassword.into(),
             _ => problem,
         })?;
         let wanted = AccountChange {
             password_hash: Some(self.hash(&new_password).await?),
-            // Whoever gave it another one meanwhile had a reason.
+            // Refuses the change if somebody else has changed the password in the meantime.
             password_mark: Some(known.password_mark),
             ..AccountChange::default()
         };
@@ -168,13 +168,13 @@ impl Accounts {
 
     /// List accounts
     ///
-    /// Managers see those who serve their stores, or speak for an integrator of one.
+    /// Managers see the accounts that serve their own stores or act for an integrator of these stores.
     #[oai(path = "/users", method = "get", operation_id = "list_users")]
     async fn list(
         &self,
         caller: Caller,
         cursor: Query<Option<String>>,
-        /// 1 to 100; 50 unless said.
+        /// Page size, 1 to 100. Default 50.
         limit: Query<Option<u32>>,
     ) -> Result<Json<Page<User>>, Problem> {
         let limit = paging::limit(limit.0)?;
@@ -185,15 +185,15 @@ impl Accounts {
         Ok(Json(page))
     }
 
-    /// Make an account
+    /// Create an account
     ///
-    /// Operators make any, managers staff of their own stores and accounts of these stores' integrators. Where registration is open, anybody may make a customer.
+    /// Operators create any account; managers create staff of their own stores and accounts for these stores'
+    /// integrators. Where registration is open, anybody may create a customer account.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(
         &self,
         caller: PerhapsCaller,
-        /// Any text of up to 200 bytes that names this request among the caller's; of somebody who registers, among the
-        /// username's.
+        /// A client-chosen key of up to 200 bytes, unique per caller; for a self-registration, unique per username.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         new: Checked<NewUser>,
@@ -233,15 +233,16 @@ impl Accounts {
         Ok(Created::here(account.into()).replayed(replayed))
     }
 
-    /// Change an account, or disable it
+    /// Change or disable an account
     ///
-    /// Managers change staff and integrators' accounts of their own stores only. Nobody disables or demotes themselves.
+    /// Managers may change only staff and integrator accounts of their own stores. Nobody can disable their own account
+    /// or change their own role.
     #[oai(path = "/users/:id", method = "patch", operation_id = "change_user")]
     async fn change_user(
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         change: Checked<UserChange>,
@@ -250,7 +251,8 @@ impl Accounts {
         let key = key.of(&self.0, caller.id().uuid(), &change.0)?;
         let change = change.0.parse()?;
         if id == caller.id() && (change.disabled == Some(true) || change.role.is_some()) {
-            return Err(Problem::forbidden().detail("Nobody disables or demotes themselves."));
+            return Err(Problem::forbidden()
+                .detail("You cannot disable your own account or change your own role."));
         }
         let password_hash = match &change.password {
             Some(password) => Some(self.hash(password).await?),
@@ -317,10 +319,11 @@ impl Accounts {
     }
 }
 
-/// Whose keys nobody's are who registers: two who choose the same key don't meet.
+/// Returns the owner of the idempotency keys of a self-registration. It is derived from the username, so that two
+/// people who choose the same key do not clash.
 fn owner_of_registration(username: &str) -> Uuid {
     let hash = sha256(username.as_bytes());
-    uuid::Builder::from_sha1_bytes(*hash.first_chunk().expect("it has 32 bytes")).into_uuid()
+    uuid::Builder::from_sha1_bytes(*hash.first_chunk().expect("SHA-256 has 32 bytes")).into_uuid()
 }
 
 fn integrator_ids(ids: &[Uuid]) -> Vec<IntegratorId> {
@@ -341,7 +344,7 @@ impl From<AccountRefused> for Problem {
             AccountRefused::NoSuchAccount => Self::not_found(),
             AccountRefused::NotAllowed => Self::forbidden(),
             AccountRefused::OtherPassword => {
-                Self::invalid_field("/password", "is not this account's password")
+                Self::invalid_field("/password", "is not the current password")
             }
         }
     }

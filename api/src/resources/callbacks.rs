@@ -1,4 +1,4 @@
-//! Integrators' signed updates: verified over the raw bytes, stored, and applied by a worker.
+//! Receives integrators' signed callbacks: verifies them over the raw bytes and stores them; a worker applies them.
 
 mod list;
 
@@ -31,22 +31,22 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Callbacks(pub(crate) ApiState);
 
-/// An integrator's update of an order, which is named by `order_id` or by `reference`.
+/// An integrator's update of one order, identified by either `order_id` or `reference`.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 struct Callback {
     order_id: Option<Uuid>,
-    /// The integrator's own word for the order.
+    /// The integrator's own reference for the order.
     reference: Option<OutsideReference>,
-    /// One of ours, or a word that the integrator's `status_map` turns into one.
+    /// One of our order statuses, or a word that the integrator's `status_map` maps to one.
     #[oai(validator(min_length = 1, max_length = 100))]
     status: Option<String>,
-    /// Needed to reject or cancel.
+    /// Required to reject or cancel.
     #[oai(validator(max_length = 200))]
     reason: Option<String>,
-    /// Counts up per order: what is not newer than what was applied changes nothing.
+    /// Increases per order. An update that is not newer than the last applied one changes nothing.
     sequence: Option<i64>,
-    /// As `sequence`, where there is none.
+    /// Used like `sequence` if there is none.
     occurred_at: Option<Time>,
     delivery: Option<CallbackDelivery>,
 }
@@ -56,30 +56,31 @@ struct Callback {
 struct CallbackDelivery {
     #[oai(validator(min_length = 1, max_length = 200))]
     tracking_number: Option<String>,
-    /// `READY_FOR_PICK_UP`, `AT_ORIGIN`, `EN_ROUTE_OF_DELIVERY`, `NOT_DELIVERED` or `DELIVERED`.
+    /// One of `READY_FOR_PICK_UP`, `AT_ORIGIN`, `EN_ROUTE_OF_DELIVERY`, `NOT_DELIVERED` and `DELIVERED`.
     #[oai(validator(min_length = 1, max_length = 100))]
     status: Option<String>,
 }
 
 #[derive(Debug, Object)]
 struct CallbackKept {
-    /// `stored`, or `duplicate` where this `webhook-id` came before.
+    /// `stored`, or `duplicate` if this `webhook-id` was received before.
     result: String,
 }
 
 #[derive(ApiResponse)]
 enum CallbackAnswer {
-    /// Kept. Whether it changes the order is decided when it is applied, in order of receipt.
+    /// Stored. Callbacks are applied in order of receipt; whether this one changes the order is decided then.
     #[oai(status = 202)]
     Accepted(Json<CallbackKept>),
 }
 
 #[OpenApi(tag = "Topic::Callbacks")]
 impl Callbacks {
-    /// Tell us about an order
+    /// Send an update about an order
     ///
-    /// Signed as Standard Webhooks with the integrator's callback secret, over the raw body. The signed time
-    /// may be five minutes from ours, or as `callbacks.tolerance_s` has it. An integrator whose `callback_auth` is `bearer` may say `Authorization: Bearer` and that secret instead.
+    /// Sign the request as in Standard Webhooks, over the raw body, with the integrator's callback secret. The signed
+    /// timestamp may differ from our clock by up to five minutes (setting `callbacks.tolerance_s`). An integrator whose
+    /// `callback_auth` is `bearer` may instead send that secret as `Authorization: Bearer`.
     #[oai(
         path = "/integrators/:id/callbacks",
         method = "post",
@@ -88,13 +89,13 @@ impl Callbacks {
     async fn receive(
         &self,
         id: Path<Uuid>,
-        /// Names this update: the same one counts once.
+        /// Identifies this update; a repeated id counts once.
         #[oai(name = "webhook-id")]
         webhook_id: Header<Option<String>>,
         /// Unix time in seconds.
         #[oai(name = "webhook-timestamp")]
         timestamp: Header<Option<String>>,
-        /// `v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`; several are separated by spaces.
+        /// `v1,` followed by the base64 HMAC-SHA256 of `id.timestamp.body`. Separate several signatures with spaces.
         #[oai(name = "webhook-signature")]
         signature: Header<Option<String>>,
         request: &Request,
@@ -109,20 +110,19 @@ impl Callbacks {
                 .inc();
             Problem::new(Reason::BadSignature)
         };
-        // Whether there is such an integrator is nobody's business who can't sign for it: what is wrong with a request is
-        // told alike, after the same work, and nobody has nobody's secret.
+        // An unknown integrator must look exactly like a wrong signature: same answer, same work. So its request is
+        // verified against a random secret.
         let (integrator, secrets) = match ledger.callback_secrets(id.0.into()).await? {
             Some((integrator, secrets)) => (Some(integrator), secrets),
             None => (None, vec![self.nobodys_secret()?]),
         };
         let Some(webhook_id) = webhook_id.0 else {
-            return Err(bad_signature().detail("webhook-id is needed."));
+            return Err(bad_signature().detail("The webhook-id header is required."));
         };
         if !self.is_known_by_its_token(integrator.as_ref(), &secrets, request) {
             let (Some(timestamp), Some(signature)) = (timestamp.0, signature.0) else {
-                return Err(
-                    bad_signature().detail("webhook-timestamp and webhook-signature are needed.")
-                );
+                return Err(bad_signature()
+                    .detail("The webhook-timestamp and webhook-signature headers are required."));
             };
             let signed = Signed {
                 id: &webhook_id,
@@ -166,13 +166,14 @@ impl Callbacks {
 }
 
 impl Callbacks {
-    /// A fresh one, that nobody can know.
+    /// Returns a random secret, which nobody can know.
     fn nobodys_secret(&self) -> Result<SigningSecret, Problem> {
         let bytes: [u8; 32] = self.0.ledger.chance().bytes();
         SigningSecret::new(bytes).map_err(Problem::internal)
     }
 
-    /// Only where both the settings and the integrator's own say so: a token can be replayed by whoever reads it.
+    /// Returns true if the request carries a valid bearer token. Tokens count only if both the settings and the
+    /// integrator allow them, because anybody who reads one can replay it.
     fn is_known_by_its_token(
         &self,
         integrator: Option<&Integrator>,
@@ -197,10 +198,13 @@ impl Callback {
             errors.push(FieldError::new(pointer, detail));
         };
         if self.order_id.is_some() == self.reference.is_some() {
-            wrong("/order_id", "either this or reference is needed");
+            wrong(
+                "/order_id",
+                "exactly one of order_id and reference is required",
+            );
         }
         if self.status.is_none() && self.delivery.is_none() {
-            wrong("/status", "this or delivery is needed");
+            wrong("/status", "status or delivery is required");
         }
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));

@@ -1,4 +1,4 @@
-//! Handoffs looked for, read and tried again, what stands still, and tests of integrators.
+//! Handoff endpoints: list, read and retry; also the stuck list and test messages.
 
 mod bulk_retry;
 mod filter;
@@ -44,11 +44,10 @@ pub(crate) struct Handoffs(pub(crate) ApiState);
 
 #[OpenApi(tag = "Topic::Handoffs")]
 impl Handoffs {
-    /// Look for handoffs, newest first
+    /// List handoffs, newest first
     ///
-    /// Of managers and staff: their stores'; of an integrator's account: one integrator's that it speaks for; of an
-    /// operator: all. Each with its last attempt;
-    /// `GET /handoffs/{id}` has every one.
+    /// Managers and staff see those of their stores, an integrator account those of one integrator that it acts for,
+    /// operators all. Each is shown with its last attempt; `GET /handoffs/{id}` shows every attempt.
     #[oai(path = "/handoffs", method = "get", operation_id = "list_handoffs")]
     #[expect(
         clippy::too_many_arguments,
@@ -60,18 +59,18 @@ impl Handoffs {
         Query(store_id): Query<Option<Uuid>>,
         Query(integrator_id): Query<Option<Uuid>>,
         Query(order_id): Query<Option<Uuid>>,
-        /// One or several, repeated or with commas: `failed,held,parked`.
+        /// One or more states, repeated or comma-separated: `failed,held,parked`.
         Query(state): Query<Option<Several<enums::HandoffState>>>,
         Query(event): Query<Option<enums::HandoffEvent>>,
-        /// Why it failed: `attempts_used_up`, `refused`, `gone`, `deadline` or `integrator_disabled`.
+        /// Reason for the failure: `attempts_used_up`, `refused`, `gone`, `deadline` or `integrator_disabled`.
         Query(reason): Query<Option<String>>,
-        /// Made then or later.
+        /// Created at or after this time.
         Query(created_after): Query<Option<Time>>,
-        /// Made before then.
+        /// Created before this time.
         Query(created_before): Query<Option<Time>>,
-        /// From 1 to 100; 50 unless said.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         Query(cursor): Query<Option<String>>,
     ) -> Result<Json<Page<ListedView>>, Problem> {
         let limit = paging::limit(limit)?;
@@ -106,10 +105,10 @@ impl Handoffs {
         )))
     }
 
-    /// Read a handoff, with its attempts and who had it tried again
+    /// Get a handoff with its attempts and retries
     ///
-    /// Of staff, managers and operators: their stores'; of an integrator's account: those of the integrators that it
-    /// speaks for, without the names of people. Others' are as if they did not exist.
+    /// Staff, managers and operators see those of their stores. An integrator account sees those of the integrators
+    /// that it acts for, without usernames. Any other handoff returns 404.
     #[oai(path = "/handoffs/:id", method = "get", operation_id = "get_handoff")]
     async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<HandoffView>, Problem> {
         let history = self.handoff_of(&caller, id.0).await?;
@@ -121,10 +120,10 @@ impl Handoffs {
         }))
     }
 
-    /// Try a handoff again
+    /// Retry a handoff
     ///
-    /// One that failed, is held or is parked, of an order that is still open, to an integrator that is not archived: a
-    /// new round of attempts begins at once. Who asked for it is on record.
+    /// Starts a new round of attempts at once. The handoff must be failed, held or parked, its order still open, and
+    /// its integrator not archived. The caller is recorded.
     #[oai(
         path = "/handoffs/:id/retry",
         method = "post",
@@ -134,7 +133,7 @@ impl Handoffs {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
     ) -> Result<Replayable<HandoffView>, Problem> {
@@ -147,7 +146,7 @@ impl Handoffs {
             key,
             async |ledger| {
                 let retried = ledger.retry_handoff(known.id, by).await?;
-                tracing::info!(handoff = %retried.id, round = retried.round, %by, "a handoff is retried by hand");
+                tracing::info!(handoff = %retried.id, round = retried.round, %by, "handoff retried by hand");
                 Ok::<_, LedgerError<RetryRefused>>(())
             },
             async |_| Ok(()),
@@ -159,7 +158,7 @@ impl Handoffs {
 }
 
 impl Handoffs {
-    /// Others' are as if they did not exist.
+    /// Returns the handoff, or 404 if the caller may not see it.
     async fn handoff_of(&self, caller: &Caller, id: Uuid) -> Result<HandoffHistory, Problem> {
         let found = self
             .0

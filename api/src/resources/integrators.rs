@@ -1,4 +1,4 @@
-//! `/integrators`: the outside systems that a store's orders are handed to, and the secrets between them and us.
+//! `/integrators`: the outside systems that receive a store's orders, and the secrets shared with them.
 
 mod health;
 mod outbound_auth;
@@ -47,7 +47,7 @@ use crate::{
 
 pub(crate) struct Integrators(pub(crate) ApiState);
 
-/// An outside system that a store's orders are handed to.
+/// An outside system that receives a store's orders.
 #[derive(Debug, Object)]
 #[oai(rename = "Integrator")]
 struct IntegratorView {
@@ -62,7 +62,7 @@ struct IntegratorView {
     confirms: Confirms,
     unknown_policy: UnknownPolicy,
     callback_auth: CallbackAuth,
-    /// The kind of its `auth`, which itself is never shown.
+    /// The type of `auth`, which itself is never shown.
     auth_type: String,
     status_map: BTreeMap<String, OrderStatus>,
     max_attempts: u32,
@@ -72,28 +72,28 @@ struct IntegratorView {
     disabled_reason: Option<String>,
     version: i64,
     created_at: Time,
-    /// In answers to reading only; no part of the `ETag`.
+    /// Only in answers to `GET`; not part of the `ETag`.
     #[oai(skip_serializing_if_is_none)]
     health: Option<HealthView>,
 }
 
-/// With both secrets, which are shown this once: a replayed answer has neither. Where that was the first one to arrive,
-/// fresh ones are to be had (`POST /integrators/{id}/rotate-secret`).
+/// A new integrator with both secrets, which are shown only this once: a replayed answer has neither. A client that
+/// never received them requests new ones (`POST /integrators/{id}/rotate-secret`).
 #[derive(Debug, Object)]
 struct CreatedIntegrator {
     integrator: IntegratorView,
-    /// What we send is signed with it (Standard Webhooks). Null in a replayed answer.
+    /// Signs what we send (Standard Webhooks). Null in a replayed answer.
     signing_secret: Option<String>,
-    /// It signs its callbacks with it. Null in a replayed answer.
+    /// Signs the integrator's callbacks. Null in a replayed answer.
     callback_secret: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Enum)]
 #[oai(rename_all = "lowercase")]
 enum SecretName {
-    /// We sign with it.
+    /// Signs what we send.
     Signing,
-    /// It signs its callbacks with it.
+    /// Signs the integrator's callbacks.
     Callback,
 }
 
@@ -102,19 +102,20 @@ struct SecretRotation {
     secret: SecretName,
 }
 
-/// A fresh secret, shown this once. The one before it is good for another 24 hours.
+/// A new secret, shown only this once. The previous one stays valid for another 24 hours.
 #[derive(Debug, Object)]
 struct RotatedSecret {
     secret: SecretName,
-    /// Null in a replayed answer: secrets are not kept to be shown again. Whoever never got it rotates once more.
+    /// Null in a replayed answer, because secrets are not stored for replay. A client that never received it rotates
+    /// once more.
     value: Option<String>,
 }
 
 #[OpenApi(tag = "Topic::Integrators")]
 impl Integrators {
-    /// A store's integrators
+    /// List a store's integrators
     ///
-    /// In order of their making, without archived ones and without secrets; each with how it has answered lately.
+    /// Oldest first, without archived ones and without secrets. Each is shown with its recent health.
     #[oai(
         path = "/integrators",
         method = "get",
@@ -124,9 +125,9 @@ impl Integrators {
         &self,
         caller: Caller,
         Query(store_id): Query<Uuid>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         Query(cursor): Query<Option<String>>,
-        /// 50 unless said otherwise, 100 at most.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
     ) -> Result<Json<Page<IntegratorView>>, Problem> {
         let limit = paging::limit(limit)?;
@@ -151,11 +152,11 @@ impl Integrators {
         )))
     }
 
-    /// Connect an integrator; the answer shows its secrets, this once
+    /// Connect an integrator
     ///
-    /// It is handed the store's orders that are placed from now on, and is told only of the `events` that it listens
-    /// to: what is usual for its `kind`, unless said. A replayed answer shows no secrets: whoever never got them
-    /// rotates them.
+    /// The answer shows its secrets, only this once; a replayed answer does not, and a client that never received them
+    /// rotates them. The integrator receives the store's orders that are placed from now on, and only the `events` that
+    /// it listens to; their default depends on its `kind`.
     #[oai(
         path = "/integrators",
         method = "post",
@@ -164,7 +165,7 @@ impl Integrators {
     async fn create(
         &self,
         caller: Caller,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewIntegratorBody>,
@@ -195,10 +196,10 @@ impl Integrators {
         Ok(Created::at(location, created).replayed(replayed))
     }
 
-    /// An integrator, without its secrets, and how it has answered lately
+    /// Get an integrator
     ///
-    /// `health` is no part of the `ETag`, which changes with the settings only. An archived one is as if it did not
-    /// exist.
+    /// Shows its recent health, but no secrets. `health` is not part of the `ETag`, which changes with the settings
+    /// only. An archived integrator returns 404.
     #[oai(
         path = "/integrators/:id",
         method = "get",
@@ -218,10 +219,11 @@ impl Integrators {
 
     /// Edit, enable or disable an integrator
     ///
-    /// A disabled one is sent nothing: what is due waits, up to its `deadline`, and a new order that requires it is
-    /// left to staff. Enabling it forgets its failures, and what waited goes out at once. An edit of `url` or `auth`
-    /// counts for the next attempt; the body of one that was begun stays as it was first sent. A `url` on another host,
-    /// scheme or port needs `auth` again, unless that is `none`: what is stored goes nowhere but where it was given for.
+    /// A disabled integrator is sent nothing: due handoffs wait until their `deadline`, and a new order that requires
+    /// the integrator is left to staff. Enabling it resets its failures, and what waited is sent at once. A new `url`
+    /// or `auth` applies from the next attempt; a body stays as it was first sent. A `url` on another host, scheme or
+    /// port requires `auth` to be sent again, unless that is `none`, so that stored credentials go only to the address
+    /// that they were given for.
     #[oai(
         path = "/integrators/:id",
         method = "patch",
@@ -231,10 +233,10 @@ impl Integrators {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(patch): Checked<IntegratorPatch>,
@@ -254,11 +256,12 @@ impl Integrators {
         .await
     }
 
-    /// Archive an integrator: it is sent nothing more, and what it was sent stays readable
+    /// Archive an integrator
     ///
-    /// What it was still to be sent is withdrawn within seconds, for the reason `integrator_archived`; a request that is
-    /// under way ends as it ends. An order that waited for nobody else is left to staff. Its callbacks are refused from
-    /// now on, and it does not come back: connect it anew.
+    /// It is sent nothing more; what it was sent stays readable. Open handoffs are withdrawn within seconds with the
+    /// reason `integrator_archived`, but a request that is under way runs to its end. An order that waited for no other
+    /// integrator is left to staff. Callbacks are refused from now on. Archiving cannot be undone: connect a new
+    /// integrator instead.
     #[oai(
         path = "/integrators/:id",
         method = "delete",
@@ -268,7 +271,7 @@ impl Integrators {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
     ) -> Result<Done, Problem> {
@@ -283,10 +286,11 @@ impl Integrators {
         Ok(Done)
     }
 
-    /// Replace a secret; the old one is good for another 24 hours
+    /// Rotate a secret
     ///
-    /// `signing` is what we sign with: for that day our requests carry a signature by each. `callback` is what it signs
-    /// with: for that day either is taken. The one before the old one is good no more at once; `version` goes up.
+    /// The old secret stays valid for another 24 hours. `signing` is the one that we sign with: during that time our
+    /// requests carry a signature with each. `callback` is the one that the integrator signs with: during that time
+    /// either is accepted. The secret before the old one is invalid at once. `version` increases.
     #[oai(
         path = "/integrators/:id/rotate-secret",
         method = "post",
@@ -296,7 +300,7 @@ impl Integrators {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(rotation): Checked<SecretRotation>,
@@ -370,7 +374,7 @@ impl From<IntegratorRefused> for Problem {
             IntegratorRefused::NoSuchStore => Self::no_such_store(),
             IntegratorRefused::AuthNotGivenAgain => Self::invalid_field(
                 "/auth",
-                "must be given again where url moves to another host, scheme or port",
+                "must be sent again if url changes its host, scheme or port",
             ),
             IntegratorRefused::VersionConflict { current } => version_conflict(current),
         }

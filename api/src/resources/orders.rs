@@ -1,4 +1,4 @@
-//! Orders: placed by accounts and by guests, read, and moved by whoever may.
+//! Order endpoints: place, read and move orders, as an account or as a guest.
 
 mod csv;
 mod edits;
@@ -51,7 +51,7 @@ pub(crate) struct Orders(pub(crate) ApiState);
 
 #[derive(ApiResponse)]
 enum PlacedAnswer {
-    /// Kept: all of it is committed.
+    /// Stored: everything is committed.
     #[oai(status = 201)]
     Created(
         Json<OrderView>,
@@ -59,7 +59,7 @@ enum PlacedAnswer {
         /// For If-Match and If-None-Match.
         #[oai(header = "ETag")]
         String,
-        /// `true` where the idempotency key was known: this is the order that it made, as it is now.
+        /// `true` if the idempotency key was used before: the answer is the order that it made, in its current state.
         #[oai(header = "Idempotency-Replayed")]
         Option<bool>,
     ),
@@ -67,7 +67,7 @@ enum PlacedAnswer {
 
 #[derive(ApiResponse)]
 enum GuestPlacedAnswer {
-    /// Kept: order, items, stock and first event are committed.
+    /// Stored: order, items, stock and first event are committed.
     #[oai(status = 201)]
     Created(
         Json<GuestOrderView>,
@@ -77,14 +77,15 @@ enum GuestPlacedAnswer {
 
 #[OpenApi(tag = "Topic::Orders")]
 impl Orders {
-    /// Place an order, or begin a draft
+    /// Place an order or create a draft
     ///
-    /// `201` means that it is kept. A repeated request with the same `Idempotency-Key` places nothing twice.
+    /// `201` means that the order is stored durably. A repeated request with the same `Idempotency-Key` places nothing
+    /// twice.
     #[oai(path = "/orders", method = "post", operation_id = "place_order")]
     async fn place(
         &self,
         caller: Caller,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewOrder>,
@@ -106,17 +107,17 @@ impl Orders {
         Ok(placed(OrderView::of(&order, Some(by)), replayed))
     }
 
-    /// Read an order
+    /// Get an order
     ///
-    /// One's own; those of the stores that one serves; for an integrator's account, those that an integrator of its was
-    /// to be told of, with an empty `next`. Others' are as if they did not exist. `next`, and so the `ETag`, depend on
-    /// who asks.
+    /// Callers see their own orders and those of the stores that they serve. An integrator account sees the orders that
+    /// have a handoff to one of its integrators, with an empty `next`. Any other order returns 404. `next`, and so the
+    /// `ETag`, depend on the caller.
     #[oai(path = "/orders/:id", method = "get", operation_id = "get_order")]
     async fn get(
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// What the client has, by its `ETag`: if nothing has changed since, the answer is 304.
+        /// The `ETag` that the client has. Returns 304 if nothing has changed.
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Result<Fresh<OrderView>, Problem> {
@@ -129,10 +130,10 @@ impl Orders {
         Ok(unless_known(if_none_match.as_deref(), view))
     }
 
-    /// Move an order
+    /// Move an order to another status
     ///
-    /// To one of its `next`. Asked for where it already stands, nothing changes and nothing is refused. A draft that
-    /// becomes `pending` is placed: at today's prices, if there is enough of everything.
+    /// The new status must be one of the order's `next`. Moving an order to the status that it already has is a no-op.
+    /// A draft that moves to `pending` is placed, at current prices and if stock suffices.
     #[oai(
         path = "/orders/:id/status",
         method = "put",
@@ -142,7 +143,7 @@ impl Orders {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
         Checked(wanted): Checked<StatusChange>,
@@ -161,10 +162,10 @@ impl Orders {
         Ok(tagged(OrderView::of(&moved, Some(by))))
     }
 
-    /// What happened to an order
+    /// List an order's events
     ///
-    /// In the order in which it happened, and all at once: there are no pages. The order's owner is not shown
-    /// `handoff.failed`. `seq` has gaps where the stream is a session's, which tells of other orders too.
+    /// Oldest first, all at once, without pages. The order's owner is not shown `handoff.failed`. `seq` has gaps if the
+    /// stream is a session's, because that stream also carries events of other orders.
     #[oai(
         path = "/orders/:id/events",
         method = "get",
@@ -180,9 +181,9 @@ impl Orders {
         Ok(Json(EventView::shown_to(by, events)))
     }
 
-    /// An order's handoffs, with their attempts
+    /// List an order's handoffs with their attempts
     ///
-    /// Of staff, managers and operators.
+    /// For staff, managers and operators.
     #[oai(
         path = "/orders/:id/handoffs",
         method = "get",
@@ -203,8 +204,8 @@ impl Orders {
 
     /// Place an order as a guest
     ///
-    /// The session's code is the key. `{"product_id"}` alone orders one piece of it. Who sends a random
-    /// `Expediter-Guest` key of their own can cancel the order with it, and sees it marked as `mine`.
+    /// The session's code is the key. `{"product_id"}` alone orders one piece of that product. A guest who sends a
+    /// random `Expediter-Guest` key can cancel the order with it, and sees the order marked as `mine`.
     #[oai(
         path = "/sessions/:code/orders",
         method = "post",
@@ -214,7 +215,7 @@ impl Orders {
         &self,
         code: Path<String>,
         #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
-        /// Any text of up to 200 bytes that names this request among the session's.
+        /// A client-chosen key of up to 200 bytes, unique per session.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<GuestsOrder>,
@@ -230,9 +231,9 @@ impl Orders {
         ))
     }
 
-    /// Cancel an order of one's own as a guest
+    /// Cancel your own order as a guest
     ///
-    /// With the `Expediter-Guest` key that placed it, as long as nobody has accepted it.
+    /// Requires the `Expediter-Guest` key that placed the order, and is possible until the order is accepted.
     #[oai(
         path = "/sessions/:code/orders/:id/cancel",
         method = "post",
@@ -243,7 +244,7 @@ impl Orders {
         code: Path<String>,
         id: Path<Uuid>,
         #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
-        /// Any text of up to 200 bytes that names this request among the session's.
+        /// A client-chosen key of up to 200 bytes, unique per session.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
     ) -> Result<Tagged<GuestOrderView>, Problem> {
@@ -260,9 +261,8 @@ impl Orders {
             })
             .ok_or_else(Problem::not_found)?;
         if !is_theirs(&order, key_hash) {
-            return Err(
-                Problem::forbidden().detail("Only the key that placed an order cancels it.")
-            );
+            return Err(Problem::forbidden()
+                .detail("Only the guest key that placed the order can cancel it."));
         }
         let to = OrderStatus::Cancelled;
         let (moved, replayed) = once(
@@ -280,7 +280,7 @@ impl Orders {
 }
 
 impl Orders {
-    /// The session that a code opens; an old one opens nothing any more.
+    /// Returns the session with this code, unless it was closed too long ago to be read.
     async fn session(&self, code: &str) -> Result<Session, Problem> {
         let unknown = || Problem::new(Reason::SessionNotFound);
         if !is_code(code) {

@@ -1,4 +1,4 @@
-//! `GET /ping`: whether anybody is there.
+//! `GET /ping`: liveness check.
 
 use poem_openapi::{Object, OpenApi, payload::Json};
 
@@ -15,9 +15,10 @@ struct Pong {
 
 #[OpenApi(tag = "Topic::SigningIn")]
 impl Ping {
-    /// Whether anybody is there
+    /// Check liveness
     ///
-    /// Also at the root, as `/ping`. It looks at nothing else: whether the database is reached, `/readyz` tells.
+    /// Also available at the root, as `/ping`. It checks nothing else; `/readyz` tells whether the database is
+    /// reachable.
     #[oai(path = "/ping", method = "get", operation_id = "ping")]
     async fn ping(&self) -> Json<Pong> {
         let message = "success".to_owned();

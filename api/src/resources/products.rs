@@ -1,4 +1,4 @@
-//! `/products`: what stores sell, and how much of it there is.
+//! `/products`: what stores sell, and its stock.
 
 pub(super) mod menu;
 mod view;
@@ -44,15 +44,15 @@ struct NewProductBody {
     description: Option<String>,
     /// In the store's currency.
     price: scalars::Money,
-    /// True unless said otherwise.
+    /// Default `true`.
     available: Option<bool>,
-    /// Null: not counted, never runs out.
+    /// Null if it is not counted and never runs out.
     #[oai(validator(maximum(value = "1000000000")))]
     stock: Option<u32>,
 }
 
-/// A merge patch (RFC 7396): what is absent stays, null empties what may be empty, and is refused of anything else. Staff
-/// and the store's integrators may only say `available`.
+/// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
+/// Staff and the store's integrators may change only `available`.
 #[derive(Debug, Object)]
 struct ProductPatch {
     sku: MaybeUndefined<Sku>,
@@ -66,30 +66,31 @@ struct ProductPatch {
 
 #[derive(Debug, Object)]
 struct StockDelta {
-    /// Added to what there is; may be negative. The first one makes the product counted.
+    /// Amount to add to the stock; may be negative. The first change makes the product counted.
     #[oai(validator(minimum(value = "-1000000000"), maximum(value = "1000000000")))]
     delta: i64,
-    /// Why; kept on record.
+    /// The reason, which is recorded.
     #[oai(validator(min_length = 1, max_length = 200))]
     reason: String,
 }
 
 #[OpenApi(tag = "Topic::Products")]
 impl Products {
-    /// A store's products
+    /// List a store's products
     ///
-    /// In order of their making, without archived ones; also what is not available just now. Operators and customers
-    /// see any store's, others their own's, and integrators' accounts those of the stores where they speak.
+    /// Oldest first, including unavailable products, without archived ones. Operators and customers see any store's
+    /// products, managers and staff those of their own stores, integrator accounts those of the stores whose
+    /// integrators they act for.
     #[oai(path = "/products", method = "get", operation_id = "list_products")]
     async fn list(
         &self,
         caller: Caller,
         Query(store_id): Query<Uuid>,
-        /// Only the one with this sku.
+        /// Only the product with this sku.
         Query(sku): Query<Option<String>>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         Query(cursor): Query<Option<String>>,
-        /// 50 unless said otherwise, 100 at most.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
     ) -> Result<Json<Page<ProductView>>, Problem> {
         let limit = paging::limit(limit)?;
@@ -108,15 +109,15 @@ impl Products {
         )))
     }
 
-    /// Begin to sell something
+    /// Create a product
     ///
-    /// In the store's currency. Its first `stock` is put on record as a change of stock is. An `sku` that another
-    /// product of the store has is refused: 409.
+    /// The price is in the store's currency. The initial `stock` is recorded like any other stock change. Returns 409
+    /// if another product of the store has the same `sku`.
     #[oai(path = "/products", method = "post", operation_id = "create_product")]
     async fn create(
         &self,
         caller: Caller,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewProductBody>,
@@ -135,15 +136,16 @@ impl Products {
         Ok(Created::at(location, product.into()).replayed(replayed))
     }
 
-    /// A product
+    /// Get a product
     ///
-    /// An archived one only for those who serve its store. `stock` is part of the `ETag`, and changes with every order.
+    /// An archived product is visible only to those who serve its store. `stock` is part of the `ETag` and changes with
+    /// every order.
     #[oai(path = "/products/:id", method = "get", operation_id = "get_product")]
     async fn get(
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// What the client has, by its `ETag`: if nothing has changed since, the answer is 304.
+        /// The `ETag` that the client has. Returns 304 if nothing has changed.
         #[oai(name = "If-None-Match")]
         Header(if_none_match): Header<Option<String>>,
     ) -> Result<Fresh<ProductView>, Problem> {
@@ -153,9 +155,9 @@ impl Products {
 
     /// Edit a product
     ///
-    /// Those who serve the store, and integrators' accounts that speak there, may say `available` and nothing else;
-    /// managers everything. Where that changes, `product.availability` is shown on the store's live channel. Orders
-    /// that were placed keep their prices; `stock` changes by `POST /products/{id}/stock` only.
+    /// Staff of the store, and integrator accounts that act there, may change only `available`; managers may change
+    /// everything. A change of `available` sends `product.availability` on the store's live channel. Placed orders keep
+    /// their prices. `stock` changes only through `POST /products/{id}/stock`.
     #[oai(
         path = "/products/:id",
         method = "patch",
@@ -165,10 +167,10 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(patch): Checked<ProductPatch>,
@@ -193,10 +195,11 @@ impl Products {
         .await
     }
 
-    /// Archive a product: it is sold no more, and its sku is free for another
+    /// Archive a product
     ///
-    /// Orders that have it go on, and keep the name, sku and price that it was sold at. To archive it again changes
-    /// nothing; only those who serve its store can still read it.
+    /// It is no longer sold, and its sku is free for another product. Orders that contain it continue, and keep the
+    /// name, sku and price that it was sold at. Archiving is idempotent. Only those who serve the store can still read
+    /// the product.
     #[oai(
         path = "/products/:id",
         method = "delete",
@@ -206,7 +209,7 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
     ) -> Result<Done, Problem> {
@@ -218,11 +221,11 @@ impl Products {
         Ok(Done)
     }
 
-    /// Add to the stock, or take from it
+    /// Change the stock of a product
     ///
-    /// Managers, and integrators' accounts that speak at the store. More than there is can't be taken: 409 with the
-    /// `quantity` that there is. The first change begins the count of a product that was not counted. It is no edit:
-    /// `version` stays as it is, and the reason is kept on record.
+    /// Open to managers, and to integrator accounts that act at the store. Returns 409 with the current `quantity` if
+    /// stock is insufficient. The first change starts counting a product that was not counted. A stock change is not an
+    /// edit: `version` stays the same. The reason is recorded.
     #[oai(
         path = "/products/:id/stock",
         method = "post",
@@ -232,7 +235,7 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(delta): Checked<StockDelta>,
@@ -259,7 +262,8 @@ impl Products {
 }
 
 impl Products {
-    /// The product, if the caller may see its store: those who serve there always, others while it is not archived.
+    /// Returns the product if the caller may see it: those who serve its store always, others until it is archived.
+    /// Otherwise returns 404.
     async fn seen(&self, caller: &Caller, id: ProductId) -> Result<Product, Problem> {
         let product = self.0.ledger.product(id).await?;
         let product = product.ok_or_else(Problem::not_found)?;
@@ -314,7 +318,7 @@ impl From<ProductRefused> for Problem {
             ProductRefused::SkuTaken => Self::new(Reason::DuplicateProduct),
             ProductRefused::OtherCurrency { store } => Self::invalid_field(
                 "/price/currency",
-                format!("must be the store's, which is {store}"),
+                format!("must be the store's currency, {store}"),
             ),
             ProductRefused::VersionConflict { current } => version_conflict(current),
         }

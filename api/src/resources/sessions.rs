@@ -1,4 +1,4 @@
-//! `/sessions`: tables' open tabs. Staff open and close them; their code lets guests read and order.
+//! `/sessions`: the open tabs of tables. Staff open and close them; guests read and order with the code.
 
 mod request;
 mod view;
@@ -36,7 +36,7 @@ use crate::{
     state::ApiState,
 };
 
-/// Pixels of the QR code's picture at least; it grows without loss.
+/// Minimum width and height of the QR code in pixels; an SVG scales without loss.
 const QR_PIXELS: u32 = 320;
 
 pub(crate) struct Sessions(pub(crate) ApiState);
@@ -50,19 +50,19 @@ enum Picture {
 
 #[OpenApi(tag = "Topic::Sessions")]
 impl Sessions {
-    /// A store's sessions, newest first
+    /// List a store's sessions, newest first
     ///
-    /// Of those who serve the store. Each with its code, which opens it to whoever has it.
+    /// For those who serve the store. Each is shown with its code, which opens it to anybody who has it.
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions")]
     async fn list(
         &self,
         caller: Caller,
         Query(store_id): Query<Uuid>,
-        /// `OPEN` unless said otherwise.
+        /// Default `OPEN`.
         Query(state): Query<Option<enums::SessionState>>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         Query(cursor): Query<Option<String>>,
-        /// 50 unless said otherwise, 100 at most.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
     ) -> Result<Json<Page<SessionView>>, Problem> {
         let store = StoreId::from(store_id);
@@ -84,13 +84,14 @@ impl Sessions {
 
     /// Open a session
     ///
-    /// Its name is unique among the store's open sessions, whatever its capitals and white space: else 409. Where a
-    /// locations service is set, it is asked first whether the caller may; where a codes service is, it draws the code.
+    /// Its name must be unique among the store's open sessions, ignoring case and white space; otherwise the answer is
+    /// 409. If a locations service is configured, it is asked first whether the caller may open a session there. If a
+    /// codes service is configured, it supplies the code.
     #[oai(path = "/sessions", method = "post", operation_id = "open_session")]
     async fn open(
         &self,
         caller: Caller,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewSession>,
@@ -108,7 +109,8 @@ impl Sessions {
         outside.locations.must_let_in(caller.id(), store).await?;
         let ledger = &self.0.ledger;
         if outside.codes.are_drawn_elsewhere() && ledger.is_session_open(store, name).await? {
-            // It may have been opened by this very request. Asked in this order, as both are committed together.
+            // This very request may have opened it. The key must be checked second, because both are committed
+            // together.
             let done = match &key {
                 Some(key) => ledger.done_before(key).await?,
                 None => None,
@@ -135,9 +137,9 @@ impl Sessions {
         Ok(Created::at(location, self.shown(session)).replayed(replayed))
     }
 
-    /// A session with its orders, as its guests see it
+    /// Get a session with its orders, as its guests see it
     ///
-    /// The code is the key. It reads until 24 hours after the close.
+    /// The code is the key. It can be read until 24 hours after the session is closed.
     #[oai(path = "/sessions/:code", method = "get", operation_id = "get_session")]
     async fn get(
         &self,
@@ -155,8 +157,8 @@ impl Sessions {
 
     /// Close a session
     ///
-    /// No order lands after it. The close waits for none: the answer lists those that are unfinished. Closing it again
-    /// changes nothing, but may still `finish`.
+    /// No order is accepted afterwards. Closing does not wait for open orders: the answer lists the unfinished ones.
+    /// Closing a closed session changes nothing, but may still `finish`.
     #[oai(
         path = "/sessions/:code/close",
         method = "post",
@@ -166,7 +168,7 @@ impl Sessions {
         &self,
         caller: Caller,
         Path(code): Path<String>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Perhaps(wish): Perhaps<CloseSession>,
@@ -181,7 +183,7 @@ impl Sessions {
                 Some(true) => ledger.close_session_and_finish(session).await,
                 _ => ledger.close_session(session).await,
             },
-            // It is closed: that says what is unfinished now.
+            // The session is closed already: this call only reads what is unfinished now.
             async |_| Ok(self.0.ledger.close_session(session).await?),
         );
         let (closed, replayed) = closed.await?;
@@ -189,9 +191,9 @@ impl Sessions {
         Ok(Replayable::of(view, replayed))
     }
 
-    /// Give a session a fresh code
+    /// Replace a session's code
     ///
-    /// The old one stops at once, and who listens with it is sent away.
+    /// The old code stops working at once, and listeners that use it are disconnected.
     #[oai(
         path = "/sessions/:code/code",
         method = "post",
@@ -201,7 +203,7 @@ impl Sessions {
         &self,
         caller: Caller,
         Path(code): Path<String>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
     ) -> Result<Replayable<SessionView>, Problem> {
@@ -225,9 +227,9 @@ impl Sessions {
         Ok(Replayable::of(self.shown(session), replayed))
     }
 
-    /// The QR code that leads guests to the session's page
+    /// Get the QR code of a session's page
     ///
-    /// A picture of `url`, which has the code in it. After a fresh code the old picture leads nowhere.
+    /// Encodes `url`, which contains the code. Once the code is replaced, an old image leads nowhere.
     #[oai(
         path = "/sessions/:code/qr.svg",
         method = "get",
@@ -243,10 +245,10 @@ impl Sessions {
         Ok(Picture::Svg(PlainText(picture)))
     }
 
-    /// What can be ordered in a session now
+    /// Get a session's menu
     ///
-    /// Of its store, as `GET /stores/{id}/menu` tells it. `paused` says that no order would be taken. It reads until 24
-    /// hours after the close.
+    /// Shows what can be ordered at the store now, as `GET /stores/{id}/menu` does. If `paused` is true, no order is
+    /// accepted. It can be read until 24 hours after the session is closed.
     #[oai(
         path = "/sessions/:code/menu",
         method = "get",
@@ -265,10 +267,11 @@ impl Sessions {
         }))
     }
 
-    /// What happened in a session after a number
+    /// List a session's events
     ///
-    /// Oldest first, and only what guests may see: nothing of integrators, so that `seq` may skip numbers. Go on with
-    /// `last` as `after` while there `has_more`. It reads until 24 hours after the close.
+    /// Oldest first, after a given number. Only events that guests may see are listed, none about integrators, so `seq`
+    /// may skip numbers. While `has_more` is true, continue with `last` as `after`. They can be read until 24 hours
+    /// after the session is closed.
     #[oai(
         path = "/sessions/:code/events",
         method = "get",
@@ -277,9 +280,9 @@ impl Sessions {
     async fn events(
         &self,
         Path(code): Path<String>,
-        /// The `last` of the answer before; from the beginning unless said.
+        /// `last` of the previous answer. Default: from the beginning.
         Query(after): Query<Option<i64>>,
-        /// 50 unless said otherwise, 100 at most.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
     ) -> Result<Json<SessionEvents>, Problem> {
         let session = self.read(&code).await?;
@@ -291,7 +294,7 @@ impl Sessions {
 }
 
 impl Sessions {
-    /// The session, for whoever has its code.
+    /// Returns the session for anybody who has its code.
     async fn read(&self, code: &str) -> Result<Session, Problem> {
         let session = self.found(code).await?;
         self.must_read(&session)?;
@@ -306,8 +309,8 @@ impl Sessions {
         }
     }
 
-    /// The session, for those who serve its store; to others it is as if there were none. A code that is another's by
-    /// now finds it for a request that was done before.
+    /// Returns the session if the caller serves its store, otherwise 404. A request that was done before finds its
+    /// session even if the code has been replaced since.
     async fn served(
         &self,
         caller: &Caller,
@@ -325,7 +328,7 @@ impl Sessions {
         Ok(found)
     }
 
-    /// The session as it is now, whatever its code.
+    /// Returns the current session by id, whatever its code.
     async fn now(&self, caller: &Caller, id: SessionId) -> Result<Session, Problem> {
         let session = self.0.ledger.session(id).await?;
         let session = session.ok_or_else(unknown)?;
@@ -349,7 +352,7 @@ impl Sessions {
         SessionView::of(session, url)
     }
 
-    /// Where the QR code leads.
+    /// Returns the URL that the QR code encodes.
     fn page_of(&self, session: &Session) -> String {
         format!("{}/s/{}", self.0.ledger.public_url(), session.code)
     }
@@ -368,7 +371,7 @@ fn unknown() -> Problem {
 }
 
 fn no_such_store() -> Problem {
-    Problem::invalid_field("/store_id", "there is no such store")
+    Problem::invalid_field("/store_id", "must be an existing store")
 }
 
 impl From<SessionRefused> for Problem {
@@ -378,7 +381,7 @@ impl From<SessionRefused> for Problem {
             SessionRefused::NoSuchStore => no_such_store(),
             SessionRefused::NoSuchSession => unknown(),
             SessionRefused::CodeTaken => Self::new(Reason::CodeServiceUnavailable)
-                .caused_by("every code that was drawn is another session's"),
+                .caused_by("every code that was generated belongs to another session"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /stats`: how many orders stand where, and how fast they are accepted.
+//! `GET /stats`: order counts by status, and the average time to acceptance.
 
 use std::collections::BTreeMap;
 
@@ -14,27 +14,28 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Stats(pub(crate) ApiState);
 
-/// Of one moment, over all orders that were ever placed.
+/// Statistics at one moment, over all orders ever placed.
 #[derive(Debug, Object)]
 #[oai(rename = "Stats")]
 struct StatsView {
-    /// All that were placed.
+    /// All placed orders.
     total_orders: i64,
     pending_orders: i64,
     processing_orders: i64,
-    /// Those that were accepted, whatever became of them.
+    /// Orders that were ever accepted, whatever happened to them afterwards.
     completed_orders: i64,
-    /// From placing to acceptance, on the average of those that were accepted; two decimals, 0 where there are none.
+    /// Average seconds from placing to acceptance, over the accepted orders; two decimals, 0 if there are none.
     avg_processing_time_seconds: f64,
-    /// How many stand at each status; drafts are not placed yet.
+    /// Number of orders in each status. Drafts are left out: they are not placed yet.
     by_status: BTreeMap<String, i64>,
 }
 
 #[OpenApi(tag = "Topic::Statistics")]
 impl Stats {
-    /// How many orders stand where
+    /// Get order statistics
     ///
-    /// Of a manager and of staff: in their stores; of an operator: everywhere. Or of one store.
+    /// Managers and staff get those of their stores, operators those of all stores. `store_id` narrows them to one
+    /// store.
     #[oai(path = "/stats", method = "get", operation_id = "get_stats")]
     async fn get(
         &self,

@@ -1,4 +1,4 @@
-//! `/stores`: opening, editing, pausing and archiving stores, and their menus.
+//! `/stores`: create, edit, pause and archive stores, and read their menus.
 
 pub(super) mod rights;
 
@@ -40,27 +40,27 @@ use crate::{
 
 pub(crate) struct Stores(pub(crate) ApiState);
 
-/// A place that sells.
+/// A place that sells products.
 #[derive(Debug, Object)]
 #[oai(rename = "Store")]
 pub(crate) struct StoreView {
     id: Uuid,
     name: String,
     timezone: Timezone,
-    /// What its prices and orders are in; for ever.
+    /// Currency of its prices and orders; cannot be changed.
     currency: CurrencyCode,
     phone: Option<String>,
     email: Option<String>,
     address: Option<String>,
     lat: Option<f64>,
     lng: Option<f64>,
-    /// What the outside locations and products services call it, where it is one of theirs.
+    /// Id of the store in the outside locations and products services, if it has one.
     external_location_id: Option<String>,
-    /// Accepts orders by itself, where it has no required integrator.
+    /// Accepts orders automatically if the store has no required integrator.
     auto_accept: bool,
-    /// An order that nobody accepted in so many seconds is ended.
+    /// Seconds after which an order that nobody has accepted is ended.
     accept_within_s: u32,
-    /// Takes no new orders for now.
+    /// True while the store takes no new orders.
     paused: bool,
     archived_at: Option<Time>,
     version: i64,
@@ -83,15 +83,15 @@ struct NewStoreBody {
     lat: Option<f64>,
     #[oai(validator(minimum(value = "-180"), maximum(value = "180")))]
     lng: Option<f64>,
-    /// True unless said otherwise.
+    /// Default `true`.
     auto_accept: Option<bool>,
-    /// 600 unless said otherwise.
+    /// Default 600.
     #[oai(validator(minimum(value = "10"), maximum(value = "86400")))]
     accept_within_s: Option<u32>,
 }
 
-/// A merge patch (RFC 7396): what is absent stays, null empties what may be empty, and is refused of anything else. Staff
-/// may only say `paused`.
+/// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
+/// Staff may change only `paused`.
 #[derive(Debug, Object)]
 struct StorePatch {
     #[oai(validator(min_length = 1, max_length = 200))]
@@ -106,7 +106,7 @@ struct StorePatch {
     lat: MaybeUndefined<f64>,
     #[oai(validator(minimum(value = "-180"), maximum(value = "180")))]
     lng: MaybeUndefined<f64>,
-    /// Operators only: what the outside locations and products services call it.
+    /// Id of the store in the outside locations and products services. Operators only.
     external_location_id: MaybeUndefined<ExternalId>,
     auto_accept: MaybeUndefined<bool>,
     #[oai(validator(minimum(value = "10"), maximum(value = "86400")))]
@@ -116,16 +116,16 @@ struct StorePatch {
 
 #[OpenApi(tag = "Topic::Stores")]
 impl Stores {
-    /// Stores: all for operators and customers, for others their own
+    /// List stores
     ///
-    /// In order of their making, without archived ones.
+    /// Oldest first, without archived ones. Operators and customers see all stores, others their own.
     #[oai(path = "/stores", method = "get", operation_id = "list_stores")]
     async fn list(
         &self,
         caller: Caller,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         Query(cursor): Query<Option<String>>,
-        /// 50 unless said otherwise, 100 at most.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
     ) -> Result<Json<Page<StoreView>>, Problem> {
         let own = match caller.account.role {
@@ -143,14 +143,14 @@ impl Stores {
         )))
     }
 
-    /// Open a store
+    /// Create a store
     ///
-    /// Its currency is for ever. Who works there is told by `POST /users` and `PATCH /users/{id}`.
+    /// Its currency cannot be changed later. Assign its staff with `POST /users` and `PATCH /users/{id}`.
     #[oai(path = "/stores", method = "post", operation_id = "create_store")]
     async fn create(
         &self,
         caller: Caller,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewStoreBody>,
@@ -167,16 +167,16 @@ impl Stores {
         Ok(Created::at(location, store.into()).replayed(replayed))
     }
 
-    /// A store
+    /// Get a store
     ///
-    /// Operators and customers see any, managers and staff those that they serve; an archived one only those who serve
-    /// it.
+    /// Operators and customers see any store, managers and staff those that they serve. An archived store is visible
+    /// only to those who serve it.
     #[oai(path = "/stores/:id", method = "get", operation_id = "get_store")]
     async fn get(
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// What the client has, by its `ETag`: if nothing has changed since, the answer is 304.
+        /// The `ETag` that the client has. Returns 304 if nothing has changed.
         #[oai(name = "If-None-Match")]
         Header(if_none_match): Header<Option<String>>,
     ) -> Result<Fresh<StoreView>, Problem> {
@@ -184,20 +184,20 @@ impl Stores {
         Ok(unless_known(if_none_match.as_deref(), store.into()))
     }
 
-    /// Edit a store, or pause it
+    /// Edit or pause a store
     ///
-    /// Staff may say `paused` and nothing else. While it is paused new orders are refused, and those that were placed
-    /// go on; `store.paused` is shown on the store's live channel. Another `accept_within_s` counts for orders that are
-    /// placed from then on.
+    /// Staff may change only `paused`. While the store is paused, new orders are refused and placed ones continue;
+    /// `store.paused` is sent on the store's live channel. A new `accept_within_s` applies to orders placed from then
+    /// on.
     #[oai(path = "/stores/:id", method = "patch", operation_id = "edit_store")]
     async fn edit(
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(patch): Checked<StorePatch>,
@@ -223,10 +223,10 @@ impl Stores {
         .await
     }
 
-    /// Archive a store: it takes no more orders, and what it sold stays readable
+    /// Archive a store
     ///
-    /// It is listed no more, to those who serve it either; orders that were placed go on. To archive it again changes
-    /// nothing.
+    /// It takes no more orders and is no longer listed, not even to those who serve it. What it sold stays readable,
+    /// and placed orders continue. Archiving is idempotent.
     #[oai(
         path = "/stores/:id",
         method = "delete",
@@ -236,7 +236,7 @@ impl Stores {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
     ) -> Result<Done, Problem> {
@@ -247,11 +247,11 @@ impl Stores {
         Ok(Done)
     }
 
-    /// What can be ordered there now
+    /// Get a store's menu
     ///
-    /// In order of their making, 1000 at most: what is available and not archived. What is sold out is still on it,
-    /// with a `stock` of 0. Where a products service is set and the store is one of its locations, its list is brought
-    /// in first.
+    /// Lists the available products that are not archived, oldest first, at most 1000. Sold-out products are included
+    /// with a `stock` of 0. If a products service is configured and the store is one of its locations, its list is
+    /// imported first.
     #[oai(path = "/stores/:id/menu", method = "get", operation_id = "get_menu")]
     async fn menu(&self, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Menu>, Problem> {
         let id = StoreId::from(id);
@@ -269,7 +269,7 @@ impl Stores {
 }
 
 impl Stores {
-    /// What an edit must still find.
+    /// Returns the version that the edit must still find; `None` without `If-Match`.
     async fn version(
         &self,
         caller: &Caller,

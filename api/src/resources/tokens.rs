@@ -1,4 +1,4 @@
-//! Signing in: access tokens, refresh tokens that rotate, and tickets for the live channel.
+//! Signing in: access tokens, rotating refresh tokens, and tickets for the live channel.
 
 mod exchange;
 
@@ -37,32 +37,32 @@ struct RefreshToken {
     refresh: String,
 }
 
-/// What a sign-in gives.
+/// The tokens of a sign-in.
 #[derive(Object)]
 struct TokenPair {
     /// For `Authorization: Bearer …`.
     access: String,
-    /// Good for one `POST /token/refresh`, which gives the next one.
+    /// Valid for one `POST /token/refresh`, which returns the next one.
     refresh: String,
     /// Always `Bearer`.
     token_type: String,
-    /// Seconds that `access` is good for.
+    /// Lifetime of `access` in seconds.
     expires_in_s: u64,
 }
 
 #[derive(Object)]
 struct TicketWish {
-    /// Listen to one order; or
+    /// The order to listen to. Exactly one of `order_id` and `store_id` is required.
     order_id: Option<Uuid>,
-    /// to all of a store.
+    /// The store to listen to, with all its orders.
     store_id: Option<Uuid>,
 }
 
-/// Opens one live channel: `?ticket=` of `/ws/orders/{id}` or `/ws/stores/{id}`.
+/// Opens one live channel: pass it as `?ticket=` of `/ws/orders/{id}` or `/ws/stores/{id}`.
 #[derive(Object)]
 struct LiveTicket {
     ticket: String,
-    /// 30 seconds after it was given.
+    /// 30 seconds after the ticket was issued.
     expires_at: Time,
 }
 
@@ -70,8 +70,9 @@ struct LiveTicket {
 impl Tokens {
     /// Sign in
     ///
-    /// After ten wrong passwords in 15 minutes a username is not looked at for a while: 429. From an address where it
-    /// signed in within 30 days its failures are counted apart, so that nobody is locked out by others' guesses.
+    /// After ten wrong passwords in 15 minutes, a username is refused for a while with 429. From an address where it
+    /// signed in within the last 30 days, its failures are counted separately, so that the guesses of others lock
+    /// nobody out.
     #[oai(path = "/token", method = "post", operation_id = "sign_in")]
     async fn sign_in(
         &self,
@@ -87,9 +88,10 @@ impl Tokens {
         self.pair(refreshed)
     }
 
-    /// Trade a refresh token for new tokens
+    /// Exchange a refresh token for new tokens
     ///
-    /// Each works once; after 10 seconds (an answer may get lost) a second use ends the whole sign-in.
+    /// Each refresh token works once. A second use within 10 seconds is allowed, because an answer may get lost; later,
+    /// it ends the whole sign-in.
     #[oai(
         path = "/token/refresh",
         method = "post",
@@ -101,20 +103,21 @@ impl Tokens {
         self.pair(refreshed)
     }
 
-    /// Sign out: the refresh token and all its successors end
+    /// Sign out
     ///
-    /// Other sign-ins of the account go on. An access token that was given out is good until its minutes are over. A
-    /// token that is unknown, or has ended, is answered the same.
+    /// Ends the refresh token and all its successors. Other sign-ins of the account continue. An access token that was
+    /// issued stays valid until it expires. An unknown or ended token gets the same answer.
     #[oai(path = "/token/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke(&self, token: Checked<RefreshToken>) -> Result<Done, Problem> {
         self.0.ledger.end_sign_in(&token.0.refresh).await?;
         Ok(Done)
     }
 
-    /// A ticket for one live channel
+    /// Create a ticket for a live channel
     ///
-    /// For one use within 30 seconds. One's own order, or an order or all of a store that one serves; others' orders
-    /// are as if they did not exist. It is not kept in the clear: whoever lost it asks for another.
+    /// Valid for one use within 30 seconds. The ticket may be for the caller's own order, or for an order or the whole
+    /// of a store that the caller serves; any other order returns 404. The ticket is not stored in plain text: a client
+    /// that loses it requests another.
     #[oai(
         path = "/live-tickets",
         method = "post",
@@ -131,7 +134,10 @@ impl Tokens {
             }
             (None, Some(store)) => TicketSubject::Store(self.store_of(&caller, store.into())?),
             _ => {
-                let error = FieldError::new(String::new(), "needs either order_id or store_id");
+                let error = FieldError::new(
+                    String::new(),
+                    "must have exactly one of order_id and store_id",
+                );
                 return Err(Problem::invalid(vec![error]));
             }
         };
@@ -160,7 +166,7 @@ impl Tokens {
         Ok(store)
     }
 
-    /// The caller's own order, or one of a store that it serves.
+    /// Returns the id if the order is the caller's own or one of a store that the caller serves, otherwise 404.
     async fn order_of(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Problem> {
         let order = self
             .0
@@ -188,7 +194,7 @@ impl From<RefreshRefused> for Problem {
         match refused {
             RefreshRefused::NotValid => incorrect(),
             RefreshRefused::Reused => Self::new(Reason::IncorrectCredentials)
-                .detail("This refresh token was used before: sign in again."),
+                .detail("This refresh token has already been used. Sign in again."),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who may see, make and change which accounts.
+//! Tests which accounts a caller may see, create and change.
 
 use domain::{account::Role, ids::StoreId};
 use serde_json::{Value, json};
@@ -279,7 +279,7 @@ async fn what_an_account_always_has_is_not_emptied() {
         let mut pointers = app.patch(&path, nothing).by(&operator).send().await.pointers();
         pointers.sort();
         assert_eq!(pointers, ["/disabled", "/integrator_ids", "/password", "/role", "/stores"]);
-        // Nothing of a patch that is refused is done.
+        // A refused patch changes nothing.
         let half = json!({"disabled": true, "stores": null});
         let refused = app.patch(&path, half).by(&operator).send().await;
         assert_eq!(refused.pointers(), ["/stores"]);

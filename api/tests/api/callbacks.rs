@@ -1,4 +1,4 @@
-//! Integrators' callbacks: who is let in, what is kept, and what it changes once a worker has applied it.
+//! Integrators' callbacks: authentication, storage, and their effect once a worker has applied them.
 
 mod strangers;
 
@@ -57,7 +57,7 @@ pub(crate) async fn an_order(app: &App, store: StoreId) -> OrderId {
     an_order_by(app, store, &anna).await
 }
 
-/// One soup for whoever is signed in so.
+/// Places an order of one soup with these credentials.
 pub(crate) async fn an_order_by(app: &App, store: StoreId, customer: &str) -> OrderId {
     let new = NewProduct {
         store_id: store,
@@ -79,13 +79,13 @@ pub(crate) async fn an_order_by(app: &App, store: StoreId, customer: &str) -> Or
     order["id"].as_str().unwrap().parse().unwrap()
 }
 
-/// As the kitchen says it: signed with its own secret, now.
+/// Sends a callback signed with the kitchen's secret, now.
 async fn said(app: &App, kitchen: &Kitchen, webhook_id: &str, body: &Value) -> Answer {
     let at = app.house.clock.now().timestamp();
     said_at(app, kitchen, webhook_id, body, at).await
 }
 
-/// With a signed time of its own, in Unix seconds.
+/// Sends a callback with this signed timestamp, in Unix seconds.
 async fn said_at(app: &App, kitchen: &Kitchen, webhook_id: &str, body: &Value, at: i64) -> Answer {
     let body = body.to_string();
     let signature = kitchen.callback.sign(webhook_id, at, body.as_bytes());
@@ -139,7 +139,7 @@ async fn a_signed_callback_is_kept_once_and_moves_the_order_when_applied() {
         app.house.ledger.apply_callbacks(order).await.unwrap();
         assert_eq!(status(&app, order).await, "accepted");
 
-        // Its own word, by its map; then one that is older than what was applied.
+        // First a word of its `status_map`, then an update older than the one applied.
         said(
             &app,
             &kitchen,
@@ -206,7 +206,7 @@ async fn forged_and_stale_signatures_are_one_problem_and_nothing_is_kept() {
             .send()
             .await;
         old.problem(401, "bad_signature");
-        // The same id, properly signed, is still new.
+        // The id was not used up: properly signed, it counts as new.
         assert_eq!(
             said(&app, &kitchen, "m-1", &update).await.ok()["result"],
             "stored"
@@ -281,7 +281,7 @@ async fn a_bearer_token_is_enough_only_where_settings_and_integrator_both_say_so
             } else {
                 right.problem(401, "bad_signature");
             }
-            // Signing is never wrong.
+            // A signature is always accepted.
             let signed = said(&app, &kitchen, "m-2", &update).await;
             assert_eq!(signed.ok()["result"], "stored");
         };

@@ -1,4 +1,4 @@
-//! Handoffs looked for, read and retried one by one, the list of what stands still, and tests of integrators.
+//! Listing, reading and retrying handoffs, the stuck list, and tests of integrators.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::{
     integrator_accounts::speaks_for,
 };
 
-/// A handoff whose integrator refused it for good after staff had accepted the order.
+/// Makes a handoff that its integrator refuses for good after staff have accepted the order.
 pub(crate) async fn a_failed_handoff(
     app: &App,
     store: StoreId,
@@ -45,7 +45,7 @@ pub(crate) async fn a_failed_handoff(
     claimed.handoff.id
 }
 
-/// The ids of a page's items.
+/// Returns the ids of a page's items.
 fn ids(page: &Value) -> Vec<&str> {
     let items = page["items"].as_array().unwrap();
     items

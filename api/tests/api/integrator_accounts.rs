@@ -1,4 +1,4 @@
-//! What an integrator's account may do, and that it may do nothing else.
+//! What an integrator account may do, and that it may do nothing else.
 
 use api::access::{Access, FOR_INTEGRATORS, OPERATIONS};
 use domain::{
@@ -19,7 +19,7 @@ fn speaker(username: &str, integrators: &[IntegratorId]) -> Value {
     json!({"username": username, "password": PASSWORD, "role": "integrator", "integrator_ids": integrators})
 }
 
-/// The `Authorization` of an account that speaks for these.
+/// Returns the `Authorization` of an account that acts for these integrators.
 pub(crate) async fn speaks_for(app: &App, username: &str, integrators: &[IntegratorId]) -> String {
     let new = NewAccount {
         username: username.to_owned(),
@@ -85,7 +85,7 @@ async fn a_manager_makes_accounts_for_integrators_of_its_own_stores_and_ends_the
             |index: usize| format!("{USERS}/{}", list["items"][index]["id"].as_str().unwrap());
         let change =
             async |path: &str, body: Value| app.patch(path, body).by(&manager).send().await;
-        // Another store's account too: it is seen, not changed.
+        // This account also belongs to another store: the manager may see it, not change it.
         change(&path(2), json!({"disabled": true}))
             .await
             .problem(403, "forbidden");
@@ -208,7 +208,7 @@ async fn an_archived_integrators_account_may_nothing_more_at_its_store() {
             .send()
             .await
             .problem(404, "not_found");
-        // It still can be disabled, and keeps its name and role.
+        // The account can still be disabled, and keeps its name and role.
         let account = app
             .house
             .ledger
@@ -236,7 +236,7 @@ async fn it_reads_its_own_handoffs_and_their_orders_and_no_others() {
         let store = app.house.a_store().await;
         let kitchen = a_kitchen(&app, store).await.id;
         let order = an_order(&app, store).await;
-        // Made after the order, so that it was never told of it.
+        // Created after the order, so it has no handoff of it.
         let other = a_kitchen(&app, store).await.id;
         let pos = speaks_for(&app, "pos", &[kitchen]).await;
         let stranger = speaks_for(&app, "stranger", &[other]).await;

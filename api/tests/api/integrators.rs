@@ -211,7 +211,7 @@ async fn every_way_to_make_ourselves_known_is_taken() {
             new["auth"] = auth.clone();
             let created = app.post(INTEGRATORS, new).by(&manager).send().await.ok();
             assert_eq!(created["integrator"]["auth_type"], auth["type"]);
-            // The domain's own form is the same one.
+            // The form of the domain is the same.
             assert!(serde_json::from_value::<OutboundAuth>(auth).is_ok());
         }
     })
@@ -365,7 +365,7 @@ async fn what_an_integrator_always_has_is_not_emptied() {
             refused.pointers(),
             never_empty.map(|name| format!("/{name}"))
         );
-        // What else is wrong is told with it.
+        // Other errors are reported together with it.
         let both = json!({"name": null, "url": "http://kitchen.example"});
         let refused = app
             .patch(&path(&integrator), both)

@@ -45,7 +45,7 @@ impl Shop {
         answer.json()
     }
 
-    /// The `Authorization` of an integrator of the store.
+    /// Returns the `Authorization` of an integrator account of the store.
     async fn integrator(&self, store: StoreId, username: &str) -> String {
         let manager = self
             .app

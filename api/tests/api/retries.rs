@@ -1,4 +1,4 @@
-//! Many handoffs retried at once, and the record of who had what retried.
+//! Bulk retries of handoffs, and the record of who retried what.
 
 use domain::account::Role;
 use serde_json::{Value, json};

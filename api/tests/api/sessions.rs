@@ -13,7 +13,7 @@ async fn opened(app: &App, staff: &str, store: StoreId, name: &str) -> Answer {
     app.post(SESSIONS, body).by(staff).send().await
 }
 
-/// A store, its staff's `Authorization`, and an open session's path.
+/// Returns a store, its staff's `Authorization`, and the path of an open session.
 async fn a_table(app: &App) -> (StoreId, String, String) {
     let store = app.house.a_store().await;
     let staff = app.signed_in("sam", Role::Staff, &[store]).await;

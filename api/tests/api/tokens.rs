@@ -1,4 +1,4 @@
-//! Signing in and staying so.
+//! Signing in and staying signed in.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who may make and change which accounts.
+//! Rules for who may create and change which accounts.
 
 use domain::{
     account::{Account, Role, SpokenFor},
@@ -8,8 +8,8 @@ use ledger::accounts::{AccountChange, AccountRefused};
 
 use crate::{auth::Caller, http::problem::Problem};
 
-/// Managers make staff of their own stores, and accounts of these stores' integrators. An integrator that there is not
-/// is refused by the ledger.
+/// Checks that the caller may create the account. Managers may create staff of their own stores and accounts for these
+/// stores' integrators. An unknown integrator is not checked here: the ledger refuses it.
 pub(super) fn may_make(
     caller: &Caller,
     role: Role,

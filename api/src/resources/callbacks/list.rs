@@ -1,4 +1,4 @@
-//! What integrators said, and what became of it.
+//! Lists stored callbacks and their results.
 
 use domain::{
     callback::CallbackResult,
@@ -25,20 +25,20 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct KeptCallbacks(pub(crate) ApiState);
 
-/// What became of a callback.
+/// The result of a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum CallbackState {
-    /// It is not applied yet.
+    /// Not applied yet.
     Waiting,
     Applied,
-    /// Says what already is.
+    /// Repeats the current state.
     Unchanged,
-    /// Older than one that was applied.
+    /// Older than an update that was already applied.
     Stale,
-    /// Its status is none of the integrator's words nor ours.
+    /// Its status is neither one of ours nor in the integrator's `status_map`.
     Unmapped,
-    /// The order can't move there from where it stands.
+    /// The order cannot move to that status from its current one.
     Illegal,
     /// No order had its reference within ten minutes.
     Unmatched,
@@ -48,10 +48,10 @@ enum CallbackState {
 
 #[OpenApi(tag = "Topic::Callbacks")]
 impl KeptCallbacks {
-    /// Look for callbacks, newest first
+    /// List callbacks, newest first
     ///
-    /// Each as it came, and what became of it: applied, or why it changed nothing. Of managers and staff: those of
-    /// their stores' integrators; of an operator: all.
+    /// Shows each callback as received, and its result: applied, or why it changed nothing. Managers and staff see
+    /// those of their stores' integrators, operators all.
     #[oai(path = "/callbacks", method = "get", operation_id = "list_callbacks")]
     #[expect(
         clippy::too_many_arguments,
@@ -63,15 +63,15 @@ impl KeptCallbacks {
         Query(store_id): Query<Option<Uuid>>,
         Query(integrator_id): Query<Option<Uuid>>,
         Query(order_id): Query<Option<Uuid>>,
-        /// One or several, repeated or with commas: `stale,illegal`.
+        /// One or more results, repeated or comma-separated: `stale,illegal`.
         Query(result): Query<Option<Several<CallbackState>>>,
-        /// Came then or later.
+        /// Received at or after this time.
         Query(received_after): Query<Option<Time>>,
-        /// Came before then.
+        /// Received before this time.
         Query(received_before): Query<Option<Time>>,
-        /// From 1 to 100; 50 unless said.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         Query(cursor): Query<Option<String>>,
     ) -> Result<Json<Page<CallbackView>>, Problem> {
         let limit = paging::limit(limit)?;
@@ -95,18 +95,18 @@ impl KeptCallbacks {
     }
 }
 
-/// A callback as it came, with what became of it.
+/// A stored callback and its result.
 #[derive(Debug, Object)]
 #[oai(rename = "KeptCallback")]
 struct CallbackView {
     id: Uuid,
     store_id: Option<Uuid>,
     integrator_id: Uuid,
-    /// Its name.
+    /// The integrator's name.
     integrator: String,
-    /// The integrator's own name for it.
+    /// The `webhook-id` that the integrator sent.
     webhook_id: String,
-    /// Null while no order has its reference.
+    /// Null while no order has the reference.
     order_id: Option<Uuid>,
     order_number: Option<i64>,
     reference: Option<String>,
@@ -117,7 +117,7 @@ struct CallbackView {
     result: CallbackState,
     /// Why it changed nothing, or why it could not be applied yet.
     detail: Option<String>,
-    /// How often applying it failed.
+    /// Number of failed attempts to apply it.
     failures: u32,
 }
 

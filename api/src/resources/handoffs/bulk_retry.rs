@@ -1,4 +1,4 @@
-//! Many handoffs tried again at once, and the record of who had what tried again.
+//! Bulk retries of handoffs, and the record of who retried what.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ use crate::{
     state::ApiState,
 };
 
-/// What has not ended this long after it began has broken off: a call of the greatest size takes seconds.
+/// Age after which an unfinished call counts as interrupted: a call of the maximum size takes seconds.
 const LONGEST_CALL: TimeDelta = TimeDelta::minutes(2);
 
 #[derive(Clone, Debug)]
@@ -37,13 +37,14 @@ pub(crate) struct Retries(pub(crate) ApiState);
 
 #[OpenApi(tag = "Topic::Handoffs")]
 impl Retries {
-    /// Try many handoffs again
+    /// Retry many handoffs
     ///
-    /// All that fit, oldest first, each by the rule for one (`POST /handoffs/{id}/retry`); of a manager, in their
-    /// stores. `dry_run` changes nothing and answers the same. One call tries 1000 again and looks at 10 000 at most:
-    /// where that stopped it, `next_cursor` goes on. Who asked for what, and what came of it, is on record
-    /// (`GET /handoffs/retries`). Asked for twice, nothing is tried twice: what is due again fits no more. A replayed
-    /// answer has what is on record: counts, but neither sample, times nor cursor. A dry run keeps no key.
+    /// Retries all matching handoffs, oldest first, each by the rules of `POST /handoffs/{id}/retry`; a manager's call
+    /// covers their own stores. `dry_run` returns the same answer and changes nothing. One call retries at most 1000
+    /// handoffs and examines at most 10 000; if it stopped at a limit, continue with `next_cursor`. The caller, the
+    /// request and the result are recorded (`GET /handoffs/retries`). Repeating a call retries nothing twice, because a
+    /// handoff that is due again no longer matches. A replayed answer holds what was recorded: the counts, but no
+    /// sample, times or cursor. A dry run stores no idempotency key.
     #[oai(
         path = "/handoffs/retry",
         method = "post",
@@ -52,7 +53,7 @@ impl Retries {
     async fn retry(
         &self,
         caller: Caller,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(asked): Checked<RetryHandoffs>,
@@ -66,7 +67,7 @@ impl Retries {
                 let retried = ledger.retry_handoffs(wanted).await?;
                 if let Some(retry) = retried.id {
                     tracing::info!(%retry, retried = retried.retried, matched = retried.matched, by = %caller.id(),
-                        "handoffs are retried by hand");
+                        "handoffs retried by hand");
                 }
                 Ok::<_, LedgerError>(HandoffsRetried::of(retried))
             },
@@ -81,8 +82,8 @@ impl Retries {
                     Problem::new(Reason::IdempotencyInProgress).retry_after_s(1)
                 } else {
                     Problem::new(Reason::Conflict).detail(
-                        "That call broke off; GET /handoffs/retries tells what it had done. Asked again with another \
-                         key, it tries what is left.",
+                        "That call was interrupted. GET /handoffs/retries shows what it had done; a new call with \
+                         another key retries the rest.",
                     )
                 })
             },
@@ -91,10 +92,10 @@ impl Retries {
         Ok(Replayable::of(retried, replayed))
     }
 
-    /// What people had tried again, newest first
+    /// List retries, newest first
     ///
-    /// One line for each call, also for a single handoff's. A manager sees their own, and those about one of their
-    /// stores.
+    /// One entry per call, including retries of a single handoff. A manager sees their own calls and those about one of
+    /// their stores.
     #[oai(
         path = "/handoffs/retries",
         method = "get",
@@ -103,9 +104,9 @@ impl Retries {
     async fn list(
         &self,
         caller: Caller,
-        /// From 1 to 100; 50 unless said.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         Query(cursor): Query<Option<String>>,
     ) -> Result<Json<Page<RetryView>>, Problem> {
         let limit = paging::limit(limit)?;
@@ -122,25 +123,25 @@ impl Retries {
     }
 }
 
-/// What was tried again, or would be.
+/// The result of a bulk retry, or of its dry run.
 #[derive(Debug, Object)]
 struct HandoffsRetried {
-    /// On record under this; null for a dry run.
+    /// Id of the recorded call; null for a dry run.
     id: Option<Uuid>,
     dry_run: bool,
-    /// How many fitted and were looked at.
+    /// Number of matching handoffs that were examined.
     matched: u32,
     retried: u32,
     refused: Vec<RefusedCount>,
-    /// Some of those tried again and some of those refused, oldest first.
+    /// Some of the retried and some of the refused handoffs, oldest first.
     sample: Vec<SampleView>,
     first_due_at: Option<Time>,
     last_due_at: Option<Time>,
-    /// There are more: say this as `cursor` to go on. Null: that was all, or the answer is a replayed one.
+    /// `cursor` for the next call. Null if there are no more, or if this is a replayed answer.
     next_cursor: Option<String>,
 }
 
-/// How many were not tried again for one reason.
+/// Number of handoffs that were refused for one reason.
 #[derive(Debug, Object)]
 struct RefusedCount {
     /// `order_ended`, `integrator_archived`, `overtaken`, `too_late`, `not_retryable` or `unknown`.
@@ -148,7 +149,7 @@ struct RefusedCount {
     count: u32,
 }
 
-/// One of those that fitted.
+/// One matching handoff.
 #[derive(Debug, Object)]
 #[oai(rename = "RetrySample")]
 struct SampleView {
@@ -158,30 +159,30 @@ struct SampleView {
     integrator_id: Uuid,
     integrator: String,
     event: enums::HandoffEvent,
-    /// As it was before.
+    /// Its state before the retry.
     state: enums::HandoffState,
     reason: Option<String>,
-    /// When its new round begins; null where it is refused.
+    /// Start of its new round; null if it was refused.
     due_at: Option<Time>,
-    /// Why it is not tried again; null where it is.
+    /// Why it was refused; null if it was retried.
     refused: Option<String>,
 }
 
-/// One call that had handoffs tried again.
+/// One call that retried handoffs.
 #[derive(Debug, Object)]
 #[oai(rename = "Retry")]
 struct RetryView {
     id: Uuid,
     retried_by: Person,
-    /// Where it was about one store.
+    /// Set if the call was about one store.
     store_id: Option<Uuid>,
-    /// What was asked for.
+    /// The filter of the call.
     filter: Value,
     matched: u32,
     retried: u32,
     refused: Vec<RefusedCount>,
     started_at: Time,
-    /// Null while it runs, or where it broke off: what it had done by then is counted.
+    /// Null while the call runs, or if it was interrupted; what it had done by then is counted.
     finished_at: Option<Time>,
 }
 

@@ -1,4 +1,4 @@
-//! What people ask of handoffs: which ones, and to have them tried again.
+//! The request body of a bulk retry, and the stores whose data a caller may see.
 
 use domain::{
     handoff::HandoffState,
@@ -18,33 +18,33 @@ use crate::{
     resources::stores::rights::stores_of,
 };
 
-/// Which handoffs are to be tried again: of those that failed (unless `state` says otherwise), all that fit every field
-/// that is given. At least one must be.
+/// Selects the handoffs to retry: those that match every given field. At least one field that selects handoffs is
+/// required.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct RetryHandoffs {
     store_id: Option<Uuid>,
     integrator_id: Option<Uuid>,
     order_id: Option<Uuid>,
-    /// Any of `failed`, `held` and `parked`.
+    /// Any of `failed`, `held` and `parked`. Default `failed`.
     state: Option<Vec<enums::HandoffState>>,
     event: Option<enums::HandoffEvent>,
-    /// As on record: `attempts_used_up`, `refused`, `gone`, `deadline` or `integrator_disabled`.
+    /// The recorded reason: `attempts_used_up`, `refused`, `gone`, `deadline` or `integrator_disabled`.
     #[oai(validator(min_length = 1, max_length = 200))]
     reason: Option<String>,
-    /// Made then or later.
+    /// Created at or after this time.
     created_after: Option<Time>,
-    /// Made before then.
+    /// Created before this time.
     created_before: Option<Time>,
-    /// Only counts, and says what would be refused and why.
+    /// Changes nothing: returns the counts, and what would be refused and why.
     dry_run: Option<bool>,
-    /// Spreads the due times, so that so many fall due in a second. All at once unless said.
+    /// Spreads the due times so that this many fall due per second. Default: all at once.
     #[oai(validator(minimum(value = "0.1"), maximum(value = "1000")))]
     per_s: Option<f64>,
-    /// How many this call tries again at most; 1000 unless said.
+    /// Maximum number of handoffs to retry in this call. Default 1000.
     #[oai(validator(minimum(value = "1"), maximum(value = "1000")))]
     limit: Option<u32>,
-    /// `next_cursor` of the call before, to go on where it stopped.
+    /// `next_cursor` of the previous call, to continue where it stopped.
     #[oai(validator(max_length = 100))]
     cursor: Option<String>,
 }
@@ -58,7 +58,7 @@ impl RetryHandoffs {
         if !self.says_which() {
             wrong(
                 String::new(),
-                "must say which: at least one field that narrows it down",
+                "must have at least one field that selects handoffs",
             );
         }
         let mut states: Vec<HandoffState> = Vec::new();
@@ -71,7 +71,7 @@ impl RetryHandoffs {
                 }
                 _ => wrong(
                     format!("/state/{place}"),
-                    "must be failed, held or parked: no other is tried again",
+                    "must be failed, held or parked; other states cannot be retried",
                 ),
             }
         }

@@ -1,4 +1,4 @@
-//! Whose handoffs a caller is shown: stores' to those who serve them, integrators' to those who speak for them.
+//! Which handoffs a caller may see: people by their stores, integrator accounts by their integrators.
 
 use domain::{
     account::Role,
@@ -9,7 +9,7 @@ use ledger::handoffs::HandoffFilter;
 
 use crate::{auth::Caller, http::problem::Problem, resources::stores::rights::stores_of};
 
-/// Narrows what is looked for to what the caller may see.
+/// Narrows the filter to what the caller may see.
 pub(super) fn narrow(
     filter: &mut HandoffFilter,
     caller: &Caller,
@@ -27,7 +27,7 @@ pub(super) fn narrow(
         (None, [only]) => Some(*only),
         (Some(_), _) | (None, []) => return Err(Problem::not_found()),
         (None, _) => {
-            let detail = "says which one: this account speaks for several";
+            let detail = "is required, because this account acts for several integrators";
             return Err(Problem::invalid_field("integrator_id", detail));
         }
     };
@@ -35,7 +35,7 @@ pub(super) fn narrow(
     Ok(())
 }
 
-/// Others' are as if they did not exist.
+/// Returns 404 unless the caller may see the handoff.
 pub(super) fn must_see(caller: &Caller, handoff: &Handoff) -> Result<(), Problem> {
     if caller.speaks_for(handoff.integrator_id) {
         return Ok(());

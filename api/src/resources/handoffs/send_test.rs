@@ -1,4 +1,4 @@
-//! A test: one message about no order, to see whether an integrator answers.
+//! Test messages: one message about no order, to see whether an integrator answers.
 
 use ledger::{LedgerError, handoffs::TestRefused};
 use poem_openapi::{ApiResponse, OpenApi, param::Path, payload::Json};
@@ -21,12 +21,12 @@ pub(crate) struct Trials(pub(crate) ApiState);
 
 #[derive(ApiResponse)]
 enum TrialAnswer {
-    /// On its way. `GET /handoffs/{id}` shows what comes of it.
+    /// Queued. `GET /handoffs/{id}` shows the result.
     #[oai(status = 202)]
     Accepted(
         Json<HandoffView>,
         #[oai(header = "Location")] String,
-        /// `true` where the idempotency key was known: this is the test that it sent, as it is now.
+        /// `true` if the idempotency key was used before: the answer is the test that it sent, in its current state.
         #[oai(header = "Idempotency-Replayed")]
         Option<bool>,
     ),
@@ -34,11 +34,11 @@ enum TrialAnswer {
 
 #[OpenApi(tag = "Topic::Integrators")]
 impl Trials {
-    /// Send an integrator a test
+    /// Send a test message to an integrator
     ///
-    /// `{"event":"test","callback_url","store"}`, signed and authenticated as any other, in one attempt, within ten
-    /// minutes. What comes of it moves no order; only a 410 disables the integrator, as always. Nothing is sent to one
-    /// that is disabled.
+    /// Sends `{"event":"test","callback_url","store"}`, signed and authenticated like any other message, in one attempt
+    /// within ten minutes. The outcome moves no order; as always, a 410 disables the integrator. Nothing is sent to a
+    /// disabled integrator.
     #[oai(
         path = "/integrators/:id/test",
         method = "post",
@@ -48,7 +48,7 @@ impl Trials {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
     ) -> Result<TrialAnswer, Problem> {
@@ -62,14 +62,15 @@ impl Trials {
             key,
             async |ledger| {
                 let id = ledger.test_integrator(integrator.id).await?;
-                tracing::info!(handoff = %id, integrator = %integrator.id, by = %caller.id(), "an integrator is tested");
+                tracing::info!(handoff = %id, integrator = %integrator.id, by = %caller.id(), "integrator test queued");
                 Ok::<_, LedgerError<TestRefused>>(id)
             },
             async |id| Ok(id.into()),
         )
         .await?;
         let sent = ledger.handoff_history(id).await?;
-        let sent = sent.ok_or_else(|| Problem::internal("a test is gone"))?;
+        let sent =
+            sent.ok_or_else(|| Problem::internal("the test handoff just created is missing"))?;
         let location = format!("/api/v1/handoffs/{id}");
         let (view, replayed) = (HandoffView::of(sent), replayed.then_some(true));
         Ok(TrialAnswer::Accepted(Json(view), location, replayed))

@@ -1,4 +1,4 @@
-//! What stands still until a person looks at it, with why and what to do next.
+//! The stuck list: everything that needs a person, with the reason and what to do next.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -22,23 +22,23 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct StuckList(pub(crate) ApiState);
 
-/// By how long it stands still, and then by its id.
+/// Sort key: since when it has been stuck, then its id.
 type Place = (DateTime<Utc>, Uuid);
 
 #[OpenApi(tag = "Topic::Handoffs")]
 impl StuckList {
-    /// What stands still until a person looks at it, the longest first
+    /// List everything that is stuck, longest first
     ///
-    /// Of a manager and of staff: in their stores. Anything here wants a person: `why` says what is wrong, and `next`
-    /// what to do about it. The metric `expediter_stuck` counts it. At most 200 of a kind.
+    /// Managers and staff see their own stores. Every entry needs a person: `why` says what is wrong, and `next` what
+    /// to do about it. The metric `expediter_stuck` counts the entries. At most 200 entries of each kind are listed.
     #[oai(path = "/stuck", method = "get", operation_id = "list_stuck")]
     async fn list(
         &self,
         caller: Caller,
         Query(store_id): Query<Option<Uuid>>,
-        /// From 1 to 100; 50 unless said.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         Query(cursor): Query<Option<String>>,
     ) -> Result<Json<Page<StuckView>>, Problem> {
         let limit = paging::limit(limit)? as usize;
@@ -77,7 +77,7 @@ fn place_of(cursor: &str) -> Result<Place, Problem> {
     Ok((since.ok_or_else(problem)?, subject))
 }
 
-/// One thing that stands still.
+/// One thing that is stuck.
 #[derive(Debug, Object)]
 #[oai(rename = "Stuck")]
 struct StuckView {
@@ -87,14 +87,14 @@ struct StuckView {
     /// The order's number in its store.
     order_number: Option<i64>,
     integrator_id: Option<Uuid>,
-    /// Its name.
+    /// The integrator's name.
     integrator: Option<String>,
     handoff_id: Option<Uuid>,
     callback_id: Option<Uuid>,
     since: Time,
-    /// In words, with the last error, or the reason on record.
+    /// Explanation in words, with the last error or the recorded reason.
     why: String,
-    /// What to do about it.
+    /// The recommended action.
     next: String,
 }
 

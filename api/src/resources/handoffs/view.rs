@@ -1,4 +1,4 @@
-//! Handoffs as people see them: in a list without their attempts' answers, and one with all there is.
+//! Handoffs as the API shows them: in a list without the attempts' responses, and one with everything.
 
 use domain::{handoff::Attempt, retry::Round};
 use ledger::handoffs::{HandoffHistory, ListedHandoff};
@@ -7,15 +7,15 @@ use uuid::Uuid;
 
 use crate::http::{enums, scalars::Time};
 
-/// The duty to bring one message about one order to one integrator, with every attempt.
+/// The task of sending one message about one order to one integrator, with every attempt.
 #[derive(Debug, Object)]
 #[oai(rename = "Handoff")]
 pub(crate) struct HandoffView {
     #[oai(flatten)]
     facts: HandoffFacts,
-    /// Of all rounds, in order.
+    /// Attempts of all rounds, in order.
     attempts: Vec<AttemptView>,
-    /// Those that somebody opened by hand, in order; the first opens by itself.
+    /// Rounds that somebody started by hand, in order; the first round starts by itself.
     rounds: Vec<RoundView>,
 }
 
@@ -25,14 +25,14 @@ pub(crate) struct HandoffView {
 pub(super) struct ListedView {
     #[oai(flatten)]
     facts: HandoffFacts,
-    /// Begun in this round.
+    /// Number of attempts started in the current round.
     attempts: u32,
-    /// Begun in all rounds.
+    /// Number of attempts started in all rounds.
     attempts_in_all: u32,
     last_attempt: Option<LastAttempt>,
 }
 
-/// What every handoff has.
+/// Fields that every handoff has.
 #[derive(Debug, Object)]
 struct HandoffFacts {
     /// Also the `webhook-id` of its requests.
@@ -42,26 +42,26 @@ struct HandoffFacts {
     order_id: Option<Uuid>,
     order_number: Option<i64>,
     integrator_id: Uuid,
-    /// Its name.
+    /// The integrator's name.
     integrator: String,
     event: enums::HandoffEvent,
     state: enums::HandoffState,
     required: bool,
-    /// Retrying by hand opens a new round.
+    /// A retry by hand starts a new round.
     round: u32,
     max_attempts: u32,
-    /// Not before this, while it waits.
+    /// Earliest time of the next attempt, while the handoff waits.
     next_attempt_at: Option<Time>,
-    /// Past this nothing is sent any more.
+    /// Nothing is sent after this time.
     deadline: Time,
     confirmed_at: Option<Time>,
-    /// The integrator's own word for the order.
+    /// The integrator's own reference for the order.
     reference: Option<String>,
     /// Why it failed or was withdrawn.
     reason: Option<String>,
-    /// Why it could not be sent, where no attempt tells: a claim that failed, or trouble of our own.
+    /// Why it could not be sent, if no attempt shows it: a failed claim, or a fault on our side.
     error: Option<String>,
-    /// Why it can't be tried again by hand now; null: it can.
+    /// Why it cannot be retried by hand now; null if it can.
     not_retryable: Option<String>,
     created_at: Time,
     closed_at: Option<Time>,
@@ -79,11 +79,11 @@ struct AttemptView {
     outcome: Option<enums::AttemptOutcome>,
     status: Option<u16>,
     error: Option<String>,
-    /// The beginning of the answer.
+    /// The beginning of the response body.
     response: Option<String>,
 }
 
-/// The newest HTTP request, without its answer's body.
+/// The newest HTTP request, without the response body.
 #[derive(Debug, Object)]
 struct LastAttempt {
     round: u32,
@@ -96,24 +96,24 @@ struct LastAttempt {
     error: Option<String>,
 }
 
-/// A round of attempts that somebody opened.
+/// A round of attempts that somebody started by hand.
 #[derive(Debug, Object)]
 #[oai(rename = "Round")]
 struct RoundView {
     round: u32,
-    /// As `GET /handoffs/retries` lists it.
+    /// Id of the call in `GET /handoffs/retries`.
     retry_id: Uuid,
     retried_by: Person,
     retried_at: Time,
-    /// Its first attempt is not made before this.
+    /// Earliest time of its first attempt.
     due_at: Time,
 }
 
-/// An account, by the name that people know it by.
+/// An account and its username.
 #[derive(Debug, Object)]
 pub(super) struct Person {
     pub(super) id: Uuid,
-    /// Null for integrators' accounts.
+    /// Null if the caller is an integrator account.
     pub(super) username: Option<String>,
 }
 
@@ -126,7 +126,7 @@ impl HandoffView {
         }
     }
 
-    /// For those outside: what a store's staff sign in with is none of theirs.
+    /// Removes the usernames: an integrator must not learn what a store's staff sign in with.
     pub(super) fn without_names(mut self) -> Self {
         for round in &mut self.rounds {
             round.retried_by.username = None;

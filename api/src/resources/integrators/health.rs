@@ -1,31 +1,31 @@
-//! How an integrator has answered lately, as it is shown.
+//! An integrator's recent health, as the API shows it.
 
 use ledger::integrators::{Health, LastFailure};
 use poem_openapi::Object;
 
 use crate::http::{enums::BreakerState, scalars::Time};
 
-/// How it has answered lately.
+/// The integrator's recent health.
 #[derive(Debug, Object)]
 #[oai(rename = "IntegratorHealth")]
 pub(super) struct HealthView {
     breaker: BreakerView,
-    /// Failed attempts since it last answered in a way that asked for no other try.
+    /// Number of failed attempts since its last answer that asked for no retry.
     failures_in_a_row: u32,
     failing_since: Option<Time>,
-    /// The part of its last hundred attempts that it acknowledged, from 0 to 1; `null` without any.
+    /// Share of its last hundred attempts that it acknowledged, from 0 to 1; `null` if there are none.
     success_rate: Option<f64>,
     last_success_at: Option<Time>,
-    /// The last of its last hundred attempts that it did not acknowledge.
+    /// The latest of its last hundred attempts that it did not acknowledge.
     last_failure: Option<LastFailureView>,
 }
 
-/// Whether it is spoken to for now.
+/// The circuit breaker, which decides whether requests are sent.
 #[derive(Debug, Object)]
 #[oai(rename = "IntegratorBreaker")]
 struct BreakerView {
     state: BreakerState,
-    /// Open: when one request goes out to see whether it answers again. Probing: when that counts as lost.
+    /// While open: when one request is sent as a probe. While probing: when that request counts as lost.
     until: Option<Time>,
 }
 
@@ -33,7 +33,7 @@ struct BreakerView {
 #[oai(rename = "IntegratorFailure")]
 struct LastFailureView {
     at: Time,
-    /// The HTTP status that it answered with, if it did.
+    /// The HTTP status of its answer, if there was one.
     status: Option<u16>,
     error: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! How we make ourselves known to an integrator, as it is told to us; it is never shown again.
+//! Our authentication to an integrator, as clients send it; it is never shown again.
 
 use domain::integrator::OutboundAuth;
 use http::{HeaderName, HeaderValue, header};
@@ -24,7 +24,7 @@ pub(super) enum OutboundAuthBody {
     SignIn(SignInAuth),
 }
 
-/// The signature is all.
+/// No authentication besides the signature.
 #[derive(Default, Object)]
 pub(super) struct NoAuth {}
 
@@ -43,7 +43,7 @@ pub(super) struct BearerAuth {
     token: String,
 }
 
-/// A fixed value in a header of its own.
+/// A fixed value in a custom header.
 #[derive(Object)]
 pub(super) struct HeaderAuth {
     #[oai(validator(min_length = 1, max_length = 100))]
@@ -64,7 +64,7 @@ pub(super) struct Oauth2Auth {
     scope: Option<String>,
 }
 
-/// `POST {username, password}` there answers with a `token`, which goes into `Authorization`.
+/// A `POST` of `{username, password}` to `url` answers with a `token`, which is then sent in `Authorization`.
 #[derive(Object)]
 pub(super) struct SignInAuth {
     url: WebAddress,
@@ -75,7 +75,7 @@ pub(super) struct SignInAuth {
 }
 
 impl OutboundAuthBody {
-    /// `None` where something of it is wrong, which `errors` then tells; `address` parses a URL and judges it.
+    /// Returns `None` and adds to `errors` if something is wrong; `address` parses and checks a URL.
     pub(super) fn parse(
         self,
         errors: &mut Vec<FieldError>,
@@ -85,8 +85,11 @@ impl OutboundAuthBody {
             Self::None(NoAuth {}) => OutboundAuth::None,
             Self::Basic(BasicAuth { username, password }) => {
                 if username.contains(':') {
-                    // RFC 7617 section 2: it would end the name there.
-                    errors.push(FieldError::new("/auth/username", "must have no colon"));
+                    // RFC 7617 section 2: a colon ends the username.
+                    errors.push(FieldError::new(
+                        "/auth/username",
+                        "must not contain a colon",
+                    ));
                     return None;
                 }
                 OutboundAuth::Basic { username, password }
@@ -133,12 +136,12 @@ fn sendable(at: &str, value: &str, errors: &mut Vec<FieldError>) -> Option<()> {
     }
     errors.push(FieldError::new(
         at,
-        "must be without line breaks and control characters",
+        "must not contain line breaks or control characters",
     ));
     None
 }
 
-/// A header that is not one of those that the request itself needs or that its signature stands in.
+/// Refuses the headers that the request itself needs or that carry its signature.
 fn free_header(at: &str, name: &str, errors: &mut Vec<FieldError>) -> Option<()> {
     const OURS: [HeaderName; 6] = [
         header::HOST,

@@ -1,4 +1,4 @@
-//! New integrators and edits of them, as they are asked for; what the schema can't say is checked here.
+//! Request bodies that create and edit integrators; checks what their schema cannot express.
 
 use std::collections::BTreeMap;
 
@@ -25,40 +25,40 @@ pub(super) struct NewIntegratorBody {
     pub(super) store_id: Uuid,
     #[oai(validator(min_length = 1, max_length = 200))]
     name: String,
-    /// A label; decides only what is not said here.
+    /// A label; it only sets defaults.
     kind: IntegratorKind,
-    /// `order` unless said otherwise.
+    /// Default `order`.
     format: Option<Format>,
-    /// Unless said otherwise: placed and cancelled; for `delivery` dispatched and cancelled; for `push` every change.
+    /// Default: placed and cancelled; for `delivery`, dispatched and cancelled; for `push`, every change.
     #[oai(validator(min_items = 1, max_items = 4, unique_items))]
     events: Option<Vec<HandoffEvent>>,
-    /// https, without credentials in it.
+    /// An https address without credentials.
     url: WebAddress,
-    /// An order is accepted only when it has confirmed. True unless said otherwise, for `push` false.
+    /// True if an order is accepted only after this integrator has confirmed it. Default `true`; `false` for `push`.
     required: Option<bool>,
-    /// `acknowledgement` unless said otherwise.
+    /// Default `acknowledgement`.
     confirms: Option<Confirms>,
-    /// `resend` unless said otherwise.
+    /// Default `resend`.
     unknown_policy: Option<UnknownPolicy>,
-    /// `signature` unless said otherwise.
+    /// Default `signature`.
     callback_auth: Option<CallbackAuth>,
-    /// How we make ourselves known to it; `none` unless said otherwise.
+    /// Our authentication to the integrator. Default `none`.
     auth: Option<OutboundAuthBody>,
-    /// Its words for an order's status, to ours.
+    /// Maps the integrator's words for an order's status to ours.
     #[oai(validator(max_properties = 100))]
     status_map: Option<BTreeMap<String, OrderStatus>>,
-    /// 5 unless said otherwise.
+    /// Default 5.
     #[oai(validator(minimum(value = "1"), maximum(value = "5")))]
     max_attempts: Option<u32>,
-    /// Requests to it at one time, over all workers.
+    /// Maximum number of concurrent requests to it, over all workers.
     #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
     concurrency: Option<u32>,
-    /// Requests to it a second, over all workers; unbounded unless said otherwise.
+    /// Maximum number of requests to it per second, over all workers. Default: unlimited.
     #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
     rate_per_s: Option<u32>,
 }
 
-/// A merge patch (RFC 7396): what is absent stays, null empties what may be empty, and is refused of anything else.
+/// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
 #[derive(Debug, Object)]
 pub(super) struct IntegratorPatch {
     #[oai(validator(min_length = 1, max_length = 200))]
@@ -82,9 +82,9 @@ pub(super) struct IntegratorPatch {
     concurrency: MaybeUndefined<u32>,
     #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
     rate_per_s: MaybeUndefined<u32>,
-    /// Enabling forgets its failures.
+    /// Enabling resets its failures.
     enabled: MaybeUndefined<bool>,
-    /// Why it is disabled; goes with `"enabled": false`. Null: none is given.
+    /// Why it is disabled; allowed only with `"enabled": false`. Null: no reason given.
     #[oai(validator(min_length = 1, max_length = 200))]
     disabled_reason: Option<String>,
 }
@@ -170,7 +170,7 @@ impl IntegratorPatch {
         if self.disabled_reason.is_some() && enabled != Some(false) {
             errors.push(FieldError::new(
                 "/disabled_reason",
-                "goes with \"enabled\": false",
+                "is allowed only with \"enabled\": false",
             ));
         }
         if !errors.is_empty() {
@@ -197,7 +197,7 @@ impl IntegratorPatch {
     }
 }
 
-/// What the schema can't say.
+/// Checks what the schema cannot express.
 fn check(
     settings: &Settings,
     events: Option<&[HandoffEvent]>,
@@ -212,7 +212,7 @@ fn check(
     if callback_auth == Some(CallbackAuth(integrator::CallbackAuth::Bearer))
         && !settings.callbacks.allow_bearer
     {
-        let detail = "bearer is off here (the setting callbacks.allow_bearer)";
+        let detail = "bearer is not allowed here (setting callbacks.allow_bearer)";
         errors.push(FieldError::new("/callback_auth", detail));
     }
     let words = status_map.into_iter().flat_map(BTreeMap::keys);
@@ -222,12 +222,12 @@ fn check(
     {
         errors.push(FieldError::new(
             "/status_map",
-            "its words have from 1 to 100 characters",
+            "its keys must have from 1 to 100 characters",
         ));
     }
 }
 
-/// Where we may send an order, or a password.
+/// Parses and checks a URL that an order or a password may be sent to.
 fn address(
     settings: &Settings,
     at: &str,
@@ -246,22 +246,22 @@ fn address(
     if url.scheme() != "https" && !may_be_plain {
         errors.push(FieldError::new(
             at,
-            "must be https (the setting worker.allow_http)",
+            "must be https (setting worker.allow_http)",
         ));
     }
     if !url.username().is_empty() || url.password().is_some() {
         errors.push(FieldError::new(
             at,
-            "must have no credentials in it: they go into auth",
+            "must not contain credentials; send them in auth",
         ));
     }
     if url.fragment().is_some() {
-        errors.push(FieldError::new(at, "must have no fragment"));
+        errors.push(FieldError::new(at, "must not have a fragment"));
     }
     Some(url)
 }
 
-/// By what is written, since nothing is resolved here: of names only `localhost`.
+/// Returns true for a loopback host. Nothing is resolved here, so the only name that counts is `localhost`.
 fn is_here(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -1,4 +1,4 @@
-//! Orders as a table (RFC 4180), written while it is sent: never more of them in memory than one piece has.
+//! Orders as CSV (RFC 4180), streamed in batches: memory never holds more than one batch of orders.
 
 use std::{borrow::Cow, io, iter};
 
@@ -10,9 +10,9 @@ use futures_util::{StreamExt, stream};
 use ledger::Ledger;
 use poem::Body;
 
-/// Of one table; there is a cursor to the rest.
+/// Maximum number of orders in one file; a cursor leads to the rest.
 pub(super) const MOST_ORDERS: u32 = 100_000;
-/// Orders that are read at once.
+/// Number of orders read in one batch.
 const PIECE: usize = 256;
 
 const COLUMNS: [&str; 20] = [
@@ -38,7 +38,7 @@ const COLUMNS: [&str; 20] = [
     "user_note",
 ];
 
-/// A table whose orders can't be read to the end breaks off, so that nobody takes it for a whole one.
+/// Streams the orders as CSV. A read error aborts the stream, so that nobody takes a partial file for a complete one.
 pub(super) fn table(ledger: Ledger, orders: Vec<OrderId>) -> Body {
     let pieces: Vec<Vec<OrderId>> = orders.chunks(PIECE).map(<[OrderId]>::to_vec).collect();
     let names = stream::iter([Ok::<_, io::Error>(line(&COLUMNS.map(Cow::Borrowed)))]);
@@ -46,8 +46,8 @@ pub(super) fn table(ledger: Ledger, orders: Vec<OrderId>) -> Body {
         let ledger = ledger.clone();
         async move {
             let orders = ledger.orders_by_id(&ids).await.map_err(|error| {
-                tracing::error!(%error, "a table of orders breaks off: {error}");
-                io::Error::other("the orders can't be read")
+                tracing::error!(%error, "CSV export of orders aborted: {error}");
+                io::Error::other("reading the orders failed")
             })?;
             Ok(orders.iter().map(|order| line(&fields(order))).collect())
         }
@@ -101,17 +101,17 @@ fn line(fields: &[Cow<'_, str>]) -> String {
     fields.join(",") + "\r\n"
 }
 
-/// What begins a formula; wide as some keyboards write it, too.
+/// Characters that start a formula, including the full-width forms that some keyboards write.
 const RUNS: [char; 8] = [
     '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
-/// What is passed over before a formula.
+/// Leading characters that are skipped before a formula.
 const BLANKS: [char; 3] = ['\t', '\r', '\n'];
-/// What begins a new cell in the middle of a text where a spreadsheet splits by semicolons or tabs, and so does not see
-/// our quotes: as it does where a comma is the decimal point.
+/// Characters that start a new cell in the middle of a text if a spreadsheet splits by semicolons or tabs, and so
+/// ignores our quotes. It does so where a comma is the decimal separator.
 const SPLITS: [char; 4] = [';', '\t', '\r', '\n'];
 
-/// What guests and clients write must not run in whoever's spreadsheet (OWASP, CSV injection).
+/// Escapes text written by guests and clients, so that a spreadsheet does not run it (OWASP, CSV injection).
 fn harmless(field: &str) -> Cow<'_, str> {
     let mut written = String::new();
     let mut from = 0;
@@ -130,7 +130,7 @@ fn harmless(field: &str) -> Cow<'_, str> {
     written.into()
 }
 
-/// Where a spreadsheet may see a cell begin.
+/// Returns the positions where a spreadsheet may see a cell begin.
 fn cells(field: &str) -> impl Iterator<Item = usize> {
     let splits = field.match_indices(SPLITS);
     iter::once(0).chain(splits.map(|(at, split)| at + split.len()))

@@ -1,4 +1,4 @@
-//! Orders after they were asked for: edited, taken away, placed anew.
+//! Changes of existing orders: edit, delete, cancel and replace.
 
 use domain::{
     ids::{ItemId, OrderId},
@@ -44,18 +44,18 @@ pub(crate) struct OrderEdits(pub(crate) ApiState);
 #[derive(ApiResponse)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one is made an answer, and sent at once"
+    reason = "each value is turned into a response at once"
 )]
 enum RemovedAnswer {
-    /// It was placed, and is cancelled now.
+    /// The placed order is now cancelled.
     #[oai(status = 200)]
     Cancelled(Json<OrderView>, #[oai(header = "ETag")] String),
-    /// It was a draft, and is gone.
+    /// The draft is deleted.
     #[oai(status = 204)]
     Gone,
 }
 
-/// What an edit must find, and the request's key.
+/// The `If-Match` header and the idempotency key of an edit.
 struct Conditions {
     if_match: Option<String>,
     key: Option<ledger::idempotency::Idempotency>,
@@ -65,17 +65,17 @@ struct Conditions {
 impl OrderEdits {
     /// Edit an order
     ///
-    /// A draft as often as one likes. A placed order only until the first integrator is told of it: its stock changes
-    /// by the difference. `items` are replaced as a whole, at today's prices.
+    /// A draft can be edited at any time, a placed order only until it is first sent to an integrator; its stock
+    /// changes by the difference. `items` are replaced as a whole, at current prices.
     #[oai(path = "/orders/:id", method = "patch", operation_id = "edit_order")]
     async fn edit(
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Merged(patch): Merged<OrderPatch>,
@@ -88,7 +88,7 @@ impl OrderEdits {
 
     /// Add an item to an order
     ///
-    /// At today's price; as long as the order may be edited.
+    /// Uses the current price. Possible while the order can be edited.
     #[oai(
         path = "/orders/:id/items",
         method = "post",
@@ -98,10 +98,10 @@ impl OrderEdits {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(item): Checked<NewItem>,
@@ -114,8 +114,8 @@ impl OrderEdits {
 
     /// Edit an item of an order
     ///
-    /// As long as the order may be edited. Another `quantity` changes the stock of a placed order by the difference; a
-    /// merge patch (RFC 7396).
+    /// A merge patch (RFC 7396), possible while the order can be edited. A new `quantity` changes the stock of a placed
+    /// order by the difference.
     #[oai(
         path = "/orders/:id/items/:item",
         method = "patch",
@@ -126,10 +126,10 @@ impl OrderEdits {
         caller: Caller,
         id: Path<Uuid>,
         item: Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Merged(patch): Merged<ItemPatch>,
@@ -141,9 +141,9 @@ impl OrderEdits {
         Ok(tagged(view).replayed(replayed))
     }
 
-    /// Take an item out of an order
+    /// Remove an item from an order
     ///
-    /// Not the last one of an order that was placed: that is to be cancelled.
+    /// The last item of a placed order cannot be removed: cancel the order instead.
     #[oai(
         path = "/orders/:id/items/:item",
         method = "delete",
@@ -154,7 +154,7 @@ impl OrderEdits {
         caller: Caller,
         id: Path<Uuid>,
         item: Path<Uuid>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
     ) -> Result<Tagged<OrderView>, Problem> {
@@ -167,7 +167,7 @@ impl OrderEdits {
         Ok(tagged(view))
     }
 
-    /// Take a draft away, or cancel an order that was placed
+    /// Delete a draft or cancel a placed order
     ///
     /// A cancelled order stays readable.
     #[oai(path = "/orders/:id", method = "delete", operation_id = "remove_order")]
@@ -175,10 +175,10 @@ impl OrderEdits {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Of a cancellation; staff need one once the order is accepted.
+        /// Reason for a cancellation; staff must give one once the order is accepted.
         #[oai(validator(max_length = 200))]
         reason: Query<Option<String>>,
-        /// Only if it is still as this `ETag` says; or a version in quotes.
+        /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
     ) -> Result<RemovedAnswer, Problem> {
@@ -197,9 +197,9 @@ impl OrderEdits {
         })
     }
 
-    /// Place an order anew that was rejected, failed or cancelled
+    /// Replace an order that was rejected, failed or cancelled
     ///
-    /// The new order names the old one in `replaces`. Only one order replaces another.
+    /// Places a new order, whose `replaces` is the id of the old one. An order can be replaced only once.
     #[oai(
         path = "/orders/:id/replace",
         method = "post",
@@ -209,7 +209,7 @@ impl OrderEdits {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Any text of up to 200 bytes that names this request among the caller's.
+        /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(asked): Checked<Replacement>,
@@ -217,7 +217,7 @@ impl OrderEdits {
         let key = key.of(&self.0, caller.id().uuid(), &asked)?;
         let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
         if !order.status.is_called_off() {
-            let detail = "Only an order that was rejected, failed or cancelled is replaced.";
+            let detail = "Only a rejected, failed or cancelled order can be replaced.";
             return Err(Problem::new(Reason::Conflict)
                 .detail(detail)
                 .with("order_status", order.status.as_str()));
@@ -229,7 +229,7 @@ impl OrderEdits {
 }
 
 impl OrderEdits {
-    /// The order as it is then, and whether that was done before.
+    /// Applies the edit; returns the order afterwards, and true if the request is a replay.
     async fn edited(
         &self,
         caller: &Caller,
@@ -260,13 +260,13 @@ impl OrderEdits {
     }
 }
 
-/// Whether what is sold now, and at which price, decides the edit.
+/// Returns true if the result of the edit depends on the current products and prices.
 fn asks_for_products(edit: &OrderEdit, order: &Order) -> bool {
     matches!(order.status, OrderStatus::Draft | OrderStatus::Pending)
         && !matches!(edit.items, ItemsEdit::Keep | ItemsEdit::Remove(_))
 }
 
-/// Of one item that is added, the pointers go into that item.
+/// Converts a refusal into a problem. If the edit adds one item, the pointers refer to that item.
 fn why(refused: EditRefused, edit: &OrderEdit) -> Problem {
     match (refused, &edit.items) {
         (EditRefused::Place(PlaceRefused::UnknownProducts { .. }), ItemsEdit::Add(line)) => {

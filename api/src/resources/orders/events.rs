@@ -1,4 +1,4 @@
-//! What happened to an order, as it is shown to those who follow it.
+//! An order's events, as they are shown to those who follow it.
 
 use crate::http::scalars::Time;
 use domain::{event::Event, status::By};
@@ -6,13 +6,13 @@ use poem_openapi::Object;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// One line of a stream.
+/// One event of a stream.
 #[derive(Debug, Object)]
 #[oai(rename = "Event")]
 pub(crate) struct EventView {
-    /// The session's, or the order's own.
+    /// Id of the stream: the session's, or the order's own.
     stream: Uuid,
-    /// Without gaps in its stream.
+    /// Number of the event; a stream has no gaps.
     seq: i64,
     #[oai(rename = "type")]
     kind: String,
@@ -21,7 +21,7 @@ pub(crate) struct EventView {
 }
 
 impl EventView {
-    /// Customers see what guests do: nothing of integrators, as on the live channel.
+    /// Converts the events. Customers see what guests see: nothing about integrators, as on the live channel.
     pub(super) fn shown_to(by: By, mut events: Vec<Event>) -> Vec<Self> {
         if by == By::Owner {
             events.retain(|event| event.kind.is_for_guests());

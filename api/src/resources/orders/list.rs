@@ -1,4 +1,4 @@
-//! `GET /orders` and `GET /orders.csv`: the same orders, to be read page by page or written down.
+//! `GET /orders` and `GET /orders.csv`: the same orders, in pages or as a CSV file.
 
 use domain::{account::Role, order::Order};
 use ledger::orders::OrderFilter;
@@ -32,18 +32,18 @@ pub(crate) struct OrderLists(pub(crate) ApiState);
 
 #[derive(ApiResponse)]
 enum Table {
-    /// One line an order, after one line of names (RFC 4180).
+    /// A header line, then one line per order (RFC 4180).
     #[oai(status = 200, content_type = "text/csv; charset=utf-8")]
     Csv(
         Binary<Body>,
         #[oai(header = "Content-Disposition")] String,
-        /// Where there are more than 100 000: for `?cursor=`, to get the next ones.
+        /// Set if there are more than 100 000 orders: the `cursor` for the next file.
         #[oai(header = "Expediter-Next-Cursor")]
         Option<String>,
     ),
 }
 
-/// As both operations are asked for it.
+/// Query parameters that both operations share.
 #[derive(Default)]
 struct Asked {
     store_id: Option<Uuid>,
@@ -59,9 +59,9 @@ struct Asked {
 impl OrderLists {
     /// List orders, newest first
     ///
-    /// A customer's own; of staff and managers their stores', but of drafts those that they began; of an operator all.
-    /// A page may be short, or empty, and
-    /// still have a next one: where few fit, no request looks at more than some thousand orders.
+    /// Customers see their own orders; staff and managers those of their stores, but only the drafts that they created;
+    /// operators all. A page may be short or empty and still have a `next_cursor`: if few orders match, a request stops
+    /// after examining some thousand orders.
     #[oai(path = "/orders", method = "get", operation_id = "list_orders")]
     #[expect(
         clippy::too_many_arguments,
@@ -71,22 +71,22 @@ impl OrderLists {
         &self,
         caller: Caller,
         Query(store_id): Query<Option<Uuid>>,
-        /// One or several, repeated or with commas: `pending,processing`.
+        /// One or more statuses, repeated or comma-separated: `pending,processing`.
         Query(status): Query<Option<Several<enums::OrderStatus>>>,
         /// A session's code.
         Query(session): Query<Option<String>>,
-        /// Exactly this: a customer's own, or of a store. Operators say which store.
+        /// Exact reference, among a customer's own orders or those of a store. Operators must also pass `store_id`.
         Query(reference): Query<Option<String>>,
         Query(fulfilment): Query<Option<enums::Fulfilment>>,
-        /// Placed then or later.
+        /// Placed at or after this time.
         Query(placed_after): Query<Option<Time>>,
-        /// Placed before then.
+        /// Placed before this time.
         Query(placed_before): Query<Option<Time>>,
-        /// From 1 to 100; 50 unless said.
+        /// Page size, 1 to 100. Default 50.
         Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the page before.
+        /// `next_cursor` of the previous page.
         Query(cursor): Query<Option<String>>,
-        /// What the client has, by its `ETag`: if it is the same, the answer is 304.
+        /// The `ETag` that the client has. Returns 304 if nothing has changed.
         #[oai(name = "If-None-Match")]
         Header(if_none_match): Header<Option<String>>,
     ) -> Result<Fresh<Page<OrderView>>, Problem> {
@@ -111,13 +111,13 @@ impl OrderLists {
         Ok(unless_known(if_none_match.as_deref(), page))
     }
 
-    /// Write orders down as a table, newest first
+    /// Export orders as CSV, newest first
     ///
-    /// The orders that `GET /orders` lists, at most 100 000. Columns: `id`, `number`, `store_id`, `session` (its name),
-    /// `reference`, `fulfilment`, `status`, `reason`, `created_at`, `placed_at`, `accepted_at`, `ended_at`,
+    /// Contains the orders that `GET /orders` lists, at most 100 000. Columns: `id`, `number`, `store_id`, `session`
+    /// (its name), `reference`, `fulfilment`, `status`, `reason`, `created_at`, `placed_at`, `accepted_at`, `ended_at`,
     /// `total_amount` (minor units), `currency`, `items` (`2 x Espresso; 1 x Tea`), `customer_name`, `customer_phone`,
-    /// `customer_email`, `customer_address`, `user_note`. A text that a spreadsheet would take for a formula, also
-    /// after a semicolon, a tab or a line break in it, has an apostrophe before it.
+    /// `customer_email`, `customer_address`, `user_note`. An apostrophe precedes any text that a spreadsheet would take
+    /// for a formula, also after a semicolon, a tab or a line break in the text.
     #[oai(
         path = "/orders.csv",
         method = "get",
@@ -131,18 +131,18 @@ impl OrderLists {
         &self,
         caller: Caller,
         Query(store_id): Query<Option<Uuid>>,
-        /// One or several, repeated or with commas: `pending,processing`.
+        /// One or more statuses, repeated or comma-separated: `pending,processing`.
         Query(status): Query<Option<Several<enums::OrderStatus>>>,
         /// A session's code.
         Query(session): Query<Option<String>>,
-        /// Exactly this: a customer's own, or of a store. Operators say which store.
+        /// Exact reference, among a customer's own orders or those of a store. Operators must also pass `store_id`.
         Query(reference): Query<Option<String>>,
         Query(fulfilment): Query<Option<enums::Fulfilment>>,
-        /// Placed then or later.
+        /// Placed at or after this time.
         Query(placed_after): Query<Option<Time>>,
-        /// Placed before then.
+        /// Placed before this time.
         Query(placed_before): Query<Option<Time>>,
-        /// `Expediter-Next-Cursor` of the table before.
+        /// `Expediter-Next-Cursor` of the previous file.
         Query(cursor): Query<Option<String>>,
     ) -> Result<Table, Problem> {
         let asked = Asked {
@@ -190,7 +190,7 @@ impl OrderLists {
         }
         let leads_to_it = filter.account.is_some() || filter.stores.is_some();
         if filter.reference.is_some() && !leads_to_it {
-            let detail = "is a store's: say which, as store_id";
+            let detail = "requires store_id: references belong to a store";
             return Err(Problem::invalid_field("reference", detail));
         }
         let statuses = asked.status.map(|several| several.0);

@@ -1,4 +1,4 @@
-//! Edits of orders as clients ask for them.
+//! Request bodies that edit and replace orders.
 
 use domain::{
     ids::ItemId,
@@ -19,7 +19,8 @@ use crate::http::{
     scalars,
 };
 
-/// A merge patch (RFC 7396): what is absent stays, null empties (but not `fulfilment`). `items` are replaced as a whole.
+/// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a field, but is refused for `fulfilment`.
+/// `items` are replaced as a whole.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct OrderPatch {
@@ -52,7 +53,7 @@ struct CustomerPatch {
     device_token: MaybeUndefined<String>,
 }
 
-/// A merge patch (RFC 7396) of one item: what is absent stays, null empties the `note`.
+/// A merge patch (RFC 7396) of one item: absent fields stay unchanged, `null` clears the `note`.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct ItemPatch {
@@ -62,7 +63,7 @@ pub(super) struct ItemPatch {
     note: MaybeUndefined<String>,
 }
 
-/// What is to be otherwise in the order that is placed anew; what is absent is as it was, at today's prices.
+/// Changes in the replacement order. Absent fields are taken from the old order, at current prices.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct Replacement {
@@ -72,9 +73,9 @@ pub(super) struct Replacement {
     customer: Option<CustomerFields>,
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
-    /// The one of the order before is not taken over.
+    /// Not taken from the old order.
     reference: Option<Reference>,
-    /// What the client reckons with: another total is refused.
+    /// The total that the client expects; the order is refused if it differs.
     expected_total: Option<scalars::Money>,
 }
 
@@ -128,7 +129,7 @@ impl ItemPatch {
 }
 
 impl Replacement {
-    /// `order` has ended. The new one is its owner's, and in its session.
+    /// Builds the new order from `order`, which has ended. It has the same owner and session.
     pub(super) fn into_command(
         self,
         order: &Order,
@@ -163,11 +164,14 @@ impl Replacement {
     }
 }
 
-/// One more item.
+/// Returns an edit that adds one item.
 pub(super) fn one_more(item: NewItem) -> Result<OrderEdit, Problem> {
-    let line = item
-        .line()
-        .ok_or_else(|| Problem::invalid_field("/product_id", "either this or sku is needed"))?;
+    let line = item.line().ok_or_else(|| {
+        Problem::invalid_field(
+            "/product_id",
+            "exactly one of product_id and sku is required",
+        )
+    })?;
     Ok(of_items(ItemsEdit::Add(line)))
 }
 
@@ -178,7 +182,7 @@ pub(super) fn of_items(items: ItemsEdit) -> OrderEdit {
     }
 }
 
-/// Which field of a new item names its product.
+/// Returns the pointer to the field of a new item that names its product.
 pub(super) fn pointer_to(product: &ProductRef) -> &'static str {
     match product {
         ProductRef::Id(_) => "/product_id",

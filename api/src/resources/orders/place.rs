@@ -1,4 +1,4 @@
-//! How orders are taken: with what their store sells at this moment, and those that are refused are counted.
+//! Places orders with the store's current products, and counts refusals.
 
 use domain::{
     ids::StoreId,
@@ -44,7 +44,7 @@ impl Orders {
         Ok(Placed { order, replayed })
     }
 
-    /// At today's prices. One that is placed already stays as it is.
+    /// Places a draft at current prices. An order that is already placed stays as it is.
     pub(super) async fn place_draft(
         &self,
         draft: &Order,
@@ -60,7 +60,7 @@ impl Orders {
         self.noted(placed.await.map_err(Into::into))
     }
 
-    /// Counts what is not placed.
+    /// Counts a refused order.
     fn noted<T>(&self, placed: Result<T, Problem>) -> Result<T, Problem> {
         if let Err(problem) = &placed {
             self.0
@@ -73,8 +73,8 @@ impl Orders {
     }
 }
 
-/// From here on our own products are what the store sells. A request that was done before needs no service to hear what
-/// became of it.
+/// Brings our products up to date with what the store sells. A failure is ignored if the request was done before: its
+/// replay needs no service.
 pub(super) async fn bring_in(
     state: &ApiState,
     store: StoreId,

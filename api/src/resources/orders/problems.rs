@@ -1,4 +1,4 @@
-//! Why an order is not placed or not moved, as problems.
+//! Converts refusals to place, move or edit an order into problems.
 
 use domain::{
     order::MAX_ITEMS,
@@ -19,7 +19,7 @@ impl From<PlaceRefused> for Problem {
     fn from(refused: PlaceRefused) -> Self {
         match refused {
             PlaceRefused::UnknownStore => {
-                Self::invalid_field("/store_id", "there is no such store")
+                Self::invalid_field("/store_id", "must be an existing store")
             }
             PlaceRefused::StoreArchived => Self::new(Reason::StoreArchived),
             PlaceRefused::StorePaused => Self::new(Reason::StorePaused),
@@ -42,20 +42,18 @@ impl From<PlaceRefused> for Problem {
                     .collect();
                 Self::new(Reason::InsufficientStock).with("short", short)
             }
-            PlaceRefused::TotalTooLarge => {
-                Self::invalid_field("/items", "their total is too large")
-            }
+            PlaceRefused::TotalTooLarge => Self::invalid_field("/items", "the total is too large"),
             PlaceRefused::TotalMismatch { expected, actual } => Self::new(Reason::TotalMismatch)
                 .with("expected", json!(expected))
                 .with("actual", json!(actual)),
             PlaceRefused::NoItems => {
-                Self::invalid_field("/items", "an order that is placed needs at least one")
+                Self::invalid_field("/items", "must not be empty for a placed order")
             }
             PlaceRefused::AddressMissing => {
-                Self::invalid_field("/customer/address", "is needed for a delivery")
+                Self::invalid_field("/customer/address", "is required for a delivery")
             }
             PlaceRefused::AlreadyReplaced { by } => Self::new(Reason::DuplicateOrder)
-                .detail("The order was replaced before.")
+                .detail("The order has already been replaced.")
                 .with("order_id", by.to_string())
                 .at(format!("/api/v1/orders/{by}")),
             PlaceRefused::DuplicateOrder { existing } => Self::new(Reason::DuplicateOrder)
@@ -86,7 +84,7 @@ impl From<EditRefused> for Problem {
             }
             EditRefused::VersionConflict { current } => version_conflict(current),
             EditRefused::TooManyItems => {
-                Self::invalid_field("/items", format!("must be at most {MAX_ITEMS}"))
+                Self::invalid_field("/items", format!("must have at most {MAX_ITEMS} items"))
             }
             EditRefused::Place(refused) => refused.into(),
         }
@@ -98,13 +96,15 @@ impl From<MoveRefused> for Problem {
         match refused {
             MoveRefused::Invalid { from, to, next, .. } => Self::new(Reason::InvalidTransition)
                 .detail(format!(
-                    "From {from} to {to} there is no way for this caller."
+                    "This caller cannot move the order from {from} to {to}."
                 ))
                 .with(
                     "next",
                     next.into_iter().map(OrderStatus::as_str).collect::<Value>(),
                 ),
-            MoveRefused::ReasonMissing => Self::invalid_field("/reason", "this move needs one"),
+            MoveRefused::ReasonMissing => {
+                Self::invalid_field("/reason", "is required for this move")
+            }
             MoveRefused::ReasonNotAllowed { allowed } => {
                 Self::invalid_field("/reason", format!("must be one of {}", allowed.join(", ")))
             }

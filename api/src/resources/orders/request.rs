@@ -1,4 +1,4 @@
-//! Orders as clients ask for them.
+//! Request bodies that place and move orders.
 
 use domain::{
     ids::StoreId,
@@ -16,32 +16,32 @@ use crate::http::{
     scalars,
 };
 
-/// An order of an account.
+/// An order placed by an account.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct NewOrder {
-    /// May be left out where `session` is given.
+    /// May be omitted if `session` is given.
     store_id: Option<Uuid>,
-    /// A session's code: the order is its table's.
+    /// A session's code; the order then belongs to the session's table.
     #[oai(validator(min_length = 40, max_length = 40))]
     pub(super) session: Option<String>,
-    /// `pending`, and so placed, unless said otherwise. A `draft` may be without items; it holds no stock, has no number,
-    /// nobody is told of it, and after a week it is gone. It is placed by moving it to `pending`.
+    /// Default `pending`, which places the order. A `draft` may have no items; it holds no stock, has no number, is
+    /// announced to nobody, and is deleted after a week. Moving it to `pending` places it.
     status: Option<FirstStatus>,
     #[oai(default, validator(max_items = 100))]
     items: Vec<NewItem>,
-    /// `table` with a session, else `pickup`, unless said otherwise. `delivery` needs the customer's address.
+    /// Default `table` with a session, otherwise `pickup`. `delivery` requires the customer's address.
     fulfilment: Option<enums::Fulfilment>,
     customer: Option<CustomerFields>,
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
-    /// The client's own id for the order: unique among the account's.
+    /// The client's own id for the order, unique per account.
     reference: Option<Reference>,
-    /// What the client reckons with: another total is refused.
+    /// The total that the client expects; the order is refused if it differs.
     expected_total: Option<scalars::Money>,
 }
 
-/// How an order begins.
+/// The first status of an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 enum FirstStatus {
@@ -49,7 +49,7 @@ enum FirstStatus {
     Pending,
 }
 
-/// A guest's order: `items`, or `product_id` alone for one piece.
+/// A guest's order: either `items`, or `product_id` alone for one piece.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct GuestsOrder {
@@ -62,20 +62,20 @@ pub(super) struct GuestsOrder {
     expected_total: Option<scalars::Money>,
 }
 
-/// `product_id` or `sku`.
+/// An item to order, identified by either `product_id` or `sku`.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct NewItem {
     product_id: Option<Uuid>,
     sku: Option<Sku>,
-    /// Pieces; 1 unless said otherwise.
+    /// Number of pieces. Default 1.
     #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
     quantity: Option<u32>,
     #[oai(validator(max_length = 500))]
     note: Option<String>,
 }
 
-/// Whom the order is for.
+/// The person whom the order is for.
 #[derive(Clone, Debug, Default, Object)]
 #[oai(rename = "Customer", deny_unknown_fields)]
 pub(super) struct CustomerFields {
@@ -92,7 +92,7 @@ pub(super) struct CustomerFields {
     lat: Option<f64>,
     #[oai(validator(minimum(value = "-180"), maximum(value = "180")))]
     lng: Option<f64>,
-    /// For push messages.
+    /// Token for push messages.
     #[oai(validator(max_length = 500))]
     device_token: Option<String>,
 }
@@ -127,15 +127,15 @@ impl From<Customer> for CustomerFields {
     }
 }
 
-/// Where an order is moved to.
+/// The status to move an order to.
 #[derive(Debug, Object)]
 #[oai(deny_unknown_fields)]
 pub(super) struct StatusChange {
     pub(super) status: enums::OrderStatus,
-    /// Some moves need one: see the order's states.
+    /// Required for some moves: see the order's states.
     #[oai(validator(max_length = 200))]
     pub(super) reason: Option<String>,
-    /// Of a draft that is to be `pending`: another total is refused.
+    /// For a draft that moves to `pending`: the move is refused if the total differs.
     pub(super) expected_total: Option<scalars::Money>,
 }
 
@@ -159,13 +159,13 @@ impl NewOrder {
         if is_placed && self.items.is_empty() {
             errors.push(FieldError::new(
                 "/items",
-                "an order that is placed needs at least one",
+                "must not be empty for a placed order",
             ));
         }
         if store_id.is_none() {
             errors.push(FieldError::new(
                 "/store_id",
-                "is needed where no session is given",
+                "is required if no session is given",
             ));
         }
         let by_itself = if session.is_some() {
@@ -178,7 +178,7 @@ impl NewOrder {
         if is_placed && fulfilment == Fulfilment::Delivery && !customer.has_address() {
             errors.push(FieldError::new(
                 "/customer/address",
-                "is needed for a delivery",
+                "is required for a delivery",
             ));
         }
         let lines = lines(self.items, &mut errors);
@@ -220,7 +220,7 @@ impl GuestsOrder {
             _ => {
                 errors.push(FieldError::new(
                     "/items",
-                    "either this or product_id is needed",
+                    "exactly one of items and product_id is required",
                 ));
                 Vec::new()
             }
@@ -253,7 +253,7 @@ pub(super) fn lines(items: Vec<NewItem>, errors: &mut Vec<FieldError>) -> Vec<Li
             Some(line) => lines.push(line),
             None => errors.push(FieldError::new(
                 &format!("/items/{at}"),
-                "either product_id or sku is needed",
+                "exactly one of product_id and sku is required",
             )),
         }
     }
@@ -261,7 +261,7 @@ pub(super) fn lines(items: Vec<NewItem>, errors: &mut Vec<FieldError>) -> Vec<Li
 }
 
 impl NewItem {
-    /// `None` unless it names its product in one way.
+    /// Returns `None` unless exactly one of `product_id` and `sku` is set.
     pub(super) fn line(self) -> Option<Line> {
         let product = match (self.product_id, self.sku) {
             (Some(id), None) => ProductRef::Id(id.into()),

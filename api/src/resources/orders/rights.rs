@@ -5,7 +5,7 @@ use platform::secrets::{same, sha256};
 
 use crate::{auth::Caller, http::problem::Problem, state::ApiState};
 
-/// The order, and in which capacity the caller stands to it; others' are as if they did not exist.
+/// Returns the order and the capacity in which the caller acts on it, or 404 if the caller may not see it.
 pub(super) async fn order_of(
     state: &ApiState,
     caller: &Caller,
@@ -17,7 +17,8 @@ pub(super) async fn order_of(
     Ok((order, by))
 }
 
-/// An order that an integrator was to be told of, for whoever speaks for it. It is moved by callbacks only.
+/// Returns an order that has a handoff to one of the caller's integrators, otherwise 404. Such a caller moves orders
+/// only by callbacks.
 pub(super) async fn handed_over(
     state: &ApiState,
     caller: &Caller,
@@ -32,7 +33,7 @@ pub(super) async fn handed_over(
     order.ok_or_else(Problem::not_found)
 }
 
-/// In which capacity an account stands to an order; `None`: in none.
+/// Returns the capacity in which the caller acts on the order; `None` if there is none.
 pub(super) fn capacity(caller: &Caller, order: &Order) -> Option<By> {
     if caller.is(Role::Operator) {
         Some(By::Operator)
@@ -45,7 +46,7 @@ pub(super) fn capacity(caller: &Caller, order: &Order) -> Option<By> {
     }
 }
 
-/// Whether that guest's key placed the order.
+/// Returns true if this guest key placed the order.
 pub(super) fn is_theirs(order: &Order, key_hash: Option<[u8; 32]>) -> bool {
     match (&order.guest_key_hash, key_hash) {
         (Some(placed_with), Some(shown)) => same(placed_with, &shown),
@@ -53,7 +54,7 @@ pub(super) fn is_theirs(order: &Order, key_hash: Option<[u8; 32]>) -> bool {
     }
 }
 
-/// The hash of a guest's own random key; only that is stored.
+/// Hashes a guest's own random key; only the hash is stored.
 pub(crate) fn guest_key(header: Option<String>) -> Result<Option<[u8; 32]>, Problem> {
     match header {
         None => Ok(None),

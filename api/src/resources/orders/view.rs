@@ -1,4 +1,4 @@
-//! Orders as they are shown: to accounts, and to guests.
+//! Orders as the API shows them, to accounts and to guests.
 
 use crate::http::{
     enums,
@@ -15,12 +15,12 @@ use uuid::Uuid;
 
 use super::{request::CustomerFields, rights::is_theirs};
 
-/// An order, everywhere the same.
+/// An order; it has the same form everywhere.
 #[derive(Debug, Object)]
 #[oai(rename = "Order")]
 pub(super) struct OrderView {
     id: Uuid,
-    /// Counts up per store, for people.
+    /// Consecutive number within the store, for people.
     number: Option<i64>,
     store_id: Uuid,
     session: Option<SessionName>,
@@ -29,18 +29,18 @@ pub(super) struct OrderView {
     status: enums::OrderStatus,
     /// Why it was rejected, failed or cancelled.
     reason: Option<String>,
-    /// Counts edits by people.
+    /// Increases with each edit by a person.
     version: i64,
-    /// Where this caller may move it to.
+    /// Statuses that this caller may move the order to.
     next: Vec<enums::OrderStatus>,
     customer: CustomerFields,
     items: Vec<ItemView>,
     total: scalars::Money,
     user_note: Option<String>,
-    /// If nobody has accepted it by then, it is ended.
+    /// The order is ended if it has not been accepted by then.
     accept_by: Option<Time>,
     delivery: Option<DeliveryView>,
-    /// The order that this one was placed anew for.
+    /// Id of the order that this one replaces.
     replaces: Option<Uuid>,
     created_at: Time,
     placed_at: Option<Time>,
@@ -53,7 +53,7 @@ struct SessionName {
     name: String,
 }
 
-/// A line, with name, sku and price as they were when it was sold.
+/// An item of an order, with the name, sku and price at the time of sale.
 #[derive(Debug, Object)]
 #[oai(rename = "OrderItem")]
 struct ItemView {
@@ -91,7 +91,7 @@ pub(crate) struct GuestOrderView {
     status: enums::OrderStatus,
     reason: Option<String>,
     fulfilment: enums::Fulfilment,
-    /// Placed with the `Expediter-Guest` key that came with this request.
+    /// True if it was placed with the `Expediter-Guest` key of this request.
     mine: bool,
     next: Vec<enums::OrderStatus>,
     items: Vec<GuestItemView>,
@@ -123,7 +123,7 @@ struct GuestDeliveryView {
 }
 
 impl OrderView {
-    /// `by`: in which capacity the caller stands to it.
+    /// Converts an order; `by` is the capacity in which the caller acts on it.
     pub(super) fn of(order: &Order, by: Option<By>) -> Self {
         Self {
             id: order.id.uuid(),
@@ -230,7 +230,7 @@ fn next(order: &Order, by: Option<By>) -> Vec<enums::OrderStatus> {
     next.into_iter().map(Into::into).collect()
 }
 
-/// The order as the ledger must still find it, where `If-Match` names what the caller saw.
+/// Returns the order as the ledger must still find it; `None` without an `If-Match` to check.
 pub(super) fn as_seen<'o>(
     if_match: Option<&str>,
     order: &'o Order,

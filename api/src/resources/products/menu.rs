@@ -5,12 +5,12 @@ use uuid::Uuid;
 
 use super::view::ProductView;
 
-/// What can be ordered at a store now.
+/// The products that can be ordered at a store now.
 #[derive(Debug, Object)]
 pub(crate) struct Menu {
     pub(crate) store_id: Uuid,
     pub(crate) store_name: String,
-    /// Takes no new orders for now.
+    /// True while the store takes no new orders.
     pub(crate) paused: bool,
     pub(crate) items: Vec<ProductView>,
 }

@@ -6,20 +6,20 @@ use uuid::Uuid;
 
 use crate::http::scalars::{self, Time};
 
-/// Something that a store sells.
+/// A product of a store.
 #[derive(Debug, Object)]
 #[oai(rename = "Product")]
 pub(crate) struct ProductView {
     id: Uuid,
     store_id: Uuid,
-    /// The store's own word for it, unique there; capitals matter.
+    /// The store's own code for the product, unique per store and case-sensitive.
     sku: Option<String>,
     name: String,
     description: Option<String>,
     price: scalars::Money,
-    /// Can be ordered now, as far as people say.
+    /// True if it may be ordered now, regardless of stock.
     available: bool,
-    /// How many there are; null: not counted, never runs out.
+    /// Quantity in stock; null if it is not counted and never runs out.
     stock: Option<i64>,
     archived_at: Option<Time>,
     version: i64,

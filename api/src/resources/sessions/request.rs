@@ -1,4 +1,4 @@
-//! Sessions as they are asked for: opened, and closed with a wish that may be left out.
+//! Request bodies that open and close sessions; the body of a close is optional.
 
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -13,18 +13,18 @@ use crate::http::body::Checked;
 #[derive(Debug, Object)]
 pub(super) struct NewSession {
     pub(super) store_id: Uuid,
-    /// Unique among the store's open sessions, without regard to case and white space.
+    /// Unique among the store's open sessions, ignoring case and white space.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub(super) name: String,
 }
 
 #[derive(Debug, Default, Object)]
 pub(super) struct CloseSession {
-    /// Accepted orders that are not with a courier count as delivered. False unless said otherwise.
+    /// Marks accepted orders that are not with a courier as delivered. Default `false`.
     pub(super) finish: Option<bool>,
 }
 
-/// A body that may be left out.
+/// An optional body.
 #[derive(Debug)]
 pub(super) struct Perhaps<T>(pub(super) Option<T>);
 
@@ -49,7 +49,7 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Perhaps<T> {
         body: &mut RequestBody,
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        // Without a type there is nothing that could be read as one; with one it must be right.
+        // Without a content type there is no body to parse; with one, the body must be valid.
         if request.content_type().is_none() {
             return Ok(Self(None));
         }

@@ -1,4 +1,4 @@
-//! Sessions as they are shown: to staff with their code, to guests with their orders.
+//! Sessions as the API shows them: to staff with the code, to guests with the orders.
 
 use domain::{event::Event, ids::StreamId, order::Order, session::Session};
 use ledger::events::SessionSnapshot;
@@ -17,9 +17,9 @@ pub(super) struct SessionView {
     store_id: Uuid,
     name: String,
     state: SessionState,
-    /// The guests' key: 40 hex digits, and a secret.
+    /// The guests' key: 40 hex digits. It is a secret.
     code: String,
-    /// The guests' page, which the QR code leads to.
+    /// URL of the guests' page, which the QR code encodes.
     url: String,
     opened_at: Time,
     closed_at: Option<Time>,
@@ -48,11 +48,11 @@ pub(super) struct OpenView {
     state: SessionState,
     opened_at: Time,
     closed_at: Option<Time>,
-    /// Of the live channel and of `…/events`.
+    /// Id of the stream of the live channel and of `…/events`.
     stream: Uuid,
-    /// The number up to which all this is told: for `?after=`.
+    /// Number of the last event that this answer includes; pass it as `?after=`.
     seq: i64,
-    /// Oldest first; of more than a thousand the last ones.
+    /// Oldest first; at most the latest thousand.
     orders: Vec<GuestOrderView>,
 }
 
@@ -76,7 +76,7 @@ impl OpenView {
 #[oai(rename = "ClosedSession")]
 pub(super) struct ClosedView {
     session: SessionView,
-    /// The orders that have not come to their end.
+    /// The orders that have not ended.
     unfinished: Vec<GuestOrderView>,
 }
 
@@ -96,19 +96,19 @@ fn shown(orders: &[Order], key_hash: Option<[u8; 32]>) -> Vec<GuestOrderView> {
         .collect()
 }
 
-/// Some of a stream.
+/// A part of a session's stream.
 #[derive(Debug, Object)]
 pub(super) struct SessionEvents {
     stream: Uuid,
     items: Vec<EventView>,
-    /// The number up to which this tells all: for the next `?after=`.
+    /// Number up to which this answer is complete; pass it as the next `?after=`.
     last: i64,
-    /// There is more already.
+    /// True if there are more events already.
     has_more: bool,
 }
 
 impl SessionEvents {
-    /// Of `limit + 1` events that were asked for.
+    /// Builds the answer from a read of `limit + 1` events: the extra one shows that there are more.
     pub(super) fn of(stream: StreamId, after: i64, mut events: Vec<Event>, limit: u32) -> Self {
         let has_more = events.len() > limit as usize;
         events.truncate(limit as usize);

@@ -4,7 +4,8 @@ use domain::{account::Role, ids::StoreId, store::Store};
 
 use crate::{auth::Caller, http::problem::Problem, state::ApiState};
 
-/// The store, if the caller may see it: those who serve it always, customers and programs while it is not archived.
+/// Returns the store if the caller may see it: those who serve it always, customers and integrator accounts until it is
+/// archived. Otherwise returns 404.
 pub(crate) async fn seen(state: &ApiState, caller: &Caller, id: StoreId) -> Result<Store, Problem> {
     let may_see = match caller.account.role {
         Role::Customer => true,
@@ -20,7 +21,8 @@ pub(crate) async fn seen(state: &ApiState, caller: &Caller, id: StoreId) -> Resu
         .ok_or_else(Problem::not_found)
 }
 
-/// Whose things a caller is shown: an operator all, others their stores'; of one store where one is asked for.
+/// Returns the stores whose data the caller may see: `wanted` if given, otherwise the account's own; `None` means all,
+/// for an operator. Returns 404 if the caller does not serve `wanted`.
 pub(crate) fn stores_of(
     caller: &Caller,
     wanted: Option<StoreId>,

@@ -1,5 +1,5 @@
-//! `POST /token/exchange`: a `user_id` and `session_key`, as seed 000's clients have them, for tokens; and which account
-//! is which such user.
+//! `POST /token/exchange`: exchanges a `user_id` and `session_key`, as seed 000's clients have them, for tokens; and
+//! links accounts to such users.
 
 use domain::ids::AccountId;
 use ledger::external_identities::IdentityRefused;
@@ -31,25 +31,25 @@ struct ExternalSignIn {
 
 #[derive(Object)]
 struct NewIdentity {
-    /// What the verification service, and the locations service, call the account.
+    /// Id of the account in the verification and locations services.
     user_id: ExternalId,
 }
 
-/// Which user of the verification service an account is.
+/// The user of the verification service that an account is linked to.
 #[derive(Object)]
 struct ExternalIdentity {
     user_id: ExternalId,
-    /// For `POST /token/exchange`, and shown this once. Null where a verification service is set, which gives out its
-    /// own.
+    /// For `POST /token/exchange`; shown only this once. Null if a verification service is configured, because that
+    /// service issues its own keys.
     session_key: Option<String>,
 }
 
 #[OpenApi(tag = "Topic::SigningIn")]
 impl TokenExchange {
-    /// Trade a user's session key for tokens
+    /// Exchange a session key for tokens
     ///
-    /// The verification service, where one is set, says whether the two belong together; else the keys that operators
-    /// gave out are looked at. Wrong ones are limited as wrong passwords are.
+    /// The verification service, if one is configured, decides whether the user and the key belong together; otherwise
+    /// the key is compared with those that operators issued. Wrong keys are rate-limited like wrong passwords.
     #[oai(
         path = "/token/exchange",
         method = "post",
@@ -74,9 +74,9 @@ impl TokenExchange {
         Tokens(state.clone()).pair(refreshed)
     }
 
-    /// Say which user of the verification service an account is
+    /// Link an account to a user of the verification service
     ///
-    /// It gets a fresh session key, and the one that it had is dead.
+    /// Issues a new session key; the previous one becomes invalid.
     #[oai(
         path = "/users/:id/external-identity",
         method = "put",
@@ -97,10 +97,10 @@ impl TokenExchange {
         }))
     }
 
-    /// The account is no such user any more, and its session key is dead
+    /// Unlink an account from its user of the verification service
     ///
-    /// Tokens that were traded for it stay good: disable the account to end them. An account that is no such user is
-    /// left as it is.
+    /// Its session key becomes invalid. Tokens that were obtained with it stay valid: disable the account to end them.
+    /// Unlinking an account that has no such user is a no-op.
     #[oai(
         path = "/users/:id/external-identity",
         method = "delete",
@@ -117,7 +117,7 @@ impl From<IdentityRefused> for Problem {
         match refused {
             IdentityRefused::NoSuchAccount => Self::not_found(),
             IdentityRefused::UserTaken => {
-                Self::new(Reason::Conflict).detail("Another account is this user.")
+                Self::new(Reason::Conflict).detail("Another account is linked to this user.")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Who can't sign for an integrator learns nothing of it, and takes nothing from it.
+//! A caller that cannot sign for an integrator learns nothing about it and uses up none of its rate limit.
 
 use serde_json::json;
 
@@ -72,7 +72,7 @@ async fn an_integrator_that_has_signed_is_counted_for_itself_there() {
                 let answer: Answer = said(&app, kitchen, webhook_id, &update).await;
                 answer.status.as_u16()
             };
-            // Nobody has signed yet: these two are the address's.
+            // No valid signature yet: these two count against the address.
             assert_eq!(
                 [say(&one, "m-1").await, say(&other, "m-1").await],
                 [202, 202]

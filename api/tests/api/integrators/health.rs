@@ -11,7 +11,7 @@ use crate::{
     callbacks::a_kitchen,
 };
 
-/// One attempt, and what it met with.
+/// Makes one attempt with this outcome.
 async fn hears(app: &App, kitchen: IntegratorId, heard: Heard) {
     let ledger = &app.house.ledger;
     let lease = Duration::from_secs(25);

@@ -1,4 +1,4 @@
-//! Drafts, removals and replacements as a client asks for them.
+//! Drafts, removals and replacements over HTTP.
 
 use domain::account::Role;
 use serde_json::{Value, json};
@@ -178,7 +178,7 @@ async fn an_order_that_was_called_off_is_placed_anew_once() {
             anew["id"]
         );
         assert_eq!(refused.header("location"), path(&anew));
-        // It is Anna's, whoever asked for it.
+        // The new order is Anna's, whoever placed it.
         assert_eq!(
             app.get(&path(&anew)).by(&anna).send().await.ok()["id"],
             anew["id"]

@@ -1,4 +1,4 @@
-//! Edits of orders as a client asks for them: merge patches, entity tags, and keys.
+//! Edits of orders over HTTP: merge patches, entity tags and idempotency keys.
 
 use domain::{
     account::Role,
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{ORDERS, a_product, wanted};
 use crate::app::{Answer, App, with_app};
 
-/// Anna's order of two pieces: its path, its answer, and her authorization.
+/// Places Anna's order of two pieces; returns its path, its answer, and her `Authorization`.
 async fn an_order(app: &App) -> (String, Answer, String) {
     let store = app.house.a_store().await;
     let product = a_product(app, store, Some(9)).await;
@@ -222,7 +222,7 @@ async fn a_repeated_edit_is_done_once_also_where_its_tag_is_old_by_then() {
             .send()
             .await
             .problem(422, "idempotency_key_reused");
-        // What was refused leaves its key free.
+        // A refused request does not use up its key.
         add("b", 1).send().await.problem(412, "version_conflict");
         let free = app
             .patch(&path, json!({"user_note": "b"}))
@@ -281,7 +281,7 @@ async fn an_order_is_moved_or_removed_only_as_it_was_seen_where_that_is_asked() 
         }
         let cancelled = remove(edited.header("etag")).await;
         assert_eq!(cancelled.ok()["status"], "cancelled");
-        // Moves are not counted as versions, but show in the tag.
+        // Moves do not count as versions, but change the tag.
         let old = cancel(edited.header("etag")).await;
         old.problem(412, "version_conflict");
         assert_eq!(cancel("\"2\"").await.ok(), cancelled.json());

@@ -1,4 +1,4 @@
-//! Reading orders and moving them: one at a time, and in lists.
+//! Reading and moving orders, one at a time and in lists.
 
 use domain::account::Role;
 use serde_json::json;

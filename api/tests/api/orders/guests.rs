@@ -1,4 +1,4 @@
-//! Orders of guests, whose key is the code of their table.
+//! Orders of guests, whose key is the code of their session.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Orders listed, as a page and as a table, and counted.
+//! Lists of orders, as pages and as CSV, and their statistics.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::{ORDERS, a_product, a_table, wanted};
 use crate::app::{App, with_app};
 
-/// Two stores; in the first a guest's order and, of Anna and of Ben, one order each; in the second one of Anna's.
+/// Two stores: the first with one order each of a guest, Anna and Ben, the second with one of Anna's.
 struct Town {
     stores: [StoreId; 2],
-    /// As placed: the guest's, Anna's, Ben's, Anna's elsewhere.
+    /// In the order of placing: the guest's, Anna's, Ben's, Anna's in the second store.
     orders: Vec<OrderId>,
     code: String,
     anna: String,
@@ -69,7 +69,7 @@ async fn town(app: &App) -> Town {
     }
 }
 
-/// Which of the town's orders, in the order in which they are listed.
+/// Lists orders; returns their indexes in `Town::orders`.
 async fn listed(app: &App, town: &Town, by: &str, query: &str) -> Vec<usize> {
     let page = app
         .get(&format!("{ORDERS}?{query}"))

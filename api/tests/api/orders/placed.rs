@@ -1,4 +1,4 @@
-//! Placing orders, as an account.
+//! Placing orders with an account.
 
 use domain::account::Role;
 use serde_json::{Value, json};
