@@ -17,16 +17,16 @@ use domain::{
 };
 use platform::secrets::sha256;
 
-/// An account with what its password is checked against.
+/// An account with its password hash.
 #[derive(Clone, PartialEq)]
 pub struct Credentials {
     pub account: Account,
-    /// A PHC string.
+    /// Password hash, as a PHC string.
     pub password_hash: String,
 }
 
 impl Credentials {
-    /// Of the stored hash: another one means another password.
+    /// Returns a hash of the stored hash; it changes with the password.
     #[must_use]
     pub fn password_mark(&self) -> [u8; 32] {
         sha256(self.password_hash.as_bytes())
@@ -62,7 +62,7 @@ pub async fn insert(tx: &mut Tx, new: &Credentials) -> Result<()> {
     insert_integrators(tx, account.id, &account.integrators).await
 }
 
-/// A name that nobody has takes as many statements as one that somebody has.
+/// Returns the account with this name. An unknown name takes as many statements as a known one.
 pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentials>> {
     let row: Option<Row> = on!(&mut *tx, |conn| {
         sqlx::query_as(
@@ -103,8 +103,8 @@ pub async fn lock(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
     complete_one(tx, row).await
 }
 
-/// In order of their ids, after one of them; `stores`: only those who serve one of these, or speak for an integrator of
-/// one.
+/// Returns accounts after `after`, by id; with `stores`, only those that serve one of these or speak for an integrator
+/// of one.
 pub async fn page(
     tx: &mut Tx,
     stores: Option<&[StoreId]>,
@@ -137,7 +137,7 @@ pub async fn page(
     Ok(found.map(|found| found.account).collect())
 }
 
-/// Everything but its name, its stores, its integrators and its birth.
+/// Writes the password hash, the role and whether the account is disabled.
 pub async fn update(tx: &mut Tx, changed: &Credentials) -> Result<()> {
     let account = &changed.account;
     on!(tx, |conn| {
@@ -174,7 +174,7 @@ async fn insert_stores(tx: &mut Tx, id: AccountId, stores: &[StoreId]) -> Result
     Ok(())
 }
 
-/// Those of these stores that exist.
+/// Returns those of these stores that exist.
 pub async fn existing_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<StoreId>> {
     if stores.is_empty() {
         return Ok(Vec::new());
@@ -214,7 +214,7 @@ async fn insert_integrators(tx: &mut Tx, id: AccountId, integrators: &[SpokenFor
     Ok(())
 }
 
-/// Those of these integrators that are there and not archived, by id, with their stores.
+/// Returns those of these integrators that exist and are not archived, by id, with their stores.
 pub async fn existing_integrators(
     tx: &mut Tx,
     integrators: &[IntegratorId],

@@ -1,4 +1,4 @@
-//! Attempts: one row for each request that left, written before it did.
+//! Attempts: one row per request, written before the request is sent.
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
@@ -14,9 +14,9 @@ use domain::{
     ids::{AttemptId, HandoffId},
 };
 
-/// Of an answer's body, this much is kept.
+/// Maximum stored length of a response body, in bytes.
 pub const MOST_OF_AN_ANSWER_BYTES: usize = 16 * 1024;
-/// Of an error's words, this much is kept.
+/// Maximum stored length of an error text, in characters.
 const MOST_OF_AN_ERROR_CHARS: usize = 500;
 
 /// An attempt that is about to be made.
@@ -25,13 +25,13 @@ pub struct NewAttempt {
     pub id: AttemptId,
     pub handoff_id: HandoffId,
     pub round: u32,
-    /// In its round, from 1.
+    /// Number in its round, from 1.
     pub n: u32,
     pub fence: i64,
     pub started_at: DateTime<Utc>,
 }
 
-/// How an attempt ended.
+/// The end of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<'a> {
     pub outcome: AttemptOutcome,
@@ -57,7 +57,7 @@ pub async fn insert(tx: &mut Tx, attempts: &[NewAttempt]) -> Result<()> {
     Ok(())
 }
 
-/// Writes an open attempt's end; an ended one stays as it is.
+/// Records the end of an open attempt; an ended one is left as it is.
 pub async fn end(
     tx: &mut Tx,
     handoff: HandoffId,
@@ -89,7 +89,7 @@ pub async fn end(
     Ok(())
 }
 
-/// How one ended that was claimed with this fence; `None` while it is open, and where it was taken back.
+/// Returns the outcome of the attempt that was claimed with this fence; `None` if it is open or was taken back.
 pub async fn outcome_of(
     tx: &mut Tx,
     handoff: HandoffId,
@@ -114,7 +114,7 @@ pub async fn outcome_of(
         .map_err(|error| StoreError::corrupt("attempts", handoff, error))
 }
 
-/// Takes back an attempt whose request never left.
+/// Deletes an attempt whose request was never sent.
 pub async fn take_back(tx: &mut Tx, handoff: HandoffId, round: u32, n: u32) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "DELETE FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND outcome IS NULL"
@@ -128,7 +128,7 @@ pub async fn take_back(tx: &mut Tx, handoff: HandoffId, round: u32, n: u32) -> R
     Ok(())
 }
 
-/// All of one handoff, in order.
+/// Returns all attempts of one handoff, in order.
 pub async fn of_handoff(tx: &mut Tx, handoff: HandoffId) -> Result<Vec<Attempt>> {
     let rows: Vec<Row> = on!(tx, |conn| {
         sqlx::query_as(
@@ -142,7 +142,7 @@ pub async fn of_handoff(tx: &mut Tx, handoff: HandoffId) -> Result<Vec<Attempt>>
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// All of these handoffs, in order and without the answers' bodies.
+/// Returns all attempts of these handoffs, in order, without the response bodies.
 pub async fn of_handoffs(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(HandoffId, Attempt)>> {
     if handoffs.is_empty() {
         return Ok(Vec::new());

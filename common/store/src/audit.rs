@@ -1,11 +1,11 @@
-//! design.md section 1 as queries: each finds what must never be.
+//! The invariants of design.md section 1, as queries that find violations.
 
 use super::{error::Result, on, tx::Tx};
 
-/// A rule, and the query that finds what breaks it: an id in hexadecimal, and a word about it.
+/// A rule, and the query for its violations: an id in hexadecimal, and a detail.
 type Rule = (&'static str, &'static str);
 
-/// Of one rule, this many findings are told.
+/// Maximum violations reported per rule.
 const MOST_OF_A_RULE: u32 = 50;
 
 const RULES: &[Rule] = &[
@@ -30,7 +30,7 @@ const RULES: &[Rule] = &[
          WHERE s.last_seq <> (SELECT COUNT(*) FROM events e WHERE e.stream_id = s.store_id) LIMIT ?",
     ),
     (
-        "stock is what was put in less what orders hold",
+        "stock equals what was put in minus what orders hold",
         "SELECT HEX(s.product_id), CAST(s.quantity AS CHAR) FROM stock s \
          LEFT JOIN (SELECT product_id, SUM(delta) AS moved FROM stock_movements GROUP BY product_id) m \
            ON m.product_id = s.product_id \
@@ -39,7 +39,7 @@ const RULES: &[Rule] = &[
          WHERE s.quantity < 0 OR s.quantity <> COALESCE(m.moved, 0) - COALESCE(h.held, 0) LIMIT ?",
     ),
     (
-        "an order holds its stock from its placing until it is called off",
+        "an order holds its stock from placement until it is called off",
         "SELECT HEX(id), status FROM orders WHERE \
          (status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched', 'delivered') \
            AND stock_held = FALSE) \
@@ -60,17 +60,17 @@ const RULES: &[Rule] = &[
          OR COALESCE(o.last, 0) <> COALESCE(o.numbers, 0) LIMIT ?",
     ),
     (
-        "a placed order has a number, and an order that waits for acceptance has its accept_by",
+        "a placed order has a number, and an order that waits for acceptance has an accept_by",
         "SELECT HEX(id), status FROM orders WHERE (status <> 'draft' AND number IS NULL) \
          OR (status IN ('pending', 'processing') AND accept_by IS NULL) LIMIT ?",
     ),
     (
-        "an order is marked as tallied exactly up to where its store's tally goes",
+        "an order is marked as tallied if and only if its store's tally covers it",
         "SELECT HEX(o.id), o.status FROM orders o LEFT JOIN order_tallies t ON t.store_id = o.store_id \
          WHERE o.tallied <> (o.number IS NOT NULL AND o.number <= COALESCE(t.up_to, 0)) LIMIT ?",
     ),
     (
-        "a store's tally is the count of the orders that are marked",
+        "a store's tally is the count of its marked orders",
         "SELECT HEX(t.store_id), CAST(t.up_to AS CHAR) FROM order_tallies t LEFT JOIN (SELECT store_id, \
            COUNT(*) AS marked, COUNT(accepted_at) AS ever_accepted, \
            SUM(status = 'pending') AS pending, SUM(status = 'processing') AS processing, \
@@ -87,18 +87,18 @@ const RULES: &[Rule] = &[
            OR t.failed <> COALESCE(o.failed, 0) OR t.cancelled <> COALESCE(o.cancelled, 0) LIMIT ?",
     ),
     (
-        "a draft has no number, and nobody was told of it",
+        "a draft has no number, handoffs or events",
         "SELECT HEX(o.id), o.status FROM orders o WHERE o.status = 'draft' AND (o.number IS NOT NULL \
          OR o.placed_at IS NOT NULL OR o.accept_by IS NOT NULL \
          OR EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id) \
          OR EXISTS (SELECT 1 FROM events e WHERE e.order_id = o.id)) LIMIT ?",
     ),
     (
-        "an item is one of an order's",
+        "every item belongs to an order",
         "SELECT HEX(i.id), i.name FROM order_items i LEFT JOIN orders o ON o.id = i.order_id WHERE o.id IS NULL LIMIT ?",
     ),
     (
-        "an order has ended exactly where its status is an end",
+        "an order has an end time if and only if its status is final",
         "SELECT HEX(id), status FROM orders WHERE (ended_at IS NOT NULL) <> \
          (status IN ('delivered', 'rejected', 'failed', 'cancelled')) LIMIT ?",
     ),
@@ -109,7 +109,7 @@ const RULES: &[Rule] = &[
          AND o.status IN ('rejected', 'failed', 'cancelled', 'delivered') LIMIT ?",
     ),
     (
-        "whoever may have received an order that was called off is told so",
+        "integrators that may have received a called-off order are told so",
         "SELECT HEX(h.id), o.status FROM handoffs h JOIN orders o ON o.id = h.order_id \
          JOIN integrators i ON i.id = h.integrator_id \
          WHERE o.status IN ('failed', 'cancelled') AND h.event IN ('order.placed', 'order.dispatched') \
@@ -120,7 +120,7 @@ const RULES: &[Rule] = &[
            AND c.event = 'order.cancelled') LIMIT ?",
     ),
     (
-        "a handoff is closed exactly where its state is",
+        "a handoff has a closing time if and only if its state is closed",
         "SELECT HEX(id), state FROM handoffs WHERE (closed_at IS NOT NULL) <> \
          (state IN ('acknowledged', 'failed', 'withdrawn')) LIMIT ?",
     ),
@@ -136,26 +136,26 @@ const RULES: &[Rule] = &[
          (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = h.id AND a.round = h.round) LIMIT ?",
     ),
     (
-        "a further attempt comes only behind one that may not have arrived",
+        "a further attempt follows only one that may not have arrived",
         "SELECT HEX(b.handoff_id), CAST(b.n AS CHAR) FROM attempts b JOIN attempts a ON a.handoff_id = b.handoff_id \
          AND ((a.round = b.round AND a.n < b.n) OR a.round < b.round) \
          WHERE a.outcome IS NULL OR a.outcome = 'acknowledged' \
          OR (a.round = b.round AND a.outcome NOT IN ('retry', 'unknown')) LIMIT ?",
     ),
     (
-        "an attempt without an outcome stands under its handoff's lease",
+        "an attempt without an outcome is covered by its handoff's lease",
         "SELECT HEX(a.handoff_id), h.state FROM attempts a JOIN handoffs h ON h.id = a.handoff_id \
          WHERE a.outcome IS NULL AND (h.leased_until IS NULL OR h.fence <> a.fence \
            OR h.state NOT IN ('sending', 'acknowledged')) LIMIT ?",
     ),
     (
-        "what is being sent has a lease, a body and an open attempt",
+        "a handoff being sent has a lease, a body and an open attempt",
         "SELECT HEX(h.id), h.state FROM handoffs h WHERE h.state = 'sending' AND (h.leased_until IS NULL \
          OR h.body IS NULL OR NOT EXISTS (SELECT 1 FROM attempts a WHERE a.handoff_id = h.id AND a.round = h.round \
            AND a.n = h.attempts AND a.outcome IS NULL)) LIMIT ?",
     ),
     (
-        "an acknowledged handoff was acknowledged by an answer or by a callback",
+        "an acknowledged handoff was acknowledged by a response or a callback",
         "SELECT HEX(h.id), h.state FROM handoffs h WHERE h.state = 'acknowledged' \
          AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.handoff_id = h.id AND a.outcome = 'acknowledged') \
          AND NOT EXISTS (SELECT 1 FROM callbacks c WHERE c.order_id = h.order_id AND c.integrator_id = h.integrator_id) \
@@ -168,11 +168,11 @@ const RULES: &[Rule] = &[
          WHERE b.attempts > 0 AND a.state NOT IN ('acknowledged', 'failed', 'withdrawn') LIMIT ?",
     ),
     (
-        "a callback has a result exactly where it was applied",
+        "a callback has a result if and only if it was applied",
         "SELECT HEX(id), result FROM callbacks WHERE (applied_at IS NULL) <> (result IS NULL) LIMIT ?",
     ),
     (
-        "a callback that counted is about an order which its integrator was handed",
+        "a callback that counted concerns an order that its integrator was handed",
         "SELECT HEX(c.id), c.result FROM callbacks c WHERE c.result IN ('applied', 'unchanged') AND NOT EXISTS ( \
            SELECT 1 FROM handoffs h WHERE h.order_id = c.order_id AND h.integrator_id = c.integrator_id) LIMIT ?",
     ),
@@ -186,7 +186,7 @@ const RULES: &[Rule] = &[
     ),
 ];
 
-/// What breaks a rule: the rule, an id in hexadecimal, and a word about it.
+/// Returns all violations: the rule, an id in hexadecimal, and a detail such as the status.
 pub async fn findings(tx: &mut Tx) -> Result<Vec<(&'static str, String, Option<String>)>> {
     let mut findings = Vec::new();
     for (rule, sql) in RULES {
@@ -199,7 +199,7 @@ pub async fn findings(tx: &mut Tx) -> Result<Vec<(&'static str, String, Option<S
     Ok(findings)
 }
 
-/// All rules there are.
+/// Returns the names of all rules.
 #[cfg(any(test, feature = "testing"))]
 pub fn rules() -> impl Iterator<Item = &'static str> {
     RULES.iter().map(|(rule, _)| *rule)

@@ -1,13 +1,13 @@
-//! Statements over many rows, in few shapes: MySQL keeps prepared statements by their text, and one that it does not
-//! know costs a round trip that Nagle's algorithm makes 44 ms long (measured; sqlx sets no TCP_NODELAY).
+//! Statements over many rows, in few shapes. With MySQL, prepared statements are cached by their text, and one that is
+//! not cached costs a round trip that Nagle's algorithm stretches to 44 ms (measured; sqlx sets no TCP_NODELAY).
 
 use sqlx::{Database, Encode, QueryBuilder, Type};
 use uuid::Uuid;
 
-/// Rows of one statement at most; well inside both databases' bounds on bound values (65 535 and 32 766).
+/// Maximum rows of one statement; well below both databases' limits on bound values (65 535 and 32 766).
 pub(crate) const MOST_ROWS: usize = 256;
 
-/// The ids with the last one repeated, up to the next power of two: an `IN` list of few shapes.
+/// Returns the ids, with the last one repeated up to the next power of two, so that `IN` lists have few shapes.
 pub(crate) fn padded(ids: &[Uuid]) -> impl Iterator<Item = Uuid> + '_ {
     let wanted = if ids.is_empty() {
         0
@@ -20,7 +20,7 @@ pub(crate) fn padded(ids: &[Uuid]) -> impl Iterator<Item = Uuid> + '_ {
         .take(wanted)
 }
 
-/// The ids as values of an `IN` list that is open, padded.
+/// Pushes the ids, padded, as values of an open `IN` list.
 pub(crate) fn push_ids<DB: Database>(query: &mut QueryBuilder<DB>, ids: &[Uuid])
 where
     Uuid: for<'t> Encode<'t, DB> + Type<DB>,
@@ -31,7 +31,7 @@ where
     }
 }
 
-/// The rows cut into chunks whose lengths are powers of two: 37 rows are 32, 4 and 1.
+/// Splits the rows into chunks whose lengths are powers of two: 37 rows become 32, 4 and 1.
 pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         if rows.is_empty() {
@@ -44,6 +44,7 @@ pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
+/// Inserts all rows, in chunks:
 /// `insert_many!(tx, "INSERT INTO t (a, b) ", rows, |push, row| push.push_bind(row.a).push_bind(row.b))`
 macro_rules! insert_many {
     ($tx:expr, $sql:expr, $rows:expr, |$push:ident, $row:ident| $binds:expr) => {

@@ -1,4 +1,4 @@
-//! Callbacks: what integrators said, kept as it came, with what became of it.
+//! Callbacks of integrators, stored as received, with their results.
 
 pub mod list;
 
@@ -17,25 +17,25 @@ use domain::{
 
 pub use list::{CallbackFilter, KeptCallback};
 
-/// A callback whose applying failed this many times is parked, and listed as stuck.
+/// Number of failed tries to apply a callback after which it is parked and listed as stuck.
 const MOST_FAILURES: i32 = 5;
-/// Of a result's detail, this much is kept.
+/// Maximum stored length of a result's detail, in characters.
 const MOST_OF_A_DETAIL_CHARS: usize = 500;
 
-/// A callback as it comes in.
+/// A callback to insert.
 #[derive(Clone, Copy, Debug)]
 pub struct NewCallback<'a> {
     pub id: CallbackId,
     pub integrator_id: IntegratorId,
     pub webhook_id: &'a str,
-    /// `None` while nobody knows its reference.
+    /// `None` while its reference is unknown.
     pub order_id: Option<OrderId>,
     pub update: &'a Update,
     pub received_at: DateTime<Utc>,
 }
 
-/// A callback that waits to be applied. Its payload is read only when its turn has come, so that one that can't be
-/// read stops no other.
+/// A callback that waits to be applied. Its payload is parsed only when it is applied, so that a corrupt one does not
+/// stop the others.
 #[derive(Clone, Debug)]
 pub struct Unapplied {
     pub id: CallbackId,
@@ -43,7 +43,7 @@ pub struct Unapplied {
     pub payload: Value,
 }
 
-/// [`super::StoreError::UniqueKeyTaken`]: this integrator has used this webhook id before.
+/// Inserts a callback; [`super::StoreError::UniqueKeyTaken`] if this integrator has used this webhook id before.
 pub async fn insert(tx: &mut Tx, new: NewCallback<'_>) -> Result<()> {
     on!(tx, |conn| {
         sqlx::query(
@@ -66,7 +66,7 @@ pub async fn insert(tx: &mut Tx, new: NewCallback<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whether this integrator was ever handed this order.
+/// Returns whether this integrator was ever handed this order.
 pub async fn was_handed(tx: &mut Tx, integrator: IntegratorId, order: OrderId) -> Result<bool> {
     let handoffs: i64 = on!(tx, |conn| sqlx::query_scalar(
         "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ?"
@@ -78,8 +78,8 @@ pub async fn was_handed(tx: &mut Tx, integrator: IntegratorId, order: OrderId) -
     Ok(handoffs > 0)
 }
 
-/// The order that an integrator means: by the reference that its own answer gave, else by ours, where exactly one order
-/// that it was handed has it.
+/// Returns the order that an integrator's reference means: by the reference that its own response gave, else by ours,
+/// if exactly one order that it was handed has it.
 pub async fn order_of_reference(
     tx: &mut Tx,
     integrator: IntegratorId,
@@ -115,7 +115,7 @@ pub async fn order_of_reference(
     })
 }
 
-/// Gives callbacks that wait for this reference their order; how many did.
+/// Assigns an order to the callbacks that wait for this reference, and returns how many.
 pub async fn attach(
     tx: &mut Tx,
     integrator: IntegratorId,
@@ -136,7 +136,7 @@ pub async fn attach(
     }))
 }
 
-/// What is left to apply of one order, in order of receipt, locked. The order is locked before.
+/// Locks and returns the unapplied callbacks of one order, in order of receipt. The order must be locked before.
 pub async fn lock_unapplied(tx: &mut Tx, order: OrderId, limit: usize) -> Result<Vec<Unapplied>> {
     let sql = for_update!(
         tx,
@@ -158,7 +158,8 @@ pub async fn lock_unapplied(tx: &mut Tx, order: OrderId, limit: usize) -> Result
         .collect())
 }
 
-/// How new the newest is that counted, of each integrator of this order.
+/// Returns the highest sequence and time among the callbacks of this order that counted (`applied` or `unchanged`), by
+/// integrator.
 pub async fn newest_marks(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<IntegratorId, Mark>> {
     let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> = on!(tx, |conn| {
         sqlx::query_as(
@@ -201,12 +202,12 @@ pub async fn applied(
     Ok(())
 }
 
-/// Notes that applying it failed; the last of five parks it.
+/// Records that applying it failed; the fifth failure parks it.
 pub async fn failed(tx: &mut Tx, id: CallbackId, error: &str, now: DateTime<Utc>) -> Result<()> {
     note_failure(tx, failing!("id"), id.uuid(), error, now).await
 }
 
-/// The same of all that is left of an order, for a reason of the order's own.
+/// Does the same as [`failed`] for all unapplied callbacks of an order, if the order itself is the cause.
 pub async fn failed_of_order(
     tx: &mut Tx,
     order: OrderId,
@@ -235,7 +236,7 @@ async fn note_failure(
     Ok(())
 }
 
-// MySQL assigns from left to right: `failures` comes last, so that the others see the old one everywhere.
+// MySQL assigns from left to right: `failures` comes last, so that the others see its old value on both databases.
 macro_rules! failing {
     ($of:literal) => {
         concat!(
@@ -248,7 +249,7 @@ macro_rules! failing {
 }
 use failing;
 
-/// Whether something that came by then is left to apply.
+/// Returns whether the order has an unapplied callback that was received at or before `received_by`.
 pub async fn any_left_of(tx: &mut Tx, order: OrderId, received_by: DateTime<Utc>) -> Result<bool> {
     let left: i64 = on!(tx, |conn| {
         sqlx::query_scalar(
@@ -266,7 +267,7 @@ fn shortened(text: &str) -> String {
     text.chars().take(MOST_OF_A_DETAIL_CHARS).collect()
 }
 
-/// What became of all there are, in order of receipt: for tests.
+/// Returns the results of all callbacks, in order of receipt.
 #[cfg(any(test, feature = "testing"))]
 pub async fn results(tx: &mut Tx) -> Result<Vec<Option<String>>> {
     Ok(on!(tx, |conn| sqlx::query_scalar(
@@ -276,7 +277,7 @@ pub async fn results(tx: &mut Tx) -> Result<Vec<Option<String>>> {
     .await?))
 }
 
-/// The same of one order.
+/// Returns the results of one order's callbacks, in order of receipt.
 #[cfg(any(test, feature = "testing"))]
 pub async fn results_of(tx: &mut Tx, order: OrderId) -> Result<Vec<Option<CallbackResult>>> {
     let words: Vec<Option<String>> = on!(tx, |conn| sqlx::query_scalar(

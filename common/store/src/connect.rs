@@ -25,34 +25,35 @@ use super::{
 };
 use platform::{clock::Clock, metrics::Metrics};
 
-/// A connection that takes longer to come back than this is closed.
+/// Timeout of the check when a connection returns to its pool; after it the connection is closed.
 const RELEASE_WITHIN: Duration = Duration::from_secs(2);
-/// Joins go row by row, along indexes. A page of a list joins a few rows with what they name; with a buffer MySQL 9 takes
-/// the joined table as a hash, loses the order of the index that way, and then reads and sorts every row for one page.
-/// Each server reads its own of the two comments.
+/// Session settings that make joins run row by row, along indexes. A page of a list joins a few rows to those that they
+/// refer to; with a join buffer MySQL 9 hashes the joined table, loses the index order that way, and then reads and
+/// sorts every row for one page. Each server reads its own of the two comments.
 const NO_JOIN_BUFFERS: &str =
     "/*!80020 , optimizer_switch = 'block_nested_loop=off' */ /*M! , join_cache_level = 0 */";
 
-/// How to reach a database; the URL's scheme picks which.
+/// Connection settings; the URL's scheme selects the database.
 #[derive(Clone)]
 pub struct DbOptions {
     /// `mysql://user:password@host:port/name` or `sqlite://path`
     pub url: String,
-    /// Connections that write; as many again may read.
+    /// Size of the pool for writing; the pool for reading has the same size. SQLite has one writer and at most 8
+    /// readers.
     pub max_connections: u32,
     pub statement_cache_capacity: usize,
     pub lock_timeout: Duration,
     pub connect_timeout: Duration,
-    /// How long MySQL may take to answer one statement.
+    /// Timeout of one MySQL statement.
     pub statement_timeout: Duration,
-    /// Start although a commit may be lost in a power cut.
+    /// True to start even if the server's settings could lose a commit in a power cut.
     pub allow_weak_durability: bool,
-    /// Where errors are counted.
+    /// Metrics that count errors.
     pub metrics: Arc<Metrics>,
 }
 
 impl DbOptions {
-    /// With what the settings have as their defaults, and metrics that nobody sees.
+    /// Returns options with the default settings, and metrics that are not exported.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -76,7 +77,7 @@ impl std::fmt::Debug for DbOptions {
     }
 }
 
-/// Cheap to clone.
+/// A database handle; cheap to clone.
 #[derive(Clone)]
 pub enum Db {
     MySql {
@@ -101,29 +102,29 @@ impl std::fmt::Debug for Db {
 }
 
 impl Db {
-    /// Connects and checks that a commit will be kept; does not migrate.
+    /// Connects and checks that commits are durable, unless `allow_weak_durability` is set. Does not migrate.
     pub async fn connect(options: &DbOptions) -> Result<Self> {
         match options.url.split_once(':') {
             Some(("mysql", _)) => connect_mysql(options).await,
             Some(("sqlite", _)) => connect_sqlite(options).await,
             _ => Err(StoreError::Other(sqlx::Error::Configuration(
-                "database.url begins with mysql:// or sqlite://".into(),
+                "database.url must begin with mysql:// or sqlite://".into(),
             ))),
         }
     }
 
-    /// A transaction that writes. On SQLite it has the only writer, so keep it short.
+    /// Begins a transaction that writes. On SQLite it occupies the only writer, so keep it short.
     pub async fn begin(&self) -> Result<Tx> {
         match self {
             Self::MySql { writers, terms, .. } => begin_mysql(writers, terms).await,
-            // DEFERRED would fail when it is upgraded while somebody else writes (measured: 362 of 400).
+            // A DEFERRED transaction fails if it is upgraded while another one writes (measured: 362 of 400).
             Self::Sqlite {
                 writer, metrics, ..
             } => begun_sqlite(writer.begin_with("BEGIN IMMEDIATE").await, metrics),
         }
     }
 
-    /// A transaction that only reads: all its statements see one moment.
+    /// Begins a read-only transaction; all its statements see the same snapshot.
     pub async fn read(&self) -> Result<Tx> {
         match self {
             Self::MySql { readers, terms, .. } => begin_mysql(readers, terms).await,
@@ -133,11 +134,11 @@ impl Db {
         }
     }
 
-    /// Sets the clock to the database's time. Embedded, that is the machine's own.
+    /// Sets the clock to the database's time; with SQLite, to this machine's.
     pub async fn anchor(&self, clock: &Clock) -> Result<()> {
         match self {
             Self::MySql { readers, terms, .. } => {
-                // A connection that has to be made first is no part of the round trip.
+                // Acquired first, so that connecting is not part of the round trip.
                 let mut conn = acquired(readers).await?;
                 let asked_at = Instant::now();
                 let asked = sqlx::query_as(
@@ -147,7 +148,7 @@ impl Db {
                 let (now, read_only, innodb_read_only): (DateTime<Utc>, String, String) =
                     within(terms.patience, asked).await?;
                 clock.anchor(now, asked_at + asked_at.elapsed() / 2);
-                // Also who only reads learns so that another server writes now.
+                // This way, a process that only reads also notices that another server takes the writes now.
                 if is_on(&read_only) || is_on(&innodb_read_only) {
                     terms.renewal.renew();
                 }
@@ -157,7 +158,7 @@ impl Db {
         Ok(())
     }
 
-    /// For `/readyz`.
+    /// Checks that the database answers, for `/readyz`.
     pub async fn ping(&self) -> Result<()> {
         match self {
             Self::MySql { writers, .. } => {
@@ -187,7 +188,7 @@ impl Db {
     }
 }
 
-/// A setting of the server's: 0, 1, OFF, ON, and words that mean more than ON.
+/// Returns true unless a server variable is off. Its values are 0, 1, OFF, ON, and words that mean more than ON.
 fn is_on(setting: &str) -> bool {
     !matches!(setting, "0" | "OFF")
 }
@@ -197,12 +198,13 @@ async fn begin_mysql(pool: &MySqlPool, terms: &Terms) -> Result<Tx> {
     Ok(Tx::MySql(begun, terms.clone()))
 }
 
-/// A connection may have died while nobody used it: MySQL was restarted, or something between cut it off. Each would
-/// refuse one caller. Nothing has happened before BEGIN, so the next one is tried, until it is a fresh one.
+/// Begins a transaction, on the next connection if one turns out to be dead. A connection may have died while idle:
+/// MySQL was restarted, or a device in between cut it off. Each dead one would fail one caller. Nothing has happened
+/// before BEGIN, so the next connection is tried, until one is fresh.
 async fn begun_mysql(pool: &MySqlPool, patience: Duration) -> Result<Transaction<'static, MySql>> {
     let mut may_be_dead = pool.options().get_max_connections();
     loop {
-        // Waiting for a free connection has its own bound, in the pool.
+        // Waiting for a free connection has its own timeout, in the pool.
         let conn = acquired(pool).await?;
         let begin = async { Ok::<_, StoreError>(Transaction::begin(conn, None).await) };
         match within(patience, begin).await?.map_err(StoreError::from) {
@@ -212,8 +214,8 @@ async fn begun_mysql(pool: &MySqlPool, patience: Duration) -> Result<Transaction
     }
 }
 
-/// Whatever keeps us out, a changed password or MySQL's having blocked this machine too, the database can't be used: it
-/// is nothing that the caller did.
+/// Acquires a connection. Every failure, including a changed password or a host that MySQL has blocked, is
+/// [`StoreError::Unavailable`]: it is not the caller's fault.
 async fn acquired(pool: &MySqlPool) -> Result<PoolConnection<MySql>> {
     let refused = |error: sqlx::Error| StoreError::Unavailable(error.to_string());
     pool.acquire().await.map_err(refused)
@@ -261,11 +263,11 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
                 })
             })
     };
-    // Under REPEATABLE READ a second claimer of outbox rows starves.
+    // Under REPEATABLE READ, a second transaction that claims outbox rows starves.
     let writers = pool("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
         .connect_with(connect.clone())
         .await?;
-    // A snapshot and its number must be of one moment.
+    // A snapshot and its sequence number must be of the same moment.
     let readers =
         pool("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").connect_lazy_with(connect);
     if !options.allow_weak_durability {
@@ -279,8 +281,8 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
     })
 }
 
-/// Whether a connection may be used again. sqlx asks the same by itself, but on one that hangs it would wait for ever
-/// and keep its place in the pool; this is where what a caller left half-way is rolled back or given up.
+/// Returns whether a connection may be used again. sqlx pings by itself, but on a connection that hangs it would wait
+/// forever and occupy its place in the pool. Transactions that a caller left open are rolled back or abandoned here.
 async fn comes_back(conn: &mut MySqlConnection) -> sqlx::Result<bool> {
     match tokio::time::timeout(RELEASE_WITHIN, conn.ping()).await {
         Ok(answered) => answered.map(|()| true),
@@ -298,7 +300,7 @@ async fn connect_sqlite(options: &DbOptions) -> Result<Db> {
     if let Some(folder) = folder_of(connect.get_filename()) {
         std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
     }
-    // Kept open, so that the file's locks are not taken anew for each transaction.
+    // Connections stay open, so that the file's locks are not taken again for each transaction.
     let pool = || {
         SqlitePoolOptions::new()
             .min_connections(1)

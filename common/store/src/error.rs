@@ -1,28 +1,28 @@
-//! What can go wrong with a statement, in the terms in which callers decide what to do next.
+//! Errors of statements, grouped by what the caller can do about them.
 
-/// How these errors of MySQL begin, as sqlx writes them.
+/// Beginnings of MySQL error texts, as sqlx writes them.
 const LOCK_TIMED_OUT: &str = "1205";
 const DEADLOCK: &str = "1213";
 const NOT_TO_BE_WAITED_FOR: &str = "3572";
-const ONLY_READS: &str = "it only reads";
+const ONLY_READS: &str = "read-only server";
 
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Somebody else has this key already.
-    #[error("a unique key is taken")]
+    /// Another row already has this key.
+    #[error("unique key already taken")]
     UniqueKeyTaken,
-    /// A deadlock or a lock's time-out: roll back explicitly (1205 undoes the statement only) and run again.
-    #[error("lost a lock to somebody else: {0}")]
+    /// A deadlock or lock timeout: roll back explicitly (1205 undoes only the statement) and retry.
+    #[error("lock lost to another transaction: {0}")]
     LockLost(String),
-    /// The database can't be reached, or has no connection free.
-    #[error("the database is unavailable: {0}")]
+    /// The database can't be reached, or has no free connection.
+    #[error("database unavailable: {0}")]
     Unavailable(String),
-    /// The COMMIT was sent and its answer lost: it may or may not have happened.
-    #[error("no answer to a commit: {0}")]
+    /// The COMMIT was sent but its answer was lost: it may or may not have happened.
+    #[error("commit outcome unknown: {0}")]
     CommitUnknown(String),
-    /// A row holds what no version of this program wrote.
+    /// A row holds a value that no version of this program wrote.
     #[error("{table} {id}: {what}")]
     Corrupt {
         table: &'static str,
@@ -34,7 +34,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// A row that can't be read as what it must be.
+    /// Returns the error for a row that can't be parsed.
     pub fn corrupt(table: &'static str, id: impl ToString, what: impl ToString) -> Self {
         Self::Corrupt {
             table,
@@ -48,35 +48,35 @@ impl StoreError {
         matches!(self, Self::LockLost(_))
     }
 
-    /// Somebody held the lock for as long as a statement waits for one (MySQL).
+    /// Returns true if another transaction held the lock for the whole lock timeout (MySQL).
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {
         matches!(self, Self::LockLost(why) if why.starts_with(LOCK_TIMED_OUT))
     }
 
-    /// Another server is written to now, or will be: this one is to be left.
+    /// Returns true if the server is read-only, so that another one takes the writes now or will soon.
     pub(super) fn is_of_a_reading_server(&self) -> bool {
         matches!(self, Self::Unavailable(why) if why.starts_with(ONLY_READS))
     }
 
-    /// As it is shown to whoever looks after a row: which row, or what kind of trouble, and neither statements nor
-    /// hosts. The log has the rest.
+    /// Returns the text for people who look after a row: which row, or which kind of error, without statements and host
+    /// names. The log has the details.
     #[must_use]
     pub fn in_public(&self) -> String {
         match self {
             Self::UniqueKeyTaken | Self::Corrupt { .. } => self.to_string(),
-            Self::LockLost(_) => "lost a lock to somebody else".to_owned(),
-            Self::Unavailable(_) => "the database is unavailable".to_owned(),
-            Self::CommitUnknown(_) => "no answer to a commit".to_owned(),
+            Self::LockLost(_) => "lock lost to another transaction".to_owned(),
+            Self::Unavailable(_) => "database unavailable".to_owned(),
+            Self::CommitUnknown(_) => "commit outcome unknown".to_owned(),
             Self::Other(sqlx::Error::Database(refused)) => {
                 let code = refused.code().unwrap_or_default();
-                format!("the database refused it ({code}); the log says why")
+                format!("the database refused the statement ({code}); see the log")
             }
-            Self::Other(_) => "its row can't be read; the log says why".to_owned(),
+            Self::Other(_) => "the row can't be read; see the log".to_owned(),
         }
     }
 
-    /// What the metrics count it as; `None`: it is an answer, and nothing went wrong.
+    /// Returns the error's label in the metrics; `None` if it is a normal answer and no failure.
     pub(super) fn kind(&self) -> Option<&'static str> {
         match self {
             Self::UniqueKeyTaken => None,
@@ -104,25 +104,26 @@ impl From<sqlx::Error> for StoreError {
                 Self::UniqueKeyTaken
             }
             sqlx::Error::Database(database) => match number(database.as_ref()) {
-                // MySQL: deadlock, lock time-out, not to be waited for (3572; MariaDB says 1205). SQLite: busy, locked, and their extended forms.
+                // MySQL: deadlock, lock timeout, NOWAIT (3572; MariaDB says 1205). SQLite: busy, locked, and their
+                // extended codes.
                 Some(
                     Number::MySql(1213 | 1205 | 3572) | Number::Sqlite(5 | 6 | 261 | 262 | 517),
                 ) => Self::LockLost(database.to_string()),
-                // Too many connections, shutting down, killed, blocked, no such privilege left after a restart.
+                // Too many connections, shutting down, killed, host blocked, disconnected for inactivity.
                 Some(Number::MySql(
                     1040 | 1053 | 1077 | 1079 | 1129 | 1203 | 1927 | 3169 | 4031,
                 )) => Self::Unavailable(database.to_string()),
-                // It reads, and does not write: `read_only`, a transaction of that kind, InnoDB's own.
+                // Read-only: `read_only`, a read-only transaction, InnoDB's own read-only mode.
                 Some(Number::MySql(1290 | 1792 | 1836 | 1874)) => {
                     Self::Unavailable(format!("{ONLY_READS}: {database}"))
                 }
-                // Disk, memory, lock table or transactions used up, the engine's own trouble, a statement cut short: no
-                // row's fault, for which it would be parked.
+                // Disk, memory, lock table or transactions used up, an engine error, an interrupted statement: not the
+                // fault of a row, so none may be parked for it.
                 Some(Number::MySql(
                     1021 | 1030 | 1037 | 1038 | 1041 | 1114 | 1135 | 1180 | 1206 | 1317 | 1637
                     | 1969 | 3024,
                 )) => Self::Unavailable(database.to_string()),
-                // SQLite: disk full, cannot open, I/O error, whose extended forms have more above the first byte.
+                // SQLite: disk full, cannot open, I/O error. Extended codes keep the primary code in the lowest byte.
                 Some(Number::Sqlite(code)) if matches!(code & 0xff, 10 | 13 | 14) => {
                     Self::Unavailable(database.to_string())
                 }

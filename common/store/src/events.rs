@@ -18,7 +18,7 @@ use domain::{
     ids::{OrderId, StreamId},
 };
 
-/// In which table a stream's last number stands.
+/// The table that holds a stream's last number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counter {
     Session,
@@ -26,7 +26,7 @@ pub enum Counter {
     Store,
 }
 
-/// Raises the last numbers of streams whose rows are locked; one statement for all that rise by the same amount.
+/// Raises the last numbers of streams whose rows are locked, with one statement per table and amount.
 pub async fn count_up(tx: &mut Tx, counted: &[(Counter, StreamId, i64)]) -> Result<()> {
     let mut groups: BTreeMap<(Counter, i64), Vec<Uuid>> = BTreeMap::new();
     for (counter, id, by) in counted {
@@ -71,7 +71,7 @@ pub async fn insert(tx: &mut Tx, events: &[Event]) -> Result<()> {
     Ok(())
 }
 
-/// The stream's events after a number, in order, `limit` at most.
+/// Returns at most `limit` events of the stream after a number, in order.
 pub async fn after(tx: &mut Tx, stream: StreamId, after: i64, limit: u32) -> Result<Vec<Event>> {
     let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(
         "SELECT stream_id, seq, store_id, order_id, kind, at, data FROM events \
@@ -85,7 +85,7 @@ pub async fn after(tx: &mut Tx, stream: StreamId, after: i64, limit: u32) -> Res
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// The last numbers of those streams that exist, in no particular order.
+/// Returns the last numbers of those streams that exist, in no particular order.
 pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i64)>> {
     let mut heads = Vec::with_capacity(streams.len());
     for chunk in streams.chunks(MOST_ROWS) {
@@ -110,7 +110,7 @@ pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i
     Ok(heads)
 }
 
-/// All that happened to one order, in order.
+/// Returns the first `limit` events of one order, in order.
 pub async fn of_order(tx: &mut Tx, order: OrderId, limit: u32) -> Result<Vec<Event>> {
     let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(
         "SELECT stream_id, seq, store_id, order_id, kind, at, data FROM events \

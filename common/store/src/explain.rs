@@ -1,21 +1,21 @@
-//! What a list's statement is asked for: its rows or, in tests, how a database would find them.
+//! Lets the statement of a list return its rows or, in tests, its query plan.
 
 use sqlx::{FromRow, mysql::MySqlRow, sqlite::SqliteRow};
 
 use super::tx::Tx;
 
-/// What a statement's answer is read as, on both databases. A list that is generic over it answers with its rows, and
-/// tells a test its plan: `list::<Row>(tx, …)` and `list::<Step>(tx, …)` run one text with the same values.
+/// A type that result rows are read as, on both databases. A list that is generic over it returns its rows or, in
+/// tests, its plan: `list::<Row>(tx, …)` and `list::<Step>(tx, …)` run the same statement with the same values.
 pub trait Answer:
     for<'r> FromRow<'r, MySqlRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {
-    /// What stands before the statement: nothing where its rows are wanted.
+    /// Returns the prefix of the statement: none for its rows, an `EXPLAIN` for its plan.
     fn asked(_: &Tx) -> &'static str {
         ""
     }
 }
 
-/// `answers!(Row)`: read as rows.
+/// `answers!(Row)` implements `Answer` for row types.
 macro_rules! answers {
     ($($row:ty),+) => {$( impl $crate::explain::Answer for $row {} )+};
 }
@@ -42,12 +42,12 @@ mod in_tests {
     #[derive(Debug)]
     pub struct Step {
         line: String,
-        /// Reads every row of a table, or every entry of an index.
+        /// True if the step reads every row of a table or every entry of an index.
         is_full_scan: bool,
     }
 
     impl Step {
-        /// Whether it reads the table that the statement calls so.
+        /// Returns whether the step reads the table that has this name in the statement.
         pub fn is_of(&self, table: &str) -> bool {
             let rest = self
                 .line
@@ -59,12 +59,12 @@ mod in_tests {
     }
 
     impl Step {
-        /// Puts what it has found in order, which takes all of it.
+        /// Returns whether the step sorts its rows, which takes reading all of them.
         pub fn sorts(&self) -> bool {
             self.line.contains("filesort") || self.line.contains("TEMP B-TREE")
         }
 
-        /// Finds its rows by this index.
+        /// Returns whether the step finds its rows by this index.
         pub fn uses(&self, index: &str) -> bool {
             self.line.split([' ', '(', ')']).any(|word| word == index)
         }
@@ -85,7 +85,7 @@ mod in_tests {
             };
             let (table, access) = (text("table")?, text("type")?);
             let (key, extra) = (text("key")?, text("Extra")?);
-            // A table in angle brackets is what another step has made.
+            // A table in angle brackets is the result of another step.
             let is_full_scan =
                 matches!(access.as_str(), "ALL" | "index") && !table.starts_with('<');
             let line = format!("{table}: {access} by {key} ({extra})");
@@ -103,18 +103,18 @@ mod in_tests {
         }
     }
 
-    /// Whether a statement finds its rows by an index. The tables should hold some thousand rows: of few, MySQL reads
-    /// all whatever indexes there are.
+    /// Asserts that a statement finds its rows by an index. The tables should hold some thousand rows: MySQL reads
+    /// small tables in full, whatever indexes there are.
     #[track_caller]
     pub fn assert_no_full_scan(statement: &str, plan: &[Step]) {
-        assert!(!plan.is_empty(), "{statement}: there is no plan");
+        assert!(!plan.is_empty(), "{statement}: the plan is empty");
         let lines: Vec<&str> = plan.iter().map(|step| step.line.as_str()).collect();
         let scans = plan.iter().any(|step| step.is_full_scan);
-        assert!(!scans, "{statement} reads all there is: {lines:#?}");
+        assert!(!scans, "{statement} scans a table or index: {lines:#?}");
     }
 
-    /// Some thousand handoffs of several stores and integrators, nearly all of them acknowledged; one store's id, and
-    /// one integrator's and one order's there.
+    /// Inserts some thousand handoffs of several stores and integrators, nearly all of them acknowledged. Returns the
+    /// id of one store, and of one integrator and one order there.
     pub async fn fill_handoffs(house: &TestDb) -> (StoreId, Uuid, Uuid) {
         const MOST: i32 = 3000;
         let now: DateTime<Utc> = house.clock.now();
@@ -156,7 +156,7 @@ mod in_tests {
         (stores[0].into(), integrators[0], orders[0])
     }
 
-    /// MySQL plans by what it last counted.
+    /// Updates the statistics by which MySQL plans.
     pub(super) async fn know_what_is_there(
         house: &TestDb,
         analyze: &'static str,

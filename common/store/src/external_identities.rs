@@ -1,4 +1,4 @@
-//! Accounts as the verification service knows them.
+//! Identities of accounts at the verification service.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -10,14 +10,14 @@ use super::{
 };
 use domain::ids::AccountId;
 
-/// What its external user trades for tokens.
+/// An account, and the hash of the session key that its external user exchanges for tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub account: AccountId,
     pub session_key_hash: [u8; 32],
 }
 
-/// In place of the account's own; a taken user is [`StoreError::UniqueKeyTaken`].
+/// Replaces the account's identity; [`StoreError::UniqueKeyTaken`] if the user is taken.
 pub async fn replace(
     tx: &mut Tx,
     identity: &Identity,
@@ -60,7 +60,7 @@ pub async fn of_user(tx: &mut Tx, user_id: &str) -> Result<Option<Identity>> {
     .await?);
     row.map(|(account, hash)| {
         let session_key_hash = hash.try_into().map_err(|_| {
-            StoreError::corrupt("external_identities", account, "its hash has not 32 bytes")
+            StoreError::corrupt("external_identities", account, "its hash is not 32 bytes")
         })?;
         Ok(Identity {
             account: account.into(),

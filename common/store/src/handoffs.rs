@@ -1,4 +1,4 @@
-//! Handoffs: the rows behind every message that an integrator must get.
+//! Handoffs: one row for each message that an integrator must receive.
 
 mod claim;
 pub mod list;
@@ -32,15 +32,15 @@ use domain::{
     integrator::HandoffEvent,
 };
 
-/// Of an error's words, this much is kept.
+/// Maximum stored length of an error text, in characters.
 const MOST_OF_AN_ERROR_CHARS: usize = 500;
 
-/// A handoff that begins in the state `due`.
+/// A handoff to insert in the state `due`.
 #[derive(Clone, Debug)]
 pub struct NewHandoff {
     pub id: HandoffId,
     pub store_id: StoreId,
-    /// `None` only for a `test`.
+    /// `None` only for a `test` event.
     pub order_id: Option<OrderId>,
     pub integrator_id: IntegratorId,
     pub position: i32,
@@ -52,14 +52,14 @@ pub struct NewHandoff {
     pub created_at: DateTime<Utc>,
 }
 
-/// A handoff with what only the ledger needs to know of it.
+/// A handoff with the columns that only the ledger needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
     pub handoff: Handoff,
-    /// An outcome that comes with an older one is void.
+    /// Number of its latest claim; an outcome with an older fence is void.
     pub fence: i64,
     pub leased_until: Option<DateTime<Utc>>,
-    /// Frozen at the first attempt.
+    /// Request body; fixed at the first attempt.
     pub body: Option<Vec<u8>>,
 }
 
@@ -105,7 +105,7 @@ pub async fn get(tx: &mut Tx, id: HandoffId) -> Result<Option<Handoff>> {
         .transpose()
 }
 
-/// With its row locked. Whoever changes a handoff has locked its order before.
+/// Locks a handoff and returns it. Callers that change it must have locked its order before.
 pub async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
     let sql = for_update!(
         tx,
@@ -120,7 +120,7 @@ pub async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
     row.map(Stored::try_from).transpose()
 }
 
-/// All of one order, by integrator and position.
+/// Returns all handoffs of one order, by integrator and position.
 pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
     let rows: Vec<Row> = on!(tx, |conn| {
         sqlx::query_as(
@@ -135,7 +135,7 @@ pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
     handoffs_of(rows)
 }
 
-/// As [`of_order`], with the rows locked by id, for whoever is about to change them.
+/// Returns the same as [`of_order`], with the rows locked by id, for callers that are about to change them.
 pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
     let sql = for_update!(
         tx,
@@ -152,7 +152,7 @@ pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> 
     Ok(handoffs)
 }
 
-/// Calls off those of them that nobody is sending and that are not closed.
+/// Withdraws those handoffs that are neither being sent nor closed.
 pub async fn withdraw(
     tx: &mut Tx,
     ids: &[HandoffId],
@@ -180,7 +180,8 @@ pub async fn withdraw(
     Ok(())
 }
 
-/// Calls off what tells of an order that is still to be made or brought, now that it has been: nobody is sending it.
+/// Withdraws the open `order.placed` and `order.dispatched` handoffs of an order that has been delivered; those being
+/// sent are left.
 pub async fn withdraw_from_delivered(
     tx: &mut Tx,
     order: OrderId,
@@ -201,7 +202,7 @@ pub async fn withdraw_from_delivered(
     Ok(())
 }
 
-/// The last position of each integrator's handoffs of this order, whose row is locked. Positions begin at 1.
+/// Returns the last position of each integrator's handoffs of this order, whose row is locked. Positions begin at 1.
 pub async fn last_positions(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<IntegratorId, i32>> {
     let rows: Vec<(Uuid, i32)> = on!(tx, |conn| {
         sqlx::query_as(
@@ -217,7 +218,7 @@ pub async fn last_positions(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<Inte
         .collect())
 }
 
-/// As much of an error's words as its column takes.
+/// Truncates an error text to the length that its column takes.
 fn shortened(error: &str) -> String {
     error.chars().take(MOST_OF_AN_ERROR_CHARS).collect()
 }

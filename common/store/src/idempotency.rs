@@ -1,4 +1,4 @@
-//! Idempotency keys: which request already made what. Written in the transaction of what it made.
+//! Idempotency keys: which request created which resource. Written in the resource's transaction.
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
@@ -10,12 +10,12 @@ use super::{
     tx::Tx,
 };
 
-/// `owner`: the account's id or, for a guest, the session's.
+/// An idempotency key; `owner` is the account's id or, for a guest, the session's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRow {
     pub owner: Uuid,
     pub key: String,
-    /// SHA-256 of what was asked for.
+    /// SHA-256 of the request.
     pub fingerprint: [u8; 32],
     pub resource_id: Uuid,
 }
@@ -50,7 +50,8 @@ pub async fn find(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<Vec<KeyRow>> {
     Ok(found)
 }
 
-/// Whether somebody writes this key just now, and has not committed. Not asked in a transaction that goes on.
+/// Returns whether another transaction is writing this key and has not committed. Not for use in a transaction that
+/// goes on.
 pub async fn is_being_written(tx: &mut Tx, owner: Uuid, key: &str) -> Result<bool> {
     match lock_at_once(tx, owner, key).await {
         Ok(()) => Ok(false),
@@ -60,7 +61,7 @@ pub async fn is_being_written(tx: &mut Tx, owner: Uuid, key: &str) -> Result<boo
 }
 
 async fn lock_at_once(tx: &mut Tx, owner: Uuid, key: &str) -> Result<()> {
-    // SQLite has one writer: whoever asks it is the only one.
+    // SQLite has one writer, which is this transaction.
     let sql = tx.pick(
         "SELECT owner FROM idempotency_keys WHERE owner = ? AND idempotency_key = ? FOR UPDATE NOWAIT",
         "SELECT owner FROM idempotency_keys WHERE owner = ? AND idempotency_key = ?",
@@ -75,7 +76,7 @@ async fn lock_at_once(tx: &mut Tx, owner: Uuid, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Says of a key that was taken what it stands for.
+/// Sets the resource that a taken key stands for.
 pub async fn name(tx: &mut Tx, row: &KeyRow) -> Result<()> {
     on!(tx, |conn| {
         sqlx::query(
@@ -90,7 +91,8 @@ pub async fn name(tx: &mut Tx, row: &KeyRow) -> Result<()> {
     Ok(())
 }
 
-/// A key that is taken is [`super::StoreError::UniqueKeyTaken`], once whoever takes it just now has committed.
+/// Inserts keys; [`super::StoreError::UniqueKeyTaken`] if one is taken, once the transaction that is writing it has
+/// committed.
 pub async fn insert(tx: &mut Tx, rows: &[KeyRow], now: DateTime<Utc>) -> Result<()> {
     insert_many!(
         tx,

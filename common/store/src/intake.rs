@@ -1,4 +1,4 @@
-//! What only intake asks of the database: many rows of several tables at once.
+//! Queries that only intake needs: many rows of several tables at once.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,7 +15,7 @@ use domain::{
     session::SessionState,
 };
 
-/// A session as far as intake cares.
+/// The columns of a session that intake needs.
 #[derive(Clone, Debug)]
 pub struct SessionRow {
     pub store_id: StoreId,
@@ -24,7 +24,7 @@ pub struct SessionRow {
     pub last_seq: i64,
 }
 
-/// Locks the sessions; with `wait` also those that somebody else has locked, else without them.
+/// Locks the sessions by id. With `wait`, waits for those that another transaction has locked; otherwise skips them.
 pub async fn lock_sessions(
     tx: &mut Tx,
     ids: &[SessionId],
@@ -70,7 +70,7 @@ pub async fn lock_sessions(
         .collect()
 }
 
-/// Locks the stores' counters, and tells their last order numbers.
+/// Locks the stores' counters and returns their last order numbers.
 pub async fn lock_numbers(tx: &mut Tx, stores: &[StoreId]) -> Result<HashMap<StoreId, i64>> {
     if stores.is_empty() {
         return Ok(HashMap::new());
@@ -93,7 +93,7 @@ pub async fn lock_numbers(tx: &mut Tx, stores: &[StoreId]) -> Result<HashMap<Sto
         .collect())
 }
 
-/// Raises locked counters; one statement for all that rise by the same amount.
+/// Raises locked counters, with one statement per distinct amount.
 pub async fn count_numbers(tx: &mut Tx, counted: &BTreeMap<StoreId, i64>) -> Result<()> {
     let mut groups: BTreeMap<i64, Vec<Uuid>> = BTreeMap::new();
     for (store, by) in counted {

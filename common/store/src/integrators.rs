@@ -27,29 +27,29 @@ use domain::{
     status::OrderStatus,
 };
 
-/// The whole row: settings, secrets (sealed), and how it has answered lately.
+/// A full row: settings, sealed secrets, and the breaker.
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub integrator: Integrator,
     pub auth_sealed: Vec<u8>,
     pub signing_sealed: Vec<u8>,
-    /// Still signed with, until then.
+    /// Previous signing secret, used until the given time.
     pub old_signing: Option<(Vec<u8>, DateTime<Utc>)>,
     pub callback_sealed: Vec<u8>,
-    /// Still believed, until then.
+    /// Previous callback secret, accepted until the given time.
     pub old_callback: Option<(Vec<u8>, DateTime<Utc>)>,
     pub breaker: Breaker,
-    /// Why it is about to be disabled: nothing more is sent to it.
+    /// Reason for which it is about to be disabled; nothing more is sent to it.
     pub given_up: Option<DisabledBecause>,
     pub archived_at: Option<DateTime<Utc>>,
 }
 
-/// Archived ones too: their handoffs still tell to whom they went.
+/// Returns an integrator, archived or not: old handoffs still refer to it.
 pub async fn get(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>> {
     read(tx, id, select!("WHERE id = ?")).await
 }
 
-/// The same, locked.
+/// Locks an integrator and returns it, archived or not.
 pub async fn lock(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>> {
     // SQLite neither has FOR UPDATE nor needs it: it has one writer.
     let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
@@ -66,12 +66,12 @@ pub async fn is_archived(tx: &mut Tx, id: IntegratorId) -> Result<bool> {
     Ok(archived > 0)
 }
 
-/// The store's integrators that are not archived (disabled ones too), by id.
+/// Returns the store's integrators that are not archived (disabled ones too), by id.
 pub async fn of_store(tx: &mut Tx, store: StoreId) -> Result<Vec<Integrator>> {
     of_stores(tx, &[store]).await
 }
 
-/// The same of several stores at once, by id.
+/// Returns the same as [`of_store`] for several stores, by id.
 pub async fn of_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Integrator>> {
     if stores.is_empty() {
         return Ok(Vec::new());
@@ -86,7 +86,7 @@ pub async fn of_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Integrator
     settings_of(rows)
 }
 
-/// The store's integrators that are not archived, by id, after `after`.
+/// Returns the store's integrators that are not archived, by id, after `after`.
 pub async fn list(
     tx: &mut Tx,
     store: StoreId,
@@ -143,7 +143,7 @@ pub async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
     Ok(())
 }
 
-/// Writes what people may edit, if the integrator still has `version`; `false` if not. The new version is one more.
+/// Writes the editable columns if the integrator still has `version`, and increments it; `false` if not.
 pub async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result<bool> {
     let (integrator, breaker) = (&stored.integrator, &stored.breaker);
     let changed = on!(tx, |conn| {
@@ -190,7 +190,7 @@ pub async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result<bool> 
     Ok(changed == 1)
 }
 
-/// Nothing is sent to it until people enable it again.
+/// Disables an integrator: nothing is sent to it until a person enables it again.
 pub async fn disable(tx: &mut Tx, id: IntegratorId, reason: &str) -> Result<()> {
     on!(tx, |conn| {
         sqlx::query(
@@ -204,7 +204,7 @@ pub async fn disable(tx: &mut Tx, id: IntegratorId, reason: &str) -> Result<()> 
     Ok(())
 }
 
-/// Replaces the secret that we sign with; the old one goes on signing beside it until `old_until`.
+/// Replaces the signing secret; requests are signed with the old one as well until `old_until`.
 pub async fn rotate_signing(
     tx: &mut Tx,
     id: IntegratorId,
@@ -216,7 +216,7 @@ pub async fn rotate_signing(
     rotate(tx, sql, id, sealed, old_until).await
 }
 
-/// Replaces the secret of its callbacks; those made with the old one are believed until `old_until`.
+/// Replaces the callback secret; callbacks made with the old one are accepted until `old_until`.
 pub async fn rotate_callback(
     tx: &mut Tx,
     id: IntegratorId,
@@ -228,7 +228,7 @@ pub async fn rotate_callback(
     rotate(tx, sql, id, sealed, old_until).await
 }
 
-/// MySQL assigns from left to right: the old one is kept before it is replaced.
+/// Runs a rotation. MySQL assigns from left to right, so the statement saves the old secret before it replaces it.
 async fn rotate(
     tx: &mut Tx,
     sql: &'static str,
@@ -261,7 +261,7 @@ fn settings_of(rows: Vec<Row>) -> Result<Vec<Integrator>> {
         .collect()
 }
 
-/// All columns, with what follows them in the statement.
+/// `SELECT` of all columns, with the rest of the statement.
 macro_rules! select {
     ($rest:literal) => {
         concat!(

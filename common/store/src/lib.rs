@@ -1,5 +1,5 @@
-//! All SQL, one file a table group. One text and one body serve MySQL and SQLite; where they must differ, `Tx::pick`
-//! says why. Only `ledger` may call what changes anything.
+//! All SQL, one file per group of tables. MySQL and SQLite share statements and code; where they must differ, the call
+//! of `Tx::pick` says why. Only `ledger` may call functions that write.
 
 mod bulk;
 mod connect;

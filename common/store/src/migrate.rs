@@ -1,4 +1,4 @@
-//! Migrations, under a lock of our own whose result is checked: sqlx's own does nothing on MariaDB and SQLite.
+//! Migrations, run under a lock of our own whose result is checked; sqlx's lock does nothing on MariaDB and SQLite.
 
 use sqlx::{Connection, Executor, MySqlPool, migrate::Migrator};
 
@@ -10,22 +10,23 @@ use super::{
 static MYSQL: Migrator = sqlx::migrate!("../../migrations/mysql");
 static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
 
-/// Who starts while another one migrates waits this long, in seconds.
+/// How long a process waits while another one migrates, in seconds.
 const LOCK_WAIT_S: i64 = 120;
 
-/// Brings the schema up to this program's; newer migrations than it knows are tolerated, so that an old process may
-/// run beside a new one.
+/// Applies missing migrations. Tolerates migrations that are newer than this program, so that an old process can run
+/// beside a new one.
 pub async fn migrate(db: &Db) -> Result<()> {
     match db {
         Db::MySql { writers, .. } => migrate_mysql(writers).await,
-        // The data directory is locked by its one process.
+        // One process at a time holds the lock of the data directory, so no other lock is needed.
         Db::Sqlite { writer, .. } => relaxed(&SQLITE).run(writer).await.map_err(failed),
     }
 }
 
 async fn migrate_mysql(pool: &MySqlPool) -> Result<()> {
     let mut conn = pool.acquire().await?.detach();
-    // A lock's name has at most 64 characters, which a database's name alone may have; MySQL 9.6 dropped MD5 and SHA1.
+    // A lock name has at most 64 characters, which a database name alone may have; hence the hash. MySQL 9.6 dropped
+    // MD5 and SHA1.
     let locked: Option<i64> = sqlx::query_scalar(
         "SELECT GET_LOCK(CONCAT('expediter.migrate.', LEFT(SHA2(DATABASE(), 256), 40)), ?)",
     )
@@ -34,11 +35,11 @@ async fn migrate_mysql(pool: &MySqlPool) -> Result<()> {
     .await?;
     if locked != Some(1) {
         return Err(StoreError::Unavailable(
-            "another process holds the lock of the migrations".into(),
+            "another process holds the migration lock".into(),
         ));
     }
     let done = relaxed(&MYSQL).run(&mut conn).await.map_err(failed);
-    // The lock goes with the connection in any case.
+    // Closing the connection releases the lock in any case.
     let _ = conn.execute("SELECT RELEASE_ALL_LOCKS()").await;
     let _ = conn.close().await;
     done

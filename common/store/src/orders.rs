@@ -26,18 +26,18 @@ macro_rules! columns {
     };
 }
 
-/// Orders that a session is shown with; far more than a table has.
+/// Maximum orders returned for a session; far more than a table has.
 pub const MOST_OF_SESSION: u32 = 1000;
-/// Orders whose items one statement reads: databases bound the values of one.
+/// Maximum orders whose items one statement reads, because databases limit its bound values.
 const MOST_AT_ONCE: usize = 4096;
 
-/// An order as it is first written.
+/// An order to insert.
 #[derive(Clone, Copy, Debug)]
 pub struct NewOrder<'a> {
     pub order: &'a Order,
     /// The account's id or, for a guest's order, the session's.
     pub placed_by: Uuid,
-    /// Of its own stream; 0 where it belongs to a session's.
+    /// Last number of its own stream; 0 if its events are in a session's stream.
     pub last_seq: i64,
 }
 
@@ -107,7 +107,7 @@ async fn insert_items(tx: &mut Tx, items: &[(Uuid, i32, &Item)]) -> Result<()> {
     Ok(())
 }
 
-/// Writes what a move changes.
+/// Writes the columns that a change of status changes.
 pub async fn update_status(tx: &mut Tx, order: &Order) -> Result<()> {
     on!(tx, |conn| {
         sqlx::query(
@@ -131,7 +131,7 @@ pub async fn get(tx: &mut Tx, id: OrderId) -> Result<Option<Order>> {
     Ok(many(tx, &[id]).await?.pop())
 }
 
-/// Those that exist, in no particular order.
+/// Returns the orders that exist, in no particular order.
 pub async fn many(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Order>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -150,7 +150,7 @@ pub async fn many(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Order>> {
     with_items(tx, rows).await
 }
 
-/// In which session an order is; `None` where there is no such order.
+/// Returns an order's session; the outer `None` means that there is no such order.
 pub async fn session_of(tx: &mut Tx, id: OrderId) -> Result<Option<Option<SessionId>>> {
     let session: Option<(Option<Uuid>,)> = on!(tx, |conn| sqlx::query_as(
         "SELECT session_id FROM orders WHERE id = ?"
@@ -161,8 +161,8 @@ pub async fn session_of(tx: &mut Tx, id: OrderId) -> Result<Option<Option<Sessio
     Ok(session.map(|(session,)| session.map(Into::into)))
 }
 
-/// Locks the order's row; its session's must be locked before. Without the session's name, which the caller has.
-/// With the last number of its own stream.
+/// Locks the order's row and returns it with the last number of its own stream. The session's row must be locked
+/// before. The session's name is left out; the caller has it.
 pub async fn lock(tx: &mut Tx, id: OrderId) -> Result<Option<(Order, i64)>> {
     // SQLite has one writer and no row locks.
     let sql = tx.pick(
@@ -190,7 +190,7 @@ pub async fn lock(tx: &mut Tx, id: OrderId) -> Result<Option<(Order, i64)>> {
     Ok(Some((order, last_seq)))
 }
 
-/// As [`lock`], several at once, by id, and without those that somebody else holds.
+/// Locks several orders as [`lock`] does, by id, and skips those that another transaction has locked.
 pub async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, i64)>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -213,7 +213,7 @@ pub async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, i64)>
     Ok(orders.into_iter().zip(last_seqs).collect())
 }
 
-/// A session's orders that were placed, the last [`MOST_OF_SESSION`] of them, oldest first.
+/// Returns the last [`MOST_OF_SESSION`] placed orders of a session, oldest first.
 pub async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
     let mut rows: Vec<Row> = on!(&mut *tx, |conn| {
         sqlx::query_as(concat!(
@@ -231,7 +231,7 @@ pub async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
     with_items(tx, rows).await
 }
 
-/// Those of a session's orders that were placed and have not come to their end, oldest first.
+/// Returns the placed orders of a session that have not ended, oldest first.
 pub async fn unfinished_of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
     let rows: Vec<Row> = on!(&mut *tx, |conn| {
         sqlx::query_as(concat!(
@@ -249,7 +249,7 @@ pub async fn unfinished_of_session(tx: &mut Tx, session: SessionId) -> Result<Ve
     with_items(tx, rows).await
 }
 
-/// Which of these references are taken, and by which order. Pairs of `placed_by` and reference.
+/// Returns the orders that have these references. The pairs are of `placed_by` and reference.
 pub async fn by_references(
     tx: &mut Tx,
     wanted: &[(Uuid, &str)],
@@ -275,10 +275,10 @@ pub async fn by_references(
     Ok(found)
 }
 
-/// Which of these orders are there: asked after a COMMIT whose answer was lost. Waits for one that still runs.
+/// Returns which of these orders exist, after a COMMIT whose answer was lost. Waits for one that is still running.
 pub async fn which_are_kept(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    // SQLite has one writer, which is this.
+    // SQLite has one writer, which is this transaction.
     let locking = tx.pick(") FOR UPDATE", ")");
     let rows: Vec<(Uuid,)> = on!(tx, |conn| {
         let mut query = QueryBuilder::new("SELECT id FROM orders WHERE id IN (");
@@ -289,7 +289,8 @@ pub async fn which_are_kept(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>
     Ok(rows.into_iter().map(|(id,)| id.into()).collect())
 }
 
-/// The integrators that may have received the order: asked with an answer that does not rule it out, or unknown.
+/// Returns the integrators that may have received the order: those with an attempt that is open, `acknowledged` or
+/// `unknown`, or that is to be retried after an HTTP response.
 pub async fn integrators_reached(tx: &mut Tx, order: OrderId) -> Result<Vec<IntegratorId>> {
     let rows: Vec<(Uuid,)> = on!(tx, |conn| {
         sqlx::query_as(

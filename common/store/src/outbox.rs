@@ -1,4 +1,4 @@
-//! The outbox: what is committed and not yet confirmed by the broker.
+//! The outbox: announcements that are committed but not yet confirmed by the broker.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,16 +8,16 @@ use uuid::Uuid;
 use super::{error::Result, insert_many, on, push_ids, skip_locked, tx::Tx};
 use domain::{hint::Announcement, ids::OutboxId};
 
-/// What one commit has to tell.
+/// The announcement of one commit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OutboxRow {
     pub id: OutboxId,
     pub announcement: Announcement,
 }
 
-/// A row whose publishing failed this many times is parked, and listed as stuck.
+/// Number of failed publishes after which a row is parked and listed as stuck.
 pub const MOST_FAILURES: i32 = 5;
-/// Of an error's words, this much is kept.
+/// Maximum stored length of an error text, in characters.
 const MOST_OF_AN_ERROR_CHARS: usize = 500;
 
 pub async fn insert(
@@ -41,8 +41,8 @@ pub async fn insert(
     Ok(())
 }
 
-/// Rows that are due and that nobody else is claiming, oldest first; theirs `not_before` is moved, so that for a
-/// while nobody else sends them too.
+/// Claims rows that are due and that nobody else is claiming, oldest first, and moves their `not_before`, so that
+/// nobody else sends them for a while.
 pub async fn claim(
     tx: &mut Tx,
     due: DateTime<Utc>,
@@ -75,7 +75,7 @@ pub async fn claim(
         let id = OutboxId::from(id);
         match serde_json::from_value(announcement) {
             Ok(announcement) => claimed.push(OutboxRow { id, announcement }),
-            // One that no version of this program wrote stops no other.
+            // A row that no version of this program wrote must not stop the others.
             Err(error) => failed(tx, id, &error.to_string()).await?,
         }
     }
@@ -98,9 +98,9 @@ pub async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {
     Ok(())
 }
 
-/// Notes a failed publishing; the last of [`MOST_FAILURES`] parks the row.
+/// Records a failed publish; failure number [`MOST_FAILURES`] parks the row.
 pub async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
-    // MySQL assigns from left to right: `failures` comes last, so that `parked` sees the old one everywhere.
+    // MySQL assigns from left to right: `failures` comes last, so that `parked` sees its old value on both databases.
     let error: String = error.chars().take(MOST_OF_AN_ERROR_CHARS).collect();
     let sql = "UPDATE outbox SET error = ?, parked = (failures + 1 >= ?), failures = failures + 1 WHERE id = ?";
     on!(tx, |conn| sqlx::query(sql)
@@ -113,7 +113,7 @@ pub async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
     Ok(())
 }
 
-/// How many wait, and since when the oldest of them.
+/// Returns how many rows are waiting, and since when the oldest has been.
 pub async fn backlog(tx: &mut Tx) -> Result<(i64, Option<DateTime<Utc>>)> {
     Ok(on!(tx, |conn| sqlx::query_as(
         "SELECT w.waiting, x.created_at FROM ( \

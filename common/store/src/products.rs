@@ -1,4 +1,4 @@
-//! What stores sell, with the stock of what is counted.
+//! Products of stores, with the stock of those that are counted.
 
 pub mod outside;
 
@@ -17,15 +17,16 @@ use domain::{
     store::Product,
 };
 
-/// Archived ones too.
+/// Returns a product, archived or not.
 pub async fn get(tx: &mut Tx, id: ProductId) -> Result<Option<Product>> {
     read(tx, id, select!("WHERE p.id = ?")).await
 }
 
-/// The same, locked against other edits of it and against other first counts of its stock; its stock is not locked.
+/// Locks a product against concurrent edits and against another first count of its stock, and returns it. Its stock is
+/// not locked.
 pub async fn lock(tx: &mut Tx, id: ProductId) -> Result<Option<Product>> {
     let sql = tx.pick(
-        // Without `OF`, which MariaDB does not have: the row of products alone.
+        // Locks the row of products alone, without `OF`, which MariaDB does not have.
         "SELECT id FROM products WHERE id = ? FOR UPDATE",
         // SQLite has one writer; nothing to lock.
         "SELECT id FROM products WHERE id = ?",
@@ -40,7 +41,7 @@ pub async fn lock(tx: &mut Tx, id: ProductId) -> Result<Option<Product>> {
     }
 }
 
-/// Those of the ids that exist, archived ones too, by id.
+/// Returns the products that exist, archived ones too, by id.
 pub async fn many(tx: &mut Tx, ids: &[ProductId]) -> Result<Vec<Product>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -55,12 +56,12 @@ pub async fn many(tx: &mut Tx, ids: &[ProductId]) -> Result<Vec<Product>> {
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// The store's products that have these skus, by id. An archived one has none any more.
+/// Returns the store's products with these SKUs, by id. An archived product has no SKU.
 pub async fn by_skus(tx: &mut Tx, store: StoreId, skus: &[&str]) -> Result<Vec<Product>> {
     let Some(last) = skus.last() else {
         return Ok(Vec::new());
     };
-    // Filled up to a power of two, so that the statement has few shapes (see `batch`).
+    // Padded to a power of two, so that the statement has few shapes (see `batch`).
     let wanted = skus.len().next_power_of_two();
     let rows: Vec<Row> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE p.store_id = "));
@@ -75,7 +76,7 @@ pub async fn by_skus(tx: &mut Tx, store: StoreId, skus: &[&str]) -> Result<Vec<P
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// The store's products that are not archived, by id, after `after`.
+/// Returns the store's products that are not archived, by id, after `after`.
 pub async fn list(
     tx: &mut Tx,
     store: StoreId,
@@ -93,7 +94,7 @@ pub async fn list(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// What can be ordered there now, by id; sold out is still on it.
+/// Returns the products on the store's menu, by id, including those that are sold out.
 pub async fn menu(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<Product>> {
     let rows: Vec<Row> = on!(tx, |conn| {
         sqlx::query_as(select!(
@@ -107,7 +108,7 @@ pub async fn menu(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<Product
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// A new product, without stock; a taken sku is [`StoreError::UniqueKeyTaken`].
+/// Inserts a product without stock; [`StoreError::UniqueKeyTaken`] if its SKU is taken.
 pub async fn insert(tx: &mut Tx, product: &Product) -> Result<()> {
     on!(tx, |conn| {
         sqlx::query(
@@ -131,8 +132,8 @@ pub async fn insert(tx: &mut Tx, product: &Product) -> Result<()> {
     Ok(())
 }
 
-/// Writes what people may edit, if the product still has `version`; `false` if not. The new version is one more. A
-/// taken sku is [`StoreError::UniqueKeyTaken`].
+/// Writes the editable columns if the product still has `version`, and increments it; `false` if not. A taken SKU is
+/// [`StoreError::UniqueKeyTaken`].
 pub async fn update(tx: &mut Tx, product: &Product, version: i64) -> Result<bool> {
     let changed = on!(tx, |conn| {
         sqlx::query(
@@ -162,7 +163,7 @@ async fn read(tx: &mut Tx, id: ProductId, sql: &'static str) -> Result<Option<Pr
     row.map(TryInto::try_into).transpose()
 }
 
-/// A product's columns and its stock, with what follows them in the statement.
+/// `SELECT` of a product's columns and stock, with the rest of the statement.
 macro_rules! select {
     ($rest:literal) => {
         concat!(

@@ -1,5 +1,5 @@
-//! What people list, what the sweep looks for and what is counted: each finds its rows by an index, and reads no more
-//! than it needs.
+//! Tests that lists, the sweep's queries and the statistics find their rows by an index, and read no more than they
+//! need.
 
 use chrono::TimeDelta;
 use sqlx::Row;
@@ -23,14 +23,14 @@ use domain::{
     status::OrderStatus::{self, Accepted, Delivered, Failed, Pending, Processing},
 };
 
-/// More than one page looks at, where few fit.
+/// More orders than one page examines when few of them match.
 const ORDERS: usize = 5000;
 const STORES: usize = 8;
 const PAGE: u32 = 51;
-/// Of a page of that length; a table's rows would be some thousand.
+/// Maximum rows read for a page of that length; a full table has some thousand.
 const MOST_READ: i64 = 700;
 
-/// As many rows of each kind as there are orders: enough to be worth an index.
+/// Statements that insert one row of each other kind per order: enough to be worth an index.
 const OTHERS: &[&str] = &[
     "INSERT INTO stores (id, name, timezone, currency, auto_accept, accept_within_s, paused, version, created_at) \
      SELECT id, 'Kiosk', 'UTC', 'EUR', TRUE, 600, FALSE, 1, created_at FROM orders",
@@ -77,7 +77,7 @@ const TABLES: &[&str] = &[
     "handoffs",
 ];
 
-/// A store, a session, an account and an order of many.
+/// The ids of the stores, and one of the orders.
 struct Filled {
     stores: Vec<StoreId>,
     order: Order,
@@ -169,7 +169,7 @@ fn an_order(
     }
 }
 
-/// MySQL plans by what it last counted.
+/// Updates the statistics by which MySQL plans.
 async fn know_what_is_there(house: &TestDb) -> Result<()> {
     let mut tx = house.db.begin().await?;
     if let Tx::MySql(..) = &tx {
@@ -183,7 +183,7 @@ async fn know_what_is_there(house: &TestDb) -> Result<()> {
     tx.commit().await
 }
 
-/// Rows and index entries that this connection has read so far, as MySQL counts them; SQLite does not.
+/// Returns how many rows and index entries this connection has read so far, as MySQL counts them; SQLite does not.
 async fn read_so_far(tx: &mut Tx) -> Result<Option<i64>> {
     let Tx::MySql(tx, ..) = tx else {
         return Ok(None);
@@ -193,7 +193,7 @@ async fn read_so_far(tx: &mut Tx) -> Result<Option<i64>> {
     for row in rows.await? {
         let name: String = row.try_get_unchecked(0)?;
         let count: String = row.try_get_unchecked(1)?;
-        // By key are single rows; SHOW itself reads its own few.
+        // Reads by key are single rows, and left out; SHOW itself reads a few.
         if ["next", "prev", "rnd_next", "rnd"]
             .iter()
             .any(|kind| name == format!("Handler_read_{kind}"))
@@ -204,7 +204,7 @@ async fn read_so_far(tx: &mut Tx) -> Result<Option<i64>> {
     Ok(Some(read))
 }
 
-/// Each is run, and on MySQL must read little.
+/// Runs each query and, on MySQL, reports those that read more than `MOST_READ` rows.
 macro_rules! read_little {
     ($tx:ident, $too_much:ident, $($look:expr;)+) => {$(
         let before = read_so_far(&mut $tx).await.unwrap();
@@ -289,14 +289,14 @@ each_database! {
                     break;
                 }
             }
-            // Eight stores' walks look at so many each.
+            // With eight stores, the walk of each store examines that many orders.
             assert_eq!((found, pages), (1, if of.is_none() { 2 } else { 1 }));
         }
     }
 
     async fn a_session_with_very_many_orders_is_shown_with_its_last_ones(house: TestDb) {
         let Filled { order, .. } = filled(&house).await;
-        // The order's own id is also a session's, under the order's reference as its code.
+        // The session was inserted with the order's id, and with the order's reference as its code.
         let one_session = "UPDATE orders SET session_id = (SELECT id FROM sessions WHERE code = x'522D32353030')";
         let mut tx = house.db.begin().await.unwrap();
         testing::run(&mut tx, one_session).await.unwrap();
@@ -377,7 +377,7 @@ each_database! {
     }
 }
 
-/// What is not read in the order of an index is read in full and sorted, however short the page.
+/// Asserts that the plan does not sort: a sort reads all matching rows, however short the page.
 #[track_caller]
 fn assert_is_in_order(what: &str, plan: &[Step]) {
     assert!(!plan.iter().any(Step::sorts), "{what} sorts: {plan:#?}");

@@ -1,4 +1,4 @@
-//! What people had tried again: who, when, what fitted their filter, and which rounds it opened.
+//! Retries by people: who, when, what matched their filter, and which rounds they opened.
 
 use std::{
     cmp::Reverse,
@@ -21,18 +21,18 @@ use domain::{
     retry::{Retry, Round},
 };
 
-/// As it is first written.
+/// A retry to insert.
 #[derive(Clone, Debug)]
 pub struct NewRetry<'a> {
     pub id: RetryId,
     pub by: AccountId,
-    /// Where it is about one store.
+    /// Set if it is about one store.
     pub store: Option<StoreId>,
     pub filter: &'a Value,
     pub started_at: DateTime<Utc>,
 }
 
-/// How far it has come.
+/// Progress of a retry.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     pub matched: u32,
@@ -41,15 +41,15 @@ pub struct Progress<'a> {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Whose retries are wanted.
+/// A choice of retries by store and account.
 #[derive(Clone, Debug)]
 pub enum Whose {
     Everybodys,
-    /// Those about one of these stores, and those by this account.
+    /// Retries about one of these stores, and those by this account.
     Of(Vec<StoreId>, AccountId),
 }
 
-/// What one statement walks along.
+/// The part that one statement reads, along one index.
 #[derive(Clone, Copy, Debug)]
 pub enum Walk {
     All,
@@ -93,7 +93,7 @@ pub async fn progress(tx: &mut Tx, id: RetryId, now: Progress<'_>) -> Result<()>
     Ok(())
 }
 
-/// Notes who opened a round by hand. The handoff is locked, and the round is its newest.
+/// Records who opened a round manually. The handoff is locked, and the round is its newest.
 pub async fn insert_round(
     tx: &mut Tx,
     handoff: HandoffId,
@@ -121,7 +121,7 @@ pub async fn insert_round(
     Ok(())
 }
 
-/// The rounds of these handoffs that were opened by hand, in order.
+/// Returns the manually opened rounds of these handoffs, in order.
 pub async fn rounds_of(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(HandoffId, Round)>> {
     if handoffs.is_empty() {
         return Ok(Vec::new());
@@ -144,7 +144,7 @@ pub async fn get(tx: &mut Tx, id: RetryId) -> Result<Option<Retry>> {
     rows.into_iter().next().map(TryInto::try_into).transpose()
 }
 
-/// Newest first, before one of them.
+/// Returns retries before `before`, newest first.
 pub async fn list(
     tx: &mut Tx,
     whose: &Whose,

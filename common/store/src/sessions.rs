@@ -1,4 +1,4 @@
-//! Sessions: tables' open tabs.
+//! Sessions: the open tabs of tables.
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
@@ -23,7 +23,7 @@ macro_rules! select {
     };
 }
 
-/// An open one; [`StoreError::UniqueKeyTaken`] where its store has an open one of that key.
+/// Inserts an open session; [`StoreError::UniqueKeyTaken`] if its store has an open one with that key.
 pub async fn insert(tx: &mut Tx, session: &Session, open_key: &str) -> Result<()> {
     on!(tx, |conn| {
         sqlx::query(
@@ -62,7 +62,7 @@ pub async fn by_code(tx: &mut Tx, code: &str) -> Result<Option<Session>> {
     row.map(TryInto::try_into).transpose()
 }
 
-/// Whether the store has an open one of that key.
+/// Returns whether the store has an open session with that key.
 pub async fn is_open(tx: &mut Tx, store: StoreId, open_key: &str) -> Result<bool> {
     let found: Option<(Uuid,)> = on!(tx, |conn| sqlx::query_as(
         "SELECT id FROM sessions WHERE store_id = ? AND open_key = ?"
@@ -74,24 +74,24 @@ pub async fn is_open(tx: &mut Tx, store: StoreId, open_key: &str) -> Result<bool
     Ok(found.is_some())
 }
 
-/// Those that exist, by id.
+/// Returns the sessions that exist, by id.
 pub async fn many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
     some(tx, ids, "").await
 }
 
-/// Locks the session's row.
+/// Locks a session's row and returns it.
 pub async fn lock(tx: &mut Tx, id: SessionId) -> Result<Option<Session>> {
     Ok(lock_many(tx, &[id]).await?.pop())
 }
 
-/// Locks the rows of those that exist, by id.
+/// Locks the sessions that exist, by id.
 pub async fn lock_many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
     // SQLite neither has FOR UPDATE nor needs it: it has one writer.
     let locking = tx.pick(" FOR UPDATE", "");
     some(tx, ids, locking).await
 }
 
-/// Locks the rows of those that exist and that nobody else holds, by id.
+/// Locks the sessions that exist and that no other transaction has locked, by id.
 pub async fn lock_free(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
     let locking = tx.pick(" FOR UPDATE SKIP LOCKED", "");
     some(tx, ids, locking).await
@@ -111,7 +111,8 @@ async fn some(tx: &mut Tx, ids: &[SessionId], locking: &'static str) -> Result<V
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// A store's sessions in one state, newest first; only those opened before `before`, the last of the page before.
+/// Returns a store's sessions in one state, newest first, that were opened before `before`, the last one of the
+/// previous page.
 pub async fn list(
     tx: &mut Tx,
     store: StoreId,
@@ -132,7 +133,7 @@ pub async fn list(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// Frees its name for another.
+/// Closes a session, which frees its name.
 pub async fn close(tx: &mut Tx, id: SessionId, closed_at: DateTime<Utc>) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "UPDATE sessions SET state = ?, open_key = NULL, closed_at = ? WHERE id = ?"
@@ -146,7 +147,7 @@ pub async fn close(tx: &mut Tx, id: SessionId, closed_at: DateTime<Utc>) -> Resu
     Ok(())
 }
 
-/// [`StoreError::UniqueKeyTaken`] where another session has that code.
+/// Sets the code of a session; [`StoreError::UniqueKeyTaken`] if another session has it.
 pub async fn set_code(tx: &mut Tx, id: SessionId, code: &str) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "UPDATE sessions SET code = ? WHERE id = ?"
@@ -179,7 +180,7 @@ impl TryFrom<Row> for Session {
         Ok(Self {
             id: row.id.into(),
             store_id: row.store_id.into(),
-            code: String::from_utf8(row.code).map_err(|_| corrupt("its code is no text".into()))?,
+            code: String::from_utf8(row.code).map_err(|_| corrupt("code is not UTF-8".into()))?,
             name: row.name,
             state: row
                 .state

@@ -1,7 +1,7 @@
-//! Orders counted: each store's tally of its older ones, and the rest that is counted anew each time.
+//! Order counts: a stored tally of each store's older orders, and the rest, which is counted each time.
 //!
-//! A store's numbers are given out under a lock that is held until the commit: who sees one order sees all with smaller
-//! numbers. So "all up to this number" is a set that only grows, whatever any clock says.
+//! A store's order numbers are given out under a lock that is held until the commit, so a reader who sees one order
+//! sees all with smaller numbers. "All up to this number" is therefore a set that only grows, whatever any clock says.
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
@@ -23,18 +23,18 @@ use domain::{
     tally::{Counted, Tally},
 };
 
-/// How far a store's tally goes, and how far its orders do.
+/// A store's tally, with the last order numbers of the tally and of the store.
 #[derive(Clone, Debug)]
 pub struct Tallied {
     pub store: StoreId,
     pub tally: Tally,
-    /// `None`: it has none yet.
+    /// Last order number in the tally; `None` if there is no tally yet.
     pub up_to: Option<i64>,
     last_number: i64,
 }
 
 impl Tallied {
-    /// Where the part begins that [`rest`] counts, if there is one.
+    /// Returns the store and the number above which [`rest`] must count; `None` if there is no rest.
     pub fn rest(&self) -> Option<(StoreId, i64)> {
         let up_to = self.up_to.unwrap_or(0);
         (self.last_number > up_to).then_some((self.store, up_to))
@@ -52,7 +52,7 @@ macro_rules! select_tallied {
     };
 }
 
-/// Of these stores.
+/// Returns the tallies of these stores.
 pub async fn tallied(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Tallied>> {
     if stores.is_empty() {
         return Ok(Vec::new());
@@ -67,7 +67,7 @@ pub async fn tallied(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Tallied>> {
     Ok(rows.into_iter().map(Tallied::from).collect())
 }
 
-/// Of all stores, some at a time, by id.
+/// Returns the tallies of all stores after `after`, by id.
 pub async fn all_tallied(tx: &mut Tx, after: Option<StoreId>, limit: u32) -> Result<Vec<Tallied>> {
     let rows: Vec<Row> = on!(tx, |conn| {
         sqlx::query_as(select_tallied!(
@@ -81,7 +81,7 @@ pub async fn all_tallied(tx: &mut Tx, after: Option<StoreId>, limit: u32) -> Res
     Ok(rows.into_iter().map(Tallied::from).collect())
 }
 
-/// Counts the orders of each of these stores whose numbers are above that.
+/// Counts the orders of each of these stores whose numbers are above the given one.
 pub async fn rest(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Tally> {
     let mut tally = Tally::default();
     for chunk in chunks(of) {
@@ -98,7 +98,7 @@ pub async fn rest(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Tally> {
 
 pub async fn counted<A: Answer>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Vec<A>> {
     let asked = A::asked(tx);
-    // SQLite's times are texts: whole seconds are the first 19 characters, and what follows reads as a fraction.
+    // SQLite stores times as texts: the first 19 characters are whole seconds, and the rest reads as a fraction.
     let sql = tx.pick(
         "SELECT status, COUNT(*) AS orders, COUNT(accepted_at) AS ever_accepted, \
          CAST(COALESCE(SUM(TIMESTAMPDIFF(MICROSECOND, placed_at, accepted_at)), 0) AS SIGNED) AS acceptance_us \
@@ -125,7 +125,7 @@ pub async fn counted<A: Answer>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Ve
     }))
 }
 
-/// An order that is in no tally yet.
+/// An order that is not in a tally yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Untallied {
     pub id: OrderId,
@@ -134,7 +134,7 @@ pub struct Untallied {
     pub has_ended: bool,
 }
 
-/// The next of a store, by number.
+/// Returns the store's orders with numbers above `above`, by number.
 pub async fn untallied(
     tx: &mut Tx,
     store: StoreId,
@@ -161,7 +161,7 @@ pub async fn untallied(
     Ok(rows.into_iter().map(untallied).collect())
 }
 
-/// Locks these orders, by id, as far as nobody else holds them and they are in no tally.
+/// Locks those orders, by id, that are in no tally and that no other transaction has locked.
 pub async fn lock_untallied(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Counted>> {
     type Found = (Uuid, String, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
@@ -189,7 +189,7 @@ pub async fn lock_untallied(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Counted>
     rows.into_iter().map(counted).collect()
 }
 
-/// A store's tally of nothing; a unique key says where it had one.
+/// Inserts an empty tally for a store; [`StoreError::UniqueKeyTaken`] if it has one.
 pub async fn begin(tx: &mut Tx, store: StoreId) -> Result<()> {
     on!(tx, |conn| {
         sqlx::query(
@@ -205,7 +205,7 @@ pub async fn begin(tx: &mut Tx, store: StoreId) -> Result<()> {
     Ok(())
 }
 
-/// Adds to a tally that ended at `from`, so that it ends at `to`; whether it still ended there.
+/// Adds to a tally that ends at `from`, so that it ends at `to`; `false` if it no longer ends at `from`.
 pub async fn extend(
     tx: &mut Tx,
     store: StoreId,
@@ -216,12 +216,13 @@ pub async fn extend(
     Ok(extended == 1)
 }
 
-/// Corrects a tally by what became of an order that is in it; whether there is one.
+/// Corrects a store's tally after a change of an order that is in it; `false` if there is no tally.
 pub async fn correct(tx: &mut Tx, store: StoreId, change: &Tally) -> Result<bool> {
     Ok(add(tx, store, None, 0, change).await? == 1)
 }
 
-/// `ends_at`: only where it does; then it ends at `to`.
+/// Adds to a tally and returns the number of changed rows. With `ends_at`, requires that it ends there, and makes it
+/// end at `to`.
 async fn add(
     tx: &mut Tx,
     store: StoreId,
@@ -252,7 +253,7 @@ async fn add(
     }))
 }
 
-/// These are in their store's tally now.
+/// Marks these orders as tallied.
 pub async fn mark(tx: &mut Tx, ids: &[OrderId]) -> Result<()> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     on!(tx, |conn| {
@@ -264,7 +265,7 @@ pub async fn mark(tx: &mut Tx, ids: &[OrderId]) -> Result<()> {
     Ok(())
 }
 
-/// Drafts are not placed yet, and in no tally.
+/// The tally's columns. Drafts are not placed yet, and in no tally.
 const COLUMNS: &[(&str, OrderStatus)] = &[
     ("pending", Pending),
     ("processing", Processing),
@@ -340,7 +341,7 @@ struct CountedRow {
     acceptance_us: i64,
 }
 
-/// Every placed order, by itself: what the numbers must come to.
+/// Returns every placed order, to check the counts against.
 #[cfg(any(test, feature = "testing"))]
 pub async fn one_by_one(tx: &mut Tx) -> Result<Vec<(StoreId, Counted)>> {
     type Found = (Uuid, String, Option<DateTime<Utc>>, Option<DateTime<Utc>>);

@@ -1,4 +1,5 @@
-//! Counted stock: what intake takes and ends give back. Rows are locked by id before they are changed.
+//! Counted stock: taken at intake, and given back when an order is called off. Rows are locked by id before they are
+//! changed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +13,7 @@ use super::{
 };
 use domain::ids::ProductId;
 
-/// Locks the rows of those that are counted, and tells how much there is of each.
+/// Locks the stock rows of those products that are counted, and returns their quantities.
 pub async fn lock(tx: &mut Tx, products: &[ProductId]) -> Result<HashMap<ProductId, i64>> {
     if products.is_empty() {
         return Ok(HashMap::new());
@@ -35,7 +36,7 @@ pub async fn lock(tx: &mut Tx, products: &[ProductId]) -> Result<HashMap<Product
         .collect())
 }
 
-/// Takes from rows that are locked and known to have as much.
+/// Takes stock from rows that are locked and known to have enough.
 pub async fn take(tx: &mut Tx, wanted: &BTreeMap<ProductId, i64>) -> Result<()> {
     change(
         tx,
@@ -46,7 +47,7 @@ pub async fn take(tx: &mut Tx, wanted: &BTreeMap<ProductId, i64>) -> Result<()> 
     .await
 }
 
-/// Gives back to rows that are locked.
+/// Gives stock back to locked rows.
 pub async fn give_back(tx: &mut Tx, returned: &BTreeMap<ProductId, i64>) -> Result<()> {
     change(
         tx,
@@ -57,7 +58,7 @@ pub async fn give_back(tx: &mut Tx, returned: &BTreeMap<ProductId, i64>) -> Resu
     .await
 }
 
-/// One statement for all products that change by the same amount.
+/// Changes quantities, with one statement per distinct amount.
 async fn change(
     tx: &mut Tx,
     amounts: &BTreeMap<ProductId, i64>,
@@ -80,7 +81,7 @@ async fn change(
             return Err(StoreError::corrupt(
                 "stock",
                 format!("{ids:?}"),
-                "changed behind its lock",
+                "changed in spite of its lock",
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! Stock changed by people. What orders take and give back is in `stock`.
+//! Manual changes of stock. Changes by orders are in `stock`.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{error::Result, on, tx::Tx};
 use domain::ids::{AccountId, ProductId};
 
-/// One change by hand, and why.
+/// A manual change, with its reason.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Movement {
     pub id: Uuid,
@@ -17,7 +17,7 @@ pub struct Movement {
     pub at: DateTime<Utc>,
 }
 
-/// Changes a counted product's stock; `false` where it would be negative, or where the product is not counted.
+/// Changes a counted product's stock; `false` if it would be negative, or if the product is not counted.
 pub async fn apply(tx: &mut Tx, product: ProductId, delta: i64) -> Result<bool> {
     let changed = on!(tx, |conn| sqlx::query(
         "UPDATE stock SET quantity = quantity + ? WHERE product_id = ? AND quantity + ? >= 0"
@@ -31,7 +31,7 @@ pub async fn apply(tx: &mut Tx, product: ProductId, delta: i64) -> Result<bool> 
     Ok(changed == 1)
 }
 
-/// From now on the product is counted.
+/// Starts to count a product's stock.
 pub async fn begin_count(tx: &mut Tx, product: ProductId, quantity: i64) -> Result<()> {
     on!(tx, |conn| {
         sqlx::query("INSERT INTO stock (product_id, quantity) VALUES (?, ?)")
@@ -43,7 +43,7 @@ pub async fn begin_count(tx: &mut Tx, product: ProductId, quantity: i64) -> Resu
     Ok(())
 }
 
-/// `None`: not counted.
+/// Returns the product's stock; `None` if it is not counted.
 pub async fn quantity(tx: &mut Tx, product: ProductId) -> Result<Option<i64>> {
     let row: Option<(i64,)> = on!(tx, |conn| sqlx::query_as(
         "SELECT quantity FROM stock WHERE product_id = ?"
@@ -72,7 +72,7 @@ pub async fn insert(tx: &mut Tx, movement: &Movement) -> Result<()> {
     Ok(())
 }
 
-/// The product's movements, newest first. Nothing but tests asks for single ones so far.
+/// Returns the product's movements, newest first. Only tests read single movements so far.
 #[cfg(any(test, feature = "testing"))]
 pub async fn of_product(tx: &mut Tx, product: ProductId, limit: u32) -> Result<Vec<Movement>> {
     let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(

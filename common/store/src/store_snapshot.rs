@@ -1,4 +1,4 @@
-//! What goes on in a store just now, for its screens.
+//! Current activity of a store, for its screens.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{error::Result, on, tx::Tx};
 use domain::ids::{OrderId, StoreId, StreamId};
 
-/// The store's orders that are placed and not ended, oldest first.
+/// Returns the store's placed orders that have not ended, oldest first.
 pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<OrderId>> {
     let ids: Vec<(Uuid,)> = on!(tx, |conn| sqlx::query_as(
         "SELECT id FROM orders WHERE store_id = ? \
@@ -20,8 +20,8 @@ pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<
     Ok(ids.into_iter().map(|(id,)| id.into()).collect())
 }
 
-/// The store's own stream and those that began after a time, with their last numbers. They have ids after `first`, but
-/// for those of orders that were drafts until then.
+/// Returns the last numbers of the store's own stream and of the streams that began after `since`. These have ids above
+/// `first`, except for orders that were drafts until then.
 pub async fn heads_since(
     tx: &mut Tx,
     store: StoreId,

@@ -14,19 +14,19 @@ use domain::{
     store::{Contact, Store},
 };
 
-/// Archived ones too: their orders still tell where they were sold.
+/// Returns a store, archived or not: old orders still refer to it.
 pub async fn get(tx: &mut Tx, id: StoreId) -> Result<Option<Store>> {
     read(tx, id, select!("WHERE id = ?")).await
 }
 
-/// The same, locked against other edits of it.
+/// Locks a store against concurrent edits and returns it, archived or not.
 pub async fn lock(tx: &mut Tx, id: StoreId) -> Result<Option<Store>> {
     // SQLite neither has FOR UPDATE nor needs it: it has one writer.
     let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
     read(tx, id, sql).await
 }
 
-/// Those of the ids that exist, archived ones too, by id.
+/// Returns the products that exist, archived ones too, by id.
 pub async fn many(tx: &mut Tx, ids: &[StoreId]) -> Result<Vec<Store>> {
     if ids.is_empty() {
         return Ok(Vec::new());
@@ -41,7 +41,7 @@ pub async fn many(tx: &mut Tx, ids: &[StoreId]) -> Result<Vec<Store>> {
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// Those that are not archived, by id, after `after`; only those `among`, where that is given.
+/// Returns stores that are not archived, by id, after `after`; with `among`, only those.
 pub async fn list(
     tx: &mut Tx,
     among: Option<&[StoreId]>,
@@ -67,7 +67,8 @@ pub async fn list(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// The store's last order number and its stream's last event number, locked; `None` where there is no such store.
+/// Locks a store's counters and returns its last order number and its stream's last event number; `None` if there is no
+/// such store.
 pub async fn lock_counters(tx: &mut Tx, id: StoreId) -> Result<Option<(i64, i64)>> {
     let sql = for_update!(
         tx,
@@ -79,7 +80,7 @@ pub async fn lock_counters(tx: &mut Tx, id: StoreId) -> Result<Option<(i64, i64)
         .await?))
 }
 
-/// A new store with its counters at nothing.
+/// Inserts a store with its counters at 0.
 pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
     on!(&mut *tx, |conn| {
         sqlx::query(
@@ -117,7 +118,7 @@ pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Writes what people may edit, if the store still has `version`; `false` if not. The new version is one more.
+/// Writes the editable columns if the store still has `version`, and increments it; `false` if not.
 pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
     let changed = on!(tx, |conn| {
         sqlx::query(
@@ -154,7 +155,7 @@ async fn read(tx: &mut Tx, id: StoreId, sql: &'static str) -> Result<Option<Stor
     row.map(TryInto::try_into).transpose()
 }
 
-/// A store's columns with what follows them in the statement.
+/// `SELECT` of a store's columns, with the rest of the statement.
 macro_rules! select {
     ($rest:literal) => {
         concat!(

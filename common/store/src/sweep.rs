@@ -1,4 +1,4 @@
-//! What the reconciler looks for, and what it clears away. Nothing here locks: whoever acts on it looks again.
+//! Queries and deletions of the reconciler. Nothing here locks: callers must check again before they act.
 
 pub mod stuck;
 
@@ -8,17 +8,17 @@ use uuid::Uuid;
 use super::{error::Result, on, tx::Tx};
 use domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId};
 
-/// Five more than what parks it.
+/// Number of failed withdrawals after which the sweep gives up on a handoff; five more than park it.
 const MOST_WITHDRAWAL_FAILURES: i32 = 10;
 
-/// Integrators that one look for due work walks over: two seeks each, and there may be a sweep a second of each worker.
+/// Maximum integrators that one search for due work examines: two seeks each, and each worker may sweep once a second.
 const MOST_LOOKED_AT: u32 = 2048;
 
-/// A handoff and the order whose lock comes first.
+/// A handoff, and the order that must be locked before it.
 pub type Found = (HandoffId, Option<OrderId>);
 
-/// Handoffs with an attempt on the wire whose lease is over, longest first. Acknowledged ones are those that a
-/// callback acknowledged meanwhile.
+/// Returns handoffs with an attempt in flight whose lease has expired, longest first. Acknowledged ones were
+/// acknowledged by a callback meanwhile.
 pub async fn expired_leases(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Result<Vec<Found>> {
     let mut found = Vec::new();
     for state in ["sending", "acknowledged"] {
@@ -38,7 +38,7 @@ pub async fn expired_leases(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Resu
     Ok(found)
 }
 
-/// Handoffs that nobody claims, and whose time is over: their integrator is disabled.
+/// Returns due handoffs past their deadline, which nobody claims because their integrator is disabled.
 pub async fn overdue_handoffs(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Result<Vec<Found>> {
     let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| {
         sqlx::query_as(
@@ -65,14 +65,14 @@ macro_rules! of_archived {
     };
 }
 
-/// Handoffs of archived integrators that are not closed, nor on the wire. One that could not be withdrawn is put off,
-/// and after so many failures left to people.
+/// Returns handoffs of archived integrators that are neither closed nor being sent. One that could not be withdrawn is
+/// deferred, and after [`MOST_WITHDRAWAL_FAILURES`] failures left to people.
 pub async fn handoffs_of_archived(
     tx: &mut Tx,
     now: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<Found>> {
-    // Each has its own word for a join in the order as written: integrators are few, handoffs may be many.
+    // Each database has its own keyword for a join in the written order: integrators are few, handoffs may be many.
     let sql = tx.pick(of_archived!("STRAIGHT_JOIN"), of_archived!("CROSS JOIN"));
     let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| sqlx::query_as(sql)
         .bind(now)
@@ -87,8 +87,8 @@ fn of_row((handoff, order): (Uuid, Option<Uuid>)) -> Found {
     (handoff.into(), order.map(Into::into))
 }
 
-/// Orders that nobody accepted in time, longest overdue first. Not one with a callback that came in time and is still
-/// to be applied.
+/// Returns orders that nobody accepted in time, longest overdue first. Leaves out those with an unapplied callback that
+/// was received in time.
 pub async fn overdue_orders(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Result<Vec<OrderId>> {
     let rows: Vec<Uuid> = on!(tx, |conn| {
         sqlx::query_scalar(
@@ -104,10 +104,10 @@ pub async fn overdue_orders(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Resu
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Orders that wait for acceptance although everybody has had their say: one that had to confirm can't any more, or
-/// all have who are not archived and nobody was left out, or there is nobody and their store accepts by itself: as
-/// `ledger::orders::settle` decides it, so that none is found again and again for nothing. Not one with callbacks left
-/// to apply.
+/// Returns orders that wait for acceptance although the result is certain: a required handoff has failed; or every
+/// required integrator that is not archived has confirmed and none was left out; or there is none and the store accepts
+/// automatically. The conditions are those of `ledger::orders::settle`, so that no order is found again and again
+/// without effect. Leaves out orders with unapplied callbacks.
 pub async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
     let rows: Vec<Uuid> = on!(tx, |conn| {
         sqlx::query_scalar(
@@ -140,17 +140,18 @@ pub async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Integrators that could be sent something now, as far as was looked.
+/// Integrators that could be sent something now, among those examined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DueWork {
-    /// By id.
+    /// Ordered by id.
     pub integrators: Vec<IntegratorId>,
-    /// Where the next look goes on; `None`: there are no more.
+    /// Integrator after which the next search continues; `None` if there are no more.
     pub go_on_after: Option<IntegratorId>,
 }
 
-/// The earliest handoff of each state is asked for, so that `handoffs_of_integrator` leads to it past all that is
-/// closed. Unforced, MySQL 9 reads what is due of all integrators, for each of them, where it takes that for less.
+/// Selects by the earliest handoff of each state, so that `handoffs_of_integrator` leads to it past all that are
+/// closed. Without the hint, MySQL 9 reads the due handoffs of all integrators for each of them, if it estimates that
+/// to be cheaper.
 macro_rules! with_due_work {
     ($index:literal) => {
         concat!(
@@ -181,7 +182,7 @@ macro_rules! earliest {
 const WITH_DUE_WORK_MYSQL: &str = with_due_work!("FORCE INDEX (handoffs_of_integrator)");
 const WITH_DUE_WORK_SQLITE: &str = with_due_work!("");
 
-/// Enabled integrators that are not left alone for now, with a handoff that could be claimed, after one of them.
+/// Returns enabled integrators after `after` that have a claimable handoff and are not paused by their breaker.
 pub async fn integrators_with_due_work(
     tx: &mut Tx,
     now: DateTime<Utc>,
@@ -191,7 +192,7 @@ pub async fn integrators_with_due_work(
     due_work_among(tx, now, after, MOST_LOOKED_AT, limit).await
 }
 
-/// Of the next `most` integrators, with or without work.
+/// Does the same for the next `most` integrators, with or without due work.
 pub async fn due_work_among(
     tx: &mut Tx,
     now: DateTime<Utc>,
@@ -228,7 +229,7 @@ pub async fn due_work_among(
     })
 }
 
-/// Orders with callbacks left to apply, longest waiting first.
+/// Returns orders with unapplied callbacks, longest waiting first.
 pub async fn orders_with_callbacks_left(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
     let rows: Vec<(Uuid, DateTime<Utc>)> = on!(tx, |conn| {
         sqlx::query_as(
@@ -242,7 +243,7 @@ pub async fn orders_with_callbacks_left(tx: &mut Tx, limit: u32) -> Result<Vec<O
     Ok(rows.into_iter().map(|(order, _)| order.into()).collect())
 }
 
-/// A callback that waits for its reference to be known, with its integrator's store.
+/// A callback that waits for its reference to become known, with its integrator's store.
 #[derive(Clone, Debug)]
 pub struct Unmatched {
     pub id: CallbackId,
@@ -251,7 +252,7 @@ pub struct Unmatched {
     pub reference: String,
 }
 
-/// Those that wait for a reference that is known by now, by id, after one of them. One that two orders have is found too.
+/// Returns callbacks after `after` whose reference has become known, by id. Includes references that two orders have.
 pub async fn unmatched(
     tx: &mut Tx,
     after: Option<CallbackId>,
@@ -284,7 +285,7 @@ pub async fn unmatched(
         .collect())
 }
 
-/// Gives up callbacks whose reference nobody knows since before a time; how many.
+/// Gives up callbacks without an order that were received at or before `received_before`, and returns how many.
 pub async fn give_up_unmatched(
     tx: &mut Tx,
     received_before: DateTime<Utc>,
@@ -303,7 +304,7 @@ pub async fn give_up_unmatched(
     }))
 }
 
-/// Deletes at most `limit` rows of each kind that nobody needs any more; how many.
+/// Deletes at most `limit` expired rows of each kind, and returns how many.
 pub async fn prune(
     tx: &mut Tx,
     keys_before: DateTime<Utc>,
@@ -364,7 +365,7 @@ const PRUNED: [(&str, &str, Pruned); 5] = [
     ),
 ];
 
-/// How many handoffs stand in each of these states.
+/// Counts the handoffs in each of these states.
 pub async fn count_handoffs(tx: &mut Tx, states: &[&'static str]) -> Result<Vec<i64>> {
     let mut counts = Vec::new();
     for state in states {
@@ -378,7 +379,7 @@ pub async fn count_handoffs(tx: &mut Tx, states: &[&'static str]) -> Result<Vec<
     Ok(counts)
 }
 
-/// How many callbacks are left to apply.
+/// Counts the unapplied callbacks.
 pub async fn count_callbacks_left(tx: &mut Tx) -> Result<i64> {
     Ok(on!(tx, |conn| sqlx::query_scalar(
         "SELECT COUNT(*) FROM callbacks WHERE applied_at IS NULL"

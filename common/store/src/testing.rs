@@ -1,4 +1,4 @@
-//! For tests of every crate: databases that live for one test, rows that tests begin with, and a macro that makes one
+//! For tests of every crate: temporary databases, rows that tests begin with, and a macro that makes one
 //! test a database out of one body.
 //!
 //! ```ignore
@@ -158,7 +158,7 @@ fn unused_name() -> String {
     format!("expediter_test_{}", random.simple())
 }
 
-/// On a server whose URL ends with a slash; the database's URL.
+/// Creates a database on a server whose URL ends with a slash, and returns the database's URL.
 async fn create_mysql(server_url: &str, name: &str) -> Result<String> {
     let create = format!("CREATE DATABASE {name} CHARACTER SET utf8mb4");
     execute_on_server(server_url, create).await?;
@@ -176,14 +176,14 @@ async fn execute_on_server(server_url: &str, statement: String) -> Result<()> {
     Ok(())
 }
 
-/// As a store stands in the tables, for tests of what needs one.
+/// Inserts a store, for tests that need one.
 pub async fn insert_store(db: &Db, store: &Store) -> Result<()> {
     let mut tx = db.begin().await?;
     stores::insert(&mut tx, store).await?;
     tx.commit().await
 }
 
-/// One that can't be prepared: what a server would answer that has trouble of its own.
+/// Runs a statement that can't be prepared, such as a `SIGNAL` that imitates a server error.
 pub async fn raw(tx: &mut Tx, statement: &'static str) -> Result<()> {
     on!(tx, |conn| {
         sqlx::raw_sql(statement).execute(conn).await?;
@@ -191,7 +191,7 @@ pub async fn raw(tx: &mut Tx, statement: &'static str) -> Result<()> {
     Ok(())
 }
 
-/// Any statement: for tests of what must never be.
+/// Runs any statement, to create states that must never occur, and returns the number of affected rows.
 pub async fn run(tx: &mut Tx, statement: &'static str) -> Result<u64> {
     Ok(on!(tx, |conn| sqlx::query(statement)
         .execute(conn)

@@ -1,4 +1,4 @@
-//! On which terms MySQL is asked: how long it is waited for, what is counted, and which connections are used no more.
+//! Rules for MySQL statements: their timeout, which errors are counted, and which connections are dropped.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -8,24 +8,25 @@ use std::{
 use super::error::{Result, StoreError};
 use platform::metrics::Metrics;
 
-/// Connections are not all made anew more often than this, however many are told that nothing can be written.
+/// Minimum interval between two renewals of all connections, however many statements find the server read-only.
 const RENEWED_AT_MOST_EVERY: Duration = Duration::from_secs(5);
 
+/// The timeout, metrics and renewal that all MySQL connections of a [`Db`](super::Db) share.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// How long each statement is waited for: sqlx would wait for ever on a connection that hangs.
+    /// Timeout of each statement: sqlx would wait forever on a connection that hangs.
     pub(super) patience: Duration,
     pub(super) metrics: Arc<Metrics>,
     pub(super) renewal: Renewal,
 }
 
 impl Terms {
-    /// One statement, or a few.
+    /// Runs one statement, or a few, under the timeout, and counts an error.
     pub async fn ask<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
         self.ask_with(asked, |error| error).await
     }
 
-    /// `meaning`: what an error stands for, where it is not what it says.
+    /// Does the same as [`Self::ask`], with `meaning` applied to an error.
     pub(super) async fn ask_with<T>(
         &self,
         asked: impl Future<Output = Result<T>>,
@@ -39,25 +40,24 @@ impl Terms {
     }
 }
 
-/// After a planned change of servers the old one often lives on and only reads, and what is connected to it would stay
-/// there for as long as a pool keeps a connection. So all of them are given up, and the name is looked up again.
+/// A switch that drops all existing connections. After a planned failover the old server often goes on as a read-only
+/// one, and what is connected to it would stay there for as long as a pool keeps a connection. So all connections are
+/// dropped, and the host name is resolved again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Renewal(Arc<Mutex<Option<Instant>>>);
 
 impl Renewal {
-    /// What is connected now is closed when it is wanted next.
+    /// Marks all current connections, to be closed when they are next acquired.
     pub(super) fn renew(&self) {
         let now = Instant::now();
         let mut renewed_at = self.renewed_at();
         if renewed_at.is_none_or(|last| now >= last + RENEWED_AT_MOST_EVERY) {
             *renewed_at = Some(now);
-            tracing::warn!(
-                "the database only reads: connections are made anew, to find one that writes"
-            );
+            tracing::warn!("database is read-only; reconnecting to find a writable server");
         }
     }
 
-    /// Whether a connection of this age may be used.
+    /// Returns whether a connection of this age may be used.
     pub(super) fn keeps(&self, age: Duration) -> bool {
         self.renewed_at().is_none_or(|at| age < at.elapsed())
     }
@@ -67,7 +67,7 @@ impl Renewal {
     }
 }
 
-/// What takes longer than `patience` is given up; the connection that it was on does not come back to its pool.
+/// Runs statements with a timeout; a connection that runs into it does not return to its pool.
 pub(super) async fn within<T, E: Into<StoreError>>(
     patience: Duration,
     asked: impl Future<Output = Result<T, E>>,
@@ -81,7 +81,7 @@ pub(super) async fn within<T, E: Into<StoreError>>(
     }
 }
 
-/// Counts an error, unless it is an answer: a key that is taken, a lock that was not to be waited for.
+/// Counts an error, unless it is a normal answer: a taken key, or a lock that was not to be waited for.
 pub(crate) fn counted<T>(metrics: &Metrics, done: Result<T>) -> Result<T> {
     if let Err(error) = &done
         && let Some(kind) = error.kind()

@@ -10,17 +10,17 @@ use super::{
 };
 use platform::metrics::Metrics;
 
-/// A rollback that takes longer is left to the server, which finds the connection closed.
+/// Timeout of an explicit rollback. After it the connection is closed, and the server rolls back by itself.
 const ROLLBACK_WITHIN: Duration = Duration::from_secs(1);
 
-/// Rolls back when it is dropped. Only `ledger` commits. Each error of its statements is counted in the metrics.
+/// A transaction, rolled back when dropped. Only `ledger` commits. Errors of its statements are counted in the metrics.
 pub enum Tx {
     MySql(Transaction<'static, MySql>, Terms),
     Sqlite(Transaction<'static, Sqlite>, Arc<Metrics>),
 }
 
 impl Tx {
-    /// Where the two databases need different texts; the call says why.
+    /// Returns the SQL for the database in use; a comment at the call says why the two differ.
     #[must_use]
     pub fn pick(&self, mysql: &'static str, sqlite: &'static str) -> &'static str {
         match self {
@@ -29,7 +29,7 @@ impl Tx {
         }
     }
 
-    /// An error after which nothing tells whether it happened is [`StoreError::CommitUnknown`].
+    /// Commits. An error that leaves the outcome unknown becomes [`StoreError::CommitUnknown`].
     pub async fn commit(self) -> Result<()> {
         match self {
             Self::MySql(tx, terms) => {
@@ -44,14 +44,14 @@ impl Tx {
         }
     }
 
-    /// At once, instead of with the connection's next use: locks go now.
+    /// Rolls back at once, so that locks are released now rather than at the connection's next use.
     pub async fn rollback(self) {
         let done = match self {
             Self::MySql(tx, ..) => within(ROLLBACK_WITHIN, tx.rollback()).await,
             Self::Sqlite(tx, _) => tx.rollback().await.map_err(StoreError::from),
         };
         if let Err(error) = done {
-            tracing::debug!(%error, "a rollback failed; the connection is thrown away");
+            tracing::debug!(%error, "rollback failed; connection discarded");
         }
     }
 }
@@ -62,8 +62,8 @@ impl std::fmt::Debug for Tx {
     }
 }
 
-/// `on!(tx, |conn| …)`: the body once for each database, with `conn` as what sqlx executes on. On MySQL the body is
-/// one wait of bounded length.
+/// `on!(tx, |conn| …)` expands the body once per database, with `conn` as the sqlx executor. On MySQL the whole body
+/// runs under the statement timeout.
 macro_rules! on {
     ($tx:expr, |$conn:ident| $body:expr) => {
         match $tx {
@@ -81,14 +81,14 @@ macro_rules! on {
     };
 }
 
-/// The text with `FOR UPDATE`, which SQLite neither has nor needs: it has one writer.
+/// Appends `FOR UPDATE` on MySQL. SQLite neither has nor needs it: it has one writer.
 macro_rules! for_update {
     ($tx:expr, $sql:literal) => {
         $tx.pick(concat!($sql, " FOR UPDATE"), $sql)
     };
 }
 
-/// The text with `FOR UPDATE SKIP LOCKED`, which SQLite neither has nor needs: it has one writer.
+/// Appends `FOR UPDATE SKIP LOCKED` on MySQL. SQLite neither has nor needs it: it has one writer.
 macro_rules! skip_locked {
     ($tx:expr, $sql:literal) => {
         $tx.pick(concat!($sql, " FOR UPDATE SKIP LOCKED"), $sql)
@@ -156,7 +156,7 @@ mod tests {
                 Some("commit_unknown"),
             ),
             (
-                StoreError::corrupt("orders", 1, "a status of no kind"),
+                StoreError::corrupt("orders", 1, "unknown status"),
                 Some("other"),
             ),
         ];

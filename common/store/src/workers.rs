@@ -1,4 +1,4 @@
-//! Workers that run, as they say themselves.
+//! Running workers, as they register themselves.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -14,7 +14,7 @@ struct Row {
     seen_at: DateTime<Utc>,
 }
 
-/// Whether its row was there.
+/// Updates a worker's row; `false` if it has none.
 pub async fn seen(tx: &mut Tx, member: &Member) -> Result<bool> {
     Ok(on!(tx, |conn| {
         sqlx::query("UPDATE workers SET label = ?, started_at = ?, seen_at = ? WHERE id = ?")
@@ -42,7 +42,7 @@ pub async fn insert(tx: &mut Tx, member: &Member) -> Result<()> {
     Ok(())
 }
 
-/// Dead ones too, until they are pruned; by id.
+/// Returns all workers by id, including dead ones that are not pruned yet.
 pub async fn all(tx: &mut Tx) -> Result<Vec<Member>> {
     let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(
         "SELECT id, label, started_at, seen_at FROM workers ORDER BY id"
@@ -63,7 +63,7 @@ pub async fn delete(tx: &mut Tx, id: WorkerId) -> Result<()> {
     Ok(())
 }
 
-/// Those that were not heard of since before a time; how many.
+/// Deletes the workers that were last seen at or before `seen_before`, and returns how many.
 pub async fn prune(tx: &mut Tx, seen_before: DateTime<Utc>) -> Result<u64> {
     Ok(on!(tx, |conn| {
         sqlx::query("DELETE FROM workers WHERE seen_at <= ?")

@@ -26,15 +26,15 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE store_counters SET last_seq = last_seq + 1",
     ),
     (
-        "stock is what was put in less what orders hold",
+        "stock equals what was put in minus what orders hold",
         "UPDATE stock SET quantity = quantity + 1",
     ),
     (
-        "an order holds its stock from its placing until it is called off",
+        "an order holds its stock from placement until it is called off",
         "UPDATE orders SET stock_held = FALSE WHERE status = 'ready'",
     ),
     (
-        "an order holds its stock from its placing until it is called off",
+        "an order holds its stock from placement until it is called off",
         "UPDATE orders SET stock_held = TRUE WHERE status = 'cancelled'",
     ),
     (
@@ -50,31 +50,31 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE store_counters SET last_number = 9",
     ),
     (
-        "a placed order has a number, and an order that waits for acceptance has its accept_by",
+        "a placed order has a number, and an order that waits for acceptance has an accept_by",
         "UPDATE orders SET accept_by = NULL WHERE status = 'processing'",
     ),
     (
-        "an order is marked as tallied exactly up to where its store's tally goes",
+        "an order is marked as tallied if and only if its store's tally covers it",
         "UPDATE orders SET tallied = TRUE WHERE number = 1",
     ),
     (
-        "a store's tally is the count of the orders that are marked",
+        "a store's tally is the count of its marked orders",
         "INSERT INTO order_tallies SELECT store_id, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 FROM store_counters",
     ),
     (
-        "a draft has no number, and nobody was told of it",
+        "a draft has no number, handoffs or events",
         "UPDATE orders SET status = 'draft' WHERE status = 'ready'",
     ),
     (
-        "an item is one of an order's",
+        "every item belongs to an order",
         "DELETE FROM orders WHERE status = 'ready'",
     ),
     (
-        "an order has ended exactly where its status is an end",
+        "an order has an end time if and only if its status is final",
         "UPDATE orders SET ended_at = NULL WHERE status = 'failed'",
     ),
     (
-        "an order has ended exactly where its status is an end",
+        "an order has an end time if and only if its status is final",
         "UPDATE orders SET ended_at = created_at WHERE status = 'ready'",
     ),
     (
@@ -82,11 +82,11 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE handoffs SET state = 'due', closed_at = NULL WHERE event = 'order.placed' AND state = 'failed'",
     ),
     (
-        "whoever may have received an order that was called off is told so",
+        "integrators that may have received a called-off order are told so",
         "DELETE FROM handoffs WHERE event = 'order.cancelled'",
     ),
     (
-        "a handoff is closed exactly where its state is",
+        "a handoff has a closing time if and only if its state is closed",
         "UPDATE handoffs SET closed_at = NULL WHERE state = 'acknowledged'",
     ),
     (
@@ -102,27 +102,27 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE handoffs SET attempts = attempts + 1 WHERE state = 'acknowledged'",
     ),
     (
-        "a further attempt comes only behind one that may not have arrived",
+        "a further attempt follows only one that may not have arrived",
         "UPDATE attempts SET outcome = 'acknowledged' WHERE n = 1 AND outcome = 'retry'",
     ),
     (
-        "a further attempt comes only behind one that may not have arrived",
+        "a further attempt follows only one that may not have arrived",
         "UPDATE attempts SET outcome = 'refused' WHERE n = 1 AND outcome = 'retry'",
     ),
     (
-        "an attempt without an outcome stands under its handoff's lease",
+        "an attempt without an outcome is covered by its handoff's lease",
         "UPDATE attempts SET outcome = NULL WHERE outcome = 'acknowledged'",
     ),
     (
-        "what is being sent has a lease, a body and an open attempt",
+        "a handoff being sent has a lease, a body and an open attempt",
         "UPDATE handoffs SET leased_until = NULL WHERE state = 'sending'",
     ),
     (
-        "what is being sent has a lease, a body and an open attempt",
+        "a handoff being sent has a lease, a body and an open attempt",
         "UPDATE handoffs SET body = NULL WHERE state = 'sending'",
     ),
     (
-        "an acknowledged handoff was acknowledged by an answer or by a callback",
+        "an acknowledged handoff was acknowledged by a response or a callback",
         "UPDATE handoffs SET state = 'acknowledged' WHERE state = 'failed'",
     ),
     (
@@ -130,11 +130,11 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE handoffs SET state = 'held' WHERE event = 'order.placed' AND state = 'acknowledged'",
     ),
     (
-        "a callback has a result exactly where it was applied",
+        "a callback has a result if and only if it was applied",
         "UPDATE callbacks SET result = NULL WHERE result = 'applied'",
     ),
     (
-        "a callback that counted is about an order which its integrator was handed",
+        "a callback that counted concerns an order that its integrator was handed",
         "UPDATE callbacks SET integrator_id = id",
     ),
     (

@@ -1,11 +1,11 @@
-//! Sign-ins that failed a short while ago: a row each, so that nobody waits for a lock to count one.
+//! Recent failed sign-ins: a row each, so that nobody waits for a lock to count one.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{error::Result, insert_many, on, tx::Tx};
 
-/// When the mark's latest failures stop to count, the last one first; `most` at most.
+/// Returns when the mark's latest failures expire, the last one first; at most `most`.
 pub async fn latest(
     tx: &mut Tx,
     mark: &[u8; 32],
@@ -23,7 +23,7 @@ pub async fn latest(
     .await?))
 }
 
-/// One more for each of these marks.
+/// Inserts one failure for each of these marks.
 pub async fn insert(
     tx: &mut Tx,
     marks: &[[u8; 32]],
@@ -42,7 +42,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Forgets the mark's failures; how many.
+/// Deletes the mark's failures, and returns how many.
 pub async fn delete(tx: &mut Tx, mark: &[u8; 32]) -> Result<u64> {
     Ok(on!(tx, |conn| sqlx::query(
         "DELETE FROM sign_in_failures WHERE mark = ?"

@@ -1,4 +1,4 @@
-//! Where accounts' owners have signed in from lately.
+//! Addresses from which account owners have signed in recently.
 
 use chrono::{DateTime, Utc};
 
@@ -8,7 +8,7 @@ use crate::{
     tx::Tx,
 };
 
-/// Until when the mark is known; `None` if it is not.
+/// Returns until when the mark is known; `None` if it is not.
 pub async fn known_until(
     tx: &mut Tx,
     mark: &[u8; 32],
@@ -37,7 +37,7 @@ pub async fn keep(tx: &mut Tx, mark: &[u8; 32], expires_at: DateTime<Utc>) -> Re
         return Ok(());
     }
     match insert(tx, mark, expires_at).await {
-        // Another process was first, and means the same.
+        // Another process has inserted the same row first.
         Err(StoreError::UniqueKeyTaken) => Ok(()),
         done => done,
     }

@@ -1,4 +1,4 @@
-//! Refresh tokens: only their hashes. A family is one sign-in.
+//! Refresh tokens, stored as hashes. A family is one sign-in.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{error::Result, for_update, on, tx::Tx};
 use domain::ids::{AccountId, TokenFamilyId};
 
-/// A refresh token as it is stored: its hash, not itself.
+/// A refresh token as stored, by its hash.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
     pub hash: [u8; 32],
@@ -37,7 +37,7 @@ pub async fn insert_refresh_token(
     Ok(())
 }
 
-/// Whose token it is. What follows from it is decided under the account's lock, which is taken before its tokens'.
+/// Returns the token's account. Callers decide under the account's lock, which is taken before those of its tokens.
 pub async fn owner(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<AccountId>> {
     let owner: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(
         "SELECT account_id FROM refresh_tokens WHERE token_hash = ?"
@@ -100,7 +100,7 @@ pub async fn revoke_family(tx: &mut Tx, family: TokenFamilyId, now: DateTime<Utc
     Ok(())
 }
 
-/// Every sign-in of the account.
+/// Revokes every sign-in of the account.
 pub async fn revoke_all(tx: &mut Tx, account: AccountId, now: DateTime<Utc>) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "UPDATE refresh_tokens SET revoked_at = ? WHERE account_id = ? AND revoked_at IS NULL"

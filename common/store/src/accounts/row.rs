@@ -1,4 +1,4 @@
-//! An account as its rows have it: its own, and those that join it to stores and integrators.
+//! Rows of accounts, and the rows that join them to stores and integrators.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub(super) struct Row {
     created_at: DateTime<Utc>,
 }
 
-/// What belongs to one account.
+/// The stores and integrators of one account.
 #[derive(Default)]
 struct Joined {
     stores: Vec<StoreId>,
@@ -38,7 +38,7 @@ pub(super) async fn complete_one(tx: &mut Tx, row: Option<Row>) -> Result<Option
     Ok(complete(tx, row.into_iter().collect()).await?.pop())
 }
 
-/// Reads what belongs to nobody, so that time does not tell that there is nobody.
+/// Runs the query that an existing account needs, so that timing does not reveal that there is none.
 pub(super) async fn look_as_for_one(tx: &mut Tx) -> Result<()> {
     stores_of(tx, &[Uuid::nil()]).await?;
     Ok(())
@@ -85,7 +85,7 @@ async fn stores_of(tx: &mut Tx, accounts: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>> 
     }))
 }
 
-/// With their stores. One that was archived is nobody's any more.
+/// Returns accounts' integrators with their stores. Archived integrators are left out.
 async fn integrators_of(tx: &mut Tx, accounts: &[Uuid]) -> Result<Vec<(Uuid, Uuid, Uuid)>> {
     if accounts.is_empty() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Tickets for the live channel: only their hashes, each for one use.
+//! Tickets for the live channel, stored as hashes, each for one use.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::{error::Result, for_update, on, tx::Tx};
 use domain::ids::AccountId;
 
-/// A ticket as it is stored: its hash, not itself.
+/// A ticket as stored, by its hash.
 #[derive(Clone, Debug)]
 pub struct StoredTicket {
     pub hash: [u8; 32],
@@ -33,7 +33,7 @@ pub async fn insert_ticket(tx: &mut Tx, ticket: &StoredTicket) -> Result<()> {
     Ok(())
 }
 
-/// Takes it away: of two who come with the same ticket, one gets it.
+/// Deletes a ticket and returns it: of two callers with the same ticket, only one gets it.
 pub async fn take_ticket(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<StoredTicket>> {
     let sql = for_update!(
         tx,

@@ -1,4 +1,4 @@
-//! Callbacks as people look for them: by store, integrator, order, result and time, page by page.
+//! Lists callbacks by store, integrator, order, result and time, page by page.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -18,29 +18,29 @@ use domain::{
     ids::{CallbackId, IntegratorId, OrderId, StoreId, first_id_of},
 };
 
-/// Which callbacks are wanted. What is `None` or empty is not asked about.
+/// A filter for callbacks. Fields that are `None` or empty restrict nothing.
 #[derive(Clone, Debug, Default)]
 pub struct CallbackFilter {
-    /// Only of these stores' integrators; none at all where the list is empty.
+    /// Stores of the integrators; an empty list matches none.
     pub stores: Option<Vec<StoreId>>,
     pub integrator: Option<IntegratorId>,
     pub order: Option<OrderId>,
-    /// One of these came of it; `None`: it waits to be applied.
+    /// Results to include; `None` stands for callbacks that wait to be applied.
     pub results: Vec<Option<CallbackResult>>,
-    /// Came then or later.
+    /// Earliest time of receipt, inclusive.
     pub received_after: Option<DateTime<Utc>>,
-    /// Came before then.
+    /// Latest time of receipt, exclusive.
     pub received_before: Option<DateTime<Utc>>,
 }
 
-/// A callback as it came, with what became of it.
+/// A callback as received, with its result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeptCallback {
     pub id: CallbackId,
     pub integrator_id: IntegratorId,
     pub integrator_name: String,
     pub store_id: Option<StoreId>,
-    /// The integrator's own name for it.
+    /// The integrator's id for it.
     pub webhook_id: String,
     pub order_id: Option<OrderId>,
     pub order_number: Option<i64>,
@@ -51,22 +51,22 @@ pub struct KeptCallback {
     pub applied_at: Option<DateTime<Utc>>,
     /// `None` until it is applied.
     pub result: Option<CallbackResult>,
-    /// Why it changed nothing, or why it could not be applied yet.
+    /// Reason why it changed nothing, or could not be applied yet.
     pub detail: Option<String>,
-    /// How often applying it failed.
+    /// Number of failed tries to apply it.
     pub failures: u32,
 }
 
-/// What one statement walks along: one index, in the order of ids, so that it ends after `limit` rows.
+/// The part that one statement reads: along one index, in the order of ids, so that it stops after `limit` rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Walk {
     pub integrator: Option<IntegratorId>,
-    /// `Some(None)`: what waits to be applied.
+    /// `Some(None)` selects callbacks that wait to be applied.
     pub result: Option<Option<CallbackResult>>,
 }
 
-/// Newest first, before one of them. A row that can't be read is left out and logged, and what comes after it takes its
-/// place: it must not hide the others from whoever looks for them, nor look like the end.
+/// Returns callbacks before `before`, newest first. A row that can't be read is logged and left out, and the next one
+/// takes its place: it must neither hide the others nor look like the end of the list.
 pub async fn list(
     tx: &mut Tx,
     filter: &CallbackFilter,
@@ -83,7 +83,7 @@ pub async fn list(
             match KeptCallback::try_from(row) {
                 Ok(one) => listed.push(one),
                 Err(error) => {
-                    tracing::error!(%error, "a callback can't be read, and is not listed")
+                    tracing::error!(%error, "unreadable callback left out of the list")
                 }
             }
         }
@@ -110,7 +110,7 @@ async fn rows(
     Ok(rows)
 }
 
-/// One walk for each result and, where nothing narrower is asked for, for each of the stores' integrators.
+/// Returns one walk per result and, unless the filter names an integrator or an order, per integrator of the stores.
 async fn walks(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Walk>> {
     let results: BTreeSet<Option<CallbackResult>> = filter.results.iter().copied().collect();
     let results: Vec<_> = if results.is_empty() {
@@ -161,7 +161,7 @@ pub async fn walked<A: Answer>(
     let since = filter.received_after.map_or(Uuid::nil(), first_id_of);
     let before = before.map_or(Uuid::max(), CallbackId::uuid);
     let asked = A::asked(tx);
-    // Of several indexes that begin with what is asked for, each database takes another one, and sorts.
+    // Without a hint, each database takes another one of the indexes that fit, and sorts.
     let hint = match (walk.integrator, walk.result, filter.order) {
         (Some(_), Some(_), None) => tx.pick(
             "FORCE INDEX (callbacks_of_integrator_by_result) ",

@@ -1,10 +1,10 @@
-//! What a MySQL server is asked when a process starts: that it keeps what it commits, and lets us in again.
+//! Checks of a MySQL server at startup: that commits are durable, and that it will not block this host.
 
 use sqlx::MySqlPool;
 
 use crate::error::{Result, StoreError};
 
-/// `201` means kept: with weaker settings a power cut takes back what was promised.
+/// Returns an error if the server's settings could lose a commit in a power cut: a `201` means that the order is kept.
 pub(super) async fn keeps_commits(pool: &MySqlPool) -> Result<()> {
     let flush: i64 =
         sqlx::query_scalar("SELECT CAST(@@global.innodb_flush_log_at_trx_commit AS SIGNED)")
@@ -33,21 +33,22 @@ pub(super) fn weakness(flush: i64, binlog: i64, sync: i64) -> Option<String> {
     }
 }
 
-/// A MySQL that hangs for some minutes leaves every try to connect half-done, counts them as errors when it wakes up, and
-/// then lets nobody in from here any more, for good ("Host is blocked"; MySQL manual, "Host is blocked errors").
+/// Warns if the server might block this host. A MySQL server that hangs for some minutes leaves every connection
+/// attempt half done, counts them as errors when it resumes, and then refuses this host permanently ("Host is blocked";
+/// MySQL manual, "Host is blocked errors").
 pub(super) async fn warn_of_lockout(pool: &MySqlPool) {
     let asked = "SELECT CAST(USER() AS CHAR), CAST(@@global.host_cache_size AS SIGNED), \
                  CAST(@@global.skip_name_resolve AS SIGNED), CAST(@@global.max_connect_errors AS SIGNED)";
     let settings: sqlx::Result<(String, i64, i64, i64)> =
         sqlx::query_as(asked).fetch_one(pool).await;
-    // A relative of MySQL's without such settings has no such lock either.
+    // A MySQL-compatible server without these variables does not block hosts either.
     let Ok((user, cache_size, skips_names, errors)) = settings else {
         return;
     };
     if may_lock_out(&user, cache_size, skips_names == 1, errors) {
         tracing::warn!(
             max_connect_errors = errors,
-            "the database may lock this machine out for good after it has hung for a while: \
+            "MySQL may block this host permanently after a hang of some minutes; run \
              SET PERSIST max_connect_errors = 1000000, or start it with --skip-name-resolve"
         );
     }
@@ -59,10 +60,10 @@ pub(super) fn may_lock_out(
     skips_names: bool,
     most_errors: i64,
 ) -> bool {
-    // Those who are on the same machine are not counted.
+    // MySQL does not count errors of clients on its own machine.
     let is_remote = !["@localhost", "@127.0.0.1", "@::1"]
         .iter()
         .any(|local| user.ends_with(local));
-    // A few minutes' worth of several processes with a pool each.
+    // Enough for a few minutes of several processes with a pool each.
     is_remote && host_cache_size > 0 && !skips_names && most_errors < 10_000
 }

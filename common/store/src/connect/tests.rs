@@ -1,4 +1,4 @@
-//! Connections as MySQL's users need them: how they are set, what is refused, and a server that hangs.
+//! Tests of MySQL connections: session settings, refusals, and a server that hangs.
 
 use url::Url;
 
@@ -34,7 +34,7 @@ fn a_server_that_may_lock_us_out_is_known_by_its_settings() {
     }
 }
 
-/// As after a password that somebody changed, or a machine that MySQL has blocked (1129).
+/// Covers a password that was changed; a host that MySQL has blocked (1129) fails the same way.
 #[tokio::test]
 async fn who_is_not_let_in_any_more_is_told_that_the_database_cannot_be_used() {
     let Some(fresh) = testing::fresh_mysql().await else {
@@ -60,7 +60,7 @@ async fn who_is_not_let_in_any_more_is_told_that_the_database_cannot_be_used() {
         ..DbOptions::new(url)
     };
     let db = Db::connect(&options).await.unwrap();
-    // More than there are from the start, so that none is free.
+    // More than are opened at startup, so that none is free.
     let mut held = Vec::new();
     for _ in 0..3 {
         held.extend([db.begin().await.unwrap(), db.read().await.unwrap()]);
@@ -85,13 +85,13 @@ async fn who_is_not_let_in_any_more_is_told_that_the_database_cannot_be_used() {
     fresh.end().await;
 }
 
-/// As after a planned change of servers, where the old one lives on for reading: its number is what MySQL says then.
+/// Covers a planned failover after which the old server goes on as a read-only one: MySQL then answers with error 1290.
 #[tokio::test]
 async fn a_server_that_only_reads_is_left_with_all_connections_to_it() {
     let Some(fresh) = testing::fresh_mysql().await else {
         return;
     };
-    // One of each, so that it is the same again where nothing speaks against it.
+    // One connection per pool, so that the same one is used again unless it is dropped.
     let options = DbOptions {
         max_connections: 1,
         allow_weak_durability: true,
@@ -99,13 +99,13 @@ async fn a_server_that_only_reads_is_left_with_all_connections_to_it() {
     };
     let db = Db::connect(&options).await.unwrap();
     let first = connections(&db).await;
-    assert_eq!(connections(&db).await, first, "they are used again");
+    assert_eq!(connections(&db).await, first, "connections are reused");
     let mut tx = db.begin().await.unwrap();
     let locked =
         "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1205, MESSAGE_TEXT = 'Lock wait timeout'";
     testing::raw(&mut tx, locked).await.unwrap_err();
     tx.rollback().await;
-    assert_eq!(connections(&db).await, first, "they are as good as before");
+    assert_eq!(connections(&db).await, first, "a lock timeout keeps it");
 
     let mut tx = db.begin().await.unwrap();
     let refused = "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'running with the --read-only option'";
@@ -117,12 +117,12 @@ async fn a_server_that_only_reads_is_left_with_all_connections_to_it() {
         second.0 != first.0 && second.1 != first.1,
         "{second:?} after {first:?}"
     );
-    assert_eq!(connections(&db).await, second, "and the new ones are kept");
+    assert_eq!(connections(&db).await, second, "the new ones are reused");
     db.close().await;
     fresh.end().await;
 }
 
-/// That serve one writer and one reader now.
+/// Returns the ids of the connections that serve one writer and one reader now.
 async fn connections(db: &Db) -> (i64, i64) {
     let mut ids = Vec::new();
     for mut tx in [db.begin().await.unwrap(), db.read().await.unwrap()] {
@@ -153,7 +153,8 @@ fn a_setting_is_on_unless_it_says_off() {
     }
 }
 
-/// That a weak one is refused is [`weakness`]'s to say: its settings are the whole server's, which other tests use too.
+/// Covers only acceptance; [`weakness`] has its own test, because these settings are server-wide and other tests share
+/// the server.
 #[tokio::test]
 async fn a_server_that_keeps_commits_is_accepted() {
     let Some(fresh) = testing::fresh_mysql().await else {
@@ -177,7 +178,7 @@ async fn every_connection_has_our_isolation_lock_time_out_and_way_to_join() {
         unreachable!("it was asked for");
     };
     for (pool, isolation) in [(&writers, "READ COMMITTED"), (&readers, "REPEATABLE READ")] {
-        // Two at once, so that the second is not the first again.
+        // Two at once, so that the second is a different connection.
         let (mut one, mut two) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
         for conn in [&mut *one, &mut *two] {
             // MariaDB and MySQL name it differently.
@@ -198,7 +199,7 @@ async fn every_connection_has_our_isolation_lock_time_out_and_way_to_join() {
                 Some("3"),
                 "{named:?}"
             );
-            // MariaDB has the one, MySQL the other.
+            // MariaDB has the first variable, MySQL the second.
             let is_unbuffered = value("join_cache_level").map_or_else(
                 || value("optimizer_switch").is_some_and(|on| on.contains("block_nested_loop=off")),
                 |level| level == "0",
@@ -235,7 +236,7 @@ async fn a_connection_that_hangs_is_given_up_and_its_place_is_free_again() {
         Err(StoreError::Unavailable(_))
     ));
     line.freeze(false);
-    // The pool has room for one: it is the hung one's place that is taken.
+    // The pool has room for one connection, so the hung one must have freed its place.
     let mut tx = db.begin().await.unwrap();
     assert_eq!(selected(&mut tx).await.unwrap(), 1);
     line.freeze(true);

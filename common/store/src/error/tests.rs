@@ -1,4 +1,4 @@
-//! What is told of an error, and whose fault it is.
+//! Tests of public error texts, and of errors that are the server's fault.
 
 use crate::testing::{TestDb, each_database};
 use crate::{StoreError, Tx, testing};

@@ -1,4 +1,4 @@
-//! Every list that people ask for finds its rows by an index, whatever they ask it for.
+//! Tests that every list finds its rows by an index, whatever the filter.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -21,7 +21,7 @@ use domain::{
     stuck::{StuckKind, StuckLimits},
 };
 
-/// Some thousand of sixteen integrators, nearly all of them applied.
+/// Inserts 1600 callbacks of sixteen integrators, nearly all of them applied.
 async fn fill_callbacks(house: &TestDb) -> Vec<IntegratorId> {
     let now = house.clock.now();
     let integrators: Vec<IntegratorId> = (0..16).map(|_| house.chance.id(now)).collect();
@@ -147,7 +147,7 @@ each_database! {
         let (store, ..) = fill_handoffs(&house).await;
         let looks = stuck::looks(&StuckLimits::default(), house.clock.now());
         let mut tx = house.db.read().await.unwrap();
-        // Tables that are empty here are read by whatever is cheapest.
+        // Tables that are empty here are read in the cheapest way, so only handoffs are checked.
         for look in looks.iter().filter(|look| look.is_of_handoffs()) {
             for stores in [None, Some([store].as_slice())] {
                 let plan: Vec<Step> = stuck::looked(&mut tx, look, stores, 200).await.unwrap();

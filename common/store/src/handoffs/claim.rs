@@ -1,4 +1,4 @@
-//! What a worker's claim reads and writes: due handoffs of one integrator, taken under a lease.
+//! Queries of a worker's claim: due handoffs of one integrator, taken under a lease.
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
@@ -10,10 +10,10 @@ use super::{
 };
 use domain::ids::{HandoffId, IntegratorId, OrderId, SessionId};
 
-/// A handoff whose claim failed this many times is parked, and listed as stuck.
+/// Number of failed claims after which a handoff is parked and listed as stuck.
 const MOST_CLAIM_FAILURES: i32 = 5;
 
-/// A due handoff that no earlier one of the same order and integrator blocks, as it was before any lock.
+/// A due handoff that no earlier one of the same order and integrator blocks, as read before any lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Candidate {
     id: Uuid,
@@ -22,7 +22,7 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// One that is known already.
+    /// Makes a candidate from known ids.
     pub fn of(id: HandoffId, order: Option<OrderId>, session: Option<SessionId>) -> Self {
         Self {
             id: id.uuid(),
@@ -44,8 +44,8 @@ impl Candidate {
     }
 }
 
-/// First attempts before retries, each by due time. `due` are first attempts, `waiting` are retries, so that each
-/// half is one walk along `handoffs_of_integrator`.
+/// Returns at most `limit` candidates: first attempts before retries, each by due time. State `due` means first
+/// attempts and `waiting` means retries, so that each half is one walk along `handoffs_of_integrator`.
 pub async fn candidates(
     tx: &mut Tx,
     integrator: IntegratorId,
@@ -78,7 +78,8 @@ pub async fn candidates(
     Ok(found)
 }
 
-/// The one that a probe is made of: with the fewest attempts, then by due time. Those that are `due` have none.
+/// Returns the handoff to use as a probe, if there is one: with the fewest attempts, then by due time. Those in the
+/// state `due` have no attempts.
 pub async fn probe_candidates(
     tx: &mut Tx,
     integrator: IntegratorId,
@@ -108,7 +109,7 @@ const BY_ATTEMPTS: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h
        AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
      ORDER BY h.attempts, h.due_at, h.id LIMIT 1";
 
-/// Locks those handoffs that nobody else holds, by id.
+/// Locks those handoffs that no other transaction has locked, by id.
 pub async fn lock_free(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
     if handoffs.is_empty() {
         return Ok(Vec::new());
@@ -132,7 +133,7 @@ pub async fn lock_free(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result
     Ok(rows.into_iter().map(Stored::try_from).collect())
 }
 
-/// Which of them an earlier handoff of the same order and integrator blocks.
+/// Returns those handoffs that an earlier one of the same order and integrator blocks.
 pub async fn blocked(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<HandoffId>> {
     if handoffs.is_empty() {
         return Ok(Vec::new());
@@ -154,7 +155,7 @@ pub async fn blocked(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<HandoffI
     Ok(found.into_iter().map(Into::into).collect())
 }
 
-/// Takes a locked handoff under a lease, as attempt `attempts` of its round.
+/// Claims a locked handoff under a lease, as attempt number `attempts` of its round.
 pub async fn claimed(
     tx: &mut Tx,
     id: HandoffId,
@@ -180,14 +181,16 @@ pub async fn claimed(
     Ok(())
 }
 
-/// Notes a claim that failed for a reason of the row's own, and leaves it alone for a while; the last of five parks it.
+/// Records a claim that failed because of the row itself, and defers the handoff until `not_before`; the fifth failure
+/// parks it.
 pub async fn claim_failed(
     tx: &mut Tx,
     id: HandoffId,
     error: &str,
     not_before: DateTime<Utc>,
 ) -> Result<()> {
-    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
+    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees its old value on both
+    // databases.
     on!(tx, |conn| sqlx::query(
         "UPDATE handoffs SET error = ?, due_at = ?, \
          state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
@@ -203,9 +206,9 @@ pub async fn claim_failed(
     Ok(())
 }
 
-/// As [`claim_failed`], where an expired lease can't be freed: it is left for a while. The fifth failure parks it and
-/// ends its lease, so that whoever had it is fenced off; one that a callback has acknowledged stays acknowledged.
-/// The attempt that was open under the lease is then unknown.
+/// Records that an expired lease was not freed, as [`claim_failed`] does, and defers the handoff.
+/// The fifth failure parks it and ends its lease, so that its former holder is fenced off; one that a callback has
+/// acknowledged stays acknowledged. The attempt that was open under the lease is then `unknown`.
 pub async fn freeing_failed(
     tx: &mut Tx,
     id: HandoffId,
@@ -213,7 +216,8 @@ pub async fn freeing_failed(
     not_before: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    // MySQL assigns from left to right: `claim_failures` comes last, so that the others see the old one everywhere.
+    // MySQL assigns from left to right: `claim_failures` comes last, so that the others see its old value on both
+    // databases.
     on!(&mut *tx, |conn| {
         sqlx::query(
         "UPDATE handoffs SET error = ?, leased_until = CASE WHEN claim_failures + 1 >= ? THEN NULL ELSE ? END, \
@@ -247,14 +251,15 @@ pub async fn freeing_failed(
     Ok(())
 }
 
-/// As [`claim_failed`], where it can't be withdrawn: it is left for a while, and parked at the fifth failure.
+/// Records a failed withdrawal, as [`claim_failed`] does: the handoff is deferred, and the fifth failure parks it.
 pub async fn withdrawing_failed(
     tx: &mut Tx,
     id: HandoffId,
     error: &str,
     not_before: DateTime<Utc>,
 ) -> Result<()> {
-    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees the old one everywhere.
+    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees its old value on both
+    // databases.
     on!(tx, |conn| {
         sqlx::query(
         "UPDATE handoffs SET error = ?, due_at = ?, \
@@ -272,7 +277,7 @@ pub async fn withdrawing_failed(
     Ok(())
 }
 
-/// When the integrator's next handoff falls due that is not due yet.
+/// Returns when the integrator's next handoff falls due, not counting those that are due already.
 pub async fn next_due_at(
     tx: &mut Tx,
     integrator: IntegratorId,

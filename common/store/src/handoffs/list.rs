@@ -1,4 +1,4 @@
-//! Handoffs as people look for them: by store, integrator, order, state and time, page by page.
+//! Lists handoffs by store, integrator, order, state and time, page by page.
 
 use std::cmp::Reverse;
 
@@ -23,10 +23,10 @@ use domain::{
     status::OrderStatus,
 };
 
-/// Which handoffs are wanted. What is `None` or empty is not asked about.
+/// A filter for handoffs. Fields that are `None` or empty restrict nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct HandoffFilter {
-    /// Only of these stores; none of them at all where the list is empty.
+    /// Stores of the handoffs; an empty list matches none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stores: Option<Vec<StoreId>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,31 +39,31 @@ pub struct HandoffFilter {
     pub event: Option<HandoffEvent>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// Made then or later.
+    /// Earliest time of creation, inclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_after: Option<DateTime<Utc>>,
-    /// Made before then.
+    /// Latest time of creation, exclusive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_before: Option<DateTime<Utc>>,
-    /// Leaves tests out.
+    /// True to leave out tests, which have no order.
     #[serde(skip)]
     pub with_order: bool,
 }
 
-/// A handoff with what people know it by, and with what decides whether it may be tried again.
+/// A handoff with its display fields, and with those that decide whether it may be retried.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
     pub handoff: Handoff,
-    /// Why it could not be claimed, or was put back.
+    /// Reason why it could not be claimed, or was put back.
     pub error: Option<String>,
     pub order: Option<Standing>,
     pub integrator_name: String,
     pub integrator_archived: bool,
-    /// Its integrator was sent something newer about the order.
+    /// True if its integrator was sent something newer about the order.
     pub overtaken: bool,
 }
 
-/// How a handoff's order stands.
+/// The state of a handoff's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub number: Option<i64>,
@@ -71,14 +71,14 @@ pub struct Standing {
     pub accept_by: Option<DateTime<Utc>>,
 }
 
-/// Where a page begins, and which way it goes.
+/// The start and direction of a page.
 #[derive(Clone, Copy, Debug)]
 pub enum Page {
     NewestFirst { before: Option<HandoffId> },
     OldestFirst { after: Option<HandoffId> },
 }
 
-/// What one statement walks along: one index, in the order of ids, so that it ends after `limit` rows.
+/// The part that one statement reads: along one index, in the order of ids, so that it stops after `limit` rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
     store: Option<StoreId>,
@@ -95,7 +95,7 @@ const SELECTED: &str = "SELECT h.id, h.store_id, h.order_id, h.integrator_id, h.
      FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id LEFT JOIN integrators i ON i.id = h.integrator_id WHERE ";
 
 impl Page {
-    /// What follows a page that ended with this one.
+    /// Returns the page that follows one that ended with `last`.
     fn past(self, last: Uuid) -> Self {
         match self {
             Self::NewestFirst { .. } => Self::NewestFirst {
@@ -108,8 +108,8 @@ impl Page {
     }
 }
 
-/// One page. A row that can't be read is left out and logged, and what comes after it takes its place: it must not hide
-/// the others from whoever looks for them, nor look like the end.
+/// Returns one page. A row that can't be read is logged and left out, and the next one takes its place: it must neither
+/// hide the others nor look like the end of the list.
 pub async fn list(
     tx: &mut Tx,
     filter: &HandoffFilter,
@@ -124,7 +124,7 @@ pub async fn list(
         for row in rows {
             match Listed::try_from(row) {
                 Ok(one) => listed.push(one),
-                Err(error) => tracing::error!(%error, "a handoff can't be read, and is not listed"),
+                Err(error) => tracing::error!(%error, "unreadable handoff left out of the list"),
             }
         }
         listed.truncate(limit as usize);
@@ -152,7 +152,7 @@ async fn rows(
     Ok(rows)
 }
 
-/// One, as [`list`] shows it.
+/// Returns one handoff as [`list`] does.
 pub async fn listed(tx: &mut Tx, id: HandoffId) -> Result<Option<Listed>> {
     let row: Option<ListedRow> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(SELECTED);
@@ -162,7 +162,7 @@ pub async fn listed(tx: &mut Tx, id: HandoffId) -> Result<Option<Listed>> {
     row.map(Listed::try_from).transpose()
 }
 
-/// One walk for each state and, where nothing narrower is asked for, for each store.
+/// Returns one walk per state and, unless the filter names an order or an integrator, per store.
 pub fn walks(filter: &HandoffFilter) -> Vec<Walk> {
     let states: Vec<Option<HandoffState>> = match filter.states.as_slice() {
         [] => vec![None],
@@ -245,8 +245,8 @@ pub async fn walked<A: Answer>(
     }))
 }
 
-/// Between which ids the page lies: an id begins with the time at which it was drawn, which is not before the one that
-/// its row was made at.
+/// Returns the bounds of the page's ids, both exclusive. An id begins with the time at which it was drawn, which is not
+/// before its row's `created_at`.
 fn bounds(filter: &HandoffFilter, page: Page) -> (Uuid, Uuid) {
     let since = filter.created_after.map_or(Uuid::nil(), first_id_of);
     match page {

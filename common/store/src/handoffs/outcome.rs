@@ -1,4 +1,4 @@
-//! What becomes of a handoff after an attempt, a callback, or a person's word.
+//! State changes of a handoff after an attempt, a callback or a person's decision.
 
 use chrono::{DateTime, Utc};
 
@@ -11,7 +11,7 @@ use domain::{
     ids::HandoffId,
 };
 
-/// Ends it (failed, withdrawn) or holds it for a person, and gives its lease back.
+/// Closes a handoff (failed, withdrawn) or holds it for a person, and releases its lease.
 pub async fn close(
     tx: &mut Tx,
     id: HandoffId,
@@ -35,8 +35,8 @@ pub async fn close(
     Ok(())
 }
 
-/// Acknowledged by an answer, which gives its lease back; `confirms`: and by it the order is confirmed. What it has of a
-/// reference or a first confirmation stays.
+/// Marks a handoff as acknowledged by a response, and releases its lease; with `confirms`, also records that the order
+/// is confirmed. An earlier confirmation is kept, and so is the reference unless there is a new one.
 pub async fn acknowledged(
     tx: &mut Tx,
     id: HandoffId,
@@ -60,7 +60,8 @@ pub async fn acknowledged(
     Ok(())
 }
 
-/// Acknowledged by a callback. Where an attempt is on the wire, its lease stays until its outcome comes or it runs out.
+/// Marks a handoff as acknowledged by a callback. If an attempt is in flight, its lease stays until the outcome arrives
+/// or the lease expires.
 pub async fn acknowledged_by_callback(
     tx: &mut Tx,
     id: HandoffId,
@@ -77,7 +78,7 @@ pub async fn acknowledged_by_callback(
     Ok(())
 }
 
-/// The attempt of a handoff that a callback had acknowledged has its outcome: the lease ends.
+/// Releases the lease of a handoff that a callback had acknowledged, now that its attempt has an outcome.
 pub async fn release(tx: &mut Tx, id: HandoffId, reference: Option<&str>) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "UPDATE handoffs SET leased_until = NULL, reference = COALESCE(?, reference) WHERE id = ?"
@@ -90,7 +91,7 @@ pub async fn release(tx: &mut Tx, id: HandoffId, reference: Option<&str>) -> Res
     Ok(())
 }
 
-/// To be tried again at a time.
+/// Schedules a retry at `due_at`, and releases the lease.
 pub async fn wait(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "UPDATE handoffs SET state = 'waiting', due_at = ?, leased_until = NULL WHERE id = ?"
@@ -103,7 +104,7 @@ pub async fn wait(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-/// Void from now on: whatever comes with the fence as it was.
+/// Invalidates every outstanding lease.
 pub async fn raise_fence(tx: &mut Tx, id: HandoffId) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "UPDATE handoffs SET fence = fence + 1 WHERE id = ?"
@@ -115,7 +116,7 @@ pub async fn raise_fence(tx: &mut Tx, id: HandoffId) -> Result<()> {
     Ok(())
 }
 
-/// What it would be had it not been claimed: one attempt fewer, in this state, due at a time.
+/// Undoes a claim: one attempt fewer, in the given state, due at the given time.
 pub async fn put_back(
     tx: &mut Tx,
     id: HandoffId,
@@ -139,7 +140,7 @@ pub async fn put_back(
     Ok(())
 }
 
-/// Notes that its integrator confirmed the order; a first confirmation stays.
+/// Records that its integrator confirmed the order; an earlier confirmation is kept.
 pub async fn confirm(tx: &mut Tx, id: HandoffId, now: DateTime<Utc>) -> Result<()> {
     on!(tx, |conn| sqlx::query(
         "UPDATE handoffs SET confirmed_at = ? WHERE id = ? AND confirmed_at IS NULL"
@@ -152,7 +153,7 @@ pub async fn confirm(tx: &mut Tx, id: HandoffId, now: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-/// Whether a later handoff of the same order to the same integrator has been waiting for this one.
+/// Returns whether a later handoff of the same order to the same integrator is waiting for this one.
 pub async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     let Some(order) = handoff.order_id else {
         return Ok(false);
@@ -171,7 +172,7 @@ pub async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     Ok(waiting > 0)
 }
 
-/// Whether its integrator was sent something newer about its order, in whichever round.
+/// Returns whether its integrator was sent something newer about its order, in any round.
 pub async fn is_overtaken(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     let Some(order) = handoff.order_id else {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! How an integrator has answered lately: its breaker, changed under its row's lock or by compare-and-set.
+//! Circuit breakers of integrators, changed under the row's lock or by compare-and-set.
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
@@ -15,7 +15,7 @@ use domain::{
     integrator::{BreakerState, DisabledBecause},
 };
 
-/// In no order.
+/// Returns the breakers of these integrators, in no particular order.
 pub async fn breakers(
     tx: &mut Tx,
     integrators: &[IntegratorId],
@@ -38,7 +38,7 @@ pub async fn breakers(
         .collect()
 }
 
-/// One, locked.
+/// Locks an integrator's row and returns its breaker.
 pub async fn lock_breaker(tx: &mut Tx, id: IntegratorId) -> Result<Option<Breaker>> {
     // SQLite neither has FOR UPDATE nor needs it: it has one writer.
     let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
@@ -71,8 +71,8 @@ pub async fn write_breaker(tx: &mut Tx, id: IntegratorId, breaker: &Breaker) -> 
     Ok(())
 }
 
-/// Takes the one probe that an open breaker lets through after its time, or the place of one that was lost; `false`
-/// where somebody else was quicker. Without an outcome until `until` it counts as lost.
+/// Starts the one probe that an open breaker allows after its time, or replaces one that was lost; `false` if another
+/// worker was faster. A probe without an outcome by `until` counts as lost.
 pub async fn begin_probe(
     tx: &mut Tx,
     id: IntegratorId,
@@ -96,7 +96,7 @@ pub async fn begin_probe(
     Ok(taken == 1)
 }
 
-/// The probe never left: it is as if there had been none, and the next may go at `until`.
+/// Undoes a probe that was never sent; the next one may start at `until`.
 pub async fn put_probe_back(
     tx: &mut Tx,
     id: IntegratorId,
@@ -118,7 +118,8 @@ pub async fn put_probe_back(
     Ok(())
 }
 
-/// Notes that an enabled integrator is to be disabled, and why; the first reason stands. `false`: nothing to note.
+/// Records that an enabled integrator is to be disabled, and why; the first reason is kept. Returns `false` if nothing
+/// was recorded.
 pub async fn give_up(tx: &mut Tx, id: IntegratorId, because: DisabledBecause) -> Result<bool> {
     let noted = on!(tx, |conn| sqlx::query(
         "UPDATE integrators SET given_up_because = ? \
@@ -132,7 +133,7 @@ pub async fn give_up(tx: &mut Tx, id: IntegratorId, because: DisabledBecause) ->
     Ok(noted == 1)
 }
 
-/// Those that are still to be disabled, with their stores, whose streams tell of it.
+/// Returns integrators that are still to be disabled, with their stores, in whose streams it is announced.
 pub async fn given_up(tx: &mut Tx, limit: u32) -> Result<Vec<(IntegratorId, StoreId)>> {
     let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
         sqlx::query_as(
@@ -148,7 +149,7 @@ pub async fn given_up(tx: &mut Tx, limit: u32) -> Result<Vec<(IntegratorId, Stor
         .collect())
 }
 
-/// How many integrators are left alone for now: for a gauge.
+/// Counts the enabled integrators whose breaker is not closed, for a gauge.
 pub async fn count_open_breakers(tx: &mut Tx) -> Result<i64> {
     Ok(on!(tx, |conn| {
         sqlx::query_scalar(
@@ -159,7 +160,7 @@ pub async fn count_open_breakers(tx: &mut Tx) -> Result<i64> {
     }))
 }
 
-/// The id and the breaker's columns, with what follows them in the statement.
+/// `SELECT` of the id and the breaker's columns, with the rest of the statement.
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -216,7 +217,7 @@ impl Row {
     }
 }
 
-/// `None` where there are none.
+/// Joins the ids as bytes; `None` if there are none.
 pub(super) fn joined(handoffs: &[HandoffId]) -> Option<Vec<u8>> {
     let bytes: Vec<u8> = handoffs
         .iter()

@@ -1,4 +1,4 @@
-//! What integrators' latest attempts came to: read for people, and where the breaker must know it exactly.
+//! Outcomes of integrators' latest attempts, for people and for decisions of the breaker that need exact data.
 
 #[cfg(test)]
 mod tests;
@@ -15,22 +15,22 @@ use super::super::{
 };
 use domain::{handoff::HandoffState, ids::IntegratorId};
 
-/// Of each state, so many handoffs of an integrator are looked at: those that fell due last.
+/// Maximum handoffs of an integrator examined per state: those that fell due last.
 const HANDOFFS: u32 = 100;
-/// So many integrators to a statement: a select of each state of each of them, and SQLite takes 500 in one.
+/// Integrators per statement. Each takes a select per state, and SQLite allows 500 in one statement.
 const INTEGRATORS: usize = 16;
 
-/// How an integrator has answered lately. One without an ended attempt has none.
+/// Recent outcomes of an integrator. One without an ended attempt has none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answered {
     pub integrator: IntegratorId,
-    /// Of the last attempts that were asked about: how many there are,
+    /// Number of the latest ended attempts, up to the requested number.
     pub attempts: u32,
-    /// and how many of them were acknowledged.
+    /// Number of those that were acknowledged.
     pub acknowledged: u32,
-    /// Of all attempts that were looked at.
+    /// Latest success among all attempts that were examined.
     pub last_success_at: Option<DateTime<Utc>>,
-    /// The last of the same attempts that was not acknowledged.
+    /// Latest of the counted attempts that was not acknowledged.
     pub last_failure: Option<Failure>,
 }
 
@@ -41,7 +41,7 @@ pub struct Failure {
     pub error: Option<String>,
 }
 
-/// What each integrator's last so many attempts came to, in no order.
+/// Returns the outcomes of each integrator's last `attempts` attempts, in no particular order.
 pub async fn answered(
     tx: &mut Tx,
     integrators: &[IntegratorId],
@@ -57,7 +57,7 @@ pub async fn answered(
     Ok(answered)
 }
 
-/// When it last answered in a way that asked for no other try.
+/// Returns when the integrator last gave a response that needed no retry.
 pub async fn last_sign_of_life_at(
     tx: &mut Tx,
     integrator: IntegratorId,
@@ -66,7 +66,7 @@ pub async fn last_sign_of_life_at(
     Ok(rows.into_iter().find_map(|row| row.at))
 }
 
-/// One statement of [`answered`].
+/// Runs one statement of [`answered`].
 async fn looked<A: Answer>(
     tx: &mut Tx,
     integrators: &[IntegratorId],
@@ -118,8 +118,8 @@ async fn last_sign<A: Answer>(tx: &mut Tx, integrator: IntegratorId) -> Result<V
     }))
 }
 
-/// From the handoffs to their attempts: each database may think that the other way round is shorter, and the words that
-/// keep a join's order differ.
+/// Returns the join from handoffs to their attempts. Each database may estimate the reverse order to be cheaper, and
+/// their keywords for a fixed join order differ.
 fn leads_to(tx: &Tx) -> &'static str {
     tx.pick(
         ") h STRAIGHT_JOIN attempts a ON a.handoff_id = h.id",
@@ -127,8 +127,9 @@ fn leads_to(tx: &Tx) -> &'static str {
     )
 }
 
-/// The handoffs of each state of each integrator that fell due last: `handoffs_of_integrator` leads there, however many
-/// there are. In few shapes: as many selects as the next power of two asks for, of nobody at the end.
+/// Pushes selects of the handoffs that fell due last, per integrator and state: `handoffs_of_integrator` leads there,
+/// however many there are. The integrators are padded with the nil id to a power of two, so that the statement has few
+/// shapes.
 fn push_handoffs<DB: Database>(query: &mut QueryBuilder<DB>, integrators: &[IntegratorId])
 where
     Uuid: for<'t> Encode<'t, DB> + Type<DB>,
@@ -138,7 +139,7 @@ where
     let mut selects = query.separated(" UNION ALL ");
     for id in ids.chain(std::iter::repeat_n(Uuid::nil(), nobody)) {
         for state in HandoffState::ALL {
-            // SQLite takes a LIMIT inside of a UNION only in a select of its own.
+            // SQLite allows a LIMIT inside a UNION only in a subselect.
             selects
                 .push("SELECT id, integrator_id FROM (SELECT id, integrator_id FROM handoffs WHERE integrator_id = ")
                 .push_bind_unseparated(id)

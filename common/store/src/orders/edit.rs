@@ -1,4 +1,4 @@
-//! What people change of an order that exists, and drafts that go.
+//! Edits of existing orders, and the deletion of drafts.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use domain::{
     order::{Item, Order},
 };
 
-/// Writes what an edit, or the placing of a draft, changes; but not the items.
+/// Writes the columns that an edit or the placing of a draft changes; not the items.
 pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
     on!(tx, |conn| {
         sqlx::query(
@@ -38,7 +38,7 @@ pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
     Ok(())
 }
 
-/// Writes the order's items in place of those that it had.
+/// Replaces the order's items.
 pub async fn replace_items(tx: &mut Tx, order: &Order) -> Result<()> {
     on!(&mut *tx, |conn| {
         sqlx::query("DELETE FROM order_items WHERE order_id = ?")
@@ -53,7 +53,7 @@ pub async fn replace_items(tx: &mut Tx, order: &Order) -> Result<()> {
     insert_items(tx, &items).await
 }
 
-/// Takes locked drafts away, with their items. Nothing else is ever about a draft.
+/// Deletes locked drafts with their items. No other rows refer to a draft.
 pub async fn delete(tx: &mut Tx, drafts: &[OrderId]) -> Result<()> {
     if drafts.is_empty() {
         return Ok(());
@@ -73,14 +73,14 @@ pub async fn delete(tx: &mut Tx, drafts: &[OrderId]) -> Result<()> {
     Ok(())
 }
 
-/// Drafts that were begun before a time, found by their ids, however many are younger. Nothing is locked: whoever acts
-/// on it looks again.
+/// Returns drafts created at or before `created_before`, found by their ids however many are younger. Nothing is
+/// locked: the caller must check again before acting.
 pub async fn old_drafts(
     tx: &mut Tx,
     created_before: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<OrderId>> {
-    // Said, because by the primary key the way to a draft leads past all old orders.
+    // The index is named, because by the primary key the way to a draft leads past all old orders.
     let sql = tx.pick(
         "SELECT id FROM orders FORCE INDEX (orders_of_status) \
          WHERE status = 'draft' AND id < ? AND created_at <= ? ORDER BY id LIMIT ?",
@@ -97,7 +97,8 @@ pub async fn old_drafts(
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
-/// Whose references the order's is unique among: its account's id or, for a guest's, its session's.
+/// Returns the owner among whose references the order's is unique: its account's id or, for a guest's order, its
+/// session's.
 pub async fn placed_by(tx: &mut Tx, id: OrderId) -> Result<Uuid> {
     Ok(on!(tx, |conn| sqlx::query_scalar(
         "SELECT placed_by FROM orders WHERE id = ?"
@@ -107,7 +108,7 @@ pub async fn placed_by(tx: &mut Tx, id: OrderId) -> Result<Uuid> {
     .await?))
 }
 
-/// Which of these orders were replaced, and by which.
+/// Returns which of these orders were replaced, and by which.
 pub async fn replacements(tx: &mut Tx, replaced: &[OrderId]) -> Result<HashMap<OrderId, OrderId>> {
     if replaced.is_empty() {
         return Ok(HashMap::new());

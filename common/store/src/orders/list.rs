@@ -1,4 +1,4 @@
-//! Orders as people look for them: newest first, page by page, each page found by an index and bounded in what it reads.
+//! Lists orders newest first, page by page; each page is found by an index and reads a bounded number of rows.
 
 use std::cmp::Reverse;
 
@@ -18,61 +18,64 @@ use domain::{
     status::OrderStatus,
 };
 
-/// Rows that one walk looks at for one page, where not all of them fit: more are the next page's.
+/// Maximum rows that one walk examines for one page when few of them match; the rest is left to the next page.
 const MOST_LOOKED_AT: u32 = 4096;
-/// More walks than these are one a store, past orders that stand elsewhere.
+/// Maximum walks by store and status; above it there is one walk per store, past orders in other statuses.
 const MOST_WALKS: usize = 32;
 
-/// Which orders are wanted. What is `None` or empty is not asked about.
+/// A filter for orders. Fields that are `None` or empty restrict nothing.
 #[derive(Clone, Debug, Default)]
 pub struct OrderFilter {
-    /// Only of these stores; none of them at all where the list is empty.
+    /// Stores of the orders; an empty list matches none.
     pub stores: Option<Vec<StoreId>>,
     pub account: Option<AccountId>,
-    /// Of drafts only this account's: they are nobody else's yet.
+    /// Account whose drafts are included; drafts of others are left out, because they are private.
     pub drafts_of: Option<AccountId>,
     pub session: Option<SessionId>,
     pub statuses: Vec<OrderStatus>,
-    /// With an account or stores only: nothing else leads to it.
+    /// Reference of the order; only with an account or stores, because no other index leads to it.
     pub reference: Option<String>,
     pub fulfilment: Option<Fulfilment>,
-    /// Placed then or later.
+    /// Earliest time of placing, inclusive.
     pub placed_after: Option<DateTime<Utc>>,
-    /// Placed before then.
+    /// Latest time of placing, exclusive.
     pub placed_before: Option<DateTime<Utc>>,
 }
 
-/// A page may be short, or empty, and still have a next one.
+/// A page of orders. It may be short, or empty, and still have a next one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderPage<T> {
     pub orders: Vec<T>,
-    /// The next page comes after this one.
+    /// Order after which the next page begins; `None` on the last page.
     pub next: Option<OrderId>,
 }
 
 impl OrderFilter {
-    /// The last placed come first, which leads to a time; otherwise the last begun.
+    /// Returns true if the list is ordered by time of placing, so that an index leads to a time; otherwise it is
+    /// ordered by id.
     fn is_by_placing(&self) -> bool {
         let has_time = self.placed_after.is_some() || self.placed_before.is_some();
         has_time && self.session.is_none() && self.account.is_none() && self.reference.is_none()
     }
 }
 
-/// Where an order stands in a list: it comes after all with a greater one.
+/// A position in a list, which is in descending order of positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// Only where the list is by placing.
+    /// Set only if the list is ordered by time of placing.
     placed_at: Option<DateTime<Utc>>,
     id: Uuid,
 }
 
-/// What one statement walks along: one index, in the list's order, so that it ends after as many rows as it is told.
+/// The part that one statement reads: along one index, in the list's order, so that it stops after the given number of
+/// rows.
 #[derive(Clone, Copy, Debug)]
 pub enum Walk {
     Session(SessionId),
     Account(AccountId),
-    /// Orders that the account gave this reference, or that have it in the store.
+    /// Orders with the filter's reference that the account placed.
     OfAccountByReference(AccountId),
+    /// Orders with the filter's reference in the store.
     OfStoreByReference(StoreId),
     Store(StoreId),
     StoreByStatus(StoreId, OrderStatus),
@@ -83,12 +86,13 @@ pub enum Walk {
 }
 
 impl Walk {
-    /// MySQL likes an index that has all that is selected, and then sorts all that it finds there (measured).
+    /// Returns the index hint for MySQL, which otherwise prefers an index that covers the selected columns, and then
+    /// sorts everything that it finds there (measured).
     fn in_mysql(self) -> &'static str {
         match self {
             Self::Session(_) => " FORCE INDEX (orders_of_session)",
             Self::Account(_) => " FORCE INDEX (orders_of_account)",
-            // The unique key, which nothing comes close to.
+            // Here MySQL takes the unique key, which is better than all others.
             Self::OfAccountByReference(_) => "",
             Self::OfStoreByReference(_) => " FORCE INDEX (orders_by_reference)",
             Self::Store(_) => " FORCE INDEX (orders_of_store)",
@@ -100,8 +104,8 @@ impl Walk {
         }
     }
 
-    /// SQLite likes an index in the list's order, and reads past all of the store's orders with other references (measured);
-    /// those with this one are few, and soon sorted.
+    /// Returns the index hint for SQLite, which otherwise prefers an index in the list's order, and reads past all of
+    /// the store's orders with other references (measured); those with the wanted one are few and quickly sorted.
     fn in_sqlite(self) -> &'static str {
         match self {
             Self::OfStoreByReference(_) => " INDEXED BY orders_by_reference",
@@ -110,7 +114,7 @@ impl Walk {
     }
 }
 
-/// One page, at most `limit` long, after one order.
+/// Returns one page of at most `limit` orders after `after`.
 pub async fn list(
     tx: &mut Tx,
     filter: &OrderFilter,
@@ -122,7 +126,7 @@ pub async fn list(
         None => None,
     };
     let mut found: Vec<Place> = Vec::new();
-    // Where walks broke off: what comes after is not known to be all.
+    // Positions at which walks stopped early; beyond them the result may be incomplete.
     let mut broken_off: Vec<Place> = Vec::new();
     for walk in walks(filter) {
         let (fitting, end) = fitting(tx, filter, walk, after, limit).await?;
@@ -147,8 +151,8 @@ pub async fn list(
     })
 }
 
-/// Those of a walk that fit, `limit + 1` at most; and the last that was looked at, where the walk did not come to its
-/// end and that many were not found.
+/// Returns at most `limit + 1` matching orders of a walk; and the last position examined, if the walk stopped before
+/// its end without finding that many.
 async fn fitting(
     tx: &mut Tx,
     filter: &OrderFilter,
@@ -158,7 +162,7 @@ async fn fitting(
 ) -> Result<(Vec<Place>, Option<Place>)> {
     let mut fitting = Vec::new();
     let mut looked_at = 0;
-    // Mostly all fit; where few do, the steps grow.
+    // Usually all rows match; where few do, the steps grow.
     let mut step = limit + 1;
     loop {
         let rows: Vec<Row> = walked(tx, filter, walk, after, step).await?;
@@ -193,13 +197,13 @@ pub async fn place_of(tx: &mut Tx, filter: &OrderFilter, id: OrderId) -> Result<
         .bind(id.uuid())
         .fetch_optional(conn)
         .await?);
-        // Nothing comes after one that is not there.
+        // Nothing comes after an order that does not exist.
         place.placed_at = Some(placed_at.flatten().unwrap_or(DateTime::UNIX_EPOCH));
     }
     Ok(place)
 }
 
-/// Together they come past all that is wanted.
+/// Returns walks that together pass all matching orders.
 pub fn walks(filter: &OrderFilter) -> Vec<Walk> {
     if filter.stores.as_ref().is_some_and(Vec::is_empty) {
         return Vec::new();
@@ -249,7 +253,8 @@ pub async fn walked<A: Answer>(
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(asked);
         query.push("SELECT o.id, o.placed_at, (1 = 1");
-        // What no index leads to is looked at row by row, so that a walk can be broken off.
+        // Conditions are evaluated per row in the SELECT list, so that a walk can stop early where no index leads to
+        // them.
         if let Some(stores) = &filter.stores {
             let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
             query.push(" AND o.store_id IN (");
@@ -334,7 +339,7 @@ pub async fn walked<A: Answer>(
             }
         }
         match after {
-            // Said twice, so that an index is entered where the page begins.
+            // This bound repeats the next one, so that an index is entered where the page begins.
             Some(Place {
                 placed_at: Some(placed_at),
                 id,
@@ -350,7 +355,7 @@ pub async fn walked<A: Answer>(
                 query.push(" AND o.id < ").push_bind(id);
             }
             None if filter.is_by_placing() => {}
-            // Greater than any: a bound that is always there keeps databases from reading an index from end to end.
+            // Greater than any id: a bound that is always there keeps databases from reading an index from end to end.
             None => {
                 query.push(" AND o.id < ").push_bind(Uuid::max());
             }

@@ -1,4 +1,4 @@
-//! Orders and items as they stand in their tables.
+//! Rows of orders and items.
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -107,7 +107,7 @@ impl Row {
     }
 }
 
-/// Words that are compared as bytes were UTF-8 when they were let in.
+/// Converts a binary column to text. Its value was valid UTF-8 when it was accepted.
 pub(super) fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes)
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())

@@ -1,4 +1,4 @@
-//! Which products an outside service lists, by its own ids.
+//! Products that an outside service lists, by the service's ids.
 
 use uuid::Uuid;
 
@@ -9,16 +9,16 @@ use crate::{
 };
 use domain::ids::{ProductId, StoreId};
 
-/// A product that an outside service lists, or did.
+/// A product that an outside service lists, or has listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutsideProduct {
     pub external_id: String,
     pub product: ProductId,
-    /// When it was asked last.
+    /// True if the service listed it when it was last asked.
     pub listed: bool,
 }
 
-/// The store's, by their external ids.
+/// Returns the store's outside products, by external id.
 pub async fn of_store(tx: &mut Tx, store: StoreId) -> Result<Vec<OutsideProduct>> {
     let rows: Vec<(Vec<u8>, Uuid, bool)> = on!(tx, |conn| {
         sqlx::query_as(
@@ -41,7 +41,7 @@ pub async fn of_store(tx: &mut Tx, store: StoreId) -> Result<Vec<OutsideProduct>
         .collect()
 }
 
-/// New ones, sorted by their external ids.
+/// Inserts new outside products, which are sorted by external id.
 pub async fn insert(tx: &mut Tx, store: StoreId, new: &[OutsideProduct]) -> Result<()> {
     insert_many!(
         &mut *tx,

@@ -1,4 +1,4 @@
-//! The stuck list: what stands still until a person looks at it.
+//! The stuck list: everything that makes no progress until a person looks at it.
 
 use std::time::Duration;
 
@@ -17,21 +17,21 @@ use domain::{
     stuck::{Stuck, StuckKind, StuckLimits},
 };
 
-/// An order that is still open so long after its `accept_by` is stuck: the sweep should have ended it.
+/// Time after its `accept_by` at which an open order counts as stuck, because the sweep should have ended it.
 pub const SWEEP_IS_LATE_AFTER: Duration = Duration::from_secs(60);
-/// Callbacks that came to nothing are listed as stuck for so long.
+/// How long parked and unmatched callbacks are listed as stuck.
 const CALLBACKS_ARE_LISTED: Duration = Duration::from_secs(24 * 3600);
 
-/// What one statement looks for: everything of one kind that is older than its bound.
+/// A query for the entries of one kind, with its time limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     kind: StuckKind,
     sql: &'static str,
-    /// What `?` stands for.
+    /// Value of every `?` in the SQL.
     bound: Option<DateTime<Utc>>,
-    /// The column that says whose it is; empty where it is nobody's.
+    /// Column of the entry's store; empty if entries belong to no store.
     store: &'static str,
-    /// What it is ordered by, the oldest first.
+    /// Ending of the SQL: oldest first, and `LIMIT`.
     end: &'static str,
 }
 
@@ -86,7 +86,7 @@ macro_rules! of_orders {
     };
 }
 
-/// A handoff that nobody has to wait for, and that nobody sends. A test ends by itself.
+/// Selects handoffs in a state that no earlier one blocks and nobody sends. Leaves out tests, which end by themselves.
 macro_rules! unsent {
     ($state:literal) => {
         of_handoffs!(
@@ -101,7 +101,7 @@ macro_rules! unsent {
     };
 }
 
-/// An order in a state whose last move is not newer than a time.
+/// Selects orders in a status whose last move is not newer than the bound.
 macro_rules! idle {
     ($status:literal) => {
         of_orders!(
@@ -144,14 +144,14 @@ const OVERDUE: &str = of_orders!(
 const OUTBOX_PARKED: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
      NULL AS integrator_id, NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, x.created_at AS since, \
      x.error AS said, NULL AS hindrance FROM outbox x WHERE x.parked = TRUE";
-/// Ids go up with time, and `outbox_due` has them: however many wait, only the oldest one's row is read.
+/// Ids ascend with time, and `outbox_due` has them: however many rows wait, only the oldest one is read.
 const OUTBOX_LATE: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
      NULL AS integrator_id, NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, \
      x.created_at AS since, CAST(w.waiting AS CHAR) AS said, NULL AS hindrance FROM ( \
        SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox WHERE parked = FALSE) w \
      JOIN outbox x ON x.id = w.oldest WHERE x.created_at <= ?";
 
-/// Everything that is looked for.
+/// Returns all queries of the stuck list.
 pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
     let handoffs = |kind, sql, bound, end| Look {
         kind,
@@ -210,7 +210,7 @@ pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
         ),
         callbacks(
             StuckKind::CallbackLate,
-            // One without an order waits for its reference.
+            // A callback without an order waits for its reference.
             of_callbacks!("c.applied_at IS NULL AND c.order_id IS NOT NULL AND c.received_at <= ?"),
             limits.callback,
             " ORDER BY c.received_at LIMIT ",
@@ -230,7 +230,7 @@ pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
     ]
 }
 
-/// At most `limit` of each, the longest first over all; of these stores, where some are named.
+/// Returns at most `limit` entries per query, longest stuck first; with `stores`, only theirs.
 pub async fn stuck(
     tx: &mut Tx,
     looks: &[Look],
@@ -241,7 +241,7 @@ pub async fn stuck(
     for look in looks {
         let of_stores = stores.filter(|_| !look.store.is_empty());
         if of_stores.map_or(stores.is_some(), <[StoreId]>::is_empty) {
-            // Nobody's, or of nobody: none of theirs.
+            // The entries belong to no store, or the list of stores is empty.
             continue;
         }
         for row in looked::<StuckRow>(tx, look, of_stores, limit).await? {

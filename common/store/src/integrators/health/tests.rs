@@ -1,4 +1,5 @@
-//! A page's health is looked for in few statements, each by its indexes, and none reads more than the last of each state.
+//! Tests that a page's health takes few statements, each along indexes, and reads only the latest handoffs of each
+//! state.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,8 @@ use super::{
 use crate::testing::noon;
 use crate::testing::{TestDb, each_database};
 
-/// An ended attempt of each of [`fill_handoffs`]' handoffs, a second apart: a refusal where it failed, else a success.
+/// Inserts an ended attempt for each handoff of [`fill_handoffs`], one second apart: refused if the handoff failed,
+/// else acknowledged.
 async fn attempt_each(house: &TestDb) -> Result<()> {
     let mut tx = house.db.begin().await?;
     let handoffs: Vec<Uuid> = on!(&mut tx, |conn| {
@@ -61,7 +63,7 @@ async fn integrators(tx: &mut Tx) -> Result<Vec<IntegratorId>> {
     Ok(ids.into_iter().map(Into::into).collect())
 }
 
-/// Whose each attempt is, what came of it, and when.
+/// Returns the integrator, outcome and end of each attempt.
 async fn all(tx: &mut Tx) -> Result<Vec<(Uuid, String, DateTime<Utc>)>> {
     Ok(on!(tx, |conn| {
         sqlx::query_as(
@@ -82,7 +84,7 @@ async fn all_to(tx: &mut Tx, integrator: IntegratorId) -> Result<()> {
     Ok(())
 }
 
-/// What MySQL has counted on this connection; SQLite counts nothing.
+/// Returns the sum of MySQL's counters for this connection; `None` with SQLite, which counts nothing.
 async fn counted(tx: &mut Tx, what: &'static str) -> Result<Option<i64>> {
     let Tx::MySql(tx, ..) = tx else {
         return Ok(None);
@@ -99,7 +101,7 @@ async fn counted(tx: &mut Tx, what: &'static str) -> Result<Option<i64>> {
 }
 
 const STATEMENTS: &str = "SHOW SESSION STATUS LIKE 'Com_stmt_execute'";
-/// Of rows that follow others: what a scan reads.
+/// Rows read in sequence, as a scan does.
 const READS: &str = "SHOW SESSION STATUS WHERE Variable_name IN \
      ('Handler_read_next', 'Handler_read_prev', 'Handler_read_rnd', 'Handler_read_rnd_next')";
 
@@ -123,7 +125,7 @@ each_database! {
             let of_handoffs: Vec<&Step> = plan.iter().filter(|step| step.is_of("handoffs")).collect();
             assert!(of_handoffs.len() >= HandoffState::ALL.len(), "{shown}");
             assert!(of_handoffs.iter().all(|step| step.uses("handoffs_of_integrator") && !step.sorts()), "{of_handoffs:#?}");
-// SQLite goes on to the attempts from each state's handoffs.
+// SQLite joins the attempts to the handoffs of each state.
             assert!(plan.iter().any(|step| step.is_of("a")), "{shown}");
         }
     }
@@ -139,7 +141,7 @@ each_database! {
             answered(&mut tx, &page[..many], 100).await.unwrap();
             let after = counted(&mut tx, STATEMENTS).await.unwrap();
             if let (Some(before), Some(after)) = (before, after) {
-                // Telling takes one as well.
+                // Reading the counter takes one as well.
                 assert_eq!(after - before - 1, many.div_ceil(INTEGRATORS) as i64, "of {many}");
             }
         }
@@ -154,7 +156,7 @@ each_database! {
         let after = counted(&mut tx, READS).await.unwrap();
         assert_eq!(sent[0].attempts, 100);
         if let (Some(before), Some(after)) = (before, after) {
-// Each is handed on some times, to be numbered and counted.
+// Each row is read several times, to be numbered and counted.
             assert!(after - before < 2500, "{} reads, of 3000 handoffs", after - before);
         }
     }
