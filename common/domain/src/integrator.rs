@@ -43,7 +43,7 @@ words! {
 }
 
 impl HandoffEvent {
-    /// Whether the message is void once its order has ended.
+    /// Returns true if the message is pointless once its order has ended.
     #[must_use]
     pub fn is_about_an_open_order(self) -> bool {
         matches!(self, Self::OrderPlaced | Self::OrderDispatched)

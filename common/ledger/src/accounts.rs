@@ -1,4 +1,4 @@
-//! Who may sign in: accounts, made and changed; and below, how they sign in and stay so.
+//! Accounts: creating and changing them; the submodules sign them in and keep them signed in.
 
 mod failures;
 mod sign_ins;
@@ -19,11 +19,11 @@ use domain::{
 use store::StoreError;
 pub use store::accounts::Credentials;
 
-/// An account to be made. The password is hashed already: that takes longer than a transaction may.
+/// A new account. The password is hashed beforehand, since hashing takes longer than a transaction may.
 #[derive(Clone)]
 pub struct NewAccount {
     pub username: String,
-    /// A PHC string.
+    /// Password hash as a PHC string.
     pub password_hash: String,
     pub role: Role,
     pub stores: Vec<StoreId>,
@@ -39,16 +39,16 @@ impl std::fmt::Debug for NewAccount {
     }
 }
 
-/// What to change of an account; `None` leaves it as it is.
+/// Changes to an account; `None` leaves a field as it is.
 #[derive(Clone, Default)]
 pub struct AccountChange {
     pub disabled: Option<bool>,
     pub role: Option<Role>,
     pub stores: Option<Vec<StoreId>>,
     pub integrators: Option<Vec<IntegratorId>>,
-    /// A PHC string. Ends every sign-in.
+    /// New password as a PHC string. It ends every sign-in.
     pub password_hash: Option<String>,
-    /// Only while its password is the one of this mark ([`Credentials::password_mark`]).
+    /// Mark of the expected current password ([`Credentials::password_mark`]); another password refuses the change.
     pub password_mark: Option<[u8; 32]>,
 }
 
@@ -69,17 +69,17 @@ pub enum AccountRefused {
     UsernameTaken { username: String },
     #[error("there is no store {store}")]
     UnknownStore { store: StoreId },
-    #[error("there is no integrator {integrator}")]
+    #[error("integrator {integrator} does not exist")]
     UnknownIntegrator { integrator: IntegratorId },
-    #[error("managers and staff have stores, others have none")]
+    #[error("managers and staff must have stores, and other roles must not")]
     StoresDoNotFitRole,
-    #[error("integrator accounts, and only they, belong to integrators")]
+    #[error("integrator accounts must have integrators, and other roles must not")]
     IntegratorsDoNotFitRole,
-    #[error("there is no such account")]
+    #[error("the account does not exist")]
     NoSuchAccount,
     #[error("the caller may not do this to this account")]
     NotAllowed,
-    #[error("the account has another password by now")]
+    #[error("the account's password was changed meanwhile")]
     OtherPassword,
 }
 
@@ -94,13 +94,14 @@ impl Ledger {
         Ok(store::accounts::by_id(&mut tx, id).await?)
     }
 
-    /// Those of these integrators that are there and not archived, with their stores.
+    /// Returns those of these integrators that exist and are not archived, with their stores.
     pub async fn spoken_for(&self, integrators: &[IntegratorId]) -> Result<Vec<SpokenFor>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::accounts::existing_integrators(&mut tx, integrators).await?)
     }
 
-    /// In order of their ids. `stores`: only those who serve one of these, or speak for an integrator of one.
+    /// Lists accounts by id, after `after`; with `stores`, only those that serve one of these stores or speak for an
+    /// integrator of one.
     pub async fn accounts(
         &self,
         stores: Option<&[StoreId]>,
@@ -149,7 +150,8 @@ impl Ledger {
         })
     }
 
-    /// `allowed` sees the account as it is, under its lock. Disabling and a new password end every sign-in.
+    /// Changes an account if `allowed` permits it, which sees the account's current state under its lock. Disabling it
+    /// and a new password end every sign-in.
     pub async fn change_account(
         &self,
         id: AccountId,
@@ -174,7 +176,7 @@ impl Ledger {
                 .iter()
                 .map(|one| one.integrator)
                 .collect();
-            // What an integrator's archiving left behind refuses no change of something else.
+            // Integrators that were archived since must not block other changes.
             if wanted.role.is_some() || stores.is_some() || wanted.integrators.is_some() {
                 let stores = stores.as_ref().unwrap_or(&account.stores);
                 fits(
@@ -237,7 +239,7 @@ async fn stores_exist(change: &mut Change<'_>, stores: &[StoreId]) -> Result<(),
     }
 }
 
-/// By id, each once.
+/// Returns the integrators by id, without duplicates; refuses unknown ones.
 async fn integrators_exist(
     change: &mut Change<'_>,
     integrators: &[IntegratorId],

@@ -1,16 +1,16 @@
-//! `expediter audit`: whether the promises of design.md section 1 hold of what is stored.
+//! Checks that the stored data keeps the promises of design.md section 1 (`expediter audit`).
 
 #[cfg(test)]
 mod tests;
 
 use super::{Ledger, Result};
 
-/// Something that must never be.
+/// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The rule that is broken.
     pub rule: &'static str,
-    /// The id of what breaks it, in hexadecimal.
+    /// The id of the row that breaks it, in hexadecimal.
     pub id: String,
     /// Its state, status or number.
     pub what: Option<String>,
@@ -28,7 +28,7 @@ impl std::fmt::Display for Finding {
 }
 
 impl Ledger {
-    /// All that breaks a rule, at one moment. What waits to be published is no finding.
+    /// Returns everything that breaks a rule, in one snapshot. Rows that wait to be published are no finding.
     pub async fn audit(&self) -> Result<Vec<Finding>> {
         let mut tx = self.inner.db.read().await?;
         let found = store::audit::findings(&mut tx).await?;

@@ -17,17 +17,17 @@ use store::{StoreError, callbacks::NewCallback};
 
 pub use store::callbacks::{CallbackFilter, KeptCallback};
 
-/// What became of a callback that was let in.
+/// Result of receiving a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
     Stored {
         id: CallbackId,
     },
-    /// The integrator has sent this webhook id before.
+    /// The integrator has already sent this webhook id.
     Duplicate,
 }
 
-/// Why a callback is not let in.
+/// Why a callback is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackRefused {
     #[error("the integrator was never handed an order {0}")]
@@ -35,7 +35,7 @@ pub enum CallbackRefused {
 }
 
 impl Ledger {
-    /// What integrators said, newest first, before one of them.
+    /// Lists received callbacks, newest first; `before` is the last one of the previous page.
     pub async fn callbacks(
         &self,
         filter: &CallbackFilter,
@@ -46,7 +46,7 @@ impl Ledger {
         Ok(store::callbacks::list::list(&mut tx, filter, before, limit).await?)
     }
 
-    /// Stores a callback whose signature was verified, and wakes whoever applies it.
+    /// Stores a callback with a verified signature, and wakes a worker to apply it.
     pub async fn receive_callback(
         &self,
         integrator: &Integrator,

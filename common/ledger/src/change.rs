@@ -1,4 +1,4 @@
-//! One transaction that changes the ledger, with what it will have to tell; and how often it is tried.
+//! A transaction that changes the ledger, with the events and hints it will publish and its retries after lost locks.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
 
@@ -18,12 +18,12 @@ use domain::{
 use platform::{crash, metrics::Metrics};
 use store::{StoreError, Tx, events::Counter};
 
-/// A change that lost a lock is run this many times at most.
+/// Maximum number of tries of a change that loses its locks (deadlock or lock timeout).
 pub(crate) const MOST_TRIES: u32 = 5;
-/// Events of one outbox row; a change with more writes several rows.
+/// Maximum number of events in one outbox row; a change with more writes several rows.
 const MOST_EVENTS_A_ROW: usize = 64;
 
-/// Why a change did not happen: `R` is what the change itself may refuse, the rest may befall any.
+/// Why a change did not happen: `R` is the change's own refusal; any change can meet the other variants.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError<R = Infallible> {
     #[error("{0}")]
@@ -33,14 +33,14 @@ pub enum LedgerError<R = Infallible> {
     #[error("a stored secret can't be decrypted: {0}")]
     Unsealable(String),
     /// Intake's queue is full, or the process is about to stop.
-    #[error("too much at once")]
+    #[error("overloaded: too many requests at once")]
     Overloaded,
-    /// The same request, by its idempotency key, made or changed this before: see [`super::Ledger::once`].
-    #[error("the same request was done before, for {0}")]
+    /// A request with the same idempotency key made or changed this resource before: see [`super::Ledger::once`].
+    #[error("the request was already processed, for resource {0}")]
     DoneBefore(Uuid),
-    #[error("the idempotency key was used for something else")]
+    #[error("the idempotency key was used for a different request")]
     KeyReused,
-    #[error("a request with this idempotency key still runs")]
+    #[error("a request with this idempotency key is still in progress")]
     KeyInProgress,
 }
 
@@ -50,7 +50,7 @@ impl<R> LedgerError<R> {
         matches!(self, Self::Store(error) if error.is_lock_lost())
     }
 
-    /// The same with the refusal in other words.
+    /// Converts the refusal, and keeps every other error.
     pub fn map_refused<Q>(self, words: impl FnOnce(R) -> Q) -> LedgerError<Q> {
         match self {
             Self::Refused(refusal) => LedgerError::Refused(words(refusal)),
@@ -65,7 +65,7 @@ impl<R> LedgerError<R> {
 }
 
 impl LedgerError<Infallible> {
-    /// As the error of a change that may refuse something.
+    /// Converts to the error type of a change with refusals.
     #[must_use]
     pub fn widen<R>(self) -> LedgerError<R> {
         self.map_refused(|never| match never {})
@@ -102,11 +102,11 @@ impl Points {
     pub(crate) const SWEEP: Self = Self(Some(("sweep.before_commit", "sweep.after_commit")));
 }
 
-/// An open transaction. Dropped, it rolls back and tells nobody anything.
+/// An open transaction. If dropped, it rolls back and publishes nothing.
 pub(crate) struct Change<'l> {
     pub(crate) inner: &'l Inner,
     pub(crate) tx: Tx,
-    /// The one time of all that this change writes.
+    /// Timestamp of everything that this change writes.
     pub(crate) now: DateTime<Utc>,
     streams: BTreeMap<StreamId, Stream>,
     integrators: BTreeMap<StoreId, Arc<[Integrator]>>,
@@ -117,7 +117,7 @@ pub(crate) struct Change<'l> {
     made: Option<Uuid>,
 }
 
-/// A stream whose row this change holds locked.
+/// A stream whose row this change has locked.
 struct Stream {
     counter: Counter,
     store_id: StoreId,
@@ -143,17 +143,18 @@ impl<'l> Change<'l> {
         })
     }
 
-    /// Tells what this change makes or changes, in case it is a request's that has a key.
+    /// Notes the resource that this change makes or changes, in case its request has an idempotency key.
     pub(crate) fn made(&mut self, resource: Uuid) {
         self.made = Some(resource);
     }
 
-    /// The key of this request is written, and will name what was [`Self::made`].
+    /// Binds the change to a request whose idempotency key is written, and which will name the resource of
+    /// [`Self::made`].
     pub(super) fn belongs_to(&mut self, request: &'l Request) {
         self.request = Some(request);
     }
 
-    /// Tells that the stream's row (whose `last_seq` this is) is locked, so that events may be numbered.
+    /// Notes that the stream's row (with this `last_seq`) is locked, so that events can be numbered.
     pub(crate) fn stream_is_locked(
         &mut self,
         id: StreamId,
@@ -169,7 +170,7 @@ impl<'l> Change<'l> {
         });
     }
 
-    /// A store's integrators, disabled ones too: read once, so that all that this change does sees the same.
+    /// Returns a store's integrators, including disabled ones; read once, so that the whole change sees the same ones.
     pub(crate) async fn integrators_of(
         &mut self,
         store: StoreId,
@@ -183,10 +184,10 @@ impl<'l> Change<'l> {
         Ok(read)
     }
 
-    /// Adds an event under the stream's next number, which it returns.
+    /// Adds an event with the stream's next number, which it returns.
     ///
     /// # Panics
-    /// Where the stream's row was not locked before.
+    /// Panics if the stream's row was not locked before.
     pub(crate) fn event(
         &mut self,
         id: StreamId,
@@ -197,7 +198,7 @@ impl<'l> Change<'l> {
         let stream = self
             .streams
             .get_mut(&id)
-            .expect("whoever writes an event has locked its stream before");
+            .expect("the stream is locked before an event is written");
         stream.counted_up += 1;
         let seq = stream.last_seq + stream.counted_up;
         self.events.push(Event {
@@ -212,24 +213,24 @@ impl<'l> Change<'l> {
         seq
     }
 
-    /// Adds an event that has its number: the first of a stream whose row this change writes.
+    /// Adds an event that already has its number: the first of a stream whose row this change writes.
     pub(crate) fn numbered_event(&mut self, event: Event) {
         self.events.push(event);
     }
 
-    /// Corrects a store's tally by what becomes of an order that is in it.
+    /// Corrects a store's tally for a change to an order that it counts.
     pub(crate) fn retally(&mut self, store: StoreId, by: &Tally) {
         self.tallies.entry(store).or_default().add_all(by);
     }
 
-    /// Wakes a worker after the commit; said twice is said once.
+    /// Wakes a worker after the commit; duplicates are dropped.
     pub(crate) fn hint(&mut self, hint: Hint) {
         if !self.hints.contains(&hint) {
             self.hints.push(hint);
         }
     }
 
-    /// Writes counters, events and outbox, commits, and offers what was written to the [`super::Wake`] port.
+    /// Writes counters, events and outbox rows, commits, and offers the rows to the [`super::Wake`] port.
     pub(crate) async fn commit(mut self, points: Points) -> store::Result<()> {
         let rows = self.write_announcements().await?;
         if let Some((before, _)) = points.0 {
@@ -262,7 +263,7 @@ impl<'l> Change<'l> {
         }
         for (store, by) in &self.tallies {
             if !store::stats::correct(&mut self.tx, *store, by).await? {
-                tracing::error!(%store, "a store's tally is gone: GET /stats is wrong");
+                tracing::error!(%store, "the store's tally row is missing; GET /stats is wrong for this store");
             }
         }
         let counted: Vec<(Counter, StreamId, i64)> = self
@@ -295,7 +296,8 @@ impl<'l> Change<'l> {
     }
 }
 
-/// What the metrics tell of orders is counted from committed events, so that nothing is counted twice or before it is so.
+/// Counts a committed event in the metrics. Counting only committed events means that nothing is counted twice or
+/// early.
 fn count(metrics: &Metrics, event: &Event) {
     let order = &event.data["order"];
     match event.kind {
@@ -333,8 +335,9 @@ fn count(metrics: &Metrics, event: &Event) {
     }
 }
 
-/// `in_one_transaction!(inner, Points::ORDERS, |change| { … Ok(value) })`: begins, runs the body, commits; after a
-/// lost lock rolls back and runs it again. The body may use `?` and must not keep anything of a failed try.
+/// Runs `in_one_transaction!(inner, Points::ORDERS, |change| { … Ok(value) })`: begins, runs the body and commits;
+/// after a lost lock, rolls back and runs it again. The body may use `?` and must not carry state over from a failed
+/// try.
 macro_rules! in_one_transaction {
     ($inner:expr, $points:expr, |$change:ident| $body:block) => {{
         let mut tries = 1;

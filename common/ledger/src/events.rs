@@ -1,4 +1,4 @@
-//! What screens are told: events after a number, and snapshots with the number they are of.
+//! Events for screens: those after a number, and snapshots with the number that they are at.
 
 #[cfg(test)]
 mod documented;
@@ -15,12 +15,12 @@ use domain::{
     store::Store,
 };
 
-/// More events of one order than any has; a bound all the same.
+/// Upper bound for the events of one order; no order comes near it.
 const MOST_EVENTS_OF_ORDER: u32 = 1000;
-/// Sessions, and orders, that a store's snapshot shows; far more than people can look at.
+/// Maximum number of sessions, and of orders, in a store's snapshot; far more than people can look at.
 const MOST_SHOWN_OF_STORE: u32 = 1000;
 
-/// A session with its orders, all of one moment; `session.seq` is its number.
+/// A session with its orders, in one snapshot at the number `session.seq`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSnapshot {
     pub session: Session,
@@ -28,15 +28,15 @@ pub struct SessionSnapshot {
     pub orders: Vec<Order>,
 }
 
-/// An order and the last number of the stream that it is told on, of one moment.
+/// An order and the last number of the stream that reports it, in one snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderSnapshot {
     pub order: Order,
     pub seq: i64,
 }
 
-/// What goes on in a store, of one moment: its open sessions, those with an order that has not come to its end, and
-/// such orders.
+/// A store's current activity in one snapshot: its open sessions, those with an order that has not ended, and such
+/// orders.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreSnapshot {
     pub store: Store,
@@ -44,7 +44,7 @@ pub struct StoreSnapshot {
     pub sessions: Vec<Session>,
     /// Oldest first.
     pub orders: Vec<Order>,
-    /// The last number of every stream that one of these, or the store, is told on.
+    /// The last number of every stream that reports one of these, or the store.
     pub heads: Vec<(StreamId, i64)>,
 }
 
@@ -86,7 +86,7 @@ impl Ledger {
         }))
     }
 
-    /// The last numbers of the store's own stream and of all its streams that began after `since`.
+    /// Returns the last numbers of the store's own stream and of all its streams that began after `since`.
     pub async fn heads_of_store_since(
         &self,
         id: StoreId,
@@ -98,7 +98,7 @@ impl Ledger {
         Ok(store::store_snapshot::heads_since(&mut tx, id, since, first).await?)
     }
 
-    /// In order, `limit` at most.
+    /// Returns a stream's events after number `after`, in order, at most `limit`.
     pub async fn events_after(
         &self,
         stream: StreamId,
@@ -109,13 +109,13 @@ impl Ledger {
         Ok(store::events::after(&mut tx, stream, after, limit).await?)
     }
 
-    /// All that happened to one order, in order.
+    /// Returns all events of one order, in order.
     pub async fn order_events(&self, order: OrderId) -> Result<Vec<Event>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::events::of_order(&mut tx, order, MOST_EVENTS_OF_ORDER).await?)
     }
 
-    /// Also of one whose code reads no more: ask [`Session::reads_at`].
+    /// Returns a session's snapshot, also if its code no longer gives access: ask [`Session::reads_at`].
     pub async fn session_snapshot(&self, code: &str) -> Result<Option<SessionSnapshot>> {
         if !is_code(code) {
             return Ok(None);
@@ -138,7 +138,7 @@ impl Ledger {
         Ok(Some(OrderSnapshot { order, seq }))
     }
 
-    /// The stream's last number; `None` where nothing has that stream.
+    /// Returns the stream's last number; `None` if the stream does not exist.
     pub async fn stream_head(&self, stream: StreamId) -> Result<Option<i64>> {
         Ok(self
             .stream_heads(&[stream])
@@ -147,7 +147,7 @@ impl Ledger {
             .map(|(_, seq)| *seq))
     }
 
-    /// The last numbers of those streams that exist, in no particular order.
+    /// Returns the last numbers of those of these streams that exist, in no particular order.
     pub async fn stream_heads(&self, streams: &[StreamId]) -> Result<Vec<(StreamId, i64)>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::events::heads(&mut tx, streams).await?)

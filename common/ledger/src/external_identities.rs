@@ -1,4 +1,5 @@
-//! Which account is which user of the verification service, and the keys that stand in for that service.
+//! External identities: which account is which user of the verification service, and the session keys that stand in for
+//! that service.
 
 use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
 use domain::{account::Account, ids::AccountId};
@@ -7,14 +8,14 @@ use store::{StoreError, external_identities::Identity};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityRefused {
-    #[error("there is no such account")]
+    #[error("the account does not exist")]
     NoSuchAccount,
-    #[error("another account is that user")]
+    #[error("another account is linked to this user")]
     UserTaken,
 }
 
 impl Ledger {
-    /// From now on the account is that user. The session key is told this once, and an earlier one is dead.
+    /// Links the account to the user. The session key is shown only this once, and replaces an earlier one.
     pub async fn give_identity(
         &self,
         account: AccountId,
@@ -44,25 +45,25 @@ impl Ledger {
         })
     }
 
-    /// An account without one is left as it is.
+    /// Unlinks an account from its user; a no-op without one.
     pub async fn take_identity(&self, account: AccountId) -> Result<()> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             Ok(store::external_identities::delete(&mut change.tx, account).await?)
         })
     }
 
-    /// The user that the account is.
+    /// Returns the user that the account is linked to.
     pub async fn external_user(&self, account: AccountId) -> Result<Option<String>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::external_identities::user_of(&mut tx, account).await?)
     }
 
-    /// The account that is this user, also a disabled one.
+    /// Returns the account that is linked to this user, also a disabled one.
     pub async fn account_of_external_user(&self, user_id: &str) -> Result<Option<Account>> {
         self.account_of(user_id, |_| true).await
     }
 
-    /// The same, if the key is its own.
+    /// Returns the account that is linked to this user, if the session key is right.
     pub async fn account_by_session_key(
         &self,
         user_id: &str,

@@ -1,4 +1,4 @@
-//! Handoffs as workers see them: claimed under a lease, and concluded once.
+//! Handoffs as workers see them: claimed under a lease and concluded once.
 
 mod breaker;
 mod bulk_retry;
@@ -40,63 +40,63 @@ pub(crate) use conclude_batch::{Queue, queue, start_writers};
 
 pub(crate) use order_effects::{acknowledge_by_callback, call_off, fail, hint_next, move_delivery};
 
-/// The reason of handoffs that are not sent any more because their order has ended.
+/// Reason of handoffs that are withdrawn because their order has ended.
 pub(crate) const ORDER_ENDED: &str = "order_ended";
-/// The reason of handoffs that are not sent any more because their integrator is archived.
+/// Reason of handoffs that are withdrawn because their integrator is archived.
 pub(crate) const INTEGRATOR_ARCHIVED: &str = "integrator_archived";
 
-/// What one claim took.
+/// Result of one claim.
 #[derive(Debug, Default)]
 pub struct Claims {
     pub claimed: Vec<Claimed>,
-    /// When the integrator's next handoff falls due that is not due yet.
+    /// Time of the next useful claim: when the next handoff falls due, or when the pause of an open breaker ends.
     pub next_due_at: Option<DateTime<Utc>>,
-    /// Some that are due were locked by somebody else, or ended here instead of being sent: worth another claim soon.
+    /// True if some due handoffs were locked by others, or were closed here instead of being sent: claim again soon.
     pub some_were_busy: bool,
 }
 
-/// One attempt that must now be made: everything that its request is written from.
+/// A claimed handoff: one attempt that must now be made, with everything that its request is built from.
 #[derive(Clone, Debug)]
 pub struct Claimed {
-    /// In the state `sending`.
+    /// The handoff, in the state `sending`.
     pub handoff: Handoff,
     /// The attempt's number in its round, from 1.
     pub n: u32,
-    /// An outcome counts only while the handoff still has this.
+    /// Fencing token: an outcome counts only while the handoff still has this value.
     pub fence: i64,
     pub started_at: DateTime<Utc>,
-    /// Without an outcome by then, the sweep takes it as unknown.
+    /// End of the lease. Without an outcome by then, the sweep records the attempt as unknown.
     pub leased_until: DateTime<Utc>,
     pub integrator: Integrator,
-    /// Nothing bad was known of the integrator when this was claimed.
+    /// True if the integrator's breaker had no failure on record at the time of the claim.
     pub was_well: bool,
     pub auth: OutboundAuth,
-    /// The newest first; two during a rotation.
+    /// Newest first; two during a rotation.
     pub signing: Vec<SigningSecret>,
-    /// The same bytes on every attempt.
+    /// Request body, the same bytes on every attempt.
     pub body: Bytes,
-    /// The session that its order is in.
+    /// Session of the order.
     pub session: Option<SessionId>,
     /// The order's number in its store, for logs.
     pub order_number: Option<i64>,
 }
 
-/// What became of an attempt's outcome.
+/// Result of recording an attempt's outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Concluded {
     Recorded {
         outcome: AttemptOutcome,
         verdict: Verdict,
     },
-    /// The outcome is on record, but its order has ended meanwhile, so that there is no next attempt.
+    /// The outcome was recorded, but the order has ended meanwhile: there is no next attempt.
     CalledOff { outcome: AttemptOutcome },
-    /// It was on record before, as this, by whoever asked now: the answer to that commit was lost. Nothing was changed.
+    /// The same caller recorded this outcome before; the response to that commit was lost. Nothing was changed.
     RecordedBefore { outcome: AttemptOutcome },
-    /// The lease ran out before, and the attempt stands as unknown: nothing was changed.
+    /// The lease expired before, and the attempt is recorded as unknown. Nothing was changed.
     Fenced,
 }
 
-/// A move that the table always allows where it is asked for. That it was refused is a fault of the row's.
+/// Maps a refused move to an error about a corrupt row, for moves that the status table always allows at this point.
 pub(crate) fn must_move<R>(
     order: OrderId,
 ) -> impl FnOnce(LedgerError<MoveRefused>) -> LedgerError<R> {

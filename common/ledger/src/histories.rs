@@ -1,10 +1,10 @@
-//! Random histories of orders, played on the real ledger and on a model that was written by hand from design.md.
+//! Random histories of orders, played on the real ledger and on a model written by hand from design.md.
 //!
-//! It can fail. It found that a callback did not acknowledge a handoff that was retried by hand and not sent since, and
-//! that an integrator that was disabled for a moment never heard of the end of an order that it had. And it was seen to
-//! find each of these, done to the code by hand: stock not given back by a rejection, one attempt too many, a
-//! cancellation told to the integrator that had rejected, a callback of the same sequence applied, an outcome let in
-//! with an old fence.
+//! The test can fail. It found that a callback did not acknowledge a handoff that was retried by hand and not sent
+//! since, and that an integrator that was disabled for a moment never heard of the end of an order that it had. It was
+//! also seen to find each of these faults, put into the code on purpose: stock not returned by a rejection, one attempt
+//! too many, a cancellation sent to the integrator that had rejected the order, a callback with the same sequence
+//! applied, an outcome accepted with an old fence.
 
 mod model; // what must come of it
 mod play; // both, side by side
@@ -22,11 +22,11 @@ use domain::{callback::CallbackResult, handoff::HandoffState, status::OrderStatu
 use platform::chance::Chance;
 
 const HISTORIES: u64 = 1000;
-/// A round trip each statement makes them slower there.
+/// Number of histories on MySQL, where each statement costs a round trip.
 const HISTORIES_ON_MYSQL: u64 = 50;
-/// Of each broken history, at most so many shorter ones are tried.
+/// Maximum number of shorter histories tried for a broken one.
 const SHORTENINGS: usize = 200;
-/// To repeat a run: the seed that it printed.
+/// Seed printed by a run, to repeat it.
 const SEED: Option<u64> = None;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,13 +65,13 @@ async fn all_are_as_told(house: &House, histories: u64) -> Vec<Seen> {
     all
 }
 
-/// The shortest that is still broken, of those that leave a step out: cut off after the broken step first, then
-/// without one step after the other.
+/// Shortens a broken history: cuts it off after the broken step, then leaves out one step after the other as long as it
+/// stays broken.
 async fn shortest(house: &House, mut plan: Plan) -> String {
     let mut left = SHORTENINGS;
     let mut broken = match play(house, &plan).await {
         Err(broken) => broken,
-        Ok(_) => return format!("it was broken once, and not again: {plan:#?}"),
+        Ok(_) => return format!("broken once, but not when played again: {plan:#?}"),
     };
     plan.steps.truncate(broken.after_steps + 1);
     let mut at = plan.steps.len();
@@ -89,7 +89,7 @@ async fn shortest(house: &House, mut plan: Plan) -> String {
     format!("{}\nafter {plan:#?}", broken.what)
 }
 
-/// A lot that draws too little would find nothing.
+/// Checks that every status, state and result occurred: histories that draw too little would find nothing.
 fn nothing_was_left_out(seen: &[Seen]) {
     let statuses: BTreeSet<_> = seen.iter().flat_map(|one| &one.statuses).collect();
     let drafts_aside = OrderStatus::ALL

@@ -1,4 +1,4 @@
-//! Requests that are done once: the key is written in the transaction of what it is for, and names what was made.
+//! Idempotent requests: the key is written in the transaction of the request's change, and names the resource it made.
 
 use std::{
     ops::Deref,
@@ -13,30 +13,30 @@ use uuid::Uuid;
 use super::{Change, Inner, Ledger, LedgerError, Result};
 use store::{StoreError, idempotency::KeyRow};
 
-/// The key that a client gave its request.
+/// The idempotency key of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {
-    /// Whose keys it is one of: the account's id or, for a guest, the session's.
+    /// Scope of the key: the account's id or, for a guest, the session's.
     pub owner: Uuid,
     pub key: String,
-    /// Of what is asked for: the same key with another one is refused.
+    /// Hash of the request: the same key with another one is refused.
     pub fingerprint: [u8; 32],
 }
 
-/// What became of a request with a key.
+/// Result of a request with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Once<T> {
     Done(T),
-    /// The same request made or changed this before; nothing was done now.
+    /// The same request already made or changed this resource; nothing was done now.
     DoneBefore(Uuid),
 }
 
 impl Ledger {
-    /// Does `work` with the ledger that it is given; with a key, at most once. A twin that runs at the same time is
-    /// waited for, as long as the database waits for a lock (3 s); then it is [`LedgerError::KeyInProgress`].
+    /// Runs `work` with the ledger that it is given; with a key, at most once. A duplicate that runs at the same time
+    /// is waited for, as long as the database waits for a lock (3 s); then the result is
+    /// [`LedgerError::KeyInProgress`].
     ///
-    /// The first transaction that `work` commits is the one that keeps the key; it must say what it made, with
-    /// [`Change::made`].
+    /// The first transaction that `work` commits writes the key, and must name its resource with [`Change::made`].
     pub async fn once<T, R>(
         &self,
         key: Option<Idempotency>,
@@ -54,7 +54,7 @@ impl Ledger {
         }
     }
 
-    /// What the same request made or changed before, for whom its path leads nowhere since.
+    /// Returns the resource of an earlier identical request, for callers that no longer find it by its path.
     pub async fn done_before(&self, key: &Idempotency) -> Result<Option<Uuid>> {
         let wanted = (key.owner, key.key.as_str());
         let mut tx = self.inner.db.read().await?;
@@ -66,7 +66,7 @@ impl Ledger {
     }
 }
 
-/// What a [`Ledger`] is a handle of: the ledger itself, and the request that its next change belongs to.
+/// Inside of a [`Ledger`]: the shared state, and the request that the next change belongs to.
 #[derive(Clone)]
 pub(crate) struct Handle {
     inner: Arc<Inner>,
@@ -90,7 +90,7 @@ impl Deref for Handle {
     }
 }
 
-/// A request with a key, until it is kept.
+/// A request with a key, and whether the key is written.
 pub(crate) struct Request {
     key: Idempotency,
     is_kept: AtomicBool,
@@ -113,14 +113,14 @@ impl Request {
         }
     }
 
-    /// Writes what the change has made; the key's row is there since [`only_once`].
+    /// Writes the resource into the key's row, which [`only_once`] inserted.
     pub(crate) async fn keep(&self, tx: &mut store::Tx, made: Option<Uuid>) -> store::Result<()> {
         let Some(made) = made else {
             let key = &self.key.key;
             return Err(StoreError::corrupt(
                 "idempotency_keys",
                 key,
-                "its change did not say what it made",
+                "its change named no resource",
             ));
         };
         store::idempotency::name(tx, &self.row(made)).await
@@ -131,7 +131,8 @@ impl Request {
     }
 }
 
-/// The first statement of a change: takes the key, so that a twin waits for this change's end before it does anything.
+/// Inserts the key as the first statement of a change, so that a duplicate waits for the end of this change before it
+/// does anything.
 pub(crate) async fn only_once<'l, R>(change: &mut Change<'l>, handle: &'l Handle) -> Result<(), R> {
     let Some(request) = &handle.request else {
         return Ok(());
@@ -160,7 +161,7 @@ pub(crate) async fn only_once<'l, R>(change: &mut Change<'l>, handle: &'l Handle
             Err(LedgerError::DoneBefore(known.resource_id))
         }
         Some(_) => Err(LedgerError::KeyReused),
-        None => Err(StoreError::LockLost("a key that was pruned meanwhile".to_owned()).into()),
+        None => Err(StoreError::LockLost("the key was pruned meanwhile".to_owned()).into()),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Intake: many concurrent orders, one commit. Whoever comes while a commit runs goes into the next one; there is no
-//! timer, so that an idle system adds no delay.
+//! Intake: commits many concurrent orders at once. Orders that arrive during a commit go into the next one; there is no
+//! timer, so an idle system adds no delay.
 
 mod batch;
 mod decide;
@@ -25,30 +25,30 @@ use domain::{
     order::{Customer, Fulfilment, Item, Order},
 };
 
-/// Bounds of a batch.
+/// Limits of batches and of their queue.
 #[derive(Clone, Copy, Debug)]
 pub struct IntakeSettings {
     pub max_batch_orders: usize,
     pub max_batch_bytes: usize,
-    /// Batches that commit side by side.
+    /// Number of batches that commit concurrently.
     pub writers: usize,
-    /// Orders that may wait for a writer; more are refused as overload.
+    /// Maximum number of orders that wait for a writer; any more are refused as overload.
     pub queue_capacity: usize,
 }
 
-/// An order to be placed, as it was asked for.
+/// A request to place an order.
 #[derive(Clone, Debug)]
 pub struct PlaceOrder {
     pub store_id: StoreId,
     pub session: Option<SessionId>,
     pub placer: Placer,
-    /// The client's own id for it: unique among the same placer's.
+    /// The client's own id of the order, unique per placer.
     pub reference: Option<String>,
     pub fulfilment: Fulfilment,
     pub customer: Customer,
     pub lines: Vec<Line>,
     pub user_note: Option<String>,
-    /// The total that the client reckons with; another one is refused.
+    /// The total that the client expects; a different one is refused.
     pub expected_total: Option<Money>,
     pub idempotency: Option<Idempotency>,
     pub replaces: Option<OrderId>,
@@ -57,7 +57,7 @@ pub struct PlaceOrder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placer {
     Account(AccountId),
-    /// Only in a session.
+    /// A guest, always in a session.
     Guest {
         key_hash: Option<[u8; 32]>,
     },
@@ -66,7 +66,7 @@ pub enum Placer {
 #[derive(Clone, Debug)]
 pub struct Line {
     pub product: ProductRef,
-    /// From 1.
+    /// At least 1.
     pub quantity: u32,
     pub note: Option<String>,
 }
@@ -80,47 +80,47 @@ pub enum ProductRef {
 #[derive(Clone, Debug)]
 pub struct Placed {
     pub order: Order,
-    /// The idempotency key was known: this is the order that it made, as it is now.
+    /// True if the idempotency key was known: this is the order that it made, in its current state.
     pub replayed: bool,
 }
 
-/// Why an order is not placed; nothing of it is stored.
+/// Why an order is not placed. Nothing of it is stored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceRefused {
-    #[error("there is no such store")]
+    #[error("the store does not exist")]
     UnknownStore,
     #[error("the store is archived")]
     StoreArchived,
-    #[error("the store takes no orders at the moment")]
+    #[error("the store is paused")]
     StorePaused,
-    #[error("there is no such session")]
+    #[error("the session does not exist")]
     UnknownSession,
     #[error("the session is closed")]
     SessionClosed,
-    /// Index of each such line.
-    #[error("some products are not of this store")]
+    /// Indices of these lines.
+    #[error("some products do not belong to this store")]
     UnknownProducts { lines: Vec<usize> },
-    #[error("some products are not available at the moment")]
+    #[error("some products are unavailable")]
     Unavailable { lines: Vec<usize> },
-    #[error("there is not enough of some products")]
+    #[error("insufficient stock of some products")]
     InsufficientStock { short: Vec<Short> },
     #[error("the order's total is too large")]
     TotalTooLarge,
-    #[error("the total is not what was expected")]
+    #[error("the total differs from the expected total")]
     TotalMismatch { expected: Money, actual: Money },
-    #[error("an order needs an item")]
+    #[error("an order must have at least one item")]
     NoItems,
-    #[error("a delivery needs an address")]
+    #[error("a delivery must have an address")]
     AddressMissing,
-    #[error("there is an order with this reference already")]
+    #[error("an order with this reference already exists")]
     DuplicateOrder { existing: OrderId },
-    #[error("the order was replaced before")]
+    #[error("the order was already replaced")]
     AlreadyReplaced { by: OrderId },
-    #[error("the idempotency key was used for something else")]
+    #[error("the idempotency key was used for a different request")]
     IdempotencyKeyReused,
 }
 
-/// A counted product of which there is less than was asked for, all lines of it together.
+/// A counted product whose stock is less than all lines together ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Short {
     pub product_id: ProductId,
@@ -130,7 +130,7 @@ pub struct Short {
 }
 
 impl Line {
-    /// As much of the same, whatever it costs now.
+    /// Returns a line for the same quantity of the same product, at its current price.
     #[must_use]
     pub fn again(item: &Item) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl Line {
 }
 
 impl PlaceOrder {
-    /// Whose references it is unique among.
+    /// Returns the scope in which the reference must be unique.
     pub(crate) fn placed_by(&self) -> Uuid {
         match (&self.placer, self.session) {
             (Placer::Account(account), _) => account.uuid(),
@@ -151,7 +151,7 @@ impl PlaceOrder {
         }
     }
 
-    /// Roughly what its rows take, so that a batch stays bounded.
+    /// Estimates the size of its rows, so that a batch stays bounded.
     fn size_bytes(&self) -> usize {
         let text = |text: &Option<String>| text.as_ref().map_or(0, String::len);
         1024 + text(&self.user_note)
@@ -163,11 +163,11 @@ impl PlaceOrder {
     }
 }
 
-/// One that waits for its commit.
+/// An order that waits for its commit.
 #[derive(Debug)]
 pub(super) struct Waiting {
     order: PlaceOrder,
-    /// Drawn once, so that an unknown commit can be looked up.
+    /// Generated once, so that a commit with an unknown result can be looked up.
     id: OrderId,
     answer: oneshot::Sender<Result<Placed, PlaceRefused>>,
 }
@@ -179,7 +179,7 @@ pub(super) fn queue(settings: &IntakeSettings) -> (Queue, mpsc::Receiver<Waiting
 }
 
 impl Ledger {
-    /// Places an order: `Ok` means that it is committed.
+    /// Places an order; `Ok` means that it is committed.
     pub async fn place_order(&self, order: PlaceOrder) -> Result<Placed, PlaceRefused> {
         let (answer, answered) = oneshot::channel();
         let id = self.inner.chance.id(self.inner.clock.now());
@@ -187,10 +187,10 @@ impl Ledger {
             .intake
             .try_send(Waiting { order, id, answer })
             .map_err(|_| LedgerError::Overloaded)?;
-        // A writer that panicked dropped the answer: what became of the order is not known here.
+        // The writer panicked, so the order's fate is unknown here.
         answered.await.unwrap_or(Err(LedgerError::Overloaded))
     }
 }
 
-/// Kept weakly by the writers, so that they end with the last [`Ledger`].
+/// The shared state. The writers hold it weakly, so that they stop with the last [`Ledger`].
 type Shared = Arc<Inner>;

@@ -1,4 +1,4 @@
-//! Integrators: who is handed a store's orders, and the secrets between them and us.
+//! Integrators: the systems that are handed a store's orders, and the secrets shared with them.
 
 mod archive;
 mod disable;
@@ -26,10 +26,10 @@ use store::integrators::Stored;
 
 pub use health::{Health, LastFailure};
 
-/// How long a replaced secret goes on being good.
+/// Time for which a replaced secret stays valid, in hours.
 const OLD_SECRET_HOURS: i64 = 24;
 
-/// What `None` says, is decided by the kind.
+/// A new integrator; the kind decides the default of a field that is `None`.
 #[derive(Clone, Debug)]
 pub struct NewIntegrator {
     pub store_id: StoreId,
@@ -49,7 +49,7 @@ pub struct NewIntegrator {
     pub rate_per_s: Option<u32>,
 }
 
-/// What `Some` says, changes.
+/// Changes to an integrator; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct IntegratorEdit {
     pub name: Option<String>,
@@ -66,18 +66,18 @@ pub struct IntegratorEdit {
     pub max_attempts: Option<u32>,
     pub concurrency: Option<u32>,
     pub rate_per_s: Option<Option<u32>>,
-    /// Enabling forgets its failures and closes its breaker.
+    /// Enabling it clears its failures and closes its breaker.
     pub enabled: Option<bool>,
-    /// Why it is disabled; for people.
+    /// Why it is disabled, in words for people.
     pub disabled_reason: Option<String>,
 }
 
-/// Both secrets, in the clear this once.
+/// Both secrets of a new integrator, shown only this once.
 #[derive(Clone, Debug)]
 pub struct NewSecrets {
-    /// We sign with it.
+    /// Signs our requests.
     pub signing: SigningSecret,
-    /// It signs its callbacks with it.
+    /// Signs the integrator's callbacks.
     pub callback: SigningSecret,
 }
 
@@ -89,13 +89,13 @@ pub enum SecretKind {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IntegratorRefused {
-    #[error("there is no such integrator, or it is archived")]
+    #[error("the integrator does not exist or is archived")]
     NotFound,
-    #[error("there is no such store, or it is archived")]
+    #[error("the store does not exist or is archived")]
     NoSuchStore,
-    #[error("somebody else has edited it: its version is {current}")]
+    #[error("it was edited meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
-    #[error("its address moves to another host, and its authentication was not given again")]
+    #[error("its authentication must be given again when its URL moves to another host")]
     AuthNotGivenAgain,
 }
 
@@ -157,14 +157,14 @@ impl Ledger {
         })
     }
 
-    /// `None` also where it is archived.
+    /// Returns an integrator; `None` also if it is archived.
     pub async fn integrator(&self, id: IntegratorId) -> Result<Option<Integrator>> {
         let mut tx = self.inner.db.read().await?;
         let stored = store::integrators::get(&mut tx, id).await?;
         Ok(stored.filter(is_listed).map(|stored| stored.integrator))
     }
 
-    /// The store's integrators that are not archived, by id, after `after`.
+    /// Lists the store's integrators that are not archived, by id, after `after`.
     pub async fn integrators(
         &self,
         store: StoreId,
@@ -175,8 +175,8 @@ impl Ledger {
         Ok(store::integrators::list(&mut tx, store, after, limit).await?)
     }
 
-    /// With what its callbacks may be signed now: the secret, and for a while the one before. `None` also where the
-    /// integrator is archived.
+    /// Returns an integrator with the secrets that may sign its callbacks now: the current one, and for a while the
+    /// previous one. `None` also if it is archived.
     pub async fn callback_secrets(
         &self,
         id: IntegratorId,
@@ -194,8 +194,8 @@ impl Ledger {
         Ok(Some((stored.integrator, secrets)))
     }
 
-    /// `version`: only if it still has this one. Whoever moves it to another host says its `auth` again: nobody reads what
-    /// is stored, so nobody has it sent where they please.
+    /// Edits an integrator; `version`, if given, must be its current one. A move to another host must give `auth`
+    /// again: nobody can read the stored one, so nobody may have it sent to a host of their choice.
     pub async fn edit_integrator(
         &self,
         id: IntegratorId,
@@ -222,7 +222,8 @@ impl Ledger {
         })
     }
 
-    /// A fresh secret, in the clear this once; the old one is good for another day, the one before that no more.
+    /// Replaces a secret; the new one is shown only this once. The old one stays valid for another day, the one before
+    /// that becomes invalid.
     pub async fn rotate_secret(
         &self,
         id: IntegratorId,
@@ -254,12 +255,12 @@ fn is_listed(stored: &Stored) -> bool {
     stored.archived_at.is_none()
 }
 
-/// As freely as its settings allow.
+/// Returns true if nothing but its settings limits what it is sent.
 fn is_spoken_to(stored: &Stored) -> bool {
     stored.integrator.enabled && stored.given_up.is_none() && stored.breaker.is_well()
 }
 
-/// Its stored password, token or key would be.
+/// Returns true if the edit would send its stored password, token or key to another host.
 fn is_sent_elsewhere(integrator: &Integrator, edit: &IntegratorEdit) -> bool {
     let moved = |url: &Url| url.origin() != integrator.url.origin();
     integrator.auth_kind != OutboundAuth::None.kind() && edit.url.as_ref().is_some_and(moved)

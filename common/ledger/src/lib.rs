@@ -1,6 +1,6 @@
-//! Every change of the ledger: one function and one transaction each. The only module that commits.
+//! The ledger: every change is one function and one transaction. The only module that commits.
 //!
-//! After a commit the outbox row is offered to the [`Wake`] port, so that no caller can forget to tell anyone.
+//! After a commit, the outbox row is offered to the [`Wake`] port, so that no caller can forget to publish it.
 
 mod change;
 #[cfg(test)]
@@ -39,22 +39,22 @@ use domain::stuck::StuckLimits;
 use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::SealingKey};
 use store::Db;
 
-/// `R`: what the change may refuse.
+/// Result of a change; `R` is the type of its refusals.
 pub type Result<T, R = std::convert::Infallible> = std::result::Result<T, LedgerError<R>>;
 
-/// What the ledger is told at start.
+/// Settings of the ledger, fixed at start.
 #[derive(Clone, Debug)]
 pub struct LedgerSettings {
-    /// How long a new outbox row is left to the relay before a sweep may claim it.
+    /// Time that the relay has to publish a new outbox row before the sweep may claim it.
     pub outbox_claim_after: Duration,
-    /// Where integrators' callbacks come: `{public_url}/api/v1/integrators/{id}/callbacks`. No slash at its end.
+    /// Base URL of the integrators' callbacks, `{public_url}/api/v1/integrators/{id}/callbacks`. No trailing slash.
     pub public_url: String,
     pub intake: intake::IntakeSettings,
-    /// How long each thing may stand still before it is listed.
+    /// Time limits after which something without progress is listed as stuck.
     pub stuck: StuckLimits,
 }
 
-/// Cheap to clone; all clones are one ledger.
+/// Handle of the ledger: cheap to clone, and all clones share one state.
 #[derive(Clone)]
 pub struct Ledger {
     inner: idempotency::Handle,
@@ -72,7 +72,7 @@ pub(crate) struct Inner {
     acknowledgements: handoffs::Queue,
 }
 
-/// What a ledger is made of.
+/// Dependencies of a [`Ledger`].
 #[derive(Debug)]
 pub struct LedgerParts {
     pub db: Db,
@@ -86,7 +86,7 @@ pub struct LedgerParts {
 }
 
 impl Ledger {
-    /// Starts the writers of orders and of acknowledgements on the current runtime; they end with the last clone.
+    /// Starts the order and acknowledgement writers on the current runtime; they stop when the last clone is dropped.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
         let LedgerParts {
@@ -133,7 +133,7 @@ impl Ledger {
         &self.inner.metrics
     }
 
-    /// Where guests' phones and integrators' callbacks come; no slash at its end.
+    /// Returns the base URL for guests' phones and integrators' callbacks, without a trailing slash.
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.inner.settings.public_url

@@ -1,4 +1,4 @@
-//! Orders after they were placed: reading them, and the one way to move them.
+//! Orders after they were placed: how to read them, and the only way to move them.
 
 mod advance;
 mod draft;
@@ -21,16 +21,16 @@ use domain::{
     status::{By, MoveRefused, OrderStatus},
 };
 
-/// Why an order is not moved.
+/// Why a move is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OrderRefused {
-    #[error("there is no such order")]
+    #[error("the order does not exist")]
     Unknown,
-    #[error("somebody else has changed it: its version is {current}")]
+    #[error("it was changed meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
     #[error(transparent)]
     Move(#[from] MoveRefused),
-    /// A draft that is not placed.
+    /// Refusal to place a draft.
     #[error(transparent)]
     Place(#[from] PlaceRefused),
 }
@@ -41,8 +41,7 @@ impl Ledger {
         Ok(store::orders::get(&mut tx, id).await?)
     }
 
-    /// Moves an order on somebody's word. Where it already stands there, nothing changes and nothing is refused. A draft
-    /// is placed by [`Self::place_draft`].
+    /// Moves an order to a status. A move to its current status is a no-op. A draft is placed by [`Self::place_draft`].
     pub async fn move_order(
         &self,
         id: OrderId,
@@ -53,7 +52,7 @@ impl Ledger {
         self.move_order_seen(id, None, to, by, reason).await
     }
 
-    /// The same, only if it still is as it was `seen`.
+    /// Moves an order if it still is as it was `seen`.
     pub async fn move_order_seen(
         &self,
         id: OrderId,
@@ -80,7 +79,7 @@ impl Ledger {
         })
     }
 
-    /// Accepts, or fails, an order whose required integrators have all had their say; see [`settle`].
+    /// Accepts or fails an order whose required integrators have all confirmed or failed; see [`settle`].
     pub async fn settle_order(&self, id: OrderId) -> Result<bool, MoveRefused> {
         in_one_transaction!(&self.inner, Points::ORDERS, |change| {
             match lock(&mut change, id).await? {
@@ -91,7 +90,8 @@ impl Ledger {
     }
 }
 
-/// Edits by people are counted in its version, and everything else that moves it shows in its status.
+/// Refuses an order that changed since it was `seen`: an edit by people changes its version, and everything else that
+/// moves it changes its status.
 fn must_be_as(order: &Order, seen: Option<&Order>) -> Result<(), OrderRefused> {
     match seen {
         Some(seen) if (seen.version, seen.status) != (order.version, order.status) => {

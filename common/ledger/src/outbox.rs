@@ -1,4 +1,4 @@
-//! The outbox seen from those who publish it.
+//! The outbox as its publishers see it.
 
 use chrono::{DateTime, Utc};
 
@@ -6,7 +6,7 @@ use super::{Ledger, OutboxRow, Points, Result, in_one_transaction};
 use domain::ids::OutboxId;
 
 impl Ledger {
-    /// Forgets rows whose messages the broker has confirmed.
+    /// Deletes rows whose messages the broker has confirmed.
     pub async fn published(&self, rows: &[OutboxId]) -> Result<()> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             store::outbox::delete(&mut change.tx, rows).await?;
@@ -14,7 +14,7 @@ impl Ledger {
         })
     }
 
-    /// Claims rows that nobody has published in time; other claimers leave them alone for as long again.
+    /// Claims rows that nobody has published in time; other claimers then leave them alone for the same time.
     pub async fn claim_outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
         let claim_after = self.inner.settings.outbox_claim_after;
         in_one_transaction!(&self.inner, Points::NONE, |change| {
@@ -23,8 +23,8 @@ impl Ledger {
         })
     }
 
-    /// As [`Self::claim_outbox`], without regard to `not_before`: at the start of the embedded mode, whose broker
-    /// remembers nothing and which no other process shares.
+    /// Claims rows as [`Self::claim_outbox`] does, but ignores `not_before`: for the start of the embedded mode, whose
+    /// broker remembers nothing and which no other process shares.
     pub async fn claim_outbox_at_start(&self, limit: u32) -> Result<Vec<OutboxRow>> {
         let claim_after = self.inner.settings.outbox_claim_after;
         in_one_transaction!(&self.inner, Points::NONE, |change| {
@@ -39,7 +39,7 @@ impl Ledger {
         })
     }
 
-    /// Notes that a row can't be published for a reason of its own (not because the broker is away).
+    /// Records that a row can't be published for a reason of its own (not because the broker is down).
     pub async fn publishing_failed(&self, row: OutboxId, error: &str) -> Result<()> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             store::outbox::failed(&mut change.tx, row, error).await?;
@@ -47,7 +47,7 @@ impl Ledger {
         })
     }
 
-    /// How many rows wait, and since when the oldest.
+    /// Returns the number of waiting rows, and since when the oldest waits.
     pub async fn outbox_backlog(&self) -> Result<(i64, Option<DateTime<Utc>>)> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::outbox::backlog(&mut tx).await?)
@@ -81,7 +81,7 @@ mod tests {
                 assert_eq!(house.ledger.claim_outbox(10).await.unwrap(), [row.clone()]);
                 house.clock.advance(std::time::Duration::from_secs(10));
             }
-            assert_eq!(house.ledger.outbox_backlog().await.unwrap().0, 1, "the other one is parked");
+            assert_eq!(house.ledger.outbox_backlog().await.unwrap().0, 1, "the faulty row is parked");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Products and their stock as people change them; what orders take and give back is in `orders` and `intake`.
+//! Products and their stock as people change them; `orders` and `intake` take and return stock for orders.
 
 mod outside;
 
@@ -24,42 +24,42 @@ pub struct NewProduct {
     pub sku: Option<String>,
     pub name: String,
     pub description: Option<String>,
-    /// In the store's currency.
+    /// Price in the store's currency.
     pub price: Money,
     pub available: bool,
-    /// `None`: not counted.
+    /// Initial stock; `None` if it is not counted.
     pub stock: Option<u32>,
 }
 
-/// What `Some` says, changes.
+/// Changes to a product; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct ProductEdit {
     pub sku: Option<Option<String>>,
     pub name: Option<String>,
     pub description: Option<Option<String>>,
     pub price: Option<Money>,
-    /// `product.availability` on the store's own stream tells of it.
+    /// Announced as `product.availability` on the store's own stream.
     pub available: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProductRefused {
-    #[error("there is no such product, or it is archived")]
+    #[error("the product does not exist or is archived")]
     NotFound,
-    #[error("there is no such store, or it is archived")]
+    #[error("the store does not exist or is archived")]
     NoSuchStore,
     #[error("another product of the store has this sku")]
     SkuTaken,
-    #[error("the store sells in {store}")]
+    #[error("the price must be in the store's currency, {store}")]
     OtherCurrency { store: Currency },
-    #[error("somebody else has edited it: its version is {current}")]
+    #[error("it was edited meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
 }
 
 /// A change of stock by hand.
 #[derive(Clone, Debug)]
 pub struct StockChange {
-    /// The first one makes the product counted.
+    /// Difference in stock; the first one makes the product counted.
     pub delta: i64,
     pub reason: String,
     pub by: Option<AccountId>,
@@ -67,13 +67,13 @@ pub struct StockChange {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StockRefused {
-    #[error("there is no such product, or it is archived")]
+    #[error("the product does not exist or is archived")]
     NotFound,
-    #[error("there are only {quantity}")]
+    #[error("insufficient stock: {quantity} left")]
     WouldBeNegative { quantity: i64 },
 }
 
-/// What a first count is written as.
+/// Reason recorded for a first count.
 const FIRST_COUNT: &str = "initial";
 
 impl Ledger {
@@ -114,13 +114,13 @@ impl Ledger {
         })
     }
 
-    /// Archived ones too.
+    /// Returns a product, also an archived one.
     pub async fn product(&self, id: ProductId) -> Result<Option<Product>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::products::get(&mut tx, id).await?)
     }
 
-    /// The store's products that are not archived, by id, after `after`.
+    /// Lists the store's products that are not archived, by id, after `after`.
     pub async fn products(
         &self,
         store: StoreId,
@@ -138,7 +138,7 @@ impl Ledger {
             .pop())
     }
 
-    /// `version`: only if it still has this one.
+    /// Edits a product; `version`, if given, must be its current one.
     pub async fn edit_product(
         &self,
         id: ProductId,
@@ -164,7 +164,7 @@ impl Ledger {
         })
     }
 
-    /// It is sold and listed no more, and its sku is free for another. Archiving twice is the same.
+    /// Archives a product: it is no longer sold or listed, and its sku can be used again. Idempotent.
     pub async fn archive_product(
         &self,
         id: ProductId,
@@ -194,7 +194,7 @@ impl Ledger {
     ) -> Result<Product, StockRefused> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             let StockChange { delta, reason, by } = &stock;
-            // The lock keeps two first counts apart.
+            // The lock serializes two first counts.
             let mut product = store::products::lock(&mut change.tx, id)
                 .await?
                 .filter(|product| product.archived_at.is_none())
@@ -217,7 +217,7 @@ impl Ledger {
     }
 }
 
-/// The product, and whether it was available; with the store's stream locked before it, where an event may follow.
+/// Locks a product, and before it the store's stream if an event may follow; returns it and whether it was available.
 async fn lock(
     change: &mut Change<'_>,
     id: ProductId,

@@ -1,4 +1,4 @@
-//! For tests: a store that sells one counted product, its integrators, its orders, and what they say to each other.
+//! Test support: a store that sells one counted product, its integrators, its orders, and the messages between them.
 
 use std::{
     collections::BTreeMap,
@@ -29,9 +29,9 @@ use domain::{
     stuck::{Stuck, StuckKind},
 };
 
-/// What the product has at first.
+/// Initial stock of the product.
 pub(crate) const STOCK: i64 = 100;
-/// What every order takes of it.
+/// Quantity that every order takes.
 pub(crate) const QUANTITY: u32 = 3;
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
@@ -47,7 +47,7 @@ impl Scene {
         Self::with_store(house, |_| {}).await
     }
 
-    /// With something of the store changed.
+    /// Creates a scene whose store is adjusted by `change`.
     pub(crate) async fn with_store(house: &House, change: impl FnOnce(&mut Store)) -> Self {
         let store = house.a_store_like(change).await;
         let new = NewProduct {
@@ -68,7 +68,7 @@ impl Scene {
         }
     }
 
-    /// A required kitchen whose 2xx accepts, with something changed.
+    /// Creates a required kitchen whose 2xx accepts orders, adjusted by `change`.
     pub(crate) async fn integrator(&self, change: impl FnOnce(&mut NewIntegrator)) -> Integrator {
         let mut new = NewIntegrator {
             store_id: self.store,
@@ -95,7 +95,7 @@ impl Scene {
         self.integrator(|_| {}).await
     }
 
-    /// A required kitchen that accepts by callback only.
+    /// Creates a required kitchen that accepts by callback only.
     pub(crate) async fn slow_kitchen(&self) -> Integrator {
         self.integrator(|new| new.confirms = Confirms::Callback)
             .await
@@ -153,7 +153,7 @@ impl Scene {
             .unwrap()
     }
 
-    /// The one handoff that is due.
+    /// Claims the only handoff that is due.
     pub(crate) async fn claim(&self, integrator: &Integrator) -> Claimed {
         let mut claimed = self.claims(integrator).await.claimed;
         assert_eq!(claimed.len(), 1, "{claimed:?}");
@@ -181,7 +181,7 @@ impl Scene {
         self.heard(claimed, heard, b"{}").await
     }
 
-    /// No answer, and nobody knows whether the request arrived.
+    /// Interrupts the attempt: there is no response, and it is unknown if the request arrived.
     pub(crate) async fn is_lost(&self, claimed: &Claimed) -> Concluded {
         self.house
             .ledger
@@ -190,7 +190,7 @@ impl Scene {
             .unwrap()
     }
 
-    /// Moves the clock to where the handoff is due again.
+    /// Moves the clock to the time when the handoff is due again.
     pub(crate) async fn until_due(&self, handoff: HandoffId) {
         let due_at = self.handoff(handoff).await.next_attempt_at.unwrap();
         if due_at > self.house.clock.now() {
@@ -208,7 +208,7 @@ impl Scene {
         store::handoffs::of_order(&mut tx, order).await.unwrap()
     }
 
-    /// What the order's handoffs to an integrator are about, and how they stand.
+    /// Returns the events and states of the order's handoffs to an integrator.
     pub(crate) async fn states(
         &self,
         order: OrderId,
@@ -243,7 +243,7 @@ impl Scene {
         done.unwrap();
     }
 
-    /// Stores a callback under a fresh webhook id, and applies what is left of the order.
+    /// Stores a callback with a new webhook id, and applies the order's waiting callbacks.
     pub(crate) async fn says(&self, integrator: &Integrator, order: OrderId, update: Update) {
         let received = self.calls_back(integrator, update).await;
         assert!(matches!(received, Received::Stored { .. }));
@@ -268,15 +268,15 @@ impl Scene {
         edited.await.unwrap();
     }
 
-    /// A statement that no part of the program would run.
+    /// Runs a statement that no part of the program would run.
     pub(crate) async fn damage(&self, statement: &'static str) {
         let mut tx = self.house.db.begin().await.unwrap();
         let changed = store::testing::run(&mut tx, statement).await.unwrap();
-        assert!(changed > 0, "{statement} hits nothing");
+        assert!(changed > 0, "{statement} changes no row");
         tx.commit().await.unwrap();
     }
 
-    /// What stands still but for what waits to be published: here nobody publishes.
+    /// Lists what is stuck, except for rows that wait to be published: nobody publishes here.
     pub(crate) async fn stuck(&self) -> Vec<Stuck> {
         let mut stuck = self.house.ledger.stuck().await.unwrap();
         stuck.retain(|one| one.kind != StuckKind::OutboxLate);
@@ -288,7 +288,7 @@ impl Scene {
     }
 }
 
-/// An update that says one word about an order.
+/// Returns an update that has only a status.
 pub(crate) fn word(order: OrderId, status: &str) -> Update {
     Update {
         order_id: Some(order),
@@ -301,7 +301,7 @@ pub(crate) fn word(order: OrderId, status: &str) -> Update {
     }
 }
 
-/// The same with a sequence.
+/// Returns an update that has a status and a sequence.
 pub(crate) fn numbered(order: OrderId, status: &str, sequence: i64) -> Update {
     Update {
         sequence: Some(sequence),

@@ -1,4 +1,4 @@
-//! Sessions: opened, closed, given a fresh code.
+//! Sessions: opening and closing them, and renewing their codes.
 
 use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, orders};
 use domain::{
@@ -10,30 +10,30 @@ use domain::{
 };
 use store::{StoreError, events::Counter};
 
-/// Why a session does not change.
+/// Why a change to a session is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SessionRefused {
-    #[error("the store has an open session of this name")]
+    #[error("the store already has an open session with this name")]
     NameTaken,
-    #[error("there is no such store, or it is archived")]
+    #[error("the store does not exist or is archived")]
     NoSuchStore,
-    #[error("there is no such session, or it has another code now")]
+    #[error("the session does not exist, or its code was renewed")]
     NoSuchSession,
-    /// Only of one that was drawn elsewhere: nobody draws 160 bits twice.
+    /// Possible only with a code that was generated elsewhere: 160 random bits do not repeat.
     #[error("another session has this code")]
     CodeTaken,
 }
 
-/// A session after its close.
+/// A closed session and its unfinished orders.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClosedSession {
     pub session: Session,
-    /// The orders that have not come to their end, which the close does not wait for.
+    /// Orders that have not ended; closing does not wait for them.
     pub unfinished: Vec<Order>,
 }
 
 impl Ledger {
-    /// A name is taken while the store has an open session whose name people would take for the same.
+    /// Opens a session. Its name must differ from those of the store's open sessions, also in the eyes of people.
     pub async fn open_session(
         &self,
         store: StoreId,
@@ -43,7 +43,7 @@ impl Ledger {
         self.open_session_under(store, name, &code).await
     }
 
-    /// The same with a code that was drawn elsewhere.
+    /// Opens a session with a code that was generated elsewhere.
     pub async fn open_session_under(
         &self,
         store: StoreId,
@@ -79,7 +79,7 @@ impl Ledger {
         })
     }
 
-    /// Whether the store has an open session of that name just now.
+    /// Returns true if the store has an open session with this name right now.
     pub async fn is_session_open(&self, store: StoreId, name: &str) -> Result<bool> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sessions::is_open(&mut tx, store, &name_key(name)).await?)
@@ -90,7 +90,7 @@ impl Ledger {
         Ok(store::sessions::get(&mut tx, id).await?)
     }
 
-    /// Also one whose code reads no more: ask [`Session::reads_at`].
+    /// Finds a session by its code, also one whose code no longer gives access: ask [`Session::reads_at`].
     pub async fn session_by_code(&self, code: &str) -> Result<Option<Session>> {
         if !is_code(code) {
             return Ok(None);
@@ -99,7 +99,7 @@ impl Ledger {
         Ok(store::sessions::by_code(&mut tx, code).await?)
     }
 
-    /// Newest first, `limit` at most; `before` is the last of the page before.
+    /// Lists a store's sessions, newest first, at most `limit`; `before` is the last of the previous page.
     pub async fn sessions_of_store(
         &self,
         store: StoreId,
@@ -111,19 +111,19 @@ impl Ledger {
         Ok(store::sessions::list(&mut tx, store, state, before, limit).await?)
     }
 
-    /// Those that exist, by id.
+    /// Returns those of these sessions that exist, by id.
     pub async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sessions::many(&mut tx, ids).await?)
     }
 
-    /// Once closed it stays as it is; closing it again only answers what is unfinished. No order lands after it.
+    /// Closes a session; no order is added after it. Idempotent: closing it again only returns the unfinished orders.
     pub async fn close_session(&self, id: SessionId) -> Result<ClosedSession, SessionRefused> {
         self.close(id, false).await
     }
 
-    /// The same, and everything that was accepted and not handed to a courier counts as delivered; also in a session
-    /// that was closed before.
+    /// Closes a session, also one that is closed already, and moves every order that was accepted and not handed to a
+    /// courier to delivered.
     pub async fn close_session_and_finish(
         &self,
         id: SessionId,
@@ -143,7 +143,7 @@ impl Ledger {
             let mut unfinished = Vec::new();
             for order in store::orders::unfinished_of_session(&mut change.tx, id).await? {
                 if finish && is_as_good_as_delivered(order.status) {
-                    // All are locked before the first is moved: moving also locks handoffs.
+                    // All are locked before the first is moved, since a move also locks handoffs.
                     let locked = orders::lock(&mut change, order.id).await?;
                     unfinished.extend(locked.filter(|order| !order.status.is_end()));
                 } else {
@@ -166,8 +166,9 @@ impl Ledger {
         })
     }
 
-    /// The old code stops at once, and who listens with it is sent away. It must be the present one: of two at the same
-    /// time the second is refused, so that nobody is shown a code that is dead already.
+    /// Replaces a session's code: the old one stops working at once, and clients that listen with it are disconnected.
+    /// `old_code` must be the current one: of two renewals at the same time the second is refused, so that nobody is
+    /// shown a dead code.
     pub async fn renew_session_code(
         &self,
         id: SessionId,
@@ -177,7 +178,7 @@ impl Ledger {
         self.renew_session_code_to(id, old_code, &code).await
     }
 
-    /// The same with a code that was drawn elsewhere.
+    /// Replaces a session's code with one that was generated elsewhere.
     pub async fn renew_session_code_to(
         &self,
         id: SessionId,
@@ -203,7 +204,7 @@ impl Ledger {
     }
 }
 
-/// What stands on the table, or will in a moment.
+/// Returns true if finishing the session may move the order to delivered.
 fn is_as_good_as_delivered(status: OrderStatus) -> bool {
     matches!(
         status,
@@ -211,7 +212,7 @@ fn is_as_good_as_delivered(status: OrderStatus) -> bool {
     )
 }
 
-/// How many events that was: none where the rules don't let staff say so.
+/// Moves an order to delivered; returns the number of events, which is 0 if staff may not make this move.
 async fn finish_order(change: &mut Change<'_>, order: &mut Order) -> Result<i64, SessionRefused> {
     match orders::advance(change, order, OrderStatus::Delivered, By::Staff, None, None).await {
         Ok(()) => Ok(1),
@@ -237,7 +238,7 @@ async fn which_key_is_taken(
     })
 }
 
-/// Adds the session's event to its own stream, whose row is locked or new; returns the number.
+/// Adds an event to the session's own stream, whose row is locked or new; returns its number.
 fn tell(change: &mut Change<'_>, session: &Session, kind: EventKind) -> i64 {
     let stream = session.id.into();
     change.stream_is_locked(stream, Counter::Session, session.store_id, session.seq);

@@ -1,8 +1,8 @@
-//! How many orders stand where, and how long they waited for acceptance: always exact, also over a million orders.
+//! Order counts by status, and acceptance times: always exact, also over a million orders.
 //!
-//! Each store's older orders are in its tally, a row of sums; the rest is counted anew each time, found by number. The
-//! sweep moves orders from the rest into the tally, and marks them; a marked order that changes later corrects the tally
-//! in the same transaction ([`Change::retally`]). So at every moment tally and rest together are all orders, once each.
+//! Each store's older orders are in its tally, a row of sums; the rest is counted again each time, found by number. The
+//! sweep moves orders from the rest into the tally and marks them; a marked order that changes later corrects the tally
+//! in the same transaction ([`Change::retally`]). So tally and rest together always contain every order exactly once.
 
 #[cfg(test)]
 mod tests;
@@ -20,44 +20,43 @@ use store::{
     stats::{Tallied, Untallied},
 };
 
-/// An order that changes after it was tallied costs one more statement: those of the last hour are left out, unless
-/// they have ended.
+/// Minimum age of an order to be tallied, unless it has ended: each change of a tallied order costs one more statement.
 const UNTIL_TALLIED: TimeDelta = TimeDelta::hours(1);
-/// Fewer than these wait until the first of them is so old.
+/// Minimum number of orders worth a transaction; fewer wait until the first of them is [`UNTIL_TALLIED`] old.
 const WORTH_A_TRANSACTION: usize = 64;
-/// A fraction of a second on an idle machine, seconds on a busy one (measured): the sweep's other steps wait meanwhile,
-/// and the next walk goes on where this one ended.
+/// Limits of a walk: a fraction of a second on an idle machine, seconds on a busy one (measured). The sweep's other
+/// steps wait meanwhile, and the next walk continues where this one ended.
 const A_WALK: Bounds = Bounds {
     orders_at_once: 256,
     transactions_of_store: 16,
     transactions: 32,
 };
-/// Stores whose tallies are read at once.
+/// Number of stores whose tallies are read at once.
 const PAGE: u32 = 1000;
 
-/// What one walk over some of the stores has tallied, and where it ended.
+/// Result of one walk over some of the stores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TallyWalk {
     pub orders: u64,
-    /// `None`: it came to the last store.
+    /// The last store walked over; `None` if there are no more.
     pub last: Option<StoreId>,
-    /// More could be tallied at once.
+    /// True if more could be tallied right away.
     pub is_behind: bool,
 }
 
-/// What one walk does at most.
+/// Limits of one walk.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
-    /// That one transaction tallies.
+    /// Maximum number of orders in one transaction.
     orders_at_once: u32,
-    /// Before others have their turn.
+    /// Maximum number of transactions for one store before the next store's turn.
     transactions_of_store: u32,
-    /// Of all stores together.
+    /// Maximum number of transactions for all stores together.
     transactions: u32,
 }
 
 impl Ledger {
-    /// Of these stores, or of all, as they are at one moment.
+    /// Returns the statistics of these stores, or of all, in one snapshot.
     pub async fn stats(&self, stores: Option<&[StoreId]>) -> Result<Tally> {
         let mut tx = self.inner.db.read().await?;
         let mut tally = Tally::default();
@@ -86,8 +85,8 @@ impl Ledger {
         Ok(tally)
     }
 
-    /// Moves orders that hardly change any more into their stores' tallies, of so many stores after one of them, or of
-    /// fewer where there is much to do. Whatever becomes of it, the numbers that [`Self::stats`] gives stay the same.
+    /// Moves orders that hardly change any more into their stores' tallies: of at most `stores` stores after `after`,
+    /// or of fewer if there is much to do. The result of [`Self::stats`] never depends on it.
     pub async fn tally_orders(&self, after: Option<StoreId>, stores: u32) -> Result<TallyWalk> {
         self.walk(after, stores, A_WALK).await
     }
@@ -127,7 +126,8 @@ impl Ledger {
         Ok(walk)
     }
 
-    /// The next of one store; where its tally ends then. `None`: nothing is to be done, or somebody else is at it.
+    /// Tallies the next orders of one store; returns the tally's new end, or `None` if there is nothing to do or
+    /// somebody else does it.
     async fn tally_some(&self, of: StoreId, up_to: Option<i64>, most: u32) -> Result<Option<i64>> {
         let from = up_to.unwrap_or(0);
         let next = {
@@ -143,14 +143,14 @@ impl Ledger {
                 Ok(tally(&mut change, of, up_to, next).await?)
             });
         match tallied {
-            // Another worker has begun it.
+            // Another worker has created this tally.
             Err(LedgerError::Store(StoreError::UniqueKeyTaken)) => Ok(None),
             tallied => tallied,
         }
     }
 }
 
-/// Moves these orders, which are all up to the last of them, into the tally; where it ends then.
+/// Moves these orders, which must be all up to the last of them, into the tally; returns the tally's new end.
 async fn tally(
     change: &mut Change<'_>,
     of: StoreId,
@@ -175,7 +175,7 @@ async fn tally(
 }
 
 impl Change<'_> {
-    /// What this change makes of an order that was so before: its store's tally follows, where the order is in it.
+    /// Corrects the store's tally if the changed order is in it; `was` is how the order counted before.
     pub(crate) fn counts_anew(&mut self, was: Counted, order: &Order) {
         if order.tallied {
             self.retally(order.store_id, &Tally::of_change(was, Counted::of(order)));
@@ -183,7 +183,7 @@ impl Change<'_> {
     }
 }
 
-/// How many of these, from the first, are to be tallied now.
+/// Returns how many of these orders, from the first, are to be tallied now.
 fn ready(orders: &[Untallied], now: DateTime<Utc>) -> usize {
     let is_old = |order: &Untallied| order.placed_at.is_some_and(|at| at + UNTIL_TALLIED <= now);
     let ready = orders

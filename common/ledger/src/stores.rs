@@ -1,4 +1,4 @@
-//! Stores: opening, editing, pausing and archiving them.
+//! Stores: creating, editing, pausing and archiving them.
 
 use serde_json::json;
 
@@ -11,10 +11,10 @@ use domain::{
 };
 use store::events::Counter;
 
-/// Products of one menu at most.
+/// Maximum number of products on one menu.
 pub const MOST_ON_A_MENU: u32 = 1000;
 
-/// What a new store is told; its currency is for ever, since its orders' sums are in it.
+/// A new store; its currency never changes, since its orders' totals are in it.
 #[derive(Clone, Debug)]
 pub struct NewStore {
     pub name: String,
@@ -25,7 +25,7 @@ pub struct NewStore {
     pub accept_within_s: u32,
 }
 
-/// What `Some` says, changes.
+/// Changes to a store; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct StoreEdit {
     pub name: Option<String>,
@@ -38,15 +38,15 @@ pub struct StoreEdit {
     pub external_location_id: Option<Option<String>>,
     pub auto_accept: Option<bool>,
     pub accept_within_s: Option<u32>,
-    /// `store.paused` on the store's own stream tells of it.
+    /// Announced as `store.paused` on the store's own stream.
     pub paused: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreRefused {
-    #[error("there is no such store, or it is archived")]
+    #[error("the store does not exist or is archived")]
     NotFound,
-    #[error("somebody else has edited it: its version is {current}")]
+    #[error("it was edited meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
 }
 
@@ -74,13 +74,13 @@ impl Ledger {
         })
     }
 
-    /// Archived ones too.
+    /// Returns a store, also an archived one.
     pub async fn store(&self, id: StoreId) -> Result<Option<Store>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::stores::get(&mut tx, id).await?)
     }
 
-    /// Those that are not archived, by id, after `after`; only those `among`, where that is given.
+    /// Lists the stores that are not archived, by id, after `after`; only those in `among`, if given.
     pub async fn stores(
         &self,
         among: Option<&[StoreId]>,
@@ -91,7 +91,7 @@ impl Ledger {
         Ok(store::stores::list(&mut tx, among, after, limit).await?)
     }
 
-    /// The store with what can be ordered there now; `None` where there is no such store, or it is archived.
+    /// Returns the store with the products that can be ordered now; `None` if it does not exist or is archived.
     pub async fn menu(&self, id: StoreId) -> Result<Option<(Store, Vec<Product>)>> {
         let mut tx = self.inner.db.read().await?;
         let Some(store) = store::stores::get(&mut tx, id)
@@ -104,7 +104,7 @@ impl Ledger {
         Ok(Some((store, products)))
     }
 
-    /// `version`: only if it still has this one.
+    /// Edits a store; `version`, if given, must be its current one.
     pub async fn edit_store(
         &self,
         id: StoreId,
@@ -128,14 +128,14 @@ impl Ledger {
         })
     }
 
-    /// It takes no more orders and is listed no more; what it has sold stays readable. Archiving twice is the same.
+    /// Archives a store: it takes no more orders and is no longer listed; its past orders stay readable. Idempotent.
     pub async fn archive_store(
         &self,
         id: StoreId,
         version: Option<i64>,
     ) -> Result<Store, StoreRefused> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
-            // Waits for orders that are being numbered right now.
+            // This waits for orders that are being numbered right now.
             lock_stream(&mut change, id).await?;
             if let Some(archived) = store::stores::get(&mut change.tx, id)
                 .await?
@@ -151,7 +151,7 @@ impl Ledger {
     }
 }
 
-/// So that an event may be written; by design.md section 4 before anything else is locked.
+/// Locks the store's stream so that events may be written; by design.md section 4, before anything else is locked.
 pub(crate) async fn lock_stream(change: &mut Change<'_>, id: StoreId) -> store::Result<bool> {
     let Some((_, last_seq)) = store::stores::lock_counters(&mut change.tx, id).await? else {
         return Ok(false);
@@ -204,7 +204,7 @@ fn apply(edit: &StoreEdit, store: &mut Store) {
     set(&mut store.paused, edit.paused);
 }
 
-/// What an edit says nothing of stays as it is.
+/// Overwrites a field with its edited value, if there is one.
 pub(super) fn set<T>(field: &mut T, edited: Option<T>) {
     if let Some(edited) = edited {
         *field = edited;

@@ -1,4 +1,4 @@
-//! The reconciler's steps: each found by a query, done under locks of its own, and harmless when done twice.
+//! The reconciler's steps: each finds its work by a query, takes its own locks, and is idempotent.
 
 #[cfg(test)]
 mod tests;
@@ -29,16 +29,16 @@ use store::{
 
 pub use store::sweep::DueWork;
 
-/// How long a callback may wait for its reference to be known.
+/// Maximum time that a callback waits for its reference to become known.
 const REFERENCES_WAIT: Duration = Duration::from_secs(600);
-/// How long a stored answer replays; also in `ledger::intake`'s promise to clients.
+/// Retention of idempotency keys with their stored responses; `ledger::intake` promises clients the same.
 const KEYS_ARE_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// Of each kind of what is stuck.
+/// Maximum number of stuck items of each kind.
 const MOST_STUCK: u32 = 200;
-/// Rows that one pruning deletes of each table. One that deletes as many in all may have left some.
+/// Maximum number of rows that one pruning deletes from each table. If it deletes as many in total, some may be left.
 pub const MOST_PRUNED: u32 = 1000;
 
-/// Nobody accepted the order in time, though whoever had to was told of it.
+/// Reason of an order that nobody accepted in time, although every required integrator was told of it.
 pub const NOT_ACCEPTED_IN_TIME: &str = "not_accepted_in_time";
 
 /// States of handoffs that are not closed.
@@ -51,7 +51,7 @@ const OPEN: [HandoffState; 5] = [
 ];
 
 impl Ledger {
-    /// Takes attempts as unknown whose worker was not heard of until the lease's end; how many.
+    /// Records attempts as unknown whose lease expired without an outcome; returns their number.
     pub async fn free_expired_leases(&self, limit: u32) -> Result<u32> {
         let found = {
             let mut tx = self.inner.db.read().await?;
@@ -62,10 +62,10 @@ impl Ledger {
             match self.free_expired_lease(handoff, order).await {
                 Ok(done) => freed += u32::from(done),
                 Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
-                    tracing::error!(%handoff, %error, "an expired lease can't be freed");
+                    tracing::error!(%handoff, %error, "expired lease can't be freed");
                     self.note_failed_freeing(handoff, &error).await?;
                 }
-                Err(error) => tracing::warn!(%handoff, %error, "an expired lease was not freed"),
+                Err(error) => tracing::warn!(%handoff, %error, "expired lease was not freed"),
             }
         }
         Ok(freed)
@@ -83,7 +83,7 @@ impl Ledger {
             let of = stored.handoff.integrator_id;
             let integrator = store::integrators::get(&mut change.tx, of)
                 .await?
-                .ok_or_else(|| StoreError::corrupt("handoffs", id, "its integrator is gone"))?
+                .ok_or_else(|| StoreError::corrupt("handoffs", id, "its integrator is missing"))?
                 .integrator;
             let heard = Heard::Lost {
                 error: "its worker was not heard of again".to_owned(),
@@ -117,7 +117,8 @@ impl Ledger {
         })
     }
 
-    /// Fails handoffs past their deadline that no lane claims, because their integrator is disabled; how many.
+    /// Fails handoffs past their deadline that no lane claims because their integrator is disabled; returns their
+    /// number.
     pub async fn fail_overdue_handoffs(&self, limit: u32) -> Result<u32> {
         let found = {
             let mut tx = self.inner.db.read().await?;
@@ -128,10 +129,10 @@ impl Ledger {
             match self.fail_overdue_handoff(handoff, order).await {
                 Ok(done) => failed += u32::from(done),
                 Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
-                    tracing::error!(%handoff, %error, "an overdue handoff can't be failed");
+                    tracing::error!(%handoff, %error, "overdue handoff can't be failed");
                     self.note_failed_claim(handoff, &error).await?;
                 }
-                Err(error) => tracing::warn!(%handoff, %error, "an overdue handoff was not failed"),
+                Err(error) => tracing::warn!(%handoff, %error, "overdue handoff was not failed"),
             }
         }
         Ok(failed)
@@ -149,9 +150,9 @@ impl Ledger {
             }
             let stored_integrator = store::integrators::get(&mut change.tx, handoff.integrator_id)
                 .await?
-                .ok_or_else(|| StoreError::corrupt("handoffs", id, "its integrator is gone"))?;
+                .ok_or_else(|| StoreError::corrupt("handoffs", id, "its integrator is missing"))?;
             if stored_integrator.archived_at.is_some() {
-                // Withdrawn, by a step of its own.
+                // A step of its own withdraws it.
                 return Ok(false);
             }
             let integrator = stored_integrator.integrator;
@@ -166,7 +167,7 @@ impl Ledger {
         })
     }
 
-    /// Ends orders that nobody accepted by their `accept_by`; how many.
+    /// Ends orders that nobody accepted by their `accept_by`; returns their number.
     pub async fn end_overdue_orders(&self, limit: u32) -> Result<u32> {
         let found = {
             let mut tx = self.inner.db.read().await?;
@@ -176,7 +177,7 @@ impl Ledger {
         for order in found {
             match self.end_overdue_order(order).await {
                 Ok(done) => ended += u32::from(done),
-                Err(error) => tracing::error!(%order, %error, "an overdue order can't be ended"),
+                Err(error) => tracing::error!(%order, %error, "overdue order can't be ended"),
             }
         }
         Ok(ended)
@@ -194,7 +195,7 @@ impl Ledger {
             if accept_by > change.now {
                 return Ok(false);
             }
-            // A callback that came in time is heard first.
+            // A callback that came in time is applied first.
             if store::callbacks::any_left_of(&mut change.tx, id, accept_by).await? {
                 change.hint(Hint::Callbacks { order: id });
                 return Ok(false);
@@ -207,7 +208,7 @@ impl Ledger {
         })
     }
 
-    /// Accepts or fails orders for which everybody has had their say; how many.
+    /// Accepts or fails orders that wait although every integrator has confirmed or failed; returns their number.
     pub async fn settle_left_over(&self, limit: u32) -> Result<u32> {
         let found = {
             let mut tx = self.inner.db.read().await?;
@@ -217,14 +218,14 @@ impl Ledger {
         for order in found {
             match self.settle_order(order).await {
                 Ok(moved) => settled += u32::from(moved),
-                Err(error) => tracing::error!(%order, %error, "an order can't be settled"),
+                Err(error) => tracing::error!(%order, %error, "order can't be settled"),
             }
         }
         Ok(settled)
     }
 
-    /// Gives callbacks their order whose reference is known by now, `page` of them in one transaction, and gives up
-    /// those that have waited too long; how many found theirs.
+    /// Attaches callbacks whose reference has become known to their order, `page` of them per transaction, and gives up
+    /// those that have waited too long; returns the number attached.
     pub async fn match_references(&self, page: u32) -> Result<u32> {
         let mut matched = 0;
         let mut after: Option<CallbackId> = None;
@@ -266,7 +267,7 @@ impl Ledger {
         })
     }
 
-    /// Deletes drafts, idempotency keys, tickets and tokens that are over, some at a time; how many.
+    /// Deletes expired drafts, idempotency keys, tickets and tokens, a bounded number at a time; returns their number.
     pub async fn prune(&self) -> Result<u64> {
         let pruned: Result<u64> = in_one_transaction!(&self.inner, Points::SWEEP, |change| {
             let now = change.now;
@@ -276,8 +277,8 @@ impl Ledger {
         Ok(pruned? + self.prune_drafts().await?)
     }
 
-    /// Integrators that could be sent something now, after one of them. Not all that there may be: a look is bounded, and
-    /// says where the next one goes on.
+    /// Lists integrators after `after` that could be sent something now. The list may be incomplete: the query is
+    /// bounded, and the result says where the next one continues.
     pub async fn integrators_with_due_work(
         &self,
         after: Option<IntegratorId>,
@@ -288,45 +289,47 @@ impl Ledger {
         Ok(store::sweep::integrators_with_due_work(&mut tx, now, after, limit).await?)
     }
 
-    /// Orders with callbacks left to apply, longest waiting first.
+    /// Lists orders with callbacks left to apply, longest waiting first.
     pub async fn orders_with_callbacks_left(&self, limit: u32) -> Result<Vec<OrderId>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sweep::orders_with_callbacks_left(&mut tx, limit).await?)
     }
 
-    /// What stands still until a person looks at it, the longest first.
+    /// Lists everything that is stuck until a person looks at it, the longest first.
     pub async fn stuck(&self) -> Result<Vec<Stuck>> {
         self.stuck_of(None).await
     }
 
-    /// Of these stores, where some are named. What is nobody's, such as an announcement, is in the whole list only.
+    /// Lists what is stuck in these stores, if given. Items without a store, such as an announcement, are in the full
+    /// list only.
     pub async fn stuck_of(&self, stores: Option<&[StoreId]>) -> Result<Vec<Stuck>> {
         let looks = stuck::looks(&self.inner.settings.stuck, self.inner.clock.now());
         let mut tx = self.inner.db.read().await?;
         Ok(stuck::stuck(&mut tx, &looks, stores, MOST_STUCK).await?)
     }
 
-    /// How many handoffs are not closed, by state: for gauges.
+    /// Counts the handoffs that are not closed, by state; for gauges.
     pub async fn handoff_counts(&self) -> Result<Vec<(HandoffState, i64)>> {
         let mut tx = self.inner.db.read().await?;
         let counts = store::sweep::count_handoffs(&mut tx, &OPEN.map(HandoffState::as_str)).await?;
         Ok(OPEN.into_iter().zip(counts).collect())
     }
 
-    /// How many enabled integrators are left alone for now: for a gauge.
+    /// Counts the enabled integrators whose breaker is open; for a gauge.
     pub async fn open_breakers(&self) -> Result<i64> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::integrators::count_open_breakers(&mut tx).await?)
     }
 
-    /// How many callbacks are left to apply: for a gauge.
+    /// Counts the callbacks left to apply; for a gauge.
     pub async fn callbacks_left(&self) -> Result<i64> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sweep::count_callbacks_left(&mut tx).await?)
     }
 }
 
-/// How an order ends that nobody accepted: by whose fault.
+/// Decides how an order that nobody accepted ends: failed if a required integrator never acknowledged it, else
+/// cancelled.
 async fn end_of(
     change: &mut super::Change<'_>,
     order: &Order,
@@ -337,7 +340,7 @@ async fn end_of(
             && handoff.event == HandoffEvent::OrderPlaced
             && !matches!(
                 handoff.state,
-                // Withdrawn while its order waits: its integrator is archived.
+                // Withdrawn while the order waits means that its integrator is archived.
                 HandoffState::Acknowledged | HandoffState::Withdrawn
             )
     });

@@ -1,13 +1,14 @@
-//! The port through which a commit tells that the outbox has something.
+//! The port that announces new outbox rows after a commit.
 
 pub use store::outbox::OutboxRow;
 
-/// Offered every outbox row right after its commit. Must not wait: what it can't take now, the sweep finds later.
+/// Receiver of every outbox row right after its commit. It must not block: the sweep later finds the rows it can't
+/// take.
 pub trait Wake: Send + Sync + std::fmt::Debug + 'static {
     fn offer(&self, row: OutboxRow);
 }
 
-/// Leaves everything to the sweep: for administration commands and tests.
+/// A port that leaves every row to the sweep, for administration commands and tests.
 #[derive(Clone, Copy, Debug)]
 pub struct NoWake;
 

@@ -1,4 +1,4 @@
-//! Which workers there are: each says so itself, again and again.
+//! The registry of workers, kept by their heartbeats.
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use domain::{
 };
 
 impl Ledger {
-    /// This worker is there, since `started_at`.
+    /// Records a heartbeat of a worker that has run since `started_at`.
     pub async fn worker_seen(
         &self,
         id: WorkerId,
@@ -30,13 +30,13 @@ impl Ledger {
         })
     }
 
-    /// All that were heard of and did not leave, by id; dead ones too, until they are pruned.
+    /// Lists all registered workers by id; dead ones too, until they are pruned.
     pub async fn workers(&self) -> Result<Vec<Member>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::workers::all(&mut tx).await?)
     }
 
-    /// This worker has nothing under way any more, and ends.
+    /// Removes a worker that is about to stop and has nothing in progress.
     pub async fn worker_left(&self, id: WorkerId) -> Result<()> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             store::workers::delete(&mut change.tx, id).await?;
@@ -44,7 +44,7 @@ impl Ledger {
         })
     }
 
-    /// Deletes those that are dead; how many. One that lives after all comes back by its next word.
+    /// Deletes dead workers; returns their number. One that lives after all comes back with its next heartbeat.
     pub async fn prune_workers(&self) -> Result<u64> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             let seen_before = change.now - DEAD_AFTER;

@@ -1,5 +1,6 @@
-//! Guessing passwords: failures are counted for all processes together, by username and by client address. From where
-//! an account's owner has signed in lately they are counted apart: whoever guesses elsewhere does not lock them out.
+//! Password guessing: failures are counted for all processes together, by username and by client address. Failures from
+//! an address where the account's owner signed in lately are counted separately: guesses from elsewhere do not lock the
+//! owner out.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,35 +14,36 @@ use store::{
     accounts::{failures, known_addresses},
 };
 
-/// A failure counts for so long.
+/// Time for which a failure counts.
 pub const FAILURES_COUNT_FOR: Duration = Duration::from_secs(15 * 60);
-/// An address is known for so long after a sign-in; that is written again after a day.
+/// Time for which an address is known after a sign-in; renewed at most once a day.
 pub const ADDRESS_KNOWN_FOR: Duration = Duration::from_secs(30 * 86_400);
 const KNOWN_ANEW_AFTER: Duration = Duration::from_secs(86_400);
 
-/// A try to sign in, by what its failure is counted under. Hashes: what is mistyped as a username may be a password.
+/// A sign-in attempt, as the keys that its failure is counted under. They are hashes, since a mistyped username may be
+/// a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Guess {
     username: [u8; 32],
     address: [u8; 32],
-    /// The username from that address.
+    /// The username at that address.
     both: [u8; 32],
 }
 
-/// Failures after which no more are let in; 0: any number.
+/// Number of failures after which further attempts are refused; 0 disables a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuessLimits {
-    /// By strangers; and once more from each address that is known for the username.
+    /// For unknown addresses together, and separately for each address that is known for the username.
     pub per_username: u32,
     pub per_address: u32,
 }
 
-/// What earlier tries mean for this one.
+/// Effect of earlier attempts on this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// Too many failed: nobody looks at a password before this.
+    /// Time until which no password is checked, because too many attempts failed.
     pub limited_until: Option<DateTime<Utc>>,
-    /// A success is to be written down: there are failures that it forgives, or an address to be known.
+    /// True if a success must be recorded, because it clears failures or makes the address known.
     pub success_counts: bool,
 }
 
@@ -51,7 +53,7 @@ impl Guess {
         Self::of("username", username, address)
     }
 
-    /// Of a user of the verification service, which has names of its own.
+    /// Creates a guess for a user of the verification service, which has its own names.
     #[must_use]
     pub fn of_external_user(user_id: &str, address: IpAddr) -> Self {
         Self::of("external user", user_id, address)
@@ -67,7 +69,8 @@ impl Guess {
         self.address
     }
 
-    /// An address holds no line break, so no name of one kind can look like another with it.
+    /// Creates a guess. An address contains no line break, so the key of a name with an address can't collide with that
+    /// of a name.
     fn of(kind: &str, name: &str, address: IpAddr) -> Self {
         let mark = |what: String| sha256(what.as_bytes());
         Self {
@@ -87,7 +90,7 @@ impl Ledger {
             limited_until: None,
             success_counts: known.is_none_or(|until| until < known_again(now)),
         };
-        // Where it is known, others behind the same address do not lock it out either.
+        // At a known address, others behind the same address do not lock the owner out either.
         let per_known = match limits.per_username {
             0 => limits.per_address,
             most => most,
@@ -123,9 +126,9 @@ impl Ledger {
         })
     }
 
-    /// Forgives the username's failures, and knows the address from now on. A known address forgives its own only, or
-    /// every sign-in of its owner would give strangers fresh guesses. The address keeps its failures: whoever guesses has
-    /// an account too.
+    /// Clears the username's failures, and makes the address known. At a known address only its own failures are
+    /// cleared; else every sign-in of the owner would give strangers new guesses. The address keeps its failures, since
+    /// a guesser may have an account too.
     pub async fn sign_in_succeeded(&self, guess: &Guess) -> Result<()> {
         in_one_transaction!(&self.inner, Points::NONE, |change| {
             let now = change.now;
@@ -141,7 +144,7 @@ impl Ledger {
     }
 }
 
-/// What is known for less long than this is known anew.
+/// Returns the end of knowledge before which a known address is renewed.
 fn known_again(now: DateTime<Utc>) -> DateTime<Utc> {
     now + ADDRESS_KNOWN_FOR - KNOWN_ANEW_AFTER
 }
@@ -181,7 +184,7 @@ mod tests {
             assert_eq!(limited(&house, &guess("anna", 9)).await, Some(began + FAILURES_COUNT_FOR));
             assert_eq!(limited(&house, &guess("Anna", 9)).await, None);
             house.clock.advance(FAILURES_COUNT_FOR - Duration::from_secs(180));
-            assert_eq!(limited(&house, &guess("anna", 9)).await, None, "one of the three counts no more");
+            assert_eq!(limited(&house, &guess("anna", 9)).await, None, "one of the three has expired");
             assert!(house.ledger.standing(&guess("anna", 9), LIMITS).await.unwrap().success_counts);
         }
 
@@ -207,7 +210,7 @@ mod tests {
         async fn where_its_owner_has_signed_in_lately_others_failures_lock_nobody_out(house: House) {
             let (owner, stranger) = (guess("anna", 1), guess("anna", 2));
             house.ledger.sign_in_succeeded(&owner).await.unwrap();
-            // Elsewhere, and by whoever else is behind the same address.
+            // Failures elsewhere, and by others behind the same address.
             for name in ["b", "c", "d", "e", "f"] {
                 house.ledger.sign_in_failed(&stranger).await.unwrap();
                 house.ledger.sign_in_failed(&guess(name, 1)).await.unwrap();
@@ -215,10 +218,10 @@ mod tests {
             assert!(limited(&house, &stranger).await.is_some());
             assert!(limited(&house, &guess("ben", 1)).await.is_some());
             assert_eq!(limited(&house, &owner).await, None);
-            // Nor does the owner's success give the strangers fresh guesses.
+            // The owner's success does not give the strangers new guesses.
             house.ledger.sign_in_succeeded(&owner).await.unwrap();
             assert!(limited(&house, &stranger).await.is_some());
-            // There guesses are counted just so, and apart.
+            // Guesses at the known address have their own limit.
             for _ in 0..3 {
                 assert_eq!(limited(&house, &owner).await, None);
                 house.ledger.sign_in_failed(&owner).await.unwrap();
@@ -252,7 +255,7 @@ mod tests {
             for _ in 0..3 {
                 house.ledger.sign_in_failed(&guess("anna", 2)).await.unwrap();
             }
-            assert!(limited(&house, &owner).await.is_some(), "it is a stranger again");
+            assert!(limited(&house, &owner).await.is_some(), "the address is unknown again");
             assert_eq!(house.ledger.prune().await.unwrap(), 1);
         }
 

@@ -1,4 +1,4 @@
-//! Staying signed in: families of refresh tokens that rotate.
+//! Sign-ins: families of refresh tokens that rotate.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use domain::{
 use platform::secrets::sha256;
 use store::accounts::refresh_tokens::{self, RefreshToken};
 
-/// A rotated refresh token still works for this long: the answer with its successor may have been lost.
+/// Time for which a rotated refresh token still works, since the response with its successor may have been lost.
 pub(super) const REUSE_GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshRefused {
     #[error("the refresh token is unknown, expired or revoked, or its account is disabled")]
     NotValid,
-    #[error("the refresh token was used before: its whole family is revoked")]
+    #[error("the refresh token was already used; its whole family is revoked")]
     Reused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the account was disabled, or its password changed, since the password was looked at")]
+#[error("the account was disabled, or its password changed, since the password was verified")]
 pub struct SignInRefused;
 
-/// A fresh refresh token. Only its hash is stored.
+/// A new refresh token, of which only the hash is stored, and its account.
 #[derive(Clone)]
 pub struct Refreshed {
     pub account: Account,
@@ -44,9 +44,9 @@ impl std::fmt::Debug for Refreshed {
 }
 
 impl Ledger {
-    /// Begins a family of refresh tokens: one sign-in. `password_mark` is of the password that was right
-    /// ([`Credentials::password_mark`]), where one was asked for: a new password, or a disabled account, that came in
-    /// between is not signed in past.
+    /// Starts a sign-in, which is a family of refresh tokens. `password_mark` is that of the verified password
+    /// ([`Credentials::password_mark`]), if there was one: the sign-in is refused if the password was changed or the
+    /// account disabled meanwhile.
     pub async fn start_sign_in(
         &self,
         account: AccountId,
@@ -68,7 +68,8 @@ impl Ledger {
         })
     }
 
-    /// Gives the next token of the family. One that was used before (but for a short grace) revokes them all.
+    /// Issues the next token of the family. A token that was already used (except within a short grace period) revokes
+    /// the family.
     pub async fn refresh_sign_in(
         &self,
         token: &str,
@@ -84,7 +85,8 @@ impl Ledger {
                 return Ok(Err(RefreshRefused::NotValid));
             }
             if found.used_at.is_some_and(|used| used + REUSE_GRACE < now) {
-                // Either its thief or its owner is the second: both have to sign in again. This is to be kept.
+                // The second user is either a thief or the owner, so both have to sign in again. The revocation must be
+                // committed.
                 refresh_tokens::revoke_family(&mut change.tx, found.family, now).await?;
                 return Ok(Err(RefreshRefused::Reused));
             }
@@ -98,7 +100,7 @@ impl Ledger {
             .map_err(LedgerError::Refused)
     }
 
-    /// Ends the sign-in that this token belongs to. An unknown token is as good as revoked.
+    /// Ends the sign-in that this token belongs to. An unknown token is a no-op.
     pub async fn end_sign_in(&self, token: &str) -> Result<()> {
         let hash = sha256(token.as_bytes());
         in_one_transaction!(&self.inner, Points::NONE, |change| {
@@ -110,8 +112,8 @@ impl Ledger {
     }
 }
 
-/// The account first: whoever revokes its tokens, all or a family, then sees every one that there is. A successor that
-/// is made at the same moment would else outlive them.
+/// Locks the account before the token, so that a revocation of all tokens or of a family sees every one of them.
+/// Otherwise a successor made at the same moment would outlive it.
 async fn lock_with_account(
     change: &mut Change<'_>,
     hash: &[u8; 32],

@@ -57,7 +57,7 @@ fn no_change_of_an_account_prints_its_hash() {
 each_database! {
     async fn an_account_is_read_as_it_was_created(house: House) {
         let (a, b) = (house.a_store().await, house.a_store().await);
-        // In any order, and one of them twice.
+        // Unsorted, with a duplicate.
         let new = named("sam.ß", Role::Staff, &[b, a, b]);
         let created = house.ledger.create_account(&new).await.unwrap();
         assert_eq!(created.stores, [a, b]);
@@ -110,7 +110,7 @@ each_database! {
         let account = customer(&house, "anna").await;
         let wanted = AccountChange { disabled: Some(true), ..AccountChange::default() };
         let change = house.ledger.change_account(account.id, &wanted, |seen| {
-            assert!(!seen.disabled, "it is seen as it is");
+            assert!(!seen.disabled, "the current state is seen");
             Err(AccountRefused::NotAllowed)
         });
         assert_eq!(refusal(change.await), AccountRefused::NotAllowed);
@@ -139,7 +139,7 @@ each_database! {
         let other = signed_in(&house, &account, TTL).await;
         let second = refreshed(&house, &first.token).await.unwrap();
         house.clock.advance(REUSE_GRACE);
-        refreshed(&house, &first.token).await.expect("the answer may have been lost");
+        refreshed(&house, &first.token).await.expect("the response may have been lost");
         house.clock.advance(Duration::from_micros(1));
         assert_eq!(refusal(refreshed(&house, &first.token).await), RefreshRefused::Reused);
         assert_eq!(refusal(refreshed(&house, &second.token).await), RefreshRefused::NotValid);

@@ -1,4 +1,4 @@
-//! Tickets for the live channel: a browser can't send a token with a WebSocket.
+//! Tickets for the live channel, because a browser can't send a token with a WebSocket.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use store::{
     accounts::tickets::{self, StoredTicket},
 };
 
-/// How long a ticket waits for its one use.
+/// Lifetime of a ticket.
 pub const TICKET_TTL: Duration = Duration::from_secs(30);
 
-/// What a ticket lets its bearer listen to.
+/// Subject that a ticket lets its bearer listen to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TicketSubject {
     Order(OrderId),
@@ -26,7 +26,8 @@ pub enum TicketSubject {
 }
 
 impl Ledger {
-    /// A ticket for the live channel: one use, [`TICKET_TTL`]. Whether the account may, the caller has checked.
+    /// Issues a single-use ticket for the live channel, valid for [`TICKET_TTL`]. The caller has checked the account's
+    /// permission.
     pub async fn issue_ticket(
         &self,
         account: AccountId,
@@ -52,7 +53,7 @@ impl Ledger {
         })
     }
 
-    /// Takes the ticket; `None` if there is none, or no longer, or its account was disabled since.
+    /// Redeems a ticket; `None` if it is unknown, used or expired, or if its account was disabled since.
     pub async fn redeem_ticket(&self, ticket: &str) -> Result<Option<(Account, TicketSubject)>> {
         let hash = sha256(ticket.as_bytes());
         in_one_transaction!(&self.inner, Points::NONE, |change| {

@@ -1,4 +1,4 @@
-//! The audit on both databases: it finds nothing in what the ledger wrote, and each rule finds what breaks it.
+//! The audit on both databases: it finds nothing in the ledger's own data, and each rule finds a violation of it.
 
 use crate::{
     scene::{Scene, numbered},
@@ -6,7 +6,7 @@ use crate::{
 };
 use domain::status::OrderStatus;
 
-/// A rule, and a statement after which it is broken.
+/// Rules, each with a statement that breaks it.
 const DAMAGES: &[(&str, &str)] = &[
     (
         "a stream's numbers begin at 1 and have no gaps",
@@ -143,7 +143,8 @@ const DAMAGES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Orders in many ways: accepted by a retry, failed, cancelled after it was received, on the wire, moved by callbacks.
+/// Creates orders in many states: accepted by a retry, failed, cancelled after receipt, on the wire, moved by
+/// callbacks.
 async fn a_day(house: &House) -> Scene {
     let scene = Scene::new(house).await;
     let kitchen = scene.kitchen().await;

@@ -1,4 +1,4 @@
-//! Applying what is left of one order's callbacks: all in one transaction, and no poisoned one stops the others.
+//! Applies the waiting callbacks of one order together in one transaction; a poisoned one does not stop the others.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -16,17 +16,18 @@ use domain::{
 use platform::crash;
 use store::{StoreError, callbacks::Unapplied};
 
-/// Callbacks that one transaction applies at most: so long it holds the order, and all others of its session.
+/// Maximum number of callbacks that one transaction applies; it locks the order, and all others of its session, for as
+/// long.
 pub(super) const MOST_TOGETHER: usize = 64;
 
-/// One callback that can't be applied, for a reason of its own.
+/// A callback that can't be applied for a reason of its own.
 #[derive(Debug)]
 struct Poisoned {
     callback: CallbackId,
     error: LedgerError,
 }
 
-/// What one transaction applied.
+/// Result of one transaction.
 #[derive(Clone, Copy, Debug)]
 struct Page {
     applied: u32,
@@ -34,8 +35,8 @@ struct Page {
 }
 
 impl Ledger {
-    /// Applies all that is left of an order's callbacks, in order of receipt; how many it applied. One that fails is
-    /// left out, and parked at its fifth failure.
+    /// Applies an order's waiting callbacks in order of receipt; returns the number applied. One that fails is skipped,
+    /// and parked at its fifth failure.
     pub async fn apply_callbacks(&self, order: OrderId) -> Result<u32> {
         crash::point("callback.before_apply");
         let mut left_out: Vec<CallbackId> = Vec::new();
@@ -49,15 +50,15 @@ impl Ledger {
                     }
                 }
                 Err(LedgerError::Refused(Poisoned { callback, error })) => {
-                    tracing::error!(%callback, %order, %error, "a callback can't be applied");
+                    tracing::error!(%callback, %order, %error, "callback can't be applied");
                     self.note_failed_callback(callback, &in_public(&error))
                         .await?;
                     left_out.push(callback);
                 }
                 Err(LedgerError::Store(error)) => {
                     if is_a_rows_fault(&error) {
-                        // The order's own: none of its callbacks will ever get past it.
-                        tracing::error!(%order, %error, "an order's callbacks can't be applied");
+                        // The fault is in the order's own row: none of its callbacks can be applied.
+                        tracing::error!(%order, %error, "the order's callbacks can't be applied");
                         self.note_failed_order(order, &error.in_public()).await?;
                     }
                     return Err(LedgerError::Store(error));
@@ -78,7 +79,7 @@ impl Ledger {
         order: OrderId,
         left_out: &[CallbackId],
     ) -> Result<Page, Poisoned> {
-        // Whatever is left out stands among those that are read.
+        // The skipped ones are among those that are read.
         let page = MOST_TOGETHER + left_out.len();
         in_one_transaction!(&self.inner, Points::CALLBACK_APPLIED, |change| {
             let Some(mut order) = orders::lock(&mut change, order).await? else {
@@ -109,7 +110,7 @@ impl Ledger {
                 applied += 1;
             }
             if was_all {
-                // A handoff that failed while these waited left the order to them.
+                // A handoff that failed meanwhile left the order to these callbacks.
                 settle(&mut change, &mut order)
                     .await
                     .map_err(LedgerError::widen)?;
@@ -135,7 +136,7 @@ impl Ledger {
     }
 }
 
-/// What would befall any callback at this moment stays what it is; the rest is the callback's own fault.
+/// Keeps an error that any callback would meet now; every other error is the callback's own fault.
 fn poisoned(callback: CallbackId, error: LedgerError) -> LedgerError<Poisoned> {
     match error {
         LedgerError::Store(
@@ -171,7 +172,7 @@ async fn apply_one(
         Entry::Vacant(unknown) => {
             let stored = store::integrators::get(&mut change.tx, id)
                 .await?
-                .ok_or_else(|| corrupt(&"its integrator is gone"))?;
+                .ok_or_else(|| corrupt(&"its integrator is missing"))?;
             unknown.insert(stored.integrator)
         }
     };

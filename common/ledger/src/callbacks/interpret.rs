@@ -1,4 +1,4 @@
-//! What one callback does to its order (design.md section 6).
+//! Interprets one callback and applies it to its order (design.md section 6).
 
 use crate::{
     Change, LedgerError, Result,
@@ -14,10 +14,10 @@ use domain::{
     status::{By, OrderStatus},
 };
 
-/// Of a reason, this much is kept.
+/// Maximum length of a stored reason, in characters.
 const MOST_OF_A_REASON_CHARS: usize = 500;
 
-/// What became of a callback, with a word why.
+/// Result of a callback, with an explanation.
 #[derive(Clone, Debug)]
 pub(super) struct Applied {
     pub(super) result: CallbackResult,
@@ -45,12 +45,12 @@ fn because(result: CallbackResult, why: impl Into<String>) -> Applied {
     }
 }
 
-/// What an integrator says, in our words.
+/// An integrator's update, translated to our statuses.
 struct Meant<'a> {
     status: Option<OrderStatus>,
     delivery: Option<DeliveryStatus>,
     tracking_number: Option<&'a str>,
-    /// A word that is neither ours nor in its map.
+    /// A status that is neither one of ours nor in the integrator's map.
     unmapped: Option<&'a str>,
 }
 
@@ -73,18 +73,18 @@ pub(super) async fn apply(
         .any(|handoff| handoff.event == HandoffEvent::OrderDispatched);
 
     let stood_at = order.status;
-    // Also a late or an unreadable one tells that the order arrived.
+    // Even a late or unreadable update proves that the order arrived.
     acknowledge_open(change, order, integrator, &handoffs, &meant).await?;
     if !is_news(newest, update.mark()) {
         return Ok(because(
             CallbackResult::Stale,
-            "a newer one was applied before",
+            "a newer update was already applied",
         ));
     }
     if let Some(word) = meant.unmapped {
         return Ok(because(
             CallbackResult::Unmapped,
-            format!("no meaning is known for {word:?}"),
+            format!("unknown status {word:?}"),
         ));
     }
     let has_mark = update.mark() != Mark::default();
@@ -94,14 +94,14 @@ pub(super) async fn apply(
         By::Integrator
     };
     let mut parts: Vec<Applied> = Vec::new();
-    // The parcel first: an order that it ends can't be delivered any more.
+    // The delivery first: it can't be delivered any more once the order has ended.
     if meant.delivery.is_some() || meant.tracking_number.is_some() {
         let part = if is_courier {
             apply_delivery(change, order, integrator, &meant, has_mark).await?
         } else {
             because(
                 CallbackResult::Illegal,
-                "only a courier of the order may say that",
+                "only the order's courier may update the delivery",
             )
         };
         parts.push(part);
@@ -131,7 +131,7 @@ fn read<'a>(integrator: &Integrator, update: &'a Update) -> Meant<'a> {
     if let Some(word) = update.status.as_deref() {
         meant.status = meaning(&integrator.status_map, word);
         if meant.status.is_none() {
-            // Seed 004's courier says where its parcel is as its one status.
+            // Seed 004's courier sends the delivery's status as its only status.
             meant.delivery = word.parse().ok().filter(|status| may_be_said(*status));
             meant.unmapped = meant.delivery.is_none().then_some(word);
         }
@@ -152,12 +152,12 @@ fn read<'a>(integrator: &Integrator, update: &'a Update) -> Meant<'a> {
     meant
 }
 
-/// That no courier was told is ours to say.
+/// Returns true for statuses that an integrator may send: a failed handoff is only ours to report.
 fn may_be_said(status: DeliveryStatus) -> bool {
     status != DeliveryStatus::HandoffFailed
 }
 
-/// The best of the parts' results, or the first where none was applied.
+/// Combines the parts: applied if any part was applied, else the first refusal, else unchanged.
 fn together(parts: Vec<Applied>) -> Applied {
     let rank = |part: &Applied| match part.result {
         CallbackResult::Applied => 0,
@@ -170,12 +170,12 @@ fn together(parts: Vec<Applied>) -> Applied {
             result: best.result,
             detail,
         },
-        None => because(CallbackResult::Unchanged, "it says nothing"),
+        None => because(CallbackResult::Unchanged, "the update is empty"),
     }
 }
 
-/// A callback about an order tells that the order arrived: the handoff that brought it needs no other try. One that
-/// was never tried, or that brought something else (a cancellation, a push), is not meant.
+/// Acknowledges the open handoff of an order that a callback is about: the callback proves its arrival, so it needs no
+/// further try. A handoff that was never tried, or that carried something else (a cancellation, a push), is left alone.
 async fn acknowledge_open(
     change: &mut Change<'_>,
     order: &mut Order,
@@ -193,7 +193,7 @@ async fn acknowledge_open(
     }) else {
         return Ok(());
     };
-    // Retried by hand and not sent since: it may have arrived in the round before.
+    // It was retried by hand and not sent since, so it may have arrived in an earlier round.
     if handoff.attempts == 0
         && store::attempts::of_handoff(&mut change.tx, handoff.id)
             .await?
@@ -221,7 +221,7 @@ pub(super) async fn settle(change: &mut Change<'_>, order: &mut Order) -> Result
 
 #[expect(
     clippy::too_many_arguments,
-    reason = "the facts of one decision, each from elsewhere"
+    reason = "one decision needs all of these facts"
 )]
 async fn apply_status(
     change: &mut Change<'_>,
@@ -251,10 +251,10 @@ async fn apply_status(
     {
         return Ok(because(
             CallbackResult::Stale,
-            format!("the order is {} already", order.status),
+            format!("the order is already {}", order.status),
         ));
     }
-    // An integrator that calls an order off without a word why has called it off all the same.
+    // A cancellation or rejection without a reason counts all the same.
     let reason = match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
         None if to.is_called_off() => Some("the integrator gave no reason".to_owned()),
         reason => reason.map(|reason| reason.chars().take(MOST_OF_A_REASON_CHARS).collect()),
@@ -274,8 +274,8 @@ async fn apply_status(
     }
 }
 
-/// An integrator that goes on with an order that waits for acceptance has accepted it. `Some`: it is not accepted all
-/// the same, and that is the end of this update.
+/// Accepts the order first if the integrator reports progress while it waits for acceptance. `Some` is the final result
+/// if the order still is not accepted.
 async fn accept_first(
     change: &mut Change<'_>,
     order: &mut Order,
@@ -292,7 +292,7 @@ async fn accept_first(
         if settle(change, order).await? {
             return Ok(None);
         }
-        let waits = "the order waits for somebody else's acceptance";
+        let waits = "the order waits for another integrator to accept it";
         return Ok(Some(match (to, confirmed_before) {
             (OrderStatus::Accepted, false) => because(CallbackResult::Applied, waits),
             (OrderStatus::Accepted, true) => because(CallbackResult::Unchanged, waits),
@@ -300,7 +300,7 @@ async fn accept_first(
         }));
     }
     if somebody_else_must_accept(change, order).await? {
-        let why = "only a required integrator or the staff accept this order";
+        let why = "only a required integrator or staff may accept this order";
         return Ok(Some(because(CallbackResult::Illegal, why)));
     }
     let accepted = OrderStatus::Accepted;
@@ -317,7 +317,7 @@ async fn accept_first(
     Ok(None)
 }
 
-/// Required integrators, disabled ones too: their store's orders wait for them or for staff.
+/// Returns true if the store has required integrators, even disabled ones: its orders wait for them or for staff.
 async fn somebody_else_must_accept(change: &mut Change<'_>, order: &Order) -> Result<bool> {
     let integrators = change.integrators_of(order.store_id).await?;
     Ok(integrators
@@ -355,7 +355,7 @@ async fn apply_delivery(
         } else {
             CallbackResult::Stale
         };
-        return Ok(because(result, format!("the delivery is {stands} already")));
+        return Ok(because(result, format!("the delivery is already {stands}")));
     }
     move_delivery(change, order, to).await?;
     if to == DeliveryStatus::Delivered && order.status != OrderStatus::Delivered {
@@ -397,7 +397,7 @@ async fn note_tracking_number(
     Ok(true)
 }
 
-/// A courier that says only that the order is delivered has said so of the parcel too.
+/// Marks the delivery as delivered if the courier reported only the order as delivered.
 async fn parcel_arrived(change: &mut Change<'_>, order: &mut Order) -> Result<()> {
     let not_yet = order
         .delivery

@@ -1,4 +1,4 @@
-//! Callbacks on both databases: what counts, once, and what is only recorded.
+//! Callbacks on both databases: each counts once, or is only recorded.
 
 mod looked_for;
 mod meant;
@@ -16,7 +16,7 @@ use domain::{
 
 use CallbackResult::{Applied, Illegal, Parked, Stale, Unchanged, Unmapped, Unmatched};
 
-/// What became of all callbacks, in order of receipt.
+/// Returns the results of all callbacks, in order of receipt.
 async fn results(scene: &Scene) -> Vec<Option<CallbackResult>> {
     let mut tx = scene.house.db.read().await.unwrap();
     let all = store::callbacks::results(&mut tx).await.unwrap();
@@ -52,7 +52,7 @@ fn by_reference(reference: &str, status: &str) -> Update {
     }
 }
 
-/// A kitchen that accepts by callback, with an order that it has.
+/// Creates a kitchen that accepts by callback, and an order that it has received.
 async fn handed_over(scene: &Scene) -> (Integrator, OrderId) {
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await;
@@ -62,7 +62,7 @@ async fn handed_over(scene: &Scene) -> (Integrator, OrderId) {
     (kitchen, order.id)
 }
 
-/// An order on its way, with a courier that has it.
+/// Creates a dispatched order, and the courier that has it.
 async fn dispatched(scene: &Scene) -> (Integrator, OrderId) {
     let courier = scene.courier().await;
     let order = scene.order().await;

@@ -1,4 +1,4 @@
-//! docs/events.md tells the truth: every event happens here once, and is compared with what the page says of it.
+//! docs/events.md is true: every event happens here once and is compared with its description there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use domain::{
 
 const PAGE: &str = include_str!("../../../../docs/events.md");
 
-/// The first of each kind, after everything that writes one was done.
+/// Makes every kind of event happen, and returns the first of each kind.
 async fn one_of_each(scene: &Scene) -> BTreeMap<&'static str, Event> {
     let house = &scene.house;
     let ledger = &house.ledger;
@@ -58,7 +58,7 @@ async fn one_of_each(scene: &Scene) -> BTreeMap<&'static str, Event> {
     first
 }
 
-/// The cells of the table's rows, by the event's type.
+/// Returns the cells of the table's rows, by event type.
 fn rows() -> BTreeMap<&'static str, Vec<&'static str>> {
     let rows = PAGE.lines().filter_map(|line| {
         let kind = line.strip_prefix("| [`")?.split('`').next()?;
@@ -70,7 +70,7 @@ fn rows() -> BTreeMap<&'static str, Vec<&'static str>> {
     rows.collect()
 }
 
-/// What the page shows as its `data`.
+/// Returns the `data` that the page shows for this kind.
 fn example(kind: &str) -> Value {
     let (_, section) = PAGE
         .split_once(&format!("\n### `{kind}`\n"))
@@ -81,7 +81,7 @@ fn example(kind: &str) -> Value {
     serde_json::from_str(example).unwrap_or_else(|error| panic!("{kind}: {error}"))
 }
 
-/// Every field's path; a list has those of its first element.
+/// Returns every field's path; a list has those of its first element.
 fn fields(value: &Value) -> BTreeSet<String> {
     match value {
         Value::Object(object) => object

@@ -1,4 +1,4 @@
-//! The breaker between an integrator and its lanes, over all workers: what a claim may take, and what an outcome tells.
+//! Circuit breaker of an integrator, shared by all workers: what a claim may take and how an outcome counts.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use domain::{
     integrator::{BreakerState, DisabledBecause},
 };
 
-/// Takes the one probe for this claim's attempt; `false` where another claim was quicker.
+/// Takes the breaker's single probe for this claim's attempt; `false` if another claim was faster.
 pub(super) async fn begin_probe(change: &mut Change<'_>, claimed: &Claimed) -> Result<bool> {
     let (id, handoff, until) = (
         claimed.integrator.id,
@@ -24,10 +24,10 @@ pub(super) async fn begin_probe(change: &mut Change<'_>, claimed: &Claimed) -> R
     Ok(store::integrators::begin_probe(&mut change.tx, id, handoff, until, now).await?)
 }
 
-/// What an outcome tells of its integrator; `true` where it is now to be disabled. Where nothing bad was known when the
-/// attempt was claimed, an answer costs nothing.
+/// Updates the breaker with an attempt's outcome; returns `true` if the integrator must now be disabled. An answer
+/// costs no statement if no failure was on record at the claim.
 ///
-/// The integrator's row is the last that an outcome locks: whoever holds it waits for nobody.
+/// The integrator's row is the last one that an outcome locks, so its holder never waits for another lock.
 pub(super) async fn note(
     change: &mut Change<'_>,
     handoff: &Handoff,
@@ -60,8 +60,8 @@ pub(super) async fn note(
     Ok(false)
 }
 
-/// As the rule says; and where it says that the breaker opens, only if the failures are in a row indeed: an answer to
-/// an attempt that was claimed before the first of them wrote nothing.
+/// Applies the breaker's rule. If the breaker would open, checks that the failures really are consecutive: an answer to
+/// an attempt that was claimed before the first failure wrote nothing to the breaker.
 async fn after(
     change: &mut Change<'_>,
     known: &Breaker,
@@ -87,7 +87,7 @@ async fn after(
     })
 }
 
-/// The probe's request never left: the next may go when its handoff is due again.
+/// Releases the probe because its request was never sent; the next one may go when the handoff is due again.
 pub(super) async fn put_probe_back(
     change: &mut Change<'_>,
     claimed: &Claimed,

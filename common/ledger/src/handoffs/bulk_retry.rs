@@ -1,4 +1,4 @@
-//! Many handoffs tried again at once: as many as fit a filter, at a pace, each by the rule for one, and all on record.
+//! Bulk retry: retries the handoffs that match a filter at a set pace, each by the rule for one, and records it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,52 +21,52 @@ use store::{
     retries::{NewRetry, Progress, Whose},
 };
 
-/// Handoffs that one call tries again.
+/// Maximum number of handoffs that one call retries.
 pub const MOST_RETRIED: u32 = 1000;
-/// Handoffs that one call looks at, most of which may be refused.
+/// Maximum number of handoffs that one call examines; most of them may be refused.
 const MOST_LOOKED_AT: u32 = 10_000;
-/// Between two notes of how far it has come.
+/// Page size; progress is recorded after each page.
 const A_PAGE: u32 = 200;
-/// Examples of each kind in the answer.
+/// Maximum number of examples of each kind (retried, refused) in the result.
 const EXAMPLES: usize = 10;
 
-/// Which handoffs are to be tried again, and how.
+/// Request for a bulk retry.
 #[derive(Clone, Debug)]
 pub struct RetryWanted {
     pub filter: HandoffFilter,
-    /// Only those after this one, oldest first: where the call before stopped.
+    /// Cursor, oldest first: the handoff after which the previous call stopped.
     pub after: Option<HandoffId>,
-    /// Due times are spread so that so many fall due in a second; `None`: all at once.
+    /// Number of handoffs that fall due per second; `None` makes all due at once.
     pub per_s: Option<f64>,
-    /// At most [`MOST_RETRIED`].
+    /// Maximum number to retry, at most [`MOST_RETRIED`].
     pub limit: u32,
-    /// Counts and changes nothing.
+    /// True to count only, without changing anything.
     pub dry_run: bool,
     pub by: AccountId,
 }
 
-/// What a retry of many did, or would do.
+/// Result of a bulk retry, or of its dry run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RetriedMany {
-    /// On record under this; `None` for a dry run.
+    /// Id of the retry record; `None` for a dry run.
     pub id: Option<RetryId>,
-    /// How many fitted the filter and were looked at.
+    /// Number of handoffs that matched the filter and were examined.
     pub matched: u32,
     pub retried: u32,
-    /// By [`RetryRefused::as_str`].
+    /// Number of refusals by [`RetryRefused::as_str`].
     pub refused: BTreeMap<&'static str, u32>,
-    /// Some of each, oldest first.
+    /// Some of each kind, oldest first.
     pub examples: Vec<Example>,
     pub first_due_at: Option<DateTime<Utc>>,
     pub last_due_at: Option<DateTime<Utc>>,
-    /// There are more, after this one: the limit was hit.
+    /// Cursor for the next call if the limit was hit and more are left.
     pub stopped_after: Option<HandoffId>,
 }
 
-/// When it is due, or why it is not tried again.
+/// New due time, or why the handoff is not retried.
 pub type RetryOutcome = std::result::Result<DateTime<Utc>, RetryRefused>;
 
-/// One of those that fitted.
+/// A matching handoff and its outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Example {
     pub handoff: Handoff,
@@ -75,18 +75,18 @@ pub struct Example {
     pub outcome: RetryOutcome,
 }
 
-/// A retry of many while it runs.
+/// A bulk retry in progress.
 struct Run {
     wanted: RetryWanted,
     started_at: DateTime<Utc>,
     done: RetriedMany,
-    /// Whose lanes have something to do now.
+    /// Integrators whose lanes have something to do now.
     to_wake: BTreeSet<IntegratorId>,
 }
 
 impl Ledger {
-    /// Each in a transaction of its own, so that a long one holds up nobody; one that broke off has done what it noted,
-    /// and can be asked for again: what was tried again fits the filter no more.
+    /// Retries the matching handoffs, each in a transaction of its own, so that a long run blocks nobody. An
+    /// interrupted run has done what it recorded and can be repeated: a retried handoff no longer matches the filter.
     pub async fn retry_handoffs(&self, wanted: RetryWanted) -> Result<RetriedMany> {
         let mut run = Run {
             started_at: self.inner.clock.now(),
@@ -120,7 +120,8 @@ impl Ledger {
         Ok(run.done)
     }
 
-    /// What people had tried again, newest first: everything, or what is about these stores or was asked for by `by`.
+    /// Lists retries by people, newest first: all of them, or those that concern these stores or were made by this
+    /// account.
     pub async fn retries(
         &self,
         of: Option<(&[StoreId], AccountId)>,
@@ -135,7 +136,7 @@ impl Ledger {
         Ok(store::retries::list(&mut tx, &whose, before, limit).await?)
     }
 
-    /// One of them, with how far it has come.
+    /// Returns a retry with its progress.
     pub async fn retry(&self, id: RetryId) -> Result<Option<Retry>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::retries::get(&mut tx, id).await?)
@@ -147,7 +148,7 @@ impl Ledger {
         Ok(store::handoffs::list(&mut tx, filter, page, A_PAGE).await?)
     }
 
-    /// The same judgement for a dry run and, before any lock, for a real one.
+    /// Judges one handoff, the same way for a dry run and (before any lock) for a real one, and retries it if allowed.
     async fn retry_or_refuse(&self, run: &mut Run, one: Listed) -> Result<()> {
         let due_at = run.next_due_at();
         let judged = reopened_until(&candidate(&one), due_at);
@@ -161,9 +162,9 @@ impl Ledger {
                     Ok(_) => Ok(due_at),
                     Err(LedgerError::Refused(refused)) => Err(refused),
                     Err(error) => {
-                        // What was done is on record before the trouble is told.
+                        // Record the progress before returning the error.
                         self.note_progress(run, false).await?;
-                        return Err(error.map_refused(|_| unreachable!("it was taken above")));
+                        return Err(error.map_refused(|_| unreachable!("handled above")));
                     }
                 }
             }
@@ -199,7 +200,7 @@ impl Ledger {
         })
     }
 
-    /// Puts on record how far it has come, and wakes the lanes that have something to do.
+    /// Records the progress, and wakes the lanes that have something to do.
     async fn note_progress(&self, run: &mut Run, is_finished: bool) -> Result<()> {
         let Some(id) = run.done.id else {
             return Ok(());
@@ -269,7 +270,7 @@ impl Run {
         }
     }
 
-    /// What was asked for, as it is kept.
+    /// Returns the request as it is stored.
     fn on_record(&self) -> Value {
         let mut filter = serde_json::to_value(&self.wanted.filter).expect("a filter is JSON");
         if let (Some(members), Some(per_s)) = (filter.as_object_mut(), self.wanted.per_s) {

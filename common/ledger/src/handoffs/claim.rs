@@ -1,4 +1,4 @@
-//! The claim: due handoffs of one integrator, taken under a lease, with their attempts on record before any request.
+//! Claims due handoffs of one integrator under a lease, with their attempts on record before any request is sent.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,27 +24,27 @@ use store::{
     handoffs::{Candidate, Stored},
 };
 
-/// Handoffs of one claim at most.
+/// Maximum number of handoffs in one claim.
 const MOST_A_CLAIM: usize = 64;
-/// How long a handoff is left alone whose claim failed.
+/// Delay before a handoff whose claim failed is tried again.
 pub(crate) const AFTER_A_FAILED_CLAIM: Duration = Duration::from_secs(30);
 
-/// Which handoffs a claim tries to take.
+/// Selection of the handoffs that a claim tries to take.
 #[derive(Clone, Copy)]
 enum Wanted {
     Due { limit: u32 },
     One(Candidate),
 }
 
-/// Another claim has the one probe that the breaker lets through: what this one began is rolled back.
+/// Refusal of a claim because another one holds the breaker's single probe; the claim is rolled back.
 #[derive(Debug, thiserror::Error)]
 #[error("another claim has the probe")]
 struct ProbeTaken;
 
 impl Ledger {
-    /// Takes due handoffs of an integrator, first attempts before retries, then by due time; those of one order one
-    /// after the other. Each has its attempt on record, and is the caller's until the lease ends. While the breaker is
-    /// open nothing is taken, and after its time one: that with the fewest attempts.
+    /// Claims due handoffs of an integrator: first attempts before retries, then by due time, and one at a time per
+    /// order. Each has its attempt on record and belongs to the caller until the lease ends. While the breaker is open
+    /// nothing is claimed; after its pause, a single probe: the handoff with the fewest attempts.
     pub async fn claim_handoffs(
         &self,
         integrator: IntegratorId,
@@ -54,14 +54,15 @@ impl Ledger {
         let limit = u32::try_from(limit.min(MOST_A_CLAIM)).expect("it is small");
         match self.claim(integrator, Wanted::Due { limit }, lease).await {
             Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
-                tracing::warn!(%integrator, %error, "a claim of several failed; they are claimed one by one");
+                tracing::warn!(%integrator, %error, "batch claim failed; claiming the handoffs one by one");
                 self.claim_one_by_one(integrator, limit, lease).await
             }
             done => done,
         }
     }
 
-    /// So that a handoff that can't be claimed stops no other: it is put off, and parked at its fifth failure.
+    /// Claims each candidate in its own transaction, so that a faulty one stops no other: it is postponed, and parked
+    /// at its fifth failure.
     async fn claim_one_by_one(
         &self,
         integrator: IntegratorId,
@@ -82,13 +83,13 @@ impl Ledger {
                     all.some_were_busy |= claims.some_were_busy;
                 }
                 Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
-                    tracing::error!(handoff = %candidate.id(), %error, "a handoff can't be claimed");
+                    tracing::error!(handoff = %candidate.id(), %error, "handoff can't be claimed");
                     self.note_failed_claim(candidate.id(), &error).await?;
                 }
-                // What was claimed before must be sent all the same.
+                // The handoffs claimed so far must still be sent.
                 Err(error) if all.claimed.is_empty() => return Err(error),
                 Err(error) => {
-                    tracing::warn!(%integrator, %error, "a claim broke off");
+                    tracing::warn!(%integrator, %error, "claim interrupted; only some due handoffs were claimed");
                     all.some_were_busy = true;
                     break;
                 }
@@ -180,7 +181,7 @@ impl Ledger {
     }
 }
 
-/// Not the database's fault nor anybody's who holds a lock, so that another try would end the same.
+/// Returns true if the row itself is at fault, not the database or a lock: another try would fail the same way.
 pub(crate) fn is_a_rows_fault(error: &StoreError) -> bool {
     matches!(
         error,
@@ -188,14 +189,14 @@ pub(crate) fn is_a_rows_fault(error: &StoreError) -> bool {
     )
 }
 
-/// A handoff that nobody else holds, and its order, if it has one.
+/// A handoff locked by this change, and its order, if it has one.
 pub(super) struct Locked {
     pub(super) stored: Stored,
     pub(super) order: Option<Order>,
 }
 
-/// Locks what nobody else holds, in the one order of locks: sessions, orders, handoffs. Each class at once, for a
-/// statement an order would be most of a claim.
+/// Locks the candidates that nobody else holds, in the global lock order: sessions, orders, handoffs. One statement per
+/// class, since one per order would be most of a claim's cost.
 pub(super) async fn lock_free(
     change: &mut Change<'_>,
     candidates: &[Candidate],
@@ -245,13 +246,13 @@ pub(super) async fn lock_free(
         let stored = stored?;
         by_id.insert(stored.handoff.id, stored);
     }
-    // In the order of the candidates.
+    // Keep the order of the candidates.
     Ok(handoffs
         .iter()
         .filter_map(|id| {
             let stored = by_id.remove(id)?;
             let order = match stored.handoff.order_id {
-                // Of two of one order the second is somebody else's for now.
+                // Two handoffs of one order can't share it: the second is skipped for now.
                 Some(order) => Some(orders.remove(&order)?),
                 None => None,
             };
@@ -274,7 +275,7 @@ async fn begin_attempts(
     let mut store: Option<Store> = None;
     for Locked { stored, mut order } in locked {
         let handoff = &stored.handoff;
-        // Somebody may have had it between our look and our lock.
+        // Another claim may have taken it between the query and the lock.
         let is_due = handoff.next_attempt_at.is_some_and(|at| at <= change.now);
         if !is_due || blocked.contains(&handoff.id) {
             continue;
@@ -345,7 +346,8 @@ async fn begin_attempts(
     Ok(())
 }
 
-/// Ends a due handoff that must not be sent any more: its order has ended, or its time is over.
+/// Closes a due handoff that must not be sent any more: its order has ended, its deadline has passed, or its attempts
+/// are used up. Returns true if it did.
 async fn ends_unsent(
     change: &mut Change<'_>,
     to: &store::integrators::Stored,
@@ -381,7 +383,7 @@ async fn store_of(
     let integrator = &to.integrator;
     store::stores::get(&mut change.tx, integrator.store_id)
         .await?
-        .ok_or_else(|| StoreError::corrupt("integrators", integrator.id, "its store is gone"))
+        .ok_or_else(|| StoreError::corrupt("integrators", integrator.id, "its store is missing"))
 }
 
 fn body_of(

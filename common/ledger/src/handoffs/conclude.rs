@@ -1,4 +1,4 @@
-//! The outcome of an attempt, in one transaction: attempt closed, handoff and order moved on.
+//! Records the outcome of an attempt in one transaction: closes the attempt and moves handoff and order on.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
@@ -16,18 +16,18 @@ use domain::{
 };
 use store::{attempts::Ended, handoffs::Stored};
 
-/// What an attempt met with.
+/// An attempt's result as the worker observed it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Said<'a> {
     pub(crate) heard: &'a Heard,
-    /// The answer's body, as much of it as was read.
+    /// Response body, as far as it was read.
     pub(crate) answer: Option<&'a [u8]>,
-    /// The request was authenticated with a token that was not fetched for it.
+    /// True if the request was authenticated with a cached token.
     pub(crate) used_cached_token: bool,
 }
 
 impl Ledger {
-    /// The request was on the wire when the process had to stop: an unknown outcome.
+    /// Records an unknown outcome: the request was on the wire when the process had to stop.
     pub async fn interrupt_attempt(&self, claimed: &Claimed, error: &str) -> Result<Concluded> {
         let heard = Heard::Lost {
             error: error.to_owned(),
@@ -35,8 +35,8 @@ impl Ledger {
         self.conclude_attempt(claimed, &heard, None, false).await
     }
 
-    /// The request never left, for a reason of our own: nothing is used up, and the handoff is due again at `until`, or
-    /// at its deadline, when that is sooner.
+    /// Takes back an attempt whose request was never sent for a reason on our side: no attempt is counted, and the
+    /// handoff is due again at `until`, or at its deadline if that is sooner.
     pub async fn defer_attempt(
         &self,
         claimed: &Claimed,
@@ -58,7 +58,7 @@ impl Ledger {
     }
 }
 
-/// One outcome in a transaction of its own, which waits for whoever holds its order.
+/// Records one outcome in a transaction of its own, which waits for the order's lock.
 pub(super) async fn alone(inner: &Handle, claimed: &Claimed, said: Said<'_>) -> Result<Conclusion> {
     let (handoff, integrator) = (&claimed.handoff, &claimed.integrator);
     in_one_transaction!(inner, Points::OUTCOME, |change| {
@@ -74,7 +74,7 @@ pub(super) async fn alone(inner: &Handle, claimed: &Claimed, said: Said<'_>) -> 
     })
 }
 
-/// The handoff's order, if it has one, and the handoff, locked.
+/// Locks the handoff's order, if it has one, and then the handoff.
 pub(crate) async fn lock(
     change: &mut Change<'_>,
     order: Option<OrderId>,
@@ -88,23 +88,23 @@ pub(crate) async fn lock(
     Ok(stored.map(|stored| (order, stored)))
 }
 
-/// Also true of one that a callback acknowledged while its request was on the wire.
+/// Returns true if an attempt is in flight, also if a callback acknowledged the handoff meanwhile.
 pub(crate) fn has_an_open_attempt(stored: &Stored) -> bool {
     let state = stored.handoff.state;
     let may_have = matches!(state, HandoffState::Sending | HandoffState::Acknowledged);
     may_have && stored.leased_until.is_some()
 }
 
-/// What an outcome came to.
+/// Effect of an outcome.
 #[derive(Clone, Debug)]
 pub(crate) struct Conclusion {
     pub(crate) concluded: Concluded,
-    /// The integrator is noted to be disabled, which takes a transaction of its own.
+    /// True if the integrator is marked to be disabled, which takes a transaction of its own.
     pub(super) is_given_up: bool,
 }
 
 impl Conclusion {
-    /// Nothing was changed.
+    /// Wraps a result that changed nothing.
     fn of(concluded: Concluded) -> Self {
         Self {
             concluded,
@@ -113,8 +113,8 @@ impl Conclusion {
     }
 }
 
-/// What stands of an attempt that is not open any more. Only who claimed it writes another outcome than unknown: that
-/// is then on record, whatever became of the answer to its commit.
+/// Reads the recorded outcome of an attempt that is no longer open. Only its claimer writes an outcome other than
+/// unknown: such an outcome is on record even if the response to its commit was lost.
 pub(super) async fn too_late(change: &mut Change<'_>, claimed: &Claimed) -> Result<Concluded> {
     let (id, round) = (claimed.handoff.id, claimed.handoff.round);
     let on_record =
@@ -125,7 +125,7 @@ pub(super) async fn too_late(change: &mut Change<'_>, claimed: &Claimed) -> Resu
     })
 }
 
-/// Records an outcome of the attempt that a locked handoff has open. `was_well`: as [`Claimed`] has it.
+/// Records the outcome of a locked handoff's open attempt. `was_well` is that of [`Claimed`].
 pub(crate) async fn conclude(
     change: &mut Change<'_>,
     order: Option<&mut Order>,
@@ -139,7 +139,7 @@ pub(crate) async fn conclude(
         attempts: handoff.attempts,
         max_attempts: handoff.max_attempts,
         unknown_policy: match handoff.event {
-            // About no order: nothing would be made twice, and there is nothing for a person to decide.
+            // A test has no order: a second send duplicates nothing, and there is nothing for a person to decide.
             HandoffEvent::Test => UnknownPolicy::Resend,
             _ => integrator.unknown_policy,
         },
@@ -200,7 +200,7 @@ pub(crate) async fn conclude(
     })
 }
 
-/// Times are stored in microseconds; the next one, so that nothing is ever early.
+/// Rounds up to a whole microsecond, the resolution of stored times, so that nothing is ever early.
 fn as_stored(at: DateTime<Utc>) -> DateTime<Utc> {
     let whole = at.trunc_subsecs(6);
     if whole < at {

@@ -1,8 +1,8 @@
-//! Acknowledgements share commits: whoever comes while one runs goes into the next. No timer, as in intake.
+//! Batches acknowledgements: those that arrive during a commit share the next one. No timer, as in intake.
 //!
-//! Only answers that are good news for all concerned go together. They lock nothing that is not locked at the
-//! beginning, so that the one order of locks holds for the batch as it does for one. What fails, is fenced off by others'
-//! locks, or has an integrator that the breaker watches, is concluded alone.
+//! The batch contains only acknowledgements from healthy integrators. They lock nothing that is not locked at the
+//! beginning, so the global lock order holds for the batch as it does for one. A failure, a handoff whose rows others
+//! have locked, and an integrator that the breaker watches are concluded individually.
 
 #[cfg(test)]
 mod tests;
@@ -23,14 +23,14 @@ use domain::{
 };
 use store::{StoreError, handoffs::Candidate};
 
-/// Acknowledgements of one commit at most.
+/// Maximum number of acknowledgements in one commit.
 const MOST_TOGETHER: usize = 64;
-/// That wait for a commit; more are concluded alone.
+/// Maximum number that wait for a commit; any more are concluded individually.
 const QUEUE_CAPACITY: usize = 1024;
-/// Commits side by side: while one waits for its disk, the next one's statements run.
+/// Number of concurrent commits: while one waits for its disk, the next one's statements run.
 const WRITERS: usize = 2;
 
-/// One that waits for its commit.
+/// An acknowledgement that waits for its commit.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     claimed: Claimed,
@@ -47,7 +47,7 @@ pub(crate) fn queue() -> (Queue, mpsc::Receiver<Waiting>) {
 }
 
 impl Ledger {
-    /// Records what the attempt met with, once; an outcome that comes after the lease's end changes nothing.
+    /// Records an attempt's outcome once; an outcome that comes after the end of the lease changes nothing.
     pub async fn conclude_attempt(
         &self,
         claimed: &Claimed,
@@ -66,7 +66,7 @@ impl Ledger {
                 used_cached_token,
                 concluded,
             });
-            // A batch that panicked: what became of it is read again when it is tried again.
+            // The batch panicked: the next try reads what was recorded.
             return told.await.unwrap_or(Err(LedgerError::Overloaded));
         }
         let said = Said {
@@ -79,7 +79,7 @@ impl Ledger {
             let integrator = &claimed.integrator;
             let (id, store) = (integrator.id, integrator.store_id);
             if let Err(error) = self.disable_one_given_up(id, store).await {
-                tracing::warn!(integrator = %id, %error, "it is left to the sweep to disable it: {error}");
+                tracing::warn!(integrator = %id, %error, "the sweep will disable integrator {id}: {error}");
             }
         }
         Ok(conclusion.concluded)
@@ -92,7 +92,7 @@ fn is_good_news(claimed: &Claimed, heard: &Heard, used_cached_token: bool) -> bo
         && outcome(heard, used_cached_token) == AttemptOutcome::Acknowledged
 }
 
-/// They end with the ledger.
+/// Starts the acknowledgement writers, which stop when the ledger is dropped.
 pub(crate) fn start_writers(inner: &Arc<Inner>, queued: mpsc::Receiver<Waiting>) {
     let queued = Arc::new(Mutex::new(queued));
     for _ in 0..WRITERS {
@@ -104,16 +104,16 @@ pub(crate) fn start_writers(inner: &Arc<Inner>, queued: mpsc::Receiver<Waiting>)
                 let (Some(waiting), Some(inner)) = (waiting, inner.upgrade()) else {
                     break;
                 };
-                // In a task of its own: a panic loses this batch's answers, never a writer.
+                // This runs in a task of its own, so that a panic loses this batch's results but never a writer.
                 if let Err(error) = tokio::spawn(together(Handle::new(inner), waiting)).await {
-                    tracing::error!(%error, "a batch of acknowledgements was given up");
+                    tracing::error!(%error, "acknowledgement batch panicked; its callers get an error");
                 }
             }
         });
     }
 }
 
-/// The first that comes, and whatever is queued behind it.
+/// Waits for the first acknowledgement, and takes what is queued behind it.
 async fn take(queued: &mut mpsc::Receiver<Waiting>) -> Option<Vec<Waiting>> {
     let mut waiting = vec![queued.recv().await?];
     while waiting.len() < MOST_TOGETHER
@@ -129,9 +129,9 @@ async fn together(inner: Handle, waiting: Vec<Waiting>) {
         Ok(outcomes) => {
             for (one, outcome) in waiting.into_iter().zip(outcomes) {
                 match outcome {
-                    // Whoever asked may have gone; it is on record all the same.
+                    // The caller may be gone; the outcome is recorded all the same.
                     Some(concluded) => drop(one.concluded.send(Ok(concluded))),
-                    // Each by itself, so that a lock that one waits for holds up no other.
+                    // Each in its own task, so that waiting for one lock delays no other.
                     None => drop(tokio::spawn(by_itself(inner.clone(), one))),
                 }
             }
@@ -143,7 +143,7 @@ async fn together(inner: Handle, waiting: Vec<Waiting>) {
             }
         }
         Err(error) => {
-            tracing::debug!(%error, "{} acknowledgements go one by one: {error}", waiting.len());
+            tracing::debug!(%error, "{} acknowledgements are concluded one by one: {error}", waiting.len());
             for one in waiting {
                 drop(tokio::spawn(by_itself(inner.clone(), one)));
             }
@@ -157,7 +157,7 @@ async fn by_itself(inner: Handle, one: Waiting) {
     drop(one.concluded.send(done));
 }
 
-/// `None` for one whose order somebody else holds.
+/// Concludes the batch in one transaction; `None` for an acknowledgement whose order is locked by others.
 async fn in_one(inner: &Handle, waiting: &[Waiting]) -> Result<Vec<Option<Concluded>>> {
     in_one_transaction!(inner, Points::OUTCOME, |change| {
         let candidates: Vec<Candidate> = waiting.iter().map(Waiting::candidate).collect();

@@ -1,4 +1,4 @@
-//! Handoffs as people see them: found by what they ask for, each with what came of it and whether it may be tried again.
+//! Lists handoffs for people: by filter, each with its outcome so far and whether it may be retried.
 
 use std::collections::BTreeMap;
 
@@ -10,38 +10,38 @@ use domain::{
 };
 use store::handoffs::{HandoffFilter, Listed, Page};
 
-/// More handoffs of one order than any has; a bound all the same.
+/// Upper bound for the handoffs of one order; no order comes near it.
 const MOST_OF_ORDER: u32 = 1000;
 
-/// A handoff with the names that people know it by.
+/// A handoff with its order's number and its integrator's name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListedHandoff {
     pub handoff: Handoff,
     /// The order's number in its store.
     pub order_number: Option<i64>,
     pub integrator_name: String,
-    /// Why it could not be claimed, or was put back.
+    /// Why it could not be claimed or was put back.
     pub error: Option<String>,
-    /// Of all rounds.
+    /// Number of attempts in all rounds.
     pub attempts_in_all: u32,
-    /// Without its answer.
+    /// The most recent attempt, without its response body.
     pub last_attempt: Option<Attempt>,
-    /// Why it can't be tried again now; `None`: it can.
+    /// Why it can't be retried now; `None` if it can.
     pub retry_refused: Option<RetryRefused>,
 }
 
-/// All that is known of a handoff.
+/// A handoff with all its attempts and rounds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HandoffHistory {
     pub listed: ListedHandoff,
-    /// Of all rounds, in order.
+    /// Attempts of all rounds, in order.
     pub attempts: Vec<Attempt>,
-    /// Those that somebody opened, in order.
+    /// Rounds opened by people, in order.
     pub rounds: Vec<Round>,
 }
 
 impl Ledger {
-    /// Newest first, after the page that ended `before`.
+    /// Lists handoffs, newest first; `before` is the last one of the previous page.
     pub async fn handoffs(
         &self,
         filter: &HandoffFilter,
@@ -65,7 +65,7 @@ impl Ledger {
             .collect())
     }
 
-    /// With all its attempts and who opened its rounds.
+    /// Returns a handoff with all its attempts and who opened its rounds.
     pub async fn handoff_history(&self, id: HandoffId) -> Result<Option<HandoffHistory>> {
         let mut tx = self.inner.db.read().await?;
         let Some(found) = store::handoffs::listed(&mut tx, id).await? else {
@@ -74,7 +74,7 @@ impl Ledger {
         Ok(Some(self.history(&mut tx, found).await?))
     }
 
-    /// The same of all of one order's, by integrator and position.
+    /// Returns the histories of all handoffs of an order, by integrator and position.
     pub async fn handoff_histories(&self, order: OrderId) -> Result<Vec<HandoffHistory>> {
         let mut tx = self.inner.db.read().await?;
         let filter = HandoffFilter {
@@ -120,7 +120,7 @@ impl Ledger {
     }
 }
 
-/// What the rule of retries asks about it.
+/// Collects the facts that the retry rule judges by.
 pub(super) fn candidate(one: &Listed) -> Candidate {
     Candidate {
         state: one.handoff.state,

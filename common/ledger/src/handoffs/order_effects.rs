@@ -1,4 +1,4 @@
-//! What an acknowledged or failed handoff means for its order.
+//! Effects of an acknowledged or failed handoff on its order.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use domain::{
     order::Order,
 };
 
-/// A 2xx: the handoff is done, and where that is what confirms, the order may be accepted by it.
+/// Records an acknowledgement (2xx). If the integrator confirms by acknowledgement, the order may become accepted.
 pub(super) async fn acknowledge(
     change: &mut Change<'_>,
     order: Option<&mut Order>,
@@ -39,7 +39,7 @@ pub(super) async fn acknowledge(
     Ok(())
 }
 
-/// A verified callback tells that the handoff arrived. Whether it also confirms is the caller's to say.
+/// Acknowledges a handoff because a verified callback proves its arrival. The caller decides whether it also confirms.
 pub(crate) async fn acknowledge_by_callback(
     change: &mut Change<'_>,
     order: &mut Order,
@@ -52,7 +52,8 @@ pub(crate) async fn acknowledge_by_callback(
     hint_next(change, handoff).await
 }
 
-/// Ends a handoff for good: staff are told, and the order follows where it depended on it. The caller says [`hint_next`].
+/// Fails a handoff for good: tells staff, and updates the order if it depended on it. The caller must call
+/// [`hint_next`].
 pub(crate) async fn fail(
     change: &mut Change<'_>,
     order: Option<&mut Order>,
@@ -86,7 +87,8 @@ pub(crate) async fn fail(
     Ok(())
 }
 
-/// Calls off one that is not on the wire, since its integrator is archived: nobody's fault, and the order goes on without.
+/// Withdraws a handoff that is not on the wire because its integrator is archived. It is nobody's fault, and the order
+/// goes on without it.
 pub(crate) async fn call_off(
     change: &mut Change<'_>,
     order: Option<&mut Order>,
@@ -100,12 +102,12 @@ pub(crate) async fn call_off(
     Ok(())
 }
 
-/// What an order does whose handoff has ended without being acknowledged.
+/// Updates an order after one of its handoffs closed without an acknowledgement.
 async fn goes_without(change: &mut Change<'_>, order: &mut Order, handoff: &Handoff) -> Result<()> {
     if handoff.event == HandoffEvent::OrderDispatched {
         no_courier_has_it(change, order).await?;
     }
-    // What was said meanwhile may be that it is accepted: heard first, and the order settled then.
+    // A waiting callback may accept the order: it is applied first, and the order settled then.
     if store::callbacks::any_left_of(&mut change.tx, order.id, change.now).await? {
         change.hint(Hint::Callbacks { order: order.id });
         return Ok(());
@@ -116,7 +118,7 @@ async fn goes_without(change: &mut Change<'_>, order: &mut Order, handoff: &Hand
     Ok(())
 }
 
-/// Callbacks that came under this reference before it was known here belong to this order.
+/// Attaches the callbacks to the order that came under this reference before it was known.
 pub(super) async fn attach(
     change: &mut Change<'_>,
     handoff: &Handoff,
@@ -132,7 +134,7 @@ pub(super) async fn attach(
     Ok(())
 }
 
-/// Wakes the lane for a later handoff of the same order, which this one has kept waiting.
+/// Wakes the lane for a later handoff of the same order that had to wait for this one.
 pub(crate) async fn hint_next(change: &mut Change<'_>, handoff: &Handoff) -> Result<()> {
     if store::handoffs::has_open_after(&mut change.tx, handoff).await? {
         change.hint(Hint::Handoffs {
@@ -172,7 +174,7 @@ async fn no_courier_has_it(change: &mut Change<'_>, order: &mut Order) -> Result
     Ok(())
 }
 
-/// Writes where the parcel is now, with its history, and tells the screens.
+/// Writes the delivery's status and history, and adds an event for the screens.
 pub(crate) async fn move_delivery(
     change: &mut Change<'_>,
     order: &mut Order,

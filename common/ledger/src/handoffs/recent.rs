@@ -1,4 +1,4 @@
-//! What is shown of a store's newest handoffs: for screens, not for workers.
+//! Recent handoffs of a store, for screens, not for workers.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -9,19 +9,19 @@ use domain::{
 };
 use store::orders::OrderFilter;
 
-/// A handoff with the names that people know it by.
+/// A handoff with its order's number and its integrator's name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RecentHandoff {
     pub handoff: Handoff,
     /// The order's number in its store.
     pub order_number: Option<i64>,
     pub integrator_name: String,
-    /// Of all rounds, in order.
+    /// Attempts of all rounds, in order.
     pub attempts: Vec<Attempt>,
 }
 
 impl Ledger {
-    /// Those of the store's newest `orders` orders, newest order first.
+    /// Returns the handoffs of the store's newest `orders` orders, newest order first.
     pub async fn recent_handoffs(&self, store: StoreId, orders: u32) -> Result<Vec<RecentHandoff>> {
         let filter = OrderFilter {
             stores: Some(vec![store]),
@@ -42,7 +42,7 @@ impl Ledger {
                 recent.push(RecentHandoff {
                     attempts: store::attempts::of_handoff(&mut tx, handoff.id).await?,
                     order_number: order.number,
-                    // An archived one is listed no more, and is rare here.
+                    // An archived integrator is not listed, so the name stays empty; rare here.
                     integrator_name: names.entry(handoff.integrator_id).or_default().clone(),
                     handoff,
                 });
@@ -51,7 +51,7 @@ impl Ledger {
         Ok(recent)
     }
 
-    /// An order's handoffs, each with its attempts of all rounds, in order.
+    /// Returns an order's handoffs, each with the attempts of all its rounds, in order.
     pub async fn handoffs_of_order(&self, order: OrderId) -> Result<Vec<(Handoff, Vec<Attempt>)>> {
         let mut tx = self.inner.db.read().await?;
         let mut handoffs = Vec::new();

@@ -1,4 +1,4 @@
-//! What people do with one handoff: look at it, and have it tried again.
+//! One handoff in the hands of a person: reading it and retrying it.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use domain::{
 };
 use store::retries::{NewRetry, Progress};
 
-/// Who opens a round, and for when.
+/// A new round of attempts: who asked for it, and when it falls due.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opening {
     pub(super) retry: RetryId,
@@ -22,7 +22,7 @@ pub(super) struct Opening {
 }
 
 impl Ledger {
-    /// With all its attempts, in order.
+    /// Returns a handoff with all its attempts, in order.
     pub async fn handoff(&self, id: HandoffId) -> Result<Option<(Handoff, Vec<Attempt>)>> {
         let mut tx = self.inner.db.read().await?;
         let Some(handoff) = store::handoffs::get(&mut tx, id).await? else {
@@ -32,8 +32,8 @@ impl Ledger {
         Ok(Some((handoff, attempts)))
     }
 
-    /// Opens a new round of attempts for a handoff of an open order that failed, is held, or is parked, unless its
-    /// integrator is archived; `by` is on record.
+    /// Opens a new round of attempts for a failed, held or parked handoff of an open order, unless its integrator is
+    /// archived; `by` is recorded.
     pub async fn retry_handoff(
         &self,
         id: HandoffId,
@@ -77,7 +77,7 @@ impl Ledger {
     }
 }
 
-/// Opens a new round under the locks of order and handoff, by the one rule; nobody is woken.
+/// Opens a new round under the locks of order and handoff if the retry rule allows it; wakes no lane.
 pub(super) async fn open(
     change: &mut Change<'_>,
     known: &Handoff,

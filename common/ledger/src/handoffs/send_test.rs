@@ -1,4 +1,4 @@
-//! A handoff about no order, which a person sends to see whether an integrator answers.
+//! A test handoff, sent by a person to see whether an integrator answers; it belongs to no order.
 
 use chrono::TimeDelta;
 
@@ -10,23 +10,23 @@ use domain::{
 };
 use store::handoffs::NewHandoff;
 
-/// What nobody has sent by then fails: no worker runs, or the integrator is not spoken to for now.
+/// Deadline of a test: it fails if not sent by then, because no worker runs or the integrator is paused by its breaker.
 const SENT_WITHIN: TimeDelta = TimeDelta::minutes(10);
-/// Further attempts would tell a person nothing that the first did not.
+/// Number of attempts; more would tell a person nothing new.
 const MOST_ATTEMPTS: u32 = 1;
 
-/// Why no test is sent.
+/// Why a test is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TestRefused {
-    #[error("there is no such integrator")]
+    #[error("the integrator does not exist")]
     Unknown,
-    #[error("the integrator is disabled: nothing is sent to it, a test neither")]
+    #[error("the integrator is disabled; nothing is sent to it, not even a test")]
     Disabled,
 }
 
 impl Ledger {
-    /// Makes a handoff of event `test`, due at once and tried once, as a worker sends any other. What comes of it moves no
-    /// order; a 410 disables the integrator as always.
+    /// Creates a handoff of event `test`, due at once and tried once, which a worker sends like any other. Its outcome
+    /// moves no order; a 410 disables the integrator as usual.
     pub async fn test_integrator(
         &self,
         integrator: IntegratorId,

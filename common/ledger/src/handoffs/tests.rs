@@ -1,4 +1,4 @@
-//! Handing over, on both databases: claims, outcomes, and what they do to the order.
+//! Handoffs on both databases: claims, outcomes, and their effects on the order.
 
 mod attempts;
 mod by_hand;

@@ -1,6 +1,7 @@
-//! design.md section 5 and the outcomes of section 6 once more, small and by hand: what the ledger must come to.
+//! A small model, written by hand, of design.md section 5 and the outcomes of section 6: the expected state of the
+//! ledger.
 //!
-//! Nothing here asks the rules of `domain`: two tellings of one rule that agree are worth more than one.
+//! It uses no rule of `domain`: two independent versions of a rule that match are worth more than one.
 
 mod callbacks;
 mod handoffs;
@@ -26,7 +27,7 @@ use OrderStatus::{
 
 type Time = DateTime<Utc>;
 
-/// The duty of a handoff, as the model keeps it.
+/// The model's handoff.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Duty {
     pub(super) party: usize,
@@ -35,10 +36,10 @@ pub(super) struct Duty {
     pub(super) round: u32,
     pub(super) attempts: u32,
     pub(super) confirmed: bool,
-    /// From when, and the latest from when, it may be sent: jitter lies between.
+    /// Earliest and latest due time; the jitter lies between them.
     pub(super) due: Option<(Time, Time)>,
     pub(super) deadline: Time,
-    /// Which claim is on the wire, and until when it is waited for.
+    /// The claim that is on the wire, and the end of its lease.
     pub(super) wire: Option<(usize, Time)>,
     pub(super) record: Vec<OnRecord>,
 }
@@ -48,7 +49,7 @@ pub(super) struct OnRecord {
     pub(super) round: u32,
     pub(super) n: u32,
     pub(super) outcome: Option<AttemptOutcome>,
-    /// An answer that says *not now* was given by somebody who had the order in hand.
+    /// True if the request may have arrived; a *not now* response comes from an integrator that has seen the order.
     may_have_arrived: bool,
 }
 
@@ -62,7 +63,7 @@ pub(super) struct Said {
     pub(super) result: Option<CallbackResult>,
 }
 
-/// What became of an outcome.
+/// Effect of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heeded {
     Recorded,
@@ -86,7 +87,7 @@ pub(super) struct Model {
 }
 
 impl Model {
-    /// Just placed.
+    /// Creates the model of an order that was just placed.
     pub(super) fn new(now: Time, auto_accept: bool, parties: &[PartyPlan]) -> Self {
         let mut model = Self {
             now,
@@ -128,7 +129,7 @@ impl Model {
         }
     }
 
-    /// Whether it is allowed.
+    /// Moves the order; returns true if that is allowed.
     pub(super) fn moved(&mut self, to: OrderStatus, by: By, with_reason: bool) -> bool {
         if self.status == to {
             return true;
@@ -140,7 +141,7 @@ impl Model {
         true
     }
 
-    /// design.md section 5, the table; `lost` is the reason, where there is one.
+    /// Returns true if the table of design.md section 5 allows the move; `lost` is the reason, if there is one.
     fn may_move(&self, to: OrderStatus, by: By, with_reason: bool) -> bool {
         let staff = matches!(by, By::Staff | By::Operator);
         let fulfils = staff || matches!(by, By::Integrator | By::Courier);
@@ -219,7 +220,7 @@ impl Model {
         )
     }
 
-    /// Whether it moved.
+    /// Settles the order; returns true if it moved.
     fn settle(&mut self) -> bool {
         if !self.waits_for_acceptance() {
             return false;
@@ -251,7 +252,7 @@ impl Model {
         is_lost || is_accepted
     }
 
-    /// Whoever is archived confirms nothing more.
+    /// Returns true if the duty's integrator is archived and so confirms nothing more.
     fn is_excused(&self, duty: &Duty) -> bool {
         self.archived[duty.party] && matches!(duty.state, Acknowledged | Withdrawn)
     }
@@ -262,7 +263,7 @@ impl Model {
             .filter(|duty| duty.event == OrderPlaced && self.parties[duty.party].required)
     }
 
-    /// Where an order may be left when nothing more is to come of itself: ended, or in people's hands.
+    /// Returns true if nothing more happens to the order by itself: it has ended, or people have to act.
     pub(super) fn has_come_to_rest(&self) -> bool {
         !self.waits_for_acceptance()
             && self
@@ -276,7 +277,7 @@ fn is_closed(state: HandoffState) -> bool {
     matches!(state, Acknowledged | Failed | Withdrawn)
 }
 
-/// On the way from the guest to the guest.
+/// Returns the position of a status on the way from the guest to the guest.
 pub(super) fn place(status: OrderStatus) -> Option<u8> {
     let way = [
         Draft, Pending, Processing, Accepted, Preparing, Ready, Dispatched, Delivered,

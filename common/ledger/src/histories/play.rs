@@ -26,10 +26,10 @@ use domain::{
     status::OrderStatus,
 };
 
-/// What a step came to, on either side; only what both can tell.
+/// Result of a step, limited to what both sides know.
 type Told = Result<(), String>;
 
-/// What came together at the end, so that it can be seen that the lot draws everything.
+/// Everything that occurred, to check that the histories draw everything.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Seen {
     pub(super) statuses: Vec<OrderStatus>,
@@ -52,7 +52,7 @@ struct Play {
     seen: Seen,
 }
 
-/// After what was drawn, everything that is left is left to the sweep.
+/// Steps after the drawn ones, which leave everything else to the sweep.
 const TAIL: &[Step] = &[
     Step::AppliesCallbacks,
     Step::Waits { seconds: 90_000 },
@@ -65,14 +65,14 @@ const TAIL: &[Step] = &[
     Step::Settles,
 ];
 
-/// How many steps went well before the one that did not, and what was wrong with it.
+/// The number of steps that went well before the one that did not, and what was wrong with it.
 #[derive(Clone, Debug)]
 pub(super) struct Broken {
     pub(super) after_steps: usize,
     pub(super) what: String,
 }
 
-/// In a store of its own, so that many histories share one database.
+/// Plays a plan in a store of its own, so that many histories share one database.
 pub(super) async fn play(house: &House, plan: &Plan) -> Result<Seen, Broken> {
     let mut play = Play::begin(house, plan).await;
     for (after_steps, step) in plan.steps.iter().chain(TAIL).enumerate() {
@@ -86,7 +86,7 @@ pub(super) async fn play(house: &House, plan: &Plan) -> Result<Seen, Broken> {
     } else {
         Err(Broken {
             after_steps: plan.steps.len() + TAIL.len(),
-            what: format!("it never comes to rest: {:#?}", play.model),
+            what: format!("the order never comes to rest: {:#?}", play.model),
         })
     }
 }
@@ -291,11 +291,11 @@ impl Play {
         let heeded = match concluded {
             Concluded::Recorded { .. } => Heeded::Recorded,
             Concluded::CalledOff { .. } => Heeded::CalledOff,
-            // Told twice, or after its lease: nothing is changed.
+            // Recorded before, or after the end of the lease: nothing is changed.
             Concluded::RecordedBefore { .. } | Concluded::Fenced => Heeded::Fenced,
         };
         self.seen.heeded.push(heeded);
-        agree("what became of the outcome", heeded, expected)
+        agree("effect of the outcome", heeded, expected)
     }
 
     async fn say(
@@ -305,14 +305,14 @@ impl Play {
         sequence: Option<i64>,
         occurred_at: Option<i64>,
     ) -> Told {
-        // Nobody signs for one that is archived.
+        // An archived integrator has no valid signature.
         let Some(party) = self
             .pick(party)
             .filter(|party| !self.model.archived[*party])
         else {
             return Ok(());
         };
-        // Two of one microsecond have no order of receipt.
+        // Two callbacks of the same microsecond have no order of receipt.
         let clock = &self.scene.house.clock;
         clock.set(clock.now() + TimeDelta::milliseconds(1));
         self.model.now = clock.now();
@@ -335,7 +335,7 @@ impl Play {
         if let_in {
             self.sent.push((party, webhook_id, update));
         }
-        agree("let in", let_in, expected)
+        agree("received", let_in, expected)
     }
 
     async fn replay(&mut self, callback: usize) -> Told {
@@ -369,12 +369,12 @@ impl Play {
         self.scene.handoffs(self.order.id).await
     }
 
-    /// In the order of the model's duties, as many as there are.
+    /// Returns the handoffs in the order of the model's duties.
     async fn by_duty(&self) -> Vec<Handoff> {
         in_the_order_of(&self.model, &self.integrators, &self.handoffs().await)
     }
 
-    /// Of each duty, whether the real one stands as failed.
+    /// Returns for each duty if the real handoff has failed.
     async fn failed(&self) -> Vec<bool> {
         let handoffs = self.by_duty().await.into_iter();
         handoffs

@@ -1,9 +1,9 @@
-//! What may happen to an order, drawn by lot: any list of steps can be played, also one with some taken out.
+//! Random steps that may happen to an order: any list of them can be played, also with some taken out.
 
 use domain::status::{By, OrderStatus};
 use platform::chance::Chance;
 
-/// Numbers pick among what there is, so that each step means something wherever it stands.
+/// A step. Its numbers select among existing things, so that each step is valid at any position.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Move {
@@ -14,7 +14,7 @@ pub(super) enum Step {
     Claim {
         party: usize,
     },
-    /// Of the latest claim but so many: late and double ones too.
+    /// An outcome of the claim that is this many claims old: late and repeated outcomes occur too.
     Hears {
         claims_ago: usize,
         heard: Hears,
@@ -23,10 +23,10 @@ pub(super) enum Step {
         party: usize,
         word: &'static str,
         sequence: Option<i64>,
-        /// Seconds after the beginning.
+        /// Seconds after the start.
         occurred_at: Option<i64>,
     },
-    /// A callback that was sent before, once more.
+    /// Sends an earlier callback again.
     Replays {
         callback: usize,
     },
@@ -42,7 +42,7 @@ pub(super) enum Step {
         party: usize,
     },
     WithdrawsFromArchived,
-    /// Whoever has a request on the wire is not heard of until its lease is over, and the sweep comes.
+    /// Workers with a request on the wire stay silent until their leases have expired, and the sweep runs.
     WorkersDie,
     FreesLeases,
     FailsOverdueHandoffs,
@@ -51,28 +51,28 @@ pub(super) enum Step {
     Waits {
         seconds: i64,
     },
-    /// Until the order's next handoff is due.
+    /// Waits until the order's next handoff is due.
     WaitsForTheNext,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hears {
     Status(u16),
-    /// A 503 that asks for so many seconds.
+    /// A 503 with a `Retry-After` of so many seconds.
     RetryAfter(u64),
-    /// On a token that was not fetched for it.
+    /// A 401 on a cached token.
     TokenExpired,
     NotConnected,
     Lost,
-    /// It was never sent.
+    /// The request was never sent.
     Deferred(u64),
 }
 
-/// An integrator as the lot made it.
+/// A random integrator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PartyPlan {
     pub(super) is_courier: bool,
-    /// It is disabled when the order comes.
+    /// True if it is disabled when the order comes.
     pub(super) begins_disabled: bool,
     pub(super) required: bool,
     pub(super) confirms_by_callback: bool,
@@ -80,7 +80,7 @@ pub(super) struct PartyPlan {
     pub(super) max_attempts: u32,
 }
 
-/// One history: who takes part, and what happens.
+/// A history: its participants and its steps.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) auto_accept: bool,

@@ -1,4 +1,4 @@
-//! A key is kept with what it made, on both databases.
+//! Idempotency keys on both databases: a key is stored with the resource that it made.
 
 use futures_util::future::join_all;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ fn a_key(owner: StoreId, fingerprint: u8) -> Option<Idempotency> {
     })
 }
 
-/// Two of them can't both be.
+/// Returns a product with a fixed sku, so that two of them can't exist.
 fn espresso(store_id: StoreId) -> NewProduct {
     NewProduct {
         store_id,
@@ -86,7 +86,7 @@ each_database! {
         let key = a_key(store, 1).unwrap();
         let mut first = Change::begin(&house.ledger.inner).await.unwrap();
         if matches!(first.tx, store::Tx::Sqlite(..)) {
-            // It has one writer: nothing runs beside another change.
+            // SQLite has a single writer: no two changes run at the same time.
             return first.rollback().await;
         }
         let row = KeyRow { owner: key.owner, key: key.key.clone(), fingerprint: key.fingerprint, resource_id: Uuid::nil() };

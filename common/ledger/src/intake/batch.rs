@@ -1,4 +1,4 @@
-//! One batch, one transaction: locks, decides in memory, writes the winners.
+//! Places one batch in one transaction: locks, decides in memory, and writes the winners.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,14 +18,14 @@ use domain::{
 use platform::crash;
 use store::{StoreError, events::Counter, idempotency::KeyRow};
 
-/// `None`: its session is busy.
+/// Outcome of one order; `None` if its session is busy.
 pub(super) type Outcome = Option<Result<Placed, PlaceRefused>>;
 
-/// Orders that exist already, by what the new ones would repeat.
+/// Existing orders, by what a new order would repeat.
 struct Known {
     keys: HashMap<(Uuid, String), KeyRow>,
     references: HashMap<(Uuid, String), OrderId>,
-    /// By the order that was replaced.
+    /// Replacements by the order that they replaced.
     replacements: HashMap<OrderId, OrderId>,
 }
 
@@ -36,7 +36,8 @@ enum Decided {
     Busy,
 }
 
-/// The outcome of each, in their order. `wait`: for sessions that somebody else has locked.
+/// Runs a batch; returns the outcome of each order, in their sequence. `wait` makes it wait for sessions that others
+/// have locked.
 pub(super) async fn run(
     inner: &Inner,
     waiting: &[Waiting],
@@ -123,7 +124,7 @@ async fn decide_and_write(
     Ok(decided)
 }
 
-/// Reads and locks, in the one order of locks: sessions, store counters, stock.
+/// Reads and locks, in the global lock order: sessions, store counters, stock.
 async fn look(
     change: &mut Change<'_>,
     orders: &[&PlaceOrder],
@@ -137,7 +138,7 @@ async fn look(
     Ok((world, known))
 }
 
-/// What comes first in the order of locks: sessions and store counters.
+/// Locks what comes first in the lock order: sessions and store counters.
 pub(super) async fn lock_places(
     change: &mut Change<'_>,
     sessions: &[SessionId],
@@ -161,7 +162,7 @@ pub(super) async fn lock_places(
     })
 }
 
-/// All else that the rule must know of these orders; counted stock is locked.
+/// Reads everything else that the rule needs for these orders; counted stock is locked.
 pub(super) async fn fill(
     change: &mut Change<'_>,
     orders: &[&PlaceOrder],
@@ -286,7 +287,8 @@ fn already(order: &PlaceOrder, known: &Known) -> Option<Decided> {
     Some(Decided::Refused(PlaceRefused::AlreadyReplaced { by }))
 }
 
-/// Its session is not among those that were locked: somebody else has it, or (when we waited) it does not exist.
+/// Returns true if the order's session was not locked because somebody else has it. After waiting, a missing session
+/// means that it does not exist.
 fn is_busy(order: &PlaceOrder, world: &World, waited: bool) -> bool {
     !waited
         && order
@@ -294,23 +296,23 @@ fn is_busy(order: &PlaceOrder, world: &World, waited: bool) -> bool {
             .is_some_and(|session| !world.sessions.contains_key(&session))
 }
 
-/// After a COMMIT that was not answered. Where that can't be found out, nobody may say so; to place them again does no
-/// harm, for each has its id from the beginning.
+/// Returns true if the batch was written by a commit whose response was lost. If that can't be found out, it returns
+/// false: to place the orders again is harmless, since each has had its id from the beginning.
 async fn it_happened_all_the_same(inner: &Inner, error: &StoreError, winners: &[OrderId]) -> bool {
     if !matches!(error, StoreError::CommitUnknown(_)) {
         return false;
     }
-    tracing::warn!(%error, orders = winners.len(), "looking up a batch whose commit was not answered");
+    tracing::warn!(%error, orders = winners.len(), "commit result unknown; looking up the batch");
     match kept(inner, winners).await {
         Ok(there) => there.len() == winners.len(),
         Err(error) => {
-            tracing::warn!(%error, "the batch could not be looked up");
+            tracing::warn!(%error, "batch lookup failed");
             false
         }
     }
 }
 
-/// Those of them that are there. Waits for a commit that still runs.
+/// Returns those of these orders that exist. Waits for a commit that still runs.
 async fn kept(inner: &Inner, ids: &[OrderId]) -> store::Result<Vec<OrderId>> {
     let mut tx = inner.db.begin().await?;
     let there = store::orders::which_are_kept(&mut tx, ids).await;
@@ -318,7 +320,7 @@ async fn kept(inner: &Inner, ids: &[OrderId]) -> store::Result<Vec<OrderId>> {
     there
 }
 
-/// One that was written before, by a commit that was not answered.
+/// Returns an order that was written by a commit whose response was lost.
 pub(super) async fn kept_before(inner: &Inner, id: OrderId) -> store::Result<Option<Order>> {
     if kept(inner, &[id]).await?.is_empty() {
         return Ok(None);
@@ -359,7 +361,7 @@ fn outcome(decided: Decided, replays: &HashMap<OrderId, Order>) -> Outcome {
             }),
             None => {
                 Err(
-                    StoreError::corrupt("idempotency_keys", id, "names an order that is not there")
+                    StoreError::corrupt("idempotency_keys", id, "names an order that is missing")
                         .into(),
                 )
             }

@@ -1,4 +1,4 @@
-//! The pure rule of intake: given all that is known and locked, is this order placed, and as what?
+//! The pure rule of intake: decides from everything known and locked if an order is placed, and with what content.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,17 +17,17 @@ use domain::{
 use platform::chance::Chance;
 use store::intake::SessionRow;
 
-/// What a batch is decided from, and what its earlier orders have used of it.
+/// State that a batch is decided from, less what its earlier orders have used up.
 #[derive(Debug, Default)]
 pub(super) struct World {
     pub(super) sessions: HashMap<SessionId, SessionRow>,
     pub(super) stores: HashMap<StoreId, Store>,
     pub(super) integrators: HashMap<StoreId, Vec<Integrator>>,
-    /// The number that was given last.
+    /// The last order number of each store.
     pub(super) numbers: HashMap<StoreId, i64>,
     pub(super) products: HashMap<ProductId, Product>,
     pub(super) skus: HashMap<(StoreId, String), ProductId>,
-    /// What is left of counted products, whose rows are locked.
+    /// Remaining stock of counted products, whose rows are locked.
     pub(super) stock: HashMap<ProductId, i64>,
 }
 
@@ -42,14 +42,14 @@ impl World {
             .filter(|product| product.store_id == store && product.archived_at.is_none())
     }
 
-    /// Those that are handed a new order of the store.
+    /// Returns the integrators that are handed a new order of the store.
     pub(super) fn listeners(&self, store: StoreId) -> impl Iterator<Item = &Integrator> {
         let all = self.integrators.get(&store).map_or(&[][..], Vec::as_slice);
         all.iter()
             .filter(|one| one.enabled && one.listens_to(HandoffEvent::OrderPlaced))
     }
 
-    /// Nobody outside must confirm an order, and the store accepts by itself.
+    /// Returns true if the store accepts automatically and no integrator must confirm its orders.
     pub(super) fn accepts_by_itself(&self, store: StoreId) -> bool {
         let all = self.integrators.get(&store).map_or(&[][..], Vec::as_slice);
         let somebody_must_confirm = all
@@ -63,7 +63,7 @@ impl World {
     }
 }
 
-/// The order as it will be written; stock and number are used up in `world`.
+/// Returns the order as it will be written; takes its stock and number from `world`.
 pub(super) fn decide(
     wanted: &PlaceOrder,
     id: OrderId,
@@ -184,7 +184,7 @@ fn open_session(
     }
 }
 
-/// The product of each line; every line that has none is named.
+/// Returns the product of each line; the refusal names every line without one, or whose product is unavailable.
 fn products<'w>(wanted: &PlaceOrder, world: &'w World) -> Result<Vec<&'w Product>, PlaceRefused> {
     let found: Vec<Option<&Product>> = wanted
         .lines
@@ -210,7 +210,7 @@ fn products<'w>(wanted: &PlaceOrder, world: &'w World) -> Result<Vec<&'w Product
     Ok(found.into_iter().flatten().collect())
 }
 
-/// How many of each counted product the order takes, all its lines together.
+/// Returns the quantity of each counted product that the order takes, over all lines; refuses if stock is insufficient.
 fn enough_stock(
     wanted: &PlaceOrder,
     products: &[&Product],

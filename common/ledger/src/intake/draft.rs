@@ -1,4 +1,4 @@
-//! Placing a draft: the rule and the writes of a new order's placing, in a change of its own.
+//! Places a draft with the rule and the writes of a new order, in a change of its own.
 
 use super::{
     Line, PlaceOrder, PlaceRefused, Placer,
@@ -9,11 +9,11 @@ use super::{
 use crate::{Change, LedgerError, Result};
 use domain::{money::Money, order::Order};
 
-/// What is locked before the draft itself: its session, if it has one, and its store's counter.
+/// Locks taken before the draft's own: its session, if it has one, and its store's counter.
 pub(crate) struct Place(World);
 
-/// Sessions and counters come before orders in the order of locks. Neither session nor store of an order ever changes,
-/// so that the draft may have been read without a lock.
+/// Locks a draft's session and its store's counter, which come before orders in the lock order. An order's session and
+/// store never change, so the draft may have been read without a lock.
 pub(crate) async fn lock_place(change: &mut Change<'_>, draft: &Order) -> store::Result<Place> {
     let session = draft.session.as_ref().map(|session| session.id);
     let sessions: Vec<_> = session.into_iter().collect();
@@ -22,7 +22,7 @@ pub(crate) async fn lock_place(change: &mut Change<'_>, draft: &Order) -> store:
     ))
 }
 
-/// The locked draft as the order that it becomes, at today's prices; its lines keep their ids.
+/// Places a locked draft at today's prices; its lines keep their ids.
 pub(crate) async fn place_draft(
     change: &mut Change<'_>,
     Place(mut world): Place,

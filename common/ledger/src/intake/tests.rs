@@ -86,14 +86,14 @@ each_database! {
             house.woken.hints().contains(&Hint::Accept { order })
         };
         let scene = Scene::new(&house).await;
-        assert!(accepts(&scene).await, "there is nobody");
+        assert!(accepts(&scene).await, "there is no integrator");
         scene.integrator(|new| new.required = Some(false)).await;
         scene.courier().await;
-        assert!(accepts(&scene).await, "one need not, the other is told later");
+        assert!(accepts(&scene).await, "one is optional, and the other is told later");
         scene.kitchen().await;
-        assert!(!accepts(&scene).await, "the kitchen must");
+        assert!(!accepts(&scene).await, "the kitchen must accept");
         let by_hand = Scene::with_store(&house, |store| store.auto_accept = false).await;
-        assert!(!accepts(&by_hand).await, "people do it");
+        assert!(!accepts(&by_hand).await, "staff must accept");
     }
 
     async fn a_placed_order_is_kept_numbered_and_told_of(house: House) {
@@ -152,7 +152,7 @@ each_database! {
     async fn two_hundred_buyers_of_fifty_pieces_leave_fifty_orders_and_none_left(house: House) {
         let store = house.a_store().await;
         let product = a_product(&house, store, Some(50)).await;
-        // Two processes, each with its own writers, over one database.
+        // Two processes with one database, each with its own writers.
         let ledgers = [house.ledger.clone(), house.ledger_that_wakes(std::sync::Arc::new(NoWake))];
         let buyers = (0..200).map(|buyer| {
             let (ledger, account) = (ledgers[buyer % 2].clone(), an_account(&house));

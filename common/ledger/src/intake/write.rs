@@ -1,4 +1,4 @@
-//! Writing the accepted orders of a batch, sorted by their unique keys.
+//! Writes the winning orders of a batch, sorted by their unique keys.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use store::{handoffs::NewHandoff, idempotency::KeyRow, orders::NewOrder};
 pub(super) struct Winner<'a> {
     pub(super) wanted: &'a PlaceOrder,
     pub(super) order: &'a Order,
-    /// It has its rows already, which are locked.
+    /// True if it was a draft, whose rows exist and are locked.
     pub(super) was_draft: bool,
 }
 
@@ -134,7 +134,7 @@ fn announce(change: &mut Change<'_>, winner: &Winner<'_>) {
     if order.session.is_some() || winner.was_draft {
         change.event(order.stream(), Some(order.id), EventKind::OrderPlaced, data);
     } else {
-        // Its own stream begins with it, and its row is written with that number.
+        // The order's own stream starts with this event, and its row is written with that number.
         change.numbered_event(Event {
             stream: order.stream(),
             seq: 1,

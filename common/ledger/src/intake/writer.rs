@@ -1,4 +1,4 @@
-//! The writers: each takes what is queued, commits it as one batch, and answers.
+//! The writers: each takes the queued orders, commits them as one batch, and answers their callers.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -12,11 +12,11 @@ use crate::LedgerError;
 use platform::crash;
 use store::StoreError;
 
-/// A batch that meets a taken key or loses a lock is run again as a whole this many times, then one by one.
+/// Maximum number of runs of a batch that meets a taken key or loses a lock; then its orders run one by one.
 const MOST_RUNS: u32 = 3;
-/// How often one order alone is run.
+/// Maximum number of runs of a single order.
 const MOST_RUNS_ALONE: u32 = 5;
-/// An order whose session was busy this many times waits for it alone.
+/// Number of rounds with a busy session after which an order waits for its session individually.
 const MOST_ROUNDS_BUSY: u32 = 3;
 
 pub(crate) fn start_writers(inner: &Shared, queued: mpsc::Receiver<Waiting>) {
@@ -31,17 +31,17 @@ pub(crate) fn start_writers(inner: &Shared, queued: mpsc::Receiver<Waiting>) {
                 let (Some(waiting), Some(inner)) = (waiting, inner.upgrade()) else {
                     break;
                 };
-                // In a task of its own: a panic loses this batch's answers, never a writer.
+                // This runs in a task of its own, so that a panic loses this batch's results but never a writer.
                 let done = tokio::spawn(async move { place(&inner, waiting).await }).await;
                 if let Err(error) = done {
-                    tracing::error!(%error, "a batch of orders was given up");
+                    tracing::error!(%error, "order batch panicked; its callers get an error");
                 }
             }
         });
     }
 }
 
-/// The first order that comes, and whatever is queued behind it.
+/// Waits for the first order, and takes what is queued behind it.
 async fn take(
     queued: &mut mpsc::Receiver<Waiting>,
     settings: &IntakeSettings,
@@ -57,7 +57,7 @@ async fn take(
     Some(waiting)
 }
 
-/// Places all of them, in rounds: twins of one batch and orders whose session is busy go into the next.
+/// Places all orders, in rounds: duplicates within a batch and orders whose session is busy go into the next round.
 async fn place(inner: &Inner, mut waiting: Vec<Waiting>) {
     crash::point("intake.before_begin");
     let mut rounds_busy = 0;
@@ -77,7 +77,7 @@ async fn place(inner: &Inner, mut waiting: Vec<Waiting>) {
     }
 }
 
-/// The first of each idempotency key, of each reference and of each order to be replaced, and the rest.
+/// Splits the orders into the first of each idempotency key, reference and replaced order, and the rest.
 fn apart_from_twins(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
     let (mut keys, mut references, mut replaced) = (HashSet::new(), HashSet::new(), HashSet::new());
     waiting.into_iter().partition(|one| {
@@ -95,7 +95,7 @@ fn apart_from_twins(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
     })
 }
 
-/// One transaction for all; gives back those whose session is busy.
+/// Places all orders in one transaction; returns those whose session is busy.
 async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
     let mut run = 1;
     loop {
@@ -121,7 +121,7 @@ async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
             }
             error => {
                 let is_unanswered = matches!(error, StoreError::CommitUnknown(_));
-                // Each alone, so that only the poison one fails.
+                // Each individually, so that only the poisoned one fails.
                 for one in waiting {
                     alone(inner, one, is_unanswered).await;
                 }
@@ -131,7 +131,7 @@ async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
     }
 }
 
-/// `is_unanswered`: it may have been written before.
+/// Places a single order. `is_unanswered` means that it may already be written.
 async fn alone(inner: &Inner, one: Waiting, is_unanswered: bool) {
     let one = [one];
     let mut run = 1;
@@ -150,7 +150,7 @@ async fn alone(inner: &Inner, one: Waiting, is_unanswered: bool) {
                 if run < MOST_RUNS_ALONE =>
             {
                 run += 1;
-                // By its own id, it may be.
+                // The taken key may be the order's own id.
                 if is_unanswered
                     && matches!(error, StoreError::UniqueKeyTaken)
                     && let Ok(Some(order)) = batch::kept_before(inner, one[0].id).await
@@ -171,7 +171,8 @@ async fn alone(inner: &Inner, one: Waiting, is_unanswered: bool) {
     let _ = one.answer.send(result);
 }
 
-/// After a lock that was waited for in vain: those whose key somebody else is writing just now are told so.
+/// Removes the orders whose idempotency key is being written elsewhere, and tells their callers so; used after a lock
+/// timeout.
 async fn without_twins_that_run(inner: &Inner, waiting: Vec<Waiting>) -> Vec<Waiting> {
     let mut left = Vec::with_capacity(waiting.len());
     for one in waiting {
@@ -184,7 +185,8 @@ async fn without_twins_that_run(inner: &Inner, waiting: Vec<Waiting>) -> Vec<Wai
     left
 }
 
-/// Whether the same request, by its key, runs elsewhere. Where that can't be found out, it is tried again as any.
+/// Returns true if a request with the same key runs elsewhere; false if that can't be found out, so that the order is
+/// tried again.
 async fn is_running(inner: &Inner, one: &Waiting) -> bool {
     let Some(it) = &one.order.idempotency else {
         return false;
@@ -201,7 +203,7 @@ fn answer(waiting: Vec<Waiting>, outcomes: Vec<Outcome>) -> Vec<Waiting> {
     let mut busy = Vec::new();
     for (one, outcome) in waiting.into_iter().zip(outcomes) {
         match outcome {
-            // Whoever asked may have gone; the order stands all the same.
+            // The caller may be gone; the order stands all the same.
             Some(result) => drop(one.answer.send(result)),
             None => busy.push(one),
         }

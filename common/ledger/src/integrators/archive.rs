@@ -1,7 +1,7 @@
-//! Archiving an integrator: noted at once, and what it was still to be sent withdrawn by the sweep, one at a time.
+//! Archives an integrator: marks it at once, and the sweep withdraws its open handoffs one at a time.
 //!
-//! However much waits for it, no transaction grows with it. What an order that was placed meanwhile made for it is found
-//! as well.
+//! Thus no transaction grows with the number of its handoffs. The sweep also finds a handoff that an order made for it
+//! meanwhile.
 
 #[cfg(test)]
 mod tests;
@@ -19,8 +19,8 @@ use domain::{
 use store::StoreError;
 
 impl Ledger {
-    /// It is sent nothing more and its callbacks count no more; what it was sent stays readable. An order that waited
-    /// for nobody else is left to staff. Archiving twice is the same.
+    /// Archives an integrator: it is sent nothing more and its callbacks no longer count; its history stays readable.
+    /// An order that waited for nobody else is left to staff. Idempotent.
     pub async fn archive_integrator(
         &self,
         id: IntegratorId,
@@ -41,7 +41,7 @@ impl Ledger {
         })
     }
 
-    /// Withdraws handoffs of archived integrators that are not on the wire at this moment; how many.
+    /// Withdraws handoffs of archived integrators that are not on the wire at this moment; returns their number.
     pub async fn withdraw_from_archived(&self, limit: u32) -> Result<u32> {
         let found = {
             let mut tx = self.inner.db.read().await?;
@@ -52,10 +52,10 @@ impl Ledger {
             match self.withdraw_one_from_archived(handoff, order).await {
                 Ok(done) => withdrawn += u32::from(done),
                 Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
-                    tracing::error!(%handoff, %error, "a handoff can't be withdrawn");
+                    tracing::error!(%handoff, %error, "handoff can't be withdrawn");
                     self.note_failed_withdrawal(handoff, &error).await?;
                 }
-                Err(error) => tracing::warn!(%handoff, %error, "a handoff was not withdrawn"),
+                Err(error) => tracing::warn!(%handoff, %error, "handoff was not withdrawn"),
             }
         }
         Ok(withdrawn)

@@ -1,8 +1,9 @@
-//! Disabling an integrator that has given itself up: noted with the outcome that decided it, done and told right after.
+//! Disables an integrator that fails for too long: marked with the outcome that decided it, done and announced right
+//! after.
 //!
-//! The outcome holds its order's lock, and the store's counter, whose number the event needs, is locked before any
-//! order: so it takes a second transaction. Between the two nothing more is claimed for the integrator; where the
-//! process dies there, the sweep finds the note.
+//! It takes a second transaction because the outcome holds its order's lock, while the store's counter, whose number
+//! the event needs, must be locked before any order. Between the two nothing is claimed for the integrator; if the
+//! process dies there, the sweep finds the mark.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +17,7 @@ use domain::{
 };
 
 impl Ledger {
-    /// Disables those that are noted for it, and tells their stores' staff; how many.
+    /// Disables the integrators that are marked for it, and tells their stores' staff; returns their number.
     pub async fn disable_given_up(&self, limit: u32) -> Result<u32> {
         let found = {
             let mut tx = self.inner.db.read().await?;
@@ -26,13 +27,13 @@ impl Ledger {
         for (integrator, store) in found {
             match self.disable_one_given_up(integrator, store).await {
                 Ok(done) => disabled += u32::from(done),
-                Err(error) => tracing::error!(%integrator, %error, "it can't be disabled: {error}"),
+                Err(error) => tracing::error!(%integrator, %error, "disabling failed: {error}"),
             }
         }
         Ok(disabled)
     }
 
-    /// `false` where it is noted no more: people were quicker, or another process.
+    /// Disables a marked integrator. Returns `false` if the mark is gone: a person or another process was faster.
     pub(crate) async fn disable_one_given_up(
         &self,
         id: IntegratorId,
@@ -53,7 +54,7 @@ impl Ledger {
             Ok(Some(because))
         })?;
         if let Some(because) = disabled {
-            tracing::warn!(integrator = %id, "an integrator is disabled: {}", because.in_words());
+            tracing::warn!(integrator = %id, "integrator disabled: {}", because.in_words());
         }
         Ok(disabled.is_some())
     }

@@ -1,4 +1,4 @@
-//! How an integrator has answered lately: for people.
+//! Recent health of an integrator, for people.
 
 #[cfg(test)]
 mod tests;
@@ -11,16 +11,16 @@ use crate::{Ledger, Result};
 use domain::{breaker::Breaker, ids::IntegratorId};
 use store::integrators::Answered;
 
-/// The success rate is of so many attempts.
+/// Number of most recent attempts that the success rate is computed from.
 const ATTEMPTS: u32 = 100;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
     pub breaker: Breaker,
-    /// The part of its last hundred attempts that it acknowledged; `None` without any.
+    /// Fraction of its last hundred attempts that it acknowledged; `None` without any.
     pub success_rate: Option<f64>,
     pub last_success_at: Option<DateTime<Utc>>,
-    /// Of its last hundred attempts.
+    /// Last failure among its last hundred attempts.
     pub last_failure: Option<LastFailure>,
 }
 
@@ -28,13 +28,14 @@ pub struct Health {
 #[derive(Clone, Debug, PartialEq)]
 pub struct LastFailure {
     pub at: DateTime<Utc>,
-    /// What it answered, if it did.
+    /// Status of its response, if there was one.
     pub http_status: Option<u16>,
     pub error: Option<String>,
 }
 
 impl Ledger {
-    /// Of each of them, in their order; of one that does not exist, as of one that was sent nothing yet.
+    /// Returns the health of each of these integrators, in the given sequence. An unknown one is like one that was sent
+    /// nothing yet.
     pub async fn health_of(&self, integrators: &[IntegratorId]) -> Result<Vec<Health>> {
         let mut tx = self.inner.db.read().await?;
         let breakers = store::integrators::breakers(&mut tx, integrators).await?;
@@ -72,7 +73,7 @@ fn health(breaker: Breaker, answered: Option<Answered>) -> Health {
     }
 }
 
-/// `None` of nothing.
+/// Returns `part / whole`, or `None` if `whole` is 0.
 fn share(part: u32, whole: u32) -> Option<f64> {
     (whole > 0).then(|| f64::from(part) / f64::from(whole))
 }

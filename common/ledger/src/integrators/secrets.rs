@@ -1,4 +1,4 @@
-//! The secrets between an integrator and us: sealed at rest, opened for one use.
+//! Secrets shared with an integrator: sealed at rest, opened for one use.
 
 use chrono::{DateTime, Utc};
 
@@ -7,7 +7,8 @@ use domain::{ids::IntegratorId, integrator::OutboundAuth, signature::SigningSecr
 use store::integrators::Stored;
 
 impl Inner {
-    /// How a request to it is authenticated, and with what it is signed: the secret, and for a while the one before.
+    /// Returns the authentication of requests to it, and the secrets that sign them: the current one, and for a while
+    /// the previous one.
     pub(crate) fn outbound_secrets<R>(
         &self,
         stored: &Stored,
@@ -16,7 +17,7 @@ impl Inner {
         let id = stored.integrator.id;
         let opened = self.open(id, &stored.auth_sealed)?;
         let auth = serde_json::from_slice(&opened)
-            // Never the error's own words: they may quote the secret.
+            // Never include the error's text: it may quote the secret.
             .map_err(|_| LedgerError::Unsealable(format!("integrator {id}: its auth")))?;
         let signing = self.open_secrets(id, &stored.signing_sealed, &stored.old_signing, now)?;
         Ok((auth, signing))

@@ -154,7 +154,7 @@ each_database! {
         assert_eq!(house.ledger.integrator(edited.id).await.unwrap(), Some(expected));
         let (auth, signing) = outbound(&house, edited.id).await;
         assert!(auth == OutboundAuth::Bearer { token: "t".to_owned() });
-        assert!(signing == [secrets.signing], "the secrets stay");
+        assert!(signing == [secrets.signing], "the secrets are unchanged");
         let refused = house.ledger.edit_integrator(edited.id, Some(1), edit).await.unwrap_err();
         assert!(matches!(refused, LedgerError::Refused(IntegratorRefused::VersionConflict { current: 2 })));
     }
@@ -168,11 +168,11 @@ each_database! {
             let refused = house.ledger.edit_integrator(before.id, None, moved(elsewhere)).await.unwrap_err();
             assert!(matches!(refused, LedgerError::Refused(IntegratorRefused::AuthNotGivenAgain)), "{elsewhere}");
         }
-        assert_eq!(house.ledger.integrator(before.id).await.unwrap(), Some(before.clone()), "it is as it was");
+        assert_eq!(house.ledger.integrator(before.id).await.unwrap(), Some(before.clone()), "nothing was changed");
 
         let same_host = house.ledger.edit_integrator(before.id, None, moved("https://kitchen.example/v2")).await.unwrap();
         assert_eq!(same_host.url.path(), "/v2");
-        assert!(outbound(&house, before.id).await.0 == kept, "what was given for this host stays");
+        assert!(outbound(&house, before.id).await.0 == kept, "the credentials for this host are kept");
         let given_up = IntegratorEdit { auth: Some(OutboundAuth::None), ..moved("https://thief.example/") };
         house.ledger.edit_integrator(before.id, None, given_up).await.unwrap();
         let from_nothing = house.ledger.edit_integrator(before.id, None, moved("https://third.example/")).await.unwrap();
@@ -198,7 +198,7 @@ each_database! {
         tx.commit().await.unwrap();
         let disabled = stored(&house, created.id).await;
         assert_eq!((disabled.integrator.enabled, disabled.integrator.disabled_reason.as_deref()), (false, Some("gone")));
-        assert_eq!(disabled.breaker, failing.breaker, "all of it is read as it was written");
+        assert_eq!(disabled.breaker, failing.breaker, "the whole breaker is read back");
         let enable = IntegratorEdit { enabled: Some(true), ..IntegratorEdit::default() };
         let enabled = house.ledger.edit_integrator(created.id, None, enable).await.unwrap();
         assert_eq!((enabled.enabled, enabled.disabled_reason), (true, None));

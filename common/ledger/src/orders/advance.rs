@@ -1,4 +1,4 @@
-//! The one function that moves an order, with all that a move entails.
+//! The one function that moves an order, with everything that a move entails.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use domain::{
 };
 use store::{events::Counter, handoffs::NewHandoff};
 
-/// How long a handoff without `accept_by` (cancellations, couriers, pushes) may be tried.
+/// Deadline of a handoff without `accept_by` (cancellations, couriers, pushes), counted from its creation.
 const LONGEST: chrono::Duration = chrono::Duration::hours(24);
 
 /// Locks the order's session, if it has one, and then the order, so that it may be moved.
@@ -35,7 +35,7 @@ pub(crate) async fn lock(change: &mut Change<'_>, id: OrderId) -> store::Result<
     Ok(locked.map(|(order, last_seq)| with_its_stream(change, order, last_seq, session.as_ref())))
 }
 
-/// An order whose row is locked, and its session's, if it has one: as [`lock`] gives it.
+/// Prepares an order whose row is locked, and its session's, if it has one, as [`lock`] returns it.
 pub(crate) fn with_its_stream(
     change: &mut Change<'_>,
     mut order: Order,
@@ -60,8 +60,8 @@ pub(crate) fn with_its_stream(
     order
 }
 
-/// Moves an order that [`lock`] locked: status, times, stock, event, and the handoffs that begin or end with it.
-/// `integrator` is who asked for it, where it was one.
+/// Moves an order that [`lock`] locked: status, timestamps, stock, event, and the handoffs that start or end with the
+/// move. `integrator` is the one that asked for it, if any.
 pub(crate) async fn advance(
     change: &mut Change<'_>,
     order: &mut Order,
@@ -130,7 +130,7 @@ pub(crate) fn announce(change: &mut Change<'_>, order: &Order, kind: EventKind, 
     change.event(order.stream(), Some(order.id), kind, data);
 }
 
-/// What is not on the wire at this moment is not sent any more.
+/// Withdraws the handoffs that are not on the wire at this moment.
 async fn withdraw(change: &mut Change<'_>, order: &Order) -> store::Result<()> {
     let handoffs = store::handoffs::lock_of_order(&mut change.tx, order.id).await?;
     let called_off: Vec<_> = handoffs
@@ -157,7 +157,7 @@ fn listening(integrators: &[Integrator], event: HandoffEvent) -> impl Iterator<I
         .filter(move |one| one.enabled && one.listens_to(event))
 }
 
-/// Makes the handoffs that a move entails, in the same transaction.
+/// Creates the handoffs that a move entails, in the same transaction.
 async fn hand_on(
     change: &mut Change<'_>,
     order: &Order,
@@ -172,7 +172,7 @@ async fn hand_on(
         } else {
             None
         };
-        // Also one that is disabled: it hears of it when it is enabled again, or staff are told that it did not.
+        // Disabled ones too: they are told when they are enabled again, or staff are told that they were not.
         let told = integrators
             .iter()
             .filter(|one| one.listens_to(HandoffEvent::OrderCancelled))
@@ -201,7 +201,7 @@ async fn hand_on(
             integrator: handoff.integrator_id,
         });
     }
-    // Two of one series at once (a cancellation and a push to the same integrator) come one after the other.
+    // Two handoffs to the same integrator at once (a cancellation and a push) are sent one after the other.
     for at in 1..made.len() {
         let before = made[..at]
             .iter()

@@ -1,4 +1,4 @@
-//! Drafts: orders that hold nothing, have no number, and that nobody is told of, until they are placed or go.
+//! Drafts: orders without stock, number or handoffs, until they are placed or deleted.
 
 use super::{OrderRefused, advance, lines, lock, must_be_as};
 use crate::{
@@ -14,15 +14,15 @@ use domain::{
 };
 use store::{StoreError, events::Counter, orders::NewOrder};
 
-/// A draft that nobody places is kept so long.
+/// Retention of a draft that nobody places.
 const DRAFTS_ARE_KEPT: chrono::Duration = chrono::Duration::days(7);
-/// Drafts that one transaction takes away, and how many transactions one pruning has.
+/// Maximum number of drafts that one transaction deletes, and of transactions in one pruning.
 const MOST_PRUNED: u32 = 500;
 const PRUNINGS: u32 = 4;
 
 impl Ledger {
-    /// Keeps what is asked for as a draft, priced as of today. Neither stock nor availability is asked about. Whether
-    /// it was done before is for [`Ledger::once`] to know: the order's own key is not looked at.
+    /// Creates a draft at today's prices. Neither stock nor availability is checked. [`Ledger::once`] makes it
+    /// idempotent: the order's own key is ignored.
     pub async fn draft_order(&self, wanted: &PlaceOrder) -> Result<Order, PlaceRefused> {
         in_one_transaction!(&self.inner, Points::ORDERS, |change| {
             let draft = draft(&mut change, wanted).await?;
@@ -43,8 +43,8 @@ impl Ledger {
         })
     }
 
-    /// Places a draft as intake places an order: prices of today, stock, number, handoffs. One that is placed already
-    /// stays as it is.
+    /// Places a draft as intake places an order: today's prices, stock, number, handoffs. A draft that is already
+    /// placed stays as it is.
     pub async fn place_draft(
         &self,
         id: OrderId,
@@ -54,7 +54,7 @@ impl Ledger {
         self.place_draft_seen(id, None, by, expected_total).await
     }
 
-    /// The same, only if it still is as it was `seen`.
+    /// Places a draft if it still is as it was `seen`.
     pub async fn place_draft_seen(
         &self,
         id: OrderId,
@@ -89,7 +89,7 @@ impl Ledger {
         })
     }
 
-    /// Takes a draft away (`None`), or cancels an order that was placed.
+    /// Deletes a draft (and returns `None`), or cancels an order that was placed.
     pub async fn remove_order(
         &self,
         id: OrderId,
@@ -99,7 +99,7 @@ impl Ledger {
         self.remove_order_seen(id, None, by, reason).await
     }
 
-    /// The same, only if it still is as it was `seen`.
+    /// Deletes a draft or cancels an order if it still is as it was `seen`.
     pub async fn remove_order_seen(
         &self,
         id: OrderId,
@@ -126,7 +126,7 @@ impl Ledger {
         })
     }
 
-    /// Takes away drafts that nobody placed in a week, some at a time; how many.
+    /// Deletes drafts that nobody placed in a week, a bounded number at a time; returns their number.
     pub async fn prune_drafts(&self) -> Result<u64> {
         let mut pruned = 0;
         for _ in 0..PRUNINGS {
@@ -209,7 +209,7 @@ async fn draft(change: &mut Change<'_>, wanted: &PlaceOrder) -> Result<Order, Pl
     })
 }
 
-/// Its session, which must be open. It is asked again, and locked, when the draft is placed.
+/// Returns the order's session, which must be open. It is checked again, and locked, when the draft is placed.
 async fn session(
     change: &mut Change<'_>,
     wanted: &PlaceOrder,
@@ -230,7 +230,8 @@ async fn session(
     }
 }
 
-/// Which order has the reference. One that was taken away meanwhile is no answer: everything is tried again.
+/// Returns the refusal that names the order with this reference. If that order was deleted meanwhile, returns a lost
+/// lock, so that the change is tried again.
 async fn reference_taken(
     change: &mut Change<'_>,
     wanted: &PlaceOrder,
@@ -240,12 +241,12 @@ async fn reference_taken(
     let known = store::orders::by_references(&mut change.tx, &[key]).await?;
     let existing = known.into_values().next();
     Ok(existing.map_or_else(
-        || StoreError::LockLost("a reference that was given up meanwhile".to_owned()).into(),
+        || StoreError::LockLost("the reference was released meanwhile".to_owned()).into(),
         |existing| LedgerError::Refused(PlaceRefused::DuplicateOrder { existing }),
     ))
 }
 
-/// A row that was locked comes without its session's name.
+/// Copies the session's name, which a locked row comes without.
 fn named_as(mut order: Order, read: &Order) -> Order {
     order.session.clone_from(&read.session);
     order

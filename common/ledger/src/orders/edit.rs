@@ -1,4 +1,4 @@
-//! Edits by people: free in a draft; of a placed order as long as nobody was told of it.
+//! Edits by people: free in a draft; in a placed order, until the first attempt to hand it over.
 
 use super::{advance::announce, lines, lock};
 use crate::{
@@ -16,7 +16,7 @@ use domain::{
 };
 use store::StoreError;
 
-/// What `Some` says, changes.
+/// Changes to an order; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct OrderEdit {
     pub user_note: Option<Option<String>>,
@@ -26,7 +26,7 @@ pub struct OrderEdit {
     pub items: ItemsEdit,
 }
 
-/// Lines that stay keep the price that they were sold at; new ones get today's.
+/// Changes to an order's items. Items that stay keep the price that they were sold at; new ones get today's.
 #[derive(Clone, Debug, Default)]
 pub enum ItemsEdit {
     #[default]
@@ -53,16 +53,16 @@ pub struct CustomerEdit {
     pub device_token: Option<Option<String>>,
 }
 
-/// Why an order is not edited.
+/// Why an edit is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditRefused {
-    #[error("there is no such order")]
+    #[error("the order does not exist")]
     Unknown,
     #[error("the order has no such item")]
     UnknownItem,
     #[error("the order is {status} and can't be edited any more")]
     NotEditable { status: OrderStatus },
-    #[error("somebody else has edited it: its version is {current}")]
+    #[error("it was edited meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
     #[error("an order has at most {MAX_ITEMS} items")]
     TooManyItems,
@@ -71,7 +71,7 @@ pub enum EditRefused {
 }
 
 impl Ledger {
-    /// `version`: only if it still has this one. Who may edit the order is the caller's to know.
+    /// Edits an order; `version`, if given, must be its current one. The caller checks who may edit it.
     pub async fn edit_order(
         &self,
         id: OrderId,
@@ -81,7 +81,8 @@ impl Ledger {
         self.edit_order_at(id, version, None, edit).await
     }
 
-    /// The same, only while it stands at that status, too: one that was a draft may be placed by now.
+    /// Edits an order as [`Self::edit_order`] does, if it also still has this status: a draft may have been placed by
+    /// now.
     pub async fn edit_order_at(
         &self,
         id: OrderId,
@@ -121,7 +122,8 @@ impl Ledger {
     }
 }
 
-/// Decided under the order's lock, which a claim takes before it makes an attempt.
+/// Refuses an edit once somebody may have been told of the order. This is decided under the order's lock, which a claim
+/// takes before it makes an attempt.
 async fn must_be_editable(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
     let nobody_was_told = match order.status {
         OrderStatus::Draft => true,
@@ -142,7 +144,7 @@ async fn must_be_editable(change: &mut Change<'_>, order: &Order) -> Result<(), 
     }
 }
 
-/// The order as it will be, but for its version and what of it is counted.
+/// Returns the edited order, except for its version and for which of its items are counted.
 async fn edited(
     change: &mut Change<'_>,
     before: &Order,
@@ -178,7 +180,7 @@ async fn edited(
     Ok(order)
 }
 
-/// Nothing lands on a table's bill after its close.
+/// Refuses to change items once the session is closed: nothing is added to a table's bill after that.
 async fn session_must_be_open(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
     let Some(session) = &order.session else {
         return Ok(());
@@ -239,7 +241,7 @@ async fn new_items(
     Ok(found.items(lines, &change.inner.chance, change.now))
 }
 
-/// More of a line is sold only while its product is.
+/// Refuses a larger quantity if the product is not sold any more.
 async fn must_be_sold(
     change: &mut Change<'_>,
     order: &Order,
@@ -268,7 +270,7 @@ fn position(items: &[Item], wanted: ItemId) -> Result<usize, EditRefused> {
         .ok_or(LedgerError::Refused(EditRefused::UnknownItem))
 }
 
-/// Takes and gives back the difference, all or nothing.
+/// Takes or returns the difference in stock, all or nothing.
 async fn move_stock(
     change: &mut Change<'_>,
     before: &[Item],
@@ -280,7 +282,7 @@ async fn move_stock(
     for item in &mut *after {
         let was = before.iter().find(|was| was.id == item.id);
         item.counted = match was {
-            // What was taken when nobody counted it is not taken now.
+            // An item that was sold uncounted stays uncounted.
             Some(was) if item.quantity <= was.quantity => was.counted,
             _ => left.contains_key(&item.product_id),
         };
@@ -330,7 +332,8 @@ async fn write(change: &mut Change<'_>, before: &Order, order: &Order) -> Result
     Ok(())
 }
 
-/// Which other order has the reference.
+/// Returns the refusal that names the other order with this reference. If that order has given it up meanwhile, returns
+/// a lost lock, so that the change is tried again.
 async fn reference_taken(
     change: &mut Change<'_>,
     order: &Order,
@@ -340,13 +343,13 @@ async fn reference_taken(
     let known = store::orders::by_references(&mut change.tx, &[key]).await?;
     let existing = known.into_values().next();
     Ok(existing.map_or_else(
-        || StoreError::LockLost("a reference that was given up meanwhile".to_owned()).into(),
+        || StoreError::LockLost("the reference was released meanwhile".to_owned()).into(),
         |existing| LedgerError::Refused(PlaceRefused::DuplicateOrder { existing }.into()),
     ))
 }
 
 impl CustomerEdit {
-    /// Nothing is left of what was known.
+    /// Returns an edit that clears every field.
     #[must_use]
     pub const fn emptied() -> Self {
         Self {
@@ -373,7 +376,7 @@ impl CustomerEdit {
     }
 }
 
-/// Contact data, which goes to no log.
+/// Hides the contact data, which must not be logged.
 impl std::fmt::Debug for CustomerEdit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("CustomerEdit(…)")

@@ -1,4 +1,4 @@
-//! What is asked for, as lines of an order: the products that a store sells today, at today's prices.
+//! Order lines: the products that a store sells today, at today's prices.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,10 +13,10 @@ use domain::{
 use platform::chance::Chance;
 use store::Tx;
 
-/// The products of some lines, one a line.
+/// The products of some lines, one per line.
 pub(super) struct Wanted(Vec<Product>);
 
-/// Finds the product of each line; every line that has none is named.
+/// Finds the product of each line; the refusal names every line without one.
 pub(super) async fn find(
     tx: &mut Tx,
     store: StoreId,
@@ -50,7 +50,7 @@ pub(super) async fn find(
 }
 
 impl Wanted {
-    /// Every line whose product can't be ordered now is named.
+    /// Checks that every product can be ordered now; the refusal names the lines of those that can't.
     pub(super) fn must_be_available(&self) -> Result<(), PlaceRefused> {
         let lines = indices(self.0.iter().map(|product| !product.available));
         if lines.is_empty() {
@@ -60,7 +60,7 @@ impl Wanted {
         }
     }
 
-    /// New items; whether their stock is counted is not known yet.
+    /// Returns new items; it is not known yet which of them are counted.
     pub(super) fn items(self, lines: &[Line], chance: &Chance, now: DateTime<Utc>) -> Vec<Item> {
         let items = self.0.into_iter().zip(lines);
         items
@@ -78,7 +78,7 @@ impl Wanted {
     }
 }
 
-/// Pieces of each counted product, all lines together.
+/// Sums the quantities of each counted product over all lines.
 pub(super) fn counted(items: &[Item]) -> BTreeMap<ProductId, i64> {
     let mut counted = BTreeMap::new();
     for item in items.iter().filter(|item| item.counted) {

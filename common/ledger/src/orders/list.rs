@@ -1,4 +1,4 @@
-//! Orders as people look for them: a page to read, or all that fit, to be written down.
+//! Lists orders for people: one page, or all that match, for an export.
 
 use std::collections::HashMap;
 
@@ -7,13 +7,13 @@ use domain::{ids::OrderId, order::Order};
 use store::Tx;
 pub use store::orders::{OrderFilter, OrderPage};
 
-/// Ids that are found at once, where all are wanted.
+/// Number of ids found by one query if all are wanted.
 const STEP: u32 = 2000;
-/// After so many steps the rest is left to another request, however little was found.
+/// Maximum number of queries; the rest is left to another request, however little was found.
 const MOST_STEPS: u32 = 250;
 
 impl Ledger {
-    /// One page, newest first, as all of it is at one moment; after one order.
+    /// Returns one page after `after`, newest first, in one snapshot.
     pub async fn orders(
         &self,
         filter: &OrderFilter,
@@ -28,7 +28,8 @@ impl Ledger {
         })
     }
 
-    /// Which orders fit, newest first, `most` of them: to be read with [`Self::orders_by_id`], some at a time.
+    /// Returns the ids of at most `most` matching orders, newest first, to be read with [`Self::orders_by_id`], some at
+    /// a time.
     pub async fn order_ids(
         &self,
         filter: &OrderFilter,
@@ -53,7 +54,7 @@ impl Ledger {
         Ok(found)
     }
 
-    /// In the order that they are asked for; one that is gone is left out.
+    /// Returns these orders in the given sequence; missing ones are left out.
     pub async fn orders_by_id(&self, ids: &[OrderId]) -> Result<Vec<Order>> {
         let mut tx = self.inner.db.read().await?;
         Ok(read(&mut tx, ids).await?)

@@ -1,4 +1,4 @@
-//! Whether an order that waits for acceptance has it by now, or can't get it any more.
+//! Settles orders that wait for acceptance: decides if they have it by now, or can't get it any more.
 
 use super::advance;
 use crate::{Change, Result};
@@ -9,16 +9,16 @@ use domain::{
     status::{By, MoveRefused, OrderStatus},
 };
 
-/// Why an order failed, as its `reason`.
+/// Reasons of a failed order.
 pub(crate) const INTEGRATOR_UNREACHABLE: &str = "integrator_unreachable";
 pub(crate) const INTEGRATOR_REFUSED: &str = "integrator_refused";
 
 /// Accepts a locked order if every required integrator that was handed `order.placed` and is not archived has confirmed
-/// (where none was handed it: if its store accepts by itself), fails it if one of them failed for good; tells whether it
-/// moved.
+/// (if none was handed it: if the store accepts automatically), or fails it if one of them failed for good. Returns
+/// true if the order moved.
 ///
-/// Decided from the handoffs as they are now, under the order's lock, so that of two integrators who acknowledge at
-/// the same moment the second one sees the first.
+/// The decision is made from the current handoffs under the order's lock: of two integrators that acknowledge at the
+/// same moment, the second one sees the first.
 pub(crate) async fn settle(
     change: &mut Change<'_>,
     order: &mut Order,
@@ -49,7 +49,7 @@ pub(crate) async fn settle(
     let is_handed = !required.is_empty();
     leave_out_archived(change, order, &mut required).await?;
     if is_handed && required.is_empty() {
-        // Nobody is left who could confirm: staff decide, never we.
+        // Nobody is left who could confirm: staff decide, never the system.
         return Ok(false);
     }
     let confirmed = required
@@ -62,7 +62,8 @@ pub(crate) async fn settle(
     Ok(true)
 }
 
-/// Whoever is archived confirms nothing more. One with a request on its way has it concluded first.
+/// Leaves out archived integrators, which confirm nothing more. One with a request on the wire stays until that is
+/// concluded.
 async fn leave_out_archived(
     change: &mut Change<'_>,
     order: &Order,
@@ -84,8 +85,8 @@ async fn leave_out_archived(
     Ok(())
 }
 
-/// A required integrator that was disabled when the order came has no handoff: staff decide, never we. Without any,
-/// the store's `auto_accept` does.
+/// Returns true if no required integrator was left out. One that was disabled when the order came has no handoff: then
+/// staff decide, never the system. If no integrator is required, the store's `auto_accept` decides.
 async fn nobody_is_left_out(
     change: &mut Change<'_>,
     order: &Order,
@@ -96,7 +97,7 @@ async fn nobody_is_left_out(
         .iter()
         .filter(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced));
     if !handed.is_empty() {
-        // One that was added, or enabled, after the order came does not hold it up.
+        // An integrator that was added after the order came does not hold it up.
         let came_at = order.placed_at.unwrap_or(order.created_at);
         return Ok(required.all(|one| {
             handed.iter().any(|handoff| handoff.integrator_id == one.id)

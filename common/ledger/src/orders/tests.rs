@@ -1,4 +1,4 @@
-//! Drafts, edits and replacements on both databases, alone and against everything that may happen at the same time.
+//! Drafts, edits and replacements on both databases, alone and concurrently with everything else.
 
 mod drafts;
 mod edits;
@@ -34,7 +34,7 @@ fn items(items: ItemsEdit) -> OrderEdit {
     }
 }
 
-/// So many pieces of the scene's product, in one line.
+/// Returns an edit to this many pieces of the scene's product in one line.
 fn pieces(scene: &Scene, quantity: u32) -> OrderEdit {
     items(ItemsEdit::Replace(vec![line(scene.product, quantity)]))
 }
@@ -67,7 +67,7 @@ impl Scene {
         self.house.ledger.edit_order(order, None, edit).await
     }
 
-    /// Of its store.
+    /// Lists all orders of the scene's store.
     async fn all_orders(&self) -> Vec<Order> {
         let of_store = OrderFilter {
             stores: Some(vec![self.store]),

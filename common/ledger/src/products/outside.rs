@@ -1,4 +1,4 @@
-//! Products as an outside service lists them, brought into our own (ADR 9).
+//! Imports the products that an outside service lists (ADR 9).
 
 use std::collections::HashMap;
 
@@ -14,22 +14,22 @@ use store::{
     products::outside::{self, OutsideProduct},
 };
 
-/// A product as the service lists it.
+/// A product as listed by the outside service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedProduct {
-    /// The service's own word for it, and so our sku.
+    /// The service's id of the product, which becomes our sku.
     pub external_id: String,
     pub name: String,
     pub description: Option<String>,
-    /// In the store's currency.
+    /// Price in the store's currency.
     pub price: Money,
 }
 
 impl Ledger {
-    /// Makes the store's products what is `listed` (no two of one external id). A new one is made, or the store's own
-    /// product with that sku becomes it; name, description and price follow the list; one that is listed no more is not
-    /// available until it is again. What people took off sale stays off while it is listed, and an archived product
-    /// stays archived. Stock is not touched. Where nothing differs nothing is written.
+    /// Makes the store's products match `listed`, which has no external id twice. An unknown product is created, or the
+    /// store's own product with that sku is taken over; name, description and price follow the list; a product that is
+    /// no longer listed is unavailable until it is listed again. A product that people took off sale stays off while it
+    /// is listed, and an archived one stays archived. Stock is not touched. Nothing is written if nothing differs.
     pub async fn bring_in_products(
         &self,
         store: StoreId,
@@ -44,7 +44,7 @@ impl Ledger {
             return Ok(());
         }
         in_one_transaction!(&self.inner, Points::NONE, |change| {
-            // Two processes that were told the same bring it in one after the other.
+            // Two processes with the same list import it one after the other.
             lock_stream(&mut change, store).await?;
             let sells_in = store::stores::get(&mut change.tx, store)
                 .await?
@@ -61,7 +61,7 @@ impl Ledger {
     }
 }
 
-/// What was listed before, and the products that it became.
+/// The previous list, and the products that it became.
 struct Known {
     outside: Vec<OutsideProduct>,
     products: HashMap<ProductId, Product>,
@@ -95,7 +95,7 @@ impl Known {
                 one.listed && (product.archived_at.is_some() || follows(product, wanted))
             })
         };
-        // All of the list are listed, and no others are.
+        // The same products are listed now as before.
         listed.iter().all(is_known)
             && listed.len() == self.outside.iter().filter(|one| one.listed).count()
     }
@@ -134,7 +134,7 @@ async fn bring_in(
             .iter()
             .find(|own| own.sku.as_ref() == Some(&wanted.external_id));
         let product = match own {
-            // People gave this sku to what the service calls something else; it keeps it.
+            // People gave this sku to a product that the service knows by another id; that product keeps it.
             Some(own) if known.has(own.id) => make(change, store, None, wanted).await?,
             Some(own) => {
                 edit(change, own.id, wanted, false).await?;
@@ -171,15 +171,15 @@ async fn make(
         created_at: change.now,
     };
     match store::products::insert(&mut change.tx, &product).await {
-        // Somebody has just made one of that sku: seen from the beginning, theirs becomes the listed one.
+        // Somebody has just created a product with this sku: the next try takes that one over.
         Err(StoreError::UniqueKeyTaken) => Err(StoreError::LockLost(
-            "a sku that was free a moment ago".to_owned(),
+            "the sku was taken meanwhile".to_owned(),
         )),
         made => made.map(|()| product.id),
     }
 }
 
-/// Leaves an archived one alone.
+/// Updates a product from the list, unless it is archived.
 async fn edit(
     change: &mut Change<'_>,
     id: ProductId,

@@ -34,7 +34,7 @@ fn guests(session: &Session, product: ProductId) -> PlaceOrder {
     }
 }
 
-/// The kinds and numbers of what a session's stream has, read back.
+/// Returns the numbers and kinds of the events in a session's stream.
 async fn told(house: &House, session: SessionId) -> Vec<(i64, EventKind)> {
     let events = house
         .ledger
@@ -56,7 +56,7 @@ each_database! {
         let store = house.a_store().await;
         let opens = (0..20).map(|i| {
             let ledger = house.ledger.clone();
-            // Names that people would take for the same.
+            // Names that people would take for the same one.
             let name = if i % 2 == 0 { "Table 1" } else { " table  1" };
             tokio::spawn(async move { ledger.open_session(store, name).await })
         });
@@ -79,7 +79,7 @@ each_database! {
         house.ledger.close_session(first.id).await.unwrap();
         let second = house.ledger.open_session(store, "TABLE 1").await.unwrap();
         assert_ne!(first.code, second.code);
-        // Two closed ones of one name are no conflict either.
+        // Two closed sessions with the same name are no conflict either.
         house.ledger.close_session(second.id).await.unwrap();
     }
 
@@ -133,7 +133,7 @@ each_database! {
         let mut orders = Vec::new();
         for to in [None, Some(OrderStatus::Accepted), Some(OrderStatus::Ready), Some(OrderStatus::Rejected)] {
             let order = house.a_guests_order(&opened, product).await;
-            // Staff may skip steps forward, but not the acceptance.
+            // Staff may skip forward steps, but not the acceptance.
             for status in [OrderStatus::Accepted].into_iter().filter(|_| to == Some(OrderStatus::Ready)).chain(to) {
                 house.ledger.move_order(order.id, status, By::Staff, Some("no reason")).await.unwrap();
             }
@@ -215,7 +215,7 @@ each_database! {
                 Err(error) => panic!("{error:?}"),
             });
             let (placed, closed) = (placed.count(), close.await.unwrap());
-            assert_eq!(closed.unfinished.len(), placed, "what the close did not list came after it");
+            assert_eq!(closed.unfinished.len(), placed, "an order that the close did not list was placed after it");
             let told = told(&house, opened.id).await;
             assert_eq!(told.last().unwrap().1, EventKind::SessionClosed);
             assert_eq!(told.len(), placed + 2);

@@ -1,4 +1,4 @@
-//! Whatever happens, in whichever order: the numbers are those of a count of all orders.
+//! Statistics: the numbers always equal a count of all orders, whatever happens in whichever sequence.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use platform::chance::Chance;
 const STEPS: u32 = 90;
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Some stores that sell something, and what was ordered there.
+/// Several stores, each with a product, and their orders.
 struct Town {
     scene: Scene,
     shops: Vec<(StoreId, ProductId)>,
@@ -56,7 +56,7 @@ impl Town {
         }
     }
 
-    /// One of the moves that people may make, if there is one.
+    /// Makes one of the moves that people may make, if there is one.
     async fn move_on(&self, order: OrderId, chance: &Chance) {
         let stands = self.scene.status(order).await;
         let people = [By::Staff, By::Operator].into_iter();
@@ -74,7 +74,7 @@ impl Town {
         }
     }
 
-    /// Of each store and of all: what is told beside what is so.
+    /// Compares the reported numbers with the real ones, for each store and for all.
     async fn numbers_are_exact(&self, after: &str) {
         let house = &self.scene.house;
         let mut tx = house.db.read().await.unwrap();
@@ -88,7 +88,7 @@ impl Town {
         };
         for (store, _) in &self.shops {
             let told = house.ledger.stats(Some(&[*store])).await.unwrap();
-            assert_eq!(told, count(Some(*store)), "of {store} after {after}");
+            assert_eq!(told, count(Some(*store)), "store {store} after {after}");
         }
         assert_eq!(
             house.ledger.stats(None).await.unwrap(),
@@ -109,7 +109,7 @@ impl Town {
         swept.orders
     }
 
-    /// A sweep whose process is killed before it commits.
+    /// Runs a sweep whose process is killed before it commits.
     async fn killed_sweep(&self, shop: usize) {
         let (house, store) = (&self.scene.house, self.shops[shop].0);
         let mut tx = house.db.read().await.unwrap();
@@ -263,7 +263,7 @@ each_database! {
                 break;
             }
         }
-        // The scene's own store is the first.
+        // The first store is the scene's own.
         assert_eq!(walks, [2, 4, 0]);
         town.numbers_are_exact("all walks").await;
     }
@@ -289,7 +289,7 @@ each_database! {
         let orders: u64 = walks.iter().map(|(orders, _)| orders).sum();
         assert_eq!(orders, 15, "{walks:?}");
         assert!(walks.iter().all(|(orders, _)| *orders <= 3), "{walks:?}");
-        // The first two of the first shop, one of the second; then the third has its turn.
+        // Two orders of the first shop and one of the second; then it is the third shop's turn.
         assert_eq!(walks[..2], [(3, true), (2, true)]);
     }
 }

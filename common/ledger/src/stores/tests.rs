@@ -59,7 +59,7 @@ each_database! {
         let mut tx = house.db.read().await.unwrap();
         let many = store::stores::many(&mut tx, &[ids[2], ids[1], ids[0]]).await.unwrap();
         let many: Vec<StoreId> = many.into_iter().map(|store| store.id).collect();
-        assert_eq!(many, [ids[0], ids[1], ids[2]], "archived ones too");
+        assert_eq!(many, [ids[0], ids[1], ids[2]], "including archived ones");
         assert_eq!(store::stores::many(&mut tx, &[]).await.unwrap(), []);
     }
 
@@ -132,7 +132,7 @@ each_database! {
         assert_eq!(archived.archived_at, Some(noon()));
         house.clock.advance(std::time::Duration::from_secs(60));
         let again = house.ledger.archive_store(id, None).await.unwrap();
-        assert_eq!(again, archived, "the second time changes nothing");
+        assert_eq!(again, archived, "archiving is idempotent");
         assert_eq!(house.ledger.store(id).await.unwrap(), Some(archived));
         assert_eq!(house.ledger.menu(id).await.unwrap(), None);
         let refused = house.ledger.edit_store(id, None, StoreEdit::default()).await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The reconciler's steps on both databases: what each finds, what it leaves alone, and that a second time is harmless.
+//! The reconciler's steps on both databases: what each finds, what it leaves alone, and that it is idempotent.
 
 mod stuck;
 
@@ -123,10 +123,10 @@ each_database! {
         };
         let page = |integrators: &[IntegratorId], go_on_after| DueWork { integrators: integrators.to_vec(), go_on_after };
         assert_eq!(among(None, 2, 10).await, page(&kitchens[..2], Some(kitchens[1])));
-        assert_eq!(among(None, 3, 1).await, page(&kitchens[..1], Some(kitchens[0])), "told of one at a time");
+        assert_eq!(among(None, 3, 1).await, page(&kitchens[..1], Some(kitchens[0])), "one per page");
         assert_eq!(among(Some(kitchens[1]), 2, 10).await, page(&kitchens[2..], None));
         scene.disable(kitchens[2]).await;
-        assert_eq!(among(Some(kitchens[1]), 1, 10).await, page(&[], Some(kitchens[2])), "looked at all the same");
+        assert_eq!(among(Some(kitchens[1]), 1, 10).await, page(&[], Some(kitchens[2])), "examined all the same");
         assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap().integrators, kitchens[..2]);
         let counts = house.ledger.handoff_counts().await.unwrap();
         assert!(counts.contains(&(HandoffState::Due, 3)), "{counts:?}");
@@ -183,7 +183,7 @@ each_database! {
         let stuck = scene.stuck().await;
         assert!(stuck.iter().any(|stuck| stuck.kind == StuckKind::HandoffParked), "{stuck:?}");
 
-        // The cause gone, it has no attempt open, and a person may send it again.
+        // With the cause removed, it has no open attempt, and a person may retry it.
         scene.damage("UPDATE handoffs SET event = 'order.placed'").await;
         scene.audit_finds_nothing().await;
         let parked = stuck.iter().find_map(|stuck| stuck.handoff_id).unwrap();
@@ -230,12 +230,12 @@ each_database! {
         let claimed = scene.claim(&kitchen).await;
         scene.answers(&claimed, 200).await;
         assert_eq!((found().await, scene.status(order).await), (vec![], OrderStatus::Processing));
-        // It was never handed this one, so that it is staff's.
+        // The bar was never handed this order, so staff must decide.
         edit(bar.id, IntegratorEdit { enabled: Some(true), ..Default::default() }).await;
         assert_eq!(found().await, []);
         scene.disable(kitchen.id).await;
         edit(bar.id, IntegratorEdit { required: Some(false), ..Default::default() }).await;
-        assert_eq!(found().await, [order], "whoever has confirmed it has, enabled or not");
+        assert_eq!(found().await, [order], "a confirmation counts, even if the integrator is disabled now");
         assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 1);
         assert_eq!(scene.status(order).await, OrderStatus::Accepted);
         scene.audit_finds_nothing().await;

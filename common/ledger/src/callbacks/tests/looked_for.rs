@@ -1,4 +1,4 @@
-//! Callbacks found by people, also beside rows that can't be read.
+//! Callbacks listed for people, also with unreadable rows among them.
 
 use super::handed_over;
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
 };
 use domain::ids::CallbackId;
 
-/// Page by page, newest first.
+/// Lists all callbacks page by page, newest first.
 async fn found(house: &House, page: u32) -> Vec<CallbackId> {
     let mut found: Vec<CallbackId> = Vec::new();
     loop {
@@ -33,12 +33,12 @@ each_database! {
         let all = found(&house, 100).await;
         assert_eq!(all.len(), 5);
         scene.damage("UPDATE callbacks SET result = 'eaten' WHERE result = 'applied'").await;
-        // The first three moved the order, and are the last of the list.
+        // The first three moved the order, and are the last in the list.
         assert_eq!(found(&house, 100).await, all[..2]);
         assert_eq!(found(&house, 1).await, all[..2]);
         scene.damage("UPDATE callbacks SET failures = CASE WHEN result = 'eaten' THEN 0 ELSE -1 END, result = 'applied'").await;
         for page in [1, 2, 3, 100] {
-            assert_eq!(found(&house, page).await, all[2..], "pages of {page}");
+            assert_eq!(found(&house, page).await, all[2..], "page size {page}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which order a callback is about, and who may say what of it.
+//! The order that a callback is about, and who may report what.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which of several callbacks counts: once each, forward, the newest.
+//! Several callbacks for one order: each counts once, only forward, and the newest wins.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ each_database! {
         let (kitchen, order) = handed_over(&scene).await;
         let first = house.ledger.receive_callback(&kitchen, "msg_A", word(order, "accepted")).await.unwrap();
         assert!(matches!(first, Received::Stored { .. }));
-        // Word by word the same key: another one is another callback.
+        // Webhook ids are compared exactly: a different case is a different callback.
         assert!(matches!(house.ledger.receive_callback(&kitchen, "msg_a", word(order, "accepted")).await.unwrap(), Received::Stored { .. }));
         house.ledger.apply_callbacks(order).await.unwrap();
         let moves = house.woken.events().len();
@@ -91,7 +91,7 @@ each_database! {
         let updates = [("accepted", 1), ("preparing", 2), ("ready", 3), ("dispatched", 4)];
         let mut overtaken = 0;
         for permutation in permutations_of_four() {
-            // Whatever comes behind a newer one.
+            // Callbacks that come after a newer one.
             overtaken += (1..4).filter(|at| permutation[..*at].iter().any(|before| *before > permutation[*at])).count();
             for one_by_one in [true, false] {
                 let order = scene.order_like(|order| order.lines[0].quantity = 1).await.id;

@@ -1,4 +1,4 @@
-//! Callbacks that come before, beside or instead of the answer to our request.
+//! Callbacks that come before, during or instead of the response to our request.
 
 use std::time::Duration;
 
@@ -218,7 +218,7 @@ each_database! {
                 async { house.ledger.apply_callbacks(order).await.unwrap(); },
                 async {
                     let by = By::Staff;
-                    // A rejection may have ended it before.
+                    // A rejection may already have ended the order.
                     let _ = house.ledger.move_order(order, OrderStatus::Cancelled, by, Some("why not")).await;
                 }
             );
@@ -245,7 +245,7 @@ each_database! {
         assert_eq!(scene.status(order).await, OrderStatus::Processing);
         let mut tx = house.db.begin().await.unwrap();
         let together = store::callbacks::lock_unapplied(&mut tx, order, MOST_TOGETHER).await.unwrap();
-        assert_eq!(together.len(), MOST_TOGETHER, "not all there are");
+        assert_eq!(together.len(), MOST_TOGETHER, "fewer than there are");
         tx.rollback().await;
         let applied = house.ledger.apply_callbacks(order).await.unwrap();
         assert_eq!((applied as usize, scene.status(order).await), (MOST_TOGETHER + 1, OrderStatus::Accepted));

@@ -1,4 +1,4 @@
-//! What a courier says of its parcel.
+//! Callbacks of couriers about their deliveries.
 
 use super::{Illegal, Stale, Unchanged, Unmapped, dispatched, handed_over, last_result, parcel};
 use crate::{

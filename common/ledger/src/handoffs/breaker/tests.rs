@@ -1,4 +1,4 @@
-//! The breaker on both databases: when it opens, what a probe is, and what closes it.
+//! The breaker on both databases: when it opens, how it probes, and what closes it.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn until(scene: &Scene, of: &Integrator) -> DateTime<Utc> {
     breaker(scene, of.id).await.until.unwrap()
 }
 
-/// Places and claims so many orders, and has them all answered with a 500: they wait for their second attempts.
+/// Places and claims this many orders, and answers them all with a 500: they wait for their second attempts.
 async fn fails(scene: &Scene, integrator: &Integrator, orders: usize) -> Vec<Claimed> {
     for _ in 0..orders {
         scene.order().await;
@@ -47,7 +47,7 @@ async fn opened(scene: &Scene, integrator: &Integrator) -> Vec<Claimed> {
     failed
 }
 
-/// Past the wait of those that failed, too.
+/// Moves the clock past the breaker's pause and the failed handoffs' waits.
 async fn until_a_probe_may_go(scene: &Scene, integrator: &Integrator) {
     scene.house.clock.set(until(scene, integrator).await);
 }
@@ -87,7 +87,7 @@ each_database! {
         let known = breaker(&scene, kitchen.id).await;
         assert_eq!((known.state, known.failures_in_a_row), (BreakerState::Closed, 4));
         assert_eq!(known.failing, [failed.handoff.id]);
-        // Another's success ends the row.
+        // The success of another handoff ends the row.
         scene.order().await;
         let other = scene.claim(&kitchen).await;
         assert!(!other.was_well);
@@ -108,7 +108,7 @@ each_database! {
         scene.answers(&claimed[1], 500).await;
         house.clock.advance(Duration::from_secs(1));
         scene.answers(&claimed[2], 200).await;
-        assert_eq!(breaker(&scene, kitchen.id).await.failures_in_a_row, 2, "an answer of a healthy one writes nothing");
+        assert_eq!(breaker(&scene, kitchen.id).await.failures_in_a_row, 2, "an answer for a healthy integrator writes nothing");
         scene.answers(&claimed[3], 500).await;
         let known = breaker(&scene, kitchen.id).await;
         assert_eq!((known.state, known.failures_in_a_row), (BreakerState::Closed, 1));
@@ -138,7 +138,7 @@ each_database! {
         opened(&scene, &kitchen).await;
         let order = scene.order().await;
         let accept_by = order.accept_by.unwrap();
-        // As if its probes had failed again and again.
+        // Simulate probes that failed repeatedly.
         let mut tx = house.db.begin().await.unwrap();
         let open = Breaker { until: Some(accept_by + TimeDelta::seconds(30)), ..breaker(&scene, kitchen.id).await };
         store::integrators::write_breaker(&mut tx, kitchen.id, &open).await.unwrap();
@@ -193,7 +193,7 @@ each_database! {
         scene.order().await;
         house.clock.advance(Duration::from_secs(60));
         let fresh = scene.claim(&kitchen).await;
-        assert_eq!(fresh.n, 1, "one that was never tried comes first");
+        assert_eq!(fresh.n, 1, "a handoff that was never tried comes first");
         scene.answers(&fresh, 500).await;
         scene.audit_finds_nothing().await;
     }
@@ -212,7 +212,7 @@ each_database! {
         assert!(house.woken.hints().contains(&Hint::Handoffs { integrator: kitchen.id }), "its lanes are woken");
         assert_eq!(scene.status(fresh[0].id).await, OrderStatus::Accepted);
         let rest = scene.claims(&kitchen).await.claimed;
-        assert_eq!(rest.len(), 4, "three that had failed, and one that was never tried");
+        assert_eq!(rest.len(), 4, "three had failed, and one was never tried");
         for one in &rest {
             scene.answers(one, 200).await;
         }
@@ -227,7 +227,7 @@ each_database! {
         until_a_probe_may_go(&scene, &kitchen).await;
         let probe = scene.claim(&kitchen).await;
         scene.answers(&probe, 422).await;
-        assert!(breaker(&scene, kitchen.id).await.is_well(), "whoever says no is there");
+        assert!(breaker(&scene, kitchen.id).await.is_well(), "an integrator that refuses is alive");
         assert_eq!(scene.handoff(probe.handoff.id).await.state, HandoffState::Failed);
         scene.audit_finds_nothing().await;
     }
@@ -267,7 +267,7 @@ each_database! {
         assert_eq!(breaker(&scene, kitchen.id).await.probe, Some(second.handoff.id));
         assert_eq!(house.ledger.free_expired_leases(10).await.unwrap(), 1);
         let known = breaker(&scene, kitchen.id).await;
-        assert_eq!((known.state, known.openings), (BreakerState::Probing, 1), "it is the probe no more");
+        assert_eq!((known.state, known.openings), (BreakerState::Probing, 1), "it is no longer the probe");
         assert_eq!(known.failures_in_a_row, 4);
         assert_eq!(scene.answers(&died, 200).await, Concluded::Fenced);
         assert_eq!(breaker(&scene, kitchen.id).await, known);

@@ -96,7 +96,7 @@ each_database! {
         let mut elsewhere = crate::Change::begin(&house.ledger.inner).await.unwrap();
         let of_held = claimed.iter().find(|one| one.handoff.order_id == Some(held.id)).unwrap();
         lock(&mut elsewhere, Some(held.id), of_held.handoff.id).await.unwrap();
-        // SQLite has one writer: there everybody waits for it.
+        // SQLite has a single writer, for which everybody waits.
         if elsewhere.tx.pick("mysql", "sqlite") == "mysql" {
             let batch: Vec<Waiting> = claimed.iter().map(waiting).collect();
             let outcomes = in_one(&house.ledger.inner, &batch).await.unwrap();

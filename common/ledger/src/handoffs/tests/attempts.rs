@@ -1,4 +1,4 @@
-//! What one attempt leaves behind, and when the next one comes.
+//! Results of an attempt, and the time of the next one.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ each_database! {
         let kept = attempts(&scene, &claimed).await;
         assert_eq!(kept[0].response.as_deref(), Some(r#"{"reference":"K-7"}"#));
         assert_eq!(kept[0].http_status, Some(201));
-        // A conclusion said twice counts once.
+        // A repeated conclusion counts once.
         let before = Concluded::RecordedBefore { outcome: AttemptOutcome::Acknowledged };
         assert_eq!(scene.heard(&claimed, heard, b"").await, before);
         let otherwise = Heard::NotConnected { error: "told by nobody".into() };
@@ -93,7 +93,7 @@ each_database! {
         assert_eq!(scene.stock().await, STOCK);
         let told: Vec<_> = house.woken.events().into_iter().filter(|event| event.kind == EventKind::HandoffFailed).collect();
         assert_eq!((told.len(), &told[0].data["handoff"]["reason"]), (1, &serde_json::json!("attempts_used_up")));
-        // 5xx answers may have been received orders all the same: it is told of the end.
+        // An integrator that answered 5xx may have received the order all the same, so it is told of the end.
         let cancelled = scene.claim(&kitchen).await;
         assert_eq!(cancelled.handoff.event, OrderCancelled);
         scene.answers(&cancelled, 200).await;
@@ -125,7 +125,7 @@ each_database! {
         assert_eq!(house.ledger.free_expired_leases(10).await.unwrap(), 0);
         assert_eq!(attempts(&scene, &first).await[0].outcome, Some(AttemptOutcome::Unknown));
 
-        // The worker was only slow: what it heard comes too late.
+        // The worker was only slow: its outcome comes too late.
         assert_eq!(scene.answers(&first, 200).await, Concluded::Fenced);
         assert_eq!(scene.handoff(first.handoff.id).await.state, Waiting);
         scene.until_due(first.handoff.id).await;

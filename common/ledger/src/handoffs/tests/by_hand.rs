@@ -1,4 +1,4 @@
-//! Handoffs tried again by people: one and many, at a pace, by one rule, and on record.
+//! Handoffs retried by people: one and many, at a pace, by one rule, and on record.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use domain::{
     status::OrderStatus,
 };
 
-/// All that failed in the scene's store, tried again by somebody.
+/// Returns a request to retry all failed handoffs of the scene's store.
 fn all_failed(scene: &Scene) -> RetryWanted {
     let now = scene.house.clock.now();
     RetryWanted {
@@ -34,7 +34,7 @@ fn all_failed(scene: &Scene) -> RetryWanted {
     }
 }
 
-/// Refused for good after staff had accepted its order.
+/// Creates a handoff that was refused for good after staff had accepted its order.
 async fn a_failed_one(scene: &Scene, kitchen: &Integrator) -> (OrderId, HandoffId) {
     let order = scene.order().await.id;
     let claimed = scene.claim(kitchen).await;
@@ -58,7 +58,7 @@ each_database! {
         }
         let (ended, _) = a_failed_one(&scene, &kitchen).await;
         scene.staff_move(ended, OrderStatus::Cancelled).await;
-        // What it hears next about its second order comes after the message that failed.
+        // The next message about its second order overtakes the failed one.
         let news = scene.integrator(|new| new.events = Some(vec![OrderPlaced, HandoffEvent::OrderStatusChanged])).await;
         let (overtaken, _) = a_failed_one(&scene, &news).await;
         scene.claim(&news).await;
@@ -92,7 +92,7 @@ each_database! {
         assert_eq!(trail[0].filter["states"], serde_json::json!(["failed"]));
         assert_eq!(trail[0].refused["overtaken"], 1);
 
-        // A second click finds nothing left to do.
+        // A second click has nothing left to do.
         let again = retried(&scene, &wanted).await;
         assert_eq!((again.matched, again.retried), (2, 0));
         scene.audit_finds_nothing().await;
@@ -175,7 +175,7 @@ each_database! {
         assert_eq!(dry.refused, BTreeMap::from([("integrator_archived", 1)]));
         let done = retried(&scene, &wanted).await;
         assert_eq!(RetriedMany { id: None, ..done }, dry);
-        // Whoever looked before it was archived is refused under the lock.
+        // A caller that looked before the archiving is refused under the lock.
         let person: AccountId = house.chance.id(house.clock.now());
         let refused = house.ledger.retry_handoff(failed, person).await;
         assert!(matches!(refused, Err(LedgerError::Refused(RetryRefused::IntegratorArchived))), "{refused:?}");

@@ -31,7 +31,7 @@ each_database! {
         let placed = scene.claim(&kitchen).await;
         scene.staff_move(order.id, OrderStatus::Cancelled).await;
         assert_eq!(scene.states(order.id, &kitchen).await, [(OrderPlaced, Sending), (OrderCancelled, Due)]);
-        // Strictly one after the other.
+        // Handoffs to one integrator are strictly serial.
         scene.nothing_is_due(&kitchen).await;
         assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap().integrators, []);
         drop(house.woken.take());
@@ -111,7 +111,7 @@ each_database! {
             let order = scene.order().await;
             let claimed = scene.claim(&kitchen).await;
             tokio::join!(scene.answers(&claimed, status), async {
-                // A refusal may have ended it before.
+                // A refusal may already have ended the order.
                 let _ = house.ledger.move_order(order.id, OrderStatus::Cancelled, By::Staff, Some("why not")).await;
             });
             let ended = scene.status(order.id).await;

@@ -1,4 +1,4 @@
-//! Every moment at which an order may be cancelled, and what exactly comes of it: a table.
+//! A table of every moment at which an order may be cancelled, with its exact results.
 
 use super::{Acknowledged, Due, Failed, OrderCancelled, OrderPlaced, Withdrawn};
 use crate::{
@@ -17,7 +17,7 @@ use AttemptOutcome::{Gone, Refused, Retry, Unknown};
 use Met::{Accepts, IsBusy, IsGone, IsLost, IsUnreachable, NeverLeft, Refuses};
 use OrderStatus::{Accepted, Cancelled, Preparing, Ready, Rejected};
 
-/// What a request meets with.
+/// Result of a request.
 #[derive(Clone, Copy, Debug)]
 enum Met {
     Accepts,
@@ -40,12 +40,12 @@ const ALL_MET: [Met; 7] = [
     NeverLeft,
 ];
 
-/// How order and kitchen stand afterwards.
+/// Expected state of order and kitchen afterwards.
 #[derive(Clone, Debug, PartialEq)]
 struct Stands {
     order: OrderStatus,
     placed: HandoffState,
-    /// It has an `order.cancelled` to come.
+    /// True if the kitchen will be sent an `order.cancelled`.
     is_told: bool,
     outcomes: Vec<Option<AttemptOutcome>>,
 }
@@ -64,7 +64,8 @@ fn stands(
     }
 }
 
-/// Cancelled while the request is on the wire. It may have arrived, so that it is called off whatever the answer.
+/// Expected state after a cancel while the request is on the wire: it may have arrived, so the order is called off
+/// whatever the response.
 fn cancelled_during(met: Met) -> Stands {
     match met {
         Accepts => stands(
@@ -81,7 +82,7 @@ fn cancelled_during(met: Met) -> Stands {
     }
 }
 
-/// Cancelled by staff, who may do so also once it is accepted, after the answer.
+/// Expected state after a cancel by staff after the response; staff may also cancel an accepted order.
 fn cancelled_after(met: Met) -> Stands {
     match met {
         Accepts => stands(
@@ -90,10 +91,10 @@ fn cancelled_after(met: Met) -> Stands {
             true,
             Some(AttemptOutcome::Acknowledged),
         ),
-        // It has failed before: there is nothing left to cancel, and nobody to tell.
+        // The order has already failed: there is nothing to cancel, and nobody to tell.
         Refuses => stands(OrderStatus::Failed, Failed, false, Some(Refused)),
         IsGone => stands(OrderStatus::Failed, Failed, false, Some(Gone)),
-        // A busy one may have it all the same; one that could not be reached has not.
+        // A busy kitchen may have received the order all the same; an unreachable one has not.
         IsBusy => stands(Cancelled, Withdrawn, true, Some(Retry)),
         IsUnreachable => stands(Cancelled, Withdrawn, false, Some(Retry)),
         IsLost => stands(Cancelled, Withdrawn, true, Some(Unknown)),
@@ -101,7 +102,7 @@ fn cancelled_after(met: Met) -> Stands {
     }
 }
 
-/// Cancelled by owner or guest after the answer: once it is accepted they can't.
+/// Expected state after a cancel by owner or guest after the response: they can't cancel an accepted order.
 fn cancelled_after_by_its_placer(met: Met) -> Stands {
     match met {
         Accepts => stands(
@@ -139,7 +140,7 @@ async fn meets(scene: &Scene, claimed: &Claimed, met: Met) {
     scene.answers(claimed, answered).await;
 }
 
-/// Whether it was allowed is seen in what comes of it.
+/// Cancels the order; the resulting state shows if that was allowed.
 async fn cancel(scene: &Scene, order: OrderId, by: By) {
     let ledger = &scene.house.ledger;
     let _ = ledger
@@ -172,7 +173,8 @@ async fn how_it_stands(scene: &Scene, kitchen: &Integrator, order: OrderId) -> S
     }
 }
 
-/// Stock is back exactly where the order is called off, and nothing but the cancellation is sent any more.
+/// Checks that stock is returned exactly if the order is called off, and that nothing but the cancellation is sent any
+/// more.
 async fn the_rest_is_right(scene: &Scene, kitchen: &Integrator, stands: &Stands) {
     let is_back = scene.stock().await == STOCK;
     assert_eq!(is_back, stands.order.is_called_off(), "{stands:?}");
@@ -239,8 +241,8 @@ each_database! {
     }
 
     async fn a_cancel_beside_a_callback_comes_to_what_one_of_the_two_orders_gives(house: House) {
-        // What is said, how the order stands when that is applied first and no cancel follows it by its placer, and
-        // whether the kitchen is still told when staff cancel afterwards.
+        // The callback's status; the order's status after the callback alone; its final status if a cancel follows and
+        // is allowed; and if the kitchen is then told.
         let table = [
             ("accepted", Accepted, Cancelled, true),
             ("preparing", Preparing, Cancelled, true),

@@ -1,4 +1,4 @@
-//! A clock that is set an hour forward or back under a handoff: it is believed, and nothing is lost by it.
+//! A clock that is set an hour forward or back during a handoff: it is trusted, and nothing is lost by it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use domain::{handoff::AttemptOutcome, status::OrderStatus};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// With a store whose orders outlast the jumps.
+/// Creates a scene with a store whose orders outlast the jumps.
 async fn scene(house: &House) -> Scene {
     Scene::with_store(house, |store| store.accept_within_s = 6 * 3600).await
 }
@@ -46,7 +46,7 @@ each_database! {
         let order = scene.order().await.id;
         let first = scene.claim(&kitchen).await;
         scene.answers(&first, 503).await;
-        // Due at once, by the clock.
+        // It is due at once by this clock.
         house.clock.advance(HOUR);
         let second = scene.claim(&kitchen).await;
         assert_eq!(second.n, 2);
@@ -79,7 +79,7 @@ each_database! {
         house.clock.set(house.clock.now() - HOUR);
         scene.nothing_is_due(&kitchen).await;
         assert_eq!(scene.states(order, &kitchen).await, [(OrderPlaced, Waiting)]);
-        // As late as the jump was wrong, and no later.
+        // It is delayed by the size of the jump, and no more.
         let due_at = scene.handoff(claimed.handoff.id).await.next_attempt_at.unwrap();
         assert!(due_at < house.clock.now() + HOUR + LEASE, "{due_at}");
         house.clock.set(due_at);

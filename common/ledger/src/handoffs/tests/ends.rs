@@ -1,4 +1,4 @@
-//! What the end of a handoff means to its order, and to those who look after both.
+//! The end of a handoff, and its effects on the order, staff and integrators.
 
 use std::time::Duration;
 
@@ -168,7 +168,7 @@ each_database! {
             assert_eq!(scene.states(order, &kitchen).await[0], (OrderPlaced, Withdrawn));
         }
         assert_eq!(scene.stuck().await, []);
-        // What stood behind them in the series goes out.
+        // The handoffs that waited behind them are sent.
         let told = scene.claims(&kitchen).await.claimed;
         assert!(told.len() == 2 && told.iter().all(|one| one.handoff.event == OrderStatusChanged), "{told:?}");
         scene.audit_finds_nothing().await;

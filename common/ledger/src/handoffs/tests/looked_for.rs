@@ -1,4 +1,4 @@
-//! Handoffs found by what people ask for, and tests that people send.
+//! Handoffs listed by filter, and tests sent by people.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ each_database! {
         let all = found(&house, HandoffFilter::default()).await;
         scene.damage("UPDATE handoffs SET event = 'order.eaten' WHERE order_id IN (SELECT id FROM orders WHERE number = 3)").await;
         let first = house.ledger.handoffs(&HandoffFilter::default(), None, 1).await.unwrap();
-        assert_eq!(first[0].handoff.id, all[1], "its place on the page is the next one's");
+        assert_eq!(first[0].handoff.id, all[1], "the next one takes its place on the page");
     }
 
     async fn a_test_is_one_attempt_that_moves_nothing(house: House) {

@@ -1,4 +1,4 @@
-//! What integrators say, as the model tells it.
+//! The model's callbacks.
 
 use super::{
     Accepted, Acknowledged, Applied, Cancelled, Duty, Illegal, Model, OrderCancelled, OrderPlaced,
@@ -10,7 +10,7 @@ use domain::{
 };
 
 impl Model {
-    /// Whether it is let in.
+    /// Receives a callback; returns true if it is accepted.
     pub(in crate::histories) fn says(
         &mut self,
         party: usize,

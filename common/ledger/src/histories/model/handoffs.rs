@@ -1,4 +1,4 @@
-//! Claims, outcomes and retries by hand, as the model tells them.
+//! The model's claims, outcomes and retries by hand.
 
 use chrono::TimeDelta;
 
@@ -10,7 +10,7 @@ use crate::histories::step::Hears;
 use domain::handoff::AttemptOutcome;
 
 impl Model {
-    /// The duty that this claim took, if any.
+    /// Claims; returns the duty that was taken, if any.
     pub(in crate::histories) fn claims(
         &mut self,
         party: usize,
@@ -53,7 +53,7 @@ impl Model {
         Some(at)
     }
 
-    /// `it_failed` decides where the jitter would.
+    /// Records an outcome; `it_failed` decides the cases that depend on the jitter.
     pub(in crate::histories) fn hears(
         &mut self,
         claim: usize,
@@ -151,13 +151,13 @@ impl Model {
 
     pub(super) fn fails(&mut self, at: usize) {
         self.duties[at].state = Failed;
-        // What an integrator said meanwhile is heard first.
+        // A callback that came meanwhile is applied first.
         if !self.said.iter().any(|said| said.result.is_none()) {
             self.settle();
         }
     }
 
-    /// Whether it is allowed.
+    /// Moves the order; returns true if that is allowed.
     pub(in crate::histories) fn retries_by_hand(&mut self, at: usize) -> bool {
         let overtaken = self.duties[at + 1..]
             .iter()
@@ -184,7 +184,8 @@ impl Model {
     }
 }
 
-/// 2, 8, 32 and 128 seconds, up to a fifth more; what the integrator asks for is a floor.
+/// Returns the earliest and latest next attempt: after 2, 8, 32 or 128 seconds and up to a fifth more, but not before
+/// the integrator asks for it.
 fn wait_after(attempts: u32, heard: Hears, now: Time) -> (Time, Time) {
     let scheduled_ms = 2000 * 4_i64.pow(attempts - 1);
     let floor_ms = match heard {

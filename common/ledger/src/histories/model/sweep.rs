@@ -1,4 +1,4 @@
-//! What the sweep does, as the model tells it.
+//! The model's sweep.
 
 use super::{Acknowledged, Cancelled, Due, Model, Said, Sending, Waiting, Withdrawn, is_closed};
 use crate::histories::step::Hears;
@@ -16,7 +16,7 @@ impl Model {
         }
     }
 
-    /// `it_failed` decides which comes first, where one takes the others with it.
+    /// Fails overdue duties; `it_failed` decides which comes first if one takes the others with it.
     pub(in crate::histories) fn fails_overdue_handoffs(
         &mut self,
         it_failed: impl Fn(usize) -> bool,
@@ -63,7 +63,7 @@ impl Model {
         self.stands(end, None);
     }
 
-    /// For good: nobody enables it again.
+    /// Archives an integrator for good: nobody enables it again.
     pub(in crate::histories) fn archives(&mut self, party: usize) {
         self.archived[party] = true;
         self.enabled[party] = false;

@@ -1,4 +1,4 @@
-//! Whether the ledger stands where the model says, and never went where nobody may.
+//! Compares the ledger with the model, and checks that the order never made a forbidden move.
 
 use super::{Play, Told, agree};
 use crate::{
@@ -40,7 +40,7 @@ impl Play {
         self.stood_at = stands;
         let model = &self.model;
         agree("status", stands, model.status)?;
-        agree("whether stock is held", order.stock_held, model.holds_stock)?;
+        agree("stock is held", order.stock_held, model.holds_stock)?;
         let held = if model.holds_stock { QUANTITY } else { 0 };
         agree("stock", self.scene.stock().await, STOCK - i64::from(held))?;
 
@@ -64,7 +64,7 @@ impl Play {
                         "handoff {at} is due at {next}, not in {from}..{until}"
                     ));
                 }
-                // Where in between is the jitter's to say.
+                // The jitter decides the time in between.
                 settled.push((at, next));
             }
             let record: Vec<_> = attempts
@@ -92,7 +92,7 @@ impl Play {
         Ok(())
     }
 
-    /// Handoffs of one order to one integrator are strictly serial, and have five attempts a round at most.
+    /// Checks that handoffs of one order to one integrator are strictly serial, with at most five attempts per round.
     fn at_most_one_is_tried(&self, handoffs: &[Handoff]) -> Told {
         for handoff in handoffs {
             if handoff.attempts > handoff.max_attempts {
@@ -102,14 +102,14 @@ impl Play {
                 other.integrator_id == handoff.integrator_id && other.state == HandoffState::Sending
             });
             if with_it.count() > 1 {
-                return Err("two are sent to one integrator at once".to_owned());
+                return Err("two handoffs are sent to one integrator at once".to_owned());
             }
         }
         Ok(())
     }
 }
 
-/// Those of the ledger, as the model has them.
+/// Returns the ledger's handoffs in the order of the model's duties.
 pub(super) fn in_the_order_of(
     model: &Model,
     integrators: &[Integrator],

@@ -1,4 +1,4 @@
-//! Orders whose twin, by its key, is being placed by another process at that moment.
+//! Orders with an idempotency key that another process is using for the same order at that moment.
 
 use super::{a_product, an_account, an_order};
 use crate::{
@@ -20,8 +20,8 @@ fn with_a_key(store: StoreId, account: AccountId, product: ProductId) -> PlaceOr
     }
 }
 
-/// The other process has written the key, and has not committed. `None`: this database has one writer, so that nothing
-/// runs beside another change.
+/// Begins the other process's change, which has written the key and not committed. `None` if the database has a single
+/// writer, so that no two changes run at the same time.
 async fn being_placed<'h>(
     house: &'h House,
     twin: &PlaceOrder,

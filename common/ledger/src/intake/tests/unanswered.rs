@@ -1,5 +1,5 @@
-//! Orders whose COMMIT is not answered, because it, or its answer, was held up on the way. They have no keys, so that
-//! nothing but the look-up keeps them from being placed twice.
+//! Orders whose COMMIT gets no response, because it, or its response, is delayed on the way. They have no keys, so only
+//! the look-up keeps them from being placed twice.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use store::{
     },
 };
 
-/// As long as a statement is waited for; a lock, a second.
+/// Timeout of a statement; that of a lock is one second.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 struct Shop {
@@ -68,9 +68,9 @@ async fn an_order_is_answered_and_placed_once_whatever_became_of_its_commit() {
     };
     for mishap in [
         Mishap::AnswerLost,
-        // While it is looked up.
+        // The commit arrives during the look-up.
         Mishap::Late(PATIENCE + Duration::from_millis(300)),
-        // When the look-up has waited in vain.
+        // The commit arrives after the look-up has timed out.
         Mishap::Late(PATIENCE * 5 / 2),
         Mishap::Lost,
     ] {

@@ -1,4 +1,4 @@
-//! What becomes of everything that an integrator was still to be sent when it is archived.
+//! Effects of archiving an integrator on everything that it was still to be sent.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn withdrawn(scene: &Scene) -> u32 {
     withdrawn.unwrap()
 }
 
-/// The order's one handoff to it.
+/// Returns the state of the order's only handoff to the integrator.
 async fn state_of(scene: &Scene, order: OrderId, integrator: &Integrator) -> HandoffState {
     let states = scene.states(order, integrator).await;
     assert_eq!(states.len(), 1, "{states:?}");
@@ -48,7 +48,7 @@ each_database! {
             assert_eq!((handoff.state, handoff.reason.as_deref()), (HandoffState::Withdrawn, Some(INTEGRATOR_ARCHIVED)));
             assert_eq!(scene.status(order.id).await, OrderStatus::Pending);
         }
-        assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0, "the store's auto_accept never steps in for it");
+        assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0, "auto_accept never steps in for an archived integrator");
         assert_eq!(scene.stuck().await, []);
 
         scene.staff_move(orders[0].id, OrderStatus::Accepted).await;
@@ -185,7 +185,7 @@ each_database! {
             let found = store::sweep::handoffs_of_archived(&mut tx, house.clock.now(), 10).await;
             found.unwrap().len()
         };
-        assert_eq!(found().await, 0, "it is left alone for a while");
+        assert_eq!(found().await, 0, "it is retried only after a delay");
         for _ in 1..10 {
             house.clock.advance(Duration::from_secs(30));
             assert_eq!((found().await, withdrawn(&scene).await), (1, 0));

@@ -1,4 +1,4 @@
-//! Integrators that gave themselves up, on both databases: disabled once, told once, and enabled by people.
+//! Failing integrators on both databases: disabled once, announced once, and enabled by people.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn enable(scene: &Scene, integrator: &Integrator) -> Integrator {
     edited.await.unwrap()
 }
 
-/// So many failed attempts in a row, the last of them `over` after the first.
+/// Makes this many attempts fail in a row, the last one `over` after the first.
 async fn fails(scene: &Scene, integrator: &Integrator, failures: u32, over: Duration) {
     let begun_at = scene.house.clock.now();
     for n in 1..=failures {
@@ -51,7 +51,7 @@ async fn fails(scene: &Scene, integrator: &Integrator, failures: u32, over: Dura
     }
 }
 
-/// A fresh order's handoff, claimed when the breaker lets it through.
+/// Claims a new order's handoff when the breaker lets it through.
 async fn next(scene: &Scene, integrator: &Integrator) -> Claimed {
     let order = scene.order().await;
     loop {
@@ -74,7 +74,7 @@ async fn next(scene: &Scene, integrator: &Integrator) -> Claimed {
         scene
             .house
             .clock
-            .set(claims.next_due_at.expect("the breaker says when"));
+            .set(claims.next_due_at.expect("the breaker's pause has an end"));
     }
 }
 
@@ -93,7 +93,7 @@ each_database! {
         let counter = &house.ledger.metrics().integrators_disabled;
         assert_eq!(counter.with_label_values(&["failing"]).get(), 1);
         assert_eq!(house.ledger.disable_given_up(10).await.unwrap(), 0);
-        assert_eq!(house.ledger.open_breakers().await.unwrap(), 0, "a disabled one is no open breaker");
+        assert_eq!(house.ledger.open_breakers().await.unwrap(), 0, "a disabled integrator's breaker does not count");
         house.clock.advance(Duration::from_secs(120));
         scene.nothing_is_due(&kitchen).await;
         scene.audit_finds_nothing().await;
@@ -152,7 +152,7 @@ each_database! {
         scene.nothing_is_due(&kitchen).await;
         assert_eq!(house.ledger.integrators_with_due_work(None, 10).await.unwrap().integrators, []);
         let (one, two) = tokio::join!(house.ledger.disable_given_up(10), house.ledger.disable_given_up(10));
-        assert_eq!(one.unwrap() + two.unwrap(), 1, "once, whoever does it");
+        assert_eq!(one.unwrap() + two.unwrap(), 1, "disabled only once");
         assert_eq!(told(&house).len(), 1);
         assert!(!known(&scene, &kitchen).await.enabled);
         scene.audit_finds_nothing().await;
@@ -165,7 +165,7 @@ each_database! {
         next(&scene, &kitchen).await;
         house.clock.advance(LEASE);
         assert_eq!(house.ledger.free_expired_leases(10).await.unwrap(), 1);
-        assert!(known(&scene, &kitchen).await.enabled, "noted, and left to the next step");
+        assert!(known(&scene, &kitchen).await.enabled, "marked, and left to the next step");
         assert_eq!(house.ledger.disable_given_up(10).await.unwrap(), 1);
         assert!(!known(&scene, &kitchen).await.enabled);
     }
@@ -202,7 +202,7 @@ each_database! {
         assert_eq!(house.ledger.fail_overdue_handoffs(10).await.unwrap(), 1);
         let handoff = &scene.handoffs(waiting.id).await[0];
         assert_eq!((handoff.state, handoff.reason.as_deref()), (HandoffState::Failed, Some("integrator_disabled")));
-        // A required one that is disabled leaves its store's orders to staff, and nobody took it in time.
+        // A disabled required integrator leaves its store's orders to staff, and nobody accepted this one in time.
         house.ledger.end_overdue_orders(10).await.unwrap();
         assert_eq!(scene.status(waiting.id).await, OrderStatus::Failed);
         scene.audit_finds_nothing().await;

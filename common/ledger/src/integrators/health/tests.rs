@@ -21,7 +21,7 @@ each_database! {
         assert_eq!(health(&scene, kitchen.id).await, Health::default());
         scene.order().await;
         scene.claim(&kitchen).await;
-        assert_eq!(health(&scene, kitchen.id).await, Health::default(), "an attempt on its way tells nothing");
+        assert_eq!(health(&scene, kitchen.id).await, Health::default(), "an attempt in flight does not count");
         assert_eq!(house.ledger.health_of(&[]).await.unwrap(), []);
     }
 

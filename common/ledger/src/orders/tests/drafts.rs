@@ -1,4 +1,4 @@
-//! What a draft is, and what it becomes.
+//! Drafts: their contents, and how they are placed or deleted.
 
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ each_database! {
         }
         let placed = house.ledger.move_order(draft.id, OrderStatus::Pending, By::Staff, None).await.unwrap();
         assert_eq!(placed.number, Some(1));
-        // Where it stands already.
+        // A move to its current status is a no-op.
         assert_eq!(scene.place(draft.id).await, placed);
         scene.staff_move(draft.id, OrderStatus::Rejected).await;
         let refused = refusal(house.ledger.place_draft(draft.id, By::Owner, None).await);
@@ -174,7 +174,7 @@ each_database! {
         assert_eq!((edited.customer.name.as_deref(), edited.reference.as_deref()), (Some("Anna"), Some("R-1")));
         let emptied = OrderEdit { customer: CustomerEdit::emptied(), ..OrderEdit::default() };
         assert_eq!(scene.edit(draft.id, &emptied).await.unwrap().customer, draft.customer);
-        // Nothing was said.
+        // An empty edit changes nothing.
         assert_eq!(scene.edit(draft.id, &OrderEdit::default()).await.unwrap().version, 5);
         assert_eq!(scene.told(draft.id).await, []);
         scene.audit_finds_nothing().await;

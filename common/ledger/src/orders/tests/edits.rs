@@ -1,4 +1,4 @@
-//! Edits of orders that were placed: what they do to stock, total and timeline, and when it is too late for them.
+//! Edits of placed orders: their effects on stock, total and timeline, and when they come too late.
 
 use super::{items, line, pieces, refusal};
 use crate::{
@@ -73,7 +73,7 @@ each_database! {
         let edit = items(ItemsEdit::Replace(vec![line(scene.product, 1), line(cake, 3), line(cake, 3)]));
         let short = vec![Short { product_id: cake, name: "Cake".into(), wanted: 6, left: 5 }];
         assert_eq!(refusal(scene.edit(order.id, &edit).await), PlaceRefused::InsufficientStock { short }.into());
-        // All that there is, with what the order holds of it.
+        // The whole stock, including the part that the order holds.
         let all = u32::try_from(STOCK).unwrap();
         scene.edit(order.id, &pieces(&scene, all)).await.unwrap();
         assert_eq!((scene.stock().await, stock_of(&house, cake).await), (0, Some(5)));
@@ -153,7 +153,7 @@ each_database! {
         let order = scene.order().await;
         scene.edit(order.id, &pieces(&scene, 1)).await.unwrap();
         let claimed = scene.claim(&kitchen).await;
-        assert!(String::from_utf8_lossy(&claimed.body).contains("\"quantity\":\"1\""), "what is sent was edited");
+        assert!(String::from_utf8_lossy(&claimed.body).contains("\"quantity\":\"1\""), "the edited order is sent");
         let edit = pieces(&scene, 2);
         let not_editable = |status| EditRefused::NotEditable { status };
         assert_eq!(refusal(scene.edit(order.id, &edit).await), not_editable(OrderStatus::Processing));

@@ -1,4 +1,4 @@
-//! Random sequences of drafts, edits, placings and cancels by several callers at once, held against a model.
+//! Random sequences of drafts, edits, placements and cancels by concurrent callers, compared with a model.
 
 use futures_util::future::join_all;
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -20,7 +20,7 @@ use domain::{
 const CALLERS: u64 = 4;
 const STEPS: u32 = 40;
 
-/// One of those who act at once, with the orders that only it touches: what it was told of them is how they are.
+/// A concurrent caller with the orders that only it touches: their state must be as it was told.
 struct Caller<'s> {
     scene: &'s Scene,
     ledger: Ledger,

@@ -1,4 +1,4 @@
-//! Edits and placings against all that may happen at the same moment: one of them comes first, and nothing is lost.
+//! Edits and placements concurrent with everything else: one of them comes first, and nothing is lost.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use domain::{
 
 const ROUNDS: u32 = 12;
 
-/// As two processes have them.
+/// Returns the ledgers of two processes.
 fn two(house: &House) -> [Ledger; 2] {
     [
         house.ledger.clone(),
@@ -44,7 +44,7 @@ each_database! {
                 editor.edit_order(order.id, None, &edit),
                 worker.claim_handoffs(kitchen.id, 10, LEASE),
             );
-            // A claim leaves alone what somebody else holds.
+            // A claim skips rows that others have locked.
             let claimed = match claims.unwrap().claimed.pop() {
                 Some(claimed) => claimed,
                 None => scene.claim(&kitchen).await,
@@ -228,7 +228,7 @@ each_database! {
         assert_eq!(refusal(moved), conflict);
         let removed = ledger.remove_order_seen(seen.id, Some(&seen), by, None).await;
         assert_eq!(refusal(removed), conflict);
-        // A move leaves the version as it is.
+        // A move does not change the version.
         let edited = scene.now(seen.id).await;
         ledger.move_order(seen.id, OrderStatus::Accepted, By::Staff, None).await.unwrap();
         let moved = ledger.move_order_seen(seen.id, Some(&edited), OrderStatus::Preparing, By::Staff, None).await;

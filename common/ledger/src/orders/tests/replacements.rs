@@ -1,4 +1,4 @@
-//! Orders that are placed anew.
+//! Replacements: failed orders that are placed again.
 
 use futures_util::future::join_all;
 

@@ -1,4 +1,4 @@
-//! Lists of an outside service, and what becomes of our own products.
+//! Imports of an outside service's list, and their effects on our own products.
 
 use super::*;
 use crate::testing::{House, each_database};
@@ -12,7 +12,7 @@ fn listed(external_id: &str, name: &str, cents: i64) -> ListedProduct {
     }
 }
 
-/// Sku, name, price and whether it can be ordered, of all that the store has.
+/// Returns sku, name, price and availability of all the store's products.
 async fn sold(house: &House, store: StoreId) -> Vec<(Option<String>, String, i64, bool)> {
     let products = house.ledger.products(store, None, 100).await.unwrap();
     let mut sold: Vec<_> = products
@@ -90,7 +90,7 @@ each_database! {
         house.ledger.bring_in_products(store, &[listed("7", "Carrot cake", 320)]).await.unwrap();
         let became = house.ledger.product(own.id).await.unwrap().unwrap();
         assert_eq!((became.name.as_str(), became.stock), ("Carrot cake", Some(4)));
-        // What was never listed stays on sale.
+        // A product that was never listed stays on sale.
         assert!(house.ledger.product(other).await.unwrap().unwrap().available);
     }
 

@@ -1,4 +1,4 @@
-//! What stands still longer than its limit is listed, with why.
+//! Stuck items: everything without progress for longer than its limit is listed with the reason.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use domain::{
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What is listed of a kind.
+/// Lists the stuck items of a kind.
 macro_rules! listed {
     ($scene:expr, $kind:ident) => {{
         let mut stuck = $scene.stuck().await;
@@ -40,7 +40,7 @@ each_database! {
 
         scene.staff_move(order.id, OrderStatus::Ready).await;
         house.clock.advance(4 * HOUR - SECOND);
-        assert_eq!(listed!(scene, OrderIdle), [], "it has moved, and its state has a limit of its own");
+        assert_eq!(listed!(scene, OrderIdle), [], "it has moved, and its new status has its own limit");
         house.clock.advance(SECOND);
         assert_eq!(listed!(scene, OrderIdle)[0].said.as_deref(), Some("ready"));
         scene.staff_move(order.id, OrderStatus::Delivered).await;
