@@ -201,7 +201,7 @@ async fn a_taken_port_is_refused() {
         &ended,
         &[
             &address.to_string(),
-            "another process already does",
+            "the address is already in use",
             "--set http.api_listen=",
         ],
     );

@@ -1,4 +1,4 @@
-//! The broker inside one process: the same behaviour as RabbitMQ, without a server and without a disk.
+//! The in-process broker: the same behaviour as RabbitMQ, without a server and without a disk.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,19 +14,20 @@ use super::{
     Subscription, Topic,
 };
 
-/// Publishing never waits: a full work queue is an error, and the sweep finds what was not told.
+/// The in-process broker. Publishing never waits: a full work queue is an error, and the sweep finds what was not
+/// announced.
 #[derive(Debug)]
 pub struct Embedded {
     house: Arc<House>,
     state: watch::Sender<BrokerState>,
 }
 
-/// Shared by the broker, its consumers and their deliveries.
+/// State shared by the broker, its consumers and their deliveries.
 #[derive(Debug)]
 struct House {
     capacity: usize,
     inside: Mutex<Inside>,
-    /// A hint was queued or acknowledged, or the house closed.
+    /// Notified when a hint was queued or acknowledged, or the broker closed.
     changed: Notify,
 }
 
@@ -40,12 +41,12 @@ struct Inside {
 #[derive(Debug, Clone)]
 struct Hint {
     body: Bytes,
-    /// How often it came back unacknowledged.
+    /// Number of times it came back unacknowledged.
     returns: u16,
 }
 
 impl Embedded {
-    /// `capacity` bounds the work queue, and the messages that wait for one subscriber.
+    /// Creates a broker. `capacity` bounds the work queue, and the messages queued for one subscriber.
     pub fn new(capacity: usize) -> Self {
         let house = House {
             capacity: capacity.max(1),
@@ -160,7 +161,7 @@ impl Deliveries for Worker {
         loop {
             let changed = house.changed.notified();
             tokio::pin!(changed);
-            // From here on no change is missed, although we look only now.
+            // Registered before the check below, so that no change is missed.
             changed.as_mut().enable();
             {
                 let mut inside = house.lock();
@@ -199,7 +200,7 @@ impl Worker {
 }
 
 impl Drop for Worker {
-    /// Gives back what was not acknowledged, ahead of what waits, also into a full queue.
+    /// Returns unacknowledged hints to the front of the queue, even if it is full.
     fn drop(&mut self) {
         let held = std::mem::take(&mut *lock(&self.held));
         let mut inside = self.house.lock();
@@ -210,7 +211,7 @@ impl Drop for Worker {
             } else {
                 tracing::warn!(
                     returns = hint.returns,
-                    "a hint was given up: it came back too often"
+                    "hint dropped: it came back unacknowledged too often"
                 );
             }
         }

@@ -1,4 +1,4 @@
-//! The wake-up: carries opaque bytes between processes on two topics, and may lose them; what is true stands in the ledger.
+//! The broker: carries opaque bytes between processes on two topics, and may lose them; the ledger holds the truth.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ mod rabbit;
 pub use embedded::Embedded;
 pub use rabbit::Rabbit;
 
-/// Begins to connect, and does not wait for it: RabbitMQ may come later. Needs a tokio runtime.
+/// Starts to connect without waiting for it: RabbitMQ may come up later. Needs a tokio runtime.
 ///
 /// # Errors
-/// When the URL names no back end.
+/// If the URL names no back end.
 pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Arc<dyn Broker>, ConnectError> {
     match options.url.split_once(':').map(|(scheme, _)| scheme) {
         Some("embedded") => Ok(Arc::new(Embedded::new(options.capacity))),
@@ -30,40 +30,40 @@ pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Arc<dyn Broker
     }
 }
 
-/// Two back ends that behave alike where it matters; `common/tests/broker.rs` holds them to it.
+/// A message broker. The two back ends behave alike where it matters; `common/tests/broker.rs` tests that.
 ///
-/// Everything sent is a hint. A message may come twice, late or never, so every listener works from the ledger,
-/// and a sweep finds what no hint told of.
+/// Every message is a hint. It may come twice, late or never, so every listener works from the ledger, and a sweep
+/// finds what no hint announced.
 #[async_trait]
 pub trait Broker: Send + Sync + fmt::Debug + 'static {
-    /// Publishes and waits for the confirms, at most the publish time-out; one result a message, in order.
-    /// Never waits for a broker that is away, blocked or full: that is an error at once.
+    /// Publishes and waits for the confirms, at most for the publish timeout; returns one result per message, in order.
+    /// Never waits for a broker that is away, blocked or full, but returns an error at once.
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>>;
 
-    /// A consumer of [`Topic::Work`], which it shares with all other consumers. It is given at most `prefetch`
+    /// Returns a consumer of [`Topic::Work`], which it shares with all other consumers. It holds at most `prefetch`
     /// unacknowledged deliveries (0 counts as 1); dropping it gives the unacknowledged ones back.
     async fn work(&self, prefetch: u16) -> Box<dyn Deliveries>;
 
-    /// A subscription of its own to [`Topic::Feed`]: sees all that is published from now on.
+    /// Returns a new subscription to [`Topic::Feed`], which sees everything published from now on.
     async fn feed(&self) -> Box<dyn Subscription>;
 
-    /// Whether a publish has a chance just now; for readiness and metrics.
+    /// Returns the state, which tells whether a publish can succeed now; for readiness and metrics.
     fn state(&self) -> watch::Receiver<BrokerState>;
 
-    /// Refuses new publishes, waits for those under way (at most the publish time-out) and ends all consumers.
+    /// Refuses new publishes, waits for those under way (at most for the publish timeout) and ends all consumers.
     async fn close(&self);
 }
 
 #[async_trait]
 pub trait Deliveries: Send + fmt::Debug {
-    /// The next hint; `None` once the broker is closed. Survives reconnects by itself. Cancel-safe.
+    /// Returns the next hint; `None` once the broker is closed. Survives reconnects. Cancel-safe.
     async fn next(&mut self) -> Option<Delivery>;
 }
 
 #[async_trait]
 pub trait Subscription: Send + fmt::Debug {
-    /// The next of the feed; `None` once the broker is closed and what came before is read. Survives reconnects by
-    /// itself. Cancel-safe.
+    /// Returns the next item of the feed; `None` once the broker is closed and all earlier items are read. Survives
+    /// reconnects. Cancel-safe.
     async fn next(&mut self) -> Option<FeedItem>;
 }
 
@@ -71,7 +71,7 @@ pub trait Subscription: Send + fmt::Debug {
 pub enum Topic {
     /// Shared among consumers: each message goes to one of them.
     Work,
-    /// To every subscriber.
+    /// Broadcast: each message goes to every subscriber.
     Feed,
 }
 
@@ -97,24 +97,24 @@ impl Message {
     }
 }
 
-/// What a feed has to tell.
+/// An item of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FeedItem {
     Message(Bytes),
-    /// Reconnected, or messages dropped: look into the ledger for what was missed.
+    /// Reconnected, or messages were dropped: look into the ledger for what was missed.
     Gap,
 }
 
-/// One hint. Dropped without [`Delivery::ack`] it stays its consumer's until that consumer is dropped.
+/// One hint. If it is dropped without [`Delivery::ack`], its consumer holds it until that is dropped too.
 pub struct Delivery {
     pub body: Bytes,
-    /// It was given out before, and not acknowledged.
+    /// True if it was delivered before and not acknowledged.
     pub redelivered: bool,
     acknowledge: Box<dyn FnOnce() + Send>,
 }
 
 impl Delivery {
-    /// Waits for nothing and may come to nothing after a reconnect: then the hint comes once more.
+    /// Acknowledges the hint without waiting. May have no effect after a reconnect: then the hint is delivered again.
     pub fn ack(self) {
         (self.acknowledge)();
     }
@@ -136,54 +136,55 @@ pub enum BrokerState {
         since: Instant,
         error: String,
     },
-    /// Connected, but the server takes nothing for now (memory or disk alarm).
+    /// Connected, but the server accepts no messages for now (memory or disk alarm).
     Blocked {
         reason: String,
     },
 }
 
-/// Why a message is not known to be kept; it may nevertheless have arrived.
+/// Reason why a message is not known to be stored; it may nevertheless have arrived.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     #[error("the queue is full, or too many publishes are under way")]
     Full,
-    #[error("the broker is away: {error}")]
+    #[error("the broker is not connected: {error}")]
     Away { error: String },
-    #[error("the broker takes no messages for now: {reason}")]
+    #[error("the broker accepts no messages for now: {reason}")]
     Blocked { reason: String },
-    /// Feed only: the others have it, and it is not known whether that subscriber was there to miss it.
-    #[error("a subscriber's queue went away while this was published")]
+    /// Feed only: the other subscribers have it; it is unknown whether that subscriber still existed to miss it.
+    #[error("a subscriber's queue was deleted while the message was published")]
     SubscriberLost,
-    #[error("no queue takes this message")]
+    #[error("no queue accepts this message")]
     Unroutable,
-    #[error("no confirm within the publish time-out")]
+    #[error("no confirm within the publish timeout")]
     TimedOut,
     #[error("the broker is closed")]
     Closed,
 }
 
-/// Why a URL cannot be used. The URL itself is not told: it carries a password.
+/// Reason why a URL cannot be used. The URL itself is not shown: it contains a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    #[error("the broker's URL begins with neither `embedded:` nor `amqp://`")]
+    #[error("the broker's URL must begin with `embedded:` or `amqp://`")]
     UnknownScheme,
-    #[error("the broker's URL is not of the form amqp://user:password@host:port/vhost")]
+    #[error("the broker's URL must have the form amqp://user:password@host:port/vhost")]
     Malformed,
-    #[error("amqps:// is not built in: use amqp:// within a private network, or a TLS tunnel")]
+    #[error("amqps:// is not supported: use amqp:// within a private network, or a TLS tunnel")]
     TlsUnsupported,
 }
 
-/// How to reach the broker.
+/// Options of the connection to the broker.
 #[derive(Clone)]
 pub struct BrokerOptions {
     /// `embedded:` or `amqp://user:password@host:port/vhost`.
     pub url: String,
     pub publish_timeout: Duration,
-    /// Of one attempt to reach RabbitMQ.
+    /// Timeout of one attempt to connect to RabbitMQ.
     pub connect_timeout: Duration,
-    /// Messages: how many the work queue holds, how many wait for one feed subscriber, how many are being published.
+    /// Maximum number of messages in the work queue, of those queued for one feed subscriber, and of those being
+    /// published.
     pub capacity: usize,
-    /// Begins the name of every queue and exchange, so that several houses can share one server.
+    /// Prefix of the name of every queue and exchange, so that several installations can share one server.
     pub namespace: String,
 }
 
@@ -200,7 +201,7 @@ impl Default for BrokerOptions {
 }
 
 impl fmt::Debug for BrokerOptions {
-    /// Without the URL, which carries a password.
+    /// Formats the options without the URL, which contains a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BrokerOptions")
             .field("publish_timeout", &self.publish_timeout)
@@ -210,6 +211,6 @@ impl fmt::Debug for BrokerOptions {
     }
 }
 
-/// How often a hint may come back unacknowledged before it is set aside, so that none that kills its worker loops for
-/// ever. It is then given out `DELIVERY_LIMIT + 1` times in all.
+/// Number of times that a hint may come back unacknowledged before it is set aside, so that one that kills its worker
+/// does not loop forever. It is delivered `DELIVERY_LIMIT + 1` times in all.
 const DELIVERY_LIMIT: u16 = 5;

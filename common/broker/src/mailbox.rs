@@ -1,4 +1,4 @@
-//! What waits for one feed subscriber: bounded, the oldest dropped first, and the drop reported as a gap.
+//! The queue of one feed subscriber: bounded, the oldest message dropped first, and the drop reported as a gap.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::FeedItem;
 
-/// For one reader; writers never wait.
+/// A bounded queue for one reader; writers never wait.
 #[derive(Debug)]
 pub(super) struct Mailbox {
     capacity: usize,
@@ -46,7 +46,7 @@ impl Mailbox {
         self.arrived.notify_one();
     }
 
-    /// Something was missed that never came here.
+    /// Reports a gap: messages were missed before they came here.
     pub(super) fn gap(&self) {
         self.lock().gap = true;
         self.arrived.notify_one();
@@ -57,7 +57,7 @@ impl Mailbox {
         self.arrived.notify_one();
     }
 
-    /// The gap comes before the messages that were kept; `None` once closed and empty.
+    /// Returns the next item; a gap comes before the messages that were kept. `None` once closed and empty.
     pub(super) async fn next(&self) -> Option<FeedItem> {
         loop {
             {

@@ -1,8 +1,8 @@
-//! The broker over RabbitMQ. Only this file and its folder know lapin.
+//! The broker over RabbitMQ. Only this file and its folder use lapin.
 //!
-//! The publisher, every consumer and every subscriber is a task with a connection of its own: connect, declare, serve
-//! until it breaks, back off, again (`session`). lapin's own recovery stays off: replayed declarations do not go
-//! together with exclusive queues that get a fresh name for each connection.
+//! The publisher, every consumer and every subscriber is a task with its own connection: connect, declare, serve until
+//! the connection breaks, back off, repeat (`session`). lapin's own recovery stays off: replayed declarations do not
+//! work with exclusive queues that get a new name for each connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,10 +34,10 @@ use session::Dialler;
 use topology::Topology;
 use work::{Prefetched, WorkSession};
 
-/// How long `close` waits for the connections to say goodbye.
+/// Time that `close` waits for the connections to close.
 const GOODBYE: Duration = Duration::from_secs(5);
 
-/// Reconnects by itself for as long as it lives.
+/// The broker over RabbitMQ; reconnects by itself for as long as it lives.
 #[derive(Debug)]
 pub struct Rabbit {
     dialler: Arc<Dialler>,
@@ -49,10 +49,10 @@ pub struct Rabbit {
 }
 
 impl Rabbit {
-    /// Begins to connect, and does not wait for it. Needs a tokio runtime.
+    /// Starts to connect without waiting for it. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When the URL is none of RabbitMQ's, or asks for TLS.
+    /// If the URL is not a RabbitMQ URL, or asks for TLS.
     pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Self, ConnectError> {
         let dialler = Arc::new(Dialler {
             uri: parse(&options.url)?,
@@ -75,7 +75,7 @@ impl Rabbit {
     }
 }
 
-/// The parser's own errors are not shown: they could hold the password.
+/// Parses the URL. The parser's own errors are not shown: they could contain the password.
 fn parse(url: &str) -> Result<AMQPUri, ConnectError> {
     let mut uri: AMQPUri = url.parse().map_err(|_| ConnectError::Malformed)?;
     if uri.scheme == AMQPScheme::AMQPS {
@@ -118,7 +118,7 @@ impl Broker for Rabbit {
                 mailbox.close();
             }
         });
-        // "From now on" begins here; where the server is away, it begins with a gap.
+        // Wait for the first subscription; if the server is away, the feed begins with a gap instead.
         let _ = timeout(self.publish_timeout, first_time).await;
         Box::new(Subscriber {
             mailbox,
@@ -135,7 +135,7 @@ impl Broker for Rabbit {
         self.stop.cancel();
         self.sessions.close();
         if timeout(GOODBYE, self.sessions.wait()).await.is_err() {
-            tracing::warn!("the connections to RabbitMQ did not close in time");
+            tracing::warn!("RabbitMQ connections did not close in time");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The broker's contract: the same cases against each back end. What only a server can do to us is in `broker/server.rs`.
+//! The broker's contract: the same cases against each back end. Cases that need a server are in `broker/server.rs`.
 //!
-//! RabbitMQ's run where `EXPEDITER_TEST_AMQP_URL` names a server that may be littered with queues.
+//! The RabbitMQ cases run if `EXPEDITER_TEST_AMQP_URL` names a server on which tests may leave queues.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -68,7 +68,7 @@ async fn a_hint_goes_to_one_of_two_consumers_and_only_once(ground: Ground) {
         seen.push(number(&delivery.body));
         delivery.ack();
     }
-    // Had one come twice, it would come before this.
+    // A duplicate would come before this.
     publish(&*broker, numbers(40..41, Message::work)).await;
     let last = within(async {
         tokio::select! { hint = one.next() => hint, hint = other.next() => hint }
@@ -102,7 +102,7 @@ async fn an_unacknowledged_hint_comes_back_when_its_consumer_is_gone(ground: Gro
         assert!(left.remove(&number), "{number} came, and {left:?} are left");
         assert!(
             delivery.redelivered || number != 1,
-            "the one given back says so"
+            "the returned hint is marked as redelivered"
         );
         delivery.ack();
     }
@@ -116,7 +116,7 @@ async fn a_consumer_is_given_no_more_than_its_prefetch(ground: Ground) {
     let zero = next(&mut one).await;
     let mut other = broker.work(1).await;
     publish(&*broker, numbers(1..2, Message::work)).await;
-    // `one` waits as well, with its hands full.
+    // `one` waits as well, with its prefetch used up.
     let first = within(async {
         tokio::select! { biased; _ = one.next() => panic!("more than the prefetch"), hint = other.next() => hint }
     })
@@ -160,7 +160,7 @@ async fn the_feed_reaches_every_subscriber_in_order(ground: Ground) {
     }
     assert_eq!(hear(&mut late).await, heard("c"));
     drop(one);
-    // Its queue may go while this is on its way to it: unknown for the publisher, and no loss for the others.
+    // Its queue may be deleted while this is on its way to it: unknown to the publisher, and no loss to the others.
     let published = publish_one(&*broker, Message::feed("d")).await;
     assert!(
         matches!(published, Ok(()) | Err(PublishError::SubscriberLost)),
@@ -185,7 +185,7 @@ async fn a_slow_subscriber_gets_a_gap_and_never_holds_up_the_publisher(ground: G
         for begin in (end - 1000..end).step_by(100) {
             publish(&*broker, numbers(begin..begin + 100, Message::feed)).await;
         }
-        // A gap speaks for all that waited when it was told.
+        // A gap covers all messages that waited when it was reported.
         let mut covered = 0;
         while expected < end {
             match hear(&mut subscriber).await {
@@ -194,7 +194,7 @@ async fn a_slow_subscriber_gets_a_gap_and_never_holds_up_the_publisher(ground: G
                     let number = number(&body);
                     assert!(
                         number == expected || number > expected && covered > 0,
-                        "{number} came for {expected}, and no gap was told"
+                        "{number} came instead of {expected} without a gap"
                     );
                     holes += u32::from(number > expected);
                     expected = number + 1;
@@ -214,7 +214,7 @@ async fn a_full_work_queue_refuses_at_once_and_recovers(ground: Ground) {
     let mut kept = BTreeSet::new();
     let refused = loop {
         let number = u32::try_from(kept.len()).unwrap();
-        // A quorum queue looks at its length a little late.
+        // A quorum queue checks its length a little late.
         assert!(number < 100, "never full");
         match publish_one(&*broker, Message::work(number.to_string())).await {
             Ok(()) => kept.insert(number),
@@ -257,7 +257,7 @@ async fn two_namespaces_do_not_mix(ground: Ground) {
     )
     .await;
 
-    // Had one strayed, it would have come first.
+    // A stray message would have come first.
     assert_eq!(next(&mut other_worker).await.body, "theirs");
     assert_eq!(hear(&mut other_subscriber).await, heard("theirs"));
     publish(&*broker, vec![Message::work("more"), Message::feed("more")]).await;

@@ -1,4 +1,4 @@
-//! Accounts, their roles, and in which capacity one stands towards a store.
+//! Accounts, their roles, and their rights at a store.
 
 use chrono::{DateTime, Utc};
 
@@ -9,7 +9,7 @@ use super::{
 
 words! {
     pub enum Role {
-        /// Everything, everywhere.
+        /// Full access to everything.
         Operator = "operator",
         /// Its own stores' settings, products, staff, integrators, retries.
         Manager = "manager",
@@ -22,7 +22,7 @@ words! {
     }
 }
 
-/// Somebody (a person or a program) who can sign in. The password's hash never leaves `store` and `ledger`.
+/// A person or a program that can sign in. The password hash never leaves `store` and `ledger`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Account {
     pub id: AccountId,
@@ -31,13 +31,13 @@ pub struct Account {
     pub role: Role,
     /// The stores of a manager or of staff; empty for other roles.
     pub stores: Vec<StoreId>,
-    /// Whose account it is, for the role `integrator`; empty for other roles. Archived ones are left out.
+    /// The integrators of an account with the role `integrator`, without archived ones; empty for other roles.
     pub integrators: Vec<SpokenFor>,
     pub disabled: bool,
     pub created_at: DateTime<Utc>,
 }
 
-/// An integrator that an account speaks for, and the store that it belongs to.
+/// An integrator that an account acts for, and the store that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpokenFor {
     pub integrator: IntegratorId,
@@ -45,7 +45,7 @@ pub struct SpokenFor {
 }
 
 impl Account {
-    /// Staff, manager or operator of that store.
+    /// Returns true for staff and managers of the store, and for operators.
     #[must_use]
     pub fn serves(&self, store: StoreId) -> bool {
         match self.role {
@@ -55,13 +55,13 @@ impl Account {
         }
     }
 
-    /// Manager of that store, or operator.
+    /// Returns true for managers of the store, and for operators.
     #[must_use]
     pub fn manages(&self, store: StoreId) -> bool {
         self.role != Role::Staff && self.serves(store)
     }
 
-    /// The account of an integrator of that store.
+    /// Returns true if the account acts for an integrator of the store.
     #[must_use]
     pub fn speaks_at(&self, store: StoreId) -> bool {
         self.integrators.iter().any(|one| one.store_id == store)

@@ -1,15 +1,15 @@
-//! The breaker of an integrator: when it is left alone, asked again with one request, and given up.
+//! The circuit breaker of an integrator: when requests stop, when a probe is sent, and when the integrator is given up.
 //!
-//! It opens when attempts of three different handoffs have failed with no sign of life between them: three attempts of
-//! one handoff may be that order's fault. Open, nothing is sent before its time; then one request goes out as a probe.
-//! Any answer that wants no other try closes it, a refusal too: whoever says no is there. A probe that fails opens it
-//! again, for longer.
+//! It opens when attempts of three different handoffs have failed with no sign of life between them: three failed
+//! attempts of one handoff may be that order's fault. While it is open, nothing is sent before a given time; then one
+//! request goes out as a probe. Any response that asks for no retry closes it, even a refusal: the integrator is alive.
+//! A failed probe opens it again, for longer.
 //!
-//! A 429 with `Retry-After` is pressure, not death: somebody is there, and says when to come back. It counts neither
-//! as a failure nor as a sign of life (a gateway may say it for a service that is dead), and a probe that meets with it
-//! opens the breaker again until the time it names, at most as long as it is ever open, without counting as another
-//! failure. A 429 without it says nothing that we could keep to, and counts as the failure it is. A 401 on a token that
-//! was not fresh is about our token: a sign of life.
+//! A 429 with `Retry-After` is overload, not an outage: the integrator responds and says when to come back. It counts
+//! neither as a failure nor as a sign of life (a gateway may send it for a dead service). A probe that gets it opens
+//! the breaker again until the time it names, capped at the longest wait, without counting as another failure. A 429
+//! without `Retry-After` names no time that we could keep to, and counts as a failure. A 401 for a cached token is
+//! about our token: a sign of life.
 
 use std::time::Duration;
 
@@ -21,20 +21,20 @@ use super::{
     integrator::BreakerState,
 };
 
-/// So many different handoffs must have failed in a row.
+/// Number of different handoffs that must fail in a row before the breaker opens.
 pub const OPENS_AFTER_HANDOFFS: usize = 3;
-/// How long it is open the first time, less up to a fifth; twice as long each further time.
+/// How long it stays open the first time, minus up to a fifth; twice as long each further time.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// It is never open for longer without a probe.
+/// Maximum time that it stays open without a probe.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// At most this part of a wait is left out, so that those who were left alone together are not asked together.
+/// Maximum fraction that is cut from a wait, so that breakers that opened together do not probe together.
 const JITTER: f64 = 0.2;
-/// So many failures in a row …
+/// Minimum number of failures in a row before the integrator is given up.
 const GIVEN_UP_AFTER_FAILURES: u32 = 15;
-/// … over at least so long: then people must look at it.
+/// Minimum time that those failures must span. People must then look at the integrator.
 const GIVEN_UP_AFTER: TimeDelta = TimeDelta::hours(1);
 
-/// How an integrator has answered lately, and whether it is spoken to for now.
+/// State of an integrator's circuit breaker, and its recent failures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breaker {
     pub state: BreakerState,
@@ -42,17 +42,17 @@ pub struct Breaker {
     pub until: Option<DateTime<Utc>>,
     /// The handoff whose attempt is the probe.
     pub probe: Option<HandoffId>,
-    /// How often it has opened since it was last closed.
+    /// Number of times it has opened since it was last closed.
     pub openings: u32,
     /// Failed attempts since the last sign of life.
     pub failures_in_a_row: u32,
     pub failing_since: Option<DateTime<Utc>>,
-    /// The first different handoffs of those failures: as many as it takes to open, at most.
+    /// The first different handoffs of those failures, at most [`OPENS_AFTER_HANDOFFS`].
     pub failing: Vec<HandoffId>,
 }
 
 impl Default for Breaker {
-    /// Of an integrator of which nothing bad is known.
+    /// Returns a closed breaker without failures.
     fn default() -> Self {
         Self {
             state: BreakerState::Closed,
@@ -66,23 +66,23 @@ impl Default for Breaker {
     }
 }
 
-/// What an attempt tells of its integrator.
+/// Conclusion about an integrator from one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     OfLife,
-    /// Somebody is there, and asks to be left alone until then.
+    /// The integrator is alive, and asks for no requests before this time.
     Pressure {
         until: DateTime<Utc>,
     },
     Failure,
 }
 
-/// How much may be sent to an integrator.
+/// Amount of requests that may be sent to an integrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     Free,
     OneProbe,
-    /// Nothing before this; then it is worth another look.
+    /// Nothing before this time; then the breaker is checked again.
     NotBefore(DateTime<Utc>),
 }
 
@@ -105,7 +105,7 @@ pub fn sign(outcome: AttemptOutcome, heard: &Heard, now: DateTime<Utc>) -> Sign 
 }
 
 impl Breaker {
-    /// Nothing bad is known.
+    /// Returns true if no failures are known.
     #[must_use]
     pub fn is_well(&self) -> bool {
         *self == Self::default()
@@ -118,13 +118,13 @@ impl Breaker {
         };
         match self.state {
             _ if until <= now => Pace::OneProbe,
-            // Its answer may come at any time, and whoever sent it need not be this process.
+            // The probe's response may come at any time, perhaps to another process.
             BreakerState::Probing => Pace::NotBefore(until.min(now + FIRST_WAIT)),
             BreakerState::Open | BreakerState::Closed => Pace::NotBefore(until),
         }
     }
 
-    /// As it is after an attempt of a handoff gave this sign. `jitter` is a fraction from 0 to 1.
+    /// Returns the breaker after an attempt of the handoff with this sign. `jitter` is a fraction from 0 to 1.
     #[must_use]
     pub fn after(
         mut self,
@@ -145,7 +145,7 @@ impl Breaker {
                 let opens = match self.state {
                     BreakerState::Closed => self.failing.len() >= OPENS_AFTER_HANDOFFS,
                     BreakerState::Probing => is_the_probe,
-                    // What was on its way when it opened.
+                    // The attempt was under way when the breaker opened.
                     BreakerState::Open => false,
                 };
                 if !opens {
@@ -158,7 +158,7 @@ impl Breaker {
         }
     }
 
-    /// It has failed so often and for so long that nothing more is sent until people have looked at it.
+    /// Returns true if it has failed so often and for so long that nothing more is sent until people have looked at it.
     #[must_use]
     pub fn is_beyond_hope(&self, now: DateTime<Utc>) -> bool {
         self.failures_in_a_row >= GIVEN_UP_AFTER_FAILURES
@@ -184,7 +184,7 @@ impl Breaker {
     }
 }
 
-/// 5, 10, 20, 40, 60, 60 … seconds, less up to a fifth.
+/// Returns 5, 10, 20, 40, 60, 60 … seconds, minus up to a fifth.
 fn wait(openings: u32, jitter: f64) -> Duration {
     let doublings = openings.saturating_sub(1).min(16);
     let longest = (FIRST_WAIT * (1 << doublings)).min(LONGEST_WAIT);

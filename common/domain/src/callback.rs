@@ -1,16 +1,16 @@
-//! Integrators' updates: what one says, and whether it still counts.
+//! Callbacks of integrators: their content, and whether an update is newer than those already applied.
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::words::words;
 
-/// The body of a callback (design.md section 6). An order is named by exactly one of its two ids.
+/// The body of a callback (design.md section 6). Exactly one of `order_id` and `reference` names the order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Update {
     pub order_id: Option<super::ids::OrderId>,
     pub reference: Option<String>,
-    /// The integrator's word; `None` where only the delivery moves.
+    /// The integrator's own status word; `None` if only the delivery moves.
     pub status: Option<String>,
     pub reason: Option<String>,
     pub sequence: Option<i64>,
@@ -25,16 +25,16 @@ pub struct DeliveryUpdate {
 }
 
 words! {
-    /// What became of a stored callback.
+    /// Result of a stored callback.
     pub enum CallbackResult {
         Applied = "applied",
-        /// Says what already is.
+        /// Changes nothing: the order is already in that state.
         Unchanged = "unchanged",
         /// Older than one that was applied.
         Stale = "stale",
-        /// Its status is none of the integrator's words nor ours.
+        /// Its status is neither one of the integrator's words nor one of ours.
         Unmapped = "unmapped",
-        /// The order can't move there from where it stands.
+        /// The order cannot move to that status from its current one.
         Illegal = "illegal",
         /// No order had its reference within ten minutes.
         Unmatched = "unmatched",
@@ -43,7 +43,7 @@ words! {
     }
 }
 
-/// How new an update is, by its own account.
+/// Sequence number and time of an update, as the integrator states them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     pub sequence: Option<i64>,
@@ -55,14 +55,14 @@ impl Update {
     pub fn mark(&self) -> Mark {
         Mark {
             sequence: self.sequence,
-            // As precisely as it is stored: what came before is only known so far.
+            // Truncated to the stored precision, which is all that is known of earlier updates.
             occurred_at: self.occurred_at.map(|at| at.trunc_subsecs(6)),
         }
     }
 }
 
-/// Whether an update is news against the newest that was applied of the same integrator and order: by `sequence`
-/// where both have one, else by `occurred_at`; without either, the table of moves alone decides.
+/// Returns true if an update is newer than the newest applied one of the same integrator and order: by `sequence` if
+/// both have one, else by `occurred_at`. Without either it returns true, and the table of moves alone decides.
 #[must_use]
 pub fn is_news(newest: Mark, this: Mark) -> bool {
     match (
@@ -77,7 +77,7 @@ pub fn is_news(newest: Mark, this: Mark) -> bool {
     }
 }
 
-/// The newest of both, field by field.
+/// Returns the newest of both, field by field.
 #[must_use]
 pub fn newest(a: Mark, b: Mark) -> Mark {
     Mark {

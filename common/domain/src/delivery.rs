@@ -1,4 +1,4 @@
-//! An order's courier part: where the parcel is, and which steps it may take.
+//! The delivery of an order: its status, and the steps it may take.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::words::words;
 
 words! {
-    /// Upper case, as in seed 004. `HANDOFF_FAILED`: no courier was told, until the handoff is retried.
+    /// Status of a delivery; upper case, as in seed 004. `HANDOFF_FAILED`: no courier was told, until the handoff is
+    /// retried.
     pub enum DeliveryStatus {
         ReadyForPickUp = "READY_FOR_PICK_UP",
         AtOrigin = "AT_ORIGIN",
@@ -20,7 +21,8 @@ words! {
 use DeliveryStatus::{AtOrigin, Delivered, EnRoute, HandoffFailed, NotDelivered, ReadyForPickUp};
 
 impl DeliveryStatus {
-    /// Whether a courier may say `to` after `self`: one step or several forward, and round again after a failed try.
+    /// Returns true if a courier may report `to` after `self`: one or more steps forward, or another round after a
+    /// failed delivery.
     #[must_use]
     pub fn may_become(self, to: Self) -> bool {
         match (self, to) {

@@ -1,4 +1,4 @@
-//! What happened, as numbered lines: the only thing that screens are told.
+//! Numbered events of a stream: the only messages that screens receive.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use super::{
 };
 
 words! {
-    /// The live channel's vocabulary (design.md section 8).
+    /// Event types of the live channel (design.md section 8).
     pub enum EventKind {
         OrderPlaced = "order.placed",
         OrderStatusChanged = "order.status_changed",
@@ -19,17 +19,17 @@ words! {
         DeliveryMoved = "delivery.moved",
         SessionOpened = "session.opened",
         SessionClosed = "session.closed",
-        /// The code that the session had is dead; its `data` has neither that nor the new one (ADR 10).
+        /// The session's old code is no longer valid; `data` contains neither the old code nor the new one (ADR 10).
         SessionCodeRenewed = "session.code_renewed",
         StorePaused = "store.paused",
         ProductAvailability = "product.availability",
-        /// On its store's stream: nothing more is sent to it until people enable it again (ADR 8).
+        /// On the store's stream: nothing more is sent to the integrator until people enable it again (ADR 8).
         IntegratorDisabled = "integrator.disabled",
     }
 }
 
 impl EventKind {
-    /// Guests are told of orders, sessions and availability; never of integrators, nor of codes.
+    /// Returns true for events about orders, sessions and availability; false for those about integrators or codes.
     #[must_use]
     pub const fn is_for_guests(self) -> bool {
         !matches!(
@@ -39,7 +39,7 @@ impl EventKind {
     }
 }
 
-/// One line of a stream. Numbers of a stream begin at 1 and have no gaps.
+/// One event of a stream. The numbers of a stream begin at 1 and have no gaps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     pub stream: StreamId,

@@ -1,4 +1,4 @@
-//! Handoffs and their attempts: states, outcomes, and the one table that judges what an attempt met with.
+//! Handoffs and their attempts: states, outcomes, and the one decision after an attempt.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use super::{
 
 words! {
     pub enum HandoffState {
-        /// To be sent as soon as its integrator's lane has room.
+        /// Will be sent as soon as its integrator's lane has room.
         Due = "due",
-        /// A worker holds its lease; an attempt row stands open.
+        /// A worker holds its lease; an attempt row is open.
         Sending = "sending",
-        /// To be tried again at `next_attempt_at`.
+        /// Will be retried at `next_attempt_at`.
         Waiting = "waiting",
         Acknowledged = "acknowledged",
         Failed = "failed",
-        /// Called off before any attempt, or while waiting for the next one.
+        /// Cancelled before any attempt, or while waiting for the next one.
         Withdrawn = "withdrawn",
-        /// After an unknown outcome, where the integrator's policy is `hold`: a person decides.
+        /// The outcome is unknown and the integrator's policy is `hold`: a person decides.
         Held = "held",
         /// Its claim failed five times without an outcome.
         Parked = "parked",
@@ -31,7 +31,7 @@ words! {
 }
 
 impl HandoffState {
-    /// Nothing more will be sent by itself.
+    /// Returns true for the final states, after which nothing more is sent unless a person retries the handoff.
     #[must_use]
     pub const fn is_closed(self) -> bool {
         matches!(self, Self::Acknowledged | Self::Failed | Self::Withdrawn)
@@ -44,12 +44,12 @@ words! {
         Retry = "retry",
         Refused = "refused",
         Gone = "gone",
-        /// The request may have arrived: a crash, a time-out, a connection lost after sending.
+        /// The request may have arrived: a crash, a timeout, a connection lost after sending.
         Unknown = "unknown",
     }
 }
 
-/// The duty to bring one message about one order to one integrator.
+/// The duty to deliver one message about one order to one integrator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Handoff {
     pub id: HandoffId,
@@ -60,19 +60,19 @@ pub struct Handoff {
     pub event: HandoffEvent,
     pub state: HandoffState,
     pub required: bool,
-    /// Counts the handoffs of one order to one integrator, which are strictly serial.
+    /// Number among the handoffs of one order to one integrator, which are sent strictly one after the other.
     pub position: i32,
-    /// When its integrator confirmed the order: by acknowledgement or by callback, as its settings say.
+    /// Time at which its integrator confirmed the order: by acknowledgement or by callback, as its settings say.
     pub confirmed_at: Option<DateTime<Utc>>,
-    /// Retrying by hand opens a new round of attempts.
+    /// Number of the round of attempts; a manual retry opens a new one.
     pub round: u32,
-    /// Attempts begun in this round.
+    /// Attempts started in this round.
     pub attempts: u32,
     pub max_attempts: u32,
     pub next_attempt_at: Option<DateTime<Utc>>,
-    /// Past this nothing is sent any more.
+    /// Nothing is sent after this time.
     pub deadline: DateTime<Utc>,
-    /// The integrator's own word for the order, from its acknowledgement.
+    /// The integrator's own id of the order, from its acknowledgement.
     pub reference: Option<String>,
     /// Why it failed or was withdrawn.
     pub reason: Option<String>,
@@ -90,41 +90,41 @@ pub struct Attempt {
     pub outcome: Option<AttemptOutcome>,
     pub http_status: Option<u16>,
     pub error: Option<String>,
-    /// The first 16 KiB of the answer.
+    /// The first 16 KiB of the response.
     pub response: Option<String>,
 }
 
-/// What a request met with, as seen on the wire.
+/// Result of a request, as seen on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     Answer {
         status: u16,
         retry_after: Option<RetryAfter>,
     },
-    /// Nothing reached the integrator: no connection, no such name, TLS refused, address not allowed.
+    /// Nothing reached the integrator: no connection, unknown host name, TLS refused, address not allowed.
     NotConnected { error: String },
-    /// Something may have: time-out or connection lost after sending, or a crash.
+    /// The request may have reached it: a timeout or lost connection after sending, or a crash.
     Lost { error: String },
 }
 
-/// RFC 9110 section 10.2.3.
+/// Value of the `Retry-After` header (RFC 9110 section 10.2.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
     After(Duration),
     At(DateTime<Utc>),
 }
 
-/// Of RFC 850, and of C's asctime.
+/// Obsolete HTTP date formats: that of RFC 850, and that of C's asctime.
 const OBSOLETE_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
 impl RetryAfter {
-    /// From the header's value: seconds, or an HTTP date in one of its three forms (RFC 9110 section 5.6.7). Nonsense is
-    /// no hint.
+    /// Parses the header's value: seconds, or an HTTP date in one of its three forms (RFC 9110 section 5.6.7). Returns
+    /// `None` for anything else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            // As many digits as anybody likes: longer than an order waits is long enough.
+            // Any number of digits is valid; a value that overflows is longer than any order waits.
             let seconds = text.parse().unwrap_or(u32::MAX);
             return Some(Self::After(Duration::from_secs(seconds.into())));
         }
@@ -147,23 +147,23 @@ impl RetryAfter {
     }
 }
 
-/// What decides about a handoff, beside what was heard.
+/// Facts that decide about a handoff, beside the result of the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Standing {
-    /// Attempts of this round, the judged one included.
+    /// Attempts of this round, including the judged one.
     pub attempts: u32,
     pub max_attempts: u32,
     pub unknown_policy: UnknownPolicy,
-    /// A 401 on a cached token is worth another try; on a fresh one it is final.
+    /// A 401 for a cached token is retried; for a fresh one it is final.
     pub used_cached_token: bool,
     pub deadline: DateTime<Utc>,
 }
 
-/// What becomes of the handoff.
+/// Decision about a handoff after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Acknowledged,
-    /// Not before this time.
+    /// Retry at this time, not earlier.
     TryAgain {
         at: DateTime<Utc>,
     },
@@ -174,7 +174,7 @@ pub enum Verdict {
 }
 
 words! {
-    /// Why a handoff failed: few-valued, a metric's label.
+    /// Reason of a failed handoff; low-cardinality, used as a metric label.
     pub enum FailReason {
         AttemptsUsedUp = "attempts_used_up",
         Refused = "refused",
@@ -184,7 +184,7 @@ words! {
     }
 }
 
-/// design.md section 6, "Outcome": the class of what was heard.
+/// Classifies the result of a request (design.md section 6, "Outcome").
 #[must_use]
 pub fn outcome(heard: &Heard, used_cached_token: bool) -> AttemptOutcome {
     match heard {
@@ -200,7 +200,7 @@ pub fn outcome(heard: &Heard, used_cached_token: bool) -> AttemptOutcome {
     }
 }
 
-/// The one decision after an attempt. `jitter` is a fraction from 0 to 1.
+/// Decides about a handoff after an attempt. `jitter` is a fraction from 0 to 1.
 #[must_use]
 pub fn judge(
     heard: &Heard,
@@ -232,7 +232,7 @@ pub fn judge(
     (outcome, verdict)
 }
 
-/// The schedule's time or the integrator's `Retry-After`, whichever is later.
+/// Returns the scheduled time or the integrator's `Retry-After`, whichever is later.
 fn next_attempt_at(heard: &Heard, attempts: u32, now: DateTime<Utc>, jitter: f64) -> DateTime<Utc> {
     let scheduled = now + super::schedule::delay_after(attempts, jitter);
     match heard {
@@ -244,7 +244,7 @@ fn next_attempt_at(heard: &Heard, attempts: u32, now: DateTime<Utc>, jitter: f64
     }
 }
 
-/// The integrator's own word for the order, from its answer: `reference`, else `tracking_number`, else `id`.
+/// Returns the integrator's own id of the order from its response: `reference`, else `tracking_number`, else `id`.
 #[must_use]
 pub fn reference_in(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize, Serialize)]

@@ -1,4 +1,4 @@
-//! What travels through the broker: wake-ups that may be lost, repeated or late without harm.
+//! Messages through the broker: wake-ups that may be lost, repeated or late without harm.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,29 +7,29 @@ use super::{
     ids::{IntegratorId, OrderId},
 };
 
-/// "Look into the ledger": said to whichever worker hears it.
+/// A wake-up that tells any one worker to look into the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "hint", rename_all = "snake_case")]
 pub enum Hint {
-    /// This integrator has handoffs that are due.
+    /// This integrator has due handoffs.
     Handoffs { integrator: IntegratorId },
-    /// This order has callbacks that are not applied.
+    /// This order has unapplied callbacks.
     Callbacks { order: OrderId },
-    /// This order waits for nobody outside: accept it if its store does so by itself.
+    /// This order waits for no integrator: accept it if its store accepts automatically.
     Accept { order: OrderId },
 }
 
-/// A hint as a worker gets it: one that had no share of the integrator may have handed it on.
+/// A hint as a worker receives it; a worker without a share of the integrator may have forwarded it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     #[serde(flatten)]
     pub hint: Hint,
-    /// How often it was handed on.
+    /// Number of times it was forwarded.
     #[serde(default)]
     pub hops: u8,
 }
 
-/// What one committed change has to tell; the payload of an outbox row.
+/// Events and hints of one committed change; the payload of an outbox row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Announcement {
     pub events: Vec<Event>,

@@ -1,4 +1,4 @@
-//! Identifiers: one type for each thing, all UUIDv7 inside, so that no id can be passed for another.
+//! Identifiers: one type for each kind of thing, all UUIDv7 inside, so that one kind cannot be passed for another.
 
 use std::{fmt, str::FromStr};
 
@@ -55,11 +55,11 @@ ids! {
     OrderId,
     ItemId,
     IntegratorId,
-    /// Also the `webhook-id` of every request that the handoff makes.
+    /// Id of a handoff, and the `webhook-id` of every request that it makes.
     HandoffId,
     AttemptId,
     CallbackId,
-    /// What somebody had tried again by hand.
+    /// A manual retry of one or several handoffs.
     RetryId,
     AccountId,
     OutboxId,
@@ -89,7 +89,7 @@ impl From<StoreId> for StreamId {
     }
 }
 
-/// Smaller than every id that was drawn at that time or later.
+/// Returns a UUID smaller than every id that was drawn at that time or later.
 #[must_use]
 pub fn first_id_of(at: DateTime<Utc>) -> Uuid {
     let unix_ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);

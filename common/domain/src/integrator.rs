@@ -1,4 +1,4 @@
-//! An outside system that is handed orders: what it listens to, how it is spoken to, and what its words mean.
+//! Integrators, the outside systems that are handed orders: their events, authentication and status words.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::{
 };
 
 words! {
-    /// A label for people; decides only defaults.
+    /// Kind of an integrator: a label for people that decides only defaults.
     pub enum IntegratorKind {
         Pos = "pos",
         Kitchen = "kitchen",
@@ -24,7 +24,7 @@ words! {
 }
 
 words! {
-    /// Which body it is sent (design.md section 6).
+    /// Format of the bodies that an integrator is sent (design.md section 6).
     pub enum Format {
         Order = "order",
         Delivery = "delivery",
@@ -32,7 +32,7 @@ words! {
 }
 
 words! {
-    /// What an integrator may listen to, and `test`, which is only ever sent on request.
+    /// Events that an integrator may listen to, and `test`, which is sent only on request.
     pub enum HandoffEvent {
         OrderPlaced = "order.placed",
         OrderCancelled = "order.cancelled",
@@ -51,7 +51,7 @@ impl HandoffEvent {
 }
 
 words! {
-    /// What counts as its acceptance of an order.
+    /// Signal that counts as an integrator's acceptance of an order.
     pub enum Confirms {
         /// A 2xx means accepted.
         Acknowledgement = "acknowledgement",
@@ -61,7 +61,7 @@ words! {
 }
 
 words! {
-    /// What happens to a handoff after an unknown outcome.
+    /// Policy for a handoff after an unknown outcome.
     pub enum UnknownPolicy {
         Resend = "resend",
         Hold = "hold",
@@ -76,18 +76,18 @@ words! {
 }
 
 words! {
-    /// Whether it is spoken to at all for now.
+    /// State of an integrator's circuit breaker.
     pub enum BreakerState {
         Closed = "closed",
-        /// Its requests have failed one after another: nothing is sent before the breaker's time.
+        /// Its requests have failed one after another: nothing is sent before the breaker's `until`.
         Open = "open",
-        /// The time has come, and one request is on its way to see whether it answers again.
+        /// That time has come, and one request is under way to check whether it responds again.
         Probing = "probing",
     }
 }
 
 words! {
-    /// Why it was disabled other than by people: few-valued, a metric's label.
+    /// Reason for which an integrator was disabled automatically; low-cardinality, used as a metric label.
     pub enum DisabledBecause {
         /// It answered 410.
         Gone = "gone",
@@ -97,7 +97,7 @@ words! {
 }
 
 impl DisabledBecause {
-    /// For people.
+    /// Returns the reason as a text for people.
     #[must_use]
     pub const fn in_words(self) -> &'static str {
         match self {
@@ -107,7 +107,7 @@ impl DisabledBecause {
     }
 }
 
-/// How we make ourselves known to it. Stored encrypted as a whole.
+/// Authentication of our requests to an integrator. Stored encrypted as a whole.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum OutboundAuth {
@@ -131,7 +131,7 @@ pub enum OutboundAuth {
         client_secret: String,
         scope: Option<String>,
     },
-    /// Seed 004: a sign-in whose answer carries a JWT.
+    /// Seed 004: a sign-in whose response contains a JWT.
     SignIn {
         url: Url,
         username: String,
@@ -159,7 +159,7 @@ impl std::fmt::Debug for OutboundAuth {
     }
 }
 
-/// Its settings as people see and edit them; the secrets stand apart.
+/// An integrator's settings as people see and edit them; its secrets are stored apart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Integrator {
     pub id: IntegratorId,
@@ -176,12 +176,12 @@ pub struct Integrator {
     pub callback_auth: CallbackAuth,
     /// The kind of its [`OutboundAuth`].
     pub auth_kind: String,
-    /// Its words for statuses, to ours.
+    /// Maps its status words to ours.
     pub status_map: BTreeMap<String, OrderStatus>,
     pub max_attempts: u32,
-    /// Requests to it at one time, over all workers.
+    /// Maximum number of concurrent requests to it, over all workers.
     pub concurrency: u32,
-    /// Requests to it a second, over all workers.
+    /// Maximum number of requests to it per second, over all workers.
     pub rate_per_s: Option<u32>,
     pub enabled: bool,
     pub disabled_reason: Option<String>,
@@ -196,7 +196,7 @@ impl Integrator {
     }
 }
 
-/// What an integrator of that kind listens to unless it says otherwise.
+/// Returns the events that an integrator of that kind listens to by default.
 #[must_use]
 pub const fn default_events(kind: IntegratorKind) -> &'static [HandoffEvent] {
     match kind {
@@ -208,7 +208,7 @@ pub const fn default_events(kind: IntegratorKind) -> &'static [HandoffEvent] {
     }
 }
 
-/// What its word means: by its own map first, else one of ours, in any case.
+/// Translates an integrator's status word: by its own map first, else as one of our words, ignoring case.
 #[must_use]
 pub fn meaning(status_map: &BTreeMap<String, OrderStatus>, word: &str) -> Option<OrderStatus> {
     status_map

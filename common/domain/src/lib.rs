@@ -1,4 +1,4 @@
-//! The rules: what an order is and what may happen to it. No I/O, no clock, no randomness of its own.
+//! Domain rules: what an order is and what may happen to it. No I/O, no clock, no randomness of its own.
 
 pub mod ids;
 pub mod money;

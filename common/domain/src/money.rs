@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The largest amount of one order, in minor units; far below what could overflow in a sum.
+/// Maximum amount of one order, in minor units; far below what could overflow in a sum.
 pub const MAX_AMOUNT: i64 = 1_000_000_000_000;
 
 /// An ISO 4217 code: three capital letters.
@@ -19,10 +19,10 @@ pub struct NotACurrency;
 impl Currency {
     #[must_use]
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("only capital letters were let in")
+        std::str::from_utf8(&self.0).expect("a currency holds ASCII letters only")
     }
 
-    /// How many decimals the currency's amounts are written with (ISO 4217's exponent).
+    /// Returns the number of decimals of the currency's amounts (ISO 4217's exponent).
     #[must_use]
     pub fn decimals(self) -> u32 {
         match &self.0 {
@@ -85,8 +85,8 @@ impl Money {
         Self { amount, currency }
     }
 
-    /// From a decimal such as `1.80`, exactly. `None` for what is none, is negative or past [`MAX_AMOUNT`], or has a
-    /// fraction of a minor unit.
+    /// Parses a decimal such as `1.80` exactly. Returns `None` for anything else, a negative amount, one above
+    /// [`MAX_AMOUNT`], or one with a fraction of a minor unit.
     #[must_use]
     pub fn from_decimal(text: &str, currency: Currency) -> Option<Self> {
         let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
@@ -106,14 +106,14 @@ impl Money {
         Some(Self { amount, currency })
     }
 
-    /// `None` past [`MAX_AMOUNT`].
+    /// Multiplies by a quantity; returns `None` above [`MAX_AMOUNT`].
     #[must_use]
     pub fn times(self, quantity: u32) -> Option<Self> {
         let amount = self.amount.checked_mul(i64::from(quantity))?;
         (amount.abs() <= MAX_AMOUNT).then_some(Self { amount, ..self })
     }
 
-    /// `None` for another currency, or past [`MAX_AMOUNT`].
+    /// Adds an amount; returns `None` for another currency, or above [`MAX_AMOUNT`].
     #[must_use]
     pub fn plus(self, other: Self) -> Option<Self> {
         if self.currency != other.currency {
@@ -124,7 +124,7 @@ impl Money {
     }
 }
 
-/// As people write it: `2.50`, `250` (JPY), `-0.05`; without the currency.
+/// Formats the amount for people, without the currency: `2.50`, `250` (JPY), `-0.05`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let decimals = self.currency.decimals();

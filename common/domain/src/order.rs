@@ -1,4 +1,4 @@
-//! An order and its items: what was asked for, at the price it was sold at.
+//! An order and its items, at the prices they were sold at.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,9 @@ use super::{
     words::words,
 };
 
-/// Lines of one order; more is refused.
+/// Maximum number of items in one order.
 pub const MAX_ITEMS: usize = 100;
-/// Pieces of one line; more is refused.
+/// Maximum quantity of one item.
 pub const MAX_QUANTITY: u32 = 10_000;
 
 words! {
@@ -26,7 +26,7 @@ words! {
     }
 }
 
-/// Who the order is for. Personal: never in logs, events, or what guests see.
+/// The customer of an order. Personal data: never in logs, events, or what guests see.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Customer {
@@ -41,7 +41,7 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// Somewhere to deliver to.
+    /// Returns true if there is an address to deliver to.
     #[must_use]
     pub fn has_address(&self) -> bool {
         self.address
@@ -56,7 +56,7 @@ impl std::fmt::Debug for Customer {
     }
 }
 
-/// A line of an order, with name, sku and unit price as they were when it was sold.
+/// An item of an order, with name, sku and unit price as they were when it was sold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     pub id: ItemId,
@@ -66,12 +66,12 @@ pub struct Item {
     pub quantity: u32,
     pub unit_price: Money,
     pub note: Option<String>,
-    /// The product was counted when this was taken, so that it is given back.
+    /// True if the product's stock was counted when this was taken, so that it is given back.
     pub counted: bool,
 }
 
 impl Item {
-    /// Intake lets nothing in that overflows.
+    /// Returns the item's total, which cannot overflow: intake refuses such orders.
     #[must_use]
     pub fn total(&self) -> Money {
         self.unit_price
@@ -80,7 +80,7 @@ impl Item {
     }
 }
 
-/// The total of some lines; `None` when it passes [`super::money::MAX_AMOUNT`] or currencies differ.
+/// Returns the total of some lines; `None` if it exceeds [`super::money::MAX_AMOUNT`] or currencies differ.
 pub fn total<'a>(zero: Money, lines: impl IntoIterator<Item = (&'a Money, u32)>) -> Option<Money> {
     lines
         .into_iter()
@@ -89,7 +89,7 @@ pub fn total<'a>(zero: Money, lines: impl IntoIterator<Item = (&'a Money, u32)>)
         })
 }
 
-/// The session that an order belongs to, as far as an order shows it.
+/// The session of an order, as far as the order shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderSession {
     pub id: SessionId,
@@ -100,10 +100,10 @@ pub struct OrderSession {
 pub struct Order {
     pub id: OrderId,
     pub store_id: StoreId,
-    /// Counts up per store, for people. Drafts have none.
+    /// Number for people, counted up per store. Drafts have none.
     pub number: Option<i64>,
     pub session: Option<OrderSession>,
-    /// The account that placed it; `None` for a guest's.
+    /// The account that placed it; `None` for a guest's order.
     pub account_id: Option<AccountId>,
     /// SHA-256 of the guest's key.
     pub guest_key_hash: Option<Vec<u8>>,
@@ -114,7 +114,7 @@ pub struct Order {
     /// Counts edits by people.
     pub version: i64,
     pub stock_held: bool,
-    /// Counted in its store's tally, which follows what becomes of it.
+    /// True if it is counted in its store's tally, which then follows its status.
     pub tallied: bool,
     pub customer: Customer,
     pub items: Vec<Item>,
@@ -130,7 +130,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// Where its events are numbered.
+    /// Returns the stream that numbers its events.
     #[must_use]
     pub fn stream(&self) -> StreamId {
         self.session
@@ -138,8 +138,8 @@ impl Order {
             .map_or_else(|| self.id.into(), |session| session.id.into())
     }
 
-    /// What anyone who may see the order at all may see: the `data` of its events, and guests' representation
-    /// (to which the api adds `mine` and `next`). No contact data, staff, integrators or handoffs.
+    /// Returns the facts that everyone who may see the order may see: the `data` of its events, and the guests'
+    /// representation (to which the api adds `mine` and `next`). No contact data, staff, integrators or handoffs.
     #[must_use]
     pub fn public_facts(&self) -> Value {
         json!({"order": {
@@ -168,7 +168,7 @@ impl Order {
     }
 }
 
-/// RFC 3339 in UTC with microseconds, as every time on the wire.
+/// Formats a time as RFC 3339 in UTC with microseconds, like every time on the wire.
 #[must_use]
 pub fn rfc3339(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(chrono::SecondsFormat::Micros, true)

@@ -1,4 +1,4 @@
-//! The bodies that integrators are sent: `order` (seed 001's shape, all values strings) and `delivery` (seed 004's).
+//! Request bodies for integrators: `order` (seed 001's shape, all values strings) and `delivery` (seed 004's).
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::{
     store::{Contact, Store},
 };
 
-/// What a body is written from.
+/// Input of a body.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     pub event: HandoffEvent,
@@ -18,7 +18,7 @@ pub struct Subject<'a> {
     pub order: Option<&'a Order>,
 }
 
-/// The body's bytes; frozen at the first attempt.
+/// Returns the body's bytes, which are frozen at the first attempt.
 #[must_use]
 pub fn body(format: Format, subject: Subject<'_>) -> Vec<u8> {
     let value = match (format, subject.order) {
@@ -121,7 +121,7 @@ fn party(id: &str, name: Option<&str>, reach: &Contact) -> Value {
     Value::Object(party)
 }
 
-/// Seed 001 writes what is not known as an empty string.
+/// Returns the text, or an empty string for an unknown one, as seed 001 writes it.
 fn text(known: Option<&str>) -> &str {
     known.unwrap_or_default()
 }

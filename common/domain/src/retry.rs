@@ -1,4 +1,4 @@
-//! Trying again by hand: whether a handoff may be, and who had what tried again.
+//! Manual retries of handoffs: whether one is allowed, and the record of who retried what.
 
 use std::collections::BTreeMap;
 
@@ -11,28 +11,28 @@ use super::{
     status::OrderStatus,
 };
 
-/// How long a retried handoff may be tried whose order waits for nobody's acceptance.
+/// Time limit of a retried handoff whose order does not wait to be accepted.
 const LONGEST: TimeDelta = TimeDelta::hours(24);
 
-/// Why a handoff is not tried again.
+/// Reason why a handoff is not retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetryRefused {
-    #[error("there is no such handoff")]
+    #[error("handoff not found")]
     Unknown,
-    #[error("its order has ended")]
+    #[error("the order has ended")]
     OrderEnded,
     #[error("a handoff that is {state} can't be retried")]
     NotRetryable { state: HandoffState },
-    #[error("its integrator is archived, and is sent nothing more")]
+    #[error("the integrator is archived")]
     IntegratorArchived,
-    #[error("its integrator was sent something newer about the order")]
+    #[error("the integrator was already sent a newer message about the order")]
     Overtaken,
-    #[error("its order ends before it could be sent")]
+    #[error("the order ends before the handoff could be sent")]
     TooLate,
 }
 
 impl RetryRefused {
-    /// Few-valued, for counting.
+    /// Returns a low-cardinality label, for counting.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,18 +46,18 @@ impl RetryRefused {
     }
 }
 
-/// What decides whether a handoff may be tried again.
+/// Facts that decide whether a handoff may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub state: HandoffState,
     /// Its order's status and `accept_by`; `None` for a `test`.
     pub order: Option<(OrderStatus, Option<DateTime<Utc>>)>,
     pub integrator_archived: bool,
-    /// Its integrator was sent something newer about the order.
+    /// True if its integrator was sent a newer message about the order.
     pub overtaken: bool,
 }
 
-/// Until when a handoff is sent that is opened again for `due_at`.
+/// Returns the deadline of a handoff that is reopened for `due_at`, or why it is not reopened.
 pub fn reopened_until(
     candidate: &Candidate,
     due_at: DateTime<Utc>,
@@ -89,29 +89,29 @@ pub fn reopened_until(
     }
 }
 
-/// What somebody had tried again: one handoff, or all that fitted a filter.
+/// A manual retry: of one handoff, or of all that matched a filter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Retry {
     pub id: RetryId,
     pub by: AccountId,
     pub by_username: Option<String>,
-    /// Where it was about one store.
+    /// The store, if the retry was limited to one.
     pub store_id: Option<StoreId>,
     pub filter: Value,
-    /// How many fitted the filter.
+    /// Number of handoffs that matched the filter.
     pub matched: u32,
     pub retried: u32,
-    /// How many were not tried again, by [`RetryRefused::as_str`].
+    /// Numbers of handoffs that were not retried, by [`RetryRefused::as_str`].
     pub refused: BTreeMap<String, u32>,
     pub started_at: DateTime<Utc>,
-    /// `None` while it runs, or where it broke off.
+    /// `None` while it runs, or if it was interrupted.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// A round of attempts that somebody opened.
+/// A round of attempts that a person opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Round {
-    /// From 2: the first opens by itself.
+    /// At least 2: the first round opens automatically.
     pub round: u32,
     pub retry_id: RetryId,
     pub by: AccountId,
@@ -167,7 +167,7 @@ mod tests {
             reopened_until(&waits, accept_by),
             Err(RetryRefused::TooLate)
         );
-        // Once it is accepted, nobody waits for that time any more.
+        // Once the order is accepted, `accept_by` no longer matters.
         let accepted = failed(Some((OrderStatus::Ready, Some(accept_by))));
         assert_eq!(
             reopened_until(&accepted, accept_by),

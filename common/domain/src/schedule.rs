@@ -1,4 +1,4 @@
-//! When a handoff is tried again: after 2, 8, 32 and 128 seconds, plus up to a fifth, never earlier.
+//! The retry schedule of a handoff: after 2, 8, 32 and 128 seconds, plus up to a fifth, never earlier.
 //!
 //! The only place that names the `backoff` crate (unmaintained, named by the user; see docs/adr): used as a plain
 //! iterator of delays, without its own clock or randomness.
@@ -9,12 +9,12 @@ use backoff::{ExponentialBackoff, ExponentialBackoffBuilder, backoff::Backoff};
 
 const FIRST: Duration = Duration::from_secs(2);
 const MULTIPLIER: f64 = 4.0;
-/// Attempts past the fifth (an integrator may have a larger `max_attempts`) come no slower than this.
+/// Maximum delay, for attempts past the fifth (an integrator may have a larger `max_attempts`).
 const LONGEST: Duration = Duration::from_secs(512);
-/// At most this part of a delay is added to it, so that those who failed together don't come back together.
+/// Maximum fraction that is added to a delay, so that handoffs that failed together are not retried together.
 const JITTER: f64 = 0.2;
 
-/// How long after the `attempts`-th attempt (from 1) the next one may begin. `jitter` is a fraction from 0 to 1.
+/// Returns the delay between the `attempts`-th attempt (from 1) and the next one. `jitter` is a fraction from 0 to 1.
 #[must_use]
 pub fn delay_after(attempts: u32, jitter: f64) -> Duration {
     let mut delays = delays();

@@ -1,4 +1,4 @@
-//! A table's open tab: its states, its code, and the key its name is unique by.
+//! Sessions (a table's open tab): states, code, and the key by which a name is unique.
 
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
@@ -10,21 +10,21 @@ use super::{
 };
 
 words! {
-    /// Upper case, as in the seeds.
+    /// State of a session; upper case, as in the seeds.
     pub enum SessionState {
         Open = "OPEN",
         Closed = "CLOSED",
     }
 }
 
-/// How long after its close a session's code still reads.
+/// How long a session's code stays readable after the session was closed.
 pub const CODE_READS_AFTER_CLOSE: Duration = Duration::hours(24);
 
 #[derive(Clone, PartialEq)]
 pub struct Session {
     pub id: SessionId,
     pub store_id: StoreId,
-    /// 40 hex digits; the guests' key, so a secret.
+    /// 40 hex digits; the guests' key, and therefore a secret.
     pub code: String,
     pub name: String,
     pub state: SessionState,
@@ -35,14 +35,14 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether the code still shows the session.
+    /// Returns true if the code still shows the session.
     #[must_use]
     pub fn reads_at(&self, now: DateTime<Utc>) -> bool {
         self.closed_at
             .is_none_or(|closed_at| now < closed_at + CODE_READS_AFTER_CLOSE)
     }
 
-    /// What guests see of it, and the `data` of its events: never the code.
+    /// Returns the facts that guests see, which are also the `data` of its events: never the code.
     #[must_use]
     pub fn public_facts(&self) -> Value {
         json!({"session": {
@@ -64,7 +64,7 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// What a session's name is compared by: without regard to case and to how much white space it has.
+/// Returns the key by which session names are compared: case and the amount of white space do not matter.
 #[must_use]
 pub fn name_key(name: &str) -> String {
     name.split_whitespace()
@@ -73,7 +73,7 @@ pub fn name_key(name: &str) -> String {
         .join(" ")
 }
 
-/// Whether a text has the form of a session code: 40 lower-case hex digits.
+/// Returns true if a text has the form of a session code: 40 lower-case hex digits.
 #[must_use]
 pub fn is_code(text: &str) -> bool {
     text.len() == 40

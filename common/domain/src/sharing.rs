@@ -1,19 +1,19 @@
-//! How workers share what an integrator allows: which of them speak to it, and how much each may. Nobody is asked:
-//! whoever sees the same workers comes to the same shares.
+//! Division of an integrator's limits among workers: which workers send to it, and how much each may send. No
+//! coordination is needed: workers that see the same members compute the same shares.
 //!
-//! For moments two workers see different ones. What then holds:
-//! - A worker that **joins** beside others takes nothing for [`SETTLES`], within which the others have looked
-//!   ([`LOOKS_EVERY`]) and made room. Requests that were under way above their new shares still end by themselves: less
-//!   than twice the cap is open at once, and no longer than one attempt lasts.
-//! - One that **leaves** in order has no request under way any more; its share is used again after one look.
-//! - One that **dies** is counted until [`DEAD_AFTER`]. So long its share lies idle, and the work of an integrator
-//!   that it alone spoke to waits: less long than the leases of what it was sending.
-//! - One that is **taken for dead** and lives (stopped, or cut off from the database) finds out when it next looks,
-//!   and joins anew. Until then the others may have its share too: again less than twice the cap.
-//! - Where the **clock** is set back, what was seen later than now says nothing: everyone joins anew.
-//! - While the database is away, everyone goes on with what it knew; then nobody can claim anything either.
+//! For a moment two workers may see different members. The guarantees then:
+//! - A worker that **joins** others takes no share for [`SETTLES`]; within that time the others have looked
+//!   ([`LOOKS_EVERY`]) and made room. Requests under way above their new shares still end normally: fewer than twice
+//!   the cap are open at once, for no longer than one attempt lasts.
+//! - A worker that **leaves** gracefully has no requests under way; its share is used again after one look.
+//! - A worker that **dies** is counted until [`DEAD_AFTER`]. Until then its share is idle, and the work of an
+//!   integrator that only it sent to waits; that is shorter than the leases of what it was sending.
+//! - A worker that is **taken for dead** but lives (stopped, or cut off from the database) notices at its next look and
+//!   joins again. Until then the others may have its share too: again fewer than twice the cap.
+//! - If the **clock** is set back, a `seen_at` later than now says nothing: every worker joins again.
+//! - While the database is away, every worker goes on with what it last saw; nobody can claim anything then either.
 //!
-//! None of these ends in a standstill: a share that nobody has is somebody's after [`DEAD_AFTER`].
+//! None of these ends in a standstill: an unused share is reassigned after [`DEAD_AFTER`].
 
 use std::time::Duration;
 
@@ -22,41 +22,41 @@ use ring::digest::{SHA256, digest};
 
 use super::ids::{IntegratorId, WorkerId};
 
-/// How often a worker says that it is there.
+/// Interval of a worker's heartbeat.
 pub const BEATS_EVERY: Duration = Duration::from_secs(5);
-/// How often it looks who else is.
+/// Interval at which a worker reads the list of workers.
 pub const LOOKS_EVERY: Duration = Duration::from_secs(1);
-/// Not heard of for so long, it is dead.
+/// Time without a heartbeat after which a worker counts as dead.
 pub const DEAD_AFTER: Duration = Duration::from_secs(15);
-/// Beside others it takes no share before this.
+/// Time that a worker waits before it takes a share beside others.
 pub const SETTLES: Duration = Duration::from_secs(2);
 
-/// A rate is divided into parts of no less than this. Each part may send one request at once whatever the time, so
-/// that ten workers with a tenth of 1/s each would begin with ten.
+/// Minimum part into which a rate is divided. Each part may send its first request at once, so ten workers with a tenth
+/// of 1/s each would start with ten requests.
 const LEAST_RATE_PER_S: u32 = 10;
 
-/// A worker as the ledger knows it.
+/// A worker as recorded in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     pub id: WorkerId,
     /// Host and process, for people.
     pub label: String,
-    /// When it joined, the last time.
+    /// Time at which it last joined.
     pub started_at: DateTime<Utc>,
     pub seen_at: DateTime<Utc>,
 }
 
-/// What an integrator allows over all workers.
+/// Limits of an integrator, over all workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub concurrency: u32,
     pub rate_per_s: Option<u32>,
 }
 
-/// One worker's part of it.
+/// One worker's share of the limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {
-    /// Requests at one time; 0: it does not speak to this integrator.
+    /// Maximum number of concurrent requests; 0 means that it does not send to this integrator.
     pub concurrency: u32,
     pub rate_per_s: Option<f64>,
 }
@@ -68,7 +68,8 @@ impl Share {
     };
 }
 
-/// What `me` has of it, among `sharing`; nothing, if it is not one of them. All shares together are the whole.
+/// Returns the share of `me` among `sharing`, or [`Share::NONE`] if it is not one of them. All shares together are the
+/// whole.
 #[must_use]
 pub fn share(
     limits: Limits,
@@ -92,8 +93,8 @@ pub fn share(
     }
 }
 
-/// Those that were heard of lately, by id. Of whom the time to come was written, nothing is known: the clock was set
-/// back, and who lives says so anew at once.
+/// Returns the workers that are alive, sorted by id. A `seen_at` too far in the future does not count: the clock was
+/// set back, and a worker that lives records a new one at once.
 #[must_use]
 pub fn alive(members: &[Member], now: DateTime<Utc>) -> Vec<WorkerId> {
     let mut alive: Vec<WorkerId> = members
@@ -105,7 +106,7 @@ pub fn alive(members: &[Member], now: DateTime<Utc>) -> Vec<WorkerId> {
     alive
 }
 
-/// How many workers speak to it: no more than it has places or parts of its rate.
+/// Returns the number of workers that send to an integrator: at most its concurrency, and the parts of its rate.
 fn holders(limits: Limits, workers: usize) -> u32 {
     let by_rate = limits
         .rate_per_s
@@ -116,8 +117,8 @@ fn holders(limits: Limits, workers: usize) -> u32 {
         .min(by_rate)
 }
 
-/// Rendezvous order, another for each integrator, so that not one worker has all that is left over; and a worker that
-/// comes or goes changes no other's place by more than one.
+/// Returns the rank of `me` in rendezvous order. That order differs for each integrator, so that the remainders do not
+/// all go to one worker; and a worker that comes or goes changes no other rank by more than one.
 fn place(integrator: IntegratorId, me: WorkerId, sharing: &[WorkerId]) -> Option<u32> {
     if !sharing.contains(&me) {
         return None;
@@ -132,7 +133,7 @@ fn place(integrator: IntegratorId, me: WorkerId, sharing: &[WorkerId]) -> Option
     u32::try_from(before_me.count()).ok()
 }
 
-/// The same in every process and version; the id decides where two digests begin alike.
+/// Returns a weight that is the same in every process and version; the worker's id breaks ties.
 fn weight(integrator: IntegratorId, worker: WorkerId) -> (u64, WorkerId) {
     let both = [integrator.uuid().into_bytes(), worker.uuid().into_bytes()].concat();
     let digest = digest(&SHA256, &both);

@@ -10,16 +10,16 @@ use subtle::ConstantTimeEq;
 
 const PREFIX: &str = "whsec_";
 
-/// A shared secret; prints nothing of itself.
+/// A shared secret; `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningSecret(Vec<u8>);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a signing secret is whsec_ and the base64 of 24 to 64 bytes")]
+#[error("a signing secret must be whsec_ followed by 24 to 64 bytes in base64")]
 pub struct NotASecret;
 
 impl SigningSecret {
-    /// From 24 to 64 random bytes.
+    /// Creates a secret from 24 to 64 random bytes.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, NotASecret> {
         let bytes = bytes.into();
         if (24..=64).contains(&bytes.len()) {
@@ -34,20 +34,20 @@ impl SigningSecret {
         Self::new(BASE64.decode(encoded).map_err(|_| NotASecret)?)
     }
 
-    /// The secret itself, as the other side is given it once.
+    /// Returns the secret as text, as it is shown to the other side once.
     #[must_use]
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", BASE64.encode(&self.0))
     }
 
-    /// One signature, such as `v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=`.
+    /// Returns one signature, such as `v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=`.
     #[must_use]
     pub fn sign(&self, id: &str, timestamp_s: i64, body: &[u8]) -> String {
         let tag = hmac::sign(&self.key(), &signed_content(id, timestamp_s, body));
         format!("v1,{}", BASE64.encode(tag.as_ref()))
     }
 
-    /// Whether this text is the secret as it was given out, told in the same time however much of it is right.
+    /// Returns true if the text is the revealed secret; compares in constant time.
     #[must_use]
     pub fn is_revealed_as(&self, text: &str) -> bool {
         let key = self.key();
@@ -66,7 +66,7 @@ impl std::fmt::Debug for SigningSecret {
     }
 }
 
-/// What of a signed request is not its body.
+/// Signature headers of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Signed<'a> {
     /// `webhook-id`
@@ -79,16 +79,16 @@ pub struct Signed<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureRefused {
-    #[error("webhook-timestamp is no Unix time in seconds")]
+    #[error("webhook-timestamp is not a Unix time in seconds")]
     BadTimestamp,
     #[error("webhook-timestamp is more than {tolerance_s} s from now")]
     TooFarFromNow { tolerance_s: u64 },
-    #[error("no signature fits")]
+    #[error("no signature matches")]
     NoneFits,
 }
 
-/// Whether one of the signatures was made with one of the secrets, over these raw bytes, at a time that is no
-/// further from ours than `tolerance`, which counts in whole seconds.
+/// Verifies that one of the signatures was made with one of the secrets over these raw bytes, and that its timestamp
+/// differs from `now` by at most `tolerance`, in whole seconds.
 pub fn verify(
     secrets: &[SigningSecret],
     signed: Signed<'_>,
@@ -227,7 +227,7 @@ mod tests {
             verify(&secrets, signed(&many), &body, at(0), TOLERANCE),
             Err(SignatureRefused::NoneFits)
         );
-        // A pass each would be twenty thousand times a megabyte.
+        // One pass per signature would hash a megabyte twenty thousand times.
         assert!(began_at.elapsed() < Duration::from_secs(3));
     }
 

@@ -1,9 +1,9 @@
-//! The one table of status moves: who may move an order from where to where, and what that does to its stock.
+//! The one table of status moves: which moves an order may make, who may make them, and their effect on stock.
 
 use super::words::words;
 
 words! {
-    /// Where an order stands. `delivered`, `rejected`, `failed` and `cancelled` are final.
+    /// Status of an order. `delivered`, `rejected`, `failed` and `cancelled` are final.
     pub enum OrderStatus {
         Draft = "draft",
         Pending = "pending",
@@ -30,25 +30,25 @@ impl OrderStatus {
         matches!(self, Delivered | Rejected | Failed | Cancelled)
     }
 
-    /// Placed, not ended, and nobody has accepted it yet: what `accept_by` watches over.
+    /// Returns true if the order is placed but neither accepted nor ended, so that `accept_by` applies.
     #[must_use]
     pub const fn awaits_acceptance(self) -> bool {
         matches!(self, Pending | Processing)
     }
 
-    /// Placed and not ended.
+    /// Returns true if the order is placed and not ended.
     #[must_use]
     pub const fn is_open(self) -> bool {
         !self.is_end() && !matches!(self, Draft)
     }
 
-    /// An end that integrators must hear of, as `order.cancelled`.
+    /// Returns true for the final statuses that integrators must be told of, as `order.cancelled`.
     #[must_use]
     pub const fn is_called_off(self) -> bool {
         matches!(self, Rejected | Failed | Cancelled)
     }
 
-    /// How far along the way from the guest to the guest; ends that are no delivery have no place on it.
+    /// Returns the position on the way from draft to delivered; `None` for rejected, failed and cancelled.
     #[must_use]
     pub const fn progress(self) -> Option<u8> {
         Some(match self {
@@ -66,7 +66,7 @@ impl OrderStatus {
 }
 
 words! {
-    /// In which capacity somebody moves an order.
+    /// Capacity in which an order is moved.
     pub enum By {
         /// The worker, after a handoff's outcome.
         System = "system",
@@ -85,7 +85,7 @@ words! {
     }
 }
 
-/// What a move does to the stock that the order holds.
+/// Effect of a move on the stock that the order holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StockEffect {
     Take,
@@ -93,7 +93,7 @@ pub enum StockEffect {
     GiveBack,
 }
 
-/// What a move must be given as its reason.
+/// Rule for the reason of a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReasonRule {
     Optional,
@@ -101,13 +101,13 @@ pub enum ReasonRule {
     OneOf(&'static [&'static str]),
 }
 
-/// The reasons with which an order that is on its way may still fail.
+/// Reasons with which a dispatched order may still fail.
 pub const LOST_ON_THE_WAY: &[&str] = &["lost", "returned"];
 
-/// What of the order, beside its status, decides a move.
+/// Facts about an order, beside its status, that decide a move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// An integrator was handed `order.dispatched`: only it or an operator says `delivered`.
+    /// True if an integrator was handed `order.dispatched`: only it or an operator may report `delivered`.
     pub has_courier: bool,
 }
 
@@ -124,7 +124,7 @@ pub struct Move {
 const PEOPLE_OF_THE_STORE: &[By] = &[By::Staff, By::Operator];
 const FULFILLING: &[By] = &[By::Staff, By::Operator, By::Integrator, By::Courier];
 
-/// design.md section 5, row for row. Whatever stands in no row is refused.
+/// The table of design.md section 5, row for row. A move without a row is refused.
 #[rustfmt::skip] // one row a line: it is read as a table
 pub const TABLE: &[Move] = &[
     Move { from: &[Draft], to: Pending, by: &[By::Owner, By::Staff, By::Operator], stock: StockEffect::Take, reason: ReasonRule::Optional },
@@ -143,23 +143,23 @@ pub const TABLE: &[Move] = &[
     Move { from: &[Dispatched], to: Failed, by: PEOPLE_OF_THE_STORE, stock: StockEffect::Keep, reason: ReasonRule::OneOf(LOST_ON_THE_WAY) },
 ];
 
-/// Why a move is refused.
+/// Reason why a move is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoveRefused {
-    #[error("an order that is {from} can't become {to} by {by}")]
+    #[error("{by} cannot move an order from {from} to {to}")]
     Invalid {
         from: OrderStatus,
         to: OrderStatus,
         by: By,
         next: Vec<OrderStatus>,
     },
-    #[error("this move needs a reason")]
+    #[error("this move requires a reason")]
     ReasonMissing,
     #[error("the reason must be one of {allowed:?}")]
     ReasonNotAllowed { allowed: &'static [&'static str] },
 }
 
-/// The one decision about a move; what it does to the stock, or why it is refused.
+/// Decides a move; returns its effect on the stock, or why it is refused.
 pub fn decide(
     from: OrderStatus,
     to: OrderStatus,
@@ -186,7 +186,7 @@ pub fn decide(
     }
 }
 
-/// Where `by` may move such an order to; the `next` of an order's representation.
+/// Returns the statuses to which `by` may move such an order; the `next` of an order's representation.
 #[must_use]
 pub fn next(from: OrderStatus, by: By, facts: Facts) -> Vec<OrderStatus> {
     OrderStatus::ALL
@@ -257,7 +257,7 @@ mod tests {
         }
     }
 
-    /// design.md section 5 once more, by hand and the other way round: what each actor may do from each status.
+    /// Repeats design.md section 5 by hand and the other way round: what each actor may do from each status.
     #[test]
     fn the_table_says_what_the_design_says() {
         #[rustfmt::skip]

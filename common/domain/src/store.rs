@@ -8,7 +8,7 @@ use super::{
     money::{Currency, Money},
 };
 
-/// How a store can be reached, and where it is; as integrators are told.
+/// Contact data and location of a store, as integrators are told.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Contact {
     pub phone: Option<String>,
@@ -27,13 +27,13 @@ pub struct Store {
     pub timezone: String,
     pub currency: Currency,
     pub contact: Contact,
-    /// What the outside locations and products services call it, where it is one of theirs.
+    /// Its id in the outside locations and products services, if it is one of theirs.
     pub external_location_id: Option<String>,
-    /// A store without required integrators accepts its orders by itself (else staff do).
+    /// True if a store without required integrators accepts its orders automatically (else staff do).
     pub auto_accept: bool,
-    /// An order that nobody accepted within this many seconds after it was placed is ended by the sweep.
+    /// Seconds after its placement within which an order must be accepted; else the sweep ends it.
     pub accept_within_s: u32,
-    /// Takes no new orders for now.
+    /// True if it takes no new orders for now.
     pub paused: bool,
     pub archived_at: Option<DateTime<Utc>>,
     /// Counts edits by people.
@@ -41,18 +41,18 @@ pub struct Store {
     pub created_at: DateTime<Utc>,
 }
 
-/// Something that a store sells.
+/// A product that a store sells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Product {
     pub id: ProductId,
     pub store_id: StoreId,
-    /// The store's own word for it: unique in the store, compared as bytes.
+    /// The store's own code for it: unique in the store, compared as bytes.
     pub sku: Option<String>,
     pub name: String,
     pub description: Option<String>,
     pub price: Money,
     pub available: bool,
-    /// `None`: not counted, never runs out.
+    /// Quantity in stock; `None` means not counted, so that it never runs out.
     pub stock: Option<i64>,
     pub archived_at: Option<DateTime<Utc>>,
     pub version: i64,

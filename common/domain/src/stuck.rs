@@ -1,4 +1,4 @@
-//! What stands still until a person looks at it: why in words, and what to do next.
+//! Entries of the stuck list: why something waits until a person looks at it, and what to do next.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use super::{
 };
 
 words! {
-    /// Why something stands still until a person looks at it.
+    /// Kind of an entry on the stuck list: why something waits until a person looks at it.
     pub enum StuckKind {
         /// Its claim failed five times.
         HandoffParked = "handoff_parked",
-        /// After an unknown outcome, where the integrator's policy is `hold`.
+        /// The outcome is unknown and the integrator's policy is `hold`.
         HandoffHeld = "handoff_held",
         /// A required handoff failed after its order was accepted, or a courier's did.
         HandoffFailed = "handoff_failed",
-        /// Due, or on its way, for longer than its limit, and nobody sends it.
+        /// Due, or under way, for longer than its limit, and nobody sends it.
         HandoffLate = "handoff_late",
         /// Applying it failed five times.
         CallbackParked = "callback_parked",
@@ -27,33 +27,33 @@ words! {
         CallbackUnmatched = "callback_unmatched",
         /// Received longer ago than its limit, and still not applied.
         CallbackLate = "callback_late",
-        /// Open past its `accept_by`, or waiting for nobody.
+        /// Open past its `accept_by`, or waiting for nothing.
         OrderOverdue = "order_overdue",
-        /// Accepted, and then in one state for longer than that state's limit.
+        /// Accepted, and then in one status for longer than that status's limit.
         OrderIdle = "order_idle",
         /// Publishing it failed five times.
         OutboxParked = "outbox_parked",
-        /// Announcements that wait for the broker for longer than their limit: one entry for all.
+        /// Announcements that have waited for the broker longer than their limit: one entry for all.
         OutboxLate = "outbox_late",
     }
 }
 
-/// How long each thing may stand still before it is listed.
+/// Time after which each kind of thing is listed as stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StuckLimits {
-    /// Of an order in this state, as the three below.
+    /// Limit of an order in this status, like the three below.
     pub accepted: Duration,
     pub preparing: Duration,
     pub ready: Duration,
     pub dispatched: Duration,
-    /// Past its due time, or past its lease.
+    /// After its due time, or after its lease.
     pub handoff: Duration,
     pub callback: Duration,
     pub outbox: Duration,
 }
 
 impl Default for StuckLimits {
-    /// As default.toml has them.
+    /// Returns the defaults of default.toml.
     fn default() -> Self {
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
         Self {
@@ -68,11 +68,11 @@ impl Default for StuckLimits {
     }
 }
 
-/// One place on the stuck list.
+/// One entry of the stuck list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stuck {
     pub kind: StuckKind,
-    /// The handoff's, callback's, order's or outbox row's id: with the kind, one entry.
+    /// Id of the handoff, callback, order or outbox row; unique together with the kind.
     pub subject: Uuid,
     pub store_id: Option<StoreId>,
     pub order_id: Option<OrderId>,
@@ -89,62 +89,62 @@ pub struct Stuck {
 }
 
 words! {
-    /// Why nobody sends a handoff that is due.
+    /// Reason why nobody sends a due handoff.
     pub enum Hindrance {
         Disabled = "disabled",
-        /// Its requests failed one after another: its breaker is open.
+        /// Its circuit breaker is open, because its requests failed one after another.
         LeftAlone = "left_alone",
-        /// Nothing speaks against it: no worker takes it.
+        /// No known obstacle: no worker takes it.
         NoWorker = "no_worker",
     }
 }
 
 impl Stuck {
-    /// In a sentence or two, for whoever was woken by it.
+    /// Explains in one or two sentences why it is stuck.
     #[must_use]
     pub fn why(&self) -> String {
-        let said = self.said.as_deref().unwrap_or("nothing is on record");
+        let said = self.said.as_deref().unwrap_or("nothing recorded");
         match self.kind {
             StuckKind::HandoffParked => {
-                format!("It could not be claimed five times over, and is left alone; the last error: {said}.")
+                format!("Claiming it failed five times, so it was parked. Last error: {said}.")
             }
             StuckKind::HandoffHeld => format!(
-                "Nobody knows whether the integrator got it ({said}), and it wants no second message without a person's word."
+                "It is unknown whether the integrator received it ({said}), and its policy is `hold`: a person must decide."
             ),
             StuckKind::HandoffFailed => {
-                format!("The order needs it, and it failed for good after the order was accepted: {said}.")
+                format!("The order requires it, but it failed permanently after the order was accepted: {said}.")
             }
             StuckKind::HandoffLate => match self.hindrance {
-                Some(Hindrance::Disabled) => "It is due, and its integrator is disabled.".to_owned(),
+                Some(Hindrance::Disabled) => "It is due, but its integrator is disabled.".to_owned(),
                 Some(Hindrance::LeftAlone) => {
-                    "It is due, and its integrator is left alone because it has not answered for a while."
+                    "It is due, but its integrator's circuit breaker is open because requests have failed for a while."
                         .to_owned()
                 }
-                _ => "It is due, and no worker sends it.".to_owned(),
+                _ => "It is due, but no worker sends it.".to_owned(),
             },
             StuckKind::CallbackParked => {
-                format!("It could not be applied five times over, and is left alone; the last error: {said}.")
+                format!("Applying it failed five times, so it was parked. Last error: {said}.")
             }
-            StuckKind::CallbackUnmatched => format!("It belongs to nothing: {said}."),
+            StuckKind::CallbackUnmatched => format!("It could not be matched: {said}."),
             StuckKind::CallbackLate => {
-                format!("It was received and is still not applied; the last error: {said}.")
+                format!("It was received but is still not applied. Last error: {said}.")
             }
             StuckKind::OrderOverdue => {
-                format!("It is still {said} past its accept_by, where the sweep should have ended it.")
+                format!("It is still {said} after its accept_by; the sweep should have ended it.")
             }
             StuckKind::OrderIdle => {
                 format!("It has been {said} for longer than the setting stuck.{said}_s allows.")
             }
             StuckKind::OutboxParked => {
-                format!("Publishing an announcement failed five times, and it is left alone; the last error: {said}.")
+                format!("Publishing an announcement failed five times, so it was parked. Last error: {said}.")
             }
             StuckKind::OutboxLate => {
-                format!("{said} announcements wait to be published, this the oldest.")
+                format!("{said} announcements wait to be published; this is the oldest.")
             }
         }
     }
 
-    /// What to do about it.
+    /// Says what to do about it.
     #[must_use]
     pub fn next(&self) -> String {
         let id = |id: Option<Uuid>| id.map_or_else(|| "{id}".to_owned(), |id| id.to_string());
@@ -153,44 +153,44 @@ impl Stuck {
         let integrator = id(self.integrator_id.map(IntegratorId::uuid));
         match self.kind {
             StuckKind::HandoffParked => {
-                format!("When the cause is gone: POST /handoffs/{handoff}/retry")
+                format!("After fixing the cause: POST /handoffs/{handoff}/retry")
             }
             StuckKind::HandoffHeld if self.order_id.is_none() => {
-                format!("It is a test. To send it once more: POST /handoffs/{handoff}/retry")
+                format!("It is a test. To send it again: POST /handoffs/{handoff}/retry")
             }
             StuckKind::HandoffHeld => format!(
-                "Ask the integrator. Where it has nothing: POST /handoffs/{handoff}/retry. Where it has the order: PUT /orders/{order}/status"
+                "Ask the integrator. If it does not have the order: POST /handoffs/{handoff}/retry. If it does: PUT /orders/{order}/status"
             ),
             StuckKind::HandoffFailed => format!(
-                "GET /handoffs/{handoff} shows every attempt. When the cause is gone: POST /handoffs/{handoff}/retry"
+                "GET /handoffs/{handoff} shows every attempt. After fixing the cause: POST /handoffs/{handoff}/retry"
             ),
             StuckKind::HandoffLate => match self.hindrance {
                 Some(Hindrance::Disabled) => format!(
                     "PATCH /integrators/{integrator} with {{\"enabled\":true}}, or move the order by hand: PUT /orders/{order}/status"
                 ),
                 Some(Hindrance::LeftAlone) => format!(
-                    "Call the integrator: it does not answer. Meanwhile, by hand: PUT /orders/{order}/status"
+                    "Contact the integrator: requests to it fail. Meanwhile, move the order by hand: PUT /orders/{order}/status"
                 ),
-                _ => "See that a worker runs: its /readyz, and its log".to_owned(),
+                _ => "Check that a worker is running: see its /readyz and its log".to_owned(),
             },
             StuckKind::CallbackParked => format!(
-                "GET /callbacks?order_id={order} shows what it says. Do that by hand: PUT /orders/{order}/status"
+                "GET /callbacks?order_id={order} shows its content. Apply it by hand: PUT /orders/{order}/status"
             ),
             StuckKind::CallbackUnmatched => format!(
-                "GET /callbacks?integrator_id={integrator}&result=unmatched shows what it says. Find its order, and move it by hand"
+                "GET /callbacks?integrator_id={integrator}&result=unmatched shows its content. Find its order and move that by hand"
             ),
             StuckKind::CallbackLate | StuckKind::OrderOverdue => format!(
-                "See that a worker runs: its /readyz, and its log. Meanwhile, by hand: PUT /orders/{order}/status"
+                "Check that a worker is running: see its /readyz and its log. Meanwhile, move the order by hand: PUT /orders/{order}/status"
             ),
             StuckKind::OrderIdle => {
-                format!("Ask the store how it stands, then say so: PUT /orders/{order}/status")
+                format!("Ask the store for the order's real status, then set it: PUT /orders/{order}/status")
             }
             StuckKind::OutboxParked => {
-                "Nothing waits for it: workers and screens find by themselves what it told of. Find the cause in the log"
+                "Nothing depends on it: workers and screens find the change by themselves. Find the cause in the log"
                     .to_owned()
             }
             StuckKind::OutboxLate => {
-                "See that the broker is reached (the metric expediter_broker_connected) and that a worker runs"
+                "Check that the broker is connected (metric expediter_broker_connected) and that a worker is running"
                     .to_owned()
             }
         }
@@ -224,11 +224,11 @@ mod tests {
             (Some(Hindrance::Disabled), "disabled", "\"enabled\":true"),
             (
                 Some(Hindrance::LeftAlone),
-                "left alone",
-                "Call the integrator",
+                "circuit breaker",
+                "Contact the integrator",
             ),
-            (Some(Hindrance::NoWorker), "no worker", "a worker runs"),
-            (None, "no worker", "a worker runs"),
+            (Some(Hindrance::NoWorker), "no worker", "is running"),
+            (None, "no worker", "is running"),
         ] {
             let late = Stuck {
                 hindrance,

@@ -1,4 +1,4 @@
-//! Orders counted: how many stand where, and how long they waited for acceptance.
+//! Counts of orders by status, and the time that they waited for acceptance.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::{order::Order, status::OrderStatus};
 
-/// Of some placed orders; drafts are none yet.
+/// Counts of some placed orders; drafts are not counted.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     by_status: BTreeMap<OrderStatus, i64>,
@@ -14,7 +14,7 @@ pub struct Tally {
     acceptance_us: i64,
 }
 
-/// What of an order is counted.
+/// Facts of an order that are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counted {
     pub status: OrderStatus,
@@ -46,7 +46,7 @@ impl Tally {
         tally
     }
 
-    /// What a tally that has the order as it was must be given to have it as it is.
+    /// Returns the difference that changes a tally from the order as it was to the order as it is.
     #[must_use]
     pub fn of_change(was: Counted, is: Counted) -> Self {
         let mut tally = Self::default();
@@ -65,7 +65,7 @@ impl Tally {
         );
     }
 
-    /// Several that stand at one status: as a database has counted them.
+    /// Adds several orders of one status, as counted by a database.
     pub fn add_counted(
         &mut self,
         status: OrderStatus,
@@ -96,19 +96,19 @@ impl Tally {
         self.by_status.get(&status).copied().unwrap_or(0)
     }
 
-    /// Those that somebody accepted, whatever became of them.
+    /// Returns the number of orders that were accepted at any time, whatever their status now.
     #[must_use]
     pub fn ever_accepted(&self) -> i64 {
         self.ever_accepted
     }
 
-    /// From placing to acceptance, of all accepted ones together.
+    /// Returns the total time from placement to acceptance of all accepted orders, in microseconds.
     #[must_use]
     pub fn acceptance_us(&self) -> i64 {
         self.acceptance_us
     }
 
-    /// From placing to acceptance in seconds, on the average, with two decimals; 0 where nothing was accepted.
+    /// Returns the mean time from placement to acceptance in seconds, with two decimals; 0 if nothing was accepted.
     #[must_use]
     pub fn mean_acceptance_s(&self) -> f64 {
         if self.ever_accepted <= 0 {
@@ -119,7 +119,7 @@ impl Tally {
     }
 }
 
-/// Two that count the same are the same, whether or not they name what they have none of.
+/// Compares the counts; a status with count 0 equals a missing one.
 impl PartialEq for Tally {
     fn eq(&self, other: &Self) -> bool {
         let same = |status: &OrderStatus| self.in_status(*status) == other.in_status(*status);

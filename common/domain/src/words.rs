@@ -1,6 +1,6 @@
-//! The macro for closed sets of words: one table gives the type, its text, and the way back.
+//! The macro for closed sets of words: one table defines the type, its text, and its parser.
 
-/// An enum whose variants each have one word, the same in the database, in JSON and in messages.
+/// Defines an enum whose variants each have one word, the same in the database, in JSON and in messages.
 macro_rules! words {
     ($(#[$doc:meta])* $vis:vis enum $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -36,9 +36,9 @@ macro_rules! words {
 }
 pub(crate) use words;
 
-/// A word that is none of the closed set it was read as.
+/// Error for a word that is not in the closed set it was parsed as.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{word:?} is no {kind}")]
+#[error("{word:?} is not a valid {kind}")]
 pub struct UnknownWord {
     pub kind: &'static str,
     pub word: String,

@@ -30,7 +30,7 @@ use crate::{
     products::NewProduct,
 };
 
-/// One ledger over one fresh database, with a clock that stands at [`noon`] until the test moves it.
+/// A ledger over a fresh database, with a clock that stands at [`noon`] until the test moves it.
 #[derive(Clone, Debug)]
 pub struct House {
     pub db: Db,
@@ -60,13 +60,13 @@ impl House {
         }
     }
 
-    /// Another ledger over the same database, as another process has one, that wakes somebody else.
+    /// Creates another ledger over the same database, as another process would, with its own [`Wake`].
     #[must_use]
     pub fn ledger_that_wakes(&self, wake: Arc<dyn Wake>) -> Ledger {
         ledger_with(&self.db, &self.clock, wake)
     }
 
-    /// Something that never runs out and costs 2.50.
+    /// Creates a product that never runs out and costs 2.50.
     pub async fn a_product(&self, store_id: StoreId) -> ProductId {
         let currency = "EUR".parse().expect("a currency");
         let new = NewProduct {
@@ -82,12 +82,12 @@ impl House {
         product.expect("the store takes a product").id
     }
 
-    /// One piece, ordered by a guest without a key.
+    /// Places an order for one piece, by a guest without a key.
     pub async fn a_guests_order(&self, session: &Session, product: ProductId) -> Order {
         self.a_guests_order_like(session, product, |_| {}).await
     }
 
-    /// The same with something changed.
+    /// Places an order like [`Self::a_guests_order`] with a change.
     pub async fn a_guests_order_like(
         &self,
         session: &Session,
@@ -116,12 +116,12 @@ impl House {
         placed.expect("an open session takes an order").order
     }
 
-    /// A store that sells in euros and accepts by itself.
+    /// Creates a store that sells in euros and accepts orders automatically.
     pub async fn a_store(&self) -> StoreId {
         self.a_store_like(|_| {}).await
     }
 
-    /// The same with something changed.
+    /// Creates a store like [`Self::a_store`] with a change.
     pub async fn a_store_like(&self, change: impl FnOnce(&mut Store)) -> StoreId {
         let now = self.clock.now();
         let mut store = Store {
@@ -146,7 +146,7 @@ impl House {
     }
 }
 
-/// `Chance` is the system's: two ledgers over one database must not draw the same ids.
+/// Creates a ledger with the system's `Chance`, because two ledgers over one database must not draw the same ids.
 fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>) -> Ledger {
     Ledger::new(LedgerParts {
         db: db.clone(),
@@ -187,7 +187,7 @@ impl From<&House> for Ledger {
     }
 }
 
-/// A [`Wake`] that remembers what it was offered. Clones share one memory.
+/// A [`Wake`] that records the rows it was offered. Clones share the record.
 #[derive(Clone, Debug)]
 pub struct Woken(Arc<Mutex<Vec<OutboxRow>>>, watch::Sender<usize>);
 
@@ -218,16 +218,16 @@ impl Woken {
         rows.flat_map(|row| row.announcement.hints).collect()
     }
 
-    /// What was offered since the last call.
+    /// Returns the rows offered since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<OutboxRow> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Waits until so many rows were offered in all, also those taken meanwhile.
+    /// Waits until this many rows were offered in all, including those taken meanwhile.
     ///
     /// # Panics
-    /// When that takes too long.
+    /// If that takes longer than [`SOON`].
     pub async fn until(&self, rows: usize) {
         let mut offered = self.1.subscribe();
         tokio::time::timeout(SOON, offered.wait_for(|now| *now >= rows))
@@ -247,12 +247,12 @@ impl Wake for Woken {
     }
 }
 
-/// What [`each_database!`] runs: the body over SQLite, and the database taken away also if it panics.
+/// Runs a body of [`each_database!`] over SQLite, and drops the database even if the body panics.
 pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(House) -> F) {
     on_fresh(fresh_sqlite().await, body).await;
 }
 
-/// The same over MySQL, where there is one.
+/// Runs a body like [`on_sqlite`] over MySQL, if a server is named.
 pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(House) -> F) {
     if let Some(fresh) = fresh_mysql().await {
         on_fresh(fresh, body).await;

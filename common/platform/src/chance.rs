@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
 use uuid::{Builder, Uuid};
 
-/// Cheap to clone; all clones draw from one cryptographic generator, and their ids ascend together.
+/// A cryptographic random generator and source of ids. Cheap to clone; all clones share one generator, and their ids
+/// ascend together.
 #[derive(Clone, Debug)]
 pub struct Chance(Arc<Mutex<Drawer>>);
 
@@ -20,20 +21,20 @@ struct Drawer {
 #[derive(Clone, Copy, Debug)]
 struct LastId {
     unix_ms: u64,
-    /// The 74 bits that a UUIDv7 has beside its time.
+    /// The 74 bits of a UUIDv7 beside timestamp, version and variant.
     tail: u128,
 }
 
 const TAIL_BITS: u32 = 74;
 
 impl Chance {
-    /// Seeded by the operating system.
+    /// Creates a generator that the operating system seeds.
     #[must_use]
     pub fn system() -> Self {
         Self::from_rng(StdRng::from_os_rng())
     }
 
-    /// Draws the same things in every run. For tests only.
+    /// Creates a generator that draws the same values in every run. For tests only.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self::from_rng(StdRng::seed_from_u64(seed))
@@ -43,8 +44,8 @@ impl Chance {
         Self(Arc::new(Mutex::new(Drawer { rng, last_id: None })))
     }
 
-    /// A UUIDv7 (RFC 9562) of this time. Each is greater than the one before, also within a millisecond and when
-    /// the clock was set back.
+    /// Returns a UUIDv7 (RFC 9562) with this timestamp. Each id is greater than the one before, also within a
+    /// millisecond and after the clock was set back.
     #[must_use]
     pub fn id<T: From<Uuid>>(&self, now: DateTime<Utc>) -> T {
         let mut drawer = self.drawer();
@@ -61,7 +62,7 @@ impl Chance {
         bytes
     }
 
-    /// A session's key: 40 lower-case hexadecimal digits, 160 bits.
+    /// Draws a session code: 40 lower-case hexadecimal digits, 160 bits.
     #[must_use]
     pub fn session_code(&self) -> String {
         use std::fmt::Write;
@@ -72,13 +73,13 @@ impl Chance {
         code
     }
 
-    /// 256 bits as base64url: refresh tokens, live tickets, webhook secrets.
+    /// Draws 256 bits as base64url, for refresh tokens, live tickets and webhook secrets.
     #[must_use]
     pub fn token(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.bytes::<32>())
     }
 
-    /// At least 0 and less than 1, for jitter.
+    /// Draws a number from 0 (inclusive) to 1 (exclusive), for jitter.
     #[must_use]
     pub fn fraction(&self) -> f64 {
         self.drawer().rng.random()
@@ -93,7 +94,7 @@ impl Drawer {
     fn next_id(&mut self, unix_ms: u64) -> LastId {
         match self.last_id {
             Some(last) if unix_ms <= last.unix_ms => {
-                // A random step, so that one id does not give away its neighbour's.
+                // A random step, so that one id does not reveal the next.
                 let step = u128::from(self.rng.next_u32()) + 1;
                 let tail = last.tail + step;
                 if tail >> TAIL_BITS == 0 {
@@ -106,7 +107,7 @@ impl Drawer {
         }
     }
 
-    /// Starts in the lower half of the tail's range, which leaves room for many steps within the millisecond.
+    /// Draws a tail in the lower half of its range, which leaves room for many steps within the millisecond.
     fn fresh(&mut self, unix_ms: u64) -> LastId {
         let tail = self.rng.random::<u128>() >> (u128::BITS - TAIL_BITS + 1);
         LastId { unix_ms, tail }

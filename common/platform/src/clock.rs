@@ -9,10 +9,10 @@ use std::{
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::watch;
 
-/// No sleep outlives this without a fresh look at the clock, so that a new anchor moves sleepers too.
+/// Longest sleep before the clock is read again, so that a new anchor moves sleepers too.
 const LONGEST_NAP: Duration = Duration::from_secs(30);
 
-/// Cheap to clone; all clones tell the same time.
+/// A clock. Cheap to clone; all clones show the same time.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -28,8 +28,8 @@ struct System {
     pace: Pace,
 }
 
-/// How fast a system clock runs. Tests of debug builds speed it up, so that leases, schedules and deadlines keep their
-/// proportions; whoever is told the same pace tells the same time, also after a restart.
+/// Speed of a system clock. Tests of debug builds speed it up, so that leases, schedules and deadlines keep their
+/// proportions. Processes with the same pace show the same time, also after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     rate: u32,
@@ -50,18 +50,18 @@ struct Manual {
 }
 
 impl Clock {
-    /// Starts from the machine's wall clock, which is looked at again only by `anchor_to_machine`; `anchor` moves it to
-    /// the database's time.
+    /// Creates a clock that starts at the machine's wall time. Only `anchor_to_machine` reads that again; `anchor` sets
+    /// the clock to the database's time.
     #[must_use]
     pub fn system() -> Self {
         Self::paced(Pace::ORDINARY)
     }
 
-    /// As [`Self::system`], at another pace.
+    /// Creates a clock like [`Self::system`] that runs at another pace.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the clock that everybody else must take"
+        reason = "this is the clock that all other code must use"
     )]
     pub fn paced(pace: Pace) -> Self {
         let anchor = Anchor {
@@ -74,7 +74,7 @@ impl Clock {
         })))
     }
 
-    /// Stands still until `advance` or `set` moves it.
+    /// Creates a clock that stands still until `advance` or `set` moves it.
     #[must_use]
     pub fn manual(start: DateTime<Utc>) -> Self {
         Self(Source::Manual(Arc::new(Manual {
@@ -83,7 +83,7 @@ impl Clock {
         })))
     }
 
-    /// In whole microseconds, which is what both databases keep.
+    /// Returns the current time in whole microseconds, the precision of both databases.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
@@ -96,8 +96,8 @@ impl Clock {
         }
     }
 
-    /// From now on this clock tells the database's time. `measured_at` is the middle of the round trip that asked
-    /// for it. A manual clock belongs to its test and ignores this.
+    /// Sets the clock to the database's time. `measured_at` is the middle of the round trip that read it. No-op on a
+    /// manual clock, which only its test moves.
     pub fn anchor(&self, database_now: DateTime<Utc>, measured_at: Instant) {
         if let Source::System(system) = &self.0 {
             *system
@@ -110,11 +110,11 @@ impl Clock {
         }
     }
 
-    /// From now on this clock tells the machine's wall time: where the database has no other. Without it a clock would
-    /// stay behind by as long as the machine was suspended, and others would not believe its signatures.
+    /// Sets the clock to the machine's wall time, for a database that has no time of its own. Without it the clock
+    /// would lag by as long as the machine was suspended, and receivers would reject its signatures.
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the clock that everybody else must take"
+        reason = "this is the clock that all other code must use"
     )]
     pub fn anchor_to_machine(&self) {
         self.anchor(Utc::now(), Instant::now());
@@ -127,7 +127,7 @@ impl Clock {
         }
     }
 
-    /// Returns at once when `deadline` has passed.
+    /// Sleeps until `deadline`; returns at once if it has passed.
     pub async fn sleep_until(&self, deadline: DateTime<Utc>) {
         match &self.0 {
             Source::System(system) => {
@@ -141,7 +141,7 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward and wakes whoever's time has come.
+    /// Moves a manual clock forward and wakes the sleepers whose deadline has passed.
     ///
     /// # Panics
     /// On a system clock: only tests move time.
@@ -150,7 +150,7 @@ impl Clock {
         self.set(self.now() + by);
     }
 
-    /// Sets a manual clock, backwards too.
+    /// Sets a manual clock, also backwards.
     ///
     /// # Panics
     /// On a system clock: only tests move time.
@@ -160,7 +160,7 @@ impl Clock {
             .send_replace(time.trunc_subsecs(6));
     }
 
-    /// Waits until at least `count` tasks sleep on this manual clock, so that a test knows whom `advance` will wake.
+    /// Waits until at least `count` tasks sleep on this manual clock, so that a test knows which ones `advance` wakes.
     ///
     /// # Panics
     /// On a system clock, which does not count its sleepers.
@@ -201,7 +201,7 @@ impl Default for Pace {
     }
 }
 
-/// `"20 since 2026-11-20T12:00:00Z"`: twenty times as fast from then on.
+/// Parses for example `"20 since 2026-11-20T12:00:00Z"`: twenty times as fast from that time on.
 impl FromStr for Pace {
     type Err = NotAPace;
 
@@ -220,7 +220,7 @@ impl FromStr for Pace {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("write \"20 since 2026-11-20T12:00:00Z\", with a rate from 1 to {fastest}", fastest = Pace::FASTEST)]
+#[error("expected \"20 since 2026-11-20T12:00:00Z\", with a rate from 1 to {fastest}", fastest = Pace::FASTEST)]
 pub struct NotAPace;
 
 impl Manual {

@@ -1,6 +1,6 @@
-//! Named places where a debug build can be made to die as if by `kill -9`; a release build has none of them.
+//! Crash points: named places where a debug build can be made to abort, as if by `kill -9`; release builds have none.
 
-/// Every crash point there is. `point` refuses a name that is not here, so that tests can walk the list.
+/// All crash points. `point` panics on a name that is not listed, so that tests can iterate over the list.
 pub const POINTS: &[&str] = &[
     "intake.before_begin",
     "intake.after_locks",
@@ -33,7 +33,7 @@ pub const POINTS: &[&str] = &[
     "orders.after_commit",
 ];
 
-/// Ends the process here, without a word, when this point is armed and its hit has come.
+/// Aborts the process, without any output, if this point is armed and its hit has come.
 #[inline]
 pub fn point(name: &'static str) {
     #[cfg(debug_assertions)]
@@ -42,8 +42,8 @@ pub fn point(name: &'static str) {
     let _ = name;
 }
 
-/// The process dies at the `nth` hit of the point (1 is the first). Called once at start; a later call replaces it.
-/// Without effect in a release build.
+/// Arms a point: the process aborts at its `nth` hit (1 is the first). Called once at start; a later call replaces the
+/// earlier one. A release build only checks the arguments.
 pub fn arm(name: &str, nth: u32) -> Result<(), UnknownCrashPoint> {
     let known = POINTS.iter().find(|point| **point == name);
     let Some(name) = known.filter(|_| nth > 0) else {
@@ -56,7 +56,7 @@ pub fn arm(name: &str, nth: u32) -> Result<(), UnknownCrashPoint> {
     Ok(())
 }
 
-/// Reads the setting `testing.crash_at`: `"name"`, or `"name:3"` for the third hit.
+/// Parses the setting `testing.crash_at`: `"name"`, or `"name:3"` for the third hit.
 pub fn parse(setting: &str) -> Result<(&str, u32), UnknownCrashPoint> {
     let (name, nth) = match setting.split_once(':') {
         Some((name, nth)) => (name, nth.parse().unwrap_or(0)),
@@ -69,7 +69,7 @@ pub fn parse(setting: &str) -> Result<(&str, u32), UnknownCrashPoint> {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("there is no crash point {0:?}; write \"name\" or \"name:nth\", with one of: {list}", list = POINTS.join(", "))]
+#[error("unknown crash point {0:?}; expected \"name\" or \"name:nth\", with one of: {list}", list = POINTS.join(", "))]
 pub struct UnknownCrashPoint(String);
 
 #[cfg(debug_assertions)]

@@ -1,4 +1,4 @@
-//! Every metric there is, in one list, with its help text and few-valued labels.
+//! All metrics in one list, each with its help text and low-cardinality labels.
 
 mod kinds;
 
@@ -11,7 +11,7 @@ use prometheus::{
 
 use self::kinds::Kind;
 
-/// What `docs/metrics.md` says of one metric.
+/// Declaration of one metric, as listed in `docs/metrics.md`.
 #[derive(Clone, Copy, Debug)]
 pub struct Declared {
     pub name: &'static str,
@@ -20,12 +20,13 @@ pub struct Declared {
     pub help: &'static str,
 }
 
-/// Makes the struct, its registration and the list from one declaration.
+/// Generates the struct, its registration and the list from one declaration.
 macro_rules! metrics {
     ($(
         $field:ident: $kind:ty, $name:literal, [$($label:literal),*], $help:literal $(, buckets $buckets:expr)?;
     )*) => {
-        /// The fields are prometheus' own types: `metrics.orders_ended.with_label_values(&["delivered"]).inc()`.
+        /// All metrics. The fields are prometheus' own types:
+        /// `metrics.orders_ended.with_label_values(&["delivered"]).inc()`.
         #[derive(Debug)]
         pub struct Metrics {
             registry: Registry,
@@ -43,13 +44,13 @@ macro_rules! metrics {
                     let buckets: &[f64] = &[];
                     $(let buckets = [buckets, $buckets].concat();)?
                     let $field = <$kind as Kind>::make($name, $help, &[$($label),*], buckets.as_ref());
-                    registry.register(Box::new($field.clone())).expect("a test finds names given twice");
+                    registry.register(Box::new($field.clone())).expect("a test checks that names are unique");
                 )*
                 Arc::new(Self { registry, $($field,)* })
             }
         }
 
-        /// In the order of an order's way through the house.
+        /// All metrics, in the sequence in which an order meets them.
         pub const DECLARED: &[Declared] = &[$(Declared {
             name: $name,
             kind: <$kind as Kind>::NAME,
@@ -59,11 +60,12 @@ macro_rules! metrics {
     };
 }
 
-/// From a commit on a fast disk to a time-out.
+/// Histogram buckets from a commit on a fast disk to a timeout.
 const SHORT_SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
-/// From a machine's answer to a person's, and to the ten minutes after which an order ends by itself.
+/// Histogram buckets from a machine's response to a person's, and to the ten minutes after which an order ends by
+/// itself.
 const LONG_SECONDS: &[f64] = &[
     0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0,
 ];
@@ -72,65 +74,65 @@ metrics! {
     orders_placed: IntCounter, "expediter_orders_placed_total", [],
         "Orders committed as placed.";
     orders_refused: IntCounterVec, "expediter_orders_refused_total", ["reason"],
-        "Orders not taken, by the reason of their problem answer.";
+        "Orders refused, by the reason in the problem response.";
     orders_ended: IntCounterVec, "expediter_orders_ended_total", ["status"],
-        "Orders that came to their final end, by that status.";
+        "Orders that reached a final status, by status.";
     intake_batch_orders: Histogram, "expediter_intake_batch_orders", [],
         "Orders committed together in one transaction.", buckets &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
     intake_commit_seconds: Histogram, "expediter_intake_commit_seconds", [],
-        "Time from a batch's begin to the end of its commit.", buckets SHORT_SECONDS;
+        "Time from the start of a batch to the end of its commit.", buckets SHORT_SECONDS;
     order_acceptance_seconds: Histogram, "expediter_order_acceptance_seconds", [],
-        "Time from an order's placing to its acceptance.", buckets LONG_SECONDS;
+        "Time from the placement of an order to its acceptance.", buckets LONG_SECONDS;
     outbox_waiting: IntGauge, "expediter_outbox_waiting", [],
-        "Outbox rows that are not published yet, as the last sweep found them.";
+        "Unpublished outbox rows, as of the last sweep.";
     outbox_oldest_seconds: IntGauge, "expediter_outbox_oldest_seconds", [],
-        "Age of the oldest outbox row that is not published yet.";
+        "Age of the oldest unpublished outbox row.";
     publishes: IntCounterVec, "expediter_publishes_total", ["result"],
-        "Messages given to the broker: confirmed, failed, or timed_out (unknown).";
+        "Messages published to the broker, by result: confirmed, failed, or timed_out (unknown).";
     handoff_attempts: IntCounterVec, "expediter_handoff_attempts_total", ["outcome"],
-        "Attempts to hand over, by outcome: acknowledged, retry, refused, gone, unknown.";
+        "Handoff attempts, by outcome: acknowledged, retry, refused, gone, unknown.";
     attempt_seconds: Histogram, "expediter_attempt_seconds", [],
-        "Time from an attempt's first byte to its outcome.", buckets SHORT_SECONDS;
+        "Time from the first byte of an attempt to its outcome.", buckets SHORT_SECONDS;
     handoffs: IntGaugeVec, "expediter_handoffs", ["state"],
-        "Handoffs that are not closed, by state, as the last sweep found them.";
+        "Handoffs that are not closed, by state, as of the last sweep.";
     given_up: IntCounterVec, "expediter_given_up_total", ["reason"],
-        "Handoffs that failed for good: attempts_used_up, refused, gone, deadline, integrator_disabled.";
+        "Handoffs that failed permanently, by reason: attempts_used_up, refused, gone, deadline, integrator_disabled.";
     integrators_disabled: IntCounterVec, "expediter_integrators_disabled_total", ["reason"],
-        "Integrators disabled other than by people: gone (they answered 410), failing. Any wants a person.";
+        "Integrators disabled automatically, by reason: gone (responded 410), failing. Each needs an operator.";
     breakers_open: IntGauge, "expediter_breakers_open", [],
-        "Enabled integrators that are left alone for now, as the last sweep found them.";
+        "Enabled integrators with an open circuit breaker, as of the last sweep.";
     lanes_in_flight: IntGauge, "expediter_lanes_in_flight", [],
-        "Attempts that run in this process now.";
+        "Attempts currently running in this process.";
     workers_live: IntGauge, "expediter_workers_live", [],
-        "Workers among which integrators' caps and rates are divided, as this one last counted them; 0 where none runs.";
+        "Workers that share the integrators' caps and rates, as last counted by this worker; 0 in a process without one.";
     callbacks: IntCounterVec, "expediter_callbacks_total", ["result"],
-        "Callbacks by what became of them: stored, applied, duplicate, stale, unmapped, illegal, unmatched, bad_signature.";
+        "Callbacks, by result: stored, applied, duplicate, stale, unmapped, illegal, unmatched, bad_signature.";
     sweep_findings: IntCounterVec, "expediter_sweep_findings_total", ["kind"],
-        "What the reconciler had to put right, by kind. Steady growth means that something else loses it.";
+        "Repairs made by the reconciler, by kind. Steady growth means that another component loses work.";
     stuck: IntGaugeVec, "expediter_stuck", ["kind"],
-        "Entries of GET /stuck, by kind. Anything but 0 wants a person.";
+        "Entries of GET /stuck, by kind. Anything but 0 needs an operator.";
     sockets_open: IntGauge, "expediter_sockets_open", [],
-        "Live channels that this process holds.";
+        "Live channels open in this process.";
     feed_messages: IntCounter, "expediter_feed_messages_total", [],
-        "Feed messages that this process received.";
+        "Feed messages received by this process.";
     feed_gaps_filled: IntCounter, "expediter_feed_gaps_filled_total", [],
-        "Gaps in a stream that were filled from the database.";
+        "Stream gaps filled from the database.";
     slow_clients: IntCounter, "expediter_slow_clients_total", [],
         "Live channels closed because their client did not keep up.";
     broker_connected: IntGauge, "expediter_broker_connected", [],
         "1 while this process is connected to its broker, else 0.";
     database_errors: IntCounterVec, "expediter_database_errors_total", ["kind"],
-        "Database errors by kind: deadlock, lock_timeout, connection, commit_unknown, other.";
+        "Database errors, by kind: deadlock, lock_timeout, connection, commit_unknown, other.";
     http_requests: IntCounterVec, "expediter_http_requests_total", ["route", "status"],
-        "Requests answered, by the route's pattern (empty: none fitted) and the status.";
+        "HTTP requests, by route pattern (empty: no route matched) and response status.";
     http_request_seconds: Histogram, "expediter_http_request_seconds", [],
-        "Time from a request's head to the beginning of its answer.", buckets SHORT_SECONDS;
+        "Time from the head of a request to the start of its response.", buckets SHORT_SECONDS;
     sign_ins: IntCounterVec, "expediter_sign_ins_total", ["result"],
-        "Sign-ins by result: ok, incorrect, limited.";
+        "Sign-in attempts, by result: ok, incorrect, limited.";
 }
 
 impl Metrics {
-    /// The text that Prometheus scrapes.
+    /// Renders the text that Prometheus scrapes.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
@@ -141,13 +143,14 @@ impl Metrics {
     }
 }
 
-/// `docs/metrics.md` as it must be.
+/// Renders the expected content of `docs/metrics.md`.
 #[must_use]
 pub fn document() -> String {
     let mut text = String::from(
         "# Metrics\n\n\
-         What `/metrics` of each process shows, beside the usual `process_*`. Made from `common/src/metrics.rs` \
-         (`cargo test -p common --lib -- --ignored metrics::tests::write_the_document`); a test holds it.\n\n\
+         Every process serves these metrics at `/metrics`, beside the usual `process_*`. Generated from \
+         `common/src/metrics.rs` (`cargo test -p common --lib -- --ignored metrics::tests::write_the_document`); \
+         a test compares them.\n\n\
          | name | type | labels | help |\n|---|---|---|---|\n",
     );
     for Declared {
@@ -180,7 +183,7 @@ mod tests {
         assert_eq!(
             fs::read_to_string(path()).unwrap(),
             document(),
-            "write it anew as its first lines say"
+            "regenerate it as its first lines say"
         );
     }
 

@@ -1,4 +1,4 @@
-//! Keys, the sealing of stored secrets, and comparisons that tell an attacker nothing.
+//! Keys, encryption of stored secrets, and constant-time comparison.
 
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -10,21 +10,21 @@ use zeroize::Zeroizing;
 
 use crate::chance::Chance;
 
-/// What this process needs to keep secrets and to recognise people. All processes of one house hold the same.
+/// Keys for stored secrets and for authentication. All processes of one installation hold the same.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// Seals integrators' secrets in the database.
+    /// Encrypts integrators' secrets in the database.
     pub encryption: SealingKey,
     /// Signs access tokens.
     pub jwt: SigningKey,
-    /// Turns what somebody proved (a password, a token) into a name for a cache in memory, which then holds no secret.
+    /// Turns a credential (a password, a token) into the key of an in-memory cache, so that the cache holds no secret.
     pub cache: SigningKey,
-    /// Makes the fingerprint of a request with an idempotency key, from which no password in it can be guessed.
+    /// Computes the fingerprint of a request with an idempotency key. A password in it cannot be guessed from that.
     pub fingerprint: SigningKey,
 }
 
 impl Keys {
-    /// Fixed by the seed, for tests.
+    /// Returns the keys that belong to the seed, for tests.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let chance = Chance::seeded(seed);
@@ -46,7 +46,7 @@ impl Keys {
     }
 }
 
-/// AES-256-GCM over what the database keeps secret. Sealed: version byte, 12 bytes nonce, ciphertext with its tag.
+/// AES-256-GCM key for secrets in the database. Format: version byte, 12-byte nonce, ciphertext with its tag.
 #[derive(Clone)]
 pub struct SealingKey(LessSafeKey);
 
@@ -59,7 +59,7 @@ impl SealingKey {
         Self(LessSafeKey::new(key))
     }
 
-    /// The row's id is sealed with it: copied to another row, it does not open.
+    /// Encrypts a secret. The row's id is authenticated with it: copied to another row, the secret cannot be decrypted.
     #[must_use]
     pub fn seal(&self, chance: &Chance, row: Uuid, secret: &[u8]) -> Vec<u8> {
         let nonce: [u8; NONCE_LEN] = chance.bytes();
@@ -107,10 +107,10 @@ impl std::fmt::Debug for SealingKey {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a stored secret does not open: another key sealed it, for another row, or it is damaged")]
+#[error("a stored secret cannot be decrypted: wrong key, wrong row, or damaged data")]
 pub struct Unopened;
 
-/// HMAC-SHA256.
+/// HMAC-SHA256 key.
 #[derive(Clone)]
 pub struct SigningKey(hmac::Key);
 
@@ -128,7 +128,7 @@ impl SigningKey {
             .expect("SHA-256 has 32 bytes")
     }
 
-    /// In constant time.
+    /// Verifies a signature in constant time.
     #[must_use]
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         hmac::verify(&self.0, message, signature).is_ok()
@@ -141,7 +141,8 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// For what is random enough not to be guessed: tokens, tickets, guest keys. Not for passwords.
+/// Returns the SHA-256 digest. For values that are too random to be guessed (tokens, tickets, guest keys), not for
+/// passwords.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     digest::digest(&digest::SHA256, bytes)
@@ -150,7 +151,7 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
         .expect("SHA-256 has 32 bytes")
 }
 
-/// Compares without telling by its time where the first difference is; the length is not hidden.
+/// Compares in constant time, which hides where the first difference is; the length is not hidden.
 #[must_use]
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()

@@ -1,4 +1,4 @@
-//! Whose address a request comes from, through proxies of our own and no others.
+//! The client address of a request; `X-Forwarded-For` counts only from trusted proxies.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -14,12 +14,13 @@ use poem::{Addr, FromRequest, Request, RequestBody, web::RemoteAddr};
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// A client's address; of IPv6 its /64, all of which one client has. The front finds it before anything else is done.
+/// A client's address; for IPv6 its /64 network, all of which belongs to one client. The api's front sets it on every
+/// request before anything else runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
 impl ClientAddress {
-    /// What no socket brought is of the unspecified address.
+    /// Returns the client address of the request; the unspecified address if the request came through no socket.
     #[must_use]
     pub fn of(request: &Request) -> Self {
         let found = request.extensions().get::<Self>().copied();
@@ -33,7 +34,7 @@ impl<'a> FromRequest<'a> for ClientAddress {
     }
 }
 
-/// The networks whose `X-Forwarded-For` is believed.
+/// Networks whose `X-Forwarded-For` header is trusted.
 #[derive(Clone, Debug)]
 pub struct Proxies {
     trusted: Arc<[IpNet]>,
@@ -61,7 +62,7 @@ impl Proxies {
         ClientAddress(counted_as(self.nearest_stranger(connected, headers)))
     }
 
-    /// From the nearest hop to the farthest, for as long as each was told by one of ours.
+    /// Walks from the nearest hop to the farthest, for as long as a trusted proxy reported the hop.
     fn nearest_stranger(&self, connected: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut nearest = connected;
         let lines: Vec<&str> = headers
@@ -73,7 +74,7 @@ impl Proxies {
             if !self.trusts(nearest) {
                 break;
             }
-            // One of ours that says something unreadable is as far as it is known.
+            // A trusted proxy that sends an unreadable address is itself the last known hop.
             let Ok(hop) = hop.trim().parse::<IpAddr>() else {
                 break;
             };
@@ -88,7 +89,7 @@ impl Proxies {
             .any(|network| network.contains(&address))
     }
 
-    /// Once: behind a gateway that is not named all clients are one.
+    /// Warns once: behind a gateway that is not listed, all clients share one address.
     fn warn(&self, connected: IpAddr) {
         let is_local = match connected {
             IpAddr::V4(address) => address.is_private() || address.is_loopback(),
@@ -97,8 +98,8 @@ impl Proxies {
         if is_local && !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 proxy = %connected,
-                "X-Forwarded-For is not believed from here, and all who come through it share one limit: \
-                 if it is a gateway of ours, name its network in http.trusted_proxies"
+                "X-Forwarded-For ignored: the proxy is not trusted, and all clients behind it share one rate limit; \
+                 if it is your gateway, add its network to http.trusted_proxies"
             );
         }
     }
@@ -147,7 +148,7 @@ mod tests {
     fn the_nearest_hop_that_is_not_ours_is_the_client() {
         let ours = "10.0.0.0/8 172.30.77.0/24";
         assert_eq!(client(ours, "10.0.0.1", &["192.0.2.1"]), "192.0.2.1");
-        // The client's own claim stands left of what our proxy saw.
+        // The client's own header value is left of the address that our proxy added.
         assert_eq!(
             client(ours, "10.0.0.1", &["198.51.100.9, 192.0.2.1"]),
             "192.0.2.1"

@@ -30,7 +30,7 @@ pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
 
 const ENVIRONMENT_PREFIX: &str = "EXPEDITER__";
 
-/// Checked when loaded: whoever holds one need not check again. `Debug` shows no secret.
+/// Settings, validated when they are loaded. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub http: Http,
@@ -53,7 +53,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// `overrides` are `("section.key", "value")`, from the command line; values are read as in the environment.
+    /// Loads the settings. `overrides` are `("section.key", "value")` pairs from the command line; their values are
+    /// parsed like those of environment variables.
     #[expect(
         clippy::disallowed_methods,
         reason = "the one place that reads the environment"
@@ -89,7 +90,7 @@ impl Settings {
         layers.settings()
     }
 
-    /// The defaults and these `("section.key", "value")`, whatever the environment says. For tests.
+    /// Loads the defaults with these `("section.key", "value")` overrides, without the environment. For tests.
     pub fn with(overrides: &[(&str, &str)]) -> Result<Self, SettingsError> {
         let mut layers = Layers::new();
         layers.add_overrides(overrides)?;
@@ -97,7 +98,7 @@ impl Settings {
     }
 }
 
-/// Everything that is wrong, not only the first.
+/// All problems with the settings, not only the first.
 #[derive(Debug, thiserror::Error)]
 pub struct SettingsError {
     pub problems: Vec<Problem>,
@@ -105,10 +106,10 @@ pub struct SettingsError {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// `section.key`; empty when a whole file could not be read.
+    /// `section.key`; empty if a whole file could not be read.
     pub key: String,
     pub what: String,
-    /// The file or the environment variable that said it.
+    /// The file, environment variable or command line that set it.
     pub source: String,
 }
 
@@ -137,7 +138,7 @@ impl fmt::Display for Problem {
 
 struct Layers {
     figment: Figment,
-    /// The defaults, which know every key there is.
+    /// The defaults, which contain every known key.
     known: Dict,
     problems: Vec<Problem>,
 }
@@ -145,7 +146,7 @@ struct Layers {
 impl Layers {
     fn new() -> Self {
         let figment = Figment::from(Toml::string(DEFAULT_TOML));
-        let known = figment.extract().expect("a test reads default.toml");
+        let known = figment.extract().expect("default.toml is valid");
         Self {
             figment,
             known,
@@ -153,7 +154,7 @@ impl Layers {
         }
     }
 
-    /// Looks for unknown keys here, layer by layer, because here it is known who said them.
+    /// Adds a layer. Checks it for unknown keys at once, because later their source is no longer known.
     fn add(&mut self, layer: impl Provider) -> Result<(), SettingsError> {
         let metadata = layer.metadata();
         let said = layer.data().map_err(|error| SettingsError {
@@ -226,7 +227,7 @@ impl Layers {
         }
     }
 
-    /// Every section is read even after one failed, to list what is wrong in each.
+    /// Reads every section even after one failed, to report the problems of all.
     fn sections(&mut self) -> Option<Settings> {
         let http = self.section("http");
         let database = self.section("database");
@@ -276,7 +277,7 @@ impl Layers {
                     let key = inside.fold(name.to_owned(), |key, part| format!("{key}.{part}"));
                     let metadata = self.figment.find_metadata(&key);
                     let source = source_of(metadata.or(error.metadata.as_ref()));
-                    let what = format!("is wrong: {}", error.kind);
+                    let what = format!("is invalid: {}", error.kind);
                     self.problems.push(Problem { key, what, source });
                 }
                 None
@@ -304,7 +305,7 @@ impl Provider for Said<'_> {
     }
 }
 
-/// What TOML's reader says, without the line of the file that it shows: there may be a secret in it.
+/// Returns the TOML parser's message without its excerpt of the file, which may contain a secret.
 fn without_excerpt(message: &str) -> String {
     let is_excerpt = |line: &&str| {
         let line = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');

@@ -8,7 +8,7 @@ use platform::{chance::Chance, secrets::Keys};
 
 use crate::config::Secrets;
 
-/// From `secrets.encryption_key` and `secrets.jwt_key`, which the separate binaries must have.
+/// Reads the keys from `secrets.encryption_key` and `secrets.jwt_key`, which the separate binaries require.
 pub fn from_settings(settings: &Secrets) -> Result<Keys, KeysError> {
     let encryption = settings
         .encryption_key
@@ -21,8 +21,8 @@ pub fn from_settings(settings: &Secrets) -> Result<Keys, KeysError> {
     Ok(Keys::new(&encryption, &jwt))
 }
 
-/// Standalone's way: from the settings where they say, else from `secrets.key` in the data directory, which is
-/// made at the first start. Blocks on files; only for the start.
+/// Loads the keys of standalone: from the settings if they are set there, else from `secrets.key` in the data
+/// directory, which is created at the first start. Blocks on file I/O; only for the start.
 pub fn load_or_create(settings: &Secrets, chance: &Chance) -> Result<Keys, KeysError> {
     match (
         settings.encryption_key.is_empty(),
@@ -41,12 +41,12 @@ pub fn load_or_create(settings: &Secrets, chance: &Chance) -> Result<Keys, KeysE
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     #[error(
-        "secrets.{0} is not set; make one with: openssl rand -base64 32, the same for every process"
+        "secrets.{0} is not set; generate a key with `openssl rand -base64 32` and use it in every process"
     )]
     Missing(&'static str),
-    #[error("{0} can be read by others; allow only its owner: chmod 600")]
+    #[error("{0} is readable by others; restrict it to its owner with chmod 600")]
     ReadableByOthers(PathBuf),
-    #[error("{0} does not hold an encryption_key and a jwt_key of 32 bytes in base64 each")]
+    #[error("{0} must contain an encryption_key and a jwt_key, each 32 bytes in base64")]
     Damaged(PathBuf),
     #[error("{path}: {cause}", path = path.display())]
     File {

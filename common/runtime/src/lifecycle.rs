@@ -1,4 +1,4 @@
-//! How a process ends: a signal, then an orderly stop of bounded length; a second signal ends it at once.
+//! Graceful shutdown: a signal begins a stop of bounded length; a second signal ends the process at once.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Cheap to clone. Tasks end themselves when `stopping` is cancelled; `finish` waits for those spawned here.
+/// Handle of the shutdown. Cheap to clone. Tasks end themselves when `stopping` is cancelled; `finish` waits for the
+/// tasks spawned here.
 #[derive(Clone, Debug)]
 pub struct Shutdown(Arc<Inner>);
 
@@ -33,7 +34,7 @@ struct Inner {
 }
 
 impl Shutdown {
-    /// `drain` bounds how long work in hand may take once the stop has begun.
+    /// Creates a shutdown; `drain` bounds how long running work may take once the stop has begun.
     #[must_use]
     pub fn new(drain: Duration) -> Self {
         Self(Arc::new(Inner {
@@ -46,7 +47,7 @@ impl Shutdown {
         }))
     }
 
-    /// Cancelled when the process begins to stop.
+    /// Returns the token that is cancelled when the process begins to stop.
     #[must_use]
     pub fn stopping(&self) -> CancellationToken {
         self.0.stopping.clone()
@@ -57,10 +58,10 @@ impl Shutdown {
         self.0.stopping.cancel();
     }
 
-    /// SIGINT and SIGTERM begin the stop; the second of them ends the process without waiting.
+    /// Begins the stop at SIGINT or SIGTERM; a second signal ends the process without waiting.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the second signal asks for an end without a drain"
+        reason = "the second signal asks for an exit without a drain"
     )]
     pub fn on_signals(&self) -> std::io::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -73,17 +74,17 @@ impl Shutdown {
                     _ = terminate.recv() => ("SIGTERM", 143),
                 };
                 if stopping.is_cancelled() {
-                    tracing::warn!("{name} while stopping: ending at once");
+                    tracing::warn!("received {name} while stopping; exiting at once");
                     std::process::exit(code);
                 }
-                tracing::info!("{name}: stopping");
+                tracing::info!("received {name}; stopping");
                 stopping.cancel();
             }
         });
         Ok(())
     }
 
-    /// A task that `finish` waits for. If it panics, that is logged and the others go on.
+    /// Spawns a task that `finish` waits for. If it panics, that is logged and the other tasks continue.
     pub fn spawn<F>(&self, name: &'static str, task: F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -91,8 +92,8 @@ impl Shutdown {
         self.spawn_watched(name, task, false)
     }
 
-    /// A task without which the process is of no use: if it panics, or ends before the stop, the process stops in
-    /// order and `finish` says so.
+    /// Spawns a task that the process cannot work without: if it panics, or ends before the stop, the process stops
+    /// gracefully and `finish` reports the failure.
     pub fn spawn_vital<F>(&self, name: &'static str, task: F) -> JoinHandle<()>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -110,12 +111,12 @@ impl Shutdown {
             let shutdown = &here.shutdown.0;
             let ended_early = vital && !shutdown.stopping.is_cancelled();
             if panicked {
-                // The panic hook has logged its message and place.
+                // The panic hook has logged its message and location.
                 tracing::error!(task = name, "task {name} panicked");
             } else if ended_early {
                 tracing::error!(
                     task = name,
-                    "task {name} ended although the process has not been asked to stop"
+                    "task {name} ended before the process was asked to stop"
                 );
             }
             if ended_early || (vital && panicked) {
@@ -125,7 +126,7 @@ impl Shutdown {
         })
     }
 
-    /// Waits for the stop to begin, then for the tasks, `drain` long at most.
+    /// Waits for the stop to begin, then for the tasks, at most for the drain time.
     pub async fn finish(&self) -> Ended {
         self.0.stopping.cancelled().await;
         self.0.tasks.close();
@@ -138,7 +139,7 @@ impl Shutdown {
             self.running()
         };
         if !left.is_empty() {
-            tracing::warn!(tasks = ?left, "stopped without waiting longer for {}", left.join(", "));
+            tracing::warn!(tasks = ?left, "drain timed out; tasks still running: {}", left.join(", "));
         }
         Ended {
             failed: self.0.failed.load(Ordering::Relaxed),
@@ -157,16 +158,16 @@ impl Shutdown {
     }
 }
 
-/// How the process came to its end.
+/// Result of a shutdown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
-    /// A vital task made it stop: the process's exit code should tell.
+    /// True if a vital task caused the stop; the exit code should report it.
     pub failed: bool,
-    /// The tasks that did not end in time.
+    /// Tasks that did not end in time.
     pub left: Vec<&'static str>,
 }
 
-/// Keeps a task's name in the list for as long as the task lives.
+/// Guard that keeps a task's name in the list for as long as the task runs.
 struct Running {
     shutdown: Shutdown,
     number: u64,

@@ -1,4 +1,4 @@
-//! Accepting connections: with TCP_NODELAY, and with a clear word when the address is taken.
+//! Accepts connections with TCP_NODELAY, and reports an address in use with a clear error.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -9,10 +9,11 @@ use poem::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-/// Out of file descriptors, accepting fails at once, and again: a pause lets others close theirs.
+/// Pause after a failed accept. Without free file descriptors, accepting fails at once, again and again; the pause lets
+/// other tasks close theirs.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// Listens from now on; `poem::Server::new_with_acceptor` takes it from here.
+/// Starts to listen; `poem::Server::new_with_acceptor` takes the result.
 pub async fn bind(address: SocketAddr) -> Result<NoDelayAcceptor, ListenError> {
     let failed = |cause: io::Error| match cause.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse(address),
@@ -26,7 +27,7 @@ pub async fn bind(address: SocketAddr) -> Result<NoDelayAcceptor, ListenError> {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    #[error("cannot listen on {0}: another process already does")]
+    #[error("cannot listen on {0}: the address is already in use")]
     InUse(SocketAddr),
     #[error("cannot listen on {address}: {cause}")]
     Refused {
@@ -35,14 +36,15 @@ pub enum ListenError {
     },
 }
 
-/// Without TCP_NODELAY the second of two small pushes waits 40 ms for the client's delayed ACK.
+/// An acceptor that sets TCP_NODELAY. Without it the second of two small writes waits 40 ms for the client's delayed
+/// ACK.
 pub struct NoDelayAcceptor {
     acceptor: TcpAcceptor,
     address: SocketAddr,
 }
 
 impl NoDelayAcceptor {
-    /// With the real port, also where port 0 was asked for.
+    /// Returns the bound address, with the real port even if port 0 was requested.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -59,12 +61,12 @@ impl Acceptor for NoDelayAcceptor {
     async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
         match self.acceptor.accept().await {
             Ok(accepted) => {
-                // A connection that is gone already fails here, and then where it is read.
+                // Fails if the connection is already closed; the next read reports that.
                 let _ = accepted.0.set_nodelay(true);
                 Ok(accepted)
             }
             Err(cause) => {
-                tracing::warn!(%cause, "a connection could not be accepted");
+                tracing::warn!(%cause, "accepting a connection failed");
                 tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                 Err(cause)
             }
@@ -104,7 +106,7 @@ mod tests {
         assert_eq!(
             error,
             format!(
-                "cannot listen on {}: another process already does",
+                "cannot listen on {}: the address is already in use",
                 first.address()
             )
         );

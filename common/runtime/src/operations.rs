@@ -1,4 +1,4 @@
-//! What operators and orchestrators ask of every process: `/healthz`, `/readyz`, `/metrics`.
+//! Endpoints of every process for operators and orchestrators: `/healthz`, `/readyz`, `/metrics`.
 
 use std::{
     collections::BTreeMap,
@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use platform::metrics::Metrics;
 
-/// A probe that takes longer than this is down.
+/// Timeout of a probe; a slower one counts as down.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
-/// However often anybody asks, the probes run no more often than this.
+/// How long a report is cached, which bounds how often the probes run.
 const REPORT_KEPT: Duration = Duration::from_secs(1);
 
-/// Built with its probes, then made into routes.
+/// Builder of the operations endpoints: takes the probes, then becomes routes.
 #[derive(Debug)]
 pub struct Operations {
     metrics: Arc<Metrics>,
@@ -32,7 +32,7 @@ pub struct Operations {
 }
 
 impl Operations {
-    /// Not ready any more once `stopping` is cancelled, so that no new work is sent here.
+    /// Creates a builder. Once `stopping` is cancelled the process is not ready, so that no new work is sent to it.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, stopping: CancellationToken) -> Self {
         Self {
@@ -43,7 +43,7 @@ impl Operations {
         }
     }
 
-    /// Adds a check to `/readyz`. Its words are public: no addresses, no causes from inside.
+    /// Adds a check to `/readyz`. Its texts are public: no addresses, no internal causes.
     #[must_use]
     pub fn probe<F, R>(mut self, name: &'static str, probe: F) -> Self
     where
@@ -55,7 +55,7 @@ impl Operations {
         self
     }
 
-    /// `GET /healthz`, `/readyz` and `/metrics`.
+    /// Returns the routes `GET /healthz`, `/readyz` and `/metrics`.
     pub fn routes(self) -> Route {
         let metrics = self.metrics;
         let readiness = Arc::new(Readiness {
@@ -85,13 +85,13 @@ impl Operations {
     }
 }
 
-/// What a probe found.
+/// Result of a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
     Ok,
-    /// Works, with less than everything: the broker is away, and the sweep does its work.
+    /// Works with reduced service, for example while the broker is away and the sweep does its work.
     Degraded(&'static str),
-    /// Cannot do what it is for.
+    /// Cannot serve its purpose.
     Down(&'static str),
 }
 
@@ -118,7 +118,7 @@ impl Readiness {
         if self.stopping.is_cancelled() {
             return Report::of([("process", Health::Down("stopping"))]);
         }
-        // Held while the probes run: who asks meanwhile gets the same report.
+        // Held while the probes run, so that concurrent requests get the same report.
         let mut last = self.last.lock().await;
         if let Some((at, report)) = &*last
             && at.elapsed() < REPORT_KEPT
@@ -129,7 +129,7 @@ impl Readiness {
             let health = tokio::time::timeout(self.probe_timeout, (probe.check)()).await;
             (
                 probe.name,
-                health.unwrap_or(Health::Down("no answer in time")),
+                health.unwrap_or(Health::Down("probe timed out")),
             )
         }));
         let report = Report::of(found.await);
@@ -165,7 +165,7 @@ impl Report {
         Self::of([])
     }
 
-    /// As bad as its worst check.
+    /// Builds a report whose status is that of its worst check.
     fn of(found: impl IntoIterator<Item = (&'static str, Health)>) -> Self {
         let checks: BTreeMap<_, _> = found
             .into_iter()
@@ -271,7 +271,7 @@ mod tests {
         let routes = operations.routes();
         let (status, body) = ask(&routes, "/readyz").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(body.contains("no answer in time"), "{body}");
+        assert!(body.contains("probe timed out"), "{body}");
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! How every process starts, what it stands on, and how it ends.
+//! Start, shared tasks and end of every process.
 
 mod binary; // api, worker and notifier: the same but for what they serve
 mod command_line; // what may be typed
@@ -28,16 +28,16 @@ use ledger::Ledger;
 use platform::{clock::Clock, crash, metrics::Metrics, secrets::Keys};
 use store::Db;
 
-/// How often the clock is set to the database's time again.
+/// Interval at which the clock is set to the database's time.
 const ANCHOR_EVERY: Duration = Duration::from_secs(30);
-/// A broker that has not connected this long after the start is away.
+/// Time that the broker has to connect after the start before it is reported as away.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
-/// How long the relay may take to publish what the last requests and attempts committed.
+/// Time that the relay has to publish what the last requests and attempts committed.
 const RELAY_WITHIN: Duration = Duration::from_secs(2);
-/// How long the connections may take to close after everything else has ended.
+/// Time that the connections have to close after everything else has ended.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// A process that runs: whoever adds to it what it is for, spawns that under `shutdown`.
+/// A running process; further tasks are spawned under `shutdown`.
 #[derive(Debug)]
 pub struct Process {
     pub ledger: Ledger,
@@ -46,11 +46,11 @@ pub struct Process {
     pub metrics: Arc<Metrics>,
     pub shutdown: Shutdown,
     db: Db,
-    /// The relay ends last, since all others may have something to tell.
+    /// Shutdown of the relay, which ends last because all other tasks may have something to publish.
     relay: Shutdown,
 }
 
-/// First of all: logs, and the crash point of a test.
+/// Sets up logging, and the crash point of a test. Called first.
 pub fn begin(telemetry: &Telemetry, testing: &Testing) -> Result<(), Refusal> {
     telemetry::init(telemetry)?;
     if let Some(crash_at) = &testing.crash_at {
@@ -60,7 +60,7 @@ pub fn begin(telemetry: &Telemetry, testing: &Testing) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// A stop that signals begin.
+/// Creates a shutdown that signals begin.
 pub fn stop_on_signals(settings: &Settings) -> Result<Shutdown, Refusal> {
     let shutdown = Shutdown::new(settings.shutdown.drain);
     shutdown
@@ -70,7 +70,7 @@ pub fn stop_on_signals(settings: &Settings) -> Result<Shutdown, Refusal> {
 }
 
 impl Process {
-    /// Starts what every process has beside what it is for.
+    /// Starts the tasks that every process has: relay, clock and broker watch.
     #[must_use]
     pub fn start(foundation: Foundation, shutdown: Shutdown) -> Self {
         let Foundation {
@@ -105,9 +105,9 @@ impl Process {
         }
     }
 
-    /// With `/healthz`, `/readyz` and `/metrics` beside what the routes have already. Without its database the process
-    /// is down; without its broker it works on, and the sweep does what messages did. What waits in the outbox is no
-    /// question of readiness: another process would not publish it sooner.
+    /// Adds `/healthz`, `/readyz` and `/metrics` to the routes. Without its database the process is down; without its
+    /// broker it works on, and the sweep does the work of the messages. The outbox backlog does not affect readiness:
+    /// another process would not publish it sooner.
     #[must_use]
     pub fn with_operations(&self, routes: Route) -> Route {
         let (db, broker) = (self.db.clone(), Arc::clone(&self.broker));
@@ -126,10 +126,10 @@ impl Process {
                     match &*state.borrow() {
                         BrokerState::Connected => Health::Ok,
                         BrokerState::Away { .. } => {
-                            Health::Degraded("away: the sweep does its work")
+                            Health::Degraded("not connected; the sweep does its work")
                         }
                         BrokerState::Blocked { .. } => {
-                            Health::Degraded("takes nothing: the sweep does its work")
+                            Health::Degraded("blocked; the sweep does its work")
                         }
                     }
                 }
@@ -141,7 +141,7 @@ impl Process {
         })
     }
 
-    /// Answers from now on, until the stop: then it accepts nobody more, and requests under way may end.
+    /// Serves until the stop begins; then it accepts no more connections, and requests under way may end.
     pub fn serve<E>(&self, acceptor: NoDelayAcceptor, endpoint: E, settings: &Settings)
     where
         E: IntoEndpoint + Send + 'static,
@@ -156,13 +156,13 @@ impl Process {
             );
         self.shutdown.spawn_vital("http", async move {
             if let Err(error) = server.await {
-                tracing::error!(%error, "the server ended: {error}");
+                tracing::error!(%error, "HTTP server failed: {error}");
             }
         });
     }
 
-    /// Waits for the stop, and for the end of everything: requests and attempts first, then what they have to tell,
-    /// then the connections.
+    /// Waits for the stop, then for everything to end: requests and attempts first, then the relay that publishes their
+    /// changes, then the connections.
     pub async fn finish(self) -> ExitCode {
         let ended = self.shutdown.finish().await;
         self.relay.begin();
@@ -172,7 +172,7 @@ impl Process {
             self.db.close().await;
         });
         if closed.await.is_err() {
-            tracing::warn!("ended without waiting longer for the connections to close");
+            tracing::warn!("connections did not close in time");
         }
         tracing::info!("stopped");
         if ended.failed || relay_ended.failed {
@@ -183,7 +183,7 @@ impl Process {
     }
 }
 
-/// Without its relay the process is of no use.
+/// Stops the process when its relay stops, because it cannot work without one.
 async fn stop_together(relay_stopping: CancellationToken, shutdown: Shutdown) {
     tokio::select! {
         () = relay_stopping.cancelled() => shutdown.begin(),
@@ -191,7 +191,7 @@ async fn stop_together(relay_stopping: CancellationToken, shutdown: Shutdown) {
     }
 }
 
-/// Sets the clock to the database's time, again and again.
+/// Sets the clock to the database's time periodically.
 async fn keep_time(db: Db, clock: Clock, stopping: CancellationToken) {
     loop {
         tokio::select! {
@@ -199,13 +199,13 @@ async fn keep_time(db: Db, clock: Clock, stopping: CancellationToken) {
             () = tokio::time::sleep(ANCHOR_EVERY) => {}
         }
         if let Err(error) = db.anchor(&clock).await {
-            tracing::warn!(%error, "the database's time could not be read: {error}");
+            tracing::warn!(%error, "reading the database's time failed: {error}");
         }
     }
 }
 
-/// Tells metrics and logs when the broker goes and comes back. Not that it is away before it has had time to connect:
-/// a connection that fails is told by itself.
+/// Reports to metrics and logs when the broker disconnects and reconnects. Does not report it as away before it has had
+/// time to connect: a connection that fails is logged elsewhere.
 async fn watch_broker(broker: Arc<dyn Broker>, metrics: Arc<Metrics>, stopping: CancellationToken) {
     let mut state = broker.state();
     tokio::select! {
@@ -217,18 +217,15 @@ async fn watch_broker(broker: Arc<dyn Broker>, metrics: Arc<Metrics>, stopping: 
         let is_connected = {
             let now = state.borrow_and_update();
             match &*now {
-                BrokerState::Connected => tracing::debug!("the broker is connected"),
+                BrokerState::Connected => tracing::debug!("broker connected"),
                 BrokerState::Away { error, .. } => {
                     tracing::warn!(
                         error,
-                        "the broker is away, and the sweep does its work: {error}"
+                        "broker not connected; the sweep does its work: {error}"
                     );
                 }
                 BrokerState::Blocked { reason } => {
-                    tracing::warn!(
-                        reason,
-                        "the broker takes nothing, and the sweep does its work: {reason}"
-                    );
+                    tracing::warn!(reason, "broker blocked; the sweep does its work: {reason}");
                 }
             }
             *now == BrokerState::Connected

@@ -1,4 +1,4 @@
-//! Joins ledger and broker: publishes what commits have to tell, forgets it once confirmed, sweeps what a crash left.
+//! Joins ledger and broker: publishes outbox rows, deletes them once confirmed, and sweeps those that a crash left.
 
 mod batch;
 #[cfg(test)]
@@ -16,23 +16,24 @@ use domain::ids::OutboxId;
 use ledger::{Ledger, OutboxRow, Wake};
 use platform::{crash, metrics::Metrics};
 
-/// Rows that are published together at most.
+/// Maximum number of rows published together.
 const MOST_ROWS_A_BATCH: usize = 256;
-/// Batches that wait for their confirms at one time.
+/// Maximum number of batches that wait for their confirms at one time.
 const MOST_BATCHES_IN_FLIGHT: usize = 8;
-/// Confirmed batches that wait to be deleted together.
+/// Maximum number of confirmed batches that are deleted together.
 const MOST_BATCHES_FORGOTTEN: usize = 16;
 const SWEEP_WHILE_BEHIND: Duration = Duration::from_secs(1);
 const SWEEP_WHEN_IDLE: Duration = Duration::from_secs(5);
 
-/// The ledger's port, and what it fills. `capacity` bounds the rows that wait; more are left to the sweep.
+/// Creates the ledger's [`Wake`] port and the queue that it fills. `capacity` bounds the queued rows; the sweep takes
+/// the rest.
 #[must_use]
 pub fn channel(capacity: usize) -> (RelayWake, RelayQueue) {
     let (sender, receiver) = mpsc::channel(capacity.max(1));
     (RelayWake(sender), RelayQueue(receiver))
 }
 
-/// Offers never wait: what does not fit, the sweep publishes.
+/// Sender of the relay's queue. An offer never waits: the sweep publishes the rows that do not fit.
 #[derive(Clone, Debug)]
 pub struct RelayWake(mpsc::Sender<OutboxRow>);
 
@@ -43,7 +44,7 @@ impl Wake for RelayWake {
     }
 }
 
-/// The other end of [`RelayWake`].
+/// Receiver of the relay's queue, the other end of [`RelayWake`].
 #[derive(Debug)]
 pub struct RelayQueue(mpsc::Receiver<OutboxRow>);
 
@@ -53,12 +54,12 @@ pub struct Relay {
     pub ledger: Ledger,
     pub broker: Arc<dyn Broker>,
     pub metrics: Arc<Metrics>,
-    /// Rows that one sweep claims at most.
+    /// Maximum number of rows that one sweep claims.
     pub sweep_batch: u32,
 }
 
 impl Relay {
-    /// Until `stopping`: then publishes what is queued and ends.
+    /// Runs until `stopping` is cancelled, then publishes the queued rows and ends.
     pub async fn run(self, queue: RelayQueue, stopping: CancellationToken) {
         let (confirmed, to_forget) = mpsc::channel(MOST_BATCHES_FORGOTTEN);
         tokio::join!(
@@ -73,8 +74,8 @@ impl Relay {
         );
     }
 
-    /// Publishes all that an earlier process left, without waiting until it is overdue: for the embedded mode, whose
-    /// broker remembers nothing. Call it before anything else writes.
+    /// Publishes all rows that an earlier process left, without waiting until they are overdue. For the embedded mode,
+    /// whose broker keeps nothing across restarts. Call it before anything else writes.
     pub async fn start_embedded(&self) -> ledger::Result<()> {
         loop {
             let rows = self.ledger.claim_outbox_at_start(self.sweep_batch).await?;
@@ -87,7 +88,7 @@ impl Relay {
         }
     }
 
-    /// One look for rows that nobody published in time; says whether more are to be expected.
+    /// Publishes one batch of rows that nobody published in time; returns whether more are expected.
     pub async fn sweep_once(&self) -> ledger::Result<Backlog> {
         let (waiting, oldest) = self.ledger.outbox_backlog().await?;
         let age_s = oldest.map_or(0, |at| (self.ledger.clock().now() - at).num_seconds());
@@ -103,7 +104,7 @@ impl Relay {
         let claimed = rows.len();
         let confirmed = self.publish(rows).await;
         self.forget(&confirmed).await;
-        // Some that failed would only fail again at once.
+        // Rows that failed would only fail again at once.
         let goes_on = claimed == self.sweep_batch as usize && confirmed.len() == claimed;
         Ok(if goes_on {
             Backlog::GoesOn
@@ -133,7 +134,7 @@ impl Relay {
                     }
                 }
                 Some(ids) = in_flight.next(), if !in_flight.is_empty() => {
-                    // The other side ends only after this sender.
+                    // The receiver ends only after this sender.
                     let _ = confirmed.send(ids).await;
                 }
                 () = stopping.cancelled(), if !queue.is_closed() => queue.close(),
@@ -157,7 +158,7 @@ impl Relay {
         let mut state = self.broker.state();
         loop {
             let backlog = self.sweep_once().await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the outbox could not be swept: {error}");
+                tracing::warn!(%error, "outbox sweep failed: {error}");
                 Backlog::Waits
             });
             let pause = match backlog {
@@ -167,14 +168,14 @@ impl Relay {
             };
             tokio::select! {
                 () = self.ledger.clock().sleep(pause) => {}
-                // The broker is back: what waited for it need not wait longer.
+                // The broker is back: publish what waited for it at once.
                 Ok(_) = state.wait_for(|state| *state == BrokerState::Connected),
                     if *state.borrow() != BrokerState::Connected => {}
             }
         }
     }
 
-    /// Returns the rows of which every message is confirmed.
+    /// Publishes rows; returns the ids of those whose messages are all confirmed.
     async fn publish(&self, rows: Vec<OutboxRow>) -> Vec<OutboxId> {
         if rows.is_empty() {
             return Vec::new();
@@ -195,15 +196,15 @@ impl Relay {
         }
         if let Some(error) = left {
             let rows = rows.len() - confirmed.len();
-            tracing::debug!(rows, %error, "left to the sweep: {error}");
+            tracing::debug!(rows, %error, "outbox rows left to the sweep: {error}");
         }
         confirmed
     }
 
     async fn note_failure(&self, row: OutboxId, error: &str) {
-        tracing::warn!(%row, error, "an outbox row can't be published: {error}");
+        tracing::warn!(%row, error, "publishing an outbox row failed: {error}");
         if let Err(failure) = self.ledger.publishing_failed(row, error).await {
-            tracing::warn!(%row, error = %failure, "nor could that be noted: {failure}");
+            tracing::warn!(%row, error = %failure, "recording the failure of an outbox row failed: {failure}");
         }
     }
 
@@ -215,7 +216,7 @@ impl Relay {
             Ok(()) => crash::point("relay.after_delete"),
             Err(error) => {
                 let rows = confirmed.len();
-                tracing::warn!(rows, %error, "published rows stay, and will be published again: {error}");
+                tracing::warn!(rows, %error, "deleting published outbox rows failed; they will be published again: {error}");
             }
         }
     }
@@ -240,12 +241,12 @@ impl Relay {
     }
 }
 
-/// How a sweep found the outbox.
+/// State of the outbox after a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backlog {
     Empty,
-    /// Rows wait for their time, or for the broker.
+    /// Rows wait until they are due, or for the broker.
     Waits,
-    /// A whole batch was published, and more may be due.
+    /// A full batch was published, and more rows may be due.
     GoesOn,
 }

@@ -17,8 +17,8 @@ use tracing_subscriber::{
 
 use crate::config::{self, LogFormat};
 
-/// Our own crates. Only these may say more than `info`: what libraries say below it shows whole requests, with
-/// their session codes and secrets.
+/// Our own crates. Only these may log below `info`: there, libraries log whole requests with their session codes and
+/// secrets.
 const OURS: &[&str] = &[
     "common",
     "api",
@@ -30,7 +30,7 @@ const OURS: &[&str] = &[
     "courier",
 ];
 
-/// Called once, first thing; logs go to standard error.
+/// Sets up tracing; called once, before anything else. Logs go to standard error.
 pub fn init(settings: &config::Telemetry) -> Result<(), TelemetryError> {
     let filter = EnvFilter::try_new(&settings.filter)?;
     let is_terminal = stderr().is_terminal();
@@ -57,7 +57,7 @@ pub fn init(settings: &config::Telemetry) -> Result<(), TelemetryError> {
 pub enum TelemetryError {
     #[error("telemetry.filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
-    #[error("tracing was set up before: {0}")]
+    #[error("tracing is already set up: {0}")]
     Twice(#[from] TryInitError),
 }
 

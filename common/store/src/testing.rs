@@ -28,10 +28,10 @@ use uuid::Uuid;
 pub use crate::each_database;
 use crate::{Db, DbOptions, Result, Tx, migrate, on, stores};
 
-/// A test that waits longer than this for something has failed.
+/// Maximum time that a test waits for something before it fails.
 pub const SOON: Duration = Duration::from_secs(20);
 
-/// When tests' manual clocks begin.
+/// Returns the time at which the tests' manual clocks start.
 #[must_use]
 pub fn noon() -> DateTime<Utc> {
     DateTime::from_timestamp(1_795_608_000, 0).expect("2026-11-25T12:00:00Z is a time")
@@ -62,7 +62,7 @@ impl From<&TestDb> for TestDb {
     }
 }
 
-/// A migrated database of its own; [`FreshDb::end`] takes it away.
+/// A fresh, migrated database; [`FreshDb::end`] drops it.
 #[derive(Debug)]
 pub struct FreshDb {
     pub db: Db,
@@ -76,7 +76,7 @@ enum Place {
 }
 
 impl FreshDb {
-    /// As the setting `database.url` has it, for another process.
+    /// Returns the URL for the setting `database.url` of another process.
     #[must_use]
     pub fn url(&self) -> String {
         match &self.place {
@@ -105,21 +105,21 @@ pub async fn fresh_sqlite() -> FreshDb {
     }
 }
 
-/// `None`, said loudly, where no server is named.
+/// Creates a MySQL database; returns `None`, with a note on standard error, if no server is named.
 ///
 /// # Panics
-/// In CI without a server.
+/// In CI, if no server is named.
 #[expect(
     clippy::print_stderr,
-    reason = "a skipped test must be seen by whoever runs the tests"
+    reason = "a skipped test must be visible to the person who runs it"
 )]
 pub async fn fresh_mysql() -> Option<FreshDb> {
     let Some(url) = environment::test_mysql_url() else {
         assert!(
             !environment::in_ci(),
-            "no EXPEDITER_TEST_MYSQL_URL, and CI must not skip MySQL"
+            "EXPEDITER_TEST_MYSQL_URL is not set, and CI must not skip MySQL"
         );
-        eprintln!("SKIPPED: a MySQL case, for there is no EXPEDITER_TEST_MYSQL_URL");
+        eprintln!("SKIPPED: a MySQL case, because EXPEDITER_TEST_MYSQL_URL is not set");
         return None;
     };
     let url = format!("{}/", url.trim_end_matches('/'));
@@ -138,7 +138,7 @@ pub async fn fresh_mysql() -> Option<FreshDb> {
 }
 
 async fn migrated(options: DbOptions) -> Db {
-    // Many tests at once start many connections at once.
+    // Parallel tests open many connections at once.
     let options = DbOptions {
         connect_timeout: Duration::from_secs(30),
         allow_weak_durability: true,
@@ -199,12 +199,12 @@ pub async fn run(tx: &mut Tx, statement: &'static str) -> Result<u64> {
         .rows_affected()))
 }
 
-/// What [`each_database!`] runs: the body over SQLite, and the database taken away also if it panics.
+/// Runs a body of [`each_database!`] over SQLite, and drops the database even if the body panics.
 pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(TestDb) -> F) {
     on_fresh(fresh_sqlite().await, body).await;
 }
 
-/// The same over MySQL, where there is one.
+/// Runs a body like [`on_sqlite`] over MySQL, if a server is named.
 pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(TestDb) -> F) {
     if let Some(fresh) = fresh_mysql().await {
         on_fresh(fresh, body).await;
@@ -222,7 +222,7 @@ async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(Test
     }
 }
 
-/// One test a database out of each body; see the module.
+/// Makes one test per database out of each body; see the module.
 #[macro_export]
 #[expect(
     clippy::crate_in_macro_def,

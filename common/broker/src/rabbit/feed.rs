@@ -1,4 +1,4 @@
-//! Subscribes to the feed: an exclusive queue for each connection, emptied at once into the subscriber's mailbox.
+//! Subscribes to the feed: an exclusive queue for each connection, drained at once into the subscriber's mailbox.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use super::session::{Dialler, Session};
 use super::setup::{Broken, setup};
 use crate::mailbox::Mailbox;
 
-/// What RabbitMQ sends ahead; acknowledged in runs of up to [`RUN`].
+/// Number of messages that RabbitMQ sends ahead; acknowledged in runs of up to [`RUN`].
 const PREFETCH: u16 = 1024;
 const RUN: usize = 128;
-/// Sessions of publishers that are remembered.
+/// Maximum number of publisher sessions whose count is remembered.
 const ORIGINS: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct FeedSession {
     mailbox: Arc<Mailbox>,
-    /// Until the first subscription, while its subscriber waits for it.
+    /// Signals the first subscription to the subscriber that waits for it; `None` afterwards.
     subscribed: Option<oneshot::Sender<()>>,
 }
 
@@ -69,7 +69,7 @@ impl Session for FeedSession {
             FieldTable::default(),
         ))
         .await?;
-        // Whoever did not wait for the first subscription, or had one before, has missed something.
+        // A subscriber that no longer waits for the first subscription, or had one before, has missed messages.
         if self
             .subscribed
             .take()
@@ -109,8 +109,8 @@ impl Session for FeedSession {
     }
 }
 
-/// The last count of each publisher's session, to see what the queue dropped. A session's first message is taken as
-/// it is: a drop before it cannot be told from one that was before the subscription.
+/// The last count of each publisher session, which shows what the queue dropped. The first message of a session is
+/// accepted as it is: a drop before it cannot be told from a message published before the subscription.
 #[derive(Debug, Default)]
 struct Counts(HashMap<String, i64>);
 

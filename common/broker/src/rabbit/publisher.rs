@@ -19,14 +19,14 @@ use super::session::{Dialler, Session};
 use super::setup::{Broken, setup};
 use crate::{BrokerOptions, BrokerState, Message, PublishError, Topic};
 
-/// Each feed message names the session that published it and counts up within it, so that a subscriber sees what its
-/// queue dropped.
+/// Header with the session that published a feed message. With [`COUNT`], its number within that session, it shows a
+/// subscriber what its queue dropped.
 pub(super) const ORIGIN: &str = "origin";
 pub(super) const COUNT: &str = "count";
 
 const PERSISTENT: u8 = 2;
 const TRANSIENT: u8 = 1;
-/// How often a session looks whether its connection still stands, should no event have told.
+/// Interval at which a session checks that its connection is still there, in case no event reported its loss.
 const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -42,18 +42,18 @@ struct Line {
     feed: ShortString,
     current: watch::Sender<Option<Arc<Desk>>>,
     state: watch::Sender<BrokerState>,
-    /// One a message that is being published.
+    /// One permit per message that is being published.
     places: Semaphore,
 }
 
-/// Where messages are handed in while one session lasts.
+/// The channel that messages are published on while one session lasts.
 #[derive(Debug)]
 struct Desk {
     channel: Channel,
     origin: String,
-    /// Feed messages sent; held while a batch is sent, so that numbers leave in order.
+    /// Number of feed messages sent; locked while a batch is sent, so that numbers leave in order.
     sent: Mutex<i64>,
-    /// Something is wrong with this session: begin another.
+    /// Cancelled when something is wrong with this session and another must begin.
     stuck: CancellationToken,
 }
 
@@ -89,7 +89,7 @@ impl Publisher {
         if self.publishes.is_closed() {
             return vec![Err(PublishError::Closed); count];
         }
-        // A task of its own: lapin keeps what it knows of a confirm that nobody awaits for ever.
+        // Runs as a separate task, also if the caller is dropped: lapin keeps a confirm that nobody awaits forever.
         let line = self.line.clone();
         match self
             .publishes
@@ -106,7 +106,7 @@ impl Publisher {
         }
     }
 
-    /// Refuses new publishes and waits for those under way, which have a time-out of their own.
+    /// Refuses new publishes and waits for those under way, which have their own timeout.
     pub(super) async fn drain(&self) {
         self.publishes.close();
         self.publishes.wait().await;
@@ -157,7 +157,7 @@ impl Line {
         .await
     }
 
-    /// Ends when there is no point in waiting for a confirm any longer.
+    /// Returns a future that completes when there is no point in waiting for a confirm any longer.
     fn stop(&self) -> Stop {
         let (timeout, mut state) = (self.timeout, self.state.subscribe());
         async move {
@@ -172,7 +172,7 @@ impl Line {
         .shared()
     }
 
-    /// All at once and in order; each comes back with its confirm to wait for.
+    /// Sends all messages at once and in order; returns a confirm to wait for per message.
     async fn send<'a>(
         &'a self,
         desk: &'a Desk,
@@ -225,8 +225,8 @@ impl Line {
 }
 
 impl Desk {
-    /// A time-out may be a connection that died without a word, an unroutable message a deleted queue: both are mended
-    /// by a new session, which declares everything anew.
+    /// Ends the session after an error that a new one may cure: a timeout may be a connection that died silently, an
+    /// unroutable message a deleted queue, and a new session declares everything again.
     fn doubt(&self, error: &PublishError) {
         match error {
             PublishError::Away { .. } | PublishError::TimedOut | PublishError::Unroutable => {
@@ -240,8 +240,8 @@ impl Desk {
     }
 }
 
-/// What a negative confirm says: the work queue refuses when it is full; a feed queue never does, but may be deleted
-/// with a message on its way to it.
+/// Returns the error of a nack: the work queue refuses when it is full; a feed queue never does, but may be deleted
+/// while a message is on its way to it.
 fn negative(topic: Topic) -> PublishError {
     match topic {
         Topic::Work => PublishError::Full,
@@ -297,7 +297,7 @@ impl Session for PublishSession {
             stuck: stuck.clone(),
         })));
         self.line.state.send_replace(BrokerState::Connected);
-        tracing::info!("RabbitMQ takes messages");
+        tracing::info!("connected to RabbitMQ");
         let mut look = interval(LOOK);
         loop {
             tokio::select! {
@@ -308,14 +308,14 @@ impl Session for PublishSession {
                 () = stuck.cancelled() => return Err(Broken::Ended("a publish failed or was not confirmed")),
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
-                        tracing::warn!(reason, "RabbitMQ takes no messages for now");
+                        tracing::warn!(reason, "RabbitMQ blocked publishing");
                         self.line.state.send_replace(BrokerState::Blocked { reason });
                     }
                     Some(Event::ConnectionUnblocked) => {
-                        tracing::info!("RabbitMQ takes messages again");
+                        tracing::info!("RabbitMQ unblocked publishing");
                         self.line.state.send_replace(BrokerState::Connected);
                     }
-                    // Also that of another channel, such as a declaration that was refused.
+                    // May also be an error of another channel, such as a refused declaration.
                     Some(Event::Error(error)) if !stands(connection, &channel) => return Err(error.into()),
                     Some(_) => {}
                     None => return Err(Broken::Ended("the connection ended")),

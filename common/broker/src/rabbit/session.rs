@@ -1,4 +1,4 @@
-//! One session after the other: connect, serve until it breaks, back off with jitter, again.
+//! Sessions, one after the other: connect, serve until the connection breaks, back off with jitter, repeat.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use super::setup::{Broken, within};
 use super::topology::Topology;
 use platform::chance::Chance;
 
-/// A peer silent for two of these is taken for gone.
+/// Heartbeat interval in seconds; a peer that is silent for two of them counts as gone.
 pub(super) const HEARTBEAT_S: u16 = 10;
-/// How often a session's connection is looked at, beside what it tells by itself.
+/// Interval at which a session's connection is checked, beside the events that it reports.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A session that held this long begins the pauses anew.
+/// A session that lasted this long resets the back-off.
 const STEADY: Duration = Duration::from_secs(10);
 
-/// What every session needs to begin.
+/// Everything that a session needs to connect.
 pub(super) struct Dialler {
     pub(super) uri: AMQPUri,
     pub(super) connect_timeout: Duration,
@@ -33,7 +33,7 @@ pub(super) struct Dialler {
 }
 
 impl fmt::Debug for Dialler {
-    /// Without the URI, which carries a password.
+    /// Formats the dialler without the URI, which contains a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dialler")
             .field("topology", &self.topology)
@@ -41,13 +41,13 @@ impl fmt::Debug for Dialler {
     }
 }
 
-/// What is done with a connection.
+/// The use of a connection.
 #[async_trait]
 pub(super) trait Session: Send {
     /// Shown in RabbitMQ's list of connections.
     fn name(&self) -> &'static str;
 
-    /// Ends well only when told to stop.
+    /// Serves until told to stop, which is the only way to return `Ok`.
     async fn serve(
         &mut self,
         dialler: &Dialler,
@@ -55,11 +55,11 @@ pub(super) trait Session: Send {
         stop: &CancellationToken,
     ) -> Result<(), Broken>;
 
-    /// It could not connect, or broke.
+    /// Called when it could not connect, or the connection broke.
     fn broke(&mut self, why: &Broken);
 }
 
-/// Until told to stop.
+/// Runs sessions one after the other until told to stop.
 pub(super) async fn keep(
     dialler: Arc<Dialler>,
     stop: CancellationToken,
@@ -77,7 +77,7 @@ pub(super) async fn keep(
             failures = 0;
         }
         if failures == 0 {
-            tracing::warn!(session = name, error = %why, "RabbitMQ is away; trying again until it is back");
+            tracing::warn!(session = name, error = %why, "RabbitMQ connection failed; retrying until it is back");
         }
         let pause = pause(failures, dialler.chance.fraction());
         failures += 1;
@@ -105,15 +105,15 @@ async fn once(
         served = session.serve(dialler, &connection, stop) => served,
         gone = gone(&connection) => Err(gone),
     };
-    // A connection that broke has nobody to say goodbye to; one that is stuck must not hold up the next.
+    // A broken connection has no peer to close it with; a stuck one must not hold up the next.
     if connection.status().connected() {
         let _ = timeout(GOODBYE_TIMEOUT, connection.close(200, "OK".into())).await;
     }
     served
 }
 
-/// Whatever a session waits for ends with its connection: lapin never answers an acknowledgement whose connection broke
-/// while it was on its way.
+/// Waits until the connection is gone, which ends the session whatever it waits for: lapin never completes an
+/// acknowledgement whose connection broke while it was under way.
 async fn gone(connection: &Connection) -> Broken {
     loop {
         sleep(LOOK_EVERY).await;
@@ -123,7 +123,8 @@ async fn gone(connection: &Connection) -> Broken {
     }
 }
 
-/// Doubles up to a cap; half of it is chance, so that a house full of processes does not come back all at once.
+/// Returns the back-off: it doubles up to a cap, and half of it is random, so that many processes do not reconnect at
+/// once.
 fn pause(failures: u32, fraction: f64) -> Duration {
     let longest = FIRST_PAUSE
         .saturating_mul(2_u32.saturating_pow(failures))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-/// For the declarations after the handshake.
+/// Timeout of each declaration after the handshake.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub(super) enum Broken {
     Ended(&'static str),
 }
 
-/// A step of the set-up, which must not take for ever.
+/// Runs a step of the setup with a timeout.
 pub(super) async fn setup<T>(
     step: impl Future<Output = Result<T, lapin::Error>>,
 ) -> Result<T, Broken> {

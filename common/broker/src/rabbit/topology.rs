@@ -1,4 +1,4 @@
-//! The queues and exchanges, declared by code at every connect.
+//! The queues and exchanges, declared at every connect.
 
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
@@ -7,7 +7,7 @@ use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 use super::setup::{Broken, setup};
 use crate::DELIVERY_LIMIT;
 
-/// RabbitMQ's reply where something exists with other arguments.
+/// RabbitMQ's reply code if a queue or exchange exists with other arguments.
 const PRECONDITION_FAILED: u16 = 406;
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Topology {
         ))
         .await?;
 
-        // Full means refused, and told to the publisher by a negative confirm.
+        // A full queue refuses messages, which a negative confirm tells the publisher.
         let mut arguments = self.bounded("reject-publish");
         arguments.insert("x-queue-type".into(), text("quorum"));
         arguments.insert(
@@ -70,8 +70,8 @@ impl Topology {
         setup(channel.close(200, "OK".into())).await
     }
 
-    /// A queue of this connection's own, gone with it. `name` must be fresh: a broken connection's queue may still be
-    /// there.
+    /// Declares a queue that belongs to this connection and is deleted with it. `name` must be new: the queue of a
+    /// broken connection may still exist.
     pub(super) async fn subscribe(
         &self,
         channel: &Channel,
@@ -101,8 +101,9 @@ impl Topology {
     }
 }
 
-/// On a channel of its own, because a refusal closes it. A queue that an earlier setting declared otherwise is used
-/// as it is: arguments cannot be changed, and hints that flow through a queue of the old size are better than none.
+/// Declares a durable queue on a separate channel, because a refusal closes it. A queue that earlier settings declared
+/// differently is used as it is: arguments cannot be changed, and hints through a queue of the old size are better than
+/// none.
 async fn durable(
     connection: &Connection,
     name: &ShortString,
@@ -116,7 +117,7 @@ async fn durable(
     match setup(channel.queue_declare(name.clone(), options, arguments)).await {
         Ok(_) => setup(channel.close(200, "OK".into())).await,
         Err(Broken::Amqp(error)) if declared_otherwise(&error) => {
-            tracing::warn!(queue = %name, %error, "the queue exists with other arguments and is used as it is; delete it to have today's");
+            tracing::warn!(queue = %name, %error, "queue exists with other arguments and is used as it is; delete it to apply the current ones");
             Ok(())
         }
         Err(error) => Err(error),

@@ -13,7 +13,7 @@ use super::session::{Dialler, Session};
 use super::setup::{Broken, setup};
 use crate::Delivery;
 
-/// Waits for its consumer.
+/// A delivery that waits for its consumer.
 #[derive(Debug)]
 pub(super) struct Prefetched {
     delivery: Delivery,
@@ -21,7 +21,8 @@ pub(super) struct Prefetched {
 }
 
 impl Prefetched {
-    /// `None` once its connection broke: RabbitMQ gives it out again, so it need not be worked on twice.
+    /// Returns the delivery; `None` once its connection broke: RabbitMQ delivers it again, so it need not be processed
+    /// twice.
     pub(super) fn still_ours(self) -> Option<Delivery> {
         (!self.acker.poisoned()).then_some(self.delivery)
     }
@@ -31,7 +32,7 @@ impl Prefetched {
 pub(super) struct WorkSession {
     prefetch: u16,
     deliver: mpsc::Sender<Prefetched>,
-    /// Bounded by the prefetch.
+    /// Unbounded, but never holds more than the prefetch.
     acknowledge: mpsc::UnboundedSender<Acker>,
     acknowledged: mpsc::UnboundedReceiver<Acker>,
 }
@@ -55,7 +56,7 @@ impl WorkSession {
             acknowledge: Box::new({
                 let (acknowledge, acker) = (self.acknowledge.clone(), acker.clone());
                 move || {
-                    // Nobody takes it any more: the consumer is gone, and the hint goes back.
+                    // Fails if the consumer is gone; the hint then goes back.
                     let _ = acknowledge.send(acker);
                 }
             }),
@@ -90,7 +91,7 @@ impl Session for WorkSession {
             tokio::select! {
                 biased;
                 Some(acker) = self.acknowledged.recv() => {
-                    // `Ok(false)` is one of an earlier session: that hint comes once more.
+                    // `Ok(false)` means a delivery of an earlier session: that hint comes again.
                     acker.ack(BasicAckOptions::default()).await?;
                 }
                 () = stop.cancelled() => return Ok(()),

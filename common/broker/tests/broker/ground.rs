@@ -1,4 +1,4 @@
-//! What each case stands on: a namespace of its own on one back end, and words to speak with it.
+//! Fixture of each case: a separate namespace on one back end, and helpers to use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A namespace of its own on one back end.
+/// A separate namespace on one back end.
 pub(crate) struct Ground {
     pub(crate) options: BrokerOptions,
 }
@@ -37,7 +37,7 @@ impl Ground {
     #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
     #[expect(
         clippy::disallowed_methods,
-        reason = "where the test server is, is no setting of the product"
+        reason = "the test server's URL is not a setting of the product"
     )]
     pub(crate) fn rabbit() -> Option<Self> {
         match std::env::var("EXPEDITER_TEST_AMQP_URL") {
@@ -45,9 +45,9 @@ impl Ground {
             Err(_) => {
                 assert!(
                     std::env::var("CI").as_deref() != Ok("true"),
-                    "no EXPEDITER_TEST_AMQP_URL, and CI must not skip RabbitMQ"
+                    "EXPEDITER_TEST_AMQP_URL is not set, and CI must not skip RabbitMQ"
                 );
-                eprintln!("SKIPPED: a RabbitMQ case, for there is no EXPEDITER_TEST_AMQP_URL");
+                eprintln!("SKIPPED: a RabbitMQ case, because EXPEDITER_TEST_AMQP_URL is not set");
                 None
             }
         }

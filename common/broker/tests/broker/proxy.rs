@@ -1,4 +1,4 @@
-//! A line to RabbitMQ that can be cut, frozen and mended, and that puts words into the server's mouth.
+//! A TCP proxy to RabbitMQ that can be cut, frozen and mended, and that can inject frames from the server.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -9,14 +9,14 @@ use url::Url;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line {
     Open,
-    /// What stands falls, and nobody is let in.
+    /// Open connections are closed, and new ones are refused.
     Cut,
-    /// What stands still stands, and nothing passes.
+    /// Open connections stay open, but nothing passes.
     Frozen,
 }
 
 pub(crate) struct Proxy {
-    /// The server's, through this line.
+    /// URL of the server through this proxy.
     pub(crate) url: String,
     line: watch::Sender<Line>,
     said: broadcast::Sender<Vec<u8>>,
@@ -48,7 +48,7 @@ impl Proxy {
         self.line.send_replace(Line::Frozen);
     }
 
-    /// AMQP 0-9-1's RabbitMQ extension `connection.blocked`; to be said while the line is quiet.
+    /// Injects RabbitMQ's AMQP 0-9-1 extension `connection.blocked`; only while the line is quiet.
     pub(crate) fn say_blocked(&self, reason: &str) {
         let mut arguments = vec![u8::try_from(reason.len()).unwrap()];
         arguments.extend_from_slice(reason.as_bytes());
@@ -59,7 +59,7 @@ impl Proxy {
         self.say(61, &[]);
     }
 
-    /// A method of the class `connection`, as a frame on channel 0.
+    /// Injects a method of the class `connection` as a frame on channel 0.
     fn say(&self, method: u16, arguments: &[u8]) {
         let mut frame = vec![1, 0, 0];
         frame.extend_from_slice(&u32::try_from(4 + arguments.len()).unwrap().to_be_bytes());

@@ -1,4 +1,4 @@
-//! What only a server can do to us: be away, be cut off, fall silent, hold on to an old queue, serve several processes.
+//! Cases that need a server: it is away, is cut off, falls silent, keeps an old queue, or serves several processes.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn after_a_cut_publisher_and_listeners_come_back_by_themselves_and_the_fee
         publish(&*broker, vec![Message::feed("again")]).await;
         assert_eq!(hear(&mut subscriber).await, heard("again"));
     }
-    held.ack(); // Comes to nothing: its connection is gone.
+    held.ack(); // No effect: its connection is gone.
     let again = next(&mut worker).await;
     assert_eq!((&*again.body, again.redelivered), (&b"held"[..], true));
     again.ack();
@@ -77,7 +77,7 @@ async fn a_blocked_server_is_an_error_at_once_until_it_takes_messages_again() {
     };
     let proxy = Proxy::before(&ground.options.url).await;
     ground.options.url = proxy.url.clone();
-    // Longer than the deadline: whatever ends in time did not wait for it.
+    // Longer than the deadline of a case, so a publish that ends in time did not wait for it.
     ground.options.publish_timeout = Duration::from_secs(60);
     let broker = ground.broker().await;
     publish(&*broker, vec![Message::work("before")]).await;
@@ -115,7 +115,7 @@ async fn a_publish_under_way_ends_when_the_server_blocks() {
     let broker = ground.broker().await;
     publish(&*broker, vec![Message::work("before")]).await;
 
-    // The server's confirm stays in the line; its block does not.
+    // The proxy holds back the server's confirm, but not the injected block.
     proxy.freeze();
     let (result, ()) = tokio::join!(publish_one(&*broker, Message::work("unknown")), async {
         proxy.say_blocked("low on disk");
@@ -162,7 +162,7 @@ async fn a_queue_declared_with_another_capacity_is_used_as_it_is() {
 
 #[tokio::test]
 async fn a_server_that_is_away_from_the_start_is_an_error_at_once_and_holds_nothing_up() {
-    // Nobody listens on the port of a listener that is gone.
+    // Nothing listens on the port of a closed listener.
     let gone = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()

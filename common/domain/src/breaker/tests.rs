@@ -1,4 +1,4 @@
-//! The breaker's rule, step by step.
+//! Tests of the circuit breaker, step by step.
 
 use super::*;
 use crate::handoff::{RetryAfter, outcome};
@@ -22,7 +22,7 @@ fn answer(status: u16, retry_after: Option<&str>) -> Heard {
     }
 }
 
-/// After failures of these handoffs, one after the other.
+/// Returns the breaker after failures of these handoffs, one after the other.
 fn failed(handoffs: &[u128]) -> Breaker {
     handoffs.iter().fold(Breaker::default(), |breaker, n| {
         breaker.after(Sign::Failure, handoff(*n), now(), 0.0)

@@ -1,4 +1,4 @@
-//! The table that judges an attempt, entry by entry.
+//! Tests of the decision after an attempt, case by case.
 
 use super::*;
 
@@ -195,7 +195,7 @@ fn the_reference_is_the_first_of_three_fields() {
         Some("R")
     );
     assert_eq!(reference_in(b"OK"), None);
-    // What says nothing, or is longer than anybody keeps, gives way to the next.
+    // A field that is empty or longer than 200 bytes is skipped.
     let long = "R".repeat(201);
     for reference in ["", &long] {
         let answer = serde_json::json!({"reference": reference, "id": "I1"}).to_string();

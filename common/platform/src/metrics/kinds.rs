@@ -1,4 +1,4 @@
-//! How each of prometheus' types is made from one line of the list.
+//! Construction of each prometheus type from one line of the list.
 
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -11,8 +11,9 @@ pub(super) trait Kind: Collector + Clone + Sized + 'static {
     fn make(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Self;
 }
 
-/// Names, labels and buckets are literals in the list, and every test that makes `Metrics` tries them all.
-const CONSTANT: &str = "what the list declares is valid";
+/// Panic message for an invalid declaration. Names, labels and buckets are literals in the list, and every test that
+/// creates `Metrics` checks them all.
+const CONSTANT: &str = "the declared metrics are valid";
 
 impl Kind for IntCounter {
     const NAME: &'static str = "counter";

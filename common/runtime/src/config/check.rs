@@ -1,4 +1,4 @@
-//! What a type cannot say about a setting: schemes, ranges, addresses, and keys that must fit each other.
+//! Checks of settings that types cannot express: schemes, ranges, addresses, and keys that depend on each other.
 
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 
@@ -8,7 +8,7 @@ use url::Url;
 use super::{Secret, ServiceUrl, Settings};
 use platform::crash;
 
-/// Every key that is wrong, and what is wrong with it.
+/// Returns every invalid key with its problem.
 pub(super) fn problems(settings: &Settings) -> Vec<(&'static str, String)> {
     let mut check = Check::default();
     listening(&mut check, settings);
@@ -34,7 +34,7 @@ fn listening(check: &mut Check, settings: &Settings) {
         {
             check.problem(
                 "http.allowed_origins",
-                format!("holds {origin:?}, which is not an origin like https://till.example"),
+                format!("contains {origin:?}, which is not an origin like https://till.example"),
             );
         }
     }
@@ -84,7 +84,7 @@ fn stores(check: &mut Check, settings: &Settings) {
         2000..=600_000,
     );
     if database.statement_timeout <= database.lock_timeout {
-        let what = "must be longer than database.lock_timeout_ms, which is part of it";
+        let what = "must be longer than database.lock_timeout_ms, which it includes";
         check.problem("database.statement_timeout_ms", what);
     }
     check.milliseconds(
@@ -256,22 +256,22 @@ fn people(check: &mut Check, settings: &Settings) {
 fn process(check: &mut Check, settings: &Settings) {
     check.seconds("shutdown.drain_s", settings.shutdown.drain, 0..=600);
     if let Err(error) = EnvFilter::try_new(&settings.telemetry.filter) {
-        check.problem("telemetry.filter", format!("cannot be read: {error}"));
+        check.problem("telemetry.filter", format!("is invalid: {error}"));
     }
     if settings.testing.clock_pace.is_some() && !cfg!(debug_assertions) {
         check.problem(
             "testing.clock_pace",
-            "is only for debug builds, and this is a release build",
+            "is available in debug builds only, and this is a release build",
         );
     }
     if let Some(crash_at) = &settings.testing.crash_at {
         if !cfg!(debug_assertions) {
             check.problem(
                 "testing.crash_at",
-                "is only for debug builds, and this is a release build",
+                "is available in debug builds only, and this is a release build",
             );
         } else if let Err(error) = crash::parse(crash_at) {
-            check.problem("testing.crash_at", format!("is wrong: {error}"));
+            check.problem("testing.crash_at", format!("is invalid: {error}"));
         }
     }
 }
@@ -326,7 +326,7 @@ impl Check {
         } else if matches!(url.scheme(), "mysql" | "amqp" | "http" | "https")
             && !url.url().has_host()
         {
-            self.problem(key, "names no host");
+            self.problem(key, "has no host");
         }
     }
 
@@ -334,7 +334,7 @@ impl Check {
         if !secret.is_empty() && secret.key().is_none() {
             self.problem(
                 key,
-                "must be 32 bytes in base64; make one with: openssl rand -base64 32",
+                "must be 32 bytes in base64; generate a key with: openssl rand -base64 32",
             );
         }
     }

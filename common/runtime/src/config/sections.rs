@@ -1,4 +1,4 @@
-//! The sections of `default.toml` as types. What a key means stands there, once.
+//! The sections of `default.toml` as types; the keys are documented there.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -117,7 +117,7 @@ pub struct Worker {
     pub response_limit_bytes: usize,
     pub allow_networks: Vec<IpNet>,
     pub allow_http: bool,
-    /// The same for this machine alone: no setting, but what the demonstration allows for its kitchen.
+    /// Allows `http://` for loopback addresses only. Not a setting: the demonstration sets it for its kitchen.
     #[serde(skip)]
     pub allow_http_on_loopback: bool,
     #[serde(rename = "sweep_interval_ms", deserialize_with = "milliseconds")]
@@ -190,7 +190,7 @@ pub struct Accounts {
     pub sign_in_failures_per_address: u32,
 }
 
-/// Each 0 for any number.
+/// Rate limits; 0 means unlimited.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimits {

@@ -1,11 +1,11 @@
-//! How this program was started, to tell people what to type to start it once more.
+//! The command with which this program was started, to show people what to type to start it again.
 
-/// What was typed in place of its name, good for a shell in the same directory: `expediter` where it was found by
-/// `PATH`, or a path, as `cargo run` says one. Where nobody said anything: `name`.
+/// Returns the command as it was typed, quoted for a shell in the same directory: `expediter` if it was found by
+/// `PATH`, or a path, as `cargo run` passes one. Returns `name` if the command is unknown.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
-    reason = "this folder is the one place that reads what surrounds the process"
+    reason = "this folder is the one place that reads the environment"
 )]
 pub fn program(name: &str) -> String {
     let typed = std::env::args_os().next();
@@ -15,7 +15,7 @@ pub fn program(name: &str) -> String {
         .map_or_else(|| name.to_owned(), |typed| quoted(&typed))
 }
 
-/// As one word of a shell's.
+/// Quotes a word for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+@".contains(c);
     if word.chars().all(is_plain) {

@@ -1,9 +1,9 @@
-//! Settings as their readers and operators meet them.
+//! Tests of loading and checking settings.
 
 use super::*;
 use platform::chance::Chance;
 
-/// A settings file that is gone after the test.
+/// A settings file that is removed after the test.
 struct File(std::path::PathBuf);
 
 impl File {
@@ -133,14 +133,14 @@ fn a_value_of_the_wrong_type_is_named_and_the_other_sections_are_still_read() {
         ("http.api_listen", "8080"),
     ]);
     assert!(
-        wrong.contains("intake.writers is wrong: invalid type"),
+        wrong.contains("intake.writers is invalid: invalid type"),
         "{wrong}"
     );
     assert!(
-        wrong.contains("broker.url is wrong: not an address"),
+        wrong.contains("broker.url is invalid: not a URL"),
         "{wrong}"
     );
-    assert!(wrong.contains("http.api_listen is wrong"), "{wrong}");
+    assert!(wrong.contains("http.api_listen is invalid"), "{wrong}");
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn no_secret_ever_prints() {
         ("broker.url", "amqp://me:hunter2@mq/%2f"),
         ("outside.codes_url", "https://me:hunter2@codes/"),
     ];
-    // An odd last character would not be base64.
+    // Any other last character would not be valid base64.
     let key_with_tail = format!("{}E", &key[1..]);
     let overrides = overrides.map(|(k, v)| {
         (

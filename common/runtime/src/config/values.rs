@@ -1,4 +1,4 @@
-//! Kinds of values that settings are made of: secrets, addresses with a password in them, durations.
+//! Value types of settings: secrets, URLs that may contain a password, durations.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de};
 use url::Url;
 use zeroize::Zeroizing;
 
-/// A word that never prints. Empty means: not set.
+/// A secret text that is never printed. Empty means not set.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -30,7 +30,7 @@ impl Secret {
         &self.0
     }
 
-    /// The 32 bytes that this spells in base64, padded or not. `None` when it is anything else.
+    /// Decodes 32 bytes from base64, padded or not. Returns `None` for anything else.
     #[must_use]
     pub fn key(&self) -> Option<Zeroizing<[u8; 32]>> {
         let indifferent =
@@ -58,20 +58,20 @@ impl<'de> Deserialize<'de> for Secret {
         // serde's own message for a wrong type would repeat the value.
         String::deserialize(deserializer)
             .map(Self::new)
-            .map_err(|_| de::Error::custom("a secret is text; put it in quotes"))
+            .map_err(|_| de::Error::custom("a secret must be a string; put it in quotes"))
     }
 }
 
-/// An address that may carry a password; printing replaces it.
+/// A URL that may contain a password; printing masks it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
-    /// As it was written: the `url` crate rewrites paths, and a SQLite file is one.
+    /// The URL as written: the `url` crate rewrites paths, such as that of a SQLite file.
     text: String,
     parsed: Url,
 }
 
 impl ServiceUrl {
-    /// As written, with its password.
+    /// Returns the URL as written, with its password.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.text
@@ -92,7 +92,7 @@ impl TryFrom<String> for ServiceUrl {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let parsed = Url::parse(&text).map_err(|_| "not an address like scheme://host/path")?;
+        let parsed = Url::parse(&text).map_err(|_| "not a URL like scheme://host/path")?;
         Ok(Self { text, parsed })
     }
 }
@@ -106,7 +106,7 @@ impl fmt::Display for ServiceUrl {
         if shown.password().is_some() && shown.set_password(Some("***")).is_err() {
             return write!(f, "{}:***", self.scheme());
         }
-        // Some drivers take a password as ?password=…, and none of it helps a reader.
+        // Some drivers take a password as ?password=…, and the query does not help a reader.
         shown.set_query(None);
         write!(f, "{shown}")
     }

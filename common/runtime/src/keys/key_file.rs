@@ -1,4 +1,4 @@
-//! Standalone's `secrets.key`: made once, atomically, and readable by its owner only.
+//! The file `secrets.key` of standalone: created once, atomically, and readable by its owner only.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -24,7 +24,7 @@ pub(super) struct KeyFile {
     pub(super) jwt: Zeroizing<[u8; 32]>,
 }
 
-/// Two processes that start at once both come back with the keys of the one that was first.
+/// Loads the key file, or creates it. Two processes that start at the same time both return the keys of the first.
 pub(super) fn load_or_create(data_dir: &Path, chance: &Chance) -> Result<KeyFile, KeysError> {
     let path = data_dir.join("secrets.key");
     match fs::metadata(&path) {
@@ -40,8 +40,8 @@ pub(super) fn load_or_create(data_dir: &Path, chance: &Chance) -> Result<KeyFile
     read(&path)
 }
 
-/// The file gets its name only when it is whole and on the disk; a name that is taken by then is somebody else's
-/// file, and stays.
+/// Creates the key file. It gets its name only once it is complete and on disk; a file that another process created
+/// meanwhile is kept.
 fn create(data_dir: &Path, path: &Path, chance: &Chance) -> io::Result<()> {
     DirBuilder::new()
         .recursive(true)
@@ -60,8 +60,8 @@ fn create(data_dir: &Path, path: &Path, chance: &Chance) -> io::Result<()> {
 fn write(draft: &Path, chance: &Chance) -> io::Result<()> {
     let key = || Zeroizing::new(STANDARD.encode(*Zeroizing::new(chance.bytes::<32>())));
     let text = Zeroizing::new(format!(
-        "# Whoever has this file can read every integrator's secret and sign in as anyone. Back it up with the\n\
-         # database, apart from it: without it, the secrets in the database are lost.\n\
+        "# Anyone who has this file can read every integrator's secret and sign in as anyone. Back it up like the\n\
+         # database, but not in the same place: without it, the secrets in the database are lost.\n\
          encryption_key = \"{}\"\njwt_key = \"{}\"\n",
         *key(),
         *key()
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    /// A data directory that does not exist yet, and is gone after the test.
+    /// A data directory that does not exist yet and is removed after the test.
     struct DataDir(PathBuf);
 
     impl DataDir {

@@ -1,4 +1,4 @@
-//! The separate binaries: several of each run side by side, on servers that all of them share.
+//! The separate binaries: several of each run side by side on shared servers.
 
 use std::{
     io::{self, Write},
@@ -18,21 +18,21 @@ use crate::config::{BrokerKind, DatabaseKind, Http, Settings};
 
 const API_LISTEN: &str = "http.api_listen";
 
-/// What one binary is.
+/// Description of one binary.
 #[derive(Clone, Copy, Debug)]
 pub struct Binary {
     pub name: &'static str,
     pub version: &'static str,
-    /// For `--help`.
+    /// Description for `--help`.
     pub about: &'static str,
-    /// The setting that says where it listens.
+    /// The setting that holds its listen address.
     pub listen_setting: &'static str,
     pub listen: fn(&Http) -> SocketAddr,
-    /// Whether it commits what others are told of.
+    /// True if it commits changes that others are told of.
     pub publishes: bool,
 }
 
-/// The whole life of a process: `add` spawns what it is for, and returns what it serves.
+/// Runs a process from start to end: `add` spawns its own tasks and returns the endpoint that it serves.
 pub async fn run<E>(
     binary: Binary,
     add: impl AsyncFnOnce(&Process, &Arc<Settings>) -> Result<E, Refusal>,
@@ -74,7 +74,7 @@ where
     let process = Process::start(foundation, shutdown);
     let endpoint = add(&process, &settings).await?;
     process.serve(acceptor, endpoint, &settings);
-    // Whoever waits for this line may call from now on. Nobody is left to be told that standard output is gone.
+    // A program that waits for this line may send requests from now on. A closed standard output is ignored.
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{} {}: {address}/readyz", binary.name, binary.version)
         .and_then(|()| out.flush());
@@ -82,8 +82,8 @@ where
     Ok(process.finish().await)
 }
 
-/// Where guests and callbacks come. Where nothing is said of it, that is the api, which is on this machine then, and not
-/// where another kind of process answers its probes.
+/// Returns the URL for guests and callbacks. If it is not set, that is the address of the api, which is then on this
+/// machine; another kind of process serves only its probes at its own address.
 fn public_url(binary: &Binary, http: &Http, listens_at: SocketAddr) -> String {
     match &http.public_url {
         Some(url) => url.expose().trim_end_matches('/').to_owned(),
@@ -100,7 +100,7 @@ fn command(binary: &Binary) -> Command {
     SettingsLine::augment_args(command)
 }
 
-/// SQLite's file and the embedded broker belong to one process.
+/// Refuses SQLite and the embedded broker, which only one process can use.
 fn refuse_what_one_process_has_alone(binary: &Binary, settings: &Settings) -> Result<(), Refusal> {
     let refused = |setting, given: String, wanted| {
         Err(Refusal::OneProcessOnly {

@@ -1,4 +1,4 @@
-//! What may be typed to say settings, for every program of the house.
+//! Command-line options for settings, shared by every program.
 
 use std::path::PathBuf;
 
@@ -9,23 +9,23 @@ use crate::config::Settings;
 
 pub(super) const AFTER_HELP: &str = "\
 Settings: the compiled-in defaults, then --config FILE, then EXPEDITER__SECTION__KEY in the environment, then --set.
-Exit codes: 0 ended in order; 1 it did not; 2 refused to start, with the reason on standard error.";
+Exit codes: 0 stopped gracefully; 1 failed; 2 refused to start, with the reason on standard error.";
 
-/// To be flattened into a command line.
+// To be flattened into a command line. Not a doc comment: clap would show that in place of the program's description.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SettingsLine {
     /// Read settings from this TOML file
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// Say one setting: http.api_listen=127.0.0.1:9000; may be repeated, and the last word counts
+    /// Set one setting, such as http.api_listen=127.0.0.1:9000; may be repeated, the last value wins
     #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = said)]
     pub set: Vec<(String, String)>,
 }
 
 impl SettingsLine {
-    /// `before` is overridden by what `--set` says. Whoever is on the machine can read a command line, so secrets are
-    /// not taken from it.
+    /// Loads the settings; `--set` overrides `before`. Secrets are refused, because everyone on the machine can read a
+    /// command line.
     pub fn settings(&self, before: &[(&str, &str)]) -> Result<Settings, Refusal> {
         for (key, value) in &self.set {
             let is_secret = matches!(
@@ -46,7 +46,7 @@ impl SettingsLine {
     }
 }
 
-/// Also where the address stands in quotes, or in a table of a section's settings.
+/// Returns true if a value contains a password, also in a quoted URL or in an inline table of a section.
 fn holds_password(value: &str) -> bool {
     match Url::parse(value) {
         Ok(url) => {
@@ -64,7 +64,7 @@ fn said(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.to_owned()))
         }
-        _ => Err("write section.key=value, such as http.api_listen=127.0.0.1:9000".to_owned()),
+        _ => Err("expected section.key=value, such as http.api_listen=127.0.0.1:9000".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What everything else stands on: database, clock, keys, broker, ledger and its relay.
+//! The foundation of a process: database, clock, keys, broker, ledger and its relay.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct Foundation {
     pub broker: Arc<dyn Broker>,
     pub metrics: Arc<Metrics>,
     pub ledger: Ledger,
-    /// `None` where nothing is committed that anybody would have to be told.
+    /// `None` for a process that commits nothing that others must be told of.
     pub publishing: Option<Publishing>,
 }
 
@@ -31,8 +31,8 @@ pub struct Publishing {
 }
 
 impl Foundation {
-    /// Migrates, under the lock of the migrations; sets the clock to the database's time; and publishes what an earlier
-    /// process left in the outbox where no other process could.
+    /// Migrates the database, under the lock of the migrations; sets the clock to the database's time; and, with the
+    /// embedded broker, publishes what an earlier process left in the outbox.
     pub async fn lay(
         settings: &Settings,
         keys: Keys,
@@ -72,7 +72,7 @@ impl Foundation {
         });
         if let (BrokerKind::Embedded, Some(publishing)) = (settings.broker.kind(), &publishing) {
             let left = publishing.relay.start_embedded().await;
-            left.map_err(Refusal::failed("publishing what the last process left"))?;
+            left.map_err(Refusal::failed("publishing the outbox of the last process"))?;
         }
         Ok(Self {
             db,
@@ -91,7 +91,7 @@ pub fn clock(settings: &Settings) -> Clock {
     Clock::paced(settings.testing.clock_pace.unwrap_or_default())
 }
 
-/// `metrics`: where the database's errors are counted.
+/// Connects to the database, whose errors are counted in `metrics`.
 pub async fn connect_database(settings: &Settings, metrics: Arc<Metrics>) -> Result<Db, Refusal> {
     let database = &settings.database;
     let options = DbOptions {

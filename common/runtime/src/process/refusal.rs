@@ -1,4 +1,4 @@
-//! Why a process does not start: one clear line each, that says what to do.
+//! Errors with which a process refuses to start: one line each that says what to do.
 
 use std::{
     fmt::Display,
@@ -15,7 +15,7 @@ use crate::{
 use platform::crash::UnknownCrashPoint;
 use store::StoreError;
 
-/// Refused before anything was begun.
+/// Exit code of a process that refused to start.
 pub const EXIT_CODE: u8 = 2;
 
 #[derive(Debug, thiserror::Error)]
@@ -23,14 +23,14 @@ pub enum Refusal {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(
-        "{key} is a secret, and a command line can be read by everyone on this machine: say it in a file (--config), \
-         or in the environment as {}",
+        "{key} is a secret, and everyone on this machine can read a command line: set it in a file (--config), \
+         or in the environment variable {}",
         environment_name(key)
     )]
     SecretOnCommandLine { key: String },
     #[error(
-        "{setting} is {given}, which only one process can use: {binary} runs beside others, on a server that \
-         {wanted} names; everything in one process is `expediter`"
+        "{setting} is {given}, which only one process can use, but {binary} runs beside others: set it to a server, \
+         {wanted}, or run everything in one process with `expediter`"
     )]
     OneProcessOnly {
         binary: &'static str,
@@ -39,8 +39,8 @@ pub enum Refusal {
         wanted: &'static str,
     },
     #[error(
-        "cannot listen on {address}: another process already does; stop it, or choose another port with \
-         --set {setting}={ip}:{port}", ip = .address.ip(), port = .address.port().wrapping_add(1)
+        "cannot listen on {address}: the address is already in use; stop the other process, or choose another port \
+         with --set {setting}={ip}:{port}", ip = .address.ip(), port = .address.port().wrapping_add(1)
     )]
     PortTaken {
         setting: &'static str,
@@ -61,7 +61,7 @@ pub enum Refusal {
     CrashPoint(#[from] UnknownCrashPoint),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
-    #[error("{doing} did not work: {cause}")]
+    #[error("{doing} failed: {cause}")]
     Failed {
         doing: &'static str,
         cause: Box<dyn std::error::Error + Send + Sync>,
@@ -80,7 +80,7 @@ impl Refusal {
     }
 }
 
-/// Listens from now on; `setting` is what says where.
+/// Starts to listen on the address that `setting` holds.
 pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<NoDelayAcceptor, Refusal> {
     listen::bind(address).await.map_err(|error| match error {
         ListenError::InUse(address) => Refusal::PortTaken { setting, address },
@@ -88,9 +88,9 @@ pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<NoDelayA
     })
 }
 
-/// On standard error, after the program's name.
+/// Prints a refusal on standard error, after the program's name.
 pub fn print_refusal(program: &str, refusal: &dyn Display) {
-    // Nobody is left to be told that standard error is gone.
+    // A closed standard error is ignored: there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "{program}: {refusal}");
 }
 

@@ -1,4 +1,4 @@
-//! Outbox rows as messages, and what became of each row.
+//! Outbox rows as messages, and the result of each row.
 
 use std::collections::HashMap;
 
@@ -8,10 +8,11 @@ use broker::{Message, PublishError};
 use domain::{hint::Hint, ids::OutboxId};
 use ledger::OutboxRow;
 
-/// RabbitMQ refuses messages over 16 MiB by closing the channel, which would fail its neighbours too.
+/// Maximum size of a message. RabbitMQ refuses messages over 16 MiB by closing the channel, which would fail the other
+/// messages too.
 const MOST_MESSAGE_BYTES: usize = 8 << 20;
 
-/// Messages of several rows: each event is one, and each hint is one however many rows give it.
+/// Messages of several rows: one per event, and one per distinct hint, however many rows contain it.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     messages: Vec<Message>,
@@ -21,7 +22,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 struct Row {
     id: OutboxId,
-    /// Places in `messages`; all must be confirmed.
+    /// Indexes into the batch's `messages`; all of them must be confirmed.
     messages: Vec<usize>,
     too_large: bool,
 }
@@ -29,7 +30,7 @@ struct Row {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Confirmed,
-    /// The broker's trouble, not the row's.
+    /// The broker's fault, not the row's.
     Later(PublishError),
     Poisoned(String),
 }
@@ -72,7 +73,7 @@ impl Batch {
         std::mem::take(&mut self.messages)
     }
 
-    /// `results`: one a message, in order.
+    /// Returns the fate of each row. `results` has one entry per message, in order.
     pub(super) fn fates(
         self,
         results: &[Result<(), PublishError>],
@@ -84,7 +85,7 @@ impl Batch {
 impl Row {
     fn fate(&self, results: &[Result<(), PublishError>]) -> Fate {
         if self.too_large {
-            return Fate::Poisoned(format!("an event is over {MOST_MESSAGE_BYTES} bytes"));
+            return Fate::Poisoned(format!("an event exceeds {MOST_MESSAGE_BYTES} bytes"));
         }
         let failed = self
             .messages

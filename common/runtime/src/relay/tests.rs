@@ -1,4 +1,4 @@
-//! The relay over a fresh ledger and a line to the broker that can be cut.
+//! Tests of the relay over a fresh ledger and a broker connection that can be cut.
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use domain::{
 use ledger::testing::{House, on_sqlite};
 use store::testing::SOON;
 
-/// The embedded broker behind a line that a test can cut, and that remembers how much it was given at once.
+/// The embedded broker behind a connection that a test can cut; records the batches that it was given.
 #[derive(Debug)]
 struct Line {
     broker: Embedded,

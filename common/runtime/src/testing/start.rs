@@ -1,9 +1,9 @@
-//! What each of `api`, `worker` and `notifier` says of itself, and what it refuses to start with, in one line each.
+//! Tests of how `api`, `worker` and `notifier` start: version, help, and the settings that each refuses in one line.
 //!
 //! ```ignore
 //! ledger::testing::starting_alone!("api");
 //! ```
-//! in a crate's `tests/` makes these tests of its binary.
+//! in a crate's `tests/` generates these tests for its binary.
 
 use std::{
     net::TcpListener,
@@ -22,7 +22,7 @@ const JWT_KEY: &str = "EXPEDITER__SECRETS__JWT_KEY";
 const KEY: &str = "ZXhwZWRpdGVyIGVuZC10by1lbmQgdGVzdHMgb25seSE=";
 /// 31 bytes.
 const SHORT_KEY: &str = "ZXhwZWRpdGVyIGVuZC10by1lbmQgdGVzdHMgb25seQ==";
-/// All that a start needs but a database that answers.
+/// Everything that a start needs except a reachable database.
 const REST: [(&str, &str); 8] = [
     BROKER,
     (ENCRYPTION_KEY, KEY),
@@ -34,7 +34,7 @@ const REST: [(&str, &str); 8] = [
     ("EXPEDITER__DATABASE__CONNECT_TIMEOUT_MS", "300"),
 ];
 
-/// A test each; see the module.
+/// Generates one test per check; see the module.
 #[macro_export]
 macro_rules! starting_alone {
     ($name:literal) => {
@@ -60,7 +60,7 @@ macro_rules! starting_alone {
     )+};
 }
 
-/// A binary to be started.
+/// A binary under test.
 #[derive(Clone, Copy, Debug)]
 pub struct Program<'a> {
     pub name: &'a str,
@@ -110,7 +110,7 @@ impl Program<'_> {
             (JWT_KEY, "secrets.jwt_key"),
         ] {
             for wrong in [SHORT_KEY, "no base64!"] {
-                // The later of two of one name counts.
+                // If a variable is given twice, the later value wins.
                 let settings = [&[DATABASE][..], &REST, &[(name, wrong)]].concat();
                 let ended = self.run(&settings, &[]);
                 is_refused_with(&ended, &[setting, "32 bytes"]);
@@ -127,7 +127,7 @@ impl Program<'_> {
     }
 
     pub fn gives_up_a_database_that_says_nothing_within_its_time_out(&self) {
-        // Whoever connects waits in its queue for ever.
+        // Never accepts: a connection stays in the backlog forever.
         let silent = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = silent.local_addr().expect("it is bound");
         let url = format!("mysql://nobody:hidden@{address}/none");
@@ -156,7 +156,7 @@ fn is_refused_with(ended: &Output, words: &[&str]) {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(2), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(ended.stdout.is_empty(), "nobody is told that it runs");
+    assert!(ended.stdout.is_empty(), "it announced that it runs");
     for word in words {
         assert!(said.contains(word), "{word}: {said}");
     }

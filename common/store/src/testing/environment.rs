@@ -1,8 +1,9 @@
-//! What only tests are told by the environment.
+//! Environment variables that only tests read.
 
 use std::path::PathBuf;
 
-/// A MySQL server on which tests may make and drop databases: `mysql://user:password@host:port/`.
+/// Returns the URL of a MySQL server on which tests may create and drop databases:
+/// `mysql://user:password@host:port/`.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
@@ -12,7 +13,7 @@ pub fn test_mysql_url() -> Option<String> {
     std::env::var("EXPEDITER_TEST_MYSQL_URL").ok()
 }
 
-/// A RabbitMQ server that may be littered with queues: `amqp://user:password@host:port/vhost`.
+/// Returns the URL of a RabbitMQ server on which tests may leave queues: `amqp://user:password@host:port/vhost`.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
@@ -22,7 +23,7 @@ pub fn test_amqp_url() -> Option<String> {
     std::env::var("EXPEDITER_TEST_AMQP_URL").ok()
 }
 
-/// Where every test must run: nothing may be skipped for the lack of a server.
+/// Returns true in CI, where every test must run: none may be skipped for lack of a server.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,

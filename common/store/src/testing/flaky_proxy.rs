@@ -1,4 +1,4 @@
-//! A TCP line to MySQL that can be frozen, and that can hold up one COMMIT or lose the answer to it.
+//! A TCP proxy to MySQL that can be frozen, and that can delay or lose one COMMIT, or lose the response to it.
 
 use std::{
     net::SocketAddr,
@@ -18,22 +18,22 @@ use tokio::{
 };
 use url::Url;
 
-/// Ends with its runtime.
+/// A TCP proxy to a MySQL server. Ends with its runtime.
 #[derive(Debug)]
 pub struct Line {
-    /// Where to connect in place of the server; without TLS, so that a COMMIT is seen.
+    /// URL to connect to in place of the server's; without TLS, so that the proxy sees a COMMIT.
     pub url: String,
     state: Arc<State>,
 }
 
-/// What becomes of a COMMIT, to which there is no answer.
+/// Fate of a COMMIT whose response the client never gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mishap {
-    /// It arrives at once.
+    /// The COMMIT arrives at once.
     AnswerLost,
-    /// It arrives after so long, also if its client has hung up meanwhile.
+    /// It arrives after this delay, even if its client has disconnected meanwhile.
     Late(Duration),
-    /// It never arrives; the server learns that its client has gone when that hangs up.
+    /// It never arrives; the server learns that its client is gone when the client disconnects.
     Lost,
 }
 
@@ -44,8 +44,10 @@ struct State {
 }
 
 impl Line {
+    /// Starts a proxy to the server at `url`.
+    ///
     /// # Panics
-    /// When loopback has no free port.
+    /// If loopback has no free port.
     pub async fn to(url: &str) -> Self {
         let mut url: Url = url.parse().expect("a database's URL");
         let host = url.host_str().expect("it names a host");
@@ -70,12 +72,12 @@ impl Line {
         }
     }
 
-    /// While it is, what the server says on a connection is lost, and that connection with it.
+    /// Freezes or unfreezes the proxy. While it is frozen, a connection on which the server responds is lost.
     pub fn freeze(&self, frozen: bool) {
         self.state.frozen.store(frozen, Ordering::SeqCst);
     }
 
-    /// To the next COMMIT, and to no other.
+    /// Applies the mishap to the next COMMIT, and to no other.
     pub fn happens(&self, mishap: Mishap) {
         *self.state.next_commit() = Some(mishap);
     }
@@ -156,7 +158,7 @@ async fn answers(
     let mut bytes = [0; 4096];
     while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
         if state.frozen.load(Ordering::SeqCst) || is_mute.load(Ordering::SeqCst) {
-            // For ever: its client finds out by itself.
+            // Waits forever: the client finds out by itself.
             std::future::pending::<()>().await;
         }
         if to_client.write_all(&bytes[..read]).await.is_err() {
