@@ -1,4 +1,4 @@
-// The demo page: joins the live channel, the orders, the handoffs and the kitchen on one screen.
+// The demo page: shows the live channel, the orders, the handoffs and the kitchen on one screen.
 
 import { el } from "./elements.js";
 import { handoffsBeneath } from "./handoffs.js";
@@ -20,7 +20,7 @@ const handoffPoll = new Poll({
     handoffs = answer.handoffs;
     draw();
   },
-  onTrouble: (since) => trouble("handoffs-trouble", since, "The handoffs cannot be read"),
+  onTrouble: (since) => trouble("handoffs-trouble", since, "Handoffs unavailable"),
 });
 let handoffs = [];
 let session = {};
@@ -40,12 +40,12 @@ async function start() {
   if (demo) showDemo(demo, code);
 }
 
-/** A guest's address is /s/{code}. */
+/** Returns the session code of a guest's URL, /s/{code}, or null. */
 function codeOfAddress() {
   return location.pathname.match(/^\/s\/([0-9A-Za-z]+)\/?$/)?.[1] ?? null;
 }
 
-/** Null where there is no demo, which is no mistake. */
+/** Reads the demo's data; null if there is no demo, which is not an error. */
 async function readDemo() {
   try {
     const answer = await fetch("/demo.json", { cache: "no-store" });
@@ -91,12 +91,12 @@ function onEvent(event) {
 
 function onNote(note) {
   const words = {
-    snapshot: () => `${note.again ? "fresh snapshot" : "snapshot"}, up to #${note.seq}`,
-    resumed: () => `back again, resumed after #${note.after}: nothing missed`,
+    snapshot: () => `${note.again ? "new snapshot" : "snapshot"}, up to #${note.seq}`,
+    resumed: () => `reconnected, resumed after #${note.after}: nothing missed`,
     gap: () =>
       note.expected === undefined
-        ? `${note.why}: asking for a fresh snapshot`
-        : `${note.why} (expected after #${note.expected ?? "–"}, got after #${note.got ?? "–"}): asking for a fresh snapshot`,
+        ? `${note.why}: requesting a new snapshot`
+        : `${note.why} (expected after #${note.expected ?? "–"}, got after #${note.got ?? "–"}): requesting a new snapshot`,
     down: () => `not live: ${note.why}`,
     ended: () => `ended: ${note.why}`,
   };
@@ -152,13 +152,13 @@ function showDemo(demo, code) {
       markMode(at("modes"), board);
       drawBoard({ tickets: at("tickets"), attempts: at("sightings"), duplicates: at("duplicates") }, board);
     },
-    onTrouble: (since) => trouble("kitchen-trouble", since, "The kitchen's board cannot be read"),
+    onTrouble: (since) => trouble("kitchen-trouble", since, "Kitchen board unavailable"),
   });
   setMode.done = () => boardPoll.now();
   let tick = 0;
   const look = () => {
     if (document.hidden) return;
-    // Every second while something may still move, else now and then.
+    // Every second while an order may still change, else every fifth second.
     if (orders.someUnfinished || tick % 5 === 0) {
       handoffPoll.now();
       boardPoll.now();
@@ -180,7 +180,7 @@ function menuButton(product, code) {
     const { ok, order: placed, why } = await placeOrder({ code, items });
     button.removeAttribute("aria-busy");
     answer.classList.toggle("bad", !ok);
-    answer.textContent = ok ? `${product.name}: order ${placed.number} is placed.` : `${product.name}: not ordered, ${why}.`;
+    answer.textContent = ok ? `${product.name}: order ${placed.number} placed.` : `${product.name}: not ordered: ${why}.`;
     handoffPoll.now();
   };
   return el(
@@ -196,9 +196,9 @@ async function setMode(kitchen, { mode, for_requests }) {
   try {
     const request = { method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify({ mode, for_requests }) };
     const { ok, status } = await fetch(`${kitchen}/mode`, request);
-    answer.textContent = ok ? "" : `The kitchen answered ${status}.`;
+    answer.textContent = ok ? "" : `The kitchen returned status ${status}.`;
   } catch {
-    answer.textContent = "The kitchen does not answer; its mode is unchanged.";
+    answer.textContent = "The kitchen does not respond; its mode is unchanged.";
   }
   answer.classList.toggle("bad", answer.textContent !== "");
   setMode.done?.();
@@ -206,5 +206,5 @@ async function setMode(kitchen, { mode, for_requests }) {
 
 function trouble(id, since, what) {
   at(id).hidden = since === null;
-  at(id).textContent = since === null ? "" : `${what} since ${clockTime(since)}; what is shown is from before.`;
+  at(id).textContent = since === null ? "" : `${what} since ${clockTime(since)}; showing older data.`;
 }

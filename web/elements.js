@@ -1,6 +1,6 @@
-// Builds page elements; text always goes in as text, so nothing a guest wrote becomes markup.
+// Builds page elements; text is always inserted as text, so that guests' input never becomes markup.
 
-/** `el("li", { class: "card", "aria-label": "…" }, child, "text", null)`; listeners as `onclick`. */
+/** Creates an element: `el("li", { class: "card" }, child, "text", null)`; listeners as `onclick`. */
 export function el(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -12,7 +12,7 @@ export function el(name, attributes = {}, ...children) {
   return element;
 }
 
-/** Puts new children in only where something changed, so that focus and selection survive. */
+/** Replaces the children only if the fingerprint changed, so that focus and selection survive. */
 export function fill(parent, children, fingerprint) {
   const print = JSON.stringify(fingerprint);
   if (parent.dataset.print === print) return;

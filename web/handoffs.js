@@ -1,9 +1,9 @@
-// The five tries of each handoff, with what came of them and when the next one is due.
+// Shows the five attempts of each handoff, their outcomes, and when the next one is due.
 
 import { el } from "./elements.js";
 import { plainly, seconds } from "./words.js";
 
-/** What stands under an order's card: its handoffs, or null when it has none. */
+/** Returns the part below an order's card: its handoffs, or null if it has none. */
 export function handoffsBeneath(order, handoffs, nowMs) {
   const of = handoffs.filter((handoff) => handoff.order_number === order.number);
   if (of.length === 0) return null;
@@ -14,23 +14,23 @@ export function handoffsBeneath(order, handoffs, nowMs) {
   };
 }
 
-/** What happens next, in words; the part that counts down. */
+/** Describes the next step of a handoff; this is the part that counts down. */
 export function nextTry(handoff, nowMs) {
   const made = handoff.attempts.length;
-  const coming = `try ${Math.min(made + 1, handoff.max_attempts)}/${handoff.max_attempts}`;
+  const coming = `attempt ${Math.min(made + 1, handoff.max_attempts)}/${handoff.max_attempts}`;
   switch (handoff.state) {
     case "sending":
-      return `try ${Math.max(1, made)}/${handoff.max_attempts} is on its way`;
+      return `sending attempt ${Math.max(1, made)}/${handoff.max_attempts}`;
     case "waiting":
     case "due": {
       const wait = handoff.next_attempt_at ? Date.parse(handoff.next_attempt_at) - nowMs : 0;
-      return wait > 500 ? `${coming} in ${seconds(wait)}` : `${coming} any moment`;
+      return wait > 500 ? `${coming} in ${seconds(wait)}` : `${coming} now`;
     }
     case "acknowledged":
-      if (handoff.attempts.at(-1)?.outcome !== "acknowledged") return "no answer, but it called back: taken";
-      return made > 1 ? `taken at try ${made}/${handoff.max_attempts}` : "taken at once";
+      if (handoff.attempts.at(-1)?.outcome !== "acknowledged") return "no response, but acknowledged by a callback";
+      return made > 1 ? `acknowledged at attempt ${made}/${handoff.max_attempts}` : "acknowledged";
     case "failed":
-      return made >= handoff.max_attempts ? `given up after ${made} tries` : "given up";
+      return made >= handoff.max_attempts ? `given up after ${made} attempts` : "given up";
     default:
       return plainly(handoff.state);
   }
@@ -63,5 +63,5 @@ function pips(handoff) {
 function saying(attempt) {
   if (!attempt.outcome) return "sending…";
   if (attempt.status) return String(attempt.status);
-  return attempt.outcome === "unknown" ? "no answer" : plainly(attempt.error ?? attempt.outcome);
+  return attempt.outcome === "unknown" ? "no response" : plainly(attempt.error ?? attempt.outcome);
 }

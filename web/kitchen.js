@@ -1,4 +1,4 @@
-// The demo's kitchen: what it saw, and the buttons that break it.
+// The demo's kitchen: the requests it received, and the buttons that break it.
 
 import { el, fill } from "./elements.js";
 import { clockTime, plainly } from "./words.js";
@@ -6,28 +6,28 @@ import { clockTime, plainly } from "./words.js";
 const LINES_SHOWN = 40;
 
 export const MODES = [
-  { mode: "fine", name: "Fine again", says: "answers at once" },
-  { mode: "down", name: "Kitchen down", says: "answers 503 until it is fine again" },
-  { mode: "down", for_requests: 4, name: "Down for four requests", says: "the fifth try gets through" },
-  { mode: "slow", name: "Slow", says: "answers after 12 s; we hang up after 10" },
-  { mode: "twice", name: "Answers twice", says: "sends every callback two times" },
+  { mode: "fine", name: "Fine again", says: "responds at once" },
+  { mode: "down", name: "Kitchen down", says: "responds with 503 until it is fine again" },
+  { mode: "down", for_requests: 4, name: "Down for four requests", says: "the fifth attempt succeeds" },
+  { mode: "slow", name: "Slow", says: "responds after 12 s; the timeout is 10 s" },
+  { mode: "twice", name: "Calls back twice", says: "sends every callback twice" },
 ];
 
 const SAW = {
-  accepted: "took the order",
-  duplicate: "the same again: nothing done",
-  known_order: "knows this order already",
-  cancelled: "took it off the board",
-  unknown_order: "never had this order",
+  accepted: "accepted the order",
+  duplicate: "duplicate: ignored",
+  known_order: "order already known",
+  cancelled: "cancelled the order",
+  unknown_order: "order not known",
   noted: "noted",
   bad_signature: "bad signature",
-  malformed: "could not be read",
+  malformed: "malformed",
   too_large: "too large",
   down: "down",
   full: "full",
 };
 
-/** The buttons, drawn once; `choose(mode)` is called with what to PUT. */
+/** Draws the buttons once; `choose(mode)` is called with the body to PUT. */
 export function drawModes(place, choose) {
   place.replaceChildren(
     ...MODES.map((mode, number) =>
@@ -41,14 +41,14 @@ export function drawModes(place, choose) {
   );
 }
 
-/** Marks the button of the mode that the kitchen itself says it is in. */
+/** Marks the button of the mode that the kitchen reports. */
 export function markMode(place, board) {
   for (const button of place.children) {
     const { mode, for_requests: counted } = MODES[button.dataset.mode];
     const is = mode === board.mode && Boolean(counted) === Boolean(board.for_requests);
     button.setAttribute("aria-pressed", String(is));
     if (counted) {
-      const left = is ? `${board.for_requests} more to be refused` : MODES[button.dataset.mode].says;
+      const left = is ? `${board.for_requests} more will be refused` : MODES[button.dataset.mode].says;
       button.querySelector(".mode-says").textContent = left;
     }
   }
@@ -63,7 +63,7 @@ export function drawBoard({ tickets, attempts, duplicates }, board) {
 function duplicatesSaid({ attempts, duplicates, orders }) {
   if (attempts.length === 0) return "Nothing yet.";
   const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
-  return `${count(attempts.length, "request", "requests")} seen, ${count(duplicates, "repeat", "repeats")} among them; ${count(orders.length, "order", "orders")} on the board.`;
+  return `${count(attempts.length, "request", "requests")} received, including ${count(duplicates, "duplicate", "duplicates")}; ${count(orders.length, "order", "orders")} on the board.`;
 }
 
 function ticket(order) {
@@ -80,8 +80,8 @@ function ticket(order) {
 
 function callback({ status, state, tries, copies, answered }) {
   const twice = copies > 1 ? ", sent twice" : "";
-  const again = tries > 1 ? `, try ${tries}` : "";
-  return `told “${status}”: ${answered ?? plainly(state)}${again}${twice}`;
+  const again = tries > 1 ? `, attempt ${tries}` : "";
+  return `called back “${status}”: ${answered ?? plainly(state)}${again}${twice}`;
 }
 
 function sighting(seen) {
@@ -92,7 +92,7 @@ function sighting(seen) {
     { class: `sighting ${bad}` },
     el("span", { class: "sighting-time" }, clockTime(seen.at)),
     el("span", { class: "sighting-try" }, seen.attempt ?? "–"),
-    el("span", { class: "sighting-what" }, `${SAW[seen.outcome] ?? plainly(seen.outcome)}${seen.slowly ? ", answers late" : ""}`, el("small", {}, about)),
+    el("span", { class: "sighting-what" }, `${SAW[seen.outcome] ?? plainly(seen.outcome)}${seen.slowly ? ", responds late" : ""}`, el("small", {}, about)),
     el("span", { class: "sighting-status" }, String(seen.answered)),
   );
 }

@@ -1,4 +1,4 @@
-// Says in words whether the page is live, and since when it is not.
+// Shows whether the page is live, and since when it is not.
 
 import { clockTime, seconds } from "./words.js";
 
@@ -9,13 +9,13 @@ export function showLine(channel) {
   const { phase, detail } = lineSaid(state, Date.now());
   at("line").dataset.phase = state.phase;
   document.body.dataset.live = String(state.phase === "live");
-  // A status region is read aloud when it changes, so the part that ticks stays outside of it.
+  // Screen readers announce changes of a status region, so the countdown is outside it.
   if (at("line-phase").textContent !== phase) at("line-phase").textContent = phase;
   at("line-detail").textContent = detail;
   at("line-retry").hidden = state.phase !== "waiting";
 }
 
-/** The two lines of the connection's state. */
+/** Returns the two lines that describe the connection's state. */
 export function lineSaid(state, nowMs) {
   const since = state.notLiveSince === null ? "" : clockTime(state.notLiveSince);
   switch (state.phase) {
@@ -26,7 +26,7 @@ export function lineSaid(state, nowMs) {
         ? { phase: "Connecting…", detail: "not live yet" }
         : { phase: `Not live since ${since}, reconnecting`, detail: "connecting now" };
     case "waiting": {
-      const wait = `next try in ${seconds(state.retryAt - nowMs)}`;
+      const wait = `retrying in ${seconds(state.retryAt - nowMs)}`;
       return { phase: `Not live since ${since}, reconnecting`, detail: state.why ? `${state.why}; ${wait}` : wait };
     }
     case "ended":

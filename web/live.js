@@ -1,28 +1,28 @@
-// The live channel: one WebSocket that says truthfully whether it is live, resumes after its last
-// number, and asks for a fresh snapshot when a number is missing. No page, no order is known here.
+// The live channel: one WebSocket that reports whether it is live, resumes after its last number, and requests a new
+// snapshot when a number is missing. Knows nothing about pages or orders.
 
-/** Nothing heard for this long: the line is taken for dead, whatever the socket says. */
+/** Silence after which the connection counts as dead, whatever the socket reports. */
 export const STALE_AFTER_MS = 35_000;
-/** A browser hides the protocol's own pings from a page, so the page sends one that is answered. */
+/** Interval of the page's own pings, because browsers hide the protocol's pings from pages. */
 export const PING_EVERY_MS = 15_000;
-/** From opening a socket to its hello. */
+/** Timeout from opening a socket to its hello. */
 export const HELLO_WITHIN_MS = 10_000;
 
-/** A line that held this long starts over with short waits; one that breaks at once does not. */
+/** Time after which a live connection resets the backoff; one that breaks at once does not. */
 export const SETTLED_AFTER_MS = 10_000;
 
 const BACK_OFF_FIRST_MS = 500;
 const BACK_OFF_MAX_MS = 15_000;
 
-/** Close codes after which there is nothing to come back to. */
+/** Close codes after which the channel does not reconnect. */
 export const ENDED_BECAUSE = {
-  4401: "access to this channel was withdrawn",
-  4404: "there is no such session",
+  4401: "access to this channel was revoked",
+  4404: "session not found",
   4410: "this session has ended",
 };
 
 const COME_BACK_BECAUSE = {
-  1012: "the server restarts",
+  1012: "the server is restarting",
   4408: "this page was too slow to keep up",
 };
 
@@ -33,9 +33,9 @@ const systemClock = {
 };
 
 /**
- * `address(after)` gives the URL, with `after` a number or null for a snapshot. The callbacks:
- * `onSnapshot(hello)`, `onEvent(event)`, `onState(state)` and `onNote(note)`, where a note is
- * something a person should be told: `{kind: "snapshot" | "resumed" | "gap" | "down" | "ended", …}`.
+ * Channel with reconnects. `address(after)` returns the URL, with `after` a number or null for a snapshot.
+ * Callbacks: `onSnapshot(hello)`, `onEvent(event)`, `onState(state)` and `onNote(note)`; a note is for people:
+ * `{kind: "snapshot" | "resumed" | "gap" | "down" | "ended", …}`.
  */
 export class LiveChannel {
   constructor({
@@ -51,7 +51,7 @@ export class LiveChannel {
     Object.assign(this, { address, onSnapshot, onEvent, onState, onNote, openSocket, clock, random });
     this.socket = null;
     this.stream = null;
-    this.last = null; // the number of the last event seen, or of the snapshot
+    this.last = null; // number of the last event received, or of the snapshot
     this.failures = 0;
     this.timers = new Map();
     this.state = {
@@ -69,13 +69,13 @@ export class LiveChannel {
     this.#connect();
   }
 
-  /** Closes for good, from this side. */
+  /** Closes the channel permanently. */
   stop() {
     this.#dropSocket();
     this.#change({ phase: "stopped", retryAt: null });
   }
 
-  /** Skips what is left of the wait: the network is back, or a person asked. */
+  /** Skips the rest of the wait: the network is back, or a person asked for it. */
   retryNow() {
     if (this.state.phase === "waiting") this.#connect();
   }
@@ -85,11 +85,11 @@ export class LiveChannel {
     this.#change({ phase: "connecting", retryAt: null });
     const socket = this.openSocket(this.address(this.last));
     this.socket = socket;
-    // Late words of a socket that was given up must not count as the new one's.
+    // Late messages of an abandoned socket must not count as the new one's.
     const mine = (action) => (event) => this.socket === socket && action(event);
     socket.onmessage = mine((message) => this.#heard(message.data));
     socket.onclose = mine((close) => this.#closed(close.code));
-    this.#later("hello", HELLO_WITHIN_MS, () => this.#down("no greeting came", this.clock.now()));
+    this.#later("hello", HELLO_WITHIN_MS, () => this.#down("no first frame received", this.clock.now()));
   }
 
   #heard(text) {
@@ -97,7 +97,7 @@ export class LiveChannel {
     try {
       frame = JSON.parse(text);
     } catch {
-      return this.#fresh({ kind: "gap", why: "a message could not be read" });
+      return this.#fresh({ kind: "gap", why: "unreadable message" });
     }
     const beat = frame.type === "ping" || frame.type === "pong";
     this.#change({
@@ -113,7 +113,7 @@ export class LiveChannel {
     this.#cancel("hello");
     if (hello.resumed) {
       if (hello.stream !== this.stream || hello.seq !== this.last) {
-        return this.#fresh({ kind: "gap", why: "the server resumed somewhere else", expected: this.last, got: hello.seq });
+        return this.#fresh({ kind: "gap", why: "the server resumed at another number", expected: this.last, got: hello.seq });
       }
       this.#live();
       return this.onNote({ kind: "resumed", after: hello.seq });
@@ -127,10 +127,10 @@ export class LiveChannel {
   }
 
   #event(event) {
-    // Said twice is not a gap.
+    // A duplicate is not a gap.
     if (event.stream === this.stream && event.seq <= this.last) return;
     if (event.stream !== this.stream || event.prev !== this.last) {
-      return this.#fresh({ kind: "gap", why: "a message is missing", expected: this.last, got: event.prev });
+      return this.#fresh({ kind: "gap", why: "missing message", expected: this.last, got: event.prev });
     }
     this.last = event.seq;
     this.onEvent(event);
@@ -143,7 +143,7 @@ export class LiveChannel {
     this.#pingLater();
   }
 
-  /** Something is missing: forget the number, so that the next greeting is a whole snapshot. */
+  /** Forgets the number after a gap, so that the next hello is a full snapshot. */
   #fresh(note) {
     this.last = null;
     this.stream = null;
@@ -183,7 +183,7 @@ export class LiveChannel {
   #watchSilence() {
     const deadline = this.state.lastHeardAt + STALE_AFTER_MS;
     this.#later("silence", deadline - this.clock.now(), () => {
-      if (this.state.phase === "live") this.#down("nothing was heard", this.state.lastHeardAt);
+      if (this.state.phase === "live") this.#down("no message received", this.state.lastHeardAt);
     });
   }
 

@@ -1,14 +1,14 @@
-// Placing an order as a guest: the key that says who placed it, and repeats that are safe.
+// Places orders as a guest: the guest's key, and safe retries.
 
 const GUEST_KEY = "expediter-guest";
 const TRIES = 3;
 
-/** Random hex; crypto.randomUUID is missing where the page came over plain HTTP. */
+/** Returns random hex; crypto.randomUUID is missing on pages served over plain HTTP. */
 export function randomKey() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** This browser's own key; where it may store nothing, one for as long as the page is open. */
+/** Returns this browser's guest key; without storage, a key that lasts as long as the page is open. */
 export function guestKey(storage = () => localStorage) {
   try {
     const kept = storage().getItem(GUEST_KEY);
@@ -22,8 +22,8 @@ export function guestKey(storage = () => localStorage) {
 }
 
 /**
- * Places an order and gives the server's answer: `{ok, order}` or `{ok: false, why}`. An unknown
- * outcome (no answer, 5xx) is tried again with the same Idempotency-Key, so it is never two orders.
+ * Places an order and returns the result: `{ok, order}` or `{ok: false, why}`. An unknown outcome (no response, 5xx)
+ * is retried with the same Idempotency-Key, so that it never becomes two orders.
  */
 export async function placeOrder({ code, items, send = fetch, pause = (ms) => new Promise((r) => setTimeout(r, ms)) }) {
   const request = {
@@ -35,7 +35,7 @@ export async function placeOrder({ code, items, send = fetch, pause = (ms) => ne
     },
     body: JSON.stringify({ items }),
   };
-  let why = "the server does not answer";
+  let why = "the server does not respond";
   for (let n = 1; n <= TRIES; n += 1) {
     if (n > 1) await pause(500 * 2 ** n);
     let answer;
@@ -46,7 +46,7 @@ export async function placeOrder({ code, items, send = fetch, pause = (ms) => ne
     }
     const body = await answer.json().catch(() => ({}));
     if (answer.ok) return { ok: true, order: body };
-    why = body.detail ?? body.title ?? body.reason ?? `the server answered ${answer.status}`;
+    why = body.detail ?? body.title ?? body.reason ?? `the server returned status ${answer.status}`;
     const again = answer.status >= 500 || answer.status === 429 || body.reason === "idempotency_in_progress";
     if (!again) return { ok: false, why };
   }

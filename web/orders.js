@@ -1,4 +1,4 @@
-// Orders as the live channel tells them: kept in a list, drawn as cards with a line of progress.
+// Orders from the live channel: kept in a list, drawn as cards with a progress bar.
 
 import { el, fill } from "./elements.js";
 import { clockTime, money, plainly } from "./words.js";
@@ -9,7 +9,7 @@ const WAITING = ["pending", "processing"];
 const KEPT_MAX = 100;
 const SHOWN_OPENLY = 4;
 
-/** The orders of one channel, newest first. */
+/** Orders of one channel, newest first. */
 export class Orders {
   #byId = new Map();
 
@@ -22,7 +22,7 @@ export class Orders {
     }
   }
 
-  /** Takes an `order.*` event's order; says how its status moved, or null when it did not. */
+  /** Updates an order from an `order.*` event; returns the status change, or null if there is none. */
   take(order) {
     const known = this.#byId.get(order.id);
     const reached = Math.max(known?.reached ?? 0, furthest(order));
@@ -32,7 +32,7 @@ export class Orders {
     return { number: order.number, from: known?.status ?? null, to: order.status, reason: order.reason };
   }
 
-  /** What to show openly: the newest few, and all that still wait to be accepted; the rest is `earlier`. */
+  /** Splits the orders: `shown` has the newest few and all that wait to be accepted, `earlier` the rest. */
   get shownAndEarlier() {
     const all = this.newestFirst;
     const open = (order, place) => place < SHOWN_OPENLY || WAITING.includes(order.status);
@@ -43,7 +43,7 @@ export class Orders {
     return [...this.#byId.values()].sort((a, b) => b.number - a.number);
   }
 
-  /** True while a kitchen may still have something to say about an order. */
+  /** True while any order may still change. */
   get someUnfinished() {
     return [...this.#byId.values()].some((order) => !isEnded(order));
   }
@@ -60,7 +60,7 @@ export function isEnded(order) {
   return order.status === "delivered" || BAD_ENDS.includes(order.status);
 }
 
-/** Draws all cards into `list`; `beneath(order)` gives what stands under a card's progress, or null. */
+/** Draws all cards into `list`; `beneath(order)` returns the part below a card's progress, or null. */
 export function drawOrders(list, orders, beneath = () => null) {
   const cards = new Map([...list.children].map((card) => [card.dataset.order, card]));
   const drawn = orders.map((order) => {
@@ -73,7 +73,7 @@ export function drawOrders(list, orders, beneath = () => null) {
     card.classList.toggle("mine", Boolean(order.mine));
     return card;
   });
-  // Moving an element in the page loses its focus, so it is done only where the order changed.
+  // Moving an element loses its focus, so it is moved only if the sequence changed.
   drawn.forEach((card, place) => {
     if (list.children[place] !== card) list.insertBefore(card, list.children[place] ?? null);
   });
@@ -116,7 +116,7 @@ function progress(order) {
     );
   });
   if (bad) {
-    // The steps it never came to keep their room, so that all cards line up.
+    // Steps that were never reached keep their space, so that all cards line up.
     const never = steps.slice(order.reached + 2).map(() => el("li", { class: "step never", "aria-hidden": "true" }));
     steps.splice(order.reached + 1, Infinity, badEnd(order), ...never);
   }
@@ -133,7 +133,7 @@ function ending(order) {
   return el("p", { class: "ending" }, `Order ${order.number} was ${order.status === "failed" ? "not fulfilled" : order.status}${why}.`);
 }
 
-/** How far along the line an order is known to have come, whatever became of it. */
+/** Returns the index of the furthest step that the order is known to have reached. */
 function furthest(order) {
   const at = STEPS.indexOf(order.status);
   if (at >= 0) return at;

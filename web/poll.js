@@ -1,7 +1,7 @@
-// Reads one address again and again, never twice at once, and says since when it could not.
+// Polls one URL, with at most one request at a time, and reports since when it fails.
 
 const ANSWER_WITHIN_MS = 5_000;
-/** The Date header counts whole seconds, so less than this is no difference of clocks. */
+/** Smallest clock difference taken into account, because the Date header has whole seconds. */
 const SKEW_MIN_MS = 1_500;
 
 export class Poll {
@@ -13,14 +13,14 @@ export class Poll {
     Object.assign(this, { url, onAnswer, onTrouble, send, clock: now });
   }
 
-  /** Reads once, unless a reading is under way. */
+  /** Reads once, unless a request is in flight. */
   async now() {
     if (this.#busy) return;
     this.#busy = true;
     let body;
     try {
       const answer = await this.send(this.url, { cache: "no-store", signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
-      if (!answer.ok) throw new Error(`${this.url} answered ${answer.status}`);
+      if (!answer.ok) throw new Error(`${this.url} returned status ${answer.status}`);
       this.#readClock(answer.headers.get("date"));
       body = await answer.json();
     } catch (error) {
@@ -36,7 +36,7 @@ export class Poll {
     this.onAnswer(body);
   }
 
-  /** The server's time, for countdowns on a phone whose clock is wrong. */
+  /** Returns the server's time, for countdowns on devices with a wrong clock. */
   serverNow() {
     return this.clock() + this.#skewMs;
   }

@@ -1,6 +1,6 @@
-//! The kitchen's memory: tickets, what was seen, what is still to be said. No I/O, no clock.
+//! State of the kitchen: tickets, recent requests and pending callbacks. No I/O, no clock.
 
-mod remembered; // what goes to the journal and comes back from it
+mod remembered; // entries for the journal, and the restore from it
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -18,27 +18,27 @@ use crate::{
     ticket::{CallbackLine, CallbackState, OPEN_MAX, Outcome, SHOWN_MAX, Sighting, State, Ticket},
 };
 
-/// Answers kept, so that a repeated request gets the one it got before.
+/// Maximum number of stored responses; a repeated request gets its earlier response.
 const ANSWERS_MAX: usize = 20_000;
 
-/// Callbacks waiting at once; past that the one due first is dropped.
+/// Maximum number of pending callbacks; beyond it the one due first is dropped.
 const UNSAID_MAX: usize = 2 * OPEN_MAX;
 
-/// The pace of the kitchen.
+/// Timing of the kitchen.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
-    /// From accepted to preparing, and from preparing to ready.
+    /// Time from accepted to preparing, and from preparing to ready.
     pub(crate) step: Duration,
-    /// The pause after a callback's first failed try; it doubles after that.
+    /// Delay after a callback's first failed attempt; it doubles after that.
     pub(crate) first_retry: Duration,
-    /// Tries of one callback before it is given up.
+    /// Maximum number of attempts of one callback.
     pub(crate) callback_tries: u32,
 }
 
 #[derive(Debug)]
 pub(crate) struct Board {
     pace: Pace,
-    /// Begins every webhook-id that this kitchen makes up.
+    /// Prefix of every webhook-id that this kitchen generates.
     name: String,
     mode: Mode,
     tickets: BTreeMap<u64, Ticket>,
@@ -56,7 +56,7 @@ pub(crate) struct Board {
     callbacks_queued: u64,
 }
 
-/// A request for `POST /orders`, read as far as it could be.
+/// Request to `POST /orders`, with the result of parsing it.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) webhook_id: String,
@@ -99,21 +99,22 @@ impl Board {
         }
     }
 
-    /// Takes a request in and says how to answer it, and whether to be slow about that.
+    /// Handles a request and returns the response, and the behaviour that may delay it.
     pub(crate) fn receive(&mut self, request: Request, now: DateTime<Utc>) -> (Answer, Behaviour) {
         let behaviour = self.mode.meet();
         let (outcome, answer) = match (behaviour, &request.reading) {
             (Behaviour::Down, _) => (Outcome::Down, refusal(503, "the kitchen is down")),
             (_, Ok(handoff)) => self.take(&request.webhook_id, handoff, now),
-            (_, Err(Unreadable::BadSignature)) => (
-                Outcome::BadSignature,
-                refusal(401, "the signature is not good"),
-            ),
+            (_, Err(Unreadable::BadSignature)) => {
+                (Outcome::BadSignature, refusal(401, "invalid signature"))
+            }
             (_, Err(Unreadable::Malformed)) => (
                 Outcome::Malformed,
-                refusal(400, "not a handoff in the order format"),
+                refusal(400, "the body is not a handoff in the order format"),
             ),
-            (_, Err(Unreadable::TooLarge)) => (Outcome::TooLarge, refusal(413, "too large")),
+            (_, Err(Unreadable::TooLarge)) => {
+                (Outcome::TooLarge, refusal(413, "the body is too large"))
+            }
         };
         let handoff = request.reading.as_ref().ok();
         self.seen.push_front(Sighting {
@@ -132,7 +133,7 @@ impl Board {
         (answer, behaviour)
     }
 
-    /// Moves every ticket whose step is over, and queues what is to be told about it.
+    /// Moves every ticket whose step is over, and queues a callback for it.
     pub(crate) fn advance(&mut self, now: DateTime<Utc>) {
         while let Some(&(due_at, number)) = self.moves.first()
             && due_at <= now
@@ -168,7 +169,7 @@ impl Board {
         }
     }
 
-    /// A callback that is due to be tried, oldest first.
+    /// Takes a callback that is due, oldest first.
     pub(crate) fn next_callback(&mut self, now: DateTime<Utc>) -> Option<Callback> {
         let entry = self.unsaid.first_entry()?;
         if entry.key().0 > now {
@@ -179,7 +180,7 @@ impl Board {
         Some(callback)
     }
 
-    /// Notes what came of a try; one that may succeed later is queued again.
+    /// Records the result of an attempt; a callback that may succeed later is queued again.
     pub(crate) fn callback_sent(&mut self, callback: Callback, sent: Sent, now: DateTime<Utc>) {
         let again = matches!(sent, Sent::TryAgain(_)) && callback.tries < self.pace.callback_tries;
         let (state, answered) = match sent {
@@ -197,7 +198,7 @@ impl Board {
                 line.answered = answered;
             }
         }
-        // One that was given up stays open in the journal: the next start tries again.
+        // A callback that was given up leaves its order open in the journal; the next start retries it.
         let is_last = callback.body.status == State::Ready.as_str();
         if is_last && !cancelled && matches!(sent, Sent::Taken(_) | Sent::Refused(_)) {
             self.note_end(callback.ticket, State::Ready, now);
@@ -208,7 +209,7 @@ impl Board {
         }
     }
 
-    /// When there is something to do next.
+    /// Returns when the next step or callback is due.
     pub(crate) fn next_due(&self) -> Option<DateTime<Utc>> {
         let step = self.moves.first().map(|(due_at, _)| *due_at);
         let callback = self
@@ -226,12 +227,12 @@ impl Board {
         self.mode = mode;
     }
 
-    /// The newest tickets, newest first.
+    /// Returns the newest tickets, newest first.
     pub(crate) fn tickets(&self) -> impl Iterator<Item = &Ticket> {
         self.tickets.values().rev().take(SHOWN_MAX)
     }
 
-    /// The last requests, newest first.
+    /// Returns the most recent requests, newest first.
     pub(crate) fn seen(&self) -> &VecDeque<Sighting> {
         &self.seen
     }
@@ -325,7 +326,7 @@ impl Board {
         let ticket = self
             .tickets
             .get_mut(&number)
-            .expect("an order that is indexed has a ticket");
+            .expect("each indexed order has a ticket");
         let answer = referring_to(ticket);
         let was = ticket.state;
         if was == State::Cancelled {
@@ -382,7 +383,7 @@ impl Board {
         }
     }
 
-    /// A finished ticket stays to be looked at until enough newer ones are finished.
+    /// Marks a ticket as finished; it stays on the board until [`SHOWN_MAX`] newer ones are finished.
     fn finish(&mut self, number: u64) {
         self.finished.push_back(number);
         if self.finished.len() > SHOWN_MAX
@@ -394,7 +395,7 @@ impl Board {
     }
 }
 
-/// The answer to a handoff about an order that has a ticket.
+/// Returns the response to a handoff about an order that has a ticket.
 fn referring_to(ticket: &Ticket) -> Answer {
     fine(json!({ "reference": ticket.reference }))
 }

@@ -1,23 +1,23 @@
-//! One callback to be sent: its body, and what its answer means for another try.
+//! Callback to Expediter: its body, and whether a response asks for a retry.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-/// The longest pause between two tries of one callback.
+/// Maximum delay between two attempts of one callback.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// An update about one order. Its `webhook_id` stays the same on every try and on every copy.
+/// Update about one order. Its `webhook_id` is the same on every attempt and every copy.
 #[derive(Debug, Clone)]
 pub(crate) struct Callback {
     pub(crate) webhook_id: String,
-    /// The ticket on the board that it is about.
+    /// Ticket on the board that it is about.
     pub(crate) ticket: u64,
     pub(crate) url: String,
     pub(crate) body: CallbackBody,
     pub(crate) tries: u32,
-    /// How often each try is sent: twice in the mode of that name.
+    /// Number of requests per attempt: two in the mode `twice`.
     pub(crate) copies: u32,
 }
 
@@ -29,17 +29,17 @@ pub(crate) struct CallbackBody {
     pub(crate) occurred_at: DateTime<Utc>,
 }
 
-/// What came of one try.
+/// Result of one attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sent {
     Taken(u16),
     Refused(u16),
-    /// No answer, or one that asks to come again.
+    /// No response, or one that asks for a retry.
     TryAgain(Option<u16>),
 }
 
 impl Sent {
-    /// 2xx is taken; 408, 425, 429 and 5xx ask to come again; everything else is final.
+    /// Classifies a status: 2xx is success; 408, 425, 429 and 5xx ask for a retry; all others are final.
     pub(crate) fn from_status(status: u16) -> Self {
         match status {
             200..=299 => Self::Taken(status),
@@ -49,7 +49,7 @@ impl Sent {
     }
 }
 
-/// The pause after the given number of failed tries: doubling, and bounded.
+/// Returns the delay after the given number of failed attempts: it doubles up to a limit.
 pub(crate) fn pause_after(tries: u32, first: Duration) -> Duration {
     let doublings = tries.saturating_sub(1).min(16);
     first.saturating_mul(1 << doublings).min(PAUSE_MAX)

@@ -1,12 +1,12 @@
-//! What the kitchen reads of a handoff in the `order` format; fields it does not know are left alone.
+//! Parses handoffs in the `order` format; unknown fields are ignored.
 
 use serde::{Deserialize, Serialize};
 
-/// Longest text kept of any one field; the sender's own limits are its business.
+/// Maximum number of characters kept of a field, whatever the sender's own limits are.
 const TEXT_CHARS_MAX: usize = 200;
 const ITEMS_MAX: usize = 200;
 
-/// A signed and well-formed handoff.
+/// Handoff with a valid signature.
 #[derive(Debug, Clone)]
 pub(crate) struct Handoff {
     pub(crate) event: String,
@@ -28,14 +28,14 @@ pub(crate) struct Item {
 }
 
 impl Handoff {
-    /// Reads the raw body whose signature was found good.
+    /// Parses a raw body whose signature was verified.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, serde_json::Error> {
         let wire: WireHandoff = serde_json::from_slice(body)?;
         Ok(Self {
             event: short(&wire.event),
             callback_url: wire.callback_url.filter(|url| !url.is_empty()),
             order: wire.order.map(|order| PlacedOrder {
-                // Sent back in callbacks, so it is kept whole.
+                // Not truncated, because callbacks send it back.
                 id: order.id,
                 number: short(&order.number),
                 items: order
@@ -52,7 +52,7 @@ impl Handoff {
     }
 }
 
-/// The first characters of a text that somebody else chose.
+/// Truncates a text from outside.
 pub(crate) fn short(text: &str) -> String {
     text.chars().take(TEXT_CHARS_MAX).collect()
 }

@@ -1,6 +1,6 @@
-//! The kitchen's journal: a line of JSON for each order taken and for each that is done with, so that a kitchen that was killed goes on.
+//! Journal of the kitchen: a line of JSON for each accepted and each ended order, so that a restart resumes them.
 //!
-//! Nothing is synced to the disk: what was written outlives the process, not the machine's power.
+//! It is not synced to disk: entries survive the death of the process, but not a power failure.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,10 +19,10 @@ use crate::{
     ticket::{OPEN_MAX, SHOWN_MAX, State},
 };
 
-/// A journal that grows past this is rewritten without what nobody needs any more.
+/// Size above which the journal is rewritten without obsolete entries.
 const COMPACT_AT_BYTES: u64 = 8 * 1024 * 1024;
 
-/// An open journal. Its file has mode 0600, since customers' orders are in it.
+/// Open journal. Its file has mode 0600, because it contains customers' orders.
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
@@ -47,7 +47,7 @@ pub(crate) struct Accepted {
     pub(crate) at: DateTime<Utc>,
 }
 
-/// The order was cancelled, or the callback that it is ready was answered for good.
+/// End of an order: it was cancelled, or its `ready` callback got a final response.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Ended {
     pub(crate) ticket: u64,
@@ -55,7 +55,7 @@ pub(crate) struct Ended {
     pub(crate) at: DateTime<Utc>,
 }
 
-/// What the journal says of one order.
+/// State of one order in the journal.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) accepted: Accepted,
@@ -63,7 +63,7 @@ pub(crate) struct Kept {
 }
 
 impl Journal {
-    /// Reads the journal where there is one, and rewrites it compactly.
+    /// Reads the journal if it exists, and rewrites it without obsolete entries.
     pub(crate) fn open(path: PathBuf) -> io::Result<(Self, Vec<Kept>)> {
         let kept = read(&path)?;
         let (file, written_bytes) = rewrite(&path, &kept)?;
@@ -76,11 +76,11 @@ impl Journal {
         Ok((journal, kept))
     }
 
-    /// All the entries, or an error and none.
+    /// Appends all entries, or none if it returns an error.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> io::Result<()> {
         let lines = lines(entries.iter());
         if let Err(error) = self.file.write_all(&lines) {
-            // Half a line would spoil the next one.
+            // A partial line would corrupt the next one.
             self.file.set_len(self.written_bytes)?;
             return Err(error);
         }
@@ -97,18 +97,20 @@ impl Journal {
                 self.file = file;
                 self.written_bytes = written_bytes;
             }
-            Err(error) => tracing::warn!(%error, "the kitchen's journal stays as long as it is"),
+            Err(error) => {
+                tracing::warn!(%error, "compacting the kitchen's journal failed; it keeps its size")
+            }
         }
         self.compact_at_bytes = next_compaction(self.written_bytes);
     }
 }
 
-/// Much that is still open is not rewritten with every line.
+/// Returns the size for the next compaction; at least doubled, so that many open orders are not rewritten every time.
 fn next_compaction(written_bytes: u64) -> u64 {
     COMPACT_AT_BYTES.max(2 * written_bytes)
 }
 
-/// What is worth keeping, oldest first: of each order the newest ticket, and so many at most.
+/// Reads the entries that are still needed, oldest first: the newest ticket of each order, limited in number.
 fn read(path: &Path) -> io::Result<Vec<Kept>> {
     let text = match fs::read(path) {
         Ok(text) => text,
@@ -144,11 +146,11 @@ fn read(path: &Path) -> io::Result<Vec<Kept>> {
         }
     }
     if good == 0 && torn > 1 {
-        let why = "it is not a kitchen's journal, and is left as it is";
+        let why = "the file is not a kitchen's journal; it was not changed";
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     if torn > 0 {
-        tracing::warn!(torn, "lines of the kitchen's journal that nobody can read");
+        tracing::warn!(torn, "skipped unreadable lines of the kitchen's journal");
     }
     let (mut open, mut ended) = (0, 0);
     let mut kept: Vec<Kept> = tickets
@@ -167,7 +169,7 @@ fn read(path: &Path) -> io::Result<Vec<Kept>> {
     Ok(kept)
 }
 
-/// The new file takes the old one's place whole, or not at all; what follows is appended to it.
+/// Replaces the file atomically with the given entries, and returns it opened for appending.
 fn rewrite(path: &Path, kept: &[Kept]) -> io::Result<(File, u64)> {
     let entries: Vec<Entry> = kept
         .iter()
@@ -180,7 +182,7 @@ fn rewrite(path: &Path, kept: &[Kept]) -> io::Result<(File, u64)> {
     let lines = lines(entries.iter());
     let mut draft = OsString::from(path);
     draft.push(".new");
-    // One left by a killed process could have another mode.
+    // A draft left by a killed process could have another mode.
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -198,7 +200,7 @@ fn rewrite(path: &Path, kept: &[Kept]) -> io::Result<(File, u64)> {
 fn lines<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<u8> {
     let mut lines = Vec::new();
     for entry in entries {
-        serde_json::to_writer(&mut lines, entry).expect("an entry of texts and numbers is JSON");
+        serde_json::to_writer(&mut lines, entry).expect("entries serialize to JSON");
         lines.push(b'\n');
     }
     lines
@@ -210,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// A folder of one test's own, gone with it.
+    /// Temporary folder of one test, removed on drop.
     struct Folder(PathBuf);
 
     impl Folder {

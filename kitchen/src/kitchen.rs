@@ -1,4 +1,4 @@
-//! The kitchen itself: its settings, its shared board, and the loop that prepares and calls back.
+//! The kitchen: its settings, the shared board, and the loop that prepares orders and sends callbacks.
 
 use std::{
     fmt, io,
@@ -18,12 +18,12 @@ use crate::{
     signature::Secret,
 };
 
-/// Callbacks on their way at once.
+/// Maximum number of concurrent callbacks.
 const SENDING_MAX: usize = 32;
 
 const CALLBACK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A kitchen; clones share one board.
+/// Running kitchen; clones share one board.
 #[derive(Debug, Clone)]
 pub struct Kitchen {
     inner: Arc<Inner>,
@@ -31,25 +31,25 @@ pub struct Kitchen {
 
 #[derive(Debug, Clone)]
 pub struct KitchenSettings {
-    /// Handoffs come signed with this one.
+    /// Secret that handoffs are signed with.
     pub signing_secret: Secret,
-    /// Callbacks leave signed with this one.
+    /// Secret that callbacks are signed with.
     pub callback_secret: Secret,
-    /// From accepted to preparing, and from preparing to ready.
+    /// Time from accepted to preparing, and from preparing to ready.
     pub step: Duration,
-    /// How long the mode `slow` holds an answer back.
+    /// Delay of responses in the mode `slow`.
     pub slow_answer: Duration,
-    /// The pause after a callback's first failed try; it doubles after that, up to 30 s.
+    /// Delay after a callback's first failed attempt; it doubles after that, up to 30 s.
     pub first_retry: Duration,
-    /// Tries of one callback before it is given up.
+    /// Maximum number of attempts of one callback.
     pub callback_tries: u32,
-    /// Where orders outlive the process; without it they live in memory only. One kitchen a file.
+    /// File in which orders survive a restart; without it they are in memory only. One kitchen per file.
     pub journal: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum KitchenError {
-    #[error("the HTTP client could not be made")]
+    #[error("building the HTTP client failed")]
     Client(#[source] reqwest::Error),
     #[error("the journal {path} cannot be used")]
     Journal {
@@ -62,14 +62,14 @@ pub enum KitchenError {
 struct Inner {
     settings: KitchenSettings,
     board: Mutex<Board>,
-    /// Locked only by whoever holds the board, so that its lines come in the board's order.
+    /// Locked only while the board is locked, so that its lines are in the board's order.
     journal: Mutex<Option<Journal>>,
     changed: Notify,
     client: reqwest::Client,
 }
 
 impl KitchenSettings {
-    /// A kitchen of ordinary pace.
+    /// Returns settings with the default timing.
     pub fn new(signing_secret: Secret, callback_secret: Secret) -> Self {
         Self {
             signing_secret,
@@ -84,9 +84,9 @@ impl KitchenSettings {
 }
 
 impl Kitchen {
-    /// Takes up again what an earlier kitchen left open in the journal.
+    /// Creates a kitchen and restores the open orders of an earlier one from the journal.
     pub fn new(settings: KitchenSettings) -> Result<Self, KitchenError> {
-        // An error says that the process has its provider already, which is as good.
+        // An error means that the process has installed a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .timeout(CALLBACK_TIMEOUT)
@@ -123,7 +123,7 @@ impl Kitchen {
         })
     }
 
-    /// Prepares what is on the board and calls back, until `shutdown` is there.
+    /// Prepares orders and sends callbacks until `shutdown` completes.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
         tokio::pin!(shutdown);
         let mut sending = JoinSet::new();
@@ -138,7 +138,7 @@ impl Kitchen {
         }
     }
 
-    /// Takes a request in. What is answered 2xx is in the journal by then.
+    /// Handles a request. An order is in the journal before it is answered with 2xx.
     pub(crate) fn receive(&self, request: Request) -> (Answer, Behaviour) {
         let mut board = self.board();
         let (mut answer, behaviour) = board.receive(request, now());
@@ -154,21 +154,22 @@ impl Kitchen {
         &self.inner.settings
     }
 
-    /// The board, for a moment: never hold it across an await.
+    /// Locks the board; never hold the guard across an await.
     pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
-        // A panic elsewhere leaves at worst one ticket half moved; the others are still cooking.
+        // Poisoning is ignored: at worst a panic leaves one ticket half moved.
         self.inner
             .board
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the loop, since something may be due earlier than it thought.
+    /// Wakes the loop, because something may be due earlier than it knows.
     pub(crate) fn board_changed(&self) {
         self.inner.changed.notify_one();
     }
 
-    /// How long until there is more to do; `None` when only a finished callback can tell.
+    /// Starts everything that is due and returns the time until the next step; `None` if it must wait for a callback to
+    /// finish or nothing is pending.
     fn start_what_is_due(&self, sending: &mut JoinSet<()>) -> Option<Duration> {
         let now = now();
         let mut board = self.board();
@@ -196,7 +197,7 @@ impl Kitchen {
             tracing::warn!(
                 webhook_id = callback.webhook_id,
                 ?sent,
-                "a callback was not taken"
+                "callback not accepted"
             );
         }
         let mut board = self.board();
@@ -204,7 +205,7 @@ impl Kitchen {
         self.write_down(&mut board);
     }
 
-    /// Puts into the journal what the board wants remembered; what fails is kept for the next time.
+    /// Appends the board's new entries to the journal; if that fails, keeps them for the next time and returns false.
     fn write_down(&self, board: &mut Board) -> bool {
         if board.unwritten().is_empty() {
             return true;
@@ -214,11 +215,11 @@ impl Kitchen {
             .journal
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // A short append to a local file, so it may block this thread.
+        // Blocking is acceptable for a short append to a local file.
         if let Some(journal) = journal.as_mut()
             && let Err(error) = journal.append(board.unwritten())
         {
-            tracing::error!(%error, "the kitchen's journal cannot be written");
+            tracing::error!(%error, "writing the kitchen's journal failed; orders are refused until it works");
             return false;
         }
         board.written_down();
@@ -226,7 +227,7 @@ impl Kitchen {
     }
 
     async fn try_once(&self, callback: &Callback) -> Sent {
-        let body = serde_json::to_vec(&callback.body).expect("a body of texts and numbers is JSON");
+        let body = serde_json::to_vec(&callback.body).expect("the body serializes to JSON");
         let timestamp_s = now().timestamp();
         let secret = &self.inner.settings.callback_secret;
         let answer = self
@@ -246,7 +247,7 @@ impl Kitchen {
         match answer {
             Ok(answer) => Sent::from_status(answer.status().as_u16()),
             Err(error) => {
-                tracing::debug!(%error, webhook_id = callback.webhook_id, "no answer to a callback");
+                tracing::debug!(%error, webhook_id = callback.webhook_id, "no response to a callback");
                 Sent::TryAgain(None)
             }
         }
@@ -262,19 +263,19 @@ impl fmt::Debug for Inner {
     }
 }
 
-/// The kitchen's clock.
+/// Returns the kitchen's own time.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the kitchen imports nothing of ours, so this is its own clock"
+    reason = "the kitchen imports none of our crates, so it has its own clock"
 )]
 pub(crate) fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// What tells this run's webhook-ids from every other run's.
+/// Returns a random prefix that makes this run's webhook-ids unique.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the kitchen imports nothing of ours, so this is its own chance"
+    reason = "the kitchen imports none of our crates, so it has its own randomness"
 )]
 fn fresh_name() -> String {
     format!("kitchen_{:016x}", rand::random::<u64>())

@@ -1,17 +1,17 @@
-//! A small kitchen display: a reference integrator that knows only the published contract.
+//! Small kitchen display: a reference integrator that knows only the published contract.
 //!
-//! [`Kitchen`] joins the parts; in reading order:
+//! [`Kitchen`] joins the parts, listed in reading order:
 
-mod kitchen; // the server's state, and the loop that prepares and calls back
+mod kitchen; // the shared state, and the loop that prepares orders and sends callbacks
 mod routes; // POST /orders, GET /board, GET and PUT /mode
 
-mod board; // the memory: what a request, a passing step and an answer change
-mod callback; // one update that is to be told
-mod handoff; // what is read of a handoff
-mod journal; // the file from which a killed kitchen goes on
+mod board; // the state, and its changes by requests, time and responses
+mod callback; // one update to Expediter
+mod handoff; // parsing of handoffs
+mod journal; // the file from which a restart resumes
 mod mode; // down, slow, twice, fine
 mod signature; // Standard Webhooks
-mod ticket; // what the board shows
+mod ticket; // the content of the board
 
 pub use kitchen::{Kitchen, KitchenError, KitchenSettings};
 pub use signature::{Secret, SecretError, SignatureError, SignatureHeaders};

@@ -1,4 +1,4 @@
-//! `kitchen`: the reference kitchen alone, for trying an Expediter from outside.
+//! The `kitchen` binary: the reference kitchen alone, to try Expediter from outside.
 
 use std::{env, path::PathBuf, time::Duration};
 
@@ -7,19 +7,19 @@ use clap::Parser;
 use kitchen::{Kitchen, KitchenSettings, Secret};
 use poem::{Route, Server, listener::TcpListener};
 
-/// Takes Expediter's handoffs, prepares them and calls back.
+/// Receives Expediter's handoffs, prepares the orders and sends callbacks.
 ///
 /// Secrets come from the environment only: KITCHEN_SIGNING_SECRET (the integrator's signing
 /// secret) and KITCHEN_CALLBACK_SECRET (its callback secret), both as `whsec_…`. Options left
 /// out are read from KITCHEN_LISTEN and KITCHEN_STEP_MS. With KITCHEN_JOURNAL, the path of a file,
-/// a kitchen that was killed goes on where it was.
+/// a restarted kitchen resumes its open orders.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
     /// Address and port [default: 127.0.0.1:8091]
     #[arg(long)]
     listen: Option<String>,
-    /// From accepted to preparing, and from preparing to ready [default: 3000]
+    /// Milliseconds from accepted to preparing, and from preparing to ready [default: 3000]
     #[arg(long)]
     step_ms: Option<u64>,
 }
@@ -76,7 +76,7 @@ fn step_ms(option: Option<u64>) -> anyhow::Result<Option<u64>> {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the kitchen imports nothing of ours, so it reads its own few settings"
+    reason = "the kitchen imports none of our crates, so it reads its own settings"
 )]
 fn setting(name: &str) -> Option<String> {
     env::var(name).ok()

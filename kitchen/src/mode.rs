@@ -1,8 +1,8 @@
-//! How the kitchen behaves just now: well, or badly in one of the ways that integrators do.
+//! Current behaviour of the kitchen: normal, or one of the typical failures of integrators.
 
 use serde::{Deserialize, Serialize};
 
-/// Longest run of requests that a bad mode may be set for.
+/// Maximum number of requests that a mode can be limited to.
 const FOR_REQUESTS_MAX: u32 = 1000;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,15 +10,15 @@ const FOR_REQUESTS_MAX: u32 = 1000;
 pub(crate) enum Behaviour {
     #[default]
     Fine,
-    /// Answers 503 and takes nothing.
+    /// Responds with 503 and accepts nothing.
     Down,
-    /// Takes the order, but answers later than the sender waits.
+    /// Accepts the order, but responds after the sender's timeout.
     Slow,
     /// Sends every callback twice.
     Twice,
 }
 
-/// A behaviour, for good or for so many more requests.
+/// Behaviour, permanent or for a number of requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Mode {
@@ -32,7 +32,7 @@ pub(crate) struct Mode {
 pub(crate) enum ModeError {
     #[error("only `down` and `slow` can be set for a number of requests")]
     NotCounted,
-    #[error("`for_requests` is between 1 and {FOR_REQUESTS_MAX}")]
+    #[error("`for_requests` must be between 1 and {FOR_REQUESTS_MAX}")]
     OutOfRange,
 }
 
@@ -50,7 +50,7 @@ impl Mode {
         self.behaviour
     }
 
-    /// The behaviour for the request that came now; the last counted one goes back to fine.
+    /// Returns the behaviour for the current request and counts it; after the last counted one the mode is `fine`.
     pub(crate) fn meet(&mut self) -> Behaviour {
         let behaviour = self.behaviour;
         match self.for_requests {

@@ -1,4 +1,4 @@
-//! The kitchen's HTTP side: orders come in, the board is looked at, the mode is set.
+//! HTTP routes of the kitchen: receive orders, show the board, set the mode.
 
 use chrono::{DateTime, Utc};
 use poem::{
@@ -22,9 +22,9 @@ use crate::{
 const BODY_LIMIT_BYTES: usize = 256 * 1024;
 
 impl Kitchen {
-    /// `POST /orders`, `GET /board`, `GET` and `PUT /mode`; to be nested under any path.
+    /// Returns the routes `POST /orders`, `GET /board`, `GET` and `PUT /mode`, to be nested under any path.
     ///
-    /// Board and mode ask nobody who they are: this is a kitchen to try things with.
+    /// Board and mode need no authentication, because this kitchen is for trying things out.
     pub fn routes(&self) -> impl Endpoint<Output = Response> + 'static + use<> {
         Route::new()
             .at("/orders", post(take_order))
@@ -52,8 +52,7 @@ async fn take_order(
     if behaviour == Behaviour::Slow {
         tokio::time::sleep(kitchen.settings().slow_answer).await;
     }
-    let status =
-        StatusCode::from_u16(answer.status).expect("the board answers with known statuses");
+    let status = StatusCode::from_u16(answer.status).expect("the board returns valid statuses");
     Json(answer.body).with_status(status).into_response()
 }
 
@@ -73,7 +72,7 @@ async fn read(
     };
     let secret = &kitchen.settings().signing_secret;
     secret.verify(signed, &body, now()).map_err(|error| {
-        tracing::warn!(%error, "a handoff without a good signature");
+        tracing::warn!(%error, "handoff refused: invalid signature");
         Unreadable::BadSignature
     })?;
     Handoff::parse(&body).map_err(|_| Unreadable::Malformed)
@@ -92,7 +91,7 @@ struct ShownBoard<'a> {
     now: DateTime<Utc>,
     #[serde(flatten)]
     mode: Mode,
-    /// Orders still being prepared, shown here or not.
+    /// Orders in preparation, including those that are not shown.
     open: usize,
     duplicates: u64,
     orders: Vec<&'a Ticket>,

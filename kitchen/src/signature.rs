@@ -1,4 +1,4 @@
-//! Standard Webhooks signatures: signs what the kitchen sends, verifies what it is sent.
+//! Standard Webhooks signatures: signs callbacks and verifies handoffs.
 
 use std::{fmt, str::FromStr};
 
@@ -6,30 +6,30 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use ring::hmac;
 
-/// How far a `webhook-timestamp` may be from our clock, either way.
+/// Maximum difference between a `webhook-timestamp` and our clock, in either direction.
 pub(crate) const TOLERANCE_S: i64 = 5 * 60;
 
-/// Signatures looked at in one header; a rotation needs two.
+/// Maximum number of signatures checked per header; a rotation needs two.
 const SIGNATURES_READ: usize = 8;
 
-/// Fewest bytes of a secret, as the Standard Webhooks specification has it.
+/// Minimum length of a secret in bytes, from the Standard Webhooks specification.
 const SECRET_BYTES_MIN: usize = 24;
 
-/// A signing secret, written `whsec_<base64>`.
+/// Signing secret, written `whsec_<base64>`.
 #[derive(Clone)]
 pub struct Secret(hmac::Key);
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SecretError {
-    #[error("a secret begins with `whsec_`")]
+    #[error("a secret must begin with `whsec_`")]
     Prefix,
-    #[error("a secret is base64 after `whsec_`")]
+    #[error("a secret must be base64 after `whsec_`")]
     Base64,
-    #[error("a secret has at least {SECRET_BYTES_MIN} bytes")]
+    #[error("a secret must have at least {SECRET_BYTES_MIN} bytes")]
     TooShort,
 }
 
-/// The three signature headers, as they came.
+/// The three signature headers as received.
 #[derive(Debug, Clone, Copy)]
 pub struct SignatureHeaders<'a> {
     pub id: &'a str,
@@ -41,20 +41,20 @@ pub struct SignatureHeaders<'a> {
 pub enum SignatureError {
     #[error("webhook-timestamp is not a number of seconds")]
     Timestamp,
-    #[error("webhook-timestamp is more than {TOLERANCE_S} s away from this clock")]
+    #[error("webhook-timestamp differs by more than {TOLERANCE_S} s from the local clock")]
     OutsideTolerance,
     #[error("no signature matches")]
     Mismatch,
 }
 
 impl Secret {
-    /// The `webhook-signature` of a message.
+    /// Returns the `webhook-signature` of a message.
     pub fn sign(&self, id: &str, timestamp_s: i64, body: &[u8]) -> String {
         let tag = hmac::sign(&self.0, &signed_bytes(id, &timestamp_s.to_string(), body));
         format!("v1,{}", STANDARD.encode(tag))
     }
 
-    /// One matching signature among those sent is enough, so that the sender can rotate its secret.
+    /// Verifies a message. One matching signature is enough, so that the sender can rotate its secret.
     pub fn verify(
         &self,
         headers: SignatureHeaders<'_>,
@@ -112,7 +112,7 @@ fn signed_bytes(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// The example of the Standard Webhooks specification's own libraries.
+    /// Example from the reference libraries of the Standard Webhooks specification.
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
     const TIMESTAMP_S: i64 = 1_614_265_330;

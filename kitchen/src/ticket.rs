@@ -1,22 +1,22 @@
-//! What the board shows: a ticket for an order, and a line for each request that was seen.
+//! Content of the board: a ticket for each order, and a line for each request.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::handoff::{Item, PlacedOrder};
 
-/// Finished tickets, and requests, that the board still shows.
+/// Maximum number of finished tickets, and of requests, that the board shows.
 pub(crate) const SHOWN_MAX: usize = 500;
 
-/// Orders in preparation at once; further ones are answered 503 until some are ready.
+/// Maximum number of orders in preparation; further ones get a 503 until some are ready.
 pub(crate) const OPEN_MAX: usize = 10_000;
 
-/// An order on the board.
+/// Order on the board.
 #[derive(Debug, Serialize)]
 pub(crate) struct Ticket {
     pub(crate) order_id: String,
     pub(crate) number: String,
-    /// What we answered with: `K-17`.
+    /// Reference that the response contained, such as `K-17`.
     pub(crate) reference: String,
     pub(crate) items: Vec<Item>,
     pub(crate) state: State,
@@ -38,7 +38,7 @@ pub(crate) enum State {
     Cancelled,
 }
 
-/// What became of one callback about the ticket.
+/// State of one callback about the ticket.
 #[derive(Debug, Serialize)]
 pub(crate) struct CallbackLine {
     pub(crate) webhook_id: String,
@@ -47,7 +47,7 @@ pub(crate) struct CallbackLine {
     pub(crate) copies: u32,
     pub(crate) state: CallbackState,
     pub(crate) tries: u32,
-    /// The last HTTP status, where there was an answer.
+    /// Last HTTP status, if there was a response.
     pub(crate) answered: Option<u16>,
 }
 
@@ -60,19 +60,19 @@ pub(crate) enum CallbackState {
     GivenUp,
 }
 
-/// One request for `POST /orders`, whatever came of it.
+/// Request to `POST /orders`, whatever its outcome.
 #[derive(Debug, Serialize)]
 pub(crate) struct Sighting {
     pub(crate) webhook_id: String,
-    /// The sender's `Expediter-Attempt`, such as `2/5`.
+    /// Value of the `Expediter-Attempt` header, such as `2/5`.
     pub(crate) attempt: Option<String>,
     pub(crate) event: Option<String>,
     pub(crate) order_number: Option<String>,
     pub(crate) at: DateTime<Utc>,
     pub(crate) outcome: Outcome,
-    /// The HTTP status of our answer.
+    /// HTTP status of our response.
     pub(crate) answered: u16,
-    /// The answer is held back longer than the sender waits.
+    /// True if the response is delayed beyond the sender's timeout.
     pub(crate) slowly: bool,
 }
 
@@ -80,21 +80,21 @@ pub(crate) struct Sighting {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Outcome {
     Accepted,
-    /// The same webhook-id again.
+    /// Repeated webhook-id.
     Duplicate,
-    /// Another webhook-id about an order that is on the board already.
+    /// New webhook-id about an order that is on the board already.
     KnownOrder,
     Cancelled,
-    /// A cancellation of something that was never on the board.
+    /// Cancellation of an order that is not on the board.
     UnknownOrder,
-    /// An event that does not concern a kitchen.
+    /// Event that does not concern a kitchen.
     Noted,
     BadSignature,
     Malformed,
     TooLarge,
     Down,
     Full,
-    /// The journal cannot be written just now.
+    /// The journal cannot be written at the moment.
     NotWritten,
 }
 

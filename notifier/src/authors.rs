@@ -1,4 +1,4 @@
-//! Which guest placed an order: asked of the ledger once for all screens that show it.
+//! Caches which guest placed each order, so that the ledger is read once for all screens that show it.
 
 use std::{
     collections::HashMap,
@@ -9,10 +9,10 @@ use domain::ids::OrderId;
 use ledger::{Ledger, Result};
 use tokio::sync::OnceCell;
 
-/// Orders that are remembered; beyond, all are forgotten and asked again.
+/// Number of cached orders at which the cache is cleared.
 const MOST_REMEMBERED: usize = 10_000;
 
-/// The hash of the guest's key; `None` for an order that no guest placed.
+/// Hash of the guest's key; `None` for an order that no guest placed.
 pub(crate) type Author = Option<Vec<u8>>;
 
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ impl Authors {
     }
 
     fn cell(&self, order: OrderId) -> Arc<OnceCell<Author>> {
-        // No code that holds the lock can leave it half-changed.
+        // Poisoning is ignored: no panic under the lock can leave the map half-changed.
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cells.len() >= MOST_REMEMBERED {
             cells.clear();

@@ -1,4 +1,4 @@
-//! Whose ticket opened a channel, and whether they would still be given one.
+//! Holder of the ticket that opened a channel, and the check that the account is still allowed.
 
 use domain::{
     account::Account,
@@ -8,16 +8,17 @@ use domain::{
 
 use crate::{Notifier, protocol::Close};
 
-/// A ticket is good once, for a moment; the channel that it opened lasts for as long as this is allowed.
+/// Account that opened a channel with a ticket. A ticket is valid once and briefly; its channel stays open for as long
+/// as the account is allowed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bearer {
     account: AccountId,
-    /// `None`: listens to what is its own.
+    /// Store whose staff the account is; `None` if it listens to its own order.
     serves: Option<StoreId>,
 }
 
 impl Bearer {
-    /// `None` for an order that is nothing to this account.
+    /// Returns the holder for an order; `None` if the account may not see it.
     pub(crate) fn of_order(account: &Account, order: &Order) -> Option<Self> {
         let is_own = order.account_id == Some(account.id);
         let own = Self {
@@ -27,7 +28,7 @@ impl Bearer {
         Self::of_store(account, order.store_id).or(is_own.then_some(own))
     }
 
-    /// `None` for a store that this account does not serve.
+    /// Returns the holder for a store; `None` if the account does not serve it.
     pub(crate) fn of_store(account: &Account, store: StoreId) -> Option<Self> {
         account.serves(store).then_some(Self {
             account: account.id,
@@ -35,13 +36,13 @@ impl Bearer {
         })
     }
 
-    /// As staff, beside whose orders they are.
+    /// Returns true if the account listens as staff, not as the order's owner.
     pub(crate) fn is_staff(&self) -> bool {
         self.serves.is_some()
     }
 
-    /// Refused once the account is disabled, or serves the store no more. While the ledger can't be read nothing has
-    /// changed.
+    /// Refuses an account that is disabled or no longer serves the store. If the ledger cannot be read, the channel
+    /// stays open.
     pub(crate) async fn must_still_be_allowed(&self, notifier: &Notifier) -> Result<(), Close> {
         let read = notifier.read(async |ledger| ledger.credentials_of(self.account).await);
         match read.await {

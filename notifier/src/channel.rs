@@ -1,4 +1,4 @@
-//! What one client is told of a session or an order: a snapshot or what it missed, then every event that is for it.
+//! Channel of a session or an order: a snapshot or the missed events, then every event that the client may see.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -19,9 +19,9 @@ use crate::{
     protocol::{self, Close, Told},
 };
 
-/// A client that missed more is given a snapshot instead.
+/// Maximum number of missed events that are resent; a client that missed more gets a snapshot.
 const MOST_MISSED: i64 = 1000;
-/// Events of one read.
+/// Maximum number of events per read.
 const PAGE: u32 = 100;
 
 #[derive(Debug)]
@@ -29,31 +29,31 @@ pub(crate) struct Channel {
     notifier: Notifier,
     listener: Listener,
     subject: Subject,
-    /// Of a ticket.
+    /// Holder of the ticket that opened the channel, if there was one.
     bearer: Option<Bearer>,
-    /// Up to here the client may be behind without being slow: what it came late for.
+    /// Head when the channel was opened; a client is not slow while it catches up to it.
     allowed: i64,
-    /// All up to this number was sent, or is not for this client.
+    /// Number up to which every event was sent, or is not visible to this client.
     position: i64,
-    /// The number that was sent last.
+    /// Number of the event that was sent last.
     sent: i64,
-    /// Read ahead from the ledger.
+    /// Events read ahead from the ledger.
     page: VecDeque<Event>,
-    /// Of the client's guest key, if it gave one.
+    /// Hash of the client's guest key, if it gave one.
     guest_hash: Option<[u8; 32]>,
 }
 
-/// What a channel is about.
+/// Subject of a channel.
 #[derive(Debug)]
 enum Subject {
-    /// As guests see it.
+    /// A session as guests see it.
     Session { code: String },
-    /// On its own stream, or among its session's.
+    /// One order, on a stream of its own or on its session's.
     Order { id: OrderId, sees_handoffs: bool },
 }
 
 impl Channel {
-    /// The channel and its first frame: what follows `after`, or a snapshot.
+    /// Opens the channel of a session and returns it with its first frame, which resumes `after` or is a snapshot.
     pub(crate) async fn of_session(
         notifier: &Notifier,
         code: &str,
@@ -62,7 +62,7 @@ impl Channel {
     ) -> Result<(Self, String), Close> {
         let read = notifier.read(async |ledger| ledger.session_by_code(code).await);
         let session = readable(notifier, read.await?)?;
-        // What begins the channel is read after this: nothing is lost in between.
+        // Subscribed before the first frame is read, so that no event is lost in between.
         let listener = notifier.0.hub.listen(session.id.into(), true);
         let subject = Subject::Session {
             code: code.to_owned(),
@@ -72,7 +72,7 @@ impl Channel {
         channel.begin(after).await
     }
 
-    /// The same of one order. Only on a stream of its own it goes on after a number.
+    /// Opens the channel of an order in the same way. It resumes only if the order has a stream of its own.
     pub(crate) async fn of_order(
         notifier: &Notifier,
         id: OrderId,
@@ -116,7 +116,7 @@ impl Channel {
         Ok((self, hello))
     }
 
-    /// The next frame for this client; `None` when it has all there is.
+    /// Returns the next frame for this client; `None` when it is up to date.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, Close> {
         loop {
             self.check()?;
@@ -126,7 +126,7 @@ impl Channel {
             let told = match self.at_hand() {
                 Some(told) => told,
                 None if self.read_ahead().await? => continue,
-                // The ledger keeps it no more.
+                // The event was pruned from the ledger.
                 None => return Ok(Some(self.snapshot().await?)),
             };
             self.position = told.seq;
@@ -143,7 +143,7 @@ impl Channel {
         }
     }
 
-    /// A guest's code is looked at with every frame; a ticket's bearer now and then.
+    /// Checks the ticket's holder; called periodically. A guest's code is checked with every frame instead.
     pub(crate) async fn must_still_be_allowed(&self) -> Result<(), Close> {
         match &self.bearer {
             Some(bearer) => bearer.must_still_be_allowed(&self.notifier).await,
@@ -151,18 +151,18 @@ impl Channel {
         }
     }
 
-    /// Returns when [`Self::next`] may have something, or when the channel is to be closed. Cancel-safe.
+    /// Waits until [`Self::next`] may have a frame or closes the channel. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
         self.listener.changed().await;
     }
 
-    /// Returns when the stream is further ahead of the client than so many events.
+    /// Waits until the client is more than `capacity` events behind.
     pub(crate) fn too_far(&self, capacity: i64) -> impl Future<Output = ()> + use<> {
         let furthest = self.allowed.max(self.position).saturating_add(capacity);
         self.listener.passed(furthest)
     }
 
-    /// From now on the client is told what is its own: a fresh snapshot. Only a session has guests.
+    /// Sets the guest's key and returns a new snapshot that marks the guest's orders; `None` on an order's channel.
     pub(crate) async fn guest_is(&mut self, key: &str) -> Result<Option<String>, Close> {
         if !matches!(self.subject, Subject::Session { .. }) {
             return Ok(None);
@@ -171,7 +171,7 @@ impl Channel {
         self.snapshot().await.map(Some)
     }
 
-    /// Whether the client's code still opens the session, as far as is known.
+    /// Checks the client's code against the last known state of the session.
     fn check(&self) -> Result<(), Close> {
         let Subject::Session { code } = &self.subject else {
             return Ok(());
@@ -183,7 +183,8 @@ impl Channel {
         }
     }
 
-    /// At its place in the stream: with a code that is dead nothing is told of what came later.
+    /// Checks the client's code in the ledger when the renewal comes in the stream, so that a client with a revoked
+    /// code gets no later event.
     async fn must_still_open(&self) -> Result<(), Close> {
         let Subject::Session { code } = &self.subject else {
             return Ok(());
@@ -209,7 +210,7 @@ impl Channel {
             .notifier
             .read(async |ledger| ledger.stream_head(stream).await);
         let head = read.await?.ok_or(Close::NotFound)?;
-        // A number that was never given out: the client speaks of something else.
+        // Also for a number that was never assigned.
         if after < 0 || !(0..=MOST_MISSED).contains(&head.saturating_sub(after)) {
             return self.snapshot().await;
         }
@@ -251,7 +252,7 @@ impl Channel {
         Ok((seq, hello))
     }
 
-    /// The event after the position, without asking the ledger.
+    /// Returns the event after the position if it is in memory.
     fn at_hand(&mut self) -> Option<Arc<Told>> {
         let wanted = self.position + 1;
         while let Some(event) = self.page.pop_front() {
@@ -262,7 +263,7 @@ impl Channel {
         self.listener.recent(wanted)
     }
 
-    /// Whether the ledger has the event after the position; then it is at hand.
+    /// Reads events after the position from the ledger; returns true if the next one is among them.
     async fn read_ahead(&mut self) -> Result<bool, Close> {
         let (stream, position) = (self.listener.stream(), self.position);
         let read = self
@@ -299,14 +300,14 @@ fn readable(notifier: &Notifier, session: Option<Session>) -> Result<Session, Cl
 }
 
 impl Notifier {
-    /// One of few reads at a time.
+    /// Reads from the ledger, limited to `max_reads` concurrent reads.
     pub(crate) async fn read<T>(
         &self,
         read: impl AsyncFnOnce(&ledger::Ledger) -> ledger::Result<T>,
     ) -> Result<T, Close> {
         let _one_of_few = self.0.reads.acquire().await.map_err(|_| Close::Restart)?;
         read(&self.0.ledger).await.map_err(|error| {
-            tracing::warn!(%error, "a live channel could not be read from the ledger");
+            tracing::warn!(%error, "reading the ledger for a live channel failed");
             Close::TryAgain
         })
     }

@@ -1,4 +1,4 @@
-//! From the broker's feed to the hub.
+//! Passes events from the broker's feed to the hub.
 
 use broker::{FeedItem, Subscription};
 use domain::event::Event;
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::hub::Hub;
 
-/// Until `stopping`.
+/// Runs until `stopping` is cancelled.
 pub(crate) async fn run(mut feed: Box<dyn Subscription>, hub: Hub, stopping: CancellationToken) {
     loop {
         let item = tokio::select! {
@@ -18,15 +18,15 @@ pub(crate) async fn run(mut feed: Box<dyn Subscription>, hub: Hub, stopping: Can
         match item {
             Some(FeedItem::Message(body)) => match serde_json::from_slice::<Event>(&body) {
                 Ok(event) => hub.hear(&event),
-                // A newer version's, during an update: what it means is found in the ledger.
+                // From a newer version during an update; the events are read from the ledger instead.
                 Err(error) => {
-                    tracing::warn!(%error, "a feed message could not be read");
+                    tracing::warn!(%error, "unreadable feed message; comparing all streams with the ledger");
                     hub.something_was_missed();
                 }
             },
             Some(FeedItem::Gap) => hub.something_was_missed(),
             None => {
-                // The broker was closed first; the stop follows.
+                // The broker was closed before the shutdown.
                 stopping.cancelled().await;
                 return;
             }

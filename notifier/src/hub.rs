@@ -1,4 +1,4 @@
-//! Who listens to what: of every stream that somebody listens to, what is missing is read from the ledger once for all.
+//! Tracks the listeners of each stream, and reads missing events of a stream from the ledger once for all of them.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -17,12 +17,12 @@ use crate::{
     stream::{News, SessionNow, Stream},
 };
 
-/// Two commits' messages may overtake each other: what is missing gets this long to come by itself.
+/// How long a missing event may still arrive over the feed, because the messages of two commits may be reordered.
 const PATIENCE: Duration = Duration::from_millis(10);
-/// Events of one read.
+/// Maximum number of events per read.
 const PAGE: u32 = 200;
 
-/// Cheap to clone.
+/// Registry of streams and listeners; clones are cheap and share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Hub(Arc<Inner>);
 
@@ -30,23 +30,29 @@ pub(crate) struct Hub(Arc<Inner>);
 struct Inner {
     ledger: Ledger,
     metrics: Arc<Metrics>,
-    /// Shared with the channels.
+    /// Shared with the channels, so that one limit holds for all reads of the ledger. Permits are the only state.
     reads: Arc<Semaphore>,
-    /// Those that somebody listens to; bounded by the number of sockets.
+    /// Streams that have a listener; bounded by the number of sockets. Shared because channels add and remove their
+    /// listeners, and the feed and reconcile tasks look streams up. Guarded by this mutex, never held across an await;
+    /// each stream's own state has its own mutex.
     streams: Mutex<HashMap<StreamId, Listened>>,
+    /// Shared with the store channels, which add and remove their queues; the feed task fills them. Guarded inside.
     stores: Stores,
+    /// Wakes the reconcile task; notified by the feed task when messages were lost. Holds at most one notification.
     missed: Notify,
 }
 
 #[derive(Debug)]
 struct Listened {
+    /// Shared with its listeners and the task that fills its gaps; synchronized inside.
     stream: Arc<Stream>,
-    /// Changed under the lock alone, so that of two who leave at one moment one is the last.
+    /// Changed only under the lock of `streams`, so that of two listeners that leave concurrently exactly one is last.
     listeners: usize,
 }
 
 impl Hub {
-    /// `reads` bounds how many streams are read from the ledger at one time: after a gap in the feed all may be behind.
+    /// Creates the hub. `reads` limits the concurrent reads of the ledger, because after a gap in the feed every stream
+    /// may be behind.
     pub(crate) fn new(ledger: Ledger, metrics: Arc<Metrics>, reads: Arc<Semaphore>) -> Self {
         Self(Arc::new(Inner {
             ledger,
@@ -66,7 +72,7 @@ impl Hub {
         &self.0.stores
     }
 
-    /// From now on nothing of the stream is missed. Its head is known only after [`Listener::starts_at`].
+    /// Subscribes to a stream; no later event is missed. Its head is known only after [`Listener::starts_at`].
     pub(crate) fn listen(&self, id: StreamId, is_session: bool) -> Listener {
         let mut streams = self.streams();
         let listened = streams.entry(id).or_insert_with(|| Listened {
@@ -81,7 +87,7 @@ impl Hub {
         }
     }
 
-    /// Something came over the feed.
+    /// Handles an event from the feed.
     pub(crate) fn hear(&self, event: &Event) {
         self.0.metrics.feed_messages.inc();
         self.0.stores.hear(event);
@@ -95,13 +101,13 @@ impl Hub {
         }
     }
 
-    /// The ledger says that the stream has come to this number.
+    /// Records that the ledger has events up to `seq` on this stream, and reads those that are missing.
     pub(crate) fn reached(&self, stream: &Arc<Stream>, seq: i64) {
         stream.reached(seq);
         self.fill_if_behind(stream);
     }
 
-    /// Makes [`Self::missed`] return.
+    /// Records that the feed lost messages; makes [`Self::missed`] return.
     pub(crate) fn something_was_missed(&self) {
         self.0.missed.notify_one();
     }
@@ -124,7 +130,7 @@ impl Hub {
         }
     }
 
-    /// Reads what is missing until nothing is.
+    /// Reads missing events until the stream has none.
     async fn fill(self, stream: Arc<Stream>) {
         tokio::time::sleep(PATIENCE).await;
         while let Some(head) = stream.missing_after() {
@@ -134,7 +140,7 @@ impl Hub {
                     for event in &events {
                         stream.take(Told::new(event));
                     }
-                    // Pruned since: nobody who waits for these would ever get them. Each socket finds that out.
+                    // The events in between were pruned and will never come; each channel detects the gap itself.
                     if events[0].seq > head + 1 {
                         stream.skip_to(events[0].seq);
                     }
@@ -144,7 +150,7 @@ impl Hub {
                     return;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "what a live stream missed could not be read; the next check tries again");
+                    tracing::warn!(%error, "reading a live stream's missing events failed; the next check will retry");
                     stream.stop_filling();
                     return;
                 }
@@ -159,7 +165,7 @@ impl Hub {
     }
 
     fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, Listened>> {
-        // No code that holds the lock can leave it half-changed.
+        // Poisoning is ignored: no panic under the lock can leave the map half-changed.
         self.0
             .streams
             .lock()
@@ -167,16 +173,18 @@ impl Hub {
     }
 }
 
-/// One channel's ear on one stream; the stream is forgotten with its last listener.
+/// Subscription of one channel to one stream; the hub drops the stream with its last listener.
 #[derive(Debug)]
 pub(crate) struct Listener {
     hub: Hub,
+    /// Shared with the hub and the stream's other listeners; synchronized inside.
     stream: Arc<Stream>,
+    /// Written by the stream under its own lock; each listener reads it and keeps what it has seen.
     news: watch::Receiver<News>,
 }
 
 impl Listener {
-    /// Where the stream stood when it was read after [`Hub::listen`].
+    /// Sets the stream's head to the number that was read from the ledger after [`Hub::listen`].
     pub(crate) fn starts_at(&self, seq: i64) {
         self.stream.starts_at(seq);
         self.hub.fill_if_behind(&self.stream);
@@ -194,18 +202,18 @@ impl Listener {
         self.news.borrow().session.clone()
     }
 
-    /// The event of this number, if it is still at hand.
+    /// Returns the event of this number if it is still in memory.
     pub(crate) fn recent(&self, seq: i64) -> Option<Arc<Told>> {
         self.stream.recent(seq)
     }
 
-    /// Returns when there is news since the last look. Cancel-safe.
+    /// Waits for a change since the last one that was returned. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
-        // The stream, and with it the sender, lives as long as this.
+        // Cannot fail: `self.stream` keeps the sender alive.
         let _ = self.news.changed().await;
     }
 
-    /// Returns when the head has passed this number.
+    /// Waits until the head is beyond this number.
     pub(crate) fn passed(&self, seq: i64) -> impl Future<Output = ()> + use<> {
         let mut news = self.news.clone();
         async move {
@@ -246,7 +254,7 @@ mod tests {
             let hub = hub(&house, &Arc::new(Semaphore::new(1)));
             let id = uuid::Uuid::from_u128(7).into();
             let (one, other) = (hub.listen(id, true), hub.listen(id, true));
-            // As a listener's own watch does, which is dropped only after the listener has left.
+            // Like a receiver that a listener has cloned, which may be dropped after the listener.
             let still_looking = (one.passed(5), other.passed(5));
             drop(one);
             assert_eq!(hub.listened().len(), 1);
@@ -270,7 +278,7 @@ mod tests {
             hub.reached(&hub.listened()[0], 1);
             let passed = listener.passed(0);
             let early = tokio::time::timeout(PATIENCE * 20, listener.passed(0)).await;
-            assert!(early.is_err(), "it was read although all reads are taken");
+            assert!(early.is_err(), "it was read although no permit was free");
             drop(busy);
             tokio::time::timeout(SOON, passed).await.unwrap();
             assert_eq!(listener.head(), 1);

@@ -1,4 +1,4 @@
-//! The live channel: what is committed reaches the screens that show it, in order and without gaps.
+//! Live channels: push committed events to the screens that show them, in order and without gaps.
 
 pub mod protocol;
 
@@ -35,7 +35,7 @@ use self::{
     upgrade::{Kind, Upgrade},
 };
 
-/// Cheap to clone.
+/// Running notifier; clones are cheap and share its state.
 #[derive(Clone, Debug)]
 pub struct Notifier(Arc<Inner>);
 
@@ -46,7 +46,7 @@ struct Inner {
     settings: NotifierSettings,
     hub: Hub,
     authors: Authors,
-    /// For channels that are being opened, and for channels and streams that are behind.
+    /// Limits the concurrent reads of the ledger, by channels that open and by channels and streams that are behind.
     reads: Arc<Semaphore>,
     stopping: CancellationToken,
     sockets: TaskTracker,
@@ -55,8 +55,8 @@ struct Inner {
 }
 
 impl Notifier {
-    /// Begins to listen to the broker's feed. When the process stops, all channels are closed with 1012 and the stop
-    /// waits for that.
+    /// Subscribes to the broker's feed and starts the tasks. At shutdown all channels are closed with 1012, and the
+    /// shutdown waits for that.
     #[must_use]
     pub async fn start(
         ledger: Ledger,
@@ -80,7 +80,7 @@ impl Notifier {
             settings,
         }));
         let stopping = notifier.0.stopping.clone();
-        // Subscribed before anybody can connect.
+        // Subscribed before the first client can connect.
         let feed = broker.feed().await;
         shutdown.spawn_vital(
             "notifier feed",
@@ -98,7 +98,7 @@ impl Notifier {
         notifier
     }
 
-    /// Closes every channel with 1012 and waits until they are closed; new ones are refused.
+    /// Closes every channel with 1012 and waits until all are closed; new ones are refused.
     pub async fn drain(&self) {
         self.0.stopping.cancel();
         self.0.sockets.close();
@@ -106,7 +106,7 @@ impl Notifier {
     }
 }
 
-/// `/ws/sessions/{code}`, `/ws/orders/{id}` and `/ws/stores/{id}`, to be mounted at the root.
+/// Returns the routes `/ws/sessions/{code}`, `/ws/orders/{id}` and `/ws/stores/{id}`, to be mounted at the root.
 #[must_use]
 pub fn routes(notifier: &Notifier) -> Route {
     let channel = |kind| get(Upgrade::new(notifier, kind));

@@ -1,4 +1,4 @@
-//! `notifier`: holds the live channels; several run side by side, and each is told everything.
+//! The `notifier` binary: serves the live channels. Several can run side by side; each receives every event.
 
 use std::{process::ExitCode, sync::Arc};
 

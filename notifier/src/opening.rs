@@ -1,4 +1,4 @@
-//! How a channel begins: what the client asked for, whether its code or ticket allows it, and which channel that is.
+//! Opens a channel: checks the client's code or ticket and builds the channel that it requested.
 
 use std::{pin::Pin, time::Duration};
 
@@ -14,10 +14,10 @@ use crate::{
     store_channel::StoreChannel,
 };
 
-/// How long a client without a ticket in its address may take to say it.
+/// Timeout for the ticket of a client that does not send it in the URL.
 const TICKET_WITHIN: Duration = Duration::from_secs(10);
 
-/// What a client asked for.
+/// Channel that a client requested.
 #[derive(Debug)]
 pub(crate) enum Wish {
     Session {
@@ -32,7 +32,7 @@ pub(crate) enum Wish {
     },
 }
 
-/// The channel and its first frame.
+/// Opens the requested channel and returns it with its first frame.
 pub(crate) async fn open(
     notifier: &Notifier,
     stream: &mut WebSocketStream,
@@ -77,7 +77,7 @@ pub(crate) async fn open(
     })
 }
 
-/// The first thing that a client says must be its ticket.
+/// Reads the client's first message, which must be its ticket.
 async fn first_ticket(stream: &mut WebSocketStream) -> Result<String, End> {
     loop {
         match stream.next().await {
@@ -94,7 +94,7 @@ async fn first_ticket(stream: &mut WebSocketStream) -> Result<String, End> {
     }
 }
 
-/// A channel of whichever kind.
+/// Channel of any kind.
 pub(crate) enum Shown {
     One(Channel),
     Store(StoreChannel),
@@ -108,7 +108,7 @@ impl Shown {
         }
     }
 
-    /// Refused once a ticket like the one that opened it would not be given any more.
+    /// Refuses if the account could no longer get the ticket that opened the channel.
     pub(crate) async fn must_still_be_allowed(&self) -> Result<(), Close> {
         match self {
             Self::One(channel) => channel.must_still_be_allowed().await,
@@ -116,7 +116,7 @@ impl Shown {
         }
     }
 
-    /// Cancel-safe.
+    /// Waits until [`Self::next`] may have a frame or closes the channel. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
         match self {
             Self::One(channel) => channel.changed().await,
@@ -124,7 +124,7 @@ impl Shown {
         }
     }
 
-    /// Returns when the client is further behind than so many events.
+    /// Waits until the client is too far behind: by more than `capacity` events, or than a store's queue holds.
     pub(crate) fn too_far(&self, capacity: i64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
             Self::One(channel) => Box::pin(channel.too_far(capacity)),
@@ -132,7 +132,7 @@ impl Shown {
         }
     }
 
-    /// Nothing where no guests are.
+    /// Sets the guest's key and returns a new snapshot; `None` on channels without guests.
     pub(crate) async fn guest_is(&mut self, key: &str) -> Result<Option<String>, Close> {
         match self {
             Self::One(channel) => channel.guest_is(key).await,

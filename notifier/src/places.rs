@@ -1,4 +1,4 @@
-//! How many live channels each client address holds, so that no stranger takes all the places there are.
+//! Limits the live channels per client address, so that one client cannot use up all sockets.
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ pub(crate) struct Places {
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// One channel's, given back when it is dropped.
+/// Guard of one channel in its address's count; released on drop.
 #[derive(Debug)]
 pub(crate) struct Place {
     places: Places,
@@ -29,7 +29,7 @@ impl Places {
         }
     }
 
-    /// `None`: the address holds as many as it may.
+    /// Counts one more channel for the address; `None` if it has reached the limit.
     pub(crate) fn take(&self, client: ClientAddress) -> Option<Place> {
         let ClientAddress(address) = client;
         let mut taken = self.taken();
@@ -72,7 +72,7 @@ mod tests {
         let (first, _second) = (places.take(client(1)), places.take(client(1)));
         assert!(first.is_some() && places.take(client(1)).is_none());
         let other = places.take(client(2));
-        assert!(other.is_some(), "another's places are its own");
+        assert!(other.is_some(), "addresses have separate limits");
         drop(first);
         let again = places.take(client(1));
         assert!(again.is_some() && places.take(client(1)).is_none());

@@ -1,4 +1,4 @@
-//! The frames of the live channel (design.md section 8), and its close codes.
+//! Frames and close codes of the live channel (design.md section 8).
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -11,12 +11,12 @@ use ledger::events::StoreSnapshot;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// The form of event frames.
+/// Version of the event frame format.
 pub const FRAME_VERSION: u32 = 1;
 
-/// Why a connection ends.
+/// Reason why a connection ends.
 pub(crate) enum End {
-    /// It broke, or the client closed it.
+    /// The connection broke, or the client closed it.
     Gone,
     Close(Close),
 }
@@ -27,23 +27,23 @@ impl From<Close> for End {
     }
 }
 
-/// Why the server closes a channel.
+/// Reason why the server closes a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Close {
-    /// The client is gone or wants to leave; or it stayed silent past two pings.
+    /// The client has sent nothing for two ping intervals.
     Away,
-    /// A message longer than clients have any reason to send.
+    /// The client sent a message above the size limit.
     TooLong,
-    /// The process stops: come back, to another or the next one.
+    /// The process is stopping; the client should reconnect.
     Restart,
-    /// The ledger can't be read just now: come back.
+    /// The ledger cannot be read at the moment; the client should reconnect later.
     TryAgain,
-    /// The session has another code now.
+    /// The session's code was renewed, or the ticket is invalid or its account no longer allowed.
     Revoked,
     NotFound,
-    /// Too far behind: come back with the last number.
+    /// The client is too far behind; it should reconnect with its last number.
     TooSlow,
-    /// The session was closed long ago.
+    /// The session was closed, and its code has expired.
     Ended,
 }
 
@@ -65,28 +65,28 @@ impl Close {
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::Away => "nothing was heard for long",
-            Self::TooLong => "the message is too long",
+            Self::Away => "no message or pong received",
+            Self::TooLong => "message too long",
             Self::Restart => "restart",
             Self::TryAgain => "try again later",
             Self::Revoked => "revoked",
             Self::NotFound => "not found",
-            Self::TooSlow => "too slow, come back",
+            Self::TooSlow => "too slow, reconnect",
             Self::Ended => "ended",
         }
     }
 }
 
-/// What a client may say; anything else is ignored.
+/// Message from a client; anything else is ignored.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromClient {
-    /// Answered with `{"type":"pong"}`: a browser hides the protocol's own pings from its page.
+    /// Answered with `{"type":"pong"}`; needed because browsers hide the protocol's own pings from pages.
     Ping,
-    /// The key that orders are placed with (`Expediter-Guest`): answered with a fresh snapshot; from then on orders
-    /// and events say which are `mine`.
+    /// Key that the guest's orders are placed with (`Expediter-Guest`). Answered with a new snapshot; from then on
+    /// orders and events carry `mine`.
     Guest { key: String },
-    /// From `POST /live-tickets`, as the first message where it was not in the address.
+    /// Ticket from `POST /live-tickets`, as the first message if it was not in the URL.
     Ticket { ticket: String },
 }
 
@@ -95,13 +95,13 @@ pub fn pong() -> String {
     r#"{"type":"pong"}"#.to_owned()
 }
 
-/// The first frame of a channel that goes on after number `after`.
+/// Returns the first frame of a channel that resumes after number `after`.
 #[must_use]
 pub fn resumed(stream: StreamId, after: i64) -> String {
     json!({"type": "hello", "stream": stream, "seq": after, "resumed": true}).to_string()
 }
 
-/// The first frame of a session's channel; also in its midst, where it says "forget what you know".
+/// Returns the first frame of a session's channel; sent later too, it replaces all that the client knows.
 #[must_use]
 pub fn session_snapshot(
     session: &Session,
@@ -130,15 +130,15 @@ pub fn session_snapshot(
     .to_string()
 }
 
-/// The first frame of one order's channel.
+/// Returns the first frame of an order's channel.
 #[must_use]
 pub fn order_snapshot(stream: StreamId, seq: i64, order: &Order) -> String {
     let facts = order.public_facts()["order"].take();
     json!({"type": "hello", "stream": stream, "seq": seq, "order": facts}).to_string()
 }
 
-/// The first frame of a store's channel: `streams` has the number of each; of a stream that is not among them nothing
-/// was sent yet, so that its first `prev` is 0.
+/// Returns the first frame of a store's channel. `streams` has the last number of each stream; a stream that is not in
+/// it begins with a `prev` of 0.
 #[must_use]
 pub fn store_snapshot(snapshot: &StoreSnapshot) -> String {
     let StoreSnapshot {
@@ -179,7 +179,7 @@ pub fn store_snapshot(snapshot: &StoreSnapshot) -> String {
     .to_string()
 }
 
-/// An event's frame but for what differs from channel to channel: written once, sent to many.
+/// Event frame without the fields that differ between channels; serialized once and sent to many.
 #[derive(Debug)]
 pub struct Told {
     pub seq: i64,
@@ -211,7 +211,8 @@ impl Told {
         }
     }
 
-    /// `prev`: the last number that this channel was sent of the stream. `mine` only where the client gave its key.
+    /// Returns the frame for one channel. `prev` is the last number of the stream that was sent on it; `mine` is
+    /// present only if the client gave its key.
     #[must_use]
     pub fn frame(&self, prev: i64, mine: Option<bool>) -> String {
         let Self { head, tail, .. } = self;

@@ -1,4 +1,4 @@
-//! What the notifier is told at start.
+//! Settings of the notifier.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use runtime::config::Settings;
 
 #[derive(Clone, Debug)]
 pub struct NotifierSettings {
-    /// More are answered with 503.
+    /// Maximum number of sockets; further ones get a 503.
     pub max_sockets: usize,
-    /// Of one client address; more are answered with 429.
+    /// Maximum number of sockets per client address; further ones get a 429.
     pub max_sockets_per_address: usize,
-    /// The networks whose `X-Forwarded-For` is believed.
+    /// Networks whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// How many events a client may be behind while it does not take what is sent.
+    /// Maximum number of events that a client which reads nothing may be behind.
     pub client_queue_capacity: usize,
     pub ping_interval: Duration,
-    /// How much is read from the ledger at one time: when all clients come back at once, or the feed had a gap, they
-    /// queue here, not for the database's connections.
+    /// Maximum number of concurrent reads of the ledger. When all clients reconnect at once, or after a gap in the
+    /// feed, reads queue here instead of taking all database connections.
     pub most_reads: usize,
-    /// How often the streams that somebody listens to are compared with the ledger, for what the feed lost.
+    /// Interval at which the streams with listeners are compared with the ledger, to find events that the feed lost.
     pub check_every: Duration,
-    /// Origins whose pages may open channels, beside the page that the same address serves.
+    /// Origins whose pages may open channels, in addition to the same origin.
     pub allowed_origins: Vec<String>,
 }
 
@@ -48,8 +48,8 @@ impl NotifierSettings {
 
 const CHECK_EVERY: Duration = Duration::from_secs(3);
 
-/// Half of the connections that read: the api may be in the same process, and guests open channels as often as they
-/// like.
+/// Returns half of the database connections, within 1 and 8: the api may run in the same process, and guests can open
+/// channels as often as they like.
 fn most_reads(connections: u32) -> usize {
     (connections / 2).clamp(1, 8) as usize
 }

@@ -1,4 +1,4 @@
-//! One client's connection: sends what its channel has, answers what it says, and knows when to end it.
+//! Connection of one client: sends its channel's frames, answers its messages, and decides when to close.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -13,16 +13,16 @@ use crate::{
     protocol::{self, Close, End, FromClient},
 };
 
-/// Clients have no reason to say more than this.
+/// Maximum length of a client's message in bytes.
 const LONGEST_MESSAGE: usize = 4096;
-/// A client that is too far behind and has not taken one frame for this long is too slow.
+/// Time after which a client that is too far behind and has not taken the current frame is too slow.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
-/// How long a client that is slow gets to take what was sent, with the close frame at its end.
+/// Timeout for a slow client to read what was sent and the close frame.
 const FAREWELL: Duration = Duration::from_secs(10);
-/// The same for everybody else; the stop of the process waits for it.
+/// Timeout for any other client to read the close frame; shutdown waits for it.
 const SHORT_FAREWELL: Duration = Duration::from_secs(2);
 
-/// Until either side ends it.
+/// Serves the connection until either side closes it.
 pub(crate) async fn serve(notifier: Notifier, mut stream: WebSocketStream, wish: Wish) {
     let opened = tokio::select! {
         opened = opening::open(&notifier, &mut stream, wish) => opened,
@@ -71,7 +71,7 @@ impl Socket<'_> {
                 message = self.stream.next() => self.hear(notifier, message).await?,
                 _ = ping.tick() => {
                     if self.heard_at.elapsed() > every * 2 {
-                        // If it was this process that stood still, what the client said meanwhile waits to be read.
+                        // If this process was blocked, a message that the client sent in the meantime is still unread.
                         let waits = self.stream.next().now_or_never();
                         self.hear(notifier, waits.ok_or(Close::Away)?).await?;
                     }
@@ -100,7 +100,7 @@ impl Socket<'_> {
     ) -> Result<Option<String>, End> {
         let text = match message {
             None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
-            // Its own bound on messages is wide; what is beyond that too arrives as an error.
+            // The WebSocket library has a higher limit of its own; messages beyond that arrive as an error.
             Some(Err(error)) if error.to_string().contains("too long") => {
                 return Err(Close::TooLong.into());
             }
@@ -126,8 +126,8 @@ impl Socket<'_> {
         self.give(notifier, Message::Text(text)).await
     }
 
-    /// Waits until the client's connection has taken it, so that no more than one frame is held for a client; but not
-    /// while the stream runs away from it.
+    /// Sends a message and waits until the connection has taken it, so that at most one frame per client is buffered.
+    /// Gives up if the client falls too far behind.
     async fn give(&mut self, notifier: &Notifier, message: Message) -> Result<(), End> {
         let settings = &notifier.0.settings;
         let capacity = i64::try_from(settings.client_queue_capacity).unwrap_or(i64::MAX);
@@ -145,7 +145,7 @@ impl Socket<'_> {
     }
 }
 
-/// Sends the close frame and waits for the client's, so that the frame is not lost with what it had still to say.
+/// Sends the close frame and waits for the client's, because closing with unread input could discard the frame.
 async fn say_farewell(mut stream: WebSocketStream, close: Close) {
     let within = if close == Close::TooSlow {
         FAREWELL
@@ -162,7 +162,7 @@ async fn say_farewell(mut stream: WebSocketStream, close: Close) {
     .await;
 }
 
-/// Counts the open sockets for as long as it lives.
+/// Guard that counts an open socket until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Counted(Arc<Metrics>);
 

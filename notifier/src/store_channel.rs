@@ -1,4 +1,4 @@
-//! What one screen of a store is told: what goes on there, then every event of all its streams.
+//! Channel of a store: a snapshot of its open sessions and orders, then every event of all its streams.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -17,11 +17,11 @@ use crate::{
     stores::{Next, StoreListener},
 };
 
-/// Streams of which the place is kept; with more the screen begins anew with a snapshot.
+/// Maximum number of tracked streams; beyond it the channel starts over with a snapshot.
 const MOST_PLACES: usize = 5000;
-/// Events of one read.
+/// Maximum number of events per read.
 const PAGE: u32 = 100;
-/// Clocks of different processes may differ by so much, and a commit may take so long.
+/// Margin for clock differences between processes and for the duration of a commit.
 const MARGIN: TimeDelta = TimeDelta::seconds(10);
 
 #[derive(Debug)]
@@ -30,14 +30,14 @@ pub(crate) struct StoreChannel {
     listener: StoreListener,
     store: StoreId,
     bearer: Bearer,
-    /// When the snapshot was made, with a margin: of streams that it did not have, only what is newer is told.
+    /// Time of the snapshot minus [`MARGIN`]; on streams that it did not contain, only newer events are sent.
     since: DateTime<Utc>,
     places: HashMap<StreamId, Place>,
     page: VecDeque<Event>,
     check_at: Instant,
 }
 
-/// How far one stream was told.
+/// Progress of one stream on this channel.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     position: i64,
@@ -45,7 +45,7 @@ struct Place {
 }
 
 impl StoreChannel {
-    /// The channel and its first frame, a snapshot.
+    /// Opens the channel and returns it with its first frame, a snapshot.
     pub(crate) async fn open(
         notifier: &Notifier,
         store: StoreId,
@@ -67,7 +67,7 @@ impl StoreChannel {
         Ok((channel, hello))
     }
 
-    /// The next frame for this screen; `None` when it has all there is.
+    /// Returns the next frame for this screen; `None` when it is up to date.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, Close> {
         loop {
             if self.places.len() > MOST_PLACES {
@@ -106,7 +106,7 @@ impl StoreChannel {
         self.bearer.must_still_be_allowed(&self.notifier).await
     }
 
-    /// Returns when [`Self::next`] may have something. Cancel-safe.
+    /// Waits until [`Self::next`] may have a frame. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
         tokio::select! {
             () = self.listener.arrived() => {}
@@ -114,12 +114,12 @@ impl StoreChannel {
         }
     }
 
-    /// Returns when more came than is kept for a screen.
+    /// Waits until the next event overflows this screen's queue.
     pub(crate) fn too_far(&self) -> impl Future<Output = ()> + use<> {
         self.listener.overflowed()
     }
 
-    /// The frame of the stream's next event; none of one that was over when the snapshot was made, which is no news.
+    /// Returns the frame of a stream's next event; `None` for an event of a stream that had ended before the snapshot.
     fn pass(&mut self, stream: StreamId, told: &Told) -> Option<String> {
         let place = self.places.entry(stream).or_default();
         place.position = told.seq;
@@ -134,7 +134,7 @@ impl StoreChannel {
     async fn snapshot(&mut self) -> Result<String, Close> {
         let store = self.store;
         self.since = self.notifier.0.ledger.clock().now() - MARGIN;
-        // What came until now is in it.
+        // The snapshot contains everything that was queued until now.
         self.listener.clear();
         self.page.clear();
         let read = self
@@ -151,7 +151,7 @@ impl StoreChannel {
         Ok(protocol::store_snapshot(&snapshot))
     }
 
-    /// Compares with the ledger: what the feed lost is told all the same.
+    /// Compares the streams with the ledger, to find events that the feed lost.
     async fn check(&mut self) -> Result<(), Close> {
         self.check_at = Instant::now() + self.notifier.0.settings.check_every;
         let (store, since) = (self.store, self.since);
@@ -162,7 +162,7 @@ impl StoreChannel {
             Ok(heads)
         });
         let heads = match read.await {
-            // Nothing is lost with one check; the screen stays while the ledger is away.
+            // The next check finds the same; the channel stays open while the ledger is unavailable.
             Err(Close::TryAgain) => return Ok(()),
             heads => heads?,
         };
@@ -184,7 +184,7 @@ impl StoreChannel {
             .read(async |ledger| ledger.events_after(stream, position, PAGE).await);
         self.page = read.await?.into();
         match self.page.back() {
-            // The rest with the next read.
+            // The rest is read later.
             Some(last) if last.seq < seq => self.listener.reached(stream, seq),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! Who shows which store: what comes over the feed for one of them waits here, bounded, for each of its screens.
+//! Screens of each store, with a bounded queue of feed events for each screen.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -13,13 +13,14 @@ use tokio::sync::{Notify, watch};
 
 use crate::protocol::Told;
 
-/// All stores that some screen shows. Cheap to clone.
+/// Stores that a screen shows, with their screens' queues. Shared because channels add and remove queues and the feed
+/// task fills them; guarded by the mutex, never held across an await. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stores(Arc<Mutex<HashMap<StoreId, Vec<Arc<Waiting>>>>>);
 
 impl Stores {
-    /// From now on nothing of the store is missed but what the feed loses. Events beyond `capacity` are not kept, only
-    /// that they exist.
+    /// Subscribes to a store; no later event is missed unless the feed loses it. Of events beyond `capacity` only the
+    /// number is queued.
     pub(crate) fn listen(&self, store: StoreId, capacity: usize) -> StoreListener {
         let waiting = Arc::new(Waiting::new(capacity));
         self.lock()
@@ -33,7 +34,7 @@ impl Stores {
         }
     }
 
-    /// Something came over the feed.
+    /// Queues an event from the feed for each screen of its store.
     pub(crate) fn hear(&self, event: &Event) {
         let stores = self.lock();
         let Some(screens) = stores.get(&event.store_id) else {
@@ -46,12 +47,12 @@ impl Stores {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<StoreId, Vec<Arc<Waiting>>>> {
-        // No code that holds the lock can leave it half-changed.
+        // Poisoning is ignored: no panic under the lock can leave the map half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One screen's ear on one store.
+/// Subscription of one screen to one store.
 #[derive(Debug)]
 pub(crate) struct StoreListener {
     stores: Stores,
@@ -64,18 +65,18 @@ struct Waiting {
     capacity: usize,
     inside: Mutex<Inside>,
     arrived: Notify,
-    /// How many events were not kept.
+    /// Number of events that did not fit in the queue.
     left_out: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Inside {
     events: VecDeque<(StreamId, Arc<Told>)>,
-    /// Numbers that exist and are to be read from the ledger.
+    /// Highest number of each stream up to which events must be read from the ledger.
     reached: BTreeMap<StreamId, i64>,
 }
 
-/// What there is for a screen.
+/// Next item for a screen.
 #[derive(Debug)]
 pub(crate) enum Next {
     Event(StreamId, Arc<Told>),
@@ -83,7 +84,7 @@ pub(crate) enum Next {
 }
 
 impl StoreListener {
-    /// In the order of arrival; what must be read from the ledger comes last.
+    /// Takes the next item: events in order of arrival, then the streams that must be read from the ledger.
     pub(crate) fn next(&self) -> Option<Next> {
         let mut inside = self.waiting.lock();
         if let Some((stream, told)) = inside.events.pop_front() {
@@ -93,22 +94,22 @@ impl StoreListener {
         Some(Next::Reached(stream, seq))
     }
 
-    /// The ledger says that a stream has come to this number.
+    /// Records that the ledger has events up to `seq` on a stream.
     pub(crate) fn reached(&self, stream: StreamId, seq: i64) {
         self.waiting.lock().reach(stream, seq);
     }
 
-    /// Forgets what waits.
+    /// Empties the queue.
     pub(crate) fn clear(&self) {
         *self.waiting.lock() = Inside::default();
     }
 
-    /// Returns when something came. Cancel-safe.
+    /// Waits for an event. Cancel-safe.
     pub(crate) async fn arrived(&self) {
         self.waiting.arrived.notified().await;
     }
 
-    /// Returns when the next event is left out.
+    /// Waits until an event does not fit in the queue.
     pub(crate) fn overflowed(&self) -> impl Future<Output = ()> + use<> {
         let mut left_out = self.waiting.left_out.subscribe();
         let waiting = Arc::clone(&self.waiting);

@@ -1,4 +1,4 @@
-//! One stream that somebody listens to: its head, what waits before it, and the last events at hand.
+//! Stream with listeners: its head, the events that arrived too early, and the most recent events.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,12 +10,12 @@ use tokio::sync::watch;
 
 use crate::protocol::Told;
 
-/// Events that one stream keeps at hand; a listener further behind reads the ledger itself.
+/// Number of recent events held in memory; a listener further behind reads the ledger itself.
 const KEPT_EVENTS: usize = 32;
-/// Events that came too early and wait for those before them; the rest is read from the ledger.
+/// Maximum number of events that wait for earlier ones; the rest is read from the ledger.
 const MOST_EARLY: usize = 256;
 
-/// Its head moves on only when nothing is missing before the next event.
+/// Stream of events; its head advances only when no event is missing before the next one.
 #[derive(Debug)]
 pub(crate) struct Stream {
     id: StreamId,
@@ -24,16 +24,16 @@ pub(crate) struct Stream {
     news: watch::Sender<News>,
 }
 
-/// What listeners are woken for.
+/// State whose changes wake the listeners.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct News {
-    /// All up to this number is known; `None` until somebody said where to begin.
+    /// Number up to which all events are known; `None` until [`Stream::starts_at`].
     pub(crate) head: Option<i64>,
-    /// As the ledger last had it; `None` until the first look.
+    /// State of the session when the ledger was last read; `None` before that.
     pub(crate) session: Option<SessionNow>,
 }
 
-/// What ends a session's channel.
+/// State of a session that can end its channels.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SessionNow {
     pub(crate) code: String,
@@ -43,9 +43,9 @@ pub(crate) struct SessionNow {
 #[derive(Debug, Default)]
 struct Kept {
     head: Option<i64>,
-    /// The highest number that is known to exist.
+    /// Highest number that is known to exist.
     reached: i64,
-    /// The last ones up to the head, without a gap.
+    /// Most recent events up to the head, without a gap.
     recent: VecDeque<Arc<Told>>,
     early: BTreeMap<i64, Arc<Told>>,
     filling: bool,
@@ -73,7 +73,7 @@ impl Stream {
         self.news.subscribe()
     }
 
-    /// The event of this number, if it is still at hand.
+    /// Returns the event of this number if it is still in memory.
     pub(crate) fn recent(&self, seq: i64) -> Option<Arc<Told>> {
         let kept = self.kept();
         let first = kept.recent.front()?.seq;
@@ -125,7 +125,7 @@ impl Stream {
         self.advance(kept);
     }
 
-    /// Moves the head over all that follows it without a gap, and says so.
+    /// Advances the head over the events that follow it without a gap, and wakes the listeners.
     fn advance(&self, mut kept: MutexGuard<'_, Kept>) {
         let Some(mut head) = kept.head else { return };
         while let Some(told) = kept.early.remove(&(head + 1)) {
@@ -144,7 +144,7 @@ impl Stream {
         });
     }
 
-    /// Whether something is missing and nobody reads it yet; then the caller does.
+    /// Returns true if events are missing and nobody reads them yet; the caller must read them then.
     pub(crate) fn begin_to_fill(&self) -> bool {
         let mut kept = self.kept();
         let begins = kept.is_behind() && !kept.filling;
@@ -152,7 +152,7 @@ impl Stream {
         begins
     }
 
-    /// The head, if something after it is missing; else the filling is over.
+    /// Returns the head if events after it are missing, else ends the filling.
     pub(crate) fn missing_after(&self) -> Option<i64> {
         let mut kept = self.kept();
         kept.filling = kept.is_behind();
@@ -208,7 +208,7 @@ mod tests {
         stream.take(told(5));
         assert_eq!(kept(&stream), (Some(3), vec![]));
         assert!(stream.begin_to_fill());
-        assert!(!stream.begin_to_fill(), "one reader is enough");
+        assert!(!stream.begin_to_fill(), "there is a reader already");
         stream.take(told(4));
         assert_eq!(kept(&stream), (Some(6), vec![4, 5, 6]));
         assert_eq!(stream.missing_after(), None);
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(kept(&stream), (None, vec![]));
         stream.starts_at(5);
         assert_eq!(kept(&stream), (Some(8), vec![6, 7, 8]));
-        // A later listener's older snapshot does not take the head back.
+        // A later listener's older snapshot does not move the head back.
         stream.starts_at(2);
         assert_eq!(kept(&stream).0, Some(8));
     }

@@ -1,4 +1,4 @@
-//! From an HTTP request to a socket: whether its page may, and whether there is room for one more.
+//! Upgrades an HTTP request to a socket, if its origin is allowed and the limits are not reached.
 
 use http::{HeaderMap, StatusCode, header};
 use ledger::accounts::TicketSubject;
@@ -15,12 +15,13 @@ use crate::{
     socket::{self, Counted},
 };
 
-/// Of each socket; the default of 128 KiB would be most of its memory.
+/// Read buffer per socket; the default of 128 KiB would be most of a socket's memory.
 const READ_BUFFER_BYTES: usize = 4096;
-/// A longer message can't be answered with a close frame, for the rest of it is never read.
+/// Maximum length of a message in the WebSocket library. A longer one cannot be answered with a close frame, because
+/// the rest of it is never read.
 const LONGEST_READ_BYTES: usize = 65_536;
 
-/// `GET /ws/{sessions,orders,stores}/{…}`
+/// Endpoint `GET /ws/{sessions,orders,stores}/{…}`.
 #[derive(Debug)]
 pub(crate) struct Upgrade {
     notifier: Notifier,
@@ -50,7 +51,7 @@ impl Upgrade {
 
     fn wish(&self, request: &Request) -> Result<Wish> {
         let key: String = request.path_params()?;
-        // What can't be read was not said: the client gets a snapshot.
+        // Unreadable parameters are ignored; the client gets a snapshot.
         let Query { after, ticket } = request.params().unwrap_or_default();
         let subject = match (self.kind, key.parse::<Uuid>()) {
             (Kind::Session, _) => {
@@ -64,10 +65,7 @@ impl Upgrade {
             (Kind::Order, Ok(id)) => TicketSubject::Order(id.into()),
             (Kind::Store, Ok(id)) => TicketSubject::Store(id.into()),
             (_, Err(_)) => {
-                return Err(refused(
-                    StatusCode::NOT_FOUND,
-                    "there is no such live channel",
-                ));
+                return Err(refused(StatusCode::NOT_FOUND, "live channel not found"));
             }
         };
         Ok(Wish::Ticketed {
@@ -92,7 +90,7 @@ impl Endpoint for Upgrade {
         if inner.stopping.is_cancelled() || inner.sockets.len() >= inner.settings.max_sockets {
             return Err(refused(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "no room for another live channel",
+                "too many live channels",
             ));
         }
         let wish = self.wish(&request)?;
@@ -108,12 +106,12 @@ impl Endpoint for Upgrade {
         let socket = WebSocket::from_request(&request, &mut RequestBody::default()).await?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
-            // Each frame is written at once, and the next only after it.
+            // Each frame is flushed before the next one is accepted.
             .write_buffer_size(0)
             .max_message_size(Some(LONGEST_READ_BYTES))
             .max_frame_size(Some(LONGEST_READ_BYTES));
         let notifier = self.notifier.clone();
-        // From here on the stop waits for it.
+        // From here on shutdown waits for this socket.
         let tracked = inner.sockets.token();
         let counted = Counted::new(&inner.metrics);
         let upgraded = socket.config(config).on_upgrade(move |stream| async move {
@@ -126,7 +124,7 @@ impl Endpoint for Upgrade {
     }
 }
 
-/// No browser, the page that the same address serves, or a page on the list.
+/// Returns true without an `Origin` (not a browser), for the same origin, and for an allowed origin.
 fn is_allowed(headers: &HeaderMap, allowed_origins: &[String]) -> bool {
     let Some(origin) = header_text(headers, header::ORIGIN.as_str()) else {
         return !headers.contains_key(header::ORIGIN);

@@ -1,5 +1,5 @@
-//! Compares the streams that somebody listens to with the ledger: what the feed lost reaches the screens all the same,
-//! and whose code was renewed, or whose session ended, is told.
+//! Reconciles the streams that have listeners with the ledger: finds events that the feed lost, renewed codes and
+//! ended sessions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,10 +12,10 @@ use crate::{
     stream::{SessionNow, Stream},
 };
 
-/// Streams of one query.
+/// Maximum number of streams per query.
 const STREAMS_AT_ONCE: usize = 256;
 
-/// Every so often, and at once when the feed missed something, until `stopping`.
+/// Runs periodically, and at once when the feed lost messages, until `stopping` is cancelled.
 pub(crate) async fn run(hub: Hub, every: Duration, stopping: CancellationToken) {
     loop {
         tokio::select! {
@@ -24,7 +24,7 @@ pub(crate) async fn run(hub: Hub, every: Duration, stopping: CancellationToken) 
             () = stopping.cancelled() => return,
         }
         if let Err(error) = check(&hub).await {
-            tracing::warn!(%error, "live streams could not be compared with the ledger");
+            tracing::warn!(%error, "comparing the live streams with the ledger failed; retrying");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! Where this process is reached.
+//! Addresses at which this process is reached.
 
 use runtime::{config::Settings, listen::NoDelayAcceptor};
 use url::Url;
 
 #[derive(Debug)]
 pub(crate) struct Addresses {
-    /// With the real port, also where port 0 was asked for.
+    /// Address of the listener, with the real port even if port 0 was requested.
     pub(crate) local: Url,
-    /// Without a slash at its end.
+    /// Public URL, without a trailing slash.
     pub(crate) public: String,
 }
 
@@ -21,7 +21,7 @@ impl Addresses {
             .map_or(local.as_str(), |url| url.expose());
         Self {
             public: public.trim_end_matches('/').to_owned(),
-            local: Url::parse(&local).expect("a socket address makes an address of http"),
+            local: Url::parse(&local).expect("a socket address forms a valid HTTP URL"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What may be typed: the commands and the options that all of them share.
+//! Command line: the commands and the options that they share.
 
 use std::path::PathBuf;
 
@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use crate::{data_dir, refusal::Refusal};
 
-/// Takes orders, hands each to those who fulfil it, once, and shows every step.
+/// Takes orders, sends each to the systems that fulfil it, once, and shows every step.
 ///
-/// Without a command it runs everything in one process: api, worker, live channel, SQLite under ./data. On an empty data
-/// directory it makes a store to try, with a kitchen, and prints where to look.
+/// Runs everything in one process if no command is given: api, worker, live channel, and SQLite under ./data. If the
+/// data directory is empty, it also creates a demonstration store with a kitchen and prints its addresses.
 #[derive(Debug, Parser)]
 #[command(name = "expediter", version, after_help = AFTER_HELP)]
 pub(crate) struct CommandLine {
@@ -23,49 +23,49 @@ pub(crate) struct CommandLine {
     #[command(flatten)]
     pub(crate) said: SettingsLine,
 
-    /// Keep everything in this directory (the setting secrets.data_dir)
+    /// Keep all data in this directory (the setting secrets.data_dir)
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<String>,
 }
 
 const AFTER_HELP: &str = "\
 Settings: the compiled-in defaults, then --config FILE, then EXPEDITER__SECTION__KEY in the environment, then --set.
-Exit codes: 0 done; 1 it did not work, or the audit found something; 2 refused, with the reason on standard error.";
+Exit codes: 0 success; 1 failure, or findings of the audit; 2 refused, with the reason on standard error.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Place an order at the demonstration's table, and print each step as it happens
+    /// Place an order at the demonstration's table and print each step as it happens
     DemoOrder(DemoOrder),
     /// Check the promises against the database, whether or not an expediter is running on it
     ///
-    /// Prints every finding, and ends with 1 if there is any.
+    /// Prints every finding; exits with 1 if there are any.
     Audit,
-    /// Bring the database's schema up to this program's
+    /// Upgrade the database's schema to this program's version
     Migrate,
-    /// Make an operator's account in the database, and print its password
+    /// Create an operator account in the database and print its password
     ///
-    /// The same as create-user NAME --role operator.
+    /// Same as create-user NAME --role operator.
     Operator {
         #[arg(value_name = "NAME")]
         username: String,
     },
-    /// Make an account in the database, and print its password
+    /// Create an account in the database and print its password
     ///
-    /// Whether or not an expediter is running on it.
+    /// Works whether or not an expediter is running on it.
     CreateUser(NewUser),
-    /// Make an account a role to try things with, and print a token of each that is good for a day
+    /// Create a test account for each role and print a token for each, valid for a day
     ///
-    /// Only where the setting demo.mock_users allows it. Run again, it prints fresh tokens of the same accounts.
+    /// Requires the setting demo.mock_users. Run again, it prints new tokens for the same accounts.
     MockUsers,
-    /// Make twenty products to try things with
+    /// Create twenty sample products
     ///
-    /// Run again, it makes those whose sku is not there.
+    /// Run again, it creates those whose sku is missing.
     AddProducts {
-        /// Where they are sold [default: the only store]
+        /// Store that sells them [default: the only store]
         #[arg(long, value_name = "ID")]
         store: Option<Uuid>,
     },
-    /// Read the settings, say what is wrong with them, and start nothing
+    /// Check the settings without starting anything
     CheckConfig,
     /// Write the generated documents into a directory
     Openapi {
@@ -81,32 +81,32 @@ pub(crate) struct NewUser {
     /// operator, manager, staff, customer or integrator
     #[arg(long, value_parser = str::parse::<Role>)]
     pub(crate) role: Role,
-    /// A store of a manager or of staff; may be said several times
+    /// Store of a manager or staff account; repeatable
     #[arg(long = "store", value_name = "ID")]
     pub(crate) stores: Vec<Uuid>,
-    /// Whom the account speaks for, where its role is integrator; may be said several times
+    /// Integrator that an account with the role integrator acts for; repeatable
     #[arg(long = "integrator", value_name = "ID")]
     pub(crate) integrators: Vec<Uuid>,
-    /// Read the password from standard input's first line, in place of making one
+    /// Read the password from the first line of standard input instead of generating one
     #[arg(long)]
     pub(crate) password_stdin: bool,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct DemoOrder {
-    /// Where the expediter runs [default: the address of http.api_listen]
+    /// URL of the running expediter [default: the address of http.api_listen]
     #[arg(long)]
     pub(crate) url: Option<Url>,
-    /// What to order, by the beginning of its name [default: the first of the menu]
+    /// Product to order, by the beginning of its name [default: the first on the menu]
     #[arg(value_name = "PRODUCT")]
     pub(crate) product: Option<String>,
-    /// How many
+    /// Quantity
     #[arg(long, default_value_t = 1)]
     pub(crate) quantity: u32,
 }
 
 impl CommandLine {
-    /// A database of which nothing is said is a SQLite file in the data directory.
+    /// Reads the settings; the default database is a SQLite file in the data directory.
     pub(crate) fn settings(&self) -> Result<Settings, Refusal> {
         let data_dir = self.data_dir.as_deref();
         let data_dir: Vec<_> = data_dir

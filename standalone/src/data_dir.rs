@@ -1,4 +1,4 @@
-//! The data directory: one process at a time, and files that only their owner can read.
+//! The data directory: locked by one process at a time, with files that only their owner can read.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -13,7 +13,7 @@ use crate::refusal::Refusal;
 
 const LOCK: &str = "expediter.lock";
 
-/// Held for as long as the process lives; the operating system gives it back, however the process ends.
+/// Locked data directory. The operating system releases the locks however the process ends.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Makes the directory where there is none. A SQLite file elsewhere has its own folder locked too.
+    /// Creates the directory if it is missing and locks it. The folder of a SQLite file elsewhere is locked too.
     pub(crate) fn lock(settings: &Settings) -> Result<Self, Refusal> {
         let path = settings.secrets.data_dir.clone();
         let mut folders = vec![path.clone()];
@@ -49,7 +49,7 @@ impl DataDir {
     }
 }
 
-/// Where the settings say nothing of a database, it is a SQLite file in `secrets.data_dir`.
+/// Sets the default database to a SQLite file in `secrets.data_dir`.
 pub(crate) fn keep_database_inside(settings: &mut Settings) {
     let is_default =
         Settings::with(&[]).is_ok_and(|default| default.database.url == settings.database.url);
@@ -61,7 +61,7 @@ pub(crate) fn keep_database_inside(settings: &mut Settings) {
     }
 }
 
-/// The file behind `database.url`, where it is SQLite's.
+/// Returns the file of `database.url` if it is a SQLite URL.
 pub(crate) fn sqlite_file(settings: &Settings) -> Option<PathBuf> {
     if settings.database.kind() != DatabaseKind::Sqlite {
         return None;
@@ -73,10 +73,10 @@ pub(crate) fn sqlite_file(settings: &Settings) -> Option<PathBuf> {
     Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
 }
 
-/// Appears whole, on the disk, and with mode 0600, or not at all.
+/// Writes a file atomically with mode 0600, and syncs it to disk.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension("tmp");
-    // One left by a crash could have another mode.
+    // A draft left by a crash could have another mode.
     match fs::remove_file(&draft) {
         Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(cause),
         _ => {}

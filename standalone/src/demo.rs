@@ -1,4 +1,4 @@
-//! A store to try things with: made on an empty database, and found again at every start.
+//! Demonstration store: created on an empty database, and reused at every start.
 
 mod kept; // data/demo.json
 mod make; // store, products, accounts, the kitchen as integrator
@@ -21,13 +21,13 @@ pub(crate) use self::{
 };
 use crate::{data_dir::DataDir, refusal::Refusal};
 
-/// Where the kitchen is served, beside everything else.
+/// Path below which the kitchen is served.
 const KITCHEN_PATH: &str = "/kitchen";
 const TABLE: &str = "Table 1";
-/// Open sessions that are looked through for the demonstration's table.
+/// Maximum number of open sessions searched for the demonstration's table.
 const MOST_TABLES: u32 = 100;
 
-/// The demonstration of a running process. Cheap to clone.
+/// Demonstration of a running process. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Demo {
     ledger: Ledger,
@@ -37,18 +37,18 @@ pub(crate) struct Demo {
     logins: Arc<[Login]>,
 }
 
-/// Whether a data directory has a demonstration, with logins that are printed at every start.
+/// State of a data directory's demonstration, whose logins are printed at every start.
 #[derive(Debug)]
 pub(crate) enum Standing {
-    /// Made, or half made, by an earlier start.
+    /// Created completely or partly by an earlier start.
     Kept(Kept),
-    /// To be made if the database is empty.
+    /// No demonstration yet; this start creates it if the database is empty.
     Perhaps,
     No,
 }
 
 impl Standing {
-    /// Refuses to be reached from elsewhere with logins that anybody may read off a terminal.
+    /// Reads the state. Refuses to listen beyond loopback, because the logins are printed on the terminal.
     pub(crate) fn of(settings: &Settings, data_dir: &DataDir) -> Result<Self, Refusal> {
         let kept = Kept::read(data_dir)?;
         let listen = settings.http.api_listen;
@@ -63,14 +63,14 @@ impl Standing {
     }
 }
 
-/// The kitchen of the demonstration is on this machine and speaks plain HTTP; others stay as guarded as ever.
+/// Allows plain HTTP to loopback for the demonstration's kitchen; all other addresses stay guarded.
 pub(crate) fn allow_loopback(settings: &mut Settings) {
     let worker = &mut settings.worker;
     worker.allow_http_on_loopback = true;
     for network in ["127.0.0.0/8", "::1/128"] {
         worker
             .allow_networks
-            .push(network.parse().expect("it is written as a network"));
+            .push(network.parse().expect("a valid network"));
     }
 }
 
@@ -83,7 +83,7 @@ impl Demo {
         &self.logins
     }
 
-    /// What to order first, and the table's code.
+    /// Returns the table's code and the first product of the menu.
     pub(crate) async fn first_order(&self) -> anyhow::Result<(String, Option<ProductId>)> {
         let code = self.table().await?.code;
         let menu = self.ledger.menu(self.store).await?;
@@ -91,14 +91,14 @@ impl Demo {
         Ok((code, product))
     }
 
-    /// The store's open table; a new one where it was closed.
+    /// Returns the open session of the table, opening a new one if it was closed.
     async fn table(&self) -> Result<Session, LedgerError<SessionRefused>> {
         if let Some(open) = self.open_table().await? {
             return Ok(open);
         }
         match self.ledger.open_session(self.store, TABLE).await {
             Err(LedgerError::Refused(SessionRefused::NameTaken)) => {
-                // Somebody else has just opened it.
+                // Another request has just opened it.
                 let open = self.open_table().await?;
                 open.ok_or(LedgerError::Refused(SessionRefused::NameTaken))
             }

@@ -1,12 +1,12 @@
-//! `expediter`: with no arguments everything in one process; with a command, the administration of one.
+//! The `expediter` binary: runs everything in one process, or one administration command.
 
-mod command_line; // what may be typed
-mod refusal; // why a command does not run, in one line
+mod command_line; // commands and options
+mod refusal; // errors that stop a command, one line each
 
-mod addresses; // where it is reached
-mod data_dir; // one process each, files for its owner only
-mod demo; // a store to try, with a kitchen
-mod running; // what it prints once it runs
+mod addresses; // local and public URL
+mod data_dir; // lock and private files
+mod demo; // demonstration store with a kitchen
+mod running; // text printed after the start
 mod serve; // everything in one process
 
 mod commands; // one file each
@@ -48,6 +48,6 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         Some(Command::MockUsers) => commands::mock_users::print(&settings).await,
         Some(Command::AddProducts { store }) => commands::add_products::add(&settings, store).await,
         Some(Command::CheckConfig) => commands::check_config::check(&settings),
-        Some(Command::Openapi { .. }) => unreachable!("answered before the settings were read"),
+        Some(Command::Openapi { .. }) => unreachable!("handled before the settings were read"),
     }
 }

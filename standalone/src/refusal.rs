@@ -1,4 +1,4 @@
-//! Why a command does not run: one clear line each, that says what to do.
+//! Errors that stop a command: one line each, which says what to do.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
@@ -12,50 +12,53 @@ pub(crate) use runtime::process::EXIT_CODE;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// What may befall every process.
+    /// Refusals common to all processes.
     #[error(transparent)]
     Process(#[from] process::Refusal),
     #[error(
-        "another expediter is running on the data directory {}: stop it first, or give this one its own with \
+        "another expediter is running on the data directory {}: stop it first, or use another directory with \
          --data-dir DIR", folder.display()
     )]
     Locked { folder: PathBuf },
     #[error(
-        "the demonstration's logins, printed at every start, must not be reachable from outside, and http.api_listen \
-         is {listen}: listen on 127.0.0.1, or take an empty data directory (--data-dir DIR) with --set demo.enabled=false"
+        "the demonstration's logins are printed at every start and must not be reachable from other hosts, but \
+         http.api_listen is {listen}: listen on 127.0.0.1, or use an empty data directory (--data-dir DIR) with --set \
+         demo.enabled=false"
     )]
     DemoBeyondLoopback { listen: SocketAddr },
-    #[error("{}: {cause}; make it usable for this user, or choose another with --data-dir DIR", path.display())]
+    #[error("{}: {cause}; make it accessible to this user, or choose another directory with --data-dir DIR", path.display())]
     DataDir { path: PathBuf, cause: io::Error },
     #[error("{} cannot be read ({cause}); restore it from a backup, or start on an empty data directory", path.display())]
     DemoFile {
         path: PathBuf,
         cause: serde_json::Error,
     },
-    #[error("there is no database at {} yet: start an expediter there first, or name another with --data-dir DIR", path.display())]
+    #[error("there is no database at {} yet: start an expediter there first, or choose another directory with --data-dir DIR", path.display())]
     NoDatabase { path: PathBuf },
     #[error(
-        "a username has 1 to 100 letters, digits or any of . _ @ + - and begins with a letter or digit"
+        "a username must have 1 to 100 letters, digits or any of . _ @ + - and begin with a letter or digit"
     )]
     NotAUsername,
-    #[error("managers and staff have stores: add --store ID, once for each")]
+    #[error("managers and staff need a store: add --store ID, once per store")]
     WithoutStore,
     #[error(
-        "an account of the role integrator speaks for integrators: add --integrator ID, once for each"
+        "an account with the role integrator needs an integrator: add --integrator ID, once per integrator"
     )]
     WithoutIntegrator,
-    #[error("a password has from 8 to 200 characters, on the first line of standard input")]
+    #[error("a password must have 8 to 200 characters, on the first line of standard input")]
     NotAPassword,
     #[error(
-        "demo.mock_users is false, for tokens for everybody are nothing for a house that is used: allow them where \
-         things are tried, with --set demo.mock_users=true"
+        "demo.mock_users is false, because printing tokens for every role is unsafe in production: enable it in a test \
+         environment with --set demo.mock_users=true"
     )]
     MockUsersOff,
     #[error("there is no store {id}, or it is archived")]
     NoSuchStore { id: StoreId },
-    #[error("there is no store yet: make one with POST /api/v1/stores, or start the demonstration")]
+    #[error(
+        "there is no store yet: create one with POST /api/v1/stores, or start the demonstration"
+    )]
     NoStore,
-    #[error("there are several stores, say which with --store ID: {stores}")]
+    #[error("there are several stores; choose one with --store ID: {stores}")]
     WhichStore { stores: String },
 }
 

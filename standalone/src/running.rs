@@ -1,4 +1,4 @@
-//! What is printed once everything runs: where to look, what to type, and the demonstration's logins.
+//! Text printed once everything runs: addresses, example commands, and the demonstration's logins.
 
 use std::fmt;
 
@@ -6,19 +6,19 @@ use runtime::config::program;
 
 use crate::demo::{Demo, Login};
 
-/// The text for people on standard output; logs go to standard error.
+/// Text for people on standard output; logs go to standard error.
 pub(crate) struct Running<'a> {
     pub(crate) url: &'a str,
     pub(crate) database: String,
     pub(crate) tryout: Option<Tryout<'a>>,
 }
 
-/// What the demonstration has to offer.
+/// Part of the text about the demonstration.
 pub(crate) struct Tryout<'a> {
-    /// The demonstration's table.
+    /// Session code of the demonstration's table.
     code: String,
     body: String,
-    /// What starts this program from another terminal in this directory.
+    /// Command that starts this program from another terminal in this directory.
     program: String,
     logins: &'a [Login],
 }
@@ -43,20 +43,20 @@ impl fmt::Display for Running<'_> {
         if self.tryout.is_some() {
             writeln!(f, "  watch       {url}/")?;
         }
-        writeln!(f, "  documents   {url}/docs")?;
+        writeln!(f, "  API docs    {url}/docs")?;
         writeln!(f, "  readiness   {url}/readyz")?;
         writeln!(f, "  metrics     {url}/metrics")?;
         writeln!(f, "  database    {}", self.database)?;
         if let Some(tryout) = &self.tryout {
             tryout.write(url, f)?;
         }
-        write!(f, "Ctrl-C stops it; what it has taken, it keeps.")
+        write!(f, "Ctrl-C stops it; accepted orders are kept.")
     }
 }
 
 impl Tryout<'_> {
     fn write(&self, url: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nPlace an order, and watch it:")?;
+        writeln!(f, "\nPlace an order and watch it:")?;
         writeln!(
             f,
             "  curl -s {url}/api/v1/sessions/{}/orders -H 'content-type: application/json' -d '{}'",
@@ -64,12 +64,12 @@ impl Tryout<'_> {
         )?;
         writeln!(
             f,
-            "or from another terminal, with every step printed: {} demo-order --url {url}",
+            "Or, in another terminal, with every step printed: {} demo-order --url {url}",
             self.program
         )?;
         writeln!(
             f,
-            "\nSign in at {url}/api/v1 with Basic or a token (printed at every start, and only good here):"
+            "\nSign in at {url}/api/v1 with Basic or a token (printed at every start, valid only here):"
         )?;
         for login in self.logins {
             writeln!(f, "  {:<10}  {}", login.username, login.password)?;

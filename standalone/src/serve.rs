@@ -1,4 +1,4 @@
-//! Everything in one process: what is started, in which order, and how it ends.
+//! Runs everything in one process: starts the parts in order and shuts them down.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::{
 
 pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
     process::begin(&settings.telemetry, &settings.testing)?;
-    // Until the end of this function, so that no other process opens the files before.
+    // Held until the end of this function, so that no other process opens the files earlier.
     let data_dir = DataDir::lock(&settings)?;
     let standing = Standing::of(&settings, &data_dir)?;
     let acceptor = process::bind("http.api_listen", settings.http.api_listen).await?;
@@ -65,10 +65,10 @@ async fn make_demo(
         public_url: &addresses.public,
     };
     let made = demo::make(standing, making).await;
-    made.map_err(|cause| Refusal::failed("making the demonstration")(format!("{cause:#}")))
+    made.map_err(|cause| Refusal::failed("creating the demonstration")(format!("{cause:#}")))
 }
 
-/// Whoever is asked for work starts before those who ask for it.
+/// Starts the parts; those that do the work start before those that request it.
 async fn start(
     process: &Process,
     acceptor: NoDelayAcceptor,

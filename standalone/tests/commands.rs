@@ -1,6 +1,6 @@
-//! The administration commands, as they are typed.
+//! Tests of the administration commands, run as processes.
 
-#![expect(clippy::unwrap_used, reason = "what a test stumbles over fails it")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,
@@ -80,12 +80,15 @@ async fn openapi_writes_the_documents() {
 async fn demo_order_prints_every_step_until_the_order_is_ready() {
     let folder = Folder::new();
     let running = launch(&folder).start().await;
-    // The line that the start printed, as it would be typed.
+    // Runs the command line that the start printed.
     let mut printed = running.said.lines().filter_map(|line| {
         let (_, typed) = line.split_once(env!("CARGO_BIN_EXE_expediter"))?;
         typed.contains(" demo-order ").then_some(typed)
     });
-    let arguments = printed.next().expect("it is printed").split_whitespace();
+    let arguments = printed
+        .next()
+        .expect("the start prints the command")
+        .split_whitespace();
     let command = arguments.fold(launch(&folder), Launch::argument);
     let ended = command.argument("lemon").run().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -119,7 +122,7 @@ async fn demo_order_says_when_nobody_is_there() {
     assert!(ended.stderr.contains("no expediter answers"), "{ended:?}");
 }
 
-/// A command with that on its standard input.
+/// Runs a command with the given standard input.
 fn with_input(folder: &Folder, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_expediter"))
         .current_dir(folder.path())
@@ -150,7 +153,7 @@ async fn me(running: &Expediter, username: &str, password: &str) -> (u16, Value)
         .await
 }
 
-/// The demonstration's.
+/// Returns the id of the demonstration's store.
 async fn store_of(running: &Expediter) -> String {
     let code = running.demo["session_code"].as_str().unwrap();
     let (_, session) = running.get(&format!("/api/v1/sessions/{code}")).await;
@@ -218,7 +221,7 @@ async fn create_user_prints_the_password_or_reads_it_and_its_account_signs_in() 
         ),
         (
             vec!["create-user", "a b", "--role", "customer"],
-            "a username has",
+            "a username must have",
         ),
         (vec!["create-user", "kim", "--role", "king"], "is no"),
         (vec!["create-user", "kim"], "--role"),
@@ -277,7 +280,7 @@ async fn mock_users_of_an_empty_house_get_a_store_and_an_integrator() {
     assert_eq!(printed.code, Some(0), "{printed:?}");
     let added = command(&folder, &["add-products"]).await;
     assert!(
-        added.stdout.contains("Mock store: 20 products made"),
+        added.stdout.contains("Mock store: 20 products created"),
         "{added:?}"
     );
 }
@@ -291,8 +294,8 @@ async fn add_products_makes_twenty_and_the_second_time_none() {
 
     let running = launch(&folder).start().await;
     for said in [
-        "20 products made, 0 were there",
-        "0 products made, 20 were there",
+        "20 products created, 0 already existed",
+        "0 products created, 20 already existed",
     ] {
         let added = command(&folder, &["add-products"]).await;
         assert_eq!(added.code, Some(0), "{added:?}");

@@ -1,4 +1,4 @@
-//! The binary as its users meet it: it comes up, says where to look, refuses in one line, and ends in order.
+//! Tests of the binary as users run it: it starts, prints its addresses, refuses in one line, and shuts down cleanly.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,7 +17,7 @@ fn launch(folder: &Folder) -> Launch {
     Launch::of(Path::new(env!("CARGO_BIN_EXE_expediter")), folder.path())
 }
 
-/// One line on standard error, and the exit code of a refusal.
+/// Asserts that the process printed one line on standard error and exited with the code of a refusal.
 fn is_refused_with(ended: &Ended, words: &[&str]) {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
@@ -46,7 +46,7 @@ async fn on_an_empty_directory_it_comes_up_with_a_store_to_try_and_says_where_to
         "/docs",
         "/metrics",
         "curl ",
-        // As it was started, which need not be in the PATH.
+        // With the path it was started with, which need not be in PATH.
         concat!(env!("CARGO_BIN_EXE_expediter"), " demo-order --url http"),
     ] {
         assert!(running.said.contains(word), "{word}:\n{}", running.said);
@@ -138,7 +138,7 @@ async fn a_making_that_was_cut_off_is_finished_by_the_next_start() {
     let kept = folder.path().join("data/demo.json");
     let mut running = launch(&folder).start().await;
     running.kill9().await;
-    // As it is when the process dies right after the kitchen was made, before that was noted.
+    // The state of a process that died after it created the kitchen and before it saved that.
     let mut demo: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
     for (key, value) in [
         ("complete", false.into()),
@@ -159,7 +159,7 @@ async fn a_making_that_was_cut_off_is_finished_by_the_next_start() {
     );
     let kept: Value = serde_json::from_str(&fs::read_to_string(&kept).unwrap()).unwrap();
     assert_eq!(kept["complete"], true);
-    // The kitchen has fresh secrets, and both sides know them.
+    // The kitchen has new secrets, which both sides know.
     an_order_is_accepted(&running).await;
 }
 
@@ -167,7 +167,7 @@ async fn a_making_that_was_cut_off_is_finished_by_the_next_start() {
 async fn ctrl_c_ends_it_within_its_bound_and_with_0() {
     let folder = Folder::new();
     let mut running = launch(&folder).set("shutdown.drain_s", 5).start().await;
-    // A client that stays does not hold the process up.
+    // An open client connection does not delay the shutdown.
     let mut channel = running.channel(running.session_code(), None).await;
     let began_at = Instant::now();
     let status = running.sigint().await;
@@ -272,7 +272,7 @@ async fn a_moved_port_moves_the_kitchen_along() {
     let first = launch(&folder).start().await;
     let old_url = first.url.clone();
     drop(first);
-    // The old port stays taken, so that an order that goes there cannot arrive.
+    // The old port stays in use, so that an order sent there cannot arrive.
     let _taken = TcpListener::bind(old_url.trim_start_matches("http://")).unwrap();
     let second = launch(&folder).start().await;
     assert_ne!(second.url, old_url);

@@ -1,10 +1,10 @@
-// Shows a session's live channel frame by frame, as seed 000's debug template did. It mends nothing and hides nothing:
-// what a page makes of the frames is live.js.
+// Shows a session's live channel frame by frame, as seed 000's debug template did. It neither repairs nor hides
+// anything; live.js is the client that pages use.
 
-/** Older ones are dropped, so that a page left open does not grow. */
+/** Maximum number of frames shown, so that a page left open does not grow. */
 const MOST_FRAMES = 500;
 
-/** Where the channel of the page at `location` is; `after` is a number or null. */
+/** Returns the URL of the channel for the page at `location`; `after` is a number or null. */
 export function channelAddress(location, after) {
   const code = location.pathname.split("/").pop();
   const url = new URL(`/ws/sessions/${code}`, location.href);
@@ -13,7 +13,7 @@ export function channelAddress(location, after) {
   return url.href;
 }
 
-/** A frame as it is shown: what is JSON indented, all else as it came. */
+/** Formats a frame: JSON is indented, anything else is unchanged. */
 export function shownFrame(text) {
   try {
     return JSON.stringify(JSON.parse(text), null, 2);
@@ -22,7 +22,7 @@ export function shownFrame(text) {
   }
 }
 
-/** The stream's number that a frame tells, or the one before. */
+/** Returns the stream's number in a frame, or `before` if it has none. */
 export function numberAfter(text, before) {
   try {
     const { seq } = JSON.parse(text);
@@ -36,7 +36,7 @@ export class DebugPage {
   constructor({ document, location, openSocket = (url) => new WebSocket(url), now = () => new Date(), log = console.log }) {
     Object.assign(this, { document, location, openSocket, now, log });
     this.socket = null;
-    this.last = null; // the last number that was told
+    this.last = null; // last number received
   }
 
   start() {

@@ -1,4 +1,4 @@
-// The debug page's words and addresses.
+// Tests of the debug page's texts and URLs.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-// The live channel against a socket and a clock that the test holds in its hands.
+// Tests of the live channel with a fake socket and clock.
 
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";

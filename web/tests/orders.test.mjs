@@ -1,4 +1,4 @@
-// What the page says of orders, handoffs and its own connection, where no page is needed to say it.
+// Tests of the texts about orders, handoffs and the connection, without a page.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -53,22 +53,22 @@ test("memory is bounded, and finished orders are forgotten before open ones", ()
 
 test("a waiting handoff counts down to its next try", () => {
   const waiting = handoff("waiting", ["retry", "retry"], { next_attempt_at: new Date(100_000).toISOString() });
-  assert.equal(nextTry(waiting, 92_000), "try 3/5 in 8 s");
-  assert.equal(nextTry(waiting, 100_200), "try 3/5 any moment");
+  assert.equal(nextTry(waiting, 92_000), "attempt 3/5 in 8 s");
+  assert.equal(nextTry(waiting, 100_200), "attempt 3/5 now");
 });
 
 test("a handoff says how it ended", () => {
-  assert.equal(nextTry(handoff("acknowledged", ["acknowledged"]), 0), "taken at once");
-  assert.equal(nextTry(handoff("acknowledged", ["retry", "acknowledged"]), 0), "taken at try 2/5");
-  assert.equal(nextTry(handoff("acknowledged", ["unknown"]), 0), "no answer, but it called back: taken");
-  assert.equal(nextTry(handoff("failed", Array(5).fill("retry")), 0), "given up after 5 tries");
+  assert.equal(nextTry(handoff("acknowledged", ["acknowledged"]), 0), "acknowledged");
+  assert.equal(nextTry(handoff("acknowledged", ["retry", "acknowledged"]), 0), "acknowledged at attempt 2/5");
+  assert.equal(nextTry(handoff("acknowledged", ["unknown"]), 0), "no response, but acknowledged by a callback");
+  assert.equal(nextTry(handoff("failed", Array(5).fill("retry")), 0), "given up after 5 attempts");
 });
 
 test("the connection line names the moment since when nothing is known", () => {
-  const state = { phase: "waiting", notLiveSince: 5_000, retryAt: 9_000, why: "nothing was heard", lastHeardAt: 5_000 };
+  const state = { phase: "waiting", notLiveSince: 5_000, retryAt: 9_000, why: "no message received", lastHeardAt: 5_000 };
   const { phase, detail } = lineSaid(state, 7_000);
   assert.match(phase, /^Not live since .+, reconnecting$/);
-  assert.equal(detail, "nothing was heard; next try in 2 s");
+  assert.equal(detail, "no message received; retrying in 2 s");
   const live = { phase: "live", notLiveSince: null, lastHeardAt: 5_000, lastHeardWhat: "ping" };
   assert.deepEqual(lineSaid(live, 8_000), { phase: "Live", detail: "last ping 3 s ago" });
 });

@@ -1,4 +1,4 @@
-//! From a claimed handoff to its outcome on record: made once, recorded once, and cut short only at the very end.
+//! Makes the attempt of a claimed handoff: sends it once, records its outcome once, and aborts only at shutdown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,18 +14,18 @@ use tracing::Instrument;
 
 use crate::outbound::{Outbound, Outgoing, Sent};
 
-/// What was not sent for a reason of our own, is due again after this.
+/// Delay before a handoff is due again that was not sent for a reason of our own.
 const DEFERRED_FOR: Duration = Duration::from_secs(5);
-/// Between tries to record an outcome, while the database is away.
+/// Delay between attempts to record an outcome while the database is unavailable.
 const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(500);
 
-/// Shared by all lanes.
+/// Parts that an attempt needs, shared by all lanes.
 #[derive(Clone, Debug)]
 pub(crate) struct Attempts {
     pub(crate) ledger: Ledger,
     pub(crate) outbound: Arc<Outbound>,
     pub(crate) metrics: Arc<Metrics>,
-    /// Cancelled when the process can wait no longer for answers.
+    /// Cancelled when shutdown can wait no longer for responses.
     pub(crate) cut: CancellationToken,
 }
 
@@ -51,7 +51,7 @@ impl Attempts {
             sent = self.outbound.attempt(&outgoing) => sent,
             () = self.cut.cancelled() => Sent::Heard {
                 heard: Heard::Lost {
-                    error: "the worker had to stop before the answer came".to_owned(),
+                    error: "the worker stopped before the response arrived".to_owned(),
                 },
                 answer: None,
                 used_cached_token: false,
@@ -97,7 +97,7 @@ impl Attempts {
                 attempts.with_label_values(&[outcome.as_str()]).inc();
                 tracing::info!(
                     ?heard,
-                    "attempt {}: {outcome}; the order has ended meanwhile",
+                    "attempt {}: {outcome}; the order has ended in the meantime",
                     claimed.n
                 );
             }
@@ -106,13 +106,13 @@ impl Attempts {
                 attempts.with_label_values(&[outcome.as_str()]).inc();
                 tracing::info!(
                     ?heard,
-                    "attempt {}: {outcome}; it was on record before, though no answer to that came",
+                    "attempt {}: {outcome}; an earlier commit whose response was lost had recorded it",
                     claimed.n
                 );
             }
             Concluded::Fenced => tracing::warn!(
                 ?heard,
-                "attempt {}: {outcome}, but too late: it stands as unknown",
+                "attempt {}: {outcome}, but its lease had expired; it stays recorded as unknown",
                 claimed.n
             ),
         }
@@ -121,15 +121,15 @@ impl Attempts {
     async fn defer(&self, claimed: &Claimed, why: &str) {
         let until = self.ledger.clock().now() + DEFERRED_FOR;
         tracing::info!(
-            "attempt {} was not sent, and does not count: {why}",
+            "attempt {} was not sent and does not count: {why}",
             claimed.n
         );
         self.until_recorded(claimed, || self.ledger.defer_attempt(claimed, until, why))
             .await;
     }
 
-    /// An outcome that is not recorded counts as unknown and sends the order a second time, so that a database that is
-    /// away for a moment is worth waiting for, until the lease ends.
+    /// Retries `record` until the lease expires: an outcome that is not recorded counts as unknown, and the order is
+    /// sent a second time.
     async fn until_recorded<T, F: Future<Output = ledger::Result<T>>>(
         &self,
         claimed: &Claimed,
@@ -142,10 +142,10 @@ impl Attempts {
             };
             let clock = self.ledger.clock();
             if clock.now() >= claimed.leased_until || self.cut.is_cancelled() {
-                tracing::error!(%error, "attempt {}: its outcome could not be recorded: {error}", claimed.n);
+                tracing::error!(%error, "attempt {}: recording the outcome failed; giving up: {error}", claimed.n);
                 return None;
             }
-            tracing::warn!(%error, "attempt {}: its outcome is not recorded yet: {error}", claimed.n);
+            tracing::warn!(%error, "attempt {}: recording the outcome failed; retrying: {error}", claimed.n);
             clock.sleep(RECORD_AGAIN_AFTER).await;
         }
     }
@@ -160,7 +160,7 @@ impl Attempts {
     }
 }
 
-/// Counts an attempt for as long as it lives, also when its task is aborted.
+/// Guard that counts an attempt as in flight until it is dropped, also when its task is aborted.
 struct InFlight<'a>(&'a Metrics);
 
 impl Drop for InFlight<'_> {

@@ -1,4 +1,4 @@
-//! What the broker tells: noted by a lane or the inbox, and acknowledged at once. The only place that acknowledges.
+//! Passes the broker's hints to lanes and order duties and acknowledges them at once; nothing else acknowledges.
 
 use broker::{Broker, Delivery};
 use domain::hint::{Hint, Told};
@@ -10,10 +10,10 @@ use crate::{
     lanes::Lanes,
 };
 
-/// Nothing is held while it is worked on, so that this only covers the way to the server and back.
+/// Hints are acknowledged before the work begins, so this only has to cover the round trip to the broker.
 const PREFETCH: u16 = 256;
 
-/// Who is told.
+/// Task that reads the work queue, and the receivers of its hints.
 #[derive(Clone, Debug)]
 pub(crate) struct Consumer {
     pub(crate) lanes: Lanes,
@@ -21,7 +21,7 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    /// Until `stopping`, or until the broker is closed.
+    /// Runs until `stopping` is cancelled, also if the broker is closed before.
     pub(crate) async fn run(self, broker: std::sync::Arc<dyn Broker>, stopping: CancellationToken) {
         let mut deliveries = broker.work(PREFETCH).await;
         let mut said_unreadable = false;
@@ -31,7 +31,7 @@ impl Consumer {
                 () = stopping.cancelled() => return,
             };
             let Some(delivery) = delivery else {
-                // Closed before we were told to stop: without the broker, the sweep goes on alone.
+                // The broker was closed before the shutdown; the sweep finds the work alone.
                 return stopping.cancelled().await;
             };
             crash::point("work.after_receive");
@@ -39,12 +39,12 @@ impl Consumer {
                 Ok(told) => self.note(told),
                 Err(error) => {
                     if !std::mem::replace(&mut said_unreadable, true) {
-                        tracing::warn!(%error, "a message is no hint of ours; it is dropped, as further ones will be: {error}");
+                        tracing::warn!(%error, "unreadable work message dropped; further ones are dropped without a log line: {error}");
                     }
                 }
             }
             crash::point("work.after_note");
-            // An unreadable one too: it would be no more readable the next time.
+            // Unreadable messages too: a redelivery would be just as unreadable.
             Delivery::ack(delivery);
         }
     }

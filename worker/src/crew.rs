@@ -1,4 +1,4 @@
-//! Who else works: this worker's sign of life, and what it knows of the others.
+//! Membership: sends this worker's heartbeats and tracks which other workers are alive.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use platform::metrics::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// Among whom integrators are shared, as this worker knows it.
+/// Workers that share the integrators, as this worker knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Crew {
     me: WorkerId,
-    /// By id; without me, as long as I have no share.
+    /// Sorted by id; does not contain `me` while this worker has no share.
     sharing: Vec<WorkerId>,
-    /// Before this, what is mine now may have been another's.
+    /// Time of the last change; before it, this worker's share may have been another worker's.
     pub(crate) since: DateTime<Utc>,
 }
 
-/// Says that this worker is there, and looks who else is: a task of its own, and the only one that changes the crew.
+/// Task that sends heartbeats and reads those of the others; nothing else changes the membership.
 #[derive(Debug)]
 pub(crate) struct RollCall {
     ledger: Ledger,
@@ -35,15 +35,15 @@ pub(crate) struct RollCall {
 #[derive(Clone, Copy, Debug)]
 struct Joined {
     at: DateTime<Utc>,
-    /// When the others last heard of it, at the latest.
+    /// Time of the last heartbeat that was written.
     seen_at: DateTime<Utc>,
-    /// `None`, until it has looked who else is there.
+    /// Time from which this worker takes its share; `None` until it has read the other members.
     settles_at: Option<DateTime<Utc>>,
     is_back: bool,
 }
 
 impl Crew {
-    /// The only one that there can be.
+    /// Returns the membership of a worker that is the only one by configuration.
     pub(crate) fn of_one(me: WorkerId) -> Self {
         Self {
             me,
@@ -67,7 +67,7 @@ impl Crew {
 }
 
 impl RollCall {
-    /// Until the first call the worker has no share of anything.
+    /// Creates the task; this worker has no share until the first [`Self::call`].
     pub(crate) fn new(ledger: Ledger, metrics: Arc<Metrics>) -> Self {
         let now = ledger.clock().now();
         let nobody = Crew {
@@ -88,8 +88,8 @@ impl RollCall {
         self.crew.subscribe()
     }
 
-    /// Until `stopping`, and then until the lanes have nothing under way any more: only then the others may have this
-    /// worker's share.
+    /// Runs until `stopping` is cancelled and the lanes have no attempt in flight; only then may the other workers take
+    /// over this worker's share.
     pub(crate) async fn run(
         mut self,
         lanes_ended: impl Future<Output = ()>,
@@ -111,13 +111,13 @@ impl RollCall {
         }
         let me = self.crew.borrow().me;
         if let Err(error) = self.ledger.worker_left(me).await {
-            tracing::warn!(%error, "the other workers were not told that this one ends, and will count it as dead: {error}");
+            tracing::warn!(%error, "removing this worker from the list failed; the others will time it out: {error}");
         }
     }
 
     pub(crate) async fn call(&mut self) {
         if let Err(error) = self.beat().await {
-            tracing::warn!(%error, "this worker could not say that it is there: {error}");
+            tracing::warn!(%error, "heartbeat failed: {error}");
             let now = self.ledger.clock().now();
             if self
                 .joined
@@ -130,7 +130,7 @@ impl RollCall {
         match self.ledger.workers().await {
             Ok(members) => self.look(&members).await,
             Err(error) => {
-                tracing::warn!(%error, "which workers there are could not be read: {error}");
+                tracing::warn!(%error, "reading the list of workers failed: {error}");
             }
         }
     }
@@ -159,7 +159,7 @@ impl RollCall {
         let Some(joined) = &mut self.joined else {
             return;
         };
-        // After the reading: the others can have seen this worker since it was written, and not before.
+        // Read after the list: the others can have seen this worker only since its heartbeat was written.
         let now = self.ledger.clock().now();
         let me = self.crew.borrow().me;
         let others_may_send = joined.is_back || members.iter().any(|member| member.id != me);
@@ -191,7 +191,7 @@ impl RollCall {
         self.crew.send_if_modified(|crew| {
             let is_news = crew.sharing != sharing;
             if is_news {
-                tracing::debug!(workers = sharing.len(), "integrators are shared anew");
+                tracing::debug!(workers = sharing.len(), "shares of the integrators changed");
                 crew.sharing = sharing;
                 crew.since = now;
             }
@@ -202,11 +202,10 @@ impl RollCall {
     async fn prune(&self) {
         match self.ledger.prune_workers().await {
             Ok(0) => {}
-            Ok(dead) => tracing::info!(
-                dead,
-                "workers that were not heard of for long are counted no more"
-            ),
-            Err(error) => tracing::debug!(%error, "dead workers stay listed for now: {error}"),
+            Ok(dead) => tracing::info!(dead, "removed workers that sent no heartbeat for too long"),
+            Err(error) => {
+                tracing::debug!(%error, "removing dead workers failed; retrying later: {error}")
+            }
         }
     }
 }
@@ -224,12 +223,12 @@ fn is_taken_for_dead(joined: Joined, now: DateTime<Utc>) -> bool {
     joined.seen_at + DEAD_AFTER <= now
 }
 
-/// Ordinary corrections of the clock are smaller.
+/// Returns true if the clock went back by more than an ordinary correction.
 fn was_set_back(joined: Joined, now: DateTime<Utc>) -> bool {
     now + BEATS_EVERY <= joined.seen_at
 }
 
-/// For people who look into the table.
+/// Returns a label for operators who read the table.
 fn label() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host: String = host.trim().chars().take(200).collect();
@@ -259,7 +258,7 @@ mod tests {
     each_database! {
         async fn the_first_worker_has_everything_at_once(house: House) {
             let mut first = roll_call(&house);
-            assert!(!shares_with(&first, 1), "nobody knows of it yet");
+            assert!(!shares_with(&first, 1), "it has not sent a heartbeat yet");
             first.call().await;
             assert!(shares_with(&first, 1));
             assert_eq!(counted(&first), 1);
@@ -314,10 +313,10 @@ mod tests {
             let (mut one, mut other) = (roll_call(&house), roll_call(&house));
             one.call().await;
             other.call().await;
-            // As when the database was away for a while.
+            // Like a database that was unavailable for a while.
             house.clock.advance(DEAD_AFTER);
             one.call().await;
-            assert!(!shares_with(&one, 1), "it sees nobody, and has to wait all the same");
+            assert!(!shares_with(&one, 1), "it has to wait although it sees no other worker");
             house.clock.advance(LOOKS_EVERY);
             other.call().await;
             assert!(!shares_with(&other, 2));

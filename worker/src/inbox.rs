@@ -1,4 +1,4 @@
-//! What is to be done about single orders: their callbacks applied, their acceptance settled; one at a time for each.
+//! Duties for single orders: applies their callbacks and settles their acceptance, one duty at a time per order.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -12,12 +12,12 @@ use runtime::lifecycle::Shutdown;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Orders that are worked on at one time.
+/// Maximum number of orders processed concurrently.
 const RUNNERS: usize = 8;
-/// Duties that wait; more are left to the sweep.
+/// Maximum number of queued duties; the sweep finds what does not fit.
 const MOST_WAITING: usize = 10_000;
 
-/// Cheap to clone; all clones are one inbox.
+/// Queue of duties and its runners; clones are cheap and share one queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Inbox(Arc<Inner>);
 
@@ -25,15 +25,19 @@ pub(crate) struct Inbox(Arc<Inner>);
 struct Inner {
     ledger: Ledger,
     metrics: Arc<Metrics>,
+    /// Shared because the consumer adds duties, and the [`RUNNERS`] tasks take them and free their orders. All
+    /// writes go through this mutex, which is never held across an await.
     waiting: Mutex<Waiting>,
+    /// Wakes one idle runner: notified after a duty was added, and after an order was freed while duties are queued.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     queue: VecDeque<Duty>,
-    /// The same as `queue`: a duty that waits is not queued twice.
+    /// Same duties as in `queue`, so that none is queued twice.
     queued: HashSet<Duty>,
+    /// Orders that a runner works on; their further duties stay in `queue`.
     busy: HashSet<OrderId>,
 }
 
@@ -52,12 +56,12 @@ impl Inbox {
             changed: Notify::new(),
         }));
         for _ in 0..RUNNERS {
-            shutdown.spawn_vital("inbox", inbox.clone().run(shutdown.stopping()));
+            shutdown.spawn_vital("order duties", inbox.clone().run(shutdown.stopping()));
         }
         inbox
     }
 
-    /// Returns at once. What does not fit is left to the sweep.
+    /// Queues a duty and returns at once; drops it if the queue is full, and the sweep finds it later.
     pub(crate) fn note(&self, duty: Duty) {
         if self.0.waiting().add(duty) {
             self.0.changed.notify_one();
@@ -97,7 +101,7 @@ impl Waiting {
         is_new
     }
 
-    /// The first whose order nobody works on.
+    /// Takes the first duty whose order is not busy, and marks that order busy.
     fn next(&mut self) -> Option<Duty> {
         let free = |duty: &Duty| !self.busy.contains(&duty.order());
         let at = self.queue.iter().position(free)?;
@@ -109,19 +113,19 @@ impl Waiting {
 }
 
 impl Inner {
-    /// What fails is left to the sweep.
+    /// Performs a duty; if it fails, the sweep retries it.
     async fn perform(&self, duty: Duty) {
         match duty {
             Duty::ApplyCallbacks(order) => match self.ledger.apply_callbacks(order).await {
                 Ok(applied) => self.count_applied(applied),
                 Err(error) => {
-                    tracing::warn!(%order, %error, "callbacks are not applied yet: {error}");
+                    tracing::warn!(%order, %error, "applying callbacks failed; the sweep will retry: {error}");
                 }
             },
             Duty::Settle(order) => match self.ledger.settle_order(order).await {
                 Ok(_) | Err(LedgerError::Refused(_)) => {}
                 Err(error) => {
-                    tracing::warn!(%order, %error, "the order is not settled yet: {error}")
+                    tracing::warn!(%order, %error, "settling the order failed; the sweep will retry: {error}")
                 }
             },
         }
@@ -139,7 +143,7 @@ impl Inner {
     }
 }
 
-/// Frees its order also after a panic.
+/// Guard that frees its order when dropped, also after a panic.
 struct Busy<'a>(&'a Inner, OrderId);
 
 impl Drop for Busy<'_> {
@@ -149,7 +153,7 @@ impl Drop for Busy<'_> {
         let more = !waiting.queue.is_empty();
         drop(waiting);
         if more {
-            // Somebody may have passed over this order's next duty.
+            // A runner may have skipped this order's next duty while it was busy.
             self.0.changed.notify_one();
         }
     }

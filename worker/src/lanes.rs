@@ -1,8 +1,8 @@
-//! A lane per integrator: each claims for itself and at its own pace, so that a slow integrator holds up no other.
+//! Lanes, one per integrator: each claims handoffs at its own pace, so that a slow integrator delays no other.
 //!
-//! What an integrator allows is shared by all workers (`common/src/domain/sharing.rs`); a lane keeps to this worker's
-//! share. Where that is nothing, a hint is handed on through the work queue until it comes to a worker that has one,
-//! [`MOST_HOPS`] times at most; what got no further, such a worker's own sweep finds.
+//! All workers share an integrator's limits (`common/src/domain/sharing.rs`); a lane keeps to this worker's share.
+//! A worker without a share forwards a hint through the work queue until it reaches a worker that has one, at most
+//! [`MOST_HOPS`] times; after that, the sweep of such a worker finds the work.
 
 mod lane;
 mod rate;
@@ -25,13 +25,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use self::lane::Lane;
 use crate::{attempt::Attempts, crew::Crew};
 
-/// Integrators that are spoken to at one time; further ones wait for the sweep.
+/// Maximum number of concurrent lanes; further integrators wait for the sweep.
 const MOST_LANES: usize = 4096;
-/// How often a hint is handed on. It goes to whoever is next: of two workers the right one is not found with a chance of
-/// one in 2^24, of ten with one in 12.
+/// Maximum number of times a hint is forwarded. It goes to the next consumer, whichever that is: with two workers it
+/// misses the right one with a probability of 1 in 2^24, with ten of 1 in 12.
 const MOST_HOPS: u8 = 24;
 
-/// Cheap to clone; all clones are the same lanes.
+/// Lanes of this worker; clones are cheap and share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Lanes(Arc<Inner>);
 
@@ -42,13 +42,18 @@ struct Inner {
     shutdown: Shutdown,
     stopping: CancellationToken,
     broker: Arc<dyn Broker>,
+    /// Shared with the sweep; only the membership task writes it, the lanes read it.
     crew: watch::Receiver<Crew>,
+    /// Shared because `tell` adds each lane's task and [`Lanes::ended`] waits for all; synchronized inside.
     running: TaskTracker,
+    /// Running lanes. Shared because `tell` adds lanes from the consumer's and the sweep's task, and each lane
+    /// removes itself. Guarded by this mutex, under which bells are rung too: a lane that finds its bell silent
+    /// while it holds the lock can leave without missing a hint.
     lanes: Mutex<HashMap<IntegratorId, Arc<Bell>>>,
 }
 
 impl Lanes {
-    /// `lease`: how long a claimed handoff is ours.
+    /// Creates the set without any lane. `lease` is the lifetime of a claim.
     pub(crate) fn new(
         attempts: Attempts,
         lease: Duration,
@@ -68,17 +73,17 @@ impl Lanes {
         }))
     }
 
-    /// Notes that this integrator has work, of which every worker finds out by itself; returns at once.
+    /// Wakes the integrator's lane for work that every worker finds by itself; never waits.
     pub(crate) fn wake(&self, integrator: IntegratorId) {
         self.tell(integrator, None);
     }
 
-    /// The same, said by a hint that came here and nowhere else; it was handed on so often before.
+    /// Wakes the integrator's lane for a hint that only this worker received and that was forwarded `hops` times.
     pub(crate) fn hear(&self, integrator: IntegratorId, hops: u8) {
         self.tell(integrator, Some(hops));
     }
 
-    /// After the stop, when nothing is under way any more.
+    /// Waits until all lanes have ended; call it after the shutdown has begun.
     pub(crate) async fn ended(&self) {
         self.0.running.close();
         self.0.running.wait().await;
@@ -94,7 +99,7 @@ impl Lanes {
             return;
         }
         if lanes.len() >= MOST_LANES {
-            tracing::warn!(%integrator, "all {MOST_LANES} lanes are in use; the sweep will ask again");
+            tracing::warn!(%integrator, "all {MOST_LANES} lanes are in use; the sweep will retry this integrator");
             return;
         }
         let bell = Arc::new(Bell::new());
@@ -118,16 +123,20 @@ impl Inner {
     }
 }
 
-/// How a lane is told; rung twice before it looks is rung once.
+/// Wake-up signal of a lane, shared by the lane and the tasks that wake it. Rings are not counted: several before the
+/// lane claims are one.
 #[derive(Debug)]
 struct Bell {
+    /// Set by the tasks that ring, cleared by the lane before it claims; atomic, so that reading it needs no lock.
     rung: AtomicBool,
-    /// Of the hints that rang, the fewest.
+    /// Fewest hops among the hints that rang, else [`NO_HINT`]. Lowered by the tasks that ring, reset by the lane;
+    /// each in one atomic operation.
     hops: AtomicU8,
+    /// Wakes the lane; notified after the two fields above were written.
     notify: Notify,
 }
 
-/// No hint rang.
+/// Value of a bell's `hops` if no hint rang.
 const NO_HINT: u8 = u8::MAX;
 
 impl Bell {
@@ -150,18 +159,18 @@ impl Bell {
         self.rung.load(Ordering::Acquire)
     }
 
-    /// Before looking: whatever rings from now on wants another look.
+    /// Clears the bell and returns true if it had rung. Call it before claiming, so that a later ring is not lost.
     fn hush(&self) -> bool {
         self.rung.swap(false, Ordering::AcqRel)
     }
 
-    /// The hops of the hint that rang since this was asked last.
+    /// Takes the hops of the hint that rang since the last call.
     fn hops(&self) -> Option<u8> {
         let hops = self.hops.swap(NO_HINT, Ordering::AcqRel);
         (hops != NO_HINT).then_some(hops)
     }
 
-    /// May return once too often; never too seldom.
+    /// Waits for a ring; may return without one, but never misses one.
     async fn heard(&self) {
         self.notify.notified().await;
     }

@@ -1,20 +1,20 @@
-//! Brings orders to integrators, applies what they call back, and puts right what nobody told of.
+//! Sends orders to integrators, applies their callbacks, and reconciles what was missed.
 
-/// From a claimed handoff to its outcome on record.
+/// Makes one attempt and records its outcome.
 mod attempt;
-/// What the broker tells, passed on to lanes and inbox.
+/// Passes the broker's hints to the lanes and the order duties.
 mod consume;
-/// Who else works, and who has which share.
+/// Which workers are alive, and each one's share.
 mod crew;
-/// What integrators call back, and what nobody outside is waited for.
+/// Applies callbacks and settles orders.
 mod inbox;
-/// Who is sent what, when, and how much at one time.
+/// Claims handoffs per integrator, within its limits.
 mod lanes;
-/// One HTTP request.
+/// Sends one HTTP request.
 pub mod outbound;
-/// Joins the parts below.
+/// Starts the parts of a worker.
 mod start;
-/// What was lost on the way.
+/// Reconciles what was missed.
 mod sweep;
 #[cfg(test)]
 mod testing;

@@ -1,4 +1,4 @@
-//! `worker`: hands orders over, applies callbacks, and finds what was lost; several run side by side.
+//! The `worker` binary: sends orders, applies callbacks and reconciles; several can run side by side.
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
     let worker = Binary {
         name: "worker",
         version: env!("CARGO_PKG_VERSION"),
-        about: "Hands orders to integrators, applies what they call back, and finds what was lost on the way",
+        about: "Sends orders to integrators, applies their callbacks, and reconciles what was missed",
         listen_setting: "http.worker_listen",
         listen: |http| http.worker_listen,
         publishes: true,

@@ -1,4 +1,4 @@
-//! Joins a worker's parts; standalone starts it in the same process as everything else.
+//! Starts the parts of a worker; standalone does so in one process with everything else.
 
 use std::{
     sync::{Arc, Mutex},
@@ -25,20 +25,20 @@ use crate::{
     sweep::{Memory, Sweep, Swept},
 };
 
-/// After the longest attempt, this is left to record it.
+/// Time reserved to record an outcome after the longest attempt.
 const TO_RECORD: Duration = Duration::from_secs(2);
 
-/// What a worker is told at start.
+/// Settings of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
     pub outbound: OutboundSettings,
-    /// A lease outlives the attempt's time-out by this.
+    /// Time by which a lease exceeds the attempt's timeout.
     pub lease_margin: Duration,
     pub sweep_interval: Duration,
     pub sweep_batch: u32,
-    /// No other process can work on this database, so that nothing is shared.
+    /// True if no other process can use this database, so that integrators are not shared.
     pub is_alone: bool,
-    /// How long the process may take to stop.
+    /// Maximum duration of the shutdown.
     pub drain: Duration,
 }
 
@@ -55,7 +55,7 @@ impl From<&Settings> for WorkerSettings {
     }
 }
 
-/// What a worker is made of.
+/// Dependencies of a worker.
 #[derive(Debug)]
 pub struct WorkerParts {
     pub ledger: Ledger,
@@ -64,7 +64,7 @@ pub struct WorkerParts {
     pub settings: WorkerSettings,
 }
 
-/// A worker that runs. Dropping it changes nothing: it ends with the [`Shutdown`] it was started under.
+/// Running worker. Dropping it does not stop it: it ends with the [`Shutdown`] it was started with.
 #[derive(Debug)]
 pub struct Worker {
     sweep: Arc<Sweep>,
@@ -75,8 +75,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts everything on the current runtime. It claims nothing more once `shutdown` begins; attempts under way may
-    /// end, and what has not ended shortly before the drain's end is recorded as unknown.
+    /// Starts all tasks on the current runtime. Once `shutdown` begins, nothing more is claimed; attempts in flight may
+    /// finish, and those that have not finished shortly before the end of the drain are recorded as unknown.
     pub async fn start(parts: WorkerParts, shutdown: &Shutdown) -> Result<Self, NoClient> {
         let WorkerParts {
             ledger,
@@ -111,7 +111,7 @@ impl Worker {
                 let lanes = lanes.clone();
                 roll_call.run(async move { lanes.ended().await }, stopping.clone())
             };
-            shutdown.spawn_vital("roll call", run);
+            shutdown.spawn_vital("heartbeat", run);
         }
         tokio::spawn(cut_at_last(stopping.clone(), cut, patience(&settings)));
 
@@ -140,13 +140,13 @@ impl Worker {
         })
     }
 
-    /// One round of the reconciler, beside those that it makes by itself.
+    /// Runs one sweep in addition to the periodic ones.
     pub async fn sweep_once(&self) -> Swept {
         self.sweep.sweep_once().await
     }
 }
 
-/// Known to the others before the first hint comes; `None` where there can be no others.
+/// Sends the first heartbeat, so that the others know this worker before its first hint; `None` if it is alone.
 async fn join(ledger: &Ledger, metrics: &Arc<Metrics>, is_alone: bool) -> Option<RollCall> {
     if is_alone {
         return None;
@@ -162,7 +162,7 @@ fn alone(ledger: &Ledger, metrics: &Metrics) -> watch::Receiver<Crew> {
     watch::Sender::new(Crew::of_one(me)).subscribe()
 }
 
-/// Building the HTTP client takes a while, and not on a thread that serves others.
+/// Builds the HTTP client on a blocking thread, because it takes about 30 ms of CPU.
 async fn outbound(
     ledger: &Ledger,
     settings: &OutboundSettings,
@@ -179,7 +179,7 @@ async fn outbound(
         .expect("building a client does not panic, and is not cancelled")
 }
 
-/// How long after the stop's begin attempts may still end by themselves.
+/// Returns how long attempts may still finish after the shutdown has begun.
 fn patience(settings: &WorkerSettings) -> Duration {
     let drained = settings.drain.saturating_sub(TO_RECORD);
     drained.min(settings.outbound.attempt_timeout + TO_RECORD)
@@ -187,7 +187,7 @@ fn patience(settings: &WorkerSettings) -> Duration {
 
 async fn cut_at_last(stopping: CancellationToken, cut: CancellationToken, patience: Duration) {
     stopping.cancelled().await;
-    // The machine's time: a stop is not part of any story that tests tell with their own clock.
+    // Real time, not the test clock: tests that set the clock do not simulate a shutdown.
     tokio::time::sleep(patience).await;
     cut.cancel();
 }

@@ -1,5 +1,5 @@
-//! The reconciler: finds what is due and nobody holds, whatever was lost on the way. Always runs, with or without a
-//! broker; each step is idempotent and stands alone.
+//! The reconciler: finds due work that nobody holds, whatever was lost. It always runs, with or without a broker; its
+//! steps are idempotent and independent of each other.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{crew::Crew, lanes::Lanes};
 
-/// An integrator is not told of again within this time.
+/// Minimum time between two hints about the same integrator.
 const HINTED_FOR: Duration = Duration::from_secs(5);
 const ANCHOR_EVERY: Duration = Duration::from_secs(30);
 const PRUNE_EVERY: Duration = Duration::from_secs(60);
@@ -36,28 +36,29 @@ pub(crate) struct Sweep {
     pub(crate) crew: watch::Receiver<Crew>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) interval: Duration,
-    /// Rows of each kind that one sweep takes at most.
+    /// Maximum number of rows that each step of a sweep takes.
     pub(crate) batch: u32,
+    /// Shared because `sweep_once` also runs beside the periodic sweep; never held across an await.
     pub(crate) memory: Mutex<Memory>,
 }
 
-/// What one sweep leaves to the next.
+/// State that one sweep leaves to the next.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     hinted_at: HashMap<IntegratorId, DateTime<Utc>>,
-    /// Since when the crew is as it was then. Another one has other shares.
+    /// [`Crew::since`] of the last hints. A new membership has new shares, so everything is hinted again.
     hinted_crew: Option<DateTime<Utc>>,
-    /// Where the walk over the integrators goes on, when there are more than one sweep looks at.
+    /// Cursor over the integrators, if there are more than one sweep reads.
     hinted_last: Option<IntegratorId>,
     anchored_at: Option<DateTime<Utc>>,
     pruned_at: Option<DateTime<Utc>>,
     tallied_at: Option<DateTime<Utc>>,
-    /// Where the walk over the stores goes on, when there are more than one sweep takes.
+    /// Cursor over the stores, if there are more than one sweep tallies.
     tallied_last: Option<StoreId>,
     gauged_at: Option<DateTime<Utc>>,
 }
 
-/// What one sweep put right.
+/// Counts of what one sweep changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     pub leases_freed: u32,
@@ -80,7 +81,7 @@ impl Sweep {
                 () = self.ledger.clock().sleep(self.interval) => {}
                 () = stopping.cancelled() => return,
             }
-            // Not cut short: what is under way is a transaction each.
+            // Not aborted at shutdown: each step is a transaction.
             self.sweep_once().await;
         }
     }
@@ -88,7 +89,7 @@ impl Sweep {
     pub(crate) async fn sweep_once(&self) -> Swept {
         self.anchor_now_and_then().await;
         let ledger = &self.ledger;
-        // Callbacks before the end of orders: an earlier one may still save its order.
+        // Callbacks before overdue orders: a callback received in time may still save its order.
         let swept = Swept {
             leases_freed: done(
                 "expired_leases",
@@ -128,14 +129,14 @@ impl Sweep {
     async fn apply_callbacks_left(&self) -> ledger::Result<u32> {
         let mut applied = 0;
         for order in self.ledger.orders_with_callbacks_left(self.batch).await? {
-            // One order's trouble is not its neighbours'.
+            // An error in one order must not stop the others.
             applied += done("callbacks_left", self.ledger.apply_callbacks(order).await);
         }
         Ok(applied)
     }
 
-    /// Our own lanes are told directly, other workers through the broker, if it is there. A lane in which we have no
-    /// share ends before it has claimed anything.
+    /// Wakes this worker's lanes directly, and those of other workers through the broker if it is connected. A lane
+    /// without a share ends without claiming anything.
     async fn hint_due_work(&self) -> ledger::Result<u32> {
         let now = self.ledger.clock().now();
         let after = self.memory().hinted_last;
@@ -172,7 +173,7 @@ impl Sweep {
         });
         for result in self.broker.publish(messages.collect()).await {
             if let Err(error) = result {
-                tracing::debug!(%error, "other workers were not told: {error}");
+                tracing::debug!(%error, "hint to the other workers failed: {error}");
             }
         }
     }
@@ -183,11 +184,11 @@ impl Sweep {
             return;
         }
         if let Err(error) = self.ledger.db().anchor(self.ledger.clock()).await {
-            tracing::warn!(%error, "the clock could not be set by the database's: {error}");
+            tracing::warn!(%error, "synchronizing the clock with the database failed: {error}");
         }
     }
 
-    /// Now and then, or at once where one time was not enough: more may come in than one deletes.
+    /// Prunes periodically, or in the next sweep if one batch was not enough, so that pruning keeps up with new rows.
     async fn prune_now_and_then(&self) -> u64 {
         let now = self.ledger.clock().now();
         if !is_time(&mut self.memory().pruned_at, now, PRUNE_EVERY) {
@@ -200,7 +201,7 @@ impl Sweep {
         pruned
     }
 
-    /// Now and then, or at once where one walk did not come to the end.
+    /// Tallies periodically, or in the next sweep if this one did not reach the end.
     async fn tally_now_and_then(&self) -> u64 {
         let now = self.ledger.clock().now();
         let after = self.memory().tallied_last;
@@ -230,7 +231,7 @@ impl Sweep {
             self.metrics.breakers_open.set(open_breakers);
         }
         let Ok(stuck) = self.ledger.stuck().await else {
-            // The steps above have said that the database is away.
+            // The steps above have logged that the database is unavailable.
             return;
         };
         for kind in StuckKind::ALL {
@@ -263,9 +264,9 @@ impl Sweep {
 }
 
 impl Memory {
-    /// Those that were not told of lately; now they are.
+    /// Returns the integrators that were not hinted recently, and marks them as hinted now.
     fn untold(&mut self, mut due: Vec<IntegratorId>, now: DateTime<Utc>) -> Vec<IntegratorId> {
-        // Not what was told in a time to come either: the clock was set back.
+        // A time in the future means that the clock was set back.
         self.hinted_at
             .retain(|_, at| *at <= now && now < *at + HINTED_FOR);
         due.retain(|integrator| !self.hinted_at.contains_key(integrator));
@@ -275,15 +276,15 @@ impl Memory {
     }
 }
 
-/// A step's result; an error is told and stops no other step.
+/// Returns the result of a step; logs an error and returns the default, so that the other steps go on.
 fn done<T: Default>(step: &'static str, result: ledger::Result<T>) -> T {
     result.unwrap_or_else(|error| {
-        tracing::warn!(step, %error, "a step of the sweep failed: {error}");
+        tracing::warn!(step, %error, "sweep step {step} failed: {error}");
         T::default()
     })
 }
 
-/// Whether so much time has gone by since the last time, or the clock was set back; then this is the last time.
+/// Returns true and sets `last` to `now` if `every` has passed since then, or if the clock was set back.
 fn is_time(last: &mut Option<DateTime<Utc>>, now: DateTime<Utc>, every: Duration) -> bool {
     let is_time = last.is_none_or(|last| now < last || now >= last + every);
     if is_time {

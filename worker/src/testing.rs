@@ -1,4 +1,4 @@
-//! An integrator made of a TCP socket, which answers as a test says and remembers every request byte for byte.
+//! A fake integrator on a TCP socket, which responds as a test says and records every request byte for byte.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,20 +19,20 @@ use tokio::{
 };
 use url::Url;
 
-/// What the integrator does with one request.
+/// Response of the fake integrator to one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
-    /// These bytes; the connection stays open for more.
+    /// Sends these bytes and keeps the connection open.
     Say(String),
-    /// These bytes, but not before the test lets them go.
+    /// Sends these bytes once the test notifies it.
     SayWhenLet(String, Arc<Notify>),
-    /// These bytes, then the end of the connection.
+    /// Sends these bytes, then closes the connection.
     SayAndClose(String),
-    /// These bytes, then nothing for ever.
+    /// Sends these bytes, then hangs.
     SayAndHang(String),
-    /// These bytes, then one byte after another for ever.
+    /// Sends these bytes, then single bytes without end.
     SayAndDrip(String),
-    /// These bytes, then as many as are taken.
+    /// Sends these bytes, then as many as the client reads.
     SayAndPour(String),
 }
 
@@ -41,7 +41,7 @@ impl Reply {
         Self::with(status, "", "{}")
     }
 
-    /// `headers`: each ends with `\r\n`.
+    /// Builds a complete response; each of `headers` ends with `\r\n`.
     pub(crate) fn with(status: u16, headers: &str, body: &str) -> Self {
         let length = body.len();
         Self::Say(format!(
@@ -54,13 +54,13 @@ impl Reply {
     }
 }
 
-/// One request as it came.
+/// Request as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) line: String,
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Vec<u8>,
-    /// Counts the connections, from 0.
+    /// Number of the connection, from 0.
     pub(crate) connection: usize,
 }
 
@@ -80,14 +80,15 @@ pub(crate) struct Integrator {
 #[derive(Debug)]
 struct Shared {
     replies: Mutex<VecDeque<Reply>>,
-    /// Requests that are read and not answered, now and at most.
+    /// Requests without a response.
     open: AtomicUsize,
+    /// Maximum of `open` so far.
     peak: AtomicUsize,
     received: watch::Sender<Vec<Received>>,
 }
 
 impl Integrator {
-    /// Gives these replies one after the other, the last one again and again.
+    /// Starts an integrator that sends these replies in turn and repeats the last one.
     pub(crate) async fn start(replies: impl IntoIterator<Item = Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -123,7 +124,7 @@ impl Integrator {
         self.shared.received.borrow().clone()
     }
 
-    /// The most requests that were open at one time.
+    /// Returns the maximum number of concurrent requests so far.
     pub(crate) fn peak(&self) -> usize {
         self.shared.peak.load(Ordering::SeqCst)
     }
@@ -133,7 +134,7 @@ impl Integrator {
         let enough = received.wait_for(|received| received.len() >= count);
         tokio::time::timeout(SOON, enough)
             .await
-            .expect("the requests come soon")
+            .expect("the requests arrive in time")
             .unwrap()
             .clone()
     }
@@ -179,7 +180,7 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
         | Reply::SayAndHang(said)
         | Reply::SayAndDrip(said)
         | Reply::SayAndPour(said)) = &reply;
-        // Before the answer is there: who has read it may send the next one at once.
+        // Decremented before the response is written, because the client may send its next request at once.
         if !matches!(reply, Reply::SayAndHang(_)) {
             shared.open.fetch_sub(1, Ordering::SeqCst);
         }

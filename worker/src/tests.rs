@@ -1,4 +1,4 @@
-//! Whole ways through a worker: a real ledger on each database, the relay, the embedded broker, and integrators on
+//! End-to-end tests of a worker: a real ledger on each database, the relay, the embedded broker, and integrators on
 //! loopback.
 
 mod isolation;
@@ -69,7 +69,7 @@ each_database! {
         assert_eq!(handoff.state, HandoffState::Failed);
         let id = handoff.id.to_string();
         let mut received = kitchen.received();
-        // It is told of the order's end, too, under another id.
+        // The kitchen also receives the order's end, under another id.
         received.retain(|request| request.header("webhook-id") == id);
         assert_eq!(received.len(), 5);
         for (n, request) in received.iter().enumerate() {
@@ -90,7 +90,7 @@ each_database! {
         for _ in 0..6 {
             scene.place().await;
         }
-        // Of an order that the other lane is just claiming, a lane looks again a moment later.
+        // A lane retries a moment later if the other lane has just locked the order.
         scene.until_time_brings_requests(&quick, 6).await;
         scene.until_time_brings_requests(&hanging, 2).await;
         assert_eq!(hanging.received().len(), 2);
@@ -133,7 +133,7 @@ each_database! {
         };
         for n in 1..=3 {
             eventually(async || accepted().await == n).await;
-            // Told again, it sends no earlier.
+            // Another hint does not make it send earlier.
             scene.worker.sweep_once().await;
             assert_eq!(kitchen.received().len(), n);
             scene.house.clock.advance(Duration::from_millis(1100));
@@ -208,7 +208,7 @@ each_database! {
 
     async fn what_is_over_goes_as_fast_as_it_came(house: House) {
         let scene = Scene::silent(house).await;
-        // Each is two rows.
+        // Each failed sign-in writes two rows.
         let guess = Guess::new("anna", [192, 0, 2, 1].into());
         for _ in 0..=MOST_PRUNED / 2 {
             scene.ledger.sign_in_failed(&guess).await.unwrap();
@@ -224,7 +224,7 @@ each_database! {
         let kitchen = Integrator::start([Reply::status(200)]).await;
         let integrator: IntegratorId = scene.integrator_at(kitchen.url()).await.id;
         let order = scene.place().await;
-        // Another worker's claim, of which nothing more is heard.
+        // A claim of another worker, which then disappears.
         let lease = Duration::from_secs(25);
         let claims = scene.ledger.claim_handoffs(integrator, 1, lease).await.unwrap();
         assert_eq!(claims.claimed.len(), 1);
@@ -267,7 +267,7 @@ each_database! {
         scene.ledger.receive_callback(&integrator, "one", told).await.unwrap();
         scene.until_status(order, OrderStatus::Preparing).await;
         let found = update("ready", 2);
-        // The house's own ledger wakes nobody here, and draws its ids apart.
+        // The ledger of the test house sends no hint, and its ids need another timestamp.
         scene.house.clock.advance(Duration::from_millis(1));
         scene.house.ledger.receive_callback(&integrator, "two", found).await.unwrap();
         assert_eq!(scene.worker.sweep_once().await.callbacks_applied, 1);

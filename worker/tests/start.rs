@@ -1,3 +1,3 @@
-//! The binary alone; what is asked of it stands in common, since each program is asked the same.
+//! Starts the binary alone; the checks are in `common`, because they are the same for each program.
 
 runtime::testing::starting_alone!("worker");

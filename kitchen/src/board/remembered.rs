@@ -1,4 +1,4 @@
-//! What the board hands to the journal, and how it goes on from what an earlier kitchen left there.
+//! Entries that the board writes to the journal, and how it restores an earlier kitchen's orders from it.
 
 use chrono::{DateTime, Utc};
 
@@ -9,9 +9,8 @@ use crate::{
 };
 
 impl Board {
-    /// Open orders begin anew as accepted now, under their tickets' numbers; ended ones are shown.
-    ///
-    /// Both give the answer that their webhook-id got before.
+    /// Restores orders from the journal: open ones start over as accepted now, with the same ticket number; ended ones
+    /// are only shown. A repeated webhook-id of either gets its earlier response.
     pub(crate) fn take_up(&mut self, kept: Vec<Kept>, now: DateTime<Utc>) {
         for Kept { accepted, ended } in kept {
             let number = accepted.ticket;
@@ -38,7 +37,7 @@ impl Board {
         }
     }
 
-    /// What the journal does not know yet, oldest first.
+    /// Returns the entries that are not in the journal yet, oldest first.
     pub(crate) fn unwritten(&self) -> &[Entry] {
         &self.unwritten
     }
@@ -47,9 +46,9 @@ impl Board {
         self.unwritten.clear();
     }
 
-    /// Corrects the last request's answer, which promised more than the journal could hold.
+    /// Replaces the last request's response with a 503, because its order is not in the journal.
     ///
-    /// The order is cooked all the same, and the same request later gets its 200.
+    /// The order is still prepared, and the same request gets its 200 later.
     pub(crate) fn take_answer_back(&mut self) -> Answer {
         let answer = not_written();
         if let Some(last) = self.seen.front_mut() {
@@ -59,7 +58,7 @@ impl Board {
         answer
     }
 
-    /// Nothing is left to do about a ticket, so that a later kitchen need not take it up.
+    /// Records that a ticket needs no further work, so that a later kitchen does not restore it as open.
     pub(super) fn note_end(&mut self, ticket: u64, state: State, at: DateTime<Utc>) {
         self.unwritten
             .push(Entry::Ended(Ended { ticket, state, at }));

@@ -1,4 +1,4 @@
-//! A kitchen that is gone, and the next one on the same journal.
+//! Restarts: a kitchen that ended, and the next one on the same journal.
 
 use std::{
     env, fs,
@@ -9,7 +9,7 @@ use std::{
 
 use super::*;
 
-/// A folder of one test's own, gone with it.
+/// Temporary folder of one test, removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -43,7 +43,7 @@ async fn gone(cooking: JoinHandle<()>) {
     let _ = cooking.await;
 }
 
-/// The journal's lines are written after the answer that they tell of.
+/// Waits for `lines` ended orders in the journal, because they are written after the response they record.
 async fn until_ended(journal: &Path, lines: usize) {
     let ended = timeout(DEADLINE, async {
         loop {
@@ -164,7 +164,7 @@ async fn a_torn_last_line_is_ignored_and_the_journal_goes_on_behind_it() {
 async fn a_repeated_handoff_gets_its_answer_from_the_next_kitchen_and_is_cooked_once() {
     let folder = Folder::new("repeated");
     let first = folder.kitchen();
-    // Without a number the reference is counted, so it would be another one if it were made anew.
+    // Without a number the reference comes from a counter, so a new ticket would get another one.
     let unnumbered = |id: &str| {
         json!({"event": "order.placed", "order": {"id": id}})
             .to_string()

@@ -1,14 +1,11 @@
-//! The kitchen from outside: signed handoffs in, signed callbacks out.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test may stop at what it did not expect"
-)]
+//! Tests of the kitchen from outside: signed handoffs in, signed callbacks out.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::disallowed_methods,
     reason = "signatures are checked against the kitchen's own clock"
 )]
 
-mod journal; // a kitchen that was killed goes on
+mod journal; // restarts
 
 use std::{
     sync::{
@@ -99,7 +96,7 @@ async fn set_mode(kitchen: &Kitchen, mode: Value) -> StatusCode {
     answer_of(kitchen, request).await.0
 }
 
-/// Takes callbacks on loopback, checks their signatures, and answers as it is told to.
+/// Receives callbacks on loopback, checks their signatures, and responds with a configurable status.
 struct Receiver {
     url: String,
     answers_with: Arc<AtomicU16>,
@@ -385,10 +382,13 @@ async fn a_failed_callback_is_retried_under_its_webhook_id_and_then_given_up() {
         came.push((callback["sequence"].as_u64().unwrap(), webhook_id));
     }
     came.sort();
-    assert_eq!(came[0], came[2], "three tries of the first, one webhook-id");
+    assert_eq!(
+        came[0], came[2],
+        "three attempts of the first, one webhook-id"
+    );
     assert_eq!(
         came[3], came[5],
-        "three tries of the second, one webhook-id"
+        "three attempts of the second, one webhook-id"
     );
     let given_up = timeout(DEADLINE, async {
         while board(&kitchen).await["orders"][0]["callbacks"][1]["state"] != "given_up" {

@@ -1,4 +1,4 @@
-//! A notifier over a real ledger and the embedded broker, on a real port of loopback; and a client that reads frames.
+//! Test setup: a notifier on a real ledger and the embedded broker, on a loopback port, and a client that reads frames.
 
 use std::{
     net::SocketAddr,
@@ -27,7 +27,7 @@ use tokio_tungstenite::{
     tungstenite::{self, client::IntoClientRequest, protocol::CloseFrame},
 };
 
-/// Publishes events as the relay does, or loses them.
+/// Passes committed events on as the relay does, or drops them.
 #[derive(Debug)]
 pub(crate) struct FeedLine {
     rows: mpsc::UnboundedSender<OutboxRow>,
@@ -42,7 +42,7 @@ impl Wake for FeedLine {
     }
 }
 
-/// A ledger whose commits reach a broker's feed.
+/// Ledger whose commits reach a broker's feed.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) ledger: Ledger,
@@ -81,7 +81,7 @@ impl Line {
     }
 }
 
-/// A notifier that answers on a port.
+/// Notifier that listens on a port.
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) notifier: Notifier,
@@ -97,7 +97,7 @@ pub(crate) fn settings() -> NotifierSettings {
         client_queue_capacity: 256,
         ping_interval: Duration::from_secs(20),
         most_reads: 4,
-        // Long: a test that is about it asks for a short one.
+        // Long enough never to run, except in tests that set a short one.
         check_every: Duration::from_secs(600),
         allowed_origins: vec!["https://till.example".to_owned()],
     }
@@ -114,7 +114,7 @@ pub(crate) async fn serve(line: &Line, settings: NotifierSettings) -> Served {
         &shutdown,
     )
     .await;
-    let any_port = "127.0.0.1:0".parse().expect("an address");
+    let any_port = "127.0.0.1:0".parse().expect("a valid address");
     let acceptor = listen::bind(any_port)
         .await
         .expect("loopback has a free port");
@@ -143,7 +143,7 @@ impl Served {
         self.handshake(tcp, path, headers).await
     }
 
-    /// One that has hardly any room for what is sent to it.
+    /// Opens a client with a very small receive buffer.
     pub(crate) async fn open_narrow(&self, path: &str) -> Client {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.set_recv_buffer_size(4096).expect("a small buffer");
@@ -189,7 +189,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// The next frame; pings are answered on the way.
+    /// Returns the next frame; answers pings in between.
     pub(crate) async fn frame(&mut self) -> Value {
         loop {
             match self.next().await {
@@ -202,7 +202,7 @@ impl Client {
         }
     }
 
-    /// Frames up to and with number `seq`.
+    /// Returns the frames up to and including number `seq`.
     pub(crate) async fn frames_to(&mut self, seq: i64) -> Vec<Value> {
         let mut frames = Vec::new();
         while frames
@@ -215,12 +215,12 @@ impl Client {
         frames
     }
 
-    /// The code that the server closes with; frames before are passed over.
+    /// Returns the code that the server closes with; skips frames before it.
     pub(crate) async fn closed_with(&mut self) -> u16 {
         loop {
             match self.next().await {
                 tungstenite::Message::Close(Some(CloseFrame { code, .. })) => {
-                    // The answer that the protocol asks for goes out only now.
+                    // Sends the close frame that the protocol requires in return.
                     let _ = self.stream.flush().await;
                     return code.into();
                 }
@@ -238,8 +238,8 @@ impl Client {
     pub(crate) async fn next(&mut self) -> tungstenite::Message {
         timeout(SOON, self.stream.next())
             .await
-            .expect("the server says something soon")
-            .expect("the server does not just go away")
+            .expect("the server sends a message in time")
+            .expect("the server does not close without a frame")
             .expect("the connection holds")
     }
 }

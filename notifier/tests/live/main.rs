@@ -1,4 +1,4 @@
-//! Real WebSockets over loopback, against a ledger and the embedded broker: nothing is lost, nothing comes twice.
+//! Real WebSockets over loopback, against a ledger and the embedded broker: no event is lost or duplicated.
 
 #[cfg(test)]
 mod house;

@@ -1,4 +1,4 @@
-//! Channels of sessions, as guests' pages hold them.
+//! Session channels, as guests' pages open them.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use store::testing::SOON;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 
-/// A house with an open session, and a notifier.
+/// Test setup with an open session and a notifier.
 struct Table {
     house: House,
     line: Line,
@@ -37,7 +37,7 @@ impl Table {
         let store = house.a_store().await;
         let product = house.a_product(store).await;
         let session = line.ledger.open_session(store, "Table 1").await.unwrap();
-        // What the house orders is told over the line.
+        // Orders of the test house go through the line's ledger, and so over the feed.
         let house = House {
             ledger: line.ledger.clone(),
             ..house
@@ -59,7 +59,7 @@ impl Table {
         format!("{}?after={after}", self.path())
     }
 
-    /// Each order is one event.
+    /// Places orders; each is one event.
     async fn order(&self, orders: usize) {
         for _ in 0..orders {
             self.house.a_guests_order(&self.session, self.product).await;
@@ -67,7 +67,7 @@ impl Table {
     }
 }
 
-/// The numbers of event frames, having checked that each names the one before it.
+/// Checks that each event frame names the one before it, and returns their numbers.
 fn chain(hello: i64, frames: &[Value]) -> Vec<i64> {
     let mut last = hello;
     for frame in frames {
@@ -112,7 +112,7 @@ each_database! {
             assert_eq!(hello, json!({"type": "hello", "stream": table.session.id, "seq": after, "resumed": true}));
             let missed = if after < 151 { client.frames_to(151).await } else { vec![] };
             assert_eq!(chain(after, &missed), (after + 1..=151).collect::<Vec<_>>());
-            // And nothing else before what comes next.
+            // No further frame comes before the pong.
             client.say(r#"{"type":"ping"}"#).await;
             assert_eq!(client.frame().await, json!({"type": "pong"}));
         }
@@ -151,7 +151,7 @@ each_database! {
     }
 }
 
-/// On SQLite alone: these are about the notifier, and ask the ledger nothing that the others do not.
+/// Defines tests on SQLite alone: they test the notifier and use no query of the ledger that the others do not.
 macro_rules! live_test {
     ($(async fn $name:ident($house:ident: House) $body:block)+) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -191,7 +191,7 @@ live_test! {
         table.line.loses(true);
         table.order(2).await;
         assert_eq!(chain(1, &client.frames_to(3).await), [2, 3]);
-        assert_eq!(table.served.metrics.feed_messages.get(), 1, "only the session's opening came over the feed");
+        assert_eq!(table.served.metrics.feed_messages.get(), 1, "only the opening of the session came over the feed");
     }
 
     async fn what_comes_twice_or_unreadable_over_the_feed_reaches_nobody(house: House) {
@@ -224,7 +224,7 @@ live_test! {
         quick.frame().await;
         let long = "x".repeat(1000);
         let mut ordered = 0;
-        // Until the buffers between are full; the quick one reads along.
+        // Until the buffers in between are full; the quick client keeps reading.
         while table.served.metrics.slow_clients.get() == 0 {
             assert!(ordered < 20_000, "the slow client was never noticed");
             let orders = (0..50).map(|_| table.house.a_guests_order_like(&table.session, table.product, |order| {
@@ -247,7 +247,7 @@ live_test! {
         assert_eq!(code, 4408);
         let seen = *chain(1, &frames[1..]).last().unwrap_or(&1);
         assert!(seen < 1 + ordered);
-        // What it missed, or a snapshot where that is very much.
+        // Gets the missed events, or a snapshot if there are more than 1000.
         let mut again = table.served.open(&table.path_after(seen)).await;
         match again.frame().await["resumed"] {
             Value::Bool(true) => assert_eq!(chain(seen, &again.frames_to(1 + ordered).await).len() as i64, 1 + ordered - seen),
@@ -265,7 +265,7 @@ live_test! {
     }
 
     async fn a_renewed_code_closes_the_sockets_of_the_old_one_at_once_and_tells_them_nothing_more(house: House) {
-        // No check comes within this test: the feed alone says it.
+        // No check runs within this test; the renewal comes over the feed.
         let table = Table::new(house).await;
         let mut client = table.served.open(&table.path()).await;
         client.frame().await;
@@ -295,7 +295,7 @@ live_test! {
         let mut client = table.served.open(&format!("/ws/sessions/{}?after=1", renewed.code)).await;
         assert_eq!(client.frame().await["resumed"], true);
         let placed = client.frame().await;
-        // The renewal was number 2, and is no guest's business.
+        // The renewal was number 2 and is not visible to guests.
         assert_eq!((&placed["seq"], &placed["prev"]), (&json!(3), &json!(1)));
     }
 
@@ -341,7 +341,7 @@ live_test! {
         let table = Table::with(house, NotifierSettings { ping_interval, ..settings() }).await;
         let mut lively = table.served.open(&table.path()).await;
         lively.frame().await;
-        // Reads nothing, so answers nothing.
+        // Reads nothing, so it answers no ping.
         let mut silent = table.served.open(&table.path()).await;
         let mut pings = 0;
         while table.served.metrics.sockets_open.get() > 1 {
@@ -408,15 +408,15 @@ live_test! {
         let again = timeout(SOON, async {
             while open("192.0.2.1").await.is_err() {}
         });
-        again.await.expect("its place is free again");
+        again.await.expect("the address can open a channel again");
     }
 }
 
-/// On one thread, which the test can hold up.
+/// Runs on a single thread, so that the test can block it.
 #[tokio::test]
 #[expect(
     clippy::disallowed_methods,
-    reason = "it is to block every task of its thread"
+    reason = "blocks every task of the thread on purpose"
 )]
 async fn who_answers_while_the_process_stands_still_is_not_taken_for_gone() {
     on_sqlite(|house| async move {
@@ -432,7 +432,7 @@ async fn who_answers_while_the_process_stands_still_is_not_taken_for_gone() {
             client.frame().await;
             clients.push(client);
         }
-        // No other task runs between these two.
+        // No other task runs between sending and the sleep.
         join_all(
             clients
                 .iter_mut()

@@ -1,4 +1,4 @@
-//! Channels that need a ticket: one order, and a whole store.
+//! Channels that need a ticket: of one order and of a store.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -23,7 +23,7 @@ use ledger::{
 use notifier::NotifierSettings;
 use serde_json::{Value, json};
 
-/// A house whose commits reach a notifier, with somebody who works there.
+/// Test setup with a notifier and a staff account.
 struct Pass {
     house: House,
     line: Line,
@@ -42,7 +42,7 @@ impl Pass {
         let served = serve(&line, settings).await;
         let store = house.a_store_like(|store| store.auto_accept = false).await;
         let staff = staff(&line.ledger, "sam", store).await;
-        // What the house does is told over the line.
+        // Commits of the test house go through the line's ledger, and so over the feed.
         let house = House {
             ledger: line.ledger.clone(),
             ..house
@@ -60,7 +60,7 @@ impl Pass {
         &self.line.ledger
     }
 
-    /// Somebody else who works there.
+    /// Creates another staff account.
     async fn another(&self, username: &str) -> Account {
         staff(self.ledger(), username, self.store).await
     }
@@ -104,15 +104,15 @@ async fn staff(ledger: &Ledger, username: &str, store: StoreId) -> Account {
     ledger.create_account(&new).await.unwrap()
 }
 
-/// The code that one is closed with, while the other answers its pings.
+/// Returns the code that `closed` is closed with, while `stays` answers its pings.
 async fn closed_beside(closed: &mut Client, stays: &mut Client) -> u16 {
     tokio::select! {
         code = closed.closed_with() => code,
-        code = stays.closed_with() => panic!("the wrong one was closed with {code}"),
+        code = stays.closed_with() => panic!("the wrong client was closed with {code}"),
     }
 }
 
-/// Checks that each frame names the number before it of its stream, and gives (stream, seq).
+/// Checks that each frame names the previous number of its stream, and returns (stream, seq).
 fn chains(hello: &Value, frames: &[Value]) -> Vec<(String, i64)> {
     let streams = hello["streams"].as_object().unwrap().iter();
     let mut last: HashMap<String, i64> = streams
@@ -179,7 +179,7 @@ each_database! {
             assert_eq!(pass.served.open(refused).await.closed_with().await, 4401, "{refused}");
         }
 
-        // It may also be said first, so that it stands in no address.
+        // The ticket may also be the first message, so that it is in no URL.
         let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
         let mut client = pass.served.open(&path).await;
         client.say(&json!({"type": "ticket", "ticket": ticket}).to_string()).await;
@@ -225,7 +225,7 @@ each_database! {
         let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
         let mut client = pass.served.open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id)).await;
         let hello = client.frame().await;
-        // In a session it always begins with a snapshot, under the session's numbers.
+        // In a session it always begins with a snapshot, with the session's numbers.
         assert_eq!((&hello["stream"], &hello["seq"]), (&json!(table.id), &json!(2)));
 
         pass.house.a_guests_order(&table, product).await;
@@ -333,7 +333,7 @@ each_database! {
         let mut client = pass.open_store().await;
         client.frame().await;
         pass.house.db.close().await;
-        // Checks that fail, and nothing that is told of them.
+        // The checks fail, and the client is sent nothing.
         let told = tokio::time::timeout(check_every * 10, client.next()).await;
         assert!(told.is_err(), "{told:?}");
         client.say(r#"{"type":"ping"}"#).await;
@@ -352,7 +352,7 @@ each_database! {
         let mut client = pass.open_store().await;
         let hello = client.frame().await;
         assert_eq!(hello["streams"][table.id.to_string()], Value::Null);
-        // A relay that crashed before it could forget them publishes them once more, in any order.
+        // A relay that crashed before it deleted them publishes them again, in any order.
         let events = pass.ledger().events_after(table.id.into(), 0, 100).await.unwrap();
         assert_eq!(events.len(), 5);
         let bodies = events.iter().chain(events.iter().rev());

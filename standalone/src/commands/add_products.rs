@@ -1,4 +1,4 @@
-//! `expediter add-products`: twenty products to try things with, each made where its sku is not taken.
+//! `expediter add-products`: creates twenty sample products, except those whose sku exists.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{beside::Beside, say};
 use crate::refusal::Refusal;
 
-/// Name, price in the currency's hundredths, and how many there are; their skus are numbered.
+/// Name, price in hundredths of the currency unit, and stock; their skus are numbered.
 const PRODUCTS: [(&str, i64, u32); 20] = [
     ("Sourdough loaf", 480, 30),
     ("Rye loaf", 450, 30),
@@ -36,7 +36,7 @@ const PRODUCTS: [(&str, i64, u32); 20] = [
     ("Cold brew", 410, 50),
     ("Chai latte", 430, 50),
 ];
-/// Enough to say which there are.
+/// Maximum number of stores listed if there is more than one.
 const STORES: u32 = 10;
 
 pub(crate) async fn add(settings: &Settings, store: Option<Uuid>) -> Result<ExitCode, Refusal> {
@@ -46,7 +46,7 @@ pub(crate) async fn add(settings: &Settings, store: Option<Uuid>) -> Result<Exit
     let (store, made) = added?;
     let known = PRODUCTS.len() - made;
     say(format_args!(
-        "{}: {made} products made, {known} were there.",
+        "{}: {made} products created, {known} already existed.",
         store.name
     ));
     Ok(ExitCode::SUCCESS)
@@ -73,15 +73,15 @@ async fn add_to(ledger: &Ledger, store: Option<StoreId>) -> Result<(Store, usize
         match ledger.create_product(new, None).await {
             Ok(_) => made += 1,
             Err(LedgerError::Refused(ProductRefused::SkuTaken)) => {}
-            Err(error) => return Err(Refusal::failed("making a product")(error)),
+            Err(error) => return Err(Refusal::failed("creating a product")(error)),
         }
     }
     Ok((store, made))
 }
 
-/// The one that was said, else the only one.
+/// Returns the given store, else the only one.
 async fn chosen(ledger: &Ledger, said: Option<StoreId>) -> Result<Store, Refusal> {
-    let failed = "looking for the store";
+    let failed = "reading the store";
     if let Some(id) = said {
         let found = ledger.store(id).await.map_err(Refusal::failed(failed))?;
         let open = found.filter(|store| store.archived_at.is_none());

@@ -1,4 +1,4 @@
-//! `expediter audit`: the promises as queries, over a database that may be in use.
+//! `expediter audit`: checks the promises with queries, on a database that may be in use.
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -12,12 +12,12 @@ use crate::{data_dir, refusal::Refusal};
 const PATIENCE: Duration = Duration::from_secs(600);
 
 pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
-    // Connecting would make an empty one.
+    // Connecting would create an empty database.
     if let Some(path) = data_dir::sqlite_file(settings).filter(|path| !path.exists()) {
         return Err(Refusal::NoDatabase { path });
     }
     let mut settings = settings.clone();
-    // Its questions are about whole tables.
+    // The audit scans whole tables.
     settings.database.statement_timeout = PATIENCE;
     let settings = &settings;
     let db = process::connect_database(settings, Metrics::new()).await?;
@@ -29,7 +29,7 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
         db: db.clone(),
         clock,
         chance: Chance::system(),
-        // The audit opens no secret, so it works without the key.
+        // The audit decrypts no secret, so it works without the key.
         sealing: Arc::new(Keys::seeded(0).encryption),
         wake: Arc::new(NoWake),
         metrics: Metrics::new(),
@@ -42,7 +42,7 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
         say(finding);
     }
     say(match findings.len() {
-        0 => "Nothing found: every promise is kept.".to_owned(),
+        0 => "No findings: every promise is kept.".to_owned(),
         1 => "1 finding.".to_owned(),
         count => format!("{count} findings."),
     });

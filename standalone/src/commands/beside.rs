@@ -1,4 +1,4 @@
-//! A ledger for one command, over the database of an expediter that may be running.
+//! Ledger for one command, on the database of an expediter that may be running.
 
 use std::sync::Arc;
 
@@ -23,12 +23,12 @@ pub(super) struct Beside {
 }
 
 impl Beside {
-    /// Brings the schema up first: the command may be the first that a new database sees.
+    /// Connects, and upgrades the schema, because the command may be the first on a new database.
     pub(super) async fn open(settings: &Settings, sealing: SealingKey) -> Result<Self, Refusal> {
         let db = process::connect_database(settings, Metrics::new()).await?;
         store::migrate(&db)
             .await
-            .map_err(Refusal::failed("bringing the schema up"))?;
+            .map_err(Refusal::failed("upgrading the schema"))?;
         let clock = process::clock(settings);
         db.anchor(&clock)
             .await
@@ -38,7 +38,7 @@ impl Beside {
             clock,
             chance: Chance::system(),
             sealing: Arc::new(sealing),
-            // Whoever runs finds what is to be told in the outbox.
+            // A running expediter publishes the outbox rows.
             wake: Arc::new(NoWake),
             metrics: Metrics::new(),
             settings: process::ledger_settings(settings, String::new()),
@@ -50,7 +50,7 @@ impl Beside {
         })
     }
 
-    /// For what has no secret that could be opened again: works without the keys.
+    /// Connects without the keys, for commands that store no encrypted secret.
     pub(super) async fn open_without_keys(settings: &Settings) -> Result<Self, Refusal> {
         Self::open(settings, Keys::seeded(0).encryption).await
     }
@@ -61,8 +61,8 @@ impl Beside {
         password: &str,
     ) -> Result<Account, Refusal> {
         let hashed = self.passwords.hash(self.ledger.chance(), password).await;
-        let password_hash =
-            hashed.map_err(|_| Refusal::failed("hashing a password")("the hasher does not run"))?;
+        let password_hash = hashed
+            .map_err(|_| Refusal::failed("hashing a password")("the hasher is not running"))?;
         let new = NewAccount {
             username: wanted.username,
             password_hash,
@@ -71,7 +71,7 @@ impl Beside {
             integrators: wanted.integrators.into_iter().map(Into::into).collect(),
         };
         let made = self.ledger.create_account(&new).await;
-        made.map_err(Refusal::failed("making the account"))
+        made.map_err(Refusal::failed("creating the account"))
     }
 
     pub(super) async fn close(self) {

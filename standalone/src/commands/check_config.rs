@@ -1,4 +1,4 @@
-//! `expediter check-config`: reads the settings and says where everything would be.
+//! `expediter check-config`: checks the settings and prints the addresses that they result in.
 
 use std::process::ExitCode;
 
@@ -16,7 +16,7 @@ pub(crate) fn check(settings: &Settings) -> Result<ExitCode, Refusal> {
     } else {
         secrets.data_dir.join("secrets.key").display().to_string()
     };
-    say("The settings are good.");
+    say("The settings are valid.");
     say(format_args!("  listens on  {}", settings.http.api_listen));
     say(format_args!("  database    {}", settings.database.url));
     say(format_args!("  broker      {}", settings.broker.url));

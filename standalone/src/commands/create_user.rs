@@ -1,4 +1,4 @@
-//! `expediter create-user NAME --role ROLE`: makes an account; `expediter operator NAME` is the first of a new house.
+//! `expediter create-user NAME --role ROLE`: creates an account; `expediter operator NAME` creates the first one.
 
 use std::{
     io::{self, BufRead, Read},
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{command_line::NewUser, refusal::Refusal};
 
-/// Of a line with a password; the longest has 200 characters.
+/// Maximum number of bytes read for a password, which has at most 200 characters.
 const MOST_BYTES: u64 = 4096;
 
-/// The password is printed once, or read from standard input; only its hash is kept.
+/// Creates an account. The password is printed once or read from standard input; only its hash is stored.
 pub(crate) async fn make(settings: &Settings, wish: NewUser) -> Result<ExitCode, Refusal> {
     if !is_username(&wish.username) {
         return Err(Refusal::NotAUsername);
@@ -51,7 +51,7 @@ pub(crate) async fn make(settings: &Settings, wish: NewUser) -> Result<ExitCode,
     beside.close().await;
     let account = made?;
     if generated {
-        // Alone on its line, for scripts.
+        // Alone on its line, so that scripts can read it.
         say(password);
     } else {
         say(format_args!(
@@ -77,7 +77,7 @@ pub(crate) async fn make_operator(
     make(settings, wish).await
 }
 
-/// The first line, without its end.
+/// Reads the first line of standard input, without the line end.
 fn read_password() -> Result<String, Refusal> {
     let mut line = String::new();
     io::stdin()

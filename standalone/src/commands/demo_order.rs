@@ -23,11 +23,11 @@ use crate::{
     refusal::Refusal,
 };
 
-/// Five attempts with their pauses and time-outs take under four minutes.
+/// Timeout for the final status; five attempts with their delays and timeouts take less than four minutes.
 const PATIENCE: Duration = Duration::from_secs(300);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 const LOOK_AT_HANDOFFS_EVERY: Duration = Duration::from_millis(500);
-/// The kitchen does nothing more after it.
+/// Last status that the kitchen reports.
 const LAST_STEP: &str = "ready";
 const ENDS: &[&str] = &["delivered", "rejected", "failed", "cancelled"];
 
@@ -35,7 +35,7 @@ pub(crate) async fn place(settings: &Settings, wish: DemoOrder) -> Result<ExitCo
     let url = match &wish.url {
         Some(url) => url.clone(),
         None => Url::parse(&format!("http://{}", settings.http.api_listen))
-            .expect("a socket address makes an address of http"),
+            .expect("a socket address forms a valid HTTP URL"),
     };
     let failed = |cause: anyhow::Error| Refusal::failed("demo-order")(format!("{cause:#}"));
     let status = order(&url, &wish).await.map_err(failed)?;
@@ -46,7 +46,7 @@ pub(crate) async fn place(settings: &Settings, wish: DemoOrder) -> Result<ExitCo
     })
 }
 
-/// Returns the status that the order came to.
+/// Places the order and returns its last status.
 async fn order(url: &Url, wish: &DemoOrder) -> anyhow::Result<String> {
     let house = House::at(url)?;
     let demo = house.demo().await?;
@@ -66,9 +66,9 @@ async fn order(url: &Url, wish: &DemoOrder) -> anyhow::Result<String> {
         let step = timeout_at(give_up_at, next(&mut channel, &mut looks));
         match step
             .await
-            .with_context(|| format!("no end after {} s", PATIENCE.as_secs()))??
+            .with_context(|| format!("no final status after {} s", PATIENCE.as_secs()))??
         {
-            // An attempt comes before the step that it brought.
+            // Printed first, because an attempt precedes the step that it caused.
             Next::Event(event) => {
                 story.take_handoffs(house.handoffs().await?);
                 story.take_event(&event);
@@ -89,7 +89,7 @@ fn choose<'a>(menu: &'a [ShownProduct], wished: Option<&str>) -> anyhow::Result<
     found.ok_or_else(|| {
         let names: Vec<_> = menu.iter().map(|product| product.name.as_str()).collect();
         anyhow!(
-            "nothing on the menu begins with {wished:?}; there is: {}",
+            "no product begins with {wished:?}; the menu has: {}",
             names.join(", ")
         )
     })
@@ -110,13 +110,13 @@ async fn next(channel: &mut Channel, looks: &mut Interval) -> anyhow::Result<Nex
                 Some(Ok(Message::Text(text))) => return Ok(Next::Event(serde_json::from_str(&text)?)),
                 Some(Ok(Message::Close(_))) | None => bail!("the live channel was closed"),
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Err(error).context("the live channel broke"),
+                Some(Err(error)) => return Err(error).context("the live channel failed"),
             },
         }
     }
 }
 
-/// The running expediter, seen from outside.
+/// Client of the running expediter.
 struct House<'a> {
     url: &'a Url,
     client: Client,
@@ -124,7 +124,7 @@ struct House<'a> {
 
 impl<'a> House<'a> {
     fn at(url: &'a Url) -> anyhow::Result<Self> {
-        // An error says that the process has its provider already, which is as good.
+        // An error means that the process has installed a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(REQUEST_TIMEOUT)
@@ -137,7 +137,7 @@ impl<'a> House<'a> {
         let answer = self.client.get(self.url.join(DEMO_PATH)?).send().await;
         let answer = answer.map_err(|_| {
             anyhow!(
-                "no expediter answers at {}: start one, or say where with --url",
+                "no expediter answers at {}: start one, or give its address with --url",
                 self.url
             )
         })?;
@@ -167,14 +167,14 @@ impl<'a> House<'a> {
         let mut url = self.url.join(&format!("/ws/sessions/{code}"))?;
         let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
         url.set_scheme(scheme)
-            .map_err(|()| anyhow!("{} is no address of http", self.url))?;
+            .map_err(|()| anyhow!("{} is not an HTTP URL", self.url))?;
         let (mut channel, _) = connect_async(url.as_str())
             .await
-            .context("the live channel cannot be opened")?;
-        // With its greeting it follows from a number on, so that no step of an order placed now is missed.
+            .context("opening the live channel failed")?;
+        // After the first frame the channel is subscribed, so no step of an order placed from now on is missed.
         let greeting = timeout(REQUEST_TIMEOUT, channel.next()).await;
         greeting
-            .context("the live channel does not greet")?
+            .context("the live channel sent no first frame")?
             .context("the live channel was closed")??;
         Ok(channel)
     }
@@ -200,19 +200,19 @@ impl<'a> House<'a> {
                 .as_str()
                 .or(body["title"].as_str())
                 .unwrap_or("no reason given");
-            bail!("the order was not taken: {why} ({status})");
+            bail!("the order was not placed: {why} ({status})");
         }
         Ok(body)
     }
 }
 
-/// One order's steps, each told once.
+/// Progress of one order; prints each step once.
 struct Story {
     order_id: String,
     number: i64,
     status: String,
     reason: Option<String>,
-    /// Attempts that were told of, as shown.
+    /// Attempts that were printed, by their text.
     told: BTreeSet<String>,
 }
 
@@ -221,11 +221,11 @@ impl Story {
         Ok(Self {
             order_id: placed["id"]
                 .as_str()
-                .context("the answer has no order's id")?
+                .context("the response has no order id")?
                 .to_owned(),
             number: placed["number"]
                 .as_i64()
-                .context("the answer has no order's number")?,
+                .context("the response has no order number")?,
             status: String::new(),
             reason: None,
             told: BTreeSet::new(),
@@ -292,7 +292,7 @@ impl Story {
     fn ending(&self) -> String {
         match self.status.as_str() {
             LAST_STEP => format!("Order {} is ready to be served.", self.number),
-            status => format!("Order {} has come to its end: {status}.", self.number),
+            status => format!("Order {} ended: {status}.", self.number),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `expediter migrate`: brings the database's schema up to this program's, as every start does too.
+//! `expediter migrate`: upgrades the database's schema to this program's version, as every start does too.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,7 @@ use super::say;
 use crate::{data_dir::DataDir, refusal::Refusal};
 
 pub(crate) async fn migrate(settings: &Settings) -> Result<ExitCode, Refusal> {
-    // MySQL's migrations have a lock of their own, so there it may be run beside living processes.
+    // MySQL's migrations have their own lock, so they can run while other processes use the database.
     let _lock = match settings.database.kind() {
         DatabaseKind::Sqlite => Some(DataDir::lock(settings)?),
         DatabaseKind::MySql => None,
@@ -26,7 +26,7 @@ pub(crate) async fn migrate(settings: &Settings) -> Result<ExitCode, Refusal> {
         })?;
     db.close().await;
     say(format_args!(
-        "{} has this program's schema.",
+        "{}: the schema is up to date.",
         settings.database.url
     ));
     Ok(ExitCode::SUCCESS)

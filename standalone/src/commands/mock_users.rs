@@ -1,4 +1,4 @@
-//! `expediter mock-users`: an account a role to try things with, and a token of each that is good for a day.
+//! `expediter mock-users`: creates a test account for each role, and prints a token for each that is valid for a day.
 
 use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 
@@ -23,10 +23,10 @@ use crate::refusal::Refusal;
 const A_DAY: Duration = Duration::from_secs(86_400);
 const STORE: &str = "Mock store";
 const INTEGRATOR: &str = "Mock integrator";
-/// Nobody has this name (RFC 2606), and nothing is ever sent there.
+/// URL that can never exist (RFC 2606); nothing is ever sent there.
 const NOWHERE: &str = "https://integrator.invalid/orders";
 
-/// The second time the accounts are the same, and the tokens fresh.
+/// Prints a new token for each account, creating the accounts that are missing.
 pub(crate) async fn print(settings: &Settings) -> Result<ExitCode, Refusal> {
     if !settings.demo.mock_users {
         return Err(Refusal::MockUsersOff);
@@ -69,7 +69,7 @@ fn tokens(
 }
 
 async fn accounts(beside: &Beside) -> Result<Vec<Account>, Refusal> {
-    let failed = "making the mock accounts";
+    let failed = "creating the mock accounts";
     let mut accounts = Vec::new();
     for role in Role::ALL.iter().copied() {
         let username = format!("mock-{}", role.as_str());
@@ -96,14 +96,14 @@ async fn make(beside: &Beside, username: String, role: Role) -> Result<Account, 
         stores,
         integrators,
     };
-    // Nobody is told it: these accounts are reached with their tokens.
+    // Never shown, because these accounts are used with their tokens.
     let password = beside.ledger.chance().token();
     beside.make_account(wanted, &password).await
 }
 
-/// The first that there is, else a new one.
+/// Returns the first store, or creates one.
 async fn a_store(ledger: &Ledger) -> Result<StoreId, Refusal> {
-    let failed = "making a store for the mock accounts";
+    let failed = "creating a store for the mock accounts";
     let stores = ledger.stores(None, None, 1).await;
     if let Some(store) = stores.map_err(Refusal::failed(failed))?.first() {
         return Ok(store.id);
@@ -120,7 +120,7 @@ async fn a_store(ledger: &Ledger) -> Result<StoreId, Refusal> {
     Ok(made.map_err(Refusal::failed(failed))?.id)
 }
 
-/// One that listens to nothing, so that no order waits for it.
+/// Creates an integrator that listens to no event, so that no order waits for it.
 async fn an_integrator(ledger: &Ledger) -> Result<IntegratorId, Refusal> {
     let new = NewIntegrator {
         store_id: a_store(ledger).await?,
@@ -128,7 +128,7 @@ async fn an_integrator(ledger: &Ledger) -> Result<IntegratorId, Refusal> {
         kind: IntegratorKind::Pos,
         format: Format::Order,
         events: Some(Vec::new()),
-        url: Url::parse(NOWHERE).expect("it is written as an address"),
+        url: Url::parse(NOWHERE).expect("a valid URL"),
         required: Some(false),
         confirms: Confirms::Acknowledgement,
         unknown_policy: UnknownPolicy::Resend,
@@ -141,7 +141,7 @@ async fn an_integrator(ledger: &Ledger) -> Result<IntegratorId, Refusal> {
     };
     let made = ledger.create_integrator(new).await;
     let (integrator, _) = made.map_err(Refusal::failed(
-        "making an integrator for the mock accounts",
+        "creating an integrator for the mock accounts",
     ))?;
     Ok(integrator.id)
 }

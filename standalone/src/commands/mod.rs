@@ -15,9 +15,9 @@ use std::{
     io::{self, Write},
 };
 
-/// One line on standard output, at once: who reads it may be a program that waits for it.
+/// Prints a line to standard output and flushes it, because a program may wait for it.
 pub(crate) fn say(line: impl fmt::Display) {
     let mut out = io::stdout().lock();
-    // Nobody is left to be told that standard output is gone.
+    // If standard output is closed, the error cannot be reported anywhere.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }

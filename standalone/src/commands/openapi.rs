@@ -1,4 +1,4 @@
-//! `expediter openapi DIR`: writes the documents that `openapi/` holds.
+//! `expediter openapi DIR`: writes the generated documents of `openapi/`.
 
 use std::{fs, path::Path, process::ExitCode};
 
@@ -6,7 +6,7 @@ use super::say;
 use crate::refusal::Refusal;
 
 pub(crate) fn write(directory: &Path) -> Result<ExitCode, Refusal> {
-    fs::create_dir_all(directory).map_err(Refusal::failed("making the directory"))?;
+    fs::create_dir_all(directory).map_err(Refusal::failed("creating the directory"))?;
     for (name, text) in documents() {
         let path = directory.join(name);
         fs::write(&path, text).map_err(Refusal::failed("writing a document"))?;
@@ -15,7 +15,7 @@ pub(crate) fn write(directory: &Path) -> Result<ExitCode, Refusal> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Every generated document, by its file's name.
+/// Returns every generated document with its file name.
 fn documents() -> [(&'static str, String); 1] {
     [("expediter.json", api::openapi_document())]
 }
@@ -31,7 +31,7 @@ mod tests {
             let found = fs::read_to_string(committed.join(name)).unwrap_or_default();
             assert!(
                 found == text,
-                "openapi/{name} has drifted: run `make openapi` and look at the difference"
+                "openapi/{name} is outdated: run `make openapi` and review the difference"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! `data/demo.json`: what a later start must know of the demonstration, for the owner's eyes only.
+//! `data/demo.json`: what a later start needs to know about the demonstration; readable by its owner only.
 
 use std::{fmt, fs, io, path::PathBuf};
 
@@ -15,15 +15,15 @@ use crate::{
 };
 
 const FILE: &str = "demo.json";
-/// 64 bits, in hexadecimal digits, which are easily copied.
+/// Length of a password in hexadecimal digits: 64 bits, and easy to copy.
 const PASSWORD_DIGITS: usize = 16;
 
-/// Saved after every step of the making, so that a start that was cut off is taken up again.
+/// State of the demonstration, saved after every step so that the next start resumes an interrupted one.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Kept {
     #[serde(skip)]
     path: PathBuf,
-    /// Everything was made once; from then on it belongs to whoever uses it.
+    /// True once everything was created; from then on missing parts are not created again.
     pub(super) complete: bool,
     pub(super) store: Option<StoreId>,
     pub(super) kitchen: Option<KeptKitchen>,
@@ -37,7 +37,7 @@ pub(super) struct KeptKitchen {
     pub(super) callback_secret: String,
 }
 
-/// One account of the demonstration.
+/// Account of the demonstration.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Login {
     pub(crate) username: String,
@@ -59,7 +59,7 @@ impl Kept {
         }
     }
 
-    /// Nothing is made yet, and the logins are drawn.
+    /// Creates the file with random logins, before anything else is created.
     pub(super) fn begin(data_dir: &DataDir, chance: &Chance) -> io::Result<Self> {
         let login = |role: Role| Login {
             username: role.as_str().to_owned(),

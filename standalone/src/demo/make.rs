@@ -1,4 +1,4 @@
-//! Makes the demonstration, each part only where it is missing, so that a making that was cut off is finished later.
+//! Creates the demonstration; each part only if it is missing, so that the next start completes an interrupted one.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ const STORE: &str = "Harbour Café";
 const KITCHEN: &str = "Harbour kitchen";
 const TIMEZONE: &str = "Europe/Berlin";
 const CURRENCY: &str = "EUR";
-/// Sku, name, price in cents, and how many there are of what is counted.
+/// Sku, name, price in cents, and the stock of products that have one.
 const MENU: &[(&str, &str, i64, Option<u32>)] = &[
     ("ESP", "Espresso", 250, None),
     ("FLW", "Flat white", 380, None),
@@ -40,22 +40,22 @@ const MENU: &[(&str, &str, i64, Option<u32>)] = &[
     ("SOU", "Soup of the day", 650, None),
     ("CIN", "Cinnamon bun", 340, Some(24)),
 ];
-/// Of a page of stores or integrators; an own demonstration has one of each.
+/// Page size for stores and integrators; the demonstration has one of each.
 const PAGE: u32 = 100;
 
-/// What the making works with.
+/// Dependencies for creating the demonstration.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Making<'a> {
     pub(crate) ledger: &'a Ledger,
     pub(crate) passwords: &'a Passwords,
     pub(crate) data_dir: &'a DataDir,
-    /// Where this process listens.
+    /// Address where this process listens.
     pub(crate) local_url: &'a Url,
-    /// What is shown to people.
+    /// Address that is shown to people.
     pub(crate) public_url: &'a str,
 }
 
-/// `None`: the database has stores of its own, or none is wanted.
+/// Creates or completes the demonstration; `None` if it is disabled or the database has stores of its own.
 pub(crate) async fn make(standing: Standing, making: Making<'_>) -> anyhow::Result<Option<Demo>> {
     let ledger = making.ledger;
     let mut kept = match standing {
@@ -106,7 +106,7 @@ impl Making<'_> {
         {
             return Ok(id);
         }
-        // Another database, or the last start was cut off before it could note the store.
+        // Another database, or the last start was interrupted before it saved the store's id.
         kept.complete = false;
         let known = stores.into_iter().find(|store| store.name == STORE);
         let store = match known {
@@ -144,7 +144,7 @@ impl Making<'_> {
                 .hash(self.ledger.chance(), &login.password)
                 .await;
             let Ok(password_hash) = hash else {
-                bail!("a password could not be hashed")
+                bail!("hashing a password failed")
             };
             let new = NewAccount {
                 username: login.username.clone(),
@@ -164,7 +164,7 @@ impl Making<'_> {
         Ok(())
     }
 
-    /// The kitchen as the store's integrator, at the address where this process listens now.
+    /// Registers the kitchen as the store's integrator, or updates its URL to the address of this process.
     async fn integrator(&self, kept: &mut Kept, store: StoreId) -> anyhow::Result<KeptKitchen> {
         let url = self.local_url.join(&format!("{KITCHEN_PATH}/orders"))?;
         let integrators = self.ledger.integrators(store, None, PAGE).await?;
@@ -185,7 +185,7 @@ impl Making<'_> {
                 return Ok(kitchen.clone());
             }
             if kept.complete {
-                // Somebody has archived it on purpose: it is left in peace.
+                // It was archived on purpose, so it is not created again.
                 return Ok(kitchen.clone());
             }
         }
@@ -209,7 +209,7 @@ impl Making<'_> {
         Ok(kitchen)
     }
 
-    /// The ones that it was made with were shown once, to a process that died before it noted them.
+    /// Rotates both secrets: the first ones were returned once, to a process that died before it saved them.
     async fn fresh_secrets(&self, integrator: IntegratorId) -> anyhow::Result<KeptKitchen> {
         let (_, signing) = self
             .ledger

@@ -1,4 +1,4 @@
-//! What the demonstration's page reads beside the public API: `GET /demo.json` and `GET /demo/handoffs.json`.
+//! Routes of the demonstration's page beyond the public API: `GET /demo.json` and `GET /demo/handoffs.json`.
 
 use chrono::{DateTime, Utc};
 use domain::{handoff::Attempt, money::Money};
@@ -15,10 +15,10 @@ use super::{Demo, KITCHEN_PATH};
 
 pub(crate) const DEMO_PATH: &str = "/demo.json";
 pub(crate) const HANDOFFS_PATH: &str = "/demo/handoffs.json";
-/// Handoffs are shown of this many orders.
+/// Number of orders whose handoffs are shown.
 const ORDERS_SHOWN: u32 = 20;
 
-/// Adds both, and the kitchen's own routes.
+/// Adds both routes and the kitchen's.
 pub(crate) fn mount(route: Route, demo: &Demo) -> Route {
     route
         .at(DEMO_PATH, get(show_demo).data(demo.clone()))
@@ -32,7 +32,7 @@ pub(crate) struct ShownDemo {
     pub(crate) session_name: String,
     pub(crate) store_name: String,
     pub(crate) public_url: String,
-    /// The path below which the kitchen is.
+    /// Path below which the kitchen is served.
     pub(crate) kitchen: String,
     pub(crate) menu: Vec<ShownProduct>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct ShownHandoff {
     pub(crate) round: u32,
     pub(crate) max_attempts: u32,
     pub(crate) next_attempt_at: Option<DateTime<Utc>>,
-    /// Of this round.
+    /// Attempts of this round.
     pub(crate) attempts: Vec<ShownAttempt>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct ShownHandoff {
 pub(crate) struct ShownAttempt {
     pub(crate) n: u32,
     pub(crate) started_at: DateTime<Utc>,
-    /// `None` while it is on its way.
+    /// `None` while the attempt is in flight.
     pub(crate) outcome: Option<String>,
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<String>,

@@ -1,4 +1,4 @@
-//! One integrator's lane: looks when told, when a slot is free again, and when something falls due.
+//! Lane of one integrator: claims handoffs when it is woken, when a slot becomes free, and when one becomes due.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,35 +17,39 @@ use tokio::{sync::watch, task::JoinSet};
 use super::{Bell, Inner, MOST_HOPS, rate::Rate};
 use crate::crew::Crew;
 
-/// Handoffs of one claim at most.
+/// Maximum number of handoffs per claim.
 const MOST_A_CLAIM: usize = 32;
-/// A lane without work stays this long, with what it knows.
+/// How long an idle lane stays, with the limits that it has learned.
 const STAYS: Duration = Duration::from_secs(30);
-/// What falls due later than this, the sweep tells of.
+/// Furthest due time that a lane waits for itself; the sweep wakes it for later ones.
 const REMEMBERS: Duration = Duration::from_secs(600);
-/// After a claim that failed: the database may be away.
+/// Delay after a failed claim; the database may be unavailable.
 const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
-/// What somebody else holds locked is mostly free again after so long, and as much again by chance.
+/// Delay before rows that another claim had locked are claimed again, plus up to as much jitter.
 const BUSY: Duration = Duration::from_millis(25);
-/// However often it is told, a lane claims no more often than this when nothing new is said.
+/// Minimum time between two claims, whatever the database reports as due.
 const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub(super) struct Lane {
     integrator: IntegratorId,
+    /// Shared with `Lanes`, which rings it; this lane clears it. Its fields are atomic.
     bell: Arc<Bell>,
+    /// Shared by all lanes. This lane writes only its own removal, under the mutex of `Inner::lanes`.
     lanes: Arc<Inner>,
     clock: Clock,
+    /// Written by the membership task only; this lane reads it in `share_anew`.
     crew: watch::Receiver<Crew>,
-    /// Of the integrator, over all workers; `None` until we are told.
+    /// The integrator's limits for all workers together; `None` until they are known.
     limits: Option<Limits>,
-    /// Attempts at one time. One, until the first claim has told more; none, where this worker has no share.
+    /// Maximum number of concurrent attempts: one until the limits are known, zero if this worker has no share.
     width: usize,
     rate: Rate,
+    /// Not shared: only this lane starts and joins its attempts, so that `width` needs no lock.
     in_flight: JoinSet<()>,
 }
 
-/// How much may be claimed.
+/// Number of handoffs that may be claimed, and when.
 #[derive(Debug)]
 enum Allowance {
     Now(usize),
@@ -68,7 +72,7 @@ impl Lane {
         }
     }
 
-    /// Until there is nothing to do for a while, or the process stops: then until its attempts have ended.
+    /// Runs until the lane has been idle for [`STAYS`] or the process stops; then waits for its attempts.
     pub(super) async fn run(mut self) {
         let stopping = self.lanes.stopping.clone();
         let mut look_at = None;
@@ -103,11 +107,11 @@ impl Lane {
         while self.in_flight.join_next().await.is_some() {}
     }
 
-    /// Claims as much as there is and may be; returns when to look again without being told.
+    /// Claims as many due handoffs as allowed; returns the time of the next claim if nothing wakes the lane before.
     async fn look(&mut self) -> Option<DateTime<Utc>> {
         let hops = self.bell.hops();
         if let Err(error) = self.learn_before_the_first_claim().await {
-            tracing::warn!(integrator = %self.integrator, %error, "what an integrator allows could not be read: {error}");
+            tracing::warn!(integrator = %self.integrator, %error, "reading the integrator's limits failed; retrying in {AFTER_AN_ERROR:?}: {error}");
             return Some(self.clock.now() + AFTER_AN_ERROR);
         }
         if self.width == 0 {
@@ -126,7 +130,7 @@ impl Lane {
             let claims = match claim.await {
                 Ok(claims) => claims,
                 Err(error) => {
-                    tracing::warn!(integrator = %self.integrator, %error, "handoffs could not be claimed: {error}");
+                    tracing::warn!(integrator = %self.integrator, %error, "claim failed; retrying in {AFTER_AN_ERROR:?}: {error}");
                     return Some(self.clock.now() + AFTER_AN_ERROR);
                 }
             };
@@ -141,7 +145,7 @@ impl Lane {
             }
             let soon = some_were_busy.then(|| self.after_the_busy());
             if was_all || some_were_busy {
-                // Never in a tight circle, whatever the database says is due.
+                // Prevents a busy loop, whatever the database says is due.
                 let earliest = looked_at + SHORTEST_WAIT;
                 let due_at = next_due_at.map(|at| at.max(earliest));
                 return [soon, due_at].into_iter().flatten().min();
@@ -149,7 +153,7 @@ impl Lane {
         }
     }
 
-    /// The one place that says how much may go out: slots and rate, and whatever else will have a say.
+    /// Returns how many handoffs may be claimed now; the only place that applies slots, rate and any future limit.
     fn allowance(&mut self) -> Allowance {
         let free = self.width.saturating_sub(self.in_flight.len());
         if free == 0 {
@@ -169,7 +173,8 @@ impl Lane {
         self.in_flight.spawn(attempts.make(claimed));
     }
 
-    /// Whoever is alone need not ask: one request at most is no more than is allowed.
+    /// Reads the integrator's limits if they are unknown. A worker that is alone need not: every limit allows the one
+    /// request that it sends before its first claim has told the limits.
     async fn learn_before_the_first_claim(&mut self) -> ledger::Result<()> {
         if self.limits.is_some() || self.crew.borrow().is_alone() {
             return Ok(());
@@ -181,7 +186,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Its settings may have changed since the last claim.
+    /// Updates the limits, which may have changed since the last claim.
     fn learn(&mut self, integrator: &Integrator) {
         let limits = Limits {
             concurrency: integrator.concurrency,
@@ -193,7 +198,7 @@ impl Lane {
         }
     }
 
-    /// Attempts under way above the new width end by themselves.
+    /// Applies this worker's current share. Attempts in flight above the new width are left to end by themselves.
     fn share_anew(&mut self) {
         let crew = self.crew.borrow_and_update();
         let Some(limits) = self.limits else { return };
@@ -203,7 +208,7 @@ impl Lane {
         self.rate.limit(share.rate_per_s, crew.since, now);
     }
 
-    /// To whoever hears it next; perhaps to us again.
+    /// Forwards a hint to the next consumer of the work queue, which may be this worker again.
     async fn hand_on(&self, hops: Option<u8>) {
         let Some(hops) = hops.filter(|hops| *hops < MOST_HOPS) else {
             return;
@@ -217,7 +222,7 @@ impl Lane {
         let message = Message::work(serde_json::to_vec(&told).expect("a hint has text keys only"));
         for result in self.lanes.broker.publish(vec![message]).await {
             if let Err(error) = result {
-                tracing::debug!(integrator = %self.integrator, %error, "a hint was not handed on: {error}");
+                tracing::debug!(integrator = %self.integrator, %error, "forwarding a hint failed: {error}");
             }
         }
     }
@@ -227,7 +232,7 @@ impl Lane {
         self.clock.now() + BUSY.mul_f64(1.0 + jitter)
     }
 
-    /// Unless somebody has rung meanwhile.
+    /// Removes this lane and returns true, unless its bell has rung in the meantime.
     fn leave(&self) -> bool {
         let mut lanes = self.lanes.lanes();
         let stays = self.bell.is_rung();
@@ -239,7 +244,7 @@ impl Lane {
 }
 
 impl Drop for Lane {
-    /// Also after a panic: a lane that is listed and does not run would keep its integrator waiting for ever.
+    /// Removes the lane also after a panic; otherwise wake-ups would go to a lane that does not run.
     fn drop(&mut self) {
         let mut lanes = self.lanes.lanes();
         if lanes

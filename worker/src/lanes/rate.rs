@@ -1,14 +1,14 @@
-//! At most so many requests a second: a token bucket that tests can move with the clock.
+//! Rate limit in requests per second: a token bucket that takes the time from its caller, so that tests can set it.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// This part of a second's requests may come at once; at least one. `sharing` divides no rate into parts for which that
-/// would be more together than for the whole.
+/// Burst size in seconds of the rate, but at least one request. `sharing` never divides a rate so far that the bursts
+/// of the parts together would exceed the burst of the whole.
 const BURST_S: f64 = 0.1;
 
-/// Unlimited at first.
+/// Rate limiter; the default is unlimited.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rate {
     bucket: Option<Bucket>,
@@ -22,8 +22,8 @@ struct Bucket {
 }
 
 impl Rate {
-    /// `None`: as many as can be. What is in the bucket stays, as far as it fits. A new bucket counts as empty at
-    /// `empty_at`: somebody else may have used the rate until then.
+    /// Sets the rate; `None` is unlimited. Tokens in the bucket are kept up to the new capacity. A new bucket counts as
+    /// empty at `empty_at`, because another worker may have used the rate until then.
     pub(super) fn limit(
         &mut self,
         per_s: Option<f64>,
@@ -44,7 +44,7 @@ impl Rate {
         bucket.tokens = bucket.tokens.min(capacity(per_s));
     }
 
-    /// How many may go now.
+    /// Returns the number of requests allowed now.
     pub(super) fn available(&mut self, now: DateTime<Utc>) -> usize {
         match &mut self.bucket {
             None => usize::MAX,
@@ -61,13 +61,13 @@ impl Rate {
         }
     }
 
-    /// When the next one may go, where none may now.
+    /// Returns when the next request is allowed, if none is now.
     pub(super) fn next_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         match &self.bucket {
             None => now,
             Some(bucket) => {
                 let wait_s = (1.0 - bucket.tokens).max(0.0) / bucket.per_s;
-                // Rounded up: waking a moment too early finds nothing.
+                // Rounded up, because waking slightly too early would find no token.
                 now + Duration::from_micros((wait_s * 1e6).ceil() as u64 + 1)
             }
         }
@@ -94,7 +94,7 @@ mod tests {
 
     const LONG_AGO: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-    /// Takes whatever is there, waiting as told, for so many seconds.
+    /// Takes every available token for `seconds`, waiting as `next_at` says, and returns their number.
     fn taken_in(per_s: u32, seconds: u64) -> usize {
         let mut rate = Rate::default();
         let (mut now, mut taken) = (noon(), 0);

@@ -1,19 +1,19 @@
-//! What came back, read no further than allowed, and in the words of the domain.
+//! Reads an integrator's response up to a limit and translates it into the domain's [`Heard`].
 
 use std::error::Error;
 
 use domain::handoff::{Heard, RetryAfter};
 use http::header;
 
-/// Of an answer, so much is kept.
+/// Maximum length of a stored response body.
 const KEPT_BYTES: usize = 16 * 1024;
 
-/// A whole answer, or as much of it as may be read.
+/// Response of an integrator, possibly truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) retry_after: Option<RetryAfter>,
-    /// At most the limit, whatever the answer's length.
+    /// Response body, truncated to `limit_bytes` of [`exchange`].
     pub(super) body: Vec<u8>,
 }
 
@@ -31,8 +31,8 @@ impl Answer {
     }
 }
 
-/// Sends, and reads at most `limit_bytes` of the answer: of a longer one the status counts and the rest is not read.
-/// The request's own time-out covers all of it, also an answer that drips.
+/// Sends a request and reads at most `limit_bytes` of the response body; the rest of a longer one is not read, and its
+/// status counts. The request's timeout also covers reading the body, so a slow response cannot exceed it.
 pub(super) async fn exchange(
     request: reqwest::RequestBuilder,
     limit_bytes: usize,
@@ -56,7 +56,7 @@ pub(super) async fn exchange(
     })
 }
 
-/// Until a connection stands, nothing has reached the integrator; after that, anything may have.
+/// Converts an error: without a connection nothing has reached the integrator; after that, anything may have.
 fn what_went_wrong(error: reqwest::Error) -> Heard {
     let nothing_left = error.is_connect() || error.is_builder();
     let error = in_words(error);
@@ -67,7 +67,7 @@ fn what_went_wrong(error: reqwest::Error) -> Heard {
     }
 }
 
-/// Without the URL, which may carry a password; with the causes, which say the most.
+/// Formats an error without its URL, which may contain a password, and with its causes, which tell the most.
 fn in_words(error: reqwest::Error) -> String {
     let timed_out = error.is_timeout();
     let error = error.without_url();

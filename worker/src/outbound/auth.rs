@@ -1,4 +1,4 @@
-//! How we make ourselves known to an integrator: fixed credentials, or a token that is asked for and kept.
+//! Authenticates requests to integrators: with fixed credentials, or with a token that is requested and cached.
 
 mod token;
 
@@ -20,20 +20,21 @@ use platform::clock::Clock;
 use self::token::{Token, TokenRequest};
 use super::{Post, Trouble};
 
-/// All of it, also waiting for another attempt that asks for the same token.
+/// Timeout of a sign-in, including the wait for another attempt that requests the same token.
 const MOST_TIME: Duration = Duration::from_secs(5);
+/// Number of cached tokens above which unused ones are evicted.
 const MOST_TOKENS: usize = 4096;
 
-/// The header that makes us known, and where it came from.
+/// Header that authenticates a request, and its origin.
 #[derive(Clone, Default)]
 pub(super) struct Authorization {
     pub(super) header: Option<(HeaderName, HeaderValue)>,
-    /// A token from before this attempt: a 401 may only mean that it is no longer good.
+    /// True if the token is from before this attempt: a 401 may only mean that it has expired.
     pub(super) used_cached_token: bool,
     token: Option<Token>,
 }
 
-/// Tokens of integrators, in memory only.
+/// Cache of integrators' tokens, in memory only.
 #[derive(Default)]
 pub(super) struct Tokens {
     kept: Mutex<HashMap<IntegratorId, Slot>>,
@@ -41,32 +42,34 @@ pub(super) struct Tokens {
 
 type Slot = Arc<Desk>;
 
-/// Where an integrator's attempts wait for its token.
+/// Token of one integrator, shared by its attempts.
 #[derive(Default)]
 struct Desk {
-    /// Requests for a token that failed.
+    /// Number of failed token requests.
     failures: AtomicU64,
-    /// Held while a token is asked for, so that one asks for all.
+    /// Locked during a token request, so that one attempt requests the token for all that wait.
     held: tokio::sync::Mutex<Held>,
 }
 
 #[derive(Default)]
 struct Held {
     kept: Option<Kept>,
-    /// What the last request met with, for those who waited for it meanwhile: each asking anew would have the last of
-    /// them run out of time, and take our own trouble for the integrator's.
+    /// Error of the last request, for the attempts that waited for it. If each of them sent its own request in turn,
+    /// the last ones would time out, and our own failure would be recorded as the integrator's.
     failed: Option<(OutboundAuth, Trouble)>,
 }
 
 struct Kept {
-    /// Changed credentials make the token worthless.
+    /// Credentials that the token was requested with; other ones invalidate it.
     auth: OutboundAuth,
     token: Token,
 }
 
 impl Tokens {
+    /// Returns the header for a request, signing in first if there is no valid token.
+    ///
     /// # Errors
-    /// The integrator's trouble or ours, before anything of the handoff was sent.
+    /// Fails because of the integrator or of ourselves, in both cases before anything of the handoff was sent.
     pub(super) async fn authorize(
         &self,
         integrator: IntegratorId,
@@ -83,7 +86,7 @@ impl Tokens {
                 let asked = self.token(integrator, auth, post, clock);
                 return match tokio::time::timeout(MOST_TIME, asked).await {
                     Ok(authorization) => authorization,
-                    Err(_) => Err(unusable("signing in took too long")),
+                    Err(_) => Err(unusable("sign-in timed out")),
                 };
             }
         };
@@ -136,7 +139,8 @@ impl Tokens {
         }
     }
 
-    /// After a 401: the next attempt signs in afresh. A token that another attempt has asked for meanwhile stays.
+    /// Drops the token after a 401, so that the next attempt signs in again. A token that another attempt has requested
+    /// in the meantime stays.
     pub(super) async fn drop_refused(&self, integrator: IntegratorId, used: &Authorization) {
         let slot = self.slot(integrator);
         let mut held = slot.held.lock().await;
@@ -148,7 +152,7 @@ impl Tokens {
     fn slot(&self, integrator: IntegratorId) -> Slot {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() >= MOST_TOKENS && !kept.contains_key(&integrator) {
-            // Slots in use stay; the others are only asked for again.
+            // Slots in use stay; the other tokens are requested again when needed.
             kept.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
         Arc::clone(kept.entry(integrator).or_default())
@@ -177,7 +181,7 @@ fn basic(username: &str, password: &str) -> String {
 
 fn own_header(name: &str, value: &str) -> Result<Authorization, Trouble> {
     let name = HeaderName::try_from(name)
-        .map_err(|_| unusable("the integrator's header has a name that HTTP forbids"))?;
+        .map_err(|_| unusable("the integrator's header name is not valid in HTTP"))?;
     Ok(Authorization {
         header: Some((name, secret(value)?)),
         ..Authorization::default()
@@ -185,13 +189,14 @@ fn own_header(name: &str, value: &str) -> Result<Authorization, Trouble> {
 }
 
 fn secret(text: &str) -> Result<HeaderValue, Trouble> {
-    let mut value = HeaderValue::try_from(text)
-        .map_err(|_| unusable("the integrator's credentials can't be written into a header"))?;
+    let mut value = HeaderValue::try_from(text).map_err(|_| {
+        unusable("the integrator's credentials contain characters that a header cannot carry")
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// The integrator's side, or its settings, do not let us in.
+/// Returns the error for a failure of the integrator or its settings.
 fn unusable(why: &str) -> Trouble {
     Trouble::Failed(why.to_owned())
 }

@@ -1,24 +1,25 @@
-//! The one HTTP client: no retries, no redirects, no proxies, no old connections, and only vetted addresses.
+//! Builds the HTTP client: no retries, redirects, proxies or old connections, and only vetted addresses.
 
 use std::{sync::Arc, time::Duration};
 
 use super::guard::Guard;
 
-/// Shorter than most servers keep a connection, so that none is used that is just being closed.
+/// Idle timeout of pooled connections, shorter than that of most servers, so that none is used while it is closed.
 const POOL_IDLE: Duration = Duration::from_millis(3500);
 const USER_AGENT: &str = concat!("Expediter/", env!("CARGO_PKG_VERSION"));
 
-/// Takes about 30 ms of CPU: once a process. Connections are kept apart by host, and names go through the guard.
+/// Builds the client; takes about 30 ms of CPU, so call it once per process. Connections are pooled by host, and names
+/// are resolved by the guard.
 ///
-/// A machine without CA certificates gets a client that trusts nobody: plain `http://`, where allowed, still works.
+/// The client trusts no server if the machine has no CA certificates; plain `http://` still works where allowed.
 pub(super) fn build(
     guard: Guard,
     connect_timeout: Duration,
 ) -> Result<reqwest::Client, reqwest::Error> {
-    // An error means that another part of this process has installed one.
+    // An error means that another part of this process has installed one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     builder(guard.clone(), connect_timeout).build().or_else(|error| {
-        tracing::warn!(%error, "no CA certificates are found: https:// integrators can't be reached");
+        tracing::warn!(%error, "no CA certificates found; https:// integrators cannot be reached");
         builder(guard, connect_timeout).tls_certs_only([]).build()
     })
 }

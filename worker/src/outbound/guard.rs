@@ -1,4 +1,4 @@
-//! Where requests may go: names are resolved by us, every address is vetted, and only vetted ones are connected to.
+//! SSRF guard: resolves host names, vets every address, and lets the client connect to vetted addresses only.
 
 mod special;
 
@@ -22,16 +22,17 @@ use url::{Host, Url};
 
 use super::OutboundSettings;
 
-/// A name is not resolved again within this time; a new address of an integrator is used after it.
+/// How long a resolved name is cached; a changed address of an integrator is used after it.
 const FRESH: Duration = Duration::from_secs(2);
-/// A request begins to connect well within this time after its name was vetted.
+/// Age from which a vetted name may be evicted; a request connects well within this time after its name was vetted.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+/// Number of vetted names above which old ones are evicted.
 const MOST_NAMES: usize = 4096;
-/// Names that are being resolved at one time. The system's resolver can't be called off, and holds a thread for as long
-/// as it takes; of tokio's 512, so many are left to others.
+/// Maximum number of concurrent lookups. A call of the system's resolver cannot be cancelled and blocks a thread until
+/// it returns; tokio has 512 such threads, and this leaves half of them to others.
 const MOST_LOOKUPS: usize = 256;
 
-/// Cheap to clone; all clones know the same names.
+/// Vets URLs and resolves names for the client; clones are cheap and share one cache.
 #[derive(Clone)]
 pub(crate) struct Guard(Arc<Inner>);
 
@@ -42,18 +43,18 @@ struct Inner {
     lookup: Lookup,
     clock: Clock,
     vetted: Mutex<HashMap<String, Vetted>>,
-    /// One a name, however many wait for it, and also when nobody does any more: an integrator whose name servers hang
-    /// holds one thread, not all.
+    /// Lookups in progress, one per name however many attempts wait for it, and also after they have given up: an
+    /// integrator whose name servers hang blocks one thread, not all.
     lookups: Mutex<HashMap<String, Looking>>,
 }
 
 type Looking = Shared<BoxFuture<'static, Arc<io::Result<Vec<IpAddr>>>>>;
 
-/// Where `http://` may lead.
+/// Addresses that plain `http://` may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlainHttp {
     Nowhere,
-    /// To addresses of this machine.
+    /// Loopback addresses of this machine.
     OnLoopback,
     Anywhere,
 }
@@ -63,23 +64,23 @@ struct Vetted {
     at: DateTime<Utc>,
 }
 
-/// Turns a name into addresses; tests have their own.
+/// Function that resolves a name to addresses; tests replace it.
 pub(crate) type Lookup =
     Box<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync>;
 
-/// Why nothing may be sent to a URL now.
+/// Reason why nothing may be sent to a URL now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotVetted {
     #[error("{0}:// is not allowed, only https://")]
     Scheme(String),
     #[error("the URL has no host")]
     NoHost,
-    /// Which one is only logged: whoever sets an integrator's URL must not learn from it what our names lead to.
-    #[error("it leads to an address that integrators may not have")]
+    /// The address is logged only: a person who sets an integrator's URL must not learn how internal names resolve.
+    #[error("the URL leads to an address that is not allowed")]
     Forbidden(IpAddr),
-    #[error("{name}: no such name ({error})")]
+    #[error("{name}: host not found ({error})")]
     NoSuchName { name: String, error: String },
-    /// Our own trouble: nothing is known about the integrator.
+    /// A failure of our own, which says nothing about the integrator.
     #[error("{name} could not be resolved: {error}")]
     ResolverAway { name: String, error: String },
 }
@@ -118,7 +119,7 @@ impl Guard {
         }))
     }
 
-    /// After this, a client that asks this guard for the URL's name is given its allowed addresses.
+    /// Vets a URL; afterwards the guard resolves its host name, for the client, to its allowed addresses.
     pub(crate) async fn vet(&self, url: &Url) -> Result<(), NotVetted> {
         let refused = || NotVetted::Scheme(url.scheme().to_owned());
         let on_loopback_only = match (url.scheme(), self.0.plain_http) {
@@ -138,7 +139,7 @@ impl Guard {
         Ok(())
     }
 
-    /// Of a name that was vetted: all of its addresses.
+    /// Returns true if the host is a loopback address, or a vetted name all of whose addresses are.
     fn is_on_loopback(&self, host: Host<&str>) -> bool {
         match host {
             Host::Ipv4(address) => address.is_loopback(),
@@ -170,7 +171,7 @@ impl Guard {
                 Some(address) => NotVetted::Forbidden(*address),
                 None => NotVetted::NoSuchName {
                     name: name.to_owned(),
-                    error: "it has no address".to_owned(),
+                    error: "the name has no address".to_owned(),
                 },
             });
         }
@@ -187,7 +188,7 @@ impl Guard {
             return Err(away("too many names are being resolved".to_owned()));
         };
         let Ok(found) = tokio::time::timeout(self.0.resolver_timeout, looking).await else {
-            return Err(away("the resolver did not answer in time".to_owned()));
+            return Err(away("the resolver timed out".to_owned()));
         };
         match &*found {
             Ok(addresses) => Ok(addresses.clone()),
@@ -199,7 +200,7 @@ impl Guard {
         }
     }
 
-    /// The name's lookup that is under way, or else a new one; `None` where there is no room for another.
+    /// Returns the name's lookup in progress, or starts one; `None` if [`MOST_LOOKUPS`] are running.
     fn looking_up(&self, name: &str) -> Option<Looking> {
         let mut lookups = self.0.lookups();
         if let Some(under_way) = lookups.get(name) {
@@ -218,7 +219,7 @@ impl Guard {
             }
         };
         let looking = looking.boxed().shared();
-        // To its end, whoever still waits.
+        // Spawned so that it finishes even if nobody waits for it any more.
         tokio::spawn(looking.clone());
         lookups.insert(name, looking.clone());
         Some(looking)
@@ -237,7 +238,7 @@ impl Guard {
         let now = self.0.clock.now();
         self.vetted()
             .get(name)
-            // A clock that was set back would keep it fresh for as long.
+            // `at` in the future means that the clock was set back; the entry would stay fresh for too long.
             .is_some_and(|vetted| vetted.at <= now && now < vetted.at + FRESH)
     }
 
@@ -274,7 +275,7 @@ impl PlainHttp {
 }
 
 impl Resolve for Guard {
-    /// Never asks anybody: what [`Guard::vet`] let through, and nothing else.
+    /// Returns the addresses that [`Guard::vet`] has allowed; never starts a lookup.
     fn resolve(&self, name: Name) -> Resolving {
         let known = self
             .vetted()
@@ -305,8 +306,8 @@ async fn ask_the_system(name: String) -> io::Result<Vec<IpAddr>> {
     Ok(found.map(|socket| socket.ip()).collect())
 }
 
-/// getaddrinfo's EAI_AGAIN and EAI_SYSTEM; the standard library gives their text only. All else means that there is
-/// no such name.
+/// Returns true for getaddrinfo's EAI_AGAIN and EAI_SYSTEM, of which the standard library gives only the text. Every
+/// other error means that the name does not exist.
 fn is_resolvers_trouble(error: &io::Error) -> bool {
     let text = error.to_string();
     error.raw_os_error().is_some()

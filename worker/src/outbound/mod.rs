@@ -1,4 +1,4 @@
-//! One attempt: vetted, authenticated, signed, sent once, and what came of it in the words of the domain.
+//! Makes one attempt: vets the URL, authenticates, signs, sends one request, and returns its outcome.
 
 mod answer;
 mod auth;
@@ -25,16 +25,16 @@ use self::{
     guard::{Guard, NotVetted, PlainHttp},
 };
 
-/// What attempts are allowed.
+/// Limits and permissions of attempts.
 #[derive(Clone, Debug)]
 pub struct OutboundSettings {
-    /// One attempt in all, from resolving the name to the last byte read.
+    /// Timeout of a whole attempt, from resolving the name to the last byte read.
     pub attempt_timeout: Duration,
     pub connect_timeout: Duration,
     pub response_limit_bytes: usize,
     pub allow_networks: Vec<IpNet>,
     pub allow_http: bool,
-    /// To addresses of this machine, whatever `allow_http` says.
+    /// Allows `http://` to loopback addresses, whatever `allow_http` says.
     pub allow_http_on_loopback: bool,
 }
 
@@ -51,7 +51,7 @@ impl From<&config::Worker> for OutboundSettings {
     }
 }
 
-/// Makes attempts. One a process: it holds connections and tokens.
+/// Makes attempts. One per process, because it holds connections and tokens.
 #[derive(Debug)]
 pub struct Outbound {
     post: Post,
@@ -62,25 +62,25 @@ pub struct Outbound {
     cut: CancellationToken,
 }
 
-/// What came of trying to make an attempt.
+/// Result of trying to make an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
     Heard {
         heard: Heard,
-        /// The first 16 KiB, where an answer came.
+        /// First 16 KiB of the response body, if there was a response.
         answer: Option<Vec<u8>>,
         used_cached_token: bool,
     },
-    /// Our own trouble: nothing left the house, and it counts for nothing.
+    /// Nothing was sent for a reason of our own; this does not count as an attempt.
     NotSent { why: String },
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the HTTP client can't be built: {0}")]
+#[error("building the HTTP client failed: {0}")]
 pub struct NoClient(reqwest::Error);
 
 impl Outbound {
-    /// Blocks for some 30 ms. Once `cut` is cancelled nothing more is sent.
+    /// Builds the client; blocks for about 30 ms. Once `cut` is cancelled, nothing more is sent.
     pub fn new(
         settings: &OutboundSettings,
         clock: Clock,
@@ -116,7 +116,7 @@ impl Outbound {
             biased;
             () = self.cut.cancelled() => {
                 return Sent::NotSent {
-                    why: "the worker had to stop".to_owned(),
+                    why: "the worker is stopping".to_owned(),
                 };
             }
             authorized = authorized => match authorized {
@@ -125,9 +125,9 @@ impl Outbound {
             },
         };
         if self.clock.now() + self.attempt_timeout > outgoing.leased_until {
-            // Its answer could come after another worker has begun the next attempt.
+            // The response could arrive after another worker has begun the next attempt.
             return Sent::NotSent {
-                why: "too little of the lease is left".to_owned(),
+                why: "the lease expires too soon".to_owned(),
             };
         }
         let headers = request::headers(
@@ -164,7 +164,7 @@ impl Outbound {
     }
 }
 
-/// The only way out of the house: a POST to a vetted address.
+/// Sends POST requests to vetted addresses; all outgoing requests go through it.
 #[derive(Clone, Debug)]
 struct Post {
     client: reqwest::Client,
@@ -194,14 +194,14 @@ impl Post {
     }
 }
 
-/// Why there is no answer.
+/// Reason why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Trouble {
-    /// Our own trouble.
+    /// A failure of our own.
     Ours(String),
-    /// The integrator, its settings or its token's house did not let us come so far.
+    /// The integrator, its settings or its token server prevented the request.
     Failed(String),
-    /// What the request itself met with.
+    /// The request itself failed.
     Met(Heard),
 }
 
@@ -219,7 +219,7 @@ impl From<NotVetted> for Trouble {
 }
 
 impl Trouble {
-    /// As trouble with a token's house: whatever happened there, nothing of the handoff was sent.
+    /// Converts the failure of a token request: whatever happened to it, nothing of the handoff was sent.
     fn in_words(self, prefix: &str) -> Self {
         match self {
             Self::Ours(why) => Self::Ours(format!("{prefix}{why}")),
@@ -228,7 +228,7 @@ impl Trouble {
                 Self::Failed(format!("{prefix}{why}"))
             }
             Self::Met(Heard::Answer { status, .. }) => {
-                Self::Failed(format!("{prefix}answered with {status}"))
+                Self::Failed(format!("{prefix}status {status}"))
             }
         }
     }

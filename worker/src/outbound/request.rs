@@ -1,4 +1,4 @@
-//! The request of one attempt: the claimed bytes, signed as Standard Webhooks says (standardwebhooks.com).
+//! Builds an attempt's request: the claimed body, signed according to Standard Webhooks (standardwebhooks.com).
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -10,24 +10,24 @@ use domain::{
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
-/// What one attempt's request is written from.
+/// Data that an attempt's request is built from.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     pub handoff: HandoffId,
     pub integrator: IntegratorId,
     pub url: Url,
     pub auth: OutboundAuth,
-    /// The newest first; each signs.
+    /// Newest first; each of them signs.
     pub signing: Vec<SigningSecret>,
     pub body: Bytes,
-    /// From 1.
+    /// Number of the attempt, from 1.
     pub n: u32,
     pub max_attempts: u32,
-    /// Nothing is sent whose answer could come later than this.
+    /// End of the lease; nothing is sent whose response could arrive later.
     pub leased_until: DateTime<Utc>,
 }
 
-/// `authorization` comes first: ours are never overwritten by an integrator's own header.
+/// Builds the headers. `authorization` is inserted first, so that a header of the integrator's never overrides ours.
 pub(super) fn headers(
     outgoing: &Outgoing,
     authorization: Option<(HeaderName, HeaderValue)>,
@@ -69,7 +69,7 @@ fn signatures(outgoing: &Outgoing, id: &str, timestamp_s: i64) -> String {
     signed.join(" ")
 }
 
-/// W3C Trace Context: all attempts of a handoff are one trace, each a span of its own.
+/// Returns the W3C Trace Context header: the attempts of a handoff share one trace, each with a span of its own.
 fn traceparent(handoff: HandoffId, span: [u8; 8]) -> String {
     let span = u64::from_be_bytes(span).max(1);
     format!("00-{}-{span:016x}-01", handoff.uuid().simple())

@@ -1,4 +1,4 @@
-//! Attempts against a real socket on loopback: every way an integrator can answer, or not.
+//! Attempts against a real socket on loopback: every way in which an integrator can respond or fail to.
 
 use std::sync::{
     Arc,
@@ -257,7 +257,7 @@ async fn an_endless_answer_takes_no_more_memory_than_its_limit() {
         .send(&url, headers, Bytes::new(), limited.attempt_timeout)
         .await;
     let Ok(answer) = answer else {
-        panic!("it is answered");
+        panic!("there is a response");
     };
     assert_eq!((answer.status, answer.body.len()), (200, 1000));
     assert!(answer.body.capacity() <= 2000, "{}", answer.body.capacity());
@@ -333,7 +333,7 @@ async fn a_name_that_has_moved_to_a_forbidden_address_by_the_second_attempt_is_r
         outbound_with(|settings| settings.allow_networks = vec!["127.0.0.1/32".parse().unwrap()]);
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();
-    // What is allowed stands for a public address, another one of this machine for a private one.
+    // The allowed address stands for a public one, the other loopback address for a private one.
     let lookup: Lookup = Box::new(move |_| {
         let is_first = counted.fetch_add(1, Ordering::Relaxed) == 0;
         let address = if is_first { "127.0.0.1" } else { "127.0.0.2" };
@@ -359,10 +359,10 @@ async fn a_name_that_has_moved_to_a_forbidden_address_by_the_second_attempt_is_r
     let Heard::NotConnected { error } = heard(&second) else {
         panic!("{second:?}");
     };
-    assert!(error.contains("may not have"), "{error}");
+    assert!(error.contains("is not allowed"), "{error}");
     assert!(
         !error.contains("127.0.0.2"),
-        "it is shown to people: {error}"
+        "the error is shown to people: {error}"
     );
     assert_eq!(asked.load(Ordering::Relaxed), 2);
     assert_eq!(integrator.received().len(), 1);

@@ -1,4 +1,4 @@
-//! One bad integrator harms nobody: four of them, two workers, and what each is sent.
+//! A bad integrator does not affect the others: four integrators and two workers.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -13,14 +13,14 @@ use crate::testing::{Integrator, Received, Reply};
 const ORDERS: usize = 60;
 const CAP: u32 = 4;
 
-/// Each at a store, perhaps all at the same.
+/// Test integrators, of one store or of several.
 struct Four {
-    /// Reads its requests and answers none until it is let.
+    /// Reads its requests and responds to none until `let_go` is notified.
     hanging: Integrator,
     let_go: Arc<Notify>,
-    /// Answers 500.
+    /// Responds with 500.
     failing: Integrator,
-    /// Allows one request a second.
+    /// Allows one request per second.
     limited: Integrator,
     fine: Integrator,
 }
@@ -52,14 +52,14 @@ impl Four {
         four
     }
 
-    /// All orders are placed.
+    /// Asserts that each integrator is sent what it should be, once all orders are placed.
     async fn harm_nobody(self, scene: Scene, colleague: Colleague) {
         let began_at = scene.house.clock.now();
         scene.until_time_brings_requests(&self.fine, ORDERS).await;
         let fine = self.fine.received();
         assert_eq!(ids(&fine).len(), ORDERS, "each order once");
 
-        // The hanging one's first attempts are still open: it has answered nothing.
+        // The first attempts to the hanging one are still open.
         scene
             .until_time_brings_requests(&self.hanging, CAP as usize)
             .await;
@@ -87,7 +87,7 @@ impl Four {
         }
         assert!(!self.failing.received().is_empty());
 
-        // Let go, it is sent the rest.
+        // Once it responds, it is sent the rest.
         let hanging = &self.hanging;
         scene
             .until_time_brings(async || {
@@ -101,7 +101,7 @@ impl Four {
     }
 }
 
-/// The different handoffs among them.
+/// Returns the ids of the distinct handoffs.
 fn ids(received: &[Received]) -> HashSet<String> {
     received
         .iter()
@@ -145,7 +145,7 @@ each_database! {
         scene.until_concluded(retried, 1).await;
         let busy_with = scene.place().await;
         kitchen.until_received(2).await;
-        // Due long since, when the newest order comes.
+        // The retry is overdue when the newest order arrives.
         scene.house.clock.advance(Duration::from_secs(4));
         let newest = scene.place().await;
         let_go.notify_one();

@@ -1,4 +1,4 @@
-//! A house with a worker in it, for the stories.
+//! Test setup: a worker on a test ledger and broker.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ use crate::{
     Worker, WorkerParts, WorkerSettings, outbound::OutboundSettings, testing::Integrator as Server,
 };
 
-/// A house with one store and one product, a worker, and mostly a relay between them.
+/// A worker, a ledger with one store and one product, and in most tests a relay between them.
 pub(super) struct Scene {
     pub(super) house: House,
     how: How,
@@ -43,17 +43,17 @@ pub(super) struct Scene {
     pub(super) product: ProductId,
 }
 
-/// Another worker of the same house.
+/// Another worker on the same database and broker.
 pub(super) struct Colleague {
     pub(super) worker: Worker,
     pub(super) metrics: Arc<Metrics>,
     shutdown: Shutdown,
 }
 
-/// What is unlike the ordinary.
+/// Options that differ between tests.
 #[derive(Clone, Copy)]
 pub(super) struct How {
-    /// Whether the worker is told of what is committed.
+    /// True if a relay publishes the hints of commits.
     pub(super) relayed: bool,
     pub(super) drain: Duration,
     pub(super) is_alone: bool,
@@ -66,7 +66,7 @@ impl Default for How {
             relayed: true,
             drain: Duration::from_secs(20),
             is_alone: true,
-            // Never the end of a test's attempt on a machine that is only slow.
+            // Long enough that no attempt times out on a slow machine.
             attempt_timeout: Duration::from_secs(60),
         }
     }
@@ -84,7 +84,7 @@ impl How {
                 allow_http_on_loopback: false,
             },
             lease_margin: Duration::from_secs(15),
-            // By hand, unless a test moves the clock that far.
+            // Tests sweep by hand, unless they move the clock that far.
             sweep_interval: Duration::from_secs(100_000),
             sweep_batch: 100,
             is_alone: self.is_alone,
@@ -94,7 +94,7 @@ impl How {
 }
 
 impl Colleague {
-    /// In order: what hangs is cut short.
+    /// Shuts the worker down; hanging attempts are aborted.
     pub(super) async fn leave(self) {
         self.shutdown.begin();
         assert_eq!(self.shutdown.finish().await.left, Vec::<&str>::new());
@@ -106,7 +106,7 @@ impl Scene {
         Self::with(house, true, Duration::from_secs(20)).await
     }
 
-    /// Nobody tells the worker anything: only the sweep finds out.
+    /// Creates a scene without hints: only the sweep finds work.
     pub(super) async fn silent(house: House) -> Self {
         Self::with(house, false, Duration::from_secs(20)).await
     }
@@ -120,7 +120,7 @@ impl Scene {
         Self::like(house, how).await
     }
 
-    /// Two workers, each with a share of everything; what hangs is cut short at the end.
+    /// Creates a scene with two workers that share the integrators; hanging attempts are aborted at the end.
     pub(super) async fn of_two(house: House) -> (Self, Colleague) {
         let how = How {
             is_alone: false,
@@ -130,7 +130,7 @@ impl Scene {
         let scene = Self::like(house, how).await;
         let colleague = scene.another_worker().await;
         scene.until_shared_with(&[&colleague]).await;
-        // What a second allows is theirs by now.
+        // The rate of a whole second is available to them by now.
         scene.house.clock.advance(Duration::from_secs(1));
         (scene, colleague)
     }
@@ -176,7 +176,7 @@ impl Scene {
         }
     }
 
-    /// On the same database and broker, as in another process.
+    /// Starts a worker on the same database and broker, as in another process.
     pub(super) async fn another_worker(&self) -> Colleague {
         let (shutdown, metrics) = (Shutdown::new(self.how.drain), Metrics::new());
         let parts = WorkerParts {
@@ -193,7 +193,7 @@ impl Scene {
         }
     }
 
-    /// Moves the clock until each of them knows of the others, and has its share.
+    /// Moves the clock until each worker knows the others and has its share.
     pub(super) async fn until_shared_with(&self, colleagues: &[&Colleague]) {
         let workers: Vec<&Worker> = std::iter::once(&self.worker)
             .chain(colleagues.iter().map(|colleague| &colleague.worker))
@@ -203,8 +203,8 @@ impl Scene {
             .await;
     }
 
-    /// Moves the clock on until this holds, a little at a time, so that nobody is left behind who has only begun to wait.
-    /// Two that claim at once need it too: what the other one holds locked, a lane looks for again a moment later.
+    /// Moves the clock in small steps until `holds` returns true, so that tasks which have just begun to wait are not
+    /// skipped. Concurrent claims need it too: a lane retries rows that another one had locked after a short delay.
     pub(super) async fn until_time_brings(&self, holds: impl AsyncFn() -> bool) {
         eventually(async || {
             self.house.clock.advance(Duration::from_millis(10));
@@ -252,7 +252,7 @@ impl Scene {
         self.place_at(self.store, self.product).await
     }
 
-    /// With its one product.
+    /// Creates another store with one product.
     pub(super) async fn another_store(&self) -> (StoreId, ProductId) {
         let store = self.house.a_store().await;
         (store, self.house.a_product(store).await)
@@ -295,7 +295,7 @@ impl Scene {
             .remove(0)
     }
 
-    /// Waits until so many attempts have their outcome, and returns the last one's.
+    /// Waits until this many attempts have an outcome, and returns the last one's.
     pub(super) async fn until_concluded(&self, order: OrderId, attempts: usize) -> AttemptOutcome {
         let ended = async || {
             let (_, made) = self.handoff(order).await;
@@ -312,7 +312,7 @@ impl Scene {
     }
 }
 
-/// Until this holds; the test fails when that takes too long.
+/// Waits until `holds` returns true; panics if that takes too long.
 pub(super) async fn eventually(holds: impl AsyncFn() -> bool) {
     tokio::time::timeout(SOON, async {
         while !holds().await {
@@ -320,5 +320,5 @@ pub(super) async fn eventually(holds: impl AsyncFn() -> bool) {
         }
     })
     .await
-    .expect("what the test waits for happens soon");
+    .expect("the condition holds in time");
 }

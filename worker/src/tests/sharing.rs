@@ -1,4 +1,4 @@
-//! Two workers: what an integrator allows is for both together, and work finds the one that may do it.
+//! Two workers: an integrator's limits hold for both together, and work reaches the worker that has a share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ fn limits(of: &Registered) -> Limits {
     }
 }
 
-/// Answers only when it is let.
+/// Returns a reply that is sent when `let_go` is notified.
 fn waiting_for(let_go: &Arc<Notify>) -> Reply {
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
     Reply::SayWhenLet(answer, Arc::clone(let_go))
@@ -48,7 +48,7 @@ each_database! {
 
     async fn a_worker_without_a_share_hands_work_on_without_the_sweep(house: House) {
         let (scene, colleague) = Scene::of_two(house).await;
-        // Some of them are one worker's, some the other's.
+        // Some belong to one worker, some to the other.
         let kitchen = Integrator::start([Reply::status(200)]).await;
         for _ in 0..6 {
             scene.integrator_like(kitchen.url(), |new| new.concurrency = 1).await;
@@ -92,7 +92,7 @@ each_database! {
             scene.place().await;
         }
         kitchen.until_received(4).await;
-        assert_eq!(scene.metrics.lanes_in_flight.get(), 4, "the first worker is alone");
+        assert_eq!(scene.metrics.lanes_in_flight.get(), 4, "the first worker is still the only one");
         assert_eq!(scene.metrics.workers_live.get(), 1);
 
         let colleague = scene.another_worker().await;
@@ -106,7 +106,7 @@ each_database! {
         for _ in 0..8 {
             scene.place().await;
         }
-        // One of them may have heard all that was told: then the other's sweep finds its part.
+        // One worker may have received all hints; the other's sweep then finds its part.
         scene.until_time_brings(async || {
             scene.worker.sweep_once().await;
             colleague.worker.sweep_once().await;
@@ -116,7 +116,7 @@ each_database! {
         assert_eq!([&scene.metrics, &colleague.metrics].map(|metrics| metrics.lanes_in_flight.get()), [2, 2]);
 
         colleague.leave().await;
-        // Its attempts were cut short, and are tried again later; the first worker's go on.
+        // Its attempts were aborted and are retried later; the first worker's go on.
         assert_eq!(scene.metrics.lanes_in_flight.get(), 2);
         scene.until_shared_with(&[]).await;
         scene.until_time_brings(async || scene.metrics.lanes_in_flight.get() == 4).await;
@@ -135,7 +135,7 @@ each_database! {
         let all: Vec<WorkerId> = members.iter().map(|member| member.id).collect();
 
         let kitchen = Integrator::start([Reply::status(200)]).await;
-        // The one whose only place is the dead worker's.
+        // Finds an integrator whose only slot belongs to the dead worker.
         loop {
             let made = scene.integrator_like(kitchen.url(), |new| new.concurrency = 1).await;
             if share(limits(&made), made.id, dead, &all).concurrency == 1 {
@@ -156,7 +156,7 @@ each_database! {
         assert_eq!(scene.status(order).await, OrderStatus::Pending);
         scene.until_time_brings(async || scene.worker.crew.borrow().is_one_of(1)).await;
         assert!(clock.now() >= died_at + DEAD_AFTER);
-        // Which looked a moment ago, and knows that the shares are others now.
+        // It has hinted a moment ago, but hints again because the shares have changed.
         scene.worker.sweep_once().await;
         scene.until_status(order, OrderStatus::Accepted).await;
         eventually(async || scene.ledger.workers().await.unwrap().len() == 1).await;

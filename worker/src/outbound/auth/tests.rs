@@ -1,4 +1,4 @@
-//! How integrators are signed in to, against a real socket on loopback.
+//! Signing in to integrators, against a real socket on loopback.
 
 use domain::handoff::Heard;
 use futures_util::{FutureExt, future::join_all};
@@ -288,7 +288,7 @@ async fn a_resolver_that_is_away_is_our_own_trouble_for_all_who_wait_for_a_token
         username: "us".to_owned(),
         password: "pw".to_owned(),
     };
-    // Each in turn would take longer than any of them waits.
+    // One lookup after the other would take longer than the timeout of any attempt.
     for sent in join_all((0..8).map(|_| scene.attempt())).await {
         assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
     }

@@ -1,4 +1,4 @@
-//! Asking for a token: OAuth 2 client credentials (RFC 6749 section 4.4), or a sign-in whose answer carries a JWT.
+//! Requests a token: OAuth 2 client credentials (RFC 6749 section 4.4), or a sign-in that returns a JWT.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use url::{Url, form_urlencoded};
 use super::{basic, unusable};
 use crate::outbound::{Post, Trouble};
 
-/// For a token that does not say how long it is good.
+/// Lifetime of a token that does not tell its own.
 const UNSAID_LIFETIME: Duration = Duration::from_secs(300);
-/// Whatever it says, a token is asked for again after this.
+/// Maximum lifetime of a token, whatever it says itself.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
-/// A token is not used in its last moments; of a very short one, a tenth is given up.
+/// Time before its expiry from which a token is not used any more; at most a tenth of its lifetime.
 const MARGIN: Duration = Duration::from_secs(30);
 
 #[derive(Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Token {
     }
 }
 
-/// One request for a token; not an attempt, and never counted as one.
+/// Request for a token; does not count as an attempt.
 pub(super) struct TokenRequest<'a> {
     url: &'a Url,
     content_type: &'static str,
@@ -42,7 +42,7 @@ pub(super) struct TokenRequest<'a> {
 }
 
 impl<'a> TokenRequest<'a> {
-    /// `None` for what needs no token.
+    /// Builds the request; `None` for methods that need no token.
     pub(super) fn of(auth: &'a OutboundAuth) -> Option<Self> {
         match auth {
             OutboundAuth::Oauth2 {
@@ -53,7 +53,7 @@ impl<'a> TokenRequest<'a> {
             } => Some(Self {
                 url: token_url,
                 content_type: "application/x-www-form-urlencoded",
-                // Section 2.3.1: form-encoded before they go into Basic.
+                // RFC 6749 section 2.3.1: form-encoded before they go into Basic.
                 authorization: Some(basic(
                     &form_encoded(client_id),
                     &form_encoded(client_secret),
@@ -94,21 +94,22 @@ impl<'a> TokenRequest<'a> {
         let answer = post
             .send(self.url, headers, self.body.into(), super::MOST_TIME)
             .await
-            .map_err(|trouble| trouble.in_words("signing in: "))?;
+            .map_err(|trouble| trouble.in_words("sign-in: "))?;
         if !(200..=299).contains(&answer.status) {
             return Err(unusable(&format!(
-                "signing in was answered with {}",
+                "sign-in returned status {}",
                 answer.status
             )));
         }
         serde_json::from_slice(&answer.body)
             .ok()
             .and_then(|said: Said| said.token(asked_at))
-            .ok_or_else(|| unusable("the answer to signing in carries no token"))
+            .ok_or_else(|| unusable("the sign-in response contains no token"))
     }
 }
 
-/// Each whatever it is: only the token is needed, and of what else is said wrongly none is worth an order.
+/// Response to a token request. The fields accept any type: only the token matters, and an order must not fail because
+/// another field is malformed.
 #[derive(Deserialize)]
 struct Said {
     access_token: Option<Value>,
@@ -138,7 +139,7 @@ impl Said {
     }
 }
 
-/// RFC 6749 wants a number; some say it as text, or with a fraction.
+/// Parses `expires_in`: RFC 6749 requires a number, but some servers send a string or a fraction.
 fn seconds(said: &Value) -> Option<Duration> {
     let seconds = match said {
         Value::Number(number) => number.as_f64()?,
@@ -149,7 +150,7 @@ fn seconds(said: &Value) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(LONGEST_LIFETIME))
 }
 
-/// A JWT's `exp`, which only tells when to ask again: the signature is the integrator's business.
+/// Returns a JWT's `exp`. The signature is not verified, because the time only tells when to request a new token.
 fn expiry(jwt: &str) -> Option<DateTime<Utc>> {
     #[derive(Deserialize)]
     struct Claims {

@@ -1,8 +1,9 @@
-//! Which addresses are anybody's: IANA's special-purpose registries (RFC 6890 and its updates) as one function.
+//! Tells public addresses from special ones, after IANA's special-purpose registries (RFC 6890 and its updates).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Reachable over the public internet, and meaning no other machine than it says. Unknown means no.
+/// Returns true if the address is reachable over the public internet and does not stand for another one. Returns false
+/// for unknown ranges.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_public_v4(address),
@@ -28,7 +29,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
-        // NAT64 (RFC 6052) and 6to4 (RFC 3056) carry an IPv4 address; v4-mapped ones were turned into it before.
+        // NAT64 (RFC 6052) and 6to4 (RFC 3056) embed an IPv4 address; v4-mapped ones have been converted before.
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             is_public_v4(embedded(high, low))
         }
@@ -125,7 +126,7 @@ mod tests {
             "::ffff:127.0.0.1",
             "::ffff:10.0.0.1",
             "::ffff:169.254.169.254",
-            // v4-compatible, even of a public address: nothing legitimate is left of it.
+            // v4-compatible, even of a public address: these have no legitimate use any more.
             "::127.0.0.1",
             "::8.8.8.8",
             "64:ff9b::127.0.0.1",

@@ -1,4 +1,4 @@
-//! What the guard lets through, with a resolver of the tests' own.
+//! URLs that the guard accepts and refuses, with a fake resolver.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
