@@ -1,4 +1,4 @@
-# The commands that people and CI use. `make help` lists them.
+# Commands for people and CI; `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help run test test-real check deny openapi
 
@@ -8,41 +8,45 @@ help: ## list these targets
 run: ## start everything in one process on http://127.0.0.1:8080
 	cargo run --release
 
-test: ## run every test on private MariaDB and RabbitMQ servers (installs them from Debian's packages if need be)
+test: ## run every test on private MariaDB and RabbitMQ servers (installs them from Debian's packages if necessary)
 	@scripts/test
 
-test-real: ## run the database and broker tests on today's MySQL and RabbitMQ
+test-real: ## run the database and broker tests on current MySQL and RabbitMQ
 	@scripts/test-real
 
-check: ## look at format and lints
+check: ## check formatting and lints
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-deny: ## look at licences, sources and known advisories of all dependencies
+deny: ## check licences, sources and known advisories of all dependencies
 	@scripts/deny
 
-openapi: ## write the generated documents in openapi/ anew
+openapi: ## regenerate the documents in openapi/
 	cargo run -q -p standalone -- openapi openapi/
 
+.PHONY: commit-hook
+commit-hook: ## install the git hook that checks each commit message (scripts/check-commits)
+	@scripts/check-commits --install
+
 .PHONY: bench
-bench: ## measure rates and delays beside their limits, and write docs/benchmarks.md (QUICK=1: a minute, only printed; STATS=1: lists and stats of a million orders)
+bench: ## measure rates and delays against their limits and write docs/benchmarks.md (QUICK=1: one minute, only printed; STATS=1: lists and stats of a million orders)
 	cargo build --release -p bench -p standalone
 	@ulimit -n $$(ulimit -H -n); scripts/test-servers run $${CARGO_TARGET_DIR:-target}/release/bench $(if $(STATS),--only 6) $(if $(QUICK),--quick,--write docs/benchmarks.md)
 
 .PHONY: up down
-up: ## start production shape on private servers: 2 api, 2 worker, 2 notifier, kitchen, gateway (PROFILE=debug, PORT=8000)
+up: ## start a production setup on private servers: 2 api, 2 worker, 2 notifier, kitchen, gateway (PROFILE=debug, PORT=8000)
 	@scripts/up
 
-down: ## stop what `make up` started
+down: ## stop everything that `make up` started
 	@scripts/up down
 
 .PHONY: chaos
-chaos: ## kill, stall, cut and restart everything under load, and count (ROUNDS=20 SEED= FIRST=0 GROUND=embedded, fleet or both)
+chaos: ## kill, stall, disconnect and restart processes under load, then verify every order (ROUNDS=20 SEED= FIRST=0 GROUND=embedded, fleet or both)
 	cargo build --workspace --bins
 	@$${CARGO_TARGET_DIR:-target}/debug/chaos --ground $(or $(GROUND),both) --rounds $(or $(ROUNDS),20) --first $(or $(FIRST),0) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
 .PHONY: fuzz
-fuzz: ## send the api a great deal that nobody should, on SQLite and on private MySQL (many minutes)
+fuzz: ## fuzz the API on SQLite and on private MySQL (many minutes)
 	cargo build --workspace --bins
 	@scripts/python-tools install
 	@scripts/test-servers run cargo test -p e2e --test openapi -- --ignored --nocapture

@@ -1,4 +1,4 @@
-//! The limit: the rows that an order takes, written straight into the same tables, with nothing looked at or locked.
+//! The upper limit: inserts an order's rows directly into the same tables, without reads or locks.
 
 use std::{
     str::FromStr,
@@ -20,16 +20,16 @@ use uuid::Uuid;
 
 use crate::samples::{Caller, Run};
 
-/// What the house wrote for one order, to be written again and again under other ids.
+/// The rows that the ledger wrote for one order, as a template for copies with new ids.
 #[derive(Clone, Debug)]
 pub(crate) struct Sample {
     pub(crate) order: Order,
     pub(crate) integrator: Uuid,
-    /// What its outbox row said.
+    /// Content of its outbox row.
     pub(crate) announcement: Announcement,
 }
 
-/// Writes so many orders a transaction over one connection.
+/// Writes `orders_a_commit` orders per transaction over one connection.
 #[derive(Debug)]
 pub(crate) struct Loader {
     connection: Bare,
@@ -39,7 +39,7 @@ pub(crate) struct Loader {
     clock: Clock,
 }
 
-/// A connection of our own, beside the house's.
+/// A database connection outside the ledger's pool.
 #[derive(Debug)]
 pub(crate) enum Bare {
     MySql(MySqlConnection),
@@ -71,7 +71,7 @@ impl Loader {
         })
     }
 
-    /// One transaction.
+    /// Writes one transaction.
     pub(crate) async fn load(&mut self) -> anyhow::Result<()> {
         self.connection.say("BEGIN").await?;
         let now = self.clock.now().trunc_subsecs(6);
@@ -113,7 +113,8 @@ impl Loader {
             query.push_values(ids, |mut row, id| {
                 row.push_bind(*id)
                     .push_bind(order.store_id.uuid())
-                    // Its own would be a counter, which is the house's work; null is as long in the index.
+                    // A number would need the store's counter, which only the ledger moves; NULL takes as much room
+                    // in the index.
                     .push_bind(None::<i64>)
                     .push_bind(no_id)
                     .push_bind(*id)
@@ -197,7 +198,7 @@ impl Loader {
         Ok(())
     }
 
-    /// One row that tells of all of them, as the house writes it.
+    /// Writes one outbox row for all orders, as the ledger does.
     async fn outbox(&mut self, now: DateTime<Utc>) -> anyhow::Result<()> {
         let one = &self.sample.announcement;
         let announcement = Announcement {
@@ -252,11 +253,11 @@ impl Bare {
                     SqliteConnection::connect_with(&options).await?,
                 ))
             }
-            _ => bail!("{url} is no database's address"),
+            _ => bail!("{url} is not a MySQL or SQLite URL"),
         }
     }
 
-    /// BEGIN and COMMIT are said as text, for there is no change of the ledger's here.
+    /// Executes BEGIN or COMMIT as text: the ledger, which otherwise commits, is bypassed here.
     pub(crate) async fn say(&mut self, word: &'static str) -> anyhow::Result<()> {
         match self {
             Self::MySql(conn) => {
@@ -275,7 +276,7 @@ impl Bare {
     }
 }
 
-/// One delay a transaction becomes one an order.
+/// Turns one delay per transaction into one per order.
 pub(crate) fn per_order(run: Run, orders_a_commit: usize) -> Run {
     let took = run.took.into_iter();
     Run {
@@ -286,7 +287,7 @@ pub(crate) fn per_order(run: Run, orders_a_commit: usize) -> Run {
     }
 }
 
-/// As the house does: few statement shapes, so that each is prepared once.
+/// Splits rows into chunks of powers of two, like the store: few statement shapes, each prepared once.
 fn powers_of_two<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         let size = 1 << rows.len().checked_ilog2()?.min(8);
@@ -305,7 +306,7 @@ impl Sample {
         announcement
             .events
             .first()
-            .context("an order that was placed has an event")?;
+            .context("the placed order has no event")?;
         Ok(Self {
             order,
             integrator,

@@ -1,24 +1,24 @@
-//! How long and how often each thing is measured.
+//! Length, repetitions and sizes of the measurements.
 
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Of one measured run.
+    /// Length of one measured run.
     pub(crate) length: Duration,
-    /// Before the first one, unmeasured.
+    /// Length of the unmeasured run before the first one.
     pub(crate) warm_up: Duration,
-    /// Interleaved: everything of a table once, then all of it again.
+    /// Number of rounds; each round measures every row of a table once.
     pub(crate) rounds: usize,
-    /// How many callers at a time.
+    /// Numbers of concurrent callers.
     pub(crate) callers: &'static [usize],
-    /// How many orders on their whole way at a time.
+    /// Numbers of orders in flight.
     pub(crate) under_way: &'static [usize],
-    /// How many sockets listen to one session.
+    /// Numbers of sockets that listen to one session.
     pub(crate) sockets: &'static [usize],
-    /// How many old orders there are.
+    /// Number of old orders.
     pub(crate) history: i64,
-    /// How often they are asked for.
+    /// Number of times that each query on them is measured.
     pub(crate) readings: usize,
 }
 
@@ -35,7 +35,7 @@ impl Effort {
         readings: 30,
     };
 
-    /// Under a minute: whether everything still runs, and roughly how.
+    /// Under a minute: shows that everything runs, and rough numbers.
     pub(crate) const QUICK: Self = Self {
         length: Duration::from_millis(300),
         warm_up: Duration::from_millis(100),

@@ -1,4 +1,4 @@
-//! The real binary as a process of its own, and a shop in it that was opened through its api.
+//! Starts the real binary as a process and creates a store in it through the API.
 
 use std::{
     env, fs,
@@ -21,12 +21,12 @@ use crate::{
     wire::{Wire, post},
 };
 
-/// The last line that a start prints begins so.
+/// Beginning of the last line that the process prints when it has started.
 const LAST_LINE: &str = "Ctrl-C stops it";
 const SOON: Duration = Duration::from_secs(30);
 const TABLES: usize = 64;
 
-/// Killed when dropped; its data are thrown away.
+/// A running `expediter` process. Dropping it kills the process and deletes its data.
 #[derive(Debug)]
 pub(crate) struct Expediter {
     /// Host and port.
@@ -51,7 +51,7 @@ impl Expediter {
                 folder.join("data").display().to_string(),
             ),
             ("telemetry.filter", "warn".to_owned()),
-            // One account and one address bring everything.
+            // All requests come from one account and one address.
             ("rate_limits.account_per_minute", "0".to_owned()),
             ("rate_limits.guest_per_minute", "0".to_owned()),
             ("rate_limits.address_per_minute", "0".to_owned()),
@@ -72,8 +72,8 @@ impl Expediter {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .with_context(|| format!("{} does not start", program.display()))?;
-        let stdout = child.stdout.take().context("it is piped")?;
+            .with_context(|| format!("{} could not be started", program.display()))?;
+        let stdout = child.stdout.take().context("stdout is not piped")?;
         let mut started = Self {
             address: String::new(),
             operator: String::new(),
@@ -86,13 +86,13 @@ impl Expediter {
             .split_whitespace()
             .find_map(|word| word.strip_suffix("/readyz"));
         started.address = url
-            .context("the start names its address")?
+            .context("the process did not print its address")?
             .replace("http://", "");
         let login = said
             .lines()
             .find_map(|line| line.trim().strip_prefix("operator "));
         started.operator = login
-            .context("the start prints the operator's password")?
+            .context("the process did not print the operator's password")?
             .trim()
             .to_owned();
         Ok(started)
@@ -100,7 +100,7 @@ impl Expediter {
 
     async fn said(&self, stdout: std::process::ChildStdout) -> anyhow::Result<String> {
         let (sender, mut lines) = mpsc::unbounded_channel();
-        // Reads on to the end, so that the process never waits for a reader.
+        // Reads to the end: a full pipe would block the process.
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let _ = sender.send(line);
@@ -119,14 +119,14 @@ impl Expediter {
         });
         if read.await != Ok(true) {
             bail!(
-                "it did not come up; it printed:\n{said}\nand logged:\n{}",
+                "the process did not start; it printed:\n{said}\nand logged:\n{}",
                 self.log()
             );
         }
         Ok(said)
     }
 
-    /// What it warned of; empty in an orderly run.
+    /// Returns the process's warnings; empty if all went well.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
@@ -149,7 +149,7 @@ impl Drop for Expediter {
     }
 }
 
-/// Beside the running one: of the same build.
+/// Returns the path of the `expediter` binary of the same build, next to the running binary.
 fn program() -> anyhow::Result<PathBuf> {
     let program = env::current_exe()?.with_file_name("expediter");
     ensure!(
@@ -160,7 +160,7 @@ fn program() -> anyhow::Result<PathBuf> {
     Ok(program)
 }
 
-/// What requests are made of.
+/// A store with products, tables, an account and one integrator, for which requests can be built.
 #[derive(Debug)]
 pub(crate) struct Shop {
     pub(crate) address: String,
@@ -171,7 +171,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// `integrator`: the fields of the one that is handed everything, beside its store.
+    /// Creates the store. `integrator`: the fields of its only integrator, except for the store.
     pub(crate) async fn open(expediter: &Expediter, integrator: Value) -> anyhow::Result<Self> {
         let mut wire = Wire::connect(&expediter.address).await?;
         let sign_in = json!({"username": "operator", "password": expediter.operator});
@@ -215,14 +215,14 @@ impl Shop {
         })
     }
 
-    /// Order number `n` by a guest at its table.
+    /// Returns the request for order number `n`, by a guest at one of the tables.
     pub(crate) fn guests_order(&self, n: usize) -> Vec<u8> {
         let code = &self.table_codes[n % self.table_codes.len()];
         let path = format!("/api/v1/sessions/{code}/orders");
         post(&path, None, &json!({"items": self.items(n)}))
     }
 
-    /// Order number `n` by an account.
+    /// Returns the request for order number `n`, by the account.
     pub(crate) fn accounts_order(&self, n: usize) -> Vec<u8> {
         let body = json!({"store_id": self.store, "items": self.items(n)});
         post("/api/v1/orders", Some(&self.token), &body)

@@ -1,4 +1,4 @@
-//! One event to many sockets: how long until the last has it.
+//! Measures how long one event takes to reach the first and the last of many sockets.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ use crate::{
 };
 
 const SOON: Duration = Duration::from_secs(30);
-/// Events measured in each round.
+/// Number of events in each round.
 const EVENTS: usize = 3;
 
 pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
@@ -34,9 +34,9 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
     Ok(Section {
         number: 5,
         title: "One event to many screens",
-        about: "So many sockets listen to one table; a guest orders there. From the POST to the first and to the last \
-                socket that has `order.placed`. The limit, in the same run: as many bytes written to as many plain \
-                connections one after the other. Medians.",
+        about: "A guest orders at a table to which the given number of sockets listen. The time runs from the POST until the \
+                first, and until the last, socket has received `order.placed`. The limit, in the same run: the same \
+                bytes written to the same number of plain connections, one after the other. All times are medians.",
         columns: vec![
             "ground",
             "sockets",
@@ -47,14 +47,14 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ limit",
         ],
         rows,
-        limited_by: "A write to a socket each, and waking its reader, on the processor that client and server share; the \
-                     frame itself is made once.",
+        limited_by: "One write and one woken reader per socket, on the processor that client and server share. The frame is \
+                     encoded only once.",
     })
 }
 
 async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
     let expediter = Expediter::start(ground).await?;
-    // Nobody listens there.
+    // Nothing listens on this port.
     let integrator = json!({"url": "http://127.0.0.1:9/orders", "concurrency": 1, "rate_per_s": 1});
     let shop = Shop::open(&expediter, integrator).await?;
     let mut wire = Wire::connect(&shop.address).await?;
@@ -79,14 +79,14 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
             while at.len() < *sockets {
                 let (when, bytes) = timeout(SOON, told.recv())
                     .await
-                    .context("every socket is told")?
-                    .context("they are open")?;
+                    .context("a socket did not receive the event in time")?
+                    .context("the sockets are closed")?;
                 at.push(when);
                 length = bytes;
             }
             let first = *at.iter().min().context("there is a socket")?;
             let last = *at.iter().max().context("there is a socket")?;
-            // The first one warms up.
+            // The first event is a warm-up.
             if event > 0 {
                 firsts.push((first - began).as_secs_f64());
                 lasts.push((last - began).as_secs_f64());
@@ -116,7 +116,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     Ok(rows)
 }
 
-/// From the first to the last of so many connections that has so many bytes.
+/// Writes `bytes` to each of `connections` plain connections; returns the time between the first and the last arrival.
 async fn plain(connections: usize, bytes: usize) -> anyhow::Result<Duration> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -131,7 +131,7 @@ async fn plain(connections: usize, bytes: usize) -> anyhow::Result<Duration> {
             anyhow::Ok((Instant::now(), reader))
         });
     }
-    // Every reader waits before the first byte goes.
+    // Lets every reader start waiting before the first write.
     tokio::time::sleep(Duration::from_millis(20)).await;
     let frame = vec![b'x'; bytes];
     let writing = tokio::spawn(async move {

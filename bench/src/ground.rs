@@ -1,4 +1,4 @@
-//! What is measured on: SQLite with everything embedded, or a MySQL and, where a process needs it, a RabbitMQ server.
+//! Backends to measure on: SQLite with everything embedded, or servers (MySQL, and RabbitMQ for whole processes).
 
 use ledger::testing;
 use platform::chance::Chance;
@@ -12,7 +12,7 @@ pub(crate) enum Ground {
 }
 
 impl Ground {
-    /// Those there are: servers only where their addresses are given.
+    /// Returns the available backends; servers only if the settings name a MySQL server.
     pub(crate) fn all() -> Vec<Self> {
         let has_servers = environment::test_mysql_url().is_some();
         [Some(Self::Embedded), has_servers.then_some(Self::Servers)]
@@ -28,7 +28,7 @@ impl Ground {
         }
     }
 
-    /// What a whole process stands on.
+    /// Returns the database and broker of a whole process, for the tables.
     pub(crate) fn name(self) -> &'static str {
         match (self, environment::test_amqp_url()) {
             (Self::Embedded, _) => "SQLite, embedded broker",
@@ -37,18 +37,18 @@ impl Ground {
         }
     }
 
-    /// A database that nobody else uses. MySQL: on the server of `EXPEDITER_TEST_MYSQL_URL`.
+    /// Creates a database that nobody else uses; for MySQL on the server of `EXPEDITER_TEST_MYSQL_URL`.
     pub(crate) async fn fresh(self) -> anyhow::Result<FreshDb> {
         match self {
             Self::Embedded => Ok(testing::fresh_sqlite().await),
             Self::Servers => {
                 let fresh = testing::fresh_mysql().await;
-                fresh.ok_or_else(|| anyhow::anyhow!("EXPEDITER_TEST_MYSQL_URL names no server"))
+                fresh.ok_or_else(|| anyhow::anyhow!("EXPEDITER_TEST_MYSQL_URL is not set"))
             }
         }
     }
 
-    /// Settings of a process on this ground; `database` is what it uses.
+    /// Returns the settings of a process that uses `database` and this backend's broker.
     pub(crate) fn settings(self, database: &FreshDb) -> Vec<(&'static str, String)> {
         let mut settings = vec![("database.url", database.url())];
         if self == Self::Servers
@@ -61,7 +61,7 @@ impl Ground {
     }
 }
 
-/// Takes a fresh database away again once nothing runs on it.
+/// Drops a fresh database. Nothing may use it any more.
 pub(crate) async fn end(database: FreshDb) {
     let _: &Db = &database.db;
     database.end().await;

@@ -1,4 +1,4 @@
-//! A year of orders that have ended, and a few hundred that are open: written straight into the tables, many a statement.
+//! Writes a year of ended orders and a few hundred open ones directly into the tables, many rows per statement.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::bare::{Bare, bare};
 
-/// At the end of the history, of the last minutes: what is counted anew each time.
+/// Number of open orders at the end of the history, placed in the last minutes; stats count these rows every time.
 const OPEN: usize = 400;
 const OPEN_FOR: TimeDelta = TimeDelta::minutes(20);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -23,16 +23,16 @@ const ORDERS_A_STATEMENT: usize = 512;
 const STATEMENTS_A_COMMIT: usize = 32;
 const ACCOUNTS: usize = 2000;
 
-/// Where in it to look.
+/// Entry points into the history for the measured queries.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     pub(crate) orders: i64,
-    /// It has every other order; the other stores share the rest.
+    /// The store with every other order; the other stores share the rest.
     pub(crate) busiest: StoreId,
-    /// The order before which a twentieth of all was placed.
+    /// The order before which one twentieth of all orders were placed.
     pub(crate) early: OrderId,
     pub(crate) early_at: DateTime<Utc>,
-    /// Of an order at the busiest store, somewhere in the middle, by this account.
+    /// Reference of an order of `account` at the busiest store, in the middle of the history.
     pub(crate) reference: String,
     pub(crate) account: AccountId,
 }
@@ -50,7 +50,7 @@ struct Past {
 }
 
 impl History {
-    /// `stores`: empty ones, two at least.
+    /// Writes `orders` orders. `stores`: at least two empty stores.
     pub(crate) async fn write(
         connection: &mut Bare,
         stores: &[StoreId],
@@ -115,7 +115,7 @@ impl History {
     }
 }
 
-/// Evenly over the year, but the open ones over the last minutes.
+/// Spreads the ended orders evenly over the year and the open ones over the last minutes.
 fn placed_at(n: usize, orders: usize, began: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
     let ended = orders.saturating_sub(OPEN);
     let at = if n < ended {

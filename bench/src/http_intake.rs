@@ -1,4 +1,4 @@
-//! Intake as clients meet it: requests over kept-alive connections to the real binary.
+//! Measures intake over HTTP: requests over keep-alive connections to the real binary.
 
 use std::{
     sync::Arc,
@@ -18,7 +18,7 @@ use crate::{
     wire::Wire,
 };
 
-/// One client with its connection.
+/// A client with one connection.
 struct Client {
     wire: Wire,
     shop: Arc<Shop>,
@@ -56,10 +56,10 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
     Ok(Section {
         number: 2,
         title: "Intake over HTTP",
-        about: "The same orders as requests to the binary `expediter` (api, worker and notifier in it, publishing what \
-                intake commits), each client on its own kept-alive connection; 201 is the commit. Its integrator is \
-                held to one request a second, so that what is measured is intake. In turns with it, as the limit, orders \
-                placed as in section 1 by as many callers.",
+        about: "The same orders, sent as HTTP requests to the binary `expediter` (with api, worker and notifier, which publish \
+                the events), each client on its own keep-alive connection; a 201 means committed. The integrator is \
+                limited to one request a second, so that intake dominates. The limit, measured alternately: orders placed \
+                as in section 1 by the same number of callers.",
         columns: vec![
             "ground",
             "clients",
@@ -71,21 +71,21 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ in process",
         ],
         rows,
-        limited_by: "The processor, which client, server, database and broker share: parsing and checking a request, \
-                     rendering its answer, and publishing its event cost more than its share of a batch's commit.",
+        limited_by: "The processor, which client, server, database and broker share. Parsing and validating a request, \
+                     rendering its response and publishing its event cost more than its share of a batch's commit.",
     })
 }
 
 async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
     let expediter = Expediter::start(ground).await?;
-    // Nobody listens there: a handoff that is tried fails at once.
+    // Nothing listens on this port: every attempt fails immediately.
     let integrator = json!({"url": "http://127.0.0.1:9/orders", "concurrency": 1, "rate_per_s": 1});
     let shop = Arc::new(Shop::open(&expediter, integrator).await?);
     let place = async |clients: usize, length: Duration| {
         let mut all = Vec::new();
         for number in 0..clients {
             let wire = Wire::connect(&shop.address).await?;
-            // Apart from each other, so that at any time they are at different tables.
+            // Different starting points, so that concurrent clients use different tables.
             all.push(Client {
                 wire,
                 shop: shop.clone(),

@@ -1,4 +1,4 @@
-//! Intake without HTTP: `Ledger::place_order` by many callers, beside a bare loader of the same rows.
+//! Measures intake without HTTP: `Ledger::place_order` by many callers, compared with plain inserts of the same rows.
 
 use std::{
     sync::{
@@ -38,7 +38,7 @@ impl Caller for Guest {
     }
 }
 
-/// A stall of its own, and callers who place orders there through the ledger.
+/// A stall in a fresh database, and callers who place orders there through the ledger.
 pub(crate) struct InProcess {
     database: FreshDb,
     stall: Stall,
@@ -79,11 +79,11 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
     Ok(Section {
         number: 1,
         title: "Intake in process",
-        about: "`Ledger::place_order`, three items of which half are counted, half guests at 64 tables and half accounts, one \
-                required integrator: every order locks its table, its store's counter and its counted stock, and writes \
-                order, items, stock, event, handoff and outbox. The limits write the same rows of orders, order_items, \
-                handoffs, events and outbox with plain sqlx and look at nothing: 50 orders a transaction over 2 connections \
-                (SQLite: 1, it has one writer), and one order a transaction over 16 (SQLite: 1).",
+        about: "`Ledger::place_order` with three items per order, half of them counted; half of the orders are placed by guests at 64 \
+                tables, half by accounts; one required integrator. Every order locks its table, its store's counter and its \
+                counted stock, and writes order, items, stock, event, handoff and outbox. The limits write the same rows of \
+                orders, order_items, handoffs, events and outbox with plain sqlx and read nothing: 50 orders per transaction \
+                over 2 connections (SQLite has one writer: 1), and one order per transaction over 16 (SQLite: 1).",
         columns: vec![
             "database",
             "callers",
@@ -92,12 +92,12 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "p99 ms",
             "max ms",
             "÷ bulk load",
-            "÷ one a transaction",
+            "÷ one per transaction",
         ],
         rows,
-        limited_by: "Alone (1 caller) the round trips of one transaction and its durable commit. From 16 callers on the \
-                     processor: encoding rows, JSON and statements in this process, and the database's own work on eleven \
-                     index entries an order; the bulk loader pays the same for rows but not for locks, reads and stock.",
+        limited_by: "With 1 caller, the round trips of one transaction and its durable commit. From 16 callers on, the processor: \
+                     encoding rows, JSON and statements in this process, and the database's work on eleven index entries per \
+                     order. The bulk loader pays the same for rows, but nothing for locks, reads and stock.",
     })
 }
 
@@ -153,7 +153,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
         &bulk,
     ));
     rows.push(row(
-        format!("limit: one a transaction, {single_connections} connection(s)"),
+        format!("limit: one per transaction, {single_connections} connection(s)"),
         &single,
     ));
     Ok(rows)
@@ -169,14 +169,14 @@ async fn load(
     let mut loaders = Vec::new();
     for _ in 0..connections {
         let mut loader = Loader::connect(url, sample, orders).await?;
-        // Its statements are prepared.
+        // Prepares the statements.
         loader.load().await?;
         loaders.push(loader);
     }
     Ok(per_order(closed_loop(loaders, length).await?, orders))
 }
 
-/// What the house writes for one account's order.
+/// Places one account's order through the ledger and returns its rows as a template.
 pub(crate) async fn sample(stall: &Stall) -> anyhow::Result<Sample> {
     drop(stall.house.woken.take());
     let placed = stall.house.ledger.place_order(stall.order(1)).await?;
@@ -185,6 +185,6 @@ pub(crate) async fn sample(stall: &Stall) -> anyhow::Result<Sample> {
         .woken
         .take()
         .pop()
-        .context("a commit tells of it")?;
+        .context("the commit offered no outbox row")?;
     Sample::of(placed.order, stall.kitchen.id.uuid(), told.announcement)
 }

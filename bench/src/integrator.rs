@@ -1,4 +1,4 @@
-//! An integrator as lean as can be: takes every request with 200 at once, and tells when each order came.
+//! A minimal integrator: answers every request with 200 at once and reports when each order arrived.
 
 use std::time::Instant;
 
@@ -10,7 +10,7 @@ use crate::wire::Wire;
 const TAKEN: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
-/// Serves until it is dropped.
+/// A running integrator; dropping it stops the server.
 #[derive(Debug)]
 pub(crate) struct Integrator {
     /// Host and port.
@@ -29,7 +29,7 @@ struct Named {
 }
 
 impl Integrator {
-    /// `came`: told of each order as soon as its handoff has been read.
+    /// Starts the server. `came` is called with each order's id as soon as its handoff has been read.
     pub(crate) async fn start(
         came: impl Fn(String, Instant) + Clone + Send + 'static,
     ) -> anyhow::Result<Self> {

@@ -1,12 +1,12 @@
-//! The machine as far as numbers depend on it; not whose it is.
+//! Describes the machine as far as the numbers depend on it, without its owner's name.
 
 use std::{fs, process::Command};
 
-/// One line for the page.
+/// Returns cores, memory, kernel, compiler and load as one line.
 pub(crate) fn facts() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    // What comes after the first dash may name whoever built it.
+    // The part after the first dash may name the builder.
     let kernel = kernel
         .trim()
         .split('-')
@@ -26,7 +26,7 @@ pub(crate) fn facts() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load = load.split_whitespace().next().unwrap_or("?").to_owned();
     format!(
-        "{cores} cores, {} GiB of memory, Linux {kernel}, {}; load average at the start {load}",
+        "{cores} cores, {} GiB of memory, Linux {kernel}, {}; load average {load} at the start",
         memory.unwrap_or(0),
         rustc(),
     )

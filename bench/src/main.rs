@@ -1,24 +1,24 @@
-//! `make bench`: what the house does in a second and how long it takes, each beside what would be the limit.
+//! `make bench`: measures rates and delays and compares each with its upper limit.
 
 mod effort; // how long and how often
 mod machine;
-mod page; // the whole page
+mod page; // docs/benchmarks.md
 mod report; // the tables
-mod samples; // what a run measured // where
+mod samples; // the measurements of a run
 
-mod bare; // the limit: rows and nothing else
+mod bare; // the limit: plain inserts
 mod ground; // SQLite alone, or servers
 mod intake; // 1
 mod stall; // a store in this process
 mod statements; // 4
 
-mod expediter; // the real binary, and a shop in it
-mod fan_out;
+mod expediter; // the real binary, and a store in it
+mod fan_out; // 5
 mod http_intake; // 2
-mod integrator; // takes everything at once
+mod integrator; // answers 200 at once
 mod sockets; // live channels
 mod whole_way; // 3
-mod wire; // HTTP, as lean as can be // 5
+mod wire; // a minimal HTTP client
 
 mod history; // a year's orders
 mod million; // 6
@@ -32,20 +32,20 @@ use store::testing::environment;
 
 use self::{effort::Effort, page::Page, report::Report};
 
-/// Measures; servers are those of EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL.
+/// Measures rates and delays. Uses the servers of EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL if set.
 #[derive(Debug, Parser)]
 struct CommandLine {
-    /// Under a minute, and rougher.
+    /// Take less than a minute, with rougher numbers.
     #[arg(long)]
     quick: bool,
-    /// Write the page here.
+    /// Write the page to this file.
     #[arg(long)]
     write: Option<PathBuf>,
-    /// Only these sections, by number; of a page that is written the others stay. The sixth takes minutes, and runs only
-    /// when it is asked for.
+    /// Measure only these sections, by number; a written page keeps its other sections. The sixth takes minutes and
+    /// runs only if named here.
     #[arg(long, value_delimiter = ',')]
     only: Vec<u32>,
-    /// With the statements that section 4 counts.
+    /// Also print the statements that section 4 counts.
     #[arg(long)]
     statements: bool,
 }
@@ -71,7 +71,8 @@ async fn main() -> anyhow::Result<()> {
             page.begin_anew(head);
         }
         for section in &report.sections {
-            let when = is_apart.then(|| format!("\nMeasured apart from the others. {taken}"));
+            let when =
+                is_apart.then(|| format!("\nMeasured separately from the other sections. {taken}"));
             page.put(
                 section.number,
                 &format!("{section}{}", when.unwrap_or_default()),
@@ -94,7 +95,7 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
         sections.push(http_intake::measure(effort).await?);
     }
     if wanted(3) {
-        progress("the whole way");
+        progress("end to end");
         sections.push(whole_way::measure(effort).await?);
     }
     if wanted(4) {
@@ -103,7 +104,7 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
         sections.push(tokio::task::spawn_blocking(move || statements::count(texts)).await??);
     }
     if wanted(5) {
-        progress("one event to many screens");
+        progress("fan-out");
         sections.push(fan_out::measure(effort).await?);
     }
     if wanted(6) {
@@ -113,7 +114,7 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
     Ok(Report { sections })
 }
 
-/// By what, when and where it was measured.
+/// Returns the command, date, machine and duration of the measurement, as one line.
 fn taken(line: &CommandLine, machine: &str, began: Instant) -> String {
     let command = match (line.quick, line.only.as_slice()) {
         (true, _) => "make bench QUICK=1",
@@ -122,7 +123,7 @@ fn taken(line: &CommandLine, machine: &str, began: Instant) -> String {
     };
     let date = Clock::system().now().format("%Y-%m-%d");
     let build = if cfg!(debug_assertions) {
-        "**debug build: worth nothing**"
+        "**debug build: numbers are meaningless**"
     } else {
         "release build"
     };
@@ -132,7 +133,7 @@ fn taken(line: &CommandLine, machine: &str, began: Instant) -> String {
         (None, _) => "without servers",
     };
     format!(
-        "Written by `{command}` on {date}: {machine}; {build}, {servers}, {} s in all.",
+        "Written by `{command}` on {date}: {machine}; {build}, {servers}, {} s in total.",
         began.elapsed().as_secs(),
     )
 }
@@ -141,18 +142,18 @@ fn head(taken: &str, effort: &Effort) -> String {
     format!(
         "# Benchmarks\n\n{taken}\n\n\
          Load generator, integrator, server, database and broker share these cores, and runs differ by up to 30 %: trust \
-         the ratios, which compare what ran in turns in the same run. Rates are medians of {} rounds; delays are of all \
-         rounds together. Every commit is durable (`innodb_flush_log_at_trx_commit = 1`, `synchronous = FULL`).",
+         the ratios, which compare alternate measurements of the same run. Rates are medians of {} rounds; delays cover \
+         all rounds. Every commit is durable (`innodb_flush_log_at_trx_commit = 1`, `synchronous = FULL`).",
         effort.rounds,
     )
 }
 
-#[expect(clippy::print_stdout, reason = "the page is what is asked for")]
+#[expect(clippy::print_stdout, reason = "the page is the output of the command")]
 fn say(page: &str) {
     println!("{page}");
 }
 
-#[expect(clippy::print_stderr, reason = "whoever waits sees how far it is")]
+#[expect(clippy::print_stderr, reason = "progress, for the person who waits")]
 fn progress(what: &str) {
     eprintln!("bench: {what}");
 }

@@ -1,4 +1,4 @@
-//! Many old orders: what `GET /stats` and lists ask of the ledger, beside counting all orders by status.
+//! Measures the queries behind `GET /stats` and lists over many old orders, compared with counting all by status.
 
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,10 @@ use crate::{
 
 const STORES: usize = 20;
 const PAGE: u32 = 50;
-/// As the worker's settings have it: stores that one sweep walks.
+/// Number of stores per sweep, as in the worker's default settings.
 const SWEEP_BATCH: u32 = 512;
 
-/// What is asked, and how it is called in the table.
+/// A measured query, with its name in the table.
 struct Question {
     what: &'static str,
     asked: Asked,
@@ -43,15 +43,15 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
     Ok(Section {
         number: 6,
         title: "Stats and lists over many orders",
-        about: "A year's orders of 20 stores, of which one has half, all ended but 400 of the last minutes, with an item \
-                each; then what `GET /stats` and `GET /orders` (50 a page) ask of the ledger, without HTTP, in turns \
-                with `SELECT status, COUNT(*) FROM orders GROUP BY status` on a connection of its own. First the sweep \
-                finds all of them untallied, as after an upgrade, and catches up, so many orders of each store a sweep \
-                (ADR 11).",
+        about: "One year of orders of 20 stores, with one item each; one store has half of them. All have ended except 400 of the \
+                last minutes. The ledger's queries behind `GET /stats` and `GET /orders` (50 per page) are measured \
+                without HTTP, alternately with `SELECT status, COUNT(*) FROM orders GROUP BY status` on a separate \
+                connection. At first all orders are untallied, as after an upgrade, and the sweep catches up, a limited \
+                number of each store's orders per sweep (ADR 11).",
         columns: vec![
             "database",
             "orders",
-            "what",
+            "query",
             "times",
             "p50 ms",
             "p99 ms",
@@ -59,10 +59,9 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ counting all",
         ],
         rows,
-        limited_by: "Stats read a row of sums a store and count what is above their numbers: their time goes with the open \
-                     orders, not with the old ones. A page is found along one index and then read by id; one that \
-                     nothing fits ends after some thousand rows. Catching up is a transaction for 256 orders, and some of \
-                     them a sweep.",
+        limited_by: "Stats read one row of sums per store and count the newer orders: their time grows with the open orders, not \
+                     with the old ones. A page is found through one index and then read by id; a search without matches \
+                     ends after some thousand rows. Catching up takes one transaction per 256 orders, several per sweep.",
     })
 }
 
@@ -84,7 +83,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     for round in 0..=effort.readings {
         for question in &mut questions {
             let took = ask(&question.asked, ledger, &mut connection, &history).await?;
-            // The first time, statements are prepared and what they read comes from the disk.
+            // The first round prepares statements and reads from disk: it is not counted.
             if round > 0 {
                 question.took.push(took);
             }
@@ -115,12 +114,9 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     };
     let per_s = history.orders as f64 / sweeps.iter().sum::<Duration>().as_secs_f64();
     let mut rows = vec![
+        row("stats, nothing tallied yet".to_owned(), &[untallied]),
         row(
-            "stats, where nothing is tallied yet".to_owned(),
-            &[untallied],
-        ),
-        row(
-            format!("a sweep while it catches up: {per_s:.0} orders/s"),
+            format!("a sweep that catches up: {per_s:.0} orders/s"),
             &sweeps,
         ),
     ];
@@ -132,7 +128,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     Ok(rows)
 }
 
-/// Sweep after sweep, as the worker does it; how long each took.
+/// Runs sweeps like the worker until all orders are tallied; returns the duration of each.
 async fn catch_up(ledger: &Ledger) -> anyhow::Result<Vec<Duration>> {
     let (mut sweeps, mut after, mut is_behind) = (Vec::new(), None, false);
     loop {
@@ -170,29 +166,29 @@ fn questions(history: &History) -> Vec<Question> {
             Asked::Page(all(), Some(history.early)),
         ),
         question(
-            "orders that failed",
+            "failed orders",
             page(OrderFilter {
                 statuses: failed(),
                 ..all()
             }),
         ),
         question(
-            "orders placed before some day",
+            "orders placed before a given day",
             page(OrderFilter {
                 placed_before: Some(history.early_at),
                 ..all()
             }),
         ),
         question(
-            "orders for delivery: there are none",
+            "orders for delivery (no match)",
             page(OrderFilter {
                 fulfilment: Some(Fulfilment::Delivery),
                 ..all()
             }),
         ),
-        question("the busiest store's, the first page", page(store())),
+        question("orders of the busiest store, the first page", page(store())),
         question(
-            "the busiest store's that failed, after 95 % of all",
+            "failed orders of the busiest store, after 95 % of all",
             Asked::Page(
                 OrderFilter {
                     statuses: failed(),
@@ -202,14 +198,14 @@ fn questions(history: &History) -> Vec<Question> {
             ),
         ),
         question(
-            "the busiest store's by reference",
+            "order of the busiest store by reference",
             page(OrderFilter {
                 reference: Some(history.reference.clone()),
                 ..store()
             }),
         ),
         question(
-            "an account's by reference",
+            "order of an account by reference",
             page(OrderFilter {
                 account: Some(history.account),
                 reference: Some(history.reference.clone()),

@@ -1,4 +1,4 @@
-//! The page: its head and its numbered sections, of which those that were not measured stay as they were.
+//! Reads and writes the page: its head and its numbered sections. Sections that were not measured stay as they were.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,12 +8,12 @@ const HEADING: &str = "## ";
 pub(crate) struct Page {
     head: String,
     sections: BTreeMap<u32, String>,
-    /// What people wrote below.
+    /// Sections without a number, which people wrote.
     remarks: Vec<String>,
 }
 
 impl Page {
-    /// A page as it was written before.
+    /// Parses a page that was written earlier.
     pub(crate) fn read(text: &str) -> Self {
         let mut page = Self::default();
         for part in parts(text) {
@@ -28,7 +28,7 @@ impl Page {
         page
     }
 
-    /// All was measured anew but what stays: remarks were about the run before.
+    /// Replaces the head and removes the remarks, which were about the previous run.
     pub(crate) fn begin_anew(&mut self, head: String) {
         self.head = head;
         self.remarks.clear();
@@ -39,7 +39,7 @@ impl Page {
     }
 }
 
-/// From one heading to the next; what stands before the first is a part of its own.
+/// Splits a page before each heading; the text before the first heading is a part too.
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     let begins = text.match_indices("\n## ").map(|(at, _)| at + 1);
     let begins: Vec<usize> = std::iter::once(0).chain(begins).collect();

@@ -1,10 +1,10 @@
-//! The tables, as markdown.
+//! Renders the results as Markdown tables.
 
 use std::{fmt, time::Duration};
 
 use crate::samples::{Run, Spread, median};
 
-/// Everything that was measured, in the order of the page.
+/// All measured sections, in the order of the page.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) sections: Vec<Section>,
@@ -14,15 +14,15 @@ pub(crate) struct Report {
 pub(crate) struct Section {
     pub(crate) number: u32,
     pub(crate) title: &'static str,
-    /// What is measured, and beside what.
+    /// The measured operation and the limit it is compared with.
     pub(crate) about: &'static str,
     pub(crate) columns: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<String>>,
-    /// What limits it, in the judgement of whoever wrote the measurement.
+    /// Limiting factor, as the author of the measurement sees it.
     pub(crate) limited_by: &'static str,
 }
 
-/// Several runs of one thing: the rate is their median, the delays are of all of them together.
+/// Several runs of one measurement: the median of their rates, and the delays of all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Measured {
     rates_per_s: Vec<f64>,
@@ -39,7 +39,7 @@ impl Measured {
         median(self.rates_per_s.iter().copied()).unwrap_or(0.0)
     }
 
-    /// The median of the rounds' own ratios: what was measured in one round had the same machine.
+    /// Returns the median of the rounds' ratios: both sides of a round ran under the same load.
     pub(crate) fn ratio_to(&self, limit: &Self) -> String {
         let rounds = self.rates_per_s.iter().zip(&limit.rates_per_s);
         let ratio = median(rounds.map(|(ours, limit)| ours / limit));
@@ -51,7 +51,7 @@ impl Measured {
     }
 }
 
-/// p50, p99 and max in milliseconds.
+/// Formats p50, p99 and max in milliseconds.
 pub(crate) fn spread(spread: Option<Spread>) -> [String; 3] {
     spread.map_or_else(
         || ["–", "–", "–"].map(str::to_owned),
@@ -98,6 +98,6 @@ impl fmt::Display for Section {
         for row in &self.rows {
             writeln!(f, "| {} |", row.join(" | "))?;
         }
-        writeln!(f, "\n**What limits it.** {}", self.limited_by)
+        writeln!(f, "\n**Limiting factor.** {}", self.limited_by)
     }
 }

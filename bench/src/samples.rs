@@ -1,14 +1,14 @@
-//! What one run measured: how many were done, in what time, and how long each took.
+//! The measurements of one run: the number of operations, the elapsed time, and the delay of each.
 
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
 
-/// Of one run, however many callers it had.
+/// Measurements of one run, of all its callers.
 #[derive(Clone, Debug)]
 pub(crate) struct Run<T = Duration> {
     pub(crate) elapsed: Duration,
-    /// One for each thing done.
+    /// One measurement per operation.
     pub(crate) took: Vec<T>,
 }
 
@@ -18,14 +18,14 @@ impl<T> Run<T> {
     }
 }
 
-/// One that does a thing again and again, each after the one before.
+/// A caller that repeats one operation, one at a time.
 pub(crate) trait Caller: Send + 'static {
     type Took: Send + 'static;
 
     fn once(&mut self) -> impl Future<Output = anyhow::Result<Self::Took>> + Send;
 }
 
-/// All callers at once, each in a task of its own, until the time is over; what has begun by then is finished.
+/// Runs all callers concurrently, each in its own task, for `length`; operations that have begun by then are finished.
 pub(crate) async fn closed_loop<C: Caller>(
     callers: Vec<C>,
     length: Duration,
@@ -50,7 +50,7 @@ pub(crate) async fn closed_loop<C: Caller>(
     })
 }
 
-/// How delays are spread.
+/// Percentiles of delays.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spread {
     pub(crate) p50: Duration,
@@ -59,7 +59,7 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// `None` where nothing was measured.
+    /// Returns `None` if `delays` is empty.
     pub(crate) fn of(delays: impl IntoIterator<Item = Duration>) -> Option<Self> {
         let mut delays: Vec<Duration> = delays.into_iter().collect();
         delays.sort_unstable();
@@ -73,7 +73,7 @@ impl Spread {
     }
 }
 
-/// The middle one, or of two in the middle the lower one; `None` where there are none.
+/// Returns the median (of two middle numbers the lower one); `None` if there are no numbers.
 pub(crate) fn median(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut numbers: Vec<f64> = numbers.into_iter().collect();
     numbers.sort_unstable_by(f64::total_cmp);

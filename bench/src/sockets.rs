@@ -1,4 +1,4 @@
-//! Live channels of a session, each read by a task of its own.
+//! Live channels of sessions, each read by its own task.
 
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -8,18 +8,18 @@ use tokio_tungstenite::{
     tungstenite::{Message, protocol::WebSocketConfig},
 };
 
-/// The default of 128 KiB a socket would be most of this process.
+/// Read buffer per socket; the default of 128 KiB would be most of this process's memory.
 const READ_BUFFER_BYTES: usize = 4096;
 const OPENED_AT_ONCE: usize = 32;
 
-/// Closed when dropped.
+/// A set of open sockets; dropping it closes them.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     readers: JoinSet<()>,
 }
 
 impl Sockets {
-    /// One for each of `codes`. `on_text`: told of every frame after the first.
+    /// Opens one socket per session code. `on_text` is called with every text frame after the first.
     pub(crate) async fn open(
         address: &str,
         codes: impl IntoIterator<Item = String>,
@@ -54,7 +54,7 @@ async fn open(address: &str, code: String) -> anyhow::Result<WebSocketStream<Tcp
     let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER_BYTES);
     let url = format!("ws://{address}/ws/sessions/{code}");
     let (mut socket, _) = client_async_with_config(url, stream, Some(config)).await?;
-    // From its snapshot on it is told of everything.
+    // After the snapshot it receives every event.
     socket
         .next()
         .await

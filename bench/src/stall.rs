@@ -1,4 +1,4 @@
-//! A store to measure with, made through the ledger: products of which every other is counted, tables, one kitchen.
+//! A store for measurements, created through the ledger: products (every other one counted), tables, one kitchen.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use ledger::{
 use platform::clock::Clock;
 use store::Db;
 
-/// Items of each order.
+/// Number of items per order.
 pub(crate) const ITEMS: usize = 3;
 const PRODUCTS: usize = 20;
 const TABLES: usize = 64;
@@ -28,7 +28,7 @@ const ACCOUNTS: usize = 500;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stall {
-    /// Wakes nobody: what it commits stays in the outbox.
+    /// A ledger without a relay: its outbox rows stay.
     pub(crate) ledger: Ledger,
     pub(crate) house: House,
     pub(crate) store: StoreId,
@@ -96,7 +96,7 @@ impl Stall {
         })
     }
 
-    /// Order number `n`: every other one by a guest at a table, with one or two counted items of three.
+    /// Returns order number `n`: three items, one or two of them counted; every other order is a guest's at a table.
     pub(crate) fn order(&self, n: usize) -> PlaceOrder {
         let is_guests = n.is_multiple_of(2);
         let line = |at: usize| Line {

@@ -1,4 +1,4 @@
-//! How many SQL statements an order takes, step by step, counted from what sqlx says that it runs.
+//! Counts the SQL statements of each step of an order, from sqlx's log.
 
 use std::{
     collections::BTreeMap,
@@ -25,21 +25,21 @@ use crate::{
     stall::Stall,
 };
 
-/// A whole batch of intake's.
+/// Size of a full intake batch.
 const BATCH: usize = 256;
-/// A whole claim.
+/// Size of a full claim.
 const CLAIM: usize = 64;
 const LEASE: Duration = Duration::from_secs(60);
 
-/// On a runtime of its own with one thread, so that all orders of a batch are queued before intake takes the first.
-/// Nothing else may use a database meanwhile. `texts`: also which statements.
+/// Counts on its own single-threaded runtime, so that all orders of a batch are queued before intake takes the first.
+/// Nothing else may use a database meanwhile. `texts`: also print the statements.
 pub(crate) fn count(texts: bool) -> anyhow::Result<Section> {
     let counting = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let counter = Counter::default();
-        // Of the whole process, for SQLite's statements run on a thread of its own.
+        // Global, because SQLite's statements run on their own thread.
         tracing::subscriber::set_global_default(counter.clone())?;
         runtime.block_on(steps(&counter, texts))
     });
@@ -49,22 +49,22 @@ pub(crate) fn count(texts: bool) -> anyhow::Result<Section> {
     Ok(Section {
         number: 4,
         title: "Statements an order takes",
-        about: "SQL statements with BEGIN and COMMIT, one order with three items and one required integrator, counted \
-                step by step without HTTP. Both databases run the same ones.",
-        columns: vec!["step", "orders at once", "statements", "an order"],
+        about: "SQL statements, including BEGIN and COMMIT, of one order with three items and one required integrator, counted \
+                step by step without HTTP. Both databases run the same statements.",
+        columns: vec!["step", "orders at once", "statements", "per order"],
         rows,
-        limited_by: "Each is a round trip to MySQL under the order's lock. In intake a batch shares them: what is left \
-                     an order is nearly nothing. A handoff's claim reads shared rows once a claim, and its order once each; \
-                     an outcome is a transaction of its own, because the order's lock decides what it means.",
+        limited_by: "Each statement is a round trip to MySQL under the order's lock. The orders of an intake batch share them, so \
+                     that almost none remain per order. A claim reads shared rows once, and each handoff's order once. An \
+                     outcome is its own transaction, because its meaning depends on the locked order.",
     })
 }
 
 async fn steps(counter: &Counter, texts: bool) -> anyhow::Result<Vec<Vec<String>>> {
-    let ground = Ground::all().pop().context("there is SQLite at least")?;
+    let ground = Ground::all().pop().context("no backend")?;
     let database = ground.fresh().await?;
     let stall = Stall::open(&database.db).await?;
     let mut rows = Vec::new();
-    // Once unmeasured, so that every connection is made and every session has its events.
+    // The first pass is not measured: it opens every connection and gives every session its events.
     for measured in [false, true] {
         let mut note = |step: &str, orders: usize| {
             let counted = counter.take();
@@ -96,22 +96,25 @@ async fn steps(counter: &Counter, texts: bool) -> anyhow::Result<Vec<Vec<String>
         let one = claim(&stall, 1).await?;
         note("claim of a handoff", 1);
         conclude(&stall, &one).await?;
-        note("its outcome 2xx, which accepts the order", 1);
-        let order = one[0].handoff.order_id.context("it is an order's")?;
+        note("outcome 2xx, which accepts the order", 1);
+        let order = one[0]
+            .handoff
+            .order_id
+            .context("the handoff has no order")?;
         call_back(&stall, order, measured).await?;
-        note("a callback stored", 1);
+        note("storing a callback", 1);
         stall.ledger.apply_callbacks(order).await?;
-        note("and applied: preparing", 1);
+        note("applying it: preparing", 1);
         let rest = claim(&stall, CLAIM).await?;
         counter.take();
         conclude(&stall, &rest).await?;
         counter.take();
         place(&stall, 0..BATCH).await?;
-        note("intake, a whole batch", BATCH);
+        note("intake, a full batch", BATCH);
         let many = claim(&stall, CLAIM).await?;
         note("claim of many handoffs", many.len());
         conclude(&stall, &many).await?;
-        note("their outcomes, one after the other", many.len());
+        note("outcomes, one after the other", many.len());
         loop {
             let rest = claim(&stall, CLAIM).await?;
             if rest.is_empty() {
@@ -170,7 +173,7 @@ async fn call_back(stall: &Stall, order: OrderId, again: bool) -> anyhow::Result
     Ok(())
 }
 
-/// Counts sqlx's log of statements, by their texts.
+/// Counts the statements that sqlx logs, by text.
 #[derive(Clone, Debug, Default)]
 struct Counter(Arc<Mutex<BTreeMap<String, usize>>>);
 
@@ -202,7 +205,7 @@ impl Subscriber for Counter {
             text.statement
         };
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        // What a new connection is told is no order's.
+        // SET configures a new connection and belongs to no order.
         if text.starts_with("SET ") {
             return;
         }

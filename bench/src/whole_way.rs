@@ -1,4 +1,4 @@
-//! The whole way: from a guest's POST over the integrator's 2xx to "accepted" on the table's socket.
+//! Measures end to end: from a guest's POST to the integrator's 2xx and to "accepted" on the table's socket.
 
 use std::{
     collections::HashMap,
@@ -27,7 +27,7 @@ use crate::{
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// When each order came where; one whose way is over is forgotten.
+/// Arrival times of the orders in flight, at the integrator and on the socket.
 #[derive(Clone, Debug, Default)]
 struct Board(Arc<Mutex<HashMap<String, Seen>>>);
 
@@ -51,7 +51,7 @@ impl Board {
         }
     }
 
-    /// Of the parts of an order's way.
+    /// Waits for an order; returns when the integrator received it and when the socket showed it as accepted.
     async fn way(&self, order: String) -> anyhow::Result<(Instant, Instant)> {
         let (waiter, over) = oneshot::channel();
         self.note(order.clone(), |seen| seen.waiter = Some(waiter));
@@ -60,7 +60,7 @@ impl Board {
     }
 }
 
-/// From the POST to each place.
+/// Delays of one order, from the POST on.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     to_integrator: Duration,
@@ -97,7 +97,7 @@ impl Caller for Guest {
     }
 }
 
-/// The limit: an order's rows in one transaction, then a POST to the same integrator.
+/// The limit: inserts an order's rows in one transaction, then POSTs to the same integrator.
 struct Bare {
     loader: Arc<tokio::sync::Mutex<Loader>>,
     wire: Wire,
@@ -122,14 +122,14 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
     }
     Ok(Section {
         number: 3,
-        title: "The whole way",
-        about: "A guest's POST, the integrator's receipt of the handoff, its 2xx, and `accepted` on the table's WebSocket; \
-                so many orders under way at once, each next one placed when the one before is accepted. The limit, in the \
-                same run: the order's rows in one transaction and then a POST to the same integrator, with the same \
-                number under way (SQLite: one writer).",
+        title: "End to end",
+        about: "From a guest's POST to the integrator's receipt of the handoff, and on to its 2xx and `accepted` on the table's \
+                WebSocket, with the given number of orders in flight; the next order is placed when the previous one is \
+                accepted. The limit, in the same run: an insert of the order's rows in one transaction and then a POST to \
+                the same integrator, with the same number in flight (SQLite: one writer).",
         columns: vec![
             "ground",
-            "under way",
+            "in flight",
             "orders/s",
             "to integrator: p50 ms",
             "p99 ms",
@@ -141,9 +141,9 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ limit",
         ],
         rows,
-        limited_by: "Three commits one after the other (intake, claim with the attempt's row, outcome) where the limit \
-                     has one, and what a handoff and its outcome ask of the database (section 4); each claim and each outcome \
-                     is a durable commit that SQLite takes one at a time.",
+        limited_by: "Three consecutive commits (intake, claim with the attempt's row, outcome) where the limit has one, and the \
+                     statements of a handoff and its outcome (section 4). Each claim and each outcome is a durable commit, \
+                     which SQLite takes one at a time.",
     })
 }
 
@@ -199,7 +199,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
         )
     };
 
-    // Each width by itself: a connection prepares a batch's statements when it first meets one so wide.
+    // Each number separately: a connection prepares a batch's statements when it first sees a batch of that size.
     for under_way in effort.under_way {
         place(*under_way, effort.warm_up).await?;
     }
@@ -256,7 +256,7 @@ async fn bare(
         )))
     };
     let shared = connect().await?;
-    // As long as what the house sends.
+    // As long as a real handoff's body.
     let body =
         json!({"event": "order.placed", "order": sample.announcement.events[0].data["order"]});
     let request: Arc<[u8]> = post("/orders", None, &body).into();

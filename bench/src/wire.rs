@@ -1,5 +1,5 @@
-//! A client's connection as lean as can be, so that what is measured is the server: HTTP/1.1, kept alive, one request
-//! at a time.
+//! A minimal HTTP/1.1 client connection (keep-alive, one request at a time), so that the server dominates the
+//! measurement.
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Anything longer is no answer that is expected here.
+/// Maximum length of a message, in bytes.
 const MOST_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct Wire {
     read: Vec<u8>,
 }
 
-/// A whole request or answer: its first line and headers, and its body.
+/// A complete request or response: its first line with headers, and its body.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) head: String,
@@ -33,27 +33,27 @@ impl Wire {
         })
     }
 
-    /// `address`: host and port.
+    /// Connects to `address` (host and port).
     pub(crate) async fn connect(address: &str) -> anyhow::Result<Self> {
         Self::new(TcpStream::connect(address).await?)
     }
 
-    /// Sends a request as it is, and returns its answer's status and body.
+    /// Sends a request unchanged and returns the response's status and body.
     pub(crate) async fn send(&mut self, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
         self.write(request).await?;
         let answer = self
             .read()
             .await?
-            .context("the connection ended without an answer")?;
+            .context("the connection was closed before a response")?;
         let status = answer
             .head
             .split(' ')
             .nth(1)
             .and_then(|word| word.parse().ok());
-        Ok((status.context("an answer has a status")?, answer.body))
+        Ok((status.context("the response has no status")?, answer.body))
     }
 
-    /// As [`Self::send`], where only one status will do.
+    /// Sends a request like [`Self::send`]; any other status than `status` is an error.
     pub(crate) async fn expect(&mut self, status: u16, request: &[u8]) -> anyhow::Result<Value> {
         let (answered, body) = self.send(request).await?;
         ensure!(
@@ -69,7 +69,7 @@ impl Wire {
         Ok(self.stream.write_all(bytes).await?)
     }
 
-    /// The next message; `None` where the other side has gone between two.
+    /// Reads the next message; `None` if the peer closed the connection between two messages.
     pub(crate) async fn read(&mut self) -> anyhow::Result<Option<Message>> {
         loop {
             if let Some(at) = find(&self.read, b"\r\n\r\n") {
@@ -90,7 +90,7 @@ impl Wire {
 
     async fn more(&mut self) -> anyhow::Result<bool> {
         if self.read.len() > MOST_BYTES {
-            bail!("a message of more than {MOST_BYTES} bytes");
+            bail!("a message is longer than {MOST_BYTES} bytes");
         }
         Ok(self.stream.read_buf(&mut self.read).await? > 0)
     }
@@ -105,7 +105,7 @@ fn length(head: &str) -> anyhow::Result<usize> {
             return Ok(value.trim().parse()?);
         }
         if name.eq_ignore_ascii_case("transfer-encoding") {
-            bail!("{line} can't be read here");
+            bail!("unsupported header: {line}");
         }
     }
     Ok(0)
@@ -117,7 +117,7 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
         .position(|window| window == wanted)
 }
 
-/// A POST of JSON, ready to be sent as often as wanted. `token`: whose.
+/// Encodes a POST of JSON, for repeated use. `token`: the caller's access token.
 pub(crate) fn post(path: &str, token: Option<&str>, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n"));

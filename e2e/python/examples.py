@@ -1,4 +1,4 @@
-"""Checks the examples of the document's bodies and answers against their schemas. Takes the document."""
+"""Validates the examples of request and response bodies against their schemas. Argument: the OpenAPI document."""
 
 import json
 import sys

@@ -1,8 +1,8 @@
-"""Gives the fuzzer's requests ids that there are, so that they get past the 404s.
+"""Replaces random ids in the fuzzer's requests with existing ones, so that not all of them are answered with 404.
 
-The file that HOUSE names holds lists of them, by the resource's name in paths. The last of each list may be archived,
-closed or changed; whoever is not the last stays. Two of three requests that are as their schema says get what they need
-to succeed (fuzz_world.py). Each answer is noted in the file that ANSWERS names.
+The file HOUSE contains lists of ids, by the resource's name in paths. Only the last of each list may be archived, closed
+or changed. Two of three requests that fit their schema get everything they need to succeed (fuzz_world.py). Each
+response is recorded in the file ANSWERS.
 """
 
 import itertools
@@ -28,7 +28,7 @@ world = World(HOUSE["world"], os.environ.get("CALLER"))
 
 
 def some(pool):
-    """One after the other; now and then what was made up is left."""
+    """Returns the known ids in turn; None for every fourth request, which keeps its random id."""
     known = HOUSE[pool]
     turn = next(turns)
     return known[turn // 4 % len(known)] if known and turn % 4 else None
@@ -42,7 +42,7 @@ def is_uuid(value):
 
 
 def filled(value, name=""):
-    """What is well-formed becomes what there is; what is not is left: it is there to be refused."""
+    """Replaces well-formed ids with existing ones; malformed ones stay, to be refused."""
     if isinstance(value, dict):
         return {key: filled(below, key) for key, below in value.items()}
     if isinstance(value, list):

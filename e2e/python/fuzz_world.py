@@ -1,6 +1,6 @@
-"""Makes what an operation needs before it can succeed: an order that may still be cancelled, a token that nobody used.
+"""Creates what an operation needs to succeed, such as an order that can still be cancelled, or an unused token.
 
-What is made up of a request is left as it is, but for what would be refused whatever else it says.
+Random parts of a request stay as they are, except for those that would always be refused.
 """
 
 import itertools
@@ -10,16 +10,16 @@ import uuid
 import requests
 
 numbers = itertools.count()
-# Another fuzzer may have been here before.
+# Makes names unique: another fuzzer may have run before.
 THIS_ONE = uuid.uuid4().hex[:8]
-# The fuzzer finds what there is by itself, and changes it: after so many requests there is something new.
+# Number of requests after which a new place is created, because the fuzzer changes what it finds.
 A_PLACE_LASTS = 10
 SOON_S = 10
 
 
 class World:
-    """`house`: where the api is, logins, and an address that refuses whatever is posted there. `caller`: whose token the fuzzer
-    sends; `None`: nobody's."""
+    """Prepares operations. `house`: the API's address, logins, and an address that refuses every POST. `caller`: the account
+    whose token the fuzzer sends, or `None`."""
 
     def __init__(self, house, caller):
         self.house, self.caller = house, caller
@@ -32,7 +32,7 @@ class World:
         return answer.json() if answer.content else None
 
     def prepare(self, case):
-        """Makes ready whatever the case's operation needs."""
+        """Creates what the case's operation needs."""
         ready = OPERATIONS.get((case.method, case.operation.path))
         if ready is None or (self.caller is None and case.operation.path not in FOR_ANYBODY):
             return
@@ -50,7 +50,7 @@ class World:
             ready(self, case, case.path_parameters, body)
 
     def open_place(self):
-        """A store whose orders stay pending, with a product that never runs out and a table; and an account."""
+        """Creates a store whose orders stay pending, with an uncounted product and a table, and an account."""
         wanted = {"name": "Quiet", "timezone": "Europe/Berlin", "currency": "EUR", "auto_accept": False}
         self.store = self.ask("POST", "/stores", wanted)["id"]
         wanted = {"store_id": self.store, "name": "Espresso", "price": {"amount": 250, "currency": "EUR"}}
@@ -80,7 +80,7 @@ def unused(word):
 
 
 def has_lines(body, product):
-    """Each line asks for what the store sells, and never runs out."""
+    """Makes each line order the uncounted product."""
     for line in [*(body.get("items") or []), body]:
         if isinstance(line, dict) and line.keys() & {"product_id", "sku"}:
             line.pop("sku", None)
@@ -228,8 +228,8 @@ OPERATIONS = {
     ("POST", "/token/revoke"): with_refresh_token,
     ("POST", "/token/exchange"): exchange_session_key,
 }
-# The others need a token, without which a fuzzer that has none is refused. Callbacks bring what opens them, which a
-# fuzzer with a token of its own would replace.
+# Operations that a fuzzer without a token may call. Callbacks bring their own credentials, which a fuzzer's token would
+# replace.
 FOR_ANYBODY = {path for _, path in OPERATIONS if path.startswith(("/token", "/sessions/{code}/orders"))} | {
     "/integrators/{id}/callbacks"
 }

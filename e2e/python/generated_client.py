@@ -1,6 +1,6 @@
-"""Uses the client that was generated from the document as somebody who knows only that would.
+"""Uses the client generated from the OpenAPI document, with no other knowledge of the API.
 
-Takes the address, and the operator's password. Prints nothing, and fails where anything is not as the types say.
+Arguments: the address and the operator's password. Prints nothing; fails if a response does not match its type.
 """
 
 import datetime

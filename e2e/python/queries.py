@@ -1,7 +1,7 @@
-"""Reads what deploy/ asks Prometheus, by Prometheus' own grammar, and says what is wrong with it.
+"""Checks the Prometheus queries in deploy/ with Prometheus' grammar.
 
-Takes the rules, Prometheus' configuration and dashboards; on standard input the metrics that there are, as
-`{name: {"kind", "labels", "help"}}`. Prints a line for each fault, and fails where there is one.
+Arguments: the alert rules, Prometheus' configuration and the dashboards. Reads the existing metrics from standard input,
+as `{name: {"kind", "labels", "help"}}`. Prints one line per fault, and fails if there is any.
 """
 
 import json
@@ -12,7 +12,7 @@ import promql_parser as promql
 import yaml
 
 METRICS = json.load(sys.stdin)
-# Prometheus gives these to whatever it scrapes.
+# Labels that Prometheus adds to every target.
 OF_TARGETS = {"job", "instance"}
 RULE = {"alert", "expr", "for", "keep_firing_for", "labels", "annotations"}
 KEEP_THEIR_LABELS = {"topk", "bottomk"}
@@ -21,7 +21,7 @@ faults = []
 
 
 class Strictly(yaml.SafeLoader):
-    """YAML that refuses a key that is there twice, as Prometheus does."""
+    """A YAML loader that refuses duplicate keys, as Prometheus does."""
 
     def construct_mapping(self, node, deep=False):
         keys = [self.construct_object(key, deep=True) for key, _ in node.value]
@@ -32,7 +32,7 @@ class Strictly(yaml.SafeLoader):
 
 
 class Query:
-    """One expression: `labels` are those that its result may have, `None` where it has no series."""
+    """A parsed expression. `labels` are the possible labels of its result, or `None` if it has no series."""
 
     def __init__(self, where, text, jobs):
         self.where, self.jobs, self.labels = where, jobs, None
@@ -84,7 +84,7 @@ class Query:
             return metric, {*metric["labels"], *OF_TARGETS}
         base, _, end = (name or "").rpartition("_")
         if end in ("bucket", "sum", "count") and (metric := METRICS.get(base)) and metric["kind"] == "histogram":
-            # What is counted of a histogram only grows.
+            # The series of a histogram are counters.
             return {**metric, "kind": "counter"}, {*metric["labels"], *OF_TARGETS, *(["le"] if end == "bucket" else [])}
         return None, set(OF_TARGETS)
 
@@ -93,7 +93,7 @@ class Query:
             return word in self.jobs
         if label == "status" and re.fullmatch(r"[1-5]\d\d", word):
             return True
-        # The help of a metric lists what its labels may say.
+        # The help of a metric lists the values of its labels.
         return label in ("instance", "le", "route") or re.search(rf"\b{re.escape(word)}\b", metric["help"])
 
     def known(self, wanted, labels):

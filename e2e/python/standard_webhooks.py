@@ -1,4 +1,4 @@
-"""Verifies and signs as the package `standardwebhooks` does: one JSON object a line in, one answer a line out."""
+"""Verifies and signs with the package `standardwebhooks`: reads one JSON object per line, prints one answer per line."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-//! A live channel as a page has it.
+//! A WebSocket client for live channels.
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ use crate::SOON;
 #[derive(Debug)]
 pub struct Channel {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    /// Every frame so far, `hello` first.
+    /// All messages so far, `hello` first.
     pub seen: Vec<Value>,
 }
 
-/// What came on a channel.
+/// A frame from a live channel.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
     Message(Value),
-    /// With its code; `None`: the connection broke, or was closed without one.
+    /// Close code; `None` if the connection broke or was closed without one.
     Closed(Option<u16>),
 }
 
 impl Channel {
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn open(url: &str) -> Self {
         let opened = timeout(SOON, connect_async(url))
             .await
@@ -41,11 +41,11 @@ impl Channel {
         }
     }
 
-    /// A session's; `after`: from there on, else with a snapshot, which has come then: what happens from now on comes as
-    /// events.
+    /// Opens a session's channel after event `after`, or with a snapshot. The snapshot has been received on return:
+    /// later changes arrive as events.
     ///
     /// # Panics
-    /// When it is refused, or does not begin with its snapshot.
+    /// If it is refused, or does not begin with its snapshot.
     pub(crate) async fn of_session(server: &str, code: &str, after: Option<i64>) -> Self {
         let query = after
             .map(|after| format!("?after={after}"))
@@ -62,7 +62,7 @@ impl Channel {
         channel
     }
 
-    /// `None`: nobody is there, or it is refused.
+    /// Opens a channel; `None` if the server cannot be reached or refuses it.
     pub(crate) async fn try_open(url: &str) -> Option<Self> {
         let opened = timeout(SOON, connect_async(url)).await.ok()?;
         let (socket, _) = opened.ok()?;
@@ -70,27 +70,27 @@ impl Channel {
         Some(Self { socket, seen })
     }
 
-    /// The next message or the end; pings are answered by the way.
+    /// Returns the next message, or the end of the channel. Pings are answered automatically.
     ///
     /// # Panics
-    /// When nothing comes.
+    /// If nothing arrives in time.
     pub async fn next(&mut self) -> Frame {
         let next = timeout(SOON, self.read()).await;
-        next.unwrap_or_else(|_| panic!("nothing came; before that:\n{}", self.story()))
+        next.unwrap_or_else(|_| panic!("nothing arrived; earlier messages:\n{}", self.story()))
     }
 
-    /// Reads on until an event fits.
+    /// Reads messages until one matches.
     ///
     /// # Panics
-    /// With all that came, when none does.
+    /// With all received messages, if none matches in time.
     pub async fn until(&mut self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.until_within(SOON, what, fits).await
     }
 
-    /// As [`Self::until`], with another patience.
+    /// Like [`Self::until`], with another timeout.
     ///
     /// # Panics
-    /// With all that came, when none does.
+    /// With all received messages, if none matches in time.
     pub async fn until_within(
         &mut self,
         patience: Duration,
@@ -103,7 +103,7 @@ impl Channel {
                 Ok(Frame::Message(event)) if fits(&event) => return event,
                 Ok(Frame::Message(_)) => {}
                 Ok(Frame::Closed(code)) => panic!(
-                    "{what}: closed with {code:?}; before that:\n{}",
+                    "{what}: closed with {code:?}; earlier messages:\n{}",
                     self.story()
                 ),
                 Err(_) => panic!(
@@ -115,10 +115,10 @@ impl Channel {
         }
     }
 
-    /// Until this order stands there.
+    /// Reads messages until one shows the order in this status.
     ///
     /// # Panics
-    /// With all that came, when it does not.
+    /// With all received messages, if none does in time.
     pub async fn until_status(&mut self, order_id: &str, status: &str) -> Value {
         let what = format!("order {order_id} to be {status}");
         self.until(&what, |event| {
@@ -128,7 +128,7 @@ impl Channel {
         .await
     }
 
-    /// The numbers of all events so far.
+    /// Returns the numbers of all events so far.
     #[must_use]
     pub fn numbers(&self) -> Vec<i64> {
         let events = self.seen.iter().filter(|event| event["type"] != "hello");
@@ -139,7 +139,7 @@ impl Channel {
         let _ = self.socket.send(Message::Close(None)).await;
     }
 
-    /// As [`Self::next`], however long it takes.
+    /// Like [`Self::next`], without a timeout.
     pub(crate) async fn read(&mut self) -> Frame {
         loop {
             match self.socket.next().await {

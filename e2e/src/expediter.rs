@@ -1,4 +1,4 @@
-//! One running `expediter`, with what a client, an operator and an accident do to it.
+//! A running `expediter` process: requests to it, operator's commands, signals and restarts.
 
 use std::{
     io::{BufRead, BufReader},
@@ -12,17 +12,17 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::{Channel, Ended, Launch, SOON, until_within};
 
-/// The last line that a start prints.
+/// Beginning of the last line that the process prints when it has started.
 const LAST_LINE: &str = "Ctrl-C stops it";
 
-/// Killed when dropped, if it still runs.
+/// A running process; dropping it kills the process.
 #[derive(Debug)]
 pub struct Expediter {
-    /// `http://127.0.0.1:port`, without a slash at its end; the same after a restart.
+    /// `http://127.0.0.1:port`, without a trailing slash; the same after a restart.
     pub url: String,
-    /// What the last start printed.
+    /// Output of the last start.
     pub said: String,
-    /// `GET /demo.json` as it was after the last start; null without the demonstration.
+    /// `GET /demo.json` after the last start; null without the demonstration.
     pub demo: Value,
     launch: Launch,
     child: Child,
@@ -35,9 +35,9 @@ impl Expediter {
         let url = said
             .split_whitespace()
             .find_map(|word| word.strip_suffix("/readyz"))
-            .unwrap_or_else(|| panic!("the start names no address:\n{said}"))
+            .unwrap_or_else(|| panic!("the process printed no address:\n{said}"))
             .to_owned();
-        // Port 0 asks for any; a restart must come back to where clients and kitchens know it.
+        // Port 0 means any port; a restart must use the same one, which clients and kitchens know.
         let listen = url.trim_start_matches("http://").to_owned();
         let mut running = Self {
             url,
@@ -51,57 +51,57 @@ impl Expediter {
         running
     }
 
-    /// On the same data, with the same settings and on the same port, after it has ended or was killed.
+    /// Kills the process if it still runs, and starts it again with the same data, settings and port.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub async fn restart(&mut self) {
         self.kill9().await;
         (self.child, self.said) = spawn(&self.launch).await;
-        // What the old process had open is gone.
+        // The old process's connections are gone.
         self.client = client();
         self.read_demo().await;
     }
 
-    /// As [`Self::restart`], with other settings: a crash point taken away, for example.
+    /// Like [`Self::restart`], with other settings, for example without a crash point.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub async fn restart_with(&mut self, change: impl FnOnce(Launch) -> Launch) {
         self.launch = change(self.launch.clone());
         self.restart().await;
     }
 
-    /// As if the machine had lost its power, but for what the operating system still writes.
+    /// Kills the process with `kill -9`. Data that it had passed to the operating system is still written.
     pub async fn kill9(&mut self) {
-        // One that has ended already can't be killed.
+        // Fails if the process has already ended, which is fine.
         let _ = self.child.kill();
         self.ended().await;
     }
 
-    /// Ctrl-C. Waits for the end and returns how it was.
+    /// Sends SIGINT, waits for the end, and returns the exit status.
     pub async fn sigint(&mut self) -> ExitStatus {
         self.signal("INT");
         self.ended().await
     }
 
-    /// Sends a signal (`INT`, `TERM`, `STOP`, `CONT`), and waits for nothing.
+    /// Sends a signal (`INT`, `TERM`, `STOP`, `CONT`) without waiting.
     ///
     /// # Panics
-    /// When it can't be sent.
+    /// If it cannot be sent.
     pub fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         let sent = Command::new("sh")
             .args(["-c", &kill])
             .status()
-            .expect("sh is there");
+            .expect("sh can be run");
         assert!(sent.success(), "{kill}");
     }
 
-    /// Waits for its end, for example at a crash point.
+    /// Waits until the process ends, for example at a crash point.
     ///
     /// # Panics
-    /// When it goes on.
+    /// If it does not end.
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         until_within(SOON, "the end of the process", || {
@@ -111,7 +111,7 @@ impl Expediter {
         .await
     }
 
-    /// Whether it still runs.
+    /// Returns true if the process still runs.
     ///
     /// # Panics
     /// Never, on a system that lets processes wait for their children.
@@ -122,32 +122,32 @@ impl Expediter {
             .is_none()
     }
 
-    /// A request to a path of it, such as `/api/v1/orders`.
+    /// Builds a request to a path, such as `/api/v1/orders`.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
     }
 
-    /// Status and body; null where the body is not JSON.
+    /// Sends a GET; returns status and body (null if it is not JSON).
     ///
     /// # Panics
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn get(&self, path: &str) -> (u16, Value) {
         self.answer(self.request(Method::GET, path)).await
     }
 
-    /// Status and body; null where the body is not JSON.
+    /// Sends a POST; returns status and body (null if it is not JSON).
     ///
     /// # Panics
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.answer(self.request(Method::POST, path).json(body))
             .await
     }
 
-    /// Sends what [`Self::request`] began.
+    /// Sends a request; returns status and body.
     ///
     /// # Panics
-    /// With its log, when there is no answer.
+    /// With the process's log, if there is no response.
     pub async fn answer(&self, request: RequestBuilder) -> (u16, Value) {
         let answer = request.send().await;
         let answer = answer.unwrap_or_else(|error| panic!("{error}\n{}", self.launch.log()));
@@ -156,7 +156,7 @@ impl Expediter {
         (status, serde_json::from_str(&text).unwrap_or_default())
     }
 
-    /// As [`Self::answer`]; `None`: nobody is there, or the answer was cut off.
+    /// Like [`Self::answer`]; `None` if there was no complete response.
     pub async fn try_answer(&self, request: RequestBuilder) -> Option<(u16, Value)> {
         let answer = request.send().await.ok()?;
         let status = answer.status().as_u16();
@@ -164,16 +164,15 @@ impl Expediter {
         Some((status, serde_json::from_str(&text).unwrap_or_default()))
     }
 
-    /// The live channel of a session; `after`: from there on, else with a snapshot,
-    /// which has come then.
+    /// Opens a session's live channel after event `after`, or with a snapshot, which has been received on return.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn channel(&self, code: &str, after: Option<i64>) -> Channel {
         Channel::of_session(&self.url, code, after).await
     }
 
-    /// The demonstration's table.
+    /// Returns the session code of the demonstration's table.
     ///
     /// # Panics
     /// Without the demonstration.
@@ -181,27 +180,27 @@ impl Expediter {
     pub fn session_code(&self) -> &str {
         self.demo["session_code"]
             .as_str()
-            .expect("this one runs with the demonstration")
+            .expect("the process runs with the demonstration")
     }
 
-    /// A password that the start printed.
+    /// Returns a password that the start printed.
     ///
     /// # Panics
-    /// When it printed none for that name.
+    /// If it printed none for that name.
     #[must_use]
     pub fn password(&self, username: &str) -> &str {
         let line = self
             .said
             .lines()
             .find_map(|line| line.trim().strip_prefix(username));
-        line.unwrap_or_else(|| panic!("no login of {username}:\n{}", self.said))
+        line.unwrap_or_else(|| panic!("no password for {username} was printed:\n{}", self.said))
             .trim()
     }
 
-    /// `PUT /kitchen/mode`: `down`, `slow`, `twice`, `fine`; `for_requests`: only for so many.
+    /// Sends `PUT /kitchen/mode` (`down`, `slow`, `twice` or `fine`), for the next `for_requests` requests or for good.
     ///
     /// # Panics
-    /// When the kitchen refuses.
+    /// If the kitchen refuses.
     pub async fn kitchen(&self, mode: &str, for_requests: Option<u32>) {
         let body = serde_json::json!({"mode": mode, "for_requests": for_requests});
         let (status, answer) = self
@@ -210,7 +209,7 @@ impl Expediter {
         assert_eq!(status, 200, "{answer}");
     }
 
-    /// `expediter audit` over its data, whether it runs or not.
+    /// Runs `expediter audit` on its data; the process need not run.
     pub async fn audit(&self) -> Ended {
         self.launch.clone().argument("audit").run().await
     }
@@ -237,7 +236,7 @@ async fn spawn(launch: &Launch) -> (Child, String) {
     let mut child = launch.spawn(Stdio::piped());
     let stdout = child.stdout.take().expect("it is piped");
     let (sender, mut lines) = mpsc::unbounded_channel();
-    // Reads on to the end, so that the process never waits for a reader.
+    // Reads to the end: a full pipe would block the process.
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             let _ = sender.send(line);
@@ -258,20 +257,20 @@ async fn spawn(launch: &Launch) -> (Child, String) {
         let _ = child.kill();
         let _ = child.wait();
         panic!(
-            "it did not come up; it printed:\n{said}\nand logged:\n{}",
+            "the process did not start; it printed:\n{said}\nand logged:\n{}",
             launch.log()
         );
     }
     (child, said)
 }
 
-/// That follows nowhere, gives up, and asks no proxy.
+/// Returns an HTTP client without redirects and proxies, and with a timeout.
 ///
 /// # Panics
 /// Never: it needs no certificates.
 #[must_use]
 pub fn client() -> Client {
-    // An error says that the process has its provider already, which is as good.
+    // Fails if the process already has a provider, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .timeout(SOON)

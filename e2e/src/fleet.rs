@@ -1,4 +1,4 @@
-//! Several processes of each kind side by side on servers, behind a gate that finds one that is up.
+//! Several processes of each kind on servers, behind a TCP gateway that finds one that is up.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ use crate::{
 const KEY: &str = "ZXhwZWRpdGVyIGVuZC10by1lbmQgdGVzdHMgb25seSE=";
 const OPERATOR: &str = "operator";
 
-/// What a process is for.
+/// Kind of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Api,
@@ -33,10 +33,10 @@ pub enum Kind {
     Notifier,
 }
 
-/// All of it is killed when it is dropped.
+/// Several processes that share a database and a broker, with their gateway.
 #[derive(Debug)]
 pub struct Fleet {
-    /// As a gateway: what is sent here goes to an api that can be reached.
+    /// Gateway to an api process that is up.
     pub gate: Gate,
     ground: Ground,
     started: u32,
@@ -44,17 +44,17 @@ pub struct Fleet {
     client: Client,
 }
 
-/// One process. Killed when dropped, if it still runs.
+/// One process; dropping it kills it.
 #[derive(Debug)]
 pub struct Member {
     pub kind: Kind,
-    /// `http://127.0.0.1:port`, without a slash at its end.
+    /// `http://127.0.0.1:port`, without a trailing slash.
     pub url: String,
     launch: Launch,
     child: Child,
 }
 
-/// A table of the fleet's store, with its integrator.
+/// A table of a store with one product and one integrator.
 #[derive(Clone, Debug)]
 pub struct FleetTable {
     pub code: String,
@@ -81,10 +81,10 @@ impl Kind {
 }
 
 impl Fleet {
-    /// Nothing runs yet but the gate; the database has its schema, and an operator.
+    /// Creates the database's schema and an operator, and opens the gate. No process runs yet.
     ///
     /// # Panics
-    /// When that can't be made.
+    /// If that fails.
     pub async fn found(ground: &Ground) -> Self {
         let made = ground
             .launch()
@@ -102,10 +102,10 @@ impl Fleet {
         }
     }
 
-    /// One more; `change` may set more. An api is let in at the gate.
+    /// Starts another process with the settings that `change` adds. An api is added to the gate.
     ///
     /// # Panics
-    /// With its log, when it does not come up.
+    /// With its log, if it does not start.
     pub async fn start_with(
         &mut self,
         kind: Kind,
@@ -135,16 +135,16 @@ impl Fleet {
         self.start_with(kind, |launch| launch).await
     }
 
-    /// A request at the gate.
+    /// Builds a request to the gate.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
             .request(method, format!("{}{path}", self.gate.url))
     }
 
-    /// Made by the operator.
+    /// Creates something as the operator; returns the response.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn create(&self, path: &str, body: &Value) -> Value {
         let request = self.request(Method::POST, path).json(body);
         let (status, answer) = answered(request.basic_auth(OPERATOR, Some(&self.password))).await;
@@ -152,10 +152,10 @@ impl Fleet {
         answer
     }
 
-    /// Read by the operator.
+    /// Reads a path as the operator.
     ///
     /// # Panics
-    /// When it can't be read.
+    /// If it cannot be read.
     pub async fn read(&self, path: &str) -> Value {
         let request = self.request(Method::GET, path);
         let (status, answer) = answered(request.basic_auth(OPERATOR, Some(&self.password))).await;
@@ -163,10 +163,10 @@ impl Fleet {
         answer
     }
 
-    /// A store with one product, a table and this integrator.
+    /// Creates a store with one product, a table and this integrator.
     ///
     /// # Panics
-    /// When the api refuses anything of it.
+    /// If the API refuses any of it.
     pub async fn open_table(&self, integrator: &Integrator) -> FleetTable {
         let store = json!({"name": "Test diner", "timezone": "Europe/Berlin", "currency": "EUR"});
         let store_id = text(&self.create("/api/v1/stores", &store).await["id"]);
@@ -187,8 +187,10 @@ impl Fleet {
         }
     }
 
+    /// Runs `expediter audit`.
+    ///
     /// # Panics
-    /// With what the audit finds.
+    /// With the audit's findings.
     pub async fn audit_is_clean(&self) {
         let audit: Ended = self.ground.launch().argument("audit").run().await;
         assert_eq!(audit.code, Some(0), "{audit:?}");
@@ -201,16 +203,16 @@ impl FleetTable {
         format!("/api/v1/sessions/{}/orders", self.code)
     }
 
-    /// One espresso.
+    /// Returns an order of one espresso.
     #[must_use]
     pub fn order(&self) -> Value {
         json!({"items": [{"product_id": self.product_id, "quantity": 1}]})
     }
 
-    /// Returns the order's id.
+    /// Places an order with `request`; returns the order's id.
     ///
     /// # Panics
-    /// When it is not taken.
+    /// If it is not accepted.
     pub async fn place(&self, request: RequestBuilder) -> String {
         let (status, order) = answered(request.json(&self.order())).await;
         assert_eq!(status, 201, "{order}");
@@ -226,7 +228,7 @@ impl Member {
         thread::spawn(move || {
             let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
             let _ = lines.next().map(|line| sender.send(line));
-            // Reads on to the end, so that the process never waits for a reader.
+            // Reads to the end: a full pipe would block the process.
             lines.for_each(drop);
         });
         let line = timeout(SOON, first_line).await;
@@ -240,14 +242,15 @@ impl Member {
             launch,
             child,
         };
-        member.url = url.unwrap_or_else(|| panic!("it did not come up:\n{}", member.launch.log()));
+        member.url =
+            url.unwrap_or_else(|| panic!("the process did not start:\n{}", member.launch.log()));
         member
     }
 
-    /// With other settings said last, on another port.
+    /// Kills the process and starts it again with the same settings, on another port.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub async fn restart(&mut self) {
         self.kill9().await;
         *self = Self::start(self.kind, self.launch.clone()).await;
@@ -258,18 +261,20 @@ impl Member {
         self.ended().await;
     }
 
-    /// SIGTERM, and nothing is waited for.
+    /// Sends SIGTERM without waiting.
     ///
     /// # Panics
-    /// When it can't be sent.
+    /// If it cannot be sent.
     pub fn terminate(&self) {
         let kill = format!("kill -TERM {}", self.child.id());
         let sent = Command::new("sh").args(["-c", &kill]).status();
-        assert!(sent.expect("sh is there").success(), "{kill}");
+        assert!(sent.expect("sh can be run").success(), "{kill}");
     }
 
+    /// Waits until the process ends.
+    ///
     /// # Panics
-    /// When it goes on.
+    /// If it does not end.
     pub async fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         until_within(SOON, "the end of a process", || {
@@ -279,8 +284,10 @@ impl Member {
         .await
     }
 
+    /// Sends a GET; returns status and body.
+    ///
     /// # Panics
-    /// When there is no answer.
+    /// If there is no response.
     pub async fn get(&self, path: &str) -> (u16, Value) {
         answered(client().get(format!("{}{path}", self.url))).await
     }
@@ -288,14 +295,14 @@ impl Member {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         let address = self.url.trim_start_matches("http://").parse();
-        address.expect("it was told by the process itself")
+        address.expect("the process printed its address")
     }
 
-    /// Of a notifier: the live channel of a session; `after`: from there on, else with a snapshot,
-    /// which has come then.
+    /// Opens a session's live channel at a notifier, after event `after` or with a snapshot, which has been received on
+    /// return.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn channel(&self, code: &str, after: Option<i64>) -> Channel {
         Channel::of_session(&self.url, code, after).await
     }
@@ -313,10 +320,10 @@ impl Drop for Member {
     }
 }
 
-/// Passes each connection to the first of its ends that lets it in, as a gateway does.
+/// A TCP gateway: passes each connection to the first of its targets that accepts it.
 #[derive(Debug)]
 pub struct Gate {
-    /// Without a slash at its end.
+    /// URL without a trailing slash.
     pub url: String,
     ends: Arc<Mutex<Vec<SocketAddr>>>,
 }
@@ -339,7 +346,7 @@ impl Gate {
         Self { url, ends }
     }
 
-    /// The newest first, so that a replacement is used at once.
+    /// Adds a process as the first target, so that a replacement is used at once.
     pub fn let_in(&self, member: &Member) {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.insert(0, member.address());
@@ -357,7 +364,7 @@ async fn pass(mut client: TcpStream, ends: Arc<Mutex<Vec<SocketAddr>>>) {
 }
 
 async fn answered(request: RequestBuilder) -> (u16, Value) {
-    // A fresh connection each: one that is kept could be closed just as a request is written to it.
+    // A new connection per request: an idle one could be closed just when a request is written to it.
     let request = request.header("connection", "close");
     let answer = request
         .send()

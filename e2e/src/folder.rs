@@ -1,4 +1,4 @@
-//! A directory of a test's own, gone when the test is over.
+//! A temporary directory of a test, deleted when it is dropped.
 
 use std::{
     env, fs,
@@ -14,12 +14,12 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     /// # Panics
-    /// When the machine has no room for it.
+    /// If it cannot be created.
     #[must_use]
     pub fn new() -> Self {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = env::temp_dir().join(format!("expediter-e2e-{}-{number}", process::id()));
-        // One left by a process of the same number, long ago.
+        // An old one may be left by a process with the same id.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("a temporary directory can be made");
         Self(path)

@@ -1,4 +1,4 @@
-//! What a story stands on: everything embedded, or a MySQL and a RabbitMQ server; and a macro that tells it on each.
+//! The backends of a test (everything embedded, or MySQL and RabbitMQ servers), and a macro that runs it on each.
 //!
 //! ```ignore
 //! e2e::each_ground! {
@@ -21,7 +21,7 @@ use store::testing::environment;
 
 use crate::{Folder, Launch};
 
-/// A folder, and a database and a namespace on the broker, that nobody else uses.
+/// A folder, a database and a broker namespace of one test.
 #[derive(Clone, Debug)]
 pub struct Ground {
     folder: std::sync::Arc<Folder>,
@@ -37,7 +37,7 @@ impl Ground {
         }
     }
 
-    /// A start of the binary here; whatever is started here shares the data.
+    /// Returns a launch of `expediter`; all launches of a ground share its data.
     #[must_use]
     pub fn launch(&self) -> Launch {
         let launch = Launch::new(self.folder.path());
@@ -46,7 +46,7 @@ impl Ground {
             .fold(launch, |launch, (key, value)| launch.set(key, value))
     }
 
-    /// As [`Self::launch`], of another program in a folder of its own.
+    /// Like [`Self::launch`], for another program in its own folder.
     #[must_use]
     pub fn launch_of(&self, program: &Path, folder: &Path) -> Launch {
         let launch = Launch::of(program, folder);
@@ -61,26 +61,23 @@ impl Ground {
     }
 }
 
-/// What [`each_ground!`](crate::each_ground) runs.
+/// Runs a test embedded, for [`each_ground!`](crate::each_ground).
 pub async fn on_embedded<F: Future<Output = ()>>(story: impl FnOnce(Ground) -> F) {
     story(Ground::embedded()).await;
 }
 
-/// The same on servers, where both are named: the database taken away also if the story panics.
+/// Runs a test on servers, if both are named. Drops the database afterwards, also if the test panics.
 ///
 /// # Panics
 /// In CI without servers.
-#[expect(
-    clippy::print_stderr,
-    reason = "a skipped test must be seen by whoever runs the tests"
-)]
+#[expect(clippy::print_stderr, reason = "a skipped test must be visible")]
 pub async fn on_servers<F: Future<Output = ()>>(story: impl FnOnce(Ground) -> F) {
     let Some(broker_url) = environment::test_amqp_url() else {
         assert!(
             !environment::in_ci(),
-            "no EXPEDITER_TEST_AMQP_URL, and CI must not skip RabbitMQ"
+            "EXPEDITER_TEST_AMQP_URL is not set, and CI must not skip RabbitMQ"
         );
-        eprintln!("SKIPPED: a story on servers, for there is no EXPEDITER_TEST_AMQP_URL");
+        eprintln!("SKIPPED: a test on servers: EXPEDITER_TEST_AMQP_URL is not set");
         return;
     };
     let Some(database) = testing::fresh_mysql().await else {
@@ -105,7 +102,7 @@ pub async fn on_servers<F: Future<Output = ()>>(story: impl FnOnce(Ground) -> F)
     }
 }
 
-/// One test a ground out of each story; see the module.
+/// Turns each async function into one test per ground; see the module's documentation.
 #[macro_export]
 macro_rules! each_ground {
     ($($(#[$attribute:meta])* async fn $name:ident($ground:ident: Ground) $story:block)+) => {$(

@@ -1,7 +1,7 @@
-//! An integrator that the test itself is: checks what it is sent, answers as its mood is, calls back, forgets nothing.
+//! An integrator inside the test: verifies requests, answers according to its mood, calls back, and records everything.
 
-mod callback; // preparing, then ready, until each is taken
-mod take; // one handoff: checked, remembered, answered
+mod callback; // sends `preparing`, then `ready`, until each is accepted
+mod take; // verifies, records and answers a handoff
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -19,33 +19,33 @@ use tokio::task::JoinHandle;
 
 use crate::until;
 
-/// Serves until it is dropped.
+/// A running integrator; dropping it stops the server.
 #[derive(Debug)]
 pub struct Integrator {
-    /// Where handoffs are sent.
+    /// URL for handoffs.
     pub url: String,
     inner: Arc<Inner>,
     server: JoinHandle<()>,
 }
 
-/// How one request is met.
+/// Behaviour towards a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
-    /// Taken with 200; an order is then prepared, and called back about.
+    /// Answers 200; then prepares the order and calls back.
     Fine,
-    /// Answered with this status, and forgotten.
+    /// Answers with this status and ignores the order.
     Answers(u16),
-    /// Read, and answered only after so long, as if it were fine.
+    /// Behaves like `Fine`, but answers after this delay.
     Slow(Duration),
-    /// Read, and never answered.
+    /// Reads the request and never answers.
     Silent,
 }
 
-/// One request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Received {
     pub webhook_id: String,
-    /// `2/5`
+    /// The `Expediter-Attempt` header, such as `2/5`.
     pub attempt: String,
     pub event: String,
     pub order_id: String,
@@ -59,7 +59,7 @@ pub struct Received {
     pub met: Mood,
 }
 
-/// One callback as it was answered.
+/// A sent callback with its response.
 #[derive(Clone, Debug)]
 pub struct Called {
     pub order_id: String,
@@ -86,11 +86,11 @@ struct Secrets {
 struct Memory {
     next: VecDeque<Mood>,
     then: Mood,
-    /// How often each callback is sent.
+    /// Number of times that each callback is sent.
     copies: u32,
     steps: Vec<&'static str>,
     received: Vec<Received>,
-    /// Requests that are read and not answered, now and at most.
+    /// Unanswered requests; `peak` is their maximum so far.
     open: usize,
     peak: usize,
     called: Vec<Called>,
@@ -99,16 +99,16 @@ struct Memory {
 }
 
 impl Integrator {
-    /// `clock`: the one of the expediter that it works with, by which signatures are dated.
+    /// Starts the server. `clock` must be the clock of the `expediter` under test: it dates signatures.
     ///
     /// # Panics
-    /// When the machine has no port for it.
+    /// If no port is free.
     #[must_use]
     pub fn start(clock: Clock) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         listener
             .set_nonblocking(true)
-            .expect("a socket can be made so");
+            .expect("a socket can be made non-blocking");
         let url = format!(
             "http://{}/orders",
             listener.local_addr().expect("it is bound")
@@ -134,15 +134,15 @@ impl Integrator {
         let routes = take::routes(Arc::clone(&inner));
         let server = tokio::spawn(async move {
             let served = Server::new_with_acceptor(acceptor).run(routes);
-            served.await.expect("a server on loopback goes on");
+            served.await.expect("the server runs until it is dropped");
         });
         Self { url, inner, server }
     }
 
-    /// What `POST /integrators` answered with, once.
+    /// Sets the secrets, from the response to `POST /integrators`. May be called once.
     ///
     /// # Panics
-    /// When that has no secrets.
+    /// If the response has no secrets.
     pub fn learn(&self, created: &Value) {
         let secret = |name: &str| -> Secret {
             let text = created[name]
@@ -157,11 +157,11 @@ impl Integrator {
         };
         assert!(
             self.inner.secrets.set(secrets).is_ok(),
-            "it has learnt its secrets before"
+            "its secrets were set before"
         );
     }
 
-    /// How the next requests are met, one each; after them as [`Self::always`] says, or fine.
+    /// Sets the moods of the next requests, one each; later ones get the mood set by [`Self::always`], else `Fine`.
     pub fn next(&self, moods: impl IntoIterator<Item = Mood>) {
         self.inner.memory().next.extend(moods);
     }
@@ -170,12 +170,12 @@ impl Integrator {
         self.inner.memory().then = mood;
     }
 
-    /// From now on every callback is sent so often, with one `webhook-id`.
+    /// Sends every later callback `copies` times, with the same `webhook-id`.
     pub fn calls_back_times(&self, copies: u32) {
         self.inner.memory().copies = copies;
     }
 
-    /// From now on it calls back with these, and with nothing where there are none.
+    /// Sets the statuses of later callbacks; without any, no callbacks are sent.
     pub fn calls_back_with(&self, steps: impl IntoIterator<Item = &'static str>) {
         self.inner.memory().steps = steps.into_iter().collect();
     }
@@ -185,13 +185,13 @@ impl Integrator {
         self.inner.memory().received.clone()
     }
 
-    /// The most requests that were open at one time.
+    /// Returns the maximum number of requests that were open at once.
     #[must_use]
     pub fn peak(&self) -> usize {
         self.inner.memory().peak
     }
 
-    /// Of one order, in the order in which they came.
+    /// Returns the requests of one order, oldest first.
     #[must_use]
     pub fn received_of(&self, order_id: &str) -> Vec<Received> {
         let mut received = self.received();
@@ -199,7 +199,7 @@ impl Integrator {
         received
     }
 
-    /// All requests by their `webhook-id`.
+    /// Returns all requests, grouped by `webhook-id`.
     #[must_use]
     pub fn by_webhook_id(&self) -> BTreeMap<String, Vec<Received>> {
         let mut by_id: BTreeMap<String, Vec<Received>> = BTreeMap::new();
@@ -214,10 +214,10 @@ impl Integrator {
         self.inner.memory().called.clone()
     }
 
-    /// Waits until so many requests have come in all.
+    /// Waits until `count` requests have arrived in total.
     ///
     /// # Panics
-    /// When they don't.
+    /// If they do not arrive in time.
     pub async fn until_received(&self, count: usize) -> Vec<Received> {
         until(&format!("{count} requests at the integrator"), || {
             let received = self.received();
@@ -226,7 +226,7 @@ impl Integrator {
         .await
     }
 
-    /// Sends one callback, once: signed with the secret that `secret` picks; status and body of its answer.
+    /// Sends a callback once, signed according to `with`; returns the response's status and body.
     pub async fn call(
         &self,
         url: &str,
@@ -241,15 +241,15 @@ impl Integrator {
     }
 }
 
-/// What a callback is signed with.
+/// Signature of a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignedWith {
     CallbackSecret,
-    /// The secret of the other direction: wrong.
+    /// Wrong: the secret for the other direction.
     SigningSecret,
-    /// Right, but ten minutes ago.
+    /// Correct, but ten minutes old.
     OldCallback,
-    /// Over another body.
+    /// Wrong: signs another body.
     AnotherBody,
 }
 
@@ -261,7 +261,7 @@ impl Inner {
     fn secrets(&self) -> &Secrets {
         self.secrets
             .get()
-            .expect("the integrator has learnt its secrets")
+            .expect("the integrator's secrets are set")
     }
 }
 

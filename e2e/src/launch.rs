@@ -1,4 +1,4 @@
-//! How the binary is started: program, directory, settings, arguments.
+//! The parameters of a process to start: program, directory, settings, arguments.
 
 use std::{
     env,
@@ -12,34 +12,34 @@ use platform::clock::Clock;
 
 use crate::{Expediter, SOON, until_within};
 
-/// Everything that a start needs. The data directory is `data` below `folder`, standard error goes to `folder/log`.
+/// Parameters of a start. The data directory is `data` in `folder`; standard error goes to `folder/log`.
 #[derive(Clone, Debug)]
 pub struct Launch {
     program: PathBuf,
     folder: PathBuf,
-    /// Said through the environment, which may carry secrets.
+    /// Passed through the environment, which may carry secrets.
     settings: Vec<(String, String)>,
     arguments: Vec<String>,
     clock: Clock,
 }
 
-/// What a process left that ended by itself.
+/// Exit code and output of a process that has ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// `None`: a signal ended it.
+    /// `None` if a signal ended it.
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Launch {
-    /// The `expediter` of the same build as the running test, on a free port.
+    /// Starts from the `expediter` of the same build as the running test, on a free port.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self::of(&built("expediter"), folder)
     }
 
-    /// Another program: a test of the crate that builds it knows where it is.
+    /// Starts from another program, whose path the caller knows.
     #[must_use]
     pub fn of(program: &Path, folder: &Path) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl Launch {
         .set("telemetry.format", "text")
     }
 
-    /// `section.key`; the last word counts.
+    /// Sets `section.key`, replacing an earlier value.
     #[must_use]
     pub fn set(mut self, key: &str, value: impl ToString) -> Self {
         self.settings.retain(|(known, _)| known != key);
@@ -62,7 +62,7 @@ impl Launch {
         self
     }
 
-    /// The same settings for another program in another folder.
+    /// Returns the same settings for another program in another folder.
     #[must_use]
     pub(crate) fn at(self, program: &Path, folder: &Path) -> Self {
         Self {
@@ -72,10 +72,10 @@ impl Launch {
         }
     }
 
-    /// With a clock that runs so many times as fast from now on, also after a restart; attempts' time-outs stay real.
+    /// Makes the clock run `rate` times as fast from now on, also after a restart. Timeouts of attempts stay real.
     ///
     /// # Panics
-    /// With a rate that is not from 1 to 100.
+    /// If the rate is not from 1 to 100.
     #[must_use]
     pub fn fast(self, rate: u32) -> Self {
         let since = Clock::system()
@@ -84,17 +84,17 @@ impl Launch {
         let pace = format!("{rate} since {since}");
         let parsed = pace.parse().expect("a rate from 1 to 100");
         Self { clock: Clock::paced(parsed), ..self.set("testing.clock_pace", pace) }
-            // Else it would go round without a pause.
+            // Otherwise the sweep would run without a pause.
             .set("worker.sweep_interval_ms", 200 * rate)
     }
 
-    /// Tells the time as the process will.
+    /// Returns the clock that the process will use.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock.clone()
     }
 
-    /// Takes back what was set.
+    /// Removes a setting.
     #[must_use]
     pub fn unset(mut self, key: &str) -> Self {
         self.settings.retain(|(known, _)| known != key);
@@ -112,24 +112,24 @@ impl Launch {
         &self.folder
     }
 
-    /// Everything that this folder's processes have said on standard error.
+    /// Returns the standard error of all processes in this folder.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_file()).unwrap_or_default()
     }
 
-    /// Until it says that it runs.
+    /// Starts the process and waits until it has printed that it runs.
     ///
     /// # Panics
-    /// With its log, when it does not come up.
+    /// With its log, if it does not start.
     pub async fn start(self) -> Expediter {
         Expediter::start(self).await
     }
 
-    /// Until it ends by itself: commands, and starts that are refused.
+    /// Runs the process to its end: for commands, and for starts that are refused.
     ///
     /// # Panics
-    /// When it does not end.
+    /// If it does not end.
     pub async fn run(&self) -> Ended {
         let out = self.folder.join("stdout");
         let before = self.log().len();
@@ -147,10 +147,10 @@ impl Launch {
         }
     }
 
-    /// Until it dies, before or after it says that it runs.
+    /// Starts the process and waits until it ends, whether it came up or not.
     ///
     /// # Panics
-    /// When it goes on.
+    /// If it does not end.
     pub async fn run_to_its_end(&self) -> ExitStatus {
         let mut child = self.spawn(Stdio::null());
         until_within(SOON, "the end of the process", || {
@@ -185,10 +185,10 @@ impl Launch {
     }
 }
 
-/// Beside the folder `deps`, in which the running test lies.
+/// Returns the path of a binary of the same build: the running test is in `deps`, binaries are in the folder above.
 ///
 /// # Panics
-/// When it is not built.
+/// If it is not built.
 #[must_use]
 pub fn built(name: &str) -> PathBuf {
     let test = env::current_exe().expect("a process knows its file");

@@ -1,20 +1,20 @@
-//! Drives the real binary from outside: starts it on a directory of its own, calls it, stops it, kills it.
+//! Tests the real binaries from outside: starts them in temporary directories, calls, stops and kills them.
 
-mod channel; // a live channel, frame by frame
-mod folder; // a directory that goes with its test
-mod launch; // how a binary is started, and what it refuses
+mod channel; // a WebSocket client for live channels
+mod folder; // a temporary directory
+mod launch; // the parameters of a process to start
 
-mod expediter; // one that runs
-mod fleet; // several of each kind, on servers
+mod expediter; // a running process
+mod fleet; // several processes of each kind, on servers
 mod ground; // embedded, or on servers
-mod integrator; // the test as integrator
-mod python; // packages that tests borrow
-mod reckoning; // what must be true when everything has come to its end
-mod request_file; // requests.http, read and run
-mod screen; // a page that comes back
-mod shop; // a store of a test's own
+mod integrator; // an integrator inside the test
+mod python; // Python packages for tests
+mod reckoning; // invariants when all orders have ended
+mod request_file; // parses and runs requests.http
+mod screen; // a page that reconnects
+mod shop; // a test's store
 
-pub mod chaos; // rounds of trouble, and their reckoning
+pub mod chaos; // rounds of failures, with their verification
 
 pub use channel::{Channel, Frame};
 pub use expediter::{Expediter, client};
@@ -31,15 +31,15 @@ pub use shop::{Shop, text};
 
 use std::time::Duration;
 
-/// Whatever takes longer than this has failed. Generous, because machines that test are busy.
+/// Default timeout of tests. Generous, because test machines are busy.
 pub const SOON: Duration = Duration::from_secs(30);
 
-/// Asks again and again until there is an answer; panics with `what` when there is none within [`SOON`].
+/// Calls `ask` repeatedly until it returns a value; panics with `what` if it returns none within [`SOON`].
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     until_within(SOON, what, &mut ask).await
 }
 
-/// As [`until`], with another patience.
+/// Like [`until`], with another timeout.
 pub async fn until_within<T, F: Future<Output = Option<T>>>(
     patience: Duration,
     what: &str,

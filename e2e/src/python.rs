@@ -1,4 +1,4 @@
-//! The Python packages that tests borrow (scripts/python-tools), and programs that use them.
+//! Python packages for tests (installed by scripts/python-tools), and commands that use them.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,16 +13,13 @@ pub struct PythonTools {
 }
 
 impl PythonTools {
-    /// Where `make test` put the packages; `None`, said loudly, where they can't be had. `without`: what then is not
-    /// tested.
+    /// Finds the packages that `make test` installed. If they are missing, returns `None` and prints that `without` is
+    /// not tested.
     ///
     /// # Panics
-    /// In CI without them.
+    /// In CI, if they are missing.
     #[must_use]
-    #[expect(
-        clippy::print_stderr,
-        reason = "a skipped test must be seen by whoever runs the tests"
-    )]
+    #[expect(clippy::print_stderr, reason = "a skipped test must be visible")]
     pub fn found(without: &str) -> Option<Self> {
         let script = sources().join("../scripts/python-tools");
         let path = Command::new(script)
@@ -40,14 +37,14 @@ impl PythonTools {
         None
     }
 
-    /// One of the programs that came with the packages, or `python3`; it finds what is in `e2e/python`, and leaves
-    /// nothing in the source tree.
+    /// Returns a command for `python3` or a program of the packages. It can import from `e2e/python`, and writes
+    /// nothing into the source tree.
     #[must_use]
     pub fn command(&self, program: &str) -> Command {
         self.beside(&sources().join("python"), program)
     }
 
-    /// The same, but it finds what is in `folder`.
+    /// Like [`Self::command`], but it can import from `folder`.
     #[must_use]
     pub fn beside(&self, folder: &Path, program: &str) -> Command {
         let own = self.folder.join("bin").join(program);
@@ -59,7 +56,7 @@ impl PythonTools {
         command
     }
 
-    /// A file of `e2e/python`.
+    /// Returns the path of a file in `e2e/python`.
     #[must_use]
     pub fn file(name: &str) -> PathBuf {
         sources().join("python").join(name)

@@ -1,4 +1,4 @@
-//! Orders that clients insist on, and what must be true when everything has come to its end.
+//! Orders that clients retry until they are answered, and the invariants that hold when all have ended.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -11,29 +11,29 @@ use serde_json::{Value, json};
 
 use crate::{Expediter, Integrator, Shop, text, until_within};
 
-/// What a guest's browser would have drawn.
+/// The guest key, which a browser would have generated.
 const GUEST_KEY: &str = "a-guest-of-the-end-to-end-tests";
-/// From the last crash on, with all leases that have to run out.
+/// Time for all orders to end after the last crash: long enough for leases to expire.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// One order that somebody wants placed once, whatever happens meanwhile.
+/// An order that a client wants to place exactly once, despite crashes.
 #[derive(Clone, Debug)]
 pub struct Wish {
     /// Its `Idempotency-Key`.
     pub key: String,
-    /// At the table; else by an account, without a session.
+    /// True: by a guest at the table. False: by an account, without a session.
     pub by_guest: bool,
-    /// 0: an espresso.
+    /// Number of buns; 0 means one espresso.
     pub buns: u32,
-    /// Once it is placed.
+    /// True if the client cancels it after placing it.
     pub is_called_off: bool,
-    /// As the api answered.
+    /// Id from the API's response.
     pub order_id: Option<String>,
     was_called_off: bool,
 }
 
 impl Wish {
-    /// The `n`-th of a series: by guest or account in turns, every third with buns, every eighth called off.
+    /// Returns number `n` of a series: guests and accounts alternate, every third has buns, every eighth is cancelled.
     #[must_use]
     pub fn new(series: &str, n: u32) -> Self {
         Self {
@@ -46,10 +46,10 @@ impl Wish {
         }
     }
 
-    /// Asks for what it has not been answered, each once; an answer that does not come leaves it as it is.
+    /// Sends each request that has not been answered yet, once. Without a response nothing changes.
     ///
     /// # Panics
-    /// When it is refused for good.
+    /// If it is refused permanently.
     pub async fn go_on(&mut self, expediter: &Expediter, shop: &Shop) {
         if self.order_id.is_none() {
             self.order_id = self.place(expediter, shop).await;
@@ -92,7 +92,7 @@ impl Wish {
         }
     }
 
-    /// Whether that was answered with a yes. A guest may, until it is accepted; from then on staff.
+    /// Cancels the order, as the guest until it is accepted, then as staff. Returns true if the response confirms it.
     async fn call_off(&self, expediter: &Expediter, shop: &Shop, id: &str) -> bool {
         if self.by_guest {
             let path = format!("{}/{id}/cancel", shop.guests_path());
@@ -118,26 +118,26 @@ impl Wish {
     }
 }
 
-/// All of them at once, each as far as it comes.
+/// Advances all wishes concurrently, each as far as possible.
 pub async fn all_go_on(wishes: &mut [Wish], expediter: &Expediter, shop: &Shop) {
     join_all(wishes.iter_mut().map(|wish| wish.go_on(expediter, shop))).await;
 }
 
-/// Of one shop whose integrator is fine.
+/// Verifies a shop whose integrator answers normally.
 #[derive(Clone, Copy, Debug)]
 pub struct Reckoning<'a> {
     pub expediter: &'a Expediter,
     pub shop: &'a Shop,
     pub integrator: &'a Integrator,
-    /// How many there were at the beginning.
+    /// Initial stock.
     pub buns: i64,
 }
 
 impl Reckoning<'_> {
-    /// Waits until every order has come to where it goes, then looks at everything.
+    /// Waits until every order has reached its expected status, then verifies everything.
     ///
     /// # Panics
-    /// With whatever is not as promised.
+    /// With the first broken promise.
     pub async fn comes_out(&self, wishes: &[Wish]) {
         let orders = self.until_settled().await;
         assert_all_are_kept_once(&orders, wishes);
@@ -162,10 +162,10 @@ impl Reckoning<'_> {
         self.assert_audit_is_clean().await;
     }
 
-    /// All orders of the shop by their ids, once nothing moves any more.
+    /// Waits until all orders of the shop are settled; returns them by id.
     pub async fn until_settled(&self) -> HashMap<String, Value> {
         let seen = std::cell::RefCell::new(Vec::new());
-        let asked = until_within(PATIENCE, "every order to come to its end", || async {
+        let asked = until_within(PATIENCE, "every order to end", || async {
             let orders = self.shop.orders(self.expediter).await;
             let is_settled = |order: &Value| {
                 matches!(
@@ -181,7 +181,7 @@ impl Reckoning<'_> {
         let orders = match futures_util::FutureExt::catch_unwind(asked).await {
             Ok(orders) => orders,
             Err(_) => panic!(
-                "not all came to their end:\n{}\n{}",
+                "not all orders ended:\n{}\n{}",
                 lines(&seen.borrow()),
                 self.expediter.launch().log()
             ),
@@ -195,10 +195,10 @@ impl Reckoning<'_> {
             .collect()
     }
 
-    /// `expediter audit` finds nothing.
+    /// Asserts that `expediter audit` finds nothing.
     ///
     /// # Panics
-    /// With what it finds.
+    /// With its findings.
     pub async fn assert_audit_is_clean(&self) {
         let audit = self.expediter.audit().await;
         assert_eq!(audit.code, Some(0), "{}\n{}", audit.stdout, audit.stderr);
@@ -219,7 +219,8 @@ impl Reckoning<'_> {
         .await;
     }
 
-    /// Each order reached the integrator; each further request stands behind an attempt of unknown outcome.
+    /// Asserts that each order reached the integrator, and that each repeated request follows an attempt with an
+    /// unknown outcome.
     async fn assert_handoffs_are_on_record(&self, orders: &HashMap<String, Value>) {
         let by_webhook_id = self.integrator.by_webhook_id();
         for (order_id, order) in orders {
@@ -240,7 +241,7 @@ impl Reckoning<'_> {
                     .count();
                 assert!(
                     requests.len() <= unknown + 1,
-                    "{} requests, and only {unknown} of unknown outcome: {handoff}",
+                    "{} requests, but only {unknown} attempts with an unknown outcome: {handoff}",
                     requests.len()
                 );
                 for request in requests {
@@ -300,7 +301,7 @@ fn assert_all_are_kept_once(orders: &HashMap<String, Value>, wishes: &[Wish]) {
     assert_eq!(answered.len(), wishes.len(), "each key has its own order");
     assert_eq!(
         kept, answered,
-        "every order that was answered is kept, and there is no other"
+        "the stored orders are exactly those that were answered"
     );
     let mut numbers: Vec<i64> = orders
         .values()
@@ -310,7 +311,7 @@ fn assert_all_are_kept_once(orders: &HashMap<String, Value>, wishes: &[Wish]) {
     assert_eq!(numbers, one_to(wishes.len()));
 }
 
-/// 1, 2, 3, …
+/// Returns 1, 2, 3, … up to `last`.
 #[must_use]
 pub fn one_to(last: usize) -> Vec<i64> {
     (1..).take(last).collect()

@@ -1,10 +1,11 @@
-//! A file of HTTP requests, as REST Client and IntelliJ read it: run from the first to the last, each checked.
+//! Parses and runs a file of HTTP requests, in the format of REST Client and IntelliJ, and checks each response.
 //!
-//! What is understood: `### title`, `@name = value`, `# @name placed`, `# expect: 201`, a request line, headers, a body;
-//! `{{name}}`, `{{$guid}}` and `{{placed.response.body.id}}` anywhere. Of the answer's body: `# holds: $.status = "ready"`,
-//! `# holds: $.code` (is there), and `# until: $.status = "ready"`, which asks again until it is so.
+//! Supported are `### title`, `@name = value`, `# @name placed`, `# expect: 201`, a request line, headers, a body;
+//! `{{name}}`, `{{$guid}}` and `{{placed.response.body.id}}` anywhere. Claims about the response's body are
+//! `# holds: $.status = "ready"`, `# holds: $.code` (is not null), and `# until: $.status = "ready"`, which repeats the
+//! request until the claim holds.
 
-mod claim; // what a comment says of an answer
+mod claim; // a comment's claim about a response
 
 use std::{collections::HashMap, time::Duration};
 
@@ -17,10 +18,10 @@ use serde_json::Value;
 use self::claim::{Claim, pointer};
 use crate::{Expediter, SOON};
 
-/// Between two questions of one that waits.
+/// Delay between two repetitions of an awaited request.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-/// As it was read: nothing is filled in yet.
+/// A parsed file; placeholders are not filled in yet.
 #[derive(Clone, Debug)]
 pub struct RequestFile {
     variables: Vec<(String, String)>,
@@ -33,7 +34,7 @@ struct Request {
     name: Option<String>,
     expected_status: Option<u16>,
     claims: Vec<Claim>,
-    /// Asked again until these hold too.
+    /// Claims until which the request is repeated.
     awaited: Vec<Claim>,
     method: String,
     url: String,
@@ -42,8 +43,10 @@ struct Request {
 }
 
 impl RequestFile {
+    /// Parses a file.
+    ///
     /// # Panics
-    /// With what it can't make out.
+    /// If a line cannot be understood.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut file = Self {
@@ -100,11 +103,11 @@ impl RequestFile {
         self.requests.is_empty()
     }
 
-    /// Every request in order; `values` stand in for the file's own variables of the same names, and `named` is told
-    /// the answers of requests that have a name.
+    /// Runs every request in order. `values` override the file's variables; `named` is called with the response of each
+    /// named request.
     ///
     /// # Panics
-    /// With the first answer that is not the expected one.
+    /// With the first unexpected response.
     pub async fn run(
         &self,
         expediter: &Expediter,
@@ -123,8 +126,8 @@ impl RequestFile {
         );
         for request in &self.requests {
             let expected = request.expected_status;
-            let expected = expected
-                .unwrap_or_else(|| panic!("{}: says nothing of what it expects", request.title));
+            let expected =
+                expected.unwrap_or_else(|| panic!("{}: has no `# expect` line", request.title));
             let (status, answer) = request.answer(expediter, &mut known).await;
             let asked = format!("{} ({} {})", request.title, request.method, request.url);
             assert_eq!(status, expected, "{asked}: {answer}");
@@ -153,7 +156,7 @@ impl Request {
         }
     }
 
-    /// The first answer of which all holds that is waited for.
+    /// Repeats the request until all awaited claims hold; returns that response.
     async fn answer(&self, expediter: &Expediter, known: &mut Known) -> (u16, Value) {
         if self.awaited.is_empty() {
             let said = self.send(expediter, known).await;
@@ -184,7 +187,7 @@ impl Request {
         let url = known.fill(&self.url);
         let path = url
             .strip_prefix(&expediter.url)
-            .unwrap_or_else(|| panic!("{url} goes elsewhere"));
+            .unwrap_or_else(|| panic!("{url} does not lead to the server under test"));
         let mut request = expediter.request(method, path);
         for (name, value) in &self.headers {
             let name: HeaderName = name.parse().expect("a header's name");
@@ -193,7 +196,7 @@ impl Request {
                 .strip_prefix("Basic ")
                 .and_then(|login| login.split_once(' '))
             {
-                // Both programs take `Basic name password` and encode it.
+                // Both programs accept `Basic name password` and encode it.
                 Some((name, password)) => request.basic_auth(name, Some(password)),
                 None => request.header(
                     name,
@@ -207,7 +210,7 @@ impl Request {
     }
 }
 
-/// What a request may name.
+/// Values of placeholders.
 struct Known {
     variables: HashMap<String, String>,
     answers: HashMap<String, Value>,
@@ -244,7 +247,7 @@ impl Known {
         let answer = self
             .answers
             .get(request)
-            .unwrap_or_else(|| panic!("{name}: no such answer yet"));
+            .unwrap_or_else(|| panic!("{name}: there is no response of that name yet"));
         match answer.pointer(&pointer(path)) {
             Some(Value::String(text)) => text.clone(),
             Some(value) => value.to_string(),

@@ -1,4 +1,4 @@
-//! A screen that follows a table whatever happens: its channel ends, it comes back with its last number.
+//! A screen that follows a table: when its channel ends, it reconnects with its last number.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{Channel, Expediter, Frame, SOON};
 
-/// Before it comes back.
+/// Delay before it reconnects.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Follows until it is dropped, over the ends and starts of the process.
+/// A screen that follows until it is dropped, also across restarts of the process.
 #[derive(Debug)]
 pub struct Screen {
-    /// The number of the last event that it was told.
+    /// Number of the last received event.
     last: watch::Receiver<i64>,
     following: JoinHandle<()>,
 }
 
 impl Screen {
-    /// From the table's first event on.
+    /// Follows a table from its first event on.
     #[must_use]
     pub fn follow(expediter: &Expediter, code: &str) -> Self {
         let url = expediter.url.replacen("http", "ws", 1);
@@ -39,10 +39,10 @@ impl Screen {
         }
     }
 
-    /// Waits until it was told of this event: of each one before, once and in order.
+    /// Waits until it has received this event, and each earlier one once and in order.
     ///
     /// # Panics
-    /// When it is not, or was told of another in between.
+    /// If it does not arrive in time, or events were lost, repeated or out of order.
     pub async fn until_told_of(&mut self, seq: i64) {
         let waited = timeout(SOON, self.last.wait_for(|last| *last >= seq)).await;
         let told = waited.map(|told| told.is_ok());
@@ -50,13 +50,13 @@ impl Screen {
         assert_eq!(
             told,
             Ok(true),
-            "told of {last}, and not of {seq}; why, it said above"
+            "received up to {last}, not {seq}; see the panic above"
         );
         assert_eq!(last, seq);
     }
 }
 
-/// Until the channel ends.
+/// Reads events until the channel ends.
 async fn follow(mut channel: Channel, told: &watch::Sender<i64>) {
     while let Frame::Message(message) = channel.read().await {
         let last = *told.borrow();

@@ -1,35 +1,35 @@
-//! A store of a test's own beside the demonstration's: a menu, a table, and the test's integrator.
+//! A test's own store, next to the demonstration's: a menu, a table, and the test's integrator.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::{Expediter, Integrator};
 
-/// Whoever sets it up and looks at it is the operator.
+/// A store that is created and read as the operator.
 #[derive(Clone, Debug)]
 pub struct Shop {
     pub store_id: String,
-    /// Never runs out; 2.50.
+    /// Id of the uncounted product, at 2.50.
     pub espresso: String,
-    /// Counted; 3.40.
+    /// Id of the counted product, at 3.40.
     pub bun: String,
     pub session_code: String,
     pub integrator_id: String,
-    /// The integrator's, as they were shown once.
+    /// Secret of the integrator, from the response to its creation.
     pub signing_secret: String,
     pub callback_secret: String,
 }
 
 impl Shop {
-    /// `buns`: how many there are.
+    /// Creates a store. `buns`: initial stock.
     pub async fn open(expediter: &Expediter, integrator: &Integrator, buns: u32) -> Self {
         Self::open_like(expediter, integrator, buns, json!({})).await
     }
 
-    /// The same with an integrator that has `more` fields.
+    /// Like [`Self::open`], with `more` fields of the integrator.
     ///
     /// # Panics
-    /// When the api refuses anything of it.
+    /// If the API refuses any of it.
     pub async fn open_like(
         expediter: &Expediter,
         integrator: &Integrator,
@@ -76,20 +76,20 @@ impl Shop {
         format!("/api/v1/sessions/{}/orders", self.session_code)
     }
 
-    /// How many buns are left.
+    /// Returns the stock of buns.
     pub async fn buns(&self, expediter: &Expediter) -> i64 {
         let product = expediter
             .read(&format!("/api/v1/products/{}", self.bun))
             .await;
         product["stock"]
             .as_i64()
-            .unwrap_or_else(|| panic!("it is counted: {product}"))
+            .unwrap_or_else(|| panic!("stock is not counted: {product}"))
     }
 
-    /// All orders of the store.
+    /// Returns all orders of the store.
     ///
     /// # Panics
-    /// When a page has no items.
+    /// If a page has no items.
     pub async fn orders(&self, expediter: &Expediter) -> Vec<Value> {
         let mut orders = Vec::new();
         let mut cursor = String::new();
@@ -115,26 +115,26 @@ impl Shop {
 }
 
 impl Expediter {
-    /// A request by the operator.
+    /// Builds a request by the operator.
     pub fn by_operator(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.request(method, path);
         request.basic_auth("operator", Some(self.password("operator")))
     }
 
-    /// Read by the operator.
+    /// Reads a path as the operator.
     ///
     /// # Panics
-    /// When it can't be read.
+    /// If it cannot be read.
     pub async fn read(&self, path: &str) -> Value {
         let (status, body) = self.answer(self.by_operator(Method::GET, path)).await;
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
 
-    /// Created by the operator.
+    /// Creates something as the operator; returns the response.
     ///
     /// # Panics
-    /// When it is refused.
+    /// If it is refused.
     pub async fn create(&self, path: &str, body: &Value) -> Value {
         let (status, answer) = self
             .answer(self.by_operator(Method::POST, path).json(body))
@@ -143,10 +143,10 @@ impl Expediter {
         answer
     }
 
-    /// Handoffs of an order, with their attempts.
+    /// Returns the handoffs of an order, with their attempts.
     ///
     /// # Panics
-    /// When they can't be read.
+    /// If they cannot be read.
     pub async fn handoffs(&self, order_id: &str) -> Vec<Value> {
         let handoffs = self
             .read(&format!("/api/v1/orders/{order_id}/handoffs"))
@@ -155,12 +155,14 @@ impl Expediter {
     }
 }
 
+/// Returns a JSON string's text.
+///
 /// # Panics
-/// When it is none.
+/// If it is not a string.
 #[must_use]
 pub fn text(value: &Value) -> String {
     value
         .as_str()
-        .unwrap_or_else(|| panic!("no text: {value}"))
+        .unwrap_or_else(|| panic!("not a string: {value}"))
         .to_owned()
 }

@@ -1,4 +1,4 @@
-//! 256 requests at one moment, with refusals among them.
+//! 256 concurrent requests, some of which are refused.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,10 +8,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 const BUNS: u32 = 50;
-/// Each asks for one bun.
+/// Number of orders for one bun each.
 const FOR_BUNS: usize = 90;
 const FOR_ESPRESSO: usize = 100;
-/// Each key comes twice. An even number, so that both are asked for by the same: keys belong to who asks.
+/// Number of keys that are sent twice. Even, so that both requests of a key have the same caller: keys are per caller.
 const TWINS: usize = 16;
 const UNAVAILABLE: usize = 14;
 const UNKNOWN: usize = 10;
@@ -40,7 +40,7 @@ e2e::each_ground! {
         assert_eq!(bodies.len(), 256);
 
         let asked = bodies.iter().enumerate().map(|(n, (key, body))| {
-            // By the table's guests and by an account in turns.
+            // Guests of the table and an account alternate.
             let request = if n % 2 == 0 {
                 expediter.request(Method::POST, &shop.guests_path()).json(body)
             } else {
@@ -74,7 +74,7 @@ e2e::each_ground! {
         let kept = shop.orders(&expediter).await;
         assert_all_are_ready(&kept.into_iter().map(|order| (text(&order["id"]), order)).collect(), &ids);
         assert_eq!(shop.buns(&expediter).await, 0);
-        assert_eq!(integrator.by_webhook_id().len(), accepted, "nothing was sent anew");
+        assert_eq!(integrator.by_webhook_id().len(), accepted, "nothing was sent again");
     }
 }
 
@@ -97,7 +97,7 @@ fn assert_all_are_ready(orders: &HashMap<String, Value>, ids: &BTreeSet<String>)
     }
 }
 
-/// For the message of an assertion that fails.
+/// Counts the responses by status and reason, for assertion messages.
 fn counts(answers: &[(u16, Value)]) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for (status, body) in answers {

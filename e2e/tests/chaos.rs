@@ -1,10 +1,10 @@
-//! A few rounds of what `make chaos` does: real processes killed, stalled, cut off and restarted under load.
+//! Runs a few rounds of `make chaos`: real processes are killed, stalled, disconnected and restarted under load.
 
 use e2e::chaos::{Chaos, Report, Shape, servers::Servers};
 use platform::chance::Chance;
 use store::testing::environment;
 
-/// To repeat a run: the seed that it printed.
+/// Seed of a run to repeat, as printed.
 const SEED: Option<u64> = None;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,17 +18,15 @@ async fn ten_rounds_of_chaos_among_several_processes_and_their_servers_lose_doub
     if environment::test_mysql_url().is_none() || environment::test_amqp_url().is_none() {
         assert!(
             !environment::in_ci(),
-            "no EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL, and CI must not skip chaos"
+            "EXPEDITER_TEST_MYSQL_URL or EXPEDITER_TEST_AMQP_URL is not set, and CI must not skip chaos"
         );
         eprintln!(
-            "SKIPPED: chaos on servers, for there is no EXPEDITER_TEST_MYSQL_URL or no EXPEDITER_TEST_AMQP_URL"
+            "SKIPPED: chaos on servers: EXPEDITER_TEST_MYSQL_URL or EXPEDITER_TEST_AMQP_URL is not set"
         );
         return;
     }
-    // Killed now and then, so they can't be those that other tests use at the same time.
-    let servers = Servers::own()
-        .await
-        .expect("what started those starts more");
+    // The run kills its servers, so it cannot use those of other tests.
+    let servers = Servers::own().await.expect("own servers can be started");
     run(Shape::Fleet, Some(servers)).await;
 }
 

@@ -1,4 +1,4 @@
-//! Killed at every named crash point, and at random moments: nothing is lost, nothing doubled, all of it comes to its end.
+//! Kills the process at every crash point and at random moments: no order is lost or duplicated, and each one ends.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
@@ -8,21 +8,21 @@ use platform::{chance::Chance, crash};
 use tokio::time::Instant;
 
 const BUNS: u32 = 1000;
-/// At which a lease of 25 seconds is over in a good second.
+/// Speed of the clock: a lease of 25 s expires in about one second.
 const RATE: u32 = 20;
 const LEASE: TimeDelta = TimeDelta::seconds(25);
 const WISHES_A_WAVE: u32 = 8;
-/// Whatever point is not reached by so many waves is never reached.
+/// Number of waves after which a crash point counts as never reached.
 const MOST_WAVES: u32 = 20;
-/// After the last death.
+/// Time for all requests to be answered after the last crash.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 const KILLS: u32 = 10;
-/// Between two kills at most.
+/// Maximum time between two kills.
 const MOST_LIFE: Duration = Duration::from_millis(400);
-/// To repeat a run: the seed that it printed.
+/// Seed of a run to repeat, as printed.
 const SEED: Option<u64> = None;
 
-/// A test for each point on each ground, and the list of them.
+/// Defines one test per crash point and ground, and the list of points.
 macro_rules! dying_at {
     ($($name:ident: $point:literal,)+) => {
         mod dying_at {
@@ -95,9 +95,9 @@ e2e::each_ground! {
                 .map(|n| Wish::new(&format!("kill-{kill}"), n))
                 .collect();
             wishes.append(&mut wave);
-            // What the kill cut off before is asked for again at the same time.
+            // Requests that the previous kill interrupted are retried in the same wave.
             let load = all_go_on(&mut wishes, &scene.expediter, &scene.shop);
-            // No synchronisation: any moment is as good as any other.
+            // Not synchronised with the load: any moment will do.
             let death = async {
                 tokio::time::sleep(lives_for).await;
                 scene.expediter.signal("KILL");
@@ -115,7 +115,7 @@ async fn every_crash_point_loses_nothing(ground: Ground, point: &'static str) {
     let died = if point.starts_with("sweep.") {
         scene.dies_over_a_lost_lease(&mut wishes, point).await
     } else {
-        // The second time, so that something has gone by already.
+        // The second time, so that one order has already passed this point.
         let crash_at = format!("{point}:2");
         scene
             .expediter
@@ -126,7 +126,7 @@ async fn every_crash_point_loses_nothing(ground: Ground, point: &'static str) {
     assert_eq!(
         died.signal(),
         Some(6),
-        "it aborts at {point}: {died}\n{}",
+        "it must abort at {point}: {died}\n{}",
         scene.expediter.launch().log()
     );
     scene
@@ -140,7 +140,7 @@ struct Scene {
     integrator: Integrator,
     expediter: Expediter,
     shop: Shop,
-    /// Follows the table through every death.
+    /// Follows the table across all crashes.
     screen: Screen,
 }
 
@@ -158,7 +158,7 @@ impl Scene {
         }
     }
 
-    /// Wave after wave, each brought to its end, until the process is dead.
+    /// Runs waves of orders, each to its end, until the process has died.
     async fn dies_under_load(&mut self, wishes: &mut Vec<Wish>) -> ExitStatus {
         for wave in 0..MOST_WAVES {
             let mut batch: Vec<Wish> = (0..WISHES_A_WAVE)
@@ -176,7 +176,7 @@ impl Scene {
         );
     }
 
-    /// The integrator has been told of, and has told of, all that it knows; or nobody is there any more.
+    /// Waits until the integrator's requests and callbacks stop; returns true if the process died meanwhile.
     async fn is_dead_before_all_is_quiet(&mut self) -> bool {
         let mut before = 0;
         let mut quiet_for = 0;
@@ -192,7 +192,7 @@ impl Scene {
         false
     }
 
-    /// The sweep's first duty after the start is a lease that a death before has left.
+    /// Leaves a lease behind by a kill, so that the sweep has work immediately after the restart.
     async fn dies_over_a_lost_lease(&mut self, wishes: &mut Vec<Wish>, point: &str) -> ExitStatus {
         self.integrator.always(Mood::Silent);
         wishes.extend((0..4).map(|n| Wish::new("lease", n)));
@@ -210,7 +210,7 @@ impl Scene {
         launch.run_to_its_end().await
     }
 
-    /// Whoever was not answered asks again; then everything is looked at.
+    /// Retries everything that was not answered, then verifies all orders.
     async fn comes_out(&mut self, wishes: &mut [Wish]) {
         let Self {
             integrator,
@@ -222,7 +222,7 @@ impl Scene {
         while !wishes.iter().all(Wish::is_done) {
             assert!(
                 Instant::now() < answered_by,
-                "some are never answered: {wishes:?}"
+                "some were never answered: {wishes:?}"
             );
             all_go_on(wishes, expediter, shop).await;
         }

@@ -1,5 +1,5 @@
-//! RabbitMQ or MySQL away, empty, slow or silent, and a worker that stalls: what still works, and that all comes back
-//! without a restart of ours.
+//! RabbitMQ or MySQL is down, emptied, slow or silent, or a worker stalls: some functions keep working, and all recover
+//! without a restart of the processes.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 use store::testing::environment;
 use tokio::time::{Instant, sleep};
 
-/// Whatever takes longer than this has failed.
+/// Timeout of these tests.
 const SOON: Duration = Duration::from_secs(40);
 const ORDERS: usize = 20;
-/// A worker's lease of 15.5 seconds, as the house's clock runs.
+/// Real duration of a worker's lease of 15.5 s, given the speed of the clock.
 const LEASE: Duration = Duration::from_millis(15_500 / RATE as u64);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -47,7 +47,7 @@ async fn without_rabbitmq_orders_come_to_their_end_and_its_return_brings_no_stor
         })
         .await;
         let caught_up = house.metric(PUBLISHED).await - before;
-        // Each event once, and with it a hint at most: nothing multiplies for having waited.
+        // Each event once, with at most one hint: nothing is published repeatedly because of the wait.
         eprintln!("after the outage: {caught_up} messages for {events} events");
         assert!(
             caught_up <= 2.0 * events as f64,
@@ -55,7 +55,7 @@ async fn without_rabbitmq_orders_come_to_their_end_and_its_return_brings_no_stor
         );
         sleep(Duration::from_secs(1)).await;
         let after = house.metric(PUBLISHED).await - before - caught_up;
-        assert!(after <= 5.0, "{after} messages with nothing to tell");
+        assert!(after <= 5.0, "{after} messages without any event");
 
         let ids = place(house, &table, "back").await;
         until_all_are(house, &ids, "ready").await;
@@ -68,7 +68,7 @@ async fn without_rabbitmq_orders_come_to_their_end_and_its_return_brings_no_stor
 async fn hints_that_somebody_threw_away_are_found_by_the_sweep() {
     on_servers(Shape::Three, async |house| {
         let table = Table::lay(house).await.unwrap();
-        // Stopped, so that what is thrown away is what nobody has noted.
+        // Stopped, so that no worker has noted the hints that are deleted.
         for process in workers(house) {
             process.stops().await;
         }
@@ -128,7 +128,7 @@ async fn without_mysql_everybody_is_told_503_soon_and_its_return_needs_no_restar
         }
         assert!(
             took < Duration::from_secs(15),
-            "the last was told after {took:?}"
+            "the last event arrived after {took:?}"
         );
 
         line(house, Wire::Database).set(Passage::Open);
@@ -146,7 +146,7 @@ async fn without_mysql_everybody_is_told_503_soon_and_its_return_needs_no_restar
         assert_eq!(
             kept["items"].as_array().unwrap().len(),
             2 * ORDERS,
-            "of the refused ones none is kept"
+            "a refused order was stored"
         );
     })
     .await;
@@ -178,7 +178,7 @@ async fn connections_that_died_while_nobody_used_them_refuse_nobody() {
 async fn a_slow_mysql_makes_everything_slow_and_nothing_wrong() {
     on_servers(Shape::Three, async |house| {
         let table = Table::lay(house).await.unwrap();
-        // There and back with each statement. One table's orders go one after the other.
+        // Delays each statement both ways. Orders of one table are placed one after the other.
         line(house, Wire::Database).set(Passage::Slow(Duration::from_millis(3)));
         let ids = place(house, &table, "slow").await;
         until_all_are(house, &ids, "ready").await;
@@ -214,7 +214,7 @@ async fn a_mysql_that_falls_silent_is_told_of_in_bounded_time_and_a_repeated_ord
         );
         assert!(
             began.elapsed() < Duration::from_secs(15),
-            "told after {:?}",
+            "arrived after {:?}",
             began.elapsed()
         );
         until_ready(house, "down", 503).await;
@@ -244,7 +244,7 @@ async fn a_worker_that_stalls_past_its_lease_is_taken_over_and_its_late_result_c
         let mut workers = workers(house);
         let (one, other) = (workers.next().unwrap(), workers.next().unwrap());
         other.stops().await;
-        // Long enough to be stopped in its midst, short enough that the answer is there when it wakes.
+        // Long enough to stop the worker meanwhile, short enough that the response has arrived when it resumes.
         table
             .integrator
             .next([Mood::Slow(Duration::from_millis(300))]);
@@ -282,15 +282,18 @@ async fn a_worker_that_stalls_past_its_lease_is_taken_over_and_its_late_result_c
 
 const PUBLISHED: &str = r#"expediter_publishes_total{result="confirmed"}"#;
 
-/// Taken down also if the story panics.
+/// Runs a test on named servers. Drops the database afterwards, also if the test panics.
 async fn on_servers(shape: Shape, story: impl AsyncFnOnce(&House)) {
-    let Some(servers) = Servers::named().await.expect("the servers named let us in") else {
+    let Some(servers) = Servers::named()
+        .await
+        .expect("the named servers can be reached")
+    else {
         assert!(
             !environment::in_ci(),
-            "no EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL, and CI must not skip them"
+            "EXPEDITER_TEST_MYSQL_URL or EXPEDITER_TEST_AMQP_URL is not set, and CI must not skip these tests"
         );
         eprintln!(
-            "SKIPPED: degrading on servers, for there is no EXPEDITER_TEST_MYSQL_URL or no EXPEDITER_TEST_AMQP_URL"
+            "SKIPPED: degradation on servers: EXPEDITER_TEST_MYSQL_URL or EXPEDITER_TEST_AMQP_URL is not set"
         );
         return;
     };
@@ -325,7 +328,7 @@ async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
     until_within(SOON, what, || async { is_so().await.then_some(()) }).await;
 }
 
-/// Of the first api process.
+/// Waits until `/readyz` of the first api process reports this status.
 async fn until_ready(house: &House, status: &str, code: u16) {
     let is_so = async || {
         let readiness = house.processes[0].readiness().await;
@@ -343,7 +346,7 @@ fn order(house: &House, table: &Table, key: &str) -> RequestBuilder {
         .json(&body)
 }
 
-/// So many at once, each answered with 201.
+/// Places `ORDERS` orders concurrently; each must be answered with 201.
 async fn place(house: &House, table: &Table, series: &str) -> Vec<String> {
     let placed =
         join_all((0..ORDERS).map(|n| answer(order(house, table, &format!("{series}-{n}"))))).await;
@@ -354,7 +357,7 @@ async fn place(house: &House, table: &Table, series: &str) -> Vec<String> {
     ids.collect()
 }
 
-/// Again by its key, until it is answered with 201.
+/// Retries an order with its key until it is answered with 201.
 async fn until_placed(house: &House, table: &Table, key: &str) -> String {
     until_within(SOON, key, || async {
         match answer(order(house, table, key)).await {
@@ -390,7 +393,7 @@ fn outcomes(handoff: &Value) -> Vec<String> {
         .collect()
 }
 
-/// How many the table's stream has.
+/// Returns the number of events in the table's stream.
 async fn events_of(house: &House, table: &Table) -> i64 {
     let mut channel = e2e::Channel::open(&house.channel_url(&table.session_code)).await;
     let e2e::Frame::Message(hello) = channel.next().await else {

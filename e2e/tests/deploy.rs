@@ -1,4 +1,4 @@
-//! What deploy/ and docker-compose.yml name exists: settings, variables, files, ports, metrics.
+//! Checks that the settings, variables, files, ports and metrics named in deploy/ and docker-compose.yml exist.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +25,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// What stands between `before` and the first character that is not `fits`, wherever `before` does.
+/// Returns, for each occurrence of `before`, the following characters while they match `fits`.
 fn after<'t>(text: &'t str, before: &str, fits: impl Fn(char) -> bool) -> BTreeSet<&'t str> {
     text.split(before)
         .skip(1)
@@ -37,7 +37,7 @@ fn is_variable(c: char) -> bool {
     c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'
 }
 
-/// `section.key` of all defaults.
+/// Returns `section.key` of all settings.
 fn settings() -> BTreeSet<String> {
     let mut section = "";
     let mut keys = BTreeSet::new();
@@ -78,7 +78,7 @@ fn the_example_has_every_variable_that_compose_asks_for_and_no_other() {
     {
         assert!(
             line.ends_with('='),
-            "a secret with a default is no secret: {line}"
+            "a secret must not have a default: {line}"
         );
     }
 }
@@ -119,9 +119,12 @@ fn a_process_has_longer_to_stop_than_it_takes() {
         .lines()
         .find_map(|line| line.strip_prefix("drain_s = "))
         .expect("it is a setting");
-    // The relay and the connections may take two seconds each after the drain (common/src/process).
+    // After the drain, the relay and the connections may take two seconds each (common/src/process).
     let takes = drain.parse::<u64>().unwrap() + 4;
-    assert!(shortest.min() > Some(takes), "{said:?} against {takes}");
+    assert!(
+        shortest.min() > Some(takes),
+        "{said:?}, but a shutdown may take {takes} s"
+    );
 }
 
 #[test]
@@ -160,7 +163,7 @@ fn what_runs_our_image_is_not_root_and_writes_nothing_to_it() {
     ] {
         assert!(hardened.contains(line), "{line}");
     }
-    // Each that runs it takes it, with all that, from there.
+    // All services of this image share one definition.
     assert_eq!(compose.matches("image: expediter\n").count(), 1);
 }
 
@@ -223,7 +226,7 @@ fn alerts_and_dashboard_name_metrics_that_exist() {
     }
 }
 
-/// Every metric that `/metrics` of a process may show: ours, and those of the process itself.
+/// Returns every metric that `/metrics` may contain: ours, and those of the process itself.
 fn exported() -> Value {
     let mut metrics = json!({});
     let shown = Metrics::new().render();
@@ -242,7 +245,7 @@ fn exported() -> Value {
     metrics
 }
 
-/// What Prometheus' own grammar and our metrics have against these files; empty: nothing.
+/// Checks these files against Prometheus' grammar and our metrics; returns the faults, or an empty string.
 fn faults(tools: &PythonTools, alerts: &Path, configuration: &Path, dashboard: &Path) -> String {
     let mut reader = tools
         .command("python3")

@@ -1,4 +1,4 @@
-//! A server that could lose a committed order in a power cut: no process starts on it, unless it is told to.
+//! Processes refuse to start on a server that could lose a committed order in a power cut, unless settings allow it.
 
 use std::{fs, path::Path};
 
@@ -12,15 +12,15 @@ async fn a_server_that_may_lose_a_commit_is_refused_unless_that_is_allowed() {
     if environment::test_mysql_url().is_none() {
         assert!(
             !environment::in_ci(),
-            "no EXPEDITER_TEST_MYSQL_URL, and CI must not skip weak durability"
+            "EXPEDITER_TEST_MYSQL_URL is not set, and CI must not skip weak durability"
         );
-        eprintln!("SKIPPED: weak durability, for there is no EXPEDITER_TEST_MYSQL_URL");
+        eprintln!("SKIPPED: weak durability: EXPEDITER_TEST_MYSQL_URL is not set");
         return;
     }
-    // Its settings are the whole server's, so it can't be one that other tests use at the same time.
+    // The test changes global settings, so it cannot use the server of other tests.
     let servers = Servers::own_mariadb()
         .await
-        .expect("what started that starts another");
+        .expect("an own server can be started");
     let folder = Folder::new();
 
     for (setting, weakness) in [
@@ -33,12 +33,15 @@ async fn a_server_that_may_lose_a_commit_is_refused_unless_that_is_allowed() {
             "innodb_flush_log_at_trx_commit is 0, not 1",
         ),
     ] {
-        servers.set_global(setting).await.expect("it is ours");
+        servers
+            .set_global(setting)
+            .await
+            .expect("the own server can be configured");
         for program in ["api", "worker", "notifier", "expediter"] {
             let ended = launch(program, folder.path(), &servers).run().await;
             is_refused_with(&ended, weakness);
         }
-        // Refused before anything is written.
+        // It is refused before anything is written.
         assert_eq!(servers.tables().await, Ok(0));
     }
 
@@ -52,7 +55,7 @@ async fn a_server_that_may_lose_a_commit_is_refused_unless_that_is_allowed() {
     servers
         .set_global("innodb_flush_log_at_trx_commit = 1")
         .await
-        .expect("it is ours");
+        .expect("the own server can be configured");
     let mut running = launch("expediter", folder.path(), &servers)
         .set("broker.url", "embedded:")
         .start()

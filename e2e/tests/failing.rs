@@ -1,4 +1,4 @@
-//! Integrators that fail, are slow, repeat themselves or lie: what reaches them, what is on record, what screens show.
+//! Integrators that fail, are slow, repeat callbacks or forge them: checks requests, recorded attempts and screens.
 
 use std::{net::TcpListener, time::Duration};
 
@@ -10,7 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 const BUNS: u32 = 10;
-/// At which 2 + 8 + 32 + 128 seconds are a few.
+/// Speed of the clock: retries after 2, 8, 32 and 128 s take a few seconds.
 const RATE: u32 = 40;
 
 e2e::each_ground! {
@@ -44,8 +44,8 @@ e2e::each_ground! {
         let order = expediter.read(&format!("/api/v1/orders/{order_id}")).await;
         assert_eq!((&order["status"], &order["reason"]), (&json!("failed"), &json!("integrator_unreachable")));
         assert_eq!(shop.buns(&expediter).await, i64::from(BUNS));
-        // 500 is an answer: it may have kept the order before it fell over (ADR 5).
-        let handoffs = until("the end to be told", || async {
+        // After a 500 the integrator may have stored the order all the same (ADR 5).
+        let handoffs = until("the integrator to be notified of the end", || async {
             let handoffs = expediter.handoffs(&order_id).await;
             handoffs.iter().all(|handoff| !handoff["closed_at"].is_null()).then_some(handoffs)
         })
@@ -128,10 +128,10 @@ e2e::each_ground! {
             let (status, problem) = integrator.call(&url, "forged", &ready, with).await;
             assert_eq!(status, 401, "{with:?}: {problem}");
         }
-        // Rightly signed, but about an order that this integrator was never given.
+        // Signed correctly, but about an order that this integrator never received.
         let others = json!({"order_id": shop.store_id, "status": "ready"});
         assert_eq!(integrator.call(&url, "others", &others, SignedWith::CallbackSecret).await.0, 404);
-        // Nothing of it was kept: the same webhook-id is news, and the first to move anything.
+        // Nothing was stored: the same webhook-id is new, and the first to change the order.
         let (status, answer) = integrator.call(&url, "forged", &ready, SignedWith::CallbackSecret).await;
         assert_eq!((status, &answer["result"]), (202, &json!("stored")));
         channel.until_status(&order_id, "ready").await;
@@ -140,7 +140,7 @@ e2e::each_ground! {
     }
 }
 
-/// Leases outlive a debug build's stutter at that pace.
+/// Speeds up the clock; leases are longer, because a debug build may pause for a while.
 fn fast(ground: &Ground) -> Launch {
     ground
         .launch()
@@ -164,7 +164,7 @@ async fn place(expediter: &Expediter, shop: &Shop, items: Value) -> String {
     text(&order["id"])
 }
 
-/// Where somebody listened a moment ago.
+/// Returns an address on which nothing listens any more.
 fn nobodys_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     format!(
@@ -204,7 +204,7 @@ fn assert_same_message(requests: &[Received]) {
     }
 }
 
-/// From one attempt's end to the next one's beginning.
+/// Asserts that the time from each attempt's end to the next one's start is at least the schedule's.
 fn assert_never_earlier_than_the_schedule(attempts: &[Value]) {
     let at = |attempt: &Value, field: &str| -> DateTime<Utc> {
         text(&attempt[field]).parse().expect("a time")
@@ -213,7 +213,7 @@ fn assert_never_earlier_than_the_schedule(attempts: &[Value]) {
         let waited = at(&pair[1], "started_at") - at(&pair[0], "ended_at");
         assert!(
             waited.num_milliseconds() >= least_s * 1000,
-            "{waited} in place of {least_s} s: {pair:?}"
+            "{waited} instead of {least_s} s: {pair:?}"
         );
     }
 }

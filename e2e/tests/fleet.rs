@@ -1,4 +1,4 @@
-//! Production shape: separate processes, several of each, on servers; killed, drained and replaced.
+//! A production setup: separate processes, several of each kind, on servers; they are killed, drained and replaced.
 
 use std::{
     sync::{
@@ -20,7 +20,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Two of each kind, and a table.
+/// Two processes of each kind, and a table.
 struct House {
     fleet: Fleet,
     apis: Vec<Member>,
@@ -104,7 +104,7 @@ async fn whichever_process_is_killed_the_others_go_on() {
     on_servers(|ground| async move {
         let mut house = House::of(&ground, 2).await;
         let mut screen = house.notifiers[1].channel(&house.table.code, None).await;
-        // The gate tries the newest first: that one is killed.
+        // Kills the newest, which the gate tries first.
         house.apis[1].kill9().await;
         let order_id = house.place().await;
         is_told(&mut screen, &order_id, "ready").await;
@@ -164,7 +164,7 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
             let before = placed.load(Ordering::Relaxed);
             old.terminate();
             assert_eq!(old.ended().await.code(), Some(0), "{}", old.log());
-            // Some are placed beside the change, whatever the machine does meanwhile.
+            // Ensures that some orders are placed during the replacement, even on a slow machine.
             let placed = &placed;
             until("more orders", || async move {
                 (placed.load(Ordering::Relaxed) > before + 5).then_some(())
@@ -190,7 +190,7 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
         assert_eq!(
             numbers,
             one_to(numbers.len() + 1)[1..],
-            "no gap, and nothing twice"
+            "there is a gap or a duplicate"
         );
         until("every order at the integrator", || async {
             (integrator.by_webhook_id().len() == orders).then_some(())
@@ -200,7 +200,7 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
             assert_eq!(
                 received.len(),
                 1,
-                "{id}: nobody was killed, so nothing is sent twice"
+                "{id}: sent twice, although no process was killed"
             );
         }
         fleet.audit_is_clean().await;
@@ -224,10 +224,10 @@ async fn an_api_that_is_asked_to_stop_answers_the_request_under_way_and_takes_no
         connection.write_all(head.as_bytes()).await.unwrap();
         let mut line = String::new();
         connection.read_line(&mut line).await.unwrap();
-        assert!(line.contains("100"), "the request is under way: {line}");
+        assert!(line.contains("100"), "the request is not in progress: {line}");
         api.terminate();
         let address = api.address();
-        until("nobody to be let in", || async move {
+        until("new connections to be refused", || async move {
             TcpStream::connect(address).await.is_err().then_some(())
         })
         .await;
@@ -282,7 +282,7 @@ async fn a_worker_that_can_wait_no_longer_closes_the_attempt_as_unknown_and_anot
         assert_eq!(received[0].body, received[1].body);
         let house = &house;
         let order_id = &order_id;
-        until("both attempts on record", || async move {
+        until("both attempts to be recorded", || async move {
             (attempts(house, order_id).await == ["unknown", "acknowledged"]).then_some(())
         })
         .await;
@@ -308,7 +308,7 @@ async fn a_notifier_that_is_asked_to_stop_sends_its_screens_away_with_1012() {
     .await;
 }
 
-/// The outcomes of all attempts about an order, in order.
+/// Returns the outcomes of all attempts of an order, oldest first.
 async fn attempts(house: &House, order_id: &str) -> Vec<String> {
     let handoffs = house
         .fleet

@@ -1,4 +1,4 @@
-//! The gateway of deploy/, by a real nginx in front of a real process: what it hands on, and what it answers by itself.
+//! Tests the gateway's configuration with a real nginx in front of a real process: forwarding and its own answers.
 
 use std::{
     fs,
@@ -14,12 +14,12 @@ use store::testing::environment;
 
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway");
 const LOG: &str = "access.log";
-/// As the gateway waits for an answer, and as it does here.
+/// Timeout in the gateway's configuration, and its replacement in these tests.
 const PATIENCE: [&str; 2] = ["proxy_read_timeout 60s;", "proxy_read_timeout 5s;"];
 
-/// Whether nginx is here; where it is not, that is said loudly.
+/// Returns a command for nginx; prints that the tests are skipped, and returns `None`, if it is not installed.
 fn nginx(arguments: &[&str]) -> Option<Command> {
-    // Debian keeps servers where only root looks.
+    // Debian installs servers in folders that only root has in PATH.
     let path = std::env::join_paths(["/usr/sbin", "/usr/bin", "/sbin", "/bin"]).expect("no colons");
     let mut version = Command::new("nginx");
     if version.env("PATH", &path).arg("-v").output().is_err() {
@@ -38,7 +38,7 @@ fn nginx(arguments: &[&str]) -> Option<Command> {
     Some(nginx)
 }
 
-/// Killed when dropped.
+/// A running nginx; dropping it kills it.
 #[derive(Debug)]
 struct Gateway {
     url: String,
@@ -48,17 +48,21 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// As `scripts/up` starts it, in one process; `None` where there is no nginx.
+    /// Starts nginx as `scripts/up` does, in one process; `None` if it is not installed.
     async fn before(expediter: &Expediter) -> Option<Self> {
         let path = Path::new(CONFIGURATION).join("expediter.conf");
         let server = fs::read_to_string(path).expect("it is in the source tree");
         let [long, short] = PATIENCE;
-        assert_eq!(server.matches(long).count(), 1, "for the api alone");
+        assert_eq!(
+            server.matches(long).count(),
+            1,
+            "the timeout must be set once, for the api"
+        );
         let server = server.replace(long, short);
         let behind = expediter.url.trim_start_matches("http://");
         for _ in 0..5 {
             let folder = Folder::new();
-            // Free for now: somebody else may be quicker.
+            // Another process may take this port first: then the next try gets another one.
             let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
             let listen = free.expect("loopback has free ports").to_string();
             let at = folder.path().display();
@@ -94,12 +98,12 @@ impl Gateway {
                 return Some(gateway);
             }
         }
-        panic!("nginx did not come up on any of five ports");
+        panic!("nginx did not start on any of five ports");
     }
 
-    /// `false`: it has ended.
+    /// Waits until it answers; returns false if it has ended.
     async fn answers(&mut self) -> bool {
-        until_within(SOON, "an answer of the gateway, or its end", || {
+        until_within(SOON, "a response of the gateway, or its end", || {
             let ended = self.process.try_wait().expect("a child can be waited for");
             let asked = self.client.get(format!("{}/healthz", self.url)).send();
             async move {
@@ -142,7 +146,7 @@ impl Drop for Gateway {
     }
 }
 
-/// Status, headers `X-Request-Id` and `Retry-After`, and the body, which must be a problem.
+/// Returns the status, `X-Request-Id`, `Retry-After` and the body, which must be a problem.
 async fn problem(answer: Response) -> (u16, String, Option<String>, Value) {
     let header = |name| Some(answer.headers().get(name)?.to_str().unwrap().to_owned());
     let (status, retry_after) = (answer.status().as_u16(), header("retry-after"));
@@ -156,7 +160,7 @@ async fn problem(answer: Response) -> (u16, String, Option<String>, Value) {
     (status, id, retry_after, body)
 }
 
-/// What the api itself says of that reason.
+/// Returns the API's page about a reason.
 async fn help(expediter: &Expediter, reason: &Value) -> String {
     let path = format!("/problems/{}", reason.as_str().unwrap());
     let page = expediter.request(reqwest::Method::GET, &path).send().await;
@@ -175,7 +179,7 @@ async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_lo
     let code = expediter.session_code().to_owned();
     let session = format!("/api/v1/sessions/{code}");
 
-    // Handed on, under the client's own name for it or one of the gateway's.
+    // Forwards a request with the client's request id, or a generated one.
     let answer = gateway.get(&session, "mine-1").await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["x-request-id"], "mine-1");
@@ -186,7 +190,7 @@ async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_lo
         .to_owned();
     assert_ne!(given, "two words");
 
-    // A live channel, with what happens on it.
+    // Forwards a live channel and its events.
     let channel = format!(
         "{}/ws/sessions/{code}",
         gateway.url.replacen("http", "ws", 1)
@@ -205,13 +209,13 @@ async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_lo
         .until_status(placed["id"].as_str().unwrap(), "ready")
         .await;
 
-    // Not for the outside.
+    // Refuses internal paths.
     for path in ["/readyz", "/metrics"] {
         assert_eq!(gateway.get(path, "probe").await.status(), 404, "{path}");
         assert_eq!(expediter.get(path).await.0, 200, "{path}");
     }
 
-    // Its own answers.
+    // Answers by itself.
     let large = gateway.post(&orders, "x".repeat((1 << 20) + 1)).await;
     let (status, id, _, body) = problem(large).await;
     assert_eq!((status, &body["status"]), (413, &json!(413)), "{body}");
@@ -255,7 +259,7 @@ async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_lo
     expediter.restart().await;
     assert_eq!(gateway.get(&session, "mine-3").await.status(), 200);
 
-    // Its log names requests as ours does, and tells nobody a code.
+    // Its log contains the request ids, but no session code.
     let log = gateway.log();
     for id in ["mine-1", "mine-2", "mine-3", &given] {
         assert!(
@@ -285,7 +289,7 @@ fn nginx_takes_the_gateways_configuration() {
     };
     let tried = tried.output().unwrap();
     let said = String::from_utf8_lossy(&tried.stderr).into_owned();
-    // Its compiled-in folders may belong to another user; the configuration itself was read before.
+    // Compiled-in folders may belong to another user; the configuration has been read before that error.
     assert!(
         tried.status.success() || said.contains("Permission denied"),
         "{said}"

@@ -1,4 +1,4 @@
-//! One bad integrator harms nobody, with two workers as processes of their own: four integrators of one store.
+//! One bad integrator affects no other: four integrators of one store, served by two separate workers.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use serde_json::json;
 const ORDERS: usize = 60;
 const CAP: usize = 4;
 
-/// One number of what a process measures.
+/// Returns the value of one metric of a process.
 async fn measured(member: &Member, name: &str) -> i64 {
     let answer = client().get(format!("{}/metrics", member.url)).send().await;
     let text = answer.expect("it answers").text().await.expect("in text");
@@ -32,7 +32,7 @@ async fn until_each(workers: &[Member; 2], name: &str, is_so: impl Fn(i64) -> bo
     .await;
 }
 
-/// In every stretch of time no more than one a second, and one.
+/// Asserts that any period of n seconds has at most n + 1 requests.
 fn assert_one_a_second(received: &[Received]) {
     for (n, first) in received.iter().enumerate() {
         for (between, last) in received[n..].iter().enumerate() {
@@ -52,7 +52,7 @@ async fn one_bad_integrator_harms_nobody() {
     on_servers(|ground| async move {
         let mut fleet = Fleet::found(&ground).await;
         let api = fleet.start(Kind::Api).await;
-        // So that what hangs is still its first attempt, however busy this machine is.
+        // A long timeout, so that hanging requests are still first attempts on a busy machine.
         let patient = |launch: Launch| launch.set("worker.attempt_timeout_ms", 60_000);
         let workers = [
             fleet.start_with(Kind::Worker, patient).await,
@@ -81,11 +81,11 @@ async fn one_bad_integrator_harms_nobody() {
         let received = fine.until_received(ORDERS).await;
         let orders: HashSet<&str> = received.iter().map(|one| one.order_id.as_str()).collect();
         assert_eq!((received.len(), orders.len()), (ORDERS, ORDERS));
-        // Nothing was let go before: what hangs are first attempts, and as many as are allowed.
+        // Hanging requests are first attempts, as many as the cap allows.
         let open = hanging.until_received(CAP).await;
         assert_eq!(open.len(), CAP);
         assert!(open.iter().all(|one| one.attempt == "1/5"), "{open:?}");
-        // Of the cap, each worker uses its half.
+        // Each worker uses half of the cap.
         until_each(&workers, "expediter_lanes_in_flight", |open| open >= CAP as i64 / 2).await;
 
         let at_its_pace = limited.until_received(4).await;
@@ -97,7 +97,7 @@ async fn one_bad_integrator_harms_nobody() {
 
         for member in workers.iter().chain([&api]) {
             let log = member.log();
-            assert!(!log.contains("is away"), "the broker was there all the time: {log}");
+            assert!(!log.contains("is away"), "the broker was never down: {log}");
         }
         fleet.audit_is_clean().await;
     })

@@ -1,4 +1,4 @@
-//! The document as outside tools see it: a fuzzer finds nothing, and a client generated from it works.
+//! Tests the OpenAPI document with external tools: a fuzzer finds no violation, and a generated client works.
 
 use std::{
     collections::HashSet,
@@ -13,37 +13,37 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use store::testing::environment;
 
-/// All of the fuzzer's that are true of this api. Whether a request may be refused for other reasons than its schema
-/// (there is no such store, or not enough in stock), no schema tells.
+/// The fuzzer's checks that apply to this API. The others assume that a request that fits its schema succeeds, but it
+/// may be refused for other reasons (no such store, not enough in stock).
 const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
      response_headers_conformance,response_schema_conformance,negative_data_rejection,missing_required_header,\
      unsupported_method,ignored_auth";
 
-/// What the fuzzer need not have seen succeed, and why.
+/// Operations that need not succeed in a run of the fuzzer, with the reason.
 const NEVER_DONE: &[(&str, &str)] = &[(
     "POST /me/password",
-    "it ends the sign-in that the fuzzer goes on with, and another account's token looks to it like a hole",
+    "it revokes the token that the fuzzer uses, and the fuzzer takes another account's token for a vulnerability",
 )];
 
-/// How long a fuzzer goes on.
+/// Length of a fuzzer's run.
 #[derive(Clone, Copy, Debug)]
 struct Patience {
-    /// Made up for each operation, besides what its schema's bounds suggest.
+    /// Number of random examples per operation, in addition to those from its schema's bounds.
     examples: u32,
-    /// The same each time; `None`: always others, and a failure says which.
+    /// Seed of the examples; `None` means a new one, which is printed on failure.
     seed: Option<u32>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_is_sent_is_answered_as_the_document_says_and_never_with_a_500() {
-    let Some(tools) = PythonTools::found("what the fuzzer schemathesis finds") else {
+    let Some(tools) = PythonTools::found("the fuzzer schemathesis") else {
         return;
     };
     let brief = Patience {
         examples: 3,
         seed: Some(1),
     };
-    // MySQL refuses what SQLite takes: a text too long for its column, a time of no year that it knows.
+    // MySQL refuses values that SQLite accepts, such as a text too long for its column or a year out of range.
     if environment::test_mysql_url().is_some() {
         on_servers(async |ground| fuzz(&ground, &tools, brief).await).await;
     } else {
@@ -54,8 +54,7 @@ async fn whatever_is_sent_is_answered_as_the_document_says_and_never_with_a_500(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "takes many minutes: make fuzz"]
 async fn a_long_look_finds_nothing_either() {
-    let tools =
-        PythonTools::found("what the fuzzer schemathesis finds").expect("make fuzz needs it");
+    let tools = PythonTools::found("the fuzzer schemathesis").expect("make fuzz needs it");
     let long = Patience {
         examples: 100,
         seed: None,
@@ -112,7 +111,7 @@ fn every_example_of_a_body_or_an_answer_is_as_its_schema_says() {
 each_ground! {
     async fn the_widest_texts_that_the_document_allows_are_kept(ground: Ground) {
         let expediter = open_house(&ground).await;
-        // Four bytes in UTF-8, none at all to some, and one that is eighteen letters when capitals are laid aside.
+        // Four bytes in UTF-8, a null character, and one that becomes eighteen letters when normalised.
         for letter in ["\u{1F600}", "\0", "\u{FDFA}"] {
             place_all_of(&expediter, letter).await;
         }
@@ -174,7 +173,7 @@ async fn done(expediter: &Expediter, method: Method, path: &str, body: &Value, e
     assert_eq!(status, expected, "{path}: {answer}");
 }
 
-/// As operator, as customer and as nobody.
+/// Runs the fuzzer as the operator, as a customer and without credentials.
 async fn fuzz(ground: &Ground, tools: &PythonTools, patience: Patience) {
     let expediter = open_house(ground).await;
     let integrators = [(); 2].map(|()| Integrator::start(expediter.launch().clock()));
@@ -187,7 +186,7 @@ async fn fuzz(ground: &Ground, tools: &PythonTools, patience: Patience) {
         fuzzer.current_dir(ground.folder()).env("HOUSE", &named);
         fuzzer.env("ANSWERS", &answers);
         match who {
-            // What an operation's bounds suggest is tried once: it is the most of it.
+            // The coverage phase (values at the schema's bounds) is the longest: it runs only as the operator.
             Some("operator") => fuzzer.args(["--phases", "examples,coverage,fuzzing"]),
             _ => fuzzer.args(["--phases", "examples,fuzzing"]),
         };
@@ -213,8 +212,8 @@ async fn fuzz(ground: &Ground, tools: &PythonTools, patience: Patience) {
     assert_eq!(audit.code, Some(0), "{}{}", audit.stdout, audit.stderr);
 }
 
-/// The document's operations that were never answered with 2xx, but for the known ones. `answers`: a line each of method,
-/// path and status.
+/// Returns the document's operations that were never answered with 2xx, except for [`NEVER_DONE`]. `answers`: one line
+/// per response, with method, path and status.
 fn never_done(answers: &str) -> Vec<String> {
     let done: HashSet<&str> = answers
         .lines()
@@ -247,7 +246,7 @@ fn fuzzer(tools: &PythonTools, expediter: &Expediter, patience: Patience) -> Com
         .arg("run")
         .arg(document())
         .args(["--url", &format!("{}/api/v1", expediter.url)])
-        // With more than one its parser of Python's own sources now and then falls over itself (3.11).
+        // More than one worker occasionally crashes its parser of Python sources (Python 3.11).
         .args(["--checks", CHECKS, "--workers", "1"])
         .args(["--max-examples", &patience.examples.to_string()])
         .args(["--suppress-health-check", "all", "--warnings", "off"])
@@ -273,7 +272,7 @@ fn said(done: &Output) -> String {
     )
 }
 
-/// Anybody may ask as often as a fuzzer does.
+/// Starts a process without rate limits.
 async fn open_house(ground: &Ground) -> Expediter {
     let limits = [
         "rate_limits.account_per_minute",
@@ -295,7 +294,7 @@ async fn open_house(ground: &Ground) -> Expediter {
     launch.start().await
 }
 
-/// Ids of what there is, by the resource's name in paths; the last of each list is there to be ended.
+/// Creates resources; returns their ids by the resource's name in paths. The last of each list may be changed or ended.
 async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value {
     let shop = Shop::open(expediter, first, 1000).await;
     let spare = Shop::open(expediter, second, 10).await;
@@ -338,11 +337,11 @@ async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value
     })
 }
 
-/// What `fuzz_world.py` begins with.
+/// Returns the input of `fuzz_world.py`.
 fn world(expediter: &Expediter) -> Value {
     json!({
         "url": format!("{}/api/v1", expediter.url),
-        // 405.
+        // Answers 405.
         "refuses": format!("{}/ping", expediter.url),
         "logins": {
             "operator": expediter.password("operator"),

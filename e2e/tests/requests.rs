@@ -1,4 +1,4 @@
-//! `requests.http` and the seeds' request files (`docs/seeds`), as a reader would run them.
+//! Runs `requests.http` and the seeds' request files (`docs/seeds`) like a reader would.
 
 use std::{fs, path::Path};
 
@@ -27,7 +27,7 @@ e2e::each_ground! {
     }
 }
 
-/// A file of the repository, from its first request to its last; then the books are read.
+/// Runs all requests of a file in the repository, then the audit.
 async fn run(ground: &Ground, path: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
     let text = fs::read_to_string(path).expect("it lies in the repository");
@@ -35,7 +35,7 @@ async fn run(ground: &Ground, path: &str) {
     assert_eq!(
         file.len(),
         text.matches("\n###").count(),
-        "each title has its request"
+        "a title has no request"
     );
     let expediter: Expediter = ground.launch().start().await;
     let password = expediter.password("operator").to_owned();

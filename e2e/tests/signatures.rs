@@ -1,4 +1,4 @@
-//! Our signatures as the package `standardwebhooks` of Python's index sees them, in both directions.
+//! Checks our signatures with the Python package `standardwebhooks`, in both directions.
 
 use std::{io::Write, process::Stdio};
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn handoffs_and_callbacks_are_signed_as_the_published_library_does_it() {
-    let Some(tools) = PythonTools::found("signatures as the published library sees them") else {
+    let Some(tools) = PythonTools::found("signatures, with the published library") else {
         return;
     };
     let folder = Folder::new();
@@ -45,7 +45,7 @@ async fn handoffs_and_callbacks_are_signed_as_the_published_library_does_it() {
         assert_eq!(answer["verified"], false, "{answer}");
     }
 
-    // While a secret is rotated both are right, so that the receiver may change over when it likes.
+    // During a rotation both secrets are valid, so that the receiver can switch at any time.
     let path = format!("/api/v1/integrators/{}/rotate-secret", shop.integrator_id);
     let rotate = expediter
         .by_operator(Method::POST, &path)
@@ -106,7 +106,7 @@ fn verify(secret: &str, received: &Received) -> Value {
     })
 }
 
-/// One line to `e2e/python/standard_webhooks.py`, and its answer.
+/// Sends one line to `e2e/python/standard_webhooks.py`; returns its answer.
 fn ask(tools: &PythonTools, asked: &Value) -> Value {
     let mut child = tools
         .command("python3")

@@ -1,4 +1,4 @@
-//! The whole honest way: from a guest's POST to the kitchen and back onto the screen; and all of it kept over a restart.
+//! The normal course of an order: from a guest's POST to the kitchen and back to the screen, and kept across a restart.
 
 use e2e::{Channel, Expediter, one_to, text};
 use reqwest::Method;
@@ -49,7 +49,7 @@ e2e::each_ground! {
             assert_eq!(before[field], after[field], "{field}");
         }
 
-        // The kitchen's memory went with the process: staff take over.
+        // The kitchen lost its memory in the restart: staff take over.
         let path = format!("/api/v1/orders/{first}/status");
         for status in ["preparing", "ready"] {
             let request = expediter.by_operator(Method::PUT, &path).json(&json!({"status": status}));
@@ -70,7 +70,7 @@ fn seen_before(last: i64) -> usize {
     usize::try_from(last).expect("numbers count up")
 }
 
-/// By the session's code alone: one piece of the first product.
+/// Orders one piece of the first product, with nothing but the session's code.
 async fn place(expediter: &Expediter) -> String {
     let path = format!("/api/v1/sessions/{}/orders", expediter.session_code());
     let product = &expediter.demo["menu"][0]["product_id"];
@@ -79,7 +79,7 @@ async fn place(expediter: &Expediter) -> String {
     text(&order["id"])
 }
 
-/// The order's statuses as the channel tells them.
+/// Waits until the order is ready; returns its statuses as the channel showed them.
 async fn until_ready(channel: &mut Channel, order_id: &str) -> Vec<String> {
     let from = channel.seen.len();
     channel.until_status(order_id, "ready").await;

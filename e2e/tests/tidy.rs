@@ -1,4 +1,4 @@
-//! Holds the rules of the house (who may import whom, what may not be committed) by reading its files.
+//! Enforces the project's rules (imports, documents, migrations, language) by reading the committed files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 mod architecture;
 #[path = "tidy/code.rs"]
 mod code;
+#[path = "tidy/commits.rs"]
+mod commits;
 #[path = "tidy/documents.rs"]
 mod documents;
 #[path = "tidy/imports.rs"]
 mod imports;
+#[path = "tidy/language.rs"]
+mod language;
 #[path = "tidy/metrics.rs"]
 mod metrics;
 #[path = "tidy/migrations.rs"]
@@ -25,10 +29,10 @@ struct Source {
     text: String,
 }
 
-/// One rule: which lines of a file break it, and a pair of files that prove that it can tell.
+/// A rule about the lines of a file, with sample files that prove that the check works.
 struct Rule {
     law: &'static str,
-    /// The numbers of the lines that break the law.
+    /// Returns the numbers of the lines that break the law.
     breaches: fn(&Source) -> Vec<usize>,
     broken_by: &'static [(&'static str, &'static str)],
     kept_by: &'static [(&'static str, &'static str)],
@@ -37,6 +41,12 @@ struct Rule {
 impl Rule {
     /// Fails naming every `file:line` that breaks the rule, and fails if the rule catches nothing.
     fn hold(&self) {
+        let found = self.found();
+        assert!(found.is_empty(), "{}\n  {}\n", self.law, found.join("\n  "));
+    }
+
+    /// Returns every `file:line` of the workspace that breaks the rule; fails if the rule catches nothing.
+    fn found(&self) -> Vec<String> {
         let breaches_of = |&(path, text): &(&str, &str)| {
             (self.breaches)(&Source {
                 path: path.to_owned(),
@@ -45,24 +55,24 @@ impl Rule {
         };
         assert!(
             !self.broken_by.is_empty(),
-            "a rule needs a file that breaks it: {}",
+            "the rule has no sample file that breaks it: {}",
             self.law
         );
         for bad in self.broken_by {
             assert!(
                 !breaches_of(bad).is_empty(),
-                "{}: does not catch {bad:?}",
+                "{}: the rule misses {bad:?}",
                 self.law
             );
         }
         for good in self.kept_by {
             assert!(
                 breaches_of(good).is_empty(),
-                "{}: wrongly catches {good:?}",
+                "{}: the rule wrongly refuses {good:?}",
                 self.law
             );
         }
-        let found: Vec<String> = workspace_files()
+        workspace_files()
             .iter()
             .flat_map(|source| {
                 let lines = (self.breaches)(source);
@@ -71,8 +81,7 @@ impl Rule {
                     .map(|line| format!("{}:{line}", source.path))
                     .collect::<Vec<_>>()
             })
-            .collect();
-        assert!(found.is_empty(), "{}\n  {}\n", self.law, found.join("\n  "));
+            .collect()
     }
 }
 
@@ -80,7 +89,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Every text file that is, or would be, committed: what git would take without the ignored folders.
+/// Returns every text file that is or would be committed: all but the ignored folders.
 fn workspace_files() -> Vec<Source> {
     let mut files = Vec::new();
     read_folder(&root(), "", &mut files);
@@ -111,7 +120,7 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Vec<Source>) {
                 read_folder(&entry.path(), &format!("{path}/"), files);
             }
         } else if kind.is_file() && !name.ends_with(".log") {
-            // What is no text (pictures) has no lines to check.
+            // Binary files (pictures) have no lines to check.
             if let Ok(text) = fs::read_to_string(entry.path()) {
                 files.push(Source { path, text });
             }

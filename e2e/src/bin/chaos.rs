@@ -1,4 +1,4 @@
-//! `make chaos`: as many rounds of trouble as are asked for, and what came of them.
+//! `make chaos`: runs rounds of failures and prints the results.
 
 use std::process::ExitCode;
 
@@ -6,22 +6,22 @@ use clap::{Parser, ValueEnum};
 use e2e::chaos::{Chaos, Shape, servers::Servers};
 use platform::chance::Chance;
 
-/// Kills, stalls, cuts and restarts everything under load, and counts what was accepted against what became of it.
+/// Kills, stalls, disconnects and restarts processes under load, then compares accepted orders with stored ones.
 #[derive(Debug, Parser)]
 struct CommandLine {
-    /// What runs: one process on SQLite, or two of each kind on MySQL and RabbitMQ
+    /// Setup under test: one process on SQLite, or two of each kind on MySQL and RabbitMQ
     #[arg(long, value_enum, default_value_t = Ground::Both)]
     ground: Ground,
-    /// On each ground
+    /// Number of rounds on each ground
     #[arg(long, default_value_t = 20)]
     rounds: u32,
-    /// That of a run to repeat; none: a new one
+    /// Seed of the run to repeat [default: a new one]
     #[arg(long)]
     seed: Option<u64>,
-    /// The number of the first round
+    /// Number of the first round
     #[arg(long, default_value_t = 0)]
     first: u32,
-    /// Use the servers that EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL name, which are not killed
+    /// Use the servers of EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL, which are never killed
     #[arg(long)]
     named_servers: bool,
 }
@@ -36,7 +36,7 @@ enum Ground {
 #[tokio::main]
 #[expect(
     clippy::print_stdout,
-    reason = "the report is what this command is for"
+    reason = "the report is the output of the command"
 )]
 async fn main() -> ExitCode {
     let line = CommandLine::parse();
@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
             Shape::Fleet | Shape::Three => match servers(line.named_servers).await {
                 Ok(servers) => Some(servers),
                 Err(error) => {
-                    println!("no servers: {error}");
+                    println!("the servers could not be started: {error}");
                     return ExitCode::from(2);
                 }
             },

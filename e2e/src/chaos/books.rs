@@ -1,4 +1,4 @@
-//! The reckoning of a round: what was answered, what is kept, what the integrator saw, and whether it all agrees.
+//! Verifies a round: compares the responses, the stored orders and the integrator's requests.
 
 #[cfg(test)]
 mod tests;
@@ -19,33 +19,33 @@ use super::{
 };
 use crate::{Received, one_to, text};
 
-/// From the last trouble on, with all leases that have to run out and all four waits of a handoff.
+/// Time for all orders to end after the last failure: long enough for leases to expire and for four retries.
 const SETTLING: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
-/// An attempt without an outcome: it stands for nothing, and the books don't close over one.
+/// Stands for an attempt without an outcome. It excuses no repeated request, and none may remain at the end.
 const OPEN: &str = "open";
 
-/// What a round comes to.
+/// Totals of a round.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     pub orders: usize,
-    /// By their last status.
+    /// Numbers of orders by final status.
     pub ends: BTreeMap<String, usize>,
     pub unanswered: u32,
     pub unavailable: u32,
-    /// Of all handoffs.
+    /// Attempts of all handoffs.
     pub attempts: usize,
     pub unknown: usize,
     pub requests: usize,
     /// Requests beyond the first of a handoff.
     pub repeated: usize,
-    /// Most attempts of one handoff.
+    /// Maximum number of attempts of one handoff.
     pub most_attempts: usize,
     pub callbacks: usize,
     pub buns_left: i64,
 }
 
-/// Something that must not be, with the order that it is about.
+/// A broken promise, with the order concerned.
 #[derive(Clone, Debug)]
 pub struct Violation {
     pub what: String,
@@ -70,7 +70,7 @@ impl Violation {
     }
 }
 
-/// One round's.
+/// Data of one round to compare.
 #[derive(Debug)]
 pub(super) struct Books<'a> {
     pub house: &'a House,
@@ -79,17 +79,17 @@ pub(super) struct Books<'a> {
     pub answered: &'a [Answered],
 }
 
-/// What the books say.
+/// Result of the verification.
 #[derive(Debug)]
 pub(super) struct Closed {
     pub counts: Counts,
     pub violations: Vec<Violation>,
-    /// The status in which each of the table's orders is kept, by its id: what screens should show.
+    /// Stored status of each of the table's orders, by id, which screens should show.
     pub at_table: BTreeMap<String, String>,
 }
 
 impl Books<'_> {
-    /// Once nothing is in trouble any more: waits until every order has come to where it goes, and looks at everything.
+    /// Waits until every order has reached its expected status, then verifies everything. All failures must be over.
     pub(super) async fn close(&self) -> Closed {
         let mut counts = Counts::default();
         let mut violations = Vec::new();
@@ -136,7 +136,10 @@ impl Books<'_> {
                 .iter()
                 .find(|(_, order)| !is_settled(order))
                 .map(|(id, order)| {
-                    Violation::of(id, format!("does not come to its end: {}", order["status"]))
+                    Violation::of(
+                        id,
+                        format!("did not reach a final status: {}", order["status"]),
+                    )
                 });
             if left.is_none() {
                 let mut handoffs = HashMap::new();
@@ -189,7 +192,7 @@ impl Books<'_> {
         }
     }
 
-    /// Every 201 is an order of its own, and there is no other.
+    /// Checks that every 201 has its own stored order, and that there are no other orders.
     fn kept_once(&self, orders: &HashMap<String, Value>) -> Vec<Violation> {
         let mut violations = Vec::new();
         let answered: Vec<&str> = self
@@ -199,18 +202,20 @@ impl Books<'_> {
             .collect();
         let distinct: BTreeSet<&str> = answered.iter().copied().collect();
         if distinct.len() != answered.len() {
-            violations.push(Violation::new("two keys were answered with one order"));
+            violations.push(Violation::new(
+                "two idempotency keys were answered with the same order",
+            ));
         }
         for lost in distinct.iter().filter(|id| !orders.contains_key(**id)) {
             violations.push(Violation::of(
                 lost,
-                "was answered with 201, and is not kept",
+                "was answered with 201, but is not stored",
             ));
         }
         for extra in orders.keys().filter(|id| !distinct.contains(id.as_str())) {
             violations.push(Violation::of(
                 extra,
-                "is kept beside the one its key was answered with",
+                "is stored in addition to the one that its key was answered with",
             ));
         }
         let mut numbers: Vec<i64> = orders
@@ -219,7 +224,9 @@ impl Books<'_> {
             .collect();
         numbers.sort_unstable();
         if numbers != one_to(orders.len()) {
-            violations.push(Violation::new(format!("numbers with gaps: {numbers:?}")));
+            violations.push(Violation::new(format!(
+                "order numbers have gaps: {numbers:?}"
+            )));
         }
         violations
     }
@@ -255,17 +262,17 @@ impl Books<'_> {
             let is_right = match status.as_str() {
                 "ready" => !answered.called_off,
                 "cancelled" => answered.called_off,
-                // An integrator that was away for all five; a call-off may have come too late.
+                // The integrator was down for all five attempts, and the cancellation may have come too late.
                 "failed" => used_up,
                 _ => false,
             };
             if !is_right {
                 let wish = if answered.called_off {
-                    "called off"
+                    "to be cancelled"
                 } else {
                     "to be ready"
                 };
-                violations.push(Violation::of(id, format!("was {wish}, and is {status}")));
+                violations.push(Violation::of(id, format!("was {wish}, but is {status}")));
             }
             let was_seen = placed.iter().any(|one| seen.contains(&text(&one["id"])));
             let was_tried = placed.iter().any(|one| !attempts(one).is_empty());
@@ -274,14 +281,14 @@ impl Books<'_> {
                 violations.push(Violation::of(id, "never arrived at the integrator"));
             }
             if was_seen && !was_tried {
-                violations.push(Violation::of(id, "arrived without an attempt on record"));
+                violations.push(Violation::of(id, "arrived without a recorded attempt"));
             }
         }
         violations
     }
 
-    /// At most five attempts a round, and no request without one; each further request behind one that may not have
-    /// arrived, with the same id and the same bytes.
+    /// Checks that a handoff has at most five attempts and no request without one, and that each repeated request
+    /// follows an attempt that may not have arrived, with the same id and the same bytes.
     fn on_record(
         &self,
         handoffs: &HashMap<String, Vec<Value>>,
@@ -314,13 +321,13 @@ impl Books<'_> {
         }
         for stranger in by_webhook_id.keys().filter(|id| !known.contains(*id)) {
             violations.push(Violation::new(format!(
-                "a request of no handoff on record: {stranger}"
+                "a request without a recorded handoff: {stranger}"
             )));
         }
         violations
     }
 
-    /// Of the orders that have one of their own; the table's is followed by screens.
+    /// Checks the streams of orders without a session for gaps; screens follow the table's stream.
     async fn streams(&self, orders: &HashMap<String, Value>) -> Vec<Violation> {
         let mut violations = Vec::new();
         for (id, _) in orders
@@ -370,7 +377,7 @@ impl Books<'_> {
         let is_exact = counts.buns_left == should_be;
         let what = || {
             Violation::new(format!(
-                "{} buns are left and should be {should_be}",
+                "{} buns are left, expected {should_be}",
                 counts.buns_left
             ))
         };
@@ -378,7 +385,7 @@ impl Books<'_> {
     }
 }
 
-/// Of one handoff.
+/// Compares the attempts of one handoff with its requests; returns the first contradiction.
 fn wrong_with(outcomes: &[&str], requests: &[Received]) -> Option<String> {
     let may_not_have_arrived = outcomes
         .iter()
@@ -394,11 +401,14 @@ fn wrong_with(outcomes: &[&str], requests: &[Received]) -> Option<String> {
         Some(format!("{} attempts", outcomes.len()))
     } else if requests.len() > outcomes.len() {
         Some(format!(
-            "{} requests, and attempts on record: {outcomes:?}",
+            "{} requests, but recorded attempts: {outcomes:?}",
             requests.len()
         ))
     } else if requests.len() > may_not_have_arrived + 1 {
-        Some(format!("{} requests behind {outcomes:?}", requests.len()))
+        Some(format!(
+            "{} requests, although the outcomes were {outcomes:?}",
+            requests.len()
+        ))
     } else {
         let other = requests.iter().find(differs)?;
         Some(format!(
@@ -408,11 +418,11 @@ fn wrong_with(outcomes: &[&str], requests: &[Received]) -> Option<String> {
     }
 }
 
-/// What keeps the books of a handoff open. Also one that is closed may have an attempt whose lease runs on, because a
-/// callback overtook its answer: the worker's word or the sweep ends it.
+/// Returns why a handoff is not finished. A closed one may still have an attempt under a lease if a callback overtook
+/// the response: the worker's outcome or the sweep ends it.
 fn still_open(handoff: &Value) -> Option<String> {
     if handoff["closed_at"].is_null() {
-        return Some(format!("a handoff does not close: {}", handoff["state"]));
+        return Some(format!("a handoff was not closed: {}", handoff["state"]));
     }
     attempts(handoff)
         .iter()

@@ -1,4 +1,4 @@
-//! A screen at the table that comes back with its last number whenever its connection breaks, and counts.
+//! A screen that follows a table's stream, reconnects with its last number when the connection breaks, and finds gaps.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,27 +15,27 @@ use tokio_tungstenite::{connect_async, tungstenite::Message};
 
 use super::books::Violation;
 
-/// A screen that hears nothing for so long, pings included, tries another connection.
+/// Time without any frame, pings included, after which a screen reconnects.
 const SILENCE: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
-/// For the last events, once nothing is in trouble any more.
+/// Time to receive the last events after the last failure.
 const CATCHING_UP: Duration = Duration::from_secs(30);
 
-/// What a screen saw.
+/// Result of following a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Followed {
     pub first: i64,
     pub last: i64,
     pub connections: u32,
     pub refused: u32,
-    /// What it shows of each order at the end: its status, by its id.
+    /// Last shown status of each order, by id.
     pub shown: BTreeMap<String, String>,
-    /// Where the stream was not one after the other.
+    /// Places where event numbers were not consecutive.
     pub breaks: Vec<String>,
 }
 
-/// Begins before the first event, and leaves by itself after every `leaves_after` events. Follows until `goal` names
-/// the last number and it was seen.
+/// Follows a stream from before its first event, reconnecting after every `leaves_after` events, until `goal` names the
+/// last number and that event was received.
 pub(super) async fn follow(
     url: String,
     leaves_after: u32,
@@ -52,7 +52,7 @@ pub(super) async fn follow(
             && Instant::now() > *deadline.get_or_insert(Instant::now() + CATCHING_UP)
         {
             followed.breaks.push(format!(
-                "stops at {} of {:?}",
+                "stopped at {} of {:?}",
                 followed.last,
                 *goal.borrow()
             ));
@@ -63,7 +63,7 @@ pub(super) async fn follow(
     }
 }
 
-/// The number of a stream's last event, as a fresh snapshot has it.
+/// Returns the number of a stream's last event, from a new snapshot.
 pub(super) async fn last_number(url: &str) -> Option<i64> {
     let (mut socket, _) = timeout(SILENCE, connect_async(url)).await.ok()?.ok()?;
     while let Ok(Some(Ok(message))) = timeout(SILENCE, socket.next()).await {
@@ -113,7 +113,7 @@ impl Followed {
         if frame["type"] == "hello" {
             if seq != self.last || frame["resumed"] != true {
                 self.breaks.push(format!(
-                    "came back with {}, and was told to begin anew at {seq}",
+                    "reconnected with {}, but got a new snapshot at {seq}",
                     self.last
                 ));
                 self.last = seq;
@@ -136,13 +136,13 @@ impl Followed {
         }
     }
 
-    /// Whether it shows just the orders of its table, each as it is kept.
+    /// Compares the shown orders with the stored orders of the table; returns every difference.
     pub(super) fn against(&self, kept: &BTreeMap<String, String>) -> Vec<Violation> {
         let differs = |id: &&String| self.shown.get(*id) != kept.get(*id);
         let all: BTreeSet<&String> = self.shown.keys().chain(kept.keys()).collect();
         let wrong = all.into_iter().filter(differs).map(|id| {
             let (shown, kept) = (self.shown.get(id), kept.get(id));
-            Violation::of(id, format!("is shown as {shown:?} and kept as {kept:?}"))
+            Violation::of(id, format!("is shown as {shown:?}, but stored as {kept:?}"))
         });
         wrong.collect()
     }

@@ -1,4 +1,4 @@
-//! The processes under test, the lines between them and their servers, and what an accident does to each.
+//! The processes under test with their servers, connected through proxies that can fail.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,24 +19,24 @@ use super::{
 };
 use crate::{Ended, Folder, Launch};
 
-/// How much faster the house's clock runs, so that schedules and leases do not make rounds long.
+/// Speed of the processes' clock relative to real time, so that retries and leases do not slow down rounds.
 pub const RATE: u32 = 20;
 const OPERATOR: &str = "chaos";
 const KEY: &str = "Y2hhb3NjaGFvc2NoYW9zY2hhb3NjaGFvc2NoYW9zY2g=";
 
-/// Which processes run.
+/// Set of processes under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// One `expediter` on SQLite.
     Embedded,
     /// Two of each of `api`, `worker` and `notifier`, on MySQL and RabbitMQ.
     Fleet,
-    /// One of each.
+    /// One process of each.
     Three,
 }
 
 impl Shape {
-    /// The programs of its processes, in order.
+    /// Returns the programs of its processes, in order.
     #[must_use]
     pub fn roles(self) -> &'static [&'static str] {
         match self {
@@ -47,11 +47,11 @@ impl Shape {
     }
 }
 
-/// Everything is ended when it is dropped.
+/// A running setup; dropping it kills all its processes.
 #[derive(Debug)]
 pub struct House {
     pub front: Line,
-    /// Live channels; the same as the front where one process is everything.
+    /// Proxy for live channels; `None` in a single process, which serves them at the front.
     pub screens: Option<Line>,
     pub database: Option<Line>,
     pub broker: Option<Line>,
@@ -61,24 +61,24 @@ pub struct House {
     commands: Launch,
     client: Client,
     password: String,
-    /// Gone with the house.
+    /// Deleted with the house.
     _folder: Folder,
     deaths: Mutex<()>,
 }
 
 impl House {
-    /// Until every process answers.
+    /// Starts the processes and waits until each answers.
     ///
     /// # Panics
-    /// With its log, when one does not come up.
+    /// With its log, if a process does not start.
     pub async fn open(shape: Shape, servers: Option<Servers>) -> Self {
         Self::open_with(shape, servers, |launch| launch).await
     }
 
-    /// The same with settings changed.
+    /// Like [`Self::open`], with changed settings.
     ///
     /// # Panics
-    /// With its log, when a process does not come up.
+    /// With its log, if a process does not start.
     pub async fn open_with(
         shape: Shape,
         servers: Option<Servers>,
@@ -103,7 +103,7 @@ impl House {
             .set("http.public_url", format!("http://{}", front.address))
             .set("worker.allow_http", true)
             .set("worker.allow_networks", r#"["127.0.0.0/8"]"#)
-            // In real time, as the lease's 15.5 seconds are not: those are 775 ms.
+            // Real time, unlike the lease of 15.5 s, which passes in 775 ms.
             .set("worker.attempt_timeout_ms", 500)
             .set("worker.connect_timeout_ms", 300)
             .set("broker.publish_timeout_ms", 1000)
@@ -160,7 +160,7 @@ impl House {
         }
     }
 
-    /// A server that is dead already is not killed again before it is back.
+    /// Locks server failures: a killed server must be back before another is killed.
     pub async fn one_death_at_a_time(&self) -> MutexGuard<'_, ()> {
         self.deaths.lock().await
     }
@@ -174,7 +174,7 @@ impl House {
         }
     }
 
-    /// `None`: that wire is not in this house. The integrator's is its round's.
+    /// Returns a proxy; `None` if this setup lacks it. The integrator's proxy belongs to the round.
     #[must_use]
     pub fn wire(&self, wire: Wire) -> Option<&Line> {
         match wire {
@@ -185,13 +185,13 @@ impl House {
         }
     }
 
-    /// Tells the time as the processes do.
+    /// Returns the clock of the processes.
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.commands.clock()
     }
 
-    /// A request at the front, by whoever it is.
+    /// Builds a request to the front, without credentials.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client
             .request(method, format!("http://{}{path}", self.front.address))
@@ -202,17 +202,17 @@ impl House {
             .basic_auth(OPERATOR, Some(&self.password))
     }
 
-    /// Where a session's live channel is.
+    /// Returns the URL of a session's live channel.
     #[must_use]
     pub fn channel_url(&self, code: &str) -> String {
         let line = self.screens.as_ref().unwrap_or(&self.front);
         format!("ws://{}/ws/sessions/{code}", line.address)
     }
 
-    /// Read by the operator, with some patience: the house is quiet, but may just have come up.
+    /// Reads a path as the operator. Retries, because the processes may have just restarted.
     ///
     /// # Errors
-    /// With the last answer.
+    /// With the last response.
     pub async fn read(&self, path: &str) -> Result<Value, String> {
         let mut last = String::new();
         for _ in 0..10 {
@@ -225,10 +225,10 @@ impl House {
         Err(last)
     }
 
-    /// Made by the operator; only while nothing is in trouble, since it is asked for once.
+    /// Creates something as the operator. Never retries: call it only while there are no failures.
     ///
     /// # Errors
-    /// With the answer.
+    /// With the response.
     pub async fn create(&self, path: &str, body: &Value) -> Result<Value, String> {
         match answer(self.by_operator(Method::POST, path).json(body)).await {
             Some((201, made)) => Ok(made),
@@ -236,12 +236,12 @@ impl House {
         }
     }
 
-    /// `expediter audit`, past all lines.
+    /// Runs `expediter audit`, directly on the servers.
     pub async fn audit(&self) -> Ended {
         self.commands.clone().argument("audit").run().await
     }
 
-    /// The sum over all processes of the samples whose line begins so: a metric's name, with a label or without.
+    /// Sums the samples of all processes whose line starts with `begins`: a metric's name, with or without labels.
     pub async fn metric(&self, begins: &str) -> f64 {
         let mut sum = 0.0;
         for process in &self.processes {
@@ -256,22 +256,22 @@ impl House {
         sum
     }
 
-    /// By hand, as in RabbitMQ's management. Does nothing where the server is away.
+    /// Empties the work queue, as an administrator would. No-op if the server is down.
     pub async fn empty_queue(&self) {
         queue::empty(self).await;
     }
 
-    /// As [`Self::empty_queue`]: with all in it, and all consumers.
+    /// Deletes the work queue with its messages and consumers. No-op if the server is down.
     pub async fn delete_queue(&self) {
         queue::delete(self).await;
     }
 
-    /// How many hints wait in the queue; `None` where there is no server or no queue.
+    /// Returns the number of hints in the work queue; `None` if there is no server or no queue.
     pub async fn waiting_hints(&self) -> Option<u32> {
         queue::waiting(self).await
     }
 
-    /// Every process is killed; the servers are left to the caller.
+    /// Kills every process; returns the servers to the caller.
     pub async fn end(mut self) -> Option<Servers> {
         for process in self.processes.drain(..) {
             process.ends().await;
@@ -279,7 +279,7 @@ impl House {
         self.servers.take()
     }
 
-    /// The last lines of every process that said something worse than information.
+    /// Returns the last warnings and errors of each process's log, at most `most` lines each.
     #[must_use]
     pub fn complaints(&self, most: usize) -> String {
         let mut told = String::new();

@@ -1,4 +1,4 @@
-//! A TCP line on loopback that can be cut, refused, frozen and slowed, with one or several ends behind it.
+//! A TCP proxy on loopback that can cut, refuse, freeze and delay connections to one or several targets.
 
 use std::{
     net::SocketAddr,
@@ -19,22 +19,22 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// What becomes of what is sent over it.
+/// Treatment of the traffic through a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passage {
     Open,
-    /// What stands falls, and nobody is let in.
+    /// Open connections are closed and new ones are refused.
     Refused,
-    /// What stands still stands, and nothing passes: it arrives when the line is opened again.
+    /// Connections stay open, but their data is held back until the line is opened again.
     Frozen,
-    /// Each piece comes later by so much.
+    /// Each chunk is delayed by this much.
     Slow(Duration),
 }
 
-/// Closed, with all that stands on it, when dropped.
+/// A running proxy; dropping it closes all its connections.
 #[derive(Debug)]
 pub struct Line {
-    /// Where to connect in place of what is behind it.
+    /// Address to use instead of the target's.
     pub address: SocketAddr,
     passage: watch::Sender<Passage>,
     cuts: watch::Sender<u64>,
@@ -48,10 +48,10 @@ struct Watched {
 }
 
 impl Line {
-    /// With several ends, each connection goes to the next one that takes it, as at a gateway.
+    /// Starts a proxy. With several targets, each connection goes to the next one that accepts it, like at a gateway.
     ///
     /// # Panics
-    /// When loopback has no free port.
+    /// If loopback has no free port.
     pub async fn to(ends: Vec<SocketAddr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
@@ -78,7 +78,7 @@ impl Line {
         }
     }
 
-    /// What stands falls; new connections are let in.
+    /// Closes all open connections; new ones are accepted.
     pub fn cut(&self) {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
@@ -95,7 +95,7 @@ async fn accept(listener: TcpListener, ends: Arc<[SocketAddr]>, watched: Watched
     let next = Arc::new(AtomicUsize::new(0));
     loop {
         let Ok((client, _)) = listener.accept().await else {
-            // Out of file descriptors, for a moment.
+            // Out of file descriptors for the moment.
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
@@ -124,7 +124,7 @@ async fn carry(
         else {
             return;
         };
-        // Small pieces go at once: a line adds no delay of its own.
+        // Sends small chunks at once, so that the proxy adds no delay.
         let _ = (client.set_nodelay(true), end.set_nodelay(true));
         let (client_reads, client_writes) = client.into_split();
         let (end_reads, end_writes) = end.into_split();
@@ -172,7 +172,7 @@ async fn pass(
 mod tests {
     use super::*;
 
-    /// Says everything twice.
+    /// Starts a server that echoes everything twice.
     async fn parrot() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

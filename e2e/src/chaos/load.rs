@@ -1,4 +1,4 @@
-//! Guests and accounts that want something once, and ask until they are answered.
+//! Guests and accounts that each place one order, and retry until they get a response.
 
 use std::time::Duration;
 
@@ -9,25 +9,25 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{house::House, plan::Wanted, process::answer, table::Table};
 use crate::text;
 
-/// What a guest's browser would have drawn.
+/// The guest key, which a browser would have generated.
 const GUEST_KEY: &str = "a-guest-of-the-chaos-tests";
-/// Who is not answered then never will be.
+/// Time after which a missing response is a violation.
 const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What one customer was answered.
+/// Responses that one customer got.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answered {
     pub order_id: Option<String>,
     pub called_off: bool,
-    /// Tries without an answer, and with a 503.
+    /// Tries without a response; `unavailable`: with a 503.
     pub unanswered: u32,
     pub unavailable: u32,
-    /// An answer that nobody should get.
+    /// A response that must never occur.
     pub wrong: Option<String>,
 }
 
-/// One customer, to the end.
+/// Runs one customer to the end: places the order and, if wanted, cancels it.
 pub(super) async fn insist(
     house: &House,
     table: &Table,
@@ -70,7 +70,7 @@ async fn place(house: &House, table: &Table, key: &str, wanted: Wanted) -> Optio
     answer(request.header("Idempotency-Key", key)).await
 }
 
-/// A guest may until it is accepted; from then on staff.
+/// Cancels an order: as the guest until it is accepted, then as staff.
 async fn call_off(house: &House, table: &Table, id: &str, wanted: Wanted, answered: &mut Answered) {
     let deadline = Instant::now() + PATIENCE;
     let mut as_guest = wanted.by_guest;
@@ -91,7 +91,8 @@ async fn call_off(house: &House, table: &Table, id: &str, wanted: Wanted, answer
         match said {
             Some((200, _)) => answered.called_off = true,
             Some((409, _)) if as_guest => as_guest = false,
-            // By us, in a try whose answer was lost; or it failed meanwhile. The books see to it that it has ended.
+            // Either an earlier try cancelled it and the response was lost, or the order failed meanwhile. The books
+            // verify that it has ended.
             Some((409, problem)) if problem["reason"] == "invalid_transition" => {
                 answered.called_off = true
             }
@@ -117,7 +118,10 @@ impl Answered {
 
     async fn give_up_after(&mut self, deadline: Instant, what: &str) {
         if Instant::now() > deadline && self.wrong.is_none() {
-            self.wrong = Some(format!("{what}: no answer in {} s", PATIENCE.as_secs()));
+            self.wrong = Some(format!(
+                "{what}: no response within {} s",
+                PATIENCE.as_secs()
+            ));
         }
         sleep(PAUSE).await;
     }

@@ -1,22 +1,22 @@
-//! Rounds of seeded trouble under load, each with a reckoning of what was accepted against what became of it.
+//! Runs rounds of seeded failures under load, and compares the accepted orders with the stored ones after each.
 
-pub mod line; // a connection that can be cut, frozen and slowed
-pub mod servers; // MariaDB and RabbitMQ that may be killed
+pub mod line; // a TCP proxy that can cut, freeze and delay
+pub mod servers; // MariaDB and RabbitMQ, which may be killed
 
-mod plan; // what a round does
+mod plan; // the orders and failures of a round
 
-mod house; // all of it that is under test
-mod process; // one process of it
-mod queue; // what somebody does to the queues by hand
+mod house; // the whole setup under test
+mod process; // one of its processes
+mod queue; // manual interventions in the work queue
 
-mod trouble; // what goes wrong, done
+mod trouble; // carries out a failure
 
 mod follower; // screens
 mod load; // guests and accounts
 mod table; // a round's store and integrator
 
-mod books; // the reckoning
-mod report; // what is told of it
+mod books; // the verification
+mod report; // the printed results
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -37,28 +37,28 @@ use follower::Followed;
 use plan::Round;
 use servers::Servers;
 
-/// Of one screen, after so many events, and of another that stays.
+/// Number of events after which each screen reconnects; the last one stays connected.
 const LEAVES_AFTER: [u32; 3] = [7, 23, u32::MAX];
-/// Rounds between two audits: they read all that was ever stored.
+/// Number of rounds between two audits, which read the whole database.
 const AUDIT_EVERY: u32 = 5;
-/// However bad it is, a round is over then.
+/// Timeout of a round.
 const ROUND_AT_MOST: Duration = Duration::from_secs(240);
 
-/// What is run.
+/// Parameters of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Chaos {
     pub shape: Shape,
     pub seed: u64,
-    /// Its number.
+    /// Number of the first round.
     pub first_round: u32,
     pub rounds: u32,
 }
 
 impl Chaos {
-    /// Until the first violation; `tell` hears of each round when it is over.
+    /// Runs rounds until the first violation. `tell` is called after each round.
     ///
     /// # Panics
-    /// When a process does not come up.
+    /// If a process does not start.
     pub async fn run(self, servers: Option<Servers>, mut tell: impl FnMut(&RoundReport)) -> Report {
         let house = Arc::new(House::open(self.shape, servers).await);
         let mut report = Report {
@@ -67,7 +67,7 @@ impl Chaos {
             rounds: Vec::new(),
             evidence: None,
         };
-        // What comes after its round was closed is noticed in one of the next.
+        // A request that arrives after the end of its round is noticed in the next one.
         let mut earlier: Option<(Arc<Table>, usize)> = None;
         for number in self.first_round..self.first_round + self.rounds {
             let plan = Round::of(self.seed, number, house.reach());
@@ -77,7 +77,7 @@ impl Chaos {
             let (mut round, table) = match timeout(ROUND_AT_MOST, whole).await {
                 Ok(Ok(done)) => done,
                 Ok(Err(panic)) => (failed(number, plan, &words(&*panic)), None),
-                Err(_) => (failed(number, plan, "the round does not end"), None),
+                Err(_) => (failed(number, plan, "the round did not end in time"), None),
             };
             if is_audited {
                 round.violations.extend(audited(&house).await);
@@ -86,7 +86,7 @@ impl Chaos {
                 && table.integrator.received().len() != requests
             {
                 round.violations.push(Violation::new(
-                    "something was sent of a round before, after all of it had ended",
+                    "a request of the previous round was sent after all its orders had ended",
                 ));
             }
             tell(&round);
@@ -161,7 +161,7 @@ async fn one_round(
     let last = last_number(&url).await;
     goal.send_replace(last);
     if last.is_none() {
-        // They would wait for ever.
+        // Without a goal the screens would never stop.
         goal.send_replace(Some(0));
         violations.push(Violation::new("no snapshot of the table's stream"));
     }
@@ -187,7 +187,7 @@ async fn one_round(
     for process in &house.processes {
         if process.has_died().await {
             violations.push(Violation::new(format!(
-                "{} has ended by itself",
+                "{} exited unexpectedly",
                 process.name
             )));
         }
@@ -221,11 +221,11 @@ async fn audited(house: &House) -> Option<Violation> {
         .then(|| Violation::new(format!("audit: {}\n{}", audit.stdout, audit.stderr)))
 }
 
-/// Of something that did not come up, or not to an end.
+/// Returns the message of a panic.
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("a panic without words").to_owned()
+    text.unwrap_or("a panic without a message").to_owned()
 }
 
 fn failed(number: u32, plan: Round, what: &str) -> RoundReport {
@@ -239,7 +239,7 @@ fn failed(number: u32, plan: Round, what: &str) -> RoundReport {
     }
 }
 
-/// All that is stored of the first order that something is wrong with, and what the processes complained of.
+/// Returns everything stored about the first wrong order, and the processes' warnings and errors.
 async fn evidence(house: &House, round: &RoundReport) -> String {
     let mut told = String::new();
     let order_id = round
@@ -257,7 +257,7 @@ async fn evidence(house: &House, round: &RoundReport) -> String {
         told.push_str(&format!("--- stuck\n{stuck:#}\n"));
     }
     told.push_str(&format!(
-        "--- the processes' last complaints\n{}",
+        "--- the last warnings and errors of the processes\n{}",
         house.complaints(15)
     ));
     if let Some(servers) = &house.servers {

@@ -1,4 +1,4 @@
-//! What a round does, drawn from its seed alone: who orders what when, and what goes wrong meanwhile.
+//! The plan of a round, derived from its seed alone: orders with their times, and failures meanwhile.
 
 use std::{fmt, time::Duration};
 
@@ -7,16 +7,16 @@ use platform::chance::Chance;
 use super::{line::Passage, servers::Server};
 use crate::Mood;
 
-/// Orders and troubles begin within this time.
+/// Time within which orders and failures begin.
 pub(super) const LOAD: Duration = Duration::from_millis(2000);
 
-/// What there is to make trouble with.
+/// Parts of the setup that can fail.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach {
     pub processes: usize,
-    /// MySQL and RabbitMQ behind lines.
+    /// True if MySQL and RabbitMQ are used, through proxies.
     pub on_servers: bool,
-    /// The servers are the run's own, and may be killed.
+    /// True if the run started the servers, which may then be killed.
     pub servers_are_own: bool,
 }
 
@@ -24,19 +24,19 @@ pub struct Reach {
 pub struct Round {
     pub orders: Vec<Wanted>,
     pub troubles: Vec<Planned>,
-    /// How often the integrator says each callback.
+    /// Number of times that the integrator sends each callback.
     pub copies: u32,
 }
 
-/// One order.
+/// One order to place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
     pub at: Duration,
-    /// At the table; else by an account, without a session.
+    /// True: by a guest at the table. False: by an account, without a session.
     pub by_guest: bool,
-    /// 0: an espresso.
+    /// Number of buns; 0 means one espresso.
     pub buns: u32,
-    /// So long after it was answered.
+    /// Delay between the response and the cancellation, if it is cancelled.
     pub is_called_off_after: Option<Duration>,
 }
 
@@ -50,29 +50,29 @@ pub struct Planned {
 pub enum Wire {
     Database,
     Broker,
-    /// From clients and integrators to us.
+    /// From clients and integrators to the processes.
     Front,
-    /// From us to the integrator.
+    /// From the processes to the integrator.
     Integrator,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// `kill -9`, and started again after so long.
+    /// `kill -9`, and a restart after `away`.
     Killed {
         process: usize,
         away: Duration,
     },
-    /// SIGSTOP, SIGCONT.
+    /// SIGSTOP, and SIGCONT after `lasts`.
     Stalled {
         process: usize,
         lasts: Duration,
     },
-    /// SIGTERM, and started again when it has ended.
+    /// SIGTERM, and a restart when the process has ended.
     Restarted {
         process: usize,
     },
-    /// All connections at once; new ones are let in.
+    /// All connections are closed at once; new ones are accepted.
     Cut {
         wire: Wire,
     },
@@ -96,11 +96,11 @@ pub enum Trouble {
 impl Round {
     #[must_use]
     pub fn of(seed: u64, number: u32, reach: Reach) -> Self {
-        // Each round has its own chance, so that one can be repeated without those before it.
+        // Each round has its own random numbers, so that it can be repeated without the earlier rounds.
         let mixed = seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let dice = Dice(Chance::seeded(mixed));
         let orders = (0..dice.between(12, 30)).map(|_| dice.wanted()).collect();
-        // More to break, more breaks at once.
+        // Larger setups get more failures at once.
         let most = if reach.on_servers { 7 } else { 5 };
         let mut troubles: Vec<Planned> = (0..dice.between(2, most))
             .map(|_| Planned {
@@ -158,7 +158,7 @@ impl Dice {
                 process,
                 away: self.ms(0, 600),
             },
-            // A lease is over in less than a second.
+            // A lease expires in less than a second.
             2 | 3 => Trouble::Stalled {
                 process,
                 lasts: self.ms(300, 2500),
@@ -204,7 +204,7 @@ impl Dice {
             0 => Mood::Answers(503),
             1 => Mood::Answers(429),
             2 => Mood::Silent,
-            // Just before its time-out, or after it.
+            // Just before its timeout, or after it.
             _ => Mood::Slow(self.ms(100, 900)),
         }
     }
@@ -224,7 +224,7 @@ impl fmt::Display for Planned {
             Trouble::Stalled { process, lasts } => {
                 write!(f, "process {process} stalled for {} ms", lasts.as_millis())
             }
-            Trouble::Restarted { process } => write!(f, "process {process} restarted in order"),
+            Trouble::Restarted { process } => write!(f, "process {process} restarted with SIGTERM"),
             Trouble::Cut { wire } => write!(f, "{wire:?} cut"),
             Trouble::Impeded {
                 wire,

@@ -1,4 +1,4 @@
-//! One process under test: started, probed, killed, stopped and restarted.
+//! A process under test, which can be started, probed, killed, stopped and restarted.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -16,12 +16,12 @@ use tokio::{
 
 use crate::{Launch, until_within};
 
-/// A process that does not answer after so long does not come up. Generous, because machines that test are busy.
+/// Timeout of a start. Generous, because test machines are busy.
 const COMING_UP: Duration = Duration::from_secs(100);
-/// Longer than any delay that is made, shorter than a test's patience.
+/// Timeout of a request: longer than any planned delay, shorter than a test's timeout.
 const ANSWER: Duration = Duration::from_secs(3);
 
-/// One, through all its lives.
+/// A process, across all its restarts.
 #[derive(Debug)]
 pub struct Process {
     pub name: String,
@@ -30,7 +30,7 @@ pub struct Process {
     life: Mutex<Life>,
 }
 
-/// Killed when dropped.
+/// The running child; dropping it kills it.
 #[derive(Debug, Default)]
 struct Life(Option<Child>);
 
@@ -52,7 +52,7 @@ impl Process {
         };
         let mut launch = common.clone().at(&program(role), &own).set(listen, address);
         if role == "expediter" {
-            // The same data as the commands'.
+            // Same data directory as the administration commands.
             launch = launch.set("secrets.data_dir", folder.join("data").display());
         }
         Self {
@@ -63,16 +63,16 @@ impl Process {
         }
     }
 
-    /// For the first time, until it answers.
+    /// Starts the process and waits until it answers.
     ///
     /// # Panics
-    /// With its log, when it does not come up.
+    /// With its log, if it does not start.
     pub async fn starts(&self) {
         let mut life = self.life.lock().await;
         self.start(&mut life).await;
     }
 
-    /// `kill -9`, for good.
+    /// Kills the process with `kill -9`, without a restart.
     pub async fn ends(&self) {
         self.life.lock().await.end_at_once();
     }
@@ -84,22 +84,22 @@ impl Process {
         self.start(&mut life).await;
     }
 
-    /// SIGSTOP, until [`Self::goes_on`].
+    /// Sends SIGSTOP; [`Self::goes_on`] resumes it.
     pub async fn stops(&self) {
         self.life.lock().await.signal("STOP");
     }
 
-    /// SIGCONT.
+    /// Sends SIGCONT.
     pub async fn goes_on(&self) {
         self.life.lock().await.signal("CONT");
     }
 
-    /// `/readyz`, past all lines.
+    /// Returns the status and body of `/readyz`, read directly.
     pub async fn readiness(&self) -> Option<(u16, Value)> {
         answer(client().get(format!("http://{}/readyz", self.address))).await
     }
 
-    /// As it tells them; `None`: it does not answer.
+    /// Returns `/metrics`; `None` if the process does not answer.
     pub async fn metrics(&self) -> Option<String> {
         let asked = client()
             .get(format!("http://{}/metrics", self.address))
@@ -108,7 +108,7 @@ impl Process {
         asked.ok()?.text().await.ok()
     }
 
-    /// What it has said on standard error.
+    /// Returns its standard error so far.
     #[must_use]
     pub fn log(&self) -> String {
         self.launch.log()
@@ -123,7 +123,7 @@ impl Process {
     }
 
     /// # Panics
-    /// When it does not end after SIGTERM.
+    /// If it does not end after SIGTERM.
     pub async fn restarted(&self) {
         let mut life = self.life.lock().await;
         life.signal("TERM");
@@ -136,7 +136,7 @@ impl Process {
         self.start(&mut life).await;
     }
 
-    /// Again and again, since it may come up before what it needs does.
+    /// Starts it repeatedly until it answers: its servers may still be down.
     async fn start(&self, life: &mut Life) {
         let client = client();
         let probe = format!("http://{}/healthz", self.address);
@@ -153,13 +153,13 @@ impl Process {
         let log = self.launch.log();
         let last: Vec<&str> = log.lines().rev().take(10).collect();
         panic!(
-            "{} does not come up, and said, the last first:\n{}",
+            "{} did not start; its log, newest line first:\n{}",
             self.name,
             last.join("\n")
         );
     }
 
-    /// Starts it if it has ended by itself, which it must not.
+    /// Returns true, and restarts it, if it has exited unexpectedly.
     pub async fn has_died(&self) -> bool {
         let mut life = self.life.lock().await;
         let died = !life.is_running();
@@ -170,7 +170,7 @@ impl Process {
     }
 }
 
-/// Nothing stays stopped, also when its task is cut short.
+/// Sends SIGCONT on drop, also if the task is cancelled.
 struct Thaw<'a>(&'a Life);
 
 impl Drop for Thaw<'_> {
@@ -182,7 +182,7 @@ impl Drop for Thaw<'_> {
 impl Life {
     fn signal(&self, name: &str) {
         if let Some(child) = &self.0 {
-            // One that has ended meanwhile can't be told anything.
+            // Fails if the process has ended meanwhile, which is fine.
             let kill = format!("kill -{name} {}", child.id());
             let _ = std::process::Command::new("sh")
                 .args(["-c", &kill])
@@ -210,7 +210,7 @@ impl Drop for Life {
     }
 }
 
-/// Status and body; `None`: nobody is there, or the answer was cut off, or did not come in time.
+/// Sends a request; returns status and body, or `None` if there was no complete response in time.
 pub async fn answer(request: RequestBuilder) -> Option<(u16, Value)> {
     let answer = request.send().await.ok()?;
     let status = answer.status().as_u16();
@@ -219,7 +219,7 @@ pub async fn answer(request: RequestBuilder) -> Option<(u16, Value)> {
 }
 
 pub(super) fn client() -> Client {
-    // An error says that the process has its provider already, which is as good.
+    // Fails if the process already has a provider, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
         .timeout(ANSWER)
@@ -228,7 +228,8 @@ pub(super) fn client() -> Client {
         .expect("a client without certificates can be made")
 }
 
-/// Below those that the kernel hands out by itself, so that no outgoing connection takes it while its process is away.
+/// Returns a free port below the kernel's ephemeral range, so that no outgoing connection takes it while its process is
+/// down.
 pub(super) fn unused() -> SocketAddr {
     let chance = platform::chance::Chance::system();
     loop {
@@ -240,7 +241,7 @@ pub(super) fn unused() -> SocketAddr {
     }
 }
 
-/// Built by the same build as what runs: a test lies in `deps`, the command beside it.
+/// Returns a binary of the same build as the running one: tests are in `deps`, commands in the folder above.
 pub(super) fn program(name: &str) -> PathBuf {
     let running = std::env::current_exe().expect("a process knows its file");
     let mut folder = running.parent().expect("a file lies in a folder");

@@ -1,4 +1,4 @@
-//! What somebody does by hand to the queue of hints, as in RabbitMQ's management: empties it, deletes it, counts it.
+//! Manual interventions in the queue of hints, as in RabbitMQ's management: empty, delete, count.
 
 use lapin::{
     Channel, Connection, ConnectionProperties,
@@ -8,7 +8,7 @@ use lapin::{
 
 use super::house::House;
 
-/// Does nothing where the server is away: then there is nobody to do it.
+/// Empties the queue. No-op if the server is down.
 pub(super) async fn empty(house: &House) {
     if let Some((channel, queue)) = at_the_server(house).await {
         let _ = channel
@@ -17,7 +17,7 @@ pub(super) async fn empty(house: &House) {
     }
 }
 
-/// As [`empty`].
+/// Deletes the queue. No-op if the server is down.
 pub(super) async fn delete(house: &House) {
     if let Some((channel, queue)) = at_the_server(house).await {
         let _ = channel
@@ -26,7 +26,7 @@ pub(super) async fn delete(house: &House) {
     }
 }
 
-/// How many messages wait in the queue of hints; `None` where there is no server or no queue.
+/// Returns the number of messages in the queue; `None` if there is no server or no queue.
 pub(super) async fn waiting(house: &House) -> Option<u32> {
     let (channel, queue) = at_the_server(house).await?;
     let look = QueueDeclareOptions {

@@ -1,4 +1,4 @@
-//! What is told of a run: a paragraph a round, a sum at the end, and everything about the first violation.
+//! Prints the results of a run: a paragraph per round, totals, and all details of the first violation.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -16,17 +16,17 @@ pub struct RoundReport {
     pub counts: Counts,
     pub screens: Vec<Followed>,
     pub violations: Vec<Violation>,
-    /// Of the trouble, and of the quiet after it.
+    /// Duration of the failures, and of the time until all orders had ended.
     pub took: (Duration, Duration),
 }
 
-/// Of a whole run.
+/// Results of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
     pub shape: Shape,
     pub seed: u64,
     pub rounds: Vec<RoundReport>,
-    /// What is known of the first order that something is wrong with.
+    /// Stored data of the first wrong order, and the processes' warnings and errors.
     pub evidence: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl fmt::Display for RoundReport {
         let (trouble, quiet) = self.took;
         writeln!(
             f,
-            "round {}: {:.1} s of trouble, {:.1} s until quiet",
+            "round {}: {:.1} s of failures, {:.1} s until settled",
             self.number,
             trouble.as_secs_f64(),
             quiet.as_secs_f64()
@@ -73,7 +73,7 @@ impl fmt::Display for RoundReport {
             .collect();
         writeln!(
             f,
-            "  accepted {orders} ({}); tries unanswered {unanswered}, answered 503 {unavailable}; {buns_left} buns left",
+            "  accepted {orders} ({}); tries without response {unanswered}, with 503 {unavailable}; {buns_left} buns left",
             ends.join(", ")
         )?;
         writeln!(
@@ -121,7 +121,7 @@ impl fmt::Display for Report {
         };
         writeln!(
             f,
-            "{verdict}: {:?}, seed {}, {} rounds with {} troubles",
+            "{verdict}: {:?}, seed {}, {} rounds with {} failures",
             self.shape,
             self.seed,
             self.rounds.len(),
@@ -148,7 +148,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  attempts {}, of unknown outcome {}; requests seen {}, of them again {}; callbacks {}",
+            "  attempts {}, unknown outcome {}; requests received {}, repeated {}; callbacks {}",
             self.sum(|round| round.counts.attempts),
             self.sum(|round| round.counts.unknown),
             self.sum(|round| round.counts.requests),
@@ -159,7 +159,7 @@ impl fmt::Display for Report {
         if let Some(slowest) = slowest {
             writeln!(
                 f,
-                "  longest until quiet: {:.1} s, in round {}",
+                "  longest time until settled: {:.1} s, in round {}",
                 slowest.took.1.as_secs_f64(),
                 slowest.number
             )?;
@@ -177,7 +177,7 @@ impl fmt::Display for Report {
             writeln!(f, "{}", self.evidence.as_deref().unwrap_or_default())?;
             writeln!(
                 f,
-                "To repeat it: make chaos GROUND={shape} SEED={} FIRST={} ROUNDS=1   (the plan is the same, the moment may differ)",
+                "To repeat it: make chaos GROUND={shape} SEED={} FIRST={} ROUNDS=1   (same plan; exact times may differ)",
                 self.seed, first.number
             )?;
         }

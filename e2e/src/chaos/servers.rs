@@ -1,4 +1,4 @@
-//! A MariaDB and a RabbitMQ of the run's own, which may be killed and started again; or those that somebody named.
+//! MariaDB and RabbitMQ servers: the run's own, which may be killed and restarted, or named ones.
 
 use std::{
     fs,
@@ -19,7 +19,8 @@ pub enum Server {
     RabbitMq,
 }
 
-/// Stopped, with their data gone, when dropped; named ones are left alone but for the database made on them.
+/// The servers of a run. Dropping own ones stops them and deletes their data; named ones only get a database, which
+/// [`Self::end`] drops.
 #[derive(Debug)]
 pub struct Servers {
     pub mysql: Address,
@@ -28,7 +29,7 @@ pub struct Servers {
     own: Option<Own>,
 }
 
-/// `scheme://user:password@host:port/path`, taken apart at the host.
+/// A URL `scheme://user:password@host:port/path`, split around the host and port.
 #[derive(Clone, Debug)]
 pub struct Address {
     before: String,
@@ -39,26 +40,26 @@ pub struct Address {
 #[derive(Debug)]
 struct Own {
     folder: Folder,
-    /// Stops them if this process is killed outright.
+    /// A process that stops the servers if this one is killed.
     watcher: Child,
 }
 
-/// Nobody listens there.
+/// A broker URL on which nothing listens.
 const NO_BROKER: &str = "amqp://guest:guest@127.0.0.1:1/%2f";
 
 impl Servers {
-    /// Started by `scripts/test-servers`, whatever the environment names.
+    /// Starts own servers with `scripts/test-servers`, ignoring the environment.
     ///
     /// # Errors
-    /// With what that said.
+    /// With the script's output.
     pub async fn own() -> Result<Self, String> {
         Self::started(None).await
     }
 
-    /// A MariaDB only: the broker is where nobody listens.
+    /// Starts an own MariaDB only; the broker's address is unreachable.
     ///
     /// # Errors
-    /// With what `scripts/test-servers` said.
+    /// With the script's output.
     pub async fn own_mariadb() -> Result<Self, String> {
         Self::started(Some(NO_BROKER)).await
     }
@@ -73,7 +74,7 @@ impl Servers {
             .arg(&dir)
             .env_remove("EXPEDITER_TEST_MYSQL_URL")
             .env_remove("EXPEDITER_TEST_AMQP_URL")
-            // A named one is not started.
+            // The script does not start a server that is named.
             .envs(broker.map(|url| ("EXPEDITER_TEST_AMQP_URL", url)));
         let started = start
             .stdin(Stdio::null())
@@ -103,10 +104,10 @@ impl Servers {
         Self::at(mysql.trim(), amqp.trim(), Some(own)).await
     }
 
-    /// Those of `EXPEDITER_TEST_MYSQL_URL` and `EXPEDITER_TEST_AMQP_URL`, if both are set.
+    /// Uses the servers of `EXPEDITER_TEST_MYSQL_URL` and `EXPEDITER_TEST_AMQP_URL`; `None` unless both are set.
     ///
     /// # Errors
-    /// When they can't be reached.
+    /// If they cannot be reached.
     pub async fn named() -> Result<Option<Self>, String> {
         let (Some(mysql), Some(amqp)) =
             (environment::test_mysql_url(), environment::test_amqp_url())
@@ -145,39 +146,42 @@ impl Servers {
         self.own.is_some()
     }
 
-    /// `kill -9`; its port then refuses.
+    /// Kills a server with `kill -9`; its port then refuses connections.
     ///
     /// # Panics
-    /// When it is not the run's own, or does not die.
+    /// If it is not the run's own, or does not end.
     pub async fn kill(&self, server: Server) {
         self.tell("kill", server).await;
     }
 
-    /// On the same data and the same port. Returns when it listens.
+    /// Restarts a server with the same data and port. Returns when it listens.
     ///
     /// # Panics
-    /// When it does not come up.
+    /// If it does not start.
     pub async fn start_again(&self, server: Server) {
         self.tell("again", server).await;
     }
 
-    /// A setting of the whole server.
+    /// Changes a global setting of MySQL.
     ///
     /// # Errors
-    /// When the server refuses.
+    /// If the server refuses.
     ///
     /// # Panics
-    /// When it is not the run's own.
+    /// If it is not the run's own.
     pub async fn set_global(&self, setting: &str) -> Result<(), String> {
-        assert!(self.are_own(), "others' servers keep their settings");
+        assert!(
+            self.are_own(),
+            "only the run's own servers may be reconfigured"
+        );
         let statement = format!("SET GLOBAL {setting}");
         sql(&self.mysql.server_url(), &statement).await
     }
 
-    /// Of the database made here.
+    /// Returns the number of tables in the run's database.
     ///
     /// # Errors
-    /// When the server does not say.
+    /// If the server does not answer.
     pub async fn tables(&self) -> Result<i64, String> {
         let said = |error: sqlx::Error| error.to_string();
         let mut connection = MySqlConnection::connect(&self.mysql.server_url())
@@ -216,7 +220,7 @@ impl Servers {
         );
     }
 
-    /// The ends of the own servers' logs.
+    /// Returns the last lines of the own servers' logs.
     #[must_use]
     pub fn last_words(&self) -> String {
         let Some(own) = &self.own else {
@@ -238,10 +242,10 @@ impl Servers {
         last.concat()
     }
 
-    /// Takes away what was made on servers of somebody else.
+    /// Drops the database that was created on named servers.
     ///
     /// # Errors
-    /// When the server refuses.
+    /// If the server refuses.
     pub async fn end(&self) -> Result<(), String> {
         if self.own.is_some() {
             return Ok(());
@@ -263,7 +267,7 @@ impl Drop for Servers {
             .arg(dir)
             .stdin(Stdio::null())
             .output();
-        // With its `tail`: it is a session of its own.
+        // Kills the watcher's whole process group, including its `tail`.
         let group = format!("-{}", own.watcher.id());
         let _ = Command::new("sh")
             .args(["-c", &format!("kill -- {group}")])
@@ -273,7 +277,7 @@ impl Drop for Servers {
 }
 
 impl Address {
-    /// The same server and path over a line.
+    /// Returns the URL with the proxy's host and port.
     #[must_use]
     pub fn through(&self, line: SocketAddr) -> String {
         format!("{}{line}{}", self.before, self.path)
@@ -294,7 +298,7 @@ impl std::str::FromStr for Address {
 
     fn from_str(url: &str) -> Result<Self, String> {
         let wrong =
-            || "a server's address is scheme://user:password@127.0.0.1:port/path".to_owned();
+            || "a server's URL must be scheme://user:password@127.0.0.1:port/path".to_owned();
         let at = url.rfind('@').map(|at| at + 1);
         let at = at
             .or_else(|| url.find("://").map(|at| at + 3))

@@ -1,19 +1,19 @@
-//! A round's own store, with a table, something counted to sell, and an integrator behind a line.
+//! The store of a round, with a table, a counted product, and an integrator behind a proxy.
 
 use serde_json::{Value, json};
 
 use super::{house::House, line::Line};
 use crate::{Integrator, text};
 
-/// More than a round can sell.
+/// Initial stock of buns: more than a round can sell.
 pub(super) const BUNS: i64 = 500;
 
 #[derive(Debug)]
 pub struct Table {
     pub store_id: String,
-    /// Never runs out.
+    /// Id of the uncounted product.
     pub espresso: String,
-    /// Counted.
+    /// Id of the counted product.
     pub bun: String,
     pub session_code: String,
     pub integrator: Integrator,
@@ -21,10 +21,10 @@ pub struct Table {
 }
 
 impl Table {
-    /// While nothing is in trouble.
+    /// Creates the store and its parts. Call it only while there are no failures.
     ///
     /// # Errors
-    /// With what the api refuses.
+    /// With the API's refusal.
     pub async fn lay(house: &House) -> Result<Self, String> {
         let integrator = Integrator::start(house.clock());
         let end = integrator

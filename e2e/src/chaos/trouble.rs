@@ -1,4 +1,4 @@
-//! One trouble, from when it begins until it is over: whatever it broke is whole again when it returns.
+//! Carries out one failure, from beginning to end: everything is repaired when it returns.
 
 use tokio::time::{Instant, sleep, sleep_until};
 

@@ -1,4 +1,4 @@
-//! What the test's integrator says about an order that it has taken.
+//! Callbacks of the test's integrator about an accepted order.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::{Called, Inner, SignedWith};
 
-/// Between two tries of one callback. Each try is remembered.
+/// Delay between two tries of a callback. Each try is recorded.
 const PAUSE: Duration = Duration::from_millis(50);
 
 impl Inner {
-    /// Each step until it is taken, in order, as long as the order is not called off.
+    /// Sends each step in order, each until it is accepted, and stops when the order is cancelled.
     pub(super) async fn call_back(self: Arc<Self>, url: String, order_id: String) {
         let (steps, copies) = {
             let memory = self.memory();
@@ -48,7 +48,7 @@ impl Inner {
         answered == 202
     }
 
-    /// `None`: nobody is there, or the answer was cut off.
+    /// Sends a callback; `None` if there was no complete response.
     pub(super) async fn call(
         &self,
         url: &str,

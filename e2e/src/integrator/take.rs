@@ -1,4 +1,4 @@
-//! `POST /orders` at the test's integrator.
+//! Handles `POST /orders` at the test's integrator.
 
 use std::{future::pending, sync::Arc};
 
@@ -53,7 +53,7 @@ async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Bod
     }
     let goes_on = Arc::clone(inner);
     let reference = format!("T-{order_id}");
-    // A task of its own: whoever has read an order prepares it, also when nobody waits for the answer any more.
+    // A separate task: the order is prepared even if the sender stops waiting for the response.
     let answered = tokio::spawn(async move {
         if let Mood::Slow(time) = met {
             tokio::time::sleep(time).await;
@@ -66,7 +66,7 @@ async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Bod
     Json(json!({"reference": reference})).into_response()
 }
 
-/// A request that waits for its answer, also when whoever sent it waits no longer and its handler is dropped.
+/// Counts an open request until dropped, also if the sender disconnects and the handler is dropped.
 struct Open<'i>(&'i Inner);
 
 impl<'i> Open<'i> {
@@ -84,7 +84,7 @@ impl Drop for Open<'_> {
     }
 }
 
-/// In either format.
+/// Returns the order's id, in either format of the body.
 fn order_id(read: &Value) -> String {
     let order = &read["order"];
     let id = order["id"].as_str().or(order["foreign_order_id"].as_str());
@@ -92,7 +92,7 @@ fn order_id(read: &Value) -> String {
 }
 
 impl Inner {
-    /// Remembers it; says how it is met, and whether an order is placed by it that was not known.
+    /// Records a request; returns its mood, and true if it places an order that was not known.
     fn meet(&self, mut received: Received) -> (Mood, bool) {
         let mut memory = self.memory();
         let mood = memory.next.pop_front().unwrap_or(memory.then);

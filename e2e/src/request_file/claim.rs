@@ -1,14 +1,14 @@
-//! What a comment in a request file says of an answer's body: `$.items[0].name = "Espresso"`, or only that it is there.
+//! A claim about a response's body: that `$.items[0].name = "Espresso"`, or that a path is not null.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// One thing that must be so.
+/// A path that must have a value.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Claim {
     path: String,
-    /// JSON; none: whatever it is, it is not null.
+    /// Expected value as JSON; `None` means any value except null.
     value: Option<String>,
 }
 
@@ -24,7 +24,7 @@ impl Claim {
         }
     }
 
-    /// With what stands in braces put in.
+    /// Returns the claim with placeholders filled in.
     pub(super) fn filled(&self, mut fill: impl FnMut(&str) -> String) -> Self {
         Self {
             path: self.path.clone(),
@@ -32,8 +32,10 @@ impl Claim {
         }
     }
 
+    /// Returns true if the response fulfils the claim.
+    ///
     /// # Panics
-    /// Where the value is not JSON.
+    /// If the expected value is not JSON.
     pub(super) fn holds(&self, answer: &Value) -> bool {
         let found = answer.pointer(&pointer(&self.path));
         match &self.value {
@@ -56,7 +58,7 @@ impl fmt::Display for Claim {
     }
 }
 
-/// `$.items[0].name` as a JSON pointer.
+/// Converts a path such as `$.items[0].name` to a JSON pointer.
 pub(super) fn pointer(path: &str) -> String {
     let path = path
         .trim_start_matches('$')

@@ -1,10 +1,10 @@
-//! ARCHITECTURE.md tells the truth: the tests that it names exist, and its paths lead somewhere.
+//! Checks that the tests and paths named in ARCHITECTURE.md exist.
 
 use std::{collections::BTreeSet, path::Path};
 
 use super::{root, workspace_files};
 
-/// What stands between backticks.
+/// Returns the texts between backticks.
 pub(super) fn quoted(text: &str) -> BTreeSet<&str> {
     text.lines()
         .filter(|line| !line.starts_with("```"))
@@ -12,7 +12,7 @@ pub(super) fn quoted(text: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// A test's name is a sentence: lower case, with several underscores.
+/// Returns true for a test's name: a sentence in lower case, with several underscores.
 pub(super) fn is_test_name(word: &str) -> bool {
     word.matches('_').count() >= 3
         && word
@@ -41,7 +41,7 @@ fn the_tests_that_architecture_names_exist() {
         .collect();
     assert!(
         named.len() >= 10,
-        "the table of promises names its tests: {named:?}"
+        "ARCHITECTURE.md names fewer than ten tests: {named:?}"
     );
     let all: String = workspace_files()
         .iter()

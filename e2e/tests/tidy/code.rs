@@ -1,11 +1,11 @@
-//! Reads Rust as code: comments and strings blanked out, tests left aside, words and paths found with their lines.
+//! Reads Rust files as code: blanks comments and strings, leaves out tests, and finds words and paths with their lines.
 
-/// The lines of a Rust file with comments, strings and characters blanked: what is left is code.
+/// Returns the lines of a Rust file with comments, strings and characters blanked.
 pub(super) fn code_lines(text: &str) -> Vec<String> {
     blanked(text).lines().map(str::to_owned).collect()
 }
 
-/// The same without a file's own tests: they stand at its end, after `#[cfg(test)]`.
+/// Like [`code_lines`], without the file's own tests, which are at its end after `#[cfg(test)]`.
 pub(super) fn shipped_lines(text: &str) -> Vec<String> {
     let mut lines = code_lines(text);
     let tests = lines.windows(2).position(|pair| {
@@ -17,7 +17,7 @@ pub(super) fn shipped_lines(text: &str) -> Vec<String> {
     lines
 }
 
-/// The numbers of the lines that contain one of the words, not as a part of a longer name.
+/// Returns the numbers of the lines that contain one of the words, except as part of a longer name.
 pub(super) fn lines_with(lines: &[String], words: &[&str]) -> Vec<usize> {
     let numbered = lines.iter().enumerate();
     numbered
@@ -37,7 +37,7 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// The modules named right after `crate::`, also inside braces (`use crate::{domain, store::Db}`), with their lines.
+/// Returns the modules named right after `crate::` and inside its braces (`crate::{domain, store::Db}`), with lines.
 pub(super) fn crate_modules(lines: &[String]) -> Vec<(usize, String)> {
     let code = lines.join("\n");
     let line_of = |at: usize| code[..at].matches('\n').count() + 1;
@@ -94,7 +94,7 @@ fn blanked(text: &str) -> String {
     code
 }
 
-/// Where the comment, string or character that begins at `at` ends; `at` itself if code begins there.
+/// Returns the end of the comment, string or character that begins at `at`; `at` itself if code begins there.
 fn end_of_noncode(chars: &[char], at: usize) -> usize {
     let looking_at = |start: usize, word: &str| {
         word.chars()
@@ -125,7 +125,7 @@ fn end_of_noncode(chars: &[char], at: usize) -> usize {
             next(at + 2 + hashes, &close).map_or(chars.len(), |i| i + close.len())
         }
         '"' => end_of_quoted(chars, at, '"'),
-        // 'a' and '\n' are characters, 'a without a closing quote is a lifetime.
+        // 'a' and '\n' are characters; 'a without a closing quote is a lifetime.
         '\'' if looking_at(at + 1, "\\") || chars.get(at + 2) == Some(&'\'') => {
             end_of_quoted(chars, at, '\'')
         }

@@ -1,4 +1,4 @@
-//! What is written for people tells the truth where a test can tell: links, settings, tests, commands, alerts.
+//! Checks documents where a test can: links, settings, tests, commands and alerts that they name must exist.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::{
     root, workspace_files,
 };
 
-/// README.md, CHANGELOG.md, docs/ and the like.
+/// Returns all Markdown files, such as README.md and docs/.
 fn documents() -> Vec<Source> {
     let mut documents = workspace_files();
     documents.retain(|source| source.path.ends_with(".md"));
@@ -22,7 +22,7 @@ fn document(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// `[words](target)`, without what leads to the internet.
+/// Returns the targets of links (`[words](target)`), except for URLs.
 fn links(text: &str) -> Vec<&str> {
     let targets = text
         .split("](")
@@ -31,7 +31,7 @@ fn links(text: &str) -> Vec<&str> {
     targets.filter(|target| !target.contains("://")).collect()
 }
 
-/// As a heading's link is made of its words.
+/// Returns the anchor that a heading gets.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = kept
@@ -63,10 +63,10 @@ fn the_links_of_documents_lead_somewhere() {
             }
         }
     }
-    assert!(dead.is_empty(), "{dead:#?}");
+    assert!(dead.is_empty(), "dead links: {dead:#?}");
 }
 
-/// `section.key` of all defaults, and every section.
+/// Returns `section.key` of all settings, and all sections.
 fn settings() -> (BTreeSet<String>, BTreeSet<&'static str>) {
     let mut keys = BTreeSet::new();
     let mut sections = BTreeSet::new();
@@ -92,14 +92,18 @@ fn the_settings_that_documents_name_exist() {
             let Some((section, key)) = word.split_once('.') else {
                 continue;
             };
-            // `outside.*_url` is several of them, `broker.rs` a file.
+            // `outside.*_url` stands for several settings; `broker.rs` is a file.
             if sections.contains(section) && is_name(key) && key != "rs" {
                 seen += 1;
-                assert!(keys.contains(word), "{}: {word}", source.path);
+                assert!(
+                    keys.contains(word),
+                    "{}: there is no setting {word}",
+                    source.path
+                );
             }
         }
     }
-    assert!(seen > 10, "settings are named in backticks: {seen}");
+    assert!(seen > 10, "only {seen} settings were found in backticks");
 }
 
 #[test]
@@ -111,17 +115,17 @@ fn the_tests_and_files_that_documents_name_exist() {
         .collect();
     for source in documents() {
         for word in architecture::quoted(&source.text) {
-            // What a running one makes is no part of the repository.
+            // Files that a running process creates are not in the repository.
             let first = word.split('/').next().unwrap_or_default();
             let is_ours = root().join(first).is_dir() && ![".", "data", "target"].contains(&first);
             if architecture::is_path(word) && is_ours {
                 let is_there = root().join(word).exists() || word.contains("NNNN");
-                assert!(is_there, "{}: {word}", source.path);
+                assert!(is_there, "{}: {word} does not exist", source.path);
             }
             if architecture::is_test_name(word) {
-                // Metrics and settings look like tests' names too.
+                // Names of metrics and settings look like names of tests.
                 let known = code.contains(word) || DEFAULT_TOML.contains(word);
-                assert!(known, "{}: {word}", source.path);
+                assert!(known, "{}: {word} does not exist", source.path);
             }
         }
     }
@@ -138,7 +142,7 @@ fn every_command_of_the_makefile_that_is_named_exists() {
                 let is_there = makefile
                     .lines()
                     .any(|line| line.starts_with(&format!("{target}:")));
-                assert!(is_there, "{}: {word}", source.path);
+                assert!(is_there, "{}: {word} does not exist", source.path);
             }
         }
     }
@@ -162,7 +166,10 @@ fn operations_asks_the_api_for_what_there_is() {
             .map(|part| if part.starts_with('$') { "{id}" } else { part })
             .collect();
         let pattern = format!("\"/{}\":", pattern.join("/"));
-        assert!(openapi.contains(&pattern), "{path}, as {pattern}");
+        assert!(
+            openapi.contains(&pattern),
+            "the API has no path {pattern} ({path})"
+        );
     }
 }
 
@@ -184,7 +191,10 @@ fn every_alert_says_in_operations_what_to_do_and_there_is_no_other() {
         .filter_map(|line| line.trim_start_matches("| ").split(" | ").next())
         .flat_map(|names| names.split(", "))
         .collect();
-    assert_eq!(said, alerts);
+    assert_eq!(
+        said, alerts,
+        "docs/operations.md and alerts.yml list different alerts"
+    );
 }
 
 #[test]
@@ -226,6 +236,6 @@ fn every_reason_of_a_problem_is_given_somewhere() {
         .iter()
         .filter(|(name, word)| !is_given(name, word))
         .collect();
-    assert!(idle.is_empty(), "nobody answers {idle:?}");
+    assert!(idle.is_empty(), "no code answers with {idle:?}");
     assert!(!is_given("Unheard", "unheard"));
 }

@@ -1,9 +1,9 @@
-//! Who may import whom: section 3 of the design, crate by crate and, inside common, module by module.
+//! Checks the allowed imports (section 3 of docs/design.md) between crates and, inside common, between modules.
 
 use super::code::{code_lines, crate_modules, lines_with, shipped_lines};
 use super::{Rule, Source, workspace_files};
 
-/// Each crate of the workspace, and those of ours it may depend on (also for its tests).
+/// Each crate of the workspace, with the workspace crates that it may depend on (also in tests).
 const CRATES: &[(&str, &[&str])] = &[
     ("common", &[]),
     ("api", &["common"]),
@@ -13,14 +13,14 @@ const CRATES: &[(&str, &[&str])] = &[
         "standalone",
         &[
             "common", "api", "worker", "notifier", "kitchen", "courier",
-            // Its own tests start the binary with it.
+            // Its tests start the binary with it.
             "e2e",
         ],
     ),
-    // Outside parties: they know the published contract and nothing of ours.
+    // External parties: they know only the published contract.
     ("kitchen", &[]),
     ("courier", &[]),
-    // They drive all of it from outside.
+    // Tests and benchmarks use every crate.
     (
         "e2e",
         &[
@@ -47,7 +47,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What each module of common may not name.
+/// Modules that each module of common must not use.
 const COMMON_MODULES: &[(&str, &[&str])] = &[
     (
         "domain",
@@ -69,7 +69,7 @@ const COMMON_MODULES: &[(&str, &[&str])] = &[
     ("broker", &["store", "ledger", "domain", "relay"]),
 ];
 
-/// Which folders and files may name an outside crate that everybody else leaves alone.
+/// External crates that may only be used in these folders and files.
 const OWNED: &[(&str, &[&str])] = &[
     (
         "sqlx",
@@ -102,7 +102,7 @@ fn is_rust(source: &Source) -> bool {
     source.path.ends_with(".rs")
 }
 
-/// The crates named in any dependency table of a manifest, with their lines.
+/// Returns the crates named in any dependency table of a manifest, with their lines.
 fn dependencies(manifest: &str) -> Vec<(usize, String)> {
     let mut in_table = false;
     let mut found = Vec::new();
@@ -128,13 +128,13 @@ fn dependencies(manifest: &str) -> Vec<(usize, String)> {
 #[test]
 fn crates_depend_on_each_other_in_one_direction_only() {
     Rule {
-        law: "standalone → api, worker, notifier → common; kitchen and courier know none of ours",
+        law: "crates may only depend on: standalone → api, worker, notifier → common; kitchen and courier on none of ours",
         breaches: |source| {
             let Some(name) = source.path.strip_suffix("/Cargo.toml") else {
                 return vec![];
             };
             let Some((_, allowed)) = CRATES.iter().find(|(of, _)| *of == name) else {
-                return vec![1]; // a new crate says here whom it may know
+                return vec![1]; // a new crate needs a row in CRATES
             };
             let ours = |name: &str| CRATES.iter().any(|(of, _)| *of == name);
             let dependencies = dependencies(&source.text).into_iter();
@@ -169,7 +169,7 @@ fn crates_depend_on_each_other_in_one_direction_only() {
 #[test]
 fn the_modules_of_common_look_one_way() {
     Rule {
-        law: "inside common: domain ← store ← ledger; broker knows neither; relay joins ledger and broker",
+        law: "modules of common may only use each other as domain ← store ← ledger; broker uses none of them; relay uses ledger and broker",
         breaches: |source| {
             let Some(path) = source.path.strip_prefix("common/src/") else { return vec![] };
             let module = path.split(['/', '.']).next().unwrap_or_default();
@@ -195,7 +195,7 @@ fn the_modules_of_common_look_one_way() {
 #[test]
 fn the_domain_does_no_io() {
     Rule {
-        law: "common/src/domain has no I/O and no runtime: neither tokio, poem, reqwest nor std::fs, std::net",
+        law: "common/src/domain must not do I/O or use a runtime (tokio, poem, reqwest, std::fs, std::net)",
         breaches: |source| {
             if !source.path.starts_with("common/src/domain") {
                 return vec![];
@@ -213,7 +213,7 @@ fn the_domain_does_no_io() {
 #[test]
 fn outside_crates_stay_with_their_owners() {
     Rule {
-        law: "sqlx only in common/src/store, lapin only in common/src/broker/rabbit*, poem_openapi only in api",
+        law: "use sqlx only in common/src/store, lapin only in common/src/broker/rabbit*, poem_openapi only in api",
         breaches: |source| {
             if !is_rust(source) {
                 return vec![];
@@ -239,9 +239,9 @@ fn outside_crates_stay_with_their_owners() {
 #[test]
 fn the_environment_is_read_in_one_file() {
     Rule {
-        law: "the environment is read in common/src/config.rs only (and in tests, and by outside parties)",
+        law: "read the environment only in common/src/config.rs (and in tests and external parties)",
         breaches: |source| {
-            // The kitchen and the courier are outside parties with settings of their own.
+            // The kitchen and the courier are external parties with their own settings.
             let elsewhere =
                 ["common/src/config", "kitchen/src/main.rs", "courier/src/", "e2e/", "bench/"];
             let in_tests = source.path.contains("/tests/") || source.path.ends_with("build.rs");
@@ -276,10 +276,17 @@ fn the_environment_is_read_in_one_file() {
 #[test]
 fn only_the_ledger_commits() {
     Rule {
-        law: "a transaction is committed in common/src/ledger/change.rs and in common/src/store only",
+        law: "commit transactions only in common/src/ledger/change.rs and in common/src/store",
         breaches: |source| {
-            let committers = ["common/src/ledger/change.rs", "common/src/store", "courier/"];
-            if !source.path.contains("/src/") || starts_with_any(&source.path, &committers) || is_test(&source.path) {
+            let committers = [
+                "common/src/ledger/change.rs",
+                "common/src/store",
+                "courier/",
+            ];
+            if !source.path.contains("/src/")
+                || starts_with_any(&source.path, &committers)
+                || is_test(&source.path)
+            {
                 return vec![];
             }
             lines_with(&shipped_lines(&source.text), &[".commit()"])
@@ -290,7 +297,7 @@ fn only_the_ledger_commits() {
     .hold();
 }
 
-/// Files that only tests compile.
+/// Returns true for files that only tests compile.
 fn is_test(path: &str) -> bool {
     path.contains("/tests/") || path.ends_with("/tests.rs") || path.ends_with("/scene.rs")
 }
@@ -298,23 +305,29 @@ fn is_test(path: &str) -> bool {
 #[test]
 fn no_payload_is_xml() {
     Rule {
-        law: "api reads and writes no XML: the parser under poem_openapi has open advisories (deny.toml)",
+        law: "api must not use XML: the parser of poem_openapi has open advisories (deny.toml)",
         breaches: |source| {
             if !source.path.starts_with("api/src/") {
                 return vec![];
             }
             lines_with(&code_lines(&source.text), &["Xml"])
         },
-        broken_by: &[("api/src/resources/orders.rs", "use poem_openapi::payload::Xml;\n")],
-        kept_by: &[("api/src/resources/orders.rs", "use poem_openapi::payload::Json;\n")],
+        broken_by: &[(
+            "api/src/resources/orders.rs",
+            "use poem_openapi::payload::Xml;\n",
+        )],
+        kept_by: &[(
+            "api/src/resources/orders.rs",
+            "use poem_openapi::payload::Json;\n",
+        )],
     }
     .hold();
 }
 
 #[test]
 fn one_file_picks_http_statuses() {
-    /// Beside it: successes that are no plain 200, and what the protocol itself asks for (304, a preflight's 204, a file
-    /// that is not there).
+    /// Other files may set successes other than 200, and statuses of the protocol itself (304, a preflight's 204, a
+    /// missing file).
     const ALLOWED: &[&str] = &[
         "api/src/http/problem.rs",
         "api/src/http/problem/",
@@ -345,8 +358,8 @@ fn one_file_picks_http_statuses() {
 
 #[test]
 fn every_crate_is_on_the_list_and_its_binaries_get_built() {
-    // Cargo builds a package's binary for a test run only if that package has an integration test of its own,
-    // and e2e starts those binaries.
+    // Cargo builds a package's binary for a test run only if the package has an integration test, and e2e starts those
+    // binaries.
     let files = workspace_files();
     let has = |prefix: &str| files.iter().any(|f| f.path.starts_with(prefix));
     for (name, _) in CRATES {
@@ -359,7 +372,7 @@ fn every_crate_is_on_the_list_and_its_binaries_get_built() {
         if manifest.is_some() && binary && !["e2e", "bench"].contains(name) {
             assert!(
                 has(&format!("{name}/tests/")),
-                "{name}/Cargo.toml:1: has a binary, and no integration test that makes cargo build it"
+                "{name}/Cargo.toml:1: has a binary, but no integration test, without which cargo does not build it for tests"
             );
         }
     }

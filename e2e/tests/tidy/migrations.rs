@@ -1,8 +1,8 @@
-//! Migrations: the same files for both databases, one DDL statement each.
+//! Checks the migrations: the same files for both databases, with one DDL statement each.
 
 use super::{Rule, workspace_files};
 
-/// The numbers of the lines on which a DDL statement begins, comments and strings left aside.
+/// Returns the numbers of the lines on which a DDL statement begins, except in comments and strings.
 fn ddl_lines(sql: &str) -> Vec<usize> {
     let mut found = Vec::new();
     let mut at_start = true;
@@ -40,7 +40,7 @@ fn ddl_lines(sql: &str) -> Vec<usize> {
 #[test]
 fn a_migration_is_one_ddl_statement() {
     Rule {
-        law: "a migration has one DDL statement: MySQL cannot take back half a file",
+        law: "a migration has one DDL statement: MySQL cannot roll back a part of a file",
         breaches: |source| {
             if !source.path.starts_with("migrations/") || !source.path.ends_with(".sql") {
                 return vec![];
@@ -76,12 +76,12 @@ fn both_databases_have_the_same_migrations() {
     {
         assert!(
             others.contains(name),
-            "migrations/{folder}/{name}:1: the other database has no such file"
+            "migrations/{folder}/{name}:1: the other database lacks this file"
         );
     }
 }
 
-/// What MySQL's text says, in SQLite's types.
+/// Translates MySQL's types to SQLite's.
 fn in_sqlites_words(mysql: &str) -> Vec<String> {
     let text = mysql.replace(
         ") DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;",
@@ -130,7 +130,7 @@ fn both_schemas_have_the_same_columns_keys_and_indexes() {
         assert_eq!(
             in_sqlites_words(mysql),
             sqlite,
-            "migrations/*/{name} say different things"
+            "migrations/*/{name}: MySQL's and SQLite's schemas differ"
         );
     }
 }

@@ -1,11 +1,11 @@
-//! How files look: their opening sentence, their length, and what may not be committed in any of them.
+//! Checks the text of files: their opening sentence, their length, and texts that must not be committed.
 
 use super::code::{code_lines, lines_with};
 use super::{Rule, Source};
 
 const LINES_AT_MOST: usize = 450;
 
-/// Longer files, each with the reason why it is one subject all the same.
+/// Longer files, each with the reason why it is not split.
 const LONGER: &[(&str, &str)] = &[];
 
 fn lines_where(source: &Source, matches: impl Fn(&str) -> bool) -> Vec<usize> {
@@ -19,7 +19,7 @@ fn lines_where(source: &Source, matches: impl Fn(&str) -> bool) -> Vec<usize> {
 #[test]
 fn every_rust_file_opens_with_what_it_is_for() {
     Rule {
-        law: "a Rust file opens with one `//!` sentence that says what it is for",
+        law: "a Rust file opens with one `//!` sentence that states its purpose",
         breaches: |source| {
             let opens = source.text.starts_with("//! ");
             if source.path.ends_with(".rs") && !opens {
@@ -40,7 +40,7 @@ fn every_rust_file_opens_with_what_it_is_for() {
 #[test]
 fn no_file_is_too_long_to_be_one_subject() {
     Rule {
-        law: "a Rust file has at most 450 lines, or a reason in this rule's list",
+        law: "a Rust file has at most 450 lines, or an entry with a reason in LONGER",
         breaches: |source| {
             let listed = LONGER.iter().any(|(path, _)| *path == source.path);
             let long = source.text.lines().count() > LINES_AT_MOST;
@@ -59,7 +59,7 @@ fn no_file_is_too_long_to_be_one_subject() {
 #[test]
 fn nothing_is_left_for_later() {
     Rule {
-        law: "no reminders in committed files: do it, or file an issue",
+        law: "no reminders in committed files: do the work, or file an issue",
         breaches: |source| {
             let reminders = [
                 concat!("TO", "DO"),
@@ -85,7 +85,7 @@ fn nothing_is_left_for_later() {
 #[test]
 fn lints_are_expected_not_allowed() {
     Rule {
-        law: "a lint is silenced by #[expect(lint, reason = \"…\")]",
+        law: "silence a lint with #[expect(lint, reason = \"…\")], not with allow",
         breaches: |source| {
             let silenced = |line: &String| {
                 let tight: String = line.split_whitespace().collect();
@@ -117,14 +117,14 @@ fn lints_are_expected_not_allowed() {
 #[test]
 fn no_path_of_somebodys_machine_is_committed() {
     Rule {
-        law: "no path of one machine in committed files",
+        law: "committed files must not contain paths of a developer's machine",
         breaches: |source| {
             let homes = [
                 concat!("/wo", "rk/"),
                 concat!("/ro", "ot/"),
                 concat!("/ho", "me/"),
             ];
-            // As the beginning of a path only: `docs/work/` is nobody's machine.
+            // Only at the beginning of a path: `docs/work/` is fine.
             let begins_path = |line: &str, at: usize| {
                 let before = line[..at].chars().next_back();
                 !before.is_some_and(|c| c.is_alphanumeric() || "_-.}>*$)/".contains(c))
@@ -149,7 +149,7 @@ fn no_path_of_somebodys_machine_is_committed() {
 #[test]
 fn no_package_registry_is_named() {
     Rule {
-        law: "no address of a package registry or mirror in committed files",
+        law: "committed files must not contain addresses of package registries or mirrors",
         breaches: |source| {
             let words = [
                 "registry", "mirror", "artifact", "nexus", "pypi", "npmjs", "debian", "crates",

@@ -1,4 +1,4 @@
-//! What the books find wrong, and what not.
+//! Tests of the verification: contradictions that it finds, and data that it accepts.
 
 use serde_json::json;
 
@@ -34,7 +34,7 @@ fn repeats_behind_what_may_not_have_arrived_are_right_and_others_are_not() {
         (&["acknowledged", "acknowledged"], 2, false),
         (&["refused", "acknowledged"], 2, false),
         (&["retry"; 6], 6, false),
-        // What has no outcome excuses nothing.
+        // An attempt without an outcome excuses no second request.
         (&["open", "acknowledged"], 2, false),
     ] {
         let wrong = wrong_with(outcomes, &requests(count));
