@@ -1,4 +1,4 @@
-//! Frames and close codes of the live channel (design.md section 8).
+//! Frames and close codes of the live channel (docs/design.md section 8).
 
 use chrono::{DateTime, Utc};
 use domain::{

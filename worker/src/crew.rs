@@ -237,9 +237,10 @@ fn label() -> String {
 
 #[cfg(test)]
 mod tests {
+    use each_database::each_database;
     use std::time::Duration;
 
-    use ledger::testing::{House, each_database};
+    use ledger::testing::House;
 
     use super::*;
 
@@ -255,105 +256,120 @@ mod tests {
         roll_call.metrics.workers_live.get()
     }
 
-    each_database! {
-        async fn the_first_worker_has_everything_at_once(house: House) {
-            let mut first = roll_call(&house);
-            assert!(!shares_with(&first, 1), "it has not sent a heartbeat yet");
-            first.call().await;
-            assert!(shares_with(&first, 1));
-            assert_eq!(counted(&first), 1);
-        }
+    #[each_database]
+    async fn the_first_worker_has_everything_at_once(house: House) {
+        let mut first = roll_call(&house);
+        assert!(!shares_with(&first, 1), "it has not sent a heartbeat yet");
+        first.call().await;
+        assert!(shares_with(&first, 1));
+        assert_eq!(counted(&first), 1);
+    }
 
-        async fn one_that_joins_waits_until_the_others_have_made_room(house: House) {
-            let (mut old, mut new) = (roll_call(&house), roll_call(&house));
-            old.call().await;
-            house.clock.advance(Duration::from_millis(300));
-            new.call().await;
-            assert_eq!((shares_with(&new, 2), counted(&new)), (false, 2));
-            assert!(shares_with(&old, 1));
+    #[each_database]
+    async fn one_that_joins_waits_until_the_others_have_made_room(house: House) {
+        let (mut old, mut new) = (roll_call(&house), roll_call(&house));
+        old.call().await;
+        house.clock.advance(Duration::from_millis(300));
+        new.call().await;
+        assert_eq!((shares_with(&new, 2), counted(&new)), (false, 2));
+        assert!(shares_with(&old, 1));
+        house.clock.advance(LOOKS_EVERY);
+        old.call().await;
+        assert_eq!((shares_with(&old, 2), counted(&old)), (true, 2));
+        new.call().await;
+        assert!(!shares_with(&new, 2));
+        house.clock.advance(LOOKS_EVERY);
+        new.call().await;
+        assert!(shares_with(&new, 2));
+    }
+
+    #[each_database]
+    async fn who_looks_every_second_says_that_it_is_there_every_five(house: House) {
+        let mut worker = roll_call(&house);
+        let mut seen = Vec::new();
+        for _ in 0..7 {
+            worker.call().await;
+            let now = house.clock.now();
+            let seen_at = house.ledger.workers().await.unwrap()[0].seen_at;
+            seen.push((now - seen_at).num_seconds());
             house.clock.advance(LOOKS_EVERY);
-            old.call().await;
-            assert_eq!((shares_with(&old, 2), counted(&old)), (true, 2));
-            new.call().await;
-            assert!(!shares_with(&new, 2));
+        }
+        assert_eq!(seen, [0, 1, 2, 3, 4, 0, 1]);
+    }
+
+    #[each_database]
+    async fn the_dead_are_counted_no_more_and_their_rows_go(house: House) {
+        let (mut living, mut dead) = (roll_call(&house), roll_call(&house));
+        dead.call().await;
+        living.call().await;
+        for _ in 0..14 {
             house.clock.advance(LOOKS_EVERY);
-            new.call().await;
-            assert!(shares_with(&new, 2));
-        }
-
-        async fn who_looks_every_second_says_that_it_is_there_every_five(house: House) {
-            let mut worker = roll_call(&house);
-            let mut seen = Vec::new();
-            for _ in 0..7 {
-                worker.call().await;
-                let now = house.clock.now();
-                let seen_at = house.ledger.workers().await.unwrap()[0].seen_at;
-                seen.push((now - seen_at).num_seconds());
-                house.clock.advance(LOOKS_EVERY);
-            }
-            assert_eq!(seen, [0, 1, 2, 3, 4, 0, 1]);
-        }
-
-        async fn the_dead_are_counted_no_more_and_their_rows_go(house: House) {
-            let (mut living, mut dead) = (roll_call(&house), roll_call(&house));
-            dead.call().await;
             living.call().await;
-            for _ in 0..14 {
-                house.clock.advance(LOOKS_EVERY);
-                living.call().await;
-            }
-            assert!(shares_with(&living, 2));
-            house.clock.advance(LOOKS_EVERY);
-            living.call().await;
-            assert_eq!((shares_with(&living, 1), counted(&living)), (true, 1));
-            assert_eq!(house.ledger.workers().await.unwrap().len(), 1);
         }
+        assert!(shares_with(&living, 2));
+        house.clock.advance(LOOKS_EVERY);
+        living.call().await;
+        assert_eq!((shares_with(&living, 1), counted(&living)), (true, 1));
+        assert_eq!(house.ledger.workers().await.unwrap().len(), 1);
+    }
 
-        async fn all_that_were_taken_for_dead_join_anew_and_wait_for_each_other(house: House) {
-            let (mut one, mut other) = (roll_call(&house), roll_call(&house));
+    #[each_database]
+    async fn all_that_were_taken_for_dead_join_anew_and_wait_for_each_other(house: House) {
+        let (mut one, mut other) = (roll_call(&house), roll_call(&house));
+        one.call().await;
+        other.call().await;
+        // Like a database that was unavailable for a while.
+        house.clock.advance(DEAD_AFTER);
+        one.call().await;
+        assert!(
+            !shares_with(&one, 1),
+            "it has to wait although it sees no other worker"
+        );
+        house.clock.advance(LOOKS_EVERY);
+        other.call().await;
+        assert!(!shares_with(&other, 2));
+        house.clock.advance(LOOKS_EVERY);
+        one.call().await;
+        assert!(shares_with(&one, 2));
+        house.clock.advance(LOOKS_EVERY);
+        other.call().await;
+        assert!(shares_with(&other, 2));
+    }
+
+    #[each_database]
+    async fn after_the_clock_was_set_back_all_join_anew_and_the_dead_are_not_waited_for(
+        house: House,
+    ) {
+        let (mut one, mut other, mut dead) =
+            (roll_call(&house), roll_call(&house), roll_call(&house));
+        for worker in [&mut one, &mut other, &mut dead] {
+            worker.call().await;
+        }
+        drop(dead);
+        house
+            .clock
+            .set(house.clock.now() - Duration::from_secs(3600));
+        for _ in 0..3 {
             one.call().await;
             other.call().await;
-            // Like a database that was unavailable for a while.
-            house.clock.advance(DEAD_AFTER);
-            one.call().await;
-            assert!(!shares_with(&one, 1), "it has to wait although it sees no other worker");
             house.clock.advance(LOOKS_EVERY);
-            other.call().await;
-            assert!(!shares_with(&other, 2));
-            house.clock.advance(LOOKS_EVERY);
-            one.call().await;
-            assert!(shares_with(&one, 2));
-            house.clock.advance(LOOKS_EVERY);
-            other.call().await;
-            assert!(shares_with(&other, 2));
         }
+        assert!(shares_with(&one, 2) && shares_with(&other, 2));
+        assert_eq!(counted(&one), 2);
+    }
 
-        async fn after_the_clock_was_set_back_all_join_anew_and_the_dead_are_not_waited_for(house: House) {
-            let (mut one, mut other, mut dead) = (roll_call(&house), roll_call(&house), roll_call(&house));
-            for worker in [&mut one, &mut other, &mut dead] {
-                worker.call().await;
-            }
-            drop(dead);
-            house.clock.set(house.clock.now() - Duration::from_secs(3600));
-            for _ in 0..3 {
-                one.call().await;
-                other.call().await;
-                house.clock.advance(LOOKS_EVERY);
-            }
-            assert!(shares_with(&one, 2) && shares_with(&other, 2));
-            assert_eq!(counted(&one), 2);
-        }
-
-        async fn without_its_database_a_worker_gives_up_its_share_when_others_must_take_it_for_dead(house: House) {
-            let mut worker = roll_call(&house);
-            worker.call().await;
-            house.db.close().await;
-            house.clock.advance(DEAD_AFTER - LOOKS_EVERY);
-            worker.call().await;
-            assert!(shares_with(&worker, 1));
-            house.clock.advance(LOOKS_EVERY);
-            worker.call().await;
-            assert!(!shares_with(&worker, 1));
-        }
+    #[each_database]
+    async fn without_its_database_a_worker_gives_up_its_share_when_others_must_take_it_for_dead(
+        house: House,
+    ) {
+        let mut worker = roll_call(&house);
+        worker.call().await;
+        house.db.close().await;
+        house.clock.advance(DEAD_AFTER - LOOKS_EVERY);
+        worker.call().await;
+        assert!(shares_with(&worker, 1));
+        house.clock.advance(LOOKS_EVERY);
+        worker.call().await;
+        assert!(!shares_with(&worker, 1));
     }
 }

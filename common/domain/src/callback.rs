@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::words::words;
 
-/// The body of a callback (design.md section 6). Exactly one of `order_id` and `reference` names the order.
+/// The body of a callback (docs/design.md section 6). Exactly one of `order_id` and `reference` names the order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Update {
     pub order_id: Option<super::ids::OrderId>,

@@ -10,7 +10,7 @@ use super::{
 };
 
 words! {
-    /// Event types of the live channel (design.md section 8).
+    /// Event types of the live channel (docs/design.md section 8).
     pub enum EventKind {
         OrderPlaced = "order.placed",
         OrderStatusChanged = "order.status_changed",

@@ -184,7 +184,7 @@ words! {
     }
 }
 
-/// Classifies the result of a request (design.md section 6, "Outcome").
+/// Classifies the result of a request (docs/design.md section 6, "Outcome").
 #[must_use]
 pub fn outcome(heard: &Heard, used_cached_token: bool) -> AttemptOutcome {
     match heard {

@@ -24,7 +24,7 @@ words! {
 }
 
 words! {
-    /// Format of the bodies that an integrator is sent (design.md section 6).
+    /// Format of the bodies that an integrator is sent (docs/design.md section 6).
     pub enum Format {
         Order = "order",
         Delivery = "delivery",

@@ -124,7 +124,7 @@ pub struct Move {
 const PEOPLE_OF_THE_STORE: &[By] = &[By::Staff, By::Operator];
 const FULFILLING: &[By] = &[By::Staff, By::Operator, By::Integrator, By::Courier];
 
-/// The table of design.md section 5, row for row. A move without a row is refused.
+/// The table of docs/design.md section 5, row for row. A move without a row is refused.
 #[rustfmt::skip] // one row a line: it is read as a table
 pub const TABLE: &[Move] = &[
     Move { from: &[Draft], to: Pending, by: &[By::Owner, By::Staff, By::Operator], stock: StockEffect::Take, reason: ReasonRule::Optional },
@@ -257,7 +257,7 @@ mod tests {
         }
     }
 
-    /// Repeats design.md section 5 by hand and the other way round: what each actor may do from each status.
+    /// Repeats docs/design.md section 5 by hand and the other way round: what each actor may do from each status.
     #[test]
     fn the_table_says_what_the_design_says() {
         #[rustfmt::skip]

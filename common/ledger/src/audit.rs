@@ -1,4 +1,4 @@
-//! Checks that the stored data keeps the promises of design.md section 1 (`expediter audit`).
+//! Checks that the stored data keeps the promises of docs/design.md section 1 (`expediter audit`).
 
 #[cfg(test)]
 mod tests;

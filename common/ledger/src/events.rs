@@ -156,58 +156,86 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{House, each_database};
+    use crate::testing::House;
     use domain::status::{By, OrderStatus};
+    use each_database::each_database;
 
-    each_database! {
-        async fn a_stores_snapshot_has_what_goes_on_with_the_number_of_every_stream(house: House) {
-            let store = house.a_store_like(|store| store.auto_accept = false).await;
-            let product = house.a_product(store).await;
-            let ledger = &house.ledger;
-            let quiet = ledger.open_session(store, "quiet").await.unwrap();
-            let closed = ledger.open_session(store, "closed").await.unwrap();
-            let done = ledger.open_session(store, "done").await.unwrap();
-            let open = house.a_guests_order(&closed, product).await;
-            let ended = house.a_guests_order(&done, product).await;
-            ledger.move_order(ended.id, OrderStatus::Rejected, By::Staff, Some("no beans")).await.unwrap();
-            for session in [&closed, &done] {
-                ledger.close_session(session.id).await.unwrap();
-            }
-
-            let snapshot = ledger.store_snapshot(store).await.unwrap().unwrap();
-            let sessions: Vec<_> = snapshot.sessions.iter().map(|session| session.id).collect();
-            assert_eq!(sessions, [quiet.id, closed.id]);
-            assert_eq!(snapshot.orders.iter().map(|order| order.id).collect::<Vec<_>>(), [open.id]);
-            let mut heads = snapshot.heads;
-            heads.sort_unstable();
-            let mut expected = vec![(store.into(), ledger.stream_head(store.into()).await.unwrap().unwrap()), (quiet.id.into(), 1), (closed.id.into(), 3)];
-            expected.sort_unstable();
-            assert_eq!(heads, expected);
-            let unknown = house.chance.id(house.clock.now());
-            assert_eq!(ledger.store_snapshot(unknown).await.unwrap(), None);
+    #[each_database]
+    async fn a_stores_snapshot_has_what_goes_on_with_the_number_of_every_stream(house: House) {
+        let store = house.a_store_like(|store| store.auto_accept = false).await;
+        let product = house.a_product(store).await;
+        let ledger = &house.ledger;
+        let quiet = ledger.open_session(store, "quiet").await.unwrap();
+        let closed = ledger.open_session(store, "closed").await.unwrap();
+        let done = ledger.open_session(store, "done").await.unwrap();
+        let open = house.a_guests_order(&closed, product).await;
+        let ended = house.a_guests_order(&done, product).await;
+        ledger
+            .move_order(ended.id, OrderStatus::Rejected, By::Staff, Some("no beans"))
+            .await
+            .unwrap();
+        for session in [&closed, &done] {
+            ledger.close_session(session.id).await.unwrap();
         }
 
-        async fn streams_that_began_later_are_found_by_their_ids(house: House) {
-            let store = house.a_store().await;
-            house.ledger.open_session(store, "before").await.unwrap();
-            house.clock.advance(std::time::Duration::from_secs(10));
-            let since = house.clock.now();
-            let after = house.ledger.open_session(store, "after").await.unwrap();
-            house.ledger.close_session(after.id).await.unwrap();
-            let mut heads = house.ledger.heads_of_store_since(store, since).await.unwrap();
-            heads.retain(|(stream, _)| *stream != store.into());
-            assert_eq!(heads, [(after.id.into(), 2)]);
-        }
+        let snapshot = ledger.store_snapshot(store).await.unwrap().unwrap();
+        let sessions: Vec<_> = snapshot.sessions.iter().map(|session| session.id).collect();
+        assert_eq!(sessions, [quiet.id, closed.id]);
+        assert_eq!(
+            snapshot
+                .orders
+                .iter()
+                .map(|order| order.id)
+                .collect::<Vec<_>>(),
+            [open.id]
+        );
+        let mut heads = snapshot.heads;
+        heads.sort_unstable();
+        let mut expected = vec![
+            (
+                store.into(),
+                ledger.stream_head(store.into()).await.unwrap().unwrap(),
+            ),
+            (quiet.id.into(), 1),
+            (closed.id.into(), 3),
+        ];
+        expected.sort_unstable();
+        assert_eq!(heads, expected);
+        let unknown = house.chance.id(house.clock.now());
+        assert_eq!(ledger.store_snapshot(unknown).await.unwrap(), None);
+    }
 
-        async fn an_orders_snapshot_has_the_number_of_the_stream_it_is_told_on(house: House) {
-            let store = house.a_store().await;
-            let product = house.a_product(store).await;
-            let session = house.ledger.open_session(store, "1").await.unwrap();
-            house.a_guests_order(&session, product).await;
-            let order = house.a_guests_order(&session, product).await;
-            let snapshot = house.ledger.order_snapshot(order.id).await.unwrap().unwrap();
-            assert_eq!((snapshot.order.id, snapshot.seq), (order.id, 3));
-            assert_eq!(house.ledger.order_events(order.id).await.unwrap().len(), 1);
-        }
+    #[each_database]
+    async fn streams_that_began_later_are_found_by_their_ids(house: House) {
+        let store = house.a_store().await;
+        house.ledger.open_session(store, "before").await.unwrap();
+        house.clock.advance(std::time::Duration::from_secs(10));
+        let since = house.clock.now();
+        let after = house.ledger.open_session(store, "after").await.unwrap();
+        house.ledger.close_session(after.id).await.unwrap();
+        let mut heads = house
+            .ledger
+            .heads_of_store_since(store, since)
+            .await
+            .unwrap();
+        heads.retain(|(stream, _)| *stream != store.into());
+        assert_eq!(heads, [(after.id.into(), 2)]);
+    }
+
+    #[each_database]
+    async fn an_orders_snapshot_has_the_number_of_the_stream_it_is_told_on(house: House) {
+        let store = house.a_store().await;
+        let product = house.a_product(store).await;
+        let session = house.ledger.open_session(store, "1").await.unwrap();
+        house.a_guests_order(&session, product).await;
+        let order = house.a_guests_order(&session, product).await;
+        let snapshot = house
+            .ledger
+            .order_snapshot(order.id)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!((snapshot.order.id, snapshot.seq), (order.id, 3));
+        assert_eq!(house.ledger.order_events(order.id).await.unwrap().len(), 1);
     }
 }

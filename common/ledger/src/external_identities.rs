@@ -92,11 +92,9 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        accounts::NewAccount,
-        testing::{House, each_database},
-    };
+    use crate::{accounts::NewAccount, testing::House};
     use domain::account::Role;
+    use each_database::each_database;
 
     async fn an_account(house: &House, username: &str) -> AccountId {
         let new = NewAccount {
@@ -113,37 +111,69 @@ mod tests {
         found.map(|account| account.id)
     }
 
-    each_database! {
-        async fn a_session_key_is_its_users_until_the_next_one(house: House) {
-            let (anna, ledger) = (an_account(&house, "anna").await, &house.ledger);
-            let first = ledger.give_identity(anna, "1").await.unwrap();
-            let by = async |user: &str, key: &str| id(ledger.account_by_session_key(user, key).await.unwrap());
-            assert_eq!(by("1", &first).await, Some(anna));
-            assert_eq!(by("2", &first).await, None);
-            assert_eq!(by("1", "guess").await, None);
-            let second = ledger.give_identity(anna, "2").await.unwrap();
-            assert_eq!(by("1", &first).await, None);
-            assert_eq!(by("2", &first).await, None);
-            assert_eq!(by("2", &second).await, Some(anna));
-            assert_eq!(ledger.external_user(anna).await.unwrap().as_deref(), Some("2"));
-            assert_eq!(id(ledger.account_of_external_user("2").await.unwrap()), Some(anna));
-            ledger.take_identity(anna).await.unwrap();
-            ledger.take_identity(anna).await.unwrap();
-            assert_eq!(by("2", &second).await, None);
-            assert_eq!(ledger.external_user(anna).await.unwrap(), None);
-        }
+    #[each_database]
+    async fn a_session_key_is_its_users_until_the_next_one(house: House) {
+        let (anna, ledger) = (an_account(&house, "anna").await, &house.ledger);
+        let first = ledger.give_identity(anna, "1").await.unwrap();
+        let by = async |user: &str, key: &str| {
+            id(ledger.account_by_session_key(user, key).await.unwrap())
+        };
+        assert_eq!(by("1", &first).await, Some(anna));
+        assert_eq!(by("2", &first).await, None);
+        assert_eq!(by("1", "guess").await, None);
+        let second = ledger.give_identity(anna, "2").await.unwrap();
+        assert_eq!(by("1", &first).await, None);
+        assert_eq!(by("2", &first).await, None);
+        assert_eq!(by("2", &second).await, Some(anna));
+        assert_eq!(
+            ledger.external_user(anna).await.unwrap().as_deref(),
+            Some("2")
+        );
+        assert_eq!(
+            id(ledger.account_of_external_user("2").await.unwrap()),
+            Some(anna)
+        );
+        ledger.take_identity(anna).await.unwrap();
+        ledger.take_identity(anna).await.unwrap();
+        assert_eq!(by("2", &second).await, None);
+        assert_eq!(ledger.external_user(anna).await.unwrap(), None);
+    }
 
-        async fn a_user_is_one_account_and_an_account_must_be_there(house: House) {
-            let (anna, ben) = (an_account(&house, "anna").await, an_account(&house, "ben").await);
-            let key = house.ledger.give_identity(anna, "1").await.unwrap();
-            let bens = house.ledger.give_identity(ben, "2").await.unwrap();
-            let refused = house.ledger.give_identity(ben, "1").await;
-            assert!(matches!(refused, Err(LedgerError::Refused(IdentityRefused::UserTaken))), "{refused:?}");
-            let by = async |user: &str, key: &str| id(house.ledger.account_by_session_key(user, key).await.unwrap());
-            assert_eq!((by("1", &key).await, by("2", &bens).await), (Some(anna), Some(ben)));
-            let nobody = house.chance.id(house.clock.now());
-            let refused = house.ledger.give_identity(nobody, "3").await;
-            assert!(matches!(refused, Err(LedgerError::Refused(IdentityRefused::NoSuchAccount))), "{refused:?}");
-        }
+    #[each_database]
+    async fn a_user_is_one_account_and_an_account_must_be_there(house: House) {
+        let (anna, ben) = (
+            an_account(&house, "anna").await,
+            an_account(&house, "ben").await,
+        );
+        let key = house.ledger.give_identity(anna, "1").await.unwrap();
+        let bens = house.ledger.give_identity(ben, "2").await.unwrap();
+        let refused = house.ledger.give_identity(ben, "1").await;
+        assert!(
+            matches!(
+                refused,
+                Err(LedgerError::Refused(IdentityRefused::UserTaken))
+            ),
+            "{refused:?}"
+        );
+        let by = async |user: &str, key: &str| {
+            id(house
+                .ledger
+                .account_by_session_key(user, key)
+                .await
+                .unwrap())
+        };
+        assert_eq!(
+            (by("1", &key).await, by("2", &bens).await),
+            (Some(anna), Some(ben))
+        );
+        let nobody = house.chance.id(house.clock.now());
+        let refused = house.ledger.give_identity(nobody, "3").await;
+        assert!(
+            matches!(
+                refused,
+                Err(LedgerError::Refused(IdentityRefused::NoSuchAccount))
+            ),
+            "{refused:?}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Random histories of orders, played on the real ledger and on a model written by hand from design.md.
+//! Random histories of orders, played on the real ledger and on a model written by hand from docs/design.md.
 //!
 //! The test can fail. It found that a callback did not acknowledge a handoff that was retried by hand and not sent
 //! since, and that an integrator that was disabled for a moment never heard of the end of an order that it had. It was

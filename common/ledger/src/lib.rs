@@ -2,6 +2,9 @@
 //!
 //! After a commit, the outbox row is offered to the [`Wake`] port, so that no caller can forget to publish it.
 
+#[cfg(test)]
+extern crate self as ledger; // for #[each_database]
+
 mod change;
 #[cfg(test)]
 mod histories;

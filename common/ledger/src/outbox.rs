@@ -57,31 +57,47 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{House, each_database};
+    use crate::testing::House;
     use domain::hint::{Announcement, Hint};
+    use each_database::each_database;
 
-    each_database! {
-        async fn a_row_that_cannot_be_read_stops_no_other_and_is_parked_at_the_fifth_failure(house: House) {
-            let good: OutboxId = house.chance.id(house.clock.now());
-            let hint = Hint::Accept { order: house.chance.id(house.clock.now()) };
-            let row = OutboxRow { id: good, announcement: Announcement { events: vec![], hints: vec![hint] } };
-            let mut change = crate::Change::begin(&house.ledger.inner).await.unwrap();
-            let now = change.now;
-            store::outbox::insert(&mut change.tx, &[row.clone()], now, now).await.unwrap();
-            store::testing::run(
-                &mut change.tx,
-                "INSERT INTO outbox (id, announcement, not_before, failures, parked, created_at) \
-                 SELECT x'00000000000000000000000000000001', '{\"hints\": 7}', not_before, 0, FALSE, created_at FROM outbox",
-            )
+    #[each_database]
+    async fn a_row_that_cannot_be_read_stops_no_other_and_is_parked_at_the_fifth_failure(
+        house: House,
+    ) {
+        let good: OutboxId = house.chance.id(house.clock.now());
+        let hint = Hint::Accept {
+            order: house.chance.id(house.clock.now()),
+        };
+        let row = OutboxRow {
+            id: good,
+            announcement: Announcement {
+                events: vec![],
+                hints: vec![hint],
+            },
+        };
+        let mut change = crate::Change::begin(&house.ledger.inner).await.unwrap();
+        let now = change.now;
+        store::outbox::insert(&mut change.tx, &[row.clone()], now, now)
             .await
             .unwrap();
-            change.commit(Points::NONE).await.unwrap();
+        store::testing::run(
+            &mut change.tx,
+            "INSERT INTO outbox (id, announcement, not_before, failures, parked, created_at) \
+             SELECT x'00000000000000000000000000000001', '{\"hints\": 7}', not_before, 0, FALSE, created_at FROM outbox",
+        )
+        .await
+        .unwrap();
+        change.commit(Points::NONE).await.unwrap();
 
-            for _ in 0..6 {
-                assert_eq!(house.ledger.claim_outbox(10).await.unwrap(), [row.clone()]);
-                house.clock.advance(std::time::Duration::from_secs(10));
-            }
-            assert_eq!(house.ledger.outbox_backlog().await.unwrap().0, 1, "the faulty row is parked");
+        for _ in 0..6 {
+            assert_eq!(house.ledger.claim_outbox(10).await.unwrap(), [row.clone()]);
+            house.clock.advance(std::time::Duration::from_secs(10));
         }
+        assert_eq!(
+            house.ledger.outbox_backlog().await.unwrap().0,
+            1,
+            "the faulty row is parked"
+        );
     }
 }

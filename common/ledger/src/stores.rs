@@ -151,7 +151,7 @@ impl Ledger {
     }
 }
 
-/// Locks the store's stream so that events may be written; by design.md section 4, before anything else is locked.
+/// Locks the store's stream so that events may be written; by docs/design.md section 4, before anything else is locked.
 pub(crate) async fn lock_stream(change: &mut Change<'_>, id: StoreId) -> store::Result<bool> {
     let Some((_, last_seq)) = store::stores::lock_counters(&mut change.tx, id).await? else {
         return Ok(false);

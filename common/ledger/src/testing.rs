@@ -1,4 +1,6 @@
 //! For tests of every crate: a ledger over a fresh database of its own, dropped at the end.
+//!
+//! `#[each_database]` makes one test per database out of one body that takes a [`House`], its `Ledger` or its `Db`.
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
@@ -20,7 +22,7 @@ use futures_util::FutureExt;
 use platform::{chance::Chance, clock::Clock, secrets::Keys};
 use store::Db;
 pub use store::testing::{
-    FreshDb, SOON, each_database, environment, flaky_proxy, fresh_mysql, fresh_sqlite, noon,
+    FreshDb, SOON, environment, flaky_proxy, fresh_mysql, fresh_sqlite, noon,
 };
 use tokio::sync::watch;
 
@@ -247,7 +249,7 @@ impl Wake for Woken {
     }
 }
 
-/// Runs a body of [`each_database!`] over SQLite, and drops the database even if the body panics.
+/// Runs a body of `#[each_database]` over SQLite, and drops the database even if the body panics.
 pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(House) -> F) {
     on_fresh(fresh_sqlite().await, body).await;
 }
@@ -273,13 +275,13 @@ async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(Hous
 #[cfg(test)]
 mod tests {
     use super::*;
+    use each_database::each_database;
 
-    each_database! {
-        async fn a_fresh_house_answers_and_tells_no_time_of_its_own(house: House) {
-            house.db.ping().await.unwrap();
-            house.a_store().await;
-            assert_eq!(house.ledger.outbox_backlog().await.unwrap(), (0, None));
-            assert_eq!(house.ledger.clock().now(), noon());
-        }
+    #[each_database]
+    async fn a_fresh_house_answers_and_tells_no_time_of_its_own(house: House) {
+        house.db.ping().await.unwrap();
+        house.a_store().await;
+        assert_eq!(house.ledger.outbox_backlog().await.unwrap(), (0, None));
+        assert_eq!(house.ledger.clock().now(), noon());
     }
 }

@@ -55,9 +55,10 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
+    use each_database::each_database;
     use std::time::Duration;
 
-    use crate::testing::{House, each_database};
+    use crate::testing::House;
     use domain::{
         ids::WorkerId,
         sharing::{Member, alive},
@@ -73,37 +74,70 @@ mod tests {
         }
     }
 
-    each_database! {
-        async fn workers_are_known_from_their_first_word_until_they_leave(house: House) {
-            let (first, second) = (house.chance.id(house.clock.now()), house.chance.id(house.clock.now()));
-            let ledger = &house.ledger;
-            let began_at = house.clock.now();
-            ledger.worker_seen(first, "host, 7", began_at).await.unwrap();
-            house.clock.advance(Duration::from_secs(4));
-            ledger.worker_seen(second, "host, 7", house.clock.now()).await.unwrap();
-            assert_eq!(ledger.workers().await.unwrap(), [known(first, &house, 4, 4), known(second, &house, 0, 0)]);
-            ledger.worker_seen(first, "host, 7", began_at).await.unwrap();
-            assert_eq!(ledger.workers().await.unwrap(), [known(first, &house, 4, 0), known(second, &house, 0, 0)]);
-            ledger.worker_left(first).await.unwrap();
-            assert_eq!(ledger.workers().await.unwrap(), [known(second, &house, 0, 0)]);
-        }
+    #[each_database]
+    async fn workers_are_known_from_their_first_word_until_they_leave(house: House) {
+        let (first, second) = (
+            house.chance.id(house.clock.now()),
+            house.chance.id(house.clock.now()),
+        );
+        let ledger = &house.ledger;
+        let began_at = house.clock.now();
+        ledger
+            .worker_seen(first, "host, 7", began_at)
+            .await
+            .unwrap();
+        house.clock.advance(Duration::from_secs(4));
+        ledger
+            .worker_seen(second, "host, 7", house.clock.now())
+            .await
+            .unwrap();
+        assert_eq!(
+            ledger.workers().await.unwrap(),
+            [known(first, &house, 4, 4), known(second, &house, 0, 0)]
+        );
+        ledger
+            .worker_seen(first, "host, 7", began_at)
+            .await
+            .unwrap();
+        assert_eq!(
+            ledger.workers().await.unwrap(),
+            [known(first, &house, 4, 0), known(second, &house, 0, 0)]
+        );
+        ledger.worker_left(first).await.unwrap();
+        assert_eq!(
+            ledger.workers().await.unwrap(),
+            [known(second, &house, 0, 0)]
+        );
+    }
 
-        async fn a_worker_that_is_heard_of_no_more_is_dead_and_pruned_and_may_come_back(house: House) {
-            let (silent, talking) = (house.chance.id(house.clock.now()), house.chance.id(house.clock.now()));
-            let ledger = &house.ledger;
-            let began_at = house.clock.now();
-            for id in [silent, talking] {
-                ledger.worker_seen(id, "host, 7", began_at).await.unwrap();
-            }
-            house.clock.advance(Duration::from_secs(14));
-            ledger.worker_seen(talking, "host, 7", began_at).await.unwrap();
-            assert_eq!(ledger.prune_workers().await.unwrap(), 0);
-            house.clock.advance(Duration::from_secs(1));
-            assert_eq!(alive(&ledger.workers().await.unwrap(), house.clock.now()), [talking]);
-            assert_eq!(ledger.prune_workers().await.unwrap(), 1);
-            let now = house.clock.now();
-            ledger.worker_seen(silent, "host, 7", now).await.unwrap();
-            assert_eq!(ledger.workers().await.unwrap(), [known(silent, &house, 0, 0), known(talking, &house, 15, 1)]);
+    #[each_database]
+    async fn a_worker_that_is_heard_of_no_more_is_dead_and_pruned_and_may_come_back(house: House) {
+        let (silent, talking) = (
+            house.chance.id(house.clock.now()),
+            house.chance.id(house.clock.now()),
+        );
+        let ledger = &house.ledger;
+        let began_at = house.clock.now();
+        for id in [silent, talking] {
+            ledger.worker_seen(id, "host, 7", began_at).await.unwrap();
         }
+        house.clock.advance(Duration::from_secs(14));
+        ledger
+            .worker_seen(talking, "host, 7", began_at)
+            .await
+            .unwrap();
+        assert_eq!(ledger.prune_workers().await.unwrap(), 0);
+        house.clock.advance(Duration::from_secs(1));
+        assert_eq!(
+            alive(&ledger.workers().await.unwrap(), house.clock.now()),
+            [talking]
+        );
+        assert_eq!(ledger.prune_workers().await.unwrap(), 1);
+        let now = house.clock.now();
+        ledger.worker_seen(silent, "host, 7", now).await.unwrap();
+        assert_eq!(
+            ledger.workers().await.unwrap(),
+            [known(silent, &house, 0, 0), known(talking, &house, 15, 1)]
+        );
     }
 }

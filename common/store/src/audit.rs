@@ -1,4 +1,4 @@
-//! The invariants of design.md section 1, as queries that find violations.
+//! The invariants of docs/design.md section 1, as queries that find violations.
 
 use super::{error::Result, on, tx::Tx};
 

@@ -22,7 +22,7 @@ macro_rules! answers {
 pub(crate) use answers;
 
 #[cfg(test)]
-pub use in_tests::{Step, assert_no_full_scan, fill_handoffs};
+pub(crate) use in_tests::{Step, assert_no_full_scan, fill_handoffs};
 
 #[cfg(test)]
 mod tests;
@@ -40,7 +40,7 @@ mod in_tests {
 
     /// One line of a plan.
     #[derive(Debug)]
-    pub struct Step {
+    pub(crate) struct Step {
         line: String,
         /// True if the step reads every row of a table or every entry of an index.
         is_full_scan: bool,
@@ -48,7 +48,7 @@ mod in_tests {
 
     impl Step {
         /// Returns whether the step reads the table that has this name in the statement.
-        pub fn is_of(&self, table: &str) -> bool {
+        pub(crate) fn is_of(&self, table: &str) -> bool {
             let rest = self
                 .line
                 .trim_start_matches("SCAN ")
@@ -60,12 +60,12 @@ mod in_tests {
 
     impl Step {
         /// Returns whether the step sorts its rows, which takes reading all of them.
-        pub fn sorts(&self) -> bool {
+        pub(crate) fn sorts(&self) -> bool {
             self.line.contains("filesort") || self.line.contains("TEMP B-TREE")
         }
 
         /// Returns whether the step finds its rows by this index.
-        pub fn uses(&self, index: &str) -> bool {
+        pub(crate) fn uses(&self, index: &str) -> bool {
             self.line.split([' ', '(', ')']).any(|word| word == index)
         }
     }
@@ -106,7 +106,7 @@ mod in_tests {
     /// Asserts that a statement finds its rows by an index. The tables should hold some thousand rows: MySQL reads
     /// small tables in full, whatever indexes there are.
     #[track_caller]
-    pub fn assert_no_full_scan(statement: &str, plan: &[Step]) {
+    pub(crate) fn assert_no_full_scan(statement: &str, plan: &[Step]) {
         assert!(!plan.is_empty(), "{statement}: the plan is empty");
         let lines: Vec<&str> = plan.iter().map(|step| step.line.as_str()).collect();
         let scans = plan.iter().any(|step| step.is_full_scan);
@@ -115,7 +115,7 @@ mod in_tests {
 
     /// Inserts some thousand handoffs of several stores and integrators, nearly all of them acknowledged. Returns the
     /// id of one store, and of one integrator and one order there.
-    pub async fn fill_handoffs(house: &TestDb) -> (StoreId, Uuid, Uuid) {
+    pub(crate) async fn fill_handoffs(house: &TestDb) -> (StoreId, Uuid, Uuid) {
         const MOST: i32 = 3000;
         let now: DateTime<Utc> = house.clock.now();
         let ids = |many: usize| -> Vec<Uuid> { (0..many).map(|_| house.chance.id(now)).collect() };

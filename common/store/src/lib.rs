@@ -1,6 +1,9 @@
 //! All SQL, one file per group of tables. MySQL and SQLite share statements and code; where they must differ, the call
 //! of `Tx::pick` says why. Only `ledger` may call functions that write.
 
+#[cfg(test)]
+extern crate self as store; // for #[each_database(store)]
+
 mod bulk;
 mod connect;
 mod error;

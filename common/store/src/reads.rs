@@ -2,6 +2,7 @@
 //! need.
 
 use chrono::TimeDelta;
+use each_database::each_database;
 use sqlx::Row;
 use uuid::Uuid;
 
@@ -14,7 +15,7 @@ use super::{
     stats::counted,
     *,
 };
-use crate::testing::{TestDb, each_database};
+use crate::testing::TestDb;
 use domain::{
     ids::{SessionId, StoreId, StreamId},
     money::Money,
@@ -219,162 +220,257 @@ macro_rules! read_little {
     )+};
 }
 
-each_database! {
-    async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
-        let Filled { stores, order } = filled(&house).await;
-        let any = OrderFilter::default;
-        let statuses = vec![Pending, Processing];
-        let some = Some(stores[..3].to_vec());
-        let one = Some(stores[..1].to_vec());
-        let session = order.session.as_ref().map(|session| session.id);
-        let (placed_after, placed_before) = (Some(house.clock.now() - TimeDelta::hours(9)), Some(house.clock.now() - TimeDelta::hours(8)));
-        let account = order.account_id;
-        let filters = [
-            any(),
-            OrderFilter { statuses: statuses.clone(), ..any() },
-            OrderFilter { statuses: vec![Delivered], ..any() },
-            OrderFilter { placed_after, ..any() },
-            OrderFilter { placed_after, placed_before, statuses: statuses.clone(), ..any() },
-            OrderFilter { fulfilment: Some(Fulfilment::Delivery), ..any() },
-            OrderFilter { stores: one.clone(), ..any() },
-            OrderFilter { stores: some.clone(), statuses: statuses.clone(), ..any() },
-            OrderFilter { stores: some.clone(), statuses: OrderStatus::ALL.to_vec(), ..any() },
-            OrderFilter { stores: some.clone(), placed_after, ..any() },
-            OrderFilter { stores: one.clone(), placed_after, placed_before, ..any() },
-            OrderFilter { stores: one.clone(), placed_before, statuses: vec![Delivered], ..any() },
-            OrderFilter { stores: some.clone(), reference: order.reference.clone(), ..any() },
-            OrderFilter { stores: one, fulfilment: Some(Fulfilment::Delivery), ..any() },
-            OrderFilter { account, ..any() },
-            OrderFilter { account, statuses: statuses.clone(), placed_after, ..any() },
-            OrderFilter { account, reference: order.reference.clone(), ..any() },
-            OrderFilter { session, ..any() },
-            OrderFilter { session, stores: some, statuses, ..any() },
-        ];
-        let mut tx = house.db.read().await.unwrap();
-        for filter in &filters {
-            for after in [None, Some(order.id)] {
-                let place = match after {
-                    Some(id) => Some(place_of(&mut tx, filter, id).await.unwrap()),
-                    None => None,
-                };
-                for walk in walks(filter) {
-                    let plan: Vec<Step> = walked(&mut tx, filter, walk, place, PAGE).await.unwrap();
-                    let what = format!("{walk:?} of {filter:?} after {after:?}");
-                    assert_no_full_scan(&what, &plan);
-                    if matches!(walk, Walk::OfStoreByReference(_)) {
-                        assert!(plan.iter().any(|step| step.uses("orders_by_reference")), "{what}: {plan:#?}");
-                    } else {
-                        assert_is_in_order(&what, &plan);
-                    }
+#[each_database(store)]
+async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
+    let Filled { stores, order } = filled(&house).await;
+    let any = OrderFilter::default;
+    let statuses = vec![Pending, Processing];
+    let some = Some(stores[..3].to_vec());
+    let one = Some(stores[..1].to_vec());
+    let session = order.session.as_ref().map(|session| session.id);
+    let (placed_after, placed_before) = (
+        Some(house.clock.now() - TimeDelta::hours(9)),
+        Some(house.clock.now() - TimeDelta::hours(8)),
+    );
+    let account = order.account_id;
+    let filters = [
+        any(),
+        OrderFilter {
+            statuses: statuses.clone(),
+            ..any()
+        },
+        OrderFilter {
+            statuses: vec![Delivered],
+            ..any()
+        },
+        OrderFilter {
+            placed_after,
+            ..any()
+        },
+        OrderFilter {
+            placed_after,
+            placed_before,
+            statuses: statuses.clone(),
+            ..any()
+        },
+        OrderFilter {
+            fulfilment: Some(Fulfilment::Delivery),
+            ..any()
+        },
+        OrderFilter {
+            stores: one.clone(),
+            ..any()
+        },
+        OrderFilter {
+            stores: some.clone(),
+            statuses: statuses.clone(),
+            ..any()
+        },
+        OrderFilter {
+            stores: some.clone(),
+            statuses: OrderStatus::ALL.to_vec(),
+            ..any()
+        },
+        OrderFilter {
+            stores: some.clone(),
+            placed_after,
+            ..any()
+        },
+        OrderFilter {
+            stores: one.clone(),
+            placed_after,
+            placed_before,
+            ..any()
+        },
+        OrderFilter {
+            stores: one.clone(),
+            placed_before,
+            statuses: vec![Delivered],
+            ..any()
+        },
+        OrderFilter {
+            stores: some.clone(),
+            reference: order.reference.clone(),
+            ..any()
+        },
+        OrderFilter {
+            stores: one,
+            fulfilment: Some(Fulfilment::Delivery),
+            ..any()
+        },
+        OrderFilter { account, ..any() },
+        OrderFilter {
+            account,
+            statuses: statuses.clone(),
+            placed_after,
+            ..any()
+        },
+        OrderFilter {
+            account,
+            reference: order.reference.clone(),
+            ..any()
+        },
+        OrderFilter { session, ..any() },
+        OrderFilter {
+            session,
+            stores: some,
+            statuses,
+            ..any()
+        },
+    ];
+    let mut tx = house.db.read().await.unwrap();
+    for filter in &filters {
+        for after in [None, Some(order.id)] {
+            let place = match after {
+                Some(id) => Some(place_of(&mut tx, filter, id).await.unwrap()),
+                None => None,
+            };
+            for walk in walks(filter) {
+                let plan: Vec<Step> = walked(&mut tx, filter, walk, place, PAGE).await.unwrap();
+                let what = format!("{walk:?} of {filter:?} after {after:?}");
+                assert_no_full_scan(&what, &plan);
+                if matches!(walk, Walk::OfStoreByReference(_)) {
+                    assert!(
+                        plan.iter().any(|step| step.uses("orders_by_reference")),
+                        "{what}: {plan:#?}"
+                    );
+                } else {
+                    assert_is_in_order(&what, &plan);
                 }
             }
         }
-        let rests: Vec<(StoreId, i64)> = stores.iter().map(|store| (*store, 600)).collect();
-        for rests in [&rests[..], &rests[..1]] {
-            let plan: Vec<Step> = counted(&mut tx, rests).await.unwrap();
-            assert_no_full_scan("the rest of the stats", &plan);
-        }
     }
+    let rests: Vec<(StoreId, i64)> = stores.iter().map(|store| (*store, 600)).collect();
+    for rests in [&rests[..], &rests[..1]] {
+        let plan: Vec<Step> = counted(&mut tx, rests).await.unwrap();
+        assert_no_full_scan("the rest of the stats", &plan);
+    }
+}
 
-    async fn a_page_ends_after_some_thousand_orders_however_few_fit_and_the_next_goes_on(house: TestDb) {
-        let Filled { stores, .. } = filled(&house).await;
-        let mut tx = house.db.read().await.unwrap();
-        for of in [None, Some(stores)] {
-            let filter = OrderFilter { fulfilment: Some(Fulfilment::Delivery), stores: of.clone(), ..OrderFilter::default() };
-            let (mut after, mut found, mut pages) = (None, 0, 0);
-            loop {
-                let page = orders::list::list(&mut tx, &filter, after, PAGE).await.unwrap();
-                (found, pages, after) = (found + page.orders.len(), pages + 1, page.next);
-                if after.is_none() {
-                    break;
-                }
+#[each_database(store)]
+async fn a_page_ends_after_some_thousand_orders_however_few_fit_and_the_next_goes_on(
+    house: TestDb,
+) {
+    let Filled { stores, .. } = filled(&house).await;
+    let mut tx = house.db.read().await.unwrap();
+    for of in [None, Some(stores)] {
+        let filter = OrderFilter {
+            fulfilment: Some(Fulfilment::Delivery),
+            stores: of.clone(),
+            ..OrderFilter::default()
+        };
+        let (mut after, mut found, mut pages) = (None, 0, 0);
+        loop {
+            let page = orders::list::list(&mut tx, &filter, after, PAGE)
+                .await
+                .unwrap();
+            (found, pages, after) = (found + page.orders.len(), pages + 1, page.next);
+            if after.is_none() {
+                break;
             }
-            // With eight stores, the walk of each store examines that many orders.
-            assert_eq!((found, pages), (1, if of.is_none() { 2 } else { 1 }));
         }
+        // With eight stores, the walk of each store examines that many orders.
+        assert_eq!((found, pages), (1, if of.is_none() { 2 } else { 1 }));
     }
+}
 
-    async fn a_session_with_very_many_orders_is_shown_with_its_last_ones(house: TestDb) {
-        let Filled { order, .. } = filled(&house).await;
-        // The session was inserted with the order's id, and with the order's reference as its code.
-        let one_session = "UPDATE orders SET session_id = (SELECT id FROM sessions WHERE code = x'522D32353030')";
-        let mut tx = house.db.begin().await.unwrap();
-        testing::run(&mut tx, one_session).await.unwrap();
-        tx.commit().await.unwrap();
-        let session = SessionId::from(order.id.uuid());
-        let mut tx = house.db.read().await.unwrap();
-        let shown = orders::of_session(&mut tx, session).await.unwrap();
-        let unfinished = orders::unfinished_of_session(&mut tx, session).await.unwrap();
-        let ids = |orders: &[Order]| orders.iter().map(|order| order.id).collect::<Vec<_>>();
-        assert!(ids(&shown).is_sorted() && ids(&unfinished).is_sorted());
-        assert_eq!(shown.len(), orders::MOST_OF_SESSION as usize);
-        assert_eq!(unfinished.len(), 40);
-        assert_eq!(shown.last().map(|last| last.id), unfinished.last().map(|last| last.id));
-    }
+#[each_database(store)]
+async fn a_session_with_very_many_orders_is_shown_with_its_last_ones(house: TestDb) {
+    let Filled { order, .. } = filled(&house).await;
+    // The session was inserted with the order's id, and with the order's reference as its code.
+    let one_session =
+        "UPDATE orders SET session_id = (SELECT id FROM sessions WHERE code = x'522D32353030')";
+    let mut tx = house.db.begin().await.unwrap();
+    testing::run(&mut tx, one_session).await.unwrap();
+    tx.commit().await.unwrap();
+    let session = SessionId::from(order.id.uuid());
+    let mut tx = house.db.read().await.unwrap();
+    let shown = orders::of_session(&mut tx, session).await.unwrap();
+    let unfinished = orders::unfinished_of_session(&mut tx, session)
+        .await
+        .unwrap();
+    let ids = |orders: &[Order]| orders.iter().map(|order| order.id).collect::<Vec<_>>();
+    assert!(ids(&shown).is_sorted() && ids(&unfinished).is_sorted());
+    assert_eq!(shown.len(), orders::MOST_OF_SESSION as usize);
+    assert_eq!(unfinished.len(), 40);
+    assert_eq!(
+        shown.last().map(|last| last.id),
+        unfinished.last().map(|last| last.id)
+    );
+}
 
-    async fn old_drafts_are_found_however_many_are_young(house: TestDb) {
-        filled(&house).await;
-        let mut tx = house.db.begin().await.unwrap();
-        testing::run(&mut tx, "UPDATE orders SET status = 'draft'").await.unwrap();
-        tx.commit().await.unwrap();
-        know_what_is_there(&house).await.unwrap();
-        let (now, long_ago) = (house.clock.now(), house.clock.now() - TimeDelta::days(9));
-        let mut too_much: Vec<String> = Vec::new();
-        let mut tx = house.db.read().await.unwrap();
-        read_little! { tx, too_much,
-            orders::old_drafts(&mut tx, long_ago, PAGE);
-            orders::old_drafts(&mut tx, now, PAGE);
-        }
-        assert_eq!(too_much, Vec::<String>::new());
-        assert_eq!(orders::old_drafts(&mut tx, long_ago, PAGE).await.unwrap(), []);
-        assert_eq!(orders::old_drafts(&mut tx, now, PAGE).await.unwrap().len(), PAGE as usize);
+#[each_database(store)]
+async fn old_drafts_are_found_however_many_are_young(house: TestDb) {
+    filled(&house).await;
+    let mut tx = house.db.begin().await.unwrap();
+    testing::run(&mut tx, "UPDATE orders SET status = 'draft'")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    know_what_is_there(&house).await.unwrap();
+    let (now, long_ago) = (house.clock.now(), house.clock.now() - TimeDelta::days(9));
+    let mut too_much: Vec<String> = Vec::new();
+    let mut tx = house.db.read().await.unwrap();
+    read_little! { tx, too_much,
+        orders::old_drafts(&mut tx, long_ago, PAGE);
+        orders::old_drafts(&mut tx, now, PAGE);
     }
+    assert_eq!(too_much, Vec::<String>::new());
+    assert_eq!(
+        orders::old_drafts(&mut tx, long_ago, PAGE).await.unwrap(),
+        []
+    );
+    assert_eq!(
+        orders::old_drafts(&mut tx, now, PAGE).await.unwrap().len(),
+        PAGE as usize
+    );
+}
 
-    async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
-        let Filled { stores, order } = filled(&house).await;
-        let (now, long_ago) = (house.clock.now(), house.clock.now() - TimeDelta::days(9));
-        let (store, some) = (stores[0], &stores[..3]);
-        let session = order.session.as_ref().unwrap().id;
-        let stream: StreamId = order.id.into();
-        let mut too_much: Vec<String> = Vec::new();
-        let mut tx = house.db.read().await.unwrap();
-        read_little! { tx, too_much,
-            super::stores::list(&mut tx, None, None, PAGE);
-            super::stores::list(&mut tx, Some(some), None, PAGE);
-            products::list(&mut tx, store, None, PAGE);
-            sessions::list(&mut tx, store, SessionState::Closed, None, PAGE);
-            sessions::list(&mut tx, store, SessionState::Open, None, PAGE);
-            integrators::list(&mut tx, store, None, PAGE);
-            accounts::page(&mut tx, None, None, PAGE);
-            events::after(&mut tx, stream, 0, PAGE);
-            events::of_order(&mut tx, order.id, PAGE);
-            orders::of_session(&mut tx, session);
-            orders::old_drafts(&mut tx, now, PAGE);
-            orders::many(&mut tx, &[order.id]);
-            orders::list::list(&mut tx, &OrderFilter { statuses: vec![Failed], stores: Some(some.to_vec()), ..OrderFilter::default() }, None, PAGE);
-            orders::list::list(&mut tx, &OrderFilter { statuses: vec![Accepted], ..OrderFilter::default() }, None, PAGE);
-            stats::all_tallied(&mut tx, None, PAGE);
-            stats::tallied(&mut tx, some);
-            stats::rest(&mut tx, &[(store, 600), (stores[1], 610)]);
-            stats::untallied(&mut tx, store, 200, PAGE);
-            sweep::expired_leases(&mut tx, now, PAGE);
-            sweep::overdue_handoffs(&mut tx, long_ago, PAGE);
-            sweep::handoffs_of_archived(&mut tx, now, PAGE);
-            sweep::overdue_orders(&mut tx, now, PAGE);
-            sweep::unsettled_orders(&mut tx, PAGE);
-            sweep::integrators_with_due_work(&mut tx, now, None, PAGE);
-            sweep::orders_with_callbacks_left(&mut tx, PAGE);
-            sweep::unmatched(&mut tx, None, PAGE);
-            sweep::count_callbacks_left(&mut tx);
-        }
-        drop(tx);
-        let mut tx = house.db.begin().await.unwrap();
-        read_little! { tx, too_much,
-            sweep::give_up_unmatched(&mut tx, now, now);
-            sweep::prune(&mut tx, long_ago, long_ago, 100);
-        }
-        assert!(too_much.is_empty(), "{too_much:#?}");
+#[each_database(store)]
+async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
+    let Filled { stores, order } = filled(&house).await;
+    let (now, long_ago) = (house.clock.now(), house.clock.now() - TimeDelta::days(9));
+    let (store, some) = (stores[0], &stores[..3]);
+    let session = order.session.as_ref().unwrap().id;
+    let stream: StreamId = order.id.into();
+    let mut too_much: Vec<String> = Vec::new();
+    let mut tx = house.db.read().await.unwrap();
+    read_little! { tx, too_much,
+        super::stores::list(&mut tx, None, None, PAGE);
+        super::stores::list(&mut tx, Some(some), None, PAGE);
+        products::list(&mut tx, store, None, PAGE);
+        sessions::list(&mut tx, store, SessionState::Closed, None, PAGE);
+        sessions::list(&mut tx, store, SessionState::Open, None, PAGE);
+        integrators::list(&mut tx, store, None, PAGE);
+        accounts::page(&mut tx, None, None, PAGE);
+        events::after(&mut tx, stream, 0, PAGE);
+        events::of_order(&mut tx, order.id, PAGE);
+        orders::of_session(&mut tx, session);
+        orders::old_drafts(&mut tx, now, PAGE);
+        orders::many(&mut tx, &[order.id]);
+        orders::list::list(&mut tx, &OrderFilter { statuses: vec![Failed], stores: Some(some.to_vec()), ..OrderFilter::default() }, None, PAGE);
+        orders::list::list(&mut tx, &OrderFilter { statuses: vec![Accepted], ..OrderFilter::default() }, None, PAGE);
+        stats::all_tallied(&mut tx, None, PAGE);
+        stats::tallied(&mut tx, some);
+        stats::rest(&mut tx, &[(store, 600), (stores[1], 610)]);
+        stats::untallied(&mut tx, store, 200, PAGE);
+        sweep::expired_leases(&mut tx, now, PAGE);
+        sweep::overdue_handoffs(&mut tx, long_ago, PAGE);
+        sweep::handoffs_of_archived(&mut tx, now, PAGE);
+        sweep::overdue_orders(&mut tx, now, PAGE);
+        sweep::unsettled_orders(&mut tx, PAGE);
+        sweep::integrators_with_due_work(&mut tx, now, None, PAGE);
+        sweep::orders_with_callbacks_left(&mut tx, PAGE);
+        sweep::unmatched(&mut tx, None, PAGE);
+        sweep::count_callbacks_left(&mut tx);
     }
+    drop(tx);
+    let mut tx = house.db.begin().await.unwrap();
+    read_little! { tx, too_much,
+        sweep::give_up_unmatched(&mut tx, now, now);
+        sweep::prune(&mut tx, long_ago, long_ago, 100);
+    }
+    assert!(too_much.is_empty(), "{too_much:#?}");
 }
 
 /// Asserts that the plan does not sort: a sort reads all matching rows, however short the page.

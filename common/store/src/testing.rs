@@ -1,13 +1,7 @@
-//! For tests of every crate: temporary databases, rows that tests begin with, and a macro that makes one
-//! test a database out of one body.
+//! For tests of every crate: temporary databases, and rows that tests begin with.
 //!
-//! ```ignore
-//! each_database! {
-//!     async fn a_name_is_unique_among_open_sessions(test_db: TestDb) { … }
-//! }
-//! ```
-//! becomes `a_name_is_unique_among_open_sessions::{sqlite, mysql}`. MySQL's run where `EXPEDITER_TEST_MYSQL_URL` names a
-//! server (`mysql://user:password@host:port/`).
+//! `#[each_database(store)]` makes one test per database out of one body that takes a [`TestDb`]. The MySQL tests run if
+//! `EXPEDITER_TEST_MYSQL_URL` names a server (`mysql://user:password@host:port/`).
 
 pub mod environment;
 pub mod flaky_proxy;
@@ -25,7 +19,6 @@ use platform::{chance::Chance, clock::Clock};
 use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
 use uuid::Uuid;
 
-pub use crate::each_database;
 use crate::{Db, DbOptions, Result, Tx, migrate, on, stores};
 
 /// Maximum time that a test waits for something before it fails.
@@ -199,7 +192,7 @@ pub async fn run(tx: &mut Tx, statement: &'static str) -> Result<u64> {
         .rows_affected()))
 }
 
-/// Runs a body of [`each_database!`] over SQLite, and drops the database even if the body panics.
+/// Runs a body of `#[each_database]` over SQLite, and drops the database even if the body panics.
 pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(TestDb) -> F) {
     on_fresh(fresh_sqlite().await, body).await;
 }
@@ -220,37 +213,4 @@ async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(Test
     if let Err(panic) = done {
         resume_unwind(panic);
     }
-}
-
-/// Makes one test per database out of each body; see the module.
-#[macro_export]
-#[expect(
-    clippy::crate_in_macro_def,
-    reason = "each crate that uses it has a `testing` module with what its tests get"
-)]
-macro_rules! each_database {
-    ($($(#[$attribute:meta])* async fn $name:ident($house:ident: $Asked:ty) $body:block)+) => {$(
-        $(#[$attribute])*
-        mod $name {
-            use super::*;
-
-            async fn body($house: $Asked) $body
-
-            #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn sqlite() {
-                crate::testing::on_sqlite(|house| async move {
-                    body(<$Asked>::from(&house)).await;
-                })
-                .await;
-            }
-
-            #[::tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn mysql() {
-                crate::testing::on_mysql(|house| async move {
-                    body(<$Asked>::from(&house)).await;
-                })
-                .await;
-            }
-        }
-    )+};
 }

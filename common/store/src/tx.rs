@@ -101,7 +101,8 @@ pub(crate) use {for_update, on, skip_locked};
 mod tests {
     use super::*;
     use crate::testing;
-    use crate::testing::{TestDb, each_database};
+    use crate::testing::TestDb;
+    use each_database::each_database;
 
     fn metrics_of(tx: &Tx) -> Arc<Metrics> {
         match tx {
@@ -110,25 +111,33 @@ mod tests {
         }
     }
 
-    each_database! {
-        async fn errors_of_the_database_are_counted_and_its_answers_are_not(house: TestDb) {
-            let mut tx = house.db.begin().await.unwrap();
-            let metrics = metrics_of(&tx);
-            let met = |kind: &str| metrics.database_errors.with_label_values(&[kind]).get();
-            let counter = "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (x'01', 0, 0)";
-            testing::run(&mut tx, counter).await.unwrap();
-            let taken = testing::run(&mut tx, counter).await.unwrap_err();
-            assert!(matches!(taken, StoreError::UniqueKeyTaken), "{taken}");
-            testing::run(&mut tx, "UPDATE nowhere SET nothing = 1").await.unwrap_err();
-            tx.rollback().await;
-            let of_all = |kinds: &[&'static str]| kinds.iter().map(|kind| met(kind)).sum::<u64>();
-            assert_eq!((met("other"), of_all(&["deadlock", "lock_timeout", "connection", "commit_unknown"])), (1, 0));
+    #[each_database(store)]
+    async fn errors_of_the_database_are_counted_and_its_answers_are_not(house: TestDb) {
+        let mut tx = house.db.begin().await.unwrap();
+        let metrics = metrics_of(&tx);
+        let met = |kind: &str| metrics.database_errors.with_label_values(&[kind]).get();
+        let counter =
+            "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (x'01', 0, 0)";
+        testing::run(&mut tx, counter).await.unwrap();
+        let taken = testing::run(&mut tx, counter).await.unwrap_err();
+        assert!(matches!(taken, StoreError::UniqueKeyTaken), "{taken}");
+        testing::run(&mut tx, "UPDATE nowhere SET nothing = 1")
+            .await
+            .unwrap_err();
+        tx.rollback().await;
+        let of_all = |kinds: &[&'static str]| kinds.iter().map(|kind| met(kind)).sum::<u64>();
+        assert_eq!(
+            (
+                met("other"),
+                of_all(&["deadlock", "lock_timeout", "connection", "commit_unknown"])
+            ),
+            (1, 0)
+        );
 
-            house.db.close().await;
-            house.db.begin().await.unwrap_err();
-            house.db.read().await.unwrap_err();
-            assert_eq!((met("other"), met("connection")), (1, 2));
-        }
+        house.db.close().await;
+        house.db.begin().await.unwrap_err();
+        house.db.read().await.unwrap_err();
+        assert_eq!((met("other"), met("connection")), (1, 2));
     }
 
     #[test]

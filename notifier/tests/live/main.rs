@@ -6,7 +6,3 @@ mod house;
 mod sessions;
 #[cfg(test)]
 mod ticketed;
-
-mod testing {
-    pub(crate) use ledger::testing::{on_mysql, on_sqlite};
-}

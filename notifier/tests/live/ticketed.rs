@@ -1,5 +1,6 @@
 //! Channels that need a ticket: of one order and of a store.
 
+use each_database::each_database;
 use std::{collections::HashMap, time::Duration};
 
 use crate::house::{Client, Line, Served, serve, settings};
@@ -18,7 +19,7 @@ use ledger::{
     accounts::{AccountChange, NewAccount, TicketSubject},
     intake::Placer,
     integrators::NewIntegrator,
-    testing::{House, each_database},
+    testing::House,
 };
 use notifier::NotifierSettings;
 use serde_json::{Value, json};
@@ -163,219 +164,384 @@ async fn frames(client: &mut Client, count: usize) -> Vec<Value> {
     frames
 }
 
-each_database! {
-    async fn a_ticket_opens_one_channel_once(house: House) {
-        let pass = Pass::new(house).await;
-        let product = pass.house.a_product(pass.store).await;
-        let table = pass.table("1").await;
-        let order = pass.house.a_guests_order(&table, product).await;
-        let path = format!("/ws/orders/{}", order.id);
-        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
+#[each_database]
+async fn a_ticket_opens_one_channel_once(house: House) {
+    let pass = Pass::new(house).await;
+    let product = pass.house.a_product(pass.store).await;
+    let table = pass.table("1").await;
+    let order = pass.house.a_guests_order(&table, product).await;
+    let path = format!("/ws/orders/{}", order.id);
+    let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
 
-        let with_ticket = format!("{path}?ticket={ticket}");
-        let mut client = pass.served.open(&with_ticket).await;
-        assert_eq!(client.frame().await["order"]["status"], "pending");
-        for refused in [&*with_ticket, &format!("{path}?ticket=x"), &format!("/ws/stores/{}?ticket={}", pass.store, pass.ticket(TicketSubject::Order(order.id)).await)] {
-            assert_eq!(pass.served.open(refused).await.closed_with().await, 4401, "{refused}");
-        }
-
-        // The ticket may also be the first message, so that it is in no URL.
-        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
-        let mut client = pass.served.open(&path).await;
-        client.say(&json!({"type": "ticket", "ticket": ticket}).to_string()).await;
-        assert_eq!(client.frame().await["type"], "hello");
-        let mut client = pass.served.open(&path).await;
-        client.say(r#"{"type":"ping"}"#).await;
-        assert_eq!(client.closed_with().await, 4401);
+    let with_ticket = format!("{path}?ticket={ticket}");
+    let mut client = pass.served.open(&with_ticket).await;
+    assert_eq!(client.frame().await["order"]["status"], "pending");
+    for refused in [
+        &*with_ticket,
+        &format!("{path}?ticket=x"),
+        &format!(
+            "/ws/stores/{}?ticket={}",
+            pass.store,
+            pass.ticket(TicketSubject::Order(order.id)).await
+        ),
+    ] {
+        assert_eq!(
+            pass.served.open(refused).await.closed_with().await,
+            4401,
+            "{refused}"
+        );
     }
 
-    async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others_stay(house: House) {
-        let pass = Pass::with(house, NotifierSettings { ping_interval: Duration::from_millis(100), ..settings() }).await;
-        let product = pass.house.a_product(pass.store).await;
-        let order = pass.house.a_guests_order(&pass.table("1").await, product).await;
-        let elsewhere = pass.house.a_store().await;
-        let colleague = pass.another("kim").await;
-        let open_order = async |account| {
-            let ticket = pass.ticket_of(account, TicketSubject::Order(order.id)).await;
-            let mut client = pass.served.open(&format!("/ws/orders/{}?ticket={ticket}", order.id)).await;
-            client.frame().await;
-            client
-        };
-        let (mut moved, mut stays) = (open_order(pass.staff.id).await, open_order(colleague.id).await);
-        let change = async |change| {
-            pass.ledger().change_account(pass.staff.id, &change, |_| Ok(())).await.unwrap();
-        };
-        change(AccountChange { stores: Some(vec![elsewhere]), ..AccountChange::default() }).await;
-        assert_eq!(closed_beside(&mut moved, &mut stays).await, 4401);
+    // The ticket may also be the first message, so that it is in no URL.
+    let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
+    let mut client = pass.served.open(&path).await;
+    client
+        .say(&json!({"type": "ticket", "ticket": ticket}).to_string())
+        .await;
+    assert_eq!(client.frame().await["type"], "hello");
+    let mut client = pass.served.open(&path).await;
+    client.say(r#"{"type":"ping"}"#).await;
+    assert_eq!(client.closed_with().await, 4401);
+}
 
-        change(AccountChange { stores: Some(vec![pass.store]), ..AccountChange::default() }).await;
-        let mut store = pass.open_store().await;
-        store.frame().await;
-        change(AccountChange { disabled: Some(true), ..AccountChange::default() }).await;
-        assert_eq!(closed_beside(&mut store, &mut stays).await, 4401);
-        stays.say(r#"{"type":"ping"}"#).await;
-        assert_eq!(stays.frame().await, json!({"type": "pong"}));
-    }
+#[each_database]
+async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others_stay(
+    house: House,
+) {
+    let pass = Pass::with(
+        house,
+        NotifierSettings {
+            ping_interval: Duration::from_millis(100),
+            ..settings()
+        },
+    )
+    .await;
+    let product = pass.house.a_product(pass.store).await;
+    let order = pass
+        .house
+        .a_guests_order(&pass.table("1").await, product)
+        .await;
+    let elsewhere = pass.house.a_store().await;
+    let colleague = pass.another("kim").await;
+    let open_order = async |account| {
+        let ticket = pass
+            .ticket_of(account, TicketSubject::Order(order.id))
+            .await;
+        let mut client = pass
+            .served
+            .open(&format!("/ws/orders/{}?ticket={ticket}", order.id))
+            .await;
+        client.frame().await;
+        client
+    };
+    let (mut moved, mut stays) = (
+        open_order(pass.staff.id).await,
+        open_order(colleague.id).await,
+    );
+    let change = async |change| {
+        pass.ledger()
+            .change_account(pass.staff.id, &change, |_| Ok(()))
+            .await
+            .unwrap();
+    };
+    change(AccountChange {
+        stores: Some(vec![elsewhere]),
+        ..AccountChange::default()
+    })
+    .await;
+    assert_eq!(closed_beside(&mut moved, &mut stays).await, 4401);
 
-    async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_one_before(house: House) {
-        let pass = Pass::new(house).await;
-        let product = pass.house.a_product(pass.store).await;
-        let table = pass.table("1").await;
-        let order = pass.house.a_guests_order(&table, product).await;
-        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
-        let mut client = pass.served.open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id)).await;
-        let hello = client.frame().await;
-        // In a session it always begins with a snapshot, with the session's numbers.
-        assert_eq!((&hello["stream"], &hello["seq"]), (&json!(table.id), &json!(2)));
+    change(AccountChange {
+        stores: Some(vec![pass.store]),
+        ..AccountChange::default()
+    })
+    .await;
+    let mut store = pass.open_store().await;
+    store.frame().await;
+    change(AccountChange {
+        disabled: Some(true),
+        ..AccountChange::default()
+    })
+    .await;
+    assert_eq!(closed_beside(&mut store, &mut stays).await, 4401);
+    stays.say(r#"{"type":"ping"}"#).await;
+    assert_eq!(stays.frame().await, json!({"type": "pong"}));
+}
 
-        pass.house.a_guests_order(&table, product).await;
-        pass.accept(&order).await;
-        pass.house.a_guests_order(&table, product).await;
-        pass.ledger().move_order(order.id, OrderStatus::Ready, By::Staff, None).await.unwrap();
-        let events = frames(&mut client, 2).await;
-        let told: Vec<_> = events.iter().map(|event| (event["seq"].clone(), event["prev"].clone(), event["data"]["order"]["status"].clone())).collect();
-        assert_eq!(told, [(json!(4), json!(2), json!("accepted")), (json!(6), json!(4), json!("ready"))]);
-    }
+#[each_database]
+async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_one_before(
+    house: House,
+) {
+    let pass = Pass::new(house).await;
+    let product = pass.house.a_product(pass.store).await;
+    let table = pass.table("1").await;
+    let order = pass.house.a_guests_order(&table, product).await;
+    let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
+    let mut client = pass
+        .served
+        .open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id))
+        .await;
+    let hello = client.frame().await;
+    // In a session it always begins with a snapshot, with the session's numbers.
+    assert_eq!(
+        (&hello["stream"], &hello["seq"]),
+        (&json!(table.id), &json!(2))
+    );
 
-    async fn an_order_without_a_session_goes_on_after_a_number(house: House) {
-        let pass = Pass::new(house).await;
-        let product = pass.house.a_product(pass.store).await;
-        let table = pass.table("1").await;
-        let order = pass.house.a_guests_order_like(&table, product, |order| {
+    pass.house.a_guests_order(&table, product).await;
+    pass.accept(&order).await;
+    pass.house.a_guests_order(&table, product).await;
+    pass.ledger()
+        .move_order(order.id, OrderStatus::Ready, By::Staff, None)
+        .await
+        .unwrap();
+    let events = frames(&mut client, 2).await;
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            (
+                event["seq"].clone(),
+                event["prev"].clone(),
+                event["data"]["order"]["status"].clone(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (json!(4), json!(2), json!("accepted")),
+            (json!(6), json!(4), json!("ready"))
+        ]
+    );
+}
+
+#[each_database]
+async fn an_order_without_a_session_goes_on_after_a_number(house: House) {
+    let pass = Pass::new(house).await;
+    let product = pass.house.a_product(pass.store).await;
+    let table = pass.table("1").await;
+    let order = pass
+        .house
+        .a_guests_order_like(&table, product, |order| {
             order.session = None;
             order.placer = Placer::Account(pass.staff.id);
             order.fulfilment = Fulfilment::Pickup;
-        }).await;
-        pass.accept(&order).await;
-        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
-        let mut client = pass.served.open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id)).await;
-        assert_eq!(client.frame().await, json!({"type": "hello", "stream": order.id, "seq": 1, "resumed": true}));
-        let event = client.frame().await;
-        assert_eq!((&event["seq"], &event["prev"], &event["type"]), (&json!(2), &json!(1), &json!("order.status_changed")));
+        })
+        .await;
+    pass.accept(&order).await;
+    let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
+    let mut client = pass
+        .served
+        .open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id))
+        .await;
+    assert_eq!(
+        client.frame().await,
+        json!({"type": "hello", "stream": order.id, "seq": 1, "resumed": true})
+    );
+    let event = client.frame().await;
+    assert_eq!(
+        (&event["seq"], &event["prev"], &event["type"]),
+        (&json!(2), &json!(1), &json!("order.status_changed"))
+    );
+}
+
+#[each_database]
+async fn a_stores_screen_sees_every_event_of_all_its_streams_and_of_no_other_store(house: House) {
+    let pass = Pass::new(house).await;
+    let elsewhere = pass.house.a_store().await;
+    let product = pass.house.a_product(pass.store).await;
+    let first = pass.table("1").await;
+    let waiting = pass.house.a_guests_order(&first, product).await;
+
+    let mut client = pass.open_store().await;
+    let hello = client.frame().await;
+    assert_eq!(
+        (&hello["store"]["id"], &hello["orders"][0]["id"]),
+        (&json!(pass.store), &json!(waiting.id))
+    );
+    assert_eq!(hello["streams"][first.id.to_string()], 2);
+    assert!(!hello.to_string().contains(&first.code));
+
+    let second = pass.table("2").await;
+    pass.ledger().open_session(elsewhere, "3").await.unwrap();
+    pass.accept(&waiting).await;
+    let placed = pass.house.a_guests_order(&second, product).await;
+    pass.accept(&placed).await;
+    pass.ledger().close_session(first.id).await.unwrap();
+    let events = frames(&mut client, 5).await;
+    let mut seen = chains(&hello, &events);
+    seen.sort();
+    let (a, b) = (first.id.to_string(), second.id.to_string());
+    assert_eq!(
+        seen,
+        [
+            (a.clone(), 3),
+            (a, 4),
+            (b.clone(), 1),
+            (b.clone(), 2),
+            (b, 3)
+        ]
+    );
+}
+
+#[each_database]
+async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: House) {
+    let pass = Pass::new(house).await;
+    let (kitchen, _) = pass
+        .ledger()
+        .create_integrator(a_kitchen(pass.store))
+        .await
+        .unwrap();
+    let product = pass.house.a_product(pass.store).await;
+    let table = pass.table("1").await;
+    let mut guest = pass
+        .served
+        .open(&format!("/ws/sessions/{}", table.code))
+        .await;
+    guest.frame().await;
+    let mut staff = pass.open_store().await;
+    let hello = staff.frame().await;
+    pass.house.a_guests_order(&table, product).await;
+    let claims = pass
+        .ledger()
+        .claim_handoffs(kitchen.id, 1, Duration::from_secs(30))
+        .await
+        .unwrap();
+    let gone = Heard::Answer {
+        status: 410,
+        retry_after: None,
+    };
+    pass.ledger()
+        .conclude_attempt(&claims.claimed[0], &gone, None, false)
+        .await
+        .unwrap();
+
+    let mut seen = Vec::new();
+    while seen
+        .last()
+        .is_none_or(|frame: &Value| frame["type"] != "integrator.disabled")
+    {
+        seen.push(staff.frame().await);
     }
-
-    async fn a_stores_screen_sees_every_event_of_all_its_streams_and_of_no_other_store(house: House) {
-        let pass = Pass::new(house).await;
-        let elsewhere = pass.house.a_store().await;
-        let product = pass.house.a_product(pass.store).await;
-        let first = pass.table("1").await;
-        let waiting = pass.house.a_guests_order(&first, product).await;
-
-        let mut client = pass.open_store().await;
-        let hello = client.frame().await;
-        assert_eq!((&hello["store"]["id"], &hello["orders"][0]["id"]), (&json!(pass.store), &json!(waiting.id)));
-        assert_eq!(hello["streams"][first.id.to_string()], 2);
-        assert!(!hello.to_string().contains(&first.code));
-
-        let second = pass.table("2").await;
-        pass.ledger().open_session(elsewhere, "3").await.unwrap();
-        pass.accept(&waiting).await;
-        let placed = pass.house.a_guests_order(&second, product).await;
-        pass.accept(&placed).await;
-        pass.ledger().close_session(first.id).await.unwrap();
-        let events = frames(&mut client, 5).await;
-        let mut seen = chains(&hello, &events);
-        seen.sort();
-        let (a, b) = (first.id.to_string(), second.id.to_string());
-        assert_eq!(seen, [(a.clone(), 3), (a, 4), (b.clone(), 1), (b.clone(), 2), (b, 3)]);
+    chains(&hello, &seen);
+    let told = seen.pop().unwrap();
+    assert_eq!(told["stream"], json!(pass.store));
+    assert_eq!(
+        told["data"],
+        json!({"integrator": {"id": kitchen.id, "name": "Kitchen", "reason": "gone"}})
+    );
+    pass.ledger().close_session(table.id).await.unwrap();
+    let mut types = Vec::new();
+    while types.last().is_none_or(|kind| *kind != "session.closed") {
+        types.push(guest.frame().await["type"].clone());
     }
+    assert!(
+        !types.contains(&json!("integrator.disabled")) && !types.contains(&json!("handoff.failed")),
+        "{types:?}"
+    );
+}
 
-    async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: House) {
-        let pass = Pass::new(house).await;
-        let (kitchen, _) = pass.ledger().create_integrator(a_kitchen(pass.store)).await.unwrap();
-        let product = pass.house.a_product(pass.store).await;
-        let table = pass.table("1").await;
-        let mut guest = pass.served.open(&format!("/ws/sessions/{}", table.code)).await;
-        guest.frame().await;
-        let mut staff = pass.open_store().await;
-        let hello = staff.frame().await;
-        pass.house.a_guests_order(&table, product).await;
-        let claims = pass.ledger().claim_handoffs(kitchen.id, 1, Duration::from_secs(30)).await.unwrap();
-        let gone = Heard::Answer { status: 410, retry_after: None };
-        pass.ledger().conclude_attempt(&claims.claimed[0], &gone, None, false).await.unwrap();
+#[each_database]
+async fn what_the_feed_lost_of_a_store_comes_with_the_next_check(house: House) {
+    let check_every = Duration::from_millis(20);
+    let pass = Pass::with(
+        house,
+        NotifierSettings {
+            check_every,
+            ..settings()
+        },
+    )
+    .await;
+    let product = pass.house.a_product(pass.store).await;
+    let first = pass.table("1").await;
+    let mut client = pass.open_store().await;
+    let hello = client.frame().await;
+    pass.line.loses(true);
+    pass.house.a_guests_order(&first, product).await;
+    let second = pass.table("2").await;
+    pass.house.a_guests_order(&second, product).await;
+    let mut seen = chains(&hello, &frames(&mut client, 3).await);
+    seen.sort();
+    let (a, b) = (first.id.to_string(), second.id.to_string());
+    assert_eq!(seen, [(a, 2), (b.clone(), 1), (b, 2)]);
+}
 
-        let mut seen = Vec::new();
-        while seen.last().is_none_or(|frame: &Value| frame["type"] != "integrator.disabled") {
-            seen.push(staff.frame().await);
-        }
-        chains(&hello, &seen);
-        let told = seen.pop().unwrap();
-        assert_eq!(told["stream"], json!(pass.store));
-        assert_eq!(told["data"], json!({"integrator": {"id": kitchen.id, "name": "Kitchen", "reason": "gone"}}));
-        pass.ledger().close_session(table.id).await.unwrap();
-        let mut types = Vec::new();
-        while types.last().is_none_or(|kind| *kind != "session.closed") {
-            types.push(guest.frame().await["type"].clone());
-        }
-        assert!(!types.contains(&json!("integrator.disabled")) && !types.contains(&json!("handoff.failed")), "{types:?}");
+#[each_database]
+async fn a_stores_screen_stays_while_the_ledger_is_away(house: House) {
+    let check_every = Duration::from_millis(20);
+    let pass = Pass::with(
+        house,
+        NotifierSettings {
+            check_every,
+            ..settings()
+        },
+    )
+    .await;
+    let mut client = pass.open_store().await;
+    client.frame().await;
+    pass.house.db.close().await;
+    // The checks fail, and the client is sent nothing.
+    let told = tokio::time::timeout(check_every * 10, client.next()).await;
+    assert!(told.is_err(), "{told:?}");
+    client.say(r#"{"type":"ping"}"#).await;
+    assert_eq!(client.frame().await, json!({"type": "pong"}));
+}
+
+#[each_database]
+async fn of_what_was_over_before_only_the_new_is_told(house: House) {
+    let pass = Pass::new(house).await;
+    let product = pass.house.a_product(pass.store).await;
+    let table = pass.table("1").await;
+    let order = pass.house.a_guests_order(&table, product).await;
+    pass.accept(&order).await;
+    pass.house.clock.advance(Duration::from_secs(3600));
+    pass.ledger()
+        .close_session_and_finish(table.id)
+        .await
+        .unwrap();
+    pass.house.clock.advance(Duration::from_secs(3600));
+    let mut client = pass.open_store().await;
+    let hello = client.frame().await;
+    assert_eq!(hello["streams"][table.id.to_string()], Value::Null);
+    // A relay that crashed before it deleted them publishes them again, in any order.
+    let events = pass
+        .ledger()
+        .events_after(table.id.into(), 0, 100)
+        .await
+        .unwrap();
+    assert_eq!(events.len(), 5);
+    let bodies = events.iter().chain(events.iter().rev());
+    let bodies = bodies.map(|event| Message::feed(serde_json::to_vec(event).unwrap()));
+    pass.line.broker.publish(bodies.collect()).await;
+    let again = pass.table("1").await;
+    let events = frames(&mut client, 1).await;
+    assert_eq!(chains(&hello, &events), [(again.id.to_string(), 1)]);
+}
+
+#[each_database]
+async fn a_burst_larger_than_what_is_kept_for_a_screen_is_read_from_the_ledger(house: House) {
+    let pass = Pass::with(
+        house,
+        NotifierSettings {
+            client_queue_capacity: 3,
+            ..settings()
+        },
+    )
+    .await;
+    let product = pass.house.a_product(pass.store).await;
+    let tables = [pass.table("1").await, pass.table("2").await];
+    let mut client = pass.open_store().await;
+    let hello = client.frame().await;
+    for table in &tables {
+        futures_util::future::join_all((0..60).map(|_| pass.house.a_guests_order(table, product)))
+            .await;
     }
-
-    async fn what_the_feed_lost_of_a_store_comes_with_the_next_check(house: House) {
-        let check_every = Duration::from_millis(20);
-        let pass = Pass::with(house, NotifierSettings { check_every, ..settings() }).await;
-        let product = pass.house.a_product(pass.store).await;
-        let first = pass.table("1").await;
-        let mut client = pass.open_store().await;
-        let hello = client.frame().await;
-        pass.line.loses(true);
-        pass.house.a_guests_order(&first, product).await;
-        let second = pass.table("2").await;
-        pass.house.a_guests_order(&second, product).await;
-        let mut seen = chains(&hello, &frames(&mut client, 3).await);
-        seen.sort();
-        let (a, b) = (first.id.to_string(), second.id.to_string());
-        assert_eq!(seen, [(a, 2), (b.clone(), 1), (b, 2)]);
-    }
-
-    async fn a_stores_screen_stays_while_the_ledger_is_away(house: House) {
-        let check_every = Duration::from_millis(20);
-        let pass = Pass::with(house, NotifierSettings { check_every, ..settings() }).await;
-        let mut client = pass.open_store().await;
-        client.frame().await;
-        pass.house.db.close().await;
-        // The checks fail, and the client is sent nothing.
-        let told = tokio::time::timeout(check_every * 10, client.next()).await;
-        assert!(told.is_err(), "{told:?}");
-        client.say(r#"{"type":"ping"}"#).await;
-        assert_eq!(client.frame().await, json!({"type": "pong"}));
-    }
-
-    async fn of_what_was_over_before_only_the_new_is_told(house: House) {
-        let pass = Pass::new(house).await;
-        let product = pass.house.a_product(pass.store).await;
-        let table = pass.table("1").await;
-        let order = pass.house.a_guests_order(&table, product).await;
-        pass.accept(&order).await;
-        pass.house.clock.advance(Duration::from_secs(3600));
-        pass.ledger().close_session_and_finish(table.id).await.unwrap();
-        pass.house.clock.advance(Duration::from_secs(3600));
-        let mut client = pass.open_store().await;
-        let hello = client.frame().await;
-        assert_eq!(hello["streams"][table.id.to_string()], Value::Null);
-        // A relay that crashed before it deleted them publishes them again, in any order.
-        let events = pass.ledger().events_after(table.id.into(), 0, 100).await.unwrap();
-        assert_eq!(events.len(), 5);
-        let bodies = events.iter().chain(events.iter().rev());
-        let bodies = bodies.map(|event| Message::feed(serde_json::to_vec(event).unwrap()));
-        pass.line.broker.publish(bodies.collect()).await;
-        let again = pass.table("1").await;
-        let events = frames(&mut client, 1).await;
-        assert_eq!(chains(&hello, &events), [(again.id.to_string(), 1)]);
-    }
-
-    async fn a_burst_larger_than_what_is_kept_for_a_screen_is_read_from_the_ledger(house: House) {
-        let pass = Pass::with(house, NotifierSettings { client_queue_capacity: 3, ..settings() }).await;
-        let product = pass.house.a_product(pass.store).await;
-        let tables = [pass.table("1").await, pass.table("2").await];
-        let mut client = pass.open_store().await;
-        let hello = client.frame().await;
-        for table in &tables {
-            futures_util::future::join_all((0..60).map(|_| pass.house.a_guests_order(table, product))).await;
-        }
-        let mut seen = chains(&hello, &frames(&mut client, 120).await);
-        seen.sort();
-        let mut expected: Vec<_> = tables.iter().flat_map(|table| (2..=61).map(|seq| (table.id.to_string(), seq))).collect();
-        expected.sort();
-        assert_eq!(seen, expected);
-    }
+    let mut seen = chains(&hello, &frames(&mut client, 120).await);
+    seen.sort();
+    let mut expected: Vec<_> = tables
+        .iter()
+        .flat_map(|table| (2..=61).map(|seq| (table.id.to_string(), seq)))
+        .collect();
+    expected.sort();
+    assert_eq!(seen, expected);
 }

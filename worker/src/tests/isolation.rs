@@ -1,9 +1,10 @@
 //! A bad integrator does not affect the others: four integrators and two workers.
 
+use each_database::each_database;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use domain::ids::{ProductId, StoreId};
-use ledger::testing::{House, each_database};
+use ledger::testing::House;
 use tokio::sync::Notify;
 use url::Url;
 
@@ -109,53 +110,59 @@ fn ids(received: &[Received]) -> HashSet<String> {
         .collect()
 }
 
-each_database! {
-    async fn integrators_of_one_store_do_not_harm_each_other(house: House) {
-        let (scene, colleague) = Scene::of_two(house).await;
-        let four = Four::at(&scene, [scene.store; 4]).await;
+#[each_database]
+async fn integrators_of_one_store_do_not_harm_each_other(house: House) {
+    let (scene, colleague) = Scene::of_two(house).await;
+    let four = Four::at(&scene, [scene.store; 4]).await;
+    for _ in 0..ORDERS {
+        scene.place().await;
+    }
+    four.harm_nobody(scene, colleague).await;
+}
+
+#[each_database]
+async fn integrators_of_different_stores_do_not_harm_each_other(house: House) {
+    let (scene, colleague) = Scene::of_two(house).await;
+    let mut places: Vec<(StoreId, ProductId)> = Vec::new();
+    for _ in 0..4 {
+        places.push(scene.another_store().await);
+    }
+    let four = Four::at(&scene, [0, 1, 2, 3].map(|n| places[n].0)).await;
+    for (store, product) in places {
         for _ in 0..ORDERS {
-            scene.place().await;
+            scene.place_at(store, product).await;
         }
-        four.harm_nobody(scene, colleague).await;
     }
+    four.harm_nobody(scene, colleague).await;
+}
 
-    async fn integrators_of_different_stores_do_not_harm_each_other(house: House) {
-        let (scene, colleague) = Scene::of_two(house).await;
-        let mut places: Vec<(StoreId, ProductId)> = Vec::new();
-        for _ in 0..4 {
-            places.push(scene.another_store().await);
-        }
-        let four = Four::at(&scene, [0, 1, 2, 3].map(|n| places[n].0)).await;
-        for (store, product) in places {
-            for _ in 0..ORDERS {
-                scene.place_at(store, product).await;
-            }
-        }
-        four.harm_nobody(scene, colleague).await;
+#[each_database]
+async fn first_attempts_go_before_late_retries(house: House) {
+    let scene = Scene::new(house).await;
+    let let_go = Arc::new(Notify::new());
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
+    let busy = Reply::SayWhenLet(answer, Arc::clone(&let_go));
+    let kitchen = Integrator::start([Reply::status(503), busy, Reply::status(200)]).await;
+    scene
+        .integrator_like(kitchen.url(), |new| new.concurrency = 1)
+        .await;
+    let retried = scene.place().await;
+    scene.until_concluded(retried, 1).await;
+    let busy_with = scene.place().await;
+    kitchen.until_received(2).await;
+    // The retry is overdue when the newest order arrives.
+    scene.house.clock.advance(Duration::from_secs(4));
+    let newest = scene.place().await;
+    let_go.notify_one();
+    let received = kitchen.until_received(4).await;
+    let mut expected = Vec::new();
+    for order in [retried, busy_with, newest, retried] {
+        expected.push(scene.handoff(order).await.0.id.to_string());
     }
-
-    async fn first_attempts_go_before_late_retries(house: House) {
-        let scene = Scene::new(house).await;
-        let let_go = Arc::new(Notify::new());
-        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
-        let busy = Reply::SayWhenLet(answer, Arc::clone(&let_go));
-        let kitchen = Integrator::start([Reply::status(503), busy, Reply::status(200)]).await;
-        scene.integrator_like(kitchen.url(), |new| new.concurrency = 1).await;
-        let retried = scene.place().await;
-        scene.until_concluded(retried, 1).await;
-        let busy_with = scene.place().await;
-        kitchen.until_received(2).await;
-        // The retry is overdue when the newest order arrives.
-        scene.house.clock.advance(Duration::from_secs(4));
-        let newest = scene.place().await;
-        let_go.notify_one();
-        let received = kitchen.until_received(4).await;
-        let mut expected = Vec::new();
-        for order in [retried, busy_with, newest, retried] {
-            expected.push(scene.handoff(order).await.0.id.to_string());
-        }
-        let came: Vec<&str> = received.iter().map(|one| one.header("webhook-id")).collect();
-        assert_eq!(came, expected);
-        scene.end().await;
-    }
+    let came: Vec<&str> = received
+        .iter()
+        .map(|one| one.header("webhook-id"))
+        .collect();
+    assert_eq!(came, expected);
+    scene.end().await;
 }

@@ -157,7 +157,8 @@ async fn counted_under(tx: &mut Tx, guess: &Guess, now: DateTime<Utc>) -> store:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{House, each_database};
+    use crate::testing::House;
+    use each_database::each_database;
 
     const LIMITS: GuessLimits = GuessLimits {
         per_username: 3,
@@ -173,107 +174,201 @@ mod tests {
         standing.limited_until
     }
 
-    each_database! {
-        async fn the_limit_of_a_username_holds_from_every_address_until_the_first_failure_is_old(house: House) {
-            let began = house.clock.now();
-            for last in 1..=3 {
-                assert_eq!(limited(&house, &guess("anna", 9)).await, None);
-                house.ledger.sign_in_failed(&guess("anna", last)).await.unwrap();
-                house.clock.advance(Duration::from_secs(60));
-            }
-            assert_eq!(limited(&house, &guess("anna", 9)).await, Some(began + FAILURES_COUNT_FOR));
-            assert_eq!(limited(&house, &guess("Anna", 9)).await, None);
-            house.clock.advance(FAILURES_COUNT_FOR - Duration::from_secs(180));
-            assert_eq!(limited(&house, &guess("anna", 9)).await, None, "one of the three has expired");
-            assert!(house.ledger.standing(&guess("anna", 9), LIMITS).await.unwrap().success_counts);
+    #[each_database]
+    async fn the_limit_of_a_username_holds_from_every_address_until_the_first_failure_is_old(
+        house: House,
+    ) {
+        let began = house.clock.now();
+        for last in 1..=3 {
+            assert_eq!(limited(&house, &guess("anna", 9)).await, None);
+            house
+                .ledger
+                .sign_in_failed(&guess("anna", last))
+                .await
+                .unwrap();
+            house.clock.advance(Duration::from_secs(60));
         }
+        assert_eq!(
+            limited(&house, &guess("anna", 9)).await,
+            Some(began + FAILURES_COUNT_FOR)
+        );
+        assert_eq!(limited(&house, &guess("Anna", 9)).await, None);
+        house
+            .clock
+            .advance(FAILURES_COUNT_FOR - Duration::from_secs(180));
+        assert_eq!(
+            limited(&house, &guess("anna", 9)).await,
+            None,
+            "one of the three has expired"
+        );
+        assert!(
+            house
+                .ledger
+                .standing(&guess("anna", 9), LIMITS)
+                .await
+                .unwrap()
+                .success_counts
+        );
+    }
 
-        async fn the_limit_of_an_address_holds_for_every_username_and_no_success_lifts_it(house: House) {
-            for name in ["a", "b", "c", "d", "e"] {
-                house.ledger.sign_in_failed(&guess(name, 1)).await.unwrap();
-            }
-            house.ledger.sign_in_succeeded(&guess("a", 1)).await.unwrap();
-            assert!(limited(&house, &guess("f", 1)).await.is_some());
-            assert_eq!(limited(&house, &guess("f", 2)).await, None);
+    #[each_database]
+    async fn the_limit_of_an_address_holds_for_every_username_and_no_success_lifts_it(
+        house: House,
+    ) {
+        for name in ["a", "b", "c", "d", "e"] {
+            house.ledger.sign_in_failed(&guess(name, 1)).await.unwrap();
         }
+        house
+            .ledger
+            .sign_in_succeeded(&guess("a", 1))
+            .await
+            .unwrap();
+        assert!(limited(&house, &guess("f", 1)).await.is_some());
+        assert_eq!(limited(&house, &guess("f", 2)).await, None);
+    }
 
-        async fn a_success_forgives_the_username(house: House) {
-            for last in 1..=3 {
-                house.ledger.sign_in_failed(&guess("anna", last)).await.unwrap();
-            }
-            house.ledger.sign_in_succeeded(&guess("anna", 4)).await.unwrap();
-            let standing = house.ledger.standing(&guess("anna", 4), LIMITS).await.unwrap();
-            assert_eq!(standing, Standing { limited_until: None, success_counts: false });
-            assert_eq!(limited(&house, &guess("anna", 1)).await, None, "from elsewhere too");
+    #[each_database]
+    async fn a_success_forgives_the_username(house: House) {
+        for last in 1..=3 {
+            house
+                .ledger
+                .sign_in_failed(&guess("anna", last))
+                .await
+                .unwrap();
         }
-
-        async fn where_its_owner_has_signed_in_lately_others_failures_lock_nobody_out(house: House) {
-            let (owner, stranger) = (guess("anna", 1), guess("anna", 2));
-            house.ledger.sign_in_succeeded(&owner).await.unwrap();
-            // Failures elsewhere, and by others behind the same address.
-            for name in ["b", "c", "d", "e", "f"] {
-                house.ledger.sign_in_failed(&stranger).await.unwrap();
-                house.ledger.sign_in_failed(&guess(name, 1)).await.unwrap();
+        house
+            .ledger
+            .sign_in_succeeded(&guess("anna", 4))
+            .await
+            .unwrap();
+        let standing = house
+            .ledger
+            .standing(&guess("anna", 4), LIMITS)
+            .await
+            .unwrap();
+        assert_eq!(
+            standing,
+            Standing {
+                limited_until: None,
+                success_counts: false
             }
-            assert!(limited(&house, &stranger).await.is_some());
-            assert!(limited(&house, &guess("ben", 1)).await.is_some());
+        );
+        assert_eq!(
+            limited(&house, &guess("anna", 1)).await,
+            None,
+            "from elsewhere too"
+        );
+    }
+
+    #[each_database]
+    async fn where_its_owner_has_signed_in_lately_others_failures_lock_nobody_out(house: House) {
+        let (owner, stranger) = (guess("anna", 1), guess("anna", 2));
+        house.ledger.sign_in_succeeded(&owner).await.unwrap();
+        // Failures elsewhere, and by others behind the same address.
+        for name in ["b", "c", "d", "e", "f"] {
+            house.ledger.sign_in_failed(&stranger).await.unwrap();
+            house.ledger.sign_in_failed(&guess(name, 1)).await.unwrap();
+        }
+        assert!(limited(&house, &stranger).await.is_some());
+        assert!(limited(&house, &guess("ben", 1)).await.is_some());
+        assert_eq!(limited(&house, &owner).await, None);
+        // The owner's success does not give the strangers new guesses.
+        house.ledger.sign_in_succeeded(&owner).await.unwrap();
+        assert!(limited(&house, &stranger).await.is_some());
+        // Guesses at the known address have their own limit.
+        for _ in 0..3 {
             assert_eq!(limited(&house, &owner).await, None);
-            // The owner's success does not give the strangers new guesses.
-            house.ledger.sign_in_succeeded(&owner).await.unwrap();
-            assert!(limited(&house, &stranger).await.is_some());
-            // Guesses at the known address have their own limit.
-            for _ in 0..3 {
-                assert_eq!(limited(&house, &owner).await, None);
-                house.ledger.sign_in_failed(&owner).await.unwrap();
-            }
-            assert!(limited(&house, &owner).await.is_some());
-            house.clock.advance(FAILURES_COUNT_FOR);
-            assert_eq!(limited(&house, &owner).await, None);
+            house.ledger.sign_in_failed(&owner).await.unwrap();
         }
+        assert!(limited(&house, &owner).await.is_some());
+        house.clock.advance(FAILURES_COUNT_FOR);
+        assert_eq!(limited(&house, &owner).await, None);
+    }
 
-        async fn where_usernames_have_no_limit_a_known_address_has_its_own(house: House) {
-            let (owner, limits) = (guess("anna", 1), GuessLimits { per_username: 0, per_address: 2 });
-            house.ledger.sign_in_succeeded(&owner).await.unwrap();
-            for is_limited in [false, false, true] {
-                let standing = house.ledger.standing(&owner, limits).await.unwrap();
-                assert_eq!(standing.limited_until.is_some(), is_limited);
-                house.ledger.sign_in_failed(&owner).await.unwrap();
-            }
+    #[each_database]
+    async fn where_usernames_have_no_limit_a_known_address_has_its_own(house: House) {
+        let (owner, limits) = (
+            guess("anna", 1),
+            GuessLimits {
+                per_username: 0,
+                per_address: 2,
+            },
+        );
+        house.ledger.sign_in_succeeded(&owner).await.unwrap();
+        for is_limited in [false, false, true] {
+            let standing = house.ledger.standing(&owner, limits).await.unwrap();
+            assert_eq!(standing.limited_until.is_some(), is_limited);
+            house.ledger.sign_in_failed(&owner).await.unwrap();
         }
+    }
 
-        async fn an_address_is_known_for_thirty_days_after_the_last_sign_in(house: House) {
-            let owner = guess("anna", 1);
-            let counts = async || house.ledger.standing(&owner, LIMITS).await.unwrap().success_counts;
-            house.ledger.sign_in_succeeded(&owner).await.unwrap();
-            assert!(!counts().await, "it was written a moment ago");
-            house.clock.advance(KNOWN_ANEW_AFTER + Duration::from_micros(1));
-            assert!(counts().await);
-            house.ledger.sign_in_succeeded(&owner).await.unwrap();
-            house.clock.advance(ADDRESS_KNOWN_FOR - Duration::from_micros(1));
-            assert_eq!(house.ledger.prune().await.unwrap(), 0);
-            house.clock.advance(Duration::from_micros(1));
-            for _ in 0..3 {
-                house.ledger.sign_in_failed(&guess("anna", 2)).await.unwrap();
-            }
-            assert!(limited(&house, &owner).await.is_some(), "the address is unknown again");
-            assert_eq!(house.ledger.prune().await.unwrap(), 1);
+    #[each_database]
+    async fn an_address_is_known_for_thirty_days_after_the_last_sign_in(house: House) {
+        let owner = guess("anna", 1);
+        let counts = async || {
+            house
+                .ledger
+                .standing(&owner, LIMITS)
+                .await
+                .unwrap()
+                .success_counts
+        };
+        house.ledger.sign_in_succeeded(&owner).await.unwrap();
+        assert!(!counts().await, "it was written a moment ago");
+        house
+            .clock
+            .advance(KNOWN_ANEW_AFTER + Duration::from_micros(1));
+        assert!(counts().await);
+        house.ledger.sign_in_succeeded(&owner).await.unwrap();
+        house
+            .clock
+            .advance(ADDRESS_KNOWN_FOR - Duration::from_micros(1));
+        assert_eq!(house.ledger.prune().await.unwrap(), 0);
+        house.clock.advance(Duration::from_micros(1));
+        for _ in 0..3 {
+            house
+                .ledger
+                .sign_in_failed(&guess("anna", 2))
+                .await
+                .unwrap();
         }
+        assert!(
+            limited(&house, &owner).await.is_some(),
+            "the address is unknown again"
+        );
+        assert_eq!(house.ledger.prune().await.unwrap(), 1);
+    }
 
-        async fn a_user_of_the_verification_service_is_no_account_of_that_name(house: House) {
-            let user = Guess::of_external_user("1", IpAddr::from([192, 0, 2, 1]));
-            for last in 2..=4 {
-                house.ledger.sign_in_failed(&guess("external user 1", last)).await.unwrap();
-                house.ledger.sign_in_failed(&guess("1", last)).await.unwrap();
-            }
-            assert_eq!(limited(&house, &user).await, None);
+    #[each_database]
+    async fn a_user_of_the_verification_service_is_no_account_of_that_name(house: House) {
+        let user = Guess::of_external_user("1", IpAddr::from([192, 0, 2, 1]));
+        for last in 2..=4 {
+            house
+                .ledger
+                .sign_in_failed(&guess("external user 1", last))
+                .await
+                .unwrap();
+            house
+                .ledger
+                .sign_in_failed(&guess("1", last))
+                .await
+                .unwrap();
         }
+        assert_eq!(limited(&house, &user).await, None);
+    }
 
-        async fn failures_that_count_no_more_are_pruned(house: House) {
-            house.ledger.sign_in_failed(&guess("anna", 1)).await.unwrap();
-            house.clock.advance(FAILURES_COUNT_FOR - Duration::from_micros(1));
-            assert_eq!(house.ledger.prune().await.unwrap(), 0);
-            house.clock.advance(Duration::from_micros(1));
-            assert_eq!(house.ledger.prune().await.unwrap(), 2);
-        }
+    #[each_database]
+    async fn failures_that_count_no_more_are_pruned(house: House) {
+        house
+            .ledger
+            .sign_in_failed(&guess("anna", 1))
+            .await
+            .unwrap();
+        house
+            .clock
+            .advance(FAILURES_COUNT_FOR - Duration::from_micros(1));
+        assert_eq!(house.ledger.prune().await.unwrap(), 0);
+        house.clock.advance(Duration::from_micros(1));
+        assert_eq!(house.ledger.prune().await.unwrap(), 2);
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::{
     scene::{Scene, numbered},
-    testing::{House, each_database},
+    testing::House,
 };
 use domain::status::OrderStatus;
+use each_database::each_database;
 
 /// Rules, each with a statement that breaks it.
 const DAMAGES: &[(&str, &str)] = &[
@@ -179,22 +180,28 @@ async fn a_day(house: &House) -> Scene {
     scene
 }
 
-each_database! {
-    async fn nothing_is_found_in_what_the_ledger_wrote(house: House) {
-        a_day(&house).await.audit_finds_nothing().await;
-    }
+#[each_database]
+async fn nothing_is_found_in_what_the_ledger_wrote(house: House) {
+    a_day(&house).await.audit_finds_nothing().await;
+}
 
-    async fn each_rule_finds_what_breaks_it(house: House) {
-        let scene = a_day(&house).await;
-        for (rule, damage) in DAMAGES {
-            let mut tx = scene.house.db.begin().await.unwrap();
-            assert!(store::testing::run(&mut tx, damage).await.unwrap() > 0, "{damage} hits nothing");
-            let found = store::audit::findings(&mut tx).await.unwrap();
-            tx.rollback().await;
-            assert!(found.iter().any(|(broken, ..)| broken == rule), "after {damage}: {found:?}");
-        }
-        scene.audit_finds_nothing().await;
+#[each_database]
+async fn each_rule_finds_what_breaks_it(house: House) {
+    let scene = a_day(&house).await;
+    for (rule, damage) in DAMAGES {
+        let mut tx = scene.house.db.begin().await.unwrap();
+        assert!(
+            store::testing::run(&mut tx, damage).await.unwrap() > 0,
+            "{damage} hits nothing"
+        );
+        let found = store::audit::findings(&mut tx).await.unwrap();
+        tx.rollback().await;
+        assert!(
+            found.iter().any(|(broken, ..)| broken == rule),
+            "after {damage}: {found:?}"
+        );
     }
+    scene.audit_finds_nothing().await;
 }
 
 #[test]

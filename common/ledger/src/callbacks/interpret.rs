@@ -1,4 +1,4 @@
-//! Interprets one callback and applies it to its order (design.md section 6).
+//! Interprets one callback and applies it to its order (docs/design.md section 6).
 
 use crate::{
     Change, LedgerError, Result,

@@ -1,15 +1,12 @@
 //! docs/events.md is true: every event happens here once and is compared with its description there.
 
+use each_database::each_database;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use crate::{
-    orders::OrderEdit,
-    products::ProductEdit,
-    scene::Scene,
-    stores::StoreEdit,
-    testing::{House, each_database},
+    orders::OrderEdit, products::ProductEdit, scene::Scene, stores::StoreEdit, testing::House,
 };
 use domain::{
     event::{Event, EventKind},
@@ -97,28 +94,36 @@ fn fields(value: &Value) -> BTreeSet<String> {
     }
 }
 
-each_database! {
-    async fn every_event_is_on_the_page_with_its_stream_its_readers_and_its_fields(house: House) {
-        let scene = Scene::new(&house).await;
-        let happened = one_of_each(&scene).await;
-        let all: BTreeSet<_> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        assert_eq!(happened.keys().copied().collect::<BTreeSet<_>>(), all);
-        let rows = rows();
-        assert_eq!(rows.keys().copied().collect::<BTreeSet<_>>(), all);
-        for (kind, event) in &happened {
-            let stream = match event.order_id {
-                Some(_) => "order",
-                None if event.stream == scene.store.into() => "store",
-                None => "session",
-            };
-            let for_guests = match (stream, event.kind.is_for_guests()) {
-                ("store", _) => "–",
-                (_, true) => "yes",
-                (_, false) => "no",
-            };
-            assert_eq!((rows[kind][1], rows[kind][3]), (stream, for_guests), "{kind}");
-            assert_eq!(fields(&event.data), fields(&example(kind)), "{kind}: {}", event.data);
-        }
-        scene.audit_finds_nothing().await;
+#[each_database]
+async fn every_event_is_on_the_page_with_its_stream_its_readers_and_its_fields(house: House) {
+    let scene = Scene::new(&house).await;
+    let happened = one_of_each(&scene).await;
+    let all: BTreeSet<_> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    assert_eq!(happened.keys().copied().collect::<BTreeSet<_>>(), all);
+    let rows = rows();
+    assert_eq!(rows.keys().copied().collect::<BTreeSet<_>>(), all);
+    for (kind, event) in &happened {
+        let stream = match event.order_id {
+            Some(_) => "order",
+            None if event.stream == scene.store.into() => "store",
+            None => "session",
+        };
+        let for_guests = match (stream, event.kind.is_for_guests()) {
+            ("store", _) => "–",
+            (_, true) => "yes",
+            (_, false) => "no",
+        };
+        assert_eq!(
+            (rows[kind][1], rows[kind][3]),
+            (stream, for_guests),
+            "{kind}"
+        );
+        assert_eq!(
+            fields(&event.data),
+            fields(&example(kind)),
+            "{kind}: {}",
+            event.data
+        );
     }
+    scene.audit_finds_nothing().await;
 }

@@ -1,4 +1,4 @@
-//! A small model, written by hand, of design.md section 5 and the outcomes of section 6: the expected state of the
+//! A small model, written by hand, of docs/design.md section 5 and the outcomes of section 6: the expected state of the
 //! ledger.
 //!
 //! It uses no rule of `domain`: two independent versions of a rule that match are worth more than one.
@@ -141,7 +141,7 @@ impl Model {
         true
     }
 
-    /// Returns true if the table of design.md section 5 allows the move; `lost` is the reason, if there is one.
+    /// Returns true if the table of docs/design.md section 5 allows the move; `lost` is the reason, if there is one.
     fn may_move(&self, to: OrderStatus, by: By, with_reason: bool) -> bool {
         let staff = matches!(by, By::Staff | By::Operator);
         let fulfils = staff || matches!(by, By::Integrator | By::Courier);

@@ -1,12 +1,13 @@
 //! Statistics: the numbers always equal a count of all orders, whatever happens in whichever sequence.
 
+use each_database::each_database;
 use std::time::Duration;
 
 use super::*;
 use crate::{
     intake::{PlaceOrder, ProductRef},
     scene::Scene,
-    testing::{House, each_database},
+    testing::House,
 };
 use domain::{
     ids::ProductId,
@@ -181,117 +182,150 @@ async fn a_history(house: &House, seed: u64) {
     town.scene.audit_finds_nothing().await;
 }
 
-each_database! {
-    async fn whatever_happens_the_numbers_are_those_of_a_count_of_all_orders(house: House) {
-        a_history(&house, 1).await;
-    }
+#[each_database]
+async fn whatever_happens_the_numbers_are_those_of_a_count_of_all_orders(house: House) {
+    a_history(&house, 1).await;
+}
 
-    async fn another_history_has_the_same_numbers(house: House) {
-        a_history(&house, 20).await;
-    }
+#[each_database]
+async fn another_history_has_the_same_numbers(house: House) {
+    a_history(&house, 20).await;
+}
 
-    async fn an_order_of_long_ago_that_moves_is_counted_where_it_stands_then(house: House) {
-        let mut town = Town::new(&house, 1).await;
-        let (store, _) = town.shops[0];
-        let old = town.order(0).await;
-        house.clock.advance(HOUR);
-        assert_eq!(town.sweep().await, 1);
-        town.order(0).await;
-        house.clock.advance(HOUR * 24 * 40);
-        house.ledger.move_order(old, OrderStatus::Accepted, By::Staff, None).await.unwrap();
-        let told = house.ledger.stats(Some(&[store])).await.unwrap();
-        assert_eq!((told.orders(), told.in_status(OrderStatus::Pending)), (2, 1));
-        assert_eq!((told.in_status(OrderStatus::Accepted), told.ever_accepted()), (1, 1));
-        assert_eq!(told.mean_acceptance_s(), (41 * 24 - 23) as f64 * 3600.0);
-        town.numbers_are_exact("a late move").await;
-        assert_eq!(town.sweep().await, 1);
-        town.numbers_are_exact("the next sweep").await;
-    }
+#[each_database]
+async fn an_order_of_long_ago_that_moves_is_counted_where_it_stands_then(house: House) {
+    let mut town = Town::new(&house, 1).await;
+    let (store, _) = town.shops[0];
+    let old = town.order(0).await;
+    house.clock.advance(HOUR);
+    assert_eq!(town.sweep().await, 1);
+    town.order(0).await;
+    house.clock.advance(HOUR * 24 * 40);
+    house
+        .ledger
+        .move_order(old, OrderStatus::Accepted, By::Staff, None)
+        .await
+        .unwrap();
+    let told = house.ledger.stats(Some(&[store])).await.unwrap();
+    assert_eq!(
+        (told.orders(), told.in_status(OrderStatus::Pending)),
+        (2, 1)
+    );
+    assert_eq!(
+        (told.in_status(OrderStatus::Accepted), told.ever_accepted()),
+        (1, 1)
+    );
+    assert_eq!(told.mean_acceptance_s(), (41 * 24 - 23) as f64 * 3600.0);
+    town.numbers_are_exact("a late move").await;
+    assert_eq!(town.sweep().await, 1);
+    town.numbers_are_exact("the next sweep").await;
+}
 
-    async fn a_store_without_orders_and_one_that_is_not_there_have_zeros(house: House) {
-        let store = house.a_store().await;
-        let nobody: StoreId = house.chance.id(house.clock.now());
-        for stores in [Some(&[store, nobody][..]), Some(&[][..]), None] {
-            assert_eq!(house.ledger.stats(stores).await.unwrap(), Tally::default());
-        }
+#[each_database]
+async fn a_store_without_orders_and_one_that_is_not_there_have_zeros(house: House) {
+    let store = house.a_store().await;
+    let nobody: StoreId = house.chance.id(house.clock.now());
+    for stores in [Some(&[store, nobody][..]), Some(&[][..]), None] {
+        assert_eq!(house.ledger.stats(stores).await.unwrap(), Tally::default());
     }
+}
 
-    async fn numbers_stay_exact_while_two_sweeps_and_moves_run_at_once(house: House) {
-        let mut town = Town::new(&house, 1).await;
-        town.orders(0, 40).await;
-        house.clock.advance(HOUR);
-        let (ledger, other) = (&house.ledger, house.ledger_that_wakes(std::sync::Arc::new(house.woken.clone())));
-        let moves = async {
-            for to in [OrderStatus::Accepted, OrderStatus::Preparing, OrderStatus::Ready] {
-                for order in &town.orders {
-                    ledger.move_order(*order, to, By::Staff, None).await.unwrap();
-                }
-            }
-        };
-        let sweeps = async {
-            for _ in 0..30 {
-                let (a, b) = tokio::join!(ledger.tally_orders(None, 10), other.tally_orders(None, 10));
-                a.unwrap();
-                b.unwrap();
-            }
-        };
-        let looks = async {
-            for _ in 0..60 {
-                assert_eq!(ledger.stats(None).await.unwrap().orders(), 40);
-            }
-        };
-        tokio::join!(moves, sweeps, looks);
-        town.sweep().await;
-        let told = ledger.stats(None).await.unwrap();
-        assert_eq!((told.in_status(OrderStatus::Ready), told.ever_accepted()), (40, 40));
-        town.numbers_are_exact("all that").await;
-        town.scene.audit_finds_nothing().await;
-    }
-
-    async fn stores_have_their_turn_page_by_page(house: House) {
-        let mut town = Town::new(&house, 3).await;
-        for shop in 0..3 {
-            town.orders(shop, 2).await;
-        }
-        house.clock.advance(HOUR);
-        let (mut after, mut walks) = (None, Vec::new());
-        loop {
-            let walk = house.ledger.tally_orders(after, 2).await.unwrap();
-            walks.push(walk.orders);
-            after = walk.last;
-            if after.is_none() {
-                break;
+#[each_database]
+async fn numbers_stay_exact_while_two_sweeps_and_moves_run_at_once(house: House) {
+    let mut town = Town::new(&house, 1).await;
+    town.orders(0, 40).await;
+    house.clock.advance(HOUR);
+    let (ledger, other) = (
+        &house.ledger,
+        house.ledger_that_wakes(std::sync::Arc::new(house.woken.clone())),
+    );
+    let moves = async {
+        for to in [
+            OrderStatus::Accepted,
+            OrderStatus::Preparing,
+            OrderStatus::Ready,
+        ] {
+            for order in &town.orders {
+                ledger
+                    .move_order(*order, to, By::Staff, None)
+                    .await
+                    .unwrap();
             }
         }
-        // The first store is the scene's own.
-        assert_eq!(walks, [2, 4, 0]);
-        town.numbers_are_exact("all walks").await;
-    }
+    };
+    let sweeps = async {
+        for _ in 0..30 {
+            let (a, b) = tokio::join!(ledger.tally_orders(None, 10), other.tally_orders(None, 10));
+            a.unwrap();
+            b.unwrap();
+        }
+    };
+    let looks = async {
+        for _ in 0..60 {
+            assert_eq!(ledger.stats(None).await.unwrap().orders(), 40);
+        }
+    };
+    tokio::join!(moves, sweeps, looks);
+    town.sweep().await;
+    let told = ledger.stats(None).await.unwrap();
+    assert_eq!(
+        (told.in_status(OrderStatus::Ready), told.ever_accepted()),
+        (40, 40)
+    );
+    town.numbers_are_exact("all that").await;
+    town.scene.audit_finds_nothing().await;
+}
 
-    async fn a_walk_ends_after_some_transactions_and_the_next_goes_on_there(house: House) {
-        let mut town = Town::new(&house, 3).await;
-        for shop in 0..3 {
-            town.orders(shop, 5).await;
-        }
-        house.clock.advance(HOUR);
-        let bounds = Bounds { orders_at_once: 1, transactions_of_store: 2, transactions: 3 };
-        let (mut after, mut walks, mut is_behind) = (None, Vec::new(), false);
-        loop {
-            let walk = house.ledger.walk(after, 10, bounds).await.unwrap();
-            walks.push((walk.orders, walk.is_behind));
-            town.numbers_are_exact(&format!("{} walks", walks.len())).await;
-            after = walk.last;
-            is_behind |= walk.is_behind;
-            if after.is_none() && !std::mem::take(&mut is_behind) {
-                break;
-            }
-        }
-        let orders: u64 = walks.iter().map(|(orders, _)| orders).sum();
-        assert_eq!(orders, 15, "{walks:?}");
-        assert!(walks.iter().all(|(orders, _)| *orders <= 3), "{walks:?}");
-        // Two orders of the first shop and one of the second; then it is the third shop's turn.
-        assert_eq!(walks[..2], [(3, true), (2, true)]);
+#[each_database]
+async fn stores_have_their_turn_page_by_page(house: House) {
+    let mut town = Town::new(&house, 3).await;
+    for shop in 0..3 {
+        town.orders(shop, 2).await;
     }
+    house.clock.advance(HOUR);
+    let (mut after, mut walks) = (None, Vec::new());
+    loop {
+        let walk = house.ledger.tally_orders(after, 2).await.unwrap();
+        walks.push(walk.orders);
+        after = walk.last;
+        if after.is_none() {
+            break;
+        }
+    }
+    // The first store is the scene's own.
+    assert_eq!(walks, [2, 4, 0]);
+    town.numbers_are_exact("all walks").await;
+}
+
+#[each_database]
+async fn a_walk_ends_after_some_transactions_and_the_next_goes_on_there(house: House) {
+    let mut town = Town::new(&house, 3).await;
+    for shop in 0..3 {
+        town.orders(shop, 5).await;
+    }
+    house.clock.advance(HOUR);
+    let bounds = Bounds {
+        orders_at_once: 1,
+        transactions_of_store: 2,
+        transactions: 3,
+    };
+    let (mut after, mut walks, mut is_behind) = (None, Vec::new(), false);
+    loop {
+        let walk = house.ledger.walk(after, 10, bounds).await.unwrap();
+        walks.push((walk.orders, walk.is_behind));
+        town.numbers_are_exact(&format!("{} walks", walks.len()))
+            .await;
+        after = walk.last;
+        is_behind |= walk.is_behind;
+        if after.is_none() && !std::mem::take(&mut is_behind) {
+            break;
+        }
+    }
+    let orders: u64 = walks.iter().map(|(orders, _)| orders).sum();
+    assert_eq!(orders, 15, "{walks:?}");
+    assert!(walks.iter().all(|(orders, _)| *orders <= 3), "{walks:?}");
+    // Two orders of the first shop and one of the second; then it is the third shop's turn.
+    assert_eq!(walks[..2], [(3, true), (2, true)]);
 }
 
 #[test]

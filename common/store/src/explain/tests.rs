@@ -1,10 +1,11 @@
 //! Tests that every list finds its rows by an index, whatever the filter.
 
 use chrono::TimeDelta;
+use each_database::each_database;
 use serde_json::json;
 
 use super::{Step, assert_no_full_scan, fill_handoffs, in_tests::know_what_is_there};
-use crate::testing::{TestDb, each_database};
+use crate::testing::TestDb;
 use crate::{
     callbacks::{self, CallbackFilter, NewCallback, list::Walk},
     handoffs::{HandoffFilter, Page, list as handoffs},
@@ -56,127 +57,237 @@ async fn fill_callbacks(house: &TestDb) -> Vec<IntegratorId> {
     integrators
 }
 
-each_database! {
-    async fn handoffs_are_found_without_reading_them_all(house: TestDb) {
-        let (store, integrator, order) = fill_handoffs(&house).await;
-        let (stores, integrator, order) = (Some(vec![store]), Some(IntegratorId::from(integrator)), Some(OrderId::from(order)));
-        let any = HandoffFilter::default;
-        let to_look_at: Vec<HandoffState> = vec![Failed, Held, Parked];
-        let lately = Some(house.clock.now() - TimeDelta::hours(1));
-        let filters = [
-            any(),
-            HandoffFilter { stores: stores.clone(), ..any() },
-            HandoffFilter { stores: stores.clone(), states: to_look_at.clone(), ..any() },
-            HandoffFilter { stores: stores.clone(), states: vec![Acknowledged], created_after: lately, ..any() },
-            HandoffFilter { stores: stores.clone(), integrator, states: to_look_at.clone(), ..any() },
-            HandoffFilter { stores: stores.clone(), order, ..any() },
-            HandoffFilter { integrator, ..any() },
-            HandoffFilter { integrator, states: to_look_at.clone(), reason: Some("refused".into()), ..any() },
-            HandoffFilter { order, ..any() },
-            HandoffFilter { order, states: vec![Failed], ..any() },
-            HandoffFilter { states: to_look_at.clone(), ..any() },
-            HandoffFilter { states: to_look_at, event: Some(HandoffEvent::OrderPlaced), created_before: lately, with_order: true, ..any() },
-        ];
-        let mut tx = house.db.read().await.unwrap();
-        for filter in &filters {
-            for page in [Page::NewestFirst { before: None }, Page::OldestFirst { after: None }] {
-                for walk in handoffs::walks(filter) {
-                    let plan: Vec<Step> = handoffs::walked(&mut tx, filter, walk, page, 51).await.unwrap();
-                    assert_no_full_scan(&format!("{filter:?} {walk:?} {page:?}"), &plan);
-                }
+#[each_database(store)]
+async fn handoffs_are_found_without_reading_them_all(house: TestDb) {
+    let (store, integrator, order) = fill_handoffs(&house).await;
+    let (stores, integrator, order) = (
+        Some(vec![store]),
+        Some(IntegratorId::from(integrator)),
+        Some(OrderId::from(order)),
+    );
+    let any = HandoffFilter::default;
+    let to_look_at: Vec<HandoffState> = vec![Failed, Held, Parked];
+    let lately = Some(house.clock.now() - TimeDelta::hours(1));
+    let filters = [
+        any(),
+        HandoffFilter {
+            stores: stores.clone(),
+            ..any()
+        },
+        HandoffFilter {
+            stores: stores.clone(),
+            states: to_look_at.clone(),
+            ..any()
+        },
+        HandoffFilter {
+            stores: stores.clone(),
+            states: vec![Acknowledged],
+            created_after: lately,
+            ..any()
+        },
+        HandoffFilter {
+            stores: stores.clone(),
+            integrator,
+            states: to_look_at.clone(),
+            ..any()
+        },
+        HandoffFilter {
+            stores: stores.clone(),
+            order,
+            ..any()
+        },
+        HandoffFilter {
+            integrator,
+            ..any()
+        },
+        HandoffFilter {
+            integrator,
+            states: to_look_at.clone(),
+            reason: Some("refused".into()),
+            ..any()
+        },
+        HandoffFilter { order, ..any() },
+        HandoffFilter {
+            order,
+            states: vec![Failed],
+            ..any()
+        },
+        HandoffFilter {
+            states: to_look_at.clone(),
+            ..any()
+        },
+        HandoffFilter {
+            states: to_look_at,
+            event: Some(HandoffEvent::OrderPlaced),
+            created_before: lately,
+            with_order: true,
+            ..any()
+        },
+    ];
+    let mut tx = house.db.read().await.unwrap();
+    for filter in &filters {
+        for page in [
+            Page::NewestFirst { before: None },
+            Page::OldestFirst { after: None },
+        ] {
+            for walk in handoffs::walks(filter) {
+                let plan: Vec<Step> = handoffs::walked(&mut tx, filter, walk, page, 51)
+                    .await
+                    .unwrap();
+                assert_no_full_scan(&format!("{filter:?} {walk:?} {page:?}"), &plan);
             }
         }
     }
+}
 
-    async fn callbacks_are_found_without_reading_them_all(house: TestDb) {
-        let now = house.clock.now();
-        let integrators = fill_callbacks(&house).await;
-        let any = CallbackFilter::default;
-        let along = |integrator, result| Walk { integrator, result };
-        let (first, parked) = (Some(integrators[0]), Some(Some(CallbackResult::Parked)));
-        let walks = [
-            (any(), along(None, None)),
-            (CallbackFilter { received_after: Some(now), ..any() }, along(None, None)),
-            (CallbackFilter { order: Some(house.chance.id(now)), ..any() }, along(None, None)),
-            (CallbackFilter { order: Some(house.chance.id(now)), ..any() }, along(None, parked)),
-            (CallbackFilter { stores: Some(vec![house.chance.id(now)]), ..any() }, along(first, None)),
-        ];
-        let mut tx = house.db.read().await.unwrap();
-        for (filter, walk) in &walks {
-            let plan: Vec<Step> = callbacks::list::walked(&mut tx, filter, *walk, None, 51).await.unwrap();
-            assert_no_full_scan(&format!("{filter:?} {walk:?}"), &plan);
-        }
-        for (integrator, index) in [(None, "callbacks_of_result"), (first, "callbacks_of_integrator_by_result")] {
-            for result in [parked, Some(Some(CallbackResult::Illegal)), Some(None)] {
-                let plan: Vec<Step> = callbacks::list::walked(&mut tx, &any(), along(integrator, result), None, 51).await.unwrap();
-                assert_no_full_scan(&format!("{integrator:?} {result:?}"), &plan);
-                assert!(plan.iter().any(|step| step.uses(index)) && !plan.iter().any(Step::sorts), "{index}: {plan:?}");
-            }
+#[each_database(store)]
+async fn callbacks_are_found_without_reading_them_all(house: TestDb) {
+    let now = house.clock.now();
+    let integrators = fill_callbacks(&house).await;
+    let any = CallbackFilter::default;
+    let along = |integrator, result| Walk { integrator, result };
+    let (first, parked) = (Some(integrators[0]), Some(Some(CallbackResult::Parked)));
+    let walks = [
+        (any(), along(None, None)),
+        (
+            CallbackFilter {
+                received_after: Some(now),
+                ..any()
+            },
+            along(None, None),
+        ),
+        (
+            CallbackFilter {
+                order: Some(house.chance.id(now)),
+                ..any()
+            },
+            along(None, None),
+        ),
+        (
+            CallbackFilter {
+                order: Some(house.chance.id(now)),
+                ..any()
+            },
+            along(None, parked),
+        ),
+        (
+            CallbackFilter {
+                stores: Some(vec![house.chance.id(now)]),
+                ..any()
+            },
+            along(first, None),
+        ),
+    ];
+    let mut tx = house.db.read().await.unwrap();
+    for (filter, walk) in &walks {
+        let plan: Vec<Step> = callbacks::list::walked(&mut tx, filter, *walk, None, 51)
+            .await
+            .unwrap();
+        assert_no_full_scan(&format!("{filter:?} {walk:?}"), &plan);
+    }
+    for (integrator, index) in [
+        (None, "callbacks_of_result"),
+        (first, "callbacks_of_integrator_by_result"),
+    ] {
+        for result in [parked, Some(Some(CallbackResult::Illegal)), Some(None)] {
+            let plan: Vec<Step> =
+                callbacks::list::walked(&mut tx, &any(), along(integrator, result), None, 51)
+                    .await
+                    .unwrap();
+            assert_no_full_scan(&format!("{integrator:?} {result:?}"), &plan);
+            assert!(
+                plan.iter().any(|step| step.uses(index)) && !plan.iter().any(Step::sorts),
+                "{index}: {plan:?}"
+            );
         }
     }
+}
 
-    async fn callbacks_that_came_to_nothing_are_found_however_many_came_to_something(house: TestDb) {
-        fill_callbacks(&house).await;
-        let looks = stuck::looks(&StuckLimits::default(), house.clock.now());
-        let mut tx = house.db.read().await.unwrap();
-        let kinds = [StuckKind::CallbackParked, StuckKind::CallbackUnmatched];
-        for look in looks.iter().filter(|look| kinds.contains(&look.kind())) {
-            let plan: Vec<Step> = stuck::looked(&mut tx, look, None, 200).await.unwrap();
-            assert!(plan.iter().any(|step| step.uses("callbacks_by_result")), "{look:?}: {plan:?}");
+#[each_database(store)]
+async fn callbacks_that_came_to_nothing_are_found_however_many_came_to_something(house: TestDb) {
+    fill_callbacks(&house).await;
+    let looks = stuck::looks(&StuckLimits::default(), house.clock.now());
+    let mut tx = house.db.read().await.unwrap();
+    let kinds = [StuckKind::CallbackParked, StuckKind::CallbackUnmatched];
+    for look in looks.iter().filter(|look| kinds.contains(&look.kind())) {
+        let plan: Vec<Step> = stuck::looked(&mut tx, look, None, 200).await.unwrap();
+        assert!(
+            plan.iter().any(|step| step.uses("callbacks_by_result")),
+            "{look:?}: {plan:?}"
+        );
+    }
+}
+
+#[each_database(store)]
+async fn what_waits_for_the_broker_is_counted_along_an_index(house: TestDb) {
+    let now = house.clock.now();
+    let rows: Vec<OutboxRow> = (0..1000)
+        .map(|_| OutboxRow {
+            id: house.chance.id(now),
+            announcement: Announcement::default(),
+        })
+        .collect();
+    let mut tx = house.db.begin().await.unwrap();
+    outbox::insert(&mut tx, &rows, now, now).await.unwrap();
+    tx.commit().await.unwrap();
+    know_what_is_there(&house, "ANALYZE TABLE outbox")
+        .await
+        .unwrap();
+    let looks = stuck::looks(&StuckLimits::default(), now);
+    let late = looks
+        .iter()
+        .find(|look| look.kind() == StuckKind::OutboxLate)
+        .unwrap();
+    let mut tx = house.db.read().await.unwrap();
+    let plan: Vec<Step> = stuck::looked(&mut tx, late, None, 200).await.unwrap();
+    assert!(plan.iter().any(|step| step.uses("outbox_due")), "{plan:?}");
+    assert_eq!(outbox::backlog(&mut tx).await.unwrap(), (1000, Some(now)));
+}
+
+#[each_database(store)]
+async fn what_stands_still_is_found_without_reading_all_there_is(house: TestDb) {
+    let (store, ..) = fill_handoffs(&house).await;
+    let looks = stuck::looks(&StuckLimits::default(), house.clock.now());
+    let mut tx = house.db.read().await.unwrap();
+    // Tables that are empty here are read in the cheapest way, so only handoffs are checked.
+    for look in looks.iter().filter(|look| look.is_of_handoffs()) {
+        for stores in [None, Some([store].as_slice())] {
+            let plan: Vec<Step> = stuck::looked(&mut tx, look, stores, 200).await.unwrap();
+            let plan: Vec<Step> = plan.into_iter().filter(|step| step.is_of("h")).collect();
+            assert_no_full_scan(&format!("{look:?}"), &plan);
         }
     }
+}
 
-    async fn what_waits_for_the_broker_is_counted_along_an_index(house: TestDb) {
-        let now = house.clock.now();
-        let rows: Vec<OutboxRow> = (0..1000)
-            .map(|_| OutboxRow { id: house.chance.id(now), announcement: Announcement::default() })
-            .collect();
-        let mut tx = house.db.begin().await.unwrap();
-        outbox::insert(&mut tx, &rows, now, now).await.unwrap();
-        tx.commit().await.unwrap();
-        know_what_is_there(&house, "ANALYZE TABLE outbox").await.unwrap();
-        let looks = stuck::looks(&StuckLimits::default(), now);
-        let late = looks.iter().find(|look| look.kind() == StuckKind::OutboxLate).unwrap();
-        let mut tx = house.db.read().await.unwrap();
-        let plan: Vec<Step> = stuck::looked(&mut tx, late, None, 200).await.unwrap();
-        assert!(plan.iter().any(|step| step.uses("outbox_due")), "{plan:?}");
-        assert_eq!(outbox::backlog(&mut tx).await.unwrap(), (1000, Some(now)));
+#[each_database(store)]
+async fn retries_are_found_without_reading_them_all(house: TestDb) {
+    let now = house.clock.now();
+    let (store, account) = (house.chance.id(now), house.chance.id(now));
+    let mut tx = house.db.begin().await.unwrap();
+    for n in 0..500 {
+        let new = retries::NewRetry {
+            id: house.chance.id(now),
+            by: if n % 50 == 0 {
+                account
+            } else {
+                house.chance.id(now)
+            },
+            store: (n % 40 == 0).then_some(store),
+            filter: &json!({}),
+            started_at: now,
+        };
+        retries::insert(&mut tx, new).await.unwrap();
     }
-
-    async fn what_stands_still_is_found_without_reading_all_there_is(house: TestDb) {
-        let (store, ..) = fill_handoffs(&house).await;
-        let looks = stuck::looks(&StuckLimits::default(), house.clock.now());
-        let mut tx = house.db.read().await.unwrap();
-        // Tables that are empty here are read in the cheapest way, so only handoffs are checked.
-        for look in looks.iter().filter(|look| look.is_of_handoffs()) {
-            for stores in [None, Some([store].as_slice())] {
-                let plan: Vec<Step> = stuck::looked(&mut tx, look, stores, 200).await.unwrap();
-                let plan: Vec<Step> = plan.into_iter().filter(|step| step.is_of("h")).collect();
-                assert_no_full_scan(&format!("{look:?}"), &plan);
-            }
-        }
-    }
-
-    async fn retries_are_found_without_reading_them_all(house: TestDb) {
-        let now = house.clock.now();
-        let (store, account) = (house.chance.id(now), house.chance.id(now));
-        let mut tx = house.db.begin().await.unwrap();
-        for n in 0..500 {
-            let new = retries::NewRetry {
-                id: house.chance.id(now),
-                by: if n % 50 == 0 { account } else { house.chance.id(now) },
-                store: (n % 40 == 0).then_some(store),
-                filter: &json!({}),
-                started_at: now,
-            };
-            retries::insert(&mut tx, new).await.unwrap();
-        }
-        tx.commit().await.unwrap();
-        let mut tx = house.db.read().await.unwrap();
-        let one = retries::Walk::One(house.chance.id(now));
-        for walk in [retries::Walk::All, one, retries::Walk::OfStore(store), retries::Walk::By(account)] {
-            let plan: Vec<Step> = retries::walked(&mut tx, walk, None, 51).await.unwrap();
-            assert_no_full_scan(&format!("{walk:?}"), &plan);
-        }
+    tx.commit().await.unwrap();
+    let mut tx = house.db.read().await.unwrap();
+    let one = retries::Walk::One(house.chance.id(now));
+    for walk in [
+        retries::Walk::All,
+        one,
+        retries::Walk::OfStore(store),
+        retries::Walk::By(account),
+    ] {
+        let plan: Vec<Step> = retries::walked(&mut tx, walk, None, 51).await.unwrap();
+        assert_no_full_scan(&format!("{walk:?}"), &plan);
     }
 }

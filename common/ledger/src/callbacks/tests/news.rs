@@ -1,5 +1,6 @@
 //! Several callbacks for one order: each counts once, only forward, and the newest wins.
 
+use each_database::each_database;
 use std::time::Duration;
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
 use crate::{
     callbacks::Received,
     scene::{STOCK, Scene, numbered, word},
-    testing::{House, each_database},
+    testing::House,
 };
 use domain::{callback::Update, hint::Hint, status::OrderStatus};
 
@@ -21,154 +22,236 @@ fn permutations_of_four() -> Vec<[usize; 4]> {
     permutations
 }
 
-each_database! {
-    async fn an_order_waits_for_the_callback_where_that_is_what_confirms(house: House) {
-        let scene = Scene::new(&house).await;
-        let (kitchen, order) = handed_over(&scene).await;
-        drop(house.woken.take());
-        scene.calls_back(&kitchen, word(order, "accepted")).await;
-        assert_eq!(house.woken.hints(), [Hint::Callbacks { order }]);
-        assert_eq!(house.ledger.orders_with_callbacks_left(10).await.unwrap(), [order]);
-        assert_eq!(house.ledger.callbacks_left().await.unwrap(), 1);
-        assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 1);
-        assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 0);
-        assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-        assert_eq!(last_result(&scene).await, Applied);
-        scene.says(&kitchen, order, word(order, "Preparing")).await;
-        scene.says(&kitchen, order, word(order, "ready")).await;
-        assert_eq!(scene.status(order).await, OrderStatus::Ready);
-        scene.audit_finds_nothing().await;
-    }
+#[each_database]
+async fn an_order_waits_for_the_callback_where_that_is_what_confirms(house: House) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, order) = handed_over(&scene).await;
+    drop(house.woken.take());
+    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    assert_eq!(house.woken.hints(), [Hint::Callbacks { order }]);
+    assert_eq!(
+        house.ledger.orders_with_callbacks_left(10).await.unwrap(),
+        [order]
+    );
+    assert_eq!(house.ledger.callbacks_left().await.unwrap(), 1);
+    assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 1);
+    assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 0);
+    assert_eq!(scene.status(order).await, OrderStatus::Accepted);
+    assert_eq!(last_result(&scene).await, Applied);
+    scene.says(&kitchen, order, word(order, "Preparing")).await;
+    scene.says(&kitchen, order, word(order, "ready")).await;
+    assert_eq!(scene.status(order).await, OrderStatus::Ready);
+    scene.audit_finds_nothing().await;
+}
 
-    async fn its_own_words_are_mapped_and_unknown_ones_are_recorded(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.integrator(|new| { new.status_map.insert("COOKED".into(), OrderStatus::Ready); }).await;
-        let order = scene.order().await.id;
-        let claimed = scene.claim(&kitchen).await;
-        scene.answers(&claimed, 200).await;
-        scene.says(&kitchen, order, word(order, "burnt")).await;
-        assert_eq!(last_result(&scene).await, Unmapped);
-        scene.says(&kitchen, order, word(order, "COOKED")).await;
-        assert_eq!(scene.status(order).await, OrderStatus::Ready);
-        scene.audit_finds_nothing().await;
-    }
+#[each_database]
+async fn its_own_words_are_mapped_and_unknown_ones_are_recorded(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene
+        .integrator(|new| {
+            new.status_map.insert("COOKED".into(), OrderStatus::Ready);
+        })
+        .await;
+    let order = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.answers(&claimed, 200).await;
+    scene.says(&kitchen, order, word(order, "burnt")).await;
+    assert_eq!(last_result(&scene).await, Unmapped);
+    scene.says(&kitchen, order, word(order, "COOKED")).await;
+    assert_eq!(scene.status(order).await, OrderStatus::Ready);
+    scene.audit_finds_nothing().await;
+}
 
-    async fn of_two_things_in_one_callback_the_one_that_somebody_should_see_is_on_record(house: House) {
-        let scene = Scene::new(&house).await;
-        let (kitchen, order) = handed_over(&scene).await;
-        scene.says(&kitchen, order, word(order, "accepted")).await;
-        let nothing_new_and_nonsense = Update {
-            status: Some("accepted".to_owned()),
-            ..parcel(order, "on the moon", None)
-        };
-        scene.says(&kitchen, order, nothing_new_and_nonsense).await;
-        assert_eq!(results(&scene).await, [Some(Applied), Some(Unmapped)]);
-        scene.audit_finds_nothing().await;
-    }
+#[each_database]
+async fn of_two_things_in_one_callback_the_one_that_somebody_should_see_is_on_record(house: House) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, order) = handed_over(&scene).await;
+    scene.says(&kitchen, order, word(order, "accepted")).await;
+    let nothing_new_and_nonsense = Update {
+        status: Some("accepted".to_owned()),
+        ..parcel(order, "on the moon", None)
+    };
+    scene.says(&kitchen, order, nothing_new_and_nonsense).await;
+    assert_eq!(results(&scene).await, [Some(Applied), Some(Unmapped)]);
+    scene.audit_finds_nothing().await;
+}
 
-    async fn a_replayed_callback_counts_once(house: House) {
-        let scene = Scene::new(&house).await;
-        let (kitchen, order) = handed_over(&scene).await;
-        let first = house.ledger.receive_callback(&kitchen, "msg_A", word(order, "accepted")).await.unwrap();
-        assert!(matches!(first, Received::Stored { .. }));
-        // Webhook ids are compared exactly: a different case is a different callback.
-        assert!(matches!(house.ledger.receive_callback(&kitchen, "msg_a", word(order, "accepted")).await.unwrap(), Received::Stored { .. }));
+#[each_database]
+async fn a_replayed_callback_counts_once(house: House) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, order) = handed_over(&scene).await;
+    let first = house
+        .ledger
+        .receive_callback(&kitchen, "msg_A", word(order, "accepted"))
+        .await
+        .unwrap();
+    assert!(matches!(first, Received::Stored { .. }));
+    // Webhook ids are compared exactly: a different case is a different callback.
+    assert!(matches!(
+        house
+            .ledger
+            .receive_callback(&kitchen, "msg_a", word(order, "accepted"))
+            .await
+            .unwrap(),
+        Received::Stored { .. }
+    ));
+    house.ledger.apply_callbacks(order).await.unwrap();
+    let moves = house.woken.events().len();
+    for _ in 0..3 {
+        let again = house
+            .ledger
+            .receive_callback(&kitchen, "msg_A", word(order, "accepted"))
+            .await
+            .unwrap();
+        assert_eq!(again, Received::Duplicate);
         house.ledger.apply_callbacks(order).await.unwrap();
-        let moves = house.woken.events().len();
-        for _ in 0..3 {
-            let again = house.ledger.receive_callback(&kitchen, "msg_A", word(order, "accepted")).await.unwrap();
-            assert_eq!(again, Received::Duplicate);
-            house.ledger.apply_callbacks(order).await.unwrap();
-        }
-        assert_eq!(house.woken.events().len(), moves);
-        assert_eq!(results(&scene).await, [Some(Applied), Some(Unchanged)]);
-        scene.audit_finds_nothing().await;
     }
+    assert_eq!(house.woken.events().len(), moves);
+    assert_eq!(results(&scene).await, [Some(Applied), Some(Unchanged)]);
+    scene.audit_finds_nothing().await;
+}
 
-    async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.slow_kitchen().await;
-        let updates = [("accepted", 1), ("preparing", 2), ("ready", 3), ("dispatched", 4)];
-        let mut overtaken = 0;
-        for permutation in permutations_of_four() {
-            // Callbacks that come after a newer one.
-            overtaken += (1..4).filter(|at| permutation[..*at].iter().any(|before| *before > permutation[*at])).count();
-            for one_by_one in [true, false] {
-                let order = scene.order_like(|order| order.lines[0].quantity = 1).await.id;
-                let claimed = scene.claim(&kitchen).await;
-                scene.answers(&claimed, 200).await;
-                for at in permutation {
-                    let (status, sequence) = updates[at];
-                    scene.calls_back(&kitchen, numbered(order, status, sequence)).await;
-                    if one_by_one {
-                        house.ledger.apply_callbacks(order).await.unwrap();
-                    }
+#[each_database]
+async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.slow_kitchen().await;
+    let updates = [
+        ("accepted", 1),
+        ("preparing", 2),
+        ("ready", 3),
+        ("dispatched", 4),
+    ];
+    let mut overtaken = 0;
+    for permutation in permutations_of_four() {
+        // Callbacks that come after a newer one.
+        overtaken += (1..4)
+            .filter(|at| {
+                permutation[..*at]
+                    .iter()
+                    .any(|before| *before > permutation[*at])
+            })
+            .count();
+        for one_by_one in [true, false] {
+            let order = scene
+                .order_like(|order| order.lines[0].quantity = 1)
+                .await
+                .id;
+            let claimed = scene.claim(&kitchen).await;
+            scene.answers(&claimed, 200).await;
+            for at in permutation {
+                let (status, sequence) = updates[at];
+                scene
+                    .calls_back(&kitchen, numbered(order, status, sequence))
+                    .await;
+                if one_by_one {
+                    house.ledger.apply_callbacks(order).await.unwrap();
                 }
-                house.ledger.apply_callbacks(order).await.unwrap();
-                assert_eq!(scene.status(order).await, OrderStatus::Dispatched, "{permutation:?}");
             }
-        }
-        let results = results(&scene).await;
-        let count = |wanted| results.iter().filter(|result| **result == Some(wanted)).count();
-        assert_eq!((count(Stale), count(Applied)), (2 * overtaken, 2 * (24 * 4 - overtaken)));
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn without_numbers_only_forward_moves_count(house: House) {
-        let scene = Scene::new(&house).await;
-        let (kitchen, order) = handed_over(&scene).await;
-        scene.says(&kitchen, order, word(order, "ready")).await;
-        assert_eq!(scene.status(order).await, OrderStatus::Ready);
-        scene.says(&kitchen, order, word(order, "preparing")).await;
-        assert_eq!(last_result(&scene).await, Stale);
-        scene.says(&kitchen, order, word(order, "ready")).await;
-        assert_eq!(last_result(&scene).await, Unchanged);
-        scene.says(&kitchen, order, word(order, "rejected")).await;
-        assert_eq!(last_result(&scene).await, Illegal);
-        assert_eq!(scene.status(order).await, OrderStatus::Ready);
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn a_later_time_wins_where_there_are_no_sequences(house: House) {
-        let scene = Scene::new(&house).await;
-        let (kitchen, order) = handed_over(&scene).await;
-        let at = |seconds| Some(house.clock.now() + Duration::from_secs(seconds));
-        scene.says(&kitchen, order, Update { occurred_at: at(20), ..word(order, "preparing") }).await;
-        scene.says(&kitchen, order, Update { occurred_at: at(10), ..word(order, "ready") }).await;
-        assert_eq!(last_result(&scene).await, Stale);
-        assert_eq!(scene.status(order).await, OrderStatus::Preparing);
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn a_late_callback_never_reopens_an_ended_order(house: House) {
-        let scene = Scene::new(&house).await;
-        let (kitchen, order) = handed_over(&scene).await;
-        scene.staff_move(order, OrderStatus::Cancelled).await;
-        for status in ["accepted", "ready", "delivered"] {
-            scene.says(&kitchen, order, word(order, status)).await;
-            assert_eq!(last_result(&scene).await, Illegal);
-        }
-        assert_eq!(scene.status(order).await, OrderStatus::Cancelled);
-        assert_eq!(scene.stock().await, STOCK);
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn a_callback_that_cannot_be_read_is_parked_at_the_fifth_failure_and_stops_no_other(house: House) {
-        let scene = Scene::new(&house).await;
-        let (kitchen, order) = handed_over(&scene).await;
-        scene.calls_back(&kitchen, word(order, "accepted")).await;
-        scene.damage("UPDATE callbacks SET payload = '\"nonsense\"'").await;
-        scene.calls_back(&kitchen, word(order, "ready")).await;
-        assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 1);
-        assert_eq!(scene.status(order).await, OrderStatus::Ready);
-        for _ in 1..5 {
-            assert_eq!(results(&scene).await, [None, Some(Applied)]);
             house.ledger.apply_callbacks(order).await.unwrap();
+            assert_eq!(
+                scene.status(order).await,
+                OrderStatus::Dispatched,
+                "{permutation:?}"
+            );
         }
-        assert_eq!(results(&scene).await, [Some(Parked), Some(Applied)]);
-        assert_eq!(house.ledger.orders_with_callbacks_left(10).await.unwrap(), []);
-        let stuck = scene.stuck().await;
-        assert_eq!((stuck.len(), stuck[0].order_id), (1, Some(order)));
-        scene.audit_finds_nothing().await;
     }
+    let results = results(&scene).await;
+    let count = |wanted| {
+        results
+            .iter()
+            .filter(|result| **result == Some(wanted))
+            .count()
+    };
+    assert_eq!(
+        (count(Stale), count(Applied)),
+        (2 * overtaken, 2 * (24 * 4 - overtaken))
+    );
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn without_numbers_only_forward_moves_count(house: House) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, order) = handed_over(&scene).await;
+    scene.says(&kitchen, order, word(order, "ready")).await;
+    assert_eq!(scene.status(order).await, OrderStatus::Ready);
+    scene.says(&kitchen, order, word(order, "preparing")).await;
+    assert_eq!(last_result(&scene).await, Stale);
+    scene.says(&kitchen, order, word(order, "ready")).await;
+    assert_eq!(last_result(&scene).await, Unchanged);
+    scene.says(&kitchen, order, word(order, "rejected")).await;
+    assert_eq!(last_result(&scene).await, Illegal);
+    assert_eq!(scene.status(order).await, OrderStatus::Ready);
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn a_later_time_wins_where_there_are_no_sequences(house: House) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, order) = handed_over(&scene).await;
+    let at = |seconds| Some(house.clock.now() + Duration::from_secs(seconds));
+    scene
+        .says(
+            &kitchen,
+            order,
+            Update {
+                occurred_at: at(20),
+                ..word(order, "preparing")
+            },
+        )
+        .await;
+    scene
+        .says(
+            &kitchen,
+            order,
+            Update {
+                occurred_at: at(10),
+                ..word(order, "ready")
+            },
+        )
+        .await;
+    assert_eq!(last_result(&scene).await, Stale);
+    assert_eq!(scene.status(order).await, OrderStatus::Preparing);
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn a_late_callback_never_reopens_an_ended_order(house: House) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, order) = handed_over(&scene).await;
+    scene.staff_move(order, OrderStatus::Cancelled).await;
+    for status in ["accepted", "ready", "delivered"] {
+        scene.says(&kitchen, order, word(order, status)).await;
+        assert_eq!(last_result(&scene).await, Illegal);
+    }
+    assert_eq!(scene.status(order).await, OrderStatus::Cancelled);
+    assert_eq!(scene.stock().await, STOCK);
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn a_callback_that_cannot_be_read_is_parked_at_the_fifth_failure_and_stops_no_other(
+    house: House,
+) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, order) = handed_over(&scene).await;
+    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    scene
+        .damage("UPDATE callbacks SET payload = '\"nonsense\"'")
+        .await;
+    scene.calls_back(&kitchen, word(order, "ready")).await;
+    assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 1);
+    assert_eq!(scene.status(order).await, OrderStatus::Ready);
+    for _ in 1..5 {
+        assert_eq!(results(&scene).await, [None, Some(Applied)]);
+        house.ledger.apply_callbacks(order).await.unwrap();
+    }
+    assert_eq!(results(&scene).await, [Some(Parked), Some(Applied)]);
+    assert_eq!(
+        house.ledger.orders_with_callbacks_left(10).await.unwrap(),
+        []
+    );
+    let stuck = scene.stuck().await;
+    assert_eq!((stuck.len(), stuck[0].order_id), (1, Some(order)));
+    scene.audit_finds_nothing().await;
 }

@@ -1,12 +1,13 @@
 //! Callbacks that come before, during or instead of the response to our request.
 
+use each_database::each_database;
 use std::time::Duration;
 
 use crate::{
     callbacks::apply::MOST_TOGETHER,
     handoffs::Concluded,
     scene::{LEASE, STOCK, Scene, numbered, word},
-    testing::{House, each_database},
+    testing::House,
 };
 use domain::{
     event::EventKind,
@@ -16,255 +17,347 @@ use domain::{
     stuck::StuckKind,
 };
 
-each_database! {
-    async fn a_callback_acknowledges_a_handoff_whose_answer_was_lost(house: House) {
+#[each_database]
+async fn a_callback_acknowledges_a_handoff_whose_answer_was_lost(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.kitchen().await;
+    let order = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.is_lost(&claimed).await;
+    scene.says(&kitchen, order, word(order, "preparing")).await;
+    let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
+    assert_eq!(scene.states(order, &kitchen).await, [placed]);
+    assert_eq!(scene.status(order).await, OrderStatus::Preparing);
+    house.clock.advance(Duration::from_secs(60));
+    scene.nothing_is_due(&kitchen).await;
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn a_callback_acknowledges_a_handoff_that_was_retried_by_hand_and_not_sent_since(
+    house: House,
+) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.kitchen().await;
+    let order = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.staff_move(order, OrderStatus::Accepted).await;
+    scene.answers(&claimed, 422).await;
+    house
+        .ledger
+        .retry_handoff(claimed.handoff.id, house.chance.id(house.clock.now()))
+        .await
+        .unwrap();
+    let placed = |state| (HandoffEvent::OrderPlaced, state);
+    assert_eq!(
+        scene.states(order, &kitchen).await,
+        [placed(HandoffState::Due)]
+    );
+    scene.says(&kitchen, order, word(order, "preparing")).await;
+    assert_eq!(
+        scene.states(order, &kitchen).await,
+        [placed(HandoffState::Acknowledged)]
+    );
+    scene.nothing_is_due(&kitchen).await;
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn a_word_that_nobody_knows_tells_that_the_order_arrived_and_no_more(house: House) {
+    for (accepts_by_callback, status) in [
+        (false, OrderStatus::Accepted),
+        (true, OrderStatus::Processing),
+    ] {
         let scene = Scene::new(&house).await;
-        let kitchen = scene.kitchen().await;
+        let kitchen = if accepts_by_callback {
+            scene.slow_kitchen().await
+        } else {
+            scene.kitchen().await
+        };
         let order = scene.order().await.id;
         let claimed = scene.claim(&kitchen).await;
         scene.is_lost(&claimed).await;
-        scene.says(&kitchen, order, word(order, "preparing")).await;
+        scene
+            .says(&kitchen, order, word(order, "in the oven"))
+            .await;
         let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
         assert_eq!(scene.states(order, &kitchen).await, [placed]);
-        assert_eq!(scene.status(order).await, OrderStatus::Preparing);
+        assert_eq!(scene.status(order).await, status);
+        scene.audit_finds_nothing().await;
+    }
+}
+
+#[each_database]
+async fn a_callback_during_the_request_stands_whatever_the_answer(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.slow_kitchen().await;
+    let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
+    for status in [200, 500, 422] {
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&kitchen).await;
+        scene.says(&kitchen, order, word(order, "accepted")).await;
+        assert_eq!(scene.states(order, &kitchen).await, [placed]);
+        scene.audit_finds_nothing().await;
+        let concluded = scene.answers(&claimed, status).await;
+        assert!(matches!(
+            concluded,
+            Concluded::Recorded {
+                verdict: Verdict::Acknowledged,
+                ..
+            }
+        ));
+        assert_eq!(scene.states(order, &kitchen).await, [placed]);
+        assert_eq!(scene.status(order).await, OrderStatus::Accepted);
+        scene.audit_finds_nothing().await;
+    }
+}
+
+#[each_database]
+async fn an_attempt_that_a_callback_overtook_is_closed_by_its_lease_if_its_worker_is_gone(
+    house: House,
+) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.slow_kitchen().await;
+    let order = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.says(&kitchen, order, word(order, "accepted")).await;
+    house.clock.advance(LEASE);
+    assert_eq!(house.ledger.free_expired_leases(10).await.unwrap(), 1);
+    assert_eq!(scene.answers(&claimed, 200).await, Concluded::Fenced);
+    let mut tx = house.db.read().await.unwrap();
+    let attempts = store::attempts::of_handoff(&mut tx, claimed.handoff.id)
+        .await
+        .unwrap();
+    drop(tx);
+    assert_eq!(attempts[0].outcome, Some(AttemptOutcome::Unknown));
+    assert_eq!(scene.status(order).await, OrderStatus::Accepted);
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn a_callback_acknowledges_no_cancellation_that_was_not_sent(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.kitchen().await;
+    let order = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.answers(&claimed, 200).await;
+    scene.staff_move(order, OrderStatus::Cancelled).await;
+    scene.says(&kitchen, order, word(order, "preparing")).await;
+    let cancelled = scene.claim(&kitchen).await;
+    assert_eq!(cancelled.handoff.event, HandoffEvent::OrderCancelled);
+    scene.is_lost(&cancelled).await;
+    scene.says(&kitchen, order, word(order, "ready")).await;
+    scene.until_due(cancelled.handoff.id).await;
+    assert_eq!(scene.claim(&kitchen).await.handoff.id, cancelled.handoff.id);
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn what_was_accepted_by_callback_does_not_fail_by_the_fifth_attempt(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.integrator(|new| new.max_attempts = 1).await;
+    let order = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    scene.is_lost(&claimed).await;
+    assert_eq!(scene.status(order).await, OrderStatus::Processing);
+    house.ledger.apply_callbacks(order).await.unwrap();
+    assert_eq!(scene.status(order).await, OrderStatus::Accepted);
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn a_failed_handoff_fails_the_order_once_callbacks_that_say_nothing_are_applied(
+    house: House,
+) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.integrator(|new| new.max_attempts = 1).await;
+    let order = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    scene.calls_back(&kitchen, word(order, "burnt")).await;
+    scene.answers(&claimed, 500).await;
+    assert_eq!(scene.status(order).await, OrderStatus::Processing);
+    house.ledger.apply_callbacks(order).await.unwrap();
+    assert_eq!(scene.status(order).await, OrderStatus::Failed);
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn a_callback_kept_before_our_own_outcome_counts_whatever_the_outcome(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.slow_kitchen().await;
+    for status in [200, 500, 422] {
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&kitchen).await;
+        scene.calls_back(&kitchen, word(order, "accepted")).await;
+        scene.answers(&claimed, status).await;
+        assert_eq!(
+            scene.status(order).await,
+            OrderStatus::Processing,
+            "{status}"
+        );
+        assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 1);
+        assert_eq!(scene.status(order).await, OrderStatus::Accepted, "{status}");
         house.clock.advance(Duration::from_secs(60));
         scene.nothing_is_due(&kitchen).await;
         scene.audit_finds_nothing().await;
     }
+}
 
-    async fn a_callback_acknowledges_a_handoff_that_was_retried_by_hand_and_not_sent_since(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.kitchen().await;
-        let order = scene.order().await.id;
-        let claimed = scene.claim(&kitchen).await;
-        scene.staff_move(order, OrderStatus::Accepted).await;
-        scene.answers(&claimed, 422).await;
-        house.ledger.retry_handoff(claimed.handoff.id, house.chance.id(house.clock.now())).await.unwrap();
-        let placed = |state| (HandoffEvent::OrderPlaced, state);
-        assert_eq!(scene.states(order, &kitchen).await, [placed(HandoffState::Due)]);
-        scene.says(&kitchen, order, word(order, "preparing")).await;
-        assert_eq!(scene.states(order, &kitchen).await, [placed(HandoffState::Acknowledged)]);
-        scene.nothing_is_due(&kitchen).await;
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn a_word_that_nobody_knows_tells_that_the_order_arrived_and_no_more(house: House) {
-        for (accepts_by_callback, status) in [(false, OrderStatus::Accepted), (true, OrderStatus::Processing)] {
-            let scene = Scene::new(&house).await;
-            let kitchen = if accepts_by_callback { scene.slow_kitchen().await } else { scene.kitchen().await };
-            let order = scene.order().await.id;
-            let claimed = scene.claim(&kitchen).await;
-            scene.is_lost(&claimed).await;
-            scene.says(&kitchen, order, word(order, "in the oven")).await;
-            let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
-            assert_eq!(scene.states(order, &kitchen).await, [placed]);
-            assert_eq!(scene.status(order).await, status);
-            scene.audit_finds_nothing().await;
+#[each_database]
+async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_once(house: House) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, till) = (scene.slow_kitchen().await, scene.slow_kitchen().await);
+    for _ in 0..10 {
+        let order = scene
+            .order_like(|order| order.lines[0].quantity = 1)
+            .await
+            .id;
+        for integrator in [&kitchen, &till] {
+            let claimed = scene.claim(integrator).await;
+            scene.answers(&claimed, 200).await;
         }
-    }
-
-    async fn a_callback_during_the_request_stands_whatever_the_answer(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.slow_kitchen().await;
-        let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
-        for status in [200, 500, 422] {
-            let order = scene.order().await.id;
-            let claimed = scene.claim(&kitchen).await;
-            scene.says(&kitchen, order, word(order, "accepted")).await;
-            assert_eq!(scene.states(order, &kitchen).await, [placed]);
-            scene.audit_finds_nothing().await;
-            let concluded = scene.answers(&claimed, status).await;
-            assert!(matches!(concluded, Concluded::Recorded { verdict: Verdict::Acknowledged, .. }));
-            assert_eq!(scene.states(order, &kitchen).await, [placed]);
-            assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-            scene.audit_finds_nothing().await;
-        }
-    }
-
-    async fn an_attempt_that_a_callback_overtook_is_closed_by_its_lease_if_its_worker_is_gone(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.slow_kitchen().await;
-        let order = scene.order().await.id;
-        let claimed = scene.claim(&kitchen).await;
-        scene.says(&kitchen, order, word(order, "accepted")).await;
-        house.clock.advance(LEASE);
-        assert_eq!(house.ledger.free_expired_leases(10).await.unwrap(), 1);
-        assert_eq!(scene.answers(&claimed, 200).await, Concluded::Fenced);
-        let mut tx = house.db.read().await.unwrap();
-        let attempts = store::attempts::of_handoff(&mut tx, claimed.handoff.id).await.unwrap();
-        drop(tx);
-        assert_eq!(attempts[0].outcome, Some(AttemptOutcome::Unknown));
+        drop(house.woken.take());
+        let applied = async |integrator| {
+            scene.calls_back(integrator, word(order, "accepted")).await;
+            house.ledger.apply_callbacks(order).await.unwrap()
+        };
+        let (first, second) = tokio::join!(applied(&kitchen), applied(&till));
+        assert_eq!(first + second, 2);
         assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-        scene.audit_finds_nothing().await;
-    }
+        let moves = house
+            .woken
+            .events()
+            .into_iter()
+            .filter(|event| event.kind == EventKind::OrderStatusChanged)
+            .count();
+        assert_eq!(moves, 1);
 
-    async fn a_callback_acknowledges_no_cancellation_that_was_not_sent(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.kitchen().await;
+        let of_one = async |status, sequence| {
+            scene
+                .calls_back(&kitchen, numbered(order, status, sequence))
+                .await;
+            house.ledger.apply_callbacks(order).await.unwrap()
+        };
+        let (first, second) = tokio::join!(of_one("ready", 3), of_one("preparing", 2));
+        assert_eq!(first + second, 2);
+        assert_eq!(scene.status(order).await, OrderStatus::Ready);
+    }
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn a_callback_and_the_answer_at_one_moment_leave_one_acceptance(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.kitchen().await;
+    for _ in 0..10 {
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&kitchen).await;
+        scene.calls_back(&kitchen, word(order, "accepted")).await;
+        drop(house.woken.take());
+        let (_, applied) = tokio::join!(
+            scene.answers(&claimed, 200),
+            house.ledger.apply_callbacks(order)
+        );
+        assert_eq!(applied.unwrap(), 1);
+        assert_eq!(scene.status(order).await, OrderStatus::Accepted);
+        let moves = house
+            .woken
+            .events()
+            .into_iter()
+            .filter(|event| event.kind == EventKind::OrderStatusChanged)
+            .count();
+        assert_eq!(moves, 1);
+    }
+    scene.audit_finds_nothing().await;
+}
+
+#[each_database]
+async fn cancelling_and_a_callback_at_one_moment_leave_one_end(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.slow_kitchen().await;
+    for said in ["accepted", "rejected"].into_iter().cycle().take(10) {
         let order = scene.order().await.id;
         let claimed = scene.claim(&kitchen).await;
         scene.answers(&claimed, 200).await;
-        scene.staff_move(order, OrderStatus::Cancelled).await;
-        scene.says(&kitchen, order, word(order, "preparing")).await;
-        let cancelled = scene.claim(&kitchen).await;
-        assert_eq!(cancelled.handoff.event, HandoffEvent::OrderCancelled);
-        scene.is_lost(&cancelled).await;
-        scene.says(&kitchen, order, word(order, "ready")).await;
-        scene.until_due(cancelled.handoff.id).await;
-        assert_eq!(scene.claim(&kitchen).await.handoff.id, cancelled.handoff.id);
-        scene.audit_finds_nothing().await;
+        scene.calls_back(&kitchen, word(order, said)).await;
+        tokio::join!(
+            async {
+                house.ledger.apply_callbacks(order).await.unwrap();
+            },
+            async {
+                let by = By::Staff;
+                // A rejection may already have ended the order.
+                let _ = house
+                    .ledger
+                    .move_order(order, OrderStatus::Cancelled, by, Some("why not"))
+                    .await;
+            }
+        );
+        assert!(scene.status(order).await.is_called_off());
+        assert_eq!(scene.stock().await, STOCK);
+        for cancelled in scene.claims(&kitchen).await.claimed {
+            scene.answers(&cancelled, 200).await;
+        }
     }
+    scene.audit_finds_nothing().await;
+}
 
-    async fn what_was_accepted_by_callback_does_not_fail_by_the_fifth_attempt(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.integrator(|new| new.max_attempts = 1).await;
-        let order = scene.order().await.id;
-        let claimed = scene.claim(&kitchen).await;
-        scene.calls_back(&kitchen, word(order, "accepted")).await;
-        scene.is_lost(&claimed).await;
-        assert_eq!(scene.status(order).await, OrderStatus::Processing);
-        house.ledger.apply_callbacks(order).await.unwrap();
-        assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn a_failed_handoff_fails_the_order_once_callbacks_that_say_nothing_are_applied(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.integrator(|new| new.max_attempts = 1).await;
-        let order = scene.order().await.id;
-        let claimed = scene.claim(&kitchen).await;
+#[each_database]
+async fn however_many_wait_an_order_is_settled_when_all_are_heard(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.slow_kitchen().await;
+    let order = scene.order().await.id;
+    let claimed = scene.claim(&kitchen).await;
+    for _ in 0..MOST_TOGETHER {
         scene.calls_back(&kitchen, word(order, "burnt")).await;
-        scene.answers(&claimed, 500).await;
-        assert_eq!(scene.status(order).await, OrderStatus::Processing);
-        house.ledger.apply_callbacks(order).await.unwrap();
-        assert_eq!(scene.status(order).await, OrderStatus::Failed);
-        scene.audit_finds_nothing().await;
     }
+    house.clock.advance(Duration::from_secs(1));
+    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    scene.answers(&claimed, 422).await;
+    assert_eq!(scene.status(order).await, OrderStatus::Processing);
+    let mut tx = house.db.begin().await.unwrap();
+    let together = store::callbacks::lock_unapplied(&mut tx, order, MOST_TOGETHER)
+        .await
+        .unwrap();
+    assert_eq!(together.len(), MOST_TOGETHER, "fewer than there are");
+    tx.rollback().await;
+    let applied = house.ledger.apply_callbacks(order).await.unwrap();
+    assert_eq!(
+        (applied as usize, scene.status(order).await),
+        (MOST_TOGETHER + 1, OrderStatus::Accepted)
+    );
+    scene.audit_finds_nothing().await;
+}
 
-    async fn a_callback_kept_before_our_own_outcome_counts_whatever_the_outcome(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.slow_kitchen().await;
-        for status in [200, 500, 422] {
-            let order = scene.order().await.id;
-            let claimed = scene.claim(&kitchen).await;
-            scene.calls_back(&kitchen, word(order, "accepted")).await;
-            scene.answers(&claimed, status).await;
-            assert_eq!(scene.status(order).await, OrderStatus::Processing, "{status}");
-            assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 1);
-            assert_eq!(scene.status(order).await, OrderStatus::Accepted, "{status}");
-            house.clock.advance(Duration::from_secs(60));
-            scene.nothing_is_due(&kitchen).await;
-            scene.audit_finds_nothing().await;
-        }
+#[each_database]
+async fn callbacks_of_an_order_that_cannot_be_read_are_parked_at_the_fifth_failure(house: House) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.slow_kitchen().await;
+    let order = scene.order().await.id;
+    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    scene.calls_back(&kitchen, word(order, "ready")).await;
+    scene
+        .damage("UPDATE orders SET fulfilment = 'by owl'")
+        .await;
+    for _ in 0..5 {
+        assert_eq!(
+            house.ledger.orders_with_callbacks_left(10).await.unwrap(),
+            [order]
+        );
+        assert!(house.ledger.apply_callbacks(order).await.is_err());
     }
-
-    async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_once(house: House) {
-        let scene = Scene::new(&house).await;
-        let (kitchen, till) = (scene.slow_kitchen().await, scene.slow_kitchen().await);
-        for _ in 0..10 {
-            let order = scene.order_like(|order| order.lines[0].quantity = 1).await.id;
-            for integrator in [&kitchen, &till] {
-                let claimed = scene.claim(integrator).await;
-                scene.answers(&claimed, 200).await;
-            }
-            drop(house.woken.take());
-            let applied = async |integrator| {
-                scene.calls_back(integrator, word(order, "accepted")).await;
-                house.ledger.apply_callbacks(order).await.unwrap()
-            };
-            let (first, second) = tokio::join!(applied(&kitchen), applied(&till));
-            assert_eq!(first + second, 2);
-            assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-            let moves = house.woken.events().into_iter().filter(|event| event.kind == EventKind::OrderStatusChanged).count();
-            assert_eq!(moves, 1);
-
-            let of_one = async |status, sequence| {
-                scene.calls_back(&kitchen, numbered(order, status, sequence)).await;
-                house.ledger.apply_callbacks(order).await.unwrap()
-            };
-            let (first, second) = tokio::join!(of_one("ready", 3), of_one("preparing", 2));
-            assert_eq!(first + second, 2);
-            assert_eq!(scene.status(order).await, OrderStatus::Ready);
-        }
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn a_callback_and_the_answer_at_one_moment_leave_one_acceptance(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.kitchen().await;
-        for _ in 0..10 {
-            let order = scene.order().await.id;
-            let claimed = scene.claim(&kitchen).await;
-            scene.calls_back(&kitchen, word(order, "accepted")).await;
-            drop(house.woken.take());
-            let (_, applied) = tokio::join!(scene.answers(&claimed, 200), house.ledger.apply_callbacks(order));
-            assert_eq!(applied.unwrap(), 1);
-            assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-            let moves = house.woken.events().into_iter().filter(|event| event.kind == EventKind::OrderStatusChanged).count();
-            assert_eq!(moves, 1);
-        }
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn cancelling_and_a_callback_at_one_moment_leave_one_end(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.slow_kitchen().await;
-        for said in ["accepted", "rejected"].into_iter().cycle().take(10) {
-            let order = scene.order().await.id;
-            let claimed = scene.claim(&kitchen).await;
-            scene.answers(&claimed, 200).await;
-            scene.calls_back(&kitchen, word(order, said)).await;
-            tokio::join!(
-                async { house.ledger.apply_callbacks(order).await.unwrap(); },
-                async {
-                    let by = By::Staff;
-                    // A rejection may already have ended the order.
-                    let _ = house.ledger.move_order(order, OrderStatus::Cancelled, by, Some("why not")).await;
-                }
-            );
-            assert!(scene.status(order).await.is_called_off());
-            assert_eq!(scene.stock().await, STOCK);
-            for cancelled in scene.claims(&kitchen).await.claimed {
-                scene.answers(&cancelled, 200).await;
-            }
-        }
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn however_many_wait_an_order_is_settled_when_all_are_heard(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.slow_kitchen().await;
-        let order = scene.order().await.id;
-        let claimed = scene.claim(&kitchen).await;
-        for _ in 0..MOST_TOGETHER {
-            scene.calls_back(&kitchen, word(order, "burnt")).await;
-        }
-        house.clock.advance(Duration::from_secs(1));
-        scene.calls_back(&kitchen, word(order, "accepted")).await;
-        scene.answers(&claimed, 422).await;
-        assert_eq!(scene.status(order).await, OrderStatus::Processing);
-        let mut tx = house.db.begin().await.unwrap();
-        let together = store::callbacks::lock_unapplied(&mut tx, order, MOST_TOGETHER).await.unwrap();
-        assert_eq!(together.len(), MOST_TOGETHER, "fewer than there are");
-        tx.rollback().await;
-        let applied = house.ledger.apply_callbacks(order).await.unwrap();
-        assert_eq!((applied as usize, scene.status(order).await), (MOST_TOGETHER + 1, OrderStatus::Accepted));
-        scene.audit_finds_nothing().await;
-    }
-
-    async fn callbacks_of_an_order_that_cannot_be_read_are_parked_at_the_fifth_failure(house: House) {
-        let scene = Scene::new(&house).await;
-        let kitchen = scene.slow_kitchen().await;
-        let order = scene.order().await.id;
-        scene.calls_back(&kitchen, word(order, "accepted")).await;
-        scene.calls_back(&kitchen, word(order, "ready")).await;
-        scene.damage("UPDATE orders SET fulfilment = 'by owl'").await;
-        for _ in 0..5 {
-            assert_eq!(house.ledger.orders_with_callbacks_left(10).await.unwrap(), [order]);
-            assert!(house.ledger.apply_callbacks(order).await.is_err());
-        }
-        assert_eq!(house.ledger.orders_with_callbacks_left(10).await.unwrap(), []);
-        let stuck = scene.stuck().await;
-        assert_eq!(stuck.iter().filter(|one| one.kind == StuckKind::CallbackParked).count(), 2, "{stuck:?}");
-    }
+    assert_eq!(
+        house.ledger.orders_with_callbacks_left(10).await.unwrap(),
+        []
+    );
+    let stuck = scene.stuck().await;
+    assert_eq!(
+        stuck
+            .iter()
+            .filter(|one| one.kind == StuckKind::CallbackParked)
+            .count(),
+        2,
+        "{stuck:?}"
+    );
 }

@@ -3,69 +3,115 @@
 use super::{Illegal, Stale, Unchanged, Unmapped, dispatched, handed_over, last_result, parcel};
 use crate::{
     scene::{Scene, word},
-    testing::{House, each_database},
+    testing::House,
 };
 use domain::{delivery::DeliveryStatus, event::EventKind, handoff::Heard, status::OrderStatus};
+use each_database::each_database;
 
-each_database! {
-    async fn a_courier_tells_where_the_parcel_is_and_delivers_the_order(house: House) {
-        let scene = Scene::new(&house).await;
-        let (courier, order) = dispatched(&scene).await;
-        scene.says(&courier, order, parcel(order, "AT_ORIGIN", Some("T-5"))).await;
-        scene.says(&courier, order, parcel(order, "EN_ROUTE_OF_DELIVERY", None)).await;
-        scene.says(&courier, order, parcel(order, "NOT_DELIVERED", None)).await;
-        scene.says(&courier, order, parcel(order, "AT_ORIGIN", None)).await;
-        assert_eq!(last_result(&scene).await, Stale);
-        scene.says(&courier, order, parcel(order, "EN_ROUTE_OF_DELIVERY", None)).await;
-        scene.says(&courier, order, parcel(order, "EN_ROUTE_OF_DELIVERY", None)).await;
-        assert_eq!(last_result(&scene).await, Unchanged);
-        scene.says(&courier, order, parcel(order, "DELIVERED", None)).await;
-        let now = scene.now(order).await;
-        assert_eq!(now.status, OrderStatus::Delivered);
-        let delivery = now.delivery.unwrap();
-        assert_eq!((delivery.status, delivery.tracking_number.as_deref()), (DeliveryStatus::Delivered, Some("T-5")));
-        assert_eq!(delivery.history.len(), 6);
-        let told = house.woken.events().into_iter().filter(|event| event.kind == EventKind::DeliveryMoved).count();
-        assert_eq!(told, 5);
-        scene.says(&courier, order, parcel(order, "DELIVERED", None)).await;
-        assert_eq!(last_result(&scene).await, Unchanged);
-        scene.says(&courier, order, parcel(order, "LOST_IN_SPACE", None)).await;
-        assert_eq!(last_result(&scene).await, Unmapped);
-        scene.audit_finds_nothing().await;
-    }
+#[each_database]
+async fn a_courier_tells_where_the_parcel_is_and_delivers_the_order(house: House) {
+    let scene = Scene::new(&house).await;
+    let (courier, order) = dispatched(&scene).await;
+    scene
+        .says(&courier, order, parcel(order, "AT_ORIGIN", Some("T-5")))
+        .await;
+    scene
+        .says(&courier, order, parcel(order, "EN_ROUTE_OF_DELIVERY", None))
+        .await;
+    scene
+        .says(&courier, order, parcel(order, "NOT_DELIVERED", None))
+        .await;
+    scene
+        .says(&courier, order, parcel(order, "AT_ORIGIN", None))
+        .await;
+    assert_eq!(last_result(&scene).await, Stale);
+    scene
+        .says(&courier, order, parcel(order, "EN_ROUTE_OF_DELIVERY", None))
+        .await;
+    scene
+        .says(&courier, order, parcel(order, "EN_ROUTE_OF_DELIVERY", None))
+        .await;
+    assert_eq!(last_result(&scene).await, Unchanged);
+    scene
+        .says(&courier, order, parcel(order, "DELIVERED", None))
+        .await;
+    let now = scene.now(order).await;
+    assert_eq!(now.status, OrderStatus::Delivered);
+    let delivery = now.delivery.unwrap();
+    assert_eq!(
+        (delivery.status, delivery.tracking_number.as_deref()),
+        (DeliveryStatus::Delivered, Some("T-5"))
+    );
+    assert_eq!(delivery.history.len(), 6);
+    let told = house
+        .woken
+        .events()
+        .into_iter()
+        .filter(|event| event.kind == EventKind::DeliveryMoved)
+        .count();
+    assert_eq!(told, 5);
+    scene
+        .says(&courier, order, parcel(order, "DELIVERED", None))
+        .await;
+    assert_eq!(last_result(&scene).await, Unchanged);
+    scene
+        .says(&courier, order, parcel(order, "LOST_IN_SPACE", None))
+        .await;
+    assert_eq!(last_result(&scene).await, Unmapped);
+    scene.audit_finds_nothing().await;
+}
 
-    async fn the_number_that_a_courier_told_first_stays_whatever_its_late_answer_says(house: House) {
-        let scene = Scene::new(&house).await;
-        let courier = scene.courier().await;
-        let order = scene.order().await.id;
-        scene.house.ledger.settle_order(order).await.unwrap();
-        scene.staff_move(order, OrderStatus::Dispatched).await;
-        let claimed = scene.claim(&courier).await;
-        scene.says(&courier, order, parcel(order, "AT_ORIGIN", Some("T-1"))).await;
-        let created = Heard::Answer { status: 201, retry_after: None };
-        scene.heard(&claimed, created, br#"{"tracking_number":"T-2"}"#).await;
-        let delivery = scene.now(order).await.delivery.unwrap();
-        assert_eq!(delivery.tracking_number.as_deref(), Some("T-1"));
-        scene.audit_finds_nothing().await;
-    }
+#[each_database]
+async fn the_number_that_a_courier_told_first_stays_whatever_its_late_answer_says(house: House) {
+    let scene = Scene::new(&house).await;
+    let courier = scene.courier().await;
+    let order = scene.order().await.id;
+    scene.house.ledger.settle_order(order).await.unwrap();
+    scene.staff_move(order, OrderStatus::Dispatched).await;
+    let claimed = scene.claim(&courier).await;
+    scene
+        .says(&courier, order, parcel(order, "AT_ORIGIN", Some("T-1")))
+        .await;
+    let created = Heard::Answer {
+        status: 201,
+        retry_after: None,
+    };
+    scene
+        .heard(&claimed, created, br#"{"tracking_number":"T-2"}"#)
+        .await;
+    let delivery = scene.now(order).await.delivery.unwrap();
+    assert_eq!(delivery.tracking_number.as_deref(), Some("T-1"));
+    scene.audit_finds_nothing().await;
+}
 
-    async fn seed_004s_courier_says_it_all_in_one_word(house: House) {
-        let scene = Scene::new(&house).await;
-        let (courier, order) = dispatched(&scene).await;
-        scene.says(&courier, order, word(order, "EN_ROUTE_OF_DELIVERY")).await;
-        assert_eq!(scene.now(order).await.delivery.unwrap().status, DeliveryStatus::EnRoute);
-        scene.says(&courier, order, word(order, "DELIVERED")).await;
-        let now = scene.now(order).await;
-        assert_eq!((now.status, now.delivery.unwrap().status), (OrderStatus::Delivered, DeliveryStatus::Delivered));
-        scene.audit_finds_nothing().await;
-    }
+#[each_database]
+async fn seed_004s_courier_says_it_all_in_one_word(house: House) {
+    let scene = Scene::new(&house).await;
+    let (courier, order) = dispatched(&scene).await;
+    scene
+        .says(&courier, order, word(order, "EN_ROUTE_OF_DELIVERY"))
+        .await;
+    assert_eq!(
+        scene.now(order).await.delivery.unwrap().status,
+        DeliveryStatus::EnRoute
+    );
+    scene.says(&courier, order, word(order, "DELIVERED")).await;
+    let now = scene.now(order).await;
+    assert_eq!(
+        (now.status, now.delivery.unwrap().status),
+        (OrderStatus::Delivered, DeliveryStatus::Delivered)
+    );
+    scene.audit_finds_nothing().await;
+}
 
-    async fn only_the_courier_moves_the_parcel(house: House) {
-        let scene = Scene::new(&house).await;
-        let (kitchen, order) = handed_over(&scene).await;
-        scene.says(&kitchen, order, parcel(order, "DELIVERED", None)).await;
-        assert_eq!(last_result(&scene).await, Illegal);
-        assert_eq!(scene.now(order).await.delivery, None);
-        scene.audit_finds_nothing().await;
-    }
+#[each_database]
+async fn only_the_courier_moves_the_parcel(house: House) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, order) = handed_over(&scene).await;
+    scene
+        .says(&kitchen, order, parcel(order, "DELIVERED", None))
+        .await;
+    assert_eq!(last_result(&scene).await, Illegal);
+    assert_eq!(scene.now(order).await.delivery, None);
+    scene.audit_finds_nothing().await;
 }

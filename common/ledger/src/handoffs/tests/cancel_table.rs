@@ -4,7 +4,7 @@ use super::{Acknowledged, Due, Failed, OrderCancelled, OrderPlaced, Withdrawn};
 use crate::{
     handoffs::Claimed,
     scene::{STOCK, Scene, word},
-    testing::{House, each_database},
+    testing::House,
 };
 use domain::{
     handoff::{AttemptOutcome, HandoffState, Heard},
@@ -12,6 +12,7 @@ use domain::{
     integrator::Integrator,
     status::{By, OrderStatus},
 };
+use each_database::each_database;
 
 use AttemptOutcome::{Gone, Refused, Retry, Unknown};
 use Met::{Accepts, IsBusy, IsGone, IsLost, IsUnreachable, NeverLeft, Refuses};
@@ -187,113 +188,120 @@ async fn the_rest_is_right(scene: &Scene, kitchen: &Integrator, stands: &Stands)
     }
 }
 
-each_database! {
-    async fn a_cancel_comes_to_one_exact_result_wherever_it_falls(house: House) {
-        for by in [By::Owner, By::Guest, By::Staff] {
-            let scene = Scene::new(&house).await;
-            let kitchen = scene.kitchen().await;
-            let order = scene.order().await.id;
-            cancel(&scene, order, by).await;
-            let before = how_it_stands(&scene, &kitchen, order).await;
-            assert_eq!(before, stands(Cancelled, Withdrawn, false, None), "{by}");
-            the_rest_is_right(&scene, &kitchen, &before).await;
+#[each_database]
+async fn a_cancel_comes_to_one_exact_result_wherever_it_falls(house: House) {
+    for by in [By::Owner, By::Guest, By::Staff] {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.kitchen().await;
+        let order = scene.order().await.id;
+        cancel(&scene, order, by).await;
+        let before = how_it_stands(&scene, &kitchen, order).await;
+        assert_eq!(before, stands(Cancelled, Withdrawn, false, None), "{by}");
+        the_rest_is_right(&scene, &kitchen, &before).await;
 
-            for met in ALL_MET {
-                for is_during in [true, false] {
-                    let scene = Scene::new(&house).await;
-                    let kitchen = scene.kitchen().await;
-                    let order = scene.order().await.id;
-                    let claimed = scene.claim(&kitchen).await;
-                    if is_during {
-                        cancel(&scene, order, by).await;
-                        meets(&scene, &claimed, met).await;
-                    } else {
-                        meets(&scene, &claimed, met).await;
-                        cancel(&scene, order, by).await;
-                    }
-                    let expected = match (is_during, by) {
-                        (true, _) => cancelled_during(met),
-                        (false, By::Staff) => cancelled_after(met),
-                        (false, _) => cancelled_after_by_its_placer(met),
-                    };
-                    let stands = how_it_stands(&scene, &kitchen, order).await;
-                    assert_eq!(stands, expected, "by {by}, during: {is_during}, {met:?}");
-                    the_rest_is_right(&scene, &kitchen, &stands).await;
+        for met in ALL_MET {
+            for is_during in [true, false] {
+                let scene = Scene::new(&house).await;
+                let kitchen = scene.kitchen().await;
+                let order = scene.order().await.id;
+                let claimed = scene.claim(&kitchen).await;
+                if is_during {
+                    cancel(&scene, order, by).await;
+                    meets(&scene, &claimed, met).await;
+                } else {
+                    meets(&scene, &claimed, met).await;
+                    cancel(&scene, order, by).await;
                 }
+                let expected = match (is_during, by) {
+                    (true, _) => cancelled_during(met),
+                    (false, By::Staff) => cancelled_after(met),
+                    (false, _) => cancelled_after_by_its_placer(met),
+                };
+                let stands = how_it_stands(&scene, &kitchen, order).await;
+                assert_eq!(stands, expected, "by {by}, during: {is_during}, {met:?}");
+                the_rest_is_right(&scene, &kitchen, &stands).await;
             }
         }
-        assert_eq!(house.ledger.audit().await.unwrap(), []);
     }
+    assert_eq!(house.ledger.audit().await.unwrap(), []);
+}
 
-    async fn a_cancel_at_the_outcome_comes_to_what_one_of_the_two_orders_gives(house: House) {
-        for met in ALL_MET.into_iter().cycle().take(4 * ALL_MET.len()) {
-            let scene = Scene::new(&house).await;
-            let kitchen = scene.kitchen().await;
-            let order = scene.order().await.id;
-            let claimed = scene.claim(&kitchen).await;
-            tokio::join!(meets(&scene, &claimed, met), cancel(&scene, order, By::Staff));
-            let stands = how_it_stands(&scene, &kitchen, order).await;
-            let either = [cancelled_during(met), cancelled_after(met)];
-            assert!(either.contains(&stands), "{met:?}: {stands:?}");
-            the_rest_is_right(&scene, &kitchen, &stands).await;
-        }
-        assert_eq!(house.ledger.audit().await.unwrap(), []);
+#[each_database]
+async fn a_cancel_at_the_outcome_comes_to_what_one_of_the_two_orders_gives(house: House) {
+    for met in ALL_MET.into_iter().cycle().take(4 * ALL_MET.len()) {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.kitchen().await;
+        let order = scene.order().await.id;
+        let claimed = scene.claim(&kitchen).await;
+        tokio::join!(
+            meets(&scene, &claimed, met),
+            cancel(&scene, order, By::Staff)
+        );
+        let stands = how_it_stands(&scene, &kitchen, order).await;
+        let either = [cancelled_during(met), cancelled_after(met)];
+        assert!(either.contains(&stands), "{met:?}: {stands:?}");
+        the_rest_is_right(&scene, &kitchen, &stands).await;
     }
+    assert_eq!(house.ledger.audit().await.unwrap(), []);
+}
 
-    async fn a_cancel_beside_a_callback_comes_to_what_one_of_the_two_orders_gives(house: House) {
-        // The callback's status; the order's status after the callback alone; its final status if a cancel follows and
-        // is allowed; and if the kitchen is then told.
-        let table = [
-            ("accepted", Accepted, Cancelled, true),
-            ("preparing", Preparing, Cancelled, true),
-            ("ready", Ready, Cancelled, true),
-            ("rejected", Rejected, Rejected, false),
-            ("cancelled", OrderStatus::Processing, Cancelled, true),
-            ("burnt", OrderStatus::Processing, Cancelled, true),
-        ];
-        for (said, after_it, in_the_end, is_told) in table {
-            for by in [By::Owner, By::Staff] {
-                for cancel_first in [Some(true), Some(false), None] {
-                    let scene = Scene::new(&house).await;
-                    let kitchen = scene.slow_kitchen().await;
-                    let order = scene.order().await.id;
-                    let claimed = scene.claim(&kitchen).await;
-                    scene.answers(&claimed, 200).await;
-                    scene.calls_back(&kitchen, word(order, said)).await;
-                    let applies = async { assert!(house.ledger.apply_callbacks(order).await.is_ok()) };
-                    let cancels = cancel(&scene, order, by);
-                    match cancel_first {
-                        Some(true) => {
-                            cancels.await;
-                            applies.await;
-                        }
-                        Some(false) => {
-                            applies.await;
-                            cancels.await;
-                        }
-                        None => {
-                            tokio::join!(applies, cancels);
-                        }
+#[each_database]
+async fn a_cancel_beside_a_callback_comes_to_what_one_of_the_two_orders_gives(house: House) {
+    // The callback's status; the order's status after the callback alone; its final status if a cancel follows and
+    // is allowed; and if the kitchen is then told.
+    let table = [
+        ("accepted", Accepted, Cancelled, true),
+        ("preparing", Preparing, Cancelled, true),
+        ("ready", Ready, Cancelled, true),
+        ("rejected", Rejected, Rejected, false),
+        ("cancelled", OrderStatus::Processing, Cancelled, true),
+        ("burnt", OrderStatus::Processing, Cancelled, true),
+    ];
+    for (said, after_it, in_the_end, is_told) in table {
+        for by in [By::Owner, By::Staff] {
+            for cancel_first in [Some(true), Some(false), None] {
+                let scene = Scene::new(&house).await;
+                let kitchen = scene.slow_kitchen().await;
+                let order = scene.order().await.id;
+                let claimed = scene.claim(&kitchen).await;
+                scene.answers(&claimed, 200).await;
+                scene.calls_back(&kitchen, word(order, said)).await;
+                let applies = async { assert!(house.ledger.apply_callbacks(order).await.is_ok()) };
+                let cancels = cancel(&scene, order, by);
+                match cancel_first {
+                    Some(true) => {
+                        cancels.await;
+                        applies.await;
                     }
-                    let has = Some(AttemptOutcome::Acknowledged);
-                    let first = stands(Cancelled, Acknowledged, true, has);
-                    let can_cancel = by == By::Staff || after_it.awaits_acceptance();
-                    let last = if can_cancel || after_it == Rejected {
-                        stands(in_the_end, Acknowledged, is_told, has)
-                    } else {
-                        stands(after_it, Acknowledged, false, has)
-                    };
-                    let stands = how_it_stands(&scene, &kitchen, order).await;
-                    let expected = match cancel_first {
-                        Some(true) => vec![first],
-                        Some(false) => vec![last],
-                        None => vec![first, last],
-                    };
-                    assert!(expected.contains(&stands), "{said} by {by} {cancel_first:?}: {stands:?}");
-                    the_rest_is_right(&scene, &kitchen, &stands).await;
+                    Some(false) => {
+                        applies.await;
+                        cancels.await;
+                    }
+                    None => {
+                        tokio::join!(applies, cancels);
+                    }
                 }
+                let has = Some(AttemptOutcome::Acknowledged);
+                let first = stands(Cancelled, Acknowledged, true, has);
+                let can_cancel = by == By::Staff || after_it.awaits_acceptance();
+                let last = if can_cancel || after_it == Rejected {
+                    stands(in_the_end, Acknowledged, is_told, has)
+                } else {
+                    stands(after_it, Acknowledged, false, has)
+                };
+                let stands = how_it_stands(&scene, &kitchen, order).await;
+                let expected = match cancel_first {
+                    Some(true) => vec![first],
+                    Some(false) => vec![last],
+                    None => vec![first, last],
+                };
+                assert!(
+                    expected.contains(&stands),
+                    "{said} by {by} {cancel_first:?}: {stands:?}"
+                );
+                the_rest_is_right(&scene, &kitchen, &stands).await;
             }
         }
-        assert_eq!(house.ledger.audit().await.unwrap(), []);
     }
+    assert_eq!(house.ledger.audit().await.unwrap(), []);
 }

@@ -4,9 +4,10 @@ use super::{a_product, an_account, an_order};
 use crate::{
     Change, LedgerError,
     intake::{Idempotency, PlaceOrder},
-    testing::{House, each_database},
+    testing::House,
 };
 use domain::ids::{AccountId, ProductId, StoreId};
+use each_database::each_database;
 use store::idempotency::KeyRow;
 
 fn with_a_key(store: StoreId, account: AccountId, product: ProductId) -> PlaceOrder {
@@ -51,32 +52,45 @@ async fn being_placed<'h>(
     Some(other)
 }
 
-each_database! {
-    async fn an_order_whose_twin_takes_too_long_elsewhere_is_told_so_and_holds_up_no_other(house: House) {
-        let (store, anna) = (house.a_store().await, an_account(&house));
-        let product = a_product(&house, store, Some(9)).await;
-        let twin = with_a_key(store, anna, product);
-        let Some(other) = being_placed(&house, &twin, None).await else { return };
-        let bens = an_order(store, an_account(&house), &[(product, 1)]);
-        let (told, placed) = tokio::join!(
-            house.ledger.place_order(twin.clone()),
-            house.ledger.place_order(bens),
-        );
-        assert!(matches!(told, Err(LedgerError::KeyInProgress)), "{told:?}");
-        placed.unwrap();
-        other.rollback().await;
-        assert!(!house.ledger.place_order(twin.clone()).await.unwrap().replayed);
-        assert!(house.ledger.place_order(twin).await.unwrap().replayed);
-        assert_eq!(house.ledger.audit().await.unwrap(), []);
-    }
+#[each_database]
+async fn an_order_whose_twin_takes_too_long_elsewhere_is_told_so_and_holds_up_no_other(
+    house: House,
+) {
+    let (store, anna) = (house.a_store().await, an_account(&house));
+    let product = a_product(&house, store, Some(9)).await;
+    let twin = with_a_key(store, anna, product);
+    let Some(other) = being_placed(&house, &twin, None).await else {
+        return;
+    };
+    let bens = an_order(store, an_account(&house), &[(product, 1)]);
+    let (told, placed) = tokio::join!(
+        house.ledger.place_order(twin.clone()),
+        house.ledger.place_order(bens),
+    );
+    assert!(matches!(told, Err(LedgerError::KeyInProgress)), "{told:?}");
+    placed.unwrap();
+    other.rollback().await;
+    assert!(
+        !house
+            .ledger
+            .place_order(twin.clone())
+            .await
+            .unwrap()
+            .replayed
+    );
+    assert!(house.ledger.place_order(twin).await.unwrap().replayed);
+    assert_eq!(house.ledger.audit().await.unwrap(), []);
+}
 
-    async fn the_same_is_told_where_the_twin_also_holds_what_comes_before_the_key(house: House) {
-        let (store, anna) = (house.a_store().await, an_account(&house));
-        let product = a_product(&house, store, None).await;
-        let twin = with_a_key(store, anna, product);
-        let Some(other) = being_placed(&house, &twin, Some(store)).await else { return };
-        let told = house.ledger.place_order(twin).await;
-        assert!(matches!(told, Err(LedgerError::KeyInProgress)), "{told:?}");
-        other.rollback().await;
-    }
+#[each_database]
+async fn the_same_is_told_where_the_twin_also_holds_what_comes_before_the_key(house: House) {
+    let (store, anna) = (house.a_store().await, an_account(&house));
+    let product = a_product(&house, store, None).await;
+    let twin = with_a_key(store, anna, product);
+    let Some(other) = being_placed(&house, &twin, Some(store)).await else {
+        return;
+    };
+    let told = house.ledger.place_order(twin).await;
+    assert!(matches!(told, Err(LedgerError::KeyInProgress)), "{told:?}");
+    other.rollback().await;
 }

@@ -1,5 +1,6 @@
 //! Random sequences of drafts, edits, placements and cancels by concurrent callers, compared with a model.
 
+use each_database::each_database;
 use futures_util::future::join_all;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
@@ -9,7 +10,7 @@ use crate::{
     intake::{PlaceRefused, Placer},
     orders::{EditRefused, ItemsEdit, OrderRefused},
     scene::{STOCK, Scene},
-    testing::{House, each_database},
+    testing::House,
 };
 use domain::{
     ids::OrderId,
@@ -139,32 +140,40 @@ fn held(orders: &[Order]) -> i64 {
     items.map(|item: &Item| i64::from(item.quantity)).sum()
 }
 
-each_database! {
-    async fn whatever_several_callers_do_at_once_stock_is_what_there_was_less_what_is_held(house: House) {
-        for seed in [7, 2026] {
-            let scene = Scene::new(&house).await;
-            let other = house.ledger_that_wakes(std::sync::Arc::new(NoWake));
-            let callers = (0..CALLERS).map(|n| Caller {
-                scene: &scene,
-                ledger: if n % 2 == 0 { house.ledger.clone() } else { other.clone() },
-                random: StdRng::seed_from_u64(seed * CALLERS + n),
-                orders: Vec::new(),
-            });
-            let acts = callers.map(async |mut caller| {
-                for _ in 0..STEPS {
-                    caller.act().await;
-                }
-                caller.orders
-            });
-            let mut expected: Vec<Order> = join_all(acts).await.into_iter().flatten().collect();
-            assert_eq!(scene.stock().await, STOCK - held(&expected), "seed {seed}");
-            let mut kept = scene.all_orders().await;
-            let by_id = |order: &Order| -> OrderId { order.id };
-            expected.sort_by_key(by_id);
-            kept.sort_by_key(by_id);
-            assert_eq!(kept, expected, "seed {seed}");
-            assert!(kept.iter().any(|order| order.status == OrderStatus::Pending && order.version > 1));
-            scene.audit_finds_nothing().await;
-        }
+#[each_database]
+async fn whatever_several_callers_do_at_once_stock_is_what_there_was_less_what_is_held(
+    house: House,
+) {
+    for seed in [7, 2026] {
+        let scene = Scene::new(&house).await;
+        let other = house.ledger_that_wakes(std::sync::Arc::new(NoWake));
+        let callers = (0..CALLERS).map(|n| Caller {
+            scene: &scene,
+            ledger: if n % 2 == 0 {
+                house.ledger.clone()
+            } else {
+                other.clone()
+            },
+            random: StdRng::seed_from_u64(seed * CALLERS + n),
+            orders: Vec::new(),
+        });
+        let acts = callers.map(async |mut caller| {
+            for _ in 0..STEPS {
+                caller.act().await;
+            }
+            caller.orders
+        });
+        let mut expected: Vec<Order> = join_all(acts).await.into_iter().flatten().collect();
+        assert_eq!(scene.stock().await, STOCK - held(&expected), "seed {seed}");
+        let mut kept = scene.all_orders().await;
+        let by_id = |order: &Order| -> OrderId { order.id };
+        expected.sort_by_key(by_id);
+        kept.sort_by_key(by_id);
+        assert_eq!(kept, expected, "seed {seed}");
+        assert!(
+            kept.iter()
+                .any(|order| order.status == OrderStatus::Pending && order.version > 1)
+        );
+        scene.audit_finds_nothing().await;
     }
 }

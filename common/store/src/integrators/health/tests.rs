@@ -1,6 +1,7 @@
 //! Tests that a page's health takes few statements, each along indexes, and reads only the latest handoffs of each
 //! state.
 
+use each_database::each_database;
 use std::collections::HashMap;
 
 use chrono::TimeDelta;
@@ -14,8 +15,8 @@ use super::{
     },
     *,
 };
+use crate::testing::TestDb;
 use crate::testing::noon;
-use crate::testing::{TestDb, each_database};
 
 /// Inserts an ended attempt for each handoff of [`fill_handoffs`], one second apart: refused if the handoff failed,
 /// else acknowledged.
@@ -105,87 +106,123 @@ const STATEMENTS: &str = "SHOW SESSION STATUS LIKE 'Com_stmt_execute'";
 const READS: &str = "SHOW SESSION STATUS WHERE Variable_name IN \
      ('Handler_read_next', 'Handler_read_prev', 'Handler_read_rnd', 'Handler_read_rnd_next')";
 
-each_database! {
-    async fn the_latest_attempts_are_found_by_indexes_from_their_handoffs(house: TestDb) {
-        fill_handoffs(&house).await;
-        attempt_each(&house).await.unwrap();
-        let mut tx = house.db.read().await.unwrap();
-        let of = integrators(&mut tx).await.unwrap();
-        let plans: [Vec<Step>; 4] = [
-            looked(&mut tx, &of[..1], 100).await.unwrap(),
-            looked(&mut tx, &of[..5], 100).await.unwrap(),
-            looked(&mut tx, &of[..INTEGRATORS], 100).await.unwrap(),
-            last_sign(&mut tx, of[0]).await.unwrap(),
-        ];
-        for plan in plans {
-            let shown = format!("{plan:?}");
-            for scan in ["SCAN handoffs", "SCAN a", "handoffs: ALL", "handoffs: index", "a: ALL", "a: index"] {
-                assert!(!shown.contains(scan), "{scan} in {shown}");
-            }
-            let of_handoffs: Vec<&Step> = plan.iter().filter(|step| step.is_of("handoffs")).collect();
-            assert!(of_handoffs.len() >= HandoffState::ALL.len(), "{shown}");
-            assert!(of_handoffs.iter().all(|step| step.uses("handoffs_of_integrator") && !step.sorts()), "{of_handoffs:#?}");
-// SQLite joins the attempts to the handoffs of each state.
-            assert!(plan.iter().any(|step| step.is_of("a")), "{shown}");
+#[each_database(store)]
+async fn the_latest_attempts_are_found_by_indexes_from_their_handoffs(house: TestDb) {
+    fill_handoffs(&house).await;
+    attempt_each(&house).await.unwrap();
+    let mut tx = house.db.read().await.unwrap();
+    let of = integrators(&mut tx).await.unwrap();
+    let plans: [Vec<Step>; 4] = [
+        looked(&mut tx, &of[..1], 100).await.unwrap(),
+        looked(&mut tx, &of[..5], 100).await.unwrap(),
+        looked(&mut tx, &of[..INTEGRATORS], 100).await.unwrap(),
+        last_sign(&mut tx, of[0]).await.unwrap(),
+    ];
+    for plan in plans {
+        let shown = format!("{plan:?}");
+        for scan in [
+            "SCAN handoffs",
+            "SCAN a",
+            "handoffs: ALL",
+            "handoffs: index",
+            "a: ALL",
+            "a: index",
+        ] {
+            assert!(!shown.contains(scan), "{scan} in {shown}");
         }
+        let of_handoffs: Vec<&Step> = plan.iter().filter(|step| step.is_of("handoffs")).collect();
+        assert!(of_handoffs.len() >= HandoffState::ALL.len(), "{shown}");
+        assert!(
+            of_handoffs
+                .iter()
+                .all(|step| step.uses("handoffs_of_integrator") && !step.sorts()),
+            "{of_handoffs:#?}"
+        );
+        // SQLite joins the attempts to the handoffs of each state.
+        assert!(plan.iter().any(|step| step.is_of("a")), "{shown}");
     }
+}
 
-    async fn a_page_takes_a_statement_for_each_sixteen_and_reads_no_more_of_whoever_was_sent_more(house: TestDb) {
-        fill_handoffs(&house).await;
-        attempt_each(&house).await.unwrap();
-        let mut tx = house.db.read().await.unwrap();
-        let page = integrators(&mut tx).await.unwrap();
-        assert_eq!(page.len(), 32);
-        for many in [1, 16, 17, 32] {
-            let before = counted(&mut tx, STATEMENTS).await.unwrap();
-            answered(&mut tx, &page[..many], 100).await.unwrap();
-            let after = counted(&mut tx, STATEMENTS).await.unwrap();
-            if let (Some(before), Some(after)) = (before, after) {
-                // Reading the counter takes one as well.
-                assert_eq!(after - before - 1, many.div_ceil(INTEGRATORS) as i64, "of {many}");
-            }
-        }
-        drop(tx);
-
-        let mut tx = house.db.begin().await.unwrap();
-        all_to(&mut tx, page[0]).await.unwrap();
-        tx.commit().await.unwrap();
-        let mut tx = house.db.read().await.unwrap();
-        let before = counted(&mut tx, READS).await.unwrap();
-        let sent = answered(&mut tx, &page[..1], 100).await.unwrap();
-        let after = counted(&mut tx, READS).await.unwrap();
-        assert_eq!(sent[0].attempts, 100);
+#[each_database(store)]
+async fn a_page_takes_a_statement_for_each_sixteen_and_reads_no_more_of_whoever_was_sent_more(
+    house: TestDb,
+) {
+    fill_handoffs(&house).await;
+    attempt_each(&house).await.unwrap();
+    let mut tx = house.db.read().await.unwrap();
+    let page = integrators(&mut tx).await.unwrap();
+    assert_eq!(page.len(), 32);
+    for many in [1, 16, 17, 32] {
+        let before = counted(&mut tx, STATEMENTS).await.unwrap();
+        answered(&mut tx, &page[..many], 100).await.unwrap();
+        let after = counted(&mut tx, STATEMENTS).await.unwrap();
         if let (Some(before), Some(after)) = (before, after) {
-// Each row is read several times, to be numbered and counted.
-            assert!(after - before < 2500, "{} reads, of 3000 handoffs", after - before);
+            // Reading the counter takes one as well.
+            assert_eq!(
+                after - before - 1,
+                many.div_ceil(INTEGRATORS) as i64,
+                "of {many}"
+            );
         }
     }
+    drop(tx);
 
-    async fn each_integrator_of_a_page_is_told_its_own(house: TestDb) {
-        fill_handoffs(&house).await;
-        attempt_each(&house).await.unwrap();
-        let mut tx = house.db.read().await.unwrap();
-        let rows = all(&mut tx).await.unwrap();
-        let mut expected: HashMap<IntegratorId, Answered> = HashMap::new();
-        for (integrator, outcome, at) in rows {
-            let integrator = integrator.into();
-            let nothing = Answered { integrator, attempts: 0, acknowledged: 0, last_success_at: None, last_failure: None };
-            let one = expected.entry(integrator).or_insert(nothing);
-            one.attempts += 1;
-            if outcome == "acknowledged" {
-                one.acknowledged += 1;
-                one.last_success_at = one.last_success_at.max(Some(at));
-            } else if one.last_failure.as_ref().is_none_or(|known| known.at < at) {
-                one.last_failure = Some(Failure { at, http_status: Some(422), error: Some("no such dish".to_owned()) });
-            }
+    let mut tx = house.db.begin().await.unwrap();
+    all_to(&mut tx, page[0]).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut tx = house.db.read().await.unwrap();
+    let before = counted(&mut tx, READS).await.unwrap();
+    let sent = answered(&mut tx, &page[..1], 100).await.unwrap();
+    let after = counted(&mut tx, READS).await.unwrap();
+    assert_eq!(sent[0].attempts, 100);
+    if let (Some(before), Some(after)) = (before, after) {
+        // Each row is read several times, to be numbered and counted.
+        assert!(
+            after - before < 2500,
+            "{} reads, of 3000 handoffs",
+            after - before
+        );
+    }
+}
+
+#[each_database(store)]
+async fn each_integrator_of_a_page_is_told_its_own(house: TestDb) {
+    fill_handoffs(&house).await;
+    attempt_each(&house).await.unwrap();
+    let mut tx = house.db.read().await.unwrap();
+    let rows = all(&mut tx).await.unwrap();
+    let mut expected: HashMap<IntegratorId, Answered> = HashMap::new();
+    for (integrator, outcome, at) in rows {
+        let integrator = integrator.into();
+        let nothing = Answered {
+            integrator,
+            attempts: 0,
+            acknowledged: 0,
+            last_success_at: None,
+            last_failure: None,
+        };
+        let one = expected.entry(integrator).or_insert(nothing);
+        one.attempts += 1;
+        if outcome == "acknowledged" {
+            one.acknowledged += 1;
+            one.last_success_at = one.last_success_at.max(Some(at));
+        } else if one.last_failure.as_ref().is_none_or(|known| known.at < at) {
+            one.last_failure = Some(Failure {
+                at,
+                http_status: Some(422),
+                error: Some("no such dish".to_owned()),
+            });
         }
-        let page = integrators(&mut tx).await.unwrap();
-        let found = answered(&mut tx, &page, 100).await.unwrap();
-        assert_eq!(found.len(), page.len());
-        let well = found.iter().filter(|one| one.attempts == one.acknowledged).count();
-        assert!(0 < well && well < found.len(), "some failed, some did not");
-        for one in found {
-            assert_eq!(Some(&one), expected.get(&one.integrator));
-        }
+    }
+    let page = integrators(&mut tx).await.unwrap();
+    let found = answered(&mut tx, &page, 100).await.unwrap();
+    assert_eq!(found.len(), page.len());
+    let well = found
+        .iter()
+        .filter(|one| one.attempts == one.acknowledged)
+        .count();
+    assert!(0 < well && well < found.len(), "some failed, some did not");
+    for one in found {
+        assert_eq!(Some(&one), expected.get(&one.integrator));
     }
 }

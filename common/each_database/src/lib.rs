@@ -1,0 +1,64 @@
+//! `#[each_database]`: makes one test per database out of one body.
+
+use proc_macro::{Delimiter, TokenStream, TokenTree};
+
+/// Turns `async fn name(house: House) { … }` into the tests `name::sqlite` and `name::mysql`.
+///
+/// The argument's type is anything that can be made from a reference to what `ledger::testing::on_sqlite` hands over:
+/// the `House`, its `Ledger` or its `Db`. `#[each_database(store)]` takes `store::testing` in place of
+/// `ledger::testing`.
+///
+/// ```ignore
+/// #[each_database]
+/// async fn a_name_is_unique_among_open_sessions(house: House) { … }
+/// ```
+#[proc_macro_attribute]
+pub fn each_database(argument: TokenStream, item: TokenStream) -> TokenStream {
+    let support = if argument.is_empty() {
+        "ledger".to_owned()
+    } else {
+        argument.to_string()
+    };
+    match expand(&support, item) {
+        Some(tests) => tests,
+        None => "compile_error!(\"#[each_database] takes an async fn with one argument\");"
+            .parse()
+            .expect("it is Rust"),
+    }
+}
+
+fn expand(support: &str, item: TokenStream) -> Option<TokenStream> {
+    let tokens: Vec<TokenTree> = item.clone().into_iter().collect();
+    let at = tokens.iter().position(|token| token.to_string() == "fn")?;
+    let TokenTree::Ident(name) = tokens.get(at + 1)? else {
+        return None;
+    };
+    let TokenTree::Group(arguments) = tokens.get(at + 2)? else {
+        return None;
+    };
+    let mut argument = arguments.stream().into_iter();
+    argument.find(|token| token.to_string() == ":")?;
+    let mut asked: Vec<TokenTree> = argument.collect();
+    asked.pop_if(|token| token.to_string() == ","); // rustfmt's, where the line is long
+    let asked = TokenStream::from_iter(asked);
+    let is_body = |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
+    tokens.last().filter(|token| is_body(token))?;
+
+    let test = |database: &str| {
+        format!(
+            "#[::tokio::test(flavor = \"multi_thread\", worker_threads = 2)]
+            async fn {database}() {{
+                ::{support}::testing::on_{database}(|given| async move {{
+                    {name}(<{asked}>::from(&given)).await;
+                }})
+                .await;
+            }}"
+        )
+    };
+    let (sqlite, mysql) = (test("sqlite"), test("mysql"));
+    let mut tests: TokenStream = format!("mod {name} {{ use super::*; {sqlite} {mysql} }}")
+        .parse()
+        .ok()?;
+    tests.extend(item);
+    Some(tests)
+}
