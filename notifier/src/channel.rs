@@ -14,9 +14,9 @@ use platform::secrets::{same, sha256};
 
 use crate::{
     Notifier,
-    bearer::Bearer,
     hub::Listener,
     protocol::{self, Close, Told},
+    ticket_holder::Bearer,
 };
 
 /// Maximum number of missed events that are resent; a client that missed more gets a snapshot.

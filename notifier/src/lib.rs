@@ -2,20 +2,20 @@
 
 pub mod protocol;
 
-mod authors;
-mod bearer;
 mod channel;
+mod connection_limit;
 mod feed;
+mod guest_orders;
+mod handshake;
 mod hub;
-mod opening;
-mod places;
+mod reconcile;
 mod settings;
 mod socket;
 mod store_channel;
 mod stores;
 mod stream;
+mod ticket_holder;
 mod upgrade;
-mod watch;
 
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::settings::NotifierSettings;
 use self::{
-    authors::Authors,
+    connection_limit::Places,
+    guest_orders::Authors,
     hub::Hub,
-    places::Places,
     upgrade::{Kind, Upgrade},
 };
 
@@ -87,7 +87,7 @@ impl Notifier {
             feed::run(feed, hub.clone(), stopping.clone()),
         );
         let every = notifier.0.settings.check_every;
-        shutdown.spawn_vital("notifier watch", watch::run(hub, every, stopping));
+        shutdown.spawn_vital("notifier watch", reconcile::run(hub, every, stopping));
         shutdown.spawn("notifier sockets", {
             let notifier = notifier.clone();
             async move {

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     Notifier,
-    opening::{self, Shown, Wish},
+    handshake::{self, Shown, Wish},
     protocol::{self, Close, End, FromClient},
 };
 
@@ -25,7 +25,7 @@ const SHORT_FAREWELL: Duration = Duration::from_secs(2);
 /// Serves the connection until either side closes it.
 pub(crate) async fn serve(notifier: Notifier, mut stream: WebSocketStream, wish: Wish) {
     let opened = tokio::select! {
-        opened = opening::open(&notifier, &mut stream, wish) => opened,
+        opened = handshake::open(&notifier, &mut stream, wish) => opened,
         () = notifier.0.stopping.cancelled() => Err(Close::Restart.into()),
     };
     let end = match opened {

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use crate::{
     Notifier,
-    bearer::Bearer,
     protocol::{self, Close, Told},
     stores::{Next, StoreListener},
+    ticket_holder::Bearer,
 };
 
 /// Maximum number of tracked streams; beyond it the channel starts over with a snapshot.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     Notifier,
-    opening::Wish,
+    handshake::Wish,
     socket::{self, Counted},
 };
 

@@ -6,8 +6,8 @@ use platform::crash;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    inbox::{Duty, Inbox},
     lanes::Lanes,
+    order_duties::{Duty, Inbox},
 };
 
 /// Hints are acknowledged before the work begins, so this only has to cover the round trip to the broker.

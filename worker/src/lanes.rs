@@ -23,7 +23,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::lane::Lane;
-use crate::{attempt::Attempts, crew::Crew};
+use crate::{attempt::Attempts, membership::Crew};
 
 /// Maximum number of concurrent lanes; further integrators wait for the sweep.
 const MOST_LANES: usize = 4096;

@@ -4,12 +4,12 @@
 mod attempt;
 /// Passes the broker's hints to the lanes and the order duties.
 mod consume;
-/// Which workers are alive, and each one's share.
-mod crew;
-/// Applies callbacks and settles orders.
-mod inbox;
 /// Claims handoffs per integrator, within its limits.
 mod lanes;
+/// Which workers are alive, and each one's share.
+mod membership;
+/// Applies callbacks and settles orders.
+mod order_duties;
 /// Sends one HTTP request.
 pub mod outbound;
 /// Starts the parts of a worker.

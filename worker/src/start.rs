@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     attempt::Attempts,
     consume::Consumer,
-    crew::{Crew, RollCall},
-    inbox::Inbox,
     lanes::Lanes,
+    membership::{Crew, RollCall},
+    order_duties::Inbox,
     outbound::{NoClient, Outbound, OutboundSettings},
     sweep::{Memory, Sweep, Swept},
 };

@@ -19,7 +19,7 @@ use platform::metrics::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{crew::Crew, lanes::Lanes};
+use crate::{lanes::Lanes, membership::Crew};
 
 /// Minimum time between two hints about the same integrator.
 const HINTED_FOR: Duration = Duration::from_secs(5);

@@ -15,7 +15,7 @@ use platform::clock::Clock;
 use tokio::{sync::watch, task::JoinSet};
 
 use super::{Bell, Inner, MOST_HOPS, rate::Rate};
-use crate::crew::Crew;
+use crate::membership::Crew;
 
 /// Maximum number of handoffs per claim.
 const MOST_A_CLAIM: usize = 32;
