@@ -153,13 +153,13 @@ pub(crate) fn allowed(path: &str, is_file: bool) -> String {
 }
 
 fn same_pattern(pattern: &str, routed: &str) -> bool {
-    pairs(pattern, routed, |a, b| {
+    segments_match(pattern, routed, |a, b| {
         a == b || (is_parameter(a) && b.starts_with(':'))
     })
 }
 
 fn matches(pattern: &str, path: &str) -> bool {
-    pairs(pattern, path, |a, b| {
+    segments_match(pattern, path, |a, b| {
         a == b || (is_parameter(a) && !b.is_empty())
     })
 }
@@ -168,7 +168,7 @@ fn is_parameter(segment: &str) -> bool {
     segment.starts_with('{')
 }
 
-fn pairs(a: &str, b: &str, fit: impl Fn(&str, &str) -> bool) -> bool {
+fn segments_match(a: &str, b: &str, fit: impl Fn(&str, &str) -> bool) -> bool {
     let (mut a, mut b) = (a.split('/'), b.split('/'));
     loop {
         match (a.next(), b.next()) {

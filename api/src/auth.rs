@@ -16,7 +16,7 @@ use domain::{
 use http::{HeaderMap, header};
 use ledger::{
     Ledger,
-    accounts::{Credentials, Guess, GuessLimits, Standing},
+    accounts::{Credentials, Guess, GuessLimits, GuessStatus},
 };
 use platform::{
     metrics::Metrics,
@@ -30,7 +30,7 @@ use poem_openapi::{
 use runtime::config;
 
 pub use self::password::Passwords;
-use self::{cache::Remembered, jwt::AccessTokens, queue::Lines};
+use self::{cache::TtlCache, jwt::AccessTokens, queue::Queues};
 use crate::{
     access::Access,
     http::{
@@ -40,9 +40,9 @@ use crate::{
 };
 
 /// How long an account's row is cached. A disabled account may still get in at other processes for this long.
-const ACCOUNT_KEPT: Duration = Duration::from_secs(5);
+const ACCOUNT_TTL: Duration = Duration::from_secs(5);
 /// How long a verified password is cached. A new password ends this as soon as the account's row is read again.
-const PASSWORD_KEPT: Duration = Duration::from_secs(60);
+const PASSWORD_TTL: Duration = Duration::from_secs(60);
 
 /// Authenticated account of a request. As a handler's argument it must come first, and the table of routes must require
 /// an account for the operation.
@@ -98,7 +98,7 @@ impl Caller {
     }
 
     #[must_use]
-    pub fn speaks_for(&self, integrator: IntegratorId) -> bool {
+    pub fn represents(&self, integrator: IntegratorId) -> bool {
         self.integrators().any(|one| one == integrator)
     }
 
@@ -168,9 +168,9 @@ impl<'a> ApiExtractor<'a> for Caller {
 
 /// Authenticated account, if any; for operations with the access rule `Perhaps`.
 #[derive(Clone, Debug)]
-pub struct PerhapsCaller(pub Option<Caller>);
+pub struct OptionalCaller(pub Option<Caller>);
 
-impl<'a> ApiExtractor<'a> for PerhapsCaller {
+impl<'a> ApiExtractor<'a> for OptionalCaller {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
     type ParamType = ();
     type ParamRawType = ();
@@ -198,34 +198,34 @@ impl<'a> ApiExtractor<'a> for PerhapsCaller {
 
 /// Authenticates callers and issues their tokens.
 #[derive(Debug)]
-pub struct Doorkeeper {
+pub struct Authenticator {
     ledger: Ledger,
     tokens: AccessTokens,
     passwords: Passwords,
-    lines: Lines,
+    lines: Queues,
     guess_limits: GuessLimits,
     cache_key: SigningKey,
     metrics: Arc<Metrics>,
-    accounts: Remembered<AccountId, Arc<Known>>,
+    accounts: TtlCache<AccountId, Arc<CachedAccount>>,
     /// Verified passwords by a keyed hash of username and password.
-    right: Remembered<[u8; 32], Right>,
+    verified: TtlCache<[u8; 32], VerifiedPassword>,
 }
 
 /// Account row with the mark of its current password.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub(crate) struct CachedAccount {
     pub(crate) account: Arc<Account>,
     pub(crate) password_mark: [u8; 32],
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Right {
+struct VerifiedPassword {
     account: AccountId,
-    /// Mark of the stored hash that the password matched; if it differs now, the password was changed.
+    /// UpdateMark of the stored hash that the password matched; if it differs now, the password was changed.
     password_mark: [u8; 32],
 }
 
-impl Doorkeeper {
+impl Authenticator {
     pub(crate) fn new(
         ledger: &Ledger,
         keys: &Keys,
@@ -237,15 +237,15 @@ impl Doorkeeper {
             ledger: ledger.clone(),
             tokens: AccessTokens::new(&keys.jwt, clock.clone(), settings.access_ttl),
             passwords: Passwords::new(settings.argon2_concurrency),
-            lines: Lines::default(),
+            lines: Queues::default(),
             guess_limits: GuessLimits {
                 per_username: settings.sign_in_failures_per_username,
                 per_address: settings.sign_in_failures_per_address,
             },
             cache_key: keys.cache.clone(),
             metrics: Arc::clone(metrics),
-            accounts: Remembered::new(clock.clone(), ACCOUNT_KEPT),
-            right: Remembered::new(clock.clone(), PASSWORD_KEPT),
+            accounts: TtlCache::new(clock.clone(), ACCOUNT_TTL),
+            verified: TtlCache::new(clock.clone(), PASSWORD_TTL),
         }
     }
 
@@ -279,22 +279,22 @@ impl Doorkeeper {
         username: &str,
         password: &str,
         address: ClientAddress,
-    ) -> Result<Arc<Known>, Problem> {
+    ) -> Result<Arc<CachedAccount>, Problem> {
         let guess = Guess::new(username, address.0);
         // Checked before queueing, so that a crowd of guessers does not fill the queue.
         self.standing(&guess).await?;
-        let turn = self.passwords.turn().await?;
+        let permit = self.passwords.permit().await?;
         // Checked again after queueing, so that concurrent guesses do not exceed the limit.
         let standing = self.standing(&guess).await?;
         let found = self.ledger.credentials(username).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());
-        let is_right = turn.verify(password, hash).await?;
+        let is_right = permit.verify(password, hash).await?;
         let found = found.filter(|found| is_right && !found.account.disabled);
         self.outcome(&guess, standing, found.is_some()).await?;
         let known = self.remember(found.ok_or_else(incorrect)?);
-        self.right.put(
-            self.mark_of(username, password),
-            Right {
+        self.verified.put(
+            self.password_key(username, password),
+            VerifiedPassword {
                 account: known.account.id,
                 password_mark: known.password_mark,
             },
@@ -302,7 +302,7 @@ impl Doorkeeper {
         Ok(known)
     }
 
-    async fn standing(&self, guess: &Guess) -> Result<Standing, Problem> {
+    async fn standing(&self, guess: &Guess) -> Result<GuessStatus, Problem> {
         let standing = self.ledger.standing(guess, self.guess_limits).await?;
         match standing.limited_until {
             None => Ok(standing),
@@ -318,7 +318,7 @@ impl Doorkeeper {
     async fn outcome(
         &self,
         guess: &Guess,
-        standing: Standing,
+        standing: GuessStatus,
         is_right: bool,
     ) -> Result<(), Problem> {
         let result = if is_right { "ok" } else { "incorrect" };
@@ -326,7 +326,7 @@ impl Doorkeeper {
         let is_counted = self.guess_limits.per_username > 0 || self.guess_limits.per_address > 0;
         match is_right {
             false if is_counted => self.ledger.sign_in_failed(guess).await?,
-            true if is_counted && standing.success_counts => {
+            true if is_counted && standing.must_record_success => {
                 self.ledger.sign_in_succeeded(guess).await?;
             }
             _ => {}
@@ -359,9 +359,9 @@ impl Doorkeeper {
         let bytes = STANDARD.decode(encoded).map_err(|_| incorrect())?;
         let text = String::from_utf8(bytes).map_err(|_| incorrect())?;
         let (username, password) = text.split_once(':').ok_or_else(incorrect)?;
-        if let Some(right) = self.right.get(&self.mark_of(username, password))
-            && let Some(known) = self.known(right.account).await?
-            && known.password_mark == right.password_mark
+        if let Some(verified) = self.verified.get(&self.password_key(username, password))
+            && let Some(known) = self.known(verified.account).await?
+            && known.password_mark == verified.password_mark
         {
             return Ok(Arc::clone(&known.account));
         }
@@ -370,7 +370,7 @@ impl Doorkeeper {
     }
 
     /// Returns the account, at most 5 s old, unless it is disabled.
-    async fn known(&self, id: AccountId) -> Result<Option<Arc<Known>>, Problem> {
+    async fn known(&self, id: AccountId) -> Result<Option<Arc<CachedAccount>>, Problem> {
         let known = match self.accounts.get(&id) {
             Some(known) => known,
             None => match self.ledger.credentials_of(id).await? {
@@ -381,8 +381,8 @@ impl Doorkeeper {
         Ok(Some(known).filter(|known| !known.account.disabled))
     }
 
-    fn remember(&self, found: Credentials) -> Arc<Known> {
-        let known = Arc::new(Known {
+    fn remember(&self, found: Credentials) -> Arc<CachedAccount> {
+        let known = Arc::new(CachedAccount {
             password_mark: found.password_mark(),
             account: Arc::new(found.account),
         });
@@ -390,7 +390,7 @@ impl Doorkeeper {
         known
     }
 
-    fn mark_of(&self, username: &str, password: &str) -> [u8; 32] {
+    fn password_key(&self, username: &str, password: &str) -> [u8; 32] {
         let mut both = sha256(username.as_bytes()).to_vec();
         both.extend_from_slice(password.as_bytes());
         self.cache_key.sign(&both)

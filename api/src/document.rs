@@ -21,7 +21,8 @@ use crate::{access, state::ApiState};
 
 pub(crate) const TITLE: &str = "Expediter";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-const HERE_ALONE: &str = r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
+const NO_EXTERNAL_FONTS: &str =
+    r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
 
 /// Returns the OpenAPI 3.1 document as pretty-printed JSON with a final newline, as stored in `openapi/`.
 #[must_use]
@@ -38,7 +39,7 @@ pub(crate) fn page() -> &'static str {
         let document = openapi_document().replace('<', "\\u003c");
         let html = OpenApiService::new((), TITLE, VERSION).scalar_html();
         // Scalar's default fonts are on another host, which our content security policy forbids.
-        let html = html.replacen("id=\"api-reference\"", HERE_ALONE, 1);
+        let html = html.replacen("id=\"api-reference\"", NO_EXTERNAL_FONTS, 1);
         let start = html
             .find("type=\"application/json\"")
             .and_then(|at| Some(at + html[at..].find('>')? + 1));
@@ -66,13 +67,13 @@ pub(crate) fn page_in_gzip() -> Bytes {
 }
 
 /// Description of a resource, without the resource itself.
-struct Described<T>(PhantomData<fn() -> T>);
+struct WithoutHandlers<T>(PhantomData<fn() -> T>);
 
-fn described<T: OpenApi>(_: fn(&ApiState) -> T) -> Described<T> {
-    Described(PhantomData)
+fn without_handlers<T: OpenApi>(_: fn(&ApiState) -> T) -> WithoutHandlers<T> {
+    WithoutHandlers(PhantomData)
 }
 
-impl<T: OpenApi> OpenApi for Described<T> {
+impl<T: OpenApi> OpenApi for WithoutHandlers<T> {
     /// Merges the operations of a path that two resources share: poem-openapi would write the path twice, and JSON
     /// parsers keep only one.
     fn meta() -> Vec<MetaApi> {
@@ -103,7 +104,7 @@ impl<T: OpenApi> OpenApi for Described<T> {
 fn generate() -> String {
     let request_id =
         ExtraHeader::new("X-Request-Id").description("Id of this request in the server log.");
-    let service = OpenApiService::new(described(crate::resources::resources), TITLE, VERSION)
+    let service = OpenApiService::new(without_handlers(crate::resources::resources), TITLE, VERSION)
         .description(
             "Takes orders, never loses one, hands each to the systems that fulfil it, and shows every step. Every error \
              is a `Problem`; its `reason` is machine-readable. Ids are UUIDs, timestamps are RFC 3339 in UTC, and \
@@ -114,19 +115,19 @@ fn generate() -> String {
         .extra_response_header::<String, _>(request_id);
     let mut document: Value =
         serde_json::from_str(&service.spec()).expect("poem-openapi writes JSON");
-    openapi_3_1::modernise(&mut document);
-    bounds::bound(&mut document);
+    openapi_3_1::upgrade_to_3_1(&mut document);
+    bounds::add_bounds(&mut document);
     unknown_fields::close_request_schemas(&mut document);
-    problem_responses::tell_problems(&mut document);
-    request_examples::show(&mut document);
-    response_examples::show(&mut document);
-    tell_who_may_call(&mut document);
+    problem_responses::add_problem_responses(&mut document);
+    request_examples::add_examples(&mut document);
+    response_examples::add_examples(&mut document);
+    add_access_rules(&mut document);
     let mut text = serde_json::to_string_pretty(&document).expect("a Value is JSON");
     text.push('\n');
     text
 }
 
-fn tell_who_may_call(document: &mut Value) {
+fn add_access_rules(document: &mut Value) {
     for (_, access, operation) in operations(document) {
         let word = format!("{access:?}").to_lowercase();
         operation.insert("x-access".into(), json!(word));

@@ -16,7 +16,7 @@ use crate::{
     auth::Caller,
     http::{
         front::RoutePattern,
-        limits::{ClientAddress, Counted, Counting},
+        limits::{AnonymousBucket, AppliedLimits, ClientAddress},
         problem::{Problem, Reason},
         request_id::RequestId,
     },
@@ -25,7 +25,7 @@ use crate::{
 
 /// Headers that change the meaning of a request. poem ignores values that are not ASCII: an order could be placed
 /// twice, or an edit could overwrite someone else's. Such requests are refused.
-const CONDITIONS: [&str; 4] = [
+const ASCII_ONLY_HEADERS: [&str; 4] = [
     "Idempotency-Key",
     "If-Match",
     "If-None-Match",
@@ -92,7 +92,7 @@ impl Endpoint for Operation {
             .cloned()
             .unwrap_or_default();
         let path = request.uri().path().to_owned();
-        let mut counted = Counted::default();
+        let mut counted = AppliedLimits::default();
         let done = AssertUnwindSafe(self.serve(request, &mut counted))
             .catch_unwind()
             .await;
@@ -100,7 +100,7 @@ impl Endpoint for Operation {
         let mut response = match done {
             Ok(Ok(response)) => response,
             Ok(Err(error)) if error.is_from_response() => error.into_response(),
-            Ok(Err(error)) => problem(Problem::of_framework(error, &path)),
+            Ok(Err(error)) => problem(Problem::from_framework(error, &path)),
             // The panic hook has logged the panic itself.
             Err(_) => problem(Problem::internal("handler panicked")),
         };
@@ -111,18 +111,18 @@ impl Endpoint for Operation {
 }
 
 impl Operation {
-    async fn serve(&self, mut request: Request, counted: &mut Counted) -> Result<Response> {
+    async fn serve(&self, mut request: Request, counted: &mut AppliedLimits) -> Result<Response> {
         let Some(access) = self.access else {
             return Err(Problem::forbidden().into());
         };
         if let Some(caller) = self.caller(access, &request, counted).await? {
             request.extensions_mut().insert(caller);
         }
-        let overlooked = CONDITIONS.iter().find(|name| {
+        let non_ascii = ASCII_ONLY_HEADERS.iter().find(|name| {
             let mut values = request.headers().get_all(**name).iter();
             values.any(|value| value.to_str().is_err())
         });
-        if let Some(name) = overlooked {
+        if let Some(name) = non_ascii {
             return Err(Problem::invalid_field(*name, "must be visible ASCII").into());
         }
         self.endpoint.call(request).await
@@ -132,20 +132,20 @@ impl Operation {
         &self,
         access: Access,
         request: &Request,
-        counted: &mut Counted,
+        counted: &mut AppliedLimits,
     ) -> Result<Option<Caller>, Problem> {
         let limits = &self.state.limits;
         if matches!(access, Access::Anyone | Access::Keyholder) {
-            let counting = Counting::of(access, self.pattern);
+            let counting = AnonymousBucket::of(access, self.pattern);
             limits.count_anonymous(counting, request, counted)?;
             return Ok(None);
         }
         let address = ClientAddress::of(request);
-        let found = self.state.doorkeeper.caller(request.headers(), address);
+        let found = self.state.authenticator.caller(request.headers(), address);
         let caller = match found.await {
             Ok(Some(caller)) => caller,
             nobody => {
-                limits.count_anonymous(Counting::Address, request, counted)?;
+                limits.count_anonymous(AnonymousBucket::Address, request, counted)?;
                 return match nobody? {
                     None if access == Access::Perhaps => Ok(None),
                     _ => Err(Problem::new(Reason::IncorrectCredentials)),

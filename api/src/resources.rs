@@ -16,8 +16,8 @@ use poem_openapi::OpenApi;
 
 use self::{
     accounts::Accounts,
-    callbacks::{Callbacks, KeptCallbacks},
-    handoffs::{Handoffs, Retries, StuckList, Trials},
+    callbacks::{CallbackList, Callbacks},
+    handoffs::{Handoffs, IntegratorTests, Retries, StuckList},
     integrators::Integrators,
     orders::{OrderEdits, OrderLists, Orders},
     ping::Ping,
@@ -41,12 +41,12 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
             OrderEdits(state.clone()),
         ),
         Stats(state.clone()),
-        (Callbacks(state.clone()), KeptCallbacks(state.clone())),
+        (Callbacks(state.clone()), CallbackList(state.clone())),
         (
             Handoffs(state.clone()),
             Retries(state.clone()),
             StuckList(state.clone()),
-            Trials(state.clone()),
+            IntegratorTests(state.clone()),
         ),
         Stores(state.clone()),
         Products(state.clone()),

@@ -6,7 +6,7 @@ use ledger::Ledger;
 use platform::{metrics::Metrics, secrets::Keys};
 use runtime::config::Settings;
 
-use crate::{auth::Doorkeeper, http::limits::Limits, outside::Outside};
+use crate::{auth::Authenticator, http::limits::Limits, outside::Outside};
 
 /// Shared state; cheap to clone.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct ApiState {
     pub settings: Arc<Settings>,
     pub metrics: Arc<Metrics>,
     /// Authenticates callers.
-    pub doorkeeper: Arc<Doorkeeper>,
+    pub authenticator: Arc<Authenticator>,
     /// Counts the requests to this process.
     pub limits: Arc<Limits>,
     /// The external services of seed 000.
@@ -31,7 +31,7 @@ impl ApiState {
         settings: Arc<Settings>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let doorkeeper = Arc::new(Doorkeeper::new(
+        let authenticator = Arc::new(Authenticator::new(
             &ledger,
             &keys,
             &settings.accounts,
@@ -44,7 +44,7 @@ impl ApiState {
             keys,
             settings,
             metrics,
-            doorkeeper,
+            authenticator,
             limits,
             outside,
         }

@@ -29,12 +29,12 @@ pub(crate) struct Sample {
     pub(crate) announcement: Announcement,
 }
 
-/// Writes `orders_a_commit` orders per transaction over one connection.
+/// Writes `orders_per_commit` orders per transaction over one connection.
 #[derive(Debug)]
 pub(crate) struct Loader {
     connection: Bare,
     sample: Arc<Sample>,
-    orders_a_commit: usize,
+    orders_per_commit: usize,
     chance: Chance,
     clock: Clock,
 }
@@ -60,12 +60,12 @@ impl Loader {
     pub(crate) async fn connect(
         url: &str,
         sample: &Arc<Sample>,
-        orders_a_commit: usize,
+        orders_per_commit: usize,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             connection: Bare::connect(url).await?,
             sample: sample.clone(),
-            orders_a_commit,
+            orders_per_commit,
             chance: Chance::system(),
             clock: Clock::system(),
         })
@@ -75,7 +75,7 @@ impl Loader {
     pub(crate) async fn load(&mut self) -> anyhow::Result<()> {
         self.connection.say("BEGIN").await?;
         let now = self.clock.now().trunc_subsecs(6);
-        let ids: Vec<Uuid> = (0..self.orders_a_commit)
+        let ids: Vec<Uuid> = (0..self.orders_per_commit)
             .map(|_| self.chance.id::<OrderId>(now).uuid())
             .collect();
         for ids in powers_of_two(&ids) {
@@ -202,7 +202,7 @@ impl Loader {
     async fn outbox(&mut self, now: DateTime<Utc>) -> anyhow::Result<()> {
         let one = &self.sample.announcement;
         let announcement = Announcement {
-            events: vec![one.events[0].clone(); self.orders_a_commit],
+            events: vec![one.events[0].clone(); self.orders_per_commit],
             hints: one.hints.clone(),
         };
         let id: Uuid = self.chance.id(now);
@@ -277,12 +277,12 @@ impl Bare {
 }
 
 /// Turns one delay per transaction into one per order.
-pub(crate) fn per_order(run: Run, orders_a_commit: usize) -> Run {
+pub(crate) fn per_order(run: Run, orders_per_commit: usize) -> Run {
     let took = run.took.into_iter();
     Run {
         elapsed: run.elapsed,
         took: took
-            .flat_map(|one| std::iter::repeat_n(one, orders_a_commit))
+            .flat_map(|one| std::iter::repeat_n(one, orders_per_commit))
             .collect(),
     }
 }

@@ -13,7 +13,7 @@ pub(crate) struct Effort {
     /// Numbers of concurrent callers.
     pub(crate) callers: &'static [usize],
     /// Numbers of orders in flight.
-    pub(crate) under_way: &'static [usize],
+    pub(crate) in_flight: &'static [usize],
     /// Numbers of sockets that listen to one session.
     pub(crate) sockets: &'static [usize],
     /// Number of old orders.
@@ -29,7 +29,7 @@ impl Effort {
         warm_up: Duration::from_millis(400),
         rounds: 3,
         callers: &[1, 16, 64, 256],
-        under_way: &[1, 16, 64],
+        in_flight: &[1, 16, 64],
         sockets: &[100, 1000, 5000],
         history: 1_000_000,
         readings: 30,
@@ -41,7 +41,7 @@ impl Effort {
         warm_up: Duration::from_millis(100),
         rounds: 1,
         callers: &[1, 16, 64, 256],
-        under_way: &[1, 16],
+        in_flight: &[1, 16],
         sockets: &[100, 1000],
         history: 50_000,
         readings: 5,

@@ -216,14 +216,14 @@ impl Shop {
     }
 
     /// Returns the request for order number `n`, by a guest at one of the tables.
-    pub(crate) fn guests_order(&self, n: usize) -> Vec<u8> {
+    pub(crate) fn guest_order(&self, n: usize) -> Vec<u8> {
         let code = &self.table_codes[n % self.table_codes.len()];
         let path = format!("/api/v1/sessions/{code}/orders");
         post(&path, None, &json!({"items": self.items(n)}))
     }
 
     /// Returns the request for order number `n`, by the account.
-    pub(crate) fn accounts_order(&self, n: usize) -> Vec<u8> {
+    pub(crate) fn account_order(&self, n: usize) -> Vec<u8> {
         let body = json!({"store_id": self.store, "items": self.items(n)});
         post("/api/v1/orders", Some(&self.token), &body)
     }

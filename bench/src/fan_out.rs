@@ -47,7 +47,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ limit",
         ],
         rows,
-        limited_by: "One write and one woken reader per socket, on the processor that client and server share. The frame is \
+        limiting_factor: "One write and one woken reader per socket, on the processor that client and server share. The frame is \
                      encoded only once.",
     })
 }
@@ -69,7 +69,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
             }
         })
         .await?;
-        let request = shop.guests_order(table);
+        let request = shop.guest_order(table);
         let (mut firsts, mut lasts, mut betweens, mut limits) = (vec![], vec![], vec![], vec![]);
         let mut length = 0;
         for event in 0..=EVENTS * effort.rounds {

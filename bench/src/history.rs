@@ -19,8 +19,8 @@ const OPEN: usize = 400;
 const OPEN_FOR: TimeDelta = TimeDelta::minutes(20);
 const HOUR: Duration = Duration::from_secs(3600);
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
-const ORDERS_A_STATEMENT: usize = 512;
-const STATEMENTS_A_COMMIT: usize = 32;
+const ORDERS_PER_STATEMENT: usize = 512;
+const STATEMENTS_PER_COMMIT: usize = 32;
 const ACCOUNTS: usize = 2000;
 
 /// Entry points into the history for the measured queries.
@@ -37,7 +37,7 @@ pub(crate) struct History {
     pub(crate) account: AccountId,
 }
 
-struct Past {
+struct PastOrder {
     id: Uuid,
     store: StoreId,
     number: i64,
@@ -69,8 +69,8 @@ impl History {
         let mut n = 0;
         while n < orders {
             connection.say("BEGIN").await?;
-            for _ in 0..STATEMENTS_A_COMMIT {
-                let past: Vec<Past> = (n..orders.min(n + ORDERS_A_STATEMENT))
+            for _ in 0..STATEMENTS_PER_COMMIT {
+                let past: Vec<PastOrder> = (n..orders.min(n + ORDERS_PER_STATEMENT))
                     .map(|n| {
                         let at = if n.is_multiple_of(2) {
                             0
@@ -101,7 +101,7 @@ impl History {
             connection.say("COMMIT").await?;
         }
         for (store, number) in stores.iter().zip(numbers) {
-            counted_to(connection, *store, number).await?;
+            set_counter(connection, *store, number).await?;
         }
         let (early, early_at) = early.unwrap_or_else(|| (OrderId::from(Uuid::nil()), began));
         Ok(Self {
@@ -133,7 +133,7 @@ fn past(
     (store, number): (StoreId, i64),
     accounts: &[Uuid],
     chance: &Chance,
-) -> Past {
+) -> PastOrder {
     use OrderStatus::{Accepted, Cancelled, Delivered, Failed, Preparing, Ready, Rejected};
     let is_open = n + OPEN >= orders;
     let status = match (is_open, n / 2 % 10) {
@@ -146,7 +146,7 @@ fn past(
         (false, _) => Delivered,
     };
     let was_accepted = !matches!(status, Cancelled | Rejected | Failed);
-    Past {
+    PastOrder {
         id: chance.id::<OrderId>(placed_at).uuid(),
         store,
         number,
@@ -167,7 +167,7 @@ fn reference(n: usize) -> String {
     format!("R-{n}")
 }
 
-async fn insert(connection: &mut Bare, past: &[Past], chance: &Chance) -> anyhow::Result<()> {
+async fn insert(connection: &mut Bare, past: &[PastOrder], chance: &Chance) -> anyhow::Result<()> {
     let customer = Customer::default();
     bare!(connection, |conn| {
         let mut query = QueryBuilder::new(
@@ -213,7 +213,7 @@ async fn insert(connection: &mut Bare, past: &[Past], chance: &Chance) -> anyhow
     Ok(())
 }
 
-async fn counted_to(connection: &mut Bare, store: StoreId, number: i64) -> anyhow::Result<()> {
+async fn set_counter(connection: &mut Bare, store: StoreId, number: i64) -> anyhow::Result<()> {
     bare!(connection, |conn| {
         sqlx::query("UPDATE store_counters SET last_number = ? WHERE store_id = ?")
             .bind(number)

@@ -32,9 +32,9 @@ impl Caller for Client {
         let n = self.next;
         self.next += 1;
         let request = if n.is_multiple_of(2) {
-            self.shop.guests_order(n / 2)
+            self.shop.guest_order(n / 2)
         } else {
-            self.shop.accounts_order(n / 2)
+            self.shop.account_order(n / 2)
         };
         let began = Instant::now();
         let (status, body) = self.wire.send(&request).await?;
@@ -71,7 +71,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ in process",
         ],
         rows,
-        limited_by: "The processor, which client, server, database and broker share. Parsing and validating a request, \
+        limiting_factor: "The processor, which client, server, database and broker share. Parsing and validating a request, \
                      rendering its response and publishing its event cost more than its share of a batch's commit.",
     })
 }

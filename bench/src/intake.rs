@@ -20,7 +20,7 @@ use crate::{
     stall::Stall,
 };
 
-const ORDERS_A_BULK: usize = 50;
+const ORDERS_PER_BULK: usize = 50;
 
 struct Guest {
     stall: Stall,
@@ -95,7 +95,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ one per transaction",
         ],
         rows,
-        limited_by: "With 1 caller, the round trips of one transaction and its durable commit. From 16 callers on, the processor: \
+        limiting_factor: "With 1 caller, the round trips of one transaction and its durable commit. From 16 callers on, the processor: \
                      encoding rows, JSON and statements in this process, and the database's work on eleven index entries per \
                      order. The bulk loader pays the same for rows, but nothing for locks, reads and stock.",
     })
@@ -115,11 +115,11 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     };
 
     ours.place(256, effort.warm_up).await?;
-    load(bulk_connections, ORDERS_A_BULK, effort.warm_up).await?;
+    load(bulk_connections, ORDERS_PER_BULK, effort.warm_up).await?;
     let (mut bulk, mut single) = (Measured::default(), Measured::default());
     let mut placed: Vec<Measured> = effort.callers.iter().map(|_| Measured::default()).collect();
     for _ in 0..effort.rounds {
-        bulk.add(load(bulk_connections, ORDERS_A_BULK, effort.length).await?);
+        bulk.add(load(bulk_connections, ORDERS_PER_BULK, effort.length).await?);
         for (measured, callers) in placed.iter_mut().zip(effort.callers) {
             measured.add(ours.place(*callers, effort.length).await?);
         }
@@ -148,7 +148,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
         .collect();
     rows.push(row(
         format!(
-            "limit: bulk load, {ORDERS_A_BULK} a transaction, {bulk_connections} connection(s)"
+            "limit: bulk load, {ORDERS_PER_BULK} a transaction, {bulk_connections} connection(s)"
         ),
         &bulk,
     ));

@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::wire::Wire;
 
-const TAKEN: &[u8] =
+const OK_RESPONSE: &[u8] =
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
 /// A running integrator; dropping it stops the server.
@@ -47,7 +47,7 @@ impl Integrator {
                         if let Ok(handoff) = serde_json::from_slice::<Handoff>(&request.body) {
                             came(handoff.order.id, at);
                         }
-                        if wire.write(TAKEN).await.is_err() {
+                        if wire.write(OK_RESPONSE).await.is_err() {
                             return;
                         }
                     }

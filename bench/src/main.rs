@@ -68,7 +68,7 @@ async fn main() -> anyhow::Result<()> {
         let mut page = Page::read(&fs::read_to_string(path).unwrap_or_default());
         let is_apart = !line.only.is_empty();
         if !is_apart {
-            page.begin_anew(head);
+            page.start_over(head);
         }
         for section in &report.sections {
             let when =

@@ -23,11 +23,11 @@ const SWEEP_BATCH: u32 = 512;
 /// A measured query, with its name in the table.
 struct Question {
     what: &'static str,
-    asked: Asked,
+    asked: Query,
     took: Vec<Duration>,
 }
 
-enum Asked {
+enum Query {
     /// The limit.
     CountAll,
     Stats,
@@ -59,7 +59,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ counting all",
         ],
         rows,
-        limited_by: "Stats read one row of sums per store and count the newer orders: their time grows with the open orders, not \
+        limiting_factor: "Stats read one row of sums per store and count the newer orders: their time grows with the open orders, not \
                      with the old ones. A page is found through one index and then read by id; a search without matches \
                      ends after some thousand rows. Catching up takes one transaction per 256 orders, several per sweep.",
     })
@@ -70,14 +70,14 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     let house = House::with_clock(database.db.clone(), platform::clock::Clock::system());
     let mut stores = Vec::new();
     for _ in 0..STORES {
-        stores.push(house.a_store().await);
+        stores.push(house.create_store().await);
     }
     let mut connection = Bare::connect(&database.url()).await?;
     let now = house.clock.now();
     let history = History::write(&mut connection, &stores, effort.history, now).await?;
 
     let ledger = &house.ledger;
-    let untallied = ask(&Asked::Stats, ledger, &mut connection, &history).await?;
+    let untallied = ask(&Query::Stats, ledger, &mut connection, &history).await?;
     let sweeps = catch_up(ledger).await?;
     let mut questions = questions(&history);
     for round in 0..=effort.readings {
@@ -150,20 +150,20 @@ fn questions(history: &History) -> Vec<Question> {
         ..all()
     };
     let failed = || vec![OrderStatus::Failed];
-    let page = |filter| Asked::Page(filter, None);
+    let page = |filter| Query::Page(filter, None);
     let question = |what, asked| Question {
         what,
         asked,
         took: Vec::new(),
     };
     vec![
-        question("limit: counting all by status", Asked::CountAll),
-        question("stats of all stores", Asked::Stats),
-        question("stats of the busiest store", Asked::StatsOfStore),
+        question("limit: counting all by status", Query::CountAll),
+        question("stats of all stores", Query::Stats),
+        question("stats of the busiest store", Query::StatsOfStore),
         question("orders, the first page", page(all())),
         question(
             "orders, a page after 95 % of all",
-            Asked::Page(all(), Some(history.early)),
+            Query::Page(all(), Some(history.early)),
         ),
         question(
             "failed orders",
@@ -189,7 +189,7 @@ fn questions(history: &History) -> Vec<Question> {
         question("orders of the busiest store, the first page", page(store())),
         question(
             "failed orders of the busiest store, after 95 % of all",
-            Asked::Page(
+            Query::Page(
                 OrderFilter {
                     statuses: failed(),
                     ..store()
@@ -216,20 +216,20 @@ fn questions(history: &History) -> Vec<Question> {
 }
 
 async fn ask(
-    asked: &Asked,
+    asked: &Query,
     ledger: &Ledger,
     connection: &mut Bare,
     history: &History,
 ) -> anyhow::Result<Duration> {
     let began = Instant::now();
     match asked {
-        Asked::CountAll => ensure!(counted(connection).await? == history.orders),
-        Asked::Stats => ensure!(ledger.stats(None).await?.orders() == history.orders),
-        Asked::StatsOfStore => {
+        Query::CountAll => ensure!(counted(connection).await? == history.orders),
+        Query::Stats => ensure!(ledger.stats(None).await?.orders() == history.orders),
+        Query::StatsOfStore => {
             let tally = ledger.stats(Some(&[history.busiest])).await?;
             ensure!(tally.orders() == (history.orders + 1) / 2);
         }
-        Asked::Page(filter, after) => {
+        Query::Page(filter, after) => {
             let page = ledger.orders(filter, *after, PAGE).await?;
             let expected = match filter {
                 OrderFilter {

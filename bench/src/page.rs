@@ -29,7 +29,7 @@ impl Page {
     }
 
     /// Replaces the head and removes the remarks, which were about the previous run.
-    pub(crate) fn begin_anew(&mut self, head: String) {
+    pub(crate) fn start_over(&mut self, head: String) {
         self.head = head;
         self.remarks.clear();
     }
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_new_page_keeps_what_was_not_measured_and_no_remarks() {
         let mut page = Page::read(OLD);
-        page.begin_anew("# Benchmarks\n\nOf June.".to_owned());
+        page.start_over("# Benchmarks\n\nOf June.".to_owned());
         page.put(1, "## 1. Intake\n\nfast\n");
         let new = "# Benchmarks\n\nOf June.\n\n## 1. Intake\n\nfast\n\n## 6. Stats\n\nquick\n";
         assert_eq!(page.to_string(), new);

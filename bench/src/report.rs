@@ -19,7 +19,7 @@ pub(crate) struct Section {
     pub(crate) columns: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<String>>,
     /// Limiting factor, as the author of the measurement sees it.
-    pub(crate) limited_by: &'static str,
+    pub(crate) limiting_factor: &'static str,
 }
 
 /// Several runs of one measurement: the median of their rates, and the delays of all of them.
@@ -98,6 +98,6 @@ impl fmt::Display for Section {
         for row in &self.rows {
             writeln!(f, "| {} |", row.join(" | "))?;
         }
-        writeln!(f, "\n**Limiting factor.** {}", self.limited_by)
+        writeln!(f, "\n**Limiting factor.** {}", self.limiting_factor)
     }
 }

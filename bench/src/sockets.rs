@@ -10,7 +10,7 @@ use tokio_tungstenite::{
 
 /// Read buffer per socket; the default of 128 KiB would be most of this process's memory.
 const READ_BUFFER_BYTES: usize = 4096;
-const OPENED_AT_ONCE: usize = 32;
+const CONCURRENT_OPENS: usize = 32;
 
 /// A set of open sockets; dropping it closes them.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl Sockets {
         on_text: impl Fn(&str) + Clone + Send + 'static,
     ) -> anyhow::Result<Self> {
         let opened: Vec<_> = stream::iter(codes.into_iter().map(|code| open(address, code)))
-            .buffered(OPENED_AT_ONCE)
+            .buffered(CONCURRENT_OPENS)
             .try_collect()
             .await?;
         let mut readers = JoinSet::new();

@@ -41,8 +41,8 @@ pub(crate) struct Stall {
 impl Stall {
     pub(crate) async fn open(db: &Db) -> anyhow::Result<Self> {
         let house = House::with_clock(db.clone(), Clock::system());
-        let ledger = house.ledger_that_wakes(Arc::new(NoWake));
-        let store = house.a_store().await;
+        let ledger = house.ledger_with_wake(Arc::new(NoWake));
+        let store = house.create_store().await;
         let mut products = Vec::new();
         for number in 0..PRODUCTS {
             let new = NewProduct {

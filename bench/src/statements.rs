@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use domain::{callback::Update, handoff::Heard, ids::OrderId};
+use domain::{callback::Update, handoff::SendResult, ids::OrderId};
 use futures_util::future::try_join_all;
 use ledger::handoffs::Claimed;
 use tracing::{
@@ -53,7 +53,7 @@ pub(crate) fn count(texts: bool) -> anyhow::Result<Section> {
                 step by step without HTTP. Both databases run the same statements.",
         columns: vec!["step", "orders at once", "statements", "per order"],
         rows,
-        limited_by: "Each statement is a round trip to MySQL under the order's lock. The orders of an intake batch share them, so \
+        limiting_factor: "Each statement is a round trip to MySQL under the order's lock. The orders of an intake batch share them, so \
                      that almost none remain per order. A claim reads shared rows once, and each handoff's order once. An \
                      outcome is its own transaction, because its meaning depends on the locked order.",
     })
@@ -143,7 +143,7 @@ async fn claim(stall: &Stall, most: usize) -> anyhow::Result<Vec<Claimed>> {
 
 async fn conclude(stall: &Stall, claimed: &[Claimed]) -> anyhow::Result<()> {
     for one in claimed {
-        let heard = Heard::Answer {
+        let heard = SendResult::Answer {
             status: 200,
             retry_after: None,
         };

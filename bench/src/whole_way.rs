@@ -83,7 +83,7 @@ impl Caller for Guest {
     type Took = Way;
 
     async fn once(&mut self) -> anyhow::Result<Way> {
-        let request = self.shop.guests_order(self.next);
+        let request = self.shop.guest_order(self.next);
         self.next += 1;
         let began = Instant::now();
         let (status, body) = self.wire.send(&request).await?;
@@ -141,7 +141,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ limit",
         ],
         rows,
-        limited_by: "Three consecutive commits (intake, claim with the attempt's row, outcome) where the limit has one, and the \
+        limiting_factor: "Three consecutive commits (intake, claim with the attempt's row, outcome) where the limit has one, and the \
                      statements of a handoff and its outcome (section 4). Each claim and each outcome is a durable commit, \
                      which SQLite takes one at a time.",
     })
@@ -166,12 +166,12 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     let shop = Arc::new(Shop::open(&expediter, wanted).await?);
     let sockets = Sockets::open(&shop.address, shop.table_codes.clone(), {
         let board = board.clone();
-        move |text| note_accepted(&board, text)
+        move |text| record_accepted(&board, text)
     })
     .await?;
-    let place = async |under_way: usize, length: Duration| {
+    let place = async |in_flight: usize, length: Duration| {
         let mut guests = Vec::new();
-        for number in 0..under_way {
+        for number in 0..in_flight {
             let wire = Wire::connect(&shop.address).await?;
             guests.push(Guest {
                 wire,
@@ -188,26 +188,26 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     let sample = Arc::new(sample(&stall).await?);
     drop(stall);
     let url = beside.url();
-    let bare = |under_way: usize, length: Duration| {
+    let bare = |in_flight: usize, length: Duration| {
         bare(
             ground,
             &url,
             &sample,
             &integrator.address,
-            under_way,
+            in_flight,
             length,
         )
     };
 
     // Each number separately: a connection prepares a batch's statements when it first sees a batch of that size.
-    for under_way in effort.under_way {
-        place(*under_way, effort.warm_up).await?;
+    for in_flight in effort.in_flight {
+        place(*in_flight, effort.warm_up).await?;
     }
     bare(16, effort.warm_up).await?;
-    let mut all: Vec<Ways> = effort.under_way.iter().map(|_| Ways::default()).collect();
+    let mut all: Vec<Ways> = effort.in_flight.iter().map(|_| Ways::default()).collect();
     for _ in 0..effort.rounds {
-        for (ways, under_way) in all.iter_mut().zip(effort.under_way) {
-            let run = place(*under_way, effort.length).await?;
+        for (ways, in_flight) in all.iter_mut().zip(effort.in_flight) {
+            let run = place(*in_flight, effort.length).await?;
             ways.to_integrator
                 .extend(run.took.iter().map(|way| way.to_integrator));
             let took = run.took.iter().map(|way| way.to_socket).collect();
@@ -215,7 +215,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
                 elapsed: run.elapsed,
                 took,
             });
-            ways.bare.add(bare(*under_way, effort.length).await?);
+            ways.bare.add(bare(*in_flight, effort.length).await?);
         }
     }
     sockets.close().await;
@@ -224,11 +224,11 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
 
     let rows = all
         .into_iter()
-        .zip(effort.under_way)
-        .map(|(ways, under_way)| {
+        .zip(effort.in_flight)
+        .map(|(ways, in_flight)| {
             let mut row = vec![
                 ground.name().to_owned(),
-                under_way.to_string(),
+                in_flight.to_string(),
                 rate(ways.whole.rate_per_s()),
             ];
             row.extend(spread(Spread::of(ways.to_integrator)));
@@ -247,7 +247,7 @@ async fn bare(
     url: &str,
     sample: &Arc<Sample>,
     integrator: &str,
-    under_way: usize,
+    in_flight: usize,
     length: Duration,
 ) -> anyhow::Result<Run> {
     let connect = async || {
@@ -261,7 +261,7 @@ async fn bare(
         json!({"event": "order.placed", "order": sample.announcement.events[0].data["order"]});
     let request: Arc<[u8]> = post("/orders", None, &body).into();
     let mut all = Vec::new();
-    for _ in 0..under_way {
+    for _ in 0..in_flight {
         let loader = match ground {
             Ground::Embedded => shared.clone(),
             Ground::Servers => connect().await?,
@@ -294,7 +294,7 @@ struct OrderFacts {
     status: String,
 }
 
-fn note_accepted(board: &Board, text: &str) {
+fn record_accepted(board: &Board, text: &str) {
     let at = Instant::now();
     let Ok(Frame {
         kind,

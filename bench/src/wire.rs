@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Maximum length of a message, in bytes.
-const MOST_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Wire {
@@ -89,8 +89,8 @@ impl Wire {
     }
 
     async fn more(&mut self) -> anyhow::Result<bool> {
-        if self.read.len() > MOST_BYTES {
-            bail!("a message is longer than {MOST_BYTES} bytes");
+        if self.read.len() > MAX_BYTES {
+            bail!("a message is longer than {MAX_BYTES} bytes");
         }
         Ok(self.stream.read_buf(&mut self.read).await? > 0)
     }

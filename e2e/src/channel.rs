@@ -46,7 +46,7 @@ impl Channel {
     ///
     /// # Panics
     /// If it is refused, or does not begin with its snapshot.
-    pub(crate) async fn of_session(server: &str, code: &str, after: Option<i64>) -> Self {
+    pub(crate) async fn open_session(server: &str, code: &str, after: Option<i64>) -> Self {
         let query = after
             .map(|after| format!("?after={after}"))
             .unwrap_or_default();

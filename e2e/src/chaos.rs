@@ -38,11 +38,11 @@ use plan::Round;
 use servers::Servers;
 
 /// Number of events after which each screen reconnects; the last one stays connected.
-const LEAVES_AFTER: [u32; 3] = [7, 23, u32::MAX];
+const RECONNECT_AFTER: [u32; 3] = [7, 23, u32::MAX];
 /// Number of rounds between two audits, which read the whole database.
 const AUDIT_EVERY: u32 = 5;
 /// Timeout of a round.
-const ROUND_AT_MOST: Duration = Duration::from_secs(240);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// Parameters of a run.
 #[derive(Clone, Copy, Debug)]
@@ -74,9 +74,9 @@ impl Chaos {
             let is_audited = (number + 1).is_multiple_of(AUDIT_EVERY)
                 || number + 1 == self.first_round + self.rounds;
             let whole = AssertUnwindSafe(one_round(&house, number, plan.clone())).catch_unwind();
-            let (mut round, table) = match timeout(ROUND_AT_MOST, whole).await {
+            let (mut round, table) = match timeout(ROUND_TIMEOUT, whole).await {
                 Ok(Ok(done)) => done,
-                Ok(Err(panic)) => (failed(number, plan, &words(&*panic)), None),
+                Ok(Err(panic)) => (failed(number, plan, &panic_message(&*panic)), None),
                 Err(_) => (failed(number, plan, "the round did not end in time"), None),
             };
             if is_audited {
@@ -116,14 +116,14 @@ async fn one_round(
     plan: Round,
 ) -> (RoundReport, Option<Arc<Table>>) {
     let began = Instant::now();
-    let table = match Table::lay(house).await {
+    let table = match Table::set_up(house).await {
         Ok(table) => Arc::new(table),
         Err(error) => return (failed(number, plan, &error), None),
     };
-    table.integrator.calls_back_times(plan.copies);
+    table.integrator.set_callback_copies(plan.copies);
     let url = house.channel_url(&table.session_code);
     let goal = watch::Sender::new(None);
-    let screens: Vec<_> = LEAVES_AFTER
+    let screens: Vec<_> = RECONNECT_AFTER
         .iter()
         .map(|leaves_after| {
             tokio::spawn(follower::follow(
@@ -135,14 +135,14 @@ async fn one_round(
         .collect();
     let begin = Instant::now();
     let customers = join_all(plan.orders.iter().enumerate().map(|(n, wanted)| {
-        load::insist(house, &table, format!("round-{number}-{n}"), *wanted, begin)
+        load::run_customer(house, &table, format!("round-{number}-{n}"), *wanted, begin)
     }));
-    let troubles = join_all(
-        plan.troubles
+    let faults = join_all(
+        plan.faults
             .iter()
-            .map(|planned| trouble::happens(house, &table, planned, begin)),
+            .map(|planned| trouble::carry_out(house, &table, planned, begin)),
     );
-    let (answered, _) = tokio::join!(customers, troubles);
+    let (answered, _) = tokio::join!(customers, faults);
     let trouble_took = began.elapsed();
 
     let quiet_since = Instant::now();
@@ -181,11 +181,11 @@ async fn one_round(
             violations.extend(screen.against(&at_table));
         }
     }
-    if followed.len() != LEAVES_AFTER.len() {
+    if followed.len() != RECONNECT_AFTER.len() {
         violations.push(Violation::new("a screen panicked"));
     }
     for process in &house.processes {
-        if process.has_died().await {
+        if process.restart_if_dead().await {
             violations.push(Violation::new(format!(
                 "{} exited unexpectedly",
                 process.name
@@ -222,7 +222,7 @@ async fn audited(house: &House) -> Option<Violation> {
 }
 
 /// Returns the message of a panic.
-fn words(panic: &(dyn Any + Send)) -> String {
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without a message").to_owned()
@@ -258,10 +258,10 @@ async fn evidence(house: &House, round: &RoundReport) -> String {
     }
     told.push_str(&format!(
         "--- the last warnings and errors of the processes\n{}",
-        house.complaints(15)
+        house.last_warnings(15)
     ));
     if let Some(servers) = &house.servers {
-        told.push_str(&servers.last_words());
+        told.push_str(&servers.log_tails());
     }
     told
 }

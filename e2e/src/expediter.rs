@@ -169,7 +169,7 @@ impl Expediter {
     /// # Panics
     /// If it is refused.
     pub async fn channel(&self, code: &str, after: Option<i64>) -> Channel {
-        Channel::of_session(&self.url, code, after).await
+        Channel::open_session(&self.url, code, after).await
     }
 
     /// Returns the session code of the demonstration's table.

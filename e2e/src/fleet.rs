@@ -126,7 +126,7 @@ impl Fleet {
             .set("worker.allow_networks", r#"["127.0.0.0/8"]"#);
         let member = Member::start(kind, change(launch)).await;
         if kind == Kind::Api {
-            self.gate.let_in(&member);
+            self.gate.add_target(&member);
         }
         member
     }
@@ -179,7 +179,7 @@ impl Fleet {
         let wanted = json!({
             "store_id": store_id, "name": "The test", "kind": "kitchen", "url": integrator.url, "concurrency": 16,
         });
-        integrator.learn(&self.create("/api/v1/integrators", &wanted).await);
+        integrator.set_secrets(&self.create("/api/v1/integrators", &wanted).await);
         FleetTable {
             code: text(&session["code"]),
             product_id: text(&product["id"]),
@@ -304,7 +304,7 @@ impl Member {
     /// # Panics
     /// If it is refused.
     pub async fn channel(&self, code: &str, after: Option<i64>) -> Channel {
-        Channel::of_session(&self.url, code, after).await
+        Channel::open_session(&self.url, code, after).await
     }
 
     #[must_use]
@@ -347,7 +347,7 @@ impl Gate {
     }
 
     /// Adds a process as the first target, so that a replacement is used at once.
-    pub fn let_in(&self, member: &Member) {
+    pub fn add_target(&self, member: &Member) {
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         ends.insert(0, member.address());
     }

@@ -61,7 +61,7 @@ pub struct Received {
 
 /// A sent callback with its response.
 #[derive(Clone, Debug)]
-pub struct Called {
+pub struct SentCallback {
     pub order_id: String,
     pub status: String,
     pub answered: u16,
@@ -93,7 +93,7 @@ struct Memory {
     /// Unanswered requests; `peak` is their maximum so far.
     open: usize,
     peak: usize,
-    called: Vec<Called>,
+    called: Vec<SentCallback>,
     taken: HashSet<String>,
     cancelled: HashSet<String>,
 }
@@ -143,7 +143,7 @@ impl Integrator {
     ///
     /// # Panics
     /// If the response has no secrets.
-    pub fn learn(&self, created: &Value) {
+    pub fn set_secrets(&self, created: &Value) {
         let secret = |name: &str| -> Secret {
             let text = created[name]
                 .as_str()
@@ -171,12 +171,12 @@ impl Integrator {
     }
 
     /// Sends every later callback `copies` times, with the same `webhook-id`.
-    pub fn calls_back_times(&self, copies: u32) {
+    pub fn set_callback_copies(&self, copies: u32) {
         self.inner.memory().copies = copies;
     }
 
     /// Sets the statuses of later callbacks; without any, no callbacks are sent.
-    pub fn calls_back_with(&self, steps: impl IntoIterator<Item = &'static str>) {
+    pub fn set_callback_statuses(&self, steps: impl IntoIterator<Item = &'static str>) {
         self.inner.memory().steps = steps.into_iter().collect();
     }
 
@@ -193,7 +193,7 @@ impl Integrator {
 
     /// Returns the requests of one order, oldest first.
     #[must_use]
-    pub fn received_of(&self, order_id: &str) -> Vec<Received> {
+    pub fn received_for(&self, order_id: &str) -> Vec<Received> {
         let mut received = self.received();
         received.retain(|one| one.order_id == order_id);
         received
@@ -210,7 +210,7 @@ impl Integrator {
     }
 
     #[must_use]
-    pub fn called(&self) -> Vec<Called> {
+    pub fn called(&self) -> Vec<SentCallback> {
         self.inner.memory().called.clone()
     }
 
@@ -218,7 +218,7 @@ impl Integrator {
     ///
     /// # Panics
     /// If they do not arrive in time.
-    pub async fn until_received(&self, count: usize) -> Vec<Received> {
+    pub async fn wait_for_requests(&self, count: usize) -> Vec<Received> {
         until(&format!("{count} requests at the integrator"), || {
             let received = self.received();
             async move { (received.len() >= count).then_some(received) }

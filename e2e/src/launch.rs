@@ -83,7 +83,7 @@ impl Launch {
             .to_rfc3339_opts(SecondsFormat::Micros, true);
         let pace = format!("{rate} since {since}");
         let parsed = pace.parse().expect("a rate from 1 to 100");
-        Self { clock: Clock::paced(parsed), ..self.set("testing.clock_pace", pace) }
+        Self { clock: Clock::with_pace(parsed), ..self.set("testing.clock_pace", pace) }
             // Otherwise the sweep would run without a pause.
             .set("worker.sweep_interval_ms", 200 * rate)
     }
@@ -151,7 +151,7 @@ impl Launch {
     ///
     /// # Panics
     /// If it does not end.
-    pub async fn run_to_its_end(&self) -> ExitStatus {
+    pub async fn run_until_exit(&self) -> ExitStatus {
         let mut child = self.spawn(Stdio::null());
         until_within(SOON, "the end of the process", || {
             let status = child.try_wait().expect("a child can be waited for");

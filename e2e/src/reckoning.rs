@@ -14,7 +14,7 @@ use crate::{Expediter, Integrator, Shop, text, until_within};
 /// The guest key, which a browser would have generated.
 const GUEST_KEY: &str = "a-guest-of-the-end-to-end-tests";
 /// Time for all orders to end after the last crash: long enough for leases to expire.
-const PATIENCE: Duration = Duration::from_secs(120);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// An order that a client wants to place exactly once, despite crashes.
 #[derive(Clone, Debug)]
@@ -26,10 +26,10 @@ pub struct Wish {
     /// Number of buns; 0 means one espresso.
     pub buns: u32,
     /// True if the client cancels it after placing it.
-    pub is_called_off: bool,
+    pub is_cancelled: bool,
     /// Id from the API's response.
     pub order_id: Option<String>,
-    was_called_off: bool,
+    was_cancelled: bool,
 }
 
 impl Wish {
@@ -40,9 +40,9 @@ impl Wish {
             key: format!("{series}-{n}"),
             by_guest: n.is_multiple_of(2),
             buns: if n % 3 == 1 { 1 + n % 2 } else { 0 },
-            is_called_off: n % 8 == 4,
+            is_cancelled: n % 8 == 4,
             order_id: None,
-            was_called_off: false,
+            was_cancelled: false,
         }
     }
 
@@ -50,21 +50,21 @@ impl Wish {
     ///
     /// # Panics
     /// If it is refused permanently.
-    pub async fn go_on(&mut self, expediter: &Expediter, shop: &Shop) {
+    pub async fn advance(&mut self, expediter: &Expediter, shop: &Shop) {
         if self.order_id.is_none() {
             self.order_id = self.place(expediter, shop).await;
         }
         if let Some(id) = &self.order_id
-            && self.is_called_off
-            && !self.was_called_off
+            && self.is_cancelled
+            && !self.was_cancelled
         {
-            self.was_called_off = self.call_off(expediter, shop, id).await;
+            self.was_cancelled = self.cancel_order(expediter, shop, id).await;
         }
     }
 
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.order_id.is_some() && self.is_called_off == self.was_called_off
+        self.order_id.is_some() && self.is_cancelled == self.was_cancelled
     }
 
     async fn place(&self, expediter: &Expediter, shop: &Shop) -> Option<String> {
@@ -93,7 +93,7 @@ impl Wish {
     }
 
     /// Cancels the order, as the guest until it is accepted, then as staff. Returns true if the response confirms it.
-    async fn call_off(&self, expediter: &Expediter, shop: &Shop, id: &str) -> bool {
+    async fn cancel_order(&self, expediter: &Expediter, shop: &Shop, id: &str) -> bool {
         if self.by_guest {
             let path = format!("{}/{id}/cancel", shop.guests_path());
             let request = expediter.request(Method::POST, &path);
@@ -119,13 +119,13 @@ impl Wish {
 }
 
 /// Advances all wishes concurrently, each as far as possible.
-pub async fn all_go_on(wishes: &mut [Wish], expediter: &Expediter, shop: &Shop) {
-    join_all(wishes.iter_mut().map(|wish| wish.go_on(expediter, shop))).await;
+pub async fn advance_all(wishes: &mut [Wish], expediter: &Expediter, shop: &Shop) {
+    join_all(wishes.iter_mut().map(|wish| wish.advance(expediter, shop))).await;
 }
 
 /// Verifies a shop whose integrator answers normally.
 #[derive(Clone, Copy, Debug)]
-pub struct Reckoning<'a> {
+pub struct Verification<'a> {
     pub expediter: &'a Expediter,
     pub shop: &'a Shop,
     pub integrator: &'a Integrator,
@@ -133,24 +133,24 @@ pub struct Reckoning<'a> {
     pub buns: i64,
 }
 
-impl Reckoning<'_> {
+impl Verification<'_> {
     /// Waits until every order has reached its expected status, then verifies everything.
     ///
     /// # Panics
     /// With the first broken promise.
-    pub async fn comes_out(&self, wishes: &[Wish]) {
+    pub async fn verify_all(&self, wishes: &[Wish]) {
         let orders = self.until_settled().await;
         assert_all_are_kept_once(&orders, wishes);
         let mut left = self.buns;
         for wish in wishes {
             let order = &orders[wish.order_id.as_deref().expect("it was answered")];
-            let wanted = if wish.is_called_off {
+            let wanted = if wish.is_cancelled {
                 "cancelled"
             } else {
                 "ready"
             };
             assert_eq!(order["status"], wanted, "{}: {order}", wish.key);
-            left -= if wish.is_called_off {
+            left -= if wish.is_cancelled {
                 0
             } else {
                 i64::from(wish.buns)
@@ -165,7 +165,7 @@ impl Reckoning<'_> {
     /// Waits until all orders of the shop are settled; returns them by id.
     pub async fn until_settled(&self) -> HashMap<String, Value> {
         let seen = std::cell::RefCell::new(Vec::new());
-        let asked = until_within(PATIENCE, "every order to end", || async {
+        let asked = until_within(SETTLE_TIMEOUT, "every order to end", || async {
             let orders = self.shop.orders(self.expediter).await;
             let is_settled = |order: &Value| {
                 matches!(
@@ -187,7 +187,7 @@ impl Reckoning<'_> {
             ),
         };
         for order in &orders {
-            self.until_handoffs_are_closed(&text(&order["id"])).await;
+            self.wait_for_closed_handoffs(&text(&order["id"])).await;
         }
         orders
             .into_iter()
@@ -204,9 +204,9 @@ impl Reckoning<'_> {
         assert_eq!(audit.code, Some(0), "{}\n{}", audit.stdout, audit.stderr);
     }
 
-    async fn until_handoffs_are_closed(&self, order_id: &str) {
+    async fn wait_for_closed_handoffs(&self, order_id: &str) {
         until_within(
-            PATIENCE,
+            SETTLE_TIMEOUT,
             &format!("the handoffs of {order_id} to be closed"),
             || async {
                 let handoffs = self.expediter.handoffs(order_id).await;

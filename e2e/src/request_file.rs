@@ -19,7 +19,7 @@ use self::claim::{Claim, pointer};
 use crate::{Expediter, SOON};
 
 /// Delay between two repetitions of an awaited request.
-const AGAIN_AFTER: Duration = Duration::from_millis(50);
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// A parsed file; placeholders are not filled in yet.
 #[derive(Clone, Debug)]
@@ -175,7 +175,7 @@ impl Request {
                 if let Some(said) = said.filter(|(_, answer)| all_hold(answer)) {
                     return said;
                 }
-                tokio::time::sleep(AGAIN_AFTER).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         };
         let answered = tokio::time::timeout(SOON, asked).await;

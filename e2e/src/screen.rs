@@ -43,7 +43,7 @@ impl Screen {
     ///
     /// # Panics
     /// If it does not arrive in time, or events were lost, repeated or out of order.
-    pub async fn until_told_of(&mut self, seq: i64) {
+    pub async fn wait_for_event(&mut self, seq: i64) {
         let waited = timeout(SOON, self.last.wait_for(|last| *last >= seq)).await;
         let told = waited.map(|told| told.is_ok());
         let last = *self.last.borrow();

@@ -59,7 +59,7 @@ impl Shop {
             wanted[key] = value.clone();
         }
         let created = expediter.create("/api/v1/integrators", &wanted).await;
-        integrator.learn(&created);
+        integrator.set_secrets(&created);
         Self {
             espresso: text(&espresso["id"]),
             bun: text(&bun["id"]),

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use e2e::{Integrator, Reckoning, Shop, one_to, text};
+use e2e::{Integrator, Shop, Verification, one_to, text};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 const BUNS: u32 = 50;
 /// Number of orders for one bun each.
-const FOR_BUNS: usize = 90;
-const FOR_ESPRESSO: usize = 100;
+const BUN_ORDERS: usize = 90;
+const ESPRESSO_ORDERS: usize = 100;
 /// Number of keys that are sent twice. Even, so that both requests of a key have the same caller: keys are per caller.
 const TWINS: usize = 16;
 const UNAVAILABLE: usize = 14;
@@ -28,8 +28,8 @@ e2e::each_ground! {
         let soup = expediter.create("/api/v1/products", &soup).await;
         let nobodys = "00000000-0000-7000-8000-000000000000";
         let bodies: Vec<(String, Value)> = [
-            bodies(FOR_BUNS, "bun", &json!([{"product_id": shop.bun}])),
-            bodies(FOR_ESPRESSO, "espresso", &json!([{"product_id": shop.espresso, "quantity": 2}])),
+            bodies(BUN_ORDERS, "bun", &json!([{"product_id": shop.bun}])),
+            bodies(ESPRESSO_ORDERS, "espresso", &json!([{"product_id": shop.espresso, "quantity": 2}])),
             bodies(TWINS, "twin", &json!([{"product_id": shop.espresso}])),
             bodies(TWINS, "twin", &json!([{"product_id": shop.espresso}])),
             bodies(UNAVAILABLE, "unavailable", &json!([{"product_id": soup["id"]}])),
@@ -55,15 +55,15 @@ e2e::each_ground! {
             let fits = |(said, body): &&(u16, Value)| *said == status && body["reason"].as_str() == reason;
             answers.iter().filter(fits).count()
         };
-        let accepted = BUNS as usize + FOR_ESPRESSO + TWINS;
-        assert_eq!(answered(409, Some("insufficient_stock")), FOR_BUNS - BUNS as usize);
+        let accepted = BUNS as usize + ESPRESSO_ORDERS + TWINS;
+        assert_eq!(answered(409, Some("insufficient_stock")), BUN_ORDERS - BUNS as usize);
         assert_eq!(answered(409, Some("product_unavailable")), UNAVAILABLE, "{:?}", counts(&answers));
         assert_eq!(answered(422, Some("validation_failed")), UNKNOWN + EMPTY);
         assert_eq!(answered(201, None), accepted + TWINS, "{:?}", counts(&answers));
         let ids: BTreeSet<String> = answers.iter().filter(|(status, _)| *status == 201).map(|(_, order)| text(&order["id"])).collect();
         assert_eq!(ids.len(), accepted, "twins get one order");
 
-        let reckoning = Reckoning { expediter: &expediter, shop: &shop, integrator: &integrator, buns: i64::from(BUNS) };
+        let reckoning = Verification { expediter: &expediter, shop: &shop, integrator: &integrator, buns: i64::from(BUNS) };
         let orders = reckoning.until_settled().await;
         assert_all_are_ready(&orders, &ids);
         assert_eq!(shop.buns(&expediter).await, 0);

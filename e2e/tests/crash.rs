@@ -3,7 +3,9 @@
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use chrono::TimeDelta;
-use e2e::{Expediter, Ground, Integrator, Launch, Mood, Reckoning, Screen, Shop, Wish, all_go_on};
+use e2e::{
+    Expediter, Ground, Integrator, Launch, Mood, Screen, Shop, Verification, Wish, advance_all,
+};
 use platform::{chance::Chance, crash};
 use tokio::time::Instant;
 
@@ -11,14 +13,14 @@ const BUNS: u32 = 1000;
 /// Speed of the clock: a lease of 25 s expires in about one second.
 const RATE: u32 = 20;
 const LEASE: TimeDelta = TimeDelta::seconds(25);
-const WISHES_A_WAVE: u32 = 8;
+const WISHES_PER_WAVE: u32 = 8;
 /// Number of waves after which a crash point counts as never reached.
-const MOST_WAVES: u32 = 20;
+const MAX_WAVES: u32 = 20;
 /// Time for all requests to be answered after the last crash.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
 const KILLS: u32 = 10;
 /// Maximum time between two kills.
-const MOST_LIFE: Duration = Duration::from_millis(400);
+const MAX_LIFETIME: Duration = Duration::from_millis(400);
 /// Seed of a run to repeat, as printed.
 const SEED: Option<u64> = None;
 
@@ -90,13 +92,13 @@ e2e::each_ground! {
         let mut scene = Scene::open(&ground).await;
         let mut wishes = Vec::new();
         for kill in 0..KILLS {
-            let lives_for = MOST_LIFE.mul_f64(chance.fraction());
-            let mut wave: Vec<Wish> = (0..3 * WISHES_A_WAVE)
+            let lives_for = MAX_LIFETIME.mul_f64(chance.fraction());
+            let mut wave: Vec<Wish> = (0..3 * WISHES_PER_WAVE)
                 .map(|n| Wish::new(&format!("kill-{kill}"), n))
                 .collect();
             wishes.append(&mut wave);
             // Requests that the previous kill interrupted are retried in the same wave.
-            let load = all_go_on(&mut wishes, &scene.expediter, &scene.shop);
+            let load = advance_all(&mut wishes, &scene.expediter, &scene.shop);
             // Not synchronised with the load: any moment will do.
             let death = async {
                 tokio::time::sleep(lives_for).await;
@@ -105,7 +107,7 @@ e2e::each_ground! {
             tokio::join!(load, death);
             scene.expediter.restart().await;
         }
-        scene.comes_out(&mut wishes).await;
+        scene.verify_all(&mut wishes).await;
     }
 }
 
@@ -113,7 +115,7 @@ async fn every_crash_point_loses_nothing(ground: Ground, point: &'static str) {
     let mut scene = Scene::open(&ground).await;
     let mut wishes = Vec::new();
     let died = if point.starts_with("sweep.") {
-        scene.dies_over_a_lost_lease(&mut wishes, point).await
+        scene.crash_on_lost_lease(&mut wishes, point).await
     } else {
         // The second time, so that one order has already passed this point.
         let crash_at = format!("{point}:2");
@@ -121,7 +123,7 @@ async fn every_crash_point_loses_nothing(ground: Ground, point: &'static str) {
             .expediter
             .restart_with(|launch| launch.set("testing.crash_at", crash_at))
             .await;
-        scene.dies_under_load(&mut wishes).await
+        scene.crash_under_load(&mut wishes).await
     };
     assert_eq!(
         died.signal(),
@@ -133,7 +135,7 @@ async fn every_crash_point_loses_nothing(ground: Ground, point: &'static str) {
         .expediter
         .restart_with(|launch| launch.unset("testing.crash_at"))
         .await;
-    scene.comes_out(&mut wishes).await;
+    scene.verify_all(&mut wishes).await;
 }
 
 struct Scene {
@@ -159,14 +161,14 @@ impl Scene {
     }
 
     /// Runs waves of orders, each to its end, until the process has died.
-    async fn dies_under_load(&mut self, wishes: &mut Vec<Wish>) -> ExitStatus {
-        for wave in 0..MOST_WAVES {
-            let mut batch: Vec<Wish> = (0..WISHES_A_WAVE)
+    async fn crash_under_load(&mut self, wishes: &mut Vec<Wish>) -> ExitStatus {
+        for wave in 0..MAX_WAVES {
+            let mut batch: Vec<Wish> = (0..WISHES_PER_WAVE)
                 .map(|n| Wish::new(&format!("wave-{wave}"), n))
                 .collect();
-            all_go_on(&mut batch, &self.expediter, &self.shop).await;
+            advance_all(&mut batch, &self.expediter, &self.shop).await;
             wishes.append(&mut batch);
-            if self.is_dead_before_all_is_quiet().await {
+            if self.died_before_idle().await {
                 return self.expediter.ended().await;
             }
         }
@@ -177,7 +179,7 @@ impl Scene {
     }
 
     /// Waits until the integrator's requests and callbacks stop; returns true if the process died meanwhile.
-    async fn is_dead_before_all_is_quiet(&mut self) -> bool {
+    async fn died_before_idle(&mut self) -> bool {
         let mut before = 0;
         let mut quiet_for = 0;
         while quiet_for < 10 {
@@ -193,11 +195,11 @@ impl Scene {
     }
 
     /// Leaves a lease behind by a kill, so that the sweep has work immediately after the restart.
-    async fn dies_over_a_lost_lease(&mut self, wishes: &mut Vec<Wish>, point: &str) -> ExitStatus {
+    async fn crash_on_lost_lease(&mut self, wishes: &mut Vec<Wish>, point: &str) -> ExitStatus {
         self.integrator.always(Mood::Silent);
         wishes.extend((0..4).map(|n| Wish::new("lease", n)));
-        all_go_on(wishes, &self.expediter, &self.shop).await;
-        self.integrator.until_received(wishes.len()).await;
+        advance_all(wishes, &self.expediter, &self.shop).await;
+        self.integrator.wait_for_requests(wishes.len()).await;
         self.expediter.kill9().await;
         self.integrator.always(Mood::Fine);
         let clock = self.expediter.launch().clock();
@@ -207,11 +209,11 @@ impl Scene {
             .launch()
             .clone()
             .set("testing.crash_at", point);
-        launch.run_to_its_end().await
+        launch.run_until_exit().await
     }
 
     /// Retries everything that was not answered, then verifies all orders.
-    async fn comes_out(&mut self, wishes: &mut [Wish]) {
+    async fn verify_all(&mut self, wishes: &mut [Wish]) {
         let Self {
             integrator,
             expediter,
@@ -224,20 +226,20 @@ impl Scene {
                 Instant::now() < answered_by,
                 "some were never answered: {wishes:?}"
             );
-            all_go_on(wishes, expediter, shop).await;
+            advance_all(wishes, expediter, shop).await;
         }
-        Reckoning {
+        Verification {
             expediter,
             shop,
             integrator,
             buns: i64::from(BUNS),
         }
-        .comes_out(wishes)
+        .verify_all(wishes)
         .await;
         let session = format!("/api/v1/sessions/{}", shop.session_code);
         let last = expediter.read(&session).await["seq"].as_i64();
         screen
-            .until_told_of(last.expect("a session has its number"))
+            .wait_for_event(last.expect("a session has its number"))
             .await;
     }
 }

@@ -7,7 +7,7 @@ use e2e::{
     Mood,
     chaos::{
         House, RATE, Shape, Table, Wire, answer,
-        line::{Line, Passage},
+        line::{Line, Traffic},
         servers::Servers,
     },
     text, until_within,
@@ -27,16 +27,16 @@ const LEASE: Duration = Duration::from_millis(15_500 / RATE as u64);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_rabbitmq_orders_come_to_their_end_and_its_return_brings_no_storm() {
     on_servers(Shape::Three, async |house| {
-        let table = Table::lay(house).await.unwrap();
-        line(house, Wire::Broker).set(Passage::Refused);
+        let table = Table::set_up(house).await.unwrap();
+        line(house, Wire::Broker).set(Traffic::Refused);
         until_ready(house, "degraded", 200).await;
         let ids = place(house, &table, "away").await;
         until_all_are(house, &ids, "ready").await;
         assert_eq!(table.integrator.by_webhook_id().len(), ORDERS);
-        let events = events_of(house, &table).await;
+        let events = event_count(house, &table).await;
         let before = house.metric(PUBLISHED).await;
 
-        line(house, Wire::Broker).set(Passage::Open);
+        line(house, Wire::Broker).set(Traffic::Open);
         until_ready(house, "ok", 200).await;
         until("the outbox to be empty", async || {
             house.metric("expediter_outbox_waiting").await == 0.0
@@ -67,7 +67,7 @@ async fn without_rabbitmq_orders_come_to_their_end_and_its_return_brings_no_stor
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hints_that_somebody_threw_away_are_found_by_the_sweep() {
     on_servers(Shape::Three, async |house| {
-        let table = Table::lay(house).await.unwrap();
+        let table = Table::set_up(house).await.unwrap();
         // Stopped, so that no worker has noted the hints that are deleted.
         for process in workers(house) {
             process.stops().await;
@@ -82,7 +82,7 @@ async fn hints_that_somebody_threw_away_are_found_by_the_sweep() {
         .await;
         house.empty_queue().await;
         for process in workers(house) {
-            process.goes_on().await;
+            process.resume().await;
         }
         until_all_are(house, &ids, "ready").await;
 
@@ -100,9 +100,9 @@ async fn hints_that_somebody_threw_away_are_found_by_the_sweep() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_mysql_everybody_is_told_503_soon_and_its_return_needs_no_restart() {
     on_servers(Shape::Three, async |house| {
-        let table = Table::lay(house).await.unwrap();
+        let table = Table::set_up(house).await.unwrap();
         let ids = place(house, &table, "before").await;
-        line(house, Wire::Database).set(Passage::Refused);
+        line(house, Wire::Database).set(Traffic::Refused);
         until_ready(house, "down", 503).await;
 
         let began = Instant::now();
@@ -131,7 +131,7 @@ async fn without_mysql_everybody_is_told_503_soon_and_its_return_needs_no_restar
             "the last event arrived after {took:?}"
         );
 
-        line(house, Wire::Database).set(Passage::Open);
+        line(house, Wire::Database).set(Traffic::Open);
         until_ready(house, "ok", 200).await;
         until_all_are(house, &ids, "ready").await;
         let ids = place(house, &table, "after").await;
@@ -155,7 +155,7 @@ async fn without_mysql_everybody_is_told_503_soon_and_its_return_needs_no_restar
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_that_died_while_nobody_used_them_refuse_nobody() {
     on_servers(Shape::Three, async |house| {
-        let table = Table::lay(house).await.unwrap();
+        let table = Table::set_up(house).await.unwrap();
         let ids = place(house, &table, "before").await;
         until_all_are(house, &ids, "ready").await;
         for n in 0..5 {
@@ -177,12 +177,12 @@ async fn connections_that_died_while_nobody_used_them_refuse_nobody() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_mysql_makes_everything_slow_and_nothing_wrong() {
     on_servers(Shape::Three, async |house| {
-        let table = Table::lay(house).await.unwrap();
+        let table = Table::set_up(house).await.unwrap();
         // Delays each statement both ways. Orders of one table are placed one after the other.
-        line(house, Wire::Database).set(Passage::Slow(Duration::from_millis(3)));
+        line(house, Wire::Database).set(Traffic::Slow(Duration::from_millis(3)));
         let ids = place(house, &table, "slow").await;
         until_all_are(house, &ids, "ready").await;
-        line(house, Wire::Database).set(Passage::Open);
+        line(house, Wire::Database).set(Traffic::Open);
         let repeated = table
             .integrator
             .by_webhook_id()
@@ -202,9 +202,9 @@ async fn a_slow_mysql_makes_everything_slow_and_nothing_wrong() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mysql_that_falls_silent_is_told_of_in_bounded_time_and_a_repeated_order_is_kept_once() {
     on_servers(Shape::Three, async |house| {
-        let table = Table::lay(house).await.unwrap();
+        let table = Table::set_up(house).await.unwrap();
         place(house, &table, "before").await;
-        line(house, Wire::Database).set(Passage::Frozen);
+        line(house, Wire::Database).set(Traffic::Frozen);
         let began = Instant::now();
         let silent = refusal(order(house, &table, "silent")).await;
         assert_eq!(
@@ -218,7 +218,7 @@ async fn a_mysql_that_falls_silent_is_told_of_in_bounded_time_and_a_repeated_ord
             began.elapsed()
         );
         until_ready(house, "down", 503).await;
-        line(house, Wire::Database).set(Passage::Open);
+        line(house, Wire::Database).set(Traffic::Open);
         until_ready(house, "ok", 200).await;
         let first = until_placed(house, &table, "silent").await;
         let again = until_placed(house, &table, "silent").await;
@@ -239,8 +239,8 @@ async fn a_mysql_that_falls_silent_is_told_of_in_bounded_time_and_a_repeated_ord
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_stalls_past_its_lease_is_taken_over_and_its_late_result_changes_nothing() {
     on_servers(Shape::Fleet, async |house| {
-        let table = Table::lay(house).await.unwrap();
-        table.integrator.calls_back_with([]);
+        let table = Table::set_up(house).await.unwrap();
+        table.integrator.set_callback_statuses([]);
         let mut workers = workers(house);
         let (one, other) = (workers.next().unwrap(), workers.next().unwrap());
         other.stops().await;
@@ -249,14 +249,14 @@ async fn a_worker_that_stalls_past_its_lease_is_taken_over_and_its_late_result_c
             .integrator
             .next([Mood::Slow(Duration::from_millis(300))]);
         let id = until_placed(house, &table, "stalled").await;
-        table.integrator.until_received(1).await;
+        table.integrator.wait_for_requests(1).await;
         one.stops().await;
         sleep(LEASE).await;
-        other.goes_on().await;
-        let requests = table.integrator.until_received(2).await;
+        other.resume().await;
+        let requests = table.integrator.wait_for_requests(2).await;
         until_all_are(house, std::slice::from_ref(&id), "accepted").await;
         let before = handoffs(house, &id).await;
-        one.goes_on().await;
+        one.resume().await;
         until("the late result to be fenced off", async || {
             one.log().contains("too late: it stands as unknown")
         })
@@ -301,14 +301,14 @@ async fn on_servers(shape: Shape, story: impl AsyncFnOnce(&House)) {
     let told = std::panic::AssertUnwindSafe(story(&house))
         .catch_unwind()
         .await;
-    let complaints = house.complaints(20);
+    let last_warnings = house.last_warnings(20);
     let servers = house.end().await.expect("it had servers");
     servers
         .end()
         .await
         .expect("the server drops a test's database");
     if let Err(panic) = told {
-        eprintln!("{complaints}");
+        eprintln!("{last_warnings}");
         std::panic::resume_unwind(panic);
     }
 }
@@ -394,7 +394,7 @@ fn outcomes(handoff: &Value) -> Vec<String> {
 }
 
 /// Returns the number of events in the table's stream.
-async fn events_of(house: &House, table: &Table) -> i64 {
+async fn event_count(house: &House, table: &Table) -> i64 {
     let mut channel = e2e::Channel::open(&house.channel_url(&table.session_code)).await;
     let e2e::Frame::Message(hello) = channel.next().await else {
         panic!("a live channel begins with a snapshot")

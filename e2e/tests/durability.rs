@@ -18,7 +18,7 @@ async fn a_server_that_may_lose_a_commit_is_refused_unless_that_is_allowed() {
         return;
     }
     // The test changes global settings, so it cannot use the server of other tests.
-    let servers = Servers::own_mariadb()
+    let servers = Servers::start_own_mariadb()
         .await
         .expect("an own server can be started");
     let folder = Folder::new();

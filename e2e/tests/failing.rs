@@ -4,7 +4,8 @@ use std::{net::TcpListener, time::Duration};
 
 use chrono::{DateTime, Utc};
 use e2e::{
-    Expediter, Ground, Integrator, Launch, Mood, Received, Reckoning, Shop, SignedWith, text, until,
+    Expediter, Ground, Integrator, Launch, Mood, Received, Shop, SignedWith, Verification, text,
+    until,
 };
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ e2e::each_ground! {
         channel.until_status(&order_id, "accepted").await;
         channel.until_status(&order_id, "ready").await;
 
-        let requests = integrator.received_of(&order_id);
+        let requests = integrator.received_for(&order_id);
         assert_eq!(attempt_headers(&requests), ["1/5", "2/5", "3/5", "4/5", "5/5"]);
         assert_same_message(&requests);
         let attempts = attempts(&expediter.handoffs(&order_id).await[0]);
@@ -65,7 +66,7 @@ e2e::each_ground! {
     }
 
     async fn a_kitchen_that_is_off_hears_nothing_of_an_order_that_failed_meanwhile(ground: Ground) {
-        let (expediter, _, shop) = open(fast(&ground), json!({"url": nobodys_address()})).await;
+        let (expediter, _, shop) = open(fast(&ground), json!({"url": unreachable_address()})).await;
         let mut channel = expediter.channel(&shop.session_code, None).await;
         let order_id = place(&expediter, &shop, json!([{"product_id": shop.espresso}])).await;
         channel.until_status(&order_id, "failed").await;
@@ -89,14 +90,14 @@ e2e::each_ground! {
         let requests = &integrator.by_webhook_id()[&text(&handoff["id"])];
         assert_eq!(attempt_headers(requests), ["1/5", "2/5", "3/5"]);
         assert_same_message(requests);
-        Reckoning { expediter: &expediter, shop: &shop, integrator: &integrator, buns: i64::from(BUNS) }
+        Verification { expediter: &expediter, shop: &shop, integrator: &integrator, buns: i64::from(BUNS) }
             .assert_audit_is_clean()
             .await;
     }
 
     async fn a_callback_that_comes_twice_counts_once(ground: Ground) {
         let (expediter, integrator, shop) = open(ground.launch(), json!({})).await;
-        integrator.calls_back_times(2);
+        integrator.set_callback_copies(2);
         let mut channel = expediter.channel(&shop.session_code, None).await;
         let order_id = place(&expediter, &shop, json!([{"product_id": shop.espresso}])).await;
         channel.until_status(&order_id, "ready").await;
@@ -118,7 +119,7 @@ e2e::each_ground! {
 
     async fn a_forged_callback_is_refused_and_moves_nothing(ground: Ground) {
         let (expediter, integrator, shop) = open(ground.launch(), json!({})).await;
-        integrator.calls_back_with([]);
+        integrator.set_callback_statuses([]);
         let mut channel = expediter.channel(&shop.session_code, None).await;
         let order_id = place(&expediter, &shop, json!([{"product_id": shop.espresso}])).await;
         channel.until_status(&order_id, "accepted").await;
@@ -165,7 +166,7 @@ async fn place(expediter: &Expediter, shop: &Shop, items: Value) -> String {
 }
 
 /// Returns an address on which nothing listens any more.
-fn nobodys_address() -> String {
+fn unreachable_address() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
     format!(
         "http://{}/orders",

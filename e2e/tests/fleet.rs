@@ -61,7 +61,7 @@ impl House {
     }
 }
 
-async fn is_told(channel: &mut Channel, order_id: &str, status: &str) -> Value {
+async fn wait_for_status(channel: &mut Channel, order_id: &str, status: &str) -> Value {
     channel.until_status(order_id, status).await
 }
 
@@ -81,14 +81,14 @@ async fn an_order_at_one_api_is_seen_live_at_another_notifier_all_the_way() {
         let mut screen = house.notifiers[1].channel(&house.table.code, None).await;
         let at_the_first = format!("{}{}", house.apis[0].url, house.table.orders_path());
         let order_id = house.table.place(e2e::client().post(at_the_first)).await;
-        is_told(&mut screen, &order_id, "ready").await;
+        wait_for_status(&mut screen, &order_id, "ready").await;
         let numbers = screen.numbers();
         assert_eq!(
             numbers,
             one_to(numbers.len() + 1)[1..],
             "the session's opening has number 1"
         );
-        assert_eq!(house.integrator.received_of(&order_id).len(), 1);
+        assert_eq!(house.integrator.received_for(&order_id).len(), 1);
         let order = house
             .fleet
             .read(&format!("/api/v1/orders/{order_id}"))
@@ -107,15 +107,15 @@ async fn whichever_process_is_killed_the_others_go_on() {
         // Kills the newest, which the gate tries first.
         house.apis[1].kill9().await;
         let order_id = house.place().await;
-        is_told(&mut screen, &order_id, "ready").await;
+        wait_for_status(&mut screen, &order_id, "ready").await;
         house.workers[0].kill9().await;
         let order_id = house.place().await;
-        is_told(&mut screen, &order_id, "ready").await;
+        wait_for_status(&mut screen, &order_id, "ready").await;
         house.notifiers[1].kill9().await;
         let last = screen.numbers().last().copied();
         let order_id = house.place().await;
         let mut resumed = house.notifiers[0].channel(&house.table.code, last).await;
-        is_told(&mut resumed, &order_id, "ready").await;
+        wait_for_status(&mut resumed, &order_id, "ready").await;
         assert_eq!(
             resumed.numbers().first().copied(),
             last.map(|last| last + 1)
@@ -185,7 +185,7 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
             orders += ids.len();
             last_id = ids.last().cloned().unwrap_or(last_id);
         }
-        is_told(&mut screen, &last_id, "ready").await;
+        wait_for_status(&mut screen, &last_id, "ready").await;
         numbers.extend(screen.numbers());
         assert_eq!(
             numbers,
@@ -236,7 +236,7 @@ async fn an_api_that_is_asked_to_stop_answers_the_request_under_way_and_takes_no
         connection.read_to_string(&mut answer).await.unwrap();
         assert!(answer.contains("HTTP/1.1 201"), "{answer}");
         assert_eq!(api.ended().await.code(), Some(0), "{}", api.log());
-        house.integrator.until_received(1).await;
+        house.integrator.wait_for_requests(1).await;
     })
     .await;
 }
@@ -247,7 +247,7 @@ async fn a_worker_that_is_asked_to_stop_records_the_attempt_under_way() {
         let mut house = House::of(&ground, 1).await;
         house.integrator.next([Mood::Slow(Duration::from_secs(2))]);
         let order_id = house.place().await;
-        house.integrator.until_received(1).await;
+        house.integrator.wait_for_requests(1).await;
         house.workers[0].terminate();
         assert_eq!(
             house.workers[0].ended().await.code(),
@@ -272,12 +272,12 @@ async fn a_worker_that_can_wait_no_longer_closes_the_attempt_as_unknown_and_anot
         let mut worker = house.fleet.start_with(Kind::Worker, hasty).await;
         house.integrator.next([Mood::Silent]);
         let order_id = house.place().await;
-        house.integrator.until_received(1).await;
+        house.integrator.wait_for_requests(1).await;
         worker.terminate();
         assert_eq!(worker.ended().await.code(), Some(0), "{}", worker.log());
         assert_eq!(attempts(&house, &order_id).await, ["unknown"]);
         let _other = house.fleet.start(Kind::Worker).await;
-        let received = house.integrator.until_received(2).await;
+        let received = house.integrator.wait_for_requests(2).await;
         assert_eq!(received[0].webhook_id, received[1].webhook_id);
         assert_eq!(received[0].body, received[1].body);
         let house = &house;

@@ -15,7 +15,7 @@ use store::testing::environment;
 const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway");
 const LOG: &str = "access.log";
 /// Timeout in the gateway's configuration, and its replacement in these tests.
-const PATIENCE: [&str; 2] = ["proxy_read_timeout 60s;", "proxy_read_timeout 5s;"];
+const READ_TIMEOUTS: [&str; 2] = ["proxy_read_timeout 60s;", "proxy_read_timeout 5s;"];
 
 /// Returns a command for nginx; prints that the tests are skipped, and returns `None`, if it is not installed.
 fn nginx(arguments: &[&str]) -> Option<Command> {
@@ -52,7 +52,7 @@ impl Gateway {
     async fn before(expediter: &Expediter) -> Option<Self> {
         let path = Path::new(CONFIGURATION).join("expediter.conf");
         let server = fs::read_to_string(path).expect("it is in the source tree");
-        let [long, short] = PATIENCE;
+        let [long, short] = READ_TIMEOUTS;
         assert_eq!(
             server.matches(long).count(),
             1,

@@ -63,7 +63,7 @@ async fn one_bad_integrator_harms_nobody() {
         let [fine, hanging, failing, limited] = [Mood::Fine, Mood::Silent, Mood::Answers(500), Mood::Fine].map(|mood| {
             let integrator = Integrator::start(Clock::system());
             integrator.always(mood);
-            integrator.calls_back_with([]);
+            integrator.set_callback_statuses([]);
             integrator
         });
         let table = fleet.open_table(&fine).await;
@@ -72,23 +72,23 @@ async fn one_bad_integrator_harms_nobody() {
                 "store_id": table.store_id, "name": "Another", "kind": "kitchen", "url": integrator.url,
                 "concurrency": CAP, "rate_per_s": rate_per_s,
             });
-            integrator.learn(&fleet.create("/api/v1/integrators", &wanted).await);
+            integrator.set_secrets(&fleet.create("/api/v1/integrators", &wanted).await);
         }
         for _ in 0..ORDERS {
             table.place(fleet.request(Method::POST, &table.orders_path())).await;
         }
 
-        let received = fine.until_received(ORDERS).await;
+        let received = fine.wait_for_requests(ORDERS).await;
         let orders: HashSet<&str> = received.iter().map(|one| one.order_id.as_str()).collect();
         assert_eq!((received.len(), orders.len()), (ORDERS, ORDERS));
         // Hanging requests are first attempts, as many as the cap allows.
-        let open = hanging.until_received(CAP).await;
+        let open = hanging.wait_for_requests(CAP).await;
         assert_eq!(open.len(), CAP);
         assert!(open.iter().all(|one| one.attempt == "1/5"), "{open:?}");
         // Each worker uses half of the cap.
         until_each(&workers, "expediter_lanes_in_flight", |open| open >= CAP as i64 / 2).await;
 
-        let at_its_pace = limited.until_received(4).await;
+        let at_its_pace = limited.wait_for_requests(4).await;
         assert_one_a_second(&at_its_pace);
         assert_eq!(hanging.peak(), CAP);
         assert!(!failing.received().is_empty() && failing.peak() <= CAP, "{}", failing.peak());

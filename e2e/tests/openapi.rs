@@ -20,14 +20,14 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
      unsupported_method,ignored_auth";
 
 /// Operations that need not succeed in a run of the fuzzer, with the reason.
-const NEVER_DONE: &[(&str, &str)] = &[(
+const MAY_NEVER_SUCCEED: &[(&str, &str)] = &[(
     "POST /me/password",
     "it revokes the token that the fuzzer uses, and the fuzzer takes another account's token for a vulnerability",
 )];
 
 /// Length of a fuzzer's run.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+struct FuzzEffort {
     /// Number of random examples per operation, in addition to those from its schema's bounds.
     examples: u32,
     /// Seed of the examples; `None` means a new one, which is printed on failure.
@@ -39,7 +39,7 @@ async fn whatever_is_sent_is_answered_as_the_document_says_and_never_with_a_500(
     let Some(tools) = PythonTools::found("the fuzzer schemathesis") else {
         return;
     };
-    let brief = Patience {
+    let brief = FuzzEffort {
         examples: 3,
         seed: Some(1),
     };
@@ -55,7 +55,7 @@ async fn whatever_is_sent_is_answered_as_the_document_says_and_never_with_a_500(
 #[ignore = "takes many minutes: make fuzz"]
 async fn a_long_look_finds_nothing_either() {
     let tools = PythonTools::found("the fuzzer schemathesis").expect("make fuzz needs it");
-    let long = Patience {
+    let long = FuzzEffort {
         examples: 100,
         seed: None,
     };
@@ -83,7 +83,7 @@ async fn a_client_that_is_generated_from_the_document_places_and_reads_orders() 
         .expect("python-tools put it there");
     assert!(generated.status.success(), "{}", said(&generated));
 
-    let expediter = open_house(&ground).await;
+    let expediter = start_unlimited(&ground).await;
     let used = tools
         .beside(folder, "python3")
         .arg(PythonTools::file("generated_client.py"))
@@ -110,7 +110,7 @@ fn every_example_of_a_body_or_an_answer_is_as_its_schema_says() {
 
 each_ground! {
     async fn the_widest_texts_that_the_document_allows_are_kept(ground: Ground) {
-        let expediter = open_house(&ground).await;
+        let expediter = start_unlimited(&ground).await;
         // Four bytes in UTF-8, a null character, and one that becomes eighteen letters when normalised.
         for letter in ["\u{1F600}", "\0", "\u{FDFA}"] {
             place_all_of(&expediter, letter).await;
@@ -174,8 +174,8 @@ async fn done(expediter: &Expediter, method: Method, path: &str, body: &Value, e
 }
 
 /// Runs the fuzzer as the operator, as a customer and without credentials.
-async fn fuzz(ground: &Ground, tools: &PythonTools, patience: Patience) {
-    let expediter = open_house(ground).await;
+async fn fuzz(ground: &Ground, tools: &PythonTools, patience: FuzzEffort) {
+    let expediter = start_unlimited(ground).await;
     let integrators = [(); 2].map(|()| Integrator::start(expediter.launch().clock()));
     let house = fill(&expediter, &integrators).await;
     let named = ground.folder().join("house.json");
@@ -201,7 +201,7 @@ async fn fuzz(ground: &Ground, tools: &PythonTools, patience: Patience) {
 
     let answers = std::fs::read_to_string(answers).expect("the hooks write it");
     assert_eq!(
-        never_done(&answers),
+        never_succeeded(&answers),
         Vec::<String>::new(),
         "never answered with 2xx"
     );
@@ -212,9 +212,9 @@ async fn fuzz(ground: &Ground, tools: &PythonTools, patience: Patience) {
     assert_eq!(audit.code, Some(0), "{}{}", audit.stdout, audit.stderr);
 }
 
-/// Returns the document's operations that were never answered with 2xx, except for [`NEVER_DONE`]. `answers`: one line
+/// Returns the document's operations that were never answered with 2xx, except for [`MAY_NEVER_SUCCEED`]. `answers`: one line
 /// per response, with method, path and status.
-fn never_done(answers: &str) -> Vec<String> {
+fn never_succeeded(answers: &str) -> Vec<String> {
     let done: HashSet<&str> = answers
         .lines()
         .filter_map(|line| line.rsplit_once(' '))
@@ -232,14 +232,18 @@ fn never_done(answers: &str) -> Vec<String> {
         })
         .collect();
     assert!(operations.len() >= 64, "{operations:?}");
-    let is_known = |operation: &String| NEVER_DONE.iter().any(|(known, _)| known == operation);
+    let is_known = |operation: &String| {
+        MAY_NEVER_SUCCEED
+            .iter()
+            .any(|(known, _)| known == operation)
+    };
     let never = operations.into_iter();
     never
         .filter(|operation| !done.contains(operation.as_str()) && !is_known(operation))
         .collect()
 }
 
-fn fuzzer(tools: &PythonTools, expediter: &Expediter, patience: Patience) -> Command {
+fn fuzzer(tools: &PythonTools, expediter: &Expediter, patience: FuzzEffort) -> Command {
     let mut fuzzer = tools.command("schemathesis");
     fuzzer
         .env("SCHEMATHESIS_HOOKS", "fuzz_hooks")
@@ -273,7 +277,7 @@ fn said(done: &Output) -> String {
 }
 
 /// Starts a process without rate limits.
-async fn open_house(ground: &Ground) -> Expediter {
+async fn start_unlimited(ground: &Ground) -> Expediter {
     let limits = [
         "rate_limits.account_per_minute",
         "rate_limits.guest_per_minute",

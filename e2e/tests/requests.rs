@@ -45,12 +45,12 @@ async fn run(ground: &Ground, path: &str) {
         ("password", password.as_str()),
         ("integrator", integrator.url.as_str()),
     ];
-    let learn = |name: &str, answer: &Value| {
+    let set_secrets = |name: &str, answer: &Value| {
         if name == "integrator" {
-            integrator.learn(answer);
+            integrator.set_secrets(answer);
         }
     };
-    file.run(&expediter, &values, learn).await;
+    file.run(&expediter, &values, set_secrets).await;
     let audit = expediter.audit().await;
     assert_eq!(audit.code, Some(0), "{}", audit.stdout);
 }

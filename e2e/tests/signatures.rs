@@ -18,11 +18,11 @@ async fn handoffs_and_callbacks_are_signed_as_the_published_library_does_it() {
         .start()
         .await;
     let integrator = Integrator::start(expediter.launch().clock());
-    integrator.calls_back_with([]);
+    integrator.set_callback_statuses([]);
     let shop = Shop::open(&expediter, &integrator, 10).await;
 
     let order_id = place(&expediter, &shop).await;
-    let first = integrator.until_received(1).await.remove(0);
+    let first = integrator.wait_for_requests(1).await.remove(0);
     assert_eq!(first.signature.split(' ').count(), 1);
     assert_eq!(
         ask(&tools, &verify(&shop.signing_secret, &first)),
@@ -55,7 +55,7 @@ async fn handoffs_and_callbacks_are_signed_as_the_published_library_does_it() {
     let fresh = text(&rotated["value"]);
     assert_ne!(fresh, shop.signing_secret);
     place(&expediter, &shop).await;
-    let second = integrator.until_received(2).await.remove(1);
+    let second = integrator.wait_for_requests(2).await.remove(1);
     assert_eq!(second.signature.split(' ').count(), 2);
     for secret in [&fresh, &shop.signing_secret] {
         assert_eq!(

@@ -15,18 +15,20 @@ use crate::{
     handoff::{Handoff, PlacedOrder, short},
     journal::{Accepted, Entry},
     mode::{Behaviour, Mode},
-    ticket::{CallbackLine, CallbackState, OPEN_MAX, Outcome, SHOWN_MAX, Sighting, State, Ticket},
+    ticket::{
+        CallbackLine, CallbackState, OPEN_MAX, Outcome, ReceivedRequest, SHOWN_MAX, State, Ticket,
+    },
 };
 
 /// Maximum number of stored responses; a repeated request gets its earlier response.
 const ANSWERS_MAX: usize = 20_000;
 
 /// Maximum number of pending callbacks; beyond it the one due first is dropped.
-const UNSAID_MAX: usize = 2 * OPEN_MAX;
+const PENDING_CALLBACKS_MAX: usize = 2 * OPEN_MAX;
 
 /// Timing of the kitchen.
 #[derive(Debug, Clone)]
-pub(crate) struct Pace {
+pub(crate) struct Timing {
     /// Time from accepted to preparing, and from preparing to ready.
     pub(crate) step: Duration,
     /// Delay after a callback's first failed attempt; it doubles after that.
@@ -37,7 +39,7 @@ pub(crate) struct Pace {
 
 #[derive(Debug)]
 pub(crate) struct Board {
-    pace: Pace,
+    timing: Timing,
     /// Prefix of every webhook-id that this kitchen generates.
     name: String,
     mode: Mode,
@@ -45,10 +47,10 @@ pub(crate) struct Board {
     by_order: HashMap<String, u64>,
     finished: VecDeque<u64>,
     moves: BTreeSet<(DateTime<Utc>, u64)>,
-    unsaid: BTreeMap<(DateTime<Utc>, u64), Callback>,
+    pending_callbacks: BTreeMap<(DateTime<Utc>, u64), Callback>,
     answers: HashMap<String, Answer>,
     answered: VecDeque<String>,
-    seen: VecDeque<Sighting>,
+    seen: VecDeque<ReceivedRequest>,
     unwritten: Vec<Entry>,
     duplicates: u64,
     tickets_made: u64,
@@ -78,16 +80,16 @@ pub(crate) struct Answer {
 }
 
 impl Board {
-    pub(crate) fn new(pace: Pace, name: String) -> Self {
+    pub(crate) fn new(timing: Timing, name: String) -> Self {
         Self {
-            pace,
+            timing,
             name,
             mode: Mode::default(),
             tickets: BTreeMap::new(),
             by_order: HashMap::new(),
             finished: VecDeque::new(),
             moves: BTreeSet::new(),
-            unsaid: BTreeMap::new(),
+            pending_callbacks: BTreeMap::new(),
             answers: HashMap::new(),
             answered: VecDeque::new(),
             seen: VecDeque::new(),
@@ -117,7 +119,7 @@ impl Board {
             }
         };
         let handoff = request.reading.as_ref().ok();
-        self.seen.push_front(Sighting {
+        self.seen.push_front(ReceivedRequest {
             webhook_id: short(&request.webhook_id),
             attempt: request.attempt.as_deref().map(short),
             event: handoff.map(|handoff| handoff.event.clone()),
@@ -159,19 +161,19 @@ impl Board {
                 self.finish(number);
             } else {
                 self.moves
-                    .insert((now + time_delta(self.pace.step), number));
+                    .insert((now + time_delta(self.timing.step), number));
             }
             if let Some(url) = url {
-                self.say(number, url, body, now);
+                self.queue_callback(number, url, body, now);
             } else if state == State::Ready {
-                self.note_end(number, state, now);
+                self.record_end(number, state, now);
             }
         }
     }
 
     /// Takes a callback that is due, oldest first.
     pub(crate) fn next_callback(&mut self, now: DateTime<Utc>) -> Option<Callback> {
-        let entry = self.unsaid.first_entry()?;
+        let entry = self.pending_callbacks.first_entry()?;
         if entry.key().0 > now {
             return None;
         }
@@ -182,7 +184,8 @@ impl Board {
 
     /// Records the result of an attempt; a callback that may succeed later is queued again.
     pub(crate) fn callback_sent(&mut self, callback: Callback, sent: Sent, now: DateTime<Utc>) {
-        let again = matches!(sent, Sent::TryAgain(_)) && callback.tries < self.pace.callback_tries;
+        let again =
+            matches!(sent, Sent::TryAgain(_)) && callback.tries < self.timing.callback_tries;
         let (state, answered) = match sent {
             Sent::Taken(status) => (CallbackState::Taken, Some(status)),
             Sent::Refused(status) => (CallbackState::Refused, Some(status)),
@@ -201,10 +204,10 @@ impl Board {
         // A callback that was given up leaves its order open in the journal; the next start retries it.
         let is_last = callback.body.status == State::Ready.as_str();
         if is_last && !cancelled && matches!(sent, Sent::Taken(_) | Sent::Refused(_)) {
-            self.note_end(callback.ticket, State::Ready, now);
+            self.record_end(callback.ticket, State::Ready, now);
         }
         if again && !cancelled {
-            let due_at = now + time_delta(pause_after(callback.tries, self.pace.first_retry));
+            let due_at = now + time_delta(pause_after(callback.tries, self.timing.first_retry));
             self.queue(due_at, callback);
         }
     }
@@ -213,7 +216,7 @@ impl Board {
     pub(crate) fn next_due(&self) -> Option<DateTime<Utc>> {
         let step = self.moves.first().map(|(due_at, _)| *due_at);
         let callback = self
-            .unsaid
+            .pending_callbacks
             .first_key_value()
             .map(|((due_at, _), _)| *due_at);
         step.into_iter().chain(callback).min()
@@ -233,7 +236,7 @@ impl Board {
     }
 
     /// Returns the most recent requests, newest first.
-    pub(crate) fn seen(&self) -> &VecDeque<Sighting> {
+    pub(crate) fn seen(&self) -> &VecDeque<ReceivedRequest> {
         &self.seen
     }
 
@@ -263,7 +266,7 @@ impl Board {
             ("order.placed" | "order.cancelled", None) => {
                 return (Outcome::Malformed, refusal(400, "the handoff has no order"));
             }
-            _ => (Outcome::Noted, fine(json!({}))),
+            _ => (Outcome::Noted, ok_answer(json!({}))),
         };
         if answer.status == 200 {
             self.remember(webhook_id.to_owned(), answer.clone());
@@ -315,13 +318,13 @@ impl Board {
         self.by_order.insert(order.id.clone(), number);
         self.tickets.insert(number, ticket);
         self.moves
-            .insert((now + time_delta(self.pace.step), number));
+            .insert((now + time_delta(self.timing.step), number));
         (Outcome::Accepted, answer)
     }
 
     fn cancel(&mut self, order: &PlacedOrder, now: DateTime<Utc>) -> (Outcome, Answer) {
         let Some(&number) = self.by_order.get(&order.id) else {
-            return (Outcome::UnknownOrder, fine(json!({})));
+            return (Outcome::UnknownOrder, ok_answer(json!({})));
         };
         let ticket = self
             .tickets
@@ -333,16 +336,17 @@ impl Board {
             return (Outcome::Cancelled, answer);
         }
         ticket.enter(State::Cancelled, now);
-        self.note_end(number, State::Cancelled, now);
+        self.record_end(number, State::Cancelled, now);
         self.moves.retain(|(_, due)| *due != number);
-        self.unsaid.retain(|_, callback| callback.ticket != number);
+        self.pending_callbacks
+            .retain(|_, callback| callback.ticket != number);
         if was != State::Ready {
             self.finish(number);
         }
         (Outcome::Cancelled, answer)
     }
 
-    fn say(&mut self, ticket: u64, url: String, body: CallbackBody, now: DateTime<Utc>) {
+    fn queue_callback(&mut self, ticket: u64, url: String, body: CallbackBody, now: DateTime<Utc>) {
         self.callbacks_made += 1;
         let webhook_id = format!("{}_{}", self.name, self.callbacks_made);
         let copies = if self.mode.behaviour() == Behaviour::Twice {
@@ -376,10 +380,10 @@ impl Board {
 
     fn queue(&mut self, due_at: DateTime<Utc>, callback: Callback) {
         self.callbacks_queued += 1;
-        self.unsaid
+        self.pending_callbacks
             .insert((due_at, self.callbacks_queued), callback);
-        if self.unsaid.len() > UNSAID_MAX {
-            self.unsaid.pop_first();
+        if self.pending_callbacks.len() > PENDING_CALLBACKS_MAX {
+            self.pending_callbacks.pop_first();
         }
     }
 
@@ -397,10 +401,10 @@ impl Board {
 
 /// Returns the response to a handoff about an order that has a ticket.
 fn referring_to(ticket: &Ticket) -> Answer {
-    fine(json!({ "reference": ticket.reference }))
+    ok_answer(json!({ "reference": ticket.reference }))
 }
 
-fn fine(body: serde_json::Value) -> Answer {
+fn ok_answer(body: serde_json::Value) -> Answer {
     Answer { status: 200, body }
 }
 

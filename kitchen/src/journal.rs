@@ -57,14 +57,14 @@ pub(crate) struct Ended {
 
 /// State of one order in the journal.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct JournaledOrder {
     pub(crate) accepted: Accepted,
     pub(crate) ended: Option<Ended>,
 }
 
 impl Journal {
     /// Reads the journal if it exists, and rewrites it without obsolete entries.
-    pub(crate) fn open(path: PathBuf) -> io::Result<(Self, Vec<Kept>)> {
+    pub(crate) fn open(path: PathBuf) -> io::Result<(Self, Vec<JournaledOrder>)> {
         let kept = read(&path)?;
         let (file, written_bytes) = rewrite(&path, &kept)?;
         let journal = Self {
@@ -111,13 +111,13 @@ fn next_compaction(written_bytes: u64) -> u64 {
 }
 
 /// Reads the entries that are still needed, oldest first: the newest ticket of each order, limited in number.
-fn read(path: &Path) -> io::Result<Vec<Kept>> {
+fn read(path: &Path) -> io::Result<Vec<JournaledOrder>> {
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
-    let mut tickets: BTreeMap<u64, Kept> = BTreeMap::new();
+    let mut tickets: BTreeMap<u64, JournaledOrder> = BTreeMap::new();
     let mut by_order: HashMap<String, u64> = HashMap::new();
     let (mut good, mut torn) = (0_usize, 0_usize);
     for line in text.split(|byte| *byte == b'\n') {
@@ -136,7 +136,7 @@ fn read(path: &Path) -> io::Result<Vec<Kept>> {
                     tickets.remove(&older);
                 }
                 let ended = None;
-                tickets.insert(accepted.ticket, Kept { accepted, ended });
+                tickets.insert(accepted.ticket, JournaledOrder { accepted, ended });
             }
             Entry::Ended(ended) => {
                 if let Some(kept) = tickets.get_mut(&ended.ticket) {
@@ -153,7 +153,7 @@ fn read(path: &Path) -> io::Result<Vec<Kept>> {
         tracing::warn!(torn, "skipped unreadable lines of the kitchen's journal");
     }
     let (mut open, mut ended) = (0, 0);
-    let mut kept: Vec<Kept> = tickets
+    let mut kept: Vec<JournaledOrder> = tickets
         .into_values()
         .rev()
         .filter(|kept| {
@@ -170,7 +170,7 @@ fn read(path: &Path) -> io::Result<Vec<Kept>> {
 }
 
 /// Replaces the file atomically with the given entries, and returns it opened for appending.
-fn rewrite(path: &Path, kept: &[Kept]) -> io::Result<(File, u64)> {
+fn rewrite(path: &Path, kept: &[JournaledOrder]) -> io::Result<(File, u64)> {
     let entries: Vec<Entry> = kept
         .iter()
         .flat_map(|kept| {
@@ -255,7 +255,7 @@ mod tests {
         })
     }
 
-    fn seen(kept: &[Kept]) -> Vec<(u64, bool)> {
+    fn seen(kept: &[JournaledOrder]) -> Vec<(u64, bool)> {
         kept.iter()
             .map(|kept| (kept.accepted.ticket, kept.ended.is_some()))
             .collect()

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio::{sync::Notify, task::JoinSet};
 
 use crate::{
-    board::{Answer, Board, Pace, Request},
+    board::{Answer, Board, Request, Timing},
     callback::{Callback, Sent},
     journal::Journal,
     mode::Behaviour,
@@ -96,12 +96,12 @@ impl Kitchen {
             .user_agent("expediter-reference-kitchen")
             .build()
             .map_err(KitchenError::Client)?;
-        let pace = Pace {
+        let timing = Timing {
             step: settings.step,
             first_retry: settings.first_retry,
             callback_tries: settings.callback_tries,
         };
-        let mut board = Board::new(pace, fresh_name());
+        let mut board = Board::new(timing, fresh_name());
         let mut journal = None;
         if let Some(path) = &settings.journal {
             let (opened, kept) =
@@ -109,7 +109,7 @@ impl Kitchen {
                     path: path.clone(),
                     cause,
                 })?;
-            board.take_up(kept, now());
+            board.restore(kept, now());
             journal = Some(opened);
         }
         Ok(Self {
@@ -142,8 +142,8 @@ impl Kitchen {
     pub(crate) fn receive(&self, request: Request) -> (Answer, Behaviour) {
         let mut board = self.board();
         let (mut answer, behaviour) = board.receive(request, now());
-        if !self.write_down(&mut board) && answer.status == 200 {
-            answer = board.take_answer_back();
+        if !self.write_journal(&mut board) && answer.status == 200 {
+            answer = board.withdraw_answer();
         }
         drop(board);
         self.board_changed();
@@ -174,7 +174,7 @@ impl Kitchen {
         let now = now();
         let mut board = self.board();
         board.advance(now);
-        self.write_down(&mut board);
+        self.write_journal(&mut board);
         while sending.len() < SENDING_MAX {
             let Some(callback) = board.next_callback(now) else {
                 let due_at = board.next_due()?;
@@ -202,11 +202,11 @@ impl Kitchen {
         }
         let mut board = self.board();
         board.callback_sent(callback, sent, now());
-        self.write_down(&mut board);
+        self.write_journal(&mut board);
     }
 
     /// Appends the board's new entries to the journal; if that fails, keeps them for the next time and returns false.
-    fn write_down(&self, board: &mut Board) -> bool {
+    fn write_journal(&self, board: &mut Board) -> bool {
         if board.unwritten().is_empty() {
             return true;
         }
@@ -222,7 +222,7 @@ impl Kitchen {
             tracing::error!(%error, "writing the kitchen's journal failed; orders are refused until it works");
             return false;
         }
-        board.written_down();
+        board.clear_unwritten();
         true
     }
 

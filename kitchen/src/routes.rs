@@ -16,7 +16,7 @@ use crate::{
     kitchen::{Kitchen, now},
     mode::{Behaviour, Mode},
     signature::SignatureHeaders,
-    ticket::{Sighting, Ticket},
+    ticket::{ReceivedRequest, Ticket},
 };
 
 const BODY_LIMIT_BYTES: usize = 256 * 1024;
@@ -95,7 +95,7 @@ struct ShownBoard<'a> {
     open: usize,
     duplicates: u64,
     orders: Vec<&'a Ticket>,
-    attempts: Vec<&'a Sighting>,
+    attempts: Vec<&'a ReceivedRequest>,
 }
 
 #[handler]

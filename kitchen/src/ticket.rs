@@ -62,7 +62,7 @@ pub(crate) enum CallbackState {
 
 /// Request to `POST /orders`, whatever its outcome.
 #[derive(Debug, Serialize)]
-pub(crate) struct Sighting {
+pub(crate) struct ReceivedRequest {
     pub(crate) webhook_id: String,
     /// Value of the `Expediter-Attempt` header, such as `2/5`.
     pub(crate) attempt: Option<String>,

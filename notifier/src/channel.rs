@@ -15,12 +15,12 @@ use platform::secrets::{same, sha256};
 use crate::{
     Notifier,
     hub::Listener,
-    protocol::{self, Close, Told},
-    ticket_holder::Bearer,
+    protocol::{self, Close, EventFrame},
+    ticket_holder::TicketHolder,
 };
 
 /// Maximum number of missed events that are resent; a client that missed more gets a snapshot.
-const MOST_MISSED: i64 = 1000;
+const MAX_MISSED: i64 = 1000;
 /// Maximum number of events per read.
 const PAGE: u32 = 100;
 
@@ -30,9 +30,9 @@ pub(crate) struct Channel {
     listener: Listener,
     subject: Subject,
     /// Holder of the ticket that opened the channel, if there was one.
-    bearer: Option<Bearer>,
+    ticket_holder: Option<TicketHolder>,
     /// Head when the channel was opened; a client is not slow while it catches up to it.
-    allowed: i64,
+    caught_up_at: i64,
     /// Number up to which every event was sent, or is not visible to this client.
     position: i64,
     /// Number of the event that was sent last.
@@ -54,7 +54,7 @@ enum Subject {
 
 impl Channel {
     /// Opens the channel of a session and returns it with its first frame, which resumes `after` or is a snapshot.
-    pub(crate) async fn of_session(
+    pub(crate) async fn for_session(
         notifier: &Notifier,
         code: &str,
         after: Option<i64>,
@@ -73,23 +73,23 @@ impl Channel {
     }
 
     /// Opens the channel of an order in the same way. It resumes only if the order has a stream of its own.
-    pub(crate) async fn of_order(
+    pub(crate) async fn for_order(
         notifier: &Notifier,
         id: OrderId,
-        listens: &Account,
+        account: &Account,
         after: Option<i64>,
     ) -> Result<(Self, String), Close> {
         let read = notifier.read(async |ledger| ledger.order(id).await);
         let order = read.await?.ok_or(Close::NotFound)?;
-        let bearer = Bearer::of_order(listens, &order).ok_or(Close::Revoked)?;
+        let ticket_holder = TicketHolder::for_order(account, &order).ok_or(Close::Revoked)?;
         let in_session = order.session.is_some();
         let listener = notifier.0.hub.listen(order.stream(), in_session);
         let subject = Subject::Order {
             id,
-            sees_handoffs: bearer.is_staff(),
+            sees_handoffs: ticket_holder.is_staff(),
         };
         let mut channel = Self::new(notifier, listener, subject);
-        channel.bearer = Some(bearer);
+        channel.ticket_holder = Some(ticket_holder);
         channel.begin(after.filter(|_| !in_session)).await
     }
 
@@ -98,8 +98,8 @@ impl Channel {
             notifier: notifier.clone(),
             listener,
             subject,
-            bearer: None,
-            allowed: 0,
+            ticket_holder: None,
+            caught_up_at: 0,
             position: 0,
             sent: 0,
             page: VecDeque::new(),
@@ -112,7 +112,7 @@ impl Channel {
             Some(after) => self.resume(after).await?,
             None => self.snapshot().await?,
         };
-        self.allowed = self.listener.head();
+        self.caught_up_at = self.listener.head();
         Ok((self, hello))
     }
 
@@ -123,30 +123,30 @@ impl Channel {
             if self.position >= self.listener.head() {
                 return Ok(None);
             }
-            let told = match self.at_hand() {
-                Some(told) => told,
+            let event_frame = match self.take_in_memory() {
+                Some(event_frame) => event_frame,
                 None if self.read_ahead().await? => continue,
                 // The event was pruned from the ledger.
                 None => return Ok(Some(self.snapshot().await?)),
             };
-            self.position = told.seq;
-            if told.kind == EventKind::SessionCodeRenewed {
-                self.must_still_open().await?;
+            self.position = event_frame.seq;
+            if event_frame.kind == EventKind::SessionCodeRenewed {
+                self.recheck_code().await?;
             }
-            if !self.shows(&told) {
+            if !self.shows(&event_frame) {
                 continue;
             }
-            let mine = self.is_mine(told.order_id).await?;
-            let frame = told.frame(self.sent, mine);
-            self.sent = told.seq;
+            let mine = self.is_mine(event_frame.order_id).await?;
+            let frame = event_frame.frame(self.sent, mine);
+            self.sent = event_frame.seq;
             return Ok(Some(frame));
         }
     }
 
     /// Checks the ticket's holder; called periodically. A guest's code is checked with every frame instead.
-    pub(crate) async fn must_still_be_allowed(&self) -> Result<(), Close> {
-        match &self.bearer {
-            Some(bearer) => bearer.must_still_be_allowed(&self.notifier).await,
+    pub(crate) async fn check_still_allowed(&self) -> Result<(), Close> {
+        match &self.ticket_holder {
+            Some(ticket_holder) => ticket_holder.check_still_allowed(&self.notifier).await,
             None => Ok(()),
         }
     }
@@ -157,13 +157,16 @@ impl Channel {
     }
 
     /// Waits until the client is more than `capacity` events behind.
-    pub(crate) fn too_far(&self, capacity: i64) -> impl Future<Output = ()> + use<> {
-        let furthest = self.allowed.max(self.position).saturating_add(capacity);
+    pub(crate) fn fell_behind(&self, capacity: i64) -> impl Future<Output = ()> + use<> {
+        let furthest = self
+            .caught_up_at
+            .max(self.position)
+            .saturating_add(capacity);
         self.listener.passed(furthest)
     }
 
     /// Sets the guest's key and returns a new snapshot that marks the guest's orders; `None` on an order's channel.
-    pub(crate) async fn guest_is(&mut self, key: &str) -> Result<Option<String>, Close> {
+    pub(crate) async fn set_guest(&mut self, key: &str) -> Result<Option<String>, Close> {
         if !matches!(self.subject, Subject::Session { .. }) {
             return Ok(None);
         }
@@ -185,7 +188,7 @@ impl Channel {
 
     /// Checks the client's code in the ledger when the renewal comes in the stream, so that a client with a revoked
     /// code gets no later event.
-    async fn must_still_open(&self) -> Result<(), Close> {
+    async fn recheck_code(&self) -> Result<(), Close> {
         let Subject::Session { code } = &self.subject else {
             return Ok(());
         };
@@ -195,11 +198,12 @@ impl Channel {
         read.await?.map(drop).ok_or(Close::Revoked)
     }
 
-    fn shows(&self, told: &Told) -> bool {
+    fn shows(&self, event_frame: &EventFrame) -> bool {
         match self.subject {
-            Subject::Session { .. } => told.kind.is_for_guests(),
+            Subject::Session { .. } => event_frame.kind.is_for_guests(),
             Subject::Order { id, sees_handoffs } => {
-                told.order_id == Some(id) && (sees_handoffs || told.kind.is_for_guests())
+                event_frame.order_id == Some(id)
+                    && (sees_handoffs || event_frame.kind.is_for_guests())
             }
         }
     }
@@ -211,10 +215,10 @@ impl Channel {
             .read(async |ledger| ledger.stream_head(stream).await);
         let head = read.await?.ok_or(Close::NotFound)?;
         // Also for a number that was never assigned.
-        if after < 0 || !(0..=MOST_MISSED).contains(&head.saturating_sub(after)) {
+        if after < 0 || !(0..=MAX_MISSED).contains(&head.saturating_sub(after)) {
             return self.snapshot().await;
         }
-        self.listener.starts_at(head);
+        self.listener.set_start(head);
         (self.position, self.sent) = (after, after);
         Ok(protocol::resumed(stream, after))
     }
@@ -224,7 +228,7 @@ impl Channel {
             Subject::Session { code } => self.session_snapshot(code).await?,
             Subject::Order { id, .. } => self.order_snapshot(*id).await?,
         };
-        self.listener.starts_at(seq);
+        self.listener.set_start(seq);
         (self.position, self.sent) = (seq, seq);
         self.page.clear();
         Ok(hello)
@@ -253,11 +257,11 @@ impl Channel {
     }
 
     /// Returns the event after the position if it is in memory.
-    fn at_hand(&mut self) -> Option<Arc<Told>> {
+    fn take_in_memory(&mut self) -> Option<Arc<EventFrame>> {
         let wanted = self.position + 1;
         while let Some(event) = self.page.pop_front() {
             if event.seq == wanted {
-                return Some(Arc::new(Told::new(&event)));
+                return Some(Arc::new(EventFrame::new(&event)));
             }
         }
         self.listener.recent(wanted)
@@ -278,10 +282,10 @@ impl Channel {
         let (Some(guest_hash), Some(order)) = (&self.guest_hash, order) else {
             return Ok(None);
         };
-        let authors = &self.notifier.0.authors;
+        let guest_orders = &self.notifier.0.guest_orders;
         let read = self
             .notifier
-            .read(async |ledger| authors.of(order, ledger).await);
+            .read(async |ledger| guest_orders.of(order, ledger).await);
         Ok(Some(placed_by(guest_hash, read.await?.as_deref())))
     }
 }
@@ -292,7 +296,7 @@ fn placed_by(guest_hash: &[u8; 32], author: Option<&[u8]>) -> bool {
 
 fn readable(notifier: &Notifier, session: Option<Session>) -> Result<Session, Close> {
     let session = session.ok_or(Close::NotFound)?;
-    if session.reads_at(notifier.0.ledger.clock().now()) {
+    if session.is_readable_at(notifier.0.ledger.clock().now()) {
         Ok(session)
     } else {
         Err(Close::Ended)
@@ -305,7 +309,7 @@ impl Notifier {
         &self,
         read: impl AsyncFnOnce(&ledger::Ledger) -> ledger::Result<T>,
     ) -> Result<T, Close> {
-        let _one_of_few = self.0.reads.acquire().await.map_err(|_| Close::Restart)?;
+        let _permit = self.0.reads.acquire().await.map_err(|_| Close::Restart)?;
         read(&self.0.ledger).await.map_err(|error| {
             tracing::warn!(%error, "reading the ledger for a live channel failed");
             Close::TryAgain

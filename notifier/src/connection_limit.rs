@@ -9,53 +9,53 @@ use std::{
 use runtime::client::ClientAddress;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Places {
-    each: usize,
-    taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
+pub(crate) struct ConnectionLimit {
+    max_per_address: usize,
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 /// Guard of one channel in its address's count; released on drop.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Places,
+pub(crate) struct ConnectionGuard {
+    connection_limit: ConnectionLimit,
     address: IpAddr,
 }
 
-impl Places {
-    pub(crate) fn new(each: usize) -> Self {
+impl ConnectionLimit {
+    pub(crate) fn new(max_per_address: usize) -> Self {
         Self {
-            each,
-            taken: Arc::default(),
+            max_per_address,
+            counts: Arc::default(),
         }
     }
 
     /// Counts one more channel for the address; `None` if it has reached the limit.
-    pub(crate) fn take(&self, client: ClientAddress) -> Option<Place> {
+    pub(crate) fn take(&self, client: ClientAddress) -> Option<ConnectionGuard> {
         let ClientAddress(address) = client;
-        let mut taken = self.taken();
-        let held = taken.entry(address).or_default();
-        if *held >= self.each {
+        let mut counts = self.counts();
+        let held = counts.entry(address).or_default();
+        if *held >= self.max_per_address {
             return None;
         }
         *held += 1;
-        Some(Place {
-            places: self.clone(),
+        Some(ConnectionGuard {
+            connection_limit: self.clone(),
             address,
         })
     }
 
-    fn taken(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
-        if let Some(held) = taken.get_mut(&self.address) {
+        let mut counts = self.connection_limit.counts();
+        if let Some(held) = counts.get_mut(&self.address) {
             *held -= 1;
             if *held == 0 {
-                taken.remove(&self.address);
+                counts.remove(&self.address);
             }
         }
     }
@@ -67,16 +67,22 @@ mod tests {
 
     #[test]
     fn an_address_has_its_places_and_no_more_and_nothing_is_kept_of_one_that_left() {
-        let places = Places::new(2);
+        let connection_limit = ConnectionLimit::new(2);
         let client = |last| ClientAddress(IpAddr::from([192, 0, 2, last]));
-        let (first, _second) = (places.take(client(1)), places.take(client(1)));
-        assert!(first.is_some() && places.take(client(1)).is_none());
-        let other = places.take(client(2));
+        let (first, _second) = (
+            connection_limit.take(client(1)),
+            connection_limit.take(client(1)),
+        );
+        assert!(first.is_some() && connection_limit.take(client(1)).is_none());
+        let other = connection_limit.take(client(2));
         assert!(other.is_some(), "addresses have separate limits");
         drop(first);
-        let again = places.take(client(1));
-        assert!(again.is_some() && places.take(client(1)).is_none());
+        let again = connection_limit.take(client(1));
+        assert!(again.is_some() && connection_limit.take(client(1)).is_none());
         drop((other, again));
-        assert_eq!(*places.taken(), HashMap::from([(client(1).0, 1)]));
+        assert_eq!(
+            *connection_limit.counts(),
+            HashMap::from([(client(1).0, 1)])
+        );
     }
 }

@@ -17,14 +17,14 @@ pub(crate) async fn run(mut feed: Box<dyn Subscription>, hub: Hub, stopping: Can
         crash::point("feed.after_receive");
         match item {
             Some(FeedItem::Message(body)) => match serde_json::from_slice::<Event>(&body) {
-                Ok(event) => hub.hear(&event),
+                Ok(event) => hub.handle_event(&event),
                 // From a newer version during an update; the events are read from the ledger instead.
                 Err(error) => {
                     tracing::warn!(%error, "unreadable feed message; comparing all streams with the ledger");
-                    hub.something_was_missed();
+                    hub.note_gap();
                 }
             },
-            Some(FeedItem::Gap) => hub.something_was_missed(),
+            Some(FeedItem::Gap) => hub.note_gap(),
             None => {
                 // The broker was closed before the shutdown.
                 stopping.cancelled().await;

@@ -10,16 +10,16 @@ use ledger::{Ledger, Result};
 use tokio::sync::OnceCell;
 
 /// Number of cached orders at which the cache is cleared.
-const MOST_REMEMBERED: usize = 10_000;
+const MAX_CACHED: usize = 10_000;
 
 /// Hash of the guest's key; `None` for an order that no guest placed.
-pub(crate) type Author = Option<Vec<u8>>;
+pub(crate) type GuestKeyHash = Option<Vec<u8>>;
 
 #[derive(Debug, Default)]
-pub(crate) struct Authors(Mutex<HashMap<OrderId, Arc<OnceCell<Author>>>>);
+pub(crate) struct GuestOrders(Mutex<HashMap<OrderId, Arc<OnceCell<GuestKeyHash>>>>);
 
-impl Authors {
-    pub(crate) async fn of(&self, order: OrderId, ledger: &Ledger) -> Result<Author> {
+impl GuestOrders {
+    pub(crate) async fn of(&self, order: OrderId, ledger: &Ledger) -> Result<GuestKeyHash> {
         let cell = self.cell(order);
         let author = cell
             .get_or_try_init(|| async {
@@ -30,10 +30,10 @@ impl Authors {
         Ok(author.clone())
     }
 
-    fn cell(&self, order: OrderId) -> Arc<OnceCell<Author>> {
+    fn cell(&self, order: OrderId) -> Arc<OnceCell<GuestKeyHash>> {
         // Poisoning is ignored: no panic under the lock can leave the map half-changed.
         let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if cells.len() >= MOST_REMEMBERED {
+        if cells.len() >= MAX_CACHED {
             cells.clear();
         }
         Arc::clone(cells.entry(order).or_default())

@@ -10,16 +10,16 @@ use tokio::time::timeout;
 use crate::{
     Notifier,
     channel::Channel,
-    protocol::{Close, End, FromClient},
+    protocol::{ClientMessage, Close, End},
     store_channel::StoreChannel,
 };
 
 /// Timeout for the ticket of a client that does not send it in the URL.
-const TICKET_WITHIN: Duration = Duration::from_secs(10);
+const TICKET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Channel that a client requested.
 #[derive(Debug)]
-pub(crate) enum Wish {
+pub(crate) enum ChannelRequest {
     Session {
         code: String,
         after: Option<i64>,
@@ -36,19 +36,19 @@ pub(crate) enum Wish {
 pub(crate) async fn open(
     notifier: &Notifier,
     stream: &mut WebSocketStream,
-    wish: Wish,
-) -> Result<(Shown, String), End> {
-    let (subject, ticket, after) = match wish {
-        Wish::Session {
+    channel_request: ChannelRequest,
+) -> Result<(OpenChannel, String), End> {
+    let (subject, ticket, after) = match channel_request {
+        ChannelRequest::Session {
             code,
             after,
             guest_key,
         } => {
-            let opened = Channel::of_session(notifier, &code, after, guest_key.as_deref());
+            let opened = Channel::for_session(notifier, &code, after, guest_key.as_deref());
             let (channel, hello) = opened.await?;
-            return Ok((Shown::One(channel), hello));
+            return Ok((OpenChannel::One(channel), hello));
         }
-        Wish::Ticketed {
+        ChannelRequest::Ticketed {
             subject,
             ticket,
             after,
@@ -56,7 +56,7 @@ pub(crate) async fn open(
     };
     let ticket = match ticket {
         Some(ticket) => ticket,
-        None => timeout(TICKET_WITHIN, first_ticket(stream))
+        None => timeout(TICKET_TIMEOUT, first_ticket(stream))
             .await
             .unwrap_or(Err(Close::Revoked.into()))?,
     };
@@ -67,12 +67,12 @@ pub(crate) async fn open(
     };
     Ok(match subject {
         TicketSubject::Order(id) => {
-            let (channel, hello) = Channel::of_order(notifier, id, &account, after).await?;
-            (Shown::One(channel), hello)
+            let (channel, hello) = Channel::for_order(notifier, id, &account, after).await?;
+            (OpenChannel::One(channel), hello)
         }
         TicketSubject::Store(id) => {
             let (channel, hello) = StoreChannel::open(notifier, id, &account).await?;
-            (Shown::Store(channel), hello)
+            (OpenChannel::Store(channel), hello)
         }
     })
 }
@@ -84,7 +84,7 @@ async fn first_ticket(stream: &mut WebSocketStream) -> Result<String, End> {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
             Some(Ok(Message::Text(text))) => {
                 return match serde_json::from_str(&text) {
-                    Ok(FromClient::Ticket { ticket }) => Ok(ticket),
+                    Ok(ClientMessage::Ticket { ticket }) => Ok(ticket),
                     _ => Err(Close::Revoked.into()),
                 };
             }
@@ -95,12 +95,12 @@ async fn first_ticket(stream: &mut WebSocketStream) -> Result<String, End> {
 }
 
 /// Channel of any kind.
-pub(crate) enum Shown {
+pub(crate) enum OpenChannel {
     One(Channel),
     Store(StoreChannel),
 }
 
-impl Shown {
+impl OpenChannel {
     pub(crate) async fn next(&mut self) -> Result<Option<String>, Close> {
         match self {
             Self::One(channel) => channel.next().await,
@@ -109,10 +109,10 @@ impl Shown {
     }
 
     /// Refuses if the account could no longer get the ticket that opened the channel.
-    pub(crate) async fn must_still_be_allowed(&self) -> Result<(), Close> {
+    pub(crate) async fn check_still_allowed(&self) -> Result<(), Close> {
         match self {
-            Self::One(channel) => channel.must_still_be_allowed().await,
-            Self::Store(channel) => channel.must_still_be_allowed().await,
+            Self::One(channel) => channel.check_still_allowed().await,
+            Self::Store(channel) => channel.check_still_allowed().await,
         }
     }
 
@@ -125,17 +125,17 @@ impl Shown {
     }
 
     /// Waits until the client is too far behind: by more than `capacity` events, or than a store's queue holds.
-    pub(crate) fn too_far(&self, capacity: i64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    pub(crate) fn fell_behind(&self, capacity: i64) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         match self {
-            Self::One(channel) => Box::pin(channel.too_far(capacity)),
-            Self::Store(channel) => Box::pin(channel.too_far()),
+            Self::One(channel) => Box::pin(channel.fell_behind(capacity)),
+            Self::Store(channel) => Box::pin(channel.fell_behind()),
         }
     }
 
     /// Sets the guest's key and returns a new snapshot; `None` on channels without guests.
-    pub(crate) async fn guest_is(&mut self, key: &str) -> Result<Option<String>, Close> {
+    pub(crate) async fn set_guest(&mut self, key: &str) -> Result<Option<String>, Close> {
         match self {
-            Self::One(channel) => channel.guest_is(key).await,
+            Self::One(channel) => channel.set_guest(key).await,
             Self::Store(_) => Ok(None),
         }
     }

@@ -12,13 +12,13 @@ use platform::metrics::Metrics;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    protocol::Told,
+    protocol::EventFrame,
     stores::Stores,
-    stream::{News, SessionNow, Stream},
+    stream::{SessionState, Stream, StreamUpdate},
 };
 
 /// How long a missing event may still arrive over the feed, because the messages of two commits may be reordered.
-const PATIENCE: Duration = Duration::from_millis(10);
+const REORDER_WAIT: Duration = Duration::from_millis(10);
 /// Maximum number of events per read.
 const PAGE: u32 = 200;
 
@@ -35,7 +35,7 @@ struct Inner {
     /// Streams that have a listener; bounded by the number of sockets. Shared because channels add and remove their
     /// listeners, and the feed and reconcile tasks look streams up. Guarded by this mutex, never held across an await;
     /// each stream's own state has its own mutex.
-    streams: Mutex<HashMap<StreamId, Listened>>,
+    streams: Mutex<HashMap<StreamId, StreamEntry>>,
     /// Shared with the store channels, which add and remove their queues; the feed task fills them. Guarded inside.
     stores: Stores,
     /// Wakes the reconcile task; notified by the feed task when messages were lost. Holds at most one notification.
@@ -43,7 +43,7 @@ struct Inner {
 }
 
 #[derive(Debug)]
-struct Listened {
+struct StreamEntry {
     /// Shared with its listeners and the task that fills its gaps; synchronized inside.
     stream: Arc<Stream>,
     /// Changed only under the lock of `streams`, so that of two listeners that leave concurrently exactly one is last.
@@ -72,31 +72,31 @@ impl Hub {
         &self.0.stores
     }
 
-    /// Subscribes to a stream; no later event is missed. Its head is known only after [`Listener::starts_at`].
+    /// Subscribes to a stream; no later event is missed. Its head is known only after [`Listener::set_start`].
     pub(crate) fn listen(&self, id: StreamId, is_session: bool) -> Listener {
         let mut streams = self.streams();
-        let listened = streams.entry(id).or_insert_with(|| Listened {
+        let listened = streams.entry(id).or_insert_with(|| StreamEntry {
             stream: Arc::new(Stream::new(id, is_session)),
             listeners: 0,
         });
         listened.listeners += 1;
         Listener {
-            news: listened.stream.news(),
+            updates: listened.stream.updates(),
             stream: Arc::clone(&listened.stream),
             hub: self.clone(),
         }
     }
 
     /// Handles an event from the feed.
-    pub(crate) fn hear(&self, event: &Event) {
+    pub(crate) fn handle_event(&self, event: &Event) {
         self.0.metrics.feed_messages.inc();
-        self.0.stores.hear(event);
+        self.0.stores.handle_event(event);
         let stream = self
             .streams()
             .get(&event.stream)
             .map(|listened| Arc::clone(&listened.stream));
         if let Some(stream) = stream {
-            stream.take(Told::new(event));
+            stream.take(EventFrame::new(event));
             self.fill_if_behind(&stream);
         }
     }
@@ -108,7 +108,7 @@ impl Hub {
     }
 
     /// Records that the feed lost messages; makes [`Self::missed`] return.
-    pub(crate) fn something_was_missed(&self) {
+    pub(crate) fn note_gap(&self) {
         self.0.missed.notify_one();
     }
 
@@ -125,20 +125,20 @@ impl Hub {
     }
 
     fn fill_if_behind(&self, stream: &Arc<Stream>) {
-        if stream.begin_to_fill() {
+        if stream.start_filling() {
             tokio::spawn(self.clone().fill(Arc::clone(stream)));
         }
     }
 
     /// Reads missing events until the stream has none.
     async fn fill(self, stream: Arc<Stream>) {
-        tokio::time::sleep(PATIENCE).await;
+        tokio::time::sleep(REORDER_WAIT).await;
         while let Some(head) = stream.missing_after() {
             match self.read_after(&stream, head).await {
                 Ok(events) if !events.is_empty() => {
                     self.0.metrics.feed_gaps_filled.inc();
                     for event in &events {
-                        stream.take(Told::new(event));
+                        stream.take(EventFrame::new(event));
                     }
                     // The events in between were pruned and will never come; each channel detects the gap itself.
                     if events[0].seq > head + 1 {
@@ -159,12 +159,12 @@ impl Hub {
     }
 
     async fn read_after(&self, stream: &Stream, head: i64) -> ledger::Result<Vec<Event>> {
-        let _one_of_few = self.0.reads.acquire().await;
+        let _permit = self.0.reads.acquire().await;
         let ledger = &self.0.ledger;
         ledger.events_after(stream.id(), head, PAGE).await
     }
 
-    fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, Listened>> {
+    fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, StreamEntry>> {
         // Poisoning is ignored: no panic under the lock can leave the map half-changed.
         self.0
             .streams
@@ -180,13 +180,13 @@ pub(crate) struct Listener {
     /// Shared with the hub and the stream's other listeners; synchronized inside.
     stream: Arc<Stream>,
     /// Written by the stream under its own lock; each listener reads it and keeps what it has seen.
-    news: watch::Receiver<News>,
+    updates: watch::Receiver<StreamUpdate>,
 }
 
 impl Listener {
     /// Sets the stream's head to the number that was read from the ledger after [`Hub::listen`].
-    pub(crate) fn starts_at(&self, seq: i64) {
-        self.stream.starts_at(seq);
+    pub(crate) fn set_start(&self, seq: i64) {
+        self.stream.set_start(seq);
         self.hub.fill_if_behind(&self.stream);
     }
 
@@ -195,30 +195,30 @@ impl Listener {
     }
 
     pub(crate) fn head(&self) -> i64 {
-        self.news.borrow().head.unwrap_or(0)
+        self.updates.borrow().head.unwrap_or(0)
     }
 
-    pub(crate) fn session(&self) -> Option<SessionNow> {
-        self.news.borrow().session.clone()
+    pub(crate) fn session(&self) -> Option<SessionState> {
+        self.updates.borrow().session.clone()
     }
 
     /// Returns the event of this number if it is still in memory.
-    pub(crate) fn recent(&self, seq: i64) -> Option<Arc<Told>> {
+    pub(crate) fn recent(&self, seq: i64) -> Option<Arc<EventFrame>> {
         self.stream.recent(seq)
     }
 
     /// Waits for a change since the last one that was returned. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
         // Cannot fail: `self.stream` keeps the sender alive.
-        let _ = self.news.changed().await;
+        let _ = self.updates.changed().await;
     }
 
     /// Waits until the head is beyond this number.
     pub(crate) fn passed(&self, seq: i64) -> impl Future<Output = ()> + use<> {
-        let mut news = self.news.clone();
+        let mut updates = self.updates.clone();
         async move {
-            let _ = news
-                .wait_for(|news| news.head.is_some_and(|head| head > seq))
+            let _ = updates
+                .wait_for(|updates| updates.head.is_some_and(|head| head > seq))
                 .await;
         }
     }
@@ -240,7 +240,7 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use ledger::testing::{House, on_sqlite};
-    use store::testing::SOON;
+    use store::testing::TEST_TIMEOUT;
 
     use super::*;
 
@@ -270,17 +270,17 @@ mod tests {
         on_sqlite(|house| async move {
             let reads = Arc::new(Semaphore::new(1));
             let hub = hub(&house, &reads);
-            let store = house.a_store().await;
+            let store = house.create_store().await;
             let session = house.ledger.open_session(store, "1").await.unwrap();
             let listener = hub.listen(session.id.into(), true);
-            listener.starts_at(0);
+            listener.set_start(0);
             let busy = reads.acquire().await.unwrap();
             hub.reached(&hub.listened()[0], 1);
             let passed = listener.passed(0);
-            let early = tokio::time::timeout(PATIENCE * 20, listener.passed(0)).await;
+            let early = tokio::time::timeout(REORDER_WAIT * 20, listener.passed(0)).await;
             assert!(early.is_err(), "it was read although no permit was free");
             drop(busy);
-            tokio::time::timeout(SOON, passed).await.unwrap();
+            tokio::time::timeout(TEST_TIMEOUT, passed).await.unwrap();
             assert_eq!(listener.head(), 1);
         })
         .await;

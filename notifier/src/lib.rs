@@ -29,8 +29,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::settings::NotifierSettings;
 use self::{
-    connection_limit::Places,
-    guest_orders::Authors,
+    connection_limit::ConnectionLimit,
+    guest_orders::GuestOrders,
     hub::Hub,
     upgrade::{Kind, Upgrade},
 };
@@ -45,12 +45,12 @@ struct Inner {
     metrics: Arc<Metrics>,
     settings: NotifierSettings,
     hub: Hub,
-    authors: Authors,
+    guest_orders: GuestOrders,
     /// Limits the concurrent reads of the ledger, by channels that open and by channels and streams that are behind.
     reads: Arc<Semaphore>,
     stopping: CancellationToken,
     sockets: TaskTracker,
-    places: Places,
+    connection_limit: ConnectionLimit,
     proxies: Proxies,
 }
 
@@ -65,17 +65,17 @@ impl Notifier {
         settings: NotifierSettings,
         shutdown: &Shutdown,
     ) -> Self {
-        let reads = Arc::new(Semaphore::new(settings.most_reads));
+        let reads = Arc::new(Semaphore::new(settings.max_reads));
         let hub = Hub::new(ledger.clone(), Arc::clone(&metrics), Arc::clone(&reads));
         let notifier = Self(Arc::new(Inner {
             hub: hub.clone(),
             ledger,
             metrics,
-            authors: Authors::default(),
+            guest_orders: GuestOrders::default(),
             reads,
             stopping: shutdown.stopping().child_token(),
             sockets: TaskTracker::new(),
-            places: Places::new(settings.max_sockets_per_address),
+            connection_limit: ConnectionLimit::new(settings.max_sockets_per_address),
             proxies: Proxies::new(&settings.trusted_proxies),
             settings,
         }));
@@ -86,7 +86,7 @@ impl Notifier {
             "notifier feed",
             feed::run(feed, hub.clone(), stopping.clone()),
         );
-        let every = notifier.0.settings.check_every;
+        let every = notifier.0.settings.check_interval;
         shutdown.spawn_vital("notifier watch", reconcile::run(hub, every, stopping));
         shutdown.spawn("notifier sockets", {
             let notifier = notifier.clone();

@@ -80,7 +80,7 @@ impl Close {
 /// Message from a client; anything else is ignored.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum FromClient {
+pub enum ClientMessage {
     /// Answered with `{"type":"pong"}`; needed because browsers hide the protocol's own pings from pages.
     Ping,
     /// Key that the guest's orders are placed with (`Expediter-Guest`). Answered with a new snapshot; from then on
@@ -181,7 +181,7 @@ pub fn store_snapshot(snapshot: &StoreSnapshot) -> String {
 
 /// Event frame without the fields that differ between channels; serialized once and sent to many.
 #[derive(Debug)]
-pub struct Told {
+pub struct EventFrame {
     pub seq: i64,
     pub kind: EventKind,
     pub order_id: Option<OrderId>,
@@ -190,7 +190,7 @@ pub struct Told {
     tail: String,
 }
 
-impl Told {
+impl EventFrame {
     #[must_use]
     pub fn new(event: &Event) -> Self {
         Self {
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn an_event_frame_has_the_fields_of_the_contract_and_no_others() {
-        let frame: Value = serde_json::from_str(&Told::new(&event()).frame(4, None)).unwrap();
+        let frame: Value = serde_json::from_str(&EventFrame::new(&event()).frame(4, None)).unwrap();
         assert_eq!(
             frame,
             json!({
@@ -254,8 +254,8 @@ mod tests {
 
     #[test]
     fn an_event_says_whose_it_is_only_to_who_gave_a_key() {
-        let told = Told::new(&event());
-        let frame: Value = serde_json::from_str(&told.frame(4, Some(true))).unwrap();
+        let event_frame = EventFrame::new(&event());
+        let frame: Value = serde_json::from_str(&event_frame.frame(4, Some(true))).unwrap();
         assert_eq!(frame["mine"], true);
         assert_eq!(frame["data"], event().data);
     }
@@ -282,10 +282,13 @@ mod tests {
 
     #[test]
     fn what_clients_say_is_read_and_anything_else_is_not() {
-        let read = |text| serde_json::from_str::<FromClient>(text);
-        assert!(matches!(read(r#"{"type":"ping"}"#), Ok(FromClient::Ping)));
+        let read = |text| serde_json::from_str::<ClientMessage>(text);
+        assert!(matches!(
+            read(r#"{"type":"ping"}"#),
+            Ok(ClientMessage::Ping)
+        ));
         assert!(
-            matches!(read(r#"{"type":"guest","key":"k"}"#), Ok(FromClient::Guest { key }) if key == "k")
+            matches!(read(r#"{"type":"guest","key":"k"}"#), Ok(ClientMessage::Guest { key }) if key == "k")
         );
         assert!(read(r#"{"type":"order"}"#).is_err());
     }

@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     hub::Hub,
-    stream::{SessionNow, Stream},
+    stream::{SessionState, Stream},
 };
 
 /// Maximum number of streams per query.
-const STREAMS_AT_ONCE: usize = 256;
+const STREAMS_PER_QUERY: usize = 256;
 
 /// Runs periodically, and at once when the feed lost messages, until `stopping` is cancelled.
 pub(crate) async fn run(hub: Hub, every: Duration, stopping: CancellationToken) {
@@ -31,23 +31,23 @@ pub(crate) async fn run(hub: Hub, every: Duration, stopping: CancellationToken) 
 
 async fn check(hub: &Hub) -> Result<()> {
     let listened = hub.listened();
-    let (of_sessions, others): (Vec<_>, Vec<_>) =
+    let (session_streams, others): (Vec<_>, Vec<_>) =
         listened.into_iter().partition(|stream| stream.is_session());
-    for streams in of_sessions.chunks(STREAMS_AT_ONCE) {
+    for streams in session_streams.chunks(STREAMS_PER_QUERY) {
         let ids: Vec<_> = ids(streams).map(|id| id.uuid().into()).collect();
         for session in hub.ledger().sessions(&ids).await? {
             let Some(stream) = find(streams, session.id.into()) else {
                 continue;
             };
-            let ended = !session.reads_at(hub.ledger().clock().now());
+            let ended = !session.is_readable_at(hub.ledger().clock().now());
             hub.reached(stream, session.seq);
-            stream.session_is(SessionNow {
+            stream.set_session(SessionState {
                 code: session.code,
                 ended,
             });
         }
     }
-    for streams in others.chunks(STREAMS_AT_ONCE) {
+    for streams in others.chunks(STREAMS_PER_QUERY) {
         let ids: Vec<_> = ids(streams).collect();
         for (id, seq) in hub.ledger().stream_heads(&ids).await? {
             if let Some(stream) = find(streams, id) {

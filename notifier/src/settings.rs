@@ -18,9 +18,9 @@ pub struct NotifierSettings {
     pub ping_interval: Duration,
     /// Maximum number of concurrent reads of the ledger. When all clients reconnect at once, or after a gap in the
     /// feed, reads queue here instead of taking all database connections.
-    pub most_reads: usize,
+    pub max_reads: usize,
     /// Interval at which the streams with listeners are compared with the ledger, to find events that the feed lost.
-    pub check_every: Duration,
+    pub check_interval: Duration,
     /// Origins whose pages may open channels, in addition to the same origin.
     pub allowed_origins: Vec<String>,
 }
@@ -39,18 +39,18 @@ impl NotifierSettings {
             trusted_proxies: settings.http.trusted_proxies.clone(),
             client_queue_capacity: notifier.client_queue_capacity,
             ping_interval: notifier.ping_interval,
-            most_reads: most_reads(settings.database.max_connections),
-            check_every: CHECK_EVERY,
+            max_reads: max_reads(settings.database.max_connections),
+            check_interval: CHECK_INTERVAL,
             allowed_origins,
         }
     }
 }
 
-const CHECK_EVERY: Duration = Duration::from_secs(3);
+const CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Returns half of the database connections, within 1 and 8: the api may run in the same process, and guests can open
 /// channels as often as they like.
-fn most_reads(connections: u32) -> usize {
+fn max_reads(connections: u32) -> usize {
     (connections / 2).clamp(1, 8) as usize
 }
 
@@ -62,7 +62,7 @@ mod tests {
     fn live_channels_never_take_all_connections_where_there_are_two() {
         let read = |connections: &str| {
             let said = [("database.max_connections", connections)];
-            NotifierSettings::from_settings(&Settings::with(&said).unwrap()).most_reads
+            NotifierSettings::from_settings(&Settings::with(&said).unwrap()).max_reads
         };
         assert_eq!(["1", "2", "3", "8", "100"].map(read), [1, 1, 1, 4, 8]);
     }

@@ -9,23 +9,27 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     Notifier,
-    handshake::{self, Shown, Wish},
-    protocol::{self, Close, End, FromClient},
+    handshake::{self, ChannelRequest, OpenChannel},
+    protocol::{self, ClientMessage, Close, End},
 };
 
 /// Maximum length of a client's message in bytes.
-const LONGEST_MESSAGE: usize = 4096;
+const MAX_MESSAGE_BYTES: usize = 4096;
 /// Time after which a client that is too far behind and has not taken the current frame is too slow.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 /// Timeout for a slow client to read what was sent and the close frame.
-const FAREWELL: Duration = Duration::from_secs(10);
+const SLOW_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for any other client to read the close frame; shutdown waits for it.
-const SHORT_FAREWELL: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves the connection until either side closes it.
-pub(crate) async fn serve(notifier: Notifier, mut stream: WebSocketStream, wish: Wish) {
+pub(crate) async fn serve(
+    notifier: Notifier,
+    mut stream: WebSocketStream,
+    channel_request: ChannelRequest,
+) {
     let opened = tokio::select! {
-        opened = handshake::open(&notifier, &mut stream, wish) => opened,
+        opened = handshake::open(&notifier, &mut stream, channel_request) => opened,
         () = notifier.0.stopping.cancelled() => Err(Close::Restart.into()),
     };
     let end = match opened {
@@ -34,7 +38,7 @@ pub(crate) async fn serve(notifier: Notifier, mut stream: WebSocketStream, wish:
             let mut socket = Socket {
                 stream: &mut stream,
                 channel,
-                heard_at: Instant::now(),
+                last_received_at: Instant::now(),
             };
             match socket.run(&notifier, hello).await {
                 Err(end) => end,
@@ -46,13 +50,13 @@ pub(crate) async fn serve(notifier: Notifier, mut stream: WebSocketStream, wish:
     if close == Close::TooSlow {
         notifier.0.metrics.slow_clients.inc();
     }
-    say_farewell(stream, close).await;
+    close_stream(stream, close).await;
 }
 
 struct Socket<'s> {
     stream: &'s mut WebSocketStream,
-    channel: Shown,
-    heard_at: Instant,
+    channel: OpenChannel,
+    last_received_at: Instant,
 }
 
 impl Socket<'_> {
@@ -68,26 +72,26 @@ impl Socket<'_> {
             tokio::select! {
                 () = notifier.0.stopping.cancelled() => return Err(Close::Restart.into()),
                 () = self.channel.changed() => {}
-                message = self.stream.next() => self.hear(notifier, message).await?,
+                message = self.stream.next() => self.handle_message(notifier, message).await?,
                 _ = ping.tick() => {
-                    if self.heard_at.elapsed() > every * 2 {
+                    if self.last_received_at.elapsed() > every * 2 {
                         // If this process was blocked, a message that the client sent in the meantime is still unread.
                         let waits = self.stream.next().now_or_never();
-                        self.hear(notifier, waits.ok_or(Close::Away)?).await?;
+                        self.handle_message(notifier, waits.ok_or(Close::Away)?).await?;
                     }
-                    self.channel.must_still_be_allowed().await?;
-                    self.give(notifier, Message::Ping(Vec::new())).await?;
+                    self.channel.check_still_allowed().await?;
+                    self.send_message(notifier, Message::Ping(Vec::new())).await?;
                 }
             }
         }
     }
 
-    async fn hear(
+    async fn handle_message(
         &mut self,
         notifier: &Notifier,
         message: Option<std::io::Result<Message>>,
     ) -> Result<(), End> {
-        self.heard_at = Instant::now();
+        self.last_received_at = Instant::now();
         match self.answer(message).await? {
             Some(answer) => self.send(notifier, answer).await,
             None => Ok(()),
@@ -106,38 +110,38 @@ impl Socket<'_> {
             }
             Some(Err(_)) => return Err(End::Gone),
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
-            Some(Ok(Message::Binary(bytes))) if bytes.len() > LONGEST_MESSAGE => {
+            Some(Ok(Message::Binary(bytes))) if bytes.len() > MAX_MESSAGE_BYTES => {
                 return Err(Close::TooLong.into());
             }
             Some(Ok(Message::Binary(_))) => return Ok(None),
             Some(Ok(Message::Text(text))) => text,
         };
-        if text.len() > LONGEST_MESSAGE {
+        if text.len() > MAX_MESSAGE_BYTES {
             return Err(Close::TooLong.into());
         }
         Ok(match serde_json::from_str(&text) {
-            Ok(FromClient::Ping) => Some(protocol::pong()),
-            Ok(FromClient::Guest { key }) => self.channel.guest_is(&key).await?,
-            Ok(FromClient::Ticket { .. }) | Err(_) => None,
+            Ok(ClientMessage::Ping) => Some(protocol::pong()),
+            Ok(ClientMessage::Guest { key }) => self.channel.set_guest(&key).await?,
+            Ok(ClientMessage::Ticket { .. }) | Err(_) => None,
         })
     }
 
     async fn send(&mut self, notifier: &Notifier, text: String) -> Result<(), End> {
-        self.give(notifier, Message::Text(text)).await
+        self.send_message(notifier, Message::Text(text)).await
     }
 
     /// Sends a message and waits until the connection has taken it, so that at most one frame per client is buffered.
     /// Gives up if the client falls too far behind.
-    async fn give(&mut self, notifier: &Notifier, message: Message) -> Result<(), End> {
+    async fn send_message(&mut self, notifier: &Notifier, message: Message) -> Result<(), End> {
         let settings = &notifier.0.settings;
         let capacity = i64::try_from(settings.client_queue_capacity).unwrap_or(i64::MAX);
-        let too_far = self.channel.too_far(capacity);
+        let fell_behind = self.channel.fell_behind(capacity);
         tokio::select! {
             biased;
             done = self.stream.send(message) => done.map_err(|_| End::Gone),
             () = notifier.0.stopping.cancelled() => Err(Close::Restart.into()),
             () = async {
-                too_far.await;
+                fell_behind.await;
                 tokio::time::sleep(STUCK_AFTER).await;
             } => Err(Close::TooSlow.into()),
             () = tokio::time::sleep(settings.ping_interval * 2) => Err(Close::TooSlow.into()),
@@ -146,11 +150,11 @@ impl Socket<'_> {
 }
 
 /// Sends the close frame and waits for the client's, because closing with unread input could discard the frame.
-async fn say_farewell(mut stream: WebSocketStream, close: Close) {
+async fn close_stream(mut stream: WebSocketStream, close: Close) {
     let within = if close == Close::TooSlow {
-        FAREWELL
+        SLOW_CLOSE_TIMEOUT
     } else {
-        SHORT_FAREWELL
+        CLOSE_TIMEOUT
     };
     let code = CloseCode::from(close.code());
     let frame = Message::Close(Some((code, close.reason().to_owned())));
@@ -164,16 +168,16 @@ async fn say_farewell(mut stream: WebSocketStream, close: Close) {
 
 /// Guard that counts an open socket until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Counted(Arc<Metrics>);
+pub(crate) struct OpenSocketGuard(Arc<Metrics>);
 
-impl Counted {
+impl OpenSocketGuard {
     pub(crate) fn new(metrics: &Arc<Metrics>) -> Self {
         metrics.sockets_open.inc();
         Self(Arc::clone(metrics))
     }
 }
 
-impl Drop for Counted {
+impl Drop for OpenSocketGuard {
     fn drop(&mut self) {
         self.0.sockets_open.dec();
     }

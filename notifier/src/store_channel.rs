@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use crate::{
     Notifier,
-    protocol::{self, Close, Told},
+    protocol::{self, Close, EventFrame},
     stores::{Next, StoreListener},
-    ticket_holder::Bearer,
+    ticket_holder::TicketHolder,
 };
 
 /// Maximum number of tracked streams; beyond it the channel starts over with a snapshot.
-const MOST_PLACES: usize = 5000;
+const MAX_STREAMS: usize = 5000;
 /// Maximum number of events per read.
 const PAGE: u32 = 100;
 /// Margin for clock differences between processes and for the duration of a commit.
@@ -29,17 +29,17 @@ pub(crate) struct StoreChannel {
     notifier: Notifier,
     listener: StoreListener,
     store: StoreId,
-    bearer: Bearer,
+    ticket_holder: TicketHolder,
     /// Time of the snapshot minus [`MARGIN`]; on streams that it did not contain, only newer events are sent.
     since: DateTime<Utc>,
-    places: HashMap<StreamId, Place>,
+    progress: HashMap<StreamId, StreamProgress>,
     page: VecDeque<Event>,
     check_at: Instant,
 }
 
 /// Progress of one stream on this channel.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct StreamProgress {
     position: i64,
     sent: i64,
 }
@@ -49,17 +49,17 @@ impl StoreChannel {
     pub(crate) async fn open(
         notifier: &Notifier,
         store: StoreId,
-        listens: &Account,
+        account: &Account,
     ) -> Result<(Self, String), Close> {
-        let bearer = Bearer::of_store(listens, store).ok_or(Close::Revoked)?;
+        let ticket_holder = TicketHolder::for_store(account, store).ok_or(Close::Revoked)?;
         let capacity = notifier.0.settings.client_queue_capacity;
         let mut channel = Self {
             listener: notifier.0.hub.stores().listen(store, capacity),
             notifier: notifier.clone(),
             store,
-            bearer,
+            ticket_holder,
             since: DateTime::UNIX_EPOCH,
-            places: HashMap::new(),
+            progress: HashMap::new(),
             page: VecDeque::new(),
             check_at: Instant::now(),
         };
@@ -70,14 +70,14 @@ impl StoreChannel {
     /// Returns the next frame for this screen; `None` when it is up to date.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, Close> {
         loop {
-            if self.places.len() > MOST_PLACES {
+            if self.progress.len() > MAX_STREAMS {
                 return Ok(Some(self.snapshot().await?));
             }
             if self.check_at <= Instant::now() {
                 self.check().await?;
             }
             if let Some(event) = self.page.pop_front() {
-                match self.pass(event.stream, &Told::new(&event)) {
+                match self.pass(event.stream, &EventFrame::new(&event)) {
                     Some(frame) => return Ok(Some(frame)),
                     None => continue,
                 }
@@ -86,14 +86,14 @@ impl StoreChannel {
                 return Ok(None);
             };
             let (stream, seq) = match &next {
-                Next::Event(stream, told) => (*stream, told.seq),
+                Next::Event(stream, event_frame) => (*stream, event_frame.seq),
                 Next::Reached(stream, seq) => (*stream, *seq),
             };
-            let position = self.places.get(&stream).map_or(0, |place| place.position);
+            let position = self.progress.get(&stream).map_or(0, |place| place.position);
             match next {
                 _ if seq <= position => {}
-                Next::Event(_, told) if seq == position + 1 => {
-                    if let Some(frame) = self.pass(stream, &told) {
+                Next::Event(_, event_frame) if seq == position + 1 => {
+                    if let Some(frame) = self.pass(stream, &event_frame) {
                         return Ok(Some(frame));
                     }
                 }
@@ -102,8 +102,8 @@ impl StoreChannel {
         }
     }
 
-    pub(crate) async fn must_still_be_allowed(&self) -> Result<(), Close> {
-        self.bearer.must_still_be_allowed(&self.notifier).await
+    pub(crate) async fn check_still_allowed(&self) -> Result<(), Close> {
+        self.ticket_holder.check_still_allowed(&self.notifier).await
     }
 
     /// Waits until [`Self::next`] may have a frame. Cancel-safe.
@@ -115,19 +115,19 @@ impl StoreChannel {
     }
 
     /// Waits until the next event overflows this screen's queue.
-    pub(crate) fn too_far(&self) -> impl Future<Output = ()> + use<> {
+    pub(crate) fn fell_behind(&self) -> impl Future<Output = ()> + use<> {
         self.listener.overflowed()
     }
 
     /// Returns the frame of a stream's next event; `None` for an event of a stream that had ended before the snapshot.
-    fn pass(&mut self, stream: StreamId, told: &Told) -> Option<String> {
-        let place = self.places.entry(stream).or_default();
-        place.position = told.seq;
-        if told.at < self.since && place.sent == 0 {
+    fn pass(&mut self, stream: StreamId, event_frame: &EventFrame) -> Option<String> {
+        let place = self.progress.entry(stream).or_default();
+        place.position = event_frame.seq;
+        if event_frame.at < self.since && place.sent == 0 {
             return None;
         }
-        let frame = told.frame(place.sent, None);
-        place.sent = told.seq;
+        let frame = event_frame.frame(place.sent, None);
+        place.sent = event_frame.seq;
         Some(frame)
     }
 
@@ -142,20 +142,20 @@ impl StoreChannel {
             .read(async |ledger| ledger.store_snapshot(store).await);
         let snapshot = read.await?.ok_or(Close::NotFound)?;
         let heads = snapshot.heads.iter();
-        let place = |seq: i64| Place {
+        let place = |seq: i64| StreamProgress {
             position: seq,
             sent: seq,
         };
-        self.places = heads.map(|(stream, seq)| (*stream, place(*seq))).collect();
-        self.check_at = Instant::now() + self.notifier.0.settings.check_every;
+        self.progress = heads.map(|(stream, seq)| (*stream, place(*seq))).collect();
+        self.check_at = Instant::now() + self.notifier.0.settings.check_interval;
         Ok(protocol::store_snapshot(&snapshot))
     }
 
     /// Compares the streams with the ledger, to find events that the feed lost.
     async fn check(&mut self) -> Result<(), Close> {
-        self.check_at = Instant::now() + self.notifier.0.settings.check_every;
+        self.check_at = Instant::now() + self.notifier.0.settings.check_interval;
         let (store, since) = (self.store, self.since);
-        let known: Vec<StreamId> = self.places.keys().copied().collect();
+        let known: Vec<StreamId> = self.progress.keys().copied().collect();
         let read = self.notifier.read(async |ledger| {
             let mut heads = ledger.stream_heads(&known).await?;
             heads.extend(ledger.heads_of_store_since(store, since).await?);
@@ -168,7 +168,7 @@ impl StoreChannel {
         };
         for (stream, seq) in heads {
             if self
-                .places
+                .progress
                 .get(&stream)
                 .is_none_or(|place| place.position < seq)
             {

@@ -11,42 +11,42 @@ use domain::{
 };
 use tokio::sync::{Notify, watch};
 
-use crate::protocol::Told;
+use crate::protocol::EventFrame;
 
 /// Stores that a screen shows, with their screens' queues. Shared because channels add and remove queues and the feed
 /// task fills them; guarded by the mutex, never held across an await. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stores(Arc<Mutex<HashMap<StoreId, Vec<Arc<Waiting>>>>>);
+pub(crate) struct Stores(Arc<Mutex<HashMap<StoreId, Vec<Arc<ScreenQueue>>>>>);
 
 impl Stores {
     /// Subscribes to a store; no later event is missed unless the feed loses it. Of events beyond `capacity` only the
     /// number is queued.
     pub(crate) fn listen(&self, store: StoreId, capacity: usize) -> StoreListener {
-        let waiting = Arc::new(Waiting::new(capacity));
+        let queue = Arc::new(ScreenQueue::new(capacity));
         self.lock()
             .entry(store)
             .or_default()
-            .push(Arc::clone(&waiting));
+            .push(Arc::clone(&queue));
         StoreListener {
             stores: self.clone(),
             store,
-            waiting,
+            queue,
         }
     }
 
     /// Queues an event from the feed for each screen of its store.
-    pub(crate) fn hear(&self, event: &Event) {
+    pub(crate) fn handle_event(&self, event: &Event) {
         let stores = self.lock();
         let Some(screens) = stores.get(&event.store_id) else {
             return;
         };
-        let told = Arc::new(Told::new(event));
+        let event_frame = Arc::new(EventFrame::new(event));
         for screen in screens {
-            screen.push(event.stream, Arc::clone(&told));
+            screen.push(event.stream, Arc::clone(&event_frame));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<StoreId, Vec<Arc<Waiting>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<StoreId, Vec<Arc<ScreenQueue>>>> {
         // Poisoning is ignored: no panic under the lock can leave the map half-changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,21 +57,21 @@ impl Stores {
 pub(crate) struct StoreListener {
     stores: Stores,
     store: StoreId,
-    waiting: Arc<Waiting>,
+    queue: Arc<ScreenQueue>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct ScreenQueue {
     capacity: usize,
-    inside: Mutex<Inside>,
+    queued: Mutex<Queued>,
     arrived: Notify,
     /// Number of events that did not fit in the queue.
-    left_out: watch::Sender<u64>,
+    dropped: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
-    events: VecDeque<(StreamId, Arc<Told>)>,
+struct Queued {
+    events: VecDeque<(StreamId, Arc<EventFrame>)>,
     /// Highest number of each stream up to which events must be read from the ledger.
     reached: BTreeMap<StreamId, i64>,
 }
@@ -79,43 +79,43 @@ struct Inside {
 /// Next item for a screen.
 #[derive(Debug)]
 pub(crate) enum Next {
-    Event(StreamId, Arc<Told>),
+    Event(StreamId, Arc<EventFrame>),
     Reached(StreamId, i64),
 }
 
 impl StoreListener {
     /// Takes the next item: events in order of arrival, then the streams that must be read from the ledger.
     pub(crate) fn next(&self) -> Option<Next> {
-        let mut inside = self.waiting.lock();
-        if let Some((stream, told)) = inside.events.pop_front() {
-            return Some(Next::Event(stream, told));
+        let mut queued = self.queue.lock();
+        if let Some((stream, event_frame)) = queued.events.pop_front() {
+            return Some(Next::Event(stream, event_frame));
         }
-        let (stream, seq) = inside.reached.pop_first()?;
+        let (stream, seq) = queued.reached.pop_first()?;
         Some(Next::Reached(stream, seq))
     }
 
     /// Records that the ledger has events up to `seq` on a stream.
     pub(crate) fn reached(&self, stream: StreamId, seq: i64) {
-        self.waiting.lock().reach(stream, seq);
+        self.queue.lock().reach(stream, seq);
     }
 
     /// Empties the queue.
     pub(crate) fn clear(&self) {
-        *self.waiting.lock() = Inside::default();
+        *self.queue.lock() = Queued::default();
     }
 
     /// Waits for an event. Cancel-safe.
     pub(crate) async fn arrived(&self) {
-        self.waiting.arrived.notified().await;
+        self.queue.arrived.notified().await;
     }
 
     /// Waits until an event does not fit in the queue.
     pub(crate) fn overflowed(&self) -> impl Future<Output = ()> + use<> {
-        let mut left_out = self.waiting.left_out.subscribe();
-        let waiting = Arc::clone(&self.waiting);
+        let mut dropped = self.queue.dropped.subscribe();
+        let queue = Arc::clone(&self.queue);
         async move {
-            let _ = left_out.changed().await;
-            drop(waiting);
+            let _ = dropped.changed().await;
+            drop(queue);
         }
     }
 }
@@ -124,7 +124,7 @@ impl Drop for StoreListener {
     fn drop(&mut self) {
         let mut stores = self.stores.lock();
         if let Some(screens) = stores.get_mut(&self.store) {
-            screens.retain(|screen| !Arc::ptr_eq(screen, &self.waiting));
+            screens.retain(|screen| !Arc::ptr_eq(screen, &self.queue));
             if screens.is_empty() {
                 stores.remove(&self.store);
             }
@@ -132,34 +132,34 @@ impl Drop for StoreListener {
     }
 }
 
-impl Waiting {
+impl ScreenQueue {
     fn new(capacity: usize) -> Self {
         Self {
             capacity,
-            inside: Mutex::default(),
+            queued: Mutex::default(),
             arrived: Notify::new(),
-            left_out: watch::Sender::new(0),
+            dropped: watch::Sender::new(0),
         }
     }
 
-    fn push(&self, stream: StreamId, told: Arc<Told>) {
-        let mut inside = self.lock();
-        if inside.events.len() < self.capacity {
-            inside.events.push_back((stream, told));
+    fn push(&self, stream: StreamId, event_frame: Arc<EventFrame>) {
+        let mut queued = self.lock();
+        if queued.events.len() < self.capacity {
+            queued.events.push_back((stream, event_frame));
         } else {
-            inside.reach(stream, told.seq);
-            self.left_out.send_modify(|left_out| *left_out += 1);
+            queued.reach(stream, event_frame.seq);
+            self.dropped.send_modify(|dropped| *dropped += 1);
         }
-        drop(inside);
+        drop(queued);
         self.arrived.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queued> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inside {
+impl Queued {
     fn reach(&mut self, stream: StreamId, seq: i64) {
         let reached = self.reached.entry(stream).or_insert(seq);
         *reached = seq.max(*reached);

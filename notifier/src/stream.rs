@@ -8,46 +8,46 @@ use std::{
 use domain::ids::StreamId;
 use tokio::sync::watch;
 
-use crate::protocol::Told;
+use crate::protocol::EventFrame;
 
 /// Number of recent events held in memory; a listener further behind reads the ledger itself.
-const KEPT_EVENTS: usize = 32;
+const MAX_RECENT: usize = 32;
 /// Maximum number of events that wait for earlier ones; the rest is read from the ledger.
-const MOST_EARLY: usize = 256;
+const MAX_EARLY: usize = 256;
 
 /// Stream of events; its head advances only when no event is missing before the next one.
 #[derive(Debug)]
 pub(crate) struct Stream {
     id: StreamId,
     is_session: bool,
-    kept: Mutex<Kept>,
-    news: watch::Sender<News>,
+    state: Mutex<StreamState>,
+    updates: watch::Sender<StreamUpdate>,
 }
 
 /// State whose changes wake the listeners.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct News {
-    /// Number up to which all events are known; `None` until [`Stream::starts_at`].
+pub(crate) struct StreamUpdate {
+    /// Number up to which all events are known; `None` until [`Stream::set_start`].
     pub(crate) head: Option<i64>,
     /// State of the session when the ledger was last read; `None` before that.
-    pub(crate) session: Option<SessionNow>,
+    pub(crate) session: Option<SessionState>,
 }
 
 /// State of a session that can end its channels.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct SessionNow {
+pub(crate) struct SessionState {
     pub(crate) code: String,
     pub(crate) ended: bool,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct StreamState {
     head: Option<i64>,
     /// Highest number that is known to exist.
     reached: i64,
     /// Most recent events up to the head, without a gap.
-    recent: VecDeque<Arc<Told>>,
-    early: BTreeMap<i64, Arc<Told>>,
+    recent: VecDeque<Arc<EventFrame>>,
+    early: BTreeMap<i64, Arc<EventFrame>>,
     filling: bool,
 }
 
@@ -56,8 +56,8 @@ impl Stream {
         Self {
             id,
             is_session,
-            kept: Mutex::default(),
-            news: watch::Sender::default(),
+            state: Mutex::default(),
+            updates: watch::Sender::default(),
         }
     }
 
@@ -69,106 +69,106 @@ impl Stream {
         self.is_session
     }
 
-    pub(crate) fn news(&self) -> watch::Receiver<News> {
-        self.news.subscribe()
+    pub(crate) fn updates(&self) -> watch::Receiver<StreamUpdate> {
+        self.updates.subscribe()
     }
 
     /// Returns the event of this number if it is still in memory.
-    pub(crate) fn recent(&self, seq: i64) -> Option<Arc<Told>> {
-        let kept = self.kept();
-        let first = kept.recent.front()?.seq;
+    pub(crate) fn recent(&self, seq: i64) -> Option<Arc<EventFrame>> {
+        let state = self.state();
+        let first = state.recent.front()?.seq;
         let index = usize::try_from(seq - first).ok()?;
-        kept.recent.get(index).cloned()
+        state.recent.get(index).cloned()
     }
 
-    pub(crate) fn session_is(&self, now: SessionNow) {
-        self.news.send_if_modified(|news| {
-            let changed = news.session.as_ref() != Some(&now);
-            news.session = Some(now);
+    pub(crate) fn set_session(&self, now: SessionState) {
+        self.updates.send_if_modified(|updates| {
+            let changed = updates.session.as_ref() != Some(&now);
+            updates.session = Some(now);
             changed
         });
     }
 
-    pub(crate) fn take(&self, told: Told) {
-        let mut kept = self.kept();
-        kept.reached = kept.reached.max(told.seq);
-        if kept.head.is_none_or(|head| told.seq > head) {
-            kept.early.insert(told.seq, Arc::new(told));
-            if kept.early.len() > MOST_EARLY {
-                kept.early.pop_last();
+    pub(crate) fn take(&self, event_frame: EventFrame) {
+        let mut state = self.state();
+        state.reached = state.reached.max(event_frame.seq);
+        if state.head.is_none_or(|head| event_frame.seq > head) {
+            state.early.insert(event_frame.seq, Arc::new(event_frame));
+            if state.early.len() > MAX_EARLY {
+                state.early.pop_last();
             }
         }
-        self.advance(kept);
+        self.advance(state);
     }
 
     pub(crate) fn reached(&self, seq: i64) {
-        let mut kept = self.kept();
-        kept.reached = kept.reached.max(seq);
+        let mut state = self.state();
+        state.reached = state.reached.max(seq);
     }
 
-    pub(crate) fn starts_at(&self, seq: i64) {
-        let mut kept = self.kept();
-        if kept.head.is_none() {
-            kept.head = Some(seq);
-            kept.early = kept.early.split_off(&(seq + 1));
+    pub(crate) fn set_start(&self, seq: i64) {
+        let mut state = self.state();
+        if state.head.is_none() {
+            state.head = Some(seq);
+            state.early = state.early.split_off(&(seq + 1));
         }
-        kept.reached = kept.reached.max(seq);
-        self.advance(kept);
+        state.reached = state.reached.max(seq);
+        self.advance(state);
     }
 
     pub(crate) fn skip_to(&self, seq: i64) {
-        let mut kept = self.kept();
-        if kept.head.is_some_and(|head| head < seq - 1) {
-            kept.head = Some(seq - 1);
-            kept.recent.clear();
+        let mut state = self.state();
+        if state.head.is_some_and(|head| head < seq - 1) {
+            state.head = Some(seq - 1);
+            state.recent.clear();
         }
-        self.advance(kept);
+        self.advance(state);
     }
 
     /// Advances the head over the events that follow it without a gap, and wakes the listeners.
-    fn advance(&self, mut kept: MutexGuard<'_, Kept>) {
-        let Some(mut head) = kept.head else { return };
-        while let Some(told) = kept.early.remove(&(head + 1)) {
+    fn advance(&self, mut state: MutexGuard<'_, StreamState>) {
+        let Some(mut head) = state.head else { return };
+        while let Some(event_frame) = state.early.remove(&(head + 1)) {
             head += 1;
-            if kept.recent.len() == KEPT_EVENTS {
-                kept.recent.pop_front();
+            if state.recent.len() == MAX_RECENT {
+                state.recent.pop_front();
             }
-            kept.recent.push_back(told);
+            state.recent.push_back(event_frame);
         }
-        kept.head = Some(head);
+        state.head = Some(head);
         // Under the lock, so that the head never goes back.
-        self.news.send_if_modified(|news| {
-            let moved = news.head != Some(head);
-            news.head = Some(head);
+        self.updates.send_if_modified(|updates| {
+            let moved = updates.head != Some(head);
+            updates.head = Some(head);
             moved
         });
     }
 
     /// Returns true if events are missing and nobody reads them yet; the caller must read them then.
-    pub(crate) fn begin_to_fill(&self) -> bool {
-        let mut kept = self.kept();
-        let begins = kept.is_behind() && !kept.filling;
-        kept.filling |= begins;
+    pub(crate) fn start_filling(&self) -> bool {
+        let mut state = self.state();
+        let begins = state.is_behind() && !state.filling;
+        state.filling |= begins;
         begins
     }
 
     /// Returns the head if events after it are missing, else ends the filling.
     pub(crate) fn missing_after(&self) -> Option<i64> {
-        let mut kept = self.kept();
-        kept.filling = kept.is_behind();
-        kept.head.filter(|_| kept.filling)
+        let mut state = self.state();
+        state.filling = state.is_behind();
+        state.head.filter(|_| state.filling)
     }
 
     pub(crate) fn stop_filling(&self) {
-        self.kept().filling = false;
+        self.state().filling = false;
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, StreamState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl StreamState {
     fn is_behind(&self) -> bool {
         self.head.is_some_and(|head| head < self.reached)
     }
@@ -179,8 +179,8 @@ mod tests {
     use super::*;
     use domain::event::{Event, EventKind};
 
-    fn told(seq: i64) -> Told {
-        Told::new(&Event {
+    fn event_frame(seq: i64) -> EventFrame {
+        EventFrame::new(&Event {
             stream: uuid::Uuid::nil().into(),
             seq,
             store_id: uuid::Uuid::nil().into(),
@@ -195,66 +195,70 @@ mod tests {
         Stream::new(uuid::Uuid::nil().into(), true)
     }
 
-    fn kept(stream: &Stream) -> (Option<i64>, Vec<i64>) {
-        let kept = stream.kept();
-        (kept.head, kept.recent.iter().map(|told| told.seq).collect())
+    fn state(stream: &Stream) -> (Option<i64>, Vec<i64>) {
+        let state = stream.state();
+        (
+            state.head,
+            state
+                .recent
+                .iter()
+                .map(|event_frame| event_frame.seq)
+                .collect(),
+        )
     }
 
     #[test]
     fn an_event_is_passed_on_only_when_all_before_it_were() {
         let stream = stream();
-        stream.starts_at(3);
-        stream.take(told(6));
-        stream.take(told(5));
-        assert_eq!(kept(&stream), (Some(3), vec![]));
-        assert!(stream.begin_to_fill());
-        assert!(!stream.begin_to_fill(), "there is a reader already");
-        stream.take(told(4));
-        assert_eq!(kept(&stream), (Some(6), vec![4, 5, 6]));
+        stream.set_start(3);
+        stream.take(event_frame(6));
+        stream.take(event_frame(5));
+        assert_eq!(state(&stream), (Some(3), vec![]));
+        assert!(stream.start_filling());
+        assert!(!stream.start_filling(), "there is a reader already");
+        stream.take(event_frame(4));
+        assert_eq!(state(&stream), (Some(6), vec![4, 5, 6]));
         assert_eq!(stream.missing_after(), None);
-        assert_eq!(stream.news.borrow().head, Some(6));
+        assert_eq!(stream.updates.borrow().head, Some(6));
     }
 
     #[test]
     fn what_comes_twice_is_passed_on_once() {
         let stream = stream();
-        stream.starts_at(0);
+        stream.set_start(0);
         for seq in [1, 1, 2, 1, 2, 3] {
-            stream.take(told(seq));
+            stream.take(event_frame(seq));
         }
-        assert_eq!(kept(&stream), (Some(3), vec![1, 2, 3]));
+        assert_eq!(state(&stream), (Some(3), vec![1, 2, 3]));
     }
 
     #[test]
     fn what_comes_before_the_snapshot_is_known_waits_for_it() {
         let stream = stream();
         for seq in 4..=8 {
-            stream.take(told(seq));
+            stream.take(event_frame(seq));
         }
-        assert_eq!(kept(&stream), (None, vec![]));
-        stream.starts_at(5);
-        assert_eq!(kept(&stream), (Some(8), vec![6, 7, 8]));
+        assert_eq!(state(&stream), (None, vec![]));
+        stream.set_start(5);
+        assert_eq!(state(&stream), (Some(8), vec![6, 7, 8]));
         // A later listener's older snapshot does not move the head back.
-        stream.starts_at(2);
-        assert_eq!(kept(&stream).0, Some(8));
+        stream.set_start(2);
+        assert_eq!(state(&stream).0, Some(8));
     }
 
     #[test]
     fn what_is_kept_is_bounded() {
         let stream = stream();
-        stream.starts_at(0);
+        stream.set_start(0);
         for seq in 1..=100 {
-            stream.take(told(seq));
+            stream.take(event_frame(seq));
         }
-        let (head, recent) = kept(&stream);
-        assert_eq!(
-            (head, recent.len(), recent[0]),
-            (Some(100), KEPT_EVENTS, 69)
-        );
+        let (head, recent) = state(&stream);
+        assert_eq!((head, recent.len(), recent[0]), (Some(100), MAX_RECENT, 69));
         for seq in 1000..2000 {
-            stream.take(told(seq));
+            stream.take(event_frame(seq));
         }
-        assert_eq!(stream.kept().early.len(), MOST_EARLY);
+        assert_eq!(stream.state().early.len(), MAX_EARLY);
         assert_eq!(stream.missing_after(), Some(100));
     }
 }

@@ -11,25 +11,25 @@ use crate::{Notifier, protocol::Close};
 /// Account that opened a channel with a ticket. A ticket is valid once and briefly; its channel stays open for as long
 /// as the account is allowed.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bearer {
+pub(crate) struct TicketHolder {
     account: AccountId,
     /// Store whose staff the account is; `None` if it listens to its own order.
     serves: Option<StoreId>,
 }
 
-impl Bearer {
+impl TicketHolder {
     /// Returns the holder for an order; `None` if the account may not see it.
-    pub(crate) fn of_order(account: &Account, order: &Order) -> Option<Self> {
+    pub(crate) fn for_order(account: &Account, order: &Order) -> Option<Self> {
         let is_own = order.account_id == Some(account.id);
         let own = Self {
             account: account.id,
             serves: None,
         };
-        Self::of_store(account, order.store_id).or(is_own.then_some(own))
+        Self::for_store(account, order.store_id).or(is_own.then_some(own))
     }
 
     /// Returns the holder for a store; `None` if the account does not serve it.
-    pub(crate) fn of_store(account: &Account, store: StoreId) -> Option<Self> {
+    pub(crate) fn for_store(account: &Account, store: StoreId) -> Option<Self> {
         account.serves(store).then_some(Self {
             account: account.id,
             serves: Some(store),
@@ -43,7 +43,7 @@ impl Bearer {
 
     /// Refuses an account that is disabled or no longer serves the store. If the ledger cannot be read, the channel
     /// stays open.
-    pub(crate) async fn must_still_be_allowed(&self, notifier: &Notifier) -> Result<(), Close> {
+    pub(crate) async fn check_still_allowed(&self, notifier: &Notifier) -> Result<(), Close> {
         let read = notifier.read(async |ledger| ledger.credentials_of(self.account).await);
         match read.await {
             Err(Close::TryAgain) => Ok(()),

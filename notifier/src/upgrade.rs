@@ -11,15 +11,15 @@ use uuid::Uuid;
 
 use crate::{
     Notifier,
-    handshake::Wish,
-    socket::{self, Counted},
+    handshake::ChannelRequest,
+    socket::{self, OpenSocketGuard},
 };
 
 /// Read buffer per socket; the default of 128 KiB would be most of a socket's memory.
 const READ_BUFFER_BYTES: usize = 4096;
 /// Maximum length of a message in the WebSocket library. A longer one cannot be answered with a close frame, because
 /// the rest of it is never read.
-const LONGEST_READ_BYTES: usize = 65_536;
+const MAX_READ_BYTES: usize = 65_536;
 
 /// Endpoint `GET /ws/{sessions,orders,stores}/{…}`.
 #[derive(Debug)]
@@ -49,14 +49,14 @@ impl Upgrade {
         }
     }
 
-    fn wish(&self, request: &Request) -> Result<Wish> {
+    fn channel_request(&self, request: &Request) -> Result<ChannelRequest> {
         let key: String = request.path_params()?;
         // Unreadable parameters are ignored; the client gets a snapshot.
         let Query { after, ticket } = request.params().unwrap_or_default();
         let subject = match (self.kind, key.parse::<Uuid>()) {
             (Kind::Session, _) => {
                 let guest_key = header_text(request.headers(), "expediter-guest");
-                return Ok(Wish::Session {
+                return Ok(ChannelRequest::Session {
                     code: key,
                     after,
                     guest_key: guest_key.map(str::to_owned),
@@ -68,7 +68,7 @@ impl Upgrade {
                 return Err(refused(StatusCode::NOT_FOUND, "live channel not found"));
             }
         };
-        Ok(Wish::Ticketed {
+        Ok(ChannelRequest::Ticketed {
             subject,
             ticket,
             after,
@@ -93,11 +93,11 @@ impl Endpoint for Upgrade {
                 "too many live channels",
             ));
         }
-        let wish = self.wish(&request)?;
+        let channel_request = self.channel_request(&request)?;
         let client = inner
             .proxies
             .client(request.remote_addr(), request.headers());
-        let Some(place) = inner.places.take(client) else {
+        let Some(connection) = inner.connection_limit.take(client) else {
             return Err(refused(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too many live channels from one address",
@@ -108,15 +108,15 @@ impl Endpoint for Upgrade {
             .read_buffer_size(READ_BUFFER_BYTES)
             // Each frame is flushed before the next one is accepted.
             .write_buffer_size(0)
-            .max_message_size(Some(LONGEST_READ_BYTES))
-            .max_frame_size(Some(LONGEST_READ_BYTES));
+            .max_message_size(Some(MAX_READ_BYTES))
+            .max_frame_size(Some(MAX_READ_BYTES));
         let notifier = self.notifier.clone();
         // From here on shutdown waits for this socket.
         let tracked = inner.sockets.token();
-        let counted = Counted::new(&inner.metrics);
+        let counted = OpenSocketGuard::new(&inner.metrics);
         let upgraded = socket.config(config).on_upgrade(move |stream| async move {
-            socket::serve(notifier, stream, wish).await;
-            drop(place);
+            socket::serve(notifier, stream, channel_request).await;
+            drop(connection);
             drop(counted);
             drop(tracked);
         });

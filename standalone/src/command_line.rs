@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use domain::account::Role;
-use runtime::{config::Settings, process::SettingsLine};
+use runtime::{config::Settings, process::SettingsArgs};
 use url::Url;
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ pub(crate) struct CommandLine {
     pub(crate) command: Option<Command>,
 
     #[command(flatten)]
-    pub(crate) said: SettingsLine,
+    pub(crate) said: SettingsArgs,
 
     /// Keep all data in this directory (the setting secrets.data_dir)
     #[arg(long, global = true, value_name = "DIR")]

@@ -15,8 +15,8 @@ use ledger::{Ledger, LedgerError, sessions::SessionRefused};
 use runtime::config::Settings;
 
 pub(crate) use self::{
-    kept::{Kept, Login},
-    make::{Making, make},
+    kept::{Login, SavedDemo},
+    make::{DemoBuilder, make},
     shown::{DEMO_PATH, HANDOFFS_PATH, ShownDemo, ShownHandoff, ShownProduct, mount},
 };
 use crate::{data_dir::DataDir, refusal::Refusal};
@@ -25,7 +25,7 @@ use crate::{data_dir::DataDir, refusal::Refusal};
 const KITCHEN_PATH: &str = "/kitchen";
 const TABLE: &str = "Table 1";
 /// Maximum number of open sessions searched for the demonstration's table.
-const MOST_TABLES: u32 = 100;
+const MAX_SESSIONS: u32 = 100;
 
 /// Demonstration of a running process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -39,25 +39,25 @@ pub(crate) struct Demo {
 
 /// State of a data directory's demonstration, whose logins are printed at every start.
 #[derive(Debug)]
-pub(crate) enum Standing {
+pub(crate) enum DemoState {
     /// Created completely or partly by an earlier start.
-    Kept(Kept),
+    SavedDemo(SavedDemo),
     /// No demonstration yet; this start creates it if the database is empty.
     Perhaps,
     No,
 }
 
-impl Standing {
+impl DemoState {
     /// Reads the state. Refuses to listen beyond loopback, because the logins are printed on the terminal.
     pub(crate) fn of(settings: &Settings, data_dir: &DataDir) -> Result<Self, Refusal> {
-        let kept = Kept::read(data_dir)?;
+        let kept = SavedDemo::read(data_dir)?;
         let listen = settings.http.api_listen;
         if (settings.demo.enabled || kept.is_some()) && !listen.ip().is_loopback() {
             return Err(Refusal::DemoBeyondLoopback { listen });
         }
         Ok(match kept {
             _ if !settings.demo.enabled => Self::No,
-            Some(kept) => Self::Kept(kept),
+            Some(kept) => Self::SavedDemo(kept),
             None => Self::Perhaps,
         })
     }
@@ -109,7 +109,7 @@ impl Demo {
     async fn open_table(&self) -> Result<Option<Session>, LedgerError<SessionRefused>> {
         let sessions =
             self.ledger
-                .sessions_of_store(self.store, SessionState::Open, None, MOST_TABLES);
+                .sessions_of_store(self.store, SessionState::Open, None, MAX_SESSIONS);
         let open = sessions.await.map_err(LedgerError::widen)?;
         Ok(open.into_iter().find(|session| session.name == TABLE))
     }

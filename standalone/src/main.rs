@@ -38,13 +38,13 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
     let settings = line.settings()?;
     match line.command {
         None => serve::serve(settings).await,
-        Some(Command::DemoOrder(wish)) => commands::demo_order::place(&settings, wish).await,
+        Some(Command::DemoOrder(options)) => commands::demo_order::place(&settings, options).await,
         Some(Command::Audit) => commands::audit::audit(&settings).await,
         Some(Command::Migrate) => commands::migrate::migrate(&settings).await,
         Some(Command::Operator { username }) => {
             commands::create_user::make_operator(&settings, username).await
         }
-        Some(Command::CreateUser(wish)) => commands::create_user::make(&settings, wish).await,
+        Some(Command::CreateUser(options)) => commands::create_user::make(&settings, options).await,
         Some(Command::MockUsers) => commands::mock_users::print(&settings).await,
         Some(Command::AddProducts { store }) => commands::add_products::add(&settings, store).await,
         Some(Command::CheckConfig) => commands::check_config::check(&settings),

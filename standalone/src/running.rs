@@ -10,11 +10,11 @@ use crate::demo::{Demo, Login};
 pub(crate) struct Running<'a> {
     pub(crate) url: &'a str,
     pub(crate) database: String,
-    pub(crate) tryout: Option<Tryout<'a>>,
+    pub(crate) demo_text: Option<DemoText<'a>>,
 }
 
 /// Part of the text about the demonstration.
-pub(crate) struct Tryout<'a> {
+pub(crate) struct DemoText<'a> {
     /// Session code of the demonstration's table.
     code: String,
     body: String,
@@ -23,7 +23,7 @@ pub(crate) struct Tryout<'a> {
     logins: &'a [Login],
 }
 
-impl<'a> Tryout<'a> {
+impl<'a> DemoText<'a> {
     pub(crate) async fn of(demo: &'a Demo) -> anyhow::Result<Self> {
         let (code, product) = demo.first_order().await?;
         let product = product.map_or_else(|| "…".to_owned(), |product| product.to_string());
@@ -40,21 +40,21 @@ impl fmt::Display for Running<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.url;
         writeln!(f, "Expediter {} is running.", env!("CARGO_PKG_VERSION"))?;
-        if self.tryout.is_some() {
+        if self.demo_text.is_some() {
             writeln!(f, "  watch       {url}/")?;
         }
         writeln!(f, "  API docs    {url}/docs")?;
         writeln!(f, "  readiness   {url}/readyz")?;
         writeln!(f, "  metrics     {url}/metrics")?;
         writeln!(f, "  database    {}", self.database)?;
-        if let Some(tryout) = &self.tryout {
-            tryout.write(url, f)?;
+        if let Some(demo_text) = &self.demo_text {
+            demo_text.write(url, f)?;
         }
         write!(f, "Ctrl-C stops it; accepted orders are kept.")
     }
 }
 
-impl Tryout<'_> {
+impl DemoText<'_> {
     fn write(&self, url: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nPlace an order and watch it:")?;
         writeln!(

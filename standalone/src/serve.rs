@@ -18,24 +18,24 @@ use crate::{
     addresses::Addresses,
     commands::say,
     data_dir::DataDir,
-    demo::{self, Demo, Making, Standing},
+    demo::{self, Demo, DemoBuilder, DemoState},
     refusal::Refusal,
-    running::{Running, Tryout},
+    running::{DemoText, Running},
 };
 
 pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
     process::begin(&settings.telemetry, &settings.testing)?;
     // Held until the end of this function, so that no other process opens the files earlier.
     let data_dir = DataDir::lock(&settings)?;
-    let standing = Standing::of(&settings, &data_dir)?;
+    let demo_state = DemoState::of(&settings, &data_dir)?;
     let acceptor = process::bind("http.api_listen", settings.http.api_listen).await?;
     let shutdown = process::stop_on_signals(&settings)?;
 
     let addresses = Addresses::of(&settings, &acceptor);
     let keys = runtime::keys::load_or_create(&settings.secrets, &Chance::system())?;
-    let foundation = Foundation::lay(&settings, keys, &addresses.public, true).await?;
+    let foundation = Foundation::build(&settings, keys, &addresses.public, true).await?;
     let ledger = &foundation.ledger;
-    let demo = make_demo(standing, ledger, &settings, &data_dir, &addresses).await?;
+    let demo = make_demo(demo_state, ledger, &settings, &data_dir, &addresses).await?;
     if demo.is_some() {
         demo::allow_loopback(&mut settings);
     }
@@ -51,20 +51,20 @@ pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
 }
 
 async fn make_demo(
-    standing: Standing,
+    demo_state: DemoState,
     ledger: &Ledger,
     settings: &Settings,
     data_dir: &DataDir,
     addresses: &Addresses,
 ) -> Result<Option<Demo>, Refusal> {
-    let making = Making {
+    let builder = DemoBuilder {
         ledger,
         passwords: &api::auth::Passwords::new(settings.accounts.argon2_concurrency),
         data_dir,
         local_url: &addresses.local,
         public_url: &addresses.public,
     };
-    let made = demo::make(standing, making).await;
+    let made = demo::make(demo_state, builder).await;
     made.map_err(|cause| Refusal::failed("creating the demonstration")(format!("{cause:#}")))
 }
 
@@ -117,9 +117,9 @@ async fn announce(
     addresses: &Addresses,
     demo: Option<&Demo>,
 ) -> Result<(), Refusal> {
-    let tryout = match demo {
+    let demo_text = match demo {
         Some(demo) => Some(
-            Tryout::of(demo)
+            DemoText::of(demo)
                 .await
                 .map_err(Refusal::failed("reading the demonstration"))?,
         ),
@@ -128,7 +128,7 @@ async fn announce(
     say(Running {
         url: &addresses.public,
         database: settings.database.url.to_string(),
-        tryout,
+        demo_text,
     });
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::handoff::{Heard, Verdict, outcome};
+use domain::handoff::{SendResult, Verdict, outcome};
 use ledger::{
     Ledger,
     handoffs::{Claimed, Concluded},
@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::outbound::{Outbound, Outgoing, Sent};
+use crate::outbound::{AttemptResult, Outbound, Outgoing};
 
 /// Delay before a handoff is due again that was not sent for a reason of our own.
-const DEFERRED_FOR: Duration = Duration::from_secs(5);
+const DEFER_DELAY: Duration = Duration::from_secs(5);
 /// Delay between attempts to record an outcome while the database is unavailable.
-const RECORD_AGAIN_AFTER: Duration = Duration::from_millis(500);
+const RECORD_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Parts that an attempt needs, shared by all lanes.
 #[derive(Clone, Debug)]
@@ -49,8 +49,8 @@ impl Attempts {
         let sent = tokio::select! {
             biased;
             sent = self.outbound.attempt(&outgoing) => sent,
-            () = self.cut.cancelled() => Sent::Heard {
-                heard: Heard::Lost {
+            () = self.cut.cancelled() => AttemptResult::SendResult {
+                heard: SendResult::Lost {
                     error: "the worker stopped before the response arrived".to_owned(),
                 },
                 answer: None,
@@ -58,8 +58,8 @@ impl Attempts {
             },
         };
         match sent {
-            Sent::NotSent { why } => self.defer(claimed, &why).await,
-            Sent::Heard {
+            AttemptResult::NotSent { why } => self.defer(claimed, &why).await,
+            AttemptResult::SendResult {
                 heard,
                 answer,
                 used_cached_token,
@@ -75,12 +75,12 @@ impl Attempts {
     async fn conclude(
         &self,
         claimed: &Claimed,
-        heard: &Heard,
+        heard: &SendResult,
         answer: Option<&[u8]>,
         used_cached_token: bool,
     ) {
         let recorded = self
-            .until_recorded(claimed, || {
+            .retry_recording(claimed, || {
                 self.ledger
                     .conclude_attempt(claimed, heard, answer, used_cached_token)
             })
@@ -101,7 +101,7 @@ impl Attempts {
                     claimed.n
                 );
             }
-            Concluded::RecordedBefore { outcome } => {
+            Concluded::AlreadyRecorded { outcome } => {
                 let attempts = &self.metrics.handoff_attempts;
                 attempts.with_label_values(&[outcome.as_str()]).inc();
                 tracing::info!(
@@ -119,18 +119,18 @@ impl Attempts {
     }
 
     async fn defer(&self, claimed: &Claimed, why: &str) {
-        let until = self.ledger.clock().now() + DEFERRED_FOR;
+        let until = self.ledger.clock().now() + DEFER_DELAY;
         tracing::info!(
             "attempt {} was not sent and does not count: {why}",
             claimed.n
         );
-        self.until_recorded(claimed, || self.ledger.defer_attempt(claimed, until, why))
+        self.retry_recording(claimed, || self.ledger.defer_attempt(claimed, until, why))
             .await;
     }
 
     /// Retries `record` until the lease expires: an outcome that is not recorded counts as unknown, and the order is
     /// sent a second time.
-    async fn until_recorded<T, F: Future<Output = ledger::Result<T>>>(
+    async fn retry_recording<T, F: Future<Output = ledger::Result<T>>>(
         &self,
         claimed: &Claimed,
         record: impl Fn() -> F,
@@ -146,7 +146,7 @@ impl Attempts {
                 return None;
             }
             tracing::warn!(%error, "attempt {}: recording the outcome failed; retrying: {error}", claimed.n);
-            clock.sleep(RECORD_AGAIN_AFTER).await;
+            clock.sleep(RECORD_RETRY_DELAY).await;
         }
     }
 

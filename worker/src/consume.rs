@@ -1,13 +1,13 @@
 //! Passes the broker's hints to lanes and order duties and acknowledges them at once; nothing else acknowledges.
 
 use broker::{Broker, Delivery};
-use domain::hint::{Hint, Told};
+use domain::hint::{Hint, ReceivedHint};
 use platform::crash;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     lanes::Lanes,
-    order_duties::{Duty, Inbox},
+    order_duties::{Duty, OrderDuties},
 };
 
 /// Hints are acknowledged before the work begins, so this only has to cover the round trip to the broker.
@@ -17,7 +17,7 @@ const PREFETCH: u16 = 256;
 #[derive(Clone, Debug)]
 pub(crate) struct Consumer {
     pub(crate) lanes: Lanes,
-    pub(crate) inbox: Inbox,
+    pub(crate) order_duties: OrderDuties,
 }
 
 impl Consumer {
@@ -49,11 +49,11 @@ impl Consumer {
         }
     }
 
-    fn note(&self, told: Told) {
+    fn note(&self, told: ReceivedHint) {
         match told.hint {
-            Hint::Handoffs { integrator } => self.lanes.hear(integrator, told.hops),
-            Hint::Callbacks { order } => self.inbox.note(Duty::ApplyCallbacks(order)),
-            Hint::Accept { order } => self.inbox.note(Duty::Settle(order)),
+            Hint::Handoffs { integrator } => self.lanes.note_hint(integrator, told.hops),
+            Hint::Callbacks { order } => self.order_duties.note(Duty::ApplyCallbacks(order)),
+            Hint::Accept { order } => self.order_duties.note(Duty::Settle(order)),
         }
     }
 }

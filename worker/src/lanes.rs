@@ -2,7 +2,7 @@
 //!
 //! All workers share an integrator's limits (`common/src/domain/sharing.rs`); a lane keeps to this worker's share.
 //! A worker without a share forwards a hint through the work queue until it reaches a worker that has one, at most
-//! [`MOST_HOPS`] times; after that, the sweep of such a worker finds the work.
+//! [`MAX_HOPS`] times; after that, the sweep of such a worker finds the work.
 
 mod lane;
 mod rate;
@@ -23,13 +23,13 @@ use tokio::sync::{Notify, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::lane::Lane;
-use crate::{attempt::Attempts, membership::Crew};
+use crate::{attempt::Attempts, membership::Membership};
 
 /// Maximum number of concurrent lanes; further integrators wait for the sweep.
-const MOST_LANES: usize = 4096;
+const MAX_LANES: usize = 4096;
 /// Maximum number of times a hint is forwarded. It goes to the next consumer, whichever that is: with two workers it
 /// misses the right one with a probability of 1 in 2^24, with ten of 1 in 12.
-const MOST_HOPS: u8 = 24;
+const MAX_HOPS: u8 = 24;
 
 /// Lanes of this worker; clones are cheap and share them.
 #[derive(Clone, Debug)]
@@ -43,10 +43,10 @@ struct Inner {
     stopping: CancellationToken,
     broker: Arc<dyn Broker>,
     /// Shared with the sweep; only the membership task writes it, the lanes read it.
-    crew: watch::Receiver<Crew>,
-    /// Shared because `tell` adds each lane's task and [`Lanes::ended`] waits for all; synchronized inside.
+    membership: watch::Receiver<Membership>,
+    /// Shared because `wake_lane` adds each lane's task and [`Lanes::ended`] waits for all; synchronized inside.
     running: TaskTracker,
-    /// Running lanes. Shared because `tell` adds lanes from the consumer's and the sweep's task, and each lane
+    /// Running lanes. Shared because `wake_lane` adds lanes from the consumer's and the sweep's task, and each lane
     /// removes itself. Guarded by this mutex, under which bells are rung too: a lane that finds its bell silent
     /// while it holds the lock can leave without missing a hint.
     lanes: Mutex<HashMap<IntegratorId, Arc<Bell>>>,
@@ -59,7 +59,7 @@ impl Lanes {
         lease: Duration,
         shutdown: Shutdown,
         broker: Arc<dyn Broker>,
-        crew: watch::Receiver<Crew>,
+        membership: watch::Receiver<Membership>,
     ) -> Self {
         Self(Arc::new(Inner {
             attempts,
@@ -67,7 +67,7 @@ impl Lanes {
             stopping: shutdown.stopping(),
             shutdown,
             broker,
-            crew,
+            membership,
             running: TaskTracker::new(),
             lanes: Mutex::default(),
         }))
@@ -75,12 +75,12 @@ impl Lanes {
 
     /// Wakes the integrator's lane for work that every worker finds by itself; never waits.
     pub(crate) fn wake(&self, integrator: IntegratorId) {
-        self.tell(integrator, None);
+        self.wake_lane(integrator, None);
     }
 
     /// Wakes the integrator's lane for a hint that only this worker received and that was forwarded `hops` times.
-    pub(crate) fn hear(&self, integrator: IntegratorId, hops: u8) {
-        self.tell(integrator, Some(hops));
+    pub(crate) fn note_hint(&self, integrator: IntegratorId, hops: u8) {
+        self.wake_lane(integrator, Some(hops));
     }
 
     /// Waits until all lanes have ended; call it after the shutdown has begun.
@@ -89,7 +89,7 @@ impl Lanes {
         self.0.running.wait().await;
     }
 
-    fn tell(&self, integrator: IntegratorId, hops: Option<u8>) {
+    fn wake_lane(&self, integrator: IntegratorId, hops: Option<u8>) {
         if self.0.stopping.is_cancelled() {
             return;
         }
@@ -98,8 +98,8 @@ impl Lanes {
             bell.ring(hops);
             return;
         }
-        if lanes.len() >= MOST_LANES {
-            tracing::warn!(%integrator, "all {MOST_LANES} lanes are in use; the sweep will retry this integrator");
+        if lanes.len() >= MAX_LANES {
+            tracing::warn!(%integrator, "all {MAX_LANES} lanes are in use; the sweep will retry this integrator");
             return;
         }
         let bell = Arc::new(Bell::new());
@@ -160,7 +160,7 @@ impl Bell {
     }
 
     /// Clears the bell and returns true if it had rung. Call it before claiming, so that a later ring is not lost.
-    fn hush(&self) -> bool {
+    fn clear(&self) -> bool {
         self.rung.swap(false, Ordering::AcqRel)
     }
 
@@ -171,7 +171,7 @@ impl Bell {
     }
 
     /// Waits for a ring; may return without one, but never misses one.
-    async fn heard(&self) {
+    async fn wait_for_ring(&self) {
         self.notify.notified().await;
     }
 }

@@ -22,4 +22,4 @@ mod testing;
 mod tests;
 
 pub use start::{Worker, WorkerParts, WorkerSettings};
-pub use sweep::Swept;
+pub use sweep::SweepCounts;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use domain::{
     ids::{IntegratorId, WorkerId},
-    sharing::{self, BEATS_EVERY, DEAD_AFTER, LOOKS_EVERY, Limits, Member, SETTLES, Share},
+    sharing::{
+        self, DEAD_AFTER, HEARTBEAT_INTERVAL, JOIN_DELAY, Limits, MEMBERSHIP_INTERVAL, Member,
+        Share,
+    },
 };
 use ledger::Ledger;
 use platform::metrics::Metrics;
@@ -14,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Workers that share the integrators, as this worker knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Crew {
+pub(crate) struct Membership {
     me: WorkerId,
     /// Sorted by id; does not contain `me` while this worker has no share.
     sharing: Vec<WorkerId>,
@@ -24,11 +27,11 @@ pub(crate) struct Crew {
 
 /// Task that sends heartbeats and reads those of the others; nothing else changes the membership.
 #[derive(Debug)]
-pub(crate) struct RollCall {
+pub(crate) struct Heartbeat {
     ledger: Ledger,
     metrics: Arc<Metrics>,
     label: String,
-    crew: watch::Sender<Crew>,
+    membership: watch::Sender<Membership>,
     joined: Option<Joined>,
 }
 
@@ -38,13 +41,13 @@ struct Joined {
     /// Time of the last heartbeat that was written.
     seen_at: DateTime<Utc>,
     /// Time from which this worker takes its share; `None` until it has read the other members.
-    settles_at: Option<DateTime<Utc>>,
-    is_back: bool,
+    takes_share_at: Option<DateTime<Utc>>,
+    is_rejoining: bool,
 }
 
-impl Crew {
+impl Membership {
     /// Returns the membership of a worker that is the only one by configuration.
-    pub(crate) fn of_one(me: WorkerId) -> Self {
+    pub(crate) fn single(me: WorkerId) -> Self {
         Self {
             me,
             sharing: vec![me],
@@ -61,16 +64,16 @@ impl Crew {
     }
 
     #[cfg(test)]
-    pub(crate) fn is_one_of(&self, workers: usize) -> bool {
+    pub(crate) fn is_shared_by(&self, workers: usize) -> bool {
         self.sharing.len() == workers && self.sharing.contains(&self.me)
     }
 }
 
-impl RollCall {
+impl Heartbeat {
     /// Creates the task; this worker has no share until the first [`Self::call`].
     pub(crate) fn new(ledger: Ledger, metrics: Arc<Metrics>) -> Self {
         let now = ledger.clock().now();
-        let nobody = Crew {
+        let nobody = Membership {
             me: ledger.chance().id(now),
             sharing: Vec::new(),
             since: now,
@@ -79,13 +82,13 @@ impl RollCall {
             ledger,
             metrics,
             label: label(),
-            crew: watch::Sender::new(nobody),
+            membership: watch::Sender::new(nobody),
             joined: None,
         }
     }
 
-    pub(crate) fn crew(&self) -> watch::Receiver<Crew> {
-        self.crew.subscribe()
+    pub(crate) fn membership(&self) -> watch::Receiver<Membership> {
+        self.membership.subscribe()
     }
 
     /// Runs until `stopping` is cancelled and the lanes have no attempt in flight; only then may the other workers take
@@ -98,7 +101,7 @@ impl RollCall {
         let clock = self.ledger.clock().clone();
         while !stopping.is_cancelled() {
             tokio::select! {
-                () = clock.sleep(LOOKS_EVERY) => self.call().await,
+                () = clock.sleep(MEMBERSHIP_INTERVAL) => self.call().await,
                 () = stopping.cancelled() => {}
             }
         }
@@ -106,11 +109,11 @@ impl RollCall {
         loop {
             tokio::select! {
                 () = &mut ended => break,
-                () = clock.sleep(LOOKS_EVERY) => self.call().await,
+                () = clock.sleep(MEMBERSHIP_INTERVAL) => self.call().await,
             }
         }
-        let me = self.crew.borrow().me;
-        if let Err(error) = self.ledger.worker_left(me).await {
+        let me = self.membership.borrow().me;
+        if let Err(error) = self.ledger.remove_worker(me).await {
             tracing::warn!(%error, "removing this worker from the list failed; the others will time it out: {error}");
         }
     }
@@ -121,9 +124,9 @@ impl RollCall {
             let now = self.ledger.clock().now();
             if self
                 .joined
-                .is_none_or(|joined| is_taken_for_dead(joined, now))
+                .is_none_or(|joined| is_presumed_dead(joined, now))
             {
-                self.share_among(Vec::new());
+                self.set_sharing(Vec::new());
             }
             return;
         }
@@ -138,18 +141,18 @@ impl RollCall {
     async fn beat(&mut self) -> ledger::Result<()> {
         let now = self.ledger.clock().now();
         let joined = match self.joined {
-            Some(joined) if is_taken_for_dead(joined, now) || was_set_back(joined, now) => {
+            Some(joined) if is_presumed_dead(joined, now) || clock_went_back(joined, now) => {
                 newly_joined(now, true)
             }
-            Some(joined) if now < joined.seen_at + BEATS_EVERY => return Ok(()),
+            Some(joined) if now < joined.seen_at + HEARTBEAT_INTERVAL => return Ok(()),
             Some(joined) => Joined {
                 seen_at: now,
                 ..joined
             },
             None => newly_joined(now, false),
         };
-        let me = self.crew.borrow().me;
-        let said = self.ledger.worker_seen(me, &self.label, joined.at);
+        let me = self.membership.borrow().me;
+        let said = self.ledger.record_heartbeat(me, &self.label, joined.at);
         said.await?;
         self.joined = Some(joined);
         Ok(())
@@ -161,12 +164,13 @@ impl RollCall {
         };
         // Read after the list: the others can have seen this worker only since its heartbeat was written.
         let now = self.ledger.clock().now();
-        let me = self.crew.borrow().me;
-        let others_may_send = joined.is_back || members.iter().any(|member| member.id != me);
-        let settles_at =
-            *joined
-                .settles_at
-                .get_or_insert(if others_may_send { now + SETTLES } else { now });
+        let me = self.membership.borrow().me;
+        let others_may_send = joined.is_rejoining || members.iter().any(|member| member.id != me);
+        let takes_share_at = *joined.takes_share_at.get_or_insert(if others_may_send {
+            now + JOIN_DELAY
+        } else {
+            now
+        });
         let mut alive = sharing::alive(members, now);
         if !alive.contains(&me) {
             alive.push(me);
@@ -174,10 +178,10 @@ impl RollCall {
         }
         let count = i64::try_from(alive.len()).unwrap_or(i64::MAX);
         self.metrics.workers_live.set(count);
-        if now < settles_at {
+        if now < takes_share_at {
             alive.retain(|id| *id != me);
         }
-        self.share_among(alive);
+        self.set_sharing(alive);
         if members
             .iter()
             .any(|member| member.seen_at + DEAD_AFTER <= now)
@@ -186,16 +190,16 @@ impl RollCall {
         }
     }
 
-    fn share_among(&self, sharing: Vec<WorkerId>) {
+    fn set_sharing(&self, sharing: Vec<WorkerId>) {
         let now = self.ledger.clock().now();
-        self.crew.send_if_modified(|crew| {
-            let is_news = crew.sharing != sharing;
-            if is_news {
+        self.membership.send_if_modified(|membership| {
+            let is_newer = membership.sharing != sharing;
+            if is_newer {
                 tracing::debug!(workers = sharing.len(), "shares of the integrators changed");
-                crew.sharing = sharing;
-                crew.since = now;
+                membership.sharing = sharing;
+                membership.since = now;
             }
-            is_news
+            is_newer
         });
     }
 
@@ -210,22 +214,22 @@ impl RollCall {
     }
 }
 
-fn newly_joined(now: DateTime<Utc>, is_back: bool) -> Joined {
+fn newly_joined(now: DateTime<Utc>, is_rejoining: bool) -> Joined {
     Joined {
         at: now,
         seen_at: now,
-        settles_at: None,
-        is_back,
+        takes_share_at: None,
+        is_rejoining,
     }
 }
 
-fn is_taken_for_dead(joined: Joined, now: DateTime<Utc>) -> bool {
+fn is_presumed_dead(joined: Joined, now: DateTime<Utc>) -> bool {
     joined.seen_at + DEAD_AFTER <= now
 }
 
 /// Returns true if the clock went back by more than an ordinary correction.
-fn was_set_back(joined: Joined, now: DateTime<Utc>) -> bool {
-    now + BEATS_EVERY <= joined.seen_at
+fn clock_went_back(joined: Joined, now: DateTime<Utc>) -> bool {
+    now + HEARTBEAT_INTERVAL <= joined.seen_at
 }
 
 /// Returns a label for operators who read the table.
@@ -244,21 +248,21 @@ mod tests {
 
     use super::*;
 
-    fn roll_call(house: &House) -> RollCall {
-        RollCall::new(house.ledger.clone(), Metrics::new())
+    fn heartbeat(house: &House) -> Heartbeat {
+        Heartbeat::new(house.ledger.clone(), Metrics::new())
     }
 
-    fn shares_with(roll_call: &RollCall, workers: usize) -> bool {
-        roll_call.crew.borrow().is_one_of(workers)
+    fn shares_with(heartbeat: &Heartbeat, workers: usize) -> bool {
+        heartbeat.membership.borrow().is_shared_by(workers)
     }
 
-    fn counted(roll_call: &RollCall) -> i64 {
-        roll_call.metrics.workers_live.get()
+    fn counted(heartbeat: &Heartbeat) -> i64 {
+        heartbeat.metrics.workers_live.get()
     }
 
     #[each_database]
     async fn the_first_worker_has_everything_at_once(house: House) {
-        let mut first = roll_call(&house);
+        let mut first = heartbeat(&house);
         assert!(!shares_with(&first, 1), "it has not sent a heartbeat yet");
         first.call().await;
         assert!(shares_with(&first, 1));
@@ -267,47 +271,47 @@ mod tests {
 
     #[each_database]
     async fn one_that_joins_waits_until_the_others_have_made_room(house: House) {
-        let (mut old, mut new) = (roll_call(&house), roll_call(&house));
+        let (mut old, mut new) = (heartbeat(&house), heartbeat(&house));
         old.call().await;
         house.clock.advance(Duration::from_millis(300));
         new.call().await;
         assert_eq!((shares_with(&new, 2), counted(&new)), (false, 2));
         assert!(shares_with(&old, 1));
-        house.clock.advance(LOOKS_EVERY);
+        house.clock.advance(MEMBERSHIP_INTERVAL);
         old.call().await;
         assert_eq!((shares_with(&old, 2), counted(&old)), (true, 2));
         new.call().await;
         assert!(!shares_with(&new, 2));
-        house.clock.advance(LOOKS_EVERY);
+        house.clock.advance(MEMBERSHIP_INTERVAL);
         new.call().await;
         assert!(shares_with(&new, 2));
     }
 
     #[each_database]
     async fn who_looks_every_second_says_that_it_is_there_every_five(house: House) {
-        let mut worker = roll_call(&house);
+        let mut worker = heartbeat(&house);
         let mut seen = Vec::new();
         for _ in 0..7 {
             worker.call().await;
             let now = house.clock.now();
             let seen_at = house.ledger.workers().await.unwrap()[0].seen_at;
             seen.push((now - seen_at).num_seconds());
-            house.clock.advance(LOOKS_EVERY);
+            house.clock.advance(MEMBERSHIP_INTERVAL);
         }
         assert_eq!(seen, [0, 1, 2, 3, 4, 0, 1]);
     }
 
     #[each_database]
     async fn the_dead_are_counted_no_more_and_their_rows_go(house: House) {
-        let (mut living, mut dead) = (roll_call(&house), roll_call(&house));
+        let (mut living, mut dead) = (heartbeat(&house), heartbeat(&house));
         dead.call().await;
         living.call().await;
         for _ in 0..14 {
-            house.clock.advance(LOOKS_EVERY);
+            house.clock.advance(MEMBERSHIP_INTERVAL);
             living.call().await;
         }
         assert!(shares_with(&living, 2));
-        house.clock.advance(LOOKS_EVERY);
+        house.clock.advance(MEMBERSHIP_INTERVAL);
         living.call().await;
         assert_eq!((shares_with(&living, 1), counted(&living)), (true, 1));
         assert_eq!(house.ledger.workers().await.unwrap().len(), 1);
@@ -315,7 +319,7 @@ mod tests {
 
     #[each_database]
     async fn all_that_were_taken_for_dead_join_anew_and_wait_for_each_other(house: House) {
-        let (mut one, mut other) = (roll_call(&house), roll_call(&house));
+        let (mut one, mut other) = (heartbeat(&house), heartbeat(&house));
         one.call().await;
         other.call().await;
         // Like a database that was unavailable for a while.
@@ -325,13 +329,13 @@ mod tests {
             !shares_with(&one, 1),
             "it has to wait although it sees no other worker"
         );
-        house.clock.advance(LOOKS_EVERY);
+        house.clock.advance(MEMBERSHIP_INTERVAL);
         other.call().await;
         assert!(!shares_with(&other, 2));
-        house.clock.advance(LOOKS_EVERY);
+        house.clock.advance(MEMBERSHIP_INTERVAL);
         one.call().await;
         assert!(shares_with(&one, 2));
-        house.clock.advance(LOOKS_EVERY);
+        house.clock.advance(MEMBERSHIP_INTERVAL);
         other.call().await;
         assert!(shares_with(&other, 2));
     }
@@ -341,7 +345,7 @@ mod tests {
         house: House,
     ) {
         let (mut one, mut other, mut dead) =
-            (roll_call(&house), roll_call(&house), roll_call(&house));
+            (heartbeat(&house), heartbeat(&house), heartbeat(&house));
         for worker in [&mut one, &mut other, &mut dead] {
             worker.call().await;
         }
@@ -352,7 +356,7 @@ mod tests {
         for _ in 0..3 {
             one.call().await;
             other.call().await;
-            house.clock.advance(LOOKS_EVERY);
+            house.clock.advance(MEMBERSHIP_INTERVAL);
         }
         assert!(shares_with(&one, 2) && shares_with(&other, 2));
         assert_eq!(counted(&one), 2);
@@ -362,13 +366,13 @@ mod tests {
     async fn without_its_database_a_worker_gives_up_its_share_when_others_must_take_it_for_dead(
         house: House,
     ) {
-        let mut worker = roll_call(&house);
+        let mut worker = heartbeat(&house);
         worker.call().await;
         house.db.close().await;
-        house.clock.advance(DEAD_AFTER - LOOKS_EVERY);
+        house.clock.advance(DEAD_AFTER - MEMBERSHIP_INTERVAL);
         worker.call().await;
         assert!(shares_with(&worker, 1));
-        house.clock.advance(LOOKS_EVERY);
+        house.clock.advance(MEMBERSHIP_INTERVAL);
         worker.call().await;
         assert!(!shares_with(&worker, 1));
     }

@@ -13,27 +13,27 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 /// Maximum number of orders processed concurrently.
-const RUNNERS: usize = 8;
+const CONCURRENCY: usize = 8;
 /// Maximum number of queued duties; the sweep finds what does not fit.
-const MOST_WAITING: usize = 10_000;
+const MAX_QUEUED: usize = 10_000;
 
 /// Queue of duties and its runners; clones are cheap and share one queue.
 #[derive(Clone, Debug)]
-pub(crate) struct Inbox(Arc<Inner>);
+pub(crate) struct OrderDuties(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     ledger: Ledger,
     metrics: Arc<Metrics>,
-    /// Shared because the consumer adds duties, and the [`RUNNERS`] tasks take them and free their orders. All
+    /// Shared because the consumer adds duties, and the [`CONCURRENCY`] tasks take them and free their orders. All
     /// writes go through this mutex, which is never held across an await.
-    waiting: Mutex<Waiting>,
+    duties: Mutex<DutyQueue>,
     /// Wakes one idle runner: notified after a duty was added, and after an order was freed while duties are queued.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct DutyQueue {
     queue: VecDeque<Duty>,
     /// Same duties as in `queue`, so that none is queued twice.
     queued: HashSet<Duty>,
@@ -47,30 +47,33 @@ pub(crate) enum Duty {
     Settle(OrderId),
 }
 
-impl Inbox {
+impl OrderDuties {
     pub(crate) fn start(ledger: Ledger, metrics: Arc<Metrics>, shutdown: &Shutdown) -> Self {
-        let inbox = Self(Arc::new(Inner {
+        let order_duties = Self(Arc::new(Inner {
             ledger,
             metrics,
-            waiting: Mutex::default(),
+            duties: Mutex::default(),
             changed: Notify::new(),
         }));
-        for _ in 0..RUNNERS {
-            shutdown.spawn_vital("order duties", inbox.clone().run(shutdown.stopping()));
+        for _ in 0..CONCURRENCY {
+            shutdown.spawn_vital(
+                "order duties",
+                order_duties.clone().run(shutdown.stopping()),
+            );
         }
-        inbox
+        order_duties
     }
 
     /// Queues a duty and returns at once; drops it if the queue is full, and the sweep finds it later.
     pub(crate) fn note(&self, duty: Duty) {
-        if self.0.waiting().add(duty) {
+        if self.0.duties().add(duty) {
             self.0.changed.notify_one();
         }
     }
 
     async fn run(self, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
-            let next = self.0.waiting().next();
+            let next = self.0.duties().next();
             let Some(duty) = next else {
                 tokio::select! {
                     () = self.0.changed.notified() => {}
@@ -92,9 +95,9 @@ impl Duty {
     }
 }
 
-impl Waiting {
+impl DutyQueue {
     fn add(&mut self, duty: Duty) -> bool {
-        let is_new = self.queue.len() < MOST_WAITING && self.queued.insert(duty);
+        let is_new = self.queue.len() < MAX_QUEUED && self.queued.insert(duty);
         if is_new {
             self.queue.push_back(duty);
         }
@@ -138,8 +141,8 @@ impl Inner {
             .inc_by(u64::from(applied));
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn duties(&self) -> MutexGuard<'_, DutyQueue> {
+        self.duties.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -148,10 +151,10 @@ struct Busy<'a>(&'a Inner, OrderId);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.0.waiting();
-        waiting.busy.remove(&self.1);
-        let more = !waiting.queue.is_empty();
-        drop(waiting);
+        let mut duties = self.0.duties();
+        duties.busy.remove(&self.1);
+        let more = !duties.queue.is_empty();
+        drop(duties);
         if more {
             // A runner may have skipped this order's next duty while it was busy.
             self.0.changed.notify_one();
@@ -173,31 +176,31 @@ mod tests {
     #[test]
     fn an_orders_duties_are_done_one_after_the_other_and_other_orders_do_not_wait() {
         let (first, second) = (order(), order());
-        let mut waiting = Waiting::default();
+        let mut duties = DutyQueue::default();
         for duty in [
             Duty::ApplyCallbacks(first),
             Duty::Settle(first),
             Duty::Settle(second),
         ] {
-            assert!(waiting.add(duty));
+            assert!(duties.add(duty));
         }
-        assert_eq!(waiting.next(), Some(Duty::ApplyCallbacks(first)));
-        assert_eq!(waiting.next(), Some(Duty::Settle(second)));
-        assert_eq!(waiting.next(), None);
-        waiting.busy.remove(&first);
-        assert_eq!(waiting.next(), Some(Duty::Settle(first)));
+        assert_eq!(duties.next(), Some(Duty::ApplyCallbacks(first)));
+        assert_eq!(duties.next(), Some(Duty::Settle(second)));
+        assert_eq!(duties.next(), None);
+        duties.busy.remove(&first);
+        assert_eq!(duties.next(), Some(Duty::Settle(first)));
     }
     #[test]
     fn a_duty_waits_once_and_no_more_wait_than_there_is_room_for() {
         let first = order();
-        let mut waiting = Waiting::default();
-        assert!(waiting.add(Duty::Settle(first)));
-        assert!(!waiting.add(Duty::Settle(first)));
-        while waiting.queue.len() < MOST_WAITING {
-            assert!(waiting.add(Duty::Settle(order())));
+        let mut duties = DutyQueue::default();
+        assert!(duties.add(Duty::Settle(first)));
+        assert!(!duties.add(Duty::Settle(first)));
+        while duties.queue.len() < MAX_QUEUED {
+            assert!(duties.add(Duty::Settle(order())));
         }
-        assert!(!waiting.add(Duty::Settle(order())));
-        assert_eq!(waiting.next(), Some(Duty::Settle(first)));
-        assert!(waiting.add(Duty::Settle(order())));
+        assert!(!duties.add(Duty::Settle(order())));
+        assert_eq!(duties.next(), Some(Duty::Settle(first)));
+        assert!(duties.add(Duty::Settle(order())));
     }
 }

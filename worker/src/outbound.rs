@@ -9,7 +9,7 @@ mod request;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::handoff::Heard;
+use domain::handoff::SendResult;
 use http::{HeaderMap, StatusCode};
 use ipnet::IpNet;
 use platform::{chance::Chance, clock::Clock, crash};
@@ -22,7 +22,7 @@ pub use self::request::Outgoing;
 use self::{
     answer::{Answer, exchange},
     auth::Tokens,
-    guard::{Guard, NotVetted, PlainHttp},
+    guard::{Guard, PlainHttp, VetError},
 };
 
 /// Limits and permissions of attempts.
@@ -64,9 +64,9 @@ pub struct Outbound {
 
 /// Result of trying to make an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sent {
-    Heard {
-        heard: Heard,
+pub enum AttemptResult {
+    SendResult {
+        heard: SendResult,
         /// First 16 KiB of the response body, if there was a response.
         answer: Option<Vec<u8>>,
         used_cached_token: bool,
@@ -77,7 +77,7 @@ pub enum Sent {
 
 #[derive(Debug, thiserror::Error)]
 #[error("building the HTTP client failed: {0}")]
-pub struct NoClient(reqwest::Error);
+pub struct ClientError(reqwest::Error);
 
 impl Outbound {
     /// Builds the client; blocks for about 30 ms. Once `cut` is cancelled, nothing more is sent.
@@ -86,7 +86,7 @@ impl Outbound {
         clock: Clock,
         chance: Chance,
         cut: CancellationToken,
-    ) -> Result<Self, NoClient> {
+    ) -> Result<Self, ClientError> {
         let guard = Guard::new(
             settings.allow_networks.clone(),
             PlainHttp::of(settings),
@@ -95,7 +95,8 @@ impl Outbound {
         );
         Ok(Self {
             post: Post {
-                client: client::build(guard.clone(), settings.connect_timeout).map_err(NoClient)?,
+                client: client::build(guard.clone(), settings.connect_timeout)
+                    .map_err(ClientError)?,
                 guard,
                 response_limit_bytes: settings.response_limit_bytes,
             },
@@ -108,14 +109,14 @@ impl Outbound {
     }
 
     /// Sends at most one request with the handoff's body.
-    pub async fn attempt(&self, outgoing: &Outgoing) -> Sent {
+    pub async fn attempt(&self, outgoing: &Outgoing) -> AttemptResult {
         let authorized =
             self.tokens
                 .authorize(outgoing.integrator, &outgoing.auth, &self.post, &self.clock);
         let authorization = tokio::select! {
             biased;
             () = self.cut.cancelled() => {
-                return Sent::NotSent {
+                return AttemptResult::NotSent {
                     why: "the worker is stopping".to_owned(),
                 };
             }
@@ -126,7 +127,7 @@ impl Outbound {
         };
         if self.clock.now() + self.attempt_timeout > outgoing.leased_until {
             // The response could arrive after another worker has begun the next attempt.
-            return Sent::NotSent {
+            return AttemptResult::NotSent {
                 why: "the lease expires too soon".to_owned(),
             };
         }
@@ -156,9 +157,9 @@ impl Outbound {
                 .drop_refused(outgoing.integrator, &authorization)
                 .await;
         }
-        Sent::Heard {
+        AttemptResult::SendResult {
             heard: answer.heard(),
-            answer: Some(answer.kept()),
+            answer: Some(answer.into_stored()),
             used_cached_token: authorization.used_cached_token,
         }
     }
@@ -179,7 +180,7 @@ impl Post {
         headers: HeaderMap,
         body: Bytes,
         timeout: Duration,
-    ) -> Result<Answer, Trouble> {
+    ) -> Result<Answer, SendError> {
         let begun_at = Instant::now();
         self.guard.vet(url).await?;
         let request = self
@@ -190,26 +191,26 @@ impl Post {
             .timeout(timeout.saturating_sub(begun_at.elapsed()));
         exchange(request, self.response_limit_bytes)
             .await
-            .map_err(Trouble::Met)
+            .map_err(SendError::Request)
     }
 }
 
 /// Reason why there is no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Trouble {
+enum SendError {
     /// A failure of our own.
-    Ours(String),
+    Internal(String),
     /// The integrator, its settings or its token server prevented the request.
     Failed(String),
     /// The request itself failed.
-    Met(Heard),
+    Request(SendResult),
 }
 
-impl From<NotVetted> for Trouble {
-    fn from(why: NotVetted) -> Self {
+impl From<VetError> for SendError {
+    fn from(why: VetError) -> Self {
         match why {
-            NotVetted::ResolverAway { .. } => Self::Ours(why.to_string()),
-            NotVetted::Forbidden(address) => {
+            VetError::ResolverUnavailable { .. } => Self::Internal(why.to_string()),
+            VetError::Forbidden(address) => {
                 tracing::warn!(%address, "{why}");
                 Self::Failed(why.to_string())
             }
@@ -218,28 +219,28 @@ impl From<NotVetted> for Trouble {
     }
 }
 
-impl Trouble {
+impl SendError {
     /// Converts the failure of a token request: whatever happened to it, nothing of the handoff was sent.
-    fn in_words(self, prefix: &str) -> Self {
+    fn with_prefix(self, prefix: &str) -> Self {
         match self {
-            Self::Ours(why) => Self::Ours(format!("{prefix}{why}")),
+            Self::Internal(why) => Self::Internal(format!("{prefix}{why}")),
             Self::Failed(why)
-            | Self::Met(Heard::NotConnected { error: why } | Heard::Lost { error: why }) => {
-                Self::Failed(format!("{prefix}{why}"))
-            }
-            Self::Met(Heard::Answer { status, .. }) => {
+            | Self::Request(
+                SendResult::NotConnected { error: why } | SendResult::Lost { error: why },
+            ) => Self::Failed(format!("{prefix}{why}")),
+            Self::Request(SendResult::Answer { status, .. }) => {
                 Self::Failed(format!("{prefix}status {status}"))
             }
         }
     }
 
-    fn sent(self) -> Sent {
+    fn sent(self) -> AttemptResult {
         let heard = match self {
-            Self::Ours(why) => return Sent::NotSent { why },
-            Self::Failed(error) => Heard::NotConnected { error },
-            Self::Met(heard) => heard,
+            Self::Internal(why) => return AttemptResult::NotSent { why },
+            Self::Failed(error) => SendResult::NotConnected { error },
+            Self::Request(heard) => heard,
         };
-        Sent::Heard {
+        AttemptResult::SendResult {
             heard,
             answer: None,
             used_cached_token: false,

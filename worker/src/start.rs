@@ -19,14 +19,14 @@ use crate::{
     attempt::Attempts,
     consume::Consumer,
     lanes::Lanes,
-    membership::{Crew, RollCall},
-    order_duties::Inbox,
-    outbound::{NoClient, Outbound, OutboundSettings},
-    sweep::{Memory, Sweep, Swept},
+    membership::{Heartbeat, Membership},
+    order_duties::OrderDuties,
+    outbound::{ClientError, Outbound, OutboundSettings},
+    sweep::{Memory, Sweep, SweepCounts},
 };
 
 /// Time reserved to record an outcome after the longest attempt.
-const TO_RECORD: Duration = Duration::from_secs(2);
+const RECORD_MARGIN: Duration = Duration::from_secs(2);
 
 /// Settings of a worker.
 #[derive(Clone, Debug)]
@@ -71,13 +71,13 @@ pub struct Worker {
     #[cfg(test)]
     pub(crate) lanes: Lanes,
     #[cfg(test)]
-    pub(crate) crew: watch::Receiver<Crew>,
+    pub(crate) membership: watch::Receiver<Membership>,
 }
 
 impl Worker {
     /// Starts all tasks on the current runtime. Once `shutdown` begins, nothing more is claimed; attempts in flight may
     /// finish, and those that have not finished shortly before the end of the drain are recorded as unknown.
-    pub async fn start(parts: WorkerParts, shutdown: &Shutdown) -> Result<Self, NoClient> {
+    pub async fn start(parts: WorkerParts, shutdown: &Shutdown) -> Result<Self, ClientError> {
         let WorkerParts {
             ledger,
             broker,
@@ -92,9 +92,9 @@ impl Worker {
             cut: cut.clone(),
         };
         let lease = settings.outbound.attempt_timeout + settings.lease_margin;
-        let roll_call = join(&ledger, &metrics, settings.is_alone).await;
-        let crew = match &roll_call {
-            Some(roll_call) => roll_call.crew(),
+        let heartbeat = join(&ledger, &metrics, settings.is_alone).await;
+        let membership = match &heartbeat {
+            Some(heartbeat) => heartbeat.membership(),
             None => alone(&ledger, &metrics),
         };
         let lanes = Lanes::new(
@@ -102,29 +102,33 @@ impl Worker {
             lease,
             shutdown.clone(),
             broker.clone(),
-            crew.clone(),
+            membership.clone(),
         );
-        let inbox = Inbox::start(ledger.clone(), metrics.clone(), shutdown);
+        let order_duties = OrderDuties::start(ledger.clone(), metrics.clone(), shutdown);
         let stopping = shutdown.stopping();
-        if let Some(roll_call) = roll_call {
+        if let Some(heartbeat) = heartbeat {
             let run = {
                 let lanes = lanes.clone();
-                roll_call.run(async move { lanes.ended().await }, stopping.clone())
+                heartbeat.run(async move { lanes.ended().await }, stopping.clone())
             };
             shutdown.spawn_vital("heartbeat", run);
         }
-        tokio::spawn(cut_at_last(stopping.clone(), cut, patience(&settings)));
+        tokio::spawn(cut_after_grace_period(
+            stopping.clone(),
+            cut,
+            grace_period(&settings),
+        ));
 
         let consumer = Consumer {
             lanes: lanes.clone(),
-            inbox,
+            order_duties,
         };
         shutdown.spawn_vital("consume", consumer.run(broker.clone(), stopping.clone()));
         let sweep = Arc::new(Sweep {
             ledger,
             broker,
             lanes: lanes.clone(),
-            crew: crew.clone(),
+            membership: membership.clone(),
             metrics,
             interval: settings.sweep_interval,
             batch: settings.sweep_batch.max(1),
@@ -136,30 +140,30 @@ impl Worker {
             #[cfg(test)]
             lanes,
             #[cfg(test)]
-            crew,
+            membership,
         })
     }
 
     /// Runs one sweep in addition to the periodic ones.
-    pub async fn sweep_once(&self) -> Swept {
+    pub async fn sweep_once(&self) -> SweepCounts {
         self.sweep.sweep_once().await
     }
 }
 
 /// Sends the first heartbeat, so that the others know this worker before its first hint; `None` if it is alone.
-async fn join(ledger: &Ledger, metrics: &Arc<Metrics>, is_alone: bool) -> Option<RollCall> {
+async fn join(ledger: &Ledger, metrics: &Arc<Metrics>, is_alone: bool) -> Option<Heartbeat> {
     if is_alone {
         return None;
     }
-    let mut roll_call = RollCall::new(ledger.clone(), Arc::clone(metrics));
-    roll_call.call().await;
-    Some(roll_call)
+    let mut heartbeat = Heartbeat::new(ledger.clone(), Arc::clone(metrics));
+    heartbeat.call().await;
+    Some(heartbeat)
 }
 
-fn alone(ledger: &Ledger, metrics: &Metrics) -> watch::Receiver<Crew> {
+fn alone(ledger: &Ledger, metrics: &Metrics) -> watch::Receiver<Membership> {
     metrics.workers_live.set(1);
     let me = ledger.chance().id(ledger.clock().now());
-    watch::Sender::new(Crew::of_one(me)).subscribe()
+    watch::Sender::new(Membership::single(me)).subscribe()
 }
 
 /// Builds the HTTP client on a blocking thread, because it takes about 30 ms of CPU.
@@ -167,7 +171,7 @@ async fn outbound(
     ledger: &Ledger,
     settings: &OutboundSettings,
     cut: &CancellationToken,
-) -> Result<Outbound, NoClient> {
+) -> Result<Outbound, ClientError> {
     let (settings, clock, chance, cut) = (
         settings.clone(),
         ledger.clock().clone(),
@@ -180,14 +184,18 @@ async fn outbound(
 }
 
 /// Returns how long attempts may still finish after the shutdown has begun.
-fn patience(settings: &WorkerSettings) -> Duration {
-    let drained = settings.drain.saturating_sub(TO_RECORD);
-    drained.min(settings.outbound.attempt_timeout + TO_RECORD)
+fn grace_period(settings: &WorkerSettings) -> Duration {
+    let drained = settings.drain.saturating_sub(RECORD_MARGIN);
+    drained.min(settings.outbound.attempt_timeout + RECORD_MARGIN)
 }
 
-async fn cut_at_last(stopping: CancellationToken, cut: CancellationToken, patience: Duration) {
+async fn cut_after_grace_period(
+    stopping: CancellationToken,
+    cut: CancellationToken,
+    grace_period: Duration,
+) {
     stopping.cancelled().await;
     // Real time, not the test clock: tests that set the clock do not simulate a shutdown.
-    tokio::time::sleep(patience).await;
+    tokio::time::sleep(grace_period).await;
     cut.cancel();
 }

@@ -14,26 +14,26 @@ use domain::{
     ids::{IntegratorId, StoreId},
     stuck::StuckKind,
 };
-use ledger::{Ledger, sweep::MOST_PRUNED};
+use ledger::{Ledger, sweep::MAX_PRUNED};
 use platform::metrics::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::{lanes::Lanes, membership::Crew};
+use crate::{lanes::Lanes, membership::Membership};
 
 /// Minimum time between two hints about the same integrator.
-const HINTED_FOR: Duration = Duration::from_secs(5);
-const ANCHOR_EVERY: Duration = Duration::from_secs(30);
-const PRUNE_EVERY: Duration = Duration::from_secs(60);
-const TALLY_EVERY: Duration = Duration::from_secs(30);
-const GAUGES_EVERY: Duration = Duration::from_secs(10);
+const HINT_INTERVAL: Duration = Duration::from_secs(5);
+const ANCHOR_INTERVAL: Duration = Duration::from_secs(30);
+const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+const TALLY_INTERVAL: Duration = Duration::from_secs(30);
+const GAUGES_INTERVAL: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
 pub(crate) struct Sweep {
     pub(crate) ledger: Ledger,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) lanes: Lanes,
-    pub(crate) crew: watch::Receiver<Crew>,
+    pub(crate) membership: watch::Receiver<Membership>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) interval: Duration,
     /// Maximum number of rows that each step of a sweep takes.
@@ -46,8 +46,8 @@ pub(crate) struct Sweep {
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     hinted_at: HashMap<IntegratorId, DateTime<Utc>>,
-    /// [`Crew::since`] of the last hints. A new membership has new shares, so everything is hinted again.
-    hinted_crew: Option<DateTime<Utc>>,
+    /// [`Membership::since`] of the last hints. A new membership has new shares, so everything is hinted again.
+    hinted_membership: Option<DateTime<Utc>>,
     /// Cursor over the integrators, if there are more than one sweep reads.
     hinted_last: Option<IntegratorId>,
     anchored_at: Option<DateTime<Utc>>,
@@ -60,7 +60,7 @@ pub(crate) struct Memory {
 
 /// Counts of what one sweep changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepCounts {
     pub leases_freed: u32,
     pub callbacks_applied: u32,
     pub integrators_disabled: u32,
@@ -86,51 +86,61 @@ impl Sweep {
         }
     }
 
-    pub(crate) async fn sweep_once(&self) -> Swept {
-        self.anchor_now_and_then().await;
+    pub(crate) async fn sweep_once(&self) -> SweepCounts {
+        self.anchor_if_due().await;
         let ledger = &self.ledger;
         // Callbacks before overdue orders: a callback received in time may still save its order.
-        let swept = Swept {
-            leases_freed: done(
+        let swept = SweepCounts {
+            leases_freed: ok_or_default(
                 "expired_leases",
                 ledger.free_expired_leases(self.batch).await,
             ),
-            callbacks_applied: done("callbacks_left", self.apply_callbacks_left().await),
-            integrators_disabled: done(
-                "given_up_integrators",
-                ledger.disable_given_up(self.batch).await,
+            callbacks_applied: ok_or_default(
+                "callbacks_left",
+                self.apply_leftover_callbacks().await,
             ),
-            handoffs_withdrawn: done(
+            integrators_disabled: ok_or_default(
+                "given_up_integrators",
+                ledger.disable_failing_integrators(self.batch).await,
+            ),
+            handoffs_withdrawn: ok_or_default(
                 "archived_integrators",
                 ledger.withdraw_from_archived(self.batch).await,
             ),
-            handoffs_overdue: done(
+            handoffs_overdue: ok_or_default(
                 "overdue_handoffs",
                 ledger.fail_overdue_handoffs(self.batch).await,
             ),
-            orders_ended: done(
+            orders_ended: ok_or_default(
                 "overdue_orders",
                 ledger.end_overdue_orders(self.batch).await,
             ),
-            orders_settled: done(
+            orders_settled: ok_or_default(
                 "unsettled_orders",
-                ledger.settle_left_over(self.batch).await,
+                ledger.settle_unsettled_orders(self.batch).await,
             ),
-            references_matched: done("references", ledger.match_references(self.batch).await),
-            integrators_hinted: done("due_work", self.hint_due_work().await),
-            rows_pruned: self.prune_now_and_then().await,
-            orders_tallied: self.tally_now_and_then().await,
+            references_matched: ok_or_default(
+                "references",
+                ledger.match_references(self.batch).await,
+            ),
+            integrators_hinted: ok_or_default("due_work", self.hint_due_work().await),
+            rows_pruned: self.prune_if_due().await,
+            orders_tallied: self.tally_if_due().await,
         };
         self.count(&swept);
-        self.set_gauges_now_and_then().await;
+        self.set_gauges_if_due().await;
         swept
     }
 
-    async fn apply_callbacks_left(&self) -> ledger::Result<u32> {
+    async fn apply_leftover_callbacks(&self) -> ledger::Result<u32> {
         let mut applied = 0;
-        for order in self.ledger.orders_with_callbacks_left(self.batch).await? {
+        for order in self
+            .ledger
+            .orders_with_unapplied_callbacks(self.batch)
+            .await?
+        {
             // An error in one order must not stop the others.
-            applied += done("callbacks_left", self.ledger.apply_callbacks(order).await);
+            applied += ok_or_default("callbacks_left", self.ledger.apply_callbacks(order).await);
         }
         Ok(applied)
     }
@@ -144,23 +154,23 @@ impl Sweep {
             .ledger
             .integrators_with_due_work(after, self.batch)
             .await?;
-        let crew = self.crew.borrow().since;
-        let untold = {
+        let membership = self.membership.borrow().since;
+        let unhinted = {
             let mut memory = self.memory();
-            if memory.hinted_crew.replace(crew) != Some(crew) {
+            if memory.hinted_membership.replace(membership) != Some(membership) {
                 memory.hinted_at.clear();
             }
-            memory.hinted_last = due.go_on_after;
-            memory.untold(due.integrators, now)
+            memory.hinted_last = due.continue_after;
+            memory.unhinted(due.integrators, now)
         };
-        for integrator in &untold {
+        for integrator in &unhinted {
             self.lanes.wake(*integrator);
         }
-        self.tell_other_workers(&untold).await;
-        Ok(u32::try_from(untold.len()).unwrap_or(u32::MAX))
+        self.hint_other_workers(&unhinted).await;
+        Ok(u32::try_from(unhinted.len()).unwrap_or(u32::MAX))
     }
 
-    async fn tell_other_workers(&self, integrators: &[IntegratorId]) {
+    async fn hint_other_workers(&self, integrators: &[IntegratorId]) {
         let is_connected = *self.broker.state().borrow() == BrokerState::Connected;
         if integrators.is_empty() || !is_connected {
             return;
@@ -178,9 +188,9 @@ impl Sweep {
         }
     }
 
-    async fn anchor_now_and_then(&self) {
+    async fn anchor_if_due(&self) {
         let now = self.ledger.clock().now();
-        if !is_time(&mut self.memory().anchored_at, now, ANCHOR_EVERY) {
+        if !is_due(&mut self.memory().anchored_at, now, ANCHOR_INTERVAL) {
             return;
         }
         if let Err(error) = self.ledger.db().anchor(self.ledger.clock()).await {
@@ -189,27 +199,27 @@ impl Sweep {
     }
 
     /// Prunes periodically, or in the next sweep if one batch was not enough, so that pruning keeps up with new rows.
-    async fn prune_now_and_then(&self) -> u64 {
+    async fn prune_if_due(&self) -> u64 {
         let now = self.ledger.clock().now();
-        if !is_time(&mut self.memory().pruned_at, now, PRUNE_EVERY) {
+        if !is_due(&mut self.memory().pruned_at, now, PRUNE_INTERVAL) {
             return 0;
         }
-        let pruned = done("prune", self.ledger.prune().await);
-        if pruned >= u64::from(MOST_PRUNED) {
+        let pruned = ok_or_default("prune", self.ledger.prune().await);
+        if pruned >= u64::from(MAX_PRUNED) {
             self.memory().pruned_at = None;
         }
         pruned
     }
 
     /// Tallies periodically, or in the next sweep if this one did not reach the end.
-    async fn tally_now_and_then(&self) -> u64 {
+    async fn tally_if_due(&self) -> u64 {
         let now = self.ledger.clock().now();
         let after = self.memory().tallied_last;
         let goes_on = after.is_some();
-        if !goes_on && !is_time(&mut self.memory().tallied_at, now, TALLY_EVERY) {
+        if !goes_on && !is_due(&mut self.memory().tallied_at, now, TALLY_INTERVAL) {
             return 0;
         }
-        let walk = done("tallies", self.ledger.tally_orders(after, self.batch).await);
+        let walk = ok_or_default("tallies", self.ledger.tally_orders(after, self.batch).await);
         let mut memory = self.memory();
         memory.tallied_last = walk.last;
         if walk.is_behind {
@@ -218,17 +228,17 @@ impl Sweep {
         walk.orders
     }
 
-    async fn set_gauges_now_and_then(&self) {
+    async fn set_gauges_if_due(&self) {
         let now = self.ledger.clock().now();
-        if !is_time(&mut self.memory().gauged_at, now, GAUGES_EVERY) {
+        if !is_due(&mut self.memory().gauged_at, now, GAUGES_INTERVAL) {
             return;
         }
-        for (state, count) in done("handoff_counts", self.ledger.handoff_counts().await) {
+        for (state, count) in ok_or_default("handoff_counts", self.ledger.handoff_counts().await) {
             let handoffs = &self.metrics.handoffs;
             handoffs.with_label_values(&[state.as_str()]).set(count);
         }
-        if let Ok(open_breakers) = self.ledger.open_breakers().await {
-            self.metrics.breakers_open.set(open_breakers);
+        if let Ok(count_open_breakers) = self.ledger.count_open_breakers().await {
+            self.metrics.breakers_open.set(count_open_breakers);
         }
         let Ok(stuck) = self.ledger.stuck().await else {
             // The steps above have logged that the database is unavailable.
@@ -241,7 +251,7 @@ impl Sweep {
         }
     }
 
-    fn count(&self, swept: &Swept) {
+    fn count(&self, swept: &SweepCounts) {
         for (kind, found) in [
             ("expired_lease", swept.leases_freed),
             ("callback_left", swept.callbacks_applied),
@@ -265,10 +275,10 @@ impl Sweep {
 
 impl Memory {
     /// Returns the integrators that were not hinted recently, and marks them as hinted now.
-    fn untold(&mut self, mut due: Vec<IntegratorId>, now: DateTime<Utc>) -> Vec<IntegratorId> {
+    fn unhinted(&mut self, mut due: Vec<IntegratorId>, now: DateTime<Utc>) -> Vec<IntegratorId> {
         // A time in the future means that the clock was set back.
         self.hinted_at
-            .retain(|_, at| *at <= now && now < *at + HINTED_FOR);
+            .retain(|_, at| *at <= now && now < *at + HINT_INTERVAL);
         due.retain(|integrator| !self.hinted_at.contains_key(integrator));
         self.hinted_at
             .extend(due.iter().map(|integrator| (*integrator, now)));
@@ -277,7 +287,7 @@ impl Memory {
 }
 
 /// Returns the result of a step; logs an error and returns the default, so that the other steps go on.
-fn done<T: Default>(step: &'static str, result: ledger::Result<T>) -> T {
+fn ok_or_default<T: Default>(step: &'static str, result: ledger::Result<T>) -> T {
     result.unwrap_or_else(|error| {
         tracing::warn!(step, %error, "sweep step {step} failed: {error}");
         T::default()
@@ -285,12 +295,12 @@ fn done<T: Default>(step: &'static str, result: ledger::Result<T>) -> T {
 }
 
 /// Returns true and sets `last` to `now` if `every` has passed since then, or if the clock was set back.
-fn is_time(last: &mut Option<DateTime<Utc>>, now: DateTime<Utc>, every: Duration) -> bool {
-    let is_time = last.is_none_or(|last| now < last || now >= last + every);
-    if is_time {
+fn is_due(last: &mut Option<DateTime<Utc>>, now: DateTime<Utc>, every: Duration) -> bool {
+    let is_due = last.is_none_or(|last| now < last || now >= last + every);
+    if is_due {
         *last = Some(now);
     }
-    is_time
+    is_due
 }
 
 #[cfg(test)]
@@ -306,10 +316,10 @@ mod tests {
     fn an_integrator_is_told_of_again_after_a_while_and_at_once_when_the_clock_was_set_back() {
         let integrator = Chance::system().id(noon());
         let mut memory = Memory::default();
-        let mut is_told = |at| !memory.untold(vec![integrator], at).is_empty();
+        let mut is_told = |at| !memory.unhinted(vec![integrator], at).is_empty();
         assert!(is_told(noon()));
-        assert!(!is_told(noon() + HINTED_FOR / 2));
-        assert!(is_told(noon() + HINTED_FOR));
+        assert!(!is_told(noon() + HINT_INTERVAL / 2));
+        assert!(is_told(noon() + HINT_INTERVAL));
         assert!(is_told(noon() - EVERY));
         assert!(!is_told(noon() - EVERY));
     }
@@ -317,10 +327,10 @@ mod tests {
     #[test]
     fn what_is_done_now_and_then_does_not_wait_for_a_time_that_was_before() {
         let mut last = None;
-        assert!(is_time(&mut last, noon(), EVERY));
-        assert!(!is_time(&mut last, noon() + EVERY / 2, EVERY));
-        assert!(is_time(&mut last, noon() - EVERY, EVERY));
-        assert!(!is_time(&mut last, noon() - EVERY / 2, EVERY));
-        assert!(is_time(&mut last, noon(), EVERY));
+        assert!(is_due(&mut last, noon(), EVERY));
+        assert!(!is_due(&mut last, noon() + EVERY / 2, EVERY));
+        assert!(is_due(&mut last, noon() - EVERY, EVERY));
+        assert!(!is_due(&mut last, noon() - EVERY / 2, EVERY));
+        assert!(is_due(&mut last, noon(), EVERY));
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use store::testing::SOON;
+use store::testing::TEST_TIMEOUT;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -25,7 +25,7 @@ pub(crate) enum Reply {
     /// Sends these bytes and keeps the connection open.
     Say(String),
     /// Sends these bytes once the test notifies it.
-    SayWhenLet(String, Arc<Notify>),
+    SayWhenReleased(String, Arc<Notify>),
     /// Sends these bytes, then closes the connection.
     SayAndClose(String),
     /// Sends these bytes, then hangs.
@@ -132,7 +132,7 @@ impl Integrator {
     pub(crate) async fn until_received(&self, count: usize) -> Vec<Received> {
         let mut received = self.shared.received.subscribe();
         let enough = received.wait_for(|received| received.len() >= count);
-        tokio::time::timeout(SOON, enough)
+        tokio::time::timeout(TEST_TIMEOUT, enough)
             .await
             .expect("the requests arrive in time")
             .unwrap()
@@ -171,11 +171,11 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
                 replies[0].clone()
             }
         };
-        if let Reply::SayWhenLet(_, let_go) = &reply {
-            let_go.notified().await;
+        if let Reply::SayWhenReleased(_, release) = &reply {
+            release.notified().await;
         }
         let (Reply::Say(said)
-        | Reply::SayWhenLet(said, _)
+        | Reply::SayWhenReleased(said, _)
         | Reply::SayAndClose(said)
         | Reply::SayAndHang(said)
         | Reply::SayAndDrip(said)
@@ -188,7 +188,7 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
             return;
         }
         match reply {
-            Reply::Say(_) | Reply::SayWhenLet(..) => {}
+            Reply::Say(_) | Reply::SayWhenReleased(..) => {}
             Reply::SayAndClose(_) => return,
             Reply::SayAndHang(_) => std::future::pending().await,
             Reply::SayAndDrip(_) => loop {

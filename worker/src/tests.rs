@@ -16,8 +16,8 @@ use domain::{
     status::OrderStatus,
 };
 use ledger::{
-    accounts::{FAILURES_COUNT_FOR, Guess},
-    sweep::MOST_PRUNED,
+    accounts::{FAILURE_TTL, Guess},
+    sweep::MAX_PRUNED,
     testing::House,
 };
 use tokio::sync::Notify;
@@ -103,8 +103,8 @@ async fn an_integrator_that_hangs_delays_no_other(house: House) {
         scene.place().await;
     }
     // A lane retries a moment later if the other lane has just locked the order.
-    scene.until_time_brings_requests(&quick, 6).await;
-    scene.until_time_brings_requests(&hanging, 2).await;
+    scene.advance_until_requests(&quick, 6).await;
+    scene.advance_until_requests(&hanging, 2).await;
     assert_eq!(hanging.received().len(), 2);
     scene.end().await;
 }
@@ -178,9 +178,9 @@ async fn a_stop_in_mid_request_leaves_an_unknown_outcome_on_record(house: House)
 #[each_database]
 async fn a_stop_lets_an_answer_come_and_claims_nothing_more(house: House) {
     let scene = Scene::new(house).await;
-    let let_go = Arc::new(Notify::new());
+    let release = Arc::new(Notify::new());
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
-    let kitchen = Integrator::start([Reply::SayWhenLet(answer, let_go.clone())]).await;
+    let kitchen = Integrator::start([Reply::SayWhenReleased(answer, release.clone())]).await;
     scene
         .integrator_like(kitchen.url(), |new| new.concurrency = 1)
         .await;
@@ -188,7 +188,7 @@ async fn a_stop_lets_an_answer_come_and_claims_nothing_more(house: House) {
     kitchen.until_received(1).await;
     let second = scene.place().await;
     scene.shutdown.begin();
-    let_go.notify_one();
+    release.notify_one();
     assert_eq!(scene.shutdown.finish().await.left, Vec::<&str>::new());
     assert_eq!(scene.status(first).await, OrderStatus::Accepted);
     assert_eq!(scene.status(second).await, OrderStatus::Pending);
@@ -238,10 +238,10 @@ async fn what_is_over_goes_as_fast_as_it_came(house: House) {
     let scene = Scene::silent(house).await;
     // Each failed sign-in writes two rows.
     let guess = Guess::new("anna", [192, 0, 2, 1].into());
-    for _ in 0..=MOST_PRUNED / 2 {
+    for _ in 0..=MAX_PRUNED / 2 {
         scene.ledger.sign_in_failed(&guess).await.unwrap();
     }
-    scene.house.clock.advance(FAILURES_COUNT_FOR);
+    scene.house.clock.advance(FAILURE_TTL);
     let rows_pruned = async || scene.worker.sweep_once().await.rows_pruned;
     assert_eq!(
         [

@@ -11,45 +11,45 @@ use chrono::{DateTime, Utc};
 use platform::clock::Clock;
 
 /// Maximum number of entries. A full cache is cleared: simpler than evicting in some order, and rare.
-const MOST: usize = 10_000;
+const MAX_ENTRIES: usize = 10_000;
 
 #[derive(Debug)]
-pub(super) struct Remembered<K, V> {
+pub(super) struct TtlCache<K, V> {
     clock: Clock,
-    kept: Duration,
-    found: Mutex<HashMap<K, (V, DateTime<Utc>)>>,
+    ttl: Duration,
+    entries: Mutex<HashMap<K, (V, DateTime<Utc>)>>,
 }
 
-impl<K: Eq + Hash, V: Clone> Remembered<K, V> {
-    pub(super) fn new(clock: Clock, kept: Duration) -> Self {
+impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
+    pub(super) fn new(clock: Clock, ttl: Duration) -> Self {
         Self {
             clock,
-            kept,
-            found: Mutex::default(),
+            ttl,
+            entries: Mutex::default(),
         }
     }
 
     pub(super) fn get(&self, key: &K) -> Option<V> {
         let now = self.clock.now();
-        let found = self.found();
-        let (value, until) = found.get(key)?;
+        let entries = self.entries();
+        let (value, until) = entries.get(key)?;
         (now < *until).then(|| value.clone())
     }
 
     pub(super) fn put(&self, key: K, value: V) {
-        let until = self.clock.now() + self.kept;
-        let mut found = self.found();
-        if found.len() >= MOST {
-            found.clear();
+        let until = self.clock.now() + self.ttl;
+        let mut entries = self.entries();
+        if entries.len() >= MAX_ENTRIES {
+            entries.clear();
         }
-        found.insert(key, (value, until));
+        entries.insert(key, (value, until));
     }
 
     pub(super) fn forget(&self, key: &K) {
-        self.found().remove(key);
+        self.entries().remove(key);
     }
 
-    fn found(&self) -> MutexGuard<'_, HashMap<K, (V, DateTime<Utc>)>> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, HashMap<K, (V, DateTime<Utc>)>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

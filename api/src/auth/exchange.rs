@@ -5,16 +5,16 @@ use std::sync::Arc;
 use domain::account::Account;
 use ledger::accounts::{Guess, GuessLimits};
 
-use super::{Doorkeeper, incorrect};
+use super::{Authenticator, incorrect};
 use crate::{
     http::{limits::ClientAddress, problem::Problem},
     outside::{ExternalId, Verification},
 };
 
 /// Concurrency if failures are not limited.
-const UNCOUNTED: usize = 1000;
+const UNLIMITED: usize = 1000;
 
-impl Doorkeeper {
+impl Authenticator {
     /// Returns the account of that user if the key is right. Failures are limited like wrong passwords; an error of the
     /// service does not count as a failure.
     pub(crate) async fn exchange(
@@ -48,7 +48,7 @@ impl Doorkeeper {
 
 fn at_once(most: u32) -> usize {
     match most {
-        0 => UNCOUNTED,
+        0 => UNLIMITED,
         most => most as usize,
     }
 }

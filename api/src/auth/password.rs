@@ -12,11 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::http::problem::{Problem, Reason};
 
 /// Dummy hash for unknown usernames, so that they take as long to check as known ones.
-const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZXhwZWRpdGVyL25vYm9keQ$\
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZXhwZWRpdGVyL25vYm9keQ$\
      AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Maximum number of waiting hashes for each one that runs (a second or two of waiting); more are refused.
-const MOST_WAITING: usize = 64;
+const MAX_WAITING: usize = 64;
 
 /// Password hasher with limited concurrency; a hash takes 20 ms and 19 MiB.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Passwords {
         let at_once = at_once.max(1);
         Self {
             running: Arc::new(Semaphore::new(at_once)),
-            inside: Arc::new(Semaphore::new(at_once * (1 + MOST_WAITING))),
+            inside: Arc::new(Semaphore::new(at_once * (1 + MAX_WAITING))),
         }
     }
 
@@ -39,28 +39,29 @@ impl Passwords {
     pub async fn hash(&self, chance: &Chance, password: &str) -> Result<String, Problem> {
         let salt: [u8; 16] = chance.bytes();
         let password = password.to_owned();
-        let turn = self.turn().await?;
-        turn.work(move || hash(&password, &salt))
+        let permit = self.permit().await?;
+        permit
+            .work(move || hash(&password, &salt))
             .await?
             .map_err(Problem::internal)
     }
 
     /// Waits for a permit to hash; 503 if too many are waiting.
-    pub(super) async fn turn(&self) -> Result<Turn, Problem> {
+    pub(super) async fn permit(&self) -> Result<HashPermit, Problem> {
         let overloaded = |_| Problem::new(Reason::Overloaded);
         let inside = Arc::clone(&self.inside);
         let inside = inside.try_acquire_owned().map_err(overloaded)?;
         let running = Arc::clone(&self.running);
         let running = running.acquire_owned().await.map_err(Problem::internal)?;
-        Ok(Turn(Arc::new([running, inside])))
+        Ok(HashPermit(Arc::new([running, inside])))
     }
 }
 
 /// Permit to verify a password, one of few at a time. Keep it until the work around the verification is done.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<[OwnedSemaphorePermit; 2]>);
+pub(super) struct HashPermit(Arc<[OwnedSemaphorePermit; 2]>);
 
-impl Turn {
+impl HashPermit {
     /// Verifies a password. Without a hash (unknown username) it takes as long and fails; a malformed hash fails too.
     pub(super) async fn verify(
         &self,
@@ -69,7 +70,7 @@ impl Turn {
     ) -> Result<bool, Problem> {
         let password = password.to_owned();
         self.work(move || {
-            let is_right = verify(&password, hash.as_deref().unwrap_or(NOBODYS));
+            let is_right = verify(&password, hash.as_deref().unwrap_or(DUMMY_HASH));
             is_right && hash.is_some()
         })
         .await
@@ -123,8 +124,8 @@ mod tests {
         );
         let verify = async |password: &str| {
             let hash = Some(hash.clone());
-            let turn = passwords.turn().await.unwrap();
-            turn.verify(password, hash).await.unwrap()
+            let permit = passwords.permit().await.unwrap();
+            permit.verify(password, hash).await.unwrap()
         };
         assert!(verify("open sesame").await);
         assert!(!verify("open sesam").await);
@@ -132,13 +133,13 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_has_no_password_but_costs_a_hash() {
-        let nobodys = PasswordHash::new(NOBODYS).expect("the dummy hash is a valid PHC string");
+        let dummy = PasswordHash::new(DUMMY_HASH).expect("the dummy hash is a valid PHC string");
         let ours = hash("x", &[7; 16]).unwrap();
         let ours = PasswordHash::new(&ours).unwrap();
-        assert_eq!(nobodys.params, ours.params);
-        assert_eq!(nobodys.algorithm, ours.algorithm);
-        let turn = Passwords::new(1).turn().await.unwrap();
-        assert!(!turn.verify("", None).await.unwrap());
+        assert_eq!(dummy.params, ours.params);
+        assert_eq!(dummy.algorithm, ours.algorithm);
+        let permit = Passwords::new(1).permit().await.unwrap();
+        assert!(!permit.verify("", None).await.unwrap());
     }
 
     #[tokio::test]
@@ -146,10 +147,10 @@ mod tests {
         let passwords = Passwords::new(1);
         let running = passwords.running.acquire().await.unwrap();
         let verify = async || {
-            let turn = passwords.turn().await?;
-            turn.verify("x", Some("not a hash".into())).await
+            let permit = passwords.permit().await?;
+            permit.verify("x", Some("not a hash".into())).await
         };
-        let mut crowd: Vec<_> = (0..=MOST_WAITING).map(|_| Box::pin(verify())).collect();
+        let mut crowd: Vec<_> = (0..=MAX_WAITING).map(|_| Box::pin(verify())).collect();
         for one in &mut crowd {
             assert!(one.now_or_never().is_none());
         }

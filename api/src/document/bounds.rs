@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::operations;
 
 /// Adds bounds and default descriptions by name: a parameter means the same in every operation.
-pub(super) fn bound(document: &mut Value) {
+pub(super) fn add_bounds(document: &mut Value) {
     for (_, _, operation) in operations(document) {
         let parameters = operation
             .get_mut("parameters")
             .and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             let name = parameter["name"].as_str().unwrap_or_default().to_owned();
-            let Some((bounds, told)) = known(&name) else {
+            let Some((bounds, told)) = rules_for(&name) else {
                 continue;
             };
             for (keyword, value) in bounds.as_object().into_iter().flatten() {
@@ -26,7 +26,7 @@ pub(super) fn bound(document: &mut Value) {
 }
 
 /// Returns schema keywords for a parameter name, and the description to use if it has none.
-fn known(name: &str) -> Option<(Value, &'static str)> {
+fn rules_for(name: &str) -> Option<(Value, &'static str)> {
     Some(match name {
         "id" => (json!({}), "A UUID."),
         "item" => (json!({}), "The item's `id`."),

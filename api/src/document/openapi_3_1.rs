@@ -6,39 +6,39 @@ use serde_json::{Map, Value, json};
 
 use crate::http::body::format;
 
-pub(super) fn modernise(document: &mut Value) {
+pub(super) fn upgrade_to_3_1(document: &mut Value) {
     document["openapi"] = json!("3.1.0");
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         schemas.values_mut().for_each(schema);
     }
-    outside_components(&mut document["paths"]);
+    convert_inline_schemas(&mut document["paths"]);
 }
 
 /// Converts the inline schemas of parameters, headers and bodies.
-fn outside_components(value: &mut Value) {
+fn convert_inline_schemas(value: &mut Value) {
     match value {
         Value::Object(members) => {
             if let Some(headers) = members.get_mut("headers").and_then(Value::as_object_mut) {
                 *headers = std::mem::take(headers)
                     .into_iter()
-                    .map(|(name, header)| (as_usually_written(&name), header))
+                    .map(|(name, header)| (canonical_header_name(&name), header))
                     .collect();
             }
             for (name, below) in members {
                 if name == "schema" {
                     schema(below);
                 } else {
-                    outside_components(below);
+                    convert_inline_schemas(below);
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(outside_components),
+        Value::Array(items) => items.iter_mut().for_each(convert_inline_schemas),
         _ => {}
     }
 }
 
 /// Restores the usual spelling of a header name, which poem-openapi writes in capitals.
-fn as_usually_written(header: &str) -> String {
+fn canonical_header_name(header: &str) -> String {
     if header.eq_ignore_ascii_case("etag") {
         return "ETag".into();
     }
@@ -50,7 +50,7 @@ fn as_usually_written(header: &str) -> String {
 }
 
 fn schema(value: &mut Value) {
-    lone_reference(value);
+    unwrap_described_reference(value);
     let Some(members) = value.as_object_mut() else {
         return;
     };
@@ -87,7 +87,7 @@ fn schema(value: &mut Value) {
 
 /// Moves a description from a composition to its reference. OpenAPI 3.0 allowed it only in a composition, which client
 /// generators turn into a separate type.
-fn lone_reference(value: &mut Value) {
+fn unwrap_described_reference(value: &mut Value) {
     let parts = value.get("allOf").and_then(Value::as_array);
     let Some([reference, told]) = parts.map(Vec::as_slice) else {
         return;
@@ -116,7 +116,7 @@ fn bounds(members: &mut Map<String, Value>) {
     if members.get("type") == Some(&json!("integer")) {
         for bound in ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"] {
             if let Some(value) = members.get_mut(bound) {
-                whole(value);
+                make_integer(value);
             }
         }
     }
@@ -136,7 +136,7 @@ fn bounds(members: &mut Map<String, Value>) {
 }
 
 /// Writes a bound as an integer; poem-openapi stores bounds as floating-point numbers.
-fn whole(value: &mut Value) {
+fn make_integer(value: &mut Value) {
     // A double represents every integer below this exactly.
     let exact = value.as_f64().filter(|bound| bound.abs() < 9e15);
     if let Some(bound) = exact {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Replaces poem-openapi's status ranges (4XX) with single statuses, each described once under `components`.
-pub(super) fn tell_problems(document: &mut Value) {
+pub(super) fn add_problem_responses(document: &mut Value) {
     let mut told = BTreeSet::new();
     for (named, access, operation) in operations(document) {
         let statuses = statuses(named, access, operation);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::operations;
 
-pub(super) fn show(document: &mut Value) {
+pub(super) fn add_examples(document: &mut Value) {
     for (_, _, operation) in operations(document) {
         let contents = operation
             .get_mut("requestBody")

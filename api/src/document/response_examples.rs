@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::operations;
 
-pub(super) fn show(document: &mut Value) {
+pub(super) fn add_examples(document: &mut Value) {
     for (_, _, operation) in operations(document) {
         let Some(example) = operation["operationId"].as_str().and_then(example) else {
             continue;
@@ -35,18 +35,18 @@ fn example(operation: &str) -> Option<Value> {
         "sign_in" | "refresh_token" | "exchange_session_key" => places::tokens(),
         "create_live_ticket" => places::live_ticket(),
         "me" | "create_user" => places::account(),
-        "change_user" => but(places::account(), json!({"disabled": true})),
+        "change_user" => with_fields(places::account(), json!({"disabled": true})),
         "list_users" => page([places::account()]),
         "give_external_identity" => places::external_identity(),
 
         "create_store" | "get_store" => places::store(),
-        "edit_store" => but(places::store(), json!({"paused": true, "version": 2})),
+        "edit_store" => with_fields(places::store(), json!({"paused": true, "version": 2})),
         "list_stores" => page([places::store()]),
         "get_menu" | "get_session_menu" => places::menu(),
 
         "create_product" | "get_product" => places::product(),
-        "edit_product" => but(places::product(), json!({"available": false, "version": 2})),
-        "change_stock" => but(places::product(), json!({"stock": 52})),
+        "edit_product" => with_fields(places::product(), json!({"available": false, "version": 2})),
+        "change_stock" => with_fields(places::product(), json!({"stock": 52})),
         "list_products" => page([places::product()]),
 
         "open_session" => orders::session(),
@@ -55,20 +55,20 @@ fn example(operation: &str) -> Option<Value> {
         "get_session" => orders::session_with_orders(),
         "close_session" => orders::closed_session(),
         "list_session_events" => orders::session_events(),
-        "place_guest_order" => orders::of_a_guest(true),
-        "cancel_guest_order" => orders::cancelled(orders::of_a_guest(true)),
+        "place_guest_order" => orders::guest_order(true),
+        "cancel_guest_order" => orders::cancelled(orders::guest_order(true)),
 
         "place_order" => orders::placed(),
         "get_order" => orders::ready(),
-        "list_orders" => page([orders::at_a_table(), orders::dispatched()]),
+        "list_orders" => page([orders::table_order(), orders::dispatched()]),
         "edit_order" => orders::edited(),
         "move_order" => orders::rejected(),
         "remove_order" => orders::cancelled(orders::placed()),
         "add_order_item" => orders::with_one_more(),
-        "edit_order_item" => orders::of_three(),
-        "remove_order_item" => but(orders::placed(), json!({"version": 3})),
-        "replace_order" => orders::placed_anew(),
-        "list_order_events" => json!([orders::event_of_placing()]),
+        "edit_order_item" => orders::with_three_items(),
+        "remove_order_item" => with_fields(orders::placed(), json!({"version": 3})),
+        "replace_order" => orders::replacement(),
+        "list_order_events" => json!([orders::placed_event()]),
 
         "list_order_handoffs" => json!([handoffs::acknowledged()]),
         "get_handoff" => handoffs::acknowledged(),
@@ -83,7 +83,7 @@ fn example(operation: &str) -> Option<Value> {
 
         "create_integrator" => handoffs::connected(),
         "get_integrator" => handoffs::integrator_with_health(),
-        "edit_integrator" => but(handoffs::integrator(), json!({"version": 2})),
+        "edit_integrator" => with_fields(handoffs::integrator(), json!({"version": 2})),
         "list_integrators" => page([handoffs::integrator_with_health()]),
         "rotate_secret" => handoffs::rotated_secret(),
 
@@ -97,7 +97,7 @@ fn page<const N: usize>(items: [Value; N]) -> Value {
 }
 
 /// Returns the object with these fields replaced or added.
-fn but(mut shape: Value, fields: Value) -> Value {
+fn with_fields(mut shape: Value, fields: Value) -> Value {
     if let (Some(shape), Value::Object(fields)) = (shape.as_object_mut(), fields) {
         shape.extend(fields);
     }

@@ -30,7 +30,7 @@ pub struct Checked<T>(pub T);
 
 /// Validated merge patch (RFC 7396), sent as `application/merge-patch+json` or plain `application/json`.
 #[derive(Debug)]
-pub struct Merged<T>(pub T);
+pub struct MergePatch<T>(pub T);
 
 /// Raw body, for requests whose bytes are signed; [`Self::parse`] reads it as `T` once the signature is verified.
 #[derive(Clone, Debug)]
@@ -78,7 +78,7 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Checked<T> {
     }
 }
 
-impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Merged<T> {
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for MergePatch<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();
@@ -159,16 +159,16 @@ fn is_json(request: &Request) -> bool {
 }
 
 /// Time to receive a whole body, so that a slow sender can't hold memory and a connection for long.
-const BODY_WITHIN: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Problem> {
     let limit = request.extensions().get::<BodyLimit>();
     let limit = limit.map_or(usize::MAX, |BodyLimit(bytes)| *bytes);
     let body = body.take().map_err(Problem::internal)?;
-    read_within(body, limit, BODY_WITHIN).await
+    read_with_timeout(body, limit, BODY_TIMEOUT).await
 }
 
-async fn read_within(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
+async fn read_with_timeout(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
     let cut_off = |detail: &str| Problem::new(Reason::BadRequest).detail(detail);
     tokio::time::timeout(within, body.into_bytes_limit(limit))
         .await

@@ -18,7 +18,7 @@ pub(crate) fn tagged<T: ToJSON>(body: T) -> Tagged<T> {
 }
 
 /// Returns the representation, or 304 if `If-None-Match` contains its tag (weak comparison, RFC 9110).
-pub(crate) fn unless_known<T: ToJSON>(if_none_match: Option<&str>, body: T) -> Fresh<T> {
+pub(crate) fn fresh_or_not_modified<T: ToJSON>(if_none_match: Option<&str>, body: T) -> Fresh<T> {
     let etag = tag(&body);
     let mut known = if_none_match.unwrap_or_default().split(',').map(str::trim);
     if known.any(|known| known == "*" || known.trim_start_matches("W/") == etag) {
@@ -30,7 +30,7 @@ pub(crate) fn unless_known<T: ToJSON>(if_none_match: Option<&str>, body: T) -> F
 
 /// Returns the version that an edit with `If-Match` must still find. The header must contain the current tag, or the
 /// current version in quotes; otherwise 412. `None` without the header, and for `*`, which matches anything.
-pub(crate) fn seen_version<T: ToJSON>(
+pub(crate) fn match_version<T: ToJSON>(
     if_match: Option<&str>,
     current: &T,
     version: i64,
@@ -47,14 +47,14 @@ pub(crate) fn seen_version<T: ToJSON>(
     }
 }
 
-/// Like [`seen_version`], for a request that may have an idempotency key. A replay must be recognised before a conflict
+/// Like [`match_version`], for a request that may have an idempotency key. A replay must be recognised before a conflict
 /// is reported, so a mismatch becomes a version that no resource has, which the ledger refuses.
 pub(crate) fn expected_version<T: ToJSON>(
     if_match: Option<&str>,
     current: &T,
     version: i64,
 ) -> Option<i64> {
-    seen_version(if_match, current, version).unwrap_or(Some(NO_VERSION))
+    match_version(if_match, current, version).unwrap_or(Some(NO_VERSION))
 }
 
 pub(crate) fn version_conflict(current: i64) -> Problem {
@@ -74,7 +74,7 @@ mod tests {
     fn an_edit_names_what_it_was_made_from_by_tag_or_version() {
         let shown = "espresso".to_owned();
         let seen = |header: Option<&str>| {
-            seen_version(header, &shown, 4).map_err(|problem| problem.reason())
+            match_version(header, &shown, 4).map_err(|problem| problem.reason())
         };
         let tag = tag(&shown);
         let several = format!("\"x\" , {tag}");

@@ -62,10 +62,10 @@ impl Front {
 }
 
 impl<E: Endpoint> Middleware<E> for Front {
-    type Output = Fronted<E>;
+    type Output = FrontEndpoint<E>;
 
-    fn transform(&self, inner: E) -> Fronted<E> {
-        Fronted {
+    fn transform(&self, inner: E) -> FrontEndpoint<E> {
+        FrontEndpoint {
             front: self.clone(),
             inner,
         }
@@ -74,12 +74,12 @@ impl<E: Endpoint> Middleware<E> for Front {
 
 /// Endpoint wrapped by [`Front`]; it always returns a response, never an error.
 #[derive(Debug)]
-pub struct Fronted<E> {
+pub struct FrontEndpoint<E> {
     front: Front,
     inner: E,
 }
 
-impl<E: Endpoint> Endpoint for Fronted<E> {
+impl<E: Endpoint> Endpoint for FrontEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
@@ -119,7 +119,7 @@ impl<E: Endpoint> Endpoint for Fronted<E> {
     }
 }
 
-impl<E: Endpoint> Fronted<E> {
+impl<E: Endpoint> FrontEndpoint<E> {
     async fn answer(
         &self,
         request: Request,
@@ -139,7 +139,7 @@ impl<E: Endpoint> Fronted<E> {
         match done {
             Ok(Ok(response)) => response.into_response(),
             Ok(Err(error)) if error.is_from_response() => error.into_response(),
-            Ok(Err(error)) => Problem::of_framework(error, &path).answer(request_id, ""),
+            Ok(Err(error)) => Problem::from_framework(error, &path).answer(request_id, ""),
             // The panic hook has logged the panic itself.
             Err(_) => Problem::internal("handler panicked").answer(request_id, ""),
         }

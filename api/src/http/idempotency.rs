@@ -18,7 +18,7 @@ use crate::{
     state::ApiState,
 };
 
-const MOST_BYTES: usize = 200;
+const MAX_KEY_BYTES: usize = 200;
 
 /// Header with the operation it was sent to. As a handler's argument:
 /// `#[oai(name = "Idempotency-Key")] key: IdempotencyKey`.
@@ -41,8 +41,8 @@ impl IdempotencyKey {
         let Some(key) = self.key else {
             return Ok(None);
         };
-        if !(1..=MOST_BYTES).contains(&key.len()) {
-            let detail = format!("must be 1 to {MOST_BYTES} bytes long");
+        if !(1..=MAX_KEY_BYTES).contains(&key.len()) {
+            let detail = format!("must be 1 to {MAX_KEY_BYTES} bytes long");
             return Err(Problem::invalid_field("Idempotency-Key", detail));
         }
         let asked = format!("{}\n{}", self.operation, body.to_json_string());
@@ -67,7 +67,7 @@ where
 {
     match state.ledger.once(key, work).await? {
         Once::Done(made) => Ok((made, false)),
-        Once::DoneBefore(resource) => Ok((again(resource).await?, true)),
+        Once::AlreadyDone(resource) => Ok((again(resource).await?, true)),
     }
 }
 

@@ -14,7 +14,7 @@ use poem::Request;
 use runtime::config;
 use uuid::Uuid;
 
-use self::bucket::{Buckets, Taken};
+use self::bucket::{Buckets, QuotaState};
 use crate::{
     access::Access,
     http::problem::{Problem, Reason},
@@ -41,14 +41,14 @@ pub struct Limits {
 
 /// The bucket that counts a request without an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counting {
+pub(crate) enum AnonymousBucket {
     Nobody,
     Guest,
     Integrator,
     Address,
 }
 
-impl Counting {
+impl AnonymousBucket {
     pub(crate) fn of(access: Access, pattern: &str) -> Self {
         match access {
             Access::Keyholder if pattern.starts_with("/sessions/") => Self::Guest,
@@ -62,7 +62,7 @@ impl Counting {
 
 /// Buckets that one request was counted in, for the response headers.
 #[derive(Debug, Default)]
-pub(crate) struct Counted(Vec<(&'static str, Taken)>);
+pub(crate) struct AppliedLimits(Vec<(&'static str, QuotaState)>);
 
 impl Limits {
     pub(crate) fn new(settings: &config::RateLimits, clock: &Clock) -> Self {
@@ -78,7 +78,7 @@ impl Limits {
     pub(crate) fn count_account(
         &self,
         account: AccountId,
-        counted: &mut Counted,
+        counted: &mut AppliedLimits,
     ) -> Result<(), Problem> {
         let taken = self.accounts.take(account, self.clock.now());
         counted.add("account", taken)
@@ -87,21 +87,21 @@ impl Limits {
     /// Counts a request without an account; returns 429 if a bucket is empty.
     pub(crate) fn count_anonymous(
         &self,
-        counting: Counting,
+        counting: AnonymousBucket,
         request: &Request,
-        counted: &mut Counted,
+        counted: &mut AppliedLimits,
     ) -> Result<(), Problem> {
         let now = self.clock.now();
         let address = ClientAddress::of(request).0;
         match counting {
-            Counting::Nobody => Ok(()),
-            Counting::Address => counted.add("address", self.addresses.take(address, now)),
-            Counting::Guest => {
+            AnonymousBucket::Nobody => Ok(()),
+            AnonymousBucket::Address => counted.add("address", self.addresses.take(address, now)),
+            AnonymousBucket::Guest => {
                 // Guest keys and codes are easy to invent, addresses less so.
                 counted.add("address", self.addresses.take(address, now))?;
                 counted.add("guest", self.guests.take(guest_of(request), now))
             }
-            Counting::Integrator => {
+            AnonymousBucket::Integrator => {
                 // Parsed as in the handler: an id has many spellings, and an invalid one can be of any length.
                 let named = request.path_params::<Uuid>().ok().map(IntegratorId::from);
                 let known = named.filter(|id| self.integrators.has(&(Some(*id), address)));
@@ -112,14 +112,14 @@ impl Limits {
     }
 
     /// Gives the integrator its own bucket for this address, after a valid signature.
-    pub(crate) fn has_signed(&self, integrator: IntegratorId, address: ClientAddress) {
+    pub(crate) fn record_signature(&self, integrator: IntegratorId, address: ClientAddress) {
         let key = (Some(integrator), address.0);
         self.integrators.begin(key, self.clock.now());
     }
 }
 
-impl Counted {
-    fn add(&mut self, policy: &'static str, taken: Option<Taken>) -> Result<(), Problem> {
+impl AppliedLimits {
+    fn add(&mut self, policy: &'static str, taken: Option<QuotaState>) -> Result<(), Problem> {
         let Some(taken) = taken else {
             return Ok(());
         };
@@ -132,7 +132,7 @@ impl Counted {
     }
 
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
-        let list = |member: &dyn Fn(&str, &Taken) -> String| {
+        let list = |member: &dyn Fn(&str, &QuotaState) -> String| {
             let members: Vec<String> = self
                 .0
                 .iter()

@@ -15,11 +15,11 @@ pub(crate) fn said<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
 
 /// Collects errors for fields that are null in a merge patch although they can't be cleared.
 #[derive(Default)]
-pub(crate) struct Filled {
+pub(crate) struct RequiredFields {
     errors: Vec<FieldError>,
 }
 
-impl Filled {
+impl RequiredFields {
     /// Returns the new value; `None` if the field is absent, or null, which is recorded as an error.
     pub(crate) fn said<T>(&mut self, name: &str, field: MaybeUndefined<T>) -> Option<T> {
         match field {

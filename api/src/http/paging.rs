@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::http::problem::Problem;
 
-const MOST_A_PAGE: u32 = 100;
-const USUAL_A_PAGE: u32 = 50;
+const MAX_PAGE_SIZE: u32 = 100;
+const DEFAULT_PAGE_SIZE: u32 = 50;
 
 /// One page of a list.
 #[derive(Debug, Object)]
@@ -45,10 +45,10 @@ impl<T: Type + ParseFromJSON + ToJSON> Page<T> {
 /// Returns the page size for `?limit=`: default 50, maximum 100.
 pub fn limit(asked: Option<u32>) -> Result<u32, Problem> {
     match asked {
-        None => Ok(USUAL_A_PAGE),
-        Some(limit @ 1..=MOST_A_PAGE) => Ok(limit),
+        None => Ok(DEFAULT_PAGE_SIZE),
+        Some(limit @ 1..=MAX_PAGE_SIZE) => Ok(limit),
         Some(_) => {
-            let detail = format!("must be from 1 to {MOST_A_PAGE}");
+            let detail = format!("must be from 1 to {MAX_PAGE_SIZE}");
             Err(Problem::invalid_field("limit", detail))
         }
     }

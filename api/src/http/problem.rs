@@ -109,7 +109,7 @@ impl Problem {
 
     /// Returns a 422 for a `store_id` that does not exist or is archived.
     #[must_use]
-    pub(crate) fn no_such_store() -> Self {
+    pub(crate) fn unknown_store() -> Self {
         Self::invalid_field("/store_id", "must be an existing, unarchived store")
     }
 
@@ -148,7 +148,7 @@ impl Problem {
     }
 
     #[must_use]
-    pub(crate) fn allowing(mut self, methods: impl Into<String>) -> Self {
+    pub(crate) fn with_allow(mut self, methods: impl Into<String>) -> Self {
         self.0.allow = Some(methods.into());
         self
     }

@@ -9,9 +9,9 @@ use poem_openapi::{
 
 /// One or more values of a query parameter.
 #[derive(Clone, Debug)]
-pub(crate) struct Several<T>(pub(crate) Vec<T>);
+pub(crate) struct CommaSeparated<T>(pub(crate) Vec<T>);
 
-impl<T: Type> Type for Several<T> {
+impl<T: Type> Type for CommaSeparated<T> {
     const IS_REQUIRED: bool = true;
     type RawValueType = Self;
     type RawElementValueType = T::RawValueType;
@@ -39,7 +39,7 @@ impl<T: Type> Type for Several<T> {
     }
 }
 
-impl<T: ParseFromParameter> ParseFromParameter for Several<T> {
+impl<T: ParseFromParameter> ParseFromParameter for CommaSeparated<T> {
     fn parse_from_parameter(text: &str) -> ParseResult<Self> {
         Self::parse_from_parameters([text])
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a client's id in bytes; a longer one is replaced.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 /// Request id, sent in the `X-Request-Id` of every response. A client's own id is kept if it is well formed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +19,9 @@ impl RequestId {
         let mut said = headers.get_all(REQUEST_ID).into_iter();
         // Two ids are ambiguous, so both are ignored.
         let theirs = said.next().filter(|_| said.next().is_none());
-        let theirs = theirs.and_then(|id| id.to_str().ok()).filter(is_sane);
+        let theirs = theirs
+            .and_then(|id| id.to_str().ok())
+            .filter(is_well_formed);
         let ours = || chance.id::<Uuid>(clock.now()).to_string();
         Self(theirs.map_or_else(ours, str::to_owned).into())
     }
@@ -37,8 +39,8 @@ impl fmt::Display for RequestId {
 }
 
 /// Checks that an id can neither break a log line nor imitate another field of it.
-fn is_sane(id: &&str) -> bool {
-    (1..=LONGEST).contains(&id.len())
+fn is_well_formed(id: &&str) -> bool {
+    (1..=MAX_LENGTH).contains(&id.len())
         && id
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))

@@ -11,7 +11,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use crate::http::body::format::{CurrencyCode, moment};
+use crate::http::body::format::{CurrencyCode, parse_timestamp};
 
 /// An amount in minor units (cents), never a fraction.
 #[derive(Clone, Debug, PartialEq, Eq, Object)]
@@ -94,7 +94,7 @@ impl Time {
     fn of(text: &str) -> ParseResult<Self> {
         let wrong =
             "must be an RFC 3339 timestamp such as 2026-11-20T19:30:00Z, in the years 1000 to 9999";
-        moment(text)
+        parse_timestamp(text)
             .map(Self)
             .ok_or_else(|| ParseError::custom(wrong))
     }

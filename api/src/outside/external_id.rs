@@ -25,7 +25,7 @@ impl ExternalId {
         self.text
     }
 
-    pub(super) fn as_sent(&self) -> Value {
+    pub(super) fn wire_value(&self) -> Value {
         match self.text.parse::<u64>() {
             Ok(number) if self.was_number => number.into(),
             _ => self.text.as_str().into(),
@@ -34,7 +34,7 @@ impl ExternalId {
 }
 
 /// Returns the text of an id in a service's JSON; `None` if it is not a valid id.
-pub(super) fn shown(value: &Value) -> Option<String> {
+pub(super) fn id_text(value: &Value) -> Option<String> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.as_u64()?.to_string(),
@@ -86,7 +86,7 @@ impl Type for ExternalId {
 impl ParseFromJSON for ExternalId {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         let value = value.unwrap_or_default();
-        match shown(&value) {
+        match id_text(&value) {
             Some(text) => Ok(Self {
                 text,
                 was_number: value.is_number(),

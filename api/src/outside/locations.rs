@@ -4,7 +4,7 @@ use domain::ids::{AccountId, StoreId};
 use ledger::Ledger;
 
 use super::{
-    external_id::shown,
+    external_id::id_text,
     service::{Answer, Service},
 };
 use crate::http::problem::Problem;
@@ -14,8 +14,8 @@ const NOT_FOUND: u16 = 404;
 #[derive(Debug)]
 pub(crate) enum Locations {
     /// No service: the account's role and stores decide.
-    Here,
-    There {
+    Local,
+    Remote {
         service: Service,
         ledger: Ledger,
     },
@@ -24,22 +24,22 @@ pub(crate) enum Locations {
 impl Locations {
     pub(super) fn new(ledger: &Ledger, service: Option<Service>) -> Self {
         match service {
-            Some(service) => Self::There {
+            Some(service) => Self::Remote {
                 service,
                 ledger: ledger.clone(),
             },
-            None => Self::Here,
+            None => Self::Local,
         }
     }
 
     /// Checks that the service knows the store if it is a location, and that it belongs to the caller if the caller is
     /// one of the service's users. Our own roles decide for all other accounts.
-    pub(crate) async fn must_let_in(
+    pub(crate) async fn check_access(
         &self,
         account: AccountId,
         store: StoreId,
     ) -> Result<(), Problem> {
-        let Self::There { service, ledger } = self else {
+        let Self::Remote { service, ledger } = self else {
             return Ok(());
         };
         let store = ledger.store(store).await?;
@@ -53,8 +53,9 @@ impl Locations {
                 Problem::not_found().detail("The locations service does not know this store.")
             );
         };
-        let owner = shown(&answer["user_id"])
-            .ok_or_else(|| service.nonsense("`user_id` is neither a string nor an integer"))?;
+        let owner = id_text(&answer["user_id"]).ok_or_else(|| {
+            service.invalid_response("`user_id` is neither a string nor an integer")
+        })?;
         match user {
             Some(user) if user != owner => Err(Problem::forbidden()
                 .detail("According to the locations service, this store belongs to someone else.")),

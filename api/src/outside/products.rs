@@ -11,11 +11,11 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{ids::StoreId, money::Money, store::Store};
-use ledger::{Ledger, products::ListedProduct, stores::MOST_ON_A_MENU};
+use ledger::{Ledger, products::ListedProduct, stores::MAX_MENU_PRODUCTS};
 use serde_json::Value;
 
 use super::{
-    external_id::shown,
+    external_id::id_text,
     service::{Answer, Service},
 };
 use crate::http::problem::Problem;
@@ -23,26 +23,26 @@ use crate::http::problem::Problem;
 /// How long a store's products are not fetched again.
 const FRESH_FOR: TimeDelta = TimeDelta::seconds(10);
 const NOT_FOUND: u16 = 404;
-const LONGEST_NAME: usize = 200;
-const LONGEST_DESCRIPTION: usize = 2000;
+const MAX_NAME_LENGTH: usize = 200;
+const MAX_DESCRIPTION_LENGTH: usize = 2000;
 
 #[derive(Debug)]
 pub(crate) enum Products {
     /// No service: our own products only.
-    Here,
-    There(Box<There>),
+    Local,
+    Remote(Box<Remote>),
 }
 
 #[derive(Debug)]
-pub(crate) struct There {
+pub(crate) struct Remote {
     service: Service,
     ledger: Ledger,
     /// One entry for each existing store whose products were requested.
-    asked: Mutex<HashMap<StoreId, Arc<Asked>>>,
+    fetch_state: Mutex<HashMap<StoreId, Arc<FetchState>>>,
 }
 
 #[derive(Debug, Default)]
-struct Asked {
+struct FetchState {
     /// Locked during a fetch, so that concurrent requests fetch once.
     fresh_until: tokio::sync::Mutex<Option<DateTime<Utc>>>,
     /// Number of failed fetches: a request that waited during a failure fails too instead of fetching again.
@@ -51,39 +51,41 @@ struct Asked {
 
 impl Products {
     pub(super) fn new(ledger: &Ledger, service: Option<Service>) -> Self {
-        let there = |service| There {
+        let there = |service| Remote {
             service,
             ledger: ledger.clone(),
-            asked: Mutex::default(),
+            fetch_state: Mutex::default(),
         };
-        service.map_or(Self::Here, |service| Self::There(Box::new(there(service))))
+        service.map_or(Self::Local, |service| {
+            Self::Remote(Box::new(there(service)))
+        })
     }
 
     /// Copies the store's products from the service unless that was done a moment ago. Does nothing for a store that is
     /// not a location of the service or does not exist.
-    pub(crate) async fn bring_in(&self, store: StoreId) -> Result<(), Problem> {
+    pub(crate) async fn refresh(&self, store: StoreId) -> Result<(), Problem> {
         match self {
-            Self::Here => Ok(()),
-            Self::There(there) => there.bring_in(store).await,
+            Self::Local => Ok(()),
+            Self::Remote(there) => there.refresh(store).await,
         }
     }
 }
 
-impl There {
-    async fn bring_in(&self, id: StoreId) -> Result<(), Problem> {
-        let known = self.asked().get(&id).cloned();
-        let asked = match known {
-            Some(asked) => asked,
+impl Remote {
+    async fn refresh(&self, id: StoreId) -> Result<(), Problem> {
+        let known = self.fetch_state().get(&id).cloned();
+        let fetch_state = match known {
+            Some(fetch_state) => fetch_state,
             None if self.ledger.store(id).await?.is_none() => return Ok(()),
-            None => Arc::clone(self.asked().entry(id).or_default()),
+            None => Arc::clone(self.fetch_state().entry(id).or_default()),
         };
-        let failures = asked.failures.load(Ordering::Acquire);
-        let mut fresh_until = asked.fresh_until.lock().await;
+        let failures = fetch_state.failures.load(Ordering::Acquire);
+        let mut fresh_until = fetch_state.fresh_until.lock().await;
         let now = self.ledger.clock().now();
         if fresh_until.is_some_and(|until| now < until) {
             return Ok(());
         }
-        if asked.failures.load(Ordering::Acquire) > failures {
+        if fetch_state.failures.load(Ordering::Acquire) > failures {
             return Err(self
                 .service
                 .unavailable("a concurrent request to it has just failed"));
@@ -94,9 +96,9 @@ impl There {
             .and_then(|store| Some((store, store.external_location_id.as_deref()?)))
         {
             let listed = self.listed(store, location).await.inspect_err(|_| {
-                asked.failures.fetch_add(1, Ordering::AcqRel);
+                fetch_state.failures.fetch_add(1, Ordering::AcqRel);
             })?;
-            self.ledger.bring_in_products(id, &listed).await?;
+            self.ledger.import_products(id, &listed).await?;
         }
         *fresh_until = Some(now + FRESH_FOR);
         Ok(())
@@ -110,12 +112,14 @@ impl There {
                 Problem::not_found().detail("The products service does not know this store.")
             );
         };
-        read(store, &answer).map_err(|what| self.service.nonsense(what))
+        read(store, &answer).map_err(|what| self.service.invalid_response(what))
     }
 
-    fn asked(&self) -> MutexGuard<'_, HashMap<StoreId, Arc<Asked>>> {
+    fn fetch_state(&self) -> MutexGuard<'_, HashMap<StoreId, Arc<FetchState>>> {
         // No code that holds the lock can leave the map half-changed.
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.fetch_state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,7 +127,7 @@ impl There {
 /// off sale.
 fn read(store: &Store, answer: &Value) -> Result<Vec<ListedProduct>, &'static str> {
     let items = answer.as_array().ok_or("not a list")?;
-    if items.len() > MOST_ON_A_MENU as usize {
+    if items.len() > MAX_MENU_PRODUCTS as usize {
         return Err("more products than a menu may have");
     }
     let mut ids = BTreeSet::new();
@@ -146,15 +150,15 @@ fn read_one(store: &Store, product: &Value) -> Result<ListedProduct, &'static st
         Value::String(text) if text.is_empty() => None,
         _ => Some(
             text("description")
-                .filter(|text| fits(text, LONGEST_DESCRIPTION))
+                .filter(|text| fits(text, MAX_DESCRIPTION_LENGTH))
                 .ok_or("a product's description is invalid")?
                 .to_owned(),
         ),
     };
     Ok(ListedProduct {
-        external_id: shown(&product["id"]).ok_or("a product's id is invalid")?,
+        external_id: id_text(&product["id"]).ok_or("a product's id is invalid")?,
         name: text("name")
-            .filter(|name| !name.trim().is_empty() && fits(name, LONGEST_NAME))
+            .filter(|name| !name.trim().is_empty() && fits(name, MAX_NAME_LENGTH))
             .ok_or("a product's name is invalid")?
             .to_owned(),
         description,

@@ -10,7 +10,7 @@ use url::Url;
 use crate::http::problem::{Problem, Reason};
 
 /// Maximum size of a response body; a full menu of a thousand products is smaller.
-const MOST_BYTES: usize = 1_048_576;
+const MAX_BODY_BYTES: usize = 1_048_576;
 /// Idle timeout of pooled connections; shorter than that of most servers, which avoids using a connection while the
 /// server closes it.
 const POOL_IDLE: Duration = Duration::from_millis(3500);
@@ -71,7 +71,7 @@ impl Service {
         &self,
         path: &[&str],
         query: &[(&str, &str)],
-        means_no: &[u16],
+        no_statuses: &[u16],
     ) -> Result<Answer, Problem> {
         let mut url = self.url.clone();
         url.path_segments_mut()
@@ -82,13 +82,13 @@ impl Service {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        self.ask(self.client.get(url), means_no).await
+        self.ask(self.client.get(url), no_statuses).await
     }
 
     /// Sends `POST {url}`.
-    pub(super) async fn post(&self, body: &Value, means_no: &[u16]) -> Result<Answer, Problem> {
+    pub(super) async fn post(&self, body: &Value, no_statuses: &[u16]) -> Result<Answer, Problem> {
         let request = self.client.post(self.url.clone()).json(body);
-        self.ask(request, means_no).await
+        self.ask(request, no_statuses).await
     }
 
     pub(super) fn unavailable(&self, why: &str) -> Problem {
@@ -96,30 +96,30 @@ impl Service {
     }
 
     /// Returns the 503 for an invalid response.
-    pub(super) fn nonsense(&self, what: &str) -> Problem {
+    pub(super) fn invalid_response(&self, what: &str) -> Problem {
         Problem::new(self.unavailable).caused_by(format_args!("invalid response: {what}"))
     }
 
-    async fn ask(&self, request: RequestBuilder, means_no: &[u16]) -> Result<Answer, Problem> {
+    async fn ask(&self, request: RequestBuilder, no_statuses: &[u16]) -> Result<Answer, Problem> {
         let failed =
-            |error: reqwest::Error| Problem::new(self.unavailable).caused_by(in_words(error));
+            |error: reqwest::Error| Problem::new(self.unavailable).caused_by(describe(error));
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > MOST_BYTES {
-                return Err(self.nonsense("too long"));
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(self.invalid_response("too long"));
             }
             body.extend_from_slice(&chunk);
         }
-        match understood(status, &body, means_no) {
+        match parse_response(status, &body, no_statuses) {
             Ok(answer) => Ok(answer),
-            Err(what) => Err(self.nonsense(&format!("{what} (status {status})"))),
+            Err(what) => Err(self.invalid_response(&format!("{what} (status {status})"))),
         }
     }
 }
 
-fn understood(status: u16, body: &[u8], means_no: &[u16]) -> Result<Answer, &'static str> {
+fn parse_response(status: u16, body: &[u8], no_statuses: &[u16]) -> Result<Answer, &'static str> {
     let is_yes = (200..300).contains(&status);
     if !is_yes && !(400..500).contains(&status) {
         return Err("neither a success nor a client error");
@@ -139,7 +139,7 @@ fn understood(status: u16, body: &[u8], means_no: &[u16]) -> Result<Answer, &'st
                 _ => Err("`success` contradicts the status"),
             }
         }
-        _ if means_no.contains(&status) => Ok(Answer::No),
+        _ if no_statuses.contains(&status) => Ok(Answer::No),
         Ok(body) if is_yes => Ok(Answer::Yes(body)),
         Ok(_) => Err("an unexpected client error"),
         Err(_) => Err("not JSON"),
@@ -147,7 +147,7 @@ fn understood(status: u16, body: &[u8], means_no: &[u16]) -> Result<Answer, &'st
 }
 
 /// Formats an error without its URL, which may contain a password, and with its causes, which say the most.
-fn in_words(error: reqwest::Error) -> String {
+fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut words = error.to_string();
     let mut cause = error.source();
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn both_shapes_are_understood_and_only_an_explicit_no_is_one() {
-        let said = |status, body: &str| understood(status, body.as_bytes(), &[404]);
+        let said = |status, body: &str| parse_response(status, body.as_bytes(), &[404]);
         let yes = Answer::Yes(json!({"value": "x"}));
         let enveloped = r#"{"success": true, "response": {"value": "x"}}"#;
         assert_eq!(said(200, enveloped).as_ref(), Ok(&yes));

@@ -41,13 +41,13 @@ impl Verification {
                 .account_by_session_key(user_id.text(), session_key);
             return Ok(found.await?);
         };
-        let body = json!({"session_key": session_key, "user_id": user_id.as_sent()});
+        let body = json!({"session_key": session_key, "user_id": user_id.wire_value()});
         match service.post(&body, &WRONG).await? {
             Answer::No => Ok(None),
             Answer::Yes(Value::Null | Value::Object(_)) => {
                 Ok(self.ledger.account_of_external_user(user_id.text()).await?)
             }
-            Answer::Yes(_) => Err(service.nonsense("not an object")),
+            Answer::Yes(_) => Err(service.invalid_response("not an object")),
         }
     }
 }

@@ -16,10 +16,10 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use self::rights::{may_change, may_make};
+use self::rights::{check_may_change, check_may_create};
 use crate::{
     access::topic::Topic,
-    auth::{Caller, PerhapsCaller, incorrect},
+    auth::{Caller, OptionalCaller, incorrect},
     http::{
         body::{
             Checked,
@@ -27,7 +27,7 @@ use crate::{
         },
         idempotency::{IdempotencyKey, once},
         limits::ClientAddress,
-        merge_patch::Filled,
+        merge_patch::RequiredFields,
         paging::{self, Page},
         problem::{Problem, Reason},
         response::{Created, Done, Replayable},
@@ -95,7 +95,7 @@ struct UserChange {
 }
 
 /// A validated [`UserChange`].
-struct Wanted {
+struct ValidatedUserChange {
     disabled: Option<bool>,
     role: Option<Role>,
     stores: Option<Vec<StoreId>>,
@@ -143,12 +143,12 @@ impl Accounts {
         let username = &caller.account.username;
         let checked = self
             .0
-            .doorkeeper
+            .authenticator
             .sign_in(username, &password, address)
             .await;
         let known = checked.map_err(|problem| match problem.reason() {
             // Not a 401: clients would take it to mean that they are not signed in.
-            Reason::IncorrectCredentials => AccountRefused::OtherPassword.into(),
+            Reason::IncorrectCredentials => AccountRefused::PasswordChanged.into(),
             _ => problem,
         })?;
         let wanted = AccountChange {
@@ -162,7 +162,7 @@ impl Accounts {
             .ledger
             .change_account(id, &wanted, |_| Ok(()))
             .await?;
-        self.0.doorkeeper.forget(id);
+        self.0.authenticator.forget(id);
         Ok(Done)
     }
 
@@ -192,7 +192,7 @@ impl Accounts {
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(
         &self,
-        caller: PerhapsCaller,
+        caller: OptionalCaller,
         /// A client-chosen key of up to 200 bytes, unique per caller; for a self-registration, unique per username.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
@@ -201,7 +201,7 @@ impl Accounts {
         let new = new.0;
         let owner = match &caller.0 {
             Some(caller) => caller.id().uuid(),
-            None => owner_of_registration(&new.username.0),
+            None => registration_key_owner(&new.username.0),
         };
         let key = key.of(&self.0, owner, &new)?;
         let role = Role::from(new.role);
@@ -213,7 +213,7 @@ impl Accounts {
             None => return Err(incorrect()),
             Some(caller) => {
                 let spoken_for = self.0.ledger.spoken_for(&integrators).await?;
-                may_make(caller, role, &stores, &spoken_for)?;
+                check_may_create(caller, role, &stores, &spoken_for)?;
             }
         }
         let new = NewAccount {
@@ -258,7 +258,7 @@ impl Accounts {
             Some(password) => Some(self.hash(password).await?),
             None => None,
         };
-        let becomes = match &change.integrators {
+        let new_integrators = match &change.integrators {
             Some(ids) => self.0.ledger.spoken_for(ids).await?,
             None => Vec::new(),
         };
@@ -270,7 +270,8 @@ impl Accounts {
             password_hash,
             password_mark: None,
         };
-        let allowed = |account: &Account| may_change(&caller, account, &wanted, &becomes);
+        let allowed =
+            |account: &Account| check_may_change(&caller, account, &wanted, &new_integrators);
         let (account, replayed) = once(
             &self.0,
             key,
@@ -282,17 +283,17 @@ impl Accounts {
             },
         )
         .await?;
-        self.0.doorkeeper.forget(id);
+        self.0.authenticator.forget(id);
         Ok(Replayable::of(account.into(), replayed))
     }
 }
 
 impl UserChange {
-    fn parse(self) -> Result<Wanted, Problem> {
-        let mut filled = Filled::default();
+    fn parse(self) -> Result<ValidatedUserChange, Problem> {
+        let mut filled = RequiredFields::default();
         let stores = filled.said("stores", self.stores);
         let integrators = filled.said("integrator_ids", self.integrator_ids);
-        let wanted = Wanted {
+        let wanted = ValidatedUserChange {
             disabled: filled.said("disabled", self.disabled),
             role: filled.said("role", self.role).map(Role::from),
             stores: stores.map(|stores| stores.into_iter().map(Into::into).collect()),
@@ -307,7 +308,7 @@ impl Accounts {
     async fn hash(&self, password: &Password) -> Result<String, Problem> {
         let chance = self.0.ledger.chance();
         self.0
-            .doorkeeper
+            .authenticator
             .passwords()
             .hash(chance, &password.0)
             .await
@@ -321,7 +322,7 @@ impl Accounts {
 
 /// Returns the owner of the idempotency keys of a self-registration. It is derived from the username, so that two
 /// people who choose the same key do not clash.
-fn owner_of_registration(username: &str) -> Uuid {
+fn registration_key_owner(username: &str) -> Uuid {
     let hash = sha256(username.as_bytes());
     uuid::Builder::from_sha1_bytes(*hash.first_chunk().expect("SHA-256 has 32 bytes")).into_uuid()
 }
@@ -343,7 +344,7 @@ impl From<AccountRefused> for Problem {
             }
             AccountRefused::NoSuchAccount => Self::not_found(),
             AccountRefused::NotAllowed => Self::forbidden(),
-            AccountRefused::OtherPassword => {
+            AccountRefused::PasswordChanged => {
                 Self::invalid_field("/password", "is not the current password")
             }
         }

@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-pub(crate) use self::list::KeptCallbacks;
+pub(crate) use self::list::CallbackList;
 use crate::{
     access::topic::Topic,
     http::{
@@ -68,7 +68,7 @@ struct CallbackKept {
 }
 
 #[derive(ApiResponse)]
-enum CallbackAnswer {
+enum CallbackResponse {
     /// Stored. Callbacks are applied in order of receipt; whether this one changes the order is decided then.
     #[oai(status = 202)]
     Accepted(Json<CallbackKept>),
@@ -100,7 +100,7 @@ impl Callbacks {
         signature: Header<Option<String>>,
         request: &Request,
         body: RawBody<Callback>,
-    ) -> Result<CallbackAnswer, Problem> {
+    ) -> Result<CallbackResponse, Problem> {
         let ledger = &self.0.ledger;
         let bad_signature = || {
             self.0
@@ -114,12 +114,12 @@ impl Callbacks {
         // verified against a random secret.
         let (integrator, secrets) = match ledger.callback_secrets(id.0.into()).await? {
             Some((integrator, secrets)) => (Some(integrator), secrets),
-            None => (None, vec![self.nobodys_secret()?]),
+            None => (None, vec![self.random_secret()?]),
         };
         let Some(webhook_id) = webhook_id.0 else {
             return Err(bad_signature().detail("The webhook-id header is required."));
         };
-        if !self.is_known_by_its_token(integrator.as_ref(), &secrets, request) {
+        if !self.has_valid_token(integrator.as_ref(), &secrets, request) {
             let (Some(timestamp), Some(signature)) = (timestamp.0, signature.0) else {
                 return Err(bad_signature()
                     .detail("The webhook-timestamp and webhook-signature headers are required."));
@@ -142,7 +142,7 @@ impl Callbacks {
         let integrator = integrator.ok_or_else(bad_signature)?;
         self.0
             .limits
-            .has_signed(integrator.id, ClientAddress::of(request));
+            .record_signature(integrator.id, ClientAddress::of(request));
 
         if webhook_id.len() > 200 {
             return Err(Problem::invalid_field(
@@ -159,7 +159,7 @@ impl Callbacks {
             Received::Duplicate => "duplicate",
         };
         self.0.metrics.callbacks.with_label_values(&[result]).inc();
-        Ok(CallbackAnswer::Accepted(Json(CallbackKept {
+        Ok(CallbackResponse::Accepted(Json(CallbackKept {
             result: result.to_owned(),
         })))
     }
@@ -167,14 +167,14 @@ impl Callbacks {
 
 impl Callbacks {
     /// Returns a random secret, which nobody can know.
-    fn nobodys_secret(&self) -> Result<SigningSecret, Problem> {
+    fn random_secret(&self) -> Result<SigningSecret, Problem> {
         let bytes: [u8; 32] = self.0.ledger.chance().bytes();
         SigningSecret::new(bytes).map_err(Problem::internal)
     }
 
     /// Returns true if the request carries a valid bearer token. Tokens count only if both the settings and the
     /// integrator allow them, because anybody who reads one can replay it.
-    fn is_known_by_its_token(
+    fn has_valid_token(
         &self,
         integrator: Option<&Integrator>,
         secrets: &[SigningSecret],
@@ -187,7 +187,7 @@ impl Callbacks {
             .and_then(|said| said.split_once(' '))
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map(|(_, token)| token.trim());
-        is_allowed && token.is_some_and(|token| secrets.iter().any(|one| one.is_revealed_as(token)))
+        is_allowed && token.is_some_and(|token| secrets.iter().any(|one| one.matches_text(token)))
     }
 }
 

@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use self::view::ListedView;
 pub(crate) use self::{
-    bulk_retry::Retries, send_test::Trials, stuck::StuckList, view::HandoffView,
+    bulk_retry::Retries, send_test::IntegratorTests, stuck::StuckList, view::HandoffView,
 };
 use crate::{
     access::topic::Topic,
@@ -32,7 +32,7 @@ use crate::{
         idempotency::{IdempotencyKey, once},
         paging::{self, Page},
         problem::{Problem, Reason},
-        query_list::Several,
+        query_list::CommaSeparated,
         response::Replayable,
         scalars::Time,
     },
@@ -60,7 +60,7 @@ impl Handoffs {
         Query(integrator_id): Query<Option<Uuid>>,
         Query(order_id): Query<Option<Uuid>>,
         /// One or more states, repeated or comma-separated: `failed,held,parked`.
-        Query(state): Query<Option<Several<enums::HandoffState>>>,
+        Query(state): Query<Option<CommaSeparated<enums::HandoffState>>>,
         Query(event): Query<Option<enums::HandoffEvent>>,
         /// Reason for the failure: `attempts_used_up`, `refused`, `gone`, `deadline` or `integrator_disabled`.
         Query(reason): Query<Option<String>>,
@@ -95,7 +95,7 @@ impl Handoffs {
             with_order: false,
         };
         let (store, integrator) = (store_id.map(Into::into), integrator_id.map(Into::into));
-        rights::narrow(&mut filter, &caller, store, integrator)?;
+        rights::restrict_to_visible(&mut filter, &caller, store, integrator)?;
         let found = self.0.ledger.handoffs(&filter, before, limit + 1).await?;
         Ok(Json(Page::of(
             found,
@@ -111,10 +111,10 @@ impl Handoffs {
     /// that it acts for, without usernames. Any other handoff returns 404.
     #[oai(path = "/handoffs/:id", method = "get", operation_id = "get_handoff")]
     async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<HandoffView>, Problem> {
-        let history = self.handoff_of(&caller, id.0).await?;
+        let history = self.visible_handoff(&caller, id.0).await?;
         let view = HandoffView::of(history);
         Ok(Json(if caller.is(Role::Integrator) {
-            view.without_names()
+            view.without_usernames()
         } else {
             view
         }))
@@ -138,7 +138,7 @@ impl Handoffs {
         key: IdempotencyKey,
     ) -> Result<Replayable<HandoffView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;
-        let known = self.handoff_of(&caller, id.0).await?.listed.handoff;
+        let known = self.visible_handoff(&caller, id.0).await?.listed.handoff;
         caller.must_manage(known.store_id)?;
         let by = caller.id();
         let retried = once(
@@ -152,21 +152,21 @@ impl Handoffs {
             async |_| Ok(()),
         );
         let ((), replayed) = retried.await?;
-        let history = self.handoff_of(&caller, id.0).await?;
+        let history = self.visible_handoff(&caller, id.0).await?;
         Ok(Replayable::of(HandoffView::of(history), replayed))
     }
 }
 
 impl Handoffs {
     /// Returns the handoff, or 404 if the caller may not see it.
-    async fn handoff_of(&self, caller: &Caller, id: Uuid) -> Result<HandoffHistory, Problem> {
+    async fn visible_handoff(&self, caller: &Caller, id: Uuid) -> Result<HandoffHistory, Problem> {
         let found = self
             .0
             .ledger
             .handoff_history(id.into())
             .await?
             .ok_or_else(Problem::not_found)?;
-        rights::must_see(caller, &found.listed.handoff)?;
+        rights::check_visible(caller, &found.listed.handoff)?;
         Ok(found)
     }
 }

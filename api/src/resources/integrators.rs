@@ -35,7 +35,7 @@ use crate::{
             CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus,
             UnknownPolicy,
         },
-        etag::{expected_version, seen_version, tagged, version_conflict},
+        etag::{expected_version, match_version, tagged, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
         paging::{self, Page},
         problem::Problem,
@@ -180,7 +180,7 @@ impl Integrators {
                 let (integrator, secrets) = ledger.create_integrator(new).await?;
                 Ok::<_, LedgerError<IntegratorRefused>>((integrator, Some(secrets)))
             },
-            async |id| Ok((self.managed(&caller, id.into()).await?, None)),
+            async |id| Ok((self.managed_integrator(&caller, id.into()).await?, None)),
         );
         let ((integrator, secrets), replayed) = made.await?;
         let location = format!("/api/v1/integrators/{}", integrator.id);
@@ -210,7 +210,7 @@ impl Integrators {
         caller: Caller,
         Path(id): Path<Uuid>,
     ) -> Result<Tagged<IntegratorView>, Problem> {
-        let integrator = self.managed(&caller, id.into()).await?;
+        let integrator = self.managed_integrator(&caller, id.into()).await?;
         let health = self.0.ledger.health_of(&[integrator.id]).await?;
         let mut shown = tagged(IntegratorView::from(integrator));
         shown.body.health = health.into_iter().next().map(Into::into);
@@ -242,7 +242,7 @@ impl Integrators {
         Checked(patch): Checked<IntegratorPatch>,
     ) -> Result<Tagged<IntegratorView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
-        let integrator = self.managed(&caller, id.into()).await?;
+        let integrator = self.managed_integrator(&caller, id.into()).await?;
         let edit = patch.parse(&self.0.settings)?;
         let (id, version) = (integrator.id, integrator.version);
         let shown = IntegratorView::from(integrator);
@@ -251,7 +251,7 @@ impl Integrators {
             &self.0,
             key,
             async |ledger| ledger.edit_integrator(id, version, edit).await,
-            async |id| self.managed(&caller, id.into()).await,
+            async |id| self.managed_integrator(&caller, id.into()).await,
         )
         .await
     }
@@ -275,9 +275,9 @@ impl Integrators {
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
     ) -> Result<Done, Problem> {
-        let integrator = self.managed(&caller, id.into()).await?;
+        let integrator = self.managed_integrator(&caller, id.into()).await?;
         let (id, version) = (integrator.id, integrator.version);
-        let version = seen_version(
+        let version = match_version(
             if_match.as_deref(),
             &IntegratorView::from(integrator),
             version,
@@ -306,7 +306,7 @@ impl Integrators {
         Checked(rotation): Checked<SecretRotation>,
     ) -> Result<Replayable<RotatedSecret>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &rotation)?;
-        let integrator = self.managed(&caller, id.into()).await?;
+        let integrator = self.managed_integrator(&caller, id.into()).await?;
         let kind = match rotation.secret {
             SecretName::Signing => SecretKind::Signing,
             SecretName::Callback => SecretKind::Callback,
@@ -327,7 +327,11 @@ impl Integrators {
 }
 
 impl Integrators {
-    async fn managed(&self, caller: &Caller, id: IntegratorId) -> Result<Integrator, Problem> {
+    async fn managed_integrator(
+        &self,
+        caller: &Caller,
+        id: IntegratorId,
+    ) -> Result<Integrator, Problem> {
         let integrator = self.0.ledger.integrator(id).await?;
         let integrator = integrator.ok_or_else(Problem::not_found)?;
         caller.must_manage(integrator.store_id)?;
@@ -371,8 +375,8 @@ impl From<IntegratorRefused> for Problem {
     fn from(refused: IntegratorRefused) -> Self {
         match refused {
             IntegratorRefused::NotFound => Self::not_found(),
-            IntegratorRefused::NoSuchStore => Self::no_such_store(),
-            IntegratorRefused::AuthNotGivenAgain => Self::invalid_field(
+            IntegratorRefused::NoSuchStore => Self::unknown_store(),
+            IntegratorRefused::AuthRequired => Self::invalid_field(
                 "/auth",
                 "must be sent again if url changes its host, scheme or port",
             ),

@@ -29,15 +29,15 @@ pub(crate) use self::{
 };
 use self::{
     request::{GuestsOrder, NewOrder, StatusChange},
-    rights::{capacity, guest_key, handed_over, is_theirs, order_of},
-    view::{OrderView, as_seen},
+    rights::{capacity, has_guest_key, hash_guest_key, order_for_integrator, visible_order},
+    view::{OrderView, check_if_match},
 };
 use crate::{
     access::topic::Topic,
     auth::Caller,
     http::{
         body::Checked,
-        etag::{tag, tagged, unless_known},
+        etag::{fresh_or_not_modified, tag, tagged},
         idempotency::{IdempotencyKey, once},
         problem::{Problem, Reason},
         response::{Fresh, Tagged},
@@ -50,7 +50,7 @@ use crate::{
 pub(crate) struct Orders(pub(crate) ApiState);
 
 #[derive(ApiResponse)]
-enum PlacedAnswer {
+enum PlacedResponse {
     /// Stored: everything is committed.
     #[oai(status = 201)]
     Created(
@@ -66,7 +66,7 @@ enum PlacedAnswer {
 }
 
 #[derive(ApiResponse)]
-enum GuestPlacedAnswer {
+enum GuestPlacedResponse {
     /// Stored: order, items, stock and first event are committed.
     #[oai(status = 201)]
     Created(
@@ -89,7 +89,7 @@ impl Orders {
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewOrder>,
-    ) -> Result<PlacedAnswer, Problem> {
+    ) -> Result<PlacedResponse, Problem> {
         let idempotency = key.of(&self.0, caller.id().uuid(), &new)?;
         let session = match &new.session {
             Some(code) => Some(self.session(code).await?),
@@ -122,12 +122,15 @@ impl Orders {
         if_none_match: Header<Option<String>>,
     ) -> Result<Fresh<OrderView>, Problem> {
         let view = if caller.is(Role::Integrator) {
-            OrderView::of(&handed_over(&self.0, &caller, id.0.into()).await?, None)
+            OrderView::of(
+                &order_for_integrator(&self.0, &caller, id.0.into()).await?,
+                None,
+            )
         } else {
-            let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+            let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
             OrderView::of(&order, Some(by))
         };
-        Ok(unless_known(if_none_match.as_deref(), view))
+        Ok(fresh_or_not_modified(if_none_match.as_deref(), view))
     }
 
     /// Move an order to another status
@@ -148,15 +151,15 @@ impl Orders {
         Header(if_match): Header<Option<String>>,
         Checked(wanted): Checked<StatusChange>,
     ) -> Result<Tagged<OrderView>, Problem> {
-        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
-        let seen = as_seen(if_match.as_deref(), &order, by)?;
+        let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
+        let seen = check_if_match(if_match.as_deref(), &order, by)?;
         let (to, reason) = (wanted.status.into(), wanted.reason.as_deref());
         let ledger = &self.0.ledger;
         let moved = if to == OrderStatus::Pending {
             let expected_total = wanted.expected_total.map(Into::into);
             self.place_draft(&order, seen, by, expected_total).await?
         } else {
-            let moved = ledger.move_order_seen(order.id, seen, to, by, reason);
+            let moved = ledger.move_order_if_unchanged(order.id, seen, to, by, reason);
             moved.await?
         };
         Ok(tagged(OrderView::of(&moved, Some(by))))
@@ -176,9 +179,9 @@ impl Orders {
         caller: Caller,
         id: Path<Uuid>,
     ) -> Result<Json<Vec<EventView>>, Problem> {
-        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
         let events = self.0.ledger.order_events(order.id).await?;
-        Ok(Json(EventView::shown_to(by, events)))
+        Ok(Json(EventView::visible_to(by, events)))
     }
 
     /// List an order's handoffs with their attempts
@@ -194,7 +197,7 @@ impl Orders {
         caller: Caller,
         id: Path<Uuid>,
     ) -> Result<Json<Vec<HandoffView>>, Problem> {
-        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
+        let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
         if by == By::Owner {
             return Err(Problem::forbidden());
         }
@@ -219,13 +222,13 @@ impl Orders {
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<GuestsOrder>,
-    ) -> Result<GuestPlacedAnswer, Problem> {
+    ) -> Result<GuestPlacedResponse, Problem> {
         let session = self.session(&code.0).await?;
         let idempotency = key.of(&self.0, session.id.uuid(), &new)?;
-        let key_hash = guest_key(guest.0)?;
+        let key_hash = hash_guest_key(guest.0)?;
         let wanted = new.into_command(Placer::Guest { key_hash }, &session, idempotency)?;
         let Placed { order, replayed } = self.place_order(wanted).await?;
-        Ok(GuestPlacedAnswer::Created(
+        Ok(GuestPlacedResponse::Created(
             Json(GuestOrderView::of(&order, key_hash)),
             replayed.then_some(true),
         ))
@@ -250,7 +253,7 @@ impl Orders {
     ) -> Result<Tagged<GuestOrderView>, Problem> {
         let session = self.session(&code.0).await?;
         let key = key.of(&self.0, session.id.uuid(), &serde_json::Value::Null)?;
-        let key_hash = guest_key(guest.0)?;
+        let key_hash = hash_guest_key(guest.0)?;
         let order = self.0.ledger.order(id.0.into()).await?;
         let order = order
             .filter(|order| {
@@ -260,7 +263,7 @@ impl Orders {
                     .is_some_and(|its| its.id == session.id)
             })
             .ok_or_else(Problem::not_found)?;
-        if !is_theirs(&order, key_hash) {
+        if !has_guest_key(&order, key_hash) {
             return Err(Problem::forbidden()
                 .detail("Only the guest key that placed the order can cancel it."));
         }
@@ -292,7 +295,7 @@ impl Orders {
             .session_by_code(code)
             .await?
             .ok_or_else(unknown)?;
-        if session.reads_at(self.0.ledger.clock().now()) {
+        if session.is_readable_at(self.0.ledger.clock().now()) {
             Ok(session)
         } else {
             Err(Problem::new(Reason::SessionEnded))
@@ -300,7 +303,7 @@ impl Orders {
     }
 }
 
-fn placed(view: OrderView, replayed: bool) -> PlacedAnswer {
+fn placed(view: OrderView, replayed: bool) -> PlacedResponse {
     let (location, etag) = (view.location(), tag(&view));
-    PlacedAnswer::Created(Json(view), location, etag, replayed.then_some(true))
+    PlacedResponse::Created(Json(view), location, etag, replayed.then_some(true))
 }

@@ -19,15 +19,15 @@ use crate::{
     auth::Caller,
     http::{
         body::{Checked, format::Sku},
-        etag::{expected_version, seen_version, unless_known, version_conflict},
+        etag::{expected_version, fresh_or_not_modified, match_version, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
-        merge_patch::{Filled, said},
+        merge_patch::{RequiredFields, said},
         paging::{self, Page},
         problem::{Problem, Reason},
         response::{Created, Done, Fresh, Tagged},
         scalars,
     },
-    resources::stores::rights::seen,
+    resources::stores::rights::get_visible,
     state::ApiState,
 };
 
@@ -95,7 +95,7 @@ impl Products {
     ) -> Result<Json<Page<ProductView>>, Problem> {
         let limit = paging::limit(limit)?;
         let after = paging::after(cursor.as_deref())?.map(ProductId::from);
-        let store = seen(&self.0, &caller, store_id.into()).await?.id;
+        let store = get_visible(&self.0, &caller, store_id.into()).await?.id;
         let ledger = &self.0.ledger;
         let products = match sku {
             Some(sku) => Vec::from_iter(ledger.product_by_sku(store, &sku).await?),
@@ -129,7 +129,7 @@ impl Products {
             &self.0,
             key,
             async |ledger| ledger.create_product(new.into(), by).await,
-            async |id| self.seen(&caller, id.into()).await,
+            async |id| self.get_visible(&caller, id.into()).await,
         )
         .await?;
         let location = format!("/api/v1/products/{}", product.id);
@@ -149,8 +149,11 @@ impl Products {
         #[oai(name = "If-None-Match")]
         Header(if_none_match): Header<Option<String>>,
     ) -> Result<Fresh<ProductView>, Problem> {
-        let product = self.seen(&caller, id.into()).await?;
-        Ok(unless_known(if_none_match.as_deref(), product.into()))
+        let product = self.get_visible(&caller, id.into()).await?;
+        Ok(fresh_or_not_modified(
+            if_none_match.as_deref(),
+            product.into(),
+        ))
     }
 
     /// Edit a product
@@ -176,11 +179,11 @@ impl Products {
         Checked(patch): Checked<ProductPatch>,
     ) -> Result<Tagged<ProductView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
-        let product = self.seen(&caller, id.into()).await?;
+        let product = self.get_visible(&caller, id.into()).await?;
         let (id, store, version) = (product.id, product.store_id, product.version);
         let may = caller.manages(store)
-            || (patch.only_says_availability()
-                && (caller.serves(store) || caller.account.speaks_at(store)));
+            || (patch.changes_only_available()
+                && (caller.serves(store) || caller.account.represents_integrator_at(store)));
         if !may {
             return Err(Problem::forbidden());
         }
@@ -190,7 +193,7 @@ impl Products {
             &self.0,
             key,
             async |ledger| ledger.edit_product(id, version, edit).await,
-            async |id| self.seen(&caller, id.into()).await,
+            async |id| self.get_visible(&caller, id.into()).await,
         )
         .await
     }
@@ -213,10 +216,10 @@ impl Products {
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
     ) -> Result<Done, Problem> {
-        let product = self.seen(&caller, id.into()).await?;
+        let product = self.get_visible(&caller, id.into()).await?;
         caller.must_manage(product.store_id)?;
         let (id, version) = (product.id, product.version);
-        let version = seen_version(if_match.as_deref(), &ProductView::from(product), version)?;
+        let version = match_version(if_match.as_deref(), &ProductView::from(product), version)?;
         self.0.ledger.archive_product(id, version).await?;
         Ok(Done)
     }
@@ -241,9 +244,9 @@ impl Products {
         Checked(delta): Checked<StockDelta>,
     ) -> Result<Tagged<ProductView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &delta)?;
-        let product = self.seen(&caller, id.into()).await?;
+        let product = self.get_visible(&caller, id.into()).await?;
         let store = product.store_id;
-        if !caller.manages(store) && !caller.account.speaks_at(store) {
+        if !caller.manages(store) && !caller.account.represents_integrator_at(store) {
             return Err(Problem::forbidden());
         }
         let change = StockChange {
@@ -255,7 +258,7 @@ impl Products {
             &self.0,
             key,
             async |ledger| ledger.change_stock(product.id, change).await,
-            async |id| self.seen(&caller, id.into()).await,
+            async |id| self.get_visible(&caller, id.into()).await,
         )
         .await
     }
@@ -264,10 +267,10 @@ impl Products {
 impl Products {
     /// Returns the product if the caller may see it: those who serve its store always, others until it is archived.
     /// Otherwise returns 404.
-    async fn seen(&self, caller: &Caller, id: ProductId) -> Result<Product, Problem> {
+    async fn get_visible(&self, caller: &Caller, id: ProductId) -> Result<Product, Problem> {
         let product = self.0.ledger.product(id).await?;
         let product = product.ok_or_else(Problem::not_found)?;
-        seen(&self.0, caller, product.store_id).await?;
+        get_visible(&self.0, caller, product.store_id).await?;
         if product.archived_at.is_some() && !caller.serves(product.store_id) {
             return Err(Problem::not_found());
         }
@@ -276,7 +279,7 @@ impl Products {
 }
 
 impl ProductPatch {
-    fn only_says_availability(&self) -> bool {
+    fn changes_only_available(&self) -> bool {
         self.sku.is_undefined()
             && self.name.is_undefined()
             && self.description.is_undefined()
@@ -284,7 +287,7 @@ impl ProductPatch {
     }
 
     fn into_edit(self) -> Result<ProductEdit, Problem> {
-        let mut filled = Filled::default();
+        let mut filled = RequiredFields::default();
         let edit = ProductEdit {
             sku: said(self.sku).map(|sku| sku.map(|sku| sku.0)),
             name: filled.said("name", self.name),
@@ -314,7 +317,7 @@ impl From<ProductRefused> for Problem {
     fn from(refused: ProductRefused) -> Self {
         match refused {
             ProductRefused::NotFound => Self::not_found(),
-            ProductRefused::NoSuchStore => Self::no_such_store(),
+            ProductRefused::NoSuchStore => Self::unknown_store(),
             ProductRefused::SkuTaken => Self::new(Reason::DuplicateProduct),
             ProductRefused::OtherCurrency { store } => Self::invalid_field(
                 "/price/currency",

@@ -18,7 +18,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::{
-    request::{CloseSession, NewSession, Perhaps},
+    request::{CloseSession, NewSession, OptionalBody},
     view::{ClosedView, OpenView, SessionEvents, SessionView},
 };
 use crate::{
@@ -32,17 +32,17 @@ use crate::{
         problem::{Problem, Reason},
         response::{Created, Replayable},
     },
-    resources::{orders::rights::guest_key, products::menu::Menu},
+    resources::{orders::rights::hash_guest_key, products::menu::Menu},
     state::ApiState,
 };
 
 /// Minimum width and height of the QR code in pixels; an SVG scales without loss.
-const QR_PIXELS: u32 = 320;
+const MIN_QR_PIXELS: u32 = 320;
 
 pub(crate) struct Sessions(pub(crate) ApiState);
 
 #[derive(ApiResponse)]
-enum Picture {
+enum QrResponse {
     /// Black on white.
     #[oai(status = 200, content_type = "image/svg+xml")]
     Svg(PlainText<String>),
@@ -99,20 +99,20 @@ impl Sessions {
         let key = key.of(&self.0, caller.id().uuid(), &new)?;
         let store = StoreId::from(new.store_id);
         if !caller.serves(store) {
-            return Err(no_such_store());
+            return Err(unknown_store());
         }
         let name = new.name.trim();
         if name.is_empty() {
             return Err(Problem::invalid_field("/name", "must not be blank"));
         }
         let outside = &self.0.outside;
-        outside.locations.must_let_in(caller.id(), store).await?;
+        outside.locations.check_access(caller.id(), store).await?;
         let ledger = &self.0.ledger;
-        if outside.codes.are_drawn_elsewhere() && ledger.is_session_open(store, name).await? {
+        if outside.codes.is_remote() && ledger.is_session_open(store, name).await? {
             // This very request may have opened it. The key must be checked second, because both are committed
             // together.
             let done = match &key {
-                Some(key) => ledger.done_before(key).await?,
+                Some(key) => ledger.find_completed(key).await?,
                 None => None,
             };
             if done.is_none() {
@@ -125,10 +125,10 @@ impl Sessions {
             async |ledger| {
                 let ledger = &ledger;
                 let open = |code: String| async move {
-                    let opened = ledger.open_session_under(store, name, &code);
+                    let opened = ledger.open_session_with_code(store, name, &code);
                     opened.await
                 };
-                outside.codes.drawn_for(open).await
+                outside.codes.draw_for(open).await
             },
             async |id| self.now(&caller, id.into()).await,
         );
@@ -148,10 +148,10 @@ impl Sessions {
         #[oai(name = "Expediter-Guest")]
         Header(guest): Header<Option<String>>,
     ) -> Result<Json<OpenView>, Problem> {
-        let key_hash = guest_key(guest)?;
+        let key_hash = hash_guest_key(guest)?;
         let snapshot = self.0.ledger.session_snapshot(&code).await?;
-        let snapshot = snapshot.ok_or_else(unknown)?;
-        self.must_read(&snapshot.session)?;
+        let snapshot = snapshot.ok_or_else(session_not_found)?;
+        self.check_readable(&snapshot.session)?;
         Ok(Json(OpenView::of(&snapshot, key_hash)))
     }
 
@@ -171,16 +171,16 @@ impl Sessions {
         /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
-        Perhaps(wish): Perhaps<CloseSession>,
+        OptionalBody(closing): OptionalBody<CloseSession>,
     ) -> Result<Replayable<ClosedView>, Problem> {
-        let wish = wish.unwrap_or_default();
-        let key = key.of(&self.0, caller.id().uuid(), &wish)?;
-        let session = self.served(&caller, &code, key.as_ref()).await?.id;
+        let closing = closing.unwrap_or_default();
+        let key = key.of(&self.0, caller.id().uuid(), &closing)?;
+        let session = self.served_session(&caller, &code, key.as_ref()).await?.id;
         let closed = once(
             &self.0,
             key,
-            async |ledger| match wish.finish {
-                Some(true) => ledger.close_session_and_finish(session).await,
+            async |ledger| match closing.finish {
+                Some(true) => ledger.finish_session(session).await,
                 _ => ledger.close_session(session).await,
             },
             // The session is closed already: this call only reads what is unfinished now.
@@ -208,7 +208,7 @@ impl Sessions {
         key: IdempotencyKey,
     ) -> Result<Replayable<SessionView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;
-        let session = self.served(&caller, &code, key.as_ref()).await?;
+        let session = self.served_session(&caller, &code, key.as_ref()).await?;
         let (id, old) = (session.id, code.as_str());
         let renewed = once(
             &self.0,
@@ -216,10 +216,10 @@ impl Sessions {
             async |ledger| {
                 let ledger = &ledger;
                 let renew = |new: String| async move {
-                    let renewed = ledger.renew_session_code_to(id, old, &new);
+                    let renewed = ledger.set_session_code(id, old, &new);
                     renewed.await
                 };
-                self.0.outside.codes.drawn_for(renew).await
+                self.0.outside.codes.draw_for(renew).await
             },
             async |id| self.now(&caller, id.into()).await,
         );
@@ -235,14 +235,14 @@ impl Sessions {
         method = "get",
         operation_id = "get_session_qr"
     )]
-    async fn qr(&self, Path(code): Path<String>) -> Result<Picture, Problem> {
+    async fn qr(&self, Path(code): Path<String>) -> Result<QrResponse, Problem> {
         let session = self.read(&code).await?;
-        let qr = QrCode::new(self.page_of(&session)).map_err(Problem::internal)?;
+        let qr = QrCode::new(self.page_url(&session)).map_err(Problem::internal)?;
         let picture = qr
             .render::<svg::Color<'_>>()
-            .min_dimensions(QR_PIXELS, QR_PIXELS)
+            .min_dimensions(MIN_QR_PIXELS, MIN_QR_PIXELS)
             .build();
-        Ok(Picture::Svg(PlainText(picture)))
+        Ok(QrResponse::Svg(PlainText(picture)))
     }
 
     /// Get a session's menu
@@ -256,7 +256,7 @@ impl Sessions {
     )]
     async fn menu(&self, Path(code): Path<String>) -> Result<Json<Menu>, Problem> {
         let session = self.read(&code).await?;
-        self.0.outside.products.bring_in(session.store_id).await?;
+        self.0.outside.products.refresh(session.store_id).await?;
         let menu = self.0.ledger.menu(session.store_id).await?;
         let (store, products) = menu.ok_or_else(Problem::not_found)?;
         Ok(Json(Menu {
@@ -297,12 +297,12 @@ impl Sessions {
     /// Returns the session for anybody who has its code.
     async fn read(&self, code: &str) -> Result<Session, Problem> {
         let session = self.found(code).await?;
-        self.must_read(&session)?;
+        self.check_readable(&session)?;
         Ok(session)
     }
 
-    fn must_read(&self, session: &Session) -> Result<(), Problem> {
-        if session.reads_at(self.0.ledger.clock().now()) {
+    fn check_readable(&self, session: &Session) -> Result<(), Problem> {
+        if session.is_readable_at(self.0.ledger.clock().now()) {
             Ok(())
         } else {
             Err(Problem::new(Reason::SessionEnded))
@@ -311,7 +311,7 @@ impl Sessions {
 
     /// Returns the session if the caller serves its store, otherwise 404. A request that was done before finds its
     /// session even if the code has been replaced since.
-    async fn served(
+    async fn served_session(
         &self,
         caller: &Caller,
         code: &str,
@@ -319,7 +319,7 @@ impl Sessions {
     ) -> Result<Session, Problem> {
         let found = match (self.found(code).await, key) {
             (Err(problem), Some(key)) => {
-                let done = self.0.ledger.done_before(key).await?;
+                let done = self.0.ledger.find_completed(key).await?;
                 return self.now(caller, done.ok_or(problem)?.into()).await;
             }
             (found, _) => found?,
@@ -331,29 +331,29 @@ impl Sessions {
     /// Returns the current session by id, whatever its code.
     async fn now(&self, caller: &Caller, id: SessionId) -> Result<Session, Problem> {
         let session = self.0.ledger.session(id).await?;
-        let session = session.ok_or_else(unknown)?;
+        let session = session.ok_or_else(session_not_found)?;
         must_serve(caller, &session)?;
         Ok(session)
     }
 
     async fn found(&self, code: &str) -> Result<Session, Problem> {
         if !is_code(code) {
-            return Err(unknown());
+            return Err(session_not_found());
         }
         self.0
             .ledger
             .session_by_code(code)
             .await?
-            .ok_or_else(unknown)
+            .ok_or_else(session_not_found)
     }
 
     fn shown(&self, session: Session) -> SessionView {
-        let url = self.page_of(&session);
+        let url = self.page_url(&session);
         SessionView::of(session, url)
     }
 
     /// Returns the URL that the QR code encodes.
-    fn page_of(&self, session: &Session) -> String {
+    fn page_url(&self, session: &Session) -> String {
         format!("{}/s/{}", self.0.ledger.public_url(), session.code)
     }
 }
@@ -362,15 +362,15 @@ fn must_serve(caller: &Caller, session: &Session) -> Result<(), Problem> {
     if caller.serves(session.store_id) {
         Ok(())
     } else {
-        Err(unknown())
+        Err(session_not_found())
     }
 }
 
-fn unknown() -> Problem {
+fn session_not_found() -> Problem {
     Problem::new(Reason::SessionNotFound)
 }
 
-fn no_such_store() -> Problem {
+fn unknown_store() -> Problem {
     Problem::invalid_field("/store_id", "must be an existing store")
 }
 
@@ -378,8 +378,8 @@ impl From<SessionRefused> for Problem {
     fn from(refused: SessionRefused) -> Self {
         match refused {
             SessionRefused::NameTaken => Self::new(Reason::DuplicateSession),
-            SessionRefused::NoSuchStore => no_such_store(),
-            SessionRefused::NoSuchSession => unknown(),
+            SessionRefused::NoSuchStore => unknown_store(),
+            SessionRefused::NoSuchSession => session_not_found(),
             SessionRefused::CodeTaken => Self::new(Reason::CodeServiceUnavailable)
                 .caused_by("every code that was generated belongs to another session"),
         }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     access::topic::Topic, auth::Caller, http::problem::Problem,
-    resources::stores::rights::stores_of, state::ApiState,
+    resources::stores::rights::visible_stores, state::ApiState,
 };
 
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ impl Stats {
         caller: Caller,
         Query(store_id): Query<Option<Uuid>>,
     ) -> Result<Json<StatsView>, Problem> {
-        let stores = stores_of(&caller, store_id.map(Into::into))?;
+        let stores = visible_stores(&caller, store_id.map(Into::into))?;
         let tally = self.0.ledger.stats(stores.as_deref()).await?;
         Ok(Json(tally.into()))
     }

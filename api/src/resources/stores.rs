@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use self::rights::seen;
+use self::rights::get_visible;
 use crate::{
     access::topic::Topic,
     auth::Caller,
@@ -25,9 +25,9 @@ use crate::{
             Checked,
             format::{CurrencyCode, Email, Timezone},
         },
-        etag::{expected_version, unless_known, version_conflict},
+        etag::{expected_version, fresh_or_not_modified, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
-        merge_patch::{Filled, said},
+        merge_patch::{RequiredFields, said},
         paging::{self, Page},
         problem::Problem,
         response::{Created, Done, Fresh, Tagged},
@@ -160,7 +160,7 @@ impl Stores {
             &self.0,
             key,
             async |ledger| ledger.create_store(new.into()).await,
-            async |id| seen(&self.0, &caller, id.into()).await,
+            async |id| get_visible(&self.0, &caller, id.into()).await,
         )
         .await?;
         let location = format!("/api/v1/stores/{}", store.id);
@@ -180,8 +180,11 @@ impl Stores {
         #[oai(name = "If-None-Match")]
         Header(if_none_match): Header<Option<String>>,
     ) -> Result<Fresh<StoreView>, Problem> {
-        let store = seen(&self.0, &caller, id.into()).await?;
-        Ok(unless_known(if_none_match.as_deref(), store.into()))
+        let store = get_visible(&self.0, &caller, id.into()).await?;
+        Ok(fresh_or_not_modified(
+            if_none_match.as_deref(),
+            store.into(),
+        ))
     }
 
     /// Edit or pause a store
@@ -204,7 +207,7 @@ impl Stores {
     ) -> Result<Tagged<StoreView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let id = StoreId::from(id);
-        if patch.only_pauses() {
+        if patch.changes_only_paused() {
             caller.must_serve(id)?;
         } else {
             caller.must_manage(id)?;
@@ -218,7 +221,7 @@ impl Stores {
             &self.0,
             key,
             async |ledger| ledger.edit_store(id, version, edit).await,
-            async |id| seen(&self.0, &caller, id.into()).await,
+            async |id| get_visible(&self.0, &caller, id.into()).await,
         )
         .await
     }
@@ -255,8 +258,8 @@ impl Stores {
     #[oai(path = "/stores/:id/menu", method = "get", operation_id = "get_menu")]
     async fn menu(&self, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Menu>, Problem> {
         let id = StoreId::from(id);
-        seen(&self.0, &caller, id).await?;
-        self.0.outside.products.bring_in(id).await?;
+        get_visible(&self.0, &caller, id).await?;
+        self.0.outside.products.refresh(id).await?;
         let menu = self.0.ledger.menu(id).await?;
         let (store, products) = menu.ok_or_else(Problem::not_found)?;
         Ok(Json(Menu {
@@ -279,14 +282,14 @@ impl Stores {
         if if_match.is_none() {
             return Ok(None);
         }
-        let store = seen(&self.0, caller, id).await?;
+        let store = get_visible(&self.0, caller, id).await?;
         let version = store.version;
         Ok(expected_version(if_match, &StoreView::from(store), version))
     }
 }
 
 impl StorePatch {
-    fn only_pauses(&self) -> bool {
+    fn changes_only_paused(&self) -> bool {
         self.name.is_undefined()
             && self.timezone.is_undefined()
             && self.phone.is_undefined()
@@ -300,7 +303,7 @@ impl StorePatch {
     }
 
     fn into_edit(self) -> Result<StoreEdit, Problem> {
-        let mut filled = Filled::default();
+        let mut filled = RequiredFields::default();
         let edit = StoreEdit {
             name: filled.said("name", self.name),
             timezone: filled.said("timezone", self.timezone).map(|zone| zone.0),

@@ -80,12 +80,12 @@ impl Tokens {
         sign_in: Checked<SignIn>,
     ) -> Result<Json<TokenPair>, Problem> {
         let SignIn { username, password } = sign_in.0;
-        let doorkeeper = &self.0.doorkeeper;
-        let known = doorkeeper.sign_in(&username, &password, address).await?;
+        let authenticator = &self.0.authenticator;
+        let known = authenticator.sign_in(&username, &password, address).await?;
         let (account, mark) = (known.account.id, Some(known.password_mark));
         let ttl = self.0.settings.accounts.refresh_ttl;
         let refreshed = self.0.ledger.start_sign_in(account, mark, ttl).await?;
-        self.pair(refreshed)
+        self.token_pair(refreshed)
     }
 
     /// Exchange a refresh token for new tokens
@@ -100,7 +100,7 @@ impl Tokens {
     async fn refresh(&self, token: Checked<RefreshToken>) -> Result<Json<TokenPair>, Problem> {
         let ttl = self.0.settings.accounts.refresh_ttl;
         let refreshed = self.0.ledger.refresh_sign_in(&token.0.refresh, ttl).await?;
-        self.pair(refreshed)
+        self.token_pair(refreshed)
     }
 
     /// Sign out
@@ -130,9 +130,9 @@ impl Tokens {
     ) -> Result<Created<LiveTicket>, Problem> {
         let subject = match (wish.0.order_id, wish.0.store_id) {
             (Some(order), None) => {
-                TicketSubject::Order(self.order_of(&caller, order.into()).await?)
+                TicketSubject::Order(self.check_order(&caller, order.into()).await?)
             }
-            (None, Some(store)) => TicketSubject::Store(self.store_of(&caller, store.into())?),
+            (None, Some(store)) => TicketSubject::Store(self.check_store(&caller, store.into())?),
             _ => {
                 let error = FieldError::new(
                     String::new(),
@@ -151,8 +151,8 @@ impl Tokens {
 }
 
 impl Tokens {
-    fn pair(&self, refreshed: Refreshed) -> Result<Json<TokenPair>, Problem> {
-        let (access, expires_in_s) = self.0.doorkeeper.access_token(refreshed.account.id)?;
+    fn token_pair(&self, refreshed: Refreshed) -> Result<Json<TokenPair>, Problem> {
+        let (access, expires_in_s) = self.0.authenticator.access_token(refreshed.account.id)?;
         Ok(Json(TokenPair {
             access,
             refresh: refreshed.token,
@@ -161,13 +161,13 @@ impl Tokens {
         }))
     }
 
-    fn store_of(&self, caller: &Caller, store: StoreId) -> Result<StoreId, Problem> {
+    fn check_store(&self, caller: &Caller, store: StoreId) -> Result<StoreId, Problem> {
         caller.must_serve(store)?;
         Ok(store)
     }
 
     /// Returns the id if the order is the caller's own or one of a store that the caller serves, otherwise 404.
-    async fn order_of(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Problem> {
+    async fn check_order(&self, caller: &Caller, id: OrderId) -> Result<OrderId, Problem> {
         let order = self
             .0
             .ledger

@@ -3,7 +3,7 @@
 use domain::{account::Role, ids::StoreId};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, PASSWORD, basic, with_app, with_app_like};
+use crate::app::{Answer, App, PASSWORD, basic, with_app, with_app_configured};
 
 const USERS: &str = "/api/v1/users";
 
@@ -19,7 +19,7 @@ async fn make(app: &App, by: &str, user: Value) -> Answer {
 #[tokio::test]
 async fn an_operator_makes_anybody() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let operator = app.signed_in("root", Role::Operator, &[]).await;
         for (name, role, stores) in [
             ("o", "operator", &[][..]),
@@ -44,7 +44,10 @@ async fn an_operator_makes_anybody() {
 #[tokio::test]
 async fn a_manager_makes_staff_of_its_own_stores_only() {
     with_app(async |app: App| {
-        let (ours, theirs) = (app.house.a_store().await, app.house.a_store().await);
+        let (ours, theirs) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let manager = app.signed_in("mia", Role::Manager, &[ours]).await;
         let made = make(&app, &manager, new("sam", "staff", &[ours])).await;
         assert_eq!(made.status, 201);
@@ -65,7 +68,7 @@ async fn a_manager_makes_staff_of_its_own_stores_only() {
 #[tokio::test]
 async fn others_make_nobody_unless_registration_is_open() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let staff = app.signed_in("sam", Role::Staff, &[store]).await;
         make(&app, &staff, new("x", "staff", &[store]))
             .await
@@ -78,7 +81,7 @@ async fn others_make_nobody_unless_registration_is_open() {
     })
     .await;
     let open = [("accounts.open_registration", "true")];
-    with_app_like(
+    with_app_configured(
         &open,
         |routes| routes,
         async |app: App| {
@@ -111,7 +114,7 @@ async fn a_username_is_taken_once_compared_byte_by_byte() {
 async fn an_account_that_makes_no_sense_is_refused_with_the_field() {
     with_app(async |app: App| {
         let operator = app.signed_in("root", Role::Operator, &[]).await;
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let nowhere: StoreId = app.house.chance.id(app.house.clock.now());
         for (user, pointer) in [
             (new("x", "staff", &[]), "/stores"),
@@ -142,7 +145,10 @@ async fn an_account_that_makes_no_sense_is_refused_with_the_field() {
 #[tokio::test]
 async fn lists_are_paged_and_managers_see_those_of_their_stores() {
     with_app(async |app: App| {
-        let (ours, theirs) = (app.house.a_store().await, app.house.a_store().await);
+        let (ours, theirs) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let operator = app.signed_in("root", Role::Operator, &[]).await;
         let manager = app.signed_in("mia", Role::Manager, &[ours]).await;
         app.account("sam", Role::Staff, &[ours, theirs]).await;
@@ -193,7 +199,10 @@ async fn lists_are_paged_and_managers_see_those_of_their_stores() {
 #[tokio::test]
 async fn a_manager_changes_staff_of_its_own_stores_only() {
     with_app(async |app: App| {
-        let (ours, theirs) = (app.house.a_store().await, app.house.a_store().await);
+        let (ours, theirs) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let manager = app.signed_in("mia", Role::Manager, &[ours]).await;
         let own = app.account("sam", Role::Staff, &[ours]).await;
         let shared = app.account("sue", Role::Staff, &[ours, theirs]).await;
@@ -241,7 +250,7 @@ async fn a_manager_changes_staff_of_its_own_stores_only() {
 #[tokio::test]
 async fn an_operator_changes_roles_and_stores_but_does_not_lock_itself_out() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let root = app.account("root", Role::Operator, &[]).await;
         let sam = app.account("sam", Role::Staff, &[store]).await;
         let by = app.bearer(&root);
@@ -271,7 +280,7 @@ async fn an_operator_changes_roles_and_stores_but_does_not_lock_itself_out() {
 #[tokio::test]
 async fn what_an_account_always_has_is_not_emptied() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let operator = app.signed_in("root", Role::Operator, &[]).await;
         let sam = make(&app, &operator, new("sam", "staff", &[store])).await.ok();
         let path = format!("{USERS}/{}", sam["id"].as_str().unwrap());

@@ -23,7 +23,7 @@ use crate::documented;
 pub(crate) const PASSWORD: &str = "open sesame";
 
 /// Setting that trusts the test client as a proxy: without a connection its address is the unspecified one.
-pub(crate) const BEHIND_A_PROXY: (&str, &str) = ("http.trusted_proxies", r#"["0.0.0.0/32"]"#);
+pub(crate) const TRUST_TEST_PROXY: (&str, &str) = ("http.trusted_proxies", r#"["0.0.0.0/32"]"#);
 
 pub(crate) struct App {
     pub(crate) house: House,
@@ -33,11 +33,11 @@ pub(crate) struct App {
 
 /// Runs a test against a fresh app.
 pub(crate) async fn with_app<F: Future<Output = ()>>(body: impl FnOnce(App) -> F) {
-    with_app_like(&[], |routes| routes, body).await;
+    with_app_configured(&[], |routes| routes, body).await;
 }
 
 /// Like [`with_app`], with other settings and additional routes.
-pub(crate) async fn with_app_like<F: Future<Output = ()>>(
+pub(crate) async fn with_app_configured<F: Future<Output = ()>>(
     settings: &[(&str, &str)],
     beside: impl FnOnce(Route) -> Route,
     body: impl FnOnce(App) -> F,
@@ -153,7 +153,7 @@ impl App {
 
     /// Creates an account with the password [`PASSWORD`].
     pub(crate) async fn account(&self, username: &str, role: Role, stores: &[StoreId]) -> Account {
-        let passwords = self.state.doorkeeper.passwords();
+        let passwords = self.state.authenticator.passwords();
         let new = NewAccount {
             username: username.to_owned(),
             password_hash: passwords.hash(&self.house.chance, PASSWORD).await.unwrap(),
@@ -165,7 +165,7 @@ impl App {
     }
 
     pub(crate) fn bearer(&self, account: &Account) -> String {
-        let (token, _) = self.state.doorkeeper.access_token(account.id).unwrap();
+        let (token, _) = self.state.authenticator.access_token(account.id).unwrap();
         format!("Bearer {token}")
     }
 
@@ -191,13 +191,13 @@ impl Ask<'_> {
     }
 
     /// Adds a header that may contain bytes outside ASCII.
-    pub(crate) fn odd_header(mut self, name: &'static str, value: &[u8]) -> Self {
+    pub(crate) fn raw_header(mut self, name: &'static str, value: &[u8]) -> Self {
         let value = HeaderValue::from_bytes(value).unwrap();
         self.request.headers_mut().insert(name, value);
         self
     }
 
-    /// Sends the request through a proxy that [`BEHIND_A_PROXY`] trusts.
+    /// Sends the request through a proxy that [`TRUST_TEST_PROXY`] trusts.
     pub(crate) fn from(self, address: &str) -> Self {
         self.header("x-forwarded-for", address)
     }
@@ -219,7 +219,7 @@ impl Ask<'_> {
     pub(crate) async fn send(self) -> Answer {
         let (method, uri) = (self.request.method().clone(), self.request.uri().clone());
         let response = self.app.endpoint.get_response(self.request).await;
-        documented::must_tell(&method, uri.path(), response.status());
+        documented::assert_documented(&method, uri.path(), response.status());
         Answer {
             status: response.status(),
             headers: response.headers().clone(),

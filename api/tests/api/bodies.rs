@@ -6,9 +6,9 @@ pub(crate) struct Document(Value);
 
 /// Fields that an example contains.
 #[derive(Clone, Copy, PartialEq)]
-enum Say {
-    Everything,
-    WhatItMust,
+enum Include {
+    AllFields,
+    RequiredOnly,
 }
 
 impl Document {
@@ -40,7 +40,7 @@ impl Document {
     }
 
     /// Builds one example for each variant of a schema.
-    fn examples(&self, schema: &Value, say: Say) -> Vec<Value> {
+    fn examples(&self, schema: &Value, say: Include) -> Vec<Value> {
         let schema = self.resolve(schema);
         if let Some(variants) = list(schema, "oneOf").or(list(schema, "anyOf")) {
             return variants
@@ -64,7 +64,7 @@ impl Document {
                 let least = schema["minItems"]
                     .as_u64()
                     .unwrap_or(0)
-                    .max(u64::from(say == Say::Everything));
+                    .max(u64::from(say == Include::AllFields));
                 let items = (0..least).map(|_| self.examples(&schema["items"], say).swap_remove(0));
                 items.collect()
             }
@@ -77,19 +77,19 @@ impl Document {
         vec![example]
     }
 
-    fn object(&self, schema: &Value, say: Say) -> Value {
+    fn object(&self, schema: &Value, say: Include) -> Value {
         let properties = schema["properties"]
             .as_object()
             .cloned()
             .unwrap_or_default();
         let required = list(schema, "required").unwrap_or_default();
         let said = properties.iter().filter(|(name, _)| {
-            say == Say::Everything || required.contains(&Value::String((*name).clone()))
+            say == Include::AllFields || required.contains(&Value::String((*name).clone()))
         });
         let mut members: Map<String, Value> = said
             .map(|(name, schema)| (name.clone(), self.examples(schema, say).swap_remove(0)))
             .collect();
-        if say == Say::Everything && schema["additionalProperties"].is_object() {
+        if say == Include::AllFields && schema["additionalProperties"].is_object() {
             let value = self
                 .examples(&schema["additionalProperties"], say)
                 .swap_remove(0);
@@ -215,7 +215,7 @@ fn every_request_body_can_be_satisfied() {
     let bodies = document.bodies();
     assert!(bodies.len() > 10, "too few bodies found");
     for (name, schema) in bodies {
-        for say in [Say::Everything, Say::WhatItMust] {
+        for say in [Include::AllFields, Include::RequiredOnly] {
             for example in document.examples(&schema, say) {
                 let (wrong, _) = document.wrong(&example, &schema);
                 assert!(wrong.is_empty(), "{name} takes {example}: {wrong:?}");
@@ -237,7 +237,9 @@ fn a_schema_that_nothing_satisfies_is_told_apart() {
     };
     for closed in [true, false] {
         let schema = json!({"allOf": [part(closed, "a"), part(closed, "b")], "unevaluatedProperties": false});
-        let example = document.examples(&schema, Say::Everything).swap_remove(0);
+        let example = document
+            .examples(&schema, Include::AllFields)
+            .swap_remove(0);
         assert_eq!(example, json!({"a": "x", "b": "x"}));
         assert_eq!(
             document.wrong(&example, &schema).0.is_empty(),

@@ -12,7 +12,7 @@ use domain::{
 use ledger::{integrators::NewIntegrator, products::NewProduct};
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, with_app, with_app_like};
+use crate::app::{Answer, App, with_app, with_app_configured};
 
 pub(crate) struct Kitchen {
     pub(crate) id: IntegratorId,
@@ -80,13 +80,19 @@ pub(crate) async fn an_order_by(app: &App, store: StoreId, customer: &str) -> Or
 }
 
 /// Sends a callback signed with the kitchen's secret, now.
-async fn said(app: &App, kitchen: &Kitchen, webhook_id: &str, body: &Value) -> Answer {
+async fn post_callback(app: &App, kitchen: &Kitchen, webhook_id: &str, body: &Value) -> Answer {
     let at = app.house.clock.now().timestamp();
-    said_at(app, kitchen, webhook_id, body, at).await
+    post_callback_at(app, kitchen, webhook_id, body, at).await
 }
 
 /// Sends a callback with this signed timestamp, in Unix seconds.
-async fn said_at(app: &App, kitchen: &Kitchen, webhook_id: &str, body: &Value, at: i64) -> Answer {
+async fn post_callback_at(
+    app: &App,
+    kitchen: &Kitchen,
+    webhook_id: &str,
+    body: &Value,
+    at: i64,
+) -> Answer {
     let body = body.to_string();
     let signature = kitchen.callback.sign(webhook_id, at, body.as_bytes());
     app.ask(
@@ -116,17 +122,17 @@ async fn status(app: &App, order: OrderId) -> String {
 #[tokio::test]
 async fn a_signed_callback_is_kept_once_and_moves_the_order_when_applied() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let kitchen = a_kitchen(&app, store).await;
         let order = an_order(&app, store).await;
         let update = json!({"order_id": order, "status": "accepted", "sequence": 1});
 
-        let first = said(&app, &kitchen, "m-1", &update).await;
+        let first = post_callback(&app, &kitchen, "m-1", &update).await;
         assert_eq!(
             (first.status.as_u16(), &first.json()["result"]),
             (202, &json!("stored"))
         );
-        let twin = said(&app, &kitchen, "m-1", &update).await;
+        let twin = post_callback(&app, &kitchen, "m-1", &update).await;
         assert_eq!(
             (twin.status.as_u16(), &twin.json()["result"]),
             (202, &json!("duplicate"))
@@ -140,7 +146,7 @@ async fn a_signed_callback_is_kept_once_and_moves_the_order_when_applied() {
         assert_eq!(status(&app, order).await, "accepted");
 
         // First a word of its `status_map`, then an update older than the one applied.
-        said(
+        post_callback(
             &app,
             &kitchen,
             "m-3",
@@ -148,7 +154,7 @@ async fn a_signed_callback_is_kept_once_and_moves_the_order_when_applied() {
         )
         .await
         .ok();
-        said(
+        post_callback(
             &app,
             &kitchen,
             "m-2",
@@ -166,7 +172,7 @@ async fn a_signed_callback_is_kept_once_and_moves_the_order_when_applied() {
 #[tokio::test]
 async fn forged_and_stale_signatures_are_one_problem_and_nothing_is_kept() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let (kitchen, other) = (a_kitchen(&app, store).await, a_kitchen(&app, store).await);
         let order = an_order(&app, store).await;
         let update = json!({"order_id": order, "status": "accepted"});
@@ -175,14 +181,14 @@ async fn forged_and_stale_signatures_are_one_problem_and_nothing_is_kept() {
             id: kitchen.id,
             callback: other.callback.clone(),
         };
-        said(&app, &forged, "m-1", &update)
+        post_callback(&app, &forged, "m-1", &update)
             .await
             .problem(401, "bad_signature");
         let nobody = Kitchen {
             id: app.house.chance.id(app.house.clock.now()),
             callback: other.callback.clone(),
         };
-        said(&app, &nobody, "m-1", &update)
+        post_callback(&app, &nobody, "m-1", &update)
             .await
             .problem(401, "bad_signature");
         let path = format!("/api/v1/integrators/{}/callbacks", kitchen.id);
@@ -208,7 +214,7 @@ async fn forged_and_stale_signatures_are_one_problem_and_nothing_is_kept() {
         old.problem(401, "bad_signature");
         // The id was not used up: properly signed, it counts as new.
         assert_eq!(
-            said(&app, &kitchen, "m-1", &update).await.ok()["result"],
+            post_callback(&app, &kitchen, "m-1", &update).await.ok()["result"],
             "stored"
         );
     })
@@ -219,21 +225,21 @@ async fn forged_and_stale_signatures_are_one_problem_and_nothing_is_kept() {
 async fn a_signed_time_may_be_as_far_from_ours_as_the_settings_say() {
     for (setting, tolerance_s) in [("30", 30), ("900", 900)] {
         let with = async |app: App| {
-            let store = app.house.a_store().await;
+            let store = app.house.create_store().await;
             let kitchen = a_kitchen(&app, store).await;
             let order = an_order(&app, store).await;
             let update = json!({"order_id": order, "status": "accepted"});
             let now = app.house.clock.now().timestamp();
             for at in [now - tolerance_s - 1, now + tolerance_s + 1] {
-                let refused = said_at(&app, &kitchen, "m-1", &update, at).await;
+                let refused = post_callback_at(&app, &kitchen, "m-1", &update, at).await;
                 refused.problem(401, "bad_signature");
             }
             for (webhook_id, at) in [("m-1", now - tolerance_s), ("m-2", now + tolerance_s)] {
-                let kept = said_at(&app, &kitchen, webhook_id, &update, at).await;
+                let kept = post_callback_at(&app, &kitchen, webhook_id, &update, at).await;
                 assert_eq!(kept.ok()["result"], "stored");
             }
         };
-        with_app_like(&[("callbacks.tolerance_s", setting)], |routes| routes, with).await;
+        with_app_configured(&[("callbacks.tolerance_s", setting)], |routes| routes, with).await;
     }
 }
 
@@ -249,7 +255,7 @@ async fn a_bearer_token_is_enough_only_where_settings_and_integrator_both_say_so
             if allowed { "true" } else { "false" },
         )];
         let with = async |app: App| {
-            let store = app.house.a_store().await;
+            let store = app.house.create_store().await;
             let kitchen = a_kitchen_like(&app, store, of_integrator).await;
             let order = an_order(&app, store).await;
             let update = json!({"order_id": order, "status": "accepted"});
@@ -282,21 +288,24 @@ async fn a_bearer_token_is_enough_only_where_settings_and_integrator_both_say_so
                 right.problem(401, "bad_signature");
             }
             // A signature is always accepted.
-            let signed = said(&app, &kitchen, "m-2", &update).await;
+            let signed = post_callback(&app, &kitchen, "m-2", &update).await;
             assert_eq!(signed.ok()["result"], "stored");
         };
-        with_app_like(&settings, |routes| routes, with).await;
+        with_app_configured(&settings, |routes| routes, with).await;
     }
 }
 
 #[tokio::test]
 async fn a_callback_about_an_order_that_it_was_never_given_is_refused() {
     with_app(async |app: App| {
-        let (store, elsewhere) = (app.house.a_store().await, app.house.a_store().await);
+        let (store, elsewhere) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let stranger = a_kitchen(&app, elsewhere).await;
         let order = an_order(&app, store).await;
         let update = json!({"order_id": order, "status": "cancelled", "reason": "spite"});
-        said(&app, &stranger, "m-1", &update)
+        post_callback(&app, &stranger, "m-1", &update)
             .await
             .problem(404, "not_found");
         assert_eq!(status(&app, order).await, "pending");
@@ -307,22 +316,27 @@ async fn a_callback_about_an_order_that_it_was_never_given_is_refused() {
 #[tokio::test]
 async fn a_signed_body_is_checked_as_any_other() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let kitchen = a_kitchen(&app, store).await;
         let order = an_order(&app, store).await;
         let both = json!({"order_id": order, "reference": "K-1"});
         assert_eq!(
-            said(&app, &kitchen, "m-1", &both).await.pointers(),
+            post_callback(&app, &kitchen, "m-1", &both).await.pointers(),
             ["/order_id", "/status"]
         );
         let unknown = json!({"order_id": order, "status": "ready", "mood": "good"});
         assert_eq!(
-            said(&app, &kitchen, "m-2", &unknown).await.pointers(),
+            post_callback(&app, &kitchen, "m-2", &unknown)
+                .await
+                .pointers(),
             ["/mood"]
         );
         let ours = json!({"order_id": order, "status": "in the oven"});
         assert_eq!(
-            said(&app, &kitchen, "m-3", &ours).await.status.as_u16(),
+            post_callback(&app, &kitchen, "m-3", &ours)
+                .await
+                .status
+                .as_u16(),
             202,
             "recorded as unmapped"
         );
@@ -335,18 +349,21 @@ async fn a_signed_body_is_checked_as_any_other() {
 #[tokio::test]
 async fn what_integrators_said_is_shown_to_their_stores_people_with_what_came_of_it() {
     with_app(async |app: App| {
-        let (store, other) = (app.house.a_store().await, app.house.a_store().await);
+        let (store, other) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let (kitchen, bar) = (a_kitchen(&app, store).await, a_kitchen(&app, other).await);
         let order = an_order(&app, store).await;
         let accepted = json!({"order_id": order, "status": "accepted", "sequence": 2});
-        said(&app, &kitchen, "m-2", &accepted).await.ok();
+        post_callback(&app, &kitchen, "m-2", &accepted).await.ok();
         app.house.ledger.apply_callbacks(order).await.unwrap();
         app.house.clock.advance(std::time::Duration::from_secs(60));
         let late = json!({"order_id": order, "status": "in_the_pan", "sequence": 1});
-        said(&app, &kitchen, "m-1", &late).await.ok();
+        post_callback(&app, &kitchen, "m-1", &late).await.ok();
         app.house.ledger.apply_callbacks(order).await.unwrap();
         let unknown = json!({"reference": "B-1", "status": "ready"});
-        said(&app, &bar, "m-1", &unknown).await.ok();
+        post_callback(&app, &bar, "m-1", &unknown).await.ok();
         let staff = app.signed_in("staff", Role::Staff, &[store]).await;
         let operator = app.signed_in("operator", Role::Operator, &[]).await;
         let anna = app.signed_in("berta", Role::Customer, &[]).await;

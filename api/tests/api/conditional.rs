@@ -9,9 +9,9 @@ use crate::app::{Answer, App, with_app};
 const ROUNDS: u32 = 5;
 
 /// Creates one resource of each kind that has a tag; returns an operator's `Authorization` and the paths.
-async fn what_there_is(app: &App) -> (String, Vec<String>) {
-    let store: StoreId = app.house.a_store().await;
-    let product = app.house.a_product(store).await;
+async fn editable_resources(app: &App) -> (String, Vec<String>) {
+    let store: StoreId = app.house.create_store().await;
+    let product = app.house.create_product(store).await;
     let operator = app.signed_in("op", Role::Operator, &[]).await;
     let mut body = json!({"store_id": store, "items": [{"product_id": product}]});
     let ordered = app.post("/api/v1/orders", body.clone()).by(&operator);
@@ -53,7 +53,7 @@ async fn three_edit(app: &App, by: &str, path: &str, if_match: &str) -> Vec<Answ
 #[tokio::test]
 async fn of_edits_made_from_one_tag_at_once_one_is_done_and_the_others_are_told() {
     with_app(async |app: App| {
-        let (operator, paths) = what_there_is(&app).await;
+        let (operator, paths) = editable_resources(&app).await;
         for path in &paths {
             for _ in 0..ROUNDS {
                 let read = app.get(path).by(&operator).send().await;
@@ -82,7 +82,7 @@ async fn of_edits_made_from_one_tag_at_once_one_is_done_and_the_others_are_told(
 #[tokio::test]
 async fn whatever_stands_there_fits_a_star() {
     with_app(async |app: App| {
-        let (operator, paths) = what_there_is(&app).await;
+        let (operator, paths) = editable_resources(&app).await;
         for path in &paths {
             for _ in 0..ROUNDS {
                 for answer in three_edit(&app, &operator, path, "*").await {
@@ -97,7 +97,7 @@ async fn whatever_stands_there_fits_a_star() {
 #[tokio::test]
 async fn what_is_known_is_not_sent_again_until_it_is_otherwise() {
     with_app(async |app: App| {
-        let (operator, paths) = what_there_is(&app).await;
+        let (operator, paths) = editable_resources(&app).await;
         // The tag of an integrator does not cover its health.
         for path in paths.iter().filter(|path| !path.contains("/integrators/")) {
             let read = |if_none_match: String| {

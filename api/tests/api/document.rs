@@ -75,7 +75,7 @@ fn every_operation_asks_for_the_caller_that_its_rule_promises() {
 }
 
 /// POST and PATCH operations without an `Idempotency-Key`, and the reason.
-const WITHOUT_A_KEY: &[(&str, &str)] = &[
+const NO_KEY_NEEDED: &[(&str, &str)] = &[
     (
         "/token",
         "the response holds secrets: a client that lost it signs in again",
@@ -117,7 +117,7 @@ fn every_post_and_patch_takes_an_idempotency_key_but_for_those_that_say_why() {
             (_, true) => others.push(path),
         }
     }
-    let mut allowed: Vec<_> = WITHOUT_A_KEY.iter().map(|(path, _)| *path).collect();
+    let mut allowed: Vec<_> = NO_KEY_NEEDED.iter().map(|(path, _)| *path).collect();
     allowed.sort_unstable();
     assert_eq!(without, allowed);
     assert!(

@@ -10,7 +10,7 @@ static DOCUMENT: LazyLock<Value> =
 
 /// Asserts that the document lists this status for the operation. Ignores pages and unsupported methods.
 #[track_caller]
-pub(crate) fn must_tell(method: &Method, path: &str, status: StatusCode) {
+pub(crate) fn assert_documented(method: &Method, path: &str, status: StatusCode) {
     let Some(path) = path.strip_prefix("/api/v1") else {
         return;
     };
@@ -44,7 +44,7 @@ pub(crate) fn must_tell(method: &Method, path: &str, status: StatusCode) {
 #[test]
 #[should_panic(expected = "GET /handoffs/retries was answered with 418")]
 fn what_the_document_does_not_tell_is_found() {
-    must_tell(
+    assert_documented(
         &Method::GET,
         "/api/v1/handoffs/retries",
         StatusCode::IM_A_TEAPOT,

@@ -5,7 +5,7 @@ use http::StatusCode;
 use poem::{Route, endpoint::make_sync};
 use serde_json::json;
 
-use crate::app::{App, PASSWORD, with_app, with_app_like};
+use crate::app::{App, PASSWORD, with_app, with_app_configured};
 
 #[tokio::test]
 async fn ping_answers_at_the_root_and_below_the_api() {
@@ -66,7 +66,7 @@ async fn a_condition_that_is_not_ascii_is_refused_rather_than_overlooked() {
             "if-none-match",
             "expediter-guest",
         ] {
-            let answer = ask().odd_header(name, "é".as_bytes()).send().await;
+            let answer = ask().raw_header(name, "é".as_bytes()).send().await;
             let pointers = answer.pointers();
             assert!(pointers[0].eq_ignore_ascii_case(name), "{pointers:?}");
         }
@@ -121,7 +121,7 @@ async fn everything_wrong_with_a_body_is_told_at_once() {
 #[tokio::test]
 async fn a_body_over_the_limit_is_refused_with_and_without_its_length_said() {
     let small = [("http.body_limit_bytes", "2000")];
-    with_app_like(
+    with_app_configured(
         &small,
         |routes| routes,
         async |app: App| {
@@ -154,7 +154,7 @@ async fn a_panic_is_a_500_that_tells_nothing_of_the_inside() {
             make_sync(|_| -> String { panic!("the password is swordfish") }),
         )
     };
-    with_app_like(&[], boom, async |app: App| {
+    with_app_configured(&[], boom, async |app: App| {
         let answer = app.get("/boom/abc").send().await;
         answer.problem(500, "internal");
         assert!(
@@ -198,7 +198,7 @@ async fn a_sane_request_id_is_kept_and_another_replaced() {
 #[tokio::test]
 async fn only_listed_origins_may_call_from_their_pages() {
     let listed = [("http.allowed_origins", "[\"https://till.example\"]")];
-    with_app_like(
+    with_app_configured(
         &listed,
         |routes| routes,
         async |app: App| {

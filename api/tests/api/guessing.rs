@@ -5,12 +5,12 @@ use std::time::Duration;
 use domain::account::Role;
 use serde_json::json;
 
-use crate::app::{Answer, App, BEHIND_A_PROXY, PASSWORD, basic, with_app_like};
+use crate::app::{Answer, App, PASSWORD, TRUST_TEST_PROXY, basic, with_app_configured};
 
 const ME: &str = "/api/v1/me";
 
 async fn with_limits<F: Future<Output = ()>>(body: impl FnOnce(App) -> F) {
-    with_app_like(&[BEHIND_A_PROXY], |routes| routes, body).await;
+    with_app_configured(&[TRUST_TEST_PROXY], |routes| routes, body).await;
 }
 
 async fn sign_in(app: &App, username: &str, password: &str, from: &str) -> Answer {

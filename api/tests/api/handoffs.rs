@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     account::Role,
-    handoff::Heard,
+    handoff::SendResult,
     ids::{HandoffId, StoreId},
     status::{By, OrderStatus},
 };
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     app::{App, with_app},
     callbacks::{Kitchen, a_kitchen, an_order_by},
-    integrator_accounts::speaks_for,
+    integrator_accounts::sign_in_integrator,
 };
 
 /// Makes a handoff that its integrator refuses for good after staff have accepted the order.
@@ -33,7 +33,7 @@ pub(crate) async fn a_failed_handoff(
         .move_order(order, accepted, By::Staff, None)
         .await
         .unwrap();
-    let heard = Heard::Answer {
+    let heard = SendResult::Answer {
         status: 422,
         retry_after: None,
     };
@@ -57,7 +57,10 @@ fn ids(page: &Value) -> Vec<&str> {
 #[tokio::test]
 async fn what_stands_still_is_listed_with_its_reason_and_retried_by_a_manager() {
     with_app(async |app: App| {
-        let (store, other) = (app.house.a_store().await, app.house.a_store().await);
+        let (store, other) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let kitchen = a_kitchen(&app, store).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let handoff = a_failed_handoff(&app, store, &kitchen, &anna).await;
@@ -123,7 +126,7 @@ async fn what_stands_still_is_listed_with_its_reason_and_retried_by_a_manager() 
             (&round["round"], &round["retried_by"]["username"]),
             (&json!(2), &json!("manager"))
         );
-        let pos = speaks_for(&app, "pos", &[kitchen.id]).await;
+        let pos = sign_in_integrator(&app, "pos", &[kitchen.id]).await;
         let outside = app.get(&path).by(&pos).send().await.ok();
         let by = &outside["rounds"][0]["retried_by"];
         assert_eq!(by["username"], json!(null), "who works at a store");
@@ -143,7 +146,7 @@ async fn what_stands_still_is_listed_with_its_reason_and_retried_by_a_manager() 
 #[tokio::test]
 async fn a_customer_is_told_nothing_of_integrators_among_an_orders_events() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let kitchen = a_kitchen(&app, store).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let staff = app.signed_in("staff", Role::Staff, &[store]).await;
@@ -166,7 +169,7 @@ async fn a_customer_is_told_nothing_of_integrators_among_an_orders_events() {
 #[tokio::test]
 async fn the_stuck_list_comes_in_pages() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let kitchen = a_kitchen(&app, store).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let mut failed = Vec::new();
@@ -196,7 +199,10 @@ async fn the_stuck_list_comes_in_pages() {
 #[tokio::test]
 async fn handoffs_are_looked_for_by_those_whose_they_are() {
     with_app(async |app: App| {
-        let (store, other) = (app.house.a_store().await, app.house.a_store().await);
+        let (store, other) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let kitchen = a_kitchen(&app, store).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let failed = a_failed_handoff(&app, store, &kitchen, &anna)
@@ -293,7 +299,10 @@ async fn handoffs_are_looked_for_by_those_whose_they_are() {
 #[tokio::test]
 async fn an_integrator_is_tested_by_its_managers_only_while_it_is_enabled() {
     with_app(async |app: App| {
-        let (store, other) = (app.house.a_store().await, app.house.a_store().await);
+        let (store, other) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let kitchen = a_kitchen(&app, store).await;
         let staff = app.signed_in("staff", Role::Staff, &[store]).await;
         let manager = app.signed_in("manager", Role::Manager, &[store]).await;

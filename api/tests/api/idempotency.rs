@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use crate::app::{Answer, App, with_app};
 
-const TWINS: usize = 20;
+const CONCURRENCY: usize = 20;
 
 /// Request that is sent twenty times with the same key.
-struct Twins<'a> {
+struct ConcurrentRequests<'a> {
     app: &'a App,
     method: &'static str,
     path: &'a str,
@@ -21,7 +21,7 @@ struct Twins<'a> {
     if_match: Option<&'a str>,
 }
 
-impl<'a> Twins<'a> {
+impl<'a> ConcurrentRequests<'a> {
     fn of(app: &'a App, method: &'static str, path: &'a str, by: &'a str) -> Self {
         Self {
             app,
@@ -56,7 +56,7 @@ impl<'a> Twins<'a> {
 
     /// Returns the response of the request that was done, and the replayed responses of the others.
     async fn at_once(&self) -> (Answer, Vec<Answer>) {
-        let asked = (0..TWINS).map(|_| self.ask_until_done());
+        let asked = (0..CONCURRENCY).map(|_| self.ask_until_done());
         let answers = join_all(asked).await;
         for answer in &answers {
             assert!(
@@ -73,7 +73,7 @@ impl<'a> Twins<'a> {
         let (replayed, mut done): (Vec<_>, Vec<_>) = answers.into_iter().partition(is_replayed);
         assert_eq!(
             (done.len(), replayed.len()),
-            (1, TWINS - 1),
+            (1, CONCURRENCY - 1),
             "{} {}",
             self.method,
             self.path
@@ -94,7 +94,7 @@ impl<'a> Twins<'a> {
     }
 
     /// Checks that all responses are equal, and that the key is refused with another body; returns the response.
-    async fn are_done_once(&self, other: Value) -> Value {
+    async fn assert_done_once(&self, other: Value) -> Value {
         let (done, replayed) = self.at_once().await;
         for answer in &replayed {
             assert_eq!(answer.json(), done.json());
@@ -117,20 +117,21 @@ async fn stores_are_opened_and_edited_once() {
         let operator = app.signed_in("op", Role::Operator, &[]).await;
         let new =
             |name: &str| json!({"name": name, "timezone": "Europe/Berlin", "currency": "EUR"});
-        let opened = Twins::of(&app, "POST", "/api/v1/stores", &operator).json(new("Corner"));
-        let store = opened.are_done_once(new("Other")).await;
+        let opened =
+            ConcurrentRequests::of(&app, "POST", "/api/v1/stores", &operator).json(new("Corner"));
+        let store = opened.assert_done_once(new("Other")).await;
         let all = app.get("/api/v1/stores").by(&operator).send().await.ok();
         assert_eq!(all["items"], json!([store]));
 
         let path = format!("/api/v1/stores/{}", store["id"].as_str().unwrap());
-        let edited = Twins {
+        let edited = ConcurrentRequests {
             // By the time of a replay it names what is no more.
             if_match: Some("\"1\""),
-            ..Twins::of(&app, "PATCH", &path, &operator).json(json!({"name": "Dock"}))
+            ..ConcurrentRequests::of(&app, "PATCH", &path, &operator).json(json!({"name": "Dock"}))
         };
         // An absent field and a null field are different requests.
         let edited = edited
-            .are_done_once(json!({"name": "Dock", "phone": null}))
+            .assert_done_once(json!({"name": "Dock", "phone": null}))
             .await;
         assert_eq!(
             (&edited["name"], &edited["version"]),
@@ -149,28 +150,30 @@ async fn stores_are_opened_and_edited_once() {
 #[tokio::test]
 async fn products_are_made_edited_and_counted_once() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = app.signed_in("manager", Role::Manager, &[store]).await;
         let new = |name: &str| {
             let price = json!({"amount": 250, "currency": "EUR"});
             json!({"store_id": store, "name": name, "price": price, "stock": 1})
         };
-        let made = Twins::of(&app, "POST", "/api/v1/products", &manager).json(new("Tea"));
-        let product = made.are_done_once(new("Coffee")).await;
+        let made =
+            ConcurrentRequests::of(&app, "POST", "/api/v1/products", &manager).json(new("Tea"));
+        let product = made.assert_done_once(new("Coffee")).await;
         let path = format!("/api/v1/products/{}", product["id"].as_str().unwrap());
-        let edited = Twins {
+        let edited = ConcurrentRequests {
             if_match: Some("\"1\""),
-            ..Twins::of(&app, "PATCH", &path, &manager).json(json!({"available": false}))
+            ..ConcurrentRequests::of(&app, "PATCH", &path, &manager)
+                .json(json!({"available": false}))
         };
-        let edited = edited.are_done_once(json!({"available": true})).await;
+        let edited = edited.assert_done_once(json!({"available": true})).await;
         assert_eq!(
             (&edited["available"], &edited["version"]),
             (&json!(false), &json!(2))
         );
         let stock = format!("{path}/stock");
         let more = |delta: i64| json!({"delta": delta, "reason": "delivery"});
-        let counted = Twins::of(&app, "POST", &stock, &manager).json(more(5));
-        assert_eq!(counted.are_done_once(more(6)).await["stock"], 6);
+        let counted = ConcurrentRequests::of(&app, "POST", &stock, &manager).json(more(5));
+        assert_eq!(counted.assert_done_once(more(6)).await["stock"], 6);
         let list = format!("/api/v1/products?store_id={store}");
         let all = app.get(&list).by(&manager).send().await.ok();
         assert_eq!(all["items"].as_array().unwrap().len(), 1);

@@ -20,7 +20,11 @@ fn speaker(username: &str, integrators: &[IntegratorId]) -> Value {
 }
 
 /// Returns the `Authorization` of an account that acts for these integrators.
-pub(crate) async fn speaks_for(app: &App, username: &str, integrators: &[IntegratorId]) -> String {
+pub(crate) async fn sign_in_integrator(
+    app: &App,
+    username: &str,
+    integrators: &[IntegratorId],
+) -> String {
     let new = NewAccount {
         username: username.to_owned(),
         password_hash: "none".to_owned(),
@@ -38,7 +42,10 @@ async fn make(app: &App, by: &str, user: Value) -> Answer {
 #[tokio::test]
 async fn a_manager_makes_accounts_for_integrators_of_its_own_stores_and_ends_them() {
     with_app(async |app: App| {
-        let (ours, theirs) = (app.house.a_store().await, app.house.a_store().await);
+        let (ours, theirs) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let manager = app.signed_in("mia", Role::Manager, &[ours]).await;
         let operator = app.signed_in("root", Role::Operator, &[]).await;
         let kitchen = a_kitchen(&app, ours).await.id;
@@ -105,9 +112,9 @@ async fn a_manager_makes_accounts_for_integrators_of_its_own_stores_and_ends_the
 #[tokio::test]
 async fn what_is_not_listed_for_integrators_is_refused_on_every_route() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let kitchen = a_kitchen(&app, store).await.id;
-        let pos = speaks_for(&app, "pos", &[kitchen]).await;
+        let pos = sign_in_integrator(&app, "pos", &[kitchen]).await;
         let id = "01980000-0000-7000-8000-000000000000";
         for (method, pattern, access) in OPERATIONS {
             let segments = pattern.split('/').map(|segment| {
@@ -149,18 +156,24 @@ fn what_is_listed_for_integrators_is_an_operation_that_takes_an_account() {
     }
 }
 
-async fn a_product(app: &App, store: StoreId) -> String {
-    let product = app.house.a_product(store).await;
+async fn create_product(app: &App, store: StoreId) -> String {
+    let product = app.house.create_product(store).await;
     format!("/api/v1/products/{product}")
 }
 
 #[tokio::test]
 async fn it_says_what_is_available_in_its_own_stores_and_sees_no_others() {
     with_app(async |app: App| {
-        let (ours, theirs) = (app.house.a_store().await, app.house.a_store().await);
+        let (ours, theirs) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let kitchen = a_kitchen(&app, ours).await.id;
-        let pos = speaks_for(&app, "pos", &[kitchen]).await;
-        let (own, other) = (a_product(&app, ours).await, a_product(&app, theirs).await);
+        let pos = sign_in_integrator(&app, "pos", &[kitchen]).await;
+        let (own, other) = (
+            create_product(&app, ours).await,
+            create_product(&app, theirs).await,
+        );
         let say = async |path: &str| {
             app.patch(path, json!({"available": false}))
                 .by(&pos)
@@ -193,11 +206,11 @@ async fn it_says_what_is_available_in_its_own_stores_and_sees_no_others() {
 #[tokio::test]
 async fn an_archived_integrators_account_may_nothing_more_at_its_store() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = app.signed_in("mia", Role::Manager, &[store]).await;
         let kitchen = a_kitchen(&app, store).await.id;
-        let pos = speaks_for(&app, "pos", &[kitchen]).await;
-        let product = a_product(&app, store).await;
+        let pos = sign_in_integrator(&app, "pos", &[kitchen]).await;
+        let product = create_product(&app, store).await;
         app.get(&product).by(&pos).send().await.ok();
         let path = format!("/api/v1/integrators/{kitchen}");
         let archived = app.ask("DELETE", &path).by(&manager).send().await;
@@ -233,14 +246,14 @@ async fn an_archived_integrators_account_may_nothing_more_at_its_store() {
 #[tokio::test]
 async fn it_reads_its_own_handoffs_and_their_orders_and_no_others() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let kitchen = a_kitchen(&app, store).await.id;
         let order = an_order(&app, store).await;
         // Created after the order, so it has no handoff of it.
         let other = a_kitchen(&app, store).await.id;
-        let pos = speaks_for(&app, "pos", &[kitchen]).await;
-        let stranger = speaks_for(&app, "stranger", &[other]).await;
-        let both = speaks_for(&app, "both", &[kitchen, other]).await;
+        let pos = sign_in_integrator(&app, "pos", &[kitchen]).await;
+        let stranger = sign_in_integrator(&app, "stranger", &[other]).await;
+        let both = sign_in_integrator(&app, "both", &[kitchen, other]).await;
         let get = async |path: &str, by: &str| {
             let path = format!("/api/v1{path}");
             app.get(&path).by(by).send().await

@@ -2,7 +2,7 @@
 
 mod health;
 
-use crate::app::{App, with_app, with_app_like};
+use crate::app::{App, with_app, with_app_configured};
 use domain::{account::Role, ids::StoreId, integrator::OutboundAuth, signature::SigningSecret};
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn path(integrator: &Value) -> String {
 #[tokio::test]
 async fn an_integrators_secrets_are_shown_once_and_its_auth_never() {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = manager(&app, store).await;
         let answer = app
             .post(INTEGRATORS, kitchen(store))
@@ -86,7 +86,10 @@ fn without_health(mut shown: Value) -> Value {
 #[tokio::test]
 async fn only_managers_of_the_store_see_its_integrators() {
     with_app(async |app| {
-        let (here, there) = (app.house.a_store().await, app.house.a_store().await);
+        let (here, there) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let manager = manager(&app, here).await;
         let created = app
             .post(INTEGRATORS, kitchen(here))
@@ -126,7 +129,7 @@ async fn only_managers_of_the_store_see_its_integrators() {
 #[tokio::test]
 async fn an_address_is_https_and_carries_no_credentials() {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = manager(&app, store).await;
         let pointers = async |field: &str, value: Value| {
             let mut new = kitchen(store);
@@ -152,11 +155,11 @@ async fn an_address_is_https_and_carries_no_credentials() {
 
 #[tokio::test]
 async fn http_is_taken_where_the_settings_allow_it() {
-    with_app_like(
+    with_app_configured(
         &[("worker.allow_http", "true")],
         |routes| routes,
         async |app| {
-            let store = app.house.a_store().await;
+            let store = app.house.create_store().await;
             let manager = manager(&app, store).await;
             let mut new = kitchen(store);
             new["url"] = json!("http://127.0.0.1:8091/orders");
@@ -169,7 +172,7 @@ async fn http_is_taken_where_the_settings_allow_it() {
 #[tokio::test]
 async fn what_the_schema_cannot_say_is_checked_too_and_told_at_once() {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = manager(&app, store).await;
         let pointers = async |change: Value| {
             let mut new = kitchen(store);
@@ -197,7 +200,7 @@ async fn what_the_schema_cannot_say_is_checked_too_and_told_at_once() {
 #[tokio::test]
 async fn every_way_to_make_ourselves_known_is_taken() {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = manager(&app, store).await;
         for auth in [
             json!({"type": "none"}),
@@ -221,7 +224,7 @@ async fn every_way_to_make_ourselves_known_is_taken() {
 #[tokio::test]
 async fn a_manager_edits_disables_and_enables() {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = manager(&app, store).await;
         let created = app
             .post(INTEGRATORS, kitchen(store))
@@ -277,7 +280,7 @@ async fn a_manager_edits_disables_and_enables() {
 #[tokio::test]
 async fn a_rotated_secret_is_shown_once_and_replaces_the_old_one() {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = manager(&app, store).await;
         let created = app
             .post(INTEGRATORS, kitchen(store))
@@ -332,7 +335,7 @@ async fn a_rotated_secret_is_shown_once_and_replaces_the_old_one() {
 #[tokio::test]
 async fn what_an_integrator_always_has_is_not_emptied() {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = manager(&app, store).await;
         let made = app.post(INTEGRATORS, kitchen(store)).by(&manager);
         let integrator = made.send().await.ok()["integrator"].clone();
@@ -383,7 +386,7 @@ async fn what_an_integrator_always_has_is_not_emptied() {
 #[tokio::test]
 async fn an_archived_integrator_is_gone() {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = manager(&app, store).await;
         let created = app
             .post(INTEGRATORS, kitchen(store))

@@ -5,14 +5,14 @@ use std::time::Duration;
 use domain::account::Role;
 use serde_json::json;
 
-use crate::app::{Answer, App, BEHIND_A_PROXY, basic, with_app, with_app_like};
+use crate::app::{Answer, App, TRUST_TEST_PROXY, basic, with_app, with_app_configured};
 
 const ME: &str = "/api/v1/me";
 const ONE_ADDRESS: &str = "192.0.2.1";
 
 async fn with_limits<F: Future<Output = ()>>(limits: &[(&str, &str)], body: impl FnOnce(App) -> F) {
-    let settings: Vec<_> = [BEHIND_A_PROXY].iter().chain(limits).copied().collect();
-    with_app_like(&settings, |routes| routes, body).await;
+    let settings: Vec<_> = [TRUST_TEST_PROXY].iter().chain(limits).copied().collect();
+    with_app_configured(&settings, |routes| routes, body).await;
 }
 
 /// Returns the `RateLimit-Policy` and `RateLimit` headers.
@@ -106,7 +106,7 @@ async fn without_an_account_it_is_the_client_address_that_counts() {
 #[tokio::test]
 async fn whom_a_stranger_claims_to_forward_for_is_not_believed() {
     let limits = [("rate_limits.address_per_minute", "1")];
-    with_app_like(
+    with_app_configured(
         &limits,
         |routes| routes,
         async |app: App| {

@@ -19,7 +19,7 @@ use crate::app::App;
 
 const ORDERS: &str = "/api/v1/orders";
 
-async fn a_product(app: &App, store_id: StoreId, stock: Option<u32>) -> ProductId {
+async fn create_product(app: &App, store_id: StoreId, stock: Option<u32>) -> ProductId {
     let new = NewProduct {
         store_id,
         sku: Some("ESP".into()),

@@ -11,8 +11,8 @@ use domain::{
 use ledger::accounts::AccountChange;
 use serde_json::{Value, json};
 
-use self::fake::{Fake, Says, enveloped, nowhere, troubles};
-use crate::app::{Answer, App, with_app_like};
+use self::fake::{Fake, Reply, enveloped, invalid_responses, nowhere};
+use crate::app::{Answer, App, with_app_configured};
 
 const CODE: &str = "ac35940dff4d472ce4801a154de92406f3163565";
 const SERVICES: [(&str, &str); 4] = [
@@ -32,13 +32,16 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     async fn new(app: &'a App) -> Self {
-        let linked = app.house.a_store_like(|store| {
+        let linked = app.house.create_store_with(|store| {
             store.external_location_id = Some("7".to_owned());
         });
         let store = linked.await;
         let account = app.account("sam", Role::Staff, &[store]).await;
         let ledger = &app.house.ledger;
-        ledger.give_identity(account.id, "1").await.unwrap();
+        ledger
+            .link_external_identity(account.id, "1")
+            .await
+            .unwrap();
         let staff = app.bearer(&account);
         Self {
             app,
@@ -82,7 +85,7 @@ async fn with_service<F: Future<Output = ()>>(
 ) {
     let key = format!("outside.{service}_url");
     let settings = [(key.as_str(), url), ("outside.timeout_ms", "300")];
-    with_app_like(&settings, |routes| routes, body).await;
+    with_app_configured(&settings, |routes| routes, body).await;
 }
 
 #[tokio::test]
@@ -91,7 +94,7 @@ async fn whatever_is_no_answer_is_that_services_503_and_changes_nothing() {
         let fake = Fake::start().await;
         with_service(service, &fake.url.clone(), async |app: App| {
             let place = Place::new(&app).await;
-            for (what, says) in troubles() {
+            for (what, says) in invalid_responses() {
                 fake.says(says);
                 let answer = place.needs(service).await;
                 assert_eq!(
@@ -130,9 +133,9 @@ async fn a_verified_user_is_signed_in_as_the_account_that_it_is() {
     with_service("verification", &url, async |app: App| {
         let place = Place::new(&app).await;
         for says in [
-            Says::Answer(200, r#"{"success": true}"#.to_owned()),
-            Says::Answer(200, "{}".to_owned()),
-            Says::Answer(204, String::new()),
+            Reply::Answer(200, r#"{"success": true}"#.to_owned()),
+            Reply::Answer(200, "{}".to_owned()),
+            Reply::Answer(204, String::new()),
         ] {
             fake.says(says);
             let tokens = exchange(&app, json!(1)).await.ok();
@@ -158,10 +161,10 @@ async fn a_verified_user_is_signed_in_as_the_account_that_it_is() {
         // Verified, but no account belongs to this user.
         refused(json!(2)).await;
         for (status, body) in [(403, ""), (401, "{}"), (200, r#"{"success": false}"#)] {
-            fake.says(Says::Answer(status, body.to_owned()));
+            fake.says(Reply::Answer(status, body.to_owned()));
             refused(json!(1)).await;
         }
-        fake.says(Says::Answer(200, String::new()));
+        fake.says(Reply::Answer(200, String::new()));
         let disabled = AccountChange {
             disabled: Some(true),
             ..AccountChange::default()
@@ -204,12 +207,12 @@ async fn a_location_opens_sessions_for_its_owner_alone() {
                 .await
                 .ok();
             for (status, body) in [(404, ""), (200, r#"{"success": false}"#)] {
-                fake.says(Says::Answer(status, body.to_owned()));
+                fake.says(Reply::Answer(status, body.to_owned()));
                 place.opens("6").await.problem(404, "not_found");
             }
             fake.heard();
             // The service is not asked about a store that is not a location.
-            let store = app.house.a_store().await;
+            let store = app.house.create_store().await;
             let staff = app.signed_in("kim", Role::Staff, &[store]).await;
             let body = json!({"store_id": store, "name": "1"});
             app.post("/api/v1/sessions", body)
@@ -226,7 +229,7 @@ async fn a_location_opens_sessions_for_its_owner_alone() {
 #[tokio::test]
 async fn codes_come_from_the_service_and_a_taken_one_is_drawn_again() {
     let fake = Fake::start().await;
-    let drawn = |code: &str| Says::Answer(200, json!({"value": code}).to_string());
+    let drawn = |code: &str| Reply::Answer(200, json!({"value": code}).to_string());
     with_service("codes", &fake.url.clone(), async |app: App| {
         let place = Place::new(&app).await;
         fake.says_json(201, &enveloped(&json!({"value": CODE})));
@@ -258,7 +261,7 @@ async fn codes_come_from_the_service_and_a_taken_one_is_drawn_again() {
                 .problem(503, "code_service_unavailable");
         }
         for (status, body) in [(200, r#"{"success": false}"#), (404, ""), (403, "{}")] {
-            fake.says(Says::Answer(status, body.to_owned()));
+            fake.says(Reply::Answer(status, body.to_owned()));
             place
                 .opens("3")
                 .await
@@ -270,11 +273,11 @@ async fn codes_come_from_the_service_and_a_taken_one_is_drawn_again() {
 
 #[tokio::test]
 async fn only_an_operator_says_which_location_a_store_is() {
-    with_app_like(
+    with_app_configured(
         &[],
         |routes| routes,
         async |app: App| {
-            let store = app.house.a_store().await;
+            let store = app.house.create_store().await;
             let path = format!("/api/v1/stores/{store}");
             let manager = app.signed_in("max", Role::Manager, &[store]).await;
             let operator = app.signed_in("oz", Role::Operator, &[]).await;

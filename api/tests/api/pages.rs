@@ -1,6 +1,6 @@
 //! Pages that a setting enables.
 
-use crate::app::{App, with_app, with_app_like};
+use crate::app::{App, with_app, with_app_configured};
 
 const FILES: [&str; 3] = [
     "/debug/sessions/ac35940dff4d472ce4801a154de92406f3163565",
@@ -17,7 +17,7 @@ async fn the_debug_page_is_there_only_where_it_is_wanted() {
     })
     .await;
     let settings = [("http.debug_pages", "true")];
-    with_app_like(
+    with_app_configured(
         &settings,
         |routes| routes,
         async |app: App| {

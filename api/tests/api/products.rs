@@ -15,7 +15,7 @@ struct Shop {
 
 async fn with_shop(body: impl AsyncFnOnce(Shop)) {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let shop = Shop {
             manager: app.signed_in("manager", Role::Manager, &[store]).await,
             staff: app.signed_in("staff", Role::Staff, &[store]).await,
@@ -59,7 +59,7 @@ impl Shop {
             .send()
             .await
             .ok();
-        let passwords = self.app.state.doorkeeper.passwords();
+        let passwords = self.app.state.authenticator.passwords();
         let new = NewAccount {
             username: username.to_owned(),
             password_hash: passwords
@@ -145,7 +145,7 @@ async fn a_sku_is_taken_once_in_a_store() {
 async fn only_managers_of_the_store_decide_what_it_sells() {
     with_shop(async |shop| {
         let product = shop.sell(shop.espresso()).await;
-        let elsewhere = shop.app.house.a_store().await;
+        let elsewhere = shop.app.house.create_store().await;
         let stranger = shop
             .app
             .signed_in("stranger", Role::Manager, &[elsewhere])
@@ -197,7 +197,7 @@ async fn staff_and_the_stores_integrators_say_what_is_available() {
     with_shop(async |shop| {
         let product = shop.sell(shop.espresso()).await;
         let till = shop.integrator(shop.store, "till").await;
-        let elsewhere = shop.app.house.a_store().await;
+        let elsewhere = shop.app.house.create_store().await;
         let other_till = shop.integrator(elsewhere, "other").await;
         let say = |available: bool| {
             shop.app

@@ -12,7 +12,10 @@ use crate::{
 #[tokio::test]
 async fn many_are_retried_as_a_dry_run_said_and_who_did_it_is_on_record() {
     with_app(async |app: App| {
-        let (store, other) = (app.house.a_store().await, app.house.a_store().await);
+        let (store, other) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let kitchen = a_kitchen(&app, store).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let mut failed = Vec::new();
@@ -149,7 +152,7 @@ async fn many_are_retried_as_a_dry_run_said_and_who_did_it_is_on_record() {
 #[tokio::test]
 async fn a_limit_that_is_hit_is_told_with_how_to_go_on() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let kitchen = a_kitchen(&app, store).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         for _ in 0..3 {

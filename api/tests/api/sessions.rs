@@ -15,7 +15,7 @@ async fn opened(app: &App, staff: &str, store: StoreId, name: &str) -> Answer {
 
 /// Returns a store, its staff's `Authorization`, and the path of an open session.
 async fn a_table(app: &App) -> (StoreId, String, String) {
-    let store = app.house.a_store().await;
+    let store = app.house.create_store().await;
     let staff = app.signed_in("sam", Role::Staff, &[store]).await;
     let session = opened(app, &staff, store, "Table 1").await.ok();
     let path = format!("{SESSIONS}/{}", session["code"].as_str().unwrap());
@@ -25,7 +25,7 @@ async fn a_table(app: &App) -> (StoreId, String, String) {
 #[tokio::test]
 async fn staff_open_a_session_and_its_code_is_where_it_is_found() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let staff = app.signed_in("sam", Role::Staff, &[store]).await;
         let answer = opened(&app, &staff, store, " Table 1 ").await;
         assert_eq!(answer.status.as_u16(), 201);
@@ -65,7 +65,7 @@ async fn a_name_is_open_once_and_never_blank() {
                 [pointer]
             );
         }
-        let elsewhere = app.house.a_store().await;
+        let elsewhere = app.house.create_store().await;
         assert_eq!(
             opened(&app, &staff, elsewhere, "1").await.pointers(),
             ["/store_id"]
@@ -78,7 +78,7 @@ async fn a_name_is_open_once_and_never_blank() {
 async fn only_the_stores_own_staff_open_close_list_and_renew() {
     with_app(async |app: App| {
         let (store, _, path) = a_table(&app).await;
-        let elsewhere = app.house.a_store().await;
+        let elsewhere = app.house.create_store().await;
         let stranger = app.signed_in("eve", Role::Staff, &[elsewhere]).await;
         let customer = app.signed_in("anna", Role::Customer, &[]).await;
         let list = format!("{SESSIONS}?store_id={store}");
@@ -120,7 +120,7 @@ async fn only_the_stores_own_staff_open_close_list_and_renew() {
 async fn a_guest_sees_the_orders_and_which_are_its_own() {
     with_app(async |app: App| {
         let (store, _, path) = a_table(&app).await;
-        let product = app.house.a_product(store).await;
+        let product = app.house.create_product(store).await;
         let order = json!({"items": [{"product_id": product, "quantity": 2}]});
         let place = app
             .post(&format!("{path}/orders"), order.clone())
@@ -151,7 +151,7 @@ async fn a_guest_sees_the_orders_and_which_are_its_own() {
 async fn a_close_lists_what_is_unfinished_and_finishes_only_when_asked() {
     with_app(async |app: App| {
         let (store, staff, path) = a_table(&app).await;
-        let product = app.house.a_product(store).await;
+        let product = app.house.create_product(store).await;
         let code = path.rsplit('/').next().unwrap();
         let session = app
             .house
@@ -160,7 +160,7 @@ async fn a_close_lists_what_is_unfinished_and_finishes_only_when_asked() {
             .await
             .unwrap()
             .unwrap();
-        let order = app.house.a_guests_order(&session, product).await;
+        let order = app.house.place_guest_order(&session, product).await;
         let accepted = domain::status::OrderStatus::Accepted;
         app.house
             .ledger
@@ -315,7 +315,7 @@ async fn the_qr_code_is_a_picture_and_leads_where_the_house_is_reached() {
 async fn guests_read_the_menu_and_what_happened_after_a_number() {
     with_app(async |app: App| {
         let (store, staff, path) = a_table(&app).await;
-        let product = app.house.a_product(store).await;
+        let product = app.house.create_product(store).await;
         let menu = app.get(&format!("{path}/menu")).send().await.ok();
         assert_eq!(
             (&menu["store_id"], &menu["items"][0]["id"]),

@@ -248,7 +248,10 @@ async fn a_refresh_token_ends_after_a_day_or_when_it_is_revoked() {
 #[tokio::test]
 async fn a_live_ticket_is_for_a_store_that_the_caller_serves() {
     with_app(async |app: App| {
-        let (ours, theirs) = (app.house.a_store().await, app.house.a_store().await);
+        let (ours, theirs) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
         let staff = app.signed_in("sam", Role::Staff, &[ours]).await;
         let ask = async |body: Value| {
             app.post("/api/v1/live-tickets", body)

@@ -18,28 +18,28 @@ use super::{
 /// announced.
 #[derive(Debug)]
 pub struct Embedded {
-    house: Arc<House>,
+    shared: Arc<Shared>,
     state: watch::Sender<BrokerState>,
 }
 
 /// State shared by the broker, its consumers and their deliveries.
 #[derive(Debug)]
-struct House {
+struct Shared {
     capacity: usize,
-    inside: Mutex<Inside>,
+    inner: Mutex<Inner>,
     /// Notified when a hint was queued or acknowledged, or the broker closed.
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Inside {
-    queue: VecDeque<Hint>,
+struct Inner {
+    queue: VecDeque<QueuedHint>,
     subscribers: Vec<Arc<Mailbox>>,
     closed: bool,
 }
 
 #[derive(Debug, Clone)]
-struct Hint {
+struct QueuedHint {
     body: Bytes,
     /// Number of times it came back unacknowledged.
     returns: u16,
@@ -48,13 +48,13 @@ struct Hint {
 impl Embedded {
     /// Creates a broker. `capacity` bounds the work queue, and the messages queued for one subscriber.
     pub fn new(capacity: usize) -> Self {
-        let house = House {
+        let shared = Shared {
             capacity: capacity.max(1),
-            inside: Mutex::default(),
+            inner: Mutex::default(),
             changed: Notify::new(),
         };
         Self {
-            house: Arc::new(house),
+            shared: Arc::new(shared),
             state: watch::Sender::new(BrokerState::Connected),
         }
     }
@@ -64,36 +64,36 @@ impl Embedded {
 impl Broker for Embedded {
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
         let results = {
-            let mut inside = self.house.lock();
+            let mut inner = self.shared.lock();
             messages
                 .into_iter()
-                .map(|message| inside.take(message, self.house.capacity))
+                .map(|message| inner.take(message, self.shared.capacity))
                 .collect()
         };
-        self.house.changed.notify_waiters();
+        self.shared.changed.notify_waiters();
         results
     }
 
     async fn work(&self, prefetch: u16) -> Box<dyn Deliveries> {
         Box::new(Worker {
-            house: self.house.clone(),
+            shared: self.shared.clone(),
             prefetch: usize::from(prefetch.max(1)),
-            held: Arc::default(),
+            unacknowledged: Arc::default(),
             next_tag: 0,
         })
     }
 
     async fn feed(&self) -> Box<dyn Subscription> {
-        let mailbox = Arc::new(Mailbox::new(self.house.capacity));
-        let mut inside = self.house.lock();
-        if inside.closed {
+        let mailbox = Arc::new(Mailbox::new(self.shared.capacity));
+        let mut inner = self.shared.lock();
+        if inner.closed {
             mailbox.close();
         } else {
-            inside.subscribers.push(mailbox.clone());
+            inner.subscribers.push(mailbox.clone());
         }
-        drop(inside);
+        drop(inner);
         Box::new(Subscriber {
-            house: self.house.clone(),
+            shared: self.shared.clone(),
             mailbox,
         })
     }
@@ -104,13 +104,13 @@ impl Broker for Embedded {
 
     async fn close(&self) {
         {
-            let mut inside = self.house.lock();
-            inside.closed = true;
-            for subscriber in inside.subscribers.drain(..) {
+            let mut inner = self.shared.lock();
+            inner.closed = true;
+            for subscriber in inner.subscribers.drain(..) {
                 subscriber.close();
             }
         }
-        self.house.changed.notify_waiters();
+        self.shared.changed.notify_waiters();
         self.state.send_replace(BrokerState::Away {
             since: Instant::now(),
             error: PublishError::Closed.to_string(),
@@ -118,14 +118,14 @@ impl Broker for Embedded {
     }
 }
 
-impl Inside {
+impl Inner {
     fn take(&mut self, message: Message, capacity: usize) -> Result<(), PublishError> {
         if self.closed {
             return Err(PublishError::Closed);
         }
         match message.topic {
             Topic::Work if self.queue.len() >= capacity => return Err(PublishError::Full),
-            Topic::Work => self.queue.push_back(Hint {
+            Topic::Work => self.queue.push_back(QueuedHint {
                 body: message.body,
                 returns: 0,
             }),
@@ -139,39 +139,39 @@ impl Inside {
     }
 }
 
-impl House {
-    fn lock(&self) -> MutexGuard<'_, Inside> {
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         // No code that holds the lock can leave it half-changed.
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug)]
 struct Worker {
-    house: Arc<House>,
+    shared: Arc<Shared>,
     prefetch: usize,
-    held: Arc<Mutex<BTreeMap<u64, Hint>>>,
+    unacknowledged: Arc<Mutex<BTreeMap<u64, QueuedHint>>>,
     next_tag: u64,
 }
 
 #[async_trait]
 impl Deliveries for Worker {
     async fn next(&mut self) -> Option<Delivery> {
-        let house = self.house.clone();
+        let shared = self.shared.clone();
         loop {
-            let changed = house.changed.notified();
+            let changed = shared.changed.notified();
             tokio::pin!(changed);
             // Registered before the check below, so that no change is missed.
             changed.as_mut().enable();
             {
-                let mut inside = house.lock();
-                if inside.closed {
+                let mut inner = shared.lock();
+                if inner.closed {
                     return None;
                 }
-                if lock(&self.held).len() < self.prefetch
-                    && let Some(hint) = inside.queue.pop_front()
+                if lock(&self.unacknowledged).len() < self.prefetch
+                    && let Some(hint) = inner.queue.pop_front()
                 {
-                    return Some(self.hand_out(hint));
+                    return Some(self.deliver(hint));
                 }
             }
             changed.await;
@@ -180,21 +180,21 @@ impl Deliveries for Worker {
 }
 
 impl Worker {
-    fn hand_out(&mut self, hint: Hint) -> Delivery {
+    fn deliver(&mut self, hint: QueuedHint) -> Delivery {
         let tag = self.next_tag;
         self.next_tag += 1;
         let delivery = Delivery {
             body: hint.body.clone(),
             redelivered: hint.returns > 0,
             acknowledge: Box::new({
-                let (house, held) = (self.house.clone(), self.held.clone());
+                let (shared, unacknowledged) = (self.shared.clone(), self.unacknowledged.clone());
                 move || {
-                    lock(&held).remove(&tag);
-                    house.changed.notify_waiters();
+                    lock(&unacknowledged).remove(&tag);
+                    shared.changed.notify_waiters();
                 }
             }),
         };
-        lock(&self.held).insert(tag, hint);
+        lock(&self.unacknowledged).insert(tag, hint);
         delivery
     }
 }
@@ -202,12 +202,12 @@ impl Worker {
 impl Drop for Worker {
     /// Returns unacknowledged hints to the front of the queue, even if it is full.
     fn drop(&mut self) {
-        let held = std::mem::take(&mut *lock(&self.held));
-        let mut inside = self.house.lock();
-        for mut hint in held.into_values().rev() {
+        let unacknowledged = std::mem::take(&mut *lock(&self.unacknowledged));
+        let mut inner = self.shared.lock();
+        for mut hint in unacknowledged.into_values().rev() {
             hint.returns += 1;
             if hint.returns <= DELIVERY_LIMIT {
-                inside.queue.push_front(hint);
+                inner.queue.push_front(hint);
             } else {
                 tracing::warn!(
                     returns = hint.returns,
@@ -215,14 +215,14 @@ impl Drop for Worker {
                 );
             }
         }
-        drop(inside);
-        self.house.changed.notify_waiters();
+        drop(inner);
+        self.shared.changed.notify_waiters();
     }
 }
 
 #[derive(Debug)]
 struct Subscriber {
-    house: Arc<House>,
+    shared: Arc<Shared>,
     mailbox: Arc<Mailbox>,
 }
 
@@ -235,7 +235,7 @@ impl Subscription for Subscriber {
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.house
+        self.shared
             .lock()
             .subscribers
             .retain(|other| !Arc::ptr_eq(other, &self.mailbox));

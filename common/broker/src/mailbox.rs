@@ -12,12 +12,12 @@ use super::FeedItem;
 #[derive(Debug)]
 pub(super) struct Mailbox {
     capacity: usize,
-    waiting: Mutex<Waiting>,
+    queue: Mutex<Queue>,
     arrived: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queue {
     messages: VecDeque<Bytes>,
     gap: bool,
     closed: bool,
@@ -27,22 +27,22 @@ impl Mailbox {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity: capacity.max(1),
-            waiting: Mutex::default(),
+            queue: Mutex::default(),
             arrived: Notify::new(),
         }
     }
 
     pub(super) fn push(&self, message: Bytes) {
-        let mut waiting = self.lock();
-        if waiting.closed {
+        let mut queue = self.lock();
+        if queue.closed {
             return;
         }
-        if waiting.messages.len() >= self.capacity {
-            waiting.messages.pop_front();
-            waiting.gap = true;
+        if queue.messages.len() >= self.capacity {
+            queue.messages.pop_front();
+            queue.gap = true;
         }
-        waiting.messages.push_back(message);
-        drop(waiting);
+        queue.messages.push_back(message);
+        drop(queue);
         self.arrived.notify_one();
     }
 
@@ -61,14 +61,14 @@ impl Mailbox {
     pub(super) async fn next(&self) -> Option<FeedItem> {
         loop {
             {
-                let mut waiting = self.lock();
-                if std::mem::take(&mut waiting.gap) {
+                let mut queue = self.lock();
+                if std::mem::take(&mut queue.gap) {
                     return Some(FeedItem::Gap);
                 }
-                if let Some(message) = waiting.messages.pop_front() {
+                if let Some(message) = queue.messages.pop_front() {
                     return Some(FeedItem::Message(message));
                 }
-                if waiting.closed {
+                if queue.closed {
                     return None;
                 }
             }
@@ -76,8 +76,8 @@ impl Mailbox {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         // No code that holds the lock can leave it half-changed.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -30,22 +30,22 @@ mod work;
 
 use feed::FeedSession;
 use publisher::Publisher;
-use session::Dialler;
+use session::SessionContext;
 use topology::Topology;
 use work::{Prefetched, WorkSession};
 
 /// Time that `close` waits for the connections to close.
-const GOODBYE: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The broker over RabbitMQ; reconnects by itself for as long as it lives.
 #[derive(Debug)]
 pub struct Rabbit {
-    dialler: Arc<Dialler>,
+    context: Arc<SessionContext>,
     publisher: Publisher,
     publish_timeout: Duration,
     stop: CancellationToken,
     sessions: TaskTracker,
-    _stop_with_the_broker: DropGuard,
+    _stop_on_drop: DropGuard,
 }
 
 impl Rabbit {
@@ -54,7 +54,7 @@ impl Rabbit {
     /// # Errors
     /// If the URL is not a RabbitMQ URL, or asks for TLS.
     pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Self, ConnectError> {
-        let dialler = Arc::new(Dialler {
+        let context = Arc::new(SessionContext {
             uri: parse(&options.url)?,
             connect_timeout: options.connect_timeout,
             topology: Topology::new(&options.namespace, options.capacity),
@@ -62,14 +62,18 @@ impl Rabbit {
         });
         let stop = CancellationToken::new();
         let sessions = TaskTracker::new();
-        let (publisher, session) = Publisher::new(options, &dialler);
-        sessions.spawn(session::keep(dialler.clone(), stop.clone(), session));
+        let (publisher, session) = Publisher::new(options, &context);
+        sessions.spawn(session::run_sessions(
+            context.clone(),
+            stop.clone(),
+            session,
+        ));
         Ok(Self {
-            dialler,
+            context,
             publisher,
             publish_timeout: options.publish_timeout,
             sessions,
-            _stop_with_the_broker: stop.clone().drop_guard(),
+            _stop_on_drop: stop.clone().drop_guard(),
             stop,
         })
     }
@@ -96,21 +100,24 @@ impl Broker for Rabbit {
         let stop = self.stop.child_token();
         let (deliver, deliveries) = mpsc::channel(usize::from(prefetch));
         let session = WorkSession::new(prefetch, deliver);
-        self.sessions
-            .spawn(session::keep(self.dialler.clone(), stop.clone(), session));
+        self.sessions.spawn(session::run_sessions(
+            self.context.clone(),
+            stop.clone(),
+            session,
+        ));
         Box::new(Worker {
             deliveries,
-            _stop_when_dropped: stop.clone().drop_guard(),
+            _stop_on_drop: stop.clone().drop_guard(),
             stop,
         })
     }
 
     async fn feed(&self) -> Box<dyn Subscription> {
         let stop = self.stop.child_token();
-        let mailbox = Arc::new(Mailbox::new(self.dialler.topology.capacity));
+        let mailbox = Arc::new(Mailbox::new(self.context.topology.capacity));
         let (subscribed, first_time) = oneshot::channel();
         let session = FeedSession::new(mailbox.clone(), subscribed);
-        let task = session::keep(self.dialler.clone(), stop.clone(), session);
+        let task = session::run_sessions(self.context.clone(), stop.clone(), session);
         self.sessions.spawn({
             let mailbox = mailbox.clone();
             async move {
@@ -122,7 +129,7 @@ impl Broker for Rabbit {
         let _ = timeout(self.publish_timeout, first_time).await;
         Box::new(Subscriber {
             mailbox,
-            _stop_when_dropped: stop.drop_guard(),
+            _stop_on_drop: stop.drop_guard(),
         })
     }
 
@@ -134,7 +141,7 @@ impl Broker for Rabbit {
         self.publisher.drain().await;
         self.stop.cancel();
         self.sessions.close();
-        if timeout(GOODBYE, self.sessions.wait()).await.is_err() {
+        if timeout(CLOSE_TIMEOUT, self.sessions.wait()).await.is_err() {
             tracing::warn!("RabbitMQ connections did not close in time");
         }
     }
@@ -144,7 +151,7 @@ impl Broker for Rabbit {
 struct Worker {
     deliveries: mpsc::Receiver<Prefetched>,
     stop: CancellationToken,
-    _stop_when_dropped: DropGuard,
+    _stop_on_drop: DropGuard,
 }
 
 #[async_trait]
@@ -156,7 +163,7 @@ impl Deliveries for Worker {
                 () = self.stop.cancelled() => return None,
                 prefetched = self.deliveries.recv() => prefetched?,
             };
-            if let Some(delivery) = prefetched.still_ours() {
+            if let Some(delivery) = prefetched.into_delivery() {
                 return Some(delivery);
             }
         }
@@ -166,7 +173,7 @@ impl Deliveries for Worker {
 #[derive(Debug)]
 struct Subscriber {
     mailbox: Arc<Mailbox>,
-    _stop_when_dropped: DropGuard,
+    _stop_on_drop: DropGuard,
 }
 
 #[async_trait]

@@ -32,14 +32,14 @@ pub struct Account {
     /// The stores of a manager or of staff; empty for other roles.
     pub stores: Vec<StoreId>,
     /// The integrators of an account with the role `integrator`, without archived ones; empty for other roles.
-    pub integrators: Vec<SpokenFor>,
+    pub integrators: Vec<IntegratorRef>,
     pub disabled: bool,
     pub created_at: DateTime<Utc>,
 }
 
 /// An integrator that an account acts for, and the store that it belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpokenFor {
+pub struct IntegratorRef {
     pub integrator: IntegratorId,
     pub store_id: StoreId,
 }
@@ -63,7 +63,7 @@ impl Account {
 
     /// Returns true if the account acts for an integrator of the store.
     #[must_use]
-    pub fn speaks_at(&self, store: StoreId) -> bool {
+    pub fn represents_integrator_at(&self, store: StoreId) -> bool {
         self.integrators.iter().any(|one| one.store_id == store)
     }
 }

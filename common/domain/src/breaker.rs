@@ -16,7 +16,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{
-    handoff::{AttemptOutcome, Heard},
+    handoff::{AttemptOutcome, SendResult},
     ids::HandoffId,
     integrator::BreakerState,
 };
@@ -24,9 +24,9 @@ use super::{
 /// Number of different handoffs that must fail in a row before the breaker opens.
 pub const OPENS_AFTER_HANDOFFS: usize = 3;
 /// How long it stays open the first time, minus up to a fifth; twice as long each further time.
-const FIRST_WAIT: Duration = Duration::from_secs(5);
+const MIN_WAIT: Duration = Duration::from_secs(5);
 /// Maximum time that it stays open without a probe.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 /// Maximum fraction that is cut from a wait, so that breakers that opened together do not probe together.
 const JITTER: f64 = 0.2;
 /// Minimum number of failures in a row before the integrator is given up.
@@ -69,7 +69,7 @@ impl Default for Breaker {
 /// Conclusion about an integrator from one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
-    OfLife,
+    Alive,
     /// The integrator is alive, and asks for no requests before this time.
     Pressure {
         until: DateTime<Utc>,
@@ -79,7 +79,7 @@ pub enum Sign {
 
 /// Amount of requests that may be sent to an integrator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
+pub enum Allowance {
     Free,
     OneProbe,
     /// Nothing before this time; then the breaker is checked again.
@@ -87,13 +87,13 @@ pub enum Pace {
 }
 
 #[must_use]
-pub fn sign(outcome: AttemptOutcome, heard: &Heard, now: DateTime<Utc>) -> Sign {
+pub fn sign(outcome: AttemptOutcome, heard: &SendResult, now: DateTime<Utc>) -> Sign {
     match (outcome, heard) {
         (AttemptOutcome::Acknowledged | AttemptOutcome::Refused | AttemptOutcome::Gone, _)
-        | (AttemptOutcome::Retry, Heard::Answer { status: 401, .. }) => Sign::OfLife,
+        | (AttemptOutcome::Retry, SendResult::Answer { status: 401, .. }) => Sign::Alive,
         (
             AttemptOutcome::Retry,
-            Heard::Answer {
+            SendResult::Answer {
                 status: 429,
                 retry_after: Some(hint),
             },
@@ -107,20 +107,20 @@ pub fn sign(outcome: AttemptOutcome, heard: &Heard, now: DateTime<Utc>) -> Sign 
 impl Breaker {
     /// Returns true if no failures are known.
     #[must_use]
-    pub fn is_well(&self) -> bool {
+    pub fn is_healthy(&self) -> bool {
         *self == Self::default()
     }
 
     #[must_use]
-    pub fn pace(&self, now: DateTime<Utc>) -> Pace {
+    pub fn pace(&self, now: DateTime<Utc>) -> Allowance {
         let Some(until) = self.until.filter(|_| self.state != BreakerState::Closed) else {
-            return Pace::Free;
+            return Allowance::Free;
         };
         match self.state {
-            _ if until <= now => Pace::OneProbe,
+            _ if until <= now => Allowance::OneProbe,
             // The probe's response may come at any time, perhaps to another process.
-            BreakerState::Probing => Pace::NotBefore(until.min(now + FIRST_WAIT)),
-            BreakerState::Open | BreakerState::Closed => Pace::NotBefore(until),
+            BreakerState::Probing => Allowance::NotBefore(until.min(now + MIN_WAIT)),
+            BreakerState::Open | BreakerState::Closed => Allowance::NotBefore(until),
         }
     }
 
@@ -135,9 +135,9 @@ impl Breaker {
     ) -> Self {
         let is_the_probe = self.state == BreakerState::Probing && self.probe == Some(handoff);
         match sign {
-            Sign::OfLife => Self::default(),
+            Sign::Alive => Self::default(),
             Sign::Pressure { until } if is_the_probe => {
-                self.open_until(until.clamp(now + FIRST_WAIT, now + LONGEST_WAIT))
+                self.open_until(until.clamp(now + MIN_WAIT, now + MAX_WAIT))
             }
             Sign::Pressure { .. } => self,
             Sign::Failure => {
@@ -160,7 +160,7 @@ impl Breaker {
 
     /// Returns true if it has failed so often and for so long that nothing more is sent until people have looked at it.
     #[must_use]
-    pub fn is_beyond_hope(&self, now: DateTime<Utc>) -> bool {
+    pub fn should_give_up(&self, now: DateTime<Utc>) -> bool {
         self.failures_in_a_row >= GIVEN_UP_AFTER_FAILURES
             && self
                 .failing_since
@@ -187,7 +187,7 @@ impl Breaker {
 /// Returns 5, 10, 20, 40, 60, 60 … seconds, minus up to a fifth.
 fn wait(openings: u32, jitter: f64) -> Duration {
     let doublings = openings.saturating_sub(1).min(16);
-    let longest = (FIRST_WAIT * (1 << doublings)).min(LONGEST_WAIT);
+    let longest = (MIN_WAIT * (1 << doublings)).min(MAX_WAIT);
     longest.mul_f64(1.0 - JITTER * jitter.clamp(0.0, 1.0))
 }
 

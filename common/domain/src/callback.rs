@@ -45,15 +45,15 @@ words! {
 
 /// Sequence number and time of an update, as the integrator states them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct UpdateMark {
     pub sequence: Option<i64>,
     pub occurred_at: Option<DateTime<Utc>>,
 }
 
 impl Update {
     #[must_use]
-    pub fn mark(&self) -> Mark {
-        Mark {
+    pub fn mark(&self) -> UpdateMark {
+        UpdateMark {
             sequence: self.sequence,
             // Truncated to the stored precision, which is all that is known of earlier updates.
             occurred_at: self.occurred_at.map(|at| at.trunc_subsecs(6)),
@@ -64,7 +64,7 @@ impl Update {
 /// Returns true if an update is newer than the newest applied one of the same integrator and order: by `sequence` if
 /// both have one, else by `occurred_at`. Without either it returns true, and the table of moves alone decides.
 #[must_use]
-pub fn is_news(newest: Mark, this: Mark) -> bool {
+pub fn is_newer(newest: UpdateMark, this: UpdateMark) -> bool {
     match (
         newest.sequence,
         this.sequence,
@@ -79,8 +79,8 @@ pub fn is_news(newest: Mark, this: Mark) -> bool {
 
 /// Returns the newest of both, field by field.
 #[must_use]
-pub fn newest(a: Mark, b: Mark) -> Mark {
-    Mark {
+pub fn newest(a: UpdateMark, b: UpdateMark) -> UpdateMark {
+    UpdateMark {
         sequence: a.sequence.max(b.sequence),
         occurred_at: a.occurred_at.max(b.occurred_at),
     }
@@ -90,8 +90,8 @@ pub fn newest(a: Mark, b: Mark) -> Mark {
 mod tests {
     use super::*;
 
-    fn mark(sequence: Option<i64>, at_s: Option<i64>) -> Mark {
-        Mark {
+    fn mark(sequence: Option<i64>, at_s: Option<i64>) -> UpdateMark {
+        UpdateMark {
             sequence,
             occurred_at: at_s.map(|s| DateTime::from_timestamp(s, 0).unwrap()),
         }
@@ -99,16 +99,16 @@ mod tests {
 
     #[test]
     fn a_newer_sequence_wins_whatever_the_clocks_say() {
-        assert!(is_news(mark(Some(1), Some(100)), mark(Some(2), Some(50))));
-        assert!(!is_news(mark(Some(2), Some(50)), mark(Some(2), Some(100))));
+        assert!(is_newer(mark(Some(1), Some(100)), mark(Some(2), Some(50))));
+        assert!(!is_newer(mark(Some(2), Some(50)), mark(Some(2), Some(100))));
     }
 
     #[test]
     fn the_newest_of_two_is_the_newest_field_by_field() {
         let both = newest(mark(Some(2), Some(50)), mark(Some(1), Some(100)));
         assert_eq!(both, mark(Some(2), Some(100)));
-        assert_eq!(newest(Mark::default(), both), both);
-        assert_eq!(newest(both, Mark::default()), both);
+        assert_eq!(newest(UpdateMark::default(), both), both);
+        assert_eq!(newest(both, UpdateMark::default()), both);
     }
 
     #[test]
@@ -118,18 +118,18 @@ mod tests {
         }))
         .unwrap();
         let stored = DateTime::parse_from_rfc3339("2026-11-25T12:00:00.123456Z").unwrap();
-        let known = Mark {
+        let known = UpdateMark {
             sequence: None,
             occurred_at: Some(stored.to_utc()),
         };
-        assert!(!is_news(known, update.mark()), "the same, told again");
+        assert!(!is_newer(known, update.mark()), "the same, told again");
     }
 
     #[test]
     fn without_sequences_the_time_decides_and_without_either_nothing_is_ruled_out() {
-        assert!(!is_news(mark(None, Some(100)), mark(None, Some(100))));
-        assert!(is_news(mark(None, Some(100)), mark(None, Some(101))));
-        assert!(is_news(mark(Some(5), None), mark(None, Some(1))));
-        assert!(is_news(Mark::default(), Mark::default()));
+        assert!(!is_newer(mark(None, Some(100)), mark(None, Some(100))));
+        assert!(is_newer(mark(None, Some(100)), mark(None, Some(101))));
+        assert!(is_newer(mark(Some(5), None), mark(None, Some(1))));
+        assert!(is_newer(UpdateMark::default(), UpdateMark::default()));
     }
 }

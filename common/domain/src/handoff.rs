@@ -96,7 +96,7 @@ pub struct Attempt {
 
 /// Result of a request, as seen on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum SendResult {
     Answer {
         status: u16,
         retry_after: Option<RetryAfter>,
@@ -115,7 +115,7 @@ pub enum RetryAfter {
 }
 
 /// Obsolete HTTP date formats: that of RFC 850, and that of C's asctime.
-const OBSOLETE_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+const OBSOLETE_DATE_FORMATS: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
 impl RetryAfter {
     /// Parses the header's value: seconds, or an HTTP date in one of its three forms (RFC 9110 section 5.6.7). Returns
@@ -130,7 +130,7 @@ impl RetryAfter {
         }
         let at = match DateTime::parse_from_rfc2822(text) {
             Ok(at) => at.to_utc(),
-            Err(_) => OBSOLETE_DATES
+            Err(_) => OBSOLETE_DATE_FORMATS
                 .iter()
                 .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?
                 .and_utc(),
@@ -149,7 +149,7 @@ impl RetryAfter {
 
 /// Facts that decide about a handoff, beside the result of the request.
 #[derive(Clone, Copy, Debug)]
-pub struct Standing {
+pub struct AttemptContext {
     /// Attempts of this round, including the judged one.
     pub attempts: u32,
     pub max_attempts: u32,
@@ -186,11 +186,11 @@ words! {
 
 /// Classifies the result of a request (docs/design.md section 6, "Outcome").
 #[must_use]
-pub fn outcome(heard: &Heard, used_cached_token: bool) -> AttemptOutcome {
+pub fn outcome(heard: &SendResult, used_cached_token: bool) -> AttemptOutcome {
     match heard {
-        Heard::NotConnected { .. } => AttemptOutcome::Retry,
-        Heard::Lost { .. } => AttemptOutcome::Unknown,
-        Heard::Answer { status, .. } => match status {
+        SendResult::NotConnected { .. } => AttemptOutcome::Retry,
+        SendResult::Lost { .. } => AttemptOutcome::Unknown,
+        SendResult::Answer { status, .. } => match status {
             200..=299 => AttemptOutcome::Acknowledged,
             408 | 425 | 429 | 500..=599 => AttemptOutcome::Retry,
             401 if used_cached_token => AttemptOutcome::Retry,
@@ -203,8 +203,8 @@ pub fn outcome(heard: &Heard, used_cached_token: bool) -> AttemptOutcome {
 /// Decides about a handoff after an attempt. `jitter` is a fraction from 0 to 1.
 #[must_use]
 pub fn judge(
-    heard: &Heard,
-    standing: &Standing,
+    heard: &SendResult,
+    standing: &AttemptContext,
     now: DateTime<Utc>,
     jitter: f64,
 ) -> (AttemptOutcome, Verdict) {
@@ -233,10 +233,15 @@ pub fn judge(
 }
 
 /// Returns the scheduled time or the integrator's `Retry-After`, whichever is later.
-fn next_attempt_at(heard: &Heard, attempts: u32, now: DateTime<Utc>, jitter: f64) -> DateTime<Utc> {
+fn next_attempt_at(
+    heard: &SendResult,
+    attempts: u32,
+    now: DateTime<Utc>,
+    jitter: f64,
+) -> DateTime<Utc> {
     let scheduled = now + super::schedule::delay_after(attempts, jitter);
     match heard {
-        Heard::Answer {
+        SendResult::Answer {
             retry_after: Some(hint),
             ..
         } => scheduled.max(hint.from(now)),
@@ -246,7 +251,7 @@ fn next_attempt_at(heard: &Heard, attempts: u32, now: DateTime<Utc>, jitter: f64
 
 /// Returns the integrator's own id of the order from its response: `reference`, else `tracking_number`, else `id`.
 #[must_use]
-pub fn reference_in(answer: &[u8]) -> Option<String> {
+pub fn parse_reference(answer: &[u8]) -> Option<String> {
     #[derive(Deserialize, Serialize)]
     struct Fields {
         reference: Option<serde_json::Value>,

@@ -21,7 +21,7 @@ pub enum Hint {
 
 /// A hint as a worker receives it; a worker without a share of the integrator may have forwarded it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct ReceivedHint {
     #[serde(flatten)]
     pub hint: Hint,
     /// Number of times it was forwarded.
@@ -54,10 +54,10 @@ mod tests {
         let hint = Hint::Handoffs {
             integrator: Chance::seeded(1).id(noon()),
         };
-        let fresh: Told = serde_json::from_value(serde_json::json!(hint)).unwrap();
+        let fresh: ReceivedHint = serde_json::from_value(serde_json::json!(hint)).unwrap();
         assert_eq!((&fresh.hint, fresh.hops), (&hint, 0));
-        let handed_on = serde_json::to_string(&Told { hops: 3, ..fresh }).unwrap();
-        let read: Told = serde_json::from_str(&handed_on).unwrap();
+        let handed_on = serde_json::to_string(&ReceivedHint { hops: 3, ..fresh }).unwrap();
+        let read: ReceivedHint = serde_json::from_str(&handed_on).unwrap();
         assert_eq!((&read.hint, read.hops), (&hint, 3));
         assert_eq!(serde_json::from_str::<Hint>(&handed_on).unwrap(), hint);
     }

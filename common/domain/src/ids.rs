@@ -91,7 +91,7 @@ impl From<StoreId> for StreamId {
 
 /// Returns a UUID smaller than every id that was drawn at that time or later.
 #[must_use]
-pub fn first_id_of(at: DateTime<Utc>) -> Uuid {
+pub fn min_id_at(at: DateTime<Utc>) -> Uuid {
     let unix_ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);
     Builder::from_unix_timestamp_millis(unix_ms, &[0; 10]).into_uuid()
 }

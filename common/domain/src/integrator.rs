@@ -45,7 +45,7 @@ words! {
 impl HandoffEvent {
     /// Returns true if the message is pointless once its order has ended.
     #[must_use]
-    pub fn is_about_an_open_order(self) -> bool {
+    pub fn requires_open_order(self) -> bool {
         matches!(self, Self::OrderPlaced | Self::OrderDispatched)
     }
 }
@@ -88,7 +88,7 @@ words! {
 
 words! {
     /// Reason for which an integrator was disabled automatically; low-cardinality, used as a metric label.
-    pub enum DisabledBecause {
+    pub enum DisableReason {
         /// It answered 410.
         Gone = "gone",
         /// It failed too often in a row, for too long.
@@ -96,7 +96,7 @@ words! {
     }
 }
 
-impl DisabledBecause {
+impl DisableReason {
     /// Returns the reason as a text for people.
     #[must_use]
     pub const fn in_words(self) -> &'static str {

@@ -14,7 +14,7 @@ pub struct Currency([u8; 3]);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a currency is three capital letters (ISO 4217), such as EUR")]
-pub struct NotACurrency;
+pub struct InvalidCurrency;
 
 impl Currency {
     #[must_use]
@@ -36,20 +36,20 @@ impl Currency {
 }
 
 impl FromStr for Currency {
-    type Err = NotACurrency;
+    type Err = InvalidCurrency;
 
-    fn from_str(text: &str) -> Result<Self, NotACurrency> {
+    fn from_str(text: &str) -> Result<Self, InvalidCurrency> {
         match <[u8; 3]>::try_from(text.as_bytes()) {
             Ok(letters) if letters.iter().all(u8::is_ascii_uppercase) => Ok(Self(letters)),
-            _ => Err(NotACurrency),
+            _ => Err(InvalidCurrency),
         }
     }
 }
 
 impl TryFrom<String> for Currency {
-    type Error = NotACurrency;
+    type Error = InvalidCurrency;
 
-    fn try_from(text: String) -> Result<Self, NotACurrency> {
+    fn try_from(text: String) -> Result<Self, InvalidCurrency> {
         text.parse()
     }
 }
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_currency_is_three_capital_letters() {
         for wrong in ["eur", "EURO", "", "E1R", "€"] {
-            assert_eq!(wrong.parse::<Currency>(), Err(NotACurrency), "{wrong}");
+            assert_eq!(wrong.parse::<Currency>(), Err(InvalidCurrency), "{wrong}");
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// Time limit of a retried handoff whose order does not wait to be accepted.
-const LONGEST: TimeDelta = TimeDelta::hours(24);
+const MAX_REOPENED: TimeDelta = TimeDelta::hours(24);
 
 /// Reason why a handoff is not retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +58,7 @@ pub struct Candidate {
 }
 
 /// Returns the deadline of a handoff that is reopened for `due_at`, or why it is not reopened.
-pub fn reopened_until(
+pub fn reopen_deadline(
     candidate: &Candidate,
     due_at: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, RetryRefused> {
@@ -85,7 +85,7 @@ pub fn reopened_until(
     match accept_by {
         Some(end) if end <= due_at => Err(RetryRefused::TooLate),
         Some(end) => Ok(end),
-        None => Ok(due_at + LONGEST),
+        None => Ok(due_at + MAX_REOPENED),
     }
 }
 
@@ -146,10 +146,10 @@ mod tests {
                 ..failed(Some((OrderStatus::Accepted, None)))
             };
             let expected = match state.as_str() {
-                "failed" | "held" | "parked" => Ok(noon() + LONGEST),
+                "failed" | "held" | "parked" => Ok(noon() + MAX_REOPENED),
                 _ => Err(RetryRefused::NotRetryable { state }),
             };
-            assert_eq!(reopened_until(&candidate, noon()), expected, "{state}");
+            assert_eq!(reopen_deadline(&candidate, noon()), expected, "{state}");
         }
     }
 
@@ -157,21 +157,21 @@ mod tests {
     fn an_order_that_has_ended_or_ends_before_its_turn_is_not_sent_again() {
         let ended = failed(Some((OrderStatus::Failed, None)));
         assert_eq!(
-            reopened_until(&ended, noon()),
+            reopen_deadline(&ended, noon()),
             Err(RetryRefused::OrderEnded)
         );
         let accept_by = noon() + TimeDelta::seconds(60);
         let waits = failed(Some((OrderStatus::Processing, Some(accept_by))));
-        assert_eq!(reopened_until(&waits, noon()), Ok(accept_by));
+        assert_eq!(reopen_deadline(&waits, noon()), Ok(accept_by));
         assert_eq!(
-            reopened_until(&waits, accept_by),
+            reopen_deadline(&waits, accept_by),
             Err(RetryRefused::TooLate)
         );
         // Once the order is accepted, `accept_by` no longer matters.
         let accepted = failed(Some((OrderStatus::Ready, Some(accept_by))));
         assert_eq!(
-            reopened_until(&accepted, accept_by),
-            Ok(accept_by + LONGEST)
+            reopen_deadline(&accepted, accept_by),
+            Ok(accept_by + MAX_REOPENED)
         );
     }
 
@@ -182,10 +182,13 @@ mod tests {
             ..failed(Some((OrderStatus::Accepted, None)))
         };
         assert_eq!(
-            reopened_until(&overtaken, noon()),
+            reopen_deadline(&overtaken, noon()),
             Err(RetryRefused::Overtaken)
         );
-        assert_eq!(reopened_until(&failed(None), noon()), Ok(noon() + LONGEST));
+        assert_eq!(
+            reopen_deadline(&failed(None), noon()),
+            Ok(noon() + MAX_REOPENED)
+        );
     }
 
     #[test]
@@ -196,7 +199,7 @@ mod tests {
                 ..failed(order)
             };
             let refused = Err(RetryRefused::IntegratorArchived);
-            assert_eq!(reopened_until(&candidate, noon()), refused);
+            assert_eq!(reopen_deadline(&candidate, noon()), refused);
         }
     }
 }

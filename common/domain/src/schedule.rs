@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder, backoff::Backoff};
 
-const FIRST: Duration = Duration::from_secs(2);
+const INITIAL_DELAY: Duration = Duration::from_secs(2);
 const MULTIPLIER: f64 = 4.0;
 /// Maximum delay, for attempts past the fifth (an integrator may have a larger `max_attempts`).
-const LONGEST: Duration = Duration::from_secs(512);
+const MAX_DELAY: Duration = Duration::from_secs(512);
 /// Maximum fraction that is added to a delay, so that handoffs that failed together are not retried together.
 const JITTER: f64 = 0.2;
 
@@ -18,7 +18,7 @@ const JITTER: f64 = 0.2;
 #[must_use]
 pub fn delay_after(attempts: u32, jitter: f64) -> Duration {
     let mut delays = delays();
-    let mut delay = FIRST;
+    let mut delay = INITIAL_DELAY;
     for _ in 0..attempts.clamp(1, 16) {
         delay = delays
             .next_backoff()
@@ -29,10 +29,10 @@ pub fn delay_after(attempts: u32, jitter: f64) -> Duration {
 
 fn delays() -> ExponentialBackoff {
     ExponentialBackoffBuilder::new()
-        .with_initial_interval(FIRST)
+        .with_initial_interval(INITIAL_DELAY)
         .with_multiplier(MULTIPLIER)
         .with_randomization_factor(0.0)
-        .with_max_interval(LONGEST)
+        .with_max_interval(MAX_DELAY)
         .with_max_elapsed_time(None)
         .build()
 }
@@ -47,7 +47,7 @@ mod tests {
             .map(|attempts| delay_after(attempts, 0.0).as_secs())
             .collect();
         assert_eq!(waits, [2, 8, 32, 128]);
-        assert_eq!(delay_after(50, 0.0), LONGEST);
+        assert_eq!(delay_after(50, 0.0), MAX_DELAY);
     }
 
     #[test]

@@ -18,7 +18,7 @@ words! {
 }
 
 /// How long a session's code stays readable after the session was closed.
-pub const CODE_READS_AFTER_CLOSE: Duration = Duration::hours(24);
+pub const CODE_READABLE_AFTER_CLOSE: Duration = Duration::hours(24);
 
 #[derive(Clone, PartialEq)]
 pub struct Session {
@@ -37,9 +37,9 @@ pub struct Session {
 impl Session {
     /// Returns true if the code still shows the session.
     #[must_use]
-    pub fn reads_at(&self, now: DateTime<Utc>) -> bool {
+    pub fn is_readable_at(&self, now: DateTime<Utc>) -> bool {
         self.closed_at
-            .is_none_or(|closed_at| now < closed_at + CODE_READS_AFTER_CLOSE)
+            .is_none_or(|closed_at| now < closed_at + CODE_READABLE_AFTER_CLOSE)
     }
 
     /// Returns the facts that guests see, which are also the `data` of its events: never the code.
@@ -107,11 +107,11 @@ mod tests {
             seq: 1,
         };
         let a_day = chrono::TimeDelta::hours(24);
-        assert!(session.reads_at(noon + a_day * 365));
+        assert!(session.is_readable_at(noon + a_day * 365));
         session.closed_at = Some(noon);
         let a_moment = chrono::TimeDelta::milliseconds(1);
-        assert!(session.reads_at(noon + a_day - a_moment));
-        assert!(!session.reads_at(noon + a_day));
+        assert!(session.is_readable_at(noon + a_day - a_moment));
+        assert!(!session.is_readable_at(noon + a_day));
     }
 
     #[test]

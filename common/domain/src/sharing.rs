@@ -2,8 +2,8 @@
 //! coordination is needed: workers that see the same members compute the same shares.
 //!
 //! For a moment two workers may see different members. The guarantees then:
-//! - A worker that **joins** others takes no share for [`SETTLES`]; within that time the others have looked
-//!   ([`LOOKS_EVERY`]) and made room. Requests under way above their new shares still end normally: fewer than twice
+//! - A worker that **joins** others takes no share for [`JOIN_DELAY`]; within that time the others have looked
+//!   ([`MEMBERSHIP_INTERVAL`]) and made room. Requests under way above their new shares still end normally: fewer than twice
 //!   the cap are open at once, for no longer than one attempt lasts.
 //! - A worker that **leaves** gracefully has no requests under way; its share is used again after one look.
 //! - A worker that **dies** is counted until [`DEAD_AFTER`]. Until then its share is idle, and the work of an
@@ -23,17 +23,17 @@ use ring::digest::{SHA256, digest};
 use super::ids::{IntegratorId, WorkerId};
 
 /// Interval of a worker's heartbeat.
-pub const BEATS_EVERY: Duration = Duration::from_secs(5);
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 /// Interval at which a worker reads the list of workers.
-pub const LOOKS_EVERY: Duration = Duration::from_secs(1);
+pub const MEMBERSHIP_INTERVAL: Duration = Duration::from_secs(1);
 /// Time without a heartbeat after which a worker counts as dead.
 pub const DEAD_AFTER: Duration = Duration::from_secs(15);
 /// Time that a worker waits before it takes a share beside others.
-pub const SETTLES: Duration = Duration::from_secs(2);
+pub const JOIN_DELAY: Duration = Duration::from_secs(2);
 
 /// Minimum part into which a rate is divided. Each part may send its first request at once, so ten workers with a tenth
 /// of 1/s each would start with ten requests.
-const LEAST_RATE_PER_S: u32 = 10;
+const MIN_RATE_PER_S: u32 = 10;
 
 /// A worker as recorded in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,15 +78,15 @@ pub fn share(
     sharing: &[WorkerId],
 ) -> Share {
     let concurrency = limits.concurrency.max(1);
-    let Some(place) = place(integrator, me, sharing) else {
+    let Some(rank) = rank(integrator, me, sharing) else {
         return Share::NONE;
     };
     let holders = holders(limits, sharing.len());
-    if place >= holders {
+    if rank >= holders {
         return Share::NONE;
     }
     Share {
-        concurrency: concurrency / holders + u32::from(place < concurrency % holders),
+        concurrency: concurrency / holders + u32::from(rank < concurrency % holders),
         rate_per_s: limits
             .rate_per_s
             .map(|rate| f64::from(rate.max(1)) / f64::from(holders)),
@@ -110,7 +110,7 @@ pub fn alive(members: &[Member], now: DateTime<Utc>) -> Vec<WorkerId> {
 fn holders(limits: Limits, workers: usize) -> u32 {
     let by_rate = limits
         .rate_per_s
-        .map_or(u32::MAX, |rate| (rate / LEAST_RATE_PER_S).max(1));
+        .map_or(u32::MAX, |rate| (rate / MIN_RATE_PER_S).max(1));
     u32::try_from(workers)
         .unwrap_or(u32::MAX)
         .min(limits.concurrency.max(1))
@@ -119,7 +119,7 @@ fn holders(limits: Limits, workers: usize) -> u32 {
 
 /// Returns the rank of `me` in rendezvous order. That order differs for each integrator, so that the remainders do not
 /// all go to one worker; and a worker that comes or goes changes no other rank by more than one.
-fn place(integrator: IntegratorId, me: WorkerId, sharing: &[WorkerId]) -> Option<u32> {
+fn rank(integrator: IntegratorId, me: WorkerId, sharing: &[WorkerId]) -> Option<u32> {
     if !sharing.contains(&me) {
         return None;
     }
@@ -224,13 +224,13 @@ mod tests {
         let sharing = workers(4);
         let mut places = vec![0; sharing.len()];
         for integrator in integrators(400) {
-            for (place, share) in places.iter_mut().zip(shares(limits, integrator, &sharing)) {
-                *place += share.concurrency;
+            for (rank, share) in places.iter_mut().zip(shares(limits, integrator, &sharing)) {
+                *rank += share.concurrency;
             }
         }
         assert_eq!(places.iter().sum::<u32>(), 400);
         assert!(
-            places.iter().all(|place| (60..=140).contains(place)),
+            places.iter().all(|rank| (60..=140).contains(rank)),
             "{places:?}"
         );
     }

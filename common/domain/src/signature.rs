@@ -16,22 +16,22 @@ pub struct SigningSecret(Vec<u8>);
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a signing secret must be whsec_ followed by 24 to 64 bytes in base64")]
-pub struct NotASecret;
+pub struct InvalidSecret;
 
 impl SigningSecret {
     /// Creates a secret from 24 to 64 random bytes.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, NotASecret> {
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Result<Self, InvalidSecret> {
         let bytes = bytes.into();
         if (24..=64).contains(&bytes.len()) {
             Ok(Self(bytes))
         } else {
-            Err(NotASecret)
+            Err(InvalidSecret)
         }
     }
 
-    pub fn parse(text: &str) -> Result<Self, NotASecret> {
-        let encoded = text.strip_prefix(PREFIX).ok_or(NotASecret)?;
-        Self::new(BASE64.decode(encoded).map_err(|_| NotASecret)?)
+    pub fn parse(text: &str) -> Result<Self, InvalidSecret> {
+        let encoded = text.strip_prefix(PREFIX).ok_or(InvalidSecret)?;
+        Self::new(BASE64.decode(encoded).map_err(|_| InvalidSecret)?)
     }
 
     /// Returns the secret as text, as it is shown to the other side once.
@@ -49,7 +49,7 @@ impl SigningSecret {
 
     /// Returns true if the text is the revealed secret; compares in constant time.
     #[must_use]
-    pub fn is_revealed_as(&self, text: &str) -> bool {
+    pub fn matches_text(&self, text: &str) -> bool {
         let key = self.key();
         let tag = hmac::sign(&key, self.reveal().as_bytes());
         hmac::verify(&key, text.as_bytes(), tag.as_ref()).is_ok()
@@ -82,9 +82,9 @@ pub enum SignatureRefused {
     #[error("webhook-timestamp is not a Unix time in seconds")]
     BadTimestamp,
     #[error("webhook-timestamp is more than {tolerance_s} s from now")]
-    TooFarFromNow { tolerance_s: u64 },
+    TimestampOutOfRange { tolerance_s: u64 },
     #[error("no signature matches")]
-    NoneFits,
+    NoMatch,
 }
 
 /// Verifies that one of the signatures was made with one of the secrets over these raw bytes, and that its timestamp
@@ -102,7 +102,7 @@ pub fn verify(
         .map_err(|_| SignatureRefused::BadTimestamp)?;
     let tolerance_s = tolerance.as_secs();
     if now.timestamp().abs_diff(timestamp_s) > tolerance_s {
-        return Err(SignatureRefused::TooFarFromNow { tolerance_s });
+        return Err(SignatureRefused::TimestampOutOfRange { tolerance_s });
     }
     let content = signed_content(signed.id, timestamp_s, body);
     // One pass over the body for each of our secrets, however many signatures there are to compare.
@@ -118,7 +118,7 @@ pub fn verify(
     if fits {
         Ok(())
     } else {
-        Err(SignatureRefused::NoneFits)
+        Err(SignatureRefused::NoMatch)
     }
 }
 
@@ -179,11 +179,11 @@ mod tests {
                 at(0),
                 TOLERANCE
             ),
-            Err(SignatureRefused::NoneFits)
+            Err(SignatureRefused::NoMatch)
         );
         assert_eq!(
             verify(&secrets[..1], signed(SIGNATURE), BODY, at(0), TOLERANCE),
-            Err(SignatureRefused::NoneFits)
+            Err(SignatureRefused::NoMatch)
         );
     }
 
@@ -203,7 +203,7 @@ mod tests {
             for late in [-offset_s - 1, offset_s + 1] {
                 assert_eq!(
                     verify(&secrets, signed(SIGNATURE), BODY, at(late), tolerance),
-                    Err(SignatureRefused::TooFarFromNow { tolerance_s }),
+                    Err(SignatureRefused::TimestampOutOfRange { tolerance_s }),
                     "{late}"
                 );
             }
@@ -225,7 +225,7 @@ mod tests {
         let began_at = std::time::Instant::now();
         assert_eq!(
             verify(&secrets, signed(&many), &body, at(0), TOLERANCE),
-            Err(SignatureRefused::NoneFits)
+            Err(SignatureRefused::NoMatch)
         );
         // One pass per signature would hash a megabyte twenty thousand times.
         assert!(began_at.elapsed() < Duration::from_secs(3));
@@ -243,7 +243,7 @@ mod tests {
     fn a_secret_is_known_by_all_of_its_text() {
         let secret = SigningSecret::new([7; 24]).unwrap();
         let text = secret.reveal();
-        assert!(secret.is_revealed_as(&text));
+        assert!(secret.matches_text(&text));
         for wrong in [
             "",
             "whsec_",
@@ -251,7 +251,7 @@ mod tests {
             &text[6..],
             &format!("{text} "),
         ] {
-            assert!(!secret.is_revealed_as(wrong), "{wrong:?}");
+            assert!(!secret.matches_text(wrong), "{wrong:?}");
         }
     }
 }

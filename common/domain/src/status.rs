@@ -26,7 +26,7 @@ use OrderStatus::{
 
 impl OrderStatus {
     #[must_use]
-    pub const fn is_end(self) -> bool {
+    pub const fn is_final(self) -> bool {
         matches!(self, Delivered | Rejected | Failed | Cancelled)
     }
 
@@ -39,12 +39,12 @@ impl OrderStatus {
     /// Returns true if the order is placed and not ended.
     #[must_use]
     pub const fn is_open(self) -> bool {
-        !self.is_end() && !matches!(self, Draft)
+        !self.is_final() && !matches!(self, Draft)
     }
 
     /// Returns true for the final statuses that integrators must be told of, as `order.cancelled`.
     #[must_use]
-    pub const fn is_called_off(self) -> bool {
+    pub const fn is_unsuccessful(self) -> bool {
         matches!(self, Rejected | Failed | Cancelled)
     }
 
@@ -102,7 +102,7 @@ pub enum ReasonRule {
 }
 
 /// Reasons with which a dispatched order may still fail.
-pub const LOST_ON_THE_WAY: &[&str] = &["lost", "returned"];
+pub const LOSS_REASONS: &[&str] = &["lost", "returned"];
 
 /// Facts about an order, beside its status, that decide a move.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -121,7 +121,7 @@ pub struct Move {
     pub reason: ReasonRule,
 }
 
-const PEOPLE_OF_THE_STORE: &[By] = &[By::Staff, By::Operator];
+const STORE_PEOPLE: &[By] = &[By::Staff, By::Operator];
 const FULFILLING: &[By] = &[By::Staff, By::Operator, By::Integrator, By::Courier];
 
 /// The table of docs/design.md section 5, row for row. A move without a row is refused.
@@ -140,7 +140,7 @@ pub const TABLE: &[Move] = &[
     Move { from: &[Accepted, Preparing], to: Ready, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
     Move { from: &[Accepted, Preparing, Ready], to: Dispatched, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
     Move { from: &[Accepted, Preparing, Ready, Dispatched], to: Delivered, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
-    Move { from: &[Dispatched], to: Failed, by: PEOPLE_OF_THE_STORE, stock: StockEffect::Keep, reason: ReasonRule::OneOf(LOST_ON_THE_WAY) },
+    Move { from: &[Dispatched], to: Failed, by: STORE_PEOPLE, stock: StockEffect::Keep, reason: ReasonRule::OneOf(LOSS_REASONS) },
 ];
 
 /// Reason why a move is refused.
@@ -197,9 +197,9 @@ pub fn next(from: OrderStatus, by: By, facts: Facts) -> Vec<OrderStatus> {
 }
 
 fn row(from: OrderStatus, to: OrderStatus, by: By, facts: Facts) -> Option<&'static Move> {
-    let saying_delivered_is_the_couriers =
+    let only_the_courier_may_deliver =
         to == Delivered && facts.has_courier && !matches!(by, By::Courier | By::Operator);
-    if saying_delivered_is_the_couriers {
+    if only_the_courier_may_deliver {
         return None;
     }
     TABLE
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn ends_are_final() {
-        for (from, to, by, facts) in every_combination().filter(|(from, ..)| from.is_end()) {
+        for (from, to, by, facts) in every_combination().filter(|(from, ..)| from.is_final()) {
             assert!(
                 decide(from, to, by, Some("lost"), facts).is_err(),
                 "{from} → {to} by {by}"
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn stock_comes_back_with_every_end_before_the_goods_have_left() {
-        for row in TABLE.iter().filter(|row| row.to.is_called_off()) {
+        for row in TABLE.iter().filter(|row| row.to.is_unsuccessful()) {
             let expected = if row.from == [Dispatched] {
                 StockEffect::Keep
             } else {
@@ -354,7 +354,7 @@ mod tests {
         assert_eq!(
             decide(Dispatched, Failed, By::Staff, Some("eaten"), ANY),
             Err(MoveRefused::ReasonNotAllowed {
-                allowed: LOST_ON_THE_WAY
+                allowed: LOSS_REASONS
             })
         );
         assert_eq!(

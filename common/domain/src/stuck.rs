@@ -85,12 +85,12 @@ pub struct Stuck {
     pub since: DateTime<Utc>,
     /// The last error, the reason or the state on record.
     pub said: Option<String>,
-    pub hindrance: Option<Hindrance>,
+    pub hindrance: Option<Obstacle>,
 }
 
 words! {
     /// Reason why nobody sends a due handoff.
-    pub enum Hindrance {
+    pub enum Obstacle {
         Disabled = "disabled",
         /// Its circuit breaker is open, because its requests failed one after another.
         LeftAlone = "left_alone",
@@ -115,8 +115,8 @@ impl Stuck {
                 format!("The order requires it, but it failed permanently after the order was accepted: {said}.")
             }
             StuckKind::HandoffLate => match self.hindrance {
-                Some(Hindrance::Disabled) => "It is due, but its integrator is disabled.".to_owned(),
-                Some(Hindrance::LeftAlone) => {
+                Some(Obstacle::Disabled) => "It is due, but its integrator is disabled.".to_owned(),
+                Some(Obstacle::LeftAlone) => {
                     "It is due, but its integrator's circuit breaker is open because requests have failed for a while."
                         .to_owned()
                 }
@@ -165,10 +165,10 @@ impl Stuck {
                 "GET /handoffs/{handoff} shows every attempt. After fixing the cause: POST /handoffs/{handoff}/retry"
             ),
             StuckKind::HandoffLate => match self.hindrance {
-                Some(Hindrance::Disabled) => format!(
+                Some(Obstacle::Disabled) => format!(
                     "PATCH /integrators/{integrator} with {{\"enabled\":true}}, or move the order by hand: PUT /orders/{order}/status"
                 ),
-                Some(Hindrance::LeftAlone) => format!(
+                Some(Obstacle::LeftAlone) => format!(
                     "Contact the integrator: requests to it fail. Meanwhile, move the order by hand: PUT /orders/{order}/status"
                 ),
                 _ => "Check that a worker is running: see its /readyz and its log".to_owned(),
@@ -221,13 +221,13 @@ mod tests {
     #[test]
     fn a_late_handoff_names_what_hinders_it_and_what_helps_against_that() {
         for (hindrance, why, next) in [
-            (Some(Hindrance::Disabled), "disabled", "\"enabled\":true"),
+            (Some(Obstacle::Disabled), "disabled", "\"enabled\":true"),
             (
-                Some(Hindrance::LeftAlone),
+                Some(Obstacle::LeftAlone),
                 "circuit breaker",
                 "Contact the integrator",
             ),
-            (Some(Hindrance::NoWorker), "no worker", "is running"),
+            (Some(Obstacle::NoWorker), "no worker", "is running"),
             (None, "no worker", "is running"),
         ] {
             let late = Stuck {

@@ -7,13 +7,13 @@ mod tickets;
 use std::collections::BTreeSet;
 
 pub use self::{
-    failures::{ADDRESS_KNOWN_FOR, FAILURES_COUNT_FOR, Guess, GuessLimits, Standing},
+    failures::{FAILURE_TTL, Guess, GuessLimits, GuessStatus, KNOWN_ADDRESS_TTL},
     sign_ins::{RefreshRefused, Refreshed, SignInRefused},
     tickets::{TICKET_TTL, TicketSubject},
 };
-use crate::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use crate::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
 use domain::{
-    account::{Account, Role, SpokenFor},
+    account::{Account, IntegratorRef, Role},
     ids::{AccountId, IntegratorId, StoreId},
 };
 use store::StoreError;
@@ -48,7 +48,7 @@ pub struct AccountChange {
     pub integrators: Option<Vec<IntegratorId>>,
     /// New password as a PHC string. It ends every sign-in.
     pub password_hash: Option<String>,
-    /// Mark of the expected current password ([`Credentials::password_mark`]); another password refuses the change.
+    /// UpdateMark of the expected current password ([`Credentials::password_mark`]); another password refuses the change.
     pub password_mark: Option<[u8; 32]>,
 }
 
@@ -80,7 +80,7 @@ pub enum AccountRefused {
     #[error("the caller may not do this to this account")]
     NotAllowed,
     #[error("the account's password was changed meanwhile")]
-    OtherPassword,
+    PasswordChanged,
 }
 
 impl Ledger {
@@ -95,7 +95,7 @@ impl Ledger {
     }
 
     /// Returns those of these integrators that exist and are not archived, with their stores.
-    pub async fn spoken_for(&self, integrators: &[IntegratorId]) -> Result<Vec<SpokenFor>> {
+    pub async fn spoken_for(&self, integrators: &[IntegratorId]) -> Result<Vec<IntegratorRef>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::accounts::existing_integrators(&mut tx, integrators).await?)
     }
@@ -117,10 +117,10 @@ impl Ledger {
 
     pub async fn create_account(&self, new: &NewAccount) -> Result<Account, AccountRefused> {
         let stores = sorted(&new.stores);
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
-            fits(new.role, &stores, &new.integrators)?;
-            stores_exist(&mut change, &stores).await?;
-            let integrators = integrators_exist(&mut change, &new.integrators).await?;
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
+            check_role(new.role, &stores, &new.integrators)?;
+            check_stores_exist(&mut change, &stores).await?;
+            let integrators = load_integrators(&mut change, &new.integrators).await?;
             let account = Account {
                 id: self.inner.chance.id(change.now),
                 username: new.username.clone(),
@@ -158,13 +158,13 @@ impl Ledger {
         wanted: &AccountChange,
         allowed: impl Fn(&Account) -> std::result::Result<(), AccountRefused>,
     ) -> Result<Account, AccountRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let Some(mut credentials) = store::accounts::lock(&mut change.tx, id).await? else {
                 return Err(LedgerError::Refused(AccountRefused::NoSuchAccount));
             };
             let mark = credentials.password_mark();
             if wanted.password_mark.is_some_and(|wanted| wanted != mark) {
-                return Err(LedgerError::Refused(AccountRefused::OtherPassword));
+                return Err(LedgerError::Refused(AccountRefused::PasswordChanged));
             }
             let account = &mut credentials.account;
             allowed(account).map_err(LedgerError::Refused)?;
@@ -179,19 +179,19 @@ impl Ledger {
             // Integrators that were archived since must not block other changes.
             if wanted.role.is_some() || stores.is_some() || wanted.integrators.is_some() {
                 let stores = stores.as_ref().unwrap_or(&account.stores);
-                fits(
+                check_role(
                     account.role,
                     stores,
                     wanted.integrators.as_ref().unwrap_or(&held),
                 )?;
             }
             if let Some(stores) = stores {
-                stores_exist(&mut change, &stores).await?;
+                check_stores_exist(&mut change, &stores).await?;
                 store::accounts::replace_stores(&mut change.tx, id, &stores).await?;
                 account.stores = stores;
             }
             if let Some(integrators) = &wanted.integrators {
-                let integrators = integrators_exist(&mut change, integrators).await?;
+                let integrators = load_integrators(&mut change, integrators).await?;
                 store::accounts::replace_integrators(&mut change.tx, id, &integrators).await?;
                 account.integrators = integrators;
             }
@@ -213,7 +213,7 @@ fn sorted(stores: &[StoreId]) -> Vec<StoreId> {
     unique.into_iter().collect()
 }
 
-fn fits(
+fn check_role(
     role: Role,
     stores: &[StoreId],
     integrators: &[IntegratorId],
@@ -228,7 +228,10 @@ fn fits(
     Ok(())
 }
 
-async fn stores_exist(change: &mut Change<'_>, stores: &[StoreId]) -> Result<(), AccountRefused> {
+async fn check_stores_exist(
+    change: &mut Change<'_>,
+    stores: &[StoreId],
+) -> Result<(), AccountRefused> {
     let existing = store::accounts::existing_stores(&mut change.tx, stores).await?;
     match stores.iter().find(|store| !existing.contains(store)) {
         Some(store) => {
@@ -240,10 +243,10 @@ async fn stores_exist(change: &mut Change<'_>, stores: &[StoreId]) -> Result<(),
 }
 
 /// Returns the integrators by id, without duplicates; refuses unknown ones.
-async fn integrators_exist(
+async fn load_integrators(
     change: &mut Change<'_>,
     integrators: &[IntegratorId],
-) -> Result<Vec<SpokenFor>, AccountRefused> {
+) -> Result<Vec<IntegratorRef>, AccountRefused> {
     let existing = store::accounts::existing_integrators(&mut change.tx, integrators).await?;
     let is_known = |id: &&IntegratorId| existing.iter().any(|one| one.integrator == **id);
     match integrators.iter().find(|id| !is_known(id)) {

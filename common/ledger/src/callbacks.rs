@@ -5,7 +5,7 @@ mod interpret;
 #[cfg(test)]
 mod tests;
 
-use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
+use super::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
 use domain::{
     callback::Update,
     hint::Hint,
@@ -54,7 +54,7 @@ impl Ledger {
         update: Update,
     ) -> Result<Received, CallbackRefused> {
         crash::point("callback.before_store");
-        let stored = in_one_transaction!(&self.inner, Points::CALLBACK_STORED, |change| {
+        let stored = in_one_transaction!(&self.inner, CrashPoints::CALLBACK_STORED, |change| {
             let order_id = match (update.order_id, &update.reference) {
                 (Some(order), _) => {
                     if !store::callbacks::was_handed(&mut change.tx, integrator.id, order).await? {

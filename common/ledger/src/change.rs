@@ -19,9 +19,9 @@ use platform::{crash, metrics::Metrics};
 use store::{StoreError, Tx, events::Counter};
 
 /// Maximum number of tries of a change that loses its locks (deadlock or lock timeout).
-pub(crate) const MOST_TRIES: u32 = 5;
+pub(crate) const MAX_TRIES: u32 = 5;
 /// Maximum number of events in one outbox row; a change with more writes several rows.
-const MOST_EVENTS_A_ROW: usize = 64;
+const MAX_EVENTS_PER_ROW: usize = 64;
 
 /// Why a change did not happen: `R` is the change's own refusal; any change can meet the other variants.
 #[derive(Debug, thiserror::Error)]
@@ -31,13 +31,13 @@ pub enum LedgerError<R = Infallible> {
     #[error(transparent)]
     Store(StoreError),
     #[error("a stored secret can't be decrypted: {0}")]
-    Unsealable(String),
+    Undecryptable(String),
     /// Intake's queue is full, or the process is about to stop.
     #[error("overloaded: too many requests at once")]
     Overloaded,
     /// A request with the same idempotency key made or changed this resource before: see [`super::Ledger::once`].
     #[error("the request was already processed, for resource {0}")]
-    DoneBefore(Uuid),
+    AlreadyDone(Uuid),
     #[error("the idempotency key was used for a different request")]
     KeyReused,
     #[error("a request with this idempotency key is still in progress")]
@@ -55,9 +55,9 @@ impl<R> LedgerError<R> {
         match self {
             Self::Refused(refusal) => LedgerError::Refused(words(refusal)),
             Self::Store(error) => LedgerError::Store(error),
-            Self::Unsealable(why) => LedgerError::Unsealable(why),
+            Self::Undecryptable(why) => LedgerError::Undecryptable(why),
             Self::Overloaded => LedgerError::Overloaded,
-            Self::DoneBefore(resource) => LedgerError::DoneBefore(resource),
+            Self::AlreadyDone(resource) => LedgerError::AlreadyDone(resource),
             Self::KeyReused => LedgerError::KeyReused,
             Self::KeyInProgress => LedgerError::KeyInProgress,
         }
@@ -80,9 +80,9 @@ impl<R> From<StoreError> for LedgerError<R> {
 
 /// Two crash points, just before and just after a commit.
 #[derive(Clone, Copy)]
-pub(crate) struct Points(Option<(&'static str, &'static str)>);
+pub(crate) struct CrashPoints(Option<(&'static str, &'static str)>);
 
-impl Points {
+impl CrashPoints {
     pub(crate) const NONE: Self = Self(None);
     pub(crate) const ORDERS: Self = Self(Some(("orders.before_commit", "orders.after_commit")));
     pub(crate) const INTAKE: Self = Self(Some(("intake.before_commit", "intake.after_commit")));
@@ -122,7 +122,7 @@ struct Stream {
     counter: Counter,
     store_id: StoreId,
     last_seq: i64,
-    counted_up: i64,
+    new_events: i64,
 }
 
 impl<'l> Change<'l> {
@@ -150,12 +150,12 @@ impl<'l> Change<'l> {
 
     /// Binds the change to a request whose idempotency key is written, and which will name the resource of
     /// [`Self::made`].
-    pub(super) fn belongs_to(&mut self, request: &'l Request) {
+    pub(super) fn bind_request(&mut self, request: &'l Request) {
         self.request = Some(request);
     }
 
     /// Notes that the stream's row (with this `last_seq`) is locked, so that events can be numbered.
-    pub(crate) fn stream_is_locked(
+    pub(crate) fn register_stream(
         &mut self,
         id: StreamId,
         counter: Counter,
@@ -166,7 +166,7 @@ impl<'l> Change<'l> {
             counter,
             store_id,
             last_seq,
-            counted_up: 0,
+            new_events: 0,
         });
     }
 
@@ -199,8 +199,8 @@ impl<'l> Change<'l> {
             .streams
             .get_mut(&id)
             .expect("the stream is locked before an event is written");
-        stream.counted_up += 1;
-        let seq = stream.last_seq + stream.counted_up;
+        stream.new_events += 1;
+        let seq = stream.last_seq + stream.new_events;
         self.events.push(Event {
             stream: id,
             seq,
@@ -214,12 +214,12 @@ impl<'l> Change<'l> {
     }
 
     /// Adds an event that already has its number: the first of a stream whose row this change writes.
-    pub(crate) fn numbered_event(&mut self, event: Event) {
+    pub(crate) fn add_numbered_event(&mut self, event: Event) {
         self.events.push(event);
     }
 
     /// Corrects a store's tally for a change to an order that it counts.
-    pub(crate) fn retally(&mut self, store: StoreId, by: &Tally) {
+    pub(crate) fn correct_tally(&mut self, store: StoreId, by: &Tally) {
         self.tallies.entry(store).or_default().add_all(by);
     }
 
@@ -231,14 +231,14 @@ impl<'l> Change<'l> {
     }
 
     /// Writes counters, events and outbox rows, commits, and offers the rows to the [`super::Wake`] port.
-    pub(crate) async fn commit(mut self, points: Points) -> store::Result<()> {
+    pub(crate) async fn commit(mut self, points: CrashPoints) -> store::Result<()> {
         let rows = self.write_announcements().await?;
         if let Some((before, _)) = points.0 {
             crash::point(before);
         }
         self.tx.commit().await?;
         if let Some(request) = self.request {
-            request.is_committed();
+            request.mark_committed();
         }
         if let Some((_, after)) = points.0 {
             crash::point(after);
@@ -259,7 +259,7 @@ impl<'l> Change<'l> {
 
     async fn write_announcements(&mut self) -> store::Result<Vec<OutboxRow>> {
         if let Some(request) = self.request {
-            request.keep(&mut self.tx, self.made).await?;
+            request.write_resource(&mut self.tx, self.made).await?;
         }
         for (store, by) in &self.tallies {
             if !store::stats::correct(&mut self.tx, *store, by).await? {
@@ -269,8 +269,8 @@ impl<'l> Change<'l> {
         let counted: Vec<(Counter, StreamId, i64)> = self
             .streams
             .iter()
-            .filter(|(_, stream)| stream.counted_up > 0)
-            .map(|(id, stream)| (stream.counter, *id, stream.counted_up))
+            .filter(|(_, stream)| stream.new_events > 0)
+            .map(|(id, stream)| (stream.counter, *id, stream.new_events))
             .collect();
         store::events::count_up(&mut self.tx, &counted).await?;
         store::events::insert(&mut self.tx, &self.events).await?;
@@ -286,7 +286,7 @@ impl<'l> Change<'l> {
         let mut rows = Vec::new();
         while events.peek().is_some() || !hints.is_empty() {
             let announcement = Announcement {
-                events: events.by_ref().take(MOST_EVENTS_A_ROW).collect(),
+                events: events.by_ref().take(MAX_EVENTS_PER_ROW).collect(),
                 hints: std::mem::take(&mut hints),
             };
             let id: OutboxId = self.inner.chance.id(self.now);
@@ -316,7 +316,7 @@ fn count(metrics: &Metrics, event: &Event) {
             else {
                 return;
             };
-            if status.is_end() {
+            if status.is_final() {
                 metrics
                     .orders_ended
                     .with_label_values(&[status.as_str()])
@@ -335,7 +335,7 @@ fn count(metrics: &Metrics, event: &Event) {
     }
 }
 
-/// Runs `in_one_transaction!(inner, Points::ORDERS, |change| { … Ok(value) })`: begins, runs the body and commits;
+/// Runs `in_one_transaction!(inner, CrashPoints::ORDERS, |change| { … Ok(value) })`: begins, runs the body and commits;
 /// after a lost lock, rolls back and runs it again. The body may use `?` and must not carry state over from a failed
 /// try.
 macro_rules! in_one_transaction {
@@ -344,14 +344,14 @@ macro_rules! in_one_transaction {
         loop {
             let mut $change = match $crate::Change::begin($inner).await {
                 Ok(change) => change,
-                Err(error) if error.is_lock_lost() && tries < $crate::change::MOST_TRIES => {
+                Err(error) if error.is_lock_lost() && tries < $crate::change::MAX_TRIES => {
                     tries += 1;
                     continue;
                 }
                 Err(error) => break Err($crate::LedgerError::from(error)),
             };
             let done = async {
-                $crate::idempotency::only_once(&mut $change, $inner).await?;
+                $crate::idempotency::take_idempotency_key(&mut $change, $inner).await?;
                 $body
             }
             .await;
@@ -365,7 +365,7 @@ macro_rules! in_one_transaction {
                     error
                 }
             };
-            if !error.is_lock_lost() || tries >= $crate::change::MOST_TRIES {
+            if !error.is_lock_lost() || tries >= $crate::change::MAX_TRIES {
                 break Err(error);
             }
             tries += 1;

@@ -16,9 +16,9 @@ use domain::{
 };
 
 /// Upper bound for the events of one order; no order comes near it.
-const MOST_EVENTS_OF_ORDER: u32 = 1000;
+const MAX_ORDER_EVENTS: u32 = 1000;
 /// Maximum number of sessions, and of orders, in a store's snapshot; far more than people can look at.
-const MOST_SHOWN_OF_STORE: u32 = 1000;
+const MAX_SNAPSHOT_ITEMS: u32 = 1000;
 
 /// A session with its orders, in one snapshot at the number `session.seq`.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,12 +54,12 @@ impl Ledger {
         let Some(store) = store::stores::get(&mut tx, id).await? else {
             return Ok(None);
         };
-        let open = store::store_snapshot::open_orders(&mut tx, id, MOST_SHOWN_OF_STORE).await?;
+        let open = store::store_snapshot::open_orders(&mut tx, id, MAX_SNAPSHOT_ITEMS).await?;
         let mut orders = store::orders::many(&mut tx, &open).await?;
         orders.sort_by_key(|order| order.id);
         let state = SessionState::Open;
         let mut sessions =
-            store::sessions::list(&mut tx, id, state, None, MOST_SHOWN_OF_STORE).await?;
+            store::sessions::list(&mut tx, id, state, None, MAX_SNAPSHOT_ITEMS).await?;
         let of_orders = orders.iter().filter_map(|order| order.session.as_ref());
         let mut closed: Vec<_> = of_orders
             .map(|session| session.id)
@@ -112,10 +112,10 @@ impl Ledger {
     /// Returns all events of one order, in order.
     pub async fn order_events(&self, order: OrderId) -> Result<Vec<Event>> {
         let mut tx = self.inner.db.read().await?;
-        Ok(store::events::of_order(&mut tx, order, MOST_EVENTS_OF_ORDER).await?)
+        Ok(store::events::of_order(&mut tx, order, MAX_ORDER_EVENTS).await?)
     }
 
-    /// Returns a session's snapshot, also if its code no longer gives access: ask [`Session::reads_at`].
+    /// Returns a session's snapshot, also if its code no longer gives access: ask [`Session::is_readable_at`].
     pub async fn session_snapshot(&self, code: &str) -> Result<Option<SessionSnapshot>> {
         if !is_code(code) {
             return Ok(None);
@@ -162,14 +162,16 @@ mod tests {
 
     #[each_database]
     async fn a_stores_snapshot_has_what_goes_on_with_the_number_of_every_stream(house: House) {
-        let store = house.a_store_like(|store| store.auto_accept = false).await;
-        let product = house.a_product(store).await;
+        let store = house
+            .create_store_with(|store| store.auto_accept = false)
+            .await;
+        let product = house.create_product(store).await;
         let ledger = &house.ledger;
         let quiet = ledger.open_session(store, "quiet").await.unwrap();
         let closed = ledger.open_session(store, "closed").await.unwrap();
         let done = ledger.open_session(store, "done").await.unwrap();
-        let open = house.a_guests_order(&closed, product).await;
-        let ended = house.a_guests_order(&done, product).await;
+        let open = house.place_guest_order(&closed, product).await;
+        let ended = house.place_guest_order(&done, product).await;
         ledger
             .move_order(ended.id, OrderStatus::Rejected, By::Staff, Some("no beans"))
             .await
@@ -207,7 +209,7 @@ mod tests {
 
     #[each_database]
     async fn streams_that_began_later_are_found_by_their_ids(house: House) {
-        let store = house.a_store().await;
+        let store = house.create_store().await;
         house.ledger.open_session(store, "before").await.unwrap();
         house.clock.advance(std::time::Duration::from_secs(10));
         let since = house.clock.now();
@@ -224,11 +226,11 @@ mod tests {
 
     #[each_database]
     async fn an_orders_snapshot_has_the_number_of_the_stream_it_is_told_on(house: House) {
-        let store = house.a_store().await;
-        let product = house.a_product(store).await;
+        let store = house.create_store().await;
+        let product = house.create_product(store).await;
         let session = house.ledger.open_session(store, "1").await.unwrap();
-        house.a_guests_order(&session, product).await;
-        let order = house.a_guests_order(&session, product).await;
+        house.place_guest_order(&session, product).await;
+        let order = house.place_guest_order(&session, product).await;
         let snapshot = house
             .ledger
             .order_snapshot(order.id)

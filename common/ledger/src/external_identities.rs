@@ -1,13 +1,13 @@
 //! External identities: which account is which user of the verification service, and the session keys that stand in for
 //! that service.
 
-use super::{Ledger, LedgerError, Points, Result, in_one_transaction};
+use super::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
 use domain::{account::Account, ids::AccountId};
 use platform::secrets::{same, sha256};
 use store::{StoreError, external_identities::Identity};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IdentityRefused {
+pub enum ExternalIdentityRefused {
     #[error("the account does not exist")]
     NoSuchAccount,
     #[error("another account is linked to this user")]
@@ -16,18 +16,18 @@ pub enum IdentityRefused {
 
 impl Ledger {
     /// Links the account to the user. The session key is shown only this once, and replaces an earlier one.
-    pub async fn give_identity(
+    pub async fn link_external_identity(
         &self,
         account: AccountId,
         user_id: &str,
-    ) -> Result<String, IdentityRefused> {
+    ) -> Result<String, ExternalIdentityRefused> {
         let session_key = self.inner.chance.token();
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             if store::accounts::lock(&mut change.tx, account)
                 .await?
                 .is_none()
             {
-                return Err(LedgerError::Refused(IdentityRefused::NoSuchAccount));
+                return Err(LedgerError::Refused(ExternalIdentityRefused::NoSuchAccount));
             }
             let identity = Identity {
                 account,
@@ -37,7 +37,7 @@ impl Ledger {
             match store::external_identities::replace(&mut change.tx, &identity, user_id, now).await
             {
                 Err(StoreError::UniqueKeyTaken) => {
-                    return Err(LedgerError::Refused(IdentityRefused::UserTaken));
+                    return Err(LedgerError::Refused(ExternalIdentityRefused::UserTaken));
                 }
                 done => done?,
             }
@@ -46,8 +46,8 @@ impl Ledger {
     }
 
     /// Unlinks an account from its user; a no-op without one.
-    pub async fn take_identity(&self, account: AccountId) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+    pub async fn unlink_external_identity(&self, account: AccountId) -> Result<()> {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             Ok(store::external_identities::delete(&mut change.tx, account).await?)
         })
     }
@@ -114,14 +114,14 @@ mod tests {
     #[each_database]
     async fn a_session_key_is_its_users_until_the_next_one(house: House) {
         let (anna, ledger) = (an_account(&house, "anna").await, &house.ledger);
-        let first = ledger.give_identity(anna, "1").await.unwrap();
+        let first = ledger.link_external_identity(anna, "1").await.unwrap();
         let by = async |user: &str, key: &str| {
             id(ledger.account_by_session_key(user, key).await.unwrap())
         };
         assert_eq!(by("1", &first).await, Some(anna));
         assert_eq!(by("2", &first).await, None);
         assert_eq!(by("1", "guess").await, None);
-        let second = ledger.give_identity(anna, "2").await.unwrap();
+        let second = ledger.link_external_identity(anna, "2").await.unwrap();
         assert_eq!(by("1", &first).await, None);
         assert_eq!(by("2", &first).await, None);
         assert_eq!(by("2", &second).await, Some(anna));
@@ -133,8 +133,8 @@ mod tests {
             id(ledger.account_of_external_user("2").await.unwrap()),
             Some(anna)
         );
-        ledger.take_identity(anna).await.unwrap();
-        ledger.take_identity(anna).await.unwrap();
+        ledger.unlink_external_identity(anna).await.unwrap();
+        ledger.unlink_external_identity(anna).await.unwrap();
         assert_eq!(by("2", &second).await, None);
         assert_eq!(ledger.external_user(anna).await.unwrap(), None);
     }
@@ -145,13 +145,17 @@ mod tests {
             an_account(&house, "anna").await,
             an_account(&house, "ben").await,
         );
-        let key = house.ledger.give_identity(anna, "1").await.unwrap();
-        let bens = house.ledger.give_identity(ben, "2").await.unwrap();
-        let refused = house.ledger.give_identity(ben, "1").await;
+        let key = house
+            .ledger
+            .link_external_identity(anna, "1")
+            .await
+            .unwrap();
+        let bens = house.ledger.link_external_identity(ben, "2").await.unwrap();
+        let refused = house.ledger.link_external_identity(ben, "1").await;
         assert!(
             matches!(
                 refused,
-                Err(LedgerError::Refused(IdentityRefused::UserTaken))
+                Err(LedgerError::Refused(ExternalIdentityRefused::UserTaken))
             ),
             "{refused:?}"
         );
@@ -167,11 +171,11 @@ mod tests {
             (Some(anna), Some(ben))
         );
         let nobody = house.chance.id(house.clock.now());
-        let refused = house.ledger.give_identity(nobody, "3").await;
+        let refused = house.ledger.link_external_identity(nobody, "3").await;
         assert!(
             matches!(
                 refused,
-                Err(LedgerError::Refused(IdentityRefused::NoSuchAccount))
+                Err(LedgerError::Refused(ExternalIdentityRefused::NoSuchAccount))
             ),
             "{refused:?}"
         );

@@ -26,7 +26,7 @@ use domain::{
 };
 use store::StoreError;
 
-pub use bulk_retry::{Example, MOST_RETRIED, RetriedMany, RetryOutcome, RetryWanted};
+pub use bulk_retry::{BulkRetryRequest, BulkRetryResult, Example, MAX_BULK_RETRY, RetryOutcome};
 pub use list::{HandoffHistory, ListedHandoff};
 pub use recent::RecentHandoff;
 pub use send_test::TestRefused;
@@ -34,11 +34,13 @@ pub use send_test::TestRefused;
 pub use domain::retry::RetryRefused;
 pub use store::handoffs::HandoffFilter;
 
-pub(crate) use claim::{AFTER_A_FAILED_CLAIM, is_a_rows_fault};
-pub(crate) use conclude::{Said, conclude, has_an_open_attempt, lock};
+pub(crate) use claim::{FAILED_CLAIM_DELAY, is_row_error};
+pub(crate) use conclude::{AttemptResult, conclude, has_an_open_attempt, lock};
 pub(crate) use conclude_batch::{Queue, queue, start_writers};
 
-pub(crate) use order_effects::{acknowledge_by_callback, call_off, fail, hint_next, move_delivery};
+pub(crate) use order_effects::{
+    acknowledge_by_callback, fail, hint_next, move_delivery, withdraw_from_order,
+};
 
 /// Reason of handoffs that are withdrawn because their order has ended.
 pub(crate) const ORDER_ENDED: &str = "order_ended";
@@ -52,7 +54,7 @@ pub struct Claims {
     /// Time of the next useful claim: when the next handoff falls due, or when the pause of an open breaker ends.
     pub next_due_at: Option<DateTime<Utc>>,
     /// True if some due handoffs were locked by others, or were closed here instead of being sent: claim again soon.
-    pub some_were_busy: bool,
+    pub retry_soon: bool,
 }
 
 /// A claimed handoff: one attempt that must now be made, with everything that its request is built from.
@@ -69,7 +71,7 @@ pub struct Claimed {
     pub leased_until: DateTime<Utc>,
     pub integrator: Integrator,
     /// True if the integrator's breaker had no failure on record at the time of the claim.
-    pub was_well: bool,
+    pub was_healthy: bool,
     pub auth: OutboundAuth,
     /// Newest first; two during a rotation.
     pub signing: Vec<SigningSecret>,
@@ -91,21 +93,21 @@ pub enum Concluded {
     /// The outcome was recorded, but the order has ended meanwhile: there is no next attempt.
     CalledOff { outcome: AttemptOutcome },
     /// The same caller recorded this outcome before; the response to that commit was lost. Nothing was changed.
-    RecordedBefore { outcome: AttemptOutcome },
+    AlreadyRecorded { outcome: AttemptOutcome },
     /// The lease expired before, and the attempt is recorded as unknown. Nothing was changed.
     Fenced,
 }
 
 /// Maps a refused move to an error about a corrupt row, for moves that the status table always allows at this point.
-pub(crate) fn must_move<R>(
+pub(crate) fn corrupt_if_refused<R>(
     order: OrderId,
 ) -> impl FnOnce(LedgerError<MoveRefused>) -> LedgerError<R> {
     move |error| match error {
         LedgerError::Refused(refused) => StoreError::corrupt("orders", order, refused).into(),
         LedgerError::Store(error) => LedgerError::Store(error),
-        LedgerError::Unsealable(why) => LedgerError::Unsealable(why),
+        LedgerError::Undecryptable(why) => LedgerError::Undecryptable(why),
         LedgerError::Overloaded => LedgerError::Overloaded,
-        LedgerError::DoneBefore(resource) => LedgerError::DoneBefore(resource),
+        LedgerError::AlreadyDone(resource) => LedgerError::AlreadyDone(resource),
         LedgerError::KeyReused => LedgerError::KeyReused,
         LedgerError::KeyInProgress => LedgerError::KeyInProgress,
     }

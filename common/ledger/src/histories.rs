@@ -13,8 +13,8 @@ mod step; // what may happen
 use std::collections::BTreeSet;
 
 use self::{
-    model::Heeded,
-    play::{Seen, play},
+    model::OutcomeEffect,
+    play::{Coverage, play},
     step::Plan,
 };
 use crate::testing::{House, on_mysql, on_sqlite};
@@ -32,8 +32,8 @@ const SEED: Option<u64> = None;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_random_histories_are_as_the_model_tells_them() {
     on_sqlite(async |house: House| {
-        let seen = all_are_as_told(&house, HISTORIES).await;
-        nothing_was_left_out(&seen);
+        let seen = play_all(&house, HISTORIES).await;
+        assert_full_coverage(&seen);
     })
     .await;
 }
@@ -41,12 +41,12 @@ async fn a_thousand_random_histories_are_as_the_model_tells_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_random_histories_on_mysql_are_as_the_model_tells_them() {
     on_mysql(async |house: House| {
-        all_are_as_told(&house, HISTORIES_ON_MYSQL).await;
+        play_all(&house, HISTORIES_ON_MYSQL).await;
     })
     .await;
 }
 
-async fn all_are_as_told(house: &House, histories: u64) -> Vec<Seen> {
+async fn play_all(house: &House, histories: u64) -> Vec<Coverage> {
     let first = SEED.unwrap_or_else(|| u64::from_le_bytes(Chance::system().bytes()));
     let mut all = Vec::new();
     for seed in (0..histories).map(|n| first.wrapping_add(n)) {
@@ -90,7 +90,7 @@ async fn shortest(house: &House, mut plan: Plan) -> String {
 }
 
 /// Checks that every status, state and result occurred: histories that draw too little would find nothing.
-fn nothing_was_left_out(seen: &[Seen]) {
+fn assert_full_coverage(seen: &[Coverage]) {
     let statuses: BTreeSet<_> = seen.iter().flat_map(|one| &one.statuses).collect();
     let drafts_aside = OrderStatus::ALL
         .iter()
@@ -111,7 +111,11 @@ fn nothing_was_left_out(seen: &[Seen]) {
     ] {
         assert!(results.contains(&result), "{result}");
     }
-    for heeded in [Heeded::Recorded, Heeded::CalledOff, Heeded::Fenced] {
+    for heeded in [
+        OutcomeEffect::Recorded,
+        OutcomeEffect::CalledOff,
+        OutcomeEffect::Fenced,
+    ] {
         assert!(
             seen.iter().any(|one| one.heeded.contains(&heeded)),
             "{heeded:?}"

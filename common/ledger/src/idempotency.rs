@@ -28,7 +28,7 @@ pub struct Idempotency {
 pub enum Once<T> {
     Done(T),
     /// The same request already made or changed this resource; nothing was done now.
-    DoneBefore(Uuid),
+    AlreadyDone(Uuid),
 }
 
 impl Ledger {
@@ -49,13 +49,13 @@ impl Ledger {
         };
         match work(Self { inner }).await {
             Ok(done) => Ok(Once::Done(done)),
-            Err(LedgerError::DoneBefore(resource)) => Ok(Once::DoneBefore(resource)),
+            Err(LedgerError::AlreadyDone(resource)) => Ok(Once::AlreadyDone(resource)),
             Err(error) => Err(error),
         }
     }
 
     /// Returns the resource of an earlier identical request, for callers that no longer find it by its path.
-    pub async fn done_before(&self, key: &Idempotency) -> Result<Option<Uuid>> {
+    pub async fn find_completed(&self, key: &Idempotency) -> Result<Option<Uuid>> {
         let wanted = (key.owner, key.key.as_str());
         let mut tx = self.inner.db.read().await?;
         let known = store::idempotency::find(&mut tx, &[wanted]).await?;
@@ -93,14 +93,14 @@ impl Deref for Handle {
 /// A request with a key, and whether the key is written.
 pub(crate) struct Request {
     key: Idempotency,
-    is_kept: AtomicBool,
+    is_written: AtomicBool,
 }
 
 impl Request {
     fn new(key: Idempotency) -> Self {
         Self {
             key,
-            is_kept: AtomicBool::new(false),
+            is_written: AtomicBool::new(false),
         }
     }
 
@@ -113,8 +113,12 @@ impl Request {
         }
     }
 
-    /// Writes the resource into the key's row, which [`only_once`] inserted.
-    pub(crate) async fn keep(&self, tx: &mut store::Tx, made: Option<Uuid>) -> store::Result<()> {
+    /// Writes the resource into the key's row, which [`take_idempotency_key`] inserted.
+    pub(crate) async fn write_resource(
+        &self,
+        tx: &mut store::Tx,
+        made: Option<Uuid>,
+    ) -> store::Result<()> {
         let Some(made) = made else {
             let key = &self.key.key;
             return Err(StoreError::corrupt(
@@ -126,24 +130,27 @@ impl Request {
         store::idempotency::name(tx, &self.row(made)).await
     }
 
-    pub(crate) fn is_committed(&self) {
-        self.is_kept.store(true, Ordering::Relaxed);
+    pub(crate) fn mark_committed(&self) {
+        self.is_written.store(true, Ordering::Relaxed);
     }
 }
 
 /// Inserts the key as the first statement of a change, so that a duplicate waits for the end of this change before it
 /// does anything.
-pub(crate) async fn only_once<'l, R>(change: &mut Change<'l>, handle: &'l Handle) -> Result<(), R> {
+pub(crate) async fn take_idempotency_key<'l, R>(
+    change: &mut Change<'l>,
+    handle: &'l Handle,
+) -> Result<(), R> {
     let Some(request) = &handle.request else {
         return Ok(());
     };
-    if request.is_kept.load(Ordering::Relaxed) {
+    if request.is_written.load(Ordering::Relaxed) {
         return Ok(());
     }
     let row = request.row(Uuid::nil());
     let error = match store::idempotency::insert(&mut change.tx, &[row], change.now).await {
         Ok(()) => {
-            change.belongs_to(request);
+            change.bind_request(request);
             return Ok(());
         }
         Err(error) => error,
@@ -158,7 +165,7 @@ pub(crate) async fn only_once<'l, R>(change: &mut Change<'l>, handle: &'l Handle
     let known = store::idempotency::find(&mut change.tx, &[wanted]).await?;
     match known.first() {
         Some(known) if known.fingerprint == request.key.fingerprint => {
-            Err(LedgerError::DoneBefore(known.resource_id))
+            Err(LedgerError::AlreadyDone(known.resource_id))
         }
         Some(_) => Err(LedgerError::KeyReused),
         None => Err(StoreError::LockLost("the key was pruned meanwhile".to_owned()).into()),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-pub(super) use draft::{lock_place, place_draft};
+pub(super) use draft::{lock_draft_scope, place_draft};
 pub(super) use writer::start_writers;
 
 pub use super::idempotency::Idempotency;
@@ -103,7 +103,7 @@ pub enum PlaceRefused {
     #[error("some products are unavailable")]
     Unavailable { lines: Vec<usize> },
     #[error("insufficient stock of some products")]
-    InsufficientStock { short: Vec<Short> },
+    InsufficientStock { short: Vec<Shortage> },
     #[error("the order's total is too large")]
     TotalTooLarge,
     #[error("the total differs from the expected total")]
@@ -122,7 +122,7 @@ pub enum PlaceRefused {
 
 /// A counted product whose stock is less than all lines together ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Short {
+pub struct Shortage {
     pub product_id: ProductId,
     pub name: String,
     pub wanted: i64,
@@ -165,16 +165,16 @@ impl PlaceOrder {
 
 /// An order that waits for its commit.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct QueuedOrder {
     order: PlaceOrder,
     /// Generated once, so that a commit with an unknown result can be looked up.
     id: OrderId,
     answer: oneshot::Sender<Result<Placed, PlaceRefused>>,
 }
 
-pub(super) type Queue = mpsc::Sender<Waiting>;
+pub(super) type Queue = mpsc::Sender<QueuedOrder>;
 
-pub(super) fn queue(settings: &IntakeSettings) -> (Queue, mpsc::Receiver<Waiting>) {
+pub(super) fn queue(settings: &IntakeSettings) -> (Queue, mpsc::Receiver<QueuedOrder>) {
     mpsc::channel(settings.queue_capacity.max(1))
 }
 
@@ -185,7 +185,7 @@ impl Ledger {
         let id = self.inner.chance.id(self.inner.clock.now());
         self.inner
             .intake
-            .try_send(Waiting { order, id, answer })
+            .try_send(QueuedOrder { order, id, answer })
             .map_err(|_| LedgerError::Overloaded)?;
         // The writer panicked, so the order's fate is unknown here.
         answered.await.unwrap_or(Err(LedgerError::Overloaded))

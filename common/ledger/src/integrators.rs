@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use url::Url;
 
-use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, stores::set};
+use super::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction, stores::set};
 use domain::{
     breaker::Breaker,
     hint::Hint,
@@ -96,7 +96,7 @@ pub enum IntegratorRefused {
     #[error("it was edited meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
     #[error("its authentication must be given again when its URL moves to another host")]
-    AuthNotGivenAgain,
+    AuthRequired,
 }
 
 impl Ledger {
@@ -104,7 +104,7 @@ impl Ledger {
         &self,
         new: NewIntegrator,
     ) -> Result<(Integrator, NewSecrets), IntegratorRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let new = new.clone();
             store::stores::get(&mut change.tx, new.store_id)
                 .await?
@@ -202,11 +202,11 @@ impl Ledger {
         version: Option<i64>,
         edit: IntegratorEdit,
     ) -> Result<Integrator, IntegratorRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let mut stored = lock(&mut change, id, version).await?;
-            let was_spoken_to = is_spoken_to(&stored);
-            if edit.auth.is_none() && is_sent_elsewhere(&stored.integrator, &edit) {
-                return Err(LedgerError::Refused(IntegratorRefused::AuthNotGivenAgain));
+            let was_unrestricted = is_unrestricted(&stored);
+            if edit.auth.is_none() && sends_auth_elsewhere(&stored.integrator, &edit) {
+                return Err(LedgerError::Refused(IntegratorRefused::AuthRequired));
             }
             if let Some(auth) = &edit.auth {
                 stored.auth_sealed = change.inner.seal_auth(id, auth);
@@ -214,7 +214,7 @@ impl Ledger {
             }
             apply(&edit, &mut stored);
             write(&mut change, &mut stored).await?;
-            if is_spoken_to(&stored) && !was_spoken_to {
+            if is_unrestricted(&stored) && !was_unrestricted {
                 change.hint(Hint::Handoffs { integrator: id });
             }
             change.made(id.uuid());
@@ -229,7 +229,7 @@ impl Ledger {
         id: IntegratorId,
         kind: SecretKind,
     ) -> Result<(Integrator, SigningSecret), IntegratorRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let mut stored = lock(&mut change, id, None).await?;
             let secret = change.inner.new_secret();
             let sealed = change.inner.seal_secret(id, &secret);
@@ -256,12 +256,12 @@ fn is_listed(stored: &Stored) -> bool {
 }
 
 /// Returns true if nothing but its settings limits what it is sent.
-fn is_spoken_to(stored: &Stored) -> bool {
-    stored.integrator.enabled && stored.given_up.is_none() && stored.breaker.is_well()
+fn is_unrestricted(stored: &Stored) -> bool {
+    stored.integrator.enabled && stored.given_up.is_none() && stored.breaker.is_healthy()
 }
 
 /// Returns true if the edit would send its stored password, token or key to another host.
-fn is_sent_elsewhere(integrator: &Integrator, edit: &IntegratorEdit) -> bool {
+fn sends_auth_elsewhere(integrator: &Integrator, edit: &IntegratorEdit) -> bool {
     let moved = |url: &Url| url.origin() != integrator.url.origin();
     integrator.auth_kind != OutboundAuth::None.kind() && edit.url.as_ref().is_some_and(moved)
 }

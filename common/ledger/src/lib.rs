@@ -35,7 +35,7 @@ pub mod workers;
 use std::{sync::Arc, time::Duration};
 
 pub use change::LedgerError;
-pub(crate) use change::{Change, Points, in_one_transaction};
+pub(crate) use change::{Change, CrashPoints, in_one_transaction};
 pub use wake::{NoWake, OutboxRow, Wake};
 
 use domain::stuck::StuckLimits;

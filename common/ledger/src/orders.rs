@@ -9,12 +9,12 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use advance::{advance, lock, with_its_stream};
+pub(crate) use advance::{advance, lock, register_locked_order};
 pub use edit::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit};
 pub use list::{OrderFilter, OrderPage};
 pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};
 
-use super::{Ledger, LedgerError, Points, Result, in_one_transaction, intake::PlaceRefused};
+use super::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction, intake::PlaceRefused};
 use domain::{
     ids::OrderId,
     order::Order,
@@ -49,11 +49,11 @@ impl Ledger {
         by: By,
         reason: Option<&str>,
     ) -> Result<Order, OrderRefused> {
-        self.move_order_seen(id, None, to, by, reason).await
+        self.move_order_if_unchanged(id, None, to, by, reason).await
     }
 
     /// Moves an order if it still is as it was `seen`.
-    pub async fn move_order_seen(
+    pub async fn move_order_if_unchanged(
         &self,
         id: OrderId,
         seen: Option<&Order>,
@@ -62,13 +62,13 @@ impl Ledger {
         reason: Option<&str>,
     ) -> Result<Order, OrderRefused> {
         if to == OrderStatus::Pending {
-            return self.place_draft_seen(id, seen, by, None).await;
+            return self.place_draft_if_unchanged(id, seen, by, None).await;
         }
-        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let Some(mut order) = lock(&mut change, id).await? else {
                 return Err(LedgerError::Refused(OrderRefused::Unknown));
             };
-            must_be_as(&order, seen)?;
+            check_unchanged(&order, seen)?;
             if order.status != to {
                 advance(&mut change, &mut order, to, by, reason, None)
                     .await
@@ -81,7 +81,7 @@ impl Ledger {
 
     /// Accepts or fails an order whose required integrators have all confirmed or failed; see [`settle`].
     pub async fn settle_order(&self, id: OrderId) -> Result<bool, MoveRefused> {
-        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             match lock(&mut change, id).await? {
                 Some(mut order) => settle(&mut change, &mut order).await,
                 None => Ok(false),
@@ -92,7 +92,7 @@ impl Ledger {
 
 /// Refuses an order that changed since it was `seen`: an edit by people changes its version, and everything else that
 /// moves it changes its status.
-fn must_be_as(order: &Order, seen: Option<&Order>) -> Result<(), OrderRefused> {
+fn check_unchanged(order: &Order, seen: Option<&Order>) -> Result<(), OrderRefused> {
     match seen {
         Some(seen) if (seen.version, seen.status) != (order.version, order.status) => {
             let current = order.version;

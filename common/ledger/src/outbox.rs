@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Ledger, OutboxRow, Points, Result, in_one_transaction};
+use super::{CrashPoints, Ledger, OutboxRow, Result, in_one_transaction};
 use domain::ids::OutboxId;
 
 impl Ledger {
     /// Deletes rows whose messages the broker has confirmed.
     pub async fn published(&self, rows: &[OutboxId]) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             store::outbox::delete(&mut change.tx, rows).await?;
             Ok(())
         })
@@ -17,7 +17,7 @@ impl Ledger {
     /// Claims rows that nobody has published in time; other claimers then leave them alone for the same time.
     pub async fn claim_outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
         let claim_after = self.inner.settings.outbox_claim_after;
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
             Ok(store::outbox::claim(&mut change.tx, now, now + claim_after, limit).await?)
         })
@@ -27,7 +27,7 @@ impl Ledger {
     /// broker remembers nothing and which no other process shares.
     pub async fn claim_outbox_at_start(&self, limit: u32) -> Result<Vec<OutboxRow>> {
         let claim_after = self.inner.settings.outbox_claim_after;
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
             Ok(store::outbox::claim(
                 &mut change.tx,
@@ -40,8 +40,8 @@ impl Ledger {
     }
 
     /// Records that a row can't be published for a reason of its own (not because the broker is down).
-    pub async fn publishing_failed(&self, row: OutboxId, error: &str) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+    pub async fn record_publish_failure(&self, row: OutboxId, error: &str) -> Result<()> {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             store::outbox::failed(&mut change.tx, row, error).await?;
             Ok(())
         })
@@ -88,7 +88,7 @@ mod tests {
         )
         .await
         .unwrap();
-        change.commit(Points::NONE).await.unwrap();
+        change.commit(CrashPoints::NONE).await.unwrap();
 
         for _ in 0..6 {
             assert_eq!(house.ledger.claim_outbox(10).await.unwrap(), [row.clone()]);

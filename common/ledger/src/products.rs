@@ -5,7 +5,7 @@ mod outside;
 use serde_json::json;
 
 use super::{
-    Change, Ledger, LedgerError, Points, Result, in_one_transaction,
+    Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction,
     stores::{lock_stream, set},
 };
 use domain::{
@@ -82,7 +82,7 @@ impl Ledger {
         new: NewProduct,
         by: Option<AccountId>,
     ) -> Result<Product, ProductRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let new = new.clone();
             let store = store::stores::get(&mut change.tx, new.store_id)
                 .await?
@@ -145,7 +145,7 @@ impl Ledger {
         version: Option<i64>,
         edit: ProductEdit,
     ) -> Result<Product, ProductRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let edit = edit.clone();
             let (mut product, was_available) =
                 lock(&mut change, id, version, edit.available.is_some()).await?;
@@ -158,7 +158,7 @@ impl Ledger {
             set(&mut product.price, edit.price);
             set(&mut product.available, edit.available);
             write(&mut change, &mut product).await?;
-            tell_availability(&mut change, &product, was_available);
+            add_availability_event(&mut change, &product, was_available);
             change.made(id.uuid());
             Ok(product)
         })
@@ -170,7 +170,7 @@ impl Ledger {
         id: ProductId,
         version: Option<i64>,
     ) -> Result<Product, ProductRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             if let Some(archived) = store::products::get(&mut change.tx, id)
                 .await?
                 .filter(|product| product.archived_at.is_some())
@@ -182,7 +182,7 @@ impl Ledger {
             product.available = false;
             product.archived_at = Some(change.now);
             write(&mut change, &mut product).await?;
-            tell_availability(&mut change, &product, was_available);
+            add_availability_event(&mut change, &product, was_available);
             Ok(product)
         })
     }
@@ -192,7 +192,7 @@ impl Ledger {
         id: ProductId,
         stock: StockChange,
     ) -> Result<Product, StockRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let StockChange { delta, reason, by } = &stock;
             // The lock serializes two first counts.
             let mut product = store::products::lock(&mut change.tx, id)
@@ -261,7 +261,7 @@ async fn write(change: &mut Change<'_>, product: &mut Product) -> Result<(), Pro
     Ok(())
 }
 
-fn tell_availability(change: &mut Change<'_>, product: &Product, was_available: bool) {
+fn add_availability_event(change: &mut Change<'_>, product: &Product, was_available: bool) {
     if product.available != was_available {
         let data = json!({
             "product_id": product.id,

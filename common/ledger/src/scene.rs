@@ -16,7 +16,7 @@ use super::{
 use crate::testing::House;
 use domain::{
     callback::Update,
-    handoff::{Handoff, HandoffState, Heard},
+    handoff::{Handoff, HandoffState, SendResult},
     ids::{AccountId, HandoffId, IntegratorId, OrderId, ProductId, StoreId},
     integrator::{
         CallbackAuth, Confirms, Format, HandoffEvent, Integrator, IntegratorKind, OutboundAuth,
@@ -39,7 +39,7 @@ pub(crate) struct Scene {
     pub(crate) house: House,
     pub(crate) store: StoreId,
     pub(crate) product: ProductId,
-    said: AtomicU32,
+    callbacks_sent: AtomicU32,
 }
 
 impl Scene {
@@ -49,7 +49,7 @@ impl Scene {
 
     /// Creates a scene whose store is adjusted by `change`.
     pub(crate) async fn with_store(house: &House, change: impl FnOnce(&mut Store)) -> Self {
-        let store = house.a_store_like(change).await;
+        let store = house.create_store_with(change).await;
         let new = NewProduct {
             store_id: store,
             sku: None,
@@ -64,7 +64,7 @@ impl Scene {
             house: house.clone(),
             store,
             product,
-            said: AtomicU32::new(0),
+            callbacks_sent: AtomicU32::new(0),
         }
     }
 
@@ -102,10 +102,10 @@ impl Scene {
     }
 
     pub(crate) async fn courier(&self) -> Integrator {
-        self.courier_like(|_| {}).await
+        self.courier_with(|_| {}).await
     }
 
-    pub(crate) async fn courier_like(&self, change: impl FnOnce(&mut NewIntegrator)) -> Integrator {
+    pub(crate) async fn courier_with(&self, change: impl FnOnce(&mut NewIntegrator)) -> Integrator {
         self.integrator(|new| {
             new.kind = IntegratorKind::Delivery;
             new.format = Format::Delivery;
@@ -119,10 +119,10 @@ impl Scene {
     }
 
     pub(crate) async fn order(&self) -> Order {
-        self.order_like(|_| {}).await
+        self.order_with(|_| {}).await
     }
 
-    pub(crate) async fn order_like(&self, change: impl FnOnce(&mut PlaceOrder)) -> Order {
+    pub(crate) async fn order_with(&self, change: impl FnOnce(&mut PlaceOrder)) -> Order {
         let account: AccountId = self.house.chance.id(self.house.clock.now());
         let mut order = PlaceOrder {
             store_id: self.store,
@@ -160,12 +160,17 @@ impl Scene {
         claimed.pop().unwrap()
     }
 
-    pub(crate) async fn nothing_is_due(&self, integrator: &Integrator) {
+    pub(crate) async fn assert_nothing_due(&self, integrator: &Integrator) {
         let claimed = self.claims(integrator).await.claimed;
         assert!(claimed.is_empty(), "{claimed:?}");
     }
 
-    pub(crate) async fn heard(&self, claimed: &Claimed, heard: Heard, answer: &[u8]) -> Concluded {
+    pub(crate) async fn heard(
+        &self,
+        claimed: &Claimed,
+        heard: SendResult,
+        answer: &[u8],
+    ) -> Concluded {
         self.house
             .ledger
             .conclude_attempt(claimed, &heard, Some(answer), false)
@@ -174,7 +179,7 @@ impl Scene {
     }
 
     pub(crate) async fn answers(&self, claimed: &Claimed, status: u16) -> Concluded {
-        let heard = Heard::Answer {
+        let heard = SendResult::Answer {
             status,
             retry_after: None,
         };
@@ -191,7 +196,7 @@ impl Scene {
     }
 
     /// Moves the clock to the time when the handoff is due again.
-    pub(crate) async fn until_due(&self, handoff: HandoffId) {
+    pub(crate) async fn advance_until_due(&self, handoff: HandoffId) {
         let due_at = self.handoff(handoff).await.next_attempt_at.unwrap();
         if due_at > self.house.clock.now() {
             self.house.clock.set(due_at);
@@ -245,13 +250,16 @@ impl Scene {
 
     /// Stores a callback with a new webhook id, and applies the order's waiting callbacks.
     pub(crate) async fn says(&self, integrator: &Integrator, order: OrderId, update: Update) {
-        let received = self.calls_back(integrator, update).await;
+        let received = self.send_callback(integrator, update).await;
         assert!(matches!(received, Received::Stored { .. }));
         self.house.ledger.apply_callbacks(order).await.unwrap();
     }
 
-    pub(crate) async fn calls_back(&self, integrator: &Integrator, update: Update) -> Received {
-        let webhook_id = format!("msg_{}", self.said.fetch_add(1, Ordering::Relaxed));
+    pub(crate) async fn send_callback(&self, integrator: &Integrator, update: Update) -> Received {
+        let webhook_id = format!(
+            "msg_{}",
+            self.callbacks_sent.fetch_add(1, Ordering::Relaxed)
+        );
         self.house
             .ledger
             .receive_callback(integrator, &webhook_id, update)
@@ -283,7 +291,7 @@ impl Scene {
         stuck
     }
 
-    pub(crate) async fn audit_finds_nothing(&self) {
+    pub(crate) async fn assert_audit_clean(&self) {
         assert_eq!(self.house.ledger.audit().await.unwrap(), []);
     }
 }

@@ -1,6 +1,6 @@
 //! Sessions: opening and closing them, and renewing their codes.
 
-use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, orders};
+use super::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction, orders};
 use domain::{
     event::EventKind,
     ids::{SessionId, StoreId},
@@ -40,17 +40,17 @@ impl Ledger {
         name: &str,
     ) -> Result<Session, SessionRefused> {
         let code = self.inner.chance.session_code();
-        self.open_session_under(store, name, &code).await
+        self.open_session_with_code(store, name, &code).await
     }
 
     /// Opens a session with a code that was generated elsewhere.
-    pub async fn open_session_under(
+    pub async fn open_session_with_code(
         &self,
         store: StoreId,
         name: &str,
         code: &str,
     ) -> Result<Session, SessionRefused> {
-        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let known = store::stores::get(&mut change.tx, store).await?;
             if known.is_none_or(|store| store.archived_at.is_some()) {
                 return Err(LedgerError::Refused(SessionRefused::NoSuchStore));
@@ -68,12 +68,12 @@ impl Ledger {
             match store::sessions::insert(&mut change.tx, &session, &name_key(name)).await {
                 Ok(()) => {}
                 Err(StoreError::UniqueKeyTaken) => {
-                    let refused = which_key_is_taken(&mut change, code).await?;
+                    let refused = taken_key_refusal(&mut change, code).await?;
                     return Err(LedgerError::Refused(refused));
                 }
                 Err(error) => return Err(error.into()),
             }
-            session.seq = tell(&mut change, &session, EventKind::SessionOpened);
+            session.seq = add_event(&mut change, &session, EventKind::SessionOpened);
             change.made(session.id.uuid());
             Ok(session)
         })
@@ -90,7 +90,7 @@ impl Ledger {
         Ok(store::sessions::get(&mut tx, id).await?)
     }
 
-    /// Finds a session by its code, also one whose code no longer gives access: ask [`Session::reads_at`].
+    /// Finds a session by its code, also one whose code no longer gives access: ask [`Session::is_readable_at`].
     pub async fn session_by_code(&self, code: &str) -> Result<Option<Session>> {
         if !is_code(code) {
             return Ok(None);
@@ -124,39 +124,36 @@ impl Ledger {
 
     /// Closes a session, also one that is closed already, and moves every order that was accepted and not handed to a
     /// courier to delivered.
-    pub async fn close_session_and_finish(
-        &self,
-        id: SessionId,
-    ) -> Result<ClosedSession, SessionRefused> {
+    pub async fn finish_session(&self, id: SessionId) -> Result<ClosedSession, SessionRefused> {
         self.close(id, true).await
     }
 
     async fn close(&self, id: SessionId, finish: bool) -> Result<ClosedSession, SessionRefused> {
-        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let mut session = lock(&mut change, id).await?;
             if session.state == SessionState::Open {
                 session.state = SessionState::Closed;
                 session.closed_at = Some(change.now);
                 store::sessions::close(&mut change.tx, id, change.now).await?;
-                session.seq = tell(&mut change, &session, EventKind::SessionClosed);
+                session.seq = add_event(&mut change, &session, EventKind::SessionClosed);
             }
             let mut unfinished = Vec::new();
             for order in store::orders::unfinished_of_session(&mut change.tx, id).await? {
-                if finish && is_as_good_as_delivered(order.status) {
+                if finish && can_be_finished(order.status) {
                     // All are locked before the first is moved, since a move also locks handoffs.
                     let locked = orders::lock(&mut change, order.id).await?;
-                    unfinished.extend(locked.filter(|order| !order.status.is_end()));
+                    unfinished.extend(locked.filter(|order| !order.status.is_final()));
                 } else {
                     unfinished.push(order);
                 }
             }
             if finish {
                 for order in &mut unfinished {
-                    if is_as_good_as_delivered(order.status) {
+                    if can_be_finished(order.status) {
                         session.seq += finish_order(&mut change, order).await?;
                     }
                 }
-                unfinished.retain(|order| !order.status.is_end());
+                unfinished.retain(|order| !order.status.is_final());
             }
             change.made(id.uuid());
             Ok(ClosedSession {
@@ -175,17 +172,17 @@ impl Ledger {
         old_code: &str,
     ) -> Result<Session, SessionRefused> {
         let code = self.inner.chance.session_code();
-        self.renew_session_code_to(id, old_code, &code).await
+        self.set_session_code(id, old_code, &code).await
     }
 
     /// Replaces a session's code with one that was generated elsewhere.
-    pub async fn renew_session_code_to(
+    pub async fn set_session_code(
         &self,
         id: SessionId,
         old_code: &str,
         code: &str,
     ) -> Result<Session, SessionRefused> {
-        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let mut session = lock(&mut change, id).await?;
             if session.code != old_code {
                 return Err(LedgerError::Refused(SessionRefused::NoSuchSession));
@@ -197,7 +194,7 @@ impl Ledger {
                 }
                 done => done?,
             }
-            session.seq = tell(&mut change, &session, EventKind::SessionCodeRenewed);
+            session.seq = add_event(&mut change, &session, EventKind::SessionCodeRenewed);
             change.made(id.uuid());
             Ok(session)
         })
@@ -205,7 +202,7 @@ impl Ledger {
 }
 
 /// Returns true if finishing the session may move the order to delivered.
-fn is_as_good_as_delivered(status: OrderStatus) -> bool {
+fn can_be_finished(status: OrderStatus) -> bool {
     matches!(
         status,
         OrderStatus::Accepted | OrderStatus::Preparing | OrderStatus::Ready
@@ -227,7 +224,7 @@ async fn lock(change: &mut Change<'_>, id: SessionId) -> Result<Session, Session
         .ok_or(LedgerError::Refused(SessionRefused::NoSuchSession))
 }
 
-async fn which_key_is_taken(
+async fn taken_key_refusal(
     change: &mut Change<'_>,
     code: &str,
 ) -> Result<SessionRefused, SessionRefused> {
@@ -239,9 +236,9 @@ async fn which_key_is_taken(
 }
 
 /// Adds an event to the session's own stream, whose row is locked or new; returns its number.
-fn tell(change: &mut Change<'_>, session: &Session, kind: EventKind) -> i64 {
+fn add_event(change: &mut Change<'_>, session: &Session, kind: EventKind) -> i64 {
     let stream = session.id.into();
-    change.stream_is_locked(stream, Counter::Session, session.store_id, session.seq);
+    change.register_stream(stream, Counter::Session, session.store_id, session.seq);
     change.event(stream, None, kind, session.public_facts())
 }
 

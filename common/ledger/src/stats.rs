@@ -2,14 +2,14 @@
 //!
 //! Each store's older orders are in its tally, a row of sums; the rest is counted again each time, found by number. The
 //! sweep moves orders from the rest into the tally and marks them; a marked order that changes later corrects the tally
-//! in the same transaction ([`Change::retally`]). So tally and rest together always contain every order exactly once.
+//! in the same transaction ([`Change::correct_tally`]). So tally and rest together always contain every order exactly once.
 
 #[cfg(test)]
 mod tests;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use super::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
 use domain::{
     ids::{OrderId, StoreId},
     order::Order,
@@ -21,14 +21,14 @@ use store::{
 };
 
 /// Minimum age of an order to be tallied, unless it has ended: each change of a tallied order costs one more statement.
-const UNTIL_TALLIED: TimeDelta = TimeDelta::hours(1);
-/// Minimum number of orders worth a transaction; fewer wait until the first of them is [`UNTIL_TALLIED`] old.
-const WORTH_A_TRANSACTION: usize = 64;
+const TALLY_AFTER: TimeDelta = TimeDelta::hours(1);
+/// Minimum number of orders worth a transaction; fewer wait until the first of them is [`TALLY_AFTER`] old.
+const MIN_BATCH: usize = 64;
 /// Limits of a walk: a fraction of a second on an idle machine, seconds on a busy one (measured). The sweep's other
 /// steps wait meanwhile, and the next walk continues where this one ended.
-const A_WALK: Bounds = Bounds {
-    orders_at_once: 256,
-    transactions_of_store: 16,
+const WALK_LIMITS: WalkLimits = WalkLimits {
+    orders_per_transaction: 256,
+    transactions_per_store: 16,
     transactions: 32,
 };
 /// Number of stores whose tallies are read at once.
@@ -46,11 +46,11 @@ pub struct TallyWalk {
 
 /// Limits of one walk.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+struct WalkLimits {
     /// Maximum number of orders in one transaction.
-    orders_at_once: u32,
+    orders_per_transaction: u32,
     /// Maximum number of transactions for one store before the next store's turn.
-    transactions_of_store: u32,
+    transactions_per_store: u32,
     /// Maximum number of transactions for all stores together.
     transactions: u32,
 }
@@ -72,7 +72,7 @@ impl Ledger {
             None => {
                 let mut after = None;
                 loop {
-                    let page = store::stats::all_tallied(&mut tx, after, PAGE).await?;
+                    let page = store::stats::all_tallies(&mut tx, after, PAGE).await?;
                     add(&page);
                     after = page.last().map(|last| last.store);
                     if page.len() < PAGE as usize {
@@ -88,13 +88,18 @@ impl Ledger {
     /// Moves orders that hardly change any more into their stores' tallies: of at most `stores` stores after `after`,
     /// or of fewer if there is much to do. The result of [`Self::stats`] never depends on it.
     pub async fn tally_orders(&self, after: Option<StoreId>, stores: u32) -> Result<TallyWalk> {
-        self.walk(after, stores, A_WALK).await
+        self.walk(after, stores, WALK_LIMITS).await
     }
 
-    async fn walk(&self, after: Option<StoreId>, stores: u32, bounds: Bounds) -> Result<TallyWalk> {
+    async fn walk(
+        &self,
+        after: Option<StoreId>,
+        stores: u32,
+        bounds: WalkLimits,
+    ) -> Result<TallyWalk> {
         let found = {
             let mut tx = self.inner.db.read().await?;
-            store::stats::all_tallied(&mut tx, after, stores).await?
+            store::stats::all_tallies(&mut tx, after, stores).await?
         };
         let mut walk = TallyWalk {
             last: found
@@ -110,9 +115,9 @@ impl Ledger {
                 break;
             }
             let (store, mut up_to) = (tallied.store, tallied.up_to);
-            let most = left.min(bounds.transactions_of_store);
+            let most = left.min(bounds.transactions_per_store);
             for round in 1..=most {
-                let next = self.tally_some(store, up_to, bounds.orders_at_once);
+                let next = self.tally_next(store, up_to, bounds.orders_per_transaction);
                 let Some(to) = next.await? else {
                     break;
                 };
@@ -128,7 +133,7 @@ impl Ledger {
 
     /// Tallies the next orders of one store; returns the tally's new end, or `None` if there is nothing to do or
     /// somebody else does it.
-    async fn tally_some(&self, of: StoreId, up_to: Option<i64>, most: u32) -> Result<Option<i64>> {
+    async fn tally_next(&self, of: StoreId, up_to: Option<i64>, most: u32) -> Result<Option<i64>> {
         let from = up_to.unwrap_or(0);
         let next = {
             let mut tx = self.inner.db.read().await?;
@@ -139,7 +144,7 @@ impl Ledger {
             return Ok(None);
         }
         let tallied: Result<Option<i64>> =
-            in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+            in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
                 Ok(tally(&mut change, of, up_to, next).await?)
             });
         match tallied {
@@ -176,20 +181,20 @@ async fn tally(
 
 impl Change<'_> {
     /// Corrects the store's tally if the changed order is in it; `was` is how the order counted before.
-    pub(crate) fn counts_anew(&mut self, was: Counted, order: &Order) {
+    pub(crate) fn update_tally(&mut self, was: Counted, order: &Order) {
         if order.tallied {
-            self.retally(order.store_id, &Tally::of_change(was, Counted::of(order)));
+            self.correct_tally(order.store_id, &Tally::of_change(was, Counted::of(order)));
         }
     }
 }
 
 /// Returns how many of these orders, from the first, are to be tallied now.
 fn ready(orders: &[Untallied], now: DateTime<Utc>) -> usize {
-    let is_old = |order: &Untallied| order.placed_at.is_some_and(|at| at + UNTIL_TALLIED <= now);
+    let is_old = |order: &Untallied| order.placed_at.is_some_and(|at| at + TALLY_AFTER <= now);
     let ready = orders
         .iter()
         .take_while(|order| order.has_ended || is_old(order))
         .count();
-    let is_worth_it = ready >= WORTH_A_TRANSACTION || orders.first().is_some_and(is_old);
+    let is_worth_it = ready >= MIN_BATCH || orders.first().is_some_and(is_old);
     if is_worth_it { ready } else { 0 }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use super::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
 use domain::{
     event::EventKind,
     ids::StoreId,
@@ -12,7 +12,7 @@ use domain::{
 use store::events::Counter;
 
 /// Maximum number of products on one menu.
-pub const MOST_ON_A_MENU: u32 = 1000;
+pub const MAX_MENU_PRODUCTS: u32 = 1000;
 
 /// A new store; its currency never changes, since its orders' totals are in it.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ pub enum StoreRefused {
 
 impl Ledger {
     pub async fn create_store(&self, new: NewStore) -> Result<Store> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let new = new.clone();
             let store = Store {
                 id: change.inner.chance.id(change.now),
@@ -100,7 +100,7 @@ impl Ledger {
         else {
             return Ok(None);
         };
-        let products = store::products::menu(&mut tx, id, MOST_ON_A_MENU).await?;
+        let products = store::products::menu(&mut tx, id, MAX_MENU_PRODUCTS).await?;
         Ok(Some((store, products)))
     }
 
@@ -111,7 +111,7 @@ impl Ledger {
         version: Option<i64>,
         edit: StoreEdit,
     ) -> Result<Store, StoreRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             if edit.paused.is_some() {
                 lock_stream(&mut change, id).await?;
             }
@@ -134,7 +134,7 @@ impl Ledger {
         id: StoreId,
         version: Option<i64>,
     ) -> Result<Store, StoreRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             // This waits for orders that are being numbered right now.
             lock_stream(&mut change, id).await?;
             if let Some(archived) = store::stores::get(&mut change.tx, id)
@@ -156,7 +156,7 @@ pub(crate) async fn lock_stream(change: &mut Change<'_>, id: StoreId) -> store::
     let Some((_, last_seq)) = store::stores::lock_counters(&mut change.tx, id).await? else {
         return Ok(false);
     };
-    change.stream_is_locked(id.into(), Counter::Store, id, last_seq);
+    change.register_stream(id.into(), Counter::Store, id, last_seq);
     Ok(true)
 }
 

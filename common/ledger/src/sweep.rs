@@ -6,15 +6,15 @@ mod tests;
 use std::time::Duration;
 
 use super::{
-    Ledger, LedgerError, Points, Result,
+    CrashPoints, Ledger, LedgerError, Result,
     handoffs::{
-        AFTER_A_FAILED_CLAIM, Said, conclude, fail, has_an_open_attempt, hint_next,
-        is_a_rows_fault, lock, must_move,
+        AttemptResult, FAILED_CLAIM_DELAY, conclude, corrupt_if_refused, fail, has_an_open_attempt,
+        hint_next, is_row_error, lock,
     },
     in_one_transaction, orders,
 };
 use domain::{
-    handoff::{FailReason, Handoff, HandoffState, Heard},
+    handoff::{FailReason, Handoff, HandoffState, SendResult},
     hint::Hint,
     ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId},
     integrator::HandoffEvent,
@@ -30,13 +30,13 @@ use store::{
 pub use store::sweep::DueWork;
 
 /// Maximum time that a callback waits for its reference to become known.
-const REFERENCES_WAIT: Duration = Duration::from_secs(600);
+const REFERENCE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Retention of idempotency keys with their stored responses; `ledger::intake` promises clients the same.
-const KEYS_ARE_KEPT: Duration = Duration::from_secs(24 * 3600);
+const KEY_RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// Maximum number of stuck items of each kind.
-const MOST_STUCK: u32 = 200;
+const MAX_STUCK_PER_KIND: u32 = 200;
 /// Maximum number of rows that one pruning deletes from each table. If it deletes as many in total, some may be left.
-pub const MOST_PRUNED: u32 = 1000;
+pub const MAX_PRUNED: u32 = 1000;
 
 /// Reason of an order that nobody accepted in time, although every required integrator was told of it.
 pub const NOT_ACCEPTED_IN_TIME: &str = "not_accepted_in_time";
@@ -61,9 +61,9 @@ impl Ledger {
         for (handoff, order) in found {
             match self.free_expired_lease(handoff, order).await {
                 Ok(done) => freed += u32::from(done),
-                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                Err(LedgerError::Store(error)) if is_row_error(&error) => {
                     tracing::error!(%handoff, %error, "expired lease can't be freed");
-                    self.note_failed_freeing(handoff, &error).await?;
+                    self.record_failed_release(handoff, &error).await?;
                 }
                 Err(error) => tracing::warn!(%handoff, %error, "expired lease was not freed"),
             }
@@ -72,7 +72,7 @@ impl Ledger {
     }
 
     async fn free_expired_lease(&self, id: HandoffId, order: Option<OrderId>) -> Result<bool> {
-        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
             let Some((mut order, stored)) = lock(&mut change, order, id).await? else {
                 return Ok(false);
             };
@@ -85,34 +85,34 @@ impl Ledger {
                 .await?
                 .ok_or_else(|| StoreError::corrupt("handoffs", id, "its integrator is missing"))?
                 .integrator;
-            let heard = Heard::Lost {
+            let heard = SendResult::Lost {
                 error: "its worker was not heard of again".to_owned(),
             };
-            let said = Said {
+            let result = AttemptResult {
                 heard: &heard,
                 answer: None,
                 used_cached_token: false,
             };
             store::handoffs::raise_fence(&mut change.tx, id).await?;
-            let was_well = false;
+            let was_healthy = false;
             conclude(
                 &mut change,
                 order.as_mut(),
                 &stored,
                 &integrator,
-                was_well,
-                said,
+                was_healthy,
+                result,
             )
             .await?;
             Ok(true)
         })
     }
 
-    async fn note_failed_freeing(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
-            let (now, not_before) = (change.now, change.now + AFTER_A_FAILED_CLAIM);
-            let (tx, error) = (&mut change.tx, error.in_public());
-            store::handoffs::freeing_failed(tx, handoff, &error, not_before, now).await?;
+    async fn record_failed_release(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
+            let (now, not_before) = (change.now, change.now + FAILED_CLAIM_DELAY);
+            let (tx, error) = (&mut change.tx, error.public_message());
+            store::handoffs::record_release_failure(tx, handoff, &error, not_before, now).await?;
             Ok(())
         })
     }
@@ -128,9 +128,9 @@ impl Ledger {
         for (handoff, order) in found {
             match self.fail_overdue_handoff(handoff, order).await {
                 Ok(done) => failed += u32::from(done),
-                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                Err(LedgerError::Store(error)) if is_row_error(&error) => {
                     tracing::error!(%handoff, %error, "overdue handoff can't be failed");
-                    self.note_failed_claim(handoff, &error).await?;
+                    self.record_failed_claim(handoff, &error).await?;
                 }
                 Err(error) => tracing::warn!(%handoff, %error, "overdue handoff was not failed"),
             }
@@ -139,7 +139,7 @@ impl Ledger {
     }
 
     async fn fail_overdue_handoff(&self, id: HandoffId, order: Option<OrderId>) -> Result<bool> {
-        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
             let Some((mut order, stored)) = lock(&mut change, order, id).await? else {
                 return Ok(false);
             };
@@ -184,7 +184,7 @@ impl Ledger {
     }
 
     async fn end_overdue_order(&self, id: OrderId) -> Result<bool> {
-        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
             let Some(mut order) = orders::lock(&mut change, id).await? else {
                 return Ok(false);
             };
@@ -196,20 +196,20 @@ impl Ledger {
                 return Ok(false);
             }
             // A callback that came in time is applied first.
-            if store::callbacks::any_left_of(&mut change.tx, id, accept_by).await? {
+            if store::callbacks::has_unapplied(&mut change.tx, id, accept_by).await? {
                 change.hint(Hint::Callbacks { order: id });
                 return Ok(false);
             }
-            let (to, reason) = end_of(&mut change, &order).await?;
+            let (to, reason) = overdue_end(&mut change, &order).await?;
             orders::advance(&mut change, &mut order, to, By::Sweep, Some(reason), None)
                 .await
-                .map_err(must_move(id))?;
+                .map_err(corrupt_if_refused(id))?;
             Ok(true)
         })
     }
 
     /// Accepts or fails orders that wait although every integrator has confirmed or failed; returns their number.
-    pub async fn settle_left_over(&self, limit: u32) -> Result<u32> {
+    pub async fn settle_unsettled_orders(&self, limit: u32) -> Result<u32> {
         let found = {
             let mut tx = self.inner.db.read().await?;
             store::sweep::unsettled_orders(&mut tx, limit).await?
@@ -238,15 +238,15 @@ impl Ledger {
             after = Some(last.id);
             matched += self.match_page(&found).await?;
         }
-        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
             let now = change.now;
-            store::sweep::give_up_unmatched(&mut change.tx, now - REFERENCES_WAIT, now).await?;
+            store::sweep::give_up_unmatched(&mut change.tx, now - REFERENCE_TIMEOUT, now).await?;
             Ok(u32::try_from(matched).unwrap_or(u32::MAX))
         })
     }
 
     async fn match_page(&self, unmatched: &[Unmatched]) -> Result<u64> {
-        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
             let tx = &mut change.tx;
             let mut matched = 0;
             let mut to_apply: Vec<OrderId> = Vec::new();
@@ -269,10 +269,10 @@ impl Ledger {
 
     /// Deletes expired drafts, idempotency keys, tickets and tokens, a bounded number at a time; returns their number.
     pub async fn prune(&self) -> Result<u64> {
-        let pruned: Result<u64> = in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+        let pruned: Result<u64> = in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
             let now = change.now;
-            let keys_before = now - KEYS_ARE_KEPT;
-            Ok(store::sweep::prune(&mut change.tx, keys_before, now, MOST_PRUNED).await?)
+            let keys_before = now - KEY_RETENTION;
+            Ok(store::sweep::prune(&mut change.tx, keys_before, now, MAX_PRUNED).await?)
         });
         Ok(pruned? + self.prune_drafts().await?)
     }
@@ -290,22 +290,22 @@ impl Ledger {
     }
 
     /// Lists orders with callbacks left to apply, longest waiting first.
-    pub async fn orders_with_callbacks_left(&self, limit: u32) -> Result<Vec<OrderId>> {
+    pub async fn orders_with_unapplied_callbacks(&self, limit: u32) -> Result<Vec<OrderId>> {
         let mut tx = self.inner.db.read().await?;
-        Ok(store::sweep::orders_with_callbacks_left(&mut tx, limit).await?)
+        Ok(store::sweep::orders_with_unapplied_callbacks(&mut tx, limit).await?)
     }
 
     /// Lists everything that is stuck until a person looks at it, the longest first.
     pub async fn stuck(&self) -> Result<Vec<Stuck>> {
-        self.stuck_of(None).await
+        self.stuck_in_stores(None).await
     }
 
     /// Lists what is stuck in these stores, if given. Items without a store, such as an announcement, are in the full
     /// list only.
-    pub async fn stuck_of(&self, stores: Option<&[StoreId]>) -> Result<Vec<Stuck>> {
+    pub async fn stuck_in_stores(&self, stores: Option<&[StoreId]>) -> Result<Vec<Stuck>> {
         let looks = stuck::looks(&self.inner.settings.stuck, self.inner.clock.now());
         let mut tx = self.inner.db.read().await?;
-        Ok(stuck::stuck(&mut tx, &looks, stores, MOST_STUCK).await?)
+        Ok(stuck::stuck(&mut tx, &looks, stores, MAX_STUCK_PER_KIND).await?)
     }
 
     /// Counts the handoffs that are not closed, by state; for gauges.
@@ -316,7 +316,7 @@ impl Ledger {
     }
 
     /// Counts the enabled integrators whose breaker is open; for a gauge.
-    pub async fn open_breakers(&self) -> Result<i64> {
+    pub async fn count_open_breakers(&self) -> Result<i64> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::integrators::count_open_breakers(&mut tx).await?)
     }
@@ -330,7 +330,7 @@ impl Ledger {
 
 /// Decides how an order that nobody accepted ends: failed if a required integrator never acknowledged it, else
 /// cancelled.
-async fn end_of(
+async fn overdue_end(
     change: &mut super::Change<'_>,
     order: &Order,
 ) -> Result<(OrderStatus, &'static str)> {

@@ -22,7 +22,7 @@ use futures_util::FutureExt;
 use platform::{chance::Chance, clock::Clock, secrets::Keys};
 use store::Db;
 pub use store::testing::{
-    FreshDb, SOON, environment, flaky_proxy, fresh_mysql, fresh_sqlite, noon,
+    FreshDb, TEST_TIMEOUT, environment, flaky_proxy, fresh_mysql, fresh_sqlite, noon,
 };
 use tokio::sync::watch;
 
@@ -64,12 +64,12 @@ impl House {
 
     /// Creates another ledger over the same database, as another process would, with its own [`Wake`].
     #[must_use]
-    pub fn ledger_that_wakes(&self, wake: Arc<dyn Wake>) -> Ledger {
+    pub fn ledger_with_wake(&self, wake: Arc<dyn Wake>) -> Ledger {
         ledger_with(&self.db, &self.clock, wake)
     }
 
     /// Creates a product that never runs out and costs 2.50.
-    pub async fn a_product(&self, store_id: StoreId) -> ProductId {
+    pub async fn create_product(&self, store_id: StoreId) -> ProductId {
         let currency = "EUR".parse().expect("a currency");
         let new = NewProduct {
             store_id,
@@ -85,12 +85,12 @@ impl House {
     }
 
     /// Places an order for one piece, by a guest without a key.
-    pub async fn a_guests_order(&self, session: &Session, product: ProductId) -> Order {
-        self.a_guests_order_like(session, product, |_| {}).await
+    pub async fn place_guest_order(&self, session: &Session, product: ProductId) -> Order {
+        self.place_guest_order_with(session, product, |_| {}).await
     }
 
-    /// Places an order like [`Self::a_guests_order`] with a change.
-    pub async fn a_guests_order_like(
+    /// Places an order like [`Self::place_guest_order`] with a change.
+    pub async fn place_guest_order_with(
         &self,
         session: &Session,
         product: ProductId,
@@ -119,12 +119,12 @@ impl House {
     }
 
     /// Creates a store that sells in euros and accepts orders automatically.
-    pub async fn a_store(&self) -> StoreId {
-        self.a_store_like(|_| {}).await
+    pub async fn create_store(&self) -> StoreId {
+        self.create_store_with(|_| {}).await
     }
 
-    /// Creates a store like [`Self::a_store`] with a change.
-    pub async fn a_store_like(&self, change: impl FnOnce(&mut Store)) -> StoreId {
+    /// Creates a store like [`Self::create_store`] with a change.
+    pub async fn create_store_with(&self, change: impl FnOnce(&mut Store)) -> StoreId {
         let now = self.clock.now();
         let mut store = Store {
             id: self.chance.id(now),
@@ -229,10 +229,10 @@ impl Woken {
     /// Waits until this many rows were offered in all, including those taken meanwhile.
     ///
     /// # Panics
-    /// If that takes longer than [`SOON`].
+    /// If that takes longer than [`TEST_TIMEOUT`].
     pub async fn until(&self, rows: usize) {
         let mut offered = self.1.subscribe();
-        tokio::time::timeout(SOON, offered.wait_for(|now| *now >= rows))
+        tokio::time::timeout(TEST_TIMEOUT, offered.wait_for(|now| *now >= rows))
             .await
             .expect("what the test waits for is committed soon")
             .expect("the sender lives as long as this");
@@ -280,7 +280,7 @@ mod tests {
     #[each_database]
     async fn a_fresh_house_answers_and_tells_no_time_of_its_own(house: House) {
         house.db.ping().await.unwrap();
-        house.a_store().await;
+        house.create_store().await;
         assert_eq!(house.ledger.outbox_backlog().await.unwrap(), (0, None));
         assert_eq!(house.ledger.clock().now(), noon());
     }

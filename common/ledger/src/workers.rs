@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Ledger, Points, Result, in_one_transaction};
+use super::{CrashPoints, Ledger, Result, in_one_transaction};
 use domain::{
     ids::WorkerId,
     sharing::{DEAD_AFTER, Member},
@@ -10,13 +10,13 @@ use domain::{
 
 impl Ledger {
     /// Records a heartbeat of a worker that has run since `started_at`.
-    pub async fn worker_seen(
+    pub async fn record_heartbeat(
         &self,
         id: WorkerId,
         label: &str,
         started_at: DateTime<Utc>,
     ) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let member = Member {
                 id,
                 label: label.to_owned(),
@@ -37,8 +37,8 @@ impl Ledger {
     }
 
     /// Removes a worker that is about to stop and has nothing in progress.
-    pub async fn worker_left(&self, id: WorkerId) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+    pub async fn remove_worker(&self, id: WorkerId) -> Result<()> {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             store::workers::delete(&mut change.tx, id).await?;
             Ok(())
         })
@@ -46,7 +46,7 @@ impl Ledger {
 
     /// Deletes dead workers; returns their number. One that lives after all comes back with its next heartbeat.
     pub async fn prune_workers(&self) -> Result<u64> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let seen_before = change.now - DEAD_AFTER;
             Ok(store::workers::prune(&mut change.tx, seen_before).await?)
         })
@@ -83,12 +83,12 @@ mod tests {
         let ledger = &house.ledger;
         let began_at = house.clock.now();
         ledger
-            .worker_seen(first, "host, 7", began_at)
+            .record_heartbeat(first, "host, 7", began_at)
             .await
             .unwrap();
         house.clock.advance(Duration::from_secs(4));
         ledger
-            .worker_seen(second, "host, 7", house.clock.now())
+            .record_heartbeat(second, "host, 7", house.clock.now())
             .await
             .unwrap();
         assert_eq!(
@@ -96,14 +96,14 @@ mod tests {
             [known(first, &house, 4, 4), known(second, &house, 0, 0)]
         );
         ledger
-            .worker_seen(first, "host, 7", began_at)
+            .record_heartbeat(first, "host, 7", began_at)
             .await
             .unwrap();
         assert_eq!(
             ledger.workers().await.unwrap(),
             [known(first, &house, 4, 0), known(second, &house, 0, 0)]
         );
-        ledger.worker_left(first).await.unwrap();
+        ledger.remove_worker(first).await.unwrap();
         assert_eq!(
             ledger.workers().await.unwrap(),
             [known(second, &house, 0, 0)]
@@ -119,11 +119,14 @@ mod tests {
         let ledger = &house.ledger;
         let began_at = house.clock.now();
         for id in [silent, talking] {
-            ledger.worker_seen(id, "host, 7", began_at).await.unwrap();
+            ledger
+                .record_heartbeat(id, "host, 7", began_at)
+                .await
+                .unwrap();
         }
         house.clock.advance(Duration::from_secs(14));
         ledger
-            .worker_seen(talking, "host, 7", began_at)
+            .record_heartbeat(talking, "host, 7", began_at)
             .await
             .unwrap();
         assert_eq!(ledger.prune_workers().await.unwrap(), 0);
@@ -134,7 +137,10 @@ mod tests {
         );
         assert_eq!(ledger.prune_workers().await.unwrap(), 1);
         let now = house.clock.now();
-        ledger.worker_seen(silent, "host, 7", now).await.unwrap();
+        ledger
+            .record_heartbeat(silent, "host, 7", now)
+            .await
+            .unwrap();
         assert_eq!(
             ledger.workers().await.unwrap(),
             [known(silent, &house, 0, 0), known(talking, &house, 15, 1)]

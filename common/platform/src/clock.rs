@@ -10,7 +10,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::watch;
 
 /// Longest sleep before the clock is read again, so that a new anchor moves sleepers too.
-const LONGEST_NAP: Duration = Duration::from_secs(30);
+const MAX_SLEEP: Duration = Duration::from_secs(30);
 
 /// A clock. Cheap to clone; all clones show the same time.
 #[derive(Clone, Debug)]
@@ -50,11 +50,11 @@ struct Manual {
 }
 
 impl Clock {
-    /// Creates a clock that starts at the machine's wall time. Only `anchor_to_machine` reads that again; `anchor` sets
+    /// Creates a clock that starts at the machine's wall time. Only `anchor_to_system_time` reads that again; `anchor` sets
     /// the clock to the database's time.
     #[must_use]
     pub fn system() -> Self {
-        Self::paced(Pace::ORDINARY)
+        Self::with_pace(Pace::NORMAL)
     }
 
     /// Creates a clock like [`Self::system`] that runs at another pace.
@@ -63,7 +63,7 @@ impl Clock {
         clippy::disallowed_methods,
         reason = "this is the clock that all other code must use"
     )]
-    pub fn paced(pace: Pace) -> Self {
+    pub fn with_pace(pace: Pace) -> Self {
         let anchor = Anchor {
             time: Utc::now(),
             instant: Instant::now(),
@@ -116,7 +116,7 @@ impl Clock {
         clippy::disallowed_methods,
         reason = "this is the clock that all other code must use"
     )]
-    pub fn anchor_to_machine(&self) {
+    pub fn anchor_to_system_time(&self) {
         self.anchor(Utc::now(), Instant::now());
     }
 
@@ -134,7 +134,7 @@ impl Clock {
                 while let Ok(left) = (deadline - self.now()).to_std()
                     && !left.is_zero()
                 {
-                    tokio::time::sleep((left / system.pace.rate).min(LONGEST_NAP)).await;
+                    tokio::time::sleep((left / system.pace.rate).min(MAX_SLEEP)).await;
                 }
             }
             Source::Manual(manual) => manual.sleep_until(deadline).await,
@@ -164,7 +164,7 @@ impl Clock {
     ///
     /// # Panics
     /// On a system clock, which does not count its sleepers.
-    pub async fn until_sleepers(&self, count: usize) {
+    pub async fn wait_for_sleepers(&self, count: usize) {
         let mut sleepers = self.manual_source().sleepers.subscribe();
         sleepers
             .wait_for(|now| *now >= count)
@@ -181,11 +181,11 @@ impl Clock {
 }
 
 impl Pace {
-    const ORDINARY: Self = Self {
+    const NORMAL: Self = Self {
         rate: 1,
         since: DateTime::UNIX_EPOCH,
     };
-    const FASTEST: u32 = 100;
+    const MAX_RATE: u32 = 100;
 
     fn time_at(self, time: DateTime<Utc>) -> DateTime<Utc> {
         if self.rate == 1 {
@@ -197,36 +197,36 @@ impl Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self::ORDINARY
+        Self::NORMAL
     }
 }
 
 /// Parses for example `"20 since 2026-11-20T12:00:00Z"`: twenty times as fast from that time on.
 impl FromStr for Pace {
-    type Err = NotAPace;
+    type Err = InvalidPace;
 
-    fn from_str(text: &str) -> Result<Self, NotAPace> {
-        let (rate, since) = text.split_once(" since ").ok_or(NotAPace)?;
+    fn from_str(text: &str) -> Result<Self, InvalidPace> {
+        let (rate, since) = text.split_once(" since ").ok_or(InvalidPace)?;
         let pace = Self {
-            rate: rate.parse().map_err(|_| NotAPace)?,
-            since: since.parse().map_err(|_| NotAPace)?,
+            rate: rate.parse().map_err(|_| InvalidPace)?,
+            since: since.parse().map_err(|_| InvalidPace)?,
         };
-        if (1..=Self::FASTEST).contains(&pace.rate) {
+        if (1..=Self::MAX_RATE).contains(&pace.rate) {
             Ok(pace)
         } else {
-            Err(NotAPace)
+            Err(InvalidPace)
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected \"20 since 2026-11-20T12:00:00Z\", with a rate from 1 to {fastest}", fastest = Pace::FASTEST)]
-pub struct NotAPace;
+#[error("expected \"20 since 2026-11-20T12:00:00Z\", with a rate from 1 to {fastest}", fastest = Pace::MAX_RATE)]
+pub struct InvalidPace;
 
 impl Manual {
     async fn sleep_until(&self, deadline: DateTime<Utc>) {
         let mut time = self.time.subscribe();
-        let _asleep = Asleep::new(&self.sleepers);
+        let _guard = SleeperGuard::new(&self.sleepers);
         time.wait_for(|now| *now >= deadline)
             .await
             .expect("the sender lives as long as this clock");
@@ -234,16 +234,16 @@ impl Manual {
 }
 
 /// Counts one sleeper for as long as it lives; a cancelled sleep is no longer counted.
-struct Asleep<'a>(&'a watch::Sender<usize>);
+struct SleeperGuard<'a>(&'a watch::Sender<usize>);
 
-impl<'a> Asleep<'a> {
+impl<'a> SleeperGuard<'a> {
     fn new(sleepers: &'a watch::Sender<usize>) -> Self {
         sleepers.send_modify(|count| *count += 1);
         Self(sleepers)
     }
 }
 
-impl Drop for Asleep<'_> {
+impl Drop for SleeperGuard<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_fast_clock_gains_the_same_on_whatever_time_it_is_anchored_to() {
         let pace: Pace = "20 since 2026-11-20T12:00:00Z".parse().unwrap();
-        let clock = Clock::paced(pace);
+        let clock = Clock::with_pace(pace);
         let minute_past: DateTime<Utc> = "2026-11-20T12:01:00Z".parse().unwrap();
         clock.anchor(minute_past, Instant::now());
         let gained = clock.now() - pace.since;
@@ -291,7 +291,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_fast_clocks_sleeper_wakes_sooner_by_the_machines_time_and_not_sooner_by_its_own() {
-        let clock = Clock::paced("100 since 2026-11-20T12:00:00Z".parse().unwrap());
+        let clock = Clock::with_pace("100 since 2026-11-20T12:00:00Z".parse().unwrap());
         let (begun_at, deadline) = (Instant::now(), clock.now() + TimeDelta::seconds(2));
         clock.sleep_until(deadline).await;
         assert!(clock.now() >= deadline);
@@ -307,7 +307,7 @@ mod tests {
             "101 since 2026-11-20T12:00:00Z",
             "2 since noon",
         ] {
-            assert_eq!(wrong.parse::<Pace>(), Err(NotAPace), "{wrong}");
+            assert_eq!(wrong.parse::<Pace>(), Err(InvalidPace), "{wrong}");
         }
     }
 
@@ -315,7 +315,7 @@ mod tests {
     fn a_clock_that_is_anchored_to_the_machine_tells_its_wall_time_again() {
         let clock = Clock::system();
         clock.anchor(noon(), Instant::now());
-        clock.anchor_to_machine();
+        clock.anchor_to_system_time();
         assert!((clock.now() - Clock::system().now()).abs() < TimeDelta::seconds(5));
     }
 
@@ -337,7 +337,7 @@ mod tests {
                 clock.now()
             }
         });
-        clock.until_sleepers(1).await;
+        clock.wait_for_sleepers(1).await;
         clock.advance(Duration::from_secs(59));
         tokio::task::yield_now().await;
         assert!(!sleeper.is_finished());

@@ -79,17 +79,17 @@ impl SealingKey {
         sealed
     }
 
-    pub fn open(&self, row: Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopened> {
+    pub fn open(&self, row: Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
         let [VERSION, rest @ ..] = sealed else {
-            return Err(Unopened);
+            return Err(DecryptError);
         };
-        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(Unopened)?;
+        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(DecryptError)?;
         let mut opened = Zeroizing::new(ciphertext.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let length = self
             .0
             .open_in_place(nonce, associated(row), &mut opened)
-            .map_err(|_| Unopened)?
+            .map_err(|_| DecryptError)?
             .len();
         opened.truncate(length);
         Ok(opened)
@@ -108,7 +108,7 @@ impl std::fmt::Debug for SealingKey {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a stored secret cannot be decrypted: wrong key, wrong row, or damaged data")]
-pub struct Unopened;
+pub struct DecryptError;
 
 /// HMAC-SHA256 key.
 #[derive(Clone)]
@@ -172,9 +172,12 @@ mod tests {
         );
         assert_eq!(
             keys.encryption.open(Uuid::from_u128(8), &sealed),
-            Err(Unopened)
+            Err(DecryptError)
         );
-        assert_eq!(Keys::seeded(2).encryption.open(row, &sealed), Err(Unopened));
+        assert_eq!(
+            Keys::seeded(2).encryption.open(row, &sealed),
+            Err(DecryptError)
+        );
     }
 
     #[test]
@@ -186,12 +189,12 @@ mod tests {
             changed[at] ^= 1;
             assert_eq!(
                 keys.encryption.open(Uuid::nil(), &changed),
-                Err(Unopened),
+                Err(DecryptError),
                 "byte {at}"
             );
             assert_eq!(
                 keys.encryption.open(Uuid::nil(), &sealed[..at]),
-                Err(Unopened),
+                Err(DecryptError),
                 "{at} bytes"
             );
         }

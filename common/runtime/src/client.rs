@@ -59,11 +59,13 @@ impl Proxies {
         if !self.trusts(connected) && headers.contains_key(FORWARDED_FOR) {
             self.warn(connected);
         }
-        ClientAddress(counted_as(self.nearest_stranger(connected, headers)))
+        ClientAddress(rate_limit_address(
+            self.nearest_untrusted(connected, headers),
+        ))
     }
 
     /// Walks from the nearest hop to the farthest, for as long as a trusted proxy reported the hop.
-    fn nearest_stranger(&self, connected: IpAddr, headers: &HeaderMap) -> IpAddr {
+    fn nearest_untrusted(&self, connected: IpAddr, headers: &HeaderMap) -> IpAddr {
         let mut nearest = connected;
         let lines: Vec<&str> = headers
             .get_all(FORWARDED_FOR)
@@ -105,7 +107,7 @@ impl Proxies {
     }
 }
 
-fn counted_as(address: IpAddr) -> IpAddr {
+fn rate_limit_address(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {

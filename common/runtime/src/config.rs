@@ -63,10 +63,10 @@ impl Settings {
         let environment: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        Self::layered(file, &environment, overrides)
+        Self::from_layers(file, &environment, overrides)
     }
 
-    fn layered(
+    fn from_layers(
         file: Option<&Path>,
         environment: &[(String, String)],
         overrides: &[(&str, &str)],
@@ -79,7 +79,7 @@ impl Settings {
             if let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX) {
                 let key = key.to_lowercase().replace("__", ".");
                 let by = format!("environment variable {name}");
-                layers.add(Said {
+                layers.add(Override {
                     key: &key,
                     value,
                     by,
@@ -169,7 +169,7 @@ impl Layers {
         })?;
         for dict in said.values() {
             for key in leaves("", dict) {
-                if let Some(what) = self.stranger(&key) {
+                if let Some(what) = self.unknown_key(&key) {
                     let source = source_of(Some(&metadata));
                     self.problems.push(Problem { key, what, source });
                 }
@@ -183,11 +183,11 @@ impl Layers {
     fn add_overrides(&mut self, overrides: &[(&str, &str)]) -> Result<(), SettingsError> {
         overrides.iter().try_for_each(|(key, value)| {
             let by = "command line".to_owned();
-            self.add(Said { key, value, by })
+            self.add(Override { key, value, by })
         })
     }
 
-    fn stranger(&self, key: &str) -> Option<String> {
+    fn unknown_key(&self, key: &str) -> Option<String> {
         let known = leaves("", &self.known);
         if known.iter().any(|known| known == key) {
             return None;
@@ -287,13 +287,13 @@ impl Layers {
 }
 
 /// One value from the environment or the command line.
-struct Said<'a> {
+struct Override<'a> {
     key: &'a str,
     value: &'a str,
     by: String,
 }
 
-impl Provider for Said<'_> {
+impl Provider for Override<'_> {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.by.clone())
     }

@@ -105,7 +105,7 @@ impl Shutdown {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let here = Running::new(self.clone(), name);
+        let here = RunningGuard::new(self.clone(), name);
         self.0.tasks.spawn(async move {
             let panicked = AssertUnwindSafe(task).catch_unwind().await.is_err();
             let shutdown = &here.shutdown.0;
@@ -127,7 +127,7 @@ impl Shutdown {
     }
 
     /// Waits for the stop to begin, then for the tasks, at most for the drain time.
-    pub async fn finish(&self) -> Ended {
+    pub async fn finish(&self) -> ShutdownResult {
         self.0.stopping.cancelled().await;
         self.0.tasks.close();
         let all_ended = tokio::time::timeout(self.0.drain, self.0.tasks.wait())
@@ -141,7 +141,7 @@ impl Shutdown {
         if !left.is_empty() {
             tracing::warn!(tasks = ?left, "drain timed out; tasks still running: {}", left.join(", "));
         }
-        Ended {
+        ShutdownResult {
             failed: self.0.failed.load(Ordering::Relaxed),
             left,
         }
@@ -160,7 +160,7 @@ impl Shutdown {
 
 /// Result of a shutdown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ended {
+pub struct ShutdownResult {
     /// True if a vital task caused the stop; the exit code should report it.
     pub failed: bool,
     /// Tasks that did not end in time.
@@ -168,12 +168,12 @@ pub struct Ended {
 }
 
 /// Guard that keeps a task's name in the list for as long as the task runs.
-struct Running {
+struct RunningGuard {
     shutdown: Shutdown,
     number: u64,
 }
 
-impl Running {
+impl RunningGuard {
     fn new(shutdown: Shutdown, name: &'static str) -> Self {
         let number = shutdown.0.next_task.fetch_add(1, Ordering::Relaxed);
         shutdown
@@ -186,7 +186,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningGuard {
     fn drop(&mut self) {
         self.shutdown
             .0
@@ -206,11 +206,11 @@ mod tests {
 
     use super::*;
 
-    const SOON: Duration = Duration::from_secs(20);
+    const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
     #[tokio::test]
     async fn the_stop_waits_for_work_in_hand() {
-        let shutdown = Shutdown::new(SOON);
+        let shutdown = Shutdown::new(TEST_TIMEOUT);
         let stopping = shutdown.stopping();
         let done = Arc::new(AtomicBool::new(false));
         shutdown.spawn("work", {
@@ -224,7 +224,7 @@ mod tests {
         shutdown.begin();
         assert_eq!(
             shutdown.finish().await,
-            Ended {
+            ShutdownResult {
                 failed: false,
                 left: vec![]
             }
@@ -243,7 +243,7 @@ mod tests {
         shutdown.begin();
         assert_eq!(
             shutdown.finish().await,
-            Ended {
+            ShutdownResult {
                 failed: false,
                 left: vec!["stubborn"]
             }
@@ -252,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_in_an_ordinary_task_leaves_the_others_alone() {
-        let shutdown = Shutdown::new(SOON);
+        let shutdown = Shutdown::new(TEST_TIMEOUT);
         shutdown
             .spawn("fragile", async { panic!("expected by the test") })
             .await
@@ -263,15 +263,17 @@ mod tests {
     #[tokio::test]
     async fn a_vital_task_that_panics_or_ends_stops_the_process_in_order() {
         for panics in [true, false] {
-            let shutdown = Shutdown::new(SOON);
+            let shutdown = Shutdown::new(TEST_TIMEOUT);
             shutdown.spawn_vital(
                 "relay",
                 async move { assert!(!panics, "expected by the test") },
             );
-            let ended = tokio::time::timeout(SOON, shutdown.finish()).await.unwrap();
+            let ended = tokio::time::timeout(TEST_TIMEOUT, shutdown.finish())
+                .await
+                .unwrap();
             assert_eq!(
                 ended,
-                Ended {
+                ShutdownResult {
                     failed: true,
                     left: vec![]
                 }
@@ -281,13 +283,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_vital_task_that_ends_because_of_the_stop_has_not_failed() {
-        let shutdown = Shutdown::new(SOON);
+        let shutdown = Shutdown::new(TEST_TIMEOUT);
         let stopping = shutdown.stopping();
         shutdown.spawn_vital("relay", async move { stopping.cancelled().await });
         shutdown.begin();
         assert_eq!(
             shutdown.finish().await,
-            Ended {
+            ShutdownResult {
                 failed: false,
                 left: vec![]
             }
@@ -328,7 +330,7 @@ mod tests {
     #[tokio::test]
     #[ignore = "run as a process of its own by the test above"]
     async fn stops_without_end() {
-        let shutdown = Shutdown::new(SOON);
+        let shutdown = Shutdown::new(TEST_TIMEOUT);
         shutdown.on_signals().unwrap();
         let stopping = shutdown.stopping();
         shutdown.spawn("stubborn", async move {

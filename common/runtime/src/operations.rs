@@ -20,7 +20,7 @@ use platform::metrics::Metrics;
 /// Timeout of a probe; a slower one counts as down.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a report is cached, which bounds how often the probes run.
-const REPORT_KEPT: Duration = Duration::from_secs(1);
+const REPORT_TTL: Duration = Duration::from_secs(1);
 
 /// Builder of the operations endpoints: takes the probes, then becomes routes.
 #[derive(Debug)]
@@ -121,7 +121,7 @@ impl Readiness {
         // Held while the probes run, so that concurrent requests get the same report.
         let mut last = self.last.lock().await;
         if let Some((at, report)) = &*last
-            && at.elapsed() < REPORT_KEPT
+            && at.elapsed() < REPORT_TTL
         {
             return report.clone();
         }
@@ -197,7 +197,7 @@ impl IntoResponse for Report {
             Status::Ok | Status::Degraded => Json(self).into_response(),
             Status::Down => Json(self)
                 .with_status(StatusCode::SERVICE_UNAVAILABLE)
-                .with_header(RETRY_AFTER, REPORT_KEPT.as_secs())
+                .with_header(RETRY_AFTER, REPORT_TTL.as_secs())
                 .into_response(),
         }
     }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::{
     binary::{Binary, run},
-    command_line::SettingsLine,
+    command_line::SettingsArgs,
     foundation::{Foundation, Publishing, clock, connect_database, ledger_settings},
     refusal::{EXIT_CODE, Refusal, bind, print_refusal},
 };
@@ -29,13 +29,13 @@ use platform::{clock::Clock, crash, metrics::Metrics, secrets::Keys};
 use store::Db;
 
 /// Interval at which the clock is set to the database's time.
-const ANCHOR_EVERY: Duration = Duration::from_secs(30);
+const ANCHOR_INTERVAL: Duration = Duration::from_secs(30);
 /// Time that the broker has to connect after the start before it is reported as away.
-const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
+const CONNECT_GRACE: Duration = Duration::from_secs(5);
 /// Time that the relay has to publish what the last requests and attempts committed.
-const RELAY_WITHIN: Duration = Duration::from_secs(2);
+const RELAY_DRAIN: Duration = Duration::from_secs(2);
 /// Time that the connections have to close after everything else has ended.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A running process; further tasks are spawned under `shutdown`.
 #[derive(Debug)]
@@ -82,16 +82,16 @@ impl Process {
             ledger,
             publishing,
         } = foundation;
-        let relay = Shutdown::new(RELAY_WITHIN);
+        let relay = Shutdown::new(RELAY_DRAIN);
         if let Some(Publishing { relay: task, queue }) = publishing {
             relay.spawn_vital("relay", task.run(queue, relay.stopping()));
             shutdown.spawn(
                 "without a relay",
-                stop_together(relay.stopping(), shutdown.clone()),
+                stop_with_relay(relay.stopping(), shutdown.clone()),
             );
         }
         let stopping = shutdown.stopping();
-        shutdown.spawn("clock", keep_time(db.clone(), clock, stopping.clone()));
+        shutdown.spawn("clock", sync_clock(db.clone(), clock, stopping.clone()));
         let watch = watch_broker(Arc::clone(&broker), Arc::clone(&metrics), stopping);
         shutdown.spawn("broker's state", watch);
         Self {
@@ -167,7 +167,7 @@ impl Process {
         let ended = self.shutdown.finish().await;
         self.relay.begin();
         let relay_ended = self.relay.finish().await;
-        let closed = tokio::time::timeout(CLOSE_WITHIN, async {
+        let closed = tokio::time::timeout(CLOSE_TIMEOUT, async {
             self.broker.close().await;
             self.db.close().await;
         });
@@ -184,7 +184,7 @@ impl Process {
 }
 
 /// Stops the process when its relay stops, because it cannot work without one.
-async fn stop_together(relay_stopping: CancellationToken, shutdown: Shutdown) {
+async fn stop_with_relay(relay_stopping: CancellationToken, shutdown: Shutdown) {
     tokio::select! {
         () = relay_stopping.cancelled() => shutdown.begin(),
         () = shutdown.stopping().cancelled_owned() => {}
@@ -192,11 +192,11 @@ async fn stop_together(relay_stopping: CancellationToken, shutdown: Shutdown) {
 }
 
 /// Sets the clock to the database's time periodically.
-async fn keep_time(db: Db, clock: Clock, stopping: CancellationToken) {
+async fn sync_clock(db: Db, clock: Clock, stopping: CancellationToken) {
     loop {
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = tokio::time::sleep(ANCHOR_EVERY) => {}
+            () = tokio::time::sleep(ANCHOR_INTERVAL) => {}
         }
         if let Err(error) = db.anchor(&clock).await {
             tracing::warn!(%error, "reading the database's time failed: {error}");
@@ -210,7 +210,7 @@ async fn watch_broker(broker: Arc<dyn Broker>, metrics: Arc<Metrics>, stopping: 
     let mut state = broker.state();
     tokio::select! {
         () = stopping.cancelled() => return,
-        () = tokio::time::sleep(CONNECTS_WITHIN) => {}
+        () = tokio::time::sleep(CONNECT_GRACE) => {}
         _ = state.wait_for(|state| *state == BrokerState::Connected) => {}
     }
     loop {

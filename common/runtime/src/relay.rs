@@ -17,13 +17,13 @@ use ledger::{Ledger, OutboxRow, Wake};
 use platform::{crash, metrics::Metrics};
 
 /// Maximum number of rows published together.
-const MOST_ROWS_A_BATCH: usize = 256;
+const MAX_BATCH_ROWS: usize = 256;
 /// Maximum number of batches that wait for their confirms at one time.
-const MOST_BATCHES_IN_FLIGHT: usize = 8;
+const MAX_BATCHES_IN_FLIGHT: usize = 8;
 /// Maximum number of confirmed batches that are deleted together.
-const MOST_BATCHES_FORGOTTEN: usize = 16;
-const SWEEP_WHILE_BEHIND: Duration = Duration::from_secs(1);
-const SWEEP_WHEN_IDLE: Duration = Duration::from_secs(5);
+const MAX_DELETED_BATCHES: usize = 16;
+const BACKLOG_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+const IDLE_SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Creates the ledger's [`Wake`] port and the queue that it fills. `capacity` bounds the queued rows; the sweep takes
 /// the rest.
@@ -61,13 +61,13 @@ pub struct Relay {
 impl Relay {
     /// Runs until `stopping` is cancelled, then publishes the queued rows and ends.
     pub async fn run(self, queue: RelayQueue, stopping: CancellationToken) {
-        let (confirmed, to_forget) = mpsc::channel(MOST_BATCHES_FORGOTTEN);
+        let (confirmed, to_delete) = mpsc::channel(MAX_DELETED_BATCHES);
         tokio::join!(
             self.publish_queued(queue.0, confirmed, &stopping),
-            self.forget_confirmed(to_forget),
+            self.delete_confirmed(to_delete),
             async {
                 tokio::select! {
-                    () = self.sweep_for_ever() => {}
+                    () = self.sweep_forever() => {}
                     () = stopping.cancelled() => {}
                 }
             },
@@ -81,7 +81,7 @@ impl Relay {
             let rows = self.ledger.claim_outbox_at_start(self.sweep_batch).await?;
             let claimed = rows.len();
             let confirmed = self.publish(rows).await;
-            self.forget(&confirmed).await;
+            self.delete_rows(&confirmed).await;
             if claimed < self.sweep_batch as usize {
                 return Ok(());
             }
@@ -98,18 +98,18 @@ impl Relay {
             return Ok(Backlog::Empty);
         }
         if !self.is_connected() {
-            return Ok(Backlog::Waits);
+            return Ok(Backlog::Waiting);
         }
         let rows = self.ledger.claim_outbox(self.sweep_batch).await?;
         let claimed = rows.len();
         let confirmed = self.publish(rows).await;
-        self.forget(&confirmed).await;
+        self.delete_rows(&confirmed).await;
         // Rows that failed would only fail again at once.
-        let goes_on = claimed == self.sweep_batch as usize && confirmed.len() == claimed;
-        Ok(if goes_on {
-            Backlog::GoesOn
+        let has_more = claimed == self.sweep_batch as usize && confirmed.len() == claimed;
+        Ok(if has_more {
+            Backlog::More
         } else {
-            Backlog::Waits
+            Backlog::Waiting
         })
     }
 
@@ -124,8 +124,8 @@ impl Relay {
         while !ended || !in_flight.is_empty() {
             let mut rows = Vec::new();
             tokio::select! {
-                received = queue.recv_many(&mut rows, MOST_ROWS_A_BATCH),
-                    if !ended && in_flight.len() < MOST_BATCHES_IN_FLIGHT =>
+                received = queue.recv_many(&mut rows, MAX_BATCH_ROWS),
+                    if !ended && in_flight.len() < MAX_BATCHES_IN_FLIGHT =>
                 {
                     if received == 0 {
                         ended = true;
@@ -142,29 +142,25 @@ impl Relay {
         }
     }
 
-    async fn forget_confirmed(&self, mut confirmed: mpsc::Receiver<Vec<OutboxId>>) {
+    async fn delete_confirmed(&self, mut confirmed: mpsc::Receiver<Vec<OutboxId>>) {
         let mut batches = Vec::new();
-        while confirmed
-            .recv_many(&mut batches, MOST_BATCHES_FORGOTTEN)
-            .await
-            > 0
-        {
+        while confirmed.recv_many(&mut batches, MAX_DELETED_BATCHES).await > 0 {
             let ids: Vec<OutboxId> = batches.drain(..).flatten().collect();
-            self.forget(&ids).await;
+            self.delete_rows(&ids).await;
         }
     }
 
-    async fn sweep_for_ever(&self) {
+    async fn sweep_forever(&self) {
         let mut state = self.broker.state();
         loop {
             let backlog = self.sweep_once().await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "outbox sweep failed: {error}");
-                Backlog::Waits
+                Backlog::Waiting
             });
             let pause = match backlog {
-                Backlog::GoesOn => continue,
-                Backlog::Waits => SWEEP_WHILE_BEHIND,
-                Backlog::Empty => SWEEP_WHEN_IDLE,
+                Backlog::More => continue,
+                Backlog::Waiting => BACKLOG_SWEEP_INTERVAL,
+                Backlog::Empty => IDLE_SWEEP_INTERVAL,
             };
             tokio::select! {
                 () = self.ledger.clock().sleep(pause) => {}
@@ -187,11 +183,11 @@ impl Relay {
         self.count(&results);
         let mut confirmed = Vec::with_capacity(rows.len());
         let mut left: Option<PublishError> = None;
-        for (id, fate) in batch.fates(&results) {
+        for (id, fate) in batch.results_by_row(&results) {
             match fate {
                 Fate::Confirmed => confirmed.push(id),
-                Fate::Later(error) => left = Some(error),
-                Fate::Poisoned(error) => self.note_failure(id, &error).await,
+                Fate::Retry(error) => left = Some(error),
+                Fate::Poisoned(error) => self.record_failure(id, &error).await,
             }
         }
         if let Some(error) = left {
@@ -201,14 +197,14 @@ impl Relay {
         confirmed
     }
 
-    async fn note_failure(&self, row: OutboxId, error: &str) {
+    async fn record_failure(&self, row: OutboxId, error: &str) {
         tracing::warn!(%row, error, "publishing an outbox row failed: {error}");
-        if let Err(failure) = self.ledger.publishing_failed(row, error).await {
+        if let Err(failure) = self.ledger.record_publish_failure(row, error).await {
             tracing::warn!(%row, error = %failure, "recording the failure of an outbox row failed: {failure}");
         }
     }
 
-    async fn forget(&self, confirmed: &[OutboxId]) {
+    async fn delete_rows(&self, confirmed: &[OutboxId]) {
         if confirmed.is_empty() {
             return;
         }
@@ -246,7 +242,7 @@ impl Relay {
 pub enum Backlog {
     Empty,
     /// Rows wait until they are due, or for the broker.
-    Waits,
+    Waiting,
     /// A full batch was published, and more rows may be due.
-    GoesOn,
+    More,
 }

@@ -19,7 +19,7 @@ use crate::config::{self, LogFormat};
 
 /// Our own crates. Only these may log below `info`: there, libraries log whole requests with their session codes and
 /// secrets.
-const OURS: &[&str] = &[
+const OWN_CRATES: &[&str] = &[
     "common",
     "api",
     "worker",
@@ -47,7 +47,7 @@ pub fn init(settings: &config::Telemetry) -> Result<(), TelemetryError> {
     };
     tracing_subscriber::registry()
         .with(filter)
-        .with(lines.with_filter(filter_fn(may_speak)))
+        .with(lines.with_filter(filter_fn(is_enabled)))
         .try_init()?;
     panic::set_hook(Box::new(log_panic));
     Ok(())
@@ -58,12 +58,12 @@ pub enum TelemetryError {
     #[error("telemetry.filter: {0}")]
     Filter(#[from] tracing_subscriber::filter::ParseError),
     #[error("tracing is already set up: {0}")]
-    Twice(#[from] TryInitError),
+    AlreadySet(#[from] TryInitError),
 }
 
-fn may_speak(metadata: &Metadata<'_>) -> bool {
+fn is_enabled(metadata: &Metadata<'_>) -> bool {
     let from = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= Level::INFO || OURS.contains(&from)
+    *metadata.level() <= Level::INFO || OWN_CRATES.contains(&from)
 }
 
 fn log_panic(info: &panic::PanicHookInfo<'_>) {
@@ -90,9 +90,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    struct LogBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Page {
+    impl Write for LogBuffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -103,12 +103,12 @@ mod tests {
         }
     }
 
-    fn said(talk: impl FnOnce()) -> String {
-        let page = Page::default();
+    fn logged(talk: impl FnOnce()) -> String {
+        let page = LogBuffer::default();
         let writer = page.clone();
         let lines = fmt::layer()
             .with_writer(move || writer.clone())
-            .with_filter(filter_fn(may_speak));
+            .with_filter(filter_fn(is_enabled));
         let subscriber = tracing_subscriber::registry()
             .with(EnvFilter::new("trace"))
             .with(lines);
@@ -119,21 +119,21 @@ mod tests {
 
     #[test]
     fn libraries_never_say_more_than_info_even_when_asked_for_everything() {
-        let said = said(|| {
+        let logged = logged(|| {
             tracing::debug!(target: "hyper::proto", "GET /s/0123456789");
             tracing::info!(target: "sqlx::pool", "connected");
             tracing::trace!(target: "worker::lanes", "claimed");
         });
-        assert!(!said.contains("/s/0123456789"), "{said}");
+        assert!(!logged.contains("/s/0123456789"), "{logged}");
         assert!(
-            said.contains("connected") && said.contains("claimed"),
-            "{said}"
+            logged.contains("connected") && logged.contains("claimed"),
+            "{logged}"
         );
     }
 
     #[test]
     fn a_panic_becomes_a_log_line_with_its_place() {
-        let said = said(|| {
+        let logged = logged(|| {
             let before = panic::take_hook();
             panic::set_hook(Box::new(log_panic));
             let outcome = panic::catch_unwind(|| panic!("out of cups"));
@@ -141,8 +141,8 @@ mod tests {
             assert!(outcome.is_err());
         });
         assert!(
-            said.contains("panic: out of cups") && said.contains("telemetry.rs"),
-            "{said}"
+            logged.contains("panic: out of cups") && logged.contains("telemetry.rs"),
+            "{logged}"
         );
     }
 }

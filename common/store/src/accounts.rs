@@ -9,10 +9,10 @@ pub mod tickets;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use self::row::{Row, complete, complete_one, look_as_for_one};
+use self::row::{Row, complete, complete_one, run_decoy_query};
 use super::{error::Result, for_update, insert_many, on, push_ids, tx::Tx};
 use domain::{
-    account::{Account, SpokenFor},
+    account::{Account, IntegratorRef},
     ids::{AccountId, IntegratorId, StoreId},
 };
 use platform::secrets::sha256;
@@ -74,7 +74,7 @@ pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentia
         .await?
     });
     if row.is_none() {
-        look_as_for_one(tx).await?;
+        run_decoy_query(tx).await?;
     }
     complete_one(tx, row).await
 }
@@ -192,7 +192,7 @@ pub async fn existing_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Stor
 pub async fn replace_integrators(
     tx: &mut Tx,
     id: AccountId,
-    integrators: &[SpokenFor],
+    integrators: &[IntegratorRef],
 ) -> Result<()> {
     on!(&mut *tx, |conn| sqlx::query(
         "DELETE FROM account_integrators WHERE account_id = ?"
@@ -204,7 +204,11 @@ pub async fn replace_integrators(
     insert_integrators(tx, id, integrators).await
 }
 
-async fn insert_integrators(tx: &mut Tx, id: AccountId, integrators: &[SpokenFor]) -> Result<()> {
+async fn insert_integrators(
+    tx: &mut Tx,
+    id: AccountId,
+    integrators: &[IntegratorRef],
+) -> Result<()> {
     insert_many!(
         &mut *tx,
         "INSERT INTO account_integrators (account_id, integrator_id) ",
@@ -218,7 +222,7 @@ async fn insert_integrators(tx: &mut Tx, id: AccountId, integrators: &[SpokenFor
 pub async fn existing_integrators(
     tx: &mut Tx,
     integrators: &[IntegratorId],
-) -> Result<Vec<SpokenFor>> {
+) -> Result<Vec<IntegratorRef>> {
     if integrators.is_empty() {
         return Ok(Vec::new());
     }
@@ -231,7 +235,7 @@ pub async fn existing_integrators(
         query.push(") ORDER BY id");
         query.build_query_as().fetch_all(conn).await?
     });
-    let spoken_for = |(integrator, store): (Uuid, Uuid)| SpokenFor {
+    let spoken_for = |(integrator, store): (Uuid, Uuid)| IntegratorRef {
         integrator: integrator.into(),
         store_id: store.into(),
     };

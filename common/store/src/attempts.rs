@@ -15,9 +15,9 @@ use domain::{
 };
 
 /// Maximum stored length of a response body, in bytes.
-pub const MOST_OF_AN_ANSWER_BYTES: usize = 16 * 1024;
+pub const MAX_RESPONSE_BYTES: usize = 16 * 1024;
 /// Maximum stored length of an error text, in characters.
-const MOST_OF_AN_ERROR_CHARS: usize = 500;
+const MAX_ERROR_CHARS: usize = 500;
 
 /// An attempt that is about to be made.
 #[derive(Clone, Copy, Debug)]
@@ -67,10 +67,10 @@ pub async fn end(
 ) -> Result<()> {
     let error: Option<String> = ended
         .error
-        .map(|error| error.chars().take(MOST_OF_AN_ERROR_CHARS).collect());
+        .map(|error| error.chars().take(MAX_ERROR_CHARS).collect());
     let answer = ended
         .answer
-        .map(|answer| &answer[..answer.len().min(MOST_OF_AN_ANSWER_BYTES)]);
+        .map(|answer| &answer[..answer.len().min(MAX_RESPONSE_BYTES)]);
     on!(tx, |conn| sqlx::query(
         "UPDATE attempts SET ended_at = ?, outcome = ?, http_status = ?, error = ?, response = ? \
          WHERE handoff_id = ? AND round = ? AND n = ? AND outcome IS NULL"
@@ -155,7 +155,7 @@ pub async fn of_handoffs(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(Han
         );
         push_ids(&mut query, &ids);
         query.push(") ORDER BY handoff_id, round, n");
-        let rows: Vec<OfHandoff> = query.build_query_as().fetch_all(conn).await?;
+        let rows: Vec<HandoffAttemptRow> = query.build_query_as().fetch_all(conn).await?;
         rows.into_iter()
             .map(|row| (row.handoff_id, row.row))
             .collect()
@@ -166,7 +166,7 @@ pub async fn of_handoffs(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(Han
 }
 
 #[derive(sqlx::FromRow)]
-struct OfHandoff {
+struct HandoffAttemptRow {
     handoff_id: Uuid,
     #[sqlx(flatten)]
     row: Row,

@@ -6,7 +6,7 @@ use super::{error::Result, on, tx::Tx};
 type Rule = (&'static str, &'static str);
 
 /// Maximum violations reported per rule.
-const MOST_OF_A_RULE: u32 = 50;
+const MAX_PER_RULE: u32 = 50;
 
 const RULES: &[Rule] = &[
     (
@@ -191,7 +191,7 @@ pub async fn findings(tx: &mut Tx) -> Result<Vec<(&'static str, String, Option<S
     let mut findings = Vec::new();
     for (rule, sql) in RULES {
         let rows: Vec<(String, Option<String>)> = on!(&mut *tx, |conn| sqlx::query_as(*sql)
-            .bind(MOST_OF_A_RULE)
+            .bind(MAX_PER_RULE)
             .fetch_all(conn)
             .await?);
         findings.extend(rows.into_iter().map(|(id, what)| (*rule, id, what)));

@@ -5,7 +5,7 @@ use sqlx::{Database, Encode, QueryBuilder, Type};
 use uuid::Uuid;
 
 /// Maximum rows of one statement; well below both databases' limits on bound values (65 535 and 32 766).
-pub(crate) const MOST_ROWS: usize = 256;
+pub(crate) const MAX_ROWS: usize = 256;
 
 /// Returns the ids, with the last one repeated up to the next power of two, so that `IN` lists have few shapes.
 pub(crate) fn padded(ids: &[Uuid]) -> impl Iterator<Item = Uuid> + '_ {
@@ -37,7 +37,7 @@ pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
         if rows.is_empty() {
             return None;
         }
-        let size = MOST_ROWS.min(1 << rows.len().ilog2());
+        let size = MAX_ROWS.min(1 << rows.len().ilog2());
         let (chunk, rest) = rows.split_at(size);
         rows = rest;
         Some(chunk)

@@ -11,16 +11,16 @@ use uuid::Uuid;
 
 use super::{error::Result, for_update, on, tx::Tx};
 use domain::{
-    callback::{CallbackResult, Mark, Update},
+    callback::{CallbackResult, Update, UpdateMark},
     ids::{CallbackId, IntegratorId, OrderId, StoreId},
 };
 
 pub use list::{CallbackFilter, KeptCallback};
 
 /// Number of failed tries to apply a callback after which it is parked and listed as stuck.
-const MOST_FAILURES: i32 = 5;
+const MAX_FAILURES: i32 = 5;
 /// Maximum stored length of a result's detail, in characters.
-const MOST_OF_A_DETAIL_CHARS: usize = 500;
+const MAX_DETAIL_CHARS: usize = 500;
 
 /// A callback to insert.
 #[derive(Clone, Copy, Debug)]
@@ -160,7 +160,10 @@ pub async fn lock_unapplied(tx: &mut Tx, order: OrderId, limit: usize) -> Result
 
 /// Returns the highest sequence and time among the callbacks of this order that counted (`applied` or `unchanged`), by
 /// integrator.
-pub async fn newest_marks(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<IntegratorId, Mark>> {
+pub async fn newest_marks(
+    tx: &mut Tx,
+    order: OrderId,
+) -> Result<BTreeMap<IntegratorId, UpdateMark>> {
     let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> = on!(tx, |conn| {
         sqlx::query_as(
         "SELECT integrator_id, MAX(sequence), MAX(occurred_at) FROM callbacks WHERE order_id = ? \
@@ -173,7 +176,7 @@ pub async fn newest_marks(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<Integr
     Ok(rows
         .into_iter()
         .map(|(integrator, sequence, occurred_at)| {
-            let mark = Mark {
+            let mark = UpdateMark {
                 sequence,
                 occurred_at,
             };
@@ -208,7 +211,7 @@ pub async fn failed(tx: &mut Tx, id: CallbackId, error: &str, now: DateTime<Utc>
 }
 
 /// Does the same as [`failed`] for all unapplied callbacks of an order, if the order itself is the cause.
-pub async fn failed_of_order(
+pub async fn fail_all_of_order(
     tx: &mut Tx,
     order: OrderId,
     error: &str,
@@ -226,9 +229,9 @@ async fn note_failure(
 ) -> Result<()> {
     on!(tx, |conn| sqlx::query(sql)
         .bind(shortened(error))
-        .bind(MOST_FAILURES)
+        .bind(MAX_FAILURES)
         .bind(now)
-        .bind(MOST_FAILURES)
+        .bind(MAX_FAILURES)
         .bind(of)
         .execute(conn)
         .await?
@@ -250,7 +253,11 @@ macro_rules! failing {
 use failing;
 
 /// Returns whether the order has an unapplied callback that was received at or before `received_by`.
-pub async fn any_left_of(tx: &mut Tx, order: OrderId, received_by: DateTime<Utc>) -> Result<bool> {
+pub async fn has_unapplied(
+    tx: &mut Tx,
+    order: OrderId,
+    received_by: DateTime<Utc>,
+) -> Result<bool> {
     let left: i64 = on!(tx, |conn| {
         sqlx::query_scalar(
         "SELECT COUNT(*) FROM callbacks WHERE order_id = ? AND applied_at IS NULL AND received_at <= ?"
@@ -264,7 +271,7 @@ pub async fn any_left_of(tx: &mut Tx, order: OrderId, received_by: DateTime<Utc>
 }
 
 fn shortened(text: &str) -> String {
-    text.chars().take(MOST_OF_A_DETAIL_CHARS).collect()
+    text.chars().take(MAX_DETAIL_CHARS).collect()
 }
 
 /// Returns the results of all callbacks, in order of receipt.

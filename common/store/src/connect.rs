@@ -20,13 +20,13 @@ use sqlx::{
 
 use super::{
     error::{Result, StoreError},
-    timeouts::{Renewal, Terms, counted, within},
+    timeouts::{Renewal, StatementPolicy, counted, within},
     tx::Tx,
 };
 use platform::{clock::Clock, metrics::Metrics};
 
 /// Timeout of the check when a connection returns to its pool; after it the connection is closed.
-const RELEASE_WITHIN: Duration = Duration::from_secs(2);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Session settings that make joins run row by row, along indexes. A page of a list joins a few rows to those that they
 /// refer to; with a join buffer MySQL 9 hashes the joined table, loses the index order that way, and then reads and
 /// sorts every row for one page. Each server reads its own of the two comments.
@@ -83,7 +83,7 @@ pub enum Db {
     MySql {
         writers: MySqlPool,
         readers: MySqlPool,
-        terms: Terms,
+        terms: StatementPolicy,
     },
     Sqlite {
         writer: SqlitePool,
@@ -120,7 +120,7 @@ impl Db {
             // A DEFERRED transaction fails if it is upgraded while another one writes (measured: 362 of 400).
             Self::Sqlite {
                 writer, metrics, ..
-            } => begun_sqlite(writer.begin_with("BEGIN IMMEDIATE").await, metrics),
+            } => sqlite_tx(writer.begin_with("BEGIN IMMEDIATE").await, metrics),
         }
     }
 
@@ -130,7 +130,7 @@ impl Db {
             Self::MySql { readers, terms, .. } => begin_mysql(readers, terms).await,
             Self::Sqlite {
                 readers, metrics, ..
-            } => begun_sqlite(readers.begin().await, metrics),
+            } => sqlite_tx(readers.begin().await, metrics),
         }
     }
 
@@ -139,21 +139,21 @@ impl Db {
         match self {
             Self::MySql { readers, terms, .. } => {
                 // Acquired first, so that connecting is not part of the round trip.
-                let mut conn = acquired(readers).await?;
+                let mut conn = acquire_mysql(readers).await?;
                 let asked_at = Instant::now();
                 let asked = sqlx::query_as(
                     "SELECT UTC_TIMESTAMP(6), CAST(@@global.read_only AS CHAR), CAST(@@global.innodb_read_only AS CHAR)",
                 )
                 .fetch_one(&mut *conn);
                 let (now, read_only, innodb_read_only): (DateTime<Utc>, String, String) =
-                    within(terms.patience, asked).await?;
+                    within(terms.timeout, asked).await?;
                 clock.anchor(now, asked_at + asked_at.elapsed() / 2);
                 // This way, a process that only reads also notices that another server takes the writes now.
                 if is_on(&read_only) || is_on(&innodb_read_only) {
                     terms.renewal.renew();
                 }
             }
-            Self::Sqlite { .. } => clock.anchor_to_machine(),
+            Self::Sqlite { .. } => clock.anchor_to_system_time(),
         }
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Db {
     pub async fn ping(&self) -> Result<()> {
         match self {
             Self::MySql { writers, .. } => {
-                let mut conn = acquired(writers).await?;
+                let mut conn = acquire_mysql(writers).await?;
                 conn.execute("SELECT 1").await?.rows_affected()
             }
             Self::Sqlite { readers, .. } => readers.execute("SELECT 1").await?.rows_affected(),
@@ -193,22 +193,28 @@ fn is_on(setting: &str) -> bool {
     !matches!(setting, "0" | "OFF")
 }
 
-async fn begin_mysql(pool: &MySqlPool, terms: &Terms) -> Result<Tx> {
-    let begun = counted(&terms.metrics, begun_mysql(pool, terms.patience).await)?;
+async fn begin_mysql(pool: &MySqlPool, terms: &StatementPolicy) -> Result<Tx> {
+    let begun = counted(
+        &terms.metrics,
+        begin_on_live_connection(pool, terms.timeout).await,
+    )?;
     Ok(Tx::MySql(begun, terms.clone()))
 }
 
 /// Begins a transaction, on the next connection if one turns out to be dead. A connection may have died while idle:
 /// MySQL was restarted, or a device in between cut it off. Each dead one would fail one caller. Nothing has happened
 /// before BEGIN, so the next connection is tried, until one is fresh.
-async fn begun_mysql(pool: &MySqlPool, patience: Duration) -> Result<Transaction<'static, MySql>> {
-    let mut may_be_dead = pool.options().get_max_connections();
+async fn begin_on_live_connection(
+    pool: &MySqlPool,
+    timeout: Duration,
+) -> Result<Transaction<'static, MySql>> {
+    let mut retries_left = pool.options().get_max_connections();
     loop {
         // Waiting for a free connection has its own timeout, in the pool.
-        let conn = acquired(pool).await?;
+        let conn = acquire_mysql(pool).await?;
         let begin = async { Ok::<_, StoreError>(Transaction::begin(conn, None).await) };
-        match within(patience, begin).await?.map_err(StoreError::from) {
-            Err(StoreError::Unavailable(_)) if may_be_dead > 0 => may_be_dead -= 1,
+        match within(timeout, begin).await?.map_err(StoreError::from) {
+            Err(StoreError::Unavailable(_)) if retries_left > 0 => retries_left -= 1,
             begun => return begun,
         }
     }
@@ -216,12 +222,12 @@ async fn begun_mysql(pool: &MySqlPool, patience: Duration) -> Result<Transaction
 
 /// Acquires a connection. Every failure, including a changed password or a host that MySQL has blocked, is
 /// [`StoreError::Unavailable`]: it is not the caller's fault.
-async fn acquired(pool: &MySqlPool) -> Result<PoolConnection<MySql>> {
+async fn acquire_mysql(pool: &MySqlPool) -> Result<PoolConnection<MySql>> {
     let refused = |error: sqlx::Error| StoreError::Unavailable(error.to_string());
     pool.acquire().await.map_err(refused)
 }
 
-fn begun_sqlite(
+fn sqlite_tx(
     begun: sqlx::Result<Transaction<'static, Sqlite>>,
     metrics: &Arc<Metrics>,
 ) -> Result<Tx> {
@@ -233,8 +239,8 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
     let connect = MySqlConnectOptions::from_str(&options.url)?
         .statement_cache_capacity(options.statement_cache_capacity)
         .charset("utf8mb4");
-    let terms = Terms {
-        patience: options.statement_timeout,
+    let terms = StatementPolicy {
+        timeout: options.statement_timeout,
         metrics: options.metrics.clone(),
         renewal: Renewal::default(),
     };
@@ -251,7 +257,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
                     Box::pin(async move { Ok(is_kept) })
                 }
             })
-            .after_release(|conn, _| Box::pin(async move { comes_back(conn).await }))
+            .after_release(|conn, _| Box::pin(async move { is_reusable(conn).await }))
             .after_connect(move |conn, _| {
                 Box::pin(async move {
                     conn.execute(isolation).await?;
@@ -271,9 +277,9 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
     let readers =
         pool("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ").connect_lazy_with(connect);
     if !options.allow_weak_durability {
-        checks::keeps_commits(&writers).await?;
+        checks::check_durability(&writers).await?;
     }
-    checks::warn_of_lockout(&writers).await;
+    checks::warn_of_host_block(&writers).await;
     Ok(Db::MySql {
         writers,
         readers,
@@ -283,8 +289,8 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
 
 /// Returns whether a connection may be used again. sqlx pings by itself, but on a connection that hangs it would wait
 /// forever and occupy its place in the pool. Transactions that a caller left open are rolled back or abandoned here.
-async fn comes_back(conn: &mut MySqlConnection) -> sqlx::Result<bool> {
-    match tokio::time::timeout(RELEASE_WITHIN, conn.ping()).await {
+async fn is_reusable(conn: &mut MySqlConnection) -> sqlx::Result<bool> {
+    match tokio::time::timeout(RELEASE_TIMEOUT, conn.ping()).await {
         Ok(answered) => answered.map(|()| true),
         Err(_) => Err(sqlx::Error::Io(ErrorKind::TimedOut.into())),
     }

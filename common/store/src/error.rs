@@ -1,10 +1,10 @@
 //! Errors of statements, grouped by what the caller can do about them.
 
 /// Beginnings of MySQL error texts, as sqlx writes them.
-const LOCK_TIMED_OUT: &str = "1205";
+const LOCK_TIMEOUT: &str = "1205";
 const DEADLOCK: &str = "1213";
-const NOT_TO_BE_WAITED_FOR: &str = "3572";
-const ONLY_READS: &str = "read-only server";
+const LOCK_NOWAIT: &str = "3572";
+const READ_ONLY: &str = "read-only server";
 
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -51,18 +51,18 @@ impl StoreError {
     /// Returns true if another transaction held the lock for the whole lock timeout (MySQL).
     #[must_use]
     pub fn is_lock_timeout(&self) -> bool {
-        matches!(self, Self::LockLost(why) if why.starts_with(LOCK_TIMED_OUT))
+        matches!(self, Self::LockLost(why) if why.starts_with(LOCK_TIMEOUT))
     }
 
     /// Returns true if the server is read-only, so that another one takes the writes now or will soon.
-    pub(super) fn is_of_a_reading_server(&self) -> bool {
-        matches!(self, Self::Unavailable(why) if why.starts_with(ONLY_READS))
+    pub(super) fn is_read_only_server(&self) -> bool {
+        matches!(self, Self::Unavailable(why) if why.starts_with(READ_ONLY))
     }
 
     /// Returns the text for people who look after a row: which row, or which kind of error, without statements and host
     /// names. The log has the details.
     #[must_use]
-    pub fn in_public(&self) -> String {
+    pub fn public_message(&self) -> String {
         match self {
             Self::UniqueKeyTaken | Self::Corrupt { .. } => self.to_string(),
             Self::LockLost(_) => "lock lost to another transaction".to_owned(),
@@ -80,7 +80,7 @@ impl StoreError {
     pub(super) fn kind(&self) -> Option<&'static str> {
         match self {
             Self::UniqueKeyTaken => None,
-            Self::LockLost(why) if why.starts_with(NOT_TO_BE_WAITED_FOR) => None,
+            Self::LockLost(why) if why.starts_with(LOCK_NOWAIT) => None,
             Self::LockLost(why) if why.starts_with(DEADLOCK) => Some("deadlock"),
             Self::LockLost(_) => Some("lock_timeout"),
             Self::Unavailable(_) => Some("connection"),
@@ -89,7 +89,7 @@ impl StoreError {
         }
     }
 
-    pub(super) fn of_commit(error: Self) -> Self {
+    pub(super) fn map_commit_error(error: Self) -> Self {
         match error {
             Self::Unavailable(why) => Self::CommitUnknown(why),
             other => other,
@@ -115,7 +115,7 @@ impl From<sqlx::Error> for StoreError {
                 )) => Self::Unavailable(database.to_string()),
                 // Read-only: `read_only`, a read-only transaction, InnoDB's own read-only mode.
                 Some(Number::MySql(1290 | 1792 | 1836 | 1874)) => {
-                    Self::Unavailable(format!("{ONLY_READS}: {database}"))
+                    Self::Unavailable(format!("{READ_ONLY}: {database}"))
                 }
                 // Disk, memory, lock table or transactions used up, an engine error, an interrupted statement: not the
                 // fault of a row, so none may be parked for it.

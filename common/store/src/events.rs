@@ -8,7 +8,7 @@ use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
 use super::{
-    bulk::MOST_ROWS,
+    bulk::MAX_ROWS,
     error::{Result, StoreError},
     insert_many, on, push_ids,
     tx::Tx,
@@ -88,7 +88,7 @@ pub async fn after(tx: &mut Tx, stream: StreamId, after: i64, limit: u32) -> Res
 /// Returns the last numbers of those streams that exist, in no particular order.
 pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i64)>> {
     let mut heads = Vec::with_capacity(streams.len());
-    for chunk in streams.chunks(MOST_ROWS) {
+    for chunk in streams.chunks(MAX_ROWS) {
         let ids: Vec<Uuid> = chunk.iter().map(|id| id.uuid()).collect();
         let rows: Vec<(Uuid, i64)> = on!(&mut *tx, |conn| {
             let mut query = QueryBuilder::new("SELECT id, last_seq FROM sessions WHERE id IN (");

@@ -6,20 +6,20 @@ use super::tx::Tx;
 
 /// A type that result rows are read as, on both databases. A list that is generic over it returns its rows or, in
 /// tests, its plan: `list::<Row>(tx, …)` and `list::<Step>(tx, …)` run the same statement with the same values.
-pub trait Answer:
+pub trait QueryOutput:
     for<'r> FromRow<'r, MySqlRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {
     /// Returns the prefix of the statement: none for its rows, an `EXPLAIN` for its plan.
-    fn asked(_: &Tx) -> &'static str {
+    fn sql_prefix(_: &Tx) -> &'static str {
         ""
     }
 }
 
-/// `answers!(Row)` implements `Answer` for row types.
-macro_rules! answers {
-    ($($row:ty),+) => {$( impl $crate::explain::Answer for $row {} )+};
+/// `impl_query_output!(Row)` implements `QueryOutput` for row types.
+macro_rules! impl_query_output {
+    ($($row:ty),+) => {$( impl $crate::explain::QueryOutput for $row {} )+};
 }
-pub(crate) use answers;
+pub(crate) use impl_query_output;
 
 #[cfg(test)]
 pub(crate) use in_tests::{Step, assert_no_full_scan, fill_handoffs};
@@ -33,7 +33,7 @@ mod in_tests {
     use sqlx::{FromRow, Row, mysql::MySqlRow, sqlite::SqliteRow};
     use uuid::Uuid;
 
-    use super::{super::on, Answer, Tx};
+    use super::{super::on, QueryOutput, Tx};
     use crate::handoffs::NewHandoff;
     use crate::testing::TestDb;
     use domain::{ids::StoreId, integrator::HandoffEvent};
@@ -48,7 +48,7 @@ mod in_tests {
 
     impl Step {
         /// Returns whether the step reads the table that has this name in the statement.
-        pub(crate) fn is_of(&self, table: &str) -> bool {
+        pub(crate) fn reads_table(&self, table: &str) -> bool {
             let rest = self
                 .line
                 .trim_start_matches("SCAN ")
@@ -70,8 +70,8 @@ mod in_tests {
         }
     }
 
-    impl Answer for Step {
-        fn asked(tx: &Tx) -> &'static str {
+    impl QueryOutput for Step {
+        fn sql_prefix(tx: &Tx) -> &'static str {
             tx.pick("EXPLAIN FORMAT=TRADITIONAL ", "EXPLAIN QUERY PLAN ")
         }
     }
@@ -116,14 +116,14 @@ mod in_tests {
     /// Inserts some thousand handoffs of several stores and integrators, nearly all of them acknowledged. Returns the
     /// id of one store, and of one integrator and one order there.
     pub(crate) async fn fill_handoffs(house: &TestDb) -> (StoreId, Uuid, Uuid) {
-        const MOST: i32 = 3000;
+        const HANDOFFS: i32 = 3000;
         let now: DateTime<Utc> = house.clock.now();
         let ids = |many: usize| -> Vec<Uuid> { (0..many).map(|_| house.chance.id(now)).collect() };
         let (stores, integrators, orders) = (ids(8), ids(32), ids(1500));
-        let handoffs: Vec<NewHandoff> = (0..MOST)
+        let handoffs: Vec<NewHandoff> = (0..HANDOFFS)
             .map(|n| {
                 let place = usize::try_from(n).unwrap();
-                let at = now - TimeDelta::minutes(i64::from(MOST - n));
+                let at = now - TimeDelta::minutes(i64::from(HANDOFFS - n));
                 NewHandoff {
                     id: house.chance.id(now),
                     store_id: stores[place % 8].into(),
@@ -150,14 +150,14 @@ mod in_tests {
             crate::testing::run(&mut tx, statement).await.unwrap();
         }
         tx.commit().await.unwrap();
-        know_what_is_there(house, "ANALYZE TABLE handoffs")
+        update_statistics(house, "ANALYZE TABLE handoffs")
             .await
             .unwrap();
         (stores[0].into(), integrators[0], orders[0])
     }
 
     /// Updates the statistics by which MySQL plans.
-    pub(super) async fn know_what_is_there(
+    pub(super) async fn update_statistics(
         house: &TestDb,
         analyze: &'static str,
     ) -> crate::Result<()> {

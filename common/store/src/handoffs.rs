@@ -11,8 +11,8 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 pub use claim::{
-    Candidate, blocked, candidates, claim_failed, claimed, freeing_failed, lock_free, next_due_at,
-    probe_candidates, withdrawing_failed,
+    Candidate, blocked, candidates, claimed, lock_available, next_due_at, probe_candidates,
+    record_claim_failure, record_release_failure, record_withdrawal_failure,
 };
 pub use list::HandoffFilter;
 pub use list::{Listed, Page, list, listed};
@@ -33,7 +33,7 @@ use domain::{
 };
 
 /// Maximum stored length of an error text, in characters.
-const MOST_OF_AN_ERROR_CHARS: usize = 500;
+const MAX_ERROR_CHARS: usize = 500;
 
 /// A handoff to insert in the state `due`.
 #[derive(Clone, Debug)]
@@ -220,7 +220,7 @@ pub async fn last_positions(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<Inte
 
 /// Truncates an error text to the length that its column takes.
 fn shortened(error: &str) -> String {
-    error.chars().take(MOST_OF_AN_ERROR_CHARS).collect()
+    error.chars().take(MAX_ERROR_CHARS).collect()
 }
 
 fn handoffs_of(rows: Vec<Row>) -> Result<Vec<Handoff>> {

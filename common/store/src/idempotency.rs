@@ -53,14 +53,14 @@ pub async fn find(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<Vec<KeyRow>> {
 /// Returns whether another transaction is writing this key and has not committed. Not for use in a transaction that
 /// goes on.
 pub async fn is_being_written(tx: &mut Tx, owner: Uuid, key: &str) -> Result<bool> {
-    match lock_at_once(tx, owner, key).await {
+    match lock_nowait(tx, owner, key).await {
         Ok(()) => Ok(false),
         Err(StoreError::LockLost(_)) => Ok(true),
         Err(error) => Err(error),
     }
 }
 
-async fn lock_at_once(tx: &mut Tx, owner: Uuid, key: &str) -> Result<()> {
+async fn lock_nowait(tx: &mut Tx, owner: Uuid, key: &str) -> Result<()> {
     // SQLite has one writer, which is this transaction.
     let sql = tx.pick(
         "SELECT owner FROM idempotency_keys WHERE owner = ? AND idempotency_key = ? FOR UPDATE NOWAIT",

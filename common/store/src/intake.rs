@@ -94,7 +94,7 @@ pub async fn lock_numbers(tx: &mut Tx, stores: &[StoreId]) -> Result<HashMap<Sto
 }
 
 /// Raises locked counters, with one statement per distinct amount.
-pub async fn count_numbers(tx: &mut Tx, counted: &BTreeMap<StoreId, i64>) -> Result<()> {
+pub async fn advance_numbers(tx: &mut Tx, counted: &BTreeMap<StoreId, i64>) -> Result<()> {
     let mut groups: BTreeMap<i64, Vec<Uuid>> = BTreeMap::new();
     for (store, by) in counted {
         groups.entry(*by).or_default().push(store.uuid());

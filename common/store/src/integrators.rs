@@ -10,10 +10,10 @@ use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
 pub use breaker::{
-    begin_probe, breakers, count_open_breakers, give_up, given_up, lock_breaker, put_probe_back,
+    begin_probe, breakers, count_open_breakers, give_up, given_up, lock_breaker, undo_probe,
     write_breaker,
 };
-pub use health::{Answered, answered, last_sign_of_life_at};
+pub use health::{RecentOutcomes, answered, last_response_at};
 
 use super::{
     error::{Result, StoreError},
@@ -23,7 +23,7 @@ use super::{
 use domain::{
     breaker::Breaker,
     ids::{HandoffId, IntegratorId, StoreId},
-    integrator::{DisabledBecause, HandoffEvent, Integrator},
+    integrator::{DisableReason, HandoffEvent, Integrator},
     status::OrderStatus,
 };
 
@@ -40,7 +40,7 @@ pub struct Stored {
     pub old_callback: Option<(Vec<u8>, DateTime<Utc>)>,
     pub breaker: Breaker,
     /// Reason for which it is about to be disabled; nothing more is sent to it.
-    pub given_up: Option<DisabledBecause>,
+    pub given_up: Option<DisableReason>,
     pub archived_at: Option<DateTime<Utc>>,
 }
 
@@ -178,8 +178,8 @@ pub async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result<bool> 
     .bind(i64::from(breaker.openings))
     .bind(i64::from(breaker.failures_in_a_row))
     .bind(breaker.failing_since)
-    .bind(breaker::joined(&breaker.failing))
-    .bind(stored.given_up.map(DisabledBecause::as_str))
+    .bind(breaker::concat_ids(&breaker.failing))
+    .bind(stored.given_up.map(DisableReason::as_str))
     .bind(stored.archived_at)
     .bind(integrator.id.uuid())
     .bind(version)

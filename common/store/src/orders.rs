@@ -27,9 +27,9 @@ macro_rules! columns {
 }
 
 /// Maximum orders returned for a session; far more than a table has.
-pub const MOST_OF_SESSION: u32 = 1000;
+pub const MAX_SESSION_ORDERS: u32 = 1000;
 /// Maximum orders whose items one statement reads, because databases limit its bound values.
-const MOST_AT_ONCE: usize = 4096;
+const MAX_ORDERS_PER_QUERY: usize = 4096;
 
 /// An order to insert.
 #[derive(Clone, Copy, Debug)]
@@ -191,7 +191,7 @@ pub async fn lock(tx: &mut Tx, id: OrderId) -> Result<Option<(Order, i64)>> {
 }
 
 /// Locks several orders as [`lock`] does, by id, and skips those that another transaction has locked.
-pub async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, i64)>> {
+pub async fn lock_available(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, i64)>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -213,7 +213,7 @@ pub async fn lock_free(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, i64)>
     Ok(orders.into_iter().zip(last_seqs).collect())
 }
 
-/// Returns the last [`MOST_OF_SESSION`] placed orders of a session, oldest first.
+/// Returns the last [`MAX_SESSION_ORDERS`] placed orders of a session, oldest first.
 pub async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
     let mut rows: Vec<Row> = on!(&mut *tx, |conn| {
         sqlx::query_as(concat!(
@@ -223,7 +223,7 @@ pub async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
          WHERE o.session_id = ? AND o.status <> 'draft' ORDER BY o.id DESC LIMIT ?"
         ))
         .bind(session.uuid())
-        .bind(MOST_OF_SESSION)
+        .bind(MAX_SESSION_ORDERS)
         .fetch_all(conn)
         .await?
     });
@@ -250,7 +250,7 @@ pub async fn unfinished_of_session(tx: &mut Tx, session: SessionId) -> Result<Ve
 }
 
 /// Returns the orders that have these references. The pairs are of `placed_by` and reference.
-pub async fn by_references(
+pub async fn find_by_references(
     tx: &mut Tx,
     wanted: &[(Uuid, &str)],
 ) -> Result<HashMap<(Uuid, String), OrderId>> {
@@ -276,7 +276,7 @@ pub async fn by_references(
 }
 
 /// Returns which of these orders exist, after a COMMIT whose answer was lost. Waits for one that is still running.
-pub async fn which_are_kept(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>> {
+pub async fn find_existing(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     // SQLite has one writer, which is this transaction.
     let locking = tx.pick(") FOR UPDATE", ")");
@@ -312,7 +312,7 @@ async fn with_items(tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<Order>> {
     }
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let mut by_order: HashMap<Uuid, Vec<ItemRow>> = HashMap::new();
-    for ids in ids.chunks(MOST_AT_ONCE) {
+    for ids in ids.chunks(MAX_ORDERS_PER_QUERY) {
         let items: Vec<ItemRow> = on!(&mut *tx, |conn| {
             let mut query = QueryBuilder::new(
                 "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \

@@ -16,9 +16,9 @@ pub struct OutboxRow {
 }
 
 /// Number of failed publishes after which a row is parked and listed as stuck.
-pub const MOST_FAILURES: i32 = 5;
+pub const MAX_FAILURES: i32 = 5;
 /// Maximum stored length of an error text, in characters.
-const MOST_OF_AN_ERROR_CHARS: usize = 500;
+const MAX_ERROR_CHARS: usize = 500;
 
 pub async fn insert(
     tx: &mut Tx,
@@ -98,14 +98,14 @@ pub async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {
     Ok(())
 }
 
-/// Records a failed publish; failure number [`MOST_FAILURES`] parks the row.
+/// Records a failed publish; failure number [`MAX_FAILURES`] parks the row.
 pub async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
     // MySQL assigns from left to right: `failures` comes last, so that `parked` sees its old value on both databases.
-    let error: String = error.chars().take(MOST_OF_AN_ERROR_CHARS).collect();
+    let error: String = error.chars().take(MAX_ERROR_CHARS).collect();
     let sql = "UPDATE outbox SET error = ?, parked = (failures + 1 >= ?), failures = failures + 1 WHERE id = ?";
     on!(tx, |conn| sqlx::query(sql)
         .bind(error)
-        .bind(MOST_FAILURES)
+        .bind(MAX_FAILURES)
         .bind(id.uuid())
         .execute(conn)
         .await?

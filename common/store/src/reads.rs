@@ -10,7 +10,7 @@ use super::{
     explain::{Step, assert_no_full_scan, fill_handoffs},
     orders::{
         NewOrder, OrderFilter,
-        list::{Walk, place_of, walked, walks},
+        list::{Walk, position_of, run_walk, walks},
     },
     stats::counted,
     *,
@@ -29,10 +29,10 @@ const ORDERS: usize = 5000;
 const STORES: usize = 8;
 const PAGE: u32 = 51;
 /// Maximum rows read for a page of that length; a full table has some thousand.
-const MOST_READ: i64 = 700;
+const MAX_READS: i64 = 700;
 
 /// Statements that insert one row of each other kind per order: enough to be worth an index.
-const OTHERS: &[&str] = &[
+const FILL_OTHER_TABLES: &[&str] = &[
     "INSERT INTO stores (id, name, timezone, currency, auto_accept, accept_within_s, paused, version, created_at) \
      SELECT id, 'Kiosk', 'UTC', 'EUR', TRUE, 600, FALSE, 1, created_at FROM orders",
     "INSERT INTO store_counters (store_id, last_number, last_seq) SELECT id, 0, 0 FROM orders",
@@ -84,7 +84,7 @@ struct Filled {
     order: Order,
 }
 
-async fn filled(house: &TestDb) -> Filled {
+async fn fill_tables(house: &TestDb) -> Filled {
     let last = house.clock.now();
     let new_ids = |many: usize| -> Vec<Uuid> { (0..many).map(|_| house.chance.id(last)).collect() };
     let (stores, sessions, accounts) = (new_ids(STORES), new_ids(60), new_ids(60));
@@ -97,7 +97,7 @@ async fn filled(house: &TestDb) -> Filled {
                 m if m % 2 == 0 => Pending,
                 _ => Processing,
             };
-            an_order(
+            test_order(
                 house,
                 n,
                 at,
@@ -116,19 +116,19 @@ async fn filled(house: &TestDb) -> Filled {
         .collect();
     let mut tx = house.db.begin().await.unwrap();
     orders::insert(&mut tx, &rows).await.unwrap();
-    for statement in OTHERS {
+    for statement in FILL_OTHER_TABLES {
         testing::run(&mut tx, statement).await.unwrap();
     }
     tx.commit().await.unwrap();
     fill_handoffs(house).await;
-    know_what_is_there(house).await.unwrap();
+    update_statistics(house).await.unwrap();
     Filled {
         stores: stores.into_iter().map(StoreId::from).collect(),
         order: orders[ORDERS / 2].clone(),
     }
 }
 
-fn an_order(
+fn test_order(
     house: &TestDb,
     n: usize,
     at: chrono::DateTime<chrono::Utc>,
@@ -166,12 +166,12 @@ fn an_order(
         created_at: at,
         placed_at: Some(at),
         accepted_at: None,
-        ended_at: status.is_end().then_some(at),
+        ended_at: status.is_final().then_some(at),
     }
 }
 
 /// Updates the statistics by which MySQL plans.
-async fn know_what_is_there(house: &TestDb) -> Result<()> {
+async fn update_statistics(house: &TestDb) -> Result<()> {
     let mut tx = house.db.begin().await?;
     if let Tx::MySql(..) = &tx {
         for table in TABLES {
@@ -185,7 +185,7 @@ async fn know_what_is_there(house: &TestDb) -> Result<()> {
 }
 
 /// Returns how many rows and index entries this connection has read so far, as MySQL counts them; SQLite does not.
-async fn read_so_far(tx: &mut Tx) -> Result<Option<i64>> {
+async fn rows_read(tx: &mut Tx) -> Result<Option<i64>> {
     let Tx::MySql(tx, ..) = tx else {
         return Ok(None);
     };
@@ -205,15 +205,15 @@ async fn read_so_far(tx: &mut Tx) -> Result<Option<i64>> {
     Ok(Some(read))
 }
 
-/// Runs each query and, on MySQL, reports those that read more than `MOST_READ` rows.
-macro_rules! read_little {
+/// Runs each query and, on MySQL, reports those that read more than `MAX_READS` rows.
+macro_rules! report_many_reads {
     ($tx:ident, $too_much:ident, $($look:expr;)+) => {$(
-        let before = read_so_far(&mut $tx).await.unwrap();
+        let before = rows_read(&mut $tx).await.unwrap();
         $look.await.unwrap();
-        let after = read_so_far(&mut $tx).await.unwrap();
+        let after = rows_read(&mut $tx).await.unwrap();
         if let (Some(before), Some(after)) = (before, after) {
             let read = after - before;
-            if read > MOST_READ {
+            if read > MAX_READS {
                 $too_much.push(format!("{} reads {read} rows", stringify!($look)));
             }
         }
@@ -222,7 +222,7 @@ macro_rules! read_little {
 
 #[each_database(store)]
 async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
-    let Filled { stores, order } = filled(&house).await;
+    let Filled { stores, order } = fill_tables(&house).await;
     let any = OrderFilter::default;
     let statuses = vec![Pending, Processing];
     let some = Some(stores[..3].to_vec());
@@ -322,14 +322,14 @@ async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
     for filter in &filters {
         for after in [None, Some(order.id)] {
             let place = match after {
-                Some(id) => Some(place_of(&mut tx, filter, id).await.unwrap()),
+                Some(id) => Some(position_of(&mut tx, filter, id).await.unwrap()),
                 None => None,
             };
             for walk in walks(filter) {
-                let plan: Vec<Step> = walked(&mut tx, filter, walk, place, PAGE).await.unwrap();
+                let plan: Vec<Step> = run_walk(&mut tx, filter, walk, place, PAGE).await.unwrap();
                 let what = format!("{walk:?} of {filter:?} after {after:?}");
                 assert_no_full_scan(&what, &plan);
-                if matches!(walk, Walk::OfStoreByReference(_)) {
+                if matches!(walk, Walk::StoreByReference(_)) {
                     assert!(
                         plan.iter().any(|step| step.uses("orders_by_reference")),
                         "{what}: {plan:#?}"
@@ -351,7 +351,7 @@ async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
 async fn a_page_ends_after_some_thousand_orders_however_few_fit_and_the_next_goes_on(
     house: TestDb,
 ) {
-    let Filled { stores, .. } = filled(&house).await;
+    let Filled { stores, .. } = fill_tables(&house).await;
     let mut tx = house.db.read().await.unwrap();
     for of in [None, Some(stores)] {
         let filter = OrderFilter {
@@ -376,7 +376,7 @@ async fn a_page_ends_after_some_thousand_orders_however_few_fit_and_the_next_goe
 
 #[each_database(store)]
 async fn a_session_with_very_many_orders_is_shown_with_its_last_ones(house: TestDb) {
-    let Filled { order, .. } = filled(&house).await;
+    let Filled { order, .. } = fill_tables(&house).await;
     // The session was inserted with the order's id, and with the order's reference as its code.
     let one_session =
         "UPDATE orders SET session_id = (SELECT id FROM sessions WHERE code = x'522D32353030')";
@@ -391,7 +391,7 @@ async fn a_session_with_very_many_orders_is_shown_with_its_last_ones(house: Test
         .unwrap();
     let ids = |orders: &[Order]| orders.iter().map(|order| order.id).collect::<Vec<_>>();
     assert!(ids(&shown).is_sorted() && ids(&unfinished).is_sorted());
-    assert_eq!(shown.len(), orders::MOST_OF_SESSION as usize);
+    assert_eq!(shown.len(), orders::MAX_SESSION_ORDERS as usize);
     assert_eq!(unfinished.len(), 40);
     assert_eq!(
         shown.last().map(|last| last.id),
@@ -401,17 +401,17 @@ async fn a_session_with_very_many_orders_is_shown_with_its_last_ones(house: Test
 
 #[each_database(store)]
 async fn old_drafts_are_found_however_many_are_young(house: TestDb) {
-    filled(&house).await;
+    fill_tables(&house).await;
     let mut tx = house.db.begin().await.unwrap();
     testing::run(&mut tx, "UPDATE orders SET status = 'draft'")
         .await
         .unwrap();
     tx.commit().await.unwrap();
-    know_what_is_there(&house).await.unwrap();
+    update_statistics(&house).await.unwrap();
     let (now, long_ago) = (house.clock.now(), house.clock.now() - TimeDelta::days(9));
     let mut too_much: Vec<String> = Vec::new();
     let mut tx = house.db.read().await.unwrap();
-    read_little! { tx, too_much,
+    report_many_reads! { tx, too_much,
         orders::old_drafts(&mut tx, long_ago, PAGE);
         orders::old_drafts(&mut tx, now, PAGE);
     }
@@ -428,14 +428,14 @@ async fn old_drafts_are_found_however_many_are_young(house: TestDb) {
 
 #[each_database(store)]
 async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
-    let Filled { stores, order } = filled(&house).await;
+    let Filled { stores, order } = fill_tables(&house).await;
     let (now, long_ago) = (house.clock.now(), house.clock.now() - TimeDelta::days(9));
     let (store, some) = (stores[0], &stores[..3]);
     let session = order.session.as_ref().unwrap().id;
     let stream: StreamId = order.id.into();
     let mut too_much: Vec<String> = Vec::new();
     let mut tx = house.db.read().await.unwrap();
-    read_little! { tx, too_much,
+    report_many_reads! { tx, too_much,
         super::stores::list(&mut tx, None, None, PAGE);
         super::stores::list(&mut tx, Some(some), None, PAGE);
         products::list(&mut tx, store, None, PAGE);
@@ -450,7 +450,7 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         orders::many(&mut tx, &[order.id]);
         orders::list::list(&mut tx, &OrderFilter { statuses: vec![Failed], stores: Some(some.to_vec()), ..OrderFilter::default() }, None, PAGE);
         orders::list::list(&mut tx, &OrderFilter { statuses: vec![Accepted], ..OrderFilter::default() }, None, PAGE);
-        stats::all_tallied(&mut tx, None, PAGE);
+        stats::all_tallies(&mut tx, None, PAGE);
         stats::tallied(&mut tx, some);
         stats::rest(&mut tx, &[(store, 600), (stores[1], 610)]);
         stats::untallied(&mut tx, store, 200, PAGE);
@@ -460,13 +460,13 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         sweep::overdue_orders(&mut tx, now, PAGE);
         sweep::unsettled_orders(&mut tx, PAGE);
         sweep::integrators_with_due_work(&mut tx, now, None, PAGE);
-        sweep::orders_with_callbacks_left(&mut tx, PAGE);
+        sweep::orders_with_unapplied_callbacks(&mut tx, PAGE);
         sweep::unmatched(&mut tx, None, PAGE);
         sweep::count_callbacks_left(&mut tx);
     }
     drop(tx);
     let mut tx = house.db.begin().await.unwrap();
-    read_little! { tx, too_much,
+    report_many_reads! { tx, too_much,
         sweep::give_up_unmatched(&mut tx, now, now);
         sweep::prune(&mut tx, long_ago, long_ago, 100);
     }

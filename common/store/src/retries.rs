@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    explain::{Answer, answers},
+    explain::{QueryOutput, impl_query_output},
     on, push_ids,
     tx::Tx,
 };
@@ -43,8 +43,8 @@ pub struct Progress<'a> {
 
 /// A choice of retries by store and account.
 #[derive(Clone, Debug)]
-pub enum Whose {
-    Everybodys,
+pub enum RetryScope {
+    Everyone,
     /// Retries about one of these stores, and those by this account.
     Of(Vec<StoreId>, AccountId),
 }
@@ -140,27 +140,27 @@ pub async fn rounds_of(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(Hando
 }
 
 pub async fn get(tx: &mut Tx, id: RetryId) -> Result<Option<Retry>> {
-    let rows = walked::<RetryRow>(tx, Walk::One(id), None, 1).await?;
+    let rows = run_walk::<RetryRow>(tx, Walk::One(id), None, 1).await?;
     rows.into_iter().next().map(TryInto::try_into).transpose()
 }
 
 /// Returns retries before `before`, newest first.
 pub async fn list(
     tx: &mut Tx,
-    whose: &Whose,
+    whose: &RetryScope,
     before: Option<RetryId>,
     limit: u32,
 ) -> Result<Vec<Retry>> {
     let walks: Vec<Walk> = match whose {
-        Whose::Everybodys => vec![Walk::All],
-        Whose::Of(stores, by) => {
+        RetryScope::Everyone => vec![Walk::All],
+        RetryScope::Of(stores, by) => {
             let of_stores = stores.iter().copied().map(Walk::OfStore);
             of_stores.chain([Walk::By(*by)]).collect()
         }
     };
     let mut rows: Vec<RetryRow> = Vec::new();
     for walk in walks {
-        rows.extend(walked::<RetryRow>(tx, walk, before, limit).await?);
+        rows.extend(run_walk::<RetryRow>(tx, walk, before, limit).await?);
     }
     rows.sort_unstable_by_key(|row| Reverse(row.id));
     let mut seen = BTreeSet::new();
@@ -169,16 +169,16 @@ pub async fn list(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-pub async fn walked<A: Answer>(
+pub async fn run_walk<A: QueryOutput>(
     tx: &mut Tx,
     walk: Walk,
     before: Option<RetryId>,
     limit: u32,
 ) -> Result<Vec<A>> {
     let before = before.map_or(Uuid::max(), RetryId::uuid);
-    let asked = A::asked(tx);
+    let sql_prefix = A::sql_prefix(tx);
     Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(asked);
+        let mut query = QueryBuilder::new(sql_prefix);
         query.push(
             "SELECT r.id, r.account_id, a.username, r.store_id, r.filter, r.matched, r.retried, r.refused, \
              r.started_at, r.finished_at FROM retries r LEFT JOIN accounts a ON a.id = r.account_id WHERE r.id < ",
@@ -201,7 +201,7 @@ pub async fn walked<A: Answer>(
     }))
 }
 
-answers!(RetryRow);
+impl_query_output!(RetryRow);
 
 #[derive(sqlx::FromRow)]
 struct RetryRow {

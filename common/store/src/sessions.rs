@@ -92,7 +92,7 @@ pub async fn lock_many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
 }
 
 /// Locks the sessions that exist and that no other transaction has locked, by id.
-pub async fn lock_free(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
+pub async fn lock_available(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
     let locking = tx.pick(" FOR UPDATE SKIP LOCKED", "");
     some(tx, ids, locking).await
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     bulk::chunks,
     error::{Result, StoreError},
-    explain::{Answer, answers},
+    explain::{QueryOutput, impl_query_output},
     on, push_ids,
     tx::Tx,
 };
@@ -68,7 +68,7 @@ pub async fn tallied(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Tallied>> {
 }
 
 /// Returns the tallies of all stores after `after`, by id.
-pub async fn all_tallied(tx: &mut Tx, after: Option<StoreId>, limit: u32) -> Result<Vec<Tallied>> {
+pub async fn all_tallies(tx: &mut Tx, after: Option<StoreId>, limit: u32) -> Result<Vec<Tallied>> {
     let rows: Vec<Row> = on!(tx, |conn| {
         sqlx::query_as(select_tallied!(
             "WHERE c.store_id > ? ORDER BY c.store_id LIMIT ?"
@@ -96,8 +96,8 @@ pub async fn rest(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Tally> {
     Ok(tally)
 }
 
-pub async fn counted<A: Answer>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Vec<A>> {
-    let asked = A::asked(tx);
+pub async fn counted<A: QueryOutput>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Vec<A>> {
+    let sql_prefix = A::sql_prefix(tx);
     // SQLite stores times as texts: the first 19 characters are whole seconds, and the rest reads as a fraction.
     let sql = tx.pick(
         "SELECT status, COUNT(*) AS orders, COUNT(accepted_at) AS ever_accepted, \
@@ -110,7 +110,7 @@ pub async fn counted<A: Answer>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Ve
          FROM orders WHERE ",
     );
     Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(asked);
+        let mut query = QueryBuilder::new(sql_prefix);
         query.push(sql);
         let mut list = query.separated(" OR ");
         for (store, above) in of {
@@ -331,7 +331,7 @@ impl From<Row> for Tallied {
     }
 }
 
-answers!(CountedRow);
+impl_query_output!(CountedRow);
 
 #[derive(sqlx::FromRow)]
 struct CountedRow {
@@ -343,7 +343,7 @@ struct CountedRow {
 
 /// Returns every placed order, to check the counts against.
 #[cfg(any(test, feature = "testing"))]
-pub async fn one_by_one(tx: &mut Tx) -> Result<Vec<(StoreId, Counted)>> {
+pub async fn placed_orders(tx: &mut Tx) -> Result<Vec<(StoreId, Counted)>> {
     type Found = (Uuid, String, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
     let rows: Vec<Found> = on!(tx, |conn| sqlx::query_as(
         "SELECT store_id, status, placed_at, accepted_at FROM orders WHERE status <> 'draft'"

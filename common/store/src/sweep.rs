@@ -9,17 +9,21 @@ use super::{error::Result, on, tx::Tx};
 use domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId};
 
 /// Number of failed withdrawals after which the sweep gives up on a handoff; five more than park it.
-const MOST_WITHDRAWAL_FAILURES: i32 = 10;
+const MAX_WITHDRAWAL_FAILURES: i32 = 10;
 
 /// Maximum integrators that one search for due work examines: two seeks each, and each worker may sweep once a second.
-const MOST_LOOKED_AT: u32 = 2048;
+const MAX_EXAMINED: u32 = 2048;
 
 /// A handoff, and the order that must be locked before it.
-pub type Found = (HandoffId, Option<OrderId>);
+pub type FoundHandoff = (HandoffId, Option<OrderId>);
 
 /// Returns handoffs with an attempt in flight whose lease has expired, longest first. Acknowledged ones were
 /// acknowledged by a callback meanwhile.
-pub async fn expired_leases(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Result<Vec<Found>> {
+pub async fn expired_leases(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<FoundHandoff>> {
     let mut found = Vec::new();
     for state in ["sending", "acknowledged"] {
         let rows: Vec<(Uuid, Option<Uuid>)> = on!(&mut *tx, |conn| {
@@ -33,13 +37,17 @@ pub async fn expired_leases(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Resu
         .fetch_all(conn)
         .await?
         });
-        found.extend(rows.into_iter().map(of_row));
+        found.extend(rows.into_iter().map(found_handoff));
     }
     Ok(found)
 }
 
 /// Returns due handoffs past their deadline, which nobody claims because their integrator is disabled.
-pub async fn overdue_handoffs(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Result<Vec<Found>> {
+pub async fn overdue_handoffs(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<FoundHandoff>> {
     let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| {
         sqlx::query_as(
         "SELECT id, order_id FROM handoffs WHERE state IN ('due', 'waiting') AND due_at <= ? AND deadline <= ? LIMIT ?"
@@ -50,7 +58,7 @@ pub async fn overdue_handoffs(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Re
     .fetch_all(conn)
     .await?
     });
-    Ok(rows.into_iter().map(of_row).collect())
+    Ok(rows.into_iter().map(found_handoff).collect())
 }
 
 macro_rules! of_archived {
@@ -66,24 +74,24 @@ macro_rules! of_archived {
 }
 
 /// Returns handoffs of archived integrators that are neither closed nor being sent. One that could not be withdrawn is
-/// deferred, and after [`MOST_WITHDRAWAL_FAILURES`] failures left to people.
+/// deferred, and after [`MAX_WITHDRAWAL_FAILURES`] failures left to people.
 pub async fn handoffs_of_archived(
     tx: &mut Tx,
     now: DateTime<Utc>,
     limit: u32,
-) -> Result<Vec<Found>> {
+) -> Result<Vec<FoundHandoff>> {
     // Each database has its own keyword for a join in the written order: integrators are few, handoffs may be many.
     let sql = tx.pick(of_archived!("STRAIGHT_JOIN"), of_archived!("CROSS JOIN"));
     let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| sqlx::query_as(sql)
         .bind(now)
-        .bind(MOST_WITHDRAWAL_FAILURES)
+        .bind(MAX_WITHDRAWAL_FAILURES)
         .bind(limit)
         .fetch_all(conn)
         .await?);
-    Ok(rows.into_iter().map(of_row).collect())
+    Ok(rows.into_iter().map(found_handoff).collect())
 }
 
-fn of_row((handoff, order): (Uuid, Option<Uuid>)) -> Found {
+fn found_handoff((handoff, order): (Uuid, Option<Uuid>)) -> FoundHandoff {
     (handoff.into(), order.map(Into::into))
 }
 
@@ -146,7 +154,7 @@ pub struct DueWork {
     /// Ordered by id.
     pub integrators: Vec<IntegratorId>,
     /// Integrator after which the next search continues; `None` if there are no more.
-    pub go_on_after: Option<IntegratorId>,
+    pub continue_after: Option<IntegratorId>,
 }
 
 /// Selects by the earliest handoff of each state, so that `handoffs_of_integrator` leads to it past all that are
@@ -189,7 +197,7 @@ pub async fn integrators_with_due_work(
     after: Option<IntegratorId>,
     limit: u32,
 ) -> Result<DueWork> {
-    due_work_among(tx, now, after, MOST_LOOKED_AT, limit).await
+    due_work_among(tx, now, after, MAX_EXAMINED, limit).await
 }
 
 /// Does the same for the next `most` integrators, with or without due work.
@@ -224,13 +232,13 @@ pub async fn due_work_among(
     let is_full = integrators.len() >= limit as usize;
     let last_found = integrators.last().copied().filter(|_| is_full);
     Ok(DueWork {
-        go_on_after: last_found.or(last.map(Into::into)),
+        continue_after: last_found.or(last.map(Into::into)),
         integrators,
     })
 }
 
 /// Returns orders with unapplied callbacks, longest waiting first.
-pub async fn orders_with_callbacks_left(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
+pub async fn orders_with_unapplied_callbacks(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
     let rows: Vec<(Uuid, DateTime<Utc>)> = on!(tx, |conn| {
         sqlx::query_as(
         "SELECT order_id, MIN(received_at) FROM callbacks WHERE applied_at IS NULL AND order_id IS NOT NULL \

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::{Db, DbOptions, Result, Tx, migrate, on, stores};
 
 /// Maximum time that a test waits for something before it fails.
-pub const SOON: Duration = Duration::from_secs(20);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Returns the time at which the tests' manual clocks start.
 #[must_use]

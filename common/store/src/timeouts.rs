@@ -9,34 +9,34 @@ use super::error::{Result, StoreError};
 use platform::metrics::Metrics;
 
 /// Minimum interval between two renewals of all connections, however many statements find the server read-only.
-const RENEWED_AT_MOST_EVERY: Duration = Duration::from_secs(5);
+const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The timeout, metrics and renewal that all MySQL connections of a [`Db`](super::Db) share.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct StatementPolicy {
     /// Timeout of each statement: sqlx would wait forever on a connection that hangs.
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     pub(super) metrics: Arc<Metrics>,
     pub(super) renewal: Renewal,
 }
 
-impl Terms {
+impl StatementPolicy {
     /// Runs one statement, or a few, under the timeout, and counts an error.
     pub async fn ask<T>(&self, asked: impl Future<Output = Result<T>>) -> Result<T> {
         self.ask_with(asked, |error| error).await
     }
 
-    /// Does the same as [`Self::ask`], with `meaning` applied to an error.
+    /// Does the same as [`Self::ask`], with `map_error` applied to an error.
     pub(super) async fn ask_with<T>(
         &self,
         asked: impl Future<Output = Result<T>>,
-        meaning: impl FnOnce(StoreError) -> StoreError,
+        map_error: impl FnOnce(StoreError) -> StoreError,
     ) -> Result<T> {
-        let done = within(self.patience, asked).await;
-        if done.as_ref().is_err_and(StoreError::is_of_a_reading_server) {
+        let done = within(self.timeout, asked).await;
+        if done.as_ref().is_err_and(StoreError::is_read_only_server) {
             self.renewal.renew();
         }
-        counted(&self.metrics, done.map_err(meaning))
+        counted(&self.metrics, done.map_err(map_error))
     }
 }
 
@@ -51,7 +51,7 @@ impl Renewal {
     pub(super) fn renew(&self) {
         let now = Instant::now();
         let mut renewed_at = self.renewed_at();
-        if renewed_at.is_none_or(|last| now >= last + RENEWED_AT_MOST_EVERY) {
+        if renewed_at.is_none_or(|last| now >= last + MIN_RENEWAL_INTERVAL) {
             *renewed_at = Some(now);
             tracing::warn!("database is read-only; reconnecting to find a writable server");
         }
@@ -69,14 +69,14 @@ impl Renewal {
 
 /// Runs statements with a timeout; a connection that runs into it does not return to its pool.
 pub(super) async fn within<T, E: Into<StoreError>>(
-    patience: Duration,
+    timeout: Duration,
     asked: impl Future<Output = Result<T, E>>,
 ) -> Result<T> {
-    match tokio::time::timeout(patience, asked).await {
+    match tokio::time::timeout(timeout, asked).await {
         Ok(answer) => answer.map_err(Into::into),
         Err(_) => Err(StoreError::Unavailable(format!(
             "no answer within {} ms",
-            patience.as_millis()
+            timeout.as_millis()
         ))),
     }
 }
@@ -111,11 +111,11 @@ mod tests {
     #[test]
     fn many_refusals_are_one_renewal() {
         let renewal = Renewal::default();
-        let lately = Instant::now() - RENEWED_AT_MOST_EVERY / 2;
+        let lately = Instant::now() - MIN_RENEWAL_INTERVAL / 2;
         *renewal.renewed_at() = Some(lately);
         renewal.renew();
         assert_eq!(*renewal.renewed_at(), Some(lately));
-        *renewal.renewed_at() = Some(lately - RENEWED_AT_MOST_EVERY);
+        *renewal.renewed_at() = Some(lately - MIN_RENEWAL_INTERVAL);
         renewal.renew();
         assert!(renewal.renewed_at().is_some_and(|at| at > lately));
     }

@@ -6,16 +6,16 @@ use sqlx::{MySql, Sqlite, Transaction};
 
 use super::{
     error::{Result, StoreError},
-    timeouts::{Terms, counted, within},
+    timeouts::{StatementPolicy, counted, within},
 };
 use platform::metrics::Metrics;
 
 /// Timeout of an explicit rollback. After it the connection is closed, and the server rolls back by itself.
-const ROLLBACK_WITHIN: Duration = Duration::from_secs(1);
+const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A transaction, rolled back when dropped. Only `ledger` commits. Errors of its statements are counted in the metrics.
 pub enum Tx {
-    MySql(Transaction<'static, MySql>, Terms),
+    MySql(Transaction<'static, MySql>, StatementPolicy),
     Sqlite(Transaction<'static, Sqlite>, Arc<Metrics>),
 }
 
@@ -34,12 +34,12 @@ impl Tx {
         match self {
             Self::MySql(tx, terms) => {
                 let asked = async { Ok(tx.commit().await?) };
-                let done = terms.ask_with(asked, StoreError::of_commit);
+                let done = terms.ask_with(asked, StoreError::map_commit_error);
                 done.await
             }
             Self::Sqlite(tx, metrics) => {
                 let done = tx.commit().await.map_err(StoreError::from);
-                counted(&metrics, done.map_err(StoreError::of_commit))
+                counted(&metrics, done.map_err(StoreError::map_commit_error))
             }
         }
     }
@@ -47,7 +47,7 @@ impl Tx {
     /// Rolls back at once, so that locks are released now rather than at the connection's next use.
     pub async fn rollback(self) {
         let done = match self {
-            Self::MySql(tx, ..) => within(ROLLBACK_WITHIN, tx.rollback()).await,
+            Self::MySql(tx, ..) => within(ROLLBACK_TIMEOUT, tx.rollback()).await,
             Self::Sqlite(tx, _) => tx.rollback().await.map_err(StoreError::from),
         };
         if let Err(error) = done {

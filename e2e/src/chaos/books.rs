@@ -14,13 +14,13 @@ use tokio::time::{Instant, sleep};
 use super::{
     house::House,
     load::Answered,
-    plan::Wanted,
+    plan::PlannedOrder,
     table::{BUNS, Table},
 };
 use crate::{Received, one_to, text};
 
 /// Time for all orders to end after the last failure: long enough for leases to expire and for four retries.
-const SETTLING: Duration = Duration::from_secs(60);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Stands for an attempt without an outcome. It excuses no repeated request, and none may remain at the end.
 const OPEN: &str = "open";
@@ -40,7 +40,7 @@ pub struct Counts {
     /// Requests beyond the first of a handoff.
     pub repeated: usize,
     /// Maximum number of attempts of one handoff.
-    pub most_attempts: usize,
+    pub max_attempts_seen: usize,
     pub callbacks: usize,
     pub buns_left: i64,
 }
@@ -75,7 +75,7 @@ impl Violation {
 pub(super) struct Books<'a> {
     pub house: &'a House,
     pub table: &'a Table,
-    pub wanted: &'a [Wanted],
+    pub wanted: &'a [PlannedOrder],
     pub answered: &'a [Answered],
 }
 
@@ -104,9 +104,9 @@ impl Books<'_> {
         }
         match self.until_settled(&mut counts).await {
             Ok((orders, handoffs)) => {
-                violations.extend(self.kept_once(&orders));
-                violations.extend(self.ended_right(&orders, &handoffs));
-                violations.extend(self.on_record(&handoffs, &mut counts));
+                violations.extend(self.check_stored_once(&orders));
+                violations.extend(self.check_final_statuses(&orders, &handoffs));
+                violations.extend(self.check_attempts(&handoffs, &mut counts));
                 violations.extend(self.streams(&orders).await);
                 violations.extend(self.stock(&orders, &mut counts).await);
                 let by_guests = orders
@@ -128,7 +128,7 @@ impl Books<'_> {
         &self,
         counts: &mut Counts,
     ) -> Result<(HashMap<String, Value>, HashMap<String, Vec<Value>>), Violation> {
-        let deadline = Instant::now() + SETTLING;
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
         let mut left;
         loop {
             let orders = self.orders().await.map_err(Violation::new)?;
@@ -153,7 +153,7 @@ impl Books<'_> {
                         .as_array()
                         .cloned()
                         .unwrap_or_default();
-                    if let Some(open) = of_order.iter().find_map(still_open) {
+                    if let Some(open) = of_order.iter().find_map(unfinished_reason) {
                         left = Some(Violation::of(id, open));
                     }
                     handoffs.insert(id.clone(), of_order);
@@ -193,7 +193,7 @@ impl Books<'_> {
     }
 
     /// Checks that every 201 has its own stored order, and that there are no other orders.
-    fn kept_once(&self, orders: &HashMap<String, Value>) -> Vec<Violation> {
+    fn check_stored_once(&self, orders: &HashMap<String, Value>) -> Vec<Violation> {
         let mut violations = Vec::new();
         let answered: Vec<&str> = self
             .answered
@@ -231,7 +231,7 @@ impl Books<'_> {
         violations
     }
 
-    fn ended_right(
+    fn check_final_statuses(
         &self,
         orders: &HashMap<String, Value>,
         handoffs: &HashMap<String, Vec<Value>>,
@@ -289,7 +289,7 @@ impl Books<'_> {
 
     /// Checks that a handoff has at most five attempts and no request without one, and that each repeated request
     /// follows an attempt that may not have arrived, with the same id and the same bytes.
-    fn on_record(
+    fn check_attempts(
         &self,
         handoffs: &HashMap<String, Vec<Value>>,
         counts: &mut Counts,
@@ -314,9 +314,10 @@ impl Books<'_> {
                 .filter(|outcome| **outcome == "unknown")
                 .count();
             counts.repeated += requests.len().saturating_sub(1);
-            counts.most_attempts = counts.most_attempts.max(outcomes.len());
-            violations
-                .extend(wrong_with(&outcomes, requests).map(|what| Violation::of(order_id, what)));
+            counts.max_attempts_seen = counts.max_attempts_seen.max(outcomes.len());
+            violations.extend(
+                find_contradiction(&outcomes, requests).map(|what| Violation::of(order_id, what)),
+            );
             known.insert(id);
         }
         for stranger in by_webhook_id.keys().filter(|id| !known.contains(*id)) {
@@ -386,7 +387,7 @@ impl Books<'_> {
 }
 
 /// Compares the attempts of one handoff with its requests; returns the first contradiction.
-fn wrong_with(outcomes: &[&str], requests: &[Received]) -> Option<String> {
+fn find_contradiction(outcomes: &[&str], requests: &[Received]) -> Option<String> {
     let may_not_have_arrived = outcomes
         .iter()
         .filter(|one| matches!(**one, "unknown" | "retry"))
@@ -420,7 +421,7 @@ fn wrong_with(outcomes: &[&str], requests: &[Received]) -> Option<String> {
 
 /// Returns why a handoff is not finished. A closed one may still have an attempt under a lease if a callback overtook
 /// the response: the worker's outcome or the sweep ends it.
-fn still_open(handoff: &Value) -> Option<String> {
+fn unfinished_reason(handoff: &Value) -> Option<String> {
     if handoff["closed_at"].is_null() {
         return Some(format!("a handoff was not closed: {}", handoff["state"]));
     }

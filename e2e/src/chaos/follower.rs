@@ -16,10 +16,10 @@ use tokio_tungstenite::{connect_async, tungstenite::Message};
 use super::books::Violation;
 
 /// Time without any frame, pings included, after which a screen reconnects.
-const SILENCE: Duration = Duration::from_secs(3);
+const READ_TIMEOUT: Duration = Duration::from_secs(3);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Time to receive the last events after the last failure.
-const CATCHING_UP: Duration = Duration::from_secs(30);
+const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Result of following a stream.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +49,7 @@ pub(super) async fn follow(
             return followed;
         }
         if reached == Some(false)
-            && Instant::now() > *deadline.get_or_insert(Instant::now() + CATCHING_UP)
+            && Instant::now() > *deadline.get_or_insert(Instant::now() + CATCH_UP_TIMEOUT)
         {
             followed.breaks.push(format!(
                 "stopped at {} of {:?}",
@@ -65,8 +65,8 @@ pub(super) async fn follow(
 
 /// Returns the number of a stream's last event, from a new snapshot.
 pub(super) async fn last_number(url: &str) -> Option<i64> {
-    let (mut socket, _) = timeout(SILENCE, connect_async(url)).await.ok()?.ok()?;
-    while let Ok(Some(Ok(message))) = timeout(SILENCE, socket.next()).await {
+    let (mut socket, _) = timeout(READ_TIMEOUT, connect_async(url)).await.ok()?.ok()?;
+    while let Ok(Some(Ok(message))) = timeout(READ_TIMEOUT, socket.next()).await {
         if let Message::Text(hello) = message {
             return serde_json::from_str::<Value>(&hello).ok()?["seq"].as_i64();
         }
@@ -82,7 +82,7 @@ impl Followed {
         goal: &mut watch::Receiver<Option<i64>>,
     ) {
         let url = format!("{url}?after={}", self.last);
-        let Ok(Ok((mut socket, _))) = timeout(SILENCE, connect_async(url)).await else {
+        let Ok(Ok((mut socket, _))) = timeout(READ_TIMEOUT, connect_async(url)).await else {
             self.refused += 1;
             return;
         };
@@ -90,7 +90,7 @@ impl Followed {
         let mut events = 0;
         while events < leaves_after && self.breaks.len() < 5 {
             let frame = tokio::select! {
-                frame = timeout(SILENCE, socket.next()) => frame,
+                frame = timeout(READ_TIMEOUT, socket.next()) => frame,
                 _ = goal.changed() => return,
             };
             match frame {

@@ -13,7 +13,7 @@ use tokio::{
 use super::{
     line::Line,
     plan::{Reach, Wire},
-    process::{Process, answer, client, program, unused},
+    process::{Process, answer, client, program, unused_address},
     queue,
     servers::Servers,
 };
@@ -88,7 +88,7 @@ impl House {
         let roles = shape.roles();
         let count = |role: &str| roles.iter().filter(|one| **one == role).count();
         let (api, notifier) = (count("api") + count("expediter"), count("notifier"));
-        let addresses: Vec<SocketAddr> = roles.iter().map(|_| unused()).collect();
+        let addresses: Vec<SocketAddr> = roles.iter().map(|_| unused_address()).collect();
         let front = Line::to(addresses[..api].to_vec()).await;
         let screens = match notifier {
             0 => None,
@@ -161,7 +161,7 @@ impl House {
     }
 
     /// Locks server failures: a killed server must be back before another is killed.
-    pub async fn one_death_at_a_time(&self) -> MutexGuard<'_, ()> {
+    pub async fn lock_server_failures(&self) -> MutexGuard<'_, ()> {
         self.deaths.lock().await
     }
 
@@ -281,7 +281,7 @@ impl House {
 
     /// Returns the last warnings and errors of each process's log, at most `most` lines each.
     #[must_use]
-    pub fn complaints(&self, most: usize) -> String {
+    pub fn last_warnings(&self, most: usize) -> String {
         let mut told = String::new();
         for process in &self.processes {
             let log = process.log();

@@ -21,7 +21,7 @@ use tokio::{
 
 /// Treatment of the traffic through a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Passage {
+pub enum Traffic {
     Open,
     /// Open connections are closed and new ones are refused.
     Refused,
@@ -36,14 +36,14 @@ pub enum Passage {
 pub struct Line {
     /// Address to use instead of the target's.
     pub address: SocketAddr,
-    passage: watch::Sender<Passage>,
+    passage: watch::Sender<Traffic>,
     cuts: watch::Sender<u64>,
     accepting: JoinHandle<()>,
 }
 
 #[derive(Clone)]
 struct Watched {
-    passage: watch::Receiver<Passage>,
+    passage: watch::Receiver<Traffic>,
     cuts: watch::Receiver<u64>,
 }
 
@@ -57,7 +57,7 @@ impl Line {
             .await
             .expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
-        let (passage, cuts) = (watch::Sender::new(Passage::Open), watch::Sender::new(0));
+        let (passage, cuts) = (watch::Sender::new(Traffic::Open), watch::Sender::new(0));
         let watched = Watched {
             passage: passage.subscribe(),
             cuts: cuts.subscribe(),
@@ -71,9 +71,9 @@ impl Line {
         }
     }
 
-    pub fn set(&self, passage: Passage) {
+    pub fn set(&self, passage: Traffic) {
         self.passage.send_replace(passage);
-        if passage == Passage::Refused {
+        if passage == Traffic::Refused {
             self.cut();
         }
     }
@@ -99,7 +99,7 @@ async fn accept(listener: TcpListener, ends: Arc<[SocketAddr]>, watched: Watched
             tokio::time::sleep(Duration::from_millis(20)).await;
             continue;
         };
-        if *watched.passage.borrow() == Passage::Refused {
+        if *watched.passage.borrow() == Traffic::Refused {
             continue;
         }
         tokio::spawn(carry(
@@ -120,8 +120,7 @@ async fn carry(
     watched.cuts.mark_unchanged();
     let mut cut = watched.cuts.clone();
     let both_ways = async {
-        let Some(end) = first_that_answers(&ends, next.fetch_add(1, Ordering::Relaxed)).await
-        else {
+        let Some(end) = connect_first(&ends, next.fetch_add(1, Ordering::Relaxed)).await else {
             return;
         };
         // Sends small chunks at once, so that the proxy adds no delay.
@@ -139,7 +138,7 @@ async fn carry(
     }
 }
 
-async fn first_that_answers(ends: &[SocketAddr], first: usize) -> Option<TcpStream> {
+async fn connect_first(ends: &[SocketAddr], first: usize) -> Option<TcpStream> {
     for n in 0..ends.len() {
         if let Ok(end) = TcpStream::connect(ends[(first + n) % ends.len()]).await {
             return Some(end);
@@ -151,15 +150,15 @@ async fn first_that_answers(ends: &[SocketAddr], first: usize) -> Option<TcpStre
 async fn pass(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut passage: watch::Receiver<Passage>,
+    mut passage: watch::Receiver<Traffic>,
 ) {
     let mut buffer = [0; 16 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        let thawed = passage.wait_for(|now| *now != Passage::Frozen).await;
+        let thawed = passage.wait_for(|now| *now != Traffic::Frozen).await;
         let Ok(now) = thawed.map(|now| *now) else {
             return;
         };
-        if let Passage::Slow(delay) = now {
+        if let Traffic::Slow(delay) = now {
             tokio::time::sleep(delay).await;
         }
         if to.write_all(&buffer[..count]).await.is_err() {
@@ -173,7 +172,7 @@ mod tests {
     use super::*;
 
     /// Starts a server that echoes everything twice.
-    async fn parrot() -> SocketAddr {
+    async fn start_echo() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -198,14 +197,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_carries_until_it_is_cut_and_lets_in_again() {
-        let line = Line::to(vec![parrot().await]).await;
+        let line = Line::to(vec![start_echo().await]).await;
         let mut stands = TcpStream::connect(line.address).await.unwrap();
         assert!(says(&mut stands).await);
-        line.set(Passage::Refused);
+        line.set(Traffic::Refused);
         assert!(!says(&mut stands).await);
         let mut refused = TcpStream::connect(line.address).await.unwrap();
         assert!(!says(&mut refused).await);
-        line.set(Passage::Open);
+        line.set(Traffic::Open);
         let mut new = TcpStream::connect(line.address).await.unwrap();
         assert!(says(&mut new).await);
         line.cut();
@@ -214,13 +213,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_said_into_a_frozen_line_arrives_when_it_thaws() {
-        let line = Line::to(vec![parrot().await]).await;
+        let line = Line::to(vec![start_echo().await]).await;
         let mut stream = TcpStream::connect(line.address).await.unwrap();
         assert!(says(&mut stream).await);
-        line.set(Passage::Frozen);
+        line.set(Traffic::Frozen);
         let frozen = tokio::time::timeout(Duration::from_millis(50), says(&mut stream)).await;
         assert!(frozen.is_err());
-        line.set(Passage::Open);
+        line.set(Traffic::Open);
         let mut back = [0; 4];
         stream.read_exact(&mut back).await.unwrap();
         assert_eq!(&back, b"word");
@@ -231,7 +230,7 @@ mod tests {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let nobody = gone.local_addr().unwrap();
         drop(gone);
-        let line = Line::to(vec![nobody, parrot().await]).await;
+        let line = Line::to(vec![nobody, start_echo().await]).await;
         for _ in 0..4 {
             let mut stream = TcpStream::connect(line.address).await.unwrap();
             assert!(says(&mut stream).await);

@@ -6,13 +6,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::{house::House, plan::Wanted, process::answer, table::Table};
+use super::{house::House, plan::PlannedOrder, process::answer, table::Table};
 use crate::text;
 
 /// The guest key, which a browser would have generated.
 const GUEST_KEY: &str = "a-guest-of-the-chaos-tests";
 /// Time after which a missing response is a violation.
-const PATIENCE: Duration = Duration::from_secs(90);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Responses that one customer got.
@@ -28,31 +28,36 @@ pub(super) struct Answered {
 }
 
 /// Runs one customer to the end: places the order and, if wanted, cancels it.
-pub(super) async fn insist(
+pub(super) async fn run_customer(
     house: &House,
     table: &Table,
     key: String,
-    wanted: Wanted,
+    wanted: PlannedOrder,
     begin: Instant,
 ) -> Answered {
     sleep_until(begin + wanted.at).await;
     let mut answered = Answered::default();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + RESPONSE_TIMEOUT;
     while answered.order_id.is_none() && answered.wrong.is_none() {
         match place(house, table, &key, wanted).await {
             Some((201, order)) => answered.order_id = Some(text(&order["id"])),
-            other => answered.is_told_to_wait(&key, other),
+            other => answered.record_response(&key, other),
         }
-        answered.give_up_after(deadline, &key).await;
+        answered.pause_or_give_up(deadline, &key).await;
     }
-    if let (Some(after), Some(id)) = (wanted.is_called_off_after, answered.order_id.clone()) {
+    if let (Some(after), Some(id)) = (wanted.cancel_after, answered.order_id.clone()) {
         sleep(after).await;
-        call_off(house, table, &id, wanted, &mut answered).await;
+        cancel_order(house, table, &id, wanted, &mut answered).await;
     }
     answered
 }
 
-async fn place(house: &House, table: &Table, key: &str, wanted: Wanted) -> Option<(u16, Value)> {
+async fn place(
+    house: &House,
+    table: &Table,
+    key: &str,
+    wanted: PlannedOrder,
+) -> Option<(u16, Value)> {
     let items = match wanted.buns {
         0 => json!([{"product_id": table.espresso}]),
         buns => json!([{"product_id": table.bun, "quantity": buns}]),
@@ -71,8 +76,14 @@ async fn place(house: &House, table: &Table, key: &str, wanted: Wanted) -> Optio
 }
 
 /// Cancels an order: as the guest until it is accepted, then as staff.
-async fn call_off(house: &House, table: &Table, id: &str, wanted: Wanted, answered: &mut Answered) {
-    let deadline = Instant::now() + PATIENCE;
+async fn cancel_order(
+    house: &House,
+    table: &Table,
+    id: &str,
+    wanted: PlannedOrder,
+    answered: &mut Answered,
+) {
+    let deadline = Instant::now() + RESPONSE_TIMEOUT;
     let mut as_guest = wanted.by_guest;
     while !answered.called_off && answered.wrong.is_none() {
         let said = if as_guest {
@@ -96,14 +107,14 @@ async fn call_off(house: &House, table: &Table, id: &str, wanted: Wanted, answer
             Some((409, problem)) if problem["reason"] == "invalid_transition" => {
                 answered.called_off = true
             }
-            other => answered.is_told_to_wait(id, other),
+            other => answered.record_response(id, other),
         }
-        answered.give_up_after(deadline, id).await;
+        answered.pause_or_give_up(deadline, id).await;
     }
 }
 
 impl Answered {
-    fn is_told_to_wait(&mut self, what: &str, said: Option<(u16, Value)>) {
+    fn record_response(&mut self, what: &str, said: Option<(u16, Value)>) {
         match said {
             None => self.unanswered += 1,
             Some((503, _)) => self.unavailable += 1,
@@ -116,11 +127,11 @@ impl Answered {
         }
     }
 
-    async fn give_up_after(&mut self, deadline: Instant, what: &str) {
+    async fn pause_or_give_up(&mut self, deadline: Instant, what: &str) {
         if Instant::now() > deadline && self.wrong.is_none() {
             self.wrong = Some(format!(
                 "{what}: no response within {} s",
-                PATIENCE.as_secs()
+                RESPONSE_TIMEOUT.as_secs()
             ));
         }
         sleep(PAUSE).await;

@@ -4,11 +4,11 @@ use std::{fmt, time::Duration};
 
 use platform::chance::Chance;
 
-use super::{line::Passage, servers::Server};
+use super::{line::Traffic, servers::Server};
 use crate::Mood;
 
 /// Time within which orders and failures begin.
-pub(super) const LOAD: Duration = Duration::from_millis(2000);
+pub(super) const LOAD_DURATION: Duration = Duration::from_millis(2000);
 
 /// Parts of the setup that can fail.
 #[derive(Clone, Copy, Debug)]
@@ -22,28 +22,28 @@ pub struct Reach {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Round {
-    pub orders: Vec<Wanted>,
-    pub troubles: Vec<Planned>,
+    pub orders: Vec<PlannedOrder>,
+    pub faults: Vec<Planned>,
     /// Number of times that the integrator sends each callback.
     pub copies: u32,
 }
 
 /// One order to place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct PlannedOrder {
     pub at: Duration,
     /// True: by a guest at the table. False: by an account, without a session.
     pub by_guest: bool,
     /// Number of buns; 0 means one espresso.
     pub buns: u32,
     /// Delay between the response and the cancellation, if it is cancelled.
-    pub is_called_off_after: Option<Duration>,
+    pub cancel_after: Option<Duration>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Planned {
     pub at: Duration,
-    pub trouble: Trouble,
+    pub trouble: Fault,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub enum Wire {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum Fault {
     /// `kill -9`, and a restart after `away`.
     Killed {
         process: usize,
@@ -78,7 +78,7 @@ pub enum Trouble {
     },
     Impeded {
         wire: Wire,
-        passage: Passage,
+        passage: Traffic,
         lasts: Duration,
     },
     ServerDies {
@@ -102,16 +102,16 @@ impl Round {
         let orders = (0..dice.between(12, 30)).map(|_| dice.wanted()).collect();
         // Larger setups get more failures at once.
         let most = if reach.on_servers { 7 } else { 5 };
-        let mut troubles: Vec<Planned> = (0..dice.between(2, most))
+        let mut faults: Vec<Planned> = (0..dice.between(2, most))
             .map(|_| Planned {
-                at: dice.within(LOAD),
+                at: dice.within(LOAD_DURATION),
                 trouble: dice.trouble(reach),
             })
             .collect();
-        troubles.sort_by_key(|planned| planned.at);
+        faults.sort_by_key(|planned| planned.at);
         Self {
             orders,
-            troubles,
+            faults,
             copies: dice.between(1, 3),
         }
     }
@@ -137,16 +137,16 @@ impl Dice {
         Duration::from_millis(u64::from(self.between(least, most)))
     }
 
-    fn wanted(&self) -> Wanted {
-        Wanted {
-            at: self.within(LOAD),
+    fn wanted(&self) -> PlannedOrder {
+        PlannedOrder {
+            at: self.within(LOAD_DURATION),
             by_guest: self.below(2) == 0,
             buns: self.below(2) * self.between(1, 3),
-            is_called_off_after: (self.below(6) == 0).then(|| self.within(LOAD / 2)),
+            cancel_after: (self.below(6) == 0).then(|| self.within(LOAD_DURATION / 2)),
         }
     }
 
-    fn trouble(&self, reach: Reach) -> Trouble {
+    fn trouble(&self, reach: Reach) -> Fault {
         let process = self.below(u32::try_from(reach.processes).expect("a handful")) as usize;
         let kinds = match (reach.on_servers, reach.servers_are_own) {
             (false, _) => 9,
@@ -154,45 +154,45 @@ impl Dice {
             (true, true) => 16,
         };
         match self.below(kinds) {
-            0 | 1 => Trouble::Killed {
+            0 | 1 => Fault::Killed {
                 process,
                 away: self.ms(0, 600),
             },
             // A lease expires in less than a second.
-            2 | 3 => Trouble::Stalled {
+            2 | 3 => Fault::Stalled {
                 process,
                 lasts: self.ms(300, 2500),
             },
-            4 => Trouble::Restarted { process },
+            4 => Fault::Restarted { process },
             5 => self.on_wire(Wire::Front),
             6 => self.on_wire(Wire::Integrator),
-            7 | 8 => Trouble::Mood {
+            7 | 8 => Fault::Mood {
                 mood: self.mood(),
                 lasts: self.ms(200, 1500),
             },
             9 | 10 => self.on_wire(Wire::Database),
             11 => self.on_wire(Wire::Broker),
-            12 => Trouble::QueueEmptied,
-            13 => Trouble::QueueDeleted,
-            14 => Trouble::ServerDies {
+            12 => Fault::QueueEmptied,
+            13 => Fault::QueueDeleted,
+            14 => Fault::ServerDies {
                 server: Server::MariaDb,
                 away: self.ms(0, 800),
             },
-            _ => Trouble::ServerDies {
+            _ => Fault::ServerDies {
                 server: Server::RabbitMq,
                 away: self.ms(0, 800),
             },
         }
     }
 
-    fn on_wire(&self, wire: Wire) -> Trouble {
+    fn on_wire(&self, wire: Wire) -> Fault {
         let passage = match self.below(4) {
-            0 => return Trouble::Cut { wire },
-            1 => Passage::Refused,
-            2 => Passage::Frozen,
-            _ => Passage::Slow(self.ms(5, 120)),
+            0 => return Fault::Cut { wire },
+            1 => Traffic::Refused,
+            2 => Traffic::Frozen,
+            _ => Traffic::Slow(self.ms(5, 120)),
         };
-        Trouble::Impeded {
+        Fault::Impeded {
             wire,
             passage,
             lasts: self.ms(200, 2000),
@@ -214,31 +214,31 @@ impl fmt::Display for Planned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>5} ms  ", self.at.as_millis())?;
         match &self.trouble {
-            Trouble::Killed { process, away } => {
+            Fault::Killed { process, away } => {
                 write!(
                     f,
                     "process {process} killed, back after {} ms",
                     away.as_millis()
                 )
             }
-            Trouble::Stalled { process, lasts } => {
+            Fault::Stalled { process, lasts } => {
                 write!(f, "process {process} stalled for {} ms", lasts.as_millis())
             }
-            Trouble::Restarted { process } => write!(f, "process {process} restarted with SIGTERM"),
-            Trouble::Cut { wire } => write!(f, "{wire:?} cut"),
-            Trouble::Impeded {
+            Fault::Restarted { process } => write!(f, "process {process} restarted with SIGTERM"),
+            Fault::Cut { wire } => write!(f, "{wire:?} cut"),
+            Fault::Impeded {
                 wire,
                 passage,
                 lasts,
             } => {
                 write!(f, "{wire:?} {passage:?} for {} ms", lasts.as_millis())
             }
-            Trouble::ServerDies { server, away } => {
+            Fault::ServerDies { server, away } => {
                 write!(f, "{server:?} killed, back after {} ms", away.as_millis())
             }
-            Trouble::QueueEmptied => write!(f, "work queue emptied"),
-            Trouble::QueueDeleted => write!(f, "work queue deleted"),
-            Trouble::Mood { mood, lasts } => {
+            Fault::QueueEmptied => write!(f, "work queue emptied"),
+            Fault::QueueDeleted => write!(f, "work queue deleted"),
+            Fault::Mood { mood, lasts } => {
                 write!(f, "integrator {mood:?} for {} ms", lasts.as_millis())
             }
         }
@@ -270,7 +270,7 @@ mod tests {
             servers_are_own: false,
         };
         for number in 0..300 {
-            for planned in Round::of(1, number, embedded).troubles {
+            for planned in Round::of(1, number, embedded).faults {
                 let line = planned.to_string();
                 let names_server = ["Database", "Broker", "MariaDb", "RabbitMq", "queue"];
                 assert!(
@@ -285,7 +285,7 @@ mod tests {
     #[test]
     fn every_kind_of_trouble_is_drawn_in_a_few_hundred_rounds() {
         let drawn: String = (0..300)
-            .flat_map(|number| Round::of(1, number, REACH).troubles)
+            .flat_map(|number| Round::of(1, number, REACH).faults)
             .map(|planned| planned.to_string())
             .collect();
         for word in [

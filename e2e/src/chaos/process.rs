@@ -17,9 +17,9 @@ use tokio::{
 use crate::{Launch, until_within};
 
 /// Timeout of a start. Generous, because test machines are busy.
-const COMING_UP: Duration = Duration::from_secs(100);
+const START_TIMEOUT: Duration = Duration::from_secs(100);
 /// Timeout of a request: longer than any planned delay, shorter than a test's timeout.
-const ANSWER: Duration = Duration::from_secs(3);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A process, across all its restarts.
 #[derive(Debug)]
@@ -74,23 +74,23 @@ impl Process {
 
     /// Kills the process with `kill -9`, without a restart.
     pub async fn ends(&self) {
-        self.life.lock().await.end_at_once();
+        self.life.lock().await.kill_now();
     }
 
     pub async fn killed(&self, away: Duration) {
         let mut life = self.life.lock().await;
-        life.end_at_once();
+        life.kill_now();
         sleep(away).await;
         self.start(&mut life).await;
     }
 
-    /// Sends SIGSTOP; [`Self::goes_on`] resumes it.
+    /// Sends SIGSTOP; [`Self::resume`] resumes it.
     pub async fn stops(&self) {
         self.life.lock().await.signal("STOP");
     }
 
     /// Sends SIGCONT.
-    pub async fn goes_on(&self) {
+    pub async fn resume(&self) {
         self.life.lock().await.signal("CONT");
     }
 
@@ -128,7 +128,7 @@ impl Process {
         let mut life = self.life.lock().await;
         life.signal("TERM");
         let what = format!("{} to end after SIGTERM", self.name);
-        until_within(COMING_UP, &what, || {
+        until_within(START_TIMEOUT, &what, || {
             let ended = !life.is_running();
             async move { ended.then_some(()) }
         })
@@ -140,7 +140,7 @@ impl Process {
     async fn start(&self, life: &mut Life) {
         let client = client();
         let probe = format!("http://{}/healthz", self.address);
-        let deadline = Instant::now() + COMING_UP;
+        let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
             if !life.is_running() {
                 life.0 = Some(self.launch.spawn(Stdio::null()));
@@ -160,7 +160,7 @@ impl Process {
     }
 
     /// Returns true, and restarts it, if it has exited unexpectedly.
-    pub async fn has_died(&self) -> bool {
+    pub async fn restart_if_dead(&self) -> bool {
         let mut life = self.life.lock().await;
         let died = !life.is_running();
         if died {
@@ -196,7 +196,7 @@ impl Life {
             .is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
-    fn end_at_once(&mut self) {
+    fn kill_now(&mut self) {
         if let Some(mut child) = self.0.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -206,7 +206,7 @@ impl Life {
 
 impl Drop for Life {
     fn drop(&mut self) {
-        self.end_at_once();
+        self.kill_now();
     }
 }
 
@@ -222,7 +222,7 @@ pub(super) fn client() -> Client {
     // Fails if the process already has a provider, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
-        .timeout(ANSWER)
+        .timeout(REQUEST_TIMEOUT)
         .no_proxy()
         .build()
         .expect("a client without certificates can be made")
@@ -230,7 +230,7 @@ pub(super) fn client() -> Client {
 
 /// Returns a free port below the kernel's ephemeral range, so that no outgoing connection takes it while its process is
 /// down.
-pub(super) fn unused() -> SocketAddr {
+pub(super) fn unused_address() -> SocketAddr {
     let chance = platform::chance::Chance::system();
     loop {
         let port = 11_000 + u16::from_le_bytes(chance.bytes()) % 9_000;

@@ -10,7 +10,7 @@ use super::house::House;
 
 /// Empties the queue. No-op if the server is down.
 pub(super) async fn empty(house: &House) {
-    if let Some((channel, queue)) = at_the_server(house).await {
+    if let Some((channel, queue)) = open_queue(house).await {
         let _ = channel
             .queue_purge(queue.as_str().into(), QueuePurgeOptions::default())
             .await;
@@ -19,7 +19,7 @@ pub(super) async fn empty(house: &House) {
 
 /// Deletes the queue. No-op if the server is down.
 pub(super) async fn delete(house: &House) {
-    if let Some((channel, queue)) = at_the_server(house).await {
+    if let Some((channel, queue)) = open_queue(house).await {
         let _ = channel
             .queue_delete(queue.as_str().into(), QueueDeleteOptions::default())
             .await;
@@ -28,7 +28,7 @@ pub(super) async fn delete(house: &House) {
 
 /// Returns the number of messages in the queue; `None` if there is no server or no queue.
 pub(super) async fn waiting(house: &House) -> Option<u32> {
-    let (channel, queue) = at_the_server(house).await?;
+    let (channel, queue) = open_queue(house).await?;
     let look = QueueDeclareOptions {
         passive: true,
         ..QueueDeclareOptions::default()
@@ -39,7 +39,7 @@ pub(super) async fn waiting(house: &House) -> Option<u32> {
     Some(looked.ok()?.message_count())
 }
 
-async fn at_the_server(house: &House) -> Option<(Channel, String)> {
+async fn open_queue(house: &House) -> Option<(Channel, String)> {
     let servers = house.servers.as_ref()?;
     let url = servers.amqp.url();
     let connected = Connection::connect(&url, ConnectionProperties::default());

@@ -52,7 +52,7 @@ impl fmt::Display for RoundReport {
             unknown,
             requests,
             repeated,
-            most_attempts,
+            max_attempts_seen,
             callbacks,
             buns_left,
         } = &self.counts;
@@ -64,7 +64,7 @@ impl fmt::Display for RoundReport {
             trouble.as_secs_f64(),
             quiet.as_secs_f64()
         )?;
-        for planned in &self.plan.troubles {
+        for planned in &self.plan.faults {
             writeln!(f, "  {planned}")?;
         }
         let ends: Vec<String> = ends
@@ -78,7 +78,7 @@ impl fmt::Display for RoundReport {
         )?;
         writeln!(
             f,
-            "  attempts {attempts} (at most {most_attempts} a handoff, {unknown} unknown), seen by the integrator \
+            "  attempts {attempts} (at most {max_attempts_seen} a handoff, {unknown} unknown), seen by the integrator \
              {requests} ({repeated} again); callbacks sent {callbacks}, each {} times",
             self.plan.copies
         )?;
@@ -125,7 +125,7 @@ impl fmt::Display for Report {
             self.shape,
             self.seed,
             self.rounds.len(),
-            self.sum(|round| round.plan.troubles.len())
+            self.sum(|round| round.plan.faults.len())
         )?;
         let names: Vec<String> = self
             .shape

@@ -60,7 +60,7 @@ impl Servers {
     ///
     /// # Errors
     /// With the script's output.
-    pub async fn own_mariadb() -> Result<Self, String> {
+    pub async fn start_own_mariadb() -> Result<Self, String> {
         Self::started(Some(NO_BROKER)).await
     }
 
@@ -222,7 +222,7 @@ impl Servers {
 
     /// Returns the last lines of the own servers' logs.
     #[must_use]
-    pub fn last_words(&self) -> String {
+    pub fn log_tails(&self) -> String {
         let Some(own) = &self.own else {
             return String::new();
         };

@@ -25,7 +25,7 @@ impl Table {
     ///
     /// # Errors
     /// With the API's refusal.
-    pub async fn lay(house: &House) -> Result<Self, String> {
+    pub async fn set_up(house: &House) -> Result<Self, String> {
         let integrator = Integrator::start(house.clock());
         let end = integrator
             .url
@@ -53,7 +53,7 @@ impl Table {
             "url": format!("http://{}/orders", line.address),
         });
         let created = house.create("/api/v1/integrators", &wanted).await?;
-        integrator.learn(&created);
+        integrator.set_secrets(&created);
         Ok(Self {
             espresso: text(&espresso["id"]),
             bun: text(&bun["id"]),

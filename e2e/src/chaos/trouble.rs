@@ -4,21 +4,21 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     house::House,
-    line::{Line, Passage},
-    plan::{Planned, Trouble, Wire},
+    line::{Line, Traffic},
+    plan::{Fault, Planned, Wire},
     queue,
     table::Table,
 };
 use crate::Mood;
 
-pub(super) async fn happens(house: &House, table: &Table, planned: &Planned, begin: Instant) {
+pub(super) async fn carry_out(house: &House, table: &Table, planned: &Planned, begin: Instant) {
     sleep_until(begin + planned.at).await;
     match planned.trouble {
-        Trouble::Killed { process, away } => house.processes[process].killed(away).await,
-        Trouble::Stalled { process, lasts } => house.processes[process].stalled(lasts).await,
-        Trouble::Restarted { process } => house.processes[process].restarted().await,
-        Trouble::Cut { wire } => line(house, table, wire).cut(),
-        Trouble::Impeded {
+        Fault::Killed { process, away } => house.processes[process].killed(away).await,
+        Fault::Stalled { process, lasts } => house.processes[process].stalled(lasts).await,
+        Fault::Restarted { process } => house.processes[process].restarted().await,
+        Fault::Cut { wire } => line(house, table, wire).cut(),
+        Fault::Impeded {
             wire,
             passage,
             lasts,
@@ -26,21 +26,21 @@ pub(super) async fn happens(house: &House, table: &Table, planned: &Planned, beg
             let line = line(house, table, wire);
             line.set(passage);
             sleep(lasts).await;
-            line.set(Passage::Open);
+            line.set(Traffic::Open);
         }
-        Trouble::ServerDies { server, away } => {
+        Fault::ServerDies { server, away } => {
             let servers = house
                 .servers
                 .as_ref()
                 .expect("planned only where there are servers");
-            let _alone = house.one_death_at_a_time().await;
+            let _alone = house.lock_server_failures().await;
             servers.kill(server).await;
             sleep(away).await;
             servers.start_again(server).await;
         }
-        Trouble::QueueEmptied => queue::empty(house).await,
-        Trouble::QueueDeleted => queue::delete(house).await,
-        Trouble::Mood { mood, lasts } => {
+        Fault::QueueEmptied => queue::empty(house).await,
+        Fault::QueueDeleted => queue::delete(house).await,
+        Fault::Mood { mood, lasts } => {
             table.integrator.always(mood);
             sleep(lasts).await;
             table.integrator.always(Mood::Fine);

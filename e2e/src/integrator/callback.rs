@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use super::{Called, Inner, SignedWith};
+use super::{Inner, SentCallback, SignedWith};
 
 /// Delay between two tries of a callback. Each try is recorded.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -39,7 +39,7 @@ impl Inner {
             return false;
         };
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-        self.memory().called.push(Called {
+        self.memory().called.push(SentCallback {
             order_id: text("order_id"),
             status: text("status"),
             answered,

@@ -38,7 +38,7 @@ async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Bod
         met: Mood::Fine,
         body,
     };
-    let (met, is_news) = inner.meet(received);
+    let (met, is_newer) = inner.meet(received);
     let _open = Open::count(inner);
     let callback_url = read["callback_url"].as_str().unwrap_or_default().to_owned();
     let order_id = order_id(&read);
@@ -58,7 +58,7 @@ async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Bod
         if let Mood::Slow(time) = met {
             tokio::time::sleep(time).await;
         }
-        if is_news {
+        if is_newer {
             tokio::spawn(goes_on.call_back(callback_url, order_id));
         }
     });
@@ -98,15 +98,15 @@ impl Inner {
         let mood = memory.next.pop_front().unwrap_or(memory.then);
         received.met = mood;
         let is_taken = !matches!(mood, Mood::Answers(_) | Mood::Silent);
-        let mut is_news = false;
+        let mut is_newer = false;
         if is_taken && received.event == "order.placed" {
-            is_news = memory.taken.insert(received.order_id.clone());
+            is_newer = memory.taken.insert(received.order_id.clone());
         }
         if is_taken && received.event == "order.cancelled" {
             memory.cancelled.insert(received.order_id.clone());
         }
         memory.received.push(received);
-        (mood, is_news)
+        (mood, is_newer)
     }
 }
 

@@ -82,15 +82,15 @@ fn both_databases_have_the_same_migrations() {
 }
 
 /// Translates MySQL's types to SQLite's.
-fn in_sqlites_words(mysql: &str) -> Vec<String> {
+fn to_sqlite_schema(mysql: &str) -> Vec<String> {
     let text = mysql.replace(
         ") DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;",
         ") STRICT;",
     );
-    text.split_whitespace().map(in_sqlites_word).collect()
+    text.split_whitespace().map(to_sqlite_type).collect()
 }
 
-fn in_sqlites_word(word: &str) -> String {
+fn to_sqlite_type(word: &str) -> String {
     let (bare, comma) = word
         .strip_suffix(',')
         .map_or((word, ""), |bare| (bare, ","));
@@ -128,7 +128,7 @@ fn both_schemas_have_the_same_columns_keys_and_indexes() {
         assert_eq!(name, other);
         let sqlite: Vec<String> = sqlite.split_whitespace().map(str::to_owned).collect();
         assert_eq!(
-            in_sqlites_words(mysql),
+            to_sqlite_schema(mysql),
             sqlite,
             "migrations/*/{name}: MySQL's and SQLite's schemas differ"
         );
@@ -142,6 +142,6 @@ fn a_schema_that_differs_is_told_apart() {
     let nullable = "CREATE TABLE t ( a BLOB, b TEXT ) STRICT;";
     let words =
         |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
-    assert_eq!(in_sqlites_words(mysql), words(same));
-    assert_ne!(in_sqlites_words(mysql), words(nullable));
+    assert_eq!(to_sqlite_schema(mysql), words(same));
+    assert_ne!(to_sqlite_schema(mysql), words(nullable));
 }

@@ -4,15 +4,15 @@ use chrono::{DateTime, Utc};
 
 use super::{Answer, Board, referring_to, refusal, time_delta};
 use crate::{
-    journal::{Ended, Entry, Kept},
+    journal::{Ended, Entry, JournaledOrder},
     ticket::{Outcome, State, Ticket},
 };
 
 impl Board {
     /// Restores orders from the journal: open ones start over as accepted now, with the same ticket number; ended ones
     /// are only shown. A repeated webhook-id of either gets its earlier response.
-    pub(crate) fn take_up(&mut self, kept: Vec<Kept>, now: DateTime<Utc>) {
-        for Kept { accepted, ended } in kept {
+    pub(crate) fn restore(&mut self, kept: Vec<JournaledOrder>, now: DateTime<Utc>) {
+        for JournaledOrder { accepted, ended } in kept {
             let number = accepted.ticket;
             let accepted_at = if ended.is_some() { accepted.at } else { now };
             let mut ticket = Ticket::accepted(
@@ -32,7 +32,7 @@ impl Board {
                 self.finish(number);
             } else {
                 self.moves
-                    .insert((now + time_delta(self.pace.step), number));
+                    .insert((now + time_delta(self.timing.step), number));
             }
         }
     }
@@ -42,14 +42,14 @@ impl Board {
         &self.unwritten
     }
 
-    pub(crate) fn written_down(&mut self) {
+    pub(crate) fn clear_unwritten(&mut self) {
         self.unwritten.clear();
     }
 
     /// Replaces the last request's response with a 503, because its order is not in the journal.
     ///
     /// The order is still prepared, and the same request gets its 200 later.
-    pub(crate) fn take_answer_back(&mut self) -> Answer {
+    pub(crate) fn withdraw_answer(&mut self) -> Answer {
         let answer = not_written();
         if let Some(last) = self.seen.front_mut() {
             last.outcome = Outcome::NotWritten;
@@ -59,7 +59,7 @@ impl Board {
     }
 
     /// Records that a ticket needs no further work, so that a later kitchen does not restore it as open.
-    pub(super) fn note_end(&mut self, ticket: u64, state: State, at: DateTime<Utc>) {
+    pub(super) fn record_end(&mut self, ticket: u64, state: State, at: DateTime<Utc>) {
         self.unwritten
             .push(Entry::Ended(Ended { ticket, state, at }));
     }
@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        board::{Pace, Request},
+        board::{Request, Timing},
         handoff::Handoff,
     };
 
@@ -90,21 +90,21 @@ mod tests {
 
     #[test]
     fn while_the_journal_cannot_be_written_no_order_is_answered_200_and_no_further_one_is_taken() {
-        let pace = Pace {
+        let timing = Timing {
             step: Duration::from_secs(1),
             first_retry: Duration::from_secs(1),
             callback_tries: 1,
         };
-        let mut board = Board::new(pace, "kitchen".to_owned());
+        let mut board = Board::new(timing, "kitchen".to_owned());
         let now = DateTime::UNIX_EPOCH;
 
         assert_eq!(board.receive(placed("msg_1", "o1"), now).0.status, 200);
-        assert_eq!(board.take_answer_back().status, 503);
+        assert_eq!(board.withdraw_answer().status, 503);
         assert_eq!(board.seen()[0].outcome, Outcome::NotWritten);
         assert_eq!(board.receive(placed("msg_2", "o2"), now).0.status, 503);
         assert_eq!(board.open(), 1);
 
-        board.written_down();
+        board.clear_unwritten();
         assert_eq!(board.receive(placed("msg_1", "o1"), now).0.status, 200);
         assert_eq!(board.receive(placed("msg_2", "o2"), now).0.status, 200);
         assert_eq!(board.open(), 2);

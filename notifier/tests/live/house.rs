@@ -16,7 +16,7 @@ use notifier::{Notifier, NotifierSettings, routes};
 use platform::metrics::Metrics;
 use runtime::{lifecycle::Shutdown, listen};
 use serde_json::Value;
-use store::testing::SOON;
+use store::testing::TEST_TIMEOUT;
 use tokio::{
     net::{TcpSocket, TcpStream},
     sync::mpsc,
@@ -70,7 +70,7 @@ impl Line {
             loses: AtomicBool::new(false),
         });
         Self {
-            ledger: house.ledger_that_wakes(feed.clone()),
+            ledger: house.ledger_with_wake(feed.clone()),
             broker,
             feed,
         }
@@ -96,9 +96,9 @@ pub(crate) fn settings() -> NotifierSettings {
         trusted_proxies: Vec::new(),
         client_queue_capacity: 256,
         ping_interval: Duration::from_secs(20),
-        most_reads: 4,
+        max_reads: 4,
         // Long enough never to run, except in tests that set a short one.
-        check_every: Duration::from_secs(600),
+        check_interval: Duration::from_secs(600),
         allowed_origins: vec!["https://till.example".to_owned()],
     }
 }
@@ -172,8 +172,8 @@ impl Served {
     }
 
     /// Waits until no socket is open.
-    pub(crate) async fn until_all_are_gone(&self) {
-        timeout(SOON, async {
+    pub(crate) async fn until_no_sockets(&self) {
+        timeout(TEST_TIMEOUT, async {
             while self.metrics.sockets_open.get() != 0 {
                 tokio::task::yield_now().await;
             }
@@ -236,7 +236,7 @@ impl Client {
     }
 
     pub(crate) async fn next(&mut self) -> tungstenite::Message {
-        timeout(SOON, self.stream.next())
+        timeout(TEST_TIMEOUT, self.stream.next())
             .await
             .expect("the server sends a message in time")
             .expect("the server does not close without a frame")

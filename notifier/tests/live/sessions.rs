@@ -14,7 +14,7 @@ use ledger::{
 use notifier::NotifierSettings;
 use platform::secrets::sha256;
 use serde_json::{Value, json};
-use store::testing::SOON;
+use store::testing::TEST_TIMEOUT;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 
@@ -35,8 +35,8 @@ impl Table {
     async fn with(house: House, settings: NotifierSettings) -> Self {
         let line = Line::new(&house);
         let served = serve(&line, settings).await;
-        let store = house.a_store().await;
-        let product = house.a_product(store).await;
+        let store = house.create_store().await;
+        let product = house.create_product(store).await;
         let session = line.ledger.open_session(store, "Table 1").await.unwrap();
         // Orders of the test house go through the line's ledger, and so over the feed.
         let house = House {
@@ -63,7 +63,9 @@ impl Table {
     /// Places orders; each is one event.
     async fn order(&self, orders: usize) {
         for _ in 0..orders {
-            self.house.a_guests_order(&self.session, self.product).await;
+            self.house
+                .place_guest_order(&self.session, self.product)
+                .await;
         }
     }
 }
@@ -161,7 +163,7 @@ async fn two_hundred_screens_see_the_same_numbers_without_gaps_while_orders_rain
             ..table.house.clone()
         };
         async move {
-            let orders = (0..ORDERS).map(|_| house.a_guests_order(&session, product));
+            let orders = (0..ORDERS).map(|_| house.place_guest_order(&session, product));
             futures_util::stream::StreamExt::collect::<Vec<_>>(
                 futures_util::stream::StreamExt::buffer_unordered(
                     futures_util::stream::iter(orders),
@@ -189,7 +191,7 @@ async fn two_hundred_screens_see_the_same_numbers_without_gaps_while_orders_rain
     ordering.await.unwrap();
     assert_eq!(table.served.metrics.sockets_open.get(), SCREENS as i64);
     drop(clients);
-    table.served.until_all_are_gone().await;
+    table.served.until_no_sockets().await;
 }
 
 /// Defines tests on SQLite alone: they test the notifier and use no query of the ledger that the others do not.
@@ -225,8 +227,8 @@ live_test! {
     }
 
     async fn what_the_feed_lost_comes_with_the_next_check_where_no_event_follows(house: House) {
-        let check_every = Duration::from_millis(20);
-        let table = Table::with(house, NotifierSettings { check_every, ..settings() }).await;
+        let check_interval = Duration::from_millis(20);
+        let table = Table::with(house, NotifierSettings { check_interval, ..settings() }).await;
         let mut client = table.served.open(&table.path()).await;
         client.frame().await;
         table.line.loses(true);
@@ -268,7 +270,7 @@ live_test! {
         // Until the buffers in between are full; the quick client keeps reading.
         while table.served.metrics.slow_clients.get() == 0 {
             assert!(ordered < 20_000, "the slow client was never noticed");
-            let orders = (0..50).map(|_| table.house.a_guests_order_like(&table.session, table.product, |order| {
+            let orders = (0..50).map(|_| table.house.place_guest_order_with(&table.session, table.product, |order| {
                 for line in &mut order.lines {
                     line.note = Some(long.clone());
                 }
@@ -320,8 +322,8 @@ live_test! {
     }
 
     async fn a_renewed_code_of_which_the_feed_lost_the_news_closes_them_with_the_next_check(house: House) {
-        let check_every = Duration::from_millis(20);
-        let table = Table::with(house, NotifierSettings { check_every, ..settings() }).await;
+        let check_interval = Duration::from_millis(20);
+        let table = Table::with(house, NotifierSettings { check_interval, ..settings() }).await;
         let mut client = table.served.open(&table.path()).await;
         client.frame().await;
         table.line.loses(true);
@@ -341,8 +343,8 @@ live_test! {
     }
 
     async fn a_session_closed_a_day_ago_is_answered_with_4410_also_on_open_sockets(house: House) {
-        let check_every = Duration::from_millis(20);
-        let table = Table::with(house, NotifierSettings { check_every, ..settings() }).await;
+        let check_interval = Duration::from_millis(20);
+        let table = Table::with(house, NotifierSettings { check_interval, ..settings() }).await;
         table.line.ledger.close_session(table.session.id).await.unwrap();
         let mut client = table.served.open(&table.path()).await;
         assert_eq!(client.frame().await["session"]["state"], "CLOSED");
@@ -398,7 +400,7 @@ live_test! {
         let table = Table::new(house).await;
         let order_of = async |key: &str| {
             let key_hash = Some(sha256(key.as_bytes()));
-            table.house.a_guests_order_like(&table.session, table.product, |order| order.placer = Placer::Guest { key_hash }).await
+            table.house.place_guest_order_with(&table.session, table.product, |order| order.placer = Placer::Guest { key_hash }).await
         };
         order_of("ann").await;
         order_of("bob").await;
@@ -446,7 +448,7 @@ live_test! {
         }
         let _other = open("192.0.2.2").await.unwrap();
         drop(one);
-        let again = timeout(SOON, async {
+        let again = timeout(TEST_TIMEOUT, async {
             while open("192.0.2.1").await.is_err() {}
         });
         again.await.expect("the address can open a channel again");

@@ -7,7 +7,7 @@ use crate::house::{Client, Line, Served, serve, settings};
 use broker::Message;
 use domain::{
     account::{Account, Role},
-    handoff::Heard,
+    handoff::SendResult,
     ids::{AccountId, StoreId},
     integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
     order::Fulfilment,
@@ -41,7 +41,9 @@ impl Pass {
     async fn with(house: House, settings: NotifierSettings) -> Self {
         let line = Line::new(&house);
         let served = serve(&line, settings).await;
-        let store = house.a_store_like(|store| store.auto_accept = false).await;
+        let store = house
+            .create_store_with(|store| store.auto_accept = false)
+            .await;
         let staff = staff(&line.ledger, "sam", store).await;
         // Commits of the test house go through the line's ledger, and so over the feed.
         let house = House {
@@ -106,7 +108,7 @@ async fn staff(ledger: &Ledger, username: &str, store: StoreId) -> Account {
 }
 
 /// Returns the code that `closed` is closed with, while `stays` answers its pings.
-async fn closed_beside(closed: &mut Client, stays: &mut Client) -> u16 {
+async fn closed_while_other_stays(closed: &mut Client, stays: &mut Client) -> u16 {
     tokio::select! {
         code = closed.closed_with() => code,
         code = stays.closed_with() => panic!("the wrong client was closed with {code}"),
@@ -167,9 +169,9 @@ async fn frames(client: &mut Client, count: usize) -> Vec<Value> {
 #[each_database]
 async fn a_ticket_opens_one_channel_once(house: House) {
     let pass = Pass::new(house).await;
-    let product = pass.house.a_product(pass.store).await;
+    let product = pass.house.create_product(pass.store).await;
     let table = pass.table("1").await;
-    let order = pass.house.a_guests_order(&table, product).await;
+    let order = pass.house.place_guest_order(&table, product).await;
     let path = format!("/ws/orders/{}", order.id);
     let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
 
@@ -216,12 +218,12 @@ async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others
         },
     )
     .await;
-    let product = pass.house.a_product(pass.store).await;
+    let product = pass.house.create_product(pass.store).await;
     let order = pass
         .house
-        .a_guests_order(&pass.table("1").await, product)
+        .place_guest_order(&pass.table("1").await, product)
         .await;
-    let elsewhere = pass.house.a_store().await;
+    let elsewhere = pass.house.create_store().await;
     let colleague = pass.another("kim").await;
     let open_order = async |account| {
         let ticket = pass
@@ -249,7 +251,7 @@ async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others
         ..AccountChange::default()
     })
     .await;
-    assert_eq!(closed_beside(&mut moved, &mut stays).await, 4401);
+    assert_eq!(closed_while_other_stays(&mut moved, &mut stays).await, 4401);
 
     change(AccountChange {
         stores: Some(vec![pass.store]),
@@ -263,7 +265,7 @@ async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others
         ..AccountChange::default()
     })
     .await;
-    assert_eq!(closed_beside(&mut store, &mut stays).await, 4401);
+    assert_eq!(closed_while_other_stays(&mut store, &mut stays).await, 4401);
     stays.say(r#"{"type":"ping"}"#).await;
     assert_eq!(stays.frame().await, json!({"type": "pong"}));
 }
@@ -273,9 +275,9 @@ async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_on
     house: House,
 ) {
     let pass = Pass::new(house).await;
-    let product = pass.house.a_product(pass.store).await;
+    let product = pass.house.create_product(pass.store).await;
     let table = pass.table("1").await;
-    let order = pass.house.a_guests_order(&table, product).await;
+    let order = pass.house.place_guest_order(&table, product).await;
     let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
     let mut client = pass
         .served
@@ -288,9 +290,9 @@ async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_on
         (&json!(table.id), &json!(2))
     );
 
-    pass.house.a_guests_order(&table, product).await;
+    pass.house.place_guest_order(&table, product).await;
     pass.accept(&order).await;
-    pass.house.a_guests_order(&table, product).await;
+    pass.house.place_guest_order(&table, product).await;
     pass.ledger()
         .move_order(order.id, OrderStatus::Ready, By::Staff, None)
         .await
@@ -318,11 +320,11 @@ async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_on
 #[each_database]
 async fn an_order_without_a_session_goes_on_after_a_number(house: House) {
     let pass = Pass::new(house).await;
-    let product = pass.house.a_product(pass.store).await;
+    let product = pass.house.create_product(pass.store).await;
     let table = pass.table("1").await;
     let order = pass
         .house
-        .a_guests_order_like(&table, product, |order| {
+        .place_guest_order_with(&table, product, |order| {
             order.session = None;
             order.placer = Placer::Account(pass.staff.id);
             order.fulfilment = Fulfilment::Pickup;
@@ -348,10 +350,10 @@ async fn an_order_without_a_session_goes_on_after_a_number(house: House) {
 #[each_database]
 async fn a_stores_screen_sees_every_event_of_all_its_streams_and_of_no_other_store(house: House) {
     let pass = Pass::new(house).await;
-    let elsewhere = pass.house.a_store().await;
-    let product = pass.house.a_product(pass.store).await;
+    let elsewhere = pass.house.create_store().await;
+    let product = pass.house.create_product(pass.store).await;
     let first = pass.table("1").await;
-    let waiting = pass.house.a_guests_order(&first, product).await;
+    let waiting = pass.house.place_guest_order(&first, product).await;
 
     let mut client = pass.open_store().await;
     let hello = client.frame().await;
@@ -365,7 +367,7 @@ async fn a_stores_screen_sees_every_event_of_all_its_streams_and_of_no_other_sto
     let second = pass.table("2").await;
     pass.ledger().open_session(elsewhere, "3").await.unwrap();
     pass.accept(&waiting).await;
-    let placed = pass.house.a_guests_order(&second, product).await;
+    let placed = pass.house.place_guest_order(&second, product).await;
     pass.accept(&placed).await;
     pass.ledger().close_session(first.id).await.unwrap();
     let events = frames(&mut client, 5).await;
@@ -392,7 +394,7 @@ async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: Hou
         .create_integrator(a_kitchen(pass.store))
         .await
         .unwrap();
-    let product = pass.house.a_product(pass.store).await;
+    let product = pass.house.create_product(pass.store).await;
     let table = pass.table("1").await;
     let mut guest = pass
         .served
@@ -401,13 +403,13 @@ async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: Hou
     guest.frame().await;
     let mut staff = pass.open_store().await;
     let hello = staff.frame().await;
-    pass.house.a_guests_order(&table, product).await;
+    pass.house.place_guest_order(&table, product).await;
     let claims = pass
         .ledger()
         .claim_handoffs(kitchen.id, 1, Duration::from_secs(30))
         .await
         .unwrap();
-    let gone = Heard::Answer {
+    let gone = SendResult::Answer {
         status: 410,
         retry_after: None,
     };
@@ -443,23 +445,23 @@ async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: Hou
 
 #[each_database]
 async fn what_the_feed_lost_of_a_store_comes_with_the_next_check(house: House) {
-    let check_every = Duration::from_millis(20);
+    let check_interval = Duration::from_millis(20);
     let pass = Pass::with(
         house,
         NotifierSettings {
-            check_every,
+            check_interval,
             ..settings()
         },
     )
     .await;
-    let product = pass.house.a_product(pass.store).await;
+    let product = pass.house.create_product(pass.store).await;
     let first = pass.table("1").await;
     let mut client = pass.open_store().await;
     let hello = client.frame().await;
     pass.line.loses(true);
-    pass.house.a_guests_order(&first, product).await;
+    pass.house.place_guest_order(&first, product).await;
     let second = pass.table("2").await;
-    pass.house.a_guests_order(&second, product).await;
+    pass.house.place_guest_order(&second, product).await;
     let mut seen = chains(&hello, &frames(&mut client, 3).await);
     seen.sort();
     let (a, b) = (first.id.to_string(), second.id.to_string());
@@ -468,11 +470,11 @@ async fn what_the_feed_lost_of_a_store_comes_with_the_next_check(house: House) {
 
 #[each_database]
 async fn a_stores_screen_stays_while_the_ledger_is_away(house: House) {
-    let check_every = Duration::from_millis(20);
+    let check_interval = Duration::from_millis(20);
     let pass = Pass::with(
         house,
         NotifierSettings {
-            check_every,
+            check_interval,
             ..settings()
         },
     )
@@ -481,7 +483,7 @@ async fn a_stores_screen_stays_while_the_ledger_is_away(house: House) {
     client.frame().await;
     pass.house.db.close().await;
     // The checks fail, and the client is sent nothing.
-    let told = tokio::time::timeout(check_every * 10, client.next()).await;
+    let told = tokio::time::timeout(check_interval * 10, client.next()).await;
     assert!(told.is_err(), "{told:?}");
     client.say(r#"{"type":"ping"}"#).await;
     assert_eq!(client.frame().await, json!({"type": "pong"}));
@@ -490,15 +492,12 @@ async fn a_stores_screen_stays_while_the_ledger_is_away(house: House) {
 #[each_database]
 async fn of_what_was_over_before_only_the_new_is_told(house: House) {
     let pass = Pass::new(house).await;
-    let product = pass.house.a_product(pass.store).await;
+    let product = pass.house.create_product(pass.store).await;
     let table = pass.table("1").await;
-    let order = pass.house.a_guests_order(&table, product).await;
+    let order = pass.house.place_guest_order(&table, product).await;
     pass.accept(&order).await;
     pass.house.clock.advance(Duration::from_secs(3600));
-    pass.ledger()
-        .close_session_and_finish(table.id)
-        .await
-        .unwrap();
+    pass.ledger().finish_session(table.id).await.unwrap();
     pass.house.clock.advance(Duration::from_secs(3600));
     let mut client = pass.open_store().await;
     let hello = client.frame().await;
@@ -528,13 +527,15 @@ async fn a_burst_larger_than_what_is_kept_for_a_screen_is_read_from_the_ledger(h
         },
     )
     .await;
-    let product = pass.house.a_product(pass.store).await;
+    let product = pass.house.create_product(pass.store).await;
     let tables = [pass.table("1").await, pass.table("2").await];
     let mut client = pass.open_store().await;
     let hello = client.frame().await;
     for table in &tables {
-        futures_util::future::join_all((0..60).map(|_| pass.house.a_guests_order(table, product)))
-            .await;
+        futures_util::future::join_all(
+            (0..60).map(|_| pass.house.place_guest_order(table, product)),
+        )
+        .await;
     }
     let mut seen = chains(&hello, &frames(&mut client, 120).await);
     seen.sort();

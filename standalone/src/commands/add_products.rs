@@ -10,7 +10,7 @@ use ledger::{
 use runtime::config::Settings;
 use uuid::Uuid;
 
-use super::{beside::Beside, say};
+use super::{beside::CommandLedger, say};
 use crate::refusal::Refusal;
 
 /// Name, price in hundredths of the currency unit, and stock; their skus are numbered.
@@ -40,7 +40,7 @@ const PRODUCTS: [(&str, i64, u32); 20] = [
 const STORES: u32 = 10;
 
 pub(crate) async fn add(settings: &Settings, store: Option<Uuid>) -> Result<ExitCode, Refusal> {
-    let beside = Beside::open_without_keys(settings).await?;
+    let beside = CommandLedger::open_without_keys(settings).await?;
     let added = add_to(&beside.ledger, store.map(StoreId::from)).await;
     beside.close().await;
     let (store, made) = added?;
@@ -53,7 +53,7 @@ pub(crate) async fn add(settings: &Settings, store: Option<Uuid>) -> Result<Exit
 }
 
 async fn add_to(ledger: &Ledger, store: Option<StoreId>) -> Result<(Store, usize), Refusal> {
-    let store = chosen(ledger, store).await?;
+    let store = choose_store(ledger, store).await?;
     let mut made = 0;
     for (index, (name, hundredths, stock)) in PRODUCTS.iter().enumerate() {
         let currency = store.currency;
@@ -80,7 +80,7 @@ async fn add_to(ledger: &Ledger, store: Option<StoreId>) -> Result<(Store, usize
 }
 
 /// Returns the given store, else the only one.
-async fn chosen(ledger: &Ledger, said: Option<StoreId>) -> Result<Store, Refusal> {
+async fn choose_store(ledger: &Ledger, said: Option<StoreId>) -> Result<Store, Refusal> {
     let failed = "reading the store";
     if let Some(id) = said {
         let found = ledger.store(id).await.map_err(Refusal::failed(failed))?;

@@ -9,7 +9,7 @@ use runtime::{config::Settings, process};
 use super::say;
 use crate::{data_dir, refusal::Refusal};
 
-const PATIENCE: Duration = Duration::from_secs(600);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     // Connecting would create an empty database.
@@ -18,7 +18,7 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     }
     let mut settings = settings.clone();
     // The audit scans whole tables.
-    settings.database.statement_timeout = PATIENCE;
+    settings.database.statement_timeout = STATEMENT_TIMEOUT;
     let settings = &settings;
     let db = process::connect_database(settings, Metrics::new()).await?;
     let clock = Clock::system();

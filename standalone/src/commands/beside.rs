@@ -16,13 +16,13 @@ use store::Db;
 use crate::refusal::Refusal;
 
 #[derive(Debug)]
-pub(super) struct Beside {
+pub(super) struct CommandLedger {
     db: Db,
     pub(super) ledger: Ledger,
     passwords: Passwords,
 }
 
-impl Beside {
+impl CommandLedger {
     /// Connects, and upgrades the schema, because the command may be the first on a new database.
     pub(super) async fn open(settings: &Settings, sealing: SealingKey) -> Result<Self, Refusal> {
         let db = process::connect_database(settings, Metrics::new()).await?;

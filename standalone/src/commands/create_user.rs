@@ -11,41 +11,41 @@ use platform::chance::Chance;
 use runtime::config::Settings;
 
 use super::{
-    beside::{Beside, WantedAccount},
+    beside::{CommandLedger, WantedAccount},
     say,
 };
 use crate::{command_line::NewUser, refusal::Refusal};
 
 /// Maximum number of bytes read for a password, which has at most 200 characters.
-const MOST_BYTES: u64 = 4096;
+const MAX_LINE_BYTES: u64 = 4096;
 
 /// Creates an account. The password is printed once or read from standard input; only its hash is stored.
-pub(crate) async fn make(settings: &Settings, wish: NewUser) -> Result<ExitCode, Refusal> {
-    if !is_username(&wish.username) {
+pub(crate) async fn make(settings: &Settings, options: NewUser) -> Result<ExitCode, Refusal> {
+    if !is_username(&options.username) {
         return Err(Refusal::NotAUsername);
     }
-    match wish.role {
-        Role::Manager | Role::Staff if wish.stores.is_empty() => {
+    match options.role {
+        Role::Manager | Role::Staff if options.stores.is_empty() => {
             return Err(Refusal::WithoutStore);
         }
-        Role::Integrator if wish.integrators.is_empty() => {
+        Role::Integrator if options.integrators.is_empty() => {
             return Err(Refusal::WithoutIntegrator);
         }
         _ => {}
     }
-    let said = if wish.password_stdin {
+    let said = if options.password_stdin {
         Some(read_password()?)
     } else {
         None
     };
     let generated = said.is_none();
     let password = said.unwrap_or_else(|| Chance::system().session_code());
-    let beside = Beside::open_without_keys(settings).await?;
+    let beside = CommandLedger::open_without_keys(settings).await?;
     let wanted = WantedAccount {
-        username: wish.username,
-        role: wish.role,
-        stores: wish.stores,
-        integrators: wish.integrators,
+        username: options.username,
+        role: options.role,
+        stores: options.stores,
+        integrators: options.integrators,
     };
     let made = beside.make_account(wanted, &password).await;
     beside.close().await;
@@ -67,14 +67,14 @@ pub(crate) async fn make_operator(
     settings: &Settings,
     username: String,
 ) -> Result<ExitCode, Refusal> {
-    let wish = NewUser {
+    let options = NewUser {
         username,
         role: Role::Operator,
         stores: Vec::new(),
         integrators: Vec::new(),
         password_stdin: false,
     };
-    make(settings, wish).await
+    make(settings, options).await
 }
 
 /// Reads the first line of standard input, without the line end.
@@ -82,7 +82,7 @@ fn read_password() -> Result<String, Refusal> {
     let mut line = String::new();
     io::stdin()
         .lock()
-        .take(MOST_BYTES)
+        .take(MAX_LINE_BYTES)
         .read_line(&mut line)
         .map_err(Refusal::failed("reading the password"))?;
     let password = line.trim_end_matches(['\r', '\n']);

@@ -24,21 +24,21 @@ use crate::{
 };
 
 /// Timeout for the final status; five attempts with their delays and timeouts take less than four minutes.
-const PATIENCE: Duration = Duration::from_secs(300);
+const ORDER_TIMEOUT: Duration = Duration::from_secs(300);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-const LOOK_AT_HANDOFFS_EVERY: Duration = Duration::from_millis(500);
+const HANDOFFS_POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Last status that the kitchen reports.
 const LAST_STEP: &str = "ready";
-const ENDS: &[&str] = &["delivered", "rejected", "failed", "cancelled"];
+const FINAL_STATUSES: &[&str] = &["delivered", "rejected", "failed", "cancelled"];
 
-pub(crate) async fn place(settings: &Settings, wish: DemoOrder) -> Result<ExitCode, Refusal> {
-    let url = match &wish.url {
+pub(crate) async fn place(settings: &Settings, options: DemoOrder) -> Result<ExitCode, Refusal> {
+    let url = match &options.url {
         Some(url) => url.clone(),
         None => Url::parse(&format!("http://{}", settings.http.api_listen))
             .expect("a socket address forms a valid HTTP URL"),
     };
     let failed = |cause: anyhow::Error| Refusal::failed("demo-order")(format!("{cause:#}"));
-    let status = order(&url, &wish).await.map_err(failed)?;
+    let status = order(&url, &options).await.map_err(failed)?;
     Ok(if status == LAST_STEP || status == "delivered" {
         ExitCode::SUCCESS
     } else {
@@ -47,38 +47,38 @@ pub(crate) async fn place(settings: &Settings, wish: DemoOrder) -> Result<ExitCo
 }
 
 /// Places the order and returns its last status.
-async fn order(url: &Url, wish: &DemoOrder) -> anyhow::Result<String> {
-    let house = House::at(url)?;
-    let demo = house.demo().await?;
-    let product = choose(&demo.menu, wish.product.as_deref())?;
-    let mut channel = house.channel(&demo.session_code).await?;
-    let placed = house
-        .place(&demo.session_code, product, wish.quantity)
+async fn order(url: &Url, options: &DemoOrder) -> anyhow::Result<String> {
+    let api_client = ApiClient::at(url)?;
+    let demo = api_client.demo().await?;
+    let product = choose(&demo.menu, options.product.as_deref())?;
+    let mut channel = api_client.channel(&demo.session_code).await?;
+    let placed = api_client
+        .place(&demo.session_code, product, options.quantity)
         .await?;
-    let mut story = Story::of(placed)?;
+    let mut progress = OrderProgress::of(placed)?;
     say(format_args!(
         "{} at {}: {} × {}",
-        demo.store_name, demo.session_name, wish.quantity, product.name
+        demo.store_name, demo.session_name, options.quantity, product.name
     ));
-    let give_up_at = Instant::now() + PATIENCE;
-    let mut looks = interval(LOOK_AT_HANDOFFS_EVERY);
-    while !story.is_over() {
+    let give_up_at = Instant::now() + ORDER_TIMEOUT;
+    let mut looks = interval(HANDOFFS_POLL_INTERVAL);
+    while !progress.has_ended() {
         let step = timeout_at(give_up_at, next(&mut channel, &mut looks));
         match step
             .await
-            .with_context(|| format!("no final status after {} s", PATIENCE.as_secs()))??
+            .with_context(|| format!("no final status after {} s", ORDER_TIMEOUT.as_secs()))??
         {
             // Printed first, because an attempt precedes the step that it caused.
             Next::Event(event) => {
-                story.take_handoffs(house.handoffs().await?);
-                story.take_event(&event);
+                progress.take_handoffs(api_client.handoffs().await?);
+                progress.take_event(&event);
             }
-            Next::Look => story.take_handoffs(house.handoffs().await?),
+            Next::Look => progress.take_handoffs(api_client.handoffs().await?),
         }
     }
     let _ = channel.send(Message::Close(None)).await;
-    say(format_args!("{}", story.ending()));
-    Ok(story.status)
+    say(format_args!("{}", progress.ending()));
+    Ok(progress.status)
 }
 
 fn choose<'a>(menu: &'a [ShownProduct], wished: Option<&str>) -> anyhow::Result<&'a ShownProduct> {
@@ -117,12 +117,12 @@ async fn next(channel: &mut Channel, looks: &mut Interval) -> anyhow::Result<Nex
 }
 
 /// Client of the running expediter.
-struct House<'a> {
+struct ApiClient<'a> {
     url: &'a Url,
     client: Client,
 }
 
-impl<'a> House<'a> {
+impl<'a> ApiClient<'a> {
     fn at(url: &'a Url) -> anyhow::Result<Self> {
         // An error means that the process has installed a provider already.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -207,16 +207,16 @@ impl<'a> House<'a> {
 }
 
 /// Progress of one order; prints each step once.
-struct Story {
+struct OrderProgress {
     order_id: String,
     number: i64,
     status: String,
     reason: Option<String>,
     /// Attempts that were printed, by their text.
-    told: BTreeSet<String>,
+    printed: BTreeSet<String>,
 }
 
-impl Story {
+impl OrderProgress {
     fn of(placed: Value) -> anyhow::Result<Self> {
         Ok(Self {
             order_id: placed["id"]
@@ -228,12 +228,12 @@ impl Story {
                 .context("the response has no order number")?,
             status: String::new(),
             reason: None,
-            told: BTreeSet::new(),
+            printed: BTreeSet::new(),
         })
     }
 
-    fn is_over(&self) -> bool {
-        self.status == LAST_STEP || ENDS.contains(&self.status.as_str())
+    fn has_ended(&self) -> bool {
+        self.status == LAST_STEP || FINAL_STATUSES.contains(&self.status.as_str())
     }
 
     fn take_event(&mut self, event: &Value) {
@@ -280,7 +280,7 @@ impl Story {
                     handoff.event, handoff.integrator, attempt.n, handoff.max_attempts
                 );
                 if self
-                    .told
+                    .printed
                     .insert(format!("{} {} {line}", handoff.id, handoff.round))
                 {
                     say(line);

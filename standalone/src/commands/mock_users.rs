@@ -15,16 +15,16 @@ use runtime::config::Settings;
 use url::Url;
 
 use super::{
-    beside::{Beside, WantedAccount},
+    beside::{CommandLedger, WantedAccount},
     say,
 };
 use crate::refusal::Refusal;
 
-const A_DAY: Duration = Duration::from_secs(86_400);
+const TOKEN_TTL: Duration = Duration::from_secs(86_400);
 const STORE: &str = "Mock store";
 const INTEGRATOR: &str = "Mock integrator";
 /// URL that can never exist (RFC 2606); nothing is ever sent there.
-const NOWHERE: &str = "https://integrator.invalid/orders";
+const UNUSED_URL: &str = "https://integrator.invalid/orders";
 
 /// Prints a new token for each account, creating the accounts that are missing.
 pub(crate) async fn print(settings: &Settings) -> Result<ExitCode, Refusal> {
@@ -32,7 +32,7 @@ pub(crate) async fn print(settings: &Settings) -> Result<ExitCode, Refusal> {
         return Err(Refusal::MockUsersOff);
     }
     let keys = runtime::keys::load_or_create(&settings.secrets, &Chance::system())?;
-    let beside = Beside::open(settings, keys.encryption.clone()).await?;
+    let beside = CommandLedger::open(settings, keys.encryption.clone()).await?;
     let made = accounts(&beside).await;
     let tokens = made.and_then(|accounts| tokens(&beside.ledger, keys, settings, accounts));
     beside.close().await;
@@ -53,7 +53,7 @@ fn tokens(
     accounts: Vec<Account>,
 ) -> Result<Vec<(Account, String)>, Refusal> {
     let mut settings = settings.clone();
-    settings.accounts.access_ttl = A_DAY;
+    settings.accounts.access_ttl = TOKEN_TTL;
     let state = ApiState::new(
         ledger.clone(),
         Arc::new(keys),
@@ -61,14 +61,14 @@ fn tokens(
         Metrics::new(),
     );
     let with_token = |account: Account| {
-        let token = state.doorkeeper.access_token(account.id);
+        let token = state.authenticator.access_token(account.id);
         let (token, _) = token.map_err(Refusal::failed("signing a token"))?;
         Ok((account, token))
     };
     accounts.into_iter().map(with_token).collect()
 }
 
-async fn accounts(beside: &Beside) -> Result<Vec<Account>, Refusal> {
+async fn accounts(beside: &CommandLedger) -> Result<Vec<Account>, Refusal> {
     let failed = "creating the mock accounts";
     let mut accounts = Vec::new();
     for role in Role::ALL.iter().copied() {
@@ -83,7 +83,7 @@ async fn accounts(beside: &Beside) -> Result<Vec<Account>, Refusal> {
     Ok(accounts)
 }
 
-async fn make(beside: &Beside, username: String, role: Role) -> Result<Account, Refusal> {
+async fn make(beside: &CommandLedger, username: String, role: Role) -> Result<Account, Refusal> {
     let (mut stores, mut integrators) = (Vec::new(), Vec::new());
     match role {
         Role::Manager | Role::Staff => stores.push(a_store(&beside.ledger).await?.uuid()),
@@ -128,7 +128,7 @@ async fn an_integrator(ledger: &Ledger) -> Result<IntegratorId, Refusal> {
         kind: IntegratorKind::Pos,
         format: Format::Order,
         events: Some(Vec::new()),
-        url: Url::parse(NOWHERE).expect("a valid URL"),
+        url: Url::parse(UNUSED_URL).expect("a valid URL"),
         required: Some(false),
         confirms: Confirms::Acknowledgement,
         unknown_policy: UnknownPolicy::Resend,

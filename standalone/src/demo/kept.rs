@@ -20,18 +20,18 @@ const PASSWORD_DIGITS: usize = 16;
 
 /// State of the demonstration, saved after every step so that the next start resumes an interrupted one.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct SavedDemo {
     #[serde(skip)]
     path: PathBuf,
     /// True once everything was created; from then on missing parts are not created again.
     pub(super) complete: bool,
     pub(super) store: Option<StoreId>,
-    pub(super) kitchen: Option<KeptKitchen>,
+    pub(super) kitchen: Option<SavedKitchen>,
     pub(super) logins: Vec<Login>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct KeptKitchen {
+pub(super) struct SavedKitchen {
     pub(super) integrator: IntegratorId,
     pub(super) signing_secret: String,
     pub(super) callback_secret: String,
@@ -45,7 +45,7 @@ pub(crate) struct Login {
     pub(crate) role: Role,
 }
 
-impl Kept {
+impl SavedDemo {
     pub(super) fn read(data_dir: &DataDir) -> Result<Option<Self>, Refusal> {
         let path = data_dir.file(FILE);
         let text = match fs::read_to_string(&path) {
@@ -86,9 +86,9 @@ impl Kept {
     }
 }
 
-impl fmt::Debug for KeptKitchen {
+impl fmt::Debug for SavedKitchen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeptKitchen")
+        f.debug_struct("SavedKitchen")
             .field("integrator", &self.integrator)
             .finish_non_exhaustive()
     }

@@ -22,8 +22,8 @@ use ledger::{
 use url::Url;
 
 use super::{
-    Demo, KITCHEN_PATH, Standing,
-    kept::{Kept, KeptKitchen},
+    Demo, DemoState, KITCHEN_PATH,
+    kept::{SavedDemo, SavedKitchen},
 };
 use crate::data_dir::DataDir;
 
@@ -45,7 +45,7 @@ const PAGE: u32 = 100;
 
 /// Dependencies for creating the demonstration.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Making<'a> {
+pub(crate) struct DemoBuilder<'a> {
     pub(crate) ledger: &'a Ledger,
     pub(crate) passwords: &'a Passwords,
     pub(crate) data_dir: &'a DataDir,
@@ -56,21 +56,24 @@ pub(crate) struct Making<'a> {
 }
 
 /// Creates or completes the demonstration; `None` if it is disabled or the database has stores of its own.
-pub(crate) async fn make(standing: Standing, making: Making<'_>) -> anyhow::Result<Option<Demo>> {
-    let ledger = making.ledger;
-    let mut kept = match standing {
-        Standing::Kept(kept) => kept,
-        Standing::Perhaps if ledger.stores(None, None, 1).await?.is_empty() => {
-            Kept::begin(making.data_dir, ledger.chance())?
+pub(crate) async fn make(
+    demo_state: DemoState,
+    builder: DemoBuilder<'_>,
+) -> anyhow::Result<Option<Demo>> {
+    let ledger = builder.ledger;
+    let mut kept = match demo_state {
+        DemoState::SavedDemo(kept) => kept,
+        DemoState::Perhaps if ledger.stores(None, None, 1).await?.is_empty() => {
+            SavedDemo::begin(builder.data_dir, ledger.chance())?
         }
-        Standing::Perhaps | Standing::No => return Ok(None),
+        DemoState::Perhaps | DemoState::No => return Ok(None),
     };
-    let store = making.store(&mut kept).await?;
+    let store = builder.store(&mut kept).await?;
     if !kept.complete {
-        making.products(store).await?;
-        making.accounts(&kept, store).await?;
+        builder.products(store).await?;
+        builder.accounts(&kept, store).await?;
     }
-    let secrets = making.integrator(&mut kept, store).await?;
+    let secrets = builder.integrator(&mut kept, store).await?;
     let mut settings = KitchenSettings::new(
         secrets
             .signing_secret
@@ -81,12 +84,12 @@ pub(crate) async fn make(standing: Standing, making: Making<'_>) -> anyhow::Resu
             .parse()
             .context("the kitchen's callback secret")?,
     );
-    settings.journal = Some(making.data_dir.file("kitchen.journal"));
+    settings.journal = Some(builder.data_dir.file("kitchen.journal"));
     let kitchen = Kitchen::new(settings)?;
     let demo = Demo {
         ledger: ledger.clone(),
         store,
-        public_url: making.public_url.into(),
+        public_url: builder.public_url.into(),
         kitchen,
         logins: kept.logins.clone().into(),
     };
@@ -98,8 +101,8 @@ pub(crate) async fn make(standing: Standing, making: Making<'_>) -> anyhow::Resu
     Ok(Some(demo))
 }
 
-impl Making<'_> {
-    async fn store(&self, kept: &mut Kept) -> anyhow::Result<StoreId> {
+impl DemoBuilder<'_> {
+    async fn store(&self, kept: &mut SavedDemo) -> anyhow::Result<StoreId> {
         let stores = self.ledger.stores(None, None, PAGE).await?;
         if let Some(id) = kept.store
             && stores.iter().any(|store| store.id == id)
@@ -137,7 +140,7 @@ impl Making<'_> {
         Ok(())
     }
 
-    async fn accounts(&self, kept: &Kept, store: StoreId) -> anyhow::Result<()> {
+    async fn accounts(&self, kept: &SavedDemo, store: StoreId) -> anyhow::Result<()> {
         for login in &kept.logins {
             let hash = self
                 .passwords
@@ -165,7 +168,11 @@ impl Making<'_> {
     }
 
     /// Registers the kitchen as the store's integrator, or updates its URL to the address of this process.
-    async fn integrator(&self, kept: &mut Kept, store: StoreId) -> anyhow::Result<KeptKitchen> {
+    async fn integrator(
+        &self,
+        kept: &mut SavedDemo,
+        store: StoreId,
+    ) -> anyhow::Result<SavedKitchen> {
         let url = self.local_url.join(&format!("{KITCHEN_PATH}/orders"))?;
         let integrators = self.ledger.integrators(store, None, PAGE).await?;
         if let Some(kitchen) = &kept.kitchen {
@@ -197,7 +204,7 @@ impl Making<'_> {
             None => {
                 let (integrator, secrets) =
                     self.ledger.create_integrator(a_kitchen(store, url)).await?;
-                KeptKitchen {
+                SavedKitchen {
                     integrator: integrator.id,
                     signing_secret: secrets.signing.reveal(),
                     callback_secret: secrets.callback.reveal(),
@@ -210,7 +217,7 @@ impl Making<'_> {
     }
 
     /// Rotates both secrets: the first ones were returned once, to a process that died before it saved them.
-    async fn fresh_secrets(&self, integrator: IntegratorId) -> anyhow::Result<KeptKitchen> {
+    async fn fresh_secrets(&self, integrator: IntegratorId) -> anyhow::Result<SavedKitchen> {
         let (_, signing) = self
             .ledger
             .rotate_secret(integrator, SecretKind::Signing)
@@ -219,7 +226,7 @@ impl Making<'_> {
             .ledger
             .rotate_secret(integrator, SecretKind::Callback)
             .await?;
-        Ok(KeptKitchen {
+        Ok(SavedKitchen {
             integrator,
             signing_secret: signing.reveal(),
             callback_secret: callback.reveal(),

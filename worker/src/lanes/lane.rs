@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use broker::Message;
 use chrono::{DateTime, Utc};
 use domain::{
-    hint::{Hint, Told},
+    hint::{Hint, ReceivedHint},
     ids::IntegratorId,
     integrator::Integrator,
     sharing::Limits,
@@ -14,21 +14,21 @@ use ledger::handoffs::{Claimed, Claims};
 use platform::clock::Clock;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Bell, Inner, MOST_HOPS, rate::Rate};
-use crate::membership::Crew;
+use super::{Bell, Inner, MAX_HOPS, rate::Rate};
+use crate::membership::Membership;
 
 /// Maximum number of handoffs per claim.
-const MOST_A_CLAIM: usize = 32;
+const MAX_CLAIM: usize = 32;
 /// How long an idle lane stays, with the limits that it has learned.
-const STAYS: Duration = Duration::from_secs(30);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Furthest due time that a lane waits for itself; the sweep wakes it for later ones.
-const REMEMBERS: Duration = Duration::from_secs(600);
+const MAX_TIMER: Duration = Duration::from_secs(600);
 /// Delay after a failed claim; the database may be unavailable.
-const AFTER_AN_ERROR: Duration = Duration::from_secs(1);
+const ERROR_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Delay before rows that another claim had locked are claimed again, plus up to as much jitter.
-const BUSY: Duration = Duration::from_millis(25);
+const BUSY_RETRY_DELAY: Duration = Duration::from_millis(25);
 /// Minimum time between two claims, whatever the database reports as due.
-const SHORTEST_WAIT: Duration = Duration::from_millis(5);
+const MIN_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -38,8 +38,8 @@ pub(super) struct Lane {
     /// Shared by all lanes. This lane writes only its own removal, under the mutex of `Inner::lanes`.
     lanes: Arc<Inner>,
     clock: Clock,
-    /// Written by the membership task only; this lane reads it in `share_anew`.
-    crew: watch::Receiver<Crew>,
+    /// Written by the membership task only; this lane reads it in `apply_share`.
+    membership: watch::Receiver<Membership>,
     /// The integrator's limits for all workers together; `None` until they are known.
     limits: Option<Limits>,
     /// Maximum number of concurrent attempts: one until the limits are known, zero if this worker has no share.
@@ -63,7 +63,7 @@ impl Lane {
             integrator,
             bell,
             clock: lanes.attempts.ledger.clock().clone(),
-            crew: lanes.crew.clone(),
+            membership: lanes.membership.clone(),
             lanes,
             limits: None,
             width: 1,
@@ -72,50 +72,50 @@ impl Lane {
         }
     }
 
-    /// Runs until the lane has been idle for [`STAYS`] or the process stops; then waits for its attempts.
+    /// Runs until the lane has been idle for [`IDLE_TIMEOUT`] or the process stops; then waits for its attempts.
     pub(super) async fn run(mut self) {
         let stopping = self.lanes.stopping.clone();
-        let mut look_at = None;
-        let mut leaves_at = self.clock.now() + STAYS;
+        let mut next_claim_at = None;
+        let mut idle_until = self.clock.now() + IDLE_TIMEOUT;
         while !stopping.is_cancelled() {
             let now = self.clock.now();
-            if self.bell.hush() || look_at.is_some_and(|at| at <= now) {
-                look_at = self.look().await;
-                leaves_at = self.clock.now() + STAYS;
+            if self.bell.clear() || next_claim_at.is_some_and(|at| at <= now) {
+                next_claim_at = self.claim_due().await;
+                idle_until = self.clock.now() + IDLE_TIMEOUT;
             }
-            look_at = look_at.filter(|at| *at <= leaves_at + REMEMBERS);
-            let is_idle = self.in_flight.is_empty() && look_at.is_none();
-            let is_over = self.width == 0 || leaves_at <= self.clock.now();
-            if is_idle && is_over && self.leave() {
+            next_claim_at = next_claim_at.filter(|at| *at <= idle_until + MAX_TIMER);
+            let is_idle = self.in_flight.is_empty() && next_claim_at.is_none();
+            let is_over = self.width == 0 || idle_until <= self.clock.now();
+            if is_idle && is_over && self.try_leave() {
                 return;
             }
-            let wakes_at = look_at.unwrap_or(leaves_at);
+            let wakes_at = next_claim_at.unwrap_or(idle_until);
             tokio::select! {
                 () = stopping.cancelled() => {}
-                () = self.bell.heard() => {}
+                () = self.bell.wait_for_ring() => {}
                 Some(_) = self.in_flight.join_next() => {
                     while self.in_flight.try_join_next().is_some() {}
-                    look_at = Some(self.clock.now());
+                    next_claim_at = Some(self.clock.now());
                 }
-                Ok(()) = self.crew.changed() => {
-                    self.share_anew();
-                    look_at = Some(self.clock.now());
+                Ok(()) = self.membership.changed() => {
+                    self.apply_share();
+                    next_claim_at = Some(self.clock.now());
                 }
-                () = self.clock.sleep_until(wakes_at), if is_idle || look_at.is_some() => {}
+                () = self.clock.sleep_until(wakes_at), if is_idle || next_claim_at.is_some() => {}
             }
         }
         while self.in_flight.join_next().await.is_some() {}
     }
 
     /// Claims as many due handoffs as allowed; returns the time of the next claim if nothing wakes the lane before.
-    async fn look(&mut self) -> Option<DateTime<Utc>> {
+    async fn claim_due(&mut self) -> Option<DateTime<Utc>> {
         let hops = self.bell.hops();
-        if let Err(error) = self.learn_before_the_first_claim().await {
-            tracing::warn!(integrator = %self.integrator, %error, "reading the integrator's limits failed; retrying in {AFTER_AN_ERROR:?}: {error}");
-            return Some(self.clock.now() + AFTER_AN_ERROR);
+        if let Err(error) = self.load_limits().await {
+            tracing::warn!(integrator = %self.integrator, %error, "reading the integrator's limits failed; retrying in {ERROR_RETRY_DELAY:?}: {error}");
+            return Some(self.clock.now() + ERROR_RETRY_DELAY);
         }
         if self.width == 0 {
-            self.hand_on(hops).await;
+            self.forward_hint(hops).await;
             return None;
         }
         loop {
@@ -124,29 +124,29 @@ impl Lane {
                 Allowance::NotBefore(at) => return Some(at),
                 Allowance::WhenASlotIsFree => return None,
             };
-            let looked_at = self.clock.now();
+            let claimed_at = self.clock.now();
             let ledger = &self.lanes.attempts.ledger;
             let claim = ledger.claim_handoffs(self.integrator, limit, self.lanes.lease);
             let claims = match claim.await {
                 Ok(claims) => claims,
                 Err(error) => {
-                    tracing::warn!(integrator = %self.integrator, %error, "claim failed; retrying in {AFTER_AN_ERROR:?}: {error}");
-                    return Some(self.clock.now() + AFTER_AN_ERROR);
+                    tracing::warn!(integrator = %self.integrator, %error, "claim failed; retrying in {ERROR_RETRY_DELAY:?}: {error}");
+                    return Some(self.clock.now() + ERROR_RETRY_DELAY);
                 }
             };
             let Claims {
                 claimed,
                 next_due_at,
-                some_were_busy,
+                retry_soon,
             } = claims;
-            let was_all = claimed.len() < limit;
+            let claimed_all = claimed.len() < limit;
             for one in claimed {
-                self.begin(one);
+                self.start_attempt(one);
             }
-            let soon = some_were_busy.then(|| self.after_the_busy());
-            if was_all || some_were_busy {
+            let soon = retry_soon.then(|| self.busy_retry_at());
+            if claimed_all || retry_soon {
                 // Prevents a busy loop, whatever the database says is due.
-                let earliest = looked_at + SHORTEST_WAIT;
+                let earliest = claimed_at + MIN_CLAIM_INTERVAL;
                 let due_at = next_due_at.map(|at| at.max(earliest));
                 return [soon, due_at].into_iter().flatten().min();
             }
@@ -162,12 +162,12 @@ impl Lane {
         let now = self.clock.now();
         match self.rate.available(now) {
             0 => Allowance::NotBefore(self.rate.next_at(now)),
-            available => Allowance::Now(free.min(available).min(MOST_A_CLAIM)),
+            available => Allowance::Now(free.min(available).min(MAX_CLAIM)),
         }
     }
 
-    fn begin(&mut self, claimed: Claimed) {
-        self.learn(&claimed.integrator);
+    fn start_attempt(&mut self, claimed: Claimed) {
+        self.update_limits(&claimed.integrator);
         self.rate.take(1);
         let attempts = self.lanes.attempts.clone();
         self.in_flight.spawn(attempts.make(claimed));
@@ -175,45 +175,45 @@ impl Lane {
 
     /// Reads the integrator's limits if they are unknown. A worker that is alone need not: every limit allows the one
     /// request that it sends before its first claim has told the limits.
-    async fn learn_before_the_first_claim(&mut self) -> ledger::Result<()> {
-        if self.limits.is_some() || self.crew.borrow().is_alone() {
+    async fn load_limits(&mut self) -> ledger::Result<()> {
+        if self.limits.is_some() || self.membership.borrow().is_alone() {
             return Ok(());
         }
         let ledger = &self.lanes.attempts.ledger;
         if let Some(integrator) = ledger.integrator(self.integrator).await? {
-            self.learn(&integrator);
+            self.update_limits(&integrator);
         }
         Ok(())
     }
 
     /// Updates the limits, which may have changed since the last claim.
-    fn learn(&mut self, integrator: &Integrator) {
+    fn update_limits(&mut self, integrator: &Integrator) {
         let limits = Limits {
             concurrency: integrator.concurrency,
             rate_per_s: integrator.rate_per_s,
         };
         if self.limits != Some(limits) {
             self.limits = Some(limits);
-            self.share_anew();
+            self.apply_share();
         }
     }
 
     /// Applies this worker's current share. Attempts in flight above the new width are left to end by themselves.
-    fn share_anew(&mut self) {
-        let crew = self.crew.borrow_and_update();
+    fn apply_share(&mut self) {
+        let membership = self.membership.borrow_and_update();
         let Some(limits) = self.limits else { return };
-        let share = crew.share(self.integrator, limits);
+        let share = membership.share(self.integrator, limits);
         self.width = share.concurrency as usize;
         let now = self.clock.now();
-        self.rate.limit(share.rate_per_s, crew.since, now);
+        self.rate.limit(share.rate_per_s, membership.since, now);
     }
 
     /// Forwards a hint to the next consumer of the work queue, which may be this worker again.
-    async fn hand_on(&self, hops: Option<u8>) {
-        let Some(hops) = hops.filter(|hops| *hops < MOST_HOPS) else {
+    async fn forward_hint(&self, hops: Option<u8>) {
+        let Some(hops) = hops.filter(|hops| *hops < MAX_HOPS) else {
             return;
         };
-        let told = Told {
+        let told = ReceivedHint {
             hint: Hint::Handoffs {
                 integrator: self.integrator,
             },
@@ -227,13 +227,13 @@ impl Lane {
         }
     }
 
-    fn after_the_busy(&self) -> DateTime<Utc> {
+    fn busy_retry_at(&self) -> DateTime<Utc> {
         let jitter = self.lanes.attempts.ledger.chance().fraction();
-        self.clock.now() + BUSY.mul_f64(1.0 + jitter)
+        self.clock.now() + BUSY_RETRY_DELAY.mul_f64(1.0 + jitter)
     }
 
     /// Removes this lane and returns true, unless its bell has rung in the meantime.
-    fn leave(&self) -> bool {
+    fn try_leave(&self) -> bool {
         let mut lanes = self.lanes.lanes();
         let stays = self.bell.is_rung();
         if !stays {

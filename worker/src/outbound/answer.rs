@@ -1,12 +1,12 @@
-//! Reads an integrator's response up to a limit and translates it into the domain's [`Heard`].
+//! Reads an integrator's response up to a limit and translates it into the domain's [`SendResult`].
 
 use std::error::Error;
 
-use domain::handoff::{Heard, RetryAfter};
+use domain::handoff::{RetryAfter, SendResult};
 use http::header;
 
 /// Maximum length of a stored response body.
-const KEPT_BYTES: usize = 16 * 1024;
+const MAX_STORED_BYTES: usize = 16 * 1024;
 
 /// Response of an integrator, possibly truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,15 +18,15 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn heard(&self) -> Heard {
-        Heard::Answer {
+    pub(super) fn heard(&self) -> SendResult {
+        SendResult::Answer {
             status: self.status,
             retry_after: self.retry_after,
         }
     }
 
-    pub(super) fn kept(mut self) -> Vec<u8> {
-        self.body.truncate(KEPT_BYTES);
+    pub(super) fn into_stored(mut self) -> Vec<u8> {
+        self.body.truncate(MAX_STORED_BYTES);
         self.body
     }
 }
@@ -36,10 +36,10 @@ impl Answer {
 pub(super) async fn exchange(
     request: reqwest::RequestBuilder,
     limit_bytes: usize,
-) -> Result<Answer, Heard> {
-    let mut response = request.send().await.map_err(what_went_wrong)?;
+) -> Result<Answer, SendResult> {
+    let mut response = request.send().await.map_err(classify_error)?;
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(what_went_wrong)? {
+    while let Some(chunk) = response.chunk().await.map_err(classify_error)? {
         let room = limit_bytes - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {
@@ -57,18 +57,18 @@ pub(super) async fn exchange(
 }
 
 /// Converts an error: without a connection nothing has reached the integrator; after that, anything may have.
-fn what_went_wrong(error: reqwest::Error) -> Heard {
-    let nothing_left = error.is_connect() || error.is_builder();
-    let error = in_words(error);
-    if nothing_left {
-        Heard::NotConnected { error }
+fn classify_error(error: reqwest::Error) -> SendResult {
+    let nothing_sent = error.is_connect() || error.is_builder();
+    let error = error_text(error);
+    if nothing_sent {
+        SendResult::NotConnected { error }
     } else {
-        Heard::Lost { error }
+        SendResult::Lost { error }
     }
 }
 
 /// Formats an error without its URL, which may contain a password, and with its causes, which tell the most.
-fn in_words(error: reqwest::Error) -> String {
+fn error_text(error: reqwest::Error) -> String {
     let timed_out = error.is_timeout();
     let error = error.without_url();
     let mut words = error.to_string();

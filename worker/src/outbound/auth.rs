@@ -18,12 +18,12 @@ use http::{HeaderName, HeaderValue, header};
 use platform::clock::Clock;
 
 use self::token::{Token, TokenRequest};
-use super::{Post, Trouble};
+use super::{Post, SendError};
 
 /// Timeout of a sign-in, including the wait for another attempt that requests the same token.
-const MOST_TIME: Duration = Duration::from_secs(5);
+const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Number of cached tokens above which unused ones are evicted.
-const MOST_TOKENS: usize = 4096;
+const MAX_TOKENS: usize = 4096;
 
 /// Header that authenticates a request, and its origin.
 #[derive(Clone, Default)]
@@ -37,29 +37,29 @@ pub(super) struct Authorization {
 /// Cache of integrators' tokens, in memory only.
 #[derive(Default)]
 pub(super) struct Tokens {
-    kept: Mutex<HashMap<IntegratorId, Slot>>,
+    cached: Mutex<HashMap<IntegratorId, SharedSlot>>,
 }
 
-type Slot = Arc<Desk>;
+type SharedSlot = Arc<TokenSlot>;
 
 /// Token of one integrator, shared by its attempts.
 #[derive(Default)]
-struct Desk {
+struct TokenSlot {
     /// Number of failed token requests.
     failures: AtomicU64,
     /// Locked during a token request, so that one attempt requests the token for all that wait.
-    held: tokio::sync::Mutex<Held>,
+    state: tokio::sync::Mutex<SlotState>,
 }
 
 #[derive(Default)]
-struct Held {
-    kept: Option<Kept>,
+struct SlotState {
+    cached: Option<CachedToken>,
     /// Error of the last request, for the attempts that waited for it. If each of them sent its own request in turn,
     /// the last ones would time out, and our own failure would be recorded as the integrator's.
-    failed: Option<(OutboundAuth, Trouble)>,
+    failed: Option<(OutboundAuth, SendError)>,
 }
 
-struct Kept {
+struct CachedToken {
     /// Credentials that the token was requested with; other ones invalidate it.
     auth: OutboundAuth,
     token: Token,
@@ -76,17 +76,17 @@ impl Tokens {
         auth: &OutboundAuth,
         post: &Post,
         clock: &Clock,
-    ) -> Result<Authorization, Trouble> {
+    ) -> Result<Authorization, SendError> {
         let text = match auth {
             OutboundAuth::None => return Ok(Authorization::default()),
-            OutboundAuth::Header { name, value } => return own_header(name, value),
+            OutboundAuth::Header { name, value } => return custom_header(name, value),
             OutboundAuth::Basic { username, password } => basic(username, password),
             OutboundAuth::Bearer { token } => format!("Bearer {token}"),
             OutboundAuth::Oauth2 { .. } | OutboundAuth::SignIn { .. } => {
                 let asked = self.token(integrator, auth, post, clock);
-                return match tokio::time::timeout(MOST_TIME, asked).await {
+                return match tokio::time::timeout(SIGN_IN_TIMEOUT, asked).await {
                     Ok(authorization) => authorization,
-                    Err(_) => Err(unusable("sign-in timed out")),
+                    Err(_) => Err(auth_failed("sign-in timed out")),
                 };
             }
         };
@@ -102,21 +102,21 @@ impl Tokens {
         auth: &OutboundAuth,
         post: &Post,
         clock: &Clock,
-    ) -> Result<Authorization, Trouble> {
+    ) -> Result<Authorization, SendError> {
         let Some(request) = TokenRequest::of(auth) else {
             return Ok(Authorization::default());
         };
         let slot = self.slot(integrator);
         let failed_before = slot.failures.load(Ordering::Acquire);
-        let mut held = slot.held.lock().await;
-        let good = held
-            .kept
+        let mut state = slot.state.lock().await;
+        let good = state
+            .cached
             .as_ref()
-            .filter(|kept| kept.auth == *auth && kept.token.is_good_at(clock.now()));
-        if let Some(kept) = good {
-            return bearer(&kept.token, true);
+            .filter(|cached| cached.auth == *auth && cached.token.is_valid_at(clock.now()));
+        if let Some(cached) = good {
+            return bearer(&cached.token, true);
         }
-        if let Some((with, trouble)) = &held.failed
+        if let Some((with, trouble)) = &state.failed
             && with == auth
             && slot.failures.load(Ordering::Acquire) != failed_before
         {
@@ -127,12 +127,12 @@ impl Tokens {
         match asked {
             Ok((authorization, token)) => {
                 let auth = auth.clone();
-                held.kept = Some(Kept { auth, token });
-                held.failed = None;
+                state.cached = Some(CachedToken { auth, token });
+                state.failed = None;
                 Ok(authorization)
             }
             Err(trouble) => {
-                held.failed = Some((auth.clone(), trouble.clone()));
+                state.failed = Some((auth.clone(), trouble.clone()));
                 slot.failures.fetch_add(1, Ordering::AcqRel);
                 Err(trouble)
             }
@@ -143,19 +143,19 @@ impl Tokens {
     /// in the meantime stays.
     pub(super) async fn drop_refused(&self, integrator: IntegratorId, used: &Authorization) {
         let slot = self.slot(integrator);
-        let mut held = slot.held.lock().await;
-        if held.kept.as_ref().map(|kept| &kept.token) == used.token.as_ref() {
-            held.kept = None;
+        let mut state = slot.state.lock().await;
+        if state.cached.as_ref().map(|cached| &cached.token) == used.token.as_ref() {
+            state.cached = None;
         }
     }
 
-    fn slot(&self, integrator: IntegratorId) -> Slot {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_TOKENS && !kept.contains_key(&integrator) {
+    fn slot(&self, integrator: IntegratorId) -> SharedSlot {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if cached.len() >= MAX_TOKENS && !cached.contains_key(&integrator) {
             // Slots in use stay; the other tokens are requested again when needed.
-            kept.retain(|_, slot| Arc::strong_count(slot) > 1);
+            cached.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
-        Arc::clone(kept.entry(integrator).or_default())
+        Arc::clone(cached.entry(integrator).or_default())
     }
 }
 
@@ -165,7 +165,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-fn bearer(token: &Token, used_cached_token: bool) -> Result<Authorization, Trouble> {
+fn bearer(token: &Token, used_cached_token: bool) -> Result<Authorization, SendError> {
     let value = secret(&format!("Bearer {}", token.text))?;
     Ok(Authorization {
         header: Some((header::AUTHORIZATION, value)),
@@ -179,26 +179,26 @@ fn basic(username: &str, password: &str) -> String {
     format!("Basic {}", BASE64.encode(format!("{username}:{password}")))
 }
 
-fn own_header(name: &str, value: &str) -> Result<Authorization, Trouble> {
+fn custom_header(name: &str, value: &str) -> Result<Authorization, SendError> {
     let name = HeaderName::try_from(name)
-        .map_err(|_| unusable("the integrator's header name is not valid in HTTP"))?;
+        .map_err(|_| auth_failed("the integrator's header name is not valid in HTTP"))?;
     Ok(Authorization {
         header: Some((name, secret(value)?)),
         ..Authorization::default()
     })
 }
 
-fn secret(text: &str) -> Result<HeaderValue, Trouble> {
+fn secret(text: &str) -> Result<HeaderValue, SendError> {
     let mut value = HeaderValue::try_from(text).map_err(|_| {
-        unusable("the integrator's credentials contain characters that a header cannot carry")
+        auth_failed("the integrator's credentials contain characters that a header cannot carry")
     })?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 /// Returns the error for a failure of the integrator or its settings.
-fn unusable(why: &str) -> Trouble {
-    Trouble::Failed(why.to_owned())
+fn auth_failed(why: &str) -> SendError {
+    SendError::Failed(why.to_owned())
 }
 
 #[cfg(test)]

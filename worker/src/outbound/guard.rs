@@ -23,14 +23,14 @@ use url::{Host, Url};
 use super::OutboundSettings;
 
 /// How long a resolved name is cached; a changed address of an integrator is used after it.
-const FRESH: Duration = Duration::from_secs(2);
+const REFRESH_AFTER: Duration = Duration::from_secs(2);
 /// Age from which a vetted name may be evicted; a request connects well within this time after its name was vetted.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+const EVICT_AFTER: Duration = Duration::from_secs(60);
 /// Number of vetted names above which old ones are evicted.
-const MOST_NAMES: usize = 4096;
+const MAX_NAMES: usize = 4096;
 /// Maximum number of concurrent lookups. A call of the system's resolver cannot be cancelled and blocks a thread until
 /// it returns; tokio has 512 such threads, and this leaves half of them to others.
-const MOST_LOOKUPS: usize = 256;
+const MAX_LOOKUPS: usize = 256;
 
 /// Vets URLs and resolves names for the client; clones are cheap and share one cache.
 #[derive(Clone)]
@@ -45,10 +45,10 @@ struct Inner {
     vetted: Mutex<HashMap<String, Vetted>>,
     /// Lookups in progress, one per name however many attempts wait for it, and also after they have given up: an
     /// integrator whose name servers hang blocks one thread, not all.
-    lookups: Mutex<HashMap<String, Looking>>,
+    lookups: Mutex<HashMap<String, PendingLookup>>,
 }
 
-type Looking = Shared<BoxFuture<'static, Arc<io::Result<Vec<IpAddr>>>>>;
+type PendingLookup = Shared<BoxFuture<'static, Arc<io::Result<Vec<IpAddr>>>>>;
 
 /// Addresses that plain `http://` may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(crate) type Lookup =
 
 /// Reason why nothing may be sent to a URL now.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NotVetted {
+pub(crate) enum VetError {
     #[error("{0}:// is not allowed, only https://")]
     Scheme(String),
     #[error("the URL has no host")]
@@ -79,10 +79,10 @@ pub(crate) enum NotVetted {
     #[error("the URL leads to an address that is not allowed")]
     Forbidden(IpAddr),
     #[error("{name}: host not found ({error})")]
-    NoSuchName { name: String, error: String },
+    HostNotFound { name: String, error: String },
     /// A failure of our own, which says nothing about the integrator.
     #[error("{name} could not be resolved: {error}")]
-    ResolverAway { name: String, error: String },
+    ResolverUnavailable { name: String, error: String },
 }
 
 impl Guard {
@@ -97,7 +97,7 @@ impl Guard {
             plain_http,
             resolver_timeout,
             clock,
-            Box::new(|name| ask_the_system(name).boxed()),
+            Box::new(|name| system_lookup(name).boxed()),
         )
     }
 
@@ -120,14 +120,14 @@ impl Guard {
     }
 
     /// Vets a URL; afterwards the guard resolves its host name, for the client, to its allowed addresses.
-    pub(crate) async fn vet(&self, url: &Url) -> Result<(), NotVetted> {
-        let refused = || NotVetted::Scheme(url.scheme().to_owned());
+    pub(crate) async fn vet(&self, url: &Url) -> Result<(), VetError> {
+        let refused = || VetError::Scheme(url.scheme().to_owned());
         let on_loopback_only = match (url.scheme(), self.0.plain_http) {
             ("https", _) | ("http", PlainHttp::Anywhere) => false,
             ("http", PlainHttp::OnLoopback) => true,
             _ => return Err(refused()),
         };
-        let host = url.host().ok_or(NotVetted::NoHost)?;
+        let host = url.host().ok_or(VetError::NoHost)?;
         match host {
             Host::Ipv4(address) => self.vet_address(address.into())?,
             Host::Ipv6(address) => self.vet_address(address.into())?,
@@ -151,15 +151,15 @@ impl Guard {
         }
     }
 
-    fn vet_address(&self, address: IpAddr) -> Result<(), NotVetted> {
+    fn vet_address(&self, address: IpAddr) -> Result<(), VetError> {
         if self.allows(address) {
             Ok(())
         } else {
-            Err(NotVetted::Forbidden(address))
+            Err(VetError::Forbidden(address))
         }
     }
 
-    async fn vet_name(&self, name: &str) -> Result<(), NotVetted> {
+    async fn vet_name(&self, name: &str) -> Result<(), VetError> {
         if self.is_fresh(name) {
             return Ok(());
         }
@@ -168,8 +168,8 @@ impl Guard {
             found.into_iter().partition(|address| self.allows(*address));
         if allowed.is_empty() {
             return Err(match forbidden.first() {
-                Some(address) => NotVetted::Forbidden(*address),
-                None => NotVetted::NoSuchName {
+                Some(address) => VetError::Forbidden(*address),
+                None => VetError::HostNotFound {
                     name: name.to_owned(),
                     error: "the name has no address".to_owned(),
                 },
@@ -179,38 +179,38 @@ impl Guard {
         Ok(())
     }
 
-    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, NotVetted> {
-        let away = |error: String| NotVetted::ResolverAway {
+    async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, VetError> {
+        let away = |error: String| VetError::ResolverUnavailable {
             name: name.to_owned(),
             error,
         };
-        let Some(looking) = self.looking_up(name) else {
+        let Some(pending) = self.pending_lookup(name) else {
             return Err(away("too many names are being resolved".to_owned()));
         };
-        let Ok(found) = tokio::time::timeout(self.0.resolver_timeout, looking).await else {
+        let Ok(found) = tokio::time::timeout(self.0.resolver_timeout, pending).await else {
             return Err(away("the resolver timed out".to_owned()));
         };
         match &*found {
             Ok(addresses) => Ok(addresses.clone()),
-            Err(error) if is_resolvers_trouble(error) => Err(away(error.to_string())),
-            Err(error) => Err(NotVetted::NoSuchName {
+            Err(error) if is_resolver_failure(error) => Err(away(error.to_string())),
+            Err(error) => Err(VetError::HostNotFound {
                 name: name.to_owned(),
                 error: error.to_string(),
             }),
         }
     }
 
-    /// Returns the name's lookup in progress, or starts one; `None` if [`MOST_LOOKUPS`] are running.
-    fn looking_up(&self, name: &str) -> Option<Looking> {
+    /// Returns the name's lookup in progress, or starts one; `None` if [`MAX_LOOKUPS`] are running.
+    fn pending_lookup(&self, name: &str) -> Option<PendingLookup> {
         let mut lookups = self.0.lookups();
         if let Some(under_way) = lookups.get(name) {
             return Some(under_way.clone());
         }
-        if lookups.len() >= MOST_LOOKUPS {
+        if lookups.len() >= MAX_LOOKUPS {
             return None;
         }
         let (inner, name) = (Arc::clone(&self.0), name.to_owned());
-        let looking = {
+        let pending = {
             let name = name.clone();
             async move {
                 let found = (inner.lookup)(name.clone()).await;
@@ -218,11 +218,11 @@ impl Guard {
                 Arc::new(found)
             }
         };
-        let looking = looking.boxed().shared();
+        let pending = pending.boxed().shared();
         // Spawned so that it finishes even if nobody waits for it any more.
-        tokio::spawn(looking.clone());
-        lookups.insert(name, looking.clone());
-        Some(looking)
+        tokio::spawn(pending.clone());
+        lookups.insert(name, pending.clone());
+        Some(pending)
     }
 
     fn allows(&self, address: IpAddr) -> bool {
@@ -239,14 +239,14 @@ impl Guard {
         self.vetted()
             .get(name)
             // `at` in the future means that the clock was set back; the entry would stay fresh for too long.
-            .is_some_and(|vetted| vetted.at <= now && now < vetted.at + FRESH)
+            .is_some_and(|vetted| vetted.at <= now && now < vetted.at + REFRESH_AFTER)
     }
 
     fn remember(&self, name: &str, addresses: Vec<IpAddr>) {
         let now = self.0.clock.now();
         let mut vetted = self.vetted();
-        if vetted.len() >= MOST_NAMES {
-            vetted.retain(|_, one| now < one.at + FORGOTTEN_AFTER);
+        if vetted.len() >= MAX_NAMES {
+            vetted.retain(|_, one| now < one.at + EVICT_AFTER);
         }
         vetted.insert(name.to_owned(), Vetted { addresses, at: now });
     }
@@ -257,7 +257,7 @@ impl Guard {
 }
 
 impl Inner {
-    fn lookups(&self) -> MutexGuard<'_, HashMap<String, Looking>> {
+    fn lookups(&self) -> MutexGuard<'_, HashMap<String, PendingLookup>> {
         self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -301,14 +301,14 @@ impl fmt::Debug for Guard {
     }
 }
 
-async fn ask_the_system(name: String) -> io::Result<Vec<IpAddr>> {
+async fn system_lookup(name: String) -> io::Result<Vec<IpAddr>> {
     let found = tokio::net::lookup_host((name, 0)).await?;
     Ok(found.map(|socket| socket.ip()).collect())
 }
 
 /// Returns true for getaddrinfo's EAI_AGAIN and EAI_SYSTEM, of which the standard library gives only the text. Every
 /// other error means that the name does not exist.
-fn is_resolvers_trouble(error: &io::Error) -> bool {
+fn is_resolver_failure(error: &io::Error) -> bool {
     let text = error.to_string();
     error.raw_os_error().is_some()
         || text.contains("Temporary failure in name resolution")

@@ -58,26 +58,26 @@ fn outgoing(url: Url) -> Outgoing {
     }
 }
 
-fn heard(sent: &Sent) -> &Heard {
+fn heard(sent: &AttemptResult) -> &SendResult {
     match sent {
-        Sent::Heard { heard, .. } => heard,
-        Sent::NotSent { why } => panic!("not sent: {why}"),
+        AttemptResult::SendResult { heard, .. } => heard,
+        AttemptResult::NotSent { why } => panic!("not sent: {why}"),
     }
 }
 
-fn answer(status: u16) -> Heard {
-    Heard::Answer {
+fn answer(status: u16) -> SendResult {
+    SendResult::Answer {
         status,
         retry_after: None,
     }
 }
 
-fn is_lost(sent: &Sent) -> bool {
-    matches!(heard(sent), Heard::Lost { .. })
+fn is_lost(sent: &AttemptResult) -> bool {
+    matches!(heard(sent), SendResult::Lost { .. })
 }
 
-fn is_not_connected(sent: &Sent) -> bool {
-    matches!(heard(sent), Heard::NotConnected { .. })
+fn is_not_connected(sent: &AttemptResult) -> bool {
+    matches!(heard(sent), SendResult::NotConnected { .. })
 }
 
 #[tokio::test]
@@ -97,8 +97,8 @@ async fn a_retry_after_and_the_answer_are_told() {
     let reply = Reply::with(503, "Retry-After: 17\r\n", r#"{"why":"full"}"#);
     let integrator = Integrator::start([reply]).await;
     let sent = outbound().attempt(&outgoing(integrator.url())).await;
-    let expected = Sent::Heard {
-        heard: Heard::Answer {
+    let expected = AttemptResult::SendResult {
+        heard: SendResult::Answer {
             status: 503,
             retry_after: Some(RetryAfter::After(Duration::from_secs(17))),
         },
@@ -232,7 +232,7 @@ async fn of_an_endless_answer_the_status_counts_and_the_rest_is_not_read() {
         let head = format!("HTTP/1.1 201 Created\r\n{framing}");
         let integrator = Integrator::start([Reply::SayAndPour(head)]).await;
         let sent = outbound().attempt(&outgoing(integrator.url())).await;
-        let Sent::Heard {
+        let AttemptResult::SendResult {
             heard,
             answer: Some(kept),
             ..
@@ -269,7 +269,7 @@ async fn endless_headers_are_given_up_and_the_outcome_is_unknown() {
     let integrator = Integrator::start([Reply::SayAndPour(head)]).await;
     let attempt = outbound().attempt(&outgoing(integrator.url())).await;
     assert!(is_lost(&attempt), "{attempt:?}");
-    let Heard::Lost { error } = heard(&attempt) else {
+    let SendResult::Lost { error } = heard(&attempt) else {
         unreachable!("it is lost");
     };
     assert!(!error.contains("timed out"), "{error}");
@@ -356,7 +356,7 @@ async fn a_name_that_has_moved_to_a_forbidden_address_by_the_second_attempt_is_r
     assert_eq!(heard(&outbound.attempt(&first).await), &answer(503));
     outbound.clock.advance(Duration::from_secs(8));
     let second = outbound.attempt(&Outgoing { n: 2, ..first }).await;
-    let Heard::NotConnected { error } = heard(&second) else {
+    let SendResult::NotConnected { error } = heard(&second) else {
         panic!("{second:?}");
     };
     assert!(error.contains("is not allowed"), "{error}");
@@ -376,20 +376,23 @@ async fn nothing_is_sent_under_a_lease_that_could_end_before_the_answer() {
         ..outgoing(integrator.url())
     };
     let sent = outbound().attempt(&late).await;
-    assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
+    assert!(matches!(sent, AttemptResult::NotSent { .. }), "{sent:?}");
     assert!(integrator.received().is_empty());
 }
 
 #[test]
 fn trouble_with_the_resolver_is_ours() {
-    let away = NotVetted::ResolverAway {
+    let away = VetError::ResolverUnavailable {
         name: "a.example".to_owned(),
         error: "silent".to_owned(),
     };
-    assert!(matches!(Trouble::from(away).sent(), Sent::NotSent { .. }));
-    let unknown = NotVetted::NoSuchName {
+    assert!(matches!(
+        SendError::from(away).sent(),
+        AttemptResult::NotSent { .. }
+    ));
+    let unknown = VetError::HostNotFound {
         name: "a.example".to_owned(),
         error: "unknown".to_owned(),
     };
-    assert!(is_not_connected(&Trouble::from(unknown).sent()));
+    assert!(is_not_connected(&SendError::from(unknown).sent()));
 }

@@ -8,17 +8,17 @@ use ledger::testing::House;
 use tokio::sync::Notify;
 use url::Url;
 
-use super::scene::{Colleague, Scene};
+use super::scene::{OtherWorker, Scene};
 use crate::testing::{Integrator, Received, Reply};
 
 const ORDERS: usize = 60;
 const CAP: u32 = 4;
 
 /// Test integrators, of one store or of several.
-struct Four {
-    /// Reads its requests and responds to none until `let_go` is notified.
+struct FourIntegrators {
+    /// Reads its requests and responds to none until `release` is notified.
     hanging: Integrator,
-    let_go: Arc<Notify>,
+    release: Arc<Notify>,
     /// Responds with 500.
     failing: Integrator,
     /// Allows one request per second.
@@ -26,14 +26,14 @@ struct Four {
     fine: Integrator,
 }
 
-impl Four {
+impl FourIntegrators {
     async fn at(scene: &Scene, stores: [StoreId; 4]) -> Self {
-        let let_go = Arc::new(Notify::new());
+        let release = Arc::new(Notify::new());
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
-        let late = Reply::SayWhenLet(answer, Arc::clone(&let_go));
+        let late = Reply::SayWhenReleased(answer, Arc::clone(&release));
         let four = Self {
             hanging: Integrator::start([late]).await,
-            let_go,
+            release,
             failing: Integrator::start([Reply::status(500)]).await,
             limited: Integrator::start([Reply::status(200)]).await,
             fine: Integrator::start([Reply::status(200)]).await,
@@ -54,15 +54,15 @@ impl Four {
     }
 
     /// Asserts that each integrator is sent what it should be, once all orders are placed.
-    async fn harm_nobody(self, scene: Scene, colleague: Colleague) {
+    async fn assert_isolated(self, scene: Scene, other_worker: OtherWorker) {
         let began_at = scene.house.clock.now();
-        scene.until_time_brings_requests(&self.fine, ORDERS).await;
+        scene.advance_until_requests(&self.fine, ORDERS).await;
         let fine = self.fine.received();
         assert_eq!(ids(&fine).len(), ORDERS, "each order once");
 
         // The first attempts to the hanging one are still open.
         scene
-            .until_time_brings_requests(&self.hanging, CAP as usize)
+            .advance_until_requests(&self.hanging, CAP as usize)
             .await;
         let hanging = self.hanging.received();
         assert_eq!(hanging.len(), CAP as usize);
@@ -74,9 +74,9 @@ impl Four {
         assert_eq!(self.hanging.peak(), CAP as usize);
 
         for n in 1..=4 {
-            scene.until_time_brings_requests(&self.limited, n).await;
+            scene.advance_until_requests(&self.limited, n).await;
             scene.worker.sweep_once().await;
-            colleague.worker.sweep_once().await;
+            other_worker.worker.sweep_once().await;
             let allowed = 1.0 + (scene.house.clock.now() - began_at).as_seconds_f64();
             assert!(
                 self.limited.received().len() as f64 <= allowed,
@@ -91,13 +91,13 @@ impl Four {
         // Once it responds, it is sent the rest.
         let hanging = &self.hanging;
         scene
-            .until_time_brings(async || {
-                self.let_go.notify_waiters();
+            .advance_until(async || {
+                self.release.notify_waiters();
                 ids(&hanging.received()).len() == ORDERS
             })
             .await;
         assert_eq!(hanging.peak(), CAP as usize);
-        colleague.leave().await;
+        other_worker.leave().await;
         scene.end().await;
     }
 }
@@ -112,36 +112,36 @@ fn ids(received: &[Received]) -> HashSet<String> {
 
 #[each_database]
 async fn integrators_of_one_store_do_not_harm_each_other(house: House) {
-    let (scene, colleague) = Scene::of_two(house).await;
-    let four = Four::at(&scene, [scene.store; 4]).await;
+    let (scene, other_worker) = Scene::with_two_workers(house).await;
+    let four = FourIntegrators::at(&scene, [scene.store; 4]).await;
     for _ in 0..ORDERS {
         scene.place().await;
     }
-    four.harm_nobody(scene, colleague).await;
+    four.assert_isolated(scene, other_worker).await;
 }
 
 #[each_database]
 async fn integrators_of_different_stores_do_not_harm_each_other(house: House) {
-    let (scene, colleague) = Scene::of_two(house).await;
+    let (scene, other_worker) = Scene::with_two_workers(house).await;
     let mut places: Vec<(StoreId, ProductId)> = Vec::new();
     for _ in 0..4 {
         places.push(scene.another_store().await);
     }
-    let four = Four::at(&scene, [0, 1, 2, 3].map(|n| places[n].0)).await;
+    let four = FourIntegrators::at(&scene, [0, 1, 2, 3].map(|n| places[n].0)).await;
     for (store, product) in places {
         for _ in 0..ORDERS {
             scene.place_at(store, product).await;
         }
     }
-    four.harm_nobody(scene, colleague).await;
+    four.assert_isolated(scene, other_worker).await;
 }
 
 #[each_database]
 async fn first_attempts_go_before_late_retries(house: House) {
     let scene = Scene::new(house).await;
-    let let_go = Arc::new(Notify::new());
+    let release = Arc::new(Notify::new());
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
-    let busy = Reply::SayWhenLet(answer, Arc::clone(&let_go));
+    let busy = Reply::SayWhenReleased(answer, Arc::clone(&release));
     let kitchen = Integrator::start([Reply::status(503), busy, Reply::status(200)]).await;
     scene
         .integrator_like(kitchen.url(), |new| new.concurrency = 1)
@@ -153,7 +153,7 @@ async fn first_attempts_go_before_late_retries(house: House) {
     // The retry is overdue when the newest order arrives.
     scene.house.clock.advance(Duration::from_secs(4));
     let newest = scene.place().await;
-    let_go.notify_one();
+    release.notify_one();
     let received = kitchen.until_received(4).await;
     let mut expected = Vec::new();
     for order in [retried, busy_with, newest, retried] {

@@ -23,7 +23,7 @@ use runtime::{
     lifecycle::Shutdown,
     relay::{self, Relay},
 };
-use store::testing::SOON;
+use store::testing::TEST_TIMEOUT;
 use url::Url;
 
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
 /// A worker, a ledger with one store and one product, and in most tests a relay between them.
 pub(super) struct Scene {
     pub(super) house: House,
-    how: How,
+    how: SceneOptions,
     pub(super) ledger: Ledger,
     pub(super) broker: Arc<Embedded>,
     pub(super) metrics: Arc<Metrics>,
@@ -44,7 +44,7 @@ pub(super) struct Scene {
 }
 
 /// Another worker on the same database and broker.
-pub(super) struct Colleague {
+pub(super) struct OtherWorker {
     pub(super) worker: Worker,
     pub(super) metrics: Arc<Metrics>,
     shutdown: Shutdown,
@@ -52,7 +52,7 @@ pub(super) struct Colleague {
 
 /// Options that differ between tests.
 #[derive(Clone, Copy)]
-pub(super) struct How {
+pub(super) struct SceneOptions {
     /// True if a relay publishes the hints of commits.
     pub(super) relayed: bool,
     pub(super) drain: Duration,
@@ -60,7 +60,7 @@ pub(super) struct How {
     pub(super) attempt_timeout: Duration,
 }
 
-impl Default for How {
+impl Default for SceneOptions {
     fn default() -> Self {
         Self {
             relayed: true,
@@ -72,7 +72,7 @@ impl Default for How {
     }
 }
 
-impl How {
+impl SceneOptions {
     fn settings(self) -> WorkerSettings {
         WorkerSettings {
             outbound: OutboundSettings {
@@ -93,7 +93,7 @@ impl How {
     }
 }
 
-impl Colleague {
+impl OtherWorker {
     /// Shuts the worker down; hanging attempts are aborted.
     pub(super) async fn leave(self) {
         self.shutdown.begin();
@@ -112,31 +112,31 @@ impl Scene {
     }
 
     pub(super) async fn with(house: House, relayed: bool, drain: Duration) -> Self {
-        let how = How {
+        let how = SceneOptions {
             relayed,
             drain,
-            ..How::default()
+            ..SceneOptions::default()
         };
         Self::like(house, how).await
     }
 
     /// Creates a scene with two workers that share the integrators; hanging attempts are aborted at the end.
-    pub(super) async fn of_two(house: House) -> (Self, Colleague) {
-        let how = How {
+    pub(super) async fn with_two_workers(house: House) -> (Self, OtherWorker) {
+        let how = SceneOptions {
             is_alone: false,
             drain: Duration::from_millis(2500),
-            ..How::default()
+            ..SceneOptions::default()
         };
         let scene = Self::like(house, how).await;
-        let colleague = scene.another_worker().await;
-        scene.until_shared_with(&[&colleague]).await;
+        let other_worker = scene.another_worker().await;
+        scene.until_shared_with(&[&other_worker]).await;
         // The rate of a whole second is available to them by now.
         scene.house.clock.advance(Duration::from_secs(1));
-        (scene, colleague)
+        (scene, other_worker)
     }
 
-    pub(super) async fn like(house: House, how: How) -> Self {
-        let How { relayed, drain, .. } = how;
+    pub(super) async fn like(house: House, how: SceneOptions) -> Self {
+        let SceneOptions { relayed, drain, .. } = how;
         let shutdown = Shutdown::new(drain);
         let (broker, metrics) = (Arc::new(Embedded::new(1000)), Metrics::new());
         let (wake, queue) = relay::channel(1000);
@@ -145,7 +145,7 @@ impl Scene {
         } else {
             Arc::new(NoWake)
         };
-        let ledger = house.ledger_that_wakes(wake);
+        let ledger = house.ledger_with_wake(wake);
         let relay = Relay {
             ledger: ledger.clone(),
             broker: broker.clone(),
@@ -162,9 +162,9 @@ impl Scene {
             settings: how.settings(),
         };
         let worker = Worker::start(parts, &shutdown).await.unwrap();
-        let store = house.a_store().await;
+        let store = house.create_store().await;
         Self {
-            product: house.a_product(store).await,
+            product: house.create_product(store).await,
             house,
             how,
             ledger,
@@ -177,7 +177,7 @@ impl Scene {
     }
 
     /// Starts a worker on the same database and broker, as in another process.
-    pub(super) async fn another_worker(&self) -> Colleague {
+    pub(super) async fn another_worker(&self) -> OtherWorker {
         let (shutdown, metrics) = (Shutdown::new(self.how.drain), Metrics::new());
         let parts = WorkerParts {
             ledger: self.ledger.clone(),
@@ -186,7 +186,7 @@ impl Scene {
             settings: self.how.settings(),
         };
         let worker = Worker::start(parts, &shutdown).await.unwrap();
-        Colleague {
+        OtherWorker {
             worker,
             metrics,
             shutdown,
@@ -194,18 +194,18 @@ impl Scene {
     }
 
     /// Moves the clock until each worker knows the others and has its share.
-    pub(super) async fn until_shared_with(&self, colleagues: &[&Colleague]) {
+    pub(super) async fn until_shared_with(&self, colleagues: &[&OtherWorker]) {
         let workers: Vec<&Worker> = std::iter::once(&self.worker)
-            .chain(colleagues.iter().map(|colleague| &colleague.worker))
+            .chain(colleagues.iter().map(|other_worker| &other_worker.worker))
             .collect();
-        let is_shared = |worker: &&Worker| worker.crew.borrow().is_one_of(workers.len());
-        self.until_time_brings(async || workers.iter().all(is_shared))
+        let is_shared = |worker: &&Worker| worker.membership.borrow().is_shared_by(workers.len());
+        self.advance_until(async || workers.iter().all(is_shared))
             .await;
     }
 
     /// Moves the clock in small steps until `holds` returns true, so that tasks which have just begun to wait are not
     /// skipped. Concurrent claims need it too: a lane retries rows that another one had locked after a short delay.
-    pub(super) async fn until_time_brings(&self, holds: impl AsyncFn() -> bool) {
+    pub(super) async fn advance_until(&self, holds: impl AsyncFn() -> bool) {
         eventually(async || {
             self.house.clock.advance(Duration::from_millis(10));
             holds().await
@@ -213,8 +213,8 @@ impl Scene {
         .await;
     }
 
-    pub(super) async fn until_time_brings_requests(&self, at: &Server, count: usize) {
-        self.until_time_brings(async || at.received().len() >= count)
+    pub(super) async fn advance_until_requests(&self, at: &Server, count: usize) {
+        self.advance_until(async || at.received().len() >= count)
             .await;
     }
 
@@ -254,8 +254,8 @@ impl Scene {
 
     /// Creates another store with one product.
     pub(super) async fn another_store(&self) -> (StoreId, ProductId) {
-        let store = self.house.a_store().await;
-        (store, self.house.a_product(store).await)
+        let store = self.house.create_store().await;
+        (store, self.house.create_product(store).await)
     }
 
     pub(super) async fn place_at(&self, store_id: StoreId, product: ProductId) -> OrderId {
@@ -314,7 +314,7 @@ impl Scene {
 
 /// Waits until `holds` returns true; panics if that takes too long.
 pub(super) async fn eventually(holds: impl AsyncFn() -> bool) {
-    tokio::time::timeout(SOON, async {
+    tokio::time::timeout(TEST_TIMEOUT, async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::request_examples::{ORDER, STORE},
-    at, but,
+    at, with_fields,
 };
 
 const INTEGRATOR: &str = "01980000-0000-7000-8000-000000000006";
@@ -33,7 +33,7 @@ pub(super) fn acknowledged() -> Value {
         "reference": "K-88", "not_retryable": "a handoff that is acknowledged can't be retried",
         "closed_at": at("19:25:00.060000"), "attempts": attempts,
     });
-    but(due_again(), fields)
+    with_fields(due_again(), fields)
 }
 
 pub(super) fn due_again() -> Value {
@@ -46,7 +46,7 @@ pub(super) fn due_again() -> Value {
             "due_at": at(RETRIED),
         }],
     });
-    but(failed(), fields)
+    with_fields(failed(), fields)
 }
 
 /// Failed after five attempts. Staff had accepted the order by then, so the order stays open.
@@ -63,7 +63,7 @@ fn failed() -> Value {
 fn first_round() -> Vec<Value> {
     let begun = ["19:20:00", "19:20:02", "19:20:10", "19:20:42", "19:22:50"];
     let attempts = (1..).zip(begun).map(|(n, begun)| {
-        but(
+        with_fields(
             attempt(n, begun),
             json!({"response": "The display is off."}),
         )
@@ -82,7 +82,7 @@ pub(super) fn listed() -> Value {
     let fields = json!({
         "attempts": 5, "attempts_in_all": 5, "last_attempt": attempt(5, "19:22:50"),
     });
-    but(failed(), fields)
+    with_fields(failed(), fields)
 }
 
 pub(super) fn test() -> Value {
@@ -91,7 +91,7 @@ pub(super) fn test() -> Value {
         "next_attempt_at": at(PLACED), "deadline": "2026-11-21T19:20:00.000000Z", "reason": null,
         "not_retryable": "a handoff that is due can't be retried", "closed_at": null, "attempts": [], "rounds": [],
     });
-    but(failed(), fields)
+    with_fields(failed(), fields)
 }
 
 fn manager() -> Value {
@@ -105,7 +105,7 @@ pub(super) fn retried() -> Value {
         "integrator": NAME, "event": "order.placed", "state": "failed", "reason": "attempts_used_up",
         "due_at": at(RETRIED), "refused": null,
     });
-    let of_an_ended_order = but(
+    let of_an_ended_order = with_fields(
         of_an_open_order.clone(),
         json!({
             "handoff_id": ENDED_HANDOFF, "order_id": ENDED_ORDER, "order_number": 12,
@@ -137,7 +137,7 @@ pub(super) fn stuck() -> Value {
         "kind": "handoff_failed", "store_id": STORE, "order_id": ORDER, "order_number": 17,
         "integrator_id": INTEGRATOR, "integrator": NAME, "handoff_id": HANDOFF, "callback_id": null,
         "since": at(GIVEN_UP),
-        "why": "The order requires it, but it failed permanently after the order was accepted: attempts_used_up.",
+        "why": "The order requires it, with_fields it failed permanently after the order was accepted: attempts_used_up.",
         "next": format!(
             "GET /handoffs/{HANDOFF} shows every attempt. After fixing the cause: POST /handoffs/{HANDOFF}/retry"
         ),
@@ -173,11 +173,11 @@ pub(super) fn integrator_with_health() -> Value {
         "breaker": {"state": "closed", "until": null}, "failures_in_a_row": 0, "failing_since": null,
         "success_rate": 0.95, "last_success_at": at("19:25:00.060000"), "last_failure": failure,
     });
-    but(integrator(), json!({"health": health}))
+    with_fields(integrator(), json!({"health": health}))
 }
 
 pub(super) fn connected() -> Value {
-    let integrator = but(integrator(), json!({"status_map": {}}));
+    let integrator = with_fields(integrator(), json!({"status_map": {}}));
     json!({"integrator": integrator, "signing_secret": SECRET, "callback_secret": SECRET})
 }
 

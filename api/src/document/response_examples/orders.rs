@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use super::{
     super::request_examples::{ORDER, PRODUCT, STORE},
-    at, but, euros,
+    at, euros, with_fields,
 };
 
 const ITEM: &str = "01980000-0000-7000-8000-000000000004";
 const OTHER_ITEM: &str = "01980000-0000-7000-8000-000000000014";
-const ORDER_ANEW: &str = "01980000-0000-7000-8000-000000000013";
-const BROUGHT_ORDER: &str = "01980000-0000-7000-8000-000000000043";
+const REPLACEMENT_ORDER: &str = "01980000-0000-7000-8000-000000000013";
+const DELIVERY_ORDER: &str = "01980000-0000-7000-8000-000000000043";
 const GUESTS_ORDER: &str = "01980000-0000-7000-8000-000000000023";
 const SESSION: &str = "01980000-0000-7000-8000-000000000005";
 const CODE: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -49,16 +49,16 @@ pub(super) fn ready() -> Value {
         "status": "ready", "next": ["dispatched", "delivered", "cancelled"],
         "accepted_at": at("19:21:00.000000"),
     });
-    but(placed(), fields)
+    with_fields(placed(), fields)
 }
 
 /// Another order, for delivery.
 pub(super) fn dispatched() -> Value {
     let address = json!({"address": "Nebenstraße 2, Berlin"});
     let fields = json!({
-        "id": BROUGHT_ORDER, "number": 16, "reference": "web-4710",
+        "id": DELIVERY_ORDER, "number": 16, "reference": "web-4710",
         "fulfilment": "delivery", "status": "dispatched", "next": ["failed"],
-        "customer": but(customer("+49 30 123456".into()), address),
+        "customer": with_fields(customer("+49 30 123456".into()), address),
         "delivery": {
             "status": "AT_ORIGIN", "tracking_number": "T-88",
             "history": [
@@ -67,49 +67,49 @@ pub(super) fn dispatched() -> Value {
             ],
         },
     });
-    but(ready(), fields)
+    with_fields(ready(), fields)
 }
 
 pub(super) fn edited() -> Value {
     let fields = json!({
         "user_note": "The bell is broken.", "customer": customer(Value::Null), "version": 2,
     });
-    but(placed(), fields)
+    with_fields(placed(), fields)
 }
 
 pub(super) fn with_one_more() -> Value {
-    let more = but(item(1), json!({"id": OTHER_ITEM, "note": null}));
+    let more = with_fields(item(1), json!({"id": OTHER_ITEM, "note": null}));
     let fields = json!({"items": [item(2), more], "total": euros(750), "version": 2});
-    but(placed(), fields)
+    with_fields(placed(), fields)
 }
 
-pub(super) fn of_three() -> Value {
+pub(super) fn with_three_items() -> Value {
     let fields = json!({"items": [item(3)], "total": euros(750), "version": 2});
-    but(placed(), fields)
+    with_fields(placed(), fields)
 }
 
 pub(super) fn rejected() -> Value {
     let fields = json!({
         "status": "rejected", "reason": "The kitchen is closed.", "next": [], "ended_at": at(ENDED),
     });
-    but(placed(), fields)
+    with_fields(placed(), fields)
 }
 
 pub(super) fn cancelled(order: Value) -> Value {
     let fields = json!({"status": "cancelled", "next": [], "ended_at": at(ENDED)});
-    but(order, fields)
+    with_fields(order, fields)
 }
 
-pub(super) fn placed_anew() -> Value {
+pub(super) fn replacement() -> Value {
     let again = "19:26:00.000000";
     let fields = json!({
-        "id": ORDER_ANEW, "number": 18, "reference": "web-4711-again", "replaces": ORDER,
+        "id": REPLACEMENT_ORDER, "number": 18, "reference": "web-4711-again", "replaces": ORDER,
         "accept_by": at("19:36:00.000000"), "created_at": at(again), "placed_at": at(again),
     });
-    but(placed(), fields)
+    with_fields(placed(), fields)
 }
 
-pub(super) fn event_of_placing() -> Value {
+pub(super) fn placed_event() -> Value {
     event(ORDER, 1, "order.placed", json!({"order": told(&placed())}))
 }
 
@@ -144,28 +144,28 @@ fn without(shape: &mut Value, field: &str) {
 }
 
 /// The order as a guest sees it; `is_mine` is true for the guest who placed it.
-pub(super) fn of_a_guest(is_mine: bool) -> Value {
+pub(super) fn guest_order(is_mine: bool) -> Value {
     let next = if is_mine {
         json!(["cancelled"])
     } else {
         json!([])
     };
-    but(guests(), json!({"mine": is_mine, "next": next}))
+    with_fields(guests(), json!({"mine": is_mine, "next": next}))
 }
 
 fn guests() -> Value {
-    told(&at_a_table())
+    told(&table_order())
 }
 
 /// An order placed by a guest at a table.
-pub(super) fn at_a_table() -> Value {
-    let item = but(item(2), json!({"note": null}));
+pub(super) fn table_order() -> Value {
+    let item = with_fields(item(2), json!({"note": null}));
     let order = json!({
         "id": GUESTS_ORDER, "number": 19, "session": {"name": "Table 1"}, "reference": null,
         "fulfilment": "table", "items": [item],
-        "customer": but(customer(Value::Null), json!({"name": null})),
+        "customer": with_fields(customer(Value::Null), json!({"name": null})),
     });
-    but(placed(), order)
+    with_fields(placed(), order)
 }
 
 pub(super) fn session() -> Value {
@@ -176,7 +176,7 @@ pub(super) fn session() -> Value {
 }
 
 pub(super) fn session_with_fresh_code() -> Value {
-    but(
+    with_fields(
         session(),
         json!({"code": FRESH_CODE, "url": page_of(FRESH_CODE)}),
     )
@@ -189,13 +189,13 @@ fn page_of(code: &str) -> String {
 pub(super) fn session_with_orders() -> Value {
     json!({
         "store_id": STORE, "name": "Table 1", "state": "OPEN", "opened_at": at("19:00:00.000000"),
-        "closed_at": null, "stream": SESSION, "seq": 2, "orders": [of_a_guest(true)],
+        "closed_at": null, "stream": SESSION, "seq": 2, "orders": [guest_order(true)],
     })
 }
 
 pub(super) fn closed_session() -> Value {
     let closed = json!({"state": "CLOSED", "closed_at": at(ENDED)});
-    json!({"session": but(session(), closed), "unfinished": [of_a_guest(false)]})
+    json!({"session": with_fields(session(), closed), "unfinished": [guest_order(false)]})
 }
 
 pub(super) fn session_events() -> Value {
@@ -205,7 +205,7 @@ pub(super) fn session_events() -> Value {
     json!({
         "stream": SESSION,
         "items": [
-            but(begin, json!({"at": opened})),
+            with_fields(begin, json!({"at": opened})),
             event(SESSION, 2, "order.placed", json!({"order": guests()})),
         ],
         "last": 2, "has_more": false,

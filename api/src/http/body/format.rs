@@ -17,7 +17,7 @@ pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
     let (right, detail) = match format {
         "uuid" => (text.parse::<Uuid>().is_ok(), "must be a UUID"),
         "date-time" => (
-            moment(text).is_some(),
+            parse_timestamp(text).is_some(),
             "must be an RFC 3339 timestamp such as 2026-11-20T19:30:00Z, in the years 1000 to 9999",
         ),
         "currency" => (
@@ -83,7 +83,7 @@ pub(crate) fn keywords(format: &str) -> Vec<(&'static str, Value)> {
 
 /// Parses an RFC 3339 timestamp. Refuses years that some database can't store, and moves a leap second, which no
 /// database can store, into the second before it.
-pub(crate) fn moment(text: &str) -> Option<DateTime<Utc>> {
+pub(crate) fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
     let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
     let last_of_second = at.nanosecond().min(999_999_999);
     let at = at.with_nanosecond(last_of_second)?;
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn a_time_is_of_a_year_that_every_database_can_keep() {
-        let kept = |text| moment(text).map(|at| at.to_rfc3339());
+        let kept = |text| parse_timestamp(text).map(|at| at.to_rfc3339());
         assert_eq!(
             kept("2026-11-20T20:30:00+01:00").as_deref(),
             Some("2026-11-20T19:30:00+00:00")

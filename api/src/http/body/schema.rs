@@ -12,7 +12,7 @@ use super::format;
 use crate::http::problem::FieldError;
 
 /// Maximum number of errors in one response.
-const MOST_ERRORS: usize = 100;
+const MAX_ERRORS: usize = 100;
 
 pub(super) struct Schema {
     root: MetaSchemaRef,
@@ -58,7 +58,7 @@ struct Walk<'s> {
 
 impl<'s> Walk<'s> {
     fn wrong(&mut self, detail: impl Into<String>) {
-        if self.errors.len() < MOST_ERRORS {
+        if self.errors.len() < MAX_ERRORS {
             self.errors
                 .push(FieldError::new(self.pointer.clone(), detail.into()));
         }
@@ -222,7 +222,7 @@ impl<'s> Walk<'s> {
         if let Some(least) = schema.min_items.filter(|least| items.len() < *least) {
             self.wrong(format!("must have at least {least} items"));
         }
-        if schema.unique_items == Some(true) && has_twins(items) {
+        if schema.unique_items == Some(true) && has_duplicates(items) {
             self.wrong("must not contain duplicate items");
         }
         let Some(one) = &schema.items else { return };
@@ -289,7 +289,7 @@ impl<'s> Walk<'s> {
     }
 }
 
-fn has_twins(items: &[Value]) -> bool {
+fn has_duplicates(items: &[Value]) -> bool {
     let mut texts: Vec<String> = items.iter().map(Value::to_string).collect();
     texts.sort_unstable();
     texts.windows(2).any(|pair| pair[0] == pair[1])

@@ -157,7 +157,7 @@ fn variants_are_checked_by_their_word_and_closed_like_all_else() {
 async fn a_body_that_never_ends_is_given_up() {
     let (writer, reader) = tokio::io::duplex(16);
     let body = Body::from_async_read(reader);
-    let refused = read_within(body, 1024, Duration::from_millis(1)).await;
+    let refused = read_with_timeout(body, 1024, Duration::from_millis(1)).await;
     drop(writer);
     let refused = refused.unwrap_err();
     assert_eq!(refused.reason(), Reason::BadRequest);

@@ -15,19 +15,19 @@ use chrono::{DateTime, Utc};
 pub(super) const WINDOW: Duration = Duration::from_secs(60);
 const WINDOW_US: i64 = 60_000_000;
 /// Maximum number of keys (about 5 MB). Beyond it buckets are dropped, which lets more requests through.
-const MOST_KEYS: usize = 50_000;
+const MAX_KEYS: usize = 50_000;
 
 #[derive(Debug)]
 pub(super) struct Buckets<K> {
     /// Requests per minute; 0 means no limit.
     quota: u32,
-    most_keys: usize,
+    max_keys: usize,
     /// Time at which each bucket is full again, in microseconds since 1970.
     full_at: Mutex<HashMap<K, i64>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(super) struct QuotaState {
     pub(super) quota: u32,
     pub(super) remaining: u32,
     pub(super) full_in: Duration,
@@ -39,13 +39,13 @@ impl<K: Eq + Hash> Buckets<K> {
     pub(super) fn new(quota: u32) -> Self {
         Self {
             quota,
-            most_keys: MOST_KEYS,
+            max_keys: MAX_KEYS,
             full_at: Mutex::default(),
         }
     }
 
     /// Takes one request from the key's bucket; `None` if there is no limit.
-    pub(super) fn take(&self, key: K, now: DateTime<Utc>) -> Option<Taken> {
+    pub(super) fn take(&self, key: K, now: DateTime<Utc>) -> Option<QuotaState> {
         if self.quota == 0 {
             return None;
         }
@@ -56,7 +56,7 @@ impl<K: Eq + Hash> Buckets<K> {
         let missing = all.get(&key).map_or(0, |at| (at - now).clamp(0, WINDOW_US));
         let after = missing + step;
         if after > WINDOW_US {
-            return Some(Taken {
+            return Some(QuotaState {
                 quota: self.quota,
                 remaining: 0,
                 full_in: microseconds(missing),
@@ -66,7 +66,7 @@ impl<K: Eq + Hash> Buckets<K> {
         self.make_room_for(&key, &mut all, now);
         all.insert(key, now + after);
         let remaining = u32::try_from((WINDOW_US - after) / step).unwrap_or(u32::MAX);
-        Some(Taken {
+        Some(QuotaState {
             quota: self.quota,
             remaining: remaining.min(self.quota - 1),
             full_in: microseconds(after),
@@ -91,8 +91,8 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 
     fn make_room_for(&self, key: &K, all: &mut HashMap<K, i64>, now: i64) {
-        if all.len() >= self.most_keys && !all.contains_key(key) {
-            make_room(all, now, self.most_keys);
+        if all.len() >= self.max_keys && !all.contains_key(key) {
+            make_room(all, now, self.max_keys);
         }
     }
 
@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    fn taken(buckets: &Buckets<u32>, key: u32, now: DateTime<Utc>) -> Taken {
+    fn taken(buckets: &Buckets<u32>, key: u32, now: DateTime<Utc>) -> QuotaState {
         buckets.take(key, now).expect("the bucket has a limit")
     }
 
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn more_keys_than_there_is_room_for_forget_the_idle_ones_first() {
         let mut buckets = Buckets::new(2);
-        buckets.most_keys = 4;
+        buckets.max_keys = 4;
         let later = noon() + WINDOW;
         for key in 1..=3 {
             taken(&buckets, key, noon());

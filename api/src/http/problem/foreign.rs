@@ -9,7 +9,7 @@ use super::{Problem, Reason};
 
 impl Problem {
     /// Converts an error of poem or poem-openapi. `path` is used only to find the methods for the `Allow` of a 405.
-    pub(crate) fn of_framework(error: poem::Error, path: &str) -> Self {
+    pub(crate) fn from_framework(error: poem::Error, path: &str) -> Self {
         let error = match error.downcast::<Self>() {
             Ok(problem) => return problem,
             Err(error) => error,
@@ -20,7 +20,7 @@ impl Problem {
         }
         if error.is::<MethodNotAllowedError>() {
             let allow = crate::access::allowed(path, crate::pages::is_file(path));
-            return Self::new(Reason::IncorrectAccessMethod).allowing(allow);
+            return Self::new(Reason::IncorrectAccessMethod).with_allow(allow);
         }
         if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
             return Self::invalid_field(*name, reason.as_str());

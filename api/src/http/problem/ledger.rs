@@ -12,11 +12,11 @@ impl<R: Into<Problem>> From<LedgerError<R>> for Problem {
         match error {
             LedgerError::Refused(refusal) => refusal.into(),
             LedgerError::Store(error) => error.into(),
-            LedgerError::Unsealable(why) => Self::internal(format_args!("unsealable: {why}")),
+            LedgerError::Undecryptable(why) => Self::internal(format_args!("unsealable: {why}")),
             LedgerError::Overloaded => Self::new(Reason::Overloaded),
             LedgerError::KeyReused => Self::new(Reason::IdempotencyKeyReused),
             LedgerError::KeyInProgress => Self::new(Reason::IdempotencyInProgress).retry_after_s(1),
-            LedgerError::DoneBefore(_) => {
+            LedgerError::AlreadyDone(_) => {
                 Self::internal("a request without an idempotency key was reported as a replay")
             }
         }

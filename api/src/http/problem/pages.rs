@@ -23,7 +23,7 @@ fn list() -> impl Endpoint + 'static {
         if wants_html(request.headers()) {
             return page("Problems", &list_as_html());
         }
-        let items: Vec<Value> = Reason::ALL.iter().map(|reason| told(*reason)).collect();
+        let items: Vec<Value> = Reason::ALL.iter().map(|reason| summary(*reason)).collect();
         as_json(json!({ "items": items }))
     })
 }
@@ -35,13 +35,13 @@ fn one() -> impl Endpoint + 'static {
         if wants_html(request.headers()) {
             return Ok(page(reason.title(), &one_as_html(reason)));
         }
-        let mut told = told(reason);
-        told["example"] = example(reason);
-        Ok(as_json(told))
+        let mut summary = summary(reason);
+        summary["example"] = example(reason);
+        Ok(as_json(summary))
     })
 }
 
-fn told(reason: Reason) -> Value {
+fn summary(reason: Reason) -> Value {
     json!({
         "type": reason.path(),
         "title": reason.title(),

@@ -1,7 +1,7 @@
 //! Rules for who may create and change which accounts.
 
 use domain::{
-    account::{Account, Role, SpokenFor},
+    account::{Account, IntegratorRef, Role},
     ids::StoreId,
 };
 use ledger::accounts::{AccountChange, AccountRefused};
@@ -10,11 +10,11 @@ use crate::{auth::Caller, http::problem::Problem};
 
 /// Checks that the caller may create the account. Managers may create staff of their own stores and accounts for these
 /// stores' integrators. An unknown integrator is not checked here: the ledger refuses it.
-pub(super) fn may_make(
+pub(super) fn check_may_create(
     caller: &Caller,
     role: Role,
     stores: &[StoreId],
-    spoken_for: &[SpokenFor],
+    spoken_for: &[IntegratorRef],
 ) -> Result<(), Problem> {
     let is_own = caller.is(Role::Manager)
         && matches!(role, Role::Staff | Role::Integrator)
@@ -26,11 +26,11 @@ pub(super) fn may_make(
     }
 }
 
-pub(super) fn may_change(
+pub(super) fn check_may_change(
     caller: &Caller,
     account: &Account,
     wanted: &AccountChange,
-    becomes: &[SpokenFor],
+    new_integrators: &[IntegratorRef],
 ) -> Result<(), AccountRefused> {
     if caller.is(Role::Operator) {
         return Ok(());
@@ -51,7 +51,7 @@ pub(super) fn may_change(
         && manages_all(
             caller,
             wanted.stores.as_deref().unwrap_or_default(),
-            becomes,
+            new_integrators,
         );
     if is_own {
         Ok(())
@@ -60,7 +60,7 @@ pub(super) fn may_change(
     }
 }
 
-fn manages_all(caller: &Caller, stores: &[StoreId], spoken_for: &[SpokenFor]) -> bool {
+fn manages_all(caller: &Caller, stores: &[StoreId], spoken_for: &[IntegratorRef]) -> bool {
     let stores = stores.iter().copied();
     stores
         .chain(spoken_for.iter().map(|one| one.store_id))

@@ -15,15 +15,15 @@ use crate::{
     http::{
         paging::{self, Page},
         problem::Problem,
-        query_list::Several,
+        query_list::CommaSeparated,
         scalars::Time,
     },
-    resources::stores::rights::stores_of,
+    resources::stores::rights::visible_stores,
     state::ApiState,
 };
 
 #[derive(Clone, Debug)]
-pub(crate) struct KeptCallbacks(pub(crate) ApiState);
+pub(crate) struct CallbackList(pub(crate) ApiState);
 
 /// The result of a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -47,7 +47,7 @@ enum CallbackState {
 }
 
 #[OpenApi(tag = "Topic::Callbacks")]
-impl KeptCallbacks {
+impl CallbackList {
     /// List callbacks, newest first
     ///
     /// Shows each callback as received, and its result: applied, or why it changed nothing. Managers and staff see
@@ -64,7 +64,7 @@ impl KeptCallbacks {
         Query(integrator_id): Query<Option<Uuid>>,
         Query(order_id): Query<Option<Uuid>>,
         /// One or more results, repeated or comma-separated: `stale,illegal`.
-        Query(result): Query<Option<Several<CallbackState>>>,
+        Query(result): Query<Option<CommaSeparated<CallbackState>>>,
         /// Received at or after this time.
         Query(received_after): Query<Option<Time>>,
         /// Received before this time.
@@ -78,7 +78,7 @@ impl KeptCallbacks {
         let before = paging::after(cursor.as_deref())?.map(CallbackId::from);
         let results = result.map(|several| several.0).into_iter().flatten();
         let filter = CallbackFilter {
-            stores: stores_of(&caller, store_id.map(StoreId::from))?,
+            stores: visible_stores(&caller, store_id.map(StoreId::from))?,
             integrator: integrator_id.map(Into::into),
             order: order_id.map(Into::into),
             results: results.map(CallbackState::result).collect(),

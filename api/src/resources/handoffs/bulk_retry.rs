@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use domain::{account::Role, ids::RetryId, retry::Retry};
 use ledger::{
     LedgerError,
-    handoffs::{Example, RetriedMany},
+    handoffs::{BulkRetryResult, Example},
 };
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
 use serde_json::Value;
@@ -25,12 +25,12 @@ use crate::{
         response::Replayable,
         scalars::Time,
     },
-    resources::stores::rights::stores_of,
+    resources::stores::rights::visible_stores,
     state::ApiState,
 };
 
 /// Age after which an unfinished call counts as interrupted: a call of the maximum size takes seconds.
-const LONGEST_CALL: TimeDelta = TimeDelta::minutes(2);
+const INTERRUPTED_AFTER: TimeDelta = TimeDelta::minutes(2);
 
 #[derive(Clone, Debug)]
 pub(crate) struct Retries(pub(crate) ApiState);
@@ -59,7 +59,7 @@ impl Retries {
         Checked(asked): Checked<RetryHandoffs>,
     ) -> Result<Replayable<HandoffsRetried>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &asked)?;
-        let wanted = asked.into_wanted(&caller)?;
+        let wanted = asked.into_command(&caller)?;
         let done = once(
             &self.0,
             key,
@@ -75,10 +75,10 @@ impl Retries {
                 let known = self.0.ledger.retry(id.into()).await?;
                 let known = known.ok_or_else(Problem::not_found)?;
                 if known.finished_at.is_some() {
-                    return Ok(HandoffsRetried::on_record(known));
+                    return Ok(HandoffsRetried::from_record(known));
                 }
                 let age = self.0.ledger.clock().now() - known.started_at;
-                Err(if age < LONGEST_CALL {
+                Err(if age < INTERRUPTED_AFTER {
                     Problem::new(Reason::IdempotencyInProgress).retry_after_s(1)
                 } else {
                     Problem::new(Reason::Conflict).detail(
@@ -111,7 +111,7 @@ impl Retries {
     ) -> Result<Json<Page<RetryView>>, Problem> {
         let limit = paging::limit(limit)?;
         let before = paging::after(cursor.as_deref())?.map(RetryId::from);
-        let stores = stores_of(&caller, None)?.unwrap_or_default();
+        let stores = visible_stores(&caller, None)?.unwrap_or_default();
         let of = (!caller.is(Role::Operator)).then_some((stores.as_slice(), caller.id()));
         let found = self.0.ledger.retries(of, before, limit + 1).await?;
         Ok(Json(Page::of(
@@ -187,7 +187,7 @@ struct RetryView {
 }
 
 impl HandoffsRetried {
-    fn of(done: RetriedMany) -> Self {
+    fn of(done: BulkRetryResult) -> Self {
         Self {
             id: done.id.map(RetryId::uuid),
             dry_run: done.id.is_none(),
@@ -203,7 +203,7 @@ impl HandoffsRetried {
 }
 
 impl HandoffsRetried {
-    fn on_record(retry: Retry) -> Self {
+    fn from_record(retry: Retry) -> Self {
         Self {
             id: Some(retry.id.uuid()),
             dry_run: false,

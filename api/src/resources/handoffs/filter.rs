@@ -4,7 +4,7 @@ use domain::{
     handoff::HandoffState,
     ids::{HandoffId, StoreId},
 };
-use ledger::handoffs::{HandoffFilter, MOST_RETRIED, RetryWanted};
+use ledger::handoffs::{BulkRetryRequest, HandoffFilter, MAX_BULK_RETRY};
 use poem_openapi::Object;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::{
         problem::{FieldError, Problem},
         scalars::Time,
     },
-    resources::stores::rights::stores_of,
+    resources::stores::rights::visible_stores,
 };
 
 /// Selects the handoffs to retry: those that match every given field. At least one field that selects handoffs is
@@ -50,12 +50,12 @@ pub(super) struct RetryHandoffs {
 }
 
 impl RetryHandoffs {
-    pub(super) fn into_wanted(self, caller: &Caller) -> Result<RetryWanted, Problem> {
+    pub(super) fn into_command(self, caller: &Caller) -> Result<BulkRetryRequest, Problem> {
         let mut errors = Vec::new();
         let mut wrong = |pointer: String, detail: &str| {
             errors.push(FieldError::new(pointer, detail));
         };
-        if !self.says_which() {
+        if !self.has_filter() {
             wrong(
                 String::new(),
                 "must have at least one field that selects handoffs",
@@ -87,9 +87,9 @@ impl RetryHandoffs {
         if let Some(store) = store {
             caller.must_manage(store)?;
         }
-        Ok(RetryWanted {
+        Ok(BulkRetryRequest {
             filter: HandoffFilter {
-                stores: stores_of(caller, store)?,
+                stores: visible_stores(caller, store)?,
                 integrator: self.integrator_id.map(Into::into),
                 order: self.order_id.map(Into::into),
                 states,
@@ -101,13 +101,13 @@ impl RetryHandoffs {
             },
             after: after.map(HandoffId::from),
             per_s: self.per_s,
-            limit: self.limit.unwrap_or(MOST_RETRIED),
+            limit: self.limit.unwrap_or(MAX_BULK_RETRY),
             dry_run: self.dry_run.unwrap_or(false),
             by: caller.id(),
         })
     }
 
-    fn says_which(&self) -> bool {
+    fn has_filter(&self) -> bool {
         self.store_id.is_some()
             || self.integrator_id.is_some()
             || self.order_id.is_some()

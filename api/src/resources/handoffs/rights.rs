@@ -7,10 +7,10 @@ use domain::{
 };
 use ledger::handoffs::HandoffFilter;
 
-use crate::{auth::Caller, http::problem::Problem, resources::stores::rights::stores_of};
+use crate::{auth::Caller, http::problem::Problem, resources::stores::rights::visible_stores};
 
 /// Narrows the filter to what the caller may see.
-pub(super) fn narrow(
+pub(super) fn restrict_to_visible(
     filter: &mut HandoffFilter,
     caller: &Caller,
     store: Option<StoreId>,
@@ -18,7 +18,7 @@ pub(super) fn narrow(
 ) -> Result<(), Problem> {
     filter.integrator = integrator;
     if !caller.is(Role::Integrator) {
-        filter.stores = stores_of(caller, store)?;
+        filter.stores = visible_stores(caller, store)?;
         return Ok(());
     }
     let own: Vec<IntegratorId> = caller.integrators().collect();
@@ -36,8 +36,8 @@ pub(super) fn narrow(
 }
 
 /// Returns 404 unless the caller may see the handoff.
-pub(super) fn must_see(caller: &Caller, handoff: &Handoff) -> Result<(), Problem> {
-    if caller.speaks_for(handoff.integrator_id) {
+pub(super) fn check_visible(caller: &Caller, handoff: &Handoff) -> Result<(), Problem> {
+    if caller.represents(handoff.integrator_id) {
         return Ok(());
     }
     caller.must_serve(handoff.store_id)

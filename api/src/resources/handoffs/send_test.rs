@@ -17,10 +17,10 @@ use crate::{
 };
 
 #[derive(Clone, Debug)]
-pub(crate) struct Trials(pub(crate) ApiState);
+pub(crate) struct IntegratorTests(pub(crate) ApiState);
 
 #[derive(ApiResponse)]
-enum TrialAnswer {
+enum TestResponse {
     /// Queued. `GET /handoffs/{id}` shows the result.
     #[oai(status = 202)]
     Accepted(
@@ -33,7 +33,7 @@ enum TrialAnswer {
 }
 
 #[OpenApi(tag = "Topic::Integrators")]
-impl Trials {
+impl IntegratorTests {
     /// Send a test message to an integrator
     ///
     /// Sends `{"event":"test","callback_url","store"}`, signed and authenticated like any other message, in one attempt
@@ -51,7 +51,7 @@ impl Trials {
         /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
-    ) -> Result<TrialAnswer, Problem> {
+    ) -> Result<TestResponse, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;
         let ledger = &self.0.ledger;
         let integrator = ledger.integrator(id.0.into()).await?;
@@ -73,7 +73,7 @@ impl Trials {
             sent.ok_or_else(|| Problem::internal("the test handoff just created is missing"))?;
         let location = format!("/api/v1/handoffs/{id}");
         let (view, replayed) = (HandoffView::of(sent), replayed.then_some(true));
-        Ok(TrialAnswer::Accepted(Json(view), location, replayed))
+        Ok(TestResponse::Accepted(Json(view), location, replayed))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
         problem::Problem,
         scalars::Time,
     },
-    resources::stores::rights::stores_of,
+    resources::stores::rights::visible_stores,
     state::ApiState,
 };
 
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) struct StuckList(pub(crate) ApiState);
 
 /// Sort key: since when it has been stuck, then its id.
-type Place = (DateTime<Utc>, Uuid);
+type SortKey = (DateTime<Utc>, Uuid);
 
 #[OpenApi(tag = "Topic::Handoffs")]
 impl StuckList {
@@ -42,12 +42,12 @@ impl StuckList {
         Query(cursor): Query<Option<String>>,
     ) -> Result<Json<Page<StuckView>>, Problem> {
         let limit = paging::limit(limit)? as usize;
-        let after = cursor.as_deref().map(place_of).transpose()?;
-        let stores = stores_of(&caller, store_id.map(StoreId::from))?;
-        let mut found = self.0.ledger.stuck_of(stores.as_deref()).await?;
-        found.retain(|one| after.is_none_or(|after| place(one) > after));
+        let after = cursor.as_deref().map(decode_cursor).transpose()?;
+        let stores = visible_stores(&caller, store_id.map(StoreId::from))?;
+        let mut found = self.0.ledger.stuck_in_stores(stores.as_deref()).await?;
+        found.retain(|one| after.is_none_or(|after| sort_key(one) > after));
         let next_cursor = match (found.get(limit), found.get(limit - 1)) {
-            (Some(_), Some(last)) => Some(cursor_of(place(last))),
+            (Some(_), Some(last)) => Some(encode_cursor(sort_key(last))),
             _ => None,
         };
         found.truncate(limit);
@@ -58,17 +58,17 @@ impl StuckList {
     }
 }
 
-fn place(one: &Stuck) -> Place {
+fn sort_key(one: &Stuck) -> SortKey {
     (one.since, one.subject)
 }
 
-fn cursor_of((since, subject): Place) -> String {
+fn encode_cursor((since, subject): SortKey) -> String {
     let mut bytes = since.timestamp_micros().to_be_bytes().to_vec();
     bytes.extend_from_slice(subject.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn place_of(cursor: &str) -> Result<Place, Problem> {
+fn decode_cursor(cursor: &str) -> Result<SortKey, Problem> {
     let problem = || Problem::invalid_field("cursor", "is not a valid cursor");
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| problem())?;
     let (since, subject) = bytes.split_first_chunk::<8>().ok_or_else(problem)?;

@@ -127,7 +127,7 @@ impl HandoffView {
     }
 
     /// Removes the usernames: an integrator must not learn what a store's staff sign in with.
-    pub(super) fn without_names(mut self) -> Self {
+    pub(super) fn without_usernames(mut self) -> Self {
         for round in &mut self.rounds {
             round.retried_by.username = None;
         }

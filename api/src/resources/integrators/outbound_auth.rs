@@ -95,12 +95,12 @@ impl OutboundAuthBody {
                 OutboundAuth::Basic { username, password }
             }
             Self::Bearer(BearerAuth { token }) => {
-                sendable("/auth/token", &token, errors)?;
+                check_header_value("/auth/token", &token, errors)?;
                 OutboundAuth::Bearer { token }
             }
             Self::Header(HeaderAuth { name, value }) => {
-                free_header("/auth/name", &name, errors)?;
-                sendable("/auth/value", &value, errors)?;
+                check_header_name("/auth/name", &name, errors)?;
+                check_header_value("/auth/value", &value, errors)?;
                 OutboundAuth::Header { name, value }
             }
             Self::Oauth2(oauth2) => OutboundAuth::Oauth2 {
@@ -130,7 +130,7 @@ impl std::fmt::Debug for OutboundAuthBody {
     }
 }
 
-fn sendable(at: &str, value: &str, errors: &mut Vec<FieldError>) -> Option<()> {
+fn check_header_value(at: &str, value: &str, errors: &mut Vec<FieldError>) -> Option<()> {
     if HeaderValue::from_str(value).is_ok() {
         return Some(());
     }
@@ -142,8 +142,8 @@ fn sendable(at: &str, value: &str, errors: &mut Vec<FieldError>) -> Option<()> {
 }
 
 /// Refuses the headers that the request itself needs or that carry its signature.
-fn free_header(at: &str, name: &str, errors: &mut Vec<FieldError>) -> Option<()> {
-    const OURS: [HeaderName; 6] = [
+fn check_header_name(at: &str, name: &str, errors: &mut Vec<FieldError>) -> Option<()> {
+    const RESERVED_HEADERS: [HeaderName; 6] = [
         header::HOST,
         header::CONTENT_LENGTH,
         header::CONTENT_TYPE,
@@ -151,8 +151,9 @@ fn free_header(at: &str, name: &str, errors: &mut Vec<FieldError>) -> Option<()>
         header::TRANSFER_ENCODING,
         header::UPGRADE,
     ];
-    let free = HeaderName::from_bytes(name.as_bytes())
-        .is_ok_and(|name| !OURS.contains(&name) && !name.as_str().starts_with("webhook-"));
+    let free = HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| {
+        !RESERVED_HEADERS.contains(&name) && !name.as_str().starts_with("webhook-")
+    });
     if free {
         return Some(());
     }

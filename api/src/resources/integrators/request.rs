@@ -15,7 +15,7 @@ use crate::http::{
     enums::{
         CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus, UnknownPolicy,
     },
-    merge_patch::{Filled, said},
+    merge_patch::{RequiredFields, said},
     problem::{FieldError, Problem},
 };
 
@@ -137,7 +137,7 @@ impl NewIntegratorBody {
 
 impl IntegratorPatch {
     pub(super) fn parse(self, settings: &Settings) -> Result<IntegratorEdit, Problem> {
-        let mut filled = Filled::default();
+        let mut filled = RequiredFields::default();
         let name = filled.said("name", self.name);
         let kind = filled.said("kind", self.kind);
         let format = filled.said("format", self.format);
@@ -205,8 +205,8 @@ fn check(
     status_map: Option<&BTreeMap<String, OrderStatus>>,
     errors: &mut Vec<FieldError>,
 ) {
-    let asked_only = HandoffEvent(integrator::HandoffEvent::Test);
-    if events.is_some_and(|events| events.contains(&asked_only)) {
+    let test_event = HandoffEvent(integrator::HandoffEvent::Test);
+    if events.is_some_and(|events| events.contains(&test_event)) {
         errors.push(FieldError::new("/events", "test is only sent on request"));
     }
     if callback_auth == Some(CallbackAuth(integrator::CallbackAuth::Bearer))
@@ -242,7 +242,8 @@ fn address(
         return None;
     };
     let worker = &settings.worker;
-    let may_be_plain = worker.allow_http || (worker.allow_http_on_loopback && is_here(&url));
+    let may_be_plain =
+        worker.allow_http || (worker.allow_http_on_loopback && is_loopback_url(&url));
     if url.scheme() != "https" && !may_be_plain {
         errors.push(FieldError::new(
             at,
@@ -262,7 +263,7 @@ fn address(
 }
 
 /// Returns true for a loopback host. Nothing is resolved here, so the only name that counts is `localhost`.
-fn is_here(url: &Url) -> bool {
+fn is_loopback_url(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),

@@ -11,9 +11,9 @@ use ledger::Ledger;
 use poem::Body;
 
 /// Maximum number of orders in one file; a cursor leads to the rest.
-pub(super) const MOST_ORDERS: u32 = 100_000;
+pub(super) const MAX_ORDERS: u32 = 100_000;
 /// Number of orders read in one batch.
-const PIECE: usize = 256;
+const BATCH_SIZE: usize = 256;
 
 const COLUMNS: [&str; 20] = [
     "id",
@@ -40,7 +40,7 @@ const COLUMNS: [&str; 20] = [
 
 /// Streams the orders as CSV. A read error aborts the stream, so that nobody takes a partial file for a complete one.
 pub(super) fn table(ledger: Ledger, orders: Vec<OrderId>) -> Body {
-    let pieces: Vec<Vec<OrderId>> = orders.chunks(PIECE).map(<[OrderId]>::to_vec).collect();
+    let pieces: Vec<Vec<OrderId>> = orders.chunks(BATCH_SIZE).map(<[OrderId]>::to_vec).collect();
     let names = stream::iter([Ok::<_, io::Error>(line(&COLUMNS.map(Cow::Borrowed)))]);
     let lines = stream::iter(pieces).then(move |ids| {
         let ledger = ledger.clone();
@@ -89,35 +89,38 @@ fn fields(order: &Order) -> [Cow<'_, str>; 20] {
 }
 
 fn items(items: &[Item]) -> String {
-    let said: Vec<String> = items
+    let texts: Vec<String> = items
         .iter()
         .map(|item| format!("{} x {}", item.quantity, item.name))
         .collect();
-    said.join("; ")
+    texts.join("; ")
 }
 
 fn line(fields: &[Cow<'_, str>]) -> String {
-    let fields: Vec<Cow<'_, str>> = fields.iter().map(|field| quoted(harmless(field))).collect();
+    let fields: Vec<Cow<'_, str>> = fields
+        .iter()
+        .map(|field| quote(escape_formulas(field)))
+        .collect();
     fields.join(",") + "\r\n"
 }
 
 /// Characters that start a formula, including the full-width forms that some keyboards write.
-const RUNS: [char; 8] = [
+const FORMULA_STARTS: [char; 8] = [
     '=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}',
 ];
 /// Leading characters that are skipped before a formula.
-const BLANKS: [char; 3] = ['\t', '\r', '\n'];
+const LEADING_BLANKS: [char; 3] = ['\t', '\r', '\n'];
 /// Characters that start a new cell in the middle of a text if a spreadsheet splits by semicolons or tabs, and so
 /// ignores our quotes. It does so where a comma is the decimal separator.
-const SPLITS: [char; 4] = [';', '\t', '\r', '\n'];
+const CELL_SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
 
 /// Escapes text written by guests and clients, so that a spreadsheet does not run it (OWASP, CSV injection).
-fn harmless(field: &str) -> Cow<'_, str> {
+fn escape_formulas(field: &str) -> Cow<'_, str> {
     let mut written = String::new();
     let mut from = 0;
-    for at in cells(field) {
+    for at in cell_starts(field) {
         let cell = field[at..].trim_start_matches('"');
-        if cell.starts_with(RUNS) || (at == 0 && cell.starts_with(BLANKS)) {
+        if cell.starts_with(FORMULA_STARTS) || (at == 0 && cell.starts_with(LEADING_BLANKS)) {
             written.push_str(&field[from..at]);
             written.push('\'');
             from = at;
@@ -131,12 +134,12 @@ fn harmless(field: &str) -> Cow<'_, str> {
 }
 
 /// Returns the positions where a spreadsheet may see a cell begin.
-fn cells(field: &str) -> impl Iterator<Item = usize> {
-    let splits = field.match_indices(SPLITS);
+fn cell_starts(field: &str) -> impl Iterator<Item = usize> {
+    let splits = field.match_indices(CELL_SEPARATORS);
     iter::once(0).chain(splits.map(|(at, split)| at + split.len()))
 }
 
-fn quoted(field: Cow<'_, str>) -> Cow<'_, str> {
+fn quote(field: Cow<'_, str>) -> Cow<'_, str> {
     if field.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", field.replace('"', "\"\"")).into()
     } else {
@@ -166,7 +169,7 @@ mod tests {
             ("\"=1", "'\"=1"),
             (";;=1", ";;'=1"),
         ] {
-            assert_eq!(harmless(written), harmless_one, "{written:?}");
+            assert_eq!(escape_formulas(written), harmless_one, "{written:?}");
         }
     }
 
@@ -174,7 +177,7 @@ mod tests {
     fn what_a_spreadsheet_would_run_is_only_a_text() {
         for begin in ["=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠"] {
             let field = format!("{begin}HYPERLINK(1)");
-            assert_eq!(harmless(&field), format!("'{field}"));
+            assert_eq!(escape_formulas(&field), format!("'{field}"));
         }
         for fine in [
             "2 x Tea; 1 x Cake",
@@ -187,7 +190,7 @@ mod tests {
             "\"",
             "",
         ] {
-            assert_eq!(harmless(fine), fine);
+            assert_eq!(escape_formulas(fine), fine);
         }
         assert_eq!(line(&["=1,2".into()]), "\"'=1,2\"\r\n");
     }

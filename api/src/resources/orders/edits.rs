@@ -17,19 +17,19 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use super::{
-    Orders, PlacedAnswer,
-    patch::{ItemPatch, OrderPatch, Replacement, of_items, one_more, pointer_to},
-    place::bring_in,
+    Orders, PlacedResponse,
+    patch::{ItemPatch, OrderPatch, Replacement, add_item_edit, items_edit, pointer_to},
+    place::refresh,
     placed,
     request::NewItem,
-    rights::order_of,
-    view::{OrderView, as_seen},
+    rights::visible_order,
+    view::{OrderView, check_if_match},
 };
 use crate::{
     access::topic::Topic,
     auth::Caller,
     http::{
-        body::{Checked, Merged},
+        body::{Checked, MergePatch},
         etag::{expected_version, tag, tagged},
         idempotency::{IdempotencyKey, once},
         problem::{Problem, Reason},
@@ -46,7 +46,7 @@ pub(crate) struct OrderEdits(pub(crate) ApiState);
     clippy::large_enum_variant,
     reason = "each value is turned into a response at once"
 )]
-enum RemovedAnswer {
+enum RemovedResponse {
     /// The placed order is now cancelled.
     #[oai(status = 200)]
     Cancelled(Json<OrderView>, #[oai(header = "ETag")] String),
@@ -56,7 +56,7 @@ enum RemovedAnswer {
 }
 
 /// The `If-Match` header and the idempotency key of an edit.
-struct Conditions {
+struct Preconditions {
     if_match: Option<String>,
     key: Option<ledger::idempotency::Idempotency>,
 }
@@ -78,10 +78,10 @@ impl OrderEdits {
         /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
-        Merged(patch): Merged<OrderPatch>,
+        MergePatch(patch): MergePatch<OrderPatch>,
     ) -> Result<Tagged<OrderView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
-        let on = Conditions { if_match, key };
+        let on = Preconditions { if_match, key };
         let (view, replayed) = self.edited(&caller, id.0, on, patch.into_edit()?).await?;
         Ok(tagged(view).replayed(replayed))
     }
@@ -105,10 +105,10 @@ impl OrderEdits {
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(item): Checked<NewItem>,
-    ) -> Result<PlacedAnswer, Problem> {
+    ) -> Result<PlacedResponse, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &item)?;
-        let on = Conditions { if_match, key };
-        let (view, replayed) = self.edited(&caller, id.0, on, one_more(item)?).await?;
+        let on = Preconditions { if_match, key };
+        let (view, replayed) = self.edited(&caller, id.0, on, add_item_edit(item)?).await?;
         Ok(placed(view, replayed))
     }
 
@@ -132,10 +132,10 @@ impl OrderEdits {
         /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
-        Merged(patch): Merged<ItemPatch>,
+        MergePatch(patch): MergePatch<ItemPatch>,
     ) -> Result<Tagged<OrderView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
-        let on = Conditions { if_match, key };
+        let on = Preconditions { if_match, key };
         let edit = patch.into_edit(ItemId::from(item.0))?;
         let (view, replayed) = self.edited(&caller, id.0, on, edit).await?;
         Ok(tagged(view).replayed(replayed))
@@ -158,11 +158,11 @@ impl OrderEdits {
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
     ) -> Result<Tagged<OrderView>, Problem> {
-        let on = Conditions {
+        let on = Preconditions {
             if_match,
             key: None,
         };
-        let edit = of_items(ItemsEdit::Remove(ItemId::from(item.0)));
+        let edit = items_edit(ItemsEdit::Remove(ItemId::from(item.0)));
         let (view, _) = self.edited(&caller, id.0, on, edit).await?;
         Ok(tagged(view))
     }
@@ -181,18 +181,18 @@ impl OrderEdits {
         /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
-    ) -> Result<RemovedAnswer, Problem> {
-        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
-        let seen = as_seen(if_match.as_deref(), &order, by)?;
+    ) -> Result<RemovedResponse, Problem> {
+        let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
+        let seen = check_if_match(if_match.as_deref(), &order, by)?;
         let ledger = &self.0.ledger;
-        let removed = ledger.remove_order_seen(order.id, seen, by, reason.as_deref());
+        let removed = ledger.remove_order_if_unchanged(order.id, seen, by, reason.as_deref());
         let removed = removed.await?;
         Ok(match removed {
-            None => RemovedAnswer::Gone,
+            None => RemovedResponse::Gone,
             Some(order) => {
                 let view = OrderView::of(&order, Some(by));
                 let etag = tag(&view);
-                RemovedAnswer::Cancelled(Json(view), etag)
+                RemovedResponse::Cancelled(Json(view), etag)
             }
         })
     }
@@ -213,10 +213,10 @@ impl OrderEdits {
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(asked): Checked<Replacement>,
-    ) -> Result<PlacedAnswer, Problem> {
+    ) -> Result<PlacedResponse, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &asked)?;
-        let (order, by) = order_of(&self.0, &caller, id.0.into()).await?;
-        if !order.status.is_called_off() {
+        let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
+        if !order.status.is_unsuccessful() {
             let detail = "Only a rejected, failed or cancelled order can be replaced.";
             return Err(Problem::new(Reason::Conflict)
                 .detail(detail)
@@ -234,26 +234,26 @@ impl OrderEdits {
         &self,
         caller: &Caller,
         id: Uuid,
-        on: Conditions,
+        on: Preconditions,
         edit: OrderEdit,
     ) -> Result<(OrderView, bool), Problem> {
-        let (order, by) = order_of(&self.0, caller, id.into()).await?;
+        let (order, by) = visible_order(&self.0, caller, id.into()).await?;
         let shown = OrderView::of(&order, Some(by));
         let version = expected_version(on.if_match.as_deref(), &shown, order.version);
         let status = version.map(|_| order.status);
-        if asks_for_products(&edit, &order) {
-            bring_in(&self.0, order.store_id, on.key.as_ref()).await?;
+        if depends_on_products(&edit, &order) {
+            refresh(&self.0, order.store_id, on.key.as_ref()).await?;
         }
         let done = once(
             &self.0,
             on.key,
             async |ledger| {
-                let edited = ledger.edit_order_at(order.id, version, status, &edit);
+                let edited = ledger.edit_order_in_status(order.id, version, status, &edit);
                 edited
                     .await
-                    .map_err(|error| error.map_refused(|refused| why(refused, &edit)))
+                    .map_err(|error| error.map_refused(|refused| edit_problem(refused, &edit)))
             },
-            async |id| Ok(order_of(&self.0, caller, OrderId::from(id)).await?.0),
+            async |id| Ok(visible_order(&self.0, caller, OrderId::from(id)).await?.0),
         );
         let (order, replayed) = done.await?;
         Ok((OrderView::of(&order, Some(by)), replayed))
@@ -261,13 +261,13 @@ impl OrderEdits {
 }
 
 /// Returns true if the result of the edit depends on the current products and prices.
-fn asks_for_products(edit: &OrderEdit, order: &Order) -> bool {
+fn depends_on_products(edit: &OrderEdit, order: &Order) -> bool {
     matches!(order.status, OrderStatus::Draft | OrderStatus::Pending)
         && !matches!(edit.items, ItemsEdit::Keep | ItemsEdit::Remove(_))
 }
 
 /// Converts a refusal into a problem. If the edit adds one item, the pointers refer to that item.
-fn why(refused: EditRefused, edit: &OrderEdit) -> Problem {
+fn edit_problem(refused: EditRefused, edit: &OrderEdit) -> Problem {
     match (refused, &edit.items) {
         (EditRefused::Place(PlaceRefused::UnknownProducts { .. }), ItemsEdit::Add(line)) => {
             let pointer = pointer_to(&line.product);

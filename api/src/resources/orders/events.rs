@@ -22,7 +22,7 @@ pub(crate) struct EventView {
 
 impl EventView {
     /// Converts the events. Customers see what guests see: nothing about integrators, as on the live channel.
-    pub(super) fn shown_to(by: By, mut events: Vec<Event>) -> Vec<Self> {
+    pub(super) fn visible_to(by: By, mut events: Vec<Event>) -> Vec<Self> {
         if by == By::Owner {
             events.retain(|event| event.kind.is_for_guests());
         }

@@ -16,14 +16,14 @@ use crate::{
     auth::Caller,
     http::{
         enums,
-        etag::unless_known,
+        etag::fresh_or_not_modified,
         paging::{self, Page},
         problem::{Problem, Reason},
-        query_list::Several,
+        query_list::CommaSeparated,
         response::Fresh,
         scalars::Time,
     },
-    resources::stores::rights::stores_of,
+    resources::stores::rights::visible_stores,
     state::ApiState,
 };
 
@@ -45,9 +45,9 @@ enum Table {
 
 /// Query parameters that both operations share.
 #[derive(Default)]
-struct Asked {
+struct OrderQuery {
     store_id: Option<Uuid>,
-    status: Option<Several<enums::OrderStatus>>,
+    status: Option<CommaSeparated<enums::OrderStatus>>,
     session: Option<String>,
     reference: Option<String>,
     fulfilment: Option<enums::Fulfilment>,
@@ -72,7 +72,7 @@ impl OrderLists {
         caller: Caller,
         Query(store_id): Query<Option<Uuid>>,
         /// One or more statuses, repeated or comma-separated: `pending,processing`.
-        Query(status): Query<Option<Several<enums::OrderStatus>>>,
+        Query(status): Query<Option<CommaSeparated<enums::OrderStatus>>>,
         /// A session's code.
         Query(session): Query<Option<String>>,
         /// Exact reference, among a customer's own orders or those of a store. Operators must also pass `store_id`.
@@ -90,7 +90,7 @@ impl OrderLists {
         #[oai(name = "If-None-Match")]
         Header(if_none_match): Header<Option<String>>,
     ) -> Result<Fresh<Page<OrderView>>, Problem> {
-        let asked = Asked {
+        let query = OrderQuery {
             store_id,
             status,
             session,
@@ -101,14 +101,14 @@ impl OrderLists {
         };
         let limit = paging::limit(limit)?;
         let after = paging::after(cursor.as_deref())?.map(Into::into);
-        let filter = self.filter(&caller, asked).await?;
+        let filter = self.filter(&caller, query).await?;
         let page = self.0.ledger.orders(&filter, after, limit).await?;
         let show = |order: &Order| OrderView::of(order, capacity(&caller, order));
         let page = Page {
             items: page.orders.iter().map(show).collect(),
             next_cursor: page.next.map(|last| paging::cursor(last.uuid())),
         };
-        Ok(unless_known(if_none_match.as_deref(), page))
+        Ok(fresh_or_not_modified(if_none_match.as_deref(), page))
     }
 
     /// Export orders as CSV, newest first
@@ -132,7 +132,7 @@ impl OrderLists {
         caller: Caller,
         Query(store_id): Query<Option<Uuid>>,
         /// One or more statuses, repeated or comma-separated: `pending,processing`.
-        Query(status): Query<Option<Several<enums::OrderStatus>>>,
+        Query(status): Query<Option<CommaSeparated<enums::OrderStatus>>>,
         /// A session's code.
         Query(session): Query<Option<String>>,
         /// Exact reference, among a customer's own orders or those of a store. Operators must also pass `store_id`.
@@ -145,7 +145,7 @@ impl OrderLists {
         /// `Expediter-Next-Cursor` of the previous file.
         Query(cursor): Query<Option<String>>,
     ) -> Result<Table, Problem> {
-        let asked = Asked {
+        let query = OrderQuery {
             store_id,
             status,
             session,
@@ -155,9 +155,9 @@ impl OrderLists {
             placed_before,
         };
         let after = paging::after(cursor.as_deref())?.map(Into::into);
-        let filter = self.filter(&caller, asked).await?;
+        let filter = self.filter(&caller, query).await?;
         let ledger = &self.0.ledger;
-        let found = ledger.order_ids(&filter, after, csv::MOST_ORDERS).await?;
+        let found = ledger.order_ids(&filter, after, csv::MAX_ORDERS).await?;
         let day = ledger.clock().now().format("%Y-%m-%d");
         Ok(Table::Csv(
             Binary(csv::table(ledger.clone(), found.orders)),
@@ -168,18 +168,18 @@ impl OrderLists {
 }
 
 impl OrderLists {
-    async fn filter(&self, caller: &Caller, asked: Asked) -> Result<OrderFilter, Problem> {
+    async fn filter(&self, caller: &Caller, query: OrderQuery) -> Result<OrderFilter, Problem> {
         let mut filter = OrderFilter {
-            reference: asked.reference,
-            fulfilment: asked.fulfilment.map(Into::into),
-            placed_after: asked.placed_after.map(|at| at.0),
-            placed_before: asked.placed_before.map(|at| at.0),
+            reference: query.reference,
+            fulfilment: query.fulfilment.map(Into::into),
+            placed_after: query.placed_after.map(|at| at.0),
+            placed_before: query.placed_before.map(|at| at.0),
             ..OrderFilter::default()
         };
-        let store = asked.store_id.map(Into::into);
+        let store = query.store_id.map(Into::into);
         match caller.account.role {
             Role::Operator | Role::Manager | Role::Staff => {
-                filter.stores = stores_of(caller, store)?;
+                filter.stores = visible_stores(caller, store)?;
                 filter.drafts_of = (!caller.is(Role::Operator)).then_some(caller.id());
             }
             Role::Customer => {
@@ -188,16 +188,16 @@ impl OrderLists {
             }
             Role::Integrator => return Err(Problem::forbidden()),
         }
-        let leads_to_it = filter.account.is_some() || filter.stores.is_some();
-        if filter.reference.is_some() && !leads_to_it {
+        let is_narrowed = filter.account.is_some() || filter.stores.is_some();
+        if filter.reference.is_some() && !is_narrowed {
             let detail = "requires store_id: references belong to a store";
             return Err(Problem::invalid_field("reference", detail));
         }
-        let statuses = asked.status.map(|several| several.0);
+        let statuses = query.status.map(|several| several.0);
         filter.statuses = statuses.into_iter().flatten().map(|word| word.0).collect();
         filter.statuses.sort_unstable();
         filter.statuses.dedup();
-        if let Some(code) = asked.session {
+        if let Some(code) = query.session {
             let session = self.0.ledger.session_by_code(&code).await?;
             let unknown = || Problem::new(Reason::SessionNotFound);
             filter.session = Some(session.ok_or_else(unknown)?.id);

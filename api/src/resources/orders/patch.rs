@@ -14,7 +14,7 @@ use super::request::{CustomerFields, NewItem, lines};
 use crate::http::{
     body::format::{Email, Reference},
     enums,
-    merge_patch::{Filled, said},
+    merge_patch::{RequiredFields, said},
     problem::Problem,
     scalars,
 };
@@ -83,9 +83,9 @@ impl OrderPatch {
     pub(super) fn into_edit(self) -> Result<OrderEdit, Problem> {
         let items = match said(self.items) {
             None => ItemsEdit::Keep,
-            Some(items) => ItemsEdit::Replace(checked(items.unwrap_or_default())?),
+            Some(items) => ItemsEdit::Replace(parse_items(items.unwrap_or_default())?),
         };
-        let mut filled = Filled::default();
+        let mut filled = RequiredFields::default();
         let fulfilment = filled.said("fulfilment", self.fulfilment);
         filled.all(OrderEdit {
             user_note: said(self.user_note),
@@ -118,13 +118,13 @@ impl From<CustomerPatch> for CustomerEdit {
 
 impl ItemPatch {
     pub(super) fn into_edit(self, item: ItemId) -> Result<OrderEdit, Problem> {
-        let mut filled = Filled::default();
+        let mut filled = RequiredFields::default();
         let change = ItemsEdit::Change {
             item,
             quantity: filled.said("quantity", self.quantity),
             note: said(self.note),
         };
-        filled.all(of_items(change))
+        filled.all(items_edit(change))
     }
 }
 
@@ -136,7 +136,7 @@ impl Replacement {
         idempotency: Option<Idempotency>,
     ) -> Result<PlaceOrder, Problem> {
         let lines = match self.items {
-            Some(items) => checked(items)?,
+            Some(items) => parse_items(items)?,
             None => order.items.iter().map(Line::again).collect(),
         };
         let key_hash = || order.guest_key_hash.clone()?.try_into().ok();
@@ -165,17 +165,17 @@ impl Replacement {
 }
 
 /// Returns an edit that adds one item.
-pub(super) fn one_more(item: NewItem) -> Result<OrderEdit, Problem> {
+pub(super) fn add_item_edit(item: NewItem) -> Result<OrderEdit, Problem> {
     let line = item.line().ok_or_else(|| {
         Problem::invalid_field(
             "/product_id",
             "exactly one of product_id and sku is required",
         )
     })?;
-    Ok(of_items(ItemsEdit::Add(line)))
+    Ok(items_edit(ItemsEdit::Add(line)))
 }
 
-pub(super) fn of_items(items: ItemsEdit) -> OrderEdit {
+pub(super) fn items_edit(items: ItemsEdit) -> OrderEdit {
     OrderEdit {
         items,
         ..OrderEdit::default()
@@ -190,7 +190,7 @@ pub(super) fn pointer_to(product: &ProductRef) -> &'static str {
     }
 }
 
-fn checked(items: Vec<NewItem>) -> Result<Vec<Line>, Problem> {
+fn parse_items(items: Vec<NewItem>) -> Result<Vec<Line>, Problem> {
     let mut errors = Vec::new();
     let lines = lines(items, &mut errors);
     if errors.is_empty() {

@@ -11,7 +11,7 @@ use ledger::{
     intake::{PlaceOrder, Placed},
 };
 
-use super::{Orders, rights::order_of};
+use super::{Orders, rights::visible_order};
 use crate::{
     auth::Caller,
     http::{idempotency::once, problem::Problem},
@@ -20,9 +20,9 @@ use crate::{
 
 impl Orders {
     pub(super) async fn place_order(&self, wanted: PlaceOrder) -> Result<Placed, Problem> {
-        bring_in(&self.0, wanted.store_id, wanted.idempotency.as_ref()).await?;
+        refresh(&self.0, wanted.store_id, wanted.idempotency.as_ref()).await?;
         let placed = self.0.ledger.place_order(wanted).await;
-        self.noted(placed.map_err(Into::into))
+        self.count_if_refused(placed.map_err(Into::into))
     }
 
     pub(super) async fn draft_order(
@@ -32,13 +32,13 @@ impl Orders {
     ) -> Result<Placed, Problem> {
         let key = wanted.idempotency.take();
         if !wanted.lines.is_empty() {
-            bring_in(&self.0, wanted.store_id, key.as_ref()).await?;
+            refresh(&self.0, wanted.store_id, key.as_ref()).await?;
         }
         let (order, replayed) = once(
             &self.0,
             key,
             async |ledger| ledger.draft_order(&wanted).await,
-            async |id| Ok(order_of(&self.0, caller, id.into()).await?.0),
+            async |id| Ok(visible_order(&self.0, caller, id.into()).await?.0),
         )
         .await?;
         Ok(Placed { order, replayed })
@@ -53,15 +53,15 @@ impl Orders {
         expected_total: Option<Money>,
     ) -> Result<Order, Problem> {
         if draft.status == OrderStatus::Draft {
-            bring_in(&self.0, draft.store_id, None).await?;
+            refresh(&self.0, draft.store_id, None).await?;
         }
         let ledger = &self.0.ledger;
-        let placed = ledger.place_draft_seen(draft.id, seen, by, expected_total);
-        self.noted(placed.await.map_err(Into::into))
+        let placed = ledger.place_draft_if_unchanged(draft.id, seen, by, expected_total);
+        self.count_if_refused(placed.await.map_err(Into::into))
     }
 
     /// Counts a refused order.
-    fn noted<T>(&self, placed: Result<T, Problem>) -> Result<T, Problem> {
+    fn count_if_refused<T>(&self, placed: Result<T, Problem>) -> Result<T, Problem> {
         if let Err(problem) = &placed {
             self.0
                 .metrics
@@ -75,16 +75,16 @@ impl Orders {
 
 /// Brings our products up to date with what the store sells. A failure is ignored if the request was done before: its
 /// replay needs no service.
-pub(super) async fn bring_in(
+pub(super) async fn refresh(
     state: &ApiState,
     store: StoreId,
     key: Option<&Idempotency>,
 ) -> Result<(), Problem> {
-    let Err(problem) = state.outside.products.bring_in(store).await else {
+    let Err(problem) = state.outside.products.refresh(store).await else {
         return Ok(());
     };
     match key {
-        Some(key) if state.ledger.done_before(key).await?.is_some() => Ok(()),
+        Some(key) if state.ledger.find_completed(key).await?.is_some() => Ok(()),
         _ => Err(problem),
     }
 }

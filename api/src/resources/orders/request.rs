@@ -168,12 +168,12 @@ impl NewOrder {
                 "is required if no session is given",
             ));
         }
-        let by_itself = if session.is_some() {
+        let default_fulfilment = if session.is_some() {
             Fulfilment::Table
         } else {
             Fulfilment::Pickup
         };
-        let fulfilment = self.fulfilment.map_or(by_itself, Into::into);
+        let fulfilment = self.fulfilment.map_or(default_fulfilment, Into::into);
         let customer: Customer = self.customer.unwrap_or_default().into();
         if is_placed && fulfilment == Fulfilment::Delivery && !customer.has_address() {
             errors.push(FieldError::new(
@@ -252,7 +252,7 @@ pub(super) fn lines(items: Vec<NewItem>, errors: &mut Vec<FieldError>) -> Vec<Li
         match item.line() {
             Some(line) => lines.push(line),
             None => errors.push(FieldError::new(
-                &format!("/items/{at}"),
+                format!("/items/{at}"),
                 "exactly one of product_id and sku is required",
             )),
         }

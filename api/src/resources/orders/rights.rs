@@ -6,7 +6,7 @@ use platform::secrets::{same, sha256};
 use crate::{auth::Caller, http::problem::Problem, state::ApiState};
 
 /// Returns the order and the capacity in which the caller acts on it, or 404 if the caller may not see it.
-pub(super) async fn order_of(
+pub(super) async fn visible_order(
     state: &ApiState,
     caller: &Caller,
     id: OrderId,
@@ -19,14 +19,14 @@ pub(super) async fn order_of(
 
 /// Returns an order that has a handoff to one of the caller's integrators, otherwise 404. Such a caller moves orders
 /// only by callbacks.
-pub(super) async fn handed_over(
+pub(super) async fn order_for_integrator(
     state: &ApiState,
     caller: &Caller,
     id: OrderId,
 ) -> Result<Order, Problem> {
     let handoffs = state.ledger.handoff_histories(id).await?;
     let mut handoffs = handoffs.iter().map(|history| &history.listed.handoff);
-    if !handoffs.any(|handoff| caller.speaks_for(handoff.integrator_id)) {
+    if !handoffs.any(|handoff| caller.represents(handoff.integrator_id)) {
         return Err(Problem::not_found());
     }
     let order = state.ledger.order(id).await?;
@@ -47,7 +47,7 @@ pub(super) fn capacity(caller: &Caller, order: &Order) -> Option<By> {
 }
 
 /// Returns true if this guest key placed the order.
-pub(super) fn is_theirs(order: &Order, key_hash: Option<[u8; 32]>) -> bool {
+pub(super) fn has_guest_key(order: &Order, key_hash: Option<[u8; 32]>) -> bool {
     match (&order.guest_key_hash, key_hash) {
         (Some(placed_with), Some(shown)) => same(placed_with, &shown),
         _ => false,
@@ -55,7 +55,7 @@ pub(super) fn is_theirs(order: &Order, key_hash: Option<[u8; 32]>) -> bool {
 }
 
 /// Hashes a guest's own random key; only the hash is stored.
-pub(crate) fn guest_key(header: Option<String>) -> Result<Option<[u8; 32]>, Problem> {
+pub(crate) fn hash_guest_key(header: Option<String>) -> Result<Option<[u8; 32]>, Problem> {
     match header {
         None => Ok(None),
         Some(key) if (16..=200).contains(&key.len()) => Ok(Some(sha256(key.as_bytes()))),

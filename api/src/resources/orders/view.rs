@@ -2,7 +2,7 @@
 
 use crate::http::{
     enums,
-    etag::seen_version,
+    etag::match_version,
     problem::Problem,
     scalars::{self, Time},
 };
@@ -13,7 +13,7 @@ use domain::{
 use poem_openapi::Object;
 use uuid::Uuid;
 
-use super::{request::CustomerFields, rights::is_theirs};
+use super::{request::CustomerFields, rights::has_guest_key};
 
 /// An order; it has the same form everywhere.
 #[derive(Debug, Object)]
@@ -187,7 +187,7 @@ impl ItemView {
 
 impl GuestOrderView {
     pub(crate) fn of(order: &Order, key_hash: Option<[u8; 32]>) -> Self {
-        let mine = is_theirs(order, key_hash);
+        let mine = has_guest_key(order, key_hash);
         Self {
             id: order.id.uuid(),
             number: order.number,
@@ -231,12 +231,12 @@ fn next(order: &Order, by: Option<By>) -> Vec<enums::OrderStatus> {
 }
 
 /// Returns the order as the ledger must still find it; `None` without an `If-Match` to check.
-pub(super) fn as_seen<'o>(
+pub(super) fn check_if_match<'o>(
     if_match: Option<&str>,
     order: &'o Order,
     by: By,
 ) -> Result<Option<&'o Order>, Problem> {
     let shown = OrderView::of(order, Some(by));
-    let version = seen_version(if_match, &shown, order.version)?;
+    let version = match_version(if_match, &shown, order.version)?;
     Ok(version.map(|_| order))
 }

@@ -26,9 +26,9 @@ pub(super) struct CloseSession {
 
 /// An optional body.
 #[derive(Debug)]
-pub(super) struct Perhaps<T>(pub(super) Option<T>);
+pub(super) struct OptionalBody<T>(pub(super) Option<T>);
 
-impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Perhaps<T> {
+impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for OptionalBody<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
     type ParamRawType = ();

@@ -6,10 +6,14 @@ use crate::{auth::Caller, http::problem::Problem, state::ApiState};
 
 /// Returns the store if the caller may see it: those who serve it always, customers and integrator accounts until it is
 /// archived. Otherwise returns 404.
-pub(crate) async fn seen(state: &ApiState, caller: &Caller, id: StoreId) -> Result<Store, Problem> {
+pub(crate) async fn get_visible(
+    state: &ApiState,
+    caller: &Caller,
+    id: StoreId,
+) -> Result<Store, Problem> {
     let may_see = match caller.account.role {
         Role::Customer => true,
-        Role::Integrator => caller.account.speaks_at(id),
+        Role::Integrator => caller.account.represents_integrator_at(id),
         Role::Staff | Role::Manager | Role::Operator => caller.serves(id),
     };
     if !may_see {
@@ -23,7 +27,7 @@ pub(crate) async fn seen(state: &ApiState, caller: &Caller, id: StoreId) -> Resu
 
 /// Returns the stores whose data the caller may see: `wanted` if given, otherwise the account's own; `None` means all,
 /// for an operator. Returns 404 if the caller does not serve `wanted`.
-pub(crate) fn stores_of(
+pub(crate) fn visible_stores(
     caller: &Caller,
     wanted: Option<StoreId>,
 ) -> Result<Option<Vec<StoreId>>, Problem> {

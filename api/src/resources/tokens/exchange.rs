@@ -2,7 +2,7 @@
 //! links accounts to such users.
 
 use domain::ids::AccountId;
-use ledger::external_identities::IdentityRefused;
+use ledger::external_identities::ExternalIdentityRefused;
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use uuid::Uuid;
 
@@ -66,12 +66,12 @@ impl TokenExchange {
         } = sign_in;
         let (state, verification) = (&self.0, &self.0.outside.verification);
         let account = state
-            .doorkeeper
+            .authenticator
             .exchange(verification, &user_id, &session_key, address)
             .await?;
         let ttl = state.settings.accounts.refresh_ttl;
         let refreshed = state.ledger.start_sign_in(account.id, None, ttl).await?;
-        Tokens(state.clone()).pair(refreshed)
+        Tokens(state.clone()).token_pair(refreshed)
     }
 
     /// Link an account to a user of the verification service
@@ -89,11 +89,15 @@ impl TokenExchange {
         Checked(new): Checked<NewIdentity>,
     ) -> Result<Json<ExternalIdentity>, Problem> {
         let id = AccountId::from(id.0);
-        let session_key = self.0.ledger.give_identity(id, new.user_id.text()).await?;
-        let is_done_here = self.0.settings.outside.verification_url.is_none();
+        let session_key = self
+            .0
+            .ledger
+            .link_external_identity(id, new.user_id.text())
+            .await?;
+        let issues_own_keys = self.0.settings.outside.verification_url.is_none();
         Ok(Json(ExternalIdentity {
             user_id: new.user_id,
-            session_key: is_done_here.then_some(session_key),
+            session_key: issues_own_keys.then_some(session_key),
         }))
     }
 
@@ -107,16 +111,16 @@ impl TokenExchange {
         operation_id = "take_external_identity"
     )]
     async fn take(&self, _caller: Caller, id: Path<Uuid>) -> Result<Done, Problem> {
-        self.0.ledger.take_identity(id.0.into()).await?;
+        self.0.ledger.unlink_external_identity(id.0.into()).await?;
         Ok(Done)
     }
 }
 
-impl From<IdentityRefused> for Problem {
-    fn from(refused: IdentityRefused) -> Self {
+impl From<ExternalIdentityRefused> for Problem {
+    fn from(refused: ExternalIdentityRefused) -> Self {
         match refused {
-            IdentityRefused::NoSuchAccount => Self::not_found(),
-            IdentityRefused::UserTaken => {
+            ExternalIdentityRefused::NoSuchAccount => Self::not_found(),
+            ExternalIdentityRefused::UserTaken => {
                 Self::new(Reason::Conflict).detail("Another account is linked to this user.")
             }
         }

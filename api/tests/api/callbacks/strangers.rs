@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::{Kitchen, a_kitchen, said};
-use crate::app::{Answer, App, BEHIND_A_PROXY, with_app, with_app_like};
+use super::{Kitchen, a_kitchen, post_callback};
+use crate::app::{Answer, App, TRUST_TEST_PROXY, with_app, with_app_configured};
 
 #[tokio::test]
 async fn whether_there_is_such_an_integrator_shows_in_no_answer() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let there = a_kitchen(&app, store).await.id.to_string();
         let nobody = "01980000-0000-7000-8000-000000000001".to_owned();
         let now = app.house.clock.now().timestamp();
@@ -60,16 +60,16 @@ async fn whether_there_is_such_an_integrator_shows_in_no_answer() {
 
 #[tokio::test]
 async fn an_integrator_that_has_signed_is_counted_for_itself_there() {
-    let limits = [BEHIND_A_PROXY, ("rate_limits.integrator_per_minute", "2")];
-    with_app_like(
+    let limits = [TRUST_TEST_PROXY, ("rate_limits.integrator_per_minute", "2")];
+    with_app_configured(
         &limits,
         |routes| routes,
         async |app: App| {
-            let store = app.house.a_store().await;
+            let store = app.house.create_store().await;
             let (one, other) = (a_kitchen(&app, store).await, a_kitchen(&app, store).await);
             let update = json!({"reference": "K-1", "status": "ready"});
             let say = async |kitchen: &Kitchen, webhook_id: &str| {
-                let answer: Answer = said(&app, kitchen, webhook_id, &update).await;
+                let answer: Answer = post_callback(&app, kitchen, webhook_id, &update).await;
                 answer.status.as_u16()
             };
             // No valid signature yet: these two count against the address.

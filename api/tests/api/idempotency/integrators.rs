@@ -3,7 +3,7 @@
 use domain::account::Role;
 use serde_json::{Value, json};
 
-use super::Twins;
+use super::ConcurrentRequests;
 use crate::{
     app::{App, with_app},
     callbacks::a_kitchen,
@@ -13,13 +13,13 @@ use crate::{
 #[tokio::test]
 async fn an_integrator_is_connected_once_and_only_that_answer_shows_its_secrets() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = app.signed_in("manager", Role::Manager, &[store]).await;
         let new = |name: &str| {
             json!({"store_id": store, "name": name, "kind": "pos", "url": "https://till.example/"})
         };
         let path = "/api/v1/integrators";
-        let connect = Twins::of(&app, "POST", path, &manager).json(new("Till"));
+        let connect = ConcurrentRequests::of(&app, "POST", path, &manager).json(new("Till"));
         let (done, replayed) = connect.at_once().await;
         let done = done.json();
         let secret = done["signing_secret"].as_str().unwrap();
@@ -30,12 +30,12 @@ async fn an_integrator_is_connected_once_and_only_that_answer_shows_its_secrets(
         connect.refuse(new("Other")).await;
 
         let path = format!("{path}/{}", done["integrator"]["id"].as_str().unwrap());
-        let edit = Twins { if_match: Some("\"1\""), ..Twins::of(&app, "PATCH", &path, &manager).json(json!({"name": "Pos"})) };
-        let edited = edit.are_done_once(json!({"name": "Kasse"})).await;
+        let edit = ConcurrentRequests { if_match: Some("\"1\""), ..ConcurrentRequests::of(&app, "PATCH", &path, &manager).json(json!({"name": "Pos"})) };
+        let edited = edit.assert_done_once(json!({"name": "Kasse"})).await;
         assert_eq!((&edited["name"], &edited["version"]), (&json!("Pos"), &json!(2)));
 
         let rotation = format!("{path}/rotate-secret");
-        let rotate = Twins::of(&app, "POST", &rotation, &manager).json(json!({"secret": "signing"}));
+        let rotate = ConcurrentRequests::of(&app, "POST", &rotation, &manager).json(json!({"secret": "signing"}));
         let (rotated, replayed) = rotate.at_once().await;
         assert_ne!(rotated.json()["value"].as_str().unwrap(), secret);
         for answer in replayed {
@@ -51,7 +51,7 @@ async fn an_integrator_is_connected_once_and_only_that_answer_shows_its_secrets(
 #[tokio::test]
 async fn what_is_sent_to_an_integrator_by_hand_is_sent_once() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let kitchen = a_kitchen(&app, store).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let manager = app.signed_in("manager", Role::Manager, &[store]).await;
@@ -59,7 +59,9 @@ async fn what_is_sent_to_an_integrator_by_hand_is_sent_once() {
         let second = a_failed_handoff(&app, store, &kitchen, &anna).await;
 
         let path = format!("/api/v1/handoffs/{failed}/retry");
-        let (retried, replayed) = Twins::of(&app, "POST", &path, &manager).at_once().await;
+        let (retried, replayed) = ConcurrentRequests::of(&app, "POST", &path, &manager)
+            .at_once()
+            .await;
         let retried = retried.json();
         assert_eq!(
             (
@@ -71,7 +73,8 @@ async fn what_is_sent_to_an_integrator_by_hand_is_sent_once() {
         assert!(replayed.iter().all(|answer| answer.json() == retried));
 
         let which = |per_s: u32| json!({"store_id": store, "per_s": per_s});
-        let many = Twins::of(&app, "POST", "/api/v1/handoffs/retry", &manager).json(which(1));
+        let many =
+            ConcurrentRequests::of(&app, "POST", "/api/v1/handoffs/retry", &manager).json(which(1));
         let (done, replayed) = many.at_once().await;
         let done = done.json();
         assert_eq!(
@@ -100,7 +103,9 @@ async fn what_is_sent_to_an_integrator_by_hand_is_sent_once() {
         assert_eq!(record["items"].as_array().unwrap().len(), 2);
 
         let path = format!("/api/v1/integrators/{}/test", kitchen.id);
-        let (sent, replayed) = Twins::of(&app, "POST", &path, &manager).at_once().await;
+        let (sent, replayed) = ConcurrentRequests::of(&app, "POST", &path, &manager)
+            .at_once()
+            .await;
         assert!(replayed.iter().all(|answer| answer.json() == sent.json()));
         let tests = app
             .get("/api/v1/handoffs?event=test")

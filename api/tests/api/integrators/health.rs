@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{account::Role, handoff::Heard, ids::IntegratorId, order::rfc3339};
+use domain::{account::Role, handoff::SendResult, ids::IntegratorId, order::rfc3339};
 use serde_json::{Value, json};
 
 use super::{INTEGRATORS, manager};
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Makes one attempt with this outcome.
-async fn hears(app: &App, kitchen: IntegratorId, heard: Heard) {
+async fn make_attempt(app: &App, kitchen: IntegratorId, heard: SendResult) {
     let ledger = &app.house.ledger;
     let lease = Duration::from_secs(25);
     let claims = ledger.claim_handoffs(kitchen, 1, lease).await.unwrap();
@@ -23,7 +23,7 @@ async fn hears(app: &App, kitchen: IntegratorId, heard: Heard) {
 #[tokio::test]
 async fn an_integrators_health_is_shown_and_is_no_part_of_its_tag() {
     with_app(async |app| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let manager = manager(&app, store).await;
         let kitchen = a_kitchen(&app, store).await;
         let path = format!("{INTEGRATORS}/{}", kitchen.id);
@@ -35,20 +35,20 @@ async fn an_integrators_health_is_shown_and_is_no_part_of_its_tag() {
         assert_eq!(healthy.json()["health"], unknown);
 
         let table = app.house.ledger.open_session(store, "1").await.unwrap();
-        let product = app.house.a_product(store).await;
+        let product = app.house.create_product(store).await;
         for _ in 0..4 {
-            app.house.a_guests_order(&table, product).await;
+            app.house.place_guest_order(&table, product).await;
         }
-        let status = |status| Heard::Answer { status, retry_after: None };
-        hears(&app, kitchen.id, status(200)).await;
+        let status = |status| SendResult::Answer { status, retry_after: None };
+        make_attempt(&app, kitchen.id, status(200)).await;
         let succeeded_at = app.house.clock.now();
         app.house.clock.advance(Duration::from_secs(1));
         let failing_since = app.house.clock.now();
-        hears(&app, kitchen.id, status(503)).await;
-        hears(&app, kitchen.id, status(503)).await;
+        make_attempt(&app, kitchen.id, status(503)).await;
+        make_attempt(&app, kitchen.id, status(503)).await;
         app.house.clock.advance(Duration::from_secs(1));
         let failed_at = app.house.clock.now();
-        hears(&app, kitchen.id, Heard::NotConnected { error: "connection refused".to_owned() }).await;
+        make_attempt(&app, kitchen.id, SendResult::NotConnected { error: "connection refused".to_owned() }).await;
 
         let failing = read().await;
         let health = &failing.json()["health"];

@@ -3,7 +3,7 @@
 use domain::account::Role;
 use serde_json::{Value, json};
 
-use super::{ORDERS, a_product, a_table, wanted};
+use super::{ORDERS, a_table, create_product, wanted};
 use crate::app::{App, with_app};
 
 fn path(order: &Value) -> String {
@@ -13,8 +13,8 @@ fn path(order: &Value) -> String {
 #[tokio::test]
 async fn a_draft_is_begun_empty_filled_and_placed_by_its_owner_or_by_staff() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        a_product(&app, store, Some(5)).await;
+        let store = app.house.create_store().await;
+        create_product(&app, store, Some(5)).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let staff = app.signed_in("sam", Role::Staff, &[store]).await;
         let body = json!({"store_id": store, "status": "draft", "fulfilment": "delivery"});
@@ -77,8 +77,8 @@ async fn a_draft_is_begun_empty_filled_and_placed_by_its_owner_or_by_staff() {
 #[tokio::test]
 async fn guests_have_no_drafts_and_an_order_that_is_placed_needs_an_item() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, None).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, None).await;
         let (_, orders) = a_table(&app, store).await;
         let body = json!({"product_id": product, "status": "draft"});
         assert_eq!(app.post(&orders, body).send().await.pointers(), ["/status"]);
@@ -104,8 +104,8 @@ async fn guests_have_no_drafts_and_an_order_that_is_placed_needs_an_item() {
 #[tokio::test]
 async fn removing_takes_a_draft_away_and_cancels_what_was_placed() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, Some(5)).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, Some(5)).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let other = app.signed_in("otto", Role::Customer, &[]).await;
         let mut body = wanted(store, product, 2);
@@ -139,8 +139,8 @@ async fn removing_takes_a_draft_away_and_cancels_what_was_placed() {
 #[tokio::test]
 async fn an_order_that_was_called_off_is_placed_anew_once() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, Some(5)).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, Some(5)).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let staff = app.signed_in("sam", Role::Staff, &[store]).await;
         let mut body = wanted(store, product, 2);
@@ -190,8 +190,8 @@ async fn an_order_that_was_called_off_is_placed_anew_once() {
 #[tokio::test]
 async fn a_draft_is_listed_for_whoever_began_it_and_for_operators_until_it_is_placed() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, None).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, None).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let staff = app.signed_in("sam", Role::Staff, &[store]).await;
         let manager = app.signed_in("mia", Role::Manager, &[store]).await;

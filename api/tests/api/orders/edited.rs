@@ -6,13 +6,13 @@ use domain::{
 };
 use serde_json::{Value, json};
 
-use super::{ORDERS, a_product, wanted};
+use super::{ORDERS, create_product, wanted};
 use crate::app::{Answer, App, with_app};
 
 /// Places Anna's order of two pieces; returns its path, its answer, and her `Authorization`.
 async fn an_order(app: &App) -> (String, Answer, String) {
-    let store = app.house.a_store().await;
-    let product = a_product(app, store, Some(9)).await;
+    let store = app.house.create_store().await;
+    let product = create_product(app, store, Some(9)).await;
     let anna = app.signed_in("anna", Role::Customer, &[]).await;
     let mut body = wanted(store, product, 2);
     body["customer"] = json!({"name": "Anna", "phone": "+49 40 1"});
@@ -242,7 +242,7 @@ async fn a_repeated_edit_is_done_once_also_where_its_tag_is_old_by_then() {
 #[tokio::test]
 async fn a_draft_is_begun_once_for_one_key() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let begin = || {
             let body = json!({"store_id": store, "status": "draft"});
@@ -296,8 +296,8 @@ async fn an_order_is_moved_or_removed_only_as_it_was_seen_where_that_is_asked() 
 #[tokio::test]
 async fn null_empties_a_drafts_items_and_is_refused_of_what_is_never_empty() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, Some(9)).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, Some(9)).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let mut body = wanted(store, product, 2);
         let placed = app.post(ORDERS, body.clone()).by(&anna).send().await;

@@ -3,14 +3,17 @@
 use domain::account::Role;
 use serde_json::json;
 
-use super::{ORDERS, a_product, wanted};
+use super::{ORDERS, create_product, wanted};
 use crate::app::{App, with_app};
 
 #[tokio::test]
 async fn everybody_sees_and_moves_what_is_theirs_and_nothing_else() {
     with_app(async |app: App| {
-        let (store, other) = (app.house.a_store().await, app.house.a_store().await);
-        let product = a_product(&app, store, None).await;
+        let (store, other) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
+        let product = create_product(&app, store, None).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let ben = app.signed_in("ben", Role::Customer, &[]).await;
         let staff = app.signed_in("staff", Role::Staff, &[store]).await;
@@ -118,8 +121,8 @@ async fn everybody_sees_and_moves_what_is_theirs_and_nothing_else() {
 #[tokio::test]
 async fn a_list_is_read_in_pages_newest_first() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, None).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, None).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         for _ in 0..5 {
             app.post(ORDERS, wanted(store, product, 1))

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{a_product, a_table};
+use super::{a_table, create_product};
 use crate::app::{App, with_app};
 
 const GUEST: &str = "a guest's own random key";
@@ -10,8 +10,8 @@ const GUEST: &str = "a guest's own random key";
 #[tokio::test]
 async fn a_guest_orders_with_the_sessions_code_and_cancels_with_their_own_key() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, Some(3)).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, Some(3)).await;
         let (_, orders) = a_table(&app, store).await;
         let answer = app
             .post(&orders, json!({"product_id": product}))
@@ -67,8 +67,8 @@ async fn a_guest_orders_with_the_sessions_code_and_cancels_with_their_own_key() 
 #[tokio::test]
 async fn only_an_open_session_takes_orders_and_only_by_its_code() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, None).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, None).await;
         let (session, orders) = a_table(&app, store).await;
         let unknown = format!("/api/v1/sessions/{}/orders", "0".repeat(40));
         app.post(&unknown, json!({"product_id": product}))

@@ -9,7 +9,7 @@ use domain::{
 };
 use serde_json::{Value, json};
 
-use super::{ORDERS, a_product, a_table, wanted};
+use super::{ORDERS, a_table, create_product, wanted};
 use crate::app::{App, with_app};
 
 /// Two stores: the first with one order each of a guest, Anna and Ben, the second with one of Anna's.
@@ -24,10 +24,13 @@ struct Town {
 }
 
 async fn town(app: &App) -> Town {
-    let stores = [app.house.a_store().await, app.house.a_store().await];
+    let stores = [
+        app.house.create_store().await,
+        app.house.create_store().await,
+    ];
     let products = [
-        a_product(app, stores[0], None).await,
-        a_product(app, stores[1], None).await,
+        create_product(app, stores[0], None).await,
+        create_product(app, stores[1], None).await,
     ];
     let anna = app.signed_in("anna", Role::Customer, &[]).await;
     let ben = app.signed_in("ben", Role::Customer, &[]).await;

@@ -3,14 +3,14 @@
 use domain::account::Role;
 use serde_json::{Value, json};
 
-use super::{ORDERS, a_product, wanted};
+use super::{ORDERS, create_product, wanted};
 use crate::app::{App, with_app};
 
 #[tokio::test]
 async fn an_order_is_answered_as_it_is_kept() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, Some(5)).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, Some(5)).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let mut body = wanted(store, product, 2);
         body["reference"] = json!("R-1");
@@ -49,8 +49,8 @@ async fn an_order_is_answered_as_it_is_kept() {
 #[tokio::test]
 async fn all_that_is_wrong_with_an_order_is_told_at_once() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, None).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, None).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let body = json!({
             "store_id": "nonsense",
@@ -81,8 +81,8 @@ async fn all_that_is_wrong_with_an_order_is_told_at_once() {
 #[tokio::test]
 async fn refusals_name_what_stands_in_the_way() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, Some(5)).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, Some(5)).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let place = |body: Value| app.post(ORDERS, body).by(&anna).send();
 
@@ -123,8 +123,8 @@ async fn refusals_name_what_stands_in_the_way() {
 #[tokio::test]
 async fn a_repeated_request_with_one_key_is_one_order_and_says_so() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
-        let product = a_product(&app, store, Some(5)).await;
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, Some(5)).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         let place = |body: Value| {
             app.post(ORDERS, body)
@@ -160,8 +160,11 @@ async fn a_repeated_request_with_one_key_is_one_order_and_says_so() {
 #[tokio::test]
 async fn a_paused_store_takes_no_orders() {
     with_app(async |app: App| {
-        let store = app.house.a_store_like(|store| store.paused = true).await;
-        let product = a_product(&app, store, None).await;
+        let store = app
+            .house
+            .create_store_with(|store| store.paused = true)
+            .await;
+        let product = create_product(&app, store, None).await;
         let anna = app.signed_in("anna", Role::Customer, &[]).await;
         app.post(ORDERS, wanted(store, product, 1))
             .by(&anna)

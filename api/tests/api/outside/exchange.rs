@@ -3,7 +3,7 @@
 use domain::account::Role;
 use serde_json::{Value, json};
 
-use crate::app::{Answer, App, with_app, with_app_like};
+use crate::app::{Answer, App, with_app, with_app_configured};
 
 async fn exchange(app: &App, user_id: Value, session_key: &str) -> Answer {
     let body = json!({"user_id": user_id, "session_key": session_key});
@@ -54,7 +54,7 @@ async fn a_session_key_is_shown_once_and_trades_for_tokens_until_the_next_one() 
 #[tokio::test]
 async fn only_operators_give_identities_and_each_user_is_one_account() {
     with_app(async |app: App| {
-        let store = app.house.a_store().await;
+        let store = app.house.create_store().await;
         let operator = app.signed_in("oz", Role::Operator, &[]).await;
         let manager = app.signed_in("max", Role::Manager, &[store]).await;
         let (anna, ben) = (
@@ -93,12 +93,17 @@ async fn only_operators_give_identities_and_each_user_is_one_account() {
 #[tokio::test]
 async fn wrong_session_keys_are_limited_as_wrong_passwords_are() {
     let settings = [("accounts.sign_in_failures_per_username", "3")];
-    with_app_like(
+    with_app_configured(
         &settings,
         |routes| routes,
         async |app: App| {
             let anna = app.account("anna", Role::Customer, &[]).await;
-            let key = app.house.ledger.give_identity(anna.id, "1").await.unwrap();
+            let key = app
+                .house
+                .ledger
+                .link_external_identity(anna.id, "1")
+                .await
+                .unwrap();
             for _ in 0..3 {
                 exchange(&app, json!(1), "guess")
                     .await
@@ -111,9 +116,7 @@ async fn wrong_session_keys_are_limited_as_wrong_passwords_are() {
             exchange(&app, json!(2), "guess")
                 .await
                 .problem(401, "incorrect_credentials");
-            app.house
-                .clock
-                .advance(ledger::accounts::FAILURES_COUNT_FOR);
+            app.house.clock.advance(ledger::accounts::FAILURE_TTL);
             exchange(&app, json!(1), &key).await.ok();
         },
     )
@@ -123,7 +126,7 @@ async fn wrong_session_keys_are_limited_as_wrong_passwords_are() {
 #[tokio::test]
 async fn many_session_keys_at_once_are_no_more_than_one_after_the_other() {
     let settings = [("accounts.sign_in_failures_per_username", "3")];
-    with_app_like(
+    with_app_configured(
         &settings,
         |routes| routes,
         async |app: App| {
@@ -144,7 +147,7 @@ async fn many_session_keys_at_once_are_no_more_than_one_after_the_other() {
 #[tokio::test]
 async fn an_address_has_no_more_guesses_at_many_users_at_once() {
     let settings = [("accounts.sign_in_failures_per_address", "4")];
-    with_app_like(
+    with_app_configured(
         &settings,
         |routes| routes,
         async |app: App| {

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 #[derive(Clone, Debug)]
-pub(crate) enum Says {
+pub(crate) enum Reply {
     /// Responds with this status and body.
     Answer(u16, String),
     /// Reads the request and never responds.
@@ -32,7 +32,7 @@ pub(crate) struct Fake {
 #[derive(Debug, Default)]
 struct Shared {
     /// Scripted responses; the last one is repeated.
-    says: Mutex<VecDeque<Says>>,
+    says: Mutex<VecDeque<Reply>>,
     heard: Mutex<Vec<Heard>>,
 }
 
@@ -63,16 +63,16 @@ impl Fake {
         }
     }
 
-    pub(crate) fn says(&self, says: Says) {
+    pub(crate) fn says(&self, says: Reply) {
         self.says_in_turn([says]);
     }
 
-    pub(crate) fn says_in_turn(&self, says: impl IntoIterator<Item = Says>) {
+    pub(crate) fn says_in_turn(&self, says: impl IntoIterator<Item = Reply>) {
         *self.shared.says.lock().unwrap() = says.into_iter().collect();
     }
 
     pub(crate) fn says_json(&self, status: u16, body: &Value) {
-        self.says(Says::Answer(status, body.to_string()));
+        self.says(Reply::Answer(status, body.to_string()));
     }
 
     /// Returns the requests since the last call.
@@ -103,12 +103,12 @@ pub(crate) fn enveloped(response: &Value) -> Value {
 }
 
 /// Returns all kinds of invalid responses, with a description of each.
-pub(crate) fn troubles() -> Vec<(&'static str, Says)> {
-    let says = |status, body: &str| Says::Answer(status, body.to_owned());
+pub(crate) fn invalid_responses() -> Vec<(&'static str, Reply)> {
+    let says = |status, body: &str| Reply::Answer(status, body.to_owned());
     let yes = json!({"success": true, "response": {"user_id": 1, "value": "a".repeat(40)}});
     vec![
-        ("hangs", Says::Nothing),
-        ("redirects", Says::Redirect),
+        ("hangs", Reply::Nothing),
+        ("redirects", Reply::Redirect),
         ("fails", says(500, "")),
         ("fails and says yes", says(503, &yes.to_string())),
         ("fails and says no", says(500, r#"{"success": false}"#)),
@@ -155,9 +155,9 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) -> Option<()> {
         body: serde_json::from_slice(&body).unwrap_or_default(),
     });
     let (status, more, body) = match says.expect("the test has scripted a response") {
-        Says::Nothing => std::future::pending().await,
-        Says::Redirect => (302, "location: /elsewhere\r\n", String::new()),
-        Says::Answer(status, body) => (status, "", body),
+        Reply::Nothing => std::future::pending().await,
+        Reply::Redirect => (302, "location: /elsewhere\r\n", String::new()),
+        Reply::Answer(status, body) => (status, "", body),
     };
     let head = format!(
         "HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\n{more}content-length: {}\r\n\

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{Fake, Place, Says, enveloped, with_service};
+use super::{Fake, Place, Reply, enveloped, with_service};
 use crate::app::{Answer, App};
 
 fn product(id: u32, name: &str, price: &str) -> Value {
@@ -99,7 +99,7 @@ async fn a_crowd_asks_once_and_a_moment_later_nobody_asks() {
 
         // Concurrent requests share one fetch that times out, instead of waiting one after the other.
         app.house.clock.advance(Duration::from_secs(10));
-        fake.says(Says::Nothing);
+        fake.says(Reply::Nothing);
         let began = tokio::time::Instant::now();
         for answer in join_all((0..20).map(|_| app.get(&menu).send())).await {
             answer.problem(503, "products_service_unavailable");
@@ -157,12 +157,12 @@ async fn a_location_that_the_service_does_not_know_has_no_menu_and_a_store_that_
     with_service("products", &fake.url.clone(), async |app: App| {
         let place = Place::new(&app).await;
         for (status, body) in [(404, ""), (200, r#"{"success": false}"#)] {
-            fake.says(Says::Answer(status, body.to_owned()));
+            fake.says(Reply::Answer(status, body.to_owned()));
             place.menu().await.problem(404, "not_found");
         }
         fake.heard();
-        let store = app.house.a_store().await;
-        let own = app.house.a_product(store).await;
+        let store = app.house.create_store().await;
+        let own = app.house.create_product(store).await;
         let role = domain::account::Role::Staff;
         let staff = app.signed_in("kim", role, &[store]).await;
         let menu = app
@@ -215,7 +215,7 @@ async fn drafts_and_edits_are_at_the_services_price_of_their_moment() {
             asked.json(json!({"status": "pending"})).by(&place.staff)
         };
         costs("0.50");
-        fake.says(Says::Answer(500, String::new()));
+        fake.says(Reply::Answer(500, String::new()));
         let unavailable = place_it().send().await;
         unavailable.problem(503, "products_service_unavailable");
         costs("2.50");
@@ -236,7 +236,7 @@ async fn an_empty_draft_and_an_edit_of_no_items_need_no_service() {
     let fake = Fake::start().await;
     with_service("products", &fake.url.clone(), async |app: App| {
         let place = Place::new(&app).await;
-        fake.says(Says::Answer(500, String::new()));
+        fake.says(Reply::Answer(500, String::new()));
         let body = json!({"store_id": place.store, "status": "draft"});
         let draft = app
             .post("/api/v1/orders", body)
@@ -268,7 +268,7 @@ async fn an_order_that_was_taken_is_told_of_while_the_service_is_away() {
             asked.header("idempotency-key", "add").send()
         };
         let added = add().await.ok();
-        fake.says(Says::Answer(500, String::new()));
+        fake.says(Reply::Answer(500, String::new()));
         app.house.clock.advance(Duration::from_secs(10));
         for (again, first) in [
             (ask("order", "pending").await, order.ok()),

@@ -14,15 +14,15 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::publisher::{COUNT, ORIGIN, hex};
-use super::session::{Dialler, Session};
-use super::setup::{Broken, setup};
+use super::session::{Session, SessionContext};
+use super::setup::{SessionError, setup};
 use crate::mailbox::Mailbox;
 
-/// Number of messages that RabbitMQ sends ahead; acknowledged in runs of up to [`RUN`].
+/// Number of messages that RabbitMQ sends ahead; acknowledged in runs of up to [`ACK_BATCH`].
 const PREFETCH: u16 = 1024;
-const RUN: usize = 128;
+const ACK_BATCH: usize = 128;
 /// Maximum number of publisher sessions whose count is remembered.
-const ORIGINS: usize = 1024;
+const MAX_ORIGINS: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct FeedSession {
@@ -48,16 +48,16 @@ impl Session for FeedSession {
 
     async fn serve(
         &mut self,
-        dialler: &Dialler,
+        context: &SessionContext,
         connection: &Connection,
         stop: &CancellationToken,
-    ) -> Result<(), Broken> {
-        let topology = &dialler.topology;
+    ) -> Result<(), SessionError> {
+        let topology = &context.topology;
         topology.declare(connection).await?;
         let channel = setup(connection.create_channel()).await?;
         setup(channel.basic_qos(PREFETCH, BasicQosOptions::default())).await?;
         let queue: ShortString =
-            format!("{}.{}", topology.feed.as_str(), hex(dialler.chance.bytes())).into();
+            format!("{}.{}", topology.feed.as_str(), hex(context.chance.bytes())).into();
         topology.subscribe(&channel, &queue).await?;
         let mut consumer = setup(channel.basic_consume(
             queue,
@@ -86,15 +86,15 @@ impl Session for FeedSession {
             let mut last = None;
             let mut run = 0;
             while let Some(delivery) = next.take() {
-                let message =
-                    delivery.ok_or(Broken::Ended("the queue or the connection is gone"))??;
-                if counts.jumped(message.properties.headers().as_ref()) {
+                let message = delivery
+                    .ok_or(SessionError::Ended("the queue or the connection is gone"))??;
+                if counts.has_gap(message.properties.headers().as_ref()) {
                     self.mailbox.gap();
                 }
                 self.mailbox.push(Bytes::from(message.data));
                 last = Some(message.acker);
                 run += 1;
-                if run < RUN {
+                if run < ACK_BATCH {
                     next = consumer.next().now_or_never();
                 }
             }
@@ -104,7 +104,7 @@ impl Session for FeedSession {
         }
     }
 
-    fn broke(&mut self, _why: &Broken) {
+    fn broke(&mut self, _why: &SessionError) {
         self.subscribed = None;
     }
 }
@@ -115,11 +115,11 @@ impl Session for FeedSession {
 struct Counts(HashMap<String, i64>);
 
 impl Counts {
-    fn jumped(&mut self, headers: Option<&FieldTable>) -> bool {
+    fn has_gap(&mut self, headers: Option<&FieldTable>) -> bool {
         let Some((origin, count)) = headers.and_then(read) else {
             return false;
         };
-        if self.0.len() >= ORIGINS && !self.0.contains_key(&origin) {
+        if self.0.len() >= MAX_ORIGINS && !self.0.contains_key(&origin) {
             self.0.clear();
         }
         self.0
@@ -141,17 +141,17 @@ fn read(headers: &FieldTable) -> Option<(String, i64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rabbit::publisher::numbered;
+    use crate::rabbit::publisher::origin_headers;
 
     #[test]
     fn a_count_that_jumps_is_a_gap_in_its_own_origin_only() {
         let mut counts = Counts::default();
-        let mut jumped = |origin, count| counts.jumped(Some(&numbered(origin, count)));
-        assert!(!jumped("a", 7));
-        assert!(!jumped("a", 8));
-        assert!(!jumped("b", 1));
-        assert!(jumped("a", 10));
-        assert!(!jumped("a", 11));
-        assert!(!jumped("b", 2));
+        let mut has_gap = |origin, count| counts.has_gap(Some(&origin_headers(origin, count)));
+        assert!(!has_gap("a", 7));
+        assert!(!has_gap("a", 8));
+        assert!(!has_gap("b", 1));
+        assert!(has_gap("a", 10));
+        assert!(!has_gap("a", 11));
+        assert!(!has_gap("b", 2));
     }
 }

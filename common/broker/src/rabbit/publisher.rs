@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::away;
-use super::session::{Dialler, Session};
-use super::setup::{Broken, setup};
+use super::session::{Session, SessionContext};
+use super::setup::{SessionError, setup};
 use crate::{BrokerOptions, BrokerState, Message, PublishError, Topic};
 
 /// Header with the session that published a feed message. With [`COUNT`], its number within that session, it shows a
@@ -27,53 +27,55 @@ pub(super) const COUNT: &str = "count";
 const PERSISTENT: u8 = 2;
 const TRANSIENT: u8 = 1;
 /// Interval at which a session checks that its connection is still there, in case no event reported its loss.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Publisher {
-    line: Arc<Line>,
+    inner: Arc<PublisherInner>,
     publishes: TaskTracker,
 }
 
 #[derive(Debug)]
-struct Line {
+struct PublisherInner {
     timeout: Duration,
     work: ShortString,
     feed: ShortString,
-    current: watch::Sender<Option<Arc<Desk>>>,
+    current: watch::Sender<Option<Arc<ActiveSession>>>,
     state: watch::Sender<BrokerState>,
     /// One permit per message that is being published.
-    places: Semaphore,
+    permits: Semaphore,
 }
 
 /// The channel that messages are published on while one session lasts.
 #[derive(Debug)]
-struct Desk {
+struct ActiveSession {
     channel: Channel,
     origin: String,
     /// Number of feed messages sent; locked while a batch is sent, so that numbers leave in order.
     sent: Mutex<i64>,
     /// Cancelled when something is wrong with this session and another must begin.
-    stuck: CancellationToken,
+    broken: CancellationToken,
 }
 
 type Stop = Shared<futures_util::future::BoxFuture<'static, PublishError>>;
 
 impl Publisher {
-    pub(super) fn new(options: &BrokerOptions, dialler: &Dialler) -> (Self, PublishSession) {
-        let topology = &dialler.topology;
-        let line = Arc::new(Line {
+    pub(super) fn new(options: &BrokerOptions, context: &SessionContext) -> (Self, PublishSession) {
+        let topology = &context.topology;
+        let inner = Arc::new(PublisherInner {
             timeout: options.publish_timeout,
             work: topology.work.clone(),
             feed: topology.feed.clone(),
             current: watch::Sender::new(None),
             state: watch::Sender::new(away("not connected yet")),
-            places: Semaphore::new(topology.capacity.min(Semaphore::MAX_PERMITS)),
+            permits: Semaphore::new(topology.capacity.min(Semaphore::MAX_PERMITS)),
         });
-        let session = PublishSession { line: line.clone() };
+        let session = PublishSession {
+            inner: inner.clone(),
+        };
         (
             Self {
-                line,
+                inner,
                 publishes: TaskTracker::new(),
             },
             session,
@@ -81,7 +83,7 @@ impl Publisher {
     }
 
     pub(super) fn state(&self) -> watch::Receiver<BrokerState> {
-        self.line.state.subscribe()
+        self.inner.state.subscribe()
     }
 
     pub(super) async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
@@ -90,10 +92,10 @@ impl Publisher {
             return vec![Err(PublishError::Closed); count];
         }
         // Runs as a separate task, also if the caller is dropped: lapin keeps a confirm that nobody awaits forever.
-        let line = self.line.clone();
+        let inner = self.inner.clone();
         match self
             .publishes
-            .spawn(async move { line.publish(messages).await })
+            .spawn(async move { inner.publish(messages).await })
             .await
         {
             Ok(results) => results,
@@ -113,10 +115,13 @@ impl Publisher {
     }
 }
 
-impl Line {
+impl PublisherInner {
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
-        let desk = match (refusal(&self.state.borrow()), &*self.current.borrow()) {
-            (None, Some(desk)) => desk.clone(),
+        let active = match (
+            unavailable_error(&self.state.borrow()),
+            &*self.current.borrow(),
+        ) {
+            (None, Some(active)) => active.clone(),
             (refused, _) => {
                 let error = refused.unwrap_or(PublishError::Away {
                     error: "between connections".to_owned(),
@@ -126,11 +131,11 @@ impl Line {
         };
         let stop = self.stop();
         let sent = {
-            let sending = std::pin::pin!(self.send(&desk, &messages));
+            let sending = std::pin::pin!(self.send(&active, &messages));
             match select(sending, stop.clone()).await {
                 Either::Left((sent, _)) => sent,
                 Either::Right((error, _)) => {
-                    desk.doubt(&error);
+                    active.restart_if_broken(&error);
                     return vec![Err(error); messages.len()];
                 }
             }
@@ -139,19 +144,19 @@ impl Line {
             sent.into_iter()
                 .zip(&messages)
                 .map(|(sent, message)| async {
-                    let (confirm, _place) = sent?;
+                    let (confirm, _permit) = sent?;
                     let confirmed = match select(confirm, stop.clone()).await {
                         Either::Left((Ok(Confirmation::Ack(None)), _)) => Ok(()),
                         Either::Left((Ok(Confirmation::Ack(Some(_))), _)) => {
                             Err(PublishError::Unroutable)
                         }
-                        Either::Left((Ok(_), _)) => Err(negative(message.topic)),
+                        Either::Left((Ok(_), _)) => Err(nack_error(message.topic)),
                         Either::Left((Err(error), _)) => Err(PublishError::Away {
                             error: error.to_string(),
                         }),
                         Either::Right((error, _)) => Err(error),
                     };
-                    confirmed.inspect_err(|error| desk.doubt(error))
+                    confirmed.inspect_err(|error| active.restart_if_broken(error))
                 }),
         )
         .await
@@ -163,8 +168,8 @@ impl Line {
         async move {
             tokio::select! {
                 () = sleep(timeout) => PublishError::TimedOut,
-                changed = state.wait_for(|state| refusal(state).is_some()) => {
-                    changed.ok().and_then(|state| refusal(&state)).unwrap_or(PublishError::Closed)
+                changed = state.wait_for(|state| unavailable_error(state).is_some()) => {
+                    changed.ok().and_then(|state| unavailable_error(&state)).unwrap_or(PublishError::Closed)
                 }
             }
         }
@@ -175,17 +180,17 @@ impl Line {
     /// Sends all messages at once and in order; returns a confirm to wait for per message.
     async fn send<'a>(
         &'a self,
-        desk: &'a Desk,
+        active: &'a ActiveSession,
         messages: &'a [Message],
     ) -> Vec<Result<(lapin::PublisherConfirm, tokio::sync::SemaphorePermit<'a>), PublishError>>
     {
-        let mut sent = desk.sent.lock().await;
+        let mut sent = active.sent.lock().await;
         let sending: Vec<_> = messages
             .iter()
             .map(|message| {
-                let place = self.places.try_acquire().map_err(|_| PublishError::Full)?;
+                let permit = self.permits.try_acquire().map_err(|_| PublishError::Full)?;
                 let publish = match message.topic {
-                    Topic::Work => desk.channel.basic_publish(
+                    Topic::Work => active.channel.basic_publish(
                         "".into(),
                         self.work.clone(),
                         BasicPublishOptions {
@@ -197,24 +202,24 @@ impl Line {
                     ),
                     Topic::Feed => {
                         *sent += 1;
-                        desk.channel.basic_publish(
+                        active.channel.basic_publish(
                             self.feed.clone(),
                             "".into(),
                             BasicPublishOptions::default(),
                             &message.body,
                             BasicProperties::default()
                                 .with_delivery_mode(TRANSIENT)
-                                .with_headers(numbered(&desk.origin, *sent)),
+                                .with_headers(origin_headers(&active.origin, *sent)),
                         )
                     }
                 };
-                Ok((publish, place))
+                Ok((publish, permit))
             })
             .collect();
         join_all(sending.into_iter().map(|sending| async {
-            let (publish, place) = sending?;
+            let (publish, permit) = sending?;
             match publish.await {
-                Ok(confirm) => Ok((confirm, place)),
+                Ok(confirm) => Ok((confirm, permit)),
                 Err(error) => Err(PublishError::Away {
                     error: error.to_string(),
                 }),
@@ -224,13 +229,13 @@ impl Line {
     }
 }
 
-impl Desk {
+impl ActiveSession {
     /// Ends the session after an error that a new one may cure: a timeout may be a connection that died silently, an
     /// unroutable message a deleted queue, and a new session declares everything again.
-    fn doubt(&self, error: &PublishError) {
+    fn restart_if_broken(&self, error: &PublishError) {
         match error {
             PublishError::Away { .. } | PublishError::TimedOut | PublishError::Unroutable => {
-                self.stuck.cancel()
+                self.broken.cancel()
             }
             PublishError::Full
             | PublishError::SubscriberLost
@@ -242,14 +247,14 @@ impl Desk {
 
 /// Returns the error of a nack: the work queue refuses when it is full; a feed queue never does, but may be deleted
 /// while a message is on its way to it.
-fn negative(topic: Topic) -> PublishError {
+fn nack_error(topic: Topic) -> PublishError {
     match topic {
         Topic::Work => PublishError::Full,
         Topic::Feed => PublishError::SubscriberLost,
     }
 }
 
-fn refusal(state: &BrokerState) -> Option<PublishError> {
+fn unavailable_error(state: &BrokerState) -> Option<PublishError> {
     match state {
         BrokerState::Connected => None,
         BrokerState::Away { error, .. } => Some(PublishError::Away {
@@ -261,7 +266,7 @@ fn refusal(state: &BrokerState) -> Option<PublishError> {
     }
 }
 
-pub(super) fn numbered(origin: &str, count: i64) -> FieldTable {
+pub(super) fn origin_headers(origin: &str, count: i64) -> FieldTable {
     let mut headers = FieldTable::default();
     headers.insert(ORIGIN.into(), AMQPValue::LongString(origin.into()));
     headers.insert(COUNT.into(), AMQPValue::LongLongInt(count));
@@ -270,7 +275,7 @@ pub(super) fn numbered(origin: &str, count: i64) -> FieldTable {
 
 #[derive(Debug)]
 pub(super) struct PublishSession {
-    line: Arc<Line>,
+    inner: Arc<PublisherInner>,
 }
 
 #[async_trait]
@@ -281,64 +286,66 @@ impl Session for PublishSession {
 
     async fn serve(
         &mut self,
-        dialler: &Dialler,
+        context: &SessionContext,
         connection: &Connection,
         stop: &CancellationToken,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), SessionError> {
         let mut events = Box::pin(connection.events_listener());
-        dialler.topology.declare(connection).await?;
+        context.topology.declare(connection).await?;
         let channel = setup(connection.create_channel()).await?;
         setup(channel.confirm_select(ConfirmSelectOptions::default())).await?;
-        let stuck = CancellationToken::new();
-        self.line.current.send_replace(Some(Arc::new(Desk {
-            channel: channel.clone(),
-            origin: hex(dialler.chance.bytes::<8>()),
-            sent: Mutex::new(0),
-            stuck: stuck.clone(),
-        })));
-        self.line.state.send_replace(BrokerState::Connected);
+        let broken = CancellationToken::new();
+        self.inner
+            .current
+            .send_replace(Some(Arc::new(ActiveSession {
+                channel: channel.clone(),
+                origin: hex(context.chance.bytes::<8>()),
+                sent: Mutex::new(0),
+                broken: broken.clone(),
+            })));
+        self.inner.state.send_replace(BrokerState::Connected);
         tracing::info!("connected to RabbitMQ");
-        let mut look = interval(LOOK);
+        let mut ticker = interval(CHECK_INTERVAL);
         loop {
             tokio::select! {
                 () = stop.cancelled() => {
-                    self.line.state.send_replace(away(PublishError::Closed));
+                    self.inner.state.send_replace(away(PublishError::Closed));
                     return Ok(());
                 }
-                () = stuck.cancelled() => return Err(Broken::Ended("a publish failed or was not confirmed")),
+                () = broken.cancelled() => return Err(SessionError::Ended("a publish failed or was not confirmed")),
                 event = events.next() => match event {
                     Some(Event::ConnectionBlocked(reason)) => {
                         tracing::warn!(reason, "RabbitMQ blocked publishing");
-                        self.line.state.send_replace(BrokerState::Blocked { reason });
+                        self.inner.state.send_replace(BrokerState::Blocked { reason });
                     }
                     Some(Event::ConnectionUnblocked) => {
                         tracing::info!("RabbitMQ unblocked publishing");
-                        self.line.state.send_replace(BrokerState::Connected);
+                        self.inner.state.send_replace(BrokerState::Connected);
                     }
                     // May also be an error of another channel, such as a refused declaration.
-                    Some(Event::Error(error)) if !stands(connection, &channel) => return Err(error.into()),
+                    Some(Event::Error(error)) if !is_open(connection, &channel) => return Err(error.into()),
                     Some(_) => {}
-                    None => return Err(Broken::Ended("the connection ended")),
+                    None => return Err(SessionError::Ended("the connection ended")),
                 },
-                _ = look.tick() => {
-                    if !stands(connection, &channel) {
-                        return Err(Broken::Ended("the connection ended"));
+                _ = ticker.tick() => {
+                    if !is_open(connection, &channel) {
+                        return Err(SessionError::Ended("the connection ended"));
                     }
                 }
             }
         }
     }
 
-    fn broke(&mut self, why: &Broken) {
-        self.line.current.send_replace(None);
-        self.line.state.send_modify(|state| match state {
+    fn broke(&mut self, why: &SessionError) {
+        self.inner.current.send_replace(None);
+        self.inner.state.send_modify(|state| match state {
             BrokerState::Away { error, .. } => *error = why.to_string(),
             BrokerState::Connected | BrokerState::Blocked { .. } => *state = away(why),
         });
     }
 }
 
-fn stands(connection: &Connection, channel: &Channel) -> bool {
+fn is_open(connection: &Connection, channel: &Channel) -> bool {
     connection.status().connected() && channel.status().connected()
 }
 

@@ -10,32 +10,32 @@ use lapin::{Connection, ConnectionProperties};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::setup::{Broken, within};
+use super::setup::{SessionError, within};
 use super::topology::Topology;
 use platform::chance::Chance;
 
 /// Heartbeat interval in seconds; a peer that is silent for two of them counts as gone.
 pub(super) const HEARTBEAT_S: u16 = 10;
 /// Interval at which a session's connection is checked, beside the events that it reports.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
 /// A session that lasted this long resets the back-off.
-const STEADY: Duration = Duration::from_secs(10);
+const STABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// Everything that a session needs to connect.
-pub(super) struct Dialler {
+pub(super) struct SessionContext {
     pub(super) uri: AMQPUri,
     pub(super) connect_timeout: Duration,
     pub(super) topology: Topology,
     pub(super) chance: Chance,
 }
 
-impl fmt::Debug for Dialler {
-    /// Formats the dialler without the URI, which contains a password.
+impl fmt::Debug for SessionContext {
+    /// Formats the context without the URI, which contains a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialler")
+        f.debug_struct("SessionContext")
             .field("topology", &self.topology)
             .finish_non_exhaustive()
     }
@@ -50,18 +50,18 @@ pub(super) trait Session: Send {
     /// Serves until told to stop, which is the only way to return `Ok`.
     async fn serve(
         &mut self,
-        dialler: &Dialler,
+        context: &SessionContext,
         connection: &Connection,
         stop: &CancellationToken,
-    ) -> Result<(), Broken>;
+    ) -> Result<(), SessionError>;
 
     /// Called when it could not connect, or the connection broke.
-    fn broke(&mut self, why: &Broken);
+    fn broke(&mut self, why: &SessionError);
 }
 
 /// Runs sessions one after the other until told to stop.
-pub(super) async fn keep(
-    dialler: Arc<Dialler>,
+pub(super) async fn run_sessions(
+    context: Arc<SessionContext>,
     stop: CancellationToken,
     mut session: impl Session,
 ) {
@@ -69,66 +69,66 @@ pub(super) async fn keep(
     let mut failures = 0;
     while !stop.is_cancelled() {
         let began = Instant::now();
-        let Err(why) = once(&dialler, &mut session, &stop).await else {
+        let Err(why) = once(&context, &mut session, &stop).await else {
             return;
         };
         session.broke(&why);
-        if began.elapsed() >= STEADY {
+        if began.elapsed() >= STABLE_AFTER {
             failures = 0;
         }
         if failures == 0 {
             tracing::warn!(session = name, error = %why, "RabbitMQ connection failed; retrying until it is back");
         }
-        let pause = pause(failures, dialler.chance.fraction());
+        let backoff = backoff(failures, context.chance.fraction());
         failures += 1;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = sleep(pause) => {}
+            () = sleep(backoff) => {}
         }
     }
 }
 
 async fn once(
-    dialler: &Dialler,
+    context: &SessionContext,
     session: &mut impl Session,
     stop: &CancellationToken,
-) -> Result<(), Broken> {
+) -> Result<(), SessionError> {
     let properties =
         ConnectionProperties::default().with_connection_name(session.name().to_owned().into());
-    let handshake = Connection::connect_uri(dialler.uri.clone(), properties);
-    let connecting = within(dialler.connect_timeout, handshake);
+    let handshake = Connection::connect_uri(context.uri.clone(), properties);
+    let connecting = within(context.connect_timeout, handshake);
     let connection = tokio::select! {
         () = stop.cancelled() => return Ok(()),
         connected = connecting => connected?,
     };
     let served = tokio::select! {
-        served = session.serve(dialler, &connection, stop) => served,
+        served = session.serve(context, &connection, stop) => served,
         gone = gone(&connection) => Err(gone),
     };
     // A broken connection has no peer to close it with; a stuck one must not hold up the next.
     if connection.status().connected() {
-        let _ = timeout(GOODBYE_TIMEOUT, connection.close(200, "OK".into())).await;
+        let _ = timeout(CLOSE_TIMEOUT, connection.close(200, "OK".into())).await;
     }
     served
 }
 
 /// Waits until the connection is gone, which ends the session whatever it waits for: lapin never completes an
 /// acknowledgement whose connection broke while it was under way.
-async fn gone(connection: &Connection) -> Broken {
+async fn gone(connection: &Connection) -> SessionError {
     loop {
-        sleep(LOOK_EVERY).await;
+        sleep(CHECK_INTERVAL).await;
         if !connection.status().connected() {
-            return Broken::Ended("the connection is gone");
+            return SessionError::Ended("the connection is gone");
         }
     }
 }
 
 /// Returns the back-off: it doubles up to a cap, and half of it is random, so that many processes do not reconnect at
 /// once.
-fn pause(failures: u32, fraction: f64) -> Duration {
-    let longest = FIRST_PAUSE
+fn backoff(failures: u32, fraction: f64) -> Duration {
+    let longest = MIN_BACKOFF
         .saturating_mul(2_u32.saturating_pow(failures))
-        .min(LONGEST_PAUSE);
+        .min(MAX_BACKOFF);
     longest.mul_f64(0.5 + fraction / 2.0)
 }
 
@@ -138,10 +138,10 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_their_cap_and_keep_half_their_length() {
-        assert_eq!(pause(0, 0.0), Duration::from_millis(50));
-        assert_eq!(pause(1, 0.0), Duration::from_millis(100));
-        assert_eq!(pause(3, 0.5), Duration::from_millis(600));
-        assert_eq!(pause(6, 0.0), LONGEST_PAUSE / 2);
-        assert_eq!(pause(u32::MAX, 0.0), LONGEST_PAUSE / 2);
+        assert_eq!(backoff(0, 0.0), Duration::from_millis(50));
+        assert_eq!(backoff(1, 0.0), Duration::from_millis(100));
+        assert_eq!(backoff(3, 0.5), Duration::from_millis(600));
+        assert_eq!(backoff(6, 0.0), MAX_BACKOFF / 2);
+        assert_eq!(backoff(u32::MAX, 0.0), MAX_BACKOFF / 2);
     }
 }

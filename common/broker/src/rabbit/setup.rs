@@ -8,11 +8,11 @@ use tokio::time::timeout;
 const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub(super) enum SessionError {
     #[error(transparent)]
     Amqp(#[from] lapin::Error),
     #[error("no answer within {} ms", .0.as_millis())]
-    Silent(Duration),
+    TimedOut(Duration),
     #[error("{0}")]
     Ended(&'static str),
 }
@@ -20,15 +20,15 @@ pub(super) enum Broken {
 /// Runs a step of the setup with a timeout.
 pub(super) async fn setup<T>(
     step: impl Future<Output = Result<T, lapin::Error>>,
-) -> Result<T, Broken> {
+) -> Result<T, SessionError> {
     within(SETUP_TIMEOUT, step).await
 }
 
 pub(super) async fn within<T>(
-    patience: Duration,
+    limit: Duration,
     step: impl Future<Output = Result<T, lapin::Error>>,
-) -> Result<T, Broken> {
-    Ok(timeout(patience, step)
+) -> Result<T, SessionError> {
+    Ok(timeout(limit, step)
         .await
-        .map_err(|_| Broken::Silent(patience))??)
+        .map_err(|_| SessionError::TimedOut(limit))??)
 }

@@ -4,7 +4,7 @@ use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptio
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 
-use super::setup::{Broken, setup};
+use super::setup::{SessionError, setup};
 use crate::DELIVERY_LIMIT;
 
 /// RabbitMQ's reply code if a queue or exchange exists with other arguments.
@@ -31,7 +31,7 @@ impl Topology {
         }
     }
 
-    pub(super) async fn declare(&self, connection: &Connection) -> Result<(), Broken> {
+    pub(super) async fn declare(&self, connection: &Connection) -> Result<(), SessionError> {
         let channel = setup(connection.create_channel()).await?;
         for exchange in [&self.dead, &self.feed] {
             let options = ExchangeDeclareOptions {
@@ -76,7 +76,7 @@ impl Topology {
         &self,
         channel: &Channel,
         name: &ShortString,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), SessionError> {
         let options = QueueDeclareOptions {
             exclusive: true,
             ..Default::default()
@@ -108,7 +108,7 @@ async fn durable(
     connection: &Connection,
     name: &ShortString,
     arguments: FieldTable,
-) -> Result<(), Broken> {
+) -> Result<(), SessionError> {
     let options = QueueDeclareOptions {
         durable: true,
         ..Default::default()
@@ -116,7 +116,7 @@ async fn durable(
     let channel = setup(connection.create_channel()).await?;
     match setup(channel.queue_declare(name.clone(), options, arguments)).await {
         Ok(_) => setup(channel.close(200, "OK".into())).await,
-        Err(Broken::Amqp(error)) if declared_otherwise(&error) => {
+        Err(SessionError::Amqp(error)) if has_other_arguments(&error) => {
             tracing::warn!(queue = %name, %error, "queue exists with other arguments and is used as it is; delete it to apply the current ones");
             Ok(())
         }
@@ -124,7 +124,7 @@ async fn durable(
     }
 }
 
-fn declared_otherwise(error: &lapin::Error) -> bool {
+fn has_other_arguments(error: &lapin::Error) -> bool {
     matches!(error.kind(), ErrorKind::ProtocolError(refusal) if refusal.get_id() == PRECONDITION_FAILED)
 }
 

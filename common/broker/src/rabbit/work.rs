@@ -9,8 +9,8 @@ use lapin::{Acker, Connection};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::session::{Dialler, Session};
-use super::setup::{Broken, setup};
+use super::session::{Session, SessionContext};
+use super::setup::{SessionError, setup};
 use crate::Delivery;
 
 /// A delivery that waits for its consumer.
@@ -23,7 +23,7 @@ pub(super) struct Prefetched {
 impl Prefetched {
     /// Returns the delivery; `None` once its connection broke: RabbitMQ delivers it again, so it need not be processed
     /// twice.
-    pub(super) fn still_ours(self) -> Option<Delivery> {
+    pub(super) fn into_delivery(self) -> Option<Delivery> {
         (!self.acker.poisoned()).then_some(self.delivery)
     }
 }
@@ -73,15 +73,15 @@ impl Session for WorkSession {
 
     async fn serve(
         &mut self,
-        dialler: &Dialler,
+        context: &SessionContext,
         connection: &Connection,
         stop: &CancellationToken,
-    ) -> Result<(), Broken> {
-        dialler.topology.declare(connection).await?;
+    ) -> Result<(), SessionError> {
+        context.topology.declare(connection).await?;
         let channel = setup(connection.create_channel()).await?;
         setup(channel.basic_qos(self.prefetch, BasicQosOptions::default())).await?;
         let mut consumer = setup(channel.basic_consume(
-            dialler.topology.work.clone(),
+            context.topology.work.clone(),
             "".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
@@ -96,7 +96,7 @@ impl Session for WorkSession {
                 }
                 () = stop.cancelled() => return Ok(()),
                 delivery = consumer.next() => {
-                    let delivery = delivery.ok_or(Broken::Ended("the queue or the connection is gone"))??;
+                    let delivery = delivery.ok_or(SessionError::Ended("the queue or the connection is gone"))??;
                     let prefetched = self.prefetched(delivery);
                     tokio::select! {
                         biased;
@@ -108,5 +108,5 @@ impl Session for WorkSession {
         }
     }
 
-    fn broke(&mut self, _why: &Broken) {}
+    fn broke(&mut self, _why: &SessionError) {}
 }

@@ -15,8 +15,8 @@ fn handoff(n: u128) -> HandoffId {
     uuid::Uuid::from_u128(n).into()
 }
 
-fn answer(status: u16, retry_after: Option<&str>) -> Heard {
-    Heard::Answer {
+fn answer(status: u16, retry_after: Option<&str>) -> SendResult {
+    SendResult::Answer {
         status,
         retry_after: retry_after.and_then(RetryAfter::parse),
     }
@@ -40,11 +40,11 @@ fn probing(breaker: Breaker, n: u128) -> Breaker {
 
 #[test]
 fn whoever_answers_is_there_and_whoever_asks_to_be_left_alone_is_no_failure() {
-    let of = |heard: Heard, cached| sign(outcome(&heard, cached), &heard, now());
+    let of = |heard: SendResult, cached| sign(outcome(&heard, cached), &heard, now());
     for status in [200, 204, 301, 400, 401, 404, 410, 422] {
-        assert_eq!(of(answer(status, None), false), Sign::OfLife, "{status}");
+        assert_eq!(of(answer(status, None), false), Sign::Alive, "{status}");
     }
-    assert_eq!(of(answer(401, None), true), Sign::OfLife);
+    assert_eq!(of(answer(401, None), true), Sign::Alive);
     for status in [408, 425, 429, 500, 502, 503, 504] {
         assert_eq!(of(answer(status, None), false), Sign::Failure, "{status}");
     }
@@ -53,10 +53,13 @@ fn whoever_answers_is_there_and_whoever_asks_to_be_left_alone_is_no_failure() {
     assert_eq!(of(answer(429, Some("7")), false), pressure);
     let error = || "refused".to_owned();
     assert_eq!(
-        of(Heard::NotConnected { error: error() }, false),
+        of(SendResult::NotConnected { error: error() }, false),
         Sign::Failure
     );
-    assert_eq!(of(Heard::Lost { error: error() }, false), Sign::Failure);
+    assert_eq!(
+        of(SendResult::Lost { error: error() }, false),
+        Sign::Failure
+    );
 }
 
 #[test]
@@ -64,18 +67,18 @@ fn three_different_handoffs_open_it_and_three_attempts_of_one_do_not() {
     let one = failed(&[1, 1, 1, 1, 2, 2]);
     assert_eq!(
         (one.state, one.failures_in_a_row, one.pace(now())),
-        (BreakerState::Closed, 6, Pace::Free)
+        (BreakerState::Closed, 6, Allowance::Free)
     );
     let three = one.after(Sign::Failure, handoff(3), now(), 0.0);
     assert_eq!((three.state, three.openings), (BreakerState::Open, 1));
-    assert_eq!(three.pace(now()), Pace::NotBefore(later(5)));
-    assert_eq!(three.pace(later(5)), Pace::OneProbe);
+    assert_eq!(three.pace(now()), Allowance::NotBefore(later(5)));
+    assert_eq!(three.pace(later(5)), Allowance::OneProbe);
 }
 
 #[test]
 fn a_sign_of_life_between_them_begins_the_row_anew() {
-    let two = failed(&[1, 2]).after(Sign::OfLife, handoff(3), now(), 0.0);
-    assert!(two.is_well());
+    let two = failed(&[1, 2]).after(Sign::Alive, handoff(3), now(), 0.0);
+    assert!(two.is_healthy());
     let again = two.after(Sign::Failure, handoff(3), later(1), 0.0);
     assert_eq!(
         (again.state, again.failing_since),
@@ -105,7 +108,7 @@ fn each_failed_probe_opens_it_for_twice_as_long_and_never_past_a_minute() {
         breaker = probing(breaker, n).after(Sign::Failure, handoff(n), now(), 0.0);
     }
     assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
-    assert_eq!(wait(u32::MAX, 0.0), LONGEST_WAIT);
+    assert_eq!(wait(u32::MAX, 0.0), MAX_WAIT);
 }
 
 #[test]
@@ -129,13 +132,13 @@ fn a_probe_that_answers_closes_it_and_so_does_anything_else_that_answers() {
     let open = failed(&[1, 2, 3]);
     assert!(
         open.clone()
-            .after(Sign::OfLife, handoff(2), now(), 0.0)
-            .is_well()
+            .after(Sign::Alive, handoff(2), now(), 0.0)
+            .is_healthy()
     );
     assert!(
         probing(open, 4)
-            .after(Sign::OfLife, handoff(4), now(), 0.0)
-            .is_well()
+            .after(Sign::Alive, handoff(4), now(), 0.0)
+            .is_healthy()
     );
 }
 
@@ -166,17 +169,17 @@ fn a_probe_under_pressure_keeps_it_open_until_then_and_counts_no_failure() {
 #[test]
 fn a_probe_that_is_lost_makes_room_for_another() {
     let probing = probing(failed(&[1, 2, 3]), 4);
-    assert_eq!(probing.pace(later(0)), Pace::NotBefore(later(5)));
-    assert_eq!(probing.pace(later(99)), Pace::NotBefore(later(100)));
-    assert_eq!(probing.pace(later(100)), Pace::OneProbe);
+    assert_eq!(probing.pace(later(0)), Allowance::NotBefore(later(5)));
+    assert_eq!(probing.pace(later(99)), Allowance::NotBefore(later(100)));
+    assert_eq!(probing.pace(later(100)), Allowance::OneProbe);
 }
 
 #[test]
 fn fifteen_failures_over_an_hour_are_beyond_hope_and_less_of_either_is_not() {
     let fourteen = failed(&[1; 14]);
     let fifteen = failed(&[1; 15]);
-    assert!(!fourteen.is_beyond_hope(later(3600)));
-    assert!(!fifteen.is_beyond_hope(later(3599)));
-    assert!(fifteen.is_beyond_hope(later(3600)));
-    assert!(!Breaker::default().is_beyond_hope(later(9999)));
+    assert!(!fourteen.should_give_up(later(3600)));
+    assert!(!fifteen.should_give_up(later(3599)));
+    assert!(fifteen.should_give_up(later(3600)));
+    assert!(!Breaker::default().should_give_up(later(9999)));
 }

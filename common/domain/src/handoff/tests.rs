@@ -6,8 +6,8 @@ fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
 }
 
-fn standing(attempts: u32) -> Standing {
-    Standing {
+fn standing(attempts: u32) -> AttemptContext {
+    AttemptContext {
         attempts,
         max_attempts: 5,
         unknown_policy: UnknownPolicy::Resend,
@@ -16,15 +16,15 @@ fn standing(attempts: u32) -> Standing {
     }
 }
 
-fn answer(status: u16) -> Heard {
-    Heard::Answer {
+fn answer(status: u16) -> SendResult {
+    SendResult::Answer {
         status,
         retry_after: None,
     }
 }
 
-fn lost() -> Heard {
-    Heard::Lost {
+fn lost() -> SendResult {
+    SendResult::Lost {
         error: "time-out".into(),
     }
 }
@@ -46,7 +46,7 @@ fn each_status_has_its_class() {
     assert_eq!(outcome(&lost(), false), AttemptOutcome::Unknown);
     assert_eq!(
         outcome(
-            &Heard::NotConnected {
+            &SendResult::NotConnected {
                 error: "refused".into()
             },
             false
@@ -111,7 +111,7 @@ fn a_refusal_is_final_at_once() {
 #[test]
 fn retry_after_is_a_floor_and_never_shortens() {
     let at = |retry_after, jitter| {
-        let heard = Heard::Answer {
+        let heard = SendResult::Answer {
             status: 429,
             retry_after,
         };
@@ -134,7 +134,7 @@ fn retry_after_is_a_floor_and_never_shortens() {
 
 #[test]
 fn a_next_attempt_past_the_deadline_ends_the_handoff() {
-    let heard = Heard::Answer {
+    let heard = SendResult::Answer {
         status: 503,
         retry_after: RetryAfter::parse("601"),
     };
@@ -152,7 +152,7 @@ fn an_unknown_outcome_is_sent_again_or_held_as_the_integrator_wants() {
         judge(&lost(), &standing(1), now(), 0.0).1,
         Verdict::TryAgain { .. }
     ));
-    let hold = Standing {
+    let hold = AttemptContext {
         unknown_policy: UnknownPolicy::Hold,
         ..standing(1)
     };
@@ -186,24 +186,24 @@ fn a_date_in_retry_after_may_have_any_of_its_three_forms() {
 #[test]
 fn the_reference_is_the_first_of_three_fields() {
     assert_eq!(
-        reference_in(br#"{"id":7,"tracking_number":"T1"}"#).as_deref(),
+        parse_reference(br#"{"id":7,"tracking_number":"T1"}"#).as_deref(),
         Some("T1")
     );
-    assert_eq!(reference_in(br#"{"id":7}"#).as_deref(), Some("7"));
+    assert_eq!(parse_reference(br#"{"id":7}"#).as_deref(), Some("7"));
     assert_eq!(
-        reference_in(br#"{"id":"","reference":"R"}"#).as_deref(),
+        parse_reference(br#"{"id":"","reference":"R"}"#).as_deref(),
         Some("R")
     );
-    assert_eq!(reference_in(b"OK"), None);
+    assert_eq!(parse_reference(b"OK"), None);
     // A field that is empty or longer than 200 bytes is skipped.
     let long = "R".repeat(201);
     for reference in ["", &long] {
         let answer = serde_json::json!({"reference": reference, "id": "I1"}).to_string();
-        assert_eq!(reference_in(answer.as_bytes()).as_deref(), Some("I1"));
+        assert_eq!(parse_reference(answer.as_bytes()).as_deref(), Some("I1"));
     }
     let longest = serde_json::json!({"reference": &long[1..]}).to_string();
     assert_eq!(
-        reference_in(longest.as_bytes()).as_deref(),
+        parse_reference(longest.as_bytes()).as_deref(),
         Some(&long[1..])
     );
 }

@@ -7,7 +7,7 @@ use std::{net::IpAddr, time::Duration};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Ledger, Points, Result, in_one_transaction};
+use crate::{CrashPoints, Ledger, Result, in_one_transaction};
 use platform::secrets::sha256;
 use store::{
     Tx,
@@ -15,10 +15,10 @@ use store::{
 };
 
 /// Time for which a failure counts.
-pub const FAILURES_COUNT_FOR: Duration = Duration::from_secs(15 * 60);
+pub const FAILURE_TTL: Duration = Duration::from_secs(15 * 60);
 /// Time for which an address is known after a sign-in; renewed at most once a day.
-pub const ADDRESS_KNOWN_FOR: Duration = Duration::from_secs(30 * 86_400);
-const KNOWN_ANEW_AFTER: Duration = Duration::from_secs(86_400);
+pub const KNOWN_ADDRESS_TTL: Duration = Duration::from_secs(30 * 86_400);
+const REFRESH_AFTER: Duration = Duration::from_secs(86_400);
 
 /// A sign-in attempt, as the keys that its failure is counted under. They are hashes, since a mistyped username may be
 /// a password.
@@ -40,11 +40,11 @@ pub struct GuessLimits {
 
 /// Effect of earlier attempts on this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct GuessStatus {
     /// Time until which no password is checked, because too many attempts failed.
     pub limited_until: Option<DateTime<Utc>>,
     /// True if a success must be recorded, because it clears failures or makes the address known.
-    pub success_counts: bool,
+    pub must_record_success: bool,
 }
 
 impl Guess {
@@ -82,13 +82,13 @@ impl Guess {
 }
 
 impl Ledger {
-    pub async fn standing(&self, guess: &Guess, limits: GuessLimits) -> Result<Standing> {
+    pub async fn standing(&self, guess: &Guess, limits: GuessLimits) -> Result<GuessStatus> {
         let now = self.inner.clock.now();
         let mut tx = self.inner.db.read().await?;
         let known = known_addresses::known_until(&mut tx, &guess.both, now).await?;
-        let mut standing = Standing {
+        let mut standing = GuessStatus {
             limited_until: None,
-            success_counts: known.is_none_or(|until| until < known_again(now)),
+            must_record_success: known.is_none_or(|until| until < refresh_threshold(now)),
         };
         // At a known address, others behind the same address do not lock the owner out either.
         let per_known = match limits.per_username {
@@ -107,7 +107,7 @@ impl Ledger {
                 continue;
             }
             let ends = failures::latest(&mut tx, mark, *most, now).await?;
-            standing.success_counts |= *mark != guess.address && !ends.is_empty();
+            standing.must_record_success |= *mark != guess.address && !ends.is_empty();
             if ends.len() >= *most as usize {
                 standing.limited_until = standing.limited_until.max(ends.last().copied());
             }
@@ -116,10 +116,10 @@ impl Ledger {
     }
 
     pub async fn sign_in_failed(&self, guess: &Guess) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let id: Uuid = self.inner.chance.id(change.now);
-            let expires_at = change.now + FAILURES_COUNT_FOR;
-            let name = counted_under(&mut change.tx, guess, change.now).await?;
+            let expires_at = change.now + FAILURE_TTL;
+            let name = failure_key(&mut change.tx, guess, change.now).await?;
             let mut marks = [name, guess.address];
             marks.sort_unstable();
             Ok(failures::insert(&mut change.tx, &marks, expires_at, id).await?)
@@ -130,13 +130,13 @@ impl Ledger {
     /// cleared; else every sign-in of the owner would give strangers new guesses. The address keeps its failures, since
     /// a guesser may have an account too.
     pub async fn sign_in_succeeded(&self, guess: &Guess) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
-            let name = counted_under(&mut change.tx, guess, now).await?;
+            let name = failure_key(&mut change.tx, guess, now).await?;
             failures::delete(&mut change.tx, &name).await?;
             let known = known_addresses::known_until(&mut change.tx, &guess.both, now).await?;
-            if known.is_none_or(|until| until < known_again(now)) {
-                let until = now + ADDRESS_KNOWN_FOR;
+            if known.is_none_or(|until| until < refresh_threshold(now)) {
+                let until = now + KNOWN_ADDRESS_TTL;
                 known_addresses::keep(&mut change.tx, &guess.both, until).await?;
             }
             Ok(())
@@ -145,11 +145,11 @@ impl Ledger {
 }
 
 /// Returns the end of knowledge before which a known address is renewed.
-fn known_again(now: DateTime<Utc>) -> DateTime<Utc> {
-    now + ADDRESS_KNOWN_FOR - KNOWN_ANEW_AFTER
+fn refresh_threshold(now: DateTime<Utc>) -> DateTime<Utc> {
+    now + KNOWN_ADDRESS_TTL - REFRESH_AFTER
 }
 
-async fn counted_under(tx: &mut Tx, guess: &Guess, now: DateTime<Utc>) -> store::Result<[u8; 32]> {
+async fn failure_key(tx: &mut Tx, guess: &Guess, now: DateTime<Utc>) -> store::Result<[u8; 32]> {
     let known = known_addresses::known_until(tx, &guess.both, now).await?;
     Ok(known.map_or(guess.username, |_| guess.both))
 }
@@ -190,12 +190,10 @@ mod tests {
         }
         assert_eq!(
             limited(&house, &guess("anna", 9)).await,
-            Some(began + FAILURES_COUNT_FOR)
+            Some(began + FAILURE_TTL)
         );
         assert_eq!(limited(&house, &guess("Anna", 9)).await, None);
-        house
-            .clock
-            .advance(FAILURES_COUNT_FOR - Duration::from_secs(180));
+        house.clock.advance(FAILURE_TTL - Duration::from_secs(180));
         assert_eq!(
             limited(&house, &guess("anna", 9)).await,
             None,
@@ -207,7 +205,7 @@ mod tests {
                 .standing(&guess("anna", 9), LIMITS)
                 .await
                 .unwrap()
-                .success_counts
+                .must_record_success
         );
     }
 
@@ -248,9 +246,9 @@ mod tests {
             .unwrap();
         assert_eq!(
             standing,
-            Standing {
+            GuessStatus {
                 limited_until: None,
-                success_counts: false
+                must_record_success: false
             }
         );
         assert_eq!(
@@ -281,7 +279,7 @@ mod tests {
             house.ledger.sign_in_failed(&owner).await.unwrap();
         }
         assert!(limited(&house, &owner).await.is_some());
-        house.clock.advance(FAILURES_COUNT_FOR);
+        house.clock.advance(FAILURE_TTL);
         assert_eq!(limited(&house, &owner).await, None);
     }
 
@@ -311,18 +309,18 @@ mod tests {
                 .standing(&owner, LIMITS)
                 .await
                 .unwrap()
-                .success_counts
+                .must_record_success
         };
         house.ledger.sign_in_succeeded(&owner).await.unwrap();
         assert!(!counts().await, "it was written a moment ago");
         house
             .clock
-            .advance(KNOWN_ANEW_AFTER + Duration::from_micros(1));
+            .advance(REFRESH_AFTER + Duration::from_micros(1));
         assert!(counts().await);
         house.ledger.sign_in_succeeded(&owner).await.unwrap();
         house
             .clock
-            .advance(ADDRESS_KNOWN_FOR - Duration::from_micros(1));
+            .advance(KNOWN_ADDRESS_TTL - Duration::from_micros(1));
         assert_eq!(house.ledger.prune().await.unwrap(), 0);
         house.clock.advance(Duration::from_micros(1));
         for _ in 0..3 {
@@ -364,9 +362,7 @@ mod tests {
             .sign_in_failed(&guess("anna", 1))
             .await
             .unwrap();
-        house
-            .clock
-            .advance(FAILURES_COUNT_FOR - Duration::from_micros(1));
+        house.clock.advance(FAILURE_TTL - Duration::from_micros(1));
         assert_eq!(house.ledger.prune().await.unwrap(), 0);
         house.clock.advance(Duration::from_micros(1));
         assert_eq!(house.ledger.prune().await.unwrap(), 2);

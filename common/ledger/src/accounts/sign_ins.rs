@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use crate::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
 use domain::{
     account::Account,
     ids::{AccountId, TokenFamilyId},
@@ -53,7 +53,7 @@ impl Ledger {
         password_mark: Option<[u8; 32]>,
         ttl: Duration,
     ) -> Result<Refreshed, SignInRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let found = store::accounts::lock(&mut change.tx, account).await?;
             let still_good = found.filter(|found| {
                 !found.account.disabled
@@ -76,7 +76,7 @@ impl Ledger {
         ttl: Duration,
     ) -> Result<Refreshed, RefreshRefused> {
         let hash = sha256(token.as_bytes());
-        let done = in_one_transaction!(&self.inner, Points::NONE, |change| {
+        let done = in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
             let Some((account, found)) = lock_with_account(&mut change, &hash).await? else {
                 return Ok(Err(RefreshRefused::NotValid));
@@ -103,7 +103,7 @@ impl Ledger {
     /// Ends the sign-in that this token belongs to. An unknown token is a no-op.
     pub async fn end_sign_in(&self, token: &str) -> Result<()> {
         let hash = sha256(token.as_bytes());
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             if let Some((_, found)) = lock_with_account(&mut change, &hash).await? {
                 refresh_tokens::revoke_family(&mut change.tx, found.family, change.now).await?;
             }

@@ -57,7 +57,7 @@ fn no_change_of_an_account_prints_its_hash() {
 
 #[each_database]
 async fn an_account_is_read_as_it_was_created(house: House) {
-    let (a, b) = (house.a_store().await, house.a_store().await);
+    let (a, b) = (house.create_store().await, house.create_store().await);
     // Unsorted, with a duplicate.
     let new = named("sam.ß", Role::Staff, &[b, a, b]);
     let created = house.ledger.create_account(&new).await.unwrap();
@@ -109,7 +109,7 @@ async fn an_account_of_what_does_not_exist_is_refused(house: House) {
 
 #[each_database]
 async fn a_change_is_kept_and_what_it_does_not_name_stays(house: House) {
-    let (a, b) = (house.a_store().await, house.a_store().await);
+    let (a, b) = (house.create_store().await, house.create_store().await);
     let account = house
         .ledger
         .create_account(&named("sam", Role::Staff, &[a]))
@@ -180,7 +180,7 @@ async fn a_change_that_is_not_allowed_changes_nothing(house: House) {
 
 #[each_database]
 async fn lists_go_by_id_and_may_be_limited_to_stores(house: House) {
-    let (a, b) = (house.a_store().await, house.a_store().await);
+    let (a, b) = (house.create_store().await, house.create_store().await);
     let first = customer(&house, "c").await;
     let both = house
         .ledger
@@ -309,7 +309,7 @@ async fn of_two_new_passwords_for_one_old_one_the_second_is_refused(house: House
             .await
     };
     change("$2").await.unwrap();
-    assert_eq!(refusal(change("$3").await), AccountRefused::OtherPassword);
+    assert_eq!(refusal(change("$3").await), AccountRefused::PasswordChanged);
     let found = house.ledger.credentials("anna").await.unwrap().unwrap();
     assert_eq!(found.password_hash, "$2");
 }
@@ -391,7 +391,7 @@ async fn what_has_ended_is_pruned(house: House) {
     let account = customer(&house, "anna").await;
     signed_in(&house, &account, Duration::from_secs(60)).await;
     let kept = signed_in(&house, &account, TTL).await;
-    let subject = TicketSubject::Store(house.a_store().await);
+    let subject = TicketSubject::Store(house.create_store().await);
     house
         .ledger
         .issue_ticket(account.id, subject)

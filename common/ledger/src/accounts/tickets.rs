@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Ledger, Points, Result, in_one_transaction};
+use crate::{CrashPoints, Ledger, Result, in_one_transaction};
 use domain::{
     account::Account,
     ids::{AccountId, OrderId, StoreId},
@@ -39,7 +39,7 @@ impl Ledger {
             TicketSubject::Order(id) => ("order", id.uuid()),
             TicketSubject::Store(id) => ("store", id.uuid()),
         };
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let expires_at = change.now + TICKET_TTL;
             let stored = StoredTicket {
                 hash,
@@ -56,7 +56,7 @@ impl Ledger {
     /// Redeems a ticket; `None` if it is unknown, used or expired, or if its account was disabled since.
     pub async fn redeem_ticket(&self, ticket: &str) -> Result<Option<(Account, TicketSubject)>> {
         let hash = sha256(ticket.as_bytes());
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let Some(taken) = tickets::take_ticket(&mut change.tx, &hash).await? else {
                 return Ok(None);
             };

@@ -152,7 +152,7 @@ async fn a_day(house: &House) -> Scene {
     let ready = scene.order().await.id;
     let claimed = scene.claim(&kitchen).await;
     scene.answers(&claimed, 503).await;
-    scene.until_due(claimed.handoff.id).await;
+    scene.advance_until_due(claimed.handoff.id).await;
     let again = scene.claim(&kitchen).await;
     scene.answers(&again, 200).await;
     scene
@@ -182,7 +182,7 @@ async fn a_day(house: &House) -> Scene {
 
 #[each_database]
 async fn nothing_is_found_in_what_the_ledger_wrote(house: House) {
-    a_day(&house).await.audit_finds_nothing().await;
+    a_day(&house).await.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -201,7 +201,7 @@ async fn each_rule_finds_what_breaks_it(house: House) {
             "after {damage}: {found:?}"
         );
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::interpret::{Applied, apply, settle};
 use crate::{
-    Change, Ledger, LedgerError, Points, Result, handoffs::is_a_rows_fault, in_one_transaction,
+    Change, CrashPoints, Ledger, LedgerError, Result, handoffs::is_row_error, in_one_transaction,
     orders,
 };
 use domain::{
-    callback::{CallbackResult, Mark, Update, newest},
+    callback::{CallbackResult, Update, UpdateMark, newest},
     ids::{CallbackId, IntegratorId, OrderId},
     integrator::Integrator,
     order::Order,
@@ -18,7 +18,7 @@ use store::{StoreError, callbacks::Unapplied};
 
 /// Maximum number of callbacks that one transaction applies; it locks the order, and all others of its session, for as
 /// long.
-pub(super) const MOST_TOGETHER: usize = 64;
+pub(super) const MAX_BATCH: usize = 64;
 
 /// A callback that can't be applied for a reason of its own.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ struct Poisoned {
 #[derive(Clone, Copy, Debug)]
 struct Page {
     applied: u32,
-    was_all: bool,
+    is_last: bool,
 }
 
 impl Ledger {
@@ -42,31 +42,34 @@ impl Ledger {
         let mut left_out: Vec<CallbackId> = Vec::new();
         let mut applied = 0;
         loop {
-            match self.apply_some_but(order, &left_out).await {
+            match self.apply_batch_except(order, &left_out).await {
                 Ok(page) => {
                     applied += page.applied;
-                    if page.was_all {
+                    if page.is_last {
                         return Ok(applied);
                     }
                 }
                 Err(LedgerError::Refused(Poisoned { callback, error })) => {
                     tracing::error!(%callback, %order, %error, "callback can't be applied");
-                    self.note_failed_callback(callback, &in_public(&error))
+                    self.record_failed_callback(callback, &public_message(&error))
                         .await?;
                     left_out.push(callback);
                 }
                 Err(LedgerError::Store(error)) => {
-                    if is_a_rows_fault(&error) {
+                    if is_row_error(&error) {
                         // The fault is in the order's own row: none of its callbacks can be applied.
                         tracing::error!(%order, %error, "the order's callbacks can't be applied");
-                        self.note_failed_order(order, &error.in_public()).await?;
+                        self.record_failed_order(order, &error.public_message())
+                            .await?;
                     }
                     return Err(LedgerError::Store(error));
                 }
-                Err(LedgerError::Unsealable(why)) => return Err(LedgerError::Unsealable(why)),
+                Err(LedgerError::Undecryptable(why)) => {
+                    return Err(LedgerError::Undecryptable(why));
+                }
                 Err(LedgerError::Overloaded) => return Err(LedgerError::Overloaded),
-                Err(LedgerError::DoneBefore(resource)) => {
-                    return Err(LedgerError::DoneBefore(resource));
+                Err(LedgerError::AlreadyDone(resource)) => {
+                    return Err(LedgerError::AlreadyDone(resource));
                 }
                 Err(LedgerError::KeyReused) => return Err(LedgerError::KeyReused),
                 Err(LedgerError::KeyInProgress) => return Err(LedgerError::KeyInProgress),
@@ -74,23 +77,23 @@ impl Ledger {
         }
     }
 
-    async fn apply_some_but(
+    async fn apply_batch_except(
         &self,
         order: OrderId,
         left_out: &[CallbackId],
     ) -> Result<Page, Poisoned> {
         // The skipped ones are among those that are read.
-        let page = MOST_TOGETHER + left_out.len();
-        in_one_transaction!(&self.inner, Points::CALLBACK_APPLIED, |change| {
+        let page = MAX_BATCH + left_out.len();
+        in_one_transaction!(&self.inner, CrashPoints::CALLBACK_APPLIED, |change| {
             let Some(mut order) = orders::lock(&mut change, order).await? else {
                 return Ok(Page {
                     applied: 0,
-                    was_all: true,
+                    is_last: true,
                 });
             };
             let unapplied =
                 store::callbacks::lock_unapplied(&mut change.tx, order.id, page).await?;
-            let was_all = unapplied.len() < page;
+            let is_last = unapplied.len() < page;
             let mut marks = store::callbacks::newest_marks(&mut change.tx, order.id).await?;
             let mut integrators: BTreeMap<IntegratorId, Integrator> = BTreeMap::new();
             let mut applied = 0;
@@ -109,28 +112,28 @@ impl Ledger {
                 .map_err(|error| poisoned(callback.id, error))?;
                 applied += 1;
             }
-            if was_all {
+            if is_last {
                 // A handoff that failed meanwhile left the order to these callbacks.
                 settle(&mut change, &mut order)
                     .await
                     .map_err(LedgerError::widen)?;
             }
-            Ok(Page { applied, was_all })
+            Ok(Page { applied, is_last })
         })
     }
 
-    async fn note_failed_callback(&self, callback: CallbackId, error: &str) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+    async fn record_failed_callback(&self, callback: CallbackId, error: &str) -> Result<()> {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
             store::callbacks::failed(&mut change.tx, callback, error, now).await?;
             Ok(())
         })
     }
 
-    async fn note_failed_order(&self, order: OrderId, error: &str) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+    async fn record_failed_order(&self, order: OrderId, error: &str) -> Result<()> {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
-            store::callbacks::failed_of_order(&mut change.tx, order, error, now).await?;
+            store::callbacks::fail_all_of_order(&mut change.tx, order, error, now).await?;
             Ok(())
         })
     }
@@ -148,9 +151,9 @@ fn poisoned(callback: CallbackId, error: LedgerError) -> LedgerError<Poisoned> {
     }
 }
 
-fn in_public(error: &LedgerError) -> String {
+fn public_message(error: &LedgerError) -> String {
     match error {
-        LedgerError::Store(error) => error.in_public(),
+        LedgerError::Store(error) => error.public_message(),
         error => error.to_string(),
     }
 }
@@ -159,7 +162,7 @@ async fn apply_one(
     change: &mut Change<'_>,
     order: &mut Order,
     callback: &Unapplied,
-    marks: &mut BTreeMap<IntegratorId, Mark>,
+    marks: &mut BTreeMap<IntegratorId, UpdateMark>,
     integrators: &mut BTreeMap<IntegratorId, Integrator>,
 ) -> Result<()> {
     let corrupt =

@@ -2,11 +2,11 @@
 
 use crate::{
     Change, LedgerError, Result,
-    handoffs::{acknowledge_by_callback, move_delivery, must_move},
+    handoffs::{acknowledge_by_callback, corrupt_if_refused, move_delivery},
     orders,
 };
 use domain::{
-    callback::{CallbackResult, DeliveryUpdate, Mark, Update, is_news},
+    callback::{CallbackResult, DeliveryUpdate, Update, UpdateMark, is_newer},
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
     handoff::Handoff,
     integrator::{Confirms, HandoffEvent, Integrator, meaning},
@@ -15,7 +15,7 @@ use domain::{
 };
 
 /// Maximum length of a stored reason, in characters.
-const MOST_OF_A_REASON_CHARS: usize = 500;
+const MAX_REASON_CHARS: usize = 500;
 
 /// Result of a callback, with an explanation.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ fn unchanged() -> Applied {
     }
 }
 
-fn because(result: CallbackResult, why: impl Into<String>) -> Applied {
+fn with_detail(result: CallbackResult, why: impl Into<String>) -> Applied {
     Applied {
         result,
         detail: Some(why.into()),
@@ -46,7 +46,7 @@ fn because(result: CallbackResult, why: impl Into<String>) -> Applied {
 }
 
 /// An integrator's update, translated to our statuses.
-struct Meant<'a> {
+struct Interpreted<'a> {
     status: Option<OrderStatus>,
     delivery: Option<DeliveryStatus>,
     tracking_number: Option<&'a str>,
@@ -60,34 +60,34 @@ pub(super) async fn apply(
     order: &mut Order,
     integrator: &Integrator,
     update: &Update,
-    newest: Mark,
+    newest: UpdateMark,
 ) -> Result<Applied> {
     let handoffs: Vec<Handoff> = store::handoffs::lock_of_order(&mut change.tx, order.id)
         .await?
         .into_iter()
         .filter(|handoff| handoff.integrator_id == integrator.id)
         .collect();
-    let meant = read(integrator, update);
+    let interpreted = read(integrator, update);
     let is_courier = handoffs
         .iter()
         .any(|handoff| handoff.event == HandoffEvent::OrderDispatched);
 
-    let stood_at = order.status;
+    let previous_status = order.status;
     // Even a late or unreadable update proves that the order arrived.
-    acknowledge_open(change, order, integrator, &handoffs, &meant).await?;
-    if !is_news(newest, update.mark()) {
-        return Ok(because(
+    acknowledge_open(change, order, integrator, &handoffs, &interpreted).await?;
+    if !is_newer(newest, update.mark()) {
+        return Ok(with_detail(
             CallbackResult::Stale,
             "a newer update was already applied",
         ));
     }
-    if let Some(word) = meant.unmapped {
-        return Ok(because(
+    if let Some(word) = interpreted.unmapped {
+        return Ok(with_detail(
             CallbackResult::Unmapped,
             format!("unknown status {word:?}"),
         ));
     }
-    let has_mark = update.mark() != Mark::default();
+    let has_mark = update.mark() != UpdateMark::default();
     let by = if is_courier {
         By::Courier
     } else {
@@ -95,18 +95,18 @@ pub(super) async fn apply(
     };
     let mut parts: Vec<Applied> = Vec::new();
     // The delivery first: it can't be delivered any more once the order has ended.
-    if meant.delivery.is_some() || meant.tracking_number.is_some() {
+    if interpreted.delivery.is_some() || interpreted.tracking_number.is_some() {
         let part = if is_courier {
-            apply_delivery(change, order, integrator, &meant, has_mark).await?
+            apply_delivery(change, order, integrator, &interpreted, has_mark).await?
         } else {
-            because(
+            with_detail(
                 CallbackResult::Illegal,
                 "only the order's courier may update the delivery",
             )
         };
         parts.push(part);
     }
-    if let Some(status) = meant.status {
+    if let Some(status) = interpreted.status {
         let reason = update.reason.as_deref();
         parts.push(
             apply_status(
@@ -115,25 +115,25 @@ pub(super) async fn apply(
             .await?,
         );
     }
-    if order.status != stood_at && meant.status == Some(order.status) {
+    if order.status != previous_status && interpreted.status == Some(order.status) {
         return Ok(applied());
     }
-    Ok(together(parts))
+    Ok(combine(parts))
 }
 
-fn read<'a>(integrator: &Integrator, update: &'a Update) -> Meant<'a> {
-    let mut meant = Meant {
+fn read<'a>(integrator: &Integrator, update: &'a Update) -> Interpreted<'a> {
+    let mut interpreted = Interpreted {
         status: None,
         delivery: None,
         tracking_number: None,
         unmapped: None,
     };
     if let Some(word) = update.status.as_deref() {
-        meant.status = meaning(&integrator.status_map, word);
-        if meant.status.is_none() {
+        interpreted.status = meaning(&integrator.status_map, word);
+        if interpreted.status.is_none() {
             // Seed 004's courier sends the delivery's status as its only status.
-            meant.delivery = word.parse().ok().filter(|status| may_be_said(*status));
-            meant.unmapped = meant.delivery.is_none().then_some(word);
+            interpreted.delivery = word.parse().ok().filter(|status| may_be_reported(*status));
+            interpreted.unmapped = interpreted.delivery.is_none().then_some(word);
         }
     }
     if let Some(DeliveryUpdate {
@@ -141,24 +141,24 @@ fn read<'a>(integrator: &Integrator, update: &'a Update) -> Meant<'a> {
         status,
     }) = &update.delivery
     {
-        meant.tracking_number = tracking_number.as_deref();
+        interpreted.tracking_number = tracking_number.as_deref();
         if let Some(word) = status.as_deref() {
             match word.parse() {
-                Ok(status) if may_be_said(status) => meant.delivery = Some(status),
-                _ => meant.unmapped = Some(word),
+                Ok(status) if may_be_reported(status) => interpreted.delivery = Some(status),
+                _ => interpreted.unmapped = Some(word),
             }
         }
     }
-    meant
+    interpreted
 }
 
 /// Returns true for statuses that an integrator may send: a failed handoff is only ours to report.
-fn may_be_said(status: DeliveryStatus) -> bool {
+fn may_be_reported(status: DeliveryStatus) -> bool {
     status != DeliveryStatus::HandoffFailed
 }
 
 /// Combines the parts: applied if any part was applied, else the first refusal, else unchanged.
-fn together(parts: Vec<Applied>) -> Applied {
+fn combine(parts: Vec<Applied>) -> Applied {
     let rank = |part: &Applied| match part.result {
         CallbackResult::Applied => 0,
         CallbackResult::Unchanged => 2,
@@ -170,7 +170,7 @@ fn together(parts: Vec<Applied>) -> Applied {
             result: best.result,
             detail,
         },
-        None => because(CallbackResult::Unchanged, "the update is empty"),
+        None => with_detail(CallbackResult::Unchanged, "the update is empty"),
     }
 }
 
@@ -181,7 +181,7 @@ async fn acknowledge_open(
     order: &mut Order,
     integrator: &Integrator,
     handoffs: &[Handoff],
-    meant: &Meant<'_>,
+    interpreted: &Interpreted<'_>,
 ) -> Result<()> {
     let Some(handoff) = handoffs.iter().find(|handoff| {
         !handoff.state.is_closed()
@@ -202,7 +202,7 @@ async fn acknowledge_open(
         return Ok(());
     }
     acknowledge_by_callback(change, order, handoff).await?;
-    let says_no = meant.status.is_some_and(OrderStatus::is_called_off);
+    let says_no = interpreted.status.is_some_and(OrderStatus::is_unsuccessful);
     if handoff.event == HandoffEvent::OrderPlaced
         && integrator.confirms == Confirms::Acknowledgement
         && !says_no
@@ -216,7 +216,7 @@ async fn acknowledge_open(
 pub(super) async fn settle(change: &mut Change<'_>, order: &mut Order) -> Result<bool> {
     orders::settle(change, order)
         .await
-        .map_err(must_move(order.id))
+        .map_err(corrupt_if_refused(order.id))
 }
 
 #[expect(
@@ -249,28 +249,28 @@ async fn apply_status(
         && said < stands
         && !has_mark
     {
-        return Ok(because(
+        return Ok(with_detail(
             CallbackResult::Stale,
             format!("the order is already {}", order.status),
         ));
     }
     // A cancellation or rejection without a reason counts all the same.
     let reason = match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
-        None if to.is_called_off() => Some("the integrator gave no reason".to_owned()),
-        reason => reason.map(|reason| reason.chars().take(MOST_OF_A_REASON_CHARS).collect()),
+        None if to.is_unsuccessful() => Some("the integrator gave no reason".to_owned()),
+        reason => reason.map(|reason| reason.chars().take(MAX_REASON_CHARS).collect()),
     };
     let reason = reason.as_deref();
     match orders::advance(change, order, to, by, reason, Some(integrator.id)).await {
         Ok(()) => {
             if by == By::Courier && to == OrderStatus::Delivered {
-                parcel_arrived(change, order).await?;
+                mark_delivered(change, order).await?;
             }
             Ok(applied())
         }
         Err(LedgerError::Refused(refused)) => {
-            Ok(because(CallbackResult::Illegal, refused.to_string()))
+            Ok(with_detail(CallbackResult::Illegal, refused.to_string()))
         }
-        Err(error) => Err(must_move(order.id)(error)),
+        Err(error) => Err(corrupt_if_refused(order.id)(error)),
     }
 }
 
@@ -294,14 +294,14 @@ async fn accept_first(
         }
         let waits = "the order waits for another integrator to accept it";
         return Ok(Some(match (to, confirmed_before) {
-            (OrderStatus::Accepted, false) => because(CallbackResult::Applied, waits),
-            (OrderStatus::Accepted, true) => because(CallbackResult::Unchanged, waits),
-            _ => because(CallbackResult::Illegal, waits),
+            (OrderStatus::Accepted, false) => with_detail(CallbackResult::Applied, waits),
+            (OrderStatus::Accepted, true) => with_detail(CallbackResult::Unchanged, waits),
+            _ => with_detail(CallbackResult::Illegal, waits),
         }));
     }
-    if somebody_else_must_accept(change, order).await? {
+    if has_required_integrators(change, order).await? {
         let why = "only a required integrator or staff may accept this order";
-        return Ok(Some(because(CallbackResult::Illegal, why)));
+        return Ok(Some(with_detail(CallbackResult::Illegal, why)));
     }
     let accepted = OrderStatus::Accepted;
     orders::advance(
@@ -313,12 +313,12 @@ async fn accept_first(
         Some(integrator.id),
     )
     .await
-    .map_err(must_move(order.id))?;
+    .map_err(corrupt_if_refused(order.id))?;
     Ok(None)
 }
 
 /// Returns true if the store has required integrators, even disabled ones: its orders wait for them or for staff.
-async fn somebody_else_must_accept(change: &mut Change<'_>, order: &Order) -> Result<bool> {
+async fn has_required_integrators(change: &mut Change<'_>, order: &Order) -> Result<bool> {
     let integrators = change.integrators_of(order.store_id).await?;
     Ok(integrators
         .iter()
@@ -329,18 +329,18 @@ async fn apply_delivery(
     change: &mut Change<'_>,
     order: &mut Order,
     integrator: &Integrator,
-    meant: &Meant<'_>,
+    interpreted: &Interpreted<'_>,
     has_mark: bool,
 ) -> Result<Applied> {
-    if order.status.is_end() && order.status != OrderStatus::Delivered {
-        return Ok(because(
+    if order.status.is_final() && order.status != OrderStatus::Delivered {
+        return Ok(with_detail(
             CallbackResult::Illegal,
             format!("the order is {}", order.status),
         ));
     }
-    let tracked = note_tracking_number(change, order, meant.tracking_number).await?;
+    let tracked = set_tracking_number(change, order, interpreted.tracking_number).await?;
     let without_news = if tracked { applied() } else { unchanged() };
-    let Some(to) = meant.delivery else {
+    let Some(to) = interpreted.delivery else {
         return Ok(without_news);
     };
     let stands = order.delivery.as_ref().map(|delivery| delivery.status);
@@ -355,7 +355,10 @@ async fn apply_delivery(
         } else {
             CallbackResult::Stale
         };
-        return Ok(because(result, format!("the delivery is already {stands}")));
+        return Ok(with_detail(
+            result,
+            format!("the delivery is already {stands}"),
+        ));
     }
     move_delivery(change, order, to).await?;
     if to == DeliveryStatus::Delivered && order.status != OrderStatus::Delivered {
@@ -363,15 +366,15 @@ async fn apply_delivery(
         match orders::advance(change, order, delivered, courier, None, Some(integrator.id)).await {
             Ok(()) => {}
             Err(LedgerError::Refused(refused)) => {
-                return Ok(because(CallbackResult::Applied, refused.to_string()));
+                return Ok(with_detail(CallbackResult::Applied, refused.to_string()));
             }
-            Err(error) => return Err(must_move(order.id)(error)),
+            Err(error) => return Err(corrupt_if_refused(order.id)(error)),
         }
     }
     Ok(applied())
 }
 
-async fn note_tracking_number(
+async fn set_tracking_number(
     change: &mut Change<'_>,
     order: &mut Order,
     number: Option<&str>,
@@ -398,7 +401,7 @@ async fn note_tracking_number(
 }
 
 /// Marks the delivery as delivered if the courier reported only the order as delivered.
-async fn parcel_arrived(change: &mut Change<'_>, order: &mut Order) -> Result<()> {
+async fn mark_delivered(change: &mut Change<'_>, order: &mut Order) -> Result<()> {
     let not_yet = order
         .delivery
         .as_ref()

@@ -125,5 +125,5 @@ async fn every_event_is_on_the_page_with_its_stream_its_readers_and_its_fields(h
             event.data
         );
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

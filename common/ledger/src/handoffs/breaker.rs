@@ -7,10 +7,10 @@ use super::Claimed;
 use crate::{Change, Result};
 use domain::{
     breaker::{Breaker, Sign, sign},
-    handoff::{AttemptOutcome, Handoff, Heard},
+    handoff::{AttemptOutcome, Handoff, SendResult},
     hint::Hint,
     ids::HandoffId,
-    integrator::{BreakerState, DisabledBecause},
+    integrator::{BreakerState, DisableReason},
 };
 
 /// Takes the breaker's single probe for this claim's attempt; `false` if another claim was faster.
@@ -28,16 +28,16 @@ pub(super) async fn begin_probe(change: &mut Change<'_>, claimed: &Claimed) -> R
 /// costs no statement if no failure was on record at the claim.
 ///
 /// The integrator's row is the last one that an outcome locks, so its holder never waits for another lock.
-pub(super) async fn note(
+pub(super) async fn record_outcome(
     change: &mut Change<'_>,
     handoff: &Handoff,
     outcome: AttemptOutcome,
-    heard: &Heard,
-    was_well: bool,
+    heard: &SendResult,
+    was_healthy: bool,
 ) -> Result<bool> {
     let id = handoff.integrator_id;
     let sign = sign(outcome, heard, change.now);
-    if sign == Sign::Failure || !was_well {
+    if sign == Sign::Failure || !was_healthy {
         let Some(known) = store::integrators::lock_breaker(&mut change.tx, id).await? else {
             return Ok(false);
         };
@@ -48,13 +48,13 @@ pub(super) async fn note(
         if known.state != BreakerState::Closed && after.state == BreakerState::Closed {
             change.hint(Hint::Handoffs { integrator: id });
         }
-        if after.is_beyond_hope(change.now) {
-            let because = DisabledBecause::Failing;
+        if after.should_give_up(change.now) {
+            let because = DisableReason::Failing;
             return Ok(store::integrators::give_up(&mut change.tx, id, because).await?);
         }
     }
     if outcome == AttemptOutcome::Gone {
-        let because = DisabledBecause::Gone;
+        let because = DisableReason::Gone;
         return Ok(store::integrators::give_up(&mut change.tx, id, because).await?);
     }
     Ok(false)
@@ -76,7 +76,7 @@ async fn after(
         return Ok(after);
     }
     let of = handoff.integrator_id;
-    let answered_at = store::integrators::last_sign_of_life_at(&mut change.tx, of).await?;
+    let answered_at = store::integrators::last_response_at(&mut change.tx, of).await?;
     let in_a_row = answered_at
         .zip(known.failing_since)
         .is_none_or(|(answered, since)| answered <= since);
@@ -88,16 +88,16 @@ async fn after(
 }
 
 /// Releases the probe because its request was never sent; the next one may go when the handoff is due again.
-pub(super) async fn put_probe_back(
+pub(super) async fn undo_probe(
     change: &mut Change<'_>,
     claimed: &Claimed,
     until: chrono::DateTime<chrono::Utc>,
 ) -> Result<()> {
-    if claimed.was_well {
+    if claimed.was_healthy {
         return Ok(());
     }
     let id = claimed.integrator.id;
     let handoff: HandoffId = claimed.handoff.id;
-    store::integrators::put_probe_back(&mut change.tx, id, handoff, until).await?;
+    store::integrators::undo_probe(&mut change.tx, id, handoff, until).await?;
     Ok(())
 }

@@ -7,38 +7,38 @@ use serde_json::Value;
 
 use super::{
     list::candidate,
-    retry::{Opening, open},
+    retry::{NewRound, open},
 };
-use crate::{Ledger, LedgerError, Points, Result, in_one_transaction};
+use crate::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
 use domain::{
     handoff::Handoff,
     hint::Hint,
     ids::{AccountId, HandoffId, IntegratorId, RetryId, StoreId},
-    retry::{Retry, RetryRefused, reopened_until},
+    retry::{Retry, RetryRefused, reopen_deadline},
 };
 use store::{
     handoffs::{HandoffFilter, Listed, Page},
-    retries::{NewRetry, Progress, Whose},
+    retries::{NewRetry, Progress, RetryScope},
 };
 
 /// Maximum number of handoffs that one call retries.
-pub const MOST_RETRIED: u32 = 1000;
+pub const MAX_BULK_RETRY: u32 = 1000;
 /// Maximum number of handoffs that one call examines; most of them may be refused.
-const MOST_LOOKED_AT: u32 = 10_000;
+const MAX_EXAMINED: u32 = 10_000;
 /// Page size; progress is recorded after each page.
-const A_PAGE: u32 = 200;
+const PAGE_SIZE: u32 = 200;
 /// Maximum number of examples of each kind (retried, refused) in the result.
 const EXAMPLES: usize = 10;
 
 /// Request for a bulk retry.
 #[derive(Clone, Debug)]
-pub struct RetryWanted {
+pub struct BulkRetryRequest {
     pub filter: HandoffFilter,
     /// Cursor, oldest first: the handoff after which the previous call stopped.
     pub after: Option<HandoffId>,
     /// Number of handoffs that fall due per second; `None` makes all due at once.
     pub per_s: Option<f64>,
-    /// Maximum number to retry, at most [`MOST_RETRIED`].
+    /// Maximum number to retry, at most [`MAX_BULK_RETRY`].
     pub limit: u32,
     /// True to count only, without changing anything.
     pub dry_run: bool,
@@ -47,7 +47,7 @@ pub struct RetryWanted {
 
 /// Result of a bulk retry, or of its dry run.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct RetriedMany {
+pub struct BulkRetryResult {
     /// Id of the retry record; `None` for a dry run.
     pub id: Option<RetryId>,
     /// Number of handoffs that matched the filter and were examined.
@@ -76,10 +76,10 @@ pub struct Example {
 }
 
 /// A bulk retry in progress.
-struct Run {
-    wanted: RetryWanted,
+struct BulkRetryRun {
+    wanted: BulkRetryRequest,
     started_at: DateTime<Utc>,
-    done: RetriedMany,
+    done: BulkRetryResult,
     /// Integrators whose lanes have something to do now.
     to_wake: BTreeSet<IntegratorId>,
 }
@@ -87,15 +87,15 @@ struct Run {
 impl Ledger {
     /// Retries the matching handoffs, each in a transaction of its own, so that a long run blocks nobody. An
     /// interrupted run has done what it recorded and can be repeated: a retried handoff no longer matches the filter.
-    pub async fn retry_handoffs(&self, wanted: RetryWanted) -> Result<RetriedMany> {
-        let mut run = Run {
+    pub async fn retry_handoffs(&self, wanted: BulkRetryRequest) -> Result<BulkRetryResult> {
+        let mut run = BulkRetryRun {
             started_at: self.inner.clock.now(),
             wanted,
-            done: RetriedMany::default(),
+            done: BulkRetryResult::default(),
             to_wake: BTreeSet::new(),
         };
         if !run.wanted.dry_run {
-            run.done.id = Some(self.note_retry(&run).await?);
+            run.done.id = Some(self.record_retry(&run).await?);
         }
         let mut after = run.wanted.after;
         while run.done.stopped_after.is_none() {
@@ -114,9 +114,9 @@ impl Ledger {
             if run.done.stopped_after.is_none() {
                 after = Some(last);
             }
-            self.note_progress(&mut run, false).await?;
+            self.record_progress(&mut run, false).await?;
         }
-        self.note_progress(&mut run, true).await?;
+        self.record_progress(&mut run, true).await?;
         Ok(run.done)
     }
 
@@ -129,8 +129,8 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Retry>> {
         let whose = match of {
-            None => Whose::Everybodys,
-            Some((stores, by)) => Whose::Of(stores.to_vec(), by),
+            None => RetryScope::Everyone,
+            Some((stores, by)) => RetryScope::Of(stores.to_vec(), by),
         };
         let mut tx = self.inner.db.read().await?;
         Ok(store::retries::list(&mut tx, &whose, before, limit).await?)
@@ -145,25 +145,25 @@ impl Ledger {
     async fn page(&self, filter: &HandoffFilter, after: Option<HandoffId>) -> Result<Vec<Listed>> {
         let mut tx = self.inner.db.read().await?;
         let page = Page::OldestFirst { after };
-        Ok(store::handoffs::list(&mut tx, filter, page, A_PAGE).await?)
+        Ok(store::handoffs::list(&mut tx, filter, page, PAGE_SIZE).await?)
     }
 
     /// Judges one handoff, the same way for a dry run and (before any lock) for a real one, and retries it if allowed.
-    async fn retry_or_refuse(&self, run: &mut Run, one: Listed) -> Result<()> {
+    async fn retry_or_refuse(&self, run: &mut BulkRetryRun, one: Listed) -> Result<()> {
         let due_at = run.next_due_at();
-        let judged = reopened_until(&candidate(&one), due_at);
+        let judged = reopen_deadline(&candidate(&one), due_at);
         let outcome = match (judged, run.done.id) {
             (Err(refused), _) => Err(refused),
             (Ok(_), None) => Ok(due_at),
             (Ok(_), Some(retry)) => {
                 let by = run.wanted.by;
-                let opening = Opening { retry, by, due_at };
-                match self.open_one(&one.handoff, opening).await {
+                let opening = NewRound { retry, by, due_at };
+                match self.open_round(&one.handoff, opening).await {
                     Ok(_) => Ok(due_at),
                     Err(LedgerError::Refused(refused)) => Err(refused),
                     Err(error) => {
                         // Record the progress before returning the error.
-                        self.note_progress(run, false).await?;
+                        self.record_progress(run, false).await?;
                         return Err(error.map_refused(|_| unreachable!("handled above")));
                     }
                 }
@@ -173,20 +173,24 @@ impl Ledger {
         Ok(())
     }
 
-    async fn open_one(&self, handoff: &Handoff, opening: Opening) -> Result<Handoff, RetryRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+    async fn open_round(
+        &self,
+        handoff: &Handoff,
+        opening: NewRound,
+    ) -> Result<Handoff, RetryRefused> {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             open(&mut change, handoff, opening).await
         })
     }
 
-    async fn note_retry(&self, run: &Run) -> Result<RetryId> {
-        let filter = run.on_record();
+    async fn record_retry(&self, run: &BulkRetryRun) -> Result<RetryId> {
+        let filter = run.stored_filter();
         let store = match run.wanted.filter.stores.as_deref() {
             Some([store]) => Some(*store),
             _ => None,
         };
         let id: RetryId = self.inner.chance.id(run.started_at);
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let new = NewRetry {
                 id,
                 by: run.wanted.by,
@@ -201,13 +205,13 @@ impl Ledger {
     }
 
     /// Records the progress, and wakes the lanes that have something to do.
-    async fn note_progress(&self, run: &mut Run, is_finished: bool) -> Result<()> {
+    async fn record_progress(&self, run: &mut BulkRetryRun, is_finished: bool) -> Result<()> {
         let Some(id) = run.done.id else {
             return Ok(());
         };
         let to_wake = std::mem::take(&mut run.to_wake);
         let done = &run.done;
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let progress = Progress {
                 matched: done.matched,
                 retried: done.retried,
@@ -225,10 +229,10 @@ impl Ledger {
     }
 }
 
-impl Run {
+impl BulkRetryRun {
     fn is_full(&self) -> bool {
-        self.done.retried >= self.wanted.limit.min(MOST_RETRIED)
-            || self.done.matched >= MOST_LOOKED_AT
+        self.done.retried >= self.wanted.limit.min(MAX_BULK_RETRY)
+            || self.done.matched >= MAX_EXAMINED
     }
 
     fn next_due_at(&self) -> DateTime<Utc> {
@@ -271,7 +275,7 @@ impl Run {
     }
 
     /// Returns the request as it is stored.
-    fn on_record(&self) -> Value {
+    fn stored_filter(&self) -> Value {
         let mut filter = serde_json::to_value(&self.wanted.filter).expect("a filter is JSON");
         if let (Some(members), Some(per_s)) = (filter.as_object_mut(), self.wanted.per_s) {
             members.insert("per_s".to_owned(), per_s.into());

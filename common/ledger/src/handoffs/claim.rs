@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 
-use super::{Claimed, Claims, ORDER_ENDED, breaker, fail, hint_next, must_move};
-use crate::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, orders};
+use super::{Claimed, Claims, ORDER_ENDED, breaker, corrupt_if_refused, fail, hint_next};
+use crate::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction, orders};
 use domain::{
-    breaker::Pace,
+    breaker::Allowance,
     handoff::{FailReason, HandoffState},
     ids::{AttemptId, HandoffId, IntegratorId, OrderId, SessionId},
     integrator::HandoffEvent,
@@ -25,13 +25,13 @@ use store::{
 };
 
 /// Maximum number of handoffs in one claim.
-const MOST_A_CLAIM: usize = 64;
+const MAX_PER_CLAIM: usize = 64;
 /// Delay before a handoff whose claim failed is tried again.
-pub(crate) const AFTER_A_FAILED_CLAIM: Duration = Duration::from_secs(30);
+pub(crate) const FAILED_CLAIM_DELAY: Duration = Duration::from_secs(30);
 
 /// Selection of the handoffs that a claim tries to take.
 #[derive(Clone, Copy)]
-enum Wanted {
+enum Selection {
     Due { limit: u32 },
     One(Candidate),
 }
@@ -51,9 +51,12 @@ impl Ledger {
         limit: usize,
         lease: Duration,
     ) -> Result<Claims> {
-        let limit = u32::try_from(limit.min(MOST_A_CLAIM)).expect("it is small");
-        match self.claim(integrator, Wanted::Due { limit }, lease).await {
-            Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+        let limit = u32::try_from(limit.min(MAX_PER_CLAIM)).expect("it is small");
+        match self
+            .claim(integrator, Selection::Due { limit }, lease)
+            .await
+        {
+            Err(LedgerError::Store(error)) if is_row_error(&error) => {
                 tracing::warn!(%integrator, %error, "batch claim failed; claiming the handoffs one by one");
                 self.claim_one_by_one(integrator, limit, lease).await
             }
@@ -76,21 +79,24 @@ impl Ledger {
         };
         let mut all = Claims::default();
         for candidate in candidates {
-            match self.claim(integrator, Wanted::One(candidate), lease).await {
+            match self
+                .claim(integrator, Selection::One(candidate), lease)
+                .await
+            {
                 Ok(claims) => {
                     all.claimed.extend(claims.claimed);
                     all.next_due_at = claims.next_due_at;
-                    all.some_were_busy |= claims.some_were_busy;
+                    all.retry_soon |= claims.retry_soon;
                 }
-                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                Err(LedgerError::Store(error)) if is_row_error(&error) => {
                     tracing::error!(handoff = %candidate.id(), %error, "handoff can't be claimed");
-                    self.note_failed_claim(candidate.id(), &error).await?;
+                    self.record_failed_claim(candidate.id(), &error).await?;
                 }
                 // The handoffs claimed so far must still be sent.
                 Err(error) if all.claimed.is_empty() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%integrator, %error, "claim interrupted; only some due handoffs were claimed");
-                    all.some_were_busy = true;
+                    all.retry_soon = true;
                     break;
                 }
             }
@@ -98,15 +104,16 @@ impl Ledger {
         Ok(all)
     }
 
-    pub(crate) async fn note_failed_claim(
+    pub(crate) async fn record_failed_claim(
         &self,
         handoff: HandoffId,
         error: &StoreError,
     ) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
-            let not_before = change.now + AFTER_A_FAILED_CLAIM;
-            let error = error.in_public();
-            store::handoffs::claim_failed(&mut change.tx, handoff, &error, not_before).await?;
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
+            let not_before = change.now + FAILED_CLAIM_DELAY;
+            let error = error.public_message();
+            store::handoffs::record_claim_failure(&mut change.tx, handoff, &error, not_before)
+                .await?;
             Ok(())
         })
     }
@@ -114,26 +121,26 @@ impl Ledger {
     async fn claim(
         &self,
         integrator: IntegratorId,
-        wanted: Wanted,
+        wanted: Selection,
         lease: Duration,
     ) -> Result<Claims> {
-        let claimed = self.claim_or_lose(integrator, wanted, lease).await;
+        let claimed = self.try_claim(integrator, wanted, lease).await;
         if let Err(LedgerError::Refused(ProbeTaken)) = claimed {
             return Ok(Claims {
-                some_were_busy: true,
+                retry_soon: true,
                 ..Claims::default()
             });
         }
         claimed.map_err(|error| error.map_refused(|ProbeTaken| unreachable!("it has returned")))
     }
 
-    async fn claim_or_lose(
+    async fn try_claim(
         &self,
         integrator: IntegratorId,
-        wanted: Wanted,
+        wanted: Selection,
         lease: Duration,
     ) -> Result<Claims, ProbeTaken> {
-        in_one_transaction!(&self.inner, Points::CLAIM, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::CLAIM, |change| {
             let Some(to) = store::integrators::get(&mut change.tx, integrator).await? else {
                 return Ok(Claims::default());
             };
@@ -143,32 +150,34 @@ impl Ledger {
             let now = change.now;
             let pace = to.breaker.pace(now);
             let candidates = match (wanted, pace) {
-                (_, Pace::NotBefore(at)) => {
+                (_, Allowance::NotBefore(at)) => {
                     return Ok(Claims {
                         next_due_at: Some(at),
                         ..Claims::default()
                     });
                 }
-                (Wanted::Due { .. }, Pace::OneProbe) => {
+                (Selection::Due { .. }, Allowance::OneProbe) => {
                     store::handoffs::probe_candidates(&mut change.tx, integrator, now).await?
                 }
-                (Wanted::Due { limit }, Pace::Free) => {
+                (Selection::Due { limit }, Allowance::Free) => {
                     store::handoffs::candidates(&mut change.tx, integrator, now, limit).await?
                 }
-                (Wanted::One(candidate), Pace::OneProbe | Pace::Free) => vec![candidate],
+                (Selection::One(candidate), Allowance::OneProbe | Allowance::Free) => {
+                    vec![candidate]
+                }
             };
             let mut claims = Claims::default();
             if !candidates.is_empty() {
-                let locked = lock_free(&mut change, &candidates)
+                let locked = lock_available(&mut change, &candidates)
                     .await
                     .map_err(LedgerError::widen)?;
-                claims.some_were_busy = locked.len() < candidates.len();
+                claims.retry_soon = locked.len() < candidates.len();
                 crash::point("claim.after_locks");
                 begin_attempts(&mut change, &to, locked, lease, &mut claims)
                     .await
                     .map_err(LedgerError::widen)?;
             }
-            if let (Pace::OneProbe, Some(probe)) = (pace, claims.claimed.first()) {
+            if let (Allowance::OneProbe, Some(probe)) = (pace, claims.claimed.first()) {
                 let is_ours = breaker::begin_probe(&mut change, probe).await;
                 if !is_ours.map_err(LedgerError::widen)? {
                     return Err(LedgerError::Refused(ProbeTaken));
@@ -182,7 +191,7 @@ impl Ledger {
 }
 
 /// Returns true if the row itself is at fault, not the database or a lock: another try would fail the same way.
-pub(crate) fn is_a_rows_fault(error: &StoreError) -> bool {
+pub(crate) fn is_row_error(error: &StoreError) -> bool {
     matches!(
         error,
         StoreError::Corrupt { .. } | StoreError::Other(_) | StoreError::UniqueKeyTaken
@@ -197,14 +206,14 @@ pub(super) struct Locked {
 
 /// Locks the candidates that nobody else holds, in the global lock order: sessions, orders, handoffs. One statement per
 /// class, since one per order would be most of a claim's cost.
-pub(super) async fn lock_free(
+pub(super) async fn lock_available(
     change: &mut Change<'_>,
     candidates: &[Candidate],
 ) -> Result<Vec<Locked>> {
     let mut sessions: Vec<SessionId> = candidates.iter().filter_map(|one| one.session()).collect();
     sessions.sort_unstable();
     sessions.dedup();
-    let sessions = store::sessions::lock_free(&mut change.tx, &sessions).await?;
+    let sessions = store::sessions::lock_available(&mut change.tx, &sessions).await?;
     let sessions: BTreeMap<SessionId, Session> = sessions
         .into_iter()
         .map(|session| (session.id, session))
@@ -225,22 +234,23 @@ pub(super) async fn lock_free(
         .iter()
         .filter_map(|one| one.order().zip(one.session()))
         .collect();
-    let mut orders: BTreeMap<OrderId, Order> = store::orders::lock_free(&mut change.tx, &orders)
-        .await?
-        .into_iter()
-        .map(|(order, last_seq)| {
-            let session = session_of.get(&order.id).and_then(|id| sessions.get(id));
-            let order = orders::with_its_stream(change, order, last_seq, session);
-            (order.id, order)
-        })
-        .collect();
+    let mut orders: BTreeMap<OrderId, Order> =
+        store::orders::lock_available(&mut change.tx, &orders)
+            .await?
+            .into_iter()
+            .map(|(order, last_seq)| {
+                let session = session_of.get(&order.id).and_then(|id| sessions.get(id));
+                let order = orders::register_locked_order(change, order, last_seq, session);
+                (order.id, order)
+            })
+            .collect();
 
     let handoffs: Vec<HandoffId> = candidates
         .iter()
         .filter(|one| one.order().is_none_or(|order| orders.contains_key(&order)))
         .map(|one| one.id())
         .collect();
-    let locked = store::handoffs::lock_free(&mut change.tx, &handoffs).await?;
+    let locked = store::handoffs::lock_available(&mut change.tx, &handoffs).await?;
     let mut by_id: BTreeMap<HandoffId, Stored> = BTreeMap::new();
     for stored in locked {
         let stored = stored?;
@@ -280,8 +290,8 @@ async fn begin_attempts(
         if !is_due || blocked.contains(&handoff.id) {
             continue;
         }
-        if ends_unsent(change, to, &stored, order.as_mut()).await? {
-            claims.some_were_busy = true;
+        if close_unsendable(change, to, &stored, order.as_mut()).await? {
+            claims.retry_soon = true;
             continue;
         }
         if let Some(order) = &mut order
@@ -297,7 +307,7 @@ async fn begin_attempts(
                 None,
             )
             .await
-            .map_err(must_move(order.id))?;
+            .map_err(corrupt_if_refused(order.id))?;
         }
         let leased_until = change.now + lease;
         let (n, fence) = (handoff.attempts + 1, stored.fence + 1);
@@ -306,9 +316,9 @@ async fn begin_attempts(
             None => {
                 let store = match &store {
                     Some(known) => known,
-                    None => store.insert(store_of(change, to).await?),
+                    None => store.insert(load_store(change, to).await?),
                 };
-                body_of(change, to, store, handoff.event, order.as_ref())
+                render_body(change, to, store, handoff.event, order.as_ref())
             }
         };
         store::handoffs::claimed(&mut change.tx, handoff.id, n, fence, leased_until, &body).await?;
@@ -331,7 +341,7 @@ async fn begin_attempts(
             started_at: change.now,
             leased_until,
             integrator: to.integrator.clone(),
-            was_well: to.breaker.is_well(),
+            was_healthy: to.breaker.is_healthy(),
             auth: auth.clone(),
             signing: signing.clone(),
             body: Bytes::from(body),
@@ -348,15 +358,15 @@ async fn begin_attempts(
 
 /// Closes a due handoff that must not be sent any more: its order has ended, its deadline has passed, or its attempts
 /// are used up. Returns true if it did.
-async fn ends_unsent(
+async fn close_unsendable(
     change: &mut Change<'_>,
     to: &store::integrators::Stored,
     stored: &Stored,
     order: Option<&mut Order>,
 ) -> Result<bool> {
     let handoff = &stored.handoff;
-    let order_ended = order.as_ref().is_some_and(|order| order.status.is_end());
-    if order_ended && handoff.event.is_about_an_open_order() {
+    let order_ended = order.as_ref().is_some_and(|order| order.status.is_final());
+    if order_ended && handoff.event.requires_open_order() {
         store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
     } else if handoff.deadline <= change.now {
         fail(change, order, handoff, &to.integrator, FailReason::Deadline).await?;
@@ -376,7 +386,7 @@ async fn ends_unsent(
     Ok(true)
 }
 
-async fn store_of(
+async fn load_store(
     change: &mut Change<'_>,
     to: &store::integrators::Stored,
 ) -> store::Result<Store> {
@@ -386,7 +396,7 @@ async fn store_of(
         .ok_or_else(|| StoreError::corrupt("integrators", integrator.id, "its store is missing"))
 }
 
-fn body_of(
+fn render_body(
     change: &Change<'_>,
     to: &store::integrators::Stored,
     store: &Store,

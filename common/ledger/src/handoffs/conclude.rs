@@ -5,10 +5,11 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use super::{
     Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next, order_effects::acknowledge,
 };
-use crate::{Change, Ledger, Points, Result, idempotency::Handle, in_one_transaction, orders};
+use crate::{Change, CrashPoints, Ledger, Result, idempotency::Handle, in_one_transaction, orders};
 use domain::{
     handoff::{
-        AttemptOutcome, Handoff, HandoffState, Heard, Standing, Verdict, judge, reference_in,
+        AttemptContext, AttemptOutcome, Handoff, HandoffState, SendResult, Verdict, judge,
+        parse_reference,
     },
     ids::{HandoffId, OrderId},
     integrator::{HandoffEvent, Integrator, UnknownPolicy},
@@ -18,8 +19,8 @@ use store::{attempts::Ended, handoffs::Stored};
 
 /// An attempt's result as the worker observed it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Said<'a> {
-    pub(crate) heard: &'a Heard,
+pub(crate) struct AttemptResult<'a> {
+    pub(crate) heard: &'a SendResult,
     /// Response body, as far as it was read.
     pub(crate) answer: Option<&'a [u8]>,
     /// True if the request was authenticated with a cached token.
@@ -29,7 +30,7 @@ pub(crate) struct Said<'a> {
 impl Ledger {
     /// Records an unknown outcome: the request was on the wire when the process had to stop.
     pub async fn interrupt_attempt(&self, claimed: &Claimed, error: &str) -> Result<Concluded> {
-        let heard = Heard::Lost {
+        let heard = SendResult::Lost {
             error: error.to_owned(),
         };
         self.conclude_attempt(claimed, &heard, None, false).await
@@ -44,7 +45,7 @@ impl Ledger {
         why: &str,
     ) -> Result<()> {
         let handoff = &claimed.handoff;
-        in_one_transaction!(&self.inner, Points::OUTCOME, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::OUTCOME, |change| {
             let Some((order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
             else {
                 return Ok(());
@@ -53,24 +54,30 @@ impl Ledger {
                 return Ok(());
             }
             take_back(&mut change, order.as_ref(), &stored.handoff, until, why).await?;
-            breaker::put_probe_back(&mut change, claimed, as_stored(until)).await
+            breaker::undo_probe(&mut change, claimed, round_up_to_micros(until)).await
         })
     }
 }
 
 /// Records one outcome in a transaction of its own, which waits for the order's lock.
-pub(super) async fn alone(inner: &Handle, claimed: &Claimed, said: Said<'_>) -> Result<Conclusion> {
+pub(super) async fn conclude_alone(
+    inner: &Handle,
+    claimed: &Claimed,
+    result: AttemptResult<'_>,
+) -> Result<Conclusion> {
     let (handoff, integrator) = (&claimed.handoff, &claimed.integrator);
-    in_one_transaction!(inner, Points::OUTCOME, |change| {
+    in_one_transaction!(inner, CrashPoints::OUTCOME, |change| {
         let Some((mut order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
         else {
             return Ok(Conclusion::of(Concluded::Fenced));
         };
         if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
-            return Ok(Conclusion::of(too_late(&mut change, claimed).await?));
+            return Ok(Conclusion::of(
+                recorded_outcome(&mut change, claimed).await?,
+            ));
         }
-        let (order, was_well) = (order.as_mut(), claimed.was_well);
-        conclude(&mut change, order, &stored, integrator, was_well, said).await
+        let (order, was_healthy) = (order.as_mut(), claimed.was_healthy);
+        conclude(&mut change, order, &stored, integrator, was_healthy, result).await
     })
 }
 
@@ -100,7 +107,7 @@ pub(crate) fn has_an_open_attempt(stored: &Stored) -> bool {
 pub(crate) struct Conclusion {
     pub(crate) concluded: Concluded,
     /// True if the integrator is marked to be disabled, which takes a transaction of its own.
-    pub(super) is_given_up: bool,
+    pub(super) must_disable: bool,
 }
 
 impl Conclusion {
@@ -108,34 +115,37 @@ impl Conclusion {
     fn of(concluded: Concluded) -> Self {
         Self {
             concluded,
-            is_given_up: false,
+            must_disable: false,
         }
     }
 }
 
 /// Reads the recorded outcome of an attempt that is no longer open. Only its claimer writes an outcome other than
 /// unknown: such an outcome is on record even if the response to its commit was lost.
-pub(super) async fn too_late(change: &mut Change<'_>, claimed: &Claimed) -> Result<Concluded> {
+pub(super) async fn recorded_outcome(
+    change: &mut Change<'_>,
+    claimed: &Claimed,
+) -> Result<Concluded> {
     let (id, round) = (claimed.handoff.id, claimed.handoff.round);
     let on_record =
         store::attempts::outcome_of(&mut change.tx, id, round, claimed.n, claimed.fence).await?;
     Ok(match on_record {
         None | Some(AttemptOutcome::Unknown) => Concluded::Fenced,
-        Some(outcome) => Concluded::RecordedBefore { outcome },
+        Some(outcome) => Concluded::AlreadyRecorded { outcome },
     })
 }
 
-/// Records the outcome of a locked handoff's open attempt. `was_well` is that of [`Claimed`].
+/// Records the outcome of a locked handoff's open attempt. `was_healthy` is that of [`Claimed`].
 pub(crate) async fn conclude(
     change: &mut Change<'_>,
     order: Option<&mut Order>,
     stored: &Stored,
     integrator: &Integrator,
-    was_well: bool,
-    said: Said<'_>,
+    was_healthy: bool,
+    result: AttemptResult<'_>,
 ) -> Result<Conclusion> {
     let handoff = &stored.handoff;
-    let standing = Standing {
+    let standing = AttemptContext {
         attempts: handoff.attempts,
         max_attempts: handoff.max_attempts,
         unknown_policy: match handoff.event {
@@ -143,24 +153,26 @@ pub(crate) async fn conclude(
             HandoffEvent::Test => UnknownPolicy::Resend,
             _ => integrator.unknown_policy,
         },
-        used_cached_token: said.used_cached_token,
+        used_cached_token: result.used_cached_token,
         deadline: handoff.deadline,
     };
     let jitter = change.inner.chance.fraction();
-    let (outcome, verdict) = judge(said.heard, &standing, change.now, jitter);
+    let (outcome, verdict) = judge(result.heard, &standing, change.now, jitter);
     let verdict = match verdict {
-        Verdict::TryAgain { at } => Verdict::TryAgain { at: as_stored(at) },
+        Verdict::TryAgain { at } => Verdict::TryAgain {
+            at: round_up_to_micros(at),
+        },
         verdict => verdict,
     };
-    end_attempt(change, handoff, outcome, said).await?;
+    end_attempt(change, handoff, outcome, result).await?;
 
     let reference = match outcome {
-        AttemptOutcome::Acknowledged => said.answer.and_then(reference_in),
+        AttemptOutcome::Acknowledged => result.answer.and_then(parse_reference),
         _ => None,
     };
     let acknowledged_meanwhile = handoff.state == HandoffState::Acknowledged;
-    let called_off = handoff.event.is_about_an_open_order()
-        && order.as_ref().is_some_and(|order| order.status.is_end());
+    let called_off = handoff.event.requires_open_order()
+        && order.as_ref().is_some_and(|order| order.status.is_final());
     let concluded = match &verdict {
         _ if acknowledged_meanwhile => {
             store::handoffs::release(&mut change.tx, handoff.id, reference.as_deref()).await?;
@@ -193,15 +205,16 @@ pub(crate) async fn conclude(
         }
     };
     hint_next(change, handoff).await?;
-    let is_given_up = breaker::note(change, handoff, outcome, said.heard, was_well).await?;
+    let must_disable =
+        breaker::record_outcome(change, handoff, outcome, result.heard, was_healthy).await?;
     Ok(Conclusion {
         concluded,
-        is_given_up,
+        must_disable,
     })
 }
 
 /// Rounds up to a whole microsecond, the resolution of stored times, so that nothing is ever early.
-fn as_stored(at: DateTime<Utc>) -> DateTime<Utc> {
+fn round_up_to_micros(at: DateTime<Utc>) -> DateTime<Utc> {
     let whole = at.trunc_subsecs(6);
     if whole < at {
         whole + TimeDelta::microseconds(1)
@@ -214,17 +227,19 @@ async fn end_attempt(
     change: &mut Change<'_>,
     handoff: &Handoff,
     outcome: AttemptOutcome,
-    said: Said<'_>,
+    result: AttemptResult<'_>,
 ) -> Result<()> {
-    let (http_status, error) = match said.heard {
-        Heard::Answer { status, .. } => (Some(*status), None),
-        Heard::NotConnected { error } | Heard::Lost { error } => (None, Some(error.as_str())),
+    let (http_status, error) = match result.heard {
+        SendResult::Answer { status, .. } => (Some(*status), None),
+        SendResult::NotConnected { error } | SendResult::Lost { error } => {
+            (None, Some(error.as_str()))
+        }
     };
     let ended = Ended {
         outcome,
         http_status,
         error,
-        answer: said.answer,
+        answer: result.answer,
         at: change.now,
     };
     store::attempts::end(
@@ -257,7 +272,7 @@ async fn take_back(
 ) -> Result<()> {
     store::attempts::take_back(&mut change.tx, handoff.id, handoff.round, handoff.attempts).await?;
     let called_off =
-        handoff.event.is_about_an_open_order() && order.is_some_and(|order| order.status.is_end());
+        handoff.event.requires_open_order() && order.is_some_and(|order| order.status.is_final());
     let state = if handoff.state == HandoffState::Acknowledged {
         HandoffState::Acknowledged
     } else if handoff.attempts <= 1 {
@@ -265,7 +280,7 @@ async fn take_back(
     } else {
         HandoffState::Waiting
     };
-    let due_at = as_stored(until).min(handoff.deadline);
+    let due_at = round_up_to_micros(until).min(handoff.deadline);
     store::handoffs::put_back(&mut change.tx, handoff.id, state, due_at, why).await?;
     if called_off && !state.is_closed() {
         store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;

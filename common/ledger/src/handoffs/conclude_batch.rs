@@ -13,18 +13,20 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{
     Claimed, Concluded,
-    claim::{Locked, lock_free},
-    conclude::{Said, alone, conclude, has_an_open_attempt, too_late},
+    claim::{Locked, lock_available},
+    conclude::{AttemptResult, conclude, conclude_alone, has_an_open_attempt, recorded_outcome},
 };
-use crate::{Inner, Ledger, LedgerError, Points, Result, idempotency::Handle, in_one_transaction};
+use crate::{
+    CrashPoints, Inner, Ledger, LedgerError, Result, idempotency::Handle, in_one_transaction,
+};
 use domain::{
-    handoff::{AttemptOutcome, Heard, outcome},
+    handoff::{AttemptOutcome, SendResult, outcome},
     ids::HandoffId,
 };
 use store::{StoreError, handoffs::Candidate};
 
 /// Maximum number of acknowledgements in one commit.
-const MOST_TOGETHER: usize = 64;
+const MAX_BATCH: usize = 64;
 /// Maximum number that wait for a commit; any more are concluded individually.
 const QUEUE_CAPACITY: usize = 1024;
 /// Number of concurrent commits: while one waits for its disk, the next one's statements run.
@@ -32,17 +34,17 @@ const WRITERS: usize = 2;
 
 /// An acknowledgement that waits for its commit.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct PendingAcknowledgement {
     claimed: Claimed,
-    heard: Heard,
+    heard: SendResult,
     answer: Option<Vec<u8>>,
     used_cached_token: bool,
     concluded: oneshot::Sender<Result<Concluded>>,
 }
 
-pub(crate) type Queue = mpsc::Sender<Waiting>;
+pub(crate) type Queue = mpsc::Sender<PendingAcknowledgement>;
 
-pub(crate) fn queue() -> (Queue, mpsc::Receiver<Waiting>) {
+pub(crate) fn queue() -> (Queue, mpsc::Receiver<PendingAcknowledgement>) {
     mpsc::channel(QUEUE_CAPACITY)
 }
 
@@ -51,15 +53,15 @@ impl Ledger {
     pub async fn conclude_attempt(
         &self,
         claimed: &Claimed,
-        heard: &Heard,
+        heard: &SendResult,
         answer: Option<&[u8]>,
         used_cached_token: bool,
     ) -> Result<Concluded> {
-        if is_good_news(claimed, heard, used_cached_token)
+        if can_batch(claimed, heard, used_cached_token)
             && let Ok(place) = self.inner.acknowledgements.try_reserve()
         {
             let (concluded, told) = oneshot::channel();
-            place.send(Waiting {
+            place.send(PendingAcknowledgement {
                 claimed: claimed.clone(),
                 heard: heard.clone(),
                 answer: answer.map(<[u8]>::to_vec),
@@ -69,16 +71,16 @@ impl Ledger {
             // The batch panicked: the next try reads what was recorded.
             return told.await.unwrap_or(Err(LedgerError::Overloaded));
         }
-        let said = Said {
+        let result = AttemptResult {
             heard,
             answer,
             used_cached_token,
         };
-        let conclusion = alone(&self.inner, claimed, said).await?;
-        if conclusion.is_given_up {
+        let conclusion = conclude_alone(&self.inner, claimed, result).await?;
+        if conclusion.must_disable {
             let integrator = &claimed.integrator;
             let (id, store) = (integrator.id, integrator.store_id);
-            if let Err(error) = self.disable_one_given_up(id, store).await {
+            if let Err(error) = self.disable_failing_integrator(id, store).await {
                 tracing::warn!(integrator = %id, %error, "the sweep will disable integrator {id}: {error}");
             }
         }
@@ -86,14 +88,14 @@ impl Ledger {
     }
 }
 
-fn is_good_news(claimed: &Claimed, heard: &Heard, used_cached_token: bool) -> bool {
-    claimed.was_well
+fn can_batch(claimed: &Claimed, heard: &SendResult, used_cached_token: bool) -> bool {
+    claimed.was_healthy
         && claimed.handoff.order_id.is_some()
         && outcome(heard, used_cached_token) == AttemptOutcome::Acknowledged
 }
 
 /// Starts the acknowledgement writers, which stop when the ledger is dropped.
-pub(crate) fn start_writers(inner: &Arc<Inner>, queued: mpsc::Receiver<Waiting>) {
+pub(crate) fn start_writers(inner: &Arc<Inner>, queued: mpsc::Receiver<PendingAcknowledgement>) {
     let queued = Arc::new(Mutex::new(queued));
     for _ in 0..WRITERS {
         let (inner, queued) = (Arc::downgrade(inner), queued.clone());
@@ -105,7 +107,8 @@ pub(crate) fn start_writers(inner: &Arc<Inner>, queued: mpsc::Receiver<Waiting>)
                     break;
                 };
                 // This runs in a task of its own, so that a panic loses this batch's results but never a writer.
-                if let Err(error) = tokio::spawn(together(Handle::new(inner), waiting)).await {
+                if let Err(error) = tokio::spawn(conclude_batch(Handle::new(inner), waiting)).await
+                {
                     tracing::error!(%error, "acknowledgement batch panicked; its callers get an error");
                 }
             }
@@ -114,9 +117,11 @@ pub(crate) fn start_writers(inner: &Arc<Inner>, queued: mpsc::Receiver<Waiting>)
 }
 
 /// Waits for the first acknowledgement, and takes what is queued behind it.
-async fn take(queued: &mut mpsc::Receiver<Waiting>) -> Option<Vec<Waiting>> {
+async fn take(
+    queued: &mut mpsc::Receiver<PendingAcknowledgement>,
+) -> Option<Vec<PendingAcknowledgement>> {
     let mut waiting = vec![queued.recv().await?];
-    while waiting.len() < MOST_TOGETHER
+    while waiting.len() < MAX_BATCH
         && let Ok(next) = queued.try_recv()
     {
         waiting.push(next);
@@ -124,15 +129,15 @@ async fn take(queued: &mut mpsc::Receiver<Waiting>) -> Option<Vec<Waiting>> {
     Some(waiting)
 }
 
-async fn together(inner: Handle, waiting: Vec<Waiting>) {
-    match in_one(&inner, &waiting).await {
+async fn conclude_batch(inner: Handle, waiting: Vec<PendingAcknowledgement>) {
+    match conclude_in_one_transaction(&inner, &waiting).await {
         Ok(outcomes) => {
             for (one, outcome) in waiting.into_iter().zip(outcomes) {
                 match outcome {
                     // The caller may be gone; the outcome is recorded all the same.
                     Some(concluded) => drop(one.concluded.send(Ok(concluded))),
                     // Each in its own task, so that waiting for one lock delays no other.
-                    None => drop(tokio::spawn(by_itself(inner.clone(), one))),
+                    None => drop(tokio::spawn(conclude_and_reply(inner.clone(), one))),
                 }
             }
         }
@@ -145,23 +150,29 @@ async fn together(inner: Handle, waiting: Vec<Waiting>) {
         Err(error) => {
             tracing::debug!(%error, "{} acknowledgements are concluded one by one: {error}", waiting.len());
             for one in waiting {
-                drop(tokio::spawn(by_itself(inner.clone(), one)));
+                drop(tokio::spawn(conclude_and_reply(inner.clone(), one)));
             }
         }
     }
 }
 
-async fn by_itself(inner: Handle, one: Waiting) {
-    let done = alone(&inner, &one.claimed, one.said()).await;
+async fn conclude_and_reply(inner: Handle, one: PendingAcknowledgement) {
+    let done = conclude_alone(&inner, &one.claimed, one.result()).await;
     let done = done.map(|conclusion| conclusion.concluded);
     drop(one.concluded.send(done));
 }
 
 /// Concludes the batch in one transaction; `None` for an acknowledgement whose order is locked by others.
-async fn in_one(inner: &Handle, waiting: &[Waiting]) -> Result<Vec<Option<Concluded>>> {
-    in_one_transaction!(inner, Points::OUTCOME, |change| {
-        let candidates: Vec<Candidate> = waiting.iter().map(Waiting::candidate).collect();
-        let mut locked = lock_free(&mut change, &candidates).await?;
+async fn conclude_in_one_transaction(
+    inner: &Handle,
+    waiting: &[PendingAcknowledgement],
+) -> Result<Vec<Option<Concluded>>> {
+    in_one_transaction!(inner, CrashPoints::OUTCOME, |change| {
+        let candidates: Vec<Candidate> = waiting
+            .iter()
+            .map(PendingAcknowledgement::candidate)
+            .collect();
+        let mut locked = lock_available(&mut change, &candidates).await?;
         let mut outcomes = Vec::with_capacity(waiting.len());
         for one in waiting {
             let Some(at) = position(&locked, one.claimed.handoff.id) else {
@@ -170,12 +181,13 @@ async fn in_one(inner: &Handle, waiting: &[Waiting]) -> Result<Vec<Option<Conclu
             };
             let Locked { stored, mut order } = locked.swap_remove(at);
             if stored.fence != one.claimed.fence || !has_an_open_attempt(&stored) {
-                outcomes.push(Some(too_late(&mut change, &one.claimed).await?));
+                outcomes.push(Some(recorded_outcome(&mut change, &one.claimed).await?));
                 continue;
             }
             let integrator = &one.claimed.integrator;
-            let (order, said) = (order.as_mut(), one.said());
-            let conclusion = conclude(&mut change, order, &stored, integrator, true, said).await?;
+            let (order, result) = (order.as_mut(), one.result());
+            let conclusion =
+                conclude(&mut change, order, &stored, integrator, true, result).await?;
             outcomes.push(Some(conclusion.concluded));
         }
         Ok(outcomes)
@@ -188,7 +200,7 @@ fn position(locked: &[Locked], handoff: HandoffId) -> Option<usize> {
         .position(|one| one.stored.handoff.id == handoff)
 }
 
-impl Waiting {
+impl PendingAcknowledgement {
     fn candidate(&self) -> Candidate {
         let Claimed {
             handoff, session, ..
@@ -196,8 +208,8 @@ impl Waiting {
         Candidate::of(handoff.id, handoff.order_id, *session)
     }
 
-    fn said(&self) -> Said<'_> {
-        Said {
+    fn result(&self) -> AttemptResult<'_> {
+        AttemptResult {
             heard: &self.heard,
             answer: self.answer.as_deref(),
             used_cached_token: self.used_cached_token,

@@ -6,12 +6,12 @@ use crate::{Ledger, Result};
 use domain::{
     handoff::{Attempt, Handoff},
     ids::{HandoffId, OrderId},
-    retry::{Candidate, RetryRefused, Round, reopened_until},
+    retry::{Candidate, RetryRefused, Round, reopen_deadline},
 };
 use store::handoffs::{HandoffFilter, Listed, Page};
 
 /// Upper bound for the handoffs of one order; no order comes near it.
-const MOST_OF_ORDER: u32 = 1000;
+const MAX_PER_ORDER: u32 = 1000;
 
 /// A handoff with its order's number and its integrator's name.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,7 +60,7 @@ impl Ledger {
             .into_iter()
             .map(|one| {
                 let made = attempts.remove(&one.handoff.id).unwrap_or_default();
-                self.shown(one, &made)
+                self.to_listed(one, &made)
             })
             .collect())
     }
@@ -82,7 +82,7 @@ impl Ledger {
             ..HandoffFilter::default()
         };
         let page = Page::OldestFirst { after: None };
-        let mut found = store::handoffs::list(&mut tx, &filter, page, MOST_OF_ORDER).await?;
+        let mut found = store::handoffs::list(&mut tx, &filter, page, MAX_PER_ORDER).await?;
         found.sort_by_key(|one| (one.handoff.integrator_id, one.handoff.position));
         let mut histories = Vec::with_capacity(found.len());
         for one in found {
@@ -95,7 +95,7 @@ impl Ledger {
         let id = found.handoff.id;
         let attempts = store::attempts::of_handoff(tx, id).await?;
         let rounds = store::retries::rounds_of(tx, &[id]).await?;
-        let mut listed = self.shown(found, &attempts);
+        let mut listed = self.to_listed(found, &attempts);
         if let Some(last) = &mut listed.last_attempt {
             last.response = None;
         }
@@ -106,10 +106,10 @@ impl Ledger {
         })
     }
 
-    fn shown(&self, one: Listed, attempts: &[Attempt]) -> ListedHandoff {
+    fn to_listed(&self, one: Listed, attempts: &[Attempt]) -> ListedHandoff {
         let now = self.inner.clock.now();
         ListedHandoff {
-            retry_refused: reopened_until(&candidate(&one), now).err(),
+            retry_refused: reopen_deadline(&candidate(&one), now).err(),
             order_number: one.order.and_then(|order| order.number),
             handoff: one.handoff,
             integrator_name: one.integrator_name,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{INTEGRATOR_ARCHIVED, must_move};
+use super::{INTEGRATOR_ARCHIVED, corrupt_if_refused};
 use crate::{Change, Result, orders};
 use domain::{
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
@@ -31,9 +31,9 @@ pub(super) async fn acknowledge(
         HandoffEvent::OrderPlaced if confirms => {
             orders::settle(change, order)
                 .await
-                .map_err(must_move(order.id))?;
+                .map_err(corrupt_if_refused(order.id))?;
         }
-        HandoffEvent::OrderDispatched => courier_has_it(change, order, reference).await?,
+        HandoffEvent::OrderDispatched => record_courier_received(change, order, reference).await?,
         _ => {}
     }
     Ok(())
@@ -47,7 +47,7 @@ pub(crate) async fn acknowledge_by_callback(
 ) -> Result<()> {
     store::handoffs::acknowledged_by_callback(&mut change.tx, handoff.id, change.now).await?;
     if handoff.event == HandoffEvent::OrderDispatched {
-        courier_has_it(change, order, None).await?;
+        record_courier_received(change, order, None).await?;
     }
     hint_next(change, handoff).await
 }
@@ -82,14 +82,14 @@ pub(crate) async fn fail(
             EventKind::HandoffFailed,
             data,
         );
-        goes_without(change, order, handoff).await?;
+        continue_without(change, order, handoff).await?;
     }
     Ok(())
 }
 
 /// Withdraws a handoff that is not on the wire because its integrator is archived. It is nobody's fault, and the order
 /// goes on without it.
-pub(crate) async fn call_off(
+pub(crate) async fn withdraw_from_order(
     change: &mut Change<'_>,
     order: Option<&mut Order>,
     handoff: &Handoff,
@@ -97,24 +97,28 @@ pub(crate) async fn call_off(
     let now = change.now;
     store::handoffs::withdraw(&mut change.tx, &[handoff.id], INTEGRATOR_ARCHIVED, now).await?;
     if let Some(order) = order {
-        goes_without(change, order, handoff).await?;
+        continue_without(change, order, handoff).await?;
     }
     Ok(())
 }
 
 /// Updates an order after one of its handoffs closed without an acknowledgement.
-async fn goes_without(change: &mut Change<'_>, order: &mut Order, handoff: &Handoff) -> Result<()> {
+async fn continue_without(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    handoff: &Handoff,
+) -> Result<()> {
     if handoff.event == HandoffEvent::OrderDispatched {
-        no_courier_has_it(change, order).await?;
+        record_courier_failed(change, order).await?;
     }
     // A waiting callback may accept the order: it is applied first, and the order settled then.
-    if store::callbacks::any_left_of(&mut change.tx, order.id, change.now).await? {
+    if store::callbacks::has_unapplied(&mut change.tx, order.id, change.now).await? {
         change.hint(Hint::Callbacks { order: order.id });
         return Ok(());
     }
     orders::settle(change, order)
         .await
-        .map_err(must_move(order.id))?;
+        .map_err(corrupt_if_refused(order.id))?;
     Ok(())
 }
 
@@ -144,7 +148,7 @@ pub(crate) async fn hint_next(change: &mut Change<'_>, handoff: &Handoff) -> Res
     Ok(())
 }
 
-async fn courier_has_it(
+async fn record_courier_received(
     change: &mut Change<'_>,
     order: &mut Order,
     tracking_number: Option<&str>,
@@ -163,7 +167,7 @@ async fn courier_has_it(
     Ok(())
 }
 
-async fn no_courier_has_it(change: &mut Change<'_>, order: &mut Order) -> Result<()> {
+async fn record_courier_failed(change: &mut Change<'_>, order: &mut Order) -> Result<()> {
     let nobody_moved_it = order
         .delivery
         .as_ref()

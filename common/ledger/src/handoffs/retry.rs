@@ -4,18 +4,18 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::conclude::lock;
-use crate::{Change, Ledger, LedgerError, Points, Result, in_one_transaction};
+use crate::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
 use domain::{
     handoff::{Attempt, Handoff, HandoffState},
     hint::Hint,
     ids::{AccountId, HandoffId, RetryId},
-    retry::{Candidate, RetryRefused, reopened_until},
+    retry::{Candidate, RetryRefused, reopen_deadline},
 };
 use store::retries::{NewRetry, Progress};
 
 /// A new round of attempts: who asked for it, and when it falls due.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Opening {
+pub(super) struct NewRound {
     pub(super) retry: RetryId,
     pub(super) by: AccountId,
     pub(super) due_at: DateTime<Utc>,
@@ -44,10 +44,10 @@ impl Ledger {
             return Err(LedgerError::Refused(RetryRefused::Unknown));
         };
         let filter: Value = json!({"handoff": id});
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
             let retry: RetryId = change.inner.chance.id(now);
-            let opening = Opening {
+            let opening = NewRound {
                 retry,
                 by,
                 due_at: now,
@@ -81,7 +81,7 @@ impl Ledger {
 pub(super) async fn open(
     change: &mut Change<'_>,
     known: &Handoff,
-    opening: Opening,
+    opening: NewRound,
 ) -> Result<Handoff, RetryRefused> {
     let id = known.id;
     let Some((order, stored)) = lock(change, known.order_id, id)
@@ -98,8 +98,8 @@ pub(super) async fn open(
             .await?,
         overtaken: store::handoffs::is_overtaken(&mut change.tx, &handoff).await?,
     };
-    let Opening { retry, by, due_at } = opening;
-    let deadline = reopened_until(&candidate, due_at).map_err(LedgerError::Refused)?;
+    let NewRound { retry, by, due_at } = opening;
+    let deadline = reopen_deadline(&candidate, due_at).map_err(LedgerError::Refused)?;
     let (now, round) = (change.now, handoff.round + 1);
     store::handoffs::reopen(&mut change.tx, id, deadline, due_at).await?;
     store::retries::insert_round(&mut change.tx, id, round, retry, by, now, due_at).await?;

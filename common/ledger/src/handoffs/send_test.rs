@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::{Ledger, LedgerError, Points, Result, in_one_transaction};
+use crate::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
 use domain::{
     hint::Hint,
     ids::{HandoffId, IntegratorId},
@@ -11,9 +11,9 @@ use domain::{
 use store::handoffs::NewHandoff;
 
 /// Deadline of a test: it fails if not sent by then, because no worker runs or the integrator is paused by its breaker.
-const SENT_WITHIN: TimeDelta = TimeDelta::minutes(10);
+const SEND_DEADLINE: TimeDelta = TimeDelta::minutes(10);
 /// Number of attempts; more would tell a person nothing new.
-const MOST_ATTEMPTS: u32 = 1;
+const MAX_ATTEMPTS: u32 = 1;
 
 /// Why a test is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +31,7 @@ impl Ledger {
         &self,
         integrator: IntegratorId,
     ) -> Result<HandoffId, TestRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let stored = store::integrators::get(&mut change.tx, integrator).await?;
             let to = stored
                 .filter(|stored| stored.archived_at.is_none())
@@ -50,9 +50,9 @@ impl Ledger {
                 position: 1,
                 event: HandoffEvent::Test,
                 required: false,
-                max_attempts: MOST_ATTEMPTS,
+                max_attempts: MAX_ATTEMPTS,
                 due_at: now,
-                deadline: now + SENT_WITHIN,
+                deadline: now + SEND_DEADLINE,
                 created_at: now,
             };
             store::handoffs::insert(&mut change.tx, &[test]).await?;

@@ -41,11 +41,11 @@ pub(super) struct Duty {
     pub(super) deadline: Time,
     /// The claim that is on the wire, and the end of its lease.
     pub(super) wire: Option<(usize, Time)>,
-    pub(super) record: Vec<OnRecord>,
+    pub(super) record: Vec<RecordedAttempt>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct OnRecord {
+pub(super) struct RecordedAttempt {
     pub(super) round: u32,
     pub(super) n: u32,
     pub(super) outcome: Option<AttemptOutcome>,
@@ -54,7 +54,7 @@ pub(super) struct OnRecord {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Said {
+pub(super) struct SentCallback {
     pub(super) party: usize,
     word: &'static str,
     sequence: Option<i64>,
@@ -65,7 +65,7 @@ pub(super) struct Said {
 
 /// Effect of an outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heeded {
+pub(super) enum OutcomeEffect {
     Recorded,
     CalledOff,
     Fenced,
@@ -77,7 +77,7 @@ pub(super) struct Model {
     pub(super) status: OrderStatus,
     pub(super) holds_stock: bool,
     pub(super) duties: Vec<Duty>,
-    pub(super) said: Vec<Said>,
+    pub(super) said: Vec<SentCallback>,
     pub(super) enabled: Vec<bool>,
     pub(super) archived: Vec<bool>,
     parties: Vec<PartyPlan>,
@@ -264,7 +264,7 @@ impl Model {
     }
 
     /// Returns true if nothing more happens to the order by itself: it has ended, or people have to act.
-    pub(super) fn has_come_to_rest(&self) -> bool {
+    pub(super) fn is_at_rest(&self) -> bool {
         !self.waits_for_acceptance()
             && self
                 .duties

@@ -4,9 +4,9 @@ mod compare;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use self::compare::in_the_order_of;
+use self::compare::in_model_order;
 use super::{
-    model::{Heeded, Model},
+    model::{Model, OutcomeEffect},
     step::{Hears, PartyPlan, Plan, Step},
 };
 use crate::{
@@ -20,22 +20,22 @@ use crate::{
 };
 use domain::{
     callback::{CallbackResult, Update},
-    handoff::{Handoff, HandoffState, Heard, RetryAfter},
+    handoff::{Handoff, HandoffState, RetryAfter, SendResult},
     integrator::{Confirms, Integrator, UnknownPolicy},
     order::Order,
     status::OrderStatus,
 };
 
 /// Result of a step, limited to what both sides know.
-type Told = Result<(), String>;
+type StepResult = Result<(), String>;
 
 /// Everything that occurred, to check that the histories draw everything.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Coverage {
     pub(super) statuses: Vec<OrderStatus>,
     pub(super) states: Vec<HandoffState>,
     pub(super) results: Vec<CallbackResult>,
-    pub(super) heeded: Vec<Heeded>,
+    pub(super) heeded: Vec<OutcomeEffect>,
     pub(super) most_rounds: u32,
     pub(super) somebody_was_archived: bool,
 }
@@ -49,7 +49,7 @@ struct Play {
     claims: Vec<Claimed>,
     sent: Vec<(usize, String, Update)>,
     stood_at: OrderStatus,
-    seen: Seen,
+    seen: Coverage,
 }
 
 /// Steps after the drawn ones, which leave everything else to the sweep.
@@ -73,7 +73,7 @@ pub(super) struct Broken {
 }
 
 /// Plays a plan in a store of its own, so that many histories share one database.
-pub(super) async fn play(house: &House, plan: &Plan) -> Result<Seen, Broken> {
+pub(super) async fn play(house: &House, plan: &Plan) -> Result<Coverage, Broken> {
     let mut play = Play::begin(house, plan).await;
     for (after_steps, step) in plan.steps.iter().chain(TAIL).enumerate() {
         play.step(*step).await.map_err(|what| Broken {
@@ -81,7 +81,7 @@ pub(super) async fn play(house: &House, plan: &Plan) -> Result<Seen, Broken> {
             what: format!("{step:?}: {what}"),
         })?;
     }
-    if play.model.has_come_to_rest() {
+    if play.model.is_at_rest() {
         Ok(play.seen)
     } else {
         Err(Broken {
@@ -113,11 +113,11 @@ impl Play {
             began_at,
             claims: Vec::new(),
             sent: Vec::new(),
-            seen: Seen::default(),
+            seen: Coverage::default(),
         }
     }
 
-    async fn step(&mut self, step: Step) -> Told {
+    async fn step(&mut self, step: Step) -> StepResult {
         let clock = self.scene.house.clock.clone();
         self.model.now = clock.now();
         let ledger = self.scene.house.ledger.clone();
@@ -134,7 +134,7 @@ impl Play {
                     Err(LedgerError::Refused(OrderRefused::Move(_))) => false,
                     Err(error) => return Err(format!("{error:?}")),
                 };
-                agree("allowed", moved, self.model.moved(to, by, with_reason))?;
+                expect_equal("allowed", moved, self.model.moved(to, by, with_reason))?;
             }
             Step::Claim { party } => self.claim(party).await?,
             Step::Hears { claims_ago, heard } => self.hear(claims_ago, heard).await?,
@@ -183,7 +183,7 @@ impl Play {
                 self.model.ends_overdue_orders();
             }
             Step::Settles => {
-                ledger.settle_left_over(100).await.unwrap();
+                ledger.settle_unsettled_orders(100).await.unwrap();
                 self.model.settles();
             }
             Step::Waits { seconds } => clock.set(clock.now() + TimeDelta::seconds(seconds)),
@@ -202,7 +202,7 @@ impl Play {
         party.checked_rem(self.integrators.len())
     }
 
-    async fn enable(&mut self, party: usize, enabled: bool) -> Told {
+    async fn enable(&mut self, party: usize, enabled: bool) -> StepResult {
         let Some(party) = self.pick(party) else {
             return Ok(());
         };
@@ -225,17 +225,17 @@ impl Play {
         if edited {
             self.model.enabled[party] = enabled;
         }
-        agree("edited", edited, !self.model.archived[party])
+        expect_equal("edited", edited, !self.model.archived[party])
     }
 
-    async fn claim(&mut self, party: usize) -> Told {
+    async fn claim(&mut self, party: usize) -> StepResult {
         let Some(party) = self.pick(party) else {
             return Ok(());
         };
         let lease = TimeDelta::from_std(LEASE).unwrap();
         let expected = self.model.claims(party, self.claims.len(), lease);
         let mut claimed = self.scene.claims(&self.integrators[party]).await.claimed;
-        agree("claims", claimed.len(), usize::from(expected.is_some()))?;
+        expect_equal("claims", claimed.len(), usize::from(expected.is_some()))?;
         let Some(claimed) = claimed.pop() else {
             return Ok(());
         };
@@ -250,7 +250,7 @@ impl Play {
         Ok(())
     }
 
-    async fn hear(&mut self, claims_ago: usize, heard: Hears) -> Told {
+    async fn hear(&mut self, claims_ago: usize, heard: Hears) -> StepResult {
         let Some(claim) = self.claims.len().checked_sub(1 + claims_ago) else {
             return Ok(());
         };
@@ -263,7 +263,7 @@ impl Play {
             self.model.hears(claim, heard, |_| false);
             return Ok(());
         }
-        let answer = |status, retry_after| Heard::Answer {
+        let answer = |status, retry_after| SendResult::Answer {
             status,
             retry_after,
         };
@@ -274,10 +274,10 @@ impl Play {
                 answer(503, Some(RetryAfter::After(wait)))
             }
             Hears::TokenExpired => answer(401, None),
-            Hears::NotConnected => Heard::NotConnected {
+            Hears::NotConnected => SendResult::NotConnected {
                 error: "refused".to_owned(),
             },
-            Hears::Lost | Hears::Deferred(_) => Heard::Lost {
+            Hears::Lost | Hears::Deferred(_) => SendResult::Lost {
                 error: "time-out".to_owned(),
             },
         };
@@ -289,13 +289,13 @@ impl Play {
         let failed = self.failed().await;
         let expected = self.model.hears(claim, heard, |at| failed[at]);
         let heeded = match concluded {
-            Concluded::Recorded { .. } => Heeded::Recorded,
-            Concluded::CalledOff { .. } => Heeded::CalledOff,
+            Concluded::Recorded { .. } => OutcomeEffect::Recorded,
+            Concluded::CalledOff { .. } => OutcomeEffect::CalledOff,
             // Recorded before, or after the end of the lease: nothing is changed.
-            Concluded::RecordedBefore { .. } | Concluded::Fenced => Heeded::Fenced,
+            Concluded::AlreadyRecorded { .. } | Concluded::Fenced => OutcomeEffect::Fenced,
         };
         self.seen.heeded.push(heeded);
-        agree("effect of the outcome", heeded, expected)
+        expect_equal("effect of the outcome", heeded, expected)
     }
 
     async fn say(
@@ -304,7 +304,7 @@ impl Play {
         status: &'static str,
         sequence: Option<i64>,
         occurred_at: Option<i64>,
-    ) -> Told {
+    ) -> StepResult {
         // An archived integrator has no valid signature.
         let Some(party) = self
             .pick(party)
@@ -335,10 +335,10 @@ impl Play {
         if let_in {
             self.sent.push((party, webhook_id, update));
         }
-        agree("received", let_in, expected)
+        expect_equal("received", let_in, expected)
     }
 
-    async fn replay(&mut self, callback: usize) -> Told {
+    async fn replay(&mut self, callback: usize) -> StepResult {
         let Some(at) = callback.checked_rem(self.sent.len()) else {
             return Ok(());
         };
@@ -347,10 +347,10 @@ impl Play {
         let again = ledger
             .receive_callback(&self.integrators[party], &webhook_id, update)
             .await;
-        agree("a replay", again.unwrap(), Received::Duplicate)
+        expect_equal("a replay", again.unwrap(), Received::Duplicate)
     }
 
-    async fn retry(&mut self, handoff: usize) -> Told {
+    async fn retry(&mut self, handoff: usize) -> StepResult {
         let Some(at) = handoff.checked_rem(self.model.duties.len()) else {
             return Ok(());
         };
@@ -362,7 +362,7 @@ impl Play {
             Err(LedgerError::Refused(_)) => false,
             Err(error) => return Err(format!("{error:?}")),
         };
-        agree("retried", retried, self.model.retries_by_hand(at))
+        expect_equal("retried", retried, self.model.retries_by_hand(at))
     }
 
     async fn handoffs(&self) -> Vec<Handoff> {
@@ -371,7 +371,7 @@ impl Play {
 
     /// Returns the handoffs in the order of the model's duties.
     async fn by_duty(&self) -> Vec<Handoff> {
-        in_the_order_of(&self.model, &self.integrators, &self.handoffs().await)
+        in_model_order(&self.model, &self.integrators, &self.handoffs().await)
     }
 
     /// Returns for each duty if the real handoff has failed.
@@ -395,13 +395,13 @@ async fn integrator(scene: &Scene, party: PartyPlan) -> Integrator {
         }
     };
     if party.is_courier {
-        scene.courier_like(change).await
+        scene.courier_with(change).await
     } else {
         scene.integrator(change).await
     }
 }
 
-fn agree<T: PartialEq + std::fmt::Debug>(what: &str, is: T, should_be: T) -> Told {
+fn expect_equal<T: PartialEq + std::fmt::Debug>(what: &str, is: T, should_be: T) -> StepResult {
     if is == should_be {
         Ok(())
     } else {

@@ -105,7 +105,7 @@ const WAITS_S: &[i64] = &[1, 2, 3, 9, 31, 40, 160, 601, 90_000];
 
 impl Plan {
     pub(super) fn drawn(seed: u64) -> Self {
-        let lot = Lot(Chance::seeded(seed));
+        let lot = RandomSource(Chance::seeded(seed));
         let mut parties: Vec<PartyPlan> = (0..lot.below(3)).map(|_| lot.party(false)).collect();
         if parties.is_empty() && lot.one_in(2) {
             parties.push(lot.party(false));
@@ -122,9 +122,9 @@ impl Plan {
     }
 }
 
-struct Lot(Chance);
+struct RandomSource(Chance);
 
-impl Lot {
+impl RandomSource {
     fn below(&self, end: usize) -> usize {
         let drawn = u64::from_le_bytes(self.0.bytes());
         usize::try_from(drawn % u64::try_from(end).unwrap()).unwrap()

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Idempotency, Once};
 use crate::{
-    Change, LedgerError, Points, Result,
+    Change, CrashPoints, LedgerError, Result,
     products::{NewProduct, ProductRefused},
     testing::House,
 };
@@ -49,14 +49,14 @@ async fn create(
 
 #[each_database]
 async fn twins_at_once_make_one_thing_and_all_of_them_hear_which(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let twins = (0..12).map(|_| create(&house, a_key(store, 1), espresso(store)));
     let answers = join_all(twins).await;
     let (mut made, mut told): (Vec<Uuid>, Vec<Uuid>) = (Vec::new(), Vec::new());
     for answer in answers {
         match answer.unwrap() {
             Once::Done(product) => made.push(product.id.uuid()),
-            Once::DoneBefore(resource) => told.push(resource),
+            Once::AlreadyDone(resource) => told.push(resource),
         }
     }
     assert_eq!((made.len(), told.len()), (1, 11));
@@ -69,7 +69,7 @@ async fn twins_at_once_make_one_thing_and_all_of_them_hear_which(house: House) {
 
 #[each_database]
 async fn a_refused_request_leaves_its_key_free(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let wrong = NewProduct {
         price: Money::new(250, "USD".parse().unwrap()),
         ..espresso(store)
@@ -87,7 +87,7 @@ async fn a_refused_request_leaves_its_key_free(house: House) {
 
 #[each_database]
 async fn a_key_names_one_request_of_its_owner(house: House) {
-    let (store, other) = (house.a_store().await, house.a_store().await);
+    let (store, other) = (house.create_store().await, house.create_store().await);
     assert!(matches!(
         create(&house, a_key(store, 1), espresso(store)).await,
         Ok(Once::Done(_))
@@ -107,7 +107,7 @@ async fn a_key_names_one_request_of_its_owner(house: House) {
 
 #[each_database]
 async fn a_twin_of_a_request_that_takes_too_long_is_told_that_it_still_runs(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let key = a_key(store, 1).unwrap();
     let mut first = Change::begin(&house.ledger.inner).await.unwrap();
     if matches!(first.tx, store::Tx::Sqlite(..)) {
@@ -134,11 +134,11 @@ async fn a_twin_of_a_request_that_takes_too_long_is_told_that_it_still_runs(hous
 
 #[each_database]
 async fn a_change_that_does_not_say_what_it_made_keeps_no_key(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let done = house
         .ledger
         .once(a_key(store, 1), async |ledger| {
-            crate::in_one_transaction!(&ledger.inner, Points::NONE, |change| {
+            crate::in_one_transaction!(&ledger.inner, CrashPoints::NONE, |change| {
                 let _ = &mut change;
                 Ok::<_, LedgerError>(())
             })

@@ -6,11 +6,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, Result, Waiting,
-    decide::{World, decide},
+    Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, QueuedOrder, Result,
+    decide::{IntakeState, decide},
     write::{Winner, write},
 };
-use crate::{Change, LedgerError, Points};
+use crate::{Change, CrashPoints, LedgerError};
 use domain::{
     ids::{OrderId, ProductId, SessionId, StoreId},
     order::Order,
@@ -22,14 +22,14 @@ use store::{StoreError, events::Counter, idempotency::KeyRow};
 pub(super) type Outcome = Option<Result<Placed, PlaceRefused>>;
 
 /// Existing orders, by what a new order would repeat.
-struct Known {
+struct ExistingOrders {
     keys: HashMap<(Uuid, String), KeyRow>,
     references: HashMap<(Uuid, String), OrderId>,
     /// Replacements by the order that they replaced.
     replacements: HashMap<OrderId, OrderId>,
 }
 
-enum Decided {
+enum Decision {
     Winner(Box<Order>),
     Replay(OrderId),
     Refused(PlaceRefused),
@@ -40,7 +40,7 @@ enum Decided {
 /// have locked.
 pub(super) async fn run(
     inner: &Inner,
-    waiting: &[Waiting],
+    waiting: &[QueuedOrder],
     wait: bool,
 ) -> store::Result<Vec<Outcome>> {
     let begun_at = Instant::now();
@@ -55,7 +55,7 @@ pub(super) async fn run(
     let winners: Vec<OrderId> = decided
         .iter()
         .filter_map(|one| {
-            if let Decided::Winner(order) = one {
+            if let Decision::Winner(order) = one {
                 Some(order.id)
             } else {
                 None
@@ -64,8 +64,8 @@ pub(super) async fn run(
         .collect();
     if winners.is_empty() {
         change.rollback().await;
-    } else if let Err(error) = change.commit(Points::INTAKE).await
-        && !it_happened_all_the_same(inner, &error, &winners).await
+    } else if let Err(error) = change.commit(CrashPoints::INTAKE).await
+        && !was_committed(inner, &error, &winners).await
     {
         return Err(error);
     }
@@ -84,21 +84,21 @@ pub(super) async fn run(
 
 async fn decide_and_write(
     change: &mut Change<'_>,
-    waiting: &[Waiting],
+    waiting: &[QueuedOrder],
     wait: bool,
-) -> store::Result<Vec<Decided>> {
+) -> store::Result<Vec<Decision>> {
     let orders: Vec<&PlaceOrder> = waiting.iter().map(|one| &one.order).collect();
-    let (mut world, known) = look(change, &orders, wait).await?;
+    let (mut state, known) = load_and_lock(change, &orders, wait).await?;
     crash::point("intake.after_locks");
     let (chance, now) = (&change.inner.chance, change.now);
-    let decided: Vec<Decided> = waiting
+    let decided: Vec<Decision> = waiting
         .iter()
-        .map(|one| match already(&one.order, &known) {
+        .map(|one| match find_existing(&one.order, &known) {
             Some(decided) => decided,
-            None if is_busy(&one.order, &world, wait) => Decided::Busy,
-            None => match decide(&one.order, one.id, &mut world, chance, now) {
-                Ok(order) => Decided::Winner(Box::new(order)),
-                Err(refused) => Decided::Refused(refused),
+            None if is_busy(&one.order, &state, wait) => Decision::Busy,
+            None => match decide(&one.order, one.id, &mut state, chance, now) {
+                Ok(order) => Decision::Winner(Box::new(order)),
+                Err(refused) => Decision::Refused(refused),
             },
         })
         .collect();
@@ -106,7 +106,7 @@ async fn decide_and_write(
         .iter()
         .zip(&decided)
         .filter_map(|(one, decided)| {
-            if let Decided::Winner(order) = decided {
+            if let Decision::Winner(order) = decided {
                 Some(Winner {
                     wanted: &one.order,
                     order,
@@ -118,78 +118,78 @@ async fn decide_and_write(
         })
         .collect();
     if !winners.is_empty() {
-        write(change, &winners, &world).await?;
+        write(change, &winners, &state).await?;
     }
     crash::point("intake.after_writes");
     Ok(decided)
 }
 
 /// Reads and locks, in the global lock order: sessions, store counters, stock.
-async fn look(
+async fn load_and_lock(
     change: &mut Change<'_>,
     orders: &[&PlaceOrder],
     wait: bool,
-) -> store::Result<(World, Known)> {
+) -> store::Result<(IntakeState, ExistingOrders)> {
     let sessions: Vec<SessionId> = distinct(orders.iter().filter_map(|order| order.session));
     let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
-    let mut world = lock_places(change, &sessions, &stores, wait).await?;
+    let mut state = lock_sessions_and_numbers(change, &sessions, &stores, wait).await?;
     let known = known(&mut change.tx, orders).await?;
-    fill(change, orders, &stores, &mut world).await?;
-    Ok((world, known))
+    load_rest(change, orders, &stores, &mut state).await?;
+    Ok((state, known))
 }
 
 /// Locks what comes first in the lock order: sessions and store counters.
-pub(super) async fn lock_places(
+pub(super) async fn lock_sessions_and_numbers(
     change: &mut Change<'_>,
     sessions: &[SessionId],
     stores: &[StoreId],
     wait: bool,
-) -> store::Result<World> {
+) -> store::Result<IntakeState> {
     let sessions = store::intake::lock_sessions(&mut change.tx, sessions, wait).await?;
     let numbers = store::intake::lock_numbers(&mut change.tx, stores).await?;
     for (id, session) in &sessions {
-        change.stream_is_locked(
+        change.register_stream(
             (*id).into(),
             Counter::Session,
             session.store_id,
             session.last_seq,
         );
     }
-    Ok(World {
+    Ok(IntakeState {
         sessions,
         numbers,
-        ..World::default()
+        ..IntakeState::default()
     })
 }
 
 /// Reads everything else that the rule needs for these orders; counted stock is locked.
-pub(super) async fn fill(
+pub(super) async fn load_rest(
     change: &mut Change<'_>,
     orders: &[&PlaceOrder],
     stores: &[StoreId],
-    world: &mut World,
+    state: &mut IntakeState,
 ) -> store::Result<()> {
     let tx = &mut change.tx;
-    world.stores = store::stores::many(tx, stores)
+    state.stores = store::stores::many(tx, stores)
         .await?
         .into_iter()
         .map(|store| (store.id, store))
         .collect();
     for integrator in store::integrators::of_stores(tx, stores).await? {
-        world
+        state
             .integrators
             .entry(integrator.store_id)
             .or_default()
             .push(integrator);
     }
-    products(tx, orders, stores, world).await?;
-    let counted: Vec<ProductId> = world
+    products(tx, orders, stores, state).await?;
+    let counted: Vec<ProductId> = state
         .products
         .values()
         .filter(|product| product.stock.is_some())
         .map(|product| product.id)
         .collect();
-    world.stock = store::stock::lock(tx, &counted).await?;
+    state.stock = store::stock::lock(tx, &counted).await?;
     Ok(())
 }
 
@@ -197,7 +197,7 @@ async fn products(
     tx: &mut store::Tx,
     orders: &[&PlaceOrder],
     stores: &[StoreId],
-    world: &mut World,
+    state: &mut IntakeState,
 ) -> store::Result<()> {
     let lines = || {
         orders.iter().flat_map(|order| {
@@ -215,7 +215,7 @@ async fn products(
         }
     }));
     for product in store::products::many(tx, &ids).await? {
-        world.products.insert(product.id, product);
+        state.products.insert(product.id, product);
     }
     for store in stores {
         let skus: HashSet<&str> = lines()
@@ -227,15 +227,15 @@ async fn products(
         let skus: Vec<&str> = skus.into_iter().collect();
         for product in store::products::by_skus(tx, *store, &skus).await? {
             if let Some(sku) = &product.sku {
-                world.skus.insert((*store, sku.clone()), product.id);
+                state.skus.insert((*store, sku.clone()), product.id);
             }
-            world.products.insert(product.id, product);
+            state.products.insert(product.id, product);
         }
     }
     Ok(())
 }
 
-async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<Known> {
+async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<ExistingOrders> {
     let keys: Vec<(Uuid, &str)> = orders
         .iter()
         .filter_map(|order| {
@@ -255,24 +255,24 @@ async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<Know
     } else {
         store::idempotency::find(tx, &keys).await?
     };
-    Ok(Known {
+    Ok(ExistingOrders {
         keys: keys
             .into_iter()
             .map(|row| ((row.owner, row.key.clone()), row))
             .collect(),
-        references: store::orders::by_references(tx, &references).await?,
+        references: store::orders::find_by_references(tx, &references).await?,
         replacements: store::orders::replacements(tx, &replaced).await?,
     })
 }
 
-fn already(order: &PlaceOrder, known: &Known) -> Option<Decided> {
+fn find_existing(order: &PlaceOrder, known: &ExistingOrders) -> Option<Decision> {
     if let Some(it) = &order.idempotency
         && let Some(row) = known.keys.get(&(it.owner, it.key.clone()))
     {
         return Some(if row.fingerprint == it.fingerprint {
-            Decided::Replay(row.resource_id.into())
+            Decision::Replay(row.resource_id.into())
         } else {
-            Decided::Refused(PlaceRefused::IdempotencyKeyReused)
+            Decision::Refused(PlaceRefused::IdempotencyKeyReused)
         });
     }
     if let Some(reference) = &order.reference
@@ -281,24 +281,24 @@ fn already(order: &PlaceOrder, known: &Known) -> Option<Decided> {
             .get(&(order.placed_by(), reference.clone()))
     {
         let existing = *existing;
-        return Some(Decided::Refused(PlaceRefused::DuplicateOrder { existing }));
+        return Some(Decision::Refused(PlaceRefused::DuplicateOrder { existing }));
     }
     let by = *known.replacements.get(&order.replaces?)?;
-    Some(Decided::Refused(PlaceRefused::AlreadyReplaced { by }))
+    Some(Decision::Refused(PlaceRefused::AlreadyReplaced { by }))
 }
 
 /// Returns true if the order's session was not locked because somebody else has it. After waiting, a missing session
 /// means that it does not exist.
-fn is_busy(order: &PlaceOrder, world: &World, waited: bool) -> bool {
+fn is_busy(order: &PlaceOrder, state: &IntakeState, waited: bool) -> bool {
     !waited
         && order
             .session
-            .is_some_and(|session| !world.sessions.contains_key(&session))
+            .is_some_and(|session| !state.sessions.contains_key(&session))
 }
 
 /// Returns true if the batch was written by a commit whose response was lost. If that can't be found out, it returns
 /// false: to place the orders again is harmless, since each has had its id from the beginning.
-async fn it_happened_all_the_same(inner: &Inner, error: &StoreError, winners: &[OrderId]) -> bool {
+async fn was_committed(inner: &Inner, error: &StoreError, winners: &[OrderId]) -> bool {
     if !matches!(error, StoreError::CommitUnknown(_)) {
         return false;
     }
@@ -315,13 +315,13 @@ async fn it_happened_all_the_same(inner: &Inner, error: &StoreError, winners: &[
 /// Returns those of these orders that exist. Waits for a commit that still runs.
 async fn kept(inner: &Inner, ids: &[OrderId]) -> store::Result<Vec<OrderId>> {
     let mut tx = inner.db.begin().await?;
-    let there = store::orders::which_are_kept(&mut tx, ids).await;
+    let there = store::orders::find_existing(&mut tx, ids).await;
     tx.rollback().await;
     there
 }
 
 /// Returns an order that was written by a commit whose response was lost.
-pub(super) async fn kept_before(inner: &Inner, id: OrderId) -> store::Result<Option<Order>> {
+pub(super) async fn find_committed(inner: &Inner, id: OrderId) -> store::Result<Option<Order>> {
     if kept(inner, &[id]).await?.is_empty() {
         return Ok(None);
     }
@@ -329,9 +329,9 @@ pub(super) async fn kept_before(inner: &Inner, id: OrderId) -> store::Result<Opt
     store::orders::get(&mut tx, id).await
 }
 
-async fn replays(inner: &Inner, decided: &[Decided]) -> store::Result<HashMap<OrderId, Order>> {
+async fn replays(inner: &Inner, decided: &[Decision]) -> store::Result<HashMap<OrderId, Order>> {
     let ids: Vec<OrderId> = distinct(decided.iter().filter_map(|one| {
-        if let Decided::Replay(id) = one {
+        if let Decision::Replay(id) = one {
             Some(*id)
         } else {
             None
@@ -348,13 +348,13 @@ async fn replays(inner: &Inner, decided: &[Decided]) -> store::Result<HashMap<Or
         .collect())
 }
 
-fn outcome(decided: Decided, replays: &HashMap<OrderId, Order>) -> Outcome {
+fn outcome(decided: Decision, replays: &HashMap<OrderId, Order>) -> Outcome {
     Some(match decided {
-        Decided::Winner(order) => Ok(Placed {
+        Decision::Winner(order) => Ok(Placed {
             order: *order,
             replayed: false,
         }),
-        Decided::Replay(id) => match replays.get(&id) {
+        Decision::Replay(id) => match replays.get(&id) {
             Some(order) => Ok(Placed {
                 order: order.clone(),
                 replayed: true,
@@ -366,8 +366,8 @@ fn outcome(decided: Decided, replays: &HashMap<OrderId, Order>) -> Outcome {
                 )
             }
         },
-        Decided::Refused(refused) => Err(LedgerError::Refused(refused)),
-        Decided::Busy => return None,
+        Decision::Refused(refused) => Err(LedgerError::Refused(refused)),
+        Decision::Busy => return None,
     })
 }
 

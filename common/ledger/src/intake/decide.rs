@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{PlaceOrder, PlaceRefused, Placer, ProductRef, Short};
+use super::{PlaceOrder, PlaceRefused, Placer, ProductRef, Shortage};
 use domain::{
     ids::{OrderId, ProductId, SessionId, StoreId},
     integrator::{HandoffEvent, Integrator},
@@ -19,7 +19,7 @@ use store::intake::SessionRow;
 
 /// State that a batch is decided from, less what its earlier orders have used up.
 #[derive(Debug, Default)]
-pub(super) struct World {
+pub(super) struct IntakeState {
     pub(super) sessions: HashMap<SessionId, SessionRow>,
     pub(super) stores: HashMap<StoreId, Store>,
     pub(super) integrators: HashMap<StoreId, Vec<Integrator>>,
@@ -31,7 +31,7 @@ pub(super) struct World {
     pub(super) stock: HashMap<ProductId, i64>,
 }
 
-impl World {
+impl IntakeState {
     fn product(&self, store: StoreId, wanted: &ProductRef) -> Option<&Product> {
         let id = match wanted {
             ProductRef::Id(id) => id,
@@ -50,7 +50,7 @@ impl World {
     }
 
     /// Returns true if the store accepts automatically and no integrator must confirm its orders.
-    pub(super) fn accepts_by_itself(&self, store: StoreId) -> bool {
+    pub(super) fn auto_accepts(&self, store: StoreId) -> bool {
         let all = self.integrators.get(&store).map_or(&[][..], Vec::as_slice);
         let somebody_must_confirm = all
             .iter()
@@ -63,19 +63,19 @@ impl World {
     }
 }
 
-/// Returns the order as it will be written; takes its stock and number from `world`.
+/// Returns the order as it will be written; takes its stock and number from `state`.
 pub(super) fn decide(
     wanted: &PlaceOrder,
     id: OrderId,
-    world: &mut World,
+    state: &mut IntakeState,
     chance: &Chance,
     now: DateTime<Utc>,
 ) -> Result<Order, PlaceRefused> {
     let session = match wanted.session {
-        Some(session_id) => Some(open_session(world, session_id, wanted.store_id)?),
+        Some(session_id) => Some(open_session(state, session_id, wanted.store_id)?),
         None => None,
     };
-    let store = world
+    let store = state
         .stores
         .get(&wanted.store_id)
         .ok_or(PlaceRefused::UnknownStore)?;
@@ -91,7 +91,7 @@ pub(super) fn decide(
     if wanted.fulfilment == Fulfilment::Delivery && !wanted.customer.has_address() {
         return Err(PlaceRefused::AddressMissing);
     }
-    let products = products(wanted, world)?;
+    let products = products(wanted, state)?;
     let lines = products
         .iter()
         .zip(&wanted.lines)
@@ -105,7 +105,7 @@ pub(super) fn decide(
             actual: total,
         });
     }
-    let taken = enough_stock(wanted, &products, world)?;
+    let taken = check_stock(wanted, &products, state)?;
 
     let items = products
         .iter()
@@ -122,14 +122,14 @@ pub(super) fn decide(
         })
         .collect();
     let accept_by = now + Duration::seconds(i64::from(store.accept_within_s));
-    let number = world
+    let number = state
         .numbers
         .get_mut(&wanted.store_id)
         .ok_or(PlaceRefused::UnknownStore)?;
     *number += 1;
     let number = *number;
     for (product, quantity) in taken {
-        if let Some(left) = world.stock.get_mut(&product) {
+        if let Some(left) = state.stock.get_mut(&product) {
             *left -= quantity;
         }
     }
@@ -166,11 +166,11 @@ pub(super) fn decide(
 }
 
 fn open_session(
-    world: &World,
+    state: &IntakeState,
     id: SessionId,
     store: StoreId,
 ) -> Result<OrderSession, PlaceRefused> {
-    let session = world
+    let session = state
         .sessions
         .get(&id)
         .filter(|session| session.store_id == store)
@@ -185,11 +185,14 @@ fn open_session(
 }
 
 /// Returns the product of each line; the refusal names every line without one, or whose product is unavailable.
-fn products<'w>(wanted: &PlaceOrder, world: &'w World) -> Result<Vec<&'w Product>, PlaceRefused> {
+fn products<'w>(
+    wanted: &PlaceOrder,
+    state: &'w IntakeState,
+) -> Result<Vec<&'w Product>, PlaceRefused> {
     let found: Vec<Option<&Product>> = wanted
         .lines
         .iter()
-        .map(|line| world.product(wanted.store_id, &line.product))
+        .map(|line| state.product(wanted.store_id, &line.product))
         .collect();
     let lines_where = |wrong: &dyn Fn(&Option<&Product>) -> bool| -> Vec<usize> {
         found
@@ -211,24 +214,24 @@ fn products<'w>(wanted: &PlaceOrder, world: &'w World) -> Result<Vec<&'w Product
 }
 
 /// Returns the quantity of each counted product that the order takes, over all lines; refuses if stock is insufficient.
-fn enough_stock(
+fn check_stock(
     wanted: &PlaceOrder,
     products: &[&Product],
-    world: &World,
+    state: &IntakeState,
 ) -> Result<BTreeMap<ProductId, i64>, PlaceRefused> {
     let mut takes: BTreeMap<ProductId, i64> = BTreeMap::new();
     for (product, line) in products.iter().zip(&wanted.lines) {
-        if world.stock.contains_key(&product.id) {
+        if state.stock.contains_key(&product.id) {
             *takes.entry(product.id).or_default() += i64::from(line.quantity);
         }
     }
-    let short: Vec<Short> = takes
+    let short: Vec<Shortage> = takes
         .iter()
-        .map(|(product, wanted)| (product, *wanted, world.stock[product]))
+        .map(|(product, wanted)| (product, *wanted, state.stock[product]))
         .filter(|(_, wanted, left)| wanted > left)
-        .map(|(product, wanted, left)| Short {
+        .map(|(product, wanted, left)| Shortage {
             product_id: *product,
-            name: world.products[product].name.clone(),
+            name: state.products[product].name.clone(),
             wanted,
             left,
         })

@@ -2,38 +2,41 @@
 
 use super::{
     Line, PlaceOrder, PlaceRefused, Placer,
-    batch::{fill, lock_places},
-    decide::{World, decide},
+    batch::{load_rest, lock_sessions_and_numbers},
+    decide::{IntakeState, decide},
     write::{Winner, write},
 };
 use crate::{Change, LedgerError, Result};
 use domain::{money::Money, order::Order};
 
 /// Locks taken before the draft's own: its session, if it has one, and its store's counter.
-pub(crate) struct Place(World);
+pub(crate) struct DraftScope(IntakeState);
 
 /// Locks a draft's session and its store's counter, which come before orders in the lock order. An order's session and
 /// store never change, so the draft may have been read without a lock.
-pub(crate) async fn lock_place(change: &mut Change<'_>, draft: &Order) -> store::Result<Place> {
+pub(crate) async fn lock_draft_scope(
+    change: &mut Change<'_>,
+    draft: &Order,
+) -> store::Result<DraftScope> {
     let session = draft.session.as_ref().map(|session| session.id);
     let sessions: Vec<_> = session.into_iter().collect();
-    Ok(Place(
-        lock_places(change, &sessions, &[draft.store_id], true).await?,
+    Ok(DraftScope(
+        lock_sessions_and_numbers(change, &sessions, &[draft.store_id], true).await?,
     ))
 }
 
 /// Places a locked draft at today's prices; its lines keep their ids.
 pub(crate) async fn place_draft(
     change: &mut Change<'_>,
-    Place(mut world): Place,
+    DraftScope(mut state): DraftScope,
     draft: &Order,
     expected_total: Option<Money>,
 ) -> Result<Order, PlaceRefused> {
     let wanted = wanted(draft, expected_total);
-    fill(change, &[&wanted], &[draft.store_id], &mut world).await?;
+    load_rest(change, &[&wanted], &[draft.store_id], &mut state).await?;
     let (chance, now) = (&change.inner.chance, change.now);
     let mut order =
-        decide(&wanted, draft.id, &mut world, chance, now).map_err(LedgerError::Refused)?;
+        decide(&wanted, draft.id, &mut state, chance, now).map_err(LedgerError::Refused)?;
     order.created_at = draft.created_at;
     order.version = draft.version;
     order.guest_key_hash.clone_from(&draft.guest_key_hash);
@@ -45,7 +48,7 @@ pub(crate) async fn place_draft(
         order: &order,
         was_draft: true,
     };
-    write(change, &[winner], &world).await?;
+    write(change, &[winner], &state).await?;
     Ok(order)
 }
 

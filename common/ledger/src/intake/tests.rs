@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
-use super::{Idempotency, Line, PlaceOrder, PlaceRefused, Placed, Placer, ProductRef, Short};
+use super::{Idempotency, Line, PlaceOrder, PlaceRefused, Placed, Placer, ProductRef, Shortage};
 use crate::{
     Ledger, LedgerError, NoWake, Result, products::NewProduct, scene::Scene, testing::House,
 };
@@ -25,7 +25,7 @@ fn eur(amount: i64) -> Money {
     Money::new(amount, "EUR".parse().unwrap())
 }
 
-async fn a_product(house: &House, store_id: StoreId, stock: Option<u32>) -> ProductId {
+async fn create_product(house: &House, store_id: StoreId, stock: Option<u32>) -> ProductId {
     let new = NewProduct {
         store_id,
         sku: None,
@@ -99,8 +99,8 @@ async fn an_order_that_nobody_outside_must_confirm_is_accepted_at_once_and_no_ot
 
 #[each_database]
 async fn a_placed_order_is_kept_numbered_and_told_of(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, Some(10)).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, Some(10)).await;
     let placed = house
         .ledger
         .place_order(an_order(store, an_account(&house), &[(product, 2)]))
@@ -128,8 +128,8 @@ async fn a_placed_order_is_kept_numbered_and_told_of(house: House) {
 
 #[each_database]
 async fn a_commit_of_orders_is_timed_and_they_are_counted_but_a_refusal_is_not(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, Some(3)).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, Some(3)).await;
     for pieces in [1, 3, 2] {
         let _ = house
             .ledger
@@ -147,8 +147,8 @@ async fn a_commit_of_orders_is_timed_and_they_are_counted_but_a_refusal_is_not(h
 
 #[each_database]
 async fn a_price_change_leaves_totals_alone(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, None).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, None).await;
     let placed = house
         .ledger
         .place_order(an_order(store, an_account(&house), &[(product, 1)]))
@@ -177,10 +177,10 @@ async fn a_price_change_leaves_totals_alone(house: House) {
 
 #[each_database]
 async fn two_lines_of_one_product_are_summed_before_the_check(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, Some(5)).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, Some(5)).await;
     let wanted = an_order(store, an_account(&house), &[(product, 3), (product, 3)]);
-    let short = Short {
+    let short = Shortage {
         product_id: product,
         name: "Espresso".into(),
         wanted: 6,
@@ -195,8 +195,8 @@ async fn two_lines_of_one_product_are_summed_before_the_check(house: House) {
 
 #[each_database]
 async fn the_last_piece_can_be_bought(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, Some(1)).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, Some(1)).await;
     house
         .ledger
         .place_order(an_order(store, an_account(&house), &[(product, 1)]))
@@ -207,12 +207,12 @@ async fn the_last_piece_can_be_bought(house: House) {
 
 #[each_database]
 async fn two_hundred_buyers_of_fifty_pieces_leave_fifty_orders_and_none_left(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, Some(50)).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, Some(50)).await;
     // Two processes with one database, each with its own writers.
     let ledgers = [
         house.ledger.clone(),
-        house.ledger_that_wakes(std::sync::Arc::new(NoWake)),
+        house.ledger_with_wake(std::sync::Arc::new(NoWake)),
     ];
     let buyers = (0..200).map(|buyer| {
         let (ledger, account) = (ledgers[buyer % 2].clone(), an_account(&house));
@@ -245,12 +245,12 @@ async fn two_hundred_buyers_of_fifty_pieces_leave_fifty_orders_and_none_left(hou
 
 #[each_database]
 async fn fifty_identical_requests_with_one_key_are_one_order(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, Some(50)).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, Some(50)).await;
     let account = an_account(&house);
     let ledgers = [
         house.ledger.clone(),
-        house.ledger_that_wakes(std::sync::Arc::new(NoWake)),
+        house.ledger_with_wake(std::sync::Arc::new(NoWake)),
     ];
     let twins = (0..50).map(|twin| {
         let ledger = ledgers[twin % 2].clone();
@@ -272,8 +272,8 @@ async fn fifty_identical_requests_with_one_key_are_one_order(house: House) {
 
 #[each_database]
 async fn a_key_that_was_used_for_something_else_is_refused(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, None).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, None).await;
     let account = an_account(&house);
     let mut wanted = an_order(store, account, &[(product, 1)]);
     let key = |fingerprint| {
@@ -294,8 +294,8 @@ async fn a_key_that_was_used_for_something_else_is_refused(house: House) {
 
 #[each_database]
 async fn a_reference_names_one_order_of_its_account_and_is_compared_as_bytes(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, None).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, None).await;
     let account = an_account(&house);
     let with = |account, reference: &str| {
         let mut wanted = an_order(store, account, &[(product, 1)]);
@@ -317,10 +317,10 @@ async fn a_reference_names_one_order_of_its_account_and_is_compared_as_bytes(hou
 
 #[each_database]
 async fn a_batch_with_refusals_among_it_keeps_the_rest(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let (plenty, few) = (
-        a_product(&house, store, None).await,
-        a_product(&house, store, Some(3)).await,
+        create_product(&house, store, None).await,
+        create_product(&house, store, Some(3)).await,
     );
     let missing: ProductId = house.chance.id(house.clock.now());
     let account = an_account(&house);
@@ -366,8 +366,8 @@ async fn a_batch_with_refusals_among_it_keeps_the_rest(house: House) {
 
 #[each_database]
 async fn a_closed_session_takes_no_order(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, None).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, None).await;
     let session = house.ledger.open_session(store, "Table 1").await.unwrap();
     let mut wanted = an_order(store, an_account(&house), &[(product, 1)]);
     wanted.session = Some(session.id);
@@ -391,8 +391,8 @@ async fn a_closed_session_takes_no_order(house: House) {
 
 #[each_database]
 async fn a_session_that_does_not_exist_is_told_from_one_that_is_busy(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, None).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, None).await;
     let mut wanted = an_order(store, an_account(&house), &[(product, 1)]);
     wanted.session = Some(house.chance.id(house.clock.now()));
     assert_eq!(
@@ -403,8 +403,8 @@ async fn a_session_that_does_not_exist_is_told_from_one_that_is_busy(house: Hous
 
 #[each_database]
 async fn cancelling_ten_times_at_once_gives_stock_back_once(house: House) {
-    let store = house.a_store().await;
-    let product = a_product(&house, store, Some(5)).await;
+    let store = house.create_store().await;
+    let product = create_product(&house, store, Some(5)).await;
     let placed = house
         .ledger
         .place_order(an_order(store, an_account(&house), &[(product, 2)]))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{PlaceOrder, decide::World};
+use super::{PlaceOrder, decide::IntakeState};
 use crate::Change;
 use domain::{
     event::{Event, EventKind},
@@ -22,10 +22,10 @@ pub(super) struct Winner<'a> {
 pub(super) async fn write(
     change: &mut Change<'_>,
     winners: &[Winner<'_>],
-    world: &World,
+    state: &IntakeState,
 ) -> store::Result<()> {
     store::stock::take(&mut change.tx, &taken(winners)).await?;
-    store::intake::count_numbers(&mut change.tx, &numbered(winners)).await?;
+    store::intake::advance_numbers(&mut change.tx, &numbered(winners)).await?;
 
     let mut orders: Vec<NewOrder<'_>> = winners
         .iter()
@@ -44,7 +44,7 @@ pub(super) async fn write(
         store::orders::update(&mut change.tx, draft.order).await?;
         store::orders::replace_items(&mut change.tx, draft.order).await?;
     }
-    let handoffs = handoffs(change, winners, world);
+    let handoffs = handoffs(change, winners, state);
     store::handoffs::insert(&mut change.tx, &handoffs).await?;
     let mut keys = keys(winners);
     keys.sort_unstable_by(|a, b| (a.owner, &a.key).cmp(&(b.owner, &b.key)));
@@ -60,7 +60,7 @@ pub(super) async fn write(
     }
     for winner in winners
         .iter()
-        .filter(|winner| world.accepts_by_itself(winner.order.store_id))
+        .filter(|winner| state.auto_accepts(winner.order.store_id))
     {
         change.hint(Hint::Accept {
             order: winner.order.id,
@@ -89,11 +89,11 @@ fn numbered(winners: &[Winner<'_>]) -> BTreeMap<StoreId, i64> {
     numbered
 }
 
-fn handoffs(change: &Change<'_>, winners: &[Winner<'_>], world: &World) -> Vec<NewHandoff> {
+fn handoffs(change: &Change<'_>, winners: &[Winner<'_>], state: &IntakeState) -> Vec<NewHandoff> {
     winners
         .iter()
         .flat_map(|winner| {
-            world
+            state
                 .listeners(winner.order.store_id)
                 .map(move |integrator| (winner.order, integrator))
         })
@@ -135,7 +135,7 @@ fn announce(change: &mut Change<'_>, winner: &Winner<'_>) {
         change.event(order.stream(), Some(order.id), EventKind::OrderPlaced, data);
     } else {
         // The order's own stream starts with this event, and its row is written with that number.
-        change.numbered_event(Event {
+        change.add_numbered_event(Event {
             stream: order.stream(),
             seq: 1,
             store_id: order.store_id,

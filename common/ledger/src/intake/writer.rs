@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use tokio::sync::{Mutex, mpsc};
 
 use super::{
-    Inner, IntakeSettings, Placed, Shared, Waiting,
+    Inner, IntakeSettings, Placed, QueuedOrder, Shared,
     batch::{self, Outcome},
 };
 use crate::LedgerError;
@@ -13,13 +13,13 @@ use platform::crash;
 use store::StoreError;
 
 /// Maximum number of runs of a batch that meets a taken key or loses a lock; then its orders run one by one.
-const MOST_RUNS: u32 = 3;
+const MAX_RUNS: u32 = 3;
 /// Maximum number of runs of a single order.
-const MOST_RUNS_ALONE: u32 = 5;
+const MAX_RUNS_ALONE: u32 = 5;
 /// Number of rounds with a busy session after which an order waits for its session individually.
-const MOST_ROUNDS_BUSY: u32 = 3;
+const MAX_BUSY_ROUNDS: u32 = 3;
 
-pub(crate) fn start_writers(inner: &Shared, queued: mpsc::Receiver<Waiting>) {
+pub(crate) fn start_writers(inner: &Shared, queued: mpsc::Receiver<QueuedOrder>) {
     let settings = inner.settings.intake;
     let queued = Arc::new(Mutex::new(queued));
     for _ in 0..settings.writers.max(1) {
@@ -43,9 +43,9 @@ pub(crate) fn start_writers(inner: &Shared, queued: mpsc::Receiver<Waiting>) {
 
 /// Waits for the first order, and takes what is queued behind it.
 async fn take(
-    queued: &mut mpsc::Receiver<Waiting>,
+    queued: &mut mpsc::Receiver<QueuedOrder>,
     settings: &IntakeSettings,
-) -> Option<Vec<Waiting>> {
+) -> Option<Vec<QueuedOrder>> {
     let first = queued.recv().await?;
     let mut bytes = first.order.size_bytes();
     let mut waiting = vec![first];
@@ -58,19 +58,19 @@ async fn take(
 }
 
 /// Places all orders, in rounds: duplicates within a batch and orders whose session is busy go into the next round.
-async fn place(inner: &Inner, mut waiting: Vec<Waiting>) {
+async fn place(inner: &Inner, mut waiting: Vec<QueuedOrder>) {
     crash::point("intake.before_begin");
     let mut rounds_busy = 0;
     while !waiting.is_empty() {
-        let (now, mut later) = apart_from_twins(waiting);
-        if rounds_busy < MOST_ROUNDS_BUSY {
-            let busy = together(inner, now).await;
+        let (now, mut later) = split_duplicates(waiting);
+        if rounds_busy < MAX_BUSY_ROUNDS {
+            let busy = place_batch(inner, now).await;
             rounds_busy = if busy.is_empty() { 0 } else { rounds_busy + 1 };
             later.splice(0..0, busy);
         } else {
             rounds_busy = 0;
             for one in now {
-                alone(inner, one, false).await;
+                place_alone(inner, one, false).await;
             }
         }
         waiting = later;
@@ -78,7 +78,7 @@ async fn place(inner: &Inner, mut waiting: Vec<Waiting>) {
 }
 
 /// Splits the orders into the first of each idempotency key, reference and replaced order, and the rest.
-fn apart_from_twins(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
+fn split_duplicates(waiting: Vec<QueuedOrder>) -> (Vec<QueuedOrder>, Vec<QueuedOrder>) {
     let (mut keys, mut references, mut replaced) = (HashSet::new(), HashSet::new(), HashSet::new());
     waiting.into_iter().partition(|one| {
         let order = &one.order;
@@ -96,7 +96,7 @@ fn apart_from_twins(waiting: Vec<Waiting>) -> (Vec<Waiting>, Vec<Waiting>) {
 }
 
 /// Places all orders in one transaction; returns those whose session is busy.
-async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
+async fn place_batch(inner: &Inner, mut waiting: Vec<QueuedOrder>) -> Vec<QueuedOrder> {
     let mut run = 1;
     loop {
         let error = match batch::run(inner, &waiting, false).await {
@@ -104,13 +104,13 @@ async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
             Err(error) => error,
         };
         if error.is_lock_timeout() {
-            waiting = without_twins_that_run(inner, waiting).await;
+            waiting = reject_running_duplicates(inner, waiting).await;
             if waiting.is_empty() {
                 return Vec::new();
             }
         }
         match error {
-            StoreError::UniqueKeyTaken | StoreError::LockLost(_) if run < MOST_RUNS => run += 1,
+            StoreError::UniqueKeyTaken | StoreError::LockLost(_) if run < MAX_RUNS => run += 1,
             StoreError::Unavailable(why) => {
                 for one in waiting {
                     let _ = one
@@ -120,10 +120,10 @@ async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
                 return Vec::new();
             }
             error => {
-                let is_unanswered = matches!(error, StoreError::CommitUnknown(_));
+                let is_commit_unknown = matches!(error, StoreError::CommitUnknown(_));
                 // Each individually, so that only the poisoned one fails.
                 for one in waiting {
-                    alone(inner, one, is_unanswered).await;
+                    place_alone(inner, one, is_commit_unknown).await;
                 }
                 return Vec::new();
             }
@@ -131,8 +131,8 @@ async fn together(inner: &Inner, mut waiting: Vec<Waiting>) -> Vec<Waiting> {
     }
 }
 
-/// Places a single order. `is_unanswered` means that it may already be written.
-async fn alone(inner: &Inner, one: Waiting, is_unanswered: bool) {
+/// Places a single order. `is_commit_unknown` means that it may already be written.
+async fn place_alone(inner: &Inner, one: QueuedOrder, is_commit_unknown: bool) {
     let one = [one];
     let mut run = 1;
     let result = loop {
@@ -147,13 +147,13 @@ async fn alone(inner: &Inner, one: Waiting, is_unanswered: bool) {
                 break Err(LedgerError::KeyInProgress);
             }
             Err(error @ (StoreError::UniqueKeyTaken | StoreError::LockLost(_)))
-                if run < MOST_RUNS_ALONE =>
+                if run < MAX_RUNS_ALONE =>
             {
                 run += 1;
                 // The taken key may be the order's own id.
-                if is_unanswered
+                if is_commit_unknown
                     && matches!(error, StoreError::UniqueKeyTaken)
-                    && let Ok(Some(order)) = batch::kept_before(inner, one[0].id).await
+                    && let Ok(Some(order)) = batch::find_committed(inner, one[0].id).await
                 {
                     break Ok(Placed {
                         order,
@@ -161,7 +161,7 @@ async fn alone(inner: &Inner, one: Waiting, is_unanswered: bool) {
                     });
                 }
             }
-            Err(error) if is_unanswered => {
+            Err(error) if is_commit_unknown => {
                 break Err(StoreError::CommitUnknown(error.to_string()).into());
             }
             Err(error) => break Err(error.into()),
@@ -173,7 +173,7 @@ async fn alone(inner: &Inner, one: Waiting, is_unanswered: bool) {
 
 /// Removes the orders whose idempotency key is being written elsewhere, and tells their callers so; used after a lock
 /// timeout.
-async fn without_twins_that_run(inner: &Inner, waiting: Vec<Waiting>) -> Vec<Waiting> {
+async fn reject_running_duplicates(inner: &Inner, waiting: Vec<QueuedOrder>) -> Vec<QueuedOrder> {
     let mut left = Vec::with_capacity(waiting.len());
     for one in waiting {
         if is_running(inner, &one).await {
@@ -187,7 +187,7 @@ async fn without_twins_that_run(inner: &Inner, waiting: Vec<Waiting>) -> Vec<Wai
 
 /// Returns true if a request with the same key runs elsewhere; false if that can't be found out, so that the order is
 /// tried again.
-async fn is_running(inner: &Inner, one: &Waiting) -> bool {
+async fn is_running(inner: &Inner, one: &QueuedOrder) -> bool {
     let Some(it) = &one.order.idempotency else {
         return false;
     };
@@ -199,7 +199,7 @@ async fn is_running(inner: &Inner, one: &Waiting) -> bool {
     answer.unwrap_or(false)
 }
 
-fn answer(waiting: Vec<Waiting>, outcomes: Vec<Outcome>) -> Vec<Waiting> {
+fn answer(waiting: Vec<QueuedOrder>, outcomes: Vec<Outcome>) -> Vec<QueuedOrder> {
     let mut busy = Vec::new();
     for (one, outcome) in waiting.into_iter().zip(outcomes) {
         match outcome {

@@ -8,8 +8,8 @@ mod tests;
 
 use super::{IntegratorRefused, lock, write};
 use crate::{
-    Ledger, LedgerError, Points, Result,
-    handoffs::{self, AFTER_A_FAILED_CLAIM, call_off, is_a_rows_fault},
+    CrashPoints, Ledger, LedgerError, Result,
+    handoffs::{self, FAILED_CLAIM_DELAY, is_row_error, withdraw_from_order},
     in_one_transaction,
 };
 use domain::{
@@ -26,7 +26,7 @@ impl Ledger {
         id: IntegratorId,
         version: Option<i64>,
     ) -> Result<(), IntegratorRefused> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let stored = store::integrators::get(&mut change.tx, id).await?;
             if stored.is_some_and(|stored| stored.archived_at.is_some()) {
                 return Ok(());
@@ -51,9 +51,9 @@ impl Ledger {
         for (handoff, order) in found {
             match self.withdraw_one_from_archived(handoff, order).await {
                 Ok(done) => withdrawn += u32::from(done),
-                Err(LedgerError::Store(error)) if is_a_rows_fault(&error) => {
+                Err(LedgerError::Store(error)) if is_row_error(&error) => {
                     tracing::error!(%handoff, %error, "handoff can't be withdrawn");
-                    self.note_failed_withdrawal(handoff, &error).await?;
+                    self.record_failed_withdrawal(handoff, &error).await?;
                 }
                 Err(error) => tracing::warn!(%handoff, %error, "handoff was not withdrawn"),
             }
@@ -66,7 +66,7 @@ impl Ledger {
         id: HandoffId,
         order: Option<OrderId>,
     ) -> Result<bool> {
-        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
             let Some((mut order, stored)) = handoffs::lock(&mut change, order, id).await? else {
                 return Ok(false);
             };
@@ -74,16 +74,16 @@ impl Ledger {
             if handoff.state.is_closed() || handoff.state == HandoffState::Sending {
                 return Ok(false);
             }
-            call_off(&mut change, order.as_mut(), handoff).await?;
+            withdraw_from_order(&mut change, order.as_mut(), handoff).await?;
             Ok(true)
         })
     }
 
-    async fn note_failed_withdrawal(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
-            let not_before = change.now + AFTER_A_FAILED_CLAIM;
-            let error = error.in_public();
-            store::handoffs::withdrawing_failed(&mut change.tx, handoff, &error, not_before)
+    async fn record_failed_withdrawal(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
+            let not_before = change.now + FAILED_CLAIM_DELAY;
+            let error = error.public_message();
+            store::handoffs::record_withdrawal_failure(&mut change.tx, handoff, &error, not_before)
                 .await?;
             Ok(())
         })

@@ -10,7 +10,7 @@ mod tests;
 
 use serde_json::json;
 
-use crate::{Ledger, Points, Result, in_one_transaction, stores::lock_stream};
+use crate::{CrashPoints, Ledger, Result, in_one_transaction, stores::lock_stream};
 use domain::{
     event::EventKind,
     ids::{IntegratorId, StoreId},
@@ -18,14 +18,14 @@ use domain::{
 
 impl Ledger {
     /// Disables the integrators that are marked for it, and tells their stores' staff; returns their number.
-    pub async fn disable_given_up(&self, limit: u32) -> Result<u32> {
+    pub async fn disable_failing_integrators(&self, limit: u32) -> Result<u32> {
         let found = {
             let mut tx = self.inner.db.read().await?;
             store::integrators::given_up(&mut tx, limit).await?
         };
         let mut disabled = 0;
         for (integrator, store) in found {
-            match self.disable_one_given_up(integrator, store).await {
+            match self.disable_failing_integrator(integrator, store).await {
                 Ok(done) => disabled += u32::from(done),
                 Err(error) => tracing::error!(%integrator, %error, "disabling failed: {error}"),
             }
@@ -34,12 +34,12 @@ impl Ledger {
     }
 
     /// Disables a marked integrator. Returns `false` if the mark is gone: a person or another process was faster.
-    pub(crate) async fn disable_one_given_up(
+    pub(crate) async fn disable_failing_integrator(
         &self,
         id: IntegratorId,
         store: StoreId,
     ) -> Result<bool> {
-        let disabled = in_one_transaction!(&self.inner, Points::NONE, |change| {
+        let disabled = in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             lock_stream(&mut change, store).await?;
             let Some(stored) = store::integrators::lock(&mut change.tx, id).await? else {
                 return Ok(None);

@@ -9,10 +9,10 @@ use chrono::{DateTime, Utc};
 
 use crate::{Ledger, Result};
 use domain::{breaker::Breaker, ids::IntegratorId};
-use store::integrators::Answered;
+use store::integrators::RecentOutcomes;
 
 /// Number of most recent attempts that the success rate is computed from.
-const ATTEMPTS: u32 = 100;
+const RECENT_ATTEMPTS: u32 = 100;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
@@ -39,10 +39,10 @@ impl Ledger {
     pub async fn health_of(&self, integrators: &[IntegratorId]) -> Result<Vec<Health>> {
         let mut tx = self.inner.db.read().await?;
         let breakers = store::integrators::breakers(&mut tx, integrators).await?;
-        let answered = store::integrators::answered(&mut tx, integrators, ATTEMPTS).await?;
+        let answered = store::integrators::answered(&mut tx, integrators, RECENT_ATTEMPTS).await?;
         drop(tx);
         let mut breakers: HashMap<IntegratorId, Breaker> = breakers.into_iter().collect();
-        let mut answered: HashMap<IntegratorId, Answered> = answered
+        let mut answered: HashMap<IntegratorId, RecentOutcomes> = answered
             .into_iter()
             .map(|one| (one.integrator, one))
             .collect();
@@ -54,7 +54,7 @@ impl Ledger {
     }
 }
 
-fn health(breaker: Breaker, answered: Option<Answered>) -> Health {
+fn health(breaker: Breaker, answered: Option<RecentOutcomes>) -> Health {
     let Some(answered) = answered else {
         return Health {
             breaker,
@@ -63,7 +63,7 @@ fn health(breaker: Breaker, answered: Option<Answered>) -> Health {
     };
     Health {
         breaker,
-        success_rate: share(answered.acknowledged, answered.attempts),
+        success_rate: ratio(answered.acknowledged, answered.attempts),
         last_success_at: answered.last_success_at,
         last_failure: answered.last_failure.map(|failure| LastFailure {
             at: failure.at,
@@ -74,6 +74,6 @@ fn health(breaker: Breaker, answered: Option<Answered>) -> Health {
 }
 
 /// Returns `part / whole`, or `None` if `whole` is 0.
-fn share(part: u32, whole: u32) -> Option<f64> {
+fn ratio(part: u32, whole: u32) -> Option<f64> {
     (whole > 0).then(|| f64::from(part) / f64::from(whole))
 }

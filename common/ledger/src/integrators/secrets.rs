@@ -18,7 +18,7 @@ impl Inner {
         let opened = self.open(id, &stored.auth_sealed)?;
         let auth = serde_json::from_slice(&opened)
             // Never include the error's text: it may quote the secret.
-            .map_err(|_| LedgerError::Unsealable(format!("integrator {id}: its auth")))?;
+            .map_err(|_| LedgerError::Undecryptable(format!("integrator {id}: its auth")))?;
         let signing = self.open_secrets(id, &stored.signing_sealed, &stored.old_signing, now)?;
         Ok((auth, signing))
     }
@@ -39,7 +39,7 @@ impl Inner {
                     .ok()
                     .and_then(|text| SigningSecret::parse(text).ok())
                     .ok_or_else(|| {
-                        LedgerError::Unsealable(format!("integrator {id}: no signing secret"))
+                        LedgerError::Undecryptable(format!("integrator {id}: no signing secret"))
                     })
             })
             .collect()
@@ -48,7 +48,7 @@ impl Inner {
     fn open<R>(&self, id: IntegratorId, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, R> {
         self.sealing
             .open(id.uuid(), sealed)
-            .map_err(|error| LedgerError::Unsealable(format!("integrator {id}: {error}")))
+            .map_err(|error| LedgerError::Undecryptable(format!("integrator {id}: {error}")))
     }
 
     pub(super) fn new_secret(&self) -> SigningSecret {

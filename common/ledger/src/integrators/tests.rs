@@ -52,7 +52,7 @@ async fn outbound(house: &House, id: IntegratorId) -> (OutboundAuth, Vec<Signing
 
 #[each_database]
 async fn an_integrator_is_read_as_it_was_created(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let (created, _) = create(&house, kitchen(store)).await;
     assert_eq!(
         created.events,
@@ -72,7 +72,7 @@ async fn an_integrator_is_read_as_it_was_created(house: House) {
         [created.clone()]
     );
     let whole = stored(&house, created.id).await;
-    assert!(whole.breaker.is_well() && whole.given_up.is_none());
+    assert!(whole.breaker.is_healthy() && whole.given_up.is_none());
     assert_eq!(whole.integrator, created);
     let nobody = house.chance.id(noon());
     assert_eq!(house.ledger.integrator(nobody).await.unwrap(), None);
@@ -80,7 +80,7 @@ async fn an_integrator_is_read_as_it_was_created(house: House) {
 
 #[each_database]
 async fn no_order_waits_for_a_push_service_unless_somebody_says_so(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let push = NewIntegrator {
         kind: IntegratorKind::Push,
         ..kitchen(store)
@@ -117,7 +117,7 @@ async fn an_integrator_needs_a_store(house: House) {
 
 #[each_database]
 async fn secrets_are_stored_sealed_and_open_as_they_were_given(house: House) {
-    let (created, secrets) = create(&house, kitchen(house.a_store().await)).await;
+    let (created, secrets) = create(&house, kitchen(house.create_store().await)).await;
     let (auth, signing) = outbound(&house, created.id).await;
     assert!(auth == kitchen(created.store_id).auth);
     assert!(signing == [secrets.signing.clone()]);
@@ -142,7 +142,7 @@ async fn secrets_are_stored_sealed_and_open_as_they_were_given(house: House) {
 
 #[each_database]
 async fn a_replaced_secret_is_good_for_one_more_day(house: House) {
-    let (created, first) = create(&house, kitchen(house.a_store().await)).await;
+    let (created, first) = create(&house, kitchen(house.create_store().await)).await;
     let id = created.id;
     let (rotated, signing) = house
         .ledger
@@ -165,7 +165,7 @@ async fn a_replaced_secret_is_good_for_one_more_day(house: House) {
 
 #[each_database]
 async fn a_second_rotation_ends_the_first_secret(house: House) {
-    let (created, _) = create(&house, kitchen(house.a_store().await)).await;
+    let (created, _) = create(&house, kitchen(house.create_store().await)).await;
     let (_, second) = house
         .ledger
         .rotate_secret(created.id, SecretKind::Signing)
@@ -181,7 +181,7 @@ async fn a_second_rotation_ends_the_first_secret(house: House) {
 
 #[each_database]
 async fn a_secret_sealed_with_another_key_is_an_error_that_tells_nothing_of_it(house: House) {
-    let (created, _) = create(&house, kitchen(house.a_store().await)).await;
+    let (created, _) = create(&house, kitchen(house.create_store().await)).await;
     let mut stranger = stored(&house, created.id).await;
     stranger.auth_sealed = platform::secrets::Keys::seeded(99).encryption.seal(
         &house.chance,
@@ -189,14 +189,14 @@ async fn a_secret_sealed_with_another_key_is_an_error_that_tells_nothing_of_it(h
         b"{\"type\":\"bearer\",\"token\":\"t0ken\"}",
     );
     let opened: Result<_> = house.ledger.inner.outbound_secrets(&stranger, noon());
-    assert!(matches!(opened, Err(LedgerError::Unsealable(_))));
+    assert!(matches!(opened, Err(LedgerError::Undecryptable(_))));
     stranger.auth_sealed =
         house
             .keys
             .encryption
             .seal(&house.chance, created.id.uuid(), b"{\"type\":\"t0ken\"}");
     let opened: Result<_> = house.ledger.inner.outbound_secrets(&stranger, noon());
-    let Err(LedgerError::Unsealable(why)) = opened else {
+    let Err(LedgerError::Undecryptable(why)) = opened else {
         panic!("it opened")
     };
     assert!(!why.contains("t0ken"), "{why}");
@@ -204,7 +204,7 @@ async fn a_secret_sealed_with_another_key_is_an_error_that_tells_nothing_of_it(h
 
 #[each_database]
 async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
-    let (before, secrets) = create(&house, kitchen(house.a_store().await)).await;
+    let (before, secrets) = create(&house, kitchen(house.create_store().await)).await;
     let edit = IntegratorEdit {
         url: Some("https://other.example/".parse().unwrap()),
         auth: Some(OutboundAuth::Bearer {
@@ -254,7 +254,7 @@ async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
 
 #[each_database]
 async fn an_address_elsewhere_needs_the_credentials_again(house: House) {
-    let (before, _) = create(&house, kitchen(house.a_store().await)).await;
+    let (before, _) = create(&house, kitchen(house.create_store().await)).await;
     assert_eq!(before.auth_kind, "basic");
     let (kept, _) = outbound(&house, before.id).await;
     let moved = |url: &str| IntegratorEdit {
@@ -274,7 +274,7 @@ async fn an_address_elsewhere_needs_the_credentials_again(house: House) {
         assert!(
             matches!(
                 refused,
-                LedgerError::Refused(IntegratorRefused::AuthNotGivenAgain)
+                LedgerError::Refused(IntegratorRefused::AuthRequired)
             ),
             "{elsewhere}"
         );
@@ -317,7 +317,7 @@ async fn an_address_elsewhere_needs_the_credentials_again(house: House) {
 
 #[each_database]
 async fn enabling_forgets_failures_and_wakes_a_worker(house: House) {
-    let (created, _) = create(&house, kitchen(house.a_store().await)).await;
+    let (created, _) = create(&house, kitchen(house.create_store().await)).await;
     let mut tx = house.db.begin().await.unwrap();
     let mut failing = store::integrators::lock(&mut tx, created.id)
         .await
@@ -369,7 +369,7 @@ async fn enabling_forgets_failures_and_wakes_a_worker(house: House) {
         .unwrap();
     assert_eq!((enabled.enabled, enabled.disabled_reason), (true, None));
     let healed = stored(&house, created.id).await;
-    assert!(healed.breaker.is_well());
+    assert!(healed.breaker.is_healthy());
     assert_eq!(
         house.woken.hints(),
         [Hint::Handoffs {
@@ -380,7 +380,7 @@ async fn enabling_forgets_failures_and_wakes_a_worker(house: House) {
 
 #[each_database]
 async fn disabling_keeps_its_reason_for_people(house: House) {
-    let (created, _) = create(&house, kitchen(house.a_store().await)).await;
+    let (created, _) = create(&house, kitchen(house.create_store().await)).await;
     let disable = IntegratorEdit {
         enabled: Some(false),
         disabled_reason: Some("being rebuilt".to_owned()),
@@ -400,7 +400,7 @@ async fn disabling_keeps_its_reason_for_people(house: House) {
 
 #[each_database]
 async fn an_archived_integrator_is_listed_no_more_but_its_row_stays(house: House) {
-    let (here, there) = (house.a_store().await, house.a_store().await);
+    let (here, there) = (house.create_store().await, house.create_store().await);
     let (gone, _) = create(&house, kitchen(here)).await;
     let (kept, _) = create(&house, kitchen(here)).await;
     let (other, _) = create(&house, kitchen(there)).await;

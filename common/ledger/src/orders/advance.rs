@@ -20,7 +20,7 @@ use domain::{
 use store::{events::Counter, handoffs::NewHandoff};
 
 /// Deadline of a handoff without `accept_by` (cancellations, couriers, pushes), counted from its creation.
-const LONGEST: chrono::Duration = chrono::Duration::hours(24);
+const DEFAULT_DEADLINE: chrono::Duration = chrono::Duration::hours(24);
 
 /// Locks the order's session, if it has one, and then the order, so that it may be moved.
 pub(crate) async fn lock(change: &mut Change<'_>, id: OrderId) -> store::Result<Option<Order>> {
@@ -32,11 +32,12 @@ pub(crate) async fn lock(change: &mut Change<'_>, id: OrderId) -> store::Result<
         None => None,
     };
     let locked = store::orders::lock(&mut change.tx, id).await?;
-    Ok(locked.map(|(order, last_seq)| with_its_stream(change, order, last_seq, session.as_ref())))
+    Ok(locked
+        .map(|(order, last_seq)| register_locked_order(change, order, last_seq, session.as_ref())))
 }
 
 /// Prepares an order whose row is locked, and its session's, if it has one, as [`lock`] returns it.
-pub(crate) fn with_its_stream(
+pub(crate) fn register_locked_order(
     change: &mut Change<'_>,
     mut order: Order,
     last_seq: i64,
@@ -44,7 +45,7 @@ pub(crate) fn with_its_stream(
 ) -> Order {
     match session {
         Some(session) => {
-            change.stream_is_locked(
+            change.register_stream(
                 session.id.into(),
                 Counter::Session,
                 session.store_id,
@@ -55,7 +56,7 @@ pub(crate) fn with_its_stream(
                 name: session.name.clone(),
             });
         }
-        None => change.stream_is_locked(order.id.into(), Counter::Order, order.store_id, last_seq),
+        None => change.register_stream(order.id.into(), Counter::Order, order.store_id, last_seq),
     }
     order
 }
@@ -84,7 +85,7 @@ pub(crate) async fn advance(
     if to == OrderStatus::Accepted {
         order.accepted_at = Some(change.now);
     }
-    if to.is_end() {
+    if to.is_final() {
         order.ended_at = Some(change.now);
     }
     let gives_back = stock == StockEffect::GiveBack && order.stock_held;
@@ -108,18 +109,18 @@ pub(crate) async fn advance(
         });
     }
     store::orders::update_status(&mut change.tx, order).await?;
-    change.counts_anew(was, order);
+    change.update_tally(was, order);
 
-    if to.is_called_off() {
+    if to.is_unsuccessful() {
         withdraw(change, order).await?;
-    } else if to.is_end() {
+    } else if to.is_final() {
         let (tx, now) = (&mut change.tx, change.now);
         store::handoffs::withdraw_from_delivered(tx, order.id, "order_ended", now).await?;
     }
     if gives_back {
         give_back_stock(change, order).await?;
     }
-    hand_on(change, order, &integrators, integrator).await?;
+    create_handoffs(change, order, &integrators, integrator).await?;
     let data = order.public_facts();
     announce(change, order, EventKind::OrderStatusChanged, data);
     Ok(())
@@ -158,14 +159,14 @@ fn listening(integrators: &[Integrator], event: HandoffEvent) -> impl Iterator<I
 }
 
 /// Creates the handoffs that a move entails, in the same transaction.
-async fn hand_on(
+async fn create_handoffs(
     change: &mut Change<'_>,
     order: &Order,
     integrators: &[Integrator],
     asked_by: Option<IntegratorId>,
 ) -> store::Result<()> {
     let mut made: Vec<NewHandoff> = Vec::new();
-    if order.status.is_called_off() {
+    if order.status.is_unsuccessful() {
         let reached = store::orders::integrators_reached(&mut change.tx, order.id).await?;
         let rejected_it = if order.status == OrderStatus::Rejected {
             asked_by
@@ -228,7 +229,7 @@ fn new_handoff(
         required: false,
         max_attempts: integrator.max_attempts,
         due_at: change.now,
-        deadline: change.now + LONGEST,
+        deadline: change.now + DEFAULT_DEADLINE,
         created_at: change.now,
     }
 }

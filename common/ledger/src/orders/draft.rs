@@ -1,9 +1,9 @@
 //! Drafts: orders without stock, number or handoffs, until they are placed or deleted.
 
-use super::{OrderRefused, advance, lines, lock, must_be_as};
+use super::{OrderRefused, advance, check_unchanged, lines, lock};
 use crate::{
-    Change, Ledger, LedgerError, Points, Result, in_one_transaction,
-    intake::{PlaceOrder, PlaceRefused, Placer, lock_place, place_draft},
+    Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction,
+    intake::{PlaceOrder, PlaceRefused, Placer, lock_draft_scope, place_draft},
 };
 use domain::{
     ids::OrderId,
@@ -15,16 +15,16 @@ use domain::{
 use store::{StoreError, events::Counter, orders::NewOrder};
 
 /// Retention of a draft that nobody places.
-const DRAFTS_ARE_KEPT: chrono::Duration = chrono::Duration::days(7);
+const DRAFT_RETENTION: chrono::Duration = chrono::Duration::days(7);
 /// Maximum number of drafts that one transaction deletes, and of transactions in one pruning.
-const MOST_PRUNED: u32 = 500;
-const PRUNINGS: u32 = 4;
+const MAX_PRUNED: u32 = 500;
+const MAX_PRUNING_RUNS: u32 = 4;
 
 impl Ledger {
     /// Creates a draft at today's prices. Neither stock nor availability is checked. [`Ledger::once`] makes it
     /// idempotent: the order's own key is ignored.
     pub async fn draft_order(&self, wanted: &PlaceOrder) -> Result<Order, PlaceRefused> {
-        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let draft = draft(&mut change, wanted).await?;
             let row = NewOrder {
                 order: &draft,
@@ -51,28 +51,29 @@ impl Ledger {
         by: By,
         expected_total: Option<Money>,
     ) -> Result<Order, OrderRefused> {
-        self.place_draft_seen(id, None, by, expected_total).await
+        self.place_draft_if_unchanged(id, None, by, expected_total)
+            .await
     }
 
     /// Places a draft if it still is as it was `seen`.
-    pub async fn place_draft_seen(
+    pub async fn place_draft_if_unchanged(
         &self,
         id: OrderId,
         seen: Option<&Order>,
         by: By,
         expected_total: Option<Money>,
     ) -> Result<Order, OrderRefused> {
-        in_one_transaction!(&self.inner, Points::INTAKE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::INTAKE, |change| {
             let unknown = || LedgerError::Refused(OrderRefused::Unknown);
             let read = store::orders::get(&mut change.tx, id).await?;
             let read = read.ok_or_else(unknown)?;
-            let place = lock_place(&mut change, &read).await?;
+            let place = lock_draft_scope(&mut change, &read).await?;
             let locked = store::orders::lock(&mut change.tx, id).await?;
             let (draft, last_seq) = locked.ok_or_else(unknown)?;
-            must_be_as(&draft, seen)?;
+            check_unchanged(&draft, seen)?;
             change.made(id.uuid());
             if draft.status == OrderStatus::Pending {
-                return Ok(named_as(draft, &read));
+                return Ok(copy_session_name(draft, &read));
             }
             let facts = Facts {
                 has_courier: draft.delivery.is_some(),
@@ -81,7 +82,7 @@ impl Ledger {
                 .map_err(|refused| LedgerError::Refused(refused.into()))?;
             if draft.session.is_none() {
                 let stream = draft.id.into();
-                change.stream_is_locked(stream, Counter::Order, draft.store_id, last_seq);
+                change.register_stream(stream, Counter::Order, draft.store_id, last_seq);
             }
             place_draft(&mut change, place, &draft, expected_total)
                 .await
@@ -96,22 +97,22 @@ impl Ledger {
         by: By,
         reason: Option<&str>,
     ) -> Result<Option<Order>, OrderRefused> {
-        self.remove_order_seen(id, None, by, reason).await
+        self.remove_order_if_unchanged(id, None, by, reason).await
     }
 
     /// Deletes a draft or cancels an order if it still is as it was `seen`.
-    pub async fn remove_order_seen(
+    pub async fn remove_order_if_unchanged(
         &self,
         id: OrderId,
         seen: Option<&Order>,
         by: By,
         reason: Option<&str>,
     ) -> Result<Option<Order>, OrderRefused> {
-        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let Some(mut order) = lock(&mut change, id).await? else {
                 return Err(LedgerError::Refused(OrderRefused::Unknown));
             };
-            must_be_as(&order, seen)?;
+            check_unchanged(&order, seen)?;
             if order.status == OrderStatus::Draft {
                 store::orders::delete(&mut change.tx, &[id]).await?;
                 return Ok(None);
@@ -129,10 +130,10 @@ impl Ledger {
     /// Deletes drafts that nobody placed in a week, a bounded number at a time; returns their number.
     pub async fn prune_drafts(&self) -> Result<u64> {
         let mut pruned = 0;
-        for _ in 0..PRUNINGS {
+        for _ in 0..MAX_PRUNING_RUNS {
             let more = self.prune_some_drafts().await?;
             pruned += more;
-            if more < u64::from(MOST_PRUNED) {
+            if more < u64::from(MAX_PRUNED) {
                 break;
             }
         }
@@ -140,10 +141,10 @@ impl Ledger {
     }
 
     async fn prune_some_drafts(&self) -> Result<u64> {
-        in_one_transaction!(&self.inner, Points::SWEEP, |change| {
-            let before = change.now - DRAFTS_ARE_KEPT;
-            let found = store::orders::old_drafts(&mut change.tx, before, MOST_PRUNED).await?;
-            let locked = store::orders::lock_free(&mut change.tx, &found).await?;
+        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
+            let before = change.now - DRAFT_RETENTION;
+            let found = store::orders::old_drafts(&mut change.tx, before, MAX_PRUNED).await?;
+            let locked = store::orders::lock_available(&mut change.tx, &found).await?;
             // One of them may have been placed meanwhile.
             let drafts: Vec<OrderId> = locked
                 .iter()
@@ -238,7 +239,7 @@ async fn reference_taken(
 ) -> Result<LedgerError<PlaceRefused>, PlaceRefused> {
     let reference = wanted.reference.as_deref().unwrap_or_default();
     let key = (wanted.placed_by(), reference);
-    let known = store::orders::by_references(&mut change.tx, &[key]).await?;
+    let known = store::orders::find_by_references(&mut change.tx, &[key]).await?;
     let existing = known.into_values().next();
     Ok(existing.map_or_else(
         || StoreError::LockLost("the reference was released meanwhile".to_owned()).into(),
@@ -247,7 +248,7 @@ async fn reference_taken(
 }
 
 /// Copies the session's name, which a locked row comes without.
-fn named_as(mut order: Order, read: &Order) -> Order {
+fn copy_session_name(mut order: Order, read: &Order) -> Order {
     order.session.clone_from(&read.session);
     order
 }

@@ -2,8 +2,8 @@
 
 use super::{advance::announce, lines, lock};
 use crate::{
-    Change, Ledger, LedgerError, Points, Result, in_one_transaction,
-    intake::{Line, PlaceRefused, ProductRef, Short},
+    Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction,
+    intake::{Line, PlaceRefused, ProductRef, Shortage},
 };
 use domain::{
     event::EventKind,
@@ -78,19 +78,19 @@ impl Ledger {
         version: Option<i64>,
         edit: &OrderEdit,
     ) -> Result<Order, EditRefused> {
-        self.edit_order_at(id, version, None, edit).await
+        self.edit_order_in_status(id, version, None, edit).await
     }
 
     /// Edits an order as [`Self::edit_order`] does, if it also still has this status: a draft may have been placed by
     /// now.
-    pub async fn edit_order_at(
+    pub async fn edit_order_in_status(
         &self,
         id: OrderId,
         version: Option<i64>,
         status: Option<OrderStatus>,
         edit: &OrderEdit,
     ) -> Result<Order, EditRefused> {
-        in_one_transaction!(&self.inner, Points::ORDERS, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let before = lock(&mut change, id)
                 .await?
                 .ok_or(LedgerError::Refused(EditRefused::Unknown))?;
@@ -103,7 +103,7 @@ impl Ledger {
                     current,
                 }));
             }
-            must_be_editable(&mut change, &before).await?;
+            check_editable(&mut change, &before).await?;
             let mut order = edited(&mut change, &before, edit).await?;
             if order == before {
                 return Ok(order);
@@ -124,7 +124,7 @@ impl Ledger {
 
 /// Refuses an edit once somebody may have been told of the order. This is decided under the order's lock, which a claim
 /// takes before it makes an attempt.
-async fn must_be_editable(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
+async fn check_editable(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
     let nobody_was_told = match order.status {
         OrderStatus::Draft => true,
         OrderStatus::Pending => {
@@ -157,7 +157,7 @@ async fn edited(
     set(&mut order.reference, &edit.reference);
     edit.customer.apply(&mut order.customer);
     if !matches!(edit.items, ItemsEdit::Keep) {
-        session_must_be_open(change, before).await?;
+        check_session_open(change, before).await?;
         order.items = items(change, before, &edit.items).await?;
     }
     if order.items.len() > MAX_ITEMS {
@@ -181,7 +181,7 @@ async fn edited(
 }
 
 /// Refuses to change items once the session is closed: nothing is added to a table's bill after that.
-async fn session_must_be_open(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
+async fn check_session_open(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
     let Some(session) = &order.session else {
         return Ok(());
     };
@@ -216,7 +216,7 @@ async fn items(
             set(&mut item.quantity, quantity);
             set(&mut item.note, note);
             if is_more && order.status != OrderStatus::Draft {
-                must_be_sold(change, order, item.product_id, at).await?;
+                check_still_sold(change, order, item.product_id, at).await?;
             }
         }
         ItemsEdit::Remove(item) => {
@@ -236,13 +236,13 @@ async fn new_items(
     let found = lines::find(&mut change.tx, order.store_id, lines).await?;
     let found = found.map_err(refused)?;
     if order.status != OrderStatus::Draft {
-        found.must_be_available().map_err(refused)?;
+        found.check_available().map_err(refused)?;
     }
     Ok(found.items(lines, &change.inner.chance, change.now))
 }
 
 /// Refuses a larger quantity if the product is not sold any more.
-async fn must_be_sold(
+async fn check_still_sold(
     change: &mut Change<'_>,
     order: &Order,
     product: ProductId,
@@ -254,7 +254,7 @@ async fn must_be_sold(
         note: None,
     };
     let found = lines::find(&mut change.tx, order.store_id, &[line]).await?;
-    match found.and_then(|found| found.must_be_available()) {
+    match found.and_then(|found| found.check_available()) {
         Ok(()) => Ok(()),
         Err(_) => {
             let gone = PlaceRefused::Unavailable { lines: vec![at] };
@@ -291,12 +291,12 @@ async fn move_stock(
     for (product, held) in lines::counted(before) {
         *differences.entry(product).or_default() -= held;
     }
-    let short: Vec<Short> = differences
+    let short: Vec<Shortage> = differences
         .iter()
         .filter_map(|(product, more)| {
             let left = left.get(product).copied().unwrap_or_default();
             let name = after.iter().find(|item| item.product_id == *product)?;
-            (*more > left).then(|| Short {
+            (*more > left).then(|| Shortage {
                 product_id: *product,
                 name: name.name.clone(),
                 wanted: *more,
@@ -340,7 +340,7 @@ async fn reference_taken(
 ) -> Result<LedgerError<EditRefused>, EditRefused> {
     let placed_by = store::orders::placed_by(&mut change.tx, order.id).await?;
     let key = (placed_by, order.reference.as_deref().unwrap_or_default());
-    let known = store::orders::by_references(&mut change.tx, &[key]).await?;
+    let known = store::orders::find_by_references(&mut change.tx, &[key]).await?;
     let existing = known.into_values().next();
     Ok(existing.map_or_else(
         || StoreError::LockLost("the reference was released meanwhile".to_owned()).into(),

@@ -14,14 +14,14 @@ use platform::chance::Chance;
 use store::Tx;
 
 /// The products of some lines, one per line.
-pub(super) struct Wanted(Vec<Product>);
+pub(super) struct LineProducts(Vec<Product>);
 
 /// Finds the product of each line; the refusal names every line without one.
 pub(super) async fn find(
     tx: &mut Tx,
     store: StoreId,
     lines: &[Line],
-) -> store::Result<Result<Wanted, PlaceRefused>> {
+) -> store::Result<Result<LineProducts, PlaceRefused>> {
     let mut ids: Vec<ProductId> = Vec::new();
     let mut skus: Vec<&str> = Vec::new();
     for line in lines {
@@ -43,15 +43,15 @@ pub(super) async fn find(
     let found: Vec<Option<&Product>> = lines.iter().map(|line| known.get(&line.product)).collect();
     let lines = indices(found.iter().map(Option::is_none));
     Ok(if lines.is_empty() {
-        Ok(Wanted(found.into_iter().flatten().cloned().collect()))
+        Ok(LineProducts(found.into_iter().flatten().cloned().collect()))
     } else {
         Err(PlaceRefused::UnknownProducts { lines })
     })
 }
 
-impl Wanted {
+impl LineProducts {
     /// Checks that every product can be ordered now; the refusal names the lines of those that can't.
-    pub(super) fn must_be_available(&self) -> Result<(), PlaceRefused> {
+    pub(super) fn check_available(&self) -> Result<(), PlaceRefused> {
         let lines = indices(self.0.iter().map(|product| !product.available));
         if lines.is_empty() {
             Ok(())

@@ -8,9 +8,9 @@ use store::Tx;
 pub use store::orders::{OrderFilter, OrderPage};
 
 /// Number of ids found by one query if all are wanted.
-const STEP: u32 = 2000;
+const IDS_PER_QUERY: u32 = 2000;
 /// Maximum number of queries; the rest is left to another request, however little was found.
-const MOST_STEPS: u32 = 250;
+const MAX_QUERIES: u32 = 250;
 
 impl Ledger {
     /// Returns one page after `after`, newest first, in one snapshot.
@@ -41,9 +41,9 @@ impl Ledger {
             orders: Vec::new(),
             next: after,
         };
-        for _ in 0..MOST_STEPS {
+        for _ in 0..MAX_QUERIES {
             let left = most - u32::try_from(found.orders.len()).unwrap_or(most).min(most);
-            let limit = left.min(STEP);
+            let limit = left.min(IDS_PER_QUERY);
             let page = store::orders::list::list(&mut tx, filter, found.next, limit).await?;
             found.orders.extend(page.orders);
             found.next = page.next;

@@ -40,14 +40,14 @@ pub(crate) async fn settle(
             order,
             OrderStatus::Failed,
             By::System,
-            Some(why_it_fails(failed)),
+            Some(failure_reason(failed)),
             None,
         )
         .await?;
         return Ok(true);
     }
     let is_handed = !required.is_empty();
-    leave_out_archived(change, order, &mut required).await?;
+    drop_archived(change, order, &mut required).await?;
     if is_handed && required.is_empty() {
         // Nobody is left who could confirm: staff decide, never the system.
         return Ok(false);
@@ -55,7 +55,7 @@ pub(crate) async fn settle(
     let confirmed = required
         .iter()
         .all(|handoff| handoff.confirmed_at.is_some());
-    if !confirmed || !nobody_is_left_out(change, order, &required).await? {
+    if !confirmed || !none_left_out(change, order, &required).await? {
         return Ok(false);
     }
     advance(change, order, OrderStatus::Accepted, By::System, None, None).await?;
@@ -64,7 +64,7 @@ pub(crate) async fn settle(
 
 /// Leaves out archived integrators, which confirm nothing more. One with a request on the wire stays until that is
 /// concluded.
-async fn leave_out_archived(
+async fn drop_archived(
     change: &mut Change<'_>,
     order: &Order,
     required: &mut Vec<Handoff>,
@@ -87,7 +87,7 @@ async fn leave_out_archived(
 
 /// Returns true if no required integrator was left out. One that was disabled when the order came has no handoff: then
 /// staff decide, never the system. If no integrator is required, the store's `auto_accept` decides.
-async fn nobody_is_left_out(
+async fn none_left_out(
     change: &mut Change<'_>,
     order: &Order,
     handed: &[Handoff],
@@ -111,7 +111,7 @@ async fn nobody_is_left_out(
     Ok(store.is_some_and(|store| store.auto_accept))
 }
 
-fn why_it_fails(handoff: &Handoff) -> &'static str {
+fn failure_reason(handoff: &Handoff) -> &'static str {
     let refused = [FailReason::Refused, FailReason::Gone].map(FailReason::as_str);
     if handoff
         .reason

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{ProductRefused, same_currency, tell_availability, write};
-use crate::{Change, Ledger, LedgerError, Points, Result, in_one_transaction, stores::lock_stream};
+use super::{ProductRefused, add_availability_event, same_currency, write};
+use crate::{
+    Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction, stores::lock_stream,
+};
 use domain::{
     ids::{ProductId, StoreId},
     money::Money,
@@ -30,7 +32,7 @@ impl Ledger {
     /// store's own product with that sku is taken over; name, description and price follow the list; a product that is
     /// no longer listed is unavailable until it is listed again. A product that people took off sale stays off while it
     /// is listed, and an archived one stays archived. Stock is not touched. Nothing is written if nothing differs.
-    pub async fn bring_in_products(
+    pub async fn import_products(
         &self,
         store: StoreId,
         listed: &[ListedProduct],
@@ -38,12 +40,12 @@ impl Ledger {
         let mut listed: Vec<&ListedProduct> = listed.iter().collect();
         listed.sort_unstable_by(|a, b| a.external_id.cmp(&b.external_id));
         let mut tx = self.inner.db.read().await?;
-        let known = Known::read(&mut tx, store).await?;
+        let known = ImportedProducts::read(&mut tx, store).await?;
         drop(tx);
-        if known.is_like(&listed) {
+        if known.matches_list(&listed) {
             return Ok(());
         }
-        in_one_transaction!(&self.inner, Points::NONE, |change| {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             // Two processes with the same list import it one after the other.
             lock_stream(&mut change, store).await?;
             let sells_in = store::stores::get(&mut change.tx, store)
@@ -54,20 +56,20 @@ impl Ledger {
             for product in &listed {
                 same_currency(sells_in, product.price)?;
             }
-            let known = Known::read(&mut change.tx, store).await?;
-            bring_in(&mut change, store, &known, &listed).await?;
-            take_off(&mut change, &known, &listed).await
+            let known = ImportedProducts::read(&mut change.tx, store).await?;
+            import_listed(&mut change, store, &known, &listed).await?;
+            unlist_missing(&mut change, &known, &listed).await
         })
     }
 }
 
 /// The previous list, and the products that it became.
-struct Known {
+struct ImportedProducts {
     outside: Vec<OutsideProduct>,
     products: HashMap<ProductId, Product>,
 }
 
-impl Known {
+impl ImportedProducts {
     async fn read(tx: &mut Tx, store: StoreId) -> store::Result<Self> {
         let outside = outside::of_store(tx, store).await?;
         let ids: Vec<ProductId> = outside.iter().map(|one| one.product).collect();
@@ -89,10 +91,10 @@ impl Known {
         self.outside.iter().any(|one| one.product == product)
     }
 
-    fn is_like(&self, listed: &[&ListedProduct]) -> bool {
+    fn matches_list(&self, listed: &[&ListedProduct]) -> bool {
         let is_known = |wanted: &&ListedProduct| {
             self.get(&wanted.external_id).is_some_and(|(one, product)| {
-                one.listed && (product.archived_at.is_some() || follows(product, wanted))
+                one.listed && (product.archived_at.is_some() || matches_listing(product, wanted))
             })
         };
         // The same products are listed now as before.
@@ -101,23 +103,23 @@ impl Known {
     }
 }
 
-fn follows(product: &Product, listed: &ListedProduct) -> bool {
+fn matches_listing(product: &Product, listed: &ListedProduct) -> bool {
     product.name == listed.name
         && product.description == listed.description
         && product.price == listed.price
 }
 
-async fn bring_in(
+async fn import_listed(
     change: &mut Change<'_>,
     store: StoreId,
-    known: &Known,
+    known: &ImportedProducts,
     listed: &[&ListedProduct],
 ) -> Result<(), ProductRefused> {
     let mut unknown = Vec::new();
     for wanted in listed {
         match known.get(&wanted.external_id) {
             None => unknown.push(*wanted),
-            Some((one, product)) if !one.listed || !follows(product, wanted) => {
+            Some((one, product)) if !one.listed || !matches_listing(product, wanted) => {
                 edit(change, one.product, wanted, !one.listed).await?;
                 if !one.listed {
                     outside::set_listed(&mut change.tx, one.product, true).await?;
@@ -192,20 +194,20 @@ async fn edit(
     };
     let was_available = product.available;
     product.available |= is_back;
-    if follows(&product, wanted) && product.available == was_available {
+    if matches_listing(&product, wanted) && product.available == was_available {
         return Ok(());
     }
     product.name.clone_from(&wanted.name);
     product.description.clone_from(&wanted.description);
     product.price = wanted.price;
     write(change, &mut product).await?;
-    tell_availability(change, &product, was_available);
+    add_availability_event(change, &product, was_available);
     Ok(())
 }
 
-async fn take_off(
+async fn unlist_missing(
     change: &mut Change<'_>,
-    known: &Known,
+    known: &ImportedProducts,
     listed: &[&ListedProduct],
 ) -> Result<(), ProductRefused> {
     let is_listed = |one: &OutsideProduct| {
@@ -222,7 +224,7 @@ async fn take_off(
         if let Some(mut product) = product.filter(|product| product.available) {
             product.available = false;
             write(change, &mut product).await?;
-            tell_availability(change, &product, true);
+            add_availability_event(change, &product, true);
         }
     }
     Ok(())

@@ -33,7 +33,7 @@ async fn create(house: &House, new: NewProduct) -> Product {
 
 #[each_database]
 async fn a_product_is_read_as_it_was_created(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let new = NewProduct {
         stock: Some(7),
         description: Some("kurz".to_owned()),
@@ -54,7 +54,7 @@ async fn a_product_is_read_as_it_was_created(house: House) {
 
 #[each_database]
 async fn twenty_creates_of_one_sku_at_once_leave_one(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let creates = (0..20).map(|_| house.ledger.create_product(espresso(store), None));
     let (created, refused): (Vec<_>, Vec<_>) = join_all(creates)
         .await
@@ -76,7 +76,7 @@ async fn twenty_creates_of_one_sku_at_once_leave_one(house: House) {
 
 #[each_database]
 async fn skus_are_compared_as_bytes_and_belong_to_one_store(house: House) {
-    let (here, there) = (house.a_store().await, house.a_store().await);
+    let (here, there) = (house.create_store().await, house.create_store().await);
     let upper = create(&house, espresso(here)).await;
     let lower = create(
         &house,
@@ -125,7 +125,7 @@ async fn skus_are_compared_as_bytes_and_belong_to_one_store(house: House) {
 
 #[each_database]
 async fn a_price_is_in_the_stores_currency(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let dollars = Money::new(250, "USD".parse().unwrap());
     let refused = house
         .ledger
@@ -155,7 +155,7 @@ async fn a_price_is_in_the_stores_currency(house: House) {
 
 #[each_database]
 async fn a_product_needs_a_store_that_is_open_for_business(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     house.ledger.archive_store(store, None).await.unwrap();
     for nowhere in [store, house.chance.id(noon())] {
         let refused = house
@@ -172,7 +172,7 @@ async fn a_product_needs_a_store_that_is_open_for_business(house: House) {
 
 #[each_database]
 async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let before = create(&house, espresso(store)).await;
     let edit = ProductEdit {
         sku: Some(None),
@@ -210,7 +210,7 @@ async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
 
 #[each_database]
 async fn a_sku_cannot_be_edited_into_anothers(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     create(&house, espresso(store)).await;
     let other = create(
         &house,
@@ -237,7 +237,7 @@ async fn a_sku_cannot_be_edited_into_anothers(house: House) {
 
 #[each_database]
 async fn availability_is_told_on_the_stores_stream_when_it_changes(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let product = create(&house, espresso(store)).await;
     for available in [true, false, false, true] {
         let edit = ProductEdit {
@@ -279,7 +279,7 @@ async fn availability_is_told_on_the_stores_stream_when_it_changes(house: House)
 
 #[each_database]
 async fn the_menu_has_what_is_available_and_the_list_all_that_is_not_archived(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let on = create(
         &house,
         NewProduct {
@@ -320,7 +320,7 @@ async fn the_menu_has_what_is_available_and_the_list_all_that_is_not_archived(ho
 
 #[each_database]
 async fn an_archived_product_gives_its_sku_free_and_is_told_as_unavailable(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let old = create(&house, espresso(store)).await;
     let archived = house.ledger.archive_product(old.id, Some(1)).await.unwrap();
     assert_eq!(
@@ -356,7 +356,7 @@ async fn an_archived_product_gives_its_sku_free_and_is_told_as_unavailable(house
 
 #[each_database]
 async fn the_first_change_of_stock_makes_a_product_counted(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let product = create(&house, espresso(store)).await;
     assert_eq!(product.stock, None);
     let refused = house
@@ -394,7 +394,7 @@ async fn the_first_change_of_stock_makes_a_product_counted(house: House) {
 
 #[each_database]
 async fn stock_never_goes_below_nothing_and_every_change_is_on_record(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let by: AccountId = house.chance.id(noon());
     let new = NewProduct {
         stock: Some(3),
@@ -448,7 +448,7 @@ async fn stock_never_goes_below_nothing_and_every_change_is_on_record(house: Hou
 
 #[each_database]
 async fn twenty_first_counts_at_once_add_up(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let id = create(&house, espresso(store)).await.id;
     for changed in join_all((0..20).map(|_| house.ledger.change_stock(id, by_hand(1)))).await {
         changed.unwrap();

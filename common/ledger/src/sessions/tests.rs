@@ -54,7 +54,7 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, SessionRefused>) -> SessionRefu
 
 #[each_database]
 async fn twenty_opens_of_one_name_are_one(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let opens = (0..20).map(|i| {
         let ledger = house.ledger.clone();
         // Names that people would take for the same one.
@@ -86,7 +86,7 @@ async fn twenty_opens_of_one_name_are_one(house: House) {
 
 #[each_database]
 async fn a_closed_sessions_name_is_free_again_and_another_stores_never_was_taken(house: House) {
-    let (store, other) = (house.a_store().await, house.a_store().await);
+    let (store, other) = (house.create_store().await, house.create_store().await);
     let first = house.ledger.open_session(store, "Table 1").await.unwrap();
     house.ledger.open_session(other, "Table 1").await.unwrap();
     assert_eq!(
@@ -104,7 +104,7 @@ async fn a_closed_sessions_name_is_free_again_and_another_stores_never_was_taken
 async fn a_store_that_is_unknown_or_archived_opens_no_session(house: House) {
     let unknown = house.chance.id(house.clock.now());
     let archived = house
-        .a_store_like(|store| store.archived_at = Some(store.created_at))
+        .create_store_with(|store| store.archived_at = Some(store.created_at))
         .await;
     for store in [unknown, archived] {
         assert_eq!(
@@ -116,7 +116,7 @@ async fn a_store_that_is_unknown_or_archived_opens_no_session(house: House) {
 
 #[each_database]
 async fn what_is_opened_is_read_back_and_its_event_tells_everything_but_the_code(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let opened = house.ledger.open_session(store, "Table 1").await.unwrap();
     assert_eq!(
         house.ledger.session_by_code(&opened.code).await.unwrap(),
@@ -148,7 +148,7 @@ async fn what_is_opened_is_read_back_and_its_event_tells_everything_but_the_code
 
 #[each_database]
 async fn closing_at_the_same_time_and_again_closes_once(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let opened = house.ledger.open_session(store, "Table 1").await.unwrap();
     house.clock.advance(Duration::from_secs(60));
     let closes = (0..8).map(|_| {
@@ -177,8 +177,10 @@ async fn closing_at_the_same_time_and_again_closes_once(house: House) {
 
 #[each_database]
 async fn a_close_that_finishes_delivers_what_was_accepted_and_names_what_was_not(house: House) {
-    let store = house.a_store_like(|store| store.auto_accept = false).await;
-    let product = house.a_product(store).await;
+    let store = house
+        .create_store_with(|store| store.auto_accept = false)
+        .await;
+    let product = house.create_product(store).await;
     let opened = house.ledger.open_session(store, "Table 1").await.unwrap();
     let mut orders = Vec::new();
     for to in [
@@ -187,7 +189,7 @@ async fn a_close_that_finishes_delivers_what_was_accepted_and_names_what_was_not
         Some(OrderStatus::Ready),
         Some(OrderStatus::Rejected),
     ] {
-        let order = house.a_guests_order(&opened, product).await;
+        let order = house.place_guest_order(&opened, product).await;
         // Staff may skip forward steps, but not the acceptance.
         for status in [OrderStatus::Accepted]
             .into_iter()
@@ -207,11 +209,7 @@ async fn a_close_that_finishes_delivers_what_was_accepted_and_names_what_was_not
     let unfinished: Vec<_> = closed.unfinished.iter().map(|order| order.id).collect();
     assert_eq!(unfinished, orders[..3]);
 
-    let finished = house
-        .ledger
-        .close_session_and_finish(opened.id)
-        .await
-        .unwrap();
+    let finished = house.ledger.finish_session(opened.id).await.unwrap();
     let unfinished: Vec<_> = finished.unfinished.iter().map(|order| order.id).collect();
     assert_eq!(unfinished, orders[..1]);
     let statuses: Vec<_> = house
@@ -235,7 +233,7 @@ async fn a_close_that_finishes_delivers_what_was_accepted_and_names_what_was_not
 
 #[each_database]
 async fn a_fresh_code_ends_the_old_one_and_only_one_of_two_at_once_gets_it(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let opened = house.ledger.open_session(store, "Table 1").await.unwrap();
     let renewals = (0..8).map(|_| {
         let (ledger, opened) = (house.ledger.clone(), opened.clone());
@@ -281,23 +279,25 @@ async fn a_fresh_code_ends_the_old_one_and_only_one_of_two_at_once_gets_it(house
 
 #[each_database]
 async fn a_code_that_was_drawn_elsewhere_is_taken_once_and_told_apart_from_a_name(house: House) {
-    let (store, ledger) = (house.a_store().await, &house.ledger);
+    let (store, ledger) = (house.create_store().await, &house.ledger);
     let code = "ac35940dff4d472ce4801a154de92406f3163565";
     let first = ledger
-        .open_session_under(store, "Table 1", code)
+        .open_session_with_code(store, "Table 1", code)
         .await
         .unwrap();
     assert_eq!(first.code, code);
-    let taken = ledger.open_session_under(store, "Table 2", code).await;
+    let taken = ledger.open_session_with_code(store, "Table 2", code).await;
     assert_eq!(refused(taken), SessionRefused::CodeTaken);
     let other = "0".repeat(40);
-    let taken = ledger.open_session_under(store, "table 1", &other).await;
+    let taken = ledger
+        .open_session_with_code(store, "table 1", &other)
+        .await;
     assert_eq!(refused(taken), SessionRefused::NameTaken);
     let second = ledger
-        .open_session_under(store, "Table 2", &other)
+        .open_session_with_code(store, "Table 2", &other)
         .await
         .unwrap();
-    let renewed = ledger.renew_session_code_to(second.id, &other, code).await;
+    let renewed = ledger.set_session_code(second.id, &other, code).await;
     assert_eq!(refused(renewed), SessionRefused::CodeTaken);
     assert_eq!(ledger.session(second.id).await.unwrap(), Some(second));
 
@@ -308,8 +308,8 @@ async fn a_code_that_was_drawn_elsewhere_is_taken_once_and_told_apart_from_a_nam
 
 #[each_database]
 async fn an_order_that_races_the_close_is_before_it_or_refused(house: House) {
-    let store = house.a_store().await;
-    let product = house.a_product(store).await;
+    let store = house.create_store().await;
+    let product = house.create_product(store).await;
     for round in 0..5 {
         let opened = house
             .ledger
@@ -347,7 +347,7 @@ async fn an_order_that_races_the_close_is_before_it_or_refused(house: House) {
 
 #[each_database]
 async fn a_list_is_paged_by_state_newest_first(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let mut ids = Vec::new();
     for number in 1..=5 {
         ids.push(
@@ -380,7 +380,7 @@ async fn a_list_is_paged_by_state_newest_first(house: House) {
 
 #[each_database]
 async fn rows_are_locked_by_id_and_those_that_do_not_exist_are_left_out(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let first = house.ledger.open_session(store, "1").await.unwrap();
     let second = house.ledger.open_session(store, "2").await.unwrap();
     let unknown = house.chance.id(house.clock.now());

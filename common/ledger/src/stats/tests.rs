@@ -30,8 +30,8 @@ impl Town {
         let scene = Scene::new(house).await;
         let mut made = Vec::new();
         for _ in 0..shops {
-            let store = house.a_store().await;
-            made.push((store, house.a_product(store).await));
+            let store = house.create_store().await;
+            made.push((store, house.create_product(store).await));
         }
         Self {
             scene,
@@ -46,7 +46,7 @@ impl Town {
             order.store_id = store;
             order.lines[0].product = ProductRef::Id(product);
         };
-        let order = self.scene.order_like(at).await.id;
+        let order = self.scene.order_with(at).await.id;
         self.orders.push(order);
         order
     }
@@ -79,7 +79,7 @@ impl Town {
     async fn numbers_are_exact(&self, after: &str) {
         let house = &self.scene.house;
         let mut tx = house.db.read().await.unwrap();
-        let all = store::stats::one_by_one(&mut tx).await.unwrap();
+        let all = store::stats::placed_orders(&mut tx).await.unwrap();
         drop(tx);
         let count = |of: Option<StoreId>| {
             let theirs = all
@@ -179,7 +179,7 @@ async fn a_history(house: &House, seed: u64) {
     town.sweep().await;
     assert_eq!(town.sweep().await, 0);
     town.numbers_are_exact(&format!("all of seed {seed}")).await;
-    town.scene.audit_finds_nothing().await;
+    town.scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -223,7 +223,7 @@ async fn an_order_of_long_ago_that_moves_is_counted_where_it_stands_then(house: 
 
 #[each_database]
 async fn a_store_without_orders_and_one_that_is_not_there_have_zeros(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let nobody: StoreId = house.chance.id(house.clock.now());
     for stores in [Some(&[store, nobody][..]), Some(&[][..]), None] {
         assert_eq!(house.ledger.stats(stores).await.unwrap(), Tally::default());
@@ -237,7 +237,7 @@ async fn numbers_stay_exact_while_two_sweeps_and_moves_run_at_once(house: House)
     house.clock.advance(HOUR);
     let (ledger, other) = (
         &house.ledger,
-        house.ledger_that_wakes(std::sync::Arc::new(house.woken.clone())),
+        house.ledger_with_wake(std::sync::Arc::new(house.woken.clone())),
     );
     let moves = async {
         for to in [
@@ -273,7 +273,7 @@ async fn numbers_stay_exact_while_two_sweeps_and_moves_run_at_once(house: House)
         (40, 40)
     );
     town.numbers_are_exact("all that").await;
-    town.scene.audit_finds_nothing().await;
+    town.scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -304,9 +304,9 @@ async fn a_walk_ends_after_some_transactions_and_the_next_goes_on_there(house: H
         town.orders(shop, 5).await;
     }
     house.clock.advance(HOUR);
-    let bounds = Bounds {
-        orders_at_once: 1,
-        transactions_of_store: 2,
+    let bounds = WalkLimits {
+        orders_per_transaction: 1,
+        transactions_per_store: 2,
         transactions: 3,
     };
     let (mut after, mut walks, mut is_behind) = (None, Vec::new(), false);
@@ -344,8 +344,8 @@ fn orders_are_tallied_when_they_are_old_or_when_enough_have_ended() {
         ready(&[order(60, false), order(59, true), order(58, false)], now),
         2
     );
-    let mut ended = vec![order(5, true); WORTH_A_TRANSACTION];
+    let mut ended = vec![order(5, true); MIN_BATCH];
     ended.push(order(4, false));
-    assert_eq!(ready(&ended, now), WORTH_A_TRANSACTION);
+    assert_eq!(ready(&ended, now), MIN_BATCH);
     assert_eq!(ready(&ended[1..], now), 0);
 }

@@ -17,7 +17,7 @@ use domain::{
     stuck::StuckKind,
 };
 use each_database::each_database;
-use store::sweep::stuck::SWEEP_IS_LATE_AFTER;
+use store::sweep::stuck::OVERDUE_AFTER;
 
 const ACCEPT_WITHIN: Duration = Duration::from_secs(600);
 
@@ -39,8 +39,8 @@ async fn an_order_that_nobody_could_be_told_of_fails_at_accept_by(house: House) 
         (OrderStatus::Failed, Some("integrator_unreachable"))
     );
     assert_eq!(scene.stock().await, STOCK);
-    scene.nothing_is_due(&kitchen).await;
-    scene.audit_finds_nothing().await;
+    scene.assert_nothing_due(&kitchen).await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -62,7 +62,7 @@ async fn an_order_that_nobody_accepted_is_cancelled_at_accept_by_and_they_are_to
         HandoffEvent::OrderCancelled
     );
     assert_eq!(scene.stock().await, STOCK);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -73,25 +73,25 @@ async fn a_callback_that_came_in_time_is_heard_before_the_order_ends(house: Hous
     let claimed = scene.claim(&kitchen).await;
     scene.answers(&claimed, 200).await;
     house.clock.advance(ACCEPT_WITHIN - Duration::from_secs(1));
-    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    scene.send_callback(&kitchen, word(order, "accepted")).await;
     house.clock.advance(Duration::from_secs(10));
     assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
     house.ledger.apply_callbacks(order).await.unwrap();
     assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
 async fn an_accepted_order_has_no_accept_by_to_fear(house: House) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await.id;
-    assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 1);
-    assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0);
+    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 1);
+    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
     house.clock.advance(ACCEPT_WITHIN * 2);
     assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -101,13 +101,13 @@ async fn what_waits_for_staff_or_for_a_callback_is_left_alone(house: House) {
     let order = scene.order().await.id;
     let claimed = scene.claim(&kitchen).await;
     scene.answers(&claimed, 200).await;
-    assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0);
+    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
     scene.disable(kitchen.id).await;
     let unhanded = scene.order().await.id;
-    assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0);
+    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
     let statuses = (scene.status(order).await, scene.status(unhanded).await);
     assert_eq!(statuses, (OrderStatus::Processing, OrderStatus::Pending));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -123,7 +123,7 @@ async fn an_order_whose_last_word_was_lost_is_settled(house: House) {
     let failed = scene.order().await.id;
     scene.claim(&kitchen).await;
     scene.damage("UPDATE handoffs SET state = 'failed', reason = 'refused', closed_at = created_at, leased_until = NULL WHERE state = 'sending'").await;
-    assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 2);
+    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 2);
     let statuses = (scene.status(accepted).await, scene.status(failed).await);
     assert_eq!(statuses, (OrderStatus::Accepted, OrderStatus::Failed));
 }
@@ -171,9 +171,9 @@ async fn whoever_has_due_work_is_found_page_by_page(house: House) {
             .await
             .unwrap()
     };
-    let page = |integrators: &[IntegratorId], go_on_after| DueWork {
+    let page = |integrators: &[IntegratorId], continue_after| DueWork {
         integrators: integrators.to_vec(),
-        go_on_after,
+        continue_after,
     };
     assert_eq!(
         among(None, 2, 10).await,
@@ -216,9 +216,9 @@ async fn keys_are_forgotten_after_a_day(house: House) {
         fingerprint: [7; 32],
     });
     scene
-        .order_like(|order| order.idempotency = idempotency)
+        .order_with(|order| order.idempotency = idempotency)
         .await;
-    house.clock.advance(KEYS_ARE_KEPT - Duration::from_secs(1));
+    house.clock.advance(KEY_RETENTION - Duration::from_secs(1));
     assert_eq!(house.ledger.prune().await.unwrap(), 0);
     house.clock.advance(Duration::from_secs(1));
     assert_eq!(house.ledger.prune().await.unwrap(), 1);
@@ -231,7 +231,7 @@ async fn a_sweep_that_is_late_is_listed(house: House) {
     let order = scene.order().await;
     house
         .clock
-        .advance(ACCEPT_WITHIN + SWEEP_IS_LATE_AFTER - Duration::from_secs(1));
+        .advance(ACCEPT_WITHIN + OVERDUE_AFTER - Duration::from_secs(1));
     assert_eq!(scene.stuck().await, []);
     house.clock.advance(Duration::from_secs(1));
     let stuck = scene.stuck().await;
@@ -292,7 +292,7 @@ async fn a_lease_that_cannot_be_freed_is_parked_at_the_fifth_failure_and_stops_n
     scene
         .damage("UPDATE handoffs SET event = 'order.placed'")
         .await;
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
     let parked = stuck.iter().find_map(|stuck| stuck.handoff_id).unwrap();
     let (handoff, attempts) = house.ledger.handoff(parked).await.unwrap().unwrap();
     assert_eq!(
@@ -310,7 +310,7 @@ async fn a_lease_that_cannot_be_freed_is_parked_at_the_fifth_failure_and_stops_n
             .any(|one| one.handoff.id == parked && one.handoff.round == 2),
         "{again:?}"
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -335,7 +335,7 @@ async fn what_a_callback_acknowledged_is_not_parked_where_its_lease_cannot_be_fr
         scene.handoff(claimed.handoff.id).await.state,
         HandoffState::Acknowledged
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -383,9 +383,9 @@ async fn an_order_is_settled_when_nobody_is_left_out_any_more_and_looked_at_no_s
         [order],
         "a confirmation counts, even if the integrator is disabled now"
     );
-    assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 1);
+    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 1);
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -398,7 +398,7 @@ async fn a_reference_that_nobody_knows_is_not_looked_at_one_by_one(house: House)
             reference: Some(reference.into()),
             ..word(house.chance.id(house.clock.now()), "ready")
         };
-        scene.calls_back(&kitchen, update).await;
+        scene.send_callback(&kitchen, update).await;
     }
     let mut tx = house.db.read().await.unwrap();
     assert!(

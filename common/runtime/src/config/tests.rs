@@ -29,7 +29,7 @@ fn load(
         .iter()
         .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
         .collect();
-    Settings::layered(file.map(|file| file.0.as_path()), &environment, overrides)
+    Settings::from_layers(file.map(|file| file.0.as_path()), &environment, overrides)
         .map_err(|error| error.to_string())
 }
 
@@ -113,7 +113,7 @@ fn an_unknown_key_stops_the_start_with_one_line_that_names_its_source() {
 
 #[test]
 fn a_file_that_is_missing_or_not_toml_stops_the_start() {
-    let missing = Settings::layered(Some(Path::new("nowhere.toml")), &[], &[])
+    let missing = Settings::from_layers(Some(Path::new("nowhere.toml")), &[], &[])
         .unwrap_err()
         .to_string();
     assert!(
@@ -248,7 +248,7 @@ fn a_file_that_cannot_be_read_is_told_by_its_line_and_not_by_what_stands_there()
             platform::chance::Chance::system().session_code()
         ));
         std::fs::write(&path, text).unwrap();
-        let error = Settings::layered(Some(&path), &[], &[])
+        let error = Settings::from_layers(Some(&path), &[], &[])
             .unwrap_err()
             .to_string();
         std::fs::remove_file(&path).unwrap();

@@ -11,7 +11,7 @@ use clap::{Args, Command, FromArgMatches};
 use poem::IntoEndpoint;
 
 use super::{
-    Foundation, Process, Refusal, SettingsLine, begin, bind, command_line::AFTER_HELP,
+    Foundation, Process, Refusal, SettingsArgs, begin, bind, command_line::AFTER_HELP,
     print_refusal, refusal::EXIT_CODE, stop_on_signals,
 };
 use crate::config::{BrokerKind, DatabaseKind, Http, Settings};
@@ -42,8 +42,8 @@ where
     E::Endpoint: 'static,
 {
     let matches = command(&binary).get_matches();
-    let line = SettingsLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    match live(&binary, &line, add).await {
+    let line = SettingsArgs::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match start_and_serve(&binary, &line, add).await {
         Ok(code) => code,
         Err(refusal) => {
             print_refusal(binary.name, &refusal);
@@ -52,9 +52,9 @@ where
     }
 }
 
-async fn live<E>(
+async fn start_and_serve<E>(
     binary: &Binary,
-    line: &SettingsLine,
+    line: &SettingsArgs,
     add: impl AsyncFnOnce(&Process, &Arc<Settings>) -> Result<E, Refusal>,
 ) -> Result<ExitCode, Refusal>
 where
@@ -62,7 +62,7 @@ where
     E::Endpoint: 'static,
 {
     let settings = Arc::new(line.settings(&[])?);
-    refuse_what_one_process_has_alone(binary, &settings)?;
+    refuse_single_process_backends(binary, &settings)?;
     let keys = crate::keys::from_settings(&settings.secrets)?;
     begin(&settings.telemetry, &settings.testing)?;
     let acceptor = bind(binary.listen_setting, (binary.listen)(&settings.http)).await?;
@@ -70,7 +70,7 @@ where
     let address = format!("http://{}", acceptor.address());
     let public_url = public_url(binary, &settings.http, acceptor.address());
 
-    let foundation = Foundation::lay(&settings, keys, &public_url, binary.publishes).await?;
+    let foundation = Foundation::build(&settings, keys, &public_url, binary.publishes).await?;
     let process = Process::start(foundation, shutdown);
     let endpoint = add(&process, &settings).await?;
     process.serve(acceptor, endpoint, &settings);
@@ -97,11 +97,11 @@ fn command(binary: &Binary) -> Command {
         .version(binary.version)
         .about(binary.about)
         .after_help(AFTER_HELP);
-    SettingsLine::augment_args(command)
+    SettingsArgs::augment_args(command)
 }
 
 /// Refuses SQLite and the embedded broker, which only one process can use.
-fn refuse_what_one_process_has_alone(binary: &Binary, settings: &Settings) -> Result<(), Refusal> {
+fn refuse_single_process_backends(binary: &Binary, settings: &Settings) -> Result<(), Refusal> {
     let refused = |setting, given: String, wanted| {
         Err(Refusal::OneProcessOnly {
             binary: binary.name,
@@ -171,7 +171,7 @@ mod tests {
             (&[mysql], "broker.url is embedded:"),
         ] {
             let settings = Settings::with(said).unwrap();
-            let refusal = refuse_what_one_process_has_alone(&API, &settings)
+            let refusal = refuse_single_process_backends(&API, &settings)
                 .unwrap_err()
                 .to_string();
             assert!(
@@ -180,6 +180,6 @@ mod tests {
             );
         }
         let both = [mysql, ("broker.url", "amqp://127.0.0.1/x")];
-        assert!(refuse_what_one_process_has_alone(&API, &Settings::with(&both).unwrap()).is_ok());
+        assert!(refuse_single_process_backends(&API, &Settings::with(&both).unwrap()).is_ok());
     }
 }

@@ -13,17 +13,17 @@ Exit codes: 0 stopped gracefully; 1 failed; 2 refused to start, with the reason 
 
 // To be flattened into a command line. Not a doc comment: clap would show that in place of the program's description.
 #[derive(Clone, Debug, clap::Args)]
-pub struct SettingsLine {
+pub struct SettingsArgs {
     /// Read settings from this TOML file
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// Set one setting, such as http.api_listen=127.0.0.1:9000; may be repeated, the last value wins
-    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = said)]
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
 }
 
-impl SettingsLine {
+impl SettingsArgs {
     /// Loads the settings; `--set` overrides `before`. Secrets are refused, because everyone on the machine can read a
     /// command line.
     pub fn settings(&self, before: &[(&str, &str)]) -> Result<Settings, Refusal> {
@@ -32,7 +32,7 @@ impl SettingsLine {
                 key.as_str(),
                 "secrets" | "secrets.encryption_key" | "secrets.jwt_key"
             );
-            if is_secret || holds_password(value) {
+            if is_secret || contains_password(value) {
                 return Err(Refusal::SecretOnCommandLine { key: key.clone() });
             }
         }
@@ -47,7 +47,7 @@ impl SettingsLine {
 }
 
 /// Returns true if a value contains a password, also in a quoted URL or in an inline table of a section.
-fn holds_password(value: &str) -> bool {
+fn contains_password(value: &str) -> bool {
     match Url::parse(value) {
         Ok(url) => {
             url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
@@ -59,7 +59,7 @@ fn holds_password(value: &str) -> bool {
     }
 }
 
-fn said(text: &str) -> Result<(String, String), String> {
+fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.trim().is_empty() => {
             Ok((key.trim().to_owned(), value.to_owned()))
@@ -72,16 +72,16 @@ fn said(text: &str) -> Result<(String, String), String> {
 mod tests {
     use super::*;
 
-    fn line(said: &str) -> SettingsLine {
-        SettingsLine {
+    fn line(assignment: &str) -> SettingsArgs {
+        SettingsArgs {
             config: None,
-            set: vec![self::said(said).unwrap()],
+            set: vec![self::assignment(assignment).unwrap()],
         }
     }
 
     #[test]
     fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
-        for said in [
+        for assignment in [
             "secrets.jwt_key=c2VjcmV0",
             "secrets={jwt_key=\"c2VjcmV0\"}",
             "database.url=mysql://me:c2VjcmV0@db/x",
@@ -90,7 +90,7 @@ mod tests {
             "database={url=\"mysql://me:c2VjcmV0@db/x\"}",
             "broker.url=amqp://me:c2/VjcmV0@mq/x",
         ] {
-            let refusal = line(said).settings(&[]).unwrap_err().to_string();
+            let refusal = line(assignment).settings(&[]).unwrap_err().to_string();
             assert!(refusal.contains("EXPEDITER__"), "{refusal}");
             assert!(!refusal.contains("c2VjcmV0"), "{refusal}");
         }
@@ -98,18 +98,21 @@ mod tests {
 
     #[test]
     fn an_address_without_a_password_may_be_typed() {
-        for said in [
+        for assignment in [
             "database.url=mysql://me@db:3306/x",
             "outside.products_url=http://127.0.0.1:8000/a@b",
             "http.allowed_origins=[\"https://till.example:8443\"]",
         ] {
-            assert!(line(said).settings(&[]).is_ok(), "{said}");
+            assert!(line(assignment).settings(&[]).is_ok(), "{assignment}");
         }
     }
 
     #[test]
     fn what_is_typed_is_a_key_with_a_value() {
-        assert_eq!(said(" a.b=c=d"), Ok(("a.b".to_owned(), "c=d".to_owned())));
-        assert!(said("demo.enabled").is_err() && said("=x").is_err());
+        assert_eq!(
+            assignment(" a.b=c=d"),
+            Ok(("a.b".to_owned(), "c=d".to_owned()))
+        );
+        assert!(assignment("demo.enabled").is_err() && assignment("=x").is_err());
     }
 }

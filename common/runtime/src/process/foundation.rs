@@ -33,7 +33,7 @@ pub struct Publishing {
 impl Foundation {
     /// Migrates the database, under the lock of the migrations; sets the clock to the database's time; and, with the
     /// embedded broker, publishes what an earlier process left in the outbox.
-    pub async fn lay(
+    pub async fn build(
         settings: &Settings,
         keys: Keys,
         public_url: &str,
@@ -88,7 +88,7 @@ impl Foundation {
 
 #[must_use]
 pub fn clock(settings: &Settings) -> Clock {
-    Clock::paced(settings.testing.clock_pace.unwrap_or_default())
+    Clock::with_pace(settings.testing.clock_pace.unwrap_or_default())
 }
 
 /// Connects to the database, whose errors are counted in `metrics`.

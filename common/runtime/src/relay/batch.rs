@@ -10,7 +10,7 @@ use ledger::OutboxRow;
 
 /// Maximum size of a message. RabbitMQ refuses messages over 16 MiB by closing the channel, which would fail the other
 /// messages too.
-const MOST_MESSAGE_BYTES: usize = 8 << 20;
+const MAX_MESSAGE_BYTES: usize = 8 << 20;
 
 /// Messages of several rows: one per event, and one per distinct hint, however many rows contain it.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ struct Row {
 pub(super) enum Fate {
     Confirmed,
     /// The broker's fault, not the row's.
-    Later(PublishError),
+    Retry(PublishError),
     Poisoned(String),
 }
 
@@ -47,7 +47,7 @@ impl Batch {
             };
             for event in &announcement.events {
                 let body = json(event);
-                if body.len() > MOST_MESSAGE_BYTES {
+                if body.len() > MAX_MESSAGE_BYTES {
                     row.too_large = true;
                 } else {
                     row.messages.push(batch.add(Message::feed(body)));
@@ -74,7 +74,7 @@ impl Batch {
     }
 
     /// Returns the fate of each row. `results` has one entry per message, in order.
-    pub(super) fn fates(
+    pub(super) fn results_by_row(
         self,
         results: &[Result<(), PublishError>],
     ) -> impl Iterator<Item = (OutboxId, Fate)> {
@@ -85,7 +85,7 @@ impl Batch {
 impl Row {
     fn fate(&self, results: &[Result<(), PublishError>]) -> Fate {
         if self.too_large {
-            return Fate::Poisoned(format!("an event exceeds {MOST_MESSAGE_BYTES} bytes"));
+            return Fate::Poisoned(format!("an event exceeds {MAX_MESSAGE_BYTES} bytes"));
         }
         let failed = self
             .messages
@@ -98,7 +98,7 @@ impl Row {
         match failed {
             None => Fate::Confirmed,
             Some(error @ PublishError::Unroutable) => Fate::Poisoned(error.to_string()),
-            Some(error) => Fate::Later(error),
+            Some(error) => Fate::Retry(error),
         }
     }
 }

@@ -19,11 +19,11 @@ use domain::{
     ids::{IntegratorId, OrderId, StoreId},
 };
 use ledger::testing::{House, on_sqlite};
-use store::testing::SOON;
+use store::testing::TEST_TIMEOUT;
 
 /// The embedded broker behind a connection that a test can cut; records the batches that it was given.
 #[derive(Debug)]
-struct Line {
+struct CuttableBroker {
     broker: Embedded,
     state: watch::Sender<BrokerState>,
     loses_confirms: AtomicBool,
@@ -31,7 +31,7 @@ struct Line {
     published: Mutex<Vec<Vec<Message>>>,
 }
 
-impl Line {
+impl CuttableBroker {
     fn new(capacity: usize) -> Self {
         Self {
             broker: Embedded::new(capacity),
@@ -59,7 +59,7 @@ impl Line {
 }
 
 #[async_trait]
-impl Broker for Line {
+impl Broker for CuttableBroker {
     async fn publish(&self, messages: Vec<Message>) -> Vec<Result<(), PublishError>> {
         if let BrokerState::Away { error, .. } = &*self.state.borrow() {
             let error = PublishError::Away {
@@ -99,18 +99,18 @@ impl Broker for Line {
     }
 }
 
-struct Pass {
+struct Fixture {
     house: House,
-    line: Arc<Line>,
+    line: Arc<CuttableBroker>,
     relay: Relay,
 }
 
-impl Pass {
+impl Fixture {
     fn new(house: House) -> Self {
-        Self::over(house, Line::new(100))
+        Self::over(house, CuttableBroker::new(100))
     }
 
-    fn over(house: House, line: Line) -> Self {
+    fn over(house: House, line: CuttableBroker) -> Self {
         let line = Arc::new(line);
         let relay = Relay {
             ledger: house.ledger.clone(),
@@ -145,7 +145,7 @@ impl Pass {
     }
 
     async fn until_empty(&self) {
-        tokio::time::timeout(SOON, async {
+        tokio::time::timeout(TEST_TIMEOUT, async {
             while self.waiting().await > 0 {
                 tokio::task::yield_now().await;
             }
@@ -158,7 +158,7 @@ impl Pass {
         let mut work = self.line.work(100).await;
         let mut hints = Vec::new();
         while hints.len() < count {
-            let delivery = tokio::time::timeout(SOON, work.next())
+            let delivery = tokio::time::timeout(TEST_TIMEOUT, work.next())
                 .await
                 .unwrap()
                 .unwrap();
@@ -199,25 +199,25 @@ fn event(house: &House, seq: i64, note: &str) -> Event {
 #[tokio::test]
 async fn what_is_offered_is_published_at_once_and_forgotten() {
     on_sqlite(|house| async move {
-        let pass = Pass::new(house.clone());
-        let mut feed = pass.line.feed().await;
+        let fixture = Fixture::new(house.clone());
+        let mut feed = fixture.line.feed().await;
         let (wake, queue) = channel(10);
         let stopping = CancellationToken::new();
-        let running = tokio::spawn(pass.relay.clone().run(queue, stopping.clone()));
+        let running = tokio::spawn(fixture.relay.clone().run(queue, stopping.clone()));
         let (told, placed) = (hint(&house), event(&house, 1, "at once"));
         let announcement = Announcement {
             events: vec![placed.clone()],
             hints: vec![told.clone()],
         };
-        for row in pass.commit(vec![announcement]).await {
+        for row in fixture.commit(vec![announcement]).await {
             wake.offer(row);
         }
-        assert_eq!(pass.hints(1).await, [told]);
+        assert_eq!(fixture.hints(1).await, [told]);
         let Some(FeedItem::Message(body)) = feed.next().await else {
             panic!("the event was published before the hint");
         };
         assert_eq!(serde_json::from_slice::<Event>(&body).unwrap(), placed);
-        pass.until_empty().await;
+        fixture.until_empty().await;
         stopping.cancel();
         running.await.unwrap();
     })
@@ -227,15 +227,15 @@ async fn what_is_offered_is_published_at_once_and_forgotten() {
 #[tokio::test]
 async fn the_stop_publishes_what_was_offered_before() {
     on_sqlite(|house| async move {
-        let pass = Pass::new(house.clone());
+        let fixture = Fixture::new(house.clone());
         let (wake, queue) = channel(10);
-        for row in pass.commit(vec![hinting(&hint(&house))]).await {
+        for row in fixture.commit(vec![hinting(&hint(&house))]).await {
             wake.offer(row);
         }
         let stopping = CancellationToken::new();
         stopping.cancel();
-        pass.relay.clone().run(queue, stopping).await;
-        assert_eq!(pass.waiting().await, 0);
+        fixture.relay.clone().run(queue, stopping).await;
+        assert_eq!(fixture.waiting().await, 0);
     })
     .await;
 }
@@ -243,19 +243,19 @@ async fn the_stop_publishes_what_was_offered_before() {
 #[tokio::test]
 async fn a_full_queue_keeps_nobody_waiting_and_the_sweep_finds_the_rest() {
     on_sqlite(|house| async move {
-        let pass = Pass::new(house.clone());
+        let fixture = Fixture::new(house.clone());
         let (wake, queue) = channel(1);
         let announcements = (0..3).map(|_| hinting(&hint(&house))).collect();
-        for row in pass.commit(announcements).await {
+        for row in fixture.commit(announcements).await {
             wake.offer(row);
         }
         let stopping = CancellationToken::new();
-        let running = tokio::spawn(pass.relay.clone().run(queue, stopping.clone()));
-        pass.hints(1).await;
-        house.clock.until_sleepers(1).await;
+        let running = tokio::spawn(fixture.relay.clone().run(queue, stopping.clone()));
+        fixture.hints(1).await;
+        house.clock.wait_for_sleepers(1).await;
         house.clock.advance(Duration::from_secs(10));
-        assert_eq!(pass.hints(2).await.len(), 2);
-        pass.until_empty().await;
+        assert_eq!(fixture.hints(2).await.len(), 2);
+        fixture.until_empty().await;
         stopping.cancel();
         running.await.unwrap();
     })
@@ -265,22 +265,22 @@ async fn a_full_queue_keeps_nobody_waiting_and_the_sweep_finds_the_rest() {
 #[tokio::test]
 async fn an_outage_loses_nothing_and_ends_in_bounded_batches_with_each_hint_once() {
     on_sqlite(|house| async move {
-        let pass = Pass::new(house.clone());
-        pass.line.cut();
+        let fixture = Fixture::new(house.clone());
+        fixture.line.cut();
         let told = hint(&house);
-        pass.commit(vec![hinting(&told); 10]).await;
+        fixture.commit(vec![hinting(&told); 10]).await;
         house.clock.advance(Duration::from_secs(10));
-        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
-        assert_eq!(pass.waiting().await, 10);
-        assert_eq!(pass.relay.metrics.outbox_waiting.get(), 10);
-        assert_eq!(pass.relay.metrics.outbox_oldest_seconds.get(), 10);
+        assert_eq!(fixture.relay.sweep_once().await.unwrap(), Backlog::Waiting);
+        assert_eq!(fixture.waiting().await, 10);
+        assert_eq!(fixture.relay.metrics.outbox_waiting.get(), 10);
+        assert_eq!(fixture.relay.metrics.outbox_oldest_seconds.get(), 10);
 
-        pass.line.mend();
-        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::GoesOn);
-        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::GoesOn);
-        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
-        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Empty);
-        let published = pass.line.published();
+        fixture.line.mend();
+        assert_eq!(fixture.relay.sweep_once().await.unwrap(), Backlog::More);
+        assert_eq!(fixture.relay.sweep_once().await.unwrap(), Backlog::More);
+        assert_eq!(fixture.relay.sweep_once().await.unwrap(), Backlog::Waiting);
+        assert_eq!(fixture.relay.sweep_once().await.unwrap(), Backlog::Empty);
+        let published = fixture.line.published();
         assert_eq!(published.len(), 3, "{published:?}");
         assert!(
             published.iter().all(|batch| batch.len() == 1),
@@ -293,17 +293,17 @@ async fn an_outage_loses_nothing_and_ends_in_bounded_batches_with_each_hint_once
 #[tokio::test]
 async fn the_sweep_begins_anew_as_soon_as_the_broker_is_back() {
     on_sqlite(|house| async move {
-        let pass = Pass::new(house.clone());
-        pass.line.cut();
+        let fixture = Fixture::new(house.clone());
+        fixture.line.cut();
         let told = hint(&house);
-        pass.commit(vec![hinting(&told)]).await;
+        fixture.commit(vec![hinting(&told)]).await;
         house.clock.advance(Duration::from_secs(10));
         let (_wake, queue) = channel(1);
         let stopping = CancellationToken::new();
-        let running = tokio::spawn(pass.relay.clone().run(queue, stopping.clone()));
-        house.clock.until_sleepers(1).await;
-        pass.line.mend();
-        assert_eq!(pass.hints(1).await, [told]);
+        let running = tokio::spawn(fixture.relay.clone().run(queue, stopping.clone()));
+        house.clock.wait_for_sleepers(1).await;
+        fixture.line.mend();
+        assert_eq!(fixture.hints(1).await, [told]);
         stopping.cancel();
         running.await.unwrap();
     })
@@ -313,18 +313,18 @@ async fn the_sweep_begins_anew_as_soon_as_the_broker_is_back() {
 #[tokio::test]
 async fn a_lost_confirm_publishes_again_and_not_before_its_time() {
     on_sqlite(|house| async move {
-        let pass = Pass::new(house.clone());
-        pass.line.loses_confirms.store(true, Ordering::Relaxed);
-        pass.commit(vec![hinting(&hint(&house))]).await;
+        let fixture = Fixture::new(house.clone());
+        fixture.line.loses_confirms.store(true, Ordering::Relaxed);
+        fixture.commit(vec![hinting(&hint(&house))]).await;
         house.clock.advance(Duration::from_secs(10));
-        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
-        pass.line.loses_confirms.store(false, Ordering::Relaxed);
-        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
-        assert_eq!(pass.line.published().len(), 1);
+        assert_eq!(fixture.relay.sweep_once().await.unwrap(), Backlog::Waiting);
+        fixture.line.loses_confirms.store(false, Ordering::Relaxed);
+        assert_eq!(fixture.relay.sweep_once().await.unwrap(), Backlog::Waiting);
+        assert_eq!(fixture.line.published().len(), 1);
         house.clock.advance(Duration::from_secs(10));
-        pass.relay.sweep_once().await.unwrap();
-        assert_eq!(pass.line.published().len(), 2);
-        assert_eq!(pass.waiting().await, 0);
+        fixture.relay.sweep_once().await.unwrap();
+        assert_eq!(fixture.line.published().len(), 2);
+        assert_eq!(fixture.waiting().await, 0);
     })
     .await;
 }
@@ -332,20 +332,20 @@ async fn a_lost_confirm_publishes_again_and_not_before_its_time() {
 #[tokio::test]
 async fn a_row_of_its_own_trouble_is_parked_after_five_failures_and_its_neighbours_are_published() {
     on_sqlite(|house| async move {
-        let mut line = Line::new(100);
+        let mut line = CuttableBroker::new(100);
         line.unroutable = Some(Topic::Work);
-        let pass = Pass::over(house.clone(), line);
+        let fixture = Fixture::over(house.clone(), line);
         let fine = Announcement {
             events: vec![event(&house, 1, "fine")],
             hints: vec![],
         };
-        pass.commit(vec![hinting(&hint(&house)), fine]).await;
+        fixture.commit(vec![hinting(&hint(&house)), fine]).await;
         for failures in 1..=5 {
-            assert_eq!(pass.waiting().await, if failures == 1 { 2 } else { 1 });
+            assert_eq!(fixture.waiting().await, if failures == 1 { 2 } else { 1 });
             house.clock.advance(Duration::from_secs(10));
-            pass.relay.sweep_once().await.unwrap();
+            fixture.relay.sweep_once().await.unwrap();
         }
-        assert_eq!(pass.waiting().await, 0);
+        assert_eq!(fixture.waiting().await, 0);
     })
     .await;
 }
@@ -353,7 +353,7 @@ async fn a_row_of_its_own_trouble_is_parked_after_five_failures_and_its_neighbou
 #[tokio::test]
 async fn an_event_too_large_for_the_broker_is_never_sent() {
     on_sqlite(|house| async move {
-        let pass = Pass::new(house.clone());
+        let fixture = Fixture::new(house.clone());
         let large = "x".repeat(9 << 20);
         let announcement = Announcement {
             events: vec![event(&house, 1, &large)],
@@ -367,9 +367,9 @@ async fn an_event_too_large_for_the_broker_is_never_sent() {
         let messages = batch.take_messages();
         assert_eq!(messages.len(), 1);
         assert_eq!(messages[0].topic, Topic::Work);
-        let (_, fate) = batch.fates(&[Ok(())]).next().unwrap();
+        let (_, fate) = batch.results_by_row(&[Ok(())]).next().unwrap();
         assert!(matches!(fate, Fate::Poisoned(_)), "{fate:?}");
-        drop(pass);
+        drop(fixture);
     })
     .await;
 }
@@ -377,12 +377,12 @@ async fn an_event_too_large_for_the_broker_is_never_sent() {
 #[tokio::test]
 async fn a_start_in_one_process_publishes_all_that_was_left_without_waiting() {
     on_sqlite(|house| async move {
-        let pass = Pass::new(house.clone());
+        let fixture = Fixture::new(house.clone());
         let hints: Vec<Hint> = (0..9).map(|_| hint(&house)).collect();
-        pass.commit(hints.iter().map(hinting).collect()).await;
-        pass.relay.start_embedded().await.unwrap();
-        assert_eq!(pass.waiting().await, 0);
-        let told: BTreeMap<String, ()> = pass
+        fixture.commit(hints.iter().map(hinting).collect()).await;
+        fixture.relay.start_embedded().await.unwrap();
+        assert_eq!(fixture.waiting().await, 0);
+        let told: BTreeMap<String, ()> = fixture
             .hints(9)
             .await
             .iter()
@@ -396,16 +396,16 @@ async fn a_start_in_one_process_publishes_all_that_was_left_without_waiting() {
 #[tokio::test]
 async fn a_full_broker_leaves_the_rest_for_later() {
     on_sqlite(|house| async move {
-        let pass = Pass::over(house.clone(), Line::new(3));
+        let fixture = Fixture::over(house.clone(), CuttableBroker::new(3));
         let announcements = (0..4).map(|_| hinting(&hint(&house))).collect();
-        pass.commit(announcements).await;
+        fixture.commit(announcements).await;
         house.clock.advance(Duration::from_secs(10));
-        assert_eq!(pass.relay.sweep_once().await.unwrap(), Backlog::Waits);
-        assert_eq!(pass.waiting().await, 1);
-        pass.hints(3).await;
+        assert_eq!(fixture.relay.sweep_once().await.unwrap(), Backlog::Waiting);
+        assert_eq!(fixture.waiting().await, 1);
+        fixture.hints(3).await;
         house.clock.advance(Duration::from_secs(10));
-        pass.relay.sweep_once().await.unwrap();
-        assert_eq!(pass.waiting().await, 0);
+        fixture.relay.sweep_once().await.unwrap();
+        assert_eq!(fixture.waiting().await, 0);
     })
     .await;
 }

@@ -13,7 +13,7 @@ use crate::{
     tx::Tx,
 };
 use domain::{
-    account::{Account, SpokenFor},
+    account::{Account, IntegratorRef},
     ids::StoreId,
 };
 
@@ -31,7 +31,7 @@ pub(super) struct Row {
 #[derive(Default)]
 struct Joined {
     stores: Vec<StoreId>,
-    integrators: Vec<SpokenFor>,
+    integrators: Vec<IntegratorRef>,
 }
 
 pub(super) async fn complete_one(tx: &mut Tx, row: Option<Row>) -> Result<Option<Credentials>> {
@@ -39,7 +39,7 @@ pub(super) async fn complete_one(tx: &mut Tx, row: Option<Row>) -> Result<Option
 }
 
 /// Runs the query that an existing account needs, so that timing does not reveal that there is none.
-pub(super) async fn look_as_for_one(tx: &mut Tx) -> Result<()> {
+pub(super) async fn run_decoy_query(tx: &mut Tx) -> Result<()> {
     stores_of(tx, &[Uuid::nil()]).await?;
     Ok(())
 }
@@ -56,7 +56,7 @@ pub(super) async fn complete(tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<Credenti
         joined.entry(account).or_default().stores.push(store.into());
     }
     for (account, integrator, store) in integrators_of(tx, &ids(true)).await? {
-        let spoken_for = SpokenFor {
+        let spoken_for = IntegratorRef {
             integrator: integrator.into(),
             store_id: store.into(),
         };

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::super::{
     error::{Result, StoreError},
-    explain::{Answer, answers},
+    explain::{QueryOutput, impl_query_output},
     on, push_ids,
     tx::Tx,
 };
 use domain::{
     callback::CallbackResult,
-    ids::{CallbackId, IntegratorId, OrderId, StoreId, first_id_of},
+    ids::{CallbackId, IntegratorId, OrderId, StoreId, min_id_at},
 };
 
 /// A filter for callbacks. Fields that are `None` or empty restrict nothing.
@@ -100,10 +100,10 @@ async fn rows(
     walks: &[Walk],
     before: Option<CallbackId>,
     limit: u32,
-) -> Result<Vec<KeptRow>> {
-    let mut rows: Vec<KeptRow> = Vec::new();
+) -> Result<Vec<CallbackRow>> {
+    let mut rows: Vec<CallbackRow> = Vec::new();
     for walk in walks {
-        rows.extend(walked::<KeptRow>(tx, filter, *walk, before, limit).await?);
+        rows.extend(run_walk::<CallbackRow>(tx, filter, *walk, before, limit).await?);
     }
     rows.sort_unstable_by_key(|row| Reverse(row.id));
     rows.truncate(limit as usize);
@@ -151,16 +151,16 @@ async fn integrators(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Option<
     Ok(integrators)
 }
 
-pub async fn walked<A: Answer>(
+pub async fn run_walk<A: QueryOutput>(
     tx: &mut Tx,
     filter: &CallbackFilter,
     walk: Walk,
     before: Option<CallbackId>,
     limit: u32,
 ) -> Result<Vec<A>> {
-    let since = filter.received_after.map_or(Uuid::nil(), first_id_of);
+    let since = filter.received_after.map_or(Uuid::nil(), min_id_at);
     let before = before.map_or(Uuid::max(), CallbackId::uuid);
-    let asked = A::asked(tx);
+    let sql_prefix = A::sql_prefix(tx);
     // Without a hint, each database takes another one of the indexes that fit, and sorts.
     let hint = match (walk.integrator, walk.result, filter.order) {
         (Some(_), Some(_), None) => tx.pick(
@@ -174,7 +174,7 @@ pub async fn walked<A: Answer>(
         _ => "",
     };
     Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(asked);
+        let mut query = QueryBuilder::new(sql_prefix);
         query.push(
             "SELECT c.id, c.integrator_id, i.name AS integrator_name, i.store_id, c.webhook_id, c.order_id, \
              o.number AS order_number, c.reference, c.sequence, c.payload, c.received_at, c.applied_at, c.result, \
@@ -223,10 +223,10 @@ pub async fn walked<A: Answer>(
     }))
 }
 
-answers!(KeptRow);
+impl_query_output!(CallbackRow);
 
 #[derive(sqlx::FromRow)]
-struct KeptRow {
+struct CallbackRow {
     id: Uuid,
     integrator_id: Uuid,
     integrator_name: Option<String>,
@@ -244,10 +244,10 @@ struct KeptRow {
     failures: i32,
 }
 
-impl TryFrom<KeptRow> for KeptCallback {
+impl TryFrom<CallbackRow> for KeptCallback {
     type Error = StoreError;
 
-    fn try_from(row: KeptRow) -> Result<Self> {
+    fn try_from(row: CallbackRow) -> Result<Self> {
         let corrupt =
             |what: &dyn ToString| StoreError::corrupt("callbacks", row.id, what.to_string());
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();

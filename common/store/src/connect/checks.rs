@@ -5,7 +5,7 @@ use sqlx::MySqlPool;
 use crate::error::{Result, StoreError};
 
 /// Returns an error if the server's settings could lose a commit in a power cut: a `201` means that the order is kept.
-pub(super) async fn keeps_commits(pool: &MySqlPool) -> Result<()> {
+pub(super) async fn check_durability(pool: &MySqlPool) -> Result<()> {
     let flush: i64 =
         sqlx::query_scalar("SELECT CAST(@@global.innodb_flush_log_at_trx_commit AS SIGNED)")
             .fetch_one(pool)
@@ -36,7 +36,7 @@ pub(super) fn weakness(flush: i64, binlog: i64, sync: i64) -> Option<String> {
 /// Warns if the server might block this host. A MySQL server that hangs for some minutes leaves every connection
 /// attempt half done, counts them as errors when it resumes, and then refuses this host permanently ("Host is blocked";
 /// MySQL manual, "Host is blocked errors").
-pub(super) async fn warn_of_lockout(pool: &MySqlPool) {
+pub(super) async fn warn_of_host_block(pool: &MySqlPool) {
     let asked = "SELECT CAST(USER() AS CHAR), CAST(@@global.host_cache_size AS SIGNED), \
                  CAST(@@global.skip_name_resolve AS SIGNED), CAST(@@global.max_connect_errors AS SIGNED)";
     let settings: sqlx::Result<(String, i64, i64, i64)> =
@@ -45,7 +45,7 @@ pub(super) async fn warn_of_lockout(pool: &MySqlPool) {
     let Ok((user, cache_size, skips_names, errors)) = settings else {
         return;
     };
-    if may_lock_out(&user, cache_size, skips_names == 1, errors) {
+    if may_block_host(&user, cache_size, skips_names == 1, errors) {
         tracing::warn!(
             max_connect_errors = errors,
             "MySQL may block this host permanently after a hang of some minutes; run \
@@ -54,16 +54,16 @@ pub(super) async fn warn_of_lockout(pool: &MySqlPool) {
     }
 }
 
-pub(super) fn may_lock_out(
+pub(super) fn may_block_host(
     user: &str,
     host_cache_size: i64,
     skips_names: bool,
-    most_errors: i64,
+    max_connect_errors: i64,
 ) -> bool {
     // MySQL does not count errors of clients on its own machine.
     let is_remote = !["@localhost", "@127.0.0.1", "@::1"]
         .iter()
         .any(|local| user.ends_with(local));
     // Enough for a few minutes of several processes with a pool each.
-    is_remote && host_cache_size > 0 && !skips_names && most_errors < 10_000
+    is_remote && host_cache_size > 0 && !skips_names && max_connect_errors < 10_000
 }

@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::{
-    checks::{may_lock_out, weakness},
+    checks::{may_block_host, weakness},
     *,
 };
 use crate::testing::{self, flaky_proxy::Line};
@@ -19,7 +19,7 @@ fn weak_durability_is_told_by_what_would_lose_a_commit() {
 
 #[test]
 fn a_server_that_may_lock_us_out_is_known_by_its_settings() {
-    assert!(may_lock_out("expediter@10.0.0.7", 279, false, 100));
+    assert!(may_block_host("expediter@10.0.0.7", 279, false, 100));
     for (user, cache_size, skips_names, errors) in [
         ("expediter@localhost", 279, false, 100),
         ("expediter@127.0.0.1", 279, false, 100),
@@ -28,7 +28,7 @@ fn a_server_that_may_lock_us_out_is_known_by_its_settings() {
         ("expediter@10.0.0.7", 279, false, 1_000_000),
     ] {
         assert!(
-            !may_lock_out(user, cache_size, skips_names, errors),
+            !may_block_host(user, cache_size, skips_names, errors),
             "{user}"
         );
     }

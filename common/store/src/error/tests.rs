@@ -14,7 +14,7 @@ async fn an_error_is_shown_without_its_statement(house: TestDb) {
         matches!(error, StoreError::Other(_)) && error.to_string().contains("nowhere"),
         "{error}"
     );
-    let shown = error.in_public();
+    let shown = error.public_message();
     assert!(
         shown.contains("refused") && !shown.contains("nowhere") && !shown.contains("hush"),
         "{shown}"

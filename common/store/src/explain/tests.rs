@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use each_database::each_database;
 use serde_json::json;
 
-use super::{Step, assert_no_full_scan, fill_handoffs, in_tests::know_what_is_there};
+use super::{Step, assert_no_full_scan, fill_handoffs, in_tests::update_statistics};
 use crate::testing::TestDb;
 use crate::{
     callbacks::{self, CallbackFilter, NewCallback, list::Walk},
@@ -51,7 +51,7 @@ async fn fill_callbacks(house: &TestDb) -> Vec<IntegratorId> {
             .unwrap();
     }
     tx.commit().await.unwrap();
-    know_what_is_there(house, "ANALYZE TABLE callbacks")
+    update_statistics(house, "ANALYZE TABLE callbacks")
         .await
         .unwrap();
     integrators
@@ -131,7 +131,7 @@ async fn handoffs_are_found_without_reading_them_all(house: TestDb) {
             Page::OldestFirst { after: None },
         ] {
             for walk in handoffs::walks(filter) {
-                let plan: Vec<Step> = handoffs::walked(&mut tx, filter, walk, page, 51)
+                let plan: Vec<Step> = handoffs::run_walk(&mut tx, filter, walk, page, 51)
                     .await
                     .unwrap();
                 assert_no_full_scan(&format!("{filter:?} {walk:?} {page:?}"), &plan);
@@ -180,7 +180,7 @@ async fn callbacks_are_found_without_reading_them_all(house: TestDb) {
     ];
     let mut tx = house.db.read().await.unwrap();
     for (filter, walk) in &walks {
-        let plan: Vec<Step> = callbacks::list::walked(&mut tx, filter, *walk, None, 51)
+        let plan: Vec<Step> = callbacks::list::run_walk(&mut tx, filter, *walk, None, 51)
             .await
             .unwrap();
         assert_no_full_scan(&format!("{filter:?} {walk:?}"), &plan);
@@ -191,7 +191,7 @@ async fn callbacks_are_found_without_reading_them_all(house: TestDb) {
     ] {
         for result in [parked, Some(Some(CallbackResult::Illegal)), Some(None)] {
             let plan: Vec<Step> =
-                callbacks::list::walked(&mut tx, &any(), along(integrator, result), None, 51)
+                callbacks::list::run_walk(&mut tx, &any(), along(integrator, result), None, 51)
                     .await
                     .unwrap();
             assert_no_full_scan(&format!("{integrator:?} {result:?}"), &plan);
@@ -210,7 +210,7 @@ async fn callbacks_that_came_to_nothing_are_found_however_many_came_to_something
     let mut tx = house.db.read().await.unwrap();
     let kinds = [StuckKind::CallbackParked, StuckKind::CallbackUnmatched];
     for look in looks.iter().filter(|look| kinds.contains(&look.kind())) {
-        let plan: Vec<Step> = stuck::looked(&mut tx, look, None, 200).await.unwrap();
+        let plan: Vec<Step> = stuck::run_query(&mut tx, look, None, 200).await.unwrap();
         assert!(
             plan.iter().any(|step| step.uses("callbacks_by_result")),
             "{look:?}: {plan:?}"
@@ -230,7 +230,7 @@ async fn what_waits_for_the_broker_is_counted_along_an_index(house: TestDb) {
     let mut tx = house.db.begin().await.unwrap();
     outbox::insert(&mut tx, &rows, now, now).await.unwrap();
     tx.commit().await.unwrap();
-    know_what_is_there(&house, "ANALYZE TABLE outbox")
+    update_statistics(&house, "ANALYZE TABLE outbox")
         .await
         .unwrap();
     let looks = stuck::looks(&StuckLimits::default(), now);
@@ -239,7 +239,7 @@ async fn what_waits_for_the_broker_is_counted_along_an_index(house: TestDb) {
         .find(|look| look.kind() == StuckKind::OutboxLate)
         .unwrap();
     let mut tx = house.db.read().await.unwrap();
-    let plan: Vec<Step> = stuck::looked(&mut tx, late, None, 200).await.unwrap();
+    let plan: Vec<Step> = stuck::run_query(&mut tx, late, None, 200).await.unwrap();
     assert!(plan.iter().any(|step| step.uses("outbox_due")), "{plan:?}");
     assert_eq!(outbox::backlog(&mut tx).await.unwrap(), (1000, Some(now)));
 }
@@ -250,10 +250,13 @@ async fn what_stands_still_is_found_without_reading_all_there_is(house: TestDb) 
     let looks = stuck::looks(&StuckLimits::default(), house.clock.now());
     let mut tx = house.db.read().await.unwrap();
     // Tables that are empty here are read in the cheapest way, so only handoffs are checked.
-    for look in looks.iter().filter(|look| look.is_of_handoffs()) {
+    for look in looks.iter().filter(|look| look.is_about_handoffs()) {
         for stores in [None, Some([store].as_slice())] {
-            let plan: Vec<Step> = stuck::looked(&mut tx, look, stores, 200).await.unwrap();
-            let plan: Vec<Step> = plan.into_iter().filter(|step| step.is_of("h")).collect();
+            let plan: Vec<Step> = stuck::run_query(&mut tx, look, stores, 200).await.unwrap();
+            let plan: Vec<Step> = plan
+                .into_iter()
+                .filter(|step| step.reads_table("h"))
+                .collect();
             assert_no_full_scan(&format!("{look:?}"), &plan);
         }
     }
@@ -287,7 +290,7 @@ async fn retries_are_found_without_reading_them_all(house: TestDb) {
         retries::Walk::OfStore(store),
         retries::Walk::By(account),
     ] {
-        let plan: Vec<Step> = retries::walked(&mut tx, walk, None, 51).await.unwrap();
+        let plan: Vec<Step> = retries::run_walk(&mut tx, walk, None, 51).await.unwrap();
         assert_no_full_scan(&format!("{walk:?}"), &plan);
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use domain::ids::{HandoffId, IntegratorId, OrderId, SessionId};
 
 /// Number of failed claims after which a handoff is parked and listed as stuck.
-const MOST_CLAIM_FAILURES: i32 = 5;
+const MAX_CLAIM_FAILURES: i32 = 5;
 
 /// A due handoff that no earlier one of the same order and integrator blocks, as read before any lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -110,7 +110,7 @@ const BY_ATTEMPTS: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h
      ORDER BY h.attempts, h.due_at, h.id LIMIT 1";
 
 /// Locks those handoffs that no other transaction has locked, by id.
-pub async fn lock_free(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
+pub async fn lock_available(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
     if handoffs.is_empty() {
         return Ok(Vec::new());
     }
@@ -183,7 +183,7 @@ pub async fn claimed(
 
 /// Records a claim that failed because of the row itself, and defers the handoff until `not_before`; the fifth failure
 /// parks it.
-pub async fn claim_failed(
+pub async fn record_claim_failure(
     tx: &mut Tx,
     id: HandoffId,
     error: &str,
@@ -198,7 +198,7 @@ pub async fn claim_failed(
     )
     .bind(shortened(error))
     .bind(not_before)
-    .bind(MOST_CLAIM_FAILURES)
+    .bind(MAX_CLAIM_FAILURES)
     .bind(id.uuid())
     .execute(conn)
     .await?
@@ -206,10 +206,10 @@ pub async fn claim_failed(
     Ok(())
 }
 
-/// Records that an expired lease was not freed, as [`claim_failed`] does, and defers the handoff.
+/// Records that an expired lease was not freed, as [`record_claim_failure`] does, and defers the handoff.
 /// The fifth failure parks it and ends its lease, so that its former holder is fenced off; one that a callback has
 /// acknowledged stays acknowledged. The attempt that was open under the lease is then `unknown`.
-pub async fn freeing_failed(
+pub async fn record_release_failure(
     tx: &mut Tx,
     id: HandoffId,
     error: &str,
@@ -226,10 +226,10 @@ pub async fn freeing_failed(
          claim_failures = claim_failures + 1 WHERE id = ? AND leased_until IS NOT NULL"
     )
     .bind(shortened(error))
-    .bind(MOST_CLAIM_FAILURES)
+    .bind(MAX_CLAIM_FAILURES)
     .bind(not_before)
-    .bind(MOST_CLAIM_FAILURES)
-    .bind(MOST_CLAIM_FAILURES)
+    .bind(MAX_CLAIM_FAILURES)
+    .bind(MAX_CLAIM_FAILURES)
     .bind(id.uuid())
     .execute(conn)
     .await?
@@ -251,8 +251,8 @@ pub async fn freeing_failed(
     Ok(())
 }
 
-/// Records a failed withdrawal, as [`claim_failed`] does: the handoff is deferred, and the fifth failure parks it.
-pub async fn withdrawing_failed(
+/// Records a failed withdrawal, as [`record_claim_failure`] does: the handoff is deferred, and the fifth failure parks it.
+pub async fn record_withdrawal_failure(
     tx: &mut Tx,
     id: HandoffId,
     error: &str,
@@ -268,7 +268,7 @@ pub async fn withdrawing_failed(
     )
     .bind(shortened(error))
     .bind(not_before)
-    .bind(MOST_CLAIM_FAILURES)
+    .bind(MAX_CLAIM_FAILURES)
     .bind(id.uuid())
     .execute(conn)
     .await?

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     super::{
         error::{Result, StoreError},
-        explain::{Answer, answers},
+        explain::{QueryOutput, impl_query_output},
         on, push_ids,
         tx::Tx,
     },
@@ -18,7 +18,7 @@ use super::{
 };
 use domain::{
     handoff::{Handoff, HandoffState},
-    ids::{HandoffId, IntegratorId, OrderId, StoreId, first_id_of},
+    ids::{HandoffId, IntegratorId, OrderId, StoreId, min_id_at},
     integrator::HandoffEvent,
     status::OrderStatus,
 };
@@ -56,7 +56,7 @@ pub struct Listed {
     pub handoff: Handoff,
     /// Reason why it could not be claimed, or was put back.
     pub error: Option<String>,
-    pub order: Option<Standing>,
+    pub order: Option<OrderState>,
     pub integrator_name: String,
     pub integrator_archived: bool,
     /// True if its integrator was sent something newer about the order.
@@ -65,7 +65,7 @@ pub struct Listed {
 
 /// The state of a handoff's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct OrderState {
     pub number: Option<i64>,
     pub status: OrderStatus,
     pub accept_by: Option<DateTime<Utc>>,
@@ -96,7 +96,7 @@ const SELECTED: &str = "SELECT h.id, h.store_id, h.order_id, h.integrator_id, h.
 
 impl Page {
     /// Returns the page that follows one that ended with `last`.
-    fn past(self, last: Uuid) -> Self {
+    fn page_after(self, last: Uuid) -> Self {
         match self {
             Self::NewestFirst { .. } => Self::NewestFirst {
                 before: Some(last.into()),
@@ -120,7 +120,9 @@ pub async fn list(
     loop {
         let rows = rows(tx, filter, page, limit).await?;
         let was_all = rows.len() < limit as usize;
-        page = rows.last().map_or(page, |last| page.past(last.row.id));
+        page = rows
+            .last()
+            .map_or(page, |last| page.page_after(last.row.id));
         for row in rows {
             match Listed::try_from(row) {
                 Ok(one) => listed.push(one),
@@ -142,7 +144,7 @@ async fn rows(
 ) -> Result<Vec<ListedRow>> {
     let mut rows: Vec<ListedRow> = Vec::new();
     for walk in walks(filter) {
-        rows.extend(walked(tx, filter, walk, page, limit).await?);
+        rows.extend(run_walk(tx, filter, walk, page, limit).await?);
     }
     match page {
         Page::NewestFirst { .. } => rows.sort_unstable_by_key(|row| Reverse(row.row.id)),
@@ -185,7 +187,7 @@ pub fn walks(filter: &HandoffFilter) -> Vec<Walk> {
         .collect()
 }
 
-pub async fn walked<A: Answer>(
+pub async fn run_walk<A: QueryOutput>(
     tx: &mut Tx,
     filter: &HandoffFilter,
     walk: Walk,
@@ -193,9 +195,9 @@ pub async fn walked<A: Answer>(
     limit: u32,
 ) -> Result<Vec<A>> {
     let (above, below) = bounds(filter, page);
-    let asked = A::asked(tx);
+    let sql_prefix = A::sql_prefix(tx);
     Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(asked);
+        let mut query = QueryBuilder::new(sql_prefix);
         query.push(SELECTED).push("h.id > ").push_bind(above);
         query.push(" AND h.id < ").push_bind(below);
         if let Some(order) = filter.order {
@@ -248,7 +250,7 @@ pub async fn walked<A: Answer>(
 /// Returns the bounds of the page's ids, both exclusive. An id begins with the time at which it was drawn, which is not
 /// before its row's `created_at`.
 fn bounds(filter: &HandoffFilter, page: Page) -> (Uuid, Uuid) {
-    let since = filter.created_after.map_or(Uuid::nil(), first_id_of);
+    let since = filter.created_after.map_or(Uuid::nil(), min_id_at);
     match page {
         Page::NewestFirst { before } => (since, before.map_or(Uuid::max(), HandoffId::uuid)),
         Page::OldestFirst { after } => {
@@ -258,7 +260,7 @@ fn bounds(filter: &HandoffFilter, page: Page) -> (Uuid, Uuid) {
     }
 }
 
-answers!(ListedRow);
+impl_query_output!(ListedRow);
 
 #[derive(sqlx::FromRow)]
 struct ListedRow {
@@ -283,7 +285,7 @@ impl TryFrom<ListedRow> for Listed {
             .map(|word| word.parse())
             .transpose()
             .map_err(|error| StoreError::corrupt("handoffs", id, error))?;
-        let order = status.map(|status| Standing {
+        let order = status.map(|status| OrderState {
             number: listed.order_number,
             status,
             accept_by: listed.accept_by,

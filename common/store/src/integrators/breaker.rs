@@ -12,7 +12,7 @@ use super::super::{
 use domain::{
     breaker::Breaker,
     ids::{HandoffId, IntegratorId, StoreId},
-    integrator::{BreakerState, DisabledBecause},
+    integrator::{BreakerState, DisableReason},
 };
 
 /// Returns the breakers of these integrators, in no particular order.
@@ -24,7 +24,7 @@ pub async fn breakers(
         return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = integrators.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<OfIntegrator> = on!(tx, |conn| {
+    let rows: Vec<IntegratorBreakerRow> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE id IN ("));
         push_ids(&mut query, &ids);
         query.push(")");
@@ -62,7 +62,7 @@ pub async fn write_breaker(tx: &mut Tx, id: IntegratorId, breaker: &Breaker) -> 
     .bind(i64::from(breaker.openings))
     .bind(i64::from(breaker.failures_in_a_row))
     .bind(breaker.failing_since)
-    .bind(joined(&breaker.failing))
+    .bind(concat_ids(&breaker.failing))
     .bind(id.uuid())
     .execute(conn)
     .await?
@@ -97,7 +97,7 @@ pub async fn begin_probe(
 }
 
 /// Undoes a probe that was never sent; the next one may start at `until`.
-pub async fn put_probe_back(
+pub async fn undo_probe(
     tx: &mut Tx,
     id: IntegratorId,
     handoff: HandoffId,
@@ -120,7 +120,7 @@ pub async fn put_probe_back(
 
 /// Records that an enabled integrator is to be disabled, and why; the first reason is kept. Returns `false` if nothing
 /// was recorded.
-pub async fn give_up(tx: &mut Tx, id: IntegratorId, because: DisabledBecause) -> Result<bool> {
+pub async fn give_up(tx: &mut Tx, id: IntegratorId, because: DisableReason) -> Result<bool> {
     let noted = on!(tx, |conn| sqlx::query(
         "UPDATE integrators SET given_up_because = ? \
          WHERE id = ? AND enabled = TRUE AND archived_at IS NULL AND given_up_because IS NULL"
@@ -173,7 +173,7 @@ macro_rules! select {
 use select;
 
 #[derive(sqlx::FromRow)]
-struct OfIntegrator {
+struct IntegratorBreakerRow {
     id: Uuid,
     #[sqlx(flatten)]
     breaker: Row,
@@ -218,7 +218,7 @@ impl Row {
 }
 
 /// Joins the ids as bytes; `None` if there are none.
-pub(super) fn joined(handoffs: &[HandoffId]) -> Option<Vec<u8>> {
+pub(super) fn concat_ids(handoffs: &[HandoffId]) -> Option<Vec<u8>> {
     let bytes: Vec<u8> = handoffs
         .iter()
         .flat_map(|handoff| handoff.uuid().into_bytes())

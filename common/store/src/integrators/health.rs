@@ -9,20 +9,20 @@ use uuid::Uuid;
 
 use super::super::{
     error::{Result, StoreError},
-    explain::{Answer, answers},
+    explain::{QueryOutput, impl_query_output},
     on,
     tx::Tx,
 };
 use domain::{handoff::HandoffState, ids::IntegratorId};
 
 /// Maximum handoffs of an integrator examined per state: those that fell due last.
-const HANDOFFS: u32 = 100;
+const MAX_HANDOFFS_PER_STATE: u32 = 100;
 /// Integrators per statement. Each takes a select per state, and SQLite allows 500 in one statement.
-const INTEGRATORS: usize = 16;
+const INTEGRATORS_PER_STATEMENT: usize = 16;
 
 /// Recent outcomes of an integrator. One without an ended attempt has none.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answered {
+pub struct RecentOutcomes {
     pub integrator: IntegratorId,
     /// Number of the latest ended attempts, up to the requested number.
     pub attempts: u32,
@@ -46,10 +46,10 @@ pub async fn answered(
     tx: &mut Tx,
     integrators: &[IntegratorId],
     attempts: u32,
-) -> Result<Vec<Answered>> {
+) -> Result<Vec<RecentOutcomes>> {
     let mut answered = Vec::with_capacity(integrators.len());
-    for some in integrators.chunks(INTEGRATORS) {
-        let rows: Vec<Row> = looked(tx, some, attempts).await?;
+    for some in integrators.chunks(INTEGRATORS_PER_STATEMENT) {
+        let rows: Vec<Row> = run_query(tx, some, attempts).await?;
         for row in rows {
             answered.push(row.try_into()?);
         }
@@ -58,23 +58,23 @@ pub async fn answered(
 }
 
 /// Returns when the integrator last gave a response that needed no retry.
-pub async fn last_sign_of_life_at(
+pub async fn last_response_at(
     tx: &mut Tx,
     integrator: IntegratorId,
 ) -> Result<Option<DateTime<Utc>>> {
-    let rows: Vec<LastSign> = last_sign(tx, integrator).await?;
+    let rows: Vec<LastResponse> = last_response(tx, integrator).await?;
     Ok(rows.into_iter().find_map(|row| row.at))
 }
 
 /// Runs one statement of [`answered`].
-async fn looked<A: Answer>(
+async fn run_query<A: QueryOutput>(
     tx: &mut Tx,
     integrators: &[IntegratorId],
     attempts: u32,
 ) -> Result<Vec<A>> {
-    let (asked, leads_to) = (A::asked(tx), leads_to(tx));
+    let (sql_prefix, attempts_join) = (A::sql_prefix(tx), attempts_join(tx));
     Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(asked);
+        let mut query = QueryBuilder::new(sql_prefix);
         query
             .push("SELECT integrator_id, COUNT(CASE WHEN nth <= ")
             .push_bind(attempts)
@@ -99,20 +99,20 @@ async fn looked<A: Answer>(
             );
         push_handoffs(&mut query, integrators);
         query
-            .push(leads_to)
+            .push(attempts_join)
             .push(" WHERE a.outcome IS NOT NULL) numbered) lately GROUP BY integrator_id");
         query.build_query_as::<A>().fetch_all(conn).await?
     }))
 }
 
-async fn last_sign<A: Answer>(tx: &mut Tx, integrator: IntegratorId) -> Result<Vec<A>> {
-    let (asked, leads_to) = (A::asked(tx), leads_to(tx));
+async fn last_response<A: QueryOutput>(tx: &mut Tx, integrator: IntegratorId) -> Result<Vec<A>> {
+    let (sql_prefix, attempts_join) = (A::sql_prefix(tx), attempts_join(tx));
     Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(asked);
+        let mut query = QueryBuilder::new(sql_prefix);
         query.push("SELECT MAX(a.ended_at) AS at FROM (");
         push_handoffs(&mut query, &[integrator]);
         query
-            .push(leads_to)
+            .push(attempts_join)
             .push(" WHERE a.outcome IN ('acknowledged', 'refused')");
         query.build_query_as::<A>().fetch_all(conn).await?
     }))
@@ -120,7 +120,7 @@ async fn last_sign<A: Answer>(tx: &mut Tx, integrator: IntegratorId) -> Result<V
 
 /// Returns the join from handoffs to their attempts. Each database may estimate the reverse order to be cheaper, and
 /// their keywords for a fixed join order differ.
-fn leads_to(tx: &Tx) -> &'static str {
+fn attempts_join(tx: &Tx) -> &'static str {
     tx.pick(
         ") h STRAIGHT_JOIN attempts a ON a.handoff_id = h.id",
         ") h CROSS JOIN attempts a ON a.handoff_id = h.id",
@@ -144,17 +144,17 @@ where
                 .push("SELECT id, integrator_id FROM (SELECT id, integrator_id FROM handoffs WHERE integrator_id = ")
                 .push_bind_unseparated(id)
                 .push_unseparated(format_args!(
-                    " AND state = '{}' ORDER BY due_at DESC LIMIT {HANDOFFS}) latest",
+                    " AND state = '{}' ORDER BY due_at DESC LIMIT {MAX_HANDOFFS_PER_STATE}) latest",
                     state.as_str()
                 ));
         }
     }
 }
 
-answers!(Row, LastSign);
+impl_query_output!(Row, LastResponse);
 
 #[derive(sqlx::FromRow)]
-struct LastSign {
+struct LastResponse {
     at: Option<DateTime<Utc>>,
 }
 
@@ -169,7 +169,7 @@ struct Row {
     error: Option<String>,
 }
 
-impl TryFrom<Row> for Answered {
+impl TryFrom<Row> for RecentOutcomes {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self> {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::insert_items;
 use crate::{error::Result, on, push_ids, tx::Tx};
 use domain::{
-    ids::{OrderId, first_id_of},
+    ids::{OrderId, min_id_at},
     order::{Item, Order},
 };
 
@@ -87,7 +87,7 @@ pub async fn old_drafts(
         "SELECT id FROM orders INDEXED BY orders_of_status \
          WHERE status = 'draft' AND id < ? AND created_at <= ? ORDER BY id LIMIT ?",
     );
-    let next = first_id_of(created_before + TimeDelta::milliseconds(1));
+    let next = min_id_at(created_before + TimeDelta::milliseconds(1));
     let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql)
         .bind(next)
         .bind(created_before)

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     error::Result,
-    explain::{Answer, answers},
+    explain::{QueryOutput, impl_query_output},
     on, push_ids,
     tx::Tx,
 };
@@ -19,9 +19,9 @@ use domain::{
 };
 
 /// Maximum rows that one walk examines for one page when few of them match; the rest is left to the next page.
-const MOST_LOOKED_AT: u32 = 4096;
+const MAX_EXAMINED: u32 = 4096;
 /// Maximum walks by store and status; above it there is one walk per store, past orders in other statuses.
-const MOST_WALKS: usize = 32;
+const MAX_WALKS: usize = 32;
 
 /// A filter for orders. Fields that are `None` or empty restrict nothing.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +53,7 @@ pub struct OrderPage<T> {
 impl OrderFilter {
     /// Returns true if the list is ordered by time of placing, so that an index leads to a time; otherwise it is
     /// ordered by id.
-    fn is_by_placing(&self) -> bool {
+    fn is_ordered_by_placing(&self) -> bool {
         let has_time = self.placed_after.is_some() || self.placed_before.is_some();
         has_time && self.session.is_none() && self.account.is_none() && self.reference.is_none()
     }
@@ -61,7 +61,7 @@ impl OrderFilter {
 
 /// A position in a list, which is in descending order of positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct Position {
     /// Set only if the list is ordered by time of placing.
     placed_at: Option<DateTime<Utc>>,
     id: Uuid,
@@ -74,9 +74,9 @@ pub enum Walk {
     Session(SessionId),
     Account(AccountId),
     /// Orders with the filter's reference that the account placed.
-    OfAccountByReference(AccountId),
+    AccountByReference(AccountId),
     /// Orders with the filter's reference in the store.
-    OfStoreByReference(StoreId),
+    StoreByReference(StoreId),
     Store(StoreId),
     StoreByStatus(StoreId, OrderStatus),
     StoreByPlacing(StoreId),
@@ -88,13 +88,13 @@ pub enum Walk {
 impl Walk {
     /// Returns the index hint for MySQL, which otherwise prefers an index that covers the selected columns, and then
     /// sorts everything that it finds there (measured).
-    fn in_mysql(self) -> &'static str {
+    fn mysql_hint(self) -> &'static str {
         match self {
             Self::Session(_) => " FORCE INDEX (orders_of_session)",
             Self::Account(_) => " FORCE INDEX (orders_of_account)",
             // Here MySQL takes the unique key, which is better than all others.
-            Self::OfAccountByReference(_) => "",
-            Self::OfStoreByReference(_) => " FORCE INDEX (orders_by_reference)",
+            Self::AccountByReference(_) => "",
+            Self::StoreByReference(_) => " FORCE INDEX (orders_by_reference)",
             Self::Store(_) => " FORCE INDEX (orders_of_store)",
             Self::StoreByStatus(..) => " FORCE INDEX (orders_of_store_by_status)",
             Self::StoreByPlacing(_) => " FORCE INDEX (orders_of_store_by_placing)",
@@ -106,9 +106,9 @@ impl Walk {
 
     /// Returns the index hint for SQLite, which otherwise prefers an index in the list's order, and reads past all of
     /// the store's orders with other references (measured); those with the wanted one are few and quickly sorted.
-    fn in_sqlite(self) -> &'static str {
+    fn sqlite_hint(self) -> &'static str {
         match self {
-            Self::OfStoreByReference(_) => " INDEXED BY orders_by_reference",
+            Self::StoreByReference(_) => " INDEXED BY orders_by_reference",
             _ => "",
         }
     }
@@ -122,21 +122,21 @@ pub async fn list(
     limit: u32,
 ) -> Result<OrderPage<OrderId>> {
     let after = match after {
-        Some(id) => Some(place_of(tx, filter, id).await?),
+        Some(id) => Some(position_of(tx, filter, id).await?),
         None => None,
     };
-    let mut found: Vec<Place> = Vec::new();
+    let mut found: Vec<Position> = Vec::new();
     // Positions at which walks stopped early; beyond them the result may be incomplete.
-    let mut broken_off: Vec<Place> = Vec::new();
+    let mut stopped_at: Vec<Position> = Vec::new();
     for walk in walks(filter) {
-        let (fitting, end) = fitting(tx, filter, walk, after, limit).await?;
-        found.extend(fitting);
-        broken_off.extend(end);
+        let (matching, end) = matching(tx, filter, walk, after, limit).await?;
+        found.extend(matching);
+        stopped_at.extend(end);
     }
-    found.sort_unstable_by_key(|place| Reverse(*place));
-    let known_to = broken_off.into_iter().max();
+    found.sort_unstable_by_key(|position| Reverse(*position));
+    let known_to = stopped_at.into_iter().max();
     if let Some(end) = known_to {
-        found.retain(|place| *place >= end);
+        found.retain(|position| *position >= end);
     }
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
@@ -146,51 +146,54 @@ pub async fn list(
         known_to
     };
     Ok(OrderPage {
-        orders: found.into_iter().map(|place| place.id.into()).collect(),
-        next: next.map(|place| place.id.into()),
+        orders: found
+            .into_iter()
+            .map(|position| position.id.into())
+            .collect(),
+        next: next.map(|position| position.id.into()),
     })
 }
 
 /// Returns at most `limit + 1` matching orders of a walk; and the last position examined, if the walk stopped before
 /// its end without finding that many.
-async fn fitting(
+async fn matching(
     tx: &mut Tx,
     filter: &OrderFilter,
     walk: Walk,
-    mut after: Option<Place>,
+    mut after: Option<Position>,
     limit: u32,
-) -> Result<(Vec<Place>, Option<Place>)> {
-    let mut fitting = Vec::new();
-    let mut looked_at = 0;
+) -> Result<(Vec<Position>, Option<Position>)> {
+    let mut matching = Vec::new();
+    let mut examined = 0;
     // Usually all rows match; where few do, the steps grow.
     let mut step = limit + 1;
     loop {
-        let rows: Vec<Row> = walked(tx, filter, walk, after, step).await?;
-        let is_end = rows.len() < step as usize;
-        after = rows.last().map(|row| row.place(filter)).or(after);
-        let wanted = (limit + 1) as usize - fitting.len();
+        let rows: Vec<Row> = run_walk(tx, filter, walk, after, step).await?;
+        let is_final = rows.len() < step as usize;
+        after = rows.last().map(|row| row.position(filter)).or(after);
+        let wanted = (limit + 1) as usize - matching.len();
         let fit = rows
             .iter()
             .filter(|row| row.fits == Some(true))
-            .map(|row| row.place(filter));
-        fitting.extend(fit.take(wanted));
-        looked_at += step;
-        if is_end || fitting.len() > limit as usize {
-            return Ok((fitting, None));
+            .map(|row| row.position(filter));
+        matching.extend(fit.take(wanted));
+        examined += step;
+        if is_final || matching.len() > limit as usize {
+            return Ok((matching, None));
         }
-        if looked_at >= MOST_LOOKED_AT {
-            return Ok((fitting, after));
+        if examined >= MAX_EXAMINED {
+            return Ok((matching, after));
         }
-        step = (step * 4).min(MOST_LOOKED_AT);
+        step = (step * 4).min(MAX_EXAMINED);
     }
 }
 
-pub async fn place_of(tx: &mut Tx, filter: &OrderFilter, id: OrderId) -> Result<Place> {
-    let mut place = Place {
+pub async fn position_of(tx: &mut Tx, filter: &OrderFilter, id: OrderId) -> Result<Position> {
+    let mut position = Position {
         placed_at: None,
         id: id.uuid(),
     };
-    if filter.is_by_placing() {
+    if filter.is_ordered_by_placing() {
         let placed_at: Option<Option<DateTime<Utc>>> = on!(tx, |conn| sqlx::query_scalar(
             "SELECT placed_at FROM orders WHERE id = ?"
         )
@@ -198,9 +201,9 @@ pub async fn place_of(tx: &mut Tx, filter: &OrderFilter, id: OrderId) -> Result<
         .fetch_optional(conn)
         .await?);
         // Nothing comes after an order that does not exist.
-        place.placed_at = Some(placed_at.flatten().unwrap_or(DateTime::UNIX_EPOCH));
+        position.placed_at = Some(placed_at.flatten().unwrap_or(DateTime::UNIX_EPOCH));
     }
-    Ok(place)
+    Ok(position)
 }
 
 /// Returns walks that together pass all matching orders.
@@ -213,25 +216,25 @@ pub fn walks(filter: &OrderFilter) -> Vec<Walk> {
     }
     if let Some(account) = filter.account {
         return vec![match filter.reference {
-            Some(_) => Walk::OfAccountByReference(account),
+            Some(_) => Walk::AccountByReference(account),
             None => Walk::Account(account),
         }];
     }
     let statuses = &filter.statuses;
-    let is_by_placing = filter.is_by_placing();
+    let is_ordered_by_placing = filter.is_ordered_by_placing();
     let Some(stores) = &filter.stores else {
         return match statuses.as_slice() {
-            _ if is_by_placing => vec![Walk::ByPlacing],
+            _ if is_ordered_by_placing => vec![Walk::ByPlacing],
             [] => vec![Walk::All],
             statuses => statuses.iter().copied().map(Walk::Status).collect(),
         };
     };
     let of_store = |store: StoreId| -> Vec<Walk> {
         if filter.reference.is_some() {
-            vec![Walk::OfStoreByReference(store)]
-        } else if is_by_placing {
+            vec![Walk::StoreByReference(store)]
+        } else if is_ordered_by_placing {
             vec![Walk::StoreByPlacing(store)]
-        } else if statuses.is_empty() || statuses.len() * stores.len() > MOST_WALKS {
+        } else if statuses.is_empty() || statuses.len() * stores.len() > MAX_WALKS {
             vec![Walk::Store(store)]
         } else {
             let by_status = |status: &OrderStatus| Walk::StoreByStatus(store, *status);
@@ -241,17 +244,17 @@ pub fn walks(filter: &OrderFilter) -> Vec<Walk> {
     stores.iter().copied().flat_map(of_store).collect()
 }
 
-pub async fn walked<A: Answer>(
+pub async fn run_walk<A: QueryOutput>(
     tx: &mut Tx,
     filter: &OrderFilter,
     walk: Walk,
-    after: Option<Place>,
+    after: Option<Position>,
     limit: u32,
 ) -> Result<Vec<A>> {
-    let asked = A::asked(tx);
-    let index = tx.pick(walk.in_mysql(), walk.in_sqlite());
+    let sql_prefix = A::sql_prefix(tx);
+    let index = tx.pick(walk.mysql_hint(), walk.sqlite_hint());
     Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(asked);
+        let mut query = QueryBuilder::new(sql_prefix);
         query.push("SELECT o.id, o.placed_at, (1 = 1");
         // Conditions are evaluated per row in the SELECT list, so that a walk can stop early where no index leads to
         // them.
@@ -306,10 +309,10 @@ pub async fn walked<A: Answer>(
             Walk::Account(account) => {
                 query.push(" AND o.account_id = ").push_bind(account.uuid());
             }
-            Walk::OfAccountByReference(account) => {
+            Walk::AccountByReference(account) => {
                 query.push(" AND o.placed_by = ").push_bind(account.uuid());
             }
-            Walk::OfStoreByReference(store) | Walk::Store(store) | Walk::StoreByPlacing(store) => {
+            Walk::StoreByReference(store) | Walk::Store(store) | Walk::StoreByPlacing(store) => {
                 query.push(" AND o.store_id = ").push_bind(store.uuid());
             }
             Walk::StoreByStatus(store, status) => {
@@ -323,14 +326,14 @@ pub async fn walked<A: Answer>(
         }
         let by_reference = matches!(
             walk,
-            Walk::OfAccountByReference(_) | Walk::OfStoreByReference(_)
+            Walk::AccountByReference(_) | Walk::StoreByReference(_)
         );
         if let Some(reference) = filter.reference.as_ref().filter(|_| by_reference) {
             query
                 .push(" AND o.reference = ")
                 .push_bind(reference.as_bytes());
         }
-        if filter.is_by_placing() {
+        if filter.is_ordered_by_placing() {
             if let Some(since) = filter.placed_after {
                 query.push(" AND o.placed_at >= ").push_bind(since);
             }
@@ -340,7 +343,7 @@ pub async fn walked<A: Answer>(
         }
         match after {
             // This bound repeats the next one, so that an index is entered where the page begins.
-            Some(Place {
+            Some(Position {
                 placed_at: Some(placed_at),
                 id,
             }) => {
@@ -348,19 +351,19 @@ pub async fn walked<A: Answer>(
                 query.push(" AND (o.placed_at < ").push_bind(placed_at);
                 query.push(" OR o.id < ").push_bind(id).push(")");
             }
-            Some(Place {
+            Some(Position {
                 placed_at: None,
                 id,
             }) => {
                 query.push(" AND o.id < ").push_bind(id);
             }
-            None if filter.is_by_placing() => {}
+            None if filter.is_ordered_by_placing() => {}
             // Greater than any id: a bound that is always there keeps databases from reading an index from end to end.
             None => {
                 query.push(" AND o.id < ").push_bind(Uuid::max());
             }
         }
-        query.push(if filter.is_by_placing() {
+        query.push(if filter.is_ordered_by_placing() {
             " ORDER BY o.placed_at DESC, o.id DESC LIMIT "
         } else {
             " ORDER BY o.id DESC LIMIT "
@@ -370,7 +373,7 @@ pub async fn walked<A: Answer>(
     }))
 }
 
-answers!(Row);
+impl_query_output!(Row);
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -380,9 +383,9 @@ struct Row {
 }
 
 impl Row {
-    fn place(&self, filter: &OrderFilter) -> Place {
-        Place {
-            placed_at: self.placed_at.filter(|_| filter.is_by_placing()),
+    fn position(&self, filter: &OrderFilter) -> Position {
+        Position {
+            placed_at: self.placed_at.filter(|_| filter.is_ordered_by_placing()),
             id: self.id,
         }
     }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::super::{
     error::{Result, StoreError},
-    explain::{Answer, answers},
+    explain::{QueryOutput, impl_query_output},
     on, push_ids,
     tx::Tx,
 };
@@ -18,13 +18,13 @@ use domain::{
 };
 
 /// Time after its `accept_by` at which an open order counts as stuck, because the sweep should have ended it.
-pub const SWEEP_IS_LATE_AFTER: Duration = Duration::from_secs(60);
+pub const OVERDUE_AFTER: Duration = Duration::from_secs(60);
 /// How long parked and unmatched callbacks are listed as stuck.
-const CALLBACKS_ARE_LISTED: Duration = Duration::from_secs(24 * 3600);
+const CALLBACKS_LISTED_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// A query for the entries of one kind, with its time limit.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
+pub struct StuckQuery {
     kind: StuckKind,
     sql: &'static str,
     /// Value of every `?` in the SQL.
@@ -36,8 +36,8 @@ pub struct Look {
 }
 
 #[cfg(test)]
-impl Look {
-    pub fn is_of_handoffs(&self) -> bool {
+impl StuckQuery {
+    pub fn is_about_handoffs(&self) -> bool {
         self.store == "h.store_id"
     }
 
@@ -152,29 +152,29 @@ const OUTBOX_LATE: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS ord
      JOIN outbox x ON x.id = w.oldest WHERE x.created_at <= ?";
 
 /// Returns all queries of the stuck list.
-pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
-    let handoffs = |kind, sql, bound, end| Look {
+pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery> {
+    let handoffs = |kind, sql, bound, end| StuckQuery {
         kind,
         sql,
         bound,
         store: "h.store_id",
         end,
     };
-    let callbacks = |kind, sql, bound: Duration, end| Look {
+    let callbacks = |kind, sql, bound: Duration, end| StuckQuery {
         kind,
         sql,
         bound: Some(now - bound),
         store: "i.store_id",
         end,
     };
-    let orders = |kind, sql, bound: Duration| Look {
+    let orders = |kind, sql, bound: Duration| StuckQuery {
         kind,
         sql,
         bound: Some(now - bound),
         store: "o.store_id",
         end: " ORDER BY o.accept_by LIMIT ",
     };
-    let outbox = |kind, sql, bound, end| Look {
+    let outbox = |kind, sql, bound, end| StuckQuery {
         kind,
         sql,
         bound,
@@ -199,13 +199,13 @@ pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
         callbacks(
             StuckKind::CallbackParked,
             of_callbacks!("c.result = 'parked' AND c.applied_at >= ?"),
-            CALLBACKS_ARE_LISTED,
+            CALLBACKS_LISTED_FOR,
             came_to_nothing,
         ),
         callbacks(
             StuckKind::CallbackUnmatched,
             of_callbacks!("c.result = 'unmatched' AND c.applied_at >= ?"),
-            CALLBACKS_ARE_LISTED,
+            CALLBACKS_LISTED_FOR,
             came_to_nothing,
         ),
         callbacks(
@@ -215,7 +215,7 @@ pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
             limits.callback,
             " ORDER BY c.received_at LIMIT ",
         ),
-        orders(StuckKind::OrderOverdue, OVERDUE, SWEEP_IS_LATE_AFTER),
+        orders(StuckKind::OrderOverdue, OVERDUE, OVERDUE_AFTER),
         orders(StuckKind::OrderIdle, idle!("accepted"), limits.accepted),
         orders(StuckKind::OrderIdle, idle!("preparing"), limits.preparing),
         orders(StuckKind::OrderIdle, idle!("ready"), limits.ready),
@@ -233,7 +233,7 @@ pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<Look> {
 /// Returns at most `limit` entries per query, longest stuck first; with `stores`, only theirs.
 pub async fn stuck(
     tx: &mut Tx,
-    looks: &[Look],
+    looks: &[StuckQuery],
     stores: Option<&[StoreId]>,
     limit: u32,
 ) -> Result<Vec<Stuck>> {
@@ -244,7 +244,7 @@ pub async fn stuck(
             // The entries belong to no store, or the list of stores is empty.
             continue;
         }
-        for row in looked::<StuckRow>(tx, look, of_stores, limit).await? {
+        for row in run_query::<StuckRow>(tx, look, of_stores, limit).await? {
             found.push(row.into_stuck(look.kind)?);
         }
     }
@@ -252,17 +252,17 @@ pub async fn stuck(
     Ok(found)
 }
 
-pub async fn looked<A: Answer>(
+pub async fn run_query<A: QueryOutput>(
     tx: &mut Tx,
-    look: &Look,
+    look: &StuckQuery,
     stores: Option<&[StoreId]>,
     limit: u32,
 ) -> Result<Vec<A>> {
-    let asked = A::asked(tx);
+    let sql_prefix = A::sql_prefix(tx);
     let bound = look.bound.unwrap_or_default();
     let stores: Option<Vec<Uuid>> = stores.map(|ids| ids.iter().map(|id| id.uuid()).collect());
     Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(asked);
+        let mut query = QueryBuilder::new(sql_prefix);
         let mut pieces = look.sql.split('?');
         query.push(pieces.next().unwrap_or_default());
         for piece in pieces {
@@ -278,7 +278,7 @@ pub async fn looked<A: Answer>(
     }))
 }
 
-answers!(StuckRow);
+impl_query_output!(StuckRow);
 
 #[derive(sqlx::FromRow)]
 struct StuckRow {

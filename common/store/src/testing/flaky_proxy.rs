@@ -28,7 +28,7 @@ pub struct Line {
 
 /// Fate of a COMMIT whose response the client never gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mishap {
+pub enum CommitFault {
     /// The COMMIT arrives at once.
     AnswerLost,
     /// It arrives after this delay, even if its client has disconnected meanwhile.
@@ -40,7 +40,7 @@ pub enum Mishap {
 #[derive(Debug, Default)]
 struct State {
     frozen: AtomicBool,
-    next_commit: Mutex<Option<Mishap>>,
+    next_commit: Mutex<Option<CommitFault>>,
 }
 
 impl Line {
@@ -56,13 +56,13 @@ impl Line {
             .await
             .expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
-        lead_to(&mut url, address);
+        redirect(&mut url, address);
         let state = Arc::new(State::default());
         tokio::spawn({
             let state = Arc::clone(&state);
             async move {
                 while let Ok((client, _)) = listener.accept().await {
-                    tokio::spawn(carry(client, server.clone(), Arc::clone(&state)));
+                    tokio::spawn(forward(client, server.clone(), Arc::clone(&state)));
                 }
             }
         });
@@ -78,7 +78,7 @@ impl Line {
     }
 
     /// Applies the mishap to the next COMMIT, and to no other.
-    pub fn happens(&self, mishap: Mishap) {
+    pub fn happens(&self, mishap: CommitFault) {
         *self.state.next_commit() = Some(mishap);
     }
 
@@ -89,40 +89,40 @@ impl Line {
 }
 
 impl State {
-    fn next_commit(&self) -> MutexGuard<'_, Option<Mishap>> {
+    fn next_commit(&self) -> MutexGuard<'_, Option<CommitFault>> {
         self.next_commit
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn lead_to(url: &mut Url, address: SocketAddr) {
+fn redirect(url: &mut Url, address: SocketAddr) {
     url.set_ip_host(address.ip()).expect("it has a host");
     url.set_port(Some(address.port())).expect("it has a port");
     url.query_pairs_mut().append_pair("ssl-mode", "disabled");
 }
 
-async fn carry(client: TcpStream, server: String, state: Arc<State>) {
+async fn forward(client: TcpStream, server: String, state: Arc<State>) {
     let Ok(server) = TcpStream::connect(server).await else {
         return;
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let is_mute = Arc::new(AtomicBool::new(false));
-    tokio::spawn(questions(
+    let drops_responses = Arc::new(AtomicBool::new(false));
+    tokio::spawn(forward_requests(
         from_client,
         to_server,
         Arc::clone(&state),
-        Arc::clone(&is_mute),
+        Arc::clone(&drops_responses),
     ));
-    answers(from_server, to_client, state, is_mute).await;
+    forward_responses(from_server, to_client, state, drops_responses).await;
 }
 
-async fn questions(
+async fn forward_requests(
     mut from_client: OwnedReadHalf,
     mut to_server: OwnedWriteHalf,
     state: Arc<State>,
-    is_mute: Arc<AtomicBool>,
+    drops_responses: Arc<AtomicBool>,
 ) {
     let mut bytes = vec![0; 64 * 1024];
     let mut is_cut = false;
@@ -131,11 +131,11 @@ async fn questions(
         if said.windows(6).any(|word| word == b"COMMIT")
             && let Some(mishap) = taken(&state)
         {
-            is_mute.store(true, Ordering::SeqCst);
+            drops_responses.store(true, Ordering::SeqCst);
             match mishap {
-                Mishap::AnswerLost => {}
-                Mishap::Late(by) => tokio::time::sleep(by).await,
-                Mishap::Lost => is_cut = true,
+                CommitFault::AnswerLost => {}
+                CommitFault::Late(by) => tokio::time::sleep(by).await,
+                CommitFault::Lost => is_cut = true,
             }
         }
         if !is_cut && to_server.write_all(said).await.is_err() {
@@ -145,19 +145,19 @@ async fn questions(
     let _ = to_server.shutdown().await;
 }
 
-fn taken(state: &State) -> Option<Mishap> {
+fn taken(state: &State) -> Option<CommitFault> {
     state.next_commit().take()
 }
 
-async fn answers(
+async fn forward_responses(
     mut from_server: OwnedReadHalf,
     mut to_client: OwnedWriteHalf,
     state: Arc<State>,
-    is_mute: Arc<AtomicBool>,
+    drops_responses: Arc<AtomicBool>,
 ) {
     let mut bytes = [0; 4096];
     while let Ok(read @ 1..) = from_server.read(&mut bytes).await {
-        if state.frozen.load(Ordering::SeqCst) || is_mute.load(Ordering::SeqCst) {
+        if state.frozen.load(Ordering::SeqCst) || drops_responses.load(Ordering::SeqCst) {
             // Waits forever: the client finds out by itself.
             std::future::pending::<()>().await;
         }

@@ -37,7 +37,7 @@ fn repeats_behind_what_may_not_have_arrived_are_right_and_others_are_not() {
         // An attempt without an outcome excuses no second request.
         (&["open", "acknowledged"], 2, false),
     ] {
-        let wrong = wrong_with(outcomes, &requests(count));
+        let wrong = find_contradiction(outcomes, &requests(count));
         assert_eq!(wrong.is_none(), is_right, "{outcomes:?} {count}: {wrong:?}");
     }
 }
@@ -54,7 +54,7 @@ fn another_body_key_or_no_signature_is_noticed() {
         ..request(b"same")
     };
     for second in [request(b"other"), other_key, unsigned] {
-        assert!(wrong_with(&outcomes, &[request(b"same"), second]).is_some());
+        assert!(find_contradiction(&outcomes, &[request(b"same"), second]).is_some());
     }
 }
 
@@ -68,9 +68,12 @@ fn the_books_stay_open_while_an_attempt_has_no_outcome() {
         })
     };
     let noon = Some("2026-11-25T12:00:00Z");
-    assert_eq!(still_open(&handoff(noon, Some("acknowledged"))), None);
-    let unanswered = still_open(&handoff(noon, None)).unwrap();
+    assert_eq!(
+        unfinished_reason(&handoff(noon, Some("acknowledged"))),
+        None
+    );
+    let unanswered = unfinished_reason(&handoff(noon, None)).unwrap();
     assert!(unanswered.contains("no outcome"), "{unanswered}");
-    let unclosed = still_open(&handoff(None, Some("retry"))).unwrap();
+    let unclosed = unfinished_reason(&handoff(None, Some("retry"))).unwrap();
     assert!(unclosed.contains("does not close"), "{unclosed}");
 }

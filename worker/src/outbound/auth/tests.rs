@@ -1,6 +1,6 @@
 //! Signing in to integrators, against a real socket on loopback.
 
-use domain::handoff::Heard;
+use domain::handoff::SendResult;
 use futures_util::{FutureExt, future::join_all};
 use platform::chance::Chance;
 use store::testing::noon;
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     outbound::{
-        Outbound, OutboundSettings, Outgoing, Sent,
+        AttemptResult, Outbound, OutboundSettings, Outgoing,
         guard::{Guard, PlainHttp},
     },
     testing::{Integrator, Received, Reply},
@@ -68,7 +68,7 @@ impl Scene {
         }
     }
 
-    async fn attempt(&self) -> Sent {
+    async fn attempt(&self) -> AttemptResult {
         self.outbound.attempt(&self.outgoing).await
     }
 
@@ -84,10 +84,10 @@ fn token(text: &str) -> Reply {
     Reply::with(200, "", &body)
 }
 
-fn status_and_cached(sent: &Sent) -> (u16, bool) {
+fn status_and_cached(sent: &AttemptResult) -> (u16, bool) {
     match sent {
-        Sent::Heard {
-            heard: Heard::Answer { status, .. },
+        AttemptResult::SendResult {
+            heard: SendResult::Answer { status, .. },
             used_cached_token,
             ..
         } => (*status, *used_cached_token),
@@ -197,8 +197,8 @@ async fn without_a_token_nothing_of_the_order_is_sent() {
         assert!(
             matches!(
                 &sent,
-                Sent::Heard {
-                    heard: Heard::NotConnected { .. },
+                AttemptResult::SendResult {
+                    heard: SendResult::NotConnected { .. },
                     ..
                 }
             ),
@@ -215,8 +215,8 @@ async fn a_token_that_no_header_can_carry_is_not_kept() {
     assert!(
         matches!(
             &sent,
-            Sent::Heard {
-                heard: Heard::NotConnected { .. },
+            AttemptResult::SendResult {
+                heard: SendResult::NotConnected { .. },
                 ..
             }
         ),
@@ -234,7 +234,7 @@ async fn a_stop_while_a_token_is_asked_for_leaves_nothing_sent_and_nothing_unkno
         scene.tokens.until_received(1).await;
         cut.cancel();
     });
-    assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
+    assert!(matches!(sent, AttemptResult::NotSent { .. }), "{sent:?}");
     assert!(scene.orders.received().is_empty());
 }
 
@@ -250,18 +250,18 @@ async fn changed_credentials_are_used_at_once() {
 
 #[tokio::test]
 async fn who_waits_for_a_token_hears_of_its_failure_and_asks_for_none_until_the_next_attempt() {
-    let let_go = Arc::new(tokio::sync::Notify::new());
+    let release = Arc::new(tokio::sync::Notify::new());
     let refused = "HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n".to_owned();
-    let refused = Reply::SayWhenLet(refused, Arc::clone(&let_go));
+    let refused = Reply::SayWhenReleased(refused, Arc::clone(&release));
     let scene = Scene::new([Reply::status(200)], [refused, token("one")]).await;
     let (first, second, third, _) =
         tokio::join!(scene.attempt(), scene.attempt(), scene.attempt(), async {
             scene.tokens.until_received(1).await;
-            let_go.notify_one();
+            release.notify_one();
         });
     for sent in [first, second, third] {
-        let Sent::Heard {
-            heard: Heard::NotConnected { error },
+        let AttemptResult::SendResult {
+            heard: SendResult::NotConnected { error },
             ..
         } = sent
         else {
@@ -290,7 +290,7 @@ async fn a_resolver_that_is_away_is_our_own_trouble_for_all_who_wait_for_a_token
     };
     // One lookup after the other would take longer than the timeout of any attempt.
     for sent in join_all((0..8).map(|_| scene.attempt())).await {
-        assert!(matches!(sent, Sent::NotSent { .. }), "{sent:?}");
+        assert!(matches!(sent, AttemptResult::NotSent { .. }), "{sent:?}");
     }
 }
 

@@ -11,25 +11,25 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use super::{basic, unusable};
-use crate::outbound::{Post, Trouble};
+use super::{auth_failed, basic};
+use crate::outbound::{Post, SendError};
 
 /// Lifetime of a token that does not tell its own.
-const UNSAID_LIFETIME: Duration = Duration::from_secs(300);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
 /// Maximum lifetime of a token, whatever it says itself.
-const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// Time before its expiry from which a token is not used any more; at most a tenth of its lifetime.
 const MARGIN: Duration = Duration::from_secs(30);
 
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) text: String,
-    good_until: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
 }
 
 impl Token {
-    pub(super) fn is_good_at(&self, now: DateTime<Utc>) -> bool {
-        now < self.good_until
+    pub(super) fn is_valid_at(&self, now: DateTime<Utc>) -> bool {
+        now < self.expires_at
     }
 }
 
@@ -77,7 +77,7 @@ impl<'a> TokenRequest<'a> {
         }
     }
 
-    pub(super) async fn ask(self, post: &Post, clock: &Clock) -> Result<Token, Trouble> {
+    pub(super) async fn ask(self, post: &Post, clock: &Clock) -> Result<Token, SendError> {
         let mut headers = http::HeaderMap::new();
         headers.insert(
             header::CONTENT_TYPE,
@@ -90,51 +90,51 @@ impl<'a> TokenRequest<'a> {
         if let Some(authorization) = &self.authorization {
             headers.insert(header::AUTHORIZATION, super::secret(authorization)?);
         }
-        let asked_at = clock.now();
+        let requested_at = clock.now();
         let answer = post
-            .send(self.url, headers, self.body.into(), super::MOST_TIME)
+            .send(self.url, headers, self.body.into(), super::SIGN_IN_TIMEOUT)
             .await
-            .map_err(|trouble| trouble.in_words("sign-in: "))?;
+            .map_err(|trouble| trouble.with_prefix("sign-in: "))?;
         if !(200..=299).contains(&answer.status) {
-            return Err(unusable(&format!(
+            return Err(auth_failed(&format!(
                 "sign-in returned status {}",
                 answer.status
             )));
         }
         serde_json::from_slice(&answer.body)
             .ok()
-            .and_then(|said: Said| said.token(asked_at))
-            .ok_or_else(|| unusable("the sign-in response contains no token"))
+            .and_then(|said: TokenResponse| said.token(requested_at))
+            .ok_or_else(|| auth_failed("the sign-in response contains no token"))
     }
 }
 
 /// Response to a token request. The fields accept any type: only the token matters, and an order must not fail because
 /// another field is malformed.
 #[derive(Deserialize)]
-struct Said {
+struct TokenResponse {
     access_token: Option<Value>,
     token: Option<Value>,
     jwt: Option<Value>,
     expires_in: Option<Value>,
 }
 
-impl Said {
-    fn token(self, asked_at: DateTime<Utc>) -> Option<Token> {
+impl TokenResponse {
+    fn token(self, requested_at: DateTime<Utc>) -> Option<Token> {
         let lifetime = self.expires_in.as_ref().and_then(seconds);
         let said = [self.access_token, self.token, self.jwt];
         let text = said.into_iter().find_map(|said| match said {
             Some(Value::String(text)) if !text.is_empty() => Some(text),
             _ => None,
         })?;
-        let until_expiry = || (expiry(&text)? - asked_at).to_std().ok();
+        let until_expiry = || (expiry(&text)? - requested_at).to_std().ok();
         let lifetime = lifetime
             .or_else(until_expiry)
-            .unwrap_or(UNSAID_LIFETIME)
-            .min(LONGEST_LIFETIME);
+            .unwrap_or(DEFAULT_LIFETIME)
+            .min(MAX_LIFETIME);
         let margin = MARGIN.min(lifetime / 10);
         Some(Token {
             text,
-            good_until: asked_at + (lifetime - margin),
+            expires_at: requested_at + (lifetime - margin),
         })
     }
 }
@@ -147,7 +147,7 @@ fn seconds(said: &Value) -> Option<Duration> {
         _ => return None,
     };
     let seconds = Some(seconds).filter(|seconds: &f64| seconds.is_finite())?;
-    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(LONGEST_LIFETIME))
+    Some(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(MAX_LIFETIME))
 }
 
 /// Returns a JWT's `exp`. The signature is not verified, because the time only tells when to request a new token.
@@ -183,7 +183,7 @@ mod tests {
     }
 
     fn token(answer: &str) -> Token {
-        serde_json::from_str::<Said>(answer)
+        serde_json::from_str::<TokenResponse>(answer)
             .unwrap()
             .token(at(1000))
             .unwrap()
@@ -192,23 +192,23 @@ mod tests {
     #[test]
     fn a_token_is_good_until_shortly_before_it_says() {
         let token = token(r#"{"access_token":"t","token_type":"bearer","expires_in":600}"#);
-        assert!(token.is_good_at(at(1569)));
-        assert!(!token.is_good_at(at(1570)));
+        assert!(token.is_valid_at(at(1569)));
+        assert!(!token.is_valid_at(at(1570)));
     }
 
     #[test]
     fn a_jwt_says_itself_until_when_it_is_good() {
         let claims = URL_SAFE_NO_PAD.encode(r#"{"exp":1100}"#);
         let token = token(&format!(r#"{{"token":"e30.{claims}.x"}}"#));
-        assert!(token.is_good_at(at(1089)));
-        assert!(!token.is_good_at(at(1090)));
+        assert!(token.is_valid_at(at(1089)));
+        assert!(!token.is_valid_at(at(1090)));
     }
 
     #[test]
     fn a_token_that_says_nothing_is_good_for_a_few_minutes() {
         let token = token(r#"{"jwt":"opaque"}"#);
-        assert!(token.is_good_at(at(1269)));
-        assert!(!token.is_good_at(at(1270)));
+        assert!(token.is_valid_at(at(1269)));
+        assert!(!token.is_valid_at(at(1270)));
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
             ("{}", 270),
         ] {
             let token = token(&format!(r#"{{"access_token":"t","expires_in":{said}}}"#));
-            assert_eq!(token.good_until.timestamp() - 1000, good_for_s, "{said}");
+            assert_eq!(token.expires_at.timestamp() - 1000, good_for_s, "{said}");
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(token(said).text, "a");
         assert_eq!(token(r#"{"access_token":null,"jwt":"c"}"#).text, "c");
         for nothing in [r#"{"token":""}"#, r#"{"token":7}"#, "{}"] {
-            let said: Said = serde_json::from_str(nothing).unwrap();
+            let said: TokenResponse = serde_json::from_str(nothing).unwrap();
             assert!(said.token(at(1000)).is_none(), "{nothing}");
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::join_all;
-use store::testing::{SOON, noon};
+use store::testing::{TEST_TIMEOUT, noon};
 use tokio::sync::watch;
 
 use super::*;
@@ -50,7 +50,7 @@ async fn a_name_with_forbidden_addresses_only_is_refused() {
     let guard = guard(&[], resolving_to(Ok(vec!["10.0.0.1"])));
     assert_eq!(
         guard.vet(&url("https://kitchen.example/")).await,
-        Err(NotVetted::Forbidden("10.0.0.1".parse().unwrap()))
+        Err(VetError::Forbidden("10.0.0.1".parse().unwrap()))
     );
     assert!(pinned(&guard, "kitchen.example").await.is_empty());
 }
@@ -71,7 +71,7 @@ async fn an_address_in_place_of_a_name_is_vetted_however_it_is_written() {
     ] {
         let refused = guard.vet(&url(text)).await;
         assert!(
-            matches!(refused, Err(NotVetted::Forbidden(_))),
+            matches!(refused, Err(VetError::Forbidden(_))),
             "{text}: {refused:?}"
         );
     }
@@ -94,7 +94,7 @@ async fn plain_http_needs_its_setting_and_other_schemes_never_pass() {
         Clock::manual(noon()),
         resolving_to(Ok(vec!["8.8.8.8"])),
     );
-    let refused = |scheme: &str| Err(NotVetted::Scheme(scheme.to_owned()));
+    let refused = |scheme: &str| Err(VetError::Scheme(scheme.to_owned()));
     assert_eq!(strict.vet(&url("http://a.example/")).await, refused("http"));
     assert_eq!(loose.vet(&url("http://a.example/")).await, Ok(()));
     assert_eq!(loose.vet(&url("ftp://a.example/")).await, refused("ftp"));
@@ -122,7 +122,7 @@ async fn plain_http_on_loopback_leads_to_no_other_address_that_is_allowed() {
     ] {
         assert_eq!(here.vet(&url(text)).await, Ok(()), "{text}");
     }
-    let refused = Err(NotVetted::Scheme("http".to_owned()));
+    let refused = Err(VetError::Scheme("http".to_owned()));
     for text in ["http://10.1.1.1/", "http://8.8.8.8/"] {
         assert_eq!(here.vet(&url(text)).await, refused, "{text}");
     }
@@ -137,20 +137,20 @@ async fn an_unknown_name_is_the_integrators_and_a_silent_resolver_is_our_own_tro
     let outcome = async |lookup| guard(&[], lookup).vet(&url("https://a.example/")).await;
     assert!(matches!(
         outcome(resolving_to(Err(io::Error::other(unknown)))).await,
-        Err(NotVetted::NoSuchName { .. })
+        Err(VetError::HostNotFound { .. })
     ));
     assert!(matches!(
         outcome(resolving_to(Ok(vec![]))).await,
-        Err(NotVetted::NoSuchName { .. })
+        Err(VetError::HostNotFound { .. })
     ));
     assert!(matches!(
         outcome(resolving_to(Err(io::Error::other(again)))).await,
-        Err(NotVetted::ResolverAway { .. })
+        Err(VetError::ResolverUnavailable { .. })
     ));
     let silent: Lookup = Box::new(|_| std::future::pending().boxed());
     assert!(matches!(
         outcome(silent).await,
-        Err(NotVetted::ResolverAway { .. })
+        Err(VetError::ResolverUnavailable { .. })
     ));
 }
 
@@ -167,7 +167,7 @@ async fn a_name_is_asked_for_again_after_a_while_and_a_change_is_vetted_anew() {
     guard.vet(&url).await.unwrap();
     guard.vet(&url).await.unwrap();
     assert_eq!(ASKED.load(Ordering::Relaxed), 1);
-    guard.0.clock.advance(FRESH);
+    guard.0.clock.advance(REFRESH_AFTER);
     assert!(guard.vet(&url).await.is_err());
 }
 
@@ -192,28 +192,30 @@ async fn a_name_whose_resolver_hangs_is_asked_for_once_however_often_it_is_wante
     for _ in 0..3 {
         for vetted in join_all((0..5).map(|_| guard.vet(&url))).await {
             assert!(
-                matches!(vetted, Err(NotVetted::ResolverAway { .. })),
+                matches!(vetted, Err(VetError::ResolverUnavailable { .. })),
                 "{vetted:?}"
             );
         }
     }
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     answers.send_replace(true);
-    tokio::time::timeout(SOON, async { while guard.vet(&url).await.is_err() {} })
-        .await
-        .unwrap();
+    tokio::time::timeout(TEST_TIMEOUT, async {
+        while guard.vet(&url).await.is_err() {}
+    })
+    .await
+    .unwrap();
 }
 
 #[tokio::test]
 async fn no_more_names_are_resolved_at_one_time_than_leave_threads_for_others() {
     let guard = guard(&[], Box::new(|_| std::future::pending().boxed()));
-    let names = (0..=MOST_LOOKUPS).map(|n| url(&format!("https://{n}.example/")));
+    let names = (0..=MAX_LOOKUPS).map(|n| url(&format!("https://{n}.example/")));
     let names: Vec<Url> = names.collect();
     join_all(names.iter().map(|name| guard.vet(name))).await;
-    assert_eq!(guard.0.lookups().len(), MOST_LOOKUPS);
-    let refused = guard.vet(&names[MOST_LOOKUPS]).await;
+    assert_eq!(guard.0.lookups().len(), MAX_LOOKUPS);
+    let refused = guard.vet(&names[MAX_LOOKUPS]).await;
     assert!(
-        matches!(&refused, Err(NotVetted::ResolverAway { error, .. }) if error.contains("too many")),
+        matches!(&refused, Err(VetError::ResolverUnavailable { error, .. }) if error.contains("too many")),
         "{refused:?}"
     );
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 use domain::{
     callback::Update,
-    handoff::{HandoffState, Heard},
+    handoff::{HandoffState, SendResult},
     hint::Hint,
     integrator::HandoffEvent,
     status::OrderStatus,
@@ -55,7 +55,7 @@ async fn a_rejection_gives_the_stock_back_and_is_told_to_the_others_only(house: 
     );
     scene.answers(&sending, 200).await;
     assert_eq!(scene.status(order).await, OrderStatus::Rejected);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -64,7 +64,7 @@ async fn a_rejection_without_a_reason_is_a_rejection(house: House) {
     let (kitchen, order) = handed_over(&scene).await;
     scene.says(&kitchen, order, word(order, "rejected")).await;
     assert_eq!(scene.status(order).await, OrderStatus::Rejected);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -91,7 +91,7 @@ async fn one_of_two_required_integrators_does_not_accept_for_the_other(house: Ho
     );
     scene.says(&till, order, word(order, "accepted")).await;
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -110,7 +110,7 @@ async fn an_optional_integrator_does_not_accept_for_a_required_one(house: House)
     let claimed = scene.claim(&kitchen).await;
     scene.answers(&claimed, 200).await;
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -133,14 +133,14 @@ async fn a_reference_is_the_integrators_own_or_the_orders(house: House) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene
-        .order_like(|order| order.reference = Some("web-9".into()))
+        .order_with(|order| order.reference = Some("web-9".into()))
         .await
         .id;
     let claimed = scene.claim(&kitchen).await;
     scene
         .heard(
             &claimed,
-            Heard::Answer {
+            SendResult::Answer {
                 status: 200,
                 retry_after: None,
             },
@@ -155,7 +155,7 @@ async fn a_reference_is_the_integrators_own_or_the_orders(house: House) {
         .says(&kitchen, order, by_reference("web-9", "ready"))
         .await;
     assert_eq!(scene.status(order).await, OrderStatus::Ready);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -165,14 +165,14 @@ async fn a_reference_that_is_not_known_yet_is_applied_when_it_appears(house: Hou
     let order = scene.order().await.id;
     let claimed = scene.claim(&kitchen).await;
     scene
-        .calls_back(&kitchen, by_reference("K-1", "accepted"))
+        .send_callback(&kitchen, by_reference("K-1", "accepted"))
         .await;
     assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 0);
     drop(house.woken.take());
     scene
         .heard(
             &claimed,
-            Heard::Answer {
+            SendResult::Answer {
                 status: 200,
                 retry_after: None,
             },
@@ -182,7 +182,7 @@ async fn a_reference_that_is_not_known_yet_is_applied_when_it_appears(house: Hou
     assert_eq!(house.woken.hints(), [Hint::Callbacks { order }]);
     house.ledger.apply_callbacks(order).await.unwrap();
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -190,13 +190,13 @@ async fn the_sweep_matches_references_and_gives_up_after_ten_minutes(house: Hous
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     scene
-        .calls_back(&kitchen, by_reference("web-1", "accepted"))
+        .send_callback(&kitchen, by_reference("web-1", "accepted"))
         .await;
     scene
-        .calls_back(&kitchen, by_reference("nobody's", "accepted"))
+        .send_callback(&kitchen, by_reference("nobody's", "accepted"))
         .await;
     let order = scene
-        .order_like(|order| order.reference = Some("web-1".into()))
+        .order_with(|order| order.reference = Some("web-1".into()))
         .await
         .id;
     let claimed = scene.claim(&kitchen).await;
@@ -211,5 +211,5 @@ async fn the_sweep_matches_references_and_gives_up_after_ten_minutes(house: Hous
     house.ledger.match_references(1).await.unwrap();
     assert_eq!(results(&scene).await, [Some(Applied), Some(Unmatched)]);
     assert_eq!(scene.stuck().await.len(), 1);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

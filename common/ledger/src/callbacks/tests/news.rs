@@ -27,10 +27,14 @@ async fn an_order_waits_for_the_callback_where_that_is_what_confirms(house: Hous
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
     drop(house.woken.take());
-    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    scene.send_callback(&kitchen, word(order, "accepted")).await;
     assert_eq!(house.woken.hints(), [Hint::Callbacks { order }]);
     assert_eq!(
-        house.ledger.orders_with_callbacks_left(10).await.unwrap(),
+        house
+            .ledger
+            .orders_with_unapplied_callbacks(10)
+            .await
+            .unwrap(),
         [order]
     );
     assert_eq!(house.ledger.callbacks_left().await.unwrap(), 1);
@@ -41,7 +45,7 @@ async fn an_order_waits_for_the_callback_where_that_is_what_confirms(house: Hous
     scene.says(&kitchen, order, word(order, "Preparing")).await;
     scene.says(&kitchen, order, word(order, "ready")).await;
     assert_eq!(scene.status(order).await, OrderStatus::Ready);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -59,7 +63,7 @@ async fn its_own_words_are_mapped_and_unknown_ones_are_recorded(house: House) {
     assert_eq!(last_result(&scene).await, Unmapped);
     scene.says(&kitchen, order, word(order, "COOKED")).await;
     assert_eq!(scene.status(order).await, OrderStatus::Ready);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -73,7 +77,7 @@ async fn of_two_things_in_one_callback_the_one_that_somebody_should_see_is_on_re
     };
     scene.says(&kitchen, order, nothing_new_and_nonsense).await;
     assert_eq!(results(&scene).await, [Some(Applied), Some(Unmapped)]);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -108,7 +112,7 @@ async fn a_replayed_callback_counts_once(house: House) {
     }
     assert_eq!(house.woken.events().len(), moves);
     assert_eq!(results(&scene).await, [Some(Applied), Some(Unchanged)]);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -133,7 +137,7 @@ async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: Hous
             .count();
         for one_by_one in [true, false] {
             let order = scene
-                .order_like(|order| order.lines[0].quantity = 1)
+                .order_with(|order| order.lines[0].quantity = 1)
                 .await
                 .id;
             let claimed = scene.claim(&kitchen).await;
@@ -141,7 +145,7 @@ async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: Hous
             for at in permutation {
                 let (status, sequence) = updates[at];
                 scene
-                    .calls_back(&kitchen, numbered(order, status, sequence))
+                    .send_callback(&kitchen, numbered(order, status, sequence))
                     .await;
                 if one_by_one {
                     house.ledger.apply_callbacks(order).await.unwrap();
@@ -166,7 +170,7 @@ async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: Hous
         (count(Stale), count(Applied)),
         (2 * overtaken, 2 * (24 * 4 - overtaken))
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -182,7 +186,7 @@ async fn without_numbers_only_forward_moves_count(house: House) {
     scene.says(&kitchen, order, word(order, "rejected")).await;
     assert_eq!(last_result(&scene).await, Illegal);
     assert_eq!(scene.status(order).await, OrderStatus::Ready);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -212,7 +216,7 @@ async fn a_later_time_wins_where_there_are_no_sequences(house: House) {
         .await;
     assert_eq!(last_result(&scene).await, Stale);
     assert_eq!(scene.status(order).await, OrderStatus::Preparing);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -226,7 +230,7 @@ async fn a_late_callback_never_reopens_an_ended_order(house: House) {
     }
     assert_eq!(scene.status(order).await, OrderStatus::Cancelled);
     assert_eq!(scene.stock().await, STOCK);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -235,11 +239,11 @@ async fn a_callback_that_cannot_be_read_is_parked_at_the_fifth_failure_and_stops
 ) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
-    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    scene.send_callback(&kitchen, word(order, "accepted")).await;
     scene
         .damage("UPDATE callbacks SET payload = '\"nonsense\"'")
         .await;
-    scene.calls_back(&kitchen, word(order, "ready")).await;
+    scene.send_callback(&kitchen, word(order, "ready")).await;
     assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 1);
     assert_eq!(scene.status(order).await, OrderStatus::Ready);
     for _ in 1..5 {
@@ -248,10 +252,14 @@ async fn a_callback_that_cannot_be_read_is_parked_at_the_fifth_failure_and_stops
     }
     assert_eq!(results(&scene).await, [Some(Parked), Some(Applied)]);
     assert_eq!(
-        house.ledger.orders_with_callbacks_left(10).await.unwrap(),
+        house
+            .ledger
+            .orders_with_unapplied_callbacks(10)
+            .await
+            .unwrap(),
         []
     );
     let stuck = scene.stuck().await;
     assert_eq!((stuck.len(), stuck[0].order_id), (1, Some(order)));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

@@ -4,7 +4,7 @@ use each_database::each_database;
 use std::time::Duration;
 
 use crate::{
-    callbacks::apply::MOST_TOGETHER,
+    callbacks::apply::MAX_BATCH,
     handoffs::Concluded,
     scene::{LEASE, STOCK, Scene, numbered, word},
     testing::House,
@@ -29,8 +29,8 @@ async fn a_callback_acknowledges_a_handoff_whose_answer_was_lost(house: House) {
     assert_eq!(scene.states(order, &kitchen).await, [placed]);
     assert_eq!(scene.status(order).await, OrderStatus::Preparing);
     house.clock.advance(Duration::from_secs(60));
-    scene.nothing_is_due(&kitchen).await;
-    scene.audit_finds_nothing().await;
+    scene.assert_nothing_due(&kitchen).await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -58,8 +58,8 @@ async fn a_callback_acknowledges_a_handoff_that_was_retried_by_hand_and_not_sent
         scene.states(order, &kitchen).await,
         [placed(HandoffState::Acknowledged)]
     );
-    scene.nothing_is_due(&kitchen).await;
-    scene.audit_finds_nothing().await;
+    scene.assert_nothing_due(&kitchen).await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -83,7 +83,7 @@ async fn a_word_that_nobody_knows_tells_that_the_order_arrived_and_no_more(house
         let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
         assert_eq!(scene.states(order, &kitchen).await, [placed]);
         assert_eq!(scene.status(order).await, status);
-        scene.audit_finds_nothing().await;
+        scene.assert_audit_clean().await;
     }
 }
 
@@ -97,7 +97,7 @@ async fn a_callback_during_the_request_stands_whatever_the_answer(house: House) 
         let claimed = scene.claim(&kitchen).await;
         scene.says(&kitchen, order, word(order, "accepted")).await;
         assert_eq!(scene.states(order, &kitchen).await, [placed]);
-        scene.audit_finds_nothing().await;
+        scene.assert_audit_clean().await;
         let concluded = scene.answers(&claimed, status).await;
         assert!(matches!(
             concluded,
@@ -108,7 +108,7 @@ async fn a_callback_during_the_request_stands_whatever_the_answer(house: House) 
         ));
         assert_eq!(scene.states(order, &kitchen).await, [placed]);
         assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-        scene.audit_finds_nothing().await;
+        scene.assert_audit_clean().await;
     }
 }
 
@@ -131,7 +131,7 @@ async fn an_attempt_that_a_callback_overtook_is_closed_by_its_lease_if_its_worke
     drop(tx);
     assert_eq!(attempts[0].outcome, Some(AttemptOutcome::Unknown));
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -147,9 +147,9 @@ async fn a_callback_acknowledges_no_cancellation_that_was_not_sent(house: House)
     assert_eq!(cancelled.handoff.event, HandoffEvent::OrderCancelled);
     scene.is_lost(&cancelled).await;
     scene.says(&kitchen, order, word(order, "ready")).await;
-    scene.until_due(cancelled.handoff.id).await;
+    scene.advance_until_due(cancelled.handoff.id).await;
     assert_eq!(scene.claim(&kitchen).await.handoff.id, cancelled.handoff.id);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -158,12 +158,12 @@ async fn what_was_accepted_by_callback_does_not_fail_by_the_fifth_attempt(house:
     let kitchen = scene.integrator(|new| new.max_attempts = 1).await;
     let order = scene.order().await.id;
     let claimed = scene.claim(&kitchen).await;
-    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    scene.send_callback(&kitchen, word(order, "accepted")).await;
     scene.is_lost(&claimed).await;
     assert_eq!(scene.status(order).await, OrderStatus::Processing);
     house.ledger.apply_callbacks(order).await.unwrap();
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -174,12 +174,12 @@ async fn a_failed_handoff_fails_the_order_once_callbacks_that_say_nothing_are_ap
     let kitchen = scene.integrator(|new| new.max_attempts = 1).await;
     let order = scene.order().await.id;
     let claimed = scene.claim(&kitchen).await;
-    scene.calls_back(&kitchen, word(order, "burnt")).await;
+    scene.send_callback(&kitchen, word(order, "burnt")).await;
     scene.answers(&claimed, 500).await;
     assert_eq!(scene.status(order).await, OrderStatus::Processing);
     house.ledger.apply_callbacks(order).await.unwrap();
     assert_eq!(scene.status(order).await, OrderStatus::Failed);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -189,7 +189,7 @@ async fn a_callback_kept_before_our_own_outcome_counts_whatever_the_outcome(hous
     for status in [200, 500, 422] {
         let order = scene.order().await.id;
         let claimed = scene.claim(&kitchen).await;
-        scene.calls_back(&kitchen, word(order, "accepted")).await;
+        scene.send_callback(&kitchen, word(order, "accepted")).await;
         scene.answers(&claimed, status).await;
         assert_eq!(
             scene.status(order).await,
@@ -199,8 +199,8 @@ async fn a_callback_kept_before_our_own_outcome_counts_whatever_the_outcome(hous
         assert_eq!(house.ledger.apply_callbacks(order).await.unwrap(), 1);
         assert_eq!(scene.status(order).await, OrderStatus::Accepted, "{status}");
         house.clock.advance(Duration::from_secs(60));
-        scene.nothing_is_due(&kitchen).await;
-        scene.audit_finds_nothing().await;
+        scene.assert_nothing_due(&kitchen).await;
+        scene.assert_audit_clean().await;
     }
 }
 
@@ -210,7 +210,7 @@ async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_
     let (kitchen, till) = (scene.slow_kitchen().await, scene.slow_kitchen().await);
     for _ in 0..10 {
         let order = scene
-            .order_like(|order| order.lines[0].quantity = 1)
+            .order_with(|order| order.lines[0].quantity = 1)
             .await
             .id;
         for integrator in [&kitchen, &till] {
@@ -219,7 +219,9 @@ async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_
         }
         drop(house.woken.take());
         let applied = async |integrator| {
-            scene.calls_back(integrator, word(order, "accepted")).await;
+            scene
+                .send_callback(integrator, word(order, "accepted"))
+                .await;
             house.ledger.apply_callbacks(order).await.unwrap()
         };
         let (first, second) = tokio::join!(applied(&kitchen), applied(&till));
@@ -235,7 +237,7 @@ async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_
 
         let of_one = async |status, sequence| {
             scene
-                .calls_back(&kitchen, numbered(order, status, sequence))
+                .send_callback(&kitchen, numbered(order, status, sequence))
                 .await;
             house.ledger.apply_callbacks(order).await.unwrap()
         };
@@ -243,7 +245,7 @@ async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_
         assert_eq!(first + second, 2);
         assert_eq!(scene.status(order).await, OrderStatus::Ready);
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -253,7 +255,7 @@ async fn a_callback_and_the_answer_at_one_moment_leave_one_acceptance(house: Hou
     for _ in 0..10 {
         let order = scene.order().await.id;
         let claimed = scene.claim(&kitchen).await;
-        scene.calls_back(&kitchen, word(order, "accepted")).await;
+        scene.send_callback(&kitchen, word(order, "accepted")).await;
         drop(house.woken.take());
         let (_, applied) = tokio::join!(
             scene.answers(&claimed, 200),
@@ -269,7 +271,7 @@ async fn a_callback_and_the_answer_at_one_moment_leave_one_acceptance(house: Hou
             .count();
         assert_eq!(moves, 1);
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -280,7 +282,7 @@ async fn cancelling_and_a_callback_at_one_moment_leave_one_end(house: House) {
         let order = scene.order().await.id;
         let claimed = scene.claim(&kitchen).await;
         scene.answers(&claimed, 200).await;
-        scene.calls_back(&kitchen, word(order, said)).await;
+        scene.send_callback(&kitchen, word(order, said)).await;
         tokio::join!(
             async {
                 house.ledger.apply_callbacks(order).await.unwrap();
@@ -294,13 +296,13 @@ async fn cancelling_and_a_callback_at_one_moment_leave_one_end(house: House) {
                     .await;
             }
         );
-        assert!(scene.status(order).await.is_called_off());
+        assert!(scene.status(order).await.is_unsuccessful());
         assert_eq!(scene.stock().await, STOCK);
         for cancelled in scene.claims(&kitchen).await.claimed {
             scene.answers(&cancelled, 200).await;
         }
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -309,25 +311,25 @@ async fn however_many_wait_an_order_is_settled_when_all_are_heard(house: House) 
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await.id;
     let claimed = scene.claim(&kitchen).await;
-    for _ in 0..MOST_TOGETHER {
-        scene.calls_back(&kitchen, word(order, "burnt")).await;
+    for _ in 0..MAX_BATCH {
+        scene.send_callback(&kitchen, word(order, "burnt")).await;
     }
     house.clock.advance(Duration::from_secs(1));
-    scene.calls_back(&kitchen, word(order, "accepted")).await;
+    scene.send_callback(&kitchen, word(order, "accepted")).await;
     scene.answers(&claimed, 422).await;
     assert_eq!(scene.status(order).await, OrderStatus::Processing);
     let mut tx = house.db.begin().await.unwrap();
-    let together = store::callbacks::lock_unapplied(&mut tx, order, MOST_TOGETHER)
+    let together = store::callbacks::lock_unapplied(&mut tx, order, MAX_BATCH)
         .await
         .unwrap();
-    assert_eq!(together.len(), MOST_TOGETHER, "fewer than there are");
+    assert_eq!(together.len(), MAX_BATCH, "fewer than there are");
     tx.rollback().await;
     let applied = house.ledger.apply_callbacks(order).await.unwrap();
     assert_eq!(
         (applied as usize, scene.status(order).await),
-        (MOST_TOGETHER + 1, OrderStatus::Accepted)
+        (MAX_BATCH + 1, OrderStatus::Accepted)
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -335,20 +337,28 @@ async fn callbacks_of_an_order_that_cannot_be_read_are_parked_at_the_fifth_failu
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await.id;
-    scene.calls_back(&kitchen, word(order, "accepted")).await;
-    scene.calls_back(&kitchen, word(order, "ready")).await;
+    scene.send_callback(&kitchen, word(order, "accepted")).await;
+    scene.send_callback(&kitchen, word(order, "ready")).await;
     scene
         .damage("UPDATE orders SET fulfilment = 'by owl'")
         .await;
     for _ in 0..5 {
         assert_eq!(
-            house.ledger.orders_with_callbacks_left(10).await.unwrap(),
+            house
+                .ledger
+                .orders_with_unapplied_callbacks(10)
+                .await
+                .unwrap(),
             [order]
         );
         assert!(house.ledger.apply_callbacks(order).await.is_err());
     }
     assert_eq!(
-        house.ledger.orders_with_callbacks_left(10).await.unwrap(),
+        house
+            .ledger
+            .orders_with_unapplied_callbacks(10)
+            .await
+            .unwrap(),
         []
     );
     let stuck = scene.stuck().await;

@@ -5,7 +5,9 @@ use crate::{
     scene::{Scene, word},
     testing::House,
 };
-use domain::{delivery::DeliveryStatus, event::EventKind, handoff::Heard, status::OrderStatus};
+use domain::{
+    delivery::DeliveryStatus, event::EventKind, handoff::SendResult, status::OrderStatus,
+};
 use each_database::each_database;
 
 #[each_database]
@@ -58,7 +60,7 @@ async fn a_courier_tells_where_the_parcel_is_and_delivers_the_order(house: House
         .says(&courier, order, parcel(order, "LOST_IN_SPACE", None))
         .await;
     assert_eq!(last_result(&scene).await, Unmapped);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -72,7 +74,7 @@ async fn the_number_that_a_courier_told_first_stays_whatever_its_late_answer_say
     scene
         .says(&courier, order, parcel(order, "AT_ORIGIN", Some("T-1")))
         .await;
-    let created = Heard::Answer {
+    let created = SendResult::Answer {
         status: 201,
         retry_after: None,
     };
@@ -81,7 +83,7 @@ async fn the_number_that_a_courier_told_first_stays_whatever_its_late_answer_say
         .await;
     let delivery = scene.now(order).await.delivery.unwrap();
     assert_eq!(delivery.tracking_number.as_deref(), Some("T-1"));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -101,7 +103,7 @@ async fn seed_004s_courier_says_it_all_in_one_word(house: House) {
         (now.status, now.delivery.unwrap().status),
         (OrderStatus::Delivered, DeliveryStatus::Delivered)
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -113,5 +115,5 @@ async fn only_the_courier_moves_the_parcel(house: House) {
         .await;
     assert_eq!(last_result(&scene).await, Illegal);
     assert_eq!(scene.now(order).await.delivery, None);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

@@ -79,7 +79,7 @@ async fn failures_of_three_different_handoffs_open_it(house: House) {
     assert_eq!(open.failing_since, Some(house.clock.now()));
     let wait = open.until.unwrap() - house.clock.now();
     assert!((4000..=5000).contains(&wait.num_milliseconds()), "{wait}");
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -88,7 +88,7 @@ async fn failures_of_one_handoff_never_open_it(house: House) {
     let kitchen = scene.kitchen().await;
     let failed = fails(&scene, &kitchen, 1).await.remove(0);
     for _ in 0..3 {
-        scene.until_due(failed.handoff.id).await;
+        scene.advance_until_due(failed.handoff.id).await;
         let again = scene.claim(&kitchen).await;
         scene.answers(&again, 503).await;
     }
@@ -101,10 +101,10 @@ async fn failures_of_one_handoff_never_open_it(house: House) {
     // The success of another handoff ends the row.
     scene.order().await;
     let other = scene.claim(&kitchen).await;
-    assert!(!other.was_well);
+    assert!(!other.was_healthy);
     scene.answers(&other, 200).await;
-    assert!(breaker(&scene, kitchen.id).await.is_well());
-    scene.audit_finds_nothing().await;
+    assert!(breaker(&scene, kitchen.id).await.is_healthy());
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -117,7 +117,7 @@ async fn an_answer_between_the_failures_begins_the_row_anew_also_where_it_was_cl
         scene.order().await;
     }
     let claimed = scene.claims(&kitchen).await.claimed;
-    assert!(claimed.iter().all(|one| one.was_well));
+    assert!(claimed.iter().all(|one| one.was_healthy));
     scene.answers(&claimed[0], 500).await;
     scene.answers(&claimed[1], 500).await;
     house.clock.advance(Duration::from_secs(1));
@@ -161,7 +161,7 @@ async fn while_it_is_open_nothing_is_claimed_and_no_attempt_is_used_up(house: Ho
         "no lane is woken for nothing"
     );
     assert_eq!(attempts_of(&scene, &failed).await, [1, 1, 1]);
-    assert_eq!(house.ledger.open_breakers().await.unwrap(), 1);
+    assert_eq!(house.ledger.count_open_breakers().await.unwrap(), 1);
     until_a_probe_may_go(&scene, &kitchen).await;
     assert_eq!(
         house
@@ -172,7 +172,7 @@ async fn while_it_is_open_nothing_is_claimed_and_no_attempt_is_used_up(house: Ho
             .integrators,
         [kitchen.id]
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -193,7 +193,7 @@ async fn it_holds_up_no_order_past_its_accept_by(house: House) {
         .unwrap();
     tx.commit().await.unwrap();
     house.clock.set(accept_by);
-    scene.nothing_is_due(&kitchen).await;
+    scene.assert_nothing_due(&kitchen).await;
     assert_eq!(house.ledger.fail_overdue_handoffs(10).await.unwrap(), 4);
     let ended = scene.now(order.id).await;
     assert_eq!(
@@ -206,7 +206,7 @@ async fn it_holds_up_no_order_past_its_accept_by(house: House) {
         (0, Some("deadline"))
     );
     assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -229,14 +229,14 @@ async fn after_its_time_one_probe_goes_out_however_many_claim_at_that_moment(hou
         );
         assert_eq!(known.until, Some(probes[0].leased_until));
         let meanwhile = scene.claims(&kitchen).await;
-        assert!(meanwhile.claimed.is_empty() && !meanwhile.some_were_busy);
+        assert!(meanwhile.claimed.is_empty() && !meanwhile.retry_soon);
         assert_eq!(
             meanwhile.next_due_at,
             Some(house.clock.now() + Duration::from_secs(5))
         );
         scene.is_lost(probes[0]).await;
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -244,7 +244,7 @@ async fn the_probe_is_the_handoff_with_the_fewest_attempts(house: House) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let tried_twice = fails(&scene, &kitchen, 1).await.remove(0);
-    scene.until_due(tried_twice.handoff.id).await;
+    scene.advance_until_due(tried_twice.handoff.id).await;
     let again = scene.claim(&kitchen).await;
     scene.answers(&again, 500).await;
     let tried_once = fails(&scene, &kitchen, 2).await;
@@ -262,7 +262,7 @@ async fn the_probe_is_the_handoff_with_the_fewest_attempts(house: House) {
     let fresh = scene.claim(&kitchen).await;
     assert_eq!(fresh.n, 1, "a handoff that was never tried comes first");
     scene.answers(&fresh, 500).await;
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -276,7 +276,7 @@ async fn a_probe_that_succeeds_closes_it_and_all_that_is_due_goes_out(house: Hou
     assert_eq!(probe.handoff.order_id, Some(fresh[0].id));
     drop(house.woken.take());
     scene.answers(&probe, 200).await;
-    assert!(breaker(&scene, kitchen.id).await.is_well());
+    assert!(breaker(&scene, kitchen.id).await.is_healthy());
     assert!(
         house.woken.hints().contains(&Hint::Handoffs {
             integrator: kitchen.id
@@ -289,8 +289,8 @@ async fn a_probe_that_succeeds_closes_it_and_all_that_is_due_goes_out(house: Hou
     for one in &rest {
         scene.answers(one, 200).await;
     }
-    assert_eq!(house.ledger.open_breakers().await.unwrap(), 0);
-    scene.audit_finds_nothing().await;
+    assert_eq!(house.ledger.count_open_breakers().await.unwrap(), 0);
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -302,14 +302,14 @@ async fn a_probe_that_is_refused_closes_it_too(house: House) {
     let probe = scene.claim(&kitchen).await;
     scene.answers(&probe, 422).await;
     assert!(
-        breaker(&scene, kitchen.id).await.is_well(),
+        breaker(&scene, kitchen.id).await.is_healthy(),
         "an integrator that refuses is alive"
     );
     assert_eq!(
         scene.handoff(probe.handoff.id).await.state,
         HandoffState::Failed
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -340,9 +340,9 @@ async fn each_probe_that_fails_opens_it_for_longer(house: House) {
             (nominal_ms * 4 / 5..=nominal_ms).contains(&wait_ms),
             "{wait_ms} ms"
         );
-        scene.nothing_is_due(&kitchen).await;
+        scene.assert_nothing_due(&kitchen).await;
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -373,8 +373,8 @@ async fn a_probe_whose_worker_died_is_replaced_and_its_late_outcome_changes_noth
     assert_eq!(scene.answers(&died, 200).await, Concluded::Fenced);
     assert_eq!(breaker(&scene, kitchen.id).await, known);
     scene.answers(&second, 200).await;
-    assert!(breaker(&scene, kitchen.id).await.is_well());
-    scene.audit_finds_nothing().await;
+    assert!(breaker(&scene, kitchen.id).await.is_healthy());
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -388,7 +388,7 @@ async fn a_probe_that_the_sweep_takes_as_unknown_opens_it_again(house: House) {
     assert_eq!(house.ledger.free_expired_leases(10).await.unwrap(), 1);
     let known = breaker(&scene, kitchen.id).await;
     assert_eq!((known.state, known.openings), (BreakerState::Open, 2));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -414,14 +414,14 @@ async fn a_probe_that_never_left_is_as_if_there_had_been_none(house: House) {
     assert_eq!(scene.handoff(probe.handoff.id).await.attempts, 0);
     house.clock.set(until);
     assert_eq!(scene.claim(&kitchen).await.n, 1);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
 async fn a_429_that_says_when_to_come_back_is_no_failure(house: House) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
-    let busy = |seconds| Heard::Answer {
+    let busy = |seconds| SendResult::Answer {
         status: 429,
         retry_after: Some(RetryAfter::After(Duration::from_secs(seconds))),
     };
@@ -431,7 +431,7 @@ async fn a_429_that_says_when_to_come_back_is_no_failure(house: House) {
     for one in scene.claims(&kitchen).await.claimed {
         scene.heard(&one, busy(1), b"").await;
     }
-    assert!(breaker(&scene, kitchen.id).await.is_well());
+    assert!(breaker(&scene, kitchen.id).await.is_healthy());
     opened(&scene, &kitchen).await;
     until_a_probe_may_go(&scene, &kitchen).await;
     let probe = scene.claim(&kitchen).await;
@@ -458,11 +458,11 @@ async fn a_probe_that_ends_unsent_leaves_its_place_to_the_next(house: House) {
         .await;
     until_a_probe_may_go(&scene, &kitchen).await;
     let claims = scene.claims(&kitchen).await;
-    assert!(claims.claimed.is_empty() && claims.some_were_busy);
+    assert!(claims.claimed.is_empty() && claims.retry_soon);
     assert_eq!(scene.status(order.id).await, OrderStatus::Failed);
     assert_eq!(breaker(&scene, kitchen.id).await.state, BreakerState::Open);
     assert_eq!(scene.claim(&kitchen).await.n, 2);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -472,5 +472,5 @@ async fn one_integrators_breaker_is_nobody_elses(house: House) {
     let push = scene.integrator(|new| new.required = Some(false)).await;
     opened(&scene, &kitchen).await;
     assert_eq!(scene.claims(&push).await.claimed.len(), 3);
-    assert!(breaker(&scene, push.id).await.is_well());
+    assert!(breaker(&scene, push.id).await.is_healthy());
 }

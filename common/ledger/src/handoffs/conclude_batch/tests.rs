@@ -4,7 +4,7 @@ use each_database::each_database;
 use futures_util::future::join_all;
 use tokio::sync::oneshot;
 
-use super::{Waiting, in_one};
+use super::{PendingAcknowledgement, conclude_in_one_transaction};
 use crate::{
     LedgerError,
     handoffs::{Claimed, Concluded, lock},
@@ -12,7 +12,7 @@ use crate::{
     testing::House,
 };
 use domain::{
-    handoff::{AttemptOutcome, HandoffState, Heard, Verdict},
+    handoff::{AttemptOutcome, HandoffState, SendResult, Verdict},
     status::OrderStatus,
 };
 use store::StoreError;
@@ -22,16 +22,16 @@ const ACKNOWLEDGED: Concluded = Concluded::Recorded {
     verdict: Verdict::Acknowledged,
 };
 
-fn fine() -> Heard {
-    Heard::Answer {
+fn fine() -> SendResult {
+    SendResult::Answer {
         status: 200,
         retry_after: None,
     }
 }
 
-fn waiting(claimed: &Claimed) -> Waiting {
+fn waiting(claimed: &Claimed) -> PendingAcknowledgement {
     let (concluded, _) = oneshot::channel();
-    Waiting {
+    PendingAcknowledgement {
         claimed: claimed.clone(),
         heard: fine(),
         answer: Some(br#"{"reference":"R"}"#.to_vec()),
@@ -74,7 +74,7 @@ async fn acknowledged_at_once_by_two_integrators_each_order_is_accepted_once(hou
             .collect();
         assert_eq!(told, ["pending", "processing", "accepted"]);
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -85,8 +85,10 @@ async fn one_of_a_batch_that_came_too_late_changes_nothing_and_holds_up_no_other
     let claimed = scene.claims(&kitchen).await.claimed;
     house.clock.advance(LEASE);
     house.ledger.free_expired_leases(1).await.unwrap();
-    let batch: Vec<Waiting> = claimed.iter().map(waiting).collect();
-    let mut outcomes = in_one(&house.ledger.inner, &batch).await.unwrap();
+    let batch: Vec<PendingAcknowledgement> = claimed.iter().map(waiting).collect();
+    let mut outcomes = conclude_in_one_transaction(&house.ledger.inner, &batch)
+        .await
+        .unwrap();
 
     let (first, second) = (outcomes.swap_remove(0), outcomes.swap_remove(0));
     let freed_first =
@@ -103,7 +105,7 @@ async fn one_of_a_batch_that_came_too_late_changes_nothing_and_holds_up_no_other
     let mut now = [scene.status(late.id).await, scene.status(punctual.id).await];
     now.sort_by_key(|status| status.as_str());
     assert_eq!(now, [OrderStatus::Accepted, OrderStatus::Processing]);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -125,8 +127,10 @@ async fn an_order_that_somebody_holds_is_left_out_of_the_batch_and_concluded_by_
         .unwrap();
     // SQLite has a single writer, for which everybody waits.
     if elsewhere.tx.pick("mysql", "sqlite") == "mysql" {
-        let batch: Vec<Waiting> = claimed.iter().map(waiting).collect();
-        let outcomes = in_one(&house.ledger.inner, &batch).await.unwrap();
+        let batch: Vec<PendingAcknowledgement> = claimed.iter().map(waiting).collect();
+        let outcomes = conclude_in_one_transaction(&house.ledger.inner, &batch)
+            .await
+            .unwrap();
         for (one, outcome) in claimed.iter().zip(outcomes) {
             let expected = (one.handoff.order_id == Some(free.id)).then_some(ACKNOWLEDGED);
             assert_eq!(outcome, expected);

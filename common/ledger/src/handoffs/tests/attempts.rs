@@ -14,7 +14,7 @@ use crate::{
 };
 use domain::{
     event::EventKind,
-    handoff::{AttemptOutcome, FailReason, Heard, RetryAfter, Verdict},
+    handoff::{AttemptOutcome, FailReason, RetryAfter, SendResult, Verdict},
     hint::Hint,
     status::OrderStatus,
 };
@@ -46,8 +46,8 @@ async fn a_claim_puts_the_attempt_on_record_before_the_request_leaves(house: Hou
     );
     let open = attempts(&scene, &claimed).await;
     assert_eq!((open.len(), open[0].n, open[0].outcome), (1, 1, None));
-    scene.nothing_is_due(&kitchen).await;
-    scene.audit_finds_nothing().await;
+    scene.assert_nothing_due(&kitchen).await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -56,7 +56,7 @@ async fn an_acknowledgement_accepts_the_order_and_keeps_the_reference(house: Hou
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
     let claimed = scene.claim(&kitchen).await;
-    let heard = Heard::Answer {
+    let heard = SendResult::Answer {
         status: 201,
         retry_after: None,
     };
@@ -80,16 +80,16 @@ async fn an_acknowledgement_accepts_the_order_and_keeps_the_reference(house: Hou
     assert_eq!(kept[0].response.as_deref(), Some(r#"{"reference":"K-7"}"#));
     assert_eq!(kept[0].http_status, Some(201));
     // A repeated conclusion counts once.
-    let before = Concluded::RecordedBefore {
+    let before = Concluded::AlreadyRecorded {
         outcome: AttemptOutcome::Acknowledged,
     };
     assert_eq!(scene.heard(&claimed, heard, b"").await, before);
-    let otherwise = Heard::NotConnected {
+    let otherwise = SendResult::NotConnected {
         error: "told by nobody".into(),
     };
     assert_eq!(scene.heard(&claimed, otherwise, b"").await, before);
     assert_eq!(attempts(&scene, &claimed).await, kept);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -140,7 +140,7 @@ async fn after_exactly_five_attempts_the_order_fails_and_its_stock_is_back(house
     let cancelled = scene.claim(&kitchen).await;
     assert_eq!(cancelled.handoff.event, OrderCancelled);
     scene.answers(&cancelled, 200).await;
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -160,7 +160,7 @@ async fn a_refusal_is_final_at_once_and_nobody_is_told_of_an_end_they_refused(ho
         [(OrderPlaced, Failed)]
     );
     assert_eq!(scene.stock().await, STOCK);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -182,7 +182,7 @@ async fn a_lost_worker_leaves_an_unknown_outcome_and_the_same_bytes_go_again(hou
     // The worker was only slow: its outcome comes too late.
     assert_eq!(scene.answers(&first, 200).await, Concluded::Fenced);
     assert_eq!(scene.handoff(first.handoff.id).await.state, Waiting);
-    scene.until_due(first.handoff.id).await;
+    scene.advance_until_due(first.handoff.id).await;
     let second = scene.claim(&kitchen).await;
     assert_eq!(
         (second.handoff.id, second.n, &second.body),
@@ -200,7 +200,7 @@ async fn a_lost_worker_leaves_an_unknown_outcome_and_the_same_bytes_go_again(hou
         outcomes,
         [AttemptOutcome::Unknown, AttemptOutcome::Acknowledged]
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -212,7 +212,7 @@ async fn many_claimers_take_each_handoff_once(house: House) {
     }
     let ledgers = [
         house.ledger.clone(),
-        house.ledger_that_wakes(std::sync::Arc::new(NoWake)),
+        house.ledger_with_wake(std::sync::Arc::new(NoWake)),
     ];
     let claimers = (0..8).map(|at: usize| {
         let (ledger, id) = (ledgers[at % 2].clone(), kitchen.id);
@@ -220,7 +220,7 @@ async fn many_claimers_take_each_handoff_once(house: House) {
             let mut taken = Vec::new();
             loop {
                 let claims = ledger.claim_handoffs(id, 3, LEASE).await.unwrap();
-                let is_done = claims.claimed.is_empty() && !claims.some_were_busy;
+                let is_done = claims.claimed.is_empty() && !claims.retry_soon;
                 taken.extend(claims.claimed.into_iter().map(|claimed| claimed.handoff.id));
                 if is_done {
                     return taken;
@@ -233,7 +233,7 @@ async fn many_claimers_take_each_handoff_once(house: House) {
     taken.sort_unstable();
     taken.dedup();
     assert_eq!(taken.len(), 24);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -243,7 +243,7 @@ async fn first_attempts_come_before_retries(house: House) {
     scene.order().await;
     let old = scene.claim(&kitchen).await;
     scene.answers(&old, 500).await;
-    scene.until_due(old.handoff.id).await;
+    scene.advance_until_due(old.handoff.id).await;
     house.clock.advance(Duration::from_secs(1));
     scene.order().await;
     let claims = house
@@ -277,7 +277,7 @@ async fn what_was_deferred_uses_up_nothing_but_never_outlives_its_deadline(house
     );
     assert_eq!(attempts(&scene, &claimed).await, []);
     assert_eq!(scene.claims(&kitchen).await.next_due_at, Some(until));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 
     house.clock.set(until);
     let again = scene.claim(&kitchen).await;
@@ -301,7 +301,7 @@ async fn what_was_deferred_uses_up_nothing_but_never_outlives_its_deadline(house
     );
 
     house.clock.set(accept_by);
-    scene.nothing_is_due(&kitchen).await;
+    scene.assert_nothing_due(&kitchen).await;
     let handoff = scene.handoff(claimed.handoff.id).await;
     assert_eq!(
         (handoff.state, handoff.reason.as_deref()),
@@ -309,7 +309,7 @@ async fn what_was_deferred_uses_up_nothing_but_never_outlives_its_deadline(house
     );
     assert_eq!(scene.status(order.id).await, OrderStatus::Failed);
     assert_eq!(scene.stock().await, STOCK);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -318,7 +318,7 @@ async fn a_retry_after_past_accept_by_ends_the_handoff(house: House) {
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
     let claimed = scene.claim(&kitchen).await;
-    let heard = Heard::Answer {
+    let heard = SendResult::Answer {
         status: 503,
         retry_after: Some(RetryAfter::After(Duration::from_secs(601))),
     };
@@ -334,7 +334,7 @@ async fn a_retry_after_past_accept_by_ends_the_handoff(house: House) {
         }
     );
     assert_eq!(scene.status(order.id).await, OrderStatus::Failed);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -343,7 +343,7 @@ async fn only_the_first_16_kib_of_an_answer_are_kept(house: House) {
     let kitchen = scene.kitchen().await;
     scene.order().await;
     let claimed = scene.claim(&kitchen).await;
-    let heard = Heard::Answer {
+    let heard = SendResult::Answer {
         status: 200,
         retry_after: None,
     };
@@ -385,7 +385,7 @@ async fn a_retry_by_hand_is_a_new_round_of_five_with_the_same_bytes(house: House
     );
     assert_eq!(scene.handoff(id).await, opened);
     for n in 1..=5 {
-        scene.until_due(id).await;
+        scene.advance_until_due(id).await;
         let again = scene.claim(&kitchen).await;
         assert_eq!(
             (again.handoff.round, again.n, &again.body),
@@ -402,5 +402,5 @@ async fn a_retry_by_hand_is_a_new_round_of_five_with_the_same_bytes(house: House
         ended,
         Err(LedgerError::Refused(RetryRefused::OrderEnded))
     ));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use super::*;
 use crate::{
     LedgerError,
-    handoffs::{HandoffFilter, RetriedMany, RetryRefused, RetryWanted},
+    handoffs::{BulkRetryRequest, BulkRetryResult, HandoffFilter, RetryRefused},
     testing::House,
 };
 use domain::{
@@ -18,9 +18,9 @@ use domain::{
 };
 
 /// Returns a request to retry all failed handoffs of the scene's store.
-fn all_failed(scene: &Scene) -> RetryWanted {
+fn all_failed(scene: &Scene) -> BulkRetryRequest {
     let now = scene.house.clock.now();
-    RetryWanted {
+    BulkRetryRequest {
         filter: HandoffFilter {
             stores: Some(vec![scene.store]),
             states: vec![Failed],
@@ -44,7 +44,7 @@ async fn a_failed_one(scene: &Scene, kitchen: &Integrator) -> (OrderId, HandoffI
     (order, claimed.handoff.id)
 }
 
-async fn retried(scene: &Scene, wanted: &RetryWanted) -> RetriedMany {
+async fn retried(scene: &Scene, wanted: &BulkRetryRequest) -> BulkRetryResult {
     let done = scene.house.ledger.retry_handoffs(wanted.clone()).await;
     done.unwrap()
 }
@@ -66,13 +66,13 @@ async fn all_that_fit_are_retried_at_a_pace_and_a_dry_run_says_so_before(house: 
     let (overtaken, _) = a_failed_one(&scene, &news).await;
     scene.claim(&news).await;
 
-    let wanted = RetryWanted {
+    let wanted = BulkRetryRequest {
         per_s: Some(2.0),
         ..all_failed(&scene)
     };
     let dry = retried(
         &scene,
-        &RetryWanted {
+        &BulkRetryRequest {
             dry_run: true,
             ..wanted.clone()
         },
@@ -104,7 +104,7 @@ async fn all_that_fit_are_retried_at_a_pace_and_a_dry_run_says_so_before(house: 
     drop(house.woken.take());
     let done = retried(&scene, &wanted).await;
     assert_eq!(
-        RetriedMany {
+        BulkRetryResult {
             id: None,
             ..done.clone()
         },
@@ -152,7 +152,7 @@ async fn all_that_fit_are_retried_at_a_pace_and_a_dry_run_says_so_before(house: 
     // A second click has nothing left to do.
     let again = retried(&scene, &wanted).await;
     assert_eq!((again.matched, again.retried), (2, 0));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -163,7 +163,7 @@ async fn a_call_that_hits_its_limit_says_where_to_go_on(house: House) {
     for _ in 0..5 {
         failed.push(a_failed_one(&scene, &kitchen).await.1);
     }
-    let mut wanted = RetryWanted {
+    let mut wanted = BulkRetryRequest {
         limit: 2,
         ..all_failed(&scene)
     };
@@ -189,7 +189,7 @@ async fn what_comes_after_its_order_would_have_ended_is_refused(house: House) {
         let claimed = scene.claim(&kitchen).await;
         scene.is_lost(&claimed).await;
     }
-    let mut wanted = RetryWanted {
+    let mut wanted = BulkRetryRequest {
         per_s: Some(0.001),
         ..all_failed(&scene)
     };
@@ -215,7 +215,7 @@ async fn two_who_retry_the_same_at_once_open_one_round_of_each(house: House) {
     for id in failed {
         assert_eq!(scene.handoff(id).await.round, 2);
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -286,7 +286,7 @@ async fn what_failed_at_an_integrator_that_is_archived_is_not_retried_alone_nor_
     let wanted = all_failed(&scene);
     let dry = retried(
         &scene,
-        &RetryWanted {
+        &BulkRetryRequest {
             dry_run: true,
             ..wanted.clone()
         },
@@ -295,7 +295,7 @@ async fn what_failed_at_an_integrator_that_is_archived_is_not_retried_alone_nor_
     assert_eq!((dry.matched, dry.retried), (2, 1));
     assert_eq!(dry.refused, BTreeMap::from([("integrator_archived", 1)]));
     let done = retried(&scene, &wanted).await;
-    assert_eq!(RetriedMany { id: None, ..done }, dry);
+    assert_eq!(BulkRetryResult { id: None, ..done }, dry);
     // A caller that looked before the archiving is refused under the lock.
     let person: AccountId = house.chance.id(house.clock.now());
     let refused = house.ledger.retry_handoff(failed, person).await;
@@ -314,7 +314,7 @@ async fn what_failed_at_an_integrator_that_is_archived_is_not_retried_alone_nor_
         (Failed, 1)
     );
     assert_eq!(scene.handoff(there.handoff.id).await.state, Due);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]

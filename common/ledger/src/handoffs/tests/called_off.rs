@@ -19,13 +19,13 @@ async fn an_order_cancelled_before_any_attempt_reaches_nobody(house: House) {
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
     scene.staff_move(order.id, OrderStatus::Cancelled).await;
-    scene.nothing_is_due(&kitchen).await;
+    scene.assert_nothing_due(&kitchen).await;
     assert_eq!(
         scene.states(order.id, &kitchen).await,
         [(OrderPlaced, Withdrawn)]
     );
     assert_eq!(scene.stock().await, STOCK);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -40,7 +40,7 @@ async fn an_order_cancelled_while_it_is_sent_is_called_off_after_the_outcome(hou
         [(OrderPlaced, Sending), (OrderCancelled, Due)]
     );
     // Handoffs to one integrator are strictly serial.
-    scene.nothing_is_due(&kitchen).await;
+    scene.assert_nothing_due(&kitchen).await;
     assert_eq!(
         house
             .ledger
@@ -67,7 +67,7 @@ async fn an_order_cancelled_while_it_is_sent_is_called_off_after_the_outcome(hou
         scene.states(order.id, &kitchen).await,
         [(OrderPlaced, Acknowledged), (OrderCancelled, Acknowledged)]
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -88,7 +88,7 @@ async fn an_order_cancelled_while_it_is_sent_is_not_tried_again(house: House) {
         [(OrderPlaced, Withdrawn), (OrderCancelled, Due)]
     );
     assert_eq!(scene.claim(&kitchen).await.handoff.event, OrderCancelled);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -104,7 +104,7 @@ async fn an_order_cancelled_while_it_is_deferred_is_withdrawn(house: House) {
         .await
         .unwrap();
     assert_eq!(scene.handoff(placed.handoff.id).await.state, Withdrawn);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -121,7 +121,7 @@ async fn an_order_cancelled_between_two_attempts_is_called_off_where_it_may_have
         scene.states(order.id, &kitchen).await,
         [(OrderPlaced, Withdrawn), (OrderCancelled, Due)]
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -146,7 +146,7 @@ async fn cancelling_and_claiming_at_one_moment_end_in_one_of_the_two_ways(house:
         }
         assert_eq!(scene.stock().await, STOCK);
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -164,12 +164,12 @@ async fn cancelling_and_an_outcome_at_one_moment_leave_one_end(house: House) {
                 .await;
         });
         let ended = scene.status(order.id).await;
-        assert!(ended.is_called_off(), "{ended}");
+        assert!(ended.is_unsuccessful(), "{ended}");
         assert_eq!(scene.stock().await, STOCK);
         for cancelled in scene.claims(&kitchen).await.claimed {
             assert_eq!(cancelled.handoff.event, OrderCancelled);
             scene.answers(&cancelled, 200).await;
         }
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

@@ -7,7 +7,7 @@ use crate::{
     testing::House,
 };
 use domain::{
-    handoff::{AttemptOutcome, HandoffState, Heard},
+    handoff::{AttemptOutcome, HandoffState, SendResult},
     ids::OrderId,
     integrator::Integrator,
     status::{By, OrderStatus},
@@ -124,7 +124,7 @@ async fn meets(scene: &Scene, claimed: &Claimed, met: Met) {
         IsBusy => 503,
         IsUnreachable => {
             let error = "nobody listens".to_owned();
-            let heard = Heard::NotConnected { error };
+            let heard = SendResult::NotConnected { error };
             scene.heard(claimed, heard, b"").await;
             return;
         }
@@ -178,13 +178,13 @@ async fn how_it_stands(scene: &Scene, kitchen: &Integrator, order: OrderId) -> S
 /// more.
 async fn the_rest_is_right(scene: &Scene, kitchen: &Integrator, stands: &Stands) {
     let is_back = scene.stock().await == STOCK;
-    assert_eq!(is_back, stands.order.is_called_off(), "{stands:?}");
-    if stands.order.is_called_off() {
+    assert_eq!(is_back, stands.order.is_unsuccessful(), "{stands:?}");
+    if stands.order.is_unsuccessful() {
         for claimed in scene.claims(kitchen).await.claimed {
             assert_eq!(claimed.handoff.event, OrderCancelled);
             scene.answers(&claimed, 200).await;
         }
-        scene.nothing_is_due(kitchen).await;
+        scene.assert_nothing_due(kitchen).await;
     }
 }
 
@@ -265,7 +265,7 @@ async fn a_cancel_beside_a_callback_comes_to_what_one_of_the_two_orders_gives(ho
                 let order = scene.order().await.id;
                 let claimed = scene.claim(&kitchen).await;
                 scene.answers(&claimed, 200).await;
-                scene.calls_back(&kitchen, word(order, said)).await;
+                scene.send_callback(&kitchen, word(order, said)).await;
                 let applies = async { assert!(house.ledger.apply_callbacks(order).await.is_ok()) };
                 let cancels = cancel(&scene, order, by);
                 match cancel_first {

@@ -32,7 +32,7 @@ async fn set_back_while_one_waits_it_is_sent_when_the_clock_says_so_and_once(hou
         .unwrap();
     for early in [due_at - HOUR, due_at - Duration::from_millis(1)] {
         house.clock.set(early);
-        scene.nothing_is_due(&kitchen).await;
+        scene.assert_nothing_due(&kitchen).await;
         assert_eq!(scene.claims(&kitchen).await.next_due_at, Some(due_at));
         assert_eq!(
             house
@@ -58,7 +58,7 @@ async fn set_back_while_one_waits_it_is_sent_when_the_clock_says_so_and_once(hou
     assert_eq!((again.handoff.id, again.n), (claimed.handoff.id, 2));
     scene.answers(&again, 200).await;
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -75,7 +75,7 @@ async fn set_forward_and_back_while_one_is_on_the_wire_it_is_neither_sent_twice_
     let second = scene.claim(&kitchen).await;
     assert_eq!(second.n, 2);
     house.clock.set(house.clock.now() - HOUR);
-    scene.nothing_is_due(&kitchen).await;
+    scene.assert_nothing_due(&kitchen).await;
     assert_eq!(house.ledger.free_expired_leases(10).await.unwrap(), 0);
     let back_at = house.clock.now();
     scene.answers(&second, 503).await;
@@ -88,14 +88,14 @@ async fn set_forward_and_back_while_one_is_on_the_wire_it_is_neither_sent_twice_
         due_at >= back_at + Duration::from_secs(8) && due_at < back_at + Duration::from_secs(10),
         "{due_at}"
     );
-    scene.nothing_is_due(&kitchen).await;
-    scene.until_due(first.handoff.id).await;
+    scene.assert_nothing_due(&kitchen).await;
+    scene.advance_until_due(first.handoff.id).await;
     let third = scene.claim(&kitchen).await;
     assert_eq!(third.n, 3);
     scene.answers(&third, 200).await;
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
     assert_eq!(attempts(&scene, &third).await.len(), 3);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -114,7 +114,7 @@ async fn a_lease_that_a_jump_has_ended_is_unknown_and_its_next_attempt_outlasts_
         Some(AttemptOutcome::Unknown)
     );
     house.clock.set(house.clock.now() - HOUR);
-    scene.nothing_is_due(&kitchen).await;
+    scene.assert_nothing_due(&kitchen).await;
     assert_eq!(
         scene.states(order, &kitchen).await,
         [(OrderPlaced, Waiting)]
@@ -134,5 +134,5 @@ async fn a_lease_that_a_jump_has_ended_is_unknown_and_its_next_attempt_outlasts_
         scene.states(order, &kitchen).await,
         [(OrderPlaced, Acknowledged)]
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

@@ -13,7 +13,7 @@ use crate::{
 use domain::{
     delivery::DeliveryStatus,
     event::EventKind,
-    handoff::Heard,
+    handoff::SendResult,
     integrator::{HandoffEvent::OrderStatusChanged, UnknownPolicy},
     status::OrderStatus,
 };
@@ -49,7 +49,7 @@ async fn several_required_integrators_that_acknowledge_at_one_moment_accept_once
             .collect();
         assert_eq!(moves.len(), 1);
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -66,13 +66,13 @@ async fn an_unknown_outcome_is_held_where_the_integrator_wants_it(house: House) 
         [(OrderPlaced, Held)]
     );
     house.clock.advance(Duration::from_secs(300));
-    scene.nothing_is_due(&kitchen).await;
+    scene.assert_nothing_due(&kitchen).await;
     let stuck = scene.stuck().await;
     assert_eq!(
         (stuck.len(), stuck[0].handoff_id),
         (1, Some(claimed.handoff.id))
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -96,7 +96,7 @@ async fn an_integrator_that_is_gone_is_disabled_and_asked_no_more(house: House) 
             .unwrap()
             .enabled
     );
-    scene.nothing_is_due(&kitchen).await;
+    scene.assert_nothing_due(&kitchen).await;
     assert_eq!(
         house
             .ledger
@@ -125,7 +125,7 @@ async fn a_handoff_that_cannot_be_claimed_stops_no_other_and_is_parked_at_the_fi
     scene.answers(&healthy, 200).await;
     for _ in 1..5 {
         house.clock.advance(Duration::from_secs(30));
-        scene.nothing_is_due(&kitchen).await;
+        scene.assert_nothing_due(&kitchen).await;
     }
     let counts = house.ledger.handoff_counts().await.unwrap();
     assert!(counts.contains(&(Parked, 1)), "{counts:?}");
@@ -146,7 +146,7 @@ async fn an_optional_integrator_that_fails_fails_no_order(house: House) {
     let claimed = scene.claim(&kitchen).await;
     scene.answers(&claimed, 200).await;
     assert_eq!(scene.status(order.id).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -167,7 +167,7 @@ async fn a_required_handoff_that_fails_after_acceptance_moves_nothing_and_is_lis
     );
     let stuck = scene.stuck().await;
     assert_eq!((stuck.len(), stuck[0].order_id), (1, Some(order.id)));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -180,7 +180,7 @@ async fn a_courier_is_handed_the_dispatched_order_and_its_tracking_number_is_kep
     let claimed = scene.claim(&courier).await;
     let body: serde_json::Value = serde_json::from_slice(&claimed.body).unwrap();
     assert_eq!(body["order"]["foreign_order_id"], order.id.to_string());
-    let heard = Heard::Answer {
+    let heard = SendResult::Answer {
         status: 201,
         retry_after: None,
     };
@@ -196,7 +196,7 @@ async fn a_courier_is_handed_the_dispatched_order_and_its_tracking_number_is_kep
         (delivery.status, delivery.tracking_number.as_deref()),
         (DeliveryStatus::ReadyForPickUp, Some("T-1"))
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -219,7 +219,7 @@ async fn a_parcel_that_no_courier_took_says_so_and_is_listed(house: House) {
             .any(|event| event.kind == EventKind::DeliveryMoved)
     );
     assert_eq!(scene.stuck().await.len(), 1);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -257,7 +257,7 @@ async fn once_its_order_is_delivered_nothing_that_was_held_or_parked_is_left_for
                 .all(|one| one.handoff.event == OrderStatusChanged),
         "{told:?}"
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -281,7 +281,7 @@ async fn a_test_that_is_lost_is_over_and_one_that_cannot_be_claimed_is_listed(ho
         .damage("UPDATE handoffs SET max_attempts = -1 WHERE state = 'due'")
         .await;
     for _ in 0..5 {
-        scene.nothing_is_due(&kitchen).await;
+        scene.assert_nothing_due(&kitchen).await;
         house.clock.advance(Duration::from_secs(30));
     }
     let stuck = scene.stuck().await;

@@ -46,7 +46,7 @@ async fn handoffs_are_found_by_each_thing_that_is_asked_for_newest_first(house: 
         .await,
         all
     );
-    let nobodys = house.a_store().await;
+    let nobodys = house.create_store().await;
     assert_eq!(
         found(
             &house,
@@ -231,7 +231,7 @@ async fn a_test_is_one_attempt_that_moves_nothing(house: House) {
             .enabled
     );
     assert_eq!(house.woken.events(), []);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]

@@ -2,7 +2,7 @@
 
 use super::{
     Accepted, Acknowledged, Applied, Cancelled, Duty, Illegal, Model, OrderCancelled, OrderPlaced,
-    Rejected, Said, Stale, Unchanged, Unmapped, is_closed, place,
+    Rejected, SentCallback, Stale, Unchanged, Unmapped, is_closed, place,
 };
 use domain::{
     callback::CallbackResult,
@@ -20,7 +20,7 @@ impl Model {
     ) -> bool {
         let was_handed = self.duties.iter().any(|duty| duty.party == party);
         if was_handed {
-            self.said.push(Said {
+            self.said.push(SentCallback {
                 party,
                 word,
                 sequence,
@@ -42,7 +42,7 @@ impl Model {
         self.settle();
     }
 
-    fn applies(&mut self, said: Said) -> CallbackResult {
+    fn applies(&mut self, said: SentCallback) -> CallbackResult {
         let party = said.party;
         let to: Option<OrderStatus> = said.word.parse().ok();
         let arrived = |duty: &Duty| {
@@ -66,7 +66,7 @@ impl Model {
                 self.settle();
             }
         }
-        if !self.is_news(&said) {
+        if !self.is_newer(&said) {
             return Stale;
         }
         let Some(to) = to else { return Unmapped };
@@ -82,7 +82,7 @@ impl Model {
         result
     }
 
-    fn is_news(&self, said: &Said) -> bool {
+    fn is_newer(&self, said: &SentCallback) -> bool {
         let counted = self.said.iter().filter(|one| {
             one.party == said.party && matches!(one.result, Some(Applied | Unchanged))
         });

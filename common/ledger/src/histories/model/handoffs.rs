@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use super::{
-    Acknowledged, Due, Duty, Failed, Heeded, Held, Model, OnRecord, OrderCancelled, OrderPlaced,
-    Pending, Processing, Sending, Time, Waiting, Withdrawn, is_closed,
+    Acknowledged, Due, Duty, Failed, Held, Model, OrderCancelled, OrderPlaced, OutcomeEffect,
+    Pending, Processing, RecordedAttempt, Sending, Time, Waiting, Withdrawn, is_closed,
 };
 use crate::histories::step::Hears;
 use domain::handoff::AttemptOutcome;
@@ -41,7 +41,7 @@ impl Model {
         duty.state = Sending;
         duty.attempts += 1;
         duty.wire = Some((claim, now + lease));
-        duty.record.push(OnRecord {
+        duty.record.push(RecordedAttempt {
             round: duty.round,
             n: duty.attempts,
             outcome: None,
@@ -59,18 +59,18 @@ impl Model {
         claim: usize,
         heard: Hears,
         it_failed: impl Fn(usize) -> bool,
-    ) -> Heeded {
+    ) -> OutcomeEffect {
         let on_wire = |duty: &Duty| duty.wire.is_some_and(|(on_wire, _)| on_wire == claim);
         match self.duties.iter().position(on_wire) {
             Some(at) => self.concludes(at, heard, it_failed(at)),
-            None => Heeded::Fenced,
+            None => OutcomeEffect::Fenced,
         }
     }
 
-    pub(super) fn concludes(&mut self, at: usize, heard: Hears, it_failed: bool) -> Heeded {
+    pub(super) fn concludes(&mut self, at: usize, heard: Hears, it_failed: bool) -> OutcomeEffect {
         if let Hears::Deferred(seconds) = heard {
             self.defers(at, seconds);
-            return Heeded::Recorded;
+            return OutcomeEffect::Recorded;
         }
         let (now, ended) = (self.now, self.has_ended());
         let duty = &mut self.duties[at];
@@ -94,7 +94,7 @@ impl Model {
             AttemptOutcome::Refused | AttemptOutcome::Gone => false,
         };
         let overtaken = duty.state == Acknowledged;
-        let mut heeded = Heeded::Recorded;
+        let mut heeded = OutcomeEffect::Recorded;
         match outcome {
             _ if overtaken => {}
             AttemptOutcome::Acknowledged => {
@@ -115,7 +115,7 @@ impl Model {
                     self.fails(at);
                 } else if ended && duty.event != OrderCancelled {
                     duty.state = Withdrawn;
-                    heeded = Heeded::CalledOff;
+                    heeded = OutcomeEffect::CalledOff;
                 } else if holds {
                     duty.state = Held;
                 } else {

@@ -1,6 +1,8 @@
 //! The model's sweep.
 
-use super::{Acknowledged, Cancelled, Due, Model, Said, Sending, Waiting, Withdrawn, is_closed};
+use super::{
+    Acknowledged, Cancelled, Due, Model, Sending, SentCallback, Waiting, Withdrawn, is_closed,
+};
 use crate::histories::step::Hears;
 use domain::status::OrderStatus;
 
@@ -45,7 +47,8 @@ impl Model {
     }
 
     pub(in crate::histories) fn ends_overdue_orders(&mut self) {
-        let one_came_in_time = |said: &Said| said.result.is_none() && said.at <= self.accept_by;
+        let one_came_in_time =
+            |said: &SentCallback| said.result.is_none() && said.at <= self.accept_by;
         if !self.waits_for_acceptance()
             || self.accept_by > self.now
             || self.said.iter().any(one_came_in_time)

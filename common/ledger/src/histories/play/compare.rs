@@ -1,6 +1,6 @@
 //! Compares the ledger with the model, and checks that the order never made a forbidden move.
 
-use super::{Play, Told, agree};
+use super::{Play, StepResult, expect_equal};
 use crate::{
     histories::model::{Model, place},
     scene::{QUANTITY, STOCK},
@@ -12,7 +12,7 @@ use domain::{
 };
 
 impl Play {
-    pub(super) async fn compare(&mut self) -> Told {
+    pub(super) async fn compare(&mut self) -> StepResult {
         let mut tx = self.scene.house.db.read().await.unwrap();
         let order = store::orders::get(&mut tx, self.order.id).await.unwrap();
         let order = order.ok_or("the order is gone")?;
@@ -31,7 +31,7 @@ impl Play {
                 (Some(_), None) => stood_at != OrderStatus::Delivered,
                 (None, _) => false,
             };
-            agree(
+            expect_equal(
                 &format!("{stood_at} → {stands} goes forward"),
                 is_forward,
                 true,
@@ -39,13 +39,13 @@ impl Play {
         }
         self.stood_at = stands;
         let model = &self.model;
-        agree("status", stands, model.status)?;
-        agree("stock is held", order.stock_held, model.holds_stock)?;
+        expect_equal("status", stands, model.status)?;
+        expect_equal("stock is held", order.stock_held, model.holds_stock)?;
         let held = if model.holds_stock { QUANTITY } else { 0 };
-        agree("stock", self.scene.stock().await, STOCK - i64::from(held))?;
+        expect_equal("stock", self.scene.stock().await, STOCK - i64::from(held))?;
 
-        agree("handoffs", handoffs.len(), model.duties.len())?;
-        let by_duty = in_the_order_of(model, &self.integrators, &handoffs);
+        expect_equal("handoffs", handoffs.len(), model.duties.len())?;
+        let by_duty = in_model_order(model, &self.integrators, &handoffs);
         let mut settled = Vec::new();
         for (at, (handoff, duty)) in by_duty.iter().zip(&model.duties).enumerate() {
             let is = (
@@ -55,9 +55,9 @@ impl Play {
                 handoff.attempts,
             );
             let should_be = (duty.event, duty.state, duty.round, duty.attempts);
-            agree(&format!("handoff {at}"), is, should_be)?;
+            expect_equal(&format!("handoff {at}"), is, should_be)?;
             let confirmed = handoff.confirmed_at.is_some();
-            agree(&format!("handoff {at} confirms"), confirmed, duty.confirmed)?;
+            expect_equal(&format!("handoff {at} confirms"), confirmed, duty.confirmed)?;
             if let (Some(next), Some((from, until))) = (handoff.next_attempt_at, duty.due) {
                 if !(from..=until).contains(&next) {
                     return Err(format!(
@@ -77,12 +77,12 @@ impl Play {
                 .iter()
                 .map(|attempt| (attempt.round, attempt.n, attempt.outcome))
                 .collect();
-            agree(&format!("attempts of handoff {at}"), record, should_be)?;
+            expect_equal(&format!("attempts of handoff {at}"), record, should_be)?;
             self.seen.most_rounds = self.seen.most_rounds.max(handoff.round);
         }
-        self.at_most_one_is_tried(&by_duty)?;
+        self.check_serial(&by_duty)?;
         let should_be: Vec<_> = model.said.iter().map(|said| said.result).collect();
-        agree("results of callbacks", &results, &should_be)?;
+        expect_equal("results of callbacks", &results, &should_be)?;
         for (at, next) in settled {
             self.model.duties[at].due = Some((next, next));
         }
@@ -93,7 +93,7 @@ impl Play {
     }
 
     /// Checks that handoffs of one order to one integrator are strictly serial, with at most five attempts per round.
-    fn at_most_one_is_tried(&self, handoffs: &[Handoff]) -> Told {
+    fn check_serial(&self, handoffs: &[Handoff]) -> StepResult {
         for handoff in handoffs {
             if handoff.attempts > handoff.max_attempts {
                 return Err(format!("{} attempts in a round", handoff.attempts));
@@ -110,7 +110,7 @@ impl Play {
 }
 
 /// Returns the ledger's handoffs in the order of the model's duties.
-pub(super) fn in_the_order_of(
+pub(super) fn in_model_order(
     model: &Model,
     integrators: &[Integrator],
     handoffs: &[Handoff],

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{a_product, an_account, an_order};
+use super::{an_account, an_order, create_product};
 use crate::{
     Result,
     intake::{PlaceRefused, Placed},
@@ -14,7 +14,7 @@ use store::{
     Db, DbOptions,
     testing::{
         FreshDb,
-        flaky_proxy::{Line, Mishap},
+        flaky_proxy::{CommitFault, Line},
         fresh_mysql,
     },
 };
@@ -40,9 +40,9 @@ impl Shop {
             ..DbOptions::new(&line.url)
         };
         let house = House::new(Db::connect(&options).await.unwrap());
-        let store = house.a_store().await;
+        let store = house.create_store().await;
         Self {
-            product: a_product(&house, store, Some(9)).await,
+            product: create_product(&house, store, Some(9)).await,
             anna: an_account(&house),
             store,
             house,
@@ -67,12 +67,12 @@ async fn an_order_is_answered_and_placed_once_whatever_became_of_its_commit() {
         return;
     };
     for mishap in [
-        Mishap::AnswerLost,
+        CommitFault::AnswerLost,
         // The commit arrives during the look-up.
-        Mishap::Late(PATIENCE + Duration::from_millis(300)),
+        CommitFault::Late(PATIENCE + Duration::from_millis(300)),
         // The commit arrives after the look-up has timed out.
-        Mishap::Late(PATIENCE * 5 / 2),
-        Mishap::Lost,
+        CommitFault::Late(PATIENCE * 5 / 2),
+        CommitFault::Lost,
     ] {
         let shop = Shop::behind_a_line(&fresh).await;
         shop.line.happens(mishap);

@@ -57,7 +57,7 @@ async fn what_it_was_to_be_sent_is_withdrawn_step_by_step_and_staff_decide(house
         assert_eq!(scene.status(order.id).await, OrderStatus::Pending);
     }
     assert_eq!(
-        house.ledger.settle_left_over(10).await.unwrap(),
+        house.ledger.settle_unsettled_orders(10).await.unwrap(),
         0,
         "auto_accept never steps in for an archived integrator"
     );
@@ -72,7 +72,7 @@ async fn what_it_was_to_be_sent_is_withdrawn_step_by_step_and_staff_decide(house
         (OrderStatus::Cancelled, Some(NOT_ACCEPTED_IN_TIME))
     );
     assert_eq!(scene.stock().await, STOCK - 3);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -95,7 +95,7 @@ async fn an_order_that_the_others_confirmed_is_accepted_without_it_whoever_comes
     );
     scene.answers(&claimed[second], 200).await;
     assert_eq!(scene.status(after).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -109,16 +109,16 @@ async fn one_that_waits_for_its_callback_only_holds_up_nobody_either(house: Hous
     for integrator in [&slow, &till] {
         scene.answers(&scene.claim(integrator).await, 200).await;
     }
-    assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0);
+    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
     archive(&scene, slow.id).await;
     assert_eq!(withdrawn(&scene).await, 0);
-    assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 1);
-    assert_eq!(house.ledger.settle_left_over(10).await.unwrap(), 0);
+    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 1);
+    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
     assert_eq!(
         (scene.status(alone).await, scene.status(both).await),
         (OrderStatus::Processing, OrderStatus::Accepted)
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -143,7 +143,7 @@ async fn what_is_on_the_wire_is_concluded_by_itself(house: House) {
         state_of(&scene, second, &kitchen).await,
         HandoffState::Withdrawn
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -168,7 +168,7 @@ async fn held_and_parked_ones_are_withdrawn_and_stand_on_no_list(house: House) {
         );
     }
     assert_eq!(scene.stuck().await, []);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -181,7 +181,7 @@ async fn past_their_deadline_they_are_withdrawn_too_and_fail_no_order(house: Hou
     assert_eq!(house.ledger.fail_overdue_handoffs(10).await.unwrap(), 0);
     assert_eq!(withdrawn(&scene).await, 1);
     assert_eq!(scene.status(order.id).await, OrderStatus::Pending);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -195,7 +195,7 @@ async fn a_callback_from_before_is_heard_before_the_order_goes_on_without_it(hou
     );
     let order = scene.order().await.id;
     scene.answers(&scene.claim(&till).await, 200).await;
-    scene.calls_back(&till, word(order, "rejected")).await;
+    scene.send_callback(&till, word(order, "rejected")).await;
     archive(&scene, gone.id).await;
     drop(house.woken.take());
     assert_eq!(withdrawn(&scene).await, 1);
@@ -206,7 +206,7 @@ async fn a_callback_from_before_is_heard_before_the_order_goes_on_without_it(hou
     );
     house.ledger.apply_callbacks(order).await.unwrap();
     assert_eq!(scene.status(order).await, OrderStatus::Rejected);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -226,7 +226,7 @@ async fn a_parcel_whose_courier_is_archived_is_told_to_have_none(house: House) {
         scene.now(order).await.delivery.unwrap().status,
         DeliveryStatus::HandoffFailed
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]

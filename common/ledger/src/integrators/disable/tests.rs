@@ -102,15 +102,18 @@ async fn fifteen_failures_over_an_hour_disable_it_and_staff_are_told(house: Hous
     assert!(!told[0].kind.is_for_guests());
     let counter = &house.ledger.metrics().integrators_disabled;
     assert_eq!(counter.with_label_values(&["failing"]).get(), 1);
-    assert_eq!(house.ledger.disable_given_up(10).await.unwrap(), 0);
     assert_eq!(
-        house.ledger.open_breakers().await.unwrap(),
+        house.ledger.disable_failing_integrators(10).await.unwrap(),
+        0
+    );
+    assert_eq!(
+        house.ledger.count_open_breakers().await.unwrap(),
         0,
         "a disabled integrator's breaker does not count"
     );
     house.clock.advance(Duration::from_secs(120));
-    scene.nothing_is_due(&kitchen).await;
-    scene.audit_finds_nothing().await;
+    scene.assert_nothing_due(&kitchen).await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -175,7 +178,7 @@ async fn a_410_disables_it_at_once_and_staff_are_told(house: House) {
     );
     assert_eq!(told(&house)[0].data["integrator"]["reason"], "gone");
     assert_eq!(scene.status(order.id).await, OrderStatus::Failed);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -186,7 +189,7 @@ async fn whoever_dies_between_the_outcome_and_the_disabling_leaves_it_to_the_swe
     scene
         .damage("UPDATE integrators SET given_up_because = 'gone'")
         .await;
-    scene.nothing_is_due(&kitchen).await;
+    scene.assert_nothing_due(&kitchen).await;
     assert_eq!(
         house
             .ledger
@@ -197,13 +200,13 @@ async fn whoever_dies_between_the_outcome_and_the_disabling_leaves_it_to_the_swe
         []
     );
     let (one, two) = tokio::join!(
-        house.ledger.disable_given_up(10),
-        house.ledger.disable_given_up(10)
+        house.ledger.disable_failing_integrators(10),
+        house.ledger.disable_failing_integrators(10)
     );
     assert_eq!(one.unwrap() + two.unwrap(), 1, "disabled only once");
     assert_eq!(told(&house).len(), 1);
     assert!(!known(&scene, &kitchen).await.enabled);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -218,7 +221,10 @@ async fn an_attempt_that_was_lost_with_its_worker_may_be_the_last_that_counts(ho
         known(&scene, &kitchen).await.enabled,
         "marked, and left to the next step"
     );
-    assert_eq!(house.ledger.disable_given_up(10).await.unwrap(), 1);
+    assert_eq!(
+        house.ledger.disable_failing_integrators(10).await.unwrap(),
+        1
+    );
     assert!(!known(&scene, &kitchen).await.enabled);
 }
 
@@ -247,12 +253,12 @@ async fn enabled_again_it_starts_anew_and_its_open_handoffs_go_on(house: House) 
     );
     let claimed = scene.claim(&kitchen).await;
     assert_eq!(
-        (claimed.handoff.order_id, claimed.was_well),
+        (claimed.handoff.order_id, claimed.was_healthy),
         (Some(waiting.id), true)
     );
     scene.answers(&claimed, 200).await;
     assert_eq!(scene.status(waiting.id).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -283,7 +289,7 @@ async fn disabled_for_good_its_handoffs_wait_until_accept_by_ends_their_orders(h
     // A disabled required integrator leaves its store's orders to staff, and nobody accepted this one in time.
     house.ledger.end_overdue_orders(10).await.unwrap();
     assert_eq!(scene.status(waiting.id).await, OrderStatus::Failed);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -294,8 +300,11 @@ async fn people_who_disable_it_first_are_not_told_of_it(house: House) {
         .damage("UPDATE integrators SET given_up_because = 'failing'")
         .await;
     scene.disable(kitchen.id).await;
-    assert_eq!(house.ledger.disable_given_up(10).await.unwrap(), 0);
+    assert_eq!(
+        house.ledger.disable_failing_integrators(10).await.unwrap(),
+        0
+    );
     assert_eq!(known(&scene, &kitchen).await.disabled_reason, None);
     assert_eq!(told(&house), []);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{intake::ProductRef, scene::Scene, testing::House};
-use domain::{handoff::Heard, integrator::BreakerState};
+use domain::{handoff::SendResult, integrator::BreakerState};
 
 async fn health(scene: &Scene, of: IntegratorId) -> Health {
     scene.house.ledger.health_of(&[of]).await.unwrap().remove(0)
@@ -54,13 +54,13 @@ async fn successes_and_failures_make_the_rate_and_the_last_of_each_is_shown(hous
         error: None,
     };
     assert_eq!(shown.last_failure, Some(refused));
-    assert!(shown.breaker.is_well());
+    assert!(shown.breaker.is_healthy());
 
     house.clock.advance(Duration::from_secs(1));
     scene
         .heard(
             &claimed[3],
-            Heard::NotConnected {
+            SendResult::NotConnected {
                 error: "connection refused".to_owned(),
             },
             b"",
@@ -99,11 +99,11 @@ async fn the_rate_is_of_the_last_hundred_and_a_success_before_them_is_still_know
     scene.answers(&succeeded, 200).await;
     let succeeded_at = house.clock.now();
     house.clock.advance(Duration::from_secs(1));
-    let endless = house.a_product(scene.store).await;
+    let endless = house.create_product(scene.store).await;
     for _ in 0..10 {
         for _ in 0..10 {
             scene
-                .order_like(|order| order.lines[0].product = ProductRef::Id(endless))
+                .order_with(|order| order.lines[0].product = ProductRef::Id(endless))
                 .await;
         }
         let claimed = scene.claims(&kitchen).await.claimed;

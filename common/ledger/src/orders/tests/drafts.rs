@@ -52,8 +52,8 @@ async fn a_draft_holds_nothing_and_nobody_is_told_of_it(house: House) {
     assert_eq!(scene.stock().await, STOCK);
     assert_eq!(scene.told(draft.id).await, []);
     assert_eq!(house.woken.rows().len(), woken);
-    scene.nothing_is_due(&kitchen).await;
-    scene.audit_finds_nothing().await;
+    scene.assert_nothing_due(&kitchen).await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -93,7 +93,7 @@ async fn a_placed_draft_is_as_if_it_had_been_placed_at_once(house: House) {
     let claimed = scene.claim(&kitchen).await;
     scene.answers(&claimed, 200).await;
     assert_eq!(scene.status(draft.id).await, OrderStatus::Accepted);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -186,7 +186,7 @@ async fn a_draft_is_placed_by_the_rule_of_intake(house: House) {
 
     assert_eq!(scene.stock().await, STOCK);
     assert_eq!(scene.status(draft.id).await, OrderStatus::Draft);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -217,7 +217,7 @@ async fn a_draft_of_a_table_is_not_the_tables_until_it_is_placed_and_not_after_i
     assert_eq!(closed.unfinished.len(), 1);
     let refused = refusal(house.ledger.place_draft(late.id, By::Owner, None).await);
     assert_eq!(refused, OrderRefused::Place(PlaceRefused::SessionClosed));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -252,7 +252,7 @@ async fn only_those_whom_the_table_of_moves_lets_place_a_draft_place_it_and_noth
         refused,
         OrderRefused::Move(MoveRefused::Invalid { .. })
     ));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -314,7 +314,7 @@ async fn a_draft_may_be_edited_in_every_way_and_tells_nobody(house: House) {
         5
     );
     assert_eq!(scene.told(draft.id).await, []);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -392,7 +392,7 @@ async fn a_draft_goes_when_it_is_removed_or_a_week_old_and_a_placed_order_never(
         Some(scene.now(placed.id).await)
     );
     assert_eq!(scene.stock().await, STOCK);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]

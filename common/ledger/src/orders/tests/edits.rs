@@ -2,7 +2,7 @@
 
 use super::{items, line, pieces, refusal};
 use crate::{
-    intake::{PlaceRefused, Short},
+    intake::{PlaceRefused, Shortage},
     orders::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit},
     products::{NewProduct, ProductEdit},
     scene::{QUANTITY, STOCK, Scene},
@@ -17,7 +17,7 @@ use domain::{
 };
 use each_database::each_database;
 
-async fn a_product(scene: &Scene, stock: Option<u32>) -> ProductId {
+async fn create_product(scene: &Scene, stock: Option<u32>) -> ProductId {
     let new = NewProduct {
         store_id: scene.store,
         sku: None,
@@ -44,7 +44,7 @@ async fn stock_of(house: &House, product: ProductId) -> Option<i64> {
 async fn an_edit_changes_stock_by_the_difference_and_is_in_the_timeline(house: House) {
     let scene = Scene::new(&house).await;
     scene.kitchen().await;
-    let cake = a_product(&scene, Some(5)).await;
+    let cake = create_product(&scene, Some(5)).await;
     let order = scene.order().await;
     for (edit, espressos, cakes, total) in [
         (items(ItemsEdit::Add(line(cake, 2))), 3, 2, 1550),
@@ -95,20 +95,20 @@ async fn an_edit_changes_stock_by_the_difference_and_is_in_the_timeline(house: H
     let events = house.ledger.order_events(order.id).await.unwrap();
     assert_eq!(events[4].data, edited.public_facts());
     assert_eq!(events[4].seq, 5);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
 async fn an_edit_that_one_product_is_too_short_for_changes_nothing(house: House) {
     let scene = Scene::new(&house).await;
-    let cake = a_product(&scene, Some(5)).await;
+    let cake = create_product(&scene, Some(5)).await;
     let order = scene.order().await;
     let edit = items(ItemsEdit::Replace(vec![
         line(scene.product, 1),
         line(cake, 3),
         line(cake, 3),
     ]));
-    let short = vec![Short {
+    let short = vec![Shortage {
         product_id: cake,
         name: "Cake".into(),
         wanted: 6,
@@ -130,7 +130,7 @@ async fn an_edit_that_one_product_is_too_short_for_changes_nothing(house: House)
         more,
         EditRefused::Place(PlaceRefused::InsufficientStock { .. })
     ));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -177,9 +177,9 @@ async fn a_line_whose_product_was_not_counted_takes_stock_only_when_there_is_mor
     house: House,
 ) {
     let scene = Scene::new(&house).await;
-    let cake = a_product(&scene, None).await;
+    let cake = create_product(&scene, None).await;
     let order = scene
-        .order_like(|order| order.lines = vec![line(cake, 4)])
+        .order_with(|order| order.lines = vec![line(cake, 4)])
         .await;
     let delivered = crate::products::StockChange {
         delta: 10,
@@ -204,7 +204,7 @@ async fn a_line_whose_product_was_not_counted_takes_stock_only_when_there_is_mor
         .await
         .unwrap();
     assert_eq!(stock_of(&house, cake).await, Some(10));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -298,7 +298,7 @@ async fn a_placed_order_keeps_an_item_an_address_and_its_bounds(house: House) {
         refusal(scene.edit(unknown, &homeless).await),
         EditRefused::Unknown
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -333,7 +333,7 @@ async fn once_an_integrator_was_told_of_an_order_nobody_edits_it(house: House) {
         (scene.stock().await, scene.now(order.id).await.version),
         (STOCK, 2)
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -345,7 +345,7 @@ async fn a_tables_order_takes_nothing_more_after_the_close(house: House) {
         .await
         .unwrap();
     let order = scene
-        .order_like(|order| order.session = Some(session.id))
+        .order_with(|order| order.session = Some(session.id))
         .await;
     scene.edit(order.id, &pieces(&scene, 4)).await.unwrap();
     house.ledger.close_session(session.id).await.unwrap();
@@ -360,7 +360,7 @@ async fn a_tables_order_takes_nothing_more_after_the_close(house: House) {
         (edited.version, edited.session.map(|session| session.name)),
         (3, Some("Table 1".into()))
     );
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -391,7 +391,7 @@ async fn an_edit_of_what_was_a_draft_when_it_was_seen_is_refused_once_that_is_pl
     let edit = async |(version, status)| {
         house
             .ledger
-            .edit_order_at(draft.id, version, status, &pieces(&scene, 5))
+            .edit_order_in_status(draft.id, version, status, &pieces(&scene, 5))
             .await
     };
     assert_eq!(
@@ -401,5 +401,5 @@ async fn an_edit_of_what_was_a_draft_when_it_was_seen_is_refused_once_that_is_pl
     assert_eq!(scene.stock().await, STOCK - 2);
     edit((Some(1), Some(OrderStatus::Pending))).await.unwrap();
     assert_eq!(scene.stock().await, STOCK - 5);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

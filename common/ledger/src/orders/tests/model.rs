@@ -107,7 +107,7 @@ impl Caller<'_> {
         let before = &self.orders[at];
         match self.ledger.place_draft(before.id, By::Owner, None).await {
             Ok(order) => self.orders[at] = order,
-            Err(LedgerError::Refused(OrderRefused::Move(_))) => assert!(before.status.is_end()),
+            Err(LedgerError::Refused(OrderRefused::Move(_))) => assert!(before.status.is_final()),
             Err(LedgerError::Refused(OrderRefused::Place(_))) => {
                 assert_eq!(before.status, OrderStatus::Draft);
             }
@@ -146,7 +146,7 @@ async fn whatever_several_callers_do_at_once_stock_is_what_there_was_less_what_i
 ) {
     for seed in [7, 2026] {
         let scene = Scene::new(&house).await;
-        let other = house.ledger_that_wakes(std::sync::Arc::new(NoWake));
+        let other = house.ledger_with_wake(std::sync::Arc::new(NoWake));
         let callers = (0..CALLERS).map(|n| Caller {
             scene: &scene,
             ledger: if n % 2 == 0 {
@@ -174,6 +174,6 @@ async fn whatever_several_callers_do_at_once_stock_is_what_there_was_less_what_i
             kept.iter()
                 .any(|order| order.status == OrderStatus::Pending && order.version > 1)
         );
-        scene.audit_finds_nothing().await;
+        scene.assert_audit_clean().await;
     }
 }

@@ -24,7 +24,7 @@ const ROUNDS: u32 = 12;
 fn two(house: &House) -> [Ledger; 2] {
     [
         house.ledger.clone(),
-        house.ledger_that_wakes(Arc::new(NoWake)),
+        house.ledger_with_wake(Arc::new(NoWake)),
     ]
 }
 
@@ -66,7 +66,7 @@ async fn an_edit_and_a_claim_at_once_send_what_the_order_then_is(house: House) {
         assert_eq!(pieces_of(&scene, order.id).await, i64::from(quantity));
         scene.answers(&claimed, 200).await;
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -87,7 +87,7 @@ async fn an_edit_and_a_cancel_at_once_leave_all_stock_where_it_was(house: House)
         }
         assert_eq!(scene.stock().await, STOCK);
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -112,7 +112,7 @@ async fn an_edit_and_an_acceptance_at_once_are_one_after_the_other(house: House)
         scene.staff_move(order.id, OrderStatus::Cancelled).await;
     }
     assert_eq!(scene.stock().await, STOCK);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -146,7 +146,7 @@ async fn of_two_edits_of_one_version_one_is_done_and_without_a_version_both_are(
         scene.staff_move(order.id, OrderStatus::Cancelled).await;
     }
     assert_eq!(scene.stock().await, STOCK);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -177,7 +177,7 @@ async fn a_draft_is_placed_once_however_many_place_it(house: House) {
         assert_eq!(scene.states(draft.id, &kitchen).await.len(), 1);
     }
     assert_eq!(scene.stock().await, STOCK - 2 * i64::from(QUANTITY));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -211,7 +211,7 @@ async fn a_draft_that_is_placed_edited_and_removed_at_once_comes_to_one_of_these
         ));
         assert_eq!(scene.stock().await, STOCK);
     }
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -221,7 +221,7 @@ async fn buyers_and_editors_of_the_last_pieces_never_have_more_than_there_are(ho
     for _ in 0..10 {
         orders.push(
             scene
-                .order_like(|order| order.lines = vec![line(scene.product, 5)])
+                .order_with(|order| order.lines = vec![line(scene.product, 5)])
                 .await
                 .id,
         );
@@ -254,7 +254,7 @@ async fn buyers_and_editors_of_the_last_pieces_never_have_more_than_there_are(ho
     }
     assert_eq!(scene.stock().await, STOCK - held);
     assert!(scene.stock().await >= 0);
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -269,11 +269,11 @@ async fn a_move_of_what_was_changed_since_it_was_seen_is_refused(house: House) {
     let (to, by) = (OrderStatus::Cancelled, By::Owner);
     let conflict = OrderRefused::VersionConflict { current: 2 };
     let moved = ledger
-        .move_order_seen(seen.id, Some(&seen), to, by, None)
+        .move_order_if_unchanged(seen.id, Some(&seen), to, by, None)
         .await;
     assert_eq!(refusal(moved), conflict);
     let removed = ledger
-        .remove_order_seen(seen.id, Some(&seen), by, None)
+        .remove_order_if_unchanged(seen.id, Some(&seen), by, None)
         .await;
     assert_eq!(refusal(removed), conflict);
     // A move does not change the version.
@@ -283,7 +283,7 @@ async fn a_move_of_what_was_changed_since_it_was_seen_is_refused(house: House) {
         .await
         .unwrap();
     let moved = ledger
-        .move_order_seen(
+        .move_order_if_unchanged(
             seen.id,
             Some(&edited),
             OrderStatus::Preparing,
@@ -294,7 +294,7 @@ async fn a_move_of_what_was_changed_since_it_was_seen_is_refused(house: House) {
     assert_eq!(refusal(moved), conflict);
     let accepted = scene.now(seen.id).await;
     let moved = ledger
-        .move_order_seen(
+        .move_order_if_unchanged(
             seen.id,
             Some(&accepted),
             OrderStatus::Preparing,

@@ -40,7 +40,7 @@ async fn one_order_replaces_another_however_many_ask_for_it(house: House) {
     let rejected = a_rejected_order(&scene).await;
     let ledgers = [
         house.ledger.clone(),
-        house.ledger_that_wakes(std::sync::Arc::new(NoWake)),
+        house.ledger_with_wake(std::sync::Arc::new(NoWake)),
     ];
     let asked = (0..10).map(|n| {
         let (ledger, wanted) = (ledgers[n % 2].clone(), anew(&scene, &rejected));
@@ -58,7 +58,7 @@ async fn one_order_replaces_another_however_many_ask_for_it(house: House) {
         );
     }
     assert_eq!(scene.stock().await, STOCK - i64::from(QUANTITY));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
@@ -85,5 +85,5 @@ async fn a_replacement_is_replayed_by_its_key_and_can_itself_be_replaced(house: 
         .await
         .unwrap();
     assert_eq!(second.order.replaces, Some(first.order.id));
-    scene.audit_finds_nothing().await;
+    scene.assert_audit_clean().await;
 }

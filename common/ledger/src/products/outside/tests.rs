@@ -37,9 +37,9 @@ fn row(sku: &str, name: &str, cents: i64, available: bool) -> (Option<String>, S
 
 #[each_database]
 async fn what_is_listed_is_sold_as_listed_and_what_is_not_is_off_sale(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let bring =
-        async |list: &[ListedProduct]| house.ledger.bring_in_products(store, list).await.unwrap();
+        async |list: &[ListedProduct]| house.ledger.import_products(store, list).await.unwrap();
     bring(&[listed("2", "Tea", 200), listed("10", "Espresso", 180)]).await;
     assert_eq!(
         sold(&house, store).await,
@@ -76,11 +76,11 @@ async fn what_is_listed_is_sold_as_listed_and_what_is_not_is_off_sale(house: Hou
 
 #[each_database]
 async fn an_unchanged_list_writes_nothing(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let list = [listed("1", "Tea", 200), listed("2", "Espresso", 180)];
-    house.ledger.bring_in_products(store, &list).await.unwrap();
+    house.ledger.import_products(store, &list).await.unwrap();
     let before = house.ledger.products(store, None, 100).await.unwrap();
-    house.ledger.bring_in_products(store, &list).await.unwrap();
+    house.ledger.import_products(store, &list).await.unwrap();
     assert_eq!(
         house.ledger.products(store, None, 100).await.unwrap(),
         before
@@ -90,9 +90,9 @@ async fn an_unchanged_list_writes_nothing(house: House) {
 
 #[each_database]
 async fn what_people_took_off_sale_or_archived_stays_so_while_it_is_listed(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let list = [listed("1", "Tea", 200), listed("2", "Espresso", 180)];
-    house.ledger.bring_in_products(store, &list).await.unwrap();
+    house.ledger.import_products(store, &list).await.unwrap();
     let products = house.ledger.products(store, None, 100).await.unwrap();
     let off = crate::products::ProductEdit {
         available: Some(false),
@@ -109,8 +109,8 @@ async fn what_people_took_off_sale_or_archived_stays_so_while_it_is_listed(house
         .await
         .unwrap();
     let list = [listed("1", "Black tea", 200), listed("2", "Doppio", 180)];
-    house.ledger.bring_in_products(store, &list).await.unwrap();
-    house.ledger.bring_in_products(store, &list).await.unwrap();
+    house.ledger.import_products(store, &list).await.unwrap();
+    house.ledger.import_products(store, &list).await.unwrap();
     assert_eq!(
         sold(&house, store).await,
         [row("1", "Black tea", 200, false)]
@@ -119,8 +119,8 @@ async fn what_people_took_off_sale_or_archived_stays_so_while_it_is_listed(house
 
 #[each_database]
 async fn the_stores_own_product_of_that_sku_becomes_the_listed_one(house: House) {
-    let store = house.a_store().await;
-    let other = house.a_product(store).await;
+    let store = house.create_store().await;
+    let other = house.create_product(store).await;
     let new = crate::products::NewProduct {
         store_id: store,
         sku: Some("7".to_owned()),
@@ -133,7 +133,7 @@ async fn the_stores_own_product_of_that_sku_becomes_the_listed_one(house: House)
     let own = house.ledger.create_product(new, None).await.unwrap();
     house
         .ledger
-        .bring_in_products(store, &[listed("7", "Carrot cake", 320)])
+        .import_products(store, &[listed("7", "Carrot cake", 320)])
         .await
         .unwrap();
     let became = house.ledger.product(own.id).await.unwrap().unwrap();
@@ -155,7 +155,7 @@ async fn the_stores_own_product_of_that_sku_becomes_the_listed_one(house: House)
 
 #[each_database]
 async fn a_product_that_people_make_while_it_is_brought_in_becomes_the_listed_one(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let price = Money::new(300, "EUR".parse().unwrap());
     for round in 0..8 {
         let sku = round.to_string();
@@ -174,7 +174,7 @@ async fn a_product_that_people_make_while_it_is_brought_in_becomes_the_listed_on
         });
         let made: Vec<_> = made.collect();
         let list = [listed(&sku, "Carrot cake", 320)];
-        house.ledger.bring_in_products(store, &list).await.unwrap();
+        house.ledger.import_products(store, &list).await.unwrap();
         for one in made {
             let made = one.await.unwrap();
             assert!(
@@ -201,11 +201,11 @@ async fn a_product_that_people_make_while_it_is_brought_in_becomes_the_listed_on
 
 #[each_database]
 async fn whoever_meets_a_sku_that_was_free_a_moment_ago_looks_again(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let tea = listed("1", "Tea", 200);
     house
         .ledger
-        .bring_in_products(store, std::slice::from_ref(&tea))
+        .import_products(store, std::slice::from_ref(&tea))
         .await
         .unwrap();
     let mut change = Change::begin(&house.ledger.inner).await.unwrap();
@@ -219,10 +219,10 @@ async fn whoever_meets_a_sku_that_was_free_a_moment_ago_looks_again(house: House
 
 #[each_database]
 async fn a_sku_that_people_gave_to_another_listed_product_stays_with_it(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     house
         .ledger
-        .bring_in_products(store, &[listed("1", "Tea", 200)])
+        .import_products(store, &[listed("1", "Tea", 200)])
         .await
         .unwrap();
     let tea = house
@@ -238,7 +238,7 @@ async fn a_sku_that_people_gave_to_another_listed_product_stays_with_it(house: H
     house.ledger.edit_product(tea.id, None, edit).await.unwrap();
     let list = [listed("1", "Tea", 200), listed("2", "Espresso", 180)];
     for _ in 0..2 {
-        house.ledger.bring_in_products(store, &list).await.unwrap();
+        house.ledger.import_products(store, &list).await.unwrap();
         let espresso = (None, "Espresso".to_owned(), 180, true);
         assert_eq!(
             sold(&house, store).await,
@@ -249,13 +249,13 @@ async fn a_sku_that_people_gave_to_another_listed_product_stays_with_it(house: H
 
 #[each_database]
 async fn ten_who_bring_in_the_same_make_it_once(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let list: Vec<_> = (0..40)
         .map(|n| listed(&n.to_string(), "Thing", 100 + n))
         .collect();
     let brought = (0..10).map(|_| {
         let (ledger, list) = (house.ledger.clone(), list.clone());
-        tokio::spawn(async move { ledger.bring_in_products(store, &list).await.unwrap() })
+        tokio::spawn(async move { ledger.import_products(store, &list).await.unwrap() })
     });
     for done in futures_util::future::join_all(brought).await {
         done.unwrap();
@@ -266,12 +266,12 @@ async fn ten_who_bring_in_the_same_make_it_once(house: House) {
 
 #[each_database]
 async fn prices_in_another_currency_are_refused(house: House) {
-    let store = house.a_store().await;
+    let store = house.create_store().await;
     let list = [ListedProduct {
         price: Money::new(1, "USD".parse().unwrap()),
         ..listed("1", "Tea", 1)
     }];
-    let refused = house.ledger.bring_in_products(store, &list).await;
+    let refused = house.ledger.import_products(store, &list).await;
     assert!(
         matches!(
             refused,

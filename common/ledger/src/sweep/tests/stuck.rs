@@ -10,7 +10,7 @@ use crate::{
 use domain::{
     callback::CallbackResult,
     status::OrderStatus,
-    stuck::{Hindrance, StuckKind},
+    stuck::{Obstacle, StuckKind},
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -67,7 +67,7 @@ async fn a_handoff_that_nobody_sends_is_listed_with_what_stands_in_its_way(house
     let late = listed!(scene, HandoffLate);
     assert_eq!(
         (late.len(), late[0].integrator_id, late[0].hindrance),
-        (1, Some(kitchen.id), Some(Hindrance::NoWorker))
+        (1, Some(kitchen.id), Some(Obstacle::NoWorker))
     );
     assert_eq!(late[0].integrator_name.as_deref(), Some("Kitchen"));
     scene.disable(kitchen.id).await;
@@ -77,18 +77,22 @@ async fn a_handoff_that_nobody_sends_is_listed_with_what_stands_in_its_way(house
         "{late:?}"
     );
     assert_eq!(
-        house.ledger.stuck_of(Some(&[scene.store])).await.unwrap(),
+        house
+            .ledger
+            .stuck_in_stores(Some(&[scene.store]))
+            .await
+            .unwrap(),
         late
     );
     assert_eq!(
         house
             .ledger
-            .stuck_of(Some(&[house.a_store().await]))
+            .stuck_in_stores(Some(&[house.create_store().await]))
             .await
             .unwrap(),
         []
     );
-    assert_eq!(house.ledger.stuck_of(Some(&[])).await.unwrap(), []);
+    assert_eq!(house.ledger.stuck_in_stores(Some(&[])).await.unwrap(), []);
 }
 
 #[each_database]
@@ -111,7 +115,9 @@ async fn a_callback_that_nobody_applies_is_listed_until_it_is(house: House) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await;
-    scene.calls_back(&kitchen, word(order.id, "accepted")).await;
+    scene
+        .send_callback(&kitchen, word(order.id, "accepted"))
+        .await;
     house.clock.advance(60 * SECOND - SECOND);
     assert_eq!(listed!(scene, CallbackLate), []);
     house.clock.advance(SECOND);
@@ -141,7 +147,11 @@ async fn announcements_that_wait_for_the_broker_are_one_entry_for_operators(hous
     assert_eq!(stuck.len(), 1, "{stuck:?}");
     assert!(stuck[0].why().contains("announcements wait"));
     assert_eq!(
-        house.ledger.stuck_of(Some(&[scene.store])).await.unwrap(),
+        house
+            .ledger
+            .stuck_in_stores(Some(&[scene.store]))
+            .await
+            .unwrap(),
         []
     );
 }

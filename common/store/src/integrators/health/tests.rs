@@ -113,10 +113,12 @@ async fn the_latest_attempts_are_found_by_indexes_from_their_handoffs(house: Tes
     let mut tx = house.db.read().await.unwrap();
     let of = integrators(&mut tx).await.unwrap();
     let plans: [Vec<Step>; 4] = [
-        looked(&mut tx, &of[..1], 100).await.unwrap(),
-        looked(&mut tx, &of[..5], 100).await.unwrap(),
-        looked(&mut tx, &of[..INTEGRATORS], 100).await.unwrap(),
-        last_sign(&mut tx, of[0]).await.unwrap(),
+        run_query(&mut tx, &of[..1], 100).await.unwrap(),
+        run_query(&mut tx, &of[..5], 100).await.unwrap(),
+        run_query(&mut tx, &of[..INTEGRATORS_PER_STATEMENT], 100)
+            .await
+            .unwrap(),
+        last_response(&mut tx, of[0]).await.unwrap(),
     ];
     for plan in plans {
         let shown = format!("{plan:?}");
@@ -130,7 +132,10 @@ async fn the_latest_attempts_are_found_by_indexes_from_their_handoffs(house: Tes
         ] {
             assert!(!shown.contains(scan), "{scan} in {shown}");
         }
-        let of_handoffs: Vec<&Step> = plan.iter().filter(|step| step.is_of("handoffs")).collect();
+        let of_handoffs: Vec<&Step> = plan
+            .iter()
+            .filter(|step| step.reads_table("handoffs"))
+            .collect();
         assert!(of_handoffs.len() >= HandoffState::ALL.len(), "{shown}");
         assert!(
             of_handoffs
@@ -139,7 +144,7 @@ async fn the_latest_attempts_are_found_by_indexes_from_their_handoffs(house: Tes
             "{of_handoffs:#?}"
         );
         // SQLite joins the attempts to the handoffs of each state.
-        assert!(plan.iter().any(|step| step.is_of("a")), "{shown}");
+        assert!(plan.iter().any(|step| step.reads_table("a")), "{shown}");
     }
 }
 
@@ -160,7 +165,7 @@ async fn a_page_takes_a_statement_for_each_sixteen_and_reads_no_more_of_whoever_
             // Reading the counter takes one as well.
             assert_eq!(
                 after - before - 1,
-                many.div_ceil(INTEGRATORS) as i64,
+                many.div_ceil(INTEGRATORS_PER_STATEMENT) as i64,
                 "of {many}"
             );
         }
@@ -191,10 +196,10 @@ async fn each_integrator_of_a_page_is_told_its_own(house: TestDb) {
     attempt_each(&house).await.unwrap();
     let mut tx = house.db.read().await.unwrap();
     let rows = all(&mut tx).await.unwrap();
-    let mut expected: HashMap<IntegratorId, Answered> = HashMap::new();
+    let mut expected: HashMap<IntegratorId, RecentOutcomes> = HashMap::new();
     for (integrator, outcome, at) in rows {
         let integrator = integrator.into();
-        let nothing = Answered {
+        let nothing = RecentOutcomes {
             integrator,
             attempts: 0,
             acknowledged: 0,
