@@ -1,12 +1,7 @@
 //! Counts the SQL statements of each step of an order, from sqlx's log.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::BTreeMap, fmt, sync::Arc, thread, time::Duration};
 
 use anyhow::{Context, anyhow};
 use domain::{callback::Update, handoff::SendResult, ids::OrderId};
@@ -179,7 +174,7 @@ struct Counter(Arc<Mutex<BTreeMap<String, usize>>>);
 
 impl Counter {
     fn take(&self) -> BTreeMap<String, usize> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 }
 
@@ -210,12 +205,7 @@ impl Subscriber for Counter {
             return;
         }
         let text = text.chars().take(110).collect();
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(text)
-            .or_default() += 1;
+        *self.0.lock().entry(text).or_default() += 1;
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

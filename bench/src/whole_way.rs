@@ -1,8 +1,9 @@
 //! Measures end to end: from a guest's POST to the integrator's 2xx and to "accepted" on the table's socket.
 
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -40,7 +41,7 @@ struct Seen {
 
 impl Board {
     fn note(&self, order: String, what: impl FnOnce(&mut Seen)) {
-        let mut board = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut board = self.0.lock();
         let seen = board.entry(order.clone()).or_default();
         what(seen);
         if let (Some(received), Some(accepted), Some(_)) =

@@ -1,11 +1,12 @@
 //! Several processes of each kind on servers, behind a TCP gateway that finds one that is up.
 
+use parking_lot::Mutex;
 use std::{
     fs,
     io::{BufRead, BufReader},
     net::SocketAddr,
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread,
 };
 
@@ -348,13 +349,13 @@ impl Gate {
 
     /// Adds a process as the first target, so that a replacement is used at once.
     pub fn add_target(&self, member: &Member) {
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = self.ends.lock();
         ends.insert(0, member.address());
     }
 }
 
 async fn pass(mut client: TcpStream, ends: Arc<Mutex<Vec<SocketAddr>>>) {
-    let ends = ends.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let ends = ends.lock().clone();
     for end in ends {
         if let Ok(mut server) = TcpStream::connect(end).await {
             let _ = copy_bidirectional(&mut client, &mut server).await;

@@ -3,10 +3,11 @@
 mod callback; // sends `preparing`, then `ready`, until each is accepted
 mod take; // verifies, records and answers a handoff
 
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
     net::TcpListener,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -163,32 +164,32 @@ impl Integrator {
 
     /// Sets the moods of the next requests, one each; later ones get the mood set by [`Self::always`], else `Fine`.
     pub fn next(&self, moods: impl IntoIterator<Item = Mood>) {
-        self.inner.memory().next.extend(moods);
+        self.inner.memory.lock().next.extend(moods);
     }
 
     pub fn always(&self, mood: Mood) {
-        self.inner.memory().then = mood;
+        self.inner.memory.lock().then = mood;
     }
 
     /// Sends every later callback `copies` times, with the same `webhook-id`.
     pub fn set_callback_copies(&self, copies: u32) {
-        self.inner.memory().copies = copies;
+        self.inner.memory.lock().copies = copies;
     }
 
     /// Sets the statuses of later callbacks; without any, no callbacks are sent.
     pub fn set_callback_statuses(&self, steps: impl IntoIterator<Item = &'static str>) {
-        self.inner.memory().steps = steps.into_iter().collect();
+        self.inner.memory.lock().steps = steps.into_iter().collect();
     }
 
     #[must_use]
     pub fn received(&self) -> Vec<Received> {
-        self.inner.memory().received.clone()
+        self.inner.memory.lock().received.clone()
     }
 
     /// Returns the maximum number of requests that were open at once.
     #[must_use]
     pub fn peak(&self) -> usize {
-        self.inner.memory().peak
+        self.inner.memory.lock().peak
     }
 
     /// Returns the requests of one order, oldest first.
@@ -211,7 +212,7 @@ impl Integrator {
 
     #[must_use]
     pub fn called(&self) -> Vec<SentCallback> {
-        self.inner.memory().called.clone()
+        self.inner.memory.lock().called.clone()
     }
 
     /// Waits until `count` requests have arrived in total.
@@ -254,10 +255,6 @@ pub enum SignedWith {
 }
 
 impl Inner {
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn secrets(&self) -> &Secrets {
         self.secrets
             .get()

@@ -1,11 +1,7 @@
 //! The kitchen: its settings, the shared board, and the loop that prepares orders and sends callbacks.
 
-use std::{
-    fmt, io,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::{Mutex, MutexGuard};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use tokio::{sync::Notify, task::JoinSet};
@@ -157,10 +153,7 @@ impl Kitchen {
     /// Locks the board; never hold the guard across an await.
     pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
         // Poisoning is ignored: at worst a panic leaves one ticket half moved.
-        self.inner
-            .board
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.board.lock()
     }
 
     /// Wakes the loop, because something may be due earlier than it knows.
@@ -210,11 +203,7 @@ impl Kitchen {
         if board.unwritten().is_empty() {
             return true;
         }
-        let mut journal = self
-            .inner
-            .journal
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut journal = self.inner.journal.lock();
         // Blocking is acceptable for a short append to a local file.
         if let Some(journal) = journal.as_mut()
             && let Err(error) = journal.append(board.unwritten())

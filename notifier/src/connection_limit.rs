@@ -1,10 +1,7 @@
 //! Limits the live channels per client address, so that one client cannot use up all sockets.
 
-use std::{
-    collections::HashMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use runtime::client::ClientAddress;
 
@@ -32,7 +29,7 @@ impl ConnectionLimit {
     /// Counts one more channel for the address; `None` if it has reached the limit.
     pub(crate) fn take(&self, client: ClientAddress) -> Option<ConnectionGuard> {
         let ClientAddress(address) = client;
-        let mut counts = self.counts();
+        let mut counts = self.counts.lock();
         let held = counts.entry(address).or_default();
         if *held >= self.max_per_address {
             return None;
@@ -43,15 +40,11 @@ impl ConnectionLimit {
             address,
         })
     }
-
-    fn counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let mut counts = self.connection_limit.counts();
+        let mut counts = self.connection_limit.counts.lock();
         if let Some(held) = counts.get_mut(&self.address) {
             *held -= 1;
             if *held == 0 {
@@ -81,7 +74,7 @@ mod tests {
         assert!(again.is_some() && connection_limit.take(client(1)).is_none());
         drop((other, again));
         assert_eq!(
-            *connection_limit.counts(),
+            *connection_limit.counts.lock(),
             HashMap::from([(client(1).0, 1)])
         );
     }

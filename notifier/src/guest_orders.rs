@@ -1,9 +1,7 @@
 //! Caches which guest placed each order, so that the ledger is read once for all screens that show it.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc};
 
 use domain::ids::OrderId;
 use ledger::{Ledger, Result};
@@ -32,7 +30,7 @@ impl GuestOrders {
 
     fn cell(&self, order: OrderId) -> Arc<OnceCell<GuestKeyHash>> {
         // Poisoning is ignored: no panic under the lock can leave the map half-changed.
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cells = self.0.lock();
         if cells.len() >= MAX_CACHED {
             cells.clear();
         }

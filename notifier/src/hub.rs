@@ -1,8 +1,9 @@
 //! Tracks the listeners of each stream, and reads missing events of a stream from the ledger once for all of them.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -166,10 +167,7 @@ impl Hub {
 
     fn streams(&self) -> MutexGuard<'_, HashMap<StreamId, StreamEntry>> {
         // Poisoning is ignored: no panic under the lock can leave the map half-changed.
-        self.0
-            .streams
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.streams.lock()
     }
 }
 

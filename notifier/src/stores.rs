@@ -1,8 +1,9 @@
 //! Screens of each store, with a bounded queue of feed events for each screen.
 
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use domain::{
@@ -23,7 +24,8 @@ impl Stores {
     /// number is queued.
     pub(crate) fn listen(&self, store: StoreId, capacity: usize) -> StoreListener {
         let queue = Arc::new(ScreenQueue::new(capacity));
-        self.lock()
+        self.0
+            .lock()
             .entry(store)
             .or_default()
             .push(Arc::clone(&queue));
@@ -36,7 +38,7 @@ impl Stores {
 
     /// Queues an event from the feed for each screen of its store.
     pub(crate) fn handle_event(&self, event: &Event) {
-        let stores = self.lock();
+        let stores = self.0.lock();
         let Some(screens) = stores.get(&event.store_id) else {
             return;
         };
@@ -44,11 +46,6 @@ impl Stores {
         for screen in screens {
             screen.push(event.stream, Arc::clone(&event_frame));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<StoreId, Vec<Arc<ScreenQueue>>>> {
-        // Poisoning is ignored: no panic under the lock can leave the map half-changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -86,7 +83,7 @@ pub(crate) enum Next {
 impl StoreListener {
     /// Takes the next item: events in order of arrival, then the streams that must be read from the ledger.
     pub(crate) fn next(&self) -> Option<Next> {
-        let mut queued = self.queue.lock();
+        let mut queued = self.queue.queued.lock();
         if let Some((stream, event_frame)) = queued.events.pop_front() {
             return Some(Next::Event(stream, event_frame));
         }
@@ -96,12 +93,12 @@ impl StoreListener {
 
     /// Records that the ledger has events up to `seq` on a stream.
     pub(crate) fn reached(&self, stream: StreamId, seq: i64) {
-        self.queue.lock().reach(stream, seq);
+        self.queue.queued.lock().reach(stream, seq);
     }
 
     /// Empties the queue.
     pub(crate) fn clear(&self) {
-        *self.queue.lock() = Queued::default();
+        *self.queue.queued.lock() = Queued::default();
     }
 
     /// Waits for an event. Cancel-safe.
@@ -122,7 +119,7 @@ impl StoreListener {
 
 impl Drop for StoreListener {
     fn drop(&mut self) {
-        let mut stores = self.stores.lock();
+        let mut stores = self.stores.0.lock();
         if let Some(screens) = stores.get_mut(&self.store) {
             screens.retain(|screen| !Arc::ptr_eq(screen, &self.queue));
             if screens.is_empty() {
@@ -143,7 +140,7 @@ impl ScreenQueue {
     }
 
     fn push(&self, stream: StreamId, event_frame: Arc<EventFrame>) {
-        let mut queued = self.lock();
+        let mut queued = self.queued.lock();
         if queued.events.len() < self.capacity {
             queued.events.push_back((stream, event_frame));
         } else {
@@ -152,10 +149,6 @@ impl ScreenQueue {
         }
         drop(queued);
         self.arrived.notify_one();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queued> {
-        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

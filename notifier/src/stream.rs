@@ -1,8 +1,9 @@
 //! Stream with listeners: its head, the events that arrived too early, and the most recent events.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use domain::ids::StreamId;
@@ -75,7 +76,7 @@ impl Stream {
 
     /// Returns the event of this number if it is still in memory.
     pub(crate) fn recent(&self, seq: i64) -> Option<Arc<EventFrame>> {
-        let state = self.state();
+        let state = self.state.lock();
         let first = state.recent.front()?.seq;
         let index = usize::try_from(seq - first).ok()?;
         state.recent.get(index).cloned()
@@ -90,7 +91,7 @@ impl Stream {
     }
 
     pub(crate) fn take(&self, event_frame: EventFrame) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.reached = state.reached.max(event_frame.seq);
         if state.head.is_none_or(|head| event_frame.seq > head) {
             state.early.insert(event_frame.seq, Arc::new(event_frame));
@@ -102,12 +103,12 @@ impl Stream {
     }
 
     pub(crate) fn reached(&self, seq: i64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.reached = state.reached.max(seq);
     }
 
     pub(crate) fn set_start(&self, seq: i64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.head.is_none() {
             state.head = Some(seq);
             state.early = state.early.split_off(&(seq + 1));
@@ -117,7 +118,7 @@ impl Stream {
     }
 
     pub(crate) fn skip_to(&self, seq: i64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.head.is_some_and(|head| head < seq - 1) {
             state.head = Some(seq - 1);
             state.recent.clear();
@@ -146,7 +147,7 @@ impl Stream {
 
     /// Returns true if events are missing and nobody reads them yet; the caller must read them then.
     pub(crate) fn start_filling(&self) -> bool {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let begins = state.is_behind() && !state.filling;
         state.filling |= begins;
         begins
@@ -154,17 +155,13 @@ impl Stream {
 
     /// Returns the head if events after it are missing, else ends the filling.
     pub(crate) fn missing_after(&self) -> Option<i64> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.filling = state.is_behind();
         state.head.filter(|_| state.filling)
     }
 
     pub(crate) fn stop_filling(&self) {
-        self.state().filling = false;
-    }
-
-    fn state(&self) -> MutexGuard<'_, StreamState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().filling = false;
     }
 }
 
@@ -196,7 +193,7 @@ mod tests {
     }
 
     fn state(stream: &Stream) -> (Option<i64>, Vec<i64>) {
-        let state = stream.state();
+        let state = stream.state.lock();
         (
             state.head,
             state
@@ -258,7 +255,7 @@ mod tests {
         for seq in 1000..2000 {
             stream.take(event_frame(seq));
         }
-        assert_eq!(stream.state().early.len(), MAX_EARLY);
+        assert_eq!(stream.state.lock().early.len(), MAX_EARLY);
         assert_eq!(stream.missing_after(), Some(100));
     }
 }

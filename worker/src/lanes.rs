@@ -7,10 +7,11 @@
 mod lane;
 mod rate;
 
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
@@ -93,7 +94,7 @@ impl Lanes {
         if self.0.stopping.is_cancelled() {
             return;
         }
-        let mut lanes = self.0.lanes();
+        let mut lanes = self.0.lanes.lock();
         if let Some(bell) = lanes.get(&integrator) {
             bell.ring(hops);
             return;
@@ -113,15 +114,11 @@ impl Lanes {
 
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
-        self.0.lanes().len()
+        self.0.lanes.lock().len()
     }
 }
 
-impl Inner {
-    fn lanes(&self) -> MutexGuard<'_, HashMap<IntegratorId, Arc<Bell>>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Inner {}
 
 /// Wake-up signal of a lane, shared by the lane and the tasks that wake it. Rings are not counted: several before the
 /// lane claims are one.

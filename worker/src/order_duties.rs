@@ -1,8 +1,9 @@
 //! Duties for single orders: applies their callbacks and settles their acceptance, one duty at a time per order.
 
+use parking_lot::Mutex;
 use std::{
     collections::{HashSet, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
 
 use domain::ids::OrderId;
@@ -66,14 +67,14 @@ impl OrderDuties {
 
     /// Queues a duty and returns at once; drops it if the queue is full, and the sweep finds it later.
     pub(crate) fn note(&self, duty: Duty) {
-        if self.0.duties().add(duty) {
+        if self.0.duties.lock().add(duty) {
             self.0.changed.notify_one();
         }
     }
 
     async fn run(self, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
-            let next = self.0.duties().next();
+            let next = self.0.duties.lock().next();
             let Some(duty) = next else {
                 tokio::select! {
                     () = self.0.changed.notified() => {}
@@ -140,10 +141,6 @@ impl Inner {
             .with_label_values(&["applied"])
             .inc_by(u64::from(applied));
     }
-
-    fn duties(&self) -> MutexGuard<'_, DutyQueue> {
-        self.duties.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Guard that frees its order when dropped, also after a panic.
@@ -151,7 +148,7 @@ struct Busy<'a>(&'a Inner, OrderId);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
-        let mut duties = self.0.duties();
+        let mut duties = self.0.duties.lock();
         duties.busy.remove(&self.1);
         let more = !duties.queue.is_empty();
         drop(duties);

@@ -1,9 +1,7 @@
 //! Starts the parts of a worker; standalone does so in one process with everything else.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{sync::Arc, time::Duration};
 
 use broker::Broker;
 use ledger::Ledger;

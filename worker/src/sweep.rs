@@ -1,11 +1,8 @@
 //! The reconciler: finds due work that nobody holds, whatever was lost. It always runs, with or without a broker; its
 //! steps are idempotent and independent of each other.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use broker::{Broker, BrokerState, Message};
 use chrono::{DateTime, Utc};
@@ -149,14 +146,14 @@ impl Sweep {
     /// without a share ends without claiming anything.
     async fn hint_due_work(&self) -> ledger::Result<u32> {
         let now = self.ledger.clock().now();
-        let after = self.memory().hinted_last;
+        let after = self.memory.lock().hinted_last;
         let due = self
             .ledger
             .integrators_with_due_work(after, self.batch)
             .await?;
         let membership = self.membership.borrow().since;
         let unhinted = {
-            let mut memory = self.memory();
+            let mut memory = self.memory.lock();
             if memory.hinted_membership.replace(membership) != Some(membership) {
                 memory.hinted_at.clear();
             }
@@ -190,7 +187,7 @@ impl Sweep {
 
     async fn anchor_if_due(&self) {
         let now = self.ledger.clock().now();
-        if !is_due(&mut self.memory().anchored_at, now, ANCHOR_INTERVAL) {
+        if !is_due(&mut self.memory.lock().anchored_at, now, ANCHOR_INTERVAL) {
             return;
         }
         if let Err(error) = self.ledger.db().anchor(self.ledger.clock()).await {
@@ -201,12 +198,12 @@ impl Sweep {
     /// Prunes periodically, or in the next sweep if one batch was not enough, so that pruning keeps up with new rows.
     async fn prune_if_due(&self) -> u64 {
         let now = self.ledger.clock().now();
-        if !is_due(&mut self.memory().pruned_at, now, PRUNE_INTERVAL) {
+        if !is_due(&mut self.memory.lock().pruned_at, now, PRUNE_INTERVAL) {
             return 0;
         }
         let pruned = ok_or_default("prune", self.ledger.prune().await);
         if pruned >= u64::from(MAX_PRUNED) {
-            self.memory().pruned_at = None;
+            self.memory.lock().pruned_at = None;
         }
         pruned
     }
@@ -214,13 +211,13 @@ impl Sweep {
     /// Tallies periodically, or in the next sweep if this one did not reach the end.
     async fn tally_if_due(&self) -> u64 {
         let now = self.ledger.clock().now();
-        let after = self.memory().tallied_last;
+        let after = self.memory.lock().tallied_last;
         let goes_on = after.is_some();
-        if !goes_on && !is_due(&mut self.memory().tallied_at, now, TALLY_INTERVAL) {
+        if !goes_on && !is_due(&mut self.memory.lock().tallied_at, now, TALLY_INTERVAL) {
             return 0;
         }
         let walk = ok_or_default("tallies", self.ledger.tally_orders(after, self.batch).await);
-        let mut memory = self.memory();
+        let mut memory = self.memory.lock();
         memory.tallied_last = walk.last;
         if walk.is_behind {
             memory.tallied_at = None;
@@ -230,7 +227,7 @@ impl Sweep {
 
     async fn set_gauges_if_due(&self) {
         let now = self.ledger.clock().now();
-        if !is_due(&mut self.memory().gauged_at, now, GAUGES_INTERVAL) {
+        if !is_due(&mut self.memory.lock().gauged_at, now, GAUGES_INTERVAL) {
             return;
         }
         for (state, count) in ok_or_default("handoff_counts", self.ledger.handoff_counts().await) {
@@ -266,10 +263,6 @@ impl Sweep {
             let findings = self.metrics.sweep_findings.with_label_values(&[kind]);
             findings.inc_by(u64::from(found));
         }
-    }
-
-    fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,11 +1,7 @@
 //! A small cache, bounded in time and in number of entries.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use chrono::{DateTime, Utc};
 use platform::clock::Clock;
@@ -31,14 +27,14 @@ impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
 
     pub(super) fn get(&self, key: &K) -> Option<V> {
         let now = self.clock.now();
-        let entries = self.entries();
+        let entries = self.entries.lock();
         let (value, until) = entries.get(key)?;
         (now < *until).then(|| value.clone())
     }
 
     pub(super) fn put(&self, key: K, value: V) {
         let until = self.clock.now() + self.ttl;
-        let mut entries = self.entries();
+        let mut entries = self.entries.lock();
         if entries.len() >= MAX_ENTRIES {
             entries.clear();
         }
@@ -46,10 +42,6 @@ impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
     }
 
     pub(super) fn forget(&self, key: &K) {
-        self.entries().remove(key);
-    }
-
-    fn entries(&self) -> MutexGuard<'_, HashMap<K, (V, DateTime<Utc>)>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().remove(key);
     }
 }

@@ -1,9 +1,7 @@
 //! Queues by name: a limited number of attempts run at once, and the others wait in order.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -29,7 +27,7 @@ pub(super) struct QueuePosition<'a> {
 impl Queues {
     /// Joins the queue of that name; 503 if it is full. `at_once` must be the same for every caller of one queue.
     pub(super) fn join(&self, name: Name, at_once: usize) -> Result<QueuePosition<'_>, Problem> {
-        let mut all = self.all();
+        let mut all = self.0.lock();
         let line = all
             .entry(name)
             .or_insert_with(|| Arc::new(Semaphore::new(at_once)));
@@ -45,10 +43,6 @@ impl Queues {
             line,
         })
     }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<Name, Arc<Semaphore>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl QueuePosition<'_> {
@@ -60,7 +54,7 @@ impl QueuePosition<'_> {
 
 impl Drop for QueuePosition<'_> {
     fn drop(&mut self) {
-        let mut all = self.lines.all();
+        let mut all = self.lines.0.lock();
         // Only the table and this value hold a reference, so the queue is otherwise empty.
         if Arc::strong_count(&self.line) <= 2 {
             all.remove(&self.name);
@@ -98,8 +92,8 @@ mod tests {
         assert_eq!(refused.reason(), Reason::Overloaded);
         crowd.pop();
         lines.join([1; 32], 1).unwrap();
-        assert_eq!(lines.all().len(), 1);
+        assert_eq!(lines.0.lock().len(), 1);
         crowd.clear();
-        assert_eq!(lines.all().len(), 0);
+        assert_eq!(lines.0.lock().len(), 0);
     }
 }

@@ -3,11 +3,12 @@
 pub mod format;
 mod schema;
 
+use parking_lot::RwLock;
 use std::{
     any::TypeId,
     collections::HashMap,
     marker::PhantomData,
-    sync::{Arc, OnceLock, PoisonError, RwLock},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -206,11 +207,11 @@ fn schema_of<T: ParseFromJSON + 'static>() -> Arc<Schema> {
     static MADE: OnceLock<RwLock<HashMap<TypeId, Arc<Schema>>>> = OnceLock::new();
     let made = MADE.get_or_init(RwLock::default);
     let id = TypeId::of::<T>();
-    if let Some(schema) = made.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
+    if let Some(schema) = made.read().get(&id) {
         return Arc::clone(schema);
     }
     let schema = Arc::new(Schema::of::<T>());
-    let mut made = made.write().unwrap_or_else(PoisonError::into_inner);
+    let mut made = made.write();
     Arc::clone(made.entry(id).or_insert(schema))
 }
 

@@ -1,10 +1,11 @@
 //! Products of the products service: copied into our own products before they are displayed or ordered. Their sku is
 //! the service's id (ADR 9).
 
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -117,9 +118,7 @@ impl Remote {
 
     fn fetch_state(&self) -> MutexGuard<'_, HashMap<StoreId, Arc<FetchState>>> {
         // No code that holds the lock can leave the map half-changed.
-        self.fetch_state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.fetch_state.lock()
     }
 }
 

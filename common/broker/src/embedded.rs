@@ -1,7 +1,8 @@
 //! The in-process broker: the same behaviour as RabbitMQ, without a server and without a disk.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -142,7 +143,7 @@ impl Inner {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // No code that holds the lock can leave it half-changed.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock()
     }
 }
 
@@ -243,5 +244,5 @@ impl Drop for Subscriber {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

@@ -1,7 +1,7 @@
 //! The queue of one feed subscriber: bounded, the oldest message dropped first, and the drop reported as a gap.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -78,6 +78,6 @@ impl Mailbox {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // No code that holds the lock can leave it half-changed.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! `#[each_database]` makes one test per database out of one body that takes a [`House`], its `Ledger` or its `Db`.
 
+use parking_lot::Mutex;
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -202,10 +203,7 @@ impl Default for Woken {
 impl Woken {
     #[must_use]
     pub fn rows(&self) -> Vec<OutboxRow> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.lock().clone()
     }
 
     #[must_use]
@@ -223,7 +221,7 @@ impl Woken {
     /// Returns the rows offered since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<OutboxRow> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock())
     }
 
     /// Waits until this many rows were offered in all, including those taken meanwhile.
@@ -241,10 +239,7 @@ impl Woken {
 
 impl Wake for Woken {
     fn offer(&self, row: OutboxRow) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(row);
+        self.0.lock().push(row);
         self.1.send_modify(|offered| *offered += 1);
     }
 }

@@ -1,6 +1,7 @@
 //! The only source of randomness and of new ids.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -48,7 +49,7 @@ impl Chance {
     /// millisecond and after the clock was set back.
     #[must_use]
     pub fn id<T: From<Uuid>>(&self, now: DateTime<Utc>) -> T {
-        let mut drawer = self.drawer();
+        let mut drawer = self.0.lock();
         let unix_ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
         let next = drawer.next_id(unix_ms);
         drawer.last_id = Some(next);
@@ -58,7 +59,7 @@ impl Chance {
     #[must_use]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        self.drawer().rng.fill_bytes(&mut bytes);
+        self.0.lock().rng.fill_bytes(&mut bytes);
         bytes
     }
 
@@ -82,11 +83,7 @@ impl Chance {
     /// Draws a number from 0 (inclusive) to 1 (exclusive), for jitter.
     #[must_use]
     pub fn fraction(&self) -> f64 {
-        self.drawer().rng.random()
-    }
-
-    fn drawer(&self) -> MutexGuard<'_, Drawer> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().rng.random()
     }
 }
 
@@ -173,7 +170,7 @@ mod tests {
     #[test]
     fn a_millisecond_begins_in_the_lower_half_of_its_ids() {
         let firsts: Vec<u128> = (0..200)
-            .map(|seed| Chance::seeded(seed).drawer().fresh(0).tail)
+            .map(|seed| Chance::seeded(seed).0.lock().fresh(0).tail)
             .collect();
         assert!(firsts.iter().all(|tail| tail >> (TAIL_BITS - 1) == 0));
         assert!(firsts.iter().any(|tail| tail >> (TAIL_BITS - 2) == 1));
@@ -196,7 +193,7 @@ mod tests {
             unix_ms,
             tail: (1 << TAIL_BITS) - 1,
         };
-        chance.drawer().last_id = Some(full);
+        chance.0.lock().last_id = Some(full);
         let id: Uuid = chance.id(noon());
         assert!(id > full.uuid());
         assert_eq!(id.get_timestamp().unwrap().to_unix().1, 1_000_000);

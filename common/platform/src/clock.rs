@@ -1,8 +1,9 @@
 //! The only source of time: system clocks are anchored to the database's time, manual ones are moved by tests.
 
+use parking_lot::RwLock;
 use std::{
     str::FromStr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -88,7 +89,7 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
             Source::System(system) => {
-                let anchor = *system.anchor.read().unwrap_or_else(PoisonError::into_inner);
+                let anchor = *system.anchor.read();
                 let time = anchor.time + anchor.instant.elapsed();
                 system.pace.time_at(time).trunc_subsecs(6)
             }
@@ -100,10 +101,7 @@ impl Clock {
     /// manual clock, which only its test moves.
     pub fn anchor(&self, database_now: DateTime<Utc>, measured_at: Instant) {
         if let Source::System(system) = &self.0 {
-            *system
-                .anchor
-                .write()
-                .unwrap_or_else(PoisonError::into_inner) = Anchor {
+            *system.anchor.write() = Anchor {
                 time: database_now,
                 instant: measured_at,
             };

@@ -74,12 +74,12 @@ pub struct UnknownCrashPoint(String);
 
 #[cfg(debug_assertions)]
 mod armed {
-    use std::sync::{Mutex, PoisonError};
+    use parking_lot::Mutex;
 
     static ARMED: Mutex<Option<(&'static str, u32)>> = Mutex::new(None);
 
     pub(super) fn arm(name: &'static str, nth: u32) {
-        *ARMED.lock().unwrap_or_else(PoisonError::into_inner) = Some((name, nth));
+        *ARMED.lock() = Some((name, nth));
     }
 
     pub(super) fn hit(name: &'static str) {
@@ -87,7 +87,7 @@ mod armed {
             super::POINTS.contains(&name),
             "crash point {name} is not declared in crash::POINTS"
         );
-        let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut armed = ARMED.lock();
         let Some((_, left)) = armed.as_mut().filter(|(point, _)| *point == name) else {
             return;
         };

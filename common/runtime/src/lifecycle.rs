@@ -1,11 +1,12 @@
 //! Graceful shutdown: a signal begins a stop of bounded length; a second signal ends the process at once.
 
+use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
     future::Future,
     panic::AssertUnwindSafe,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -148,13 +149,7 @@ impl Shutdown {
     }
 
     fn running(&self) -> Vec<&'static str> {
-        self.0
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .copied()
-            .collect()
+        self.0.running.lock().values().copied().collect()
     }
 }
 
@@ -176,24 +171,14 @@ struct RunningGuard {
 impl RunningGuard {
     fn new(shutdown: Shutdown, name: &'static str) -> Self {
         let number = shutdown.0.next_task.fetch_add(1, Ordering::Relaxed);
-        shutdown
-            .0
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(number, name);
+        shutdown.0.running.lock().insert(number, name);
         Self { shutdown, number }
     }
 }
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        self.shutdown
-            .0
-            .running
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.number);
+        self.shutdown.0.running.lock().remove(&self.number);
     }
 }
 

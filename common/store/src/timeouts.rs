@@ -1,7 +1,8 @@
 //! Rules for MySQL statements: their timeout, which errors are counted, and which connections are dropped.
 
+use parking_lot::Mutex;
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -50,7 +51,7 @@ impl Renewal {
     /// Marks all current connections, to be closed when they are next acquired.
     pub(super) fn renew(&self) {
         let now = Instant::now();
-        let mut renewed_at = self.renewed_at();
+        let mut renewed_at = self.0.lock();
         if renewed_at.is_none_or(|last| now >= last + MIN_RENEWAL_INTERVAL) {
             *renewed_at = Some(now);
             tracing::warn!("database is read-only; reconnecting to find a writable server");
@@ -59,11 +60,7 @@ impl Renewal {
 
     /// Returns whether a connection of this age may be used.
     pub(super) fn keeps(&self, age: Duration) -> bool {
-        self.renewed_at().is_none_or(|at| age < at.elapsed())
-    }
-
-    fn renewed_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().is_none_or(|at| age < at.elapsed())
     }
 }
 
@@ -103,7 +100,7 @@ mod tests {
         assert!(!renewal.keeps(Duration::from_secs(1)));
         assert!(!renewal.clone().keeps(Duration::from_secs(1)));
         let some_time_ago = Instant::now() - Duration::from_secs(3);
-        *renewal.renewed_at() = Some(some_time_ago);
+        *renewal.0.lock() = Some(some_time_ago);
         assert!(renewal.keeps(Duration::from_secs(2)));
         assert!(!renewal.keeps(Duration::from_secs(4)));
     }
@@ -112,11 +109,11 @@ mod tests {
     fn many_refusals_are_one_renewal() {
         let renewal = Renewal::default();
         let lately = Instant::now() - MIN_RENEWAL_INTERVAL / 2;
-        *renewal.renewed_at() = Some(lately);
+        *renewal.0.lock() = Some(lately);
         renewal.renew();
-        assert_eq!(*renewal.renewed_at(), Some(lately));
-        *renewal.renewed_at() = Some(lately - MIN_RENEWAL_INTERVAL);
+        assert_eq!(*renewal.0.lock(), Some(lately));
+        *renewal.0.lock() = Some(lately - MIN_RENEWAL_INTERVAL);
         renewal.renew();
-        assert!(renewal.renewed_at().is_some_and(|at| at > lately));
+        assert!(renewal.0.lock().is_some_and(|at| at > lately));
     }
 }

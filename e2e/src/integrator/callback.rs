@@ -14,7 +14,7 @@ impl Inner {
     /// Sends each step in order, each until it is accepted, and stops when the order is cancelled.
     pub(super) async fn call_back(self: Arc<Self>, url: String, order_id: String) {
         let (steps, copies) = {
-            let memory = self.memory();
+            let memory = self.memory.lock();
             (memory.steps.clone(), memory.copies)
         };
         for (status, sequence) in steps.into_iter().zip(1_u32..) {
@@ -22,7 +22,7 @@ impl Inner {
             let webhook_id = format!("cb_{order_id}_{sequence}");
             for _ in 0..copies {
                 while !self.is_taken(&url, &webhook_id, &body).await {
-                    if self.memory().cancelled.contains(&order_id) {
+                    if self.memory.lock().cancelled.contains(&order_id) {
                         return;
                     }
                     tokio::time::sleep(PAUSE).await;
@@ -39,7 +39,7 @@ impl Inner {
             return false;
         };
         let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-        self.memory().called.push(SentCallback {
+        self.memory.lock().called.push(SentCallback {
             order_id: text("order_id"),
             status: text("status"),
             answered,

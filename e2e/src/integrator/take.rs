@@ -71,7 +71,7 @@ struct Open<'i>(&'i Inner);
 
 impl<'i> Open<'i> {
     fn count(inner: &'i Inner) -> Self {
-        let mut memory = inner.memory();
+        let mut memory = inner.memory.lock();
         memory.open += 1;
         memory.peak = memory.peak.max(memory.open);
         Self(inner)
@@ -80,7 +80,7 @@ impl<'i> Open<'i> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.memory().open -= 1;
+        self.0.memory.lock().open -= 1;
     }
 }
 
@@ -94,7 +94,7 @@ fn order_id(read: &Value) -> String {
 impl Inner {
     /// Records a request; returns its mood, and true if it places an order that was not known.
     fn meet(&self, mut received: Received) -> (Mood, bool) {
-        let mut memory = self.memory();
+        let mut memory = self.memory.lock();
         let mood = memory.next.pop_front().unwrap_or(memory.then);
         received.met = mood;
         let is_taken = !matches!(mood, Mood::Answers(_) | Mood::Silent);

@@ -234,7 +234,7 @@ impl Lane {
 
     /// Removes this lane and returns true, unless its bell has rung in the meantime.
     fn try_leave(&self) -> bool {
-        let mut lanes = self.lanes.lanes();
+        let mut lanes = self.lanes.lanes.lock();
         let stays = self.bell.is_rung();
         if !stays {
             lanes.remove(&self.integrator);
@@ -246,7 +246,7 @@ impl Lane {
 impl Drop for Lane {
     /// Removes the lane also after a panic; otherwise wake-ups would go to a lane that does not run.
     fn drop(&mut self) {
-        let mut lanes = self.lanes.lanes();
+        let mut lanes = self.lanes.lanes.lock();
         if lanes
             .get(&self.integrator)
             .is_some_and(|bell| Arc::ptr_eq(bell, &self.bell))

@@ -2,11 +2,12 @@
 
 mod token;
 
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -150,7 +151,7 @@ impl Tokens {
     }
 
     fn slot(&self, integrator: IntegratorId) -> SharedSlot {
-        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.cached.lock();
         if cached.len() >= MAX_TOKENS && !cached.contains_key(&integrator) {
             // Slots in use stay; the other tokens are requested again when needed.
             cached.retain(|_, slot| Arc::strong_count(slot) > 1);

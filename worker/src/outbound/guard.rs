@@ -2,11 +2,12 @@
 
 mod special;
 
+use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     fmt, io,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -144,7 +145,7 @@ impl Guard {
         match host {
             Host::Ipv4(address) => address.is_loopback(),
             Host::Ipv6(address) => IpAddr::from(address).to_canonical().is_loopback(),
-            Host::Domain(name) => self.vetted().get(name).is_some_and(|vetted| {
+            Host::Domain(name) => self.0.vetted.lock().get(name).is_some_and(|vetted| {
                 let mut addresses = vetted.addresses.iter();
                 addresses.all(|address| address.to_canonical().is_loopback())
             }),
@@ -202,7 +203,7 @@ impl Guard {
 
     /// Returns the name's lookup in progress, or starts one; `None` if [`MAX_LOOKUPS`] are running.
     fn pending_lookup(&self, name: &str) -> Option<PendingLookup> {
-        let mut lookups = self.0.lookups();
+        let mut lookups = self.0.lookups.lock();
         if let Some(under_way) = lookups.get(name) {
             return Some(under_way.clone());
         }
@@ -214,7 +215,7 @@ impl Guard {
             let name = name.clone();
             async move {
                 let found = (inner.lookup)(name.clone()).await;
-                inner.lookups().remove(&name);
+                inner.lookups.lock().remove(&name);
                 Arc::new(found)
             }
         };
@@ -236,7 +237,7 @@ impl Guard {
 
     fn is_fresh(&self, name: &str) -> bool {
         let now = self.0.clock.now();
-        self.vetted()
+        self.0.vetted.lock()
             .get(name)
             // `at` in the future means that the clock was set back; the entry would stay fresh for too long.
             .is_some_and(|vetted| vetted.at <= now && now < vetted.at + REFRESH_AFTER)
@@ -244,23 +245,15 @@ impl Guard {
 
     fn remember(&self, name: &str, addresses: Vec<IpAddr>) {
         let now = self.0.clock.now();
-        let mut vetted = self.vetted();
+        let mut vetted = self.0.vetted.lock();
         if vetted.len() >= MAX_NAMES {
             vetted.retain(|_, one| now < one.at + EVICT_AFTER);
         }
         vetted.insert(name.to_owned(), Vetted { addresses, at: now });
     }
-
-    fn vetted(&self) -> MutexGuard<'_, HashMap<String, Vetted>> {
-        self.0.vetted.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
-impl Inner {
-    fn lookups(&self) -> MutexGuard<'_, HashMap<String, PendingLookup>> {
-        self.lookups.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Inner {}
 
 impl PlainHttp {
     pub(crate) fn of(settings: &OutboundSettings) -> Self {
@@ -278,7 +271,9 @@ impl Resolve for Guard {
     /// Returns the addresses that [`Guard::vet`] has allowed; never starts a lookup.
     fn resolve(&self, name: Name) -> Resolving {
         let known = self
-            .vetted()
+            .0
+            .vetted
+            .lock()
             .get(name.as_str())
             .map(|vetted| vetted.addresses.clone());
         let answer = match known {

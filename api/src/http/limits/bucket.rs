@@ -2,12 +2,8 @@
 //!
 //! The crate `governor` implements the same algorithm, but with an unbounded table and its own clock.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use parking_lot::Mutex;
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use chrono::{DateTime, Utc};
 
@@ -51,7 +47,7 @@ impl<K: Eq + Hash> Buckets<K> {
         }
         let step = WINDOW_US / i64::from(self.quota);
         let now = now.timestamp_micros();
-        let mut all = self.all();
+        let mut all = self.full_at.lock();
         // After the clock is set back, nobody waits longer than one window.
         let missing = all.get(&key).map_or(0, |at| (at - now).clamp(0, WINDOW_US));
         let after = missing + step;
@@ -76,7 +72,7 @@ impl<K: Eq + Hash> Buckets<K> {
 
     /// Returns true if the table has a bucket for this key, full or not.
     pub(super) fn has(&self, key: &K) -> bool {
-        self.all().contains_key(key)
+        self.full_at.lock().contains_key(key)
     }
 
     /// Adds a full bucket for this key unless it has one.
@@ -85,7 +81,7 @@ impl<K: Eq + Hash> Buckets<K> {
             return;
         }
         let now = now.timestamp_micros();
-        let mut all = self.all();
+        let mut all = self.full_at.lock();
         self.make_room_for(&key, &mut all, now);
         all.entry(key).or_insert(now);
     }
@@ -94,10 +90,6 @@ impl<K: Eq + Hash> Buckets<K> {
         if all.len() >= self.max_keys && !all.contains_key(key) {
             make_room(all, now, self.max_keys);
         }
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashMap<K, i64>> {
-        self.full_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -162,7 +154,7 @@ mod tests {
         assert_eq!(taken(&buckets, 4, later).remaining, 0, "it was not idle");
         for key in 10..1000 {
             taken(&buckets, key, later);
-            let keys = buckets.full_at.lock().expect("not poisoned").len();
+            let keys = buckets.full_at.lock().len();
             assert!(keys <= 4, "{keys}");
         }
     }

@@ -1,9 +1,10 @@
 //! A TCP proxy to MySQL that can be frozen, and that can delay or lose one COMMIT, or lose the response to it.
 
+use parking_lot::Mutex;
 use std::{
     net::SocketAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -79,22 +80,16 @@ impl Line {
 
     /// Applies the mishap to the next COMMIT, and to no other.
     pub fn happens(&self, mishap: CommitFault) {
-        *self.state.next_commit() = Some(mishap);
+        *self.state.next_commit.lock() = Some(mishap);
     }
 
     #[must_use]
     pub fn has_happened(&self) -> bool {
-        self.state.next_commit().is_none()
+        self.state.next_commit.lock().is_none()
     }
 }
 
-impl State {
-    fn next_commit(&self) -> MutexGuard<'_, Option<CommitFault>> {
-        self.next_commit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl State {}
 
 fn redirect(url: &mut Url, address: SocketAddr) {
     url.set_ip_host(address.ip()).expect("it has a host");
@@ -146,7 +141,7 @@ async fn forward_requests(
 }
 
 fn taken(state: &State) -> Option<CommitFault> {
-    state.next_commit().take()
+    state.next_commit.lock().take()
 }
 
 async fn forward_responses(
