@@ -28,7 +28,13 @@ pub fn each_database(argument: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn expand(support: &str, item: TokenStream) -> Option<TokenStream> {
-    let tokens: Vec<TokenTree> = item.clone().into_iter().collect();
+    let tokens: Vec<TokenTree> = item.into_iter().collect();
+    // What stands before `async` are attributes: they are the tests', such as `#[ignore]`.
+    let begin = tokens
+        .iter()
+        .position(|token| token.to_string() == "async")?;
+    let (attributes, tokens) = tokens.split_at(begin);
+    let attributes = TokenStream::from_iter(attributes.iter().cloned());
     let at = tokens.iter().position(|token| token.to_string() == "fn")?;
     let TokenTree::Ident(name) = tokens.get(at + 1)? else {
         return None;
@@ -46,7 +52,7 @@ fn expand(support: &str, item: TokenStream) -> Option<TokenStream> {
 
     let test = |database: &str| {
         format!(
-            "#[::tokio::test(flavor = \"multi_thread\", worker_threads = 2)]
+            "{attributes} #[::tokio::test(flavor = \"multi_thread\", worker_threads = 2)]
             async fn {database}() {{
                 ::{support}::testing::on_{database}(|given| async move {{
                     {name}(<{asked}>::from(&given)).await;
@@ -59,6 +65,6 @@ fn expand(support: &str, item: TokenStream) -> Option<TokenStream> {
     let mut tests: TokenStream = format!("mod {name} {{ use super::*; {sqlite} {mysql} }}")
         .parse()
         .ok()?;
-    tests.extend(item);
+    tests.extend(tokens.iter().cloned());
     Some(tests)
 }

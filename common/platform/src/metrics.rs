@@ -149,7 +149,7 @@ pub fn document() -> String {
     let mut text = String::from(
         "# Metrics\n\n\
          Every process serves these metrics at `/metrics`, beside the usual `process_*`. Generated from \
-         `common/src/metrics.rs` (`cargo test -p common --lib -- --ignored metrics::tests::write_the_document`); \
+         `common/platform/src/metrics.rs` (`cargo test -p platform --lib -- --ignored metrics::tests::write_the_document`); \
          a test compares them.\n\n\
          | name | type | labels | help |\n|---|---|---|---|\n",
     );

@@ -11,6 +11,8 @@ mod explain;
 mod migrate;
 #[cfg(test)]
 mod reads;
+#[cfg(test)]
+mod schema;
 mod timeouts;
 mod tx;
 

@@ -1,1 +1,0 @@
-CREATE INDEX sessions_of_store ON sessions (store_id, state, id);

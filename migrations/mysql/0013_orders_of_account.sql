@@ -1,1 +1,0 @@
-CREATE INDEX orders_of_account ON orders (account_id, id);

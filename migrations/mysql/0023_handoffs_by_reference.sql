@@ -1,1 +1,0 @@
-CREATE INDEX handoffs_by_reference ON handoffs (integrator_id, reference);

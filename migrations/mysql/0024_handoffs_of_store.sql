@@ -1,1 +1,0 @@
-CREATE INDEX handoffs_of_store ON handoffs (store_id, id);

@@ -1,1 +1,0 @@
-CREATE INDEX events_of_order ON events (order_id, seq);

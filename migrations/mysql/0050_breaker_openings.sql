@@ -1,2 +1,0 @@
--- How often the breaker has opened since it was last closed: each time for longer.
-ALTER TABLE integrators ADD COLUMN breaker_openings INT NOT NULL DEFAULT 0;

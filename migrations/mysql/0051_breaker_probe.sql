@@ -1,2 +1,0 @@
--- The handoff whose attempt is the probe.
-ALTER TABLE integrators ADD COLUMN breaker_probe BINARY(16) DEFAULT NULL;

@@ -1,1 +1,0 @@
-CREATE INDEX handoffs_of_integrator_by_age ON handoffs (integrator_id, id);

@@ -1,1 +1,0 @@
-CREATE INDEX callbacks_of_integrator ON callbacks (integrator_id, id);

@@ -1,1 +1,0 @@
-CREATE INDEX orders_by_placing ON orders (placed_at, id);

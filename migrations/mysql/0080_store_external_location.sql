@@ -1,2 +1,0 @@
--- What the locations and products services call the store, where it is one of theirs.
-ALTER TABLE stores ADD COLUMN external_location_id VARBINARY(100) DEFAULT NULL;

@@ -1,1 +1,0 @@
-CREATE INDEX products_of_store ON products (store_id, id);

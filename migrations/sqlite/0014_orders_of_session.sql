@@ -1,1 +1,0 @@
-CREATE INDEX orders_of_session ON orders (session_id, id);

@@ -1,1 +1,0 @@
-CREATE INDEX integrators_of_store ON integrators (store_id, id);

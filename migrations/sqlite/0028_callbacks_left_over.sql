@@ -1,1 +1,0 @@
-CREATE INDEX callbacks_left_over ON callbacks (applied_at, received_at);

@@ -1,1 +1,0 @@
-CREATE INDEX callbacks_by_reference ON callbacks (integrator_id, reference, applied_at);

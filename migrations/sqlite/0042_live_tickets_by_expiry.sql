@@ -1,1 +1,0 @@
-CREATE INDEX live_tickets_by_expiry ON live_tickets (expires_at);

@@ -1,2 +1,0 @@
--- People look for what failed, is held or is parked, newest first.
-CREATE INDEX handoffs_of_state ON handoffs (state, id);

@@ -1,1 +1,0 @@
-CREATE INDEX sign_in_failures_by_expiry ON sign_in_failures (expires_at);
