@@ -1,4 +1,4 @@
-//! What an integrator account may do, and that it may do nothing else.
+//! The operations of integrator accounts, and that they have no others.
 
 use api::access::{Access, FOR_INTEGRATORS, OPERATIONS};
 use domain::{

@@ -81,7 +81,7 @@ words! {
         Closed = "closed",
         /// Its requests have failed one after another: nothing is sent before the breaker's `until`.
         Open = "open",
-        /// That time has come, and one request is under way to check whether it responds again.
+        /// One request is under way to check whether it responds again.
         Probing = "probing",
     }
 }

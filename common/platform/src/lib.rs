@@ -1,4 +1,4 @@
-//! What a process is given in place of reading it itself: time, randomness, keys; and the metrics that it counts.
+//! Time, randomness, keys, metrics and crash points: handed to a process in place of the globals.
 
 /// Randomness and ids; tests seed it.
 pub mod chance;

@@ -169,7 +169,7 @@ pub async fn list(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-pub async fn run_walk<A: QueryOutput>(
+pub(crate) async fn run_walk<A: QueryOutput>(
     tx: &mut Tx,
     walk: Walk,
     before: Option<RetryId>,

@@ -14,7 +14,6 @@ use super::{
     line::Line,
     plan::{Reach, Wire},
     process::{Process, answer, client, program, unused_address},
-    queue,
     servers::Servers,
 };
 use crate::{Ended, Folder, Launch};
@@ -254,21 +253,6 @@ impl House {
                 .sum::<f64>();
         }
         sum
-    }
-
-    /// Empties the work queue, as an administrator would. No-op if the server is down.
-    pub async fn empty_queue(&self) {
-        queue::empty(self).await;
-    }
-
-    /// Deletes the work queue with its messages and consumers. No-op if the server is down.
-    pub async fn delete_queue(&self) {
-        queue::delete(self).await;
-    }
-
-    /// Returns the number of hints in the work queue; `None` if there is no server or no queue.
-    pub async fn waiting_hints(&self) -> Option<u32> {
-        queue::waiting(self).await
     }
 
     /// Kills every process; returns the servers to the caller.

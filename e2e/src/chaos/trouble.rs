@@ -6,7 +6,6 @@ use super::{
     house::House,
     line::{Line, Traffic},
     plan::{Fault, Planned, Wire},
-    queue,
     table::Table,
 };
 use crate::Mood;
@@ -38,8 +37,8 @@ pub(super) async fn carry_out(house: &House, table: &Table, planned: &Planned, b
             sleep(away).await;
             servers.start_again(server).await;
         }
-        Fault::QueueEmptied => queue::empty(house).await,
-        Fault::QueueDeleted => queue::delete(house).await,
+        Fault::QueueEmptied => house.empty_queue().await,
+        Fault::QueueDeleted => house.delete_queue().await,
         Fault::Mood { mood, lasts } => {
             table.integrator.always(mood);
             sleep(lasts).await;

@@ -37,41 +37,6 @@ fn has_word(line: &str, word: &str) -> bool {
     })
 }
 
-/// Returns the modules named right after `crate::` and inside its braces (`crate::{domain, store::Db}`), with lines.
-pub(super) fn crate_modules(lines: &[String]) -> Vec<(usize, String)> {
-    let code = lines.join("\n");
-    let line_of = |at: usize| code[..at].matches('\n').count() + 1;
-    let mut found = Vec::new();
-    for (at, prefix) in code.match_indices("crate::") {
-        let start = at + prefix.len();
-        if let Some(group) = code[start..].strip_prefix('{') {
-            let (mut depth, mut expects_name) = (0, true);
-            for (offset, c) in group.char_indices() {
-                match c {
-                    '{' => depth += 1,
-                    '}' if depth == 0 => break,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => expects_name = true,
-                    _ if expects_name && c.is_alphabetic() => {
-                        found.push((line_of(start + 1 + offset), name_at(&group[offset..])));
-                        expects_name = false;
-                    }
-                    _ => {}
-                }
-            }
-        } else {
-            found.push((line_of(at), name_at(&code[start..])));
-        }
-    }
-    found
-}
-
-fn name_at(code: &str) -> String {
-    code.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect()
-}
-
 fn blanked(text: &str) -> String {
     let chars: Vec<char> = text.chars().collect();
     let mut code = String::with_capacity(text.len());
@@ -171,17 +136,4 @@ fn words_are_found_as_words_only() {
     .map(str::to_owned);
     assert_eq!(lines_with(&lines, &["sqlx"]), [1]);
     assert_eq!(lines_with(&lines, &[".commit()"]), [4]);
-}
-
-#[test]
-fn modules_are_found_in_paths_and_in_groups() {
-    let lines = [
-        "use crate::store::Db;",
-        "use crate::{",
-        "  domain::{ids, money},",
-        "  ledger};",
-    ];
-    let found = crate_modules(&lines.map(str::to_owned));
-    let expected = [(1, "store"), (3, "domain"), (4, "ledger")];
-    assert_eq!(found, expected.map(|(line, name)| (line, name.to_owned())));
 }

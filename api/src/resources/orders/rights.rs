@@ -1,4 +1,4 @@
-//! Who stands how to an order: its owner, its guest, its store's staff, an integrator that was told of it.
+//! Rights to an order: of its owner, its guest, its store's staff, and an integrator that was told of it.
 
 use domain::{account::Role, ids::OrderId, order::Order, status::By};
 use platform::secrets::{same, sha256};

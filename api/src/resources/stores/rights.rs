@@ -1,4 +1,4 @@
-//! Who may see a store.
+//! Rights to see a store, and the stores whose things a caller is shown.
 
 use domain::{account::Role, ids::StoreId, store::Store};
 

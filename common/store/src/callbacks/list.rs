@@ -151,7 +151,7 @@ async fn integrators(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Option<
     Ok(integrators)
 }
 
-pub async fn run_walk<A: QueryOutput>(
+pub(crate) async fn run_walk<A: QueryOutput>(
     tx: &mut Tx,
     filter: &CallbackFilter,
     walk: Walk,

@@ -187,7 +187,7 @@ pub fn walks(filter: &HandoffFilter) -> Vec<Walk> {
         .collect()
 }
 
-pub async fn run_walk<A: QueryOutput>(
+pub(crate) async fn run_walk<A: QueryOutput>(
     tx: &mut Tx,
     filter: &HandoffFilter,
     walk: Walk,

@@ -188,7 +188,11 @@ async fn matching(
     }
 }
 
-pub async fn position_of(tx: &mut Tx, filter: &OrderFilter, id: OrderId) -> Result<Position> {
+pub(crate) async fn position_of(
+    tx: &mut Tx,
+    filter: &OrderFilter,
+    id: OrderId,
+) -> Result<Position> {
     let mut position = Position {
         placed_at: None,
         id: id.uuid(),
@@ -244,7 +248,7 @@ pub fn walks(filter: &OrderFilter) -> Vec<Walk> {
     stores.iter().copied().flat_map(of_store).collect()
 }
 
-pub async fn run_walk<A: QueryOutput>(
+pub(crate) async fn run_walk<A: QueryOutput>(
     tx: &mut Tx,
     filter: &OrderFilter,
     walk: Walk,

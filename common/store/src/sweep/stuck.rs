@@ -37,7 +37,7 @@ pub struct StuckQuery {
 
 #[cfg(test)]
 impl StuckQuery {
-    pub fn is_about_handoffs(&self) -> bool {
+    pub(crate) fn is_about_handoffs(&self) -> bool {
         self.store == "h.store_id"
     }
 
@@ -252,7 +252,7 @@ pub async fn stuck(
     Ok(found)
 }
 
-pub async fn run_query<A: QueryOutput>(
+pub(crate) async fn run_query<A: QueryOutput>(
     tx: &mut Tx,
     look: &StuckQuery,
     stores: Option<&[StoreId]>,
