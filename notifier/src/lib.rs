@@ -1,20 +1,36 @@
 //! Live channels: push committed events to the screens that show them, in order and without gaps.
 
+/// The frames of the live channel, and its close codes.
 pub mod protocol;
 
-mod channel;
-mod connection_limit;
+/// Reads the broker's feed into the hub.
 mod feed;
-mod guest_orders;
-mod handshake;
+/// Knows who listens to which stream.
 mod hub;
+/// Asks the database for what the feed lost.
 mod reconcile;
-mod settings;
-mod socket;
-mod store_channel;
+/// Wakes the listeners of stores.
 mod stores;
+/// Keeps one stream's events in order and without gaps.
 mod stream;
+
+/// What one client is sent of one session or order.
+mod channel;
+/// Counts the channels of each client address.
+mod connection_limit;
+/// Which orders are a guest's own.
+mod guest_orders;
+/// Takes a ticket or a resume number from a client that has connected.
+mod handshake;
+/// Settings of the notifier.
+mod settings;
+/// Speaks to one client.
+mod socket;
+/// What one client is sent of a whole store.
+mod store_channel;
+/// Checks that a ticket's account may still listen.
 mod ticket_holder;
+/// Accepts an upgrade request, or refuses it.
 mod upgrade;
 
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! The broker: carries opaque bytes between processes on two topics, and may lose them; the ledger holds the truth.
+//!
+//! Invariant: it knows neither store nor domain; only `rabbit` names lapin.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +13,11 @@ use tokio::time::Instant;
 
 use platform::chance::Chance;
 
+/// The broker inside one process.
 mod embedded;
+/// A bounded queue that drops its oldest message.
 mod mailbox;
+/// The broker over RabbitMQ.
 mod rabbit;
 
 pub use embedded::Embedded;
@@ -30,7 +35,7 @@ pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Arc<dyn Broker
     }
 }
 
-/// A message broker. The two back ends behave alike where it matters; `common/tests/broker.rs` tests that.
+/// A message broker. The two back ends behave alike where it matters; `common/broker/tests/broker.rs` tests that.
 ///
 /// Every message is a hint. It may come twice, late or never, so every listener works from the ledger, and a sweep
 /// finds what no hint announced.

@@ -1,29 +1,54 @@
-//! Domain rules: what an order is and what may happen to it. No I/O, no clock, no randomness of its own.
+//! Domain rules: what an order is and what may happen to it.
+//!
+//! Invariant: no I/O, no clock, no randomness of its own. Times and ids are passed in.
 
+/// Ids as newtypes over UUIDs.
 pub mod ids;
+/// Amounts in minor units, and currencies.
 pub mod money;
+/// The macro that makes a closed enum with one word per variant.
 mod words;
 
+/// Accounts and their roles.
 pub mod account;
+/// Orders and their items.
 pub mod order;
+/// Sessions: a table's open tab, and its code.
 pub mod session;
+/// The one table of an order's moves.
 pub mod status;
+/// Stores and products.
 pub mod store;
 
+/// When an integrator is left alone, and when it is probed.
 pub mod breaker;
-pub mod callback;
-pub mod delivery;
+/// Handoffs: the outcome of an attempt, and what follows from it.
 pub mod handoff;
+/// Integrators: what they listen to, how they confirm.
 pub mod integrator;
-pub mod payload;
+/// Retries by hand.
 pub mod retry;
+/// Times of the next attempts.
 pub mod schedule;
+/// Each worker's share of an integrator's concurrency and rate.
 pub mod sharing;
+
+/// Bodies that integrators send, and what they mean.
+pub mod callback;
+/// An order's courier part.
+pub mod delivery;
+/// Bodies that integrators receive.
+pub mod payload;
+/// Standard Webhooks signatures.
 pub mod signature;
 
+/// Numbered events of streams.
 pub mod event;
+/// Messages that travel through the broker.
 pub mod hint;
+/// Things that stand still: why, and what to do.
 pub mod stuck;
+/// Sums over orders.
 pub mod tally;
 
 pub use words::UnknownWord;

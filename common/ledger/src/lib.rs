@@ -1,36 +1,61 @@
-//! The ledger: every change is one function and one transaction. The only module that commits.
+//! The ledger: every change is one function and one transaction.
 //!
-//! After a commit, the outbox row is offered to the [`Wake`] port, so that no caller can forget to publish it.
+//! Invariants: no other crate commits; while a transaction is open, only SQL is awaited; locks are taken in one order
+//! (ARCHITECTURE.md, "Locks"). After a commit, the outbox row is offered to the [`Wake`] port, so that no caller can
+//! forget to publish it.
 
 #[cfg(test)]
 extern crate self as ledger; // for #[each_database]
 
+/// A transaction with its events and outbox rows, committed together; and how often it is retried.
 mod change;
+/// The port to whoever publishes.
+mod wake;
+
+/// Places orders: many concurrent requests in one transaction.
+pub mod intake;
+/// Moves, drafts, edits and lists of orders.
+pub mod orders;
+/// Products and stock.
+pub mod products;
+/// Tables' sessions: open, close, fresh code.
+pub mod sessions;
+/// Stores.
+pub mod stores;
+
+/// Stores callbacks, and applies them.
+pub mod callbacks;
+/// Claims, outcomes, the breaker, retries by hand.
+pub mod handoffs;
+/// Integrators: settings, secrets, health, archiving.
+pub mod integrators;
+/// Workers that are alive.
+pub mod workers;
+
+/// Reads streams, for screens that come back.
+pub mod events;
+/// The relay's side of the outbox.
+pub mod outbox;
+/// The reconciler's steps, and the stuck list.
+pub mod sweep;
+
+/// Accounts, sign-ins, tickets.
+pub mod accounts;
+/// `expediter audit`.
+pub mod audit;
+/// Accounts as the verification service knows them.
+pub mod external_identities;
+/// Requests with a key are done once.
+pub mod idempotency;
+/// `GET /stats`.
+pub mod stats;
+
 #[cfg(test)]
 mod histories;
 #[cfg(test)]
 mod scene;
-mod wake;
-
-pub mod accounts;
-pub mod audit;
-pub mod callbacks;
-pub mod events;
-pub mod external_identities;
-pub mod handoffs;
-pub mod idempotency;
-pub mod intake;
-pub mod integrators;
-pub mod orders;
-pub mod outbox;
-pub mod products;
-pub mod sessions;
-pub mod stats;
-pub mod stores;
-pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-pub mod workers;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,45 +1,83 @@
 //! All SQL, one file per group of tables. MySQL and SQLite share statements and code; where they must differ, the call
-//! of `Tx::pick` says why. Only `ledger` may call functions that write.
+//! of `Tx::pick` says why.
+//!
+//! Invariants: no other crate names sqlx; nothing here commits by itself; only `ledger` calls functions that write.
+//! `migrations/mysql/0001_schema.sql` shows the tables.
 
 #[cfg(test)]
 extern crate self as store; // for #[each_database(store)]
 
-mod bulk;
+/// Opens the databases, and checks how they are set.
 mod connect;
+/// Errors, by what a caller can do about them.
 mod error;
-mod explain;
+/// Applies missing migrations.
 mod migrate;
+/// Bounds how long a statement is waited for.
+mod timeouts;
+/// A transaction, and the macros that expand one body for both databases.
+mod tx;
+
+/// Multi-row statements in few shapes.
+mod bulk;
+/// Lets a list return its plan, for tests.
+mod explain;
+
+/// What intake looks up and writes, many orders at once.
+pub mod intake;
+/// Orders, their items, edits and lists.
+pub mod orders;
+/// Products, also those of an external service.
+pub mod products;
+/// Tables' sessions.
+pub mod sessions;
+/// Counted quantities.
+pub mod stock;
+/// Changes of stock by people.
+pub mod stock_movements;
+/// Stores and their counters.
+pub mod stores;
+
+/// One row per HTTP request.
+pub mod attempts;
+/// Callbacks: stored, applied, listed.
+pub mod callbacks;
+/// Handoffs: claims, outcomes, lists.
+pub mod handoffs;
+/// Integrators, their breaker and their health.
+pub mod integrators;
+/// Retries by hand.
+pub mod retries;
+/// Workers that are alive.
+pub mod workers;
+
+/// Numbered events.
+pub mod events;
+/// Announcements that wait to be published.
+pub mod outbox;
+/// A store's open orders and stream numbers, for screens.
+pub mod store_snapshot;
+
+/// Accounts, refresh tokens, tickets, sign-in failures.
+pub mod accounts;
+/// Accounts as the verification service knows them.
+pub mod external_identities;
+/// Keys of requests that were done.
+pub mod idempotency;
+
+/// The promises as queries.
+pub mod audit;
+/// Sums over orders.
+pub mod stats;
+/// What the reconciler and the stuck list look for.
+pub mod sweep;
+
 #[cfg(test)]
 mod reads;
 #[cfg(test)]
 mod schema;
-mod timeouts;
-mod tx;
-
-pub mod accounts;
-pub mod attempts;
-pub mod audit;
-pub mod callbacks;
-pub mod events;
-pub mod external_identities;
-pub mod handoffs;
-pub mod idempotency;
-pub mod intake;
-pub mod integrators;
-pub mod orders;
-pub mod outbox;
-pub mod products;
-pub mod retries;
-pub mod sessions;
-pub mod stats;
-pub mod stock;
-pub mod stock_movements;
-pub mod store_snapshot;
-pub mod stores;
-pub mod sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
-pub mod workers;
 
 pub use connect::{Db, DbOptions};
 pub use error::{Result, StoreError};
