@@ -137,7 +137,7 @@ pub(super) fn stuck() -> Value {
         "kind": "handoff_failed", "store_id": STORE, "order_id": ORDER, "order_number": 17,
         "integrator_id": INTEGRATOR, "integrator": NAME, "handoff_id": HANDOFF, "callback_id": null,
         "since": at(GIVEN_UP),
-        "why": "The order requires it, with_fields it failed permanently after the order was accepted: attempts_used_up.",
+        "why": "The order requires it, but it failed permanently after the order was accepted: attempts_used_up.",
         "next": format!(
             "GET /handoffs/{HANDOFF} shows every attempt. After fixing the cause: POST /handoffs/{HANDOFF}/retry"
         ),
