@@ -119,8 +119,8 @@ impl Ledger {
         let stores = sorted(&new.stores);
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             check_role(new.role, &stores, &new.integrators)?;
-            check_stores_exist(&mut change, &stores).await?;
-            let integrators = load_integrators(&mut change, &new.integrators).await?;
+            check_stores_exist(change, &stores).await?;
+            let integrators = load_integrators(change, &new.integrators).await?;
             let account = Account {
                 id: self.inner.chance.id(change.now),
                 username: new.username.clone(),
@@ -186,12 +186,12 @@ impl Ledger {
                 )?;
             }
             if let Some(stores) = stores {
-                check_stores_exist(&mut change, &stores).await?;
+                check_stores_exist(change, &stores).await?;
                 store::accounts::replace_stores(&mut change.tx, id, &stores).await?;
                 account.stores = stores;
             }
             if let Some(integrators) = &wanted.integrators {
-                let integrators = load_integrators(&mut change, integrators).await?;
+                let integrators = load_integrators(change, integrators).await?;
                 store::accounts::replace_integrators(&mut change.tx, id, &integrators).await?;
                 account.integrators = integrators;
             }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Inner, OutboxRow, idempotency::Request};
+use super::{Inner, OutboxRow, Result, idempotency::Request};
 use domain::{
     event::{Event, EventKind},
     hint::{Announcement, Hint},
@@ -257,6 +257,15 @@ impl<'l> Change<'l> {
         self.tx.rollback().await;
     }
 
+    /// Commits what was done, or rolls back if it failed.
+    pub(crate) async fn end<T, R>(self, points: CrashPoints, done: Result<T, R>) -> Result<T, R> {
+        match done {
+            Ok(_) => self.commit(points).await?,
+            Err(_) => self.rollback().await,
+        }
+        done
+    }
+
     async fn write_announcements(&mut self) -> store::Result<Vec<OutboxRow>> {
         if let Some(request) = self.request {
             request.write_resource(&mut self.tx, self.made).await?;
@@ -335,40 +344,32 @@ fn count(metrics: &Metrics, event: &Event) {
     }
 }
 
-/// Runs `in_one_transaction!(inner, CrashPoints::ORDERS, |change| { … Ok(value) })`: begins, runs the body and commits;
-/// after a lost lock, rolls back and runs it again. The body may use `?` and must not carry state over from a failed
-/// try.
+/// Runs `in_one_transaction!(handle, CrashPoints::ORDERS, |change| { … Ok(value) })`: begins, runs the body with a
+/// `&mut Change` and commits; after a lost lock, rolls back and runs it again. The body may use `?` and must not carry
+/// state over from a failed try.
+///
+/// A macro, since the future of a function with an async closure is not `Send` if the closure borrows.
 macro_rules! in_one_transaction {
-    ($inner:expr, $points:expr, |$change:ident| $body:block) => {{
+    ($handle:expr, $points:expr, |$change:ident| $body:block) => {{
         let mut tries = 1;
         loop {
-            let mut $change = match $crate::Change::begin($inner).await {
-                Ok(change) => change,
-                Err(error) if error.is_lock_lost() && tries < $crate::change::MAX_TRIES => {
-                    tries += 1;
-                    continue;
-                }
-                Err(error) => break Err($crate::LedgerError::from(error)),
-            };
             let done = async {
-                $crate::idempotency::take_idempotency_key(&mut $change, $inner).await?;
-                $body
+                let mut open = $crate::Change::begin($handle).await?;
+                let $change = &mut open;
+                let done = async {
+                    $crate::idempotency::take_idempotency_key($change, $handle).await?;
+                    $body
+                }
+                .await;
+                open.end($points, done).await
             }
             .await;
-            let error = match done {
-                Ok(value) => match $change.commit($points).await {
-                    Ok(()) => break Ok(value),
-                    Err(error) => $crate::LedgerError::from(error),
-                },
-                Err(error) => {
-                    $change.rollback().await;
-                    error
+            match done {
+                Err(error) if error.is_lock_lost() && tries < $crate::change::MAX_TRIES => {
+                    tries += 1;
                 }
-            };
-            if !error.is_lock_lost() || tries >= $crate::change::MAX_TRIES {
-                break Err(error);
+                done => break done,
             }
-            tries += 1;
         }
     }};
 }

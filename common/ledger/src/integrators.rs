@@ -203,7 +203,7 @@ impl Ledger {
         edit: IntegratorEdit,
     ) -> Result<Integrator, IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            let mut stored = lock(&mut change, id, version).await?;
+            let mut stored = lock(change, id, version).await?;
             let was_unrestricted = is_unrestricted(&stored);
             if edit.auth.is_none() && sends_auth_elsewhere(&stored.integrator, &edit) {
                 return Err(LedgerError::Refused(IntegratorRefused::AuthRequired));
@@ -213,7 +213,7 @@ impl Ledger {
                 stored.integrator.auth_kind = auth.kind().to_owned();
             }
             apply(&edit, &mut stored);
-            write(&mut change, &mut stored).await?;
+            write(change, &mut stored).await?;
             if is_unrestricted(&stored) && !was_unrestricted {
                 change.hint(Hint::Handoffs { integrator: id });
             }
@@ -230,7 +230,7 @@ impl Ledger {
         kind: SecretKind,
     ) -> Result<(Integrator, SigningSecret), IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            let mut stored = lock(&mut change, id, None).await?;
+            let mut stored = lock(change, id, None).await?;
             let secret = change.inner.new_secret();
             let sealed = change.inner.seal_secret(id, &secret);
             let old_until = change.now + TimeDelta::hours(OLD_SECRET_HOURS);

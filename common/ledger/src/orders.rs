@@ -65,12 +65,12 @@ impl Ledger {
             return self.place_draft_if_unchanged(id, seen, by, None).await;
         }
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            let Some(mut order) = lock(&mut change, id).await? else {
+            let Some(mut order) = lock(change, id).await? else {
                 return Err(LedgerError::Refused(OrderRefused::Unknown));
             };
             check_unchanged(&order, seen)?;
             if order.status != to {
-                advance(&mut change, &mut order, to, by, reason, None)
+                advance(change, &mut order, to, by, reason, None)
                     .await
                     .map_err(|error| error.map_refused(Into::into))?;
             }
@@ -82,8 +82,8 @@ impl Ledger {
     /// Accepts or fails an order whose required integrators have all confirmed or failed; see [`settle`].
     pub async fn settle_order(&self, id: OrderId) -> Result<bool, MoveRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            match lock(&mut change, id).await? {
-                Some(mut order) => settle(&mut change, &mut order).await,
+            match lock(change, id).await? {
+                Some(mut order) => settle(change, &mut order).await,
                 None => Ok(false),
             }
         })

@@ -107,7 +107,7 @@ impl Ledger {
                 .map_err(sku_taken)?;
             if let Some(quantity) = product.stock {
                 store::stock_movements::begin_count(&mut change.tx, product.id, quantity).await?;
-                note(&mut change, product.id, quantity, FIRST_COUNT, by).await?;
+                note(change, product.id, quantity, FIRST_COUNT, by).await?;
             }
             change.made(product.id.uuid());
             Ok(product)
@@ -148,7 +148,7 @@ impl Ledger {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let edit = edit.clone();
             let (mut product, was_available) =
-                lock(&mut change, id, version, edit.available.is_some()).await?;
+                lock(change, id, version, edit.available.is_some()).await?;
             if let Some(price) = edit.price {
                 same_currency(product.price.currency, price)?;
             }
@@ -157,8 +157,8 @@ impl Ledger {
             set(&mut product.description, edit.description);
             set(&mut product.price, edit.price);
             set(&mut product.available, edit.available);
-            write(&mut change, &mut product).await?;
-            add_availability_event(&mut change, &product, was_available);
+            write(change, &mut product).await?;
+            add_availability_event(change, &product, was_available);
             change.made(id.uuid());
             Ok(product)
         })
@@ -177,12 +177,12 @@ impl Ledger {
             {
                 return Ok(archived);
             }
-            let (mut product, was_available) = lock(&mut change, id, version, true).await?;
+            let (mut product, was_available) = lock(change, id, version, true).await?;
             product.sku = None;
             product.available = false;
             product.archived_at = Some(change.now);
-            write(&mut change, &mut product).await?;
-            add_availability_event(&mut change, &product, was_available);
+            write(change, &mut product).await?;
+            add_availability_event(change, &product, was_available);
             Ok(product)
         })
     }
@@ -209,7 +209,7 @@ impl Ledger {
                 }
                 store::stock_movements::begin_count(&mut change.tx, id, *delta).await?;
             }
-            note(&mut change, id, *delta, reason, *by).await?;
+            note(change, id, *delta, reason, *by).await?;
             product.stock = store::stock_movements::quantity(&mut change.tx, id).await?;
             change.made(id.uuid());
             Ok(product)

@@ -68,12 +68,12 @@ impl Ledger {
             match store::sessions::insert(&mut change.tx, &session, &name_key(name)).await {
                 Ok(()) => {}
                 Err(StoreError::UniqueKeyTaken) => {
-                    let refused = taken_key_refusal(&mut change, code).await?;
+                    let refused = taken_key_refusal(change, code).await?;
                     return Err(LedgerError::Refused(refused));
                 }
                 Err(error) => return Err(error.into()),
             }
-            session.seq = add_event(&mut change, &session, EventKind::SessionOpened);
+            session.seq = add_event(change, &session, EventKind::SessionOpened);
             change.made(session.id.uuid());
             Ok(session)
         })
@@ -130,18 +130,18 @@ impl Ledger {
 
     async fn close(&self, id: SessionId, finish: bool) -> Result<ClosedSession, SessionRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            let mut session = lock(&mut change, id).await?;
+            let mut session = lock(change, id).await?;
             if session.state == SessionState::Open {
                 session.state = SessionState::Closed;
                 session.closed_at = Some(change.now);
                 store::sessions::close(&mut change.tx, id, change.now).await?;
-                session.seq = add_event(&mut change, &session, EventKind::SessionClosed);
+                session.seq = add_event(change, &session, EventKind::SessionClosed);
             }
             let mut unfinished = Vec::new();
             for order in store::orders::unfinished_of_session(&mut change.tx, id).await? {
                 if finish && can_be_finished(order.status) {
                     // All are locked before the first is moved, since a move also locks handoffs.
-                    let locked = orders::lock(&mut change, order.id).await?;
+                    let locked = orders::lock(change, order.id).await?;
                     unfinished.extend(locked.filter(|order| !order.status.is_final()));
                 } else {
                     unfinished.push(order);
@@ -150,7 +150,7 @@ impl Ledger {
             if finish {
                 for order in &mut unfinished {
                     if can_be_finished(order.status) {
-                        session.seq += finish_order(&mut change, order).await?;
+                        session.seq += finish_order(change, order).await?;
                     }
                 }
                 unfinished.retain(|order| !order.status.is_final());
@@ -183,7 +183,7 @@ impl Ledger {
         code: &str,
     ) -> Result<Session, SessionRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            let mut session = lock(&mut change, id).await?;
+            let mut session = lock(change, id).await?;
             if session.code != old_code {
                 return Err(LedgerError::Refused(SessionRefused::NoSuchSession));
             }
@@ -194,7 +194,7 @@ impl Ledger {
                 }
                 done => done?,
             }
-            session.seq = add_event(&mut change, &session, EventKind::SessionCodeRenewed);
+            session.seq = add_event(change, &session, EventKind::SessionCodeRenewed);
             change.made(id.uuid());
             Ok(session)
         })

@@ -145,7 +145,7 @@ impl Ledger {
         }
         let tallied: Result<Option<i64>> =
             in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
-                Ok(tally(&mut change, of, up_to, next).await?)
+                Ok(tally(change, of, up_to, next).await?)
             });
         match tallied {
             // Another worker has created this tally.

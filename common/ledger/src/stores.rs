@@ -113,12 +113,12 @@ impl Ledger {
     ) -> Result<Store, StoreRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             if edit.paused.is_some() {
-                lock_stream(&mut change, id).await?;
+                lock_stream(change, id).await?;
             }
-            let mut store = lock(&mut change, id, version).await?;
+            let mut store = lock(change, id, version).await?;
             let was_paused = store.paused;
             apply(&edit, &mut store);
-            write(&mut change, &mut store).await?;
+            write(change, &mut store).await?;
             if store.paused != was_paused {
                 let data = json!({ "paused": store.paused });
                 change.event(id.into(), None, EventKind::StorePaused, data);
@@ -136,16 +136,16 @@ impl Ledger {
     ) -> Result<Store, StoreRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             // This waits for orders that are being numbered right now.
-            lock_stream(&mut change, id).await?;
+            lock_stream(change, id).await?;
             if let Some(archived) = store::stores::get(&mut change.tx, id)
                 .await?
                 .filter(|store| store.archived_at.is_some())
             {
                 return Ok(archived);
             }
-            let mut store = lock(&mut change, id, version).await?;
+            let mut store = lock(change, id, version).await?;
             store.archived_at = Some(change.now);
-            write(&mut change, &mut store).await?;
+            write(change, &mut store).await?;
             Ok(store)
         })
     }

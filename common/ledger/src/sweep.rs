@@ -73,7 +73,7 @@ impl Ledger {
 
     async fn free_expired_lease(&self, id: HandoffId, order: Option<OrderId>) -> Result<bool> {
         in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
-            let Some((mut order, stored)) = lock(&mut change, order, id).await? else {
+            let Some((mut order, stored)) = lock(change, order, id).await? else {
                 return Ok(false);
             };
             let is_over = stored.leased_until.is_some_and(|until| until <= change.now);
@@ -96,7 +96,7 @@ impl Ledger {
             store::handoffs::raise_fence(&mut change.tx, id).await?;
             let was_healthy = false;
             conclude(
-                &mut change,
+                change,
                 order.as_mut(),
                 &stored,
                 &integrator,
@@ -140,7 +140,7 @@ impl Ledger {
 
     async fn fail_overdue_handoff(&self, id: HandoffId, order: Option<OrderId>) -> Result<bool> {
         in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
-            let Some((mut order, stored)) = lock(&mut change, order, id).await? else {
+            let Some((mut order, stored)) = lock(change, order, id).await? else {
                 return Ok(false);
             };
             let handoff = &stored.handoff;
@@ -161,8 +161,8 @@ impl Ledger {
             } else {
                 FailReason::IntegratorDisabled
             };
-            fail(&mut change, order.as_mut(), handoff, &integrator, reason).await?;
-            hint_next(&mut change, handoff).await?;
+            fail(change, order.as_mut(), handoff, &integrator, reason).await?;
+            hint_next(change, handoff).await?;
             Ok(true)
         })
     }
@@ -185,7 +185,7 @@ impl Ledger {
 
     async fn end_overdue_order(&self, id: OrderId) -> Result<bool> {
         in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
-            let Some(mut order) = orders::lock(&mut change, id).await? else {
+            let Some(mut order) = orders::lock(change, id).await? else {
                 return Ok(false);
             };
             let Some(accept_by) = order.accept_by.filter(|_| order.status.awaits_acceptance())
@@ -200,8 +200,8 @@ impl Ledger {
                 change.hint(Hint::Callbacks { order: id });
                 return Ok(false);
             }
-            let (to, reason) = overdue_end(&mut change, &order).await?;
-            orders::advance(&mut change, &mut order, to, By::Sweep, Some(reason), None)
+            let (to, reason) = overdue_end(change, &order).await?;
+            orders::advance(change, &mut order, to, By::Sweep, Some(reason), None)
                 .await
                 .map_err(corrupt_if_refused(id))?;
             Ok(true)

@@ -64,7 +64,7 @@ impl Ledger {
             };
             let family = self.inner.chance.id(change.now);
             let expires_at = change.now + ttl;
-            Ok(issue(&mut change, &found.account, family, expires_at).await?)
+            Ok(issue(change, &found.account, family, expires_at).await?)
         })
     }
 
@@ -78,7 +78,7 @@ impl Ledger {
         let hash = sha256(token.as_bytes());
         let done = in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
-            let Some((account, found)) = lock_with_account(&mut change, &hash).await? else {
+            let Some((account, found)) = lock_with_account(change, &hash).await? else {
                 return Ok(Err(RefreshRefused::NotValid));
             };
             if account.disabled || found.revoked_at.is_some() || found.expires_at <= now {
@@ -93,7 +93,7 @@ impl Ledger {
             if found.used_at.is_none() {
                 refresh_tokens::refresh_token_used(&mut change.tx, &hash, now).await?;
             }
-            let refreshed = issue(&mut change, &account, found.family, now + ttl).await?;
+            let refreshed = issue(change, &account, found.family, now + ttl).await?;
             Ok::<_, LedgerError>(Ok(refreshed))
         });
         done.map_err(LedgerError::widen)?
@@ -104,7 +104,7 @@ impl Ledger {
     pub async fn end_sign_in(&self, token: &str) -> Result<()> {
         let hash = sha256(token.as_bytes());
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            if let Some((_, found)) = lock_with_account(&mut change, &hash).await? {
+            if let Some((_, found)) = lock_with_account(change, &hash).await? {
                 refresh_tokens::revoke_family(&mut change.tx, found.family, change.now).await?;
             }
             Ok(())

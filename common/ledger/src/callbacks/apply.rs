@@ -85,7 +85,7 @@ impl Ledger {
         // The skipped ones are among those that are read.
         let page = MAX_BATCH + left_out.len();
         in_one_transaction!(&self.inner, CrashPoints::CALLBACK_APPLIED, |change| {
-            let Some(mut order) = orders::lock(&mut change, order).await? else {
+            let Some(mut order) = orders::lock(change, order).await? else {
                 return Ok(Page {
                     applied: 0,
                     is_last: true,
@@ -101,20 +101,14 @@ impl Ledger {
                 if left_out.contains(&callback.id) {
                     continue;
                 }
-                apply_one(
-                    &mut change,
-                    &mut order,
-                    &callback,
-                    &mut marks,
-                    &mut integrators,
-                )
-                .await
-                .map_err(|error| poisoned(callback.id, error))?;
+                apply_one(change, &mut order, &callback, &mut marks, &mut integrators)
+                    .await
+                    .map_err(|error| poisoned(callback.id, error))?;
                 applied += 1;
             }
             if is_last {
                 // A handoff that failed meanwhile left the order to these callbacks.
-                settle(&mut change, &mut order)
+                settle(change, &mut order)
                     .await
                     .map_err(LedgerError::widen)?;
             }

@@ -179,7 +179,7 @@ impl Ledger {
         opening: NewRound,
     ) -> Result<Handoff, RetryRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            open(&mut change, handoff, opening).await
+            open(change, handoff, opening).await
         })
     }
 

@@ -168,17 +168,17 @@ impl Ledger {
             };
             let mut claims = Claims::default();
             if !candidates.is_empty() {
-                let locked = lock_available(&mut change, &candidates)
+                let locked = lock_available(change, &candidates)
                     .await
                     .map_err(LedgerError::widen)?;
                 claims.retry_soon = locked.len() < candidates.len();
                 crash::point("claim.after_locks");
-                begin_attempts(&mut change, &to, locked, lease, &mut claims)
+                begin_attempts(change, &to, locked, lease, &mut claims)
                     .await
                     .map_err(LedgerError::widen)?;
             }
             if let (Allowance::OneProbe, Some(probe)) = (pace, claims.claimed.first()) {
-                let is_ours = breaker::begin_probe(&mut change, probe).await;
+                let is_ours = breaker::begin_probe(change, probe).await;
                 if !is_ours.map_err(LedgerError::widen)? {
                     return Err(LedgerError::Refused(ProbeTaken));
                 }

@@ -46,15 +46,14 @@ impl Ledger {
     ) -> Result<()> {
         let handoff = &claimed.handoff;
         in_one_transaction!(&self.inner, CrashPoints::OUTCOME, |change| {
-            let Some((order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
-            else {
+            let Some((order, stored)) = lock(change, handoff.order_id, handoff.id).await? else {
                 return Ok(());
             };
             if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
                 return Ok(());
             }
-            take_back(&mut change, order.as_ref(), &stored.handoff, until, why).await?;
-            breaker::undo_probe(&mut change, claimed, round_up_to_micros(until)).await
+            take_back(change, order.as_ref(), &stored.handoff, until, why).await?;
+            breaker::undo_probe(change, claimed, round_up_to_micros(until)).await
         })
     }
 }
@@ -67,17 +66,14 @@ pub(super) async fn conclude_alone(
 ) -> Result<Conclusion> {
     let (handoff, integrator) = (&claimed.handoff, &claimed.integrator);
     in_one_transaction!(inner, CrashPoints::OUTCOME, |change| {
-        let Some((mut order, stored)) = lock(&mut change, handoff.order_id, handoff.id).await?
-        else {
+        let Some((mut order, stored)) = lock(change, handoff.order_id, handoff.id).await? else {
             return Ok(Conclusion::of(Concluded::Fenced));
         };
         if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
-            return Ok(Conclusion::of(
-                recorded_outcome(&mut change, claimed).await?,
-            ));
+            return Ok(Conclusion::of(recorded_outcome(change, claimed).await?));
         }
         let (order, was_healthy) = (order.as_mut(), claimed.was_healthy);
-        conclude(&mut change, order, &stored, integrator, was_healthy, result).await
+        conclude(change, order, &stored, integrator, was_healthy, result).await
     })
 }
 

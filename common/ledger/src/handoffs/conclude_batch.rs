@@ -172,7 +172,7 @@ async fn conclude_in_one_transaction(
             .iter()
             .map(PendingAcknowledgement::candidate)
             .collect();
-        let mut locked = lock_available(&mut change, &candidates).await?;
+        let mut locked = lock_available(change, &candidates).await?;
         let mut outcomes = Vec::with_capacity(waiting.len());
         for one in waiting {
             let Some(at) = position(&locked, one.claimed.handoff.id) else {
@@ -181,13 +181,12 @@ async fn conclude_in_one_transaction(
             };
             let Locked { stored, mut order } = locked.swap_remove(at);
             if stored.fence != one.claimed.fence || !has_an_open_attempt(&stored) {
-                outcomes.push(Some(recorded_outcome(&mut change, &one.claimed).await?));
+                outcomes.push(Some(recorded_outcome(change, &one.claimed).await?));
                 continue;
             }
             let integrator = &one.claimed.integrator;
             let (order, result) = (order.as_mut(), one.result());
-            let conclusion =
-                conclude(&mut change, order, &stored, integrator, true, result).await?;
+            let conclusion = conclude(change, order, &stored, integrator, true, result).await?;
             outcomes.push(Some(conclusion.concluded));
         }
         Ok(outcomes)

@@ -52,7 +52,7 @@ impl Ledger {
                 by,
                 due_at: now,
             };
-            let opened = open(&mut change, &known, opening).await?;
+            let opened = open(change, &known, opening).await?;
             let new = NewRetry {
                 id: retry,
                 by,

@@ -139,7 +139,7 @@ async fn a_change_that_does_not_say_what_it_made_keeps_no_key(house: House) {
         .ledger
         .once(a_key(store, 1), async |ledger| {
             crate::in_one_transaction!(&ledger.inner, CrashPoints::NONE, |change| {
-                let _ = &mut change;
+                let _ = change;
                 Ok::<_, LedgerError>(())
             })
         })

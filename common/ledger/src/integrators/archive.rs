@@ -31,12 +31,12 @@ impl Ledger {
             if stored.is_some_and(|stored| stored.archived_at.is_some()) {
                 return Ok(());
             }
-            let mut stored = lock(&mut change, id, version).await?;
+            let mut stored = lock(change, id, version).await?;
             stored.integrator.enabled = false;
             stored.integrator.disabled_reason = Some("archived".to_owned());
             stored.given_up = None;
             stored.archived_at = Some(change.now);
-            write(&mut change, &mut stored).await?;
+            write(change, &mut stored).await?;
             Ok(())
         })
     }
@@ -67,14 +67,14 @@ impl Ledger {
         order: Option<OrderId>,
     ) -> Result<bool> {
         in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
-            let Some((mut order, stored)) = handoffs::lock(&mut change, order, id).await? else {
+            let Some((mut order, stored)) = handoffs::lock(change, order, id).await? else {
                 return Ok(false);
             };
             let handoff = &stored.handoff;
             if handoff.state.is_closed() || handoff.state == HandoffState::Sending {
                 return Ok(false);
             }
-            withdraw_from_order(&mut change, order.as_mut(), handoff).await?;
+            withdraw_from_order(change, order.as_mut(), handoff).await?;
             Ok(true)
         })
     }

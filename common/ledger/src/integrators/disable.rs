@@ -40,7 +40,7 @@ impl Ledger {
         store: StoreId,
     ) -> Result<bool> {
         let disabled = in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            lock_stream(&mut change, store).await?;
+            lock_stream(change, store).await?;
             let Some(stored) = store::integrators::lock(&mut change.tx, id).await? else {
                 return Ok(None);
             };

@@ -25,7 +25,7 @@ impl Ledger {
     /// idempotent: the order's own key is ignored.
     pub async fn draft_order(&self, wanted: &PlaceOrder) -> Result<Order, PlaceRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            let draft = draft(&mut change, wanted).await?;
+            let draft = draft(change, wanted).await?;
             let row = NewOrder {
                 order: &draft,
                 placed_by: wanted.placed_by(),
@@ -34,7 +34,7 @@ impl Ledger {
             match store::orders::insert(&mut change.tx, &[row]).await {
                 Ok(()) => {}
                 Err(StoreError::UniqueKeyTaken) => {
-                    return Err(reference_taken(&mut change, wanted).await?);
+                    return Err(reference_taken(change, wanted).await?);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -67,7 +67,7 @@ impl Ledger {
             let unknown = || LedgerError::Refused(OrderRefused::Unknown);
             let read = store::orders::get(&mut change.tx, id).await?;
             let read = read.ok_or_else(unknown)?;
-            let place = lock_draft_scope(&mut change, &read).await?;
+            let place = lock_draft_scope(change, &read).await?;
             let locked = store::orders::lock(&mut change.tx, id).await?;
             let (draft, last_seq) = locked.ok_or_else(unknown)?;
             check_unchanged(&draft, seen)?;
@@ -84,7 +84,7 @@ impl Ledger {
                 let stream = draft.id.into();
                 change.register_stream(stream, Counter::Order, draft.store_id, last_seq);
             }
-            place_draft(&mut change, place, &draft, expected_total)
+            place_draft(change, place, &draft, expected_total)
                 .await
                 .map_err(|error| error.map_refused(Into::into))
         })
@@ -109,7 +109,7 @@ impl Ledger {
         reason: Option<&str>,
     ) -> Result<Option<Order>, OrderRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            let Some(mut order) = lock(&mut change, id).await? else {
+            let Some(mut order) = lock(change, id).await? else {
                 return Err(LedgerError::Refused(OrderRefused::Unknown));
             };
             check_unchanged(&order, seen)?;
@@ -119,7 +119,7 @@ impl Ledger {
             }
             if order.status != OrderStatus::Cancelled {
                 let to = OrderStatus::Cancelled;
-                advance(&mut change, &mut order, to, by, reason, None)
+                advance(change, &mut order, to, by, reason, None)
                     .await
                     .map_err(|error| error.map_refused(Into::into))?;
             }

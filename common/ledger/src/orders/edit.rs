@@ -91,7 +91,7 @@ impl Ledger {
         edit: &OrderEdit,
     ) -> Result<Order, EditRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            let before = lock(&mut change, id)
+            let before = lock(change, id)
                 .await?
                 .ok_or(LedgerError::Refused(EditRefused::Unknown))?;
             change.made(id.uuid());
@@ -103,19 +103,19 @@ impl Ledger {
                     current,
                 }));
             }
-            check_editable(&mut change, &before).await?;
-            let mut order = edited(&mut change, &before, edit).await?;
+            check_editable(change, &before).await?;
+            let mut order = edited(change, &before, edit).await?;
             if order == before {
                 return Ok(order);
             }
             order.version += 1;
             if order.stock_held {
-                move_stock(&mut change, &before.items, &mut order.items).await?;
+                move_stock(change, &before.items, &mut order.items).await?;
             }
-            write(&mut change, &before, &order).await?;
+            write(change, &before, &order).await?;
             if order.status != OrderStatus::Draft {
                 let data = order.public_facts();
-                announce(&mut change, &order, EventKind::OrderEdited, data);
+                announce(change, &order, EventKind::OrderEdited, data);
             }
             Ok(order)
         })

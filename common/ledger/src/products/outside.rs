@@ -47,7 +47,7 @@ impl Ledger {
         }
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             // Two processes with the same list import it one after the other.
-            lock_stream(&mut change, store).await?;
+            lock_stream(change, store).await?;
             let sells_in = store::stores::get(&mut change.tx, store)
                 .await?
                 .filter(|store| store.archived_at.is_none())
@@ -57,8 +57,8 @@ impl Ledger {
                 same_currency(sells_in, product.price)?;
             }
             let known = ImportedProducts::read(&mut change.tx, store).await?;
-            import_listed(&mut change, store, &known, &listed).await?;
-            unlist_missing(&mut change, &known, &listed).await
+            import_listed(change, store, &known, &listed).await?;
+            unlist_missing(change, &known, &listed).await
         })
     }
 }
