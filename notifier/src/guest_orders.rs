@@ -22,7 +22,7 @@ impl GuestOrders {
         let author = cell
             .get_or_try_init(|| async {
                 let order = ledger.order(order).await?;
-                Ok::<_, ledger::LedgerError>(order.and_then(|order| order.guest_key_hash))
+                Ok::<_, ledger::Failure>(order.and_then(|order| order.guest_key_hash))
             })
             .await?;
         Ok(author.clone())

@@ -11,7 +11,7 @@ use domain::{
     session::{Session, SessionState},
 };
 use kitchen::Kitchen;
-use ledger::{Ledger, LedgerError, sessions::SessionRefused};
+use ledger::{ChangeError, Ledger, sessions::SessionRefused};
 use runtime::config::Settings;
 
 pub(crate) use self::{
@@ -92,25 +92,25 @@ impl Demo {
     }
 
     /// Returns the open session of the table, opening a new one if it was closed.
-    async fn table(&self) -> Result<Session, LedgerError<SessionRefused>> {
+    async fn table(&self) -> ledger::ChangeResult<Session, SessionRefused> {
         if let Some(open) = self.open_table().await? {
             return Ok(open);
         }
         match self.ledger.open_session(self.store, TABLE).await {
-            Err(LedgerError::Refused(SessionRefused::NameTaken)) => {
+            Err(ChangeError::Refused(SessionRefused::NameTaken)) => {
                 // Another request has just opened it.
                 let open = self.open_table().await?;
-                open.ok_or(LedgerError::Refused(SessionRefused::NameTaken))
+                open.ok_or(ChangeError::Refused(SessionRefused::NameTaken))
             }
             opened => opened,
         }
     }
 
-    async fn open_table(&self) -> Result<Option<Session>, LedgerError<SessionRefused>> {
+    async fn open_table(&self) -> ledger::Result<Option<Session>> {
         let sessions =
             self.ledger
                 .sessions_of_store(self.store, SessionState::Open, None, MAX_SESSIONS);
-        let open = sessions.await.map_err(LedgerError::widen)?;
+        let open = sessions.await?;
         Ok(open.into_iter().find(|session| session.name == TABLE))
     }
 }

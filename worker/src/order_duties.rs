@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::ids::OrderId;
-use ledger::{Ledger, LedgerError};
+use ledger::{ChangeError, Ledger};
 use platform::metrics::Metrics;
 use runtime::lifecycle::Shutdown;
 use tokio::sync::Notify;
@@ -127,7 +127,7 @@ impl Inner {
                 }
             },
             Duty::Settle(order) => match self.ledger.settle_order(order).await {
-                Ok(_) | Err(LedgerError::Refused(_)) => {}
+                Ok(_) | Err(ChangeError::Refused(_)) => {}
                 Err(error) => {
                     tracing::warn!(%order, %error, "settling the order failed; the sweep will retry: {error}")
                 }

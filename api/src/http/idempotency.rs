@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: a repeated request is done once, and the replay returns the resource that it created or changed.
 
 use ledger::{
-    Ledger,
+    Ledger, MaybeFailure,
     idempotency::{Idempotency, Once},
 };
 use poem::{Request, RequestBody};
@@ -56,30 +56,30 @@ impl IdempotencyKey {
 
 /// Returns the result of `work` and false; or, if the request was done before, the resource that `again` reads now and
 /// true.
-pub(crate) async fn once<T, R>(
+pub(crate) async fn once<T, E>(
     state: &ApiState,
     key: Option<Idempotency>,
-    work: impl AsyncFnOnce(Ledger) -> ledger::Result<T, R>,
+    work: impl AsyncFnOnce(Ledger) -> Result<T, E>,
     again: impl AsyncFnOnce(Uuid) -> Result<T, Problem>,
 ) -> Result<(T, bool), Problem>
 where
-    R: Into<Problem>,
+    E: MaybeFailure + Into<Problem>,
 {
-    match state.ledger.once(key, work).await? {
+    match state.ledger.once(key, work).await.map_err(Into::into)? {
         Once::Done(made) => Ok((made, false)),
         Once::AlreadyDone(resource) => Ok((again(resource).await?, true)),
     }
 }
 
 /// Like [`once`], for a resource that is shown with its `ETag`.
-pub(crate) async fn once_tagged<T, V, R>(
+pub(crate) async fn once_tagged<T, V, E>(
     state: &ApiState,
     key: Option<Idempotency>,
-    work: impl AsyncFnOnce(Ledger) -> ledger::Result<T, R>,
+    work: impl AsyncFnOnce(Ledger) -> Result<T, E>,
     again: impl AsyncFnOnce(Uuid) -> Result<T, Problem>,
 ) -> Result<Tagged<V>, Problem>
 where
-    R: Into<Problem>,
+    E: MaybeFailure + Into<Problem>,
     V: From<T> + ToJSON,
 {
     let (now, replayed) = once(state, key, work, again).await?;

@@ -1,7 +1,7 @@
 //! Generation of session codes, built in or by the code service.
 
 use domain::session::is_code;
-use ledger::{Ledger, LedgerError, sessions::SessionRefused};
+use ledger::{ChangeError, Ledger, sessions::SessionRefused};
 use platform::chance::Chance;
 
 use super::service::{Answer, Service};
@@ -33,15 +33,15 @@ impl Codes {
     pub(crate) async fn draw_for<T, F>(
         &self,
         using: impl Fn(String) -> F,
-    ) -> Result<T, LedgerError<Problem>>
+    ) -> Result<T, ChangeError<Problem>>
     where
-        F: Future<Output = Result<T, LedgerError<SessionRefused>>>,
+        F: Future<Output = Result<T, ChangeError<SessionRefused>>>,
     {
         let mut draws = 1;
         loop {
-            let code = self.draw().await.map_err(LedgerError::Refused)?;
+            let code = self.draw().await.map_err(ChangeError::Refused)?;
             match using(code).await {
-                Err(LedgerError::Refused(SessionRefused::CodeTaken)) if draws < MAX_DRAWS => {
+                Err(ChangeError::Refused(SessionRefused::CodeTaken)) if draws < MAX_DRAWS => {
                     draws += 1;
                 }
                 done => return done.map_err(|error| error.map_refused(Into::into)),

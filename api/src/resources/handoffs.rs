@@ -9,7 +9,7 @@ mod view;
 
 use domain::{account::Role, ids::HandoffId};
 use ledger::{
-    LedgerError,
+    ChangeError,
     handoffs::{HandoffFilter, HandoffHistory, RetryRefused},
 };
 use poem_openapi::{
@@ -147,7 +147,7 @@ impl Handoffs {
             async |ledger| {
                 let retried = ledger.retry_handoff(known.id, by).await?;
                 tracing::info!(handoff = %retried.id, round = retried.round, %by, "handoff retried by hand");
-                Ok::<_, LedgerError<RetryRefused>>(())
+                Ok::<_, ChangeError<RetryRefused>>(())
             },
             async |_| Ok(()),
         );

@@ -12,7 +12,7 @@ use domain::{
     signature::SigningSecret,
 };
 use ledger::{
-    LedgerError,
+    ChangeError,
     integrators::{IntegratorRefused, NewSecrets, SecretKind},
 };
 use poem_openapi::{
@@ -178,7 +178,7 @@ impl Integrators {
             key,
             async |ledger| {
                 let (integrator, secrets) = ledger.create_integrator(new).await?;
-                Ok::<_, LedgerError<IntegratorRefused>>((integrator, Some(secrets)))
+                Ok::<_, ChangeError<IntegratorRefused>>((integrator, Some(secrets)))
             },
             async |id| Ok((self.managed_integrator(&caller, id.into()).await?, None)),
         );
@@ -316,7 +316,7 @@ impl Integrators {
             key,
             async |ledger| {
                 let (_, secret) = ledger.rotate_secret(integrator.id, kind).await?;
-                Ok::<_, LedgerError<IntegratorRefused>>(Some(secret.reveal()))
+                Ok::<_, ChangeError<IntegratorRefused>>(Some(secret.reveal()))
             },
             async |_| Ok(None),
         );

@@ -11,7 +11,7 @@ pub use self::{
     sign_ins::{RefreshRefused, Refreshed, SignInRefused},
     tickets::{TICKET_TTL, TicketSubject},
 };
-use crate::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
+use crate::{Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction};
 use domain::{
     account::{Account, IntegratorRef, Role},
     ids::{AccountId, IntegratorId, StoreId},
@@ -83,6 +83,8 @@ pub enum AccountRefused {
     PasswordChanged,
 }
 
+impl Refusal for AccountRefused {}
+
 impl Ledger {
     pub async fn credentials(&self, username: &str) -> Result<Option<Credentials>> {
         let mut tx = self.inner.db.read().await?;
@@ -115,7 +117,7 @@ impl Ledger {
         Ok(store::accounts::page(&mut tx, stores, after, limit).await?)
     }
 
-    pub async fn create_account(&self, new: &NewAccount) -> Result<Account, AccountRefused> {
+    pub async fn create_account(&self, new: &NewAccount) -> ChangeResult<Account, AccountRefused> {
         let stores = sorted(&new.stores);
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             check_role(new.role, &stores, &new.integrators)?;
@@ -141,9 +143,7 @@ impl Ledger {
                 }
                 Err(StoreError::UniqueKeyTaken) => {
                     let username = new.username.clone();
-                    Err(LedgerError::Refused(AccountRefused::UsernameTaken {
-                        username,
-                    }))
+                    Err(AccountRefused::UsernameTaken { username }.into())
                 }
                 Err(error) => Err(error.into()),
             }
@@ -156,18 +156,18 @@ impl Ledger {
         &self,
         id: AccountId,
         wanted: &AccountChange,
-        allowed: impl Fn(&Account) -> std::result::Result<(), AccountRefused>,
-    ) -> Result<Account, AccountRefused> {
+        allowed: impl Fn(&Account) -> Result<(), AccountRefused>,
+    ) -> ChangeResult<Account, AccountRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let Some(mut credentials) = store::accounts::lock(&mut change.tx, id).await? else {
-                return Err(LedgerError::Refused(AccountRefused::NoSuchAccount));
+                return Err(AccountRefused::NoSuchAccount.into());
             };
             let mark = credentials.password_mark();
             if wanted.password_mark.is_some_and(|wanted| wanted != mark) {
-                return Err(LedgerError::Refused(AccountRefused::PasswordChanged));
+                return Err(AccountRefused::PasswordChanged.into());
             }
             let account = &mut credentials.account;
-            allowed(account).map_err(LedgerError::Refused)?;
+            allowed(account)?;
             account.role = wanted.role.unwrap_or(account.role);
             account.disabled = wanted.disabled.unwrap_or(account.disabled);
             let stores = wanted.stores.as_deref().map(sorted);
@@ -217,13 +217,12 @@ fn check_role(
     role: Role,
     stores: &[StoreId],
     integrators: &[IntegratorId],
-) -> Result<(), AccountRefused> {
+) -> ChangeResult<(), AccountRefused> {
     if matches!(role, Role::Manager | Role::Staff) == stores.is_empty() {
-        return Err(LedgerError::Refused(AccountRefused::StoresDoNotFitRole));
+        return Err(AccountRefused::StoresDoNotFitRole.into());
     }
     if (role == Role::Integrator) == integrators.is_empty() {
-        let refused = AccountRefused::IntegratorsDoNotFitRole;
-        return Err(LedgerError::Refused(refused));
+        return Err(AccountRefused::IntegratorsDoNotFitRole.into());
     }
     Ok(())
 }
@@ -231,13 +230,10 @@ fn check_role(
 async fn check_stores_exist(
     change: &mut Change<'_>,
     stores: &[StoreId],
-) -> Result<(), AccountRefused> {
+) -> ChangeResult<(), AccountRefused> {
     let existing = store::accounts::existing_stores(&mut change.tx, stores).await?;
     match stores.iter().find(|store| !existing.contains(store)) {
-        Some(store) => {
-            let refused = AccountRefused::UnknownStore { store: *store };
-            Err(LedgerError::Refused(refused))
-        }
+        Some(&store) => Err(AccountRefused::UnknownStore { store }.into()),
         None => Ok(()),
     }
 }
@@ -246,15 +242,11 @@ async fn check_stores_exist(
 async fn load_integrators(
     change: &mut Change<'_>,
     integrators: &[IntegratorId],
-) -> Result<Vec<IntegratorRef>, AccountRefused> {
+) -> ChangeResult<Vec<IntegratorRef>, AccountRefused> {
     let existing = store::accounts::existing_integrators(&mut change.tx, integrators).await?;
     let is_known = |id: &&IntegratorId| existing.iter().any(|one| one.integrator == **id);
     match integrators.iter().find(|id| !is_known(id)) {
-        Some(integrator) => {
-            let integrator = *integrator;
-            let refused = AccountRefused::UnknownIntegrator { integrator };
-            Err(LedgerError::Refused(refused))
-        }
+        Some(&integrator) => Err(AccountRefused::UnknownIntegrator { integrator }.into()),
         None => Ok(existing),
     }
 }

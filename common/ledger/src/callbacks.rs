@@ -5,7 +5,9 @@ mod interpret;
 #[cfg(test)]
 mod tests;
 
-use super::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
+use super::{
+    ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Refusal, Result, in_one_transaction,
+};
 use domain::{
     callback::Update,
     hint::Hint,
@@ -34,6 +36,8 @@ pub enum CallbackRefused {
     UnknownOrder(OrderId),
 }
 
+impl Refusal for CallbackRefused {}
+
 impl Ledger {
     /// Lists received callbacks, newest first; `before` is the last one of the previous page.
     pub async fn callbacks(
@@ -52,13 +56,13 @@ impl Ledger {
         integrator: &Integrator,
         webhook_id: &str,
         update: Update,
-    ) -> Result<Received, CallbackRefused> {
+    ) -> ChangeResult<Received, CallbackRefused> {
         crash::point("callback.before_store");
         let stored = in_one_transaction!(&self.inner, CrashPoints::CALLBACK_STORED, |change| {
             let order_id = match (update.order_id, &update.reference) {
                 (Some(order), _) => {
                     if !store::callbacks::was_handed(&mut change.tx, integrator.id, order).await? {
-                        return Err(LedgerError::Refused(CallbackRefused::UnknownOrder(order)));
+                        return Err(CallbackRefused::UnknownOrder(order).into());
                     }
                     Some(order)
                 }
@@ -84,7 +88,9 @@ impl Ledger {
             Ok(Received::Stored { id })
         });
         match stored {
-            Err(LedgerError::Store(StoreError::UniqueKeyTaken)) => Ok(Received::Duplicate),
+            Err(ChangeError::Failed(Failure::Store(StoreError::UniqueKeyTaken))) => {
+                Ok(Received::Duplicate)
+            }
             stored => stored,
         }
     }

@@ -1,12 +1,12 @@
 //! A transaction that changes the ledger, with the events and hints it will publish and its retries after lost locks.
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Inner, OutboxRow, Result, idempotency::Request};
+use super::{Inner, OutboxRow, idempotency::Request};
 use domain::{
     event::{Event, EventKind},
     hint::{Announcement, Hint},
@@ -19,17 +19,24 @@ use platform::{crash, metrics::Metrics};
 use store::{StoreError, Tx, events::Counter};
 
 /// Maximum number of tries of a change that loses its locks (deadlock or lock timeout).
-pub(crate) const MAX_TRIES: u32 = 5;
+const MAX_TRIES: u32 = 5;
 /// Maximum number of events in one outbox row; a change with more writes several rows.
 const MAX_EVENTS_PER_ROW: usize = 64;
 
-/// Why a change did not happen: `R` is the change's own refusal; any change can meet the other variants.
+/// Why a change did not happen: its own refusal `R`, or a failure.
 #[derive(Debug, thiserror::Error)]
-pub enum LedgerError<R = Infallible> {
+pub enum ChangeError<R> {
     #[error("{0}")]
     Refused(R),
     #[error(transparent)]
-    Store(StoreError),
+    Failed(Failure),
+}
+
+/// Failure that any change and any read can meet.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error("a stored secret can't be decrypted: {0}")]
     Undecryptable(String),
     /// Intake's queue is full, or the process is about to stop.
@@ -44,37 +51,54 @@ pub enum LedgerError<R = Infallible> {
     KeyInProgress,
 }
 
-impl<R> LedgerError<R> {
-    #[must_use]
-    pub fn is_lock_lost(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_lock_lost())
-    }
-
-    /// Converts the refusal, and keeps every other error.
-    pub fn map_refused<Q>(self, words: impl FnOnce(R) -> Q) -> LedgerError<Q> {
+impl<R> ChangeError<R> {
+    /// Converts the refusal, and keeps a failure.
+    pub fn map_refused<Q>(self, convert: impl FnOnce(R) -> Q) -> ChangeError<Q> {
         match self {
-            Self::Refused(refusal) => LedgerError::Refused(words(refusal)),
-            Self::Store(error) => LedgerError::Store(error),
-            Self::Undecryptable(why) => LedgerError::Undecryptable(why),
-            Self::Overloaded => LedgerError::Overloaded,
-            Self::AlreadyDone(resource) => LedgerError::AlreadyDone(resource),
-            Self::KeyReused => LedgerError::KeyReused,
-            Self::KeyInProgress => LedgerError::KeyInProgress,
+            Self::Refused(refusal) => ChangeError::Refused(convert(refusal)),
+            Self::Failed(failure) => ChangeError::Failed(failure),
         }
     }
 }
 
-impl LedgerError<Infallible> {
-    /// Converts to the error type of a change with refusals.
-    #[must_use]
-    pub fn widen<R>(self) -> LedgerError<R> {
-        self.map_refused(|never| match never {})
+impl<R> From<Failure> for ChangeError<R> {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
     }
 }
 
-impl<R> From<StoreError> for LedgerError<R> {
+impl<R> From<StoreError> for ChangeError<R> {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        Self::Failed(error.into())
+    }
+}
+
+/// Error of a read or a change: a [`Failure`], or a [`ChangeError`] that may hold one.
+pub trait MaybeFailure {
+    fn failure(&self) -> Option<&Failure>;
+}
+
+impl MaybeFailure for Failure {
+    fn failure(&self) -> Option<&Failure> {
+        Some(self)
+    }
+}
+
+impl<R> MaybeFailure for ChangeError<R> {
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Refused(_) => None,
+            Self::Failed(failure) => Some(failure),
+        }
+    }
+}
+
+/// A reason to refuse a change. `?` and `into` make a [`ChangeError`] of it, also of one that embeds it.
+pub trait Refusal {}
+
+impl<Q: Refusal, R: From<Q>> From<Q> for ChangeError<R> {
+    fn from(refusal: Q) -> Self {
+        Self::Refused(refusal.into())
     }
 }
 
@@ -258,7 +282,11 @@ impl<'l> Change<'l> {
     }
 
     /// Commits what was done, or rolls back if it failed.
-    pub(crate) async fn end<T, R>(self, points: CrashPoints, done: Result<T, R>) -> Result<T, R> {
+    pub(crate) async fn end<T, E: From<StoreError>>(
+        self,
+        points: CrashPoints,
+        done: Result<T, E>,
+    ) -> Result<T, E> {
         match done {
             Ok(_) => self.commit(points).await?,
             Err(_) => self.rollback().await,
@@ -344,6 +372,12 @@ fn count(metrics: &Metrics, event: &Event) {
     }
 }
 
+/// Returns true if the change lost its locks and has tries left.
+pub(crate) fn may_retry<T>(done: &Result<T, impl MaybeFailure>, tries: u32) -> bool {
+    let failure = done.as_ref().err().and_then(MaybeFailure::failure);
+    matches!(failure, Some(Failure::Store(error)) if error.is_lock_lost()) && tries < MAX_TRIES
+}
+
 /// Runs `in_one_transaction!(handle, CrashPoints::ORDERS, |change| { … Ok(value) })`: begins, runs the body with a
 /// `&mut Change` and commits; after a lost lock, rolls back and runs it again. The body may use `?` and must not carry
 /// state over from a failed try.
@@ -364,12 +398,10 @@ macro_rules! in_one_transaction {
                 open.end($points, done).await
             }
             .await;
-            match done {
-                Err(error) if error.is_lock_lost() && tries < $crate::change::MAX_TRIES => {
-                    tries += 1;
-                }
-                done => break done,
+            if !$crate::change::may_retry(&done, tries) {
+                break done;
             }
+            tries += 1;
         }
     }};
 }

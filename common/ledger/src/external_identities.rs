@@ -1,7 +1,7 @@
 //! External identities: which account is which user of the verification service, and the session keys that stand in for
 //! that service.
 
-use super::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
+use super::{ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction};
 use domain::{account::Account, ids::AccountId};
 use platform::secrets::{same, sha256};
 use store::{StoreError, external_identities::Identity};
@@ -14,20 +14,22 @@ pub enum ExternalIdentityRefused {
     UserTaken,
 }
 
+impl Refusal for ExternalIdentityRefused {}
+
 impl Ledger {
     /// Links the account to the user. The session key is shown only this once, and replaces an earlier one.
     pub async fn link_external_identity(
         &self,
         account: AccountId,
         user_id: &str,
-    ) -> Result<String, ExternalIdentityRefused> {
+    ) -> ChangeResult<String, ExternalIdentityRefused> {
         let session_key = self.inner.chance.token();
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             if store::accounts::lock(&mut change.tx, account)
                 .await?
                 .is_none()
             {
-                return Err(LedgerError::Refused(ExternalIdentityRefused::NoSuchAccount));
+                return Err(ExternalIdentityRefused::NoSuchAccount.into());
             }
             let identity = Identity {
                 account,
@@ -37,7 +39,7 @@ impl Ledger {
             match store::external_identities::replace(&mut change.tx, &identity, user_id, now).await
             {
                 Err(StoreError::UniqueKeyTaken) => {
-                    return Err(LedgerError::Refused(ExternalIdentityRefused::UserTaken));
+                    return Err(ExternalIdentityRefused::UserTaken.into());
                 }
                 done => done?,
             }
@@ -92,7 +94,7 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{accounts::NewAccount, testing::House};
+    use crate::{ChangeError, accounts::NewAccount, testing::House};
     use domain::account::Role;
     use each_database::each_database;
 
@@ -155,7 +157,7 @@ mod tests {
         assert!(
             matches!(
                 refused,
-                Err(LedgerError::Refused(ExternalIdentityRefused::UserTaken))
+                Err(ChangeError::Refused(ExternalIdentityRefused::UserTaken))
             ),
             "{refused:?}"
         );
@@ -175,7 +177,7 @@ mod tests {
         assert!(
             matches!(
                 refused,
-                Err(LedgerError::Refused(ExternalIdentityRefused::NoSuchAccount))
+                Err(ChangeError::Refused(ExternalIdentityRefused::NoSuchAccount))
             ),
             "{refused:?}"
         );

@@ -16,7 +16,7 @@ mod tests;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use super::LedgerError;
+use super::{ChangeError, Failure};
 use domain::{
     handoff::{AttemptOutcome, Handoff, Verdict},
     ids::{OrderId, SessionId},
@@ -99,16 +99,11 @@ pub enum Concluded {
 }
 
 /// Maps a refused move to an error about a corrupt row, for moves that the status table always allows at this point.
-pub(crate) fn corrupt_if_refused<R>(
+pub(crate) fn corrupt_if_refused(
     order: OrderId,
-) -> impl FnOnce(LedgerError<MoveRefused>) -> LedgerError<R> {
+) -> impl FnOnce(ChangeError<MoveRefused>) -> Failure {
     move |error| match error {
-        LedgerError::Refused(refused) => StoreError::corrupt("orders", order, refused).into(),
-        LedgerError::Store(error) => LedgerError::Store(error),
-        LedgerError::Undecryptable(why) => LedgerError::Undecryptable(why),
-        LedgerError::Overloaded => LedgerError::Overloaded,
-        LedgerError::AlreadyDone(resource) => LedgerError::AlreadyDone(resource),
-        LedgerError::KeyReused => LedgerError::KeyReused,
-        LedgerError::KeyInProgress => LedgerError::KeyInProgress,
+        ChangeError::Refused(refused) => StoreError::corrupt("orders", order, refused).into(),
+        ChangeError::Failed(failure) => failure,
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{Change, Inner, Ledger, LedgerError, Result};
+use super::{Change, Failure, Inner, Ledger, MaybeFailure, Result};
 use store::{StoreError, idempotency::KeyRow};
 
 /// The idempotency key of a request.
@@ -34,14 +34,14 @@ pub enum Once<T> {
 impl Ledger {
     /// Runs `work` with the ledger that it is given; with a key, at most once. A duplicate that runs at the same time
     /// is waited for, as long as the database waits for a lock (3 s); then the result is
-    /// [`LedgerError::KeyInProgress`].
+    /// [`Failure::KeyInProgress`].
     ///
     /// The first transaction that `work` commits writes the key, and must name its resource with [`Change::made`].
-    pub async fn once<T, R>(
+    pub async fn once<T, E: MaybeFailure>(
         &self,
         key: Option<Idempotency>,
-        work: impl AsyncFnOnce(Self) -> Result<T, R>,
-    ) -> Result<Once<T>, R> {
+        work: impl AsyncFnOnce(Self) -> Result<T, E>,
+    ) -> Result<Once<T>, E> {
         let request = key.map(|key| Arc::new(Request::new(key)));
         let inner = Handle {
             inner: Arc::clone(&self.inner.inner),
@@ -49,8 +49,10 @@ impl Ledger {
         };
         match work(Self { inner }).await {
             Ok(done) => Ok(Once::Done(done)),
-            Err(LedgerError::AlreadyDone(resource)) => Ok(Once::AlreadyDone(resource)),
-            Err(error) => Err(error),
+            Err(error) => match error.failure() {
+                Some(Failure::AlreadyDone(resource)) => Ok(Once::AlreadyDone(*resource)),
+                _ => Err(error),
+            },
         }
     }
 
@@ -137,10 +139,10 @@ impl Request {
 
 /// Inserts the key as the first statement of a change, so that a duplicate waits for the end of this change before it
 /// does anything.
-pub(crate) async fn take_idempotency_key<'l, R>(
+pub(crate) async fn take_idempotency_key<'l>(
     change: &mut Change<'l>,
     handle: &'l Handle,
-) -> Result<(), R> {
+) -> Result<()> {
     let Some(request) = &handle.request else {
         return Ok(());
     };
@@ -156,7 +158,7 @@ pub(crate) async fn take_idempotency_key<'l, R>(
         Err(error) => error,
     };
     if error.is_lock_timeout() {
-        return Err(LedgerError::KeyInProgress);
+        return Err(Failure::KeyInProgress);
     }
     if !matches!(error, StoreError::UniqueKeyTaken) {
         return Err(error.into());
@@ -165,9 +167,9 @@ pub(crate) async fn take_idempotency_key<'l, R>(
     let known = store::idempotency::find(&mut change.tx, &[wanted]).await?;
     match known.first() {
         Some(known) if known.fingerprint == request.key.fingerprint => {
-            Err(LedgerError::AlreadyDone(known.resource_id))
+            Err(Failure::AlreadyDone(known.resource_id))
         }
-        Some(_) => Err(LedgerError::KeyReused),
+        Some(_) => Err(Failure::KeyReused),
         None => Err(StoreError::LockLost("the key was pruned meanwhile".to_owned()).into()),
     }
 }

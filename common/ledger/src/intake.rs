@@ -18,7 +18,7 @@ pub(super) use draft::{lock_draft_scope, place_draft};
 pub(super) use writer::start_writers;
 
 pub use super::idempotency::Idempotency;
-use super::{Inner, Ledger, LedgerError, Result};
+use super::{ChangeResult, Failure, Inner, Ledger, Refusal};
 use domain::{
     ids::{AccountId, OrderId, ProductId, SessionId, StoreId},
     money::Money,
@@ -120,6 +120,8 @@ pub enum PlaceRefused {
     IdempotencyKeyReused,
 }
 
+impl Refusal for PlaceRefused {}
+
 /// A counted product whose stock is less than all lines together ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortage {
@@ -169,7 +171,7 @@ pub(super) struct QueuedOrder {
     order: PlaceOrder,
     /// Generated once, so that a commit with an unknown result can be looked up.
     id: OrderId,
-    answer: oneshot::Sender<Result<Placed, PlaceRefused>>,
+    answer: oneshot::Sender<ChangeResult<Placed, PlaceRefused>>,
 }
 
 pub(super) type Queue = mpsc::Sender<QueuedOrder>;
@@ -180,15 +182,15 @@ pub(super) fn queue(settings: &IntakeSettings) -> (Queue, mpsc::Receiver<QueuedO
 
 impl Ledger {
     /// Places an order; `Ok` means that it is committed.
-    pub async fn place_order(&self, order: PlaceOrder) -> Result<Placed, PlaceRefused> {
+    pub async fn place_order(&self, order: PlaceOrder) -> ChangeResult<Placed, PlaceRefused> {
         let (answer, answered) = oneshot::channel();
         let id = self.inner.chance.id(self.inner.clock.now());
         self.inner
             .intake
             .try_send(QueuedOrder { order, id, answer })
-            .map_err(|_| LedgerError::Overloaded)?;
+            .map_err(|_| Failure::Overloaded)?;
         // The writer panicked, so the order's fate is unknown here.
-        answered.await.unwrap_or(Err(LedgerError::Overloaded))
+        answered.await.unwrap_or(Err(Failure::Overloaded.into()))
     }
 }
 

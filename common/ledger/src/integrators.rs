@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use url::Url;
 
-use super::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction, stores::set};
+use super::{
+    Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, stores::set,
+};
 use domain::{
     breaker::Breaker,
     hint::Hint,
@@ -99,17 +101,19 @@ pub enum IntegratorRefused {
     AuthRequired,
 }
 
+impl Refusal for IntegratorRefused {}
+
 impl Ledger {
     pub async fn create_integrator(
         &self,
         new: NewIntegrator,
-    ) -> Result<(Integrator, NewSecrets), IntegratorRefused> {
+    ) -> ChangeResult<(Integrator, NewSecrets), IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let new = new.clone();
             store::stores::get(&mut change.tx, new.store_id)
                 .await?
                 .filter(|store| store.archived_at.is_none())
-                .ok_or(LedgerError::Refused(IntegratorRefused::NoSuchStore))?;
+                .ok_or(IntegratorRefused::NoSuchStore)?;
             let inner = change.inner;
             let secrets = NewSecrets {
                 signing: inner.new_secret(),
@@ -201,12 +205,12 @@ impl Ledger {
         id: IntegratorId,
         version: Option<i64>,
         edit: IntegratorEdit,
-    ) -> Result<Integrator, IntegratorRefused> {
+    ) -> ChangeResult<Integrator, IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let mut stored = lock(change, id, version).await?;
             let was_unrestricted = is_unrestricted(&stored);
             if edit.auth.is_none() && sends_auth_elsewhere(&stored.integrator, &edit) {
-                return Err(LedgerError::Refused(IntegratorRefused::AuthRequired));
+                return Err(IntegratorRefused::AuthRequired.into());
             }
             if let Some(auth) = &edit.auth {
                 stored.auth_sealed = change.inner.seal_auth(id, auth);
@@ -228,7 +232,7 @@ impl Ledger {
         &self,
         id: IntegratorId,
         kind: SecretKind,
-    ) -> Result<(Integrator, SigningSecret), IntegratorRefused> {
+    ) -> ChangeResult<(Integrator, SigningSecret), IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let mut stored = lock(change, id, None).await?;
             let secret = change.inner.new_secret();
@@ -270,28 +274,25 @@ async fn lock(
     change: &mut Change<'_>,
     id: IntegratorId,
     version: Option<i64>,
-) -> Result<Stored, IntegratorRefused> {
+) -> ChangeResult<Stored, IntegratorRefused> {
     let stored = store::integrators::lock(&mut change.tx, id)
         .await?
         .filter(is_listed)
-        .ok_or(LedgerError::Refused(IntegratorRefused::NotFound))?;
+        .ok_or(IntegratorRefused::NotFound)?;
     let current = stored.integrator.version;
-    match version {
-        Some(wanted) if wanted != current => {
-            Err(LedgerError::Refused(IntegratorRefused::VersionConflict {
-                current,
-            }))
-        }
-        _ => Ok(stored),
+    if version.is_some_and(|wanted| wanted != current) {
+        return Err(IntegratorRefused::VersionConflict { current }.into());
     }
+    Ok(stored)
 }
 
-async fn write(change: &mut Change<'_>, stored: &mut Stored) -> Result<(), IntegratorRefused> {
+async fn write(
+    change: &mut Change<'_>,
+    stored: &mut Stored,
+) -> ChangeResult<(), IntegratorRefused> {
     let current = stored.integrator.version;
     if !store::integrators::update(&mut change.tx, stored, current).await? {
-        return Err(LedgerError::Refused(IntegratorRefused::VersionConflict {
-            current,
-        }));
+        return Err(IntegratorRefused::VersionConflict { current }.into());
     }
     stored.integrator.version += 1;
     Ok(())

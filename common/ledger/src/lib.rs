@@ -59,16 +59,18 @@ pub mod testing;
 
 use std::{sync::Arc, time::Duration};
 
-pub use change::LedgerError;
 pub(crate) use change::{Change, CrashPoints, in_one_transaction};
+pub use change::{ChangeError, Failure, MaybeFailure, Refusal};
 pub use wake::{NoWake, OutboxRow, Wake};
 
 use domain::stuck::StuckLimits;
 use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::SealingKey};
 use store::Db;
 
+/// Result of a read, or of a change that can't be refused.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
 /// Result of a change; `R` is the type of its refusals.
-pub type Result<T, R = std::convert::Infallible> = std::result::Result<T, LedgerError<R>>;
+pub type ChangeResult<T, R> = std::result::Result<T, ChangeError<R>>;
 
 /// Settings of the ledger, fixed at start.
 #[derive(Clone, Debug)]

@@ -14,7 +14,9 @@ pub use edit::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit};
 pub use list::{OrderFilter, OrderPage};
 pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};
 
-use super::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction, intake::PlaceRefused};
+use super::{
+    ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, intake::PlaceRefused,
+};
 use domain::{
     ids::OrderId,
     order::Order,
@@ -35,6 +37,8 @@ pub enum OrderRefused {
     Place(#[from] PlaceRefused),
 }
 
+impl Refusal for OrderRefused {}
+
 impl Ledger {
     pub async fn order(&self, id: OrderId) -> Result<Option<Order>> {
         let mut tx = self.inner.db.read().await?;
@@ -48,7 +52,7 @@ impl Ledger {
         to: OrderStatus,
         by: By,
         reason: Option<&str>,
-    ) -> Result<Order, OrderRefused> {
+    ) -> ChangeResult<Order, OrderRefused> {
         self.move_order_if_unchanged(id, None, to, by, reason).await
     }
 
@@ -60,13 +64,13 @@ impl Ledger {
         to: OrderStatus,
         by: By,
         reason: Option<&str>,
-    ) -> Result<Order, OrderRefused> {
+    ) -> ChangeResult<Order, OrderRefused> {
         if to == OrderStatus::Pending {
             return self.place_draft_if_unchanged(id, seen, by, None).await;
         }
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let Some(mut order) = lock(change, id).await? else {
-                return Err(LedgerError::Refused(OrderRefused::Unknown));
+                return Err(OrderRefused::Unknown.into());
             };
             check_unchanged(&order, seen)?;
             if order.status != to {
@@ -80,7 +84,7 @@ impl Ledger {
     }
 
     /// Accepts or fails an order whose required integrators have all confirmed or failed; see [`settle`].
-    pub async fn settle_order(&self, id: OrderId) -> Result<bool, MoveRefused> {
+    pub async fn settle_order(&self, id: OrderId) -> ChangeResult<bool, MoveRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             match lock(change, id).await? {
                 Some(mut order) => settle(change, &mut order).await,
@@ -92,13 +96,11 @@ impl Ledger {
 
 /// Refuses an order that changed since it was `seen`: an edit by people changes its version, and everything else that
 /// moves it changes its status.
-fn check_unchanged(order: &Order, seen: Option<&Order>) -> Result<(), OrderRefused> {
+fn check_unchanged(order: &Order, seen: Option<&Order>) -> ChangeResult<(), OrderRefused> {
     match seen {
         Some(seen) if (seen.version, seen.status) != (order.version, order.status) => {
             let current = order.version;
-            Err(LedgerError::Refused(OrderRefused::VersionConflict {
-                current,
-            }))
+            Err(OrderRefused::VersionConflict { current }.into())
         }
         _ => Ok(()),
     }

@@ -5,7 +5,7 @@ mod outside;
 use serde_json::json;
 
 use super::{
-    Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction,
+    Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction,
     stores::{lock_stream, set},
 };
 use domain::{
@@ -56,6 +56,8 @@ pub enum ProductRefused {
     VersionConflict { current: i64 },
 }
 
+impl Refusal for ProductRefused {}
+
 /// A change of stock by hand.
 #[derive(Clone, Debug)]
 pub struct StockChange {
@@ -73,6 +75,8 @@ pub enum StockRefused {
     WouldBeNegative { quantity: i64 },
 }
 
+impl Refusal for StockRefused {}
+
 /// Reason recorded for a first count.
 const FIRST_COUNT: &str = "initial";
 
@@ -81,13 +85,13 @@ impl Ledger {
         &self,
         new: NewProduct,
         by: Option<AccountId>,
-    ) -> Result<Product, ProductRefused> {
+    ) -> ChangeResult<Product, ProductRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let new = new.clone();
             let store = store::stores::get(&mut change.tx, new.store_id)
                 .await?
                 .filter(|store| store.archived_at.is_none())
-                .ok_or(LedgerError::Refused(ProductRefused::NoSuchStore))?;
+                .ok_or(ProductRefused::NoSuchStore)?;
             same_currency(store.currency, new.price)?;
             let product = Product {
                 id: change.inner.chance.id(change.now),
@@ -144,7 +148,7 @@ impl Ledger {
         id: ProductId,
         version: Option<i64>,
         edit: ProductEdit,
-    ) -> Result<Product, ProductRefused> {
+    ) -> ChangeResult<Product, ProductRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let edit = edit.clone();
             let (mut product, was_available) =
@@ -169,7 +173,7 @@ impl Ledger {
         &self,
         id: ProductId,
         version: Option<i64>,
-    ) -> Result<Product, ProductRefused> {
+    ) -> ChangeResult<Product, ProductRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             if let Some(archived) = store::products::get(&mut change.tx, id)
                 .await?
@@ -191,21 +195,19 @@ impl Ledger {
         &self,
         id: ProductId,
         stock: StockChange,
-    ) -> Result<Product, StockRefused> {
+    ) -> ChangeResult<Product, StockRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let StockChange { delta, reason, by } = &stock;
             // The lock serializes two first counts.
             let mut product = store::products::lock(&mut change.tx, id)
                 .await?
                 .filter(|product| product.archived_at.is_none())
-                .ok_or(LedgerError::Refused(StockRefused::NotFound))?;
+                .ok_or(StockRefused::NotFound)?;
             if !store::stock_movements::apply(&mut change.tx, id, *delta).await? {
                 let counted = store::stock_movements::quantity(&mut change.tx, id).await?;
                 if counted.is_some() || *delta < 0 {
                     let quantity = counted.unwrap_or(0);
-                    return Err(LedgerError::Refused(StockRefused::WouldBeNegative {
-                        quantity,
-                    }));
+                    return Err(StockRefused::WouldBeNegative { quantity }.into());
                 }
                 store::stock_movements::begin_count(&mut change.tx, id, *delta).await?;
             }
@@ -223,39 +225,29 @@ async fn lock(
     id: ProductId,
     version: Option<i64>,
     with_stream: bool,
-) -> Result<(Product, bool), ProductRefused> {
-    let not_found = || LedgerError::Refused(ProductRefused::NotFound);
+) -> ChangeResult<(Product, bool), ProductRefused> {
     if with_stream {
         let product = store::products::get(&mut change.tx, id)
             .await?
-            .ok_or_else(not_found)?;
+            .ok_or(ProductRefused::NotFound)?;
         lock_stream(change, product.store_id).await?;
     }
     let product = store::products::lock(&mut change.tx, id)
         .await?
         .filter(|product| product.archived_at.is_none())
-        .ok_or_else(not_found)?;
-    match version {
-        Some(wanted) if wanted != product.version => {
-            Err(LedgerError::Refused(ProductRefused::VersionConflict {
-                current: product.version,
-            }))
-        }
-        _ => {
-            let available = product.available;
-            Ok((product, available))
-        }
+        .ok_or(ProductRefused::NotFound)?;
+    let (current, was_available) = (product.version, product.available);
+    if version.is_some_and(|wanted| wanted != current) {
+        return Err(ProductRefused::VersionConflict { current }.into());
     }
+    Ok((product, was_available))
 }
 
-async fn write(change: &mut Change<'_>, product: &mut Product) -> Result<(), ProductRefused> {
-    let written = store::products::update(&mut change.tx, product, product.version)
-        .await
-        .map_err(sku_taken)?;
-    if !written {
-        return Err(LedgerError::Refused(ProductRefused::VersionConflict {
-            current: product.version,
-        }));
+async fn write(change: &mut Change<'_>, product: &mut Product) -> ChangeResult<(), ProductRefused> {
+    let current = product.version;
+    let written = store::products::update(&mut change.tx, product, current).await;
+    if !written.map_err(sku_taken)? {
+        return Err(ProductRefused::VersionConflict { current }.into());
     }
     product.version += 1;
     Ok(())
@@ -291,19 +283,17 @@ async fn note(
     store::stock_movements::insert(&mut change.tx, &movement).await
 }
 
-fn same_currency(store: Currency, price: Money) -> Result<(), ProductRefused> {
+fn same_currency(store: Currency, price: Money) -> ChangeResult<(), ProductRefused> {
     if price.currency == store {
         Ok(())
     } else {
-        Err(LedgerError::Refused(ProductRefused::OtherCurrency {
-            store,
-        }))
+        Err(ProductRefused::OtherCurrency { store }.into())
     }
 }
 
-fn sku_taken(error: StoreError) -> LedgerError<ProductRefused> {
+fn sku_taken(error: StoreError) -> ChangeError<ProductRefused> {
     match error {
-        StoreError::UniqueKeyTaken => LedgerError::Refused(ProductRefused::SkuTaken),
+        StoreError::UniqueKeyTaken => ProductRefused::SkuTaken.into(),
         other => other.into(),
     }
 }

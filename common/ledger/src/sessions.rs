@@ -1,6 +1,9 @@
 //! Sessions: opening and closing them, and renewing their codes.
 
-use super::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction, orders};
+use super::{
+    Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction,
+    orders,
+};
 use domain::{
     event::EventKind,
     ids::{SessionId, StoreId},
@@ -24,6 +27,8 @@ pub enum SessionRefused {
     CodeTaken,
 }
 
+impl Refusal for SessionRefused {}
+
 /// A closed session and its unfinished orders.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClosedSession {
@@ -38,7 +43,7 @@ impl Ledger {
         &self,
         store: StoreId,
         name: &str,
-    ) -> Result<Session, SessionRefused> {
+    ) -> ChangeResult<Session, SessionRefused> {
         let code = self.inner.chance.session_code();
         self.open_session_with_code(store, name, &code).await
     }
@@ -49,11 +54,11 @@ impl Ledger {
         store: StoreId,
         name: &str,
         code: &str,
-    ) -> Result<Session, SessionRefused> {
+    ) -> ChangeResult<Session, SessionRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let known = store::stores::get(&mut change.tx, store).await?;
             if known.is_none_or(|store| store.archived_at.is_some()) {
-                return Err(LedgerError::Refused(SessionRefused::NoSuchStore));
+                return Err(SessionRefused::NoSuchStore.into());
             }
             let mut session = Session {
                 id: self.inner.chance.id(change.now),
@@ -69,7 +74,7 @@ impl Ledger {
                 Ok(()) => {}
                 Err(StoreError::UniqueKeyTaken) => {
                     let refused = taken_key_refusal(change, code).await?;
-                    return Err(LedgerError::Refused(refused));
+                    return Err(refused.into());
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -118,17 +123,27 @@ impl Ledger {
     }
 
     /// Closes a session; no order is added after it. Idempotent: closing it again only returns the unfinished orders.
-    pub async fn close_session(&self, id: SessionId) -> Result<ClosedSession, SessionRefused> {
+    pub async fn close_session(
+        &self,
+        id: SessionId,
+    ) -> ChangeResult<ClosedSession, SessionRefused> {
         self.close(id, false).await
     }
 
     /// Closes a session, also one that is closed already, and moves every order that was accepted and not handed to a
     /// courier to delivered.
-    pub async fn finish_session(&self, id: SessionId) -> Result<ClosedSession, SessionRefused> {
+    pub async fn finish_session(
+        &self,
+        id: SessionId,
+    ) -> ChangeResult<ClosedSession, SessionRefused> {
         self.close(id, true).await
     }
 
-    async fn close(&self, id: SessionId, finish: bool) -> Result<ClosedSession, SessionRefused> {
+    async fn close(
+        &self,
+        id: SessionId,
+        finish: bool,
+    ) -> ChangeResult<ClosedSession, SessionRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let mut session = lock(change, id).await?;
             if session.state == SessionState::Open {
@@ -170,7 +185,7 @@ impl Ledger {
         &self,
         id: SessionId,
         old_code: &str,
-    ) -> Result<Session, SessionRefused> {
+    ) -> ChangeResult<Session, SessionRefused> {
         let code = self.inner.chance.session_code();
         self.set_session_code(id, old_code, &code).await
     }
@@ -181,16 +196,16 @@ impl Ledger {
         id: SessionId,
         old_code: &str,
         code: &str,
-    ) -> Result<Session, SessionRefused> {
+    ) -> ChangeResult<Session, SessionRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let mut session = lock(change, id).await?;
             if session.code != old_code {
-                return Err(LedgerError::Refused(SessionRefused::NoSuchSession));
+                return Err(SessionRefused::NoSuchSession.into());
             }
             code.clone_into(&mut session.code);
             match store::sessions::set_code(&mut change.tx, id, code).await {
                 Err(StoreError::UniqueKeyTaken) => {
-                    return Err(LedgerError::Refused(SessionRefused::CodeTaken));
+                    return Err(SessionRefused::CodeTaken.into());
                 }
                 done => done?,
             }
@@ -210,24 +225,24 @@ fn can_be_finished(status: OrderStatus) -> bool {
 }
 
 /// Moves an order to delivered; returns the number of events, which is 0 if staff may not make this move.
-async fn finish_order(change: &mut Change<'_>, order: &mut Order) -> Result<i64, SessionRefused> {
+async fn finish_order(change: &mut Change<'_>, order: &mut Order) -> Result<i64> {
     match orders::advance(change, order, OrderStatus::Delivered, By::Staff, None, None).await {
         Ok(()) => Ok(1),
-        Err(LedgerError::Refused(_)) => Ok(0),
-        Err(error) => Err(error.map_refused(|_| SessionRefused::NoSuchSession)),
+        Err(ChangeError::Refused(_)) => Ok(0),
+        Err(ChangeError::Failed(failure)) => Err(failure),
     }
 }
 
-async fn lock(change: &mut Change<'_>, id: SessionId) -> Result<Session, SessionRefused> {
+async fn lock(change: &mut Change<'_>, id: SessionId) -> ChangeResult<Session, SessionRefused> {
     store::sessions::lock(&mut change.tx, id)
         .await?
-        .ok_or(LedgerError::Refused(SessionRefused::NoSuchSession))
+        .ok_or(SessionRefused::NoSuchSession.into())
 }
 
 async fn taken_key_refusal(
     change: &mut Change<'_>,
     code: &str,
-) -> Result<SessionRefused, SessionRefused> {
+) -> ChangeResult<SessionRefused, SessionRefused> {
     let holder = store::sessions::by_code(&mut change.tx, code).await?;
     Ok(match holder {
         Some(_) => SessionRefused::CodeTaken,

@@ -9,7 +9,7 @@ mod tests;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
+use super::{Change, CrashPoints, Failure, Ledger, Result, in_one_transaction};
 use domain::{
     ids::{OrderId, StoreId},
     order::Order,
@@ -149,7 +149,7 @@ impl Ledger {
             });
         match tallied {
             // Another worker has created this tally.
-            Err(LedgerError::Store(StoreError::UniqueKeyTaken)) => Ok(None),
+            Err(Failure::Store(StoreError::UniqueKeyTaken)) => Ok(None),
             tallied => tallied,
         }
     }

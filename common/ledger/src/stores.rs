@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
+use super::{Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction};
 use domain::{
     event::EventKind,
     ids::StoreId,
@@ -49,6 +49,8 @@ pub enum StoreRefused {
     #[error("it was edited meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
 }
+
+impl Refusal for StoreRefused {}
 
 impl Ledger {
     pub async fn create_store(&self, new: NewStore) -> Result<Store> {
@@ -110,7 +112,7 @@ impl Ledger {
         id: StoreId,
         version: Option<i64>,
         edit: StoreEdit,
-    ) -> Result<Store, StoreRefused> {
+    ) -> ChangeResult<Store, StoreRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             if edit.paused.is_some() {
                 lock_stream(change, id).await?;
@@ -133,7 +135,7 @@ impl Ledger {
         &self,
         id: StoreId,
         version: Option<i64>,
-    ) -> Result<Store, StoreRefused> {
+    ) -> ChangeResult<Store, StoreRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             // This waits for orders that are being numbered right now.
             lock_stream(change, id).await?;
@@ -164,26 +166,22 @@ async fn lock(
     change: &mut Change<'_>,
     id: StoreId,
     version: Option<i64>,
-) -> Result<Store, StoreRefused> {
+) -> ChangeResult<Store, StoreRefused> {
     let store = store::stores::lock(&mut change.tx, id)
         .await?
         .filter(|store| store.archived_at.is_none())
-        .ok_or(LedgerError::Refused(StoreRefused::NotFound))?;
-    match version {
-        Some(wanted) if wanted != store.version => {
-            Err(LedgerError::Refused(StoreRefused::VersionConflict {
-                current: store.version,
-            }))
-        }
-        _ => Ok(store),
+        .ok_or(StoreRefused::NotFound)?;
+    let current = store.version;
+    if version.is_some_and(|wanted| wanted != current) {
+        return Err(StoreRefused::VersionConflict { current }.into());
     }
+    Ok(store)
 }
 
-async fn write(change: &mut Change<'_>, store: &mut Store) -> Result<(), StoreRefused> {
-    if !store::stores::update(&mut change.tx, store, store.version).await? {
-        return Err(LedgerError::Refused(StoreRefused::VersionConflict {
-            current: store.version,
-        }));
+async fn write(change: &mut Change<'_>, store: &mut Store) -> ChangeResult<(), StoreRefused> {
+    let current = store.version;
+    if !store::stores::update(&mut change.tx, store, current).await? {
+        return Err(StoreRefused::VersionConflict { current }.into());
     }
     store.version += 1;
     Ok(())

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use domain::{ids::StoreId, money::Money, store::Store};
 use ledger::{
-    Ledger, LedgerError,
+    ChangeError, Ledger,
     products::{NewProduct, ProductRefused},
 };
 use runtime::config::Settings;
@@ -72,7 +72,7 @@ async fn add_to(ledger: &Ledger, store: Option<StoreId>) -> Result<(Store, usize
         };
         match ledger.create_product(new, None).await {
             Ok(_) => made += 1,
-            Err(LedgerError::Refused(ProductRefused::SkuTaken)) => {}
+            Err(ChangeError::Refused(ProductRefused::SkuTaken)) => {}
             Err(error) => return Err(Refusal::failed("creating a product")(error)),
         }
     }

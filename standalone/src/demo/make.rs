@@ -13,7 +13,7 @@ use domain::{
 };
 use kitchen::{Kitchen, KitchenSettings};
 use ledger::{
-    Ledger, LedgerError,
+    ChangeError, Ledger,
     accounts::{AccountRefused, NewAccount},
     integrators::{IntegratorEdit, NewIntegrator, SecretKind},
     products::{NewProduct, ProductRefused},
@@ -133,7 +133,7 @@ impl DemoBuilder<'_> {
                 stock: *stock,
             };
             match self.ledger.create_product(new, None).await {
-                Ok(_) | Err(LedgerError::Refused(ProductRefused::SkuTaken)) => {}
+                Ok(_) | Err(ChangeError::Refused(ProductRefused::SkuTaken)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -160,7 +160,7 @@ impl DemoBuilder<'_> {
                 integrators: Vec::new(),
             };
             match self.ledger.create_account(&new).await {
-                Ok(_) | Err(LedgerError::Refused(AccountRefused::UsernameTaken { .. })) => {}
+                Ok(_) | Err(ChangeError::Refused(AccountRefused::UsernameTaken { .. })) => {}
                 Err(error) => return Err(error.into()),
             }
         }

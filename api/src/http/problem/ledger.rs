@@ -1,31 +1,31 @@
 //! Conversion of ledger and store errors to problems.
 
-use std::convert::Infallible;
-
-use ledger::LedgerError;
+use ledger::{ChangeError, Failure};
 use store::StoreError;
 
 use super::{Problem, Reason};
 
-impl<R: Into<Problem>> From<LedgerError<R>> for Problem {
-    fn from(error: LedgerError<R>) -> Self {
+impl<R: Into<Problem>> From<ChangeError<R>> for Problem {
+    fn from(error: ChangeError<R>) -> Self {
         match error {
-            LedgerError::Refused(refusal) => refusal.into(),
-            LedgerError::Store(error) => error.into(),
-            LedgerError::Undecryptable(why) => Self::internal(format_args!("unsealable: {why}")),
-            LedgerError::Overloaded => Self::new(Reason::Overloaded),
-            LedgerError::KeyReused => Self::new(Reason::IdempotencyKeyReused),
-            LedgerError::KeyInProgress => Self::new(Reason::IdempotencyInProgress).retry_after_s(1),
-            LedgerError::AlreadyDone(_) => {
-                Self::internal("a request without an idempotency key was reported as a replay")
-            }
+            ChangeError::Refused(refusal) => refusal.into(),
+            ChangeError::Failed(failure) => failure.into(),
         }
     }
 }
 
-impl From<Infallible> for Problem {
-    fn from(never: Infallible) -> Self {
-        match never {}
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Store(error) => error.into(),
+            Failure::Undecryptable(why) => Self::internal(format_args!("unsealable: {why}")),
+            Failure::Overloaded => Self::new(Reason::Overloaded),
+            Failure::KeyReused => Self::new(Reason::IdempotencyKeyReused),
+            Failure::KeyInProgress => Self::new(Reason::IdempotencyInProgress).retry_after_s(1),
+            Failure::AlreadyDone(_) => {
+                Self::internal("a request without an idempotency key was reported as a replay")
+            }
+        }
     }
 }
 

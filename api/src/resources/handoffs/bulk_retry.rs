@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 use domain::{account::Role, ids::RetryId, retry::Retry};
 use ledger::{
-    LedgerError,
+    Failure,
     handoffs::{BulkRetryResult, Example},
 };
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
@@ -69,7 +69,7 @@ impl Retries {
                     tracing::info!(%retry, retried = retried.retried, matched = retried.matched, by = %caller.id(),
                         "handoffs retried by hand");
                 }
-                Ok::<_, LedgerError>(HandoffsRetried::of(retried))
+                Ok::<_, Failure>(HandoffsRetried::of(retried))
             },
             async |id| {
                 let known = self.0.ledger.retry(id.into()).await?;

@@ -1,6 +1,6 @@
 //! Test messages: one message about no order, to see whether an integrator answers.
 
-use ledger::{LedgerError, handoffs::TestRefused};
+use ledger::{ChangeError, handoffs::TestRefused};
 use poem_openapi::{ApiResponse, OpenApi, param::Path, payload::Json};
 use serde_json::Value;
 use uuid::Uuid;
@@ -63,7 +63,7 @@ impl IntegratorTests {
             async |ledger| {
                 let id = ledger.test_integrator(integrator.id).await?;
                 tracing::info!(handoff = %id, integrator = %integrator.id, by = %caller.id(), "integrator test queued");
-                Ok::<_, LedgerError<TestRefused>>(id)
+                Ok::<_, ChangeError<TestRefused>>(id)
             },
             async |id| Ok(id.into()),
         )

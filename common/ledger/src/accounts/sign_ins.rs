@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
+use crate::{
+    Change, ChangeResult, CrashPoints, Failure, Ledger, Refusal, Result, in_one_transaction,
+};
 use domain::{
     account::Account,
     ids::{AccountId, TokenFamilyId},
@@ -23,9 +25,13 @@ pub enum RefreshRefused {
     Reused,
 }
 
+impl Refusal for RefreshRefused {}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the account was disabled, or its password changed, since the password was verified")]
 pub struct SignInRefused;
+
+impl Refusal for SignInRefused {}
 
 /// A new refresh token, of which only the hash is stored, and its account.
 #[derive(Clone)]
@@ -52,7 +58,7 @@ impl Ledger {
         account: AccountId,
         password_mark: Option<[u8; 32]>,
         ttl: Duration,
-    ) -> Result<Refreshed, SignInRefused> {
+    ) -> ChangeResult<Refreshed, SignInRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let found = store::accounts::lock(&mut change.tx, account).await?;
             let still_good = found.filter(|found| {
@@ -60,7 +66,7 @@ impl Ledger {
                     && password_mark.is_none_or(|mark| mark == found.password_mark())
             });
             let Some(found) = still_good else {
-                return Err(LedgerError::Refused(SignInRefused));
+                return Err(SignInRefused.into());
             };
             let family = self.inner.chance.id(change.now);
             let expires_at = change.now + ttl;
@@ -74,7 +80,7 @@ impl Ledger {
         &self,
         token: &str,
         ttl: Duration,
-    ) -> Result<Refreshed, RefreshRefused> {
+    ) -> ChangeResult<Refreshed, RefreshRefused> {
         let hash = sha256(token.as_bytes());
         let done = in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
@@ -94,10 +100,9 @@ impl Ledger {
                 refresh_tokens::refresh_token_used(&mut change.tx, &hash, now).await?;
             }
             let refreshed = issue(change, &account, found.family, now + ttl).await?;
-            Ok::<_, LedgerError>(Ok(refreshed))
+            Ok::<_, Failure>(Ok(refreshed))
         });
-        done.map_err(LedgerError::widen)?
-            .map_err(LedgerError::Refused)
+        Ok(done??)
     }
 
     /// Ends the sign-in that this token belongs to. An unknown token is a no-op.

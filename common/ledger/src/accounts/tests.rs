@@ -4,7 +4,7 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::{sign_ins::REUSE_GRACE, *};
-use crate::testing::House;
+use crate::{ChangeError, ChangeResult, testing::House};
 
 const TTL: Duration = Duration::from_secs(86_400);
 
@@ -23,9 +23,9 @@ async fn customer(house: &House, username: &str) -> Account {
     house.ledger.create_account(&new).await.unwrap()
 }
 
-fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: Result<T, R>) -> R {
+fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: ChangeResult<T, R>) -> R {
     match done {
-        Err(LedgerError::Refused(refusal)) => refusal,
+        Err(ChangeError::Refused(refusal)) => refusal,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -45,7 +45,7 @@ fn new_password(hash: &str) -> AccountChange {
     }
 }
 
-async fn refreshed(house: &House, token: &str) -> Result<Refreshed, RefreshRefused> {
+async fn refreshed(house: &House, token: &str) -> ChangeResult<Refreshed, RefreshRefused> {
     house.ledger.refresh_sign_in(token, TTL).await
 }
 

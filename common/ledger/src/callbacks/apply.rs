@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::interpret::{Applied, apply, settle};
 use crate::{
-    Change, CrashPoints, Ledger, LedgerError, Result, handoffs::is_row_error, in_one_transaction,
-    orders,
+    Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Result,
+    handoffs::is_row_error, in_one_transaction, orders,
 };
 use domain::{
     callback::{CallbackResult, Update, UpdateMark, newest},
@@ -24,7 +24,7 @@ pub(super) const MAX_BATCH: usize = 64;
 #[derive(Debug)]
 struct Poisoned {
     callback: CallbackId,
-    error: LedgerError,
+    error: Failure,
 }
 
 /// Result of one transaction.
@@ -49,30 +49,23 @@ impl Ledger {
                         return Ok(applied);
                     }
                 }
-                Err(LedgerError::Refused(Poisoned { callback, error })) => {
+                Err(ChangeError::Refused(Poisoned { callback, error })) => {
                     tracing::error!(%callback, %order, %error, "callback can't be applied");
                     self.record_failed_callback(callback, &public_message(&error))
                         .await?;
                     left_out.push(callback);
                 }
-                Err(LedgerError::Store(error)) => {
-                    if is_row_error(&error) {
+                Err(ChangeError::Failed(failure)) => {
+                    if let Failure::Store(error) = &failure
+                        && is_row_error(error)
+                    {
                         // The fault is in the order's own row: none of its callbacks can be applied.
                         tracing::error!(%order, %error, "the order's callbacks can't be applied");
                         self.record_failed_order(order, &error.public_message())
                             .await?;
                     }
-                    return Err(LedgerError::Store(error));
+                    return Err(failure);
                 }
-                Err(LedgerError::Undecryptable(why)) => {
-                    return Err(LedgerError::Undecryptable(why));
-                }
-                Err(LedgerError::Overloaded) => return Err(LedgerError::Overloaded),
-                Err(LedgerError::AlreadyDone(resource)) => {
-                    return Err(LedgerError::AlreadyDone(resource));
-                }
-                Err(LedgerError::KeyReused) => return Err(LedgerError::KeyReused),
-                Err(LedgerError::KeyInProgress) => return Err(LedgerError::KeyInProgress),
             }
         }
     }
@@ -81,7 +74,7 @@ impl Ledger {
         &self,
         order: OrderId,
         left_out: &[CallbackId],
-    ) -> Result<Page, Poisoned> {
+    ) -> ChangeResult<Page, Poisoned> {
         // The skipped ones are among those that are read.
         let page = MAX_BATCH + left_out.len();
         in_one_transaction!(&self.inner, CrashPoints::CALLBACK_APPLIED, |change| {
@@ -108,9 +101,7 @@ impl Ledger {
             }
             if is_last {
                 // A handoff that failed meanwhile left the order to these callbacks.
-                settle(change, &mut order)
-                    .await
-                    .map_err(LedgerError::widen)?;
+                settle(change, &mut order).await?;
             }
             Ok(Page { applied, is_last })
         })
@@ -134,20 +125,18 @@ impl Ledger {
 }
 
 /// Keeps an error that any callback would meet now; every other error is the callback's own fault.
-fn poisoned(callback: CallbackId, error: LedgerError) -> LedgerError<Poisoned> {
+fn poisoned(callback: CallbackId, error: Failure) -> ChangeError<Poisoned> {
     match error {
-        LedgerError::Store(
-            error @ (StoreError::LockLost(_)
-            | StoreError::Unavailable(_)
-            | StoreError::CommitUnknown(_)),
-        ) => LedgerError::Store(error),
-        error => LedgerError::Refused(Poisoned { callback, error }),
+        Failure::Store(
+            StoreError::LockLost(_) | StoreError::Unavailable(_) | StoreError::CommitUnknown(_),
+        ) => error.into(),
+        error => ChangeError::Refused(Poisoned { callback, error }),
     }
 }
 
-fn public_message(error: &LedgerError) -> String {
+fn public_message(error: &Failure) -> String {
     match error {
-        LedgerError::Store(error) => error.public_message(),
+        Failure::Store(error) => error.public_message(),
         error => error.to_string(),
     }
 }

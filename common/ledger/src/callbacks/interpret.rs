@@ -1,7 +1,7 @@
 //! Interprets one callback and applies it to its order (docs/design.md section 6).
 
 use crate::{
-    Change, LedgerError, Result,
+    Change, ChangeError, Result,
     handoffs::{acknowledge_by_callback, corrupt_if_refused, move_delivery},
     orders,
 };
@@ -267,7 +267,7 @@ async fn apply_status(
             }
             Ok(applied())
         }
-        Err(LedgerError::Refused(refused)) => {
+        Err(ChangeError::Refused(refused)) => {
             Ok(with_detail(CallbackResult::Illegal, refused.to_string()))
         }
         Err(error) => Err(corrupt_if_refused(order.id)(error)),
@@ -365,7 +365,7 @@ async fn apply_delivery(
         let (delivered, courier) = (OrderStatus::Delivered, By::Courier);
         match orders::advance(change, order, delivered, courier, None, Some(integrator.id)).await {
             Ok(()) => {}
-            Err(LedgerError::Refused(refused)) => {
+            Err(ChangeError::Refused(refused)) => {
                 return Ok(with_detail(CallbackResult::Applied, refused.to_string()));
             }
             Err(error) => return Err(corrupt_if_refused(order.id)(error)),

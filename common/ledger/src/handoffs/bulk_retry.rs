@@ -9,7 +9,7 @@ use super::{
     list::candidate,
     retry::{NewRound, open},
 };
-use crate::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
+use crate::{ChangeError, ChangeResult, CrashPoints, Ledger, Result, in_one_transaction};
 use domain::{
     handoff::Handoff,
     hint::Hint,
@@ -64,7 +64,7 @@ pub struct BulkRetryResult {
 }
 
 /// New due time, or why the handoff is not retried.
-pub type RetryOutcome = std::result::Result<DateTime<Utc>, RetryRefused>;
+pub type RetryOutcome = Result<DateTime<Utc>, RetryRefused>;
 
 /// A matching handoff and its outcome.
 #[derive(Clone, Debug, PartialEq)]
@@ -160,11 +160,11 @@ impl Ledger {
                 let opening = NewRound { retry, by, due_at };
                 match self.open_round(&one.handoff, opening).await {
                     Ok(_) => Ok(due_at),
-                    Err(LedgerError::Refused(refused)) => Err(refused),
-                    Err(error) => {
+                    Err(ChangeError::Refused(refused)) => Err(refused),
+                    Err(ChangeError::Failed(failure)) => {
                         // Record the progress before returning the error.
                         self.record_progress(run, false).await?;
-                        return Err(error.map_refused(|_| unreachable!("handled above")));
+                        return Err(failure);
                     }
                 }
             }
@@ -177,7 +177,7 @@ impl Ledger {
         &self,
         handoff: &Handoff,
         opening: NewRound,
-    ) -> Result<Handoff, RetryRefused> {
+    ) -> ChangeResult<Handoff, RetryRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             open(change, handoff, opening).await
         })

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 
 use super::{Claimed, Claims, ORDER_ENDED, breaker, corrupt_if_refused, fail, hint_next};
-use crate::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction, orders};
+use crate::{
+    Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Refusal, Result,
+    in_one_transaction, orders,
+};
 use domain::{
     breaker::Allowance,
     handoff::{FailReason, HandoffState},
@@ -41,6 +44,8 @@ enum Selection {
 #[error("another claim has the probe")]
 struct ProbeTaken;
 
+impl Refusal for ProbeTaken {}
+
 impl Ledger {
     /// Claims due handoffs of an integrator: first attempts before retries, then by due time, and one at a time per
     /// order. Each has its attempt on record and belongs to the caller until the lease ends. While the breaker is open
@@ -56,7 +61,7 @@ impl Ledger {
             .claim(integrator, Selection::Due { limit }, lease)
             .await
         {
-            Err(LedgerError::Store(error)) if is_row_error(&error) => {
+            Err(Failure::Store(error)) if is_row_error(&error) => {
                 tracing::warn!(%integrator, %error, "batch claim failed; claiming the handoffs one by one");
                 self.claim_one_by_one(integrator, limit, lease).await
             }
@@ -88,7 +93,7 @@ impl Ledger {
                     all.next_due_at = claims.next_due_at;
                     all.retry_soon |= claims.retry_soon;
                 }
-                Err(LedgerError::Store(error)) if is_row_error(&error) => {
+                Err(Failure::Store(error)) if is_row_error(&error) => {
                     tracing::error!(handoff = %candidate.id(), %error, "handoff can't be claimed");
                     self.record_failed_claim(candidate.id(), &error).await?;
                 }
@@ -124,14 +129,14 @@ impl Ledger {
         wanted: Selection,
         lease: Duration,
     ) -> Result<Claims> {
-        let claimed = self.try_claim(integrator, wanted, lease).await;
-        if let Err(LedgerError::Refused(ProbeTaken)) = claimed {
-            return Ok(Claims {
+        match self.try_claim(integrator, wanted, lease).await {
+            Ok(claims) => Ok(claims),
+            Err(ChangeError::Refused(ProbeTaken)) => Ok(Claims {
                 retry_soon: true,
                 ..Claims::default()
-            });
+            }),
+            Err(ChangeError::Failed(failure)) => Err(failure),
         }
-        claimed.map_err(|error| error.map_refused(|ProbeTaken| unreachable!("it has returned")))
     }
 
     async fn try_claim(
@@ -139,7 +144,7 @@ impl Ledger {
         integrator: IntegratorId,
         wanted: Selection,
         lease: Duration,
-    ) -> Result<Claims, ProbeTaken> {
+    ) -> ChangeResult<Claims, ProbeTaken> {
         in_one_transaction!(&self.inner, CrashPoints::CLAIM, |change| {
             let Some(to) = store::integrators::get(&mut change.tx, integrator).await? else {
                 return Ok(Claims::default());
@@ -168,19 +173,15 @@ impl Ledger {
             };
             let mut claims = Claims::default();
             if !candidates.is_empty() {
-                let locked = lock_available(change, &candidates)
-                    .await
-                    .map_err(LedgerError::widen)?;
+                let locked = lock_available(change, &candidates).await?;
                 claims.retry_soon = locked.len() < candidates.len();
                 crash::point("claim.after_locks");
-                begin_attempts(change, &to, locked, lease, &mut claims)
-                    .await
-                    .map_err(LedgerError::widen)?;
+                begin_attempts(change, &to, locked, lease, &mut claims).await?;
             }
             if let (Allowance::OneProbe, Some(probe)) = (pace, claims.claimed.first()) {
                 let is_ours = breaker::begin_probe(change, probe).await;
-                if !is_ours.map_err(LedgerError::widen)? {
-                    return Err(LedgerError::Refused(ProbeTaken));
+                if !is_ours? {
+                    return Err(ProbeTaken.into());
                 }
             }
             claims.next_due_at =

@@ -16,9 +16,7 @@ use super::{
     claim::{Locked, lock_available},
     conclude::{AttemptResult, conclude, conclude_alone, has_an_open_attempt, recorded_outcome},
 };
-use crate::{
-    CrashPoints, Inner, Ledger, LedgerError, Result, idempotency::Handle, in_one_transaction,
-};
+use crate::{CrashPoints, Failure, Inner, Ledger, Result, idempotency::Handle, in_one_transaction};
 use domain::{
     handoff::{AttemptOutcome, SendResult, outcome},
     ids::HandoffId,
@@ -69,7 +67,7 @@ impl Ledger {
                 concluded,
             });
             // The batch panicked: the next try reads what was recorded.
-            return told.await.unwrap_or(Err(LedgerError::Overloaded));
+            return told.await.unwrap_or(Err(Failure::Overloaded));
         }
         let result = AttemptResult {
             heard,
@@ -141,7 +139,7 @@ async fn conclude_batch(inner: Handle, waiting: Vec<PendingAcknowledgement>) {
                 }
             }
         }
-        Err(LedgerError::Store(StoreError::Unavailable(why))) => {
+        Err(Failure::Store(StoreError::Unavailable(why))) => {
             for one in waiting {
                 let unavailable = StoreError::Unavailable(why.clone());
                 drop(one.concluded.send(Err(unavailable.into())));

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::conclude::lock;
-use crate::{Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
+use crate::{Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction};
 use domain::{
     handoff::{Attempt, Handoff, HandoffState},
     hint::Hint,
@@ -20,6 +20,8 @@ pub(super) struct NewRound {
     pub(super) by: AccountId,
     pub(super) due_at: DateTime<Utc>,
 }
+
+impl Refusal for RetryRefused {}
 
 impl Ledger {
     /// Returns a handoff with all its attempts, in order.
@@ -38,10 +40,10 @@ impl Ledger {
         &self,
         id: HandoffId,
         by: AccountId,
-    ) -> Result<Handoff, RetryRefused> {
-        let known = self.handoff(id).await.map_err(LedgerError::widen)?;
+    ) -> ChangeResult<Handoff, RetryRefused> {
+        let known = self.handoff(id).await?;
         let Some((known, _)) = known else {
-            return Err(LedgerError::Refused(RetryRefused::Unknown));
+            return Err(RetryRefused::Unknown.into());
         };
         let filter: Value = json!({"handoff": id});
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
@@ -82,13 +84,10 @@ pub(super) async fn open(
     change: &mut Change<'_>,
     known: &Handoff,
     opening: NewRound,
-) -> Result<Handoff, RetryRefused> {
+) -> ChangeResult<Handoff, RetryRefused> {
     let id = known.id;
-    let Some((order, stored)) = lock(change, known.order_id, id)
-        .await
-        .map_err(LedgerError::widen)?
-    else {
-        return Err(LedgerError::Refused(RetryRefused::Unknown));
+    let Some((order, stored)) = lock(change, known.order_id, id).await? else {
+        return Err(RetryRefused::Unknown.into());
     };
     let handoff = stored.handoff;
     let candidate = Candidate {
@@ -99,7 +98,7 @@ pub(super) async fn open(
         overtaken: store::handoffs::is_overtaken(&mut change.tx, &handoff).await?,
     };
     let NewRound { retry, by, due_at } = opening;
-    let deadline = reopen_deadline(&candidate, due_at).map_err(LedgerError::Refused)?;
+    let deadline = reopen_deadline(&candidate, due_at)?;
     let (now, round) = (change.now, handoff.round + 1);
     store::handoffs::reopen(&mut change.tx, id, deadline, due_at).await?;
     store::retries::insert_round(&mut change.tx, id, round, retry, by, now, due_at).await?;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use crate::{CrashPoints, Ledger, LedgerError, Result, in_one_transaction};
+use crate::{ChangeResult, CrashPoints, Ledger, Refusal, in_one_transaction};
 use domain::{
     hint::Hint,
     ids::{HandoffId, IntegratorId},
@@ -24,21 +24,23 @@ pub enum TestRefused {
     Disabled,
 }
 
+impl Refusal for TestRefused {}
+
 impl Ledger {
     /// Creates a handoff of event `test`, due at once and tried once, which a worker sends like any other. Its outcome
     /// moves no order; a 410 disables the integrator as usual.
     pub async fn test_integrator(
         &self,
         integrator: IntegratorId,
-    ) -> Result<HandoffId, TestRefused> {
+    ) -> ChangeResult<HandoffId, TestRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let stored = store::integrators::get(&mut change.tx, integrator).await?;
             let to = stored
                 .filter(|stored| stored.archived_at.is_none())
-                .ok_or(LedgerError::Refused(TestRefused::Unknown))?
+                .ok_or(TestRefused::Unknown)?
                 .integrator;
             if !to.enabled {
-                return Err(LedgerError::Refused(TestRefused::Disabled));
+                return Err(TestRefused::Disabled.into());
             }
             let now = change.now;
             let id: HandoffId = change.inner.chance.id(now);

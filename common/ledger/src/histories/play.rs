@@ -10,7 +10,7 @@ use super::{
     step::{Hears, PartyPlan, Plan, Step},
 };
 use crate::{
-    LedgerError,
+    ChangeError,
     callbacks::Received,
     handoffs::{Claimed, Concluded},
     integrators::IntegratorEdit,
@@ -131,7 +131,7 @@ impl Play {
                 let moved = ledger.move_order(self.order.id, to, by, reason).await;
                 let moved = match moved {
                     Ok(_) => true,
-                    Err(LedgerError::Refused(OrderRefused::Move(_))) => false,
+                    Err(ChangeError::Refused(OrderRefused::Move(_))) => false,
                     Err(error) => return Err(format!("{error:?}")),
                 };
                 expect_equal("allowed", moved, self.model.moved(to, by, with_reason))?;
@@ -219,7 +219,7 @@ impl Play {
             .await
         {
             Ok(_) => true,
-            Err(LedgerError::Refused(_)) => false,
+            Err(ChangeError::Refused(_)) => false,
             Err(error) => return Err(format!("{error:?}")),
         };
         if edited {
@@ -328,7 +328,7 @@ impl Play {
             .await;
         let let_in = match received {
             Ok(Received::Stored { .. }) => true,
-            Err(LedgerError::Refused(_)) => false,
+            Err(ChangeError::Refused(_)) => false,
             other => return Err(format!("{other:?}")),
         };
         let expected = self.model.says(party, status, sequence, occurred_at);
@@ -359,7 +359,7 @@ impl Play {
         let by = house.chance.id(self.model.now);
         let retried = match house.ledger.retry_handoff(id, by).await {
             Ok(_) => true,
-            Err(LedgerError::Refused(_)) => false,
+            Err(ChangeError::Refused(_)) => false,
             Err(error) => return Err(format!("{error:?}")),
         };
         expect_equal("retried", retried, self.model.retries_by_hand(at))

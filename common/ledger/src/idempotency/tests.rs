@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Idempotency, Once};
 use crate::{
-    Change, CrashPoints, LedgerError, Result,
+    Change, ChangeError, ChangeResult, CrashPoints, Failure,
     products::{NewProduct, ProductRefused},
     testing::House,
 };
@@ -38,7 +38,7 @@ async fn create(
     house: &House,
     key: Option<Idempotency>,
     new: NewProduct,
-) -> Result<Once<Product>, ProductRefused> {
+) -> ChangeResult<Once<Product>, ProductRefused> {
     let ledger = &house.ledger;
     ledger
         .once(key, async move |ledger| {
@@ -77,7 +77,7 @@ async fn a_refused_request_leaves_its_key_free(house: House) {
     let refused = create(&house, a_key(store, 1), wrong).await;
     assert!(matches!(
         refused,
-        Err(LedgerError::Refused(ProductRefused::OtherCurrency { .. }))
+        Err(ChangeError::Refused(ProductRefused::OtherCurrency { .. }))
     ));
     assert!(matches!(
         create(&house, a_key(store, 2), espresso(store)).await,
@@ -93,7 +93,10 @@ async fn a_key_names_one_request_of_its_owner(house: House) {
         Ok(Once::Done(_))
     ));
     let reused = create(&house, a_key(store, 2), espresso(store)).await;
-    assert!(matches!(reused, Err(LedgerError::KeyReused)));
+    assert!(matches!(
+        reused,
+        Err(ChangeError::Failed(Failure::KeyReused))
+    ));
     assert!(matches!(
         create(&house, a_key(other, 2), espresso(other)).await,
         Ok(Once::Done(_))
@@ -101,7 +104,7 @@ async fn a_key_names_one_request_of_its_owner(house: House) {
     let without = create(&house, None, espresso(store)).await;
     assert!(matches!(
         without,
-        Err(LedgerError::Refused(ProductRefused::SkuTaken))
+        Err(ChangeError::Refused(ProductRefused::SkuTaken))
     ));
 }
 
@@ -124,7 +127,10 @@ async fn a_twin_of_a_request_that_takes_too_long_is_told_that_it_still_runs(hous
         .await
         .unwrap();
     let twin = create(&house, Some(key.clone()), espresso(store)).await;
-    assert!(matches!(twin, Err(LedgerError::KeyInProgress)), "{twin:?}");
+    assert!(
+        matches!(twin, Err(ChangeError::Failed(Failure::KeyInProgress))),
+        "{twin:?}"
+    );
     first.rollback().await;
     assert!(matches!(
         create(&house, Some(key), espresso(store)).await,
@@ -140,15 +146,12 @@ async fn a_change_that_does_not_say_what_it_made_keeps_no_key(house: House) {
         .once(a_key(store, 1), async |ledger| {
             crate::in_one_transaction!(&ledger.inner, CrashPoints::NONE, |change| {
                 let _ = change;
-                Ok::<_, LedgerError>(())
+                Ok::<_, Failure>(())
             })
         })
         .await;
     assert!(
-        matches!(
-            done,
-            Err(LedgerError::Store(store::StoreError::Corrupt { .. }))
-        ),
+        matches!(done, Err(Failure::Store(store::StoreError::Corrupt { .. }))),
         "{done:?}"
     );
 }

@@ -6,11 +6,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, QueuedOrder, Result,
+    ChangeResult, Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, QueuedOrder,
     decide::{IntakeState, decide},
     write::{Winner, write},
 };
-use crate::{Change, CrashPoints, LedgerError};
+use crate::{Change, CrashPoints};
 use domain::{
     ids::{OrderId, ProductId, SessionId, StoreId},
     order::Order,
@@ -19,7 +19,7 @@ use platform::crash;
 use store::{StoreError, events::Counter, idempotency::KeyRow};
 
 /// Outcome of one order; `None` if its session is busy.
-pub(super) type Outcome = Option<Result<Placed, PlaceRefused>>;
+pub(super) type Outcome = Option<ChangeResult<Placed, PlaceRefused>>;
 
 /// Existing orders, by what a new order would repeat.
 struct ExistingOrders {
@@ -366,7 +366,7 @@ fn outcome(decided: Decision, replays: &HashMap<OrderId, Order>) -> Outcome {
                 )
             }
         },
-        Decision::Refused(refused) => Err(LedgerError::Refused(refused)),
+        Decision::Refused(refused) => Err(refused.into()),
         Decision::Busy => return None,
     })
 }

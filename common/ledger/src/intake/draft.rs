@@ -6,7 +6,7 @@ use super::{
     decide::{IntakeState, decide},
     write::{Winner, write},
 };
-use crate::{Change, LedgerError, Result};
+use crate::{Change, ChangeResult};
 use domain::{money::Money, order::Order};
 
 /// Locks taken before the draft's own: its session, if it has one, and its store's counter.
@@ -31,12 +31,11 @@ pub(crate) async fn place_draft(
     DraftScope(mut state): DraftScope,
     draft: &Order,
     expected_total: Option<Money>,
-) -> Result<Order, PlaceRefused> {
+) -> ChangeResult<Order, PlaceRefused> {
     let wanted = wanted(draft, expected_total);
     load_rest(change, &[&wanted], &[draft.store_id], &mut state).await?;
     let (chance, now) = (&change.inner.chance, change.now);
-    let mut order =
-        decide(&wanted, draft.id, &mut state, chance, now).map_err(LedgerError::Refused)?;
+    let mut order = decide(&wanted, draft.id, &mut state, chance, now)?;
     order.created_at = draft.created_at;
     order.version = draft.version;
     order.guest_key_hash.clone_from(&draft.guest_key_hash);

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::{Idempotency, Line, PlaceOrder, PlaceRefused, Placed, Placer, ProductRef, Shortage};
 use crate::{
-    Ledger, LedgerError, NoWake, Result, products::NewProduct, scene::Scene, testing::House,
+    ChangeError, ChangeResult, Ledger, NoWake, products::NewProduct, scene::Scene, testing::House,
 };
 use domain::{
     event::EventKind,
@@ -65,9 +65,9 @@ fn an_order(store_id: StoreId, account: AccountId, lines: &[(ProductId, u32)]) -
     }
 }
 
-fn refusal(result: Result<Placed, PlaceRefused>) -> PlaceRefused {
+fn refusal(result: ChangeResult<Placed, PlaceRefused>) -> PlaceRefused {
     match result {
-        Err(LedgerError::Refused(refused)) => refused,
+        Err(ChangeError::Refused(refused)) => refused,
         other => panic!("not refused: {other:?}"),
     }
 }

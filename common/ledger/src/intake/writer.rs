@@ -8,7 +8,7 @@ use super::{
     Inner, IntakeSettings, Placed, QueuedOrder, Shared,
     batch::{self, Outcome},
 };
-use crate::LedgerError;
+use crate::Failure;
 use platform::crash;
 use store::StoreError;
 
@@ -141,10 +141,10 @@ async fn place_alone(inner: &Inner, one: QueuedOrder, is_commit_unknown: bool) {
                 break outcomes
                     .pop()
                     .expect("one order has one outcome")
-                    .unwrap_or(Err(LedgerError::Overloaded));
+                    .unwrap_or(Err(Failure::Overloaded.into()));
             }
             Err(error) if error.is_lock_timeout() && is_running(inner, &one[0]).await => {
-                break Err(LedgerError::KeyInProgress);
+                break Err(Failure::KeyInProgress.into());
             }
             Err(error @ (StoreError::UniqueKeyTaken | StoreError::LockLost(_)))
                 if run < MAX_RUNS_ALONE =>
@@ -177,7 +177,7 @@ async fn reject_running_duplicates(inner: &Inner, waiting: Vec<QueuedOrder>) -> 
     let mut left = Vec::with_capacity(waiting.len());
     for one in waiting {
         if is_running(inner, &one).await {
-            let _ = one.answer.send(Err(LedgerError::KeyInProgress));
+            let _ = one.answer.send(Err(Failure::KeyInProgress.into()));
         } else {
             left.push(one);
         }

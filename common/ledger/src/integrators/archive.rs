@@ -8,7 +8,7 @@ mod tests;
 
 use super::{IntegratorRefused, lock, write};
 use crate::{
-    CrashPoints, Ledger, LedgerError, Result,
+    ChangeResult, CrashPoints, Failure, Ledger, Result,
     handoffs::{self, FAILED_CLAIM_DELAY, is_row_error, withdraw_from_order},
     in_one_transaction,
 };
@@ -25,7 +25,7 @@ impl Ledger {
         &self,
         id: IntegratorId,
         version: Option<i64>,
-    ) -> Result<(), IntegratorRefused> {
+    ) -> ChangeResult<(), IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let stored = store::integrators::get(&mut change.tx, id).await?;
             if stored.is_some_and(|stored| stored.archived_at.is_some()) {
@@ -51,7 +51,7 @@ impl Ledger {
         for (handoff, order) in found {
             match self.withdraw_one_from_archived(handoff, order).await {
                 Ok(done) => withdrawn += u32::from(done),
-                Err(LedgerError::Store(error)) if is_row_error(&error) => {
+                Err(Failure::Store(error)) if is_row_error(&error) => {
                     tracing::error!(%handoff, %error, "handoff can't be withdrawn");
                     self.record_failed_withdrawal(handoff, &error).await?;
                 }

@@ -39,7 +39,7 @@ impl Ledger {
         id: IntegratorId,
         store: StoreId,
     ) -> Result<bool> {
-        let disabled = in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
+        let disabled: Result<_> = in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             lock_stream(change, store).await?;
             let Some(stored) = store::integrators::lock(&mut change.tx, id).await? else {
                 return Ok(None);
@@ -52,7 +52,8 @@ impl Ledger {
             let data = json!({"integrator": {"id": id, "name": name, "reason": because}});
             change.event(store.into(), None, EventKind::IntegratorDisabled, data);
             Ok(Some(because))
-        })?;
+        });
+        let disabled = disabled?;
         if let Some(because) = disabled {
             tracing::warn!(integrator = %id, "integrator disabled: {}", because.in_words());
         }

@@ -2,34 +2,34 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{Inner, LedgerError, Result};
+use crate::{Failure, Inner, Result};
 use domain::{ids::IntegratorId, integrator::OutboundAuth, signature::SigningSecret};
 use store::integrators::Stored;
 
 impl Inner {
     /// Returns the authentication of requests to it, and the secrets that sign them: the current one, and for a while
     /// the previous one.
-    pub(crate) fn outbound_secrets<R>(
+    pub(crate) fn outbound_secrets(
         &self,
         stored: &Stored,
         now: DateTime<Utc>,
-    ) -> Result<(OutboundAuth, Vec<SigningSecret>), R> {
+    ) -> Result<(OutboundAuth, Vec<SigningSecret>)> {
         let id = stored.integrator.id;
         let opened = self.open(id, &stored.auth_sealed)?;
         let auth = serde_json::from_slice(&opened)
             // Never include the error's text: it may quote the secret.
-            .map_err(|_| LedgerError::Undecryptable(format!("integrator {id}: its auth")))?;
+            .map_err(|_| Failure::Undecryptable(format!("integrator {id}: its auth")))?;
         let signing = self.open_secrets(id, &stored.signing_sealed, &stored.old_signing, now)?;
         Ok((auth, signing))
     }
 
-    pub(super) fn open_secrets<R>(
+    pub(super) fn open_secrets(
         &self,
         id: IntegratorId,
         current: &[u8],
         old: &Option<(Vec<u8>, DateTime<Utc>)>,
         now: DateTime<Utc>,
-    ) -> Result<Vec<SigningSecret>, R> {
+    ) -> Result<Vec<SigningSecret>> {
         let old = old.iter().filter(|(_, until)| *until > now);
         std::iter::once(current)
             .chain(old.map(|(sealed, _)| sealed.as_slice()))
@@ -39,16 +39,16 @@ impl Inner {
                     .ok()
                     .and_then(|text| SigningSecret::parse(text).ok())
                     .ok_or_else(|| {
-                        LedgerError::Undecryptable(format!("integrator {id}: no signing secret"))
+                        Failure::Undecryptable(format!("integrator {id}: no signing secret"))
                     })
             })
             .collect()
     }
 
-    fn open<R>(&self, id: IntegratorId, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, R> {
+    fn open(&self, id: IntegratorId, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>> {
         self.sealing
             .open(id.uuid(), sealed)
-            .map_err(|error| LedgerError::Undecryptable(format!("integrator {id}: {error}")))
+            .map_err(|error| Failure::Undecryptable(format!("integrator {id}: {error}")))
     }
 
     pub(super) fn new_secret(&self) -> SigningSecret {

@@ -4,7 +4,7 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::*;
-use crate::testing::House;
+use crate::{ChangeError, Failure, testing::House};
 use domain::integrator::BreakerState;
 use store::testing::noon;
 
@@ -43,11 +43,7 @@ async fn stored(house: &House, id: IntegratorId) -> Stored {
 async fn outbound(house: &House, id: IntegratorId) -> (OutboundAuth, Vec<SigningSecret>) {
     let stored = stored(house, id).await;
     let now = house.clock.now();
-    house
-        .ledger
-        .inner
-        .outbound_secrets::<std::convert::Infallible>(&stored, now)
-        .unwrap()
+    house.ledger.inner.outbound_secrets(&stored, now).unwrap()
 }
 
 #[each_database]
@@ -111,7 +107,7 @@ async fn an_integrator_needs_a_store(house: House) {
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(IntegratorRefused::NoSuchStore)
+        ChangeError::Refused(IntegratorRefused::NoSuchStore)
     ));
 }
 
@@ -189,14 +185,14 @@ async fn a_secret_sealed_with_another_key_is_an_error_that_tells_nothing_of_it(h
         b"{\"type\":\"bearer\",\"token\":\"t0ken\"}",
     );
     let opened: Result<_> = house.ledger.inner.outbound_secrets(&stranger, noon());
-    assert!(matches!(opened, Err(LedgerError::Undecryptable(_))));
+    assert!(matches!(opened, Err(Failure::Undecryptable(_))));
     stranger.auth_sealed =
         house
             .keys
             .encryption
             .seal(&house.chance, created.id.uuid(), b"{\"type\":\"t0ken\"}");
     let opened: Result<_> = house.ledger.inner.outbound_secrets(&stranger, noon());
-    let Err(LedgerError::Undecryptable(why)) = opened else {
+    let Err(Failure::Undecryptable(why)) = opened else {
         panic!("it opened")
     };
     assert!(!why.contains("t0ken"), "{why}");
@@ -248,7 +244,7 @@ async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(IntegratorRefused::VersionConflict { current: 2 })
+        ChangeError::Refused(IntegratorRefused::VersionConflict { current: 2 })
     ));
 }
 
@@ -274,7 +270,7 @@ async fn an_address_elsewhere_needs_the_credentials_again(house: House) {
         assert!(
             matches!(
                 refused,
-                LedgerError::Refused(IntegratorRefused::AuthRequired)
+                ChangeError::Refused(IntegratorRefused::AuthRequired)
             ),
             "{elsewhere}"
         );
@@ -463,7 +459,7 @@ async fn an_archived_integrator_is_listed_no_more_but_its_row_stays(house: House
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(IntegratorRefused::NotFound)
+        ChangeError::Refused(IntegratorRefused::NotFound)
     ));
     let refused = house
         .ledger
@@ -472,6 +468,6 @@ async fn an_archived_integrator_is_listed_no_more_but_its_row_stays(house: House
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(IntegratorRefused::NotFound)
+        ChangeError::Refused(IntegratorRefused::NotFound)
     ));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::{Change, LedgerError, Result};
+use crate::{Change, ChangeResult, Refusal};
 use domain::{
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
     event::EventKind,
@@ -61,6 +61,8 @@ pub(crate) fn register_locked_order(
     order
 }
 
+impl Refusal for MoveRefused {}
+
 /// Moves an order that [`lock`] locked: status, timestamps, stock, event, and the handoffs that start or end with the
 /// move. `integrator` is the one that asked for it, if any.
 pub(crate) async fn advance(
@@ -70,10 +72,9 @@ pub(crate) async fn advance(
     by: By,
     reason: Option<&str>,
     integrator: Option<IntegratorId>,
-) -> Result<(), MoveRefused> {
+) -> ChangeResult<(), MoveRefused> {
     let has_courier = order.delivery.is_some();
-    let stock = status::decide(order.status, to, by, reason, Facts { has_courier })
-        .map_err(LedgerError::Refused)?;
+    let stock = status::decide(order.status, to, by, reason, Facts { has_courier })?;
     let integrators = change.integrators_of(order.store_id).await?;
 
     let was = Counted::of(order);

@@ -2,7 +2,7 @@
 
 use super::{OrderRefused, advance, check_unchanged, lines, lock};
 use crate::{
-    Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction,
+    Change, ChangeError, ChangeResult, CrashPoints, Ledger, Result, in_one_transaction,
     intake::{PlaceOrder, PlaceRefused, Placer, lock_draft_scope, place_draft},
 };
 use domain::{
@@ -23,7 +23,7 @@ const MAX_PRUNING_RUNS: u32 = 4;
 impl Ledger {
     /// Creates a draft at today's prices. Neither stock nor availability is checked. [`Ledger::once`] makes it
     /// idempotent: the order's own key is ignored.
-    pub async fn draft_order(&self, wanted: &PlaceOrder) -> Result<Order, PlaceRefused> {
+    pub async fn draft_order(&self, wanted: &PlaceOrder) -> ChangeResult<Order, PlaceRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let draft = draft(change, wanted).await?;
             let row = NewOrder {
@@ -50,7 +50,7 @@ impl Ledger {
         id: OrderId,
         by: By,
         expected_total: Option<Money>,
-    ) -> Result<Order, OrderRefused> {
+    ) -> ChangeResult<Order, OrderRefused> {
         self.place_draft_if_unchanged(id, None, by, expected_total)
             .await
     }
@@ -62,14 +62,13 @@ impl Ledger {
         seen: Option<&Order>,
         by: By,
         expected_total: Option<Money>,
-    ) -> Result<Order, OrderRefused> {
+    ) -> ChangeResult<Order, OrderRefused> {
         in_one_transaction!(&self.inner, CrashPoints::INTAKE, |change| {
-            let unknown = || LedgerError::Refused(OrderRefused::Unknown);
             let read = store::orders::get(&mut change.tx, id).await?;
-            let read = read.ok_or_else(unknown)?;
+            let read = read.ok_or(OrderRefused::Unknown)?;
             let place = lock_draft_scope(change, &read).await?;
             let locked = store::orders::lock(&mut change.tx, id).await?;
-            let (draft, last_seq) = locked.ok_or_else(unknown)?;
+            let (draft, last_seq) = locked.ok_or(OrderRefused::Unknown)?;
             check_unchanged(&draft, seen)?;
             change.made(id.uuid());
             if draft.status == OrderStatus::Pending {
@@ -78,8 +77,7 @@ impl Ledger {
             let facts = Facts {
                 has_courier: draft.delivery.is_some(),
             };
-            status::decide(draft.status, OrderStatus::Pending, by, None, facts)
-                .map_err(|refused| LedgerError::Refused(refused.into()))?;
+            status::decide(draft.status, OrderStatus::Pending, by, None, facts)?;
             if draft.session.is_none() {
                 let stream = draft.id.into();
                 change.register_stream(stream, Counter::Order, draft.store_id, last_seq);
@@ -96,7 +94,7 @@ impl Ledger {
         id: OrderId,
         by: By,
         reason: Option<&str>,
-    ) -> Result<Option<Order>, OrderRefused> {
+    ) -> ChangeResult<Option<Order>, OrderRefused> {
         self.remove_order_if_unchanged(id, None, by, reason).await
     }
 
@@ -107,10 +105,10 @@ impl Ledger {
         seen: Option<&Order>,
         by: By,
         reason: Option<&str>,
-    ) -> Result<Option<Order>, OrderRefused> {
+    ) -> ChangeResult<Option<Order>, OrderRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let Some(mut order) = lock(change, id).await? else {
-                return Err(LedgerError::Refused(OrderRefused::Unknown));
+                return Err(OrderRefused::Unknown.into());
             };
             check_unchanged(&order, seen)?;
             if order.status == OrderStatus::Draft {
@@ -157,26 +155,24 @@ impl Ledger {
     }
 }
 
-async fn draft(change: &mut Change<'_>, wanted: &PlaceOrder) -> Result<Order, PlaceRefused> {
-    let refused = LedgerError::Refused;
+async fn draft(change: &mut Change<'_>, wanted: &PlaceOrder) -> ChangeResult<Order, PlaceRefused> {
     let session = session(change, wanted).await?;
     let store = store::stores::get(&mut change.tx, wanted.store_id)
         .await?
-        .ok_or(refused(PlaceRefused::UnknownStore))?;
+        .ok_or(PlaceRefused::UnknownStore)?;
     if store.archived_at.is_some() {
-        return Err(refused(PlaceRefused::StoreArchived));
+        return Err(PlaceRefused::StoreArchived.into());
     }
-    let found = lines::find(&mut change.tx, store.id, &wanted.lines).await?;
+    let found = lines::find(&mut change.tx, store.id, &wanted.lines).await??;
     let (chance, now) = (&change.inner.chance, change.now);
-    let items = found.map_err(refused)?.items(&wanted.lines, chance, now);
+    let items = found.items(&wanted.lines, chance, now);
     let priced = items.iter().map(|item| (&item.unit_price, item.quantity));
-    let total =
-        total(Money::new(0, store.currency), priced).ok_or(refused(PlaceRefused::TotalTooLarge))?;
+    let total = total(Money::new(0, store.currency), priced).ok_or(PlaceRefused::TotalTooLarge)?;
     if let Some(expected) = wanted.expected_total
         && expected != total
     {
         let actual = total;
-        return Err(refused(PlaceRefused::TotalMismatch { expected, actual }));
+        return Err(PlaceRefused::TotalMismatch { expected, actual }.into());
     }
     let (account_id, guest_key_hash) = match &wanted.placer {
         Placer::Account(account) => (Some(*account), None),
@@ -214,20 +210,20 @@ async fn draft(change: &mut Change<'_>, wanted: &PlaceOrder) -> Result<Order, Pl
 async fn session(
     change: &mut Change<'_>,
     wanted: &PlaceOrder,
-) -> Result<Option<OrderSession>, PlaceRefused> {
+) -> ChangeResult<Option<OrderSession>, PlaceRefused> {
     let Some(id) = wanted.session else {
         return Ok(None);
     };
     let session = store::sessions::get(&mut change.tx, id)
         .await?
         .filter(|session| session.store_id == wanted.store_id)
-        .ok_or(LedgerError::Refused(PlaceRefused::UnknownSession))?;
+        .ok_or(PlaceRefused::UnknownSession)?;
     match session.state {
         SessionState::Open => Ok(Some(OrderSession {
             id,
             name: session.name,
         })),
-        SessionState::Closed => Err(LedgerError::Refused(PlaceRefused::SessionClosed)),
+        SessionState::Closed => Err(PlaceRefused::SessionClosed.into()),
     }
 }
 
@@ -236,14 +232,14 @@ async fn session(
 async fn reference_taken(
     change: &mut Change<'_>,
     wanted: &PlaceOrder,
-) -> Result<LedgerError<PlaceRefused>, PlaceRefused> {
+) -> Result<ChangeError<PlaceRefused>> {
     let reference = wanted.reference.as_deref().unwrap_or_default();
     let key = (wanted.placed_by(), reference);
     let known = store::orders::find_by_references(&mut change.tx, &[key]).await?;
     let existing = known.into_values().next();
     Ok(existing.map_or_else(
         || StoreError::LockLost("the reference was released meanwhile".to_owned()).into(),
-        |existing| LedgerError::Refused(PlaceRefused::DuplicateOrder { existing }),
+        |existing| PlaceRefused::DuplicateOrder { existing }.into(),
     ))
 }
 

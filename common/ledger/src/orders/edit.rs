@@ -2,7 +2,7 @@
 
 use super::{advance::announce, lines, lock};
 use crate::{
-    Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction,
+    Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction,
     intake::{Line, PlaceRefused, ProductRef, Shortage},
 };
 use domain::{
@@ -70,6 +70,8 @@ pub enum EditRefused {
     Place(#[from] PlaceRefused),
 }
 
+impl Refusal for EditRefused {}
+
 impl Ledger {
     /// Edits an order; `version`, if given, must be its current one. The caller checks who may edit it.
     pub async fn edit_order(
@@ -77,7 +79,7 @@ impl Ledger {
         id: OrderId,
         version: Option<i64>,
         edit: &OrderEdit,
-    ) -> Result<Order, EditRefused> {
+    ) -> ChangeResult<Order, EditRefused> {
         self.edit_order_in_status(id, version, None, edit).await
     }
 
@@ -89,19 +91,15 @@ impl Ledger {
         version: Option<i64>,
         status: Option<OrderStatus>,
         edit: &OrderEdit,
-    ) -> Result<Order, EditRefused> {
+    ) -> ChangeResult<Order, EditRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            let before = lock(change, id)
-                .await?
-                .ok_or(LedgerError::Refused(EditRefused::Unknown))?;
+            let before = lock(change, id).await?.ok_or(EditRefused::Unknown)?;
             change.made(id.uuid());
             let current = before.version;
             let is_other = version.is_some_and(|wanted| wanted != current)
                 || status.is_some_and(|wanted| wanted != before.status);
             if is_other {
-                return Err(LedgerError::Refused(EditRefused::VersionConflict {
-                    current,
-                }));
+                return Err(EditRefused::VersionConflict { current }.into());
             }
             check_editable(change, &before).await?;
             let mut order = edited(change, &before, edit).await?;
@@ -124,7 +122,7 @@ impl Ledger {
 
 /// Refuses an edit once somebody may have been told of the order. This is decided under the order's lock, which a claim
 /// takes before it makes an attempt.
-async fn check_editable(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
+async fn check_editable(change: &mut Change<'_>, order: &Order) -> ChangeResult<(), EditRefused> {
     let nobody_was_told = match order.status {
         OrderStatus::Draft => true,
         OrderStatus::Pending => {
@@ -140,7 +138,7 @@ async fn check_editable(change: &mut Change<'_>, order: &Order) -> Result<(), Ed
         Ok(())
     } else {
         let status = order.status;
-        Err(LedgerError::Refused(EditRefused::NotEditable { status }))
+        Err(EditRefused::NotEditable { status }.into())
     }
 }
 
@@ -149,8 +147,7 @@ async fn edited(
     change: &mut Change<'_>,
     before: &Order,
     edit: &OrderEdit,
-) -> Result<Order, EditRefused> {
-    let refused = |why: PlaceRefused| LedgerError::Refused(EditRefused::Place(why));
+) -> ChangeResult<Order, EditRefused> {
     let mut order = before.clone();
     set(&mut order.user_note, &edit.user_note);
     set(&mut order.fulfilment, &edit.fulfilment);
@@ -161,34 +158,36 @@ async fn edited(
         order.items = items(change, before, &edit.items).await?;
     }
     if order.items.len() > MAX_ITEMS {
-        return Err(LedgerError::Refused(EditRefused::TooManyItems));
+        return Err(EditRefused::TooManyItems.into());
     }
     let is_placed = order.status != OrderStatus::Draft;
     if is_placed && order.items.is_empty() {
-        return Err(refused(PlaceRefused::NoItems));
+        return Err(PlaceRefused::NoItems.into());
     }
     let needs_address = is_placed && order.fulfilment == Fulfilment::Delivery;
     if needs_address && !order.customer.has_address() {
-        return Err(refused(PlaceRefused::AddressMissing));
+        return Err(PlaceRefused::AddressMissing.into());
     }
     let priced = order
         .items
         .iter()
         .map(|item| (&item.unit_price, item.quantity));
-    order.total = total(Money::new(0, before.total.currency), priced)
-        .ok_or_else(|| refused(PlaceRefused::TotalTooLarge))?;
+    order.total =
+        total(Money::new(0, before.total.currency), priced).ok_or(PlaceRefused::TotalTooLarge)?;
     Ok(order)
 }
 
 /// Refuses to change items once the session is closed: nothing is added to a table's bill after that.
-async fn check_session_open(change: &mut Change<'_>, order: &Order) -> Result<(), EditRefused> {
+async fn check_session_open(
+    change: &mut Change<'_>,
+    order: &Order,
+) -> ChangeResult<(), EditRefused> {
     let Some(session) = &order.session else {
         return Ok(());
     };
     let session = store::sessions::get(&mut change.tx, session.id).await?;
     if session.is_some_and(|session| session.state == SessionState::Closed) {
-        let closed = EditRefused::Place(PlaceRefused::SessionClosed);
-        return Err(LedgerError::Refused(closed));
+        return Err(PlaceRefused::SessionClosed.into());
     }
     Ok(())
 }
@@ -197,7 +196,7 @@ async fn items(
     change: &mut Change<'_>,
     order: &Order,
     edit: &ItemsEdit,
-) -> Result<Vec<Item>, EditRefused> {
+) -> ChangeResult<Vec<Item>, EditRefused> {
     let mut items = order.items.clone();
     match edit {
         ItemsEdit::Keep => {}
@@ -231,12 +230,10 @@ async fn new_items(
     change: &mut Change<'_>,
     order: &Order,
     lines: &[Line],
-) -> Result<Vec<Item>, EditRefused> {
-    let refused = |why: PlaceRefused| LedgerError::Refused(EditRefused::Place(why));
-    let found = lines::find(&mut change.tx, order.store_id, lines).await?;
-    let found = found.map_err(refused)?;
+) -> ChangeResult<Vec<Item>, EditRefused> {
+    let found = lines::find(&mut change.tx, order.store_id, lines).await??;
     if order.status != OrderStatus::Draft {
-        found.check_available().map_err(refused)?;
+        found.check_available()?;
     }
     Ok(found.items(lines, &change.inner.chance, change.now))
 }
@@ -247,7 +244,7 @@ async fn check_still_sold(
     order: &Order,
     product: ProductId,
     at: usize,
-) -> Result<(), EditRefused> {
+) -> ChangeResult<(), EditRefused> {
     let line = Line {
         product: ProductRef::Id(product),
         quantity: 1,
@@ -256,18 +253,15 @@ async fn check_still_sold(
     let found = lines::find(&mut change.tx, order.store_id, &[line]).await?;
     match found.and_then(|found| found.check_available()) {
         Ok(()) => Ok(()),
-        Err(_) => {
-            let gone = PlaceRefused::Unavailable { lines: vec![at] };
-            Err(LedgerError::Refused(gone.into()))
-        }
+        Err(_) => Err(PlaceRefused::Unavailable { lines: vec![at] }.into()),
     }
 }
 
-fn position(items: &[Item], wanted: ItemId) -> Result<usize, EditRefused> {
+fn position(items: &[Item], wanted: ItemId) -> ChangeResult<usize, EditRefused> {
     items
         .iter()
         .position(|item| item.id == wanted)
-        .ok_or(LedgerError::Refused(EditRefused::UnknownItem))
+        .ok_or(EditRefused::UnknownItem.into())
 }
 
 /// Takes or returns the difference in stock, all or nothing.
@@ -275,7 +269,7 @@ async fn move_stock(
     change: &mut Change<'_>,
     before: &[Item],
     after: &mut [Item],
-) -> Result<(), EditRefused> {
+) -> ChangeResult<(), EditRefused> {
     let both = before.iter().chain(&*after);
     let products: Vec<ProductId> = both.map(|item| item.product_id).collect();
     let left = store::stock::lock(&mut change.tx, &products).await?;
@@ -305,8 +299,7 @@ async fn move_stock(
         })
         .collect();
     if !short.is_empty() {
-        let short = PlaceRefused::InsufficientStock { short };
-        return Err(LedgerError::Refused(short.into()));
+        return Err(PlaceRefused::InsufficientStock { short }.into());
     }
     let (taken, returned) = differences
         .into_iter()
@@ -320,7 +313,11 @@ async fn move_stock(
     Ok(())
 }
 
-async fn write(change: &mut Change<'_>, before: &Order, order: &Order) -> Result<(), EditRefused> {
+async fn write(
+    change: &mut Change<'_>,
+    before: &Order,
+    order: &Order,
+) -> ChangeResult<(), EditRefused> {
     match store::orders::update(&mut change.tx, order).await {
         Ok(()) => {}
         Err(StoreError::UniqueKeyTaken) => return Err(reference_taken(change, order).await?),
@@ -337,14 +334,14 @@ async fn write(change: &mut Change<'_>, before: &Order, order: &Order) -> Result
 async fn reference_taken(
     change: &mut Change<'_>,
     order: &Order,
-) -> Result<LedgerError<EditRefused>, EditRefused> {
+) -> Result<ChangeError<EditRefused>> {
     let placed_by = store::orders::placed_by(&mut change.tx, order.id).await?;
     let key = (placed_by, order.reference.as_deref().unwrap_or_default());
     let known = store::orders::find_by_references(&mut change.tx, &[key]).await?;
     let existing = known.into_values().next();
     Ok(existing.map_or_else(
         || StoreError::LockLost("the reference was released meanwhile".to_owned()).into(),
-        |existing| LedgerError::Refused(PlaceRefused::DuplicateOrder { existing }.into()),
+        |existing| PlaceRefused::DuplicateOrder { existing }.into(),
     ))
 }
 

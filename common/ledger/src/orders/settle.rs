@@ -1,7 +1,7 @@
 //! Settles orders that wait for acceptance: decides if they have it by now, or can't get it any more.
 
 use super::advance;
-use crate::{Change, Result};
+use crate::{Change, ChangeResult};
 use domain::{
     handoff::{FailReason, Handoff, HandoffState},
     integrator::HandoffEvent,
@@ -22,7 +22,7 @@ pub(crate) const INTEGRATOR_REFUSED: &str = "integrator_refused";
 pub(crate) async fn settle(
     change: &mut Change<'_>,
     order: &mut Order,
-) -> Result<bool, MoveRefused> {
+) -> ChangeResult<bool, MoveRefused> {
     if !order.status.awaits_acceptance() {
         return Ok(false);
     }

@@ -7,7 +7,7 @@ mod races;
 mod replacements;
 
 use crate::{
-    LedgerError, Result,
+    ChangeError, ChangeResult,
     intake::{Line, PlaceOrder, Placer, ProductRef},
     orders::{EditRefused, ItemsEdit, OrderEdit, OrderFilter},
     scene::Scene,
@@ -39,9 +39,9 @@ fn pieces(scene: &Scene, quantity: u32) -> OrderEdit {
     items(ItemsEdit::Replace(vec![line(scene.product, quantity)]))
 }
 
-fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: Result<T, R>) -> R {
+fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: ChangeResult<T, R>) -> R {
     match done {
-        Err(LedgerError::Refused(refused)) => refused,
+        Err(ChangeError::Refused(refused)) => refused,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -63,7 +63,7 @@ impl Scene {
         placed.unwrap()
     }
 
-    async fn edit(&self, order: OrderId, edit: &OrderEdit) -> Result<Order, EditRefused> {
+    async fn edit(&self, order: OrderId, edit: &OrderEdit) -> ChangeResult<Order, EditRefused> {
         self.house.ledger.edit_order(order, None, edit).await
     }
 

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 
 use super::{ProductRefused, add_availability_event, same_currency, write};
-use crate::{
-    Change, CrashPoints, Ledger, LedgerError, Result, in_one_transaction, stores::lock_stream,
-};
+use crate::{Change, ChangeResult, CrashPoints, Ledger, in_one_transaction, stores::lock_stream};
 use domain::{
     ids::{ProductId, StoreId},
     money::Money,
@@ -36,7 +34,7 @@ impl Ledger {
         &self,
         store: StoreId,
         listed: &[ListedProduct],
-    ) -> Result<(), ProductRefused> {
+    ) -> ChangeResult<(), ProductRefused> {
         let mut listed: Vec<&ListedProduct> = listed.iter().collect();
         listed.sort_unstable_by(|a, b| a.external_id.cmp(&b.external_id));
         let mut tx = self.inner.db.read().await?;
@@ -51,7 +49,7 @@ impl Ledger {
             let sells_in = store::stores::get(&mut change.tx, store)
                 .await?
                 .filter(|store| store.archived_at.is_none())
-                .ok_or(LedgerError::Refused(ProductRefused::NoSuchStore))?
+                .ok_or(ProductRefused::NoSuchStore)?
                 .currency;
             for product in &listed {
                 same_currency(sells_in, product.price)?;
@@ -114,7 +112,7 @@ async fn import_listed(
     store: StoreId,
     known: &ImportedProducts,
     listed: &[&ListedProduct],
-) -> Result<(), ProductRefused> {
+) -> ChangeResult<(), ProductRefused> {
     let mut unknown = Vec::new();
     for wanted in listed {
         match known.get(&wanted.external_id) {
@@ -187,7 +185,7 @@ async fn edit(
     id: ProductId,
     wanted: &ListedProduct,
     is_back: bool,
-) -> Result<(), ProductRefused> {
+) -> ChangeResult<(), ProductRefused> {
     let product = store::products::lock(&mut change.tx, id).await?;
     let Some(mut product) = product.filter(|product| product.archived_at.is_none()) else {
         return Ok(());
@@ -209,7 +207,7 @@ async fn unlist_missing(
     change: &mut Change<'_>,
     known: &ImportedProducts,
     listed: &[&ListedProduct],
-) -> Result<(), ProductRefused> {
+) -> ChangeResult<(), ProductRefused> {
     let is_listed = |one: &OutsideProduct| {
         let at = listed.binary_search_by(|wanted| wanted.external_id.cmp(&one.external_id));
         at.is_ok()

@@ -64,7 +64,7 @@ async fn twenty_creates_of_one_sku_at_once_leave_one(house: House) {
     for refusal in refused {
         let refusal = refusal.unwrap_err();
         assert!(
-            matches!(refusal, LedgerError::Refused(ProductRefused::SkuTaken)),
+            matches!(refusal, ChangeError::Refused(ProductRefused::SkuTaken)),
             "{refusal:?}"
         );
     }
@@ -139,7 +139,7 @@ async fn a_price_is_in_the_stores_currency(house: House) {
         .await
         .unwrap_err();
     assert!(
-        matches!(refused, LedgerError::Refused(ProductRefused::OtherCurrency { store }) if store.as_str() == "EUR")
+        matches!(refused, ChangeError::Refused(ProductRefused::OtherCurrency { store }) if store.as_str() == "EUR")
     );
     let id = create(&house, espresso(store)).await.id;
     let edit = ProductEdit {
@@ -149,7 +149,7 @@ async fn a_price_is_in_the_stores_currency(house: House) {
     let refused = house.ledger.edit_product(id, None, edit).await.unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(ProductRefused::OtherCurrency { .. })
+        ChangeError::Refused(ProductRefused::OtherCurrency { .. })
     ));
 }
 
@@ -165,7 +165,7 @@ async fn a_product_needs_a_store_that_is_open_for_business(house: House) {
             .unwrap_err();
         assert!(matches!(
             refused,
-            LedgerError::Refused(ProductRefused::NoSuchStore)
+            ChangeError::Refused(ProductRefused::NoSuchStore)
         ));
     }
 }
@@ -204,7 +204,7 @@ async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(ProductRefused::VersionConflict { current: 2 })
+        ChangeError::Refused(ProductRefused::VersionConflict { current: 2 })
     ));
 }
 
@@ -231,7 +231,7 @@ async fn a_sku_cannot_be_edited_into_anothers(house: House) {
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(ProductRefused::SkuTaken)
+        ChangeError::Refused(ProductRefused::SkuTaken)
     ));
 }
 
@@ -341,7 +341,7 @@ async fn an_archived_product_gives_its_sku_free_and_is_told_as_unavailable(house
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(ProductRefused::NotFound)
+        ChangeError::Refused(ProductRefused::NotFound)
     ));
     let refused = house
         .ledger
@@ -350,7 +350,7 @@ async fn an_archived_product_gives_its_sku_free_and_is_told_as_unavailable(house
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(StockRefused::NotFound)
+        ChangeError::Refused(StockRefused::NotFound)
     ));
 }
 
@@ -366,7 +366,7 @@ async fn the_first_change_of_stock_makes_a_product_counted(house: House) {
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(StockRefused::WouldBeNegative { quantity: 0 })
+        ChangeError::Refused(StockRefused::WouldBeNegative { quantity: 0 })
     ));
     assert_eq!(
         house
@@ -422,7 +422,7 @@ async fn stock_never_goes_below_nothing_and_every_change_is_on_record(house: Hou
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(StockRefused::WouldBeNegative { quantity: 1 })
+        ChangeError::Refused(StockRefused::WouldBeNegative { quantity: 1 })
     ));
     assert_eq!(
         house

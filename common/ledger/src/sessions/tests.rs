@@ -45,9 +45,9 @@ async fn told(house: &House, session: SessionId) -> Vec<(i64, EventKind)> {
     events.iter().map(|event| (event.seq, event.kind)).collect()
 }
 
-fn refused<T: std::fmt::Debug>(answer: Result<T, SessionRefused>) -> SessionRefused {
+fn refused<T: std::fmt::Debug>(answer: ChangeResult<T, SessionRefused>) -> SessionRefused {
     match answer {
-        Err(LedgerError::Refused(refusal)) => refusal,
+        Err(ChangeError::Refused(refusal)) => refusal,
         other => panic!("not refused: {other:?}"),
     }
 }
@@ -330,7 +330,7 @@ async fn an_order_that_races_the_close_is_before_it_or_refused(house: House) {
                 .into_iter()
                 .filter(|done| match done.as_ref().unwrap() {
                     Ok(_) => true,
-                    Err(LedgerError::Refused(PlaceRefused::SessionClosed)) => false,
+                    Err(ChangeError::Refused(PlaceRefused::SessionClosed)) => false,
                     Err(error) => panic!("{error:?}"),
                 });
         let (placed, closed) = (placed.count(), close.await.unwrap());

@@ -1,7 +1,7 @@
 //! Stores on both databases.
 
 use super::*;
-use crate::testing::House;
+use crate::{ChangeError, testing::House};
 use each_database::each_database;
 use store::testing::noon;
 
@@ -147,14 +147,14 @@ async fn an_edit_of_an_older_version_is_refused_with_the_current_one(house: Hous
     assert!(
         matches!(
             refused,
-            LedgerError::Refused(StoreRefused::VersionConflict { current: 2 })
+            ChangeError::Refused(StoreRefused::VersionConflict { current: 2 })
         ),
         "{refused:?}"
     );
     let refused = house.ledger.archive_store(id, Some(1)).await.unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(StoreRefused::VersionConflict { current: 2 })
+        ChangeError::Refused(StoreRefused::VersionConflict { current: 2 })
     ));
     assert_eq!(house.ledger.store(id).await.unwrap().unwrap().name, "first");
     let mut tx = house.db.begin().await.unwrap();
@@ -255,6 +255,6 @@ async fn an_archived_store_stays_readable_and_takes_no_edits(house: House) {
         .unwrap_err();
     assert!(matches!(
         refused,
-        LedgerError::Refused(StoreRefused::NotFound)
+        ChangeError::Refused(StoreRefused::NotFound)
     ));
 }

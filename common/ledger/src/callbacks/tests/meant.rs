@@ -7,7 +7,7 @@ use super::{
     Applied, Illegal, Unchanged, Unmatched, by_reference, handed_over, last_result, results,
 };
 use crate::{
-    LedgerError,
+    ChangeError,
     callbacks::CallbackRefused,
     scene::{STOCK, Scene, word},
     testing::House,
@@ -123,7 +123,7 @@ async fn an_integrator_touches_only_orders_that_it_was_handed(house: House) {
         .receive_callback(&kitchen, "msg", word(order, "accepted"))
         .await;
     assert!(
-        matches!(refused, Err(LedgerError::Refused(CallbackRefused::UnknownOrder(id))) if id == order)
+        matches!(refused, Err(ChangeError::Refused(CallbackRefused::UnknownOrder(id))) if id == order)
     );
     assert_eq!(results(&scene).await, []);
 }

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{PendingAcknowledgement, conclude_in_one_transaction};
 use crate::{
-    LedgerError,
+    Failure,
     handoffs::{Claimed, Concluded, lock},
     scene::{LEASE, Scene},
     testing::House,
@@ -161,10 +161,7 @@ async fn a_row_that_cannot_be_read_fails_only_its_own_acknowledgement(house: Hou
     );
     for (one, concluded) in claimed.iter().zip(concluded.await) {
         if one.order_number == Some(1) {
-            let corrupt = matches!(
-                concluded,
-                Err(LedgerError::Store(StoreError::Corrupt { .. }))
-            );
+            let corrupt = matches!(concluded, Err(Failure::Store(StoreError::Corrupt { .. })));
             assert!(corrupt, "{concluded:?}");
         } else {
             assert_eq!(concluded.unwrap(), ACKNOWLEDGED);

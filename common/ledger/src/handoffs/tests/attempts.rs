@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::{Acknowledged, Due, Failed, OrderCancelled, OrderPlaced, Sending, Waiting, attempts};
 use crate::{
-    LedgerError, NoWake,
+    ChangeError, NoWake,
     handoffs::{Concluded, RetryRefused},
     scene::{LEASE, QUANTITY, STOCK, Scene},
     testing::House,
@@ -369,7 +369,7 @@ async fn a_retry_by_hand_is_a_new_round_of_five_with_the_same_bytes(house: House
     let not_yet = house.ledger.retry_handoff(id, person).await;
     assert!(matches!(
         not_yet,
-        Err(LedgerError::Refused(RetryRefused::NotRetryable {
+        Err(ChangeError::Refused(RetryRefused::NotRetryable {
             state: Sending
         }))
     ));
@@ -400,7 +400,7 @@ async fn a_retry_by_hand_is_a_new_round_of_five_with_the_same_bytes(house: House
     let ended = house.ledger.retry_handoff(id, person).await;
     assert!(matches!(
         ended,
-        Err(LedgerError::Refused(RetryRefused::OrderEnded))
+        Err(ChangeError::Refused(RetryRefused::OrderEnded))
     ));
     scene.assert_audit_clean().await;
 }

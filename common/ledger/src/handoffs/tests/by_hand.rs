@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::{
-    LedgerError,
+    ChangeError,
     handoffs::{BulkRetryRequest, BulkRetryResult, HandoffFilter, RetryRefused},
     testing::House,
 };
@@ -231,7 +231,7 @@ async fn a_single_retry_is_on_record_too_and_whose_store_it_was_sees_it(house: H
     let refused = house.ledger.retry_handoff(id, person).await;
     assert!(matches!(
         refused,
-        Err(LedgerError::Refused(RetryRefused::NotRetryable {
+        Err(ChangeError::Refused(RetryRefused::NotRetryable {
             state: Due
         }))
     ));
@@ -302,7 +302,7 @@ async fn what_failed_at_an_integrator_that_is_archived_is_not_retried_alone_nor_
     assert!(
         matches!(
             refused,
-            Err(LedgerError::Refused(RetryRefused::IntegratorArchived))
+            Err(ChangeError::Refused(RetryRefused::IntegratorArchived))
         ),
         "{refused:?}"
     );
@@ -337,7 +337,7 @@ async fn what_was_overtaken_by_something_that_is_retried_itself_stays_overtaken(
         .unwrap();
     let refused = house.ledger.retry_handoff(placed, person).await;
     assert!(
-        matches!(refused, Err(LedgerError::Refused(RetryRefused::Overtaken))),
+        matches!(refused, Err(ChangeError::Refused(RetryRefused::Overtaken))),
         "{refused:?}"
     );
     let shown = house.ledger.handoff_histories(order).await.unwrap();

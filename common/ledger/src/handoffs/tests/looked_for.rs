@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    LedgerError,
+    ChangeError,
     handoffs::{HandoffFilter, TestRefused},
     testing::House,
 };
@@ -242,13 +242,13 @@ async fn only_an_integrator_that_is_spoken_to_is_tested(house: House) {
     let refused = house.ledger.test_integrator(kitchen.id).await;
     assert!(matches!(
         refused,
-        Err(LedgerError::Refused(TestRefused::Disabled))
+        Err(ChangeError::Refused(TestRefused::Disabled))
     ));
     let nobody = house.chance.id(house.clock.now());
     let refused = house.ledger.test_integrator(nobody).await;
     assert!(matches!(
         refused,
-        Err(LedgerError::Refused(TestRefused::Unknown))
+        Err(ChangeError::Refused(TestRefused::Unknown))
     ));
     let other = scene.kitchen().await;
     house.ledger.test_integrator(other.id).await.unwrap();

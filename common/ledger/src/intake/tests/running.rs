@@ -2,7 +2,7 @@
 
 use super::{an_account, an_order, create_product};
 use crate::{
-    Change, LedgerError,
+    Change, ChangeError, Failure,
     intake::{Idempotency, PlaceOrder},
     testing::House,
 };
@@ -67,7 +67,10 @@ async fn an_order_whose_twin_takes_too_long_elsewhere_is_told_so_and_holds_up_no
         house.ledger.place_order(twin.clone()),
         house.ledger.place_order(bens),
     );
-    assert!(matches!(told, Err(LedgerError::KeyInProgress)), "{told:?}");
+    assert!(
+        matches!(told, Err(ChangeError::Failed(Failure::KeyInProgress))),
+        "{told:?}"
+    );
     placed.unwrap();
     other.rollback().await;
     assert!(
@@ -91,6 +94,9 @@ async fn the_same_is_told_where_the_twin_also_holds_what_comes_before_the_key(ho
         return;
     };
     let told = house.ledger.place_order(twin).await;
-    assert!(matches!(told, Err(LedgerError::KeyInProgress)), "{told:?}");
+    assert!(
+        matches!(told, Err(ChangeError::Failed(Failure::KeyInProgress))),
+        "{told:?}"
+    );
     other.rollback().await;
 }

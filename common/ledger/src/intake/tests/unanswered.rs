@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{an_account, an_order, create_product};
 use crate::{
-    Result,
+    ChangeResult,
     intake::{PlaceRefused, Placed},
     testing::House,
 };
@@ -50,7 +50,7 @@ impl Shop {
         }
     }
 
-    async fn places(&self) -> Result<Placed, PlaceRefused> {
+    async fn places(&self) -> ChangeResult<Placed, PlaceRefused> {
         let order = an_order(self.store, self.anna, &[(self.product, 1)]);
         self.house.ledger.place_order(order).await
     }

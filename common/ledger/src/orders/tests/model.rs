@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 
 use super::{items, line};
 use crate::{
-    Ledger, LedgerError, NoWake,
+    ChangeError, Ledger, NoWake,
     intake::{PlaceRefused, Placer},
     orders::{EditRefused, ItemsEdit, OrderRefused},
     scene::{STOCK, Scene},
@@ -60,7 +60,7 @@ impl Caller<'_> {
         }
         match self.ledger.place_order(wanted).await {
             Ok(placed) => self.orders.push(placed.order),
-            Err(LedgerError::Refused(PlaceRefused::InsufficientStock { .. })) => {}
+            Err(ChangeError::Refused(PlaceRefused::InsufficientStock { .. })) => {}
             Err(error) => panic!("{error}"),
         }
     }
@@ -89,10 +89,10 @@ impl Caller<'_> {
                 assert!(is_editable);
                 self.orders[at] = order;
             }
-            Err(LedgerError::Refused(EditRefused::NotEditable { status })) => {
+            Err(ChangeError::Refused(EditRefused::NotEditable { status })) => {
                 assert_eq!((is_editable, status), (false, before.status));
             }
-            Err(LedgerError::Refused(EditRefused::Place(refused))) => {
+            Err(ChangeError::Refused(EditRefused::Place(refused))) => {
                 let why = matches!(
                     refused,
                     PlaceRefused::InsufficientStock { .. } | PlaceRefused::NoItems
@@ -107,8 +107,8 @@ impl Caller<'_> {
         let before = &self.orders[at];
         match self.ledger.place_draft(before.id, By::Owner, None).await {
             Ok(order) => self.orders[at] = order,
-            Err(LedgerError::Refused(OrderRefused::Move(_))) => assert!(before.status.is_final()),
-            Err(LedgerError::Refused(OrderRefused::Place(_))) => {
+            Err(ChangeError::Refused(OrderRefused::Move(_))) => assert!(before.status.is_final()),
+            Err(ChangeError::Refused(OrderRefused::Place(_))) => {
                 assert_eq!(before.status, OrderStatus::Draft);
             }
             Err(error) => panic!("{error}"),

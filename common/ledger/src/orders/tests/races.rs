@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use super::{items, line, pieces, refusal};
 use crate::{
-    Ledger, LedgerError, NoWake,
+    ChangeError, Ledger, NoWake,
     orders::{EditRefused, ItemsEdit, OrderRefused},
     scene::{LEASE, QUANTITY, STOCK, Scene},
     testing::House,
@@ -205,7 +205,7 @@ async fn a_draft_that_is_placed_edited_and_removed_at_once_comes_to_one_of_these
         assert!(matches!(
             edited,
             Ok(_)
-                | Err(LedgerError::Refused(
+                | Err(ChangeError::Refused(
                     EditRefused::Unknown | EditRefused::NotEditable { .. }
                 ))
         ));

@@ -1,7 +1,7 @@
 //! Imports of an outside service's list, and their effects on our own products.
 
 use super::*;
-use crate::testing::House;
+use crate::{ChangeError, testing::House};
 use each_database::each_database;
 
 fn listed(external_id: &str, name: &str, cents: i64) -> ListedProduct {
@@ -180,7 +180,7 @@ async fn a_product_that_people_make_while_it_is_brought_in_becomes_the_listed_on
             assert!(
                 matches!(
                     made,
-                    Ok(_) | Err(LedgerError::Refused(ProductRefused::SkuTaken))
+                    Ok(_) | Err(ChangeError::Refused(ProductRefused::SkuTaken))
                 ),
                 "{made:?}"
             );
@@ -275,7 +275,7 @@ async fn prices_in_another_currency_are_refused(house: House) {
     assert!(
         matches!(
             refused,
-            Err(LedgerError::Refused(ProductRefused::OtherCurrency { .. }))
+            Err(ChangeError::Refused(ProductRefused::OtherCurrency { .. }))
         ),
         "{refused:?}"
     );
