@@ -1,5 +1,4 @@
-//! Intake: commits many concurrent orders at once. Orders that arrive during a commit go into the next one; there is no
-//! timer, so an idle system adds no delay.
+//! Intake: commits many concurrent orders at once.
 
 mod batch;
 mod decide;
@@ -9,32 +8,20 @@ mod tests;
 mod write;
 mod writer;
 
-use std::sync::Arc;
+use std::sync::Weak;
 
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 pub(super) use draft::{lock_draft_scope, place_draft};
-pub(super) use writer::start_writers;
 
 pub use super::idempotency::Idempotency;
-use super::{ChangeResult, Failure, Inner, Ledger, Refusal};
+use super::{BatchLimits, ChangeResult, Failure, Inner, Ledger, Refusal, batcher};
 use domain::{
     ids::{AccountId, OrderId, ProductId, SessionId, StoreId},
     money::Money,
     order::{Customer, Fulfilment, Item, Order},
 };
-
-/// Limits of batches and of their queue.
-#[derive(Clone, Copy, Debug)]
-pub struct IntakeSettings {
-    pub max_batch_orders: usize,
-    pub max_batch_bytes: usize,
-    /// Number of batches that commit concurrently.
-    pub writers: usize,
-    /// Maximum number of orders that wait for a writer; any more are refused as overload.
-    pub queue_capacity: usize,
-}
 
 /// A request to place an order.
 #[derive(Clone, Debug)]
@@ -176,8 +163,9 @@ pub(super) struct QueuedOrder {
 
 pub(super) type Queue = mpsc::Sender<QueuedOrder>;
 
-pub(super) fn queue(settings: &IntakeSettings) -> (Queue, mpsc::Receiver<QueuedOrder>) {
-    mpsc::channel(settings.queue_capacity.max(1))
+pub(super) fn start_writers(inner: &Weak<Inner>, limits: BatchLimits) -> Queue {
+    let size_bytes = |one: &QueuedOrder| one.order.size_bytes();
+    batcher::start_writers(inner, "order", limits, size_bytes, writer::place)
 }
 
 impl Ledger {
@@ -193,6 +181,3 @@ impl Ledger {
         answered.await.unwrap_or(Err(Failure::Overloaded.into()))
     }
 }
-
-/// The shared state. The writers hold it weakly, so that they stop with the last [`Ledger`].
-type Shared = Arc<Inner>;

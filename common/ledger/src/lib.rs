@@ -7,6 +7,8 @@
 #[cfg(test)]
 extern crate self as ledger; // for #[each_database]
 
+/// Takes what is waiting into one batch.
+mod batcher;
 /// A transaction with its events and outbox rows, committed together; and how often it is retried.
 mod change;
 /// The port to whoever publishes.
@@ -59,6 +61,7 @@ pub mod testing;
 
 use std::{sync::Arc, time::Duration};
 
+pub use batcher::BatchLimits;
 pub(crate) use change::{Change, CrashPoints, in_one_transaction};
 pub use change::{ChangeError, Failure, MaybeFailure, Refusal};
 pub use wake::{NoWake, OutboxRow, Wake};
@@ -79,7 +82,7 @@ pub struct LedgerSettings {
     pub outbox_claim_after: Duration,
     /// Base URL of the integrators' callbacks, `{public_url}/api/v1/integrators/{id}/callbacks`. No trailing slash.
     pub public_url: String,
-    pub intake: intake::IntakeSettings,
+    pub intake: BatchLimits,
     /// Time limits after which something without progress is listed as stuck.
     pub stuck: StuckLimits,
 }
@@ -128,9 +131,9 @@ impl Ledger {
             metrics,
             settings,
         } = parts;
-        let (intake, queued) = intake::queue(&settings.intake);
-        let (acknowledgements, heard) = handoffs::queue();
-        let inner = Arc::new(Inner {
+        let inner = Arc::new_cyclic(|inner| Inner {
+            intake: intake::start_writers(inner, settings.intake),
+            acknowledgements: handoffs::start_writers(inner),
             db,
             clock,
             chance,
@@ -138,11 +141,7 @@ impl Ledger {
             wake,
             metrics,
             settings,
-            intake,
-            acknowledgements,
         });
-        intake::start_writers(&inner, queued);
-        handoffs::start_writers(&inner, heard);
         Self {
             inner: idempotency::Handle::new(inner),
         }

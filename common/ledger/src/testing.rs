@@ -28,8 +28,8 @@ pub use store::testing::{
 use tokio::sync::watch;
 
 use crate::{
-    Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake,
-    intake::{IntakeSettings, Line, PlaceOrder, Placer, ProductRef},
+    BatchLimits, Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake,
+    intake::{Line, PlaceOrder, Placer, ProductRef},
     products::NewProduct,
 };
 
@@ -161,9 +161,9 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>) -> Ledger {
         settings: LedgerSettings {
             outbox_claim_after: Duration::from_secs(10),
             public_url: "http://127.0.0.1:8080".to_owned(),
-            intake: IntakeSettings {
-                max_batch_orders: 256,
-                max_batch_bytes: 4 << 20,
+            intake: BatchLimits {
+                max_requests: 256,
+                max_bytes: 4 << 20,
                 writers: 2,
                 queue_capacity: 4096,
             },

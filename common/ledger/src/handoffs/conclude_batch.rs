@@ -1,4 +1,4 @@
-//! Batches acknowledgements: those that arrive during a commit share the next one. No timer, as in intake.
+//! Batches acknowledgements: those that arrive during a commit share the next one.
 //!
 //! The batch contains only acknowledgements from healthy integrators. They lock nothing that is not locked at the
 //! beginning, so the global lock order holds for the batch as it does for one. A failure, a handoff whose rows others
@@ -7,28 +7,33 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Claimed, Concluded,
     claim::{Locked, lock_available},
     conclude::{AttemptResult, conclude, conclude_alone, has_an_open_attempt, recorded_outcome},
 };
-use crate::{CrashPoints, Failure, Inner, Ledger, Result, idempotency::Handle, in_one_transaction};
+use crate::{
+    BatchLimits, CrashPoints, Failure, Inner, Ledger, Result, batcher, idempotency::Handle,
+    in_one_transaction,
+};
 use domain::{
     handoff::{AttemptOutcome, SendResult, outcome},
     ids::HandoffId,
 };
 use store::{StoreError, handoffs::Candidate};
 
-/// Maximum number of acknowledgements in one commit.
-const MAX_BATCH: usize = 64;
-/// Maximum number that wait for a commit; any more are concluded individually.
-const QUEUE_CAPACITY: usize = 1024;
-/// Number of concurrent commits: while one waits for its disk, the next one's statements run.
-const WRITERS: usize = 2;
+const LIMITS: BatchLimits = BatchLimits {
+    max_requests: 64,
+    max_bytes: usize::MAX,
+    // While one waits for its disk, the next one's statements run.
+    writers: 2,
+    // Any more are concluded individually.
+    queue_capacity: 1024,
+};
 
 /// An acknowledgement that waits for its commit.
 #[derive(Debug)]
@@ -42,8 +47,8 @@ pub(crate) struct PendingAcknowledgement {
 
 pub(crate) type Queue = mpsc::Sender<PendingAcknowledgement>;
 
-pub(crate) fn queue() -> (Queue, mpsc::Receiver<PendingAcknowledgement>) {
-    mpsc::channel(QUEUE_CAPACITY)
+pub(crate) fn start_writers(inner: &Weak<Inner>) -> Queue {
+    batcher::start_writers(inner, "acknowledgement", LIMITS, |_| 0, conclude_batch)
 }
 
 impl Ledger {
@@ -92,42 +97,8 @@ fn can_batch(claimed: &Claimed, heard: &SendResult, used_cached_token: bool) -> 
         && outcome(heard, used_cached_token) == AttemptOutcome::Acknowledged
 }
 
-/// Starts the acknowledgement writers, which stop when the ledger is dropped.
-pub(crate) fn start_writers(inner: &Arc<Inner>, queued: mpsc::Receiver<PendingAcknowledgement>) {
-    let queued = Arc::new(Mutex::new(queued));
-    for _ in 0..WRITERS {
-        let (inner, queued) = (Arc::downgrade(inner), queued.clone());
-        tokio::spawn(async move {
-            loop {
-                // The next writer takes over while this one commits.
-                let waiting = take(&mut *queued.lock().await).await;
-                let (Some(waiting), Some(inner)) = (waiting, inner.upgrade()) else {
-                    break;
-                };
-                // This runs in a task of its own, so that a panic loses this batch's results but never a writer.
-                if let Err(error) = tokio::spawn(conclude_batch(Handle::new(inner), waiting)).await
-                {
-                    tracing::error!(%error, "acknowledgement batch panicked; its callers get an error");
-                }
-            }
-        });
-    }
-}
-
-/// Waits for the first acknowledgement, and takes what is queued behind it.
-async fn take(
-    queued: &mut mpsc::Receiver<PendingAcknowledgement>,
-) -> Option<Vec<PendingAcknowledgement>> {
-    let mut waiting = vec![queued.recv().await?];
-    while waiting.len() < MAX_BATCH
-        && let Ok(next) = queued.try_recv()
-    {
-        waiting.push(next);
-    }
-    Some(waiting)
-}
-
-async fn conclude_batch(inner: Handle, waiting: Vec<PendingAcknowledgement>) {
+async fn conclude_batch(inner: Arc<Inner>, waiting: Vec<PendingAcknowledgement>) {
+    let inner = Handle::new(inner);
     match conclude_in_one_transaction(&inner, &waiting).await {
         Ok(outcomes) => {
             for (one, outcome) in waiting.into_iter().zip(outcomes) {

@@ -1,11 +1,9 @@
-//! The writers: each takes the queued orders, commits them as one batch, and answers their callers.
+//! The writing of a batch: commits its orders, and answers their callers.
 
 use std::{collections::HashSet, sync::Arc};
 
-use tokio::sync::{Mutex, mpsc};
-
 use super::{
-    Inner, IntakeSettings, Placed, QueuedOrder, Shared,
+    Inner, Placed, QueuedOrder,
     batch::{self, Outcome},
 };
 use crate::Failure;
@@ -19,58 +17,20 @@ const MAX_RUNS_ALONE: u32 = 5;
 /// Number of rounds with a busy session after which an order waits for its session individually.
 const MAX_BUSY_ROUNDS: u32 = 3;
 
-pub(crate) fn start_writers(inner: &Shared, queued: mpsc::Receiver<QueuedOrder>) {
-    let settings = inner.settings.intake;
-    let queued = Arc::new(Mutex::new(queued));
-    for _ in 0..settings.writers.max(1) {
-        let (inner, queued) = (Arc::downgrade(inner), queued.clone());
-        tokio::spawn(async move {
-            loop {
-                // The next writer takes over while this one commits.
-                let waiting = take(&mut *queued.lock().await, &settings).await;
-                let (Some(waiting), Some(inner)) = (waiting, inner.upgrade()) else {
-                    break;
-                };
-                // This runs in a task of its own, so that a panic loses this batch's results but never a writer.
-                let done = tokio::spawn(async move { place(&inner, waiting).await }).await;
-                if let Err(error) = done {
-                    tracing::error!(%error, "order batch panicked; its callers get an error");
-                }
-            }
-        });
-    }
-}
-
-/// Waits for the first order, and takes what is queued behind it.
-async fn take(
-    queued: &mut mpsc::Receiver<QueuedOrder>,
-    settings: &IntakeSettings,
-) -> Option<Vec<QueuedOrder>> {
-    let first = queued.recv().await?;
-    let mut bytes = first.order.size_bytes();
-    let mut waiting = vec![first];
-    while waiting.len() < settings.max_batch_orders && bytes < settings.max_batch_bytes {
-        let Ok(next) = queued.try_recv() else { break };
-        bytes += next.order.size_bytes();
-        waiting.push(next);
-    }
-    Some(waiting)
-}
-
 /// Places all orders, in rounds: duplicates within a batch and orders whose session is busy go into the next round.
-async fn place(inner: &Inner, mut waiting: Vec<QueuedOrder>) {
+pub(super) async fn place(inner: Arc<Inner>, mut waiting: Vec<QueuedOrder>) {
     crash::point("intake.before_begin");
     let mut rounds_busy = 0;
     while !waiting.is_empty() {
         let (now, mut later) = split_duplicates(waiting);
         if rounds_busy < MAX_BUSY_ROUNDS {
-            let busy = place_batch(inner, now).await;
+            let busy = place_batch(&inner, now).await;
             rounds_busy = if busy.is_empty() { 0 } else { rounds_busy + 1 };
             later.splice(0..0, busy);
         } else {
             rounds_busy = 0;
             for one in now {
-                place_alone(inner, one, false).await;
+                place_alone(&inner, one, false).await;
             }
         }
         waiting = later;

@@ -8,7 +8,7 @@ use crate::{
     relay::{self, Relay, RelayQueue},
 };
 use broker::{Broker, BrokerOptions};
-use ledger::{Ledger, LedgerParts, LedgerSettings, NoWake, Wake, intake::IntakeSettings};
+use ledger::{BatchLimits, Ledger, LedgerParts, LedgerSettings, NoWake, Wake};
 use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::Keys};
 use store::{Db, DbOptions, StoreError};
 
@@ -115,9 +115,9 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
     LedgerSettings {
         outbox_claim_after: settings.outbox.claim_after,
         public_url,
-        intake: IntakeSettings {
-            max_batch_orders: intake.max_batch_orders,
-            max_batch_bytes: intake.max_batch_bytes,
+        intake: BatchLimits {
+            max_requests: intake.max_batch_orders,
+            max_bytes: intake.max_batch_bytes,
             writers: intake.writers,
             queue_capacity: intake.queue_capacity,
         },
