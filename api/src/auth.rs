@@ -303,7 +303,7 @@ impl Authenticator {
     }
 
     async fn standing(&self, guess: &Guess) -> Result<GuessStatus, Problem> {
-        let standing = self.ledger.standing(guess, self.guess_limits).await?;
+        let standing = self.ledger.guess_status(guess, self.guess_limits).await?;
         match standing.limited_until {
             None => Ok(standing),
             Some(until) => {

@@ -212,7 +212,7 @@ impl Accounts {
             _ if is_registration => {}
             None => return Err(incorrect()),
             Some(caller) => {
-                let spoken_for = self.0.ledger.spoken_for(&integrators).await?;
+                let spoken_for = self.0.ledger.existing_integrators(&integrators).await?;
                 check_may_create(caller, role, &stores, &spoken_for)?;
             }
         }
@@ -259,7 +259,7 @@ impl Accounts {
             None => None,
         };
         let new_integrators = match &change.integrators {
-            Some(ids) => self.0.ledger.spoken_for(ids).await?,
+            Some(ids) => self.0.ledger.existing_integrators(ids).await?,
             None => Vec::new(),
         };
         let wanted = AccountChange {

@@ -97,7 +97,10 @@ impl Ledger {
     }
 
     /// Returns those of these integrators that exist and are not archived, with their stores.
-    pub async fn spoken_for(&self, integrators: &[IntegratorId]) -> Result<Vec<IntegratorRef>> {
+    pub async fn existing_integrators(
+        &self,
+        integrators: &[IntegratorId],
+    ) -> Result<Vec<IntegratorRef>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::accounts::existing_integrators(&mut tx, integrators).await?)
     }
@@ -138,7 +141,7 @@ impl Ledger {
             };
             match store::accounts::insert(&mut change.tx, &credentials).await {
                 Ok(()) => {
-                    change.made(credentials.account.id.uuid());
+                    change.set_resource(credentials.account.id.uuid());
                     Ok(credentials.account)
                 }
                 Err(StoreError::UniqueKeyTaken) => {
@@ -202,7 +205,7 @@ impl Ledger {
             if wanted.disabled == Some(true) || wanted.password_hash.is_some() {
                 store::accounts::refresh_tokens::revoke_all(&mut change.tx, id, change.now).await?;
             }
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(credentials.account)
         })
     }

@@ -138,7 +138,7 @@ pub(crate) struct Change<'l> {
     events: Vec<Event>,
     hints: Vec<Hint>,
     request: Option<&'l Request>,
-    made: Option<Uuid>,
+    resource: Option<Uuid>,
 }
 
 /// A stream whose row this change has locked.
@@ -163,17 +163,17 @@ impl<'l> Change<'l> {
             events: Vec::new(),
             hints: Vec::new(),
             request: None,
-            made: None,
+            resource: None,
         })
     }
 
     /// Notes the resource that this change makes or changes, in case its request has an idempotency key.
-    pub(crate) fn made(&mut self, resource: Uuid) {
-        self.made = Some(resource);
+    pub(crate) fn set_resource(&mut self, resource: Uuid) {
+        self.resource = Some(resource);
     }
 
     /// Binds the change to a request whose idempotency key is written, and which will name the resource of
-    /// [`Self::made`].
+    /// [`Self::set_resource`].
     pub(super) fn bind_request(&mut self, request: &'l Request) {
         self.request = Some(request);
     }
@@ -271,7 +271,7 @@ impl<'l> Change<'l> {
             row.announcement
                 .events
                 .iter()
-                .for_each(|event| count(&self.inner.metrics, event));
+                .for_each(|event| count_event(&self.inner.metrics, event));
             self.inner.wake.offer(row);
         }
         Ok(())
@@ -296,7 +296,7 @@ impl<'l> Change<'l> {
 
     async fn write_announcements(&mut self) -> store::Result<Vec<OutboxRow>> {
         if let Some(request) = self.request {
-            request.write_resource(&mut self.tx, self.made).await?;
+            request.write_resource(&mut self.tx, self.resource).await?;
         }
         for (store, by) in &self.tallies {
             if !store::stats::correct(&mut self.tx, *store, by).await? {
@@ -335,7 +335,7 @@ impl<'l> Change<'l> {
 
 /// Counts a committed event in the metrics. Counting only committed events means that nothing is counted twice or
 /// early.
-fn count(metrics: &Metrics, event: &Event) {
+fn count_event(metrics: &Metrics, event: &Event) {
     let order = &event.data["order"];
     match event.kind {
         EventKind::OrderPlaced => metrics.orders_placed.inc(),

@@ -36,7 +36,7 @@ impl Ledger {
     /// is waited for, as long as the database waits for a lock (3 s); then the result is
     /// [`Failure::KeyInProgress`].
     ///
-    /// The first transaction that `work` commits writes the key, and must name its resource with [`Change::made`].
+    /// The first transaction that `work` commits writes the key, and must name its resource with [`Change::set_resource`].
     pub async fn once<T, E: MaybeFailure>(
         &self,
         key: Option<Idempotency>,
@@ -119,9 +119,9 @@ impl Request {
     pub(crate) async fn write_resource(
         &self,
         tx: &mut store::Tx,
-        made: Option<Uuid>,
+        resource: Option<Uuid>,
     ) -> store::Result<()> {
-        let Some(made) = made else {
+        let Some(resource) = resource else {
             let key = &self.key.key;
             return Err(StoreError::corrupt(
                 "idempotency_keys",
@@ -129,7 +129,7 @@ impl Request {
                 "its change named no resource",
             ));
         };
-        store::idempotency::name(tx, &self.row(made)).await
+        store::idempotency::name(tx, &self.row(resource)).await
     }
 
     pub(crate) fn mark_committed(&self) {

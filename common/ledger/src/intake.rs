@@ -121,7 +121,7 @@ pub struct Shortage {
 impl Line {
     /// Returns a line for the same quantity of the same product, at its current price.
     #[must_use]
-    pub fn again(item: &Item) -> Self {
+    pub fn repeat(item: &Item) -> Self {
         Self {
             product: ProductRef::Id(item.product_id),
             quantity: item.quantity,

@@ -156,7 +156,7 @@ impl Ledger {
                 },
             };
             store::integrators::insert(&mut change.tx, &stored).await?;
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok((stored.integrator, secrets))
         })
     }
@@ -221,7 +221,7 @@ impl Ledger {
             if is_unrestricted(&stored) && !was_unrestricted {
                 change.hint(Hint::Handoffs { integrator: id });
             }
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(stored.integrator)
         })
     }
@@ -249,7 +249,7 @@ impl Ledger {
                 }
             }
             stored.integrator.version += 1;
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok((stored.integrator, secret))
         })
     }

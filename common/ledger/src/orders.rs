@@ -78,7 +78,7 @@ impl Ledger {
                     .await
                     .map_err(|error| error.map_refused(Into::into))?;
             }
-            change.made(order.id.uuid());
+            change.set_resource(order.id.uuid());
             Ok(order)
         })
     }

@@ -7,7 +7,7 @@ use domain::ids::OutboxId;
 
 impl Ledger {
     /// Deletes rows whose messages the broker has confirmed.
-    pub async fn published(&self, rows: &[OutboxId]) -> Result<()> {
+    pub async fn delete_published(&self, rows: &[OutboxId]) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             store::outbox::delete(&mut change.tx, rows).await?;
             Ok(())

@@ -111,9 +111,9 @@ impl Ledger {
                 .map_err(sku_taken)?;
             if let Some(quantity) = product.stock {
                 store::stock_movements::begin_count(&mut change.tx, product.id, quantity).await?;
-                note(change, product.id, quantity, FIRST_COUNT, by).await?;
+                record_movement(change, product.id, quantity, FIRST_COUNT, by).await?;
             }
-            change.made(product.id.uuid());
+            change.set_resource(product.id.uuid());
             Ok(product)
         })
     }
@@ -163,7 +163,7 @@ impl Ledger {
             set(&mut product.available, edit.available);
             write(change, &mut product).await?;
             add_availability_event(change, &product, was_available);
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(product)
         })
     }
@@ -211,9 +211,9 @@ impl Ledger {
                 }
                 store::stock_movements::begin_count(&mut change.tx, id, *delta).await?;
             }
-            note(change, id, *delta, reason, *by).await?;
+            record_movement(change, id, *delta, reason, *by).await?;
             product.stock = store::stock_movements::quantity(&mut change.tx, id).await?;
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(product)
         })
     }
@@ -265,7 +265,7 @@ fn add_availability_event(change: &mut Change<'_>, product: &Product, was_availa
     }
 }
 
-async fn note(
+async fn record_movement(
     change: &mut Change<'_>,
     product_id: ProductId,
     delta: i64,

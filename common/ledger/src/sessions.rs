@@ -79,7 +79,7 @@ impl Ledger {
                 Err(error) => return Err(error.into()),
             }
             session.seq = add_event(change, &session, EventKind::SessionOpened);
-            change.made(session.id.uuid());
+            change.set_resource(session.id.uuid());
             Ok(session)
         })
     }
@@ -170,7 +170,7 @@ impl Ledger {
                 }
                 unfinished.retain(|order| !order.status.is_final());
             }
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(ClosedSession {
                 session,
                 unfinished,
@@ -210,7 +210,7 @@ impl Ledger {
                 done => done?,
             }
             session.seq = add_event(change, &session, EventKind::SessionCodeRenewed);
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(session)
         })
     }

@@ -139,7 +139,7 @@ impl Ledger {
             let mut tx = self.inner.db.read().await?;
             store::stats::untallied(&mut tx, of, from, most).await?
         };
-        let next = &next[..ready(&next, self.inner.clock.now())];
+        let next = &next[..count_ready(&next, self.inner.clock.now())];
         if next.is_empty() {
             return Ok(None);
         }
@@ -189,7 +189,7 @@ impl Change<'_> {
 }
 
 /// Returns how many of these orders, from the first, are to be tallied now.
-fn ready(orders: &[Untallied], now: DateTime<Utc>) -> usize {
+fn count_ready(orders: &[Untallied], now: DateTime<Utc>) -> usize {
     let is_old = |order: &Untallied| order.placed_at.is_some_and(|at| at + TALLY_AFTER <= now);
     let ready = orders
         .iter()

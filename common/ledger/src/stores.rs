@@ -71,7 +71,7 @@ impl Ledger {
                 created_at: change.now,
             };
             store::stores::insert(&mut change.tx, &store).await?;
-            change.made(store.id.uuid());
+            change.set_resource(store.id.uuid());
             Ok(store)
         })
     }
@@ -125,7 +125,7 @@ impl Ledger {
                 let data = json!({ "paused": store.paused });
                 change.event(id.into(), None, EventKind::StorePaused, data);
             }
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(store)
         })
     }

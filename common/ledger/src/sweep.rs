@@ -200,7 +200,7 @@ impl Ledger {
                 change.hint(Hint::Callbacks { order: id });
                 return Ok(false);
             }
-            let (to, reason) = overdue_end(change, &order).await?;
+            let (to, reason) = decide_overdue_end(change, &order).await?;
             orders::advance(change, &mut order, to, By::Sweep, Some(reason), None)
                 .await
                 .map_err(corrupt_if_refused(id))?;
@@ -330,7 +330,7 @@ impl Ledger {
 
 /// Decides how an order that nobody accepted ends: failed if a required integrator never acknowledged it, else
 /// cancelled.
-async fn overdue_end(
+async fn decide_overdue_end(
     change: &mut super::Change<'_>,
     order: &Order,
 ) -> Result<(OrderStatus, &'static str)> {

@@ -192,18 +192,25 @@ impl From<&House> for Ledger {
 
 /// A [`Wake`] that records the rows it was offered. Clones share the record.
 #[derive(Clone, Debug)]
-pub struct Woken(Arc<Mutex<Vec<OutboxRow>>>, watch::Sender<usize>);
+pub struct Woken {
+    rows: Arc<Mutex<Vec<OutboxRow>>>,
+    /// Number of rows offered in all.
+    offered: watch::Sender<usize>,
+}
 
 impl Default for Woken {
     fn default() -> Self {
-        Self(Arc::default(), watch::Sender::new(0))
+        Self {
+            rows: Arc::default(),
+            offered: watch::Sender::new(0),
+        }
     }
 }
 
 impl Woken {
     #[must_use]
     pub fn rows(&self) -> Vec<OutboxRow> {
-        self.0.lock().clone()
+        self.rows.lock().clone()
     }
 
     #[must_use]
@@ -221,7 +228,7 @@ impl Woken {
     /// Returns the rows offered since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<OutboxRow> {
-        std::mem::take(&mut *self.0.lock())
+        std::mem::take(&mut *self.rows.lock())
     }
 
     /// Waits until this many rows were offered in all, including those taken meanwhile.
@@ -229,7 +236,7 @@ impl Woken {
     /// # Panics
     /// If that takes longer than [`TEST_TIMEOUT`].
     pub async fn until(&self, rows: usize) {
-        let mut offered = self.1.subscribe();
+        let mut offered = self.offered.subscribe();
         tokio::time::timeout(TEST_TIMEOUT, offered.wait_for(|now| *now >= rows))
             .await
             .expect("what the test waits for is committed soon")
@@ -239,8 +246,8 @@ impl Woken {
 
 impl Wake for Woken {
     fn offer(&self, row: OutboxRow) {
-        self.0.lock().push(row);
-        self.1.send_modify(|offered| *offered += 1);
+        self.rows.lock().push(row);
+        self.offered.send_modify(|offered| *offered += 1);
     }
 }
 

@@ -208,7 +208,7 @@ impl Relay {
         if confirmed.is_empty() {
             return;
         }
-        match self.ledger.published(confirmed).await {
+        match self.ledger.delete_published(confirmed).await {
             Ok(()) => crash::point("relay.after_delete"),
             Err(error) => {
                 let rows = confirmed.len();

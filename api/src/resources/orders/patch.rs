@@ -91,7 +91,7 @@ impl OrderPatch {
             user_note: said(self.user_note),
             customer: match self.customer {
                 MaybeUndefined::Undefined => CustomerEdit::default(),
-                MaybeUndefined::Null => CustomerEdit::emptied(),
+                MaybeUndefined::Null => CustomerEdit::clear_all(),
                 MaybeUndefined::Value(customer) => customer.into(),
             },
             fulfilment: fulfilment.map(Into::into),
@@ -137,7 +137,7 @@ impl Replacement {
     ) -> Result<PlaceOrder, Problem> {
         let lines = match self.items {
             Some(items) => parse_items(items)?,
-            None => order.items.iter().map(Line::again).collect(),
+            None => order.items.iter().map(Line::repeat).collect(),
         };
         let key_hash = || order.guest_key_hash.clone()?.try_into().ok();
         let placer = order.account_id.map_or_else(

@@ -82,11 +82,11 @@ impl Guess {
 }
 
 impl Ledger {
-    pub async fn standing(&self, guess: &Guess, limits: GuessLimits) -> Result<GuessStatus> {
+    pub async fn guess_status(&self, guess: &Guess, limits: GuessLimits) -> Result<GuessStatus> {
         let now = self.inner.clock.now();
         let mut tx = self.inner.db.read().await?;
         let known = known_addresses::known_until(&mut tx, &guess.both, now).await?;
-        let mut standing = GuessStatus {
+        let mut status = GuessStatus {
             limited_until: None,
             must_record_success: known.is_none_or(|until| until < refresh_threshold(now)),
         };
@@ -107,12 +107,12 @@ impl Ledger {
                 continue;
             }
             let ends = failures::latest(&mut tx, mark, *most, now).await?;
-            standing.must_record_success |= *mark != guess.address && !ends.is_empty();
+            status.must_record_success |= *mark != guess.address && !ends.is_empty();
             if ends.len() >= *most as usize {
-                standing.limited_until = standing.limited_until.max(ends.last().copied());
+                status.limited_until = status.limited_until.max(ends.last().copied());
             }
         }
-        Ok(standing)
+        Ok(status)
     }
 
     pub async fn sign_in_failed(&self, guess: &Guess) -> Result<()> {
@@ -170,7 +170,7 @@ mod tests {
     }
 
     async fn limited(house: &House, guess: &Guess) -> Option<DateTime<Utc>> {
-        let standing = house.ledger.standing(guess, LIMITS).await.unwrap();
+        let standing = house.ledger.guess_status(guess, LIMITS).await.unwrap();
         standing.limited_until
     }
 
@@ -202,7 +202,7 @@ mod tests {
         assert!(
             house
                 .ledger
-                .standing(&guess("anna", 9), LIMITS)
+                .guess_status(&guess("anna", 9), LIMITS)
                 .await
                 .unwrap()
                 .must_record_success
@@ -241,7 +241,7 @@ mod tests {
             .unwrap();
         let standing = house
             .ledger
-            .standing(&guess("anna", 4), LIMITS)
+            .guess_status(&guess("anna", 4), LIMITS)
             .await
             .unwrap();
         assert_eq!(
@@ -294,7 +294,7 @@ mod tests {
         );
         house.ledger.sign_in_succeeded(&owner).await.unwrap();
         for is_limited in [false, false, true] {
-            let standing = house.ledger.standing(&owner, limits).await.unwrap();
+            let standing = house.ledger.guess_status(&owner, limits).await.unwrap();
             assert_eq!(standing.limited_until.is_some(), is_limited);
             house.ledger.sign_in_failed(&owner).await.unwrap();
         }
@@ -306,7 +306,7 @@ mod tests {
         let counts = async || {
             house
                 .ledger
-                .standing(&owner, LIMITS)
+                .guess_status(&owner, LIMITS)
                 .await
                 .unwrap()
                 .must_record_success

@@ -41,7 +41,7 @@ pub(super) async fn record_outcome(
         let Some(known) = store::integrators::lock_breaker(&mut change.tx, id).await? else {
             return Ok(false);
         };
-        let after = after(change, &known, sign, handoff).await?;
+        let after = apply_sign(change, &known, sign, handoff).await?;
         if after != known {
             store::integrators::write_breaker(&mut change.tx, id, &after).await?;
         }
@@ -62,7 +62,7 @@ pub(super) async fn record_outcome(
 
 /// Applies the breaker's rule. If the breaker would open, checks that the failures really are consecutive: an answer to
 /// an attempt that was claimed before the first failure wrote nothing to the breaker.
-async fn after(
+async fn apply_sign(
     change: &mut Change<'_>,
     known: &Breaker,
     sign: Sign,

@@ -199,7 +199,7 @@ impl Ledger {
                 started_at: run.started_at,
             };
             store::retries::insert(&mut change.tx, new).await?;
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(id)
         })
     }

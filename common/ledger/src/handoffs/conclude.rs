@@ -172,7 +172,7 @@ pub(crate) async fn conclude(
     let concluded = match &verdict {
         _ if acknowledged_meanwhile => {
             store::handoffs::release(&mut change.tx, handoff.id, reference.as_deref()).await?;
-            super::order_effects::attach(change, handoff, reference.as_deref()).await?;
+            super::order_effects::attach_callbacks(change, handoff, reference.as_deref()).await?;
             Concluded::Recorded {
                 outcome,
                 verdict: Verdict::Acknowledged,

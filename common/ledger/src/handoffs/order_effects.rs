@@ -25,7 +25,7 @@ pub(super) async fn acknowledge(
         && integrator.confirms == Confirms::Acknowledgement;
     let (id, now) = (handoff.id, change.now);
     store::handoffs::acknowledged(&mut change.tx, id, reference, confirms, now).await?;
-    attach(change, handoff, reference).await?;
+    attach_callbacks(change, handoff, reference).await?;
     let Some(order) = order else { return Ok(()) };
     match handoff.event {
         HandoffEvent::OrderPlaced if confirms => {
@@ -82,7 +82,7 @@ pub(crate) async fn fail(
             EventKind::HandoffFailed,
             data,
         );
-        continue_without(change, order, handoff).await?;
+        update_unacknowledged(change, order, handoff).await?;
     }
     Ok(())
 }
@@ -97,13 +97,13 @@ pub(crate) async fn withdraw_from_order(
     let now = change.now;
     store::handoffs::withdraw(&mut change.tx, &[handoff.id], INTEGRATOR_ARCHIVED, now).await?;
     if let Some(order) = order {
-        continue_without(change, order, handoff).await?;
+        update_unacknowledged(change, order, handoff).await?;
     }
     Ok(())
 }
 
 /// Updates an order after one of its handoffs closed without an acknowledgement.
-async fn continue_without(
+async fn update_unacknowledged(
     change: &mut Change<'_>,
     order: &mut Order,
     handoff: &Handoff,
@@ -123,7 +123,7 @@ async fn continue_without(
 }
 
 /// Attaches the callbacks to the order that came under this reference before it was known.
-pub(super) async fn attach(
+pub(super) async fn attach_callbacks(
     change: &mut Change<'_>,
     handoff: &Handoff,
     reference: Option<&str>,

@@ -73,7 +73,7 @@ impl Ledger {
             change.hint(Hint::Handoffs {
                 integrator: opened.integrator_id,
             });
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(opened)
         })
     }

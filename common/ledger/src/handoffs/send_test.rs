@@ -59,7 +59,7 @@ impl Ledger {
             };
             store::handoffs::insert(&mut change.tx, &[test]).await?;
             change.hint(Hint::Handoffs { integrator });
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             Ok(id)
         })
     }

@@ -75,10 +75,10 @@ pub(super) async fn run(
         let took = begun_at.elapsed();
         metrics.intake_commit_seconds.observe(took.as_secs_f64());
     }
-    let replays = replays(inner, &decided).await?;
+    let replays = load_replays(inner, &decided).await?;
     Ok(decided
         .into_iter()
-        .map(|one| outcome(one, &replays))
+        .map(|one| to_outcome(one, &replays))
         .collect())
 }
 
@@ -133,7 +133,7 @@ async fn load_and_lock(
     let sessions: Vec<SessionId> = distinct(orders.iter().filter_map(|order| order.session));
     let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
     let mut state = lock_sessions_and_numbers(change, &sessions, &stores, wait).await?;
-    let known = known(&mut change.tx, orders).await?;
+    let known = find_existing_orders(&mut change.tx, orders).await?;
     load_rest(change, orders, &stores, &mut state).await?;
     Ok((state, known))
 }
@@ -235,7 +235,10 @@ async fn products(
     Ok(())
 }
 
-async fn known(tx: &mut store::Tx, orders: &[&PlaceOrder]) -> store::Result<ExistingOrders> {
+async fn find_existing_orders(
+    tx: &mut store::Tx,
+    orders: &[&PlaceOrder],
+) -> store::Result<ExistingOrders> {
     let keys: Vec<(Uuid, &str)> = orders
         .iter()
         .filter_map(|order| {
@@ -303,7 +306,7 @@ async fn was_committed(inner: &Inner, error: &StoreError, winners: &[OrderId]) -
         return false;
     }
     tracing::warn!(%error, orders = winners.len(), "commit result unknown; looking up the batch");
-    match kept(inner, winners).await {
+    match find_written(inner, winners).await {
         Ok(there) => there.len() == winners.len(),
         Err(error) => {
             tracing::warn!(%error, "batch lookup failed");
@@ -313,7 +316,7 @@ async fn was_committed(inner: &Inner, error: &StoreError, winners: &[OrderId]) -
 }
 
 /// Returns those of these orders that exist. Waits for a commit that still runs.
-async fn kept(inner: &Inner, ids: &[OrderId]) -> store::Result<Vec<OrderId>> {
+async fn find_written(inner: &Inner, ids: &[OrderId]) -> store::Result<Vec<OrderId>> {
     let mut tx = inner.db.begin().await?;
     let there = store::orders::find_existing(&mut tx, ids).await;
     tx.rollback().await;
@@ -322,14 +325,17 @@ async fn kept(inner: &Inner, ids: &[OrderId]) -> store::Result<Vec<OrderId>> {
 
 /// Returns an order that was written by a commit whose response was lost.
 pub(super) async fn find_committed(inner: &Inner, id: OrderId) -> store::Result<Option<Order>> {
-    if kept(inner, &[id]).await?.is_empty() {
+    if find_written(inner, &[id]).await?.is_empty() {
         return Ok(None);
     }
     let mut tx = inner.db.read().await?;
     store::orders::get(&mut tx, id).await
 }
 
-async fn replays(inner: &Inner, decided: &[Decision]) -> store::Result<HashMap<OrderId, Order>> {
+async fn load_replays(
+    inner: &Inner,
+    decided: &[Decision],
+) -> store::Result<HashMap<OrderId, Order>> {
     let ids: Vec<OrderId> = distinct(decided.iter().filter_map(|one| {
         if let Decision::Replay(id) = one {
             Some(*id)
@@ -348,7 +354,7 @@ async fn replays(inner: &Inner, decided: &[Decision]) -> store::Result<HashMap<O
         .collect())
 }
 
-fn outcome(decided: Decision, replays: &HashMap<OrderId, Order>) -> Outcome {
+fn to_outcome(decided: Decision, replays: &HashMap<OrderId, Order>) -> Outcome {
     Some(match decided {
         Decision::Winner(order) => Ok(Placed {
             order: *order,

@@ -32,7 +32,7 @@ pub(crate) async fn place_draft(
     draft: &Order,
     expected_total: Option<Money>,
 ) -> ChangeResult<Order, PlaceRefused> {
-    let wanted = wanted(draft, expected_total);
+    let wanted = to_request(draft, expected_total);
     load_rest(change, &[&wanted], &[draft.store_id], &mut state).await?;
     let (chance, now) = (&change.inner.chance, change.now);
     let mut order = decide(&wanted, draft.id, &mut state, chance, now)?;
@@ -51,7 +51,7 @@ pub(crate) async fn place_draft(
     Ok(order)
 }
 
-fn wanted(draft: &Order, expected_total: Option<Money>) -> PlaceOrder {
+fn to_request(draft: &Order, expected_total: Option<Money>) -> PlaceOrder {
     let placer = draft
         .account_id
         .map_or(Placer::Guest { key_hash: None }, Placer::Account);
@@ -62,7 +62,7 @@ fn wanted(draft: &Order, expected_total: Option<Money>) -> PlaceOrder {
         reference: draft.reference.clone(),
         fulfilment: draft.fulfilment,
         customer: draft.customer.clone(),
-        lines: draft.items.iter().map(Line::again).collect(),
+        lines: draft.items.iter().map(Line::repeat).collect(),
         user_note: draft.user_note.clone(),
         expected_total,
         idempotency: None,

@@ -25,7 +25,7 @@ pub(super) async fn write(
     state: &IntakeState,
 ) -> store::Result<()> {
     store::stock::take(&mut change.tx, &taken(winners)).await?;
-    store::intake::advance_numbers(&mut change.tx, &numbered(winners)).await?;
+    store::intake::advance_numbers(&mut change.tx, &count_per_store(winners)).await?;
 
     let mut orders: Vec<NewOrder<'_>> = winners
         .iter()
@@ -81,7 +81,7 @@ fn taken(winners: &[Winner<'_>]) -> BTreeMap<ProductId, i64> {
     taken
 }
 
-fn numbered(winners: &[Winner<'_>]) -> BTreeMap<StoreId, i64> {
+fn count_per_store(winners: &[Winner<'_>]) -> BTreeMap<StoreId, i64> {
     let mut numbered = BTreeMap::new();
     for winner in winners {
         *numbered.entry(winner.order.store_id).or_default() += 1;

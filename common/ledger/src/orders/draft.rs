@@ -25,7 +25,7 @@ impl Ledger {
     /// idempotent: the order's own key is ignored.
     pub async fn draft_order(&self, wanted: &PlaceOrder) -> ChangeResult<Order, PlaceRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            let draft = draft(change, wanted).await?;
+            let draft = build_draft(change, wanted).await?;
             let row = NewOrder {
                 order: &draft,
                 placed_by: wanted.placed_by(),
@@ -38,7 +38,7 @@ impl Ledger {
                 }
                 Err(error) => return Err(error.into()),
             }
-            change.made(draft.id.uuid());
+            change.set_resource(draft.id.uuid());
             Ok(draft)
         })
     }
@@ -70,7 +70,7 @@ impl Ledger {
             let locked = store::orders::lock(&mut change.tx, id).await?;
             let (draft, last_seq) = locked.ok_or(OrderRefused::Unknown)?;
             check_unchanged(&draft, seen)?;
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             if draft.status == OrderStatus::Pending {
                 return Ok(copy_session_name(draft, &read));
             }
@@ -155,8 +155,11 @@ impl Ledger {
     }
 }
 
-async fn draft(change: &mut Change<'_>, wanted: &PlaceOrder) -> ChangeResult<Order, PlaceRefused> {
-    let session = session(change, wanted).await?;
+async fn build_draft(
+    change: &mut Change<'_>,
+    wanted: &PlaceOrder,
+) -> ChangeResult<Order, PlaceRefused> {
+    let session = find_open_session(change, wanted).await?;
     let store = store::stores::get(&mut change.tx, wanted.store_id)
         .await?
         .ok_or(PlaceRefused::UnknownStore)?;
@@ -207,7 +210,7 @@ async fn draft(change: &mut Change<'_>, wanted: &PlaceOrder) -> ChangeResult<Ord
 }
 
 /// Returns the order's session, which must be open. It is checked again, and locked, when the draft is placed.
-async fn session(
+async fn find_open_session(
     change: &mut Change<'_>,
     wanted: &PlaceOrder,
 ) -> ChangeResult<Option<OrderSession>, PlaceRefused> {

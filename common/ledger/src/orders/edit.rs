@@ -94,7 +94,7 @@ impl Ledger {
     ) -> ChangeResult<Order, EditRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let before = lock(change, id).await?.ok_or(EditRefused::Unknown)?;
-            change.made(id.uuid());
+            change.set_resource(id.uuid());
             let current = before.version;
             let is_other = version.is_some_and(|wanted| wanted != current)
                 || status.is_some_and(|wanted| wanted != before.status);
@@ -102,7 +102,7 @@ impl Ledger {
                 return Err(EditRefused::VersionConflict { current }.into());
             }
             check_editable(change, &before).await?;
-            let mut order = edited(change, &before, edit).await?;
+            let mut order = apply_edit(change, &before, edit).await?;
             if order == before {
                 return Ok(order);
             }
@@ -143,7 +143,7 @@ async fn check_editable(change: &mut Change<'_>, order: &Order) -> ChangeResult<
 }
 
 /// Returns the edited order, except for its version and for which of its items are counted.
-async fn edited(
+async fn apply_edit(
     change: &mut Change<'_>,
     before: &Order,
     edit: &OrderEdit,
@@ -155,7 +155,7 @@ async fn edited(
     edit.customer.apply(&mut order.customer);
     if !matches!(edit.items, ItemsEdit::Keep) {
         check_session_open(change, before).await?;
-        order.items = items(change, before, &edit.items).await?;
+        order.items = edit_items(change, before, &edit.items).await?;
     }
     if order.items.len() > MAX_ITEMS {
         return Err(EditRefused::TooManyItems.into());
@@ -192,7 +192,7 @@ async fn check_session_open(
     Ok(())
 }
 
-async fn items(
+async fn edit_items(
     change: &mut Change<'_>,
     order: &Order,
     edit: &ItemsEdit,
@@ -348,7 +348,7 @@ async fn reference_taken(
 impl CustomerEdit {
     /// Returns an edit that clears every field.
     #[must_use]
-    pub const fn emptied() -> Self {
+    pub const fn clear_all() -> Self {
         Self {
             id: Some(None),
             name: Some(None),

@@ -14,7 +14,9 @@ use platform::chance::Chance;
 use store::Tx;
 
 /// The products of some lines, one per line.
-pub(super) struct LineProducts(Vec<Product>);
+pub(super) struct LineProducts {
+    products: Vec<Product>,
+}
 
 /// Finds the product of each line; the refusal names every line without one.
 pub(super) async fn find(
@@ -43,7 +45,10 @@ pub(super) async fn find(
     let found: Vec<Option<&Product>> = lines.iter().map(|line| known.get(&line.product)).collect();
     let lines = indices(found.iter().map(Option::is_none));
     Ok(if lines.is_empty() {
-        Ok(LineProducts(found.into_iter().flatten().cloned().collect()))
+        {
+            let products = found.into_iter().flatten().cloned().collect();
+            Ok(LineProducts { products })
+        }
     } else {
         Err(PlaceRefused::UnknownProducts { lines })
     })
@@ -52,7 +57,7 @@ pub(super) async fn find(
 impl LineProducts {
     /// Checks that every product can be ordered now; the refusal names the lines of those that can't.
     pub(super) fn check_available(&self) -> Result<(), PlaceRefused> {
-        let lines = indices(self.0.iter().map(|product| !product.available));
+        let lines = indices(self.products.iter().map(|product| !product.available));
         if lines.is_empty() {
             Ok(())
         } else {
@@ -62,7 +67,7 @@ impl LineProducts {
 
     /// Returns new items; it is not known yet which of them are counted.
     pub(super) fn items(self, lines: &[Line], chance: &Chance, now: DateTime<Utc>) -> Vec<Item> {
-        let items = self.0.into_iter().zip(lines);
+        let items = self.products.into_iter().zip(lines);
         items
             .map(|(product, line)| Item {
                 id: chance.id(now),

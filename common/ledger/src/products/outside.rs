@@ -135,12 +135,12 @@ async fn import_listed(
             .find(|own| own.sku.as_ref() == Some(&wanted.external_id));
         let product = match own {
             // People gave this sku to a product that the service knows by another id; that product keeps it.
-            Some(own) if known.has(own.id) => make(change, store, None, wanted).await?,
+            Some(own) if known.has(own.id) => create_listed(change, store, None, wanted).await?,
             Some(own) => {
                 edit(change, own.id, wanted, false).await?;
                 own.id
             }
-            None => make(change, store, Some(&wanted.external_id), wanted).await?,
+            None => create_listed(change, store, Some(&wanted.external_id), wanted).await?,
         };
         rows.push(OutsideProduct {
             external_id: wanted.external_id.clone(),
@@ -151,7 +151,7 @@ async fn import_listed(
     Ok(outside::insert(&mut change.tx, store, &rows).await?)
 }
 
-async fn make(
+async fn create_listed(
     change: &mut Change<'_>,
     store_id: StoreId,
     sku: Option<&String>,

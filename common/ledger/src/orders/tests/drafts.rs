@@ -297,7 +297,7 @@ async fn a_draft_may_be_edited_in_every_way_and_tells_nobody(house: House) {
         (Some("Anna"), Some("R-1"))
     );
     let emptied = OrderEdit {
-        customer: CustomerEdit::emptied(),
+        customer: CustomerEdit::clear_all(),
         ..OrderEdit::default()
     };
     assert_eq!(

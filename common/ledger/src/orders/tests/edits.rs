@@ -286,7 +286,7 @@ async fn a_placed_order_keeps_an_item_an_address_and_its_bounds(house: House) {
     };
     scene.edit(order.id, &delivery).await.unwrap();
     let homeless = OrderEdit {
-        customer: CustomerEdit::emptied(),
+        customer: CustomerEdit::clear_all(),
         ..OrderEdit::default()
     };
     assert_eq!(

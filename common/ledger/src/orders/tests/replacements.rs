@@ -28,7 +28,7 @@ async fn a_rejected_order(scene: &Scene) -> Order {
 
 fn anew(scene: &Scene, order: &Order) -> PlaceOrder {
     PlaceOrder {
-        lines: order.items.iter().map(Line::again).collect(),
+        lines: order.items.iter().map(Line::repeat).collect(),
         replaces: Some(order.id),
         ..scene.wanted(Placer::Account(order.account_id.unwrap()))
     }
