@@ -59,7 +59,7 @@ mod scene;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 pub use batcher::BatchLimits;
 pub(crate) use change::{Change, CrashPoints, in_one_transaction};
@@ -94,15 +94,17 @@ pub struct Ledger {
 }
 
 pub(crate) struct Inner {
-    db: Db,
-    clock: Clock,
-    chance: Chance,
-    sealing: Arc<SealingKey>,
-    wake: Arc<dyn Wake>,
-    metrics: Arc<Metrics>,
-    settings: LedgerSettings,
+    parts: LedgerParts,
     intake: intake::Queue,
     acknowledgements: handoffs::Queue,
+}
+
+impl Deref for Inner {
+    type Target = LedgerParts;
+
+    fn deref(&self) -> &LedgerParts {
+        &self.parts
+    }
 }
 
 /// Dependencies of a [`Ledger`].
@@ -122,25 +124,10 @@ impl Ledger {
     /// Starts the order and acknowledgement writers on the current runtime; they stop when the last clone is dropped.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
-        let LedgerParts {
-            db,
-            clock,
-            chance,
-            sealing,
-            wake,
-            metrics,
-            settings,
-        } = parts;
         let inner = Arc::new_cyclic(|inner| Inner {
-            intake: intake::start_writers(inner, settings.intake),
+            intake: intake::start_writers(inner, parts.settings.intake),
             acknowledgements: handoffs::start_writers(inner),
-            db,
-            clock,
-            chance,
-            sealing,
-            wake,
-            metrics,
-            settings,
+            parts,
         });
         Self {
             inner: idempotency::Handle::new(inner),
