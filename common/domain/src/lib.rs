@@ -6,6 +6,8 @@
 pub mod ids;
 /// Amounts in minor units, and currencies.
 pub mod money;
+/// Lets words and currencies stand in SQL statements and rows: the feature `sqlx`, which only `store` switches on.
+mod sql;
 /// The macro that makes a closed enum with one word per variant.
 mod words;
 

@@ -46,6 +46,8 @@ impl FromStr for Currency {
     }
 }
 
+crate::sql::stored_as_text!(Currency);
+
 impl TryFrom<String> for Currency {
     type Error = InvalidCurrency;
 

@@ -32,6 +32,8 @@ macro_rules! words {
                 }
             }
         }
+
+        $crate::sql::stored_as_text!($name);
     };
 }
 pub(crate) use words;

@@ -1,0 +1,46 @@
+//! Values of statements and columns of rows: words and currencies as texts. Only `store` switches the feature on.
+
+/// Implements sqlx's traits for a type that is stored as text: `as_str()` writes it, and `FromStr` reads it.
+macro_rules! stored_as_text {
+    ($name:ty) => {
+        #[cfg(feature = "sqlx")]
+        const _: () = {
+            use sqlx::{Database, Decode, Encode, Type, encode::IsNull, error::BoxDynError};
+
+            impl<DB: Database> Type<DB> for $name
+            where
+                str: Type<DB>,
+            {
+                fn type_info() -> DB::TypeInfo {
+                    <str as Type<DB>>::type_info()
+                }
+
+                fn compatible(column: &DB::TypeInfo) -> bool {
+                    <str as Type<DB>>::compatible(column)
+                }
+            }
+
+            impl<'q, DB: Database> Encode<'q, DB> for $name
+            where
+                for<'t> &'t str: Encode<'q, DB>,
+            {
+                fn encode_by_ref(
+                    &self,
+                    to: &mut DB::ArgumentBuffer,
+                ) -> Result<IsNull, BoxDynError> {
+                    self.as_str().encode(to)
+                }
+            }
+
+            impl<'r, DB: Database> Decode<'r, DB> for $name
+            where
+                &'r str: Decode<'r, DB>,
+            {
+                fn decode(value: DB::ValueRef<'r>) -> Result<Self, BoxDynError> {
+                    Ok(<&str>::decode(value)?.parse()?)
+                }
+            }
+        };
+    };
+}
+pub(crate) use stored_as_text;
