@@ -10,7 +10,9 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use self::row::{Row, complete, complete_one, run_decoy_query};
-use super::{error::Result, for_update, insert_many, on, push_ids, tx::Tx};
+use super::{
+    error::Result, execute, fetch_optional, for_update, insert_many, on, push_ids, tx::Tx,
+};
 use domain::{
     account::{Account, IntegratorRef},
     ids::{AccountId, IntegratorId, StoreId},
@@ -43,36 +45,29 @@ impl std::fmt::Debug for Credentials {
 
 pub async fn insert(tx: &mut Tx, new: &Credentials) -> Result<()> {
     let account = &new.account;
-    on!(&mut *tx, |conn| {
-        sqlx::query(
-            "INSERT INTO accounts (id, username, password_hash, role, disabled, created_at) \
+    execute!(
+        tx,
+        "INSERT INTO accounts (id, username, password_hash, role, disabled, created_at) \
          VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(account.id.uuid())
-        .bind(account.username.as_bytes())
-        .bind(&new.password_hash)
-        .bind(account.role.as_str())
-        .bind(account.disabled)
-        .bind(account.created_at)
-        .execute(conn)
-        .await?
-        .rows_affected()
-    });
+        account.id,
+        account.username.as_bytes(),
+        &new.password_hash,
+        account.role,
+        account.disabled,
+        account.created_at
+    );
     insert_stores(tx, account.id, &account.stores).await?;
     insert_integrators(tx, account.id, &account.integrators).await
 }
 
 /// Returns the account with this name. An unknown name takes as many statements as a known one.
 pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentials>> {
-    let row: Option<Row> = on!(&mut *tx, |conn| {
-        sqlx::query_as(
-            "SELECT id, username, password_hash, role, disabled, created_at FROM accounts \
+    let row: Option<Row> = fetch_optional!(
+        tx,
+        "SELECT id, username, password_hash, role, disabled, created_at FROM accounts \
          WHERE username = ?",
-        )
-        .bind(username.as_bytes())
-        .fetch_optional(conn)
-        .await?
-    });
+        username.as_bytes()
+    );
     if row.is_none() {
         run_decoy_query(tx).await?;
     }
@@ -80,14 +75,11 @@ pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentia
 }
 
 pub async fn by_id(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
-    let row: Option<Row> = on!(&mut *tx, |conn| {
-        sqlx::query_as(
-        "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id = ?"
-    )
-    .bind(id.uuid())
-    .fetch_optional(conn)
-    .await?
-    });
+    let row: Option<Row> = fetch_optional!(
+        tx,
+        "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id = ?",
+        id
+    );
     complete_one(tx, row).await
 }
 
@@ -96,10 +88,7 @@ pub async fn lock(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
         tx,
         "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id = ?"
     );
-    let row: Option<Row> = on!(&mut *tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Row> = fetch_optional!(tx, sql, id);
     complete_one(tx, row).await
 }
 
@@ -140,27 +129,19 @@ pub async fn page(
 /// Writes the password hash, the role and whether the account is disabled.
 pub async fn update(tx: &mut Tx, changed: &Credentials) -> Result<()> {
     let account = &changed.account;
-    on!(tx, |conn| {
-        sqlx::query("UPDATE accounts SET password_hash = ?, role = ?, disabled = ? WHERE id = ?")
-            .bind(&changed.password_hash)
-            .bind(account.role.as_str())
-            .bind(account.disabled)
-            .bind(account.id.uuid())
-            .execute(conn)
-            .await?
-            .rows_affected()
-    });
+    execute!(
+        tx,
+        "UPDATE accounts SET password_hash = ?, role = ?, disabled = ? WHERE id = ?",
+        &changed.password_hash,
+        account.role,
+        account.disabled,
+        account.id
+    );
     Ok(())
 }
 
 pub async fn replace_stores(tx: &mut Tx, id: AccountId, stores: &[StoreId]) -> Result<()> {
-    on!(&mut *tx, |conn| sqlx::query(
-        "DELETE FROM account_stores WHERE account_id = ?"
-    )
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(tx, "DELETE FROM account_stores WHERE account_id = ?", id);
     insert_stores(tx, id, stores).await
 }
 
@@ -169,7 +150,7 @@ async fn insert_stores(tx: &mut Tx, id: AccountId, stores: &[StoreId]) -> Result
         &mut *tx,
         "INSERT INTO account_stores (account_id, store_id) ",
         stores,
-        |push, store| push.push_bind(id.uuid()).push_bind(store.uuid())
+        |push, store| push.push_bind(id).push_bind(store)
     );
     Ok(())
 }
@@ -194,13 +175,11 @@ pub async fn replace_integrators(
     id: AccountId,
     integrators: &[IntegratorRef],
 ) -> Result<()> {
-    on!(&mut *tx, |conn| sqlx::query(
-        "DELETE FROM account_integrators WHERE account_id = ?"
-    )
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "DELETE FROM account_integrators WHERE account_id = ?",
+        id
+    );
     insert_integrators(tx, id, integrators).await
 }
 
@@ -213,7 +192,7 @@ async fn insert_integrators(
         &mut *tx,
         "INSERT INTO account_integrators (account_id, integrator_id) ",
         integrators,
-        |push, one| push.push_bind(id.uuid()).push_bind(one.integrator.uuid())
+        |push, one| push.push_bind(id).push_bind(one.integrator)
     );
     Ok(())
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    insert_many, on, push_ids,
+    execute, fetch_all, fetch_optional_scalar, insert_many, on, push_ids,
     tx::Tx,
 };
 use domain::{
@@ -47,8 +47,8 @@ pub async fn insert(tx: &mut Tx, attempts: &[NewAttempt]) -> Result<()> {
         "INSERT INTO attempts (id, handoff_id, round, n, fence, started_at) ",
         attempts,
         |push, new| push
-            .push_bind(new.id.uuid())
-            .push_bind(new.handoff_id.uuid())
+            .push_bind(new.id)
+            .push_bind(new.handoff_id)
             .push_bind(new.round)
             .push_bind(new.n)
             .push_bind(new.fence)
@@ -71,21 +71,19 @@ pub async fn end(
     let answer = ended
         .answer
         .map(|answer| &answer[..answer.len().min(MAX_RESPONSE_BYTES)]);
-    on!(tx, |conn| sqlx::query(
+    execute!(
+        tx,
         "UPDATE attempts SET ended_at = ?, outcome = ?, http_status = ?, error = ?, response = ? \
-         WHERE handoff_id = ? AND round = ? AND n = ? AND outcome IS NULL"
-    )
-    .bind(ended.at)
-    .bind(ended.outcome.as_str())
-    .bind(ended.http_status.map(i32::from))
-    .bind(error)
-    .bind(answer)
-    .bind(handoff.uuid())
-    .bind(round)
-    .bind(n)
-    .execute(conn)
-    .await?
-    .rows_affected());
+         WHERE handoff_id = ? AND round = ? AND n = ? AND outcome IS NULL",
+        ended.at,
+        ended.outcome,
+        ended.http_status.map(i32::from),
+        error,
+        answer,
+        handoff,
+        round,
+        n
+    );
     Ok(())
 }
 
@@ -97,17 +95,14 @@ pub async fn outcome_of(
     n: u32,
     fence: i64,
 ) -> Result<Option<AttemptOutcome>> {
-    let word: Option<Option<String>> = on!(tx, |conn| {
-        sqlx::query_scalar(
-        "SELECT outcome FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND fence = ?"
-    )
-    .bind(handoff.uuid())
-    .bind(round)
-    .bind(n)
-    .bind(fence)
-    .fetch_optional(conn)
-    .await?
-    });
+    let word: Option<Option<String>> = fetch_optional_scalar!(
+        tx,
+        "SELECT outcome FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND fence = ?",
+        handoff,
+        round,
+        n,
+        fence
+    );
     word.flatten()
         .map(|word| word.parse())
         .transpose()
@@ -116,29 +111,24 @@ pub async fn outcome_of(
 
 /// Deletes an attempt whose request was never sent.
 pub async fn take_back(tx: &mut Tx, handoff: HandoffId, round: u32, n: u32) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "DELETE FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND outcome IS NULL"
-    )
-    .bind(handoff.uuid())
-    .bind(round)
-    .bind(n)
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "DELETE FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND outcome IS NULL",
+        handoff,
+        round,
+        n
+    );
     Ok(())
 }
 
 /// Returns all attempts of one handoff, in order.
 pub async fn of_handoff(tx: &mut Tx, handoff: HandoffId) -> Result<Vec<Attempt>> {
-    let rows: Vec<Row> = on!(tx, |conn| {
-        sqlx::query_as(
+    let rows: Vec<Row> = fetch_all!(
+        tx,
         "SELECT id, round, n, started_at, ended_at, outcome, http_status, error, response FROM attempts \
-         WHERE handoff_id = ? ORDER BY round, n"
-    )
-    .bind(handoff.uuid())
-    .fetch_all(conn)
-    .await?
-    });
+         WHERE handoff_id = ? ORDER BY round, n",
+        handoff
+    );
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

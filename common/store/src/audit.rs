@@ -1,6 +1,6 @@
 //! The invariants of docs/design.md section 1, as queries that find violations.
 
-use super::{error::Result, on, tx::Tx};
+use super::{error::Result, fetch_all, tx::Tx};
 
 /// A rule, and the query for its violations: an id in hexadecimal, and a detail.
 type Rule = (&'static str, &'static str);
@@ -190,10 +190,7 @@ const RULES: &[Rule] = &[
 pub async fn findings(tx: &mut Tx) -> Result<Vec<(&'static str, String, Option<String>)>> {
     let mut findings = Vec::new();
     for (rule, sql) in RULES {
-        let rows: Vec<(String, Option<String>)> = on!(&mut *tx, |conn| sqlx::query_as(*sql)
-            .bind(MAX_PER_RULE)
-            .fetch_all(conn)
-            .await?);
+        let rows: Vec<(String, Option<String>)> = fetch_all!(tx, *sql, MAX_PER_RULE);
         findings.extend(rows.into_iter().map(|(id, what)| (*rule, id, what)));
     }
     Ok(findings)

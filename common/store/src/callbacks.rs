@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{error::Result, for_update, on, tx::Tx};
+use super::{error::Result, execute, fetch_all, fetch_scalar, fetch_scalars, for_update, tx::Tx};
 use domain::{
     callback::{CallbackResult, Update, UpdateMark},
     ids::{CallbackId, IntegratorId, OrderId, StoreId},
@@ -45,36 +45,31 @@ pub struct Unapplied {
 
 /// Inserts a callback; [`super::StoreError::UniqueKeyTaken`] if this integrator has used this webhook id before.
 pub async fn insert(tx: &mut Tx, new: NewCallback<'_>) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "INSERT INTO callbacks (id, integrator_id, webhook_id, order_id, reference, payload, received_at, sequence, \
-         occurred_at, failures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
-    )
-    .bind(new.id.uuid())
-    .bind(new.integrator_id.uuid())
-    .bind(new.webhook_id.as_bytes())
-    .bind(new.order_id.map(OrderId::uuid))
-    .bind(new.update.reference.as_deref().map(str::as_bytes))
-    .bind(Json(new.update))
-    .bind(new.received_at)
-    .bind(new.update.sequence)
-    .bind(new.update.occurred_at)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         occurred_at, failures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        new.id,
+        new.integrator_id,
+        new.webhook_id.as_bytes(),
+        new.order_id,
+        new.update.reference.as_deref().map(str::as_bytes),
+        Json(new.update),
+        new.received_at,
+        new.update.sequence,
+        new.update.occurred_at
+    );
     Ok(())
 }
 
 /// Returns whether this integrator was ever handed this order.
 pub async fn was_handed(tx: &mut Tx, integrator: IntegratorId, order: OrderId) -> Result<bool> {
-    let handoffs: i64 = on!(tx, |conn| sqlx::query_scalar(
-        "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ?"
-    )
-    .bind(order.uuid())
-    .bind(integrator.uuid())
-    .fetch_one(conn)
-    .await?);
+    let handoffs: i64 = fetch_scalar!(
+        tx,
+        "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ?",
+        order,
+        integrator
+    );
     Ok(handoffs > 0)
 }
 
@@ -86,29 +81,23 @@ pub async fn order_of_reference(
     store: StoreId,
     reference: &str,
 ) -> Result<Option<OrderId>> {
-    let theirs: Vec<Uuid> = on!(&mut *tx, |conn| {
-        sqlx::query_scalar(
-        "SELECT DISTINCT order_id FROM handoffs WHERE integrator_id = ? AND reference = ? AND order_id IS NOT NULL LIMIT 2"
-    )
-    .bind(integrator.uuid())
-    .bind(reference.as_bytes())
-    .fetch_all(conn)
-    .await?
-    });
+    let theirs: Vec<Uuid> = fetch_scalars!(
+        tx,
+        "SELECT DISTINCT order_id FROM handoffs WHERE integrator_id = ? AND reference = ? AND order_id IS NOT NULL LIMIT 2",
+        integrator,
+        reference.as_bytes()
+    );
     if let [order] = theirs[..] {
         return Ok(Some(order.into()));
     }
-    let ours: Vec<Uuid> = on!(tx, |conn| {
-        sqlx::query_scalar(
+    let ours: Vec<Uuid> = fetch_scalars!(
+        tx,
         "SELECT DISTINCT o.id FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.integrator_id = ? \
-         WHERE o.store_id = ? AND o.reference = ? LIMIT 2"
-    )
-    .bind(integrator.uuid())
-    .bind(store.uuid())
-    .bind(reference.as_bytes())
-    .fetch_all(conn)
-    .await?
-    });
+         WHERE o.store_id = ? AND o.reference = ? LIMIT 2",
+        integrator,
+        store,
+        reference.as_bytes()
+    );
     Ok(match ours[..] {
         [order] if theirs.is_empty() => Some(order.into()),
         _ => None,
@@ -122,18 +111,14 @@ pub async fn attach(
     reference: &str,
     order: OrderId,
 ) -> Result<u64> {
-    Ok(on!(tx, |conn| {
-        sqlx::query(
+    Ok(execute!(
+        tx,
         "UPDATE callbacks SET order_id = ? WHERE integrator_id = ? AND reference = ? AND applied_at IS NULL \
-         AND order_id IS NULL"
-    )
-    .bind(order.uuid())
-    .bind(integrator.uuid())
-    .bind(reference.as_bytes())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    }))
+         AND order_id IS NULL",
+        order,
+        integrator,
+        reference.as_bytes()
+    ))
 }
 
 /// Locks and returns the unapplied callbacks of one order, in order of receipt. The order must be locked before.
@@ -143,11 +128,8 @@ pub async fn lock_unapplied(tx: &mut Tx, order: OrderId, limit: usize) -> Result
         "SELECT id, integrator_id, payload FROM callbacks WHERE order_id = ? AND applied_at IS NULL \
          ORDER BY received_at, id LIMIT ?"
     );
-    let rows: Vec<(Uuid, Uuid, Json<Value>)> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(order.uuid())
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(conn)
-        .await?);
+    let rows: Vec<(Uuid, Uuid, Json<Value>)> =
+        fetch_all!(tx, sql, order, i64::try_from(limit).unwrap_or(i64::MAX));
     Ok(rows
         .into_iter()
         .map(|(id, integrator, payload)| Unapplied {
@@ -164,15 +146,12 @@ pub async fn newest_marks(
     tx: &mut Tx,
     order: OrderId,
 ) -> Result<BTreeMap<IntegratorId, UpdateMark>> {
-    let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> = on!(tx, |conn| {
-        sqlx::query_as(
+    let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> = fetch_all!(
+        tx,
         "SELECT integrator_id, MAX(sequence), MAX(occurred_at) FROM callbacks WHERE order_id = ? \
-         AND applied_at IS NOT NULL AND result IN ('applied', 'unchanged') GROUP BY integrator_id"
-    )
-    .bind(order.uuid())
-    .fetch_all(conn)
-    .await?
-    });
+         AND applied_at IS NOT NULL AND result IN ('applied', 'unchanged') GROUP BY integrator_id",
+        order
+    );
     Ok(rows
         .into_iter()
         .map(|(integrator, sequence, occurred_at)| {
@@ -192,16 +171,14 @@ pub async fn applied(
     detail: Option<&str>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE callbacks SET applied_at = ?, result = ?, detail = ? WHERE id = ?"
-    )
-    .bind(now)
-    .bind(result.as_str())
-    .bind(detail.map(shortened))
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE callbacks SET applied_at = ?, result = ?, detail = ? WHERE id = ?",
+        now,
+        result,
+        detail.map(shortened),
+        id
+    );
     Ok(())
 }
 
@@ -227,15 +204,15 @@ async fn note_failure(
     error: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| sqlx::query(sql)
-        .bind(shortened(error))
-        .bind(MAX_FAILURES)
-        .bind(now)
-        .bind(MAX_FAILURES)
-        .bind(of)
-        .execute(conn)
-        .await?
-        .rows_affected());
+    execute!(
+        tx,
+        sql,
+        shortened(error),
+        MAX_FAILURES,
+        now,
+        MAX_FAILURES,
+        of
+    );
     Ok(())
 }
 
@@ -258,15 +235,12 @@ pub async fn has_unapplied(
     order: OrderId,
     received_by: DateTime<Utc>,
 ) -> Result<bool> {
-    let left: i64 = on!(tx, |conn| {
-        sqlx::query_scalar(
-        "SELECT COUNT(*) FROM callbacks WHERE order_id = ? AND applied_at IS NULL AND received_at <= ?"
-    )
-    .bind(order.uuid())
-    .bind(received_by)
-    .fetch_one(conn)
-    .await?
-    });
+    let left: i64 = fetch_scalar!(
+        tx,
+        "SELECT COUNT(*) FROM callbacks WHERE order_id = ? AND applied_at IS NULL AND received_at <= ?",
+        order,
+        received_by
+    );
     Ok(left > 0)
 }
 
@@ -277,22 +251,20 @@ fn shortened(text: &str) -> String {
 /// Returns the results of all callbacks, in order of receipt.
 #[cfg(any(test, feature = "testing"))]
 pub async fn results(tx: &mut Tx) -> Result<Vec<Option<String>>> {
-    Ok(on!(tx, |conn| sqlx::query_scalar(
+    Ok(fetch_scalars!(
+        tx,
         "SELECT result FROM callbacks ORDER BY received_at, id"
-    )
-    .fetch_all(conn)
-    .await?))
+    ))
 }
 
 /// Returns the results of one order's callbacks, in order of receipt.
 #[cfg(any(test, feature = "testing"))]
 pub async fn results_of(tx: &mut Tx, order: OrderId) -> Result<Vec<Option<CallbackResult>>> {
-    let words: Vec<Option<String>> = on!(tx, |conn| sqlx::query_scalar(
-        "SELECT result FROM callbacks WHERE order_id = ? ORDER BY received_at, id"
-    )
-    .bind(order.uuid())
-    .fetch_all(conn)
-    .await?);
+    let words: Vec<Option<String>> = fetch_scalars!(
+        tx,
+        "SELECT result FROM callbacks WHERE order_id = ? ORDER BY received_at, id",
+        order
+    );
     let results = words.into_iter().map(|word| {
         let parsed = word.map(|word| word.parse()).transpose();
         parsed.map_err(|error| super::StoreError::corrupt("callbacks", order, error))

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     bulk::MAX_ROWS,
     error::{Result, StoreError},
-    insert_many, on, push_ids,
+    fetch_all, insert_many, on, push_ids,
     tx::Tx,
 };
 use domain::{
@@ -60,11 +60,11 @@ pub async fn insert(tx: &mut Tx, events: &[Event]) -> Result<()> {
         "INSERT INTO events (stream_id, seq, store_id, order_id, kind, at, data) ",
         events,
         |row, event| row
-            .push_bind(event.stream.uuid())
+            .push_bind(event.stream)
             .push_bind(event.seq)
-            .push_bind(event.store_id.uuid())
-            .push_bind(event.order_id.map(OrderId::uuid))
-            .push_bind(event.kind.as_str())
+            .push_bind(event.store_id)
+            .push_bind(event.order_id)
+            .push_bind(event.kind)
             .push_bind(event.at)
             .push_bind(Json(&event.data))
     );
@@ -73,15 +73,14 @@ pub async fn insert(tx: &mut Tx, events: &[Event]) -> Result<()> {
 
 /// Returns at most `limit` events of the stream after a number, in order.
 pub async fn after(tx: &mut Tx, stream: StreamId, after: i64, limit: u32) -> Result<Vec<Event>> {
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<Row> = fetch_all!(
+        tx,
         "SELECT stream_id, seq, store_id, order_id, kind, at, data FROM events \
-         WHERE stream_id = ? AND seq > ? ORDER BY seq LIMIT ?"
-    )
-    .bind(stream.uuid())
-    .bind(after)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?);
+         WHERE stream_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        stream,
+        after,
+        limit
+    );
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
@@ -112,14 +111,13 @@ pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i
 
 /// Returns the first `limit` events of one order, in order.
 pub async fn of_order(tx: &mut Tx, order: OrderId, limit: u32) -> Result<Vec<Event>> {
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<Row> = fetch_all!(
+        tx,
         "SELECT stream_id, seq, store_id, order_id, kind, at, data FROM events \
-         WHERE order_id = ? ORDER BY seq LIMIT ?"
-    )
-    .bind(order.uuid())
-    .bind(limit)
-    .fetch_all(conn)
-    .await?);
+         WHERE order_id = ? ORDER BY seq LIMIT ?",
+        order,
+        limit
+    );
     rows.into_iter().map(TryInto::try_into).collect()
 }
 

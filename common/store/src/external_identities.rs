@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    on,
+    execute, fetch_optional,
     tx::Tx,
 };
 use domain::ids::AccountId;
@@ -25,39 +25,32 @@ pub async fn replace(
     now: DateTime<Utc>,
 ) -> Result<()> {
     delete(tx, identity.account).await?;
-    on!(tx, |conn| {
-        sqlx::query(
-        "INSERT INTO external_identities (account_id, user_id, session_key_hash, created_at) VALUES (?, ?, ?, ?)"
-    )
-    .bind(identity.account.uuid())
-    .bind(user_id.as_bytes())
-    .bind(identity.session_key_hash.as_slice())
-    .bind(now)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+    execute!(
+        tx,
+        "INSERT INTO external_identities (account_id, user_id, session_key_hash, created_at) VALUES (?, ?, ?, ?)",
+        identity.account,
+        user_id.as_bytes(),
+        identity.session_key_hash.as_slice(),
+        now
+    );
     Ok(())
 }
 
 pub async fn delete(tx: &mut Tx, account: AccountId) -> Result<()> {
-    on!(&mut *tx, |conn| sqlx::query(
-        "DELETE FROM external_identities WHERE account_id = ?"
-    )
-    .bind(account.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "DELETE FROM external_identities WHERE account_id = ?",
+        account
+    );
     Ok(())
 }
 
 pub async fn of_user(tx: &mut Tx, user_id: &str) -> Result<Option<Identity>> {
-    let row: Option<(Uuid, Vec<u8>)> = on!(tx, |conn| sqlx::query_as(
-        "SELECT account_id, session_key_hash FROM external_identities WHERE user_id = ?"
-    )
-    .bind(user_id.as_bytes())
-    .fetch_optional(conn)
-    .await?);
+    let row: Option<(Uuid, Vec<u8>)> = fetch_optional!(
+        tx,
+        "SELECT account_id, session_key_hash FROM external_identities WHERE user_id = ?",
+        user_id.as_bytes()
+    );
     row.map(|(account, hash)| {
         let session_key_hash = hash.try_into().map_err(|_| {
             StoreError::corrupt("external_identities", account, "its hash is not 32 bytes")
@@ -71,12 +64,11 @@ pub async fn of_user(tx: &mut Tx, user_id: &str) -> Result<Option<Identity>> {
 }
 
 pub async fn user_of(tx: &mut Tx, account: AccountId) -> Result<Option<String>> {
-    let row: Option<(Vec<u8>,)> = on!(tx, |conn| sqlx::query_as(
-        "SELECT user_id FROM external_identities WHERE account_id = ?"
-    )
-    .bind(account.uuid())
-    .fetch_optional(conn)
-    .await?);
+    let row: Option<(Vec<u8>,)> = fetch_optional!(
+        tx,
+        "SELECT user_id FROM external_identities WHERE account_id = ?",
+        account
+    );
     row.map(|(user_id,)| {
         String::from_utf8(user_id)
             .map_err(|error| StoreError::corrupt("external_identities", account.uuid(), error))

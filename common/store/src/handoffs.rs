@@ -23,7 +23,7 @@ pub use outcome::{
 
 use super::{
     error::{Result, StoreError},
-    for_update, insert_many, on, padded,
+    execute, fetch_all, fetch_optional, for_update, insert_many, on, padded,
     tx::Tx,
 };
 use domain::{
@@ -70,12 +70,12 @@ pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
          attempts, max_attempts, due_at, fence, deadline, claim_failures, created_at) ",
         handoffs,
         |push, new| push
-            .push_bind(new.id.uuid())
-            .push_bind(new.store_id.uuid())
-            .push_bind(new.order_id.map(OrderId::uuid))
-            .push_bind(new.integrator_id.uuid())
+            .push_bind(new.id)
+            .push_bind(new.store_id)
+            .push_bind(new.order_id)
+            .push_bind(new.integrator_id)
             .push_bind(new.position)
-            .push_bind(new.event.as_str())
+            .push_bind(new.event)
             .push_bind(HandoffState::Due.as_str())
             .push_bind(new.required)
             .push_bind(1_i32)
@@ -91,16 +91,13 @@ pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
 }
 
 pub async fn get(tx: &mut Tx, id: HandoffId) -> Result<Option<Handoff>> {
-    let row: Option<Row> = on!(tx, |conn| {
-        sqlx::query_as(
+    let row: Option<Row> = fetch_optional!(
+        tx,
         "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
          attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
-         closed_at FROM handoffs WHERE id = ?"
-    )
-    .bind(id.uuid())
-    .fetch_optional(conn)
-    .await?
-    });
+         closed_at FROM handoffs WHERE id = ?",
+        id
+    );
     row.map(|row| Stored::try_from(row).map(|stored| stored.handoff))
         .transpose()
 }
@@ -113,25 +110,19 @@ pub async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
          attempts, max_attempts, due_at, leased_until, fence, body, deadline, reference, reason, created_at, \
          closed_at FROM handoffs WHERE id = ?"
     );
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Row> = fetch_optional!(tx, sql, id);
     row.map(Stored::try_from).transpose()
 }
 
 /// Returns all handoffs of one order, by integrator and position.
 pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
-    let rows: Vec<Row> = on!(tx, |conn| {
-        sqlx::query_as(
+    let rows: Vec<Row> = fetch_all!(
+        tx,
         "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
          attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
-         closed_at FROM handoffs WHERE order_id = ? ORDER BY integrator_id, position"
-    )
-    .bind(order.uuid())
-    .fetch_all(conn)
-    .await?
-    });
+         closed_at FROM handoffs WHERE order_id = ? ORDER BY integrator_id, position",
+        order
+    );
     handoffs_of(rows)
 }
 
@@ -143,10 +134,7 @@ pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> 
          attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
          closed_at FROM handoffs WHERE order_id = ? ORDER BY id"
     );
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(order.uuid())
-        .fetch_all(conn)
-        .await?);
+    let rows: Vec<Row> = fetch_all!(tx, sql, order);
     let mut handoffs = handoffs_of(rows)?;
     handoffs.sort_by_key(|handoff| (handoff.integrator_id, handoff.position));
     Ok(handoffs)
@@ -188,30 +176,24 @@ pub async fn withdraw_from_delivered(
     reason: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "UPDATE handoffs SET state = 'withdrawn', reason = ?, closed_at = ? WHERE order_id = ? \
-         AND event IN ('order.placed', 'order.dispatched') AND state IN ('due', 'waiting', 'held', 'parked')"
-    )
-    .bind(reason)
-    .bind(now)
-    .bind(order.uuid())
-    .execute(conn)
-    .await?;
-    });
+         AND event IN ('order.placed', 'order.dispatched') AND state IN ('due', 'waiting', 'held', 'parked')",
+        reason,
+        now,
+        order
+    );
     Ok(())
 }
 
 /// Returns the last position of each integrator's handoffs of this order, whose row is locked. Positions begin at 1.
 pub async fn last_positions(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<IntegratorId, i32>> {
-    let rows: Vec<(Uuid, i32)> = on!(tx, |conn| {
-        sqlx::query_as(
-        "SELECT integrator_id, MAX(position) FROM handoffs WHERE order_id = ? GROUP BY integrator_id"
-    )
-    .bind(order.uuid())
-    .fetch_all(conn)
-    .await?
-    });
+    let rows: Vec<(Uuid, i32)> = fetch_all!(
+        tx,
+        "SELECT integrator_id, MAX(position) FROM handoffs WHERE order_id = ? GROUP BY integrator_id",
+        order
+    );
     Ok(rows
         .into_iter()
         .map(|(integrator, last)| (integrator.into(), last))

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    insert_many, on,
+    execute, insert_many, on,
     tx::Tx,
 };
 
@@ -78,16 +78,13 @@ async fn lock_nowait(tx: &mut Tx, owner: Uuid, key: &str) -> Result<()> {
 
 /// Sets the resource that a taken key stands for.
 pub async fn name(tx: &mut Tx, row: &KeyRow) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
-            "UPDATE idempotency_keys SET resource_id = ? WHERE owner = ? AND idempotency_key = ?",
-        )
-        .bind(row.resource_id)
-        .bind(row.owner)
-        .bind(row.key.as_bytes())
-        .execute(conn)
-        .await?;
-    });
+    execute!(
+        tx,
+        "UPDATE idempotency_keys SET resource_id = ? WHERE owner = ? AND idempotency_key = ?",
+        row.resource_id,
+        row.owner,
+        row.key.as_bytes()
+    );
     Ok(())
 }
 

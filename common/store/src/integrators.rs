@@ -17,12 +17,12 @@ pub use health::{RecentOutcomes, answered, last_response_at};
 
 use super::{
     error::{Result, StoreError},
-    on, push_ids,
+    execute, fetch_all, fetch_optional, fetch_scalar, on, push_ids,
     tx::Tx,
 };
 use domain::{
     breaker::Breaker,
-    ids::{HandoffId, IntegratorId, StoreId},
+    ids::{IntegratorId, StoreId},
     integrator::{DisableReason, HandoffEvent, Integrator},
     status::OrderStatus,
 };
@@ -57,12 +57,11 @@ pub async fn lock(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>> {
 }
 
 pub async fn is_archived(tx: &mut Tx, id: IntegratorId) -> Result<bool> {
-    let archived: i64 = on!(tx, |conn| sqlx::query_scalar(
-        "SELECT COUNT(*) FROM integrators WHERE id = ? AND archived_at IS NOT NULL"
-    )
-    .bind(id.uuid())
-    .fetch_one(conn)
-    .await?);
+    let archived: i64 = fetch_scalar!(
+        tx,
+        "SELECT COUNT(*) FROM integrators WHERE id = ? AND archived_at IS NOT NULL",
+        id
+    );
     Ok(archived > 0)
 }
 
@@ -93,114 +92,103 @@ pub async fn list(
     after: Option<IntegratorId>,
     limit: u32,
 ) -> Result<Vec<Integrator>> {
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(select!(
-        "WHERE store_id = ? AND archived_at IS NULL AND id > ? ORDER BY id LIMIT ?"
-    ))
-    .bind(store.uuid())
-    .bind(after.map_or(Uuid::nil(), IntegratorId::uuid))
-    .bind(limit)
-    .fetch_all(conn)
-    .await?);
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        select!("WHERE store_id = ? AND archived_at IS NULL AND id > ? ORDER BY id LIMIT ?"),
+        store,
+        after.unwrap_or(Uuid::nil().into()),
+        limit
+    );
     settings_of(rows)
 }
 
 pub async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
     let integrator = &stored.integrator;
-    on!(tx, |conn| {
-        sqlx::query(
-            "INSERT INTO integrators (id, store_id, name, kind, format, events, url, required, confirms, \
+    execute!(
+        tx,
+        "INSERT INTO integrators (id, store_id, name, kind, format, events, url, required, confirms, \
              unknown_policy, callback_auth, auth_kind, auth_sealed, signing_sealed, callback_sealed, status_map, \
              max_attempts, concurrency, rate_per_s, enabled, failures_in_a_row, breaker_state, version, created_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(integrator.id.uuid())
-        .bind(integrator.store_id.uuid())
-        .bind(&integrator.name)
-        .bind(integrator.kind.as_str())
-        .bind(integrator.format.as_str())
-        .bind(Json(&integrator.events))
-        .bind(integrator.url.as_str())
-        .bind(integrator.required)
-        .bind(integrator.confirms.as_str())
-        .bind(integrator.unknown_policy.as_str())
-        .bind(integrator.callback_auth.as_str())
-        .bind(&integrator.auth_kind)
-        .bind(&stored.auth_sealed)
-        .bind(&stored.signing_sealed)
-        .bind(&stored.callback_sealed)
-        .bind(Json(&integrator.status_map))
-        .bind(i64::from(integrator.max_attempts))
-        .bind(i64::from(integrator.concurrency))
-        .bind(integrator.rate_per_s.map(i64::from))
-        .bind(integrator.enabled)
-        .bind(i64::from(stored.breaker.failures_in_a_row))
-        .bind(stored.breaker.state.as_str())
-        .bind(integrator.version)
-        .bind(integrator.created_at)
-        .execute(conn)
-        .await?;
-    });
+        integrator.id,
+        integrator.store_id,
+        &integrator.name,
+        integrator.kind,
+        integrator.format,
+        Json(&integrator.events),
+        integrator.url.as_str(),
+        integrator.required,
+        integrator.confirms,
+        integrator.unknown_policy,
+        integrator.callback_auth,
+        &integrator.auth_kind,
+        &stored.auth_sealed,
+        &stored.signing_sealed,
+        &stored.callback_sealed,
+        Json(&integrator.status_map),
+        i64::from(integrator.max_attempts),
+        i64::from(integrator.concurrency),
+        integrator.rate_per_s.map(i64::from),
+        integrator.enabled,
+        i64::from(stored.breaker.failures_in_a_row),
+        stored.breaker.state,
+        integrator.version,
+        integrator.created_at
+    );
     Ok(())
 }
 
 /// Writes the editable columns if the integrator still has `version`, and increments it; `false` if not.
 pub async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result<bool> {
     let (integrator, breaker) = (&stored.integrator, &stored.breaker);
-    let changed = on!(tx, |conn| {
-        sqlx::query(
+    let changed = execute!(
+        tx,
         "UPDATE integrators SET name = ?, kind = ?, format = ?, events = ?, url = ?, required = ?, confirms = ?, \
          unknown_policy = ?, callback_auth = ?, auth_kind = ?, auth_sealed = ?, status_map = ?, max_attempts = ?, \
          concurrency = ?, rate_per_s = ?, enabled = ?, disabled_reason = ?, breaker_state = ?, breaker_until = ?, \
          breaker_probe = ?, breaker_openings = ?, failures_in_a_row = ?, failing_since = ?, failing_handoffs = ?, \
          given_up_because = ?, archived_at = ?, version = version + 1 \
-         WHERE id = ? AND version = ?"
-    )
-    .bind(&integrator.name)
-    .bind(integrator.kind.as_str())
-    .bind(integrator.format.as_str())
-    .bind(Json(&integrator.events))
-    .bind(integrator.url.as_str())
-    .bind(integrator.required)
-    .bind(integrator.confirms.as_str())
-    .bind(integrator.unknown_policy.as_str())
-    .bind(integrator.callback_auth.as_str())
-    .bind(&integrator.auth_kind)
-    .bind(&stored.auth_sealed)
-    .bind(Json(&integrator.status_map))
-    .bind(i64::from(integrator.max_attempts))
-    .bind(i64::from(integrator.concurrency))
-    .bind(integrator.rate_per_s.map(i64::from))
-    .bind(integrator.enabled)
-    .bind(&integrator.disabled_reason)
-    .bind(breaker.state.as_str())
-    .bind(breaker.until)
-    .bind(breaker.probe.map(HandoffId::uuid))
-    .bind(i64::from(breaker.openings))
-    .bind(i64::from(breaker.failures_in_a_row))
-    .bind(breaker.failing_since)
-    .bind(breaker::concat_ids(&breaker.failing))
-    .bind(stored.given_up.map(DisableReason::as_str))
-    .bind(stored.archived_at)
-    .bind(integrator.id.uuid())
-    .bind(version)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         WHERE id = ? AND version = ?",
+        &integrator.name,
+        integrator.kind,
+        integrator.format,
+        Json(&integrator.events),
+        integrator.url.as_str(),
+        integrator.required,
+        integrator.confirms,
+        integrator.unknown_policy,
+        integrator.callback_auth,
+        &integrator.auth_kind,
+        &stored.auth_sealed,
+        Json(&integrator.status_map),
+        i64::from(integrator.max_attempts),
+        i64::from(integrator.concurrency),
+        integrator.rate_per_s.map(i64::from),
+        integrator.enabled,
+        &integrator.disabled_reason,
+        breaker.state,
+        breaker.until,
+        breaker.probe,
+        i64::from(breaker.openings),
+        i64::from(breaker.failures_in_a_row),
+        breaker.failing_since,
+        breaker::concat_ids(&breaker.failing),
+        stored.given_up.map(DisableReason::as_str),
+        stored.archived_at,
+        integrator.id,
+        version
+    );
     Ok(changed == 1)
 }
 
 /// Disables an integrator: nothing is sent to it until a person enables it again.
 pub async fn disable(tx: &mut Tx, id: IntegratorId, reason: &str) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
-            "UPDATE integrators SET enabled = FALSE, disabled_reason = ?, given_up_because = NULL WHERE id = ?",
-        )
-        .bind(reason)
-        .bind(id.uuid())
-        .execute(conn)
-        .await?;
-    });
+    execute!(
+        tx,
+        "UPDATE integrators SET enabled = FALSE, disabled_reason = ?, given_up_because = NULL WHERE id = ?",
+        reason,
+        id
+    );
     Ok(())
 }
 
@@ -236,22 +224,12 @@ async fn rotate(
     sealed: &[u8],
     old_until: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(sql)
-            .bind(old_until)
-            .bind(sealed)
-            .bind(id.uuid())
-            .execute(conn)
-            .await?;
-    });
+    execute!(tx, sql, old_until, sealed, id);
     Ok(())
 }
 
 async fn read(tx: &mut Tx, id: IntegratorId, sql: &'static str) -> Result<Option<Stored>> {
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Row> = fetch_optional!(tx, sql, id);
     row.map(TryInto::try_into).transpose()
 }
 

@@ -13,6 +13,8 @@ mod connect;
 mod error;
 /// Applies missing migrations.
 mod migrate;
+/// Runs one statement with its values, on either database.
+mod statements;
 /// Bounds how long a statement is waited for.
 mod timeouts;
 /// A transaction, and the macros that expand one body for both databases.
@@ -85,5 +87,9 @@ pub use migrate::migrate;
 pub use tx::Tx;
 
 pub(crate) use bulk::{insert_many, padded, push_ids};
+pub(crate) use statements::{
+    execute, fetch, fetch_all, fetch_one, fetch_optional, fetch_optional_scalar, fetch_scalar,
+    fetch_scalars,
+};
 pub(crate) use timeouts::counted;
 pub(crate) use tx::{for_update, on, skip_locked};

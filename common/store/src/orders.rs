@@ -12,9 +12,9 @@ use uuid::Uuid;
 pub use self::edit::{delete, old_drafts, placed_by, replace_items, replacements, update};
 pub use self::list::{OrderFilter, OrderPage};
 use self::row::{ItemRow, Row, text};
-use super::{error::Result, insert_many, on, push_ids, tx::Tx};
+use super::{error::Result, execute, fetch_all, fetch_optional, insert_many, on, push_ids, tx::Tx};
 use domain::{
-    ids::{AccountId, IntegratorId, OrderId, SessionId},
+    ids::{IntegratorId, OrderId, SessionId},
     order::{Item, Order},
 };
 
@@ -50,25 +50,25 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
         rows,
         |push, row| {
             let order = row.order;
-            push.push_bind(order.id.uuid())
-                .push_bind(order.store_id.uuid())
+            push.push_bind(order.id)
+                .push_bind(order.store_id)
                 .push_bind(order.number)
                 .push_bind(order.session.as_ref().map(|session| session.id.uuid()))
-                .push_bind(order.account_id.map(AccountId::uuid))
+                .push_bind(order.account_id)
                 .push_bind(row.placed_by)
                 .push_bind(order.guest_key_hash.as_deref())
                 .push_bind(order.reference.as_deref().map(str::as_bytes))
-                .push_bind(order.fulfilment.as_str())
-                .push_bind(order.status.as_str())
+                .push_bind(order.fulfilment)
+                .push_bind(order.status)
                 .push_bind(order.reason.as_deref())
                 .push_bind(order.version)
                 .push_bind(order.stock_held)
                 .push_bind(Json(&order.customer))
                 .push_bind(order.total.amount)
-                .push_bind(order.total.currency.as_str())
+                .push_bind(order.total.currency)
                 .push_bind(order.user_note.as_deref())
                 .push_bind(order.accept_by)
-                .push_bind(order.replaces.map(OrderId::uuid))
+                .push_bind(order.replaces)
                 .push_bind(row.last_seq)
                 .push_bind(order.created_at)
                 .push_bind(order.placed_at)
@@ -92,10 +92,10 @@ async fn insert_items(tx: &mut Tx, items: &[(Uuid, i32, &Item)]) -> Result<()> {
         items,
         |push, row| {
             let (order_id, position, item) = row;
-            push.push_bind(item.id.uuid())
+            push.push_bind(item.id)
                 .push_bind(*order_id)
                 .push_bind(*position)
-                .push_bind(item.product_id.uuid())
+                .push_bind(item.product_id)
                 .push_bind(item.sku.as_deref().map(str::as_bytes))
                 .push_bind(item.name.as_str())
                 .push_bind(i64::from(item.quantity))
@@ -109,21 +109,17 @@ async fn insert_items(tx: &mut Tx, items: &[(Uuid, i32, &Item)]) -> Result<()> {
 
 /// Writes the columns that a change of status changes.
 pub async fn update_status(tx: &mut Tx, order: &Order) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
-        "UPDATE orders SET status = ?, reason = ?, stock_held = ?, accepted_at = ?, ended_at = ?, delivery = ? WHERE id = ?"
-    )
-    .bind(order.status.as_str())
-    .bind(order.reason.as_deref())
-    .bind(order.stock_held)
-    .bind(order.accepted_at)
-    .bind(order.ended_at)
-    .bind(order.delivery.as_ref().map(Json))
-    .bind(order.id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+    execute!(
+        tx,
+        "UPDATE orders SET status = ?, reason = ?, stock_held = ?, accepted_at = ?, ended_at = ?, delivery = ? WHERE id = ?",
+        order.status,
+        order.reason.as_deref(),
+        order.stock_held,
+        order.accepted_at,
+        order.ended_at,
+        order.delivery.as_ref().map(Json),
+        order.id
+    );
     Ok(())
 }
 
@@ -152,12 +148,8 @@ pub async fn many(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Order>> {
 
 /// Returns an order's session; the outer `None` means that there is no such order.
 pub async fn session_of(tx: &mut Tx, id: OrderId) -> Result<Option<Option<SessionId>>> {
-    let session: Option<(Option<Uuid>,)> = on!(tx, |conn| sqlx::query_as(
-        "SELECT session_id FROM orders WHERE id = ?"
-    )
-    .bind(id.uuid())
-    .fetch_optional(conn)
-    .await?);
+    let session: Option<(Option<Uuid>,)> =
+        fetch_optional!(tx, "SELECT session_id FROM orders WHERE id = ?", id);
     Ok(session.map(|(session,)| session.map(Into::into)))
 }
 
@@ -177,10 +169,7 @@ pub async fn lock(tx: &mut Tx, id: OrderId) -> Result<Option<(Order, i64)>> {
             ", NULL AS session_name FROM orders o WHERE o.id = ?"
         ),
     );
-    let row: Option<Row> = on!(&mut *tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Row> = fetch_optional!(tx, sql, id);
     let Some(row) = row else { return Ok(None) };
     let last_seq = row.last_seq;
     let order = with_items(tx, vec![row])
@@ -215,37 +204,35 @@ pub async fn lock_available(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, 
 
 /// Returns the last [`MAX_SESSION_ORDERS`] placed orders of a session, oldest first.
 pub async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
-    let mut rows: Vec<Row> = on!(&mut *tx, |conn| {
-        sqlx::query_as(concat!(
+    let mut rows: Vec<Row> = fetch_all!(
+        tx,
+        concat!(
             "SELECT ",
             columns!(),
             ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
          WHERE o.session_id = ? AND o.status <> 'draft' ORDER BY o.id DESC LIMIT ?"
-        ))
-        .bind(session.uuid())
-        .bind(MAX_SESSION_ORDERS)
-        .fetch_all(conn)
-        .await?
-    });
+        ),
+        session,
+        MAX_SESSION_ORDERS
+    );
     rows.reverse();
     with_items(tx, rows).await
 }
 
 /// Returns the placed orders of a session that have not ended, oldest first.
 pub async fn unfinished_of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
-    let rows: Vec<Row> = on!(&mut *tx, |conn| {
-        sqlx::query_as(concat!(
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        concat!(
             "SELECT ",
             columns!(),
             ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
          WHERE o.session_id = ? \
          AND o.status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
          ORDER BY o.id"
-        ))
-        .bind(session.uuid())
-        .fetch_all(conn)
-        .await?
-    });
+        ),
+        session
+    );
     with_items(tx, rows).await
 }
 
@@ -292,17 +279,14 @@ pub async fn find_existing(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>>
 /// Returns the integrators that may have received the order: those with an attempt that is open, `acknowledged` or
 /// `unknown`, or that is to be retried after an HTTP response.
 pub async fn integrators_reached(tx: &mut Tx, order: OrderId) -> Result<Vec<IntegratorId>> {
-    let rows: Vec<(Uuid,)> = on!(tx, |conn| {
-        sqlx::query_as(
+    let rows: Vec<(Uuid,)> = fetch_all!(
+        tx,
         "SELECT DISTINCT h.integrator_id FROM handoffs h JOIN attempts a ON a.handoff_id = h.id \
          WHERE h.order_id = ? AND h.event IN ('order.placed', 'order.dispatched') \
          AND (a.outcome IS NULL OR a.outcome IN ('acknowledged', 'unknown') \
-              OR (a.outcome = 'retry' AND a.http_status IS NOT NULL))"
-    )
-    .bind(order.uuid())
-    .fetch_all(conn)
-    .await?
-    });
+              OR (a.outcome = 'retry' AND a.http_status IS NOT NULL))",
+        order
+    );
     Ok(rows.into_iter().map(|(id,)| id.into()).collect())
 }
 

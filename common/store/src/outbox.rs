@@ -5,7 +5,9 @@ use serde_json::Value;
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
-use super::{error::Result, insert_many, on, push_ids, skip_locked, tx::Tx};
+use super::{
+    error::Result, execute, fetch_all, fetch_one, insert_many, on, push_ids, skip_locked, tx::Tx,
+};
 use domain::{hint::Announcement, ids::OutboxId};
 
 /// The announcement of one commit.
@@ -31,7 +33,7 @@ pub async fn insert(
         "INSERT INTO outbox (id, announcement, not_before, failures, parked, created_at) ",
         rows,
         |push, row| push
-            .push_bind(row.id.uuid())
+            .push_bind(row.id)
             .push_bind(Json(&row.announcement))
             .push_bind(not_before)
             .push_bind(0_i32)
@@ -53,13 +55,7 @@ pub async fn claim(
         tx,
         "SELECT id, announcement FROM outbox WHERE parked = FALSE AND not_before <= ? ORDER BY not_before LIMIT ?"
     );
-    let rows: Vec<(Uuid, Json<Value>)> = on!(&mut *tx, |conn| {
-        sqlx::query_as(sql)
-            .bind(due)
-            .bind(limit)
-            .fetch_all(conn)
-            .await?
-    });
+    let rows: Vec<(Uuid, Json<Value>)> = fetch_all!(tx, sql, due, limit);
     let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
     if !ids.is_empty() {
         on!(&mut *tx, |conn| {
@@ -103,23 +99,16 @@ pub async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
     // MySQL assigns from left to right: `failures` comes last, so that `parked` sees its old value on both databases.
     let error: String = error.chars().take(MAX_ERROR_CHARS).collect();
     let sql = "UPDATE outbox SET error = ?, parked = (failures + 1 >= ?), failures = failures + 1 WHERE id = ?";
-    on!(tx, |conn| sqlx::query(sql)
-        .bind(error)
-        .bind(MAX_FAILURES)
-        .bind(id.uuid())
-        .execute(conn)
-        .await?
-        .rows_affected());
+    execute!(tx, sql, error, MAX_FAILURES, id);
     Ok(())
 }
 
 /// Returns how many rows are waiting, and since when the oldest has been.
 pub async fn backlog(tx: &mut Tx) -> Result<(i64, Option<DateTime<Utc>>)> {
-    Ok(on!(tx, |conn| sqlx::query_as(
+    Ok(fetch_one!(
+        tx,
         "SELECT w.waiting, x.created_at FROM ( \
            SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox WHERE parked = FALSE) w \
          LEFT JOIN outbox x ON x.id = w.oldest"
-    )
-    .fetch_one(conn)
-    .await?))
+    ))
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    on, push_ids,
+    execute, fetch_all, fetch_optional, on, push_ids,
     tx::Tx,
 };
 use domain::{
@@ -31,10 +31,7 @@ pub async fn lock(tx: &mut Tx, id: ProductId) -> Result<Option<Product>> {
         // SQLite has one writer; nothing to lock.
         "SELECT id FROM products WHERE id = ?",
     );
-    let locked: Option<(Uuid,)> = on!(&mut *tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+    let locked: Option<(Uuid,)> = fetch_optional!(tx, sql, id);
     match locked {
         Some(_) => get(tx, id).await,
         None => Ok(None),
@@ -65,7 +62,7 @@ pub async fn by_skus(tx: &mut Tx, store: StoreId, skus: &[&str]) -> Result<Vec<P
     let wanted = skus.len().next_power_of_two();
     let rows: Vec<Row> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE p.store_id = "));
-        query.push_bind(store.uuid()).push(" AND p.sku IN (");
+        query.push_bind(store).push(" AND p.sku IN (");
         let mut list = query.separated(", ");
         for sku in skus.iter().chain(std::iter::repeat(last)).take(wanted) {
             list.push_bind(sku.as_bytes());
@@ -83,83 +80,73 @@ pub async fn list(
     after: Option<ProductId>,
     limit: u32,
 ) -> Result<Vec<Product>> {
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(select!(
-        "WHERE p.store_id = ? AND p.archived_at IS NULL AND p.id > ? ORDER BY p.id LIMIT ?"
-    ))
-    .bind(store.uuid())
-    .bind(after.map_or(Uuid::nil(), ProductId::uuid))
-    .bind(limit)
-    .fetch_all(conn)
-    .await?);
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        select!(
+            "WHERE p.store_id = ? AND p.archived_at IS NULL AND p.id > ? ORDER BY p.id LIMIT ?"
+        ),
+        store,
+        after.unwrap_or(Uuid::nil().into()),
+        limit
+    );
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// Returns the products on the store's menu, by id, including those that are sold out.
 pub async fn menu(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<Product>> {
-    let rows: Vec<Row> = on!(tx, |conn| {
-        sqlx::query_as(select!(
-        "WHERE p.store_id = ? AND p.archived_at IS NULL AND p.available = TRUE ORDER BY p.id LIMIT ?"
-    ))
-    .bind(store.uuid())
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
-    });
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        select!(
+            "WHERE p.store_id = ? AND p.archived_at IS NULL AND p.available = TRUE ORDER BY p.id LIMIT ?"
+        ),
+        store,
+        limit
+    );
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// Inserts a product without stock; [`StoreError::UniqueKeyTaken`] if its SKU is taken.
 pub async fn insert(tx: &mut Tx, product: &Product) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
-            "INSERT INTO products (id, store_id, sku, name, description, price_amount, currency, available, \
+    execute!(
+        tx,
+        "INSERT INTO products (id, store_id, sku, name, description, price_amount, currency, available, \
              archived_at, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(product.id.uuid())
-        .bind(product.store_id.uuid())
-        .bind(product.sku.as_deref().map(str::as_bytes))
-        .bind(&product.name)
-        .bind(&product.description)
-        .bind(product.price.amount)
-        .bind(product.price.currency.as_str())
-        .bind(product.available)
-        .bind(product.archived_at)
-        .bind(product.version)
-        .bind(product.created_at)
-        .execute(conn)
-        .await?;
-    });
+        product.id,
+        product.store_id,
+        product.sku.as_deref().map(str::as_bytes),
+        &product.name,
+        &product.description,
+        product.price.amount,
+        product.price.currency,
+        product.available,
+        product.archived_at,
+        product.version,
+        product.created_at
+    );
     Ok(())
 }
 
 /// Writes the editable columns if the product still has `version`, and increments it; `false` if not. A taken SKU is
 /// [`StoreError::UniqueKeyTaken`].
 pub async fn update(tx: &mut Tx, product: &Product, version: i64) -> Result<bool> {
-    let changed = on!(tx, |conn| {
-        sqlx::query(
+    let changed = execute!(
+        tx,
         "UPDATE products SET sku = ?, name = ?, description = ?, price_amount = ?, available = ?, archived_at = ?, \
-         version = version + 1 WHERE id = ? AND version = ?"
-    )
-    .bind(product.sku.as_deref().map(str::as_bytes))
-    .bind(&product.name)
-    .bind(&product.description)
-    .bind(product.price.amount)
-    .bind(product.available)
-    .bind(product.archived_at)
-    .bind(product.id.uuid())
-    .bind(version)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         version = version + 1 WHERE id = ? AND version = ?",
+        product.sku.as_deref().map(str::as_bytes),
+        &product.name,
+        &product.description,
+        product.price.amount,
+        product.available,
+        product.archived_at,
+        product.id,
+        version
+    );
     Ok(changed == 1)
 }
 
 async fn read(tx: &mut Tx, id: ProductId, sql: &'static str) -> Result<Option<Product>> {
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Row> = fetch_optional!(tx, sql, id);
     row.map(TryInto::try_into).transpose()
 }
 

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
+    execute,
     explain::{QueryOutput, impl_query_output},
     on, push_ids,
     tx::Tx,
@@ -60,36 +61,30 @@ pub enum Walk {
 
 pub async fn insert(tx: &mut Tx, new: NewRetry<'_>) -> Result<()> {
     let nothing: BTreeMap<&str, u32> = BTreeMap::new();
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "INSERT INTO retries (id, account_id, store_id, filter, matched, retried, refused, started_at) \
-         VALUES (?, ?, ?, ?, 0, 0, ?, ?)"
-    )
-    .bind(new.id.uuid())
-    .bind(new.by.uuid())
-    .bind(new.store.map(StoreId::uuid))
-    .bind(Json(new.filter))
-    .bind(Json(&nothing))
-    .bind(new.started_at)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         VALUES (?, ?, ?, ?, 0, 0, ?, ?)",
+        new.id,
+        new.by,
+        new.store,
+        Json(new.filter),
+        Json(&nothing),
+        new.started_at
+    );
     Ok(())
 }
 
 pub async fn progress(tx: &mut Tx, id: RetryId, now: Progress<'_>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE retries SET matched = ?, retried = ?, refused = ?, finished_at = ? WHERE id = ?"
-    )
-    .bind(now.matched)
-    .bind(now.retried)
-    .bind(Json(now.refused))
-    .bind(now.finished_at)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE retries SET matched = ?, retried = ?, refused = ?, finished_at = ? WHERE id = ?",
+        now.matched,
+        now.retried,
+        Json(now.refused),
+        now.finished_at,
+        id
+    );
     Ok(())
 }
 
@@ -103,21 +98,17 @@ pub async fn insert_round(
     opened_at: DateTime<Utc>,
     due_at: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "INSERT INTO handoff_rounds (handoff_id, round, retry_id, account_id, opened_at, due_at) \
-         VALUES (?, ?, ?, ?, ?, ?)"
-    )
-    .bind(handoff.uuid())
-    .bind(round)
-    .bind(retry.uuid())
-    .bind(by.uuid())
-    .bind(opened_at)
-    .bind(due_at)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         VALUES (?, ?, ?, ?, ?, ?)",
+        handoff,
+        round,
+        retry,
+        by,
+        opened_at,
+        due_at
+    );
     Ok(())
 }
 
@@ -187,13 +178,13 @@ pub(crate) async fn run_walk<A: QueryOutput>(
         match walk {
             Walk::All => {}
             Walk::One(id) => {
-                query.push(" AND r.id = ").push_bind(id.uuid());
+                query.push(" AND r.id = ").push_bind(id);
             }
             Walk::OfStore(store) => {
-                query.push(" AND r.store_id = ").push_bind(store.uuid());
+                query.push(" AND r.store_id = ").push_bind(store);
             }
             Walk::By(account) => {
-                query.push(" AND r.account_id = ").push_bind(account.uuid());
+                query.push(" AND r.account_id = ").push_bind(account);
             }
         }
         query.push(" ORDER BY r.id DESC LIMIT ").push_bind(limit);

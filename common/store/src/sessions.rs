@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    on, push_ids,
+    execute, fetch_all, fetch_optional, on, push_ids,
     tx::Tx,
 };
 use domain::{
@@ -25,52 +25,41 @@ macro_rules! select {
 
 /// Inserts an open session; [`StoreError::UniqueKeyTaken`] if its store has an open one with that key.
 pub async fn insert(tx: &mut Tx, session: &Session, open_key: &str) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "INSERT INTO sessions (id, store_id, code, name, open_key, state, opened_at, closed_at, last_seq) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    )
-    .bind(session.id.uuid())
-    .bind(session.store_id.uuid())
-    .bind(session.code.as_bytes())
-    .bind(&session.name)
-    .bind(open_key.as_bytes())
-    .bind(session.state.as_str())
-    .bind(session.opened_at)
-    .bind(session.closed_at)
-    .bind(session.seq)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        session.id,
+        session.store_id,
+        session.code.as_bytes(),
+        &session.name,
+        open_key.as_bytes(),
+        session.state,
+        session.opened_at,
+        session.closed_at,
+        session.seq
+    );
     Ok(())
 }
 
 pub async fn get(tx: &mut Tx, id: SessionId) -> Result<Option<Session>> {
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(select!("WHERE id = ?"))
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Row> = fetch_optional!(tx, select!("WHERE id = ?"), id);
     row.map(TryInto::try_into).transpose()
 }
 
 pub async fn by_code(tx: &mut Tx, code: &str) -> Result<Option<Session>> {
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(select!("WHERE code = ?"))
-        .bind(code.as_bytes())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Row> = fetch_optional!(tx, select!("WHERE code = ?"), code.as_bytes());
     row.map(TryInto::try_into).transpose()
 }
 
 /// Returns whether the store has an open session with that key.
 pub async fn is_open(tx: &mut Tx, store: StoreId, open_key: &str) -> Result<bool> {
-    let found: Option<(Uuid,)> = on!(tx, |conn| sqlx::query_as(
-        "SELECT id FROM sessions WHERE store_id = ? AND open_key = ?"
-    )
-    .bind(store.uuid())
-    .bind(open_key.as_bytes())
-    .fetch_optional(conn)
-    .await?);
+    let found: Option<(Uuid,)> = fetch_optional!(
+        tx,
+        "SELECT id FROM sessions WHERE store_id = ? AND open_key = ?",
+        store,
+        open_key.as_bytes()
+    );
     Ok(found.is_some())
 }
 
@@ -121,42 +110,37 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<Session>> {
     let before = before.map_or(Uuid::max(), SessionId::uuid);
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(select!(
-        "WHERE store_id = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?"
-    ))
-    .bind(store.uuid())
-    .bind(state.as_str())
-    .bind(before)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?);
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        select!("WHERE store_id = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?"),
+        store,
+        state,
+        before,
+        limit
+    );
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// Closes a session, which frees its name.
 pub async fn close(tx: &mut Tx, id: SessionId, closed_at: DateTime<Utc>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE sessions SET state = ?, open_key = NULL, closed_at = ? WHERE id = ?"
-    )
-    .bind(SessionState::Closed.as_str())
-    .bind(closed_at)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE sessions SET state = ?, open_key = NULL, closed_at = ? WHERE id = ?",
+        SessionState::Closed.as_str(),
+        closed_at,
+        id
+    );
     Ok(())
 }
 
 /// Sets the code of a session; [`StoreError::UniqueKeyTaken`] if another session has it.
 pub async fn set_code(tx: &mut Tx, id: SessionId, code: &str) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE sessions SET code = ? WHERE id = ?"
-    )
-    .bind(code.as_bytes())
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE sessions SET code = ? WHERE id = ?",
+        code.as_bytes(),
+        id
+    );
     Ok(())
 }
 

@@ -10,8 +10,9 @@ use uuid::Uuid;
 use super::{
     bulk::chunks,
     error::{Result, StoreError},
+    execute,
     explain::{QueryOutput, impl_query_output},
-    on, push_ids,
+    fetch_all, on, push_ids,
     tx::Tx,
 };
 use domain::{
@@ -69,15 +70,12 @@ pub async fn tallied(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Tallied>> {
 
 /// Returns the tallies of all stores after `after`, by id.
 pub async fn all_tallies(tx: &mut Tx, after: Option<StoreId>, limit: u32) -> Result<Vec<Tallied>> {
-    let rows: Vec<Row> = on!(tx, |conn| {
-        sqlx::query_as(select_tallied!(
-            "WHERE c.store_id > ? ORDER BY c.store_id LIMIT ?"
-        ))
-        .bind(after.map_or(Uuid::nil(), StoreId::uuid))
-        .bind(limit)
-        .fetch_all(conn)
-        .await?
-    });
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        select_tallied!("WHERE c.store_id > ? ORDER BY c.store_id LIMIT ?"),
+        after.unwrap_or(Uuid::nil().into()),
+        limit
+    );
     Ok(rows.into_iter().map(Tallied::from).collect())
 }
 
@@ -115,7 +113,7 @@ pub async fn counted<A: QueryOutput>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Resu
         let mut list = query.separated(" OR ");
         for (store, above) in of {
             list.push("(store_id = ")
-                .push_bind_unseparated(store.uuid())
+                .push_bind_unseparated(store)
                 .push_unseparated(" AND number > ")
                 .push_bind_unseparated(*above)
                 .push_unseparated(")");
@@ -142,16 +140,13 @@ pub async fn untallied(
     limit: u32,
 ) -> Result<Vec<Untallied>> {
     type Found = (Uuid, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
-    let rows: Vec<Found> = on!(tx, |conn| {
-        sqlx::query_as(
-        "SELECT id, number, placed_at, ended_at FROM orders WHERE store_id = ? AND number > ? ORDER BY number LIMIT ?"
-    )
-    .bind(store.uuid())
-    .bind(above)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
-    });
+    let rows: Vec<Found> = fetch_all!(
+        tx,
+        "SELECT id, number, placed_at, ended_at FROM orders WHERE store_id = ? AND number > ? ORDER BY number LIMIT ?",
+        store,
+        above,
+        limit
+    );
     let untallied = |(id, number, placed_at, ended_at): Found| Untallied {
         id: OrderId::from(id),
         number,
@@ -191,17 +186,13 @@ pub async fn lock_untallied(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Counted>
 
 /// Inserts an empty tally for a store; [`StoreError::UniqueKeyTaken`] if it has one.
 pub async fn begin(tx: &mut Tx, store: StoreId) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "INSERT INTO order_tallies (store_id, up_to, pending, processing, accepted, preparing, ready, dispatched, \
          delivered, rejected, failed, cancelled, ever_accepted, acceptance_us) \
-         VALUES (?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)"
-    )
-    .bind(store.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         VALUES (?, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+        store
+    );
     Ok(())
 }
 
@@ -245,7 +236,7 @@ async fn add(
         if ends_at.is_some() {
             sums.push("up_to = ").push_bind_unseparated(to);
         }
-        query.push(" WHERE store_id = ").push_bind(store.uuid());
+        query.push(" WHERE store_id = ").push_bind(store);
         if let Some(from) = ends_at {
             query.push(" AND up_to = ").push_bind(from);
         }
@@ -345,11 +336,10 @@ struct CountedRow {
 #[cfg(any(test, feature = "testing"))]
 pub async fn placed_orders(tx: &mut Tx) -> Result<Vec<(StoreId, Counted)>> {
     type Found = (Uuid, String, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
-    let rows: Vec<Found> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<Found> = fetch_all!(
+        tx,
         "SELECT store_id, status, placed_at, accepted_at FROM orders WHERE status <> 'draft'"
-    )
-    .fetch_all(conn)
-    .await?);
+    );
     let counted = |(store, status, placed_at, accepted_at): Found| {
         let status = status.parse().expect("a status is one of the words");
         let counted = Counted {

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{error::Result, on, tx::Tx};
+#[cfg(any(test, feature = "testing"))]
+use super::fetch_all;
+use super::{error::Result, execute, fetch_optional, tx::Tx};
 use domain::ids::{AccountId, ProductId};
 
 /// A manual change, with its reason.
@@ -19,70 +21,62 @@ pub struct Movement {
 
 /// Changes a counted product's stock; `false` if it would be negative, or if the product is not counted.
 pub async fn apply(tx: &mut Tx, product: ProductId, delta: i64) -> Result<bool> {
-    let changed = on!(tx, |conn| sqlx::query(
-        "UPDATE stock SET quantity = quantity + ? WHERE product_id = ? AND quantity + ? >= 0"
-    )
-    .bind(delta)
-    .bind(product.uuid())
-    .bind(delta)
-    .execute(conn)
-    .await?
-    .rows_affected());
+    let changed = execute!(
+        tx,
+        "UPDATE stock SET quantity = quantity + ? WHERE product_id = ? AND quantity + ? >= 0",
+        delta,
+        product,
+        delta
+    );
     Ok(changed == 1)
 }
 
 /// Starts to count a product's stock.
 pub async fn begin_count(tx: &mut Tx, product: ProductId, quantity: i64) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query("INSERT INTO stock (product_id, quantity) VALUES (?, ?)")
-            .bind(product.uuid())
-            .bind(quantity)
-            .execute(conn)
-            .await?;
-    });
+    execute!(
+        tx,
+        "INSERT INTO stock (product_id, quantity) VALUES (?, ?)",
+        product,
+        quantity
+    );
     Ok(())
 }
 
 /// Returns the product's stock; `None` if it is not counted.
 pub async fn quantity(tx: &mut Tx, product: ProductId) -> Result<Option<i64>> {
-    let row: Option<(i64,)> = on!(tx, |conn| sqlx::query_as(
-        "SELECT quantity FROM stock WHERE product_id = ?"
-    )
-    .bind(product.uuid())
-    .fetch_optional(conn)
-    .await?);
+    let row: Option<(i64,)> = fetch_optional!(
+        tx,
+        "SELECT quantity FROM stock WHERE product_id = ?",
+        product
+    );
     Ok(row.map(|(quantity,)| quantity))
 }
 
 pub async fn insert(tx: &mut Tx, movement: &Movement) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
-            "INSERT INTO stock_movements (id, product_id, delta, reason, account_id, created_at) \
+    execute!(
+        tx,
+        "INSERT INTO stock_movements (id, product_id, delta, reason, account_id, created_at) \
              VALUES (?, ?, ?, ?, ?, ?)",
-        )
-        .bind(movement.id)
-        .bind(movement.product_id.uuid())
-        .bind(movement.delta)
-        .bind(&movement.reason)
-        .bind(movement.by.map(AccountId::uuid))
-        .bind(movement.at)
-        .execute(conn)
-        .await?;
-    });
+        movement.id,
+        movement.product_id,
+        movement.delta,
+        &movement.reason,
+        movement.by,
+        movement.at
+    );
     Ok(())
 }
 
 /// Returns the product's movements, newest first. Only tests read single movements so far.
 #[cfg(any(test, feature = "testing"))]
 pub async fn of_product(tx: &mut Tx, product: ProductId, limit: u32) -> Result<Vec<Movement>> {
-    let rows: Vec<Row> = on!(tx, |conn| sqlx::query_as(
+    let rows: Vec<Row> = fetch_all!(
+        tx,
         "SELECT id, product_id, delta, reason, account_id, created_at FROM stock_movements \
-         WHERE product_id = ? ORDER BY id DESC LIMIT ?"
-    )
-    .bind(product.uuid())
-    .bind(limit)
-    .fetch_all(conn)
-    .await?);
+         WHERE product_id = ? ORDER BY id DESC LIMIT ?",
+        product,
+        limit
+    );
     Ok(rows.into_iter().map(Into::into).collect())
 }
 

@@ -3,20 +3,19 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{error::Result, on, tx::Tx};
+use super::{error::Result, fetch_all, tx::Tx};
 use domain::ids::{OrderId, StoreId, StreamId};
 
 /// Returns the store's placed orders that have not ended, oldest first.
 pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<OrderId>> {
-    let ids: Vec<(Uuid,)> = on!(tx, |conn| sqlx::query_as(
+    let ids: Vec<(Uuid,)> = fetch_all!(
+        tx,
         "SELECT id FROM orders WHERE store_id = ? \
          AND status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
-         ORDER BY id LIMIT ?"
-    )
-    .bind(store.uuid())
-    .bind(limit)
-    .fetch_all(conn)
-    .await?);
+         ORDER BY id LIMIT ?",
+        store,
+        limit
+    );
     Ok(ids.into_iter().map(|(id,)| id.into()).collect())
 }
 
@@ -28,25 +27,22 @@ pub async fn heads_since(
     since: DateTime<Utc>,
     first: Uuid,
 ) -> Result<Vec<(StreamId, i64)>> {
-    let heads: Vec<(Uuid, i64)> = on!(tx, |conn| {
-        sqlx::query_as(
+    let heads: Vec<(Uuid, i64)> = fetch_all!(
+        tx,
         "SELECT id, last_seq FROM sessions WHERE store_id = ? AND state IN ('OPEN', 'CLOSED') AND id > ? \
          UNION ALL SELECT id, last_seq FROM orders WHERE store_id = ? AND id > ? AND session_id IS NULL \
            AND status <> 'draft' \
          UNION ALL SELECT id, last_seq FROM orders WHERE store_id = ? AND placed_at >= ? AND id <= ? AND session_id IS NULL \
-         UNION ALL SELECT store_id, last_seq FROM store_counters WHERE store_id = ?"
-    )
-    .bind(store.uuid())
-    .bind(first)
-    .bind(store.uuid())
-    .bind(first)
-    .bind(store.uuid())
-    .bind(since)
-    .bind(first)
-    .bind(store.uuid())
-    .fetch_all(conn)
-    .await?
-    });
+         UNION ALL SELECT store_id, last_seq FROM store_counters WHERE store_id = ?",
+        store,
+        first,
+        store,
+        first,
+        store,
+        since,
+        first,
+        store
+    );
     Ok(heads
         .into_iter()
         .map(|(id, seq)| (id.into(), seq))

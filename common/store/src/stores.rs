@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     error::{Result, StoreError},
-    for_update, on, push_ids,
+    execute, fetch_optional, for_update, on, push_ids,
     tx::Tx,
 };
 use domain::{
@@ -74,84 +74,68 @@ pub async fn lock_counters(tx: &mut Tx, id: StoreId) -> Result<Option<(i64, i64)
         tx,
         "SELECT last_number, last_seq FROM store_counters WHERE store_id = ?"
     );
-    Ok(on!(tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?))
+    Ok(fetch_optional!(tx, sql, id))
 }
 
 /// Inserts a store with its counters at 0.
 pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
-    on!(&mut *tx, |conn| {
-        sqlx::query(
-            "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
+    execute!(
+        tx,
+        "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
              auto_accept, accept_within_s, paused, archived_at, version, created_at) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(store.id.uuid())
-        .bind(&store.name)
-        .bind(&store.timezone)
-        .bind(store.currency.as_str())
-        .bind(&store.contact.phone)
-        .bind(&store.contact.email)
-        .bind(&store.contact.address)
-        .bind(store.contact.lat)
-        .bind(store.contact.lng)
-        .bind(store.external_location_id.as_deref().map(str::as_bytes))
-        .bind(store.auto_accept)
-        .bind(i64::from(store.accept_within_s))
-        .bind(store.paused)
-        .bind(store.archived_at)
-        .bind(store.version)
-        .bind(store.created_at)
-        .execute(conn)
-        .await?;
-    });
-    on!(tx, |conn| {
-        sqlx::query(
-            "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (?, 0, 0)",
-        )
-        .bind(store.id.uuid())
-        .execute(conn)
-        .await?;
-    });
+        store.id,
+        &store.name,
+        &store.timezone,
+        store.currency,
+        &store.contact.phone,
+        &store.contact.email,
+        &store.contact.address,
+        store.contact.lat,
+        store.contact.lng,
+        store.external_location_id.as_deref().map(str::as_bytes),
+        store.auto_accept,
+        i64::from(store.accept_within_s),
+        store.paused,
+        store.archived_at,
+        store.version,
+        store.created_at
+    );
+    execute!(
+        tx,
+        "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (?, 0, 0)",
+        store.id
+    );
     Ok(())
 }
 
 /// Writes the editable columns if the store still has `version`, and increments it; `false` if not.
 pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
-    let changed = on!(tx, |conn| {
-        sqlx::query(
+    let changed = execute!(
+        tx,
         "UPDATE stores SET name = ?, timezone = ?, phone = ?, email = ?, address = ?, lat = ?, lng = ?, \
          external_location_id = ?, auto_accept = ?, accept_within_s = ?, paused = ?, archived_at = ?, version = version + 1 \
-         WHERE id = ? AND version = ?"
-    )
-    .bind(&store.name)
-    .bind(&store.timezone)
-    .bind(&store.contact.phone)
-    .bind(&store.contact.email)
-    .bind(&store.contact.address)
-    .bind(store.contact.lat)
-    .bind(store.contact.lng)
-    .bind(store.external_location_id.as_deref().map(str::as_bytes))
-    .bind(store.auto_accept)
-    .bind(i64::from(store.accept_within_s))
-    .bind(store.paused)
-    .bind(store.archived_at)
-    .bind(store.id.uuid())
-    .bind(version)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         WHERE id = ? AND version = ?",
+        &store.name,
+        &store.timezone,
+        &store.contact.phone,
+        &store.contact.email,
+        &store.contact.address,
+        store.contact.lat,
+        store.contact.lng,
+        store.external_location_id.as_deref().map(str::as_bytes),
+        store.auto_accept,
+        i64::from(store.accept_within_s),
+        store.paused,
+        store.archived_at,
+        store.id,
+        version
+    );
     Ok(changed == 1)
 }
 
 async fn read(tx: &mut Tx, id: StoreId, sql: &'static str) -> Result<Option<Store>> {
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Row> = fetch_optional!(tx, sql, id);
     row.map(TryInto::try_into).transpose()
 }
 

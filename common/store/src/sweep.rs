@@ -5,7 +5,9 @@ pub mod stuck;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{error::Result, on, tx::Tx};
+use super::{
+    error::Result, execute, fetch_all, fetch_optional_scalar, fetch_scalar, fetch_scalars, tx::Tx,
+};
 use domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId};
 
 /// Number of failed withdrawals after which the sweep gives up on a handoff; five more than park it.
@@ -26,17 +28,14 @@ pub async fn expired_leases(
 ) -> Result<Vec<FoundHandoff>> {
     let mut found = Vec::new();
     for state in ["sending", "acknowledged"] {
-        let rows: Vec<(Uuid, Option<Uuid>)> = on!(&mut *tx, |conn| {
-            sqlx::query_as(
+        let rows: Vec<(Uuid, Option<Uuid>)> = fetch_all!(
+            tx,
             "SELECT id, order_id FROM handoffs WHERE state = ? AND leased_until IS NOT NULL AND leased_until <= ? \
-             ORDER BY leased_until LIMIT ?"
-        )
-        .bind(state)
-        .bind(now)
-        .bind(limit)
-        .fetch_all(conn)
-        .await?
-        });
+             ORDER BY leased_until LIMIT ?",
+            state,
+            now,
+            limit
+        );
         found.extend(rows.into_iter().map(found_handoff));
     }
     Ok(found)
@@ -48,16 +47,13 @@ pub async fn overdue_handoffs(
     now: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<FoundHandoff>> {
-    let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| {
-        sqlx::query_as(
-        "SELECT id, order_id FROM handoffs WHERE state IN ('due', 'waiting') AND due_at <= ? AND deadline <= ? LIMIT ?"
-    )
-    .bind(now)
-    .bind(now)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
-    });
+    let rows: Vec<(Uuid, Option<Uuid>)> = fetch_all!(
+        tx,
+        "SELECT id, order_id FROM handoffs WHERE state IN ('due', 'waiting') AND due_at <= ? AND deadline <= ? LIMIT ?",
+        now,
+        now,
+        limit
+    );
     Ok(rows.into_iter().map(found_handoff).collect())
 }
 
@@ -82,12 +78,7 @@ pub async fn handoffs_of_archived(
 ) -> Result<Vec<FoundHandoff>> {
     // Each database has its own keyword for a join in the written order: integrators are few, handoffs may be many.
     let sql = tx.pick(of_archived!("STRAIGHT_JOIN"), of_archived!("CROSS JOIN"));
-    let rows: Vec<(Uuid, Option<Uuid>)> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(now)
-        .bind(MAX_WITHDRAWAL_FAILURES)
-        .bind(limit)
-        .fetch_all(conn)
-        .await?);
+    let rows: Vec<(Uuid, Option<Uuid>)> = fetch_all!(tx, sql, now, MAX_WITHDRAWAL_FAILURES, limit);
     Ok(rows.into_iter().map(found_handoff).collect())
 }
 
@@ -98,17 +89,14 @@ fn found_handoff((handoff, order): (Uuid, Option<Uuid>)) -> FoundHandoff {
 /// Returns orders that nobody accepted in time, longest overdue first. Leaves out those with an unapplied callback that
 /// was received in time.
 pub async fn overdue_orders(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Result<Vec<OrderId>> {
-    let rows: Vec<Uuid> = on!(tx, |conn| {
-        sqlx::query_scalar(
+    let rows: Vec<Uuid> = fetch_scalars!(
+        tx,
         "SELECT o.id FROM orders o WHERE o.status IN ('pending', 'processing') AND o.accept_by <= ? AND NOT EXISTS ( \
            SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL AND c.received_at <= o.accept_by) \
-         ORDER BY o.accept_by LIMIT ?"
-    )
-    .bind(now)
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
-    });
+         ORDER BY o.accept_by LIMIT ?",
+        now,
+        limit
+    );
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
@@ -117,8 +105,8 @@ pub async fn overdue_orders(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Resu
 /// automatically. The conditions are those of `ledger::orders::settle`, so that no order is found again and again
 /// without effect. Leaves out orders with unapplied callbacks.
 pub async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
-    let rows: Vec<Uuid> = on!(tx, |conn| {
-        sqlx::query_scalar(
+    let rows: Vec<Uuid> = fetch_scalars!(
+        tx,
         "SELECT o.id FROM orders o WHERE o.status IN ('pending', 'processing') AND NOT EXISTS ( \
            SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL) AND ( \
            EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id AND h.required = TRUE AND h.event = 'order.placed' \
@@ -139,12 +127,9 @@ pub async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
                AND h.event = 'order.placed') \
              AND NOT EXISTS (SELECT 1 FROM integrators i WHERE i.store_id = o.store_id AND i.required = TRUE \
                AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%'))) \
-         ORDER BY o.accept_by LIMIT ?"
-    )
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
-    });
+         ORDER BY o.accept_by LIMIT ?",
+        limit
+    );
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
@@ -209,25 +194,23 @@ pub async fn due_work_among(
     limit: u32,
 ) -> Result<DueWork> {
     let after = after.map_or(Uuid::nil(), IntegratorId::uuid);
-    let last: Option<Uuid> = on!(&mut *tx, |conn| sqlx::query_scalar(
-        "SELECT id FROM integrators WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
-    )
-    .bind(after)
-    .bind(most.saturating_sub(1))
-    .fetch_optional(conn)
-    .await?);
+    let last: Option<Uuid> = fetch_optional_scalar!(
+        tx,
+        "SELECT id FROM integrators WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?",
+        after,
+        most.saturating_sub(1)
+    );
     let with_due_work = tx.pick(WITH_DUE_WORK_MYSQL, WITH_DUE_WORK_SQLITE);
-    let rows: Vec<Uuid> = on!(tx, |conn| {
-        sqlx::query_scalar(with_due_work)
-            .bind(after)
-            .bind(last.unwrap_or(Uuid::max()))
-            .bind(now)
-            .bind(now)
-            .bind(now)
-            .bind(limit)
-            .fetch_all(conn)
-            .await?
-    });
+    let rows: Vec<Uuid> = fetch_scalars!(
+        tx,
+        with_due_work,
+        after,
+        last.unwrap_or(Uuid::max()),
+        now,
+        now,
+        now,
+        limit
+    );
     let integrators: Vec<IntegratorId> = rows.into_iter().map(Into::into).collect();
     let is_full = integrators.len() >= limit as usize;
     let last_found = integrators.last().copied().filter(|_| is_full);
@@ -239,15 +222,12 @@ pub async fn due_work_among(
 
 /// Returns orders with unapplied callbacks, longest waiting first.
 pub async fn orders_with_unapplied_callbacks(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
-    let rows: Vec<(Uuid, DateTime<Utc>)> = on!(tx, |conn| {
-        sqlx::query_as(
+    let rows: Vec<(Uuid, DateTime<Utc>)> = fetch_all!(
+        tx,
         "SELECT order_id, MIN(received_at) FROM callbacks WHERE applied_at IS NULL AND order_id IS NOT NULL \
-         GROUP BY order_id ORDER BY MIN(received_at) LIMIT ?"
-    )
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
-    });
+         GROUP BY order_id ORDER BY MIN(received_at) LIMIT ?",
+        limit
+    );
     Ok(rows.into_iter().map(|(order, _)| order.into()).collect())
 }
 
@@ -266,8 +246,8 @@ pub async fn unmatched(
     after: Option<CallbackId>,
     limit: u32,
 ) -> Result<Vec<Unmatched>> {
-    let rows: Vec<(Uuid, Uuid, Uuid, Vec<u8>)> = on!(tx, |conn| {
-        sqlx::query_as(
+    let rows: Vec<(Uuid, Uuid, Uuid, Vec<u8>)> = fetch_all!(
+        tx,
         "SELECT c.id, c.integrator_id, i.store_id, c.reference FROM callbacks c \
          JOIN integrators i ON i.id = c.integrator_id \
          WHERE c.applied_at IS NULL AND c.order_id IS NULL AND c.reference IS NOT NULL AND c.id > ? AND ( \
@@ -275,13 +255,10 @@ pub async fn unmatched(
              AND h.order_id IS NOT NULL) \
            OR EXISTS (SELECT 1 FROM orders o JOIN handoffs g ON g.order_id = o.id AND g.integrator_id = c.integrator_id \
              WHERE o.store_id = i.store_id AND o.reference = c.reference)) \
-         ORDER BY c.id LIMIT ?"
-    )
-    .bind(after.map_or(Uuid::nil(), CallbackId::uuid))
-    .bind(limit)
-    .fetch_all(conn)
-    .await?
-    });
+         ORDER BY c.id LIMIT ?",
+        after.unwrap_or(Uuid::nil().into()),
+        limit
+    );
     Ok(rows
         .into_iter()
         .map(|(id, integrator, store, reference)| Unmatched {
@@ -299,17 +276,13 @@ pub async fn give_up_unmatched(
     received_before: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<u64> {
-    Ok(on!(tx, |conn| {
-        sqlx::query(
+    Ok(execute!(
+        tx,
         "UPDATE callbacks SET applied_at = ?, result = 'unmatched', detail = 'no order has this reference' \
-         WHERE applied_at IS NULL AND order_id IS NULL AND received_at <= ?"
-    )
-    .bind(now)
-    .bind(received_before)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    }))
+         WHERE applied_at IS NULL AND order_id IS NULL AND received_at <= ?",
+        now,
+        received_before
+    ))
 }
 
 /// Deletes at most `limit` expired rows of each kind, and returns how many.
@@ -329,12 +302,7 @@ pub async fn prune(
     }) {
         // SQLite is built without LIMIT for DELETE; MySQL has no rowid.
         let sql = tx.pick(mysql, sqlite);
-        pruned += on!(&mut *tx, |conn| sqlx::query(sql)
-            .bind(before)
-            .bind(limit)
-            .execute(conn)
-            .await?
-            .rows_affected());
+        pruned += execute!(tx, sql, before, limit);
     }
     Ok(pruned)
 }
@@ -377,21 +345,19 @@ const PRUNED: [(&str, &str, Pruned); 5] = [
 pub async fn count_handoffs(tx: &mut Tx, states: &[&'static str]) -> Result<Vec<i64>> {
     let mut counts = Vec::new();
     for state in states {
-        counts.push(on!(&mut *tx, |conn| sqlx::query_scalar(
-            "SELECT COUNT(*) FROM handoffs WHERE state = ?"
-        )
-        .bind(*state)
-        .fetch_one(conn)
-        .await?));
+        counts.push(fetch_scalar!(
+            tx,
+            "SELECT COUNT(*) FROM handoffs WHERE state = ?",
+            *state
+        ));
     }
     Ok(counts)
 }
 
 /// Counts the unapplied callbacks.
 pub async fn count_callbacks_left(tx: &mut Tx) -> Result<i64> {
-    Ok(on!(tx, |conn| sqlx::query_scalar(
+    Ok(fetch_scalar!(
+        tx,
         "SELECT COUNT(*) FROM callbacks WHERE applied_at IS NULL"
-    )
-    .fetch_one(conn)
-    .await?))
+    ))
 }

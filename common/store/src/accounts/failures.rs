@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{error::Result, insert_many, on, tx::Tx};
+use crate::{error::Result, execute, fetch_scalars, insert_many, tx::Tx};
 
 /// Returns when the mark's latest failures expire, the last one first; at most `most`.
 pub async fn latest(
@@ -12,15 +12,14 @@ pub async fn latest(
     most: u32,
     now: DateTime<Utc>,
 ) -> Result<Vec<DateTime<Utc>>> {
-    Ok(on!(tx, |conn| sqlx::query_scalar(
+    Ok(fetch_scalars!(
+        tx,
         "SELECT expires_at FROM sign_in_failures WHERE mark = ? AND expires_at > ? \
-         ORDER BY expires_at DESC LIMIT ?"
-    )
-    .bind(mark.as_slice())
-    .bind(now)
-    .bind(most)
-    .fetch_all(conn)
-    .await?))
+         ORDER BY expires_at DESC LIMIT ?",
+        mark.as_slice(),
+        now,
+        most
+    ))
 }
 
 /// Inserts one failure for each of these marks.
@@ -44,11 +43,9 @@ pub async fn insert(
 
 /// Deletes the mark's failures, and returns how many.
 pub async fn delete(tx: &mut Tx, mark: &[u8; 32]) -> Result<u64> {
-    Ok(on!(tx, |conn| sqlx::query(
-        "DELETE FROM sign_in_failures WHERE mark = ?"
-    )
-    .bind(mark.as_slice())
-    .execute(conn)
-    .await?
-    .rows_affected()))
+    Ok(execute!(
+        tx,
+        "DELETE FROM sign_in_failures WHERE mark = ?",
+        mark.as_slice()
+    ))
 }

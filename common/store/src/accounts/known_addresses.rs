@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     error::{Result, StoreError},
-    on,
+    execute, fetch_optional_scalar,
     tx::Tx,
 };
 
@@ -14,25 +14,21 @@ pub async fn known_until(
     mark: &[u8; 32],
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
-    Ok(on!(tx, |conn| sqlx::query_scalar(
-        "SELECT expires_at FROM known_addresses WHERE mark = ? AND expires_at > ?"
-    )
-    .bind(mark.as_slice())
-    .bind(now)
-    .fetch_optional(conn)
-    .await?))
+    Ok(fetch_optional_scalar!(
+        tx,
+        "SELECT expires_at FROM known_addresses WHERE mark = ? AND expires_at > ?",
+        mark.as_slice(),
+        now
+    ))
 }
 
 pub async fn keep(tx: &mut Tx, mark: &[u8; 32], expires_at: DateTime<Utc>) -> Result<()> {
-    let was_there = on!(&mut *tx, |conn| sqlx::query(
-        "UPDATE known_addresses SET expires_at = ? WHERE mark = ?"
-    )
-    .bind(expires_at)
-    .bind(mark.as_slice())
-    .execute(conn)
-    .await?
-    .rows_affected())
-        > 0;
+    let was_there = execute!(
+        tx,
+        "UPDATE known_addresses SET expires_at = ? WHERE mark = ?",
+        expires_at,
+        mark.as_slice()
+    ) > 0;
     if was_there {
         return Ok(());
     }
@@ -44,13 +40,11 @@ pub async fn keep(tx: &mut Tx, mark: &[u8; 32], expires_at: DateTime<Utc>) -> Re
 }
 
 async fn insert(tx: &mut Tx, mark: &[u8; 32], expires_at: DateTime<Utc>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "INSERT INTO known_addresses (mark, expires_at) VALUES (?, ?)"
-    )
-    .bind(mark.as_slice())
-    .bind(expires_at)
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "INSERT INTO known_addresses (mark, expires_at) VALUES (?, ?)",
+        mark.as_slice(),
+        expires_at
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{error::Result, for_update, on, tx::Tx};
+use crate::{error::Result, execute, fetch_optional, fetch_optional_scalar, for_update, tx::Tx};
 use domain::ids::{AccountId, TokenFamilyId};
 
 /// A refresh token as stored, by its hash.
@@ -22,29 +22,26 @@ pub async fn insert_refresh_token(
     token: &RefreshToken,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
+    execute!(
+        tx,
         "INSERT INTO refresh_tokens (token_hash, family_id, account_id, issued_at, expires_at) \
-         VALUES (?, ?, ?, ?, ?)"
-    )
-    .bind(token.hash.as_slice())
-    .bind(token.family.uuid())
-    .bind(token.account.uuid())
-    .bind(now)
-    .bind(token.expires_at)
-    .execute(conn)
-    .await?
-    .rows_affected());
+         VALUES (?, ?, ?, ?, ?)",
+        token.hash.as_slice(),
+        token.family,
+        token.account,
+        now,
+        token.expires_at
+    );
     Ok(())
 }
 
 /// Returns the token's account. Callers decide under the account's lock, which is taken before those of its tokens.
 pub async fn owner(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<AccountId>> {
-    let owner: Option<Uuid> = on!(tx, |conn| sqlx::query_scalar(
-        "SELECT account_id FROM refresh_tokens WHERE token_hash = ?"
-    )
-    .bind(hash.as_slice())
-    .fetch_optional(conn)
-    .await?);
+    let owner: Option<Uuid> = fetch_optional_scalar!(
+        tx,
+        "SELECT account_id FROM refresh_tokens WHERE token_hash = ?",
+        hash.as_slice()
+    );
     Ok(owner.map(Into::into))
 }
 
@@ -60,10 +57,7 @@ pub async fn lock_refresh_token(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<R
         Option<DateTime<Utc>>,
         Option<DateTime<Utc>>,
     );
-    let row: Option<Found> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(hash.as_slice())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Found> = fetch_optional!(tx, sql, hash.as_slice());
     Ok(row.map(
         |(family, account, expires_at, used_at, revoked_at)| RefreshToken {
             hash: *hash,
@@ -77,38 +71,32 @@ pub async fn lock_refresh_token(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<R
 }
 
 pub async fn refresh_token_used(tx: &mut Tx, hash: &[u8; 32], now: DateTime<Utc>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE refresh_tokens SET used_at = ? WHERE token_hash = ?"
-    )
-    .bind(now)
-    .bind(hash.as_slice())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE refresh_tokens SET used_at = ? WHERE token_hash = ?",
+        now,
+        hash.as_slice()
+    );
     Ok(())
 }
 
 pub async fn revoke_family(tx: &mut Tx, family: TokenFamilyId, now: DateTime<Utc>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE refresh_tokens SET revoked_at = ? WHERE family_id = ? AND revoked_at IS NULL"
-    )
-    .bind(now)
-    .bind(family.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE refresh_tokens SET revoked_at = ? WHERE family_id = ? AND revoked_at IS NULL",
+        now,
+        family
+    );
     Ok(())
 }
 
 /// Revokes every sign-in of the account.
 pub async fn revoke_all(tx: &mut Tx, account: AccountId, now: DateTime<Utc>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE refresh_tokens SET revoked_at = ? WHERE account_id = ? AND revoked_at IS NULL"
-    )
-    .bind(now)
-    .bind(account.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE refresh_tokens SET revoked_at = ? WHERE account_id = ? AND revoked_at IS NULL",
+        now,
+        account
+    );
     Ok(())
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{error::Result, for_update, on, tx::Tx};
+use crate::{error::Result, execute, fetch_optional, for_update, tx::Tx};
 use domain::ids::AccountId;
 
 /// A ticket as stored, by its hash.
@@ -17,19 +17,15 @@ pub struct StoredTicket {
 }
 
 pub async fn insert_ticket(tx: &mut Tx, ticket: &StoredTicket) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
-        "INSERT INTO live_tickets (ticket_hash, account_id, subject, subject_id, expires_at) VALUES (?, ?, ?, ?, ?)"
-    )
-    .bind(ticket.hash.as_slice())
-    .bind(ticket.account.uuid())
-    .bind(&ticket.subject)
-    .bind(ticket.subject_id)
-    .bind(ticket.expires_at)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+    execute!(
+        tx,
+        "INSERT INTO live_tickets (ticket_hash, account_id, subject, subject_id, expires_at) VALUES (?, ?, ?, ?, ?)",
+        ticket.hash.as_slice(),
+        ticket.account,
+        &ticket.subject,
+        ticket.subject_id,
+        ticket.expires_at
+    );
     Ok(())
 }
 
@@ -40,20 +36,15 @@ pub async fn take_ticket(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<StoredTi
         "SELECT account_id, subject, subject_id, expires_at FROM live_tickets WHERE ticket_hash = ?"
     );
     let row: Option<(Uuid, String, Uuid, DateTime<Utc>)> =
-        on!(&mut *tx, |conn| sqlx::query_as(sql)
-            .bind(hash.as_slice())
-            .fetch_optional(conn)
-            .await?);
+        fetch_optional!(tx, sql, hash.as_slice());
     let Some((account, subject, subject_id, expires_at)) = row else {
         return Ok(None);
     };
-    on!(tx, |conn| sqlx::query(
-        "DELETE FROM live_tickets WHERE ticket_hash = ?"
-    )
-    .bind(hash.as_slice())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "DELETE FROM live_tickets WHERE ticket_hash = ?",
+        hash.as_slice()
+    );
     Ok(Some(StoredTicket {
         hash: *hash,
         account: account.into(),

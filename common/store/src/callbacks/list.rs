@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::super::{
     error::{Result, StoreError},
     explain::{QueryOutput, impl_query_output},
-    on, push_ids,
+    fetch_scalars, on, push_ids,
     tx::Tx,
 };
 use domain::{
@@ -140,12 +140,8 @@ async fn integrators(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Option<
     };
     let mut integrators = Vec::new();
     for store in stores {
-        let ids: Vec<Uuid> = on!(&mut *tx, |conn| sqlx::query_scalar(
-            "SELECT id FROM integrators WHERE store_id = ?"
-        )
-        .bind(store.uuid())
-        .fetch_all(conn)
-        .await?);
+        let ids: Vec<Uuid> =
+            fetch_scalars!(tx, "SELECT id FROM integrators WHERE store_id = ?", store);
         integrators.extend(ids.into_iter().map(|id| Some(id.into())));
     }
     Ok(integrators)
@@ -190,12 +186,10 @@ pub(crate) async fn run_walk<A: QueryOutput>(
             .push(" AND c.id < ")
             .push_bind(before);
         if let Some(integrator) = walk.integrator {
-            query
-                .push(" AND c.integrator_id = ")
-                .push_bind(integrator.uuid());
+            query.push(" AND c.integrator_id = ").push_bind(integrator);
         }
         if let Some(order) = filter.order {
-            query.push(" AND c.order_id = ").push_bind(order.uuid());
+            query.push(" AND c.order_id = ").push_bind(order);
         }
         if let Some(stores) = &filter.stores {
             let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
@@ -205,7 +199,7 @@ pub(crate) async fn run_walk<A: QueryOutput>(
         }
         match walk.result {
             Some(Some(result)) => {
-                query.push(" AND c.result = ").push_bind(result.as_str());
+                query.push(" AND c.result = ").push_bind(result);
             }
             Some(None) => {
                 query.push(" AND c.result IS NULL");

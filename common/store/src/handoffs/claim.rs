@@ -5,7 +5,7 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{
-    super::{error::Result, on, padded, tx::Tx},
+    super::{error::Result, execute, fetch_all, fetch_scalar, on, padded, tx::Tx},
     Row, Stored, shortened,
 };
 use domain::ids::{HandoffId, IntegratorId, OrderId, SessionId};
@@ -58,21 +58,18 @@ pub async fn candidates(
         if left == 0 {
             break;
         }
-        let more: Vec<Candidate> = on!(&mut *tx, |conn| {
-            sqlx::query_as(
+        let more: Vec<Candidate> = fetch_all!(
+            tx,
             "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
              WHERE h.integrator_id = ? AND h.state = ? AND h.due_at <= ? AND NOT EXISTS ( \
                SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
                AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
-             ORDER BY h.due_at, h.id LIMIT ?"
-        )
-        .bind(integrator.uuid())
-        .bind(state)
-        .bind(now)
-        .bind(left)
-        .fetch_all(conn)
-        .await?
-        });
+             ORDER BY h.due_at, h.id LIMIT ?",
+            integrator,
+            state,
+            now,
+            left
+        );
         found.extend(more);
     }
     Ok(found)
@@ -86,11 +83,7 @@ pub async fn probe_candidates(
     now: DateTime<Utc>,
 ) -> Result<Vec<Candidate>> {
     for order_by in [BY_DUE_TIME, BY_ATTEMPTS] {
-        let found: Vec<Candidate> = on!(&mut *tx, |conn| sqlx::query_as(order_by)
-            .bind(integrator.uuid())
-            .bind(now)
-            .fetch_all(conn)
-            .await?);
+        let found: Vec<Candidate> = fetch_all!(tx, order_by, integrator, now);
         if !found.is_empty() {
             return Ok(found);
         }
@@ -164,20 +157,16 @@ pub async fn claimed(
     leased_until: DateTime<Utc>,
     body: &[u8],
 ) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "UPDATE handoffs SET state = 'sending', attempts = ?, fence = ?, leased_until = ?, body = ?, \
-         claim_failures = 0, error = NULL WHERE id = ?"
-    )
-    .bind(attempts)
-    .bind(fence)
-    .bind(leased_until)
-    .bind(body)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         claim_failures = 0, error = NULL WHERE id = ?",
+        attempts,
+        fence,
+        leased_until,
+        body,
+        id
+    );
     Ok(())
 }
 
@@ -191,18 +180,16 @@ pub async fn record_claim_failure(
 ) -> Result<()> {
     // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees its old value on both
     // databases.
-    on!(tx, |conn| sqlx::query(
+    execute!(
+        tx,
         "UPDATE handoffs SET error = ?, due_at = ?, \
          state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
-         claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting')"
-    )
-    .bind(shortened(error))
-    .bind(not_before)
-    .bind(MAX_CLAIM_FAILURES)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+         claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting')",
+        shortened(error),
+        not_before,
+        MAX_CLAIM_FAILURES,
+        id
+    );
     Ok(())
 }
 
@@ -218,36 +205,28 @@ pub async fn record_release_failure(
 ) -> Result<()> {
     // MySQL assigns from left to right: `claim_failures` comes last, so that the others see its old value on both
     // databases.
-    on!(&mut *tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "UPDATE handoffs SET error = ?, leased_until = CASE WHEN claim_failures + 1 >= ? THEN NULL ELSE ? END, \
          fence = CASE WHEN claim_failures + 1 >= ? THEN fence + 1 ELSE fence END, \
          state = CASE WHEN claim_failures + 1 >= ? AND state = 'sending' THEN 'parked' ELSE state END, \
-         claim_failures = claim_failures + 1 WHERE id = ? AND leased_until IS NOT NULL"
-    )
-    .bind(shortened(error))
-    .bind(MAX_CLAIM_FAILURES)
-    .bind(not_before)
-    .bind(MAX_CLAIM_FAILURES)
-    .bind(MAX_CLAIM_FAILURES)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
-    on!(tx, |conn| {
-        sqlx::query(
+         claim_failures = claim_failures + 1 WHERE id = ? AND leased_until IS NOT NULL",
+        shortened(error),
+        MAX_CLAIM_FAILURES,
+        not_before,
+        MAX_CLAIM_FAILURES,
+        MAX_CLAIM_FAILURES,
+        id
+    );
+    execute!(
+        tx,
         "UPDATE attempts SET ended_at = ?, outcome = 'unknown', error = 'its worker was not heard of again' \
          WHERE handoff_id = ? AND outcome IS NULL \
-         AND EXISTS (SELECT 1 FROM handoffs h WHERE h.id = ? AND h.leased_until IS NULL)"
-    )
-    .bind(now)
-    .bind(id.uuid())
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         AND EXISTS (SELECT 1 FROM handoffs h WHERE h.id = ? AND h.leased_until IS NULL)",
+        now,
+        id,
+        id
+    );
     Ok(())
 }
 
@@ -260,20 +239,16 @@ pub async fn record_withdrawal_failure(
 ) -> Result<()> {
     // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees its old value on both
     // databases.
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "UPDATE handoffs SET error = ?, due_at = ?, \
          state = CASE WHEN claim_failures + 1 >= ? THEN 'parked' ELSE state END, \
-         claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting', 'held', 'parked')"
-    )
-    .bind(shortened(error))
-    .bind(not_before)
-    .bind(MAX_CLAIM_FAILURES)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting', 'held', 'parked')",
+        shortened(error),
+        not_before,
+        MAX_CLAIM_FAILURES,
+        id
+    );
     Ok(())
 }
 
@@ -285,16 +260,13 @@ pub async fn next_due_at(
 ) -> Result<Option<DateTime<Utc>>> {
     let mut next: Option<DateTime<Utc>> = None;
     for state in ["due", "waiting"] {
-        let at: Option<DateTime<Utc>> = on!(&mut *tx, |conn| {
-            sqlx::query_scalar(
-            "SELECT MIN(due_at) FROM handoffs WHERE integrator_id = ? AND state = ? AND due_at > ?"
-        )
-        .bind(integrator.uuid())
-        .bind(state)
-        .bind(now)
-        .fetch_one(conn)
-        .await?
-        });
+        let at: Option<DateTime<Utc>> = fetch_scalar!(
+            tx,
+            "SELECT MIN(due_at) FROM handoffs WHERE integrator_id = ? AND state = ? AND due_at > ?",
+            integrator,
+            state,
+            now
+        );
         next = match (next, at) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),

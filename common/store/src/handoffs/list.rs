@@ -158,7 +158,7 @@ async fn rows(
 pub async fn listed(tx: &mut Tx, id: HandoffId) -> Result<Option<Listed>> {
     let row: Option<ListedRow> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(SELECTED);
-        query.push("h.id = ").push_bind(id.uuid());
+        query.push("h.id = ").push_bind(id);
         query.build_query_as().fetch_optional(conn).await?
     });
     row.map(Listed::try_from).transpose()
@@ -201,16 +201,14 @@ pub(crate) async fn run_walk<A: QueryOutput>(
         query.push(SELECTED).push("h.id > ").push_bind(above);
         query.push(" AND h.id < ").push_bind(below);
         if let Some(order) = filter.order {
-            query.push(" AND h.order_id = ").push_bind(order.uuid());
+            query.push(" AND h.order_id = ").push_bind(order);
         }
         if let Some(integrator) = filter.integrator {
-            query
-                .push(" AND h.integrator_id = ")
-                .push_bind(integrator.uuid());
+            query.push(" AND h.integrator_id = ").push_bind(integrator);
         }
         match (walk.store, &filter.stores) {
             (Some(store), _) => {
-                query.push(" AND h.store_id = ").push_bind(store.uuid());
+                query.push(" AND h.store_id = ").push_bind(store);
             }
             (None, Some(stores)) => {
                 let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
@@ -221,10 +219,10 @@ pub(crate) async fn run_walk<A: QueryOutput>(
             (None, None) => {}
         }
         if let Some(state) = walk.state {
-            query.push(" AND h.state = ").push_bind(state.as_str());
+            query.push(" AND h.state = ").push_bind(state);
         }
         if let Some(event) = filter.event {
-            query.push(" AND h.event = ").push_bind(event.as_str());
+            query.push(" AND h.event = ").push_bind(event);
         }
         if let Some(reason) = &filter.reason {
             query.push(" AND h.reason = ").push_bind(reason.as_str());

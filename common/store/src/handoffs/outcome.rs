@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    super::{error::Result, on, tx::Tx},
+    super::{error::Result, execute, fetch_scalar, tx::Tx},
     shortened,
 };
 use domain::{
@@ -20,18 +20,14 @@ pub async fn close(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let closed_at = state.is_closed().then_some(now);
-    on!(tx, |conn| {
-        sqlx::query(
-        "UPDATE handoffs SET state = ?, reason = ?, closed_at = ?, leased_until = NULL WHERE id = ?"
-    )
-    .bind(state.as_str())
-    .bind(reason)
-    .bind(closed_at)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+    execute!(
+        tx,
+        "UPDATE handoffs SET state = ?, reason = ?, closed_at = ?, leased_until = NULL WHERE id = ?",
+        state,
+        reason,
+        closed_at,
+        id
+    );
     Ok(())
 }
 
@@ -44,19 +40,15 @@ pub async fn acknowledged(
     confirms: bool,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "UPDATE handoffs SET state = 'acknowledged', reason = NULL, reference = COALESCE(?, reference), closed_at = ?, \
-         confirmed_at = COALESCE(confirmed_at, ?), leased_until = NULL WHERE id = ?"
-    )
-    .bind(reference.map(str::as_bytes))
-    .bind(now)
-    .bind(confirms.then_some(now))
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         confirmed_at = COALESCE(confirmed_at, ?), leased_until = NULL WHERE id = ?",
+        reference.map(str::as_bytes),
+        now,
+        confirms.then_some(now),
+        id
+    );
     Ok(())
 }
 
@@ -67,52 +59,40 @@ pub async fn acknowledged_by_callback(
     id: HandoffId,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET state = 'acknowledged', reason = NULL, closed_at = ? WHERE id = ?"
-    )
-    .bind(now)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE handoffs SET state = 'acknowledged', reason = NULL, closed_at = ? WHERE id = ?",
+        now,
+        id
+    );
     Ok(())
 }
 
 /// Releases the lease of a handoff that a callback had acknowledged, now that its attempt has an outcome.
 pub async fn release(tx: &mut Tx, id: HandoffId, reference: Option<&str>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET leased_until = NULL, reference = COALESCE(?, reference) WHERE id = ?"
-    )
-    .bind(reference.map(str::as_bytes))
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE handoffs SET leased_until = NULL, reference = COALESCE(?, reference) WHERE id = ?",
+        reference.map(str::as_bytes),
+        id
+    );
     Ok(())
 }
 
 /// Schedules a retry at `due_at`, and releases the lease.
 pub async fn wait(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET state = 'waiting', due_at = ?, leased_until = NULL WHERE id = ?"
-    )
-    .bind(due_at)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE handoffs SET state = 'waiting', due_at = ?, leased_until = NULL WHERE id = ?",
+        due_at,
+        id
+    );
     Ok(())
 }
 
 /// Invalidates every outstanding lease.
 pub async fn raise_fence(tx: &mut Tx, id: HandoffId) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET fence = fence + 1 WHERE id = ?"
-    )
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(tx, "UPDATE handoffs SET fence = fence + 1 WHERE id = ?", id);
     Ok(())
 }
 
@@ -124,32 +104,26 @@ pub async fn put_back(
     due_at: DateTime<Utc>,
     why: &str,
 ) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "UPDATE handoffs SET state = ?, due_at = ?, error = ?, leased_until = NULL, attempts = attempts - 1 \
-         WHERE id = ?"
-    )
-    .bind(state.as_str())
-    .bind(due_at)
-    .bind(shortened(why))
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         WHERE id = ?",
+        state,
+        due_at,
+        shortened(why),
+        id
+    );
     Ok(())
 }
 
 /// Records that its integrator confirmed the order; an earlier confirmation is kept.
 pub async fn confirm(tx: &mut Tx, id: HandoffId, now: DateTime<Utc>) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE handoffs SET confirmed_at = ? WHERE id = ? AND confirmed_at IS NULL"
-    )
-    .bind(now)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE handoffs SET confirmed_at = ? WHERE id = ? AND confirmed_at IS NULL",
+        now,
+        id
+    );
     Ok(())
 }
 
@@ -158,17 +132,14 @@ pub async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     let Some(order) = handoff.order_id else {
         return Ok(false);
     };
-    let waiting: i64 = on!(tx, |conn| {
-        sqlx::query_scalar(
+    let waiting: i64 = fetch_scalar!(
+        tx,
         "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ? AND position > ? \
-         AND state IN ('due', 'waiting')"
-    )
-    .bind(order.uuid())
-    .bind(handoff.integrator_id.uuid())
-    .bind(handoff.position)
-    .fetch_one(conn)
-    .await?
-    });
+         AND state IN ('due', 'waiting')",
+        order,
+        handoff.integrator_id,
+        handoff.position
+    );
     Ok(waiting > 0)
 }
 
@@ -177,17 +148,14 @@ pub async fn is_overtaken(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     let Some(order) = handoff.order_id else {
         return Ok(false);
     };
-    let newer: i64 = on!(tx, |conn| {
-        sqlx::query_scalar(
+    let newer: i64 = fetch_scalar!(
+        tx,
         "SELECT COUNT(*) FROM handoffs l WHERE l.order_id = ? AND l.integrator_id = ? AND l.position > ? \
-         AND (l.attempts > 0 OR (l.round > 1 AND (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = l.id) > 0))"
-    )
-    .bind(order.uuid())
-    .bind(handoff.integrator_id.uuid())
-    .bind(handoff.position)
-    .fetch_one(conn)
-    .await?
-    });
+         AND (l.attempts > 0 OR (l.round > 1 AND (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = l.id) > 0))",
+        order,
+        handoff.integrator_id,
+        handoff.position
+    );
     Ok(newer > 0)
 }
 
@@ -198,17 +166,13 @@ pub async fn reopen(
     deadline: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "UPDATE handoffs SET state = 'due', round = round + 1, attempts = 0, due_at = ?, deadline = ?, reason = NULL, \
-         error = NULL, claim_failures = 0, leased_until = NULL, closed_at = NULL WHERE id = ?"
-    )
-    .bind(now)
-    .bind(deadline)
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         error = NULL, claim_failures = 0, leased_until = NULL, closed_at = NULL WHERE id = ?",
+        now,
+        deadline,
+        id
+    );
     Ok(())
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::{
     error::{Result, StoreError},
-    on, push_ids,
+    execute, fetch_all, fetch_optional, fetch_scalar, on, push_ids,
     tx::Tx,
 };
 use domain::{
@@ -42,32 +42,25 @@ pub async fn breakers(
 pub async fn lock_breaker(tx: &mut Tx, id: IntegratorId) -> Result<Option<Breaker>> {
     // SQLite neither has FOR UPDATE nor needs it: it has one writer.
     let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
-    let row: Option<Row> = on!(tx, |conn| sqlx::query_as(sql)
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+    let row: Option<Row> = fetch_optional!(tx, sql, id);
     row.map(|row| row.into_breaker(id)).transpose()
 }
 
 /// Writes the breaker of a locked row.
 pub async fn write_breaker(tx: &mut Tx, id: IntegratorId, breaker: &Breaker) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "UPDATE integrators SET breaker_state = ?, breaker_until = ?, breaker_probe = ?, breaker_openings = ?, \
-         failures_in_a_row = ?, failing_since = ?, failing_handoffs = ? WHERE id = ?"
-    )
-    .bind(breaker.state.as_str())
-    .bind(breaker.until)
-    .bind(breaker.probe.map(HandoffId::uuid))
-    .bind(i64::from(breaker.openings))
-    .bind(i64::from(breaker.failures_in_a_row))
-    .bind(breaker.failing_since)
-    .bind(concat_ids(&breaker.failing))
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         failures_in_a_row = ?, failing_since = ?, failing_handoffs = ? WHERE id = ?",
+        breaker.state,
+        breaker.until,
+        breaker.probe,
+        i64::from(breaker.openings),
+        i64::from(breaker.failures_in_a_row),
+        breaker.failing_since,
+        concat_ids(&breaker.failing),
+        id
+    );
     Ok(())
 }
 
@@ -80,19 +73,15 @@ pub async fn begin_probe(
     until: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<bool> {
-    let taken = on!(tx, |conn| {
-        sqlx::query(
+    let taken = execute!(
+        tx,
         "UPDATE integrators SET breaker_state = 'probing', breaker_probe = ?, breaker_until = ? \
-         WHERE id = ? AND breaker_state IN ('open', 'probing') AND breaker_until <= ?"
-    )
-    .bind(handoff.uuid())
-    .bind(until)
-    .bind(id.uuid())
-    .bind(now)
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         WHERE id = ? AND breaker_state IN ('open', 'probing') AND breaker_until <= ?",
+        handoff,
+        until,
+        id,
+        now
+    );
     Ok(taken == 1)
 }
 
@@ -103,46 +92,37 @@ pub async fn undo_probe(
     handoff: HandoffId,
     until: DateTime<Utc>,
 ) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
+    execute!(
+        tx,
         "UPDATE integrators SET breaker_state = 'open', breaker_probe = NULL, breaker_until = ? \
-         WHERE id = ? AND breaker_state = 'probing' AND breaker_probe = ?"
-    )
-    .bind(until)
-    .bind(id.uuid())
-    .bind(handoff.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected()
-    });
+         WHERE id = ? AND breaker_state = 'probing' AND breaker_probe = ?",
+        until,
+        id,
+        handoff
+    );
     Ok(())
 }
 
 /// Records that an enabled integrator is to be disabled, and why; the first reason is kept. Returns `false` if nothing
 /// was recorded.
 pub async fn give_up(tx: &mut Tx, id: IntegratorId, because: DisableReason) -> Result<bool> {
-    let noted = on!(tx, |conn| sqlx::query(
+    let noted = execute!(
+        tx,
         "UPDATE integrators SET given_up_because = ? \
-         WHERE id = ? AND enabled = TRUE AND archived_at IS NULL AND given_up_because IS NULL"
-    )
-    .bind(because.as_str())
-    .bind(id.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+         WHERE id = ? AND enabled = TRUE AND archived_at IS NULL AND given_up_because IS NULL",
+        because,
+        id
+    );
     Ok(noted == 1)
 }
 
 /// Returns integrators that are still to be disabled, with their stores, in whose streams it is announced.
 pub async fn given_up(tx: &mut Tx, limit: u32) -> Result<Vec<(IntegratorId, StoreId)>> {
-    let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
-        sqlx::query_as(
-            "SELECT id, store_id FROM integrators WHERE given_up_because IS NOT NULL LIMIT ?",
-        )
-        .bind(limit)
-        .fetch_all(conn)
-        .await?
-    });
+    let rows: Vec<(Uuid, Uuid)> = fetch_all!(
+        tx,
+        "SELECT id, store_id FROM integrators WHERE given_up_because IS NOT NULL LIMIT ?",
+        limit
+    );
     Ok(rows
         .into_iter()
         .map(|(id, store)| (id.into(), store.into()))
@@ -151,13 +131,10 @@ pub async fn given_up(tx: &mut Tx, limit: u32) -> Result<Vec<(IntegratorId, Stor
 
 /// Counts the enabled integrators whose breaker is not closed, for a gauge.
 pub async fn count_open_breakers(tx: &mut Tx) -> Result<i64> {
-    Ok(on!(tx, |conn| {
-        sqlx::query_scalar(
+    Ok(fetch_scalar!(
+        tx,
         "SELECT COUNT(*) FROM integrators WHERE breaker_state <> 'closed' AND enabled = TRUE AND archived_at IS NULL"
-    )
-    .fetch_one(conn)
-    .await?
-    }))
+    ))
 }
 
 /// `SELECT` of the id and the breaker's columns, with the rest of the statement.

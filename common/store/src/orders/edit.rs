@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
 use super::insert_items;
-use crate::{error::Result, on, push_ids, tx::Tx};
+use crate::{error::Result, execute, fetch_scalar, fetch_scalars, on, push_ids, tx::Tx};
 use domain::{
     ids::{OrderId, min_id_at},
     order::{Item, Order},
@@ -15,37 +15,29 @@ use domain::{
 
 /// Writes the columns that an edit or the placing of a draft changes; not the items.
 pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
-    on!(tx, |conn| {
-        sqlx::query(
-            "UPDATE orders SET number = ?, reference = ?, fulfilment = ?, status = ?, version = ?, stock_held = ?, \
+    execute!(
+        tx,
+        "UPDATE orders SET number = ?, reference = ?, fulfilment = ?, status = ?, version = ?, stock_held = ?, \
              customer = ?, total_amount = ?, user_note = ?, accept_by = ?, placed_at = ? WHERE id = ?",
-        )
-        .bind(order.number)
-        .bind(order.reference.as_deref().map(str::as_bytes))
-        .bind(order.fulfilment.as_str())
-        .bind(order.status.as_str())
-        .bind(order.version)
-        .bind(order.stock_held)
-        .bind(Json(&order.customer))
-        .bind(order.total.amount)
-        .bind(order.user_note.as_deref())
-        .bind(order.accept_by)
-        .bind(order.placed_at)
-        .bind(order.id.uuid())
-        .execute(conn)
-        .await?;
-    });
+        order.number,
+        order.reference.as_deref().map(str::as_bytes),
+        order.fulfilment,
+        order.status,
+        order.version,
+        order.stock_held,
+        Json(&order.customer),
+        order.total.amount,
+        order.user_note.as_deref(),
+        order.accept_by,
+        order.placed_at,
+        order.id
+    );
     Ok(())
 }
 
 /// Replaces the order's items.
 pub async fn replace_items(tx: &mut Tx, order: &Order) -> Result<()> {
-    on!(&mut *tx, |conn| {
-        sqlx::query("DELETE FROM order_items WHERE order_id = ?")
-            .bind(order.id.uuid())
-            .execute(conn)
-            .await?;
-    });
+    execute!(tx, "DELETE FROM order_items WHERE order_id = ?", order.id);
     let items: Vec<(Uuid, i32, &Item)> = (0..)
         .zip(&order.items)
         .map(|(position, item)| (order.id.uuid(), position, item))
@@ -88,24 +80,18 @@ pub async fn old_drafts(
          WHERE status = 'draft' AND id < ? AND created_at <= ? ORDER BY id LIMIT ?",
     );
     let next = min_id_at(created_before + TimeDelta::milliseconds(1));
-    let rows: Vec<Uuid> = on!(tx, |conn| sqlx::query_scalar(sql)
-        .bind(next)
-        .bind(created_before)
-        .bind(limit)
-        .fetch_all(conn)
-        .await?);
+    let rows: Vec<Uuid> = fetch_scalars!(tx, sql, next, created_before, limit);
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// Returns the owner among whose references the order's is unique: its account's id or, for a guest's order, its
 /// session's.
 pub async fn placed_by(tx: &mut Tx, id: OrderId) -> Result<Uuid> {
-    Ok(on!(tx, |conn| sqlx::query_scalar(
-        "SELECT placed_by FROM orders WHERE id = ?"
-    )
-    .bind(id.uuid())
-    .fetch_one(conn)
-    .await?))
+    Ok(fetch_scalar!(
+        tx,
+        "SELECT placed_by FROM orders WHERE id = ?",
+        id
+    ))
 }
 
 /// Returns which of these orders were replaced, and by which.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     error::Result,
     explain::{QueryOutput, impl_query_output},
-    on, push_ids,
+    fetch_optional_scalar, on, push_ids,
     tx::Tx,
 };
 use domain::{
@@ -198,12 +198,8 @@ pub(crate) async fn position_of(
         id: id.uuid(),
     };
     if filter.is_ordered_by_placing() {
-        let placed_at: Option<Option<DateTime<Utc>>> = on!(tx, |conn| sqlx::query_scalar(
-            "SELECT placed_at FROM orders WHERE id = ?"
-        )
-        .bind(id.uuid())
-        .fetch_optional(conn)
-        .await?);
+        let placed_at: Option<Option<DateTime<Utc>>> =
+            fetch_optional_scalar!(tx, "SELECT placed_at FROM orders WHERE id = ?", id);
         // Nothing comes after an order that does not exist.
         position.placed_at = Some(placed_at.flatten().unwrap_or(DateTime::UNIX_EPOCH));
     }
@@ -269,7 +265,7 @@ pub(crate) async fn run_walk<A: QueryOutput>(
             query.push(")");
         }
         if let Some(account) = filter.account {
-            query.push(" AND o.account_id = ").push_bind(account.uuid());
+            query.push(" AND o.account_id = ").push_bind(account);
         }
         if let Some(account) = filter.drafts_of {
             query
@@ -277,14 +273,14 @@ pub(crate) async fn run_walk<A: QueryOutput>(
                 .push_bind(OrderStatus::Draft.as_str());
             query
                 .push(" OR o.account_id = ")
-                .push_bind(account.uuid())
+                .push_bind(account)
                 .push(")");
         }
         if !filter.statuses.is_empty() {
             query.push(" AND o.status IN (");
             let mut list = query.separated(", ");
             for status in &filter.statuses {
-                list.push_bind(status.as_str());
+                list.push_bind(status);
             }
             query.push(")");
         }
@@ -294,9 +290,7 @@ pub(crate) async fn run_walk<A: QueryOutput>(
                 .push_bind(reference.as_bytes());
         }
         if let Some(fulfilment) = filter.fulfilment {
-            query
-                .push(" AND o.fulfilment = ")
-                .push_bind(fulfilment.as_str());
+            query.push(" AND o.fulfilment = ").push_bind(fulfilment);
         }
         if let Some(after) = filter.placed_after {
             query.push(" AND o.placed_at >= ").push_bind(after);
@@ -308,23 +302,23 @@ pub(crate) async fn run_walk<A: QueryOutput>(
         query.push(index).push(" WHERE 1 = 1");
         match walk {
             Walk::Session(session) => {
-                query.push(" AND o.session_id = ").push_bind(session.uuid());
+                query.push(" AND o.session_id = ").push_bind(session);
             }
             Walk::Account(account) => {
-                query.push(" AND o.account_id = ").push_bind(account.uuid());
+                query.push(" AND o.account_id = ").push_bind(account);
             }
             Walk::AccountByReference(account) => {
-                query.push(" AND o.placed_by = ").push_bind(account.uuid());
+                query.push(" AND o.placed_by = ").push_bind(account);
             }
             Walk::StoreByReference(store) | Walk::Store(store) | Walk::StoreByPlacing(store) => {
-                query.push(" AND o.store_id = ").push_bind(store.uuid());
+                query.push(" AND o.store_id = ").push_bind(store);
             }
             Walk::StoreByStatus(store, status) => {
-                query.push(" AND o.store_id = ").push_bind(store.uuid());
-                query.push(" AND o.status = ").push_bind(status.as_str());
+                query.push(" AND o.store_id = ").push_bind(store);
+                query.push(" AND o.status = ").push_bind(status);
             }
             Walk::Status(status) => {
-                query.push(" AND o.status = ").push_bind(status.as_str());
+                query.push(" AND o.status = ").push_bind(status);
             }
             Walk::ByPlacing | Walk::All => {}
         }

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::{
     error::{Result, StoreError},
-    insert_many, on,
+    execute, fetch_all, insert_many,
     tx::Tx,
 };
 use domain::ids::{ProductId, StoreId};
@@ -20,14 +20,11 @@ pub struct OutsideProduct {
 
 /// Returns the store's outside products, by external id.
 pub async fn of_store(tx: &mut Tx, store: StoreId) -> Result<Vec<OutsideProduct>> {
-    let rows: Vec<(Vec<u8>, Uuid, bool)> = on!(tx, |conn| {
-        sqlx::query_as(
-        "SELECT external_id, product_id, listed FROM outside_products WHERE store_id = ? ORDER BY external_id"
-    )
-    .bind(store.uuid())
-    .fetch_all(conn)
-    .await?
-    });
+    let rows: Vec<(Vec<u8>, Uuid, bool)> = fetch_all!(
+        tx,
+        "SELECT external_id, product_id, listed FROM outside_products WHERE store_id = ? ORDER BY external_id",
+        store
+    );
     rows.into_iter()
         .map(|(external_id, product, listed)| {
             let external_id = String::from_utf8(external_id)
@@ -48,22 +45,20 @@ pub async fn insert(tx: &mut Tx, store: StoreId, new: &[OutsideProduct]) -> Resu
         "INSERT INTO outside_products (store_id, external_id, product_id, listed) ",
         new,
         |push, one| push
-            .push_bind(store.uuid())
+            .push_bind(store)
             .push_bind(one.external_id.as_bytes())
-            .push_bind(one.product.uuid())
+            .push_bind(one.product)
             .push_bind(one.listed)
     );
     Ok(())
 }
 
 pub async fn set_listed(tx: &mut Tx, product: ProductId, listed: bool) -> Result<()> {
-    on!(tx, |conn| sqlx::query(
-        "UPDATE outside_products SET listed = ? WHERE product_id = ?"
-    )
-    .bind(listed)
-    .bind(product.uuid())
-    .execute(conn)
-    .await?
-    .rows_affected());
+    execute!(
+        tx,
+        "UPDATE outside_products SET listed = ? WHERE product_id = ?",
+        listed,
+        product
+    );
     Ok(())
 }
