@@ -15,6 +15,10 @@ macro_rules! ids {
         pub struct $name(Uuid);
 
         impl $name {
+            /// The smallest and the largest id; nothing has them.
+            pub const MIN: Self = Self(Uuid::nil());
+            pub const MAX: Self = Self(Uuid::max());
+
             #[must_use]
             pub const fn uuid(self) -> Uuid {
                 self.0

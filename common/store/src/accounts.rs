@@ -7,11 +7,11 @@ mod row;
 pub mod tickets;
 
 use sqlx::QueryBuilder;
-use uuid::Uuid;
 
-use self::row::{Row, complete, complete_one, run_decoy_query};
-use super::{
-    error::Result, execute, fetch_optional, for_update, insert_many, on, push_ids, tx::Tx,
+use self::row::{complete, complete_one, run_decoy_query};
+use crate::{
+    error::Result, execute, fetch_in, for_update, insert_many, on, push_ids, read_optional,
+    rows::read_rows, tx::Tx,
 };
 use domain::{
     account::{Account, IntegratorRef},
@@ -62,7 +62,7 @@ pub async fn insert(tx: &mut Tx, new: &Credentials) -> Result<()> {
 
 /// Returns the account with this name. An unknown name takes as many statements as a known one.
 pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentials>> {
-    let row: Option<Row> = fetch_optional!(
+    let row = read_optional!(
         tx,
         "SELECT id, username, password_hash, role, disabled, created_at FROM accounts \
          WHERE username = ?",
@@ -75,7 +75,7 @@ pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentia
 }
 
 pub async fn by_id(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
-    let row: Option<Row> = fetch_optional!(
+    let row = read_optional!(
         tx,
         "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id = ?",
         id
@@ -88,7 +88,7 @@ pub async fn lock(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
         tx,
         "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id = ?"
     );
-    let row: Option<Row> = fetch_optional!(tx, sql, id);
+    let row = read_optional!(tx, sql, id);
     complete_one(tx, row).await
 }
 
@@ -100,13 +100,12 @@ pub async fn page(
     after: Option<AccountId>,
     limit: u32,
 ) -> Result<Vec<Account>> {
-    let rows: Vec<Row> = on!(&mut *tx, |conn| {
+    let rows = on!(&mut *tx, |conn| {
         let mut query = QueryBuilder::new(
             "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id > ",
         );
-        query.push_bind(after.map_or(Uuid::nil(), AccountId::uuid));
+        query.push_bind(after.unwrap_or(AccountId::MIN));
         if let Some(stores) = stores {
-            let ids: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
             let lists = [
                 " AND (id IN (SELECT account_id FROM account_stores WHERE store_id IN (",
                 " OR id IN (SELECT a.account_id FROM account_integrators a \
@@ -114,7 +113,7 @@ pub async fn page(
             ];
             for sql in lists {
                 query.push(sql);
-                push_ids(&mut query, &ids);
+                push_ids(&mut query, stores);
                 query.push("))");
             }
             query.push(")");
@@ -122,7 +121,7 @@ pub async fn page(
         query.push(" ORDER BY id LIMIT ").push_bind(limit);
         query.build_query_as().fetch_all(conn).await?
     });
-    let found = complete(tx, rows).await?.into_iter();
+    let found = complete(tx, read_rows(rows)?).await?.into_iter();
     Ok(found.map(|found| found.account).collect())
 }
 
@@ -157,17 +156,8 @@ async fn insert_stores(tx: &mut Tx, id: AccountId, stores: &[StoreId]) -> Result
 
 /// Returns those of these stores that exist.
 pub async fn existing_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<StoreId>> {
-    if stores.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<(Uuid,)> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new("SELECT id FROM stores WHERE id IN (");
-        push_ids(&mut query, &ids);
-        query.push(")");
-        query.build_query_as().fetch_all(conn).await?
-    });
-    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
+    let rows: Vec<(StoreId,)> = fetch_in!(tx, "SELECT id FROM stores WHERE id IN (", stores, ")");
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 pub async fn replace_integrators(
@@ -202,21 +192,15 @@ pub async fn existing_integrators(
     tx: &mut Tx,
     integrators: &[IntegratorId],
 ) -> Result<Vec<IntegratorRef>> {
-    if integrators.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = integrators.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT id, store_id FROM integrators WHERE archived_at IS NULL AND id IN (",
-        );
-        push_ids(&mut query, &ids);
-        query.push(") ORDER BY id");
-        query.build_query_as().fetch_all(conn).await?
-    });
-    let spoken_for = |(integrator, store): (Uuid, Uuid)| IntegratorRef {
-        integrator: integrator.into(),
-        store_id: store.into(),
+    let rows = fetch_in!(
+        tx,
+        "SELECT id, store_id FROM integrators WHERE archived_at IS NULL AND id IN (",
+        integrators,
+        ") ORDER BY id"
+    );
+    let spoken_for = |(integrator, store_id)| IntegratorRef {
+        integrator,
+        store_id,
     };
     Ok(rows.into_iter().map(spoken_for).collect())
 }

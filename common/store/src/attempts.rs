@@ -1,12 +1,11 @@
 //! Attempts: one row per request, written before the request is sent.
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
-use uuid::Uuid;
 
-use super::{
+use crate::{
     error::{Result, StoreError},
-    execute, fetch_all, fetch_optional_scalar, insert_many, on, push_ids,
+    execute, fetch_optional_scalar, insert_many, read_all, read_in,
+    rows::{ReadRow, Row, optional_text},
     tx::Tx,
 };
 use domain::{
@@ -123,81 +122,46 @@ pub async fn take_back(tx: &mut Tx, handoff: HandoffId, round: u32, n: u32) -> R
 
 /// Returns all attempts of one handoff, in order.
 pub async fn of_handoff(tx: &mut Tx, handoff: HandoffId) -> Result<Vec<Attempt>> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(read_all!(
         tx,
         "SELECT id, round, n, started_at, ended_at, outcome, http_status, error, response FROM attempts \
          WHERE handoff_id = ? ORDER BY round, n",
         handoff
-    );
-    rows.into_iter().map(TryInto::try_into).collect()
+    ))
 }
 
 /// Returns all attempts of these handoffs, in order, without the response bodies.
 pub async fn of_handoffs(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(HandoffId, Attempt)>> {
-    if handoffs.is_empty() {
-        return Ok(Vec::new());
+    Ok(read_in!(
+        tx,
+        "SELECT handoff_id, id, round, n, started_at, ended_at, outcome, http_status, error, NULL AS response \
+         FROM attempts WHERE handoff_id IN (",
+        handoffs,
+        ") ORDER BY handoff_id, round, n"
+    ))
+}
+
+impl ReadRow for (HandoffId, Attempt) {
+    const TABLE: &'static str = Attempt::TABLE;
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok((row.get("handoff_id")?, Attempt::read(row)?))
     }
-    let ids: Vec<Uuid> = handoffs.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<(Uuid, Row)> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT handoff_id, id, round, n, started_at, ended_at, outcome, http_status, error, NULL AS response \
-             FROM attempts WHERE handoff_id IN (",
-        );
-        push_ids(&mut query, &ids);
-        query.push(") ORDER BY handoff_id, round, n");
-        let rows: Vec<HandoffAttemptRow> = query.build_query_as().fetch_all(conn).await?;
-        rows.into_iter()
-            .map(|row| (row.handoff_id, row.row))
-            .collect()
-    });
-    rows.into_iter()
-        .map(|(handoff, row)| Ok((handoff.into(), row.try_into()?)))
-        .collect()
 }
 
-#[derive(sqlx::FromRow)]
-struct HandoffAttemptRow {
-    handoff_id: Uuid,
-    #[sqlx(flatten)]
-    row: Row,
-}
+impl ReadRow for Attempt {
+    const TABLE: &'static str = "attempts";
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    round: i32,
-    n: i32,
-    started_at: DateTime<Utc>,
-    ended_at: Option<DateTime<Utc>>,
-    outcome: Option<String>,
-    http_status: Option<i32>,
-    error: Option<String>,
-    response: Option<Vec<u8>>,
-}
-
-impl TryFrom<Row> for Attempt {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let corrupt =
-            |what: &dyn ToString| StoreError::corrupt("attempts", row.id, what.to_string());
-        let outcome: Option<AttemptOutcome> = row
-            .outcome
-            .map(|word| word.parse())
-            .transpose()
-            .map_err(|error| corrupt(&error))?;
-        let http_status = row.http_status.map(u16::try_from).transpose();
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            round: u32::try_from(row.round).map_err(|error| corrupt(&error))?,
-            n: u32::try_from(row.n).map_err(|error| corrupt(&error))?,
-            started_at: row.started_at,
-            ended_at: row.ended_at,
-            outcome,
-            http_status: http_status.map_err(|error| corrupt(&error))?,
-            error: row.error,
-            response: row
-                .response
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+            round: row.count("round")?,
+            n: row.count("n")?,
+            started_at: row.get("started_at")?,
+            ended_at: row.get("ended_at")?,
+            outcome: row.get("outcome")?,
+            http_status: row.parse_optional("http_status", |status: i64| status.try_into())?,
+            error: row.get("error")?,
+            response: row.get("response").map(optional_text)?,
         })
     }
 }

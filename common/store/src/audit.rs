@@ -1,6 +1,6 @@
 //! The invariants of docs/design.md section 1, as queries that find violations.
 
-use super::{error::Result, fetch_all, tx::Tx};
+use crate::{error::Result, fetch_all, tx::Tx};
 
 /// A rule, and the query for its violations: an id in hexadecimal, and a detail.
 type Rule = (&'static str, &'static str);

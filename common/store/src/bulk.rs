@@ -1,14 +1,15 @@
 //! Statements over many rows, in few shapes. With MySQL, prepared statements are cached by their text, and one that is
 //! not cached costs a round trip that Nagle's algorithm stretches to 44 ms (measured; sqlx sets no TCP_NODELAY).
 
+use std::collections::BTreeMap;
+
 use sqlx::{Database, Encode, QueryBuilder, Type};
-use uuid::Uuid;
 
 /// Maximum rows of one statement; well below both databases' limits on bound values (65 535 and 32 766).
 pub(crate) const MAX_ROWS: usize = 256;
 
-/// Returns the ids, with the last one repeated up to the next power of two, so that `IN` lists have few shapes.
-pub(crate) fn padded(ids: &[Uuid]) -> impl Iterator<Item = Uuid> + '_ {
+/// Returns the values, with the last one repeated up to the next power of two, so that `IN` lists have few shapes.
+fn padded<T: Copy>(ids: &[T]) -> impl Iterator<Item = T> {
     let wanted = if ids.is_empty() {
         0
     } else {
@@ -21,9 +22,9 @@ pub(crate) fn padded(ids: &[Uuid]) -> impl Iterator<Item = Uuid> + '_ {
 }
 
 /// Pushes the ids, padded, as values of an open `IN` list.
-pub(crate) fn push_ids<DB: Database>(query: &mut QueryBuilder<DB>, ids: &[Uuid])
+pub(crate) fn push_ids<DB: Database, T>(query: &mut QueryBuilder<DB>, ids: &[T])
 where
-    Uuid: for<'t> Encode<'t, DB> + Type<DB>,
+    T: for<'t> Encode<'t, DB> + Type<DB> + Copy,
 {
     let mut list = query.separated(", ");
     for id in padded(ids) {
@@ -42,6 +43,15 @@ pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
         rows = rest;
         Some(chunk)
     })
+}
+
+/// Groups the keys by their amounts, so that there is one statement for each distinct amount.
+pub(crate) fn by_amount<K: Copy>(amounts: &BTreeMap<K, i64>) -> BTreeMap<i64, Vec<K>> {
+    let mut groups: BTreeMap<i64, Vec<K>> = BTreeMap::new();
+    for (key, amount) in amounts {
+        groups.entry(*amount).or_default().push(*key);
+    }
+    groups
 }
 
 /// Inserts all rows, in chunks:
@@ -64,6 +74,7 @@ pub(crate) use insert_many;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
 
     #[test]
     fn rows_go_in_powers_of_two() {
@@ -84,6 +95,6 @@ mod tests {
         let ids = [Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3)];
         let padded: Vec<u128> = padded(&ids).map(|id| id.as_u128()).collect();
         assert_eq!(padded, [1, 2, 3, 3]);
-        assert_eq!(super::padded(&[]).count(), 0);
+        assert_eq!(super::padded::<Uuid>(&[]).count(), 0);
     }
 }

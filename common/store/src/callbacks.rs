@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{error::Result, execute, fetch_all, fetch_scalar, fetch_scalars, for_update, tx::Tx};
+use crate::{error::Result, execute, fetch_all, fetch_scalar, fetch_scalars, for_update, tx::Tx};
 use domain::{
     callback::{CallbackResult, Update, UpdateMark},
     ids::{CallbackId, IntegratorId, OrderId, StoreId},
@@ -81,16 +81,16 @@ pub async fn order_of_reference(
     store: StoreId,
     reference: &str,
 ) -> Result<Option<OrderId>> {
-    let theirs: Vec<Uuid> = fetch_scalars!(
+    let theirs: Vec<OrderId> = fetch_scalars!(
         tx,
         "SELECT DISTINCT order_id FROM handoffs WHERE integrator_id = ? AND reference = ? AND order_id IS NOT NULL LIMIT 2",
         integrator,
         reference.as_bytes()
     );
     if let [order] = theirs[..] {
-        return Ok(Some(order.into()));
+        return Ok(Some(order));
     }
-    let ours: Vec<Uuid> = fetch_scalars!(
+    let ours: Vec<OrderId> = fetch_scalars!(
         tx,
         "SELECT DISTINCT o.id FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.integrator_id = ? \
          WHERE o.store_id = ? AND o.reference = ? LIMIT 2",
@@ -99,7 +99,7 @@ pub async fn order_of_reference(
         reference.as_bytes()
     );
     Ok(match ours[..] {
-        [order] if theirs.is_empty() => Some(order.into()),
+        [order] if theirs.is_empty() => Some(order),
         _ => None,
     })
 }
@@ -128,16 +128,14 @@ pub async fn lock_unapplied(tx: &mut Tx, order: OrderId, limit: usize) -> Result
         "SELECT id, integrator_id, payload FROM callbacks WHERE order_id = ? AND applied_at IS NULL \
          ORDER BY received_at, id LIMIT ?"
     );
-    let rows: Vec<(Uuid, Uuid, Json<Value>)> =
-        fetch_all!(tx, sql, order, i64::try_from(limit).unwrap_or(i64::MAX));
-    Ok(rows
-        .into_iter()
-        .map(|(id, integrator, payload)| Unapplied {
-            id: id.into(),
-            integrator_id: integrator.into(),
-            payload: payload.0,
-        })
-        .collect())
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = fetch_all!(tx, sql, order, limit);
+    let unapplied = |(id, integrator_id, Json(payload))| Unapplied {
+        id,
+        integrator_id,
+        payload,
+    };
+    Ok(rows.into_iter().map(unapplied).collect())
 }
 
 /// Returns the highest sequence and time among the callbacks of this order that counted (`applied` or `unchanged`), by
@@ -146,7 +144,7 @@ pub async fn newest_marks(
     tx: &mut Tx,
     order: OrderId,
 ) -> Result<BTreeMap<IntegratorId, UpdateMark>> {
-    let rows: Vec<(Uuid, Option<i64>, Option<DateTime<Utc>>)> = fetch_all!(
+    let rows: Vec<(IntegratorId, _, _)> = fetch_all!(
         tx,
         "SELECT integrator_id, MAX(sequence), MAX(occurred_at) FROM callbacks WHERE order_id = ? \
          AND applied_at IS NOT NULL AND result IN ('applied', 'unchanged') GROUP BY integrator_id",
@@ -159,7 +157,7 @@ pub async fn newest_marks(
                 sequence,
                 occurred_at,
             };
-            (integrator.into(), mark)
+            (integrator, mark)
         })
         .collect())
 }
@@ -260,14 +258,9 @@ pub async fn results(tx: &mut Tx) -> Result<Vec<Option<String>>> {
 /// Returns the results of one order's callbacks, in order of receipt.
 #[cfg(any(test, feature = "testing"))]
 pub async fn results_of(tx: &mut Tx, order: OrderId) -> Result<Vec<Option<CallbackResult>>> {
-    let words: Vec<Option<String>> = fetch_scalars!(
+    Ok(fetch_scalars!(
         tx,
         "SELECT result FROM callbacks WHERE order_id = ? ORDER BY received_at, id",
         order
-    );
-    let results = words.into_iter().map(|word| {
-        let parsed = word.map(|word| word.parse()).transpose();
-        parsed.map_err(|error| super::StoreError::corrupt("callbacks", order, error))
-    });
-    results.collect()
+    ))
 }

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::{QueryBuilder, types::Json};
-use uuid::Uuid;
 
-use super::{
+use crate::{
     bulk::MAX_ROWS,
-    error::{Result, StoreError},
-    fetch_all, insert_many, on, push_ids,
+    error::Result,
+    execute_in, insert_many, on, push_ids, read_all,
+    rows::{ReadRow, Row},
     tx::Tx,
 };
 use domain::{
@@ -28,9 +26,9 @@ pub enum Counter {
 
 /// Raises the last numbers of streams whose rows are locked, with one statement per table and amount.
 pub async fn count_up(tx: &mut Tx, counted: &[(Counter, StreamId, i64)]) -> Result<()> {
-    let mut groups: BTreeMap<(Counter, i64), Vec<Uuid>> = BTreeMap::new();
+    let mut groups: BTreeMap<(Counter, i64), Vec<StreamId>> = BTreeMap::new();
     for (counter, id, by) in counted {
-        groups.entry((*counter, *by)).or_default().push(id.uuid());
+        groups.entry((*counter, *by)).or_default().push(*id);
     }
     for ((counter, by), ids) in groups {
         let sql = match counter {
@@ -43,13 +41,7 @@ pub async fn count_up(tx: &mut Tx, counted: &[(Counter, StreamId, i64)]) -> Resu
         } else {
             " WHERE id IN ("
         };
-        on!(tx, |conn| {
-            let mut query = QueryBuilder::new(sql);
-            query.push_bind(by).push(key);
-            push_ids(&mut query, &ids);
-            query.push(")");
-            query.build().execute(conn).await?;
-        });
+        execute_in!(tx, sql, by, key; &ids);
     }
     Ok(())
 }
@@ -73,23 +65,21 @@ pub async fn insert(tx: &mut Tx, events: &[Event]) -> Result<()> {
 
 /// Returns at most `limit` events of the stream after a number, in order.
 pub async fn after(tx: &mut Tx, stream: StreamId, after: i64, limit: u32) -> Result<Vec<Event>> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(read_all!(
         tx,
         "SELECT stream_id, seq, store_id, order_id, kind, at, data FROM events \
          WHERE stream_id = ? AND seq > ? ORDER BY seq LIMIT ?",
         stream,
         after,
         limit
-    );
-    rows.into_iter().map(TryInto::try_into).collect()
+    ))
 }
 
 /// Returns the last numbers of those streams that exist, in no particular order.
 pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i64)>> {
     let mut heads = Vec::with_capacity(streams.len());
     for chunk in streams.chunks(MAX_ROWS) {
-        let ids: Vec<Uuid> = chunk.iter().map(|id| id.uuid()).collect();
-        let rows: Vec<(Uuid, i64)> = on!(&mut *tx, |conn| {
+        let rows: Vec<(StreamId, i64)> = on!(&mut *tx, |conn| {
             let mut query = QueryBuilder::new("SELECT id, last_seq FROM sessions WHERE id IN (");
             let mut before = "";
             for next in [
@@ -98,55 +88,41 @@ pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i
                 ")",
             ] {
                 query.push(before);
-                push_ids(&mut query, &ids);
+                push_ids(&mut query, chunk);
                 before = next;
             }
             query.push(before);
             query.build_query_as().fetch_all(conn).await?
         });
-        heads.extend(rows.into_iter().map(|(id, seq)| (id.into(), seq)));
+        heads.extend(rows);
     }
     Ok(heads)
 }
 
 /// Returns the first `limit` events of one order, in order.
 pub async fn of_order(tx: &mut Tx, order: OrderId, limit: u32) -> Result<Vec<Event>> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(read_all!(
         tx,
         "SELECT stream_id, seq, store_id, order_id, kind, at, data FROM events \
          WHERE order_id = ? ORDER BY seq LIMIT ?",
         order,
         limit
-    );
-    rows.into_iter().map(TryInto::try_into).collect()
+    ))
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    stream_id: Uuid,
-    seq: i64,
-    store_id: Uuid,
-    order_id: Option<Uuid>,
-    kind: String,
-    at: DateTime<Utc>,
-    data: Json<Value>,
-}
+impl ReadRow for Event {
+    const TABLE: &'static str = "events";
+    const KEY: &'static str = "stream_id";
 
-impl TryFrom<Row> for Event {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            stream: row.stream_id.into(),
-            seq: row.seq,
-            store_id: row.store_id.into(),
-            order_id: row.order_id.map(Into::into),
-            kind: row
-                .kind
-                .parse()
-                .map_err(|error| StoreError::corrupt("events", row.stream_id, error))?,
-            at: row.at,
-            data: row.data.0,
+            stream: row.get("stream_id")?,
+            seq: row.get("seq")?,
+            store_id: row.get("store_id")?,
+            order_id: row.get("order_id")?,
+            kind: row.get("kind")?,
+            at: row.get("at")?,
+            data: row.get("data").map(|Json(data)| data)?,
         })
     }
 }

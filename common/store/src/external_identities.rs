@@ -1,9 +1,8 @@
 //! Identities of accounts at the verification service.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use super::{
+use crate::{
     error::{Result, StoreError},
     execute, fetch_optional,
     tx::Tx,
@@ -46,7 +45,7 @@ pub async fn delete(tx: &mut Tx, account: AccountId) -> Result<()> {
 }
 
 pub async fn of_user(tx: &mut Tx, user_id: &str) -> Result<Option<Identity>> {
-    let row: Option<(Uuid, Vec<u8>)> = fetch_optional!(
+    let row: Option<(AccountId, Vec<u8>)> = fetch_optional!(
         tx,
         "SELECT account_id, session_key_hash FROM external_identities WHERE user_id = ?",
         user_id.as_bytes()
@@ -56,7 +55,7 @@ pub async fn of_user(tx: &mut Tx, user_id: &str) -> Result<Option<Identity>> {
             StoreError::corrupt("external_identities", account, "its hash is not 32 bytes")
         })?;
         Ok(Identity {
-            account: account.into(),
+            account,
             session_key_hash,
         })
     })
@@ -71,7 +70,7 @@ pub async fn user_of(tx: &mut Tx, account: AccountId) -> Result<Option<String>> 
     );
     row.map(|(user_id,)| {
         String::from_utf8(user_id)
-            .map_err(|error| StoreError::corrupt("external_identities", account.uuid(), error))
+            .map_err(|error| StoreError::corrupt("external_identities", account, error))
     })
     .transpose()
 }

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
-use uuid::Uuid;
 
 pub use claim::{
     Candidate, blocked, candidates, claimed, lock_available, next_due_at, probe_candidates,
@@ -21,9 +20,10 @@ pub use outcome::{
     raise_fence, release, reopen, wait,
 };
 
-use super::{
-    error::{Result, StoreError},
-    execute, fetch_all, fetch_optional, for_update, insert_many, on, padded,
+use crate::{
+    error::Result,
+    execute, fetch_all, for_update, insert_many, on, push_ids, read_all, read_optional,
+    rows::{ReadRow, Row},
     tx::Tx,
 };
 use domain::{
@@ -76,7 +76,7 @@ pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
             .push_bind(new.integrator_id)
             .push_bind(new.position)
             .push_bind(new.event)
-            .push_bind(HandoffState::Due.as_str())
+            .push_bind(HandoffState::Due)
             .push_bind(new.required)
             .push_bind(1_i32)
             .push_bind(0_i32)
@@ -91,15 +91,14 @@ pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
 }
 
 pub async fn get(tx: &mut Tx, id: HandoffId) -> Result<Option<Handoff>> {
-    let row: Option<Row> = fetch_optional!(
+    let row = read_optional!(
         tx,
         "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
          attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
          closed_at FROM handoffs WHERE id = ?",
         id
     );
-    row.map(|row| Stored::try_from(row).map(|stored| stored.handoff))
-        .transpose()
+    Ok(row.map(|stored: Stored| stored.handoff))
 }
 
 /// Locks a handoff and returns it. Callers that change it must have locked its order before.
@@ -110,20 +109,19 @@ pub async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
          attempts, max_attempts, due_at, leased_until, fence, body, deadline, reference, reason, created_at, \
          closed_at FROM handoffs WHERE id = ?"
     );
-    let row: Option<Row> = fetch_optional!(tx, sql, id);
-    row.map(Stored::try_from).transpose()
+    Ok(read_optional!(tx, sql, id))
 }
 
 /// Returns all handoffs of one order, by integrator and position.
 pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
-    let rows: Vec<Row> = fetch_all!(
+    let rows = read_all!(
         tx,
         "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
          attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
          closed_at FROM handoffs WHERE order_id = ? ORDER BY integrator_id, position",
         order
     );
-    handoffs_of(rows)
+    Ok(handoffs_of(rows))
 }
 
 /// Returns the same as [`of_order`], with the rows locked by id, for callers that are about to change them.
@@ -134,8 +132,7 @@ pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> 
          attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
          closed_at FROM handoffs WHERE order_id = ? ORDER BY id"
     );
-    let rows: Vec<Row> = fetch_all!(tx, sql, order);
-    let mut handoffs = handoffs_of(rows)?;
+    let mut handoffs = handoffs_of(read_all!(tx, sql, order));
     handoffs.sort_by_key(|handoff| (handoff.integrator_id, handoff.position));
     Ok(handoffs)
 }
@@ -150,7 +147,6 @@ pub async fn withdraw(
     if ids.is_empty() {
         return Ok(());
     }
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     on!(tx, |conn| {
         let mut query = QueryBuilder::new("UPDATE handoffs SET state = 'withdrawn', reason = ");
         query
@@ -158,10 +154,7 @@ pub async fn withdraw(
             .push(", closed_at = ")
             .push_bind(now)
             .push(" WHERE state IN ('due', 'waiting', 'held', 'parked') AND id IN (");
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
+        push_ids(&mut query, ids);
         query.push(")");
         query.build().execute(conn).await?;
     });
@@ -189,15 +182,12 @@ pub async fn withdraw_from_delivered(
 
 /// Returns the last position of each integrator's handoffs of this order, whose row is locked. Positions begin at 1.
 pub async fn last_positions(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<IntegratorId, i32>> {
-    let rows: Vec<(Uuid, i32)> = fetch_all!(
+    let rows = fetch_all!(
         tx,
         "SELECT integrator_id, MAX(position) FROM handoffs WHERE order_id = ? GROUP BY integrator_id",
         order
     );
-    Ok(rows
-        .into_iter()
-        .map(|(integrator, last)| (integrator.into(), last))
-        .collect())
+    Ok(rows.into_iter().collect())
 }
 
 /// Truncates an error text to the length that its column takes.
@@ -205,70 +195,41 @@ fn shortened(error: &str) -> String {
     error.chars().take(MAX_ERROR_CHARS).collect()
 }
 
-fn handoffs_of(rows: Vec<Row>) -> Result<Vec<Handoff>> {
-    rows.into_iter()
-        .map(|row| Stored::try_from(row).map(|stored| stored.handoff))
-        .collect()
+fn handoffs_of(stored: Vec<Stored>) -> Vec<Handoff> {
+    stored.into_iter().map(|stored| stored.handoff).collect()
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    store_id: Uuid,
-    order_id: Option<Uuid>,
-    integrator_id: Uuid,
-    position: i32,
-    event: String,
-    state: String,
-    required: bool,
-    confirmed_at: Option<DateTime<Utc>>,
-    round: i32,
-    attempts: i32,
-    max_attempts: i32,
-    due_at: DateTime<Utc>,
-    leased_until: Option<DateTime<Utc>>,
-    fence: i64,
-    body: Option<Vec<u8>>,
-    deadline: DateTime<Utc>,
-    reference: Option<Vec<u8>>,
-    reason: Option<String>,
-    created_at: DateTime<Utc>,
-    closed_at: Option<DateTime<Utc>>,
-}
+impl ReadRow for Stored {
+    const TABLE: &'static str = "handoffs";
 
-impl TryFrom<Row> for Stored {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let corrupt = |what: &dyn std::fmt::Display| StoreError::corrupt("handoffs", row.id, what);
-        let count = |n: i32| u32::try_from(n).map_err(|error| corrupt(&error));
-        let state: HandoffState = row.state.parse().map_err(|error| corrupt(&error))?;
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let state = row.get("state")?;
+        let due_at = row.get("due_at")?;
         let is_scheduled = matches!(state, HandoffState::Due | HandoffState::Waiting);
-        let reference = row.reference.map(String::from_utf8).transpose();
         Ok(Self {
             handoff: Handoff {
-                id: row.id.into(),
-                store_id: row.store_id.into(),
-                order_id: row.order_id.map(Into::into),
-                integrator_id: row.integrator_id.into(),
-                position: row.position,
-                event: row.event.parse().map_err(|error| corrupt(&error))?,
+                id: row.get("id")?,
+                store_id: row.get("store_id")?,
+                order_id: row.get("order_id")?,
+                integrator_id: row.get("integrator_id")?,
+                position: row.get("position")?,
+                event: row.get("event")?,
                 state,
-                required: row.required,
-                confirmed_at: row.confirmed_at,
-                round: count(row.round)?,
-                attempts: count(row.attempts)?,
-                max_attempts: count(row.max_attempts)?,
-                next_attempt_at: is_scheduled.then_some(row.due_at),
-                deadline: row.deadline,
-                reference: reference.map_err(|error| corrupt(&error))?,
-                reason: row.reason,
-                created_at: row.created_at,
-                closed_at: row.closed_at,
+                required: row.get("required")?,
+                confirmed_at: row.get("confirmed_at")?,
+                round: row.count("round")?,
+                attempts: row.count("attempts")?,
+                max_attempts: row.count("max_attempts")?,
+                next_attempt_at: is_scheduled.then_some(due_at),
+                deadline: row.get("deadline")?,
+                reference: row.parse_optional("reference", String::from_utf8)?,
+                reason: row.get("reason")?,
+                created_at: row.get("created_at")?,
+                closed_at: row.get("closed_at")?,
             },
-            fence: row.fence,
-            leased_until: row.leased_until,
-            body: row.body,
+            fence: row.get("fence")?,
+            leased_until: row.get("leased_until")?,
+            body: row.get("body")?,
         })
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::{
+use crate::{
     error::{Result, StoreError},
     execute, insert_many, on,
     tx::Tx,

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sqlx::QueryBuilder;
-use uuid::Uuid;
-
-use super::{
-    error::{Result, StoreError},
-    on, push_ids,
+use crate::{
+    bulk::by_amount,
+    error::Result,
+    execute_in, fetch_in, read_in,
+    rows::{ReadRow, Row},
     tx::Tx,
 };
 use domain::{
@@ -30,13 +29,10 @@ pub async fn lock_sessions(
     ids: &[SessionId],
     wait: bool,
 ) -> Result<HashMap<SessionId, SessionRow>> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let mut ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
+    let mut ids = ids.to_vec();
     ids.sort_unstable();
     // SQLite has one writer and no row locks.
-    let lock = tx.pick(
+    let end = tx.pick(
         if wait {
             ") ORDER BY id FOR UPDATE"
         } else {
@@ -44,70 +40,53 @@ pub async fn lock_sessions(
         },
         ")",
     );
-    let rows: Vec<(Uuid, Uuid, String, String, i64)> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT id, store_id, name, state, last_seq FROM sessions WHERE id IN (",
-        );
-        push_ids(&mut query, &ids);
-        query.push(lock);
-        query.build_query_as().fetch_all(conn).await?
-    });
-    rows.into_iter()
-        .map(|(id, store_id, name, state, last_seq)| {
-            let state = state
-                .parse()
-                .map_err(|error| StoreError::corrupt("sessions", id, error))?;
-            Ok((
-                id.into(),
-                SessionRow {
-                    store_id: store_id.into(),
-                    name,
-                    state,
-                    last_seq,
-                },
-            ))
-        })
-        .collect()
+    Ok(read_in!(
+        tx,
+        "SELECT id, store_id, name, state, last_seq FROM sessions WHERE id IN (",
+        &ids,
+        end
+    ))
+}
+
+impl ReadRow for (SessionId, SessionRow) {
+    const TABLE: &'static str = "sessions";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let session = SessionRow {
+            store_id: row.get("store_id")?,
+            name: row.get("name")?,
+            state: row.get("state")?,
+            last_seq: row.get("last_seq")?,
+        };
+        Ok((row.get("id")?, session))
+    }
 }
 
 /// Locks the stores' counters and returns their last order numbers.
 pub async fn lock_numbers(tx: &mut Tx, stores: &[StoreId]) -> Result<HashMap<StoreId, i64>> {
-    if stores.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let mut ids: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
+    let mut ids = stores.to_vec();
     ids.sort_unstable();
     // SQLite has one writer and no row locks.
-    let lock = tx.pick(") ORDER BY store_id FOR UPDATE", ")");
-    let rows: Vec<(Uuid, i64)> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT store_id, last_number FROM store_counters WHERE store_id IN (",
-        );
-        push_ids(&mut query, &ids);
-        query.push(lock);
-        query.build_query_as().fetch_all(conn).await?
-    });
-    Ok(rows
-        .into_iter()
-        .map(|(id, last_number)| (id.into(), last_number))
-        .collect())
+    let end = tx.pick(") ORDER BY store_id FOR UPDATE", ")");
+    let rows = fetch_in!(
+        tx,
+        "SELECT store_id, last_number FROM store_counters WHERE store_id IN (",
+        &ids,
+        end
+    );
+    Ok(rows.into_iter().collect())
 }
 
 /// Raises locked counters, with one statement per distinct amount.
 pub async fn advance_numbers(tx: &mut Tx, counted: &BTreeMap<StoreId, i64>) -> Result<()> {
-    let mut groups: BTreeMap<i64, Vec<Uuid>> = BTreeMap::new();
-    for (store, by) in counted {
-        groups.entry(*by).or_default().push(store.uuid());
-    }
-    for (by, ids) in groups {
-        on!(&mut *tx, |conn| {
-            let mut query =
-                QueryBuilder::new("UPDATE store_counters SET last_number = last_number + ");
-            query.push_bind(by).push(" WHERE store_id IN (");
-            push_ids(&mut query, &ids);
-            query.push(")");
-            query.build().execute(conn).await?;
-        });
+    for (by, ids) in by_amount(counted) {
+        execute_in!(
+            tx,
+            "UPDATE store_counters SET last_number = last_number + ",
+            by,
+            " WHERE store_id IN (";
+            &ids
+        );
     }
     Ok(())
 }

@@ -3,11 +3,8 @@
 mod breaker;
 mod health;
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, types::Json};
-use uuid::Uuid;
+use sqlx::types::Json;
 
 pub use breaker::{
     begin_probe, breakers, count_open_breakers, give_up, given_up, lock_breaker, undo_probe,
@@ -15,16 +12,16 @@ pub use breaker::{
 };
 pub use health::{RecentOutcomes, answered, last_response_at};
 
-use super::{
-    error::{Result, StoreError},
-    execute, fetch_all, fetch_optional, fetch_scalar, on, push_ids,
+use crate::{
+    error::Result,
+    execute, fetch_scalar, read_all, read_in, read_optional,
+    rows::{ReadRow, Row},
     tx::Tx,
 };
 use domain::{
     breaker::Breaker,
     ids::{IntegratorId, StoreId},
-    integrator::{DisableReason, HandoffEvent, Integrator},
-    status::OrderStatus,
+    integrator::{DisableReason, Integrator},
 };
 
 /// A full row: settings, sealed secrets, and the breaker.
@@ -72,17 +69,12 @@ pub async fn of_store(tx: &mut Tx, store: StoreId) -> Result<Vec<Integrator>> {
 
 /// Returns the same as [`of_store`] for several stores, by id.
 pub async fn of_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Integrator>> {
-    if stores.is_empty() {
-        return Ok(Vec::new());
-    }
-    let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<Row> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(select!("WHERE archived_at IS NULL AND store_id IN ("));
-        push_ids(&mut query, &stores);
-        query.push(") ORDER BY id");
-        query.build_query_as().fetch_all(conn).await?
-    });
-    settings_of(rows)
+    Ok(settings_of(read_in!(
+        tx,
+        select!("WHERE archived_at IS NULL AND store_id IN ("),
+        stores,
+        ") ORDER BY id"
+    )))
 }
 
 /// Returns the store's integrators that are not archived, by id, after `after`.
@@ -92,14 +84,13 @@ pub async fn list(
     after: Option<IntegratorId>,
     limit: u32,
 ) -> Result<Vec<Integrator>> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(settings_of(read_all!(
         tx,
         select!("WHERE store_id = ? AND archived_at IS NULL AND id > ? ORDER BY id LIMIT ?"),
         store,
-        after.unwrap_or(Uuid::nil().into()),
+        after.unwrap_or(IntegratorId::MIN),
         limit
-    );
-    settings_of(rows)
+    )))
 }
 
 pub async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
@@ -229,14 +220,11 @@ async fn rotate(
 }
 
 async fn read(tx: &mut Tx, id: IntegratorId, sql: &'static str) -> Result<Option<Stored>> {
-    let row: Option<Row> = fetch_optional!(tx, sql, id);
-    row.map(TryInto::try_into).transpose()
+    Ok(read_optional!(tx, sql, id))
 }
 
-fn settings_of(rows: Vec<Row>) -> Result<Vec<Integrator>> {
-    rows.into_iter()
-        .map(|row| Stored::try_from(row).map(|stored| stored.integrator))
-        .collect()
+fn settings_of(stored: Vec<Stored>) -> Vec<Integrator> {
+    stored.into_iter().map(|stored| stored.integrator).collect()
 }
 
 /// `SELECT` of all columns, with the rest of the statement.
@@ -255,88 +243,45 @@ macro_rules! select {
 }
 use select;
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    store_id: Uuid,
-    name: String,
-    kind: String,
-    format: String,
-    events: Json<Vec<HandoffEvent>>,
-    url: String,
-    required: bool,
-    confirms: String,
-    unknown_policy: String,
-    callback_auth: String,
-    auth_kind: String,
-    auth_sealed: Vec<u8>,
-    signing_sealed: Vec<u8>,
-    old_signing_sealed: Option<Vec<u8>>,
-    old_signing_until: Option<DateTime<Utc>>,
-    callback_sealed: Vec<u8>,
-    old_callback_sealed: Option<Vec<u8>>,
-    old_callback_until: Option<DateTime<Utc>>,
-    status_map: Json<BTreeMap<String, OrderStatus>>,
-    max_attempts: i32,
-    concurrency: i32,
-    rate_per_s: Option<i32>,
-    enabled: bool,
-    disabled_reason: Option<String>,
-    #[sqlx(flatten)]
-    breaker: breaker::Row,
-    given_up_because: Option<String>,
-    archived_at: Option<DateTime<Utc>>,
-    version: i64,
-    created_at: DateTime<Utc>,
-}
+impl ReadRow for Stored {
+    const TABLE: &'static str = "integrators";
 
-impl TryFrom<Row> for Stored {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let id = row.id;
-        let corrupt =
-            |what: &dyn ToString| StoreError::corrupt("integrators", id, what.to_string());
-        let count = |number: i32| u32::try_from(number).map_err(|error| corrupt(&error));
-        let integrator = Integrator {
-            id: id.into(),
-            store_id: row.store_id.into(),
-            name: row.name,
-            kind: row.kind.parse().map_err(|error| corrupt(&error))?,
-            format: row.format.parse().map_err(|error| corrupt(&error))?,
-            events: row.events.0,
-            url: row.url.parse().map_err(|error| corrupt(&error))?,
-            required: row.required,
-            confirms: row.confirms.parse().map_err(|error| corrupt(&error))?,
-            unknown_policy: row
-                .unknown_policy
-                .parse()
-                .map_err(|error| corrupt(&error))?,
-            callback_auth: row.callback_auth.parse().map_err(|error| corrupt(&error))?,
-            auth_kind: row.auth_kind,
-            status_map: row.status_map.0,
-            max_attempts: count(row.max_attempts)?,
-            concurrency: count(row.concurrency)?,
-            rate_per_s: row.rate_per_s.map(count).transpose()?,
-            enabled: row.enabled,
-            disabled_reason: row.disabled_reason,
-            version: row.version,
-            created_at: row.created_at,
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let old = |secret, until| -> Result<Option<(Vec<u8>, DateTime<Utc>)>> {
+            let (secret, until): (Option<_>, Option<_>) = (row.get(secret)?, row.get(until)?);
+            Ok(secret.zip(until))
         };
         Ok(Self {
-            integrator,
-            auth_sealed: row.auth_sealed,
-            signing_sealed: row.signing_sealed,
-            old_signing: row.old_signing_sealed.zip(row.old_signing_until),
-            callback_sealed: row.callback_sealed,
-            old_callback: row.old_callback_sealed.zip(row.old_callback_until),
-            breaker: row.breaker.into_breaker(id.into())?,
-            given_up: row
-                .given_up_because
-                .map(|word| word.parse())
-                .transpose()
-                .map_err(|error| corrupt(&error))?,
-            archived_at: row.archived_at,
+            integrator: Integrator {
+                id: row.get("id")?,
+                store_id: row.get("store_id")?,
+                name: row.get("name")?,
+                kind: row.get("kind")?,
+                format: row.get("format")?,
+                events: row.get("events").map(|Json(events)| events)?,
+                url: row.parse("url", |url: String| url.parse())?,
+                required: row.get("required")?,
+                confirms: row.get("confirms")?,
+                unknown_policy: row.get("unknown_policy")?,
+                callback_auth: row.get("callback_auth")?,
+                auth_kind: row.get("auth_kind")?,
+                status_map: row.get("status_map").map(|Json(map)| map)?,
+                max_attempts: row.count("max_attempts")?,
+                concurrency: row.count("concurrency")?,
+                rate_per_s: row.parse_optional("rate_per_s", |rate: i64| rate.try_into())?,
+                enabled: row.get("enabled")?,
+                disabled_reason: row.get("disabled_reason")?,
+                version: row.get("version")?,
+                created_at: row.get("created_at")?,
+            },
+            auth_sealed: row.get("auth_sealed")?,
+            signing_sealed: row.get("signing_sealed")?,
+            old_signing: old("old_signing_sealed", "old_signing_until")?,
+            callback_sealed: row.get("callback_sealed")?,
+            old_callback: old("old_callback_sealed", "old_callback_until")?,
+            breaker: Breaker::read(row)?,
+            given_up: row.get("given_up_because")?,
+            archived_at: row.get("archived_at")?,
         })
     }
 }

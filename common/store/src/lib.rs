@@ -13,6 +13,8 @@ mod connect;
 mod error;
 /// Applies missing migrations.
 mod migrate;
+/// Reads domain types from rows, column by column.
+mod rows;
 /// Runs one statement with its values, on either database.
 mod statements;
 /// Bounds how long a statement is waited for.
@@ -86,10 +88,10 @@ pub use error::{Result, StoreError};
 pub use migrate::migrate;
 pub use tx::Tx;
 
-pub(crate) use bulk::{insert_many, padded, push_ids};
+pub(crate) use bulk::{insert_many, push_ids};
 pub(crate) use statements::{
-    execute, fetch, fetch_all, fetch_one, fetch_optional, fetch_optional_scalar, fetch_scalar,
-    fetch_scalars,
+    execute, execute_in, fetch, fetch_all, fetch_in, fetch_one, fetch_optional,
+    fetch_optional_scalar, fetch_scalar, fetch_scalars, read_all, read_in, read_optional,
 };
 pub(crate) use timeouts::counted;
 pub(crate) use tx::{for_update, on, skip_locked};

@@ -11,8 +11,11 @@ use uuid::Uuid;
 
 pub use self::edit::{delete, old_drafts, placed_by, replace_items, replacements, update};
 pub use self::list::{OrderFilter, OrderPage};
-use self::row::{ItemRow, Row, text};
-use super::{error::Result, execute, fetch_all, fetch_optional, insert_many, on, push_ids, tx::Tx};
+use self::row::{ItemRow, OrderRow};
+use crate::{
+    error::Result, execute, fetch_in, fetch_optional_scalar, fetch_scalars, insert_many, on,
+    read_all, read_in, read_optional, rows::text, tx::Tx,
+};
 use domain::{
     ids::{IntegratorId, OrderId, SessionId},
     order::{Item, Order},
@@ -53,7 +56,7 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
             push.push_bind(order.id)
                 .push_bind(order.store_id)
                 .push_bind(order.number)
-                .push_bind(order.session.as_ref().map(|session| session.id.uuid()))
+                .push_bind(order.session.as_ref().map(|session| session.id))
                 .push_bind(order.account_id)
                 .push_bind(row.placed_by)
                 .push_bind(order.guest_key_hash.as_deref())
@@ -74,18 +77,18 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
                 .push_bind(order.placed_at)
         }
     );
-    let items: Vec<(Uuid, i32, &Item)> = rows
+    let items: Vec<(OrderId, i32, &Item)> = rows
         .iter()
         .flat_map(|row| {
             (0..)
                 .zip(&row.order.items)
-                .map(|(position, item)| (row.order.id.uuid(), position, item))
+                .map(|(position, item)| (row.order.id, position, item))
         })
         .collect();
     insert_items(tx, &items).await
 }
 
-async fn insert_items(tx: &mut Tx, items: &[(Uuid, i32, &Item)]) -> Result<()> {
+async fn insert_items(tx: &mut Tx, items: &[(OrderId, i32, &Item)]) -> Result<()> {
     insert_many!(
         tx,
         "INSERT INTO order_items (id, order_id, position, product_id, sku, name, quantity, unit_amount, note, counted) ",
@@ -129,28 +132,26 @@ pub async fn get(tx: &mut Tx, id: OrderId) -> Result<Option<Order>> {
 
 /// Returns the orders that exist, in no particular order.
 pub async fn many(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Order>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<Row> = on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new(concat!(
+    let rows = read_in!(
+        tx,
+        concat!(
             "SELECT ",
             columns!(),
             ", s.name AS session_name FROM orders o LEFT JOIN sessions s ON s.id = o.session_id WHERE o.id IN ("
-        ));
-        push_ids(&mut query, &ids);
-        query.push(")");
-        query.build_query_as().fetch_all(conn).await?
-    });
+        ),
+        ids,
+        ")"
+    );
     with_items(tx, rows).await
 }
 
 /// Returns an order's session; the outer `None` means that there is no such order.
 pub async fn session_of(tx: &mut Tx, id: OrderId) -> Result<Option<Option<SessionId>>> {
-    let session: Option<(Option<Uuid>,)> =
-        fetch_optional!(tx, "SELECT session_id FROM orders WHERE id = ?", id);
-    Ok(session.map(|(session,)| session.map(Into::into)))
+    Ok(fetch_optional_scalar!(
+        tx,
+        "SELECT session_id FROM orders WHERE id = ?",
+        id
+    ))
 }
 
 /// Locks the order's row and returns it with the last number of its own stream. The session's row must be locked
@@ -169,42 +170,30 @@ pub async fn lock(tx: &mut Tx, id: OrderId) -> Result<Option<(Order, i64)>> {
             ", NULL AS session_name FROM orders o WHERE o.id = ?"
         ),
     );
-    let row: Option<Row> = fetch_optional!(tx, sql, id);
-    let Some(row) = row else { return Ok(None) };
-    let last_seq = row.last_seq;
-    let order = with_items(tx, vec![row])
-        .await?
-        .pop()
-        .expect("one row makes one order");
-    Ok(Some((order, last_seq)))
+    let row: Option<OrderRow> = read_optional!(tx, sql, id);
+    Ok(with_last_seqs(tx, row.into_iter().collect()).await?.pop())
 }
 
 /// Locks several orders as [`lock`] does, by id, and skips those that another transaction has locked.
 pub async fn lock_available(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, i64)>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     // SQLite has one writer and no row locks.
     let end = tx.pick(") ORDER BY o.id FOR UPDATE SKIP LOCKED", ") ORDER BY o.id");
-    let rows: Vec<Row> = on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new(concat!(
+    let rows = read_in!(
+        tx,
+        concat!(
             "SELECT ",
             columns!(),
             ", NULL AS session_name FROM orders o WHERE o.id IN ("
-        ));
-        push_ids(&mut query, &ids);
-        query.push(end);
-        query.build_query_as().fetch_all(conn).await?
-    });
-    let last_seqs: Vec<i64> = rows.iter().map(|row| row.last_seq).collect();
-    let orders = with_items(tx, rows).await?;
-    Ok(orders.into_iter().zip(last_seqs).collect())
+        ),
+        ids,
+        end
+    );
+    with_last_seqs(tx, rows).await
 }
 
 /// Returns the last [`MAX_SESSION_ORDERS`] placed orders of a session, oldest first.
 pub async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
-    let mut rows: Vec<Row> = fetch_all!(
+    let mut rows: Vec<OrderRow> = read_all!(
         tx,
         concat!(
             "SELECT ",
@@ -221,7 +210,7 @@ pub async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
 
 /// Returns the placed orders of a session that have not ended, oldest first.
 pub async fn unfinished_of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
-    let rows: Vec<Row> = fetch_all!(
+    let rows = read_all!(
         tx,
         concat!(
             "SELECT ",
@@ -243,7 +232,7 @@ pub async fn find_by_references(
 ) -> Result<HashMap<(Uuid, String), OrderId>> {
     let mut found = HashMap::new();
     for chunk in super::bulk::chunks(wanted) {
-        let rows: Vec<(Uuid, Vec<u8>, Uuid)> = on!(&mut *tx, |conn| {
+        let rows: Vec<(Uuid, Vec<u8>, OrderId)> = on!(&mut *tx, |conn| {
             let mut query = QueryBuilder::new("SELECT placed_by, reference, id FROM orders WHERE ");
             let mut list = query.separated(" OR ");
             for (placed_by, reference) in chunk {
@@ -256,7 +245,7 @@ pub async fn find_by_references(
             query.build_query_as().fetch_all(conn).await?
         });
         for (placed_by, reference, id) in rows {
-            found.insert((placed_by, text(reference)), id.into());
+            found.insert((placed_by, text(reference)), id);
         }
     }
     Ok(found)
@@ -264,56 +253,53 @@ pub async fn find_by_references(
 
 /// Returns which of these orders exist, after a COMMIT whose answer was lost. Waits for one that is still running.
 pub async fn find_existing(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     // SQLite has one writer, which is this transaction.
-    let locking = tx.pick(") FOR UPDATE", ")");
-    let rows: Vec<(Uuid,)> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new("SELECT id FROM orders WHERE id IN (");
-        push_ids(&mut query, &ids);
-        query.push(locking);
-        query.build_query_as().fetch_all(conn).await?
-    });
-    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
+    let end = tx.pick(") FOR UPDATE", ")");
+    let existing: Vec<(OrderId,)> = fetch_in!(tx, "SELECT id FROM orders WHERE id IN (", ids, end);
+    Ok(existing.into_iter().map(|(id,)| id).collect())
 }
 
 /// Returns the integrators that may have received the order: those with an attempt that is open, `acknowledged` or
 /// `unknown`, or that is to be retried after an HTTP response.
 pub async fn integrators_reached(tx: &mut Tx, order: OrderId) -> Result<Vec<IntegratorId>> {
-    let rows: Vec<(Uuid,)> = fetch_all!(
+    Ok(fetch_scalars!(
         tx,
         "SELECT DISTINCT h.integrator_id FROM handoffs h JOIN attempts a ON a.handoff_id = h.id \
          WHERE h.order_id = ? AND h.event IN ('order.placed', 'order.dispatched') \
          AND (a.outcome IS NULL OR a.outcome IN ('acknowledged', 'unknown') \
               OR (a.outcome = 'retry' AND a.http_status IS NOT NULL))",
         order
-    );
-    Ok(rows.into_iter().map(|(id,)| id.into()).collect())
+    ))
 }
 
-async fn with_items(tx: &mut Tx, rows: Vec<Row>) -> Result<Vec<Order>> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let mut by_order: HashMap<Uuid, Vec<ItemRow>> = HashMap::new();
+async fn with_last_seqs(tx: &mut Tx, rows: Vec<OrderRow>) -> Result<Vec<(Order, i64)>> {
+    let last_seqs: Vec<i64> = rows.iter().map(|row| row.last_seq).collect();
+    let orders = with_items(tx, rows).await?;
+    Ok(orders.into_iter().zip(last_seqs).collect())
+}
+
+async fn with_items(tx: &mut Tx, rows: Vec<OrderRow>) -> Result<Vec<Order>> {
+    let mut orders: Vec<Order> = rows.into_iter().map(|row| row.order).collect();
+    let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
+    let mut by_order: HashMap<OrderId, Vec<ItemRow>> = HashMap::new();
     for ids in ids.chunks(MAX_ORDERS_PER_QUERY) {
-        let items: Vec<ItemRow> = on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new(
-                "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \
-                 FROM order_items WHERE order_id IN (",
-            );
-            push_ids(&mut query, ids);
-            query.push(") ORDER BY order_id, position");
-            query.build_query_as().fetch_all(conn).await?
-        });
+        let items: Vec<ItemRow> = fetch_in!(
+            tx,
+            "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \
+             FROM order_items WHERE order_id IN (",
+            ids,
+            ") ORDER BY order_id, position"
+        );
         for item in items {
             by_order.entry(item.order_id).or_default().push(item);
         }
     }
-    rows.into_iter()
-        .map(|row| {
-            let items = by_order.remove(&row.id).unwrap_or_default();
-            row.into_order(items)
-        })
-        .collect()
+    for order in &mut orders {
+        let items = by_order.remove(&order.id).unwrap_or_default();
+        let items = items.into_iter();
+        order.items = items
+            .map(|item| item.into_item(order.total.currency))
+            .collect::<Result<_>>()?;
+    }
+    Ok(orders)
 }

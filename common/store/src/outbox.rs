@@ -2,11 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{QueryBuilder, types::Json};
-use uuid::Uuid;
+use sqlx::types::Json;
 
-use super::{
-    error::Result, execute, fetch_all, fetch_one, insert_many, on, push_ids, skip_locked, tx::Tx,
+use crate::{
+    error::Result, execute, execute_in, fetch_all, fetch_one, insert_many, skip_locked, tx::Tx,
 };
 use domain::{hint::Announcement, ids::OutboxId};
 
@@ -55,20 +54,11 @@ pub async fn claim(
         tx,
         "SELECT id, announcement FROM outbox WHERE parked = FALSE AND not_before <= ? ORDER BY not_before LIMIT ?"
     );
-    let rows: Vec<(Uuid, Json<Value>)> = fetch_all!(tx, sql, due, limit);
-    let ids: Vec<Uuid> = rows.iter().map(|(id, _)| *id).collect();
-    if !ids.is_empty() {
-        on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new("UPDATE outbox SET not_before = ");
-            query.push_bind(not_before).push(" WHERE id IN (");
-            push_ids(&mut query, &ids);
-            query.push(")");
-            query.build().execute(conn).await?;
-        });
-    }
+    let rows: Vec<(OutboxId, Json<Value>)> = fetch_all!(tx, sql, due, limit);
+    let ids: Vec<OutboxId> = rows.iter().map(|(id, _)| *id).collect();
+    execute_in!(tx, "UPDATE outbox SET not_before = ", not_before, " WHERE id IN ("; &ids);
     let mut claimed = Vec::with_capacity(rows.len());
     for (id, Json(announcement)) in rows {
-        let id = OutboxId::from(id);
         match serde_json::from_value(announcement) {
             Ok(announcement) => claimed.push(OutboxRow { id, announcement }),
             // A row that no version of this program wrote must not stop the others.
@@ -79,17 +69,8 @@ pub async fn claim(
 }
 
 pub async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    for chunk in super::bulk::chunks(&ids) {
-        on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new("DELETE FROM outbox WHERE id IN (");
-            let mut list = query.separated(", ");
-            for id in chunk {
-                list.push_bind(*id);
-            }
-            query.push(")");
-            query.build().execute(conn).await?;
-        });
+    for chunk in super::bulk::chunks(ids) {
+        execute_in!(tx, "DELETE FROM outbox WHERE id IN ("; chunk);
     }
     Ok(())
 }

@@ -2,13 +2,12 @@
 
 pub mod outside;
 
-use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
-use uuid::Uuid;
 
-use super::{
-    error::{Result, StoreError},
-    execute, fetch_all, fetch_optional, on, push_ids,
+use crate::{
+    error::Result,
+    execute, fetch_optional, on, read_all, read_in, read_optional,
+    rows::{ReadRow, Row, read_rows},
     tx::Tx,
 };
 use domain::{
@@ -31,7 +30,7 @@ pub async fn lock(tx: &mut Tx, id: ProductId) -> Result<Option<Product>> {
         // SQLite has one writer; nothing to lock.
         "SELECT id FROM products WHERE id = ?",
     );
-    let locked: Option<(Uuid,)> = fetch_optional!(tx, sql, id);
+    let locked: Option<(ProductId,)> = fetch_optional!(tx, sql, id);
     match locked {
         Some(_) => get(tx, id).await,
         None => Ok(None),
@@ -40,17 +39,12 @@ pub async fn lock(tx: &mut Tx, id: ProductId) -> Result<Option<Product>> {
 
 /// Returns the products that exist, archived ones too, by id.
 pub async fn many(tx: &mut Tx, ids: &[ProductId]) -> Result<Vec<Product>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<Row> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(select!("WHERE p.id IN ("));
-        push_ids(&mut query, &ids);
-        query.push(") ORDER BY p.id");
-        query.build_query_as().fetch_all(conn).await?
-    });
-    rows.into_iter().map(TryInto::try_into).collect()
+    Ok(read_in!(
+        tx,
+        select!("WHERE p.id IN ("),
+        ids,
+        ") ORDER BY p.id"
+    ))
 }
 
 /// Returns the store's products with these SKUs, by id. An archived product has no SKU.
@@ -60,7 +54,7 @@ pub async fn by_skus(tx: &mut Tx, store: StoreId, skus: &[&str]) -> Result<Vec<P
     };
     // Padded to a power of two, so that the statement has few shapes (see `batch`).
     let wanted = skus.len().next_power_of_two();
-    let rows: Vec<Row> = on!(tx, |conn| {
+    let rows = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE p.store_id = "));
         query.push_bind(store).push(" AND p.sku IN (");
         let mut list = query.separated(", ");
@@ -70,7 +64,7 @@ pub async fn by_skus(tx: &mut Tx, store: StoreId, skus: &[&str]) -> Result<Vec<P
         query.push(") ORDER BY p.id");
         query.build_query_as().fetch_all(conn).await?
     });
-    rows.into_iter().map(TryInto::try_into).collect()
+    read_rows(rows)
 }
 
 /// Returns the store's products that are not archived, by id, after `after`.
@@ -80,29 +74,27 @@ pub async fn list(
     after: Option<ProductId>,
     limit: u32,
 ) -> Result<Vec<Product>> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(read_all!(
         tx,
         select!(
             "WHERE p.store_id = ? AND p.archived_at IS NULL AND p.id > ? ORDER BY p.id LIMIT ?"
         ),
         store,
-        after.unwrap_or(Uuid::nil().into()),
+        after.unwrap_or(ProductId::MIN),
         limit
-    );
-    rows.into_iter().map(TryInto::try_into).collect()
+    ))
 }
 
 /// Returns the products on the store's menu, by id, including those that are sold out.
 pub async fn menu(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<Product>> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(read_all!(
         tx,
         select!(
             "WHERE p.store_id = ? AND p.archived_at IS NULL AND p.available = TRUE ORDER BY p.id LIMIT ?"
         ),
         store,
         limit
-    );
-    rows.into_iter().map(TryInto::try_into).collect()
+    ))
 }
 
 /// Inserts a product without stock; [`StoreError::UniqueKeyTaken`] if its SKU is taken.
@@ -146,8 +138,7 @@ pub async fn update(tx: &mut Tx, product: &Product, version: i64) -> Result<bool
 }
 
 async fn read(tx: &mut Tx, id: ProductId, sql: &'static str) -> Result<Option<Product>> {
-    let row: Option<Row> = fetch_optional!(tx, sql, id);
-    row.map(TryInto::try_into).transpose()
+    Ok(read_optional!(tx, sql, id))
 }
 
 /// `SELECT` of a product's columns and stock, with the rest of the statement.
@@ -163,46 +154,22 @@ macro_rules! select {
 }
 use select;
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    store_id: Uuid,
-    sku: Option<Vec<u8>>,
-    name: String,
-    description: Option<String>,
-    price_amount: i64,
-    currency: String,
-    available: bool,
-    stock: Option<i64>,
-    archived_at: Option<DateTime<Utc>>,
-    version: i64,
-    created_at: DateTime<Utc>,
-}
+impl ReadRow for Product {
+    const TABLE: &'static str = "products";
 
-impl TryFrom<Row> for Product {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let currency = row
-            .currency
-            .parse()
-            .map_err(|error| StoreError::corrupt("products", row.id, error))?;
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            id: row.id.into(),
-            store_id: row.store_id.into(),
-            sku: row
-                .sku
-                .map(String::from_utf8)
-                .transpose()
-                .map_err(|error| StoreError::corrupt("products", row.id, error))?,
-            name: row.name,
-            description: row.description,
-            price: Money::new(row.price_amount, currency),
-            available: row.available,
-            stock: row.stock,
-            archived_at: row.archived_at,
-            version: row.version,
-            created_at: row.created_at,
+            id: row.get("id")?,
+            store_id: row.get("store_id")?,
+            sku: row.parse_optional("sku", String::from_utf8)?,
+            name: row.get("name")?,
+            description: row.get("description")?,
+            price: Money::new(row.get("price_amount")?, row.get("currency")?),
+            available: row.get("available")?,
+            stock: row.get("stock")?,
+            archived_at: row.get("archived_at")?,
+            version: row.get("version")?,
+            created_at: row.get("created_at")?,
         })
     }
 }

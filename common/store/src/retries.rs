@@ -8,13 +8,13 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::{QueryBuilder, types::Json};
-use uuid::Uuid;
 
-use super::{
-    error::{Result, StoreError},
+use crate::{
+    error::Result,
     execute,
-    explain::{QueryOutput, impl_query_output},
-    on, push_ids,
+    explain::QueryOutput,
+    on, read_in,
+    rows::{ReadRow, Readable, Row, optional_text, read_rows},
     tx::Tx,
 };
 use domain::{
@@ -114,25 +114,18 @@ pub async fn insert_round(
 
 /// Returns the manually opened rounds of these handoffs, in order.
 pub async fn rounds_of(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(HandoffId, Round)>> {
-    if handoffs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = handoffs.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<RoundRow> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT r.handoff_id, r.round, r.retry_id, r.account_id, a.username, r.opened_at, r.due_at \
+    Ok(read_in!(
+        tx,
+        "SELECT r.handoff_id, r.round, r.retry_id, r.account_id, a.username, r.opened_at, r.due_at \
              FROM handoff_rounds r LEFT JOIN accounts a ON a.id = r.account_id WHERE r.handoff_id IN (",
-        );
-        push_ids(&mut query, &ids);
-        query.push(") ORDER BY r.handoff_id, r.round");
-        query.build_query_as().fetch_all(conn).await?
-    });
-    rows.into_iter().map(TryInto::try_into).collect()
+        handoffs,
+        ") ORDER BY r.handoff_id, r.round"
+    ))
 }
 
 pub async fn get(tx: &mut Tx, id: RetryId) -> Result<Option<Retry>> {
-    let rows = run_walk::<RetryRow>(tx, Walk::One(id), None, 1).await?;
-    rows.into_iter().next().map(TryInto::try_into).transpose()
+    let rows: Vec<Readable<Retry>> = run_walk(tx, Walk::One(id), None, 1).await?;
+    Ok(read_rows::<_, Vec<_>>(rows)?.pop())
 }
 
 /// Returns retries before `before`, newest first.
@@ -149,15 +142,15 @@ pub async fn list(
             of_stores.chain([Walk::By(*by)]).collect()
         }
     };
-    let mut rows: Vec<RetryRow> = Vec::new();
+    let mut rows: Vec<Readable<Retry>> = Vec::new();
     for walk in walks {
-        rows.extend(run_walk::<RetryRow>(tx, walk, before, limit).await?);
+        rows.extend(run_walk::<Readable<Retry>>(tx, walk, before, limit).await?);
     }
-    rows.sort_unstable_by_key(|row| Reverse(row.id));
+    rows.sort_unstable_by_key(|row| Reverse(row.key));
     let mut seen = BTreeSet::new();
-    rows.retain(|row| seen.insert(row.id));
+    rows.retain(|row| seen.insert(row.key));
     rows.truncate(limit as usize);
-    rows.into_iter().map(TryInto::try_into).collect()
+    read_rows(rows)
 }
 
 pub(crate) async fn run_walk<A: QueryOutput>(
@@ -166,7 +159,7 @@ pub(crate) async fn run_walk<A: QueryOutput>(
     before: Option<RetryId>,
     limit: u32,
 ) -> Result<Vec<A>> {
-    let before = before.map_or(Uuid::max(), RetryId::uuid);
+    let before = before.unwrap_or(RetryId::MAX);
     let sql_prefix = A::sql_prefix(tx);
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(sql_prefix);
@@ -192,73 +185,38 @@ pub(crate) async fn run_walk<A: QueryOutput>(
     }))
 }
 
-impl_query_output!(RetryRow);
+impl ReadRow for Retry {
+    const TABLE: &'static str = "retries";
 
-#[derive(sqlx::FromRow)]
-struct RetryRow {
-    id: Uuid,
-    account_id: Uuid,
-    username: Option<Vec<u8>>,
-    store_id: Option<Uuid>,
-    filter: Json<Value>,
-    matched: i32,
-    retried: i32,
-    refused: Json<BTreeMap<String, u32>>,
-    started_at: DateTime<Utc>,
-    finished_at: Option<DateTime<Utc>>,
-}
-
-impl TryFrom<RetryRow> for Retry {
-    type Error = StoreError;
-
-    fn try_from(row: RetryRow) -> Result<Self> {
-        let count = |n: i32| {
-            u32::try_from(n).map_err(|error| StoreError::corrupt("retries", row.id, error))
-        };
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            id: row.id.into(),
-            by: row.account_id.into(),
-            by_username: name(row.username),
-            store_id: row.store_id.map(Into::into),
-            matched: count(row.matched)?,
-            retried: count(row.retried)?,
-            filter: row.filter.0,
-            refused: row.refused.0,
-            started_at: row.started_at,
-            finished_at: row.finished_at,
+            id: row.get("id")?,
+            by: row.get("account_id")?,
+            by_username: row.get("username").map(optional_text)?,
+            store_id: row.get("store_id")?,
+            matched: row.count("matched")?,
+            retried: row.count("retried")?,
+            filter: row.get("filter").map(|Json(filter)| filter)?,
+            refused: row.get("refused").map(|Json(refused)| refused)?,
+            started_at: row.get("started_at")?,
+            finished_at: row.get("finished_at")?,
         })
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct RoundRow {
-    handoff_id: Uuid,
-    round: i32,
-    retry_id: Uuid,
-    account_id: Uuid,
-    username: Option<Vec<u8>>,
-    opened_at: DateTime<Utc>,
-    due_at: DateTime<Utc>,
-}
+impl ReadRow for (HandoffId, Round) {
+    const TABLE: &'static str = "handoff_rounds";
+    const KEY: &'static str = "handoff_id";
 
-impl TryFrom<RoundRow> for (HandoffId, Round) {
-    type Error = StoreError;
-
-    fn try_from(row: RoundRow) -> Result<Self> {
-        let round = u32::try_from(row.round)
-            .map_err(|error| StoreError::corrupt("handoff_rounds", row.handoff_id, error))?;
+    fn read(row: &Row<'_>) -> Result<Self> {
         let opened = Round {
-            round,
-            retry_id: row.retry_id.into(),
-            by: row.account_id.into(),
-            by_username: name(row.username),
-            opened_at: row.opened_at,
-            due_at: row.due_at,
+            round: row.count("round")?,
+            retry_id: row.get("retry_id")?,
+            by: row.get("account_id")?,
+            by_username: row.get("username").map(optional_text)?,
+            opened_at: row.get("opened_at")?,
+            due_at: row.get("due_at")?,
         };
-        Ok((row.handoff_id.into(), opened))
+        Ok((row.get("handoff_id")?, opened))
     }
-}
-
-fn name(username: Option<Vec<u8>>) -> Option<String> {
-    username.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -1,12 +1,12 @@
 //! Sessions: the open tabs of tables.
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::{
-    error::{Result, StoreError},
-    execute, fetch_all, fetch_optional, on, push_ids,
+use crate::{
+    error::Result,
+    execute, fetch_optional, read_all, read_in, read_optional,
+    rows::{ReadRow, Row},
     tx::Tx,
 };
 use domain::{
@@ -43,13 +43,15 @@ pub async fn insert(tx: &mut Tx, session: &Session, open_key: &str) -> Result<()
 }
 
 pub async fn get(tx: &mut Tx, id: SessionId) -> Result<Option<Session>> {
-    let row: Option<Row> = fetch_optional!(tx, select!("WHERE id = ?"), id);
-    row.map(TryInto::try_into).transpose()
+    Ok(read_optional!(tx, select!("WHERE id = ?"), id))
 }
 
 pub async fn by_code(tx: &mut Tx, code: &str) -> Result<Option<Session>> {
-    let row: Option<Row> = fetch_optional!(tx, select!("WHERE code = ?"), code.as_bytes());
-    row.map(TryInto::try_into).transpose()
+    Ok(read_optional!(
+        tx,
+        select!("WHERE code = ?"),
+        code.as_bytes()
+    ))
 }
 
 /// Returns whether the store has an open session with that key.
@@ -65,7 +67,7 @@ pub async fn is_open(tx: &mut Tx, store: StoreId, open_key: &str) -> Result<bool
 
 /// Returns the sessions that exist, by id.
 pub async fn many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
-    some(tx, ids, "").await
+    some(tx, ids, ") ORDER BY id").await
 }
 
 /// Locks a session's row and returns it.
@@ -76,28 +78,18 @@ pub async fn lock(tx: &mut Tx, id: SessionId) -> Result<Option<Session>> {
 /// Locks the sessions that exist, by id.
 pub async fn lock_many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
     // SQLite neither has FOR UPDATE nor needs it: it has one writer.
-    let locking = tx.pick(" FOR UPDATE", "");
-    some(tx, ids, locking).await
+    let end = tx.pick(") ORDER BY id FOR UPDATE", ") ORDER BY id");
+    some(tx, ids, end).await
 }
 
 /// Locks the sessions that exist and that no other transaction has locked, by id.
 pub async fn lock_available(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
-    let locking = tx.pick(" FOR UPDATE SKIP LOCKED", "");
-    some(tx, ids, locking).await
+    let end = tx.pick(") ORDER BY id FOR UPDATE SKIP LOCKED", ") ORDER BY id");
+    some(tx, ids, end).await
 }
 
-async fn some(tx: &mut Tx, ids: &[SessionId], locking: &'static str) -> Result<Vec<Session>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<Row> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(select!("WHERE id IN ("));
-        push_ids(&mut query, &ids);
-        query.push(") ORDER BY id").push(locking);
-        query.build_query_as().fetch_all(conn).await?
-    });
-    rows.into_iter().map(TryInto::try_into).collect()
+async fn some(tx: &mut Tx, ids: &[SessionId], end: &'static str) -> Result<Vec<Session>> {
+    Ok(read_in!(tx, select!("WHERE id IN ("), ids, end))
 }
 
 /// Returns a store's sessions in one state, newest first, that were opened before `before`, the last one of the
@@ -109,16 +101,15 @@ pub async fn list(
     before: Option<SessionId>,
     limit: u32,
 ) -> Result<Vec<Session>> {
-    let before = before.map_or(Uuid::max(), SessionId::uuid);
-    let rows: Vec<Row> = fetch_all!(
+    let before = before.unwrap_or(SessionId::MAX);
+    Ok(read_all!(
         tx,
         select!("WHERE store_id = ? AND state = ? AND id < ? ORDER BY id DESC LIMIT ?"),
         store,
         state,
         before,
         limit
-    );
-    rows.into_iter().map(TryInto::try_into).collect()
+    ))
 }
 
 /// Closes a session, which frees its name.
@@ -126,7 +117,7 @@ pub async fn close(tx: &mut Tx, id: SessionId, closed_at: DateTime<Utc>) -> Resu
     execute!(
         tx,
         "UPDATE sessions SET state = ?, open_key = NULL, closed_at = ? WHERE id = ?",
-        SessionState::Closed.as_str(),
+        SessionState::Closed,
         closed_at,
         id
     );
@@ -144,35 +135,20 @@ pub async fn set_code(tx: &mut Tx, id: SessionId, code: &str) -> Result<()> {
     Ok(())
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    store_id: Uuid,
-    code: Vec<u8>,
-    name: String,
-    state: String,
-    opened_at: DateTime<Utc>,
-    closed_at: Option<DateTime<Utc>>,
-    last_seq: i64,
-}
+impl ReadRow for Session {
+    const TABLE: &'static str = "sessions";
 
-impl TryFrom<Row> for Session {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let corrupt = |what: String| StoreError::corrupt("sessions", row.id, what);
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let utf8 = |bytes| String::from_utf8(bytes).map_err(|_| "code is not UTF-8");
         Ok(Self {
-            id: row.id.into(),
-            store_id: row.store_id.into(),
-            code: String::from_utf8(row.code).map_err(|_| corrupt("code is not UTF-8".into()))?,
-            name: row.name,
-            state: row
-                .state
-                .parse()
-                .map_err(|error: domain::UnknownWord| corrupt(error.to_string()))?,
-            opened_at: row.opened_at,
-            closed_at: row.closed_at,
-            seq: row.last_seq,
+            id: row.get("id")?,
+            store_id: row.get("store_id")?,
+            code: row.parse("code", utf8)?,
+            name: row.get("name")?,
+            state: row.get("state")?,
+            opened_at: row.get("opened_at")?,
+            closed_at: row.get("closed_at")?,
+            seq: row.get("last_seq")?,
         })
     }
 }

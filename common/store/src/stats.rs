@@ -5,14 +5,14 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
-use uuid::Uuid;
 
-use super::{
+use crate::{
     bulk::chunks,
-    error::{Result, StoreError},
-    execute,
-    explain::{QueryOutput, impl_query_output},
-    fetch_all, on, push_ids,
+    error::Result,
+    execute, execute_in,
+    explain::QueryOutput,
+    fetch_all, on, read_all, read_in,
+    rows::{ReadRow, Readable, Row, read_rows},
     tx::Tx,
 };
 use domain::{
@@ -55,40 +55,31 @@ macro_rules! select_tallied {
 
 /// Returns the tallies of these stores.
 pub async fn tallied(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Tallied>> {
-    if stores.is_empty() {
-        return Ok(Vec::new());
-    }
-    let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<Row> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(select_tallied!("WHERE c.store_id IN ("));
-        push_ids(&mut query, &stores);
-        query.push(")");
-        query.build_query_as().fetch_all(conn).await?
-    });
-    Ok(rows.into_iter().map(Tallied::from).collect())
+    Ok(read_in!(
+        tx,
+        select_tallied!("WHERE c.store_id IN ("),
+        stores,
+        ")"
+    ))
 }
 
 /// Returns the tallies of all stores after `after`, by id.
 pub async fn all_tallies(tx: &mut Tx, after: Option<StoreId>, limit: u32) -> Result<Vec<Tallied>> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(read_all!(
         tx,
         select_tallied!("WHERE c.store_id > ? ORDER BY c.store_id LIMIT ?"),
-        after.unwrap_or(Uuid::nil().into()),
+        after.unwrap_or(StoreId::MIN),
         limit
-    );
-    Ok(rows.into_iter().map(Tallied::from).collect())
+    ))
 }
 
 /// Counts the orders of each of these stores whose numbers are above the given one.
 pub async fn rest(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Tally> {
     let mut tally = Tally::default();
     for chunk in chunks(of) {
-        for row in counted::<CountedRow>(tx, chunk).await? {
-            let status: OrderStatus = row
-                .status
-                .parse()
-                .map_err(|error| StoreError::corrupt("orders", "counted by status", error))?;
-            tally.add_counted(status, row.orders, row.ever_accepted, row.acceptance_us);
+        let rows: Vec<Readable<InStatus>> = counted(tx, chunk).await?;
+        for row in read_rows::<InStatus, Vec<_>>(rows)? {
+            tally.add_counted(row.status, row.orders, row.ever_accepted, row.acceptance_us);
         }
     }
     Ok(tally)
@@ -139,16 +130,15 @@ pub async fn untallied(
     above: i64,
     limit: u32,
 ) -> Result<Vec<Untallied>> {
-    type Found = (Uuid, i64, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
-    let rows: Vec<Found> = fetch_all!(
+    let rows: Vec<(_, _, _, Option<DateTime<Utc>>)> = fetch_all!(
         tx,
         "SELECT id, number, placed_at, ended_at FROM orders WHERE store_id = ? AND number > ? ORDER BY number LIMIT ?",
         store,
         above,
         limit
     );
-    let untallied = |(id, number, placed_at, ended_at): Found| Untallied {
-        id: OrderId::from(id),
+    let untallied = |(id, number, placed_at, ended_at): (_, _, _, Option<_>)| Untallied {
+        id,
         number,
         placed_at,
         has_ended: ended_at.is_some(),
@@ -158,30 +148,17 @@ pub async fn untallied(
 
 /// Locks those orders, by id, that are in no tally and that no other transaction has locked.
 pub async fn lock_untallied(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Counted>> {
-    type Found = (Uuid, String, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
     // SQLite has one writer and no row locks.
     let end = tx.pick(
         ") AND tallied = FALSE ORDER BY id FOR UPDATE SKIP LOCKED",
         ") AND tallied = FALSE ORDER BY id",
     );
-    let rows: Vec<Found> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT id, status, placed_at, accepted_at FROM orders WHERE id IN (",
-        );
-        push_ids(&mut query, &ids);
-        query.push(end);
-        query.build_query_as().fetch_all(conn).await?
-    });
-    let counted = |(id, status, placed_at, accepted_at): Found| {
-        let status = status.parse();
-        Ok(Counted {
-            status: status.map_err(|error| StoreError::corrupt("orders", id, error))?,
-            placed_at,
-            accepted_at,
-        })
-    };
-    rows.into_iter().map(counted).collect()
+    Ok(read_in!(
+        tx,
+        "SELECT id, status, placed_at, accepted_at FROM orders WHERE id IN (",
+        ids,
+        end
+    ))
 }
 
 /// Inserts an empty tally for a store; [`StoreError::UniqueKeyTaken`] if it has one.
@@ -246,13 +223,7 @@ async fn add(
 
 /// Marks these orders as tallied.
 pub async fn mark(tx: &mut Tx, ids: &[OrderId]) -> Result<()> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    on!(tx, |conn| {
-        let mut query = QueryBuilder::new("UPDATE orders SET tallied = TRUE WHERE id IN (");
-        push_ids(&mut query, &ids);
-        query.push(")");
-        query.build().execute(conn).await?;
-    });
+    execute_in!(tx, "UPDATE orders SET tallied = TRUE WHERE id IN ("; ids);
     Ok(())
 }
 
@@ -270,84 +241,77 @@ const COLUMNS: &[(&str, OrderStatus)] = &[
     ("cancelled", Cancelled),
 ];
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    store_id: Uuid,
-    last_number: i64,
-    up_to: Option<i64>,
-    pending: Option<i64>,
-    processing: Option<i64>,
-    accepted: Option<i64>,
-    preparing: Option<i64>,
-    ready: Option<i64>,
-    dispatched: Option<i64>,
-    delivered: Option<i64>,
-    rejected: Option<i64>,
-    failed: Option<i64>,
-    cancelled: Option<i64>,
-    ever_accepted: Option<i64>,
-    acceptance_us: Option<i64>,
-}
+impl ReadRow for Tallied {
+    const TABLE: &'static str = "store_counters";
+    const KEY: &'static str = "store_id";
 
-impl From<Row> for Tallied {
-    fn from(row: Row) -> Self {
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let sum = |column| {
+            row.get::<Option<i64>>(column)
+                .map(Option::unwrap_or_default)
+        };
         let mut tally = Tally::default();
-        for (status, orders) in [
-            (Pending, row.pending),
-            (Processing, row.processing),
-            (Accepted, row.accepted),
-            (Preparing, row.preparing),
-            (Ready, row.ready),
-            (Dispatched, row.dispatched),
-            (Delivered, row.delivered),
-            (Rejected, row.rejected),
-            (Failed, row.failed),
-            (Cancelled, row.cancelled),
-        ] {
-            tally.add_counted(status, orders.unwrap_or(0), 0, 0);
+        for (column, status) in COLUMNS {
+            tally.add_counted(*status, sum(column)?, 0, 0);
         }
-        let (ever_accepted, acceptance_us) = (row.ever_accepted, row.acceptance_us);
-        tally.add_counted(
-            Accepted,
-            0,
-            ever_accepted.unwrap_or(0),
-            acceptance_us.unwrap_or(0),
-        );
-        Self {
-            store: row.store_id.into(),
+        tally.add_counted(Accepted, 0, sum("ever_accepted")?, sum("acceptance_us")?);
+        Ok(Self {
+            store: row.get("store_id")?,
             tally,
-            up_to: row.up_to,
-            last_number: row.last_number,
-        }
+            up_to: row.get("up_to")?,
+            last_number: row.get("last_number")?,
+        })
     }
 }
 
-impl_query_output!(CountedRow);
+impl ReadRow for Counted {
+    const TABLE: &'static str = "orders";
 
-#[derive(sqlx::FromRow)]
-struct CountedRow {
-    status: String,
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            status: row.get("status")?,
+            placed_at: row.get("placed_at")?,
+            accepted_at: row.get("accepted_at")?,
+        })
+    }
+}
+
+/// The orders in one status.
+struct InStatus {
+    status: OrderStatus,
     orders: i64,
     ever_accepted: i64,
     acceptance_us: i64,
 }
 
+impl ReadRow for InStatus {
+    const TABLE: &'static str = "orders";
+    const KEY: &'static str = "counted by status";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            status: row.get("status")?,
+            orders: row.get("orders")?,
+            ever_accepted: row.get("ever_accepted")?,
+            acceptance_us: row.get("acceptance_us")?,
+        })
+    }
+}
+
 /// Returns every placed order, to check the counts against.
 #[cfg(any(test, feature = "testing"))]
 pub async fn placed_orders(tx: &mut Tx) -> Result<Vec<(StoreId, Counted)>> {
-    type Found = (Uuid, String, Option<DateTime<Utc>>, Option<DateTime<Utc>>);
-    let rows: Vec<Found> = fetch_all!(
+    let rows = fetch_all!(
         tx,
         "SELECT store_id, status, placed_at, accepted_at FROM orders WHERE status <> 'draft'"
     );
-    let counted = |(store, status, placed_at, accepted_at): Found| {
-        let status = status.parse().expect("a status is one of the words");
+    let counted = |(store, status, placed_at, accepted_at)| {
         let counted = Counted {
             status,
             placed_at,
             accepted_at,
         };
-        (store.into(), counted)
+        (store, counted)
     };
     Ok(rows.into_iter().map(counted).collect())
 }

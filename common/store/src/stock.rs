@@ -4,36 +4,29 @@
 use std::collections::{BTreeMap, HashMap};
 
 use sqlx::QueryBuilder;
-use uuid::Uuid;
 
-use super::{
+use crate::{
+    bulk::by_amount,
     error::{Result, StoreError},
-    on, push_ids,
+    fetch_in, on, push_ids,
     tx::Tx,
 };
 use domain::ids::ProductId;
 
 /// Locks the stock rows of those products that are counted, and returns their quantities.
 pub async fn lock(tx: &mut Tx, products: &[ProductId]) -> Result<HashMap<ProductId, i64>> {
-    if products.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let mut ids: Vec<Uuid> = products.iter().map(|id| id.uuid()).collect();
+    let mut ids = products.to_vec();
     ids.sort_unstable();
     ids.dedup();
     // SQLite has one writer and no row locks.
-    let lock = tx.pick(") ORDER BY product_id FOR UPDATE", ")");
-    let rows: Vec<(Uuid, i64)> = on!(tx, |conn| {
-        let mut query =
-            QueryBuilder::new("SELECT product_id, quantity FROM stock WHERE product_id IN (");
-        push_ids(&mut query, &ids);
-        query.push(lock);
-        query.build_query_as().fetch_all(conn).await?
-    });
-    Ok(rows
-        .into_iter()
-        .map(|(id, quantity)| (id.into(), quantity))
-        .collect())
+    let end = tx.pick(") ORDER BY product_id FOR UPDATE", ")");
+    let rows = fetch_in!(
+        tx,
+        "SELECT product_id, quantity FROM stock WHERE product_id IN (",
+        &ids,
+        end
+    );
+    Ok(rows.into_iter().collect())
 }
 
 /// Takes stock from rows that are locked and known to have enough.
@@ -65,11 +58,7 @@ async fn change(
     sql: &'static str,
     guard: &'static str,
 ) -> Result<()> {
-    let mut groups: BTreeMap<i64, Vec<Uuid>> = BTreeMap::new();
-    for (product, amount) in amounts {
-        groups.entry(*amount).or_default().push(product.uuid());
-    }
-    for (amount, ids) in groups {
+    for (amount, ids) in by_amount(amounts) {
         let changed = on!(&mut *tx, |conn| {
             let mut query = QueryBuilder::new(sql);
             query.push_bind(amount).push(" WHERE product_id IN (");

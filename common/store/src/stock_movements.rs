@@ -5,17 +5,19 @@ use uuid::Uuid;
 
 #[cfg(any(test, feature = "testing"))]
 use super::fetch_all;
-use super::{error::Result, execute, fetch_optional, tx::Tx};
+use crate::{error::Result, execute, fetch_optional, tx::Tx};
 use domain::ids::{AccountId, ProductId};
 
 /// A manual change, with its reason.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Movement {
     pub id: Uuid,
     pub product_id: ProductId,
     pub delta: i64,
     pub reason: String,
+    #[sqlx(rename = "account_id")]
     pub by: Option<AccountId>,
+    #[sqlx(rename = "created_at")]
     pub at: DateTime<Utc>,
 }
 
@@ -70,35 +72,11 @@ pub async fn insert(tx: &mut Tx, movement: &Movement) -> Result<()> {
 /// Returns the product's movements, newest first. Only tests read single movements so far.
 #[cfg(any(test, feature = "testing"))]
 pub async fn of_product(tx: &mut Tx, product: ProductId, limit: u32) -> Result<Vec<Movement>> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(fetch_all!(
         tx,
         "SELECT id, product_id, delta, reason, account_id, created_at FROM stock_movements \
          WHERE product_id = ? ORDER BY id DESC LIMIT ?",
         product,
         limit
-    );
-    Ok(rows.into_iter().map(Into::into).collect())
-}
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    product_id: Uuid,
-    delta: i64,
-    reason: String,
-    account_id: Option<Uuid>,
-    created_at: DateTime<Utc>,
-}
-
-impl From<Row> for Movement {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id,
-            product_id: row.product_id.into(),
-            delta: row.delta,
-            reason: row.reason,
-            by: row.account_id.map(Into::into),
-            at: row.created_at,
-        }
-    }
+    ))
 }

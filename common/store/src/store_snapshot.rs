@@ -3,20 +3,19 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{error::Result, fetch_all, tx::Tx};
+use crate::{error::Result, fetch_all, fetch_scalars, tx::Tx};
 use domain::ids::{OrderId, StoreId, StreamId};
 
 /// Returns the store's placed orders that have not ended, oldest first.
 pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<OrderId>> {
-    let ids: Vec<(Uuid,)> = fetch_all!(
+    Ok(fetch_scalars!(
         tx,
         "SELECT id FROM orders WHERE store_id = ? \
          AND status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
          ORDER BY id LIMIT ?",
         store,
         limit
-    );
-    Ok(ids.into_iter().map(|(id,)| id.into()).collect())
+    ))
 }
 
 /// Returns the last numbers of the store's own stream and of the streams that began after `since`. These have ids above
@@ -27,7 +26,7 @@ pub async fn heads_since(
     since: DateTime<Utc>,
     first: Uuid,
 ) -> Result<Vec<(StreamId, i64)>> {
-    let heads: Vec<(Uuid, i64)> = fetch_all!(
+    Ok(fetch_all!(
         tx,
         "SELECT id, last_seq FROM sessions WHERE store_id = ? AND state IN ('OPEN', 'CLOSED') AND id > ? \
          UNION ALL SELECT id, last_seq FROM orders WHERE store_id = ? AND id > ? AND session_id IS NULL \
@@ -42,9 +41,5 @@ pub async fn heads_since(
         since,
         first,
         store
-    );
-    Ok(heads
-        .into_iter()
-        .map(|(id, seq)| (id.into(), seq))
-        .collect())
+    ))
 }

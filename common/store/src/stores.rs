@@ -1,12 +1,11 @@
 //! Stores, and the counters of their order numbers and of their own streams.
 
-use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
-use uuid::Uuid;
 
-use super::{
-    error::{Result, StoreError},
-    execute, fetch_optional, for_update, on, push_ids,
+use crate::{
+    error::Result,
+    execute, fetch_optional, for_update, on, push_ids, read_in, read_optional,
+    rows::{ReadRow, Row, read_rows},
     tx::Tx,
 };
 use domain::{
@@ -28,17 +27,7 @@ pub async fn lock(tx: &mut Tx, id: StoreId) -> Result<Option<Store>> {
 
 /// Returns the products that exist, archived ones too, by id.
 pub async fn many(tx: &mut Tx, ids: &[StoreId]) -> Result<Vec<Store>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<Row> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(select!("WHERE id IN ("));
-        push_ids(&mut query, &ids);
-        query.push(") ORDER BY id");
-        query.build_query_as().fetch_all(conn).await?
-    });
-    rows.into_iter().map(TryInto::try_into).collect()
+    Ok(read_in!(tx, select!("WHERE id IN ("), ids, ") ORDER BY id"))
 }
 
 /// Returns stores that are not archived, by id, after `after`; with `among`, only those.
@@ -48,15 +37,13 @@ pub async fn list(
     after: Option<StoreId>,
     limit: u32,
 ) -> Result<Vec<Store>> {
-    let among: Option<Vec<Uuid>> = among.map(|ids| ids.iter().map(|id| id.uuid()).collect());
-    if among.as_ref().is_some_and(Vec::is_empty) {
+    if among.is_some_and(<[StoreId]>::is_empty) {
         return Ok(Vec::new());
     }
-    let after = after.map_or(Uuid::nil(), StoreId::uuid);
-    let rows: Vec<Row> = on!(tx, |conn| {
+    let rows = on!(tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE archived_at IS NULL AND id > "));
-        query.push_bind(after);
-        if let Some(among) = &among {
+        query.push_bind(after.unwrap_or(StoreId::MIN));
+        if let Some(among) = among {
             query.push(" AND id IN (");
             push_ids(&mut query, among);
             query.push(")");
@@ -64,7 +51,7 @@ pub async fn list(
         query.push(" ORDER BY id LIMIT ").push_bind(limit);
         query.build_query_as().fetch_all(conn).await?
     });
-    rows.into_iter().map(TryInto::try_into).collect()
+    read_rows(rows)
 }
 
 /// Locks a store's counters and returns its last order number and its stream's last event number; `None` if there is no
@@ -135,8 +122,7 @@ pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
 }
 
 async fn read(tx: &mut Tx, id: StoreId, sql: &'static str) -> Result<Option<Store>> {
-    let row: Option<Row> = fetch_optional!(tx, sql, id);
-    row.map(TryInto::try_into).transpose()
+    Ok(read_optional!(tx, sql, id))
 }
 
 /// `SELECT` of a store's columns, with the rest of the statement.
@@ -151,57 +137,29 @@ macro_rules! select {
 }
 use select;
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    name: String,
-    timezone: String,
-    currency: String,
-    phone: Option<String>,
-    email: Option<String>,
-    address: Option<String>,
-    lat: Option<f64>,
-    lng: Option<f64>,
-    external_location_id: Option<Vec<u8>>,
-    auto_accept: bool,
-    accept_within_s: i32,
-    paused: bool,
-    archived_at: Option<DateTime<Utc>>,
-    version: i64,
-    created_at: DateTime<Utc>,
-}
+impl ReadRow for Store {
+    const TABLE: &'static str = "stores";
 
-impl TryFrom<Row> for Store {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self> {
+    fn read(row: &Row<'_>) -> Result<Self> {
         Ok(Self {
-            id: row.id.into(),
-            name: row.name,
-            timezone: row.timezone,
-            currency: row
-                .currency
-                .parse()
-                .map_err(|error| StoreError::corrupt("stores", row.id, error))?,
+            id: row.get("id")?,
+            name: row.get("name")?,
+            timezone: row.get("timezone")?,
+            currency: row.get("currency")?,
             contact: Contact {
-                phone: row.phone,
-                email: row.email,
-                address: row.address,
-                lat: row.lat,
-                lng: row.lng,
+                phone: row.get("phone")?,
+                email: row.get("email")?,
+                address: row.get("address")?,
+                lat: row.get("lat")?,
+                lng: row.get("lng")?,
             },
-            external_location_id: row
-                .external_location_id
-                .map(String::from_utf8)
-                .transpose()
-                .map_err(|error| StoreError::corrupt("stores", row.id, error))?,
-            auto_accept: row.auto_accept,
-            accept_within_s: u32::try_from(row.accept_within_s)
-                .map_err(|error| StoreError::corrupt("stores", row.id, error))?,
-            paused: row.paused,
-            archived_at: row.archived_at,
-            version: row.version,
-            created_at: row.created_at,
+            external_location_id: row.parse_optional("external_location_id", String::from_utf8)?,
+            auto_accept: row.get("auto_accept")?,
+            accept_within_s: row.count("accept_within_s")?,
+            paused: row.get("paused")?,
+            archived_at: row.get("archived_at")?,
+            version: row.get("version")?,
+            created_at: row.get("created_at")?,
         })
     }
 }

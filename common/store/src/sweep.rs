@@ -3,10 +3,10 @@
 pub mod stuck;
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use super::{
-    error::Result, execute, fetch_all, fetch_optional_scalar, fetch_scalar, fetch_scalars, tx::Tx,
+use crate::{
+    error::Result, execute, fetch_all, fetch_optional_scalar, fetch_scalar, fetch_scalars,
+    rows::text, tx::Tx,
 };
 use domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId};
 
@@ -28,7 +28,7 @@ pub async fn expired_leases(
 ) -> Result<Vec<FoundHandoff>> {
     let mut found = Vec::new();
     for state in ["sending", "acknowledged"] {
-        let rows: Vec<(Uuid, Option<Uuid>)> = fetch_all!(
+        let rows: Vec<FoundHandoff> = fetch_all!(
             tx,
             "SELECT id, order_id FROM handoffs WHERE state = ? AND leased_until IS NOT NULL AND leased_until <= ? \
              ORDER BY leased_until LIMIT ?",
@@ -36,7 +36,7 @@ pub async fn expired_leases(
             now,
             limit
         );
-        found.extend(rows.into_iter().map(found_handoff));
+        found.extend(rows);
     }
     Ok(found)
 }
@@ -47,14 +47,13 @@ pub async fn overdue_handoffs(
     now: DateTime<Utc>,
     limit: u32,
 ) -> Result<Vec<FoundHandoff>> {
-    let rows: Vec<(Uuid, Option<Uuid>)> = fetch_all!(
+    Ok(fetch_all!(
         tx,
         "SELECT id, order_id FROM handoffs WHERE state IN ('due', 'waiting') AND due_at <= ? AND deadline <= ? LIMIT ?",
         now,
         now,
         limit
-    );
-    Ok(rows.into_iter().map(found_handoff).collect())
+    ))
 }
 
 macro_rules! of_archived {
@@ -78,26 +77,20 @@ pub async fn handoffs_of_archived(
 ) -> Result<Vec<FoundHandoff>> {
     // Each database has its own keyword for a join in the written order: integrators are few, handoffs may be many.
     let sql = tx.pick(of_archived!("STRAIGHT_JOIN"), of_archived!("CROSS JOIN"));
-    let rows: Vec<(Uuid, Option<Uuid>)> = fetch_all!(tx, sql, now, MAX_WITHDRAWAL_FAILURES, limit);
-    Ok(rows.into_iter().map(found_handoff).collect())
-}
-
-fn found_handoff((handoff, order): (Uuid, Option<Uuid>)) -> FoundHandoff {
-    (handoff.into(), order.map(Into::into))
+    Ok(fetch_all!(tx, sql, now, MAX_WITHDRAWAL_FAILURES, limit))
 }
 
 /// Returns orders that nobody accepted in time, longest overdue first. Leaves out those with an unapplied callback that
 /// was received in time.
 pub async fn overdue_orders(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Result<Vec<OrderId>> {
-    let rows: Vec<Uuid> = fetch_scalars!(
+    Ok(fetch_scalars!(
         tx,
         "SELECT o.id FROM orders o WHERE o.status IN ('pending', 'processing') AND o.accept_by <= ? AND NOT EXISTS ( \
            SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL AND c.received_at <= o.accept_by) \
          ORDER BY o.accept_by LIMIT ?",
         now,
         limit
-    );
-    Ok(rows.into_iter().map(Into::into).collect())
+    ))
 }
 
 /// Returns orders that wait for acceptance although the result is certain: a required handoff has failed; or every
@@ -105,7 +98,7 @@ pub async fn overdue_orders(tx: &mut Tx, now: DateTime<Utc>, limit: u32) -> Resu
 /// automatically. The conditions are those of `ledger::orders::settle`, so that no order is found again and again
 /// without effect. Leaves out orders with unapplied callbacks.
 pub async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
-    let rows: Vec<Uuid> = fetch_scalars!(
+    Ok(fetch_scalars!(
         tx,
         "SELECT o.id FROM orders o WHERE o.status IN ('pending', 'processing') AND NOT EXISTS ( \
            SELECT 1 FROM callbacks c WHERE c.order_id = o.id AND c.applied_at IS NULL) AND ( \
@@ -129,8 +122,7 @@ pub async fn unsettled_orders(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
                AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%'))) \
          ORDER BY o.accept_by LIMIT ?",
         limit
-    );
-    Ok(rows.into_iter().map(Into::into).collect())
+    ))
 }
 
 /// Integrators that could be sent something now, among those examined.
@@ -193,42 +185,41 @@ pub async fn due_work_among(
     most: u32,
     limit: u32,
 ) -> Result<DueWork> {
-    let after = after.map_or(Uuid::nil(), IntegratorId::uuid);
-    let last: Option<Uuid> = fetch_optional_scalar!(
+    let after = after.unwrap_or(IntegratorId::MIN);
+    let last: Option<IntegratorId> = fetch_optional_scalar!(
         tx,
         "SELECT id FROM integrators WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?",
         after,
         most.saturating_sub(1)
     );
     let with_due_work = tx.pick(WITH_DUE_WORK_MYSQL, WITH_DUE_WORK_SQLITE);
-    let rows: Vec<Uuid> = fetch_scalars!(
+    let integrators: Vec<IntegratorId> = fetch_scalars!(
         tx,
         with_due_work,
         after,
-        last.unwrap_or(Uuid::max()),
+        last.unwrap_or(IntegratorId::MAX),
         now,
         now,
         now,
         limit
     );
-    let integrators: Vec<IntegratorId> = rows.into_iter().map(Into::into).collect();
     let is_full = integrators.len() >= limit as usize;
     let last_found = integrators.last().copied().filter(|_| is_full);
     Ok(DueWork {
-        continue_after: last_found.or(last.map(Into::into)),
+        continue_after: last_found.or(last),
         integrators,
     })
 }
 
 /// Returns orders with unapplied callbacks, longest waiting first.
 pub async fn orders_with_unapplied_callbacks(tx: &mut Tx, limit: u32) -> Result<Vec<OrderId>> {
-    let rows: Vec<(Uuid, DateTime<Utc>)> = fetch_all!(
+    let rows: Vec<(_, DateTime<Utc>)> = fetch_all!(
         tx,
         "SELECT order_id, MIN(received_at) FROM callbacks WHERE applied_at IS NULL AND order_id IS NOT NULL \
          GROUP BY order_id ORDER BY MIN(received_at) LIMIT ?",
         limit
     );
-    Ok(rows.into_iter().map(|(order, _)| order.into()).collect())
+    Ok(rows.into_iter().map(|(order, _)| order).collect())
 }
 
 /// A callback that waits for its reference to become known, with its integrator's store.
@@ -246,7 +237,7 @@ pub async fn unmatched(
     after: Option<CallbackId>,
     limit: u32,
 ) -> Result<Vec<Unmatched>> {
-    let rows: Vec<(Uuid, Uuid, Uuid, Vec<u8>)> = fetch_all!(
+    let rows = fetch_all!(
         tx,
         "SELECT c.id, c.integrator_id, i.store_id, c.reference FROM callbacks c \
          JOIN integrators i ON i.id = c.integrator_id \
@@ -256,16 +247,16 @@ pub async fn unmatched(
            OR EXISTS (SELECT 1 FROM orders o JOIN handoffs g ON g.order_id = o.id AND g.integrator_id = c.integrator_id \
              WHERE o.store_id = i.store_id AND o.reference = c.reference)) \
          ORDER BY c.id LIMIT ?",
-        after.unwrap_or(Uuid::nil().into()),
+        after.unwrap_or(CallbackId::MIN),
         limit
     );
     Ok(rows
         .into_iter()
-        .map(|(id, integrator, store, reference)| Unmatched {
-            id: id.into(),
-            integrator_id: integrator.into(),
-            store_id: store.into(),
-            reference: String::from_utf8_lossy(&reference).into_owned(),
+        .map(|(id, integrator_id, store_id, reference)| Unmatched {
+            id,
+            integrator_id,
+            store_id,
+            reference: text(reference),
         })
         .collect())
 }

@@ -1,18 +1,14 @@
 //! Running workers, as they register themselves.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
-use super::{error::Result, execute, fetch_all, tx::Tx};
+use crate::{
+    error::Result,
+    execute, read_all,
+    rows::{ReadRow, Row},
+    tx::Tx,
+};
 use domain::{ids::WorkerId, sharing::Member};
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    label: String,
-    started_at: DateTime<Utc>,
-    seen_at: DateTime<Utc>,
-}
 
 /// Updates a worker's row; `false` if it has none.
 pub async fn seen(tx: &mut Tx, member: &Member) -> Result<bool> {
@@ -40,11 +36,10 @@ pub async fn insert(tx: &mut Tx, member: &Member) -> Result<()> {
 
 /// Returns all workers by id, including dead ones that are not pruned yet.
 pub async fn all(tx: &mut Tx) -> Result<Vec<Member>> {
-    let rows: Vec<Row> = fetch_all!(
+    Ok(read_all!(
         tx,
         "SELECT id, label, started_at, seen_at FROM workers ORDER BY id"
-    );
-    Ok(rows.into_iter().map(Member::from).collect())
+    ))
 }
 
 pub async fn delete(tx: &mut Tx, id: WorkerId) -> Result<()> {
@@ -61,13 +56,15 @@ pub async fn prune(tx: &mut Tx, seen_before: DateTime<Utc>) -> Result<u64> {
     ))
 }
 
-impl From<Row> for Member {
-    fn from(row: Row) -> Self {
-        Self {
-            id: row.id.into(),
-            label: row.label,
-            started_at: row.started_at,
-            seen_at: row.seen_at,
-        }
+impl ReadRow for Member {
+    const TABLE: &'static str = "workers";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            label: row.get("label")?,
+            started_at: row.get("started_at")?,
+            seen_at: row.get("seen_at")?,
+        })
     }
 }

@@ -94,8 +94,8 @@ impl Ledger {
                     all.retry_soon |= claims.retry_soon;
                 }
                 Err(Failure::Store(error)) if is_row_error(&error) => {
-                    tracing::error!(handoff = %candidate.id(), %error, "handoff can't be claimed");
-                    self.record_failed_claim(candidate.id(), &error).await?;
+                    tracing::error!(handoff = %candidate.id, %error, "handoff can't be claimed");
+                    self.record_failed_claim(candidate.id, &error).await?;
                 }
                 // The handoffs claimed so far must still be sent.
                 Err(error) if all.claimed.is_empty() => return Err(error),
@@ -211,7 +211,7 @@ pub(super) async fn lock_available(
     change: &mut Change<'_>,
     candidates: &[Candidate],
 ) -> Result<Vec<Locked>> {
-    let mut sessions: Vec<SessionId> = candidates.iter().filter_map(|one| one.session()).collect();
+    let mut sessions: Vec<SessionId> = candidates.iter().filter_map(|one| one.session_id).collect();
     sessions.sort_unstable();
     sessions.dedup();
     let sessions = store::sessions::lock_available(&mut change.tx, &sessions).await?;
@@ -221,19 +221,19 @@ pub(super) async fn lock_available(
         .collect();
 
     let has_its_session = |one: &&Candidate| {
-        one.session()
+        one.session_id
             .is_none_or(|session| sessions.contains_key(&session))
     };
     let mut orders: Vec<OrderId> = candidates
         .iter()
         .filter(has_its_session)
-        .filter_map(|one| one.order())
+        .filter_map(|one| one.order_id)
         .collect();
     orders.sort_unstable();
     orders.dedup();
     let session_of: BTreeMap<OrderId, SessionId> = candidates
         .iter()
-        .filter_map(|one| one.order().zip(one.session()))
+        .filter_map(|one| one.order_id.zip(one.session_id))
         .collect();
     let mut orders: BTreeMap<OrderId, Order> =
         store::orders::lock_available(&mut change.tx, &orders)
@@ -248,8 +248,8 @@ pub(super) async fn lock_available(
 
     let handoffs: Vec<HandoffId> = candidates
         .iter()
-        .filter(|one| one.order().is_none_or(|order| orders.contains_key(&order)))
-        .map(|one| one.id())
+        .filter(|one| one.order_id.is_none_or(|order| orders.contains_key(&order)))
+        .map(|one| one.id)
         .collect();
     let locked = store::handoffs::lock_available(&mut change.tx, &handoffs).await?;
     let mut by_id: BTreeMap<HandoffId, Stored> = BTreeMap::new();

@@ -173,7 +173,11 @@ impl PendingAcknowledgement {
         let Claimed {
             handoff, session, ..
         } = &self.claimed;
-        Candidate::of(handoff.id, handoff.order_id, *session)
+        Candidate {
+            id: handoff.id,
+            order_id: handoff.order_id,
+            session_id: *session,
+        }
     }
 
     fn result(&self) -> AttemptResult<'_> {

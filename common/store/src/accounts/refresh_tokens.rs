@@ -1,7 +1,6 @@
 //! Refresh tokens, stored as hashes. A family is one sign-in.
 
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 
 use crate::{error::Result, execute, fetch_optional, fetch_optional_scalar, for_update, tx::Tx};
 use domain::ids::{AccountId, TokenFamilyId};
@@ -37,12 +36,11 @@ pub async fn insert_refresh_token(
 
 /// Returns the token's account. Callers decide under the account's lock, which is taken before those of its tokens.
 pub async fn owner(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<AccountId>> {
-    let owner: Option<Uuid> = fetch_optional_scalar!(
+    Ok(fetch_optional_scalar!(
         tx,
         "SELECT account_id FROM refresh_tokens WHERE token_hash = ?",
         hash.as_slice()
-    );
-    Ok(owner.map(Into::into))
+    ))
 }
 
 pub async fn lock_refresh_token(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<RefreshToken>> {
@@ -50,19 +48,12 @@ pub async fn lock_refresh_token(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<R
         tx,
         "SELECT family_id, account_id, expires_at, used_at, revoked_at FROM refresh_tokens WHERE token_hash = ?"
     );
-    type Found = (
-        Uuid,
-        Uuid,
-        DateTime<Utc>,
-        Option<DateTime<Utc>>,
-        Option<DateTime<Utc>>,
-    );
-    let row: Option<Found> = fetch_optional!(tx, sql, hash.as_slice());
+    let row = fetch_optional!(tx, sql, hash.as_slice());
     Ok(row.map(
         |(family, account, expires_at, used_at, revoked_at)| RefreshToken {
             hash: *hash,
-            family: family.into(),
-            account: account.into(),
+            family,
+            account,
             expires_at,
             used_at,
             revoked_at,

@@ -35,8 +35,7 @@ pub async fn take_ticket(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<StoredTi
         tx,
         "SELECT account_id, subject, subject_id, expires_at FROM live_tickets WHERE ticket_hash = ?"
     );
-    let row: Option<(Uuid, String, Uuid, DateTime<Utc>)> =
-        fetch_optional!(tx, sql, hash.as_slice());
+    let row = fetch_optional!(tx, sql, hash.as_slice());
     let Some((account, subject, subject_id, expires_at)) = row else {
         return Ok(None);
     };
@@ -47,7 +46,7 @@ pub async fn take_ticket(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<StoredTi
     );
     Ok(Some(StoredTicket {
         hash: *hash,
-        account: account.into(),
+        account,
         subject,
         subject_id,
         expires_at,

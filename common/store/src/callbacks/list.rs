@@ -7,10 +7,11 @@ use serde_json::Value;
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
-use super::super::{
-    error::{Result, StoreError},
-    explain::{QueryOutput, impl_query_output},
+use crate::{
+    error::Result,
+    explain::QueryOutput,
     fetch_scalars, on, push_ids,
+    rows::{ReadRow, Readable, Row, optional_text, read_page, text},
     tx::Tx,
 };
 use domain::{
@@ -70,28 +71,15 @@ pub struct Walk {
 pub async fn list(
     tx: &mut Tx,
     filter: &CallbackFilter,
-    mut before: Option<CallbackId>,
+    before: Option<CallbackId>,
     limit: u32,
 ) -> Result<Vec<KeptCallback>> {
     let walks = walks(tx, filter).await?;
-    let mut listed = Vec::new();
-    loop {
-        let rows = rows(tx, filter, &walks, before, limit).await?;
-        let was_all = rows.len() < limit as usize;
-        before = rows.last().map_or(before, |last| Some(last.id.into()));
-        for row in rows {
-            match KeptCallback::try_from(row) {
-                Ok(one) => listed.push(one),
-                Err(error) => {
-                    tracing::error!(%error, "unreadable callback left out of the list")
-                }
-            }
-        }
-        listed.truncate(limit as usize);
-        if was_all || listed.len() == limit as usize {
-            return Ok(listed);
-        }
-    }
+    read_page("callback", limit, async |last| {
+        let before = last.map(CallbackId::from).or(before);
+        rows(tx, filter, &walks, before, limit).await
+    })
+    .await
 }
 
 async fn rows(
@@ -100,12 +88,12 @@ async fn rows(
     walks: &[Walk],
     before: Option<CallbackId>,
     limit: u32,
-) -> Result<Vec<CallbackRow>> {
-    let mut rows: Vec<CallbackRow> = Vec::new();
+) -> Result<Vec<Readable<KeptCallback>>> {
+    let mut rows: Vec<Readable<KeptCallback>> = Vec::new();
     for walk in walks {
-        rows.extend(run_walk::<CallbackRow>(tx, filter, *walk, before, limit).await?);
+        rows.extend(run_walk(tx, filter, *walk, before, limit).await?);
     }
-    rows.sort_unstable_by_key(|row| Reverse(row.id));
+    rows.sort_unstable_by_key(|row| Reverse(row.key));
     rows.truncate(limit as usize);
     Ok(rows)
 }
@@ -140,9 +128,8 @@ async fn integrators(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Option<
     };
     let mut integrators = Vec::new();
     for store in stores {
-        let ids: Vec<Uuid> =
-            fetch_scalars!(tx, "SELECT id FROM integrators WHERE store_id = ?", store);
-        integrators.extend(ids.into_iter().map(|id| Some(id.into())));
+        let ids = fetch_scalars!(tx, "SELECT id FROM integrators WHERE store_id = ?", store);
+        integrators.extend(ids.into_iter().map(Some));
     }
     Ok(integrators)
 }
@@ -155,7 +142,7 @@ pub(crate) async fn run_walk<A: QueryOutput>(
     limit: u32,
 ) -> Result<Vec<A>> {
     let since = filter.received_after.map_or(Uuid::nil(), min_id_at);
-    let before = before.map_or(Uuid::max(), CallbackId::uuid);
+    let before = before.unwrap_or(CallbackId::MAX);
     let sql_prefix = A::sql_prefix(tx);
     // Without a hint, each database takes another one of the indexes that fit, and sorts.
     let hint = match (walk.integrator, walk.result, filter.order) {
@@ -192,9 +179,8 @@ pub(crate) async fn run_walk<A: QueryOutput>(
             query.push(" AND c.order_id = ").push_bind(order);
         }
         if let Some(stores) = &filter.stores {
-            let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
             query.push(" AND i.store_id IN (");
-            push_ids(&mut query, &stores);
+            push_ids(&mut query, stores);
             query.push(")");
         }
         match walk.result {
@@ -217,55 +203,27 @@ pub(crate) async fn run_walk<A: QueryOutput>(
     }))
 }
 
-impl_query_output!(CallbackRow);
+impl ReadRow for KeptCallback {
+    const TABLE: &'static str = "callbacks";
 
-#[derive(sqlx::FromRow)]
-struct CallbackRow {
-    id: Uuid,
-    integrator_id: Uuid,
-    integrator_name: Option<String>,
-    store_id: Option<Uuid>,
-    webhook_id: Vec<u8>,
-    order_id: Option<Uuid>,
-    order_number: Option<i64>,
-    reference: Option<Vec<u8>>,
-    sequence: Option<i64>,
-    payload: Json<Value>,
-    received_at: DateTime<Utc>,
-    applied_at: Option<DateTime<Utc>>,
-    result: Option<String>,
-    detail: Option<String>,
-    failures: i32,
-}
-
-impl TryFrom<CallbackRow> for KeptCallback {
-    type Error = StoreError;
-
-    fn try_from(row: CallbackRow) -> Result<Self> {
-        let corrupt =
-            |what: &dyn ToString| StoreError::corrupt("callbacks", row.id, what.to_string());
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let result: Option<CallbackResult> = row
-            .result
-            .map(|word| word.parse())
-            .transpose()
-            .map_err(|error| corrupt(&error))?;
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let integrator_name: Option<String> = row.get("integrator_name")?;
         Ok(Self {
-            id: row.id.into(),
-            integrator_id: row.integrator_id.into(),
-            integrator_name: row.integrator_name.unwrap_or_default(),
-            store_id: row.store_id.map(Into::into),
-            webhook_id: text(row.webhook_id),
-            order_id: row.order_id.map(Into::into),
-            order_number: row.order_number,
-            reference: row.reference.map(text),
-            sequence: row.sequence,
-            payload: row.payload.0,
-            received_at: row.received_at,
-            applied_at: row.applied_at,
-            result,
-            detail: row.detail,
-            failures: u32::try_from(row.failures).map_err(|error| corrupt(&error))?,
+            id: row.get("id")?,
+            integrator_id: row.get("integrator_id")?,
+            integrator_name: integrator_name.unwrap_or_default(),
+            store_id: row.get("store_id")?,
+            webhook_id: row.get("webhook_id").map(text)?,
+            order_id: row.get("order_id")?,
+            order_number: row.get("order_number")?,
+            reference: row.get("reference").map(optional_text)?,
+            sequence: row.get("sequence")?,
+            payload: row.get("payload").map(|Json(payload)| payload)?,
+            received_at: row.get("received_at")?,
+            applied_at: row.get("applied_at")?,
+            result: row.get("result")?,
+            detail: row.get("detail")?,
+            failures: row.count("failures")?,
         })
     }
 }

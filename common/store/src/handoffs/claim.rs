@@ -1,13 +1,10 @@
 //! Queries of a worker's claim: due handoffs of one integrator, taken under a lease.
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
-use uuid::Uuid;
 
-use super::{
-    super::{error::Result, execute, fetch_all, fetch_scalar, on, padded, tx::Tx},
-    Row, Stored, shortened,
-};
+use super::Stored;
+use super::shortened;
+use crate::{error::Result, execute, fetch_all, fetch_in, fetch_scalar, rows::Readable, tx::Tx};
 use domain::ids::{HandoffId, IntegratorId, OrderId, SessionId};
 
 /// Number of failed claims after which a handoff is parked and listed as stuck.
@@ -16,32 +13,9 @@ const MAX_CLAIM_FAILURES: i32 = 5;
 /// A due handoff that no earlier one of the same order and integrator blocks, as read before any lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Candidate {
-    id: Uuid,
-    order_id: Option<Uuid>,
-    session_id: Option<Uuid>,
-}
-
-impl Candidate {
-    /// Makes a candidate from known ids.
-    pub fn of(id: HandoffId, order: Option<OrderId>, session: Option<SessionId>) -> Self {
-        Self {
-            id: id.uuid(),
-            order_id: order.map(OrderId::uuid),
-            session_id: session.map(SessionId::uuid),
-        }
-    }
-
-    pub fn id(self) -> HandoffId {
-        self.id.into()
-    }
-
-    pub fn order(self) -> Option<OrderId> {
-        self.order_id.map(Into::into)
-    }
-
-    pub fn session(self) -> Option<SessionId> {
-        self.session_id.map(Into::into)
-    }
+    pub id: HandoffId,
+    pub order_id: Option<OrderId>,
+    pub session_id: Option<SessionId>,
 }
 
 /// Returns at most `limit` candidates: first attempts before retries, each by due time. State `due` means first
@@ -104,48 +78,30 @@ const BY_ATTEMPTS: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h
 
 /// Locks those handoffs that no other transaction has locked, by id.
 pub async fn lock_available(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
-    if handoffs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = handoffs.iter().map(|id| id.uuid()).collect();
     // SQLite has neither FOR UPDATE nor a need for it: it has one writer.
     let end = tx.pick(") ORDER BY id FOR UPDATE SKIP LOCKED", ") ORDER BY id");
-    let rows: Vec<Row> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
-             attempts, max_attempts, due_at, leased_until, fence, body, deadline, reference, reason, created_at, \
-             closed_at FROM handoffs WHERE id IN (",
-        );
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
-        query.push(end);
-        query.build_query_as().fetch_all(conn).await?
-    });
-    Ok(rows.into_iter().map(Stored::try_from).collect())
+    let rows: Vec<Readable<Stored>> = fetch_in!(
+        tx,
+        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
+         attempts, max_attempts, due_at, leased_until, fence, body, deadline, reference, reason, created_at, \
+         closed_at FROM handoffs WHERE id IN (",
+        handoffs,
+        end
+    );
+    Ok(rows.into_iter().map(|row| row.read).collect())
 }
 
 /// Returns those handoffs that an earlier one of the same order and integrator blocks.
 pub async fn blocked(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<HandoffId>> {
-    if handoffs.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = handoffs.iter().map(|id| id.uuid()).collect();
-    let found: Vec<Uuid> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT h.id FROM handoffs h WHERE EXISTS ( \
-               SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
-               AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) AND h.id IN (",
-        );
-        let mut list = query.separated(", ");
-        for id in padded(&ids) {
-            list.push_bind(id);
-        }
-        query.push(")");
-        query.build_query_scalar().fetch_all(conn).await?
-    });
-    Ok(found.into_iter().map(Into::into).collect())
+    let blocked: Vec<(HandoffId,)> = fetch_in!(
+        tx,
+        "SELECT h.id FROM handoffs h WHERE EXISTS ( \
+           SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
+           AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) AND h.id IN (",
+        handoffs,
+        ")"
+    );
+    Ok(blocked.into_iter().map(|(id,)| id).collect())
 }
 
 /// Claims a locked handoff under a lease, as attempt number `attempts` of its round.

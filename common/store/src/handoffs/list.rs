@@ -7,14 +7,13 @@ use serde::Serialize;
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::{
-    super::{
-        error::{Result, StoreError},
-        explain::{QueryOutput, impl_query_output},
-        on, push_ids,
-        tx::Tx,
-    },
-    Row, Stored,
+use super::Stored;
+use crate::{
+    error::Result,
+    explain::QueryOutput,
+    on, push_ids,
+    rows::{ReadRow, Readable, Row, read_page},
+    tx::Tx,
 };
 use domain::{
     handoff::{Handoff, HandoffState},
@@ -113,27 +112,14 @@ impl Page {
 pub async fn list(
     tx: &mut Tx,
     filter: &HandoffFilter,
-    mut page: Page,
+    page: Page,
     limit: u32,
 ) -> Result<Vec<Listed>> {
-    let mut listed = Vec::new();
-    loop {
-        let rows = rows(tx, filter, page, limit).await?;
-        let was_all = rows.len() < limit as usize;
-        page = rows
-            .last()
-            .map_or(page, |last| page.page_after(last.row.id));
-        for row in rows {
-            match Listed::try_from(row) {
-                Ok(one) => listed.push(one),
-                Err(error) => tracing::error!(%error, "unreadable handoff left out of the list"),
-            }
-        }
-        listed.truncate(limit as usize);
-        if was_all || listed.len() == limit as usize {
-            return Ok(listed);
-        }
-    }
+    read_page("handoff", limit, async |last| {
+        let page = last.map_or(page, |last| page.page_after(last));
+        rows(tx, filter, page, limit).await
+    })
+    .await
 }
 
 async fn rows(
@@ -141,14 +127,14 @@ async fn rows(
     filter: &HandoffFilter,
     page: Page,
     limit: u32,
-) -> Result<Vec<ListedRow>> {
-    let mut rows: Vec<ListedRow> = Vec::new();
+) -> Result<Vec<Readable<Listed>>> {
+    let mut rows: Vec<Readable<Listed>> = Vec::new();
     for walk in walks(filter) {
         rows.extend(run_walk(tx, filter, walk, page, limit).await?);
     }
     match page {
-        Page::NewestFirst { .. } => rows.sort_unstable_by_key(|row| Reverse(row.row.id)),
-        Page::OldestFirst { .. } => rows.sort_unstable_by_key(|row| row.row.id),
+        Page::NewestFirst { .. } => rows.sort_unstable_by_key(|row| Reverse(row.key)),
+        Page::OldestFirst { .. } => rows.sort_unstable_by_key(|row| row.key),
     }
     rows.truncate(limit as usize);
     Ok(rows)
@@ -156,12 +142,12 @@ async fn rows(
 
 /// Returns one handoff as [`list`] does.
 pub async fn listed(tx: &mut Tx, id: HandoffId) -> Result<Option<Listed>> {
-    let row: Option<ListedRow> = on!(tx, |conn| {
+    let row: Option<Readable<Listed>> = on!(tx, |conn| {
         let mut query = QueryBuilder::new(SELECTED);
         query.push("h.id = ").push_bind(id);
         query.build_query_as().fetch_optional(conn).await?
     });
-    row.map(Listed::try_from).transpose()
+    row.map(|row| row.read).transpose()
 }
 
 /// Returns one walk per state and, unless the filter names an order or an integrator, per store.
@@ -211,9 +197,8 @@ pub(crate) async fn run_walk<A: QueryOutput>(
                 query.push(" AND h.store_id = ").push_bind(store);
             }
             (None, Some(stores)) => {
-                let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
                 query.push(" AND h.store_id IN (");
-                push_ids(&mut query, &stores);
+                push_ids(&mut query, stores);
                 query.push(")");
             }
             (None, None) => {}
@@ -247,54 +232,35 @@ pub(crate) async fn run_walk<A: QueryOutput>(
 
 /// Returns the bounds of the page's ids, both exclusive. An id begins with the time at which it was drawn, which is not
 /// before its row's `created_at`.
-fn bounds(filter: &HandoffFilter, page: Page) -> (Uuid, Uuid) {
-    let since = filter.created_after.map_or(Uuid::nil(), min_id_at);
+fn bounds(filter: &HandoffFilter, page: Page) -> (HandoffId, HandoffId) {
+    let since = filter
+        .created_after
+        .map_or(HandoffId::MIN, |after| min_id_at(after).into());
     match page {
-        Page::NewestFirst { before } => (since, before.map_or(Uuid::max(), HandoffId::uuid)),
-        Page::OldestFirst { after } => {
-            let after = after.map_or(Uuid::nil(), HandoffId::uuid);
-            (since.max(after), Uuid::max())
-        }
+        Page::NewestFirst { before } => (since, before.unwrap_or(HandoffId::MAX)),
+        Page::OldestFirst { after } => (since.max(after.unwrap_or(HandoffId::MIN)), HandoffId::MAX),
     }
 }
 
-impl_query_output!(ListedRow);
+impl ReadRow for Listed {
+    const TABLE: &'static str = Stored::TABLE;
 
-#[derive(sqlx::FromRow)]
-struct ListedRow {
-    #[sqlx(flatten)]
-    row: Row,
-    error: Option<String>,
-    order_number: Option<i64>,
-    order_status: Option<String>,
-    accept_by: Option<DateTime<Utc>>,
-    integrator_name: Option<String>,
-    archived_at: Option<DateTime<Utc>>,
-    overtaken_by: i64,
-}
-
-impl TryFrom<ListedRow> for Listed {
-    type Error = StoreError;
-
-    fn try_from(listed: ListedRow) -> Result<Self> {
-        let id = listed.row.id;
-        let status: Option<OrderStatus> = listed
-            .order_status
-            .map(|word| word.parse())
-            .transpose()
-            .map_err(|error| StoreError::corrupt("handoffs", id, error))?;
-        let order = status.map(|status| OrderState {
-            number: listed.order_number,
-            status,
-            accept_by: listed.accept_by,
-        });
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let status: Option<OrderStatus> = row.get("order_status")?;
+        let (number, accept_by) = (row.get("order_number")?, row.get("accept_by")?);
+        let integrator_name: Option<String> = row.get("integrator_name")?;
+        let archived_at: Option<DateTime<Utc>> = row.get("archived_at")?;
         Ok(Self {
-            handoff: Stored::try_from(listed.row)?.handoff,
-            error: listed.error,
-            order,
-            integrator_name: listed.integrator_name.unwrap_or_default(),
-            integrator_archived: listed.archived_at.is_some(),
-            overtaken: listed.overtaken_by > 0,
+            handoff: Stored::read(row)?.handoff,
+            error: row.get("error")?,
+            order: status.map(|status| OrderState {
+                number,
+                status,
+                accept_by,
+            }),
+            integrator_name: integrator_name.unwrap_or_default(),
+            integrator_archived: archived_at.is_some(),
+            overtaken: row.get::<i64>("overtaken_by")? > 0,
         })
     }
 }

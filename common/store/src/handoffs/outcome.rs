@@ -2,10 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    super::{error::Result, execute, fetch_scalar, tx::Tx},
-    shortened,
-};
+use super::shortened;
+use crate::{error::Result, execute, fetch_scalar, tx::Tx};
 use domain::{
     handoff::{Handoff, HandoffState},
     ids::HandoffId,

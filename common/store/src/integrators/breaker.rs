@@ -1,18 +1,18 @@
 //! Circuit breakers of integrators, changed under the row's lock or by compare-and-set.
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::super::{
-    error::{Result, StoreError},
-    execute, fetch_all, fetch_optional, fetch_scalar, on, push_ids,
+use crate::{
+    error::Result,
+    execute, fetch_all, fetch_scalar, read_in, read_optional,
+    rows::{ReadRow, Row},
     tx::Tx,
 };
 use domain::{
     breaker::Breaker,
     ids::{HandoffId, IntegratorId, StoreId},
-    integrator::{BreakerState, DisableReason},
+    integrator::DisableReason,
 };
 
 /// Returns the breakers of these integrators, in no particular order.
@@ -20,30 +20,14 @@ pub async fn breakers(
     tx: &mut Tx,
     integrators: &[IntegratorId],
 ) -> Result<Vec<(IntegratorId, Breaker)>> {
-    if integrators.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = integrators.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<IntegratorBreakerRow> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(select!("WHERE id IN ("));
-        push_ids(&mut query, &ids);
-        query.push(")");
-        query.build_query_as().fetch_all(conn).await?
-    });
-    rows.into_iter()
-        .map(|row| {
-            let id: IntegratorId = row.id.into();
-            Ok((id, row.breaker.into_breaker(id)?))
-        })
-        .collect()
+    Ok(read_in!(tx, select!("WHERE id IN ("), integrators, ")"))
 }
 
 /// Locks an integrator's row and returns its breaker.
 pub async fn lock_breaker(tx: &mut Tx, id: IntegratorId) -> Result<Option<Breaker>> {
     // SQLite neither has FOR UPDATE nor needs it: it has one writer.
     let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
-    let row: Option<Row> = fetch_optional!(tx, sql, id);
-    row.map(|row| row.into_breaker(id)).transpose()
+    Ok(read_optional!(tx, sql, id))
 }
 
 /// Writes the breaker of a locked row.
@@ -118,15 +102,11 @@ pub async fn give_up(tx: &mut Tx, id: IntegratorId, because: DisableReason) -> R
 
 /// Returns integrators that are still to be disabled, with their stores, in whose streams it is announced.
 pub async fn given_up(tx: &mut Tx, limit: u32) -> Result<Vec<(IntegratorId, StoreId)>> {
-    let rows: Vec<(Uuid, Uuid)> = fetch_all!(
+    Ok(fetch_all!(
         tx,
         "SELECT id, store_id FROM integrators WHERE given_up_because IS NOT NULL LIMIT ?",
         limit
-    );
-    Ok(rows
-        .into_iter()
-        .map(|(id, store)| (id.into(), store.into()))
-        .collect())
+    ))
 }
 
 /// Counts the enabled integrators whose breaker is not closed, for a gauge.
@@ -149,49 +129,38 @@ macro_rules! select {
 }
 use select;
 
-#[derive(sqlx::FromRow)]
-struct IntegratorBreakerRow {
-    id: Uuid,
-    #[sqlx(flatten)]
-    breaker: Row,
+impl ReadRow for (IntegratorId, Breaker) {
+    const TABLE: &'static str = Breaker::TABLE;
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok((row.get("id")?, Breaker::read(row)?))
+    }
 }
 
-#[derive(sqlx::FromRow)]
-pub(super) struct Row {
-    breaker_state: String,
-    breaker_until: Option<DateTime<Utc>>,
-    breaker_probe: Option<Uuid>,
-    breaker_openings: i32,
-    failures_in_a_row: i32,
-    failing_since: Option<DateTime<Utc>>,
-    failing_handoffs: Option<Vec<u8>>,
-}
+impl ReadRow for Breaker {
+    const TABLE: &'static str = "integrators";
 
-impl Row {
-    pub(super) fn into_breaker(self, of: IntegratorId) -> Result<Breaker> {
-        let corrupt =
-            |what: &dyn ToString| StoreError::corrupt("integrators", of, what.to_string());
-        let count = |number: i32| u32::try_from(number).map_err(|error| corrupt(&error));
-        let state: BreakerState = self
-            .breaker_state
-            .parse()
-            .map_err(|error| corrupt(&error))?;
-        let failing = self.failing_handoffs.unwrap_or_default();
-        let failing = failing
-            .chunks(size_of::<Uuid>())
-            .map(|id| Uuid::from_slice(id).map(HandoffId::from))
-            .collect::<std::result::Result<_, _>>()
-            .map_err(|error| corrupt(&error))?;
-        Ok(Breaker {
-            state,
-            until: self.breaker_until,
-            probe: self.breaker_probe.map(Into::into),
-            openings: count(self.breaker_openings)?,
-            failures_in_a_row: count(self.failures_in_a_row)?,
-            failing_since: self.failing_since,
-            failing,
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            state: row.get("breaker_state")?,
+            until: row.get("breaker_until")?,
+            probe: row.get("breaker_probe")?,
+            openings: row.count("breaker_openings")?,
+            failures_in_a_row: row.count("failures_in_a_row")?,
+            failing_since: row.get("failing_since")?,
+            failing: row
+                .parse_optional("failing_handoffs", |ids: Vec<u8>| split_ids(&ids))?
+                .unwrap_or_default(),
         })
     }
+}
+
+/// Splits what [`concat_ids`] joined.
+fn split_ids(bytes: &[u8]) -> std::result::Result<Vec<HandoffId>, uuid::Error> {
+    bytes
+        .chunks(size_of::<Uuid>())
+        .map(|id| Uuid::from_slice(id).map(HandoffId::from))
+        .collect()
 }
 
 /// Joins the ids as bytes; `None` if there are none.

@@ -5,12 +5,12 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 use sqlx::{Database, Encode, QueryBuilder, Type};
-use uuid::Uuid;
 
-use super::super::{
-    error::{Result, StoreError},
+use crate::{
+    error::Result,
     explain::{QueryOutput, impl_query_output},
     on,
+    rows::{ReadRow, Readable, Row, read_rows},
     tx::Tx,
 };
 use domain::{handoff::HandoffState, ids::IntegratorId};
@@ -49,10 +49,8 @@ pub async fn answered(
 ) -> Result<Vec<RecentOutcomes>> {
     let mut answered = Vec::with_capacity(integrators.len());
     for some in integrators.chunks(INTEGRATORS_PER_STATEMENT) {
-        let rows: Vec<Row> = run_query(tx, some, attempts).await?;
-        for row in rows {
-            answered.push(row.try_into()?);
-        }
+        let rows: Vec<Readable<RecentOutcomes>> = run_query(tx, some, attempts).await?;
+        answered.append(&mut read_rows(rows)?);
     }
     Ok(answered)
 }
@@ -132,12 +130,12 @@ fn attempts_join(tx: &Tx) -> &'static str {
 /// shapes.
 fn push_handoffs<DB: Database>(query: &mut QueryBuilder<DB>, integrators: &[IntegratorId])
 where
-    Uuid: for<'t> Encode<'t, DB> + Type<DB>,
+    IntegratorId: for<'t> Encode<'t, DB> + Type<DB>,
 {
     let nobody = integrators.len().next_power_of_two() - integrators.len();
-    let ids = integrators.iter().map(|integrator| integrator.uuid());
+    let ids = integrators.iter().copied();
     let mut selects = query.separated(" UNION ALL ");
-    for id in ids.chain(std::iter::repeat_n(Uuid::nil(), nobody)) {
+    for id in ids.chain(std::iter::repeat_n(IntegratorId::MIN, nobody)) {
         for state in HandoffState::ALL {
             // SQLite allows a LIMIT inside a UNION only in a subselect.
             selects
@@ -145,49 +143,36 @@ where
                 .push_bind_unseparated(id)
                 .push_unseparated(format_args!(
                     " AND state = '{}' ORDER BY due_at DESC LIMIT {MAX_HANDOFFS_PER_STATE}) latest",
-                    state.as_str()
+                    state
                 ));
         }
     }
 }
 
-impl_query_output!(Row, LastResponse);
+impl_query_output!(LastResponse);
 
 #[derive(sqlx::FromRow)]
 struct LastResponse {
     at: Option<DateTime<Utc>>,
 }
 
-#[derive(sqlx::FromRow)]
-struct Row {
-    integrator_id: Uuid,
-    attempts: i64,
-    acknowledged: i64,
-    last_success_at: Option<DateTime<Utc>>,
-    failed_at: Option<DateTime<Utc>>,
-    http_status: Option<i64>,
-    error: Option<String>,
-}
+impl ReadRow for RecentOutcomes {
+    const TABLE: &'static str = "attempts";
+    const KEY: &'static str = "integrator_id";
 
-impl TryFrom<Row> for RecentOutcomes {
-    type Error = StoreError;
-
-    fn try_from(row: Row) -> Result<Self> {
-        let integrator = IntegratorId::from(row.integrator_id);
-        let corrupt =
-            |what: &dyn ToString| StoreError::corrupt("attempts", integrator, what.to_string());
-        let count = |number: i64| u32::try_from(number).map_err(|error| corrupt(&error));
-        let http_status = row.http_status.map(u16::try_from).transpose();
-        let http_status = http_status.map_err(|error| corrupt(&error))?;
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let failed_at: Option<DateTime<Utc>> = row.get("failed_at")?;
+        let http_status = row.parse_optional("http_status", |status: i64| u16::try_from(status))?;
+        let error = row.get("error")?;
         Ok(Self {
-            integrator,
-            attempts: count(row.attempts)?,
-            acknowledged: count(row.acknowledged)?,
-            last_success_at: row.last_success_at,
-            last_failure: row.failed_at.map(|at| Failure {
+            integrator: row.get("integrator_id")?,
+            attempts: row.count("attempts")?,
+            acknowledged: row.count("acknowledged")?,
+            last_success_at: row.get("last_success_at")?,
+            last_failure: failed_at.map(|at| Failure {
                 at,
                 http_status,
-                error: row.error,
+                error,
             }),
         })
     }

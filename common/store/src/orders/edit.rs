@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::insert_items;
-use crate::{error::Result, execute, fetch_scalar, fetch_scalars, on, push_ids, tx::Tx};
+use crate::{error::Result, execute, execute_in, fetch_in, fetch_scalar, fetch_scalars, tx::Tx};
 use domain::{
     ids::{OrderId, min_id_at},
     order::{Item, Order},
@@ -38,30 +38,17 @@ pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
 /// Replaces the order's items.
 pub async fn replace_items(tx: &mut Tx, order: &Order) -> Result<()> {
     execute!(tx, "DELETE FROM order_items WHERE order_id = ?", order.id);
-    let items: Vec<(Uuid, i32, &Item)> = (0..)
+    let items: Vec<(OrderId, i32, &Item)> = (0..)
         .zip(&order.items)
-        .map(|(position, item)| (order.id.uuid(), position, item))
+        .map(|(position, item)| (order.id, position, item))
         .collect();
     insert_items(tx, &items).await
 }
 
 /// Deletes locked drafts with their items. No other rows refer to a draft.
 pub async fn delete(tx: &mut Tx, drafts: &[OrderId]) -> Result<()> {
-    if drafts.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<Uuid> = drafts.iter().map(|id| id.uuid()).collect();
-    for sql in [
-        "DELETE FROM order_items WHERE order_id IN (",
-        "DELETE FROM orders WHERE id IN (",
-    ] {
-        on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new(sql);
-            push_ids(&mut query, &ids);
-            query.push(")");
-            query.build().execute(conn).await?;
-        });
-    }
+    execute_in!(tx, "DELETE FROM order_items WHERE order_id IN ("; drafts);
+    execute_in!(tx, "DELETE FROM orders WHERE id IN ("; drafts);
     Ok(())
 }
 
@@ -80,8 +67,7 @@ pub async fn old_drafts(
          WHERE status = 'draft' AND id < ? AND created_at <= ? ORDER BY id LIMIT ?",
     );
     let next = min_id_at(created_before + TimeDelta::milliseconds(1));
-    let rows: Vec<Uuid> = fetch_scalars!(tx, sql, next, created_before, limit);
-    Ok(rows.into_iter().map(Into::into).collect())
+    Ok(fetch_scalars!(tx, sql, next, created_before, limit))
 }
 
 /// Returns the owner among whose references the order's is unique: its account's id or, for a guest's order, its
@@ -96,18 +82,11 @@ pub async fn placed_by(tx: &mut Tx, id: OrderId) -> Result<Uuid> {
 
 /// Returns which of these orders were replaced, and by which.
 pub async fn replacements(tx: &mut Tx, replaced: &[OrderId]) -> Result<HashMap<OrderId, OrderId>> {
-    if replaced.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let ids: Vec<Uuid> = replaced.iter().map(|id| id.uuid()).collect();
-    let rows: Vec<(Uuid, Uuid)> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new("SELECT replaces, id FROM orders WHERE replaces IN (");
-        push_ids(&mut query, &ids);
-        query.push(")");
-        query.build_query_as().fetch_all(conn).await?
-    });
-    Ok(rows
-        .into_iter()
-        .map(|(replaced, by)| (replaced.into(), by.into()))
-        .collect())
+    let rows = fetch_in!(
+        tx,
+        "SELECT replaces, id FROM orders WHERE replaces IN (",
+        replaced,
+        ")"
+    );
+    Ok(rows.into_iter().collect())
 }

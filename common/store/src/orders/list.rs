@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
-use uuid::Uuid;
 
 use crate::{
     error::Result,
@@ -64,7 +63,7 @@ impl OrderFilter {
 pub struct Position {
     /// Set only if the list is ordered by time of placing.
     placed_at: Option<DateTime<Utc>>,
-    id: Uuid,
+    id: OrderId,
 }
 
 /// The part that one statement reads: along one index, in the list's order, so that it stops after the given number of
@@ -146,11 +145,8 @@ pub async fn list(
         known_to
     };
     Ok(OrderPage {
-        orders: found
-            .into_iter()
-            .map(|position| position.id.into())
-            .collect(),
-        next: next.map(|position| position.id.into()),
+        orders: found.into_iter().map(|position| position.id).collect(),
+        next: next.map(|position| position.id),
     })
 }
 
@@ -195,7 +191,7 @@ pub(crate) async fn position_of(
 ) -> Result<Position> {
     let mut position = Position {
         placed_at: None,
-        id: id.uuid(),
+        id,
     };
     if filter.is_ordered_by_placing() {
         let placed_at: Option<Option<DateTime<Utc>>> =
@@ -259,9 +255,8 @@ pub(crate) async fn run_walk<A: QueryOutput>(
         // Conditions are evaluated per row in the SELECT list, so that a walk can stop early where no index leads to
         // them.
         if let Some(stores) = &filter.stores {
-            let stores: Vec<Uuid> = stores.iter().map(|id| id.uuid()).collect();
             query.push(" AND o.store_id IN (");
-            push_ids(&mut query, &stores);
+            push_ids(&mut query, stores);
             query.push(")");
         }
         if let Some(account) = filter.account {
@@ -270,7 +265,7 @@ pub(crate) async fn run_walk<A: QueryOutput>(
         if let Some(account) = filter.drafts_of {
             query
                 .push(" AND (o.status <> ")
-                .push_bind(OrderStatus::Draft.as_str());
+                .push_bind(OrderStatus::Draft);
             query
                 .push(" OR o.account_id = ")
                 .push_bind(account)
@@ -358,7 +353,7 @@ pub(crate) async fn run_walk<A: QueryOutput>(
             None if filter.is_ordered_by_placing() => {}
             // Greater than any id: a bound that is always there keeps databases from reading an index from end to end.
             None => {
-                query.push(" AND o.id < ").push_bind(Uuid::max());
+                query.push(" AND o.id < ").push_bind(OrderId::MAX);
             }
         }
         query.push(if filter.is_ordered_by_placing() {
@@ -375,7 +370,7 @@ impl_query_output!(Row);
 
 #[derive(sqlx::FromRow)]
 struct Row {
-    id: Uuid,
+    id: OrderId,
     placed_at: Option<DateTime<Utc>>,
     fits: Option<bool>,
 }

@@ -1,52 +1,28 @@
 //! Rows of orders and items.
 
-use chrono::{DateTime, Utc};
 use sqlx::types::Json;
-use uuid::Uuid;
 
-use crate::{Result, StoreError};
+use crate::{
+    Result, StoreError,
+    rows::{ReadRow, Row, optional_text},
+};
 use domain::{
-    delivery::Delivery,
-    ids::ProductId,
-    money::Money,
-    order::{Customer, Item, Order, OrderSession},
+    ids::{ItemId, OrderId, ProductId},
+    money::{Currency, Money},
+    order::{Item, Order, OrderSession},
 };
 
-#[derive(sqlx::FromRow)]
-pub(super) struct Row {
-    pub(super) id: Uuid,
-    store_id: Uuid,
-    number: Option<i64>,
-    session_id: Option<Uuid>,
-    session_name: Option<String>,
-    account_id: Option<Uuid>,
-    guest_key_hash: Option<Vec<u8>>,
-    reference: Option<Vec<u8>>,
-    fulfilment: String,
-    status: String,
-    reason: Option<String>,
-    version: i64,
-    stock_held: bool,
-    tallied: bool,
-    customer: Json<Customer>,
-    total_amount: i64,
-    currency: String,
-    user_note: Option<String>,
-    accept_by: Option<DateTime<Utc>>,
-    delivery: Option<Json<Delivery>>,
-    replaces: Option<Uuid>,
+/// An order without its items, and the last number of its own stream.
+pub(super) struct OrderRow {
+    pub(super) order: Order,
     pub(super) last_seq: i64,
-    created_at: DateTime<Utc>,
-    placed_at: Option<DateTime<Utc>>,
-    accepted_at: Option<DateTime<Utc>>,
-    ended_at: Option<DateTime<Utc>>,
 }
 
 #[derive(sqlx::FromRow)]
 pub(super) struct ItemRow {
-    id: Uuid,
-    pub(super) order_id: Uuid,
-    product_id: Uuid,
+    id: ItemId,
+    pub(super) order_id: OrderId,
+    product_id: ProductId,
     sku: Option<Vec<u8>>,
     name: String,
     quantity: i64,
@@ -55,60 +31,58 @@ pub(super) struct ItemRow {
     counted: bool,
 }
 
-impl Row {
-    pub(super) fn into_order(self, items: Vec<ItemRow>) -> Result<Order> {
-        let id = self.id;
-        let corrupt = |what: &dyn ToString| StoreError::corrupt("orders", id, what.to_string());
-        let currency = self.currency.parse().map_err(|error| corrupt(&error))?;
-        let items = items
-            .into_iter()
-            .map(|item| {
-                Ok(Item {
-                    id: item.id.into(),
-                    product_id: ProductId::from(item.product_id),
-                    sku: item.sku.map(text),
-                    name: item.name,
-                    quantity: u32::try_from(item.quantity).map_err(|error| corrupt(&error))?,
-                    unit_price: Money::new(item.unit_amount, currency),
-                    note: item.note,
-                    counted: item.counted,
-                })
-            })
-            .collect::<Result<Vec<Item>>>()?;
-        Ok(Order {
-            id: id.into(),
-            store_id: self.store_id.into(),
-            number: self.number,
-            session: self.session_id.map(|id| OrderSession {
-                id: id.into(),
-                name: self.session_name.unwrap_or_default(),
-            }),
-            account_id: self.account_id.map(Into::into),
-            guest_key_hash: self.guest_key_hash,
-            reference: self.reference.map(text),
-            fulfilment: self.fulfilment.parse().map_err(|error| corrupt(&error))?,
-            status: self.status.parse().map_err(|error| corrupt(&error))?,
-            reason: self.reason,
-            version: self.version,
-            stock_held: self.stock_held,
-            tallied: self.tallied,
-            customer: self.customer.0,
-            items,
-            total: Money::new(self.total_amount, currency),
-            user_note: self.user_note,
-            accept_by: self.accept_by,
-            delivery: self.delivery.map(|delivery| delivery.0),
-            replaces: self.replaces.map(Into::into),
-            created_at: self.created_at,
-            placed_at: self.placed_at,
-            accepted_at: self.accepted_at,
-            ended_at: self.ended_at,
-        })
+impl ReadRow for OrderRow {
+    const TABLE: &'static str = "orders";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let session_name: Option<String> = row.get("session_name")?;
+        let session = row.get::<Option<_>>("session_id")?.map(|id| OrderSession {
+            id,
+            name: session_name.unwrap_or_default(),
+        });
+        let order = Order {
+            id: row.get("id")?,
+            store_id: row.get("store_id")?,
+            number: row.get("number")?,
+            session,
+            account_id: row.get("account_id")?,
+            guest_key_hash: row.get("guest_key_hash")?,
+            reference: row.get("reference").map(optional_text)?,
+            fulfilment: row.get("fulfilment")?,
+            status: row.get("status")?,
+            reason: row.get("reason")?,
+            version: row.get("version")?,
+            stock_held: row.get("stock_held")?,
+            tallied: row.get("tallied")?,
+            customer: row.get("customer").map(|Json(customer)| customer)?,
+            items: Vec::new(),
+            total: Money::new(row.get("total_amount")?, row.get("currency")?),
+            user_note: row.get("user_note")?,
+            accept_by: row.get("accept_by")?,
+            delivery: row.get::<Option<Json<_>>>("delivery")?.map(|Json(it)| it),
+            replaces: row.get("replaces")?,
+            created_at: row.get("created_at")?,
+            placed_at: row.get("placed_at")?,
+            accepted_at: row.get("accepted_at")?,
+            ended_at: row.get("ended_at")?,
+        };
+        let last_seq = row.get("last_seq")?;
+        Ok(Self { order, last_seq })
     }
 }
 
-/// Converts a binary column to text. Its value was valid UTF-8 when it was accepted.
-pub(super) fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+impl ItemRow {
+    pub(super) fn into_item(self, currency: Currency) -> Result<Item> {
+        let corrupt = |error| StoreError::corrupt("orders", self.order_id, error);
+        Ok(Item {
+            id: self.id,
+            product_id: self.product_id,
+            sku: optional_text(self.sku),
+            name: self.name,
+            quantity: u32::try_from(self.quantity).map_err(corrupt)?,
+            unit_price: Money::new(self.unit_amount, currency),
+            note: self.note,
+            counted: self.counted,
+        })
+    }
 }

@@ -1,10 +1,9 @@
 //! Products that an outside service lists, by the service's ids.
 
-use uuid::Uuid;
-
 use crate::{
-    error::{Result, StoreError},
-    execute, fetch_all, insert_many,
+    error::Result,
+    execute, insert_many, read_all,
+    rows::{ReadRow, Row},
     tx::Tx,
 };
 use domain::ids::{ProductId, StoreId};
@@ -20,22 +19,24 @@ pub struct OutsideProduct {
 
 /// Returns the store's outside products, by external id.
 pub async fn of_store(tx: &mut Tx, store: StoreId) -> Result<Vec<OutsideProduct>> {
-    let rows: Vec<(Vec<u8>, Uuid, bool)> = fetch_all!(
+    Ok(read_all!(
         tx,
         "SELECT external_id, product_id, listed FROM outside_products WHERE store_id = ? ORDER BY external_id",
         store
-    );
-    rows.into_iter()
-        .map(|(external_id, product, listed)| {
-            let external_id = String::from_utf8(external_id)
-                .map_err(|error| StoreError::corrupt("outside_products", product, error))?;
-            Ok(OutsideProduct {
-                external_id,
-                product: product.into(),
-                listed,
-            })
+    ))
+}
+
+impl ReadRow for OutsideProduct {
+    const TABLE: &'static str = "outside_products";
+    const KEY: &'static str = "product_id";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            external_id: row.parse("external_id", String::from_utf8)?,
+            product: row.get("product_id")?,
+            listed: row.get("listed")?,
         })
-        .collect()
+    }
 }
 
 /// Inserts new outside products, which are sorted by external id.

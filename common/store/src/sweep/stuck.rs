@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
-use uuid::Uuid;
 
-use super::super::{
-    error::{Result, StoreError},
-    explain::{QueryOutput, impl_query_output},
+use crate::{
+    error::Result,
+    explain::QueryOutput,
     on, push_ids,
+    rows::{ReadRow, Readable, Row},
     tx::Tx,
 };
 use domain::{
@@ -244,8 +244,11 @@ pub async fn stuck(
             // The entries belong to no store, or the list of stores is empty.
             continue;
         }
-        for row in run_query::<StuckRow>(tx, look, of_stores, limit).await? {
-            found.push(row.into_stuck(look.kind)?);
+        for row in run_query::<Readable<Stuck>>(tx, look, of_stores, limit).await? {
+            found.push(Stuck {
+                kind: look.kind,
+                ..row.read?
+            });
         }
     }
     found.sort_by_key(|one| (one.since, one.subject));
@@ -260,7 +263,6 @@ pub(crate) async fn run_query<A: QueryOutput>(
 ) -> Result<Vec<A>> {
     let sql_prefix = A::sql_prefix(tx);
     let bound = look.bound.unwrap_or_default();
-    let stores: Option<Vec<Uuid>> = stores.map(|ids| ids.iter().map(|id| id.uuid()).collect());
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(sql_prefix);
         let mut pieces = look.sql.split('?');
@@ -268,7 +270,7 @@ pub(crate) async fn run_query<A: QueryOutput>(
         for piece in pieces {
             query.push_bind(bound).push(piece);
         }
-        if let Some(stores) = &stores {
+        if let Some(stores) = stores {
             query.push(" AND ").push(look.store).push(" IN (");
             push_ids(&mut query, stores);
             query.push(")");
@@ -278,40 +280,25 @@ pub(crate) async fn run_query<A: QueryOutput>(
     }))
 }
 
-impl_query_output!(StuckRow);
+/// The kind is a placeholder: `stuck` sets it, because the query has it and its rows do not.
+impl ReadRow for Stuck {
+    const TABLE: &'static str = "stuck";
+    const KEY: &'static str = "subject";
 
-#[derive(sqlx::FromRow)]
-struct StuckRow {
-    subject: Uuid,
-    store_id: Option<Uuid>,
-    order_id: Option<Uuid>,
-    order_number: Option<i64>,
-    integrator_id: Option<Uuid>,
-    integrator_name: Option<String>,
-    handoff_id: Option<Uuid>,
-    callback_id: Option<Uuid>,
-    since: DateTime<Utc>,
-    said: Option<String>,
-    hindrance: Option<String>,
-}
-
-impl StuckRow {
-    fn into_stuck(self, kind: StuckKind) -> Result<Stuck> {
-        let hindrance = self.hindrance.map(|word| word.parse()).transpose();
-        Ok(Stuck {
-            kind,
-            subject: self.subject,
-            store_id: self.store_id.map(Into::into),
-            order_id: self.order_id.map(Into::into),
-            order_number: self.order_number,
-            integrator_id: self.integrator_id.map(Into::into),
-            integrator_name: self.integrator_name,
-            handoff_id: self.handoff_id.map(Into::into),
-            callback_id: self.callback_id.map(Into::into),
-            since: self.since,
-            said: self.said,
-            hindrance: hindrance
-                .map_err(|error| StoreError::corrupt("stuck", self.subject, error))?,
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            kind: StuckKind::HandoffParked,
+            subject: row.get("subject")?,
+            store_id: row.get("store_id")?,
+            order_id: row.get("order_id")?,
+            order_number: row.get("order_number")?,
+            integrator_id: row.get("integrator_id")?,
+            integrator_name: row.get("integrator_name")?,
+            handoff_id: row.get("handoff_id")?,
+            callback_id: row.get("callback_id")?,
+            since: row.get("since")?,
+            said: row.get("said")?,
+            hindrance: row.get("hindrance")?,
         })
     }
 }

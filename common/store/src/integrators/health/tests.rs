@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use chrono::TimeDelta;
 use sqlx::Row as _;
+use uuid::Uuid;
 
 use super::{
     super::super::{
