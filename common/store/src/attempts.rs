@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     error::{Result, StoreError},
-    execute, fetch_optional_scalar, insert_many, read_all, read_in,
+    execute,
+    failures::shortened,
+    fetch_optional_scalar, insert_many, read_all, read_in,
     rows::{ReadRow, Row, optional_text},
     tx::Tx,
 };
@@ -15,8 +17,6 @@ use domain::{
 
 /// Maximum stored length of a response body, in bytes.
 pub const MAX_RESPONSE_BYTES: usize = 16 * 1024;
-/// Maximum stored length of an error text, in characters.
-const MAX_ERROR_CHARS: usize = 500;
 
 /// An attempt that is about to be made.
 #[derive(Clone, Copy, Debug)]
@@ -64,9 +64,6 @@ pub async fn end(
     n: u32,
     ended: Ended<'_>,
 ) -> Result<()> {
-    let error: Option<String> = ended
-        .error
-        .map(|error| error.chars().take(MAX_ERROR_CHARS).collect());
     let answer = ended
         .answer
         .map(|answer| &answer[..answer.len().min(MAX_RESPONSE_BYTES)]);
@@ -77,7 +74,7 @@ pub async fn end(
         ended.at,
         ended.outcome,
         ended.http_status.map(i32::from),
-        error,
+        ended.error.map(shortened),
         answer,
         handoff,
         round,

@@ -7,20 +7,20 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::types::Json;
-use uuid::Uuid;
 
-use crate::{error::Result, execute, fetch_all, fetch_scalar, fetch_scalars, for_update, tx::Tx};
+use crate::{
+    error::Result,
+    execute,
+    failures::{MAX_FAILURES, shortened},
+    fetch_all, fetch_scalar, fetch_scalars, for_update,
+    tx::Tx,
+};
 use domain::{
     callback::{CallbackResult, Update, UpdateMark},
     ids::{CallbackId, IntegratorId, OrderId, StoreId},
 };
 
 pub use list::{CallbackFilter, KeptCallback};
-
-/// Number of failed tries to apply a callback after which it is parked and listed as stuck.
-const MAX_FAILURES: i32 = 5;
-/// Maximum stored length of a result's detail, in characters.
-const MAX_DETAIL_CHARS: usize = 500;
 
 /// A callback to insert.
 #[derive(Clone, Copy, Debug)]
@@ -180,9 +180,22 @@ pub async fn applied(
     Ok(())
 }
 
+macro_rules! applying_failed {
+    ($key:literal) => {
+        concat!(
+            "UPDATE callbacks SET detail = ?, applied_at = CASE WHEN failures + 1 >= ? THEN ? ELSE NULL END, \
+             result = CASE WHEN failures + 1 >= ? THEN 'parked' ELSE NULL END, failures = failures + 1 WHERE ",
+            $key,
+            " = ? AND applied_at IS NULL"
+        )
+    };
+}
+
 /// Records that applying it failed; the fifth failure parks it.
 pub async fn failed(tx: &mut Tx, id: CallbackId, error: &str, now: DateTime<Utc>) -> Result<()> {
-    note_failure(tx, failing!("id"), id.uuid(), error, now).await
+    let (sql, error) = (applying_failed!("id"), shortened(error));
+    execute!(tx, sql, error, MAX_FAILURES, now, MAX_FAILURES, id);
+    Ok(())
 }
 
 /// Does the same as [`failed`] for all unapplied callbacks of an order, if the order itself is the cause.
@@ -192,40 +205,10 @@ pub async fn fail_all_of_order(
     error: &str,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    note_failure(tx, failing!("order_id"), order.uuid(), error, now).await
-}
-
-async fn note_failure(
-    tx: &mut Tx,
-    sql: &'static str,
-    of: Uuid,
-    error: &str,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    execute!(
-        tx,
-        sql,
-        shortened(error),
-        MAX_FAILURES,
-        now,
-        MAX_FAILURES,
-        of
-    );
+    let (sql, error) = (applying_failed!("order_id"), shortened(error));
+    execute!(tx, sql, error, MAX_FAILURES, now, MAX_FAILURES, order);
     Ok(())
 }
-
-// MySQL assigns from left to right: `failures` comes last, so that the others see its old value on both databases.
-macro_rules! failing {
-    ($of:literal) => {
-        concat!(
-            "UPDATE callbacks SET detail = ?, applied_at = CASE WHEN failures + 1 >= ? THEN ? ELSE NULL END, \
-             result = CASE WHEN failures + 1 >= ? THEN 'parked' ELSE NULL END, failures = failures + 1 WHERE ",
-            $of,
-            " = ? AND applied_at IS NULL"
-        )
-    };
-}
-use failing;
 
 /// Returns whether the order has an unapplied callback that was received at or before `received_by`.
 pub async fn has_unapplied(
@@ -240,10 +223,6 @@ pub async fn has_unapplied(
         received_by
     );
     Ok(left > 0)
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MAX_DETAIL_CHARS).collect()
 }
 
 /// Returns the results of all callbacks, in order of receipt.

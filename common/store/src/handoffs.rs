@@ -32,9 +32,6 @@ use domain::{
     integrator::HandoffEvent,
 };
 
-/// Maximum stored length of an error text, in characters.
-const MAX_ERROR_CHARS: usize = 500;
-
 /// A handoff to insert in the state `due`.
 #[derive(Clone, Debug)]
 pub struct NewHandoff {
@@ -188,11 +185,6 @@ pub async fn last_positions(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<Inte
         order
     );
     Ok(rows.into_iter().collect())
-}
-
-/// Truncates an error text to the length that its column takes.
-fn shortened(error: &str) -> String {
-    error.chars().take(MAX_ERROR_CHARS).collect()
 }
 
 fn handoffs_of(stored: Vec<Stored>) -> Vec<Handoff> {

@@ -11,6 +11,8 @@ extern crate self as store; // for #[each_database(store)]
 mod connect;
 /// Errors, by what a caller can do about them.
 mod error;
+/// Counts failures of a row, and parks it at the limit.
+mod failures;
 /// Applies missing migrations.
 mod migrate;
 /// Reads domain types from rows, column by column.

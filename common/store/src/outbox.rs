@@ -5,7 +5,11 @@ use serde_json::Value;
 use sqlx::types::Json;
 
 use crate::{
-    error::Result, execute, execute_in, fetch_all, fetch_one, insert_many, skip_locked, tx::Tx,
+    error::Result,
+    execute, execute_in,
+    failures::{MAX_FAILURES, shortened},
+    fetch_all, fetch_one, insert_many, skip_locked,
+    tx::Tx,
 };
 use domain::{hint::Announcement, ids::OutboxId};
 
@@ -15,11 +19,6 @@ pub struct OutboxRow {
     pub id: OutboxId,
     pub announcement: Announcement,
 }
-
-/// Number of failed publishes after which a row is parked and listed as stuck.
-pub const MAX_FAILURES: i32 = 5;
-/// Maximum stored length of an error text, in characters.
-const MAX_ERROR_CHARS: usize = 500;
 
 pub async fn insert(
     tx: &mut Tx,
@@ -75,12 +74,15 @@ pub async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {
     Ok(())
 }
 
-/// Records a failed publish; failure number [`MAX_FAILURES`] parks the row.
+/// Records a failed publish; the fifth failure parks the row.
 pub async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
-    // MySQL assigns from left to right: `failures` comes last, so that `parked` sees its old value on both databases.
-    let error: String = error.chars().take(MAX_ERROR_CHARS).collect();
-    let sql = "UPDATE outbox SET error = ?, parked = (failures + 1 >= ?), failures = failures + 1 WHERE id = ?";
-    execute!(tx, sql, error, MAX_FAILURES, id);
+    execute!(
+        tx,
+        "UPDATE outbox SET error = ?, parked = (failures + 1 >= ?), failures = failures + 1 WHERE id = ?",
+        shortened(error),
+        MAX_FAILURES,
+        id
+    );
     Ok(())
 }
 

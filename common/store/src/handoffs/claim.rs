@@ -3,12 +3,15 @@
 use chrono::{DateTime, Utc};
 
 use super::Stored;
-use super::shortened;
-use crate::{error::Result, execute, fetch_all, fetch_in, fetch_scalar, rows::Readable, tx::Tx};
+use crate::{
+    error::Result,
+    execute,
+    failures::{MAX_FAILURES, shortened},
+    fetch_all, fetch_in, fetch_scalar,
+    rows::Readable,
+    tx::Tx,
+};
 use domain::ids::{HandoffId, IntegratorId, OrderId, SessionId};
-
-/// Number of failed claims after which a handoff is parked and listed as stuck.
-const MAX_CLAIM_FAILURES: i32 = 5;
 
 /// A due handoff that no earlier one of the same order and integrator blocks, as read before any lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
@@ -134,8 +137,6 @@ pub async fn record_claim_failure(
     error: &str,
     not_before: DateTime<Utc>,
 ) -> Result<()> {
-    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees its old value on both
-    // databases.
     execute!(
         tx,
         "UPDATE handoffs SET error = ?, due_at = ?, \
@@ -143,7 +144,7 @@ pub async fn record_claim_failure(
          claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting')",
         shortened(error),
         not_before,
-        MAX_CLAIM_FAILURES,
+        MAX_FAILURES,
         id
     );
     Ok(())
@@ -159,8 +160,6 @@ pub async fn record_release_failure(
     not_before: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<()> {
-    // MySQL assigns from left to right: `claim_failures` comes last, so that the others see its old value on both
-    // databases.
     execute!(
         tx,
         "UPDATE handoffs SET error = ?, leased_until = CASE WHEN claim_failures + 1 >= ? THEN NULL ELSE ? END, \
@@ -168,10 +167,10 @@ pub async fn record_release_failure(
          state = CASE WHEN claim_failures + 1 >= ? AND state = 'sending' THEN 'parked' ELSE state END, \
          claim_failures = claim_failures + 1 WHERE id = ? AND leased_until IS NOT NULL",
         shortened(error),
-        MAX_CLAIM_FAILURES,
+        MAX_FAILURES,
         not_before,
-        MAX_CLAIM_FAILURES,
-        MAX_CLAIM_FAILURES,
+        MAX_FAILURES,
+        MAX_FAILURES,
         id
     );
     execute!(
@@ -193,8 +192,6 @@ pub async fn record_withdrawal_failure(
     error: &str,
     not_before: DateTime<Utc>,
 ) -> Result<()> {
-    // MySQL assigns from left to right: `claim_failures` comes last, so that `state` sees its old value on both
-    // databases.
     execute!(
         tx,
         "UPDATE handoffs SET error = ?, due_at = ?, \
@@ -202,7 +199,7 @@ pub async fn record_withdrawal_failure(
          claim_failures = claim_failures + 1 WHERE id = ? AND state IN ('due', 'waiting', 'held', 'parked')",
         shortened(error),
         not_before,
-        MAX_CLAIM_FAILURES,
+        MAX_FAILURES,
         id
     );
     Ok(())

@@ -2,8 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::shortened;
-use crate::{error::Result, execute, fetch_scalar, tx::Tx};
+use crate::{error::Result, execute, failures::shortened, fetch_scalar, tx::Tx};
 use domain::{
     handoff::{Handoff, HandoffState},
     ids::HandoffId,
