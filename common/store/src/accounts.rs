@@ -19,6 +19,16 @@ use domain::{
 };
 use platform::secrets::sha256;
 
+/// `SELECT` of an account's columns, with the rest of the statement.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, username, password_hash, role, disabled, created_at FROM accounts ",
+            $rest
+        )
+    };
+}
+
 /// An account with its password hash.
 #[derive(Clone, PartialEq)]
 pub struct Credentials {
@@ -62,12 +72,7 @@ pub async fn insert(tx: &mut Tx, new: &Credentials) -> Result<()> {
 
 /// Returns the account with this name. An unknown name takes as many statements as a known one.
 pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentials>> {
-    let row = read_optional!(
-        tx,
-        "SELECT id, username, password_hash, role, disabled, created_at FROM accounts \
-         WHERE username = ?",
-        username.as_bytes()
-    );
+    let row = read_optional!(tx, select!("WHERE username = ?"), username.as_bytes());
     if row.is_none() {
         run_decoy_query(tx).await?;
     }
@@ -75,19 +80,12 @@ pub async fn by_username(tx: &mut Tx, username: &str) -> Result<Option<Credentia
 }
 
 pub async fn by_id(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
-    let row = read_optional!(
-        tx,
-        "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id = ?",
-        id
-    );
+    let row = read_optional!(tx, select!("WHERE id = ?"), id);
     complete_one(tx, row).await
 }
 
 pub async fn lock(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
-    let sql = for_update!(
-        tx,
-        "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id = ?"
-    );
+    let sql = for_update!(tx, select!("WHERE id = ?"));
     let row = read_optional!(tx, sql, id);
     complete_one(tx, row).await
 }
@@ -101,9 +99,7 @@ pub async fn page(
     limit: u32,
 ) -> Result<Vec<Account>> {
     let rows = on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new(
-            "SELECT id, username, password_hash, role, disabled, created_at FROM accounts WHERE id > ",
-        );
+        let mut query = QueryBuilder::new(select!("WHERE id > "));
         query.push_bind(after.unwrap_or(AccountId::MIN));
         if let Some(stores) = stores {
             let lists = [

@@ -32,6 +32,20 @@ use domain::{
     integrator::HandoffEvent,
 };
 
+/// `SELECT` of a handoff's columns, with or without its body, and the rest of the statement.
+macro_rules! select {
+    ($body:literal, $rest:literal) => {
+        concat!(
+            "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
+             attempts, max_attempts, due_at, leased_until, fence, ",
+            $body,
+            ", deadline, reference, reason, created_at, closed_at FROM handoffs ",
+            $rest
+        )
+    };
+}
+use select;
+
 /// A handoff to insert in the state `due`.
 #[derive(Clone, Debug)]
 pub struct NewHandoff {
@@ -88,24 +102,13 @@ pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
 }
 
 pub async fn get(tx: &mut Tx, id: HandoffId) -> Result<Option<Handoff>> {
-    let row = read_optional!(
-        tx,
-        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
-         attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
-         closed_at FROM handoffs WHERE id = ?",
-        id
-    );
+    let row = read_optional!(tx, select!("NULL AS body", "WHERE id = ?"), id);
     Ok(row.map(|stored: Stored| stored.handoff))
 }
 
 /// Locks a handoff and returns it. Callers that change it must have locked its order before.
 pub async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
-    let sql = for_update!(
-        tx,
-        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
-         attempts, max_attempts, due_at, leased_until, fence, body, deadline, reference, reason, created_at, \
-         closed_at FROM handoffs WHERE id = ?"
-    );
+    let sql = for_update!(tx, select!("body", "WHERE id = ?"));
     Ok(read_optional!(tx, sql, id))
 }
 
@@ -113,9 +116,10 @@ pub async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
 pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
     let rows = read_all!(
         tx,
-        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
-         attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
-         closed_at FROM handoffs WHERE order_id = ? ORDER BY integrator_id, position",
+        select!(
+            "NULL AS body",
+            "WHERE order_id = ? ORDER BY integrator_id, position"
+        ),
         order
     );
     Ok(handoffs_of(rows))
@@ -125,9 +129,7 @@ pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
 pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
     let sql = for_update!(
         tx,
-        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
-         attempts, max_attempts, due_at, leased_until, fence, NULL AS body, deadline, reference, reason, created_at, \
-         closed_at FROM handoffs WHERE order_id = ? ORDER BY id"
+        select!("NULL AS body", "WHERE order_id = ? ORDER BY id")
     );
     let mut handoffs = handoffs_of(read_all!(tx, sql, order));
     handoffs.sort_by_key(|handoff| (handoff.integrator_id, handoff.position));

@@ -14,7 +14,7 @@ pub use health::{RecentOutcomes, answered, last_response_at};
 
 use crate::{
     error::Result,
-    execute, fetch_scalar, read_all, read_in, read_optional,
+    execute, fetch_scalar, for_update, read_all, read_in, read_optional,
     rows::{ReadRow, Row},
     tx::Tx,
 };
@@ -48,8 +48,7 @@ pub async fn get(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>> {
 
 /// Locks an integrator and returns it, archived or not.
 pub async fn lock(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>> {
-    // SQLite neither has FOR UPDATE nor needs it: it has one writer.
-    let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
+    let sql = for_update!(tx, select!("WHERE id = ?"));
     read(tx, id, sql).await
 }
 

@@ -13,8 +13,8 @@ pub use self::edit::{delete, old_drafts, placed_by, replace_items, replacements,
 pub use self::list::{OrderFilter, OrderPage};
 use self::row::{ItemRow, OrderRow};
 use crate::{
-    error::Result, execute, fetch_in, fetch_optional_scalar, fetch_scalars, insert_many, on,
-    read_all, read_in, read_optional, rows::text, tx::Tx,
+    error::Result, execute, fetch_in, fetch_optional_scalar, fetch_scalars, for_update,
+    insert_many, on, read_all, read_in, read_optional, rows::text, tx::Tx,
 };
 use domain::{
     ids::{IntegratorId, OrderId, SessionId},
@@ -157,18 +157,13 @@ pub async fn session_of(tx: &mut Tx, id: OrderId) -> Result<Option<Option<Sessio
 /// Locks the order's row and returns it with the last number of its own stream. The session's row must be locked
 /// before. The session's name is left out; the caller has it.
 pub async fn lock(tx: &mut Tx, id: OrderId) -> Result<Option<(Order, i64)>> {
-    // SQLite has one writer and no row locks.
-    let sql = tx.pick(
-        concat!(
-            "SELECT ",
-            columns!(),
-            ", NULL AS session_name FROM orders o WHERE o.id = ? FOR UPDATE"
-        ),
+    let sql = for_update!(
+        tx,
         concat!(
             "SELECT ",
             columns!(),
             ", NULL AS session_name FROM orders o WHERE o.id = ?"
-        ),
+        )
     );
     let row: Option<OrderRow> = read_optional!(tx, sql, id);
     Ok(with_last_seqs(tx, row.into_iter().collect()).await?.pop())

@@ -20,8 +20,7 @@ pub async fn get(tx: &mut Tx, id: StoreId) -> Result<Option<Store>> {
 
 /// Locks a store against concurrent edits and returns it, archived or not.
 pub async fn lock(tx: &mut Tx, id: StoreId) -> Result<Option<Store>> {
-    // SQLite neither has FOR UPDATE nor needs it: it has one writer.
-    let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
+    let sql = for_update!(tx, select!("WHERE id = ?"));
     read(tx, id, sql).await
 }
 

@@ -83,14 +83,14 @@ macro_rules! on {
 
 /// Appends `FOR UPDATE` on MySQL. SQLite neither has nor needs it: it has one writer.
 macro_rules! for_update {
-    ($tx:expr, $sql:literal) => {
+    ($tx:expr, $sql:expr) => {
         $tx.pick(concat!($sql, " FOR UPDATE"), $sql)
     };
 }
 
 /// Appends `FOR UPDATE SKIP LOCKED` on MySQL. SQLite neither has nor needs it: it has one writer.
 macro_rules! skip_locked {
-    ($tx:expr, $sql:literal) => {
+    ($tx:expr, $sql:expr) => {
         $tx.pick(concat!($sql, " FOR UPDATE SKIP LOCKED"), $sql)
     };
 }

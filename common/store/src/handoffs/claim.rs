@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Stored;
+use super::{Stored, select};
 use crate::{
     error::Result,
     execute,
@@ -83,14 +83,8 @@ const BY_ATTEMPTS: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h
 pub async fn lock_available(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
     // SQLite has neither FOR UPDATE nor a need for it: it has one writer.
     let end = tx.pick(") ORDER BY id FOR UPDATE SKIP LOCKED", ") ORDER BY id");
-    let rows: Vec<Readable<Stored>> = fetch_in!(
-        tx,
-        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
-         attempts, max_attempts, due_at, leased_until, fence, body, deadline, reference, reason, created_at, \
-         closed_at FROM handoffs WHERE id IN (",
-        handoffs,
-        end
-    );
+    let rows: Vec<Readable<Stored>> =
+        fetch_in!(tx, select!("body", "WHERE id IN ("), handoffs, end);
     Ok(rows.into_iter().map(|row| row.read).collect())
 }
 

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     error::Result,
-    execute, fetch_all, fetch_scalar, read_in, read_optional,
+    execute, fetch_all, fetch_scalar, for_update, read_in, read_optional,
     rows::{ReadRow, Row},
     tx::Tx,
 };
@@ -25,8 +25,7 @@ pub async fn breakers(
 
 /// Locks an integrator's row and returns its breaker.
 pub async fn lock_breaker(tx: &mut Tx, id: IntegratorId) -> Result<Option<Breaker>> {
-    // SQLite neither has FOR UPDATE nor needs it: it has one writer.
-    let sql = tx.pick(select!("WHERE id = ? FOR UPDATE"), select!("WHERE id = ?"));
+    let sql = for_update!(tx, select!("WHERE id = ?"));
     Ok(read_optional!(tx, sql, id))
 }
 
