@@ -129,7 +129,7 @@ impl Request {
                 "its change named no resource",
             ));
         };
-        store::idempotency::name(tx, &self.row(resource)).await
+        store::idempotency::set_resource(tx, &self.row(resource)).await
     }
 
     pub(crate) fn mark_committed(&self) {

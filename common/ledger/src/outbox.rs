@@ -42,7 +42,7 @@ impl Ledger {
     /// Records that a row can't be published for a reason of its own (not because the broker is down).
     pub async fn record_publish_failure(&self, row: OutboxId, error: &str) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            store::outbox::failed(&mut change.tx, row, error).await?;
+            store::outbox::record_failure(&mut change.tx, row, error).await?;
             Ok(())
         })
     }

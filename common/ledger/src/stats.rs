@@ -81,7 +81,7 @@ impl Ledger {
                 }
             }
         }
-        tally.add_all(&store::stats::rest(&mut tx, &rests).await?);
+        tally.add_all(&store::stats::count_rest(&mut tx, &rests).await?);
         Ok(tally)
     }
 
@@ -168,14 +168,14 @@ async fn tally(
         return Ok(None);
     };
     if up_to.is_none() {
-        store::stats::begin(&mut change.tx, of).await?;
+        store::stats::insert_tally(&mut change.tx, of).await?;
     }
     let (tx, more) = (&mut change.tx, Tally::of(&orders));
     let stretch = (up_to.unwrap_or(0), last.number);
     if !store::stats::extend(tx, of, stretch, &more).await? {
         return Ok(None);
     }
-    store::stats::mark(tx, &ids).await?;
+    store::stats::mark_tallied(tx, &ids).await?;
     Ok(Some(last.number))
 }
 

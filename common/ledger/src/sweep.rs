@@ -303,9 +303,9 @@ impl Ledger {
     /// Lists what is stuck in these stores, if given. Items without a store, such as an announcement, are in the full
     /// list only.
     pub async fn stuck_in_stores(&self, stores: Option<&[StoreId]>) -> Result<Vec<Stuck>> {
-        let looks = stuck::looks(&self.inner.settings.stuck, self.inner.clock.now());
+        let queries = stuck::stuck_queries(&self.inner.settings.stuck, self.inner.clock.now());
         let mut tx = self.inner.db.read().await?;
-        Ok(stuck::stuck(&mut tx, &looks, stores, MAX_STUCK_PER_KIND).await?)
+        Ok(stuck::stuck(&mut tx, &queries, stores, MAX_STUCK_PER_KIND).await?)
     }
 
     /// Counts the handoffs that are not closed, by state; for gauges.

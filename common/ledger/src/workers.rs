@@ -23,7 +23,7 @@ impl Ledger {
                 started_at,
                 seen_at: change.now,
             };
-            if !store::workers::seen(&mut change.tx, &member).await? {
+            if !store::workers::update(&mut change.tx, &member).await? {
                 store::workers::insert(&mut change.tx, &member).await?;
             }
             Ok(())

@@ -162,7 +162,7 @@ pub async fn newest_marks(
         .collect())
 }
 
-pub async fn applied(
+pub async fn record_result(
     tx: &mut Tx,
     id: CallbackId,
     result: CallbackResult,
@@ -192,14 +192,19 @@ macro_rules! applying_failed {
 }
 
 /// Records that applying it failed; the fifth failure parks it.
-pub async fn failed(tx: &mut Tx, id: CallbackId, error: &str, now: DateTime<Utc>) -> Result<()> {
+pub async fn record_failure(
+    tx: &mut Tx,
+    id: CallbackId,
+    error: &str,
+    now: DateTime<Utc>,
+) -> Result<()> {
     let (sql, error) = (applying_failed!("id"), shortened(error));
     execute!(tx, sql, error, MAX_FAILURES, now, MAX_FAILURES, id);
     Ok(())
 }
 
-/// Does the same as [`failed`] for all unapplied callbacks of an order, if the order itself is the cause.
-pub async fn fail_all_of_order(
+/// Does the same as [`record_failure`] for all unapplied callbacks of an order, if the order itself is the cause.
+pub async fn record_failure_of_order(
     tx: &mut Tx,
     order: OrderId,
     error: &str,

@@ -10,14 +10,14 @@ use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 
 pub use claim::{
-    Candidate, blocked, candidates, claimed, lock_available, next_due_at, probe_candidates,
+    Candidate, blocked, candidates, claim, lock_available, next_due_at, probe_candidates,
     record_claim_failure, record_release_failure, record_withdrawal_failure,
 };
 pub use list::HandoffFilter;
 pub use list::{Listed, Page, list, listed};
 pub use outcome::{
-    acknowledged, acknowledged_by_callback, close, confirm, has_open_after, is_overtaken, put_back,
-    raise_fence, release, reopen, wait,
+    acknowledge, acknowledge_by_callback, close, confirm, has_open_after, is_overtaken, put_back,
+    raise_fence, release, reopen, schedule_retry,
 };
 
 use crate::{

@@ -77,7 +77,7 @@ async fn lock_nowait(tx: &mut Tx, owner: Uuid, key: &str) -> Result<()> {
 }
 
 /// Sets the resource that a taken key stands for.
-pub async fn name(tx: &mut Tx, row: &KeyRow) -> Result<()> {
+pub async fn set_resource(tx: &mut Tx, row: &KeyRow) -> Result<()> {
     execute!(
         tx,
         "UPDATE idempotency_keys SET resource_id = ? WHERE owner = ? AND idempotency_key = ?",

@@ -10,7 +10,7 @@ pub use breaker::{
     begin_probe, breakers, count_open_breakers, give_up, given_up, lock_breaker, undo_probe,
     write_breaker,
 };
-pub use health::{RecentOutcomes, answered, last_response_at};
+pub use health::{RecentOutcomes, last_response_at, recent_outcomes};
 
 use crate::{
     error::Result,

@@ -61,7 +61,7 @@ pub async fn claim(
         match serde_json::from_value(announcement) {
             Ok(announcement) => claimed.push(OutboxRow { id, announcement }),
             // A row that no version of this program wrote must not stop the others.
-            Err(error) => failed(tx, id, &error.to_string()).await?,
+            Err(error) => record_failure(tx, id, &error.to_string()).await?,
         }
     }
     Ok(claimed)
@@ -75,7 +75,7 @@ pub async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {
 }
 
 /// Records a failed publish; the fifth failure parks the row.
-pub async fn failed(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
+pub async fn record_failure(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()> {
     execute!(
         tx,
         "UPDATE outbox SET error = ?, parked = (failures + 1 >= ?), failures = failures + 1 WHERE id = ?",

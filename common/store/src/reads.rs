@@ -12,7 +12,6 @@ use super::{
         NewOrder, OrderFilter,
         list::{Walk, position_of, run_walk, walks},
     },
-    stats::counted,
     *,
 };
 use crate::testing::TestDb;
@@ -342,7 +341,7 @@ async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
     }
     let rests: Vec<(StoreId, i64)> = stores.iter().map(|store| (*store, 600)).collect();
     for rests in [&rests[..], &rests[..1]] {
-        let plan: Vec<Step> = counted(&mut tx, rests).await.unwrap();
+        let plan: Vec<Step> = stats::run_query(&mut tx, rests).await.unwrap();
         assert_no_full_scan("the rest of the stats", &plan);
     }
 }
@@ -452,7 +451,7 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         orders::list::list(&mut tx, &OrderFilter { statuses: vec![Accepted], ..OrderFilter::default() }, None, PAGE);
         stats::all_tallies(&mut tx, None, PAGE);
         stats::tallied(&mut tx, some);
-        stats::rest(&mut tx, &[(store, 600), (stores[1], 610)]);
+        stats::count_rest(&mut tx, &[(store, 600), (stores[1], 610)]);
         stats::untallied(&mut tx, store, 200, PAGE);
         sweep::expired_leases(&mut tx, now, PAGE);
         sweep::overdue_handoffs(&mut tx, long_ago, PAGE);

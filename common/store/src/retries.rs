@@ -75,7 +75,7 @@ pub async fn insert(tx: &mut Tx, new: NewRetry<'_>) -> Result<()> {
     Ok(())
 }
 
-pub async fn progress(tx: &mut Tx, id: RetryId, now: Progress<'_>) -> Result<()> {
+pub async fn update_progress(tx: &mut Tx, id: RetryId, now: Progress<'_>) -> Result<()> {
     execute!(
         tx,
         "UPDATE retries SET matched = ?, retried = ?, refused = ?, finished_at = ? WHERE id = ?",

@@ -35,7 +35,7 @@ pub struct Tallied {
 }
 
 impl Tallied {
-    /// Returns the store and the number above which [`rest`] must count; `None` if there is no rest.
+    /// Returns the store and the number above which [`count_rest`] must count; `None` if there is no rest.
     pub fn rest(&self) -> Option<(StoreId, i64)> {
         let up_to = self.up_to.unwrap_or(0);
         (self.last_number > up_to).then_some((self.store, up_to))
@@ -74,10 +74,10 @@ pub async fn all_tallies(tx: &mut Tx, after: Option<StoreId>, limit: u32) -> Res
 }
 
 /// Counts the orders of each of these stores whose numbers are above the given one.
-pub async fn rest(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Tally> {
+pub async fn count_rest(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Tally> {
     let mut tally = Tally::default();
     for chunk in chunks(of) {
-        let rows: Vec<Readable<InStatus>> = counted(tx, chunk).await?;
+        let rows: Vec<Readable<InStatus>> = run_query(tx, chunk).await?;
         for row in read_rows::<InStatus, Vec<_>>(rows)? {
             tally.add_counted(row.status, row.orders, row.ever_accepted, row.acceptance_us);
         }
@@ -85,7 +85,7 @@ pub async fn rest(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Tally> {
     Ok(tally)
 }
 
-pub async fn counted<A: QueryOutput>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Vec<A>> {
+pub async fn run_query<A: QueryOutput>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Vec<A>> {
     let sql_prefix = A::sql_prefix(tx);
     // SQLite stores times as texts: the first 19 characters are whole seconds, and the rest reads as a fraction.
     let sql = tx.pick(
@@ -162,7 +162,7 @@ pub async fn lock_untallied(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Counted>
 }
 
 /// Inserts an empty tally for a store; [`StoreError::UniqueKeyTaken`] if it has one.
-pub async fn begin(tx: &mut Tx, store: StoreId) -> Result<()> {
+pub async fn insert_tally(tx: &mut Tx, store: StoreId) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO order_tallies (store_id, up_to, pending, processing, accepted, preparing, ready, dispatched, \
@@ -222,7 +222,7 @@ async fn add(
 }
 
 /// Marks these orders as tallied.
-pub async fn mark(tx: &mut Tx, ids: &[OrderId]) -> Result<()> {
+pub async fn mark_tallied(tx: &mut Tx, ids: &[OrderId]) -> Result<()> {
     execute_in!(tx, "UPDATE orders SET tallied = TRUE WHERE id IN ("; ids);
     Ok(())
 }

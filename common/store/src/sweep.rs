@@ -177,12 +177,12 @@ pub async fn integrators_with_due_work(
     due_work_among(tx, now, after, MAX_EXAMINED, limit).await
 }
 
-/// Does the same for the next `most` integrators, with or without due work.
+/// Does the same for the next `max_examined` integrators, with or without due work.
 pub async fn due_work_among(
     tx: &mut Tx,
     now: DateTime<Utc>,
     after: Option<IntegratorId>,
-    most: u32,
+    max_examined: u32,
     limit: u32,
 ) -> Result<DueWork> {
     let after = after.unwrap_or(IntegratorId::MIN);
@@ -190,7 +190,7 @@ pub async fn due_work_among(
         tx,
         "SELECT id FROM integrators WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?",
         after,
-        most.saturating_sub(1)
+        max_examined.saturating_sub(1)
     );
     let with_due_work = tx.pick(WITH_DUE_WORK_MYSQL, WITH_DUE_WORK_SQLITE);
     let integrators: Vec<IntegratorId> = fetch_scalars!(

@@ -11,7 +11,7 @@ use crate::{
 use domain::{ids::WorkerId, sharing::Member};
 
 /// Updates a worker's row; `false` if it has none.
-pub async fn seen(tx: &mut Tx, member: &Member) -> Result<bool> {
+pub async fn update(tx: &mut Tx, member: &Member) -> Result<bool> {
     Ok(execute!(
         tx,
         "UPDATE workers SET label = ?, started_at = ?, seen_at = ? WHERE id = ?",

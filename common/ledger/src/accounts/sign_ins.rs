@@ -97,7 +97,7 @@ impl Ledger {
                 return Ok(Err(RefreshRefused::Reused));
             }
             if found.used_at.is_none() {
-                refresh_tokens::refresh_token_used(&mut change.tx, &hash, now).await?;
+                refresh_tokens::mark_refresh_token_used(&mut change.tx, &hash, now).await?;
             }
             let refreshed = issue(change, &account, found.family, now + ttl).await?;
             Ok::<_, Failure>(Ok(refreshed))

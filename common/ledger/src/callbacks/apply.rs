@@ -110,7 +110,7 @@ impl Ledger {
     async fn record_failed_callback(&self, callback: CallbackId, error: &str) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
-            store::callbacks::failed(&mut change.tx, callback, error, now).await?;
+            store::callbacks::record_failure(&mut change.tx, callback, error, now).await?;
             Ok(())
         })
     }
@@ -118,7 +118,7 @@ impl Ledger {
     async fn record_failed_order(&self, order: OrderId, error: &str) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
-            store::callbacks::fail_all_of_order(&mut change.tx, order, error, now).await?;
+            store::callbacks::record_failure_of_order(&mut change.tx, order, error, now).await?;
             Ok(())
         })
     }
@@ -169,6 +169,6 @@ async fn apply_one(
         marks.insert(id, newest(newest_before, update.mark()));
     }
     let (detail, now) = (detail.as_deref(), change.now);
-    store::callbacks::applied(&mut change.tx, callback.id, result, detail, now).await?;
+    store::callbacks::record_result(&mut change.tx, callback.id, result, detail, now).await?;
     Ok(())
 }

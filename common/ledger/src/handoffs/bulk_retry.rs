@@ -218,7 +218,7 @@ impl Ledger {
                 refused: &done.refused,
                 finished_at: is_finished.then_some(change.now),
             };
-            store::retries::progress(&mut change.tx, id, progress).await?;
+            store::retries::update_progress(&mut change.tx, id, progress).await?;
             for integrator in &to_wake {
                 change.hint(Hint::Handoffs {
                     integrator: *integrator,

@@ -322,7 +322,7 @@ async fn begin_attempts(
                 render_body(change, to, store, handoff.event, order.as_ref())
             }
         };
-        store::handoffs::claimed(&mut change.tx, handoff.id, n, fence, leased_until, &body).await?;
+        store::handoffs::claim(&mut change.tx, handoff.id, n, fence, leased_until, &body).await?;
         attempts.push(NewAttempt {
             id: change.inner.chance.id::<AttemptId>(change.now),
             handoff_id: handoff.id,

@@ -188,7 +188,7 @@ pub(crate) async fn conclude(
             Concluded::Recorded { outcome, verdict }
         }
         Verdict::TryAgain { at } => {
-            store::handoffs::wait(&mut change.tx, handoff.id, *at).await?;
+            store::handoffs::schedule_retry(&mut change.tx, handoff.id, *at).await?;
             Concluded::Recorded { outcome, verdict }
         }
         Verdict::Hold => {

@@ -24,7 +24,7 @@ pub(super) async fn acknowledge(
     let confirms = handoff.event == HandoffEvent::OrderPlaced
         && integrator.confirms == Confirms::Acknowledgement;
     let (id, now) = (handoff.id, change.now);
-    store::handoffs::acknowledged(&mut change.tx, id, reference, confirms, now).await?;
+    store::handoffs::acknowledge(&mut change.tx, id, reference, confirms, now).await?;
     attach_callbacks(change, handoff, reference).await?;
     let Some(order) = order else { return Ok(()) };
     match handoff.event {
@@ -45,7 +45,7 @@ pub(crate) async fn acknowledge_by_callback(
     order: &mut Order,
     handoff: &Handoff,
 ) -> Result<()> {
-    store::handoffs::acknowledged_by_callback(&mut change.tx, handoff.id, change.now).await?;
+    store::handoffs::acknowledge_by_callback(&mut change.tx, handoff.id, change.now).await?;
     if handoff.event == HandoffEvent::OrderDispatched {
         record_courier_received(change, order, None).await?;
     }

@@ -69,7 +69,7 @@ impl Ledger {
                 refused: &Default::default(),
                 finished_at: Some(now),
             };
-            store::retries::progress(&mut change.tx, retry, done).await?;
+            store::retries::update_progress(&mut change.tx, retry, done).await?;
             change.hint(Hint::Handoffs {
                 integrator: opened.integrator_id,
             });

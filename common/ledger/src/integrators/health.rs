@@ -39,7 +39,8 @@ impl Ledger {
     pub async fn health_of(&self, integrators: &[IntegratorId]) -> Result<Vec<Health>> {
         let mut tx = self.inner.db.read().await?;
         let breakers = store::integrators::breakers(&mut tx, integrators).await?;
-        let answered = store::integrators::answered(&mut tx, integrators, RECENT_ATTEMPTS).await?;
+        let answered =
+            store::integrators::recent_outcomes(&mut tx, integrators, RECENT_ATTEMPTS).await?;
         drop(tx);
         let mut breakers: HashMap<IntegratorId, Breaker> = breakers.into_iter().collect();
         let mut answered: HashMap<IntegratorId, RecentOutcomes> = answered

@@ -5,11 +5,11 @@ use uuid::Uuid;
 
 use crate::{error::Result, execute, fetch_scalars, insert_many, tx::Tx};
 
-/// Returns when the mark's latest failures expire, the last one first; at most `most`.
+/// Returns when the mark's latest failures expire, the last one first; at most `max`.
 pub async fn latest(
     tx: &mut Tx,
     mark: &[u8; 32],
-    most: u32,
+    max: u32,
     now: DateTime<Utc>,
 ) -> Result<Vec<DateTime<Utc>>> {
     Ok(fetch_scalars!(
@@ -18,7 +18,7 @@ pub async fn latest(
          ORDER BY expires_at DESC LIMIT ?",
         mark.as_slice(),
         now,
-        most
+        max
     ))
 }
 

@@ -61,7 +61,11 @@ pub async fn lock_refresh_token(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<R
     ))
 }
 
-pub async fn refresh_token_used(tx: &mut Tx, hash: &[u8; 32], now: DateTime<Utc>) -> Result<()> {
+pub async fn mark_refresh_token_used(
+    tx: &mut Tx,
+    hash: &[u8; 32],
+    now: DateTime<Utc>,
+) -> Result<()> {
     execute!(
         tx,
         "UPDATE refresh_tokens SET used_at = ? WHERE token_hash = ?",

@@ -46,7 +46,7 @@ async fn fill_callbacks(house: &TestDb) -> Vec<IntegratorId> {
             8 => CallbackResult::Unmatched,
             _ => CallbackResult::Applied,
         };
-        callbacks::applied(&mut tx, id, result, None, now)
+        callbacks::record_result(&mut tx, id, result, None, now)
             .await
             .unwrap();
     }
@@ -206,14 +206,14 @@ async fn callbacks_are_found_without_reading_them_all(house: TestDb) {
 #[each_database(store)]
 async fn callbacks_that_came_to_nothing_are_found_however_many_came_to_something(house: TestDb) {
     fill_callbacks(&house).await;
-    let looks = stuck::looks(&StuckLimits::default(), house.clock.now());
+    let queries = stuck::stuck_queries(&StuckLimits::default(), house.clock.now());
     let mut tx = house.db.read().await.unwrap();
     let kinds = [StuckKind::CallbackParked, StuckKind::CallbackUnmatched];
-    for look in looks.iter().filter(|look| kinds.contains(&look.kind())) {
-        let plan: Vec<Step> = stuck::run_query(&mut tx, look, None, 200).await.unwrap();
+    for query in queries.iter().filter(|query| kinds.contains(&query.kind())) {
+        let plan: Vec<Step> = stuck::run_query(&mut tx, query, None, 200).await.unwrap();
         assert!(
             plan.iter().any(|step| step.uses("callbacks_by_result")),
-            "{look:?}: {plan:?}"
+            "{query:?}: {plan:?}"
         );
     }
 }
@@ -233,10 +233,10 @@ async fn what_waits_for_the_broker_is_counted_along_an_index(house: TestDb) {
     update_statistics(&house, "ANALYZE TABLE outbox")
         .await
         .unwrap();
-    let looks = stuck::looks(&StuckLimits::default(), now);
-    let late = looks
+    let queries = stuck::stuck_queries(&StuckLimits::default(), now);
+    let late = queries
         .iter()
-        .find(|look| look.kind() == StuckKind::OutboxLate)
+        .find(|query| query.kind() == StuckKind::OutboxLate)
         .unwrap();
     let mut tx = house.db.read().await.unwrap();
     let plan: Vec<Step> = stuck::run_query(&mut tx, late, None, 200).await.unwrap();
@@ -247,17 +247,17 @@ async fn what_waits_for_the_broker_is_counted_along_an_index(house: TestDb) {
 #[each_database(store)]
 async fn what_stands_still_is_found_without_reading_all_there_is(house: TestDb) {
     let (store, ..) = fill_handoffs(&house).await;
-    let looks = stuck::looks(&StuckLimits::default(), house.clock.now());
+    let queries = stuck::stuck_queries(&StuckLimits::default(), house.clock.now());
     let mut tx = house.db.read().await.unwrap();
     // Tables that are empty here are read in the cheapest way, so only handoffs are checked.
-    for look in looks.iter().filter(|look| look.is_about_handoffs()) {
+    for query in queries.iter().filter(|query| query.is_about_handoffs()) {
         for stores in [None, Some([store].as_slice())] {
-            let plan: Vec<Step> = stuck::run_query(&mut tx, look, stores, 200).await.unwrap();
+            let plan: Vec<Step> = stuck::run_query(&mut tx, query, stores, 200).await.unwrap();
             let plan: Vec<Step> = plan
                 .into_iter()
                 .filter(|step| step.reads_table("h"))
                 .collect();
-            assert_no_full_scan(&format!("{look:?}"), &plan);
+            assert_no_full_scan(&format!("{query:?}"), &plan);
         }
     }
 }

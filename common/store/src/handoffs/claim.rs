@@ -102,7 +102,7 @@ pub async fn blocked(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<HandoffI
 }
 
 /// Claims a locked handoff under a lease, as attempt number `attempts` of its round.
-pub async fn claimed(
+pub async fn claim(
     tx: &mut Tx,
     id: HandoffId,
     attempts: u32,

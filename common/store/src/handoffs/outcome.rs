@@ -30,7 +30,7 @@ pub async fn close(
 
 /// Marks a handoff as acknowledged by a response, and releases its lease; with `confirms`, also records that the order
 /// is confirmed. An earlier confirmation is kept, and so is the reference unless there is a new one.
-pub async fn acknowledged(
+pub async fn acknowledge(
     tx: &mut Tx,
     id: HandoffId,
     reference: Option<&str>,
@@ -51,11 +51,7 @@ pub async fn acknowledged(
 
 /// Marks a handoff as acknowledged by a callback. If an attempt is in flight, its lease stays until the outcome arrives
 /// or the lease expires.
-pub async fn acknowledged_by_callback(
-    tx: &mut Tx,
-    id: HandoffId,
-    now: DateTime<Utc>,
-) -> Result<()> {
+pub async fn acknowledge_by_callback(tx: &mut Tx, id: HandoffId, now: DateTime<Utc>) -> Result<()> {
     execute!(
         tx,
         "UPDATE handoffs SET state = 'acknowledged', reason = NULL, closed_at = ? WHERE id = ?",
@@ -77,7 +73,7 @@ pub async fn release(tx: &mut Tx, id: HandoffId, reference: Option<&str>) -> Res
 }
 
 /// Schedules a retry at `due_at`, and releases the lease.
-pub async fn wait(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -> Result<()> {
+pub async fn schedule_retry(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -> Result<()> {
     execute!(
         tx,
         "UPDATE handoffs SET state = 'waiting', due_at = ?, leased_until = NULL WHERE id = ?",

@@ -42,17 +42,17 @@ pub struct Failure {
 }
 
 /// Returns the outcomes of each integrator's last `attempts` attempts, in no particular order.
-pub async fn answered(
+pub async fn recent_outcomes(
     tx: &mut Tx,
     integrators: &[IntegratorId],
     attempts: u32,
 ) -> Result<Vec<RecentOutcomes>> {
-    let mut answered = Vec::with_capacity(integrators.len());
+    let mut outcomes = Vec::with_capacity(integrators.len());
     for some in integrators.chunks(INTEGRATORS_PER_STATEMENT) {
         let rows: Vec<Readable<RecentOutcomes>> = run_query(tx, some, attempts).await?;
-        answered.append(&mut read_rows(rows)?);
+        outcomes.append(&mut read_rows(rows)?);
     }
-    Ok(answered)
+    Ok(outcomes)
 }
 
 /// Returns when the integrator last gave a response that needed no retry.
@@ -64,7 +64,7 @@ pub async fn last_response_at(
     Ok(rows.into_iter().find_map(|row| row.at))
 }
 
-/// Runs one statement of [`answered`].
+/// Runs one statement of [`recent_outcomes`].
 async fn run_query<A: QueryOutput>(
     tx: &mut Tx,
     integrators: &[IntegratorId],

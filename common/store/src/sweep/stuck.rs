@@ -152,7 +152,7 @@ const OUTBOX_LATE: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS ord
      JOIN outbox x ON x.id = w.oldest WHERE x.created_at <= ?";
 
 /// Returns all queries of the stuck list.
-pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery> {
+pub fn stuck_queries(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery> {
     let handoffs = |kind, sql, bound, end| StuckQuery {
         kind,
         sql,
@@ -233,20 +233,20 @@ pub fn looks(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery> {
 /// Returns at most `limit` entries per query, longest stuck first; with `stores`, only theirs.
 pub async fn stuck(
     tx: &mut Tx,
-    looks: &[StuckQuery],
+    queries: &[StuckQuery],
     stores: Option<&[StoreId]>,
     limit: u32,
 ) -> Result<Vec<Stuck>> {
     let mut found: Vec<Stuck> = Vec::new();
-    for look in looks {
-        let of_stores = stores.filter(|_| !look.store.is_empty());
+    for query in queries {
+        let of_stores = stores.filter(|_| !query.store.is_empty());
         if of_stores.map_or(stores.is_some(), <[StoreId]>::is_empty) {
             // The entries belong to no store, or the list of stores is empty.
             continue;
         }
-        for row in run_query::<Readable<Stuck>>(tx, look, of_stores, limit).await? {
+        for row in run_query::<Readable<Stuck>>(tx, query, of_stores, limit).await? {
             found.push(Stuck {
-                kind: look.kind,
+                kind: query.kind,
                 ..row.read?
             });
         }
@@ -257,25 +257,25 @@ pub async fn stuck(
 
 pub(crate) async fn run_query<A: QueryOutput>(
     tx: &mut Tx,
-    look: &StuckQuery,
+    stuck: &StuckQuery,
     stores: Option<&[StoreId]>,
     limit: u32,
 ) -> Result<Vec<A>> {
     let sql_prefix = A::sql_prefix(tx);
-    let bound = look.bound.unwrap_or_default();
+    let bound = stuck.bound.unwrap_or_default();
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(sql_prefix);
-        let mut pieces = look.sql.split('?');
+        let mut pieces = stuck.sql.split('?');
         query.push(pieces.next().unwrap_or_default());
         for piece in pieces {
             query.push_bind(bound).push(piece);
         }
         if let Some(stores) = stores {
-            query.push(" AND ").push(look.store).push(" IN (");
+            query.push(" AND ").push(stuck.store).push(" IN (");
             push_ids(&mut query, stores);
             query.push(")");
         }
-        query.push(look.end).push_bind(limit);
+        query.push(stuck.end).push_bind(limit);
         query.build_query_as::<A>().fetch_all(conn).await?
     }))
 }

@@ -160,7 +160,7 @@ async fn a_page_takes_a_statement_for_each_sixteen_and_reads_no_more_of_whoever_
     assert_eq!(page.len(), 32);
     for many in [1, 16, 17, 32] {
         let before = counted(&mut tx, STATEMENTS).await.unwrap();
-        answered(&mut tx, &page[..many], 100).await.unwrap();
+        recent_outcomes(&mut tx, &page[..many], 100).await.unwrap();
         let after = counted(&mut tx, STATEMENTS).await.unwrap();
         if let (Some(before), Some(after)) = (before, after) {
             // Reading the counter takes one as well.
@@ -178,7 +178,7 @@ async fn a_page_takes_a_statement_for_each_sixteen_and_reads_no_more_of_whoever_
     tx.commit().await.unwrap();
     let mut tx = house.db.read().await.unwrap();
     let before = counted(&mut tx, READS).await.unwrap();
-    let sent = answered(&mut tx, &page[..1], 100).await.unwrap();
+    let sent = recent_outcomes(&mut tx, &page[..1], 100).await.unwrap();
     let after = counted(&mut tx, READS).await.unwrap();
     assert_eq!(sent[0].attempts, 100);
     if let (Some(before), Some(after)) = (before, after) {
@@ -221,7 +221,7 @@ async fn each_integrator_of_a_page_is_told_its_own(house: TestDb) {
         }
     }
     let page = integrators(&mut tx).await.unwrap();
-    let found = answered(&mut tx, &page, 100).await.unwrap();
+    let found = recent_outcomes(&mut tx, &page, 100).await.unwrap();
     assert_eq!(found.len(), page.len());
     let well = found
         .iter()
