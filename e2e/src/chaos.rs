@@ -1,6 +1,5 @@
 //! Runs rounds of seeded failures under load, and compares the accepted orders with the stored ones after each.
 
-pub mod line; // a TCP proxy that can cut, freeze and delay
 pub mod servers; // MariaDB and RabbitMQ, which may be killed
 
 mod plan; // the orders and failures of a round

@@ -5,17 +5,14 @@ use std::time::Duration;
 
 use e2e::{
     Mood,
-    chaos::{
-        House, RATE, Shape, Table, Wire, answer,
-        line::{Line, Traffic},
-        servers::Servers,
-    },
+    chaos::{House, RATE, Shape, Table, Wire, answer, servers::Servers},
     text, until_within,
 };
 use futures_util::{FutureExt, future::join_all};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use store::testing::environment;
+use test_line::{Line, Traffic};
 use tokio::time::{Instant, sleep};
 
 /// Timeout of these tests.

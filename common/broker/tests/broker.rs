@@ -11,8 +11,6 @@ use platform::chance::Chance;
 
 #[path = "broker/ground.rs"]
 mod ground;
-#[path = "broker/proxy.rs"]
-mod proxy;
 #[path = "broker/server.rs"]
 mod server;
 

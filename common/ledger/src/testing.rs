@@ -22,9 +22,7 @@ use domain::{
 use futures_util::FutureExt;
 use platform::{chance::Chance, clock::Clock, secrets::Keys};
 use store::Db;
-pub use store::testing::{
-    FreshDb, TEST_TIMEOUT, environment, flaky_proxy, fresh_mysql, fresh_sqlite, noon,
-};
+pub use store::testing::{FreshDb, TEST_TIMEOUT, environment, fresh_mysql, fresh_sqlite, noon};
 use tokio::sync::watch;
 
 use crate::{

@@ -4,7 +4,6 @@
 //! `EXPEDITER_TEST_MYSQL_URL` names a server (`mysql://user:password@host:port/`).
 
 pub mod environment;
-pub mod flaky_proxy;
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},

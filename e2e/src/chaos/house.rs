@@ -5,13 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use platform::clock::Clock;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
+use test_line::Line;
 use tokio::{
     sync::{Mutex, MutexGuard},
     time::sleep,
 };
 
 use super::{
-    line::Line,
     plan::{Reach, Wire},
     process::{Process, answer, client, program, unused_address},
     servers::Servers,

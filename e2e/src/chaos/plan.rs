@@ -4,8 +4,9 @@ use std::{fmt, time::Duration};
 
 use platform::chance::Chance;
 
-use super::{line::Traffic, servers::Server};
+use super::servers::Server;
 use crate::Mood;
+use test_line::Traffic;
 
 /// Time within which orders and failures begin.
 pub(super) const LOAD_DURATION: Duration = Duration::from_millis(2000);

@@ -1,8 +1,9 @@
 //! The store of a round, with a table, a counted product, and an integrator behind a proxy.
 
 use serde_json::{Value, json};
+use test_line::Line;
 
-use super::{house::House, line::Line};
+use super::house::House;
 use crate::{Integrator, text};
 
 /// Initial stock of buns: more than a round can sell.

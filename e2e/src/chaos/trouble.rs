@@ -1,10 +1,10 @@
 //! Carries out one failure, from beginning to end: everything is repaired when it returns.
 
+use test_line::{Line, Traffic};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     house::House,
-    line::{Line, Traffic},
     plan::{Fault, Planned, Wire},
     table::Table,
 };

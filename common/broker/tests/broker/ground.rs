@@ -9,6 +9,7 @@ use broker::{
 };
 use bytes::Bytes;
 use platform::chance::Chance;
+use test_line::Line;
 use tokio::time::timeout;
 
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -51,6 +52,14 @@ impl Ground {
                 None
             }
         }
+    }
+
+    /// Returns a namespace on RabbitMQ behind a line.
+    pub(crate) async fn rabbit_behind_line() -> Option<(Self, Line)> {
+        let mut ground = Self::rabbit()?;
+        let line = Line::before(&ground.options.url).await;
+        ground.options.url = line.through(&ground.options.url);
+        Some((ground, line))
     }
 
     pub(crate) fn holding(mut self, capacity: usize) -> Self {

@@ -5,15 +5,35 @@ use std::time::Duration;
 use broker::{BrokerState, FeedItem, Message, PublishError};
 
 use crate::ground::{Ground, away, connected, hear, heard, next, publish, publish_one, within};
-use crate::proxy::Proxy;
+use test_line::Traffic;
+
+/// Encodes RabbitMQ's AMQP 0-9-1 extension `connection.blocked`.
+fn blocked_frame(reason: &str) -> Vec<u8> {
+    let mut arguments = vec![u8::try_from(reason.len()).unwrap()];
+    arguments.extend_from_slice(reason.as_bytes());
+    frame(60, &arguments)
+}
+
+fn unblocked_frame() -> Vec<u8> {
+    frame(61, &[])
+}
+
+/// Encodes a method of the class `connection` as a frame on channel 0.
+fn frame(method: u16, arguments: &[u8]) -> Vec<u8> {
+    let mut frame = vec![1, 0, 0];
+    frame.extend_from_slice(&u32::try_from(4 + arguments.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&10_u16.to_be_bytes());
+    frame.extend_from_slice(&method.to_be_bytes());
+    frame.extend_from_slice(arguments);
+    frame.push(0xCE);
+    frame
+}
 
 #[tokio::test]
 async fn after_a_cut_publisher_and_listeners_come_back_by_themselves_and_the_feed_tells_the_gap() {
-    let Some(mut ground) = Ground::rabbit() else {
+    let Some((ground, line)) = Ground::rabbit_behind_line().await else {
         return;
     };
-    let proxy = Proxy::before(&ground.options.url).await;
-    ground.options.url = proxy.url.clone();
     let broker = ground.broker().await;
     let (mut worker, mut subscriber) = (broker.work(5).await, broker.feed().await);
     publish(
@@ -25,14 +45,14 @@ async fn after_a_cut_publisher_and_listeners_come_back_by_themselves_and_the_fee
     assert_eq!(hear(&mut subscriber).await, heard("first"));
 
     for _ in 0..2 {
-        proxy.cut();
+        line.set(Traffic::Refused);
         away(&*broker).await;
         let error = publish_one(&*broker, Message::work("lost"))
             .await
             .unwrap_err();
         assert!(matches!(error, PublishError::Away { .. }), "{error:?}");
 
-        proxy.mend();
+        line.set(Traffic::Open);
         connected(&*broker).await;
         assert_eq!(hear(&mut subscriber).await, FeedItem::Gap);
         publish(&*broker, vec![Message::feed("again")]).await;
@@ -49,22 +69,20 @@ async fn after_a_cut_publisher_and_listeners_come_back_by_themselves_and_the_fee
 
 #[tokio::test]
 async fn a_server_that_falls_silent_is_a_time_out_and_then_a_new_connection() {
-    let Some(mut ground) = Ground::rabbit() else {
+    let Some((mut ground, line)) = Ground::rabbit_behind_line().await else {
         return;
     };
-    let proxy = Proxy::before(&ground.options.url).await;
-    ground.options.url = proxy.url.clone();
     ground.options.publish_timeout = Duration::from_millis(300);
     let broker = ground.broker().await;
     publish(&*broker, vec![Message::feed("heard")]).await;
 
-    proxy.freeze();
+    line.set(Traffic::Frozen);
     let error = publish_one(&*broker, Message::work("unknown"))
         .await
         .unwrap_err();
     assert_eq!(error, PublishError::TimedOut);
     away(&*broker).await;
-    proxy.mend();
+    line.set(Traffic::Open);
     connected(&*broker).await;
     publish(&*broker, vec![Message::work("known")]).await;
     within(broker.close()).await;
@@ -72,17 +90,15 @@ async fn a_server_that_falls_silent_is_a_time_out_and_then_a_new_connection() {
 
 #[tokio::test]
 async fn a_blocked_server_is_an_error_at_once_until_it_takes_messages_again() {
-    let Some(mut ground) = Ground::rabbit() else {
+    let Some((mut ground, line)) = Ground::rabbit_behind_line().await else {
         return;
     };
-    let proxy = Proxy::before(&ground.options.url).await;
-    ground.options.url = proxy.url.clone();
     // Longer than the deadline of a case, so a publish that ends in time did not wait for it.
     ground.options.publish_timeout = Duration::from_secs(60);
     let broker = ground.broker().await;
     publish(&*broker, vec![Message::work("before")]).await;
 
-    proxy.say_blocked("low on memory");
+    line.inject(blocked_frame("low on memory"));
     let blocked = BrokerState::Blocked {
         reason: "low on memory".to_owned(),
     };
@@ -95,7 +111,7 @@ async fn a_blocked_server_is_an_error_at_once_until_it_takes_messages_again() {
         Err(PublishError::Blocked { reason })
     );
 
-    proxy.say_unblocked();
+    line.inject(unblocked_frame());
     connected(&*broker).await;
     publish(&*broker, vec![Message::work("after")]).await;
     let mut worker = broker.work(2).await;
@@ -106,25 +122,23 @@ async fn a_blocked_server_is_an_error_at_once_until_it_takes_messages_again() {
 
 #[tokio::test]
 async fn a_publish_under_way_ends_when_the_server_blocks() {
-    let Some(mut ground) = Ground::rabbit() else {
+    let Some((mut ground, line)) = Ground::rabbit_behind_line().await else {
         return;
     };
-    let proxy = Proxy::before(&ground.options.url).await;
-    ground.options.url = proxy.url.clone();
     ground.options.publish_timeout = Duration::from_secs(60);
     let broker = ground.broker().await;
     publish(&*broker, vec![Message::work("before")]).await;
 
     // The proxy holds back the server's confirm, but not the injected block.
-    proxy.freeze();
+    line.set(Traffic::Frozen);
     let (result, ()) = tokio::join!(publish_one(&*broker, Message::work("unknown")), async {
-        proxy.say_blocked("low on disk");
+        line.inject(blocked_frame("low on disk"));
     });
     assert!(
         matches!(result, Err(PublishError::Blocked { .. })),
         "{result:?}"
     );
-    proxy.mend();
+    line.set(Traffic::Open);
     within(broker.close()).await;
 }
 

@@ -6,7 +6,8 @@ use super::{
     checks::{may_block_host, weakness},
     *,
 };
-use crate::testing::{self, flaky_proxy::Line};
+use crate::testing;
+use test_line::{Line, Traffic};
 
 #[test]
 fn weak_durability_is_told_by_what_would_lose_a_commit() {
@@ -215,16 +216,16 @@ async fn a_connection_that_hangs_is_given_up_and_its_place_is_free_again() {
     let Some(fresh) = testing::fresh_mysql().await else {
         return;
     };
-    let line = Line::to(&fresh.url()).await;
+    let line = Line::before(&fresh.url()).await;
     let options = DbOptions {
         max_connections: 1,
         statement_timeout: Duration::from_millis(200),
         allow_weak_durability: true,
-        ..DbOptions::new(line.url.clone())
+        ..DbOptions::new(line.through(&fresh.url()))
     };
     let db = Db::connect(&options).await.unwrap();
     let mut tx = db.begin().await.unwrap();
-    line.freeze(true);
+    line.set(Traffic::Frozen);
     let hung = selected(&mut tx).await.unwrap_err();
     assert!(
         matches!(&hung, StoreError::Unavailable(why) if why.contains("200 ms")),
@@ -235,14 +236,14 @@ async fn a_connection_that_hangs_is_given_up_and_its_place_is_free_again() {
         db.anchor(&Clock::system()).await,
         Err(StoreError::Unavailable(_))
     ));
-    line.freeze(false);
+    line.set(Traffic::Open);
     // The pool has room for one connection, so the hung one must have freed its place.
     let mut tx = db.begin().await.unwrap();
     assert_eq!(selected(&mut tx).await.unwrap(), 1);
-    line.freeze(true);
+    line.set(Traffic::Frozen);
     let unknown = tx.commit().await.unwrap_err();
     assert!(matches!(unknown, StoreError::CommitUnknown(_)), "{unknown}");
-    line.freeze(false);
+    line.set(Traffic::Open);
     db.close().await;
     fresh.end().await;
 }

@@ -12,12 +12,9 @@ use crate::{
 use domain::ids::{AccountId, ProductId, StoreId};
 use store::{
     Db, DbOptions,
-    testing::{
-        FreshDb,
-        flaky_proxy::{CommitFault, Line},
-        fresh_mysql,
-    },
+    testing::{FreshDb, fresh_mysql},
 };
+use test_line::{CommitFault, Line};
 
 /// Timeout of a statement; that of a lock is one second.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -32,12 +29,12 @@ struct Shop {
 
 impl Shop {
     async fn behind_a_line(fresh: &FreshDb) -> Self {
-        let line = Line::to(&fresh.url()).await;
+        let line = Line::before(&fresh.url()).await;
         let options = DbOptions {
             statement_timeout: PATIENCE,
             lock_timeout: Duration::from_secs(1),
             allow_weak_durability: true,
-            ..DbOptions::new(&line.url)
+            ..DbOptions::new(line.through(&fresh.url()))
         };
         let house = House::new(Db::connect(&options).await.unwrap());
         let store = house.create_store().await;
@@ -75,10 +72,10 @@ async fn an_order_is_answered_and_placed_once_whatever_became_of_its_commit() {
         CommitFault::Lost,
     ] {
         let shop = Shop::behind_a_line(&fresh).await;
-        shop.line.happens(mishap);
+        shop.line.fail_next_commit(mishap);
         let placed = shop.places().await;
         let placed = placed.unwrap_or_else(|error| panic!("{mishap:?}: {error:?}"));
-        assert!(shop.line.has_happened(), "{mishap:?}");
+        assert!(shop.line.has_failed_commit(), "{mishap:?}");
         let first = (placed.order.number, shop.left().await);
         assert_eq!(first, (Some(1), Some(8)), "{mishap:?}");
         assert!(!placed.replayed, "{mishap:?}");
