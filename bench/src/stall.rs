@@ -1,21 +1,21 @@
 //! A store for measurements, created through the ledger: products (every other one counted), tables, one kitchen.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use domain::{
     ids::{AccountId, ProductId, SessionId, StoreId},
-    integrator::{
-        CallbackAuth, Confirms, Format, Integrator, IntegratorKind, OutboundAuth, UnknownPolicy,
-    },
-    money::Money,
-    order::{Customer, Fulfilment},
+    integrator::Integrator,
+    order::Fulfilment,
 };
 use ledger::{
     Ledger, NoWake,
-    intake::{Line, PlaceOrder, Placer, ProductRef},
+    intake::{PlaceOrder, Placer},
     integrators::NewIntegrator,
     products::NewProduct,
-    testing::House,
+    testing::{
+        House,
+        fixtures::{line, new_integrator, new_order, new_product},
+    },
 };
 use platform::clock::Clock;
 use store::Db;
@@ -46,13 +46,9 @@ impl Stall {
         let mut products = Vec::new();
         for number in 0..PRODUCTS {
             let new = NewProduct {
-                store_id: store,
-                sku: None,
                 name: format!("Dish {number}"),
-                description: None,
-                price: Money::new(250, "EUR".parse()?),
-                available: true,
                 stock: (number % 2 == 0).then_some(1_000_000_000),
+                ..new_product(store)
             };
             products.push(ledger.create_product(new, None).await?.id);
         }
@@ -66,25 +62,13 @@ impl Stall {
             );
         }
         let kitchen = NewIntegrator {
-            store_id: store,
-            name: "Kitchen".to_owned(),
-            kind: IntegratorKind::Kitchen,
-            format: Format::Order,
-            events: None,
             url: "http://127.0.0.1:9/orders".parse()?,
             required: Some(true),
-            confirms: Confirms::Acknowledgement,
-            unknown_policy: UnknownPolicy::Resend,
-            callback_auth: CallbackAuth::Signature,
-            auth: OutboundAuth::None,
-            status_map: BTreeMap::new(),
-            max_attempts: 5,
             concurrency: 64,
-            rate_per_s: None,
+            ..new_integrator(store)
         };
         let (kitchen, _) = ledger.create_integrator(kitchen).await?;
-        let now = ledger.clock().now();
-        let accounts = (0..ACCOUNTS).map(|_| ledger.chance().id(now)).collect();
+        let accounts = (0..ACCOUNTS).map(|_| house.new_account_id()).collect();
         Ok(Self {
             ledger,
             house,
@@ -98,32 +82,16 @@ impl Stall {
 
     /// Returns order number `n`: three items, one or two of them counted; every other order is a guest's at a table.
     pub(crate) fn order(&self, n: usize) -> PlaceOrder {
-        let is_guests = n.is_multiple_of(2);
-        let line = |at: usize| Line {
-            product: ProductRef::Id(self.products[(n / 2 + at) % self.products.len()]),
-            quantity: 1,
-            note: None,
-        };
+        let product = |at: usize| self.products[(n / 2 + at) % self.products.len()];
+        let lines = (0..ITEMS).map(|at| line(product(at), 1)).collect();
+        if !n.is_multiple_of(2) {
+            let placer = Placer::Account(self.accounts[n / 2 % self.accounts.len()]);
+            return new_order(self.store, placer, lines);
+        }
         PlaceOrder {
-            store_id: self.store,
-            session: is_guests.then(|| self.tables[n / 2 % self.tables.len()]),
-            placer: if is_guests {
-                Placer::Guest { key_hash: None }
-            } else {
-                Placer::Account(self.accounts[n / 2 % self.accounts.len()])
-            },
-            reference: None,
-            fulfilment: if is_guests {
-                Fulfilment::Table
-            } else {
-                Fulfilment::Pickup
-            },
-            customer: Customer::default(),
-            lines: (0..ITEMS).map(line).collect(),
-            user_note: None,
-            expected_total: None,
-            idempotency: None,
-            replaces: None,
+            session: Some(self.tables[n / 2 % self.tables.len()]),
+            fulfilment: Fulfilment::Table,
+            ..new_order(self.store, Placer::Guest { key_hash: None }, lines)
         }
     }
 }

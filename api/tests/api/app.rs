@@ -11,7 +11,7 @@ use domain::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use ledger::{
     accounts::NewAccount,
-    testing::{House, on_sqlite},
+    testing::{House, fixtures::new_account, on_sqlite},
 };
 use platform::metrics::Metrics;
 use poem::{Endpoint, EndpointExt, Request, Response, Route, endpoint::BoxEndpoint};
@@ -155,11 +155,9 @@ impl App {
     pub(crate) async fn account(&self, username: &str, role: Role, stores: &[StoreId]) -> Account {
         let passwords = self.state.authenticator.passwords();
         let new = NewAccount {
-            username: username.to_owned(),
             password_hash: passwords.hash(&self.house.chance, PASSWORD).await.unwrap(),
-            role,
             stores: stores.to_vec(),
-            integrators: Vec::new(),
+            ..new_account(username, role)
         };
         self.house.ledger.create_account(&new).await.unwrap()
     }

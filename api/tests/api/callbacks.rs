@@ -5,11 +5,15 @@ mod strangers;
 use domain::{
     account::Role,
     ids::{IntegratorId, OrderId, StoreId},
-    integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
-    money::Money,
+    integrator::{CallbackAuth, Confirms},
     signature::SigningSecret,
+    status::OrderStatus,
 };
-use ledger::{integrators::NewIntegrator, products::NewProduct};
+use ledger::{
+    integrators::NewIntegrator,
+    products::NewProduct,
+    testing::fixtures::{euros, new_integrator},
+};
 use serde_json::{Value, json};
 
 use crate::app::{Answer, App, with_app, with_app_configured};
@@ -25,25 +29,10 @@ pub(crate) async fn a_kitchen(app: &App, store_id: StoreId) -> Kitchen {
 
 async fn a_kitchen_like(app: &App, store_id: StoreId, callback_auth: CallbackAuth) -> Kitchen {
     let new = NewIntegrator {
-        store_id,
-        name: "Kitchen".into(),
-        kind: IntegratorKind::Kitchen,
-        format: Format::Order,
-        events: None,
-        url: "https://kitchen.example/orders".parse().unwrap(),
-        required: None,
         confirms: Confirms::Callback,
-        unknown_policy: UnknownPolicy::Resend,
         callback_auth,
-        auth: OutboundAuth::None,
-        status_map: [(
-            "in_the_pan".to_owned(),
-            domain::status::OrderStatus::Preparing,
-        )]
-        .into(),
-        max_attempts: 5,
-        concurrency: 4,
-        rate_per_s: None,
+        status_map: [("in_the_pan".to_owned(), OrderStatus::Preparing)].into(),
+        ..new_integrator(store_id)
     };
     let (integrator, secrets) = app.house.ledger.create_integrator(new).await.unwrap();
     Kitchen {
@@ -59,16 +48,11 @@ pub(crate) async fn an_order(app: &App, store: StoreId) -> OrderId {
 
 /// Places an order of one soup with these credentials.
 pub(crate) async fn an_order_by(app: &App, store: StoreId, customer: &str) -> OrderId {
-    let new = NewProduct {
-        store_id: store,
-        sku: None,
-        name: "Soup".into(),
-        description: None,
-        price: Money::new(700, "EUR".parse().unwrap()),
-        available: true,
-        stock: None,
+    let soup = |new: &mut NewProduct| {
+        new.name = "Soup".into();
+        new.price = euros(700);
     };
-    let product = app.house.ledger.create_product(new, None).await.unwrap().id;
+    let product = app.house.create_product_with(store, soup).await;
     let body = json!({"store_id": store, "items": [{"product_id": product}]});
     let order = app
         .post("/api/v1/orders", body)

@@ -5,7 +5,10 @@ use domain::{
     account::Role,
     ids::{IntegratorId, StoreId},
 };
-use ledger::accounts::{AccountChange, NewAccount};
+use ledger::{
+    accounts::{AccountChange, NewAccount},
+    testing::fixtures::new_account,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -26,11 +29,8 @@ pub(crate) async fn sign_in_integrator(
     integrators: &[IntegratorId],
 ) -> String {
     let new = NewAccount {
-        username: username.to_owned(),
-        password_hash: "none".to_owned(),
-        role: Role::Integrator,
-        stores: Vec::new(),
         integrators: integrators.to_vec(),
+        ..new_account(username, Role::Integrator)
     };
     app.bearer(&app.house.ledger.create_account(&new).await.unwrap())
 }

@@ -9,7 +9,6 @@ mod placed;
 
 use domain::{
     ids::{ProductId, StoreId},
-    money::Money,
     session::Session,
 };
 use ledger::products::NewProduct;
@@ -20,16 +19,11 @@ use crate::app::App;
 const ORDERS: &str = "/api/v1/orders";
 
 async fn create_product(app: &App, store_id: StoreId, stock: Option<u32>) -> ProductId {
-    let new = NewProduct {
-        store_id,
-        sku: Some("ESP".into()),
-        name: "Espresso".into(),
-        description: None,
-        price: Money::new(250, "EUR".parse().unwrap()),
-        available: true,
-        stock,
+    let change = |new: &mut NewProduct| {
+        new.sku = Some("ESP".into());
+        new.stock = stock;
     };
-    app.house.ledger.create_product(new, None).await.unwrap().id
+    app.house.create_product_with(store_id, change).await
 }
 
 async fn a_table(app: &App, store: StoreId) -> (Session, String) {

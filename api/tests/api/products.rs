@@ -1,8 +1,10 @@
 //! Products and their stock over HTTP.
 
-use crate::app::{App, with_app};
+use crate::{
+    app::{App, with_app},
+    integrator_accounts::sign_in_integrator,
+};
 use domain::{account::Role, ids::StoreId};
-use ledger::accounts::NewAccount;
 use serde_json::{Value, json};
 
 struct Shop {
@@ -59,25 +61,8 @@ impl Shop {
             .send()
             .await
             .ok();
-        let passwords = self.app.state.authenticator.passwords();
-        let new = NewAccount {
-            username: username.to_owned(),
-            password_hash: passwords
-                .hash(&self.app.house.chance, crate::app::PASSWORD)
-                .await
-                .unwrap(),
-            role: Role::Integrator,
-            stores: Vec::new(),
-            integrators: vec![
-                created["integrator"]["id"]
-                    .as_str()
-                    .unwrap()
-                    .parse()
-                    .unwrap(),
-            ],
-        };
-        self.app
-            .bearer(&self.app.house.ledger.create_account(&new).await.unwrap())
+        let id = created["integrator"]["id"].as_str().unwrap();
+        sign_in_integrator(&self.app, username, &[id.parse().unwrap()]).await
     }
 }
 

@@ -94,18 +94,12 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChangeError, accounts::NewAccount, testing::House};
+    use crate::{ChangeError, accounts::NewAccount, testing::{House, fixtures::new_account}};
     use domain::account::Role;
     use each_database::each_database;
 
     async fn an_account(house: &House, username: &str) -> AccountId {
-        let new = NewAccount {
-            username: username.to_owned(),
-            password_hash: "$unused".to_owned(),
-            role: Role::Operator,
-            stores: Vec::new(),
-            integrators: Vec::new(),
-        };
+        let new = new_account(username, Role::Operator);
         house.ledger.create_account(&new).await.unwrap().id
     }
 

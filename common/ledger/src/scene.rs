@@ -1,7 +1,6 @@
 //! Test support: a store that sells one counted product, its integrators, its orders, and the messages between them.
 
 use std::{
-    collections::BTreeMap,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -9,21 +8,19 @@ use std::{
 use super::{
     callbacks::Received,
     handoffs::{Claimed, Claims, Concluded},
-    intake::{Line, PlaceOrder, Placer, ProductRef},
+    intake::{PlaceOrder, Placer},
     integrators::NewIntegrator,
-    products::NewProduct,
 };
-use crate::testing::House;
+use crate::testing::{
+    House,
+    fixtures::{line, new_integrator, new_order},
+};
 use domain::{
     callback::Update,
     handoff::{Handoff, HandoffState, SendResult},
-    ids::{AccountId, HandoffId, IntegratorId, OrderId, ProductId, StoreId},
-    integrator::{
-        CallbackAuth, Confirms, Format, HandoffEvent, Integrator, IntegratorKind, OutboundAuth,
-        UnknownPolicy,
-    },
-    money::Money,
-    order::{Customer, Fulfilment, Order},
+    ids::{HandoffId, IntegratorId, OrderId, ProductId, StoreId},
+    integrator::{Confirms, Format, HandoffEvent, Integrator, IntegratorKind},
+    order::Order,
     status::{By, OrderStatus},
     store::Store,
     stuck::{Stuck, StuckKind},
@@ -50,16 +47,10 @@ impl Scene {
     /// Creates a scene whose store is adjusted by `change`.
     pub(crate) async fn with_store(house: &House, change: impl FnOnce(&mut Store)) -> Self {
         let store = house.create_store_with(change).await;
-        let new = NewProduct {
-            store_id: store,
-            sku: None,
-            name: "Espresso".to_owned(),
-            description: None,
-            price: Money::new(250, "EUR".parse().unwrap()),
-            available: true,
-            stock: Some(u32::try_from(STOCK).unwrap()),
-        };
-        let product = house.ledger.create_product(new, None).await.unwrap().id;
+        let stock = Some(u32::try_from(STOCK).unwrap());
+        let product = house
+            .create_product_with(store, |new| new.stock = stock)
+            .await;
         Self {
             house: house.clone(),
             store,
@@ -71,21 +62,8 @@ impl Scene {
     /// Creates a required kitchen whose 2xx accepts orders, adjusted by `change`.
     pub(crate) async fn integrator(&self, change: impl FnOnce(&mut NewIntegrator)) -> Integrator {
         let mut new = NewIntegrator {
-            store_id: self.store,
-            name: "Kitchen".to_owned(),
-            kind: IntegratorKind::Kitchen,
-            format: Format::Order,
-            events: None,
-            url: "https://kitchen.example/orders".parse().unwrap(),
             required: Some(true),
-            confirms: Confirms::Acknowledgement,
-            unknown_policy: UnknownPolicy::Resend,
-            callback_auth: CallbackAuth::Signature,
-            auth: OutboundAuth::None,
-            status_map: BTreeMap::new(),
-            max_attempts: 5,
-            concurrency: 4,
-            rate_per_s: None,
+            ..new_integrator(self.store)
         };
         change(&mut new);
         self.house.ledger.create_integrator(new).await.unwrap().0
@@ -123,26 +101,15 @@ impl Scene {
     }
 
     pub(crate) async fn order_with(&self, change: impl FnOnce(&mut PlaceOrder)) -> Order {
-        let account: AccountId = self.house.chance.id(self.house.clock.now());
-        let mut order = PlaceOrder {
-            store_id: self.store,
-            session: None,
-            placer: Placer::Account(account),
-            reference: None,
-            fulfilment: Fulfilment::Pickup,
-            customer: Customer::default(),
-            lines: vec![Line {
-                product: ProductRef::Id(self.product),
-                quantity: QUANTITY,
-                note: None,
-            }],
-            user_note: None,
-            expected_total: None,
-            idempotency: None,
-            replaces: None,
-        };
+        let placer = Placer::Account(self.house.new_account_id());
+        let mut order = self.wanted(placer);
         change(&mut order);
         self.house.ledger.place_order(order).await.unwrap().order
+    }
+
+    /// Builds an order of the product.
+    pub(crate) fn wanted(&self, placer: Placer) -> PlaceOrder {
+        new_order(self.store, placer, vec![line(self.product, QUANTITY)])
     }
 
     pub(crate) async fn claims(&self, integrator: &Integrator) -> Claims {

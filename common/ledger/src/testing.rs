@@ -2,6 +2,8 @@
 //!
 //! `#[each_database]` makes one test per database out of one body that takes a [`House`], its `Ledger` or its `Db`.
 
+pub mod fixtures;
+
 use parking_lot::Mutex;
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
@@ -12,9 +14,8 @@ use std::{
 use domain::{
     event::Event,
     hint::Hint,
-    ids::{ProductId, StoreId},
-    money::Money,
-    order::{Customer, Fulfilment, Order},
+    ids::{AccountId, ProductId, StoreId},
+    order::Order,
     session::Session,
     store::{Contact, Store},
     stuck::StuckLimits,
@@ -25,11 +26,7 @@ use store::Db;
 pub use store::testing::{FreshDb, TEST_TIMEOUT, environment, fresh_mysql, fresh_sqlite, noon};
 use tokio::sync::watch;
 
-use crate::{
-    BatchLimits, Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake,
-    intake::{Line, PlaceOrder, Placer, ProductRef},
-    products::NewProduct,
-};
+use crate::{BatchLimits, Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake, intake::{Line, PlaceOrder, Placer, ProductRef, IntakeSettings}, products::NewProduct};
 
 /// A ledger over a fresh database, with a clock that stands at [`noon`] until the test moves it.
 #[derive(Clone, Debug)]
@@ -69,18 +66,25 @@ impl House {
 
     /// Creates a product that never runs out and costs 2.50.
     pub async fn create_product(&self, store_id: StoreId) -> ProductId {
-        let currency = "EUR".parse().expect("a currency");
-        let new = NewProduct {
-            store_id,
-            sku: None,
-            name: "Espresso".to_owned(),
-            description: None,
-            price: Money::new(250, currency),
-            available: true,
-            stock: None,
-        };
+        self.create_product_with(store_id, |_| {}).await
+    }
+
+    /// Creates a product like [`Self::create_product`] with a change.
+    pub async fn create_product_with(
+        &self,
+        store_id: StoreId,
+        change: impl FnOnce(&mut NewProduct),
+    ) -> ProductId {
+        let mut new = fixtures::new_product(store_id);
+        change(&mut new);
         let product = self.ledger.create_product(new, None).await;
         product.expect("the store takes a product").id
+    }
+
+    /// Draws an id for an account that exists only as the placer of orders.
+    #[must_use]
+    pub fn new_account_id(&self) -> AccountId {
+        self.chance.id(self.clock.now())
     }
 
     /// Places an order for one piece, by a guest without a key.
@@ -95,23 +99,7 @@ impl House {
         product: ProductId,
         change: impl FnOnce(&mut PlaceOrder),
     ) -> Order {
-        let mut order = PlaceOrder {
-            store_id: session.store_id,
-            session: Some(session.id),
-            placer: Placer::Guest { key_hash: None },
-            reference: None,
-            fulfilment: Fulfilment::Table,
-            customer: Customer::default(),
-            lines: vec![Line {
-                product: ProductRef::Id(product),
-                quantity: 1,
-                note: None,
-            }],
-            user_note: None,
-            expected_total: None,
-            idempotency: None,
-            replaces: None,
-        };
+        let mut order = fixtures::guest_order(session, product);
         change(&mut order);
         let placed = self.ledger.place_order(order).await;
         placed.expect("an open session takes an order").order

@@ -9,7 +9,6 @@ use domain::{
     account::{Account, Role},
     handoff::SendResult,
     ids::{AccountId, StoreId},
-    integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
     order::Fulfilment,
     session::Session,
     status::{By, OrderStatus},
@@ -18,8 +17,10 @@ use ledger::{
     Ledger,
     accounts::{AccountChange, NewAccount, TicketSubject},
     intake::Placer,
-    integrators::NewIntegrator,
-    testing::House,
+    testing::{
+        House,
+        fixtures::{new_account, new_integrator},
+    },
 };
 use notifier::NotifierSettings;
 use serde_json::{Value, json};
@@ -98,11 +99,8 @@ impl Pass {
 
 async fn staff(ledger: &Ledger, username: &str, store: StoreId) -> Account {
     let new = NewAccount {
-        username: username.to_owned(),
-        password_hash: "none".to_owned(),
-        role: Role::Staff,
         stores: vec![store],
-        integrators: Vec::new(),
+        ..new_account(username, Role::Staff)
     };
     ledger.create_account(&new).await.unwrap()
 }
@@ -136,26 +134,6 @@ fn chains(hello: &Value, frames: &[Value]) -> Vec<(String, i64)> {
         seen.push((stream, seq));
     }
     seen
-}
-
-fn a_kitchen(store_id: StoreId) -> NewIntegrator {
-    NewIntegrator {
-        store_id,
-        name: "Kitchen".to_owned(),
-        kind: IntegratorKind::Kitchen,
-        format: Format::Order,
-        events: None,
-        url: "https://kitchen.example/orders".parse().unwrap(),
-        required: None,
-        confirms: Confirms::Acknowledgement,
-        unknown_policy: UnknownPolicy::Resend,
-        callback_auth: CallbackAuth::Signature,
-        auth: OutboundAuth::None,
-        status_map: Default::default(),
-        max_attempts: 5,
-        concurrency: 4,
-        rate_per_s: None,
-    }
 }
 
 async fn frames(client: &mut Client, count: usize) -> Vec<Value> {
@@ -391,7 +369,7 @@ async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: Hou
     let pass = Pass::new(house).await;
     let (kitchen, _) = pass
         .ledger()
-        .create_integrator(a_kitchen(pass.store))
+        .create_integrator(new_integrator(pass.store))
         .await
         .unwrap();
     let product = pass.house.create_product(pass.store).await;

@@ -1,22 +1,22 @@
 //! Test setup: a worker on a test ledger and broker.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use broker::Embedded;
 use domain::{
     handoff::{Attempt, AttemptOutcome, Handoff},
     ids::{OrderId, ProductId, StoreId},
-    integrator::{
-        CallbackAuth, Confirms, Format, Integrator, IntegratorKind, OutboundAuth, UnknownPolicy,
-    },
-    order::{Customer, Fulfilment},
+    integrator::Integrator,
     status::OrderStatus,
 };
 use ledger::{
     Ledger, NoWake, Wake,
-    intake::{Line, PlaceOrder, Placer, ProductRef},
+    intake::Placer,
     integrators::NewIntegrator,
-    testing::House,
+    testing::{
+        House,
+        fixtures::{line, new_integrator, new_order},
+    },
 };
 use platform::metrics::Metrics;
 use runtime::{
@@ -228,21 +228,9 @@ impl Scene {
         change: impl FnOnce(&mut NewIntegrator),
     ) -> Integrator {
         let mut new = NewIntegrator {
-            store_id: self.store,
-            name: "Kitchen".to_owned(),
-            kind: IntegratorKind::Kitchen,
-            format: Format::Order,
-            events: None,
             url,
-            required: None,
-            confirms: Confirms::Acknowledgement,
-            unknown_policy: UnknownPolicy::Resend,
-            callback_auth: CallbackAuth::Signature,
-            auth: OutboundAuth::None,
-            status_map: BTreeMap::new(),
-            max_attempts: 5,
             concurrency: 8,
-            rate_per_s: None,
+            ..new_integrator(self.store)
         };
         change(&mut new);
         self.ledger.create_integrator(new).await.unwrap().0
@@ -259,23 +247,8 @@ impl Scene {
     }
 
     pub(super) async fn place_at(&self, store_id: StoreId, product: ProductId) -> OrderId {
-        let order = PlaceOrder {
-            store_id,
-            session: None,
-            placer: Placer::Account(self.house.chance.id(self.house.clock.now())),
-            reference: None,
-            fulfilment: Fulfilment::Pickup,
-            customer: Customer::default(),
-            lines: vec![Line {
-                product: ProductRef::Id(product),
-                quantity: 1,
-                note: None,
-            }],
-            user_note: None,
-            expected_total: None,
-            idempotency: None,
-            replaces: None,
-        };
+        let placer = Placer::Account(self.house.new_account_id());
+        let order = new_order(store_id, placer, vec![line(product, 1)]);
         self.ledger.place_order(order).await.unwrap().order.id
     }
 

@@ -4,17 +4,15 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::{sign_ins::REUSE_GRACE, *};
-use crate::{ChangeError, ChangeResult, testing::House};
+use crate::{ChangeError, ChangeResult, testing::{House, fixtures::new_account}};
 
 const TTL: Duration = Duration::from_secs(86_400);
 
 fn named(username: &str, role: Role, stores: &[StoreId]) -> NewAccount {
     NewAccount {
-        username: username.to_owned(),
         password_hash: "$argon2id$1".to_owned(),
-        role,
         stores: stores.to_vec(),
-        integrators: Vec::new(),
+        ..new_account(username, role)
     }
 }
 

@@ -8,7 +8,7 @@ use super::{Idempotency, Once};
 use crate::{
     Change, ChangeError, ChangeResult, CrashPoints, Failure,
     products::{NewProduct, ProductRefused},
-    testing::House,
+    testing::{House, fixtures::new_product},
 };
 use domain::{ids::StoreId, money::Money, store::Product};
 use store::idempotency::KeyRow;
@@ -24,13 +24,9 @@ fn a_key(owner: StoreId, fingerprint: u8) -> Option<Idempotency> {
 /// Returns a product with a fixed sku, so that two of them can't exist.
 fn espresso(store_id: StoreId) -> NewProduct {
     NewProduct {
-        store_id,
         sku: Some("ESP".to_owned()),
-        name: "Espresso".to_owned(),
-        description: None,
-        price: Money::new(250, "EUR".parse().unwrap()),
-        available: true,
         stock: Some(5),
+        ..new_product(store_id)
     }
 }
 

@@ -8,61 +8,26 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
-use super::{Idempotency, Line, PlaceOrder, PlaceRefused, Placed, Placer, ProductRef, Shortage};
-use crate::{
-    ChangeError, ChangeResult, Ledger, NoWake, products::NewProduct, scene::Scene, testing::House,
-};
+use super::{Idempotency, PlaceOrder, PlaceRefused, Placed, Placer, Shortage};
+use crate::{ChangeError, ChangeResult, Ledger, NoWake, products::NewProduct, scene::Scene, testing::{House, fixtures::{euros, line, new_order}}, };
 use domain::{
     event::EventKind,
     hint::Hint,
     ids::{AccountId, ProductId, StoreId},
-    money::Money,
-    order::{Customer, Fulfilment},
     status::OrderStatus,
 };
 
-fn eur(amount: i64) -> Money {
-    Money::new(amount, "EUR".parse().unwrap())
-}
-
 async fn create_product(house: &House, store_id: StoreId, stock: Option<u32>) -> ProductId {
-    let new = NewProduct {
-        store_id,
-        sku: None,
-        name: "Espresso".into(),
-        description: None,
-        price: eur(250),
-        available: true,
-        stock,
-    };
-    house.ledger.create_product(new, None).await.unwrap().id
-}
-
-fn an_account(house: &House) -> AccountId {
-    house.chance.id(house.clock.now())
+    house
+        .create_product_with(store_id, |new| new.stock = stock)
+        .await
 }
 
 fn an_order(store_id: StoreId, account: AccountId, lines: &[(ProductId, u32)]) -> PlaceOrder {
-    PlaceOrder {
-        store_id,
-        session: None,
-        placer: Placer::Account(account),
-        reference: None,
-        fulfilment: Fulfilment::Pickup,
-        customer: Customer::default(),
-        lines: lines
-            .iter()
-            .map(|(product, quantity)| Line {
-                product: ProductRef::Id(*product),
-                quantity: *quantity,
-                note: None,
-            })
-            .collect(),
-        user_note: None,
-        expected_total: None,
-        idempotency: None,
-        replaces: None,
-    }
+    let lines = lines
+        .iter()
+        .map(|(product, quantity)| line(*product, *quantity));
+    new_order(store_id, Placer::Account(account), lines.collect())
 }
 
 fn refusal(result: ChangeResult<Placed, PlaceRefused>) -> PlaceRefused {
@@ -103,7 +68,7 @@ async fn a_placed_order_is_kept_numbered_and_told_of(house: House) {
     let product = create_product(&house, store, Some(10)).await;
     let placed = house
         .ledger
-        .place_order(an_order(store, an_account(&house), &[(product, 2)]))
+        .place_order(an_order(store, house.new_account_id(), &[(product, 2)]))
         .await
         .unwrap();
 
@@ -112,7 +77,7 @@ async fn a_placed_order_is_kept_numbered_and_told_of(house: House) {
     assert_eq!(kept, placed.order);
     assert_eq!(
         (kept.number, kept.status, kept.total),
-        (Some(1), OrderStatus::Pending, eur(500))
+        (Some(1), OrderStatus::Pending, euros(500))
     );
     assert_eq!(stock_of(&house.ledger, product).await, Some(8));
     let told: Vec<_> = house
@@ -133,7 +98,11 @@ async fn a_commit_of_orders_is_timed_and_they_are_counted_but_a_refusal_is_not(h
     for pieces in [1, 3, 2] {
         let _ = house
             .ledger
-            .place_order(an_order(store, an_account(&house), &[(product, pieces)]))
+            .place_order(an_order(
+                store,
+                house.new_account_id(),
+                &[(product, pieces)],
+            ))
             .await;
     }
     let metrics = house.ledger.metrics();
@@ -151,11 +120,11 @@ async fn a_price_change_leaves_totals_alone(house: House) {
     let product = create_product(&house, store, None).await;
     let placed = house
         .ledger
-        .place_order(an_order(store, an_account(&house), &[(product, 1)]))
+        .place_order(an_order(store, house.new_account_id(), &[(product, 1)]))
         .await
         .unwrap();
     let edit = crate::products::ProductEdit {
-        price: Some(eur(999)),
+        price: Some(euros(999)),
         ..Default::default()
     };
     house
@@ -171,7 +140,7 @@ async fn a_price_change_leaves_totals_alone(house: House) {
             .unwrap()
             .unwrap()
             .total,
-        eur(250)
+        euros(250)
     );
 }
 
@@ -179,7 +148,7 @@ async fn a_price_change_leaves_totals_alone(house: House) {
 async fn two_lines_of_one_product_are_summed_before_the_check(house: House) {
     let store = house.create_store().await;
     let product = create_product(&house, store, Some(5)).await;
-    let wanted = an_order(store, an_account(&house), &[(product, 3), (product, 3)]);
+    let wanted = an_order(store, house.new_account_id(), &[(product, 3), (product, 3)]);
     let short = Shortage {
         product_id: product,
         name: "Espresso".into(),
@@ -199,7 +168,7 @@ async fn the_last_piece_can_be_bought(house: House) {
     let product = create_product(&house, store, Some(1)).await;
     house
         .ledger
-        .place_order(an_order(store, an_account(&house), &[(product, 1)]))
+        .place_order(an_order(store, house.new_account_id(), &[(product, 1)]))
         .await
         .unwrap();
     assert_eq!(stock_of(&house.ledger, product).await, Some(0));
@@ -215,7 +184,7 @@ async fn two_hundred_buyers_of_fifty_pieces_leave_fifty_orders_and_none_left(hou
         house.ledger_with_wake(std::sync::Arc::new(NoWake)),
     ];
     let buyers = (0..200).map(|buyer| {
-        let (ledger, account) = (ledgers[buyer % 2].clone(), an_account(&house));
+        let (ledger, account) = (ledgers[buyer % 2].clone(), house.new_account_id());
         async move {
             ledger
                 .place_order(an_order(store, account, &[(product, 1)]))
@@ -247,7 +216,7 @@ async fn two_hundred_buyers_of_fifty_pieces_leave_fifty_orders_and_none_left(hou
 async fn fifty_identical_requests_with_one_key_are_one_order(house: House) {
     let store = house.create_store().await;
     let product = create_product(&house, store, Some(50)).await;
-    let account = an_account(&house);
+    let account = house.new_account_id();
     let ledgers = [
         house.ledger.clone(),
         house.ledger_with_wake(std::sync::Arc::new(NoWake)),
@@ -274,7 +243,7 @@ async fn fifty_identical_requests_with_one_key_are_one_order(house: House) {
 async fn a_key_that_was_used_for_something_else_is_refused(house: House) {
     let store = house.create_store().await;
     let product = create_product(&house, store, None).await;
-    let account = an_account(&house);
+    let account = house.new_account_id();
     let mut wanted = an_order(store, account, &[(product, 1)]);
     let key = |fingerprint| {
         Some(Idempotency {
@@ -296,7 +265,7 @@ async fn a_key_that_was_used_for_something_else_is_refused(house: House) {
 async fn a_reference_names_one_order_of_its_account_and_is_compared_as_bytes(house: House) {
     let store = house.create_store().await;
     let product = create_product(&house, store, None).await;
-    let account = an_account(&house);
+    let account = house.new_account_id();
     let with = |account, reference: &str| {
         let mut wanted = an_order(store, account, &[(product, 1)]);
         wanted.reference = Some(reference.into());
@@ -311,7 +280,7 @@ async fn a_reference_names_one_order_of_its_account_and_is_compared_as_bytes(hou
     );
     with(account, "r-1").await.unwrap();
     with(account, "R-1 ").await.unwrap();
-    with(an_account(&house), "R-1").await.unwrap();
+    with(house.new_account_id(), "R-1").await.unwrap();
     assert_eq!(house.ledger.audit().await.unwrap(), []);
 }
 
@@ -323,7 +292,7 @@ async fn a_batch_with_refusals_among_it_keeps_the_rest(house: House) {
         create_product(&house, store, Some(3)).await,
     );
     let missing: ProductId = house.chance.id(house.clock.now());
-    let account = an_account(&house);
+    let account = house.new_account_id();
     let all = (0..256).map(|n| {
         let mut wanted = match n % 4 {
             0 => an_order(store, account, &[(plenty, 1)]),
@@ -332,7 +301,7 @@ async fn a_batch_with_refusals_among_it_keeps_the_rest(house: House) {
             _ => an_order(store, account, &[(plenty, 2)]),
         };
         if n % 4 == 3 {
-            wanted.expected_total = Some(eur(1));
+            wanted.expected_total = Some(euros(1));
         }
         let ledger = house.ledger.clone();
         async move { (n % 4, ledger.place_order(wanted).await) }
@@ -353,8 +322,8 @@ async fn a_batch_with_refusals_among_it_keeps_the_rest(house: House) {
                 assert_eq!(
                     refusal(result),
                     PlaceRefused::TotalMismatch {
-                        expected: eur(1),
-                        actual: eur(500)
+                        expected: euros(1),
+                        actual: euros(500)
                     }
                 );
             }
@@ -369,7 +338,7 @@ async fn a_closed_session_takes_no_order(house: House) {
     let store = house.create_store().await;
     let product = create_product(&house, store, None).await;
     let session = house.ledger.open_session(store, "Table 1").await.unwrap();
-    let mut wanted = an_order(store, an_account(&house), &[(product, 1)]);
+    let mut wanted = an_order(store, house.new_account_id(), &[(product, 1)]);
     wanted.session = Some(session.id);
     wanted.placer = Placer::Guest { key_hash: None };
     let placed = house.ledger.place_order(wanted.clone()).await.unwrap();
@@ -393,7 +362,7 @@ async fn a_closed_session_takes_no_order(house: House) {
 async fn a_session_that_does_not_exist_is_told_from_one_that_is_busy(house: House) {
     let store = house.create_store().await;
     let product = create_product(&house, store, None).await;
-    let mut wanted = an_order(store, an_account(&house), &[(product, 1)]);
+    let mut wanted = an_order(store, house.new_account_id(), &[(product, 1)]);
     wanted.session = Some(house.chance.id(house.clock.now()));
     assert_eq!(
         refusal(house.ledger.place_order(wanted).await),
@@ -407,7 +376,7 @@ async fn cancelling_ten_times_at_once_gives_stock_back_once(house: House) {
     let product = create_product(&house, store, Some(5)).await;
     let placed = house
         .ledger
-        .place_order(an_order(store, an_account(&house), &[(product, 2)]))
+        .place_order(an_order(store, house.new_account_id(), &[(product, 2)]))
         .await
         .unwrap();
     let cancels = (0..10).map(|_| {

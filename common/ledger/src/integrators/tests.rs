@@ -4,30 +4,21 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::*;
-use crate::{ChangeError, Failure, testing::House};
+use crate::{ChangeError, Failure, testing::{House, fixtures::new_integrator}};
 use domain::integrator::BreakerState;
 use store::testing::noon;
 
 fn kitchen(store_id: StoreId) -> NewIntegrator {
     NewIntegrator {
-        store_id,
-        name: "Kitchen".to_owned(),
-        kind: IntegratorKind::Kitchen,
-        format: Format::Order,
-        events: None,
-        url: "https://kitchen.example/orders".parse().unwrap(),
-        required: None,
         confirms: Confirms::Callback,
         unknown_policy: UnknownPolicy::Hold,
-        callback_auth: CallbackAuth::Signature,
         auth: OutboundAuth::Basic {
             username: "us".to_owned(),
             password: "hunter2".to_owned(),
         },
         status_map: BTreeMap::from([("COOKED".to_owned(), OrderStatus::Ready)]),
-        max_attempts: 5,
-        concurrency: 4,
         rate_per_s: Some(10),
+        ..new_integrator(store_id)
     }
 }
 

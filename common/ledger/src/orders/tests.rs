@@ -6,26 +6,8 @@ mod model;
 mod races;
 mod replacements;
 
-use crate::{
-    ChangeError, ChangeResult,
-    intake::{Line, PlaceOrder, Placer, ProductRef},
-    orders::{EditRefused, ItemsEdit, OrderEdit, OrderFilter},
-    scene::Scene,
-};
-use domain::{
-    event::EventKind,
-    ids::{AccountId, OrderId, ProductId},
-    order::Order,
-    status::By,
-};
-
-fn line(product: ProductId, quantity: u32) -> Line {
-    Line {
-        product: ProductRef::Id(product),
-        quantity,
-        note: None,
-    }
-}
+use crate::{ChangeError, ChangeResult, intake::{Line, PlaceOrder, Placer, ProductRef}, orders::{EditRefused, ItemsEdit, OrderEdit, OrderFilter}, scene::Scene, testing::fixtures::line, };
+use domain::{event::EventKind, ids::OrderId, order::Order, status::By};
 
 fn items(items: ItemsEdit) -> OrderEdit {
     OrderEdit {
@@ -52,8 +34,7 @@ impl Scene {
     }
 
     async fn draft_like(&self, change: impl FnOnce(&mut PlaceOrder)) -> Order {
-        let account: AccountId = self.house.chance.id(self.house.clock.now());
-        let mut draft = self.wanted(Placer::Account(account));
+        let mut draft = self.wanted(Placer::Account(self.house.new_account_id()));
         change(&mut draft);
         self.house.ledger.draft_order(&draft).await.unwrap()
     }
@@ -81,21 +62,5 @@ impl Scene {
     async fn told(&self, order: OrderId) -> Vec<EventKind> {
         let events = self.house.ledger.order_events(order).await.unwrap();
         events.into_iter().map(|event| event.kind).collect()
-    }
-
-    fn wanted(&self, placer: Placer) -> PlaceOrder {
-        PlaceOrder {
-            store_id: self.store,
-            session: None,
-            placer,
-            reference: None,
-            fulfilment: domain::order::Fulfilment::Pickup,
-            customer: domain::order::Customer::default(),
-            lines: vec![line(self.product, crate::scene::QUANTITY)],
-            user_note: None,
-            expected_total: None,
-            idempotency: None,
-            replaces: None,
-        }
     }
 }

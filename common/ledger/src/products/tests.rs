@@ -4,18 +4,13 @@ use each_database::each_database;
 use futures_util::future::join_all;
 
 use super::*;
-use crate::testing::House;
+use crate::testing::{House, fixtures::new_product};
 use store::testing::noon;
 
 fn espresso(store_id: StoreId) -> NewProduct {
     NewProduct {
-        store_id,
         sku: Some("ESP-1".to_owned()),
-        name: "Espresso".to_owned(),
-        description: None,
-        price: Money::new(250, "EUR".parse().unwrap()),
-        available: true,
-        stock: None,
+        ..new_product(store_id)
     }
 }
 

@@ -7,33 +7,9 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::{
-    intake::{Line, PlaceOrder, PlaceRefused, Placer, ProductRef},
-    testing::House,
+    intake::PlaceRefused,
+    testing::{House, fixtures::guest_order},
 };
-use domain::{
-    ids::ProductId,
-    order::{Customer, Fulfilment},
-};
-
-fn guests(session: &Session, product: ProductId) -> PlaceOrder {
-    PlaceOrder {
-        store_id: session.store_id,
-        session: Some(session.id),
-        placer: Placer::Guest { key_hash: None },
-        reference: None,
-        fulfilment: Fulfilment::Table,
-        customer: Customer::default(),
-        lines: vec![Line {
-            product: ProductRef::Id(product),
-            quantity: 1,
-            note: None,
-        }],
-        user_note: None,
-        expected_total: None,
-        idempotency: None,
-        replaces: None,
-    }
-}
 
 /// Returns the numbers and kinds of the events in a session's stream.
 async fn told(house: &House, session: SessionId) -> Vec<(i64, EventKind)> {
@@ -318,7 +294,12 @@ async fn an_order_that_races_the_close_is_before_it_or_refused(house: House) {
             .unwrap();
         let places = (0..8).map(|_| {
             let (house, opened) = (house.clone(), opened.clone());
-            tokio::spawn(async move { house.ledger.place_order(guests(&opened, product)).await })
+            tokio::spawn(async move {
+                house
+                    .ledger
+                    .place_order(guest_order(&opened, product))
+                    .await
+            })
         });
         let close = {
             let (ledger, id) = (house.ledger.clone(), opened.id);

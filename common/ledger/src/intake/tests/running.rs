@@ -1,6 +1,6 @@
 //! Orders with an idempotency key that another process is using for the same order at that moment.
 
-use super::{an_account, an_order, create_product};
+use super::{an_order, create_product};
 use crate::{
     Change, ChangeError, Failure,
     intake::{Idempotency, PlaceOrder},
@@ -56,13 +56,13 @@ async fn being_placed<'h>(
 async fn an_order_whose_twin_takes_too_long_elsewhere_is_told_so_and_holds_up_no_other(
     house: House,
 ) {
-    let (store, anna) = (house.create_store().await, an_account(&house));
+    let (store, anna) = (house.create_store().await, house.new_account_id());
     let product = create_product(&house, store, Some(9)).await;
     let twin = with_a_key(store, anna, product);
     let Some(other) = being_placed(&house, &twin, None).await else {
         return;
     };
-    let bens = an_order(store, an_account(&house), &[(product, 1)]);
+    let bens = an_order(store, house.new_account_id(), &[(product, 1)]);
     let (told, placed) = tokio::join!(
         house.ledger.place_order(twin.clone()),
         house.ledger.place_order(bens),
@@ -87,7 +87,7 @@ async fn an_order_whose_twin_takes_too_long_elsewhere_is_told_so_and_holds_up_no
 
 #[each_database]
 async fn the_same_is_told_where_the_twin_also_holds_what_comes_before_the_key(house: House) {
-    let (store, anna) = (house.create_store().await, an_account(&house));
+    let (store, anna) = (house.create_store().await, house.new_account_id());
     let product = create_product(&house, store, None).await;
     let twin = with_a_key(store, anna, product);
     let Some(other) = being_placed(&house, &twin, Some(store)).await else {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{an_account, an_order, create_product};
+use super::{an_order, create_product};
 use crate::{
     ChangeResult,
     intake::{PlaceRefused, Placed},
@@ -40,7 +40,7 @@ impl Shop {
         let store = house.create_store().await;
         Self {
             product: create_product(&house, store, Some(9)).await,
-            anna: an_account(&house),
+            anna: house.new_account_id(),
             store,
             house,
             line,

@@ -10,7 +10,7 @@ use crate::{
     products::ProductEdit,
     scene::{STOCK, Scene},
     stores::StoreEdit,
-    testing::House,
+    testing::{House, fixtures::euros},
 };
 use domain::{
     event::EventKind,
@@ -25,7 +25,7 @@ use domain::{
 
 async fn costs(scene: &Scene, amount: i64) -> Product {
     let edit = ProductEdit {
-        price: Some(Money::new(amount, "EUR".parse().unwrap())),
+        price: Some(euros(amount)),
         ..ProductEdit::default()
     };
     scene
@@ -407,7 +407,7 @@ async fn a_draft_names_products_of_its_store_and_a_total_that_is_right(house: Ho
         PlaceRefused::UnknownProducts { lines: vec![1] }
     );
     wanted.lines.pop();
-    let expected = Money::new(1, "EUR".parse().unwrap());
+    let expected = euros(1);
     wanted.expected_total = Some(expected);
     let actual = Money::new(750, expected.currency);
     assert_eq!(

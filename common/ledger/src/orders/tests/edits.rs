@@ -6,7 +6,7 @@ use crate::{
     orders::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit},
     products::{NewProduct, ProductEdit},
     scene::{QUANTITY, STOCK, Scene},
-    testing::House,
+    testing::{House, fixtures::euros},
 };
 use domain::{
     event::EventKind,
@@ -18,22 +18,12 @@ use domain::{
 use each_database::each_database;
 
 async fn create_product(scene: &Scene, stock: Option<u32>) -> ProductId {
-    let new = NewProduct {
-        store_id: scene.store,
-        sku: None,
-        name: "Cake".to_owned(),
-        description: None,
-        price: Money::new(400, "EUR".parse().unwrap()),
-        available: true,
-        stock,
+    let change = |new: &mut NewProduct| {
+        new.name = "Cake".to_owned();
+        new.price = euros(400);
+        new.stock = stock;
     };
-    scene
-        .house
-        .ledger
-        .create_product(new, None)
-        .await
-        .unwrap()
-        .id
+    scene.house.create_product_with(scene.store, change).await
 }
 
 async fn stock_of(house: &House, product: ProductId) -> Option<i64> {

@@ -1,7 +1,7 @@
 //! Imports of an outside service's list, and their effects on our own products.
 
 use super::*;
-use crate::{ChangeError, testing::House};
+use crate::{ChangeError, testing::{House, fixtures::{euros, new_product}}, products::NewProduct};
 use each_database::each_database;
 
 fn listed(external_id: &str, name: &str, cents: i64) -> ListedProduct {
@@ -9,7 +9,7 @@ fn listed(external_id: &str, name: &str, cents: i64) -> ListedProduct {
         external_id: external_id.to_owned(),
         name: name.to_owned(),
         description: None,
-        price: Money::new(cents, "EUR".parse().unwrap()),
+        price: euros(cents),
     }
 }
 
@@ -121,14 +121,10 @@ async fn what_people_took_off_sale_or_archived_stays_so_while_it_is_listed(house
 async fn the_stores_own_product_of_that_sku_becomes_the_listed_one(house: House) {
     let store = house.create_store().await;
     let other = house.create_product(store).await;
-    let new = crate::products::NewProduct {
-        store_id: store,
+    let new = NewProduct {
         sku: Some("7".to_owned()),
-        name: "Cake".to_owned(),
-        description: None,
-        price: Money::new(300, "EUR".parse().unwrap()),
-        available: true,
         stock: Some(4),
+        ..new_product(store)
     };
     let own = house.ledger.create_product(new, None).await.unwrap();
     house
@@ -156,18 +152,12 @@ async fn the_stores_own_product_of_that_sku_becomes_the_listed_one(house: House)
 #[each_database]
 async fn a_product_that_people_make_while_it_is_brought_in_becomes_the_listed_one(house: House) {
     let store = house.create_store().await;
-    let price = Money::new(300, "EUR".parse().unwrap());
     for round in 0..8 {
         let sku = round.to_string();
         let made = (0..4).map(|_| {
-            let new = crate::products::NewProduct {
-                store_id: store,
+            let new = NewProduct {
                 sku: Some(sku.clone()),
-                name: "Cake".to_owned(),
-                description: None,
-                price,
-                available: true,
-                stock: None,
+                ..new_product(store)
             };
             let ledger = house.ledger.clone();
             tokio::spawn(async move { ledger.create_product(new, None).await })
