@@ -120,7 +120,7 @@ async fn one_round(
         Err(error) => return (failed(number, plan, &error), None),
     };
     table.integrator.set_callback_copies(plan.copies);
-    let url = house.channel_url(&table.session_code);
+    let url = house.channel_url(&table.shop.session_code);
     let goal = watch::Sender::new(None);
     let screens: Vec<_> = RECONNECT_AFTER
         .iter()

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    Channel, Ended, Ground, Integrator, Launch, SOON, built, expediter::client, text, until_within,
+    Channel, Ended, Ground, Integrator, Launch, SOON, Shop, built, expediter::client, until_within,
 };
 
 const KEY: &str = "ZXhwZWRpdGVyIGVuZC10by1lbmQgdGVzdHMgb25seSE=";
@@ -53,14 +53,6 @@ pub struct Member {
     pub url: String,
     launch: Launch,
     child: Child,
-}
-
-/// A table of a store with one product and one integrator.
-#[derive(Clone, Debug)]
-pub struct FleetTable {
-    pub code: String,
-    pub store_id: String,
-    product_id: String,
 }
 
 impl Kind {
@@ -164,28 +156,14 @@ impl Fleet {
         answer
     }
 
-    /// Creates a store with one product, a table and this integrator.
+    /// Creates a store with a table and this integrator.
     ///
     /// # Panics
     /// If the API refuses any of it.
-    pub async fn open_table(&self, integrator: &Integrator) -> FleetTable {
-        let store = json!({"name": "Test diner", "timezone": "Europe/Berlin", "currency": "EUR"});
-        let store_id = text(&self.create("/api/v1/stores", &store).await["id"]);
-        let product = json!({
-            "store_id": store_id, "name": "Espresso", "price": {"amount": 250, "currency": "EUR"}, "stock": null,
-        });
-        let product = self.create("/api/v1/products", &product).await;
-        let session = json!({"store_id": store_id, "name": "Table 7"});
-        let session = self.create("/api/v1/sessions", &session).await;
-        let wanted = json!({
-            "store_id": store_id, "name": "The test", "kind": "kitchen", "url": integrator.url, "concurrency": 16,
-        });
-        integrator.set_secrets(&self.create("/api/v1/integrators", &wanted).await);
-        FleetTable {
-            code: text(&session["code"]),
-            product_id: text(&product["id"]),
-            store_id,
-        }
+    pub async fn open_shop(&self, integrator: &Integrator) -> Shop {
+        let create = async |path: &str, body| Ok(self.create(path, &body).await);
+        let shop = Shop::set_up(create, integrator, 0, json!({})).await;
+        shop.expect("a refusal panics")
     }
 
     /// Runs `expediter audit`.
@@ -195,29 +173,6 @@ impl Fleet {
     pub async fn audit_is_clean(&self) {
         let audit: Ended = self.ground.launch().argument("audit").run().await;
         assert_eq!(audit.code, Some(0), "{audit:?}");
-    }
-}
-
-impl FleetTable {
-    #[must_use]
-    pub fn orders_path(&self) -> String {
-        format!("/api/v1/sessions/{}/orders", self.code)
-    }
-
-    /// Returns an order of one espresso.
-    #[must_use]
-    pub fn order(&self) -> Value {
-        json!({"items": [{"product_id": self.product_id, "quantity": 1}]})
-    }
-
-    /// Places an order with `request`; returns the order's id.
-    ///
-    /// # Panics
-    /// If it is not accepted.
-    pub async fn place(&self, request: RequestBuilder) -> String {
-        let (status, order) = answered(request.json(&self.order())).await;
-        assert_eq!(status, 201, "{order}");
-        text(&order["id"])
     }
 }
 
@@ -364,7 +319,7 @@ async fn pass(mut client: TcpStream, ends: Arc<Mutex<Vec<SocketAddr>>>) {
     }
 }
 
-async fn answered(request: RequestBuilder) -> (u16, Value) {
+pub(crate) async fn answered(request: RequestBuilder) -> (u16, Value) {
     // A new connection per request: an idle one could be closed just when a request is written to it.
     let request = request.header("connection", "close");
     let answer = request

@@ -18,7 +18,7 @@ pub mod chaos; // rounds of failures, with their verification
 
 pub use channel::{Channel, Frame};
 pub use expediter::{Expediter, client};
-pub use fleet::{Fleet, FleetTable, Gate, Kind, Member};
+pub use fleet::{Fleet, Gate, Kind, Member};
 pub use folder::Folder;
 pub use ground::{Ground, on_embedded, on_servers};
 pub use integrator::{Integrator, Mood, Received, SentCallback, SignedWith};

@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::{Expediter, Integrator};
+use crate::{Expediter, Integrator, fleet::answered};
 
 /// A store that is created and read as the operator.
 #[derive(Clone, Debug)]
@@ -36,31 +36,40 @@ impl Shop {
         buns: u32,
         more: Value,
     ) -> Self {
+        let create = async |path: &str, body| Ok(expediter.create(path, &body).await);
+        let shop = Self::set_up(create, integrator, buns, more).await;
+        shop.expect("a refusal panics")
+    }
+
+    /// Creates a store with `create`, which sends a POST as the operator.
+    pub(crate) async fn set_up(
+        create: impl AsyncFn(&str, Value) -> Result<Value, String>,
+        integrator: &Integrator,
+        buns: u32,
+        more: Value,
+    ) -> Result<Self, String> {
         let store = json!({
             "name": "Test diner", "timezone": "Europe/Berlin", "currency": "EUR", "accept_within_s": 86_400,
         });
-        let store_id = text(&expediter.create("/api/v1/stores", &store).await["id"]);
+        let store_id = text(&create("/api/v1/stores", store).await?["id"]);
         let product = |name: &str, amount: u32, stock: Value| {
             let price = json!({"amount": amount, "currency": "EUR"});
             json!({"store_id": store_id, "name": name, "price": price, "stock": stock})
         };
-        let espresso = expediter
-            .create("/api/v1/products", &product("Espresso", 250, Value::Null))
-            .await;
-        let bun = expediter
-            .create("/api/v1/products", &product("Bun", 340, json!(buns)))
-            .await;
+        let espresso = product("Espresso", 250, Value::Null);
+        let espresso = create("/api/v1/products", espresso).await?;
+        let bun = create("/api/v1/products", product("Bun", 340, json!(buns))).await?;
         let session = json!({"store_id": store_id, "name": "Table 7"});
-        let session = expediter.create("/api/v1/sessions", &session).await;
+        let session = create("/api/v1/sessions", session).await?;
         let mut wanted = json!({
             "store_id": store_id, "name": "The test", "kind": "kitchen", "url": integrator.url, "concurrency": 16,
         });
         for (key, value) in more.as_object().into_iter().flatten() {
             wanted[key] = value.clone();
         }
-        let created = expediter.create("/api/v1/integrators", &wanted).await;
+        let created = create("/api/v1/integrators", wanted).await?;
         integrator.set_secrets(&created);
-        Self {
+        Ok(Self {
             espresso: text(&espresso["id"]),
             bun: text(&bun["id"]),
             session_code: text(&session["code"]),
@@ -68,12 +77,28 @@ impl Shop {
             signing_secret: text(&created["signing_secret"]),
             callback_secret: text(&created["callback_secret"]),
             store_id,
-        }
+        })
     }
 
     #[must_use]
     pub fn guests_path(&self) -> String {
         format!("/api/v1/sessions/{}/orders", self.session_code)
+    }
+
+    /// Returns an order of one espresso.
+    #[must_use]
+    pub fn espresso_order(&self) -> Value {
+        json!({"items": [{"product_id": self.espresso, "quantity": 1}]})
+    }
+
+    /// Places an order with `request`; returns the order's id.
+    ///
+    /// # Panics
+    /// If it is not accepted.
+    pub async fn place(&self, request: RequestBuilder) -> String {
+        let (status, order) = answered(request.json(&self.espresso_order())).await;
+        assert_eq!(status, 201, "{order}");
+        text(&order["id"])
     }
 
     /// Returns the stock of buns.

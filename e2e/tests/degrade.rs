@@ -136,7 +136,7 @@ async fn without_mysql_everybody_is_told_503_soon_and_its_return_needs_no_restar
         let kept = house
             .read(&format!(
                 "/api/v1/orders?store_id={}&limit=100",
-                table.store_id
+                table.shop.store_id
             ))
             .await
             .unwrap();
@@ -163,7 +163,7 @@ async fn connections_that_died_while_nobody_used_them_refuse_nobody() {
                 Some(201),
                 "after cut {n}"
             );
-            let orders = format!("/api/v1/orders?store_id={}", table.store_id);
+            let orders = format!("/api/v1/orders?store_id={}", table.shop.store_id);
             let read = answer(house.by_operator(Method::GET, &orders)).await;
             assert_eq!(read.map(|(status, _)| status), Some(200), "after cut {n}");
         }
@@ -223,7 +223,7 @@ async fn a_mysql_that_falls_silent_is_told_of_in_bounded_time_and_a_repeated_ord
         let kept = house
             .read(&format!(
                 "/api/v1/orders?store_id={}&limit=100",
-                table.store_id
+                table.shop.store_id
             ))
             .await
             .unwrap();
@@ -335,9 +335,9 @@ async fn until_ready(house: &House, status: &str, code: u16) {
 }
 
 fn order(house: &House, table: &Table, key: &str) -> RequestBuilder {
-    let body = json!({"items": [{"product_id": table.espresso}]});
+    let body = json!({"items": [{"product_id": table.shop.espresso}]});
     house
-        .request(Method::POST, &table.guests_path())
+        .request(Method::POST, &table.shop.guests_path())
         .header("Idempotency-Key", key)
         .timeout(SOON)
         .json(&body)
@@ -392,7 +392,7 @@ fn outcomes(handoff: &Value) -> Vec<String> {
 
 /// Returns the number of events in the table's stream.
 async fn event_count(house: &House, table: &Table) -> i64 {
-    let mut channel = e2e::Channel::open(&house.channel_url(&table.session_code)).await;
+    let mut channel = e2e::Channel::open(&house.channel_url(&table.shop.session_code)).await;
     let e2e::Frame::Message(hello) = channel.next().await else {
         panic!("a live channel begins with a snapshot")
     };

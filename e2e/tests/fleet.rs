@@ -9,8 +9,7 @@ use std::{
 };
 
 use e2e::{
-    Channel, Fleet, FleetTable, Frame, Ground, Integrator, Kind, Member, Mood, on_servers, one_to,
-    until,
+    Channel, Fleet, Frame, Ground, Integrator, Kind, Member, Mood, Shop, on_servers, one_to, until,
 };
 use platform::clock::Clock;
 use reqwest::Method;
@@ -20,14 +19,14 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Two processes of each kind, and a table.
+/// Two processes of each kind, and a store.
 struct House {
     fleet: Fleet,
     apis: Vec<Member>,
     workers: Vec<Member>,
     notifiers: Vec<Member>,
     integrator: Integrator,
-    table: FleetTable,
+    shop: Shop,
 }
 
 impl House {
@@ -44,20 +43,20 @@ impl House {
         }
         let [apis, workers, notifiers] = members;
         let integrator = Integrator::start(Clock::system());
-        let table = fleet.open_table(&integrator).await;
+        let shop = fleet.open_shop(&integrator).await;
         Self {
             fleet,
             apis,
             workers,
             notifiers,
             integrator,
-            table,
+            shop,
         }
     }
 
     async fn place(&self) -> String {
-        let request = self.fleet.request(Method::POST, &self.table.orders_path());
-        self.table.place(request).await
+        let request = self.fleet.request(Method::POST, &self.shop.guests_path());
+        self.shop.place(request).await
     }
 }
 
@@ -78,9 +77,11 @@ async fn an_order_at_one_api_is_seen_live_at_another_notifier_all_the_way() {
             let (status, report) = member.get("/readyz").await;
             assert_eq!((status, &report["status"]), (200, &"ok".into()), "{report}");
         }
-        let mut screen = house.notifiers[1].channel(&house.table.code, None).await;
-        let at_the_first = format!("{}{}", house.apis[0].url, house.table.orders_path());
-        let order_id = house.table.place(e2e::client().post(at_the_first)).await;
+        let mut screen = house.notifiers[1]
+            .channel(&house.shop.session_code, None)
+            .await;
+        let at_the_first = format!("{}{}", house.apis[0].url, house.shop.guests_path());
+        let order_id = house.shop.place(e2e::client().post(at_the_first)).await;
         wait_for_status(&mut screen, &order_id, "ready").await;
         let numbers = screen.numbers();
         assert_eq!(
@@ -103,7 +104,9 @@ async fn an_order_at_one_api_is_seen_live_at_another_notifier_all_the_way() {
 async fn whichever_process_is_killed_the_others_go_on() {
     on_servers(|ground| async move {
         let mut house = House::of(&ground, 2).await;
-        let mut screen = house.notifiers[1].channel(&house.table.code, None).await;
+        let mut screen = house.notifiers[1]
+            .channel(&house.shop.session_code, None)
+            .await;
         // Kills the newest, which the gate tries first.
         house.apis[1].kill9().await;
         let order_id = house.place().await;
@@ -114,7 +117,9 @@ async fn whichever_process_is_killed_the_others_go_on() {
         house.notifiers[1].kill9().await;
         let last = screen.numbers().last().copied();
         let order_id = house.place().await;
-        let mut resumed = house.notifiers[0].channel(&house.table.code, last).await;
+        let mut resumed = house.notifiers[0]
+            .channel(&house.shop.session_code, last)
+            .await;
         wait_for_status(&mut resumed, &order_id, "ready").await;
         assert_eq!(
             resumed.numbers().first().copied(),
@@ -134,21 +139,21 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
             workers,
             notifiers,
             integrator,
-            table,
+            shop,
         } = House::of(&ground, 2).await;
-        let mut screen = notifiers[0].channel(&table.code, None).await;
+        let mut screen = notifiers[0].channel(&shop.session_code, None).await;
         let goes_on = Arc::new(AtomicBool::new(true));
         let placed = Arc::new(AtomicU32::new(0));
         let load: Vec<_> = (0..2)
             .map(|_| {
-                let (goes_on, placed, table) =
-                    (Arc::clone(&goes_on), Arc::clone(&placed), table.clone());
-                let request = fleet.request(Method::POST, &table.orders_path());
+                let (goes_on, placed, shop) =
+                    (Arc::clone(&goes_on), Arc::clone(&placed), shop.clone());
+                let request = fleet.request(Method::POST, &shop.guests_path());
                 tokio::spawn(async move {
                     let mut ids = Vec::new();
                     while goes_on.load(Ordering::Relaxed) {
                         let request = request.try_clone().expect("it has no body yet");
-                        ids.push(table.place(request).await);
+                        ids.push(shop.place(request).await);
                         placed.fetch_add(1, Ordering::Relaxed);
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
@@ -173,7 +178,9 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
             if old.kind == Kind::Notifier && numbers.is_empty() {
                 while screen.next().await != Frame::Closed(Some(1012)) {}
                 numbers = screen.numbers();
-                screen = new.channel(&table.code, numbers.last().copied()).await;
+                screen = new
+                    .channel(&shop.session_code, numbers.last().copied())
+                    .await;
             }
             stayed.push(new);
         }
@@ -212,13 +219,13 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
 async fn an_api_that_is_asked_to_stop_answers_the_request_under_way_and_takes_no_other() {
     on_servers(|ground| async move {
         let mut house = House::of(&ground, 1).await;
-        let body = house.table.order().to_string();
+        let body = house.shop.espresso_order().to_string();
         let api = &mut house.apis[0];
         let mut connection = BufReader::new(TcpStream::connect(api.address()).await.unwrap());
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: api\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
              Expect: 100-continue\r\nConnection: close\r\n\r\n",
-            house.table.orders_path(),
+            house.shop.guests_path(),
             body.len()
         );
         connection.write_all(head.as_bytes()).await.unwrap();
@@ -295,7 +302,9 @@ async fn a_worker_that_can_wait_no_longer_closes_the_attempt_as_unknown_and_anot
 async fn a_notifier_that_is_asked_to_stop_sends_its_screens_away_with_1012() {
     on_servers(|ground| async move {
         let mut house = House::of(&ground, 1).await;
-        let mut screen = house.notifiers[0].channel(&house.table.code, None).await;
+        let mut screen = house.notifiers[0]
+            .channel(&house.shop.session_code, None)
+            .await;
         house.notifiers[0].terminate();
         assert_eq!(screen.next().await, Frame::Closed(Some(1012)));
         assert_eq!(

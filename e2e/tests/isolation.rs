@@ -66,16 +66,16 @@ async fn one_bad_integrator_harms_nobody() {
             integrator.set_callback_statuses([]);
             integrator
         });
-        let table = fleet.open_table(&fine).await;
+        let shop = fleet.open_shop(&fine).await;
         for (integrator, rate_per_s) in [(&hanging, None), (&failing, None), (&limited, Some(1))] {
             let wanted = json!({
-                "store_id": table.store_id, "name": "Another", "kind": "kitchen", "url": integrator.url,
+                "store_id": shop.store_id, "name": "Another", "kind": "kitchen", "url": integrator.url,
                 "concurrency": CAP, "rate_per_s": rate_per_s,
             });
             integrator.set_secrets(&fleet.create("/api/v1/integrators", &wanted).await);
         }
         for _ in 0..ORDERS {
-            table.place(fleet.request(Method::POST, &table.orders_path())).await;
+            shop.place(fleet.request(Method::POST, &shop.guests_path())).await;
         }
 
         let received = fine.wait_for_requests(ORDERS).await;

@@ -179,7 +179,7 @@ impl Books<'_> {
         loop {
             let path = format!(
                 "/api/v1/orders?store_id={}&limit=100{cursor}",
-                self.table.store_id
+                self.table.shop.store_id
             );
             let page = self.house.read(&path).await?;
             for order in page["items"].as_array().into_iter().flatten() {
@@ -360,7 +360,7 @@ impl Books<'_> {
     }
 
     async fn stock(&self, orders: &HashMap<String, Value>, counts: &mut Counts) -> Vec<Violation> {
-        let mut should_be = BUNS;
+        let mut should_be = i64::from(BUNS);
         for (answered, wanted) in self.answered.iter().zip(self.wanted) {
             let order = answered.order_id.as_ref().and_then(|id| orders.get(id));
             if order.is_some_and(|order| order["status"] == "ready") {
@@ -369,7 +369,7 @@ impl Books<'_> {
         }
         match self
             .house
-            .read(&format!("/api/v1/products/{}", self.table.bun))
+            .read(&format!("/api/v1/products/{}", self.table.shop.bun))
             .await
         {
             Ok(bun) => counts.buns_left = bun["stock"].as_i64().unwrap_or(-1),

@@ -59,18 +59,18 @@ async fn place(
     wanted: PlannedOrder,
 ) -> Option<(u16, Value)> {
     let items = match wanted.buns {
-        0 => json!([{"product_id": table.espresso}]),
-        buns => json!([{"product_id": table.bun, "quantity": buns}]),
+        0 => json!([{"product_id": table.shop.espresso}]),
+        buns => json!([{"product_id": table.shop.bun, "quantity": buns}]),
     };
     let request = if wanted.by_guest {
         house
-            .request(Method::POST, &table.guests_path())
+            .request(Method::POST, &table.shop.guests_path())
             .header("Expediter-Guest", GUEST_KEY)
             .json(&json!({"items": items}))
     } else {
         house
             .by_operator(Method::POST, "/api/v1/orders")
-            .json(&json!({"store_id": table.store_id, "items": items}))
+            .json(&json!({"store_id": table.shop.store_id, "items": items}))
     };
     answer(request.header("Idempotency-Key", key)).await
 }
@@ -87,7 +87,7 @@ async fn cancel_order(
     let mut as_guest = wanted.by_guest;
     while !answered.called_off && answered.wrong.is_none() {
         let said = if as_guest {
-            let path = format!("{}/{id}/cancel", table.guests_path());
+            let path = format!("{}/{id}/cancel", table.shop.guests_path());
             answer(
                 house
                     .request(Method::POST, &path)
