@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use domain::{ids::OrderId, order::Fulfilment, status::OrderStatus};
-use ledger::{Ledger, orders::OrderFilter, testing::House};
+use ledger::{Ledger, orders::OrderFilter, testing::TestLedger};
 
 use crate::{
     bare::{Bare, bare},
@@ -67,7 +67,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
 
 async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
     let database = ground.fresh().await?;
-    let house = House::with_clock(database.db.clone(), platform::clock::Clock::system());
+    let house = TestLedger::with_clock(database.db.clone(), platform::clock::Clock::system());
     let mut stores = Vec::new();
     for _ in 0..STORES {
         stores.push(house.create_store().await);

@@ -13,7 +13,7 @@ use ledger::{
     integrators::NewIntegrator,
     products::NewProduct,
     testing::{
-        House,
+        TestLedger,
         fixtures::{line, new_integrator, new_order, new_product},
     },
 };
@@ -30,7 +30,7 @@ const ACCOUNTS: usize = 500;
 pub(crate) struct Stall {
     /// A ledger without a relay: its outbox rows stay.
     pub(crate) ledger: Ledger,
-    pub(crate) house: House,
+    pub(crate) house: TestLedger,
     pub(crate) store: StoreId,
     pub(crate) kitchen: Integrator,
     products: Arc<[ProductId]>,
@@ -40,7 +40,7 @@ pub(crate) struct Stall {
 
 impl Stall {
     pub(crate) async fn open(db: &Db) -> anyhow::Result<Self> {
-        let house = House::with_clock(db.clone(), Clock::system());
+        let house = TestLedger::with_clock(db.clone(), Clock::system());
         let ledger = house.ledger_with_wake(Arc::new(NoWake));
         let store = house.create_store().await;
         let mut products = Vec::new();

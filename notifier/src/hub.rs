@@ -237,12 +237,12 @@ impl Drop for Listener {
 
 #[cfg(test)]
 mod tests {
-    use ledger::testing::{House, on_sqlite};
+    use ledger::testing::{TestLedger, on_sqlite};
     use store::testing::TEST_TIMEOUT;
 
     use super::*;
 
-    fn hub(house: &House, reads: &Arc<Semaphore>) -> Hub {
+    fn hub(house: &TestLedger, reads: &Arc<Semaphore>) -> Hub {
         Hub::new(house.ledger.clone(), Metrics::new(), Arc::clone(reads))
     }
 

@@ -244,11 +244,11 @@ mod tests {
     use each_database::each_database;
     use std::time::Duration;
 
-    use ledger::testing::House;
+    use ledger::testing::TestLedger;
 
     use super::*;
 
-    fn heartbeat(house: &House) -> Heartbeat {
+    fn heartbeat(house: &TestLedger) -> Heartbeat {
         Heartbeat::new(house.ledger.clone(), Metrics::new())
     }
 
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn the_first_worker_has_everything_at_once(house: House) {
+    async fn the_first_worker_has_everything_at_once(house: TestLedger) {
         let mut first = heartbeat(&house);
         assert!(!shares_with(&first, 1), "it has not sent a heartbeat yet");
         first.call().await;
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn one_that_joins_waits_until_the_others_have_made_room(house: House) {
+    async fn one_that_joins_waits_until_the_others_have_made_room(house: TestLedger) {
         let (mut old, mut new) = (heartbeat(&house), heartbeat(&house));
         old.call().await;
         house.clock.advance(Duration::from_millis(300));
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn who_looks_every_second_says_that_it_is_there_every_five(house: House) {
+    async fn who_looks_every_second_says_that_it_is_there_every_five(house: TestLedger) {
         let mut worker = heartbeat(&house);
         let mut seen = Vec::new();
         for _ in 0..7 {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn the_dead_are_counted_no_more_and_their_rows_go(house: House) {
+    async fn the_dead_are_counted_no_more_and_their_rows_go(house: TestLedger) {
         let (mut living, mut dead) = (heartbeat(&house), heartbeat(&house));
         dead.call().await;
         living.call().await;
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn all_that_were_taken_for_dead_join_anew_and_wait_for_each_other(house: House) {
+    async fn all_that_were_taken_for_dead_join_anew_and_wait_for_each_other(house: TestLedger) {
         let (mut one, mut other) = (heartbeat(&house), heartbeat(&house));
         one.call().await;
         other.call().await;
@@ -342,7 +342,7 @@ mod tests {
 
     #[each_database]
     async fn after_the_clock_was_set_back_all_join_anew_and_the_dead_are_not_waited_for(
-        house: House,
+        house: TestLedger,
     ) {
         let (mut one, mut other, mut dead) =
             (heartbeat(&house), heartbeat(&house), heartbeat(&house));
@@ -364,7 +364,7 @@ mod tests {
 
     #[each_database]
     async fn without_its_database_a_worker_gives_up_its_share_when_others_must_take_it_for_dead(
-        house: House,
+        house: TestLedger,
     ) {
         let mut worker = heartbeat(&house);
         worker.call().await;

@@ -18,7 +18,7 @@ use domain::{
 use ledger::{
     accounts::{FAILURE_TTL, Guess},
     sweep::MAX_PRUNED,
-    testing::House,
+    testing::TestLedger,
 };
 use tokio::sync::Notify;
 
@@ -26,7 +26,7 @@ use self::scene::{Scene, eventually};
 use crate::testing::{Integrator, Reply};
 
 #[each_database]
-async fn a_placed_order_is_handed_over_and_accepted(house: House) {
+async fn a_placed_order_is_handed_over_and_accepted(house: TestLedger) {
     let scene = Scene::new(house).await;
     let kitchen = Integrator::start([Reply::with(200, "", r#"{"reference":"K-1"}"#)]).await;
     scene.integrator_at(kitchen.url()).await;
@@ -48,7 +48,7 @@ async fn a_placed_order_is_handed_over_and_accepted(house: House) {
 }
 
 #[each_database]
-async fn an_order_that_waits_for_nobody_outside_is_accepted(house: House) {
+async fn an_order_that_waits_for_nobody_outside_is_accepted(house: TestLedger) {
     let scene = Scene::new(house).await;
     let order = scene.place().await;
     scene.until_status(order, OrderStatus::Accepted).await;
@@ -56,7 +56,7 @@ async fn an_order_that_waits_for_nobody_outside_is_accepted(house: House) {
 }
 
 #[each_database]
-async fn five_attempts_with_one_body_and_id_and_then_the_order_fails(house: House) {
+async fn five_attempts_with_one_body_and_id_and_then_the_order_fails(house: TestLedger) {
     let scene = Scene::new(house).await;
     let kitchen = Integrator::start([Reply::status(503)]).await;
     scene.integrator_at(kitchen.url()).await;
@@ -91,7 +91,7 @@ async fn five_attempts_with_one_body_and_id_and_then_the_order_fails(house: Hous
 }
 
 #[each_database]
-async fn an_integrator_that_hangs_delays_no_other(house: House) {
+async fn an_integrator_that_hangs_delays_no_other(house: TestLedger) {
     let scene = Scene::with(house, true, Duration::from_millis(2500)).await;
     let hanging = Integrator::start([Reply::hang()]).await;
     let quick = Integrator::start([Reply::status(200)]).await;
@@ -110,7 +110,7 @@ async fn an_integrator_that_hangs_delays_no_other(house: House) {
 }
 
 #[each_database]
-async fn an_integrator_is_sent_no_more_at_one_time_than_it_allows(house: House) {
+async fn an_integrator_is_sent_no_more_at_one_time_than_it_allows(house: TestLedger) {
     let scene = Scene::with(house, true, Duration::from_millis(2500)).await;
     let kitchen = Integrator::start([Reply::hang()]).await;
     scene
@@ -132,7 +132,7 @@ async fn an_integrator_is_sent_no_more_at_one_time_than_it_allows(house: House) 
 }
 
 #[each_database]
-async fn an_integrators_rate_is_kept_to(house: House) {
+async fn an_integrators_rate_is_kept_to(house: TestLedger) {
     let scene = Scene::new(house).await;
     let kitchen = Integrator::start([Reply::status(200)]).await;
     scene
@@ -160,7 +160,7 @@ async fn an_integrators_rate_is_kept_to(house: House) {
 }
 
 #[each_database]
-async fn a_stop_in_mid_request_leaves_an_unknown_outcome_on_record(house: House) {
+async fn a_stop_in_mid_request_leaves_an_unknown_outcome_on_record(house: TestLedger) {
     let scene = Scene::with(house, true, Duration::from_millis(2500)).await;
     let kitchen = Integrator::start([Reply::hang()]).await;
     scene.integrator_at(kitchen.url()).await;
@@ -176,7 +176,7 @@ async fn a_stop_in_mid_request_leaves_an_unknown_outcome_on_record(house: House)
 }
 
 #[each_database]
-async fn a_stop_lets_an_answer_come_and_claims_nothing_more(house: House) {
+async fn a_stop_lets_an_answer_come_and_claims_nothing_more(house: TestLedger) {
     let scene = Scene::new(house).await;
     let release = Arc::new(Notify::new());
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();
@@ -196,7 +196,7 @@ async fn a_stop_lets_an_answer_come_and_claims_nothing_more(house: House) {
 }
 
 #[each_database]
-async fn while_the_database_is_away_no_gauge_says_that_all_is_well(house: House) {
+async fn while_the_database_is_away_no_gauge_says_that_all_is_well(house: TestLedger) {
     let scene = Scene::silent(house).await;
     scene.metrics.breakers_open.set(1);
     scene.house.db.close().await;
@@ -205,7 +205,7 @@ async fn while_the_database_is_away_no_gauge_says_that_all_is_well(house: House)
 }
 
 #[each_database]
-async fn what_nobody_told_of_is_found_by_the_sweep_also_without_a_broker(house: House) {
+async fn what_nobody_told_of_is_found_by_the_sweep_also_without_a_broker(house: TestLedger) {
     let scene = Scene::silent(house).await;
     scene.broker.close().await;
     let kitchen = Integrator::start([Reply::status(200)]).await;
@@ -217,7 +217,7 @@ async fn what_nobody_told_of_is_found_by_the_sweep_also_without_a_broker(house: 
 }
 
 #[each_database]
-async fn an_integrator_is_not_hinted_again_within_five_seconds(house: House) {
+async fn an_integrator_is_not_hinted_again_within_five_seconds(house: TestLedger) {
     let scene = Scene::with(house, false, Duration::from_millis(2500)).await;
     let kitchen = Integrator::start([Reply::hang()]).await;
     scene
@@ -234,7 +234,7 @@ async fn an_integrator_is_not_hinted_again_within_five_seconds(house: House) {
 }
 
 #[each_database]
-async fn what_is_over_goes_as_fast_as_it_came(house: House) {
+async fn what_is_over_goes_as_fast_as_it_came(house: TestLedger) {
     let scene = Scene::silent(house).await;
     // Each failed sign-in writes two rows.
     let guess = Guess::new("anna", [192, 0, 2, 1].into());
@@ -256,7 +256,7 @@ async fn what_is_over_goes_as_fast_as_it_came(house: House) {
 
 #[each_database]
 async fn a_worker_that_died_in_mid_request_leaves_an_unknown_attempt_and_a_second_send(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::silent(house).await;
     let kitchen = Integrator::start([Reply::status(200)]).await;
@@ -289,7 +289,7 @@ async fn a_worker_that_died_in_mid_request_leaves_an_unknown_attempt_and_a_secon
 }
 
 #[each_database]
-async fn a_message_that_is_no_hint_does_not_stop_those_after_it(house: House) {
+async fn a_message_that_is_no_hint_does_not_stop_those_after_it(house: TestLedger) {
     let scene = Scene::new(house).await;
     scene
         .broker
@@ -301,7 +301,7 @@ async fn a_message_that_is_no_hint_does_not_stop_those_after_it(house: House) {
 }
 
 #[each_database]
-async fn a_callback_is_applied_when_it_is_told_of_or_found(house: House) {
+async fn a_callback_is_applied_when_it_is_told_of_or_found(house: TestLedger) {
     let scene = Scene::new(house).await;
     let kitchen = Integrator::start([Reply::status(200)]).await;
     let integrator = scene.integrator_at(kitchen.url()).await;
@@ -324,7 +324,7 @@ async fn a_callback_is_applied_when_it_is_told_of_or_found(house: House) {
         .unwrap();
     scene.until_status(order, OrderStatus::Preparing).await;
     let found = update("ready", 2);
-    // The ledger of the test house sends no hint, and its ids need another timestamp.
+    // The ledger of the test ledger sends no hint, and its ids need another timestamp.
     scene.house.clock.advance(Duration::from_millis(1));
     scene
         .house
@@ -338,7 +338,7 @@ async fn a_callback_is_applied_when_it_is_told_of_or_found(house: House) {
 }
 
 #[each_database]
-async fn a_lane_ends_when_there_is_nothing_to_do_for_a_while(house: House) {
+async fn a_lane_ends_when_there_is_nothing_to_do_for_a_while(house: TestLedger) {
     let scene = Scene::new(house).await;
     let kitchen = Integrator::start([Reply::status(200)]).await;
     scene.integrator_at(kitchen.url()).await;

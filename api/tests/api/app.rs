@@ -11,7 +11,7 @@ use domain::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use ledger::{
     accounts::NewAccount,
-    testing::{House, fixtures::new_account, on_sqlite},
+    testing::{TestLedger, fixtures::new_account, on_sqlite},
 };
 use platform::metrics::Metrics;
 use poem::{Endpoint, EndpointExt, Request, Response, Route, endpoint::BoxEndpoint};
@@ -26,7 +26,7 @@ pub(crate) const PASSWORD: &str = "open sesame";
 pub(crate) const TRUST_TEST_PROXY: (&str, &str) = ("http.trusted_proxies", r#"["0.0.0.0/32"]"#);
 
 pub(crate) struct App {
-    pub(crate) house: House,
+    pub(crate) house: TestLedger,
     pub(crate) state: ApiState,
     endpoint: BoxEndpoint<'static, Response>,
 }

@@ -2,15 +2,15 @@
 
 use proc_macro::{Delimiter, TokenStream, TokenTree};
 
-/// Turns `async fn name(house: House) { … }` into the tests `name::sqlite` and `name::mysql`.
+/// Turns `async fn name(house: TestLedger) { … }` into the tests `name::sqlite` and `name::mysql`.
 ///
 /// The argument's type is anything that can be made from a reference to what `ledger::testing::on_sqlite` hands over:
-/// the `House`, its `Ledger` or its `Db`. `#[each_database(store)]` takes `store::testing` in place of
+/// the `TestLedger`, its `Ledger` or its `Db`. `#[each_database(store)]` takes `store::testing` in place of
 /// `ledger::testing`.
 ///
 /// ```ignore
 /// #[each_database]
-/// async fn a_name_is_unique_among_open_sessions(house: House) { … }
+/// async fn a_name_is_unique_among_open_sessions(house: TestLedger) { … }
 /// ```
 #[proc_macro_attribute]
 pub fn each_database(argument: TokenStream, item: TokenStream) -> TokenStream {

@@ -156,12 +156,12 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::House;
+    use crate::testing::TestLedger;
     use domain::status::{By, OrderStatus};
     use each_database::each_database;
 
     #[each_database]
-    async fn a_stores_snapshot_has_what_goes_on_with_the_number_of_every_stream(house: House) {
+    async fn a_stores_snapshot_has_what_goes_on_with_the_number_of_every_stream(house: TestLedger) {
         let store = house
             .create_store_with(|store| store.auto_accept = false)
             .await;
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn streams_that_began_later_are_found_by_their_ids(house: House) {
+    async fn streams_that_began_later_are_found_by_their_ids(house: TestLedger) {
         let store = house.create_store().await;
         house.ledger.open_session(store, "before").await.unwrap();
         house.clock.advance(std::time::Duration::from_secs(10));
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn an_orders_snapshot_has_the_number_of_the_stream_it_is_told_on(house: House) {
+    async fn an_orders_snapshot_has_the_number_of_the_stream_it_is_told_on(house: TestLedger) {
         let store = house.create_store().await;
         let product = house.create_product(store).await;
         let session = house.ledger.open_session(store, "1").await.unwrap();

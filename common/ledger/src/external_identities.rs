@@ -94,11 +94,11 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChangeError, accounts::NewAccount, testing::{House, fixtures::new_account}};
+    use crate::{ChangeError, accounts::NewAccount, testing::{TestLedger, fixtures::new_account}};
     use domain::account::Role;
     use each_database::each_database;
 
-    async fn an_account(house: &House, username: &str) -> AccountId {
+    async fn an_account(house: &TestLedger, username: &str) -> AccountId {
         let new = new_account(username, Role::Operator);
         house.ledger.create_account(&new).await.unwrap().id
     }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn a_session_key_is_its_users_until_the_next_one(house: House) {
+    async fn a_session_key_is_its_users_until_the_next_one(house: TestLedger) {
         let (anna, ledger) = (an_account(&house, "anna").await, &house.ledger);
         let first = ledger.link_external_identity(anna, "1").await.unwrap();
         let by = async |user: &str, key: &str| {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn a_user_is_one_account_and_an_account_must_be_there(house: House) {
+    async fn a_user_is_one_account_and_an_account_must_be_there(house: TestLedger) {
         let (anna, ben) = (
             an_account(&house, "anna").await,
             an_account(&house, "ben").await,

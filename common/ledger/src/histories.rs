@@ -17,7 +17,7 @@ use self::{
     play::{Coverage, play},
     step::Plan,
 };
-use crate::testing::{House, on_mysql, on_sqlite};
+use crate::testing::{TestLedger, on_mysql, on_sqlite};
 use domain::{callback::CallbackResult, handoff::HandoffState, status::OrderStatus};
 use platform::chance::Chance;
 
@@ -31,7 +31,7 @@ const SEED: Option<u64> = None;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_random_histories_are_as_the_model_tells_them() {
-    on_sqlite(async |house: House| {
+    on_sqlite(async |house: TestLedger| {
         let seen = play_all(&house, HISTORIES).await;
         assert_full_coverage(&seen);
     })
@@ -40,13 +40,13 @@ async fn a_thousand_random_histories_are_as_the_model_tells_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_random_histories_on_mysql_are_as_the_model_tells_them() {
-    on_mysql(async |house: House| {
+    on_mysql(async |house: TestLedger| {
         play_all(&house, HISTORIES_ON_MYSQL).await;
     })
     .await;
 }
 
-async fn play_all(house: &House, histories: u64) -> Vec<Coverage> {
+async fn play_all(house: &TestLedger, histories: u64) -> Vec<Coverage> {
     let first = SEED.unwrap_or_else(|| u64::from_le_bytes(Chance::system().bytes()));
     let mut all = Vec::new();
     for seed in (0..histories).map(|n| first.wrapping_add(n)) {
@@ -67,7 +67,7 @@ async fn play_all(house: &House, histories: u64) -> Vec<Coverage> {
 
 /// Shortens a broken history: cuts it off after the broken step, then leaves out one step after the other as long as it
 /// stays broken.
-async fn shortest(house: &House, mut plan: Plan) -> String {
+async fn shortest(house: &TestLedger, mut plan: Plan) -> String {
     let mut left = SHORTENINGS;
     let mut broken = match play(house, &plan).await {
         Err(broken) => broken,

@@ -57,13 +57,13 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::House;
+    use crate::testing::TestLedger;
     use domain::hint::{Announcement, Hint};
     use each_database::each_database;
 
     #[each_database]
     async fn a_row_that_cannot_be_read_stops_no_other_and_is_parked_at_the_fifth_failure(
-        house: House,
+        house: TestLedger,
     ) {
         let good: OutboxId = house.chance.id(house.clock.now());
         let hint = Hint::Accept {

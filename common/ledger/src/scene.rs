@@ -12,7 +12,7 @@ use super::{
     integrators::NewIntegrator,
 };
 use crate::testing::{
-    House,
+    TestLedger,
     fixtures::{line, new_integrator, new_order},
 };
 use domain::{
@@ -33,19 +33,19 @@ pub(crate) const QUANTITY: u32 = 3;
 pub(crate) const LEASE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Scene {
-    pub(crate) house: House,
+    pub(crate) house: TestLedger,
     pub(crate) store: StoreId,
     pub(crate) product: ProductId,
     callbacks_sent: AtomicU32,
 }
 
 impl Scene {
-    pub(crate) async fn new(house: &House) -> Self {
+    pub(crate) async fn new(house: &TestLedger) -> Self {
         Self::with_store(house, |_| {}).await
     }
 
     /// Creates a scene whose store is adjusted by `change`.
-    pub(crate) async fn with_store(house: &House, change: impl FnOnce(&mut Store)) -> Self {
+    pub(crate) async fn with_store(house: &TestLedger, change: impl FnOnce(&mut Store)) -> Self {
         let store = house.create_store_with(change).await;
         let stock = Some(u32::try_from(STOCK).unwrap());
         let product = house

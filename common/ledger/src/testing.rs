@@ -1,6 +1,6 @@
 //! For tests of every crate: a ledger over a fresh database of its own, dropped at the end.
 //!
-//! `#[each_database]` makes one test per database out of one body that takes a [`House`], its `Ledger` or its `Db`.
+//! `#[each_database]` makes one test per database out of one body that takes a [`TestLedger`], its `Ledger` or its `Db`.
 
 pub mod fixtures;
 
@@ -30,7 +30,7 @@ use crate::{BatchLimits, Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake, i
 
 /// A ledger over a fresh database, with a clock that stands at [`noon`] until the test moves it.
 #[derive(Clone, Debug)]
-pub struct House {
+pub struct TestLedger {
     pub db: Db,
     pub ledger: Ledger,
     pub clock: Clock,
@@ -39,7 +39,7 @@ pub struct House {
     pub woken: Woken,
 }
 
-impl House {
+impl TestLedger {
     #[must_use]
     pub fn new(db: Db) -> Self {
         Self::with_clock(db, Clock::manual(noon()))
@@ -158,21 +158,21 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>) -> Ledger {
     })
 }
 
-impl From<&House> for House {
-    fn from(house: &House) -> Self {
-        house.clone()
+impl From<&TestLedger> for TestLedger {
+    fn from(test_ledger: &TestLedger) -> Self {
+        test_ledger.clone()
     }
 }
 
-impl From<&House> for Db {
-    fn from(house: &House) -> Self {
-        house.db.clone()
+impl From<&TestLedger> for Db {
+    fn from(test_ledger: &TestLedger) -> Self {
+        test_ledger.db.clone()
     }
 }
 
-impl From<&House> for Ledger {
-    fn from(house: &House) -> Self {
-        house.ledger.clone()
+impl From<&TestLedger> for Ledger {
+    fn from(test_ledger: &TestLedger) -> Self {
+        test_ledger.ledger.clone()
     }
 }
 
@@ -238,20 +238,20 @@ impl Wake for Woken {
 }
 
 /// Runs a body of `#[each_database]` over SQLite, and drops the database even if the body panics.
-pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(House) -> F) {
+pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(TestLedger) -> F) {
     on_fresh(fresh_sqlite().await, body).await;
 }
 
 /// Runs a body like [`on_sqlite`] over MySQL, if a server is named.
-pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(House) -> F) {
+pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(TestLedger) -> F) {
     if let Some(fresh) = fresh_mysql().await {
         on_fresh(fresh, body).await;
     }
 }
 
-async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(House) -> F) {
-    let house = House::new(fresh.db.clone());
-    let done = AssertUnwindSafe(async move { body(house).await })
+async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(TestLedger) -> F) {
+    let test_ledger = TestLedger::new(fresh.db.clone());
+    let done = AssertUnwindSafe(async move { body(test_ledger).await })
         .catch_unwind()
         .await;
     fresh.end().await;
@@ -266,7 +266,7 @@ mod tests {
     use each_database::each_database;
 
     #[each_database]
-    async fn a_fresh_house_answers_and_tells_no_time_of_its_own(house: House) {
+    async fn a_fresh_house_answers_and_tells_no_time_of_its_own(house: TestLedger) {
         house.db.ping().await.unwrap();
         house.create_store().await;
         assert_eq!(house.ledger.outbox_backlog().await.unwrap(), (0, None));

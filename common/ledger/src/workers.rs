@@ -58,13 +58,13 @@ mod tests {
     use each_database::each_database;
     use std::time::Duration;
 
-    use crate::testing::House;
+    use crate::testing::TestLedger;
     use domain::{
         ids::WorkerId,
         sharing::{Member, alive},
     };
 
-    fn known(id: WorkerId, house: &House, started_ago_s: u64, seen_ago_s: u64) -> Member {
+    fn known(id: WorkerId, house: &TestLedger, started_ago_s: u64, seen_ago_s: u64) -> Member {
         let now = house.clock.now();
         Member {
             id,
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn workers_are_known_from_their_first_word_until_they_leave(house: House) {
+    async fn workers_are_known_from_their_first_word_until_they_leave(house: TestLedger) {
         let (first, second) = (
             house.chance.id(house.clock.now()),
             house.chance.id(house.clock.now()),
@@ -111,7 +111,9 @@ mod tests {
     }
 
     #[each_database]
-    async fn a_worker_that_is_heard_of_no_more_is_dead_and_pruned_and_may_come_back(house: House) {
+    async fn a_worker_that_is_heard_of_no_more_is_dead_and_pruned_and_may_come_back(
+        house: TestLedger,
+    ) {
         let (silent, talking) = (
             house.chance.id(house.clock.now()),
             house.chance.id(house.clock.now()),

@@ -204,8 +204,8 @@ pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(TestDb) -> F) {
 }
 
 async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(TestDb) -> F) {
-    let house = TestDb::new(fresh.db.clone());
-    let done = AssertUnwindSafe(async move { body(house).await })
+    let test_db = TestDb::new(fresh.db.clone());
+    let done = AssertUnwindSafe(async move { body(test_db).await })
         .catch_unwind()
         .await;
     fresh.end().await;

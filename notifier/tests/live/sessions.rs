@@ -3,13 +3,13 @@
 use each_database::each_database;
 use std::time::Duration;
 
-use crate::house::{Line, Served, serve, settings};
+use crate::setup::{Line, Served, serve, settings};
 use broker::Message;
 use domain::{ids::ProductId, session::Session};
 use futures_util::future::join_all;
 use ledger::{
     intake::Placer,
-    testing::{House, on_sqlite},
+    testing::{TestLedger, on_sqlite},
 };
 use notifier::NotifierSettings;
 use platform::secrets::sha256;
@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite;
 
 /// Test setup with an open session and a notifier.
 struct Table {
-    house: House,
+    house: TestLedger,
     line: Line,
     served: Served,
     session: Session,
@@ -28,18 +28,18 @@ struct Table {
 }
 
 impl Table {
-    async fn new(house: House) -> Self {
+    async fn new(house: TestLedger) -> Self {
         Self::with(house, settings()).await
     }
 
-    async fn with(house: House, settings: NotifierSettings) -> Self {
+    async fn with(house: TestLedger, settings: NotifierSettings) -> Self {
         let line = Line::new(&house);
         let served = serve(&line, settings).await;
         let store = house.create_store().await;
         let product = house.create_product(store).await;
         let session = line.ledger.open_session(store, "Table 1").await.unwrap();
-        // Orders of the test house go through the line's ledger, and so over the feed.
-        let house = House {
+        // Orders of the test ledger go through the line's ledger, and so over the feed.
+        let house = TestLedger {
             ledger: line.ledger.clone(),
             ..house
         };
@@ -84,7 +84,7 @@ fn chain(hello: i64, frames: &[Value]) -> Vec<i64> {
 }
 
 #[each_database]
-async fn a_screen_begins_with_a_snapshot_and_then_sees_every_event_in_order(house: House) {
+async fn a_screen_begins_with_a_snapshot_and_then_sees_every_event_in_order(house: TestLedger) {
     let table = Table::new(house).await;
     table.order(1).await;
     let mut client = table.served.open(&table.path()).await;
@@ -121,7 +121,7 @@ async fn a_screen_begins_with_a_snapshot_and_then_sees_every_event_in_order(hous
 }
 
 #[each_database]
-async fn who_comes_back_gets_exactly_what_it_missed(house: House) {
+async fn who_comes_back_gets_exactly_what_it_missed(house: TestLedger) {
     let table = Table::new(house).await;
     table.order(150).await;
     for after in [0, 1, 100, 150, 151] {
@@ -148,7 +148,9 @@ async fn who_comes_back_gets_exactly_what_it_missed(house: House) {
 }
 
 #[each_database]
-async fn two_hundred_screens_see_the_same_numbers_without_gaps_while_orders_rain(house: House) {
+async fn two_hundred_screens_see_the_same_numbers_without_gaps_while_orders_rain(
+    house: TestLedger,
+) {
     const SCREENS: usize = 200;
     const ORDERS: i64 = 120;
     let table = Table::new(house).await;
@@ -158,7 +160,7 @@ async fn two_hundred_screens_see_the_same_numbers_without_gaps_while_orders_rain
             table.session.clone(),
             table.product,
         );
-        let house = House {
+        let house = TestLedger {
             ledger,
             ..table.house.clone()
         };
@@ -196,7 +198,7 @@ async fn two_hundred_screens_see_the_same_numbers_without_gaps_while_orders_rain
 
 /// Defines tests on SQLite alone: they test the notifier and use no query of the ledger that the others do not.
 macro_rules! live_test {
-    ($(async fn $name:ident($house:ident: House) $body:block)+) => {$(
+    ($(async fn $name:ident($house:ident: TestLedger) $body:block)+) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
             on_sqlite(|$house| async move $body).await;
@@ -205,7 +207,7 @@ macro_rules! live_test {
 }
 
 live_test! {
-    async fn a_number_that_was_never_given_out_is_answered_with_a_snapshot(house: House) {
+    async fn a_number_that_was_never_given_out_is_answered_with_a_snapshot(house: TestLedger) {
         let table = Table::new(house).await;
         for after in ["-1", "7", "9223372036854775807", "x"] {
             let mut client = table.served.open(&format!("{}?after={after}", table.path())).await;
@@ -214,7 +216,7 @@ live_test! {
         }
     }
 
-    async fn what_the_feed_lost_is_filled_from_the_ledger_when_the_next_event_comes(house: House) {
+    async fn what_the_feed_lost_is_filled_from_the_ledger_when_the_next_event_comes(house: TestLedger) {
         let table = Table::new(house).await;
         let mut client = table.served.open(&table.path()).await;
         client.frame().await;
@@ -226,7 +228,7 @@ live_test! {
         assert!(table.served.metrics.feed_gaps_filled.get() >= 1);
     }
 
-    async fn what_the_feed_lost_comes_with_the_next_check_where_no_event_follows(house: House) {
+    async fn what_the_feed_lost_comes_with_the_next_check_where_no_event_follows(house: TestLedger) {
         let check_interval = Duration::from_millis(20);
         let table = Table::with(house, NotifierSettings { check_interval, ..settings() }).await;
         let mut client = table.served.open(&table.path()).await;
@@ -237,7 +239,7 @@ live_test! {
         assert_eq!(table.served.metrics.feed_messages.get(), 1, "only the opening of the session came over the feed");
     }
 
-    async fn what_comes_twice_or_unreadable_over_the_feed_reaches_nobody(house: House) {
+    async fn what_comes_twice_or_unreadable_over_the_feed_reaches_nobody(house: TestLedger) {
         let table = Table::new(house).await;
         let mut client = table.served.open(&table.path()).await;
         client.frame().await;
@@ -251,7 +253,7 @@ live_test! {
         assert_eq!(chain(2, &client.frames_to(3).await), [3]);
     }
 
-    async fn two_notifiers_tell_the_same(house: House) {
+    async fn two_notifiers_tell_the_same(house: TestLedger) {
         let table = Table::new(house).await;
         let other = serve(&table.line, settings()).await;
         let (mut here, mut there) = (table.served.open(&table.path()).await, other.open(&table.path()).await);
@@ -260,7 +262,7 @@ live_test! {
         assert_eq!(here.frames_to(21).await, there.frames_to(21).await);
     }
 
-    async fn who_does_not_keep_up_is_sent_away_and_comes_back_for_the_rest(house: House) {
+    async fn who_does_not_keep_up_is_sent_away_and_comes_back_for_the_rest(house: TestLedger) {
         let table = Table::with(house, NotifierSettings { client_queue_capacity: 20, ..settings() }).await;
         let mut slow = table.served.open_narrow(&table.path()).await;
         let mut quick = table.served.open(&table.path()).await;
@@ -299,7 +301,7 @@ live_test! {
         assert_eq!(table.served.metrics.slow_clients.get(), 1);
     }
 
-    async fn a_code_that_opens_nothing_is_answered_with_4404(house: House) {
+    async fn a_code_that_opens_nothing_is_answered_with_4404(house: TestLedger) {
         let table = Table::new(house).await;
         for code in ["0000000000000000000000000000000000000000", "x"] {
             let mut client = table.served.open(&format!("/ws/sessions/{code}")).await;
@@ -307,7 +309,7 @@ live_test! {
         }
     }
 
-    async fn a_renewed_code_closes_the_sockets_of_the_old_one_at_once_and_tells_them_nothing_more(house: House) {
+    async fn a_renewed_code_closes_the_sockets_of_the_old_one_at_once_and_tells_them_nothing_more(house: TestLedger) {
         // No check runs within this test; the renewal comes over the feed.
         let table = Table::new(house).await;
         let mut client = table.served.open(&table.path()).await;
@@ -321,7 +323,7 @@ live_test! {
         assert_eq!(fresh.frame().await["type"], "hello");
     }
 
-    async fn a_renewed_code_of_which_the_feed_lost_the_news_closes_them_with_the_next_check(house: House) {
+    async fn a_renewed_code_of_which_the_feed_lost_the_news_closes_them_with_the_next_check(house: TestLedger) {
         let check_interval = Duration::from_millis(20);
         let table = Table::with(house, NotifierSettings { check_interval, ..settings() }).await;
         let mut client = table.served.open(&table.path()).await;
@@ -331,7 +333,7 @@ live_test! {
         assert_eq!(client.closed_with().await, 4401);
     }
 
-    async fn whoever_has_the_fresh_code_goes_on_after_a_number_across_the_renewal(house: House) {
+    async fn whoever_has_the_fresh_code_goes_on_after_a_number_across_the_renewal(house: TestLedger) {
         let table = Table::new(house).await;
         let renewed = table.line.ledger.renew_session_code(table.session.id, &table.session.code).await.unwrap();
         table.order(1).await;
@@ -342,7 +344,7 @@ live_test! {
         assert_eq!((&placed["seq"], &placed["prev"]), (&json!(3), &json!(1)));
     }
 
-    async fn a_session_closed_a_day_ago_is_answered_with_4410_also_on_open_sockets(house: House) {
+    async fn a_session_closed_a_day_ago_is_answered_with_4410_also_on_open_sockets(house: TestLedger) {
         let check_interval = Duration::from_millis(20);
         let table = Table::with(house, NotifierSettings { check_interval, ..settings() }).await;
         table.line.ledger.close_session(table.session.id).await.unwrap();
@@ -353,7 +355,7 @@ live_test! {
         assert_eq!(table.served.open(&table.path()).await.closed_with().await, 4410);
     }
 
-    async fn a_stop_closes_every_socket_with_1012_and_waits_for_it(house: House) {
+    async fn a_stop_closes_every_socket_with_1012_and_waits_for_it(house: TestLedger) {
         let table = Table::new(house).await;
         let mut clients = Vec::new();
         for _ in 0..20 {
@@ -369,7 +371,7 @@ live_test! {
         assert!(matches!(refused, tungstenite::Error::Http(answer) if answer.status() == 503));
     }
 
-    async fn too_long_a_message_is_answered_with_1009(house: House) {
+    async fn too_long_a_message_is_answered_with_1009(house: TestLedger) {
         let table = Table::new(house).await;
         for length in [5000, 60_000, 100_000] {
             let mut client = table.served.open(&table.path()).await;
@@ -379,7 +381,7 @@ live_test! {
         }
     }
 
-    async fn a_client_that_answers_no_ping_is_closed_and_one_that_does_stays(house: House) {
+    async fn a_client_that_answers_no_ping_is_closed_and_one_that_does_stays(house: TestLedger) {
         let ping_interval = Duration::from_millis(50);
         let table = Table::with(house, NotifierSettings { ping_interval, ..settings() }).await;
         let mut lively = table.served.open(&table.path()).await;
@@ -396,7 +398,7 @@ live_test! {
         assert_eq!(lively.frame().await, json!({"type": "pong"}));
     }
 
-    async fn a_guest_who_gives_its_key_learns_what_is_its_own(house: House) {
+    async fn a_guest_who_gives_its_key_learns_what_is_its_own(house: TestLedger) {
         let table = Table::new(house).await;
         let order_of = async |key: &str| {
             let key_hash = Some(sha256(key.as_bytes()));
@@ -423,7 +425,7 @@ live_test! {
         assert_eq!(by_header.frame().await["orders"][1]["mine"], true);
     }
 
-    async fn other_sites_pages_and_one_socket_too_many_are_refused_before_the_upgrade(house: House) {
+    async fn other_sites_pages_and_one_socket_too_many_are_refused_before_the_upgrade(house: TestLedger) {
         let table = Table::with(house, NotifierSettings { max_sockets: 1, ..settings() }).await;
         let status = async |headers: &[(&'static str, &str)]| {
             match table.served.open_with(&table.path(), headers).await {
@@ -436,7 +438,7 @@ live_test! {
         assert_eq!(status(&[]).await, 503);
     }
 
-    async fn one_address_takes_no_more_places_than_its_own_and_gets_them_back(house: House) {
+    async fn one_address_takes_no_more_places_than_its_own_and_gets_them_back(house: TestLedger) {
         let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
         let settings = NotifierSettings { max_sockets_per_address: 1, trusted_proxies, ..settings() };
         let table = Table::with(house, settings).await;

@@ -3,7 +3,7 @@
 use each_database::each_database;
 use std::{collections::HashMap, time::Duration};
 
-use crate::house::{Client, Line, Served, serve, settings};
+use crate::setup::{Client, Line, Served, serve, settings};
 use broker::Message;
 use domain::{
     account::{Account, Role},
@@ -18,7 +18,7 @@ use ledger::{
     accounts::{AccountChange, NewAccount, TicketSubject},
     intake::Placer,
     testing::{
-        House,
+        TestLedger,
         fixtures::{new_account, new_integrator},
     },
 };
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 /// Test setup with a notifier and a staff account.
 struct Pass {
-    house: House,
+    house: TestLedger,
     line: Line,
     served: Served,
     store: StoreId,
@@ -35,19 +35,19 @@ struct Pass {
 }
 
 impl Pass {
-    async fn new(house: House) -> Self {
+    async fn new(house: TestLedger) -> Self {
         Self::with(house, settings()).await
     }
 
-    async fn with(house: House, settings: NotifierSettings) -> Self {
+    async fn with(house: TestLedger, settings: NotifierSettings) -> Self {
         let line = Line::new(&house);
         let served = serve(&line, settings).await;
         let store = house
             .create_store_with(|store| store.auto_accept = false)
             .await;
         let staff = staff(&line.ledger, "sam", store).await;
-        // Commits of the test house go through the line's ledger, and so over the feed.
-        let house = House {
+        // Commits of the test ledger go through the line's ledger, and so over the feed.
+        let house = TestLedger {
             ledger: line.ledger.clone(),
             ..house
         };
@@ -145,7 +145,7 @@ async fn frames(client: &mut Client, count: usize) -> Vec<Value> {
 }
 
 #[each_database]
-async fn a_ticket_opens_one_channel_once(house: House) {
+async fn a_ticket_opens_one_channel_once(house: TestLedger) {
     let pass = Pass::new(house).await;
     let product = pass.house.create_product(pass.store).await;
     let table = pass.table("1").await;
@@ -186,7 +186,7 @@ async fn a_ticket_opens_one_channel_once(house: House) {
 
 #[each_database]
 async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others_stay(
-    house: House,
+    house: TestLedger,
 ) {
     let pass = Pass::with(
         house,
@@ -250,7 +250,7 @@ async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others
 
 #[each_database]
 async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_one_before(
-    house: House,
+    house: TestLedger,
 ) {
     let pass = Pass::new(house).await;
     let product = pass.house.create_product(pass.store).await;
@@ -296,7 +296,7 @@ async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_on
 }
 
 #[each_database]
-async fn an_order_without_a_session_goes_on_after_a_number(house: House) {
+async fn an_order_without_a_session_goes_on_after_a_number(house: TestLedger) {
     let pass = Pass::new(house).await;
     let product = pass.house.create_product(pass.store).await;
     let table = pass.table("1").await;
@@ -326,7 +326,9 @@ async fn an_order_without_a_session_goes_on_after_a_number(house: House) {
 }
 
 #[each_database]
-async fn a_stores_screen_sees_every_event_of_all_its_streams_and_of_no_other_store(house: House) {
+async fn a_stores_screen_sees_every_event_of_all_its_streams_and_of_no_other_store(
+    house: TestLedger,
+) {
     let pass = Pass::new(house).await;
     let elsewhere = pass.house.create_store().await;
     let product = pass.house.create_product(pass.store).await;
@@ -365,7 +367,7 @@ async fn a_stores_screen_sees_every_event_of_all_its_streams_and_of_no_other_sto
 }
 
 #[each_database]
-async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: House) {
+async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: TestLedger) {
     let pass = Pass::new(house).await;
     let (kitchen, _) = pass
         .ledger()
@@ -422,7 +424,7 @@ async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: Hou
 }
 
 #[each_database]
-async fn what_the_feed_lost_of_a_store_comes_with_the_next_check(house: House) {
+async fn what_the_feed_lost_of_a_store_comes_with_the_next_check(house: TestLedger) {
     let check_interval = Duration::from_millis(20);
     let pass = Pass::with(
         house,
@@ -447,7 +449,7 @@ async fn what_the_feed_lost_of_a_store_comes_with_the_next_check(house: House) {
 }
 
 #[each_database]
-async fn a_stores_screen_stays_while_the_ledger_is_away(house: House) {
+async fn a_stores_screen_stays_while_the_ledger_is_away(house: TestLedger) {
     let check_interval = Duration::from_millis(20);
     let pass = Pass::with(
         house,
@@ -468,7 +470,7 @@ async fn a_stores_screen_stays_while_the_ledger_is_away(house: House) {
 }
 
 #[each_database]
-async fn of_what_was_over_before_only_the_new_is_told(house: House) {
+async fn of_what_was_over_before_only_the_new_is_told(house: TestLedger) {
     let pass = Pass::new(house).await;
     let product = pass.house.create_product(pass.store).await;
     let table = pass.table("1").await;
@@ -496,7 +498,7 @@ async fn of_what_was_over_before_only_the_new_is_told(house: House) {
 }
 
 #[each_database]
-async fn a_burst_larger_than_what_is_kept_for_a_screen_is_read_from_the_ledger(house: House) {
+async fn a_burst_larger_than_what_is_kept_for_a_screen_is_read_from_the_ledger(house: TestLedger) {
     let pass = Pass::with(
         house,
         NotifierSettings {

@@ -4,7 +4,7 @@ use each_database::each_database;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use domain::ids::{ProductId, StoreId};
-use ledger::testing::House;
+use ledger::testing::TestLedger;
 use tokio::sync::Notify;
 use url::Url;
 
@@ -111,7 +111,7 @@ fn ids(received: &[Received]) -> HashSet<String> {
 }
 
 #[each_database]
-async fn integrators_of_one_store_do_not_harm_each_other(house: House) {
+async fn integrators_of_one_store_do_not_harm_each_other(house: TestLedger) {
     let (scene, other_worker) = Scene::with_two_workers(house).await;
     let four = FourIntegrators::at(&scene, [scene.store; 4]).await;
     for _ in 0..ORDERS {
@@ -121,7 +121,7 @@ async fn integrators_of_one_store_do_not_harm_each_other(house: House) {
 }
 
 #[each_database]
-async fn integrators_of_different_stores_do_not_harm_each_other(house: House) {
+async fn integrators_of_different_stores_do_not_harm_each_other(house: TestLedger) {
     let (scene, other_worker) = Scene::with_two_workers(house).await;
     let mut places: Vec<(StoreId, ProductId)> = Vec::new();
     for _ in 0..4 {
@@ -137,7 +137,7 @@ async fn integrators_of_different_stores_do_not_harm_each_other(house: House) {
 }
 
 #[each_database]
-async fn first_attempts_go_before_late_retries(house: House) {
+async fn first_attempts_go_before_late_retries(house: TestLedger) {
     let scene = Scene::new(house).await;
     let release = Arc::new(Notify::new());
     let answer = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_owned();

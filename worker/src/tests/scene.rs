@@ -14,7 +14,7 @@ use ledger::{
     intake::Placer,
     integrators::NewIntegrator,
     testing::{
-        House,
+        TestLedger,
         fixtures::{line, new_integrator, new_order},
     },
 };
@@ -32,7 +32,7 @@ use crate::{
 
 /// A worker, a ledger with one store and one product, and in most tests a relay between them.
 pub(super) struct Scene {
-    pub(super) house: House,
+    pub(super) house: TestLedger,
     how: SceneOptions,
     pub(super) ledger: Ledger,
     pub(super) broker: Arc<Embedded>,
@@ -102,16 +102,16 @@ impl OtherWorker {
 }
 
 impl Scene {
-    pub(super) async fn new(house: House) -> Self {
+    pub(super) async fn new(house: TestLedger) -> Self {
         Self::with(house, true, Duration::from_secs(20)).await
     }
 
     /// Creates a scene without hints: only the sweep finds work.
-    pub(super) async fn silent(house: House) -> Self {
+    pub(super) async fn silent(house: TestLedger) -> Self {
         Self::with(house, false, Duration::from_secs(20)).await
     }
 
-    pub(super) async fn with(house: House, relayed: bool, drain: Duration) -> Self {
+    pub(super) async fn with(house: TestLedger, relayed: bool, drain: Duration) -> Self {
         let how = SceneOptions {
             relayed,
             drain,
@@ -121,7 +121,7 @@ impl Scene {
     }
 
     /// Creates a scene with two workers that share the integrators; hanging attempts are aborted at the end.
-    pub(super) async fn with_two_workers(house: House) -> (Self, OtherWorker) {
+    pub(super) async fn with_two_workers(house: TestLedger) -> (Self, OtherWorker) {
         let how = SceneOptions {
             is_alone: false,
             drain: Duration::from_millis(2500),
@@ -135,7 +135,7 @@ impl Scene {
         (scene, other_worker)
     }
 
-    pub(super) async fn like(house: House, how: SceneOptions) -> Self {
+    pub(super) async fn like(house: TestLedger, how: SceneOptions) -> Self {
         let SceneOptions { relayed, drain, .. } = how;
         let shutdown = Shutdown::new(drain);
         let (broker, metrics) = (Arc::new(Embedded::new(1000)), Metrics::new());

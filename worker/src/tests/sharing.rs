@@ -9,7 +9,7 @@ use domain::{
     sharing::{DEAD_AFTER, HEARTBEAT_INTERVAL, Limits, share},
     status::OrderStatus,
 };
-use ledger::testing::House;
+use ledger::testing::TestLedger;
 use tokio::sync::Notify;
 
 use super::scene::{Scene, SceneOptions, eventually};
@@ -29,7 +29,7 @@ fn waiting_for(release: &Arc<Notify>) -> Reply {
 }
 
 #[each_database]
-async fn a_cap_is_for_both_workers_together(house: House) {
+async fn a_cap_is_for_both_workers_together(house: TestLedger) {
     let (scene, other_worker) = Scene::with_two_workers(house).await;
     let kitchen = Integrator::start([Reply::hang()]).await;
     scene
@@ -51,7 +51,7 @@ async fn a_cap_is_for_both_workers_together(house: House) {
 }
 
 #[each_database]
-async fn a_worker_without_a_share_hands_work_on_without_the_sweep(house: House) {
+async fn a_worker_without_a_share_hands_work_on_without_the_sweep(house: TestLedger) {
     let (scene, other_worker) = Scene::with_two_workers(house).await;
     // Some belong to one worker, some to the other.
     let kitchen = Integrator::start([Reply::status(200)]).await;
@@ -71,7 +71,7 @@ async fn a_worker_without_a_share_hands_work_on_without_the_sweep(house: House) 
 }
 
 #[each_database]
-async fn a_rate_is_for_both_workers_together(house: House) {
+async fn a_rate_is_for_both_workers_together(house: TestLedger) {
     let (scene, other_worker) = Scene::with_two_workers(house).await;
     let kitchen = Integrator::start([Reply::status(200)]).await;
     scene
@@ -93,7 +93,7 @@ async fn a_rate_is_for_both_workers_together(house: House) {
 }
 
 #[each_database]
-async fn shares_follow_workers_that_come_and_go(house: House) {
+async fn shares_follow_workers_that_come_and_go(house: TestLedger) {
     let how = SceneOptions {
         is_alone: false,
         drain: Duration::from_millis(2500),
@@ -151,7 +151,9 @@ async fn shares_follow_workers_that_come_and_go(house: House) {
 }
 
 #[each_database]
-async fn a_dead_workers_share_lies_idle_for_fifteen_seconds_and_then_is_anothers(house: House) {
+async fn a_dead_workers_share_lies_idle_for_fifteen_seconds_and_then_is_anothers(
+    house: TestLedger,
+) {
     let how = SceneOptions {
         is_alone: false,
         ..SceneOptions::default()
@@ -209,7 +211,7 @@ async fn a_dead_workers_share_lies_idle_for_fifteen_seconds_and_then_is_anothers
 }
 
 #[each_database]
-async fn a_worker_that_ends_in_order_is_counted_no_more(house: House) {
+async fn a_worker_that_ends_in_order_is_counted_no_more(house: TestLedger) {
     let (scene, other_worker) = Scene::with_two_workers(house).await;
     other_worker.leave().await;
     assert_eq!(scene.ledger.workers().await.unwrap().len(), 1);

@@ -157,7 +157,7 @@ async fn failure_key(tx: &mut Tx, guess: &Guess, now: DateTime<Utc>) -> store::R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::House;
+    use crate::testing::TestLedger;
     use each_database::each_database;
 
     const LIMITS: GuessLimits = GuessLimits {
@@ -169,14 +169,14 @@ mod tests {
         Guess::new(username, IpAddr::from([192, 0, 2, last]))
     }
 
-    async fn limited(house: &House, guess: &Guess) -> Option<DateTime<Utc>> {
+    async fn limited(house: &TestLedger, guess: &Guess) -> Option<DateTime<Utc>> {
         let standing = house.ledger.guess_status(guess, LIMITS).await.unwrap();
         standing.limited_until
     }
 
     #[each_database]
     async fn the_limit_of_a_username_holds_from_every_address_until_the_first_failure_is_old(
-        house: House,
+        house: TestLedger,
     ) {
         let began = house.clock.now();
         for last in 1..=3 {
@@ -211,7 +211,7 @@ mod tests {
 
     #[each_database]
     async fn the_limit_of_an_address_holds_for_every_username_and_no_success_lifts_it(
-        house: House,
+        house: TestLedger,
     ) {
         for name in ["a", "b", "c", "d", "e"] {
             house.ledger.sign_in_failed(&guess(name, 1)).await.unwrap();
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn a_success_forgives_the_username(house: House) {
+    async fn a_success_forgives_the_username(house: TestLedger) {
         for last in 1..=3 {
             house
                 .ledger
@@ -259,7 +259,9 @@ mod tests {
     }
 
     #[each_database]
-    async fn where_its_owner_has_signed_in_lately_others_failures_lock_nobody_out(house: House) {
+    async fn where_its_owner_has_signed_in_lately_others_failures_lock_nobody_out(
+        house: TestLedger,
+    ) {
         let (owner, stranger) = (guess("anna", 1), guess("anna", 2));
         house.ledger.sign_in_succeeded(&owner).await.unwrap();
         // Failures elsewhere, and by others behind the same address.
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn where_usernames_have_no_limit_a_known_address_has_its_own(house: House) {
+    async fn where_usernames_have_no_limit_a_known_address_has_its_own(house: TestLedger) {
         let (owner, limits) = (
             guess("anna", 1),
             GuessLimits {
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn an_address_is_known_for_thirty_days_after_the_last_sign_in(house: House) {
+    async fn an_address_is_known_for_thirty_days_after_the_last_sign_in(house: TestLedger) {
         let owner = guess("anna", 1);
         let counts = async || {
             house
@@ -338,7 +340,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn a_user_of_the_verification_service_is_no_account_of_that_name(house: House) {
+    async fn a_user_of_the_verification_service_is_no_account_of_that_name(house: TestLedger) {
         let user = Guess::of_external_user("1", IpAddr::from([192, 0, 2, 1]));
         for last in 2..=4 {
             house
@@ -356,7 +358,7 @@ mod tests {
     }
 
     #[each_database]
-    async fn failures_that_count_no_more_are_pruned(house: House) {
+    async fn failures_that_count_no_more_are_pruned(house: TestLedger) {
         house
             .ledger
             .sign_in_failed(&guess("anna", 1))

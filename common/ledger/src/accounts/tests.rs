@@ -4,7 +4,7 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::{sign_ins::REUSE_GRACE, *};
-use crate::{ChangeError, ChangeResult, testing::{House, fixtures::new_account}};
+use crate::{ChangeError, ChangeResult, testing::{TestLedger, fixtures::new_account}};
 
 const TTL: Duration = Duration::from_secs(86_400);
 
@@ -16,7 +16,7 @@ fn named(username: &str, role: Role, stores: &[StoreId]) -> NewAccount {
     }
 }
 
-async fn customer(house: &House, username: &str) -> Account {
+async fn customer(house: &TestLedger, username: &str) -> Account {
     let new = named(username, Role::Customer, &[]);
     house.ledger.create_account(&new).await.unwrap()
 }
@@ -28,7 +28,7 @@ fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: ChangeResult<T, R>) -> 
     }
 }
 
-async fn signed_in(house: &House, account: &Account, ttl: Duration) -> Refreshed {
+async fn signed_in(house: &TestLedger, account: &Account, ttl: Duration) -> Refreshed {
     house
         .ledger
         .start_sign_in(account.id, None, ttl)
@@ -43,7 +43,7 @@ fn new_password(hash: &str) -> AccountChange {
     }
 }
 
-async fn refreshed(house: &House, token: &str) -> ChangeResult<Refreshed, RefreshRefused> {
+async fn refreshed(house: &TestLedger, token: &str) -> ChangeResult<Refreshed, RefreshRefused> {
     house.ledger.refresh_sign_in(token, TTL).await
 }
 
@@ -54,7 +54,7 @@ fn no_change_of_an_account_prints_its_hash() {
 }
 
 #[each_database]
-async fn an_account_is_read_as_it_was_created(house: House) {
+async fn an_account_is_read_as_it_was_created(house: TestLedger) {
     let (a, b) = (house.create_store().await, house.create_store().await);
     // Unsorted, with a duplicate.
     let new = named("sam.ß", Role::Staff, &[b, a, b]);
@@ -73,7 +73,7 @@ async fn an_account_is_read_as_it_was_created(house: House) {
 }
 
 #[each_database]
-async fn a_username_is_taken_once_byte_by_byte(house: House) {
+async fn a_username_is_taken_once_byte_by_byte(house: TestLedger) {
     customer(&house, "anna").await;
     let again = house
         .ledger
@@ -90,7 +90,7 @@ async fn a_username_is_taken_once_byte_by_byte(house: House) {
 }
 
 #[each_database]
-async fn an_account_of_what_does_not_exist_is_refused(house: House) {
+async fn an_account_of_what_does_not_exist_is_refused(house: TestLedger) {
     let store: StoreId = house.chance.id(house.clock.now());
     let new = named("sam", Role::Staff, &[store]);
     let refused = refusal(house.ledger.create_account(&new).await);
@@ -106,7 +106,7 @@ async fn an_account_of_what_does_not_exist_is_refused(house: House) {
 }
 
 #[each_database]
-async fn a_change_is_kept_and_what_it_does_not_name_stays(house: House) {
+async fn a_change_is_kept_and_what_it_does_not_name_stays(house: TestLedger) {
     let (a, b) = (house.create_store().await, house.create_store().await);
     let account = house
         .ledger
@@ -156,7 +156,7 @@ async fn a_change_is_kept_and_what_it_does_not_name_stays(house: House) {
 }
 
 #[each_database]
-async fn a_change_that_is_not_allowed_changes_nothing(house: House) {
+async fn a_change_that_is_not_allowed_changes_nothing(house: TestLedger) {
     let account = customer(&house, "anna").await;
     let wanted = AccountChange {
         disabled: Some(true),
@@ -177,7 +177,7 @@ async fn a_change_that_is_not_allowed_changes_nothing(house: House) {
 }
 
 #[each_database]
-async fn lists_go_by_id_and_may_be_limited_to_stores(house: House) {
+async fn lists_go_by_id_and_may_be_limited_to_stores(house: TestLedger) {
     let (a, b) = (house.create_store().await, house.create_store().await);
     let first = customer(&house, "c").await;
     let both = house
@@ -201,7 +201,7 @@ async fn lists_go_by_id_and_may_be_limited_to_stores(house: House) {
 }
 
 #[each_database]
-async fn the_reuse_of_a_refresh_token_ends_its_sign_in_and_no_other(house: House) {
+async fn the_reuse_of_a_refresh_token_ends_its_sign_in_and_no_other(house: TestLedger) {
     let account = customer(&house, "anna").await;
     let first = signed_in(&house, &account, TTL).await;
     let other = signed_in(&house, &account, TTL).await;
@@ -226,7 +226,7 @@ async fn the_reuse_of_a_refresh_token_ends_its_sign_in_and_no_other(house: House
 }
 
 #[each_database]
-async fn a_new_password_and_a_disabled_account_end_every_sign_in(house: House) {
+async fn a_new_password_and_a_disabled_account_end_every_sign_in(house: TestLedger) {
     for wanted in [
         new_password("$2"),
         AccountChange {
@@ -249,7 +249,7 @@ async fn a_new_password_and_a_disabled_account_end_every_sign_in(house: House) {
 }
 
 #[each_database]
-async fn a_password_that_was_changed_since_it_was_looked_at_signs_nobody_in(house: House) {
+async fn a_password_that_was_changed_since_it_was_looked_at_signs_nobody_in(house: TestLedger) {
     let account = customer(&house, "anna").await;
     let mark = house
         .ledger
@@ -287,7 +287,7 @@ async fn a_password_that_was_changed_since_it_was_looked_at_signs_nobody_in(hous
 }
 
 #[each_database]
-async fn of_two_new_passwords_for_one_old_one_the_second_is_refused(house: House) {
+async fn of_two_new_passwords_for_one_old_one_the_second_is_refused(house: TestLedger) {
     let account = customer(&house, "anna").await;
     let mark = house
         .ledger
@@ -313,7 +313,7 @@ async fn of_two_new_passwords_for_one_old_one_the_second_is_refused(house: House
 }
 
 #[each_database]
-async fn no_successor_outlives_a_password_that_changes_while_it_is_made(house: House) {
+async fn no_successor_outlives_a_password_that_changes_while_it_is_made(house: TestLedger) {
     let account = customer(&house, "anna").await;
     for round in 0..40 {
         let tokens = [
@@ -337,7 +337,7 @@ async fn no_successor_outlives_a_password_that_changes_while_it_is_made(house: H
 }
 
 #[each_database]
-async fn of_two_refreshes_at_once_both_succeed_and_leave_the_family_alive(house: House) {
+async fn of_two_refreshes_at_once_both_succeed_and_leave_the_family_alive(house: TestLedger) {
     let account = customer(&house, "anna").await;
     let first = signed_in(&house, &account, TTL).await;
     let (a, b) = tokio::join!(
@@ -349,7 +349,7 @@ async fn of_two_refreshes_at_once_both_succeed_and_leave_the_family_alive(house:
 }
 
 #[each_database]
-async fn a_ticket_works_once_and_for_thirty_seconds(house: House) {
+async fn a_ticket_works_once_and_for_thirty_seconds(house: TestLedger) {
     let account = customer(&house, "anna").await;
     let subject = TicketSubject::Order(house.chance.id(house.clock.now()));
     let issue = async || {
@@ -385,7 +385,7 @@ async fn a_ticket_works_once_and_for_thirty_seconds(house: House) {
 }
 
 #[each_database]
-async fn what_has_ended_is_pruned(house: House) {
+async fn what_has_ended_is_pruned(house: TestLedger) {
     let account = customer(&house, "anna").await;
     signed_in(&house, &account, Duration::from_secs(60)).await;
     let kept = signed_in(&house, &account, TTL).await;

@@ -2,7 +2,7 @@
 
 use crate::{
     scene::{Scene, numbered},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::status::OrderStatus;
 use each_database::each_database;
@@ -146,7 +146,7 @@ const DAMAGES: &[(&str, &str)] = &[
 
 /// Creates orders in many states: accepted by a retry, failed, cancelled after receipt, on the wire, moved by
 /// callbacks.
-async fn a_day(house: &House) -> Scene {
+async fn a_day(house: &TestLedger) -> Scene {
     let scene = Scene::new(house).await;
     let kitchen = scene.kitchen().await;
     let ready = scene.order().await.id;
@@ -181,12 +181,12 @@ async fn a_day(house: &House) -> Scene {
 }
 
 #[each_database]
-async fn nothing_is_found_in_what_the_ledger_wrote(house: House) {
+async fn nothing_is_found_in_what_the_ledger_wrote(house: TestLedger) {
     a_day(&house).await.assert_audit_clean().await;
 }
 
 #[each_database]
-async fn each_rule_finds_what_breaks_it(house: House) {
+async fn each_rule_finds_what_breaks_it(house: TestLedger) {
     let scene = a_day(&house).await;
     for (rule, damage) in DAMAGES {
         let mut tx = scene.house.db.begin().await.unwrap();

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
-    orders::OrderEdit, products::ProductEdit, scene::Scene, stores::StoreEdit, testing::House,
+    orders::OrderEdit, products::ProductEdit, scene::Scene, stores::StoreEdit, testing::TestLedger,
 };
 use domain::{
     event::{Event, EventKind},
@@ -95,7 +95,7 @@ fn fields(value: &Value) -> BTreeSet<String> {
 }
 
 #[each_database]
-async fn every_event_is_on_the_page_with_its_stream_its_readers_and_its_fields(house: House) {
+async fn every_event_is_on_the_page_with_its_stream_its_readers_and_its_fields(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let happened = one_of_each(&scene).await;
     let all: BTreeSet<_> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();

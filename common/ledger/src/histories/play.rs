@@ -16,7 +16,7 @@ use crate::{
     integrators::IntegratorEdit,
     orders::OrderRefused,
     scene::{LEASE, Scene, word},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     callback::{CallbackResult, Update},
@@ -73,7 +73,7 @@ pub(super) struct Broken {
 }
 
 /// Plays a plan in a store of its own, so that many histories share one database.
-pub(super) async fn play(house: &House, plan: &Plan) -> Result<Coverage, Broken> {
+pub(super) async fn play(house: &TestLedger, plan: &Plan) -> Result<Coverage, Broken> {
     let mut play = Play::begin(house, plan).await;
     for (after_steps, step) in plan.steps.iter().chain(TAIL).enumerate() {
         play.step(*step).await.map_err(|what| Broken {
@@ -92,7 +92,7 @@ pub(super) async fn play(house: &House, plan: &Plan) -> Result<Coverage, Broken>
 }
 
 impl Play {
-    async fn begin(house: &House, plan: &Plan) -> Self {
+    async fn begin(house: &TestLedger, plan: &Plan) -> Self {
         let scene = Scene::with_store(house, |store| store.auto_accept = plan.auto_accept).await;
         let mut integrators = Vec::new();
         for party in &plan.parties {

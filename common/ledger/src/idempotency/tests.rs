@@ -8,7 +8,7 @@ use super::{Idempotency, Once};
 use crate::{
     Change, ChangeError, ChangeResult, CrashPoints, Failure,
     products::{NewProduct, ProductRefused},
-    testing::{House, fixtures::new_product},
+    testing::{TestLedger, fixtures::new_product},
 };
 use domain::{ids::StoreId, money::Money, store::Product};
 use store::idempotency::KeyRow;
@@ -31,7 +31,7 @@ fn espresso(store_id: StoreId) -> NewProduct {
 }
 
 async fn create(
-    house: &House,
+    house: &TestLedger,
     key: Option<Idempotency>,
     new: NewProduct,
 ) -> ChangeResult<Once<Product>, ProductRefused> {
@@ -44,7 +44,7 @@ async fn create(
 }
 
 #[each_database]
-async fn twins_at_once_make_one_thing_and_all_of_them_hear_which(house: House) {
+async fn twins_at_once_make_one_thing_and_all_of_them_hear_which(house: TestLedger) {
     let store = house.create_store().await;
     let twins = (0..12).map(|_| create(&house, a_key(store, 1), espresso(store)));
     let answers = join_all(twins).await;
@@ -64,7 +64,7 @@ async fn twins_at_once_make_one_thing_and_all_of_them_hear_which(house: House) {
 }
 
 #[each_database]
-async fn a_refused_request_leaves_its_key_free(house: House) {
+async fn a_refused_request_leaves_its_key_free(house: TestLedger) {
     let store = house.create_store().await;
     let wrong = NewProduct {
         price: Money::new(250, "USD".parse().unwrap()),
@@ -82,7 +82,7 @@ async fn a_refused_request_leaves_its_key_free(house: House) {
 }
 
 #[each_database]
-async fn a_key_names_one_request_of_its_owner(house: House) {
+async fn a_key_names_one_request_of_its_owner(house: TestLedger) {
     let (store, other) = (house.create_store().await, house.create_store().await);
     assert!(matches!(
         create(&house, a_key(store, 1), espresso(store)).await,
@@ -105,7 +105,7 @@ async fn a_key_names_one_request_of_its_owner(house: House) {
 }
 
 #[each_database]
-async fn a_twin_of_a_request_that_takes_too_long_is_told_that_it_still_runs(house: House) {
+async fn a_twin_of_a_request_that_takes_too_long_is_told_that_it_still_runs(house: TestLedger) {
     let store = house.create_store().await;
     let key = a_key(store, 1).unwrap();
     let mut first = Change::begin(&house.ledger.inner).await.unwrap();
@@ -135,7 +135,7 @@ async fn a_twin_of_a_request_that_takes_too_long_is_told_that_it_still_runs(hous
 }
 
 #[each_database]
-async fn a_change_that_does_not_say_what_it_made_keeps_no_key(house: House) {
+async fn a_change_that_does_not_say_what_it_made_keeps_no_key(house: TestLedger) {
     let store = house.create_store().await;
     let done = house
         .ledger

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::{Idempotency, PlaceOrder, PlaceRefused, Placed, Placer, Shortage};
-use crate::{ChangeError, ChangeResult, Ledger, NoWake, products::NewProduct, scene::Scene, testing::{House, fixtures::{euros, line, new_order}}, };
+use crate::{ChangeError, ChangeResult, Ledger, NoWake, products::NewProduct, scene::Scene, testing::{TestLedger, fixtures::{euros, line, new_order}}};
 use domain::{
     event::EventKind,
     hint::Hint,
@@ -17,7 +17,7 @@ use domain::{
     status::OrderStatus,
 };
 
-async fn create_product(house: &House, store_id: StoreId, stock: Option<u32>) -> ProductId {
+async fn create_product(house: &TestLedger, store_id: StoreId, stock: Option<u32>) -> ProductId {
     house
         .create_product_with(store_id, |new| new.stock = stock)
         .await
@@ -42,7 +42,9 @@ async fn stock_of(ledger: &Ledger, product: ProductId) -> Option<i64> {
 }
 
 #[each_database]
-async fn an_order_that_nobody_outside_must_confirm_is_accepted_at_once_and_no_other(house: House) {
+async fn an_order_that_nobody_outside_must_confirm_is_accepted_at_once_and_no_other(
+    house: TestLedger,
+) {
     let accepts = async |scene: &Scene| {
         drop(house.woken.take());
         let order = scene.order().await.id;
@@ -63,7 +65,7 @@ async fn an_order_that_nobody_outside_must_confirm_is_accepted_at_once_and_no_ot
 }
 
 #[each_database]
-async fn a_placed_order_is_kept_numbered_and_told_of(house: House) {
+async fn a_placed_order_is_kept_numbered_and_told_of(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, Some(10)).await;
     let placed = house
@@ -92,7 +94,7 @@ async fn a_placed_order_is_kept_numbered_and_told_of(house: House) {
 }
 
 #[each_database]
-async fn a_commit_of_orders_is_timed_and_they_are_counted_but_a_refusal_is_not(house: House) {
+async fn a_commit_of_orders_is_timed_and_they_are_counted_but_a_refusal_is_not(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, Some(3)).await;
     for pieces in [1, 3, 2] {
@@ -115,7 +117,7 @@ async fn a_commit_of_orders_is_timed_and_they_are_counted_but_a_refusal_is_not(h
 }
 
 #[each_database]
-async fn a_price_change_leaves_totals_alone(house: House) {
+async fn a_price_change_leaves_totals_alone(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, None).await;
     let placed = house
@@ -145,7 +147,7 @@ async fn a_price_change_leaves_totals_alone(house: House) {
 }
 
 #[each_database]
-async fn two_lines_of_one_product_are_summed_before_the_check(house: House) {
+async fn two_lines_of_one_product_are_summed_before_the_check(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, Some(5)).await;
     let wanted = an_order(store, house.new_account_id(), &[(product, 3), (product, 3)]);
@@ -163,7 +165,7 @@ async fn two_lines_of_one_product_are_summed_before_the_check(house: House) {
 }
 
 #[each_database]
-async fn the_last_piece_can_be_bought(house: House) {
+async fn the_last_piece_can_be_bought(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, Some(1)).await;
     house
@@ -175,7 +177,7 @@ async fn the_last_piece_can_be_bought(house: House) {
 }
 
 #[each_database]
-async fn two_hundred_buyers_of_fifty_pieces_leave_fifty_orders_and_none_left(house: House) {
+async fn two_hundred_buyers_of_fifty_pieces_leave_fifty_orders_and_none_left(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, Some(50)).await;
     // Two processes with one database, each with its own writers.
@@ -213,7 +215,7 @@ async fn two_hundred_buyers_of_fifty_pieces_leave_fifty_orders_and_none_left(hou
 }
 
 #[each_database]
-async fn fifty_identical_requests_with_one_key_are_one_order(house: House) {
+async fn fifty_identical_requests_with_one_key_are_one_order(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, Some(50)).await;
     let account = house.new_account_id();
@@ -240,7 +242,7 @@ async fn fifty_identical_requests_with_one_key_are_one_order(house: House) {
 }
 
 #[each_database]
-async fn a_key_that_was_used_for_something_else_is_refused(house: House) {
+async fn a_key_that_was_used_for_something_else_is_refused(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, None).await;
     let account = house.new_account_id();
@@ -262,7 +264,7 @@ async fn a_key_that_was_used_for_something_else_is_refused(house: House) {
 }
 
 #[each_database]
-async fn a_reference_names_one_order_of_its_account_and_is_compared_as_bytes(house: House) {
+async fn a_reference_names_one_order_of_its_account_and_is_compared_as_bytes(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, None).await;
     let account = house.new_account_id();
@@ -285,7 +287,7 @@ async fn a_reference_names_one_order_of_its_account_and_is_compared_as_bytes(hou
 }
 
 #[each_database]
-async fn a_batch_with_refusals_among_it_keeps_the_rest(house: House) {
+async fn a_batch_with_refusals_among_it_keeps_the_rest(house: TestLedger) {
     let store = house.create_store().await;
     let (plenty, few) = (
         create_product(&house, store, None).await,
@@ -334,7 +336,7 @@ async fn a_batch_with_refusals_among_it_keeps_the_rest(house: House) {
 }
 
 #[each_database]
-async fn a_closed_session_takes_no_order(house: House) {
+async fn a_closed_session_takes_no_order(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, None).await;
     let session = house.ledger.open_session(store, "Table 1").await.unwrap();
@@ -359,7 +361,7 @@ async fn a_closed_session_takes_no_order(house: House) {
 }
 
 #[each_database]
-async fn a_session_that_does_not_exist_is_told_from_one_that_is_busy(house: House) {
+async fn a_session_that_does_not_exist_is_told_from_one_that_is_busy(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, None).await;
     let mut wanted = an_order(store, house.new_account_id(), &[(product, 1)]);
@@ -371,7 +373,7 @@ async fn a_session_that_does_not_exist_is_told_from_one_that_is_busy(house: Hous
 }
 
 #[each_database]
-async fn cancelling_ten_times_at_once_gives_stock_back_once(house: House) {
+async fn cancelling_ten_times_at_once_gives_stock_back_once(house: TestLedger) {
     let store = house.create_store().await;
     let product = create_product(&house, store, Some(5)).await;
     let placed = house

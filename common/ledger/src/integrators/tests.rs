@@ -4,7 +4,7 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::*;
-use crate::{ChangeError, Failure, testing::{House, fixtures::new_integrator}};
+use crate::{ChangeError, Failure, testing::{TestLedger, fixtures::new_integrator}};
 use domain::integrator::BreakerState;
 use store::testing::noon;
 
@@ -22,23 +22,23 @@ fn kitchen(store_id: StoreId) -> NewIntegrator {
     }
 }
 
-async fn create(house: &House, new: NewIntegrator) -> (Integrator, NewSecrets) {
+async fn create(house: &TestLedger, new: NewIntegrator) -> (Integrator, NewSecrets) {
     house.ledger.create_integrator(new).await.unwrap()
 }
 
-async fn stored(house: &House, id: IntegratorId) -> Stored {
+async fn stored(house: &TestLedger, id: IntegratorId) -> Stored {
     let mut tx = house.db.begin().await.unwrap();
     store::integrators::get(&mut tx, id).await.unwrap().unwrap()
 }
 
-async fn outbound(house: &House, id: IntegratorId) -> (OutboundAuth, Vec<SigningSecret>) {
+async fn outbound(house: &TestLedger, id: IntegratorId) -> (OutboundAuth, Vec<SigningSecret>) {
     let stored = stored(house, id).await;
     let now = house.clock.now();
     house.ledger.inner.outbound_secrets(&stored, now).unwrap()
 }
 
 #[each_database]
-async fn an_integrator_is_read_as_it_was_created(house: House) {
+async fn an_integrator_is_read_as_it_was_created(house: TestLedger) {
     let store = house.create_store().await;
     let (created, _) = create(&house, kitchen(store)).await;
     assert_eq!(
@@ -66,7 +66,7 @@ async fn an_integrator_is_read_as_it_was_created(house: House) {
 }
 
 #[each_database]
-async fn no_order_waits_for_a_push_service_unless_somebody_says_so(house: House) {
+async fn no_order_waits_for_a_push_service_unless_somebody_says_so(house: TestLedger) {
     let store = house.create_store().await;
     let push = NewIntegrator {
         kind: IntegratorKind::Push,
@@ -89,7 +89,7 @@ async fn no_order_waits_for_a_push_service_unless_somebody_says_so(house: House)
 }
 
 #[each_database]
-async fn an_integrator_needs_a_store(house: House) {
+async fn an_integrator_needs_a_store(house: TestLedger) {
     let nowhere = house.chance.id(noon());
     let refused = house
         .ledger
@@ -103,7 +103,7 @@ async fn an_integrator_needs_a_store(house: House) {
 }
 
 #[each_database]
-async fn secrets_are_stored_sealed_and_open_as_they_were_given(house: House) {
+async fn secrets_are_stored_sealed_and_open_as_they_were_given(house: TestLedger) {
     let (created, secrets) = create(&house, kitchen(house.create_store().await)).await;
     let (auth, signing) = outbound(&house, created.id).await;
     assert!(auth == kitchen(created.store_id).auth);
@@ -128,7 +128,7 @@ async fn secrets_are_stored_sealed_and_open_as_they_were_given(house: House) {
 }
 
 #[each_database]
-async fn a_replaced_secret_is_good_for_one_more_day(house: House) {
+async fn a_replaced_secret_is_good_for_one_more_day(house: TestLedger) {
     let (created, first) = create(&house, kitchen(house.create_store().await)).await;
     let id = created.id;
     let (rotated, signing) = house
@@ -151,7 +151,7 @@ async fn a_replaced_secret_is_good_for_one_more_day(house: House) {
 }
 
 #[each_database]
-async fn a_second_rotation_ends_the_first_secret(house: House) {
+async fn a_second_rotation_ends_the_first_secret(house: TestLedger) {
     let (created, _) = create(&house, kitchen(house.create_store().await)).await;
     let (_, second) = house
         .ledger
@@ -167,7 +167,7 @@ async fn a_second_rotation_ends_the_first_secret(house: House) {
 }
 
 #[each_database]
-async fn a_secret_sealed_with_another_key_is_an_error_that_tells_nothing_of_it(house: House) {
+async fn a_secret_sealed_with_another_key_is_an_error_that_tells_nothing_of_it(house: TestLedger) {
     let (created, _) = create(&house, kitchen(house.create_store().await)).await;
     let mut stranger = stored(&house, created.id).await;
     stranger.auth_sealed = platform::secrets::Keys::seeded(99).encryption.seal(
@@ -190,7 +190,7 @@ async fn a_secret_sealed_with_another_key_is_an_error_that_tells_nothing_of_it(h
 }
 
 #[each_database]
-async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
+async fn an_edit_changes_what_it_says_and_counts_the_version(house: TestLedger) {
     let (before, secrets) = create(&house, kitchen(house.create_store().await)).await;
     let edit = IntegratorEdit {
         url: Some("https://other.example/".parse().unwrap()),
@@ -240,7 +240,7 @@ async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
 }
 
 #[each_database]
-async fn an_address_elsewhere_needs_the_credentials_again(house: House) {
+async fn an_address_elsewhere_needs_the_credentials_again(house: TestLedger) {
     let (before, _) = create(&house, kitchen(house.create_store().await)).await;
     assert_eq!(before.auth_kind, "basic");
     let (kept, _) = outbound(&house, before.id).await;
@@ -303,7 +303,7 @@ async fn an_address_elsewhere_needs_the_credentials_again(house: House) {
 }
 
 #[each_database]
-async fn enabling_forgets_failures_and_wakes_a_worker(house: House) {
+async fn enabling_forgets_failures_and_wakes_a_worker(house: TestLedger) {
     let (created, _) = create(&house, kitchen(house.create_store().await)).await;
     let mut tx = house.db.begin().await.unwrap();
     let mut failing = store::integrators::lock(&mut tx, created.id)
@@ -366,7 +366,7 @@ async fn enabling_forgets_failures_and_wakes_a_worker(house: House) {
 }
 
 #[each_database]
-async fn disabling_keeps_its_reason_for_people(house: House) {
+async fn disabling_keeps_its_reason_for_people(house: TestLedger) {
     let (created, _) = create(&house, kitchen(house.create_store().await)).await;
     let disable = IntegratorEdit {
         enabled: Some(false),
@@ -386,7 +386,7 @@ async fn disabling_keeps_its_reason_for_people(house: House) {
 }
 
 #[each_database]
-async fn an_archived_integrator_is_listed_no_more_but_its_row_stays(house: House) {
+async fn an_archived_integrator_is_listed_no_more_but_its_row_stays(house: TestLedger) {
     let (here, there) = (house.create_store().await, house.create_store().await);
     let (gone, _) = create(&house, kitchen(here)).await;
     let (kept, _) = create(&house, kitchen(here)).await;

@@ -4,7 +4,7 @@ use each_database::each_database;
 use futures_util::future::join_all;
 
 use super::*;
-use crate::testing::{House, fixtures::new_product};
+use crate::testing::{TestLedger, fixtures::new_product};
 use store::testing::noon;
 
 fn espresso(store_id: StoreId) -> NewProduct {
@@ -22,12 +22,12 @@ fn by_hand(delta: i64) -> StockChange {
     }
 }
 
-async fn create(house: &House, new: NewProduct) -> Product {
+async fn create(house: &TestLedger, new: NewProduct) -> Product {
     house.ledger.create_product(new, None).await.unwrap()
 }
 
 #[each_database]
-async fn a_product_is_read_as_it_was_created(house: House) {
+async fn a_product_is_read_as_it_was_created(house: TestLedger) {
     let store = house.create_store().await;
     let new = NewProduct {
         stock: Some(7),
@@ -48,7 +48,7 @@ async fn a_product_is_read_as_it_was_created(house: House) {
 }
 
 #[each_database]
-async fn twenty_creates_of_one_sku_at_once_leave_one(house: House) {
+async fn twenty_creates_of_one_sku_at_once_leave_one(house: TestLedger) {
     let store = house.create_store().await;
     let creates = (0..20).map(|_| house.ledger.create_product(espresso(store), None));
     let (created, refused): (Vec<_>, Vec<_>) = join_all(creates)
@@ -70,7 +70,7 @@ async fn twenty_creates_of_one_sku_at_once_leave_one(house: House) {
 }
 
 #[each_database]
-async fn skus_are_compared_as_bytes_and_belong_to_one_store(house: House) {
+async fn skus_are_compared_as_bytes_and_belong_to_one_store(house: TestLedger) {
     let (here, there) = (house.create_store().await, house.create_store().await);
     let upper = create(&house, espresso(here)).await;
     let lower = create(
@@ -119,7 +119,7 @@ async fn skus_are_compared_as_bytes_and_belong_to_one_store(house: House) {
 }
 
 #[each_database]
-async fn a_price_is_in_the_stores_currency(house: House) {
+async fn a_price_is_in_the_stores_currency(house: TestLedger) {
     let store = house.create_store().await;
     let dollars = Money::new(250, "USD".parse().unwrap());
     let refused = house
@@ -149,7 +149,7 @@ async fn a_price_is_in_the_stores_currency(house: House) {
 }
 
 #[each_database]
-async fn a_product_needs_a_store_that_is_open_for_business(house: House) {
+async fn a_product_needs_a_store_that_is_open_for_business(house: TestLedger) {
     let store = house.create_store().await;
     house.ledger.archive_store(store, None).await.unwrap();
     for nowhere in [store, house.chance.id(noon())] {
@@ -166,7 +166,7 @@ async fn a_product_needs_a_store_that_is_open_for_business(house: House) {
 }
 
 #[each_database]
-async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
+async fn an_edit_changes_what_it_says_and_counts_the_version(house: TestLedger) {
     let store = house.create_store().await;
     let before = create(&house, espresso(store)).await;
     let edit = ProductEdit {
@@ -204,7 +204,7 @@ async fn an_edit_changes_what_it_says_and_counts_the_version(house: House) {
 }
 
 #[each_database]
-async fn a_sku_cannot_be_edited_into_anothers(house: House) {
+async fn a_sku_cannot_be_edited_into_anothers(house: TestLedger) {
     let store = house.create_store().await;
     create(&house, espresso(store)).await;
     let other = create(
@@ -231,7 +231,7 @@ async fn a_sku_cannot_be_edited_into_anothers(house: House) {
 }
 
 #[each_database]
-async fn availability_is_told_on_the_stores_stream_when_it_changes(house: House) {
+async fn availability_is_told_on_the_stores_stream_when_it_changes(house: TestLedger) {
     let store = house.create_store().await;
     let product = create(&house, espresso(store)).await;
     for available in [true, false, false, true] {
@@ -273,7 +273,7 @@ async fn availability_is_told_on_the_stores_stream_when_it_changes(house: House)
 }
 
 #[each_database]
-async fn the_menu_has_what_is_available_and_the_list_all_that_is_not_archived(house: House) {
+async fn the_menu_has_what_is_available_and_the_list_all_that_is_not_archived(house: TestLedger) {
     let store = house.create_store().await;
     let on = create(
         &house,
@@ -314,7 +314,7 @@ async fn the_menu_has_what_is_available_and_the_list_all_that_is_not_archived(ho
 }
 
 #[each_database]
-async fn an_archived_product_gives_its_sku_free_and_is_told_as_unavailable(house: House) {
+async fn an_archived_product_gives_its_sku_free_and_is_told_as_unavailable(house: TestLedger) {
     let store = house.create_store().await;
     let old = create(&house, espresso(store)).await;
     let archived = house.ledger.archive_product(old.id, Some(1)).await.unwrap();
@@ -350,7 +350,7 @@ async fn an_archived_product_gives_its_sku_free_and_is_told_as_unavailable(house
 }
 
 #[each_database]
-async fn the_first_change_of_stock_makes_a_product_counted(house: House) {
+async fn the_first_change_of_stock_makes_a_product_counted(house: TestLedger) {
     let store = house.create_store().await;
     let product = create(&house, espresso(store)).await;
     assert_eq!(product.stock, None);
@@ -388,7 +388,7 @@ async fn the_first_change_of_stock_makes_a_product_counted(house: House) {
 }
 
 #[each_database]
-async fn stock_never_goes_below_nothing_and_every_change_is_on_record(house: House) {
+async fn stock_never_goes_below_nothing_and_every_change_is_on_record(house: TestLedger) {
     let store = house.create_store().await;
     let by: AccountId = house.chance.id(noon());
     let new = NewProduct {
@@ -442,7 +442,7 @@ async fn stock_never_goes_below_nothing_and_every_change_is_on_record(house: Hou
 }
 
 #[each_database]
-async fn twenty_first_counts_at_once_add_up(house: House) {
+async fn twenty_first_counts_at_once_add_up(house: TestLedger) {
     let store = house.create_store().await;
     let id = create(&house, espresso(store)).await.id;
     for changed in join_all((0..20).map(|_| house.ledger.change_stock(id, by_hand(1)))).await {

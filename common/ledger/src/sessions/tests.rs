@@ -8,11 +8,11 @@ use futures_util::future::join_all;
 use super::*;
 use crate::{
     intake::PlaceRefused,
-    testing::{House, fixtures::guest_order},
+    testing::{TestLedger, fixtures::guest_order},
 };
 
 /// Returns the numbers and kinds of the events in a session's stream.
-async fn told(house: &House, session: SessionId) -> Vec<(i64, EventKind)> {
+async fn told(house: &TestLedger, session: SessionId) -> Vec<(i64, EventKind)> {
     let events = house
         .ledger
         .events_after(session.into(), 0, 100)
@@ -29,7 +29,7 @@ fn refused<T: std::fmt::Debug>(answer: ChangeResult<T, SessionRefused>) -> Sessi
 }
 
 #[each_database]
-async fn twenty_opens_of_one_name_are_one(house: House) {
+async fn twenty_opens_of_one_name_are_one(house: TestLedger) {
     let store = house.create_store().await;
     let opens = (0..20).map(|i| {
         let ledger = house.ledger.clone();
@@ -61,7 +61,9 @@ async fn twenty_opens_of_one_name_are_one(house: House) {
 }
 
 #[each_database]
-async fn a_closed_sessions_name_is_free_again_and_another_stores_never_was_taken(house: House) {
+async fn a_closed_sessions_name_is_free_again_and_another_stores_never_was_taken(
+    house: TestLedger,
+) {
     let (store, other) = (house.create_store().await, house.create_store().await);
     let first = house.ledger.open_session(store, "Table 1").await.unwrap();
     house.ledger.open_session(other, "Table 1").await.unwrap();
@@ -77,7 +79,7 @@ async fn a_closed_sessions_name_is_free_again_and_another_stores_never_was_taken
 }
 
 #[each_database]
-async fn a_store_that_is_unknown_or_archived_opens_no_session(house: House) {
+async fn a_store_that_is_unknown_or_archived_opens_no_session(house: TestLedger) {
     let unknown = house.chance.id(house.clock.now());
     let archived = house
         .create_store_with(|store| store.archived_at = Some(store.created_at))
@@ -91,7 +93,9 @@ async fn a_store_that_is_unknown_or_archived_opens_no_session(house: House) {
 }
 
 #[each_database]
-async fn what_is_opened_is_read_back_and_its_event_tells_everything_but_the_code(house: House) {
+async fn what_is_opened_is_read_back_and_its_event_tells_everything_but_the_code(
+    house: TestLedger,
+) {
     let store = house.create_store().await;
     let opened = house.ledger.open_session(store, "Table 1").await.unwrap();
     assert_eq!(
@@ -123,7 +127,7 @@ async fn what_is_opened_is_read_back_and_its_event_tells_everything_but_the_code
 }
 
 #[each_database]
-async fn closing_at_the_same_time_and_again_closes_once(house: House) {
+async fn closing_at_the_same_time_and_again_closes_once(house: TestLedger) {
     let store = house.create_store().await;
     let opened = house.ledger.open_session(store, "Table 1").await.unwrap();
     house.clock.advance(Duration::from_secs(60));
@@ -152,7 +156,9 @@ async fn closing_at_the_same_time_and_again_closes_once(house: House) {
 }
 
 #[each_database]
-async fn a_close_that_finishes_delivers_what_was_accepted_and_names_what_was_not(house: House) {
+async fn a_close_that_finishes_delivers_what_was_accepted_and_names_what_was_not(
+    house: TestLedger,
+) {
     let store = house
         .create_store_with(|store| store.auto_accept = false)
         .await;
@@ -208,7 +214,7 @@ async fn a_close_that_finishes_delivers_what_was_accepted_and_names_what_was_not
 }
 
 #[each_database]
-async fn a_fresh_code_ends_the_old_one_and_only_one_of_two_at_once_gets_it(house: House) {
+async fn a_fresh_code_ends_the_old_one_and_only_one_of_two_at_once_gets_it(house: TestLedger) {
     let store = house.create_store().await;
     let opened = house.ledger.open_session(store, "Table 1").await.unwrap();
     let renewals = (0..8).map(|_| {
@@ -254,7 +260,9 @@ async fn a_fresh_code_ends_the_old_one_and_only_one_of_two_at_once_gets_it(house
 }
 
 #[each_database]
-async fn a_code_that_was_drawn_elsewhere_is_taken_once_and_told_apart_from_a_name(house: House) {
+async fn a_code_that_was_drawn_elsewhere_is_taken_once_and_told_apart_from_a_name(
+    house: TestLedger,
+) {
     let (store, ledger) = (house.create_store().await, &house.ledger);
     let code = "ac35940dff4d472ce4801a154de92406f3163565";
     let first = ledger
@@ -283,7 +291,7 @@ async fn a_code_that_was_drawn_elsewhere_is_taken_once_and_told_apart_from_a_nam
 }
 
 #[each_database]
-async fn an_order_that_races_the_close_is_before_it_or_refused(house: House) {
+async fn an_order_that_races_the_close_is_before_it_or_refused(house: TestLedger) {
     let store = house.create_store().await;
     let product = house.create_product(store).await;
     for round in 0..5 {
@@ -327,7 +335,7 @@ async fn an_order_that_races_the_close_is_before_it_or_refused(house: House) {
 }
 
 #[each_database]
-async fn a_list_is_paged_by_state_newest_first(house: House) {
+async fn a_list_is_paged_by_state_newest_first(house: TestLedger) {
     let store = house.create_store().await;
     let mut ids = Vec::new();
     for number in 1..=5 {
@@ -360,7 +368,7 @@ async fn a_list_is_paged_by_state_newest_first(house: House) {
 }
 
 #[each_database]
-async fn rows_are_locked_by_id_and_those_that_do_not_exist_are_left_out(house: House) {
+async fn rows_are_locked_by_id_and_those_that_do_not_exist_are_left_out(house: TestLedger) {
     let store = house.create_store().await;
     let first = house.ledger.open_session(store, "1").await.unwrap();
     let second = house.ledger.open_session(store, "2").await.unwrap();

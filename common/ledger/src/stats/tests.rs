@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     intake::{PlaceOrder, ProductRef},
     scene::Scene,
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     ids::ProductId,
@@ -26,7 +26,7 @@ struct Town {
 }
 
 impl Town {
-    async fn new(house: &House, shops: usize) -> Self {
+    async fn new(house: &TestLedger, shops: usize) -> Self {
         let scene = Scene::new(house).await;
         let mut made = Vec::new();
         for _ in 0..shops {
@@ -134,7 +134,7 @@ fn any(chance: &Chance, of: usize) -> usize {
     (chance.fraction() * of as f64) as usize
 }
 
-async fn a_history(house: &House, seed: u64) {
+async fn a_history(house: &TestLedger, seed: u64) {
     let chance = Chance::seeded(seed);
     let mut town = Town::new(house, 3).await;
     for step in 1..=STEPS {
@@ -183,17 +183,17 @@ async fn a_history(house: &House, seed: u64) {
 }
 
 #[each_database]
-async fn whatever_happens_the_numbers_are_those_of_a_count_of_all_orders(house: House) {
+async fn whatever_happens_the_numbers_are_those_of_a_count_of_all_orders(house: TestLedger) {
     a_history(&house, 1).await;
 }
 
 #[each_database]
-async fn another_history_has_the_same_numbers(house: House) {
+async fn another_history_has_the_same_numbers(house: TestLedger) {
     a_history(&house, 20).await;
 }
 
 #[each_database]
-async fn an_order_of_long_ago_that_moves_is_counted_where_it_stands_then(house: House) {
+async fn an_order_of_long_ago_that_moves_is_counted_where_it_stands_then(house: TestLedger) {
     let mut town = Town::new(&house, 1).await;
     let (store, _) = town.shops[0];
     let old = town.order(0).await;
@@ -222,7 +222,7 @@ async fn an_order_of_long_ago_that_moves_is_counted_where_it_stands_then(house: 
 }
 
 #[each_database]
-async fn a_store_without_orders_and_one_that_is_not_there_have_zeros(house: House) {
+async fn a_store_without_orders_and_one_that_is_not_there_have_zeros(house: TestLedger) {
     let store = house.create_store().await;
     let nobody: StoreId = house.chance.id(house.clock.now());
     for stores in [Some(&[store, nobody][..]), Some(&[][..]), None] {
@@ -231,7 +231,7 @@ async fn a_store_without_orders_and_one_that_is_not_there_have_zeros(house: Hous
 }
 
 #[each_database]
-async fn numbers_stay_exact_while_two_sweeps_and_moves_run_at_once(house: House) {
+async fn numbers_stay_exact_while_two_sweeps_and_moves_run_at_once(house: TestLedger) {
     let mut town = Town::new(&house, 1).await;
     town.orders(0, 40).await;
     house.clock.advance(HOUR);
@@ -277,7 +277,7 @@ async fn numbers_stay_exact_while_two_sweeps_and_moves_run_at_once(house: House)
 }
 
 #[each_database]
-async fn stores_have_their_turn_page_by_page(house: House) {
+async fn stores_have_their_turn_page_by_page(house: TestLedger) {
     let mut town = Town::new(&house, 3).await;
     for shop in 0..3 {
         town.orders(shop, 2).await;
@@ -298,7 +298,7 @@ async fn stores_have_their_turn_page_by_page(house: House) {
 }
 
 #[each_database]
-async fn a_walk_ends_after_some_transactions_and_the_next_goes_on_there(house: House) {
+async fn a_walk_ends_after_some_transactions_and_the_next_goes_on_there(house: TestLedger) {
     let mut town = Town::new(&house, 3).await;
     for shop in 0..3 {
         town.orders(shop, 5).await;

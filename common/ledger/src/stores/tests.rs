@@ -1,7 +1,7 @@
 //! Stores on both databases.
 
 use super::*;
-use crate::{ChangeError, testing::House};
+use crate::{ChangeError, testing::{TestLedger}};
 use each_database::each_database;
 use store::testing::noon;
 
@@ -23,7 +23,7 @@ fn a_new_store(name: &str) -> NewStore {
 }
 
 #[each_database]
-async fn a_store_is_read_as_it_was_created(house: House) {
+async fn a_store_is_read_as_it_was_created(house: TestLedger) {
     let created = house
         .ledger
         .create_store(a_new_store("Café"))
@@ -38,7 +38,7 @@ async fn a_store_is_read_as_it_was_created(house: House) {
 }
 
 #[each_database]
-async fn a_new_store_counts_from_nothing(house: House) {
+async fn a_new_store_counts_from_nothing(house: TestLedger) {
     let store = house
         .ledger
         .create_store(a_new_store("Café"))
@@ -57,7 +57,7 @@ async fn a_new_store_counts_from_nothing(house: House) {
 }
 
 #[each_database]
-async fn stores_are_listed_page_by_page_and_only_those_asked_for(house: House) {
+async fn stores_are_listed_page_by_page_and_only_those_asked_for(house: TestLedger) {
     let mut ids = Vec::new();
     for name in ["A", "B", "C", "D"] {
         ids.push(
@@ -91,7 +91,7 @@ async fn stores_are_listed_page_by_page_and_only_those_asked_for(house: House) {
 }
 
 #[each_database]
-async fn an_edit_changes_what_it_says_and_nothing_else(house: House) {
+async fn an_edit_changes_what_it_says_and_nothing_else(house: TestLedger) {
     let before = house
         .ledger
         .create_store(a_new_store("Café"))
@@ -123,7 +123,7 @@ async fn an_edit_changes_what_it_says_and_nothing_else(house: House) {
 }
 
 #[each_database]
-async fn an_edit_of_an_older_version_is_refused_with_the_current_one(house: House) {
+async fn an_edit_of_an_older_version_is_refused_with_the_current_one(house: TestLedger) {
     let id = house
         .ledger
         .create_store(a_new_store("Café"))
@@ -163,7 +163,7 @@ async fn an_edit_of_an_older_version_is_refused_with_the_current_one(house: Hous
 }
 
 #[each_database]
-async fn pausing_tells_the_screens_once(house: House) {
+async fn pausing_tells_the_screens_once(house: TestLedger) {
     let id = house
         .ledger
         .create_store(a_new_store("Café"))
@@ -212,7 +212,7 @@ async fn pausing_tells_the_screens_once(house: House) {
 }
 
 #[each_database]
-async fn twenty_edits_at_once_are_all_kept(house: House) {
+async fn twenty_edits_at_once_are_all_kept(house: TestLedger) {
     let id = house
         .ledger
         .create_store(a_new_store("Café"))
@@ -233,7 +233,7 @@ async fn twenty_edits_at_once_are_all_kept(house: House) {
 }
 
 #[each_database]
-async fn an_archived_store_stays_readable_and_takes_no_edits(house: House) {
+async fn an_archived_store_stays_readable_and_takes_no_edits(house: TestLedger) {
     let id = house
         .ledger
         .create_store(a_new_store("Café"))

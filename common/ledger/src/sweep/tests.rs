@@ -8,7 +8,7 @@ use crate::{
     intake::Idempotency,
     integrators::IntegratorEdit,
     scene::{STOCK, Scene, word},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     callback::Update,
@@ -22,7 +22,7 @@ use store::sweep::stuck::OVERDUE_AFTER;
 const ACCEPT_WITHIN: Duration = Duration::from_secs(600);
 
 #[each_database]
-async fn an_order_that_nobody_could_be_told_of_fails_at_accept_by(house: House) {
+async fn an_order_that_nobody_could_be_told_of_fails_at_accept_by(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -44,7 +44,9 @@ async fn an_order_that_nobody_could_be_told_of_fails_at_accept_by(house: House) 
 }
 
 #[each_database]
-async fn an_order_that_nobody_accepted_is_cancelled_at_accept_by_and_they_are_told(house: House) {
+async fn an_order_that_nobody_accepted_is_cancelled_at_accept_by_and_they_are_told(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await;
@@ -66,7 +68,7 @@ async fn an_order_that_nobody_accepted_is_cancelled_at_accept_by_and_they_are_to
 }
 
 #[each_database]
-async fn a_callback_that_came_in_time_is_heard_before_the_order_ends(house: House) {
+async fn a_callback_that_came_in_time_is_heard_before_the_order_ends(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await.id;
@@ -83,7 +85,7 @@ async fn a_callback_that_came_in_time_is_heard_before_the_order_ends(house: Hous
 }
 
 #[each_database]
-async fn an_accepted_order_has_no_accept_by_to_fear(house: House) {
+async fn an_accepted_order_has_no_accept_by_to_fear(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await.id;
     assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 1);
@@ -95,7 +97,7 @@ async fn an_accepted_order_has_no_accept_by_to_fear(house: House) {
 }
 
 #[each_database]
-async fn what_waits_for_staff_or_for_a_callback_is_left_alone(house: House) {
+async fn what_waits_for_staff_or_for_a_callback_is_left_alone(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await.id;
@@ -111,7 +113,7 @@ async fn what_waits_for_staff_or_for_a_callback_is_left_alone(house: House) {
 }
 
 #[each_database]
-async fn an_order_whose_last_word_was_lost_is_settled(house: House) {
+async fn an_order_whose_last_word_was_lost_is_settled(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let accepted = scene.order().await.id;
@@ -129,7 +131,7 @@ async fn an_order_whose_last_word_was_lost_is_settled(house: House) {
 }
 
 #[each_database]
-async fn whoever_has_due_work_is_found_page_by_page(house: House) {
+async fn whoever_has_due_work_is_found_page_by_page(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let mut kitchens = [
         scene.kitchen().await.id,
@@ -208,7 +210,7 @@ async fn whoever_has_due_work_is_found_page_by_page(house: House) {
 }
 
 #[each_database]
-async fn keys_are_forgotten_after_a_day(house: House) {
+async fn keys_are_forgotten_after_a_day(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let idempotency = Some(Idempotency {
         owner: scene.store.uuid(),
@@ -226,7 +228,7 @@ async fn keys_are_forgotten_after_a_day(house: House) {
 }
 
 #[each_database]
-async fn a_sweep_that_is_late_is_listed(house: House) {
+async fn a_sweep_that_is_late_is_listed(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await;
     house
@@ -243,7 +245,7 @@ async fn a_sweep_that_is_late_is_listed(house: House) {
 }
 
 #[each_database]
-async fn what_cannot_be_published_is_listed(house: House) {
+async fn what_cannot_be_published_is_listed(house: TestLedger) {
     let scene = Scene::new(&house).await;
     scene.order().await;
     scene
@@ -261,7 +263,7 @@ async fn what_cannot_be_published_is_listed(house: House) {
 
 #[each_database]
 async fn a_lease_that_cannot_be_freed_is_parked_at_the_fifth_failure_and_stops_no_other(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
@@ -314,7 +316,9 @@ async fn a_lease_that_cannot_be_freed_is_parked_at_the_fifth_failure_and_stops_n
 }
 
 #[each_database]
-async fn what_a_callback_acknowledged_is_not_parked_where_its_lease_cannot_be_freed(house: House) {
+async fn what_a_callback_acknowledged_is_not_parked_where_its_lease_cannot_be_freed(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await.id;
@@ -340,7 +344,7 @@ async fn what_a_callback_acknowledged_is_not_parked_where_its_lease_cannot_be_fr
 
 #[each_database]
 async fn an_order_is_settled_when_nobody_is_left_out_any_more_and_looked_at_no_sooner(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let (kitchen, bar) = (scene.kitchen().await, scene.kitchen().await);
@@ -389,7 +393,7 @@ async fn an_order_is_settled_when_nobody_is_left_out_any_more_and_looked_at_no_s
 }
 
 #[each_database]
-async fn a_reference_that_nobody_knows_is_not_looked_at_one_by_one(house: House) {
+async fn a_reference_that_nobody_knows_is_not_looked_at_one_by_one(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     for reference in ["K-1", "K-2"] {

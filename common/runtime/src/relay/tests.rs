@@ -18,7 +18,7 @@ use domain::{
     hint::{Announcement, Hint},
     ids::{IntegratorId, OrderId, StoreId},
 };
-use ledger::testing::{House, on_sqlite};
+use ledger::testing::{TestLedger, on_sqlite};
 use store::testing::TEST_TIMEOUT;
 
 /// The embedded broker behind a connection that a test can cut; records the batches that it was given.
@@ -100,17 +100,17 @@ impl Broker for CuttableBroker {
 }
 
 struct Fixture {
-    house: House,
+    house: TestLedger,
     line: Arc<CuttableBroker>,
     relay: Relay,
 }
 
 impl Fixture {
-    fn new(house: House) -> Self {
+    fn new(house: TestLedger) -> Self {
         Self::over(house, CuttableBroker::new(100))
     }
 
-    fn over(house: House, line: CuttableBroker) -> Self {
+    fn over(house: TestLedger, line: CuttableBroker) -> Self {
         let line = Arc::new(line);
         let relay = Relay {
             ledger: house.ledger.clone(),
@@ -169,7 +169,7 @@ impl Fixture {
     }
 }
 
-fn hint(house: &House) -> Hint {
+fn hint(house: &TestLedger) -> Hint {
     Hint::Handoffs {
         integrator: house.chance.id::<IntegratorId>(house.clock.now()),
     }
@@ -182,7 +182,7 @@ fn hinting(hint: &Hint) -> Announcement {
     }
 }
 
-fn event(house: &House, seq: i64, note: &str) -> Event {
+fn event(house: &TestLedger, seq: i64, note: &str) -> Event {
     let now = house.clock.now();
     let order_id: OrderId = house.chance.id(now);
     Event {

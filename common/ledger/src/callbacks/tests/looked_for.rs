@@ -4,13 +4,13 @@ use super::handed_over;
 use crate::{
     callbacks::CallbackFilter,
     scene::{Scene, word},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::ids::CallbackId;
 use each_database::each_database;
 
 /// Lists all callbacks page by page, newest first.
-async fn found(house: &House, page: u32) -> Vec<CallbackId> {
+async fn found(house: &TestLedger, page: u32) -> Vec<CallbackId> {
     let mut found: Vec<CallbackId> = Vec::new();
     loop {
         let before = found.last().copied();
@@ -26,7 +26,7 @@ async fn found(house: &House, page: u32) -> Vec<CallbackId> {
 
 #[each_database]
 async fn a_callback_that_cannot_be_read_hides_no_other_and_the_next_one_takes_its_place(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;

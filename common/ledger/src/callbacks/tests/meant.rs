@@ -10,7 +10,7 @@ use crate::{
     ChangeError,
     callbacks::CallbackRefused,
     scene::{STOCK, Scene, word},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     callback::Update,
@@ -21,7 +21,7 @@ use domain::{
 };
 
 #[each_database]
-async fn a_rejection_gives_the_stock_back_and_is_told_to_the_others_only(house: House) {
+async fn a_rejection_gives_the_stock_back_and_is_told_to_the_others_only(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let till = scene.kitchen().await;
@@ -59,7 +59,7 @@ async fn a_rejection_gives_the_stock_back_and_is_told_to_the_others_only(house: 
 }
 
 #[each_database]
-async fn a_rejection_without_a_reason_is_a_rejection(house: House) {
+async fn a_rejection_without_a_reason_is_a_rejection(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
     scene.says(&kitchen, order, word(order, "rejected")).await;
@@ -68,7 +68,7 @@ async fn a_rejection_without_a_reason_is_a_rejection(house: House) {
 }
 
 #[each_database]
-async fn one_of_two_required_integrators_does_not_accept_for_the_other(house: House) {
+async fn one_of_two_required_integrators_does_not_accept_for_the_other(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let till = scene.slow_kitchen().await;
@@ -95,7 +95,7 @@ async fn one_of_two_required_integrators_does_not_accept_for_the_other(house: Ho
 }
 
 #[each_database]
-async fn an_optional_integrator_does_not_accept_for_a_required_one(house: House) {
+async fn an_optional_integrator_does_not_accept_for_a_required_one(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let loyalty = scene.integrator(|new| new.required = Some(false)).await;
@@ -114,7 +114,7 @@ async fn an_optional_integrator_does_not_accept_for_a_required_one(house: House)
 }
 
 #[each_database]
-async fn an_integrator_touches_only_orders_that_it_was_handed(house: House) {
+async fn an_integrator_touches_only_orders_that_it_was_handed(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await.id;
     let kitchen = scene.kitchen().await;
@@ -129,7 +129,7 @@ async fn an_integrator_touches_only_orders_that_it_was_handed(house: House) {
 }
 
 #[each_database]
-async fn a_reference_is_the_integrators_own_or_the_orders(house: House) {
+async fn a_reference_is_the_integrators_own_or_the_orders(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene
@@ -159,7 +159,7 @@ async fn a_reference_is_the_integrators_own_or_the_orders(house: House) {
 }
 
 #[each_database]
-async fn a_reference_that_is_not_known_yet_is_applied_when_it_appears(house: House) {
+async fn a_reference_that_is_not_known_yet_is_applied_when_it_appears(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await.id;
@@ -186,7 +186,7 @@ async fn a_reference_that_is_not_known_yet_is_applied_when_it_appears(house: Hou
 }
 
 #[each_database]
-async fn the_sweep_matches_references_and_gives_up_after_ten_minutes(house: House) {
+async fn the_sweep_matches_references_and_gives_up_after_ten_minutes(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     scene

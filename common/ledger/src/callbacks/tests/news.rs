@@ -9,7 +9,7 @@ use super::{
 use crate::{
     callbacks::Received,
     scene::{STOCK, Scene, numbered, word},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{callback::Update, hint::Hint, status::OrderStatus};
 
@@ -23,7 +23,7 @@ fn permutations_of_four() -> Vec<[usize; 4]> {
 }
 
 #[each_database]
-async fn an_order_waits_for_the_callback_where_that_is_what_confirms(house: House) {
+async fn an_order_waits_for_the_callback_where_that_is_what_confirms(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
     drop(house.woken.take());
@@ -49,7 +49,7 @@ async fn an_order_waits_for_the_callback_where_that_is_what_confirms(house: Hous
 }
 
 #[each_database]
-async fn its_own_words_are_mapped_and_unknown_ones_are_recorded(house: House) {
+async fn its_own_words_are_mapped_and_unknown_ones_are_recorded(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene
         .integrator(|new| {
@@ -67,7 +67,9 @@ async fn its_own_words_are_mapped_and_unknown_ones_are_recorded(house: House) {
 }
 
 #[each_database]
-async fn of_two_things_in_one_callback_the_one_that_somebody_should_see_is_on_record(house: House) {
+async fn of_two_things_in_one_callback_the_one_that_somebody_should_see_is_on_record(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
     scene.says(&kitchen, order, word(order, "accepted")).await;
@@ -81,7 +83,7 @@ async fn of_two_things_in_one_callback_the_one_that_somebody_should_see_is_on_re
 }
 
 #[each_database]
-async fn a_replayed_callback_counts_once(house: House) {
+async fn a_replayed_callback_counts_once(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
     let first = house
@@ -116,7 +118,7 @@ async fn a_replayed_callback_counts_once(house: House) {
 }
 
 #[each_database]
-async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: House) {
+async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let updates = [
@@ -174,7 +176,7 @@ async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: Hous
 }
 
 #[each_database]
-async fn without_numbers_only_forward_moves_count(house: House) {
+async fn without_numbers_only_forward_moves_count(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
     scene.says(&kitchen, order, word(order, "ready")).await;
@@ -190,7 +192,7 @@ async fn without_numbers_only_forward_moves_count(house: House) {
 }
 
 #[each_database]
-async fn a_later_time_wins_where_there_are_no_sequences(house: House) {
+async fn a_later_time_wins_where_there_are_no_sequences(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
     let at = |seconds| Some(house.clock.now() + Duration::from_secs(seconds));
@@ -220,7 +222,7 @@ async fn a_later_time_wins_where_there_are_no_sequences(house: House) {
 }
 
 #[each_database]
-async fn a_late_callback_never_reopens_an_ended_order(house: House) {
+async fn a_late_callback_never_reopens_an_ended_order(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
     scene.staff_move(order, OrderStatus::Cancelled).await;
@@ -235,7 +237,7 @@ async fn a_late_callback_never_reopens_an_ended_order(house: House) {
 
 #[each_database]
 async fn a_callback_that_cannot_be_read_is_parked_at_the_fifth_failure_and_stops_no_other(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;

@@ -7,7 +7,7 @@ use crate::{
     callbacks::apply::MAX_BATCH,
     handoffs::Concluded,
     scene::{LEASE, STOCK, Scene, numbered, word},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     event::EventKind,
@@ -18,7 +18,7 @@ use domain::{
 };
 
 #[each_database]
-async fn a_callback_acknowledges_a_handoff_whose_answer_was_lost(house: House) {
+async fn a_callback_acknowledges_a_handoff_whose_answer_was_lost(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await.id;
@@ -35,7 +35,7 @@ async fn a_callback_acknowledges_a_handoff_whose_answer_was_lost(house: House) {
 
 #[each_database]
 async fn a_callback_acknowledges_a_handoff_that_was_retried_by_hand_and_not_sent_since(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
@@ -63,7 +63,7 @@ async fn a_callback_acknowledges_a_handoff_that_was_retried_by_hand_and_not_sent
 }
 
 #[each_database]
-async fn a_word_that_nobody_knows_tells_that_the_order_arrived_and_no_more(house: House) {
+async fn a_word_that_nobody_knows_tells_that_the_order_arrived_and_no_more(house: TestLedger) {
     for (accepts_by_callback, status) in [
         (false, OrderStatus::Accepted),
         (true, OrderStatus::Processing),
@@ -88,7 +88,7 @@ async fn a_word_that_nobody_knows_tells_that_the_order_arrived_and_no_more(house
 }
 
 #[each_database]
-async fn a_callback_during_the_request_stands_whatever_the_answer(house: House) {
+async fn a_callback_during_the_request_stands_whatever_the_answer(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let placed = (HandoffEvent::OrderPlaced, HandoffState::Acknowledged);
@@ -114,7 +114,7 @@ async fn a_callback_during_the_request_stands_whatever_the_answer(house: House) 
 
 #[each_database]
 async fn an_attempt_that_a_callback_overtook_is_closed_by_its_lease_if_its_worker_is_gone(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
@@ -135,7 +135,7 @@ async fn an_attempt_that_a_callback_overtook_is_closed_by_its_lease_if_its_worke
 }
 
 #[each_database]
-async fn a_callback_acknowledges_no_cancellation_that_was_not_sent(house: House) {
+async fn a_callback_acknowledges_no_cancellation_that_was_not_sent(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await.id;
@@ -153,7 +153,7 @@ async fn a_callback_acknowledges_no_cancellation_that_was_not_sent(house: House)
 }
 
 #[each_database]
-async fn what_was_accepted_by_callback_does_not_fail_by_the_fifth_attempt(house: House) {
+async fn what_was_accepted_by_callback_does_not_fail_by_the_fifth_attempt(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.integrator(|new| new.max_attempts = 1).await;
     let order = scene.order().await.id;
@@ -168,7 +168,7 @@ async fn what_was_accepted_by_callback_does_not_fail_by_the_fifth_attempt(house:
 
 #[each_database]
 async fn a_failed_handoff_fails_the_order_once_callbacks_that_say_nothing_are_applied(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.integrator(|new| new.max_attempts = 1).await;
@@ -183,7 +183,7 @@ async fn a_failed_handoff_fails_the_order_once_callbacks_that_say_nothing_are_ap
 }
 
 #[each_database]
-async fn a_callback_kept_before_our_own_outcome_counts_whatever_the_outcome(house: House) {
+async fn a_callback_kept_before_our_own_outcome_counts_whatever_the_outcome(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     for status in [200, 500, 422] {
@@ -205,7 +205,9 @@ async fn a_callback_kept_before_our_own_outcome_counts_whatever_the_outcome(hous
 }
 
 #[each_database]
-async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_once(house: House) {
+async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_once(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let (kitchen, till) = (scene.slow_kitchen().await, scene.slow_kitchen().await);
     for _ in 0..10 {
@@ -249,7 +251,7 @@ async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_
 }
 
 #[each_database]
-async fn a_callback_and_the_answer_at_one_moment_leave_one_acceptance(house: House) {
+async fn a_callback_and_the_answer_at_one_moment_leave_one_acceptance(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     for _ in 0..10 {
@@ -275,7 +277,7 @@ async fn a_callback_and_the_answer_at_one_moment_leave_one_acceptance(house: Hou
 }
 
 #[each_database]
-async fn cancelling_and_a_callback_at_one_moment_leave_one_end(house: House) {
+async fn cancelling_and_a_callback_at_one_moment_leave_one_end(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     for said in ["accepted", "rejected"].into_iter().cycle().take(10) {
@@ -306,7 +308,7 @@ async fn cancelling_and_a_callback_at_one_moment_leave_one_end(house: House) {
 }
 
 #[each_database]
-async fn however_many_wait_an_order_is_settled_when_all_are_heard(house: House) {
+async fn however_many_wait_an_order_is_settled_when_all_are_heard(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await.id;
@@ -333,7 +335,9 @@ async fn however_many_wait_an_order_is_settled_when_all_are_heard(house: House) 
 }
 
 #[each_database]
-async fn callbacks_of_an_order_that_cannot_be_read_are_parked_at_the_fifth_failure(house: House) {
+async fn callbacks_of_an_order_that_cannot_be_read_are_parked_at_the_fifth_failure(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await.id;

@@ -3,7 +3,7 @@
 use super::{Illegal, Stale, Unchanged, Unmapped, dispatched, handed_over, last_result, parcel};
 use crate::{
     scene::{Scene, word},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     delivery::DeliveryStatus, event::EventKind, handoff::SendResult, status::OrderStatus,
@@ -11,7 +11,7 @@ use domain::{
 use each_database::each_database;
 
 #[each_database]
-async fn a_courier_tells_where_the_parcel_is_and_delivers_the_order(house: House) {
+async fn a_courier_tells_where_the_parcel_is_and_delivers_the_order(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (courier, order) = dispatched(&scene).await;
     scene
@@ -64,7 +64,9 @@ async fn a_courier_tells_where_the_parcel_is_and_delivers_the_order(house: House
 }
 
 #[each_database]
-async fn the_number_that_a_courier_told_first_stays_whatever_its_late_answer_says(house: House) {
+async fn the_number_that_a_courier_told_first_stays_whatever_its_late_answer_says(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let courier = scene.courier().await;
     let order = scene.order().await.id;
@@ -87,7 +89,7 @@ async fn the_number_that_a_courier_told_first_stays_whatever_its_late_answer_say
 }
 
 #[each_database]
-async fn seed_004s_courier_says_it_all_in_one_word(house: House) {
+async fn seed_004s_courier_says_it_all_in_one_word(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (courier, order) = dispatched(&scene).await;
     scene
@@ -107,7 +109,7 @@ async fn seed_004s_courier_says_it_all_in_one_word(house: House) {
 }
 
 #[each_database]
-async fn only_the_courier_moves_the_parcel(house: House) {
+async fn only_the_courier_moves_the_parcel(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
     scene

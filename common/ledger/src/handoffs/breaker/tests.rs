@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     handoffs::Concluded,
     scene::{LEASE, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     handoff::{HandoffState, RetryAfter},
@@ -62,7 +62,7 @@ async fn attempts_of(scene: &Scene, claimed: &[Claimed]) -> Vec<u32> {
 }
 
 #[each_database]
-async fn failures_of_three_different_handoffs_open_it(house: House) {
+async fn failures_of_three_different_handoffs_open_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     fails(&scene, &kitchen, 2).await;
@@ -83,7 +83,7 @@ async fn failures_of_three_different_handoffs_open_it(house: House) {
 }
 
 #[each_database]
-async fn failures_of_one_handoff_never_open_it(house: House) {
+async fn failures_of_one_handoff_never_open_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let failed = fails(&scene, &kitchen, 1).await.remove(0);
@@ -109,7 +109,7 @@ async fn failures_of_one_handoff_never_open_it(house: House) {
 
 #[each_database]
 async fn an_answer_between_the_failures_begins_the_row_anew_also_where_it_was_claimed_before_them(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
@@ -137,7 +137,7 @@ async fn an_answer_between_the_failures_begins_the_row_anew_also_where_it_was_cl
 }
 
 #[each_database]
-async fn while_it_is_open_nothing_is_claimed_and_no_attempt_is_used_up(house: House) {
+async fn while_it_is_open_nothing_is_claimed_and_no_attempt_is_used_up(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let failed = opened(&scene, &kitchen).await;
@@ -176,7 +176,7 @@ async fn while_it_is_open_nothing_is_claimed_and_no_attempt_is_used_up(house: Ho
 }
 
 #[each_database]
-async fn it_holds_up_no_order_past_its_accept_by(house: House) {
+async fn it_holds_up_no_order_past_its_accept_by(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     opened(&scene, &kitchen).await;
@@ -210,7 +210,7 @@ async fn it_holds_up_no_order_past_its_accept_by(house: House) {
 }
 
 #[each_database]
-async fn after_its_time_one_probe_goes_out_however_many_claim_at_that_moment(house: House) {
+async fn after_its_time_one_probe_goes_out_however_many_claim_at_that_moment(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     opened(&scene, &kitchen).await;
@@ -240,7 +240,7 @@ async fn after_its_time_one_probe_goes_out_however_many_claim_at_that_moment(hou
 }
 
 #[each_database]
-async fn the_probe_is_the_handoff_with_the_fewest_attempts(house: House) {
+async fn the_probe_is_the_handoff_with_the_fewest_attempts(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let tried_twice = fails(&scene, &kitchen, 1).await.remove(0);
@@ -266,7 +266,7 @@ async fn the_probe_is_the_handoff_with_the_fewest_attempts(house: House) {
 }
 
 #[each_database]
-async fn a_probe_that_succeeds_closes_it_and_all_that_is_due_goes_out(house: House) {
+async fn a_probe_that_succeeds_closes_it_and_all_that_is_due_goes_out(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     opened(&scene, &kitchen).await;
@@ -294,7 +294,7 @@ async fn a_probe_that_succeeds_closes_it_and_all_that_is_due_goes_out(house: Hou
 }
 
 #[each_database]
-async fn a_probe_that_is_refused_closes_it_too(house: House) {
+async fn a_probe_that_is_refused_closes_it_too(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     opened(&scene, &kitchen).await;
@@ -313,7 +313,7 @@ async fn a_probe_that_is_refused_closes_it_too(house: House) {
 }
 
 #[each_database]
-async fn each_probe_that_fails_opens_it_for_longer(house: House) {
+async fn each_probe_that_fails_opens_it_for_longer(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     opened(&scene, &kitchen).await;
@@ -346,7 +346,9 @@ async fn each_probe_that_fails_opens_it_for_longer(house: House) {
 }
 
 #[each_database]
-async fn a_probe_whose_worker_died_is_replaced_and_its_late_outcome_changes_nothing(house: House) {
+async fn a_probe_whose_worker_died_is_replaced_and_its_late_outcome_changes_nothing(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     opened(&scene, &kitchen).await;
@@ -378,7 +380,7 @@ async fn a_probe_whose_worker_died_is_replaced_and_its_late_outcome_changes_noth
 }
 
 #[each_database]
-async fn a_probe_that_the_sweep_takes_as_unknown_opens_it_again(house: House) {
+async fn a_probe_that_the_sweep_takes_as_unknown_opens_it_again(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     opened(&scene, &kitchen).await;
@@ -392,7 +394,7 @@ async fn a_probe_that_the_sweep_takes_as_unknown_opens_it_again(house: House) {
 }
 
 #[each_database]
-async fn a_probe_that_never_left_is_as_if_there_had_been_none(house: House) {
+async fn a_probe_that_never_left_is_as_if_there_had_been_none(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     opened(&scene, &kitchen).await;
@@ -418,7 +420,7 @@ async fn a_probe_that_never_left_is_as_if_there_had_been_none(house: House) {
 }
 
 #[each_database]
-async fn a_429_that_says_when_to_come_back_is_no_failure(house: House) {
+async fn a_429_that_says_when_to_come_back_is_no_failure(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let busy = |seconds| SendResult::Answer {
@@ -448,7 +450,7 @@ async fn a_429_that_says_when_to_come_back_is_no_failure(house: House) {
 }
 
 #[each_database]
-async fn a_probe_that_ends_unsent_leaves_its_place_to_the_next(house: House) {
+async fn a_probe_that_ends_unsent_leaves_its_place_to_the_next(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     opened(&scene, &kitchen).await;
@@ -466,7 +468,7 @@ async fn a_probe_that_ends_unsent_leaves_its_place_to_the_next(house: House) {
 }
 
 #[each_database]
-async fn one_integrators_breaker_is_nobody_elses(house: House) {
+async fn one_integrators_breaker_is_nobody_elses(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let push = scene.integrator(|new| new.required = Some(false)).await;

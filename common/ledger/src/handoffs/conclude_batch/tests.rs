@@ -9,7 +9,7 @@ use crate::{
     Failure,
     handoffs::{Claimed, Concluded, lock},
     scene::{LEASE, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     handoff::{AttemptOutcome, HandoffState, SendResult, Verdict},
@@ -41,7 +41,7 @@ fn waiting(claimed: &Claimed) -> PendingAcknowledgement {
 }
 
 #[each_database]
-async fn acknowledged_at_once_by_two_integrators_each_order_is_accepted_once(house: House) {
+async fn acknowledged_at_once_by_two_integrators_each_order_is_accepted_once(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, till) = (scene.kitchen().await, scene.kitchen().await);
     let mut orders = Vec::new();
@@ -78,7 +78,9 @@ async fn acknowledged_at_once_by_two_integrators_each_order_is_accepted_once(hou
 }
 
 #[each_database]
-async fn one_of_a_batch_that_came_too_late_changes_nothing_and_holds_up_no_other(house: House) {
+async fn one_of_a_batch_that_came_too_late_changes_nothing_and_holds_up_no_other(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let (late, punctual) = (scene.order().await, scene.order().await);
@@ -110,7 +112,7 @@ async fn one_of_a_batch_that_came_too_late_changes_nothing_and_holds_up_no_other
 
 #[each_database]
 async fn an_order_that_somebody_holds_is_left_out_of_the_batch_and_concluded_by_itself(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
@@ -143,7 +145,7 @@ async fn an_order_that_somebody_holds_is_left_out_of_the_batch_and_concluded_by_
 }
 
 #[each_database]
-async fn a_row_that_cannot_be_read_fails_only_its_own_acknowledgement(house: House) {
+async fn a_row_that_cannot_be_read_fails_only_its_own_acknowledgement(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let (poisoned, sound) = (scene.order().await, scene.order().await);

@@ -10,7 +10,7 @@ use crate::{
     ChangeError, NoWake,
     handoffs::{Concluded, RetryRefused},
     scene::{LEASE, QUANTITY, STOCK, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     event::EventKind,
@@ -22,7 +22,7 @@ use domain::{
 const LOST_OR_REFUSED: [u16; 3] = [500, 429, 503];
 
 #[each_database]
-async fn a_claim_puts_the_attempt_on_record_before_the_request_leaves(house: House) {
+async fn a_claim_puts_the_attempt_on_record_before_the_request_leaves(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -51,7 +51,7 @@ async fn a_claim_puts_the_attempt_on_record_before_the_request_leaves(house: Hou
 }
 
 #[each_database]
-async fn an_acknowledgement_accepts_the_order_and_keeps_the_reference(house: House) {
+async fn an_acknowledgement_accepts_the_order_and_keeps_the_reference(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -93,7 +93,7 @@ async fn an_acknowledgement_accepts_the_order_and_keeps_the_reference(house: Hou
 }
 
 #[each_database]
-async fn after_exactly_five_attempts_the_order_fails_and_its_stock_is_back(house: House) {
+async fn after_exactly_five_attempts_the_order_fails_and_its_stock_is_back(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -144,7 +144,7 @@ async fn after_exactly_five_attempts_the_order_fails_and_its_stock_is_back(house
 }
 
 #[each_database]
-async fn a_refusal_is_final_at_once_and_nobody_is_told_of_an_end_they_refused(house: House) {
+async fn a_refusal_is_final_at_once_and_nobody_is_told_of_an_end_they_refused(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -164,7 +164,7 @@ async fn a_refusal_is_final_at_once_and_nobody_is_told_of_an_end_they_refused(ho
 }
 
 #[each_database]
-async fn a_lost_worker_leaves_an_unknown_outcome_and_the_same_bytes_go_again(house: House) {
+async fn a_lost_worker_leaves_an_unknown_outcome_and_the_same_bytes_go_again(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -204,7 +204,7 @@ async fn a_lost_worker_leaves_an_unknown_outcome_and_the_same_bytes_go_again(hou
 }
 
 #[each_database]
-async fn many_claimers_take_each_handoff_once(house: House) {
+async fn many_claimers_take_each_handoff_once(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     for _ in 0..24 {
@@ -237,7 +237,7 @@ async fn many_claimers_take_each_handoff_once(house: House) {
 }
 
 #[each_database]
-async fn first_attempts_come_before_retries(house: House) {
+async fn first_attempts_come_before_retries(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     scene.order().await;
@@ -259,7 +259,7 @@ async fn first_attempts_come_before_retries(house: House) {
 }
 
 #[each_database]
-async fn what_was_deferred_uses_up_nothing_but_never_outlives_its_deadline(house: House) {
+async fn what_was_deferred_uses_up_nothing_but_never_outlives_its_deadline(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -313,7 +313,7 @@ async fn what_was_deferred_uses_up_nothing_but_never_outlives_its_deadline(house
 }
 
 #[each_database]
-async fn a_retry_after_past_accept_by_ends_the_handoff(house: House) {
+async fn a_retry_after_past_accept_by_ends_the_handoff(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -338,7 +338,7 @@ async fn a_retry_after_past_accept_by_ends_the_handoff(house: House) {
 }
 
 #[each_database]
-async fn only_the_first_16_kib_of_an_answer_are_kept(house: House) {
+async fn only_the_first_16_kib_of_an_answer_are_kept(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     scene.order().await;
@@ -359,7 +359,7 @@ async fn only_the_first_16_kib_of_an_answer_are_kept(house: House) {
 }
 
 #[each_database]
-async fn a_retry_by_hand_is_a_new_round_of_five_with_the_same_bytes(house: House) {
+async fn a_retry_by_hand_is_a_new_round_of_five_with_the_same_bytes(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     ChangeError,
     handoffs::{BulkRetryRequest, BulkRetryResult, HandoffFilter, RetryRefused},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     ids::{AccountId, HandoffId, OrderId},
@@ -50,7 +50,7 @@ async fn retried(scene: &Scene, wanted: &BulkRetryRequest) -> BulkRetryResult {
 }
 
 #[each_database]
-async fn all_that_fit_are_retried_at_a_pace_and_a_dry_run_says_so_before(house: House) {
+async fn all_that_fit_are_retried_at_a_pace_and_a_dry_run_says_so_before(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let mut failed = Vec::new();
@@ -156,7 +156,7 @@ async fn all_that_fit_are_retried_at_a_pace_and_a_dry_run_says_so_before(house: 
 }
 
 #[each_database]
-async fn a_call_that_hits_its_limit_says_where_to_go_on(house: House) {
+async fn a_call_that_hits_its_limit_says_where_to_go_on(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let mut failed = Vec::new();
@@ -179,7 +179,7 @@ async fn a_call_that_hits_its_limit_says_where_to_go_on(house: House) {
 }
 
 #[each_database]
-async fn what_comes_after_its_order_would_have_ended_is_refused(house: House) {
+async fn what_comes_after_its_order_would_have_ended_is_refused(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene
         .integrator(|new| new.unknown_policy = UnknownPolicy::Hold)
@@ -202,7 +202,7 @@ async fn what_comes_after_its_order_would_have_ended_is_refused(house: House) {
 }
 
 #[each_database]
-async fn two_who_retry_the_same_at_once_open_one_round_of_each(house: House) {
+async fn two_who_retry_the_same_at_once_open_one_round_of_each(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let mut failed = Vec::new();
@@ -219,7 +219,7 @@ async fn two_who_retry_the_same_at_once_open_one_round_of_each(house: House) {
 }
 
 #[each_database]
-async fn a_single_retry_is_on_record_too_and_whose_store_it_was_sees_it(house: House) {
+async fn a_single_retry_is_on_record_too_and_whose_store_it_was_sees_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let (_, id) = a_failed_one(&scene, &kitchen).await;
@@ -262,7 +262,7 @@ async fn a_single_retry_is_on_record_too_and_whose_store_it_was_sees_it(house: H
 
 #[each_database]
 async fn what_failed_at_an_integrator_that_is_archived_is_not_retried_alone_nor_among_many(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let (gone, kitchen) = (
@@ -318,7 +318,7 @@ async fn what_failed_at_an_integrator_that_is_archived_is_not_retried_alone_nor_
 }
 
 #[each_database]
-async fn what_was_overtaken_by_something_that_is_retried_itself_stays_overtaken(house: House) {
+async fn what_was_overtaken_by_something_that_is_retried_itself_stays_overtaken(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene
         .integrator(|new| {

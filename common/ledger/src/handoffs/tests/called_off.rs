@@ -4,7 +4,7 @@ use super::{Acknowledged, Due, OrderCancelled, OrderPlaced, Sending, Withdrawn};
 use crate::{
     handoffs::Concluded,
     scene::{STOCK, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     handoff::AttemptOutcome,
@@ -14,7 +14,7 @@ use domain::{
 use each_database::each_database;
 
 #[each_database]
-async fn an_order_cancelled_before_any_attempt_reaches_nobody(house: House) {
+async fn an_order_cancelled_before_any_attempt_reaches_nobody(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -29,7 +29,7 @@ async fn an_order_cancelled_before_any_attempt_reaches_nobody(house: House) {
 }
 
 #[each_database]
-async fn an_order_cancelled_while_it_is_sent_is_called_off_after_the_outcome(house: House) {
+async fn an_order_cancelled_while_it_is_sent_is_called_off_after_the_outcome(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -71,7 +71,7 @@ async fn an_order_cancelled_while_it_is_sent_is_called_off_after_the_outcome(hou
 }
 
 #[each_database]
-async fn an_order_cancelled_while_it_is_sent_is_not_tried_again(house: House) {
+async fn an_order_cancelled_while_it_is_sent_is_not_tried_again(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -92,7 +92,7 @@ async fn an_order_cancelled_while_it_is_sent_is_not_tried_again(house: House) {
 }
 
 #[each_database]
-async fn an_order_cancelled_while_it_is_deferred_is_withdrawn(house: House) {
+async fn an_order_cancelled_while_it_is_deferred_is_withdrawn(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -109,7 +109,7 @@ async fn an_order_cancelled_while_it_is_deferred_is_withdrawn(house: House) {
 
 #[each_database]
 async fn an_order_cancelled_between_two_attempts_is_called_off_where_it_may_have_arrived(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
@@ -125,7 +125,7 @@ async fn an_order_cancelled_between_two_attempts_is_called_off_where_it_may_have
 }
 
 #[each_database]
-async fn cancelling_and_claiming_at_one_moment_end_in_one_of_the_two_ways(house: House) {
+async fn cancelling_and_claiming_at_one_moment_end_in_one_of_the_two_ways(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     for _ in 0..10 {
@@ -150,7 +150,7 @@ async fn cancelling_and_claiming_at_one_moment_end_in_one_of_the_two_ways(house:
 }
 
 #[each_database]
-async fn cancelling_and_an_outcome_at_one_moment_leave_one_end(house: House) {
+async fn cancelling_and_an_outcome_at_one_moment_leave_one_end(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     for status in [200, 500, 422].into_iter().cycle().take(12) {

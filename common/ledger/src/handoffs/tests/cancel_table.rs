@@ -4,7 +4,7 @@ use super::{Acknowledged, Due, Failed, OrderCancelled, OrderPlaced, Withdrawn};
 use crate::{
     handoffs::Claimed,
     scene::{STOCK, Scene, word},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     handoff::{AttemptOutcome, HandoffState, SendResult},
@@ -189,7 +189,7 @@ async fn the_rest_is_right(scene: &Scene, kitchen: &Integrator, stands: &Stands)
 }
 
 #[each_database]
-async fn a_cancel_comes_to_one_exact_result_wherever_it_falls(house: House) {
+async fn a_cancel_comes_to_one_exact_result_wherever_it_falls(house: TestLedger) {
     for by in [By::Owner, By::Guest, By::Staff] {
         let scene = Scene::new(&house).await;
         let kitchen = scene.kitchen().await;
@@ -227,7 +227,7 @@ async fn a_cancel_comes_to_one_exact_result_wherever_it_falls(house: House) {
 }
 
 #[each_database]
-async fn a_cancel_at_the_outcome_comes_to_what_one_of_the_two_orders_gives(house: House) {
+async fn a_cancel_at_the_outcome_comes_to_what_one_of_the_two_orders_gives(house: TestLedger) {
     for met in ALL_MET.into_iter().cycle().take(4 * ALL_MET.len()) {
         let scene = Scene::new(&house).await;
         let kitchen = scene.kitchen().await;
@@ -246,7 +246,7 @@ async fn a_cancel_at_the_outcome_comes_to_what_one_of_the_two_orders_gives(house
 }
 
 #[each_database]
-async fn a_cancel_beside_a_callback_comes_to_what_one_of_the_two_orders_gives(house: House) {
+async fn a_cancel_beside_a_callback_comes_to_what_one_of_the_two_orders_gives(house: TestLedger) {
     // The callback's status; the order's status after the callback alone; its final status if a cancel follows and
     // is allowed; and if the kitchen is then told.
     let table = [

@@ -7,19 +7,19 @@ use super::{Acknowledged, OrderPlaced, Waiting, attempts};
 use crate::{
     handoffs::Concluded,
     scene::{LEASE, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{handoff::AttemptOutcome, status::OrderStatus};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Creates a scene with a store whose orders outlast the jumps.
-async fn scene(house: &House) -> Scene {
+async fn scene(house: &TestLedger) -> Scene {
     Scene::with_store(house, |store| store.accept_within_s = 6 * 3600).await
 }
 
 #[each_database]
-async fn set_back_while_one_waits_it_is_sent_when_the_clock_says_so_and_once(house: House) {
+async fn set_back_while_one_waits_it_is_sent_when_the_clock_says_so_and_once(house: TestLedger) {
     let scene = scene(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await.id;
@@ -63,7 +63,7 @@ async fn set_back_while_one_waits_it_is_sent_when_the_clock_says_so_and_once(hou
 
 #[each_database]
 async fn set_forward_and_back_while_one_is_on_the_wire_it_is_neither_sent_twice_nor_lost(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = scene(&house).await;
     let kitchen = scene.kitchen().await;
@@ -100,7 +100,7 @@ async fn set_forward_and_back_while_one_is_on_the_wire_it_is_neither_sent_twice_
 
 #[each_database]
 async fn a_lease_that_a_jump_has_ended_is_unknown_and_its_next_attempt_outlasts_the_way_back(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = scene(&house).await;
     let kitchen = scene.kitchen().await;

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::{Failed, Held, OrderCancelled, OrderPlaced, Parked, Withdrawn};
 use crate::{
     scene::{LEASE, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     delivery::DeliveryStatus,
@@ -19,7 +19,9 @@ use domain::{
 };
 
 #[each_database]
-async fn several_required_integrators_that_acknowledge_at_one_moment_accept_once(house: House) {
+async fn several_required_integrators_that_acknowledge_at_one_moment_accept_once(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let mut kitchens = Vec::new();
     for _ in 0..4 {
@@ -53,7 +55,7 @@ async fn several_required_integrators_that_acknowledge_at_one_moment_accept_once
 }
 
 #[each_database]
-async fn an_unknown_outcome_is_held_where_the_integrator_wants_it(house: House) {
+async fn an_unknown_outcome_is_held_where_the_integrator_wants_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene
         .integrator(|new| new.unknown_policy = UnknownPolicy::Hold)
@@ -76,7 +78,7 @@ async fn an_unknown_outcome_is_held_where_the_integrator_wants_it(house: House) 
 }
 
 #[each_database]
-async fn an_integrator_that_is_gone_is_disabled_and_asked_no_more(house: House) {
+async fn an_integrator_that_is_gone_is_disabled_and_asked_no_more(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.integrator(|new| new.required = Some(false)).await;
     scene.order().await;
@@ -113,7 +115,7 @@ async fn an_integrator_that_is_gone_is_disabled_and_asked_no_more(house: House) 
 
 #[each_database]
 async fn a_handoff_that_cannot_be_claimed_stops_no_other_and_is_parked_at_the_fifth_failure(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
@@ -135,7 +137,7 @@ async fn a_handoff_that_cannot_be_claimed_stops_no_other_and_is_parked_at_the_fi
 }
 
 #[each_database]
-async fn an_optional_integrator_that_fails_fails_no_order(house: House) {
+async fn an_optional_integrator_that_fails_fails_no_order(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let push = scene.integrator(|new| new.required = Some(false)).await;
@@ -150,7 +152,9 @@ async fn an_optional_integrator_that_fails_fails_no_order(house: House) {
 }
 
 #[each_database]
-async fn a_required_handoff_that_fails_after_acceptance_moves_nothing_and_is_listed(house: House) {
+async fn a_required_handoff_that_fails_after_acceptance_moves_nothing_and_is_listed(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -171,7 +175,9 @@ async fn a_required_handoff_that_fails_after_acceptance_moves_nothing_and_is_lis
 }
 
 #[each_database]
-async fn a_courier_is_handed_the_dispatched_order_and_its_tracking_number_is_kept(house: House) {
+async fn a_courier_is_handed_the_dispatched_order_and_its_tracking_number_is_kept(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let courier = scene.courier().await;
     let order = scene.order().await;
@@ -200,7 +206,7 @@ async fn a_courier_is_handed_the_dispatched_order_and_its_tracking_number_is_kep
 }
 
 #[each_database]
-async fn a_parcel_that_no_courier_took_says_so_and_is_listed(house: House) {
+async fn a_parcel_that_no_courier_took_says_so_and_is_listed(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let courier = scene.courier().await;
     let order = scene.order().await;
@@ -224,7 +230,7 @@ async fn a_parcel_that_no_courier_took_says_so_and_is_listed(house: House) {
 
 #[each_database]
 async fn once_its_order_is_delivered_nothing_that_was_held_or_parked_is_left_for_anybody(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene
@@ -261,7 +267,7 @@ async fn once_its_order_is_delivered_nothing_that_was_held_or_parked_is_left_for
 }
 
 #[each_database]
-async fn a_test_that_is_lost_is_over_and_one_that_cannot_be_claimed_is_listed(house: House) {
+async fn a_test_that_is_lost_is_over_and_one_that_cannot_be_claimed_is_listed(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene
         .integrator(|new| new.unknown_policy = UnknownPolicy::Hold)
@@ -289,7 +295,9 @@ async fn a_test_that_is_lost_is_over_and_one_that_cannot_be_claimed_is_listed(ho
 }
 
 #[each_database]
-async fn why_a_handoff_was_not_sent_tells_nothing_of_the_inside_and_fits_its_column(house: House) {
+async fn why_a_handoff_was_not_sent_tells_nothing_of_the_inside_and_fits_its_column(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await.id;

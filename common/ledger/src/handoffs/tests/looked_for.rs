@@ -7,17 +7,17 @@ use super::*;
 use crate::{
     ChangeError,
     handoffs::{HandoffFilter, TestRefused},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::ids::HandoffId;
 
-async fn found(house: &House, filter: HandoffFilter) -> Vec<HandoffId> {
+async fn found(house: &TestLedger, filter: HandoffFilter) -> Vec<HandoffId> {
     let found = house.ledger.handoffs(&filter, None, 100).await.unwrap();
     found.into_iter().map(|one| one.handoff.id).collect()
 }
 
 #[each_database]
-async fn handoffs_are_found_by_each_thing_that_is_asked_for_newest_first(house: House) {
+async fn handoffs_are_found_by_each_thing_that_is_asked_for_newest_first(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, counter) = (
         scene.kitchen().await,
@@ -178,7 +178,7 @@ async fn handoffs_are_found_by_each_thing_that_is_asked_for_newest_first(house: 
 }
 
 #[each_database]
-async fn a_row_that_cannot_be_read_hides_no_other(house: House) {
+async fn a_row_that_cannot_be_read_hides_no_other(house: TestLedger) {
     let scene = Scene::new(&house).await;
     scene.kitchen().await;
     scene.order().await;
@@ -203,7 +203,7 @@ async fn a_row_that_cannot_be_read_hides_no_other(house: House) {
 }
 
 #[each_database]
-async fn a_test_is_one_attempt_that_moves_nothing(house: House) {
+async fn a_test_is_one_attempt_that_moves_nothing(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let id = house.ledger.test_integrator(kitchen.id).await.unwrap();
@@ -235,7 +235,7 @@ async fn a_test_is_one_attempt_that_moves_nothing(house: House) {
 }
 
 #[each_database]
-async fn only_an_integrator_that_is_spoken_to_is_tested(house: House) {
+async fn only_an_integrator_that_is_spoken_to_is_tested(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     scene.disable(kitchen.id).await;

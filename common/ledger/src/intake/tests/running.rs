@@ -4,7 +4,7 @@ use super::{an_order, create_product};
 use crate::{
     Change, ChangeError, Failure,
     intake::{Idempotency, PlaceOrder},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::ids::{AccountId, ProductId, StoreId};
 use each_database::each_database;
@@ -24,7 +24,7 @@ fn with_a_key(store: StoreId, account: AccountId, product: ProductId) -> PlaceOr
 /// Begins the other process's change, which has written the key and not committed. `None` if the database has a single
 /// writer, so that no two changes run at the same time.
 async fn being_placed<'h>(
-    house: &'h House,
+    house: &'h TestLedger,
     twin: &PlaceOrder,
     store: Option<StoreId>,
 ) -> Option<Change<'h>> {
@@ -54,7 +54,7 @@ async fn being_placed<'h>(
 
 #[each_database]
 async fn an_order_whose_twin_takes_too_long_elsewhere_is_told_so_and_holds_up_no_other(
-    house: House,
+    house: TestLedger,
 ) {
     let (store, anna) = (house.create_store().await, house.new_account_id());
     let product = create_product(&house, store, Some(9)).await;
@@ -86,7 +86,7 @@ async fn an_order_whose_twin_takes_too_long_elsewhere_is_told_so_and_holds_up_no
 }
 
 #[each_database]
-async fn the_same_is_told_where_the_twin_also_holds_what_comes_before_the_key(house: House) {
+async fn the_same_is_told_where_the_twin_also_holds_what_comes_before_the_key(house: TestLedger) {
     let (store, anna) = (house.create_store().await, house.new_account_id());
     let product = create_product(&house, store, None).await;
     let twin = with_a_key(store, anna, product);

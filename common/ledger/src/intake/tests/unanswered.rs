@@ -7,7 +7,7 @@ use super::{an_order, create_product};
 use crate::{
     ChangeResult,
     intake::{PlaceRefused, Placed},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::ids::{AccountId, ProductId, StoreId};
 use store::{
@@ -20,7 +20,7 @@ use test_line::{CommitFault, Line};
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 struct Shop {
-    house: House,
+    house: TestLedger,
     line: Line,
     store: StoreId,
     product: ProductId,
@@ -36,7 +36,7 @@ impl Shop {
             allow_weak_durability: true,
             ..DbOptions::new(line.through(&fresh.url()))
         };
-        let house = House::new(Db::connect(&options).await.unwrap());
+        let house = TestLedger::new(Db::connect(&options).await.unwrap());
         let store = house.create_store().await;
         Self {
             product: create_product(&house, store, Some(9)).await,

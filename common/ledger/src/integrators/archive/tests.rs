@@ -7,7 +7,7 @@ use crate::{
     handoffs::INTEGRATOR_ARCHIVED,
     scene::{STOCK, Scene, word},
     sweep::NOT_ACCEPTED_IN_TIME,
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     delivery::DeliveryStatus,
@@ -35,7 +35,7 @@ async fn state_of(scene: &Scene, order: OrderId, integrator: &Integrator) -> Han
 }
 
 #[each_database]
-async fn what_it_was_to_be_sent_is_withdrawn_step_by_step_and_staff_decide(house: House) {
+async fn what_it_was_to_be_sent_is_withdrawn_step_by_step_and_staff_decide(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let orders = [
@@ -77,7 +77,7 @@ async fn what_it_was_to_be_sent_is_withdrawn_step_by_step_and_staff_decide(house
 
 #[each_database]
 async fn an_order_that_the_others_confirmed_is_accepted_without_it_whoever_comes_first(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let (gone, till) = (scene.kitchen().await, scene.kitchen().await);
@@ -99,7 +99,7 @@ async fn an_order_that_the_others_confirmed_is_accepted_without_it_whoever_comes
 }
 
 #[each_database]
-async fn one_that_waits_for_its_callback_only_holds_up_nobody_either(house: House) {
+async fn one_that_waits_for_its_callback_only_holds_up_nobody_either(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let slow = scene.slow_kitchen().await;
     let alone = scene.order().await.id;
@@ -122,7 +122,7 @@ async fn one_that_waits_for_its_callback_only_holds_up_nobody_either(house: Hous
 }
 
 #[each_database]
-async fn what_is_on_the_wire_is_concluded_by_itself(house: House) {
+async fn what_is_on_the_wire_is_concluded_by_itself(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let (first, second) = (scene.order().await.id, scene.order().await.id);
@@ -147,7 +147,7 @@ async fn what_is_on_the_wire_is_concluded_by_itself(house: House) {
 }
 
 #[each_database]
-async fn held_and_parked_ones_are_withdrawn_and_stand_on_no_list(house: House) {
+async fn held_and_parked_ones_are_withdrawn_and_stand_on_no_list(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let careful = scene
         .integrator(|new| new.unknown_policy = UnknownPolicy::Hold)
@@ -172,7 +172,7 @@ async fn held_and_parked_ones_are_withdrawn_and_stand_on_no_list(house: House) {
 }
 
 #[each_database]
-async fn past_their_deadline_they_are_withdrawn_too_and_fail_no_order(house: House) {
+async fn past_their_deadline_they_are_withdrawn_too_and_fail_no_order(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -185,7 +185,7 @@ async fn past_their_deadline_they_are_withdrawn_too_and_fail_no_order(house: Hou
 }
 
 #[each_database]
-async fn a_callback_from_before_is_heard_before_the_order_goes_on_without_it(house: House) {
+async fn a_callback_from_before_is_heard_before_the_order_goes_on_without_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (gone, till) = (
         scene.kitchen().await,
@@ -210,7 +210,7 @@ async fn a_callback_from_before_is_heard_before_the_order_goes_on_without_it(hou
 }
 
 #[each_database]
-async fn a_parcel_whose_courier_is_archived_is_told_to_have_none(house: House) {
+async fn a_parcel_whose_courier_is_archived_is_told_to_have_none(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let courier = scene.courier().await;
     let order = scene.order().await.id;
@@ -231,7 +231,7 @@ async fn a_parcel_whose_courier_is_archived_is_told_to_have_none(house: House) {
 
 #[each_database]
 async fn one_that_cannot_be_withdrawn_stops_no_other_and_is_left_to_people_in_the_end(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;

@@ -8,7 +8,7 @@ use crate::{
     handoffs::Claimed,
     integrators::IntegratorEdit,
     scene::{LEASE, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     event::Event,
@@ -22,7 +22,7 @@ async fn known(scene: &Scene, of: &Integrator) -> Integrator {
     scene.house.ledger.integrator(of.id).await.unwrap().unwrap()
 }
 
-fn told(house: &House) -> Vec<Event> {
+fn told(house: &TestLedger) -> Vec<Event> {
     let mut events = house.woken.events();
     events.retain(|event| event.kind == EventKind::IntegratorDisabled);
     events
@@ -80,7 +80,7 @@ async fn next(scene: &Scene, integrator: &Integrator) -> Claimed {
 }
 
 #[each_database]
-async fn fifteen_failures_over_an_hour_disable_it_and_staff_are_told(house: House) {
+async fn fifteen_failures_over_an_hour_disable_it_and_staff_are_told(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.integrator(|new| new.required = Some(false)).await;
     fails(&scene, &kitchen, 15, Duration::from_secs(3600)).await;
@@ -118,7 +118,7 @@ async fn fifteen_failures_over_an_hour_disable_it_and_staff_are_told(house: Hous
 
 #[each_database]
 async fn fifteen_failures_within_59_minutes_do_not_disable_it_and_one_more_later_does(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.integrator(|new| new.required = Some(false)).await;
@@ -132,7 +132,7 @@ async fn fifteen_failures_within_59_minutes_do_not_disable_it_and_one_more_later
 }
 
 #[each_database]
-async fn fourteen_failures_over_a_day_do_not_disable_it(house: House) {
+async fn fourteen_failures_over_a_day_do_not_disable_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.integrator(|new| new.required = Some(false)).await;
     fails(&scene, &kitchen, 14, Duration::from_secs(24 * 3600)).await;
@@ -140,7 +140,7 @@ async fn fourteen_failures_over_a_day_do_not_disable_it(house: House) {
 }
 
 #[each_database]
-async fn a_success_in_between_begins_the_hour_and_the_count_anew(house: House) {
+async fn a_success_in_between_begins_the_hour_and_the_count_anew(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.integrator(|new| new.required = Some(false)).await;
     fails(&scene, &kitchen, 14, Duration::from_secs(3600)).await;
@@ -165,7 +165,7 @@ async fn a_success_in_between_begins_the_hour_and_the_count_anew(house: House) {
 }
 
 #[each_database]
-async fn a_410_disables_it_at_once_and_staff_are_told(house: House) {
+async fn a_410_disables_it_at_once_and_staff_are_told(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let order = scene.order().await;
@@ -182,7 +182,9 @@ async fn a_410_disables_it_at_once_and_staff_are_told(house: House) {
 }
 
 #[each_database]
-async fn whoever_dies_between_the_outcome_and_the_disabling_leaves_it_to_the_sweep(house: House) {
+async fn whoever_dies_between_the_outcome_and_the_disabling_leaves_it_to_the_sweep(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     scene.order().await;
@@ -210,7 +212,7 @@ async fn whoever_dies_between_the_outcome_and_the_disabling_leaves_it_to_the_swe
 }
 
 #[each_database]
-async fn an_attempt_that_was_lost_with_its_worker_may_be_the_last_that_counts(house: House) {
+async fn an_attempt_that_was_lost_with_its_worker_may_be_the_last_that_counts(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.integrator(|new| new.required = Some(false)).await;
     fails(&scene, &kitchen, 14, Duration::from_secs(3600)).await;
@@ -229,7 +231,7 @@ async fn an_attempt_that_was_lost_with_its_worker_may_be_the_last_that_counts(ho
 }
 
 #[each_database]
-async fn enabled_again_it_starts_anew_and_its_open_handoffs_go_on(house: House) {
+async fn enabled_again_it_starts_anew_and_its_open_handoffs_go_on(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let (gone, waiting) = (scene.order().await, scene.order().await);
@@ -262,7 +264,7 @@ async fn enabled_again_it_starts_anew_and_its_open_handoffs_go_on(house: House) 
 }
 
 #[each_database]
-async fn disabled_for_good_its_handoffs_wait_until_accept_by_ends_their_orders(house: House) {
+async fn disabled_for_good_its_handoffs_wait_until_accept_by_ends_their_orders(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     scene.order().await;
@@ -293,7 +295,7 @@ async fn disabled_for_good_its_handoffs_wait_until_accept_by_ends_their_orders(h
 }
 
 #[each_database]
-async fn people_who_disable_it_first_are_not_told_of_it(house: House) {
+async fn people_who_disable_it_first_are_not_told_of_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     scene

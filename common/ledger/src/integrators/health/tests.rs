@@ -4,7 +4,7 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::*;
-use crate::{intake::ProductRef, scene::Scene, testing::House};
+use crate::{intake::ProductRef, scene::Scene, testing::TestLedger};
 use domain::{handoff::SendResult, integrator::BreakerState};
 
 async fn health(scene: &Scene, of: IntegratorId) -> Health {
@@ -12,7 +12,7 @@ async fn health(scene: &Scene, of: IntegratorId) -> Health {
 }
 
 #[each_database]
-async fn of_one_that_was_sent_nothing_yet_nothing_is_known(house: House) {
+async fn of_one_that_was_sent_nothing_yet_nothing_is_known(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     assert_eq!(health(&scene, kitchen.id).await, Health::default());
@@ -27,7 +27,7 @@ async fn of_one_that_was_sent_nothing_yet_nothing_is_known(house: House) {
 }
 
 #[each_database]
-async fn successes_and_failures_make_the_rate_and_the_last_of_each_is_shown(house: House) {
+async fn successes_and_failures_make_the_rate_and_the_last_of_each_is_shown(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, other) = (
         scene.kitchen().await,
@@ -91,7 +91,9 @@ async fn successes_and_failures_make_the_rate_and_the_last_of_each_is_shown(hous
 }
 
 #[each_database]
-async fn the_rate_is_of_the_last_hundred_and_a_success_before_them_is_still_known(house: House) {
+async fn the_rate_is_of_the_last_hundred_and_a_success_before_them_is_still_known(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.integrator(|new| new.required = Some(false)).await;
     scene.order().await;

@@ -10,7 +10,7 @@ use crate::{
     products::ProductEdit,
     scene::{STOCK, Scene},
     stores::StoreEdit,
-    testing::{House, fixtures::euros},
+    testing::{TestLedger, fixtures::euros},
 };
 use domain::{
     event::EventKind,
@@ -37,7 +37,7 @@ async fn costs(scene: &Scene, amount: i64) -> Product {
 }
 
 #[each_database]
-async fn a_draft_holds_nothing_and_nobody_is_told_of_it(house: House) {
+async fn a_draft_holds_nothing_and_nobody_is_told_of_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let woken = house.woken.rows().len();
@@ -57,7 +57,7 @@ async fn a_draft_holds_nothing_and_nobody_is_told_of_it(house: House) {
 }
 
 #[each_database]
-async fn a_placed_draft_is_as_if_it_had_been_placed_at_once(house: House) {
+async fn a_placed_draft_is_as_if_it_had_been_placed_at_once(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let draft = scene
@@ -97,7 +97,7 @@ async fn a_placed_draft_is_as_if_it_had_been_placed_at_once(house: House) {
 }
 
 #[each_database]
-async fn a_screen_that_missed_the_placing_of_an_old_draft_finds_its_stream(house: House) {
+async fn a_screen_that_missed_the_placing_of_an_old_draft_finds_its_stream(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let placed = scene.draft(vec![line(scene.product, 1)]).await;
     let still = scene.draft(vec![line(scene.product, 1)]).await;
@@ -120,7 +120,7 @@ async fn a_screen_that_missed_the_placing_of_an_old_draft_finds_its_stream(house
 }
 
 #[each_database]
-async fn a_draft_is_placed_by_the_rule_of_intake(house: House) {
+async fn a_draft_is_placed_by_the_rule_of_intake(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let ledger = &house.ledger;
     let place =
@@ -191,7 +191,7 @@ async fn a_draft_is_placed_by_the_rule_of_intake(house: House) {
 
 #[each_database]
 async fn a_draft_of_a_table_is_not_the_tables_until_it_is_placed_and_not_after_its_close(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let session = house
@@ -222,7 +222,7 @@ async fn a_draft_of_a_table_is_not_the_tables_until_it_is_placed_and_not_after_i
 
 #[each_database]
 async fn only_those_whom_the_table_of_moves_lets_place_a_draft_place_it_and_nothing_else_moves_it(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let draft = scene.draft(vec![line(scene.product, 1)]).await;
@@ -256,7 +256,7 @@ async fn only_those_whom_the_table_of_moves_lets_place_a_draft_place_it_and_noth
 }
 
 #[each_database]
-async fn a_draft_may_be_edited_in_every_way_and_tells_nobody(house: House) {
+async fn a_draft_may_be_edited_in_every_way_and_tells_nobody(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let draft = scene.draft(vec![]).await;
     let added = scene
@@ -318,7 +318,7 @@ async fn a_draft_may_be_edited_in_every_way_and_tells_nobody(house: House) {
 }
 
 #[each_database]
-async fn a_reference_is_taken_by_a_draft_and_by_an_edit(house: House) {
+async fn a_reference_is_taken_by_a_draft_and_by_an_edit(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let account = house.chance.id(house.clock.now());
     let mut wanted = scene.wanted(Placer::Account(account));
@@ -348,7 +348,7 @@ async fn a_reference_is_taken_by_a_draft_and_by_an_edit(house: House) {
 }
 
 #[each_database]
-async fn a_draft_goes_when_it_is_removed_or_a_week_old_and_a_placed_order_never(house: House) {
+async fn a_draft_goes_when_it_is_removed_or_a_week_old_and_a_placed_order_never(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let removed = scene.draft(vec![line(scene.product, 1)]).await;
     assert_eq!(
@@ -396,7 +396,7 @@ async fn a_draft_goes_when_it_is_removed_or_a_week_old_and_a_placed_order_never(
 }
 
 #[each_database]
-async fn a_draft_names_products_of_its_store_and_a_total_that_is_right(house: House) {
+async fn a_draft_names_products_of_its_store_and_a_total_that_is_right(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let elsewhere = Scene::new(&house).await;
     let mut wanted = scene.wanted(Placer::Account(house.chance.id(house.clock.now())));

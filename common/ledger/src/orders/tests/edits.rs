@@ -6,7 +6,7 @@ use crate::{
     orders::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit},
     products::{NewProduct, ProductEdit},
     scene::{QUANTITY, STOCK, Scene},
-    testing::{House, fixtures::euros},
+    testing::{TestLedger, fixtures::euros},
 };
 use domain::{
     event::EventKind,
@@ -26,12 +26,12 @@ async fn create_product(scene: &Scene, stock: Option<u32>) -> ProductId {
     scene.house.create_product_with(scene.store, change).await
 }
 
-async fn stock_of(house: &House, product: ProductId) -> Option<i64> {
+async fn stock_of(house: &TestLedger, product: ProductId) -> Option<i64> {
     house.ledger.product(product).await.unwrap().unwrap().stock
 }
 
 #[each_database]
-async fn an_edit_changes_stock_by_the_difference_and_is_in_the_timeline(house: House) {
+async fn an_edit_changes_stock_by_the_difference_and_is_in_the_timeline(house: TestLedger) {
     let scene = Scene::new(&house).await;
     scene.kitchen().await;
     let cake = create_product(&scene, Some(5)).await;
@@ -89,7 +89,7 @@ async fn an_edit_changes_stock_by_the_difference_and_is_in_the_timeline(house: H
 }
 
 #[each_database]
-async fn an_edit_that_one_product_is_too_short_for_changes_nothing(house: House) {
+async fn an_edit_that_one_product_is_too_short_for_changes_nothing(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let cake = create_product(&scene, Some(5)).await;
     let order = scene.order().await;
@@ -124,7 +124,7 @@ async fn an_edit_that_one_product_is_too_short_for_changes_nothing(house: House)
 }
 
 #[each_database]
-async fn a_line_that_stays_keeps_its_price_and_a_new_one_gets_todays(house: House) {
+async fn a_line_that_stays_keeps_its_price_and_a_new_one_gets_todays(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await;
     let price = Some(Money::new(300, order.total.currency));
@@ -164,7 +164,7 @@ async fn a_line_that_stays_keeps_its_price_and_a_new_one_gets_todays(house: Hous
 
 #[each_database]
 async fn a_line_whose_product_was_not_counted_takes_stock_only_when_there_is_more_of_it(
-    house: House,
+    house: TestLedger,
 ) {
     let scene = Scene::new(&house).await;
     let cake = create_product(&scene, None).await;
@@ -198,7 +198,7 @@ async fn a_line_whose_product_was_not_counted_takes_stock_only_when_there_is_mor
 }
 
 #[each_database]
-async fn what_is_not_sold_any_more_may_become_less_and_not_more(house: House) {
+async fn what_is_not_sold_any_more_may_become_less_and_not_more(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await;
     let gone = ProductEdit {
@@ -230,7 +230,7 @@ async fn what_is_not_sold_any_more_may_become_less_and_not_more(house: House) {
 }
 
 #[each_database]
-async fn a_placed_order_keeps_an_item_an_address_and_its_bounds(house: House) {
+async fn a_placed_order_keeps_an_item_an_address_and_its_bounds(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await;
     let last = items(ItemsEdit::Remove(order.items[0].id));
@@ -292,7 +292,7 @@ async fn a_placed_order_keeps_an_item_an_address_and_its_bounds(house: House) {
 }
 
 #[each_database]
-async fn once_an_integrator_was_told_of_an_order_nobody_edits_it(house: House) {
+async fn once_an_integrator_was_told_of_an_order_nobody_edits_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await;
@@ -327,7 +327,7 @@ async fn once_an_integrator_was_told_of_an_order_nobody_edits_it(house: House) {
 }
 
 #[each_database]
-async fn a_tables_order_takes_nothing_more_after_the_close(house: House) {
+async fn a_tables_order_takes_nothing_more_after_the_close(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let session = house
         .ledger
@@ -354,7 +354,7 @@ async fn a_tables_order_takes_nothing_more_after_the_close(house: House) {
 }
 
 #[each_database]
-async fn an_edit_of_another_version_is_refused_and_moves_do_not_count(house: House) {
+async fn an_edit_of_another_version_is_refused_and_moves_do_not_count(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await;
     let ledger = &house.ledger;
@@ -373,7 +373,9 @@ async fn an_edit_of_another_version_is_refused_and_moves_do_not_count(house: Hou
 }
 
 #[each_database]
-async fn an_edit_of_what_was_a_draft_when_it_was_seen_is_refused_once_that_is_placed(house: House) {
+async fn an_edit_of_what_was_a_draft_when_it_was_seen_is_refused_once_that_is_placed(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let draft = scene.draft(vec![line(scene.product, 2)]).await;
     scene.place(draft.id).await;

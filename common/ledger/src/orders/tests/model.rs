@@ -10,7 +10,7 @@ use crate::{
     intake::{PlaceRefused, Placer},
     orders::{EditRefused, ItemsEdit, OrderRefused},
     scene::{STOCK, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     ids::OrderId,
@@ -142,7 +142,7 @@ fn held(orders: &[Order]) -> i64 {
 
 #[each_database]
 async fn whatever_several_callers_do_at_once_stock_is_what_there_was_less_what_is_held(
-    house: House,
+    house: TestLedger,
 ) {
     for seed in [7, 2026] {
         let scene = Scene::new(&house).await;

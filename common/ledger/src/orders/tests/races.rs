@@ -10,7 +10,7 @@ use crate::{
     ChangeError, Ledger, NoWake,
     orders::{EditRefused, ItemsEdit, OrderRefused},
     scene::{LEASE, QUANTITY, STOCK, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     event::EventKind,
@@ -21,7 +21,7 @@ use domain::{
 const ROUNDS: u32 = 12;
 
 /// Returns the ledgers of two processes.
-fn two(house: &House) -> [Ledger; 2] {
+fn two(house: &TestLedger) -> [Ledger; 2] {
     [
         house.ledger.clone(),
         house.ledger_with_wake(Arc::new(NoWake)),
@@ -34,7 +34,7 @@ async fn pieces_of(scene: &Scene, order: OrderId) -> i64 {
 }
 
 #[each_database]
-async fn an_edit_and_a_claim_at_once_send_what_the_order_then_is(house: House) {
+async fn an_edit_and_a_claim_at_once_send_what_the_order_then_is(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     for _ in 0..ROUNDS {
@@ -70,7 +70,7 @@ async fn an_edit_and_a_claim_at_once_send_what_the_order_then_is(house: House) {
 }
 
 #[each_database]
-async fn an_edit_and_a_cancel_at_once_leave_all_stock_where_it_was(house: House) {
+async fn an_edit_and_a_cancel_at_once_leave_all_stock_where_it_was(house: TestLedger) {
     let scene = Scene::new(&house).await;
     for round in 0..ROUNDS {
         let order = scene.order().await;
@@ -91,7 +91,7 @@ async fn an_edit_and_a_cancel_at_once_leave_all_stock_where_it_was(house: House)
 }
 
 #[each_database]
-async fn an_edit_and_an_acceptance_at_once_are_one_after_the_other(house: House) {
+async fn an_edit_and_an_acceptance_at_once_are_one_after_the_other(house: TestLedger) {
     let scene = Scene::new(&house).await;
     for _ in 0..ROUNDS {
         let order = scene.order().await;
@@ -116,7 +116,7 @@ async fn an_edit_and_an_acceptance_at_once_are_one_after_the_other(house: House)
 }
 
 #[each_database]
-async fn of_two_edits_of_one_version_one_is_done_and_without_a_version_both_are(house: House) {
+async fn of_two_edits_of_one_version_one_is_done_and_without_a_version_both_are(house: TestLedger) {
     let scene = Scene::new(&house).await;
     for _ in 0..ROUNDS {
         let order = scene.order().await;
@@ -150,7 +150,7 @@ async fn of_two_edits_of_one_version_one_is_done_and_without_a_version_both_are(
 }
 
 #[each_database]
-async fn a_draft_is_placed_once_however_many_place_it(house: House) {
+async fn a_draft_is_placed_once_however_many_place_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     let session = house
@@ -181,7 +181,9 @@ async fn a_draft_is_placed_once_however_many_place_it(house: House) {
 }
 
 #[each_database]
-async fn a_draft_that_is_placed_edited_and_removed_at_once_comes_to_one_of_these(house: House) {
+async fn a_draft_that_is_placed_edited_and_removed_at_once_comes_to_one_of_these(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     for _ in 0..ROUNDS {
         let draft = scene.draft(vec![line(scene.product, 2)]).await;
@@ -215,7 +217,7 @@ async fn a_draft_that_is_placed_edited_and_removed_at_once_comes_to_one_of_these
 }
 
 #[each_database]
-async fn buyers_and_editors_of_the_last_pieces_never_have_more_than_there_are(house: House) {
+async fn buyers_and_editors_of_the_last_pieces_never_have_more_than_there_are(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let mut orders = Vec::new();
     for _ in 0..10 {
@@ -258,7 +260,7 @@ async fn buyers_and_editors_of_the_last_pieces_never_have_more_than_there_are(ho
 }
 
 #[each_database]
-async fn a_move_of_what_was_changed_since_it_was_seen_is_refused(house: House) {
+async fn a_move_of_what_was_changed_since_it_was_seen_is_refused(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let ledger = &house.ledger;
     let seen = scene.order().await;

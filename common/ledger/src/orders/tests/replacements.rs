@@ -9,7 +9,7 @@ use crate::{
     idempotency::Idempotency,
     intake::{Line, PlaceOrder, PlaceRefused, Placer},
     scene::{QUANTITY, STOCK, Scene},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     order::Order,
@@ -35,7 +35,7 @@ fn anew(scene: &Scene, order: &Order) -> PlaceOrder {
 }
 
 #[each_database]
-async fn one_order_replaces_another_however_many_ask_for_it(house: House) {
+async fn one_order_replaces_another_however_many_ask_for_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let rejected = a_rejected_order(&scene).await;
     let ledgers = [
@@ -62,7 +62,7 @@ async fn one_order_replaces_another_however_many_ask_for_it(house: House) {
 }
 
 #[each_database]
-async fn a_replacement_is_replayed_by_its_key_and_can_itself_be_replaced(house: House) {
+async fn a_replacement_is_replayed_by_its_key_and_can_itself_be_replaced(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let rejected = a_rejected_order(&scene).await;
     let mut wanted = anew(&scene, &rejected);

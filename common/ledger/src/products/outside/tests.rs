@@ -1,7 +1,7 @@
 //! Imports of an outside service's list, and their effects on our own products.
 
 use super::*;
-use crate::{ChangeError, testing::{House, fixtures::{euros, new_product}}, products::NewProduct};
+use crate::{ChangeError, testing::{TestLedger, fixtures::{euros, new_product}}, products::NewProduct};
 use each_database::each_database;
 
 fn listed(external_id: &str, name: &str, cents: i64) -> ListedProduct {
@@ -14,7 +14,7 @@ fn listed(external_id: &str, name: &str, cents: i64) -> ListedProduct {
 }
 
 /// Returns sku, name, price and availability of all the store's products.
-async fn sold(house: &House, store: StoreId) -> Vec<(Option<String>, String, i64, bool)> {
+async fn sold(house: &TestLedger, store: StoreId) -> Vec<(Option<String>, String, i64, bool)> {
     let products = house.ledger.products(store, None, 100).await.unwrap();
     let mut sold: Vec<_> = products
         .into_iter()
@@ -36,7 +36,7 @@ fn row(sku: &str, name: &str, cents: i64, available: bool) -> (Option<String>, S
 }
 
 #[each_database]
-async fn what_is_listed_is_sold_as_listed_and_what_is_not_is_off_sale(house: House) {
+async fn what_is_listed_is_sold_as_listed_and_what_is_not_is_off_sale(house: TestLedger) {
     let store = house.create_store().await;
     let bring =
         async |list: &[ListedProduct]| house.ledger.import_products(store, list).await.unwrap();
@@ -75,7 +75,7 @@ async fn what_is_listed_is_sold_as_listed_and_what_is_not_is_off_sale(house: Hou
 }
 
 #[each_database]
-async fn an_unchanged_list_writes_nothing(house: House) {
+async fn an_unchanged_list_writes_nothing(house: TestLedger) {
     let store = house.create_store().await;
     let list = [listed("1", "Tea", 200), listed("2", "Espresso", 180)];
     house.ledger.import_products(store, &list).await.unwrap();
@@ -89,7 +89,7 @@ async fn an_unchanged_list_writes_nothing(house: House) {
 }
 
 #[each_database]
-async fn what_people_took_off_sale_or_archived_stays_so_while_it_is_listed(house: House) {
+async fn what_people_took_off_sale_or_archived_stays_so_while_it_is_listed(house: TestLedger) {
     let store = house.create_store().await;
     let list = [listed("1", "Tea", 200), listed("2", "Espresso", 180)];
     house.ledger.import_products(store, &list).await.unwrap();
@@ -118,7 +118,7 @@ async fn what_people_took_off_sale_or_archived_stays_so_while_it_is_listed(house
 }
 
 #[each_database]
-async fn the_stores_own_product_of_that_sku_becomes_the_listed_one(house: House) {
+async fn the_stores_own_product_of_that_sku_becomes_the_listed_one(house: TestLedger) {
     let store = house.create_store().await;
     let other = house.create_product(store).await;
     let new = NewProduct {
@@ -150,7 +150,9 @@ async fn the_stores_own_product_of_that_sku_becomes_the_listed_one(house: House)
 }
 
 #[each_database]
-async fn a_product_that_people_make_while_it_is_brought_in_becomes_the_listed_one(house: House) {
+async fn a_product_that_people_make_while_it_is_brought_in_becomes_the_listed_one(
+    house: TestLedger,
+) {
     let store = house.create_store().await;
     for round in 0..8 {
         let sku = round.to_string();
@@ -190,7 +192,7 @@ async fn a_product_that_people_make_while_it_is_brought_in_becomes_the_listed_on
 }
 
 #[each_database]
-async fn whoever_meets_a_sku_that_was_free_a_moment_ago_looks_again(house: House) {
+async fn whoever_meets_a_sku_that_was_free_a_moment_ago_looks_again(house: TestLedger) {
     let store = house.create_store().await;
     let tea = listed("1", "Tea", 200);
     house
@@ -208,7 +210,7 @@ async fn whoever_meets_a_sku_that_was_free_a_moment_ago_looks_again(house: House
 }
 
 #[each_database]
-async fn a_sku_that_people_gave_to_another_listed_product_stays_with_it(house: House) {
+async fn a_sku_that_people_gave_to_another_listed_product_stays_with_it(house: TestLedger) {
     let store = house.create_store().await;
     house
         .ledger
@@ -238,7 +240,7 @@ async fn a_sku_that_people_gave_to_another_listed_product_stays_with_it(house: H
 }
 
 #[each_database]
-async fn ten_who_bring_in_the_same_make_it_once(house: House) {
+async fn ten_who_bring_in_the_same_make_it_once(house: TestLedger) {
     let store = house.create_store().await;
     let list: Vec<_> = (0..40)
         .map(|n| listed(&n.to_string(), "Thing", 100 + n))
@@ -255,7 +257,7 @@ async fn ten_who_bring_in_the_same_make_it_once(house: House) {
 }
 
 #[each_database]
-async fn prices_in_another_currency_are_refused(house: House) {
+async fn prices_in_another_currency_are_refused(house: TestLedger) {
     let store = house.create_store().await;
     let list = [ListedProduct {
         price: Money::new(1, "USD".parse().unwrap()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::{
     scene::{LEASE, Scene, word},
-    testing::House,
+    testing::TestLedger,
 };
 use domain::{
     callback::CallbackResult,
@@ -26,7 +26,7 @@ macro_rules! listed {
 }
 
 #[each_database]
-async fn an_order_that_stands_in_one_state_too_long_is_listed_until_it_moves(house: House) {
+async fn an_order_that_stands_in_one_state_too_long_is_listed_until_it_moves(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await;
     scene.staff_move(order.id, OrderStatus::Accepted).await;
@@ -57,7 +57,7 @@ async fn an_order_that_stands_in_one_state_too_long_is_listed_until_it_moves(hou
 }
 
 #[each_database]
-async fn a_handoff_that_nobody_sends_is_listed_with_what_stands_in_its_way(house: House) {
+async fn a_handoff_that_nobody_sends_is_listed_with_what_stands_in_its_way(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     scene.order().await;
@@ -96,7 +96,7 @@ async fn a_handoff_that_nobody_sends_is_listed_with_what_stands_in_its_way(house
 }
 
 #[each_database]
-async fn a_handoff_whose_worker_is_gone_is_listed_where_no_sweep_frees_it(house: House) {
+async fn a_handoff_whose_worker_is_gone_is_listed_where_no_sweep_frees_it(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     scene.order().await;
@@ -111,7 +111,7 @@ async fn a_handoff_whose_worker_is_gone_is_listed_where_no_sweep_frees_it(house:
 }
 
 #[each_database]
-async fn a_callback_that_nobody_applies_is_listed_until_it_is(house: House) {
+async fn a_callback_that_nobody_applies_is_listed_until_it_is(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;
     let order = scene.order().await;
@@ -137,7 +137,7 @@ async fn a_callback_that_nobody_applies_is_listed_until_it_is(house: House) {
 }
 
 #[each_database]
-async fn announcements_that_wait_for_the_broker_are_one_entry_for_operators(house: House) {
+async fn announcements_that_wait_for_the_broker_are_one_entry_for_operators(house: TestLedger) {
     let scene = Scene::new(&house).await;
     scene.order().await;
     scene.order().await;

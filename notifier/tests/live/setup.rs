@@ -11,7 +11,7 @@ use std::{
 
 use broker::{Broker, Embedded, Message};
 use futures_util::{SinkExt, StreamExt};
-use ledger::{Ledger, OutboxRow, Wake, testing::House};
+use ledger::{Ledger, OutboxRow, Wake, testing::TestLedger};
 use notifier::{Notifier, NotifierSettings, routes};
 use platform::metrics::Metrics;
 use runtime::{lifecycle::Shutdown, listen};
@@ -51,7 +51,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(house: &House) -> Self {
+    pub(crate) fn new(house: &TestLedger) -> Self {
         let broker: Arc<dyn Broker> = Arc::new(Embedded::new(100_000));
         let (sender, mut rows) = mpsc::unbounded_channel::<OutboxRow>();
         let publishing = Arc::clone(&broker);
