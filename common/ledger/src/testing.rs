@@ -5,11 +5,7 @@
 pub mod fixtures;
 
 use parking_lot::Mutex;
-use std::{
-    panic::{AssertUnwindSafe, resume_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     event::Event,
@@ -20,13 +16,15 @@ use domain::{
     store::{Contact, Store},
     stuck::StuckLimits,
 };
-use futures_util::FutureExt;
 use platform::{chance::Chance, clock::Clock, secrets::Keys};
-use store::Db;
 pub use store::testing::{FreshDb, TEST_TIMEOUT, environment, fresh_mysql, fresh_sqlite, noon};
+use store::{
+    Db,
+    testing::{with_mysql, with_sqlite},
+};
 use tokio::sync::watch;
 
-use crate::{BatchLimits, Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake, intake::{Line, PlaceOrder, Placer, ProductRef, IntakeSettings}, products::NewProduct};
+use crate::{ChangeResult, BatchLimits, Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake, intake::{Line, PlaceOrder, Placer, ProductRef, IntakeSettings}, products::NewProduct, ChangeError, Result};
 
 /// A ledger over a fresh database, with a clock that stands at [`noon`] until the test moves it.
 #[derive(Clone, Debug)]
@@ -239,24 +237,22 @@ impl Wake for Woken {
 
 /// Runs a body of `#[each_database]` over SQLite, and drops the database even if the body panics.
 pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(TestLedger) -> F) {
-    on_fresh(fresh_sqlite().await, body).await;
+    with_sqlite(|db| body(TestLedger::new(db))).await;
 }
 
 /// Runs a body like [`on_sqlite`] over MySQL, if a server is named.
 pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(TestLedger) -> F) {
-    if let Some(fresh) = fresh_mysql().await {
-        on_fresh(fresh, body).await;
-    }
+    with_mysql(|db| body(TestLedger::new(db))).await;
 }
 
-async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(TestLedger) -> F) {
-    let test_ledger = TestLedger::new(fresh.db.clone());
-    let done = AssertUnwindSafe(async move { body(test_ledger).await })
-        .catch_unwind()
-        .await;
-    fresh.end().await;
-    if let Err(panic) = done {
-        resume_unwind(panic);
+/// Returns the reason of a refusal.
+///
+/// # Panics
+/// If it was not refused.
+pub fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: ChangeResult<T, R>) -> R {
+    match done {
+        Err(ChangeError::Refused(refusal)) => refusal,
+        other => panic!("not refused: {other:?}"),
     }
 }
 

@@ -191,21 +191,31 @@ pub async fn run(tx: &mut Tx, statement: &'static str) -> Result<u64> {
         .rows_affected()))
 }
 
-/// Runs a body of `#[each_database]` over SQLite, and drops the database even if the body panics.
+/// Runs a body of `#[each_database(store)]` over SQLite.
 pub async fn on_sqlite<F: Future<Output = ()>>(body: impl FnOnce(TestDb) -> F) {
-    on_fresh(fresh_sqlite().await, body).await;
+    with_sqlite(|db| body(TestDb::new(db))).await;
 }
 
 /// Runs a body like [`on_sqlite`] over MySQL, if a server is named.
 pub async fn on_mysql<F: Future<Output = ()>>(body: impl FnOnce(TestDb) -> F) {
+    with_mysql(|db| body(TestDb::new(db))).await;
+}
+
+/// Runs `body` over a fresh SQLite database, and drops the database even if `body` panics.
+pub async fn with_sqlite<F: Future<Output = ()>>(body: impl FnOnce(Db) -> F) {
+    with_fresh(fresh_sqlite().await, body).await;
+}
+
+/// Runs `body` like [`with_sqlite`] over MySQL, if a server is named.
+pub async fn with_mysql<F: Future<Output = ()>>(body: impl FnOnce(Db) -> F) {
     if let Some(fresh) = fresh_mysql().await {
-        on_fresh(fresh, body).await;
+        with_fresh(fresh, body).await;
     }
 }
 
-async fn on_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(TestDb) -> F) {
-    let test_db = TestDb::new(fresh.db.clone());
-    let done = AssertUnwindSafe(async move { body(test_db).await })
+async fn with_fresh<F: Future<Output = ()>>(fresh: FreshDb, body: impl FnOnce(Db) -> F) {
+    let db = fresh.db.clone();
+    let done = AssertUnwindSafe(async move { body(db).await })
         .catch_unwind()
         .await;
     fresh.end().await;

@@ -4,7 +4,7 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::{sign_ins::REUSE_GRACE, *};
-use crate::{ChangeError, ChangeResult, testing::{TestLedger, fixtures::new_account}};
+use crate::{ChangeError, ChangeResult, testing::{TestLedger, fixtures::new_account, refusal}};
 
 const TTL: Duration = Duration::from_secs(86_400);
 
@@ -19,13 +19,6 @@ fn named(username: &str, role: Role, stores: &[StoreId]) -> NewAccount {
 async fn customer(house: &TestLedger, username: &str) -> Account {
     let new = named(username, Role::Customer, &[]);
     house.ledger.create_account(&new).await.unwrap()
-}
-
-fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: ChangeResult<T, R>) -> R {
-    match done {
-        Err(ChangeError::Refused(refusal)) => refusal,
-        other => panic!("not refused: {other:?}"),
-    }
 }
 
 async fn signed_in(house: &TestLedger, account: &Account, ttl: Duration) -> Refreshed {

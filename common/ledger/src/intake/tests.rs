@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::{Idempotency, PlaceOrder, PlaceRefused, Placed, Placer, Shortage};
-use crate::{ChangeError, ChangeResult, Ledger, NoWake, products::NewProduct, scene::Scene, testing::{TestLedger, fixtures::{euros, line, new_order}}};
+use crate::{ChangeError, ChangeResult, Ledger, NoWake, products::NewProduct, scene::Scene, testing::{TestLedger, fixtures::{euros, line, new_order}, refusal}};
 use domain::{
     event::EventKind,
     hint::Hint,
@@ -28,13 +28,6 @@ fn an_order(store_id: StoreId, account: AccountId, lines: &[(ProductId, u32)]) -
         .iter()
         .map(|(product, quantity)| line(*product, *quantity));
     new_order(store_id, Placer::Account(account), lines.collect())
-}
-
-fn refusal(result: ChangeResult<Placed, PlaceRefused>) -> PlaceRefused {
-    match result {
-        Err(ChangeError::Refused(refused)) => refused,
-        other => panic!("not refused: {other:?}"),
-    }
 }
 
 async fn stock_of(ledger: &Ledger, product: ProductId) -> Option<i64> {

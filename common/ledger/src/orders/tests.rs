@@ -6,7 +6,7 @@ mod model;
 mod races;
 mod replacements;
 
-use crate::{ChangeError, ChangeResult, intake::{Line, PlaceOrder, Placer, ProductRef}, orders::{EditRefused, ItemsEdit, OrderEdit, OrderFilter}, scene::Scene, testing::fixtures::line, };
+use crate::{ChangeError, ChangeResult, intake::{Line, PlaceOrder, Placer, ProductRef}, orders::{EditRefused, ItemsEdit, OrderEdit, OrderFilter}, scene::Scene, testing::{fixtures::line, refusal}, Result};
 use domain::{event::EventKind, ids::OrderId, order::Order, status::By};
 
 fn items(items: ItemsEdit) -> OrderEdit {
@@ -19,13 +19,6 @@ fn items(items: ItemsEdit) -> OrderEdit {
 /// Returns an edit to this many pieces of the scene's product in one line.
 fn pieces(scene: &Scene, quantity: u32) -> OrderEdit {
     items(ItemsEdit::Replace(vec![line(scene.product, quantity)]))
-}
-
-fn refusal<T: std::fmt::Debug, R: std::fmt::Debug>(done: ChangeResult<T, R>) -> R {
-    match done {
-        Err(ChangeError::Refused(refused)) => refused,
-        other => panic!("not refused: {other:?}"),
-    }
 }
 
 impl Scene {

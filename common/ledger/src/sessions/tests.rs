@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::*;
 use crate::{
     intake::PlaceRefused,
-    testing::{TestLedger, fixtures::guest_order},
+    testing::{TestLedger, fixtures::guest_order, refusal},
 };
 
 /// Returns the numbers and kinds of the events in a session's stream.
@@ -19,13 +19,6 @@ async fn told(house: &TestLedger, session: SessionId) -> Vec<(i64, EventKind)> {
         .await
         .unwrap();
     events.iter().map(|event| (event.seq, event.kind)).collect()
-}
-
-fn refused<T: std::fmt::Debug>(answer: ChangeResult<T, SessionRefused>) -> SessionRefused {
-    match answer {
-        Err(ChangeError::Refused(refusal)) => refusal,
-        other => panic!("not refused: {other:?}"),
-    }
 }
 
 #[each_database]
@@ -45,8 +38,8 @@ async fn twenty_opens_of_one_name_are_one(house: TestLedger) {
     let (opened, refusals): (Vec<_>, Vec<_>) =
         answers.into_iter().partition(|answer| answer.is_ok());
     assert_eq!(opened.len(), 1);
-    for refusal in refusals {
-        assert_eq!(refused(refusal), SessionRefused::NameTaken);
+    for refused in refusals {
+        assert_eq!(refusal(refused), SessionRefused::NameTaken);
     }
     let open = house
         .ledger
@@ -68,7 +61,7 @@ async fn a_closed_sessions_name_is_free_again_and_another_stores_never_was_taken
     let first = house.ledger.open_session(store, "Table 1").await.unwrap();
     house.ledger.open_session(other, "Table 1").await.unwrap();
     assert_eq!(
-        refused(house.ledger.open_session(store, "TABLE 1").await),
+        refusal(house.ledger.open_session(store, "TABLE 1").await),
         SessionRefused::NameTaken
     );
     house.ledger.close_session(first.id).await.unwrap();
@@ -86,7 +79,7 @@ async fn a_store_that_is_unknown_or_archived_opens_no_session(house: TestLedger)
         .await;
     for store in [unknown, archived] {
         assert_eq!(
-            refused(house.ledger.open_session(store, "A").await),
+            refusal(house.ledger.open_session(store, "A").await),
             SessionRefused::NoSuchStore
         );
     }
@@ -271,18 +264,18 @@ async fn a_code_that_was_drawn_elsewhere_is_taken_once_and_told_apart_from_a_nam
         .unwrap();
     assert_eq!(first.code, code);
     let taken = ledger.open_session_with_code(store, "Table 2", code).await;
-    assert_eq!(refused(taken), SessionRefused::CodeTaken);
+    assert_eq!(refusal(taken), SessionRefused::CodeTaken);
     let other = "0".repeat(40);
     let taken = ledger
         .open_session_with_code(store, "table 1", &other)
         .await;
-    assert_eq!(refused(taken), SessionRefused::NameTaken);
+    assert_eq!(refusal(taken), SessionRefused::NameTaken);
     let second = ledger
         .open_session_with_code(store, "Table 2", &other)
         .await
         .unwrap();
     let renewed = ledger.set_session_code(second.id, &other, code).await;
-    assert_eq!(refused(renewed), SessionRefused::CodeTaken);
+    assert_eq!(refusal(renewed), SessionRefused::CodeTaken);
     assert_eq!(ledger.session(second.id).await.unwrap(), Some(second));
 
     assert!(ledger.is_session_open(store, " TABLE  1").await.unwrap());
