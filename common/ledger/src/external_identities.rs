@@ -94,7 +94,11 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ChangeError, accounts::NewAccount, testing::{TestLedger, fixtures::new_account}};
+    use crate::{
+        ChangeError,
+        accounts::NewAccount,
+        testing::{TestLedger, fixtures::new_account},
+    };
     use domain::account::Role;
     use each_database::each_database;
 

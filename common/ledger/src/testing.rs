@@ -24,7 +24,12 @@ use store::{
 };
 use tokio::sync::watch;
 
-use crate::{ChangeResult, BatchLimits, Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake, intake::{Line, PlaceOrder, Placer, ProductRef, IntakeSettings}, products::NewProduct, ChangeError, Result};
+use crate::{
+    BatchLimits, ChangeError, ChangeResult, Ledger, LedgerParts, LedgerSettings, OutboxRow, Result,
+    Wake,
+    intake::{Line, PlaceOrder, Placer, ProductRef},
+    products::NewProduct,
+};
 
 /// A ledger over a fresh database, with a clock that stands at [`noon`] until the test moves it.
 #[derive(Clone, Debug)]

@@ -4,7 +4,10 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::{sign_ins::REUSE_GRACE, *};
-use crate::{ChangeError, ChangeResult, testing::{TestLedger, fixtures::new_account, refusal}};
+use crate::{
+    ChangeError, ChangeResult,
+    testing::{TestLedger, fixtures::new_account, refusal},
+};
 
 const TTL: Duration = Duration::from_secs(86_400);
 

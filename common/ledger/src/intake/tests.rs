@@ -9,7 +9,16 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::{Idempotency, PlaceOrder, PlaceRefused, Placed, Placer, Shortage};
-use crate::{ChangeError, ChangeResult, Ledger, NoWake, products::NewProduct, scene::Scene, testing::{TestLedger, fixtures::{euros, line, new_order}, refusal}};
+use crate::{
+    ChangeError, ChangeResult, Ledger, NoWake,
+    products::NewProduct,
+    scene::Scene,
+    testing::{
+        TestLedger,
+        fixtures::{euros, line, new_order},
+        refusal,
+    },
+};
 use domain::{
     event::EventKind,
     hint::Hint,

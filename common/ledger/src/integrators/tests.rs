@@ -4,7 +4,10 @@ use each_database::each_database;
 use std::time::Duration;
 
 use super::*;
-use crate::{ChangeError, Failure, testing::{TestLedger, fixtures::new_integrator}};
+use crate::{
+    ChangeError, Failure,
+    testing::{TestLedger, fixtures::new_integrator},
+};
 use domain::integrator::BreakerState;
 use store::testing::noon;
 

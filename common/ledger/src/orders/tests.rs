@@ -6,7 +6,13 @@ mod model;
 mod races;
 mod replacements;
 
-use crate::{ChangeError, ChangeResult, intake::{Line, PlaceOrder, Placer, ProductRef}, orders::{EditRefused, ItemsEdit, OrderEdit, OrderFilter}, scene::Scene, testing::{fixtures::line, refusal}, Result};
+use crate::{
+    ChangeError, ChangeResult, Result,
+    intake::{Line, PlaceOrder, Placer, ProductRef},
+    orders::{EditRefused, ItemsEdit, OrderEdit, OrderFilter},
+    scene::Scene,
+    testing::{fixtures::line, refusal},
+};
 use domain::{event::EventKind, ids::OrderId, order::Order, status::By};
 
 fn items(items: ItemsEdit) -> OrderEdit {

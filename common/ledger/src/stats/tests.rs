@@ -337,15 +337,15 @@ fn orders_are_tallied_when_they_are_old_or_when_enough_have_ended() {
         placed_at: Some(now - TimeDelta::minutes(minutes)),
         has_ended,
     };
-    assert_eq!(ready(&[], now), 0);
-    assert_eq!(ready(&[order(59, false)], now), 0);
-    assert_eq!(ready(&[order(59, true)], now), 0);
+    assert_eq!(count_ready(&[], now), 0);
+    assert_eq!(count_ready(&[order(59, false)], now), 0);
+    assert_eq!(count_ready(&[order(59, true)], now), 0);
     assert_eq!(
-        ready(&[order(60, false), order(59, true), order(58, false)], now),
+        count_ready(&[order(60, false), order(59, true), order(58, false)], now),
         2
     );
     let mut ended = vec![order(5, true); MIN_BATCH];
     ended.push(order(4, false));
-    assert_eq!(ready(&ended, now), MIN_BATCH);
-    assert_eq!(ready(&ended[1..], now), 0);
+    assert_eq!(count_ready(&ended, now), MIN_BATCH);
+    assert_eq!(count_ready(&ended[1..], now), 0);
 }

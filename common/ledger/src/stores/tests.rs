@@ -1,7 +1,7 @@
 //! Stores on both databases.
 
 use super::*;
-use crate::{ChangeError, testing::{TestLedger}};
+use crate::{ChangeError, testing::TestLedger};
 use each_database::each_database;
 use store::testing::noon;
 

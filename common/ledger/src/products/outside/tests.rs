@@ -1,7 +1,14 @@
 //! Imports of an outside service's list, and their effects on our own products.
 
 use super::*;
-use crate::{ChangeError, testing::{TestLedger, fixtures::{euros, new_product}}, products::NewProduct};
+use crate::{
+    ChangeError,
+    products::NewProduct,
+    testing::{
+        TestLedger,
+        fixtures::{euros, new_product},
+    },
+};
 use each_database::each_database;
 
 fn listed(external_id: &str, name: &str, cents: i64) -> ListedProduct {
