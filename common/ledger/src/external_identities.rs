@@ -96,7 +96,6 @@ mod tests {
     use super::*;
     use crate::{
         ChangeError,
-        accounts::NewAccount,
         testing::{TestLedger, fixtures::new_account},
     };
     use domain::account::Role;

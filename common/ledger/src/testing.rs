@@ -25,10 +25,8 @@ use store::{
 use tokio::sync::watch;
 
 use crate::{
-    BatchLimits, ChangeError, ChangeResult, Ledger, LedgerParts, LedgerSettings, OutboxRow, Result,
-    Wake,
-    intake::{Line, PlaceOrder, Placer, ProductRef},
-    products::NewProduct,
+    BatchLimits, ChangeError, ChangeResult, Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake,
+    intake::PlaceOrder, products::NewProduct,
 };
 
 /// A ledger over a fresh database, with a clock that stands at [`noon`] until the test moves it.

@@ -148,29 +148,55 @@ pub(crate) fn read_rows<T, R: FromIterator<T>>(
     rows.into_iter().map(|row| row.read).collect()
 }
 
-/// Returns at most `limit` things of a list; `fetch` returns as many rows, after the one with the given id. A row that
-/// can't be read is logged and left out, and the next one takes its place: it must neither hide the others nor look like
-/// the end of the list.
-pub(crate) async fn read_page<T>(
-    what: &str,
-    limit: u32,
-    mut fetch: impl AsyncFnMut(Option<Uuid>) -> Result<Vec<Readable<T>>>,
-) -> Result<Vec<T>> {
-    let (mut listed, mut last) = (Vec::new(), None);
-    loop {
-        let rows = fetch(last).await?;
-        let was_all = rows.len() < limit as usize;
-        last = rows.last().map_or(last, |row| Some(row.key));
+/// A page of a list that is being filled. A row that can't be read is logged and left out, and the next one takes its
+/// place: it must neither hide the others nor look like the end of the list.
+pub(crate) struct ListPage<T> {
+    what: &'static str,
+    limit: usize,
+    listed: Vec<T>,
+    last: Option<Uuid>,
+    is_full: bool,
+}
+
+impl<T> ListPage<T> {
+    pub(crate) fn new(what: &'static str, limit: u32) -> Self {
+        Self {
+            what,
+            limit: limit as usize,
+            listed: Vec::new(),
+            last: None,
+            is_full: false,
+        }
+    }
+
+    /// Returns true until the page is full or the list has ended.
+    pub(crate) fn wants_rows(&self) -> bool {
+        !self.is_full
+    }
+
+    /// Returns the id of the last row so far; the next rows come after it.
+    pub(crate) fn last(&self) -> Option<Uuid> {
+        self.last
+    }
+
+    /// Adds the next rows of the list, as many as the page's limit if there are so many.
+    pub(crate) fn add(&mut self, rows: Vec<Readable<T>>) {
+        let was_all = rows.len() < self.limit;
+        self.last = rows.last().map_or(self.last, |row| Some(row.key));
         for row in rows {
             match row.read {
-                Ok(one) => listed.push(one),
-                Err(error) => tracing::error!(%error, "unreadable {what} left out of the list"),
+                Ok(one) => self.listed.push(one),
+                Err(error) => {
+                    tracing::error!(%error, "unreadable {} left out of the list", self.what);
+                }
             }
         }
-        listed.truncate(limit as usize);
-        if was_all || listed.len() == limit as usize {
-            return Ok(listed);
-        }
+        self.listed.truncate(self.limit);
+        self.is_full = was_all || self.listed.len() == self.limit;
+    }
+
+    pub(crate) fn into_listed(self) -> Vec<T> {
+        self.listed
     }
 }
 

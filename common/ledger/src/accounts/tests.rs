@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{sign_ins::REUSE_GRACE, *};
 use crate::{
-    ChangeError, ChangeResult,
+    ChangeResult,
     testing::{TestLedger, fixtures::new_account, refusal},
 };
 

@@ -8,10 +8,9 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
-use super::{Idempotency, PlaceOrder, PlaceRefused, Placed, Placer, Shortage};
+use super::{Idempotency, PlaceOrder, PlaceRefused, Placer, Shortage};
 use crate::{
-    ChangeError, ChangeResult, Ledger, NoWake,
-    products::NewProduct,
+    Ledger, NoWake,
     scene::Scene,
     testing::{
         TestLedger,

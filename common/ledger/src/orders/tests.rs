@@ -7,8 +7,8 @@ mod races;
 mod replacements;
 
 use crate::{
-    ChangeError, ChangeResult, Result,
-    intake::{Line, PlaceOrder, Placer, ProductRef},
+    ChangeResult,
+    intake::{Line, PlaceOrder, Placer},
     orders::{EditRefused, ItemsEdit, OrderEdit, OrderFilter},
     scene::Scene,
     testing::{fixtures::line, refusal},

@@ -11,7 +11,7 @@ use crate::{
     error::Result,
     explain::QueryOutput,
     fetch_scalars, on, push_ids,
-    rows::{ReadRow, Readable, Row, optional_text, read_page, text},
+    rows::{ListPage, ReadRow, Readable, Row, optional_text, text},
     tx::Tx,
 };
 use domain::{
@@ -75,11 +75,12 @@ pub async fn list(
     limit: u32,
 ) -> Result<Vec<KeptCallback>> {
     let walks = walks(tx, filter).await?;
-    read_page("callback", limit, async |last| {
-        let before = last.map(CallbackId::from).or(before);
-        rows(tx, filter, &walks, before, limit).await
-    })
-    .await
+    let mut listed = ListPage::new("callback", limit);
+    while listed.wants_rows() {
+        let before = listed.last().map(CallbackId::from).or(before);
+        listed.add(rows(tx, filter, &walks, before, limit).await?);
+    }
+    Ok(listed.into_listed())
 }
 
 async fn rows(

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     explain::QueryOutput,
     on, push_ids,
-    rows::{ReadRow, Readable, Row, read_page},
+    rows::{ListPage, ReadRow, Readable, Row},
     tx::Tx,
 };
 use domain::{
@@ -115,11 +115,12 @@ pub async fn list(
     page: Page,
     limit: u32,
 ) -> Result<Vec<Listed>> {
-    read_page("handoff", limit, async |last| {
-        let page = last.map_or(page, |last| page.page_after(last));
-        rows(tx, filter, page, limit).await
-    })
-    .await
+    let mut listed = ListPage::new("handoff", limit);
+    while listed.wants_rows() {
+        let page = listed.last().map_or(page, |last| page.page_after(last));
+        listed.add(rows(tx, filter, page, limit).await?);
+    }
+    Ok(listed.into_listed())
 }
 
 async fn rows(

@@ -208,7 +208,7 @@ async fn whoever_meets_a_sku_that_was_free_a_moment_ago_looks_again(house: TestL
         .await
         .unwrap();
     let mut change = Change::begin(&house.ledger.inner).await.unwrap();
-    let made = make(&mut change, store, Some(&tea.external_id), &tea).await;
+    let made = create_listed(&mut change, store, Some(&tea.external_id), &tea).await;
     change.rollback().await;
     assert!(
         made.as_ref().is_err_and(StoreError::is_lock_lost),
