@@ -6,25 +6,20 @@ use poem_openapi::types::ToJSON;
 
 use crate::http::{
     problem::{Problem, Reason},
-    response::{Fresh, Tagged},
+    response::Fresh,
 };
 
 /// A version that no resource has: versions start at 1.
 const NO_VERSION: i64 = 0;
-
-/// Adds its `ETag` to a representation.
-pub(crate) fn tagged<T: ToJSON>(body: T) -> Tagged<T> {
-    Tagged::new(tag(&body), body)
-}
 
 /// Returns the representation, or 304 if `If-None-Match` contains its tag (weak comparison, RFC 9110).
 pub(crate) fn fresh_or_not_modified<T: ToJSON>(if_none_match: Option<&str>, body: T) -> Fresh<T> {
     let etag = tag(&body);
     let mut known = if_none_match.unwrap_or_default().split(',').map(str::trim);
     if known.any(|known| known == "*" || known.trim_start_matches("W/") == etag) {
-        Fresh::NotModified { etag }
+        Fresh::empty().tagged(etag)
     } else {
-        Fresh::Shown(Tagged::new(etag, body))
+        Fresh::of(body).tagged(etag)
     }
 }
 

@@ -14,7 +14,10 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use crate::{
-    http::{etag::tagged, problem::Problem, response::Tagged},
+    http::{
+        problem::Problem,
+        response::{Answer, Tagged},
+    },
     state::ApiState,
 };
 
@@ -83,7 +86,7 @@ where
     V: From<T> + ToJSON,
 {
     let (now, replayed) = once(state, key, work, again).await?;
-    Ok(tagged(V::from(now)).replayed(replayed))
+    Ok(Answer::of(V::from(now)).etag().replayed(replayed))
 }
 
 impl<'a> ApiExtractor<'a> for IdempotencyKey {

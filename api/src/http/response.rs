@@ -1,6 +1,8 @@
-//! Success responses other than a plain 200 with JSON.
+//! Success responses other than a plain 200 with JSON: one type, [`Answer`], of which each kind documents itself.
 
-use http::{HeaderValue, StatusCode, header};
+use std::marker::PhantomData;
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{IntoResponse, Response};
 use poem_openapi::{
     ApiResponse,
@@ -10,247 +12,209 @@ use poem_openapi::{
     },
     types::ToJSON,
 };
-const REPLAYED: &str = "Idempotency-Replayed";
+use serde_json::Value;
 
-/// 201 with the `Location` of the new resource.
+use crate::http::etag::tag;
+
+/// A response with JSON or without a body. The kind `K` documents it and decides the status.
 #[derive(Debug)]
-pub struct Created<T> {
-    pub body: T,
-    pub location: Option<String>,
-    replayed: bool,
+pub(crate) struct Answer<T, K> {
+    body: Option<T>,
+    headers: Vec<(HeaderName, String)>,
+    kind: PhantomData<fn() -> K>,
 }
 
-impl<T> Created<T> {
-    /// Returns a 201 with a `Location`, an absolute path such as `/api/v1/stores/…`.
-    pub fn at(location: impl Into<String>, body: T) -> Self {
-        Self {
-            body,
-            location: Some(location.into()),
-            replayed: false,
+/// A kind of answer, as the OpenAPI document shows it.
+pub(crate) trait Kind {
+    /// The response with a body.
+    const SHOWN: Option<Documented> = None;
+    /// The response without a body.
+    const EMPTY: Option<Documented> = None;
+}
+
+/// One documented response: its status, its description and its headers.
+pub(crate) struct Documented(u16, &'static str, &'static [HeaderOf]);
+
+/// One documented header: its name, its type, whether it is always sent, and its description.
+struct HeaderOf(&'static str, &'static str, bool, &'static str);
+
+/// Declares kinds: each has a response with a body (`SHOWN`), one without (`EMPTY`), or both.
+macro_rules! kinds {
+    ($($kind:ident: $($part:ident = $status:literal $description:literal $headers:expr),+;)+) => {$(
+        pub(crate) struct $kind;
+
+        impl Kind for $kind {
+            $(const $part: Option<Documented> = Some(Documented($status, $description, &$headers));)+
         }
-    }
-
-    /// Returns a 201 without a `Location`, for a resource that has no path of its own.
-    pub fn here(body: T) -> Self {
-        Self {
-            body,
-            location: None,
-            replayed: false,
-        }
-    }
-
-    /// Marks the response as a replay: an earlier request with this idempotency key created the resource.
-    #[must_use]
-    pub fn replayed(mut self, replayed: bool) -> Self {
-        self.replayed = replayed;
-        self
-    }
+    )+};
 }
 
-impl<T: ToJSON> IntoResponse for Created<T> {
-    fn into_response(self) -> Response {
-        let mut response = Json(self.body).into_response();
-        response.set_status(StatusCode::CREATED);
-        let location = self.location.and_then(|at| HeaderValue::try_from(at).ok());
-        if let Some(location) = location {
-            response.headers_mut().insert(header::LOCATION, location);
-        }
-        mark_replayed(&mut response, self.replayed);
-        response
-    }
+kinds! {
+    NewResource: SHOWN = 201 "Created." [LOCATION, REPLAYED];
+    Versioned: SHOWN = 200 "" [ETAG, REPLAYED];
+    Repeatable: SHOWN = 200 "" [REPLAYED];
+    Cacheable: SHOWN = 200 "" [ETAG, REPLAYED],
+        EMPTY = 304 "Not modified: the client's copy is current." [UNCHANGED_ETAG];
+    NoContent: EMPTY = 204 "Done; the response has no body." [];
+    PlacedOrder: SHOWN = 201 "Stored: everything is committed." [OWN_LOCATION, ORDER_ETAG, REPLAYED_ORDER];
+    PlacedGuestOrder: SHOWN = 201 "Stored: order, items, stock and first event are committed." [REPLAYED_GUEST_ORDER];
+    RemovedOrder: SHOWN = 200 "The placed order is now cancelled." [CANCELLED_ETAG],
+        EMPTY = 204 "The draft is deleted." [];
+    QueuedTest: SHOWN = 202 "Queued. `GET /handoffs/{id}` shows the result." [OWN_LOCATION, REPLAYED_TEST];
+    StoredCallback: SHOWN =
+        202 "Stored. Callbacks are applied in order of receipt; whether this one changes the order is decided then." [];
 }
 
-impl<T: ToJSON> ApiResponse for Created<T> {
-    fn meta() -> MetaResponses {
-        let location = header_meta("Location", "Path of the new resource, if it has its own.");
-        responses::<T>(201, "Created.", vec![location, replayed_meta()])
-    }
+const LOCATION: HeaderOf = optional("Location", "Path of the new resource, if it has its own.");
+const ETAG: HeaderOf = optional("ETag", "Entity tag, for `If-Match` and `If-None-Match`.");
+const UNCHANGED_ETAG: HeaderOf = optional("ETag", "Unchanged entity tag.");
+const REPLAYED: HeaderOf = optional(
+    "Idempotency-Replayed",
+    "`true` if this request was done before: the body shows the resource as it is now.",
+);
+const OWN_LOCATION: HeaderOf = required("Location", "");
+const ORDER_ETAG: HeaderOf = required("ETag", "For If-Match and If-None-Match.");
+const CANCELLED_ETAG: HeaderOf = required("ETag", "");
+const REPLAYED_ORDER: HeaderOf = replayed(
+    "`true` if the idempotency key was used before: the answer is the order that it made, in its current state.",
+);
+const REPLAYED_GUEST_ORDER: HeaderOf = replayed("");
+const REPLAYED_TEST: HeaderOf = replayed(
+    "`true` if the idempotency key was used before: the answer is the test that it sent, in its current state.",
+);
 
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
+const fn optional(name: &'static str, description: &'static str) -> HeaderOf {
+    HeaderOf(name, "string", false, description)
 }
 
+const fn required(name: &'static str, description: &'static str) -> HeaderOf {
+    HeaderOf(name, "string", true, description)
+}
+
+const fn replayed(description: &'static str) -> HeaderOf {
+    HeaderOf("Idempotency-Replayed", "boolean", false, description)
+}
+
+/// 201 with the `Location` of the new resource, if it has a path of its own.
+pub(crate) type Created<T> = Answer<T, NewResource>;
 /// 200 with an `ETag`.
-#[derive(Debug)]
-pub struct Tagged<T> {
-    pub body: T,
-    pub etag: String,
-    replayed: bool,
-}
+pub(crate) type Tagged<T> = Answer<T, Versioned>;
+/// 200 without an `ETag`, possibly a replay.
+pub(crate) type Replayable<T> = Answer<T, Repeatable>;
+/// 200 with an `ETag`, or 304 if the client's copy is current.
+pub(crate) type Fresh<T> = Answer<T, Cacheable>;
+/// 204 without a body.
+pub(crate) type Done = Answer<Value, NoContent>;
 
-impl<T> Tagged<T> {
-    pub(crate) fn new(etag: String, body: T) -> Self {
-        Self {
-            body,
-            etag,
-            replayed: false,
+impl<T, K: Kind> Answer<T, K> {
+    /// Returns an answer with a body. It doesn't compile for a kind that never has one.
+    pub(crate) fn of(body: T) -> Self {
+        const { assert!(K::SHOWN.is_some(), "this kind of answer has no body") }
+        Self::new(Some(body))
+    }
+
+    /// Returns an answer without a body. It doesn't compile for a kind that always has one.
+    pub(crate) fn empty() -> Self {
+        const { assert!(K::EMPTY.is_some(), "this kind of answer has a body") }
+        Self::new(None)
+    }
+
+    /// Adds the `Location` of the resource, an absolute path such as `/api/v1/stores/…`.
+    pub(crate) fn at(self, location: impl Into<String>) -> Self {
+        self.with(header::LOCATION, location)
+    }
+
+    /// Adds the body's `ETag`.
+    pub(crate) fn etag(self) -> Self
+    where
+        T: ToJSON,
+    {
+        match self.body.as_ref().map(tag) {
+            Some(etag) => self.tagged(etag),
+            None => self,
         }
     }
 
-    /// Marks the response as a replay of an earlier request with this idempotency key.
-    #[must_use]
-    pub fn replayed(mut self, replayed: bool) -> Self {
-        self.replayed = replayed;
+    /// Adds an `ETag` that is not the body's own.
+    pub(crate) fn tagged(self, etag: String) -> Self {
+        self.with(header::ETAG, etag)
+    }
+
+    /// Marks the answer as a replay: an earlier request with this idempotency key was done.
+    pub(crate) fn replayed(self, replayed: bool) -> Self {
+        if replayed {
+            self.with(HeaderName::from_static("idempotency-replayed"), "true")
+        } else {
+            self
+        }
+    }
+
+    fn new(body: Option<T>) -> Self {
+        Self {
+            body,
+            headers: Vec::new(),
+            kind: PhantomData,
+        }
+    }
+
+    fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 }
 
-impl<T: ToJSON> IntoResponse for Tagged<T> {
+impl<T: ToJSON + Send, K: Kind> IntoResponse for Answer<T, K> {
     fn into_response(self) -> Response {
-        let mut response = Json(self.body).into_response();
-        if let Ok(etag) = HeaderValue::try_from(self.etag) {
-            response.headers_mut().insert(header::ETAG, etag);
+        let (documented, mut response) = match self.body {
+            Some(body) => (K::SHOWN, Json(body).into_response()),
+            None => (K::EMPTY, Response::default()),
+        };
+        let status =
+            documented.and_then(|Documented(status, ..)| StatusCode::from_u16(status).ok());
+        response.set_status(status.unwrap_or_default());
+        for (name, value) in self.headers {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                response.headers_mut().insert(name, value);
+            }
         }
-        mark_replayed(&mut response, self.replayed);
         response
     }
 }
 
-impl<T: ToJSON> ApiResponse for Tagged<T> {
+impl<T: ToJSON + Send, K: Kind> ApiResponse for Answer<T, K> {
     fn meta() -> MetaResponses {
-        let etag = header_meta("ETag", "Entity tag, for `If-Match` and `If-None-Match`.");
-        responses::<T>(200, "", vec![etag, replayed_meta()])
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-}
-
-/// 200 without an `ETag`, possibly a replay.
-#[derive(Debug)]
-pub struct Replayable<T> {
-    body: T,
-    replayed: bool,
-}
-
-impl<T> Replayable<T> {
-    /// Returns a 200; `replayed` if an earlier request with this idempotency key was done.
-    pub fn of(body: T, replayed: bool) -> Self {
-        Self { body, replayed }
-    }
-}
-
-impl<T: ToJSON> IntoResponse for Replayable<T> {
-    fn into_response(self) -> Response {
-        let mut response = Json(self.body).into_response();
-        mark_replayed(&mut response, self.replayed);
-        response
-    }
-}
-
-impl<T: ToJSON> ApiResponse for Replayable<T> {
-    fn meta() -> MetaResponses {
-        responses::<T>(200, "", vec![replayed_meta()])
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-}
-
-/// 200 with an `ETag`, or 304 if the client's copy is current.
-#[derive(Debug)]
-pub enum Fresh<T> {
-    Shown(Tagged<T>),
-    NotModified { etag: String },
-}
-
-impl<T: ToJSON> IntoResponse for Fresh<T> {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Shown(tagged) => tagged.into_response(),
-            Self::NotModified { etag } => StatusCode::NOT_MODIFIED
-                .with_header(header::ETAG, etag)
-                .into_response(),
-        }
-    }
-}
-
-impl<T: ToJSON> ApiResponse for Fresh<T> {
-    fn meta() -> MetaResponses {
-        let mut meta = Tagged::<T>::meta();
-        meta.responses.push(MetaResponse {
-            description: "Not modified: the client's copy is current.",
-            status: Some(304),
-            status_range: None,
-            content: Vec::new(),
-            headers: vec![header_meta("ETag", "Unchanged entity tag.")],
-        });
-        meta
-    }
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-}
-
-/// 204 without a body.
-#[derive(Clone, Copy, Debug)]
-pub struct Done;
-
-impl IntoResponse for Done {
-    fn into_response(self) -> Response {
-        StatusCode::NO_CONTENT.into_response()
-    }
-}
-
-impl ApiResponse for Done {
-    fn meta() -> MetaResponses {
+        let json = MetaMediaType {
+            content_type: Json::<T>::CONTENT_TYPE,
+            schema: T::schema_ref(),
+        };
+        let shown = K::SHOWN.map(|documented| documented.meta(vec![json]));
+        let empty = K::EMPTY.map(|documented| documented.meta(Vec::new()));
         MetaResponses {
-            responses: vec![MetaResponse {
-                description: "Done; the response has no body.",
-                status: Some(204),
-                status_range: None,
-                content: Vec::new(),
-                headers: Vec::new(),
-            }],
+            responses: shown.into_iter().chain(empty).collect(),
         }
     }
 
-    fn register(_: &mut Registry) {}
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
 }
 
-fn responses<T: ToJSON>(
-    status: u16,
-    description: &'static str,
-    headers: Vec<MetaHeader>,
-) -> MetaResponses {
-    let content = MetaMediaType {
-        content_type: Json::<T>::CONTENT_TYPE,
-        schema: T::schema_ref(),
-    };
-    MetaResponses {
-        responses: vec![MetaResponse {
+impl Documented {
+    fn meta(self, content: Vec<MetaMediaType>) -> MetaResponse {
+        let Self(status, description, headers) = self;
+        let header = |&HeaderOf(name, ty, required, description): &HeaderOf| MetaHeader {
+            name: name.to_owned(),
+            description: (!description.is_empty()).then(|| description.to_owned()),
+            required,
+            deprecated: false,
+            schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new(ty))),
+        };
+        MetaResponse {
             description,
             status: Some(status),
             status_range: None,
-            content: vec![content],
-            headers,
-        }],
-    }
-}
-
-fn mark_replayed(response: &mut Response, replayed: bool) {
-    if replayed {
-        let headers = response.headers_mut();
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-}
-
-fn replayed_meta() -> MetaHeader {
-    let what = "`true` if this request was done before: the body shows the resource as it is now.";
-    header_meta(REPLAYED, what)
-}
-
-fn header_meta(name: &str, description: &str) -> MetaHeader {
-    let text = MetaSchema::new("string");
-    MetaHeader {
-        name: name.to_owned(),
-        description: Some(description.to_owned()),
-        required: false,
-        deprecated: false,
-        schema: MetaSchemaRef::Inline(Box::new(text)),
+            content,
+            headers: headers.iter().map(header).collect(),
+        }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
         merge_patch::RequiredFields,
         paging::{self, Page},
         problem::{Problem, Reason},
-        response::{Created, Done, Replayable},
+        response::{Answer, Created, Done, Replayable},
         scalars::Time,
     },
     state::ApiState,
@@ -163,7 +163,7 @@ impl Accounts {
             .change_account(id, &wanted, |_| Ok(()))
             .await?;
         self.0.authenticator.forget(id);
-        Ok(Done)
+        Ok(Answer::empty())
     }
 
     /// List accounts
@@ -230,7 +230,7 @@ impl Accounts {
             async |id| self.account(id.into()).await,
         )
         .await?;
-        Ok(Created::here(account.into()).replayed(replayed))
+        Ok(Answer::of(account.into()).replayed(replayed))
     }
 
     /// Change or disable an account
@@ -284,7 +284,7 @@ impl Accounts {
         )
         .await?;
         self.0.authenticator.forget(id);
-        Ok(Replayable::of(account.into(), replayed))
+        Ok(Answer::of(account.into()).replayed(replayed))
     }
 }
 

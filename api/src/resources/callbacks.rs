@@ -10,9 +10,8 @@ use domain::{
 use ledger::callbacks::{CallbackRefused, Received};
 use poem::Request;
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    Object, OpenApi,
     param::{Header, Path},
-    payload::Json,
 };
 use uuid::Uuid;
 
@@ -23,6 +22,7 @@ use crate::{
         body::{RawBody, format::OutsideReference},
         limits::ClientAddress,
         problem::{FieldError, Problem, Reason},
+        response::{Answer, StoredCallback},
         scalars::Time,
     },
     state::ApiState,
@@ -67,13 +67,6 @@ struct CallbackKept {
     result: String,
 }
 
-#[derive(ApiResponse)]
-enum CallbackResponse {
-    /// Stored. Callbacks are applied in order of receipt; whether this one changes the order is decided then.
-    #[oai(status = 202)]
-    Accepted(Json<CallbackKept>),
-}
-
 #[OpenApi(tag = "Topic::Callbacks")]
 impl Callbacks {
     /// Send an update about an order
@@ -100,7 +93,7 @@ impl Callbacks {
         signature: Header<Option<String>>,
         request: &Request,
         body: RawBody<Callback>,
-    ) -> Result<CallbackResponse, Problem> {
+    ) -> Result<Answer<CallbackKept, StoredCallback>, Problem> {
         let ledger = &self.0.ledger;
         let bad_signature = || {
             self.0
@@ -159,9 +152,9 @@ impl Callbacks {
             Received::Duplicate => "duplicate",
         };
         self.0.metrics.callbacks.with_label_values(&[result]).inc();
-        Ok(CallbackResponse::Accepted(Json(CallbackKept {
+        Ok(Answer::of(CallbackKept {
             result: result.to_owned(),
-        })))
+        }))
     }
 }
 

@@ -33,7 +33,7 @@ use crate::{
         paging::{self, Page},
         problem::{Problem, Reason},
         query_list::CommaSeparated,
-        response::Replayable,
+        response::{Answer, Replayable},
         scalars::Time,
     },
     state::ApiState,
@@ -153,7 +153,7 @@ impl Handoffs {
         );
         let ((), replayed) = retried.await?;
         let history = self.visible_handoff(&caller, id.0).await?;
-        Ok(Replayable::of(HandoffView::of(history), replayed))
+        Ok(Answer::of(HandoffView::of(history)).replayed(replayed))
     }
 }
 

@@ -35,11 +35,11 @@ use crate::{
             CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus,
             UnknownPolicy,
         },
-        etag::{expected_version, match_version, tagged, version_conflict},
+        etag::{expected_version, match_version, tag, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
         paging::{self, Page},
         problem::Problem,
-        response::{Created, Done, Replayable, Tagged},
+        response::{Answer, Created, Done, Replayable, Tagged},
         scalars::Time,
     },
     state::ApiState,
@@ -193,7 +193,7 @@ impl Integrators {
             signing_secret: shown(|secrets| &secrets.signing),
             callback_secret: shown(|secrets| &secrets.callback),
         };
-        Ok(Created::at(location, created).replayed(replayed))
+        Ok(Answer::of(created).at(location).replayed(replayed))
     }
 
     /// Get an integrator
@@ -212,9 +212,10 @@ impl Integrators {
     ) -> Result<Tagged<IntegratorView>, Problem> {
         let integrator = self.managed_integrator(&caller, id.into()).await?;
         let health = self.0.ledger.health_of(&[integrator.id]).await?;
-        let mut shown = tagged(IntegratorView::from(integrator));
-        shown.body.health = health.into_iter().next().map(Into::into);
-        Ok(shown)
+        let mut shown = IntegratorView::from(integrator);
+        let etag = tag(&shown);
+        shown.health = health.into_iter().next().map(Into::into);
+        Ok(Answer::of(shown).tagged(etag))
     }
 
     /// Edit, enable or disable an integrator
@@ -283,7 +284,7 @@ impl Integrators {
             version,
         )?;
         self.0.ledger.archive_integrator(id, version).await?;
-        Ok(Done)
+        Ok(Answer::empty())
     }
 
     /// Rotate a secret
@@ -322,7 +323,7 @@ impl Integrators {
         );
         let (value, replayed) = rotated.await?;
         let secret = rotation.secret;
-        Ok(Replayable::of(RotatedSecret { secret, value }, replayed))
+        Ok(Answer::of(RotatedSecret { secret, value }).replayed(replayed))
     }
 }
 

@@ -18,7 +18,7 @@ use domain::{
 };
 use ledger::intake::{Placed, Placer};
 use poem_openapi::{
-    ApiResponse, OpenApi,
+    OpenApi,
     param::{Header, Path},
     payload::Json,
 };
@@ -37,10 +37,10 @@ use crate::{
     auth::Caller,
     http::{
         body::Checked,
-        etag::{fresh_or_not_modified, tag, tagged},
+        etag::fresh_or_not_modified,
         idempotency::{IdempotencyKey, once},
         problem::{Problem, Reason},
-        response::{Fresh, Tagged},
+        response::{Answer, Fresh, PlacedGuestOrder, PlacedOrder, Tagged},
     },
     resources::handoffs::HandoffView,
     state::ApiState,
@@ -48,32 +48,6 @@ use crate::{
 
 #[derive(Clone, Debug)]
 pub(crate) struct Orders(pub(crate) ApiState);
-
-#[derive(ApiResponse)]
-enum PlacedResponse {
-    /// Stored: everything is committed.
-    #[oai(status = 201)]
-    Created(
-        Json<OrderView>,
-        #[oai(header = "Location")] String,
-        /// For If-Match and If-None-Match.
-        #[oai(header = "ETag")]
-        String,
-        /// `true` if the idempotency key was used before: the answer is the order that it made, in its current state.
-        #[oai(header = "Idempotency-Replayed")]
-        Option<bool>,
-    ),
-}
-
-#[derive(ApiResponse)]
-enum GuestPlacedResponse {
-    /// Stored: order, items, stock and first event are committed.
-    #[oai(status = 201)]
-    Created(
-        Json<GuestOrderView>,
-        #[oai(header = "Idempotency-Replayed")] Option<bool>,
-    ),
-}
 
 #[OpenApi(tag = "Topic::Orders")]
 impl Orders {
@@ -89,7 +63,7 @@ impl Orders {
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewOrder>,
-    ) -> Result<PlacedResponse, Problem> {
+    ) -> Result<Answer<OrderView, PlacedOrder>, Problem> {
         let idempotency = key.of(&self.0, caller.id().uuid(), &new)?;
         let session = match &new.session {
             Some(code) => Some(self.session(code).await?),
@@ -162,7 +136,7 @@ impl Orders {
             let moved = ledger.move_order_if_unchanged(order.id, seen, to, by, reason);
             moved.await?
         };
-        Ok(tagged(OrderView::of(&moved, Some(by))))
+        Ok(Answer::of(OrderView::of(&moved, Some(by))).etag())
     }
 
     /// List an order's events
@@ -222,16 +196,13 @@ impl Orders {
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<GuestsOrder>,
-    ) -> Result<GuestPlacedResponse, Problem> {
+    ) -> Result<Answer<GuestOrderView, PlacedGuestOrder>, Problem> {
         let session = self.session(&code.0).await?;
         let idempotency = key.of(&self.0, session.id.uuid(), &new)?;
         let key_hash = hash_guest_key(guest.0)?;
         let wanted = new.into_command(Placer::Guest { key_hash }, &session, idempotency)?;
         let Placed { order, replayed } = self.place_order(wanted).await?;
-        Ok(GuestPlacedResponse::Created(
-            Json(GuestOrderView::of(&order, key_hash)),
-            replayed.then_some(true),
-        ))
+        Ok(Answer::of(GuestOrderView::of(&order, key_hash)).replayed(replayed))
     }
 
     /// Cancel your own order as a guest
@@ -278,7 +249,9 @@ impl Orders {
             },
         )
         .await?;
-        Ok(tagged(GuestOrderView::of(&moved, key_hash)).replayed(replayed))
+        Ok(Answer::of(GuestOrderView::of(&moved, key_hash))
+            .etag()
+            .replayed(replayed))
     }
 }
 
@@ -303,7 +276,7 @@ impl Orders {
     }
 }
 
-fn placed(view: OrderView, replayed: bool) -> PlacedResponse {
-    let (location, etag) = (view.location(), tag(&view));
-    PlacedResponse::Created(Json(view), location, etag, replayed.then_some(true))
+fn placed(view: OrderView, replayed: bool) -> Answer<OrderView, PlacedOrder> {
+    let location = view.location();
+    Answer::of(view).at(location).etag().replayed(replayed)
 }

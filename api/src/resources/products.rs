@@ -24,7 +24,7 @@ use crate::{
         merge_patch::{RequiredFields, said},
         paging::{self, Page},
         problem::{Problem, Reason},
-        response::{Created, Done, Fresh, Tagged},
+        response::{Answer, Created, Done, Fresh, Tagged},
         scalars,
     },
     resources::stores::rights::get_visible,
@@ -133,7 +133,7 @@ impl Products {
         )
         .await?;
         let location = format!("/api/v1/products/{}", product.id);
-        Ok(Created::at(location, product.into()).replayed(replayed))
+        Ok(Answer::of(product.into()).at(location).replayed(replayed))
     }
 
     /// Get a product
@@ -221,7 +221,7 @@ impl Products {
         let (id, version) = (product.id, product.version);
         let version = match_version(if_match.as_deref(), &ProductView::from(product), version)?;
         self.0.ledger.archive_product(id, version).await?;
-        Ok(Done)
+        Ok(Answer::empty())
     }
 
     /// Change the stock of a product

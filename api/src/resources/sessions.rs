@@ -30,7 +30,7 @@ use crate::{
         idempotency::{IdempotencyKey, once},
         paging::{self, Page},
         problem::{Problem, Reason},
-        response::{Created, Replayable},
+        response::{Answer, Created, Replayable},
     },
     resources::{orders::rights::hash_guest_key, products::menu::Menu},
     state::ApiState,
@@ -134,7 +134,9 @@ impl Sessions {
         );
         let (session, replayed) = opened.await?;
         let location = format!("/api/v1/sessions/{}", session.code);
-        Ok(Created::at(location, self.shown(session)).replayed(replayed))
+        Ok(Answer::of(self.shown(session))
+            .at(location)
+            .replayed(replayed))
     }
 
     /// Get a session with its orders, as its guests see it
@@ -188,7 +190,7 @@ impl Sessions {
         );
         let (closed, replayed) = closed.await?;
         let view = ClosedView::of(self.shown(closed.session), &closed.unfinished);
-        Ok(Replayable::of(view, replayed))
+        Ok(Answer::of(view).replayed(replayed))
     }
 
     /// Replace a session's code
@@ -224,7 +226,7 @@ impl Sessions {
             async |id| self.now(&caller, id.into()).await,
         );
         let (session, replayed) = renewed.await?;
-        Ok(Replayable::of(self.shown(session), replayed))
+        Ok(Answer::of(self.shown(session)).replayed(replayed))
     }
 
     /// Get the QR code of a session's page

@@ -30,7 +30,7 @@ use crate::{
         merge_patch::{RequiredFields, said},
         paging::{self, Page},
         problem::Problem,
-        response::{Created, Done, Fresh, Tagged},
+        response::{Answer, Created, Done, Fresh, Tagged},
         scalars::Time,
     },
     outside::ExternalId,
@@ -164,7 +164,7 @@ impl Stores {
         )
         .await?;
         let location = format!("/api/v1/stores/{}", store.id);
-        Ok(Created::at(location, store.into()).replayed(replayed))
+        Ok(Answer::of(store.into()).at(location).replayed(replayed))
     }
 
     /// Get a store
@@ -247,7 +247,7 @@ impl Stores {
         caller.must_manage(id)?;
         let version = self.version(&caller, id, if_match.as_deref()).await?;
         self.0.ledger.archive_store(id, version).await?;
-        Ok(Done)
+        Ok(Answer::empty())
     }
 
     /// Get a store's menu

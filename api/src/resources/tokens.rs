@@ -15,7 +15,7 @@ use crate::{
         body::Checked,
         limits::ClientAddress,
         problem::{FieldError, Problem, Reason},
-        response::{Created, Done},
+        response::{Answer, Created, Done},
         scalars::Time,
     },
     state::ApiState,
@@ -110,7 +110,7 @@ impl Tokens {
     #[oai(path = "/token/revoke", method = "post", operation_id = "revoke_token")]
     async fn revoke(&self, token: Checked<RefreshToken>) -> Result<Done, Problem> {
         self.0.ledger.end_sign_in(&token.0.refresh).await?;
-        Ok(Done)
+        Ok(Answer::empty())
     }
 
     /// Create a ticket for a live channel
@@ -143,7 +143,7 @@ impl Tokens {
         };
         let ledger = &self.0.ledger;
         let (ticket, expires_at) = ledger.issue_ticket(caller.id(), subject).await?;
-        Ok(Created::here(LiveTicket {
+        Ok(Answer::of(LiveTicket {
             ticket,
             expires_at: expires_at.into(),
         }))

@@ -45,7 +45,7 @@ pub(super) fn is_preflight(request: &Request) -> bool {
 }
 
 pub(super) fn preflight() -> Response {
-    let mut response = Done.into_response();
+    let mut response = Done::empty().into_response();
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),

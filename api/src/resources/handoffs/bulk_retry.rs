@@ -22,7 +22,7 @@ use crate::{
         idempotency::{IdempotencyKey, once},
         paging::{self, Page},
         problem::{Problem, Reason},
-        response::Replayable,
+        response::{Answer, Replayable},
         scalars::Time,
     },
     resources::stores::rights::visible_stores,
@@ -89,7 +89,7 @@ impl Retries {
             },
         );
         let (retried, replayed) = done.await?;
-        Ok(Replayable::of(retried, replayed))
+        Ok(Answer::of(retried).replayed(replayed))
     }
 
     /// List retries, newest first

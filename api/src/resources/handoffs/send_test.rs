@@ -1,7 +1,7 @@
 //! Test messages: one message about no order, to see whether an integrator answers.
 
 use ledger::{ChangeError, handoffs::TestRefused};
-use poem_openapi::{ApiResponse, OpenApi, param::Path, payload::Json};
+use poem_openapi::{OpenApi, param::Path};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -12,25 +12,13 @@ use crate::{
     http::{
         idempotency::{IdempotencyKey, once},
         problem::{Problem, Reason},
+        response::{Answer, QueuedTest},
     },
     state::ApiState,
 };
 
 #[derive(Clone, Debug)]
 pub(crate) struct IntegratorTests(pub(crate) ApiState);
-
-#[derive(ApiResponse)]
-enum TestResponse {
-    /// Queued. `GET /handoffs/{id}` shows the result.
-    #[oai(status = 202)]
-    Accepted(
-        Json<HandoffView>,
-        #[oai(header = "Location")] String,
-        /// `true` if the idempotency key was used before: the answer is the test that it sent, in its current state.
-        #[oai(header = "Idempotency-Replayed")]
-        Option<bool>,
-    ),
-}
 
 #[OpenApi(tag = "Topic::Integrators")]
 impl IntegratorTests {
@@ -51,7 +39,7 @@ impl IntegratorTests {
         /// A client-chosen key of up to 200 bytes, unique per caller.
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
-    ) -> Result<TestResponse, Problem> {
+    ) -> Result<Answer<HandoffView, QueuedTest>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;
         let ledger = &self.0.ledger;
         let integrator = ledger.integrator(id.0.into()).await?;
@@ -72,8 +60,9 @@ impl IntegratorTests {
         let sent =
             sent.ok_or_else(|| Problem::internal("the test handoff just created is missing"))?;
         let location = format!("/api/v1/handoffs/{id}");
-        let (view, replayed) = (HandoffView::of(sent), replayed.then_some(true));
-        Ok(TestResponse::Accepted(Json(view), location, replayed))
+        Ok(Answer::of(HandoffView::of(sent))
+            .at(location)
+            .replayed(replayed))
     }
 }
 

@@ -10,14 +10,13 @@ use ledger::{
     orders::{EditRefused, ItemsEdit, OrderEdit},
 };
 use poem_openapi::{
-    ApiResponse, OpenApi,
+    OpenApi,
     param::{Header, Path, Query},
-    payload::Json,
 };
 use uuid::Uuid;
 
 use super::{
-    Orders, PlacedResponse,
+    Orders,
     patch::{ItemPatch, OrderPatch, Replacement, add_item_edit, items_edit, pointer_to},
     place::refresh,
     placed,
@@ -30,30 +29,16 @@ use crate::{
     auth::Caller,
     http::{
         body::{Checked, MergePatch},
-        etag::{expected_version, tag, tagged},
+        etag::expected_version,
         idempotency::{IdempotencyKey, once},
         problem::{Problem, Reason},
-        response::Tagged,
+        response::{Answer, PlacedOrder, RemovedOrder, Tagged},
     },
     state::ApiState,
 };
 
 #[derive(Clone, Debug)]
 pub(crate) struct OrderEdits(pub(crate) ApiState);
-
-#[derive(ApiResponse)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "each value is turned into a response at once"
-)]
-enum RemovedResponse {
-    /// The placed order is now cancelled.
-    #[oai(status = 200)]
-    Cancelled(Json<OrderView>, #[oai(header = "ETag")] String),
-    /// The draft is deleted.
-    #[oai(status = 204)]
-    Gone,
-}
 
 /// The `If-Match` header and the idempotency key of an edit.
 struct Preconditions {
@@ -83,7 +68,7 @@ impl OrderEdits {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let on = Preconditions { if_match, key };
         let (view, replayed) = self.edited(&caller, id.0, on, patch.into_edit()?).await?;
-        Ok(tagged(view).replayed(replayed))
+        Ok(Answer::of(view).etag().replayed(replayed))
     }
 
     /// Add an item to an order
@@ -105,7 +90,7 @@ impl OrderEdits {
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(item): Checked<NewItem>,
-    ) -> Result<PlacedResponse, Problem> {
+    ) -> Result<Answer<OrderView, PlacedOrder>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &item)?;
         let on = Preconditions { if_match, key };
         let (view, replayed) = self.edited(&caller, id.0, on, add_item_edit(item)?).await?;
@@ -138,7 +123,7 @@ impl OrderEdits {
         let on = Preconditions { if_match, key };
         let edit = patch.into_edit(ItemId::from(item.0))?;
         let (view, replayed) = self.edited(&caller, id.0, on, edit).await?;
-        Ok(tagged(view).replayed(replayed))
+        Ok(Answer::of(view).etag().replayed(replayed))
     }
 
     /// Remove an item from an order
@@ -164,7 +149,7 @@ impl OrderEdits {
         };
         let edit = items_edit(ItemsEdit::Remove(ItemId::from(item.0)));
         let (view, _) = self.edited(&caller, id.0, on, edit).await?;
-        Ok(tagged(view))
+        Ok(Answer::of(view).etag())
     }
 
     /// Delete a draft or cancel a placed order
@@ -181,19 +166,15 @@ impl OrderEdits {
         /// Apply only if the current ETag (or the quoted version) matches.
         #[oai(name = "If-Match")]
         Header(if_match): Header<Option<String>>,
-    ) -> Result<RemovedResponse, Problem> {
+    ) -> Result<Answer<OrderView, RemovedOrder>, Problem> {
         let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
         let seen = check_if_match(if_match.as_deref(), &order, by)?;
         let ledger = &self.0.ledger;
         let removed = ledger.remove_order_if_unchanged(order.id, seen, by, reason.as_deref());
         let removed = removed.await?;
         Ok(match removed {
-            None => RemovedResponse::Gone,
-            Some(order) => {
-                let view = OrderView::of(&order, Some(by));
-                let etag = tag(&view);
-                RemovedResponse::Cancelled(Json(view), etag)
-            }
+            None => Answer::empty(),
+            Some(order) => Answer::of(OrderView::of(&order, Some(by))).etag(),
         })
     }
 
@@ -213,7 +194,7 @@ impl OrderEdits {
         #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(asked): Checked<Replacement>,
-    ) -> Result<PlacedResponse, Problem> {
+    ) -> Result<Answer<OrderView, PlacedOrder>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &asked)?;
         let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
         if !order.status.is_unsuccessful() {

@@ -14,7 +14,7 @@ use crate::{
         body::Checked,
         limits::ClientAddress,
         problem::{Problem, Reason},
-        response::Done,
+        response::{Answer, Done},
     },
     outside::ExternalId,
     state::ApiState,
@@ -112,7 +112,7 @@ impl TokenExchange {
     )]
     async fn take(&self, _caller: Caller, id: Path<Uuid>) -> Result<Done, Problem> {
         self.0.ledger.unlink_external_identity(id.0.into()).await?;
-        Ok(Done)
+        Ok(Answer::empty())
     }
 }
 
