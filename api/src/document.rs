@@ -17,7 +17,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{access, state::ApiState};
+use crate::{access, http::parameters, state::ApiState};
 
 pub(crate) const TITLE: &str = "Expediter";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -78,7 +78,9 @@ impl<T: OpenApi> OpenApi for WithoutHandlers<T> {
     /// parsers keep only one.
     fn meta() -> Vec<MetaApi> {
         let mut paths: Vec<MetaPath> = Vec::new();
-        for path in T::meta().into_iter().flat_map(|api| api.paths) {
+        for mut path in T::meta().into_iter().flat_map(|api| api.paths) {
+            let parameters = path.operations.iter_mut().flat_map(|one| &mut one.params);
+            parameters.for_each(parameters::name_and_describe);
             match paths.iter_mut().find(|known| known.path == path.path) {
                 Some(known) => known.operations.extend(path.operations),
                 None => paths.push(path),

@@ -7,6 +7,8 @@ pub mod problem;
 pub mod body;
 /// Merge patches (RFC 7396).
 pub(crate) mod merge_patch;
+/// Parameters that carry their own name and description.
+pub(crate) mod parameters;
 /// Query parameters that take a list.
 pub(crate) mod query_list;
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::operations;
+use crate::http::parameters::VISIBLE;
 
 /// Adds bounds and default descriptions by name: a parameter means the same in every operation.
 pub(super) fn add_bounds(document: &mut Value) {
@@ -39,26 +40,10 @@ fn rules_for(name: &str) -> Option<(Value, &'static str)> {
         "order_id" => (json!({}), "Only for this order."),
         "event" => (json!({}), "Only for this event."),
         "fulfilment" => (json!({}), "Only with this fulfilment."),
-        "cursor" => (json!({}), "`next_cursor` of the previous page."),
-        "limit" => (
-            json!({"minimum": 1, "maximum": 100, "default": 50}),
-            "Maximum number of items per page.",
-        ),
-        "Idempotency-Key" => (
-            json!({"minLength": 1, "maxLength": 200, "pattern": VISIBLE}),
-            "A client-chosen key of up to 200 bytes, unique per caller. A repeated request is done only once.",
-        ),
         "Expediter-Guest" => (
             json!({"minLength": 16, "maxLength": 200, "pattern": VISIBLE}),
             "The guest's own random key. Orders placed with it are `mine` for this guest, who may cancel them.",
         ),
-        "If-Match" => (
-            json!({}),
-            "Apply only if the current ETag (or the quoted version) matches.",
-        ),
         _ => return None,
     })
 }
-
-/// Pattern of a header value: ASCII without control characters, and without spaces at either end.
-const VISIBLE: &str = "^[!-~]([ -~]*[!-~])?$";

@@ -5,6 +5,7 @@ use platform::secrets::sha256;
 use poem_openapi::types::ToJSON;
 
 use crate::http::{
+    parameters::parameter,
     problem::{Problem, Reason},
     response::Fresh,
 };
@@ -12,44 +13,78 @@ use crate::http::{
 /// A version that no resource has: versions start at 1.
 const NO_VERSION: i64 = 0;
 
-/// Returns the representation, or 304 if `If-None-Match` contains its tag (weak comparison, RFC 9110).
-pub(crate) fn fresh_or_not_modified<T: ToJSON>(if_none_match: Option<&str>, body: T) -> Fresh<T> {
-    let etag = tag(&body);
-    let mut known = if_none_match.unwrap_or_default().split(',').map(str::trim);
-    if known.any(|known| known == "*" || known.trim_start_matches("W/") == etag) {
-        Fresh::empty().tagged(etag)
-    } else {
-        Fresh::of(body).tagged(etag)
+/// `If-Match`: the edit applies only to what the client has seen.
+#[derive(Clone, Debug)]
+pub(crate) struct IfMatch(Option<String>);
+
+parameter!(
+    IfMatch,
+    Header "If-Match": String,
+    "Apply only if the current ETag (or the quoted version) matches.",
+    {},
+    |_, tags| Ok::<_, Problem>(Self(tags))
+);
+
+/// `If-None-Match`: the client has a copy.
+#[derive(Clone, Debug)]
+pub(crate) struct IfNoneMatch(Option<String>);
+
+parameter!(
+    IfNoneMatch,
+    Header "If-None-Match": String,
+    "The `ETag` that the client has. Returns 304 if nothing has changed.",
+    {},
+    |_, tags| Ok::<_, Problem>(Self(tags))
+);
+
+impl IfMatch {
+    pub(crate) fn is_absent(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Returns the version that the edit must still find. The header must contain the current tag, or the current
+    /// version in quotes; otherwise 412. `None` without the header, and for `*`, which matches anything.
+    pub(crate) fn match_version<T: ToJSON>(
+        &self,
+        current: &T,
+        version: i64,
+    ) -> Result<Option<i64>, Problem> {
+        let Some(if_match) = self.0.as_deref().filter(|tags| tags.trim() != "*") else {
+            return Ok(None);
+        };
+        let now = [tag(current), format!("\"{version}\"")];
+        let seen = if_match.split(',').map(str::trim);
+        if seen.into_iter().any(|tag| now.iter().any(|now| now == tag)) {
+            Ok(Some(version))
+        } else {
+            Err(version_conflict(version))
+        }
+    }
+
+    /// Like [`Self::match_version`], for a request that may have an idempotency key. A replay must be recognised before
+    /// a conflict is reported, so a mismatch becomes a version that no resource has, which the ledger refuses.
+    pub(crate) fn expected_version<T: ToJSON>(&self, current: &T, version: i64) -> Option<i64> {
+        self.match_version(current, version)
+            .unwrap_or(Some(NO_VERSION))
     }
 }
 
-/// Returns the version that an edit with `If-Match` must still find. The header must contain the current tag, or the
-/// current version in quotes; otherwise 412. `None` without the header, and for `*`, which matches anything.
-pub(crate) fn match_version<T: ToJSON>(
-    if_match: Option<&str>,
-    current: &T,
-    version: i64,
-) -> Result<Option<i64>, Problem> {
-    let Some(if_match) = if_match.filter(|if_match| if_match.trim() != "*") else {
-        return Ok(None);
-    };
-    let now = [tag(current), format!("\"{version}\"")];
-    let seen = if_match.split(',').map(str::trim);
-    if seen.into_iter().any(|tag| now.iter().any(|now| now == tag)) {
-        Ok(Some(version))
-    } else {
-        Err(version_conflict(version))
+impl IfNoneMatch {
+    /// Returns the representation, or 304 if the header contains its tag (weak comparison, RFC 9110).
+    pub(crate) fn answer<T: ToJSON>(&self, body: T) -> Fresh<T> {
+        let etag = tag(&body);
+        let mut known = self
+            .0
+            .as_deref()
+            .unwrap_or_default()
+            .split(',')
+            .map(str::trim);
+        if known.any(|known| known == "*" || known.trim_start_matches("W/") == etag) {
+            Fresh::empty().tagged(etag)
+        } else {
+            Fresh::of(body).tagged(etag)
+        }
     }
-}
-
-/// Like [`match_version`], for a request that may have an idempotency key. A replay must be recognised before a conflict
-/// is reported, so a mismatch becomes a version that no resource has, which the ledger refuses.
-pub(crate) fn expected_version<T: ToJSON>(
-    if_match: Option<&str>,
-    current: &T,
-    version: i64,
-) -> Option<i64> {
-    match_version(if_match, current, version).unwrap_or(Some(NO_VERSION))
 }
 
 pub(crate) fn version_conflict(current: i64) -> Problem {
@@ -69,7 +104,10 @@ mod tests {
     fn an_edit_names_what_it_was_made_from_by_tag_or_version() {
         let shown = "espresso".to_owned();
         let seen = |header: Option<&str>| {
-            match_version(header, &shown, 4).map_err(|problem| problem.reason())
+            let if_match = IfMatch(header.map(str::to_owned));
+            if_match
+                .match_version(&shown, 4)
+                .map_err(|problem| problem.reason())
         };
         let tag = tag(&shown);
         let several = format!("\"x\" , {tag}");

@@ -4,17 +4,13 @@ use ledger::{
     Ledger, MaybeFailure,
     idempotency::{Idempotency, Once},
 };
-use poem::{Request, RequestBody};
-use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ExtractParamOptions,
-    param::Header,
-    registry::{MetaParamIn, MetaSchemaRef, Registry},
-    types::ToJSON,
-};
+use poem::Request;
+use poem_openapi::types::ToJSON;
 use uuid::Uuid;
 
 use crate::{
     http::{
+        parameters::{VISIBLE, parameter},
         problem::Problem,
         response::{Answer, Tagged},
     },
@@ -23,14 +19,24 @@ use crate::{
 
 const MAX_KEY_BYTES: usize = 200;
 
-/// Header with the operation it was sent to. As a handler's argument:
-/// `#[oai(name = "Idempotency-Key")] key: IdempotencyKey`.
+/// `Idempotency-Key` with the operation it was sent to.
 #[derive(Debug)]
 pub(crate) struct IdempotencyKey {
     key: Option<String>,
     /// Method and path, which are part of the fingerprint: the same key with another operation is refused.
     operation: String,
 }
+
+parameter!(
+    IdempotencyKey,
+    Header "Idempotency-Key": String,
+    "A client-chosen key of up to 200 bytes, unique per caller.",
+    { min_length: Some(1), max_length: Some(MAX_KEY_BYTES), pattern: Some(VISIBLE.to_owned()), },
+    |request: &Request, key| {
+        let operation = format!("{} {}", request.method(), request.original_uri().path());
+        Ok::<_, Problem>(Self { key, operation })
+    }
+);
 
 impl IdempotencyKey {
     /// Returns the key with its owner (an account, or a guest's session) and the fingerprint of the request. Pass
@@ -87,39 +93,4 @@ where
 {
     let (now, replayed) = once(state, key, work, again).await?;
     Ok(Answer::of(V::from(now)).etag().replayed(replayed))
-}
-
-impl<'a> ApiExtractor<'a> for IdempotencyKey {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::Parameter];
-    type ParamType = Option<String>;
-    type ParamRawType = String;
-
-    fn register(registry: &mut Registry) {
-        Header::<Option<String>>::register(registry);
-    }
-
-    fn param_in() -> Option<MetaParamIn> {
-        Header::<Option<String>>::param_in()
-    }
-
-    fn param_schema_ref() -> Option<MetaSchemaRef> {
-        Header::<Option<String>>::param_schema_ref()
-    }
-
-    fn param_raw_type(&self) -> Option<&String> {
-        self.key.as_ref()
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        options: ExtractParamOptions<Option<String>>,
-    ) -> poem::Result<Self> {
-        let Header(key) = Header::from_request(request, body, options).await?;
-        let path = request.original_uri().path();
-        Ok(Self {
-            key,
-            operation: format!("{} {path}", request.method()),
-        })
-    }
 }

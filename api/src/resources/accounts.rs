@@ -8,12 +8,7 @@ use domain::{
 };
 use ledger::accounts::{AccountChange, AccountRefused, NewAccount};
 use platform::secrets::sha256;
-use poem_openapi::{
-    Enum, Object, OpenApi,
-    param::{Path, Query},
-    payload::Json,
-    types::MaybeUndefined,
-};
+use poem_openapi::{Enum, Object, OpenApi, param::Path, payload::Json, types::MaybeUndefined};
 use uuid::Uuid;
 
 use self::rights::{check_may_change, check_may_create};
@@ -28,7 +23,7 @@ use crate::{
         idempotency::{IdempotencyKey, once},
         limits::ClientAddress,
         merge_patch::RequiredFields,
-        paging::{self, Page},
+        paging::{Cursor, Limit, Page},
         problem::{Problem, Reason},
         response::{Answer, Created, Done, Replayable},
         scalars::Time,
@@ -173,14 +168,15 @@ impl Accounts {
     async fn list(
         &self,
         caller: Caller,
-        cursor: Query<Option<String>>,
-        /// Page size, 1 to 100. Default 50.
-        limit: Query<Option<u32>>,
+        cursor: Cursor<AccountId>,
+        limit: Limit,
     ) -> Result<Json<Page<User>>, Problem> {
-        let limit = paging::limit(limit.0)?;
-        let after = paging::after(cursor.0.as_deref())?.map(AccountId::from);
         let stores = (!caller.is(Role::Operator)).then_some(caller.account.stores.as_slice());
-        let found = self.0.ledger.accounts(stores, after, limit + 1).await?;
+        let found = self
+            .0
+            .ledger
+            .accounts(stores, cursor.0, limit.0 + 1)
+            .await?;
         let page = Page::of(found, limit, |account| account.id.uuid(), User::from);
         Ok(Json(page))
     }
@@ -194,7 +190,6 @@ impl Accounts {
         &self,
         caller: OptionalCaller,
         /// A client-chosen key of up to 200 bytes, unique per caller; for a self-registration, unique per username.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         new: Checked<NewUser>,
     ) -> Result<Created<User>, Problem> {
@@ -242,8 +237,6 @@ impl Accounts {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         change: Checked<UserChange>,
     ) -> Result<Replayable<User>, Problem> {

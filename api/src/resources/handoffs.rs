@@ -30,7 +30,7 @@ use crate::{
     http::{
         enums,
         idempotency::{IdempotencyKey, once},
-        paging::{self, Page},
+        paging::{Cursor, Limit, Page},
         problem::{Problem, Reason},
         query_list::CommaSeparated,
         response::{Answer, Replayable},
@@ -68,13 +68,9 @@ impl Handoffs {
         Query(created_after): Query<Option<Time>>,
         /// Created before this time.
         Query(created_before): Query<Option<Time>>,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the previous page.
-        Query(cursor): Query<Option<String>>,
+        limit: Limit,
+        cursor: Cursor<HandoffId>,
     ) -> Result<Json<Page<ListedView>>, Problem> {
-        let limit = paging::limit(limit)?;
-        let before = paging::after(cursor.as_deref())?.map(HandoffId::from);
         let mut states: Vec<_> = state
             .map(|several| several.0)
             .into_iter()
@@ -96,7 +92,11 @@ impl Handoffs {
         };
         let (store, integrator) = (store_id.map(Into::into), integrator_id.map(Into::into));
         rights::restrict_to_visible(&mut filter, &caller, store, integrator)?;
-        let found = self.0.ledger.handoffs(&filter, before, limit + 1).await?;
+        let found = self
+            .0
+            .ledger
+            .handoffs(&filter, cursor.0, limit.0 + 1)
+            .await?;
         Ok(Json(Page::of(
             found,
             limit,
@@ -133,8 +133,6 @@ impl Handoffs {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
     ) -> Result<Replayable<HandoffView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;

@@ -17,7 +17,7 @@ use ledger::{
 };
 use poem_openapi::{
     Enum, Object, OpenApi,
-    param::{Header, Path, Query},
+    param::{Path, Query},
     payload::Json,
 };
 use uuid::Uuid;
@@ -35,9 +35,9 @@ use crate::{
             CallbackAuth, Confirms, Format, HandoffEvent, IntegratorKind, OrderStatus,
             UnknownPolicy,
         },
-        etag::{expected_version, match_version, tag, version_conflict},
+        etag::{IfMatch, tag, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
-        paging::{self, Page},
+        paging::{Cursor, Limit, Page},
         problem::Problem,
         response::{Answer, Created, Done, Replayable, Tagged},
         scalars::Time,
@@ -125,20 +125,16 @@ impl Integrators {
         &self,
         caller: Caller,
         Query(store_id): Query<Uuid>,
-        /// `next_cursor` of the previous page.
-        Query(cursor): Query<Option<String>>,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
+        cursor: Cursor<IntegratorId>,
+        limit: Limit,
     ) -> Result<Json<Page<IntegratorView>>, Problem> {
-        let limit = paging::limit(limit)?;
-        let after = paging::after(cursor.as_deref())?.map(IntegratorId::from);
         let store = StoreId::from(store_id);
         caller.must_manage(store)?;
         let ledger = &self.0.ledger;
         if ledger.store(store).await?.is_none() {
             return Err(Problem::not_found());
         }
-        let integrators = ledger.integrators(store, after, limit + 1).await?;
+        let integrators = ledger.integrators(store, cursor.0, limit.0 + 1).await?;
         let ids: Vec<IntegratorId> = integrators.iter().map(|integrator| integrator.id).collect();
         let healths = ledger.health_of(&ids).await?;
         Ok(Json(Page::of(
@@ -165,8 +161,6 @@ impl Integrators {
     async fn create(
         &self,
         caller: Caller,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewIntegratorBody>,
     ) -> Result<Created<CreatedIntegrator>, Problem> {
@@ -234,11 +228,7 @@ impl Integrators {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(patch): Checked<IntegratorPatch>,
     ) -> Result<Tagged<IntegratorView>, Problem> {
@@ -247,7 +237,7 @@ impl Integrators {
         let edit = patch.parse(&self.0.settings)?;
         let (id, version) = (integrator.id, integrator.version);
         let shown = IntegratorView::from(integrator);
-        let version = expected_version(if_match.as_deref(), &shown, version);
+        let version = if_match.expected_version(&shown, version);
         once_tagged(
             &self.0,
             key,
@@ -272,17 +262,11 @@ impl Integrators {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
+        if_match: IfMatch,
     ) -> Result<Done, Problem> {
         let integrator = self.managed_integrator(&caller, id.into()).await?;
         let (id, version) = (integrator.id, integrator.version);
-        let version = match_version(
-            if_match.as_deref(),
-            &IntegratorView::from(integrator),
-            version,
-        )?;
+        let version = if_match.match_version(&IntegratorView::from(integrator), version)?;
         self.0.ledger.archive_integrator(id, version).await?;
         Ok(Answer::empty())
     }
@@ -301,8 +285,6 @@ impl Integrators {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(rotation): Checked<SecretRotation>,
     ) -> Result<Replayable<RotatedSecret>, Problem> {

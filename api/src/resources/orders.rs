@@ -37,7 +37,7 @@ use crate::{
     auth::Caller,
     http::{
         body::Checked,
-        etag::fresh_or_not_modified,
+        etag::{IfMatch, IfNoneMatch},
         idempotency::{IdempotencyKey, once},
         problem::{Problem, Reason},
         response::{Answer, Fresh, PlacedGuestOrder, PlacedOrder, Tagged},
@@ -59,8 +59,6 @@ impl Orders {
     async fn place(
         &self,
         caller: Caller,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewOrder>,
     ) -> Result<Answer<OrderView, PlacedOrder>, Problem> {
@@ -91,9 +89,7 @@ impl Orders {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// The `ETag` that the client has. Returns 304 if nothing has changed.
-        #[oai(name = "If-None-Match")]
-        if_none_match: Header<Option<String>>,
+        if_none_match: IfNoneMatch,
     ) -> Result<Fresh<OrderView>, Problem> {
         let view = if caller.is(Role::Integrator) {
             OrderView::of(
@@ -104,7 +100,7 @@ impl Orders {
             let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
             OrderView::of(&order, Some(by))
         };
-        Ok(fresh_or_not_modified(if_none_match.as_deref(), view))
+        Ok(if_none_match.answer(view))
     }
 
     /// Move an order to another status
@@ -120,13 +116,11 @@ impl Orders {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
+        if_match: IfMatch,
         Checked(wanted): Checked<StatusChange>,
     ) -> Result<Tagged<OrderView>, Problem> {
         let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
-        let seen = check_if_match(if_match.as_deref(), &order, by)?;
+        let seen = check_if_match(&if_match, &order, by)?;
         let (to, reason) = (wanted.status.into(), wanted.reason.as_deref());
         let ledger = &self.0.ledger;
         let moved = if to == OrderStatus::Pending {
@@ -193,7 +187,6 @@ impl Orders {
         code: Path<String>,
         #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
         /// A client-chosen key of up to 200 bytes, unique per session.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<GuestsOrder>,
     ) -> Result<Answer<GuestOrderView, PlacedGuestOrder>, Problem> {
@@ -219,7 +212,6 @@ impl Orders {
         id: Path<Uuid>,
         #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
         /// A client-chosen key of up to 200 bytes, unique per session.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
     ) -> Result<Tagged<GuestOrderView>, Problem> {
         let session = self.session(&code.0).await?;

@@ -7,7 +7,7 @@ use domain::{ids::ProductId, store::Product};
 use ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused};
 use poem_openapi::{
     Object, OpenApi,
-    param::{Header, Path, Query},
+    param::{Path, Query},
     payload::Json,
     types::MaybeUndefined,
 };
@@ -19,10 +19,10 @@ use crate::{
     auth::Caller,
     http::{
         body::{Checked, format::Sku},
-        etag::{expected_version, fresh_or_not_modified, match_version, version_conflict},
+        etag::{IfMatch, IfNoneMatch, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
         merge_patch::{RequiredFields, said},
-        paging::{self, Page},
+        paging::{Cursor, Limit, Page},
         problem::{Problem, Reason},
         response::{Answer, Created, Done, Fresh, Tagged},
         scalars,
@@ -88,18 +88,14 @@ impl Products {
         Query(store_id): Query<Uuid>,
         /// Only the product with this sku.
         Query(sku): Query<Option<String>>,
-        /// `next_cursor` of the previous page.
-        Query(cursor): Query<Option<String>>,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
+        cursor: Cursor<ProductId>,
+        limit: Limit,
     ) -> Result<Json<Page<ProductView>>, Problem> {
-        let limit = paging::limit(limit)?;
-        let after = paging::after(cursor.as_deref())?.map(ProductId::from);
         let store = get_visible(&self.0, &caller, store_id.into()).await?.id;
         let ledger = &self.0.ledger;
         let products = match sku {
             Some(sku) => Vec::from_iter(ledger.product_by_sku(store, &sku).await?),
-            None => ledger.products(store, after, limit + 1).await?,
+            None => ledger.products(store, cursor.0, limit.0 + 1).await?,
         };
         Ok(Json(Page::of(
             products,
@@ -117,8 +113,6 @@ impl Products {
     async fn create(
         &self,
         caller: Caller,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewProductBody>,
     ) -> Result<Created<ProductView>, Problem> {
@@ -145,15 +139,10 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// The `ETag` that the client has. Returns 304 if nothing has changed.
-        #[oai(name = "If-None-Match")]
-        Header(if_none_match): Header<Option<String>>,
+        if_none_match: IfNoneMatch,
     ) -> Result<Fresh<ProductView>, Problem> {
         let product = self.get_visible(&caller, id.into()).await?;
-        Ok(fresh_or_not_modified(
-            if_none_match.as_deref(),
-            product.into(),
-        ))
+        Ok(if_none_match.answer(product.into()))
     }
 
     /// Edit a product
@@ -170,11 +159,7 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(patch): Checked<ProductPatch>,
     ) -> Result<Tagged<ProductView>, Problem> {
@@ -188,7 +173,7 @@ impl Products {
             return Err(Problem::forbidden());
         }
         let edit = patch.into_edit()?;
-        let version = expected_version(if_match.as_deref(), &ProductView::from(product), version);
+        let version = if_match.expected_version(&ProductView::from(product), version);
         once_tagged(
             &self.0,
             key,
@@ -212,14 +197,12 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
+        if_match: IfMatch,
     ) -> Result<Done, Problem> {
         let product = self.get_visible(&caller, id.into()).await?;
         caller.must_manage(product.store_id)?;
         let (id, version) = (product.id, product.version);
-        let version = match_version(if_match.as_deref(), &ProductView::from(product), version)?;
+        let version = if_match.match_version(&ProductView::from(product), version)?;
         self.0.ledger.archive_product(id, version).await?;
         Ok(Answer::empty())
     }
@@ -238,8 +221,6 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(delta): Checked<StockDelta>,
     ) -> Result<Tagged<ProductView>, Problem> {

@@ -28,7 +28,7 @@ use crate::{
         body::Checked,
         enums,
         idempotency::{IdempotencyKey, once},
-        paging::{self, Page},
+        paging::{Cursor, Limit, Page},
         problem::{Problem, Reason},
         response::{Answer, Created, Replayable},
     },
@@ -60,19 +60,15 @@ impl Sessions {
         Query(store_id): Query<Uuid>,
         /// Default `OPEN`.
         Query(state): Query<Option<enums::SessionState>>,
-        /// `next_cursor` of the previous page.
-        Query(cursor): Query<Option<String>>,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
+        cursor: Cursor<SessionId>,
+        limit: Limit,
     ) -> Result<Json<Page<SessionView>>, Problem> {
         let store = StoreId::from(store_id);
         caller.must_serve(store)?;
         let state = state.map_or(SessionState::Open, Into::into);
-        let limit = paging::limit(limit)?;
-        let before = paging::after(cursor.as_deref())?.map(SessionId::from);
         let ledger = &self.0.ledger;
         let sessions = ledger
-            .sessions_of_store(store, state, before, limit + 1)
+            .sessions_of_store(store, state, cursor.0, limit.0 + 1)
             .await?;
         Ok(Json(Page::of(
             sessions,
@@ -91,8 +87,6 @@ impl Sessions {
     async fn open(
         &self,
         caller: Caller,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewSession>,
     ) -> Result<Created<SessionView>, Problem> {
@@ -170,8 +164,6 @@ impl Sessions {
         &self,
         caller: Caller,
         Path(code): Path<String>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         OptionalBody(closing): OptionalBody<CloseSession>,
     ) -> Result<Replayable<ClosedView>, Problem> {
@@ -205,8 +197,6 @@ impl Sessions {
         &self,
         caller: Caller,
         Path(code): Path<String>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
     ) -> Result<Replayable<SessionView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;
@@ -284,14 +274,17 @@ impl Sessions {
         Path(code): Path<String>,
         /// `last` of the previous answer. Default: from the beginning.
         Query(after): Query<Option<i64>>,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
+        limit: Limit,
     ) -> Result<Json<SessionEvents>, Problem> {
         let session = self.read(&code).await?;
-        let (after, limit) = (after.unwrap_or(0).max(0), paging::limit(limit)?);
+        let after = after.unwrap_or(0).max(0);
         let stream = session.id.into();
-        let events = self.0.ledger.events_after(stream, after, limit + 1).await?;
-        Ok(Json(SessionEvents::of(stream, after, events, limit)))
+        let events = self
+            .0
+            .ledger
+            .events_after(stream, after, limit.0 + 1)
+            .await?;
+        Ok(Json(SessionEvents::of(stream, after, events, limit.0)))
     }
 }
 

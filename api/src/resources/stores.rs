@@ -8,12 +8,7 @@ use domain::{
     store::{Contact, Store},
 };
 use ledger::stores::{NewStore, StoreEdit, StoreRefused};
-use poem_openapi::{
-    Object, OpenApi,
-    param::{Header, Path, Query},
-    payload::Json,
-    types::MaybeUndefined,
-};
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::MaybeUndefined};
 use uuid::Uuid;
 
 use self::rights::get_visible;
@@ -25,10 +20,10 @@ use crate::{
             Checked,
             format::{CurrencyCode, Email, Timezone},
         },
-        etag::{expected_version, fresh_or_not_modified, version_conflict},
+        etag::{IfMatch, IfNoneMatch, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
         merge_patch::{RequiredFields, said},
-        paging::{self, Page},
+        paging::{Cursor, Limit, Page},
         problem::Problem,
         response::{Answer, Created, Done, Fresh, Tagged},
         scalars::Time,
@@ -123,18 +118,14 @@ impl Stores {
     async fn list(
         &self,
         caller: Caller,
-        /// `next_cursor` of the previous page.
-        Query(cursor): Query<Option<String>>,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
+        cursor: Cursor<StoreId>,
+        limit: Limit,
     ) -> Result<Json<Page<StoreView>>, Problem> {
         let own = match caller.account.role {
             Role::Manager | Role::Staff => Some(caller.account.stores.as_slice()),
             Role::Operator | Role::Customer | Role::Integrator => None,
         };
-        let limit = paging::limit(limit)?;
-        let after = paging::after(cursor.as_deref())?.map(StoreId::from);
-        let stores = self.0.ledger.stores(own, after, limit + 1).await?;
+        let stores = self.0.ledger.stores(own, cursor.0, limit.0 + 1).await?;
         Ok(Json(Page::of(
             stores,
             limit,
@@ -150,8 +141,6 @@ impl Stores {
     async fn create(
         &self,
         caller: Caller,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(new): Checked<NewStoreBody>,
     ) -> Result<Created<StoreView>, Problem> {
@@ -176,15 +165,10 @@ impl Stores {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// The `ETag` that the client has. Returns 304 if nothing has changed.
-        #[oai(name = "If-None-Match")]
-        Header(if_none_match): Header<Option<String>>,
+        if_none_match: IfNoneMatch,
     ) -> Result<Fresh<StoreView>, Problem> {
         let store = get_visible(&self.0, &caller, id.into()).await?;
-        Ok(fresh_or_not_modified(
-            if_none_match.as_deref(),
-            store.into(),
-        ))
+        Ok(if_none_match.answer(store.into()))
     }
 
     /// Edit or pause a store
@@ -197,11 +181,7 @@ impl Stores {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(patch): Checked<StorePatch>,
     ) -> Result<Tagged<StoreView>, Problem> {
@@ -216,7 +196,7 @@ impl Stores {
             return Err(Problem::forbidden());
         }
         let edit = patch.into_edit()?;
-        let version = self.version(&caller, id, if_match.as_deref()).await?;
+        let version = self.version(&caller, id, &if_match).await?;
         once_tagged(
             &self.0,
             key,
@@ -239,13 +219,11 @@ impl Stores {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
+        if_match: IfMatch,
     ) -> Result<Done, Problem> {
         let id = StoreId::from(id);
         caller.must_manage(id)?;
-        let version = self.version(&caller, id, if_match.as_deref()).await?;
+        let version = self.version(&caller, id, &if_match).await?;
         self.0.ledger.archive_store(id, version).await?;
         Ok(Answer::empty())
     }
@@ -277,14 +255,14 @@ impl Stores {
         &self,
         caller: &Caller,
         id: StoreId,
-        if_match: Option<&str>,
+        if_match: &IfMatch,
     ) -> Result<Option<i64>, Problem> {
-        if if_match.is_none() {
+        if if_match.is_absent() {
             return Ok(None);
         }
         let store = get_visible(&self.0, caller, id).await?;
         let version = store.version;
-        Ok(expected_version(if_match, &StoreView::from(store), version))
+        Ok(if_match.expected_version(&StoreView::from(store), version))
     }
 }
 

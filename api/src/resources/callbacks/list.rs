@@ -13,7 +13,7 @@ use crate::{
     access::topic::Topic,
     auth::Caller,
     http::{
-        paging::{self, Page},
+        paging::{Cursor, Limit, Page},
         problem::Problem,
         query_list::CommaSeparated,
         scalars::Time,
@@ -69,13 +69,9 @@ impl CallbackList {
         Query(received_after): Query<Option<Time>>,
         /// Received before this time.
         Query(received_before): Query<Option<Time>>,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the previous page.
-        Query(cursor): Query<Option<String>>,
+        limit: Limit,
+        cursor: Cursor<CallbackId>,
     ) -> Result<Json<Page<CallbackView>>, Problem> {
-        let limit = paging::limit(limit)?;
-        let before = paging::after(cursor.as_deref())?.map(CallbackId::from);
         let results = result.map(|several| several.0).into_iter().flatten();
         let filter = CallbackFilter {
             stores: visible_stores(&caller, store_id.map(StoreId::from))?,
@@ -85,7 +81,11 @@ impl CallbackList {
             received_after: received_after.map(|at| at.0),
             received_before: received_before.map(|at| at.0),
         };
-        let found = self.0.ledger.callbacks(&filter, before, limit + 1).await?;
+        let found = self
+            .0
+            .ledger
+            .callbacks(&filter, cursor.0, limit.0 + 1)
+            .await?;
         Ok(Json(Page::of(
             found,
             limit,

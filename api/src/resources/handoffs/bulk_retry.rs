@@ -8,7 +8,7 @@ use ledger::{
     Failure,
     handoffs::{BulkRetryResult, Example},
 };
-use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
+use poem_openapi::{Object, OpenApi, payload::Json};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -20,7 +20,7 @@ use crate::{
         body::Checked,
         enums,
         idempotency::{IdempotencyKey, once},
-        paging::{self, Page},
+        paging::{self, Cursor, Limit, Page},
         problem::{Problem, Reason},
         response::{Answer, Replayable},
         scalars::Time,
@@ -53,8 +53,6 @@ impl Retries {
     async fn retry(
         &self,
         caller: Caller,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(asked): Checked<RetryHandoffs>,
     ) -> Result<Replayable<HandoffsRetried>, Problem> {
@@ -104,16 +102,12 @@ impl Retries {
     async fn list(
         &self,
         caller: Caller,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the previous page.
-        Query(cursor): Query<Option<String>>,
+        limit: Limit,
+        cursor: Cursor<RetryId>,
     ) -> Result<Json<Page<RetryView>>, Problem> {
-        let limit = paging::limit(limit)?;
-        let before = paging::after(cursor.as_deref())?.map(RetryId::from);
         let stores = visible_stores(&caller, None)?.unwrap_or_default();
         let of = (!caller.is(Role::Operator)).then_some((stores.as_slice(), caller.id()));
-        let found = self.0.ledger.retries(of, before, limit + 1).await?;
+        let found = self.0.ledger.retries(of, cursor.0, limit.0 + 1).await?;
         Ok(Json(Page::of(
             found,
             limit,

@@ -81,8 +81,9 @@ impl RetryHandoffs {
         if states.is_empty() {
             states.push(HandoffState::Failed);
         }
-        let after = paging::after(self.cursor.as_deref())
-            .map_err(|_| Problem::invalid_field("/cursor", "is not a valid cursor"))?;
+        let after = self.cursor.as_deref().map(paging::decode).transpose();
+        let after: Option<HandoffId> =
+            after.map_err(|_| Problem::invalid_field("/cursor", "is not a valid cursor"))?;
         let store = self.store_id.map(StoreId::from);
         if let Some(store) = store {
             caller.must_manage(store)?;
@@ -99,7 +100,7 @@ impl RetryHandoffs {
                 created_before: self.created_before.map(|at| at.0),
                 with_order: true,
             },
-            after: after.map(HandoffId::from),
+            after,
             per_s: self.per_s,
             limit: self.limit.unwrap_or(MAX_BULK_RETRY),
             dry_run: self.dry_run.unwrap_or(false),

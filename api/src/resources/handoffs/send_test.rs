@@ -36,8 +36,6 @@ impl IntegratorTests {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
     ) -> Result<Answer<HandoffView, QueuedTest>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;

@@ -11,7 +11,7 @@ use crate::{
     auth::Caller,
     http::{
         enums,
-        paging::{self, Page},
+        paging::{Cursor, Limit, Page, Position},
         problem::Problem,
         scalars::Time,
     },
@@ -23,7 +23,8 @@ use crate::{
 pub(crate) struct StuckList(pub(crate) ApiState);
 
 /// Sort key: since when it has been stuck, then its id.
-type SortKey = (DateTime<Utc>, Uuid);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SortKey(DateTime<Utc>, Uuid);
 
 #[OpenApi(tag = "Topic::Handoffs")]
 impl StuckList {
@@ -36,16 +37,13 @@ impl StuckList {
         &self,
         caller: Caller,
         Query(store_id): Query<Option<Uuid>>,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the previous page.
-        Query(cursor): Query<Option<String>>,
+        limit: Limit,
+        cursor: Cursor<SortKey>,
     ) -> Result<Json<Page<StuckView>>, Problem> {
-        let limit = paging::limit(limit)? as usize;
-        let after = cursor.as_deref().map(decode_cursor).transpose()?;
+        let limit = limit.0 as usize;
         let stores = visible_stores(&caller, store_id.map(StoreId::from))?;
         let mut found = self.0.ledger.stuck_in_stores(stores.as_deref()).await?;
-        found.retain(|one| after.is_none_or(|after| sort_key(one) > after));
+        found.retain(|one| cursor.0.is_none_or(|after| sort_key(one) > after));
         let next_cursor = match (found.get(limit), found.get(limit - 1)) {
             (Some(_), Some(last)) => Some(encode_cursor(sort_key(last))),
             _ => None,
@@ -59,22 +57,21 @@ impl StuckList {
 }
 
 fn sort_key(one: &Stuck) -> SortKey {
-    (one.since, one.subject)
+    SortKey(one.since, one.subject)
 }
 
-fn encode_cursor((since, subject): SortKey) -> String {
+fn encode_cursor(SortKey(since, subject): SortKey) -> String {
     let mut bytes = since.timestamp_micros().to_be_bytes().to_vec();
     bytes.extend_from_slice(subject.as_bytes());
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn decode_cursor(cursor: &str) -> Result<SortKey, Problem> {
-    let problem = || Problem::invalid_field("cursor", "is not a valid cursor");
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| problem())?;
-    let (since, subject) = bytes.split_first_chunk::<8>().ok_or_else(problem)?;
-    let since = DateTime::from_timestamp_micros(i64::from_be_bytes(*since));
-    let subject = Uuid::from_slice(subject).map_err(|_| problem())?;
-    Ok((since.ok_or_else(problem)?, subject))
+impl Position for SortKey {
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (since, subject) = bytes.split_first_chunk::<8>()?;
+        let since = DateTime::from_timestamp_micros(i64::from_be_bytes(*since))?;
+        Some(Self(since, Uuid::from_slice(subject).ok()?))
+    }
 }
 
 /// One thing that is stuck.

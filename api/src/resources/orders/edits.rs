@@ -11,7 +11,7 @@ use ledger::{
 };
 use poem_openapi::{
     OpenApi,
-    param::{Header, Path, Query},
+    param::{Path, Query},
 };
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ use crate::{
     auth::Caller,
     http::{
         body::{Checked, MergePatch},
-        etag::expected_version,
+        etag::IfMatch,
         idempotency::{IdempotencyKey, once},
         problem::{Problem, Reason},
         response::{Answer, PlacedOrder, RemovedOrder, Tagged},
@@ -42,7 +42,7 @@ pub(crate) struct OrderEdits(pub(crate) ApiState);
 
 /// The `If-Match` header and the idempotency key of an edit.
 struct Preconditions {
-    if_match: Option<String>,
+    if_match: IfMatch,
     key: Option<ledger::idempotency::Idempotency>,
 }
 
@@ -57,11 +57,7 @@ impl OrderEdits {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
+        if_match: IfMatch,
         key: IdempotencyKey,
         MergePatch(patch): MergePatch<OrderPatch>,
     ) -> Result<Tagged<OrderView>, Problem> {
@@ -83,11 +79,7 @@ impl OrderEdits {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(item): Checked<NewItem>,
     ) -> Result<Answer<OrderView, PlacedOrder>, Problem> {
@@ -111,11 +103,7 @@ impl OrderEdits {
         caller: Caller,
         id: Path<Uuid>,
         item: Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
+        if_match: IfMatch,
         key: IdempotencyKey,
         MergePatch(patch): MergePatch<ItemPatch>,
     ) -> Result<Tagged<OrderView>, Problem> {
@@ -139,9 +127,7 @@ impl OrderEdits {
         caller: Caller,
         id: Path<Uuid>,
         item: Path<Uuid>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
+        if_match: IfMatch,
     ) -> Result<Tagged<OrderView>, Problem> {
         let on = Preconditions {
             if_match,
@@ -163,12 +149,10 @@ impl OrderEdits {
         /// Reason for a cancellation; staff must give one once the order is accepted.
         #[oai(validator(max_length = 200))]
         reason: Query<Option<String>>,
-        /// Apply only if the current ETag (or the quoted version) matches.
-        #[oai(name = "If-Match")]
-        Header(if_match): Header<Option<String>>,
+        if_match: IfMatch,
     ) -> Result<Answer<OrderView, RemovedOrder>, Problem> {
         let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
-        let seen = check_if_match(if_match.as_deref(), &order, by)?;
+        let seen = check_if_match(&if_match, &order, by)?;
         let ledger = &self.0.ledger;
         let removed = ledger.remove_order_if_unchanged(order.id, seen, by, reason.as_deref());
         let removed = removed.await?;
@@ -190,8 +174,6 @@ impl OrderEdits {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        /// A client-chosen key of up to 200 bytes, unique per caller.
-        #[oai(name = "Idempotency-Key")]
         key: IdempotencyKey,
         Checked(asked): Checked<Replacement>,
     ) -> Result<Answer<OrderView, PlacedOrder>, Problem> {
@@ -220,7 +202,7 @@ impl OrderEdits {
     ) -> Result<(OrderView, bool), Problem> {
         let (order, by) = visible_order(&self.0, caller, id.into()).await?;
         let shown = OrderView::of(&order, Some(by));
-        let version = expected_version(on.if_match.as_deref(), &shown, order.version);
+        let version = on.if_match.expected_version(&shown, order.version);
         let status = version.map(|_| order.status);
         if depends_on_products(&edit, &order) {
             refresh(&self.0, order.store_id, on.key.as_ref()).await?;

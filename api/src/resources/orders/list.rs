@@ -1,13 +1,9 @@
 //! `GET /orders` and `GET /orders.csv`: the same orders, in pages or as a CSV file.
 
-use domain::{account::Role, order::Order};
+use domain::{account::Role, ids::OrderId, order::Order};
 use ledger::orders::OrderFilter;
 use poem::Body;
-use poem_openapi::{
-    ApiResponse, OpenApi,
-    param::{Header, Query},
-    payload::Binary,
-};
+use poem_openapi::{ApiResponse, OpenApi, param::Query, payload::Binary};
 use uuid::Uuid;
 
 use super::{csv, rights::capacity, view::OrderView};
@@ -16,8 +12,8 @@ use crate::{
     auth::Caller,
     http::{
         enums,
-        etag::fresh_or_not_modified,
-        paging::{self, Page},
+        etag::IfNoneMatch,
+        paging::{self, Cursor, Limit, Page},
         problem::{Problem, Reason},
         query_list::CommaSeparated,
         response::Fresh,
@@ -82,13 +78,9 @@ impl OrderLists {
         Query(placed_after): Query<Option<Time>>,
         /// Placed before this time.
         Query(placed_before): Query<Option<Time>>,
-        /// Page size, 1 to 100. Default 50.
-        Query(limit): Query<Option<u32>>,
-        /// `next_cursor` of the previous page.
-        Query(cursor): Query<Option<String>>,
-        /// The `ETag` that the client has. Returns 304 if nothing has changed.
-        #[oai(name = "If-None-Match")]
-        Header(if_none_match): Header<Option<String>>,
+        limit: Limit,
+        cursor: Cursor<OrderId>,
+        if_none_match: IfNoneMatch,
     ) -> Result<Fresh<Page<OrderView>>, Problem> {
         let query = OrderQuery {
             store_id,
@@ -99,16 +91,14 @@ impl OrderLists {
             placed_after,
             placed_before,
         };
-        let limit = paging::limit(limit)?;
-        let after = paging::after(cursor.as_deref())?.map(Into::into);
         let filter = self.filter(&caller, query).await?;
-        let page = self.0.ledger.orders(&filter, after, limit).await?;
+        let page = self.0.ledger.orders(&filter, cursor.0, limit.0).await?;
         let show = |order: &Order| OrderView::of(order, capacity(&caller, order));
         let page = Page {
             items: page.orders.iter().map(show).collect(),
             next_cursor: page.next.map(|last| paging::cursor(last.uuid())),
         };
-        Ok(fresh_or_not_modified(if_none_match.as_deref(), page))
+        Ok(if_none_match.answer(page))
     }
 
     /// Export orders as CSV, newest first
@@ -143,7 +133,7 @@ impl OrderLists {
         /// Placed before this time.
         Query(placed_before): Query<Option<Time>>,
         /// `Expediter-Next-Cursor` of the previous file.
-        Query(cursor): Query<Option<String>>,
+        cursor: Cursor<OrderId>,
     ) -> Result<Table, Problem> {
         let query = OrderQuery {
             store_id,
@@ -154,10 +144,9 @@ impl OrderLists {
             placed_after,
             placed_before,
         };
-        let after = paging::after(cursor.as_deref())?.map(Into::into);
         let filter = self.filter(&caller, query).await?;
         let ledger = &self.0.ledger;
-        let found = ledger.order_ids(&filter, after, csv::MAX_ORDERS).await?;
+        let found = ledger.order_ids(&filter, cursor.0, csv::MAX_ORDERS).await?;
         let day = ledger.clock().now().format("%Y-%m-%d");
         Ok(Table::Csv(
             Binary(csv::table(ledger.clone(), found.orders)),

@@ -2,7 +2,7 @@
 
 use crate::http::{
     enums,
-    etag::match_version,
+    etag::IfMatch,
     problem::Problem,
     scalars::{self, Time},
 };
@@ -232,11 +232,11 @@ fn next(order: &Order, by: Option<By>) -> Vec<enums::OrderStatus> {
 
 /// Returns the order as the ledger must still find it; `None` without an `If-Match` to check.
 pub(super) fn check_if_match<'o>(
-    if_match: Option<&str>,
+    if_match: &IfMatch,
     order: &'o Order,
     by: By,
 ) -> Result<Option<&'o Order>, Problem> {
     let shown = OrderView::of(order, Some(by));
-    let version = match_version(if_match, &shown, order.version)?;
+    let version = if_match.match_version(&shown, order.version)?;
     Ok(version.map(|_| order))
 }
