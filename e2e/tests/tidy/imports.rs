@@ -13,6 +13,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("common/ledger", &["domain", "platform", "store"]),
     ("common/runtime", COMMON),
     ("common/each_database", &[]),
+    ("common/test_line", &[]),
     ("api", COMMON),
     ("worker", COMMON),
     ("notifier", COMMON),
@@ -33,6 +34,7 @@ const ALL: &[&str] = &[
 /// Dependencies of tests only, which do not count as an arrow: `domain` is tested with `platform`'s seeded randomness.
 const DEV_DEPENDENCIES: &[&str] = &[
     "each_database",
+    "test_line",
     "e2e",
     "platform",
     "store",
@@ -115,7 +117,8 @@ fn crates_depend_on_each_other_in_one_direction_only() {
             };
             let is_ours = |name: &str| CRATES.iter().any(|(of, _)| of.rsplit('/').next() == Some(name));
             let is_allowed = |it: &Dependency| {
-                let in_tests = it.is_dev && folder != "kitchen" && DEV_DEPENDENCIES.contains(&it.name.as_str());
+                let is_test = it.is_dev || ["e2e", "bench"].contains(&folder);
+                let in_tests = is_test && folder != "kitchen" && DEV_DEPENDENCIES.contains(&it.name.as_str());
                 allowed.contains(&it.name.as_str()) || in_tests
             };
             let dependencies = dependencies(&source.text).into_iter();
