@@ -119,7 +119,7 @@ fn a_process_has_longer_to_stop_than_it_takes() {
         .lines()
         .find_map(|line| line.strip_prefix("drain_s = "))
         .expect("it is a setting");
-    // After the drain, the relay and the connections may take two seconds each (common/src/process).
+    // After the drain, the relay and the connections may take two seconds each (common/runtime/src/process).
     let takes = drain.parse::<u64>().unwrap() + 4;
     assert!(
         shortest.min() > Some(takes),

@@ -1,6 +1,6 @@
 //! Lanes, one per integrator: each claims handoffs at its own pace, so that a slow integrator delays no other.
 //!
-//! All workers share an integrator's limits (`common/src/domain/sharing.rs`); a lane keeps to this worker's share.
+//! All workers share an integrator's limits (`common/domain/src/sharing.rs`); a lane keeps to this worker's share.
 //! A worker without a share forwards a hint through the work queue until it reaches a worker that has one, at most
 //! [`MAX_HOPS`] times; after that, the sweep of such a worker finds the work.
 

@@ -75,5 +75,5 @@ fn the_books_stay_open_while_an_attempt_has_no_outcome() {
     let unanswered = unfinished_reason(&handoff(noon, None)).unwrap();
     assert!(unanswered.contains("no outcome"), "{unanswered}");
     let unclosed = unfinished_reason(&handoff(None, Some("retry"))).unwrap();
-    assert!(unclosed.contains("does not close"), "{unclosed}");
+    assert!(unclosed.contains("not closed"), "{unclosed}");
 }
