@@ -255,7 +255,7 @@ async fn a_worker_that_stalls_past_its_lease_is_taken_over_and_its_late_result_c
         let before = handoffs(house, &id).await;
         one.resume().await;
         until("the late result to be fenced off", async || {
-            one.log().contains("too late: it stands as unknown")
+            one.log().contains("it stays recorded as unknown")
         })
         .await;
 

@@ -14,7 +14,7 @@ mod stores;
 /// Keeps one stream's events in order and without gaps.
 mod stream;
 
-/// What one client is sent of one session or order.
+/// Frames of one session or order, for one client.
 mod channel;
 /// Counts the channels of each client address.
 mod connection_limit;
@@ -26,7 +26,7 @@ mod handshake;
 mod settings;
 /// Speaks to one client.
 mod socket;
-/// What one client is sent of a whole store.
+/// Frames of a whole store, for one client.
 mod store_channel;
 /// Checks that a ticket's account may still listen.
 mod ticket_holder;

@@ -7,7 +7,6 @@ use poem_openapi::types::ToJSON;
 use crate::http::{
     parameters::parameter,
     problem::{Problem, Reason},
-    response::Fresh,
 };
 
 /// A version that no resource has: versions start at 1.
@@ -70,20 +69,11 @@ impl IfMatch {
 }
 
 impl IfNoneMatch {
-    /// Returns the representation, or 304 if the header contains its tag (weak comparison, RFC 9110).
-    pub(crate) fn answer<T: ToJSON>(&self, body: T) -> Fresh<T> {
-        let etag = tag(&body);
-        let mut known = self
-            .0
-            .as_deref()
-            .unwrap_or_default()
-            .split(',')
-            .map(str::trim);
-        if known.any(|known| known == "*" || known.trim_start_matches("W/") == etag) {
-            Fresh::empty().tagged(etag)
-        } else {
-            Fresh::of(body).tagged(etag)
-        }
+    /// Returns whether the client has the representation with this tag (weak comparison, RFC 9110).
+    pub(crate) fn matches(&self, etag: &str) -> bool {
+        let known = self.0.as_deref().unwrap_or_default();
+        let mut known = known.split(',').map(str::trim);
+        known.any(|known| known == "*" || known.trim_start_matches("W/") == etag)
     }
 }
 

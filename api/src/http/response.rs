@@ -14,7 +14,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use crate::http::etag::tag;
+use crate::http::etag::{IfNoneMatch, tag};
 
 /// A response with JSON or without a body. The kind `K` documents it and decides the status.
 #[derive(Debug)]
@@ -105,6 +105,18 @@ pub(crate) type Replayable<T> = Answer<T, Repeatable>;
 pub(crate) type Fresh<T> = Answer<T, Cacheable>;
 /// 204 without a body.
 pub(crate) type Done = Answer<Value, NoContent>;
+
+impl IfNoneMatch {
+    /// Returns the representation, or 304 if the client has it.
+    pub(crate) fn answer<T: ToJSON>(&self, body: T) -> Fresh<T> {
+        let etag = tag(&body);
+        if self.matches(&etag) {
+            Fresh::empty().tagged(etag)
+        } else {
+            Fresh::of(body).tagged(etag)
+        }
+    }
+}
 
 impl<T, K: Kind> Answer<T, K> {
     /// Returns an answer with a body. It doesn't compile for a kind that never has one.

@@ -184,7 +184,7 @@ impl Accounts {
     /// Create an account
     ///
     /// Operators create any account; managers create staff of their own stores and accounts for these stores'
-    /// integrators. Where registration is open, anybody may create a customer account.
+    /// integrators. Anybody may create a customer account if registration is open.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(
         &self,

@@ -208,7 +208,7 @@ impl Stores {
 
     /// Archive a store
     ///
-    /// It takes no more orders and is no longer listed, not even to those who serve it. What it sold stays readable,
+    /// It takes no more orders and is no longer listed, not even to those who serve it. Its products stay readable,
     /// and placed orders continue. Archiving is idempotent.
     #[oai(
         path = "/stores/:id",

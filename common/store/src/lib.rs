@@ -29,7 +29,7 @@ mod bulk;
 /// Lets a list return its plan, for tests.
 mod explain;
 
-/// What intake looks up and writes, many orders at once.
+/// Look-ups and writes of intake, many orders at once.
 pub mod intake;
 /// Orders, their items, edits and lists.
 pub mod orders;
@@ -75,7 +75,7 @@ pub mod idempotency;
 pub mod audit;
 /// Sums over orders.
 pub mod stats;
-/// What the reconciler and the stuck list look for.
+/// Look-ups of the reconciler and of the stuck list.
 pub mod sweep;
 
 #[cfg(test)]

@@ -23,14 +23,16 @@ async fn render(tx: &mut Tx) -> Result<String> {
          ELSE CAST(index_name AS CHAR) END, NOT non_unique, \
          CAST(GROUP_CONCAT(column_name ORDER BY seq_in_index SEPARATOR ', ') AS CHAR) \
          FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name <> '_sqlx_migrations' \
-         GROUP BY table_name, index_name, non_unique ORDER BY 1, 2",
+         GROUP BY table_name, index_name, non_unique",
         "SELECT t.name, CASE i.origin WHEN 'pk' THEN 'primary key' WHEN 'u' THEN '' ELSE i.name END, i.\"unique\", \
          (SELECT group_concat(name, ', ') FROM pragma_index_info(i.name)) \
          FROM sqlite_schema t JOIN pragma_index_list(t.name) i \
-         WHERE t.type = 'table' AND t.name <> '_sqlx_migrations' ORDER BY 1, 2, 4",
+         WHERE t.type = 'table' AND t.name <> '_sqlx_migrations'",
     );
-    let indexes: Vec<(String, String, i64, String)> =
+    let mut indexes: Vec<(String, String, i64, String)> =
         on!(tx, |conn| sqlx::query_as(indexes).fetch_all(conn).await?);
+    // Here, because servers differ in how they collate names.
+    indexes.sort();
     let mut tables: BTreeMap<String, String> = BTreeMap::new();
     for (table, name, kind, nullable) in columns {
         let kind = plain_type(&kind);

@@ -85,7 +85,10 @@ pub async fn count_rest(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Tally> {
     Ok(tally)
 }
 
-pub async fn run_query<A: QueryOutput>(tx: &mut Tx, of: &[(StoreId, i64)]) -> Result<Vec<A>> {
+pub(crate) async fn run_query<A: QueryOutput>(
+    tx: &mut Tx,
+    of: &[(StoreId, i64)],
+) -> Result<Vec<A>> {
     let sql_prefix = A::sql_prefix(tx);
     // SQLite stores times as texts: the first 19 characters are whole seconds, and the rest reads as a fraction.
     let sql = tx.pick(

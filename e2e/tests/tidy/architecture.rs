@@ -83,7 +83,9 @@ fn a_name_that_is_none_is_told_apart() {
     assert!(is_test_name("a_replayed_callback_counts_once"));
     assert!(!is_test_name("auto_accept") && !is_test_name("Ledger::place_order"));
     assert!(
-        is_path("common/runtime/src/relay.rs") && !is_path("/metrics") && !is_path("pending → processing")
+        is_path("common/runtime/src/relay.rs")
+            && !is_path("/metrics")
+            && !is_path("pending → processing")
     );
     assert_eq!(quoted("a `b` c `d/e`"), BTreeSet::from(["b", "d/e"]));
 }
