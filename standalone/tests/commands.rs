@@ -217,7 +217,7 @@ async fn create_user_prints_the_password_or_reads_it_and_its_account_signs_in() 
         ),
         (
             vec!["create-user", "kim", "--role", "customer", "--store", store],
-            "others have none",
+            "other roles must not",
         ),
         (
             vec!["create-user", "a b", "--role", "customer"],

@@ -6,7 +6,7 @@ use super::tx::Tx;
 
 /// A type that result rows are read as, on both databases. A list that is generic over it returns its rows or, in
 /// tests, its plan: `list::<Row>(tx, …)` and `list::<Step>(tx, …)` run the same statement with the same values.
-pub trait QueryOutput:
+pub(crate) trait QueryOutput:
     for<'r> FromRow<'r, MySqlRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {
     /// Returns the prefix of the statement: none for its rows, an `EXPLAIN` for its plan.
