@@ -11,7 +11,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use domain::{hint::Announcement, ids::OrderId, order::Order};
 use platform::{chance::Chance, clock::Clock};
 use sqlx::{
-    Connection, MySqlConnection, QueryBuilder, SqliteConnection,
+    Connection, Executor, MySqlConnection, QueryBuilder, SqliteConnection,
     mysql::MySqlConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     types::Json,
@@ -261,7 +261,7 @@ impl Bare {
     pub(crate) async fn say(&mut self, word: &'static str) -> anyhow::Result<()> {
         match self {
             Self::MySql(conn) => {
-                sqlx::raw_sql(word).execute(conn).await?;
+                conn.execute(word).await?;
             }
             Self::Sqlite(conn) => {
                 let word = if word == "BEGIN" {
@@ -269,7 +269,7 @@ impl Bare {
                 } else {
                     word
                 };
-                sqlx::raw_sql(word).execute(conn).await?;
+                conn.execute(word).await?;
             }
         }
         Ok(())

@@ -22,13 +22,14 @@ macro_rules! stored_as_text {
 
             impl<'q, DB: Database> Encode<'q, DB> for $name
             where
-                for<'t> &'t str: Encode<'q, DB>,
+                String: Encode<'q, DB>,
             {
                 fn encode_by_ref(
                     &self,
-                    to: &mut DB::ArgumentBuffer,
+                    to: &mut DB::ArgumentBuffer<'q>,
                 ) -> Result<IsNull, BoxDynError> {
-                    self.as_str().encode(to)
+                    // sqlx-sqlite 0.8 takes only a borrow that outlives the statement.
+                    self.as_str().to_owned().encode(to)
                 }
             }
 

@@ -22,9 +22,9 @@ fn padded<T: Copy>(ids: &[T]) -> impl Iterator<Item = T> {
 }
 
 /// Pushes the ids, padded, as values of an open `IN` list.
-pub(crate) fn push_ids<DB: Database, T>(query: &mut QueryBuilder<DB>, ids: &[T])
+pub(crate) fn push_ids<'q, DB: Database, T>(query: &mut QueryBuilder<'q, DB>, ids: &[T])
 where
-    T: for<'t> Encode<'t, DB> + Type<DB> + Copy,
+    T: Encode<'q, DB> + Type<DB> + Copy + 'q,
 {
     let mut list = query.separated(", ");
     for id in padded(ids) {

@@ -264,7 +264,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
                     let set = format!(
                         "SET SESSION innodb_lock_wait_timeout = {lock_timeout_s} {NO_JOIN_BUFFERS}"
                     );
-                    conn.execute(sqlx::AssertSqlSafe(set)).await?;
+                    conn.execute(set.as_str()).await?;
                     Ok(())
                 })
             })

@@ -50,7 +50,8 @@ fn relaxed(migrator: &Migrator) -> Migrator {
         migrations: migrator.migrations.clone(),
         ..Migrator::DEFAULT
     };
-    migrator.set_ignore_missing(true).set_locking(false);
+    migrator.set_ignore_missing(true);
+    migrator.set_locking(false);
     migrator
 }
 

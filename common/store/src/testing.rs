@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use domain::store::Store;
 use futures_util::FutureExt;
 use platform::{chance::Chance, clock::Clock};
-use sqlx::{AssertSqlSafe, Connection, Executor, MySqlConnection};
+use sqlx::{Connection, Executor, MySqlConnection};
 use uuid::Uuid;
 
 use crate::{Db, DbOptions, Result, Tx, migrate, on, stores};
@@ -163,7 +163,7 @@ async fn drop_mysql(server_url: &str, name: &str) -> Result<()> {
 
 async fn execute_on_server(server_url: &str, statement: String) -> Result<()> {
     let mut conn = MySqlConnection::connect(server_url).await?;
-    conn.execute(AssertSqlSafe(statement)).await?;
+    conn.execute(statement.as_str()).await?;
     conn.close().await?;
     Ok(())
 }

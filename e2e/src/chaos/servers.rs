@@ -8,7 +8,7 @@ use std::{
 };
 
 use platform::chance::Chance;
-use sqlx::{AssertSqlSafe, Connection, MySqlConnection};
+use sqlx::{Connection, MySqlConnection};
 use store::testing::environment;
 
 use crate::Folder;
@@ -321,7 +321,7 @@ impl std::str::FromStr for Address {
 async fn sql(url: &str, statement: &str) -> Result<(), String> {
     let said = |error: sqlx::Error| format!("{statement}: {error}");
     let mut connection = MySqlConnection::connect(url).await.map_err(said)?;
-    sqlx::query(AssertSqlSafe(statement))
+    sqlx::query(statement)
         .execute(&mut connection)
         .await
         .map_err(said)?;
