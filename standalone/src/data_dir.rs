@@ -1,9 +1,9 @@
 //! The data directory: locked by one process at a time, with files that only their owner can read.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -24,6 +24,7 @@ impl DataDir {
     /// Creates the directory if it is missing and locks it. The folder of a SQLite file elsewhere is locked too.
     pub(crate) fn lock(settings: &Settings) -> Result<Self, Refusal> {
         let path = settings.secrets.data_dir.clone();
+        make_private(&path)?;
         let mut folders = vec![path.clone()];
         folders.extend(sqlite_file(settings).and_then(|file| file.parent().map(Path::to_path_buf)));
         let mut locked: Vec<PathBuf> = Vec::new();
@@ -47,6 +48,50 @@ impl DataDir {
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Prepares the data directory as a start does, if the database is in it. For commands that work beside a running
+/// process, and so do not lock it.
+pub(crate) fn prepare(settings: &Settings) -> Result<(), Refusal> {
+    let folder = &settings.secrets.data_dir;
+    match sqlite_file(settings) {
+        Some(file) if file.starts_with(folder) => make_private(folder),
+        _ => Ok(()),
+    }
+}
+
+/// Creates the folder for its owner only, or makes an empty one so. One with files that others can access is refused, as
+/// the key file is: they may have been read.
+fn make_private(folder: &Path) -> Result<(), Refusal> {
+    let failed = |cause| Refusal::DataDir {
+        path: folder.to_owned(),
+        cause,
+    };
+    let folder = make(folder).map_err(failed)?;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(failed)? {
+        files.push(entry.map_err(failed)?.path());
+    }
+    if is_exposed(&folder).map_err(failed)? {
+        if !files.is_empty() {
+            return Err(Refusal::Exposed {
+                path: folder,
+                mode: "700",
+            });
+        }
+        fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(failed)?;
+    }
+    for path in files {
+        // A file may vanish meanwhile: a running process replaces them.
+        if path.is_file() && is_exposed(&path).unwrap_or(false) {
+            return Err(Refusal::Exposed { path, mode: "600" });
+        }
+    }
+    Ok(())
+}
+
+fn is_exposed(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)
 }
 
 /// Sets the default database to a SQLite file in `secrets.data_dir`.

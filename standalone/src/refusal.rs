@@ -28,6 +28,11 @@ pub(crate) enum Refusal {
     DemoBeyondLoopback { listen: SocketAddr },
     #[error("{}: {cause}; make it accessible to this user, or choose another directory with --data-dir DIR", path.display())]
     DataDir { path: PathBuf, cause: io::Error },
+    #[error(
+        "{} is accessible to other users, and the data in it is secret: restrict it to its owner with chmod {mode}, or \
+         choose another directory with --data-dir DIR", path.display()
+    )]
+    Exposed { path: PathBuf, mode: &'static str },
     #[error("{} cannot be read ({cause}); restore it from a backup, or start on an empty data directory", path.display())]
     DemoFile {
         path: PathBuf,

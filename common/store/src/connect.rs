@@ -1,10 +1,10 @@
 //! Connections: MySQL pools for writing and reading; SQLite with one writer and several readers.
 
 mod checks;
+mod sqlite_files;
 
 use std::{
     io::ErrorKind,
-    path::{Path, PathBuf},
     str::FromStr,
     sync::Arc,
     time::{Duration, Instant},
@@ -303,9 +303,7 @@ async fn connect_sqlite(options: &DbOptions) -> Result<Db> {
         .synchronous(SqliteSynchronous::Full)
         .statement_cache_capacity(options.statement_cache_capacity)
         .busy_timeout(options.lock_timeout);
-    if let Some(folder) = folder_of(connect.get_filename()) {
-        std::fs::create_dir_all(folder).map_err(sqlx::Error::Io)?;
-    }
+    sqlite_files::prepare(connect.get_filename())?;
     // Connections stay open, so that the file's locks are not taken again for each transaction.
     let pool = || {
         SqlitePoolOptions::new()
@@ -328,12 +326,6 @@ async fn connect_sqlite(options: &DbOptions) -> Result<Db> {
         readers,
         metrics: options.metrics.clone(),
     })
-}
-
-fn folder_of(file: &Path) -> Option<PathBuf> {
-    file.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .map(Path::to_path_buf)
 }
 
 #[cfg(test)]

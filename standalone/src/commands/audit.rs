@@ -16,6 +16,7 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     if let Some(path) = data_dir::sqlite_file(settings).filter(|path| !path.exists()) {
         return Err(Refusal::NoDatabase { path });
     }
+    data_dir::prepare(settings)?;
     let mut settings = settings.clone();
     // The audit scans whole tables.
     settings.database.statement_timeout = STATEMENT_TIMEOUT;

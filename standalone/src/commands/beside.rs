@@ -13,7 +13,7 @@ use platform::{
 use runtime::{config::Settings, process};
 use store::Db;
 
-use crate::refusal::Refusal;
+use crate::{data_dir, refusal::Refusal};
 
 #[derive(Debug)]
 pub(super) struct CommandLedger {
@@ -25,6 +25,7 @@ pub(super) struct CommandLedger {
 impl CommandLedger {
     /// Connects, and upgrades the schema, because the command may be the first on a new database.
     pub(super) async fn open(settings: &Settings, sealing: SealingKey) -> Result<Self, Refusal> {
+        data_dir::prepare(settings)?;
         let db = process::connect_database(settings, Metrics::new()).await?;
         store::migrate(&db)
             .await

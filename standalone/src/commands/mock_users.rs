@@ -18,7 +18,7 @@ use super::{
     beside::{CommandLedger, WantedAccount},
     say,
 };
-use crate::refusal::Refusal;
+use crate::{data_dir, refusal::Refusal};
 
 const TOKEN_TTL: Duration = Duration::from_secs(86_400);
 const STORE: &str = "Mock store";
@@ -31,6 +31,8 @@ pub(crate) async fn print(settings: &Settings) -> Result<ExitCode, Refusal> {
     if !settings.demo.mock_users {
         return Err(Refusal::MockUsersOff);
     }
+    // Before the keys, which are in the data directory too.
+    data_dir::prepare(settings)?;
     let keys = runtime::keys::load_or_create(&settings.secrets, &Chance::system())?;
     let beside = CommandLedger::open(settings, keys.encryption.clone()).await?;
     let made = accounts(&beside).await;
