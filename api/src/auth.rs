@@ -5,6 +5,8 @@ mod exchange;
 mod jwt;
 mod password;
 mod queue;
+mod sign_in;
+mod turns;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,11 +18,11 @@ use domain::{
 use http::{HeaderMap, header};
 use ledger::{
     Ledger,
-    accounts::{Credentials, Guess, GuessLimits, GuessStatus},
+    accounts::{Credentials, GuessLimits},
 };
 use platform::{
     metrics::Metrics,
-    secrets::{Keys, SigningKey, sha256},
+    secrets::{Keys, SigningKey},
 };
 use poem::{Request, RequestBody};
 use poem_openapi::{
@@ -30,19 +32,24 @@ use poem_openapi::{
 use runtime::config;
 
 pub use self::password::Passwords;
-use self::{cache::TtlCache, jwt::AccessTokens, queue::Queues};
+pub(crate) use self::turns::Requester;
+use self::{
+    cache::TtlCache,
+    jwt::AccessTokens,
+    queue::Queues,
+    sign_in::{PASSWORD_TTL, VerifiedPassword, guess_limits},
+    turns::Turns,
+};
 use crate::{
     access::Access,
     http::{
-        limits::{self, ClientAddress},
+        limits::ClientAddress,
         problem::{Problem, Reason},
     },
 };
 
 /// How long an account's row is cached. A disabled account may still get in at other processes for this long.
 const ACCOUNT_TTL: Duration = Duration::from_secs(5);
-/// How long a verified password is cached. A new password ends this as soon as the account's row is read again.
-const PASSWORD_TTL: Duration = Duration::from_secs(60);
 
 /// Authenticated account of a request. As a handler's argument it must come first, and the table of routes must require
 /// an account for the operation.
@@ -202,12 +209,14 @@ pub struct Authenticator {
     ledger: Ledger,
     tokens: AccessTokens,
     passwords: Passwords,
+    turns: Turns,
     lines: Queues,
     guess_limits: GuessLimits,
     cache_key: SigningKey,
     metrics: Arc<Metrics>,
     accounts: TtlCache<AccountId, Arc<CachedAccount>>,
-    /// Verified passwords by a keyed hash of username and password.
+    /// The last verified password of each username at each address. It does not count elsewhere, where it would tell
+    /// guessers that they are right after their last try.
     verified: TtlCache<[u8; 32], VerifiedPassword>,
 }
 
@@ -216,13 +225,6 @@ pub struct Authenticator {
 pub(crate) struct CachedAccount {
     pub(crate) account: Arc<Account>,
     pub(crate) password_mark: [u8; 32],
-}
-
-#[derive(Clone, Copy, Debug)]
-struct VerifiedPassword {
-    account: AccountId,
-    /// UpdateMark of the stored hash that the password matched; if it differs now, the password was changed.
-    password_mark: [u8; 32],
 }
 
 impl Authenticator {
@@ -237,11 +239,13 @@ impl Authenticator {
             ledger: ledger.clone(),
             tokens: AccessTokens::new(&keys.jwt, clock.clone(), settings.access_ttl),
             passwords: Passwords::new(settings.argon2_concurrency),
+            turns: Turns::new(
+                settings.argon2_concurrency,
+                settings.password_hashes_per_minute,
+                clock,
+            ),
             lines: Queues::default(),
-            guess_limits: GuessLimits {
-                per_username: settings.sign_in_failures_per_username,
-                per_address: settings.sign_in_failures_per_address,
-            },
+            guess_limits: guess_limits(settings),
             cache_key: keys.cache.clone(),
             metrics: Arc::clone(metrics),
             accounts: TtlCache::new(clock.clone(), ACCOUNT_TTL),
@@ -271,69 +275,6 @@ impl Authenticator {
         Ok(Some(Caller { account }))
     }
 
-    /// Returns the account if the password is correct. An unknown username takes the same time. After too many failures
-    /// no password is checked, not even a correct one; at an address from which the owner has signed in recently, only
-    /// the failures of this username from this address count.
-    pub(crate) async fn sign_in(
-        &self,
-        username: &str,
-        password: &str,
-        address: ClientAddress,
-    ) -> Result<Arc<CachedAccount>, Problem> {
-        let guess = Guess::new(username, address.0);
-        // Checked before queueing, so that a crowd of guessers does not fill the queue.
-        self.standing(&guess).await?;
-        let permit = self.passwords.permit().await?;
-        // Checked again after queueing, so that concurrent guesses do not exceed the limit.
-        let standing = self.standing(&guess).await?;
-        let found = self.ledger.credentials(username).await?;
-        let hash = found.as_ref().map(|found| found.password_hash.clone());
-        let is_right = permit.verify(password, hash).await?;
-        let found = found.filter(|found| is_right && !found.account.disabled);
-        self.outcome(&guess, standing, found.is_some()).await?;
-        let known = self.remember(found.ok_or_else(incorrect)?);
-        self.verified.put(
-            self.password_key(username, password),
-            VerifiedPassword {
-                account: known.account.id,
-                password_mark: known.password_mark,
-            },
-        );
-        Ok(known)
-    }
-
-    async fn standing(&self, guess: &Guess) -> Result<GuessStatus, Problem> {
-        let standing = self.ledger.guess_status(guess, self.guess_limits).await?;
-        match standing.limited_until {
-            None => Ok(standing),
-            Some(until) => {
-                self.metrics.sign_ins.with_label_values(&["limited"]).inc();
-                let wait = until - self.ledger.clock().now();
-                Err(limits::limited(wait.to_std().unwrap_or_default()))
-            }
-        }
-    }
-
-    /// Counts the outcome of a sign-in, in the metrics and, if failures are limited, in the database.
-    async fn outcome(
-        &self,
-        guess: &Guess,
-        standing: GuessStatus,
-        is_right: bool,
-    ) -> Result<(), Problem> {
-        let result = if is_right { "ok" } else { "incorrect" };
-        self.metrics.sign_ins.with_label_values(&[result]).inc();
-        let is_counted = self.guess_limits.per_username > 0 || self.guess_limits.per_address > 0;
-        match is_right {
-            false if is_counted => self.ledger.sign_in_failed(guess).await?,
-            true if is_counted && standing.must_record_success => {
-                self.ledger.sign_in_succeeded(guess).await?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// Issues an access token; returns it with its lifetime in seconds.
     pub fn access_token(&self, account: AccountId) -> Result<(String, u64), Problem> {
         self.tokens.issue(account)
@@ -359,13 +300,7 @@ impl Authenticator {
         let bytes = STANDARD.decode(encoded).map_err(|_| incorrect())?;
         let text = String::from_utf8(bytes).map_err(|_| incorrect())?;
         let (username, password) = text.split_once(':').ok_or_else(incorrect)?;
-        if let Some(verified) = self.verified.get(&self.password_key(username, password))
-            && let Some(known) = self.known(verified.account).await?
-            && known.password_mark == verified.password_mark
-        {
-            return Ok(Arc::clone(&known.account));
-        }
-        let known = self.sign_in(username, password, address).await?;
+        let known = self.sign_in_again(username, password, address).await?;
         Ok(Arc::clone(&known.account))
     }
 
@@ -388,12 +323,6 @@ impl Authenticator {
         });
         self.accounts.put(known.account.id, Arc::clone(&known));
         known
-    }
-
-    fn password_key(&self, username: &str, password: &str) -> [u8; 32] {
-        let mut both = sha256(username.as_bytes()).to_vec();
-        both.extend_from_slice(password.as_bytes());
-        self.cache_key.sign(&both)
     }
 }
 

@@ -122,6 +122,19 @@ impl Expediter {
             .is_none()
     }
 
+    /// Returns the largest resident memory that the process ever had, in MiB.
+    ///
+    /// # Panics
+    /// If the process has ended.
+    #[must_use]
+    pub fn peak_memory_mib(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+        kib.expect("the kernel tells a process's peak") / 1024
+    }
+
     /// Builds a request to a path, such as `/api/v1/orders`.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))

@@ -292,3 +292,31 @@ async fn an_order_is_accepted(running: &Expediter) {
         .until_status(order["id"].as_str().unwrap(), "accepted")
         .await;
 }
+
+/// Sends so many sign-ins at once, each after the answers of those before, and returns the statuses.
+async fn sign_in_at_once(running: &Expediter, rounds: usize) -> Vec<u16> {
+    let mut statuses = Vec::new();
+    for _ in 0..rounds {
+        let mut round = tokio::task::JoinSet::new();
+        for username in ["operator", "manager", "staff", "customer"].repeat(5) {
+            let password = running.password(username);
+            let asked = running.request(reqwest::Method::POST, "/api/v1/token");
+            let asked = asked.json(&json!({"username": username, "password": password}));
+            round.spawn(async move { asked.send().await.unwrap().status().as_u16() });
+        }
+        statuses.extend(round.join_all().await);
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn hundreds_of_sign_ins_need_no_more_memory_than_the_first_ones() {
+    let folder = Folder::new();
+    let running = launch(&folder).start().await;
+    assert_eq!(sign_in_at_once(&running, 1).await, [200; 20]);
+    let first = running.peak_memory_mib();
+    assert_eq!(sign_in_at_once(&running, 20).await, [200; 400]);
+    let peak = running.peak_memory_mib();
+    // One hash takes 19 MiB.
+    assert!(peak < first + 19, "{first} MiB, then {peak} MiB");
+}

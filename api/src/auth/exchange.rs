@@ -5,7 +5,7 @@ use std::sync::Arc;
 use domain::account::Account;
 use ledger::accounts::{Guess, GuessLimits};
 
-use super::{Authenticator, incorrect};
+use super::{Authenticator, Requester, incorrect};
 use crate::{
     http::{limits::ClientAddress, problem::Problem},
     outside::{ExternalId, Verification},
@@ -25,20 +25,24 @@ impl Authenticator {
         address: ClientAddress,
     ) -> Result<Arc<Account>, Problem> {
         let guess = Guess::of_external_user(user_id.text(), address.0);
+        let requester = Requester::external_user(user_id.text(), address);
+        // Checked before queueing, so that a crowd of guessers does not fill the queues.
+        self.standing(&guess, requester).await?;
         // Concurrent guesses must not exceed the limit: one request at a time for a user, and no more from an address
-        // than may fail there.
+        // than may fail there. Of one address only one waits for a user, so that no other finds that queue full.
         let GuessLimits {
             per_username,
             per_address,
+            ..
         } = self.guess_limits;
-        let from_there = self
-            .lines
-            .join(guess.address_mark(), at_once(per_address))?;
-        let of_user = self
-            .lines
-            .join(guess.name_mark(), at_once(per_username.min(1)))?;
-        let _front = (from_there.front().await?, of_user.front().await?);
-        let standing = self.standing(&guess).await?;
+        let per_user = at_once(per_username.min(1));
+        let lines = &self.lines;
+        let _of_both = lines.turn(requester.mark(), per_user).await?;
+        let _of_address = lines
+            .turn(guess.address_mark(), at_once(per_address))
+            .await?;
+        let _of_user = lines.turn(guess.name_mark(), per_user).await?;
+        let standing = self.standing(&guess, requester).await?;
         let found = verification.account(user_id, session_key).await?;
         let found = found.filter(|account| !account.disabled);
         self.outcome(&guess, standing, found.is_some()).await?;

@@ -1,14 +1,15 @@
 //! Password hashing with Argon2id, off the async threads and with limited concurrency.
 
+mod memory;
+
 use std::sync::Arc;
 
-use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
-};
+use argon2::password_hash::{self, PasswordVerifier, phc::PasswordHash};
 use platform::chance::Chance;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use self::memory::ReusedMemory;
+use super::turns::Turn;
 use crate::http::problem::{Problem, Reason};
 
 /// Dummy hash for unknown usernames, so that they take as long to check as known ones.
@@ -18,11 +19,12 @@ const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$ZXhwZWRpdGVyL25vYm9keQ$
 /// Maximum number of waiting hashes for each one that runs (a second or two of waiting); more are refused.
 const MAX_WAITING: usize = 64;
 
-/// Password hasher with limited concurrency; a hash takes 20 ms and 19 MiB.
+/// Password hasher with limited concurrency; a hash takes 20 ms and 19 MiB, which the next one reuses.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     running: Arc<Semaphore>,
     inside: Arc<Semaphore>,
+    memory: Arc<ReusedMemory>,
 }
 
 impl Passwords {
@@ -32,36 +34,48 @@ impl Passwords {
         Self {
             running: Arc::new(Semaphore::new(at_once)),
             inside: Arc::new(Semaphore::new(at_once * (1 + MAX_WAITING))),
+            memory: Arc::default(),
         }
     }
 
-    /// Hashes a password; returns a PHC string.
+    /// Hashes a password; returns a PHC string. For commands, which nobody else can make wait.
     pub async fn hash(&self, chance: &Chance, password: &str) -> Result<String, Problem> {
-        let salt: [u8; 16] = chance.bytes();
-        let password = password.to_owned();
-        let permit = self.permit().await?;
-        permit
-            .work(move || hash(&password, &salt))
-            .await?
-            .map_err(Problem::internal)
+        self.permit(None).await?.hash(chance, password).await
     }
 
-    /// Waits for a permit to hash; 503 if too many are waiting.
-    pub(super) async fn permit(&self) -> Result<HashPermit, Problem> {
+    /// Waits for a permit to hash, which includes the turn; 503 if too many are waiting.
+    pub(super) async fn permit(&self, turn: Option<Arc<Turn>>) -> Result<HashPermit, Problem> {
         let overloaded = |_| Problem::new(Reason::Overloaded);
         let inside = Arc::clone(&self.inside);
         let inside = inside.try_acquire_owned().map_err(overloaded)?;
         let running = Arc::clone(&self.running);
         let running = running.acquire_owned().await.map_err(Problem::internal)?;
-        Ok(HashPermit(Arc::new([running, inside])))
+        Ok(HashPermit {
+            places: Arc::new([running, inside]),
+            turn,
+            memory: Arc::clone(&self.memory),
+        })
     }
 }
 
-/// Permit to verify a password, one of few at a time. Keep it until the work around the verification is done.
+/// Permit to hash a password, one of few at a time. Keep it until the work around the hash is done.
 #[derive(Debug)]
-pub(super) struct HashPermit(Arc<[OwnedSemaphorePermit; 2]>);
+pub(super) struct HashPermit {
+    places: Arc<[OwnedSemaphorePermit; 2]>,
+    turn: Option<Arc<Turn>>,
+    memory: Arc<ReusedMemory>,
+}
 
 impl HashPermit {
+    /// Hashes a new password; returns a PHC string.
+    pub(super) async fn hash(self, chance: &Chance, password: &str) -> Result<String, Problem> {
+        let salt: [u8; 16] = chance.bytes();
+        let password = password.to_owned();
+        self.work(move |memory| hash(memory, &password, &salt))
+            .await?
+            .map_err(Problem::internal)
+    }
+
     /// Verifies a password. Without a hash (unknown username) it takes as long and fails; a malformed hash fails too.
     pub(super) async fn verify(
         &self,
@@ -69,8 +83,8 @@ impl HashPermit {
         hash: Option<String>,
     ) -> Result<bool, Problem> {
         let password = password.to_owned();
-        self.work(move || {
-            let is_right = verify(&password, hash.as_deref().unwrap_or(DUMMY_HASH));
+        self.work(move |memory| {
+            let is_right = verify(memory, &password, hash.as_deref().unwrap_or(DUMMY_HASH));
             is_right && hash.is_some()
         })
         .await
@@ -78,31 +92,27 @@ impl HashPermit {
 
     async fn work<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
+        work: impl FnOnce(&ReusedMemory) -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let permits = Arc::clone(&self.0);
+        let held = (Arc::clone(&self.places), self.turn.clone());
+        let memory = Arc::clone(&self.memory);
         // The permits move into the task: if the client hangs up, they stay taken until the hash is done.
         let done = tokio::task::spawn_blocking(move || {
-            let done = work();
-            drop(permits);
+            let done = work(&memory);
+            drop(held);
             done
         });
         done.await.map_err(Problem::internal)
     }
 }
 
-fn hash(password: &str, salt: &[u8]) -> Result<String, argon2::password_hash::Error> {
-    let hash: PasswordHash =
-        Argon2::default().hash_password_with_salt(password.as_bytes(), salt)?;
-    Ok(hash.to_string())
+fn hash(memory: &ReusedMemory, password: &str, salt: &[u8]) -> password_hash::Result<String> {
+    Ok(memory.hash(password.as_bytes(), salt)?.to_string())
 }
 
-fn verify(password: &str, hash: &str) -> bool {
-    PasswordHash::new(hash).is_ok_and(|hash| {
-        Argon2::default()
-            .verify_password(password.as_bytes(), &hash)
-            .is_ok()
-    })
+fn verify(memory: &ReusedMemory, password: &str, hash: &str) -> bool {
+    PasswordHash::new(hash)
+        .is_ok_and(|hash| memory.verify_password(password.as_bytes(), &hash).is_ok())
 }
 
 #[cfg(test)]
@@ -124,7 +134,7 @@ mod tests {
         );
         let verify = async |password: &str| {
             let hash = Some(hash.clone());
-            let permit = passwords.permit().await.unwrap();
+            let permit = passwords.permit(None).await.unwrap();
             permit.verify(password, hash).await.unwrap()
         };
         assert!(verify("open sesame").await);
@@ -134,11 +144,11 @@ mod tests {
     #[tokio::test]
     async fn nobody_has_no_password_but_costs_a_hash() {
         let dummy = PasswordHash::new(DUMMY_HASH).expect("the dummy hash is a valid PHC string");
-        let ours = hash("x", &[7; 16]).unwrap();
+        let ours = hash(&ReusedMemory::default(), "x", &[7; 16]).unwrap();
         let ours = PasswordHash::new(&ours).unwrap();
         assert_eq!(dummy.params, ours.params);
         assert_eq!(dummy.algorithm, ours.algorithm);
-        let permit = Passwords::new(1).permit().await.unwrap();
+        let permit = Passwords::new(1).permit(None).await.unwrap();
         assert!(!permit.verify("", None).await.unwrap());
     }
 
@@ -147,7 +157,7 @@ mod tests {
         let passwords = Passwords::new(1);
         let running = passwords.running.acquire().await.unwrap();
         let verify = async || {
-            let permit = passwords.permit().await?;
+            let permit = passwords.permit(None).await?;
             permit.verify("x", Some("not a hash".into())).await
         };
         let mut crowd: Vec<_> = (0..=MAX_WAITING).map(|_| Box::pin(verify())).collect();

@@ -3,7 +3,7 @@
 //! Every process counts on its own, and `RateLimit` (draft-ietf-httpapi-ratelimit-headers) describes the process that
 //! responded. Wrong passwords are counted in the database instead: `ledger::accounts`.
 
-mod bucket;
+pub(crate) mod bucket;
 
 use std::{net::IpAddr, time::Duration};
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use self::rights::{check_may_change, check_may_create};
 use crate::{
     access::topic::Topic,
-    auth::{Caller, OptionalCaller, incorrect},
+    auth::{Caller, OptionalCaller, Requester, incorrect},
     http::{
         body::{
             Checked,
@@ -146,8 +146,9 @@ impl Accounts {
             Reason::IncorrectCredentials => AccountRefused::PasswordChanged.into(),
             _ => problem,
         })?;
+        let requester = Requester::account(caller.id(), address);
         let wanted = AccountChange {
-            password_hash: Some(self.hash(&new_password).await?),
+            password_hash: Some(self.hash(requester, &new_password).await?),
             // Refuses the change if somebody else has changed the password in the meantime.
             password_mark: Some(known.password_mark),
             ..AccountChange::default()
@@ -189,6 +190,7 @@ impl Accounts {
     async fn create(
         &self,
         caller: OptionalCaller,
+        address: ClientAddress,
         /// A client-chosen key of up to 200 bytes, unique per caller; for a self-registration, unique per username.
         key: IdempotencyKey,
         new: Checked<NewUser>,
@@ -211,9 +213,13 @@ impl Accounts {
                 check_may_create(caller, role, &stores, &spoken_for)?;
             }
         }
+        let requester = match &caller.0 {
+            Some(caller) => Requester::account(caller.id(), address),
+            None => Requester::registration(address),
+        };
         let new = NewAccount {
             username: new.username.0,
-            password_hash: self.hash(&new.password).await?,
+            password_hash: self.hash(requester, &new.password).await?,
             role,
             stores,
             integrators,
@@ -236,6 +242,7 @@ impl Accounts {
     async fn change_user(
         &self,
         caller: Caller,
+        address: ClientAddress,
         id: Path<Uuid>,
         key: IdempotencyKey,
         change: Checked<UserChange>,
@@ -248,7 +255,10 @@ impl Accounts {
                 .detail("You cannot disable your own account or change your own role."));
         }
         let password_hash = match &change.password {
-            Some(password) => Some(self.hash(password).await?),
+            Some(password) => {
+                let requester = Requester::account(caller.id(), address);
+                Some(self.hash(requester, password).await?)
+            }
             None => None,
         };
         let new_integrators = match &change.integrators {
@@ -298,13 +308,8 @@ impl UserChange {
 }
 
 impl Accounts {
-    async fn hash(&self, password: &Password) -> Result<String, Problem> {
-        let chance = self.0.ledger.chance();
-        self.0
-            .authenticator
-            .passwords()
-            .hash(chance, &password.0)
-            .await
+    async fn hash(&self, requester: Requester, password: &Password) -> Result<String, Problem> {
+        self.0.authenticator.hash(requester, &password.0).await
     }
 
     async fn account(&self, id: AccountId) -> Result<Account, Problem> {

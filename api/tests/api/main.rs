@@ -10,6 +10,7 @@ mod callbacks;
 mod conditional;
 mod document;
 mod documented;
+mod flood;
 mod front;
 mod guessing;
 mod handoffs;

@@ -14,7 +14,7 @@ const WINDOW_US: i64 = 60_000_000;
 const MAX_KEYS: usize = 50_000;
 
 #[derive(Debug)]
-pub(super) struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     /// Requests per minute; 0 means no limit.
     quota: u32,
     max_keys: usize,
@@ -23,16 +23,16 @@ pub(super) struct Buckets<K> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct QuotaState {
+pub(crate) struct QuotaState {
     pub(super) quota: u32,
     pub(super) remaining: u32,
     pub(super) full_in: Duration,
     /// Time until the next request is allowed, if this one was refused.
-    pub(super) wait: Option<Duration>,
+    pub(crate) wait: Option<Duration>,
 }
 
 impl<K: Eq + Hash> Buckets<K> {
-    pub(super) fn new(quota: u32) -> Self {
+    pub(crate) fn new(quota: u32) -> Self {
         Self {
             quota,
             max_keys: MAX_KEYS,
@@ -41,7 +41,7 @@ impl<K: Eq + Hash> Buckets<K> {
     }
 
     /// Takes one request from the key's bucket; `None` if there is no limit.
-    pub(super) fn take(&self, key: K, now: DateTime<Utc>) -> Option<QuotaState> {
+    pub(crate) fn take(&self, key: K, now: DateTime<Utc>) -> Option<QuotaState> {
         if self.quota == 0 {
             return None;
         }

@@ -228,6 +228,10 @@ fn people(check: &mut Check, settings: &Settings) {
     }
     let limits = &settings.rate_limits;
     for (key, per_minute) in [
+        (
+            "accounts.password_hashes_per_minute",
+            accounts.password_hashes_per_minute,
+        ),
         ("rate_limits.account_per_minute", limits.account_per_minute),
         ("rate_limits.guest_per_minute", limits.guest_per_minute),
         ("rate_limits.address_per_minute", limits.address_per_minute),

@@ -186,6 +186,7 @@ pub struct Accounts {
     pub refresh_ttl: Duration,
     pub open_registration: bool,
     pub argon2_concurrency: usize,
+    pub password_hashes_per_minute: u32,
     pub sign_in_failures_per_username: u32,
     pub sign_in_failures_per_address: u32,
 }
