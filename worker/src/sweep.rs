@@ -22,6 +22,7 @@ use crate::{lanes::Lanes, membership::Membership};
 const HINT_INTERVAL: Duration = Duration::from_secs(5);
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(30);
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
+const DELIVERY_INTERVAL: Duration = Duration::from_secs(60);
 const TALLY_INTERVAL: Duration = Duration::from_secs(30);
 const GAUGES_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -49,6 +50,7 @@ pub(crate) struct Memory {
     hinted_last: Option<IntegratorId>,
     anchored_at: Option<DateTime<Utc>>,
     pruned_at: Option<DateTime<Utc>>,
+    delivered_at: Option<DateTime<Utc>>,
     tallied_at: Option<DateTime<Utc>>,
     /// Cursor over the stores, if there are more than one sweep tallies.
     tallied_last: Option<StoreId>,
@@ -65,6 +67,7 @@ pub struct SweepCounts {
     pub handoffs_overdue: u32,
     pub orders_ended: u32,
     pub orders_settled: u32,
+    pub orders_delivered: u32,
     pub references_matched: u32,
     pub integrators_hinted: u32,
     pub rows_pruned: u64,
@@ -116,6 +119,7 @@ impl Sweep {
                 "unsettled_orders",
                 ledger.settle_unsettled_orders(self.batch).await,
             ),
+            orders_delivered: self.deliver_if_due().await,
             references_matched: ok_or_default(
                 "references",
                 ledger.match_references(self.batch).await,
@@ -206,6 +210,22 @@ impl Sweep {
             self.memory.lock().pruned_at = None;
         }
         pruned
+    }
+
+    /// Delivers forgotten orders periodically, or in the next sweep if one batch was not enough.
+    async fn deliver_if_due(&self) -> u32 {
+        let now = self.ledger.clock().now();
+        if !is_due(&mut self.memory.lock().delivered_at, now, DELIVERY_INTERVAL) {
+            return 0;
+        }
+        let delivered = ok_or_default(
+            "accepted_orders",
+            self.ledger.deliver_accepted_orders(self.batch).await,
+        );
+        if delivered >= self.batch {
+            self.memory.lock().delivered_at = None;
+        }
+        delivered
     }
 
     /// Tallies periodically, or in the next sweep if this one did not reach the end.

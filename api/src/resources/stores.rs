@@ -55,6 +55,9 @@ pub(crate) struct StoreView {
     auto_accept: bool,
     /// Seconds after which an order that nobody has accepted is ended.
     accept_within_s: u32,
+    /// Hours after its acceptance after which an order that is still accepted, preparing or ready becomes delivered,
+    /// with the reason `presumed_delivered`. Null: never.
+    deliver_accepted_after_h: Option<u32>,
     /// True while the store takes no new orders.
     paused: bool,
     archived_at: Option<Time>,
@@ -83,6 +86,9 @@ struct NewStoreBody {
     /// Default 600.
     #[oai(validator(minimum(value = "10"), maximum(value = "86400")))]
     accept_within_s: Option<u32>,
+    /// For a store whose integrators do not report deliveries. Default null: orders stay open.
+    #[oai(validator(minimum(value = "1"), maximum(value = "720")))]
+    deliver_accepted_after_h: Option<u32>,
 }
 
 /// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
@@ -106,6 +112,8 @@ struct StorePatch {
     auto_accept: MaybeUndefined<bool>,
     #[oai(validator(minimum(value = "10"), maximum(value = "86400")))]
     accept_within_s: MaybeUndefined<u32>,
+    #[oai(validator(minimum(value = "1"), maximum(value = "720")))]
+    deliver_accepted_after_h: MaybeUndefined<u32>,
     paused: MaybeUndefined<bool>,
 }
 
@@ -175,7 +183,7 @@ impl Stores {
     ///
     /// Staff may change only `paused`. While the store is paused, new orders are refused and placed ones continue;
     /// `store.paused` is sent on the store's live channel. A new `accept_within_s` applies to orders placed from then
-    /// on.
+    /// on, a new `deliver_accepted_after_h` to all open orders.
     #[oai(path = "/stores/:id", method = "patch", operation_id = "edit_store")]
     async fn edit(
         &self,
@@ -278,6 +286,7 @@ impl StorePatch {
             && self.external_location_id.is_undefined()
             && self.auto_accept.is_undefined()
             && self.accept_within_s.is_undefined()
+            && self.deliver_accepted_after_h.is_undefined()
     }
 
     fn into_edit(self) -> Result<StoreEdit, Problem> {
@@ -294,6 +303,7 @@ impl StorePatch {
                 .map(|id| id.map(ExternalId::into_text)),
             auto_accept: filled.said("auto_accept", self.auto_accept),
             accept_within_s: filled.said("accept_within_s", self.accept_within_s),
+            deliver_accepted_after_h: said(self.deliver_accepted_after_h),
             paused: filled.said("paused", self.paused),
         };
         filled.all(edit)
@@ -316,6 +326,7 @@ impl From<NewStoreBody> for NewStore {
             },
             auto_accept: new.auto_accept.unwrap_or(true),
             accept_within_s: new.accept_within_s.unwrap_or(600),
+            deliver_accepted_after_h: new.deliver_accepted_after_h,
         }
     }
 }
@@ -335,6 +346,7 @@ impl From<Store> for StoreView {
             external_location_id: store.external_location_id,
             auto_accept: store.auto_accept,
             accept_within_s: store.accept_within_s,
+            deliver_accepted_after_h: store.deliver_accepted_after_h,
             paused: store.paused,
             archived_at: store.archived_at.map(Into::into),
             version: store.version,

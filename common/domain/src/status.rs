@@ -70,7 +70,7 @@ words! {
     pub enum By {
         /// The worker, after a handoff's outcome.
         System = "system",
-        /// The reconciler, at `accept_by`.
+        /// The reconciler, at `accept_by` or the store's `deliver_accepted_after_h`.
         Sweep = "sweep",
         /// The account that placed it.
         Owner = "owner",
@@ -140,6 +140,7 @@ pub const TABLE: &[Move] = &[
     Move { from: &[Accepted, Preparing], to: Ready, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
     Move { from: &[Accepted, Preparing, Ready], to: Dispatched, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
     Move { from: &[Accepted, Preparing, Ready, Dispatched], to: Delivered, by: FULFILLING, stock: StockEffect::Keep, reason: ReasonRule::Optional },
+    Move { from: &[Accepted, Preparing, Ready], to: Delivered, by: &[By::Sweep], stock: StockEffect::Keep, reason: ReasonRule::Required },
     Move { from: &[Dispatched], to: Failed, by: STORE_PEOPLE, stock: StockEffect::Keep, reason: ReasonRule::OneOf(LOSS_REASONS) },
 ];
 
@@ -271,6 +272,9 @@ mod tests {
             (By::System, Processing, &[Accepted, Failed]),
             (By::Sweep, Pending, &[Failed, Cancelled]),
             (By::Sweep, Processing, &[Failed, Cancelled]),
+            (By::Sweep, Accepted, &[Delivered]),
+            (By::Sweep, Preparing, &[Delivered]),
+            (By::Sweep, Ready, &[Delivered]),
             (By::Staff, Draft, &[Pending]),
             (By::Staff, Pending, &[Accepted, Rejected, Cancelled]),
             (By::Staff, Processing, &[Accepted, Rejected, Cancelled]),

@@ -33,6 +33,9 @@ pub struct Store {
     pub auto_accept: bool,
     /// Seconds after its placement within which an order must be accepted; else the sweep ends it.
     pub accept_within_s: u32,
+    /// Hours after its acceptance when the sweep takes an order for delivered that nobody has moved to a courier or an
+    /// end; `None` leaves it open.
+    pub deliver_accepted_after_h: Option<u32>,
     /// True if it takes no new orders for now.
     pub paused: bool,
     pub archived_at: Option<DateTime<Utc>>,

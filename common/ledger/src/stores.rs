@@ -23,6 +23,7 @@ pub struct NewStore {
     pub contact: Contact,
     pub auto_accept: bool,
     pub accept_within_s: u32,
+    pub deliver_accepted_after_h: Option<u32>,
 }
 
 /// Changes to a store; `None` leaves a field as it is.
@@ -38,6 +39,7 @@ pub struct StoreEdit {
     pub external_location_id: Option<Option<String>>,
     pub auto_accept: Option<bool>,
     pub accept_within_s: Option<u32>,
+    pub deliver_accepted_after_h: Option<Option<u32>>,
     /// Announced as `store.paused` on the store's own stream.
     pub paused: Option<bool>,
 }
@@ -65,6 +67,7 @@ impl Ledger {
                 external_location_id: None,
                 auto_accept: new.auto_accept,
                 accept_within_s: new.accept_within_s,
+                deliver_accepted_after_h: new.deliver_accepted_after_h,
                 paused: false,
                 archived_at: None,
                 version: 1,
@@ -199,6 +202,10 @@ fn apply(edit: &StoreEdit, store: &mut Store) {
     set(&mut store.external_location_id, edit.external_location_id);
     set(&mut store.auto_accept, edit.auto_accept);
     set(&mut store.accept_within_s, edit.accept_within_s);
+    set(
+        &mut store.deliver_accepted_after_h,
+        edit.deliver_accepted_after_h,
+    );
     set(&mut store.paused, edit.paused);
 }
 

@@ -1,5 +1,6 @@
 //! The reconciler's steps: each finds its work by a query, takes its own locks, and is idempotent.
 
+mod deliver;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ use store::{
     sweep::{Unmatched, stuck},
 };
 
+pub use self::deliver::PRESUMED_DELIVERED;
 pub use store::sweep::DueWork;
 
 /// Maximum time that a callback waits for its reference to become known.

@@ -123,6 +123,7 @@ impl TestLedger {
             external_location_id: None,
             auto_accept: true,
             accept_within_s: 600,
+            deliver_accepted_after_h: None,
             paused: false,
             archived_at: None,
             version: 1,

@@ -68,8 +68,8 @@ pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
-             auto_accept, accept_within_s, paused, archived_at, version, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             auto_accept, accept_within_s, deliver_accepted_after_h, paused, archived_at, version, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         store.id,
         &store.name,
         &store.timezone,
@@ -82,6 +82,7 @@ pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
         store.external_location_id.as_deref().map(str::as_bytes),
         store.auto_accept,
         i64::from(store.accept_within_s),
+        store.deliver_accepted_after_h.map(i64::from),
         store.paused,
         store.archived_at,
         store.version,
@@ -100,7 +101,8 @@ pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
     let changed = execute!(
         tx,
         "UPDATE stores SET name = ?, timezone = ?, phone = ?, email = ?, address = ?, lat = ?, lng = ?, \
-         external_location_id = ?, auto_accept = ?, accept_within_s = ?, paused = ?, archived_at = ?, version = version + 1 \
+         external_location_id = ?, auto_accept = ?, accept_within_s = ?, deliver_accepted_after_h = ?, \
+         paused = ?, archived_at = ?, version = version + 1 \
          WHERE id = ? AND version = ?",
         &store.name,
         &store.timezone,
@@ -112,6 +114,7 @@ pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
         store.external_location_id.as_deref().map(str::as_bytes),
         store.auto_accept,
         i64::from(store.accept_within_s),
+        store.deliver_accepted_after_h.map(i64::from),
         store.paused,
         store.archived_at,
         store.id,
@@ -129,7 +132,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
-             auto_accept, accept_within_s, paused, archived_at, version, created_at FROM stores ",
+             auto_accept, accept_within_s, deliver_accepted_after_h, paused, archived_at, version, created_at \
+             FROM stores ",
             $rest
         )
     };
@@ -155,6 +159,10 @@ impl ReadRow for Store {
             external_location_id: row.parse_optional("external_location_id", String::from_utf8)?,
             auto_accept: row.get("auto_accept")?,
             accept_within_s: row.count("accept_within_s")?,
+            deliver_accepted_after_h: row
+                .parse_optional("deliver_accepted_after_h", |hours: i64| {
+                    u32::try_from(hours)
+                })?,
             paused: row.get("paused")?,
             archived_at: row.get("archived_at")?,
             version: row.get("version")?,

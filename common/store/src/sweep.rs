@@ -1,5 +1,6 @@
 //! Queries and deletions of the reconciler. Nothing here locks: callers must check again before they act.
 
+pub mod delivered;
 pub mod stuck;
 
 use chrono::{DateTime, Utc};

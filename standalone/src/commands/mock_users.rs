@@ -117,6 +117,7 @@ async fn a_store(ledger: &Ledger) -> Result<StoreId, Refusal> {
         contact: Contact::default(),
         auto_accept: true,
         accept_within_s: 600,
+        deliver_accepted_after_h: None,
     };
     let made = ledger.create_store(new).await;
     Ok(made.map_err(Refusal::failed(failed))?.id)

@@ -19,6 +19,7 @@ fn a_new_store(name: &str) -> NewStore {
         },
         auto_accept: false,
         accept_within_s: 300,
+        deliver_accepted_after_h: Some(12),
     }
 }
 
@@ -102,6 +103,7 @@ async fn an_edit_changes_what_it_says_and_nothing_else(house: TestLedger) {
         phone: Some(None),
         lat: Some(Some(1.5)),
         accept_within_s: Some(60),
+        deliver_accepted_after_h: Some(None),
         ..StoreEdit::default()
     };
     let edited = house
@@ -112,6 +114,7 @@ async fn an_edit_changes_what_it_says_and_nothing_else(house: TestLedger) {
     let mut expected = Store {
         name: "Bar".to_owned(),
         accept_within_s: 60,
+        deliver_accepted_after_h: None,
         version: 2,
         ..before
     };

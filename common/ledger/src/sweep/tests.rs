@@ -1,5 +1,6 @@
 //! The reconciler's steps on both databases: what each finds, what it leaves alone, and that it is idempotent.
 
+mod deliver;
 mod stuck;
 
 use super::*;

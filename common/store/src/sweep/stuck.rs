@@ -103,12 +103,13 @@ macro_rules! unsent {
 
 /// Selects orders in a status whose last move is not newer than the bound.
 macro_rules! idle {
-    ($status:literal) => {
+    ($status:literal $(, $except:literal)?) => {
         of_orders!(
             "COALESCE((SELECT MAX(e.at) FROM events e WHERE e.order_id = o.id \
                AND e.kind IN ('order.status_changed', 'delivery.moved')), o.accepted_at)",
             "o.status = '", $status, "' AND o.accepted_at <= ? AND NOT EXISTS (SELECT 1 FROM events e \
              WHERE e.order_id = o.id AND e.kind IN ('order.status_changed', 'delivery.moved') AND e.at > ?)"
+            $(, $except)?
         )
     };
 }
@@ -216,7 +217,16 @@ pub fn stuck_queries(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery
             " ORDER BY c.received_at LIMIT ",
         ),
         orders(StuckKind::OrderOverdue, OVERDUE, OVERDUE_AFTER),
-        orders(StuckKind::OrderIdle, idle!("accepted"), limits.accepted),
+        orders(
+            StuckKind::OrderIdle,
+            // Leaves out orders that the sweep will take for delivered.
+            idle!(
+                "accepted",
+                " AND NOT EXISTS (SELECT 1 FROM stores s WHERE s.id = o.store_id \
+                 AND s.deliver_accepted_after_h IS NOT NULL)"
+            ),
+            limits.accepted,
+        ),
         orders(StuckKind::OrderIdle, idle!("preparing"), limits.preparing),
         orders(StuckKind::OrderIdle, idle!("ready"), limits.ready),
         orders(StuckKind::OrderIdle, idle!("dispatched"), limits.dispatched),
