@@ -44,6 +44,9 @@ impl DeliveryStatus {
     }
 }
 
+/// Maximum number of steps that a delivery's history keeps.
+pub const MAX_STEPS: usize = 50;
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
     pub status: DeliveryStatus,
@@ -57,9 +60,53 @@ pub struct DeliveryStep {
     pub at: DateTime<Utc>,
 }
 
+impl Delivery {
+    /// Adds a step. A courier may fail and try again as often as it likes: beyond [`MAX_STEPS`], the oldest steps after
+    /// the first are dropped.
+    pub fn record(&mut self, step: DeliveryStep) {
+        if self.history.len() >= MAX_STEPS {
+            self.history.drain(1..=self.history.len() - MAX_STEPS + 1);
+        }
+        self.status = step.status;
+        self.history.push(step);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_history_keeps_the_first_step_and_the_last_ones() {
+        let step = |second: i64| DeliveryStep {
+            status: NotDelivered,
+            at: DateTime::from_timestamp(second, 0).unwrap(),
+        };
+        let mut delivery = Delivery {
+            status: AtOrigin,
+            tracking_number: None,
+            history: Vec::new(),
+        };
+        let most = MAX_STEPS as i64;
+        for second in 0..most {
+            delivery.record(step(second));
+        }
+        let seconds = |delivery: &Delivery| -> Vec<i64> {
+            let steps = delivery.history.iter();
+            steps.map(|step| step.at.timestamp()).collect()
+        };
+        assert_eq!(seconds(&delivery), (0..most).collect::<Vec<_>>());
+        delivery.record(step(most));
+        delivery.record(step(most + 1));
+        let expected: Vec<_> = [0].into_iter().chain(3..=most + 1).collect();
+        assert_eq!(seconds(&delivery), expected);
+        assert_eq!(delivery.status, NotDelivered);
+        // One that was longer before the limit.
+        delivery.history = (0..most + 5).map(step).collect();
+        delivery.record(step(most + 5));
+        let expected: Vec<_> = [0].into_iter().chain(7..=most + 5).collect();
+        assert_eq!(seconds(&delivery), expected);
+    }
 
     #[test]
     fn a_parcel_moves_forward_only_but_may_be_tried_again() {

@@ -193,8 +193,7 @@ pub(crate) async fn move_delivery(
         tracking_number: None,
         history: Vec::new(),
     });
-    delivery.status = to;
-    delivery.history.push(step);
+    delivery.record(step);
     store::orders::update_status(&mut change.tx, order).await?;
     let data = order.public_facts();
     change.event(
