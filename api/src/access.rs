@@ -61,6 +61,7 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("GET", "/sessions/{code}/qr.svg", Keyholder),
     ("GET", "/sessions/{code}/menu", Keyholder),
     ("GET", "/sessions/{code}/events", Keyholder),
+    ("GET", "/sessions/{code}/orders", Keyholder),
     ("POST", "/sessions/{code}/orders", Keyholder),
     ("POST", "/sessions/{code}/orders/{id}/cancel", Keyholder),
     ("GET", "/handoffs", Staff),

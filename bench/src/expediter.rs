@@ -55,6 +55,9 @@ impl Expediter {
             ("rate_limits.account_per_minute", "0".to_owned()),
             ("rate_limits.guest_per_minute", "0".to_owned()),
             ("rate_limits.address_per_minute", "0".to_owned()),
+            // Few tables stand for many.
+            ("rate_limits.session_orders_per_minute", "0".to_owned()),
+            ("limits.unfinished_orders_per_session", "100000".to_owned()),
             ("rate_limits.integrator_per_minute", "0".to_owned()),
             ("notifier.max_sockets_per_address", "20000".to_owned()),
             ("telemetry.format", "text".to_owned()),

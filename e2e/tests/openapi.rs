@@ -282,6 +282,7 @@ async fn start_unlimited(ground: &Ground) -> Expediter {
         "rate_limits.account_per_minute",
         "rate_limits.guest_per_minute",
         "rate_limits.address_per_minute",
+        "rate_limits.session_orders_per_minute",
         "rate_limits.integrator_per_minute",
         "accounts.sign_in_failures_per_username",
         "accounts.sign_in_failures_per_address",

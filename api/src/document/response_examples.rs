@@ -53,6 +53,7 @@ fn example(operation: &str) -> Option<Value> {
         "renew_session_code" => orders::session_with_fresh_code(),
         "list_sessions" => page([orders::session()]),
         "get_session" => orders::session_with_orders(),
+        "list_session_orders" => page([orders::guest_order(true)]),
         "close_session" => orders::closed_session(),
         "list_session_events" => orders::session_events(),
         "place_guest_order" => orders::guest_order(true),

@@ -7,7 +7,7 @@ pub(crate) mod bucket;
 
 use std::{net::IpAddr, time::Duration};
 
-use domain::ids::{AccountId, IntegratorId};
+use domain::ids::{AccountId, IntegratorId, SessionId};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use platform::{clock::Clock, secrets::sha256};
 use poem::Request;
@@ -32,6 +32,8 @@ pub struct Limits {
     accounts: Buckets<AccountId>,
     /// Keyed by a hash of the session's code and the guest's key.
     guests: Buckets<[u8; 32]>,
+    /// Orders of each session: guest keys are free, and a code has one session however it is written.
+    session_orders: Buckets<SessionId>,
     addresses: Buckets<IpAddr>,
     /// Keyed by the path's integrator and the address once a valid signature has come from that address, otherwise by
     /// the address alone. Knowing an integrator's id is not enough to use up its bucket, and inventing ids does not
@@ -70,6 +72,7 @@ impl Limits {
             clock: clock.clone(),
             accounts: Buckets::new(settings.account_per_minute),
             guests: Buckets::new(settings.guest_per_minute),
+            session_orders: Buckets::new(settings.session_orders_per_minute),
             addresses: Buckets::new(settings.address_per_minute),
             integrators: Buckets::new(settings.integrator_per_minute),
         }
@@ -108,6 +111,24 @@ impl Limits {
                 let taken = self.integrators.take((known, address), now);
                 counted.add("integrator", taken)
             }
+        }
+    }
+
+    /// Counts an order that somebody who does not serve the store places in a session; returns 429 if its bucket is
+    /// empty.
+    pub(crate) fn count_session_order(&self, session: SessionId) -> Result<(), Problem> {
+        match self.session_orders.take(session, self.clock.now()) {
+            Some(QuotaState {
+                quota,
+                wait: Some(wait),
+                ..
+            }) => Err(limited(wait)
+                .detail(format!(
+                    "At most {quota} orders a minute may be placed in one session."
+                ))
+                .with("field", "session")
+                .with("limit_per_minute", quota)),
+            _ => Ok(()),
         }
     }
 
@@ -178,9 +199,10 @@ fn guest_of(request: &Request) -> [u8; 32] {
     sha256(format!("{} {key}", code_of(request)).as_bytes())
 }
 
-/// Returns the session's code as written in the request's path.
-fn code_of(request: &Request) -> &str {
-    let segments = request.uri().path().split('/');
-    let mut rest = segments.skip_while(|segment| *segment != "sessions");
-    rest.nth(1).unwrap_or_default()
+/// Returns the session's code as the handler reads it, since a path has many spellings: `%61` is an `a`.
+fn code_of(request: &Request) -> String {
+    let with_order = || request.path_params::<(String, String)>();
+    let code = request.path_params::<String>();
+    code.or_else(|_| with_order().map(|(code, _)| code))
+        .unwrap_or_default()
 }

@@ -19,7 +19,7 @@ use domain::{
 use ledger::intake::{Placed, Placer};
 use poem_openapi::{
     OpenApi,
-    param::{Header, Path},
+    param::{Header, Path, Query},
     payload::Json,
 };
 use uuid::Uuid;
@@ -67,6 +67,12 @@ impl Orders {
             Some(code) => Some(self.session(code).await?),
             None => None,
         };
+        let guests_session = session
+            .as_ref()
+            .filter(|session| !caller.serves(session.store_id));
+        if let Some(session) = guests_session {
+            self.0.limits.count_session_order(session.id)?;
+        }
         let is_draft = new.is_draft();
         let wanted =
             new.into_command(Placer::Account(caller.id()), session.as_ref(), idempotency)?;
@@ -135,7 +141,8 @@ impl Orders {
 
     /// List an order's events
     ///
-    /// Oldest first, all at once, without pages. The order's owner is not shown `handoff.failed`. `seq` has gaps if the
+    /// Oldest first, at most 1000, and fewer if they are long: continue with the last `seq` as `after` until the answer
+    /// is empty. The order's owner is not shown `handoff.failed`. `seq` has gaps if the
     /// stream is a session's, because that stream also carries events of other orders.
     #[oai(
         path = "/orders/:id/events",
@@ -146,9 +153,12 @@ impl Orders {
         &self,
         caller: Caller,
         id: Path<Uuid>,
+        /// `seq` of the last event of the previous answer. Default: from the beginning.
+        Query(after): Query<Option<i64>>,
     ) -> Result<Json<Vec<EventView>>, Problem> {
         let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
-        let events = self.0.ledger.order_events(order.id).await?;
+        let after = after.unwrap_or(0).max(0);
+        let events = self.0.ledger.order_events(order.id, after).await?;
         Ok(Json(EventView::visible_to(by, events)))
     }
 
@@ -191,6 +201,7 @@ impl Orders {
         Checked(new): Checked<GuestsOrder>,
     ) -> Result<Answer<GuestOrderView, PlacedGuestOrder>, Problem> {
         let session = self.session(&code.0).await?;
+        self.0.limits.count_session_order(session.id)?;
         let idempotency = key.of(&self.0, session.id.uuid(), &new)?;
         let key_hash = hash_guest_key(guest.0)?;
         let wanted = new.into_command(Placer::Guest { key_hash }, &session, idempotency)?;

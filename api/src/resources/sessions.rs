@@ -4,7 +4,7 @@ mod request;
 mod view;
 
 use domain::{
-    ids::{SessionId, StoreId},
+    ids::{OrderId, SessionId, StoreId},
     session::{Session, SessionState, is_code},
 };
 use ledger::{idempotency::Idempotency, sessions::SessionRefused};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use self::{
     request::{CloseSession, NewSession, OptionalBody},
-    view::{ClosedView, OpenView, SessionEvents, SessionView},
+    view::{ClosedView, OpenView, SessionEvents, SessionView, shown},
 };
 use crate::{
     access::topic::Topic,
@@ -28,11 +28,14 @@ use crate::{
         body::Checked,
         enums,
         idempotency::{IdempotencyKey, once},
-        paging::{Cursor, Limit, Page},
+        paging::{self, Cursor, Limit, Page},
         problem::{Problem, Reason},
         response::{Answer, Created, Replayable},
     },
-    resources::{orders::rights::hash_guest_key, products::menu::Menu},
+    resources::{
+        orders::{GuestOrderView, rights::hash_guest_key},
+        products::menu::Menu,
+    },
     state::ApiState,
 };
 
@@ -135,7 +138,8 @@ impl Sessions {
 
     /// Get a session with its orders, as its guests see it
     ///
-    /// The code is the key. It can be read until 24 hours after the session is closed.
+    /// Shows the unfinished orders and the latest ones; `next_cursor` leads to the rest. The code is the key. It can be
+    /// read until 24 hours after the session is closed.
     #[oai(path = "/sessions/:code", method = "get", operation_id = "get_session")]
     async fn get(
         &self,
@@ -149,6 +153,34 @@ impl Sessions {
         let snapshot = snapshot.ok_or_else(session_not_found)?;
         self.check_readable(&snapshot.session)?;
         Ok(Json(OpenView::of(&snapshot, key_hash)))
+    }
+
+    /// List a session's orders, newest first
+    ///
+    /// As its guests see them, without drafts. Long orders make a page shorter. It can be read until 24 hours after the
+    /// session is closed.
+    #[oai(
+        path = "/sessions/:code/orders",
+        method = "get",
+        operation_id = "list_session_orders"
+    )]
+    async fn orders(
+        &self,
+        Path(code): Path<String>,
+        cursor: Cursor<OrderId>,
+        limit: Limit,
+        /// Marks the orders that were placed with this key as `mine`.
+        #[oai(name = "Expediter-Guest")]
+        Header(guest): Header<Option<String>>,
+    ) -> Result<Json<Page<GuestOrderView>>, Problem> {
+        let key_hash = hash_guest_key(guest)?;
+        let session = self.read(&code).await?;
+        let ledger = &self.0.ledger;
+        let page = ledger.session_orders(session.id, cursor.0, limit.0).await?;
+        Ok(Json(Page {
+            items: shown(&page.orders, key_hash),
+            next_cursor: page.next.map(|last| paging::cursor(last.uuid())),
+        }))
     }
 
     /// Close a session
@@ -181,7 +213,8 @@ impl Sessions {
             async |_| Ok(self.0.ledger.close_session(session).await?),
         );
         let (closed, replayed) = closed.await?;
-        let view = ClosedView::of(self.shown(closed.session), &closed.unfinished);
+        let count = closed.unfinished_count;
+        let view = ClosedView::of(self.shown(closed.session), &closed.unfinished, count);
         Ok(Answer::of(view).replayed(replayed))
     }
 
@@ -262,7 +295,7 @@ impl Sessions {
     /// List a session's events
     ///
     /// Oldest first, after a given number. Only events that guests may see are listed, none about integrators, so `seq`
-    /// may skip numbers. While `has_more` is true, continue with `last` as `after`. They can be read until 24 hours
+    /// may skip numbers, and long events make a page shorter. While `has_more` is true, continue with `last` as `after`. They can be read until 24 hours
     /// after the session is closed.
     #[oai(
         path = "/sessions/:code/events",
@@ -279,12 +312,9 @@ impl Sessions {
         let session = self.read(&code).await?;
         let after = after.unwrap_or(0).max(0);
         let stream = session.id.into();
-        let events = self
-            .0
-            .ledger
-            .events_after(stream, after, limit.0 + 1)
-            .await?;
-        Ok(Json(SessionEvents::of(stream, after, events, limit.0)))
+        let ledger = &self.0.ledger;
+        let events = ledger.events_after(stream, after, limit.0).await?;
+        Ok(Json(SessionEvents::of(stream, after, events, session.seq)))
     }
 }
 

@@ -155,6 +155,68 @@ async fn a_guest_has_a_bucket_of_its_own_at_its_table() {
 }
 
 #[tokio::test]
+async fn one_table_takes_so_many_orders_a_minute_however_its_code_is_written_and_staff_go_on() {
+    let limits = [
+        ("rate_limits.session_orders_per_minute", "3"),
+        ("rate_limits.guest_per_minute", "4"),
+    ];
+    with_limits(&limits, async |app: App| {
+        let store = app.house.create_store().await;
+        let product = app.house.create_product(store).await;
+        let ledger = &app.house.ledger;
+        let session = ledger.open_session(store, "1").await.unwrap();
+        let encoded: String = session
+            .code
+            .bytes()
+            .map(|byte| format!("%{byte:02x}"))
+            .collect();
+        let one = json!({"product_id": product});
+        let place = async |code: &str, guest: &str| {
+            let path = format!("/api/v1/sessions/{code}/orders");
+            let order = app.post(&path, one.clone());
+            order.header("expediter-guest", guest).send().await
+        };
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        let sam = app.signed_in("sam", Role::Staff, &[store]).await;
+        let order = json!({"session": session.code, "items": [one.clone()]});
+        let by = async |who: &str| {
+            let order = app.post("/api/v1/orders", order.clone());
+            order.by(who).send().await
+        };
+        place(&session.code, "a guest's first key").await.ok();
+        place(&encoded, "a guest's second key").await.ok();
+        by(&anna).await.ok();
+        for refused in [
+            place(&session.code, "a guest's third key").await,
+            place(&encoded, "a guest's fourth key").await,
+            by(&anna).await,
+        ] {
+            assert_limited(&refused, "20");
+            let problem = refused.json();
+            assert_eq!(
+                (&problem["field"], &problem["limit_per_minute"]),
+                (&json!("session"), &json!(3))
+            );
+        }
+        by(&sam).await.ok();
+        app.house.clock.advance(Duration::from_secs(20));
+        place(&encoded, "a guest's fifth key").await.ok();
+        // The bucket of one guest is one as well, however the code is written.
+        for (code, n) in [
+            (&session.code, 4),
+            (&encoded, 3),
+            (&session.code, 2),
+            (&encoded, 1),
+        ] {
+            let answer = place(code, "a guest's sixth key").await;
+            assert_limited(&answer, "20");
+            assert!(told(&answer).1.contains(&format!("\"guest\";r={}", n - 1)));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn callbacks_that_nobody_signed_are_counted_by_address_whatever_ids_are_made_up() {
     let limits = [
         ("rate_limits.integrator_per_minute", "1"),

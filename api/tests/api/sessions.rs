@@ -349,3 +349,59 @@ async fn guests_read_the_menu_and_what_happened_after_a_number() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_long_order_is_refused_with_the_field_and_the_limit() {
+    with_app(async |app: App| {
+        let (store, _, path) = a_table(&app).await;
+        let product = app.house.create_product(store).await;
+        let place = async |note: usize| {
+            let items: Vec<_> = (0..17)
+                .map(|_| json!({"product_id": product, "note": "x".repeat(note)}))
+                .collect();
+            let note = "y".repeat(8192 - 17 * 450);
+            let order = json!({"items": items, "user_note": note});
+            app.post(&format!("{path}/orders"), order).send().await
+        };
+        let refused = place(451).await;
+        assert_eq!(refused.pointers(), ["/items/16/note"]);
+        assert_eq!(refused.json()["limit_bytes"], 8192);
+        place(450).await.ok();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_sessions_orders_are_listed_page_by_page_and_say_whose_they_are() {
+    with_app(async |app: App| {
+        let (store, _, path) = a_table(&app).await;
+        let product = app.house.create_product(store).await;
+        let orders = format!("{path}/orders");
+        for guest in [GUEST, "another guest's own key", GUEST] {
+            let order = app.post(&orders, json!({"product_id": product}));
+            order.header("expediter-guest", guest).send().await.ok();
+        }
+        let page = async |query: &str| {
+            let page = app.get(&format!("{orders}?limit=2{query}"));
+            page.header("expediter-guest", GUEST).send().await.ok()
+        };
+        let first = page("").await;
+        let mine = |page: &Value| -> Vec<(i64, bool)> {
+            let items = page["items"].as_array().unwrap().iter();
+            items
+                .map(|one| {
+                    let number = one["number"].as_i64().unwrap();
+                    (number, one["mine"].as_bool().unwrap())
+                })
+                .collect()
+        };
+        assert_eq!(mine(&first), [(3, true), (2, false)]);
+        let cursor = first["next_cursor"].as_str().unwrap();
+        let second = page(&format!("&cursor={cursor}")).await;
+        assert_eq!(mine(&second), [(1, true)]);
+        assert_eq!(second["next_cursor"], Value::Null);
+        let read = app.get(&path).send().await.ok();
+        assert_eq!(read["next_cursor"], Value::Null);
+    })
+    .await;
+}

@@ -44,6 +44,9 @@ pub mod payload;
 /// Standard Webhooks signatures.
 pub mod signature;
 
+/// Sizes of JSON.
+pub mod json_size;
+
 /// Numbered events of streams.
 pub mod event;
 /// Messages that travel through the broker.

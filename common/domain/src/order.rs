@@ -1,5 +1,7 @@
 //! An order and its items, at the prices they were sold at.
 
+pub mod size;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -1,31 +1,41 @@
 //! Events for screens: those after a number, and snapshots with the number that they are at.
 
+pub(crate) mod bounded;
 #[cfg(test)]
 mod documented;
 
 use chrono::{DateTime, Utc};
 use uuid::Builder;
 
-use super::{Ledger, Result};
+use self::bounded::{Budget, EventsOf};
+use super::{Ledger, Result, orders::OrderPage};
 use domain::{
     event::Event,
-    ids::{OrderId, StoreId, StreamId},
+    ids::{OrderId, SessionId, StoreId, StreamId},
+    json_size,
     order::Order,
     session::{Session, SessionState, is_code},
     store::Store,
 };
 
-/// Upper bound for the events of one order; no order comes near it.
+/// Maximum number of events of one order per read.
 const MAX_ORDER_EVENTS: u32 = 1000;
-/// Maximum number of sessions, and of orders, in a store's snapshot; far more than people can look at.
+/// Maximum number of sessions, and of orders, in a snapshot; far more than people can look at.
 const MAX_SNAPSHOT_ITEMS: u32 = 1000;
+/// Number of the latest orders that a session's snapshot has beside the unfinished ones.
+const MAX_RECENT_ORDERS: usize = 50;
+/// Bytes of a session's JSON without its name.
+const SESSION_JSON_BYTES: usize = 300;
 
-/// A session with its orders, in one snapshot at the number `session.seq`.
+/// A session with its unfinished orders and its latest ones, in one snapshot at the number `session.seq`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSnapshot {
     pub session: Session,
     /// Oldest first.
     pub orders: Vec<Order>,
+    /// If orders were left out: the order before which all of them were placed. [`Ledger::session_orders`] continues
+    /// there, and may repeat some.
+    pub next: Option<OrderId>,
 }
 
 /// An order and the last number of the stream that reports it, in one snapshot.
@@ -42,8 +52,11 @@ pub struct StoreSnapshot {
     pub store: Store,
     /// By id.
     pub sessions: Vec<Session>,
-    /// Oldest first.
+    /// Those that need action first: waiting for acceptance, ready, preparing, accepted, dispatched; of these the
+    /// newest first.
     pub orders: Vec<Order>,
+    /// True if open orders or sessions were left out, because there are too many or they are too long.
+    pub truncated: bool,
     /// The last number of every stream that reports one of these, or the store.
     pub heads: Vec<(StreamId, i64)>,
 }
@@ -54,12 +67,22 @@ impl Ledger {
         let Some(store) = store::stores::get(&mut tx, id).await? else {
             return Ok(None);
         };
-        let open = store::store_snapshot::open_orders(&mut tx, id, MAX_SNAPSHOT_ITEMS).await?;
-        let mut orders = store::orders::many(&mut tx, &open).await?;
-        orders.sort_by_key(|order| order.id);
+        let max_bytes = self.inner.settings.bounds.snapshot_bytes;
+        let open = store::store_snapshot::open_orders(&mut tx, id, MAX_SNAPSHOT_ITEMS + 1).await?;
+        let wanted = &open[..open.len().min(MAX_SNAPSHOT_ITEMS as usize)];
+        let orders = bounded::orders(&mut tx, wanted, max_bytes).await?;
+        let mut truncated = orders.len() < open.len();
         let state = SessionState::Open;
         let mut sessions =
-            store::sessions::list(&mut tx, id, state, None, MAX_SNAPSHOT_ITEMS).await?;
+            store::sessions::list(&mut tx, id, state, None, MAX_SNAPSHOT_ITEMS + 1).await?;
+        let mut budget = Budget::new(max_bytes);
+        let fit = sessions.iter().take(MAX_SNAPSHOT_ITEMS as usize);
+        let fit = fit.take_while(|session| {
+            budget.takes(SESSION_JSON_BYTES + json_size::text_bytes(&session.name))
+        });
+        let fit = fit.count();
+        truncated |= fit < sessions.len();
+        sessions.truncate(fit);
         let of_orders = orders.iter().filter_map(|order| order.session.as_ref());
         let mut closed: Vec<_> = of_orders
             .map(|session| session.id)
@@ -82,6 +105,7 @@ impl Ledger {
             store,
             sessions,
             orders,
+            truncated,
             heads,
         }))
     }
@@ -98,21 +122,39 @@ impl Ledger {
         Ok(store::store_snapshot::heads_since(&mut tx, id, since, first).await?)
     }
 
-    /// Returns a stream's events after number `after`, in order, at most `limit`.
+    /// Returns a stream's events after number `after`, in order, at most `limit`, and as many as one page may have.
     pub async fn events_after(
         &self,
         stream: StreamId,
         after: i64,
         limit: u32,
     ) -> Result<Vec<Event>> {
-        let mut tx = self.inner.db.read().await?;
-        Ok(store::events::after(&mut tx, stream, after, limit).await?)
+        let max_bytes = self.inner.settings.bounds.page_bytes;
+        self.events_within(stream, after, limit, max_bytes).await
     }
 
-    /// Returns all events of one order, in order.
-    pub async fn order_events(&self, order: OrderId) -> Result<Vec<Event>> {
+    /// Returns a stream's events after number `after`, in order, at most `limit`, until one does not fit into
+    /// `max_bytes`.
+    pub async fn events_within(
+        &self,
+        stream: StreamId,
+        after: i64,
+        limit: u32,
+        max_bytes: usize,
+    ) -> Result<Vec<Event>> {
         let mut tx = self.inner.db.read().await?;
-        Ok(store::events::of_order(&mut tx, order, MAX_ORDER_EVENTS).await?)
+        let of = EventsOf::Stream(stream);
+        Ok(bounded::events(&mut tx, of, after, limit, max_bytes).await?)
+    }
+
+    /// Returns the events of one order after number `after`, in order, as many as one page may have.
+    pub async fn order_events(&self, order: OrderId, after: i64) -> Result<Vec<Event>> {
+        let mut tx = self.inner.db.read().await?;
+        let (of, max_bytes) = (
+            EventsOf::Order(order),
+            self.inner.settings.bounds.page_bytes,
+        );
+        Ok(bounded::events(&mut tx, of, after, MAX_ORDER_EVENTS, max_bytes).await?)
     }
 
     /// Returns a session's snapshot, also if its code no longer gives access: ask [`Session::is_readable_at`].
@@ -124,8 +166,50 @@ impl Ledger {
         let Some(session) = store::sessions::by_code(&mut tx, code).await? else {
             return Ok(None);
         };
-        let orders = store::orders::of_session(&mut tx, session.id).await?;
-        Ok(Some(SessionSnapshot { session, orders }))
+        let id = session.id;
+        let mut wanted =
+            store::orders::unfinished_of_session(&mut tx, id, MAX_SNAPSHOT_ITEMS).await?;
+        // One more shows that there are older ones.
+        let limit = MAX_RECENT_ORDERS as u32 + 1;
+        let latest = store::orders::of_session(&mut tx, id, None, limit).await?;
+        for order in latest.iter().take(MAX_RECENT_ORDERS) {
+            if !wanted.contains(order) {
+                wanted.push(*order);
+            }
+        }
+        let max_bytes = self.inner.settings.bounds.snapshot_bytes;
+        let mut orders = bounded::orders(&mut tx, &wanted, max_bytes).await?;
+        orders.sort_by_key(|order| order.id);
+        let is_shown = |id: &OrderId| orders.binary_search_by_key(id, |order| order.id).is_ok();
+        let shown = latest.iter().take_while(|id| is_shown(id)).count();
+        let is_complete = shown == latest.len() && shown <= MAX_RECENT_ORDERS;
+        let next = match shown.checked_sub(1) {
+            _ if is_complete => None,
+            Some(last) => Some(latest[last]),
+            None => Some(OrderId::MAX),
+        };
+        Ok(Some(SessionSnapshot {
+            session,
+            orders,
+            next,
+        }))
+    }
+
+    /// Returns one page of a session's placed orders that are older than `before`, newest first.
+    pub async fn session_orders(
+        &self,
+        session: SessionId,
+        before: Option<OrderId>,
+        limit: u32,
+    ) -> Result<OrderPage<Order>> {
+        let mut tx = self.inner.db.read().await?;
+        let ids = store::orders::of_session(&mut tx, session, before, limit + 1).await?;
+        let wanted = &ids[..ids.len().min(limit as usize)];
+        let max_bytes = self.inner.settings.bounds.page_bytes;
+        let orders = bounded::orders(&mut tx, wanted, max_bytes).await?;
+        let last = orders.last().map(|order| order.id);
+        let next = last.filter(|last| ids.last().is_some_and(|end| end < last));
+        Ok(OrderPage { orders, next })
     }
 
     pub async fn order_snapshot(&self, id: OrderId) -> Result<Option<OrderSnapshot>> {
@@ -208,6 +292,41 @@ mod tests {
     }
 
     #[each_database]
+    async fn a_stores_snapshot_begins_with_what_needs_action_and_is_newest_first(
+        house: TestLedger,
+    ) {
+        let store = house
+            .create_store_with(|store| store.auto_accept = false)
+            .await;
+        let product = house.create_product(store).await;
+        let ledger = &house.ledger;
+        let session = ledger.open_session(store, "1").await.unwrap();
+        let mut placed = Vec::new();
+        for to in [
+            OrderStatus::Pending,
+            OrderStatus::Accepted,
+            OrderStatus::Ready,
+            OrderStatus::Dispatched,
+            OrderStatus::Preparing,
+            OrderStatus::Pending,
+            OrderStatus::Accepted,
+        ] {
+            let order = house.place_guest_order(&session, product).await.id;
+            for to in [OrderStatus::Accepted, to] {
+                if placed.len() % 5 != 0 {
+                    let moved = ledger.move_order(order, to, By::Staff, None).await;
+                    moved.unwrap();
+                }
+            }
+            placed.push(order);
+        }
+        let snapshot = ledger.store_snapshot(store).await.unwrap().unwrap();
+        let shown: Vec<_> = snapshot.orders.iter().map(|order| order.id).collect();
+        let expected = [5, 0, 2, 4, 6, 1, 3].map(|at: usize| placed[at]);
+        assert_eq!((shown, snapshot.truncated), (expected.to_vec(), false));
+    }
+
+    #[each_database]
     async fn streams_that_began_later_are_found_by_their_ids(house: TestLedger) {
         let store = house.create_store().await;
         house.ledger.open_session(store, "before").await.unwrap();
@@ -238,6 +357,9 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!((snapshot.order.id, snapshot.seq), (order.id, 3));
-        assert_eq!(house.ledger.order_events(order.id).await.unwrap().len(), 1);
+        assert_eq!(
+            house.ledger.order_events(order.id, 0).await.unwrap().len(),
+            1
+        );
     }
 }

@@ -20,7 +20,10 @@ use super::{BatchLimits, ChangeResult, Failure, Inner, Ledger, Refusal, batcher}
 use domain::{
     ids::{AccountId, OrderId, ProductId, SessionId, StoreId},
     money::Money,
-    order::{Customer, Fulfilment, Item, Order},
+    order::{
+        Customer, Fulfilment, Item, Order,
+        size::{TextTooLong, check_text},
+    },
 };
 
 /// A request to place an order.
@@ -97,6 +100,10 @@ pub enum PlaceRefused {
     TotalMismatch { expected: Money, actual: Money },
     #[error("an order must have at least one item")]
     NoItems,
+    #[error(transparent)]
+    TextTooLong(#[from] TextTooLong),
+    #[error("the session has {limit} unfinished orders, which is the limit")]
+    TooManyUnfinished { limit: u32 },
     #[error("a delivery must have an address")]
     AddressMissing,
     #[error("an order with this reference already exists")]
@@ -138,6 +145,12 @@ impl PlaceOrder {
             (Placer::Guest { .. }, Some(session)) => session.uuid(),
             (Placer::Guest { .. }, None) => Uuid::nil(),
         }
+    }
+
+    /// Checks that its texts have at most `limit` bytes together.
+    pub(crate) fn check_text(&self, limit: usize) -> Result<(), TextTooLong> {
+        let notes = self.lines.iter().map(|line| line.note.as_deref());
+        check_text(&self.customer, self.user_note.as_deref(), notes, limit)
     }
 
     /// Estimates the size of its rows, so that a batch stays bounded.

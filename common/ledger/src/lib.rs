@@ -85,6 +85,31 @@ pub struct LedgerSettings {
     pub intake: BatchLimits,
     /// Time limits after which something without progress is listed as stuck.
     pub stuck: StuckLimits,
+    pub bounds: Bounds,
+}
+
+/// Bounds of what one guest or integrator can make, and so of what a reader holds in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Bytes of the text that a client writes into one order.
+    pub order_text_bytes: usize,
+    /// Orders of one session that have not ended.
+    pub unfinished_orders_per_session: u32,
+    /// Bytes of the orders in one snapshot.
+    pub snapshot_bytes: usize,
+    /// Bytes of the items in one page of a list.
+    pub page_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            order_text_bytes: 8192,
+            unfinished_orders_per_session: 200,
+            snapshot_bytes: 512 << 10,
+            page_bytes: 1 << 20,
+        }
+    }
 }
 
 /// Handle of the ledger: cheap to clone, and all clones share one state.

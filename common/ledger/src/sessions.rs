@@ -1,8 +1,8 @@
 //! Sessions: opening and closing them, and renewing their codes.
 
 use super::{
-    Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction,
-    orders,
+    Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, events::bounded,
+    in_one_transaction, orders,
 };
 use domain::{
     event::EventKind,
@@ -12,6 +12,9 @@ use domain::{
     status::{By, OrderStatus},
 };
 use store::{StoreError, events::Counter};
+
+/// Maximum number of a session's unfinished orders that are looked at; its limit is far below.
+const MAX_UNFINISHED: u32 = 10_000;
 
 /// Why a change to a session is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,8 +36,11 @@ impl Refusal for SessionRefused {}
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClosedSession {
     pub session: Session,
-    /// Orders that have not ended; closing does not wait for them.
+    /// Orders that have not ended, oldest first; closing does not wait for them. If they are too long for one answer,
+    /// these are the newest.
     pub unfinished: Vec<Order>,
+    /// Number of all orders that have not ended.
+    pub unfinished_count: u32,
 }
 
 impl Ledger {
@@ -152,28 +158,19 @@ impl Ledger {
                 store::sessions::close(&mut change.tx, id, change.now).await?;
                 session.seq = add_event(change, &session, EventKind::SessionClosed);
             }
-            let mut unfinished = Vec::new();
-            for order in store::orders::unfinished_of_session(&mut change.tx, id).await? {
-                if finish && can_be_finished(order.status) {
-                    // All are locked before the first is moved, since a move also locks handoffs.
-                    let locked = orders::lock(change, order.id).await?;
-                    unfinished.extend(locked.filter(|order| !order.status.is_final()));
-                } else {
-                    unfinished.push(order);
-                }
-            }
             if finish {
-                for order in &mut unfinished {
-                    if can_be_finished(order.status) {
-                        session.seq += finish_order(change, order).await?;
-                    }
-                }
-                unfinished.retain(|order| !order.status.is_final());
+                session.seq += finish_orders(change, id).await?;
             }
+            let tx = &mut change.tx;
+            let ids = store::orders::unfinished_of_session(tx, id, MAX_UNFINISHED).await?;
+            let max_bytes = self.inner.settings.bounds.snapshot_bytes;
+            let mut unfinished = bounded::orders(tx, &ids, max_bytes).await?;
+            unfinished.reverse();
             change.set_resource(id.uuid());
             Ok(ClosedSession {
                 session,
                 unfinished,
+                unfinished_count: u32::try_from(ids.len()).unwrap_or(MAX_UNFINISHED),
             })
         })
     }
@@ -214,6 +211,24 @@ impl Ledger {
             Ok(session)
         })
     }
+}
+
+/// Moves the orders that [`can_be_finished`] to delivered; returns the number of events.
+async fn finish_orders(change: &mut Change<'_>, session: SessionId) -> Result<i64> {
+    let mut ids =
+        store::orders::unfinished_of_session(&mut change.tx, session, MAX_UNFINISHED).await?;
+    ids.sort_unstable();
+    let mut locked = Vec::new();
+    for id in ids {
+        // All are locked before the first is moved, since a move also locks handoffs.
+        let order = orders::lock(change, id).await?;
+        locked.extend(order.filter(|order| can_be_finished(order.status)));
+    }
+    let mut events = 0;
+    for order in &mut locked {
+        events += finish_order(change, order).await?;
+    }
+    Ok(events)
 }
 
 /// Returns true if finishing the session may move the order to delivered.

@@ -25,8 +25,8 @@ use store::{
 use tokio::sync::watch;
 
 use crate::{
-    BatchLimits, ChangeError, ChangeResult, Ledger, LedgerParts, LedgerSettings, OutboxRow, Wake,
-    intake::PlaceOrder, products::NewProduct,
+    BatchLimits, Bounds, ChangeError, ChangeResult, Ledger, LedgerParts, LedgerSettings, OutboxRow,
+    Wake, intake::PlaceOrder, products::NewProduct,
 };
 
 /// A ledger over a fresh database, with a clock that stands at [`noon`] until the test moves it.
@@ -50,7 +50,7 @@ impl TestLedger {
     pub fn with_clock(db: Db, clock: Clock) -> Self {
         let woken = Woken::default();
         Self {
-            ledger: ledger_with(&db, &clock, Arc::new(woken.clone())),
+            ledger: ledger_with(&db, &clock, Arc::new(woken.clone()), roomy()),
             db,
             clock,
             chance: Chance::system(),
@@ -62,7 +62,15 @@ impl TestLedger {
     /// Creates another ledger over the same database, as another process would, with its own [`Wake`].
     #[must_use]
     pub fn ledger_with_wake(&self, wake: Arc<dyn Wake>) -> Ledger {
-        ledger_with(&self.db, &self.clock, wake)
+        ledger_with(&self.db, &self.clock, wake, roomy())
+    }
+
+    /// Creates another ledger over the same database with other bounds.
+    #[must_use]
+    pub fn ledger_with_bounds(&self, change: impl FnOnce(&mut Bounds)) -> Ledger {
+        let mut bounds = roomy();
+        change(&mut bounds);
+        ledger_with(&self.db, &self.clock, Arc::new(self.woken.clone()), bounds)
     }
 
     /// Creates a product that never runs out and costs 2.50.
@@ -137,8 +145,16 @@ impl TestLedger {
     }
 }
 
+/// Returns bounds that let a test place as many orders in one session as it likes.
+fn roomy() -> Bounds {
+    Bounds {
+        unfinished_orders_per_session: 100_000,
+        ..Bounds::default()
+    }
+}
+
 /// Creates a ledger with the system's `Chance`, because two ledgers over one database must not draw the same ids.
-fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>) -> Ledger {
+fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>, bounds: Bounds) -> Ledger {
     Ledger::new(LedgerParts {
         db: db.clone(),
         clock: clock.clone(),
@@ -156,6 +172,7 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>) -> Ledger {
                 queue_capacity: 4096,
             },
             stuck: StuckLimits::default(),
+            bounds,
         },
     })
 }

@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 pub use self::{
     sections::{
         Accounts, Broker, BrokerKind, Callbacks, Database, DatabaseKind, Demo, Http, Intake,
-        LogFormat, Notifier, Outbox, Outside, RateLimits, Secrets, Shutdown, Stuck, Telemetry,
-        Testing, Worker,
+        Limits, LogFormat, Notifier, Outbox, Outside, RateLimits, Secrets, Shutdown, Stuck,
+        Telemetry, Testing, Worker,
     },
     started::program,
     values::{Secret, ServiceUrl},
@@ -37,6 +37,7 @@ pub struct Settings {
     pub database: Database,
     pub broker: Broker,
     pub intake: Intake,
+    pub limits: Limits,
     pub outbox: Outbox,
     pub worker: Worker,
     pub stuck: Stuck,
@@ -233,6 +234,7 @@ impl Layers {
         let database = self.section("database");
         let broker = self.section("broker");
         let intake = self.section("intake");
+        let limits = self.section("limits");
         let outbox = self.section("outbox");
         let worker = self.section("worker");
         let stuck = self.section("stuck");
@@ -251,6 +253,7 @@ impl Layers {
             database: database?,
             broker: broker?,
             intake: intake?,
+            limits: limits?,
             outbox: outbox?,
             worker: worker?,
             stuck: stuck?,

@@ -99,13 +99,14 @@ pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i
     Ok(heads)
 }
 
-/// Returns the first `limit` events of one order, in order.
-pub async fn of_order(tx: &mut Tx, order: OrderId, limit: u32) -> Result<Vec<Event>> {
+/// Returns at most `limit` events of one order after a number, in order.
+pub async fn of_order(tx: &mut Tx, order: OrderId, after: i64, limit: u32) -> Result<Vec<Event>> {
     Ok(read_all!(
         tx,
         "SELECT stream_id, seq, store_id, order_id, kind, at, data FROM events \
-         WHERE order_id = ? ORDER BY seq LIMIT ?",
+         WHERE order_id = ? AND seq > ? ORDER BY seq LIMIT ?",
         order,
+        after,
         limit
     ))
 }

@@ -62,6 +62,22 @@ impl ReadRow for (SessionId, SessionRow) {
     }
 }
 
+/// Counts the placed orders of each session that have not ended; a session without any is left out.
+pub async fn count_unfinished(
+    tx: &mut Tx,
+    sessions: &[SessionId],
+) -> Result<HashMap<SessionId, u32>> {
+    let sql = tx.pick(
+        "SELECT session_id, COUNT(*) FROM orders FORCE INDEX (orders_of_session_by_status) \
+         WHERE status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') AND session_id IN (",
+        "SELECT session_id, COUNT(*) FROM orders INDEXED BY orders_of_session_by_status \
+         WHERE status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') AND session_id IN (",
+    );
+    let rows: Vec<(SessionId, i64)> = fetch_in!(tx, sql, sessions, ") GROUP BY session_id");
+    let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    Ok(rows.into_iter().map(|(id, n)| (id, count(n))).collect())
+}
+
 /// Locks the stores' counters and returns their last order numbers.
 pub async fn lock_numbers(tx: &mut Tx, stores: &[StoreId]) -> Result<HashMap<StoreId, i64>> {
     let mut ids = stores.to_vec();

@@ -14,7 +14,7 @@ pub use self::list::{OrderFilter, OrderPage};
 use self::row::{ItemRow, OrderRow};
 use crate::{
     error::Result, execute, fetch_in, fetch_optional_scalar, fetch_scalars, for_update,
-    insert_many, on, read_all, read_in, read_optional, rows::text, tx::Tx,
+    insert_many, on, read_in, read_optional, rows::text, tx::Tx,
 };
 use domain::{
     ids::{IntegratorId, OrderId, SessionId},
@@ -29,8 +29,28 @@ macro_rules! columns {
     };
 }
 
-/// Maximum orders returned for a session; far more than a table has.
-pub const MAX_SESSION_ORDERS: u32 = 1000;
+macro_rules! placed {
+    ($index:literal) => {
+        concat!(
+            "SELECT id FROM orders ",
+            $index,
+            " WHERE session_id = ? AND id < ? AND status <> 'draft' ORDER BY id DESC LIMIT ?"
+        )
+    };
+}
+
+macro_rules! unfinished {
+    ($index:literal) => {
+        concat!(
+            "SELECT id FROM orders ",
+            $index,
+            " WHERE session_id = ? \
+             AND status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
+             ORDER BY id DESC LIMIT ?"
+        )
+    };
+}
+
 /// Maximum orders whose items one statement reads, because databases limit its bound values.
 const MAX_ORDERS_PER_QUERY: usize = 4096;
 
@@ -186,38 +206,33 @@ pub async fn lock_available(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, 
     with_last_seqs(tx, rows).await
 }
 
-/// Returns the last [`MAX_SESSION_ORDERS`] placed orders of a session, oldest first.
-pub async fn of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
-    let mut rows: Vec<OrderRow> = read_all!(
-        tx,
-        concat!(
-            "SELECT ",
-            columns!(),
-            ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
-         WHERE o.session_id = ? AND o.status <> 'draft' ORDER BY o.id DESC LIMIT ?"
-        ),
-        session,
-        MAX_SESSION_ORDERS
+/// Returns the ids of at most `limit` placed orders of a session, newest first, that are older than `before`.
+pub async fn of_session(
+    tx: &mut Tx,
+    session: SessionId,
+    before: Option<OrderId>,
+    limit: u32,
+) -> Result<Vec<OrderId>> {
+    let before = before.unwrap_or(OrderId::MAX);
+    // Databases prefer the index by status, and then sort.
+    let sql = tx.pick(
+        placed!("FORCE INDEX (orders_of_session)"),
+        placed!("INDEXED BY orders_of_session"),
     );
-    rows.reverse();
-    with_items(tx, rows).await
+    Ok(fetch_scalars!(tx, sql, session, before, limit))
 }
 
-/// Returns the placed orders of a session that have not ended, oldest first.
-pub async fn unfinished_of_session(tx: &mut Tx, session: SessionId) -> Result<Vec<Order>> {
-    let rows = read_all!(
-        tx,
-        concat!(
-            "SELECT ",
-            columns!(),
-            ", s.name AS session_name FROM orders o JOIN sessions s ON s.id = o.session_id \
-         WHERE o.session_id = ? \
-         AND o.status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
-         ORDER BY o.id"
-        ),
-        session
+/// Returns the ids of at most `limit` placed orders of a session that have not ended, newest first.
+pub async fn unfinished_of_session(
+    tx: &mut Tx,
+    session: SessionId,
+    limit: u32,
+) -> Result<Vec<OrderId>> {
+    let sql = tx.pick(
+        unfinished!("FORCE INDEX (orders_of_session_by_status)"),
+        unfinished!("INDEXED BY orders_of_session_by_status"),
     );
-    with_items(tx, rows).await
+    Ok(fetch_scalars!(tx, sql, session, limit))
 }
 
 /// Returns the orders that have these references. The pairs are of `placed_by` and reference.

@@ -266,8 +266,10 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         integrators::list(&mut tx, store, None, PAGE);
         accounts::page(&mut tx, None, None, PAGE);
         events::after(&mut tx, stream, 0, PAGE);
-        events::of_order(&mut tx, order.id, PAGE);
-        orders::of_session(&mut tx, session);
+        events::of_order(&mut tx, order.id, 0, PAGE);
+        orders::of_session(&mut tx, session, None, PAGE);
+        orders::unfinished_of_session(&mut tx, session, PAGE);
+        intake::count_unfinished(&mut tx, &[session]);
         orders::old_drafts(&mut tx, now, PAGE);
         orders::many(&mut tx, &[order.id]);
         orders::list::list(&mut tx, &OrderFilter { statuses: vec![Failed], stores: Some(some.to_vec()), ..OrderFilter::default() }, None, PAGE);
@@ -293,6 +295,31 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         sweep::prune(&mut tx, long_ago, long_ago, 100);
     }
     assert!(too_much.is_empty(), "{too_much:#?}");
+}
+
+#[each_database(store)]
+async fn a_stores_newest_open_orders_are_found_however_many_there_are(house: TestDb) {
+    let Filled { stores, .. } = fill_tables(&house).await;
+    let mut tx = house.db.begin().await.unwrap();
+    testing::run(&mut tx, "UPDATE orders SET status = 'accepted'")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    update_statistics(&house).await.unwrap();
+    let mut tx = house.db.read().await.unwrap();
+    let all = store_snapshot::open_orders(&mut tx, stores[0], 10_000).await;
+    let all = all.unwrap();
+    assert_eq!(all.len(), ORDERS / STORES);
+    assert!(all.iter().rev().is_sorted());
+    let mut too_much: Vec<String> = Vec::new();
+    report_many_reads! { tx, too_much,
+        store_snapshot::open_orders(&mut tx, stores[0], PAGE);
+        sweep::delivered::stores(&mut tx, None, PAGE);
+        sweep::delivered::orders(&mut tx, stores[0], house.clock.now(), PAGE);
+    }
+    assert!(too_much.is_empty(), "{too_much:#?}");
+    let newest = store_snapshot::open_orders(&mut tx, stores[0], PAGE).await;
+    assert_eq!(newest.unwrap(), all[..PAGE as usize]);
 }
 
 /// Asserts that the plan does not sort: a sort reads all matching rows, however short the page.

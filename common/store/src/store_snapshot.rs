@@ -4,18 +4,46 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{error::Result, fetch_all, fetch_scalars, tx::Tx};
-use domain::ids::{OrderId, StoreId, StreamId};
+use domain::{
+    ids::{OrderId, StoreId, StreamId},
+    status::OrderStatus,
+};
 
-/// Returns the store's placed orders that have not ended, oldest first.
+/// Statuses of open orders, in groups: those that wait for somebody's action come first.
+const BY_URGENCY: [&[OrderStatus]; 5] = [
+    &[OrderStatus::Pending, OrderStatus::Processing],
+    &[OrderStatus::Ready],
+    &[OrderStatus::Preparing],
+    &[OrderStatus::Accepted],
+    &[OrderStatus::Dispatched],
+];
+
+/// Returns at most `limit` of the store's placed orders that have not ended: those that need action first come first,
+/// and of these the newest.
 pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<OrderId>> {
-    Ok(fetch_scalars!(
-        tx,
-        "SELECT id FROM orders WHERE store_id = ? \
-         AND status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
-         ORDER BY id LIMIT ?",
-        store,
-        limit
-    ))
+    let mut found: Vec<OrderId> = Vec::new();
+    for statuses in BY_URGENCY {
+        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+        if left == 0 {
+            break;
+        }
+        let mut group: Vec<OrderId> = Vec::new();
+        for status in statuses {
+            let of_status: Vec<OrderId> = fetch_scalars!(
+                tx,
+                "SELECT id FROM orders WHERE store_id = ? AND status = ? AND id < ? ORDER BY id DESC LIMIT ?",
+                store,
+                *status,
+                OrderId::MAX,
+                left
+            );
+            group.extend(of_status);
+        }
+        group.sort_unstable_by(|one, other| other.cmp(one));
+        found.extend(group);
+        found.truncate(limit as usize);
+    }
+    Ok(found)
 }
 
 /// Returns the last numbers of the store's own stream and of the streams that began after `since`. These have ids above

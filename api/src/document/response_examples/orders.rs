@@ -190,12 +190,13 @@ pub(super) fn session_with_orders() -> Value {
     json!({
         "store_id": STORE, "name": "Table 1", "state": "OPEN", "opened_at": at("19:00:00.000000"),
         "closed_at": null, "stream": SESSION, "seq": 2, "orders": [guest_order(true)],
+        "next_cursor": null,
     })
 }
 
 pub(super) fn closed_session() -> Value {
     let closed = json!({"state": "CLOSED", "closed_at": at(ENDED)});
-    json!({"session": with_fields(session(), closed), "unfinished": [guest_order(false)]})
+    json!({"session": with_fields(session(), closed), "unfinished": [guest_order(false)], "unfinished_count": 1})
 }
 
 pub(super) fn session_events() -> Value {

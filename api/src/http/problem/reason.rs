@@ -98,6 +98,8 @@ reasons! {
         "The order's total is not the expected total, because prices have changed since they were read. Nothing was ordered. Read the menu again and ask the customer to confirm.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests",
         "Wait for the number of seconds in Retry-After, then retry at a lower rate: RateLimit shows the remaining quota, RateLimit-Policy the limits. Too many wrong passwords also block sign-in for a while. Nothing was done.";
+    TooManyOrders = "too_many_orders", TOO_MANY_REQUESTS, "Too many unfinished orders",
+        "`limit` is the number of orders of one session that may be unfinished at the same time. Nothing was ordered. Wait until some of the table's orders have ended; staff can end them, or close the session and open another.";
     Internal = "internal", INTERNAL_SERVER_ERROR, "Internal server error",
         "An unexpected error on the server, logged under `request_id`. The outcome is unknown: check the resource, or repeat the request with the same Idempotency-Key. If the error persists, give that id to the operator.";
     DatabaseUnavailable = "database_unavailable", SERVICE_UNAVAILABLE, "Database unavailable",

@@ -2,7 +2,7 @@
 
 use domain::{
     ids::{ItemId, OrderId},
-    order::Order,
+    order::{Order, size::TextTooLong},
     status::OrderStatus,
 };
 use ledger::{
@@ -235,6 +235,13 @@ fn edit_problem(refused: EditRefused, edit: &OrderEdit) -> Problem {
         (EditRefused::Place(PlaceRefused::UnknownProducts { .. }), ItemsEdit::Add(line)) => {
             let pointer = pointer_to(&line.product);
             Problem::invalid_field(pointer, "the store has no such product")
+        }
+        (
+            EditRefused::Place(PlaceRefused::TextTooLong(too_long)),
+            ItemsEdit::Add(_) | ItemsEdit::Change { .. },
+        ) => {
+            let field = "/note".to_owned();
+            PlaceRefused::TextTooLong(TextTooLong { field, ..too_long }).into()
         }
         (refused, _) => refused.into(),
     }

@@ -1,7 +1,7 @@
 //! Converts refusals to place, move or edit an order into problems.
 
 use domain::{
-    order::MAX_ITEMS,
+    order::{MAX_ITEMS, size::TextTooLong},
     status::{MoveRefused, OrderStatus},
 };
 use ledger::{
@@ -52,6 +52,23 @@ impl From<PlaceRefused> for Problem {
             PlaceRefused::AddressMissing => {
                 Self::invalid_field("/customer/address", "is required for a delivery")
             }
+            PlaceRefused::TextTooLong(TextTooLong {
+                field,
+                bytes,
+                limit,
+            }) => Self::invalid_field(
+                field,
+                format!(
+                    "the texts of an order must have at most {limit} bytes together, not {bytes}"
+                ),
+            )
+            .with("limit_bytes", json!(limit)),
+            PlaceRefused::TooManyUnfinished { limit } => Self::new(Reason::TooManyOrders)
+                .detail(format!(
+                    "The session has {limit} orders that have not ended, which is the limit."
+                ))
+                .with("field", "session")
+                .with("limit", json!(limit)),
             PlaceRefused::AlreadyReplaced { by } => Self::new(Reason::DuplicateOrder)
                 .detail("The order has already been replaced.")
                 .with("order_id", by.to_string())

@@ -240,3 +240,98 @@ pub(super) fn check_if_match<'o>(
     let version = if_match.match_version(&shown, order.version)?;
     Ok(version.map(|_| order))
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use domain::{
+        delivery::{Delivery, DeliveryStatus, DeliveryStep},
+        money::{MAX_AMOUNT, Money},
+        order::{Customer, Fulfilment, MAX_QUANTITY, OrderSession},
+        status::OrderStatus,
+    };
+    use poem_openapi::types::ToJSON;
+
+    use super::*;
+
+    /// Returns an order whose fields are all as long as they get, with `text` in each text.
+    fn longest(text: &str, items: usize) -> Order {
+        let (id, at) = (Uuid::max(), DateTime::from_timestamp(1 << 33, 999_999_000));
+        let text = || Some(text.to_owned());
+        let euros = |amount| Money::new(amount, "EUR".parse().unwrap());
+        let status = DeliveryStatus::EnRoute;
+        let step = DeliveryStep {
+            status,
+            at: at.unwrap(),
+        };
+        let item = Item {
+            id: id.into(),
+            product_id: id.into(),
+            sku: text(),
+            name: text().unwrap(),
+            quantity: MAX_QUANTITY,
+            unit_price: euros(MAX_AMOUNT / i64::from(MAX_QUANTITY)),
+            note: text(),
+            counted: true,
+        };
+        Order {
+            id: id.into(),
+            store_id: id.into(),
+            number: Some(i64::MIN),
+            session: Some(OrderSession {
+                id: id.into(),
+                name: text().unwrap(),
+            }),
+            account_id: None,
+            guest_key_hash: None,
+            reference: text(),
+            fulfilment: Fulfilment::Delivery,
+            status: OrderStatus::Preparing,
+            reason: text(),
+            version: i64::MIN,
+            stock_held: true,
+            tallied: true,
+            customer: Customer {
+                id: text(),
+                name: text(),
+                phone: text(),
+                email: text(),
+                address: text(),
+                lat: Some(-1.234_567_890_123_456_7e-100),
+                lng: Some(-1.234_567_890_123_456_7e-100),
+                device_token: text(),
+            },
+            items: vec![item; items],
+            total: euros(MAX_AMOUNT),
+            user_note: text(),
+            accept_by: at,
+            delivery: Some(Delivery {
+                status,
+                tracking_number: text(),
+                history: vec![step; items],
+            }),
+            replaces: Some(id.into()),
+            created_at: at.unwrap(),
+            placed_at: at,
+            accepted_at: at,
+            ended_at: at,
+        }
+    }
+
+    #[test]
+    fn no_order_is_longer_than_answers_count_for_it_and_few_are_much_shorter() {
+        for text in ["", "plain text", "\u{1}\u{1f}\"\\", "ünïcode ☕"] {
+            for items in [0, 1, 50] {
+                let order = longest(text, items);
+                let counted = order.max_json_bytes();
+                let shown = OrderView::of(&order, Some(By::Operator)).to_json_string();
+                let guests = GuestOrderView::of(&order, None).to_json_string();
+                let facts = order.public_facts().to_string();
+                for written in [shown.len(), guests.len(), facts.len()] {
+                    assert!(written <= counted, "{text:?} {items}: {written}");
+                }
+                assert!(counted < 2 * shown.len(), "{text:?} {items}: {counted}");
+            }
+        }
+    }
+}

@@ -6,7 +6,7 @@ use poem_openapi::Object;
 use uuid::Uuid;
 
 use crate::{
-    http::{enums::SessionState, scalars::Time},
+    http::{enums::SessionState, paging::cursor, scalars::Time},
     resources::orders::{EventView, GuestOrderView},
 };
 
@@ -52,13 +52,19 @@ pub(super) struct OpenView {
     stream: Uuid,
     /// Number of the last event that this answer includes; pass it as `?after=`.
     seq: i64,
-    /// Oldest first; at most the latest thousand.
+    /// Oldest first: the unfinished orders and the latest 50. Long orders may leave no room for all of them.
     orders: Vec<GuestOrderView>,
+    /// Value of `cursor` with which `…/orders` continues, if orders were left out. It may repeat some of these.
+    next_cursor: Option<String>,
 }
 
 impl OpenView {
     pub(super) fn of(snapshot: &SessionSnapshot, key_hash: Option<[u8; 32]>) -> Self {
-        let SessionSnapshot { session, orders } = snapshot;
+        let SessionSnapshot {
+            session,
+            orders,
+            next,
+        } = snapshot;
         Self {
             store_id: session.store_id.uuid(),
             name: session.name.clone(),
@@ -68,6 +74,7 @@ impl OpenView {
             stream: session.id.uuid(),
             seq: session.seq,
             orders: shown(orders, key_hash),
+            next_cursor: next.map(|id| cursor(id.uuid())),
         }
     }
 }
@@ -76,20 +83,24 @@ impl OpenView {
 #[oai(rename = "ClosedSession")]
 pub(super) struct ClosedView {
     session: SessionView,
-    /// The orders that have not ended.
+    /// The orders that have not ended, oldest first. If they are too long for one answer, these are the newest.
     unfinished: Vec<GuestOrderView>,
+    /// Number of all orders that have not ended.
+    unfinished_count: u32,
 }
 
 impl ClosedView {
-    pub(super) fn of(session: SessionView, unfinished: &[Order]) -> Self {
+    pub(super) fn of(session: SessionView, unfinished: &[Order], unfinished_count: u32) -> Self {
         Self {
             session,
             unfinished: shown(unfinished, None),
+            unfinished_count,
         }
     }
 }
 
-fn shown(orders: &[Order], key_hash: Option<[u8; 32]>) -> Vec<GuestOrderView> {
+/// Converts orders; `key_hash` is that of the guest's key.
+pub(super) fn shown(orders: &[Order], key_hash: Option<[u8; 32]>) -> Vec<GuestOrderView> {
     let orders = orders.iter();
     orders
         .map(|order| GuestOrderView::of(order, key_hash))
@@ -108,14 +119,13 @@ pub(super) struct SessionEvents {
 }
 
 impl SessionEvents {
-    /// Builds the answer from a read of `limit + 1` events: the extra one shows that there are more.
-    pub(super) fn of(stream: StreamId, after: i64, mut events: Vec<Event>, limit: u32) -> Self {
-        let has_more = events.len() > limit as usize;
-        events.truncate(limit as usize);
+    /// Builds the answer; `head` is the last number of the stream.
+    pub(super) fn of(stream: StreamId, after: i64, events: Vec<Event>, head: i64) -> Self {
+        let last = events.last().map_or(after, |event| event.seq);
         Self {
             stream: stream.uuid(),
-            last: events.last().map_or(after, |event| event.seq),
-            has_more,
+            last,
+            has_more: !events.is_empty() && last < head,
             items: events
                 .into_iter()
                 .filter(|event| event.kind.is_for_guests())

@@ -91,12 +91,13 @@ async fn decide_and_write(
     let (mut state, known) = load_and_lock(change, &orders, wait).await?;
     crash::point("intake.after_locks");
     let (chance, now) = (&change.inner.chance, change.now);
+    let bounds = &change.inner.settings.bounds;
     let decided: Vec<Decision> = waiting
         .iter()
         .map(|one| match find_existing(&one.order, &known) {
             Some(decided) => decided,
             None if is_busy(&one.order, &state, wait) => Decision::Busy,
-            None => match decide(&one.order, one.id, &mut state, chance, now) {
+            None => match decide(&one.order, one.id, &mut state, bounds, chance, now) {
                 Ok(order) => Decision::Winner(Box::new(order)),
                 Err(refused) => Decision::Refused(refused),
             },
@@ -170,6 +171,9 @@ pub(super) async fn load_rest(
     state: &mut IntakeState,
 ) -> store::Result<()> {
     let tx = &mut change.tx;
+    // Exact, because an order is placed and moved only under its session's lock.
+    let sessions: Vec<SessionId> = state.sessions.keys().copied().collect();
+    state.unfinished = store::intake::count_unfinished(tx, &sessions).await?;
     state.stores = store::stores::many(tx, stores)
         .await?
         .into_iter()

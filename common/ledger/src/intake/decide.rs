@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{PlaceOrder, PlaceRefused, Placer, ProductRef, Shortage};
+use super::{super::Bounds, PlaceOrder, PlaceRefused, Placer, ProductRef, Shortage};
 use domain::{
     ids::{OrderId, ProductId, SessionId, StoreId},
     integrator::{HandoffEvent, Integrator},
@@ -21,6 +21,8 @@ use store::intake::SessionRow;
 #[derive(Debug, Default)]
 pub(super) struct IntakeState {
     pub(super) sessions: HashMap<SessionId, SessionRow>,
+    /// Number of orders of each session that have not ended, if there are any.
+    pub(super) unfinished: HashMap<SessionId, u32>,
     pub(super) stores: HashMap<StoreId, Store>,
     pub(super) integrators: HashMap<StoreId, Vec<Integrator>>,
     /// The last order number of each store.
@@ -68,13 +70,24 @@ pub(super) fn decide(
     wanted: &PlaceOrder,
     id: OrderId,
     state: &mut IntakeState,
+    bounds: &Bounds,
     chance: &Chance,
     now: DateTime<Utc>,
 ) -> Result<Order, PlaceRefused> {
+    wanted.check_text(bounds.order_text_bytes)?;
     let session = match wanted.session {
         Some(session_id) => Some(open_session(state, session_id, wanted.store_id)?),
         None => None,
     };
+    let limit = bounds.unfinished_orders_per_session;
+    if let Some(id) = wanted.session
+        && state
+            .unfinished
+            .get(&id)
+            .is_some_and(|count| *count >= limit)
+    {
+        return Err(PlaceRefused::TooManyUnfinished { limit });
+    }
     let store = state
         .stores
         .get(&wanted.store_id)
@@ -128,6 +141,9 @@ pub(super) fn decide(
         .ok_or(PlaceRefused::UnknownStore)?;
     *number += 1;
     let number = *number;
+    if let Some(id) = wanted.session {
+        *state.unfinished.entry(id).or_default() += 1;
+    }
     for (product, quantity) in taken {
         if let Some(left) = state.stock.get_mut(&product) {
             *left -= quantity;

@@ -35,7 +35,8 @@ pub(crate) async fn place_draft(
     let wanted = to_request(draft, expected_total);
     load_rest(change, &[&wanted], &[draft.store_id], &mut state).await?;
     let (chance, now) = (&change.inner.chance, change.now);
-    let mut order = decide(&wanted, draft.id, &mut state, chance, now)?;
+    let bounds = &change.inner.settings.bounds;
+    let mut order = decide(&wanted, draft.id, &mut state, bounds, chance, now)?;
     order.created_at = draft.created_at;
     order.version = draft.version;
     order.guest_key_hash.clone_from(&draft.guest_key_hash);

@@ -1,5 +1,6 @@
 //! Intake on both databases: what is placed, what is refused, and what hundreds at once leave behind.
 
+mod bounds;
 mod running;
 mod unanswered;
 
@@ -21,7 +22,7 @@ use crate::{
 use domain::{
     event::EventKind,
     hint::Hint,
-    ids::{AccountId, ProductId, StoreId},
+    ids::{AccountId, OrderId, ProductId, StoreId},
     status::OrderStatus,
 };
 

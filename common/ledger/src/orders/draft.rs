@@ -159,6 +159,8 @@ async fn build_draft(
     change: &mut Change<'_>,
     wanted: &PlaceOrder,
 ) -> ChangeResult<Order, PlaceRefused> {
+    let limit = change.inner.settings.bounds.order_text_bytes;
+    wanted.check_text(limit).map_err(PlaceRefused::from)?;
     let session = find_open_session(change, wanted).await?;
     let store = store::stores::get(&mut change.tx, wanted.store_id)
         .await?

@@ -160,6 +160,11 @@ async fn apply_edit(
     if order.items.len() > MAX_ITEMS {
         return Err(EditRefused::TooManyItems.into());
     }
+    // An order from before the limit may be shortened.
+    if order.text_bytes() > before.text_bytes() {
+        let limit = change.inner.settings.bounds.order_text_bytes;
+        order.check_text(limit).map_err(PlaceRefused::from)?;
+    }
     let is_placed = order.status != OrderStatus::Draft;
     if is_placed && order.items.is_empty() {
         return Err(PlaceRefused::NoItems.into());

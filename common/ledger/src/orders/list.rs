@@ -1,10 +1,7 @@
 //! Lists orders for people: one page, or all that match, for an export.
 
-use std::collections::HashMap;
-
-use crate::{Ledger, Result};
+use crate::{Ledger, Result, events::bounded};
 use domain::{ids::OrderId, order::Order};
-use store::Tx;
 pub use store::orders::{OrderFilter, OrderPage};
 
 /// Number of ids found by one query if all are wanted.
@@ -13,7 +10,8 @@ const IDS_PER_QUERY: u32 = 2000;
 const MAX_QUERIES: u32 = 250;
 
 impl Ledger {
-    /// Returns one page after `after`, newest first, in one snapshot.
+    /// Returns one page after `after`, newest first, in one snapshot. It ends early before an order that does not fit
+    /// into the bytes of one page.
     pub async fn orders(
         &self,
         filter: &OrderFilter,
@@ -22,9 +20,13 @@ impl Ledger {
     ) -> Result<OrderPage<Order>> {
         let mut tx = self.inner.db.read().await?;
         let page = store::orders::list::list(&mut tx, filter, after, limit).await?;
+        let max_bytes = self.inner.settings.bounds.page_bytes;
+        let orders = bounded::orders(&mut tx, &page.orders, max_bytes).await?;
+        let last = orders.last().map(|order| order.id);
+        let is_cut = orders.len() < page.orders.len() && last.is_some();
         Ok(OrderPage {
-            orders: read(&mut tx, &page.orders).await?,
-            next: page.next,
+            next: if is_cut { last } else { page.next },
+            orders,
         })
     }
 
@@ -57,13 +59,6 @@ impl Ledger {
     /// Returns these orders in the given sequence; missing ones are left out.
     pub async fn orders_by_id(&self, ids: &[OrderId]) -> Result<Vec<Order>> {
         let mut tx = self.inner.db.read().await?;
-        Ok(read(&mut tx, ids).await?)
+        Ok(bounded::orders(&mut tx, ids, usize::MAX).await?)
     }
-}
-
-async fn read(tx: &mut Tx, ids: &[OrderId]) -> store::Result<Vec<Order>> {
-    let orders = store::orders::many(tx, ids).await?;
-    let mut by_id: HashMap<OrderId, Order> =
-        orders.into_iter().map(|order| (order.id, order)).collect();
-    Ok(ids.iter().filter_map(|id| by_id.remove(id)).collect())
 }

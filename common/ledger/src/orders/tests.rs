@@ -59,7 +59,7 @@ impl Scene {
     }
 
     async fn told(&self, order: OrderId) -> Vec<EventKind> {
-        let events = self.house.ledger.order_events(order).await.unwrap();
+        let events = self.house.ledger.order_events(order, 0).await.unwrap();
         events.into_iter().map(|event| event.kind).collect()
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<(&'static str, String)> {
     listening(&mut check, settings);
     stores(&mut check, settings);
     orders(&mut check, settings);
+    bounds(&mut check, settings);
     people(&mut check, settings);
     process(&mut check, settings);
     check.problems
@@ -56,7 +57,37 @@ fn listening(check: &mut Check, settings: &Settings) {
         notifier.client_queue_capacity,
         8..=100_000,
     );
+    check.range(
+        "notifier.client_queue_bytes",
+        notifier.client_queue_bytes,
+        65_536..=64 << 20,
+    );
+    check.range(
+        "notifier.guest_messages_per_minute",
+        notifier.guest_messages_per_minute,
+        1..=6000,
+    );
     check.seconds("notifier.ping_interval_s", notifier.ping_interval, 1..=300);
+}
+
+fn bounds(check: &mut Check, settings: &Settings) {
+    let limits = &settings.limits;
+    check.range(
+        "limits.order_text_bytes",
+        limits.order_text_bytes,
+        1024..=1 << 20,
+    );
+    check.range(
+        "limits.unfinished_orders_per_session",
+        limits.unfinished_orders_per_session,
+        1..=100_000,
+    );
+    check.range(
+        "limits.snapshot_bytes",
+        limits.snapshot_bytes,
+        65_536..=16 << 20,
+    );
+    check.range("limits.page_bytes", limits.page_bytes, 65_536..=16 << 20);
 }
 
 fn stores(check: &mut Check, settings: &Settings) {
@@ -235,6 +266,10 @@ fn people(check: &mut Check, settings: &Settings) {
         ("rate_limits.account_per_minute", limits.account_per_minute),
         ("rate_limits.guest_per_minute", limits.guest_per_minute),
         ("rate_limits.address_per_minute", limits.address_per_minute),
+        (
+            "rate_limits.session_orders_per_minute",
+            limits.session_orders_per_minute,
+        ),
         (
             "rate_limits.integrator_per_minute",
             limits.integrator_per_minute,

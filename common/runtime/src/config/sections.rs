@@ -95,6 +95,16 @@ pub struct Intake {
     pub queue_capacity: usize,
 }
 
+/// Bounds of what one guest or integrator can make.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub order_text_bytes: usize,
+    pub unfinished_orders_per_session: u32,
+    pub snapshot_bytes: usize,
+    pub page_bytes: usize,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outbox {
@@ -173,6 +183,8 @@ pub struct Notifier {
     pub max_sockets: usize,
     pub max_sockets_per_address: usize,
     pub client_queue_capacity: usize,
+    pub client_queue_bytes: usize,
+    pub guest_messages_per_minute: u32,
     #[serde(rename = "ping_interval_s", deserialize_with = "seconds")]
     pub ping_interval: Duration,
 }
@@ -198,6 +210,7 @@ pub struct RateLimits {
     pub account_per_minute: u32,
     pub guest_per_minute: u32,
     pub address_per_minute: u32,
+    pub session_orders_per_minute: u32,
     pub integrator_per_minute: u32,
 }
 

@@ -8,7 +8,7 @@ use crate::{
     relay::{self, Relay, RelayQueue},
 };
 use broker::{Broker, BrokerOptions};
-use ledger::{BatchLimits, Ledger, LedgerParts, LedgerSettings, NoWake, Wake};
+use ledger::{BatchLimits, Bounds, Ledger, LedgerParts, LedgerSettings, NoWake, Wake};
 use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::Keys};
 use store::{Db, DbOptions, StoreError};
 
@@ -111,7 +111,7 @@ pub async fn connect_database(settings: &Settings, metrics: Arc<Metrics>) -> Res
 
 #[must_use]
 pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSettings {
-    let intake = &settings.intake;
+    let (intake, limits) = (&settings.intake, &settings.limits);
     LedgerSettings {
         outbox_claim_after: settings.outbox.claim_after,
         public_url,
@@ -122,6 +122,12 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
             queue_capacity: intake.queue_capacity,
         },
         stuck: settings.stuck.limits(),
+        bounds: Bounds {
+            order_text_bytes: limits.order_text_bytes,
+            unfinished_orders_per_session: limits.unfinished_orders_per_session,
+            snapshot_bytes: limits.snapshot_bytes,
+            page_bytes: limits.page_bytes,
+        },
     }
 }
 

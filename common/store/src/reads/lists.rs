@@ -167,16 +167,15 @@ async fn a_session_with_very_many_orders_is_shown_with_its_last_ones(house: Test
     tx.commit().await.unwrap();
     let session = SessionId::from(order.id.uuid());
     let mut tx = house.db.read().await.unwrap();
-    let shown = orders::of_session(&mut tx, session).await.unwrap();
-    let unfinished = orders::unfinished_of_session(&mut tx, session)
-        .await
-        .unwrap();
-    let ids = |orders: &[Order]| orders.iter().map(|order| order.id).collect::<Vec<_>>();
-    assert!(ids(&shown).is_sorted() && ids(&unfinished).is_sorted());
-    assert_eq!(shown.len(), orders::MAX_SESSION_ORDERS as usize);
+    let shown = orders::of_session(&mut tx, session, None, PAGE).await;
+    let shown = shown.unwrap();
+    let older = orders::of_session(&mut tx, session, shown.last().copied(), PAGE).await;
+    let unfinished = orders::unfinished_of_session(&mut tx, session, PAGE).await;
+    let (older, unfinished) = (older.unwrap(), unfinished.unwrap());
+    assert!(shown.iter().chain(&older).rev().is_sorted() && unfinished.iter().rev().is_sorted());
+    assert_eq!((shown.len(), older.len()), (PAGE as usize, PAGE as usize));
     assert_eq!(unfinished.len(), 40);
-    assert_eq!(
-        shown.last().map(|last| last.id),
-        unfinished.last().map(|last| last.id)
-    );
+    assert_eq!(shown.first(), unfinished.first());
+    let counted = intake::count_unfinished(&mut tx, &[session]).await;
+    assert_eq!(counted.unwrap()[&session], 40);
 }

@@ -82,7 +82,7 @@ async fn an_edit_changes_stock_by_the_difference_and_is_in_the_timeline(house: T
             OrderEdited
         ]
     );
-    let events = house.ledger.order_events(order.id).await.unwrap();
+    let events = house.ledger.order_events(order.id, 0).await.unwrap();
     assert_eq!(events[4].data, edited.public_facts());
     assert_eq!(events[4].seq, 5);
     scene.assert_audit_clean().await;
