@@ -2,20 +2,15 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use domain::{
-    account::Account,
-    event::{Event, EventKind},
-    ids::OrderId,
-    order::Order,
-    session::Session,
-};
-use ledger::events::{OrderSnapshot, SessionSnapshot};
+use domain::{account::Account, event::EventKind, ids::OrderId, session::Session};
+use ledger::events::OrderSnapshot;
 use platform::secrets::{same, sha256};
 
 use crate::{
     Notifier,
+    frame::Frame,
     hub::Listener,
-    protocol::{self, Close, EventFrame},
+    protocol::{self, Close, EventFrame, SessionHello},
     ticket_holder::TicketHolder,
 };
 
@@ -38,7 +33,7 @@ pub(crate) struct Channel {
     /// Number of the event that was sent last.
     sent: i64,
     /// Events read ahead from the ledger.
-    page: VecDeque<Event>,
+    page: VecDeque<EventFrame>,
     /// Hash of the client's guest key, if it gave one.
     guest_hash: Option<[u8; 32]>,
 }
@@ -59,7 +54,7 @@ impl Channel {
         code: &str,
         after: Option<i64>,
         guest_key: Option<&str>,
-    ) -> Result<(Self, String), Close> {
+    ) -> Result<(Self, Frame), Close> {
         let read = notifier.read(async |ledger| ledger.session_by_code(code).await);
         let session = readable(notifier, read.await?)?;
         // Subscribed before the first frame is read, so that no event is lost in between.
@@ -78,7 +73,7 @@ impl Channel {
         id: OrderId,
         account: &Account,
         after: Option<i64>,
-    ) -> Result<(Self, String), Close> {
+    ) -> Result<(Self, Frame), Close> {
         let read = notifier.read(async |ledger| ledger.order(id).await);
         let order = read.await?.ok_or(Close::NotFound)?;
         let ticket_holder = TicketHolder::for_order(account, &order).ok_or(Close::Revoked)?;
@@ -107,7 +102,7 @@ impl Channel {
         }
     }
 
-    async fn begin(mut self, after: Option<i64>) -> Result<(Self, String), Close> {
+    async fn begin(mut self, after: Option<i64>) -> Result<(Self, Frame), Close> {
         let hello = match after {
             Some(after) => self.resume(after).await?,
             None => self.snapshot().await?,
@@ -117,7 +112,7 @@ impl Channel {
     }
 
     /// Returns the next frame for this client; `None` when it is up to date.
-    pub(crate) async fn next(&mut self) -> Result<Option<String>, Close> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Close> {
         loop {
             self.check()?;
             if self.position >= self.listener.head() {
@@ -166,7 +161,7 @@ impl Channel {
     }
 
     /// Sets the guest's key and returns a new snapshot that marks the guest's orders; `None` on an order's channel.
-    pub(crate) async fn set_guest(&mut self, key: &str) -> Result<Option<String>, Close> {
+    pub(crate) async fn set_guest(&mut self, key: &str) -> Result<Option<Frame>, Close> {
         if !matches!(self.subject, Subject::Session { .. }) {
             return Ok(None);
         }
@@ -208,7 +203,7 @@ impl Channel {
         }
     }
 
-    async fn resume(&mut self, after: i64) -> Result<String, Close> {
+    async fn resume(&mut self, after: i64) -> Result<Frame, Close> {
         let stream = self.listener.stream();
         let read = self
             .notifier
@@ -220,10 +215,10 @@ impl Channel {
         }
         self.listener.set_start(head);
         (self.position, self.sent) = (after, after);
-        Ok(protocol::resumed(stream, after))
+        Ok(protocol::resumed(stream, after).into())
     }
 
-    async fn snapshot(&mut self) -> Result<String, Close> {
+    async fn snapshot(&mut self) -> Result<Frame, Close> {
         let (seq, hello) = match &self.subject {
             Subject::Session { code } => self.session_snapshot(code).await?,
             Subject::Order { id, .. } => self.order_snapshot(*id).await?,
@@ -234,34 +229,38 @@ impl Channel {
         Ok(hello)
     }
 
-    async fn session_snapshot(&self, code: &str) -> Result<(i64, String), Close> {
-        let read = self
-            .notifier
-            .read(async |ledger| ledger.session_snapshot(code).await);
-        let SessionSnapshot { session, orders } = read.await?.ok_or(Close::NotFound)?;
-        let is_mine = |order: &Order| {
-            let guest_hash = self.guest_hash.as_ref()?;
-            Some(placed_by(guest_hash, order.guest_key_hash.as_deref()))
+    /// Returns the session's snapshot, which is made once for all clients that are sent it at this time.
+    async fn session_snapshot(&self, code: &str) -> Result<(i64, Frame), Close> {
+        let make = async {
+            let read = self
+                .notifier
+                .read(async |ledger| ledger.session_snapshot(code).await);
+            let snapshot = read.await?.ok_or(Close::NotFound)?;
+            Ok(SessionHello::new(&snapshot))
         };
-        let hello = protocol::session_snapshot(&session, &orders, is_mine);
-        Ok((session.seq, hello))
+        let hello = self.listener.hello(make).await?;
+        let frame = match &self.guest_hash {
+            Some(hash) => hello.frame(Some(&|author: Option<&[u8]>| placed_by(hash, author))),
+            None => hello.frame(None),
+        };
+        Ok((hello.seq, frame))
     }
 
-    async fn order_snapshot(&self, id: OrderId) -> Result<(i64, String), Close> {
+    async fn order_snapshot(&self, id: OrderId) -> Result<(i64, Frame), Close> {
         let read = self
             .notifier
             .read(async |ledger| ledger.order_snapshot(id).await);
         let OrderSnapshot { order, seq } = read.await?.ok_or(Close::NotFound)?;
         let hello = protocol::order_snapshot(order.stream(), seq, &order);
-        Ok((seq, hello))
+        Ok((seq, hello.into()))
     }
 
     /// Returns the event after the position if it is in memory.
     fn take_in_memory(&mut self) -> Option<Arc<EventFrame>> {
         let wanted = self.position + 1;
-        while let Some(event) = self.page.pop_front() {
-            if event.seq == wanted {
-                return Some(Arc::new(EventFrame::new(&event)));
+        while let Some(event_frame) = self.page.pop_front() {
+            if event_frame.seq == wanted {
+                return Some(Arc::new(event_frame));
             }
         }
         self.listener.recent(wanted)
@@ -270,10 +269,12 @@ impl Channel {
     /// Reads events after the position from the ledger; returns true if the next one is among them.
     async fn read_ahead(&mut self) -> Result<bool, Close> {
         let (stream, position) = (self.listener.stream(), self.position);
-        let read = self
-            .notifier
-            .read(async |ledger| ledger.events_after(stream, position, PAGE).await);
-        self.page = read.await?.into();
+        let max_bytes = self.notifier.0.settings.client_queue_bytes;
+        let read = self.notifier.read(async |ledger| {
+            let events = ledger.events_within(stream, position, PAGE, max_bytes);
+            events.await
+        });
+        self.page = read.await?.iter().map(EventFrame::new).collect();
         let first = self.page.front();
         Ok(first.is_some_and(|event| event.seq == position + 1))
     }

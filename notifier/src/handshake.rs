@@ -4,13 +4,15 @@ use std::{pin::Pin, time::Duration};
 
 use futures_util::StreamExt;
 use ledger::accounts::TicketSubject;
-use poem::web::websocket::{Message, WebSocketStream};
 use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     Notifier,
     channel::Channel,
+    frame::Frame,
     protocol::{ClientMessage, Close, End},
+    socket::ClientStream,
     store_channel::StoreChannel,
 };
 
@@ -35,9 +37,9 @@ pub(crate) enum ChannelRequest {
 /// Opens the requested channel and returns it with its first frame.
 pub(crate) async fn open(
     notifier: &Notifier,
-    stream: &mut WebSocketStream,
+    stream: &mut ClientStream,
     channel_request: ChannelRequest,
-) -> Result<(OpenChannel, String), End> {
+) -> Result<(OpenChannel, Frame), End> {
     let (subject, ticket, after) = match channel_request {
         ChannelRequest::Session {
             code,
@@ -78,7 +80,7 @@ pub(crate) async fn open(
 }
 
 /// Reads the client's first message, which must be its ticket.
-async fn first_ticket(stream: &mut WebSocketStream) -> Result<String, End> {
+async fn first_ticket(stream: &mut ClientStream) -> Result<String, End> {
     loop {
         match stream.next().await {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
@@ -101,7 +103,7 @@ pub(crate) enum OpenChannel {
 }
 
 impl OpenChannel {
-    pub(crate) async fn next(&mut self) -> Result<Option<String>, Close> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Close> {
         match self {
             Self::One(channel) => channel.next().await,
             Self::Store(channel) => channel.next().await,
@@ -133,7 +135,7 @@ impl OpenChannel {
     }
 
     /// Sets the guest's key and returns a new snapshot; `None` on channels without guests.
-    pub(crate) async fn set_guest(&mut self, key: &str) -> Result<Option<String>, Close> {
+    pub(crate) async fn set_guest(&mut self, key: &str) -> Result<Option<Frame>, Close> {
         match self {
             Self::One(channel) => channel.set_guest(key).await,
             Self::Store(_) => Ok(None),

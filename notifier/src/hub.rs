@@ -13,7 +13,7 @@ use platform::metrics::Metrics;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    protocol::EventFrame,
+    protocol::{EventFrame, SessionHello},
     stores::Stores,
     stream::{SessionState, Stream, StreamUpdate},
 };
@@ -190,6 +190,14 @@ impl Listener {
 
     pub(crate) fn stream(&self) -> StreamId {
         self.stream.id()
+    }
+
+    /// Returns the session's snapshot at the current head, made by `make` if no client is being sent it.
+    pub(crate) async fn hello<E>(
+        &self,
+        make: impl Future<Output = Result<SessionHello, E>>,
+    ) -> Result<Arc<SessionHello>, E> {
+        self.stream.hello(make).await
     }
 
     pub(crate) fn head(&self) -> i64 {

@@ -1,5 +1,7 @@
 //! Live channels: push committed events to the screens that show them, in order and without gaps.
 
+/// Frames on their way to a client.
+pub mod frame;
 /// The frames of the live channel, and its close codes.
 pub mod protocol;
 
@@ -14,6 +16,8 @@ mod stores;
 /// Keeps one stream's events in order and without gaps.
 mod stream;
 
+/// Answers the opening handshake.
+mod accept;
 /// Frames of one session or order, for one client.
 mod channel;
 /// Counts the channels of each client address.

@@ -1,15 +1,20 @@
 //! Frames and close codes of the live channel (docs/design.md section 8).
 
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{
     event::{Event, EventKind},
     ids::{OrderId, StreamId},
     order::{Order, rfc3339},
-    session::Session,
 };
-use ledger::events::StoreSnapshot;
+use ledger::events::{SessionSnapshot, StoreSnapshot};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+use crate::frame::Frame;
 
 /// Version of the event frame format.
 pub const FRAME_VERSION: u32 = 1;
@@ -45,6 +50,8 @@ pub enum Close {
     TooSlow,
     /// The session was closed, and its code has expired.
     Ended,
+    /// The client sent its guest key too often.
+    TooMany,
 }
 
 impl Close {
@@ -59,6 +66,7 @@ impl Close {
             Self::NotFound => 4404,
             Self::TooSlow => 4408,
             Self::Ended => 4410,
+            Self::TooMany => 4429,
         }
     }
 
@@ -73,6 +81,7 @@ impl Close {
             Self::NotFound => "not found",
             Self::TooSlow => "too slow, reconnect",
             Self::Ended => "ended",
+            Self::TooMany => "too many messages",
         }
     }
 }
@@ -101,33 +110,81 @@ pub fn resumed(stream: StreamId, after: i64) -> String {
     json!({"type": "hello", "stream": stream, "seq": after, "resumed": true}).to_string()
 }
 
-/// Returns the first frame of a session's channel; sent later too, it replaces all that the client knows.
-#[must_use]
-pub fn session_snapshot(
-    session: &Session,
-    orders: &[Order],
-    is_mine: impl Fn(&Order) -> Option<bool>,
-) -> String {
-    let mut facts = session.public_facts()["session"].take();
-    facts["store_id"] = json!(session.store_id);
-    let orders: Vec<Value> = orders
-        .iter()
-        .map(|order| {
-            let mut facts = order.public_facts()["order"].take();
-            if let Some(mine) = is_mine(order) {
-                facts["mine"] = json!(mine);
+/// Snapshot of a session, for all clients of its channel. It is the first frame; sent later too, it replaces all that
+/// the client knows.
+#[derive(Debug)]
+pub struct SessionHello {
+    pub seq: i64,
+    /// The frame for clients without a guest key.
+    text: Bytes,
+    /// For each order the place in `text` where `mine` is inserted, and the hash of the key that placed it.
+    orders: Vec<(usize, Option<Vec<u8>>)>,
+}
+
+impl SessionHello {
+    #[must_use]
+    pub fn new(snapshot: &SessionSnapshot) -> Self {
+        let SessionSnapshot {
+            session,
+            orders,
+            next,
+        } = snapshot;
+        let mut facts = session.public_facts()["session"].take();
+        facts["store_id"] = json!(session.store_id);
+        let next = next.map(|id| URL_SAFE_NO_PAD.encode(id.uuid().as_bytes()));
+        let head = json!({
+            "type": "hello",
+            "stream": StreamId::from(session.id),
+            "seq": session.seq,
+            "session": facts,
+            "next_cursor": next,
+        });
+        let mut text = without_brace(head);
+        text.push_str(r#","orders":["#);
+        let mut places = Vec::with_capacity(orders.len());
+        for (at, order) in orders.iter().enumerate() {
+            if at > 0 {
+                text.push(',');
             }
-            facts
-        })
-        .collect();
-    json!({
-        "type": "hello",
-        "stream": StreamId::from(session.id),
-        "seq": session.seq,
-        "session": facts,
-        "orders": orders,
-    })
-    .to_string()
+            text.push_str(&without_brace(order.public_facts()["order"].take()));
+            places.push((text.len(), order.guest_key_hash.clone()));
+            text.push('}');
+        }
+        text.push_str("]}");
+        Self {
+            seq: session.seq,
+            text: text.into(),
+            orders: places,
+        }
+    }
+
+    /// Returns the frame for one client. With `is_mine`, which knows the hash of an order's guest key, each order says
+    /// if it is the client's.
+    pub fn frame(self: &Arc<Self>, is_mine: Option<&dyn Fn(Option<&[u8]>) -> bool>) -> Frame {
+        let Some(is_mine) = is_mine else {
+            return Frame::of([self.text.clone()]).keeping(self.clone());
+        };
+        let mut parts = Vec::with_capacity(2 * self.orders.len() + 1);
+        let mut from = 0;
+        for (place, author) in &self.orders {
+            parts.push(self.text.slice(from..*place));
+            parts.push(Bytes::from_static(if is_mine(author.as_deref()) {
+                br#","mine":true"#
+            } else {
+                br#","mine":false"#
+            }));
+            from = *place;
+        }
+        parts.push(self.text.slice(from..));
+        Frame::of(parts).keeping(self.clone())
+    }
+}
+
+/// Writes an object that is not empty, without its last brace.
+fn without_brace(object: Value) -> String {
+    let mut text = object.to_string();
+    text.pop();
+    text
 }
 
 /// Returns the first frame of an order's channel.
@@ -145,6 +202,7 @@ pub fn store_snapshot(snapshot: &StoreSnapshot) -> String {
         store,
         sessions,
         orders,
+        truncated,
         heads,
     } = snapshot;
     let sessions: Vec<Value> = sessions
@@ -174,6 +232,7 @@ pub fn store_snapshot(snapshot: &StoreSnapshot) -> String {
         "store": {"id": store.id, "name": store.name, "paused": store.paused},
         "sessions": sessions,
         "orders": orders,
+        "truncated": truncated,
         "streams": streams,
     })
     .to_string()
@@ -186,8 +245,8 @@ pub struct EventFrame {
     pub kind: EventKind,
     pub order_id: Option<OrderId>,
     pub at: DateTime<Utc>,
-    head: String,
-    tail: String,
+    head: Bytes,
+    tail: Bytes,
 }
 
 impl EventFrame {
@@ -201,25 +260,32 @@ impl EventFrame {
             head: format!(
                 r#"{{"stream":"{}","seq":{},"prev":"#,
                 event.stream, event.seq
-            ),
+            )
+            .into(),
             tail: format!(
                 r#","version":{FRAME_VERSION},"type":"{}","at":"{}","data":{}}}"#,
                 event.kind,
                 rfc3339(event.at),
                 event.data,
-            ),
+            )
+            .into(),
         }
+    }
+
+    /// Returns the bytes that it holds in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        self.head.len() + self.tail.len()
     }
 
     /// Returns the frame for one channel. `prev` is the last number of the stream that was sent on it; `mine` is
     /// present only if the client gave its key.
     #[must_use]
-    pub fn frame(&self, prev: i64, mine: Option<bool>) -> String {
-        let Self { head, tail, .. } = self;
-        match mine {
-            Some(mine) => format!(r#"{head}{prev},"mine":{mine}{tail}"#),
-            None => format!("{head}{prev}{tail}"),
-        }
+    pub fn frame(&self, prev: i64, mine: Option<bool>) -> Frame {
+        let own = match mine {
+            Some(mine) => format!(r#"{prev},"mine":{mine}"#),
+            None => prev.to_string(),
+        };
+        Frame::of([self.head.clone(), own.into(), self.tail.clone()])
     }
 }
 
@@ -241,7 +307,8 @@ mod tests {
 
     #[test]
     fn an_event_frame_has_the_fields_of_the_contract_and_no_others() {
-        let frame: Value = serde_json::from_str(&EventFrame::new(&event()).frame(4, None)).unwrap();
+        let frame: Value =
+            serde_json::from_str(&EventFrame::new(&event()).frame(4, None).text()).unwrap();
         assert_eq!(
             frame,
             json!({
@@ -255,7 +322,7 @@ mod tests {
     #[test]
     fn an_event_says_whose_it_is_only_to_who_gave_a_key() {
         let event_frame = EventFrame::new(&event());
-        let frame: Value = serde_json::from_str(&event_frame.frame(4, Some(true))).unwrap();
+        let frame: Value = serde_json::from_str(&event_frame.frame(4, Some(true)).text()).unwrap();
         assert_eq!(frame["mine"], true);
         assert_eq!(frame["data"], event().data);
     }
@@ -276,6 +343,7 @@ mod tests {
             Close::NotFound,
             Close::TooSlow,
             Close::Ended,
+            Close::TooMany,
         ];
         assert_eq!(listed.collect::<Vec<u16>>(), codes.map(Close::code));
     }

@@ -15,6 +15,10 @@ pub struct NotifierSettings {
     pub trusted_proxies: Vec<IpNet>,
     /// Maximum number of events that a client which reads nothing may be behind.
     pub client_queue_capacity: usize,
+    /// Maximum number of bytes that wait for a client or are read ahead for it.
+    pub client_queue_bytes: usize,
+    /// Maximum number of guest keys that a client may send in a minute.
+    pub guest_messages_per_minute: u32,
     pub ping_interval: Duration,
     /// Maximum number of concurrent reads of the ledger. When all clients reconnect at once, or after a gap in the
     /// feed, reads queue here instead of taking all database connections.
@@ -38,6 +42,8 @@ impl NotifierSettings {
             max_sockets_per_address: notifier.max_sockets_per_address,
             trusted_proxies: settings.http.trusted_proxies.clone(),
             client_queue_capacity: notifier.client_queue_capacity,
+            client_queue_bytes: notifier.client_queue_bytes,
+            guest_messages_per_minute: notifier.guest_messages_per_minute,
             ping_interval: notifier.ping_interval,
             max_reads: max_reads(settings.database.max_connections),
             check_interval: CHECK_INTERVAL,

@@ -1,14 +1,24 @@
 //! Connection of one client: sends its channel's frames, answers its messages, and decides when to close.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, iter, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use platform::{crash, metrics::Metrics};
-use poem::web::websocket::{CloseCode, Message, WebSocketStream};
+use poem::Upgraded;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        error::CapacityError,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
 
 use crate::{
     Notifier,
+    frame::Frame,
     handshake::{self, ChannelRequest, OpenChannel},
     protocol::{self, ClientMessage, Close, End},
 };
@@ -22,10 +32,16 @@ const SLOW_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for any other client to read the close frame; shutdown waits for it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// Time in which a client's guest keys are counted.
+const GUEST_WINDOW: Duration = Duration::from_secs(60);
+
+/// Connection of one client.
+pub(crate) type ClientStream = WebSocketStream<Upgraded>;
+
 /// Serves the connection until either side closes it.
 pub(crate) async fn serve(
     notifier: Notifier,
-    mut stream: WebSocketStream,
+    mut stream: ClientStream,
     channel_request: ChannelRequest,
 ) {
     let opened = tokio::select! {
@@ -39,6 +55,7 @@ pub(crate) async fn serve(
                 stream: &mut stream,
                 channel,
                 last_received_at: Instant::now(),
+                guest_keys: (Instant::now(), 0),
             };
             match socket.run(&notifier, hello).await {
                 Err(end) => end,
@@ -54,13 +71,15 @@ pub(crate) async fn serve(
 }
 
 struct Socket<'s> {
-    stream: &'s mut WebSocketStream,
+    stream: &'s mut ClientStream,
     channel: OpenChannel,
     last_received_at: Instant,
+    /// Begin of the current [`GUEST_WINDOW`], and the guest keys received since.
+    guest_keys: (Instant, u32),
 }
 
 impl Socket<'_> {
-    async fn run(&mut self, notifier: &Notifier, hello: String) -> Result<Infallible, End> {
+    async fn run(&mut self, notifier: &Notifier, hello: Frame) -> Result<Infallible, End> {
         let every = notifier.0.settings.ping_interval;
         let mut ping = tokio::time::interval_at(Instant::now() + every, every);
         self.send(notifier, hello).await?;
@@ -80,7 +99,7 @@ impl Socket<'_> {
                         self.handle_message(notifier, waits.ok_or(Close::Away)?).await?;
                     }
                     self.channel.check_still_allowed().await?;
-                    self.send_message(notifier, Message::Ping(Vec::new())).await?;
+                    self.send(notifier, iter::once(Message::Ping(Bytes::new()))).await?;
                 }
             }
         }
@@ -89,10 +108,10 @@ impl Socket<'_> {
     async fn handle_message(
         &mut self,
         notifier: &Notifier,
-        message: Option<std::io::Result<Message>>,
+        message: Option<Result<Message, Error>>,
     ) -> Result<(), End> {
         self.last_received_at = Instant::now();
-        match self.answer(message).await? {
+        match self.answer(notifier, message).await? {
             Some(answer) => self.send(notifier, answer).await,
             None => Ok(()),
         }
@@ -100,16 +119,17 @@ impl Socket<'_> {
 
     async fn answer(
         &mut self,
-        message: Option<std::io::Result<Message>>,
-    ) -> Result<Option<String>, End> {
+        notifier: &Notifier,
+        message: Option<Result<Message, Error>>,
+    ) -> Result<Option<Frame>, End> {
         let text = match message {
             None | Some(Ok(Message::Close(_))) => return Err(End::Gone),
             // The WebSocket library has a higher limit of its own; messages beyond that arrive as an error.
-            Some(Err(error)) if error.to_string().contains("too long") => {
+            Some(Err(Error::Capacity(CapacityError::MessageTooLong { .. }))) => {
                 return Err(Close::TooLong.into());
             }
             Some(Err(_)) => return Err(End::Gone),
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(None),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => return Ok(None),
             Some(Ok(Message::Binary(bytes))) if bytes.len() > MAX_MESSAGE_BYTES => {
                 return Err(Close::TooLong.into());
             }
@@ -120,25 +140,49 @@ impl Socket<'_> {
             return Err(Close::TooLong.into());
         }
         Ok(match serde_json::from_str(&text) {
-            Ok(ClientMessage::Ping) => Some(protocol::pong()),
-            Ok(ClientMessage::Guest { key }) => self.channel.set_guest(&key).await?,
+            Ok(ClientMessage::Ping) => Some(protocol::pong().into()),
+            Ok(ClientMessage::Guest { key }) => {
+                self.count_guest_key(notifier.0.settings.guest_messages_per_minute)?;
+                self.channel.set_guest(&key).await?
+            }
             Ok(ClientMessage::Ticket { .. }) | Err(_) => None,
         })
     }
 
-    async fn send(&mut self, notifier: &Notifier, text: String) -> Result<(), End> {
-        self.send_message(notifier, Message::Text(text)).await
+    /// Refuses a guest key beyond the limit, because each is answered with a snapshot.
+    fn count_guest_key(&mut self, max: u32) -> Result<(), Close> {
+        let (since, count) = &mut self.guest_keys;
+        if since.elapsed() >= GUEST_WINDOW {
+            (*since, *count) = (Instant::now(), 0);
+        }
+        *count += 1;
+        if *count > max {
+            Err(Close::TooMany)
+        } else {
+            Ok(())
+        }
     }
 
-    /// Sends a message and waits until the connection has taken it, so that at most one frame per client is buffered.
-    /// Gives up if the client falls too far behind.
-    async fn send_message(&mut self, notifier: &Notifier, message: Message) -> Result<(), End> {
+    /// Sends the messages, each after the connection has taken the one before it, so that few bytes per client are
+    /// buffered. Gives up if the client falls too far behind.
+    async fn send(
+        &mut self,
+        notifier: &Notifier,
+        messages: impl Iterator<Item = Message>,
+    ) -> Result<(), End> {
         let settings = &notifier.0.settings;
         let capacity = i64::try_from(settings.client_queue_capacity).unwrap_or(i64::MAX);
         let fell_behind = self.channel.fell_behind(capacity);
+        let stream = &mut self.stream;
+        let sending = async {
+            for message in messages {
+                stream.send(message).await.map_err(|_| End::Gone)?;
+            }
+            Ok(())
+        };
         tokio::select! {
             biased;
-            done = self.stream.send(message) => done.map_err(|_| End::Gone),
+            done = sending => done,
             () = notifier.0.stopping.cancelled() => Err(Close::Restart.into()),
             () = async {
                 fell_behind.await;
@@ -150,18 +194,19 @@ impl Socket<'_> {
 }
 
 /// Sends the close frame and waits for the client's, because closing with unread input could discard the frame.
-async fn close_stream(mut stream: WebSocketStream, close: Close) {
+async fn close_stream(mut stream: ClientStream, close: Close) {
     let within = if close == Close::TooSlow {
         SLOW_CLOSE_TIMEOUT
     } else {
         CLOSE_TIMEOUT
     };
     let code = CloseCode::from(close.code());
-    let frame = Message::Close(Some((code, close.reason().to_owned())));
+    let reason = close.reason().into();
+    let frame = Message::Close(Some(CloseFrame { code, reason }));
     let _ = timeout(within, async {
         stream.send(frame).await?;
         while let Some(Ok(_)) = stream.next().await {}
-        Ok::<_, std::io::Error>(())
+        Ok::<_, Error>(())
     })
     .await;
 }

@@ -5,15 +5,15 @@ use std::collections::{HashMap, VecDeque};
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     account::Account,
-    event::Event,
     ids::{StoreId, StreamId},
 };
 use tokio::time::Instant;
 
 use crate::{
     Notifier,
+    frame::Frame,
     protocol::{self, Close, EventFrame},
-    stores::{Next, StoreListener},
+    stores::{Next, QueueRoom, StoreListener},
     ticket_holder::TicketHolder,
 };
 
@@ -33,7 +33,7 @@ pub(crate) struct StoreChannel {
     /// Time of the snapshot minus [`MARGIN`]; on streams that it did not contain, only newer events are sent.
     since: DateTime<Utc>,
     progress: HashMap<StreamId, StreamProgress>,
-    page: VecDeque<Event>,
+    page: VecDeque<(StreamId, EventFrame)>,
     check_at: Instant,
 }
 
@@ -50,11 +50,15 @@ impl StoreChannel {
         notifier: &Notifier,
         store: StoreId,
         account: &Account,
-    ) -> Result<(Self, String), Close> {
+    ) -> Result<(Self, Frame), Close> {
         let ticket_holder = TicketHolder::for_store(account, store).ok_or(Close::Revoked)?;
-        let capacity = notifier.0.settings.client_queue_capacity;
+        let settings = &notifier.0.settings;
+        let room = QueueRoom {
+            events: settings.client_queue_capacity,
+            bytes: settings.client_queue_bytes,
+        };
         let mut channel = Self {
-            listener: notifier.0.hub.stores().listen(store, capacity),
+            listener: notifier.0.hub.stores().listen(store, room),
             notifier: notifier.clone(),
             store,
             ticket_holder,
@@ -68,7 +72,7 @@ impl StoreChannel {
     }
 
     /// Returns the next frame for this screen; `None` when it is up to date.
-    pub(crate) async fn next(&mut self) -> Result<Option<String>, Close> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Close> {
         loop {
             if self.progress.len() > MAX_STREAMS {
                 return Ok(Some(self.snapshot().await?));
@@ -76,8 +80,8 @@ impl StoreChannel {
             if self.check_at <= Instant::now() {
                 self.check().await?;
             }
-            if let Some(event) = self.page.pop_front() {
-                match self.pass(event.stream, &EventFrame::new(&event)) {
+            if let Some((stream, event_frame)) = self.page.pop_front() {
+                match self.pass(stream, &event_frame) {
                     Some(frame) => return Ok(Some(frame)),
                     None => continue,
                 }
@@ -120,7 +124,7 @@ impl StoreChannel {
     }
 
     /// Returns the frame of a stream's next event; `None` for an event of a stream that had ended before the snapshot.
-    fn pass(&mut self, stream: StreamId, event_frame: &EventFrame) -> Option<String> {
+    fn pass(&mut self, stream: StreamId, event_frame: &EventFrame) -> Option<Frame> {
         let place = self.progress.entry(stream).or_default();
         place.position = event_frame.seq;
         if event_frame.at < self.since && place.sent == 0 {
@@ -131,7 +135,7 @@ impl StoreChannel {
         Some(frame)
     }
 
-    async fn snapshot(&mut self) -> Result<String, Close> {
+    async fn snapshot(&mut self) -> Result<Frame, Close> {
         let store = self.store;
         self.since = self.notifier.0.ledger.clock().now() - MARGIN;
         // The snapshot contains everything that was queued until now.
@@ -148,7 +152,7 @@ impl StoreChannel {
         };
         self.progress = heads.map(|(stream, seq)| (*stream, place(*seq))).collect();
         self.check_at = Instant::now() + self.notifier.0.settings.check_interval;
-        Ok(protocol::store_snapshot(&snapshot))
+        Ok(protocol::store_snapshot(&snapshot).into())
     }
 
     /// Compares the streams with the ledger, to find events that the feed lost.
@@ -179,13 +183,17 @@ impl StoreChannel {
     }
 
     async fn read_ahead(&mut self, stream: StreamId, position: i64, seq: i64) -> Result<(), Close> {
-        let read = self
-            .notifier
-            .read(async |ledger| ledger.events_after(stream, position, PAGE).await);
-        self.page = read.await?.into();
+        let max_bytes = self.notifier.0.settings.client_queue_bytes;
+        let read = self.notifier.read(async |ledger| {
+            let events = ledger.events_within(stream, position, PAGE, max_bytes);
+            events.await
+        });
+        let events = read.await?;
+        let event_frames = events.iter().map(|event| (stream, EventFrame::new(event)));
+        self.page = event_frames.collect();
         match self.page.back() {
             // The rest is read later.
-            Some(last) if last.seq < seq => self.listener.reached(stream, seq),
+            Some((_, last)) if last.seq < seq => self.listener.reached(stream, seq),
             _ => {}
         }
         Ok(())

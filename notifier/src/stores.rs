@@ -20,10 +20,10 @@ use crate::protocol::EventFrame;
 pub(crate) struct Stores(Arc<Mutex<HashMap<StoreId, Vec<Arc<ScreenQueue>>>>>);
 
 impl Stores {
-    /// Subscribes to a store; no later event is missed unless the feed loses it. Of events beyond `capacity` only the
+    /// Subscribes to a store; no later event is missed unless the feed loses it. Of events that find no room only the
     /// number is queued.
-    pub(crate) fn listen(&self, store: StoreId, capacity: usize) -> StoreListener {
-        let queue = Arc::new(ScreenQueue::new(capacity));
+    pub(crate) fn listen(&self, store: StoreId, room: QueueRoom) -> StoreListener {
+        let queue = Arc::new(ScreenQueue::new(room));
         self.0
             .lock()
             .entry(store)
@@ -57,9 +57,16 @@ pub(crate) struct StoreListener {
     queue: Arc<ScreenQueue>,
 }
 
+/// Room of one screen's queue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct QueueRoom {
+    pub(crate) events: usize,
+    pub(crate) bytes: usize,
+}
+
 #[derive(Debug)]
 struct ScreenQueue {
-    capacity: usize,
+    room: QueueRoom,
     queued: Mutex<Queued>,
     arrived: Notify,
     /// Number of events that did not fit in the queue.
@@ -69,6 +76,8 @@ struct ScreenQueue {
 #[derive(Debug, Default)]
 struct Queued {
     events: VecDeque<(StreamId, Arc<EventFrame>)>,
+    /// Bytes of the events.
+    bytes: usize,
     /// Highest number of each stream up to which events must be read from the ledger.
     reached: BTreeMap<StreamId, i64>,
 }
@@ -85,6 +94,7 @@ impl StoreListener {
     pub(crate) fn next(&self) -> Option<Next> {
         let mut queued = self.queue.queued.lock();
         if let Some((stream, event_frame)) = queued.events.pop_front() {
+            queued.bytes -= event_frame.bytes();
             return Some(Next::Event(stream, event_frame));
         }
         let (stream, seq) = queued.reached.pop_first()?;
@@ -130,9 +140,9 @@ impl Drop for StoreListener {
 }
 
 impl ScreenQueue {
-    fn new(capacity: usize) -> Self {
+    fn new(room: QueueRoom) -> Self {
         Self {
-            capacity,
+            room,
             queued: Mutex::default(),
             arrived: Notify::new(),
             dropped: watch::Sender::new(0),
@@ -141,7 +151,9 @@ impl ScreenQueue {
 
     fn push(&self, stream: StreamId, event_frame: Arc<EventFrame>) {
         let mut queued = self.queued.lock();
-        if queued.events.len() < self.capacity {
+        let bytes = queued.bytes + event_frame.bytes();
+        if queued.events.len() < self.room.events && bytes <= self.room.bytes {
+            queued.bytes = bytes;
             queued.events.push_back((stream, event_frame));
         } else {
             queued.reach(stream, event_frame.seq);
@@ -156,5 +168,53 @@ impl Queued {
     fn reach(&mut self, stream: StreamId, seq: i64) {
         let reached = self.reached.entry(stream).or_insert(seq);
         *reached = seq.max(*reached);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::event::EventKind;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn event(seq: i64, bytes: usize) -> Event {
+        Event {
+            stream: Uuid::nil().into(),
+            seq,
+            store_id: Uuid::nil().into(),
+            order_id: None,
+            kind: EventKind::OrderPlaced,
+            at: chrono::DateTime::UNIX_EPOCH,
+            data: json!("x".repeat(bytes)),
+        }
+    }
+
+    #[test]
+    fn a_screens_queue_has_room_for_so_many_events_and_bytes_and_keeps_numbers_of_the_rest() {
+        let one = EventFrame::new(&event(1, 500)).bytes();
+        let told = |room: QueueRoom| {
+            let stores = Stores::default();
+            let listener = stores.listen(Uuid::nil().into(), room);
+            for seq in 1..=9 {
+                stores.handle_event(&event(seq, 500));
+            }
+            let mut told = Vec::new();
+            while let Some(next) = listener.next() {
+                told.push(match next {
+                    Next::Event(_, event_frame) => event_frame.seq,
+                    Next::Reached(_, seq) => -seq,
+                });
+            }
+            // Taking events makes room again.
+            stores.handle_event(&event(10, 500));
+            assert!(matches!(listener.next(), Some(Next::Event(..))));
+            told
+        };
+        let room = |events, bytes| QueueRoom { events, bytes };
+        assert_eq!(told(room(3, 100 * one)), [1, 2, 3, -9]);
+        assert_eq!(told(room(100, 3 * one)), [1, 2, 3, -9]);
+        assert_eq!(told(room(100, 3 * one - 1)), [1, 2, -9]);
     }
 }

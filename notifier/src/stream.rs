@@ -3,18 +3,22 @@
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use domain::ids::StreamId;
 use tokio::sync::watch;
 
-use crate::protocol::EventFrame;
+use crate::protocol::{EventFrame, SessionHello};
 
 /// Number of recent events held in memory; a listener further behind reads the ledger itself.
 const MAX_RECENT: usize = 32;
+/// Maximum number of their bytes, which all listeners share.
+const MAX_RECENT_BYTES: usize = 256 << 10;
 /// Maximum number of events that wait for earlier ones; the rest is read from the ledger.
 const MAX_EARLY: usize = 256;
+/// Maximum number of their bytes.
+const MAX_EARLY_BYTES: usize = 1 << 20;
 
 /// Stream of events; its head advances only when no event is missing before the next one.
 #[derive(Debug)]
@@ -23,6 +27,9 @@ pub(crate) struct Stream {
     is_session: bool,
     state: Mutex<StreamState>,
     updates: watch::Sender<StreamUpdate>,
+    /// The session's snapshot that is being sent to some clients. Whoever makes a newer one holds the lock, so that all
+    /// others wait for that one.
+    hello: tokio::sync::Mutex<Weak<SessionHello>>,
 }
 
 /// State whose changes wake the listeners.
@@ -59,7 +66,28 @@ impl Stream {
             is_session,
             state: Mutex::default(),
             updates: watch::Sender::default(),
+            hello: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Returns a snapshot of the session that is not behind the head; makes one by `make` if no client is being sent one.
+    pub(crate) async fn hello<E>(
+        &self,
+        make: impl Future<Output = Result<SessionHello, E>>,
+    ) -> Result<Arc<SessionHello>, E> {
+        let mut hello = self.hello.lock().await;
+        let head = self.state.lock().head;
+        if let Some(hello) = hello
+            .upgrade()
+            .filter(|hello| head.is_none_or(|head| hello.seq >= head))
+        {
+            return Ok(hello);
+        }
+        let made = Arc::new(make.await?);
+        *hello = Arc::downgrade(&made);
+        // Before the next one asks, so that it finds this one current.
+        self.set_start(made.seq);
+        Ok(made)
     }
 
     pub(crate) fn id(&self) -> StreamId {
@@ -95,7 +123,9 @@ impl Stream {
         state.reached = state.reached.max(event_frame.seq);
         if state.head.is_none_or(|head| event_frame.seq > head) {
             state.early.insert(event_frame.seq, Arc::new(event_frame));
-            if state.early.len() > MAX_EARLY {
+            while state.early.len() > MAX_EARLY
+                || state.early.len() > 1 && bytes(state.early.values()) > MAX_EARLY_BYTES
+            {
                 state.early.pop_last();
             }
         }
@@ -135,6 +165,9 @@ impl Stream {
                 state.recent.pop_front();
             }
             state.recent.push_back(event_frame);
+            while state.recent.len() > 1 && bytes(&state.recent) > MAX_RECENT_BYTES {
+                state.recent.pop_front();
+            }
         }
         state.head = Some(head);
         // Under the lock, so that the head never goes back.
@@ -165,6 +198,11 @@ impl Stream {
     }
 }
 
+fn bytes<'f>(event_frames: impl IntoIterator<Item = &'f Arc<EventFrame>>) -> usize {
+    let event_frames = event_frames.into_iter();
+    event_frames.map(|event_frame| event_frame.bytes()).sum()
+}
+
 impl StreamState {
     fn is_behind(&self) -> bool {
         self.head.is_some_and(|head| head < self.reached)
@@ -174,10 +212,15 @@ impl StreamState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::event::{Event, EventKind};
+    use domain::{
+        event::{Event, EventKind},
+        session::Session,
+    };
+    use ledger::events::SessionSnapshot;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-    fn event_frame(seq: i64) -> EventFrame {
-        EventFrame::new(&Event {
+    fn event(seq: i64) -> Event {
+        Event {
             stream: uuid::Uuid::nil().into(),
             seq,
             store_id: uuid::Uuid::nil().into(),
@@ -185,7 +228,28 @@ mod tests {
             kind: EventKind::OrderPlaced,
             at: chrono::DateTime::UNIX_EPOCH,
             data: serde_json::json!({}),
-        })
+        }
+    }
+
+    fn event_frame(seq: i64) -> EventFrame {
+        EventFrame::new(&event(seq))
+    }
+
+    fn snapshot(seq: i64) -> SessionSnapshot {
+        SessionSnapshot {
+            session: Session {
+                id: uuid::Uuid::nil().into(),
+                store_id: uuid::Uuid::nil().into(),
+                code: String::new(),
+                name: "1".to_owned(),
+                state: domain::session::SessionState::Open,
+                opened_at: chrono::DateTime::UNIX_EPOCH,
+                closed_at: None,
+                seq,
+            },
+            orders: Vec::new(),
+            next: None,
+        }
     }
 
     fn stream() -> Stream {
@@ -241,6 +305,56 @@ mod tests {
         // A later listener's older snapshot does not move the head back.
         stream.set_start(2);
         assert_eq!(state(&stream).0, Some(8));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_in_bytes_too() {
+        let long = |seq| {
+            EventFrame::new(&Event {
+                data: serde_json::json!("x".repeat(100 << 10)),
+                ..event(seq)
+            })
+        };
+        let stream = stream();
+        stream.set_start(0);
+        for seq in 1..=10 {
+            stream.take(long(seq));
+        }
+        assert_eq!(state(&stream), (Some(10), vec![9, 10]));
+        for seq in 12..=40 {
+            stream.take(long(seq));
+        }
+        let early: Vec<i64> = stream.state.lock().early.keys().copied().collect();
+        assert_eq!(early, (12..=21).collect::<Vec<_>>());
+        assert_eq!(stream.missing_after(), Some(10), "the rest is read");
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_made_once_for_all_who_are_sent_it_until_the_stream_goes_on() {
+        let stream = stream();
+        let made = AtomicUsize::new(0);
+        let hello = async |seq: i64| {
+            let make = async {
+                made.fetch_add(1, Ordering::SeqCst);
+                Ok::<_, ()>(SessionHello::new(&snapshot(seq)))
+            };
+            stream.hello(make).await.unwrap()
+        };
+        let frames: Vec<_> = [(); 12].map(|()| hello(3)).into();
+        let hellos = futures_util::future::join_all(frames).await;
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+        assert!(hellos.iter().all(|one| Arc::ptr_eq(one, &hellos[0])));
+        // A frame that waits for its client keeps it, too.
+        let frame = hellos[0].frame(None);
+        drop(hellos);
+        drop(hello(3).await);
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+        stream.take(event_frame(4));
+        drop(hello(4).await);
+        assert_eq!(made.load(Ordering::SeqCst), 2);
+        drop(frame);
+        drop(hello(4).await);
+        assert_eq!(made.load(Ordering::SeqCst), 3, "nothing is kept for nobody");
     }
 
     #[test]

@@ -2,15 +2,17 @@
 
 use http::{HeaderMap, StatusCode, header};
 use ledger::accounts::TicketSubject;
-use poem::{
-    Endpoint, Error, FromRequest, IntoResponse, Request, RequestBody, Response, Result,
-    web::websocket::{WebSocket, WebSocketConfig},
-};
+use poem::{Endpoint, Error, Request, Response, Result};
 use serde::Deserialize;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::protocol::{Role, WebSocketConfig},
+};
 use uuid::Uuid;
 
 use crate::{
     Notifier,
+    accept::accept,
     handshake::ChannelRequest,
     socket::{self, OpenSocketGuard},
 };
@@ -103,7 +105,7 @@ impl Endpoint for Upgrade {
                 "too many live channels from one address",
             ));
         };
-        let socket = WebSocket::from_request(&request, &mut RequestBody::default()).await?;
+        let (response, upgrading) = accept(&request)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             // Each frame is flushed before the next one is accepted.
@@ -114,13 +116,17 @@ impl Endpoint for Upgrade {
         // From here on shutdown waits for this socket.
         let tracked = inner.sockets.token();
         let counted = OpenSocketGuard::new(&inner.metrics);
-        let upgraded = socket.config(config).on_upgrade(move |stream| async move {
-            socket::serve(notifier, stream, channel_request).await;
+        tokio::spawn(async move {
+            if let Ok(upgraded) = upgrading.await {
+                let (role, config) = (Role::Server, Some(config));
+                let stream = WebSocketStream::from_raw_socket(upgraded, role, config).await;
+                socket::serve(notifier, stream, channel_request).await;
+            }
             drop(connection);
             drop(counted);
             drop(tracked);
         });
-        Ok(upgraded.into_response())
+        Ok(response)
     }
 }
 

@@ -95,6 +95,8 @@ pub(crate) fn settings() -> NotifierSettings {
         max_sockets_per_address: 1000,
         trusted_proxies: Vec::new(),
         client_queue_capacity: 256,
+        client_queue_bytes: 1 << 20,
+        guest_messages_per_minute: 10,
         ping_interval: Duration::from_secs(20),
         max_reads: 4,
         // Long enough never to run, except in tests that set a short one.

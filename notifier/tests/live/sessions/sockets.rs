@@ -107,6 +107,71 @@ live_test! {
         assert_eq!(table.served.metrics.slow_clients.get(), 1);
     }
 
+    async fn a_guest_key_is_answered_so_often_in_a_minute_and_then_the_channel_closes(house: TestLedger) {
+        let limited = NotifierSettings { guest_messages_per_minute: 3, ..settings() };
+        let table = Table::with(house, limited).await;
+        let mut client = table.served.open(&table.path()).await;
+        client.frame().await;
+        for key in ["one", "two", "two"] {
+            client.say(&json!({"type": "guest", "key": key}).to_string()).await;
+            assert_eq!(client.frame().await["type"], "hello");
+        }
+        // Pings are no guest keys.
+        client.say(r#"{"type":"ping"}"#).await;
+        assert_eq!(client.frame().await["type"], "pong");
+        client.say(r#"{"type":"guest","key":"three"}"#).await;
+        assert_eq!(client.closed_with().await, 4429);
+    }
+
+    async fn a_long_snapshot_comes_whole_and_says_whose_each_order_is(house: TestLedger) {
+        let table = Table::new(house).await;
+        for n in 0..40_u8 {
+            let key = ["a guest's own key", "another guest's key"][usize::from(n % 2)];
+            let note = format!("é\"\\{}", "x".repeat(usize::from(n) * 97));
+            let order = table.house.place_guest_order_with(&table.session, table.product, |order| {
+                order.placer = Placer::Guest { key_hash: Some(sha256(key.as_bytes())) };
+                order.lines[0].note = Some(note);
+            });
+            order.await;
+        }
+        let mut nobody = table.served.open(&table.path()).await;
+        let mut hello = nobody.frame().await;
+        assert_eq!((&hello["seq"], &hello["next_cursor"]), (&json!(41), &Value::Null));
+        let orders = hello["orders"].as_array().unwrap().clone();
+        let notes = orders.iter().map(|order| order["items"][0]["note"].as_str().unwrap().len());
+        assert_eq!(notes.collect::<Vec<_>>(), (0..40).map(|n| 4 + n * 97).collect::<Vec<_>>());
+        let key = [("Expediter-Guest", "a guest's own key")];
+        let mut guest = table.served.open_with(&table.path(), &key).await.unwrap();
+        for (n, order) in hello["orders"].as_array_mut().unwrap().iter_mut().enumerate() {
+            order["mine"] = json!(n % 2 == 0);
+        }
+        assert_eq!(guest.frame().await, hello, "the same with `mine`");
+        // Long events come whole, too.
+        let long = table.house.place_guest_order_with(&table.session, table.product, |order| {
+            order.lines[0].note = Some("é".repeat(4000));
+        });
+        long.await;
+        for client in [&mut nobody, &mut guest] {
+            let frame = client.frame().await;
+            let item = &frame["data"]["order"]["items"][0];
+            assert_eq!((&frame["seq"], item["note"].as_str().unwrap().len()), (&json!(42), 8000));
+        }
+    }
+
+    async fn a_client_that_comes_back_gets_long_events_it_missed_a_few_at_a_time(house: TestLedger) {
+        let few = NotifierSettings { client_queue_bytes: 20_000, ..settings() };
+        let table = Table::with(house, few).await;
+        for _ in 0..60 {
+            let order = table.house.place_guest_order_with(&table.session, table.product, |order| {
+                order.lines[0].note = Some("x".repeat(4000));
+            });
+            order.await;
+        }
+        let mut client = table.served.open(&table.path_after(1)).await;
+        assert_eq!(client.frame().await["resumed"], true);
+        assert_eq!(chain(1, &client.frames_to(61).await), (2..=61).collect::<Vec<_>>());
+    }
+
     async fn a_code_that_opens_nothing_is_answered_with_4404(house: TestLedger) {
         let table = Table::new(house).await;
         for code in ["0000000000000000000000000000000000000000", "x"] {
