@@ -184,6 +184,9 @@ pub(super) fn start_writers(inner: &Weak<Inner>, limits: BatchLimits) -> Queue {
 impl Ledger {
     /// Places an order; `Ok` means that it is committed.
     pub async fn place_order(&self, order: PlaceOrder) -> ChangeResult<Placed, PlaceRefused> {
+        // Before the queue, which would else hold thousands of orders of any length.
+        let limit = self.inner.settings.bounds.order_text_bytes;
+        order.check_text(limit).map_err(PlaceRefused::from)?;
         let (answer, answered) = oneshot::channel();
         let id = self.inner.chance.id(self.inner.clock.now());
         self.inner
