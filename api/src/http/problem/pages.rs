@@ -72,6 +72,9 @@ fn example(reason: Reason) -> Value {
         Reason::TotalMismatch => Problem::new(reason)
             .with("expected", json!({"amount": 250, "currency": "EUR"}))
             .with("actual", json!({"amount": 270, "currency": "EUR"})),
+        Reason::TooManyOrders => Problem::new(reason)
+            .with("field", "session")
+            .with("limit", 200),
         Reason::OrderNotEditable => Problem::new(reason).with("order_status", "accepted"),
         Reason::VersionConflict => Problem::new(reason).with("current_version", 4),
         _ => Problem::new(reason),
