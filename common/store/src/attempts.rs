@@ -7,7 +7,7 @@ use crate::{
     execute,
     failures::shortened,
     fetch_optional_scalar, insert_many, read_all, read_in,
-    rows::{ReadRow, Row, optional_text},
+    rows::{ReadRow, Row, Text, optional_text},
     tx::Tx,
 };
 use domain::{
@@ -91,7 +91,7 @@ pub async fn outcome_of(
     n: u32,
     fence: i64,
 ) -> Result<Option<AttemptOutcome>> {
-    let word: Option<Option<String>> = fetch_optional_scalar!(
+    let word: Option<Option<Text>> = fetch_optional_scalar!(
         tx,
         "SELECT outcome FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND fence = ?",
         handoff,
@@ -100,7 +100,7 @@ pub async fn outcome_of(
         fence
     );
     word.flatten()
-        .map(|word| word.parse())
+        .map(|Text(word)| word.parse())
         .transpose()
         .map_err(|error| StoreError::corrupt("attempts", handoff, error))
 }

@@ -1,6 +1,6 @@
 //! The invariants of docs/design.md section 1, as queries that find violations.
 
-use crate::{error::Result, fetch_all, tx::Tx};
+use crate::{error::Result, fetch_all, rows::Text, tx::Tx};
 
 /// A rule, and the query for its violations: an id in hexadecimal, and a detail.
 type Rule = (&'static str, &'static str);
@@ -190,8 +190,9 @@ const RULES: &[Rule] = &[
 pub async fn findings(tx: &mut Tx) -> Result<Vec<(&'static str, String, Option<String>)>> {
     let mut findings = Vec::new();
     for (rule, sql) in RULES {
-        let rows: Vec<(String, Option<String>)> = fetch_all!(tx, *sql, MAX_PER_RULE);
-        findings.extend(rows.into_iter().map(|(id, what)| (*rule, id, what)));
+        let rows: Vec<(Text, Option<Text>)> = fetch_all!(tx, *sql, MAX_PER_RULE);
+        let rows = rows.into_iter();
+        findings.extend(rows.map(|(id, what)| (*rule, id.0, what.map(|what| what.0))));
     }
     Ok(findings)
 }

@@ -293,7 +293,7 @@ async fn with_items(tx: &mut Tx, rows: Vec<OrderRow>) -> Result<Vec<Order>> {
     let ids: Vec<OrderId> = orders.iter().map(|order| order.id).collect();
     let mut by_order: HashMap<OrderId, Vec<ItemRow>> = HashMap::new();
     for ids in ids.chunks(MAX_ORDERS_PER_QUERY) {
-        let items: Vec<ItemRow> = fetch_in!(
+        let items: Vec<ItemRow> = read_in!(
             tx,
             "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \
              FROM order_items WHERE order_id IN (",

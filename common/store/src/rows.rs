@@ -2,7 +2,10 @@
 
 use std::fmt::Display;
 
-use sqlx::{Decode, FromRow, MySql, Row as _, Sqlite, Type, mysql::MySqlRow, sqlite::SqliteRow};
+use sqlx::{
+    Database, Decode, FromRow, MySql, Row as _, Sqlite, Type, error::BoxDynError, mysql::MySqlRow,
+    sqlite::SqliteRow,
+};
 use uuid::Uuid;
 
 use super::{
@@ -26,6 +29,33 @@ pub(crate) struct Readable<T> {
     /// Id of the row.
     pub key: Uuid,
     pub read: Result<T>,
+}
+
+/// Text of a column, for rows that are tuples. Unlike `String` it may have a binary collation, whose text sqlx-mysql 0.8
+/// takes for bytes.
+#[derive(Debug)]
+pub(crate) struct Text(pub(crate) String);
+
+impl<DB: Database> Type<DB> for Text
+where
+    String: Type<DB>,
+{
+    fn type_info() -> DB::TypeInfo {
+        <String as Type<DB>>::type_info()
+    }
+
+    fn compatible(_: &DB::TypeInfo) -> bool {
+        true
+    }
+}
+
+impl<'r, DB: Database> Decode<'r, DB> for Text
+where
+    String: Decode<'r, DB>,
+{
+    fn decode(value: DB::ValueRef<'r>) -> std::result::Result<Self, BoxDynError> {
+        String::decode(value).map(Self)
+    }
 }
 
 /// A row of either database.
@@ -103,7 +133,8 @@ impl Row<'_> {
 
     fn decode<T: Column>(&self, column: &str) -> sqlx::Result<T> {
         match self.columns {
-            Columns::MySql(row) => row.try_get(column),
+            // sqlx-mysql 0.8 takes text with a binary collation (`utf8mb4_bin`) for bytes.
+            Columns::MySql(row) => row.try_get_unchecked(column),
             Columns::Sqlite(row) => row.try_get(column),
         }
     }

@@ -18,7 +18,6 @@ pub(super) struct OrderRow {
     pub(super) last_seq: i64,
 }
 
-#[derive(sqlx::FromRow)]
 pub(super) struct ItemRow {
     id: ItemId,
     pub(super) order_id: OrderId,
@@ -68,6 +67,24 @@ impl ReadRow for OrderRow {
         };
         let last_seq = row.get("last_seq")?;
         Ok(Self { order, last_seq })
+    }
+}
+
+impl ReadRow for ItemRow {
+    const TABLE: &'static str = "order_items";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            order_id: row.get("order_id")?,
+            product_id: row.get("product_id")?,
+            sku: row.get("sku")?,
+            name: row.get("name")?,
+            quantity: row.get("quantity")?,
+            unit_amount: row.get("unit_amount")?,
+            note: row.get("note")?,
+            counted: row.get("counted")?,
+        })
     }
 }
 
