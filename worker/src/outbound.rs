@@ -67,7 +67,7 @@ pub struct Outbound {
 pub enum AttemptResult {
     SendResult {
         heard: SendResult,
-        /// First 16 KiB of the response body, if there was a response.
+        /// Response body as far as it was read, if there was a response.
         answer: Option<Vec<u8>>,
         used_cached_token: bool,
     },
@@ -159,7 +159,7 @@ impl Outbound {
         }
         AttemptResult::SendResult {
             heard: answer.heard(),
-            answer: Some(answer.into_stored()),
+            answer: Some(answer.body),
             used_cached_token: authorization.used_cached_token,
         }
     }

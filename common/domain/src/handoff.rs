@@ -1,10 +1,12 @@
 //! Handoffs and their attempts: states, outcomes, and the one decision after an attempt.
 
+mod reference;
+
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use serde::{Deserialize, Serialize};
 
+pub use self::reference::parse_reference;
 use super::{
     ids::{HandoffId, IntegratorId, OrderId, StoreId},
     integrator::{HandoffEvent, UnknownPolicy},
@@ -247,26 +249,6 @@ fn next_attempt_at(
         } => scheduled.max(hint.from(now)),
         _ => scheduled,
     }
-}
-
-/// Returns the integrator's own id of the order from its response: `reference`, else `tracking_number`, else `id`.
-#[must_use]
-pub fn parse_reference(answer: &[u8]) -> Option<String> {
-    #[derive(Deserialize, Serialize)]
-    struct Fields {
-        reference: Option<serde_json::Value>,
-        tracking_number: Option<serde_json::Value>,
-        id: Option<serde_json::Value>,
-    }
-    let fields: Fields = serde_json::from_slice(answer).ok()?;
-    [fields.reference, fields.tracking_number, fields.id]
-        .into_iter()
-        .flatten()
-        .find_map(|value| match value {
-            serde_json::Value::String(text) if !text.is_empty() && text.len() <= 200 => Some(text),
-            serde_json::Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        })
 }
 
 #[cfg(test)]

@@ -5,9 +5,6 @@ use std::error::Error;
 use domain::handoff::{RetryAfter, SendResult};
 use http::header;
 
-/// Maximum length of a stored response body.
-const MAX_STORED_BYTES: usize = 16 * 1024;
-
 /// Response of an integrator, possibly truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -23,11 +20,6 @@ impl Answer {
             status: self.status,
             retry_after: self.retry_after,
         }
-    }
-
-    pub(super) fn into_stored(mut self) -> Vec<u8> {
-        self.body.truncate(MAX_STORED_BYTES);
-        self.body
     }
 }
 

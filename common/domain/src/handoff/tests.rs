@@ -182,28 +182,3 @@ fn a_date_in_retry_after_may_have_any_of_its_three_forms() {
         assert_eq!(RetryAfter::parse(text), at, "{text}");
     }
 }
-
-#[test]
-fn the_reference_is_the_first_of_three_fields() {
-    assert_eq!(
-        parse_reference(br#"{"id":7,"tracking_number":"T1"}"#).as_deref(),
-        Some("T1")
-    );
-    assert_eq!(parse_reference(br#"{"id":7}"#).as_deref(), Some("7"));
-    assert_eq!(
-        parse_reference(br#"{"id":"","reference":"R"}"#).as_deref(),
-        Some("R")
-    );
-    assert_eq!(parse_reference(b"OK"), None);
-    // A field that is empty or longer than 200 bytes is skipped.
-    let long = "R".repeat(201);
-    for reference in ["", &long] {
-        let answer = serde_json::json!({"reference": reference, "id": "I1"}).to_string();
-        assert_eq!(parse_reference(answer.as_bytes()).as_deref(), Some("I1"));
-    }
-    let longest = serde_json::json!({"reference": &long[1..]}).to_string();
-    assert_eq!(
-        parse_reference(longest.as_bytes()).as_deref(),
-        Some(&long[1..])
-    );
-}
