@@ -1,12 +1,11 @@
 //! Handoffs and their attempts: states, outcomes, and the one decision after an attempt.
 
 mod reference;
+mod retry_after;
 
-use std::time::Duration;
+use chrono::{DateTime, Utc};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
-
-pub use self::reference::parse_reference;
+pub use self::{reference::parse_reference, retry_after::RetryAfter};
 use super::{
     ids::{HandoffId, IntegratorId, OrderId, StoreId},
     integrator::{HandoffEvent, UnknownPolicy},
@@ -107,46 +106,6 @@ pub enum SendResult {
     NotConnected { error: String },
     /// The request may have reached it: a timeout or lost connection after sending, or a crash.
     Lost { error: String },
-}
-
-/// Value of the `Retry-After` header (RFC 9110 section 10.2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryAfter {
-    After(Duration),
-    At(DateTime<Utc>),
-}
-
-/// Obsolete HTTP date formats: that of RFC 850, and that of C's asctime.
-const OBSOLETE_DATE_FORMATS: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
-
-impl RetryAfter {
-    /// Parses the header's value: seconds, or an HTTP date in one of its three forms (RFC 9110 section 5.6.7). Returns
-    /// `None` for anything else.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-            // Any number of digits is valid; a value that overflows is longer than any order waits.
-            let seconds = text.parse().unwrap_or(u32::MAX);
-            return Some(Self::After(Duration::from_secs(seconds.into())));
-        }
-        let at = match DateTime::parse_from_rfc2822(text) {
-            Ok(at) => at.to_utc(),
-            Err(_) => OBSOLETE_DATE_FORMATS
-                .iter()
-                .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())?
-                .and_utc(),
-        };
-        Some(Self::At(at))
-    }
-
-    #[must_use]
-    pub fn from(self, now: DateTime<Utc>) -> DateTime<Utc> {
-        match self {
-            Self::After(wait) => now + wait,
-            Self::At(at) => at,
-        }
-    }
 }
 
 /// Facts that decide about a handoff, beside the result of the request.

@@ -38,12 +38,11 @@ pub(super) async fn exchange(
             break;
         }
     }
+    let text = |name| response.headers().get(name)?.to_str().ok();
     Ok(Answer {
         status: response.status().as_u16(),
-        retry_after: response
-            .headers()
-            .get(header::RETRY_AFTER)
-            .and_then(|value| RetryAfter::parse(value.to_str().ok()?)),
+        retry_after: text(header::RETRY_AFTER)
+            .and_then(|value| RetryAfter::parse(value, text(header::DATE))),
         body,
     })
 }

@@ -18,7 +18,7 @@ fn handoff(n: u128) -> HandoffId {
 fn answer(status: u16, retry_after: Option<&str>) -> SendResult {
     SendResult::Answer {
         status,
-        retry_after: retry_after.and_then(RetryAfter::parse),
+        retry_after: retry_after.and_then(|text| RetryAfter::parse(text, None)),
     }
 }
 
