@@ -1,4 +1,6 @@
-//! Callbacks of integrators: their content, and whether an update is newer than those already applied.
+//! Callbacks of integrators: their content, and the age of an update compared with those already applied.
+
+use std::cmp::Ordering;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
@@ -61,19 +63,41 @@ impl Update {
     }
 }
 
-/// Returns true if an update is newer than the newest applied one of the same integrator and order: by `sequence` if
-/// both have one, else by `occurred_at`. Without either it returns true, and the table of moves alone decides.
-#[must_use]
-pub fn is_newer(newest: UpdateMark, this: UpdateMark) -> bool {
-    match (
-        newest.sequence,
-        this.sequence,
-        newest.occurred_at,
-        this.occurred_at,
-    ) {
-        (Some(newest), Some(this), ..) => this > newest,
-        (_, _, Some(newest), Some(this)) => this > newest,
-        _ => true,
+/// Age of an update, compared with the newest one of the same integrator and order that counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    Newer,
+    /// The same `occurred_at`, which clocks with whole seconds give to several updates: forward moves and ends count.
+    SameTime,
+    /// It has neither sequence nor time: only forward moves count.
+    Unmarked,
+    Older,
+}
+
+impl Age {
+    /// Compares by `sequence` if both have one, else by `occurred_at` if both have one. If neither can be compared, a
+    /// marked update counts as newer, and the table of moves alone decides.
+    #[must_use]
+    pub fn of(this: UpdateMark, newest: UpdateMark) -> Self {
+        let times = this.occurred_at.zip(newest.occurred_at);
+        if let (Some(sequence), Some(newest)) = (this.sequence, newest.sequence) {
+            // A number that was used before is no news: unlike a clock, a counter can always count on.
+            if sequence > newest {
+                Self::Newer
+            } else {
+                Self::Older
+            }
+        } else if let Some((at, newest)) = times {
+            match at.cmp(&newest) {
+                Ordering::Greater => Self::Newer,
+                Ordering::Equal => Self::SameTime,
+                Ordering::Less => Self::Older,
+            }
+        } else if this == UpdateMark::default() {
+            Self::Unmarked
+        } else {
+            Self::Newer
+        }
     }
 }
 
@@ -99,8 +123,11 @@ mod tests {
 
     #[test]
     fn a_newer_sequence_wins_whatever_the_clocks_say() {
-        assert!(is_newer(mark(Some(1), Some(100)), mark(Some(2), Some(50))));
-        assert!(!is_newer(mark(Some(2), Some(50)), mark(Some(2), Some(100))));
+        let newest = mark(Some(2), Some(100));
+        assert_eq!(Age::of(mark(Some(3), Some(50)), newest), Age::Newer);
+        for again in [Some(50), Some(100), Some(150), None] {
+            assert_eq!(Age::of(mark(Some(2), again), newest), Age::Older);
+        }
     }
 
     #[test]
@@ -122,14 +149,24 @@ mod tests {
             sequence: None,
             occurred_at: Some(stored.to_utc()),
         };
-        assert!(!is_newer(known, update.mark()), "the same, told again");
+        assert_eq!(Age::of(update.mark(), known), Age::SameTime, "told again");
     }
 
     #[test]
-    fn without_sequences_the_time_decides_and_without_either_nothing_is_ruled_out() {
-        assert!(!is_newer(mark(None, Some(100)), mark(None, Some(100))));
-        assert!(is_newer(mark(None, Some(100)), mark(None, Some(101))));
-        assert!(is_newer(mark(Some(5), None), mark(None, Some(1))));
-        assert!(is_newer(UpdateMark::default(), UpdateMark::default()));
+    fn without_two_sequences_the_time_decides_and_without_either_nothing_is_ruled_out() {
+        for sequences in [(None, None), (Some(1), None), (None, Some(1))] {
+            let newest = mark(sequences.0, Some(100));
+            let age = |at_s| Age::of(mark(sequences.1, Some(at_s)), newest);
+            assert_eq!(age(99), Age::Older, "{sequences:?}");
+            assert_eq!(age(100), Age::SameTime, "{sequences:?}");
+            assert_eq!(age(101), Age::Newer, "{sequences:?}");
+        }
+        let (by_number, by_time) = (mark(Some(5), None), mark(None, Some(1)));
+        assert_eq!(Age::of(by_time, by_number), Age::Newer);
+        assert_eq!(Age::of(by_number, by_time), Age::Newer);
+        let unmarked = UpdateMark::default();
+        for newest in [unmarked, by_number, by_time] {
+            assert_eq!(Age::of(unmarked, newest), Age::Unmarked);
+        }
     }
 }

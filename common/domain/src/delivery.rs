@@ -33,6 +33,12 @@ impl DeliveryStatus {
         }
     }
 
+    /// Returns true if `to` is an earlier step, such as the next round after a failed delivery.
+    #[must_use]
+    pub const fn goes_back_to(self, to: Self) -> bool {
+        to.step() < self.step()
+    }
+
     const fn step(self) -> u8 {
         match self {
             HandoffFailed => 0,
@@ -115,6 +121,8 @@ mod tests {
         assert!(NotDelivered.may_become(EnRoute));
         assert!(!EnRoute.may_become(AtOrigin));
         assert!(!EnRoute.may_become(EnRoute));
+        assert!(NotDelivered.goes_back_to(EnRoute));
+        assert!(!NotDelivered.goes_back_to(Delivered));
         for to in DeliveryStatus::ALL {
             assert!(!Delivered.may_become(*to), "{to}");
         }

@@ -6,7 +6,7 @@ use crate::{
     orders,
 };
 use domain::{
-    callback::{CallbackResult, DeliveryUpdate, Update, UpdateMark, is_newer},
+    callback::{Age, CallbackResult, DeliveryUpdate, Update, UpdateMark},
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
     handoff::Handoff,
     integrator::{Confirms, HandoffEvent, Integrator, meaning},
@@ -75,7 +75,8 @@ pub(super) async fn apply(
     let previous_status = order.status;
     // Even a late or unreadable update proves that the order arrived.
     acknowledge_open(change, order, integrator, &handoffs, &interpreted).await?;
-    if !is_newer(newest, update.mark()) {
+    let age = Age::of(update.mark(), newest);
+    if age == Age::Older {
         return Ok(with_detail(
             CallbackResult::Stale,
             "a newer update was already applied",
@@ -87,7 +88,6 @@ pub(super) async fn apply(
             format!("unknown status {word:?}"),
         ));
     }
-    let has_mark = update.mark() != UpdateMark::default();
     let by = if is_courier {
         By::Courier
     } else {
@@ -97,7 +97,7 @@ pub(super) async fn apply(
     // The delivery first: it can't be delivered any more once the order has ended.
     if interpreted.delivery.is_some() || interpreted.tracking_number.is_some() {
         let part = if is_courier {
-            apply_delivery(change, order, integrator, &interpreted, has_mark).await?
+            apply_delivery(change, order, integrator, &interpreted, age).await?
         } else {
             with_detail(
                 CallbackResult::Illegal,
@@ -110,7 +110,7 @@ pub(super) async fn apply(
         let reason = update.reason.as_deref();
         parts.push(
             apply_status(
-                change, order, integrator, &handoffs, status, by, reason, has_mark,
+                change, order, integrator, &handoffs, status, by, reason, age,
             )
             .await?,
         );
@@ -231,7 +231,7 @@ async fn apply_status(
     to: OrderStatus,
     by: By,
     reason: Option<&str>,
-    has_mark: bool,
+    age: Age,
 ) -> Result<Applied> {
     if order.status == to {
         return Ok(unchanged());
@@ -245,10 +245,10 @@ async fn apply_status(
             return Ok(applied());
         }
     }
-    if let (Some(stands), Some(said)) = (order.status.progress(), to.progress())
-        && said < stands
-        && !has_mark
-    {
+    let goes_back = (order.status.progress().zip(to.progress()))
+        .is_some_and(|(stands, said)| said < stands)
+        || (age == Age::SameTime && order.status.is_final());
+    if goes_back && age != Age::Newer {
         return Ok(with_detail(
             CallbackResult::Stale,
             format!("the order is already {}", order.status),
@@ -330,7 +330,7 @@ async fn apply_delivery(
     order: &mut Order,
     integrator: &Integrator,
     interpreted: &Interpreted<'_>,
-    has_mark: bool,
+    age: Age,
 ) -> Result<Applied> {
     if order.status.is_final() && order.status != OrderStatus::Delivered {
         return Ok(with_detail(
@@ -338,28 +338,25 @@ async fn apply_delivery(
             format!("the order is {}", order.status),
         ));
     }
-    let tracked = set_tracking_number(change, order, interpreted.tracking_number).await?;
-    let without_news = if tracked { applied() } else { unchanged() };
-    let Some(to) = interpreted.delivery else {
-        return Ok(without_news);
-    };
     let stands = order.delivery.as_ref().map(|delivery| delivery.status);
-    if stands == Some(to) {
-        return Ok(without_news);
+    let moves_to = interpreted.delivery.filter(|to| stands != Some(*to));
+    if let (Some(stands), Some(to)) = (stands, moves_to) {
+        // A step back in one second is the earlier of two updates, which came late.
+        let comes_late = age == Age::SameTime && stands.goes_back_to(to);
+        if comes_late || !stands.may_become(to) {
+            let result = if age == Age::Newer {
+                CallbackResult::Illegal
+            } else {
+                CallbackResult::Stale
+            };
+            let why = format!("the delivery is already {stands}");
+            return Ok(with_detail(result, why));
+        }
     }
-    if let Some(stands) = stands
-        && !stands.may_become(to)
-    {
-        let result = if has_mark {
-            CallbackResult::Illegal
-        } else {
-            CallbackResult::Stale
-        };
-        return Ok(with_detail(
-            result,
-            format!("the delivery is already {stands}"),
-        ));
-    }
+    let tracked = set_tracking_number(change, order, interpreted.tracking_number).await?;
+    let Some(to) = moves_to else {
+        return Ok(if tracked { applied() } else { unchanged() });
+    };
     move_delivery(change, order, to).await?;
     if to == DeliveryStatus::Delivered && order.status != OrderStatus::Delivered {
         let (delivered, courier) = (OrderStatus::Delivered, By::Courier);

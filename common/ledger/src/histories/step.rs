@@ -161,7 +161,7 @@ impl RandomSource {
                 party,
                 word: self.of(WORDS),
                 sequence: self.one_in(2).then(|| 1 + self.below(5) as i64),
-                occurred_at: self.one_in(4).then(|| self.below(50) as i64),
+                occurred_at: self.one_in(4).then(|| self.below(6) as i64),
             },
             24..28 => Step::AppliesCallbacks,
             28 => Step::Replays {

@@ -137,7 +137,9 @@ async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: Test
                     .any(|before| *before > permutation[*at])
             })
             .count();
-        for one_by_one in [true, false] {
+        for (one_by_one, in_one_second) in
+            [(true, false), (false, false), (true, true), (false, true)]
+        {
             let order = scene
                 .order_with(|order| order.lines[0].quantity = 1)
                 .await
@@ -146,9 +148,15 @@ async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: Test
             scene.answers(&claimed, 200).await;
             for at in permutation {
                 let (status, sequence) = updates[at];
-                scene
-                    .send_callback(&kitchen, numbered(order, status, sequence))
-                    .await;
+                let update = if in_one_second {
+                    Update {
+                        occurred_at: Some(house.clock.now()),
+                        ..word(order, status)
+                    }
+                } else {
+                    numbered(order, status, sequence)
+                };
+                scene.send_callback(&kitchen, update).await;
                 if one_by_one {
                     house.ledger.apply_callbacks(order).await.unwrap();
                 }
@@ -170,7 +178,7 @@ async fn in_whatever_order_updates_come_the_newest_stands_at_the_end(house: Test
     };
     assert_eq!(
         (count(Stale), count(Applied)),
-        (2 * overtaken, 2 * (24 * 4 - overtaken))
+        (4 * overtaken, 4 * (24 * 4 - overtaken))
     );
     scene.assert_audit_clean().await;
 }
@@ -218,6 +226,48 @@ async fn a_later_time_wins_where_there_are_no_sequences(house: TestLedger) {
         .await;
     assert_eq!(last_result(&scene).await, Stale);
     assert_eq!(scene.status(order).await, OrderStatus::Preparing);
+    scene.assert_audit_clean().await;
+}
+
+#[each_database]
+async fn in_one_second_forward_moves_and_ends_count_and_steps_back_are_stale(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.slow_kitchen().await;
+    // A sequence decides only between two updates that both have one.
+    for sequence in [None, Some(1)] {
+        for end in ["cancelled", "delivered"] {
+            let order = scene.order().await.id;
+            let claimed = scene.claim(&kitchen).await;
+            scene.answers(&claimed, 200).await;
+            let first = Update {
+                sequence,
+                ..word(order, "accepted")
+            };
+            let updates = [
+                (first, Applied),
+                (word(order, "preparing"), Applied),
+                (word(order, "preparing"), Unchanged),
+                (word(order, "ready"), Applied),
+                (word(order, "preparing"), Stale),
+                (word(order, end), Applied),
+                (word(order, "ready"), Stale),
+                (word(order, end), Unchanged),
+            ];
+            for (update, expected) in updates {
+                let told = format!("{:?} towards {end}", update.status);
+                let update = Update {
+                    occurred_at: Some(house.clock.now()),
+                    ..update
+                };
+                scene.says(&kitchen, order, update).await;
+                assert_eq!(last_result(&scene).await, expected, "{told}");
+            }
+            assert_eq!(scene.status(order).await.as_str(), end);
+            for cancellation in scene.claims(&kitchen).await.claimed {
+                scene.answers(&cancellation, 200).await;
+            }
+        }
+    }
     scene.assert_audit_clean().await;
 }
 

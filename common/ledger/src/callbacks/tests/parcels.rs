@@ -1,12 +1,15 @@
 //! Callbacks of couriers about their deliveries.
 
-use super::{Illegal, Stale, Unchanged, Unmapped, dispatched, handed_over, last_result, parcel};
+use super::{
+    Applied, Illegal, Stale, Unchanged, Unmapped, dispatched, handed_over, last_result, parcel,
+};
 use crate::{
     scene::{Scene, word},
     testing::TestLedger,
 };
 use domain::{
-    delivery::DeliveryStatus, event::EventKind, handoff::SendResult, status::OrderStatus,
+    callback::Update, delivery::DeliveryStatus, event::EventKind, handoff::SendResult,
+    status::OrderStatus,
 };
 use each_database::each_database;
 
@@ -60,6 +63,40 @@ async fn a_courier_tells_where_the_parcel_is_and_delivers_the_order(house: TestL
         .says(&courier, order, parcel(order, "LOST_IN_SPACE", None))
         .await;
     assert_eq!(last_result(&scene).await, Unmapped);
+    scene.assert_audit_clean().await;
+}
+
+#[each_database]
+async fn in_one_second_a_parcel_moves_forward_only(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let (courier, order) = dispatched(&scene).await;
+    for (status, tracking_number, expected) in [
+        ("AT_ORIGIN", Some("T-1"), Applied),
+        ("EN_ROUTE_OF_DELIVERY", None, Applied),
+        ("NOT_DELIVERED", None, Applied),
+        ("EN_ROUTE_OF_DELIVERY", Some("T-2"), Stale),
+        ("NOT_DELIVERED", None, Unchanged),
+        ("DELIVERED", None, Applied),
+        ("NOT_DELIVERED", None, Stale),
+    ] {
+        let update = Update {
+            occurred_at: Some(house.clock.now()),
+            ..parcel(order, status, tracking_number)
+        };
+        scene.says(&courier, order, update).await;
+        assert_eq!(last_result(&scene).await, expected, "{status}");
+    }
+    let now = scene.now(order).await;
+    let delivery = now.delivery.unwrap();
+    assert_eq!(
+        (now.status, delivery.status),
+        (OrderStatus::Delivered, DeliveryStatus::Delivered)
+    );
+    assert_eq!(
+        delivery.tracking_number.as_deref(),
+        Some("T-1"),
+        "a stale update changes nothing"
+    );
     scene.assert_audit_clean().await;
 }
 

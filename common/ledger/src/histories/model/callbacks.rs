@@ -5,7 +5,7 @@ use super::{
     Rejected, SentCallback, Stale, Unchanged, Unmapped, is_closed, place,
 };
 use domain::{
-    callback::CallbackResult,
+    callback::{Age, CallbackResult},
     status::{By, OrderStatus},
 };
 
@@ -66,23 +66,19 @@ impl Model {
                 self.settle();
             }
         }
-        if !self.is_newer(&said) {
+        let age = self.age(&said);
+        if age == Age::Older {
             return Stale;
         }
         let Some(to) = to else { return Unmapped };
-        let result = self.applies_status(
-            party,
-            to,
-            said.sequence.is_some() || said.occurred_at.is_some(),
-            had_confirmed,
-        );
+        let result = self.applies_status(party, to, age, had_confirmed);
         if self.status != stood_at && self.status == to {
             return Applied;
         }
         result
     }
 
-    fn is_newer(&self, said: &SentCallback) -> bool {
+    fn age(&self, said: &SentCallback) -> Age {
         let counted = self.said.iter().filter(|one| {
             one.party == said.party && matches!(one.result, Some(Applied | Unchanged))
         });
@@ -94,9 +90,12 @@ impl Model {
             newest_time,
             said.occurred_at,
         ) {
-            (Some(newest), Some(this), ..) => this > newest,
-            (_, _, Some(newest), Some(this)) => this > newest,
-            _ => true,
+            (Some(newest), Some(this), ..) if this <= newest => Age::Older,
+            (Some(_), Some(_), ..) => Age::Newer,
+            (_, _, Some(newest), Some(this)) if this < newest => Age::Older,
+            (_, _, Some(newest), Some(this)) if this == newest => Age::SameTime,
+            (_, None, _, None) => Age::Unmarked,
+            _ => Age::Newer,
         }
     }
 
@@ -104,7 +103,7 @@ impl Model {
         &mut self,
         party: usize,
         to: OrderStatus,
-        is_numbered: bool,
+        age: Age,
         had_confirmed: bool,
     ) -> CallbackResult {
         let is_courier = self.parties[party].is_courier;
@@ -139,10 +138,16 @@ impl Model {
                 return Applied;
             }
         }
-        if let (Some(stands), Some(said)) = (place(self.status), place(to))
-            && said < stands
-            && !is_numbered
-        {
+        let goes_back = match (place(self.status), place(to)) {
+            (Some(stands), Some(said)) => said < stands,
+            _ => false,
+        };
+        let has_ended = matches!(self.status, Rejected | OrderStatus::Failed | Cancelled);
+        if match age {
+            Age::SameTime => goes_back || has_ended || self.status == OrderStatus::Delivered,
+            Age::Unmarked => goes_back,
+            Age::Newer | Age::Older => false,
+        } {
             return Stale;
         }
         if self.may_move(to, by, true) {
