@@ -63,7 +63,7 @@ struct CallbackDelivery {
 
 #[derive(Debug, Object)]
 struct CallbackKept {
-    /// `stored`, or `duplicate` if this `webhook-id` was received before.
+    /// `stored`, or `duplicate` if this update was received before with this `webhook-id`.
     result: String,
 }
 
@@ -74,6 +74,9 @@ impl Callbacks {
     /// Sign the request as in Standard Webhooks, over the raw body, with the integrator's callback secret. The signed
     /// timestamp may differ from our clock by up to five minutes (setting `callbacks.tolerance_s`). An integrator whose
     /// `callback_auth` is `bearer` may instead send that secret as `Authorization: Bearer`.
+    ///
+    /// A new `webhook-id` names a new update. The same id with another update gets a 422, and is listed with the result
+    /// `conflict`.
     #[oai(
         path = "/integrators/:id/callbacks",
         method = "post",
@@ -82,7 +85,7 @@ impl Callbacks {
     async fn receive(
         &self,
         id: Path<Uuid>,
-        /// Identifies this update; a repeated id counts once.
+        /// Identifies this update; a repeated one counts once.
         #[oai(name = "webhook-id")]
         webhook_id: Header<Option<String>>,
         /// Unix time in seconds.
@@ -150,8 +153,12 @@ impl Callbacks {
         let result = match received {
             Received::Stored { .. } => "stored",
             Received::Duplicate => "duplicate",
+            Received::Conflict => "conflict",
         };
         self.0.metrics.callbacks.with_label_values(&[result]).inc();
+        if received == Received::Conflict {
+            return Err(Problem::new(Reason::WebhookIdReused));
+        }
         Ok(Answer::of(CallbackKept {
             result: result.to_owned(),
         }))

@@ -77,7 +77,16 @@ async fn post_callback_at(
     body: &Value,
     at: i64,
 ) -> Answer {
-    let body = body.to_string();
+    post_raw_callback_at(app, kitchen, webhook_id, body.to_string(), at).await
+}
+
+async fn post_raw_callback_at(
+    app: &App,
+    kitchen: &Kitchen,
+    webhook_id: &str,
+    body: String,
+    at: i64,
+) -> Answer {
     let signature = kitchen.callback.sign(webhook_id, at, body.as_bytes());
     app.ask(
         "POST",
@@ -148,6 +157,48 @@ async fn a_signed_callback_is_kept_once_and_moves_the_order_when_applied() {
         .ok();
         app.house.ledger.apply_callbacks(order).await.unwrap();
         assert_eq!(status(&app, order).await, "ready");
+        assert_eq!(app.house.ledger.audit().await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_body_with_the_same_webhook_id_is_refused_and_listed() {
+    with_app(async |app: App| {
+        let store = app.house.create_store().await;
+        let kitchen = a_kitchen(&app, store).await;
+        let order = an_order(&app, store).await;
+        let now = app.house.clock.now().timestamp();
+        let send =
+            async |body: String, at| post_raw_callback_at(&app, &kitchen, "m-1", body, at).await;
+        let update = json!({"order_id": order, "status": "accepted", "reason": null});
+        assert_eq!(send(update.to_string(), now).await.ok()["result"], "stored");
+        // The same update: signed at another time, and written in another way.
+        let anew = format!("{{ \"status\":\"accepted\",\n\"order_id\":\"{order}\" }}");
+        for (body, at) in [(update.to_string(), now - 100), (anew, now + 100)] {
+            assert_eq!(send(body, at).await.ok()["result"], "duplicate");
+        }
+        for _ in 0..2 {
+            let other = json!({"order_id": order, "status": "rejected", "reason": "burnt"});
+            let refused = send(other.to_string(), now).await;
+            refused.problem(422, "webhook_id_reused");
+        }
+        let stranger: OrderId = app.house.chance.id(app.house.clock.now());
+        let other = json!({"order_id": stranger, "status": "accepted"});
+        let refused = send(other.to_string(), now).await;
+        refused.problem(422, "webhook_id_reused");
+
+        app.house.ledger.apply_callbacks(order).await.unwrap();
+        assert_eq!(status(&app, order).await, "accepted");
+        let path = "/api/v1/callbacks?result=conflict";
+        let staff = app.signed_in("sam", Role::Staff, &[store]).await;
+        let listed = app.get(path).by(&staff).send().await.ok();
+        let listed = listed["items"].as_array().unwrap();
+        assert_eq!(listed.len(), 2, "{listed:?}");
+        let of = |at: usize| (&listed[at]["webhook_id"], &listed[at]["order_id"]);
+        assert_eq!(of(0), (&json!("m-1"), &Value::Null));
+        assert_eq!(of(1), (&json!("m-1"), &json!(order)));
+        assert_eq!(listed[1]["payload"]["reason"], "burnt");
         assert_eq!(app.house.ledger.audit().await.unwrap(), []);
     })
     .await;

@@ -42,6 +42,8 @@ words! {
         Unmatched = "unmatched",
         /// Applying it failed five times.
         Parked = "parked",
+        /// Its webhook id came before with another body, so it was refused.
+        Conflict = "conflict",
     }
 }
 

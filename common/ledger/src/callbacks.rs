@@ -6,7 +6,8 @@ mod interpret;
 mod tests;
 
 use super::{
-    ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Refusal, Result, in_one_transaction,
+    Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Refusal, Result,
+    in_one_transaction,
 };
 use domain::{
     callback::Update,
@@ -14,7 +15,7 @@ use domain::{
     ids::{CallbackId, OrderId},
     integrator::Integrator,
 };
-use platform::crash;
+use platform::{crash, secrets::sha256};
 use store::{StoreError, callbacks::NewCallback};
 
 pub use store::callbacks::{CallbackFilter, KeptCallback};
@@ -25,8 +26,11 @@ pub enum Received {
     Stored {
         id: CallbackId,
     },
-    /// The integrator has already sent this webhook id.
+    /// The integrator has already sent this update with this webhook id.
     Duplicate,
+    /// The integrator has already sent another update with this webhook id; this one is on record and will not be
+    /// applied.
+    Conflict,
 }
 
 /// Why a callback is refused.
@@ -59,19 +63,7 @@ impl Ledger {
     ) -> ChangeResult<Received, CallbackRefused> {
         crash::point("callback.before_store");
         let stored = in_one_transaction!(&self.inner, CrashPoints::CALLBACK_STORED, |change| {
-            let order_id = match (update.order_id, &update.reference) {
-                (Some(order), _) => {
-                    if !store::callbacks::was_handed(&mut change.tx, integrator.id, order).await? {
-                        return Err(CallbackRefused::UnknownOrder(order).into());
-                    }
-                    Some(order)
-                }
-                (None, Some(reference)) => {
-                    let (id, of) = (integrator.id, integrator.store_id);
-                    store::callbacks::order_of_reference(&mut change.tx, id, of, reference).await?
-                }
-                (None, None) => None,
-            };
+            let order_id = order_of(change, integrator, &update).await?;
             let id: CallbackId = change.inner.chance.id(change.now);
             let new = NewCallback {
                 id,
@@ -88,10 +80,81 @@ impl Ledger {
             Ok(Received::Stored { id })
         });
         match stored {
-            Err(ChangeError::Failed(Failure::Store(StoreError::UniqueKeyTaken))) => {
-                Ok(Received::Duplicate)
+            // An order that it was never handed may stand in a body that repeats an id.
+            Err(
+                ChangeError::Failed(Failure::Store(StoreError::UniqueKeyTaken))
+                | ChangeError::Refused(CallbackRefused::UnknownOrder(_)),
+            ) => {
+                let repeated = self.receive_repeated(integrator, webhook_id, &update).await;
+                repeated.map_or_else(|error| Err(error.into()), |known| known.map_or(stored, Ok))
             }
             stored => stored,
         }
+    }
+
+    /// Compares a callback with the first one of the same webhook id: the same update is a duplicate, and another one is
+    /// put on record. Returns `None` if there is no such callback. Updates are compared, not bytes: a sender may write the
+    /// same JSON anew.
+    async fn receive_repeated(
+        &self,
+        integrator: &Integrator,
+        webhook_id: &str,
+        update: &Update,
+    ) -> Result<Option<Received>> {
+        let judged: Result<_> = in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
+            let first = store::callbacks::find(&mut change.tx, integrator.id, webhook_id).await?;
+            let Some((first, payload)) = first else {
+                return Ok(None);
+            };
+            if serde_json::from_value::<Update>(payload).is_ok_and(|first| first == *update) {
+                return Ok(Some(Received::Duplicate));
+            }
+            let order_id = match order_of(change, integrator, update).await {
+                Ok(order) => order,
+                Err(ChangeError::Refused(CallbackRefused::UnknownOrder(_))) => None,
+                Err(ChangeError::Failed(failure)) => return Err(failure),
+            };
+            let new = NewCallback {
+                id: change.inner.chance.id(change.now),
+                integrator_id: integrator.id,
+                webhook_id,
+                order_id,
+                update,
+                received_at: change.now,
+            };
+            let body = serde_json::to_string(update).unwrap_or_default();
+            let key = sha256(format!("{webhook_id}\n{body}").as_bytes());
+            let why = format!("callback {first} has this webhook-id and another body");
+            store::callbacks::insert_refused(&mut change.tx, new, &key, &why).await?;
+            Ok(Some(Received::Conflict))
+        });
+        match judged {
+            // It is on record already.
+            Err(Failure::Store(StoreError::UniqueKeyTaken)) => Ok(Some(Received::Conflict)),
+            judged => judged,
+        }
+    }
+}
+
+/// Returns the order that an update names; `None` if its reference is not known yet.
+async fn order_of(
+    change: &mut Change<'_>,
+    integrator: &Integrator,
+    update: &Update,
+) -> ChangeResult<Option<OrderId>, CallbackRefused> {
+    let tx = &mut change.tx;
+    match (update.order_id, &update.reference) {
+        (Some(order), _) => {
+            if store::callbacks::was_handed(tx, integrator.id, order).await? {
+                Ok(Some(order))
+            } else {
+                Err(CallbackRefused::UnknownOrder(order).into())
+            }
+        }
+        (None, Some(reference)) => {
+            let (id, of) = (integrator.id, integrator.store_id);
+            Ok(store::callbacks::order_of_reference(tx, id, of, reference).await?)
+        }
+        (None, None) => Ok(None),
     }
 }

@@ -106,7 +106,7 @@ metrics! {
     workers_live: IntGauge, "expediter_workers_live", [],
         "Workers that share the integrators' caps and rates, as last counted by this worker; 0 in a process without one.";
     callbacks: IntCounterVec, "expediter_callbacks_total", ["result"],
-        "Callbacks, by result: stored, applied, duplicate, stale, unmapped, illegal, unmatched, bad_signature.";
+        "Callbacks, by result: stored, applied, duplicate, stale, unmapped, illegal, unmatched, conflict, bad_signature.";
     sweep_findings: IntCounterVec, "expediter_sweep_findings_total", ["kind"],
         "Repairs made by the reconciler, by kind. Steady growth means that another component loses work.";
     stuck: IntGaugeVec, "expediter_stuck", ["kind"],

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     execute,
     failures::{MAX_FAILURES, shortened},
-    fetch_all, fetch_scalar, fetch_scalars, for_update,
+    fetch_all, fetch_optional, fetch_scalar, fetch_scalars, for_update,
     tx::Tx,
 };
 use domain::{
@@ -60,6 +60,50 @@ pub async fn insert(tx: &mut Tx, new: NewCallback<'_>) -> Result<()> {
         new.update.occurred_at
     );
     Ok(())
+}
+
+/// Inserts a callback that was refused because its webhook id came before with another body. It is listed under that
+/// id; `key` stands for its id and body, and is unique in its place. [`super::StoreError::UniqueKeyTaken`] if the same
+/// body was refused before.
+pub async fn insert_refused(
+    tx: &mut Tx,
+    new: NewCallback<'_>,
+    key: &[u8; 32],
+    detail: &str,
+) -> Result<()> {
+    execute!(
+        tx,
+        "INSERT INTO callbacks (id, integrator_id, webhook_id, repeated_id, order_id, reference, payload, received_at,          applied_at, result, detail, sequence, occurred_at, failures) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+        new.id,
+        new.integrator_id,
+        &key[..],
+        new.webhook_id.as_bytes(),
+        new.order_id,
+        new.update.reference.as_deref().map(str::as_bytes),
+        Json(new.update),
+        new.received_at,
+        new.received_at,
+        CallbackResult::Conflict,
+        shortened(detail),
+        new.update.sequence,
+        new.update.occurred_at
+    );
+    Ok(())
+}
+
+/// Returns the id and the payload of the callback that this integrator sent with this webhook id first.
+pub async fn find(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    webhook_id: &str,
+) -> Result<Option<(CallbackId, Value)>> {
+    let row = fetch_optional!(
+        tx,
+        "SELECT id, payload FROM callbacks WHERE integrator_id = ? AND webhook_id = ?",
+        integrator,
+        webhook_id.as_bytes()
+    );
+    Ok(row.map(|(id, Json(payload))| (id, payload)))
 }
 
 /// Returns whether this integrator was ever handed this order.

@@ -44,6 +44,8 @@ enum CallbackState {
     Unmatched,
     /// Applying it failed five times.
     Parked,
+    /// Refused, because its `webhook-id` came before with another body.
+    Conflict,
 }
 
 #[OpenApi(tag = "Topic::Callbacks")]
@@ -154,6 +156,7 @@ impl CallbackState {
             Some(CallbackResult::Illegal) => Self::Illegal,
             Some(CallbackResult::Unmatched) => Self::Unmatched,
             Some(CallbackResult::Parked) => Self::Parked,
+            Some(CallbackResult::Conflict) => Self::Conflict,
         }
     }
 

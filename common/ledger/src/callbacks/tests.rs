@@ -5,6 +5,7 @@ mod meant;
 mod news;
 mod overtaken;
 mod parcels;
+mod repeated;
 
 use crate::scene::{Scene, word};
 use domain::{
@@ -14,7 +15,7 @@ use domain::{
     status::OrderStatus,
 };
 
-use CallbackResult::{Applied, Illegal, Parked, Stale, Unchanged, Unmapped, Unmatched};
+use CallbackResult::{Applied, Conflict, Illegal, Parked, Stale, Unchanged, Unmapped, Unmatched};
 
 /// Returns the results of all callbacks, in order of receipt.
 async fn results(scene: &Scene) -> Vec<Option<CallbackResult>> {

@@ -160,8 +160,8 @@ pub(crate) async fn run_walk<A: QueryOutput>(
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(sql_prefix);
         query.push(
-            "SELECT c.id, c.integrator_id, i.name AS integrator_name, i.store_id, c.webhook_id, c.order_id, \
-             o.number AS order_number, c.reference, c.sequence, c.payload, c.received_at, c.applied_at, c.result, \
+            "SELECT c.id, c.integrator_id, i.name AS integrator_name, i.store_id, \
+             COALESCE(c.repeated_id, c.webhook_id) AS webhook_id, c.order_id, o.number AS order_number, c.reference, c.sequence, c.payload, c.received_at, c.applied_at, c.result, \
              c.detail, c.failures FROM callbacks c ",
         );
         query
