@@ -39,7 +39,7 @@ parameter!(
 );
 
 impl IdempotencyKey {
-    /// Returns the key with its owner (an account, or a guest's session) and the fingerprint of the request. Pass
+    /// Returns the key with its owner (an account, or a guest) and the fingerprint of the request. Pass
     /// `&Value::Null` if the request has no body.
     pub(crate) fn of(
         self,

@@ -16,7 +16,7 @@ use domain::{
     session::{Session, is_code},
     status::{By, OrderStatus},
 };
-use ledger::intake::{Placed, Placer};
+use ledger::intake::{Placed, Placer, guest_scope};
 use poem_openapi::{
     OpenApi,
     param::{Header, Path, Query},
@@ -186,7 +186,8 @@ impl Orders {
     /// Place an order as a guest
     ///
     /// The session's code is the key. `{"product_id"}` alone orders one piece of that product. A guest who sends a
-    /// random `Expediter-Guest` key can cancel the order with it, and sees the order marked as `mine`.
+    /// random `Expediter-Guest` key can cancel the order with it, and sees the order marked as `mine`. Idempotency keys and
+    /// references of such a guest are their own.
     #[oai(
         path = "/sessions/:code/orders",
         method = "post",
@@ -196,14 +197,14 @@ impl Orders {
         &self,
         code: Path<String>,
         #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
-        /// A client-chosen key of up to 200 bytes, unique per session.
+        /// A client-chosen key of up to 200 bytes, unique per guest. Guests who send no `Expediter-Guest` key share theirs.
         key: IdempotencyKey,
         Checked(new): Checked<GuestsOrder>,
     ) -> Result<Answer<GuestOrderView, PlacedGuestOrder>, Problem> {
         let session = self.session(&code.0).await?;
         self.0.limits.count_session_order(session.id)?;
-        let idempotency = key.of(&self.0, session.id.uuid(), &new)?;
         let key_hash = hash_guest_key(guest.0)?;
+        let idempotency = key.of(&self.0, guest_scope(session.id, key_hash), &new)?;
         let wanted = new.into_command(Placer::Guest { key_hash }, &session, idempotency)?;
         let Placed { order, replayed } = self.place_order(wanted).await?;
         Ok(Answer::of(GuestOrderView::of(&order, key_hash)).replayed(replayed))
@@ -222,12 +223,13 @@ impl Orders {
         code: Path<String>,
         id: Path<Uuid>,
         #[oai(name = "Expediter-Guest")] guest: Header<Option<String>>,
-        /// A client-chosen key of up to 200 bytes, unique per session.
+        /// A client-chosen key of up to 200 bytes, unique per guest. Guests who send no `Expediter-Guest` key share theirs.
         key: IdempotencyKey,
     ) -> Result<Tagged<GuestOrderView>, Problem> {
         let session = self.session(&code.0).await?;
-        let key = key.of(&self.0, session.id.uuid(), &serde_json::Value::Null)?;
         let key_hash = hash_guest_key(guest.0)?;
+        let owner = guest_scope(session.id, key_hash);
+        let key = key.of(&self.0, owner, &serde_json::Value::Null)?;
         let order = self.0.ledger.order(id.0.into()).await?;
         let order = order
             .filter(|order| {

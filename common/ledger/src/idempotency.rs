@@ -16,7 +16,7 @@ use store::{StoreError, idempotency::KeyRow};
 /// The idempotency key of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Idempotency {
-    /// Scope of the key: the account's id or, for a guest, the session's.
+    /// Scope of the key: the account's id or, for a guest, that of [`super::intake::guest_scope`].
     pub owner: Uuid,
     pub key: String,
     /// Hash of the request: the same key with another one is refused.

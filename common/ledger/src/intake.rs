@@ -3,6 +3,7 @@
 mod batch;
 mod decide;
 mod draft;
+mod existing;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -25,6 +26,7 @@ use domain::{
         size::{TextTooLong, check_text},
     },
 };
+use platform::secrets::sha256;
 
 /// A request to place an order.
 #[derive(Clone, Debug)]
@@ -125,6 +127,19 @@ pub struct Shortage {
     pub left: i64,
 }
 
+/// Returns the scope of a guest's idempotency keys and references: each guest key of a session has its own, and all
+/// guests of the session without one share one.
+#[must_use]
+pub fn guest_scope(session: SessionId, key_hash: Option<[u8; 32]>) -> Uuid {
+    let mut scope = session.uuid().as_bytes().to_vec();
+    scope.extend(key_hash.iter().flatten());
+    let digest = sha256(&scope);
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    // Version 8, so that it is no account's id, which has version 7.
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
 impl Line {
     /// Returns a line for the same quantity of the same product, at its current price.
     #[must_use]
@@ -142,7 +157,7 @@ impl PlaceOrder {
     pub(crate) fn placed_by(&self) -> Uuid {
         match (&self.placer, self.session) {
             (Placer::Account(account), _) => account.uuid(),
-            (Placer::Guest { .. }, Some(session)) => session.uuid(),
+            (Placer::Guest { key_hash }, Some(session)) => guest_scope(session, *key_hash),
             (Placer::Guest { .. }, None) => Uuid::nil(),
         }
     }
@@ -151,6 +166,23 @@ impl PlaceOrder {
     pub(crate) fn check_text(&self, limit: usize) -> Result<(), TextTooLong> {
         let notes = self.lines.iter().map(|line| line.note.as_deref());
         check_text(&self.customer, self.user_note.as_deref(), notes, limit)
+    }
+
+    /// Returns the scope that processes of an older version give to a guest's reference: the session, for all guests of
+    /// the table together (ADR 22).
+    fn table_scope(&self) -> Option<Uuid> {
+        match self.placer {
+            Placer::Account(_) => None,
+            Placer::Guest { .. } => self.session.map(SessionId::uuid),
+        }
+    }
+
+    /// Returns the scope and text that such processes give to the idempotency key, if it is the guest's own and not that
+    /// of an account that replaces the guest's order.
+    fn table_key(&self) -> Option<(Uuid, &str)> {
+        let it = self.idempotency.as_ref()?;
+        let scope = self.table_scope().filter(|_| it.owner == self.placed_by());
+        Some((scope?, it.key.as_str()))
     }
 
     /// Estimates the size of its rows, so that a batch stays bounded.

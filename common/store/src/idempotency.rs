@@ -10,7 +10,7 @@ use crate::{
     tx::Tx,
 };
 
-/// An idempotency key; `owner` is the account's id or, for a guest, the session's.
+/// An idempotency key; `owner` is the account's id or, for a guest, the guest's scope in the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRow {
     pub owner: Uuid,

@@ -58,7 +58,7 @@ const MAX_ORDERS_PER_QUERY: usize = 4096;
 #[derive(Clone, Copy, Debug)]
 pub struct NewOrder<'a> {
     pub order: &'a Order,
-    /// The account's id or, for a guest's order, the session's.
+    /// Scope of its reference: the account's id or, for a guest's order, the guest's scope in the session.
     pub placed_by: Uuid,
     /// Last number of its own stream; 0 if its events are in a session's stream.
     pub last_seq: i64,
@@ -259,6 +259,17 @@ pub async fn find_by_references(
         }
     }
     Ok(found)
+}
+
+/// Returns the hashes of the guest keys that placed these orders; `None` for those without one.
+pub async fn guests_of(tx: &mut Tx, ids: &[OrderId]) -> Result<HashMap<OrderId, Option<Vec<u8>>>> {
+    let rows = fetch_in!(
+        tx,
+        "SELECT id, guest_key_hash FROM orders WHERE id IN (",
+        ids,
+        ")"
+    );
+    Ok(rows.into_iter().collect())
 }
 
 /// Returns which of these orders exist, after a COMMIT whose answer was lost. Waits for one that is still running.

@@ -69,7 +69,7 @@ reasons! {
     DuplicateProduct = "duplicate_product", CONFLICT, "SKU already in use",
         "A sku is unique among a store's products that are not archived. Choose another sku, or edit the product that has it.";
     DuplicateOrder = "duplicate_order", CONFLICT, "Order reference already in use",
-        "This account has already placed an order with this reference: `order_id` and the Location header identify it. If it is the same order, do not place it again. To make requests safe to repeat, send an Idempotency-Key.";
+        "This account or guest has already placed an order with this reference: `order_id` and the Location header identify it. If it is the same order, do not place it again. To make requests safe to repeat, send an Idempotency-Key.";
     DuplicateUser = "duplicate_user", CONFLICT, "Username already taken",
         "Usernames are unique and case-sensitive. Choose another.";
     InvalidTransition = "invalid_transition", CONFLICT, "Invalid status transition",

@@ -58,6 +58,7 @@ pub(super) struct GuestsOrder {
     product_id: Option<Uuid>,
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
+    /// The client's own id for the order, unique per guest.
     reference: Option<Reference>,
     expected_total: Option<scalars::Money>,
 }

@@ -65,6 +65,46 @@ async fn a_guest_orders_with_the_sessions_code_and_cancels_with_their_own_key() 
 }
 
 #[tokio::test]
+async fn two_phones_with_one_key_and_the_same_drink_get_one_order_each() {
+    with_app(async |app: App| {
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, Some(9)).await;
+        let (_, orders) = a_table(&app, store).await;
+        let order = async |guest: Option<&str>, reference: &str| {
+            let body = json!({"product_id": product, "reference": reference});
+            let mut ask = app.post(&orders, body).header("idempotency-key", "1");
+            if let Some(guest) = guest {
+                ask = ask.header("expediter-guest", guest);
+            }
+            ask.send().await
+        };
+        let mut ids = Vec::new();
+        for guest in [Some(GUEST), Some("another guest's key"), None] {
+            let placed = order(guest, "R").await;
+            assert_eq!(placed.header("idempotency-replayed"), "");
+            let again = order(guest, "R").await;
+            assert_eq!(again.header("idempotency-replayed"), "true");
+            let placed = placed.ok();
+            assert_eq!(again.ok(), placed);
+            assert_eq!(placed["mine"], guest.is_some());
+            order(guest, "R-2")
+                .await
+                .problem(422, "idempotency_key_reused");
+            ids.push(placed["id"].to_string());
+        }
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 3);
+        // A reference is its guest's as well.
+        let body = json!({"product_id": product, "reference": "R"});
+        let ask = app.post(&orders, body).header("expediter-guest", GUEST);
+        ask.send().await.problem(409, "duplicate_order");
+        assert_eq!(app.house.ledger.audit().await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn only_an_open_session_takes_orders_and_only_by_its_code() {
     with_app(async |app: App| {
         let store = app.house.create_store().await;

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{
     ChangeResult, Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, QueuedOrder,
     decide::{IntakeState, decide},
+    existing::ExistingOrders,
     write::{Winner, write},
 };
 use crate::{Change, CrashPoints};
@@ -16,18 +16,10 @@ use domain::{
     order::Order,
 };
 use platform::crash;
-use store::{StoreError, events::Counter, idempotency::KeyRow};
+use store::{StoreError, events::Counter};
 
 /// Outcome of one order; `None` if its session is busy.
 pub(super) type Outcome = Option<ChangeResult<Placed, PlaceRefused>>;
-
-/// Existing orders, by what a new order would repeat.
-struct ExistingOrders {
-    keys: HashMap<(Uuid, String), KeyRow>,
-    references: HashMap<(Uuid, String), OrderId>,
-    /// Replacements by the order that they replaced.
-    replacements: HashMap<OrderId, OrderId>,
-}
 
 enum Decision {
     Winner(Box<Order>),
@@ -103,6 +95,7 @@ async fn decide_and_write(
             },
         })
         .collect();
+    let mut table_keys = HashSet::new();
     let winners: Vec<Winner<'_>> = waiting
         .iter()
         .zip(&decided)
@@ -112,6 +105,9 @@ async fn decide_and_write(
                     wanted: &one.order,
                     order,
                     was_draft: false,
+                    table_key: known
+                        .free_table_key(&one.order)
+                        .filter(|key| table_keys.insert(*key)),
                 })
             } else {
                 None
@@ -134,7 +130,7 @@ async fn load_and_lock(
     let sessions: Vec<SessionId> = distinct(orders.iter().filter_map(|order| order.session));
     let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
     let mut state = lock_sessions_and_numbers(change, &sessions, &stores, wait).await?;
-    let known = find_existing_orders(&mut change.tx, orders).await?;
+    let known = ExistingOrders::find(&mut change.tx, orders).await?;
     load_rest(change, orders, &stores, &mut state).await?;
     Ok((state, known))
 }
@@ -239,42 +235,9 @@ async fn products(
     Ok(())
 }
 
-async fn find_existing_orders(
-    tx: &mut store::Tx,
-    orders: &[&PlaceOrder],
-) -> store::Result<ExistingOrders> {
-    let keys: Vec<(Uuid, &str)> = orders
-        .iter()
-        .filter_map(|order| {
-            order
-                .idempotency
-                .as_ref()
-                .map(|it| (it.owner, it.key.as_str()))
-        })
-        .collect();
-    let references: Vec<(Uuid, &str)> = orders
-        .iter()
-        .filter_map(|order| order.reference.as_deref().map(|it| (order.placed_by(), it)))
-        .collect();
-    let replaced: Vec<OrderId> = orders.iter().filter_map(|order| order.replaces).collect();
-    let keys = if keys.is_empty() {
-        Vec::new()
-    } else {
-        store::idempotency::find(tx, &keys).await?
-    };
-    Ok(ExistingOrders {
-        keys: keys
-            .into_iter()
-            .map(|row| ((row.owner, row.key.clone()), row))
-            .collect(),
-        references: store::orders::find_by_references(tx, &references).await?,
-        replacements: store::orders::replacements(tx, &replaced).await?,
-    })
-}
-
 fn find_existing(order: &PlaceOrder, known: &ExistingOrders) -> Option<Decision> {
     if let Some(it) = &order.idempotency
-        && let Some(row) = known.keys.get(&(it.owner, it.key.clone()))
+        && let Some(row) = known.key(order)
     {
         return Some(if row.fingerprint == it.fingerprint {
             Decision::Replay(row.resource_id.into())
@@ -282,15 +245,10 @@ fn find_existing(order: &PlaceOrder, known: &ExistingOrders) -> Option<Decision>
             Decision::Refused(PlaceRefused::IdempotencyKeyReused)
         });
     }
-    if let Some(reference) = &order.reference
-        && let Some(existing) = known
-            .references
-            .get(&(order.placed_by(), reference.clone()))
-    {
-        let existing = *existing;
+    if let Some(existing) = known.reference(order) {
         return Some(Decision::Refused(PlaceRefused::DuplicateOrder { existing }));
     }
-    let by = *known.replacements.get(&order.replaces?)?;
+    let by = known.replacement_of(order.replaces?)?;
     Some(Decision::Refused(PlaceRefused::AlreadyReplaced { by }))
 }
 
@@ -381,7 +339,7 @@ fn to_outcome(decided: Decision, replays: &HashMap<OrderId, Order>) -> Outcome {
     })
 }
 
-fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
+pub(super) fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
     let mut all: Vec<T> = all.collect();
     all.sort_unstable();
     all.dedup();

@@ -47,6 +47,7 @@ pub(crate) async fn place_draft(
         wanted: &wanted,
         order: &order,
         was_draft: true,
+        table_key: None,
     };
     write(change, &[winner], &state).await?;
     Ok(order)

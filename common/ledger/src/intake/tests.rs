@@ -1,6 +1,7 @@
 //! Intake on both databases: what is placed, what is refused, and what hundreds at once leave behind.
 
 mod bounds;
+mod guests;
 mod running;
 mod unanswered;
 

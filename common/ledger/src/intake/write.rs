@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::{PlaceOrder, decide::IntakeState};
 use crate::Change;
 use domain::{
@@ -17,6 +19,8 @@ pub(super) struct Winner<'a> {
     pub(super) order: &'a Order,
     /// True if it was a draft, whose rows exist and are locked.
     pub(super) was_draft: bool,
+    /// Scope and text of the idempotency key that processes of an older version look for.
+    pub(super) table_key: Option<(Uuid, &'a str)>,
 }
 
 pub(super) async fn write(
@@ -116,11 +120,13 @@ fn handoffs(change: &Change<'_>, winners: &[Winner<'_>], state: &IntakeState) ->
 fn keys(winners: &[Winner<'_>]) -> Vec<KeyRow> {
     winners
         .iter()
-        .filter_map(|winner| {
-            let it = winner.wanted.idempotency.as_ref()?;
-            Some(KeyRow {
-                owner: it.owner,
-                key: it.key.clone(),
+        .filter_map(|winner| Some((winner, winner.wanted.idempotency.as_ref()?)))
+        .flat_map(|(winner, it)| {
+            let own = Some((it.owner, it.key.as_str()));
+            let scopes = [own, winner.table_key].into_iter().flatten();
+            scopes.map(|(owner, key)| KeyRow {
+                owner,
+                key: key.to_owned(),
                 fingerprint: it.fingerprint,
                 resource_id: winner.order.id.uuid(),
             })
