@@ -9,6 +9,7 @@ pub use self::{reference::parse_reference, retry_after::RetryAfter};
 use super::{
     ids::{HandoffId, IntegratorId, OrderId, StoreId},
     integrator::{HandoffEvent, UnknownPolicy},
+    status::OrderStatus,
     words::words,
 };
 
@@ -79,6 +80,18 @@ pub struct Handoff {
     pub reason: Option<String>,
     pub created_at: DateTime<Utc>,
     pub closed_at: Option<DateTime<Utc>>,
+}
+
+/// The change of an order that made a handoff, as its message tells it: as of that change, however late it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// Number of its event in the stream of the order.
+    pub number: i64,
+    /// `None` if the change placed a new order.
+    pub from: Option<OrderStatus>,
+    pub to: OrderStatus,
+    pub reason: Option<String>,
+    pub at: DateTime<Utc>,
 }
 
 /// One HTTP request of a handoff.

@@ -3,8 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    handoff::Cause,
     integrator::{Format, HandoffEvent},
     order::{Order, rfc3339},
+    status::OrderStatus,
     store::{Contact, Store},
 };
 
@@ -16,12 +18,16 @@ pub struct Subject<'a> {
     pub store: &'a Store,
     /// `None` only for a `test`.
     pub order: Option<&'a Order>,
+    /// The change that the message is about; `None` for a `test`, and for a handoff that an older version made.
+    pub cause: Option<&'a Cause>,
+    /// Number of the order's newest event, so that a reader sees if the order is newer than the change.
+    pub version: Option<i64>,
 }
 
 /// Returns the body's bytes, which are frozen at the first attempt.
 #[must_use]
 pub fn body(format: Format, subject: Subject<'_>) -> Vec<u8> {
-    let value = match (format, subject.order) {
+    let mut value = match (format, subject.order) {
         (Format::Order, Some(order)) => order_body(subject, order),
         (Format::Delivery, Some(order)) => delivery_body(subject, order),
         (_, None) => json!({
@@ -30,6 +36,18 @@ pub fn body(format: Format, subject: Subject<'_>) -> Vec<u8> {
             "store": {"id": subject.store.id.to_string(), "name": subject.store.name},
         }),
     };
+    if let Some(cause) = subject.cause {
+        value["change"] = json!({
+            "number": cause.number.to_string(),
+            "from": cause.from.map_or("", OrderStatus::as_str),
+            "to": cause.to,
+            "reason": text(cause.reason.as_deref()),
+            "at": rfc3339(cause.at),
+        });
+    }
+    if let (Some(version), Some(_)) = (subject.version, subject.order) {
+        value["order"]["version"] = version.to_string().into();
+    }
     value.to_string().into_bytes()
 }
 
@@ -136,7 +154,6 @@ mod tests {
         ids::ItemId,
         money::Money,
         order::{Customer, Fulfilment, Item},
-        status::OrderStatus,
     };
 
     fn id<T: From<Uuid>>(n: u128) -> T {
@@ -207,6 +224,16 @@ mod tests {
         }
     }
 
+    fn cause() -> Cause {
+        Cause {
+            number: 7,
+            from: Some(OrderStatus::Accepted),
+            to: OrderStatus::Cancelled,
+            reason: Some("burnt".into()),
+            at: DateTime::UNIX_EPOCH,
+        }
+    }
+
     fn written(format: Format, order: Option<&Order>) -> Value {
         let store = store();
         let event = if order.is_some() {
@@ -214,11 +241,14 @@ mod tests {
         } else {
             HandoffEvent::Test
         };
+        let cause = order.map(|_| cause());
         let subject = Subject {
             event,
             callback_url: "https://x.example/cb",
             store: &store,
             order,
+            cause: cause.as_ref(),
+            version: order.map(|_| 8),
         };
         serde_json::from_slice(&body(format, subject)).unwrap()
     }
@@ -251,6 +281,39 @@ mod tests {
         assert_eq!(body["order"]["products"][0]["qty"], 2);
         assert_eq!(body["origin"]["address"], "Quay 1");
         assert_eq!(body["destination"]["name"], "Ada");
+    }
+
+    #[test]
+    fn both_formats_tell_the_change_and_how_new_the_order_is() {
+        for format in [Format::Order, Format::Delivery] {
+            let body = written(format, Some(&order()));
+            assert_eq!(
+                body["change"],
+                json!({
+                    "number": "7", "from": "accepted", "to": "cancelled", "reason": "burnt",
+                    "at": "1970-01-01T00:00:00.000000Z",
+                })
+            );
+            assert_eq!(body["order"]["version"], "8");
+        }
+    }
+
+    #[test]
+    fn a_handoff_of_an_older_version_has_no_change_to_tell() {
+        let (store, order) = (store(), order());
+        let subject = Subject {
+            event: HandoffEvent::OrderPlaced,
+            callback_url: "https://x.example/cb",
+            store: &store,
+            order: Some(&order),
+            cause: None,
+            version: Some(8),
+        };
+        for format in [Format::Order, Format::Delivery] {
+            let body: Value = serde_json::from_slice(&body(format, subject)).unwrap();
+            assert_eq!(body.get("change"), None);
+            assert_eq!(body["order"]["version"], "8");
+        }
     }
 
     #[test]

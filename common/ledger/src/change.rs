@@ -237,6 +237,14 @@ impl<'l> Change<'l> {
         seq
     }
 
+    /// Returns the number of the newest event that this change has added about an order.
+    pub(crate) fn newest_event_of(&self, order: OrderId) -> Option<i64> {
+        let mut newest_first = self.events.iter().rev();
+        let newest = newest_first
+            .find(|event| event.order_id == Some(order) && event.kind != EventKind::HandoffFailed);
+        newest.map(|event| event.seq)
+    }
+
     /// Adds an event that already has its number: the first of a stream whose row this change writes.
     pub(crate) fn add_numbered_event(&mut self, event: Event) {
         self.events.push(event);

@@ -7,7 +7,7 @@ use sqlx::{QueryBuilder, types::Json};
 use crate::{
     bulk::MAX_ROWS,
     error::Result,
-    execute_in, insert_many, on, push_ids, read_all,
+    execute_in, fetch_in, insert_many, on, push_ids, read_all,
     rows::{ReadRow, Row},
     tx::Tx,
 };
@@ -109,6 +109,17 @@ pub async fn of_order(tx: &mut Tx, order: OrderId, after: i64, limit: u32) -> Re
         after,
         limit
     ))
+}
+
+/// Returns the number of the newest event about each of these orders; events about their handoffs are left out.
+pub async fn newest_of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<BTreeMap<OrderId, i64>> {
+    let rows = fetch_in!(
+        tx,
+        "SELECT order_id, MAX(seq) FROM events WHERE kind <> 'handoff.failed' AND order_id IN (",
+        orders,
+        ") GROUP BY order_id"
+    );
+    Ok(rows.into_iter().collect())
 }
 
 impl ReadRow for Event {

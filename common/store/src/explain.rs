@@ -135,6 +135,7 @@ mod in_tests {
                     max_attempts: 5,
                     due_at: at,
                     deadline: at + TimeDelta::hours(1),
+                    cause: None,
                     created_at: at,
                 }
             })

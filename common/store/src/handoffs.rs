@@ -7,7 +7,7 @@ mod outcome;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
+use sqlx::{QueryBuilder, types::Json};
 
 pub use claim::{
     Candidate, blocked, candidates, claim, lock_available, next_due_at, probe_candidates,
@@ -27,12 +27,12 @@ use crate::{
     tx::Tx,
 };
 use domain::{
-    handoff::{Handoff, HandoffState},
+    handoff::{Cause, Handoff, HandoffState},
     ids::{HandoffId, IntegratorId, OrderId, StoreId},
     integrator::HandoffEvent,
 };
 
-/// `SELECT` of a handoff's columns, with or without its body, and the rest of the statement.
+/// `SELECT` of a handoff's columns, with or without its body and cause, and the rest of the statement.
 macro_rules! select {
     ($body:literal, $rest:literal) => {
         concat!(
@@ -60,6 +60,8 @@ pub struct NewHandoff {
     pub max_attempts: u32,
     pub due_at: DateTime<Utc>,
     pub deadline: DateTime<Utc>,
+    /// `None` only for a `test` event.
+    pub cause: Option<Cause>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -72,13 +74,15 @@ pub struct Stored {
     pub leased_until: Option<DateTime<Utc>>,
     /// Request body; fixed at the first attempt.
     pub body: Option<Vec<u8>>,
+    /// The change that its message tells; `None` for a test, and for one that an older version made.
+    pub cause: Option<Cause>,
 }
 
 pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
     insert_many!(
         &mut *tx,
         "INSERT INTO handoffs (id, store_id, order_id, integrator_id, position, event, state, required, round, \
-         attempts, max_attempts, due_at, fence, deadline, claim_failures, created_at) ",
+         attempts, max_attempts, due_at, fence, deadline, cause, claim_failures, created_at) ",
         handoffs,
         |push, new| push
             .push_bind(new.id)
@@ -95,6 +99,7 @@ pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
             .push_bind(new.due_at)
             .push_bind(0_i64)
             .push_bind(new.deadline)
+            .push_bind(new.cause.as_ref().map(Json))
             .push_bind(0_i32)
             .push_bind(new.created_at)
     );
@@ -102,13 +107,17 @@ pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
 }
 
 pub async fn get(tx: &mut Tx, id: HandoffId) -> Result<Option<Handoff>> {
-    let row = read_optional!(tx, select!("NULL AS body", "WHERE id = ?"), id);
+    let row = read_optional!(
+        tx,
+        select!("NULL AS body, NULL AS cause", "WHERE id = ?"),
+        id
+    );
     Ok(row.map(|stored: Stored| stored.handoff))
 }
 
 /// Locks a handoff and returns it. Callers that change it must have locked its order before.
 pub async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
-    let sql = for_update!(tx, select!("body", "WHERE id = ?"));
+    let sql = for_update!(tx, select!("body, cause", "WHERE id = ?"));
     Ok(read_optional!(tx, sql, id))
 }
 
@@ -117,7 +126,7 @@ pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
     let rows = read_all!(
         tx,
         select!(
-            "NULL AS body",
+            "NULL AS body, NULL AS cause",
             "WHERE order_id = ? ORDER BY integrator_id, position"
         ),
         order
@@ -129,7 +138,10 @@ pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
 pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
     let sql = for_update!(
         tx,
-        select!("NULL AS body", "WHERE order_id = ? ORDER BY id")
+        select!(
+            "NULL AS body, NULL AS cause",
+            "WHERE order_id = ? ORDER BY id"
+        )
     );
     let mut handoffs = handoffs_of(read_all!(tx, sql, order));
     handoffs.sort_by_key(|handoff| (handoff.integrator_id, handoff.position));
@@ -224,6 +236,7 @@ impl ReadRow for Stored {
             fence: row.get("fence")?,
             leased_until: row.get("leased_until")?,
             body: row.get("body")?,
+            cause: row.get::<Option<Json<_>>>("cause")?.map(|Json(it)| it),
         })
     }
 }

@@ -282,6 +282,14 @@ async fn begin_attempts(
     let (auth, signing) = change.inner.outbound_secrets(to, change.now)?;
     let ids: Vec<HandoffId> = locked.iter().map(|one| one.stored.handoff.id).collect();
     let blocked = store::handoffs::blocked(&mut change.tx, &ids).await?;
+    // A pending order is moved here, and so has its newest event in this change.
+    let unwritten = locked.iter().filter(|one| one.stored.body.is_none());
+    let known_orders: Vec<OrderId> = unwritten
+        .filter_map(|one| one.order.as_ref())
+        .filter(|order| order.status != OrderStatus::Pending)
+        .map(|order| order.id)
+        .collect();
+    let newest = store::events::newest_of_orders(&mut change.tx, &known_orders).await?;
     let mut attempts: Vec<NewAttempt> = Vec::new();
     let mut store: Option<Store> = None;
     for Locked { stored, mut order } in locked {
@@ -319,7 +327,12 @@ async fn begin_attempts(
                     Some(known) => known,
                     None => store.insert(load_store(change, to).await?),
                 };
-                render_body(change, to, store, handoff.event, order.as_ref())
+                let order = order.as_ref();
+                let version = order.and_then(|order| {
+                    let of_this_change = change.newest_event_of(order.id);
+                    of_this_change.or_else(|| newest.get(&order.id).copied())
+                });
+                render_body(change, to, store, &stored, order, version)
             }
         };
         store::handoffs::claim(&mut change.tx, handoff.id, n, fence, leased_until, &body).await?;
@@ -401,8 +414,9 @@ fn render_body(
     change: &Change<'_>,
     to: &store::integrators::Stored,
     store: &Store,
-    event: HandoffEvent,
+    stored: &Stored,
     order: Option<&Order>,
+    version: Option<i64>,
 ) -> Vec<u8> {
     let integrator = &to.integrator;
     let public_url = &change.inner.settings.public_url;
@@ -411,10 +425,12 @@ fn render_body(
         integrator.id
     );
     let subject = payload::Subject {
-        event,
+        event: stored.handoff.event,
         callback_url: &callback_url,
         store,
         order,
+        cause: stored.cause.as_ref(),
+        version,
     };
     payload::body(integrator.format, subject)
 }

@@ -55,6 +55,7 @@ impl Ledger {
                 max_attempts: MAX_ATTEMPTS,
                 due_at: now,
                 deadline: now + SEND_DEADLINE,
+                cause: None,
                 created_at: now,
             };
             store::handoffs::insert(&mut change.tx, &[test]).await?;

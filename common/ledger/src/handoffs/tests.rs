@@ -7,6 +7,7 @@ mod cancel_table;
 mod clock;
 mod ends;
 mod looked_for;
+mod messages;
 
 use super::Claimed;
 use crate::scene::Scene;

@@ -8,9 +8,11 @@ use super::{PlaceOrder, decide::IntakeState};
 use crate::Change;
 use domain::{
     event::{Event, EventKind},
+    handoff::Cause,
     hint::Hint,
     ids::{ProductId, StoreId},
     order::Order,
+    status::OrderStatus,
 };
 use store::{handoffs::NewHandoff, idempotency::KeyRow, orders::NewOrder};
 
@@ -48,15 +50,16 @@ pub(super) async fn write(
         store::orders::update(&mut change.tx, draft.order).await?;
         store::orders::replace_items(&mut change.tx, draft.order).await?;
     }
-    let handoffs = handoffs(change, winners, state);
+    let numbers: Vec<i64> = winners
+        .iter()
+        .map(|winner| announce(change, winner))
+        .collect();
+    let handoffs = handoffs(change, winners, &numbers, state);
     store::handoffs::insert(&mut change.tx, &handoffs).await?;
     let mut keys = keys(winners);
     keys.sort_unstable_by(|a, b| (a.owner, &a.key).cmp(&(b.owner, &b.key)));
     store::idempotency::insert(&mut change.tx, &keys, change.now).await?;
 
-    for winner in winners {
-        announce(change, winner);
-    }
     for handoff in &handoffs {
         change.hint(Hint::Handoffs {
             integrator: handoff.integrator_id,
@@ -93,15 +96,28 @@ fn count_per_store(winners: &[Winner<'_>]) -> BTreeMap<StoreId, i64> {
     numbered
 }
 
-fn handoffs(change: &Change<'_>, winners: &[Winner<'_>], state: &IntakeState) -> Vec<NewHandoff> {
+fn handoffs(
+    change: &Change<'_>,
+    winners: &[Winner<'_>],
+    numbers: &[i64],
+    state: &IntakeState,
+) -> Vec<NewHandoff> {
     winners
         .iter()
-        .flat_map(|winner| {
+        .zip(numbers)
+        .flat_map(|(winner, number)| {
+            let cause = Cause {
+                number: *number,
+                from: winner.was_draft.then_some(OrderStatus::Draft),
+                to: OrderStatus::Pending,
+                reason: None,
+                at: change.now,
+            };
             state
                 .listeners(winner.order.store_id)
-                .map(move |integrator| (winner.order, integrator))
+                .map(move |integrator| (winner.order, integrator, cause.clone()))
         })
-        .map(|(order, integrator)| NewHandoff {
+        .map(|(order, integrator, cause)| NewHandoff {
             id: change.inner.chance.id(change.now),
             store_id: order.store_id,
             order_id: Some(order.id),
@@ -112,6 +128,7 @@ fn handoffs(change: &Change<'_>, winners: &[Winner<'_>], state: &IntakeState) ->
             max_attempts: integrator.max_attempts,
             due_at: change.now,
             deadline: order.accept_by.unwrap_or(change.now),
+            cause: Some(cause),
             created_at: change.now,
         })
         .collect()
@@ -134,11 +151,12 @@ fn keys(winners: &[Winner<'_>]) -> Vec<KeyRow> {
         .collect()
 }
 
-fn announce(change: &mut Change<'_>, winner: &Winner<'_>) {
+/// Adds the event that the order is placed, and returns its number.
+fn announce(change: &mut Change<'_>, winner: &Winner<'_>) -> i64 {
     let order = winner.order;
     let data = order.public_facts();
     if order.session.is_some() || winner.was_draft {
-        change.event(order.stream(), Some(order.id), EventKind::OrderPlaced, data);
+        change.event(order.stream(), Some(order.id), EventKind::OrderPlaced, data)
     } else {
         // The order's own stream starts with this event, and its row is written with that number.
         change.add_numbered_event(Event {
@@ -150,5 +168,6 @@ fn announce(change: &mut Change<'_>, winner: &Winner<'_>) {
             at: change.now,
             data,
         });
+        1
     }
 }

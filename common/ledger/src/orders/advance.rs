@@ -8,7 +8,7 @@ use crate::{Change, ChangeResult, Refusal};
 use domain::{
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
     event::EventKind,
-    handoff::HandoffState,
+    handoff::{Cause, HandoffState},
     hint::Hint,
     ids::{IntegratorId, OrderId, ProductId},
     integrator::{HandoffEvent, Integrator},
@@ -77,7 +77,7 @@ pub(crate) async fn advance(
     let stock = status::decide(order.status, to, by, reason, Facts { has_courier })?;
     let integrators = change.integrators_of(order.store_id).await?;
 
-    let was = Counted::of(order);
+    let (was, was_status) = (Counted::of(order), order.status);
     order.status = to;
     order.reason = reason
         .map(str::trim)
@@ -121,15 +121,26 @@ pub(crate) async fn advance(
     if gives_back {
         give_back_stock(change, order).await?;
     }
-    create_handoffs(change, order, &integrators, integrator).await?;
     let data = order.public_facts();
-    announce(change, order, EventKind::OrderStatusChanged, data);
+    let cause = Cause {
+        number: announce(change, order, EventKind::OrderStatusChanged, data),
+        from: Some(was_status),
+        to,
+        reason: order.reason.clone(),
+        at: change.now,
+    };
+    create_handoffs(change, order, &cause, &integrators, integrator).await?;
     Ok(())
 }
 
-/// Adds an event to the order's stream.
-pub(crate) fn announce(change: &mut Change<'_>, order: &Order, kind: EventKind, data: Value) {
-    change.event(order.stream(), Some(order.id), kind, data);
+/// Adds an event to the order's stream, and returns its number.
+pub(crate) fn announce(
+    change: &mut Change<'_>,
+    order: &Order,
+    kind: EventKind,
+    data: Value,
+) -> i64 {
+    change.event(order.stream(), Some(order.id), kind, data)
 }
 
 /// Withdraws the handoffs that are not on the wire at this moment.
@@ -163,10 +174,14 @@ fn listening(integrators: &[Integrator], event: HandoffEvent) -> impl Iterator<I
 async fn create_handoffs(
     change: &mut Change<'_>,
     order: &Order,
+    cause: &Cause,
     integrators: &[Integrator],
     asked_by: Option<IntegratorId>,
 ) -> store::Result<()> {
     let mut made: Vec<NewHandoff> = Vec::new();
+    let new = |change: &Change<'_>, one: &Integrator, event| {
+        new_handoff(change, order, cause, one, event)
+    };
     if order.status.is_unsuccessful() {
         let reached = store::orders::integrators_reached(&mut change.tx, order.id).await?;
         let rejected_it = if order.status == OrderStatus::Rejected {
@@ -179,18 +194,14 @@ async fn create_handoffs(
             .iter()
             .filter(|one| one.listens_to(HandoffEvent::OrderCancelled))
             .filter(|one| reached.contains(&one.id) && Some(one.id) != rejected_it);
-        made.extend(told.map(|one| new_handoff(change, order, one, HandoffEvent::OrderCancelled)));
+        made.extend(told.map(|one| new(change, one, HandoffEvent::OrderCancelled)));
     }
     if order.status == OrderStatus::Dispatched {
         let couriers = listening(integrators, HandoffEvent::OrderDispatched);
-        made.extend(
-            couriers.map(|one| new_handoff(change, order, one, HandoffEvent::OrderDispatched)),
-        );
+        made.extend(couriers.map(|one| new(change, one, HandoffEvent::OrderDispatched)));
     }
     let followers = listening(integrators, HandoffEvent::OrderStatusChanged);
-    made.extend(
-        followers.map(|one| new_handoff(change, order, one, HandoffEvent::OrderStatusChanged)),
-    );
+    made.extend(followers.map(|one| new(change, one, HandoffEvent::OrderStatusChanged)));
     if made.is_empty() {
         return Ok(());
     }
@@ -217,6 +228,7 @@ async fn create_handoffs(
 fn new_handoff(
     change: &Change<'_>,
     order: &Order,
+    cause: &Cause,
     integrator: &Integrator,
     event: HandoffEvent,
 ) -> NewHandoff {
@@ -231,6 +243,7 @@ fn new_handoff(
         max_attempts: integrator.max_attempts,
         due_at: change.now,
         deadline: change.now + DEFAULT_DEADLINE,
+        cause: Some(cause.clone()),
         created_at: change.now,
     }
 }

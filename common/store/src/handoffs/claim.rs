@@ -84,7 +84,7 @@ pub async fn lock_available(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<R
     // SQLite has neither FOR UPDATE nor a need for it: it has one writer.
     let end = tx.pick(") ORDER BY id FOR UPDATE SKIP LOCKED", ") ORDER BY id");
     let rows: Vec<Readable<Stored>> =
-        fetch_in!(tx, select!("body", "WHERE id IN ("), handoffs, end);
+        fetch_in!(tx, select!("body, cause", "WHERE id IN ("), handoffs, end);
     Ok(rows.into_iter().map(|row| row.read).collect())
 }
 

@@ -1,0 +1,214 @@
+//! Content of the messages: each tells the change that made it, and how new the order beside it is.
+
+use std::time::Duration;
+
+use each_database::each_database;
+use serde_json::{Value, json};
+
+use crate::{
+    handoffs::Claimed, intake::Placer, orders::OrderEdit, scene::Scene, testing::TestLedger,
+};
+use OrderStatus::{Accepted, Delivered, Dispatched, Failed, Pending, Preparing, Ready};
+use domain::{
+    event::{Event, EventKind},
+    ids::OrderId,
+    integrator::{Format, HandoffEvent, Integrator, IntegratorKind},
+    order::rfc3339,
+    status::{By, OrderStatus},
+};
+
+const FORMATS: [Format; 2] = [Format::Order, Format::Delivery];
+
+fn body(claimed: &Claimed) -> Value {
+    serde_json::from_slice(&claimed.body).unwrap()
+}
+
+/// Creates a push service that hears of every status.
+async fn push(scene: &Scene, format: Format) -> Integrator {
+    let push = scene.integrator(|new| {
+        new.kind = IntegratorKind::Push;
+        new.format = format;
+        new.required = Some(false);
+    });
+    push.await
+}
+
+/// Returns the order's events that tell a status, oldest first.
+async fn moves(scene: &Scene, order: OrderId) -> Vec<Event> {
+    let mut events = scene.house.ledger.order_events(order).await.unwrap();
+    events.retain(|event| {
+        matches!(
+            event.kind,
+            EventKind::OrderPlaced | EventKind::OrderStatusChanged
+        )
+    });
+    events
+}
+
+/// Asserts that the message tells this move, with the number and time of its event.
+#[track_caller]
+fn assert_tells(message: &Value, from: &str, event: &Event) {
+    let order = &event.data["order"];
+    let expected = json!({
+        "number": event.seq.to_string(),
+        "from": from,
+        "to": order["status"],
+        "reason": order["reason"].as_str().unwrap_or_default(),
+        "at": rfc3339(event.at),
+    });
+    assert_eq!(message["change"], expected);
+}
+
+#[each_database]
+async fn a_slow_push_service_is_told_each_status_once_and_in_order(house: TestLedger) {
+    for (format, in_session) in FORMATS.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let scene = Scene::new(&house).await;
+        let push = push(&scene, format).await;
+        let session = house.ledger.open_session(scene.store, "Table 1").await;
+        let session = in_session.then_some(session.unwrap().id);
+        let order = scene.order_with(|order| order.session = session).await.id;
+        house.ledger.settle_order(order).await.unwrap();
+        for status in [Preparing, Ready, Dispatched, Delivered] {
+            house.clock.advance(Duration::from_secs(1));
+            // Others of the session take numbers in between.
+            scene.order_with(|order| order.session = session).await;
+            scene.staff_move(order, status).await;
+        }
+        let moves = moves(&scene, order).await;
+        let newest = moves.last().unwrap().seq.to_string();
+        let told = [Accepted, Preparing, Ready, Dispatched, Delivered];
+        assert_eq!(moves.len(), 1 + told.len());
+        let mut from = Pending;
+        for (event, to) in moves[1..].iter().zip(told) {
+            let claimed = scene.claim(&push).await;
+            let message = body(&claimed);
+            assert_eq!(message["event"], "order.status_changed");
+            assert_eq!(message["change"]["to"], to.as_str());
+            assert_tells(&message, from.as_str(), event);
+            assert_eq!(message["order"]["version"], newest.as_str());
+            if format == Format::Order {
+                assert_eq!(message["order"]["status"], "delivered");
+            }
+            scene.answers(&claimed, 200).await;
+            from = to;
+        }
+        scene.assert_nothing_due(&push).await;
+        scene.assert_audit_clean().await;
+    }
+}
+
+#[each_database]
+async fn every_event_tells_its_change_in_every_format(house: TestLedger) {
+    for format in FORMATS {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.integrator(|new| new.format = format).await;
+        let courier = scene.courier_with(|new| new.format = format).await;
+        let order = scene.order().await.id;
+
+        let placed = scene.claim(&kitchen).await;
+        let events = moves(&scene, order).await;
+        assert_tells(&body(&placed), "", &events[0]);
+        // The claim itself has moved the order on.
+        assert_eq!(body(&placed)["order"]["version"], events[1].seq.to_string());
+        scene.answers(&placed, 200).await;
+
+        scene.staff_move(order, Dispatched).await;
+        let dispatched = scene.claim(&courier).await;
+        let events = moves(&scene, order).await;
+        assert_eq!(dispatched.handoff.event, HandoffEvent::OrderDispatched);
+        assert_tells(&body(&dispatched), "accepted", &events[3]);
+        assert_eq!(
+            body(&dispatched)["order"]["version"],
+            events[3].seq.to_string()
+        );
+        scene.answers(&dispatched, 201).await;
+
+        let (by, why) = (By::Staff, Some("lost"));
+        let lost = house.ledger.move_order(order, Failed, by, why).await;
+        assert_eq!(lost.unwrap().status, Failed);
+        let events = moves(&scene, order).await;
+        for told in [&kitchen, &courier] {
+            let cancelled = scene.claim(told).await;
+            assert_eq!(cancelled.handoff.event, HandoffEvent::OrderCancelled);
+            let message = body(&cancelled);
+            assert_tells(&message, "dispatched", &events[4]);
+            assert_eq!(message["change"]["reason"], "lost");
+            scene.answers(&cancelled, 200).await;
+        }
+
+        house.ledger.test_integrator(kitchen.id).await.unwrap();
+        let test = scene.claim(&kitchen).await;
+        assert_eq!(body(&test).get("change"), None, "no change made it");
+        scene.answers(&test, 200).await;
+        scene.assert_audit_clean().await;
+    }
+}
+
+#[each_database]
+async fn an_order_that_was_edited_before_it_was_sent_is_newer_than_the_change(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.integrator(|new| new.required = Some(false)).await;
+    let draft = scene.wanted(Placer::Account(house.new_account_id()));
+    let draft = house.ledger.draft_order(&draft).await.unwrap().id;
+    house
+        .ledger
+        .place_draft(draft, By::Owner, None)
+        .await
+        .unwrap();
+    let edit = OrderEdit {
+        user_note: Some(Some("no sugar".to_owned())),
+        ..OrderEdit::default()
+    };
+    house.ledger.edit_order(draft, None, &edit).await.unwrap();
+    house.ledger.settle_order(draft).await.unwrap();
+    let claimed = scene.claim(&kitchen).await;
+    let message = body(&claimed);
+    let placed = &moves(&scene, draft).await[0];
+    assert_tells(&message, "draft", placed);
+    assert_eq!(message["order"]["user_note"], "no sugar");
+    assert_eq!(message["order"]["status"], "accepted");
+    let newest: i64 = message["order"]["version"]
+        .as_str()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(newest, placed.seq + 2, "edited, accepted");
+    scene.assert_audit_clean().await;
+}
+
+#[each_database]
+async fn a_message_that_is_sent_again_is_as_new_as_its_first_attempt(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let push = push(&scene, Format::Order).await;
+    let order = scene.order().await.id;
+    house.ledger.settle_order(order).await.unwrap();
+    let first = scene.claim(&push).await;
+    assert_eq!(body(&first)["order"]["status"], "accepted");
+    scene.answers(&first, 503).await;
+    scene.staff_move(order, Preparing).await;
+    scene.advance_until_due(first.handoff.id).await;
+    let again = scene.claim(&push).await;
+    assert_eq!((again.n, &again.body), (2, &first.body));
+    scene.answers(&again, 200).await;
+    assert_eq!(body(&scene.claim(&push).await)["change"]["to"], "preparing");
+    scene.assert_audit_clean().await;
+}
+
+#[each_database]
+async fn a_handoff_that_an_older_version_made_is_sent_without_its_change(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let push = push(&scene, Format::Order).await;
+    let order = scene.order().await.id;
+    house.ledger.settle_order(order).await.unwrap();
+    scene.staff_move(order, Preparing).await;
+    scene
+        .damage("UPDATE handoffs SET cause = NULL WHERE position = 1")
+        .await;
+    let old = scene.claim(&push).await;
+    assert_eq!(body(&old).get("change"), None);
+    assert_eq!(body(&old)["order"]["status"], "preparing");
+    scene.answers(&old, 200).await;
+    let new = scene.claim(&push).await;
+    assert_eq!(body(&new)["change"]["from"], "accepted");
+    scene.assert_audit_clean().await;
+}
