@@ -276,7 +276,7 @@ pub async fn has_unapplied(
 
 /// Returns the results of all callbacks, in order of receipt.
 #[cfg(any(test, feature = "testing"))]
-pub async fn results(tx: &mut Tx) -> Result<Vec<Option<String>>> {
+pub async fn results(tx: &mut Tx) -> Result<Vec<Option<CallbackResult>>> {
     Ok(fetch_scalars!(
         tx,
         "SELECT result FROM callbacks ORDER BY received_at, id"

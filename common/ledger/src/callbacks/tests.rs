@@ -20,10 +20,7 @@ use CallbackResult::{Applied, Conflict, Illegal, Parked, Stale, Unchanged, Unmap
 /// Returns the results of all callbacks, in order of receipt.
 async fn results(scene: &Scene) -> Vec<Option<CallbackResult>> {
     let mut tx = scene.house.db.read().await.unwrap();
-    let all = store::callbacks::results(&mut tx).await.unwrap();
-    all.into_iter()
-        .map(|word| word.map(|word| word.parse().unwrap()))
-        .collect()
+    store::callbacks::results(&mut tx).await.unwrap()
 }
 
 async fn last_result(scene: &Scene) -> CallbackResult {
