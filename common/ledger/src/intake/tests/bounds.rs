@@ -13,7 +13,7 @@ use domain::{
     status::By,
 };
 
-const TEXT: usize = 1024;
+const TEXT: usize = 512;
 
 /// Returns a text of that many bytes, whose characters have two each.
 fn text(bytes: usize) -> Option<String> {
@@ -47,12 +47,12 @@ async fn the_texts_of_an_order_fit_together_or_it_is_refused_by_every_way_in(hou
         assert_eq!(draft.is_ok(), placed.is_ok());
         placed.map(|placed| placed.order)
     };
-    place(100, 424, &[250, 250]).await.unwrap();
+    place(100, 212, &[100, 100]).await.unwrap();
     place(TEXT, 0, &[0]).await.unwrap();
     for (customer, note, notes, field) in [
-        (100, 424, &[250, 251][..], "/items/1/note"),
-        (100, 424, &[501, 0], "/items/0/note"),
-        (100, 925, &[0], "/user_note"),
+        (100, 212, &[100, 101][..], "/items/1/note"),
+        (100, 212, &[201, 0], "/items/0/note"),
+        (100, 413, &[0], "/user_note"),
         (TEXT + 1, 0, &[0], "/customer"),
     ] {
         let refused = refusal(place(customer, note, notes).await);
