@@ -29,16 +29,26 @@ pub(super) struct VerifiedPassword {
 }
 
 pub(super) fn guess_limits(settings: &config::Accounts) -> GuessLimits {
-    GuessLimits {
+    let limits = GuessLimits {
         per_username: settings.sign_in_failures_per_username,
         per_address: settings.sign_in_failures_per_address,
+        per_known_address: settings.sign_in_failures_per_known_address,
+    };
+    match limits {
+        GuessLimits {
+            per_username: 0,
+            per_address: 0,
+            ..
+        } => GuessLimits::NONE,
+        limits => limits,
     }
 }
 
 impl Authenticator {
     /// Returns the account if the password is correct. An unknown username takes the same time. After too many failures
     /// no password is checked, not even a correct one; at an address from which the owner has signed in recently, only
-    /// the failures of this username from this address count.
+    /// the failures of this username from this address count, and a correct password passes for longer than wrong ones
+    /// are told to be wrong.
     pub(crate) async fn sign_in(
         &self,
         username: &str,
@@ -148,7 +158,7 @@ impl Authenticator {
     ) -> Result<(), Problem> {
         let result = if is_right { "ok" } else { "incorrect" };
         self.metrics.sign_ins.with_label_values(&[result]).inc();
-        let is_counted = self.guess_limits.per_username > 0 || self.guess_limits.per_address > 0;
+        let is_counted = self.guess_limits != GuessLimits::NONE;
         match is_right {
             false if is_counted => self.ledger.sign_in_failed(guess).await?,
             true if is_counted && standing.must_record_success => {
@@ -156,7 +166,11 @@ impl Authenticator {
             }
             _ => {}
         }
-        if is_right { Ok(()) } else { Err(incorrect()) }
+        match standing.wrong_limited_until {
+            _ if is_right => Ok(()),
+            None => Err(incorrect()),
+            Some(until) => Err(self.limited(until)),
+        }
     }
 
     /// Returns the account if this password was verified for this username from this address within a minute.

@@ -72,7 +72,8 @@ impl Tokens {
     ///
     /// After ten wrong passwords in 15 minutes, a username is refused for a while with 429. From an address where it
     /// signed in within the last 30 days, its failures are counted separately, so that the guesses of others lock
-    /// nobody out. Right passwords are limited too, to 300 a minute for a username and address.
+    /// nobody out: further wrong passwords get 429 there, and the right one still passes, up to a hundred failures. Right
+    /// passwords are limited too, to 300 a minute for a username and address.
     #[oai(path = "/token", method = "post", operation_id = "sign_in")]
     async fn sign_in(
         &self,

@@ -102,15 +102,104 @@ async fn whoever_guesses_elsewhere_does_not_lock_the_owner_out_where_they_have_s
         let another = app.another();
         let by_basic = another.get(ME).by(&basic("anna", PASSWORD)).from(at_home);
         by_basic.send().await.ok();
-        // The owner's address gets no extra guesses, and its successes do not clear others' failures.
-        for _ in 0..10 {
-            let answer = sign_in(&app, "anna", "wrong", at_home).await;
-            answer.problem(401, "incorrect_credentials");
+        // The owner's successes do not clear the failures elsewhere.
+        sign_in(&app, "anna", PASSWORD, away)
+            .await
+            .problem(429, "rate_limited");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guest_at_the_owners_address_does_not_lock_them_out_and_is_told_nothing_after_ten_tries()
+{
+    with_limits(async |app: App| {
+        let another = app.another();
+        app.account("anna", Role::Customer, &[]).await;
+        app.account("ben", Role::Customer, &[]).await;
+        let here = "198.51.100.1";
+        for name in ["anna", "ben"] {
+            sign_in(&app, name, PASSWORD, here).await.ok();
         }
-        for address in [at_home, away] {
-            let answer = sign_in(&app, "anna", PASSWORD, address).await;
+        let by_basic = async |app: &App, password: &str| {
+            let asked = app.get(ME).by(&basic("anna", password)).from(here);
+            asked.send().await
+        };
+        for tried in 0..99 {
+            let app = if tried % 2 == 0 { &app } else { &another };
+            let wrong = format!("wrong {tried}");
+            let answer = match tried % 3 {
+                0 => by_basic(app, &wrong).await,
+                _ => sign_in(app, "anna", &wrong, here).await,
+            };
+            match tried {
+                0..10 => drop(answer.problem(401, "incorrect_credentials")),
+                10..30 => {
+                    answer.problem(429, "rate_limited");
+                    assert_eq!(answer.header("retry-after"), "900");
+                }
+                _ => assert!(matches!(answer.status.as_u16(), 401 | 429)),
+            }
+            if [29, 30, 98].contains(&tried) {
+                sign_in(app, "anna", PASSWORD, here).await.ok();
+                // Its verified password has expired.
+                app.house.clock.advance(Duration::from_secs(61));
+                by_basic(app, PASSWORD).await.ok();
+            }
+        }
+        sign_in(&app, "ben", PASSWORD, here).await.ok();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn guessing_at_the_owners_address_ends_in_every_process_and_by_every_way() {
+    with_limits(async |app: App| {
+        let another = app.another();
+        app.account("anna", Role::Customer, &[]).await;
+        app.account("ben", Role::Customer, &[]).await;
+        let here = "198.51.100.1";
+        let by_basic = async |app: &App, name: &str| {
+            let asked = app.get(ME).by(&basic(name, PASSWORD)).from(here);
+            asked.send().await
+        };
+        // Both processes have verified the password a moment ago.
+        for app in [&app, &another] {
+            by_basic(app, "anna").await.ok();
+        }
+        by_basic(&app, "ben").await.ok();
+        for _ in 0..100 {
+            sign_in(&app, "anna", "wrong", here).await;
+        }
+        assert_eq!(sign_ins(&app, "incorrect"), 100);
+        for app in [&app, &another] {
+            // A wrong one first: a verified password must not tell the guesser of the right one.
+            for password in ["wrong", PASSWORD] {
+                let answer = sign_in(app, "anna", password, here).await;
+                answer.problem(429, "rate_limited");
+            }
+            let answer = by_basic(app, "anna").await;
             answer.problem(429, "rate_limited");
         }
+        by_basic(&app, "ben").await.ok();
+        app.house.clock.advance(Duration::from_secs(900));
+        by_basic(&app, "anna").await.ok();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_verified_password_tells_nothing_to_those_who_guess_from_elsewhere() {
+    with_limits(async |app: App| {
+        app.account("anna", Role::Customer, &[]).await;
+        let ask = async |from: &str| {
+            let asked = app.get(ME).by(&basic("anna", PASSWORD)).from(from);
+            asked.send().await
+        };
+        ask("198.51.100.1").await.ok();
+        fail(&app, "anna", 10).await;
+        ask("192.0.2.99").await.problem(429, "rate_limited");
+        ask("198.51.100.1").await.ok();
     })
     .await;
 }
@@ -180,6 +269,17 @@ async fn a_basic_password_that_was_right_is_not_hashed_again_for_a_minute() {
         app.house.clock.advance(Duration::from_secs(60));
         ask(PASSWORD).await.ok();
         assert_eq!(sign_ins(&app, "ok"), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_programs_requests_at_once_verify_their_password_once() {
+    with_limits(async |app: App| {
+        app.account("anna", Role::Customer, &[]).await;
+        let ask = async |_| app.get(ME).by(&basic("anna", PASSWORD)).send().await.ok();
+        futures_util::future::join_all((0..40).map(ask)).await;
+        assert_eq!(sign_ins(&app, "ok"), 1);
     })
     .await;
 }

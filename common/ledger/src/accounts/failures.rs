@@ -1,6 +1,6 @@
 //! Password guessing: failures are counted for all processes together, by username and by client address. Failures from
 //! an address where the account's owner signed in lately are counted separately: guesses from elsewhere do not lock the
-//! owner out.
+//! owner out, and those of a guest behind the same address only if there are very many.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -28,14 +28,27 @@ pub struct Guess {
     address: [u8; 32],
     /// The username at that address.
     both: [u8; 32],
+    /// The same, for failures since the last success.
+    both_since_success: [u8; 32],
 }
 
 /// Number of failures after which further attempts are refused; 0 disables a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GuessLimits {
-    /// For unknown addresses together, and separately for each address that is known for the username.
+    /// For unknown addresses together. At an address that is known for the username, wrong passwords of this username
+    /// from there are told to be too many from this number on, and the right one passes.
     pub per_username: u32,
     pub per_address: u32,
+    /// For a username at an address that is known for it; from then on the right password does not pass either.
+    pub per_known_address: u32,
+}
+
+impl GuessLimits {
+    pub const NONE: Self = Self {
+        per_username: 0,
+        per_address: 0,
+        per_known_address: 0,
+    };
 }
 
 /// Effect of earlier attempts on this one.
@@ -43,6 +56,8 @@ pub struct GuessLimits {
 pub struct GuessStatus {
     /// Time until which no password is checked, because too many attempts failed.
     pub limited_until: Option<DateTime<Utc>>,
+    /// Time until which a wrong password is answered as one too many; a right one passes.
+    pub wrong_limited_until: Option<DateTime<Utc>>,
     /// True if a success must be recorded, because it clears failures or makes the address known.
     pub must_record_success: bool,
 }
@@ -77,6 +92,7 @@ impl Guess {
             username: mark(format!("{kind} {name}")),
             address: mark(format!("address {address}")),
             both: mark(format!("{address}\n{kind} {name}")),
+            both_since_success: mark(format!("since success\n{address}\n{kind} {name}")),
         }
     }
 }
@@ -86,54 +102,58 @@ impl Ledger {
         let now = self.inner.clock.now();
         let mut tx = self.inner.db.read().await?;
         let known = known_addresses::known_until(&mut tx, &guess.both, now).await?;
-        let mut status = GuessStatus {
-            limited_until: None,
-            must_record_success: known.is_none_or(|until| until < refresh_threshold(now)),
+        let GuessLimits {
+            per_username,
+            per_address,
+            per_known_address,
+        } = limits;
+        let Some(known_until) = known else {
+            let of_name = failures::latest(&mut tx, &guess.username, per_username, now).await?;
+            let of_address = failures::latest(&mut tx, &guess.address, per_address, now).await?;
+            let limited_by_name = reached(&of_name, per_username);
+            return Ok(GuessStatus {
+                limited_until: limited_by_name.max(reached(&of_address, per_address)),
+                wrong_limited_until: None,
+                must_record_success: true,
+            });
         };
-        // At a known address, others behind the same address do not lock the owner out either.
-        let per_known = match limits.per_username {
-            0 => limits.per_address,
-            most => most,
-        };
-        let counted: &[_] = match known {
-            Some(_) => &[(guess.both, per_known)],
-            None => &[
-                (guess.username, limits.per_username),
-                (guess.address, limits.per_address),
-            ],
-        };
-        for (mark, most) in counted {
-            if *most == 0 {
-                continue;
-            }
-            let ends = failures::latest(&mut tx, mark, *most, now).await?;
-            status.must_record_success |= *mark != guess.address && !ends.is_empty();
-            if ends.len() >= *most as usize {
-                status.limited_until = status.limited_until.max(ends.last().copied());
-            }
-        }
-        Ok(status)
+        // A guesser behind this address can be told from the owner by the password only.
+        let all = failures::latest(&mut tx, &guess.both, per_known_address, now).await?;
+        let most = per_username.max(1);
+        let recent = failures::latest(&mut tx, &guess.both_since_success, most, now).await?;
+        Ok(GuessStatus {
+            limited_until: reached(&all, per_known_address),
+            wrong_limited_until: reached(&recent, per_username),
+            must_record_success: known_until < refresh_threshold(now) || !recent.is_empty(),
+        })
     }
 
     pub async fn sign_in_failed(&self, guess: &Guess) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let id: Uuid = self.inner.chance.id(change.now);
             let expires_at = change.now + FAILURE_TTL;
-            let name = failure_key(&mut change.tx, guess, change.now).await?;
-            let mut marks = [name, guess.address];
+            let mut marks = if is_known(&mut change.tx, guess, change.now).await? {
+                vec![guess.both, guess.both_since_success, guess.address]
+            } else {
+                vec![guess.username, guess.address]
+            };
             marks.sort_unstable();
             Ok(failures::insert(&mut change.tx, &marks, expires_at, id).await?)
         })
     }
 
-    /// Clears the username's failures, and makes the address known. At a known address only its own failures are
-    /// cleared; else every sign-in of the owner would give strangers new guesses. The address keeps its failures, since
-    /// a guesser may have an account too.
+    /// Clears the username's failures, and makes the address known. At a known address nothing that limits the right
+    /// password is cleared: else every sign-in of the owner, once a minute if it is a program, would give guessers new
+    /// guesses. The address keeps its failures, since a guesser may have an account too.
     pub async fn sign_in_succeeded(&self, guess: &Guess) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;
-            let name = failure_key(&mut change.tx, guess, now).await?;
-            failures::delete(&mut change.tx, &name).await?;
+            let cleared = if is_known(&mut change.tx, guess, now).await? {
+                guess.both_since_success
+            } else {
+                guess.username
+            };
+            failures::delete(&mut change.tx, &cleared).await?;
             let known = known_addresses::known_until(&mut change.tx, &guess.both, now).await?;
             if known.is_none_or(|until| until < refresh_threshold(now)) {
                 let until = now + KNOWN_ADDRESS_TTL;
@@ -144,14 +164,20 @@ impl Ledger {
     }
 }
 
+/// Returns until when a limit holds; `ends` are the failures' ends, the latest first.
+fn reached(ends: &[DateTime<Utc>], most: u32) -> Option<DateTime<Utc>> {
+    let last_counted = (most as usize).checked_sub(1)?;
+    ends.get(last_counted).copied()
+}
+
 /// Returns the end of knowledge before which a known address is renewed.
 fn refresh_threshold(now: DateTime<Utc>) -> DateTime<Utc> {
     now + KNOWN_ADDRESS_TTL - REFRESH_AFTER
 }
 
-async fn failure_key(tx: &mut Tx, guess: &Guess, now: DateTime<Utc>) -> store::Result<[u8; 32]> {
+async fn is_known(tx: &mut Tx, guess: &Guess, now: DateTime<Utc>) -> store::Result<bool> {
     let known = known_addresses::known_until(tx, &guess.both, now).await?;
-    Ok(known.map_or(guess.username, |_| guess.both))
+    Ok(known.is_some())
 }
 
 #[cfg(test)]
@@ -163,6 +189,7 @@ mod tests {
     const LIMITS: GuessLimits = GuessLimits {
         per_username: 3,
         per_address: 5,
+        per_known_address: 7,
     };
 
     fn guess(username: &str, last: u8) -> Guess {
@@ -172,6 +199,11 @@ mod tests {
     async fn limited(house: &TestLedger, guess: &Guess) -> Option<DateTime<Utc>> {
         let standing = house.ledger.guess_status(guess, LIMITS).await.unwrap();
         standing.limited_until
+    }
+
+    async fn wrong_limited(house: &TestLedger, guess: &Guess) -> Option<DateTime<Utc>> {
+        let standing = house.ledger.guess_status(guess, LIMITS).await.unwrap();
+        standing.wrong_limited_until
     }
 
     #[each_database]
@@ -248,6 +280,7 @@ mod tests {
             standing,
             GuessStatus {
                 limited_until: None,
+                wrong_limited_until: None,
                 must_record_success: false
             }
         );
@@ -275,14 +308,36 @@ mod tests {
         // The owner's success does not give the strangers new guesses.
         house.ledger.sign_in_succeeded(&owner).await.unwrap();
         assert!(limited(&house, &stranger).await.is_some());
-        // Guesses at the known address have their own limit.
-        for _ in 0..3 {
-            assert_eq!(limited(&house, &owner).await, None);
-            house.ledger.sign_in_failed(&owner).await.unwrap();
+    }
+
+    #[each_database]
+    async fn at_a_known_address_wrong_passwords_are_too_many_long_before_the_right_one_is_refused(
+        house: TestLedger,
+    ) {
+        let (owner, colleague) = (guess("anna", 1), guess("ben", 1));
+        for known in [&owner, &colleague] {
+            house.ledger.sign_in_succeeded(known).await.unwrap();
         }
+        let began = house.clock.now();
+        for failed in 0..7 {
+            assert_eq!(limited(&house, &owner).await, None, "{failed}");
+            let too_many = wrong_limited(&house, &owner).await;
+            assert_eq!(too_many.is_some(), failed >= 3, "{failed}");
+            assert!(failed != 3 || too_many == Some(began + FAILURE_TTL));
+            house.ledger.sign_in_failed(&owner).await.unwrap();
+            house.clock.advance(Duration::from_secs(1));
+        }
+        assert_eq!(limited(&house, &owner).await, Some(began + FAILURE_TTL));
+        assert_eq!(limited(&house, &colleague).await, None);
+        assert_eq!(wrong_limited(&house, &colleague).await, None);
+        house.clock.advance(FAILURE_TTL - Duration::from_secs(7));
+        assert_eq!(limited(&house, &owner).await, None, "one has expired");
+        assert!(wrong_limited(&house, &owner).await.is_some());
+        // The owner's success forgives mistakes, and gives the guesser no new guesses.
+        house.ledger.sign_in_succeeded(&owner).await.unwrap();
+        assert_eq!(wrong_limited(&house, &owner).await, None);
+        house.ledger.sign_in_failed(&owner).await.unwrap();
         assert!(limited(&house, &owner).await.is_some());
-        house.clock.advance(FAILURE_TTL);
-        assert_eq!(limited(&house, &owner).await, None);
     }
 
     #[each_database]
@@ -291,7 +346,8 @@ mod tests {
             guess("anna", 1),
             GuessLimits {
                 per_username: 0,
-                per_address: 2,
+                per_address: 0,
+                per_known_address: 2,
             },
         );
         house.ledger.sign_in_succeeded(&owner).await.unwrap();

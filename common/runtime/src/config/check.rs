@@ -254,6 +254,10 @@ fn people(check: &mut Check, settings: &Settings) {
             "accounts.sign_in_failures_per_address",
             accounts.sign_in_failures_per_address,
         ),
+        (
+            "accounts.sign_in_failures_per_known_address",
+            accounts.sign_in_failures_per_known_address,
+        ),
     ] {
         check.range(key, failures, 0..=1000);
     }

@@ -201,6 +201,7 @@ pub struct Accounts {
     pub password_hashes_per_minute: u32,
     pub sign_in_failures_per_username: u32,
     pub sign_in_failures_per_address: u32,
+    pub sign_in_failures_per_known_address: u32,
 }
 
 /// Rate limits; 0 means unlimited.
