@@ -46,18 +46,7 @@ impl Attempts {
     async fn make_and_record(&self, claimed: &Claimed) {
         let outgoing = outgoing(claimed);
         let begun_at = Instant::now();
-        let sent = tokio::select! {
-            biased;
-            sent = self.outbound.attempt(&outgoing) => sent,
-            () = self.cut.cancelled() => AttemptResult::SendResult {
-                heard: SendResult::Lost {
-                    error: "the worker stopped before the response arrived".to_owned(),
-                },
-                answer: None,
-                used_cached_token: false,
-            },
-        };
-        match sent {
+        match self.outbound.attempt(&outgoing).await {
             AttemptResult::NotSent { why } => self.defer(claimed, &why).await,
             AttemptResult::SendResult {
                 heard,

@@ -8,20 +8,19 @@ mod request;
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use domain::handoff::SendResult;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use ipnet::IpNet;
 use platform::{chance::Chance, clock::Clock, crash};
 use runtime::config;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 pub use self::request::Outgoing;
 use self::{
-    answer::{Answer, exchange},
+    answer::{Answer, Heard},
     auth::Tokens,
+    client::{Client, Request, Tls},
     guard::{Guard, PlainHttp, VetError},
 };
 
@@ -31,6 +30,8 @@ pub struct OutboundSettings {
     /// Timeout of a whole attempt, from resolving the name to the last byte read.
     pub attempt_timeout: Duration,
     pub connect_timeout: Duration,
+    /// Time after the status line that the rest of the head may take, and after the head the body.
+    pub body_grace: Duration,
     pub response_limit_bytes: usize,
     pub allow_networks: Vec<IpNet>,
     pub allow_http: bool,
@@ -43,6 +44,7 @@ impl From<&config::Worker> for OutboundSettings {
         Self {
             attempt_timeout: worker.attempt_timeout,
             connect_timeout: worker.connect_timeout,
+            body_grace: worker.body_grace,
             response_limit_bytes: worker.response_limit_bytes,
             allow_networks: worker.allow_networks.clone(),
             allow_http: worker.allow_http,
@@ -57,9 +59,9 @@ pub struct Outbound {
     post: Post,
     tokens: Tokens,
     attempt_timeout: Duration,
+    body_grace: Duration,
     clock: Clock,
     chance: Chance,
-    cut: CancellationToken,
 }
 
 /// Result of trying to make an attempt.
@@ -77,35 +79,46 @@ pub enum AttemptResult {
 
 #[derive(Debug, thiserror::Error)]
 #[error("building the HTTP client failed: {0}")]
-pub struct ClientError(reqwest::Error);
+pub struct ClientError(rustls::Error);
 
 impl Outbound {
-    /// Builds the client; blocks for about 30 ms. Once `cut` is cancelled, nothing more is sent.
+    /// Builds the client; blocks for about 30 ms. Once `cut` is cancelled, nothing more is sent or waited for.
     pub fn new(
         settings: &OutboundSettings,
         clock: Clock,
         chance: Chance,
         cut: CancellationToken,
     ) -> Result<Self, ClientError> {
+        let tls = client::default_tls().map_err(ClientError)?;
+        Ok(Self::with_tls(settings, tls, clock, chance, cut))
+    }
+
+    fn with_tls(
+        settings: &OutboundSettings,
+        tls: Tls,
+        clock: Clock,
+        chance: Chance,
+        cut: CancellationToken,
+    ) -> Self {
         let guard = Guard::new(
             settings.allow_networks.clone(),
             PlainHttp::of(settings),
             settings.connect_timeout,
             clock.clone(),
         );
-        Ok(Self {
+        Self {
             post: Post {
-                client: client::build(guard.clone(), settings.connect_timeout)
-                    .map_err(ClientError)?,
+                client: Client::new(tls, settings.connect_timeout, clock.clone()),
                 guard,
                 response_limit_bytes: settings.response_limit_bytes,
+                cut,
             },
             tokens: Tokens::default(),
             attempt_timeout: settings.attempt_timeout,
+            body_grace: settings.body_grace,
             clock,
             chance,
-            cut,
-        })
+        }
     }
 
     /// Sends at most one request with the handoff's body.
@@ -115,11 +128,7 @@ impl Outbound {
                 .authorize(outgoing.integrator, &outgoing.auth, &self.post, &self.clock);
         let authorization = tokio::select! {
             biased;
-            () = self.cut.cancelled() => {
-                return AttemptResult::NotSent {
-                    why: "the worker is stopping".to_owned(),
-                };
-            }
+            () = self.post.cut.cancelled() => return SendError::stopping().sent(),
             authorized = authorized => match authorized {
                 Ok(authorization) => authorization,
                 Err(trouble) => return trouble.sent(),
@@ -138,15 +147,11 @@ impl Outbound {
             self.chance.bytes(),
         );
         crash::point("attempt.before_send");
-        let exchanged = self
+        let request = Request::new(&outgoing.url, headers, outgoing.body.clone());
+        let sent = self
             .post
-            .send(
-                &outgoing.url,
-                headers,
-                outgoing.body.clone(),
-                self.attempt_timeout,
-            )
-            .await;
+            .send(&request, self.attempt_timeout, self.body_grace);
+        let exchanged = sent.await;
         crash::point("attempt.after_send");
         let answer = match exchanged {
             Ok(answer) => answer,
@@ -168,30 +173,44 @@ impl Outbound {
 /// Sends POST requests to vetted addresses; all outgoing requests go through it.
 #[derive(Clone, Debug)]
 struct Post {
-    client: reqwest::Client,
+    client: Client,
     guard: Guard,
     response_limit_bytes: usize,
+    /// Cancelled when shutdown can wait no longer for responses.
+    cut: CancellationToken,
 }
 
 impl Post {
+    /// Sends a request once. An answer whose status was read is an answer, whatever became of the rest of it; the rest
+    /// of its head, and then its body, may take `grace` each.
     async fn send(
         &self,
-        url: &Url,
-        headers: HeaderMap,
-        body: Bytes,
+        request: &Request,
         timeout: Duration,
+        grace: Duration,
     ) -> Result<Answer, SendError> {
-        let begun_at = Instant::now();
-        self.guard.vet(url).await?;
-        let request = self
-            .client
-            .post(url.clone())
-            .headers(headers)
-            .body(body)
-            .timeout(timeout.saturating_sub(begun_at.elapsed()));
-        exchange(request, self.response_limit_bytes)
-            .await
-            .map_err(SendError::Request)
+        let mut heard = Heard::new(self.response_limit_bytes, grace);
+        let deadline = Instant::now() + timeout;
+        let exchange = async {
+            let addresses = self.guard.vet(&request.url).await?;
+            self.client.exchange(request, &addresses, &mut heard).await
+        };
+        let ended = tokio::select! {
+            biased;
+            ended = exchange => ended.err(),
+            () = tokio::time::sleep_until(deadline) => None,
+            () = self.cut.cancelled() => Some(SendError::stopping()),
+        };
+        let sent = heard.sent;
+        match (heard.into_answer(), ended) {
+            (Some(answer), _) => Ok(answer),
+            (None, Some(SendError::Internal(_))) if sent => Err(SendError::lost(
+                "the worker stopped before the response arrived",
+            )),
+            (None, Some(error)) => Err(error),
+            (None, None) if sent => Err(SendError::lost("timed out")),
+            (None, None) => Err(SendError::Failed("timed out".to_owned())),
+        }
     }
 }
 
@@ -220,6 +239,15 @@ impl From<VetError> for SendError {
 }
 
 impl SendError {
+    fn stopping() -> Self {
+        Self::Internal("the worker is stopping".to_owned())
+    }
+
+    fn lost(why: &str) -> Self {
+        let error = why.to_owned();
+        Self::Request(SendResult::Lost { error })
+    }
+
     /// Converts the failure of a token request: whatever happened to it, nothing of the handoff was sent.
     fn with_prefix(self, prefix: &str) -> Self {
         match self {

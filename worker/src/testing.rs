@@ -7,17 +7,18 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
 use store::testing::TEST_TIMEOUT;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
     task::JoinHandle,
 };
 use url::Url;
+
+pub(crate) mod scripted;
 
 /// Response of the fake integrator to one request.
 #[derive(Clone, Debug)]
@@ -30,8 +31,6 @@ pub(crate) enum Reply {
     SayAndClose(String),
     /// Sends these bytes, then hangs.
     SayAndHang(String),
-    /// Sends these bytes, then single bytes without end.
-    SayAndDrip(String),
     /// Sends these bytes, then as many as the client reads.
     SayAndPour(String),
 }
@@ -178,7 +177,6 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
         | Reply::SayWhenReleased(said, _)
         | Reply::SayAndClose(said)
         | Reply::SayAndHang(said)
-        | Reply::SayAndDrip(said)
         | Reply::SayAndPour(said)) = &reply;
         // Decremented before the response is written, because the client may send its next request at once.
         if !matches!(reply, Reply::SayAndHang(_)) {
@@ -191,12 +189,6 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
             Reply::Say(_) | Reply::SayWhenReleased(..) => {}
             Reply::SayAndClose(_) => return,
             Reply::SayAndHang(_) => std::future::pending().await,
-            Reply::SayAndDrip(_) => loop {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                if stream.write_all(b"x").await.is_err() {
-                    return;
-                }
-            },
             Reply::SayAndPour(_) => {
                 let flood = vec![b'x'; 1 << 16];
                 while stream.write_all(&flood).await.is_ok() {}
@@ -207,7 +199,7 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
 }
 
 async fn read_request(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + Unpin),
     unread: &mut Vec<u8>,
     connection: usize,
 ) -> Option<Received> {

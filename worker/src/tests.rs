@@ -48,6 +48,29 @@ async fn a_placed_order_is_handed_over_and_accepted(house: TestLedger) {
 }
 
 #[each_database]
+async fn an_answer_that_is_cut_short_accepts_the_order_with_a_reference_beyond_what_is_kept(
+    house: TestLedger,
+) {
+    let scene = Scene::new(house).await;
+    let note = "x".repeat(20_000);
+    let answer = format!(
+        "HTTP/1.1 201 x\r\nx-why : 1\r\ncontent-length: 60000\r\n\r\n\
+         {{\"note\":\"{note}\",\"reference\":123456789012345678901234,\"items\":[{{\"na"
+    );
+    let kitchen = Integrator::start([Reply::SayAndClose(answer)]).await;
+    scene.integrator_at(kitchen.url()).await;
+    let order = scene.place().await;
+    scene.until_status(order, OrderStatus::Accepted).await;
+    let (handoff, attempts) = scene.handoff(order).await;
+    let reference = handoff.reference.as_deref();
+    assert_eq!(reference, Some("123456789012345678901234"));
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(attempts[0].outcome, Some(AttemptOutcome::Acknowledged));
+    assert_eq!(kitchen.received().len(), 1);
+    scene.end().await;
+}
+
+#[each_database]
 async fn an_order_that_waits_for_nobody_outside_is_accepted(house: TestLedger) {
     let scene = Scene::new(house).await;
     let order = scene.place().await;

@@ -115,9 +115,10 @@ pub enum SendResult {
         status: u16,
         retry_after: Option<RetryAfter>,
     },
-    /// Nothing reached the integrator: no connection, unknown host name, TLS refused, address not allowed.
+    /// Nothing reached the integrator (no connection, unknown host name, TLS refused, address not allowed), or the
+    /// protocol says that nothing was processed (HTTP/2: a refused stream, or one beyond the last of a GOAWAY).
     NotConnected { error: String },
-    /// The request may have reached it: a timeout or lost connection after sending, or a crash.
+    /// The request may have reached it: a timeout or lost connection before the answer's status, or a crash.
     Lost { error: String },
 }
 

@@ -1,16 +1,72 @@
-//! Reads an integrator's response up to a limit and translates it into the domain's [`SendResult`].
+//! Collects an integrator's answer as it arrives; once its status is known, whatever came counts.
 
-use std::error::Error;
+use std::time::Duration;
 
 use domain::handoff::{RetryAfter, SendResult};
-use http::header;
 
-/// Response of an integrator, possibly truncated.
+/// Answer as far as it was read.
+#[derive(Debug)]
+pub(super) struct Heard {
+    pub(super) status: Option<u16>,
+    retry_after: Option<String>,
+    date: Option<String>,
+    body: Vec<u8>,
+    limit_bytes: usize,
+    /// Time that the rest of a head, and then the body, may take once the status is known.
+    pub(super) grace: Duration,
+    /// True from the moment at which something of the request may have left.
+    pub(super) sent: bool,
+}
+
+impl Heard {
+    /// Creates an empty answer that keeps at most `limit_bytes` of the body.
+    pub(super) fn new(limit_bytes: usize, grace: Duration) -> Self {
+        Self {
+            status: None,
+            retry_after: None,
+            date: None,
+            body: Vec::new(),
+            limit_bytes,
+            grace,
+            sent: false,
+        }
+    }
+
+    /// Keeps a header if it matters; the last of several counts.
+    pub(super) fn header(&mut self, name: &str, value: &[u8]) {
+        let field = match name {
+            "retry-after" => &mut self.retry_after,
+            "date" => &mut self.date,
+            _ => return,
+        };
+        *field = Some(String::from_utf8_lossy(value).into_owned());
+    }
+
+    /// Appends a part of the body; returns false once there is no room for more.
+    pub(super) fn body(&mut self, part: &[u8]) -> bool {
+        let room = self.limit_bytes - self.body.len();
+        self.body.extend_from_slice(&part[..part.len().min(room)]);
+        part.len() < room
+    }
+
+    /// Returns the answer; `None` if its status was not read.
+    pub(super) fn into_answer(self) -> Option<Answer> {
+        let retry_after = self
+            .retry_after
+            .and_then(|text| RetryAfter::parse(&text, self.date.as_deref()));
+        Some(Answer {
+            status: self.status?,
+            retry_after,
+            body: self.body,
+        })
+    }
+}
+
+/// Answer of an integrator; its body may be truncated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) retry_after: Option<RetryAfter>,
-    /// Response body, truncated to `limit_bytes` of [`exchange`].
     pub(super) body: Vec<u8>,
 }
 
@@ -21,58 +77,4 @@ impl Answer {
             retry_after: self.retry_after,
         }
     }
-}
-
-/// Sends a request and reads at most `limit_bytes` of the response body; the rest of a longer one is not read, and its
-/// status counts. The request's timeout also covers reading the body, so a slow response cannot exceed it.
-pub(super) async fn exchange(
-    request: reqwest::RequestBuilder,
-    limit_bytes: usize,
-) -> Result<Answer, SendResult> {
-    let mut response = request.send().await.map_err(classify_error)?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(classify_error)? {
-        let room = limit_bytes - body.len();
-        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if chunk.len() >= room {
-            break;
-        }
-    }
-    let text = |name| response.headers().get(name)?.to_str().ok();
-    Ok(Answer {
-        status: response.status().as_u16(),
-        retry_after: text(header::RETRY_AFTER)
-            .and_then(|value| RetryAfter::parse(value, text(header::DATE))),
-        body,
-    })
-}
-
-/// Converts an error: without a connection nothing has reached the integrator; after that, anything may have.
-fn classify_error(error: reqwest::Error) -> SendResult {
-    let nothing_sent = error.is_connect() || error.is_builder();
-    let error = error_text(error);
-    if nothing_sent {
-        SendResult::NotConnected { error }
-    } else {
-        SendResult::Lost { error }
-    }
-}
-
-/// Formats an error without its URL, which may contain a password, and with its causes, which tell the most.
-fn error_text(error: reqwest::Error) -> String {
-    let timed_out = error.is_timeout();
-    let error = error.without_url();
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let next_words = next.to_string();
-        if !words.contains(&next_words) {
-            words = format!("{words}: {next_words}");
-        }
-        cause = next.source();
-    }
-    if timed_out && !words.contains("timed out") {
-        words.push_str(": timed out");
-    }
-    words
 }

@@ -1,39 +1,157 @@
-//! Builds the HTTP client: no retries, redirects, proxies or old connections, and only vetted addresses.
+//! The HTTP client of attempts: sends one request, hears one answer, and uses no connection that is old.
+//!
+//! reqwest is not used here: it refuses an answer because of one odd line of its head, tells nothing of the status that
+//! came before, and never replaces a busy connection (docs/adr/0021-an-answered-attempt-has-an-outcome.md).
 
-use std::{sync::Arc, time::Duration};
+mod connect;
+mod http1;
+mod http2;
+mod pool;
 
-use super::guard::Guard;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-/// Idle timeout of pooled connections, shorter than that of most servers, so that none is used while it is closed.
-const POOL_IDLE: Duration = Duration::from_millis(3500);
-const USER_AGENT: &str = concat!("Expediter/", env!("CARGO_PKG_VERSION"));
+use bytes::Bytes;
+use domain::handoff::SendResult;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use platform::clock::Clock;
+use url::{Position, Url};
 
-/// Builds the client; takes about 30 ms of CPU, so call it once per process. Connections are pooled by host, and names
-/// are resolved by the guard.
-///
-/// The client trusts no server if the machine has no CA certificates; plain `http://` still works where allowed.
-pub(super) fn build(
-    guard: Guard,
-    connect_timeout: Duration,
-) -> Result<reqwest::Client, reqwest::Error> {
-    // An error means that another part of this process has installed one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    builder(guard.clone(), connect_timeout).build().or_else(|error| {
-        tracing::warn!(%error, "no CA certificates found; https:// integrators cannot be reached");
-        builder(guard, connect_timeout).tls_certs_only([]).build()
-    })
+pub(super) use self::connect::{Tls, default_tls};
+use self::{
+    connect::Connector,
+    pool::{Pool, Wire},
+};
+use super::{SendError, answer::Heard};
+
+const USER_AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("Expediter/", env!("CARGO_PKG_VERSION")));
+const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
+
+/// A POST request.
+#[derive(Clone, Debug)]
+pub(super) struct Request {
+    pub(super) url: Url,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
-fn builder(guard: Guard, connect_timeout: Duration) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .dns_resolver(Arc::new(guard))
-        .connect_timeout(connect_timeout)
-        .pool_idle_timeout(POOL_IDLE)
-        .pool_max_idle_per_host(64)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .no_proxy()
-        .tcp_nodelay(true)
+impl Request {
+    pub(super) fn new(url: &Url, mut headers: HeaderMap, body: Bytes) -> Self {
+        // These belong to the connection and the framing, which are ours.
+        const OURS: [HeaderName; 5] = [
+            header::HOST,
+            header::CONNECTION,
+            header::TRANSFER_ENCODING,
+            header::TE,
+            header::UPGRADE,
+        ];
+        for name in OURS {
+            headers.remove(name);
+        }
+        headers.entry(header::ACCEPT).or_insert(ANYTHING);
+        headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+        headers.insert(header::CONTENT_LENGTH, body.len().into());
+        Self {
+            url: url.clone(),
+            headers,
+            body,
+        }
+    }
+
+    /// Returns host and port, the port only if it is not the scheme's own.
+    fn authority(&self) -> &str {
+        &self.url[Position::BeforeHost..Position::AfterPort]
+    }
+
+    fn path_and_query(&self) -> &str {
+        &self.url[Position::BeforePath..Position::AfterQuery]
+    }
+}
+
+/// Scheme, host and port; requests of one origin share connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Origin(String);
+
+impl Origin {
+    fn of(url: &Url) -> Self {
+        Self(url[..Position::AfterPort].to_owned())
+    }
+}
+
+/// Failure of an exchange without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Broken {
+    /// The protocol says that nothing of the request was processed, or nothing of it was sent.
+    NotProcessed(String),
+    /// The request may have arrived.
+    Lost(String),
+}
+
+impl From<Broken> for SendError {
+    fn from(broken: Broken) -> Self {
+        Self::Request(match broken {
+            Broken::NotProcessed(error) => SendResult::NotConnected { error },
+            Broken::Lost(error) => SendResult::Lost { error },
+        })
+    }
+}
+
+/// Client with its pool of connections; clones are cheap and share the pool.
+#[derive(Clone, Debug)]
+pub(super) struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    connector: Connector,
+    pool: Arc<Pool>,
+}
+
+impl Client {
+    pub(super) fn new(tls: Tls, connect_timeout: Duration, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            connector: Connector::new(tls, connect_timeout),
+            pool: Arc::new(Pool::new(clock)),
+        }))
+    }
+
+    /// Sends the request once, to one of `addresses`, and reads the answer into `heard`. Ends early with an error only
+    /// if the status was not read.
+    ///
+    /// A pooled connection may turn out to have been closed. If the protocol says that nothing was processed there, the
+    /// request goes out on a fresh connection.
+    pub(super) async fn exchange(
+        &self,
+        request: &Request,
+        addresses: &[SocketAddr],
+        heard: &mut Heard,
+    ) -> Result<(), SendError> {
+        let Inner { connector, pool } = &*self.0;
+        let origin = Origin::of(&request.url);
+        if let Some(mut wire) = pool.take(&origin).await {
+            match wire.exchange(request, heard).await {
+                Ok(reusable) => {
+                    if reusable {
+                        pool.put(origin, wire);
+                    }
+                    return Ok(());
+                }
+                Err(Broken::NotProcessed(why)) => {
+                    tracing::debug!("a pooled connection was closed; connecting again: {why}");
+                    heard.sent = false;
+                }
+                Err(lost @ Broken::Lost(_)) => return Err(lost.into()),
+            }
+        }
+        let opened_at = pool.now();
+        let connection = connector.connect(&request.url, addresses).await;
+        let connection = connection.map_err(Broken::NotProcessed)?;
+        let mut wire = Wire::new(connection, opened_at);
+        if let Some(shared) = wire.shared() {
+            pool.put(origin.clone(), shared);
+        }
+        if wire.exchange(request, heard).await? {
+            pool.put(origin, wire);
+        }
+        Ok(())
+    }
 }

@@ -1,4 +1,4 @@
-//! SSRF guard: resolves host names, vets every address, and lets the client connect to vetted addresses only.
+//! SSRF guard: resolves host names and vets every address; the client connects to vetted addresses only.
 
 mod special;
 
@@ -18,14 +18,13 @@ use futures_util::{
 };
 use ipnet::IpNet;
 use platform::clock::Clock;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use super::OutboundSettings;
 
 /// How long a resolved name is cached; a changed address of an integrator is used after it.
 const REFRESH_AFTER: Duration = Duration::from_secs(2);
-/// Age from which a vetted name may be evicted; a request connects well within this time after its name was vetted.
+/// Age from which a vetted name may be evicted.
 const EVICT_AFTER: Duration = Duration::from_secs(60);
 /// Number of vetted names above which old ones are evicted.
 const MAX_NAMES: usize = 4096;
@@ -33,7 +32,7 @@ const MAX_NAMES: usize = 4096;
 /// it returns; tokio has 512 such threads, and this leaves half of them to others.
 const MAX_LOOKUPS: usize = 256;
 
-/// Vets URLs and resolves names for the client; clones are cheap and share one cache.
+/// Vets URLs and resolves their names; clones are cheap and share one cache.
 #[derive(Clone)]
 pub(crate) struct Guard(Arc<Inner>);
 
@@ -120,49 +119,39 @@ impl Guard {
         }))
     }
 
-    /// Vets a URL; afterwards the guard resolves its host name, for the client, to its allowed addresses.
-    pub(crate) async fn vet(&self, url: &Url) -> Result<(), VetError> {
+    /// Vets a URL, and returns the addresses that a request to it may connect to.
+    pub(crate) async fn vet(&self, url: &Url) -> Result<Vec<SocketAddr>, VetError> {
         let refused = || VetError::Scheme(url.scheme().to_owned());
         let on_loopback_only = match (url.scheme(), self.0.plain_http) {
             ("https", _) | ("http", PlainHttp::Anywhere) => false,
             ("http", PlainHttp::OnLoopback) => true,
             _ => return Err(refused()),
         };
-        let host = url.host().ok_or(VetError::NoHost)?;
-        match host {
+        let addresses = match url.host().ok_or(VetError::NoHost)? {
             Host::Ipv4(address) => self.vet_address(address.into())?,
             Host::Ipv6(address) => self.vet_address(address.into())?,
             Host::Domain(name) => self.vet_name(name).await?,
-        }
-        if on_loopback_only && !self.is_on_loopback(host) {
+        };
+        let is_on_loopback = |address: &IpAddr| address.to_canonical().is_loopback();
+        if on_loopback_only && !addresses.iter().all(is_on_loopback) {
             return Err(refused());
         }
-        Ok(())
+        let port = url.port_or_known_default().ok_or_else(refused)?;
+        let sockets = addresses.into_iter().map(|ip| SocketAddr::new(ip, port));
+        Ok(sockets.collect())
     }
 
-    /// Returns true if the host is a loopback address, or a vetted name all of whose addresses are.
-    fn is_on_loopback(&self, host: Host<&str>) -> bool {
-        match host {
-            Host::Ipv4(address) => address.is_loopback(),
-            Host::Ipv6(address) => IpAddr::from(address).to_canonical().is_loopback(),
-            Host::Domain(name) => self.0.vetted.lock().get(name).is_some_and(|vetted| {
-                let mut addresses = vetted.addresses.iter();
-                addresses.all(|address| address.to_canonical().is_loopback())
-            }),
-        }
-    }
-
-    fn vet_address(&self, address: IpAddr) -> Result<(), VetError> {
+    fn vet_address(&self, address: IpAddr) -> Result<Vec<IpAddr>, VetError> {
         if self.allows(address) {
-            Ok(())
+            Ok(vec![address])
         } else {
             Err(VetError::Forbidden(address))
         }
     }
 
-    async fn vet_name(&self, name: &str) -> Result<(), VetError> {
-        if self.is_fresh(name) {
-            return Ok(());
+    async fn vet_name(&self, name: &str) -> Result<Vec<IpAddr>, VetError> {
+        if let Some(addresses) = self.fresh(name) {
+            return Ok(addresses);
         }
         let found = self.look_up(name).await?;
         let (allowed, forbidden): (Vec<_>, Vec<_>) =
@@ -176,8 +165,8 @@ impl Guard {
                 },
             });
         }
-        self.remember(name, allowed);
-        Ok(())
+        self.remember(name, allowed.clone());
+        Ok(allowed)
     }
 
     async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, VetError> {
@@ -235,12 +224,14 @@ impl Guard {
             || special::is_public(address)
     }
 
-    fn is_fresh(&self, name: &str) -> bool {
+    /// Returns the addresses of a name that was vetted a moment ago.
+    fn fresh(&self, name: &str) -> Option<Vec<IpAddr>> {
         let now = self.0.clock.now();
-        self.0.vetted.lock()
-            .get(name)
-            // `at` in the future means that the clock was set back; the entry would stay fresh for too long.
-            .is_some_and(|vetted| vetted.at <= now && now < vetted.at + REFRESH_AFTER)
+        let vetted = self.0.vetted.lock();
+        let vetted = vetted.get(name)?;
+        // `at` in the future means that the clock was set back; the entry would stay fresh for too long.
+        let is_fresh = vetted.at <= now && now < vetted.at + REFRESH_AFTER;
+        is_fresh.then(|| vetted.addresses.clone())
     }
 
     fn remember(&self, name: &str, addresses: Vec<IpAddr>) {
@@ -253,8 +244,6 @@ impl Guard {
     }
 }
 
-impl Inner {}
-
 impl PlainHttp {
     pub(crate) fn of(settings: &OutboundSettings) -> Self {
         if settings.allow_http {
@@ -264,26 +253,6 @@ impl PlainHttp {
         } else {
             Self::Nowhere
         }
-    }
-}
-
-impl Resolve for Guard {
-    /// Returns the addresses that [`Guard::vet`] has allowed; never starts a lookup.
-    fn resolve(&self, name: Name) -> Resolving {
-        let known = self
-            .0
-            .vetted
-            .lock()
-            .get(name.as_str())
-            .map(|vetted| vetted.addresses.clone());
-        let answer = match known {
-            Some(addresses) => {
-                let sockets = addresses.into_iter().map(|ip| SocketAddr::new(ip, 0));
-                Ok(Box::new(sockets) as Addrs)
-            }
-            None => Err(format!("{} was not vetted", name.as_str()).into()),
-        };
-        Box::pin(std::future::ready(answer))
     }
 }
 

@@ -78,6 +78,7 @@ impl SceneOptions {
             outbound: OutboundSettings {
                 attempt_timeout: self.attempt_timeout,
                 connect_timeout: Duration::from_secs(2),
+                body_grace: Duration::from_secs(1),
                 response_limit_bytes: 65_536,
                 allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
                 allow_http: true,

@@ -195,6 +195,7 @@ fn orders(check: &mut Check, settings: &Settings) {
             "must not be longer than worker.attempt_timeout_ms",
         );
     }
+    check.milliseconds("worker.body_grace_ms", worker.body_grace, 10..=120_000);
     check.seconds("worker.lease_margin_s", worker.lease_margin, 1..=600);
     check.range(
         "worker.response_limit_bytes",

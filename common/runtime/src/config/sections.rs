@@ -122,6 +122,8 @@ pub struct Worker {
     pub attempt_timeout: Duration,
     #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
     pub connect_timeout: Duration,
+    #[serde(rename = "body_grace_ms", deserialize_with = "milliseconds")]
+    pub body_grace: Duration,
     #[serde(rename = "lease_margin_s", deserialize_with = "seconds")]
     pub lease_margin: Duration,
     pub response_limit_bytes: usize,

@@ -37,6 +37,7 @@ impl Scene {
         let settings = OutboundSettings {
             attempt_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(2),
+            body_grace: Duration::from_secs(1),
             response_limit_bytes: 65_536,
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             allow_http: true,
@@ -229,7 +230,7 @@ async fn a_token_that_no_header_can_carry_is_not_kept() {
 #[tokio::test]
 async fn a_stop_while_a_token_is_asked_for_leaves_nothing_sent_and_nothing_unknown() {
     let scene = Scene::new([Reply::status(200)], [Reply::hang()]).await;
-    let cut = scene.outbound.cut.clone();
+    let cut = scene.outbound.post.cut.clone();
     let (sent, _) = tokio::join!(scene.attempt(), async {
         scene.tokens.until_received(1).await;
         cut.cancel();

@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use super::{auth_failed, basic};
-use crate::outbound::{Post, SendError};
+use crate::outbound::{Post, SendError, client::Request};
 
 /// Lifetime of a token that does not tell its own.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(300);
@@ -91,8 +91,11 @@ impl<'a> TokenRequest<'a> {
             headers.insert(header::AUTHORIZATION, super::secret(authorization)?);
         }
         let requested_at = clock.now();
+        let request = Request::new(self.url, headers, self.body.into());
+        // Nothing can be done with a part of this answer.
+        let grace = super::SIGN_IN_TIMEOUT;
         let answer = post
-            .send(self.url, headers, self.body.into(), super::SIGN_IN_TIMEOUT)
+            .send(&request, super::SIGN_IN_TIMEOUT, grace)
             .await
             .map_err(|trouble| trouble.with_prefix("sign-in: "))?;
         if !(200..=299).contains(&answer.status) {

@@ -1,0 +1,240 @@
+//! Opens connections to vetted addresses: TCP, then TLS for `https://`, whose ALPN chooses HTTP/2 or HTTP/1.1.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, pki_types::ServerName};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use super::{http1, http2};
+
+/// TLS settings of the client.
+pub(in crate::outbound) type Tls = Arc<ClientConfig>;
+
+/// Delay after which the next address is tried beside the first, as RFC 8305 recommends.
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+
+/// Builds the TLS settings; reads the machine's CA certificates, which takes about 30 ms of CPU.
+///
+/// The client trusts no server if the machine has no CA certificates; plain `http://` still works where allowed.
+pub(in crate::outbound) fn default_tls() -> Result<Tls, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = config_builder(Arc::clone(&provider))?;
+    Ok(match rustls_platform_verifier::Verifier::new(provider) {
+        Ok(verifier) => with_protocols(
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(verifier))
+                .with_no_client_auth(),
+        ),
+        Err(error) => {
+            tracing::warn!(%error, "no CA certificates found; https:// integrators cannot be reached");
+            let nobody = builder.with_root_certificates(RootCertStore::empty());
+            with_protocols(nobody.with_no_client_auth())
+        }
+    })
+}
+
+fn config_builder(
+    provider: Arc<CryptoProvider>,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, rustls::Error> {
+    ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()
+}
+
+fn with_protocols(mut config: ClientConfig) -> Tls {
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// A connection in either version of the protocol.
+#[derive(Debug)]
+pub(super) enum Connection {
+    Http1(http1::Connection),
+    Http2(http2::Connection),
+}
+
+pub(super) struct Connector {
+    tls: TlsConnector,
+    timeout: Duration,
+}
+
+impl Connector {
+    pub(super) fn new(tls: Tls, timeout: Duration) -> Self {
+        Self {
+            tls: tls.into(),
+            timeout,
+        }
+    }
+
+    /// Opens a connection. An error means that nothing of a request was sent.
+    pub(super) async fn connect(
+        &self,
+        url: &Url,
+        addresses: &[SocketAddr],
+    ) -> Result<Connection, String> {
+        tokio::time::timeout(self.timeout, self.open(url, addresses))
+            .await
+            .map_err(|_| "connecting timed out".to_owned())?
+    }
+
+    async fn open(&self, url: &Url, addresses: &[SocketAddr]) -> Result<Connection, String> {
+        let connected = connect_any(addresses).await;
+        let tcp = connected.map_err(|error| format!("not connected: {error}"))?;
+        let written = Written::default();
+        let stream = Counted {
+            tcp,
+            written: written.clone(),
+        };
+        if url.scheme() != "https" {
+            let connection = http1::Connection::new(Box::new(stream), written);
+            return Ok(Connection::Http1(connection));
+        }
+        let name = server_name(url).ok_or("the host is not a valid TLS server name")?;
+        let secured = self.tls.connect(name, stream).await;
+        let tls = secured.map_err(|error| format!("TLS handshake failed: {error}"))?;
+        if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+            let opened = http2::Connection::open(tls, written).await;
+            let opened = opened.map_err(|error| format!("HTTP/2 handshake failed: {error}"))?;
+            Ok(Connection::Http2(opened))
+        } else {
+            let connection = http1::Connection::new(Box::new(tls), written);
+            Ok(Connection::Http1(connection))
+        }
+    }
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+fn server_name(url: &Url) -> Option<ServerName<'static>> {
+    Some(match url.host()? {
+        Host::Domain(name) => ServerName::try_from(name.to_owned()).ok()?,
+        Host::Ipv4(address) => ServerName::IpAddress(address.into()),
+        Host::Ipv6(address) => ServerName::IpAddress(address.into()),
+    })
+}
+
+/// Connects to one of the addresses: to the first one, and to the next beside it whenever one is slow or has failed.
+async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut untried = alternate(addresses).into_iter();
+    let mut connecting = FuturesUnordered::new();
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        if let Some(address) = untried.next() {
+            connecting.push(TcpStream::connect(address));
+        } else if connecting.is_empty() {
+            return Err(failed);
+        }
+        tokio::select! {
+            Some(connected) = connecting.next() => match connected {
+                Ok(stream) => {
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Err(error) => failed = error,
+            },
+            () = tokio::time::sleep(NEXT_ADDRESS_AFTER), if untried.len() > 0 => {}
+        }
+    }
+}
+
+/// Sorts addresses so that IPv6 and IPv4 take turns, beginning with the first one: one of them may lead nowhere.
+fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_like_first = |address: &SocketAddr| address.is_ipv4() == addresses[0].is_ipv4();
+    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        addresses.iter().copied().partition(is_like_first);
+    let mut sorted = Vec::with_capacity(addresses.len());
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    while sorted.len() < addresses.len() {
+        sorted.extend(first.next());
+        sorted.extend(second.next());
+    }
+    sorted
+}
+
+/// Number of bytes that were written to a socket.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written(Arc<AtomicU64>);
+
+impl Written {
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Socket that counts the bytes written to it, below TLS: it shows that nothing of a request has left.
+struct Counted {
+    tcp: TcpStream,
+    written: Written,
+}
+
+impl Counted {
+    fn count(&self, wrote: io::Result<usize>) -> Poll<io::Result<usize>> {
+        if let Ok(bytes) = &wrote {
+            self.written.0.fetch_add(*bytes as u64, Ordering::AcqRel);
+        }
+        Poll::Ready(wrote)
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = ready!(Pin::new(&mut self.tcp).poll_write(cx, bytes));
+        self.count(wrote)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let wrote = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes));
+        self.count(wrote)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
