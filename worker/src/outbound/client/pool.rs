@@ -1,4 +1,4 @@
-//! Connections that wait for the next request of their origin, until they are idle for too long.
+//! Connections that wait for the next request of their origin, until they are idle for too long or too old.
 
 use std::{
     collections::HashMap,
@@ -18,6 +18,9 @@ use crate::outbound::answer::Heard;
 
 /// Idle timeout, shorter than that of servers (some close after 2 s), so that none is used while it is closed.
 pub(super) const MAX_IDLE: Duration = Duration::from_millis(1500);
+/// Age at which a connection takes no more requests, so that an integrator that has moved is found at its new address
+/// although orders flow.
+pub(super) const MAX_AGE: Duration = Duration::from_secs(60);
 /// Number of idle connections that are kept for one origin.
 const MAX_PER_ORIGIN: usize = 64;
 /// How often expired connections are closed.
@@ -97,6 +100,7 @@ impl Idle {
         let connection = self.wire.http2();
         let is_busy = connection.is_some_and(http2::Connection::is_busy);
         connection.is_none_or(http2::Connection::is_usable)
+            && within(self.wire.opened_at, MAX_AGE)
             && (is_busy || within(self.since, MAX_IDLE))
     }
 }

@@ -1,6 +1,9 @@
 //! Connections between attempts: how long they are kept, and what becomes of a request that meets a closed one.
 
+use std::net::IpAddr;
+
 use domain::handoff::{AttemptOutcome, outcome};
+use parking_lot::Mutex;
 use store::testing::TEST_TIMEOUT;
 
 use super::*;
@@ -59,6 +62,59 @@ async fn a_connection_is_used_again_until_it_was_idle_for_a_second_and_a_half() 
             assert_eq!(outcome, AttemptOutcome::Acknowledged, "{transport:?}");
         }
         assert_eq!(server.requests(), [0, 0, 0, 1], "{transport:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_never_idle_is_replaced_after_a_minute() {
+    for transport in Transport::ALL {
+        let server = Scripted::start(transport, vec![created(transport)], false).await;
+        let outbound = outbound();
+        for _ in 0..130 {
+            outcome_of(&outbound, &server).await;
+            outbound.clock.advance(Duration::from_secs(1));
+        }
+        let connections = server.requests();
+        let expected: Vec<usize> = (0..130).map(|second| second / 60).collect();
+        assert_eq!(connections, expected, "{transport:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_integrator_that_has_moved_is_found_within_a_minute_although_orders_flow() {
+    for transport in Transport::ALL {
+        let script = vec![created(transport)];
+        let old = Scripted::start(transport, script.clone(), false).await;
+        let there = format!("127.0.0.2:{}", old.address.port());
+        let new = Scripted::start_at(&there, transport, script, false).await;
+        let mut outbound = outbound();
+        let address: Arc<Mutex<IpAddr>> = Arc::new(Mutex::new(old.address.ip()));
+        let current = Arc::clone(&address);
+        let lookup: Lookup =
+            Box::new(move |_| std::future::ready(Ok(vec![*current.lock()])).boxed());
+        outbound.post.guard = Guard::with_lookup(
+            vec!["127.0.0.0/8".parse().unwrap()],
+            PlainHttp::Anywhere,
+            Duration::from_secs(2),
+            outbound.clock.clone(),
+            lookup,
+        );
+        let mut url = old.url();
+        url.set_host(Some("moved.example")).unwrap();
+        for second in 0..90 {
+            if second == 10 {
+                *address.lock() = new.address.ip();
+            }
+            let attempt = outgoing(url.clone());
+            let attempt = Outgoing {
+                leased_until: noon() + Duration::from_secs(7200),
+                ..attempt
+            };
+            assert_eq!(heard(&outbound.attempt(&attempt).await), &answer(201));
+            outbound.clock.advance(Duration::from_secs(1));
+        }
+        let counts = (old.requests().len(), new.requests().len());
+        assert_eq!(counts, (60, 30), "{transport:?}");
     }
 }
 
