@@ -1,5 +1,6 @@
 //! Handoffs as workers see them: claimed under a lease and concluded once.
 
+mod available;
 mod breaker;
 mod bulk_retry;
 mod claim;

@@ -62,7 +62,7 @@ pub mod testing;
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 pub use batcher::BatchLimits;
-pub(crate) use change::{Change, CrashPoints, in_one_transaction};
+pub(crate) use change::{Change, CrashPoints, in_one_transaction, in_one_try};
 pub use change::{ChangeError, Failure, MaybeFailure, Refusal};
 pub use wake::{NoWake, OutboxRow, Wake};
 

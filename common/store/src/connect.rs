@@ -27,11 +27,12 @@ use platform::{clock::Clock, metrics::Metrics};
 
 /// Timeout of the check when a connection returns to its pool; after it the connection is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Session settings that make joins run row by row, along indexes. A page of a list joins a few rows to those that they
+/// Session settings that make joins and subqueries run row by row, along indexes. A page of a list joins a few rows to those that they
 /// refer to; with a join buffer MySQL 9 hashes the joined table, loses the index order that way, and then reads and
-/// sorts every row for one page. Each server reads its own of the two comments.
-const NO_JOIN_BUFFERS: &str =
-    "/*!80020 , optimizer_switch = 'block_nested_loop=off' */ /*M! , join_cache_level = 0 */";
+/// sorts every row for one page. An `EXISTS` asks about one row; with the statistics of a table that was smaller, both
+/// servers first collect all rows that any row could ask for. Each server reads its own of the two comments.
+const PINNED_PLANS: &str = "/*!80020 , optimizer_switch = 'block_nested_loop=off,materialization=off,semijoin=off' */ \
+     /*M! , join_cache_level = 0, optimizer_switch = 'materialization=off,semijoin=off' */";
 
 /// Connection settings; the URL's scheme selects the database.
 #[derive(Clone)]
@@ -243,6 +244,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
         timeout: options.statement_timeout,
         metrics: options.metrics.clone(),
         renewal: Renewal::default(),
+        waits_for_locks: true,
     };
     let lock_timeout_s = options.lock_timeout.as_secs().max(1);
     let pool = |isolation: &'static str| {
@@ -262,7 +264,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
                 Box::pin(async move {
                     conn.execute(isolation).await?;
                     let set = format!(
-                        "SET SESSION innodb_lock_wait_timeout = {lock_timeout_s} {NO_JOIN_BUFFERS}"
+                        "SET SESSION innodb_lock_wait_timeout = {lock_timeout_s} {PINNED_PLANS}"
                     );
                     conn.execute(set.as_str()).await?;
                     Ok(())

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, types::Json};
 
+pub(crate) use claim::an_earlier_one_is_open;
 pub use claim::{
-    Candidate, blocked, candidates, claim, lock_available, next_due_at, probe_candidates,
+    Candidate, Look, Place, blocked, candidates, claim, lock_available, next_due_at,
     record_claim_failure, record_release_failure, record_withdrawal_failure,
 };
 pub use list::HandoffFilter;
@@ -127,7 +128,7 @@ pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
         tx,
         select!(
             "NULL AS body, NULL AS cause",
-            "WHERE order_id = ? ORDER BY integrator_id, position"
+            "/*! FORCE INDEX (order_id) */ WHERE order_id = ? ORDER BY integrator_id, position"
         ),
         order
     );
@@ -140,7 +141,7 @@ pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> 
         tx,
         select!(
             "NULL AS body, NULL AS cause",
-            "WHERE order_id = ? ORDER BY id"
+            "/*! FORCE INDEX (order_id) */ WHERE order_id = ? ORDER BY id"
         )
     );
     let mut handoffs = handoffs_of(read_all!(tx, sql, order));
@@ -182,7 +183,7 @@ pub async fn withdraw_from_delivered(
 ) -> Result<()> {
     execute!(
         tx,
-        "UPDATE handoffs SET state = 'withdrawn', reason = ?, closed_at = ? WHERE order_id = ? \
+        "UPDATE handoffs /*! FORCE INDEX (order_id) */ SET state = 'withdrawn', reason = ?, closed_at = ? WHERE order_id = ? \
          AND event IN ('order.placed', 'order.dispatched') AND state IN ('due', 'waiting', 'held', 'parked')",
         reason,
         now,
@@ -195,7 +196,7 @@ pub async fn withdraw_from_delivered(
 pub async fn last_positions(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<IntegratorId, i32>> {
     let rows = fetch_all!(
         tx,
-        "SELECT integrator_id, MAX(position) FROM handoffs WHERE order_id = ? GROUP BY integrator_id",
+        "SELECT integrator_id, MAX(position) FROM handoffs /*! FORCE INDEX (order_id) */ WHERE order_id = ? GROUP BY integrator_id",
         order
     );
     Ok(rows.into_iter().collect())

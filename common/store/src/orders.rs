@@ -198,7 +198,7 @@ pub async fn lock_available(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, 
         concat!(
             "SELECT ",
             columns!(),
-            ", NULL AS session_name FROM orders o WHERE o.id IN ("
+            ", NULL AS session_name FROM orders o /*! FORCE INDEX (PRIMARY) */ WHERE o.id IN ("
         ),
         ids,
         end

@@ -27,6 +27,8 @@ const MAX_TIMER: Duration = Duration::from_secs(600);
 const ERROR_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Delay before rows that another claim had locked are claimed again, plus up to as much jitter.
 const BUSY_RETRY_DELAY: Duration = Duration::from_millis(25);
+/// Maximum doublings of that delay, while others hold everything that is due.
+const MAX_BUSY_DOUBLINGS: u32 = 5;
 /// Minimum time between two claims, whatever the database reports as due.
 const MIN_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -45,6 +47,8 @@ pub(super) struct Lane {
     /// Maximum number of concurrent attempts: one until the limits are known, zero if this worker has no share.
     width: usize,
     rate: Rate,
+    /// Number of claims in a row that found only what others hold.
+    held_claims: u32,
     /// Not shared: only this lane starts and joins its attempts, so that `width` needs no lock.
     in_flight: JoinSet<()>,
 }
@@ -68,6 +72,7 @@ impl Lane {
             limits: None,
             width: 1,
             rate: Rate::default(),
+            held_claims: 0,
             in_flight: JoinSet::new(),
         }
     }
@@ -140,9 +145,15 @@ impl Lane {
                 retry_soon,
             } = claims;
             let claimed_all = claimed.len() < limit;
+            let has_none = claimed.is_empty();
             for one in claimed {
                 self.start_attempt(one);
             }
+            self.held_claims = if retry_soon && has_none {
+                self.held_claims.saturating_add(1)
+            } else {
+                0
+            };
             let soon = retry_soon.then(|| self.busy_retry_at());
             if claimed_all || retry_soon {
                 // Prevents a busy loop, whatever the database says is due.
@@ -229,7 +240,8 @@ impl Lane {
 
     fn busy_retry_at(&self) -> DateTime<Utc> {
         let jitter = self.lanes.attempts.ledger.chance().fraction();
-        self.clock.now() + BUSY_RETRY_DELAY.mul_f64(1.0 + jitter)
+        let doubled = self.held_claims.min(MAX_BUSY_DOUBLINGS);
+        self.clock.now() + (BUSY_RETRY_DELAY * 2_u32.pow(doubled)).mul_f64(1.0 + jitter)
     }
 
     /// Removes this lane and returns true, unless its bell has rung in the meantime.

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Claimed, Concluded,
-    claim::{Locked, lock_available},
+    available::{Locked, lock_available},
     conclude::{AttemptResult, conclude, conclude_alone, has_an_open_attempt, recorded_outcome},
 };
 use crate::{

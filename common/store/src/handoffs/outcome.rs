@@ -127,7 +127,7 @@ pub async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     };
     let waiting: i64 = fetch_scalar!(
         tx,
-        "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ? AND position > ? \
+        "SELECT COUNT(*) FROM handoffs /*! FORCE INDEX (order_id) */ WHERE order_id = ? AND integrator_id = ? AND position > ? \
          AND state IN ('due', 'waiting')",
         order,
         handoff.integrator_id,
@@ -143,7 +143,7 @@ pub async fn is_overtaken(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     };
     let newer: i64 = fetch_scalar!(
         tx,
-        "SELECT COUNT(*) FROM handoffs l WHERE l.order_id = ? AND l.integrator_id = ? AND l.position > ? \
+        "SELECT COUNT(*) FROM handoffs l /*! FORCE INDEX (order_id) */ WHERE l.order_id = ? AND l.integrator_id = ? AND l.position > ? \
          AND (l.attempts > 0 OR (l.round > 1 AND (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = l.id) > 0))",
         order,
         handoff.integrator_id,
