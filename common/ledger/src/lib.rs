@@ -53,6 +53,8 @@ pub mod idempotency;
 pub mod stats;
 
 #[cfg(test)]
+mod held_rows;
+#[cfg(test)]
 mod histories;
 #[cfg(test)]
 mod scene;
@@ -121,6 +123,7 @@ pub struct Ledger {
 pub(crate) struct Inner {
     parts: LedgerParts,
     intake: intake::Queue,
+    held_orders: intake::Lines,
     acknowledgements: handoffs::Queue,
 }
 
@@ -151,6 +154,7 @@ impl Ledger {
     pub fn new(parts: LedgerParts) -> Self {
         let inner = Arc::new_cyclic(|inner| Inner {
             intake: intake::start_writers(inner, parts.settings.intake),
+            held_orders: intake::Lines::new(parts.settings.intake.queue_capacity),
             acknowledgements: handoffs::start_writers(inner),
             parts,
         });
