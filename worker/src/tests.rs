@@ -3,6 +3,7 @@
 
 mod fairness;
 mod isolation;
+mod pressure;
 mod scene;
 mod sharing;
 

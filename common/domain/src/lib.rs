@@ -28,6 +28,8 @@ pub mod breaker;
 pub mod handoff;
 /// Integrators: what they listen to, how they confirm.
 pub mod integrator;
+/// The pace of an integrator that says "slow down".
+pub mod pressure;
 /// Retries by hand.
 pub mod retry;
 /// Times of the next attempts.

@@ -85,6 +85,8 @@ pub struct LedgerSettings {
     /// Base URL of the integrators' callbacks, `{public_url}/api/v1/integrators/{id}/callbacks`. No trailing slash.
     pub public_url: String,
     pub intake: BatchLimits,
+    /// Longest pause of an integrator that says "slow down".
+    pub max_pause: Duration,
     /// Time limits after which something without progress is listed as stuck.
     pub stuck: StuckLimits,
     pub bounds: Bounds,

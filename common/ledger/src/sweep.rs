@@ -107,16 +107,7 @@ impl Ledger {
                 used_cached_token: false,
             };
             store::handoffs::raise_fence(&mut change.tx, id).await?;
-            let was_healthy = false;
-            conclude(
-                change,
-                order.as_mut(),
-                &stored,
-                &integrator,
-                was_healthy,
-                result,
-            )
-            .await?;
+            conclude(change, order.as_mut(), &stored, &integrator, None, result).await?;
             Ok(true)
         })
     }

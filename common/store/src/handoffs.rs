@@ -17,8 +17,8 @@ pub use claim::{
 pub use list::HandoffFilter;
 pub use list::{Listed, Page, list, listed};
 pub use outcome::{
-    acknowledge, acknowledge_by_callback, close, confirm, has_open_after, is_overtaken, put_back,
-    raise_fence, release, reopen, schedule_retry,
+    acknowledge, acknowledge_by_callback, close, confirm, count_off, has_open_after, is_overtaken,
+    postpone, put_back, raise_fence, release, reopen, schedule_retry,
 };
 
 use crate::{
@@ -38,7 +38,7 @@ macro_rules! select {
     ($body:literal, $rest:literal) => {
         concat!(
             "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
-             attempts, max_attempts, due_at, leased_until, fence, ",
+             attempts, uncounted, max_attempts, due_at, leased_until, fence, ",
             $body,
             ", deadline, reference, reason, created_at, closed_at FROM handoffs ",
             $rest
@@ -226,6 +226,7 @@ impl ReadRow for Stored {
                 confirmed_at: row.get("confirmed_at")?,
                 round: row.count("round")?,
                 attempts: row.count("attempts")?,
+                uncounted: row.count("uncounted")?,
                 max_attempts: row.count("max_attempts")?,
                 next_attempt_at: is_scheduled.then_some(due_at),
                 deadline: row.get("deadline")?,

@@ -64,6 +64,8 @@ pub(crate) struct ShownAttempt {
     pub(crate) started_at: DateTime<Utc>,
     /// `None` while the attempt is in flight.
     pub(crate) outcome: Option<String>,
+    /// False if the integrator said "slow down".
+    pub(crate) counted: bool,
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<String>,
 }
@@ -133,6 +135,7 @@ impl From<Attempt> for ShownAttempt {
             n: attempt.n,
             started_at: attempt.started_at,
             outcome: attempt.outcome.map(|outcome| outcome.to_string()),
+            counted: attempt.counted,
             status: attempt.http_status,
             error: attempt.error,
         }

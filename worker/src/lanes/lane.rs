@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use domain::{
     hint::{Hint, ReceivedHint},
     ids::IntegratorId,
-    integrator::Integrator,
     sharing::Limits,
 };
 use ledger::handoffs::{Claimed, Claims};
@@ -26,9 +25,9 @@ use crate::membership::Membership;
 /// Maximum number of handoffs per claim.
 const MAX_CLAIM: usize = 32;
 /// How long an idle lane stays, with the limits that it has learned.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Time after which a busy lane gives its place up if others wait for one.
 const TURN: Duration = Duration::from_secs(1);
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Furthest due time that a lane waits for itself; the sweep wakes it for later ones.
 const MAX_TIMER: Duration = Duration::from_secs(600);
 /// Delay after a failed claim; the database may be unavailable.
@@ -141,6 +140,7 @@ impl Lane {
         }
         while self.in_flight.join_next().await.is_some() {}
     }
+
     /// Offers this lane's place to others while it has nothing to do. One whose rate is used up keeps it: the
     /// integrator's next lane would not know how much of the rate is left.
     fn rest(
@@ -168,7 +168,6 @@ impl Lane {
             start_lane(&self.lanes, next);
         }
     }
-
 
     /// Claims as many due handoffs as allowed; returns the time of the next claim if nothing wakes the lane before.
     async fn claim_due(&mut self) -> Option<DateTime<Utc>> {
@@ -201,7 +200,11 @@ impl Lane {
                 claimed,
                 next_due_at,
                 retry_soon,
+                limits,
             } = claims;
+            if let Some(limits) = limits {
+                self.update_limits(limits);
+            }
             let claimed_all = claimed.len() < limit;
             let has_none = claimed.is_empty();
             for one in claimed {
@@ -236,7 +239,6 @@ impl Lane {
     }
 
     fn start_attempt(&mut self, claimed: Claimed) {
-        self.update_limits(&claimed.integrator);
         self.rate.take(1);
         let attempts = self.lanes.attempts.clone();
         self.in_flight.spawn(attempts.make(claimed));
@@ -249,18 +251,14 @@ impl Lane {
             return Ok(());
         }
         let ledger = &self.lanes.attempts.ledger;
-        if let Some(integrator) = ledger.integrator(self.integrator).await? {
-            self.update_limits(&integrator);
+        if let Some(limits) = ledger.limits_of(self.integrator).await? {
+            self.update_limits(limits);
         }
         Ok(())
     }
 
     /// Updates the limits, which may have changed since the last claim.
-    fn update_limits(&mut self, integrator: &Integrator) {
-        let limits = Limits {
-            concurrency: integrator.concurrency,
-            rate_per_s: integrator.rate_per_s,
-        };
+    fn update_limits(&mut self, limits: Limits) {
         if self.limits != Some(limits) {
             self.limits = Some(limits);
             self.apply_share();

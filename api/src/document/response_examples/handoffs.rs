@@ -26,7 +26,7 @@ pub(super) fn acknowledged() -> Value {
     let mut attempts = first_round();
     attempts.push(json!({
         "round": 2, "n": 1, "started_at": at("19:25:00.020000"), "ended_at": at("19:25:00.060000"),
-        "outcome": "acknowledged", "status": 200, "error": null, "response": "{\"reference\":\"K-88\"}",
+        "outcome": "acknowledged", "counted": true, "status": 200, "error": null, "response": "{\"reference\":\"K-88\"}",
     }));
     let fields = json!({
         "state": "acknowledged", "next_attempt_at": null, "confirmed_at": at("19:30:00.100000"),
@@ -74,7 +74,7 @@ fn first_round() -> Vec<Value> {
 fn attempt(n: u32, begun: &str) -> Value {
     json!({
         "round": 1, "n": n, "started_at": at(&format!("{begun}.040000")),
-        "ended_at": at(&format!("{begun}.080000")), "outcome": "retry", "status": 503, "error": null,
+        "ended_at": at(&format!("{begun}.080000")), "outcome": "retry", "counted": true, "status": 503, "error": null,
     })
 }
 
@@ -170,7 +170,8 @@ pub(super) fn integrator() -> Value {
 pub(super) fn integrator_with_health() -> Value {
     let failure = json!({"at": at(GIVEN_UP), "status": 503, "error": null});
     let health = json!({
-        "breaker": {"state": "closed", "until": null}, "failures_in_a_row": 0, "failing_since": null,
+        "breaker": {"state": "closed", "until": null}, "pace": {"paused_until": null, "rate_per_s": null},
+        "failures_in_a_row": 0, "failing_since": null,
         "success_rate": 0.95, "last_success_at": at("19:25:00.060000"), "last_failure": failure,
     });
     with_fields(integrator(), json!({"health": health}))

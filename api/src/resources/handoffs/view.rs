@@ -25,7 +25,7 @@ pub(crate) struct HandoffView {
 pub(super) struct ListedView {
     #[oai(flatten)]
     facts: HandoffFacts,
-    /// Number of attempts started in the current round.
+    /// Number of attempts started in the current round, without those that do not count.
     attempts: u32,
     /// Number of attempts started in all rounds.
     attempts_in_all: u32,
@@ -77,6 +77,8 @@ struct AttemptView {
     ended_at: Option<Time>,
     /// Null while it runs.
     outcome: Option<enums::AttemptOutcome>,
+    /// False if the integrator said "slow down" (429, or 503 with `Retry-After`): it uses up none of `max_attempts`.
+    counted: bool,
     status: Option<u16>,
     error: Option<String>,
     /// The beginning of the response body.
@@ -92,6 +94,8 @@ struct LastAttempt {
     ended_at: Option<Time>,
     /// Null while it runs.
     outcome: Option<enums::AttemptOutcome>,
+    /// False if the integrator said "slow down" (429, or 503 with `Retry-After`): it uses up none of `max_attempts`.
+    counted: bool,
     status: Option<u16>,
     error: Option<String>,
 }
@@ -138,7 +142,7 @@ impl HandoffView {
 impl ListedView {
     pub(super) fn of(mut listed: ListedHandoff) -> Self {
         Self {
-            attempts: listed.handoff.attempts,
+            attempts: listed.handoff.counted_attempts(),
             attempts_in_all: listed.attempts_in_all,
             last_attempt: listed.last_attempt.take().map(LastAttempt::of),
             facts: HandoffFacts::of(listed),
@@ -182,6 +186,7 @@ impl AttemptView {
             started_at: attempt.started_at.into(),
             ended_at: attempt.ended_at.map(Into::into),
             outcome: attempt.outcome.map(Into::into),
+            counted: attempt.counted,
             status: attempt.http_status,
             error: attempt.error,
             response: attempt.response,
@@ -197,6 +202,7 @@ impl LastAttempt {
             started_at: attempt.started_at.into(),
             ended_at: attempt.ended_at.map(Into::into),
             outcome: attempt.outcome.map(Into::into),
+            counted: attempt.counted,
             status: attempt.http_status,
             error: attempt.error,
         }

@@ -8,6 +8,7 @@ use super::{
     Claimed, Claims, ORDER_ENDED,
     available::{self, Due, Locked},
     breaker, corrupt_if_refused, fail, hint_next,
+    pressure::limits,
 };
 use crate::{
     Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Refusal, Result,
@@ -93,6 +94,7 @@ impl Ledger {
             {
                 Ok(claims) => {
                     all.claimed.extend(claims.claimed);
+                    all.limits = claims.limits;
                     all.next_due_at = claims.next_due_at;
                     all.retry_soon |= claims.retry_soon;
                 }
@@ -156,24 +158,30 @@ impl Ledger {
                 return Ok(Claims::default());
             }
             let now = change.now;
+            let mut claims = Claims {
+                limits: Some(limits(&to.integrator, &to.pressure)),
+                ..Claims::default()
+            };
+            if let Some(until) = to.pressure.pause(now) {
+                claims.next_due_at = Some(until);
+                return Ok(claims);
+            }
             let pace = to.breaker.pace(now);
             if let Allowance::NotBefore(at) = pace {
-                return Ok(Claims {
-                    next_due_at: Some(at),
-                    ..Claims::default()
-                });
+                claims.next_due_at = Some(at);
+                return Ok(claims);
             }
             let Due { locked, any_held } = match wanted {
                 Selection::One(candidate) => available::lock_one(change, candidate).await?,
                 Selection::Due { .. } if pace == Allowance::OneProbe => {
                     available::lock_probe(change, integrator).await?
                 }
-                Selection::Due { limit } => available::lock_due(change, integrator, limit).await?,
+                Selection::Due { limit } => {
+                    let limit = limit.min(to.pressure.max_per_claim());
+                    available::lock_due(change, integrator, limit).await?
+                }
             };
-            let mut claims = Claims {
-                retry_soon: any_held,
-                ..Claims::default()
-            };
+            claims.retry_soon = any_held;
             if !locked.is_empty() {
                 crash::point("claim.after_locks");
                 begin_attempts(change, &to, locked, lease, &mut claims).await?;
@@ -284,6 +292,7 @@ async fn begin_attempts(
             leased_until,
             integrator: to.integrator.clone(),
             was_healthy: to.breaker.is_healthy(),
+            pressure: to.pressure,
             auth: auth.clone(),
             signing: signing.clone(),
             body: Bytes::from(body),
@@ -312,7 +321,7 @@ async fn close_unsendable(
         store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
     } else if handoff.deadline <= change.now {
         fail(change, order, handoff, &to.integrator, FailReason::Deadline).await?;
-    } else if handoff.attempts >= handoff.max_attempts {
+    } else if handoff.counted_attempts() >= handoff.max_attempts {
         fail(
             change,
             order,

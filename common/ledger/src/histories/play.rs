@@ -228,6 +228,9 @@ impl Play {
         };
         if edited {
             self.model.enabled[party] = enabled;
+            if enabled {
+                self.model.pauses[party] = (0, None);
+            }
         }
         expect_equal("edited", edited, !self.model.archived[party])
     }

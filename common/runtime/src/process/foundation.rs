@@ -121,6 +121,7 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
             writers: intake.writers,
             queue_capacity: intake.queue_capacity,
         },
+        max_pause: settings.worker.max_pause,
         stuck: settings.stuck.limits(),
         bounds: Bounds {
             order_text_bytes: limits.order_text_bytes,

@@ -213,33 +213,40 @@ async fn a_probe_that_never_left_is_as_if_there_had_been_none(house: TestLedger)
 }
 
 #[each_database]
-async fn a_429_that_says_when_to_come_back_is_no_failure(house: TestLedger) {
+async fn slow_down_is_no_failure_and_a_probe_that_hears_it_is_followed_by_one_after_the_pause(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
-    let busy = |seconds| SendResult::Answer {
-        status: 429,
-        retry_after: Some(RetryAfter::After(Duration::from_secs(seconds))),
-    };
     for _ in 0..4 {
         scene.order().await;
     }
-    for one in scene.claims(&kitchen).await.claimed {
-        scene.heard(&one, busy(1), b"").await;
+    let all_at_once = scene.claims(&kitchen).await.claimed;
+    for (one, status) in all_at_once.iter().zip([429, 503, 429, 503]) {
+        scene.is_slowed_down(one, status, Some(1)).await;
     }
     assert!(breaker(&scene, kitchen.id).await.is_healthy());
+    scene.damage("UPDATE integrators SET pressure = NULL").await;
+    scene.damage("UPDATE handoffs SET state = 'held'").await;
     opened(&scene, &kitchen).await;
     until_a_probe_may_go(&scene, &kitchen).await;
     let probe = scene.claim(&kitchen).await;
-    scene.heard(&probe, busy(25), b"").await;
+    scene.is_slowed_down(&probe, 429, Some(25)).await;
     let known = breaker(&scene, kitchen.id).await;
     assert_eq!(
         (known.state, known.openings, known.failures_in_a_row),
         (BreakerState::Open, 1, 3)
     );
+    let pause_ends_at = house.clock.now() + Duration::from_secs(25);
+    let claims = scene.claims(&kitchen).await;
     assert_eq!(
-        known.until,
-        Some(house.clock.now() + TimeDelta::seconds(25))
+        (claims.claimed.len(), claims.next_due_at),
+        (0, Some(pause_ends_at))
     );
+    house.clock.set(pause_ends_at);
+    let next = scene.claim(&kitchen).await;
+    scene.answers(&next, 200).await;
+    assert!(breaker(&scene, kitchen.id).await.is_healthy());
 }
 
 #[each_database]
