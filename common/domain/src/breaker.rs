@@ -23,8 +23,8 @@ use super::{
 pub const OPENS_AFTER_HANDOFFS: usize = 3;
 /// How long it stays open the first time, minus up to a fifth; twice as long each further time.
 const MIN_WAIT: Duration = Duration::from_secs(5);
-/// Maximum time that it stays open without a probe.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Maximum time that it stays open without a probe. People who mended their system wait for no longer than this.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Maximum fraction that is cut from a wait, so that breakers that opened together do not probe together.
 const JITTER: f64 = 0.2;
 /// Minimum number of failures in a row before the integrator is given up.
@@ -170,7 +170,7 @@ impl Breaker {
     }
 }
 
-/// Returns 5, 10, 20, 40, 60, 60 … seconds, minus up to a fifth.
+/// Returns 5, 10, 20, 30, 30 … seconds, minus up to a fifth.
 fn wait(openings: u32, jitter: f64) -> Duration {
     let doublings = openings.saturating_sub(1).min(16);
     let longest = (MIN_WAIT * (1 << doublings)).min(MAX_WAIT);

@@ -11,7 +11,7 @@ use sqlx::{QueryBuilder, types::Json};
 
 pub(crate) use claim::an_earlier_one_is_open;
 pub use claim::{
-    Candidate, Look, Place, blocked, candidates, claim, lock_available, next_due_at,
+    Candidate, Look, Place, blocked, candidates, claim, due_tests, lock_available, next_due_at,
     record_claim_failure, record_release_failure, record_withdrawal_failure,
 };
 pub use list::HandoffFilter;

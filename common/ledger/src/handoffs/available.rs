@@ -22,6 +22,7 @@ const MAX_TRIES: usize = 32;
 const PROBE_CHOICE: u32 = 16;
 
 /// Due handoffs that were locked, in the order of their candidates.
+#[derive(Default)]
 pub(super) struct Due {
     pub(super) locked: Vec<Locked>,
     /// True if others hold some that come before.
@@ -32,6 +33,14 @@ pub(super) struct Due {
 pub(super) async fn lock_one(change: &mut Change<'_>, candidate: Candidate) -> Result<Due> {
     let locked = lock_available(change, &[candidate]).await?;
     let any_held = locked.is_empty();
+    Ok(Due { locked, any_held })
+}
+
+/// Locks the test that a person sent first, if one is due, unless others hold it.
+pub(super) async fn lock_test(change: &mut Change<'_>, of: IntegratorId) -> Result<Due> {
+    let found = store::handoffs::due_tests(&mut change.tx, of, change.now).await?;
+    let locked = lock_available(change, &found).await?;
+    let any_held = locked.len() < found.len();
     Ok(Due { locked, any_held })
 }
 

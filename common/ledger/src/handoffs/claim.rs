@@ -52,8 +52,9 @@ impl Refusal for ProbeTaken {}
 
 impl Ledger {
     /// Claims due handoffs of an integrator: first attempts before retries, then by due time, and one at a time per
-    /// order. Each has its attempt on record and belongs to the caller until the lease ends. While the breaker is open
-    /// nothing is claimed; after its pause, a single probe: the handoff with the fewest attempts.
+    /// order. Each has its attempt on record and belongs to the caller until the lease ends. While the integrator is
+    /// paused or its breaker is open nothing is claimed. After the breaker's wait a single probe is, the handoff with the
+    /// fewest attempts; a test goes out even while it is open.
     pub async fn claim_handoffs(
         &self,
         integrator: IntegratorId,
@@ -167,18 +168,20 @@ impl Ledger {
                 return Ok(claims);
             }
             let pace = to.breaker.pace(now);
-            if let Allowance::NotBefore(at) = pace {
-                claims.next_due_at = Some(at);
-                return Ok(claims);
-            }
-            let Due { locked, any_held } = match wanted {
-                Selection::One(candidate) => available::lock_one(change, candidate).await?,
-                Selection::Due { .. } if pace == Allowance::OneProbe => {
+            let Due { locked, any_held } = match (wanted, pace) {
+                (Selection::Due { .. }, Allowance::NotBefore(_)) => {
+                    available::lock_test(change, integrator).await?
+                }
+                (Selection::Due { .. }, Allowance::OneProbe) => {
                     available::lock_probe(change, integrator).await?
                 }
-                Selection::Due { limit } => {
+                (Selection::Due { limit }, Allowance::Free) => {
                     let limit = limit.min(to.pressure.max_per_claim());
                     available::lock_due(change, integrator, limit).await?
+                }
+                (Selection::One(_), Allowance::NotBefore(_)) => Due::default(),
+                (Selection::One(candidate), Allowance::OneProbe | Allowance::Free) => {
+                    available::lock_one(change, candidate).await?
                 }
             };
             claims.retry_soon = any_held;
@@ -192,8 +195,12 @@ impl Ledger {
                     return Err(ProbeTaken.into());
                 }
             }
-            claims.next_due_at =
-                store::handoffs::next_due_at(&mut change.tx, integrator, now).await?;
+            claims.next_due_at = match pace {
+                Allowance::NotBefore(at) => Some(at),
+                Allowance::OneProbe | Allowance::Free => {
+                    store::handoffs::next_due_at(&mut change.tx, integrator, now).await?
+                }
+            };
             Ok(claims)
         })
     }

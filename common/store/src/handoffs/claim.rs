@@ -126,6 +126,22 @@ pub async fn candidates(
     Ok(look)
 }
 
+/// Returns the test that a person sent first, if one is due. Tests have no order, and so nothing to wait for. An
+/// integrator has few tests, but may have very many due handoffs.
+pub async fn due_tests(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    now: DateTime<Utc>,
+) -> Result<Vec<Candidate>> {
+    Ok(fetch_all!(
+        tx,
+        "SELECT id, order_id, NULL AS session_id FROM handoffs /*! FORCE INDEX (order_id) */ \
+         WHERE order_id IS NULL AND integrator_id = ? AND state = 'due' AND due_at <= ? ORDER BY id LIMIT 1",
+        integrator,
+        now
+    ))
+}
+
 /// Locks those handoffs that no other transaction has locked, by id.
 pub async fn lock_available(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
     // SQLite has neither FOR UPDATE nor a need for it: it has one writer.

@@ -116,9 +116,9 @@ async fn each_probe_that_fails_opens_it_for_longer(house: TestLedger) {
     for (openings, nominal_ms) in [
         (2, 10_000),
         (3, 20_000),
-        (4, 40_000),
-        (5, 60_000),
-        (6, 60_000),
+        (4, 30_000),
+        (5, 30_000),
+        (6, 30_000),
     ] {
         until_a_probe_may_go(&scene, &kitchen).await;
         let probe = scene.claim(&kitchen).await;
@@ -247,6 +247,32 @@ async fn slow_down_is_no_failure_and_a_probe_that_hears_it_is_followed_by_one_af
     let next = scene.claim(&kitchen).await;
     scene.answers(&next, 200).await;
     assert!(breaker(&scene, kitchen.id).await.is_healthy());
+}
+
+#[each_database]
+async fn a_test_goes_out_while_it_is_open_and_its_acknowledgement_closes_it(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.kitchen().await;
+    opened(&scene, &kitchen).await;
+    scene.order().await;
+    scene.assert_nothing_due(&kitchen).await;
+    for (status, closes) in [(500, false), (200, true)] {
+        house.ledger.test_integrator(kitchen.id).await.unwrap();
+        let test = scene.claim(&kitchen).await;
+        assert_eq!(test.handoff.order_id, None);
+        let before = breaker(&scene, kitchen.id).await;
+        assert_eq!((before.state, before.openings), (BreakerState::Open, 1));
+        drop(house.woken.take());
+        scene.answers(&test, status).await;
+        let is_closed = breaker(&scene, kitchen.id).await.state == BreakerState::Closed;
+        assert_eq!(is_closed, closes, "{status}");
+        let told = house.woken.hints().contains(&Hint::Handoffs {
+            integrator: kitchen.id,
+        });
+        assert_eq!(told, closes, "its lanes are woken if it closed");
+    }
+    assert_eq!(scene.claim(&kitchen).await.n, 1, "what waited goes at once");
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]
