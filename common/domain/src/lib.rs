@@ -36,6 +36,8 @@ pub mod retry;
 pub mod schedule;
 /// Each worker's share of an integrator's concurrency and rate.
 pub mod sharing;
+/// What a handoff waits for.
+pub mod waiting;
 
 /// Bodies that integrators send, and what they mean.
 pub mod callback;

@@ -14,6 +14,7 @@ mod retry;
 mod send_test;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};

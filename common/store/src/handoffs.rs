@@ -23,7 +23,7 @@ pub use outcome::{
 
 use crate::{
     error::Result,
-    execute, fetch_all, for_update, insert_many, on, push_ids, read_all, read_optional,
+    execute, fetch_all, fetch_in, for_update, insert_many, on, push_ids, read_all, read_optional,
     rows::{ReadRow, Row},
     tx::Tx,
 };
@@ -147,6 +147,20 @@ pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> 
     let mut handoffs = handoffs_of(read_all!(tx, sql, order));
     handoffs.sort_by_key(|handoff| (handoff.integrator_id, handoff.position));
     Ok(handoffs)
+}
+
+/// Returns the number of handoffs that are being sent to each of these integrators; one without any is left out.
+pub async fn count_sending(
+    tx: &mut Tx,
+    integrators: &[IntegratorId],
+) -> Result<BTreeMap<IntegratorId, i64>> {
+    let rows: Vec<(IntegratorId, i64)> = fetch_in!(
+        tx,
+        "SELECT integrator_id, COUNT(*) FROM handoffs WHERE state = 'sending' AND integrator_id IN (",
+        integrators,
+        ") GROUP BY integrator_id"
+    );
+    Ok(rows.into_iter().collect())
 }
 
 /// Withdraws those handoffs that are neither being sent nor closed.

@@ -50,6 +50,11 @@ pub async fn get(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>> {
     read(tx, id, select!("WHERE id = ?")).await
 }
 
+/// Returns these integrators, archived or not, in no particular order.
+pub async fn many(tx: &mut Tx, ids: &[IntegratorId]) -> Result<Vec<Stored>> {
+    Ok(read_in!(tx, select!("WHERE id IN ("), ids, ")"))
+}
+
 /// Locks an integrator and returns it, archived or not.
 pub async fn lock(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>> {
     let sql = for_update!(tx, select!("WHERE id = ?"));

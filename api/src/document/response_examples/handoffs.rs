@@ -54,8 +54,8 @@ fn failed() -> Value {
     json!({
         "id": HANDOFF, "store_id": STORE, "order_id": ORDER, "order_number": 17, "integrator_id": INTEGRATOR,
         "integrator": NAME, "event": "order.placed", "state": "failed", "required": true, "round": 1,
-        "max_attempts": 5, "next_attempt_at": null, "deadline": at("19:30:00.000000"), "confirmed_at": null,
-        "reference": null, "reason": "attempts_used_up", "error": null, "not_retryable": null,
+        "max_attempts": 5, "next_attempt_at": null, "waiting_for": null, "waiting_until": null,
+        "deadline": at("19:30:00.000000"), "confirmed_at": null, "reference": null, "reason": "attempts_used_up", "error": null, "not_retryable": null,
         "created_at": at(PLACED), "closed_at": at(GIVEN_UP),
     })
 }

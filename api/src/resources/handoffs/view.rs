@@ -52,6 +52,12 @@ struct HandoffFacts {
     max_attempts: u32,
     /// Earliest time of the next attempt, while the handoff waits.
     next_attempt_at: Option<Time>,
+    /// What holds it up now: `schedule` (the time of its next attempt), `breaker` (the integrator fails, and is sent only
+    /// a probe), `rate` (the integrator said "slow down", or has a rate), `concurrency` (as many requests as it allows
+    /// are under way), `earlier_handoff` (of the same order). Null if it will be sent at any moment, or not at all.
+    waiting_for: Option<enums::WaitingFor>,
+    /// When that ends, if it is known.
+    waiting_until: Option<Time>,
     /// Nothing is sent after this time.
     deadline: Time,
     confirmed_at: Option<Time>,
@@ -166,6 +172,11 @@ impl HandoffFacts {
             round: handoff.round,
             max_attempts: handoff.max_attempts,
             next_attempt_at: handoff.next_attempt_at.map(Into::into),
+            waiting_for: listed.waiting.map(|waiting| waiting.reason.into()),
+            waiting_until: listed
+                .waiting
+                .and_then(|waiting| waiting.until)
+                .map(Into::into),
             deadline: handoff.deadline.into(),
             confirmed_at: handoff.confirmed_at.map(Into::into),
             reference: handoff.reference,
