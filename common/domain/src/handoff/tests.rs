@@ -158,7 +158,7 @@ fn a_429_and_a_503_that_says_when_mean_slow_down_and_nothing_else_does() {
         status,
         retry_after,
     };
-    let hint = RetryAfter::parse("2");
+    let hint = RetryAfter::parse("2", None);
     for status in 100..=599_u16 {
         let bare = with(status, None).asks_to_slow_down();
         assert_eq!(bare, status == 429, "{status}");

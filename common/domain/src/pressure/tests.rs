@@ -43,7 +43,7 @@ fn the_pause_is_what_was_asked_for_and_never_less_than_a_second_nor_past_the_bou
         (Some("Fri, 15 Jan 1999 08:01:00 GMT"), 1),
         (None, 1),
     ] {
-        let asked = retry_after.and_then(RetryAfter::parse);
+        let asked = retry_after.and_then(|text| RetryAfter::parse(text, None));
         let pressure = Pressure::default().slowed_down(noon(), asked, noon(), BOUND);
         assert_eq!(pause_s(pressure, noon()), expected, "{retry_after:?}");
         assert_eq!(pressure.pause(later(expected)), None);
