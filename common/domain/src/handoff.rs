@@ -4,6 +4,7 @@ mod reference;
 mod retry_after;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 pub use self::{reference::parse_reference, retry_after::RetryAfter};
 use super::{

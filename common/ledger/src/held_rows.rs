@@ -143,6 +143,44 @@ async fn a_claim_goes_past_the_handoffs_that_others_hold(house: TestLedger) {
 }
 
 #[each_database]
+async fn the_outcomes_of_a_held_session_use_up_no_connections(house: TestLedger) {
+    let (scene, other) = (Scene::new(&house).await, Scene::new(&house).await);
+    let kitchen = scene.slow_kitchen().await;
+    let table = house.ledger.open_session(scene.store, "Table 1").await;
+    let table = table.unwrap();
+    // More than there are connections.
+    for _ in 0..12 {
+        house.place_guest_order(&table, scene.product).await;
+    }
+    let claims = house.ledger.claim_handoffs(kitchen.id, 12, LEASE).await;
+    let claimed = claims.unwrap().claimed;
+    assert_eq!(claimed.len(), 12);
+    let Some(holder) = hold(&house, &[Row::Session(table.id)]).await else {
+        return;
+    };
+    let concluding: Vec<_> = claimed
+        .into_iter()
+        .map(|one| {
+            let ledger = house.ledger.clone();
+            tokio::spawn(async move {
+                let heard = domain::handoff::SendResult::Answer {
+                    status: 202,
+                    retry_after: None,
+                };
+                ledger.conclude_attempt(&one, &heard, None, false).await
+            })
+        })
+        .collect();
+    soon(orders(&other, 10)).await;
+    assert!(concluding.iter().all(|one| !one.is_finished()));
+    holder.rollback().await;
+    for concluded in concluding {
+        soon(concluded).await.unwrap().unwrap();
+    }
+    other.assert_audit_clean().await;
+}
+
+#[each_database]
 async fn a_sweep_goes_past_the_orders_that_others_hold(house: TestLedger) {
     let scene = Scene::new(&house).await;
     scene.slow_kitchen().await;

@@ -17,7 +17,7 @@ use crate::{
 use domain::{
     breaker::Allowance,
     handoff::{FailReason, HandoffState},
-    ids::{AttemptId, HandoffId, IntegratorId},
+    ids::{AttemptId, HandoffId, IntegratorId, OrderId},
     integrator::HandoffEvent,
     order::Order,
     payload,

@@ -1,11 +1,17 @@
 //! Records the outcome of an attempt in one transaction: closes the attempt and moves handoff and order on.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tokio::time::Instant;
 
 use super::{
     Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next, order_effects::acknowledge, pressure,
 };
-use crate::{Change, CrashPoints, Ledger, Result, idempotency::Handle, in_one_transaction, orders};
+use crate::{
+    Change, CrashPoints, Ledger, Result, idempotency::Handle, in_one_transaction, in_one_try,
+    orders,
+};
 use domain::{
     breaker::sign,
     handoff::{
@@ -17,6 +23,12 @@ use domain::{
     order::Order,
 };
 use store::{attempts::Ended, handoffs::Stored};
+
+/// Delay before the next try to record an outcome whose order others hold, doubled up to [`MAX_HELD_DELAY`].
+const HELD_DELAY: Duration = Duration::from_millis(5);
+const MAX_HELD_DELAY: Duration = Duration::from_millis(320);
+/// Time after which such an outcome is given up, and the attempt is unknown. Every lease is longer.
+const MAX_HELD: Duration = Duration::from_secs(15);
 
 /// An attempt's result as the worker observed it.
 #[derive(Clone, Copy, Debug)]
@@ -59,14 +71,32 @@ impl Ledger {
     }
 }
 
-/// Records one outcome in a transaction of its own, which waits for the order's lock.
+/// Records one outcome in a transaction of its own. Tries again while others hold the order, and occupies no connection
+/// between the tries: many outcomes of one held session must not use up the pool.
 pub(super) async fn conclude_alone(
     inner: &Handle,
     claimed: &Claimed,
     result: AttemptResult<'_>,
 ) -> Result<Conclusion> {
+    let (begun_at, mut delay) = (Instant::now(), HELD_DELAY);
+    loop {
+        match conclude_once(inner, claimed, result).await {
+            Err(error) if error.is_held() && begun_at.elapsed() < MAX_HELD => {
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(MAX_HELD_DELAY);
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn conclude_once(
+    inner: &Handle,
+    claimed: &Claimed,
+    result: AttemptResult<'_>,
+) -> Result<Conclusion> {
     let (handoff, integrator) = (&claimed.handoff, &claimed.integrator);
-    in_one_transaction!(inner, CrashPoints::OUTCOME, |change| {
+    in_one_try!(inner, CrashPoints::OUTCOME, |change| {
         let Some((mut order, stored)) = lock(change, handoff.order_id, handoff.id).await? else {
             return Ok(Conclusion::of(Concluded::Fenced));
         };

@@ -16,6 +16,7 @@ use store::StoreError;
 const MAX_RUNS: u32 = 3;
 /// Maximum number of runs of a single order.
 const MAX_RUNS_ALONE: u32 = 5;
+
 /// Splits the orders into the first of each idempotency key, reference and replaced order, and the rest.
 pub(super) fn split_duplicates(waiting: Vec<QueuedOrder>) -> (Vec<QueuedOrder>, Vec<QueuedOrder>) {
     let (mut keys, mut references, mut replaced) = (HashSet::new(), HashSet::new(), HashSet::new());

@@ -394,7 +394,8 @@ async fn an_order_is_settled_when_nobody_is_left_out_any_more_and_looked_at_no_s
     };
     let found = async || {
         let mut tx = house.db.read().await.unwrap();
-        store::sweep::unsettled_orders(&mut tx, 10).await.unwrap()
+        let found = store::sweep::unsettled_orders(&mut tx, None, 10).await;
+        found.unwrap().orders
     };
     scene.disable(bar.id).await;
     let order = scene.order().await.id;
@@ -454,12 +455,8 @@ async fn a_reference_that_nobody_knows_is_not_looked_at_one_by_one(house: TestLe
         scene.send_callback(&kitchen, update).await;
     }
     let mut tx = house.db.read().await.unwrap();
-    assert!(
-        store::sweep::unmatched(&mut tx, None, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let known = store::sweep::unmatched(&mut tx, None, 10).await.unwrap();
+    assert!(known.callbacks.is_empty());
     drop(tx);
     scene.order().await;
     scene
@@ -467,5 +464,6 @@ async fn a_reference_that_nobody_knows_is_not_looked_at_one_by_one(house: TestLe
         .await;
     let mut tx = house.db.read().await.unwrap();
     let known = store::sweep::unmatched(&mut tx, None, 10).await.unwrap();
+    let known = known.callbacks;
     assert_eq!((known.len(), known[0].reference.as_str()), (1, "K-2"));
 }
