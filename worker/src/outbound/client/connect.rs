@@ -1,27 +1,17 @@
 //! Opens connections to vetted addresses: TCP, then TLS for `https://`, whose ALPN chooses HTTP/2 or HTTP/1.1.
 
-use std::{
-    io::{self, IoSlice},
-    net::SocketAddr,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, pki_types::ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use super::{http1, http2};
+use super::{
+    counted::{Counted, Written},
+    http1, http2,
+};
 
 /// TLS settings of the client.
 pub(in crate::outbound) type Tls = Arc<ClientConfig>;
@@ -96,10 +86,7 @@ impl Connector {
         let connected = connect_any(addresses).await;
         let tcp = connected.map_err(|error| format!("not connected: {error}"))?;
         let written = Written::default();
-        let stream = Counted {
-            tcp,
-            written: written.clone(),
-        };
+        let stream = Counted::new(tcp, written.clone());
         if url.scheme() != "https" {
             let connection = http1::Connection::new(Box::new(stream), written);
             return Ok(Connection::Http1(connection));
@@ -170,71 +157,4 @@ fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         sorted.extend(second.next());
     }
     sorted
-}
-
-/// Number of bytes that were written to a socket.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Written(Arc<AtomicU64>);
-
-impl Written {
-    pub(super) fn get(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-/// Socket that counts the bytes written to it, below TLS: it shows that nothing of a request has left.
-struct Counted {
-    tcp: TcpStream,
-    written: Written,
-}
-
-impl Counted {
-    fn count(&self, wrote: io::Result<usize>) -> Poll<io::Result<usize>> {
-        if let Ok(bytes) = &wrote {
-            self.written.0.fetch_add(*bytes as u64, Ordering::AcqRel);
-        }
-        Poll::Ready(wrote)
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(cx, buffer)
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = ready!(Pin::new(&mut self.tcp).poll_write(cx, bytes));
-        self.count(wrote)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wrote = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bytes));
-        self.count(wrote)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.tcp.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
-    }
 }

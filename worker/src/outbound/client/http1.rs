@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use self::head::{Framing, Head, parse_chunk_size, parse_status_line};
-use super::{Broken, Request, connect::Written};
+use super::{Broken, Request, counted::Written};
 use crate::outbound::answer::Heard;
 
 /// Maximum length of all heads before and of an answer, and of one line between chunks.

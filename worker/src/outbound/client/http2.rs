@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use self::tap::{Frames, Tap};
-use super::{Broken, Request, connect::Written};
+use super::{Broken, Request, counted::Written};
 use crate::outbound::answer::Heard;
 
 /// Maximum length of a head. A longer one costs its headers, not its status.
