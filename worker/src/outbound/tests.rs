@@ -21,6 +21,7 @@ use super::{guard::Lookup, *};
 use crate::testing::{Integrator, Reply, scripted::trusting};
 
 mod connections;
+mod says;
 mod table;
 
 fn outbound_with(change: impl FnOnce(&mut OutboundSettings)) -> Outbound {
