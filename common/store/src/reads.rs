@@ -273,8 +273,10 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         orders::of_session(&mut tx, session, None, PAGE);
         orders::unfinished_of_session(&mut tx, session, PAGE);
         intake::count_unfinished(&mut tx, &[session]);
+        events::newest_of_orders(&mut tx, &[order.id]);
         orders::old_drafts(&mut tx, now, PAGE);
         orders::many(&mut tx, &[order.id]);
+        orders::guests_of(&mut tx, &[order.id]);
         orders::list::list(&mut tx, &OrderFilter { statuses: vec![Failed], stores: Some(some.to_vec()), ..OrderFilter::default() }, None, PAGE);
         orders::list::list(&mut tx, &OrderFilter { statuses: vec![Accepted], ..OrderFilter::default() }, None, PAGE);
         stats::all_tallies(&mut tx, None, PAGE);
