@@ -52,9 +52,10 @@ struct HandoffFacts {
     max_attempts: u32,
     /// Earliest time of the next attempt, while the handoff waits.
     next_attempt_at: Option<Time>,
-    /// What holds it up now: `schedule` (the time of its next attempt), `breaker` (the integrator fails, and is sent only
-    /// a probe), `rate` (the integrator said "slow down", or has a rate), `concurrency` (as many requests as it allows
-    /// are under way), `earlier_handoff` (of the same order). Null if it will be sent at any moment, or not at all.
+    /// Reason why it is not sent now: `schedule` (the time of its next attempt), `breaker` (the integrator fails, and
+    /// is sent only a probe), `rate` (the integrator said "slow down", or has a rate), `concurrency` (as many requests
+    /// as it allows are under way), `earlier_handoff` (of the same order). Null if it will be sent at any moment, or not
+    /// at all.
     waiting_for: Option<enums::WaitingFor>,
     /// When that ends, if it is known.
     waiting_until: Option<Time>,
