@@ -51,7 +51,7 @@ async fn traffic(
 ) -> Result<BTreeMap<IntegratorId, Traffic>> {
     let in_flight: BTreeMap<IntegratorId, i64> =
         store::handoffs::count_sending(tx, integrators).await?;
-    let stored = store::integrators::many(tx, integrators).await?;
+    let stored = store::integrators::readable(tx, integrators).await?;
     Ok(stored
         .into_iter()
         .map(|stored| {
