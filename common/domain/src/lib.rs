@@ -36,7 +36,7 @@ pub mod retry;
 pub mod schedule;
 /// Each worker's share of an integrator's concurrency and rate.
 pub mod sharing;
-/// What a handoff waits for.
+/// The reason why a handoff is not sent yet.
 pub mod waiting;
 
 /// Bodies that integrators send, and what they mean.

@@ -61,7 +61,7 @@ pub struct Claims {
     pub next_due_at: Option<DateTime<Utc>>,
     /// True if some due handoffs were locked by others, or were closed here instead of being sent: claim again soon.
     pub retry_soon: bool,
-    /// What the integrator may be sent by all workers together, as of this claim; `None` if it is sent nothing.
+    /// The limits of the integrator for all workers together, as of this claim; `None` if it is sent nothing.
     pub limits: Option<Limits>,
 }
 

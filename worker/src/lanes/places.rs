@@ -46,7 +46,7 @@ pub(super) struct Start {
     pub(super) bell: Arc<Bell>,
 }
 
-/// What a lane without anything to do does next.
+/// Next step of a lane that has nothing to do.
 #[derive(Debug)]
 pub(super) enum Rest {
     /// Its bell has rung.

@@ -28,7 +28,7 @@ pub struct ListedHandoff {
     pub attempts_in_all: u32,
     /// The most recent attempt, without its response body.
     pub last_attempt: Option<Attempt>,
-    /// What it waits for; `None` if it will be sent at any moment, or not at all.
+    /// Its reason to wait; `None` if it will be sent at any moment, or not at all.
     pub waiting: Option<Waiting>,
     /// Why it can't be retried now; `None` if it can.
     pub retry_refused: Option<RetryRefused>,

@@ -20,7 +20,7 @@ pub struct RecentHandoff {
     pub integrator_name: String,
     /// Attempts of all rounds, in order.
     pub attempts: Vec<Attempt>,
-    /// What it waits for; `None` if it will be sent at any moment, or not at all.
+    /// Its reason to wait; `None` if it will be sent at any moment, or not at all.
     pub waiting: Option<Waiting>,
 }
 

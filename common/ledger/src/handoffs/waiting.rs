@@ -1,4 +1,4 @@
-//! What handoffs wait for, for people.
+//! Reasons why handoffs are not sent yet, for people.
 
 use std::collections::BTreeMap;
 
