@@ -12,7 +12,7 @@ use super::{
     integrators::NewIntegrator,
 };
 use crate::testing::{
-    TestLedger,
+    TEST_TIMEOUT, TestLedger,
     fixtures::{line, new_integrator, new_order},
 };
 use domain::{
@@ -235,6 +235,20 @@ impl Scene {
         let received = self.send_callback(integrator, update).await;
         assert!(matches!(received, Received::Stored { .. }));
         self.house.ledger.apply_callbacks(order).await.unwrap();
+    }
+
+    /// Applies an order's callbacks as a worker does: again, while others hold the order.
+    pub(crate) async fn apply_callbacks(&self, order: OrderId) -> u32 {
+        let applied = async {
+            loop {
+                match self.house.ledger.apply_callbacks(order).await {
+                    Err(error) if error.is_held() => tokio::task::yield_now().await,
+                    applied => break applied.unwrap(),
+                }
+            }
+        };
+        let applied = tokio::time::timeout(TEST_TIMEOUT, applied).await;
+        applied.expect("nobody holds the order for long")
     }
 
     pub(crate) async fn send_callback(&self, integrator: &Integrator, update: Update) -> Received {

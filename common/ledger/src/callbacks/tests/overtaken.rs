@@ -224,7 +224,7 @@ async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_
             scene
                 .send_callback(integrator, word(order, "accepted"))
                 .await;
-            house.ledger.apply_callbacks(order).await.unwrap()
+            scene.apply_callbacks(order).await
         };
         let (first, second) = tokio::join!(applied(&kitchen), applied(&till));
         assert_eq!(first + second, 2);
@@ -241,7 +241,7 @@ async fn two_callbacks_of_one_order_at_one_moment_are_both_kept_and_each_counts_
             scene
                 .send_callback(&kitchen, numbered(order, status, sequence))
                 .await;
-            house.ledger.apply_callbacks(order).await.unwrap()
+            scene.apply_callbacks(order).await
         };
         let (first, second) = tokio::join!(of_one("ready", 3), of_one("preparing", 2));
         assert_eq!(first + second, 2);
@@ -259,11 +259,8 @@ async fn a_callback_and_the_answer_at_one_moment_leave_one_acceptance(house: Tes
         let claimed = scene.claim(&kitchen).await;
         scene.send_callback(&kitchen, word(order, "accepted")).await;
         drop(house.woken.take());
-        let (_, applied) = tokio::join!(
-            scene.answers(&claimed, 200),
-            house.ledger.apply_callbacks(order)
-        );
-        assert_eq!(applied.unwrap(), 1);
+        let (_, applied) = tokio::join!(scene.answers(&claimed, 200), scene.apply_callbacks(order));
+        assert_eq!(applied, 1);
         assert_eq!(scene.status(order).await, OrderStatus::Accepted);
         let moves = house
             .woken
@@ -287,7 +284,7 @@ async fn cancelling_and_a_callback_at_one_moment_leave_one_end(house: TestLedger
         scene.send_callback(&kitchen, word(order, said)).await;
         tokio::join!(
             async {
-                house.ledger.apply_callbacks(order).await.unwrap();
+                scene.apply_callbacks(order).await;
             },
             async {
                 let by = By::Staff;
