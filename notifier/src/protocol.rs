@@ -110,6 +110,9 @@ pub fn resumed(stream: StreamId, after: i64) -> String {
     json!({"type": "hello", "stream": stream, "seq": after, "resumed": true}).to_string()
 }
 
+/// Tells by the hash of an order's guest key if the order is the client's.
+pub type IsMine<'a> = &'a dyn Fn(Option<&[u8]>) -> bool;
+
 /// Snapshot of a session, for all clients of its channel. It is the first frame; sent later too, it replaces all that
 /// the client knows.
 #[derive(Debug)]
@@ -158,9 +161,8 @@ impl SessionHello {
         }
     }
 
-    /// Returns the frame for one client. With `is_mine`, which knows the hash of an order's guest key, each order says
-    /// if it is the client's.
-    pub fn frame(self: &Arc<Self>, is_mine: Option<&dyn Fn(Option<&[u8]>) -> bool>) -> Frame {
+    /// Returns the frame for one client. With `is_mine`, each order says if it is the client's.
+    pub fn frame(self: &Arc<Self>, is_mine: Option<IsMine<'_>>) -> Frame {
         let Some(is_mine) = is_mine else {
             return Frame::of([self.text.clone()]).keeping(self.clone());
         };
