@@ -67,6 +67,7 @@ impl Foundation {
                 broker: Arc::clone(&broker),
                 metrics: Arc::clone(&metrics),
                 sweep_batch: settings.outbox.sweep_batch,
+                drops_hints: Arc::default(),
             },
             queue,
         });
