@@ -10,7 +10,7 @@ use super::{
     CrashPoints, Failure, Ledger, Result,
     handoffs::{
         AttemptResult, FAILED_CLAIM_DELAY, conclude, corrupt_if_refused, fail, has_an_open_attempt,
-        hint_next, is_row_error, lock,
+        hint_next, lock,
     },
     in_one_transaction, orders,
 };
@@ -63,7 +63,7 @@ impl Ledger {
         for (handoff, order) in found {
             match self.free_expired_lease(handoff, order).await {
                 Ok(done) => freed += u32::from(done),
-                Err(Failure::Store(error)) if is_row_error(&error) => {
+                Err(Failure::Store(error)) if error.is_row_fault() => {
                     tracing::error!(%handoff, %error, "expired lease can't be freed");
                     self.record_failed_release(handoff, &error).await?;
                 }
@@ -130,7 +130,7 @@ impl Ledger {
         for (handoff, order) in found {
             match self.fail_overdue_handoff(handoff, order).await {
                 Ok(done) => failed += u32::from(done),
-                Err(Failure::Store(error)) if is_row_error(&error) => {
+                Err(Failure::Store(error)) if error.is_row_fault() => {
                     tracing::error!(%handoff, %error, "overdue handoff can't be failed");
                     self.record_failed_claim(handoff, &error).await?;
                 }

@@ -9,7 +9,7 @@ mod tests;
 use super::{IntegratorRefused, lock, write};
 use crate::{
     ChangeResult, CrashPoints, Failure, Ledger, Result,
-    handoffs::{self, FAILED_CLAIM_DELAY, is_row_error, withdraw_from_order},
+    handoffs::{self, FAILED_CLAIM_DELAY, withdraw_from_order},
     in_one_transaction,
 };
 use domain::{
@@ -51,7 +51,7 @@ impl Ledger {
         for (handoff, order) in found {
             match self.withdraw_one_from_archived(handoff, order).await {
                 Ok(done) => withdrawn += u32::from(done),
-                Err(Failure::Store(error)) if is_row_error(&error) => {
+                Err(Failure::Store(error)) if error.is_row_fault() => {
                     tracing::error!(%handoff, %error, "handoff can't be withdrawn");
                     self.record_failed_withdrawal(handoff, &error).await?;
                 }
