@@ -111,8 +111,8 @@ impl Lane {
     async fn claim_due(&mut self) -> Option<DateTime<Utc>> {
         let hops = self.bell.hops();
         if let Err(error) = self.load_limits().await {
-            tracing::warn!(integrator = %self.integrator, %error, "reading the integrator's limits failed; retrying in {ERROR_RETRY_DELAY:?}: {error}");
-            return Some(self.clock.now() + ERROR_RETRY_DELAY);
+            tracing::warn!(integrator = %self.integrator, %error, "reading the integrator's limits failed; retrying after {ERROR_RETRY_DELAY:?} or more: {error}");
+            return Some(self.retry_at(ERROR_RETRY_DELAY));
         }
         if self.width == 0 {
             self.forward_hint(hops).await;
@@ -130,8 +130,8 @@ impl Lane {
             let claims = match claim.await {
                 Ok(claims) => claims,
                 Err(error) => {
-                    tracing::warn!(integrator = %self.integrator, %error, "claim failed; retrying in {ERROR_RETRY_DELAY:?}: {error}");
-                    return Some(self.clock.now() + ERROR_RETRY_DELAY);
+                    tracing::warn!(integrator = %self.integrator, %error, "claim failed; retrying after {ERROR_RETRY_DELAY:?} or more: {error}");
+                    return Some(self.retry_at(ERROR_RETRY_DELAY));
                 }
             };
             let Claims {
@@ -143,7 +143,7 @@ impl Lane {
             for one in claimed {
                 self.start_attempt(one);
             }
-            let soon = retry_soon.then(|| self.busy_retry_at());
+            let soon = retry_soon.then(|| self.retry_at(BUSY_RETRY_DELAY));
             if claimed_all || retry_soon {
                 // Prevents a busy loop, whatever the database says is due.
                 let earliest = claimed_at + MIN_CLAIM_INTERVAL;
@@ -227,9 +227,11 @@ impl Lane {
         }
     }
 
-    fn busy_retry_at(&self) -> DateTime<Utc> {
+    /// Returns a time after the delay, or up to twice as late, so that lanes that failed together do not try again
+    /// together.
+    fn retry_at(&self, delay: Duration) -> DateTime<Utc> {
         let jitter = self.lanes.attempts.ledger.chance().fraction();
-        self.clock.now() + BUSY_RETRY_DELAY.mul_f64(1.0 + jitter)
+        self.clock.now() + delay.mul_f64(1.0 + jitter)
     }
 
     /// Removes this lane and returns true, unless its bell has rung in the meantime.

@@ -6,7 +6,7 @@ use super::{
     Inner, Placed, QueuedOrder,
     batch::{self, Outcome},
 };
-use crate::Failure;
+use crate::{Failure, change::pause_after_lost_lock};
 use platform::crash;
 use store::StoreError;
 
@@ -70,7 +70,10 @@ async fn place_batch(inner: &Inner, mut waiting: Vec<QueuedOrder>) -> Vec<Queued
             }
         }
         match error {
-            StoreError::UniqueKeyTaken | StoreError::LockLost(_) if run < MAX_RUNS => run += 1,
+            StoreError::UniqueKeyTaken | StoreError::LockLost(_) if run < MAX_RUNS => {
+                pause_after_lost_lock(inner, run).await;
+                run += 1;
+            }
             StoreError::Unavailable(why) => {
                 for one in waiting {
                     let _ = one
@@ -109,6 +112,7 @@ async fn place_alone(inner: &Inner, one: QueuedOrder, is_commit_unknown: bool) {
             Err(error @ (StoreError::UniqueKeyTaken | StoreError::LockLost(_)))
                 if run < MAX_RUNS_ALONE =>
             {
+                pause_after_lost_lock(inner, run).await;
                 run += 1;
                 // The taken key may be the order's own id.
                 if is_commit_unknown
