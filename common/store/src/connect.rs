@@ -23,10 +23,17 @@ use super::{
     timeouts::{Renewal, StatementPolicy, counted, within},
     tx::Tx,
 };
-use platform::{clock::Clock, metrics::Metrics};
+use platform::{
+    clock::{Clock, Followed, TimeSample},
+    metrics::Metrics,
+};
 
 /// Timeout of the check when a connection returns to its pool; after it the connection is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Shortest time that MySQL can be told, in whole seconds, to wait for a silent session.
+const MIN_SESSION_TIMEOUT: Duration = Duration::from_secs(1);
+/// Number of times that the database is asked for the time, of which the best answer counts.
+const TIME_SAMPLES: usize = 5;
 /// Session settings that make joins run row by row, along indexes. A page of a list joins a few rows to those that they
 /// refer to; with a join buffer MySQL 9 hashes the joined table, loses the index order that way, and then reads and
 /// sorts every row for one page. Each server reads its own of the two comments.
@@ -134,28 +141,43 @@ impl Db {
         }
     }
 
-    /// Sets the clock to the database's time; with SQLite, to this machine's.
-    pub async fn anchor(&self, clock: &Clock) -> Result<()> {
+    /// Sets the clock to the database's time, by the best of several answers; with SQLite, to this machine's. A jump is
+    /// only followed at the next call that finds it too, so call again soon after [`Followed::Suspect`].
+    pub async fn anchor(&self, clock: &Clock) -> Result<Followed> {
         match self {
             Self::MySql { readers, terms, .. } => {
-                // Acquired first, so that connecting is not part of the round trip.
-                let mut conn = acquire_mysql(readers).await?;
-                let asked_at = Instant::now();
-                let asked = sqlx::query_as(
-                    "SELECT UTC_TIMESTAMP(6), CAST(@@global.read_only AS CHAR), CAST(@@global.innodb_read_only AS CHAR)",
-                )
-                .fetch_one(&mut *conn);
-                let (now, read_only, innodb_read_only): (DateTime<Utc>, String, String) =
-                    within(terms.timeout, asked).await?;
-                clock.anchor(now, asked_at + asked_at.elapsed() / 2);
-                // This way, a process that only reads also notices that another server takes the writes now.
-                if is_on(&read_only) || is_on(&innodb_read_only) {
-                    terms.renewal.renew();
+                // Acquired first, so that connecting is not part of the round trip; and alive, as BEGIN shows.
+                let mut conn = begin_on_live_connection(readers, terms.timeout).await?;
+                let mut samples = Vec::with_capacity(TIME_SAMPLES);
+                for _ in 0..TIME_SAMPLES {
+                    let (sample, takes_writes) =
+                        within(terms.timeout, ask_for_time(&mut conn)).await?;
+                    samples.push(sample);
+                    // This way, a process that only reads also notices that another server takes the writes now.
+                    if !takes_writes {
+                        terms.renewal.renew();
+                    }
+                }
+                within(terms.timeout, conn.rollback()).await?;
+                let followed = clock.follow(&samples);
+                match followed {
+                    Followed::Suspect(by) => {
+                        tracing::warn!(
+                            "database's time differs from the clock's by {by}; asking again before following it"
+                        );
+                    }
+                    Followed::Jumped(by) => {
+                        tracing::warn!("clock moved by {by} to the database's time");
+                    }
+                    Followed::Adjusted => {}
                 }
             }
-            Self::Sqlite { .. } => clock.anchor_to_system_time(),
         }
-        Ok(())
+                Ok(followed)
+            }
+            Self::Sqlite { .. } => {
+                clock.anchor_to_system_time();
+                Ok(Followed::Adjusted)
     }
 
     /// Checks that the database answers, for `/readyz`.
@@ -194,6 +216,20 @@ fn is_on(setting: &str) -> bool {
 }
 
 async fn begin_mysql(pool: &MySqlPool, terms: &StatementPolicy) -> Result<Tx> {
+/// Asks for the time; returns whether the server takes writes, too.
+async fn ask_for_time(conn: &mut MySqlConnection) -> sqlx::Result<(TimeSample, bool)> {
+    let asked_at = Instant::now();
+    let asked = "SELECT UTC_TIMESTAMP(6), CAST(@@global.read_only AS CHAR), CAST(@@global.innodb_read_only AS CHAR)";
+    let (time, read_only, innodb_read_only): (DateTime<Utc>, String, String) =
+        sqlx::query_as(asked).fetch_one(conn).await?;
+    let sample = TimeSample {
+        time,
+        asked_at,
+        round_trip: asked_at.elapsed(),
+    };
+    Ok((sample, !is_on(&read_only) && !is_on(&innodb_read_only)))
+}
+
     let begun = counted(
         &terms.metrics,
         begin_on_live_connection(pool, terms.timeout).await,
