@@ -53,6 +53,8 @@ pub struct DbOptions {
     pub connect_timeout: Duration,
     /// Timeout of one MySQL statement.
     pub statement_timeout: Duration,
+    /// Time after which MySQL ends a session that says nothing, and so frees its locks. Longer than a statement takes.
+    pub session_timeout: Duration,
     /// True to start even if the server's settings could lose a commit in a power cut.
     pub allow_weak_durability: bool,
     /// Metrics that count errors.
@@ -70,6 +72,7 @@ impl DbOptions {
             lock_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(20),
             allow_weak_durability: false,
             metrics: Metrics::new(),
         }
@@ -171,24 +174,27 @@ impl Db {
                     }
                     Followed::Adjusted => {}
                 }
-            }
-        }
                 Ok(followed)
             }
             Self::Sqlite { .. } => {
                 clock.anchor_to_system_time();
                 Ok(Followed::Adjusted)
+            }
+        }
     }
 
     /// Checks that the database answers, for `/readyz`.
     pub async fn ping(&self) -> Result<()> {
         match self {
-            Self::MySql { writers, .. } => {
-                let mut conn = acquire_mysql(writers).await?;
-                conn.execute("SELECT 1").await?.rows_affected()
+            // A connection that died while idle is replaced.
+            Self::MySql { writers, terms, .. } => {
+                begin_on_live_connection(writers, terms.timeout)
+                    .await?
+                    .rollback()
+                    .await?;
             }
-            Self::Sqlite { readers, .. } => readers.execute("SELECT 1").await?.rows_affected(),
-        };
+            Self::Sqlite { readers, .. } => drop(readers.execute("SELECT 1").await?),
+        }
         Ok(())
     }
 
@@ -210,12 +216,6 @@ impl Db {
     }
 }
 
-/// Returns true unless a server variable is off. Its values are 0, 1, OFF, ON, and words that mean more than ON.
-fn is_on(setting: &str) -> bool {
-    !matches!(setting, "0" | "OFF")
-}
-
-async fn begin_mysql(pool: &MySqlPool, terms: &StatementPolicy) -> Result<Tx> {
 /// Asks for the time; returns whether the server takes writes, too.
 async fn ask_for_time(conn: &mut MySqlConnection) -> sqlx::Result<(TimeSample, bool)> {
     let asked_at = Instant::now();
@@ -230,6 +230,12 @@ async fn ask_for_time(conn: &mut MySqlConnection) -> sqlx::Result<(TimeSample, b
     Ok((sample, !is_on(&read_only) && !is_on(&innodb_read_only)))
 }
 
+/// Returns true unless a server variable is off. Its values are 0, 1, OFF, ON, and words that mean more than ON.
+fn is_on(setting: &str) -> bool {
+    !matches!(setting, "0" | "OFF")
+}
+
+async fn begin_mysql(pool: &MySqlPool, terms: &StatementPolicy) -> Result<Tx> {
     let begun = counted(
         &terms.metrics,
         begin_on_live_connection(pool, terms.timeout).await,
@@ -280,27 +286,30 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
         metrics: options.metrics.clone(),
         renewal: Renewal::default(),
     };
-    let lock_timeout_s = options.lock_timeout.as_secs().max(1);
+    let session = session_settings(options);
+    // MySQL counts in whole seconds, and ends a session that idles for as long, so it is never used that late.
+    let max_idle = options.session_timeout.max(MIN_SESSION_TIMEOUT) / 2;
     let pool = |isolation: &'static str| {
+        let session = session.clone();
         MySqlPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.connect_timeout)
+            .idle_timeout(max_idle)
             .test_before_acquire(false)
             .before_acquire({
                 let renewal = terms.renewal.clone();
                 move |_, connection| {
-                    let is_kept = renewal.keeps(connection.age);
+                    // The pool's own check runs now and then only.
+                    let is_kept = connection.idle_for < max_idle && renewal.keeps(connection.age);
                     Box::pin(async move { Ok(is_kept) })
                 }
             })
             .after_release(|conn, _| Box::pin(async move { is_reusable(conn).await }))
             .after_connect(move |conn, _| {
+                let session = session.clone();
                 Box::pin(async move {
                     conn.execute(isolation).await?;
-                    let set = format!(
-                        "SET SESSION innodb_lock_wait_timeout = {lock_timeout_s} {NO_JOIN_BUFFERS}"
-                    );
-                    conn.execute(set.as_str()).await?;
+                    conn.execute(session.as_str()).await?;
                     Ok(())
                 })
             })
@@ -321,6 +330,22 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
         readers,
         terms,
     })
+}
+
+/// Returns the statement that sets a session up.
+///
+/// A machine that loses its power or its network closes nothing, and MySQL would keep its locks for `wait_timeout`,
+/// eight hours. So each session says how long it may be silent: between statements, within one that is being sent
+/// (`net_read_timeout`), and while its rows are not read (`net_write_timeout`). A session that waits for a lock, of a
+/// row or of a table's metadata, is not silent; those waits have limits of their own.
+fn session_settings(options: &DbOptions) -> String {
+    let lock_timeout_s = options.lock_timeout.as_secs().max(1);
+    let session_timeout_s = options.session_timeout.max(MIN_SESSION_TIMEOUT).as_secs();
+    format!(
+        "SET SESSION innodb_lock_wait_timeout = {lock_timeout_s}, lock_wait_timeout = {lock_timeout_s}, \
+         wait_timeout = {session_timeout_s}, net_read_timeout = {session_timeout_s}, \
+         net_write_timeout = {session_timeout_s} {NO_JOIN_BUFFERS}"
+    )
 }
 
 /// Returns whether a connection may be used again. sqlx pings by itself, but on a connection that hangs it would wait

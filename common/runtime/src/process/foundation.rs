@@ -102,6 +102,7 @@ pub async fn connect_database(settings: &Settings, metrics: Arc<Metrics>) -> Res
         lock_timeout: database.lock_timeout,
         connect_timeout: database.connect_timeout,
         statement_timeout: database.statement_timeout,
+        session_timeout: database.session_timeout,
         allow_weak_durability: database.allow_weak_durability,
         metrics,
     };
