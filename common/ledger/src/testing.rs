@@ -172,6 +172,7 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>, bounds: Bounds) -> L
                 queue_capacity: 4096,
             },
             stuck: StuckLimits::default(),
+            callback_tolerance: Duration::from_secs(300),
             bounds,
         },
     })

@@ -148,8 +148,9 @@ async fn apply_one(
 ) -> Result<()> {
     let corrupt =
         |what: &dyn ToString| StoreError::corrupt("callbacks", callback.id, what.to_string());
-    let update: Update =
+    let mut update: Update =
         serde_json::from_value(callback.payload.clone()).map_err(|error| corrupt(&error))?;
+    update.occurred_at = callback.occurred_at;
     let id = callback.integrator_id;
     let integrator = match integrators.entry(id) {
         Entry::Occupied(known) => known.into_mut(),

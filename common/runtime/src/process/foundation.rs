@@ -124,6 +124,7 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
             queue_capacity: intake.queue_capacity,
         },
         stuck: settings.stuck.limits(),
+        callback_tolerance: settings.callbacks.tolerance,
         bounds: Bounds {
             order_text_bytes: limits.order_text_bytes,
             unfinished_orders_per_session: limits.unfinished_orders_per_session,
