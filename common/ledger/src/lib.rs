@@ -85,7 +85,7 @@ pub struct LedgerSettings {
     pub intake: BatchLimits,
     /// Time limits after which something without progress is listed as stuck.
     pub stuck: StuckLimits,
-    /// How far an integrator's `occurred_at` may be ahead of our clock.
+    /// Largest lead of an integrator's `occurred_at` over our clock.
     pub callback_tolerance: Duration,
     pub bounds: Bounds,
 }

@@ -1,4 +1,4 @@
-//! How a clock follows the database's time: neither a slow answer nor one that jumps is believed at once.
+//! Following the database's time: neither a slow answer nor one that jumps is believed at once.
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 
 use sqlx::{error::DatabaseError, mysql::MySqlDatabaseError};
 
-/// What an error of the database says.
+/// Meaning of an error of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// The transaction lost against another one and can be tried again.
