@@ -36,7 +36,7 @@ fn pool_of(fresh: &FreshDb) -> MySqlPool {
 /// Waits until a session waits for a table's metadata, which one that migrates does once in each try.
 async fn until_it_waits(watcher: &mut MySqlConnection) {
     let waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() \
-                   AND state LIKE 'Waiting for table metadata lock%' AND info LIKE 'ALTER%'";
+                   AND state LIKE 'Waiting for table metadata lock%'";
     let wait = async {
         loop {
             let row = sqlx::query(waiting).fetch_one(&mut *watcher).await.unwrap();
