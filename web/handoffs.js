@@ -1,4 +1,4 @@
-// Shows the five attempts of each handoff, their outcomes, and when the next one is due.
+// Shows the five attempts of each handoff, their outcomes, and what the next one waits for.
 
 import { el } from "./elements.js";
 import { plainly, seconds } from "./words.js";
@@ -14,18 +14,21 @@ export function handoffsBeneath(order, handoffs, nowMs) {
   };
 }
 
+/** Returns the attempts that count: an answer that means "slow down" uses up none of the five. */
+function counted(handoff) {
+  return handoff.attempts.filter((attempt) => attempt.counted !== false);
+}
+
 /** Describes the next step of a handoff; this is the part that counts down. */
 export function nextTry(handoff, nowMs) {
-  const made = handoff.attempts.length;
+  const made = counted(handoff).length;
   const coming = `attempt ${Math.min(made + 1, handoff.max_attempts)}/${handoff.max_attempts}`;
   switch (handoff.state) {
     case "sending":
       return `sending attempt ${Math.max(1, made)}/${handoff.max_attempts}`;
     case "waiting":
-    case "due": {
-      const wait = handoff.next_attempt_at ? Date.parse(handoff.next_attempt_at) - nowMs : 0;
-      return wait > 500 ? `${coming} in ${seconds(wait)}` : `${coming} now`;
-    }
+    case "due":
+      return `${coming} ${waitingFor(handoff, nowMs)}`;
     case "acknowledged":
       if (handoff.attempts.at(-1)?.outcome !== "acknowledged") return "no response, but acknowledged by a callback";
       return made > 1 ? `acknowledged at attempt ${made}/${handoff.max_attempts}` : "acknowledged";
@@ -36,8 +39,28 @@ export function nextTry(handoff, nowMs) {
   }
 }
 
+/** Says what a handoff waits for, and for how long if that is known. */
+function waitingFor(handoff, nowMs) {
+  const until = handoff.waiting_until ?? (handoff.waiting_for ? null : handoff.next_attempt_at);
+  const wait = until ? Date.parse(until) - nowMs : 0;
+  const inTime = wait > 500 ? `in ${seconds(wait)}` : null;
+  switch (handoff.waiting_for) {
+    case "breaker":
+      return inTime ? `waits: it keeps failing, next probe ${inTime}` : "waits for the answer to a probe";
+    case "rate":
+      return inTime ? `${inTime}: asked to slow down` : "waits: only so many a second";
+    case "concurrency":
+      return "waits for a free place";
+    case "earlier_handoff":
+      return "waits for an earlier message";
+    default:
+      return inTime ?? "now";
+  }
+}
+
 function handoffLine(handoff, next) {
-  const round = handoff.round > 1 ? `, round ${handoff.round}` : "";
+  const slowed = handoff.attempts.length - counted(handoff).length;
+  const round = (handoff.round > 1 ? `, round ${handoff.round}` : "") + (slowed > 0 ? `, asked to slow down ${slowed}×` : "");
   return el(
     "section",
     { class: `handoff ${handoff.state}`, "aria-label": `${handoff.event} to ${handoff.integrator}` },
@@ -47,14 +70,15 @@ function handoffLine(handoff, next) {
 }
 
 function pips(handoff) {
-  const { attempts, max_attempts: max } = handoff;
+  const attempts = counted(handoff);
+  const max = handoff.max_attempts;
   return Array.from({ length: Math.max(max, attempts.length) }, (_, place) => {
     const attempt = attempts[place];
     const outcome = attempt ? (attempt.outcome ?? "sending") : "none";
     return el(
       "li",
       { class: `attempt ${outcome}`, title: attempt?.error ?? null },
-      el("span", { class: "attempt-n" }, `${attempt?.n ?? place + 1}/${max}`),
+      el("span", { class: "attempt-n" }, `${place + 1}/${max}`),
       el("span", { class: "attempt-what" }, attempt ? saying(attempt) : "–"),
     );
   });

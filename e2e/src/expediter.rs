@@ -1,6 +1,7 @@
 //! A running `expediter` process: requests to it, operator's commands, signals and restarts.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
@@ -109,6 +110,21 @@ impl Expediter {
             async move { status }
         })
         .await
+    }
+
+    /// Returns a line of `/proc/PID/status` in KiB: `VmRSS`, the memory that it has, or `VmHWM`, the most that it had.
+    ///
+    /// # Panics
+    /// If the process has ended.
+    #[must_use]
+    pub fn memory_kib(&self, line: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(&path).expect("the process runs");
+        let line = status
+            .lines()
+            .find_map(|one| one.strip_prefix(line)?.strip_prefix(':'));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kib.unwrap_or_else(|| panic!("{path} has no such line:\n{status}"))
     }
 
     /// Returns true if the process still runs.

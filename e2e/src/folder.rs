@@ -1,7 +1,9 @@
 //! A temporary directory of a test, deleted when it is dropped.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, DirBuilder},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
@@ -21,7 +23,9 @@ impl Folder {
         let path = env::temp_dir().join(format!("expediter-e2e-{}-{number}", process::id()));
         // An old one may be left by a process with the same id.
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a temporary directory can be made");
+        // Logs and databases of tests are nobody else's either.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        made.expect("a temporary directory can be made");
         Self(path)
     }
 

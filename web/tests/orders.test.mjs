@@ -57,6 +57,29 @@ test("a waiting handoff counts down to its next try", () => {
   assert.equal(nextTry(waiting, 100_200), "attempt 3/5 now");
 });
 
+test("a handoff says what it waits for, and for how long if that is known", () => {
+  const waiting = (waiting_for, untilMs) => {
+    const waiting_until = untilMs ? new Date(untilMs).toISOString() : null;
+    return handoff("waiting", ["retry"], { next_attempt_at: new Date(1000).toISOString(), waiting_for, waiting_until });
+  };
+  const says = (...of) => nextTry(waiting(...of), 90_000);
+  assert.equal(says("schedule", 98_000), "attempt 2/5 in 8 s");
+  assert.equal(says("breaker", 110_000), "attempt 2/5 waits: it keeps failing, next probe in 20 s");
+  assert.equal(says("breaker"), "attempt 2/5 waits for the answer to a probe");
+  assert.equal(says("rate", 92_000), "attempt 2/5 in 2 s: asked to slow down");
+  assert.equal(says("rate"), "attempt 2/5 waits: only so many a second");
+  assert.equal(says("concurrency"), "attempt 2/5 waits for a free place");
+  assert.equal(says("earlier_handoff"), "attempt 2/5 waits for an earlier message");
+  assert.equal(says(null), "attempt 2/5 now");
+});
+
+test("an answer that means slow down is none of the five attempts", () => {
+  const slowed = handoff("due", ["retry", "retry", "retry"], {});
+  slowed.attempts[0].counted = false;
+  slowed.attempts[2].counted = false;
+  assert.equal(nextTry(slowed, 0), "attempt 2/5 now");
+});
+
 test("a handoff says how it ended", () => {
   assert.equal(nextTry(handoff("acknowledged", ["acknowledged"]), 0), "acknowledged");
   assert.equal(nextTry(handoff("acknowledged", ["retry", "acknowledged"]), 0), "acknowledged at attempt 2/5");

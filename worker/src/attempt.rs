@@ -168,7 +168,7 @@ fn outgoing(claimed: &Claimed) -> Outgoing {
         auth: claimed.auth.clone(),
         signing: claimed.signing.clone(),
         body: claimed.body.clone(),
-        n: claimed.n,
+        n: claimed.handoff.counted_attempts(),
         max_attempts: claimed.handoff.max_attempts,
         leased_until: claimed.leased_until,
     }

@@ -10,7 +10,7 @@ use domain::{
         Share,
     },
 };
-use ledger::Ledger;
+use ledger::{Ledger, sweep::Part};
 use platform::metrics::Metrics;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,16 @@ impl Membership {
 
     pub(crate) fn share(&self, integrator: IntegratorId, limits: Limits) -> Share {
         sharing::share(limits, integrator, self.me, &self.sharing)
+    }
+
+    /// Returns this worker's part of what all workers sweep; the whole if it does not know the others.
+    pub(crate) fn part(&self) -> Part {
+        let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
+        let rank = self.sharing.iter().position(|id| *id == self.me);
+        rank.map_or(Part::WHOLE, |rank| Part {
+            rank: count(rank),
+            of: count(self.sharing.len()),
+        })
     }
 
     pub(crate) fn is_alone(&self) -> bool {

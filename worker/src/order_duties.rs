@@ -2,8 +2,9 @@
 
 use parking_lot::Mutex;
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::Arc,
+    time::Duration,
 };
 
 use domain::ids::OrderId;
@@ -17,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 const CONCURRENCY: usize = 8;
 /// Maximum number of queued duties; the sweep finds what does not fit.
 const MAX_QUEUED: usize = 10_000;
+/// Delay before a duty whose order others hold is tried again, doubled each time.
+const HELD_DELAY: Duration = Duration::from_millis(10);
+/// Maximum number of such tries, all within a second.
+const MAX_TRIES: u32 = 6;
 
 /// Queue of duties and its runners; clones are cheap and share one queue.
 #[derive(Clone, Debug)]
@@ -40,6 +45,8 @@ struct DutyQueue {
     queued: HashSet<Duty>,
     /// Orders that a runner works on; their further duties stay in `queue`.
     busy: HashSet<OrderId>,
+    /// Number of tries of the duties whose orders others hold.
+    tries: HashMap<Duty, u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,8 +89,17 @@ impl OrderDuties {
                 }
                 continue;
             };
-            let _order_is_busy = Busy(&self.0, duty.order());
-            self.0.perform(duty).await;
+            let is_held = {
+                let _order_is_busy = Busy(&self.0, duty.order());
+                self.0.perform(duty).await
+            };
+            if let Some(delay) = self.0.duties.lock().delay(duty, is_held) {
+                let duties = self.clone();
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    duties.note(duty);
+                });
+            }
         }
     }
 }
@@ -105,6 +121,17 @@ impl DutyQueue {
         is_new
     }
 
+    /// Returns when to try a duty again whose order others hold; after [`MAX_TRIES`] the sweep does it.
+    fn delay(&mut self, duty: Duty, is_held: bool) -> Option<Duration> {
+        let tries = self.tries.get(&duty).copied().unwrap_or(0);
+        if !is_held || tries >= MAX_TRIES {
+            self.tries.remove(&duty);
+            return None;
+        }
+        self.tries.insert(duty, tries + 1);
+        Some(HELD_DELAY * 2_u32.pow(tries))
+    }
+
     /// Takes the first duty whose order is not busy, and marks that order busy.
     fn next(&mut self) -> Option<Duty> {
         let free = |duty: &Duty| !self.busy.contains(&duty.order());
@@ -117,22 +144,25 @@ impl DutyQueue {
 }
 
 impl Inner {
-    /// Performs a duty; if it fails, the sweep retries it.
-    async fn perform(&self, duty: Duty) {
+    /// Performs a duty; if it fails, the sweep retries it. Returns true if others hold the order.
+    async fn perform(&self, duty: Duty) -> bool {
         match duty {
             Duty::ApplyCallbacks(order) => match self.ledger.apply_callbacks(order).await {
                 Ok(applied) => self.count_applied(applied),
+                Err(error) if error.is_held() => return true,
                 Err(error) => {
                     tracing::warn!(%order, %error, "applying callbacks failed; the sweep will retry: {error}");
                 }
             },
             Duty::Settle(order) => match self.ledger.settle_order(order).await {
                 Ok(_) | Err(ChangeError::Refused(_)) => {}
+                Err(ChangeError::Failed(error)) if error.is_held() => return true,
                 Err(error) => {
                     tracing::warn!(%order, %error, "settling the order failed; the sweep will retry: {error}")
                 }
             },
         }
+        false
     }
 
     fn count_applied(&self, applied: u32) {
@@ -187,6 +217,19 @@ mod tests {
         duties.busy.remove(&first);
         assert_eq!(duties.next(), Some(Duty::Settle(first)));
     }
+    #[test]
+    fn a_duty_whose_order_is_held_comes_back_ever_later_until_the_sweep_has_it() {
+        let duty = Duty::Settle(order());
+        let mut duties = DutyQueue::default();
+        let delays: Vec<Duration> = std::iter::from_fn(|| duties.delay(duty, true)).collect();
+        assert_eq!(delays.len(), MAX_TRIES as usize);
+        assert!(delays.is_sorted() && delays.iter().sum::<Duration>() < Duration::from_secs(1));
+        assert!(duties.tries.is_empty());
+        duties.delay(duty, true);
+        assert_eq!(duties.delay(duty, false), None);
+        assert!(duties.tries.is_empty());
+    }
+
     #[test]
     fn a_duty_waits_once_and_no_more_wait_than_there_is_room_for() {
         let first = order();

@@ -34,6 +34,8 @@ pub struct WorkerSettings {
     pub lease_margin: Duration,
     pub sweep_interval: Duration,
     pub sweep_batch: u32,
+    /// Maximum number of lanes at one time.
+    pub max_lanes: usize,
     /// True if no other process can use this database, so that integrators are not shared.
     pub is_alone: bool,
     /// Maximum duration of the shutdown.
@@ -47,6 +49,7 @@ impl From<&Settings> for WorkerSettings {
             lease_margin: settings.worker.lease_margin,
             sweep_interval: settings.worker.sweep_interval,
             sweep_batch: settings.worker.sweep_batch,
+            max_lanes: settings.worker.max_lanes,
             is_alone: settings.database.kind() == DatabaseKind::Sqlite,
             drain: settings.shutdown.drain,
         }
@@ -98,6 +101,7 @@ impl Worker {
         let lanes = Lanes::new(
             attempts,
             lease,
+            settings.max_lanes,
             shutdown.clone(),
             broker.clone(),
             membership.clone(),

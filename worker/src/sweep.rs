@@ -8,12 +8,15 @@ use broker::{Broker, BrokerState, Message};
 use chrono::{DateTime, Utc};
 use domain::{
     hint::Hint,
-    ids::{IntegratorId, StoreId},
+    ids::{CallbackId, IntegratorId, OrderId, StoreId},
     stuck::StuckKind,
 };
-use ledger::{Ledger, sweep::MAX_PRUNED};
+use ledger::{
+    Ledger,
+    sweep::{MAX_PRUNED, Part, Walk},
+};
 use platform::metrics::Metrics;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{lanes::Lanes, membership::Membership};
@@ -21,10 +24,14 @@ use crate::{lanes::Lanes, membership::Membership};
 /// Minimum time between two hints about the same integrator.
 const HINT_INTERVAL: Duration = Duration::from_secs(5);
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(30);
+/// Interval at which a worker sweeps the other workers' parts too.
+const WHOLE_INTERVAL: Duration = Duration::from_secs(10);
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 const DELIVERY_INTERVAL: Duration = Duration::from_secs(60);
 const TALLY_INTERVAL: Duration = Duration::from_secs(30);
 const GAUGES_INTERVAL: Duration = Duration::from_secs(10);
+/// Maximum rows of one kind that one sweep examines without knowing that there is something to do.
+const MAX_EXAMINED: u32 = 2048;
 
 #[derive(Debug)]
 pub(crate) struct Sweep {
@@ -48,6 +55,12 @@ pub(crate) struct Memory {
     hinted_membership: Option<DateTime<Utc>>,
     /// Cursor over the integrators, if there are more than one sweep reads.
     hinted_last: Option<IntegratorId>,
+    /// Cursor over the orders that wait for acceptance, if there are more than one sweep examines.
+    settled_last: Option<OrderId>,
+    /// Cursor over the callbacks that wait for their reference, if there are more than one sweep examines.
+    matched_last: Option<CallbackId>,
+    /// Time of the last sweep that took the other workers' parts too.
+    whole_at: Option<DateTime<Utc>>,
     anchored_at: Option<DateTime<Utc>>,
     pruned_at: Option<DateTime<Utc>>,
     delivered_at: Option<DateTime<Utc>>,
@@ -76,54 +89,51 @@ pub struct SweepCounts {
 
 impl Sweep {
     pub(crate) async fn run(self: Arc<Self>, stopping: CancellationToken) {
+        let mut took = Duration::ZERO;
         loop {
+            // A sweep that left much to the next one took as long as the pause.
             tokio::select! {
-                () = self.ledger.clock().sleep(self.interval) => {}
+                () = self.ledger.clock().sleep(self.interval.saturating_sub(took)) => {}
                 () = stopping.cancelled() => return,
             }
+            let begun_at = Instant::now();
             // Not aborted at shutdown: each step is a transaction.
             self.sweep_once().await;
+            took = begun_at.elapsed();
         }
     }
 
     pub(crate) async fn sweep_once(&self) -> SweepCounts {
         self.anchor_if_due().await;
         let ledger = &self.ledger;
+        let part = self.part();
+        let walk = Walk {
+            part,
+            limit: self.batch,
+        };
         // Callbacks before overdue orders: a callback received in time may still save its order.
         let swept = SweepCounts {
-            leases_freed: ok_or_default(
-                "expired_leases",
-                ledger.free_expired_leases(self.batch).await,
-            ),
+            leases_freed: ok_or_default("expired_leases", ledger.free_expired_leases(walk).await),
             callbacks_applied: ok_or_default(
                 "callbacks_left",
-                self.apply_leftover_callbacks().await,
+                ledger.apply_leftover_callbacks(walk).await,
             ),
             integrators_disabled: ok_or_default(
                 "given_up_integrators",
-                ledger.disable_failing_integrators(self.batch).await,
+                ledger.disable_failing_integrators(walk).await,
             ),
             handoffs_withdrawn: ok_or_default(
                 "archived_integrators",
-                ledger.withdraw_from_archived(self.batch).await,
+                ledger.withdraw_from_archived(walk).await,
             ),
             handoffs_overdue: ok_or_default(
                 "overdue_handoffs",
-                ledger.fail_overdue_handoffs(self.batch).await,
+                ledger.fail_overdue_handoffs(walk).await,
             ),
-            orders_ended: ok_or_default(
-                "overdue_orders",
-                ledger.end_overdue_orders(self.batch).await,
-            ),
-            orders_settled: ok_or_default(
-                "unsettled_orders",
-                ledger.settle_unsettled_orders(self.batch).await,
-            ),
+            orders_ended: ok_or_default("overdue_orders", ledger.end_overdue_orders(walk).await),
+            orders_settled: self.settle_orders(part).await,
             orders_delivered: self.deliver_if_due().await,
-            references_matched: ok_or_default(
-                "references",
-                ledger.match_references(self.batch).await,
-            ),
+            references_matched: self.match_references(part).await,
             integrators_hinted: ok_or_default("due_work", self.hint_due_work().await),
             rows_pruned: self.prune_if_due().await,
             orders_tallied: self.tally_if_due().await,
@@ -133,17 +143,32 @@ impl Sweep {
         swept
     }
 
-    async fn apply_leftover_callbacks(&self) -> ledger::Result<u32> {
-        let mut applied = 0;
-        for order in self
+    async fn settle_orders(&self, part: Part) -> u32 {
+        let after = self.memory.lock().settled_last;
+        let settled = self
             .ledger
-            .orders_with_unapplied_callbacks(self.batch)
-            .await?
-        {
-            // An error in one order must not stop the others.
-            applied += ok_or_default("callbacks_left", self.ledger.apply_callbacks(order).await);
+            .settle_unsettled_orders(after, MAX_EXAMINED, part);
+        let (settled, last) = ok_or_default("unsettled_orders", settled.await);
+        self.memory.lock().settled_last = last;
+        settled
+    }
+
+    async fn match_references(&self, part: Part) -> u32 {
+        let after = self.memory.lock().matched_last;
+        let matched = self.ledger.match_references(after, MAX_EXAMINED, part);
+        let (matched, last) = ok_or_default("references", matched.await);
+        self.memory.lock().matched_last = last;
+        matched
+    }
+
+    /// Returns the part of the work that this sweep takes: this worker's, and now and then the whole, in case that
+    /// another one does not do its part.
+    fn part(&self) -> Part {
+        let now = self.ledger.clock().now();
+        if is_due(&mut self.memory.lock().whole_at, now, WHOLE_INTERVAL) {
+            return Part::WHOLE;
         }
-        Ok(applied)
+        self.membership.borrow().part()
     }
 
     /// Wakes this worker's lanes directly, and those of other workers through the broker if it is connected. A lane

@@ -198,7 +198,7 @@ async fn serve(mut stream: TcpStream, connection: usize, shared: Arc<Shared>) {
     }
 }
 
-async fn read_request(
+pub(crate) async fn read_request(
     stream: &mut (impl AsyncRead + Unpin),
     unread: &mut Vec<u8>,
     connection: usize,

@@ -1,7 +1,9 @@
 //! End-to-end tests of a worker: a real ledger on each database, the relay, the embedded broker, and integrators on
 //! loopback.
 
+mod fairness;
 mod isolation;
+mod pressure;
 mod scene;
 mod sharing;
 

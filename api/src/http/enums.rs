@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::{delivery, handoff, integrator, order, session, status, stuck};
+use domain::{delivery, handoff, integrator, order, session, status, stuck, waiting};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -84,6 +84,7 @@ wire_words! {
     DeliveryStatus = delivery::DeliveryStatus;
     HandoffState = handoff::HandoffState;
     AttemptOutcome = handoff::AttemptOutcome;
+    WaitingFor = waiting::WaitingFor;
     StuckKind = stuck::StuckKind;
     IntegratorKind = integrator::IntegratorKind;
     BreakerState = integrator::BreakerState;

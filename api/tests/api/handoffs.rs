@@ -6,6 +6,7 @@ use domain::{
     account::Role,
     handoff::SendResult,
     ids::{HandoffId, StoreId},
+    order::rfc3339,
     status::{By, OrderStatus},
 };
 use serde_json::{Value, json};
@@ -346,6 +347,62 @@ async fn an_integrator_is_tested_by_its_managers_only_while_it_is_enabled() {
             .send()
             .await
             .problem(409, "integrator_disabled");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_handoff_says_what_it_waits_for_and_until_when() {
+    with_app(async |app: App| {
+        let store = app.house.create_store().await;
+        let kitchen = a_kitchen(&app, store).await;
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        let staff = app.signed_in("staff", Role::Staff, &[store]).await;
+        let ledger = &app.house.ledger;
+        let waiting = async || {
+            let page = app.get("/api/v1/handoffs").by(&staff).send().await.ok();
+            let listed = &page["items"][0];
+            let path = format!("/api/v1/handoffs/{}", listed["id"].as_str().unwrap());
+            let shown = app.get(&path).by(&staff).send().await.ok();
+            let of = |shown: &Value| {
+                let (what, until) = (&shown["waiting_for"], &shown["waiting_until"]);
+                (what.clone(), until.clone())
+            };
+            assert_eq!(of(listed), of(&shown), "the list and the handoff agree");
+            of(&shown)
+        };
+        let answer = async |status, retry_after_s: Option<u64>| {
+            let lease = Duration::from_secs(25);
+            let claims = ledger.claim_handoffs(kitchen.id, 1, lease).await.unwrap();
+            let after = |s| domain::handoff::RetryAfter::After(Duration::from_secs(s));
+            let heard = SendResult::Answer {
+                status,
+                retry_after: retry_after_s.map(after),
+            };
+            ledger
+                .conclude_attempt(&claims.claimed[0], &heard, None, false)
+                .await
+                .unwrap();
+        };
+        an_order_by(&app, store, &anna).await;
+        assert_eq!(waiting().await, (json!(null), json!(null)));
+
+        answer(429, Some(7)).await;
+        let until = app.house.clock.now() + Duration::from_secs(7);
+        assert_eq!(waiting().await, (json!("rate"), json!(rfc3339(until))));
+        app.house.clock.set(until);
+        answer(500, None).await;
+        let (what, until) = waiting().await;
+        assert_eq!(what, json!("schedule"));
+        assert!(until.is_string());
+
+        for _ in 0..2 {
+            an_order_by(&app, store, &anna).await;
+            answer(500, None).await;
+        }
+        let (what, until) = waiting().await;
+        assert_eq!(what, json!("breaker"));
+        assert!(until.is_string());
     })
     .await;
 }

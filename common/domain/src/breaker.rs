@@ -5,11 +5,9 @@
 //! request goes out as a probe. Any response that asks for no retry closes it, even a refusal: the integrator is alive.
 //! A failed probe opens it again, for longer.
 //!
-//! A 429 with `Retry-After` is overload, not an outage: the integrator responds and says when to come back. It counts
-//! neither as a failure nor as a sign of life (a gateway may send it for a dead service). A probe that gets it opens
-//! the breaker again until the time it names, capped at the longest wait, without counting as another failure. A 429
-//! without `Retry-After` names no time that we could keep to, and counts as a failure. A 401 for a cached token is
-//! about our token: a sign of life.
+//! "Slow down" (`pressure`) is overload, not an outage. It counts neither as a failure nor as a sign of life (a gateway
+//! may send it for a dead service), so it never opens the breaker. A probe that is answered so leaves it open, and the
+//! next one goes as soon as the integrator's pause is over. A 401 for a cached token is about our token: a sign of life.
 
 use std::time::Duration;
 
@@ -25,8 +23,8 @@ use super::{
 pub const OPENS_AFTER_HANDOFFS: usize = 3;
 /// How long it stays open the first time, minus up to a fifth; twice as long each further time.
 const MIN_WAIT: Duration = Duration::from_secs(5);
-/// Maximum time that it stays open without a probe.
-const MAX_WAIT: Duration = Duration::from_secs(60);
+/// Maximum time that it stays open without a probe. People who mended their system wait for no longer than this.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Maximum fraction that is cut from a wait, so that breakers that opened together do not probe together.
 const JITTER: f64 = 0.2;
 /// Minimum number of failures in a row before the integrator is given up.
@@ -70,10 +68,8 @@ impl Default for Breaker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sign {
     Alive,
-    /// The integrator is alive, and asks for no requests before this time.
-    Pressure {
-        until: DateTime<Utc>,
-    },
+    /// The integrator asks for fewer requests.
+    Pressure,
     Failure,
 }
 
@@ -87,19 +83,11 @@ pub enum Allowance {
 }
 
 #[must_use]
-pub fn sign(outcome: AttemptOutcome, heard: &SendResult, now: DateTime<Utc>) -> Sign {
+pub fn sign(outcome: AttemptOutcome, heard: &SendResult) -> Sign {
     match (outcome, heard) {
         (AttemptOutcome::Acknowledged | AttemptOutcome::Refused | AttemptOutcome::Gone, _)
         | (AttemptOutcome::Retry, SendResult::Answer { status: 401, .. }) => Sign::Alive,
-        (
-            AttemptOutcome::Retry,
-            SendResult::Answer {
-                status: 429,
-                retry_after: Some(hint),
-            },
-        ) => Sign::Pressure {
-            until: hint.from(now),
-        },
+        (AttemptOutcome::Retry, heard) if heard.asks_to_slow_down() => Sign::Pressure,
         (AttemptOutcome::Retry | AttemptOutcome::Unknown, _) => Sign::Failure,
     }
 }
@@ -136,10 +124,8 @@ impl Breaker {
         let is_the_probe = self.state == BreakerState::Probing && self.probe == Some(handoff);
         match sign {
             Sign::Alive => Self::default(),
-            Sign::Pressure { until } if is_the_probe => {
-                self.open_until(until.clamp(now + MIN_WAIT, now + MAX_WAIT))
-            }
-            Sign::Pressure { .. } => self,
+            Sign::Pressure if is_the_probe => self.open_until(now),
+            Sign::Pressure => self,
             Sign::Failure => {
                 self.count(handoff, now);
                 let opens = match self.state {
@@ -184,7 +170,7 @@ impl Breaker {
     }
 }
 
-/// Returns 5, 10, 20, 40, 60, 60 … seconds, minus up to a fifth.
+/// Returns 5, 10, 20, 30, 30 … seconds, minus up to a fifth.
 fn wait(openings: u32, jitter: f64) -> Duration {
     let doublings = openings.saturating_sub(1).min(16);
     let longest = (MIN_WAIT * (1 << doublings)).min(MAX_WAIT);

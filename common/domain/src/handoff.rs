@@ -4,6 +4,7 @@ mod reference;
 mod retry_after;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 
 pub use self::{reference::parse_reference, retry_after::RetryAfter};
 use super::{
@@ -70,6 +71,8 @@ pub struct Handoff {
     pub round: u32,
     /// Attempts started in this round.
     pub attempts: u32,
+    /// Those of them that do not count, because the integrator said "slow down".
+    pub uncounted: u32,
     pub max_attempts: u32,
     pub next_attempt_at: Option<DateTime<Utc>>,
     /// Nothing is sent after this time.
@@ -94,6 +97,14 @@ pub struct Cause {
     pub at: DateTime<Utc>,
 }
 
+impl Handoff {
+    /// Returns the number of this round's attempts that count towards `max_attempts`.
+    #[must_use]
+    pub const fn counted_attempts(&self) -> u32 {
+        self.attempts.saturating_sub(self.uncounted)
+    }
+}
+
 /// One HTTP request of a handoff.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attempt {
@@ -102,6 +113,8 @@ pub struct Attempt {
     pub started_at: DateTime<Utc>,
     pub ended_at: Option<DateTime<Utc>>,
     pub outcome: Option<AttemptOutcome>,
+    /// False if the integrator said "slow down": it uses up none of `max_attempts`.
+    pub counted: bool,
     pub http_status: Option<u16>,
     pub error: Option<String>,
     /// The first 16 KiB of the response.
@@ -122,15 +135,41 @@ pub enum SendResult {
     Lost { error: String },
 }
 
+impl SendResult {
+    /// Returns true if the answer means "slow down": a 429, or a 503 that says when to come back. It is meant for the
+    /// caller, and says nothing about the order.
+    #[must_use]
+    pub const fn asks_to_slow_down(&self) -> bool {
+        matches!(
+            self,
+            Self::Answer { status: 429, .. }
+                | Self::Answer {
+                    status: 503,
+                    retry_after: Some(_),
+                }
+        )
+    }
+
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<RetryAfter> {
+        match self {
+            Self::Answer { retry_after, .. } => *retry_after,
+            Self::NotConnected { .. } | Self::Lost { .. } => None,
+        }
+    }
+}
+
 /// Facts that decide about a handoff, beside the result of the request.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptContext {
-    /// Attempts of this round, including the judged one.
+    /// Attempts of this round that count, including the judged one if it does.
     pub attempts: u32,
     pub max_attempts: u32,
     pub unknown_policy: UnknownPolicy,
     /// A 401 for a cached token is retried; for a fresh one it is final.
     pub used_cached_token: bool,
+    /// End of the integrator's pause, if the answer means "slow down".
+    pub paused_until: Option<DateTime<Utc>>,
     pub deadline: DateTime<Utc>,
 }
 
@@ -140,6 +179,10 @@ pub enum Verdict {
     Acknowledged,
     /// Retry at this time, not earlier.
     TryAgain {
+        at: DateTime<Utc>,
+    },
+    /// The attempt does not count; send again once the integrator's pause is over. The deadline ends the handoff.
+    Postpone {
         at: DateTime<Utc>,
     },
     Hold,
@@ -189,6 +232,11 @@ pub fn judge(
         AttemptOutcome::Acknowledged => Verdict::Acknowledged,
         AttemptOutcome::Refused => failed(FailReason::Refused),
         AttemptOutcome::Gone => failed(FailReason::Gone),
+        AttemptOutcome::Retry if standing.paused_until.is_some() => Verdict::Postpone {
+            at: standing
+                .paused_until
+                .map_or(standing.deadline, |until| until.min(standing.deadline)),
+        },
         AttemptOutcome::Unknown if standing.unknown_policy == UnknownPolicy::Hold => Verdict::Hold,
         AttemptOutcome::Retry | AttemptOutcome::Unknown
             if standing.attempts >= standing.max_attempts =>

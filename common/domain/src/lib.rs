@@ -28,12 +28,16 @@ pub mod breaker;
 pub mod handoff;
 /// Integrators: what they listen to, how they confirm.
 pub mod integrator;
+/// The pace of an integrator that says "slow down".
+pub mod pressure;
 /// Retries by hand.
 pub mod retry;
 /// Times of the next attempts.
 pub mod schedule;
 /// Each worker's share of an integrator's concurrency and rate.
 pub mod sharing;
+/// What a handoff waits for.
+pub mod waiting;
 
 /// Bodies that integrators send, and what they mean.
 pub mod callback;

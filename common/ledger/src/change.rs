@@ -53,6 +53,14 @@ pub enum Failure {
     KeyInProgress,
 }
 
+impl Failure {
+    /// Returns true if another transaction holds a row that was needed.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_lock_lost())
+    }
+}
+
 impl<R> ChangeError<R> {
     /// Converts the refusal, and keeps a failure.
     pub fn map_refused<Q>(self, convert: impl FnOnce(R) -> Q) -> ChangeError<Q> {
@@ -423,3 +431,19 @@ macro_rules! in_one_transaction {
     }};
 }
 pub(crate) use in_one_transaction;
+
+/// Does the same as [`in_one_transaction`] once, for work that comes back by itself. A row that others hold is not
+/// waited for: the result is [`StoreError::LockLost`] at once.
+macro_rules! in_one_try {
+    ($handle:expr, $points:expr, |$change:ident| $body:block) => {{
+        let done = async {
+            let mut open = $crate::Change::begin($handle).await?;
+            open.tx.wait_for_no_lock();
+            let $change = &mut open;
+            let done = async { $body }.await;
+            open.end($points, done).await
+        };
+        done.await
+    }};
+}
+pub(crate) use in_one_try;

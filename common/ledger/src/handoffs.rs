@@ -1,5 +1,6 @@
 //! Handoffs as workers see them: claimed under a lease and concluded once.
 
+mod available;
 mod breaker;
 mod bulk_retry;
 mod claim;
@@ -7,11 +8,13 @@ mod conclude;
 mod conclude_batch;
 mod list;
 mod order_effects;
+mod pressure;
 mod recent;
 mod retry;
 mod send_test;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -21,6 +24,8 @@ use domain::{
     handoff::{AttemptOutcome, Handoff, Verdict},
     ids::{OrderId, SessionId},
     integrator::{Integrator, OutboundAuth},
+    pressure::Pressure,
+    sharing::Limits,
     signature::SigningSecret,
     status::MoveRefused,
 };
@@ -51,10 +56,13 @@ pub(crate) const INTEGRATOR_ARCHIVED: &str = "integrator_archived";
 #[derive(Debug, Default)]
 pub struct Claims {
     pub claimed: Vec<Claimed>,
-    /// Time of the next useful claim: when the next handoff falls due, or when the pause of an open breaker ends.
+    /// Time of the next useful claim: when the next handoff falls due, or when the pause of the integrator or of its open
+    /// breaker ends.
     pub next_due_at: Option<DateTime<Utc>>,
     /// True if some due handoffs were locked by others, or were closed here instead of being sent: claim again soon.
     pub retry_soon: bool,
+    /// What the integrator may be sent by all workers together, as of this claim; `None` if it is sent nothing.
+    pub limits: Option<Limits>,
 }
 
 /// A claimed handoff: one attempt that must now be made, with everything that its request is built from.
@@ -62,7 +70,7 @@ pub struct Claims {
 pub struct Claimed {
     /// The handoff, in the state `sending`.
     pub handoff: Handoff,
-    /// The attempt's number in its round, from 1.
+    /// The attempt's number in its round, from 1. Those that do not count are numbered too.
     pub n: u32,
     /// Fencing token: an outcome counts only while the handoff still has this value.
     pub fence: i64,
@@ -72,6 +80,8 @@ pub struct Claimed {
     pub integrator: Integrator,
     /// True if the integrator's breaker had no failure on record at the time of the claim.
     pub was_healthy: bool,
+    /// The integrator's pace at the time of the claim.
+    pub pressure: Pressure,
     pub auth: OutboundAuth,
     /// Newest first; two during a rotation.
     pub signing: Vec<SigningSecret>,

@@ -4,6 +4,7 @@ mod batch;
 mod decide;
 mod draft;
 mod existing;
+mod lines;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -11,10 +12,14 @@ mod writer;
 
 use std::sync::Weak;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use uuid::Uuid;
 
 pub(super) use draft::{lock_draft_scope, place_draft};
+pub(super) use lines::Lines;
 
 pub use super::idempotency::Idempotency;
 use super::{BatchLimits, ChangeResult, Failure, Inner, Ledger, Refusal, batcher};
@@ -203,6 +208,7 @@ pub(super) struct QueuedOrder {
     order: PlaceOrder,
     /// Generated once, so that a commit with an unknown result can be looked up.
     id: OrderId,
+    queued_at: Instant,
     answer: oneshot::Sender<ChangeResult<Placed, PlaceRefused>>,
 }
 
@@ -210,7 +216,7 @@ pub(super) type Queue = mpsc::Sender<QueuedOrder>;
 
 pub(super) fn start_writers(inner: &Weak<Inner>, limits: BatchLimits) -> Queue {
     let size_bytes = |one: &QueuedOrder| one.order.size_bytes();
-    batcher::start_writers(inner, "order", limits, size_bytes, writer::place)
+    batcher::start_writers(inner, "order", limits, size_bytes, lines::place)
 }
 
 impl Ledger {
@@ -223,7 +229,12 @@ impl Ledger {
         let id = self.inner.chance.id(self.inner.clock.now());
         self.inner
             .intake
-            .try_send(QueuedOrder { order, id, answer })
+            .try_send(QueuedOrder {
+                order,
+                id,
+                queued_at: Instant::now(),
+                answer,
+            })
             .map_err(|_| Failure::Overloaded)?;
         // The writer panicked, so the order's fate is unknown here.
         answered.await.unwrap_or(Err(Failure::Overloaded.into()))

@@ -21,6 +21,7 @@ use domain::{
         CallbackAuth, Confirms, Format, HandoffEvent, Integrator, IntegratorKind, OutboundAuth,
         UnknownPolicy, default_events,
     },
+    pressure::Pressure,
     signature::SigningSecret,
     status::OrderStatus,
 };
@@ -68,7 +69,7 @@ pub struct IntegratorEdit {
     pub max_attempts: Option<u32>,
     pub concurrency: Option<u32>,
     pub rate_per_s: Option<Option<u32>>,
-    /// Enabling it clears its failures and closes its breaker.
+    /// Enabling it clears its failures and its pace, and closes its breaker.
     pub enabled: Option<bool>,
     /// Why it is disabled, in words for people.
     pub disabled_reason: Option<String>,
@@ -127,6 +128,7 @@ impl Ledger {
                 callback_sealed: inner.seal_secret(id, &secrets.callback),
                 old_callback: None,
                 breaker: Breaker::default(),
+                pressure: Pressure::default(),
                 given_up: None,
                 archived_at: None,
                 integrator: Integrator {
@@ -301,6 +303,10 @@ async fn write(
 fn apply(edit: &IntegratorEdit, stored: &mut Stored) {
     let edit = edit.clone();
     let integrator = &mut stored.integrator;
+    if edit.url.is_some() || edit.rate_per_s.is_some() || edit.enabled == Some(true) {
+        // The pace was learned from another address, or a person knows better.
+        stored.pressure = Pressure::default();
+    }
     set(&mut integrator.name, edit.name);
     set(&mut integrator.kind, edit.kind);
     set(&mut integrator.format, edit.format);

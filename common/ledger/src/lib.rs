@@ -53,6 +53,8 @@ pub mod idempotency;
 pub mod stats;
 
 #[cfg(test)]
+mod held_rows;
+#[cfg(test)]
 mod histories;
 #[cfg(test)]
 mod scene;
@@ -62,7 +64,7 @@ pub mod testing;
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 pub use batcher::BatchLimits;
-pub(crate) use change::{Change, CrashPoints, in_one_transaction};
+pub(crate) use change::{Change, CrashPoints, in_one_transaction, in_one_try};
 pub use change::{ChangeError, Failure, MaybeFailure, Refusal};
 pub use wake::{NoWake, OutboxRow, Wake};
 
@@ -83,6 +85,8 @@ pub struct LedgerSettings {
     /// Base URL of the integrators' callbacks, `{public_url}/api/v1/integrators/{id}/callbacks`. No trailing slash.
     pub public_url: String,
     pub intake: BatchLimits,
+    /// Longest pause of an integrator that says "slow down".
+    pub max_pause: Duration,
     /// Time limits after which something without progress is listed as stuck.
     pub stuck: StuckLimits,
     /// Largest lead of an integrator's `occurred_at` over our clock.
@@ -123,6 +127,7 @@ pub struct Ledger {
 pub(crate) struct Inner {
     parts: LedgerParts,
     intake: intake::Queue,
+    held_orders: intake::Lines,
     acknowledgements: handoffs::Queue,
 }
 
@@ -153,6 +158,7 @@ impl Ledger {
     pub fn new(parts: LedgerParts) -> Self {
         let inner = Arc::new_cyclic(|inner| Inner {
             intake: intake::start_writers(inner, parts.settings.intake),
+            held_orders: intake::Lines::new(parts.settings.intake.queue_capacity),
             acknowledgements: handoffs::start_writers(inner),
             parts,
         });

@@ -15,7 +15,8 @@ pub use list::{OrderFilter, OrderPage};
 pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};
 
 use super::{
-    ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, intake::PlaceRefused,
+    ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, in_one_try,
+    intake::PlaceRefused,
 };
 use domain::{
     ids::OrderId,
@@ -83,9 +84,10 @@ impl Ledger {
         })
     }
 
-    /// Accepts or fails an order whose required integrators have all confirmed or failed; see [`settle`].
+    /// Accepts or fails an order whose required integrators have all confirmed or failed; see [`settle`]. Does not wait
+    /// for an order that others hold.
     pub async fn settle_order(&self, id: OrderId) -> ChangeResult<bool, MoveRefused> {
-        in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
+        in_one_try!(&self.inner, CrashPoints::ORDERS, |change| {
             match lock(change, id).await? {
                 Some(mut order) => settle(change, &mut order).await,
                 None => Ok(false),

@@ -17,7 +17,7 @@ use crate::testing::{
 };
 use domain::{
     callback::Update,
-    handoff::{Handoff, HandoffState, SendResult},
+    handoff::{Handoff, HandoffState, RetryAfter, SendResult},
     ids::{HandoffId, IntegratorId, OrderId, ProductId, StoreId},
     integrator::{Confirms, Format, HandoffEvent, Integrator, IntegratorKind},
     order::Order,
@@ -151,6 +151,21 @@ impl Scene {
             retry_after: None,
         };
         self.heard(claimed, heard, b"{}").await
+    }
+
+    /// Answers with "slow down" and, if given, a `Retry-After` of so many seconds.
+    pub(crate) async fn is_slowed_down(
+        &self,
+        claimed: &Claimed,
+        status: u16,
+        retry_after_s: Option<u64>,
+    ) -> Concluded {
+        let retry_after = retry_after_s.map(|s| RetryAfter::After(Duration::from_secs(s)));
+        let heard = SendResult::Answer {
+            status,
+            retry_after,
+        };
+        self.heard(claimed, heard, b"later").await
     }
 
     /// Interrupts the attempt: there is no response, and it is unknown if the request arrived.

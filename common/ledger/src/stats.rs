@@ -9,7 +9,7 @@ mod tests;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Change, CrashPoints, Failure, Ledger, Result, in_one_transaction};
+use super::{Change, CrashPoints, Failure, Ledger, Result, in_one_try};
 use domain::{
     ids::{OrderId, StoreId},
     order::Order,
@@ -143,13 +143,14 @@ impl Ledger {
         if next.is_empty() {
             return Ok(None);
         }
-        let tallied: Result<Option<i64>> =
-            in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
-                Ok(tally(change, of, up_to, next).await?)
-            });
+        let tallied: Result<Option<i64>> = in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
+            Ok(tally(change, of, up_to, next).await?)
+        });
         match tallied {
             // Another worker has created this tally.
             Err(Failure::Store(StoreError::UniqueKeyTaken)) => Ok(None),
+            // Somebody holds it: the next walk comes back.
+            Err(error) if error.is_held() => Ok(None),
             tallied => tallied,
         }
     }

@@ -3,8 +3,11 @@
 mod deliver;
 #[cfg(test)]
 mod tests;
+mod walk;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
+
+use uuid::Uuid;
 
 use super::{
     CrashPoints, Failure, Ledger, Result,
@@ -12,7 +15,7 @@ use super::{
         AttemptResult, FAILED_CLAIM_DELAY, conclude, corrupt_if_refused, fail, has_an_open_attempt,
         hint_next, lock,
     },
-    in_one_transaction, orders,
+    in_one_transaction, in_one_try, orders,
 };
 use domain::{
     handoff::{FailReason, Handoff, HandoffState, SendResult},
@@ -29,12 +32,17 @@ use store::{
 };
 
 pub use self::deliver::PRESUMED_DELIVERED;
+pub use self::walk::{Part, Walk};
 pub use store::sweep::DueWork;
+
+pub(crate) use self::walk::Steps;
 
 /// Maximum time that a callback waits for its reference to become known.
 const REFERENCE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Retention of idempotency keys with their stored responses; `ledger::intake` promises clients the same.
 const KEY_RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// Maximum number of callbacks that one transaction attaches to their orders.
+const MAX_MATCHED: usize = 512;
 /// Maximum number of stuck items of each kind.
 const MAX_STUCK_PER_KIND: u32 = 200;
 /// Maximum number of rows that one pruning deletes from each table. If it deletes as many in total, some may be left.
@@ -54,27 +62,30 @@ const OPEN: [HandoffState; 5] = [
 
 impl Ledger {
     /// Records attempts as unknown whose lease expired without an outcome; returns their number.
-    pub async fn free_expired_leases(&self, limit: u32) -> Result<u32> {
-        let found = {
-            let mut tx = self.inner.db.read().await?;
-            store::sweep::expired_leases(&mut tx, self.inner.clock.now(), limit).await?
-        };
-        let mut freed = 0;
-        for (handoff, order) in found {
-            match self.free_expired_lease(handoff, order).await {
-                Ok(done) => freed += u32::from(done),
-                Err(Failure::Store(error)) if error.is_row_fault() => {
-                    tracing::error!(%handoff, %error, "expired lease can't be freed");
-                    self.record_failed_release(handoff, &error).await?;
+    pub async fn free_expired_leases(&self, walk: impl Into<Walk>) -> Result<u32> {
+        let mut steps = Steps::new(walk);
+        while let Some(page) = steps.next_page() {
+            let found = {
+                let mut tx = self.inner.db.read().await?;
+                store::sweep::expired_leases(&mut tx, self.inner.clock.now(), page).await?
+            };
+            steps.begin_page(found.len());
+            for (handoff, order) in found {
+                if !steps.takes(part_key(handoff, order)) {
+                    continue;
                 }
-                Err(error) => tracing::warn!(%handoff, %error, "expired lease was not freed"),
+                let freed = self.free_expired_lease(handoff, order).await;
+                if let Some(error) = row_error(&freed) {
+                    self.record_failed_release(handoff, error).await?;
+                }
+                steps.note("expired lease", handoff.uuid(), &freed);
             }
         }
-        Ok(freed)
+        Ok(steps.done())
     }
 
     async fn free_expired_lease(&self, id: HandoffId, order: Option<OrderId>) -> Result<bool> {
-        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
+        in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
             let Some((mut order, stored)) = lock(change, order, id).await? else {
                 return Ok(false);
             };
@@ -96,16 +107,7 @@ impl Ledger {
                 used_cached_token: false,
             };
             store::handoffs::raise_fence(&mut change.tx, id).await?;
-            let was_healthy = false;
-            conclude(
-                change,
-                order.as_mut(),
-                &stored,
-                &integrator,
-                was_healthy,
-                result,
-            )
-            .await?;
+            conclude(change, order.as_mut(), &stored, &integrator, None, result).await?;
             Ok(true)
         })
     }
@@ -121,27 +123,30 @@ impl Ledger {
 
     /// Fails handoffs past their deadline that no lane claims because their integrator is disabled; returns their
     /// number.
-    pub async fn fail_overdue_handoffs(&self, limit: u32) -> Result<u32> {
-        let found = {
-            let mut tx = self.inner.db.read().await?;
-            store::sweep::overdue_handoffs(&mut tx, self.inner.clock.now(), limit).await?
-        };
-        let mut failed = 0;
-        for (handoff, order) in found {
-            match self.fail_overdue_handoff(handoff, order).await {
-                Ok(done) => failed += u32::from(done),
-                Err(Failure::Store(error)) if error.is_row_fault() => {
-                    tracing::error!(%handoff, %error, "overdue handoff can't be failed");
-                    self.record_failed_claim(handoff, &error).await?;
+    pub async fn fail_overdue_handoffs(&self, walk: impl Into<Walk>) -> Result<u32> {
+        let mut steps = Steps::new(walk);
+        while let Some(page) = steps.next_page() {
+            let found = {
+                let mut tx = self.inner.db.read().await?;
+                store::sweep::overdue_handoffs(&mut tx, self.inner.clock.now(), page).await?
+            };
+            steps.begin_page(found.len());
+            for (handoff, order) in found {
+                if !steps.takes(part_key(handoff, order)) {
+                    continue;
                 }
-                Err(error) => tracing::warn!(%handoff, %error, "overdue handoff was not failed"),
+                let failed = self.fail_overdue_handoff(handoff, order).await;
+                if let Some(error) = row_error(&failed) {
+                    self.record_failed_claim(handoff, error).await?;
+                }
+                steps.note("overdue handoff", handoff.uuid(), &failed);
             }
         }
-        Ok(failed)
+        Ok(steps.done())
     }
 
     async fn fail_overdue_handoff(&self, id: HandoffId, order: Option<OrderId>) -> Result<bool> {
-        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
+        in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
             let Some((mut order, stored)) = lock(change, order, id).await? else {
                 return Ok(false);
             };
@@ -170,23 +175,26 @@ impl Ledger {
     }
 
     /// Ends orders that nobody accepted by their `accept_by`; returns their number.
-    pub async fn end_overdue_orders(&self, limit: u32) -> Result<u32> {
-        let found = {
-            let mut tx = self.inner.db.read().await?;
-            store::sweep::overdue_orders(&mut tx, self.inner.clock.now(), limit).await?
-        };
-        let mut ended = 0;
-        for order in found {
-            match self.end_overdue_order(order).await {
-                Ok(done) => ended += u32::from(done),
-                Err(error) => tracing::error!(%order, %error, "overdue order can't be ended"),
+    pub async fn end_overdue_orders(&self, walk: impl Into<Walk>) -> Result<u32> {
+        let mut steps = Steps::new(walk);
+        while let Some(page) = steps.next_page() {
+            let found = {
+                let mut tx = self.inner.db.read().await?;
+                store::sweep::overdue_orders(&mut tx, self.inner.clock.now(), page).await?
+            };
+            steps.begin_page(found.len());
+            for order in found {
+                if steps.takes(order.uuid()) {
+                    let ended = self.end_overdue_order(order).await;
+                    steps.note("overdue order", order.uuid(), &ended);
+                }
             }
         }
-        Ok(ended)
+        Ok(steps.done())
     }
 
     async fn end_overdue_order(&self, id: OrderId) -> Result<bool> {
-        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
+        in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
             let Some(mut order) = orders::lock(change, id).await? else {
                 return Ok(false);
             };
@@ -210,45 +218,102 @@ impl Ledger {
         })
     }
 
-    /// Accepts or fails orders that wait although every integrator has confirmed or failed; returns their number.
-    pub async fn settle_unsettled_orders(&self, limit: u32) -> Result<u32> {
-        let found = {
-            let mut tx = self.inner.db.read().await?;
-            store::sweep::unsettled_orders(&mut tx, limit).await?
-        };
-        let mut settled = 0;
-        for order in found {
-            match self.settle_order(order).await {
-                Ok(moved) => settled += u32::from(moved),
-                Err(error) => tracing::error!(%order, %error, "order can't be settled"),
-            }
-        }
-        Ok(settled)
-    }
-
-    /// Attaches callbacks whose reference has become known to their order, `page` of them per transaction, and gives up
-    /// those that have waited too long; returns the number attached.
-    pub async fn match_references(&self, page: u32) -> Result<u32> {
-        let mut matched = 0;
-        let mut after: Option<CallbackId> = None;
-        loop {
+    /// Applies callbacks that wait for nobody; returns their number.
+    pub async fn apply_leftover_callbacks(&self, walk: impl Into<Walk>) -> Result<u32> {
+        let (mut steps, mut applied) = (Steps::new(walk), 0);
+        // An order comes once for each of its callbacks; `false` if they were left.
+        let mut seen: HashMap<OrderId, bool> = HashMap::new();
+        while let Some(page) = steps.next_page() {
             let found = {
                 let mut tx = self.inner.db.read().await?;
-                store::sweep::unmatched(&mut tx, after, page).await?
+                store::sweep::orders_with_unapplied_callbacks(&mut tx, page).await?
             };
-            let Some(last) = found.last() else { break };
-            after = Some(last.id);
-            matched += self.match_page(&found).await?;
+            steps.begin_page(found.len());
+            for order in found {
+                let is_done = match seen.get(&order) {
+                    Some(is_done) => Ok(*is_done),
+                    None if !steps.takes(order.uuid()) => {
+                        seen.insert(order, false);
+                        continue;
+                    }
+                    None => self.apply_callbacks(order).await.map(|more| {
+                        applied += more;
+                        true
+                    }),
+                };
+                seen.insert(order, matches!(is_done, Ok(true)));
+                steps.note("unapplied callbacks", order.uuid(), &is_done);
+            }
         }
-        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
-            let now = change.now;
-            store::sweep::give_up_unmatched(&mut change.tx, now - REFERENCE_TIMEOUT, now).await?;
-            Ok(u32::try_from(matched).unwrap_or(u32::MAX))
+        Ok(applied)
+    }
+
+    /// Accepts or fails orders that wait although every integrator has confirmed or failed, among the next
+    /// `max_examined` of each status after `after`; returns their number, and the order after which the next call goes
+    /// on.
+    pub async fn settle_unsettled_orders(
+        &self,
+        after: Option<OrderId>,
+        max_examined: u32,
+        part: Part,
+    ) -> Result<(u32, Option<OrderId>)> {
+        let found = {
+            let mut tx = self.inner.db.read().await?;
+            store::sweep::unsettled_orders(&mut tx, after, max_examined).await?
+        };
+        let mut steps = Steps::new(Walk {
+            part,
+            limit: max_examined,
+        });
+        for order in found.orders {
+            if steps.takes(order.uuid()) {
+                let settled = self.settle_order(order).await;
+                steps.note("unsettled order", order.uuid(), &settled);
+            }
+        }
+        Ok((steps.done(), found.continue_after))
+    }
+
+    /// Attaches callbacks whose reference has become known to their order, among the next `max_examined` after `after`,
+    /// and gives up those that have waited too long; returns the number attached, and the callback after which the next
+    /// call goes on.
+    pub async fn match_references(
+        &self,
+        after: Option<CallbackId>,
+        max_examined: u32,
+        part: Part,
+    ) -> Result<(u32, Option<CallbackId>)> {
+        let mut found = {
+            let mut tx = self.inner.db.read().await?;
+            store::sweep::unmatched(&mut tx, after, max_examined).await?
+        };
+        found
+            .callbacks
+            .retain(|callback| part.has(callback.id.uuid()));
+        let mut matched = 0;
+        for some in found.callbacks.chunks(MAX_MATCHED) {
+            match self.match_page(some).await {
+                Ok(more) => matched += more,
+                // Others hold one of them: each by itself, so that only that one is left.
+                Err(error) if error.is_held() => {
+                    for one in some.chunks(1) {
+                        matched += self.match_page(one).await.unwrap_or_default();
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
+            let (now, limit) = (change.now, max_examined);
+            let before = now - REFERENCE_TIMEOUT;
+            store::sweep::give_up_unmatched(&mut change.tx, before, now, limit).await?;
+            let matched = u32::try_from(matched).unwrap_or(u32::MAX);
+            Ok((matched, found.continue_after))
         })
     }
 
     async fn match_page(&self, unmatched: &[Unmatched]) -> Result<u64> {
-        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
+        in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
             let tx = &mut change.tx;
             let mut matched = 0;
             let mut to_apply: Vec<OrderId> = Vec::new();
@@ -258,6 +323,7 @@ impl Ledger {
                     store::callbacks::order_of_reference(tx, integrator, one.store_id, reference)
                         .await?;
                 if let Some(order) = found {
+                    store::callbacks::lock_unattached(tx, integrator, reference).await?;
                     matched += store::callbacks::attach(tx, integrator, reference, order).await?;
                     to_apply.push(order);
                 }
@@ -271,7 +337,7 @@ impl Ledger {
 
     /// Deletes expired drafts, idempotency keys, tickets and tokens, a bounded number at a time; returns their number.
     pub async fn prune(&self) -> Result<u64> {
-        let pruned: Result<u64> = in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
+        let pruned: Result<u64> = in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
             let now = change.now;
             let keys_before = now - KEY_RETENTION;
             Ok(store::sweep::prune(&mut change.tx, keys_before, now, MAX_PRUNED).await?)
@@ -292,9 +358,12 @@ impl Ledger {
     }
 
     /// Lists orders with callbacks left to apply, longest waiting first.
+    #[cfg(any(test, feature = "testing"))]
     pub async fn orders_with_unapplied_callbacks(&self, limit: u32) -> Result<Vec<OrderId>> {
         let mut tx = self.inner.db.read().await?;
-        Ok(store::sweep::orders_with_unapplied_callbacks(&mut tx, limit).await?)
+        let mut orders = store::sweep::orders_with_unapplied_callbacks(&mut tx, limit).await?;
+        orders.dedup();
+        Ok(orders)
     }
 
     /// Lists everything that is stuck until a person looks at it, the longest first.
@@ -327,6 +396,19 @@ impl Ledger {
     pub async fn callbacks_left(&self) -> Result<i64> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sweep::count_callbacks_left(&mut tx).await?)
+    }
+}
+
+/// Returns the id that decides whose part a handoff is: its order's, so that one worker has all of them.
+pub(crate) fn part_key(handoff: HandoffId, order: Option<OrderId>) -> Uuid {
+    order.map_or(handoff.uuid(), OrderId::uuid)
+}
+
+/// Returns the error of a row that is itself at fault.
+pub(crate) fn row_error(done: &Result<bool>) -> Option<&StoreError> {
+    match done {
+        Err(Failure::Store(error)) if error.is_row_fault() => Some(error),
+        _ => None,
     }
 }
 

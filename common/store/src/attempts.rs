@@ -34,6 +34,8 @@ pub struct NewAttempt {
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<'a> {
     pub outcome: AttemptOutcome,
+    /// False if it uses up none of `max_attempts`.
+    pub counted: bool,
     pub http_status: Option<u16>,
     pub error: Option<&'a str>,
     pub answer: Option<&'a [u8]>,
@@ -69,10 +71,11 @@ pub async fn end(
         .map(|answer| &answer[..answer.len().min(MAX_RESPONSE_BYTES)]);
     execute!(
         tx,
-        "UPDATE attempts SET ended_at = ?, outcome = ?, http_status = ?, error = ?, response = ? \
+        "UPDATE attempts SET ended_at = ?, outcome = ?, counted = ?, http_status = ?, error = ?, response = ? \
          WHERE handoff_id = ? AND round = ? AND n = ? AND outcome IS NULL",
         ended.at,
         ended.outcome,
+        ended.counted,
         ended.http_status.map(i32::from),
         ended.error.map(shortened),
         answer,
@@ -121,7 +124,7 @@ pub async fn take_back(tx: &mut Tx, handoff: HandoffId, round: u32, n: u32) -> R
 pub async fn of_handoff(tx: &mut Tx, handoff: HandoffId) -> Result<Vec<Attempt>> {
     Ok(read_all!(
         tx,
-        "SELECT id, round, n, started_at, ended_at, outcome, http_status, error, response FROM attempts \
+        "SELECT id, round, n, started_at, ended_at, outcome, counted, http_status, error, response FROM attempts \
          WHERE handoff_id = ? ORDER BY round, n",
         handoff
     ))
@@ -131,8 +134,8 @@ pub async fn of_handoff(tx: &mut Tx, handoff: HandoffId) -> Result<Vec<Attempt>>
 pub async fn of_handoffs(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(HandoffId, Attempt)>> {
     Ok(read_in!(
         tx,
-        "SELECT handoff_id, id, round, n, started_at, ended_at, outcome, http_status, error, NULL AS response \
-         FROM attempts WHERE handoff_id IN (",
+        "SELECT handoff_id, id, round, n, started_at, ended_at, outcome, counted, http_status, error, \
+         NULL AS response FROM attempts WHERE handoff_id IN (",
         handoffs,
         ") ORDER BY handoff_id, round, n"
     ))
@@ -156,6 +159,7 @@ impl ReadRow for Attempt {
             started_at: row.get("started_at")?,
             ended_at: row.get("ended_at")?,
             outcome: row.get("outcome")?,
+            counted: row.get("counted")?,
             http_status: row.parse_optional("http_status", |status: i64| status.try_into())?,
             error: row.get("error")?,
             response: row.get("response").map(optional_text)?,

@@ -129,15 +129,21 @@ const RULES: &[(&str, &str)] = &[
          (state IN ('acknowledged', 'failed', 'withdrawn')) LIMIT ?",
     ),
     (
-        "a round has at most max_attempts attempts, numbered from 1 without gaps",
+        "a round has at most max_attempts counted attempts, numbered from 1 without gaps",
         "SELECT HEX(a.handoff_id), CAST(COUNT(*) AS CHAR) FROM attempts a JOIN handoffs h ON h.id = a.handoff_id \
          GROUP BY a.handoff_id, a.round, h.max_attempts \
-         HAVING COUNT(*) > h.max_attempts OR MIN(a.n) <> 1 OR MAX(a.n) <> COUNT(*) LIMIT ?",
+         HAVING SUM(a.counted) > h.max_attempts OR MIN(a.n) <> 1 OR MAX(a.n) <> COUNT(*) LIMIT ?",
     ),
     (
         "a handoff counts the attempts of its round",
         "SELECT HEX(h.id), CAST(h.attempts AS CHAR) FROM handoffs h WHERE h.attempts <> \
-         (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = h.id AND a.round = h.round) LIMIT ?",
+         (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = h.id AND a.round = h.round) OR h.uncounted <> \
+         (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = h.id AND a.round = h.round AND a.counted = FALSE) LIMIT ?",
+    ),
+    (
+        "an attempt that does not count was answered with a 429 or a 503",
+        "SELECT HEX(handoff_id), CAST(n AS CHAR) FROM attempts WHERE counted = FALSE \
+         AND (outcome IS NULL OR outcome <> 'retry' OR http_status IS NULL OR http_status NOT IN (429, 503)) LIMIT ?",
     ),
     (
         "a further attempt follows only one that may not have arrived",

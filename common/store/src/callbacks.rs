@@ -114,7 +114,7 @@ pub async fn find(
 pub async fn was_handed(tx: &mut Tx, integrator: IntegratorId, order: OrderId) -> Result<bool> {
     let handoffs: i64 = fetch_scalar!(
         tx,
-        "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ?",
+        "SELECT COUNT(*) FROM handoffs /*! FORCE INDEX (order_id) */ WHERE order_id = ? AND integrator_id = ?",
         order,
         integrator
     );
@@ -131,7 +131,8 @@ pub async fn order_of_reference(
 ) -> Result<Option<OrderId>> {
     let theirs: Vec<OrderId> = fetch_scalars!(
         tx,
-        "SELECT DISTINCT order_id FROM handoffs WHERE integrator_id = ? AND reference = ? AND order_id IS NOT NULL LIMIT 2",
+        "SELECT DISTINCT order_id FROM handoffs /*! FORCE INDEX (handoffs_by_reference) */ \
+         WHERE integrator_id = ? AND reference = ? AND order_id IS NOT NULL LIMIT 2",
         integrator,
         reference.as_bytes()
     );
@@ -140,7 +141,8 @@ pub async fn order_of_reference(
     }
     let ours: Vec<OrderId> = fetch_scalars!(
         tx,
-        "SELECT DISTINCT o.id FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.integrator_id = ? \
+        "SELECT /*! STRAIGHT_JOIN */ DISTINCT o.id FROM orders o /*! FORCE INDEX (orders_by_reference) */ \
+         JOIN handoffs h /*! FORCE INDEX (order_id) */ ON h.order_id = o.id AND h.integrator_id = ? \
          WHERE o.store_id = ? AND o.reference = ? LIMIT 2",
         integrator,
         store,
@@ -152,6 +154,17 @@ pub async fn order_of_reference(
     })
 }
 
+/// Locks the callbacks that wait for this reference.
+pub async fn lock_unattached(tx: &mut Tx, integrator: IntegratorId, reference: &str) -> Result<()> {
+    let sql = for_update!(
+        tx,
+        "SELECT id FROM callbacks /*! FORCE INDEX (callbacks_by_reference) */ \
+         WHERE integrator_id = ? AND reference = ? AND applied_at IS NULL AND order_id IS NULL"
+    );
+    let _: Vec<CallbackId> = fetch_scalars!(tx, sql, integrator, reference.as_bytes());
+    Ok(())
+}
+
 /// Assigns an order to the callbacks that wait for this reference, and returns how many.
 pub async fn attach(
     tx: &mut Tx,
@@ -161,7 +174,7 @@ pub async fn attach(
 ) -> Result<u64> {
     Ok(execute!(
         tx,
-        "UPDATE callbacks SET order_id = ? WHERE integrator_id = ? AND reference = ? AND applied_at IS NULL \
+        "UPDATE callbacks /*! FORCE INDEX (callbacks_by_reference) */ SET order_id = ? WHERE integrator_id = ? AND reference = ? AND applied_at IS NULL \
          AND order_id IS NULL",
         order,
         integrator,
@@ -173,7 +186,8 @@ pub async fn attach(
 pub async fn lock_unapplied(tx: &mut Tx, order: OrderId, limit: usize) -> Result<Vec<Unapplied>> {
     let sql = for_update!(
         tx,
-        "SELECT id, integrator_id, payload, occurred_at FROM callbacks WHERE order_id = ? AND applied_at IS NULL \
+        "SELECT id, integrator_id, payload, occurred_at FROM callbacks /*! FORCE INDEX (callbacks_of_order) */ \
+         WHERE order_id = ? AND applied_at IS NULL \
          ORDER BY received_at, id LIMIT ?"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -195,7 +209,8 @@ pub async fn newest_marks(
 ) -> Result<BTreeMap<IntegratorId, UpdateMark>> {
     let rows: Vec<(IntegratorId, _, _)> = fetch_all!(
         tx,
-        "SELECT integrator_id, MAX(sequence), MAX(occurred_at) FROM callbacks WHERE order_id = ? \
+        "SELECT integrator_id, MAX(sequence), MAX(occurred_at) FROM callbacks /*! FORCE INDEX (callbacks_of_order) */ \
+         WHERE order_id = ? \
          AND applied_at IS NOT NULL AND result IN ('applied', 'unchanged') GROUP BY integrator_id",
         order
     );
@@ -272,7 +287,8 @@ pub async fn has_unapplied(
 ) -> Result<bool> {
     let left: i64 = fetch_scalar!(
         tx,
-        "SELECT COUNT(*) FROM callbacks WHERE order_id = ? AND applied_at IS NULL AND received_at <= ?",
+        "SELECT COUNT(*) FROM callbacks /*! FORCE INDEX (callbacks_of_order) */ \
+         WHERE order_id = ? AND applied_at IS NULL AND received_at <= ?",
         order,
         received_by
     );

@@ -34,11 +34,12 @@ const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 const MIN_SESSION_TIMEOUT: Duration = Duration::from_secs(1);
 /// Number of times that the database is asked for the time, of which the best answer counts.
 const TIME_SAMPLES: usize = 5;
-/// Session settings that make joins run row by row, along indexes. A page of a list joins a few rows to those that they
+/// Session settings that make joins and subqueries run row by row, along indexes. A page of a list joins a few rows to those that they
 /// refer to; with a join buffer MySQL 9 hashes the joined table, loses the index order that way, and then reads and
-/// sorts every row for one page. Each server reads its own of the two comments.
-const NO_JOIN_BUFFERS: &str =
-    "/*!80020 , optimizer_switch = 'block_nested_loop=off' */ /*M! , join_cache_level = 0 */";
+/// sorts every row for one page. An `EXISTS` asks about one row; with the statistics of a table that was smaller, both
+/// servers first collect all rows that any row could ask for. Each server reads its own of the two comments.
+const PINNED_PLANS: &str = "/*!80020 , optimizer_switch = 'block_nested_loop=off,materialization=off,semijoin=off' */ \
+     /*M! , join_cache_level = 0, optimizer_switch = 'materialization=off,semijoin=off' */";
 
 /// Connection settings; the URL's scheme selects the database.
 #[derive(Clone)]
@@ -285,6 +286,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
         timeout: options.statement_timeout,
         metrics: options.metrics.clone(),
         renewal: Renewal::default(),
+        waits_for_locks: true,
     };
     let session = session_settings(options);
     // MySQL counts in whole seconds, and ends a session that idles for as long, so it is never used that late.
@@ -344,7 +346,7 @@ fn session_settings(options: &DbOptions) -> String {
     format!(
         "SET SESSION innodb_lock_wait_timeout = {lock_timeout_s}, lock_wait_timeout = {lock_timeout_s}, \
          wait_timeout = {session_timeout_s}, net_read_timeout = {session_timeout_s}, \
-         net_write_timeout = {session_timeout_s} {NO_JOIN_BUFFERS}"
+         net_write_timeout = {session_timeout_s} {PINNED_PLANS}"
     )
 }
 

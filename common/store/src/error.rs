@@ -62,6 +62,16 @@ impl StoreError {
         matches!(self, Self::LockLost(why) if why.starts_with(LOCK_TIMEOUT))
     }
 
+    /// Returns the error of a lock that was not waited for. MariaDB's is that of a timeout.
+    pub(super) fn of_no_wait(self) -> Self {
+        match self {
+            Self::LockLost(why) if why.starts_with(LOCK_TIMEOUT) => {
+                Self::LockLost(format!("{LOCK_NOWAIT}: {why}"))
+            }
+            other => other,
+        }
+    }
+
     /// Returns true if the server is read-only or has left its cluster, so that another one takes the writes now or
     /// will soon.
     pub(super) fn is_unusable_server(&self) -> bool {

@@ -9,20 +9,21 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, types::Json};
 
+pub(crate) use claim::an_earlier_one_is_open;
 pub use claim::{
-    Candidate, blocked, candidates, claim, lock_available, next_due_at, probe_candidates,
+    Candidate, Look, Place, blocked, candidates, claim, due_tests, lock_available, next_due_at,
     record_claim_failure, record_release_failure, record_withdrawal_failure,
 };
 pub use list::HandoffFilter;
 pub use list::{Listed, Page, list, listed};
 pub use outcome::{
-    acknowledge, acknowledge_by_callback, close, confirm, has_open_after, is_overtaken, put_back,
-    raise_fence, release, reopen, schedule_retry,
+    acknowledge, acknowledge_by_callback, close, confirm, count_off, has_open_after, is_overtaken,
+    postpone, put_back, raise_fence, release, reopen, schedule_retry,
 };
 
 use crate::{
     error::Result,
-    execute, fetch_all, for_update, insert_many, on, push_ids, read_all, read_optional,
+    execute, fetch_all, fetch_in, for_update, insert_many, on, push_ids, read_all, read_optional,
     rows::{ReadRow, Row},
     tx::Tx,
 };
@@ -37,7 +38,7 @@ macro_rules! select {
     ($body:literal, $rest:literal) => {
         concat!(
             "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
-             attempts, max_attempts, due_at, leased_until, fence, ",
+             attempts, uncounted, max_attempts, due_at, leased_until, fence, ",
             $body,
             ", deadline, reference, reason, created_at, closed_at FROM handoffs ",
             $rest
@@ -127,7 +128,7 @@ pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
         tx,
         select!(
             "NULL AS body, NULL AS cause",
-            "WHERE order_id = ? ORDER BY integrator_id, position"
+            "/*! FORCE INDEX (order_id) */ WHERE order_id = ? ORDER BY integrator_id, position"
         ),
         order
     );
@@ -140,12 +141,26 @@ pub async fn lock_of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> 
         tx,
         select!(
             "NULL AS body, NULL AS cause",
-            "WHERE order_id = ? ORDER BY id"
+            "/*! FORCE INDEX (order_id) */ WHERE order_id = ? ORDER BY id"
         )
     );
     let mut handoffs = handoffs_of(read_all!(tx, sql, order));
     handoffs.sort_by_key(|handoff| (handoff.integrator_id, handoff.position));
     Ok(handoffs)
+}
+
+/// Returns the number of handoffs that are being sent to each of these integrators; one without any is left out.
+pub async fn count_sending(
+    tx: &mut Tx,
+    integrators: &[IntegratorId],
+) -> Result<BTreeMap<IntegratorId, i64>> {
+    let rows: Vec<(IntegratorId, i64)> = fetch_in!(
+        tx,
+        "SELECT integrator_id, COUNT(*) FROM handoffs WHERE state = 'sending' AND integrator_id IN (",
+        integrators,
+        ") GROUP BY integrator_id"
+    );
+    Ok(rows.into_iter().collect())
 }
 
 /// Withdraws those handoffs that are neither being sent nor closed.
@@ -182,7 +197,7 @@ pub async fn withdraw_from_delivered(
 ) -> Result<()> {
     execute!(
         tx,
-        "UPDATE handoffs SET state = 'withdrawn', reason = ?, closed_at = ? WHERE order_id = ? \
+        "UPDATE handoffs /*! FORCE INDEX (order_id) */ SET state = 'withdrawn', reason = ?, closed_at = ? WHERE order_id = ? \
          AND event IN ('order.placed', 'order.dispatched') AND state IN ('due', 'waiting', 'held', 'parked')",
         reason,
         now,
@@ -195,7 +210,7 @@ pub async fn withdraw_from_delivered(
 pub async fn last_positions(tx: &mut Tx, order: OrderId) -> Result<BTreeMap<IntegratorId, i32>> {
     let rows = fetch_all!(
         tx,
-        "SELECT integrator_id, MAX(position) FROM handoffs WHERE order_id = ? GROUP BY integrator_id",
+        "SELECT integrator_id, MAX(position) FROM handoffs /*! FORCE INDEX (order_id) */ WHERE order_id = ? GROUP BY integrator_id",
         order
     );
     Ok(rows.into_iter().collect())
@@ -225,6 +240,7 @@ impl ReadRow for Stored {
                 confirmed_at: row.get("confirmed_at")?,
                 round: row.count("round")?,
                 attempts: row.count("attempts")?,
+                uncounted: row.count("uncounted")?,
                 max_attempts: row.count("max_attempts")?,
                 next_attempt_at: is_scheduled.then_some(due_at),
                 deadline: row.get("deadline")?,

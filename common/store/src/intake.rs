@@ -78,12 +78,23 @@ pub async fn count_unfinished(
     Ok(rows.into_iter().map(|(id, n)| (id, count(n))).collect())
 }
 
-/// Locks the stores' counters and returns their last order numbers.
-pub async fn lock_numbers(tx: &mut Tx, stores: &[StoreId]) -> Result<HashMap<StoreId, i64>> {
+/// Locks the stores' counters as [`lock_sessions`] does sessions, and returns their last order numbers.
+pub async fn lock_numbers(
+    tx: &mut Tx,
+    stores: &[StoreId],
+    wait: bool,
+) -> Result<HashMap<StoreId, i64>> {
     let mut ids = stores.to_vec();
     ids.sort_unstable();
     // SQLite has one writer and no row locks.
-    let end = tx.pick(") ORDER BY store_id FOR UPDATE", ")");
+    let end = tx.pick(
+        if wait {
+            ") ORDER BY store_id FOR UPDATE"
+        } else {
+            ") ORDER BY store_id FOR UPDATE SKIP LOCKED"
+        },
+        ")",
+    );
     let rows = fetch_in!(
         tx,
         "SELECT store_id, last_number FROM store_counters WHERE store_id IN (",

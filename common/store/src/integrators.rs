@@ -2,6 +2,7 @@
 
 mod breaker;
 mod health;
+mod pressure;
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -11,6 +12,7 @@ pub use breaker::{
     write_breaker,
 };
 pub use health::{RecentOutcomes, last_response_at, recent_outcomes};
+pub use pressure::{lock_pressure, pressures, write_pressure};
 
 use crate::{
     error::Result,
@@ -22,6 +24,7 @@ use domain::{
     breaker::Breaker,
     ids::{IntegratorId, StoreId},
     integrator::{DisableReason, Integrator},
+    pressure::Pressure,
 };
 
 /// A full row: settings, sealed secrets, and the breaker.
@@ -36,6 +39,7 @@ pub struct Stored {
     /// Previous callback secret, accepted until the given time.
     pub old_callback: Option<(Vec<u8>, DateTime<Utc>)>,
     pub breaker: Breaker,
+    pub pressure: Pressure,
     /// Reason for which it is about to be disabled; nothing more is sent to it.
     pub given_up: Option<DisableReason>,
     pub archived_at: Option<DateTime<Utc>>,
@@ -44,6 +48,11 @@ pub struct Stored {
 /// Returns an integrator, archived or not: old handoffs still refer to it.
 pub async fn get(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>> {
     read(tx, id, select!("WHERE id = ?")).await
+}
+
+/// Returns these integrators, archived or not, in no particular order.
+pub async fn many(tx: &mut Tx, ids: &[IntegratorId]) -> Result<Vec<Stored>> {
+    Ok(read_in!(tx, select!("WHERE id IN ("), ids, ")"))
 }
 
 /// Locks an integrator and returns it, archived or not.
@@ -137,7 +146,7 @@ pub async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result<bool> 
          unknown_policy = ?, callback_auth = ?, auth_kind = ?, auth_sealed = ?, status_map = ?, max_attempts = ?, \
          concurrency = ?, rate_per_s = ?, enabled = ?, disabled_reason = ?, breaker_state = ?, breaker_until = ?, \
          breaker_probe = ?, breaker_openings = ?, failures_in_a_row = ?, failing_since = ?, failing_handoffs = ?, \
-         given_up_because = ?, archived_at = ?, version = version + 1 \
+         given_up_because = ?, pressure = ?, archived_at = ?, version = version + 1 \
          WHERE id = ? AND version = ?",
         &integrator.name,
         integrator.kind,
@@ -164,6 +173,7 @@ pub async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result<bool> 
         breaker.failing_since,
         breaker::concat_ids(&breaker.failing),
         stored.given_up.map(DisableReason::as_str),
+        pressure::to_text(&stored.pressure),
         stored.archived_at,
         integrator.id,
         version
@@ -234,7 +244,8 @@ macro_rules! select {
              callback_auth, auth_kind, auth_sealed, signing_sealed, old_signing_sealed, old_signing_until, \
              callback_sealed, old_callback_sealed, old_callback_until, status_map, max_attempts, concurrency, \
              rate_per_s, enabled, disabled_reason, breaker_state, breaker_until, breaker_probe, breaker_openings, \
-             failures_in_a_row, failing_since, failing_handoffs, given_up_because, archived_at, version, created_at \
+             failures_in_a_row, failing_since, failing_handoffs, given_up_because, pressure, archived_at, version, \
+             created_at \
              FROM integrators ",
             $rest
         )
@@ -279,6 +290,7 @@ impl ReadRow for Stored {
             callback_sealed: row.get("callback_sealed")?,
             old_callback: old("old_callback_sealed", "old_callback_until")?,
             breaker: Breaker::read(row)?,
+            pressure: Pressure::read(row)?,
             given_up: row.get("given_up_because")?,
             archived_at: row.get("archived_at")?,
         })

@@ -198,7 +198,7 @@ pub async fn lock_available(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<(Order, 
         concat!(
             "SELECT ",
             columns!(),
-            ", NULL AS session_name FROM orders o WHERE o.id IN ("
+            ", NULL AS session_name FROM orders o /*! FORCE INDEX (PRIMARY) */ WHERE o.id IN ("
         ),
         ids,
         end
@@ -281,14 +281,14 @@ pub async fn find_existing(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>>
 }
 
 /// Returns the integrators that may have received the order: those with an attempt that is open, `acknowledged` or
-/// `unknown`, or that is to be retried after an HTTP response.
+/// `unknown`, or that is to be retried after an HTTP response. A 429 is given before the order is looked at.
 pub async fn integrators_reached(tx: &mut Tx, order: OrderId) -> Result<Vec<IntegratorId>> {
     Ok(fetch_scalars!(
         tx,
         "SELECT DISTINCT h.integrator_id FROM handoffs h JOIN attempts a ON a.handoff_id = h.id \
          WHERE h.order_id = ? AND h.event IN ('order.placed', 'order.dispatched') \
          AND (a.outcome IS NULL OR a.outcome IN ('acknowledged', 'unknown') \
-              OR (a.outcome = 'retry' AND a.http_status IS NOT NULL))",
+              OR (a.outcome = 'retry' AND a.http_status <> 429))",
         order
     ))
 }

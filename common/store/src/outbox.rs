@@ -51,7 +51,8 @@ pub async fn claim(
 ) -> Result<Vec<OutboxRow>> {
     let sql = skip_locked!(
         tx,
-        "SELECT id, announcement FROM outbox WHERE parked = FALSE AND not_before <= ? ORDER BY not_before LIMIT ?"
+        "SELECT id, announcement FROM outbox /*! FORCE INDEX (outbox_due) */ \
+         WHERE parked = FALSE AND not_before <= ? ORDER BY not_before LIMIT ?"
     );
     let rows: Vec<(OutboxId, Json<Value>)> = fetch_all!(tx, sql, due, limit);
     let ids: Vec<OutboxId> = rows.iter().map(|(id, _)| *id).collect();
@@ -91,7 +92,7 @@ pub async fn backlog(tx: &mut Tx) -> Result<(i64, Option<DateTime<Utc>>)> {
     Ok(fetch_one!(
         tx,
         "SELECT w.waiting, x.created_at FROM ( \
-           SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox WHERE parked = FALSE) w \
+           SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox /*! FORCE INDEX (outbox_due) */ WHERE parked = FALSE) w \
          LEFT JOIN outbox x ON x.id = w.oldest"
     ))
 }

@@ -1,6 +1,7 @@
 //! Tests that lists, the sweep's queries and the statistics find their rows by an index, and read no more than they
 //! need.
 
+mod backlog;
 mod lists;
 
 use chrono::TimeDelta;
@@ -187,23 +188,25 @@ async fn update_statistics(house: &TestDb) -> Result<()> {
 
 /// Returns how many rows and index entries this connection has read so far, as MySQL counts them; SQLite does not.
 async fn rows_read(tx: &mut Tx) -> Result<Option<i64>> {
+    // Reads by key are single rows, and left out; SHOW itself reads a few.
+    count_handler_calls(tx, &["read_next", "read_prev", "read_rnd_next", "read_rnd"]).await
+}
+
+/// Returns how often this connection has called the storage engine in these ways; SQLite does not count it.
+async fn count_handler_calls(tx: &mut Tx, kinds: &[&str]) -> Result<Option<i64>> {
     let Tx::MySql(tx, ..) = tx else {
         return Ok(None);
     };
-    let rows = sqlx::query("SHOW SESSION STATUS LIKE 'Handler_read%'").fetch_all(&mut **tx);
-    let mut read = 0;
+    let rows = sqlx::query("SHOW SESSION STATUS LIKE 'Handler%'").fetch_all(&mut **tx);
+    let mut calls = 0;
     for row in rows.await? {
         let name: String = row.try_get_unchecked(0)?;
         let count: String = row.try_get_unchecked(1)?;
-        // Reads by key are single rows, and left out; SHOW itself reads a few.
-        if ["next", "prev", "rnd_next", "rnd"]
-            .iter()
-            .any(|kind| name == format!("Handler_read_{kind}"))
-        {
-            read += count.parse::<i64>().unwrap_or(0);
+        if kinds.iter().any(|kind| name == format!("Handler_{kind}")) {
+            calls += count.parse::<i64>().unwrap_or(0);
         }
     }
-    Ok(Some(read))
+    Ok(Some(calls))
 }
 
 /// Runs each query and, on MySQL, reports those that read more than `MAX_READS` rows.
@@ -282,7 +285,7 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         sweep::overdue_handoffs(&mut tx, long_ago, PAGE);
         sweep::handoffs_of_archived(&mut tx, now, PAGE);
         sweep::overdue_orders(&mut tx, now, PAGE);
-        sweep::unsettled_orders(&mut tx, PAGE);
+        sweep::unsettled_orders(&mut tx, None, PAGE);
         sweep::integrators_with_due_work(&mut tx, now, None, PAGE);
         sweep::orders_with_unapplied_callbacks(&mut tx, PAGE);
         sweep::unmatched(&mut tx, None, PAGE);
@@ -291,7 +294,7 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
     drop(tx);
     let mut tx = house.db.begin().await.unwrap();
     report_many_reads! { tx, too_much,
-        sweep::give_up_unmatched(&mut tx, now, now);
+        sweep::give_up_unmatched(&mut tx, now, now, PAGE);
         sweep::prune(&mut tx, long_ago, long_ago, 100);
     }
     assert!(too_much.is_empty(), "{too_much:#?}");

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     error::Result,
-    execute, fetch_optional, read_all, read_in, read_optional,
+    execute, fetch_optional, for_update, read_all, read_in, read_optional,
     rows::{ReadRow, Row},
     tx::Tx,
 };
@@ -77,8 +77,7 @@ pub async fn lock(tx: &mut Tx, id: SessionId) -> Result<Option<Session>> {
 
 /// Locks the sessions that exist, by id.
 pub async fn lock_many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
-    // SQLite neither has FOR UPDATE nor needs it: it has one writer.
-    let end = tx.pick(") ORDER BY id FOR UPDATE", ") ORDER BY id");
+    let end = for_update!(tx, ") ORDER BY id");
     some(tx, ids, end).await
 }
 

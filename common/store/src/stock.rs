@@ -8,18 +8,34 @@ use sqlx::QueryBuilder;
 use crate::{
     bulk::by_amount,
     error::{Result, StoreError},
-    fetch_in, on, push_ids,
+    fetch_in, for_update, on, push_ids, skip_locked,
     tx::Tx,
 };
 use domain::ids::ProductId;
 
 /// Locks the stock rows of those products that are counted, and returns their quantities.
 pub async fn lock(tx: &mut Tx, products: &[ProductId]) -> Result<HashMap<ProductId, i64>> {
+    let end = for_update!(tx, ") ORDER BY product_id");
+    some(tx, products, end).await
+}
+
+/// Does the same for the rows that no other transaction has locked.
+pub async fn lock_available(
+    tx: &mut Tx,
+    products: &[ProductId],
+) -> Result<HashMap<ProductId, i64>> {
+    let end = skip_locked!(tx, ") ORDER BY product_id");
+    some(tx, products, end).await
+}
+
+async fn some(
+    tx: &mut Tx,
+    products: &[ProductId],
+    end: &'static str,
+) -> Result<HashMap<ProductId, i64>> {
     let mut ids = products.to_vec();
     ids.sort_unstable();
     ids.dedup();
-    // SQLite has one writer and no row locks.
-    let end = tx.pick(") ORDER BY product_id FOR UPDATE", ")");
     let rows = fetch_in!(
         tx,
         "SELECT product_id, quantity FROM stock WHERE product_id IN (",

@@ -20,6 +20,8 @@ pub struct StatementPolicy {
     pub(super) timeout: Duration,
     pub(super) metrics: Arc<Metrics>,
     pub(super) renewal: Renewal,
+    /// False in a transaction that goes on without the rows that others hold.
+    pub(super) waits_for_locks: bool,
 }
 
 impl StatementPolicy {
@@ -38,7 +40,14 @@ impl StatementPolicy {
         if done.as_ref().is_err_and(StoreError::is_unusable_server) {
             self.renewal.renew();
         }
-        counted(&self.metrics, done.map_err(map_error))
+        let not_waited = |error: StoreError| {
+            if self.waits_for_locks {
+                error
+            } else {
+                error.of_no_wait()
+            }
+        };
+        counted(&self.metrics, done.map_err(map_error).map_err(not_waited))
     }
 }
 

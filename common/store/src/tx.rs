@@ -29,6 +29,29 @@ impl Tx {
         }
     }
 
+    /// Makes statements that lock rows fail at once with [`StoreError::LockLost`] where others hold one. On SQLite there
+    /// is nothing to wait for: it has one writer.
+    pub fn wait_for_no_lock(&mut self) {
+        if let Self::MySql(_, terms) = self {
+            terms.waits_for_locks = false;
+        }
+    }
+
+    /// Returns the SQL that locks rows: one that waits for those that others hold, one that does not
+    /// ([`Self::wait_for_no_lock`]), or SQLite's.
+    pub(crate) fn pick_lock(
+        &self,
+        waiting: &'static str,
+        at_once: &'static str,
+        sqlite: &'static str,
+    ) -> &'static str {
+        match self {
+            Self::MySql(_, terms) if terms.waits_for_locks => waiting,
+            Self::MySql(..) => at_once,
+            Self::Sqlite(..) => sqlite,
+        }
+    }
+
     /// Commits. An error that leaves the outcome unknown becomes [`StoreError::CommitUnknown`].
     pub async fn commit(self) -> Result<()> {
         match self {
@@ -81,10 +104,15 @@ macro_rules! on {
     };
 }
 
-/// Appends `FOR UPDATE` on MySQL. SQLite neither has nor needs it: it has one writer.
+/// Appends `FOR UPDATE` on MySQL, with `NOWAIT` if the transaction waits for no lock. SQLite neither has nor needs it:
+/// it has one writer.
 macro_rules! for_update {
     ($tx:expr, $sql:expr) => {
-        $tx.pick(concat!($sql, " FOR UPDATE"), $sql)
+        $tx.pick_lock(
+            concat!($sql, " FOR UPDATE"),
+            concat!($sql, " FOR UPDATE NOWAIT"),
+            $sql,
+        )
     };
 }
 
@@ -109,6 +137,42 @@ mod tests {
             Tx::MySql(_, terms) => terms.metrics.clone(),
             Tx::Sqlite(_, metrics) => metrics.clone(),
         }
+    }
+
+    #[each_database(store)]
+    async fn a_transaction_that_waits_for_no_lock_is_told_at_once_and_it_counts_as_no_failure(
+        house: TestDb,
+    ) {
+        let store: domain::ids::StoreId = house.chance.id(house.clock.now());
+        let mut tx = house.db.begin().await.unwrap();
+        let is_mysql = matches!(tx, Tx::MySql(..));
+        let made =
+            "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (x'01', 0, 0)";
+        testing::run(&mut tx, made).await.unwrap();
+        testing::run(&mut tx, "INSERT INTO stock (product_id, quantity) VALUES (x'00000000000000000000000000000007', 3)")
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        if !is_mysql {
+            return;
+        }
+        let mut holder = house.db.begin().await.unwrap();
+        testing::run(&mut holder, "UPDATE stock SET quantity = 2")
+            .await
+            .unwrap();
+        let mut tx = house.db.begin().await.unwrap();
+        tx.wait_for_no_lock();
+        let product = uuid::Uuid::from_u128(7).into();
+        let error = crate::stock::lock(&mut tx, &[product]).await.unwrap_err();
+        assert!(error.is_lock_lost() && error.kind().is_none(), "{error}");
+        assert!(
+            crate::stores::lock_counters(&mut tx, store)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        holder.rollback().await;
+        tx.rollback().await;
     }
 
     #[each_database(store)]

@@ -258,7 +258,7 @@ impl Books<'_> {
                 .collect();
             let used_up = placed
                 .iter()
-                .any(|one| one["state"] == "failed" && attempts(one).len() >= 5);
+                .any(|one| one["state"] == "failed" && counted_attempts(one) >= 5);
             let is_right = match status.as_str() {
                 "ready" => !answered.called_off,
                 "cancelled" => answered.called_off,
@@ -304,6 +304,7 @@ impl Books<'_> {
         {
             let id = text(&handoff["id"]);
             let requests = by_webhook_id.get(&id).map_or(&[][..], Vec::as_slice);
+            let counted = counted_attempts(handoff);
             let outcomes: Vec<&str> = attempts(handoff)
                 .iter()
                 .map(|one| one["outcome"].as_str().unwrap_or(OPEN))
@@ -314,9 +315,10 @@ impl Books<'_> {
                 .filter(|outcome| **outcome == "unknown")
                 .count();
             counts.repeated += requests.len().saturating_sub(1);
-            counts.max_attempts_seen = counts.max_attempts_seen.max(outcomes.len());
+            counts.max_attempts_seen = counts.max_attempts_seen.max(counted);
             violations.extend(
-                find_contradiction(&outcomes, requests).map(|what| Violation::of(order_id, what)),
+                find_contradiction(&outcomes, counted, requests)
+                    .map(|what| Violation::of(order_id, what)),
             );
             known.insert(id);
         }
@@ -387,7 +389,7 @@ impl Books<'_> {
 }
 
 /// Compares the attempts of one handoff with its requests; returns the first contradiction.
-fn find_contradiction(outcomes: &[&str], requests: &[Received]) -> Option<String> {
+fn find_contradiction(outcomes: &[&str], counted: usize, requests: &[Received]) -> Option<String> {
     let may_not_have_arrived = outcomes
         .iter()
         .filter(|one| matches!(**one, "unknown" | "retry"))
@@ -398,8 +400,8 @@ fn find_contradiction(outcomes: &[&str], requests: &[Received]) -> Option<String
             || one.idempotency_key != one.webhook_id
             || !one.is_signed
     };
-    if outcomes.len() > 5 {
-        Some(format!("{} attempts", outcomes.len()))
+    if counted > 5 {
+        Some(format!("{counted} attempts"))
     } else if requests.len() > outcomes.len() {
         Some(format!(
             "{} requests, but recorded attempts: {outcomes:?}",
@@ -436,6 +438,14 @@ fn is_settled(order: &Value) -> bool {
         order["status"].as_str(),
         Some("ready" | "cancelled" | "failed" | "rejected")
     )
+}
+
+/// Returns the number of attempts without those that the integrator answered with "slow down", which do not count.
+fn counted_attempts(handoff: &Value) -> usize {
+    let counted = attempts(handoff)
+        .iter()
+        .filter(|one| one["counted"] != false);
+    counted.count()
 }
 
 fn attempts(handoff: &Value) -> &[Value] {

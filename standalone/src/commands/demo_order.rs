@@ -266,7 +266,9 @@ impl OrderProgress {
             .iter()
             .filter(|handoff| handoff.order_number == Some(self.number))
         {
+            let mut counted = 0;
             for attempt in &handoff.attempts {
+                counted += u32::from(attempt.counted);
                 let Some(outcome) = &attempt.outcome else {
                     continue;
                 };
@@ -275,9 +277,14 @@ impl OrderProgress {
                     (None, Some(error)) => error.clone(),
                     (None, None) => outcome.clone(),
                 };
+                let number = if attempt.counted {
+                    format!("attempt {counted}/{}", handoff.max_attempts)
+                } else {
+                    format!("request {}, which does not count", attempt.n)
+                };
                 let line = format!(
-                    "          {} to {}, attempt {}/{}: {met}",
-                    handoff.event, handoff.integrator, attempt.n, handoff.max_attempts
+                    "          {} to {}, {number}: {met}",
+                    handoff.event, handoff.integrator
                 );
                 if self
                     .printed

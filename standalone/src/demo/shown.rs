@@ -54,6 +54,8 @@ pub(crate) struct ShownHandoff {
     pub(crate) round: u32,
     pub(crate) max_attempts: u32,
     pub(crate) next_attempt_at: Option<DateTime<Utc>>,
+    pub(crate) waiting_for: Option<String>,
+    pub(crate) waiting_until: Option<DateTime<Utc>>,
     /// Attempts of this round.
     pub(crate) attempts: Vec<ShownAttempt>,
 }
@@ -64,6 +66,8 @@ pub(crate) struct ShownAttempt {
     pub(crate) started_at: DateTime<Utc>,
     /// `None` while the attempt is in flight.
     pub(crate) outcome: Option<String>,
+    /// False if the integrator said "slow down".
+    pub(crate) counted: bool,
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<String>,
 }
@@ -122,6 +126,8 @@ impl From<RecentHandoff> for ShownHandoff {
             round: handoff.round,
             max_attempts: handoff.max_attempts,
             next_attempt_at: handoff.next_attempt_at,
+            waiting_for: recent.waiting.map(|waiting| waiting.reason.to_string()),
+            waiting_until: recent.waiting.and_then(|waiting| waiting.until),
             attempts: this_round.map(Into::into).collect(),
         }
     }
@@ -133,6 +139,7 @@ impl From<Attempt> for ShownAttempt {
             n: attempt.n,
             started_at: attempt.started_at,
             outcome: attempt.outcome.map(|outcome| outcome.to_string()),
+            counted: attempt.counted,
             status: attempt.http_status,
             error: attempt.error,
         }

@@ -7,26 +7,35 @@ use chrono::{DateTime, Utc};
 use domain::{
     hint::{Hint, ReceivedHint},
     ids::IntegratorId,
-    integrator::Integrator,
     sharing::Limits,
 };
 use ledger::handoffs::{Claimed, Claims};
 use platform::clock::Clock;
 use tokio::{sync::watch, task::JoinSet};
 
-use super::{Bell, Inner, MAX_HOPS, rate::Rate};
+use super::{
+    Inner, MAX_HOPS,
+    bell::Bell,
+    places::{Rest, Start},
+    rate::Rate,
+    start_lane,
+};
 use crate::membership::Membership;
 
 /// Maximum number of handoffs per claim.
 const MAX_CLAIM: usize = 32;
 /// How long an idle lane stays, with the limits that it has learned.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time after which a busy lane gives its place up if others wait for one.
+const TURN: Duration = Duration::from_secs(1);
 /// Furthest due time that a lane waits for itself; the sweep wakes it for later ones.
 const MAX_TIMER: Duration = Duration::from_secs(600);
 /// Delay after a failed claim; the database may be unavailable.
 const ERROR_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Delay before rows that another claim had locked are claimed again, plus up to as much jitter.
 const BUSY_RETRY_DELAY: Duration = Duration::from_millis(25);
+/// Maximum doublings of that delay, while others hold everything that is due.
+const MAX_BUSY_DOUBLINGS: u32 = 5;
 /// Minimum time between two claims, whatever the database reports as due.
 const MIN_CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -35,7 +44,7 @@ pub(super) struct Lane {
     integrator: IntegratorId,
     /// Shared with `Lanes`, which rings it; this lane clears it. Its fields are atomic.
     bell: Arc<Bell>,
-    /// Shared by all lanes. This lane writes only its own removal, under the mutex of `Inner::lanes`.
+    /// Shared by all lanes. This lane writes only what concerns its own place, under the mutex of `Inner::places`.
     lanes: Arc<Inner>,
     clock: Clock,
     /// Written by the membership task only; this lane reads it in `apply_share`.
@@ -45,6 +54,8 @@ pub(super) struct Lane {
     /// Maximum number of concurrent attempts: one until the limits are known, zero if this worker has no share.
     width: usize,
     rate: Rate,
+    /// Number of claims in a row that found only what others hold.
+    held_claims: u32,
     /// Not shared: only this lane starts and joins its attempts, so that `width` needs no lock.
     in_flight: JoinSet<()>,
 }
@@ -68,28 +79,47 @@ impl Lane {
             limits: None,
             width: 1,
             rate: Rate::default(),
+            held_claims: 0,
             in_flight: JoinSet::new(),
         }
     }
 
-    /// Runs until the lane has been idle for [`IDLE_TIMEOUT`] or the process stops; then waits for its attempts.
+    /// Runs until the lane has been idle for [`IDLE_TIMEOUT`], others need its place, or the process stops; then waits for
+    /// its attempts.
     pub(super) async fn run(mut self) {
         let stopping = self.lanes.stopping.clone();
         let mut next_claim_at = None;
-        let mut idle_until = self.clock.now() + IDLE_TIMEOUT;
+        let begun_at = self.clock.now();
+        let mut idle_until = begun_at + IDLE_TIMEOUT;
         while !stopping.is_cancelled() {
             let now = self.clock.now();
-            if self.bell.clear() || next_claim_at.is_some_and(|at| at <= now) {
+            let turn_is_over = begun_at + TURN <= now && self.lanes.places.lock().are_wanted();
+            let is_used_up = self.rate.full_at(now).is_some();
+            if turn_is_over && self.in_flight.is_empty() && !is_used_up {
+                let next = self
+                    .lanes
+                    .places
+                    .lock()
+                    .end_turn(self.integrator, &self.bell);
+                return self.hand_over(next);
+            }
+            let is_due = next_claim_at.is_some_and(|at| at <= now);
+            if !turn_is_over && (self.bell.clear() || is_due) {
                 next_claim_at = self.claim_due().await;
                 idle_until = self.clock.now() + IDLE_TIMEOUT;
             }
             next_claim_at = next_claim_at.filter(|at| *at <= idle_until + MAX_TIMER);
             let is_idle = self.in_flight.is_empty() && next_claim_at.is_none();
-            let is_over = self.width == 0 || idle_until <= self.clock.now();
-            if is_idle && is_over && self.try_leave() {
-                return;
+            let is_over = is_idle && (self.width == 0 || idle_until <= self.clock.now());
+            let full_at = self.rate.full_at(self.clock.now());
+            match self.rest(next_claim_at, full_at, is_over) {
+                Rest::Continue => continue,
+                Rest::Left(next) => return self.hand_over(next),
+                Rest::Stay => {}
             }
-            let wakes_at = next_claim_at.unwrap_or(idle_until);
+            let next_claim = next_claim_at.filter(|_| !turn_is_over);
+            let wakes_at = [next_claim, full_at].into_iter().flatten().min();
+            let waits_for_time = is_idle || wakes_at.is_some();
             tokio::select! {
                 () = stopping.cancelled() => {}
                 () = self.bell.wait_for_ring() => {}
@@ -101,10 +131,42 @@ impl Lane {
                     self.apply_share();
                     next_claim_at = Some(self.clock.now());
                 }
-                () = self.clock.sleep_until(wakes_at), if is_idle || next_claim_at.is_some() => {}
+                () = self.clock.sleep_until(wakes_at.unwrap_or(idle_until)),
+                    if waits_for_time => {}
+            }
+            if !self.lanes.places.lock().resume(self.integrator, &self.bell) {
+                return;
             }
         }
         while self.in_flight.join_next().await.is_some() {}
+    }
+
+    /// Offers this lane's place to others while it has nothing to do. One whose rate is used up keeps it: the
+    /// integrator's next lane would not know how much of the rate is left.
+    fn rest(
+        &self,
+        next_claim_at: Option<DateTime<Utc>>,
+        full_at: Option<DateTime<Utc>>,
+        is_over: bool,
+    ) -> Rest {
+        let is_soon = next_claim_at.is_some_and(|at| at <= self.clock.now() + TURN);
+        if !self.in_flight.is_empty() || is_soon || full_at.is_some() {
+            return Rest::Stay;
+        }
+        let mut places = self.lanes.places.lock();
+        places.rest(
+            self.integrator,
+            &self.bell,
+            next_claim_at.is_some(),
+            is_over,
+        )
+    }
+
+    /// Starts the lane that got this one's place.
+    fn hand_over(&self, next: Option<Start>) {
+        if let Some(next) = next {
+            start_lane(&self.lanes, next);
+        }
     }
 
     /// Claims as many due handoffs as allowed; returns the time of the next claim if nothing wakes the lane before.
@@ -138,12 +200,22 @@ impl Lane {
                 claimed,
                 next_due_at,
                 retry_soon,
+                limits,
             } = claims;
+            if let Some(limits) = limits {
+                self.update_limits(limits);
+            }
             let claimed_all = claimed.len() < limit;
+            let has_none = claimed.is_empty();
             for one in claimed {
                 self.start_attempt(one);
             }
-            let soon = retry_soon.then(|| self.retry_at(BUSY_RETRY_DELAY));
+            self.held_claims = if retry_soon && has_none {
+                self.held_claims.saturating_add(1)
+            } else {
+                0
+            };
+            let soon = retry_soon.then(|| self.busy_retry_at());
             if claimed_all || retry_soon {
                 // Prevents a busy loop, whatever the database says is due.
                 let earliest = claimed_at + MIN_CLAIM_INTERVAL;
@@ -167,7 +239,6 @@ impl Lane {
     }
 
     fn start_attempt(&mut self, claimed: Claimed) {
-        self.update_limits(&claimed.integrator);
         self.rate.take(1);
         let attempts = self.lanes.attempts.clone();
         self.in_flight.spawn(attempts.make(claimed));
@@ -180,18 +251,14 @@ impl Lane {
             return Ok(());
         }
         let ledger = &self.lanes.attempts.ledger;
-        if let Some(integrator) = ledger.integrator(self.integrator).await? {
-            self.update_limits(&integrator);
+        if let Some(limits) = ledger.limits_of(self.integrator).await? {
+            self.update_limits(limits);
         }
         Ok(())
     }
 
     /// Updates the limits, which may have changed since the last claim.
-    fn update_limits(&mut self, integrator: &Integrator) {
-        let limits = Limits {
-            concurrency: integrator.concurrency,
-            rate_per_s: integrator.rate_per_s,
-        };
+    fn update_limits(&mut self, limits: Limits) {
         if self.limits != Some(limits) {
             self.limits = Some(limits);
             self.apply_share();
@@ -234,26 +301,18 @@ impl Lane {
         self.clock.now() + delay.mul_f64(1.0 + jitter)
     }
 
-    /// Removes this lane and returns true, unless its bell has rung in the meantime.
-    fn try_leave(&self) -> bool {
-        let mut lanes = self.lanes.lanes.lock();
-        let stays = self.bell.is_rung();
-        if !stays {
-            lanes.remove(&self.integrator);
-        }
-        !stays
+    fn busy_retry_at(&self) -> DateTime<Utc> {
+        let doubled = self.held_claims.min(MAX_BUSY_DOUBLINGS);
+        self.retry_at(BUSY_RETRY_DELAY * 2_u32.pow(doubled))
     }
 }
 
 impl Drop for Lane {
     /// Removes the lane also after a panic; otherwise wake-ups would go to a lane that does not run.
     fn drop(&mut self) {
-        let mut lanes = self.lanes.lanes.lock();
-        if lanes
-            .get(&self.integrator)
-            .is_some_and(|bell| Arc::ptr_eq(bell, &self.bell))
-        {
-            lanes.remove(&self.integrator);
+        let next = self.lanes.places.lock().leave(self.integrator, &self.bell);
+        if !self.lanes.stopping.is_cancelled() {
+            self.hand_over(next);
         }
     }
 }

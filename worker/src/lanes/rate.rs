@@ -55,6 +55,15 @@ impl Rate {
         }
     }
 
+    /// Returns when the bucket is full again; `None` if it is full or unlimited.
+    pub(super) fn full_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let bucket = self.bucket.as_ref()?;
+        let missing_s = (capacity(bucket.per_s) - bucket.tokens) / bucket.per_s;
+        let full_at =
+            bucket.filled_at + Duration::from_micros((missing_s.max(0.0) * 1e6).ceil() as u64);
+        (full_at > now).then_some(full_at)
+    }
+
     pub(super) fn take(&mut self, count: usize) {
         if let Some(bucket) = &mut self.bucket {
             bucket.tokens -= count as f64;
@@ -133,6 +142,19 @@ mod tests {
         rate.limit(Some(1.0), noon(), noon());
         assert_eq!(rate.available(noon()), 0);
         assert_eq!(rate.available(noon() + Duration::from_secs(1)), 1);
+    }
+
+    #[test]
+    fn it_is_full_as_soon_as_a_new_one_would_be() {
+        let mut rate = Rate::default();
+        assert_eq!(rate.full_at(noon()), None);
+        rate.limit(Some(2.0), LONG_AGO, noon());
+        assert_eq!(rate.full_at(noon()), None);
+        rate.take(1);
+        let full_at = noon() + Duration::from_millis(500);
+        assert_eq!(rate.full_at(noon()), Some(full_at));
+        assert_eq!(rate.full_at(full_at), None);
+        assert_eq!(rate.available(full_at), 1);
     }
 
     #[test]

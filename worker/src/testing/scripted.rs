@@ -164,7 +164,7 @@ async fn serve(tcp: TcpStream, transport: Transport, connection: usize, shared: 
     }
 }
 
-fn acceptor(protocols: &[&[u8]]) -> TlsAcceptor {
+pub(crate) fn acceptor(protocols: &[&[u8]]) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let certificate = CertificateDer::from_pem_slice(PEM).unwrap();
     let key = PrivateKeyDer::from_pem_slice(PEM).unwrap();

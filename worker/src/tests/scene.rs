@@ -58,6 +58,7 @@ pub(super) struct SceneOptions {
     pub(super) drain: Duration,
     pub(super) is_alone: bool,
     pub(super) attempt_timeout: Duration,
+    pub(super) max_lanes: usize,
 }
 
 impl Default for SceneOptions {
@@ -68,6 +69,7 @@ impl Default for SceneOptions {
             is_alone: true,
             // Long enough that no attempt times out on a slow machine.
             attempt_timeout: Duration::from_secs(60),
+            max_lanes: 4096,
         }
     }
 }
@@ -88,6 +90,7 @@ impl SceneOptions {
             // Tests sweep by hand, unless they move the clock that far.
             sweep_interval: Duration::from_secs(100_000),
             sweep_batch: 100,
+            max_lanes: self.max_lanes,
             is_alone: self.is_alone,
             drain: self.drain,
         }

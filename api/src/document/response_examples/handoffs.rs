@@ -26,7 +26,7 @@ pub(super) fn acknowledged() -> Value {
     let mut attempts = first_round();
     attempts.push(json!({
         "round": 2, "n": 1, "started_at": at("19:25:00.020000"), "ended_at": at("19:25:00.060000"),
-        "outcome": "acknowledged", "status": 200, "error": null, "response": "{\"reference\":\"K-88\"}",
+        "outcome": "acknowledged", "counted": true, "status": 200, "error": null, "response": "{\"reference\":\"K-88\"}",
     }));
     let fields = json!({
         "state": "acknowledged", "next_attempt_at": null, "confirmed_at": at("19:30:00.100000"),
@@ -54,8 +54,8 @@ fn failed() -> Value {
     json!({
         "id": HANDOFF, "store_id": STORE, "order_id": ORDER, "order_number": 17, "integrator_id": INTEGRATOR,
         "integrator": NAME, "event": "order.placed", "state": "failed", "required": true, "round": 1,
-        "max_attempts": 5, "next_attempt_at": null, "deadline": at("19:30:00.000000"), "confirmed_at": null,
-        "reference": null, "reason": "attempts_used_up", "error": null, "not_retryable": null,
+        "max_attempts": 5, "next_attempt_at": null, "waiting_for": null, "waiting_until": null,
+        "deadline": at("19:30:00.000000"), "confirmed_at": null, "reference": null, "reason": "attempts_used_up", "error": null, "not_retryable": null,
         "created_at": at(PLACED), "closed_at": at(GIVEN_UP),
     })
 }
@@ -74,7 +74,7 @@ fn first_round() -> Vec<Value> {
 fn attempt(n: u32, begun: &str) -> Value {
     json!({
         "round": 1, "n": n, "started_at": at(&format!("{begun}.040000")),
-        "ended_at": at(&format!("{begun}.080000")), "outcome": "retry", "status": 503, "error": null,
+        "ended_at": at(&format!("{begun}.080000")), "outcome": "retry", "counted": true, "status": 503, "error": null,
     })
 }
 
@@ -170,7 +170,8 @@ pub(super) fn integrator() -> Value {
 pub(super) fn integrator_with_health() -> Value {
     let failure = json!({"at": at(GIVEN_UP), "status": 503, "error": null});
     let health = json!({
-        "breaker": {"state": "closed", "until": null}, "failures_in_a_row": 0, "failing_since": null,
+        "breaker": {"state": "closed", "until": null}, "pace": {"paused_until": null, "rate_per_s": null},
+        "failures_in_a_row": 0, "failing_since": null,
         "success_rate": 0.95, "last_success_at": at("19:25:00.060000"), "last_failure": failure,
     });
     with_fields(integrator(), json!({"health": health}))

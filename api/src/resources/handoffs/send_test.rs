@@ -25,8 +25,9 @@ impl IntegratorTests {
     /// Send a test message to an integrator
     ///
     /// Sends `{"event":"test","callback_url","store"}`, signed and authenticated like any other message, in one attempt
-    /// within ten minutes. The outcome moves no order; as always, a 410 disables the integrator. Nothing is sent to a
-    /// disabled integrator.
+    /// within ten minutes. It goes out even while the integrator's breaker is open, and an answer that asks for no retry
+    /// closes the breaker: send a test when the integrator is mended, and all that waits goes out at once. The outcome
+    /// moves no order; as always, a 410 disables the integrator. Nothing is sent to a disabled integrator.
     #[oai(
         path = "/integrators/:id/test",
         method = "post",

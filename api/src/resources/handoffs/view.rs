@@ -25,7 +25,7 @@ pub(crate) struct HandoffView {
 pub(super) struct ListedView {
     #[oai(flatten)]
     facts: HandoffFacts,
-    /// Number of attempts started in the current round.
+    /// Number of attempts started in the current round, without those that do not count.
     attempts: u32,
     /// Number of attempts started in all rounds.
     attempts_in_all: u32,
@@ -52,6 +52,12 @@ struct HandoffFacts {
     max_attempts: u32,
     /// Earliest time of the next attempt, while the handoff waits.
     next_attempt_at: Option<Time>,
+    /// What holds it up now: `schedule` (the time of its next attempt), `breaker` (the integrator fails, and is sent only
+    /// a probe), `rate` (the integrator said "slow down", or has a rate), `concurrency` (as many requests as it allows
+    /// are under way), `earlier_handoff` (of the same order). Null if it will be sent at any moment, or not at all.
+    waiting_for: Option<enums::WaitingFor>,
+    /// When that ends, if it is known.
+    waiting_until: Option<Time>,
     /// Nothing is sent after this time.
     deadline: Time,
     confirmed_at: Option<Time>,
@@ -77,6 +83,8 @@ struct AttemptView {
     ended_at: Option<Time>,
     /// Null while it runs.
     outcome: Option<enums::AttemptOutcome>,
+    /// False if the integrator said "slow down" (429, or 503 with `Retry-After`): it uses up none of `max_attempts`.
+    counted: bool,
     status: Option<u16>,
     error: Option<String>,
     /// The beginning of the response body.
@@ -92,6 +100,8 @@ struct LastAttempt {
     ended_at: Option<Time>,
     /// Null while it runs.
     outcome: Option<enums::AttemptOutcome>,
+    /// False if the integrator said "slow down" (429, or 503 with `Retry-After`): it uses up none of `max_attempts`.
+    counted: bool,
     status: Option<u16>,
     error: Option<String>,
 }
@@ -138,7 +148,7 @@ impl HandoffView {
 impl ListedView {
     pub(super) fn of(mut listed: ListedHandoff) -> Self {
         Self {
-            attempts: listed.handoff.attempts,
+            attempts: listed.handoff.counted_attempts(),
             attempts_in_all: listed.attempts_in_all,
             last_attempt: listed.last_attempt.take().map(LastAttempt::of),
             facts: HandoffFacts::of(listed),
@@ -162,6 +172,11 @@ impl HandoffFacts {
             round: handoff.round,
             max_attempts: handoff.max_attempts,
             next_attempt_at: handoff.next_attempt_at.map(Into::into),
+            waiting_for: listed.waiting.map(|waiting| waiting.reason.into()),
+            waiting_until: listed
+                .waiting
+                .and_then(|waiting| waiting.until)
+                .map(Into::into),
             deadline: handoff.deadline.into(),
             confirmed_at: handoff.confirmed_at.map(Into::into),
             reference: handoff.reference,
@@ -182,6 +197,7 @@ impl AttemptView {
             started_at: attempt.started_at.into(),
             ended_at: attempt.ended_at.map(Into::into),
             outcome: attempt.outcome.map(Into::into),
+            counted: attempt.counted,
             status: attempt.http_status,
             error: attempt.error,
             response: attempt.response,
@@ -197,6 +213,7 @@ impl LastAttempt {
             started_at: attempt.started_at.into(),
             ended_at: attempt.ended_at.map(Into::into),
             outcome: attempt.outcome.map(Into::into),
+            counted: attempt.counted,
             status: attempt.http_status,
             error: attempt.error,
         }

@@ -10,6 +10,7 @@ use crate::http::{enums::BreakerState, scalars::Time};
 #[oai(rename = "IntegratorHealth")]
 pub(super) struct HealthView {
     breaker: BreakerView,
+    pace: PaceView,
     /// Number of failed attempts since its last answer that asked for no retry.
     failures_in_a_row: u32,
     failing_since: Option<Time>,
@@ -29,6 +30,16 @@ struct BreakerView {
     until: Option<Time>,
 }
 
+/// The pace that an integrator asked for by saying "slow down" (429, or 503 with `Retry-After`), for all its messages.
+#[derive(Debug, Object)]
+#[oai(rename = "IntegratorPace")]
+struct PaceView {
+    /// Nothing is sent before this time. Null, or a time that has passed, if it is not paused.
+    paused_until: Option<Time>,
+    /// Requests a second that it is found to take. Null if it never said "slow down", or takes a thousand and more.
+    rate_per_s: Option<u32>,
+}
+
 #[derive(Debug, Object)]
 #[oai(rename = "IntegratorFailure")]
 struct LastFailureView {
@@ -45,6 +56,10 @@ impl From<Health> for HealthView {
             breaker: BreakerView {
                 state: breaker.state.into(),
                 until: breaker.until.map(Into::into),
+            },
+            pace: PaceView {
+                paused_until: health.pressure.paused_until.map(Into::into),
+                rate_per_s: health.pressure.rate_per_s,
             },
             failures_in_a_row: breaker.failures_in_a_row,
             failing_since: breaker.failing_since.map(Into::into),

@@ -30,7 +30,8 @@ async fn an_integrators_health_is_shown_and_is_no_part_of_its_tag() {
         let list = format!("{INTEGRATORS}?store_id={store}");
         let read = async || app.get(&path).by(&manager).send().await;
         let healthy = read().await;
-        let unknown = json!({"breaker": {"state": "closed", "until": null}, "failures_in_a_row": 0, "failing_since": null,
+        let unknown = json!({"breaker": {"state": "closed", "until": null},
+            "pace": {"paused_until": null, "rate_per_s": null}, "failures_in_a_row": 0, "failing_since": null,
             "success_rate": null, "last_success_at": null, "last_failure": null});
         assert_eq!(healthy.json()["health"], unknown);
 
@@ -56,6 +57,7 @@ async fn an_integrators_health_is_shown_and_is_no_part_of_its_tag() {
             "last_success_at": rfc3339(succeeded_at),
             "last_failure": {"at": rfc3339(failed_at), "status": null, "error": "connection refused"}});
         expected["breaker"] = health["breaker"].clone();
+        expected["pace"] = json!({"paused_until": null, "rate_per_s": null});
         assert_eq!(health, &expected);
         assert_eq!(health["breaker"]["state"], "open");
         assert!(health["breaker"]["until"].as_str().unwrap() > rfc3339(failed_at).as_str());

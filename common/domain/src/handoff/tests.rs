@@ -14,6 +14,7 @@ fn standing(attempts: u32) -> AttemptContext {
         max_attempts: 5,
         unknown_policy: UnknownPolicy::Resend,
         used_cached_token: false,
+        paused_until: None,
         deadline: now() + Duration::from_secs(600),
     }
 }
@@ -114,7 +115,7 @@ fn a_refusal_is_final_at_once() {
 fn retry_after_is_a_floor_and_never_shortens() {
     let at = |retry_after, jitter| {
         let heard = SendResult::Answer {
-            status: 429,
+            status: 500,
             retry_after,
         };
         match judge(&heard, &standing(2), now(), jitter).1 {
@@ -140,7 +141,7 @@ fn retry_after_is_a_floor_and_never_shortens() {
 #[test]
 fn a_next_attempt_past_the_deadline_ends_the_handoff() {
     let heard = SendResult::Answer {
-        status: 503,
+        status: 500,
         retry_after: RetryAfter::parse("601", None),
     };
     assert_eq!(
@@ -149,6 +150,39 @@ fn a_next_attempt_past_the_deadline_ends_the_handoff() {
             reason: FailReason::Deadline
         }
     );
+}
+
+#[test]
+fn a_429_and_a_503_that_says_when_mean_slow_down_and_nothing_else_does() {
+    let with = |status, retry_after| SendResult::Answer {
+        status,
+        retry_after,
+    };
+    let hint = RetryAfter::parse("2", None);
+    for status in 100..=599_u16 {
+        let bare = with(status, None).asks_to_slow_down();
+        assert_eq!(bare, status == 429, "{status}");
+        let hinted = with(status, hint).asks_to_slow_down();
+        assert_eq!(hinted, matches!(status, 429 | 503), "{status}");
+    }
+    assert!(!lost().asks_to_slow_down());
+}
+
+#[test]
+fn slow_down_postpones_even_after_the_last_attempt_and_past_the_deadline() {
+    for attempts in [0, 1, 4, 5] {
+        let standing = |paused_s| AttemptContext {
+            paused_until: Some(now() + Duration::from_secs(paused_s)),
+            ..standing(attempts)
+        };
+        let after = |paused_s| judge(&answer(429), &standing(paused_s), now(), 1.0);
+        let postponed = |seconds| {
+            let at = now() + Duration::from_secs(seconds);
+            (AttemptOutcome::Retry, Verdict::Postpone { at })
+        };
+        assert_eq!(after(2), postponed(2));
+        assert_eq!(after(3600), postponed(600));
+    }
 }
 
 #[test]

@@ -91,16 +91,24 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE handoffs SET closed_at = NULL WHERE state = 'acknowledged'",
     ),
     (
-        "a round has at most max_attempts attempts, numbered from 1 without gaps",
+        "a round has at most max_attempts counted attempts, numbered from 1 without gaps",
         "UPDATE handoffs SET max_attempts = 1",
     ),
     (
-        "a round has at most max_attempts attempts, numbered from 1 without gaps",
+        "a round has at most max_attempts counted attempts, numbered from 1 without gaps",
         "UPDATE attempts SET n = 3 WHERE n = 2",
     ),
     (
         "a handoff counts the attempts of its round",
         "UPDATE handoffs SET attempts = attempts + 1 WHERE state = 'acknowledged'",
+    ),
+    (
+        "a handoff counts the attempts of its round",
+        "UPDATE handoffs SET uncounted = 1 WHERE state = 'acknowledged'",
+    ),
+    (
+        "an attempt that does not count was answered with a 429 or a 503",
+        "UPDATE attempts SET counted = FALSE WHERE outcome = 'acknowledged'",
     ),
     (
         "a further attempt follows only one that may not have arrived",

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use super::interpret::{Applied, apply, settle};
 use crate::{
     Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Result, in_one_transaction,
-    orders,
+    in_one_try, orders,
 };
 use domain::{
     callback::{CallbackResult, Update, UpdateMark, newest},
@@ -36,7 +36,7 @@ struct Page {
 
 impl Ledger {
     /// Applies an order's waiting callbacks in order of receipt; returns the number applied. One that fails is skipped,
-    /// and parked at its fifth failure.
+    /// and parked at its fifth failure. Does not wait for an order that others hold.
     pub async fn apply_callbacks(&self, order: OrderId) -> Result<u32> {
         crash::point("callback.before_apply");
         let mut left_out: Vec<CallbackId> = Vec::new();
@@ -77,7 +77,7 @@ impl Ledger {
     ) -> ChangeResult<Page, Poisoned> {
         // The skipped ones are among those that are read.
         let page = MAX_BATCH + left_out.len();
-        in_one_transaction!(&self.inner, CrashPoints::CALLBACK_APPLIED, |change| {
+        in_one_try!(&self.inner, CrashPoints::CALLBACK_APPLIED, |change| {
             let Some(mut order) = orders::lock(change, order).await? else {
                 return Ok(Page {
                     applied: 0,

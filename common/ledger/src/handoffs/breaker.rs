@@ -6,8 +6,8 @@ mod tests;
 use super::Claimed;
 use crate::{Change, Result};
 use domain::{
-    breaker::{Breaker, Sign, sign},
-    handoff::{AttemptOutcome, Handoff, SendResult},
+    breaker::{Breaker, Sign},
+    handoff::{AttemptOutcome, Handoff},
     hint::Hint,
     ids::HandoffId,
     integrator::{BreakerState, DisableReason},
@@ -32,11 +32,10 @@ pub(super) async fn record_outcome(
     change: &mut Change<'_>,
     handoff: &Handoff,
     outcome: AttemptOutcome,
-    heard: &SendResult,
+    sign: Sign,
     was_healthy: bool,
 ) -> Result<bool> {
     let id = handoff.integrator_id;
-    let sign = sign(outcome, heard, change.now);
     if sign == Sign::Failure || !was_healthy {
         let Some(known) = store::integrators::lock_breaker(&mut change.tx, id).await? else {
             return Ok(false);

@@ -1,10 +1,15 @@
 //! Claims due handoffs of one integrator under a lease, with their attempts on record before any request is sent.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Claimed, Claims, ORDER_ENDED, breaker, corrupt_if_refused, fail, hint_next};
+use super::{
+    Claimed, Claims, ORDER_ENDED,
+    available::{self, Due, Locked},
+    breaker, corrupt_if_refused, fail, hint_next,
+    pressure::limits,
+};
 use crate::{
     Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Refusal, Result,
     in_one_transaction, orders,
@@ -12,11 +17,10 @@ use crate::{
 use domain::{
     breaker::Allowance,
     handoff::{FailReason, HandoffState},
-    ids::{AttemptId, HandoffId, IntegratorId, OrderId, SessionId},
+    ids::{AttemptId, HandoffId, IntegratorId, OrderId},
     integrator::HandoffEvent,
     order::Order,
     payload,
-    session::Session,
     status::{By, OrderStatus},
     store::Store,
 };
@@ -24,7 +28,7 @@ use platform::crash;
 use store::{
     StoreError,
     attempts::NewAttempt,
-    handoffs::{Candidate, Stored},
+    handoffs::{Candidate, Place, Stored},
 };
 
 /// Maximum number of handoffs in one claim.
@@ -48,8 +52,9 @@ impl Refusal for ProbeTaken {}
 
 impl Ledger {
     /// Claims due handoffs of an integrator: first attempts before retries, then by due time, and one at a time per
-    /// order. Each has its attempt on record and belongs to the caller until the lease ends. While the breaker is open
-    /// nothing is claimed; after its pause, a single probe: the handoff with the fewest attempts.
+    /// order. Each has its attempt on record and belongs to the caller until the lease ends. While the integrator is
+    /// paused or its breaker is open nothing is claimed. After the breaker's wait a single probe is, the handoff with the
+    /// fewest attempts; a test goes out even while it is open.
     pub async fn claim_handoffs(
         &self,
         integrator: IntegratorId,
@@ -80,17 +85,18 @@ impl Ledger {
         let candidates = {
             let mut tx = self.inner.db.read().await?;
             let now = self.inner.clock.now();
-            store::handoffs::candidates(&mut tx, integrator, now, limit).await?
+            store::handoffs::candidates(&mut tx, integrator, now, Place::START, limit).await?
         };
         let mut all = Claims::default();
         let mut unknown: Option<StoreError> = None;
-        for candidate in candidates {
+        for candidate in candidates.candidates {
             match self
                 .claim(integrator, Selection::One(candidate), lease)
                 .await
             {
                 Ok(claims) => {
                     all.claimed.extend(claims.claimed);
+                    all.limits = claims.limits;
                     all.next_due_at = claims.next_due_at;
                     all.retry_soon |= claims.retry_soon;
                 }
@@ -159,28 +165,33 @@ impl Ledger {
                 return Ok(Claims::default());
             }
             let now = change.now;
+            let mut claims = Claims {
+                limits: Some(limits(&to.integrator, &to.pressure)),
+                ..Claims::default()
+            };
+            if let Some(until) = to.pressure.pause(now) {
+                claims.next_due_at = Some(until);
+                return Ok(claims);
+            }
             let pace = to.breaker.pace(now);
-            let candidates = match (wanted, pace) {
-                (_, Allowance::NotBefore(at)) => {
-                    return Ok(Claims {
-                        next_due_at: Some(at),
-                        ..Claims::default()
-                    });
+            let Due { locked, any_held } = match (wanted, pace) {
+                (Selection::Due { .. }, Allowance::NotBefore(_)) => {
+                    available::lock_test(change, integrator).await?
                 }
                 (Selection::Due { .. }, Allowance::OneProbe) => {
-                    store::handoffs::probe_candidates(&mut change.tx, integrator, now).await?
+                    available::lock_probe(change, integrator).await?
                 }
                 (Selection::Due { limit }, Allowance::Free) => {
-                    store::handoffs::candidates(&mut change.tx, integrator, now, limit).await?
+                    let limit = limit.min(to.pressure.max_per_claim());
+                    available::lock_due(change, integrator, limit).await?
                 }
+                (Selection::One(_), Allowance::NotBefore(_)) => Due::default(),
                 (Selection::One(candidate), Allowance::OneProbe | Allowance::Free) => {
-                    vec![candidate]
+                    available::lock_one(change, candidate).await?
                 }
             };
-            let mut claims = Claims::default();
-            if !candidates.is_empty() {
-                let locked = lock_available(change, &candidates).await?;
-                claims.retry_soon = locked.len() < candidates.len();
+            claims.retry_soon = any_held;
+            if !locked.is_empty() {
                 crash::point("claim.after_locks");
                 begin_attempts(change, &to, locked, lease, &mut claims).await?;
             }
@@ -190,84 +201,15 @@ impl Ledger {
                     return Err(ProbeTaken.into());
                 }
             }
-            claims.next_due_at =
-                store::handoffs::next_due_at(&mut change.tx, integrator, now).await?;
+            claims.next_due_at = match pace {
+                Allowance::NotBefore(at) => Some(at),
+                Allowance::OneProbe | Allowance::Free => {
+                    store::handoffs::next_due_at(&mut change.tx, integrator, now).await?
+                }
+            };
             Ok(claims)
         })
     }
-}
-
-/// A handoff locked by this change, and its order, if it has one.
-pub(super) struct Locked {
-    pub(super) stored: Stored,
-    pub(super) order: Option<Order>,
-}
-
-/// Locks the candidates that nobody else holds, in the global lock order: sessions, orders, handoffs. One statement per
-/// class, since one per order would be most of a claim's cost.
-pub(super) async fn lock_available(
-    change: &mut Change<'_>,
-    candidates: &[Candidate],
-) -> Result<Vec<Locked>> {
-    let mut sessions: Vec<SessionId> = candidates.iter().filter_map(|one| one.session_id).collect();
-    sessions.sort_unstable();
-    sessions.dedup();
-    let sessions = store::sessions::lock_available(&mut change.tx, &sessions).await?;
-    let sessions: BTreeMap<SessionId, Session> = sessions
-        .into_iter()
-        .map(|session| (session.id, session))
-        .collect();
-
-    let has_its_session = |one: &&Candidate| {
-        one.session_id
-            .is_none_or(|session| sessions.contains_key(&session))
-    };
-    let mut orders: Vec<OrderId> = candidates
-        .iter()
-        .filter(has_its_session)
-        .filter_map(|one| one.order_id)
-        .collect();
-    orders.sort_unstable();
-    orders.dedup();
-    let session_of: BTreeMap<OrderId, SessionId> = candidates
-        .iter()
-        .filter_map(|one| one.order_id.zip(one.session_id))
-        .collect();
-    let mut orders: BTreeMap<OrderId, Order> =
-        store::orders::lock_available(&mut change.tx, &orders)
-            .await?
-            .into_iter()
-            .map(|(order, last_seq)| {
-                let session = session_of.get(&order.id).and_then(|id| sessions.get(id));
-                let order = orders::register_locked_order(change, order, last_seq, session);
-                (order.id, order)
-            })
-            .collect();
-
-    let handoffs: Vec<HandoffId> = candidates
-        .iter()
-        .filter(|one| one.order_id.is_none_or(|order| orders.contains_key(&order)))
-        .map(|one| one.id)
-        .collect();
-    let locked = store::handoffs::lock_available(&mut change.tx, &handoffs).await?;
-    let mut by_id: BTreeMap<HandoffId, Stored> = BTreeMap::new();
-    for stored in locked {
-        let stored = stored?;
-        by_id.insert(stored.handoff.id, stored);
-    }
-    // Keep the order of the candidates.
-    Ok(handoffs
-        .iter()
-        .filter_map(|id| {
-            let stored = by_id.remove(id)?;
-            let order = match stored.handoff.order_id {
-                // Two handoffs of one order can't share it: the second is skipped for now.
-                Some(order) => Some(orders.remove(&order)?),
-                None => None,
-            };
-            Some(Locked { stored, order })
-        })
-        .collect())
 }
 
 async fn begin_attempts(
@@ -292,9 +234,10 @@ async fn begin_attempts(
     let mut store: Option<Store> = None;
     for Locked { stored, mut order } in locked {
         let handoff = &stored.handoff;
-        // Another claim may have taken it between the query and the lock.
+        // Another claim may have taken it between the query and the lock; then others may be due.
         let is_due = handoff.next_attempt_at.is_some_and(|at| at <= change.now);
         if !is_due || blocked.contains(&handoff.id) {
+            claims.retry_soon = true;
             continue;
         }
         if close_unsendable(change, to, &stored, order.as_mut()).await? {
@@ -354,6 +297,7 @@ async fn begin_attempts(
             leased_until,
             integrator: to.integrator.clone(),
             was_healthy: to.breaker.is_healthy(),
+            pressure: to.pressure,
             auth: auth.clone(),
             signing: signing.clone(),
             body: Bytes::from(body),
@@ -382,7 +326,7 @@ async fn close_unsendable(
         store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
     } else if handoff.deadline <= change.now {
         fail(change, order, handoff, &to.integrator, FailReason::Deadline).await?;
-    } else if handoff.attempts >= handoff.max_attempts {
+    } else if handoff.counted_attempts() >= handoff.max_attempts {
         fail(
             change,
             order,

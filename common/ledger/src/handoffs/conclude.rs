@@ -1,12 +1,19 @@
 //! Records the outcome of an attempt in one transaction: closes the attempt and moves handoff and order on.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tokio::time::Instant;
 
 use super::{
-    Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next, order_effects::acknowledge,
+    Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next, order_effects::acknowledge, pressure,
 };
-use crate::{Change, CrashPoints, Ledger, Result, idempotency::Handle, in_one_transaction, orders};
+use crate::{
+    Change, CrashPoints, Ledger, Result, idempotency::Handle, in_one_transaction, in_one_try,
+    orders,
+};
 use domain::{
+    breaker::sign,
     handoff::{
         AttemptContext, AttemptOutcome, Handoff, HandoffState, SendResult, Verdict, judge,
         parse_reference,
@@ -16,6 +23,12 @@ use domain::{
     order::Order,
 };
 use store::{attempts::Ended, handoffs::Stored};
+
+/// Delay before the next try to record an outcome whose order others hold, doubled up to [`MAX_HELD_DELAY`].
+const HELD_DELAY: Duration = Duration::from_millis(5);
+const MAX_HELD_DELAY: Duration = Duration::from_millis(320);
+/// Time after which such an outcome is given up, and the attempt is unknown. Every lease is longer.
+const MAX_HELD: Duration = Duration::from_secs(15);
 
 /// An attempt's result as the worker observed it.
 #[derive(Clone, Copy, Debug)]
@@ -58,22 +71,40 @@ impl Ledger {
     }
 }
 
-/// Records one outcome in a transaction of its own, which waits for the order's lock.
+/// Records one outcome in a transaction of its own. Tries again while others hold the order, and occupies no connection
+/// between the tries: many outcomes of one held session must not use up the pool.
 pub(super) async fn conclude_alone(
     inner: &Handle,
     claimed: &Claimed,
     result: AttemptResult<'_>,
 ) -> Result<Conclusion> {
+    let (begun_at, mut delay) = (Instant::now(), HELD_DELAY);
+    loop {
+        match conclude_once(inner, claimed, result).await {
+            Err(error) if error.is_held() && begun_at.elapsed() < MAX_HELD => {
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(MAX_HELD_DELAY);
+            }
+            done => return done,
+        }
+    }
+}
+
+async fn conclude_once(
+    inner: &Handle,
+    claimed: &Claimed,
+    result: AttemptResult<'_>,
+) -> Result<Conclusion> {
     let (handoff, integrator) = (&claimed.handoff, &claimed.integrator);
-    in_one_transaction!(inner, CrashPoints::OUTCOME, |change| {
+    in_one_try!(inner, CrashPoints::OUTCOME, |change| {
         let Some((mut order, stored)) = lock(change, handoff.order_id, handoff.id).await? else {
             return Ok(Conclusion::of(Concluded::Fenced));
         };
         if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
             return Ok(Conclusion::of(recorded_outcome(change, claimed).await?));
         }
-        let (order, was_healthy) = (order.as_mut(), claimed.was_healthy);
-        conclude(change, order, &stored, integrator, was_healthy, result).await
+        let (order, claimed) = (order.as_mut(), Some(claimed));
+        conclude(change, order, &stored, integrator, claimed, result).await
     })
 }
 
@@ -131,18 +162,28 @@ pub(super) async fn recorded_outcome(
     })
 }
 
-/// Records the outcome of a locked handoff's open attempt. `was_healthy` is that of [`Claimed`].
+/// Records the outcome of a locked handoff's open attempt. `claimed` is its claim, `None` if its worker died.
 pub(crate) async fn conclude(
     change: &mut Change<'_>,
     order: Option<&mut Order>,
     stored: &Stored,
     integrator: &Integrator,
-    was_healthy: bool,
+    claimed: Option<&Claimed>,
     result: AttemptResult<'_>,
 ) -> Result<Conclusion> {
     let handoff = &stored.handoff;
+    let paused_until = match claimed {
+        Some(claimed) if result.heard.asks_to_slow_down() => {
+            let (of, started_at) = (handoff.integrator_id, claimed.started_at);
+            let until = pressure::slow_down(change, of, started_at, result.heard).await?;
+            Some(round_up_to_micros(until))
+        }
+        _ => None,
+    };
+    let is_counted = paused_until.is_none();
+    let counted_before = handoff.counted_attempts().saturating_sub(1);
     let standing = AttemptContext {
-        attempts: handoff.attempts,
+        attempts: counted_before + u32::from(is_counted),
         max_attempts: handoff.max_attempts,
         unknown_policy: match handoff.event {
             // A test has no order: a second send duplicates nothing, and there is nothing for a person to decide.
@@ -150,6 +191,7 @@ pub(crate) async fn conclude(
             _ => integrator.unknown_policy,
         },
         used_cached_token: result.used_cached_token,
+        paused_until,
         deadline: handoff.deadline,
     };
     let jitter = change.inner.chance.fraction();
@@ -160,7 +202,10 @@ pub(crate) async fn conclude(
         },
         verdict => verdict,
     };
-    end_attempt(change, handoff, outcome, result).await?;
+    end_attempt(change, handoff, outcome, is_counted, result).await?;
+    if !is_counted {
+        store::handoffs::count_off(&mut change.tx, handoff.id).await?;
+    }
 
     let reference = match outcome {
         AttemptOutcome::Acknowledged => result.answer.and_then(parse_reference),
@@ -178,7 +223,7 @@ pub(crate) async fn conclude(
                 verdict: Verdict::Acknowledged,
             }
         }
-        Verdict::TryAgain { .. } | Verdict::Hold if called_off => {
+        Verdict::TryAgain { .. } | Verdict::Postpone { .. } | Verdict::Hold if called_off => {
             let withdrawn = HandoffState::Withdrawn;
             close(change, handoff, withdrawn, Some(ORDER_ENDED)).await?;
             Concluded::CalledOff { outcome }
@@ -191,6 +236,11 @@ pub(crate) async fn conclude(
             store::handoffs::schedule_retry(&mut change.tx, handoff.id, *at).await?;
             Concluded::Recorded { outcome, verdict }
         }
+        Verdict::Postpone { at } => {
+            let state = unsent_state(counted_before);
+            store::handoffs::postpone(&mut change.tx, handoff.id, state, *at).await?;
+            Concluded::Recorded { outcome, verdict }
+        }
         Verdict::Hold => {
             close(change, handoff, HandoffState::Held, None).await?;
             Concluded::Recorded { outcome, verdict }
@@ -201,8 +251,12 @@ pub(crate) async fn conclude(
         }
     };
     hint_next(change, handoff).await?;
-    let must_disable =
-        breaker::record_outcome(change, handoff, outcome, result.heard, was_healthy).await?;
+    let sign = sign(outcome, result.heard);
+    if let Some(claimed) = claimed {
+        pressure::ease(change, claimed, sign).await?;
+    }
+    let was_healthy = claimed.is_some_and(|claimed| claimed.was_healthy);
+    let must_disable = breaker::record_outcome(change, handoff, outcome, sign, was_healthy).await?;
     Ok(Conclusion {
         concluded,
         must_disable,
@@ -219,10 +273,20 @@ fn round_up_to_micros(at: DateTime<Utc>) -> DateTime<Utc> {
     }
 }
 
+/// Returns the state of a handoff that is to be sent again after so many attempts that count.
+fn unsent_state(counted_attempts: u32) -> HandoffState {
+    if counted_attempts == 0 {
+        HandoffState::Due
+    } else {
+        HandoffState::Waiting
+    }
+}
+
 async fn end_attempt(
     change: &mut Change<'_>,
     handoff: &Handoff,
     outcome: AttemptOutcome,
+    counted: bool,
     result: AttemptResult<'_>,
 ) -> Result<()> {
     let (http_status, error) = match result.heard {
@@ -233,6 +297,7 @@ async fn end_attempt(
     };
     let ended = Ended {
         outcome,
+        counted,
         http_status,
         error,
         answer: result.answer,
@@ -271,10 +336,8 @@ async fn take_back(
         handoff.event.requires_open_order() && order.is_some_and(|order| order.status.is_final());
     let state = if handoff.state == HandoffState::Acknowledged {
         HandoffState::Acknowledged
-    } else if handoff.attempts <= 1 {
-        HandoffState::Due
     } else {
-        HandoffState::Waiting
+        unsent_state(handoff.counted_attempts().saturating_sub(1))
     };
     let due_at = round_up_to_micros(until).min(handoff.deadline);
     store::handoffs::put_back(&mut change.tx, handoff.id, state, due_at, why).await?;

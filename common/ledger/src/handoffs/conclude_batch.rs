@@ -2,18 +2,19 @@
 //!
 //! The batch contains only acknowledgements from healthy integrators. They lock nothing that is not locked at the
 //! beginning, so the global lock order holds for the batch as it does for one. A failure, a handoff whose rows others
-//! have locked, and an integrator that the breaker watches are concluded individually.
+//! have locked, and an integrator that the breaker watches or whose rate may grow are concluded individually.
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Arc, Weak};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Claimed, Concluded,
-    claim::{Locked, lock_available},
+    available::{Locked, lock_available},
     conclude::{AttemptResult, conclude, conclude_alone, has_an_open_attempt, recorded_outcome},
 };
 use crate::{
@@ -60,7 +61,8 @@ impl Ledger {
         answer: Option<&[u8]>,
         used_cached_token: bool,
     ) -> Result<Concluded> {
-        if can_batch(claimed, heard, used_cached_token)
+        let now = self.inner.clock.now();
+        if can_batch(claimed, heard, used_cached_token, now)
             && let Ok(place) = self.inner.acknowledgements.try_reserve()
         {
             let (concluded, told) = oneshot::channel();
@@ -91,8 +93,14 @@ impl Ledger {
     }
 }
 
-fn can_batch(claimed: &Claimed, heard: &SendResult, used_cached_token: bool) -> bool {
+fn can_batch(
+    claimed: &Claimed,
+    heard: &SendResult,
+    used_cached_token: bool,
+    now: DateTime<Utc>,
+) -> bool {
     claimed.was_healthy
+        && !claimed.pressure.is_eased_by(claimed.started_at, now)
         && claimed.handoff.order_id.is_some()
         && outcome(heard, used_cached_token) == AttemptOutcome::Acknowledged
 }
@@ -155,7 +163,8 @@ async fn conclude_in_one_transaction(
             }
             let integrator = &one.claimed.integrator;
             let (order, result) = (order.as_mut(), one.result());
-            let conclusion = conclude(change, order, &stored, integrator, true, result).await?;
+            let claimed = Some(&one.claimed);
+            let conclusion = conclude(change, order, &stored, integrator, claimed, result).await?;
             outcomes.push(Some(conclusion.concluded));
         }
         Ok(outcomes)

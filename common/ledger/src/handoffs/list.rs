@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::waiting::waiting_of;
 use crate::{Ledger, Result};
 use domain::{
     handoff::{Attempt, Handoff},
     ids::{HandoffId, OrderId},
     retry::{Candidate, RetryRefused, Round, reopen_deadline},
+    waiting::Waiting,
 };
 use store::handoffs::{HandoffFilter, Listed, Page};
 
@@ -26,6 +28,8 @@ pub struct ListedHandoff {
     pub attempts_in_all: u32,
     /// The most recent attempt, without its response body.
     pub last_attempt: Option<Attempt>,
+    /// What it waits for; `None` if it will be sent at any moment, or not at all.
+    pub waiting: Option<Waiting>,
     /// Why it can't be retried now; `None` if it can.
     pub retry_refused: Option<RetryRefused>,
 }
@@ -56,11 +60,15 @@ impl Ledger {
         for (handoff, attempt) in store::attempts::of_handoffs(&mut tx, &ids).await? {
             attempts.entry(handoff).or_default().push(attempt);
         }
+        let now = self.inner.clock.now();
+        let handoffs: Vec<&Handoff> = found.iter().map(|one| &one.handoff).collect();
+        let waiting = waiting_of(&mut tx, &handoffs, now).await?;
         Ok(found
             .into_iter()
             .map(|one| {
-                let made = attempts.remove(&one.handoff.id).unwrap_or_default();
-                self.to_listed(one, &made)
+                let id = one.handoff.id;
+                let made = attempts.remove(&id).unwrap_or_default();
+                self.to_listed(one, &made, waiting.get(&id).copied())
             })
             .collect())
     }
@@ -95,7 +103,9 @@ impl Ledger {
         let id = found.handoff.id;
         let attempts = store::attempts::of_handoff(tx, id).await?;
         let rounds = store::retries::rounds_of(tx, &[id]).await?;
-        let mut listed = self.to_listed(found, &attempts);
+        let now = self.inner.clock.now();
+        let waiting = waiting_of(tx, &[&found.handoff], now).await?;
+        let mut listed = self.to_listed(found, &attempts, waiting.get(&id).copied());
         if let Some(last) = &mut listed.last_attempt {
             last.response = None;
         }
@@ -106,7 +116,12 @@ impl Ledger {
         })
     }
 
-    fn to_listed(&self, one: Listed, attempts: &[Attempt]) -> ListedHandoff {
+    fn to_listed(
+        &self,
+        one: Listed,
+        attempts: &[Attempt],
+        waiting: Option<Waiting>,
+    ) -> ListedHandoff {
         let now = self.inner.clock.now();
         ListedHandoff {
             retry_refused: reopen_deadline(&candidate(&one), now).err(),
@@ -116,6 +131,7 @@ impl Ledger {
             error: one.error,
             attempts_in_all: u32::try_from(attempts.len()).unwrap_or(u32::MAX),
             last_attempt: attempts.last().cloned(),
+            waiting,
         }
     }
 }

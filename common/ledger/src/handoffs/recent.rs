@@ -2,10 +2,12 @@
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
+use super::waiting::waiting_of;
 use crate::{Ledger, Result};
 use domain::{
     handoff::{Attempt, Handoff},
     ids::{IntegratorId, OrderId, StoreId},
+    waiting::Waiting,
 };
 use store::orders::OrderFilter;
 
@@ -18,6 +20,8 @@ pub struct RecentHandoff {
     pub integrator_name: String,
     /// Attempts of all rounds, in order.
     pub attempts: Vec<Attempt>,
+    /// What it waits for; `None` if it will be sent at any moment, or not at all.
+    pub waiting: Option<Waiting>,
 }
 
 impl Ledger {
@@ -45,8 +49,17 @@ impl Ledger {
                     // An archived integrator is not listed, so the name stays empty; rare here.
                     integrator_name: names.entry(handoff.integrator_id).or_default().clone(),
                     handoff,
+                    waiting: None,
                 });
             }
+        }
+        let handoffs: Vec<&Handoff> = recent
+            .iter()
+            .map(|one: &RecentHandoff| &one.handoff)
+            .collect();
+        let waiting = waiting_of(&mut tx, &handoffs, self.inner.clock.now()).await?;
+        for one in &mut recent {
+            one.waiting = waiting.get(&one.handoff.id).copied();
         }
         Ok(recent)
     }

@@ -10,7 +10,7 @@ use domain::{
 };
 use store::handoffs::NewHandoff;
 
-/// Deadline of a test: it fails if not sent by then, because no worker runs or the integrator is paused by its breaker.
+/// Deadline of a test: it fails if not sent by then, because no worker runs or the integrator keeps saying "slow down".
 const SEND_DEADLINE: TimeDelta = TimeDelta::minutes(10);
 /// Number of attempts; more would tell a person nothing new.
 const MAX_ATTEMPTS: u32 = 1;
@@ -27,8 +27,9 @@ pub enum TestRefused {
 impl Refusal for TestRefused {}
 
 impl Ledger {
-    /// Creates a handoff of event `test`, due at once and tried once, which a worker sends like any other. Its outcome
-    /// moves no order; a 410 disables the integrator as usual.
+    /// Creates a handoff of event `test`, due at once and tried once, which a worker sends like any other, but even while
+    /// the breaker is open. Its outcome moves no order; a sign of life closes the breaker, and a 410 disables the
+    /// integrator as usual.
     pub async fn test_integrator(
         &self,
         integrator: IntegratorId,

@@ -35,6 +35,8 @@ pub(super) struct Duty {
     pub(super) state: HandoffState,
     pub(super) round: u32,
     pub(super) attempts: u32,
+    /// Attempts of this round that were answered with "slow down".
+    pub(super) uncounted: u32,
     pub(super) confirmed: bool,
     /// Earliest and latest due time; the jitter lies between them.
     pub(super) due: Option<(Time, Time)>,
@@ -49,6 +51,7 @@ pub(super) struct RecordedAttempt {
     pub(super) round: u32,
     pub(super) n: u32,
     pub(super) outcome: Option<AttemptOutcome>,
+    pub(super) counted: bool,
     /// True if the request may have arrived; a *not now* response comes from an integrator that has seen the order.
     may_have_arrived: bool,
 }
@@ -80,6 +83,8 @@ pub(super) struct Model {
     pub(super) said: Vec<SentCallback>,
     pub(super) enabled: Vec<bool>,
     pub(super) archived: Vec<bool>,
+    /// For each party, the number of pauses without another answer in between, and the end of the last one.
+    pub(super) pauses: Vec<(u32, Option<Time>)>,
     parties: Vec<PartyPlan>,
     auto_accept: bool,
     accept_by: Time,
@@ -97,6 +102,7 @@ impl Model {
             said: Vec::new(),
             enabled: parties.iter().map(|one| !one.begins_disabled).collect(),
             archived: vec![false; parties.len()],
+            pauses: vec![(0, None); parties.len()],
             parties: parties.to_vec(),
             auto_accept,
             accept_by: now + TimeDelta::seconds(600),
@@ -117,6 +123,7 @@ impl Model {
             state: Due,
             round: 1,
             attempts: 0,
+            uncounted: 0,
             confirmed: false,
             due: Some((self.now, self.now)),
             deadline: if event == OrderPlaced {

@@ -16,6 +16,7 @@ use crate::{
     integrators::IntegratorEdit,
     orders::OrderRefused,
     scene::{LEASE, Scene, word},
+    sweep::Part,
     testing::TestLedger,
 };
 use domain::{
@@ -183,7 +184,10 @@ impl Play {
                 self.model.ends_overdue_orders();
             }
             Step::Settles => {
-                ledger.settle_unsettled_orders(100).await.unwrap();
+                ledger
+                    .settle_unsettled_orders(None, 100, Part::WHOLE)
+                    .await
+                    .unwrap();
                 self.model.settles();
             }
             Step::Waits { seconds } => clock.set(clock.now() + TimeDelta::seconds(seconds)),
@@ -224,6 +228,9 @@ impl Play {
         };
         if edited {
             self.model.enabled[party] = enabled;
+            if enabled {
+                self.model.pauses[party] = (0, None);
+            }
         }
         expect_equal("edited", edited, !self.model.archived[party])
     }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{
     ChangeResult, Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, QueuedOrder,
@@ -18,18 +19,22 @@ use domain::{
 use platform::crash;
 use store::{StoreError, events::Counter};
 
-/// Outcome of one order; `None` if its session is busy.
-pub(super) type Outcome = Option<ChangeResult<Placed, PlaceRefused>>;
+/// Outcome of one order, or the row that others hold.
+pub(super) type Outcome = Result<ChangeResult<Placed, PlaceRefused>, Held>;
+
+/// A row that an order needs and another transaction has locked: a session, a store's counter, or a product's stock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Held(Uuid);
 
 enum Decision {
     Winner(Box<Order>),
     Replay(OrderId),
     Refused(PlaceRefused),
-    Busy,
+    Held(Held),
 }
 
-/// Runs a batch; returns the outcome of each order, in their sequence. `wait` makes it wait for sessions that others
-/// have locked.
+/// Runs a batch; returns the outcome of each order, in their sequence. `wait` makes it wait for the sessions, counters
+/// and stock that others have locked.
 pub(super) async fn run(
     inner: &Inner,
     waiting: &[QueuedOrder],
@@ -88,10 +93,12 @@ async fn decide_and_write(
         .iter()
         .map(|one| match find_existing(&one.order, &known) {
             Some(decided) => decided,
-            None if is_busy(&one.order, &state, wait) => Decision::Busy,
-            None => match decide(&one.order, one.id, &mut state, bounds, chance, now) {
-                Ok(order) => Decision::Winner(Box::new(order)),
-                Err(refused) => Decision::Refused(refused),
+            None => match find_held(&one.order, &state).filter(|_| !wait) {
+                Some(held) => Decision::Held(held),
+                None => match decide(&one.order, one.id, &mut state, bounds, chance, now) {
+                    Ok(order) => Decision::Winner(Box::new(order)),
+                    Err(refused) => Decision::Refused(refused),
+                },
             },
         })
         .collect();
@@ -131,7 +138,7 @@ async fn load_and_lock(
     let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
     let mut state = lock_sessions_and_numbers(change, &sessions, &stores, wait).await?;
     let known = ExistingOrders::find(&mut change.tx, orders).await?;
-    load_rest(change, orders, &stores, &mut state).await?;
+    load_rest(change, orders, &stores, &mut state, wait).await?;
     Ok((state, known))
 }
 
@@ -143,7 +150,7 @@ pub(super) async fn lock_sessions_and_numbers(
     wait: bool,
 ) -> store::Result<IntakeState> {
     let sessions = store::intake::lock_sessions(&mut change.tx, sessions, wait).await?;
-    let numbers = store::intake::lock_numbers(&mut change.tx, stores).await?;
+    let numbers = store::intake::lock_numbers(&mut change.tx, stores, wait).await?;
     for (id, session) in &sessions {
         change.register_stream(
             (*id).into(),
@@ -159,12 +166,14 @@ pub(super) async fn lock_sessions_and_numbers(
     })
 }
 
-/// Reads everything else that the rule needs for these orders; counted stock is locked.
+/// Reads everything else that the rule needs for these orders; counted stock is locked, without `wait` only where
+/// nobody else holds it.
 pub(super) async fn load_rest(
     change: &mut Change<'_>,
     orders: &[&PlaceOrder],
     stores: &[StoreId],
     state: &mut IntakeState,
+    wait: bool,
 ) -> store::Result<()> {
     let tx = &mut change.tx;
     // Exact, because an order is placed and moved only under its session's lock.
@@ -189,7 +198,11 @@ pub(super) async fn load_rest(
         .filter(|product| product.stock.is_some())
         .map(|product| product.id)
         .collect();
-    state.stock = store::stock::lock(tx, &counted).await?;
+    state.stock = if wait {
+        store::stock::lock(tx, &counted).await?
+    } else {
+        store::stock::lock_available(tx, &counted).await?
+    };
     Ok(())
 }
 
@@ -252,13 +265,27 @@ fn find_existing(order: &PlaceOrder, known: &ExistingOrders) -> Option<Decision>
     Some(Decision::Refused(PlaceRefused::AlreadyReplaced { by }))
 }
 
-/// Returns true if the order's session was not locked because somebody else has it. After waiting, a missing session
-/// means that it does not exist.
-fn is_busy(order: &PlaceOrder, state: &IntakeState, waited: bool) -> bool {
-    !waited
-        && order
-            .session
-            .is_some_and(|session| !state.sessions.contains_key(&session))
+/// Returns the first row that the order needs and that was not locked, because others hold it or because it does not
+/// exist. After waiting, it does not exist.
+fn find_held(order: &PlaceOrder, state: &IntakeState) -> Option<Held> {
+    let store = order.store_id;
+    if let Some(session) = order.session
+        && !state.sessions.contains_key(&session)
+    {
+        return Some(Held(session.uuid()));
+    }
+    if state.stores.contains_key(&store) && !state.numbers.contains_key(&store) {
+        return Some(Held(store.uuid()));
+    }
+    order.lines.iter().find_map(|line| {
+        let id = match &line.product {
+            ProductRef::Id(id) => *id,
+            ProductRef::Sku(sku) => *state.skus.get(&(store, sku.clone()))?,
+        };
+        let product = state.products.get(&id)?;
+        let is_held = product.stock.is_some() && !state.stock.contains_key(&id);
+        is_held.then(|| Held(id.uuid()))
+    })
 }
 
 /// Returns true if the batch was written by a commit whose response was lost. If that can't be found out, it returns
@@ -317,7 +344,7 @@ async fn load_replays(
 }
 
 fn to_outcome(decided: Decision, replays: &HashMap<OrderId, Order>) -> Outcome {
-    Some(match decided {
+    Ok(match decided {
         Decision::Winner(order) => Ok(Placed {
             order: *order,
             replayed: false,
@@ -335,7 +362,7 @@ fn to_outcome(decided: Decision, replays: &HashMap<OrderId, Order>) -> Outcome {
             }
         },
         Decision::Refused(refused) => Err(refused.into()),
-        Decision::Busy => return None,
+        Decision::Held(held) => return Err(held),
     })
 }
 

@@ -33,7 +33,7 @@ pub(crate) async fn place_draft(
     expected_total: Option<Money>,
 ) -> ChangeResult<Order, PlaceRefused> {
     let wanted = to_request(draft, expected_total);
-    load_rest(change, &[&wanted], &[draft.store_id], &mut state).await?;
+    load_rest(change, &[&wanted], &[draft.store_id], &mut state, true).await?;
     let (chance, now) = (&change.inner.chance, change.now);
     let bounds = &change.inner.settings.bounds;
     let mut order = decide(&wanted, draft.id, &mut state, bounds, chance, now)?;

@@ -1,44 +1,24 @@
 //! The writing of a batch: commits its orders, and answers their callers.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
     Inner, Placed, QueuedOrder,
-    batch::{self, Outcome},
+    batch::{self, Held, Outcome},
 };
 use crate::{Failure, change::pause_after_lost_lock};
-use platform::crash;
 use store::StoreError;
 
 /// Maximum number of runs of a batch that meets a taken key or loses a lock; then its orders run one by one.
 const MAX_RUNS: u32 = 3;
 /// Maximum number of runs of a single order.
 const MAX_RUNS_ALONE: u32 = 5;
-/// Number of rounds with a busy session after which an order waits for its session individually.
-const MAX_BUSY_ROUNDS: u32 = 3;
-
-/// Places all orders, in rounds: duplicates within a batch and orders whose session is busy go into the next round.
-pub(super) async fn place(inner: Arc<Inner>, mut waiting: Vec<QueuedOrder>) {
-    crash::point("intake.before_begin");
-    let mut rounds_busy = 0;
-    while !waiting.is_empty() {
-        let (now, mut later) = split_duplicates(waiting);
-        if rounds_busy < MAX_BUSY_ROUNDS {
-            let busy = place_batch(&inner, now).await;
-            rounds_busy = if busy.is_empty() { 0 } else { rounds_busy + 1 };
-            later.splice(0..0, busy);
-        } else {
-            rounds_busy = 0;
-            for one in now {
-                place_alone(&inner, one, false).await;
-            }
-        }
-        waiting = later;
-    }
-}
 
 /// Splits the orders into the first of each idempotency key, reference and replaced order, and the rest.
-fn split_duplicates(waiting: Vec<QueuedOrder>) -> (Vec<QueuedOrder>, Vec<QueuedOrder>) {
+pub(super) fn split_duplicates(waiting: Vec<QueuedOrder>) -> (Vec<QueuedOrder>, Vec<QueuedOrder>) {
     let (mut keys, mut references, mut replaced) = (HashSet::new(), HashSet::new(), HashSet::new());
     waiting.into_iter().partition(|one| {
         let order = &one.order;
@@ -55,22 +35,36 @@ fn split_duplicates(waiting: Vec<QueuedOrder>) -> (Vec<QueuedOrder>, Vec<QueuedO
     })
 }
 
-/// Places all orders in one transaction; returns those whose session is busy.
-async fn place_batch(inner: &Inner, mut waiting: Vec<QueuedOrder>) -> Vec<QueuedOrder> {
+/// Places all orders in one transaction; returns those that need a row that others hold, by that row. `wait` makes the
+/// transaction wait for such rows; if that was in vain, it returns all orders.
+pub(super) async fn place_batch(
+    inner: &Arc<Inner>,
+    mut waiting: Vec<QueuedOrder>,
+    wait: bool,
+) -> HashMap<Held, Vec<QueuedOrder>> {
     let mut run = 1;
     loop {
-        let error = match batch::run(inner, &waiting, false).await {
+        let error = match batch::run(inner, &waiting, wait).await {
             Ok(outcomes) => return answer(waiting, outcomes),
             Err(error) => error,
         };
+        // Others hold a key. Another run would only wait as long for it again.
+        let mut is_hopeless = false;
         if error.is_lock_timeout() {
+            let before = waiting.len();
             waiting = reject_running_duplicates(inner, waiting).await;
-            if waiting.is_empty() {
-                return Vec::new();
-            }
+            is_hopeless = waiting.len() == before;
+        }
+        if waiting.is_empty() {
+            return HashMap::new();
         }
         match error {
-            StoreError::UniqueKeyTaken | StoreError::LockLost(_) if run < MAX_RUNS => {
+            StoreError::LockLost(_) if wait && is_hopeless => {
+                return HashMap::from([(Held::default(), waiting)]);
+            }
+            StoreError::UniqueKeyTaken | StoreError::LockLost(_)
+                if run < MAX_RUNS && !is_hopeless =>
+            {
                 pause_after_lost_lock(inner, run).await;
                 run += 1;
             }
@@ -80,15 +74,20 @@ async fn place_batch(inner: &Inner, mut waiting: Vec<QueuedOrder>) -> Vec<Queued
                         .answer
                         .send(Err(StoreError::Unavailable(why.clone()).into()));
                 }
-                return Vec::new();
+                return HashMap::new();
             }
             error => {
                 let is_commit_unknown = matches!(error, StoreError::CommitUnknown(_));
-                // Each individually, so that only the poisoned one fails.
+                // Each individually, so that only the poisoned one fails, and on other connections, so that whatever
+                // it waits for delays no other batch.
                 for one in waiting {
-                    place_alone(inner, one, is_commit_unknown).await;
+                    let inner = inner.clone();
+                    tokio::spawn(async move {
+                        let _place = inner.held_orders.wait_for_place().await;
+                        place_alone(&inner, one, is_commit_unknown).await;
+                    });
                 }
-                return Vec::new();
+                return HashMap::new();
             }
         }
     }
@@ -103,7 +102,7 @@ async fn place_alone(inner: &Inner, one: QueuedOrder, is_commit_unknown: bool) {
             Ok(mut outcomes) => {
                 break outcomes
                     .pop()
-                    .expect("one order has one outcome")
+                    .and_then(Outcome::ok)
                     .unwrap_or(Err(Failure::Overloaded.into()));
             }
             Err(error) if error.is_lock_timeout() && is_running(inner, &one[0]).await => {
@@ -163,14 +162,15 @@ async fn is_running(inner: &Inner, one: &QueuedOrder) -> bool {
     answer.unwrap_or(false)
 }
 
-fn answer(waiting: Vec<QueuedOrder>, outcomes: Vec<Outcome>) -> Vec<QueuedOrder> {
-    let mut busy = Vec::new();
+/// Answers the callers whose orders are decided; returns the other orders, by the row that others hold.
+fn answer(waiting: Vec<QueuedOrder>, outcomes: Vec<Outcome>) -> HashMap<Held, Vec<QueuedOrder>> {
+    let mut held: HashMap<Held, Vec<QueuedOrder>> = HashMap::new();
     for (one, outcome) in waiting.into_iter().zip(outcomes) {
         match outcome {
             // The caller may be gone; the order stands all the same.
-            Some(result) => drop(one.answer.send(result)),
-            None => busy.push(one),
+            Ok(result) => drop(one.answer.send(result)),
+            Err(by) => held.entry(by).or_default().push(one),
         }
     }
-    busy
+    held
 }

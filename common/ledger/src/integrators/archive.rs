@@ -8,9 +8,10 @@ mod tests;
 
 use super::{IntegratorRefused, lock, write};
 use crate::{
-    ChangeResult, CrashPoints, Failure, Ledger, Result,
+    ChangeResult, CrashPoints, Ledger, Result,
     handoffs::{self, FAILED_CLAIM_DELAY, withdraw_from_order},
-    in_one_transaction,
+    in_one_transaction, in_one_try,
+    sweep::{Steps, Walk, part_key, row_error},
 };
 use domain::{
     handoff::HandoffState,
@@ -42,23 +43,30 @@ impl Ledger {
     }
 
     /// Withdraws handoffs of archived integrators that are not on the wire at this moment; returns their number.
-    pub async fn withdraw_from_archived(&self, limit: u32) -> Result<u32> {
-        let found = {
-            let mut tx = self.inner.db.read().await?;
-            store::sweep::handoffs_of_archived(&mut tx, self.inner.clock.now(), limit).await?
-        };
-        let mut withdrawn = 0;
-        for (handoff, order) in found {
-            match self.withdraw_one_from_archived(handoff, order).await {
-                Ok(done) => withdrawn += u32::from(done),
-                Err(Failure::Store(error)) if error.is_row_fault() => {
-                    tracing::error!(%handoff, %error, "handoff can't be withdrawn");
-                    self.record_failed_withdrawal(handoff, &error).await?;
+    pub async fn withdraw_from_archived(&self, walk: impl Into<Walk>) -> Result<u32> {
+        let mut steps = Steps::new(walk);
+        while let Some(page) = steps.next_page() {
+            let found = {
+                let mut tx = self.inner.db.read().await?;
+                store::sweep::handoffs_of_archived(&mut tx, self.inner.clock.now(), page).await?
+            };
+            steps.begin_page(found.len());
+            for (handoff, order) in found {
+                if !steps.takes(part_key(handoff, order)) {
+                    continue;
                 }
-                Err(error) => tracing::warn!(%handoff, %error, "handoff was not withdrawn"),
+                let withdrawn = self.withdraw_one_from_archived(handoff, order).await;
+                if let Some(error) = row_error(&withdrawn) {
+                    self.record_failed_withdrawal(handoff, error).await?;
+                }
+                steps.note(
+                    "handoff of an archived integrator",
+                    handoff.uuid(),
+                    &withdrawn,
+                );
             }
         }
-        Ok(withdrawn)
+        Ok(steps.done())
     }
 
     async fn withdraw_one_from_archived(
@@ -66,7 +74,7 @@ impl Ledger {
         id: HandoffId,
         order: Option<OrderId>,
     ) -> Result<bool> {
-        in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
+        in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
             let Some((mut order, stored)) = handoffs::lock(change, order, id).await? else {
                 return Ok(false);
             };

@@ -10,7 +10,11 @@ mod tests;
 
 use serde_json::json;
 
-use crate::{CrashPoints, Ledger, Result, in_one_transaction, stores::lock_stream};
+use crate::{
+    CrashPoints, Ledger, Result, in_one_try,
+    stores::lock_stream,
+    sweep::{Steps, Walk},
+};
 use domain::{
     event::EventKind,
     ids::{IntegratorId, StoreId},
@@ -18,28 +22,32 @@ use domain::{
 
 impl Ledger {
     /// Disables the integrators that are marked for it, and tells their stores' staff; returns their number.
-    pub async fn disable_failing_integrators(&self, limit: u32) -> Result<u32> {
-        let found = {
-            let mut tx = self.inner.db.read().await?;
-            store::integrators::given_up(&mut tx, limit).await?
-        };
-        let mut disabled = 0;
-        for (integrator, store) in found {
-            match self.disable_failing_integrator(integrator, store).await {
-                Ok(done) => disabled += u32::from(done),
-                Err(error) => tracing::error!(%integrator, %error, "disabling failed: {error}"),
+    pub async fn disable_failing_integrators(&self, walk: impl Into<Walk>) -> Result<u32> {
+        let mut steps = Steps::new(walk);
+        while let Some(page) = steps.next_page() {
+            let found = {
+                let mut tx = self.inner.db.read().await?;
+                store::integrators::given_up(&mut tx, page).await?
+            };
+            steps.begin_page(found.len());
+            for (integrator, store) in found {
+                if steps.takes(integrator.uuid()) {
+                    let disabled = self.disable_failing_integrator(integrator, store).await;
+                    steps.note("failing integrator", integrator.uuid(), &disabled);
+                }
             }
         }
-        Ok(disabled)
+        Ok(steps.done())
     }
 
-    /// Disables a marked integrator. Returns `false` if the mark is gone: a person or another process was faster.
+    /// Disables a marked integrator. Returns `false` if the mark is gone: a person or another process was faster. Does
+    /// not wait for a store or an integrator that others hold.
     pub(crate) async fn disable_failing_integrator(
         &self,
         id: IntegratorId,
         store: StoreId,
     ) -> Result<bool> {
-        let disabled: Result<_> = in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
+        let disabled: Result<_> = in_one_try!(&self.inner, CrashPoints::NONE, |change| {
             lock_stream(change, store).await?;
             let Some(stored) = store::integrators::lock(&mut change.tx, id).await? else {
                 return Ok(None);

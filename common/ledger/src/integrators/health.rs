@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use crate::{Ledger, Result};
-use domain::{breaker::Breaker, ids::IntegratorId};
+use domain::{breaker::Breaker, ids::IntegratorId, pressure::Pressure};
 use store::integrators::RecentOutcomes;
 
 /// Number of most recent attempts that the success rate is computed from.
@@ -17,7 +17,8 @@ const RECENT_ATTEMPTS: u32 = 100;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Health {
     pub breaker: Breaker,
-    /// Fraction of its last hundred attempts that it acknowledged; `None` without any.
+    pub pressure: Pressure,
+    /// Fraction of its last hundred attempts that count which it acknowledged; `None` without any.
     pub success_rate: Option<f64>,
     pub last_success_at: Option<DateTime<Utc>>,
     /// Last failure among its last hundred attempts.
@@ -39,17 +40,22 @@ impl Ledger {
     pub async fn health_of(&self, integrators: &[IntegratorId]) -> Result<Vec<Health>> {
         let mut tx = self.inner.db.read().await?;
         let breakers = store::integrators::breakers(&mut tx, integrators).await?;
+        let pressures = store::integrators::pressures(&mut tx, integrators).await?;
         let answered =
             store::integrators::recent_outcomes(&mut tx, integrators, RECENT_ATTEMPTS).await?;
         drop(tx);
         let mut breakers: HashMap<IntegratorId, Breaker> = breakers.into_iter().collect();
+        let mut pressures: HashMap<IntegratorId, Pressure> = pressures.into_iter().collect();
         let mut answered: HashMap<IntegratorId, RecentOutcomes> = answered
             .into_iter()
             .map(|one| (one.integrator, one))
             .collect();
         let healths = integrators.iter().map(|id| {
             let breaker = breakers.remove(id).unwrap_or_default();
-            health(breaker, answered.remove(id))
+            Health {
+                pressure: pressures.remove(id).unwrap_or_default(),
+                ..health(breaker, answered.remove(id))
+            }
         });
         Ok(healths.collect())
     }
@@ -64,6 +70,7 @@ fn health(breaker: Breaker, answered: Option<RecentOutcomes>) -> Health {
     };
     Health {
         breaker,
+        pressure: Pressure::default(),
         success_rate: ratio(answered.acknowledged, answered.attempts),
         last_success_at: answered.last_success_at,
         last_failure: answered.last_failure.map(|failure| LastFailure {

@@ -89,8 +89,24 @@ async fn a_callback_that_came_in_time_is_heard_before_the_order_ends(house: Test
 async fn an_accepted_order_has_no_accept_by_to_fear(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await.id;
-    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 1);
-    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
+    assert_eq!(
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        1
+    );
+    assert_eq!(
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        0
+    );
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
     house.clock.advance(ACCEPT_WITHIN * 2);
     assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
@@ -104,10 +120,26 @@ async fn what_waits_for_staff_or_for_a_callback_is_left_alone(house: TestLedger)
     let order = scene.order().await.id;
     let claimed = scene.claim(&kitchen).await;
     scene.answers(&claimed, 200).await;
-    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
+    assert_eq!(
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        0
+    );
     scene.disable(kitchen.id).await;
     let unhanded = scene.order().await.id;
-    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
+    assert_eq!(
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        0
+    );
     let statuses = (scene.status(order).await, scene.status(unhanded).await);
     assert_eq!(statuses, (OrderStatus::Processing, OrderStatus::Pending));
     scene.assert_audit_clean().await;
@@ -126,7 +158,15 @@ async fn an_order_whose_last_word_was_lost_is_settled(house: TestLedger) {
     let failed = scene.order().await.id;
     scene.claim(&kitchen).await;
     scene.damage("UPDATE handoffs SET state = 'failed', reason = 'refused', closed_at = created_at, leased_until = NULL WHERE state = 'sending'").await;
-    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 2);
+    assert_eq!(
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        2
+    );
     let statuses = (scene.status(accepted).await, scene.status(failed).await);
     assert_eq!(statuses, (OrderStatus::Accepted, OrderStatus::Failed));
 }
@@ -354,7 +394,8 @@ async fn an_order_is_settled_when_nobody_is_left_out_any_more_and_looked_at_no_s
     };
     let found = async || {
         let mut tx = house.db.read().await.unwrap();
-        store::sweep::unsettled_orders(&mut tx, 10).await.unwrap()
+        let found = store::sweep::unsettled_orders(&mut tx, None, 10).await;
+        found.unwrap().orders
     };
     scene.disable(bar.id).await;
     let order = scene.order().await.id;
@@ -388,7 +429,15 @@ async fn an_order_is_settled_when_nobody_is_left_out_any_more_and_looked_at_no_s
         [order],
         "a confirmation counts, even if the integrator is disabled now"
     );
-    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 1);
+    assert_eq!(
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        1
+    );
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
     scene.assert_audit_clean().await;
 }
@@ -406,12 +455,8 @@ async fn a_reference_that_nobody_knows_is_not_looked_at_one_by_one(house: TestLe
         scene.send_callback(&kitchen, update).await;
     }
     let mut tx = house.db.read().await.unwrap();
-    assert!(
-        store::sweep::unmatched(&mut tx, None, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    let known = store::sweep::unmatched(&mut tx, None, 10).await.unwrap();
+    assert!(known.callbacks.is_empty());
     drop(tx);
     scene.order().await;
     scene
@@ -419,5 +464,6 @@ async fn a_reference_that_nobody_knows_is_not_looked_at_one_by_one(house: TestLe
         .await;
     let mut tx = house.db.read().await.unwrap();
     let known = store::sweep::unmatched(&mut tx, None, 10).await.unwrap();
+    let known = known.callbacks;
     assert_eq!((known.len(), known[0].reference.as_str()), (1, "K-2"));
 }

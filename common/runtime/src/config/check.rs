@@ -206,6 +206,8 @@ fn orders(check: &mut Check, settings: &Settings) {
     }
     check.milliseconds("worker.body_grace_ms", worker.body_grace, 10..=120_000);
     check.seconds("worker.lease_margin_s", worker.lease_margin, 1..=600);
+    check.seconds("worker.max_pause_s", worker.max_pause, 1..=86_400);
+    check.range("worker.max_lanes", worker.max_lanes, 1..=1_000_000);
     check.range(
         "worker.response_limit_bytes",
         worker.response_limit_bytes,

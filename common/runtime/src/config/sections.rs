@@ -128,6 +128,9 @@ pub struct Worker {
     pub body_grace: Duration,
     #[serde(rename = "lease_margin_s", deserialize_with = "seconds")]
     pub lease_margin: Duration,
+    #[serde(rename = "max_pause_s", deserialize_with = "seconds")]
+    pub max_pause: Duration,
+    pub max_lanes: usize,
     pub response_limit_bytes: usize,
     pub allow_networks: Vec<IpNet>,
     pub allow_http: bool,

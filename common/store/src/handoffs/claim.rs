@@ -21,70 +21,137 @@ pub struct Candidate {
     pub session_id: Option<SessionId>,
 }
 
-/// Returns at most `limit` candidates: first attempts before retries, each by due time. State `due` means first
-/// attempts and `waiting` means retries, so that each half is one walk along `handoffs_of_integrator`.
+/// `EXISTS` of an earlier handoff of the same order and integrator as `h` that is not closed yet. The index is named:
+/// with other statistics, MariaDB walks all handoffs of the integrator for each `h` instead.
+macro_rules! an_earlier_one_is_open {
+    () => {
+        "EXISTS (SELECT 1 FROM handoffs e /*! FORCE INDEX (order_id) */ WHERE e.order_id = h.order_id \
+         AND e.integrator_id = h.integrator_id AND e.position < h.position \
+         AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn'))"
+    };
+}
+pub(crate) use an_earlier_one_is_open;
+
+/// States of handoffs that may be due, first attempts before retries: each is one walk along `handoffs_of_integrator`.
+const CLAIMABLE: [&str; 2] = ["due", "waiting"];
+
+/// Place in the order of candidates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index into [`CLAIMABLE`].
+    state: usize,
+    due_at: DateTime<Utc>,
+    id: HandoffId,
+}
+
+impl Place {
+    /// Place before all candidates.
+    pub const START: Self = Self::before(0);
+
+    const fn before(state: usize) -> Self {
+        Self {
+            state,
+            due_at: DateTime::UNIX_EPOCH,
+            id: HandoffId::MIN,
+        }
+    }
+}
+
+/// Candidates of one look, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    pub candidates: Vec<Candidate>,
+    /// Place after the last one; `None` if there are no more.
+    pub next: Option<Place>,
+}
+
+/// Returns at most `limit` candidates after a place: first attempts before retries, each by due time.
 pub async fn candidates(
     tx: &mut Tx,
     integrator: IntegratorId,
     now: DateTime<Utc>,
+    after: Place,
     limit: u32,
-) -> Result<Vec<Candidate>> {
-    let mut found: Vec<Candidate> = Vec::new();
-    for state in ["due", "waiting"] {
-        let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
-        if left == 0 {
-            break;
-        }
-        let more: Vec<Candidate> = fetch_all!(
+) -> Result<Look> {
+    let mut look = Look {
+        candidates: Vec::new(),
+        next: None,
+    };
+    for (at, state) in CLAIMABLE.iter().enumerate().skip(after.state) {
+        let after = if at == after.state {
+            after
+        } else {
+            Place::before(at)
+        };
+        let found = u32::try_from(look.candidates.len()).unwrap_or(u32::MAX);
+        let left = limit.saturating_sub(found);
+        let rows: Vec<(HandoffId, Option<OrderId>, Option<SessionId>, DateTime<Utc>)> = fetch_all!(
             tx,
-            "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
-             WHERE h.integrator_id = ? AND h.state = ? AND h.due_at <= ? AND NOT EXISTS ( \
-               SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
-               AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
-             ORDER BY h.due_at, h.id LIMIT ?",
+            concat!(
+                "SELECT h.id, h.order_id, o.session_id, h.due_at \
+                 FROM handoffs h /*! FORCE INDEX (handoffs_of_integrator) */ \
+                 LEFT JOIN orders o /*! FORCE INDEX (PRIMARY) */ ON o.id = h.order_id \
+                 WHERE h.integrator_id = ? AND h.state = ? AND h.due_at >= ? AND h.due_at <= ? \
+                 AND (h.due_at > ? OR h.id > ?) AND NOT ",
+                an_earlier_one_is_open!(),
+                " ORDER BY h.due_at, h.id LIMIT ?"
+            ),
             integrator,
-            state,
+            *state,
+            after.due_at,
             now,
+            after.due_at,
+            after.id,
             left
         );
-        found.extend(more);
+        let is_full = rows.len() >= left as usize;
+        look.next = rows.last().map(|(id, .., due_at)| Place {
+            state: at,
+            due_at: *due_at,
+            id: *id,
+        });
+        look.candidates.extend(
+            rows.into_iter()
+                .map(|(id, order_id, session_id, _)| Candidate {
+                    id,
+                    order_id,
+                    session_id,
+                }),
+        );
+        if is_full {
+            return Ok(look);
+        }
     }
-    Ok(found)
+    look.next = None;
+    Ok(look)
 }
 
-/// Returns the handoff to use as a probe, if there is one: with the fewest attempts, then by due time. Those in the
-/// state `due` have no attempts.
-pub async fn probe_candidates(
+/// Returns the test that a person sent first, if one is due. Tests have no order, and so nothing to wait for. An
+/// integrator has few tests, but may have very many due handoffs.
+pub async fn due_tests(
     tx: &mut Tx,
     integrator: IntegratorId,
     now: DateTime<Utc>,
 ) -> Result<Vec<Candidate>> {
-    for order_by in [BY_DUE_TIME, BY_ATTEMPTS] {
-        let found: Vec<Candidate> = fetch_all!(tx, order_by, integrator, now);
-        if !found.is_empty() {
-            return Ok(found);
-        }
-    }
-    Ok(Vec::new())
+    Ok(fetch_all!(
+        tx,
+        "SELECT id, order_id, NULL AS session_id FROM handoffs /*! FORCE INDEX (order_id) */ \
+         WHERE order_id IS NULL AND integrator_id = ? AND state = 'due' AND due_at <= ? ORDER BY id LIMIT 1",
+        integrator,
+        now
+    ))
 }
-
-const BY_DUE_TIME: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
-     WHERE h.integrator_id = ? AND h.state = 'due' AND h.due_at <= ? AND NOT EXISTS ( \
-       SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
-       AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
-     ORDER BY h.due_at, h.id LIMIT 1";
-const BY_ATTEMPTS: &str = "SELECT h.id, h.order_id, o.session_id FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
-     WHERE h.integrator_id = ? AND h.state = 'waiting' AND h.due_at <= ? AND NOT EXISTS ( \
-       SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
-       AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) \
-     ORDER BY h.attempts, h.due_at, h.id LIMIT 1";
 
 /// Locks those handoffs that no other transaction has locked, by id.
 pub async fn lock_available(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<Result<Stored>>> {
     // SQLite has neither FOR UPDATE nor a need for it: it has one writer.
     let end = tx.pick(") ORDER BY id FOR UPDATE SKIP LOCKED", ") ORDER BY id");
-    let rows: Vec<Readable<Stored>> =
-        fetch_in!(tx, select!("body, cause", "WHERE id IN ("), handoffs, end);
+    let rows: Vec<Readable<Stored>> = fetch_in!(
+        tx,
+        select!("body, cause", "/*! FORCE INDEX (PRIMARY) */ WHERE id IN ("),
+        handoffs,
+        end
+    );
     Ok(rows.into_iter().map(|row| row.read).collect())
 }
 
@@ -92,9 +159,11 @@ pub async fn lock_available(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<R
 pub async fn blocked(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<HandoffId>> {
     let blocked: Vec<(HandoffId,)> = fetch_in!(
         tx,
-        "SELECT h.id FROM handoffs h WHERE EXISTS ( \
-           SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id AND e.integrator_id = h.integrator_id \
-           AND e.position < h.position AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn')) AND h.id IN (",
+        concat!(
+            "SELECT h.id FROM handoffs h /*! FORCE INDEX (PRIMARY) */ WHERE ",
+            an_earlier_one_is_open!(),
+            " AND h.id IN ("
+        ),
         handoffs,
         ")"
     );
@@ -206,10 +275,11 @@ pub async fn next_due_at(
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
     let mut next: Option<DateTime<Utc>> = None;
-    for state in ["due", "waiting"] {
+    for state in CLAIMABLE {
         let at: Option<DateTime<Utc>> = fetch_scalar!(
             tx,
-            "SELECT MIN(due_at) FROM handoffs WHERE integrator_id = ? AND state = ? AND due_at > ?",
+            "SELECT MIN(due_at) FROM handoffs /*! FORCE INDEX (handoffs_of_integrator) */ \
+             WHERE integrator_id = ? AND state = ? AND due_at > ?",
             integrator,
             state,
             now

@@ -83,6 +83,33 @@ pub async fn schedule_retry(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -
     Ok(())
 }
 
+/// Records that the latest attempt does not count.
+pub async fn count_off(tx: &mut Tx, id: HandoffId) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE handoffs SET uncounted = uncounted + 1 WHERE id = ?",
+        id
+    );
+    Ok(())
+}
+
+/// Schedules a handoff whose integrator said "slow down" for the end of its pause, and releases the lease.
+pub async fn postpone(
+    tx: &mut Tx,
+    id: HandoffId,
+    state: HandoffState,
+    due_at: DateTime<Utc>,
+) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE handoffs SET state = ?, due_at = ?, leased_until = NULL WHERE id = ?",
+        state,
+        due_at,
+        id
+    );
+    Ok(())
+}
+
 /// Invalidates every outstanding lease.
 pub async fn raise_fence(tx: &mut Tx, id: HandoffId) -> Result<()> {
     execute!(tx, "UPDATE handoffs SET fence = fence + 1 WHERE id = ?", id);
@@ -127,7 +154,7 @@ pub async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     };
     let waiting: i64 = fetch_scalar!(
         tx,
-        "SELECT COUNT(*) FROM handoffs WHERE order_id = ? AND integrator_id = ? AND position > ? \
+        "SELECT COUNT(*) FROM handoffs /*! FORCE INDEX (order_id) */ WHERE order_id = ? AND integrator_id = ? AND position > ? \
          AND state IN ('due', 'waiting')",
         order,
         handoff.integrator_id,
@@ -143,7 +170,7 @@ pub async fn is_overtaken(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     };
     let newer: i64 = fetch_scalar!(
         tx,
-        "SELECT COUNT(*) FROM handoffs l WHERE l.order_id = ? AND l.integrator_id = ? AND l.position > ? \
+        "SELECT COUNT(*) FROM handoffs l /*! FORCE INDEX (order_id) */ WHERE l.order_id = ? AND l.integrator_id = ? AND l.position > ? \
          AND (l.attempts > 0 OR (l.round > 1 AND (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = l.id) > 0))",
         order,
         handoff.integrator_id,
@@ -162,7 +189,7 @@ pub async fn reopen(
     execute!(
         tx,
         "UPDATE handoffs SET state = 'due', round = round + 1, attempts = 0, due_at = ?, deadline = ?, reason = NULL, \
-         error = NULL, claim_failures = 0, leased_until = NULL, closed_at = NULL WHERE id = ?",
+         error = NULL, claim_failures = 0, leased_until = NULL, closed_at = NULL, uncounted = 0 WHERE id = ?",
         now,
         deadline,
         id

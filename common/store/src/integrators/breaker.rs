@@ -7,6 +7,7 @@ use crate::{
     error::Result,
     execute, fetch_all, fetch_scalar, for_update, read_in, read_optional,
     rows::{ReadRow, Row},
+    sweep::Page,
     tx::Tx,
 };
 use domain::{
@@ -100,11 +101,14 @@ pub async fn give_up(tx: &mut Tx, id: IntegratorId, because: DisableReason) -> R
 }
 
 /// Returns integrators that are still to be disabled, with their stores, in whose streams it is announced.
-pub async fn given_up(tx: &mut Tx, limit: u32) -> Result<Vec<(IntegratorId, StoreId)>> {
+pub async fn given_up(tx: &mut Tx, page: impl Into<Page>) -> Result<Vec<(IntegratorId, StoreId)>> {
+    let page = page.into();
     Ok(fetch_all!(
         tx,
-        "SELECT id, store_id FROM integrators WHERE given_up_because IS NOT NULL LIMIT ?",
-        limit
+        "SELECT id, store_id FROM integrators /*! FORCE INDEX (integrators_given_up) */ \
+         WHERE given_up_because IS NOT NULL LIMIT ? OFFSET ?",
+        page.limit,
+        page.skip
     ))
 }
 

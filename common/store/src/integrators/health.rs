@@ -41,7 +41,7 @@ pub struct Failure {
     pub error: Option<String>,
 }
 
-/// Returns the outcomes of each integrator's last `attempts` attempts, in no particular order.
+/// Returns the outcomes of each integrator's last `attempts` attempts that count, in no particular order.
 pub async fn recent_outcomes(
     tx: &mut Tx,
     integrators: &[IntegratorId],
@@ -98,7 +98,7 @@ async fn run_query<A: QueryOutput>(
         push_handoffs(&mut query, integrators);
         query
             .push(attempts_join)
-            .push(" WHERE a.outcome IS NOT NULL) numbered) lately GROUP BY integrator_id");
+            .push(" WHERE a.outcome IS NOT NULL AND a.counted = TRUE) numbered) lately GROUP BY integrator_id");
         query.build_query_as::<A>().fetch_all(conn).await?
     }))
 }

@@ -8,6 +8,7 @@ use sqlx::QueryBuilder;
 use crate::{
     error::Result,
     explain::QueryOutput,
+    handoffs::an_earlier_one_is_open,
     on, push_ids,
     rows::{ReadRow, Readable, Row},
     tx::Tx,
@@ -47,7 +48,7 @@ impl StuckQuery {
 }
 
 macro_rules! of_handoffs {
-    ($since:literal, $said:literal, $($where:literal),+) => {
+    ($index:literal, $since:literal, $said:literal, $($where:expr),+) => {
         concat!(
             "SELECT h.id AS subject, h.store_id, h.order_id, o.number AS order_number, h.integrator_id, \
              i.name AS integrator_name, h.id AS handoff_id, NULL AS callback_id, ",
@@ -55,7 +56,9 @@ macro_rules! of_handoffs {
             " AS since, ",
             $said,
             " AS said, CASE WHEN i.enabled = FALSE THEN 'disabled' WHEN i.breaker_state <> 'closed' THEN 'left_alone' \
-             ELSE 'no_worker' END AS hindrance FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
+             ELSE 'no_worker' END AS hindrance FROM handoffs h /*! FORCE INDEX (",
+            $index,
+            ") */ LEFT JOIN orders o ON o.id = h.order_id \
              LEFT JOIN integrators i ON i.id = h.integrator_id WHERE ",
             $($where),+
         )
@@ -90,13 +93,13 @@ macro_rules! of_orders {
 macro_rules! unsent {
     ($state:literal) => {
         of_handoffs!(
+            "handoffs_by_state",
             "h.due_at",
             "COALESCE(h.error, h.reason)",
             "h.event <> 'test' AND h.state = '",
             $state,
-            "' AND h.due_at <= ? AND NOT EXISTS (SELECT 1 FROM handoffs e WHERE e.order_id = h.order_id \
-             AND e.integrator_id = h.integrator_id AND e.position < h.position \
-             AND e.state NOT IN ('acknowledged', 'failed', 'withdrawn'))"
+            "' AND h.due_at <= ? AND NOT ",
+            an_earlier_one_is_open!()
         )
     };
 }
@@ -115,25 +118,29 @@ macro_rules! idle {
 }
 
 const PARKED: &str = of_handoffs!(
+    "handoffs_by_state",
     "h.due_at",
     "COALESCE(h.error, h.reason)",
     "h.state = 'parked'"
 );
 const HELD: &str = of_handoffs!(
+    "handoffs_by_state",
     "h.due_at",
     "(SELECT a.error FROM attempts a WHERE a.handoff_id = h.id ORDER BY a.round DESC, a.n DESC LIMIT 1)",
     "h.state = 'held'"
 );
-const FAILED: &str = "SELECT h.id AS subject, h.store_id, h.order_id, o.number AS order_number, h.integrator_id, \
+const FAILED: &str = "SELECT /*! STRAIGHT_JOIN */ h.id AS subject, h.store_id, h.order_id, o.number AS order_number, h.integrator_id, \
      i.name AS integrator_name, h.id AS handoff_id, NULL AS callback_id, COALESCE(h.closed_at, h.created_at) AS since, \
-     h.reason AS said, NULL AS hindrance FROM orders o JOIN handoffs h ON h.order_id = o.id AND h.state = 'failed' \
+     h.reason AS said, NULL AS hindrance FROM orders o /*! FORCE INDEX (orders_of_status) */ \
+     JOIN handoffs h /*! FORCE INDEX (order_id) */ ON h.order_id = o.id AND h.state = 'failed' \
      LEFT JOIN integrators i ON i.id = h.integrator_id \
      WHERE o.status IN ('accepted', 'preparing', 'ready', 'dispatched') \
      AND ((h.required = TRUE AND h.event = 'order.placed') OR h.event = 'order.dispatched') \
-     AND NOT EXISTS (SELECT 1 FROM handoffs l WHERE l.order_id = h.order_id AND l.integrator_id = h.integrator_id \
+     AND NOT EXISTS (SELECT 1 FROM handoffs l /*! FORCE INDEX (order_id) */ WHERE l.order_id = h.order_id AND l.integrator_id = h.integrator_id \
        AND l.event = h.event AND l.position > h.position)";
 
 const ON_ITS_WAY: &str = of_handoffs!(
+    "handoffs_by_lease",
     "h.leased_until",
     "COALESCE(h.error, h.reason)",
     "h.event <> 'test' AND h.state = 'sending' AND h.leased_until <= ?"

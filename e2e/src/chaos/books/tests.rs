@@ -37,9 +37,16 @@ fn repeats_behind_what_may_not_have_arrived_are_right_and_others_are_not() {
         // An attempt without an outcome excuses no second request.
         (&["open", "acknowledged"], 2, false),
     ] {
-        let wrong = find_contradiction(outcomes, &requests(count));
+        let wrong = find_contradiction(outcomes, outcomes.len(), &requests(count));
         assert_eq!(wrong.is_none(), is_right, "{outcomes:?} {count}: {wrong:?}");
     }
+}
+
+#[test]
+fn requests_that_were_told_to_slow_down_are_none_of_the_five() {
+    let requests = vec![request(b"same"); 9];
+    assert_eq!(find_contradiction(&["retry"; 9], 5, &requests), None);
+    assert!(find_contradiction(&["retry"; 9], 6, &requests).is_some());
 }
 
 #[test]
@@ -54,7 +61,7 @@ fn another_body_key_or_no_signature_is_noticed() {
         ..request(b"same")
     };
     for second in [request(b"other"), other_key, unsigned] {
-        assert!(find_contradiction(&outcomes, &[request(b"same"), second]).is_some());
+        assert!(find_contradiction(&outcomes, 2, &[request(b"same"), second]).is_some());
     }
 }
 

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use store::testing::TEST_TIMEOUT;
 
 use super::*;
-use crate::testing::scripted::{Script, Scripted, Step, Transport, frame, header_block};
+use crate::testing::scripted::{Script, Scripted, Step, Transport, acceptor, frame, header_block};
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -171,6 +171,45 @@ async fn a_request_that_http2_says_was_not_processed_goes_out_once_more_and_no_o
     let outcome = outcome_of(&outbound, &server).await;
     assert_eq!(outcome, AttemptOutcome::Retry);
     assert_eq!(server.requests(), [0, 0, 1]);
+}
+
+#[tokio::test]
+async fn an_http2_server_that_compresses_its_heads_is_understood() {
+    const STATUSES: [u16; 8] = [201, 200, 201, 429, 429, 503, 418, 201];
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/", listener.local_addr().unwrap());
+    let serving = async {
+        let (tcp, _) = listener.accept().await.unwrap();
+        let tls = acceptor(&[b"h2"]).accept(tcp).await.unwrap();
+        let mut connection = h2::server::handshake(tls).await.unwrap();
+        let mut statuses = STATUSES.into_iter();
+        while let Some(request) = connection.accept().await {
+            let (_, mut respond) = request.unwrap();
+            let head = http::Response::builder()
+                .status(statuses.next().unwrap())
+                .header("retry-after", "7")
+                .header("x-same", "again and again")
+                .body(());
+            let mut stream = respond.send_response(head.unwrap(), false).unwrap();
+            let body = Bytes::from_static(b"{}");
+            stream.send_data(body, true).unwrap();
+        }
+    };
+    let outbound = outbound();
+    let asking = async {
+        for status in STATUSES {
+            let sent = outbound.attempt(&outgoing(url.parse().unwrap())).await;
+            let expected = SendResult::Answer {
+                status,
+                retry_after: Some(RetryAfter::After(Duration::from_secs(7))),
+            };
+            assert_eq!(heard(&sent), &expected);
+        }
+    };
+    tokio::select! {
+        () = serving => panic!("the connection is kept"),
+        () = asking => {}
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use crate::{
     ChangeError,
     callbacks::CallbackRefused,
     scene::{STOCK, Scene, word},
+    sweep::Part,
     testing::TestLedger,
 };
 use domain::{
@@ -201,14 +202,34 @@ async fn the_sweep_matches_references_and_gives_up_after_ten_minutes(house: Test
         .id;
     let claimed = scene.claim(&kitchen).await;
     scene.answers(&claimed, 200).await;
-    assert_eq!(house.ledger.match_references(1).await.unwrap(), 1);
+    assert_eq!(
+        house
+            .ledger
+            .match_references(None, 2048, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        1
+    );
     house.ledger.apply_callbacks(order).await.unwrap();
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
     house.clock.advance(Duration::from_secs(599));
-    assert_eq!(house.ledger.match_references(1).await.unwrap(), 0);
+    assert_eq!(
+        house
+            .ledger
+            .match_references(None, 2048, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        0
+    );
     assert_eq!(results(&scene).await, [Some(Applied), None]);
     house.clock.advance(Duration::from_secs(1));
-    house.ledger.match_references(1).await.unwrap();
+    house
+        .ledger
+        .match_references(None, 2048, Part::WHOLE)
+        .await
+        .unwrap();
     assert_eq!(results(&scene).await, [Some(Applied), Some(Unmatched)]);
     assert_eq!(scene.stuck().await.len(), 1);
     scene.assert_audit_clean().await;

@@ -14,10 +14,7 @@ use crate::{
     testing::TestLedger,
 };
 use domain::{
-    handoff::{HandoffState, RetryAfter},
-    ids::IntegratorId,
-    integrator::Integrator,
-    status::OrderStatus,
+    handoff::HandoffState, ids::IntegratorId, integrator::Integrator, status::OrderStatus,
 };
 
 async fn breaker(scene: &Scene, of: IntegratorId) -> Breaker {

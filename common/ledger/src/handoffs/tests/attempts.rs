@@ -19,7 +19,7 @@ use domain::{
     status::OrderStatus,
 };
 
-const LOST_OR_REFUSED: [u16; 3] = [500, 429, 503];
+const LOST_OR_REFUSED: [u16; 3] = [500, 502, 503];
 
 #[each_database]
 async fn a_claim_puts_the_attempt_on_record_before_the_request_leaves(house: TestLedger) {
@@ -319,7 +319,7 @@ async fn a_retry_after_past_accept_by_ends_the_handoff(house: TestLedger) {
     let order = scene.order().await;
     let claimed = scene.claim(&kitchen).await;
     let heard = SendResult::Answer {
-        status: 503,
+        status: 500,
         retry_after: Some(RetryAfter::After(Duration::from_secs(601))),
     };
     let concluded = scene.heard(&claimed, heard, b"").await;

@@ -35,7 +35,7 @@ async fn push(scene: &Scene, format: Format) -> Integrator {
 
 /// Returns the order's events that tell a status, oldest first.
 async fn moves(scene: &Scene, order: OrderId) -> Vec<Event> {
-    let mut events = scene.house.ledger.order_events(order).await.unwrap();
+    let mut events = scene.house.ledger.order_events(order, 0).await.unwrap();
     events.retain(|event| {
         matches!(
             event.kind,

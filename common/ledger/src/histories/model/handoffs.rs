@@ -17,7 +17,8 @@ impl Model {
         claim: usize,
         lease: TimeDelta,
     ) -> Option<usize> {
-        if !self.enabled[party] {
+        let is_paused = self.pauses[party].1.is_some_and(|until| until > self.now);
+        if !self.enabled[party] || is_paused {
             return None;
         }
         let mine = |duty: &Duty| duty.party == party && !is_closed(duty.state);
@@ -34,7 +35,7 @@ impl Model {
             duty.state = Withdrawn;
             return None;
         }
-        if duty.deadline <= now || duty.attempts >= max_attempts {
+        if duty.deadline <= now || duty.attempts - duty.uncounted >= max_attempts {
             self.fails(at);
             return None;
         }
@@ -45,6 +46,7 @@ impl Model {
             round: duty.round,
             n: duty.attempts,
             outcome: None,
+            counted: true,
             may_have_arrived: true,
         });
         if duty.event == OrderPlaced && self.status == Pending {
@@ -86,11 +88,30 @@ impl Model {
             Hears::Lost | Hears::Deferred(_) => AttemptOutcome::Unknown,
         };
         duty.wire = None;
+        let slow_down = matches!(heard, Hears::Status(429) | Hears::RetryAfter(_));
+        let pauses = &mut self.pauses[duty.party];
+        if slow_down {
+            // One order is sent to a party at a time, so every such answer begins a new pause.
+            let wanted_s = match heard {
+                Hears::RetryAfter(seconds) => seconds,
+                _ => 0,
+            };
+            let least_s = 2_u64.pow(pauses.0.min(6)).min(60);
+            let wait_s = wanted_s.max(least_s).min(300);
+            let until = now + TimeDelta::seconds(i64::try_from(wait_s).unwrap());
+            *pauses = (pauses.0 + 1, Some(until));
+            duty.uncounted += 1;
+        } else if matches!(heard, Hears::Status(200..=404 | 409..=424 | 426..=499) | Hears::TokenExpired)
+        {
+            pauses.0 = 0;
+        }
+        let paused_until = pauses.1;
         let attempt = duty.record.last_mut().unwrap();
+        attempt.counted = !slow_down;
         attempt.outcome = Some(outcome);
         attempt.may_have_arrived = match outcome {
             AttemptOutcome::Acknowledged | AttemptOutcome::Unknown => true,
-            AttemptOutcome::Retry => !matches!(heard, Hears::NotConnected),
+            AttemptOutcome::Retry => !matches!(heard, Hears::NotConnected | Hears::Status(429)),
             AttemptOutcome::Refused | AttemptOutcome::Gone => false,
         };
         let overtaken = duty.state == Acknowledged;
@@ -107,8 +128,19 @@ impl Model {
             AttemptOutcome::Refused | AttemptOutcome::Gone => self.fails(at),
             AttemptOutcome::Retry | AttemptOutcome::Unknown => {
                 let holds = outcome == AttemptOutcome::Unknown && party.holds_the_unknown;
-                let (from, until) = wait_after(duty.attempts, heard, now);
-                let is_over = duty.attempts >= party.max_attempts
+                let counted = duty.attempts - duty.uncounted;
+                if slow_down {
+                    if ended && duty.event != OrderCancelled {
+                        duty.state = Withdrawn;
+                        return OutcomeEffect::CalledOff;
+                    }
+                    let due = paused_until.unwrap().min(duty.deadline);
+                    duty.state = if counted == 0 { Due } else { Waiting };
+                    duty.due = Some((due, due));
+                    return OutcomeEffect::Recorded;
+                }
+                let (from, until) = wait_after(counted, now);
+                let is_over = counted >= party.max_attempts
                     || from >= duty.deadline
                     || (until >= duty.deadline && it_failed);
                 if !holds && is_over {
@@ -141,7 +173,7 @@ impl Model {
         let until = until.min(duty.deadline);
         duty.due = Some((until, until));
         if duty.state != Acknowledged {
-            duty.state = match duty.attempts {
+            duty.state = match duty.attempts - duty.uncounted {
                 _ if ended && duty.event != OrderCancelled => Withdrawn,
                 0 => Due,
                 _ => Waiting,
@@ -178,24 +210,19 @@ impl Model {
         duty.state = Due;
         duty.round += 1;
         duty.attempts = 0;
+        duty.uncounted = 0;
         duty.due = Some((self.now, self.now));
         duty.deadline = deadline;
         true
     }
 }
 
-/// Returns the earliest and latest next attempt: after 2, 8, 32 or 128 seconds and up to a fifth more, but not before
-/// the integrator asks for it.
-fn wait_after(attempts: u32, heard: Hears, now: Time) -> (Time, Time) {
+/// Returns the earliest and latest next attempt: after 2, 8, 32 or 128 seconds and up to a fifth more.
+fn wait_after(attempts: u32, now: Time) -> (Time, Time) {
     let scheduled_ms = 2000 * 4_i64.pow(attempts - 1);
-    let floor_ms = match heard {
-        Hears::RetryAfter(seconds) => 1000 * i64::try_from(seconds).unwrap(),
-        _ => 0,
-    };
-    let from = scheduled_ms.max(floor_ms);
-    let until = (scheduled_ms + scheduled_ms / 5).max(floor_ms);
+    let until_ms = scheduled_ms + scheduled_ms / 5;
     (
-        now + TimeDelta::milliseconds(from),
-        now + TimeDelta::milliseconds(until) + TimeDelta::microseconds(1),
+        now + TimeDelta::milliseconds(scheduled_ms),
+        now + TimeDelta::milliseconds(until_ms) + TimeDelta::microseconds(1),
     )
 }

@@ -52,9 +52,10 @@ impl Play {
                 handoff.event,
                 handoff.state,
                 handoff.round,
-                handoff.attempts,
+                (handoff.attempts, handoff.uncounted),
             );
-            let should_be = (duty.event, duty.state, duty.round, duty.attempts);
+            let made = (duty.attempts, duty.uncounted);
+            let should_be = (duty.event, duty.state, duty.round, made);
             expect_equal(&format!("handoff {at}"), is, should_be)?;
             let confirmed = handoff.confirmed_at.is_some();
             expect_equal(&format!("handoff {at} confirms"), confirmed, duty.confirmed)?;
@@ -70,12 +71,12 @@ impl Play {
             let record: Vec<_> = attempts
                 .iter()
                 .filter(|(of, _)| *of == handoff.id)
-                .map(|(_, attempt)| (attempt.round, attempt.n, attempt.outcome))
+                .map(|(_, attempt)| (attempt.round, attempt.n, attempt.outcome, attempt.counted))
                 .collect();
             let should_be: Vec<_> = duty
                 .record
                 .iter()
-                .map(|attempt| (attempt.round, attempt.n, attempt.outcome))
+                .map(|attempt| (attempt.round, attempt.n, attempt.outcome, attempt.counted))
                 .collect();
             expect_equal(&format!("attempts of handoff {at}"), record, should_be)?;
             self.seen.most_rounds = self.seen.most_rounds.max(handoff.round);
@@ -95,8 +96,11 @@ impl Play {
     /// Checks that handoffs of one order to one integrator are strictly serial, with at most five attempts per round.
     fn check_serial(&self, handoffs: &[Handoff]) -> StepResult {
         for handoff in handoffs {
-            if handoff.attempts > handoff.max_attempts {
-                return Err(format!("{} attempts in a round", handoff.attempts));
+            if handoff.counted_attempts() > handoff.max_attempts {
+                return Err(format!(
+                    "{} attempts in a round",
+                    handoff.counted_attempts()
+                ));
             }
             let with_it = handoffs.iter().filter(|other| {
                 other.integrator_id == handoff.integrator_id && other.state == HandoffState::Sending

@@ -35,7 +35,7 @@ async fn being_placed<'h>(
     }
     if let Some(store) = store {
         let stores = [store];
-        store::intake::lock_numbers(&mut other.tx, &stores)
+        store::intake::lock_numbers(&mut other.tx, &stores, true)
             .await
             .unwrap();
     }

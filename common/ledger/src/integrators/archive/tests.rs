@@ -7,6 +7,7 @@ use crate::{
     handoffs::INTEGRATOR_ARCHIVED,
     scene::{STOCK, Scene, word},
     sweep::NOT_ACCEPTED_IN_TIME,
+    sweep::Part,
     testing::TestLedger,
 };
 use domain::{
@@ -57,7 +58,12 @@ async fn what_it_was_to_be_sent_is_withdrawn_step_by_step_and_staff_decide(house
         assert_eq!(scene.status(order.id).await, OrderStatus::Pending);
     }
     assert_eq!(
-        house.ledger.settle_unsettled_orders(10).await.unwrap(),
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
         0,
         "auto_accept never steps in for an archived integrator"
     );
@@ -109,11 +115,35 @@ async fn one_that_waits_for_its_callback_only_holds_up_nobody_either(house: Test
     for integrator in [&slow, &till] {
         scene.answers(&scene.claim(integrator).await, 200).await;
     }
-    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
+    assert_eq!(
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        0
+    );
     archive(&scene, slow.id).await;
     assert_eq!(withdrawn(&scene).await, 0);
-    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 1);
-    assert_eq!(house.ledger.settle_unsettled_orders(10).await.unwrap(), 0);
+    assert_eq!(
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        1
+    );
+    assert_eq!(
+        house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE)
+            .await
+            .unwrap()
+            .0,
+        0
+    );
     assert_eq!(
         (scene.status(alone).await, scene.status(both).await),
         (OrderStatus::Processing, OrderStatus::Accepted)

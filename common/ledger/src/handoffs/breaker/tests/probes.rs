@@ -116,9 +116,9 @@ async fn each_probe_that_fails_opens_it_for_longer(house: TestLedger) {
     for (openings, nominal_ms) in [
         (2, 10_000),
         (3, 20_000),
-        (4, 40_000),
-        (5, 60_000),
-        (6, 60_000),
+        (4, 30_000),
+        (5, 30_000),
+        (6, 30_000),
     ] {
         until_a_probe_may_go(&scene, &kitchen).await;
         let probe = scene.claim(&kitchen).await;
@@ -213,33 +213,66 @@ async fn a_probe_that_never_left_is_as_if_there_had_been_none(house: TestLedger)
 }
 
 #[each_database]
-async fn a_429_that_says_when_to_come_back_is_no_failure(house: TestLedger) {
+async fn slow_down_is_no_failure_and_a_probe_that_hears_it_is_followed_by_one_after_the_pause(
+    house: TestLedger,
+) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
-    let busy = |seconds| SendResult::Answer {
-        status: 429,
-        retry_after: Some(RetryAfter::After(Duration::from_secs(seconds))),
-    };
     for _ in 0..4 {
         scene.order().await;
     }
-    for one in scene.claims(&kitchen).await.claimed {
-        scene.heard(&one, busy(1), b"").await;
+    let all_at_once = scene.claims(&kitchen).await.claimed;
+    for (one, status) in all_at_once.iter().zip([429, 503, 429, 503]) {
+        scene.is_slowed_down(one, status, Some(1)).await;
     }
     assert!(breaker(&scene, kitchen.id).await.is_healthy());
+    scene.damage("UPDATE integrators SET pressure = NULL").await;
+    scene.damage("UPDATE handoffs SET state = 'held'").await;
     opened(&scene, &kitchen).await;
     until_a_probe_may_go(&scene, &kitchen).await;
     let probe = scene.claim(&kitchen).await;
-    scene.heard(&probe, busy(25), b"").await;
+    scene.is_slowed_down(&probe, 429, Some(25)).await;
     let known = breaker(&scene, kitchen.id).await;
     assert_eq!(
         (known.state, known.openings, known.failures_in_a_row),
         (BreakerState::Open, 1, 3)
     );
+    let pause_ends_at = house.clock.now() + Duration::from_secs(25);
+    let claims = scene.claims(&kitchen).await;
     assert_eq!(
-        known.until,
-        Some(house.clock.now() + TimeDelta::seconds(25))
+        (claims.claimed.len(), claims.next_due_at),
+        (0, Some(pause_ends_at))
     );
+    house.clock.set(pause_ends_at);
+    let next = scene.claim(&kitchen).await;
+    scene.answers(&next, 200).await;
+    assert!(breaker(&scene, kitchen.id).await.is_healthy());
+}
+
+#[each_database]
+async fn a_test_goes_out_while_it_is_open_and_its_acknowledgement_closes_it(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.kitchen().await;
+    opened(&scene, &kitchen).await;
+    scene.order().await;
+    scene.assert_nothing_due(&kitchen).await;
+    for (status, closes) in [(500, false), (200, true)] {
+        house.ledger.test_integrator(kitchen.id).await.unwrap();
+        let test = scene.claim(&kitchen).await;
+        assert_eq!(test.handoff.order_id, None);
+        let before = breaker(&scene, kitchen.id).await;
+        assert_eq!((before.state, before.openings), (BreakerState::Open, 1));
+        drop(house.woken.take());
+        scene.answers(&test, status).await;
+        let is_closed = breaker(&scene, kitchen.id).await.state == BreakerState::Closed;
+        assert_eq!(is_closed, closes, "{status}");
+        let told = house.woken.hints().contains(&Hint::Handoffs {
+            integrator: kitchen.id,
+        });
+        assert_eq!(told, closes, "its lanes are woken if it closed");
+    }
+    assert_eq!(scene.claim(&kitchen).await.n, 1, "what waited goes at once");
+    scene.assert_audit_clean().await;
 }
 
 #[each_database]

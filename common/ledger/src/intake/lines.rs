@@ -1,0 +1,164 @@
+//! Places what is queued. Orders that need a row that others hold wait in one line for each such row, beside the writers,
+//! so that a held row delays nobody else's orders.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::{
+    QueuedOrder,
+    batch::Held,
+    writer::{place_batch, split_duplicates},
+};
+use crate::{Failure, Inner};
+use platform::crash;
+use store::StoreError;
+
+/// Maximum connections that wait for locks at one time. The lines beyond them look again and again instead.
+const PLACES: usize = 4;
+/// Delay between two looks, doubled up to [`MAX_LOOK_INTERVAL`].
+const LOOK_INTERVAL: Duration = Duration::from_millis(25);
+const MAX_LOOK_INTERVAL: Duration = Duration::from_millis(400);
+/// Time after which an order gives up, so that its client can try again.
+const MAX_WAIT: Duration = Duration::from_secs(15);
+/// Maximum orders of a line that one transaction takes.
+const MAX_BATCH: usize = 256;
+
+/// All lines. Locked for moments only, by the writers and by the task of each line.
+pub(crate) struct Lines {
+    waiting: Mutex<HashMap<Held, Vec<QueuedOrder>>>,
+    capacity: usize,
+    places: Semaphore,
+}
+
+impl Lines {
+    /// Creates an empty set with room for `capacity` orders.
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            capacity,
+            places: Semaphore::new(PLACES),
+        }
+    }
+
+    /// Waits until one of the few places is free in which a transaction may wait for a lock.
+    pub(super) async fn wait_for_place(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.acquire().await.ok()
+    }
+}
+
+/// Places all orders, in rounds: duplicates within a batch go into the next round. Orders that need a row that others
+/// hold wait in line for it, and the others go on.
+pub(super) async fn place(inner: Arc<Inner>, mut waiting: Vec<QueuedOrder>) {
+    crash::point("intake.before_begin");
+    while !waiting.is_empty() {
+        let (now, later) = split_duplicates(waiting);
+        for (held, orders) in place_batch(&inner, now, false).await {
+            join(&inner, held, orders);
+        }
+        waiting = later;
+    }
+}
+
+/// Puts orders into the line for a row. The first one starts the line's task.
+fn join(inner: &Arc<Inner>, held: Held, orders: Vec<QueuedOrder>) {
+    let mut waiting = inner.held_orders.waiting.lock();
+    let room = inner.held_orders.capacity;
+    if waiting.values().map(Vec::len).sum::<usize>() + orders.len() > room {
+        for one in orders {
+            let _ = one.answer.send(Err(Failure::Overloaded.into()));
+        }
+        return;
+    }
+    match waiting.entry(held) {
+        Entry::Occupied(mut line) => line.get_mut().extend(orders),
+        Entry::Vacant(line) => {
+            line.insert(orders);
+            let line = Line {
+                inner: inner.clone(),
+                held,
+                is_over: false,
+            };
+            tokio::spawn(line.work_off());
+        }
+    }
+}
+
+/// The line for one row, as its task has it. If the task panics, its orders are dropped, and the next one begins a new
+/// line.
+struct Line {
+    inner: Arc<Inner>,
+    held: Held,
+    is_over: bool,
+}
+
+impl Line {
+    async fn work_off(mut self) {
+        let mut looks = 0;
+        loop {
+            let orders = self.take();
+            if self.is_over {
+                return;
+            }
+            let (now, mut later) = split_duplicates(orders);
+            let place = self.inner.held_orders.places.try_acquire().ok();
+            let left = place_batch(&self.inner, now, place.is_some()).await;
+            drop(place);
+            let is_held = !left.is_empty();
+            later.splice(0..0, left.into_values().flatten().filter_map(keep_waiting));
+            self.put_back(later);
+            if is_held {
+                let delay = LOOK_INTERVAL * 2_u32.pow(looks);
+                tokio::time::sleep(delay.min(MAX_LOOK_INTERVAL)).await;
+                looks = (looks + 1).min(4);
+            } else {
+                looks = 0;
+            }
+        }
+    }
+
+    /// Takes the first orders; ends the line if there are none.
+    fn take(&mut self) -> Vec<QueuedOrder> {
+        let mut waiting = self.inner.held_orders.waiting.lock();
+        let line = waiting.entry(self.held).or_default();
+        let rest = line.split_off(line.len().min(MAX_BATCH));
+        let first = std::mem::replace(line, rest);
+        if first.is_empty() {
+            // The next order begins a new line.
+            waiting.remove(&self.held);
+            self.is_over = true;
+        }
+        first
+    }
+
+    /// Puts orders back to the front.
+    fn put_back(&self, orders: Vec<QueuedOrder>) {
+        let mut waiting = self.inner.held_orders.waiting.lock();
+        waiting.entry(self.held).or_default().splice(0..0, orders);
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.inner.held_orders.waiting.lock().remove(&self.held);
+        }
+    }
+}
+
+/// Returns the order, unless it has waited for too long: then its caller is told so.
+fn keep_waiting(one: QueuedOrder) -> Option<QueuedOrder> {
+    if one.queued_at.elapsed() < MAX_WAIT {
+        return Some(one);
+    }
+    let why = "another transaction holds a row that this order needs";
+    let _ = one
+        .answer
+        .send(Err(StoreError::LockLost(why.to_owned()).into()));
+    None
+}

@@ -1,0 +1,98 @@
+//! The look for orders whose acceptance is certain, although nobody has moved them.
+
+use super::UNACCEPTED;
+use crate::{error::Result, fetch_optional_scalar, fetch_scalars, tx::Tx};
+use domain::ids::OrderId;
+
+/// `SELECT` of the handoffs that ask for the acceptance of order `o`, with more conditions.
+macro_rules! asked {
+    ($rest:literal) => {
+        concat!(
+            "(SELECT 1 FROM handoffs h /*! FORCE INDEX (order_id) */ WHERE h.order_id = o.id AND h.required = TRUE \
+             AND h.event = 'order.placed'",
+            $rest,
+            ")"
+        )
+    };
+}
+
+/// `SELECT` of the integrators of the store of order `o` that must be asked for acceptance, with more conditions.
+macro_rules! must_be_asked {
+    ($($rest:expr),+) => {
+        concat!(
+            "(SELECT 1 FROM integrators i /*! FORCE INDEX (integrators_of_store) */ WHERE i.store_id = o.store_id \
+             AND i.required = TRUE AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%'",
+            $($rest),+,
+            ")"
+        )
+    };
+}
+
+const UNSETTLED: &str = concat!(
+    "SELECT o.id FROM orders o /*! FORCE INDEX (orders_of_status) */ WHERE o.status = ? AND o.id > ? AND o.id <= ? \
+     AND NOT EXISTS (SELECT 1 FROM callbacks c /*! FORCE INDEX (callbacks_of_order) */ \
+       WHERE c.order_id = o.id AND c.applied_at IS NULL) AND (EXISTS ",
+    asked!(" AND h.state = 'failed' AND h.confirmed_at IS NULL"),
+    " OR (EXISTS ",
+    asked!(" AND h.confirmed_at IS NOT NULL"),
+    " AND NOT EXISTS ",
+    asked!(
+        " AND h.confirmed_at IS NULL AND NOT (h.state IN ('acknowledged', 'withdrawn') AND EXISTS ( \
+         SELECT 1 FROM integrators g /*! FORCE INDEX (PRIMARY) */ \
+         WHERE g.id = h.integrator_id AND g.archived_at IS NOT NULL))"
+    ),
+    " AND NOT EXISTS ",
+    must_be_asked!(
+        " AND (i.enabled = FALSE OR i.created_at <= COALESCE(o.placed_at, o.created_at)) AND NOT EXISTS ",
+        asked!(" AND h.integrator_id = i.id")
+    ),
+    ") OR (EXISTS (SELECT 1 FROM stores s /*! FORCE INDEX (PRIMARY) */ WHERE s.id = o.store_id \
+       AND s.auto_accept = TRUE) AND NOT EXISTS ",
+    asked!(""),
+    " AND NOT EXISTS ",
+    must_be_asked!(""),
+    ")) ORDER BY o.id"
+);
+
+/// Orders that wait for acceptance although the result is certain, among those examined.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsettled {
+    pub orders: Vec<OrderId>,
+    /// Order after which the next search continues; `None` if there are no more.
+    pub continue_after: Option<OrderId>,
+}
+
+/// Returns orders that wait for acceptance although the result is certain: a required handoff has failed; or every
+/// required integrator that is not archived has confirmed and none was left out; or there is none and the store accepts
+/// automatically. The conditions are those of `ledger::orders::settle`, so that no order is found again and again
+/// without effect. Leaves out orders with unapplied callbacks. Examines the next `max_examined` orders of each status.
+pub async fn unsettled_orders(
+    tx: &mut Tx,
+    after: Option<OrderId>,
+    max_examined: u32,
+) -> Result<Unsettled> {
+    let after = after.unwrap_or(OrderId::MIN);
+    // Every status is examined up to the same order, so that one place is enough to go on from.
+    let mut last: Option<OrderId> = None;
+    for status in UNACCEPTED {
+        let end: Option<OrderId> = fetch_optional_scalar!(
+            tx,
+            "SELECT id FROM orders /*! FORCE INDEX (orders_of_status) */ WHERE status = ? AND id > ? \
+             ORDER BY id LIMIT 1 OFFSET ?",
+            status,
+            after,
+            max_examined.saturating_sub(1)
+        );
+        last = [last, end].into_iter().flatten().min();
+    }
+    let mut orders = Vec::new();
+    for status in UNACCEPTED {
+        let found: Vec<OrderId> =
+            fetch_scalars!(tx, UNSETTLED, status, after, last.unwrap_or(OrderId::MAX));
+        orders.extend(found);
+    }
+    Ok(Unsettled {
+        orders,
+        continue_after: last,
+    })
+}

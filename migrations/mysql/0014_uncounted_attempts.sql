@@ -1,0 +1,2 @@
+-- Attempts of the current round that do not count towards max_attempts, because the integrator said "slow down".
+ALTER TABLE handoffs ADD COLUMN uncounted INT NOT NULL DEFAULT 0;

@@ -1,0 +1,2 @@
+-- False for an attempt that uses up none of max_attempts, because the integrator said "slow down".
+ALTER TABLE attempts ADD COLUMN counted INTEGER NOT NULL DEFAULT 1;
