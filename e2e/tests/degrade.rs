@@ -12,7 +12,7 @@ use futures_util::{FutureExt, future::join_all};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use store::testing::environment;
-use test_line::{Line, Traffic};
+use test_line::Traffic;
 use tokio::time::{Instant, sleep};
 
 /// Timeout of these tests.
@@ -25,7 +25,7 @@ const LEASE: Duration = Duration::from_millis(15_500 / RATE as u64);
 async fn without_rabbitmq_orders_come_to_their_end_and_its_return_brings_no_storm() {
     on_servers(Shape::Three, async |house| {
         let table = Table::set_up(house).await.unwrap();
-        line(house, Wire::Broker).set(Traffic::Refused);
+        set(house, Wire::Broker, Traffic::Refused);
         until_ready(house, "degraded", 200).await;
         let ids = place(house, &table, "away").await;
         until_all_are(house, &ids, "ready").await;
@@ -33,7 +33,7 @@ async fn without_rabbitmq_orders_come_to_their_end_and_its_return_brings_no_stor
         let events = event_count(house, &table).await;
         let before = house.metric(PUBLISHED).await;
 
-        line(house, Wire::Broker).set(Traffic::Open);
+        set(house, Wire::Broker, Traffic::Open);
         until_ready(house, "ok", 200).await;
         until("the outbox to be empty", async || {
             house.metric("expediter_outbox_waiting").await == 0.0
@@ -99,7 +99,7 @@ async fn without_mysql_everybody_is_told_503_soon_and_its_return_needs_no_restar
     on_servers(Shape::Three, async |house| {
         let table = Table::set_up(house).await.unwrap();
         let ids = place(house, &table, "before").await;
-        line(house, Wire::Database).set(Traffic::Refused);
+        set(house, Wire::Database, Traffic::Refused);
         until_ready(house, "down", 503).await;
 
         let began = Instant::now();
@@ -128,7 +128,7 @@ async fn without_mysql_everybody_is_told_503_soon_and_its_return_needs_no_restar
             "the last event arrived after {took:?}"
         );
 
-        line(house, Wire::Database).set(Traffic::Open);
+        set(house, Wire::Database, Traffic::Open);
         until_ready(house, "ok", 200).await;
         until_all_are(house, &ids, "ready").await;
         let ids = place(house, &table, "after").await;
@@ -156,7 +156,10 @@ async fn connections_that_died_while_nobody_used_them_refuse_nobody() {
         let ids = place(house, &table, "before").await;
         until_all_are(house, &ids, "ready").await;
         for n in 0..5 {
-            line(house, Wire::Database).cut();
+            house
+                .wires(Wire::Database)
+                .iter()
+                .for_each(|line| line.cut());
             let answered = answer(order(house, &table, &format!("after-{n}"))).await;
             assert_eq!(
                 answered.map(|(status, _)| status),
@@ -176,10 +179,14 @@ async fn a_slow_mysql_makes_everything_slow_and_nothing_wrong() {
     on_servers(Shape::Three, async |house| {
         let table = Table::set_up(house).await.unwrap();
         // Delays each statement both ways. Orders of one table are placed one after the other.
-        line(house, Wire::Database).set(Traffic::Slow(Duration::from_millis(3)));
+        set(
+            house,
+            Wire::Database,
+            Traffic::Slow(Duration::from_millis(3)),
+        );
         let ids = place(house, &table, "slow").await;
         until_all_are(house, &ids, "ready").await;
-        line(house, Wire::Database).set(Traffic::Open);
+        set(house, Wire::Database, Traffic::Open);
         let repeated = table
             .integrator
             .by_webhook_id()
@@ -201,7 +208,7 @@ async fn a_mysql_that_falls_silent_is_told_of_in_bounded_time_and_a_repeated_ord
     on_servers(Shape::Three, async |house| {
         let table = Table::set_up(house).await.unwrap();
         place(house, &table, "before").await;
-        line(house, Wire::Database).set(Traffic::Frozen);
+        set(house, Wire::Database, Traffic::Frozen);
         let began = Instant::now();
         let silent = refusal(order(house, &table, "silent")).await;
         assert_eq!(
@@ -215,7 +222,7 @@ async fn a_mysql_that_falls_silent_is_told_of_in_bounded_time_and_a_repeated_ord
             began.elapsed()
         );
         until_ready(house, "down", 503).await;
-        line(house, Wire::Database).set(Traffic::Open);
+        set(house, Wire::Database, Traffic::Open);
         until_ready(house, "ok", 200).await;
         let first = until_placed(house, &table, "silent").await;
         let again = until_placed(house, &table, "silent").await;
@@ -310,8 +317,8 @@ async fn on_servers(shape: Shape, story: impl AsyncFnOnce(&House)) {
     }
 }
 
-fn line(house: &House, wire: Wire) -> &Line {
-    house.wire(wire).expect("a house on servers has it")
+fn set(house: &House, wire: Wire, traffic: Traffic) {
+    house.wires(wire).iter().for_each(|line| line.set(traffic));
 }
 
 fn workers(house: &House) -> impl Iterator<Item = &e2e::chaos::Process> {

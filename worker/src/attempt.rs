@@ -135,7 +135,9 @@ impl Attempts {
                 return None;
             }
             tracing::warn!(%error, "attempt {}: recording the outcome failed; retrying: {error}", claimed.n);
-            clock.sleep(RECORD_RETRY_DELAY).await;
+            // Attempts that failed together do not try again together.
+            let jitter = self.ledger.chance().fraction();
+            clock.sleep(RECORD_RETRY_DELAY.mul_f64(1.0 + jitter)).await;
         }
     }
 

@@ -222,6 +222,10 @@ impl Sweep {
         if let Err(error) = self.ledger.db().anchor(self.ledger.clock()).await {
             tracing::warn!(%error, "synchronizing the clock with the database failed: {error}");
         }
+        if self.ledger.clock().is_in_doubt() {
+            // The next sweep asks for a second opinion.
+            self.memory.lock().anchored_at = None;
+        }
     }
 
     /// Prunes periodically, or in the next sweep if one batch was not enough, so that pruning keeps up with new rows.

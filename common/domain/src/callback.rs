@@ -1,6 +1,6 @@
 //! Callbacks of integrators: their content, and the age of an update compared with those already applied.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, time::Duration};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,19 @@ pub struct UpdateMark {
 }
 
 impl Update {
+    /// Returns the `occurred_at` that counts. It is bounded like the signed time: one further in the future would be newer
+    /// than every update to come, and none of them would count. It counts as of its receipt.
+    #[must_use]
+    pub fn time_that_counts(
+        &self,
+        received_at: DateTime<Utc>,
+        tolerance: Duration,
+    ) -> Option<DateTime<Utc>> {
+        let at = self.occurred_at?;
+        let is_ahead = at > received_at + tolerance;
+        Some(if is_ahead { received_at } else { at })
+    }
+
     #[must_use]
     pub fn mark(&self) -> UpdateMark {
         UpdateMark {
@@ -152,6 +165,29 @@ mod tests {
             occurred_at: Some(stored.to_utc()),
         };
         assert_eq!(Age::of(update.mark(), known), Age::SameTime, "told again");
+    }
+
+    #[test]
+    fn a_time_further_in_the_future_than_clocks_may_differ_is_that_of_the_receipt() {
+        let now = DateTime::from_timestamp(1_795_608_000, 0).unwrap();
+        let tolerance = Duration::from_secs(300);
+        let received = |at: &str| {
+            let told = serde_json::json!({ "status": "ready", "occurred_at": at });
+            let update: Update = serde_json::from_value(told).unwrap();
+            update.time_that_counts(now, tolerance).unwrap()
+        };
+        let latest: DateTime<Utc> = "2026-11-25T12:05:00Z".parse().unwrap();
+        assert_eq!(received("2026-11-25T12:05:00Z"), latest);
+        assert_eq!(received("2026-11-25T14:05:00+02:00"), latest);
+        assert_eq!(received("2020-01-01T00:00:00Z").timestamp(), 1_577_836_800);
+        for future in [
+            "2026-11-25T12:05:00.000001Z",
+            "2026-11-25T14:00:00Z",
+            "2126-11-25T12:00:00Z",
+            "9999-12-31T23:59:59Z",
+        ] {
+            assert_eq!(received(future), now, "{future}");
+        }
     }
 
     #[test]

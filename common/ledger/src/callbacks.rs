@@ -9,6 +9,7 @@ use super::{
     Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Refusal, Result,
     in_one_transaction,
 };
+use chrono::{DateTime, Utc};
 use domain::{
     callback::Update,
     hint::Hint,
@@ -71,6 +72,7 @@ impl Ledger {
                 webhook_id,
                 order_id,
                 update: &update,
+                occurred_at: time_that_counts(change, integrator, &update),
                 received_at: change.now,
             };
             store::callbacks::insert(&mut change.tx, new).await?;
@@ -120,6 +122,7 @@ impl Ledger {
                 webhook_id,
                 order_id,
                 update,
+                occurred_at: time_that_counts(change, integrator, update),
                 received_at: change.now,
             };
             let body = serde_json::to_string(update).unwrap_or_default();
@@ -134,6 +137,23 @@ impl Ledger {
             judged => judged,
         }
     }
+}
+
+/// Bounds the time that an update says, and logs one from the future.
+fn time_that_counts(
+    change: &Change<'_>,
+    integrator: &Integrator,
+    update: &Update,
+) -> Option<DateTime<Utc>> {
+    let tolerance = change.inner.settings.callback_tolerance;
+    let counts = update.time_that_counts(change.now, tolerance);
+    if counts != update.occurred_at {
+        tracing::warn!(
+            integrator = %integrator.id, occurred_at = ?update.occurred_at,
+            "a callback's occurred_at is in the future and counts as of its receipt: is the integrator's clock or time zone wrong?"
+        );
+    }
+    counts
 }
 
 /// Returns the order that an update names; `None` if its reference is not known yet.

@@ -1,6 +1,6 @@
 //! A transaction that changes the ledger, with the events and hints it will publish and its retries after lost locks.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -20,6 +20,8 @@ use store::{StoreError, Tx, events::Counter};
 
 /// Maximum number of tries of a change that loses its locks (deadlock or lock timeout).
 const MAX_TRIES: u32 = 5;
+/// Longest pause before the second try; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Maximum number of events in one outbox row; a change with more writes several rows.
 const MAX_EVENTS_PER_ROW: usize = 64;
 
@@ -394,6 +396,12 @@ pub(crate) fn may_retry<T>(done: &Result<T, impl MaybeFailure>, tries: u32) -> b
     matches!(failure, Some(Failure::Store(error)) if error.is_lock_lost()) && tries < MAX_TRIES
 }
 
+/// Pauses before another try. Half of the pause is random, so that changes that collided do not collide again.
+pub(crate) async fn pause_after_lost_lock(inner: &Inner, tries: u32) {
+    let longest = FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(5));
+    tokio::time::sleep(longest.mul_f64(0.5 + inner.chance.fraction() / 2.0)).await;
+}
+
 /// Runs `in_one_transaction!(handle, CrashPoints::ORDERS, |change| { … Ok(value) })`: begins, runs the body with a
 /// `&mut Change` and commits; after a lost lock, rolls back and runs it again. The body may use `?` and must not carry
 /// state over from a failed try.
@@ -417,6 +425,7 @@ macro_rules! in_one_transaction {
             if !$crate::change::may_retry(&done, tries) {
                 break done;
             }
+            $crate::change::pause_after_lost_lock($handle, tries).await;
             tries += 1;
         }
     }};

@@ -39,7 +39,7 @@ pub use send_test::TestRefused;
 pub use domain::retry::RetryRefused;
 pub use store::handoffs::HandoffFilter;
 
-pub(crate) use claim::{FAILED_CLAIM_DELAY, is_row_error};
+pub(crate) use claim::FAILED_CLAIM_DELAY;
 pub(crate) use conclude::{AttemptResult, conclude, has_an_open_attempt, lock};
 pub(crate) use conclude_batch::{Queue, start_writers};
 

@@ -89,6 +89,8 @@ pub struct LedgerSettings {
     pub max_pause: Duration,
     /// Time limits after which something without progress is listed as stuck.
     pub stuck: StuckLimits,
+    /// Largest lead of an integrator's `occurred_at` over our clock.
+    pub callback_tolerance: Duration,
     pub bounds: Bounds,
 }
 

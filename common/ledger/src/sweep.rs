@@ -13,7 +13,7 @@ use super::{
     CrashPoints, Failure, Ledger, Result,
     handoffs::{
         AttemptResult, FAILED_CLAIM_DELAY, conclude, corrupt_if_refused, fail, has_an_open_attempt,
-        hint_next, is_row_error, lock,
+        hint_next, lock,
     },
     in_one_transaction, in_one_try, orders,
 };
@@ -407,7 +407,7 @@ pub(crate) fn part_key(handoff: HandoffId, order: Option<OrderId>) -> Uuid {
 /// Returns the error of a row that is itself at fault.
 pub(crate) fn row_error(done: &Result<bool>) -> Option<&StoreError> {
     match done {
-        Err(Failure::Store(error)) if is_row_error(error) => Some(error),
+        Err(Failure::Store(error)) if error.is_row_fault() => Some(error),
         _ => None,
     }
 }

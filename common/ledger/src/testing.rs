@@ -173,6 +173,7 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>, bounds: Bounds) -> L
             },
             max_pause: Duration::from_secs(300),
             stuck: StuckLimits::default(),
+            callback_tolerance: Duration::from_secs(300),
             bounds,
         },
     })

@@ -10,6 +10,12 @@ use std::{
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::sync::watch;
 
+mod follow;
+#[cfg(test)]
+mod tests;
+
+pub use follow::{Followed, TimeSample};
+
 /// Longest sleep before the clock is read again, so that a new anchor moves sleepers too.
 const MAX_SLEEP: Duration = Duration::from_secs(30);
 
@@ -42,6 +48,10 @@ pub struct Pace {
 struct Anchor {
     time: DateTime<Utc>,
     instant: Instant,
+    /// False until a database's time was followed; before, any difference is followed at once.
+    is_of_database: bool,
+    /// A jump that one answer told of, and when.
+    suspicion: Option<(TimeDelta, Instant)>,
 }
 
 #[derive(Debug)]
@@ -65,10 +75,7 @@ impl Clock {
         reason = "this is the clock that all other code must use"
     )]
     pub fn with_pace(pace: Pace) -> Self {
-        let anchor = Anchor {
-            time: Utc::now(),
-            instant: Instant::now(),
-        };
+        let anchor = Anchor::new(Utc::now(), Instant::now());
         Self(Source::System(Arc::new(System {
             anchor: RwLock::new(anchor),
             pace,
@@ -89,8 +96,7 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         match &self.0 {
             Source::System(system) => {
-                let anchor = *system.anchor.read();
-                let time = anchor.time + anchor.instant.elapsed();
+                let time = system.anchor.read().at(Instant::now());
                 system.pace.time_at(time).trunc_subsecs(6)
             }
             Source::Manual(manual) => *manual.time.borrow(),
@@ -101,10 +107,7 @@ impl Clock {
     /// manual clock, which only its test moves.
     pub fn anchor(&self, database_now: DateTime<Utc>, measured_at: Instant) {
         if let Source::System(system) = &self.0 {
-            *system.anchor.write() = Anchor {
-                time: database_now,
-                instant: measured_at,
-            };
+            *system.anchor.write() = Anchor::new(database_now, measured_at);
         }
     }
 
@@ -116,6 +119,41 @@ impl Clock {
     )]
     pub fn anchor_to_system_time(&self) {
         self.anchor(Utc::now(), Instant::now());
+    }
+
+    /// Follows the database's time, as told by several answers. A difference that the round trip explains changes
+    /// nothing; one of more than a second is only followed if a later call finds it again. On a manual clock it is a
+    /// no-op.
+    pub fn follow(&self, samples: &[TimeSample]) -> Followed {
+        match (&self.0, follow::best(samples)) {
+            (Source::System(system), Some(sample)) => system.anchor.write().follow(sample),
+            _ => Followed::Adjusted,
+        }
+    }
+
+    /// Returns the difference between the clock and this machine's wall time; zero on a manual clock.
+    #[must_use]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that all other code must use"
+    )]
+    pub fn skew(&self) -> Duration {
+        match &self.0 {
+            Source::System(system) => {
+                let ahead = system.anchor.read().at(Instant::now()) - Utc::now();
+                ahead.abs().to_std().unwrap_or(Duration::MAX)
+            }
+            Source::Manual(_) => Duration::ZERO,
+        }
+    }
+
+    /// Returns true while the database's time was last found to jump, and no second answer has confirmed it.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        match &self.0 {
+            Source::System(system) => system.anchor.read().suspicion.is_some(),
+            Source::Manual(_) => false,
+        }
     }
 
     pub async fn sleep(&self, duration: Duration) {
@@ -244,122 +282,5 @@ impl<'a> SleeperGuard<'a> {
 impl Drop for SleeperGuard<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn noon() -> DateTime<Utc> {
-        "2026-11-20T12:00:00.123456789Z".parse().unwrap()
-    }
-
-    #[test]
-    fn times_are_whole_microseconds() {
-        assert_eq!(
-            Clock::manual(noon()).now().timestamp_subsec_nanos(),
-            123_456_000
-        );
-        assert_eq!(Clock::system().now().timestamp_subsec_nanos() % 1000, 0);
-    }
-
-    #[test]
-    fn an_anchored_clock_counts_on_from_the_databases_time() {
-        let clock = Clock::system();
-        let asked_at = Instant::now();
-        clock.anchor(noon(), asked_at);
-        let ahead = clock.clone().now() - noon().trunc_subsecs(6);
-        assert!(ahead >= TimeDelta::zero());
-        assert!(ahead.to_std().unwrap() <= asked_at.elapsed());
-    }
-
-    #[test]
-    fn a_fast_clock_gains_the_same_on_whatever_time_it_is_anchored_to() {
-        let pace: Pace = "20 since 2026-11-20T12:00:00Z".parse().unwrap();
-        let clock = Clock::with_pace(pace);
-        let minute_past: DateTime<Utc> = "2026-11-20T12:01:00Z".parse().unwrap();
-        clock.anchor(minute_past, Instant::now());
-        let gained = clock.now() - pace.since;
-        assert!(
-            gained >= TimeDelta::minutes(20) && gained < TimeDelta::minutes(30),
-            "{gained}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_fast_clocks_sleeper_wakes_sooner_by_the_machines_time_and_not_sooner_by_its_own() {
-        let clock = Clock::with_pace("100 since 2026-11-20T12:00:00Z".parse().unwrap());
-        let (begun_at, deadline) = (Instant::now(), clock.now() + TimeDelta::seconds(2));
-        clock.sleep_until(deadline).await;
-        assert!(clock.now() >= deadline);
-        assert!(begun_at.elapsed() < Duration::from_secs(1));
-    }
-
-    #[test]
-    fn a_pace_that_makes_no_sense_is_refused() {
-        for wrong in [
-            "",
-            "20",
-            "0 since 2026-11-20T12:00:00Z",
-            "101 since 2026-11-20T12:00:00Z",
-            "2 since noon",
-        ] {
-            assert_eq!(wrong.parse::<Pace>(), Err(InvalidPace), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_clock_that_is_anchored_to_the_machine_tells_its_wall_time_again() {
-        let clock = Clock::system();
-        clock.anchor(noon(), Instant::now());
-        clock.anchor_to_system_time();
-        assert!((clock.now() - Clock::system().now()).abs() < TimeDelta::seconds(5));
-    }
-
-    #[test]
-    fn a_manual_clock_ignores_anchors() {
-        let clock = Clock::manual(noon());
-        let before = clock.now();
-        clock.anchor(before + TimeDelta::days(1), Instant::now());
-        assert_eq!(clock.now(), before);
-    }
-
-    #[tokio::test]
-    async fn a_sleeper_wakes_when_the_test_moves_the_clock_and_not_before() {
-        let clock = Clock::manual(noon());
-        let sleeper = tokio::spawn({
-            let clock = clock.clone();
-            async move {
-                clock.sleep(Duration::from_secs(60)).await;
-                clock.now()
-            }
-        });
-        clock.wait_for_sleepers(1).await;
-        clock.advance(Duration::from_secs(59));
-        tokio::task::yield_now().await;
-        assert!(!sleeper.is_finished());
-        clock.advance(Duration::from_secs(1));
-        assert_eq!(
-            sleeper.await.unwrap(),
-            noon().trunc_subsecs(6) + TimeDelta::minutes(1)
-        );
-        assert_eq!(*clock.manual_source().sleepers.borrow(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_passed_deadline_does_not_sleep() {
-        for clock in [Clock::manual(noon()), Clock::system()] {
-            clock.sleep_until(clock.now() - TimeDelta::seconds(1)).await;
-            clock.sleep_until(clock.now()).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_system_clock_sleeps_until_the_deadline_has_passed() {
-        let clock = Clock::system();
-        let deadline = clock.now() + TimeDelta::milliseconds(3);
-        clock.sleep_until(deadline).await;
-        assert!(clock.now() >= deadline);
     }
 }

@@ -88,7 +88,7 @@ metrics! {
     outbox_oldest_seconds: IntGauge, "expediter_outbox_oldest_seconds", [],
         "Age of the oldest unpublished outbox row.";
     publishes: IntCounterVec, "expediter_publishes_total", ["result"],
-        "Messages published to the broker, by result: confirmed, failed, or timed_out (unknown).";
+        "Messages published to the broker, by result: confirmed, failed, timed_out (unknown), or dropped (a hint that the full work queue refused).";
     handoff_attempts: IntCounterVec, "expediter_handoff_attempts_total", ["outcome"],
         "Handoff attempts, by outcome: acknowledged, retry, refused, gone, unknown.";
     attempt_seconds: Histogram, "expediter_attempt_seconds", [],

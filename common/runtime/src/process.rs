@@ -30,6 +30,10 @@ use store::Db;
 
 /// Interval at which the clock is set to the database's time.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(30);
+/// Time after which the database is asked again if its time seems to jump.
+const SECOND_OPINION_INTERVAL: Duration = Duration::from_secs(1);
+/// Difference between the clock and this machine's wall time at which readiness tells of it. Signatures tolerate more.
+const MAX_SKEW: Duration = Duration::from_secs(5);
 /// Time that the broker has to connect after the start before it is reported as away.
 const CONNECT_GRACE: Duration = Duration::from_secs(5);
 /// Time that the relay has to publish what the last requests and attempts committed.
@@ -46,6 +50,7 @@ pub struct Process {
     pub metrics: Arc<Metrics>,
     pub shutdown: Shutdown,
     db: Db,
+    clock: Clock,
     /// Shutdown of the relay, which ends last because all other tasks may have something to publish.
     relay: Shutdown,
 }
@@ -91,7 +96,10 @@ impl Process {
             );
         }
         let stopping = shutdown.stopping();
-        shutdown.spawn("clock", sync_clock(db.clone(), clock, stopping.clone()));
+        shutdown.spawn(
+            "clock",
+            sync_clock(db.clone(), clock.clone(), stopping.clone()),
+        );
         let watch = watch_broker(Arc::clone(&broker), Arc::clone(&metrics), stopping);
         shutdown.spawn("broker's state", watch);
         Self {
@@ -101,6 +109,7 @@ impl Process {
             metrics,
             shutdown,
             db,
+            clock,
             relay,
         }
     }
@@ -111,6 +120,7 @@ impl Process {
     #[must_use]
     pub fn with_operations(&self, routes: Route) -> Route {
         let (db, broker) = (self.db.clone(), Arc::clone(&self.broker));
+        let clock = self.clock.clone();
         let operations = Operations::new(Arc::clone(&self.metrics), self.shutdown.stopping())
             .probe("database", move || {
                 let db = db.clone();
@@ -119,6 +129,10 @@ impl Process {
                         .await
                         .map_or(Health::Down("does not answer"), |()| Health::Ok)
                 }
+            })
+            .probe("clock", move || {
+                let health = clock_health(&clock);
+                async move { health }
             })
             .probe("broker", move || {
                 let state = broker.state();
@@ -194,13 +208,32 @@ async fn stop_with_relay(relay_stopping: CancellationToken, shutdown: Shutdown) 
 /// Sets the clock to the database's time periodically.
 async fn sync_clock(db: Db, clock: Clock, stopping: CancellationToken) {
     loop {
+        let interval = if clock.is_in_doubt() {
+            SECOND_OPINION_INTERVAL
+        } else {
+            ANCHOR_INTERVAL
+        };
         tokio::select! {
             () = stopping.cancelled() => return,
-            () = tokio::time::sleep(ANCHOR_INTERVAL) => {}
+            () = tokio::time::sleep(interval) => {}
         }
         if let Err(error) = db.anchor(&clock).await {
             tracing::warn!(%error, "reading the database's time failed: {error}");
         }
+    }
+}
+
+/// Judges the clock. It follows the database's time, so that all processes agree; signatures and integrators follow the
+/// world's, which this machine's wall time shows if it is synchronized.
+fn clock_health(clock: &Clock) -> Health {
+    if clock.is_in_doubt() {
+        Health::Degraded("the database's time jumps; the clock does not follow it yet")
+    } else if clock.skew() > MAX_SKEW {
+        Health::Degraded(
+            "differs from this machine's by more than 5 s; is the database's synchronized, and this one?",
+        )
+    } else {
+        Health::Ok
     }
 }
 
@@ -235,5 +268,38 @@ async fn watch_broker(broker: Arc<dyn Broker>, metrics: Arc<Metrics>, stopping: 
             () = stopping.cancelled() => return,
             changed = state.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use chrono::TimeDelta;
+    use platform::clock::TimeSample;
+
+    use super::*;
+
+    #[test]
+    fn readiness_tells_of_a_clock_that_differs_from_the_machines() {
+        for (ahead, is_fine) in [(0, true), (4, true), (-4, true), (6, false), (-6, false)] {
+            let clock = Clock::system();
+            clock.anchor(clock.now() + TimeDelta::seconds(ahead), Instant::now());
+            assert_eq!(clock_health(&clock) == Health::Ok, is_fine, "{ahead} s");
+        }
+    }
+
+    #[test]
+    fn readiness_tells_of_a_database_whose_time_jumps() {
+        let clock = Clock::system();
+        let told = |by: i64| TimeSample {
+            time: clock.now() + TimeDelta::seconds(by),
+            asked_at: Instant::now(),
+            round_trip: Duration::ZERO,
+        };
+        clock.follow(&[told(0)]);
+        assert_eq!(clock_health(&clock), Health::Ok);
+        clock.follow(&[told(3)]);
+        assert!(matches!(clock_health(&clock), Health::Degraded(_)));
     }
 }

@@ -4,7 +4,13 @@ mod batch;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::mpsc;
@@ -56,6 +62,8 @@ pub struct Relay {
     pub metrics: Arc<Metrics>,
     /// Maximum number of rows that one sweep claims.
     pub sweep_batch: u32,
+    /// True while the work queue has no room, so that this is logged once and not for each hint.
+    pub drops_hints: Arc<AtomicBool>,
 }
 
 impl Relay {
@@ -180,7 +188,9 @@ impl Relay {
         let mut batch = Batch::of(&rows);
         let results = self.broker.publish(batch.take_messages()).await;
         crash::point("relay.after_publish");
-        self.count(&results);
+        let (accepted, dropped) = batch.count_hints(&results);
+        self.count(&results, dropped);
+        self.tell_of_full_queue(accepted, dropped);
         let mut confirmed = Vec::with_capacity(rows.len());
         let mut left: Option<PublishError> = None;
         for (id, fate) in batch.results_by_row(&results) {
@@ -217,14 +227,29 @@ impl Relay {
         }
     }
 
-    fn count(&self, results: &[Result<(), PublishError>]) {
+    /// Logs that the work queue is full when it becomes so, and that it has room again.
+    fn tell_of_full_queue(&self, accepted: usize, dropped: usize) {
+        if dropped > 0 {
+            if !self.drops_hints.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "work queue is full; hints that do not fit are dropped, and the workers' sweep finds the work: \
+                     is a worker running?"
+                );
+            }
+        } else if accepted > 0 && self.drops_hints.swap(false, Ordering::Relaxed) {
+            tracing::info!("work queue has room again");
+        }
+    }
+
+    fn count(&self, results: &[Result<(), PublishError>], dropped: usize) {
         let timed_out = |result: &&_| matches!(result, Err(PublishError::TimedOut));
         let confirmed = results.iter().filter(|result| result.is_ok()).count();
         let unknown = results.iter().filter(timed_out).count();
-        let failed = results.len() - confirmed - unknown;
+        let failed = results.len() - confirmed - unknown - dropped;
         for (result, count) in [
             ("confirmed", confirmed),
             ("timed_out", unknown),
+            ("dropped", dropped),
             ("failed", failed),
         ] {
             let counter = self.metrics.publishes.with_label_values(&[result]);

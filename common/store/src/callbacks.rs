@@ -31,6 +31,8 @@ pub struct NewCallback<'a> {
     /// `None` while its reference is unknown.
     pub order_id: Option<OrderId>,
     pub update: &'a Update,
+    /// The update's time as it counts, which may differ from what it says.
+    pub occurred_at: Option<DateTime<Utc>>,
     pub received_at: DateTime<Utc>,
 }
 
@@ -41,6 +43,8 @@ pub struct Unapplied {
     pub id: CallbackId,
     pub integrator_id: IntegratorId,
     pub payload: Value,
+    /// [`NewCallback::occurred_at`].
+    pub occurred_at: Option<DateTime<Utc>>,
 }
 
 /// Inserts a callback; [`super::StoreError::UniqueKeyTaken`] if this integrator has used this webhook id before.
@@ -57,7 +61,7 @@ pub async fn insert(tx: &mut Tx, new: NewCallback<'_>) -> Result<()> {
         Json(new.update),
         new.received_at,
         new.update.sequence,
-        new.update.occurred_at
+        new.occurred_at
     );
     Ok(())
 }
@@ -86,7 +90,7 @@ pub async fn insert_refused(
         CallbackResult::Conflict,
         shortened(detail),
         new.update.sequence,
-        new.update.occurred_at
+        new.occurred_at
     );
     Ok(())
 }
@@ -182,16 +186,17 @@ pub async fn attach(
 pub async fn lock_unapplied(tx: &mut Tx, order: OrderId, limit: usize) -> Result<Vec<Unapplied>> {
     let sql = for_update!(
         tx,
-        "SELECT id, integrator_id, payload FROM callbacks /*! FORCE INDEX (callbacks_of_order) */ \
+        "SELECT id, integrator_id, payload, occurred_at FROM callbacks /*! FORCE INDEX (callbacks_of_order) */ \
          WHERE order_id = ? AND applied_at IS NULL \
          ORDER BY received_at, id LIMIT ?"
     );
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = fetch_all!(tx, sql, order, limit);
-    let unapplied = |(id, integrator_id, Json(payload))| Unapplied {
+    let unapplied = |(id, integrator_id, Json(payload), occurred_at)| Unapplied {
         id,
         integrator_id,
         payload,
+        occurred_at,
     };
     Ok(rows.into_iter().map(unapplied).collect())
 }

@@ -23,10 +23,17 @@ use super::{
     timeouts::{Renewal, StatementPolicy, counted, within},
     tx::Tx,
 };
-use platform::{clock::Clock, metrics::Metrics};
+use platform::{
+    clock::{Clock, Followed, TimeSample},
+    metrics::Metrics,
+};
 
 /// Timeout of the check when a connection returns to its pool; after it the connection is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Shortest time that MySQL can be told, in whole seconds, to wait for a silent session.
+const MIN_SESSION_TIMEOUT: Duration = Duration::from_secs(1);
+/// Number of times that the database is asked for the time, of which the best answer counts.
+const TIME_SAMPLES: usize = 5;
 /// Session settings that make joins and subqueries run row by row, along indexes. A page of a list joins a few rows to those that they
 /// refer to; with a join buffer MySQL 9 hashes the joined table, loses the index order that way, and then reads and
 /// sorts every row for one page. An `EXISTS` asks about one row; with the statistics of a table that was smaller, both
@@ -47,6 +54,8 @@ pub struct DbOptions {
     pub connect_timeout: Duration,
     /// Timeout of one MySQL statement.
     pub statement_timeout: Duration,
+    /// Time after which MySQL ends a session that says nothing, and so frees its locks. Longer than a statement takes.
+    pub session_timeout: Duration,
     /// True to start even if the server's settings could lose a commit in a power cut.
     pub allow_weak_durability: bool,
     /// Metrics that count errors.
@@ -64,6 +73,7 @@ impl DbOptions {
             lock_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
+            session_timeout: Duration::from_secs(20),
             allow_weak_durability: false,
             metrics: Metrics::new(),
         }
@@ -135,39 +145,57 @@ impl Db {
         }
     }
 
-    /// Sets the clock to the database's time; with SQLite, to this machine's.
-    pub async fn anchor(&self, clock: &Clock) -> Result<()> {
+    /// Sets the clock to the database's time, by the best of several answers; with SQLite, to this machine's. A jump is
+    /// only followed at the next call that finds it too, so call again soon after [`Followed::Suspect`].
+    pub async fn anchor(&self, clock: &Clock) -> Result<Followed> {
         match self {
             Self::MySql { readers, terms, .. } => {
-                // Acquired first, so that connecting is not part of the round trip.
-                let mut conn = acquire_mysql(readers).await?;
-                let asked_at = Instant::now();
-                let asked = sqlx::query_as(
-                    "SELECT UTC_TIMESTAMP(6), CAST(@@global.read_only AS CHAR), CAST(@@global.innodb_read_only AS CHAR)",
-                )
-                .fetch_one(&mut *conn);
-                let (now, read_only, innodb_read_only): (DateTime<Utc>, String, String) =
-                    within(terms.timeout, asked).await?;
-                clock.anchor(now, asked_at + asked_at.elapsed() / 2);
-                // This way, a process that only reads also notices that another server takes the writes now.
-                if is_on(&read_only) || is_on(&innodb_read_only) {
-                    terms.renewal.renew();
+                // Acquired first, so that connecting is not part of the round trip; and alive, as BEGIN shows.
+                let mut conn = begin_on_live_connection(readers, terms.timeout).await?;
+                let mut samples = Vec::with_capacity(TIME_SAMPLES);
+                for _ in 0..TIME_SAMPLES {
+                    let (sample, takes_writes) =
+                        within(terms.timeout, ask_for_time(&mut conn)).await?;
+                    samples.push(sample);
+                    // This way, a process that only reads also notices that another server takes the writes now.
+                    if !takes_writes {
+                        terms.renewal.renew();
+                    }
                 }
+                within(terms.timeout, conn.rollback()).await?;
+                let followed = clock.follow(&samples);
+                match followed {
+                    Followed::Suspect(by) => {
+                        tracing::warn!(
+                            "database's time differs from the clock's by {by}; asking again before following it"
+                        );
+                    }
+                    Followed::Jumped(by) => {
+                        tracing::warn!("clock moved by {by} to the database's time");
+                    }
+                    Followed::Adjusted => {}
+                }
+                Ok(followed)
             }
-            Self::Sqlite { .. } => clock.anchor_to_system_time(),
+            Self::Sqlite { .. } => {
+                clock.anchor_to_system_time();
+                Ok(Followed::Adjusted)
+            }
         }
-        Ok(())
     }
 
     /// Checks that the database answers, for `/readyz`.
     pub async fn ping(&self) -> Result<()> {
         match self {
-            Self::MySql { writers, .. } => {
-                let mut conn = acquire_mysql(writers).await?;
-                conn.execute("SELECT 1").await?.rows_affected()
+            // A connection that died while idle is replaced.
+            Self::MySql { writers, terms, .. } => {
+                begin_on_live_connection(writers, terms.timeout)
+                    .await?
+                    .rollback()
+                    .await?;
             }
-            Self::Sqlite { readers, .. } => readers.execute("SELECT 1").await?.rows_affected(),
-        };
+            Self::Sqlite { readers, .. } => drop(readers.execute("SELECT 1").await?),
+        }
         Ok(())
     }
 
@@ -187,6 +215,20 @@ impl Db {
             }
         }
     }
+}
+
+/// Asks for the time; returns whether the server takes writes, too.
+async fn ask_for_time(conn: &mut MySqlConnection) -> sqlx::Result<(TimeSample, bool)> {
+    let asked_at = Instant::now();
+    let asked = "SELECT UTC_TIMESTAMP(6), CAST(@@global.read_only AS CHAR), CAST(@@global.innodb_read_only AS CHAR)";
+    let (time, read_only, innodb_read_only): (DateTime<Utc>, String, String) =
+        sqlx::query_as(asked).fetch_one(conn).await?;
+    let sample = TimeSample {
+        time,
+        asked_at,
+        round_trip: asked_at.elapsed(),
+    };
+    Ok((sample, !is_on(&read_only) && !is_on(&innodb_read_only)))
 }
 
 /// Returns true unless a server variable is off. Its values are 0, 1, OFF, ON, and words that mean more than ON.
@@ -246,27 +288,30 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
         renewal: Renewal::default(),
         waits_for_locks: true,
     };
-    let lock_timeout_s = options.lock_timeout.as_secs().max(1);
+    let session = session_settings(options);
+    // MySQL counts in whole seconds, and ends a session that idles for as long, so it is never used that late.
+    let max_idle = options.session_timeout.max(MIN_SESSION_TIMEOUT) / 2;
     let pool = |isolation: &'static str| {
+        let session = session.clone();
         MySqlPoolOptions::new()
             .max_connections(options.max_connections)
             .acquire_timeout(options.connect_timeout)
+            .idle_timeout(max_idle)
             .test_before_acquire(false)
             .before_acquire({
                 let renewal = terms.renewal.clone();
                 move |_, connection| {
-                    let is_kept = renewal.keeps(connection.age);
+                    // The pool's own check runs now and then only.
+                    let is_kept = connection.idle_for < max_idle && renewal.keeps(connection.age);
                     Box::pin(async move { Ok(is_kept) })
                 }
             })
             .after_release(|conn, _| Box::pin(async move { is_reusable(conn).await }))
             .after_connect(move |conn, _| {
+                let session = session.clone();
                 Box::pin(async move {
                     conn.execute(isolation).await?;
-                    let set = format!(
-                        "SET SESSION innodb_lock_wait_timeout = {lock_timeout_s} {PINNED_PLANS}"
-                    );
-                    conn.execute(set.as_str()).await?;
+                    conn.execute(session.as_str()).await?;
                     Ok(())
                 })
             })
@@ -287,6 +332,22 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
         readers,
         terms,
     })
+}
+
+/// Returns the statement that sets a session up.
+///
+/// A machine that loses its power or its network closes nothing, and MySQL would keep its locks for `wait_timeout`,
+/// eight hours. So each session says how long it may be silent: between statements, within one that is being sent
+/// (`net_read_timeout`), and while its rows are not read (`net_write_timeout`). A session that waits for a lock, of a
+/// row or of a table's metadata, is not silent; those waits have limits of their own.
+fn session_settings(options: &DbOptions) -> String {
+    let lock_timeout_s = options.lock_timeout.as_secs().max(1);
+    let session_timeout_s = options.session_timeout.max(MIN_SESSION_TIMEOUT).as_secs();
+    format!(
+        "SET SESSION innodb_lock_wait_timeout = {lock_timeout_s}, lock_wait_timeout = {lock_timeout_s}, \
+         wait_timeout = {session_timeout_s}, net_read_timeout = {session_timeout_s}, \
+         net_write_timeout = {session_timeout_s} {PINNED_PLANS}"
+    )
 }
 
 /// Returns whether a connection may be used again. sqlx pings by itself, but on a connection that hangs it would wait

@@ -1,10 +1,18 @@
 //! Errors of statements, grouped by what the caller can do about them.
 
+mod meaning;
+#[cfg(test)]
+mod tests;
+
+use self::meaning::{Meaning, meaning};
+
 /// Beginnings of MySQL error texts, as sqlx writes them.
 const LOCK_TIMEOUT: &str = "1205";
-const DEADLOCK: &str = "1213";
+/// A deadlock, and what a replication group makes of one.
+const DEADLOCKS: [&str; 2] = ["1213", "3101"];
 const LOCK_NOWAIT: &str = "3572";
-const READ_ONLY: &str = "read-only server";
+/// Beginning of the text of an error for which the server is left.
+const UNUSABLE: &str = "server takes no writes";
 
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
@@ -64,9 +72,31 @@ impl StoreError {
         }
     }
 
-    /// Returns true if the server is read-only, so that another one takes the writes now or will soon.
-    pub(super) fn is_read_only_server(&self) -> bool {
-        matches!(self, Self::Unavailable(why) if why.starts_with(READ_ONLY))
+    /// Returns true if the server is read-only or has left its cluster, so that another one takes the writes now or
+    /// will soon.
+    pub(super) fn is_unusable_server(&self) -> bool {
+        matches!(self, Self::Unavailable(why) if why.starts_with(UNUSABLE))
+    }
+
+    /// Returns true if the row itself is at fault, not the database, its schema or a lock: another try would fail the
+    /// same way. Only such an error counts towards `parked`.
+    #[must_use]
+    pub fn is_row_fault(&self) -> bool {
+        match self {
+            Self::UniqueKeyTaken | Self::Corrupt { .. } => true,
+            Self::LockLost(_) | Self::Unavailable(_) | Self::CommitUnknown(_) => false,
+            Self::Other(sqlx::Error::Database(refused)) => {
+                meaning(refused.as_ref()) == Meaning::RowFault
+            }
+            // A value that can't be decoded.
+            Self::Other(_) => true,
+        }
+    }
+
+    /// Returns true if it is not known who is at fault: the row, the schema, or a server with errors of its own.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Other(_)) && !self.is_row_fault()
     }
 
     /// Returns the text for people who look after a row: which row, or which kind of error, without statements and host
@@ -91,7 +121,9 @@ impl StoreError {
         match self {
             Self::UniqueKeyTaken => None,
             Self::LockLost(why) if why.starts_with(LOCK_NOWAIT) => None,
-            Self::LockLost(why) if why.starts_with(DEADLOCK) => Some("deadlock"),
+            Self::LockLost(why) if DEADLOCKS.iter().any(|one| why.starts_with(one)) => {
+                Some("deadlock")
+            }
             Self::LockLost(_) => Some("lock_timeout"),
             Self::Unavailable(_) => Some("connection"),
             Self::CommitUnknown(_) => Some("commit_unknown"),
@@ -99,9 +131,12 @@ impl StoreError {
         }
     }
 
+    /// Returns the error of a COMMIT. Only a lost lock says that nothing was committed; any other answer may come from
+    /// a proxy, or from a server that failed half way.
     pub(super) fn map_commit_error(error: Self) -> Self {
         match error {
             Self::Unavailable(why) => Self::CommitUnknown(why),
+            Self::Other(error) => Self::CommitUnknown(error.to_string()),
             other => other,
         }
     }
@@ -113,57 +148,20 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::Database(database) if database.is_unique_violation() => {
                 Self::UniqueKeyTaken
             }
-            sqlx::Error::Database(database) => match number(database.as_ref()) {
-                // MySQL: deadlock, lock timeout, NOWAIT (3572; MariaDB says 1205). SQLite: busy, locked, and their
-                // extended codes.
-                Some(
-                    Number::MySql(1213 | 1205 | 3572) | Number::Sqlite(5 | 6 | 261 | 262 | 517),
-                ) => Self::LockLost(database.to_string()),
-                // Too many connections, shutting down, killed, host blocked, disconnected for inactivity.
-                Some(Number::MySql(
-                    1040 | 1053 | 1077 | 1079 | 1129 | 1203 | 1927 | 3169 | 4031,
-                )) => Self::Unavailable(database.to_string()),
-                // Read-only: `read_only`, a read-only transaction, InnoDB's own read-only mode.
-                Some(Number::MySql(1290 | 1792 | 1836 | 1874)) => {
-                    Self::Unavailable(format!("{READ_ONLY}: {database}"))
-                }
-                // Disk, memory, lock table or transactions used up, an engine error, an interrupted statement: not the
-                // fault of a row, so none may be parked for it.
-                Some(Number::MySql(
-                    1021 | 1030 | 1037 | 1038 | 1041 | 1114 | 1135 | 1180 | 1206 | 1317 | 1637
-                    | 1969 | 3024,
-                )) => Self::Unavailable(database.to_string()),
-                // SQLite: disk full, cannot open, I/O error. Extended codes keep the primary code in the lowest byte.
-                Some(Number::Sqlite(code)) if matches!(code & 0xff, 10 | 13 | 14) => {
-                    Self::Unavailable(database.to_string())
-                }
-                _ => Self::Other(error),
+            sqlx::Error::Database(database) => match meaning(database.as_ref()) {
+                Meaning::LockLost => Self::LockLost(database.to_string()),
+                Meaning::Unavailable => Self::Unavailable(database.to_string()),
+                Meaning::NotThisServer => Self::Unavailable(format!("{UNUSABLE}: {database}")),
+                Meaning::RowFault | Meaning::Unknown => Self::Other(error),
             },
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.to_string()),
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => Self::Unavailable(error.to_string()),
             _ => Self::Other(error),
         }
     }
 }
-
-enum Number {
-    MySql(u16),
-    Sqlite(i64),
-}
-
-fn number(error: &dyn sqlx::error::DatabaseError) -> Option<Number> {
-    if let Some(mysql) = error.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
-        return Some(Number::MySql(mysql.number()));
-    }
-    error
-        .code()
-        .and_then(|code| code.parse().ok())
-        .map(Number::Sqlite)
-}
-
-#[cfg(test)]
-mod tests;

@@ -9,7 +9,8 @@ use std::{
 use super::error::{Result, StoreError};
 use platform::metrics::Metrics;
 
-/// Minimum interval between two renewals of all connections, however many statements find the server read-only.
+/// Minimum interval between two renewals of all connections, however many statements find that the server takes no
+/// writes.
 const MIN_RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The timeout, metrics and renewal that all MySQL connections of a [`Db`](super::Db) share.
@@ -36,7 +37,7 @@ impl StatementPolicy {
         map_error: impl FnOnce(StoreError) -> StoreError,
     ) -> Result<T> {
         let done = within(self.timeout, asked).await;
-        if done.as_ref().is_err_and(StoreError::is_read_only_server) {
+        if done.as_ref().is_err_and(StoreError::is_unusable_server) {
             self.renewal.renew();
         }
         let not_waited = |error: StoreError| {
@@ -51,8 +52,8 @@ impl StatementPolicy {
 }
 
 /// A switch that drops all existing connections. After a planned failover the old server often goes on as a read-only
-/// one, and what is connected to it would stay there for as long as a pool keeps a connection. So all connections are
-/// dropped, and the host name is resolved again.
+/// one, and a node that lost its cluster refuses every statement; what is connected to it would stay there for as long
+/// as a pool keeps a connection. So all connections are dropped, and the host name is resolved again.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Renewal(Arc<Mutex<Option<Instant>>>);
 
@@ -63,7 +64,7 @@ impl Renewal {
         let mut renewed_at = self.0.lock();
         if renewed_at.is_none_or(|last| now >= last + MIN_RENEWAL_INTERVAL) {
             *renewed_at = Some(now);
-            tracing::warn!("database is read-only; reconnecting to find a writable server");
+            tracing::warn!("database server takes no writes; reconnecting to find one that does");
         }
     }
 

@@ -18,7 +18,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
         TcpListener, TcpStream, lookup_host,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
+        tcp::{ReadHalf, WriteHalf},
     },
     sync::{broadcast, watch},
     task::JoinHandle,
@@ -64,6 +64,7 @@ pub struct Line {
 struct Controls {
     traffic: watch::Sender<Traffic>,
     cuts: watch::Sender<u64>,
+    vanishings: watch::Sender<u64>,
     next_commit: Mutex<Option<CommitFault>>,
     injected: broadcast::Sender<Vec<u8>>,
 }
@@ -81,6 +82,7 @@ impl Line {
         let controls = Arc::new(Controls {
             traffic: watch::Sender::new(Traffic::Open),
             cuts: watch::Sender::new(0),
+            vanishings: watch::Sender::new(0),
             next_commit: Mutex::new(None),
             injected: broadcast::Sender::new(8),
         });
@@ -131,6 +133,12 @@ impl Line {
     /// Closes all open connections; new ones are accepted.
     pub fn cut(&self) {
         self.controls.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Makes all open connections go silent for ever, as if the clients' machine had lost its power: nothing is
+    /// forwarded any more, and neither side learns of the other's end. New connections are accepted.
+    pub fn vanish(&self) {
+        self.controls.vanishings.send_modify(|count| *count += 1);
     }
 
     /// Applies a fault to the next COMMIT, and to no other.
@@ -195,6 +203,7 @@ async fn accept(listener: TcpListener, ends: Arc<[SocketAddr]>, controls: Arc<Co
         };
         // Before the traffic is looked at, so that a refusal that begins in between closes this connection too.
         let mut cut = controls.cuts.subscribe();
+        let vanish = controls.vanishings.subscribe();
         if *controls.traffic.borrow() == Traffic::Refused {
             continue;
         }
@@ -202,26 +211,39 @@ async fn accept(listener: TcpListener, ends: Arc<[SocketAddr]>, controls: Arc<Co
         let (ends, controls) = (Arc::clone(&ends), Arc::clone(&controls));
         tokio::spawn(async move {
             tokio::select! {
-                () = forward(client, &ends, first, &controls) => {}
+                () = forward(client, &ends, first, &controls, vanish) => {}
                 _ = cut.changed() => {}
             }
         });
     }
 }
 
-async fn forward(client: TcpStream, ends: &[SocketAddr], first: usize, controls: &Controls) {
-    let Some(server) = connect_first(ends, first).await else {
+async fn forward(
+    mut client: TcpStream,
+    ends: &[SocketAddr],
+    first: usize,
+    controls: &Controls,
+    mut vanish: watch::Receiver<u64>,
+) {
+    let Some(mut server) = connect_first(ends, first).await else {
         return;
     };
     // Sends small chunks at once, so that the proxy adds no delay.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
-    let drops_responses = AtomicBool::new(false);
-    tokio::select! {
-        () = forward_requests(from_client, to_server, controls, &drops_responses) => {}
-        () = forward_responses(from_server, to_client, controls, &drops_responses) => {}
+    {
+        // Borrowed halves: an owned one tells its peer when it is dropped.
+        let (from_client, to_client) = client.split();
+        let (from_server, to_server) = server.split();
+        let drops_responses = AtomicBool::new(false);
+        tokio::select! {
+            () = forward_requests(from_client, to_server, controls, &drops_responses) => return,
+            () = forward_responses(from_server, to_client, controls, &drops_responses) => return,
+            _ = vanish.changed() => {}
+        }
     }
+    // The server may end the session, which the client never hears; the client is gone.
+    let mut buffer = vec![0; CHUNK_BYTES];
+    while let Ok(1..) = server.read(&mut buffer).await {}
 }
 
 async fn connect_first(ends: &[SocketAddr], first: usize) -> Option<TcpStream> {
@@ -234,8 +256,8 @@ async fn connect_first(ends: &[SocketAddr], first: usize) -> Option<TcpStream> {
 }
 
 async fn forward_requests(
-    mut from_client: OwnedReadHalf,
-    mut to_server: OwnedWriteHalf,
+    mut from_client: ReadHalf<'_>,
+    mut to_server: WriteHalf<'_>,
     controls: &Controls,
     drops_responses: &AtomicBool,
 ) {
@@ -259,8 +281,8 @@ async fn forward_requests(
 }
 
 async fn forward_responses(
-    mut from_server: OwnedReadHalf,
-    mut to_client: OwnedWriteHalf,
+    mut from_server: ReadHalf<'_>,
+    mut to_client: WriteHalf<'_>,
     controls: &Controls,
     drops_responses: &AtomicBool,
 ) {
@@ -327,6 +349,29 @@ mod tests {
         assert!(says(&mut new).await);
         line.cut();
         assert!(!says(&mut new).await);
+    }
+
+    #[tokio::test]
+    async fn when_a_client_vanishes_its_server_is_told_nothing_and_new_clients_get_through() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let line = Line::to(vec![server.local_addr().unwrap()]).await;
+        let mut client = TcpStream::connect(line.address).await.unwrap();
+        let (mut serves, _) = server.accept().await.unwrap();
+        client.write_all(b"word").await.unwrap();
+        let mut heard = [0; 4];
+        serves.read_exact(&mut heard).await.unwrap();
+        line.vanish();
+        // Sent after the vanishing or, in case the line has not noticed yet, before the next client.
+        let mut next = TcpStream::connect(line.address).await.unwrap();
+        let (mut serves_next, _) = server.accept().await.unwrap();
+        next.write_all(b"next").await.unwrap();
+        serves_next.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"next");
+        client.write_all(b"word").await.unwrap();
+        drop(client);
+        let told = tokio::time::timeout(Duration::from_millis(50), serves.read_u8()).await;
+        assert!(told.is_err(), "{told:?}");
+        serves.write_all(b"word").await.unwrap();
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    plan::{Reach, Wire},
+    plan::{Reach, SESSION_TIMEOUT_MS, Wire},
     process::{Process, answer, client, program, unused_address},
     servers::Servers,
 };
@@ -52,8 +52,10 @@ pub struct House {
     pub front: Line,
     /// Proxy for live channels; `None` in a single process, which serves them at the front.
     pub screens: Option<Line>,
-    pub database: Option<Line>,
-    pub broker: Option<Line>,
+    /// Proxies from each process to the database and to the broker, in the order of the processes; empty without
+    /// servers.
+    pub database: Vec<Line>,
+    pub broker: Vec<Line>,
     pub processes: Vec<Process>,
     pub servers: Option<Servers>,
     pub namespace: String,
@@ -93,7 +95,7 @@ impl House {
             0 => None,
             count => Some(Line::to(addresses[api..api + count].to_vec()).await),
         };
-        let (mut database, mut broker) = (None, None);
+        let (mut database, mut broker) = (Vec::new(), Vec::new());
         let namespace = format!("chaos-{}", addresses[0].port());
         let mut common = Launch::of(&program("expediter"), folder.path())
             .set("secrets.encryption_key", KEY)
@@ -109,6 +111,7 @@ impl House {
             .set("database.connect_timeout_ms", 2000)
             .set("database.lock_timeout_ms", 1000)
             .set("database.statement_timeout_ms", 2000)
+            .set("database.session_timeout_s", SESSION_TIMEOUT_MS / 1000)
             .set("shutdown.drain_s", 5)
             .fast(RATE);
         common = change(common);
@@ -118,14 +121,10 @@ impl House {
                 .set("database.allow_weak_durability", true)
                 .set("broker.namespace", &namespace);
             commands = common.clone().set("database.url", servers.mysql.url());
-            let lines = (
-                Line::to(vec![servers.mysql.end]).await,
-                Line::to(vec![servers.amqp.end]).await,
-            );
-            common = common
-                .set("database.url", servers.mysql.through(lines.0.address))
-                .set("broker.url", servers.amqp.through(lines.1.address));
-            (database, broker) = (Some(lines.0), Some(lines.1));
+            for _ in roles {
+                database.push(Line::to(vec![servers.mysql.end]).await);
+                broker.push(Line::to(vec![servers.amqp.end]).await);
+            }
         }
         let made = commands
             .clone()
@@ -138,7 +137,15 @@ impl House {
             .iter()
             .zip(&addresses)
             .enumerate()
-            .map(|(n, (role, address))| Process::new(n, role, *address, &common, folder.path()))
+            .map(|(n, (role, address))| {
+                let mut common = common.clone();
+                if let Some(servers) = &servers {
+                    common = common
+                        .set("database.url", servers.mysql.through(database[n].address))
+                        .set("broker.url", servers.amqp.through(broker[n].address));
+                }
+                Process::new(n, role, *address, &common, folder.path())
+            })
             .collect();
         for process in &processes {
             process.starts().await;
@@ -173,15 +180,23 @@ impl House {
         }
     }
 
-    /// Returns a proxy; `None` if this setup lacks it. The integrator's proxy belongs to the round.
+    /// Returns the proxies of a wire. The integrator's proxy belongs to the round.
     #[must_use]
-    pub fn wire(&self, wire: Wire) -> Option<&Line> {
+    pub fn wires(&self, wire: Wire) -> Vec<&Line> {
         match wire {
-            Wire::Front => Some(&self.front),
-            Wire::Database => self.database.as_ref(),
-            Wire::Broker => self.broker.as_ref(),
-            Wire::Integrator => None,
+            Wire::Front => vec![&self.front],
+            Wire::Database => self.database.iter().collect(),
+            Wire::Broker => self.broker.iter().collect(),
+            Wire::Integrator => Vec::new(),
         }
+    }
+
+    /// Lets a process vanish with everything that it holds at the servers, which are told nothing, and starts another in
+    /// its place.
+    pub async fn gone(&self, process: usize, away: Duration) {
+        let lines = [self.database.get(process), self.broker.get(process)];
+        lines.into_iter().flatten().for_each(Line::vanish);
+        self.processes[process].killed(away).await;
     }
 
     /// Returns the clock of the processes.

@@ -11,6 +11,9 @@ use test_line::Traffic;
 /// Time within which orders and failures begin.
 pub(super) const LOAD_DURATION: Duration = Duration::from_millis(2000);
 
+/// Time after which MySQL ends a silent session of the processes, in milliseconds of real time.
+pub(super) const SESSION_TIMEOUT_MS: u32 = 3000;
+
 /// Parts of the setup that can fail.
 #[derive(Clone, Copy, Debug)]
 pub struct Reach {
@@ -66,6 +69,17 @@ pub enum Fault {
     },
     /// SIGSTOP, and SIGCONT after `lasts`.
     Stalled {
+        process: usize,
+        lasts: Duration,
+    },
+    /// The process and its connections to the servers go silent for ever, as with a machine that loses its power;
+    /// another one takes over after `away`. Without servers it is like [`Self::Killed`].
+    Gone {
+        process: usize,
+        away: Duration,
+    },
+    /// SIGSTOP for longer than a lease and a session may last.
+    Paused {
         process: usize,
         lasts: Duration,
     },
@@ -150,9 +164,9 @@ impl Dice {
     fn trouble(&self, reach: Reach) -> Fault {
         let process = self.below(u32::try_from(reach.processes).expect("a handful")) as usize;
         let kinds = match (reach.on_servers, reach.servers_are_own) {
-            (false, _) => 9,
-            (true, false) => 14,
-            (true, true) => 16,
+            (false, _) => 11,
+            (true, false) => 16,
+            (true, true) => 18,
         };
         match self.below(kinds) {
             0 | 1 => Fault::Killed {
@@ -171,11 +185,19 @@ impl Dice {
                 mood: self.mood(),
                 lasts: self.ms(200, 1500),
             },
-            9 | 10 => self.on_wire(Wire::Database),
-            11 => self.on_wire(Wire::Broker),
-            12 => Fault::QueueEmptied,
-            13 => Fault::QueueDeleted,
-            14 => Fault::ServerDies {
+            9 => Fault::Gone {
+                process,
+                away: self.ms(0, 600),
+            },
+            10 => Fault::Paused {
+                process,
+                lasts: self.ms(SESSION_TIMEOUT_MS + 500, SESSION_TIMEOUT_MS + 2500),
+            },
+            11 | 12 => self.on_wire(Wire::Database),
+            13 => self.on_wire(Wire::Broker),
+            14 => Fault::QueueEmptied,
+            15 => Fault::QueueDeleted,
+            16 => Fault::ServerDies {
                 server: Server::MariaDb,
                 away: self.ms(0, 800),
             },
@@ -224,6 +246,16 @@ impl fmt::Display for Planned {
             }
             Fault::Stalled { process, lasts } => {
                 write!(f, "process {process} stalled for {} ms", lasts.as_millis())
+            }
+            Fault::Gone { process, away } => {
+                let away = away.as_millis();
+                write!(
+                    f,
+                    "process {process} gone for ever, another after {away} ms"
+                )
+            }
+            Fault::Paused { process, lasts } => {
+                write!(f, "process {process} paused for {} ms", lasts.as_millis())
             }
             Fault::Restarted { process } => write!(f, "process {process} restarted with SIGTERM"),
             Fault::Cut { wire } => write!(f, "{wire:?} cut"),
@@ -292,6 +324,8 @@ mod tests {
         for word in [
             "killed",
             "stalled",
+            "gone for ever",
+            "paused",
             "restarted",
             "Front cut",
             "Integrator Slow",

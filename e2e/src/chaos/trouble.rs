@@ -15,17 +15,19 @@ pub(super) async fn carry_out(house: &House, table: &Table, planned: &Planned, b
     match planned.trouble {
         Fault::Killed { process, away } => house.processes[process].killed(away).await,
         Fault::Stalled { process, lasts } => house.processes[process].stalled(lasts).await,
+        Fault::Gone { process, away } => house.gone(process, away).await,
+        Fault::Paused { process, lasts } => house.processes[process].stalled(lasts).await,
         Fault::Restarted { process } => house.processes[process].restarted().await,
-        Fault::Cut { wire } => line(house, table, wire).cut(),
+        Fault::Cut { wire } => lines(house, table, wire).iter().for_each(|line| line.cut()),
         Fault::Impeded {
             wire,
             passage,
             lasts,
         } => {
-            let line = line(house, table, wire);
-            line.set(passage);
+            let lines = lines(house, table, wire);
+            lines.iter().for_each(|line| line.set(passage));
             sleep(lasts).await;
-            line.set(Traffic::Open);
+            lines.iter().for_each(|line| line.set(Traffic::Open));
         }
         Fault::ServerDies { server, away } => {
             let servers = house
@@ -47,6 +49,9 @@ pub(super) async fn carry_out(house: &House, table: &Table, planned: &Planned, b
     }
 }
 
-fn line<'a>(house: &'a House, table: &'a Table, wire: Wire) -> &'a Line {
-    house.wire(wire).unwrap_or(&table.line)
+fn lines<'a>(house: &'a House, table: &'a Table, wire: Wire) -> Vec<&'a Line> {
+    match wire {
+        Wire::Integrator => vec![&table.line],
+        wire => house.wires(wire),
+    }
 }

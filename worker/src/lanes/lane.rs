@@ -173,8 +173,8 @@ impl Lane {
     async fn claim_due(&mut self) -> Option<DateTime<Utc>> {
         let hops = self.bell.hops();
         if let Err(error) = self.load_limits().await {
-            tracing::warn!(integrator = %self.integrator, %error, "reading the integrator's limits failed; retrying in {ERROR_RETRY_DELAY:?}: {error}");
-            return Some(self.clock.now() + ERROR_RETRY_DELAY);
+            tracing::warn!(integrator = %self.integrator, %error, "reading the integrator's limits failed; retrying after {ERROR_RETRY_DELAY:?} or more: {error}");
+            return Some(self.retry_at(ERROR_RETRY_DELAY));
         }
         if self.width == 0 {
             self.forward_hint(hops).await;
@@ -192,8 +192,8 @@ impl Lane {
             let claims = match claim.await {
                 Ok(claims) => claims,
                 Err(error) => {
-                    tracing::warn!(integrator = %self.integrator, %error, "claim failed; retrying in {ERROR_RETRY_DELAY:?}: {error}");
-                    return Some(self.clock.now() + ERROR_RETRY_DELAY);
+                    tracing::warn!(integrator = %self.integrator, %error, "claim failed; retrying after {ERROR_RETRY_DELAY:?} or more: {error}");
+                    return Some(self.retry_at(ERROR_RETRY_DELAY));
                 }
             };
             let Claims {
@@ -294,10 +294,16 @@ impl Lane {
         }
     }
 
-    fn busy_retry_at(&self) -> DateTime<Utc> {
+    /// Returns a time after the delay, or up to twice as late, so that lanes that failed together do not try again
+    /// together.
+    fn retry_at(&self, delay: Duration) -> DateTime<Utc> {
         let jitter = self.lanes.attempts.ledger.chance().fraction();
+        self.clock.now() + delay.mul_f64(1.0 + jitter)
+    }
+
+    fn busy_retry_at(&self) -> DateTime<Utc> {
         let doubled = self.held_claims.min(MAX_BUSY_DOUBLINGS);
-        self.clock.now() + (BUSY_RETRY_DELAY * 2_u32.pow(doubled)).mul_f64(1.0 + jitter)
+        self.retry_at(BUSY_RETRY_DELAY * 2_u32.pow(doubled))
     }
 }
 

@@ -155,6 +155,7 @@ impl Scene {
             broker: broker.clone(),
             metrics: metrics.clone(),
             sweep_batch: 100,
+            drops_hints: Arc::default(),
         };
         if relayed {
             shutdown.spawn("relay", relay.run(queue, shutdown.stopping()));

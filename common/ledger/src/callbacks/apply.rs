@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::interpret::{Applied, apply, settle};
 use crate::{
-    Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Result,
-    handoffs::is_row_error, in_one_transaction, in_one_try, orders,
+    Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Result, in_one_transaction,
+    in_one_try, orders,
 };
 use domain::{
     callback::{CallbackResult, Update, UpdateMark, newest},
@@ -57,7 +57,7 @@ impl Ledger {
                 }
                 Err(ChangeError::Failed(failure)) => {
                     if let Failure::Store(error) = &failure
-                        && is_row_error(error)
+                        && error.is_row_fault()
                     {
                         // The fault is in the order's own row: none of its callbacks can be applied.
                         tracing::error!(%order, %error, "the order's callbacks can't be applied");
@@ -127,9 +127,7 @@ impl Ledger {
 /// Keeps an error that any callback would meet now; every other error is the callback's own fault.
 fn poisoned(callback: CallbackId, error: Failure) -> ChangeError<Poisoned> {
     match error {
-        Failure::Store(
-            StoreError::LockLost(_) | StoreError::Unavailable(_) | StoreError::CommitUnknown(_),
-        ) => error.into(),
+        Failure::Store(error) if !error.is_row_fault() => error.into(),
         error => ChangeError::Refused(Poisoned { callback, error }),
     }
 }
@@ -150,8 +148,9 @@ async fn apply_one(
 ) -> Result<()> {
     let corrupt =
         |what: &dyn ToString| StoreError::corrupt("callbacks", callback.id, what.to_string());
-    let update: Update =
+    let mut update: Update =
         serde_json::from_value(callback.payload.clone()).map_err(|error| corrupt(&error))?;
+    update.occurred_at = callback.occurred_at;
     let id = callback.integrator_id;
     let integrator = match integrators.entry(id) {
         Entry::Occupied(known) => known.into_mut(),

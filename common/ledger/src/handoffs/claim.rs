@@ -66,7 +66,7 @@ impl Ledger {
             .claim(integrator, Selection::Due { limit }, lease)
             .await
         {
-            Err(Failure::Store(error)) if is_row_error(&error) => {
+            Err(Failure::Store(error)) if error.is_row_fault() || error.is_unknown() => {
                 tracing::warn!(%integrator, %error, "batch claim failed; claiming the handoffs one by one");
                 self.claim_one_by_one(integrator, limit, lease).await
             }
@@ -88,6 +88,7 @@ impl Ledger {
             store::handoffs::candidates(&mut tx, integrator, now, Place::START, limit).await?
         };
         let mut all = Claims::default();
+        let mut unknown: Option<StoreError> = None;
         for candidate in candidates.candidates {
             match self
                 .claim(integrator, Selection::One(candidate), lease)
@@ -99,10 +100,12 @@ impl Ledger {
                     all.next_due_at = claims.next_due_at;
                     all.retry_soon |= claims.retry_soon;
                 }
-                Err(Failure::Store(error)) if is_row_error(&error) => {
+                Err(Failure::Store(error)) if error.is_row_fault() => {
                     tracing::error!(handoff = %candidate.id, %error, "handoff can't be claimed");
                     self.record_failed_claim(candidate.id, &error).await?;
                 }
+                // Nobody knows whether the row is at fault, so it neither stops the others nor is parked.
+                Err(Failure::Store(error)) if error.is_unknown() => unknown = Some(error),
                 // The handoffs claimed so far must still be sent.
                 Err(error) if all.claimed.is_empty() => return Err(error),
                 Err(error) => {
@@ -112,7 +115,10 @@ impl Ledger {
                 }
             }
         }
-        Ok(all)
+        match unknown {
+            Some(error) if all.claimed.is_empty() => Err(error.into()),
+            _ => Ok(all),
+        }
     }
 
     pub(crate) async fn record_failed_claim(
@@ -204,14 +210,6 @@ impl Ledger {
             Ok(claims)
         })
     }
-}
-
-/// Returns true if the row itself is at fault, not the database or a lock: another try would fail the same way.
-pub(crate) fn is_row_error(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::Corrupt { .. } | StoreError::Other(_) | StoreError::UniqueKeyTaken
-    )
 }
 
 async fn begin_attempts(

@@ -5,6 +5,7 @@ mod by_hand;
 mod called_off;
 mod cancel_table;
 mod clock;
+mod clusters;
 mod ends;
 mod looked_for;
 mod messages;

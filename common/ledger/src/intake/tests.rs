@@ -4,6 +4,7 @@ mod bounds;
 mod guests;
 mod running;
 mod unanswered;
+mod vanished;
 
 use each_database::each_database;
 use std::collections::BTreeSet;

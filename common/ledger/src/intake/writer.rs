@@ -9,7 +9,7 @@ use super::{
     Inner, Placed, QueuedOrder,
     batch::{self, Held, Outcome},
 };
-use crate::Failure;
+use crate::{Failure, change::pause_after_lost_lock};
 use store::StoreError;
 
 /// Maximum number of runs of a batch that meets a taken key or loses a lock; then its orders run one by one.
@@ -65,6 +65,7 @@ pub(super) async fn place_batch(
             StoreError::UniqueKeyTaken | StoreError::LockLost(_)
                 if run < MAX_RUNS && !is_hopeless =>
             {
+                pause_after_lost_lock(inner, run).await;
                 run += 1;
             }
             StoreError::Unavailable(why) => {
@@ -110,6 +111,7 @@ async fn place_alone(inner: &Inner, one: QueuedOrder, is_commit_unknown: bool) {
             Err(error @ (StoreError::UniqueKeyTaken | StoreError::LockLost(_)))
                 if run < MAX_RUNS_ALONE =>
             {
+                pause_after_lost_lock(inner, run).await;
                 run += 1;
                 // The taken key may be the order's own id.
                 if is_commit_unknown

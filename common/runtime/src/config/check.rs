@@ -118,6 +118,15 @@ fn stores(check: &mut Check, settings: &Settings) {
         let what = "must be longer than database.lock_timeout_ms, which it includes";
         check.problem("database.statement_timeout_ms", what);
     }
+    check.seconds(
+        "database.session_timeout_s",
+        database.session_timeout,
+        3..=3600,
+    );
+    if database.session_timeout <= database.statement_timeout {
+        let what = "must be longer than database.statement_timeout_ms, or MySQL ends sessions that are in use";
+        check.problem("database.session_timeout_s", what);
+    }
     check.milliseconds(
         "database.connect_timeout_ms",
         database.connect_timeout,

@@ -38,6 +38,8 @@ pub struct Database {
     pub lock_timeout: Duration,
     #[serde(rename = "statement_timeout_ms", deserialize_with = "milliseconds")]
     pub statement_timeout: Duration,
+    #[serde(rename = "session_timeout_s", deserialize_with = "seconds")]
+    pub session_timeout: Duration,
     #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
     pub connect_timeout: Duration,
 }

@@ -276,6 +276,7 @@ fn the_settings_of_a_fresh_connection_are_the_defaults() {
         options.statement_timeout
     );
     assert_eq!(settings.database.lock_timeout, options.lock_timeout);
+    assert_eq!(settings.database.session_timeout, options.session_timeout);
     assert_eq!(settings.database.connect_timeout, options.connect_timeout);
 }
 

@@ -67,6 +67,7 @@ impl Foundation {
                 broker: Arc::clone(&broker),
                 metrics: Arc::clone(&metrics),
                 sweep_batch: settings.outbox.sweep_batch,
+                drops_hints: Arc::default(),
             },
             queue,
         });
@@ -101,6 +102,7 @@ pub async fn connect_database(settings: &Settings, metrics: Arc<Metrics>) -> Res
         lock_timeout: database.lock_timeout,
         connect_timeout: database.connect_timeout,
         statement_timeout: database.statement_timeout,
+        session_timeout: database.session_timeout,
         allow_weak_durability: database.allow_weak_durability,
         metrics,
     };
@@ -123,6 +125,7 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
         },
         max_pause: settings.worker.max_pause,
         stuck: settings.stuck.limits(),
+        callback_tolerance: settings.callbacks.tolerance,
         bounds: Bounds {
             order_text_bytes: limits.order_text_bytes,
             unfinished_orders_per_session: limits.unfinished_orders_per_session,

@@ -17,13 +17,17 @@ const MAX_MESSAGE_BYTES: usize = 8 << 20;
 pub(super) struct Batch {
     messages: Vec<Message>,
     rows: Vec<Row>,
+    /// Indexes into `messages` of the hints.
+    hints: Vec<usize>,
 }
 
 #[derive(Debug)]
 struct Row {
     id: OutboxId,
     /// Indexes into the batch's `messages`; all of them must be confirmed.
-    messages: Vec<usize>,
+    events: Vec<usize>,
+    /// The same for hints, which a full work queue may refuse.
+    hints: Vec<usize>,
     too_large: bool,
 }
 
@@ -42,7 +46,8 @@ impl Batch {
         for OutboxRow { id, announcement } in rows {
             let mut row = Row {
                 id: *id,
-                messages: Vec::new(),
+                events: Vec::new(),
+                hints: Vec::new(),
                 too_large: false,
             };
             for event in &announcement.events {
@@ -50,14 +55,16 @@ impl Batch {
                 if body.len() > MAX_MESSAGE_BYTES {
                     row.too_large = true;
                 } else {
-                    row.messages.push(batch.add(Message::feed(body)));
+                    row.events.push(batch.add(Message::feed(body)));
                 }
             }
             for hint in &announcement.hints {
-                let place = *hinted
-                    .entry(hint)
-                    .or_insert_with(|| batch.add(Message::work(json(hint))));
-                row.messages.push(place);
+                let place = *hinted.entry(hint).or_insert_with(|| {
+                    let place = batch.add(Message::work(json(hint)));
+                    batch.hints.push(place);
+                    place
+                });
+                row.hints.push(place);
             }
             batch.rows.push(row);
         }
@@ -71,6 +78,16 @@ impl Batch {
 
     pub(super) fn take_messages(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.messages)
+    }
+
+    /// Returns the number of hints that were accepted, and of those for which the work queue had no room.
+    pub(super) fn count_hints(&self, results: &[Result<(), PublishError>]) -> (usize, usize) {
+        let results = || self.hints.iter().filter_map(|place| results.get(*place));
+        let is_dropped = |result: &&_| matches!(result, Err(PublishError::Full));
+        (
+            results().filter(|result| result.is_ok()).count(),
+            results().filter(is_dropped).count(),
+        )
     }
 
     /// Returns the fate of each row. `results` has one entry per message, in order.
@@ -87,14 +104,19 @@ impl Row {
         if self.too_large {
             return Fate::Poisoned(format!("an event exceeds {MAX_MESSAGE_BYTES} bytes"));
         }
+        let error_of = |place: &usize| match results.get(*place) {
+            Some(Ok(())) => None,
+            Some(Err(error)) => Some(error.clone()),
+            None => Some(PublishError::TimedOut),
+        };
+        // A hint that does not fit is dropped: the sweep finds the work without it, and a row that kept it would be
+        // published again and again for as long as nobody empties the queue.
+        let mut hints = self.hints.iter().filter_map(error_of);
         let failed = self
-            .messages
+            .events
             .iter()
-            .find_map(|place| match results.get(*place) {
-                Some(Ok(())) => None,
-                Some(Err(error)) => Some(error.clone()),
-                None => Some(PublishError::TimedOut),
-            });
+            .find_map(error_of)
+            .or_else(|| hints.find(|error| *error != PublishError::Full));
         match failed {
             None => Fate::Confirmed,
             Some(error @ PublishError::Unroutable) => Fate::Poisoned(error.to_string()),

@@ -212,6 +212,145 @@ async fn every_connection_has_our_isolation_lock_time_out_and_way_to_join() {
 }
 
 #[tokio::test]
+async fn every_session_says_how_long_it_may_be_silent_and_how_long_it_waits_for_any_lock() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let options = DbOptions {
+        session_timeout: Duration::from_secs(17),
+        lock_timeout: Duration::from_millis(2500),
+        allow_weak_durability: true,
+        ..DbOptions::new(fresh.url())
+    };
+    let db = Db::connect(&options).await.unwrap();
+    for mut tx in [db.begin().await.unwrap(), db.read().await.unwrap()] {
+        assert_eq!(limits(&mut tx).await.unwrap(), (17, 17, 17, 2, 2));
+        tx.rollback().await;
+    }
+    db.close().await;
+    fresh.end().await;
+}
+
+/// Returns how long a session may be silent between statements, within one, and while its rows are not read; and how long
+/// it waits for a table's metadata and for a row.
+async fn limits(tx: &mut Tx) -> Result<(i64, i64, i64, i64, i64)> {
+    Ok(crate::fetch_one!(
+        tx,
+        "SELECT CAST(@@wait_timeout AS SIGNED), CAST(@@net_read_timeout AS SIGNED), \
+         CAST(@@net_write_timeout AS SIGNED), CAST(@@lock_wait_timeout AS SIGNED), \
+         CAST(@@innodb_lock_wait_timeout AS SIGNED)"
+    ))
+}
+
+/// A session's own `timestamp` imitates a database whose time jumps.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_clock_follows_a_jump_of_the_databases_time_at_the_second_opinion() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let options = DbOptions {
+        max_connections: 1,
+        allow_weak_durability: true,
+        ..DbOptions::new(fresh.url())
+    };
+    let db = Db::connect(&options).await.unwrap();
+    let clock = Clock::system();
+    db.anchor(&clock).await.unwrap();
+    let before = clock.now();
+    let far: DateTime<Utc> = "2033-05-18T03:33:20Z".parse().unwrap();
+    let mut tx = db.read().await.unwrap();
+    testing::raw(&mut tx, "SET SESSION timestamp = 2000000000")
+        .await
+        .unwrap();
+    tx.rollback().await;
+    assert!(matches!(
+        db.anchor(&clock).await.unwrap(),
+        Followed::Suspect(_)
+    ));
+    assert!(clock.now() < far && clock.now() >= before);
+    let agreed = async {
+        while matches!(db.anchor(&clock).await.unwrap(), Followed::Suspect(_)) {
+            assert!(clock.now() < far);
+        }
+    };
+    tokio::time::timeout(testing::TEST_TIMEOUT, agreed)
+        .await
+        .expect("a second opinion is enough");
+    assert!(clock.now() >= far);
+    db.close().await;
+    fresh.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_idled_is_replaced_before_its_server_ends_it() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let options = DbOptions {
+        max_connections: 1,
+        session_timeout: Duration::from_secs(2),
+        allow_weak_durability: true,
+        ..DbOptions::new(fresh.url())
+    };
+    let db = Db::connect(&options).await.unwrap();
+    let first = connections(&db).await;
+    let mut watcher = MySqlConnection::connect(&fresh.url()).await.unwrap();
+    let gone = async {
+        let left = "SELECT COUNT(*) FROM information_schema.processlist WHERE id IN (?, ?)";
+        loop {
+            let left: i64 = sqlx::query_scalar(left)
+                .bind(first.0)
+                .bind(first.1)
+                .fetch_one(&mut watcher)
+                .await
+                .unwrap();
+            if left == 0 {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(testing::TEST_TIMEOUT, gone)
+        .await
+        .expect("sessions that say nothing end");
+    db.ping().await.unwrap();
+    db.anchor(&Clock::system()).await.unwrap();
+    let second = connections(&db).await;
+    assert!(second.0 != first.0 && second.1 != first.1, "{second:?}");
+    let failed = options
+        .metrics
+        .database_errors
+        .with_label_values(&["connection"]);
+    assert_eq!(failed.get(), 0);
+    db.close().await;
+    fresh.end().await;
+}
+
+/// Covers a node that lost its Galera cluster: it refuses each statement, and a proxy would give us another node.
+#[tokio::test]
+async fn a_node_without_its_cluster_is_left_with_all_connections_to_it() {
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let options = DbOptions {
+        max_connections: 1,
+        allow_weak_durability: true,
+        ..DbOptions::new(fresh.url())
+    };
+    let db = Db::connect(&options).await.unwrap();
+    let first = connections(&db).await;
+    let mut tx = db.begin().await.unwrap();
+    let refused = "SIGNAL SQLSTATE '08S01' SET MYSQL_ERRNO = 1047, MESSAGE_TEXT = 'WSREP has not yet prepared node'";
+    let refused = testing::raw(&mut tx, refused).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    tx.rollback().await;
+    let second = connections(&db).await;
+    assert!(second.0 != first.0 && second.1 != first.1, "{second:?}");
+    db.close().await;
+    fresh.end().await;
+}
+
+#[tokio::test]
 async fn a_connection_that_hangs_is_given_up_and_its_place_is_free_again() {
     let Some(fresh) = testing::fresh_mysql().await else {
         return;

@@ -38,6 +38,7 @@ async fn fill_callbacks(house: &TestDb) -> Vec<IntegratorId> {
             webhook_id: &id.to_string(),
             order_id: Some(order),
             update: &update,
+            occurred_at: None,
             received_at: now,
         };
         callbacks::insert(&mut tx, new).await.unwrap();

@@ -200,6 +200,38 @@ async fn without_numbers_only_forward_moves_count(house: TestLedger) {
 }
 
 #[each_database]
+async fn a_time_from_the_future_hides_no_later_update_and_is_known_again(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, order) = handed_over(&scene).await;
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let future = Update {
+        occurred_at: Some(house.clock.now() + year),
+        ..word(order, "preparing")
+    };
+    let ledger = &house.ledger;
+    let received = ledger
+        .receive_callback(&kitchen, "future", future.clone())
+        .await;
+    assert!(
+        matches!(received, Ok(Received::Stored { .. })),
+        "{received:?}"
+    );
+    ledger.apply_callbacks(order).await.unwrap();
+    assert_eq!(scene.status(order).await, OrderStatus::Preparing);
+
+    house.clock.advance(Duration::from_secs(1));
+    let repeated = ledger.receive_callback(&kitchen, "future", future).await;
+    assert_eq!(repeated.unwrap(), Received::Duplicate);
+    let ready = Update {
+        occurred_at: Some(house.clock.now()),
+        ..word(order, "ready")
+    };
+    scene.says(&kitchen, order, ready).await;
+    assert_eq!(scene.status(order).await, OrderStatus::Ready);
+    scene.assert_audit_clean().await;
+}
+
+#[each_database]
 async fn a_later_time_wins_where_there_are_no_sequences(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let (kitchen, order) = handed_over(&scene).await;
