@@ -99,6 +99,12 @@ impl Attempts {
                     claimed.n
                 );
             }
+            Concluded::Forgotten => tracing::error!(
+                ?heard,
+                "attempt {}: {outcome}, but the database has lost its claim: it is not on record, and the same message may \
+                 be sent again",
+                claimed.n
+            ),
             Concluded::Fenced => tracing::warn!(
                 ?heard,
                 "attempt {}: {outcome}, but its lease had expired; it stays recorded as unknown",

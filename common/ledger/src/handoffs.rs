@@ -106,6 +106,8 @@ pub enum Concluded {
     AlreadyRecorded { outcome: AttemptOutcome },
     /// The lease expired before, and the attempt is recorded as unknown. Nothing was changed.
     Fenced,
+    /// The attempt is not on record: the database has lost the claim, or it was taken back. Nothing was changed.
+    Forgotten,
 }
 
 /// Maps a refused move to an error about a corrupt row, for moves that the status table always allows at this point.

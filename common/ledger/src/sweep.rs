@@ -106,7 +106,7 @@ impl Ledger {
                 answer: None,
                 used_cached_token: false,
             };
-            store::handoffs::raise_fence(&mut change.tx, id).await?;
+            store::handoffs::renew_fence(&mut change.tx, id, change.inner.chance.fence()).await?;
             conclude(change, order.as_mut(), &stored, &integrator, None, result).await?;
             Ok(true)
         })
@@ -115,8 +115,10 @@ impl Ledger {
     async fn record_failed_release(&self, handoff: HandoffId, error: &StoreError) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let (now, not_before) = (change.now, change.now + FAILED_CLAIM_DELAY);
-            let (tx, error) = (&mut change.tx, error.public_message());
-            store::handoffs::record_release_failure(tx, handoff, &error, not_before, now).await?;
+            let (fence, error) = (change.inner.chance.fence(), error.public_message());
+            let tx = &mut change.tx;
+            store::handoffs::record_release_failure(tx, handoff, &error, not_before, now, fence)
+                .await?;
             Ok(())
         })
     }

@@ -80,6 +80,13 @@ impl Chance {
         URL_SAFE_NO_PAD.encode(self.bytes::<32>())
     }
 
+    /// Draws a fence: a positive number that is never drawn again, also when the database has forgotten the last ones.
+    #[must_use]
+    pub fn fence(&self) -> i64 {
+        // 62 bits, because processes of the version before add one.
+        (i64::from_be_bytes(self.bytes()) & (i64::MAX >> 1)).max(1)
+    }
+
     /// Draws a number from 0 (inclusive) to 1 (exclusive), for jitter.
     #[must_use]
     pub fn fraction(&self) -> f64 {
@@ -208,6 +215,16 @@ mod tests {
         assert_ne!(code, chance.session_code());
         assert_eq!(URL_SAFE_NO_PAD.decode(chance.token()).unwrap().len(), 32);
         assert_ne!(chance.token(), chance.token());
+    }
+
+    #[test]
+    fn fences_are_positive_and_far_apart() {
+        let chance = Chance::seeded(4);
+        let mut fences: Vec<i64> = (0..1000).map(|_| chance.fence()).collect();
+        fences.sort_unstable();
+        assert!(fences[0] > 0);
+        // A counter, or a random start with a counter, would be closer.
+        assert!(fences.windows(2).all(|pair| pair[1] - pair[0] > 1 << 20));
     }
 
     #[test]

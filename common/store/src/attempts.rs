@@ -86,14 +86,15 @@ pub async fn end(
     Ok(())
 }
 
-/// Returns the outcome of the attempt that was claimed with this fence; `None` if it is open or was taken back.
+/// Returns the outcome, if there is one, of the attempt that was claimed with this fence; `None` if there is no such
+/// attempt: it was taken back, or the database has lost its claim.
 pub async fn outcome_of(
     tx: &mut Tx,
     handoff: HandoffId,
     round: u32,
     n: u32,
     fence: i64,
-) -> Result<Option<AttemptOutcome>> {
+) -> Result<Option<Option<AttemptOutcome>>> {
     let word: Option<Option<Text>> = fetch_optional_scalar!(
         tx,
         "SELECT outcome FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND fence = ?",
@@ -102,8 +103,8 @@ pub async fn outcome_of(
         n,
         fence
     );
-    word.flatten()
-        .map(|Text(word)| word.parse())
+    let outcome = word.map(|word| word.map(|Text(word)| word.parse()).transpose());
+    outcome
         .transpose()
         .map_err(|error| StoreError::corrupt("attempts", handoff, error))
 }

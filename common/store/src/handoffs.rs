@@ -18,7 +18,7 @@ pub use list::HandoffFilter;
 pub use list::{Listed, Page, list, listed};
 pub use outcome::{
     acknowledge, acknowledge_by_callback, close, confirm, count_off, has_open_after, is_overtaken,
-    postpone, put_back, raise_fence, release, reopen, schedule_retry,
+    postpone, put_back, release, renew_fence, reopen, schedule_retry,
 };
 
 use crate::{
@@ -70,7 +70,7 @@ pub struct NewHandoff {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stored {
     pub handoff: Handoff,
-    /// Number of its latest claim; an outcome with an older fence is void.
+    /// Random number of its latest claim; an outcome with any other is void.
     pub fence: i64,
     pub leased_until: Option<DateTime<Utc>>,
     /// Request body; fixed at the first attempt.

@@ -260,7 +260,7 @@ async fn begin_attempts(
             .map_err(corrupt_if_refused(order.id))?;
         }
         let leased_until = change.now + lease;
-        let (n, fence) = (handoff.attempts + 1, stored.fence + 1);
+        let (n, fence) = (handoff.attempts + 1, change.inner.chance.fence());
         let body = match &stored.body {
             Some(frozen) => frozen.clone(),
             None => {

@@ -157,8 +157,9 @@ pub(super) async fn recorded_outcome(
     let on_record =
         store::attempts::outcome_of(&mut change.tx, id, round, claimed.n, claimed.fence).await?;
     Ok(match on_record {
-        None | Some(AttemptOutcome::Unknown) => Concluded::Fenced,
-        Some(outcome) => Concluded::AlreadyRecorded { outcome },
+        None => Concluded::Forgotten,
+        Some(None | Some(AttemptOutcome::Unknown)) => Concluded::Fenced,
+        Some(Some(outcome)) => Concluded::AlreadyRecorded { outcome },
     })
 }
 

@@ -299,7 +299,9 @@ impl Play {
             Concluded::Recorded { .. } => OutcomeEffect::Recorded,
             Concluded::CalledOff { .. } => OutcomeEffect::CalledOff,
             // Recorded before, or after the end of the lease: nothing is changed.
-            Concluded::AlreadyRecorded { .. } | Concluded::Fenced => OutcomeEffect::Fenced,
+            Concluded::AlreadyRecorded { .. } | Concluded::Fenced | Concluded::Forgotten => {
+                OutcomeEffect::Fenced
+            }
         };
         self.seen.heeded.push(heeded);
         expect_equal("effect of the outcome", heeded, expected)

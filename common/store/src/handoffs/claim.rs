@@ -214,7 +214,7 @@ pub async fn record_claim_failure(
 }
 
 /// Records that an expired lease was not freed, as [`record_claim_failure`] does, and defers the handoff.
-/// The fifth failure parks it and ends its lease, so that its former holder is fenced off; one that a callback has
+/// The fifth failure parks it and ends its lease, and its former holder is fenced off by `fence`; one that a callback has
 /// acknowledged stays acknowledged. The attempt that was open under the lease is then `unknown`.
 pub async fn record_release_failure(
     tx: &mut Tx,
@@ -222,17 +222,19 @@ pub async fn record_release_failure(
     error: &str,
     not_before: DateTime<Utc>,
     now: DateTime<Utc>,
+    fence: i64,
 ) -> Result<()> {
     execute!(
         tx,
         "UPDATE handoffs SET error = ?, leased_until = CASE WHEN claim_failures + 1 >= ? THEN NULL ELSE ? END, \
-         fence = CASE WHEN claim_failures + 1 >= ? THEN fence + 1 ELSE fence END, \
+         fence = CASE WHEN claim_failures + 1 >= ? THEN ? ELSE fence END, \
          state = CASE WHEN claim_failures + 1 >= ? AND state = 'sending' THEN 'parked' ELSE state END, \
          claim_failures = claim_failures + 1 WHERE id = ? AND leased_until IS NOT NULL",
         shortened(error),
         MAX_FAILURES,
         not_before,
         MAX_FAILURES,
+        fence,
         MAX_FAILURES,
         id
     );

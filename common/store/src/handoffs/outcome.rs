@@ -110,9 +110,9 @@ pub async fn postpone(
     Ok(())
 }
 
-/// Invalidates every outstanding lease.
-pub async fn raise_fence(tx: &mut Tx, id: HandoffId) -> Result<()> {
-    execute!(tx, "UPDATE handoffs SET fence = fence + 1 WHERE id = ?", id);
+/// Invalidates every outstanding lease by a new fence.
+pub async fn renew_fence(tx: &mut Tx, id: HandoffId, fence: i64) -> Result<()> {
+    execute!(tx, "UPDATE handoffs SET fence = ? WHERE id = ?", fence, id);
     Ok(())
 }
 
