@@ -1,6 +1,7 @@
 //! Connections: MySQL pools for writing and reading; SQLite with one writer and several readers.
 
 mod checks;
+mod replication;
 mod sqlite_files;
 
 use std::{
@@ -327,6 +328,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
         checks::check_durability(&writers).await?;
     }
     checks::warn_of_host_block(&writers).await;
+    replication::warn_of_lost_commits(&writers).await;
     Ok(Db::MySql {
         writers,
         readers,
