@@ -42,6 +42,10 @@ pub(crate) enum Command {
     Audit,
     /// Upgrade the database's schema to this program's version
     Migrate,
+    /// Make all screens begin anew, after the database was restored or lost commits
+    ///
+    /// Works whether or not an expediter is running on it. docs/operations.md says when it is needed.
+    NewEpoch,
     /// Create an operator account in the database and print its password
     ///
     /// Same as create-user NAME --role operator.

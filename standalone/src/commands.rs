@@ -8,6 +8,7 @@ pub(crate) mod create_user;
 pub(crate) mod demo_order;
 pub(crate) mod migrate;
 pub(crate) mod mock_users;
+pub(crate) mod new_epoch;
 pub(crate) mod openapi;
 
 use std::{
