@@ -41,15 +41,13 @@ impl Channel {
         }
     }
 
-    /// Opens a session's channel after event `after`, or with a snapshot. The snapshot has been received on return:
+    /// Opens a session's channel at a [`Self::resume_point`], or with a snapshot. The snapshot has been received on return:
     /// later changes arrive as events.
     ///
     /// # Panics
     /// If it is refused, or does not begin with its snapshot.
-    pub(crate) async fn open_session(server: &str, code: &str, after: Option<i64>) -> Self {
-        let query = after
-            .map(|after| format!("?after={after}"))
-            .unwrap_or_default();
+    pub(crate) async fn open_session(server: &str, code: &str, after: Option<&str>) -> Self {
+        let query = after.map(|after| format!("?{after}")).unwrap_or_default();
         let server = server.replacen("http", "ws", 1);
         let mut channel = Self::open(&format!("{server}/ws/sessions/{code}{query}")).await;
         if after.is_none() {
@@ -133,6 +131,17 @@ impl Channel {
     pub fn numbers(&self) -> Vec<i64> {
         let events = self.seen.iter().filter(|event| event["type"] != "hello");
         events.filter_map(|event| event["seq"].as_i64()).collect()
+    }
+
+    /// Returns the query of a channel that goes on after the last message, with the epoch in which its number counts.
+    #[must_use]
+    pub fn resume_point(&self) -> Option<String> {
+        let last = |field: &str| {
+            let named = self.seen.iter().rev().find(|seen| !seen[field].is_null());
+            named.map(|seen| seen[field].clone())
+        };
+        let (seq, epoch) = (last("seq")?, last("epoch")?);
+        Some(format!("after={seq}&epoch={}", epoch.as_str()?))
     }
 
     pub async fn close(mut self) {

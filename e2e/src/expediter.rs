@@ -193,11 +193,12 @@ impl Expediter {
         Some((status, serde_json::from_str(&text).unwrap_or_default()))
     }
 
-    /// Opens a session's live channel after event `after`, or with a snapshot, which has been received on return.
+    /// Opens a session's live channel at a [`Channel::resume_point`], or with a snapshot, which has been received on
+    /// return.
     ///
     /// # Panics
     /// If it is refused.
-    pub async fn channel(&self, code: &str, after: Option<i64>) -> Channel {
+    pub async fn channel(&self, code: &str, after: Option<&str>) -> Channel {
         Channel::open_session(&self.url, code, after).await
     }
 

@@ -254,12 +254,12 @@ impl Member {
         address.expect("the process printed its address")
     }
 
-    /// Opens a session's live channel at a notifier, after event `after` or with a snapshot, which has been received on
-    /// return.
+    /// Opens a session's live channel at a notifier, at a [`Channel::resume_point`] or with a snapshot, which has been
+    /// received on return.
     ///
     /// # Panics
     /// If it is refused.
-    pub async fn channel(&self, code: &str, after: Option<i64>) -> Channel {
+    pub async fn channel(&self, code: &str, after: Option<&str>) -> Channel {
         Channel::open_session(&self.url, code, after).await
     }
 

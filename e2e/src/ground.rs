@@ -37,6 +37,12 @@ impl Ground {
         }
     }
 
+    /// Returns true if the ledger is on a database server, not in a file.
+    #[must_use]
+    pub fn has_servers(&self) -> bool {
+        !self.settings.is_empty()
+    }
+
     /// Returns a launch of `expediter`; all launches of a ground share its data.
     #[must_use]
     pub fn launch(&self) -> Launch {

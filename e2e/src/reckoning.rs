@@ -279,7 +279,7 @@ impl Verification<'_> {
         let last = greeted.seen[0]["seq"]
             .as_i64()
             .expect("a snapshot has its number");
-        let mut channel = self.expediter.channel(code, Some(0)).await;
+        let mut channel = self.expediter.channel(code, Some("after=0")).await;
         channel
             .until("the stream's last event", |event| {
                 event["seq"] == last && event["type"] != "hello"

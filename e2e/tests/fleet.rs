@@ -118,7 +118,7 @@ async fn whichever_process_is_killed_the_others_go_on() {
         let last = screen.numbers().last().copied();
         let order_id = house.place().await;
         let mut resumed = house.notifiers[0]
-            .channel(&house.shop.session_code, last)
+            .channel(&house.shop.session_code, screen.resume_point().as_deref())
             .await;
         wait_for_status(&mut resumed, &order_id, "ready").await;
         assert_eq!(
@@ -179,7 +179,7 @@ async fn each_process_is_replaced_under_load_without_a_failed_request() {
                 while screen.next().await != Frame::Closed(Some(1012)) {}
                 numbers = screen.numbers();
                 screen = new
-                    .channel(&shop.session_code, numbers.last().copied())
+                    .channel(&shop.session_code, screen.resume_point().as_deref())
                     .await;
             }
             stayed.push(new);

@@ -26,6 +26,8 @@ const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Followed {
     pub first: i64,
     pub last: i64,
+    /// Epoch in which that number counts.
+    pub epoch: Option<String>,
     pub connections: u32,
     pub refused: u32,
     /// Last shown status of each order, by id.
@@ -81,7 +83,8 @@ impl Followed {
         leaves_after: u32,
         goal: &mut watch::Receiver<Option<i64>>,
     ) {
-        let url = format!("{url}?after={}", self.last);
+        let epoch = self.epoch.as_ref().map(|epoch| format!("&epoch={epoch}"));
+        let url = format!("{url}?after={}{}", self.last, epoch.unwrap_or_default());
         let Ok(Ok((mut socket, _))) = timeout(READ_TIMEOUT, connect_async(url)).await else {
             self.refused += 1;
             return;
@@ -111,6 +114,17 @@ impl Followed {
     fn takes(&mut self, frame: &Value) {
         let seq = frame["seq"].as_i64().unwrap_or_default();
         if frame["type"] == "hello" {
+            let epoch = frame["epoch"].as_str().map(str::to_owned);
+            let is_new = self.epoch.is_some() && epoch.is_some() && self.epoch != epoch;
+            self.epoch = epoch;
+            if is_new && frame["resumed"] != true {
+                // What was known is void, and the snapshot is all that counts.
+                for order in frame["orders"].as_array().into_iter().flatten() {
+                    self.show(order);
+                }
+                self.last = seq;
+                return;
+            }
             if seq != self.last || frame["resumed"] != true {
                 self.breaks.push(format!(
                     "reconnected with {}, but got a new snapshot at {seq}",
@@ -130,7 +144,10 @@ impl Followed {
             self.first = seq;
         }
         self.last = seq;
-        let order = &frame["data"]["order"];
+        self.show(&frame["data"]["order"]);
+    }
+
+    fn show(&mut self, order: &Value) {
         if let (Some(id), Some(status)) = (order["id"].as_str(), order["status"].as_str()) {
             self.shown.insert(id.to_owned(), status.to_owned());
         }
@@ -169,6 +186,34 @@ mod tests {
         followed.takes(&json!({"type": "order.placed", "seq": 4, "prev": 2}));
         followed.takes(&json!({"type": "hello", "seq": 9}));
         assert_eq!(followed.breaks.len(), 3, "{:?}", followed.breaks);
+    }
+
+    #[test]
+    fn a_snapshot_is_a_break_unless_the_epoch_is_a_new_one() {
+        let mut followed = Followed::default();
+        let order = json!([{"id": "a", "status": "ready"}]);
+        for (hello, breaks) in [
+            (
+                json!({"type": "hello", "seq": 0, "resumed": true, "epoch": "e"}),
+                0,
+            ),
+            (
+                json!({"type": "hello", "seq": 3, "epoch": "f", "orders": order}),
+                0,
+            ),
+            (
+                json!({"type": "hello", "seq": 3, "resumed": true, "epoch": "f"}),
+                0,
+            ),
+            (
+                json!({"type": "hello", "seq": 4, "epoch": "f", "orders": []}),
+                1,
+            ),
+        ] {
+            followed.takes(&hello);
+            assert_eq!(followed.breaks.len(), breaks, "{hello}");
+        }
+        assert_eq!(followed.shown["a"], "ready");
     }
 
     #[test]
