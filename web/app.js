@@ -56,10 +56,11 @@ async function readDemo() {
 }
 
 function followTable(code) {
-  const address = (after) => {
+  const address = (after, epoch) => {
     const url = new URL(`/ws/sessions/${encodeURIComponent(code)}`, location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     if (after !== null) url.searchParams.set("after", after);
+    if (epoch !== null) url.searchParams.set("epoch", epoch);
     return url.href;
   };
   const channel = new LiveChannel({ address, onSnapshot, onEvent, onNote, onState: () => showLine(channel) });

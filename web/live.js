@@ -33,7 +33,8 @@ const systemClock = {
 };
 
 /**
- * Channel with reconnects. `address(after)` returns the URL, with `after` a number or null for a snapshot.
+ * Channel with reconnects. `address(after, epoch)` returns the URL, with the number to resume after and the epoch in which
+ * it counts, or two nulls for a snapshot.
  * Callbacks: `onSnapshot(hello)`, `onEvent(event)`, `onState(state)` and `onNote(note)`; a note is for people:
  * `{kind: "snapshot" | "resumed" | "gap" | "down" | "ended", …}`.
  */
@@ -52,6 +53,7 @@ export class LiveChannel {
     this.socket = null;
     this.stream = null;
     this.last = null; // number of the last event received, or of the snapshot
+    this.epoch = null; // epoch in which that number counts
     this.failures = 0;
     this.timers = new Map();
     this.state = {
@@ -83,7 +85,7 @@ export class LiveChannel {
   #connect() {
     this.#dropSocket();
     this.#change({ phase: "connecting", retryAt: null });
-    const socket = this.openSocket(this.address(this.last));
+    const socket = this.openSocket(this.address(this.last, this.epoch));
     this.socket = socket;
     // Late messages of an abandoned socket must not count as the new one's.
     const mine = (action) => (event) => this.socket === socket && action(event);
@@ -112,7 +114,7 @@ export class LiveChannel {
   #greeted(hello) {
     this.#cancel("hello");
     if (hello.resumed) {
-      if (hello.stream !== this.stream || hello.seq !== this.last) {
+      if (hello.stream !== this.stream || hello.seq !== this.last || (hello.epoch ?? null) !== this.epoch) {
         return this.#fresh({ kind: "gap", why: "the server resumed at another number", expected: this.last, got: hello.seq });
       }
       this.#live();
@@ -121,6 +123,7 @@ export class LiveChannel {
     const again = this.last !== null;
     this.stream = hello.stream;
     this.last = hello.seq;
+    this.epoch = hello.epoch ?? null;
     this.#live();
     this.onSnapshot(hello);
     this.onNote({ kind: "snapshot", seq: hello.seq, again });
@@ -146,6 +149,7 @@ export class LiveChannel {
   /** Forgets the number after a gap, so that the next hello is a full snapshot. */
   #fresh(note) {
     this.last = null;
+    this.epoch = null;
     this.stream = null;
     this.onNote(note);
     this.#down(note.why, this.clock.now());

@@ -4,12 +4,13 @@
 /** Maximum number of frames shown, so that a page left open does not grow. */
 const MOST_FRAMES = 500;
 
-/** Returns the URL of the channel for the page at `location`; `after` is a number or null. */
-export function channelAddress(location, after) {
+/** Returns the URL of the channel for the page at `location`; `after` is a number or null, and counts in `epoch`. */
+export function channelAddress(location, after, epoch = null) {
   const code = location.pathname.split("/").pop();
   const url = new URL(`/ws/sessions/${code}`, location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   if (after !== null) url.searchParams.set("after", after);
+  if (after !== null && epoch !== null) url.searchParams.set("epoch", epoch);
   return url.href;
 }
 
@@ -32,11 +33,21 @@ export function numberAfter(text, before) {
   }
 }
 
+/** Returns the epoch that a frame names, or `before` if it names none. */
+export function epochAfter(text, before) {
+  try {
+    return JSON.parse(text).epoch ?? before;
+  } catch {
+    return before;
+  }
+}
+
 export class DebugPage {
   constructor({ document, location, openSocket = (url) => new WebSocket(url), now = () => new Date(), log = console.log }) {
     Object.assign(this, { document, location, openSocket, now, log });
     this.socket = null;
     this.last = null; // last number received
+    this.epoch = null; // epoch in which it counts
   }
 
   start() {
@@ -48,7 +59,7 @@ export class DebugPage {
 
   connect(after) {
     const old = this.socket;
-    const socket = this.openSocket(channelAddress(this.location, after));
+    const socket = this.openSocket(channelAddress(this.location, after, this.epoch));
     this.socket = socket;
     old?.close();
     const mine = (action) => (event) => this.socket === socket && action(event);
@@ -61,6 +72,7 @@ export class DebugPage {
   #heard(text) {
     this.log(text);
     this.last = numberAfter(text, this.last);
+    this.epoch = epochAfter(text, this.epoch);
     this.document.getElementById("resume").disabled = this.last === null;
     const item = this.document.createElement("li");
     const when = this.document.createElement("small");

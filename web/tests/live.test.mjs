@@ -52,15 +52,15 @@ class FakeSocket {
 
 let clock, sockets, snapshots, events, notes, channel;
 const socket = () => sockets.at(-1);
-const hello = (seq, stream = "session:1") => ({ type: "hello", stream, seq, session: {}, orders: [] });
-const resumed = (seq, stream = "session:1") => ({ type: "hello", stream, seq, resumed: true });
+const hello = (seq, stream = "session:1", epoch = "e1") => ({ type: "hello", stream, seq, epoch, session: {}, orders: [] });
+const resumed = (seq, stream = "session:1", epoch = "e1") => ({ type: "hello", stream, seq, epoch, resumed: true });
 const event = (seq, prev = seq - 1, stream = "session:1") => ({ stream, seq, prev, version: 1, type: "order.placed", data: {} });
 
 beforeEach(() => {
   clock = new FakeClock();
   [sockets, snapshots, events, notes] = [[], [], [], []];
   channel = new LiveChannel({
-    address: (after) => (after === null ? "ws://x" : `ws://x?after=${after}`),
+    address: (after, epoch) => (after === null ? "ws://x" : `ws://x?after=${after}&epoch=${epoch}`),
     onSnapshot: (snapshot) => snapshots.push(snapshot.seq),
     onEvent: (happened) => events.push(happened.seq),
     onNote: (note) => notes.push(note.kind),
@@ -121,20 +121,20 @@ test("after a lost connection it resumes after its last number without a new sna
   socket().says(event(5));
   socket().ends(1006);
   clock.advance(500);
-  assert.equal(socket().url, "ws://x?after=5");
+  assert.equal(socket().url, "ws://x?after=5&epoch=e1");
   socket().says(resumed(5));
   socket().says(event(6));
   assert.deepEqual([snapshots, events], [[4], [5, 6]]);
   assert.deepEqual(notes, ["snapshot", "down", "resumed"]);
 });
 
-test("a resume at another number or of another stream is not believed", () => {
+test("a resume at another number, of another stream or in another epoch is not believed", () => {
   const retry = () => clock.advance(channel.state.retryAt - clock.time);
-  for (const wrong of [resumed(3), resumed(4, "session:2")]) {
+  for (const wrong of [resumed(3), resumed(4, "session:2"), resumed(4, "session:1", "e2")]) {
     socket().says(hello(4));
     socket().ends(1006);
     retry();
-    assert.equal(socket().url, "ws://x?after=4");
+    assert.equal(socket().url, "ws://x?after=4&epoch=e1");
     socket().says(wrong);
     assert.equal(notes.at(-1), "gap");
     retry();
@@ -149,6 +149,17 @@ test("a server that cannot resume sends a snapshot, which is taken and told", ()
   socket().says(hello(90));
   assert.deepEqual(snapshots, [4, 90]);
   assert.equal(notes.at(-1), "snapshot");
+});
+
+test("a snapshot in mid-stream brings a new epoch, and the next resume names it", () => {
+  socket().says(hello(4));
+  socket().says(event(5));
+  socket().says(hello(4, "session:1", "e2"));
+  socket().says(event(5));
+  assert.deepEqual([snapshots, events], [[4, 4], [5, 5]]);
+  socket().ends(1006);
+  clock.advance(500);
+  assert.equal(socket().url, "ws://x?after=5&epoch=e2");
 });
 
 for (const code of [4401, 4404, 4410]) {
@@ -168,7 +179,7 @@ for (const code of [4408, 1012, 1006, 1000]) {
     socket().says(hello(4));
     socket().ends(code);
     clock.advance(500);
-    assert.equal(socket().url, "ws://x?after=4");
+    assert.equal(socket().url, "ws://x?after=4&epoch=e1");
     assert.equal(sockets.length, 2);
   });
 }
