@@ -2,7 +2,12 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use domain::{account::Account, event::EventKind, ids::OrderId, session::Session};
+use domain::{
+    account::Account,
+    event::EventKind,
+    ids::{EpochId, OrderId},
+    session::Session,
+};
 use ledger::events::OrderSnapshot;
 use platform::secrets::{same, sha256};
 
@@ -38,6 +43,15 @@ pub(crate) struct Channel {
     guest_hash: Option<[u8; 32]>,
 }
 
+/// Place in a stream at which a client goes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResumePoint {
+    /// Number of the last event that the client has.
+    pub(crate) after: i64,
+    /// Epoch that the client was told last.
+    pub(crate) epoch: Option<EpochId>,
+}
+
 /// Subject of a channel.
 #[derive(Debug)]
 enum Subject {
@@ -52,7 +66,7 @@ impl Channel {
     pub(crate) async fn for_session(
         notifier: &Notifier,
         code: &str,
-        after: Option<i64>,
+        after: Option<ResumePoint>,
         guest_key: Option<&str>,
     ) -> Result<(Self, Frame), Close> {
         let read = notifier.read(async |ledger| ledger.session_by_code(code).await);
@@ -72,7 +86,7 @@ impl Channel {
         notifier: &Notifier,
         id: OrderId,
         account: &Account,
-        after: Option<i64>,
+        after: Option<ResumePoint>,
     ) -> Result<(Self, Frame), Close> {
         let read = notifier.read(async |ledger| ledger.order(id).await);
         let order = read.await?.ok_or(Close::NotFound)?;
@@ -102,7 +116,7 @@ impl Channel {
         }
     }
 
-    async fn begin(mut self, after: Option<i64>) -> Result<(Self, Frame), Close> {
+    async fn begin(mut self, after: Option<ResumePoint>) -> Result<(Self, Frame), Close> {
         let hello = match after {
             Some(after) => self.resume(after).await?,
             None => self.snapshot().await?,
@@ -115,6 +129,11 @@ impl Channel {
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Close> {
         loop {
             self.check()?;
+            if self.listener.is_void() {
+                self.listener = self.listener.again();
+                self.caught_up_at = 0;
+                return Ok(Some(self.snapshot().await?));
+            }
             if self.position >= self.listener.head() {
                 return Ok(None);
             }
@@ -203,19 +222,23 @@ impl Channel {
         }
     }
 
-    async fn resume(&mut self, after: i64) -> Result<Frame, Close> {
+    async fn resume(&mut self, point: ResumePoint) -> Result<Frame, Close> {
         let stream = self.listener.stream();
         let read = self
             .notifier
-            .read(async |ledger| ledger.stream_head(stream).await);
-        let head = read.await?.ok_or(Close::NotFound)?;
+            .read(async |ledger| ledger.stream_position(stream).await);
+        let (head, epoch) = read.await?.ok_or(Close::NotFound)?;
+        let after = point.after;
+        // From the beginning on, no number has to count.
+        let counts = after == 0 || (epoch.is_some() && point.epoch == epoch);
         // Also for a number that was never assigned.
-        if after < 0 || !(0..=MAX_MISSED).contains(&head.saturating_sub(after)) {
+        if !counts || after < 0 || !(0..=MAX_MISSED).contains(&head.saturating_sub(after)) {
             return self.snapshot().await;
         }
         self.listener.set_start(head);
         (self.position, self.sent) = (after, after);
-        Ok(protocol::resumed(stream, after).into())
+        let hello = protocol::resumed(stream, after);
+        Ok(protocol::with_epoch(hello, epoch).into())
     }
 
     async fn snapshot(&mut self) -> Result<Frame, Close> {
@@ -250,9 +273,9 @@ impl Channel {
         let read = self
             .notifier
             .read(async |ledger| ledger.order_snapshot(id).await);
-        let OrderSnapshot { order, seq } = read.await?.ok_or(Close::NotFound)?;
+        let OrderSnapshot { epoch, order, seq } = read.await?.ok_or(Close::NotFound)?;
         let hello = protocol::order_snapshot(order.stream(), seq, &order);
-        Ok((seq, hello.into()))
+        Ok((seq, protocol::with_epoch(hello, epoch).into()))
     }
 
     /// Returns the event after the position if it is in memory.

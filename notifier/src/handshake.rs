@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     Notifier,
-    channel::Channel,
+    channel::{Channel, ResumePoint},
     frame::Frame,
     protocol::{ClientMessage, Close, End},
     socket::ClientStream,
@@ -24,13 +24,13 @@ const TICKET_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) enum ChannelRequest {
     Session {
         code: String,
-        after: Option<i64>,
+        after: Option<ResumePoint>,
         guest_key: Option<String>,
     },
     Ticketed {
         subject: TicketSubject,
         ticket: Option<String>,
-        after: Option<i64>,
+        after: Option<ResumePoint>,
     },
 }
 

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use domain::{event::Event, ids::StreamId};
+use domain::{
+    event::Event,
+    ids::{EpochId, StreamId},
+};
 use ledger::Ledger;
 use platform::metrics::Metrics;
 use tokio::sync::{Notify, Semaphore, watch};
@@ -39,6 +42,10 @@ struct Inner {
     streams: Mutex<HashMap<StreamId, StreamEntry>>,
     /// Shared with the store channels, which add and remove their queues; the feed task fills them. Guarded inside.
     stores: Stores,
+    /// The ledger's epoch when it was last checked.
+    epoch: Mutex<Option<EpochId>>,
+    /// Counts the epochs that ended while channels were open; each channel begins anew when it changes.
+    restarts: watch::Sender<u64>,
     /// Wakes the reconcile task; notified by the feed task when messages were lost. Holds at most one notification.
     missed: Notify,
 }
@@ -61,6 +68,8 @@ impl Hub {
             reads,
             streams: Mutex::default(),
             stores: Stores::default(),
+            epoch: Mutex::default(),
+            restarts: watch::Sender::default(),
             missed: Notify::new(),
         }))
     }
@@ -75,6 +84,8 @@ impl Hub {
 
     /// Subscribes to a stream; no later event is missed. Its head is known only after [`Listener::set_start`].
     pub(crate) fn listen(&self, id: StreamId, is_session: bool) -> Listener {
+        // Before the stream is looked up: see `check_epoch`.
+        let restarts = self.restarts();
         let mut streams = self.streams();
         let listened = streams.entry(id).or_insert_with(|| StreamEntry {
             stream: Arc::new(Stream::new(id, is_session)),
@@ -84,13 +95,39 @@ impl Hub {
         Listener {
             updates: listened.stream.updates(),
             stream: Arc::clone(&listened.stream),
+            restarts,
             hub: self.clone(),
         }
+    }
+
+    /// Returns a receiver that is told when all channels must begin anew.
+    pub(crate) fn restarts(&self) -> watch::Receiver<u64> {
+        self.0.restarts.subscribe()
+    }
+
+    /// Compares the ledger's epoch with the last one. When it changed, every channel listens to its stream anew, because
+    /// the numbers known here are void, and begins with a snapshot.
+    pub(crate) async fn check_epoch(&self) -> ledger::Result<()> {
+        let epoch = self.0.ledger.check_epoch().await?;
+        let last = self.0.epoch.lock().replace(epoch);
+        if last.is_some_and(|last| last != epoch) {
+            tracing::warn!(%epoch, "the ledger has a new epoch; all live channels begin anew");
+            self.streams().clear();
+            self.0.restarts.send_modify(|restarts| *restarts += 1);
+        }
+        Ok(())
+    }
+
+    /// Records that the ledger lacks a number that was sent, and makes [`Self::missed`] return, to find out why.
+    pub(crate) fn suspect(&self, stream: StreamId, seq: i64) {
+        self.0.ledger.note_number(stream, seq);
+        self.note_gap();
     }
 
     /// Handles an event from the feed.
     pub(crate) fn handle_event(&self, event: &Event) {
         self.0.metrics.feed_messages.inc();
+        self.0.ledger.note_event(event);
         self.0.stores.handle_event(event);
         let stream = self
             .streams()
@@ -177,6 +214,8 @@ pub(crate) struct Listener {
     hub: Hub,
     /// Shared with the hub and the stream's other listeners; synchronized inside.
     stream: Arc<Stream>,
+    /// Written by the hub when the epoch ended in which this subscription began.
+    restarts: watch::Receiver<u64>,
     /// Written by the stream under its own lock; each listener reads it and keeps what it has seen.
     updates: watch::Receiver<StreamUpdate>,
 }
@@ -213,10 +252,25 @@ impl Listener {
         self.stream.recent(seq)
     }
 
-    /// Waits for a change since the last one that was returned. Cancel-safe.
+    /// Waits for a change since the last one that was returned, or for [`Self::is_void`]. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
-        // Cannot fail: `self.stream` keeps the sender alive.
-        let _ = self.updates.changed().await;
+        // A clone, so that `is_void` stays true until there is a new subscription.
+        let mut restarts = self.restarts.clone();
+        // Cannot fail: `self.stream` and `self.hub` keep the senders alive.
+        tokio::select! {
+            _ = self.updates.changed() => {}
+            _ = restarts.changed() => {}
+        }
+    }
+
+    /// Returns true if the epoch ended in which this subscription began.
+    pub(crate) fn is_void(&self) -> bool {
+        self.restarts.has_changed().unwrap_or(false)
+    }
+
+    /// Subscribes to the same stream in the present epoch.
+    pub(crate) fn again(&self) -> Self {
+        self.hub.listen(self.stream.id(), self.stream.is_session())
     }
 
     /// Waits until the head is beyond this number.
@@ -235,6 +289,10 @@ impl Drop for Listener {
         let mut streams = self.hub.streams();
         if let Entry::Occupied(mut entry) = streams.entry(self.stream.id()) {
             let listened = entry.get_mut();
+            if !Arc::ptr_eq(&listened.stream, &self.stream) {
+                // That of a later epoch.
+                return;
+            }
             listened.listeners -= 1;
             if listened.listeners == 0 {
                 entry.remove();

@@ -99,6 +99,10 @@ impl Notifier {
             proxies: Proxies::new(&settings.trusted_proxies),
             settings,
         }));
+        // Before the first client, so that the epoch that this process begins ends no channel.
+        if let Err(error) = hub.check_epoch().await {
+            tracing::warn!(%error, "reading the ledger's epoch failed; the next check will retry");
+        }
         let stopping = notifier.0.stopping.clone();
         // Subscribed before the first client can connect.
         let feed = broker.feed().await;

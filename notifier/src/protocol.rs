@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{
     event::{Event, EventKind},
-    ids::{OrderId, StreamId},
+    ids::{EpochId, OrderId, StreamId},
     order::{Order, rfc3339},
 };
 use ledger::events::{SessionSnapshot, StoreSnapshot};
@@ -110,6 +110,15 @@ pub fn resumed(stream: StreamId, after: i64) -> String {
     json!({"type": "hello", "stream": stream, "seq": after, "resumed": true}).to_string()
 }
 
+/// Adds to a first frame the epoch in which its numbers count, from which on `?after=` needs it.
+#[must_use]
+pub fn with_epoch(hello: String, epoch: Option<EpochId>) -> String {
+    match epoch {
+        Some(epoch) => hello.replacen('{', &format!(r#"{{"epoch":"{epoch}","#), 1),
+        None => hello,
+    }
+}
+
 /// Tells by the hash of an order's guest key if the order is the client's.
 pub type IsMine<'a> = &'a dyn Fn(Option<&[u8]>) -> bool;
 
@@ -128,6 +137,7 @@ impl SessionHello {
     #[must_use]
     pub fn new(snapshot: &SessionSnapshot) -> Self {
         let SessionSnapshot {
+            epoch,
             session,
             orders,
             next,
@@ -139,6 +149,7 @@ impl SessionHello {
             "type": "hello",
             "stream": StreamId::from(session.id),
             "seq": session.seq,
+            "epoch": epoch,
             "session": facts,
             "next_cursor": next,
         });
@@ -206,6 +217,7 @@ pub fn store_snapshot(snapshot: &StoreSnapshot) -> String {
         orders,
         truncated,
         heads,
+        ..
     } = snapshot;
     let sessions: Vec<Value> = sessions
         .iter()
@@ -246,6 +258,8 @@ pub struct EventFrame {
     pub seq: i64,
     pub kind: EventKind,
     pub order_id: Option<OrderId>,
+    /// Number of its order in the store, if it is an event of one.
+    pub order_number: Option<i64>,
     pub at: DateTime<Utc>,
     head: Bytes,
     tail: Bytes,
@@ -258,6 +272,7 @@ impl EventFrame {
             seq: event.seq,
             kind: event.kind,
             order_id: event.order_id,
+            order_number: event.data["order"]["number"].as_i64(),
             at: event.at,
             head: format!(
                 r#"{{"stream":"{}","seq":{},"prev":"#,
@@ -319,6 +334,20 @@ mod tests {
                 "data": {"order": {"note": "\"quoted\" and ünïcode"}},
             })
         );
+    }
+
+    #[test]
+    fn a_first_frame_names_its_epoch() {
+        let stream = event().stream;
+        let epoch: EpochId = uuid::Uuid::from_u128(9).into();
+        let named = with_epoch(resumed(stream, 4), Some(epoch));
+        let named: Value = serde_json::from_str(&named).unwrap();
+        let expected = json!({
+            "type": "hello", "stream": stream, "seq": 4, "resumed": true,
+            "epoch": "00000000-0000-0000-0000-000000000009",
+        });
+        assert_eq!(named, expected);
+        assert_eq!(with_epoch(resumed(stream, 4), None), resumed(stream, 4));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Reconciles the streams that have listeners with the ledger: finds events that the feed lost, renewed codes and
-//! ended sessions.
+//! Reconciles the streams that have listeners with the ledger: finds events that the feed lost, events that the ledger
+//! lost, renewed codes and ended sessions.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use domain::ids::StreamId;
 use ledger::Result;
@@ -30,12 +30,20 @@ pub(crate) async fn run(hub: Hub, every: Duration, stopping: CancellationToken) 
 }
 
 async fn check(hub: &Hub) -> Result<()> {
+    hub.check_epoch().await?;
     let listened = hub.listened();
+    let mut went_back = false;
     let (session_streams, others): (Vec<_>, Vec<_>) =
         listened.into_iter().partition(|stream| stream.is_session());
     for streams in session_streams.chunks(STREAMS_PER_QUERY) {
+        let heads = heads(streams);
         let ids: Vec<_> = ids(streams).map(|id| id.uuid().into()).collect();
-        for session in hub.ledger().sessions(&ids).await? {
+        let sessions = hub.ledger().sessions(&ids).await?;
+        let read = sessions
+            .iter()
+            .map(|session| (session.id.into(), session.seq));
+        went_back |= note_if_behind(hub, heads, &read.collect());
+        for session in sessions {
             let Some(stream) = find(streams, session.id.into()) else {
                 continue;
             };
@@ -48,14 +56,39 @@ async fn check(hub: &Hub) -> Result<()> {
         }
     }
     for streams in others.chunks(STREAMS_PER_QUERY) {
+        let heads = heads(streams);
         let ids: Vec<_> = ids(streams).collect();
-        for (id, seq) in hub.ledger().stream_heads(&ids).await? {
+        let read = hub.ledger().stream_heads(&ids).await?;
+        went_back |= note_if_behind(hub, heads, &read.iter().copied().collect());
+        for (id, seq) in read {
             if let Some(stream) = find(streams, id) {
                 hub.reached(stream, seq);
             }
         }
     }
+    if went_back {
+        hub.check_epoch().await?;
+    }
     Ok(())
+}
+
+/// Returns the numbers up to which these streams are known; taken before the ledger is read.
+fn heads(streams: &[Arc<Stream>]) -> Vec<(StreamId, i64)> {
+    let heads = streams.iter().map(|stream| (stream.id(), stream.head()));
+    heads.collect()
+}
+
+/// Notes the streams that the ledger has lower numbers of, or not at all, than were known before it was read; returns
+/// true if there are any.
+fn note_if_behind(hub: &Hub, known: Vec<(StreamId, i64)>, read: &HashMap<StreamId, i64>) -> bool {
+    let mut went_back = false;
+    for (stream, head) in known {
+        if head > read.get(&stream).copied().unwrap_or(0) {
+            hub.ledger().note_number(stream, head);
+            went_back = true;
+        }
+    }
+    went_back
 }
 
 fn ids(streams: &[Arc<Stream>]) -> impl Iterator<Item = StreamId> {

@@ -7,7 +7,7 @@ use domain::{
     account::Account,
     ids::{StoreId, StreamId},
 };
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     Notifier,
@@ -17,11 +17,11 @@ use crate::{
     ticket_holder::TicketHolder,
 };
 
-/// Maximum number of tracked streams; beyond it the channel starts over with a snapshot.
-const MAX_STREAMS: usize = 5000;
+/// Maximum number of streams tracked beside those of the snapshot; beyond it the channel starts over with a snapshot.
+const MAX_LATER_STREAMS: usize = 5000;
 /// Maximum number of events per read.
 const PAGE: u32 = 100;
-/// Margin for clock differences between processes and for the duration of a commit.
+/// Margin for clock differences between processes, for events of orders and sessions that had ended.
 const MARGIN: TimeDelta = TimeDelta::seconds(10);
 
 #[derive(Debug)]
@@ -30,9 +30,16 @@ pub(crate) struct StoreChannel {
     listener: StoreListener,
     store: StoreId,
     ticket_holder: TicketHolder,
-    /// Time of the snapshot minus [`MARGIN`]; on streams that it did not contain, only newer events are sent.
+    /// Written by the hub when the epoch ended in which the snapshot was made.
+    restarts: watch::Receiver<u64>,
+    /// Order number up to which `progress` has the stream of every order that had not ended. A stream without progress
+    /// began after it, or had ended: judged by numbers, because a commit may take any time.
+    numbered: i64,
+    /// Time of the snapshot minus [`MARGIN`]; on streams that had ended before it, only newer events are sent.
     since: DateTime<Utc>,
     progress: HashMap<StreamId, StreamProgress>,
+    /// Number of streams beyond which the channel starts over.
+    max_streams: usize,
     page: VecDeque<(StreamId, EventFrame)>,
     check_at: Instant,
 }
@@ -42,6 +49,8 @@ pub(crate) struct StoreChannel {
 struct StreamProgress {
     position: i64,
     sent: i64,
+    /// True if the stream had ended before the snapshot.
+    had_ended: bool,
 }
 
 impl StoreChannel {
@@ -62,8 +71,11 @@ impl StoreChannel {
             notifier: notifier.clone(),
             store,
             ticket_holder,
+            restarts: notifier.0.hub.restarts(),
+            numbered: 0,
             since: DateTime::UNIX_EPOCH,
             progress: HashMap::new(),
+            max_streams: MAX_LATER_STREAMS,
             page: VecDeque::new(),
             check_at: Instant::now(),
         };
@@ -74,13 +86,16 @@ impl StoreChannel {
     /// Returns the next frame for this screen; `None` when it is up to date.
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Close> {
         loop {
-            if self.progress.len() > MAX_STREAMS {
+            if self.progress.len() > self.max_streams
+                || self.restarts.has_changed().unwrap_or(false)
+            {
                 return Ok(Some(self.snapshot().await?));
             }
             if self.check_at <= Instant::now() {
                 self.check().await?;
             }
             if let Some((stream, event_frame)) = self.page.pop_front() {
+                self.know(stream, &event_frame).await?;
                 match self.pass(stream, &event_frame) {
                     Some(frame) => return Ok(Some(frame)),
                     None => continue,
@@ -97,6 +112,7 @@ impl StoreChannel {
             match next {
                 _ if seq <= position => {}
                 Next::Event(_, event_frame) if seq == position + 1 => {
+                    self.know(stream, &event_frame).await?;
                     if let Some(frame) = self.pass(stream, &event_frame) {
                         return Ok(Some(frame));
                     }
@@ -112,7 +128,10 @@ impl StoreChannel {
 
     /// Waits until [`Self::next`] may have a frame. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
+        // A clone, so that `next` sees the change too.
+        let mut restarts = self.restarts.clone();
         tokio::select! {
+            _ = restarts.changed() => {}
             () = self.listener.arrived() => {}
             () = tokio::time::sleep_until(self.check_at) => {}
         }
@@ -123,11 +142,36 @@ impl StoreChannel {
         self.listener.overflowed()
     }
 
-    /// Returns the frame of a stream's next event; `None` for an event of a stream that had ended before the snapshot.
+    /// Begins the progress of a stream that the snapshot did not have: it began later, or had ended before. An order
+    /// that had not ended, or an open session, would be in the snapshot if it had been committed.
+    async fn know(&mut self, stream: StreamId, event_frame: &EventFrame) -> Result<(), Close> {
+        if self.progress.contains_key(&stream) {
+            return Ok(());
+        }
+        let numbered = self.numbered;
+        let began_later = match event_frame.order_number {
+            Some(number) => number > numbered,
+            None => {
+                let read = self
+                    .notifier
+                    .read(async |ledger| ledger.began_after_number(stream, numbered).await);
+                read.await?
+            }
+        };
+        let place = StreamProgress {
+            had_ended: !began_later,
+            ..StreamProgress::default()
+        };
+        self.progress.insert(stream, place);
+        Ok(())
+    }
+
+    /// Returns the frame of a stream's next event; `None` for an old event of a stream that had ended before the
+    /// snapshot.
     fn pass(&mut self, stream: StreamId, event_frame: &EventFrame) -> Option<Frame> {
         let place = self.progress.entry(stream).or_default();
         place.position = event_frame.seq;
-        if event_frame.at < self.since && place.sent == 0 {
+        if place.had_ended && event_frame.at < self.since && place.sent == 0 {
             return None;
         }
         let frame = event_frame.frame(place.sent, None);
@@ -137,6 +181,7 @@ impl StoreChannel {
 
     async fn snapshot(&mut self) -> Result<Frame, Close> {
         let store = self.store;
+        self.restarts.mark_unchanged();
         self.since = self.notifier.0.ledger.clock().now() - MARGIN;
         // The snapshot contains everything that was queued until now.
         self.listener.clear();
@@ -145,37 +190,49 @@ impl StoreChannel {
             .notifier
             .read(async |ledger| ledger.store_snapshot(store).await);
         let snapshot = read.await?.ok_or(Close::NotFound)?;
-        let heads = snapshot.heads.iter();
-        let place = |seq: i64| StreamProgress {
-            position: seq,
-            sent: seq,
+        let place = |position: i64, sent: i64| StreamProgress {
+            position,
+            sent,
+            had_ended: false,
         };
-        self.progress = heads.map(|(stream, seq)| (*stream, place(*seq))).collect();
+        let shown = snapshot.heads.iter();
+        let shown = shown.map(|(stream, seq)| (*stream, place(*seq, *seq)));
+        // The client does not know these streams' numbers: the first frame of each has a `prev` of 0.
+        let others = snapshot.other_heads.iter();
+        let others = others.map(|(stream, seq)| (*stream, place(*seq, 0)));
+        self.progress = others.chain(shown).collect();
+        self.max_streams = self.progress.len() + MAX_LATER_STREAMS;
+        self.numbered = snapshot.last_number;
         self.check_at = Instant::now() + self.notifier.0.settings.check_interval;
-        Ok(protocol::store_snapshot(&snapshot).into())
+        let hello = protocol::store_snapshot(&snapshot);
+        Ok(protocol::with_epoch(hello, snapshot.epoch).into())
     }
 
     /// Compares the streams with the ledger, to find events that the feed lost.
     async fn check(&mut self) -> Result<(), Close> {
         self.check_at = Instant::now() + self.notifier.0.settings.check_interval;
-        let (store, since) = (self.store, self.since);
+        let (store, numbered) = (self.store, self.numbered);
         let known: Vec<StreamId> = self.progress.keys().copied().collect();
         let read = self.notifier.read(async |ledger| {
-            let mut heads = ledger.stream_heads(&known).await?;
-            heads.extend(ledger.heads_of_store_since(store, since).await?);
-            Ok(heads)
+            let heads = ledger.stream_heads(&known).await?;
+            let later = ledger.streams_after_number(store, numbered).await?;
+            Ok((heads, later))
         });
-        let heads = match read.await {
+        let (heads, later) = match read.await {
             // The next check finds the same; the channel stays open while the ledger is unavailable.
             Err(Close::TryAgain) => return Ok(()),
-            heads => heads?,
+            read => read?,
         };
-        for (stream, seq) in heads {
-            if self
-                .progress
-                .get(&stream)
-                .is_none_or(|place| place.position < seq)
-            {
+        self.numbered = later.last_number;
+        let read: HashMap<StreamId, i64> = heads.iter().copied().collect();
+        for (stream, place) in &self.progress {
+            if place.position > read.get(stream).copied().unwrap_or(0) {
+                self.notifier.0.hub.suspect(*stream, place.position);
+            }
+        }
+        // A stream without progress is told from its first event on.
+        for (stream, seq) in heads.into_iter().chain(later.heads) {
+            if self.progress.entry(stream).or_default().position < seq {
                 self.listener.reached(stream, seq);
             }
         }

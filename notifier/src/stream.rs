@@ -102,6 +102,11 @@ impl Stream {
         self.updates.subscribe()
     }
 
+    /// Returns the number up to which all events are known; 0 if it is not known yet.
+    pub(crate) fn head(&self) -> i64 {
+        self.state.lock().head.unwrap_or(0)
+    }
+
     /// Returns the event of this number if it is still in memory.
     pub(crate) fn recent(&self, seq: i64) -> Option<Arc<EventFrame>> {
         let state = self.state.lock();
@@ -237,6 +242,7 @@ mod tests {
 
     fn snapshot(seq: i64) -> SessionSnapshot {
         SessionSnapshot {
+            epoch: None,
             session: Session {
                 id: uuid::Uuid::nil().into(),
                 store_id: uuid::Uuid::nil().into(),

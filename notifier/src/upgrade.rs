@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::{
     Notifier,
     accept::accept,
+    channel::ResumePoint,
     handshake::ChannelRequest,
     socket::{self, OpenSocketGuard},
 };
@@ -40,6 +41,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Default, Deserialize)]
 struct Query {
     after: Option<i64>,
+    epoch: Option<String>,
     ticket: Option<String>,
 }
 
@@ -54,7 +56,13 @@ impl Upgrade {
     fn channel_request(&self, request: &Request) -> Result<ChannelRequest> {
         let key: String = request.path_params()?;
         // Unreadable parameters are ignored; the client gets a snapshot.
-        let Query { after, ticket } = request.params().unwrap_or_default();
+        let Query {
+            after,
+            epoch,
+            ticket,
+        } = request.params().unwrap_or_default();
+        let epoch = epoch.and_then(|epoch| epoch.parse().ok());
+        let after = after.map(|after| ResumePoint { after, epoch });
         let subject = match (self.kind, key.parse::<Uuid>()) {
             (Kind::Session, _) => {
                 let guest_key = header_text(request.headers(), "expediter-guest");

@@ -120,7 +120,10 @@ fn statuses(
             404,
             is_in(&["path"]) || takes("store_id") || (by_account && has_body),
         ),
-        (409, !reads && by_account || takes("Idempotency-Key")),
+        (
+            409,
+            !reads && by_account || takes("Idempotency-Key") || takes("epoch"),
+        ),
         (410, by_code),
         (412, takes("If-Match")),
         (413, has_body),

@@ -4,7 +4,7 @@ mod request;
 mod view;
 
 use domain::{
-    ids::{OrderId, SessionId, StoreId},
+    ids::{EpochId, OrderId, SessionId, StoreId},
     session::{Session, SessionState, is_code},
 };
 use ledger::{idempotency::Idempotency, sessions::SessionRefused};
@@ -295,8 +295,11 @@ impl Sessions {
     /// List a session's events
     ///
     /// Oldest first, after a given number. Only events that guests may see are listed, none about integrators, so `seq`
-    /// may skip numbers, and long events make a page shorter. While `has_more` is true, continue with `last` as `after`. They can be read until 24 hours
-    /// after the session is closed.
+    /// may skip numbers, and long events make a page shorter. While `has_more` is true, continue with `last` as `after`
+    /// and `epoch` as `epoch`. They can be read until 24 hours after the session is closed.
+    ///
+    /// If the database lost commits, numbers are given out again, and the epoch changes: 409 `conflict`. Then read the
+    /// session again, and continue with its `seq` and `epoch`.
     #[oai(
         path = "/sessions/:code/events",
         method = "get",
@@ -307,14 +310,27 @@ impl Sessions {
         Path(code): Path<String>,
         /// `last` of the previous answer. Default: from the beginning.
         Query(after): Query<Option<i64>>,
+        /// `epoch` that came with that number. Required, unless `after` is 0.
+        Query(epoch): Query<Option<Uuid>>,
         limit: Limit,
     ) -> Result<Json<SessionEvents>, Problem> {
         let session = self.read(&code).await?;
         let after = after.unwrap_or(0).max(0);
         let stream = session.id.into();
         let ledger = &self.0.ledger;
-        let events = ledger.events_after(stream, after, limit.0).await?;
-        Ok(Json(SessionEvents::of(stream, after, events, session.seq)))
+        let (events, now) = ledger.events_in_epoch(stream, after, limit.0).await?;
+        if after > 0 && epoch != now.map(EpochId::uuid) {
+            let detail = "`after` needs the `epoch` that it came with, and another one has begun since if that was given. \
+                          Read the session again, and continue with its `seq` and `epoch`.";
+            return Err(Problem::new(Reason::Conflict).detail(detail));
+        }
+        Ok(Json(SessionEvents::of(
+            stream,
+            now,
+            after,
+            events,
+            session.seq,
+        )))
     }
 }
 

@@ -329,23 +329,37 @@ async fn guests_read_the_menu_and_what_happened_after_a_number() {
             .ok();
         let events =
             async |query: &str| app.get(&format!("{path}/events{query}")).send().await.ok();
+        app.house.ledger.check_epoch().await.unwrap();
         let first = events("?limit=1").await;
         assert_eq!(
             (&first["items"][0]["type"], &first["last"]),
             (&json!("session.opened"), &json!(1))
         );
         assert_eq!(first["has_more"], true);
-        let rest = events("?after=1").await;
+        let epoch = first["epoch"].as_str().unwrap();
+        let rest = events(&format!("?after=1&epoch={epoch}")).await;
         assert_eq!(
             (&rest["items"][0]["type"], &rest["last"]),
             (&json!("session.closed"), &json!(2))
         );
         assert_eq!(rest["has_more"], false);
-        let nothing = events("?after=2").await;
+        let nothing = events(&format!("?after=2&epoch={epoch}")).await;
         assert_eq!(
             (&nothing["items"], &nothing["last"]),
             (&json!([]), &json!(2))
         );
+
+        // Numbers count in their epoch only.
+        let session = app.get(&path).send().await.ok();
+        assert_eq!(session["epoch"], epoch);
+        let renewed = app.house.ledger.renew_epoch().await.unwrap();
+        for query in ["?after=1".to_owned(), format!("?after=1&epoch={epoch}")] {
+            let path = format!("{path}/events{query}");
+            app.get(&path).send().await.problem(409, "conflict");
+        }
+        assert_eq!(events("?after=0").await["epoch"], json!(renewed));
+        let rest = events(&format!("?after=1&epoch={renewed}")).await;
+        assert_eq!(rest["items"][0]["type"], "session.closed");
     })
     .await;
 }

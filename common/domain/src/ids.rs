@@ -72,6 +72,8 @@ ids! {
     WorkerId,
     /// A session's id, the id of an order that has no session, or a store's (pauses, availability).
     StreamId,
+    /// A stretch of the ledger's history in which no stream number was given out twice.
+    EpochId,
     /// One chain of rotated refresh tokens; reuse of an old one revokes the whole chain.
     TokenFamilyId,
 }

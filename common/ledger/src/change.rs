@@ -286,10 +286,10 @@ impl<'l> Change<'l> {
             crash::point(after);
         }
         for row in rows {
-            row.announcement
-                .events
-                .iter()
-                .for_each(|event| count_event(&self.inner.metrics, event));
+            for event in &row.announcement.events {
+                count_event(&self.inner.metrics, event);
+                self.inner.epochs.note(event);
+            }
             self.inner.wake.offer(row);
         }
         Ok(())

@@ -4,14 +4,13 @@ pub(crate) mod bounded;
 #[cfg(test)]
 mod documented;
 
-use chrono::{DateTime, Utc};
-use uuid::Builder;
+use std::collections::HashSet;
 
 use self::bounded::{Budget, EventsOf};
 use super::{Ledger, Result, orders::OrderPage};
 use domain::{
     event::Event,
-    ids::{OrderId, SessionId, StoreId, StreamId},
+    ids::{EpochId, OrderId, SessionId, StoreId, StreamId},
     json_size,
     order::Order,
     session::{Session, SessionState, is_code},
@@ -20,6 +19,8 @@ use domain::{
 
 /// Maximum number of events of one order per read.
 const MAX_ORDER_EVENTS: u32 = 1000;
+/// Maximum number of streams per read of those that a store's snapshot does not show, or does not have.
+const MAX_STREAMS_READ: u32 = 5000;
 /// Maximum number of sessions, and of orders, in a snapshot; far more than people can look at.
 const MAX_SNAPSHOT_ITEMS: u32 = 1000;
 /// Number of the latest orders that a session's snapshot has beside the unfinished ones.
@@ -30,6 +31,8 @@ const SESSION_JSON_BYTES: usize = 300;
 /// A session with its unfinished orders and its latest ones, in one snapshot at the number `session.seq`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionSnapshot {
+    /// Epoch in which its number counts; `None` before any process has begun one.
+    pub epoch: Option<EpochId>,
     pub session: Session,
     /// Oldest first.
     pub orders: Vec<Order>,
@@ -41,6 +44,7 @@ pub struct SessionSnapshot {
 /// An order and the last number of the stream that reports it, in one snapshot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OrderSnapshot {
+    pub epoch: Option<EpochId>,
     pub order: Order,
     pub seq: i64,
 }
@@ -49,6 +53,7 @@ pub struct OrderSnapshot {
 /// orders.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoreSnapshot {
+    pub epoch: Option<EpochId>,
     pub store: Store,
     /// By id.
     pub sessions: Vec<Session>,
@@ -59,6 +64,19 @@ pub struct StoreSnapshot {
     pub truncated: bool,
     /// The last number of every stream that reports one of these, or the store.
     pub heads: Vec<(StreamId, i64)>,
+    /// The last numbers of further streams that report an open session or an order that has not ended.
+    pub other_heads: Vec<(StreamId, i64)>,
+    /// The store's last order number: every order up to it was committed before this snapshot.
+    pub last_number: i64,
+}
+
+/// Streams of a store that a snapshot may not have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LaterStreams {
+    /// The last numbers of the streams of open sessions, and of those with an order after the snapshot's last number.
+    pub heads: Vec<(StreamId, i64)>,
+    /// The order number up to which these streams are complete.
+    pub last_number: i64,
 }
 
 impl Ledger {
@@ -101,25 +119,45 @@ impl Ledger {
                 .iter()
                 .map(|session| (session.id.into(), session.seq)),
         );
+        let shown: HashSet<StreamId> = heads.iter().map(|(stream, _)| *stream).collect();
+        let mut other_heads = store::store_snapshot::open_session_heads(&mut tx, id).await?;
+        let open = store::store_snapshot::open_order_heads(&mut tx, id, MAX_STREAMS_READ).await?;
+        other_heads.extend(open);
+        other_heads.retain(|(stream, _)| !shown.contains(stream));
+        let last_number = store::store_snapshot::last_number(&mut tx, id).await?;
         Ok(Some(StoreSnapshot {
+            epoch: epoch(&mut tx).await?,
             store,
             sessions,
             orders,
             truncated,
             heads,
+            other_heads,
+            last_number: last_number.unwrap_or(0),
         }))
     }
 
-    /// Returns the last numbers of the store's own stream and of all its streams that began after `since`.
-    pub async fn heads_of_store_since(
-        &self,
-        id: StoreId,
-        since: DateTime<Utc>,
-    ) -> Result<Vec<(StreamId, i64)>> {
-        let unix_ms = u64::try_from(since.timestamp_millis()).unwrap_or(0);
-        let first = Builder::from_unix_timestamp_millis(unix_ms, &[0; 10]).into_uuid();
+    /// Returns the store's streams that a snapshot at order number `number` may not have.
+    pub async fn streams_after_number(&self, id: StoreId, number: i64) -> Result<LaterStreams> {
         let mut tx = self.inner.db.read().await?;
-        Ok(store::store_snapshot::heads_since(&mut tx, id, since, first).await?)
+        let orders =
+            store::store_snapshot::streams_after_number(&mut tx, id, number, MAX_STREAMS_READ)
+                .await?;
+        let mut heads = store::store_snapshot::open_session_heads(&mut tx, id).await?;
+        heads.extend(orders.iter().map(|order| (order.stream, order.head)));
+        heads.sort_unstable();
+        heads.dedup();
+        Ok(LaterStreams {
+            heads,
+            last_number: orders.last().map_or(number, |order| order.number),
+        })
+    }
+
+    /// Returns true if a stream that a snapshot at order number `number` does not have began after it; false if it had
+    /// ended before.
+    pub async fn began_after_number(&self, stream: StreamId, number: i64) -> Result<bool> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::store_snapshot::is_open_or_after(&mut tx, stream, number).await?)
     }
 
     /// Returns a stream's events after number `after`, in order, at most `limit`, and as many as one page may have.
@@ -189,6 +227,7 @@ impl Ledger {
             None => Some(OrderId::MAX),
         };
         Ok(Some(SessionSnapshot {
+            epoch: epoch(&mut tx).await?,
             session,
             orders,
             next,
@@ -219,7 +258,11 @@ impl Ledger {
         };
         let heads = store::events::heads(&mut tx, &[order.stream()]).await?;
         let seq = heads.first().map_or(0, |(_, seq)| *seq);
-        Ok(Some(OrderSnapshot { order, seq }))
+        Ok(Some(OrderSnapshot {
+            epoch: epoch(&mut tx).await?,
+            order,
+            seq,
+        }))
     }
 
     /// Returns the stream's last number; `None` if the stream does not exist.
@@ -231,11 +274,40 @@ impl Ledger {
             .map(|(_, seq)| *seq))
     }
 
+    /// Returns the same events as [`Self::events_after`] with the epoch in which their numbers count.
+    pub async fn events_in_epoch(
+        &self,
+        stream: StreamId,
+        after: i64,
+        limit: u32,
+    ) -> Result<(Vec<Event>, Option<EpochId>)> {
+        let events = self.events_after(stream, after, limit).await?;
+        // Read last, so that no event is of an earlier epoch.
+        let mut tx = self.inner.db.read().await?;
+        Ok((events, epoch(&mut tx).await?))
+    }
+
+    /// Returns the stream's last number and the epoch in which it counts; `None` if the stream does not exist.
+    pub async fn stream_position(
+        &self,
+        stream: StreamId,
+    ) -> Result<Option<(i64, Option<EpochId>)>> {
+        let mut tx = self.inner.db.read().await?;
+        let epoch = epoch(&mut tx).await?;
+        let heads = store::events::heads(&mut tx, &[stream]).await?;
+        Ok(heads.first().map(|(_, seq)| (*seq, epoch)))
+    }
+
     /// Returns the last numbers of those of these streams that exist, in no particular order.
     pub async fn stream_heads(&self, streams: &[StreamId]) -> Result<Vec<(StreamId, i64)>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::events::heads(&mut tx, streams).await?)
     }
+}
+
+/// Reads the epoch in the transaction of the numbers that count in it.
+async fn epoch(tx: &mut store::Tx) -> Result<Option<EpochId>> {
+    Ok(store::epochs::get(tx).await?.map(|epoch| epoch.id))
 }
 
 #[cfg(test)]
@@ -327,20 +399,29 @@ mod tests {
     }
 
     #[each_database]
-    async fn streams_that_began_later_are_found_by_their_ids(house: TestLedger) {
-        let store = house.create_store().await;
-        house.ledger.open_session(store, "before").await.unwrap();
-        house.clock.advance(std::time::Duration::from_secs(10));
-        let since = house.clock.now();
-        let after = house.ledger.open_session(store, "after").await.unwrap();
-        house.ledger.close_session(after.id).await.unwrap();
-        let mut heads = house
-            .ledger
-            .heads_of_store_since(store, since)
-            .await
-            .unwrap();
-        heads.retain(|(stream, _)| *stream != store.into());
-        assert_eq!(heads, [(after.id.into(), 2)]);
+    async fn streams_that_began_later_are_found_by_their_orders_numbers(house: TestLedger) {
+        let (store, ledger) = (house.create_store().await, &house.ledger);
+        let product = house.create_product(store).await;
+        let over = ledger.open_session(store, "over").await.unwrap();
+        house.place_guest_order(&over, product).await;
+        ledger.finish_session(over.id).await.unwrap();
+        let snapshot = ledger.store_snapshot(store).await.unwrap().unwrap();
+        assert_eq!(snapshot.last_number, 1);
+
+        let open = ledger.open_session(store, "open").await.unwrap();
+        let closed = ledger.open_session(store, "closed").await.unwrap();
+        house.place_guest_order(&closed, product).await;
+        ledger.close_session(closed.id).await.unwrap();
+        let later = ledger.streams_after_number(store, 1).await.unwrap();
+        let mut expected = vec![(open.id.into(), 1), (closed.id.into(), 3)];
+        expected.sort_unstable();
+        let mut found = later.heads;
+        found.retain(|(stream, _)| *stream != store.into());
+        assert_eq!((found, later.last_number), (expected, 2));
+        for (session, is_later) in [(over, false), (open, true), (closed, true)] {
+            let began = ledger.began_after_number(session.id.into(), 1).await;
+            assert_eq!(began.unwrap(), is_later, "{}", session.name);
+        }
     }
 
     #[each_database]

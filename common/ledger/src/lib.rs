@@ -34,6 +34,8 @@ pub mod integrators;
 /// Workers that are alive.
 pub mod workers;
 
+/// Notices when the database lost commits, and begins a new epoch of stream numbers.
+pub mod epochs;
 /// Reads streams, for screens that come back.
 pub mod events;
 /// The relay's side of the outbox.
@@ -129,6 +131,8 @@ pub(crate) struct Inner {
     intake: intake::Queue,
     held_orders: intake::Lines,
     acknowledgements: handoffs::Queue,
+    /// Shared with the tasks that commit, hear of events and compare them with the database; guarded inside.
+    epochs: epochs::Memory,
 }
 
 impl Deref for Inner {
@@ -160,6 +164,7 @@ impl Ledger {
             intake: intake::start_writers(inner, parts.settings.intake),
             held_orders: intake::Lines::new(parts.settings.intake.queue_capacity),
             acknowledgements: handoffs::start_writers(inner),
+            epochs: epochs::Memory::default(),
             parts,
         });
         Self {

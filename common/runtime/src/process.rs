@@ -100,6 +100,7 @@ impl Process {
             "clock",
             sync_clock(db.clone(), clock.clone(), stopping.clone()),
         );
+        shutdown.spawn("epoch", watch_epoch(ledger.clone(), stopping.clone()));
         let watch = watch_broker(Arc::clone(&broker), Arc::clone(&metrics), stopping);
         shutdown.spawn("broker's state", watch);
         Self {
@@ -234,6 +235,19 @@ fn clock_health(clock: &Clock) -> Health {
         )
     } else {
         Health::Ok
+    }
+}
+
+/// Looks periodically for commits that the database lost. A notifier looks more often, and for all processes.
+async fn watch_epoch(ledger: Ledger, stopping: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(ANCHOR_INTERVAL) => {}
+        }
+        if let Err(error) = ledger.check_epoch().await {
+            tracing::warn!(%error, "reading the ledger's epoch failed: {error}");
+        }
     }
 }
 

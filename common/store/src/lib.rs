@@ -57,6 +57,8 @@ pub mod retries;
 /// Workers that are alive.
 pub mod workers;
 
+/// The ledger's epoch.
+pub mod epochs;
 /// Numbered events.
 pub mod events;
 /// Announcements that wait to be published.

@@ -1,11 +1,8 @@
 //! Current activity of a store, for its screens.
 
-use chrono::{DateTime, Utc};
-use uuid::Uuid;
-
-use crate::{error::Result, fetch_all, fetch_scalars, tx::Tx};
+use crate::{error::Result, fetch_all, fetch_optional_scalar, fetch_scalars, tx::Tx};
 use domain::{
-    ids::{OrderId, StoreId, StreamId},
+    ids::{OrderId, SessionId, StoreId, StreamId},
     status::OrderStatus,
 };
 
@@ -46,28 +43,90 @@ pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<
     Ok(found)
 }
 
-/// Returns the last numbers of the store's own stream and of the streams that began after `since`. These have ids above
-/// `first`, except for orders that were drafts until then.
-pub async fn heads_since(
+/// Returns the store's last order number. Its row is locked until a placement commits, so that orders commit in the
+/// order of their numbers: a snapshot at number n has every order up to n and none after it.
+pub async fn last_number(tx: &mut Tx, store: StoreId) -> Result<Option<i64>> {
+    Ok(fetch_optional_scalar!(
+        tx,
+        "SELECT last_number FROM store_counters WHERE store_id = ?",
+        store
+    ))
+}
+
+/// Returns the last numbers of the streams of the store's open sessions.
+pub async fn open_session_heads(tx: &mut Tx, store: StoreId) -> Result<Vec<(StreamId, i64)>> {
+    Ok(fetch_all!(
+        tx,
+        "SELECT id, last_seq FROM sessions WHERE store_id = ? AND state = 'OPEN'",
+        store
+    ))
+}
+
+/// Returns the last numbers of the streams of the store's newest `limit` orders without a session that have not ended.
+pub async fn open_order_heads(
     tx: &mut Tx,
     store: StoreId,
-    since: DateTime<Utc>,
-    first: Uuid,
+    limit: u32,
 ) -> Result<Vec<(StreamId, i64)>> {
     Ok(fetch_all!(
         tx,
-        "SELECT id, last_seq FROM sessions WHERE store_id = ? AND state IN ('OPEN', 'CLOSED') AND id > ? \
-         UNION ALL SELECT id, last_seq FROM orders WHERE store_id = ? AND id > ? AND session_id IS NULL \
-           AND status <> 'draft' \
-         UNION ALL SELECT id, last_seq FROM orders WHERE store_id = ? AND placed_at >= ? AND id <= ? AND session_id IS NULL \
-         UNION ALL SELECT store_id, last_seq FROM store_counters WHERE store_id = ?",
+        "SELECT id, last_seq FROM orders WHERE store_id = ? AND session_id IS NULL \
+         AND status IN ('pending', 'processing', 'accepted', 'preparing', 'ready', 'dispatched') \
+         ORDER BY id DESC LIMIT ?",
         store,
-        first,
-        store,
-        first,
-        store,
-        since,
-        first,
-        store
+        limit
     ))
+}
+
+/// The stream of a placed order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamOfOrder {
+    /// The order's number in its store.
+    pub number: i64,
+    pub stream: StreamId,
+    /// The stream's last number.
+    pub head: i64,
+}
+
+/// Returns the streams of the store's first `limit` orders after an order number, by number.
+pub async fn streams_after_number(
+    tx: &mut Tx,
+    store: StoreId,
+    number: i64,
+    limit: u32,
+) -> Result<Vec<StreamOfOrder>> {
+    let rows: Vec<(i64, OrderId, i64, Option<SessionId>, Option<i64>)> = fetch_all!(
+        tx,
+        "SELECT o.number, o.id, o.last_seq, s.id, s.last_seq FROM orders o LEFT JOIN sessions s ON s.id = o.session_id \
+         WHERE o.store_id = ? AND o.number > ? ORDER BY o.number LIMIT ?",
+        store,
+        number,
+        limit
+    );
+    let streams = rows.into_iter().map(|(number, order, own, session, told)| {
+        let of_session = session.zip(told);
+        let (stream, head) = of_session.map_or((order.into(), own), |(id, seq)| (id.into(), seq));
+        StreamOfOrder {
+            number,
+            stream,
+            head,
+        }
+    });
+    Ok(streams.collect())
+}
+
+/// Returns true if the stream is that of an open session, or has an order with a higher number than `number`.
+pub async fn is_open_or_after(tx: &mut Tx, stream: StreamId, number: i64) -> Result<bool> {
+    let found: Option<i64> = fetch_optional_scalar!(
+        tx,
+        "SELECT 1 FROM sessions WHERE id = ? AND state = 'OPEN' \
+         UNION ALL SELECT 1 FROM orders WHERE id = ? AND session_id IS NULL AND number > ? \
+         UNION ALL SELECT 1 FROM orders WHERE session_id = ? AND number > ? LIMIT 1",
+        stream,
+        stream,
+        number,
+        stream,
+        number
+    );
+    Ok(found.is_some())
 }

@@ -1,5 +1,6 @@
 //! Session channels, as guests' pages open them.
 
+mod epochs;
 mod sockets;
 
 use each_database::each_database;
@@ -58,8 +59,12 @@ impl Table {
         format!("/ws/sessions/{}", self.session.code)
     }
 
-    fn path_after(&self, after: i64) -> String {
-        format!("{}?after={after}", self.path())
+    async fn path_after(&self, after: i64) -> String {
+        format!(
+            "{}?after={after}&epoch={}",
+            self.path(),
+            self.line.epoch().await
+        )
     }
 
     /// Places orders; each is one event.
@@ -127,11 +132,14 @@ async fn who_comes_back_gets_exactly_what_it_missed(house: TestLedger) {
     let table = Table::new(house).await;
     table.order(150).await;
     for after in [0, 1, 100, 150, 151] {
-        let mut client = table.served.open(&table.path_after(after)).await;
+        let mut client = table.served.open(&table.path_after(after).await).await;
         let hello = client.frame().await;
         assert_eq!(
             hello,
-            json!({"type": "hello", "stream": table.session.id, "seq": after, "resumed": true})
+            json!({
+                "type": "hello", "stream": table.session.id, "seq": after, "resumed": true,
+                "epoch": table.line.epoch().await,
+            })
         );
         let missed = if after < 151 {
             client.frames_to(151).await
@@ -144,7 +152,7 @@ async fn who_comes_back_gets_exactly_what_it_missed(house: TestLedger) {
         assert_eq!(client.frame().await, json!({"type": "pong"}));
     }
     table.order(1).await;
-    let mut client = table.served.open(&table.path_after(151)).await;
+    let mut client = table.served.open(&table.path_after(151).await).await;
     client.frame().await;
     assert_eq!(chain(151, &client.frames_to(152).await), [152]);
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use broker::{Broker, Embedded, Message};
+use domain::ids::EpochId;
 use futures_util::{SinkExt, StreamExt};
 use ledger::{Ledger, OutboxRow, Wake, testing::TestLedger};
 use notifier::{Notifier, NotifierSettings, routes};
@@ -74,6 +75,10 @@ impl Line {
             broker,
             feed,
         }
+    }
+
+    pub(crate) async fn epoch(&self) -> EpochId {
+        self.ledger.check_epoch().await.expect("the ledger answers")
     }
 
     pub(crate) fn loses(&self, loses: bool) {

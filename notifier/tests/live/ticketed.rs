@@ -1,5 +1,6 @@
 //! Channels that need a ticket: of one order and of a store.
 
+mod late;
 mod stores;
 
 use each_database::each_database;
@@ -312,13 +313,15 @@ async fn an_order_without_a_session_goes_on_after_a_number(house: TestLedger) {
         .await;
     pass.accept(&order).await;
     let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
-    let mut client = pass
-        .served
-        .open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id))
-        .await;
+    let epoch = pass.line.epoch().await;
+    let path = format!(
+        "/ws/orders/{}?ticket={ticket}&after=1&epoch={epoch}",
+        order.id
+    );
+    let mut client = pass.served.open(&path).await;
     assert_eq!(
         client.frame().await,
-        json!({"type": "hello", "stream": order.id, "seq": 1, "resumed": true})
+        json!({"type": "hello", "stream": order.id, "seq": 1, "resumed": true, "epoch": epoch})
     );
     let event = client.frame().await;
     assert_eq!(

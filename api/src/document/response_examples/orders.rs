@@ -13,6 +13,7 @@ const REPLACEMENT_ORDER: &str = "01980000-0000-7000-8000-000000000013";
 const DELIVERY_ORDER: &str = "01980000-0000-7000-8000-000000000043";
 const GUESTS_ORDER: &str = "01980000-0000-7000-8000-000000000023";
 const SESSION: &str = "01980000-0000-7000-8000-000000000005";
+const EPOCH: &str = "01980000-0000-7000-8000-000000000006";
 const CODE: &str = "0123456789abcdef0123456789abcdef01234567";
 const FRESH_CODE: &str = "89abcdef0123456789abcdef0123456789abcdef";
 const PLACED: &str = "19:20:00.000000";
@@ -189,7 +190,7 @@ fn page_of(code: &str) -> String {
 pub(super) fn session_with_orders() -> Value {
     json!({
         "store_id": STORE, "name": "Table 1", "state": "OPEN", "opened_at": at("19:00:00.000000"),
-        "closed_at": null, "stream": SESSION, "seq": 2, "orders": [guest_order(true)],
+        "closed_at": null, "stream": SESSION, "seq": 2, "epoch": EPOCH, "orders": [guest_order(true)],
         "next_cursor": null,
     })
 }
@@ -209,6 +210,6 @@ pub(super) fn session_events() -> Value {
             with_fields(begin, json!({"at": opened})),
             event(SESSION, 2, "order.placed", json!({"order": guests()})),
         ],
-        "last": 2, "has_more": false,
+        "last": 2, "epoch": EPOCH, "has_more": false,
     })
 }

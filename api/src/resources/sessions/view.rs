@@ -1,6 +1,11 @@
 //! Sessions as the API shows them: to staff with the code, to guests with the orders.
 
-use domain::{event::Event, ids::StreamId, order::Order, session::Session};
+use domain::{
+    event::Event,
+    ids::{EpochId, StreamId},
+    order::Order,
+    session::Session,
+};
 use ledger::events::SessionSnapshot;
 use poem_openapi::Object;
 use uuid::Uuid;
@@ -50,8 +55,10 @@ pub(super) struct OpenView {
     closed_at: Option<Time>,
     /// Id of the stream of the live channel and of `…/events`.
     stream: Uuid,
-    /// Number of the last event that this answer includes; pass it as `?after=`.
+    /// Number of the last event that this answer includes; pass it as `?after=`, with the `epoch`.
     seq: i64,
+    /// Epoch in which the number counts. It changes when the database lost commits: numbers of another epoch are void.
+    epoch: Option<Uuid>,
     /// Oldest first: the unfinished orders and the latest 50. Long orders may leave no room for all of them.
     orders: Vec<GuestOrderView>,
     /// Value of `cursor` with which `…/orders` continues, if orders were left out. It may repeat some of these.
@@ -61,6 +68,7 @@ pub(super) struct OpenView {
 impl OpenView {
     pub(super) fn of(snapshot: &SessionSnapshot, key_hash: Option<[u8; 32]>) -> Self {
         let SessionSnapshot {
+            epoch,
             session,
             orders,
             next,
@@ -73,6 +81,7 @@ impl OpenView {
             closed_at: session.closed_at.map(Into::into),
             stream: session.id.uuid(),
             seq: session.seq,
+            epoch: epoch.map(EpochId::uuid),
             orders: shown(orders, key_hash),
             next_cursor: next.map(|id| cursor(id.uuid())),
         }
@@ -112,19 +121,28 @@ pub(super) fn shown(orders: &[Order], key_hash: Option<[u8; 32]>) -> Vec<GuestOr
 pub(super) struct SessionEvents {
     stream: Uuid,
     items: Vec<EventView>,
-    /// Number up to which this answer is complete; pass it as the next `?after=`.
+    /// Number up to which this answer is complete; pass it as the next `?after=`, with the `epoch`.
     last: i64,
+    /// Epoch in which the number counts.
+    epoch: Option<Uuid>,
     /// True if there are more events already.
     has_more: bool,
 }
 
 impl SessionEvents {
     /// Builds the answer; `head` is the last number of the stream.
-    pub(super) fn of(stream: StreamId, after: i64, events: Vec<Event>, head: i64) -> Self {
+    pub(super) fn of(
+        stream: StreamId,
+        epoch: Option<EpochId>,
+        after: i64,
+        events: Vec<Event>,
+        head: i64,
+    ) -> Self {
         let last = events.last().map_or(after, |event| event.seq);
         Self {
             stream: stream.uuid(),
             last,
+            epoch: epoch.map(EpochId::uuid),
             has_more: !events.is_empty() && last < head,
             items: events
                 .into_iter()

@@ -61,6 +61,10 @@ impl Foundation {
             metrics: Arc::clone(&metrics),
             settings: ledger_settings(settings, public_url.to_owned()),
         });
+        ledger
+            .check_epoch()
+            .await
+            .map_err(Refusal::failed("reading the ledger's epoch"))?;
         let publishing = queue.map(|queue| Publishing {
             relay: Relay {
                 ledger: ledger.clone(),

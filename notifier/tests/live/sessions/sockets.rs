@@ -15,8 +15,10 @@ macro_rules! live_test {
 live_test! {
     async fn a_number_that_was_never_given_out_is_answered_with_a_snapshot(house: TestLedger) {
         let table = Table::new(house).await;
+        let epoch = table.line.epoch().await;
         for after in ["-1", "7", "9223372036854775807", "x"] {
-            let mut client = table.served.open(&format!("{}?after={after}", table.path())).await;
+            let path = format!("{}?after={after}&epoch={epoch}", table.path());
+            let mut client = table.served.open(&path).await;
             let hello = client.frame().await;
             assert_eq!((&hello["seq"], &hello["resumed"]), (&json!(1), &Value::Null), "after={after}");
         }
@@ -99,7 +101,7 @@ live_test! {
         let seen = *chain(1, &frames[1..]).last().unwrap_or(&1);
         assert!(seen < 1 + ordered);
         // Gets the missed events, or a snapshot if there are more than 1000.
-        let mut again = table.served.open(&table.path_after(seen)).await;
+        let mut again = table.served.open(&table.path_after(seen).await).await;
         match again.frame().await["resumed"] {
             Value::Bool(true) => assert_eq!(chain(seen, &again.frames_to(1 + ordered).await).len() as i64, 1 + ordered - seen),
             _ => assert!(1 + ordered - seen > 1000),
@@ -167,7 +169,7 @@ live_test! {
             });
             order.await;
         }
-        let mut client = table.served.open(&table.path_after(1)).await;
+        let mut client = table.served.open(&table.path_after(1).await).await;
         assert_eq!(client.frame().await["resumed"], true);
         assert_eq!(chain(1, &client.frames_to(61).await), (2..=61).collect::<Vec<_>>());
     }
@@ -208,7 +210,9 @@ live_test! {
         let table = Table::new(house).await;
         let renewed = table.line.ledger.renew_session_code(table.session.id, &table.session.code).await.unwrap();
         table.order(1).await;
-        let mut client = table.served.open(&format!("/ws/sessions/{}?after=1", renewed.code)).await;
+        let epoch = table.line.epoch().await;
+        let path = format!("/ws/sessions/{}?after=1&epoch={epoch}", renewed.code);
+        let mut client = table.served.open(&path).await;
         assert_eq!(client.frame().await["resumed"], true);
         let placed = client.frame().await;
         // The renewal was number 2 and is not visible to guests.

@@ -102,14 +102,16 @@ async fn a_screen_that_missed_the_placing_of_an_old_draft_finds_its_stream(house
     let placed = scene.draft(vec![line(scene.product, 1)]).await;
     let still = scene.draft(vec![line(scene.product, 1)]).await;
     house.clock.advance(Duration::from_secs(3600));
-    let since = house.clock.now();
+    let snapshot = house.ledger.store_snapshot(scene.store).await.unwrap();
+    let number = snapshot.unwrap().last_number;
     let young = scene.draft(vec![line(scene.product, 1)]).await;
     scene.place(placed.id).await;
-    let heads = house
+    let later = house
         .ledger
-        .heads_of_store_since(scene.store, since)
+        .streams_after_number(scene.store, number)
         .await
         .unwrap();
+    let heads = later.heads;
     assert!(heads.contains(&(placed.id.into(), 1)), "{heads:?}");
     for draft in [still, young] {
         assert!(
