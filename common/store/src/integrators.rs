@@ -12,12 +12,12 @@ pub use breaker::{
     write_breaker,
 };
 pub use health::{RecentOutcomes, last_response_at, recent_outcomes};
-pub use pressure::{lock_pressure, pressures, write_pressure};
+pub use pressure::{lock_pressure, pressures, traffic, write_pressure};
 
 use crate::{
     error::Result,
-    execute, fetch_in, fetch_scalar, for_update, read_all, read_in, read_optional,
-    rows::{ReadRow, Readable, Row},
+    execute, fetch_scalar, for_update, read_all, read_in, read_optional,
+    rows::{ReadRow, Row},
     tx::Tx,
 };
 use domain::{
@@ -48,13 +48,6 @@ pub struct Stored {
 /// Returns an integrator, archived or not: old handoffs still refer to it.
 pub async fn get(tx: &mut Tx, id: IntegratorId) -> Result<Option<Stored>> {
     read(tx, id, select!("WHERE id = ?")).await
-}
-
-/// Returns these integrators, archived or not, in no particular order. One that can't be read is left out, so that it
-/// hides nothing else on a screen.
-pub async fn readable(tx: &mut Tx, ids: &[IntegratorId]) -> Result<Vec<Stored>> {
-    let rows: Vec<Readable<Stored>> = fetch_in!(tx, select!("WHERE id IN ("), ids, ")");
-    Ok(rows.into_iter().filter_map(|row| row.read.ok()).collect())
 }
 
 /// Locks an integrator and returns it, archived or not.

@@ -8,7 +8,6 @@ use crate::Result;
 use domain::{
     handoff::Handoff,
     ids::{HandoffId, IntegratorId},
-    sharing::Limits,
     waiting::{Traffic, Waiting, waiting},
 };
 
@@ -51,25 +50,19 @@ async fn traffic(
 ) -> Result<BTreeMap<IntegratorId, Traffic>> {
     let in_flight: BTreeMap<IntegratorId, i64> =
         store::handoffs::count_sending(tx, integrators).await?;
-    let stored = store::integrators::readable(tx, integrators).await?;
-    Ok(stored
+    let known = store::integrators::traffic(tx, integrators).await?;
+    Ok(known
         .into_iter()
-        .map(|stored| {
-            let integrator = &stored.integrator;
-            let in_flight = in_flight.get(&integrator.id).copied().unwrap_or_default();
-            let traffic = Traffic {
-                is_sent_to: integrator.enabled
-                    && stored.given_up.is_none()
-                    && stored.archived_at.is_none(),
-                limits: Limits {
-                    concurrency: integrator.concurrency,
-                    rate_per_s: integrator.rate_per_s,
+        .map(|(id, traffic)| {
+            let in_flight = in_flight.get(&id).copied().unwrap_or_default();
+            let in_flight = u32::try_from(in_flight).unwrap_or(u32::MAX);
+            (
+                id,
+                Traffic {
+                    in_flight,
+                    ..traffic
                 },
-                in_flight: u32::try_from(in_flight).unwrap_or(u32::MAX),
-                breaker: stored.breaker,
-                pressure: stored.pressure,
-            };
-            (integrator.id, traffic)
+            )
         })
         .collect())
 }
