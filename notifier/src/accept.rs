@@ -2,8 +2,11 @@
 //! and each from a copy of its own.
 
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
-use poem::{Body, OnUpgrade, Request, Response, Result, error::WebSocketError};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use poem::{Body, OnUpgrade, Request, Response, Result, Upgraded, error::WebSocketError};
+use tokio_tungstenite::{WebSocketStream, tungstenite::handshake::derive_accept_key};
+
+/// Connection of one client.
+pub(crate) type ClientStream = WebSocketStream<Upgraded>;
 
 /// Returns the response that accepts the upgrade, and the connection once the response was sent.
 pub(crate) fn accept(request: &Request) -> Result<(Response, OnUpgrade)> {

@@ -9,10 +9,10 @@ use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     Notifier,
+    accept::ClientStream,
     channel::{Channel, ResumePoint},
     frame::Frame,
     protocol::{ClientMessage, Close, End},
-    socket::ClientStream,
     store_channel::StoreChannel,
 };
 

@@ -5,19 +5,16 @@ use std::{convert::Infallible, iter, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use platform::{crash, metrics::Metrics};
-use poem::Upgraded;
 use tokio::time::{Instant, timeout};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        Error, Message,
-        error::CapacityError,
-        protocol::{CloseFrame, frame::coding::CloseCode},
-    },
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    error::CapacityError,
+    protocol::{CloseFrame, frame::coding::CloseCode},
 };
 
 use crate::{
     Notifier,
+    accept::ClientStream,
     frame::Frame,
     handshake::{self, ChannelRequest, OpenChannel},
     protocol::{self, ClientMessage, Close, End},
@@ -34,9 +31,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time in which a client's guest keys are counted.
 const GUEST_WINDOW: Duration = Duration::from_secs(60);
-
-/// Connection of one client.
-pub(crate) type ClientStream = WebSocketStream<Upgraded>;
 
 /// Serves the connection until either side closes it.
 pub(crate) async fn serve(
