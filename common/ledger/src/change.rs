@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::{Inner, OutboxRow, idempotency::Request};
@@ -433,12 +434,18 @@ macro_rules! in_one_transaction {
 pub(crate) use in_one_transaction;
 
 /// Does the same as [`in_one_transaction`] once, for work that comes back by itself. A row that others hold is not
-/// waited for: the result is [`StoreError::LockLost`] at once.
+/// waited for, unless the caller has a [`HeldRowPermit`]: the result is [`StoreError::LockLost`] at once.
 macro_rules! in_one_try {
-    ($handle:expr, $points:expr, |$change:ident| $body:block) => {{
+    ($handle:expr, $points:expr, |$change:ident| $body:block) => {
+        $crate::in_one_try!($handle, $points, None, |$change| $body)
+    };
+    ($handle:expr, $points:expr, $permit:expr, |$change:ident| $body:block) => {{
         let done = async {
+            let permit: Option<&$crate::change::HeldRowPermit> = $permit;
             let mut open = $crate::Change::begin($handle).await?;
-            open.tx.wait_for_no_lock();
+            if permit.is_none() {
+                open.tx.wait_for_no_lock();
+            }
             let $change = &mut open;
             let done = async { $body }.await;
             open.end($points, done).await
@@ -447,3 +454,24 @@ macro_rules! in_one_try {
     }};
 }
 pub(crate) use in_one_try;
+
+/// Permits to wait for a row that others hold, which takes a connection each. Without them, work on a session that
+/// orders keep busy would try again and again and never have its turn; with more, one held session would use up the pool.
+#[derive(Debug)]
+pub(crate) struct HeldRowPermits(Semaphore);
+
+pub(crate) type HeldRowPermit<'p> = SemaphorePermit<'p>;
+
+impl HeldRowPermits {
+    const COUNT: usize = 2;
+
+    pub(crate) fn take(&self) -> Option<HeldRowPermit<'_>> {
+        self.0.try_acquire().ok()
+    }
+}
+
+impl Default for HeldRowPermits {
+    fn default() -> Self {
+        Self(Semaphore::new(Self::COUNT))
+    }
+}

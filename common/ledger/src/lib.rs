@@ -130,6 +130,7 @@ pub(crate) struct Inner {
     parts: LedgerParts,
     intake: intake::Queue,
     held_orders: intake::Lines,
+    held_rows: change::HeldRowPermits,
     acknowledgements: handoffs::Queue,
     /// Shared with the tasks that commit, hear of events and compare them with the database; guarded inside.
     epochs: epochs::Memory,
@@ -163,6 +164,7 @@ impl Ledger {
         let inner = Arc::new_cyclic(|inner| Inner {
             intake: intake::start_writers(inner, parts.settings.intake),
             held_orders: intake::Lines::new(parts.settings.intake.queue_capacity),
+            held_rows: change::HeldRowPermits::default(),
             acknowledgements: handoffs::start_writers(inner),
             epochs: epochs::Memory::default(),
             parts,

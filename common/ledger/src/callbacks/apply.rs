@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::interpret::{Applied, apply, settle};
 use crate::{
-    Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Result, in_one_transaction,
-    in_one_try, orders,
+    Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Result, change::HeldRowPermit,
+    in_one_transaction, in_one_try, orders,
 };
 use domain::{
     callback::{CallbackResult, Update, UpdateMark, newest},
@@ -36,13 +36,21 @@ struct Page {
 
 impl Ledger {
     /// Applies an order's waiting callbacks in order of receipt; returns the number applied. One that fails is skipped,
-    /// and parked at its fifth failure. Does not wait for an order that others hold.
+    /// and parked at its fifth failure. Few wait for an order that others hold; for the others it is an error at once.
     pub async fn apply_callbacks(&self, order: OrderId) -> Result<u32> {
         crash::point("callback.before_apply");
         let mut left_out: Vec<CallbackId> = Vec::new();
         let mut applied = 0;
         loop {
-            match self.apply_batch_except(order, &left_out).await {
+            let mut done = self.apply_batch_except(order, &left_out, None).await;
+            if matches!(&done, Err(ChangeError::Failed(failure)) if failure.is_held())
+                && let Some(permit) = self.inner.held_rows.take()
+            {
+                done = self
+                    .apply_batch_except(order, &left_out, Some(&permit))
+                    .await;
+            }
+            match done {
                 Ok(page) => {
                     applied += page.applied;
                     if page.is_last {
@@ -74,37 +82,43 @@ impl Ledger {
         &self,
         order: OrderId,
         left_out: &[CallbackId],
+        permit: Option<&HeldRowPermit<'_>>,
     ) -> ChangeResult<Page, Poisoned> {
         // The skipped ones are among those that are read.
         let page = MAX_BATCH + left_out.len();
-        in_one_try!(&self.inner, CrashPoints::CALLBACK_APPLIED, |change| {
-            let Some(mut order) = orders::lock(change, order).await? else {
-                return Ok(Page {
-                    applied: 0,
-                    is_last: true,
-                });
-            };
-            let unapplied =
-                store::callbacks::lock_unapplied(&mut change.tx, order.id, page).await?;
-            let is_last = unapplied.len() < page;
-            let mut marks = store::callbacks::newest_marks(&mut change.tx, order.id).await?;
-            let mut integrators: BTreeMap<IntegratorId, Integrator> = BTreeMap::new();
-            let mut applied = 0;
-            for callback in unapplied {
-                if left_out.contains(&callback.id) {
-                    continue;
+        in_one_try!(
+            &self.inner,
+            CrashPoints::CALLBACK_APPLIED,
+            permit,
+            |change| {
+                let Some(mut order) = orders::lock(change, order).await? else {
+                    return Ok(Page {
+                        applied: 0,
+                        is_last: true,
+                    });
+                };
+                let unapplied =
+                    store::callbacks::lock_unapplied(&mut change.tx, order.id, page).await?;
+                let is_last = unapplied.len() < page;
+                let mut marks = store::callbacks::newest_marks(&mut change.tx, order.id).await?;
+                let mut integrators: BTreeMap<IntegratorId, Integrator> = BTreeMap::new();
+                let mut applied = 0;
+                for callback in unapplied {
+                    if left_out.contains(&callback.id) {
+                        continue;
+                    }
+                    apply_one(change, &mut order, &callback, &mut marks, &mut integrators)
+                        .await
+                        .map_err(|error| poisoned(callback.id, error))?;
+                    applied += 1;
                 }
-                apply_one(change, &mut order, &callback, &mut marks, &mut integrators)
-                    .await
-                    .map_err(|error| poisoned(callback.id, error))?;
-                applied += 1;
+                if is_last {
+                    // A handoff that failed meanwhile left the order to these callbacks.
+                    settle(change, &mut order).await?;
+                }
+                Ok(Page { applied, is_last })
             }
-            if is_last {
-                // A handoff that failed meanwhile left the order to these callbacks.
-                settle(change, &mut order).await?;
-            }
-            Ok(Page { applied, is_last })
-        })
+        )
     }
 
     async fn record_failed_callback(&self, callback: CallbackId, error: &str) -> Result<()> {

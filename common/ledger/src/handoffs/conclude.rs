@@ -9,8 +9,8 @@ use super::{
     Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next, order_effects::acknowledge, pressure,
 };
 use crate::{
-    Change, CrashPoints, Ledger, Result, idempotency::Handle, in_one_transaction, in_one_try,
-    orders,
+    Change, CrashPoints, Ledger, Result, change::HeldRowPermit, idempotency::Handle,
+    in_one_transaction, in_one_try, orders,
 };
 use domain::{
     breaker::sign,
@@ -71,8 +71,8 @@ impl Ledger {
     }
 }
 
-/// Records one outcome in a transaction of its own. Tries again while others hold the order, and occupies no connection
-/// between the tries: many outcomes of one held session must not use up the pool.
+/// Records one outcome in a transaction of its own. While others hold the order, few outcomes wait for it; the others try
+/// again and occupy no connection between the tries: many outcomes of one held session must not use up the pool.
 pub(super) async fn conclude_alone(
     inner: &Handle,
     claimed: &Claimed,
@@ -80,7 +80,13 @@ pub(super) async fn conclude_alone(
 ) -> Result<Conclusion> {
     let (begun_at, mut delay) = (Instant::now(), HELD_DELAY);
     loop {
-        match conclude_once(inner, claimed, result).await {
+        let mut done = conclude_once(inner, claimed, result, None).await;
+        if matches!(&done, Err(error) if error.is_held())
+            && let Some(permit) = inner.held_rows.take()
+        {
+            done = conclude_once(inner, claimed, result, Some(&permit)).await;
+        }
+        match done {
             Err(error) if error.is_held() && begun_at.elapsed() < MAX_HELD => {
                 tokio::time::sleep(delay).await;
                 delay = (delay * 2).min(MAX_HELD_DELAY);
@@ -94,9 +100,10 @@ async fn conclude_once(
     inner: &Handle,
     claimed: &Claimed,
     result: AttemptResult<'_>,
+    permit: Option<&HeldRowPermit<'_>>,
 ) -> Result<Conclusion> {
     let (handoff, integrator) = (&claimed.handoff, &claimed.integrator);
-    in_one_try!(inner, CrashPoints::OUTCOME, |change| {
+    in_one_try!(inner, CrashPoints::OUTCOME, permit, |change| {
         let Some((mut order, stored)) = lock(change, handoff.order_id, handoff.id).await? else {
             return Ok(Conclusion::of(Concluded::Fenced));
         };
