@@ -240,3 +240,10 @@ impl Ledger {
         answered.await.unwrap_or(Err(Failure::Overloaded.into()))
     }
 }
+
+fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
+    let mut all: Vec<T> = all.collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}

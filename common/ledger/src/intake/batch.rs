@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     ChangeResult, Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, QueuedOrder,
     decide::{IntakeState, decide},
+    distinct,
     existing::ExistingOrders,
     write::{Winner, write},
 };
@@ -364,11 +365,4 @@ fn to_outcome(decided: Decision, replays: &HashMap<OrderId, Order>) -> Outcome {
         Decision::Refused(refused) => Err(refused.into()),
         Decision::Held(held) => return Err(held),
     })
-}
-
-pub(super) fn distinct<T: Ord>(all: impl Iterator<Item = T>) -> Vec<T> {
-    let mut all: Vec<T> = all.collect();
-    all.sort_unstable();
-    all.dedup();
-    all
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use super::{PlaceOrder, Placer, batch::distinct};
+use super::{PlaceOrder, Placer, distinct};
 use domain::ids::OrderId;
 use store::idempotency::KeyRow;
 
@@ -37,6 +37,10 @@ impl ExistingOrders {
             })
             .collect();
         let replaced: Vec<OrderId> = orders.iter().filter_map(|order| order.replaces).collect();
+        // Keys last: a twin that commits meanwhile, on a session that is not locked here, is then found by its key, and
+        // its request is repeated instead of refused.
+        let references = store::orders::find_by_references(tx, &references).await?;
+        let replacements = store::orders::replacements(tx, &replaced).await?;
         let keys = if keys.is_empty() {
             Vec::new()
         } else {
@@ -47,9 +51,9 @@ impl ExistingOrders {
                 .into_iter()
                 .map(|row| ((row.owner, row.key.clone()), row))
                 .collect(),
-            references: store::orders::find_by_references(tx, &references).await?,
+            references,
             guests: HashMap::new(),
-            replacements: store::orders::replacements(tx, &replaced).await?,
+            replacements,
         };
         let of_tables = orders.iter().flat_map(|order| {
             let by_key = known.table_row(order).map(|row| row.resource_id.into());
