@@ -36,6 +36,12 @@ pub(crate) struct Readable<T> {
 #[derive(Debug)]
 pub(crate) struct Text(pub(crate) String);
 
+impl From<Text> for String {
+    fn from(text: Text) -> Self {
+        text.0
+    }
+}
+
 impl<DB: Database> Type<DB> for Text
 where
     String: Type<DB>,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 #[cfg(any(test, feature = "testing"))]
 use super::fetch_all;
-use crate::{error::Result, execute, fetch_optional, tx::Tx};
+use crate::{error::Result, execute, fetch_optional, rows::Text, tx::Tx};
 use domain::ids::{AccountId, ProductId};
 
 /// A manual change, with its reason.
@@ -14,6 +14,7 @@ pub struct Movement {
     pub id: Uuid,
     pub product_id: ProductId,
     pub delta: i64,
+    #[sqlx(try_from = "Text")]
     pub reason: String,
     #[sqlx(rename = "account_id")]
     pub by: Option<AccountId>,

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{error::Result, execute, fetch_optional, for_update, tx::Tx};
+use crate::{error::Result, execute, fetch_optional, for_update, rows::Text, tx::Tx};
 use domain::ids::AccountId;
 
 /// A ticket as stored, by its hash.
@@ -35,8 +35,9 @@ pub async fn take_ticket(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<StoredTi
         tx,
         "SELECT account_id, subject, subject_id, expires_at FROM live_tickets WHERE ticket_hash = ?"
     );
-    let row = fetch_optional!(tx, sql, hash.as_slice());
-    let Some((account, subject, subject_id, expires_at)) = row else {
+    let row: Option<(AccountId, Text, Uuid, DateTime<Utc>)> =
+        fetch_optional!(tx, sql, hash.as_slice());
+    let Some((account, Text(subject), subject_id, expires_at)) = row else {
         return Ok(None);
     };
     execute!(

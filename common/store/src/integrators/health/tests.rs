@@ -16,6 +16,7 @@ use super::{
     },
     *,
 };
+use crate::rows::Text;
 use crate::testing::TestDb;
 use crate::testing::noon;
 
@@ -66,7 +67,7 @@ async fn integrators(tx: &mut Tx) -> Result<Vec<IntegratorId>> {
 }
 
 /// Returns the integrator, outcome and end of each attempt.
-async fn all(tx: &mut Tx) -> Result<Vec<(Uuid, String, DateTime<Utc>)>> {
+async fn all(tx: &mut Tx) -> Result<Vec<(Uuid, Text, DateTime<Utc>)>> {
     Ok(on!(tx, |conn| {
         sqlx::query_as(
             "SELECT h.integrator_id, a.outcome, a.ended_at FROM attempts a JOIN handoffs h ON h.id = a.handoff_id",
@@ -198,7 +199,7 @@ async fn each_integrator_of_a_page_is_told_its_own(house: TestDb) {
     let mut tx = house.db.read().await.unwrap();
     let rows = all(&mut tx).await.unwrap();
     let mut expected: HashMap<IntegratorId, RecentOutcomes> = HashMap::new();
-    for (integrator, outcome, at) in rows {
+    for (integrator, Text(outcome), at) in rows {
         let integrator = integrator.into();
         let nothing = RecentOutcomes {
             integrator,
