@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod tests;
+mod violation;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -18,6 +19,8 @@ use super::{
     table::{BUNS, Table},
 };
 use crate::{Received, one_to, text};
+
+pub(super) use self::violation::Violation;
 
 /// Time for all orders to end after the last failure: long enough for leases to expire and for four retries.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -43,31 +46,6 @@ pub struct Counts {
     pub max_attempts_seen: usize,
     pub callbacks: usize,
     pub buns_left: i64,
-}
-
-/// A broken promise, with the order concerned.
-#[derive(Clone, Debug)]
-pub struct Violation {
-    pub what: String,
-    pub order_id: Option<String>,
-}
-
-impl Violation {
-    #[must_use]
-    pub fn new(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            order_id: None,
-        }
-    }
-
-    #[must_use]
-    pub fn of(order_id: &str, what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            order_id: Some(order_id.to_owned()),
-        }
-    }
 }
 
 /// Data of one round to compare.
