@@ -23,8 +23,8 @@ impl Folder {
         let path = env::temp_dir().join(format!("expediter-e2e-{}-{number}", process::id()));
         // An old one may be left by a process with the same id.
         let _ = fs::remove_dir_all(&path);
-        // Logs and databases of tests are nobody else's either.
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
+        // Others can't list it. Database servers that run as users of their own must get through to their folders.
+        let made = DirBuilder::new().recursive(true).mode(0o711).create(&path);
         made.expect("a temporary directory can be made");
         Self(path)
     }

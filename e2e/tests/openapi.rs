@@ -292,6 +292,8 @@ async fn start_unlimited(ground: &Ground) -> Expediter {
         .set("accounts.access_ttl_s", 7200)
         .set("callbacks.allow_bearer", true)
         .set("worker.allow_http", true)
+        // As long as each text may be for itself.
+        .set("limits.order_text_bytes", 1 << 20)
         .set("worker.allow_networks", r#"["127.0.0.0/8"]"#);
     let launch = limits
         .iter()
