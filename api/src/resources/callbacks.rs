@@ -46,7 +46,7 @@ struct Callback {
     reason: Option<String>,
     /// Increases per order. An update that is not newer than the last applied one changes nothing.
     sequence: Option<i64>,
-    /// Used like `sequence` if there is none. Of several updates with the same time, forward moves and ends count.
+    /// Used like `sequence` if there is none. Among updates with the same time, forward moves and ends count.
     occurred_at: Option<Time>,
     delivery: Option<CallbackDelivery>,
 }

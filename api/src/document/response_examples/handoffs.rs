@@ -38,8 +38,8 @@ pub(super) fn acknowledged() -> Value {
 
 pub(super) fn due_again() -> Value {
     let fields = json!({
-        "state": "due", "round": 2, "next_attempt_at": at(RETRIED), "deadline": "2026-11-21T19:25:00.000000Z",
-        "reason": null, "not_retryable": "a handoff that is due can't be retried", "closed_at": null,
+        "state": "due", "round": 2, "next_attempt_at": at(RETRIED), "waiting_for": "concurrency",
+        "deadline": "2026-11-21T19:25:00.000000Z", "reason": null, "not_retryable": "a handoff that is due can't be retried", "closed_at": null,
         "attempts": first_round(),
         "rounds": [{
             "round": 2, "retry_id": RETRY, "retried_by": manager(), "retried_at": at(RETRIED),

@@ -95,7 +95,7 @@ reasons! {
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "Idempotency key reused for a different request",
         "An Idempotency-Key belongs to one request, and this request differs from the first one sent with it. Nothing was done. Use a new key for each new operation, and repeat a request unchanged.";
     WebhookIdReused = "webhook_id_reused", UNPROCESSABLE_ENTITY, "Webhook id reused for a different update",
-        "A webhook-id belongs to one update, and this body differs from the first one sent with it. Nothing was applied; the callback is on record with the result `conflict`. Use a new webhook-id for each new update, and repeat a callback unchanged.";
+        "A webhook-id belongs to one update, and this body differs from the first one sent with it. Nothing was applied; the callback is on record with the result conflict. Use a new webhook-id for each new update, and repeat a callback unchanged.";
     TotalMismatch = "total_mismatch", UNPROCESSABLE_ENTITY, "Total differs from the expected total",
         "The order's total is not the expected total, because prices have changed since they were read. Nothing was ordered. Read the menu again and ask the customer to confirm.";
     RateLimited = "rate_limited", TOO_MANY_REQUESTS, "Too many requests",
