@@ -4,10 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
-use super::{Inner, OutboxRow, idempotency::Request};
+use super::{CrashPoints, Inner, OutboxRow, idempotency::Request};
 use domain::{
     event::{Event, EventKind},
     hint::{Announcement, Hint},
@@ -111,30 +110,6 @@ impl<Q: Refusal, R: From<Q>> From<Q> for ChangeError<R> {
     fn from(refusal: Q) -> Self {
         Self::Refused(refusal.into())
     }
-}
-
-/// Two crash points, just before and just after a commit.
-#[derive(Clone, Copy)]
-pub(crate) struct CrashPoints(Option<(&'static str, &'static str)>);
-
-impl CrashPoints {
-    pub(crate) const NONE: Self = Self(None);
-    pub(crate) const ORDERS: Self = Self(Some(("orders.before_commit", "orders.after_commit")));
-    pub(crate) const INTAKE: Self = Self(Some(("intake.before_commit", "intake.after_commit")));
-    pub(crate) const CLAIM: Self = Self(Some(("claim.before_commit", "claim.after_commit")));
-    pub(crate) const OUTCOME: Self = Self(Some((
-        "attempt.before_outcome_commit",
-        "attempt.after_outcome_commit",
-    )));
-    pub(crate) const CALLBACK_STORED: Self = Self(Some((
-        "callback.before_store_commit",
-        "callback.after_store",
-    )));
-    pub(crate) const CALLBACK_APPLIED: Self = Self(Some((
-        "callback.before_apply_commit",
-        "callback.after_apply",
-    )));
-    pub(crate) const SWEEP: Self = Self(Some(("sweep.before_commit", "sweep.after_commit")));
 }
 
 /// An open transaction. If dropped, it rolls back and publishes nothing.
@@ -434,14 +409,14 @@ macro_rules! in_one_transaction {
 pub(crate) use in_one_transaction;
 
 /// Does the same as [`in_one_transaction`] once, for work that comes back by itself. A row that others hold is not
-/// waited for, unless the caller has a [`HeldRowPermit`]: the result is [`StoreError::LockLost`] at once.
+/// waited for, unless the caller has a [`crate::permits::HeldRowPermit`]: the result is [`StoreError::LockLost`] at once.
 macro_rules! in_one_try {
     ($handle:expr, $points:expr, |$change:ident| $body:block) => {
         $crate::in_one_try!($handle, $points, None, |$change| $body)
     };
     ($handle:expr, $points:expr, $permit:expr, |$change:ident| $body:block) => {{
         let done = async {
-            let permit: Option<&$crate::change::HeldRowPermit> = $permit;
+            let permit: Option<&$crate::permits::HeldRowPermit> = $permit;
             let mut open = $crate::Change::begin($handle).await?;
             if permit.is_none() {
                 open.tx.wait_for_no_lock();
@@ -454,24 +429,3 @@ macro_rules! in_one_try {
     }};
 }
 pub(crate) use in_one_try;
-
-/// Permits to wait for a row that others hold, which takes a connection each. Without them, work on a session that
-/// orders keep busy would try again and again and never have its turn; with more, one held session would use up the pool.
-#[derive(Debug)]
-pub(crate) struct HeldRowPermits(Semaphore);
-
-pub(crate) type HeldRowPermit<'p> = SemaphorePermit<'p>;
-
-impl HeldRowPermits {
-    const COUNT: usize = 2;
-
-    pub(crate) fn take(&self) -> Option<HeldRowPermit<'_>> {
-        self.0.try_acquire().ok()
-    }
-}
-
-impl Default for HeldRowPermits {
-    fn default() -> Self {
-        Self(Semaphore::new(Self::COUNT))
-    }
-}

@@ -258,7 +258,7 @@ async fn callbacks_are_applied_past_the_orders_that_others_hold(house: TestLedge
         return;
     };
     assert!(
-        soon(house.ledger.apply_callbacks(placed[0].id))
+        soon(house.ledger.try_apply_callbacks(placed[0].id))
             .await
             .unwrap_err()
             .is_held()

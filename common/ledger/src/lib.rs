@@ -11,6 +11,7 @@ extern crate self as ledger; // for #[each_database]
 mod batcher;
 /// A transaction with its events and outbox rows, committed together; and how often it is retried.
 mod change;
+mod crash_points;
 /// The port to whoever publishes.
 mod wake;
 
@@ -19,6 +20,7 @@ pub mod intake;
 /// Moves, drafts, edits and lists of orders.
 pub mod orders;
 /// Products and stock.
+mod permits;
 pub mod products;
 /// Tables' sessions: open, close, fresh code.
 pub mod sessions;
@@ -66,8 +68,9 @@ pub mod testing;
 use std::{ops::Deref, sync::Arc, time::Duration};
 
 pub use batcher::BatchLimits;
-pub(crate) use change::{Change, CrashPoints, in_one_transaction, in_one_try};
+pub(crate) use change::{Change, in_one_transaction, in_one_try};
 pub use change::{ChangeError, Failure, MaybeFailure, Refusal};
+pub(crate) use crash_points::CrashPoints;
 pub use wake::{NoWake, OutboxRow, Wake};
 
 use domain::stuck::StuckLimits;
@@ -130,7 +133,7 @@ pub(crate) struct Inner {
     parts: LedgerParts,
     intake: intake::Queue,
     held_orders: intake::Lines,
-    held_rows: change::HeldRowPermits,
+    held_rows: permits::HeldRowPermits,
     acknowledgements: handoffs::Queue,
     /// Shared with the tasks that commit, hear of events and compare them with the database; guarded inside.
     epochs: epochs::Memory,
@@ -164,7 +167,7 @@ impl Ledger {
         let inner = Arc::new_cyclic(|inner| Inner {
             intake: intake::start_writers(inner, parts.settings.intake),
             held_orders: intake::Lines::new(parts.settings.intake.queue_capacity),
-            held_rows: change::HeldRowPermits::default(),
+            held_rows: permits::HeldRowPermits::default(),
             acknowledgements: handoffs::start_writers(inner),
             epochs: epochs::Memory::default(),
             parts,

@@ -238,7 +238,7 @@ impl Ledger {
                         seen.insert(order, false);
                         continue;
                     }
-                    None => self.apply_callbacks(order).await.map(|more| {
+                    None => self.try_apply_callbacks(order).await.map(|more| {
                         applied += more;
                         true
                     }),

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::interpret::{Applied, apply, settle};
 use crate::{
-    Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Result, change::HeldRowPermit,
-    in_one_transaction, in_one_try, orders,
+    Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Result, in_one_transaction,
+    in_one_try, orders,
+    permits::{HeldRowPermit, HeldRowPermits},
 };
 use domain::{
     callback::{CallbackResult, Update, UpdateMark, newest},
@@ -38,13 +39,22 @@ impl Ledger {
     /// Applies an order's waiting callbacks in order of receipt; returns the number applied. One that fails is skipped,
     /// and parked at its fifth failure. Few wait for an order that others hold; for the others it is an error at once.
     pub async fn apply_callbacks(&self, order: OrderId) -> Result<u32> {
+        self.apply_all(order, Some(&self.inner.held_rows)).await
+    }
+
+    /// Does the same, but waits for no order that others hold.
+    pub(crate) async fn try_apply_callbacks(&self, order: OrderId) -> Result<u32> {
+        self.apply_all(order, None).await
+    }
+
+    async fn apply_all(&self, order: OrderId, permits: Option<&HeldRowPermits>) -> Result<u32> {
         crash::point("callback.before_apply");
         let mut left_out: Vec<CallbackId> = Vec::new();
         let mut applied = 0;
         loop {
             let mut done = self.apply_batch_except(order, &left_out, None).await;
             if matches!(&done, Err(ChangeError::Failed(failure)) if failure.is_held())
-                && let Some(permit) = self.inner.held_rows.take()
+                && let Some(permit) = permits.and_then(HeldRowPermits::take)
             {
                 done = self
                     .apply_batch_except(order, &left_out, Some(&permit))

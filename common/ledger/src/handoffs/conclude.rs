@@ -9,8 +9,8 @@ use super::{
     Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next, order_effects::acknowledge, pressure,
 };
 use crate::{
-    Change, CrashPoints, Ledger, Result, change::HeldRowPermit, idempotency::Handle,
-    in_one_transaction, in_one_try, orders,
+    Change, CrashPoints, Ledger, Result, idempotency::Handle, in_one_transaction, in_one_try,
+    orders, permits::HeldRowPermit,
 };
 use domain::{
     breaker::sign,
