@@ -1,7 +1,10 @@
 //! A store's screen and commits that arrive late: the screen opened while they were under way.
 
 use chrono::TimeDelta;
-use ledger::testing::{noon, on_mysql};
+use ledger::{
+    intake::Idempotency,
+    testing::{noon, on_mysql},
+};
 use platform::clock::Clock;
 use store::testing::{TEST_TIMEOUT, run};
 
@@ -99,18 +102,18 @@ async fn of_a_table_that_is_opened_late_and_ends_at_once_its_orders_are_told(hou
     assert_eq!(seen, expected);
 }
 
-/// The order takes its time and its ids when it begins, and then waits for a lock until the screen has its snapshot.
+/// The order takes its time and its ids when it begins, and then waits for a twin that writes the same idempotency key
+/// until the screen has its snapshot.
 #[tokio::test]
 async fn an_order_that_waits_in_its_transaction_reaches_a_screen_that_was_opened_meanwhile() {
     on_mysql(|house| async move {
         let pass = Pass::new(house).await;
-        let counted = |product: &mut ledger::products::NewProduct| product.stock = Some(9);
-        let product = pass.house.create_product_with(pass.store, counted).await;
+        let product = pass.house.create_product(pass.store).await;
         let table = pass.table("1").await;
         let mut holder = pass.house.db.begin().await.unwrap();
-        run(&mut holder, "UPDATE stock SET quantity = quantity")
-            .await
-            .unwrap();
+        let twin = "INSERT INTO idempotency_keys (owner, idempotency_key, fingerprint, resource_id, created_at) \
+                    SELECT id, 'k', REPEAT('f', 32), id, UTC_TIMESTAMP(6) FROM accounts";
+        run(&mut holder, twin).await.unwrap();
         let placing = tokio::spawn({
             let (house, table, staff) = (pass.house.clone(), table.clone(), pass.staff.id);
             async move {
@@ -119,6 +122,11 @@ async fn an_order_that_waits_in_its_transaction_reaches_a_screen_that_was_opened
                         order.session = None;
                         order.placer = Placer::Account(staff);
                         order.fulfilment = Fulfilment::Pickup;
+                        order.idempotency = Some(Idempotency {
+                            owner: staff.uuid(),
+                            key: "k".to_owned(),
+                            fingerprint: [1; 32],
+                        });
                     })
                     .await
             }
@@ -142,8 +150,7 @@ async fn an_order_that_waits_in_its_transaction_reaches_a_screen_that_was_opened
     .await;
 }
 
-/// Returns true if the row of the product's stock cannot be locked and neither can the store's counter, which an order
-/// locks before it.
+/// Returns true if the store's counter cannot be locked, which an order locks before it writes its key.
 async fn is_waited_for(house: &TestLedger) -> bool {
     let mut tx = house.db.begin().await.unwrap();
     let locked = run(
