@@ -195,7 +195,9 @@ impl Db {
                     .rollback()
                     .await?;
             }
-            Self::Sqlite { readers, .. } => drop(readers.execute("SELECT 1").await?),
+            Self::Sqlite { readers, .. } => {
+                readers.execute("SELECT 1").await?;
+            }
         }
         Ok(())
     }

@@ -88,6 +88,9 @@ pub struct StreamOfOrder {
     pub head: i64,
 }
 
+/// Number, id and last number of an order, then session and last number of its session's stream.
+type PlacedOrder = (i64, OrderId, i64, Option<SessionId>, Option<i64>);
+
 /// Returns the streams of the store's first `limit` orders after an order number, by number.
 pub async fn streams_after_number(
     tx: &mut Tx,
@@ -95,7 +98,7 @@ pub async fn streams_after_number(
     number: i64,
     limit: u32,
 ) -> Result<Vec<StreamOfOrder>> {
-    let rows: Vec<(i64, OrderId, i64, Option<SessionId>, Option<i64>)> = fetch_all!(
+    let rows: Vec<PlacedOrder> = fetch_all!(
         tx,
         "SELECT o.number, o.id, o.last_seq, s.id, s.last_seq FROM orders o LEFT JOIN sessions s ON s.id = o.session_id \
          WHERE o.store_id = ? AND o.number > ? ORDER BY o.number LIMIT ?",

@@ -57,6 +57,13 @@ impl Place {
     }
 }
 
+#[derive(sqlx::FromRow)]
+struct Found {
+    #[sqlx(flatten)]
+    candidate: Candidate,
+    due_at: DateTime<Utc>,
+}
+
 /// Candidates of one look, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Look {
@@ -85,7 +92,7 @@ pub async fn candidates(
         };
         let found = u32::try_from(look.candidates.len()).unwrap_or(u32::MAX);
         let left = limit.saturating_sub(found);
-        let rows: Vec<(HandoffId, Option<OrderId>, Option<SessionId>, DateTime<Utc>)> = fetch_all!(
+        let rows: Vec<Found> = fetch_all!(
             tx,
             concat!(
                 "SELECT h.id, h.order_id, o.session_id, h.due_at \
@@ -105,19 +112,13 @@ pub async fn candidates(
             left
         );
         let is_full = rows.len() >= left as usize;
-        look.next = rows.last().map(|(id, .., due_at)| Place {
+        look.next = rows.last().map(|last| Place {
             state: at,
-            due_at: *due_at,
-            id: *id,
+            due_at: last.due_at,
+            id: last.candidate.id,
         });
-        look.candidates.extend(
-            rows.into_iter()
-                .map(|(id, order_id, session_id, _)| Candidate {
-                    id,
-                    order_id,
-                    session_id,
-                }),
-        );
+        let candidates = rows.into_iter().map(|found| found.candidate);
+        look.candidates.extend(candidates);
         if is_full {
             return Ok(look);
         }
