@@ -30,7 +30,7 @@ mod tests;
 #[cfg(test)]
 mod in_tests {
     use chrono::{DateTime, TimeDelta, Utc};
-    use sqlx::{FromRow, Row, mysql::MySqlRow, sqlite::SqliteRow};
+    use sqlx::{Column as _, FromRow, Row, mysql::MySqlRow, sqlite::SqliteRow};
     use uuid::Uuid;
 
     use super::{super::on, QueryOutput, Tx};
@@ -78,9 +78,12 @@ mod in_tests {
 
     impl FromRow<'_, MySqlRow> for Step {
         fn from_row(row: &MySqlRow) -> sqlx::Result<Self> {
-            let text = |column| -> sqlx::Result<String> {
+            let text = |column: &str| -> sqlx::Result<String> {
+                // MySQL names other columns when it prepares EXPLAIN; sqlx 0.8 finds a name among those.
+                let at = row.columns().iter().position(|one| one.name() == column);
+                let at = at.ok_or_else(|| sqlx::Error::ColumnNotFound(column.to_owned()))?;
                 Ok(row
-                    .try_get_unchecked::<Option<String>, _>(column)?
+                    .try_get_unchecked::<Option<String>, _>(at)?
                     .unwrap_or_default())
             };
             let (table, access) = (text("table")?, text("type")?);

@@ -39,8 +39,8 @@ pub async fn orders(
     for status in ["accepted", "preparing", "ready"] {
         let of_status: Vec<OrderId> = fetch_scalars!(
             tx,
-            "SELECT id FROM orders WHERE store_id = ? AND status = ? AND id <= ? AND accepted_at <= ? \
-             ORDER BY id LIMIT ?",
+            "SELECT id FROM orders /*! FORCE INDEX (orders_of_store_by_status) */ \
+             WHERE store_id = ? AND status = ? AND id <= ? AND accepted_at <= ? ORDER BY id LIMIT ?",
             store,
             status,
             last,
