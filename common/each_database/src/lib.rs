@@ -6,7 +6,7 @@ use proc_macro::{Delimiter, TokenStream, TokenTree};
 ///
 /// The argument's type is anything that can be made from a reference to what `ledger::testing::on_sqlite` hands over:
 /// the `TestLedger`, its `Ledger` or its `Db`. `#[each_database(store)]` takes `store::testing` in place of
-/// `ledger::testing`.
+/// `ledger::testing`. `#[each_database(mysql)]` makes `name::mysql` only, for what SQLite with its one writer cannot show.
 ///
 /// ```ignore
 /// #[each_database]
@@ -14,12 +14,12 @@ use proc_macro::{Delimiter, TokenStream, TokenTree};
 /// ```
 #[proc_macro_attribute]
 pub fn each_database(argument: TokenStream, item: TokenStream) -> TokenStream {
-    let support = if argument.is_empty() {
-        "ledger".to_owned()
-    } else {
-        argument.to_string()
+    let (support, databases) = match argument.to_string().as_str() {
+        "" => ("ledger".to_owned(), BOTH),
+        "mysql" => ("ledger".to_owned(), &BOTH[1..]),
+        support => (support.to_owned(), BOTH),
     };
-    match expand(&support, item) {
+    match expand(&support, databases, item) {
         Some(tests) => tests,
         None => "compile_error!(\"#[each_database] takes an async fn with one argument\");"
             .parse()
@@ -27,7 +27,9 @@ pub fn each_database(argument: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-fn expand(support: &str, item: TokenStream) -> Option<TokenStream> {
+const BOTH: &[&str] = &["sqlite", "mysql"];
+
+fn expand(support: &str, databases: &[&str], item: TokenStream) -> Option<TokenStream> {
     let tokens: Vec<TokenTree> = item.into_iter().collect();
     // What stands before `async` are attributes: they are the tests', such as `#[ignore]`.
     let begin = tokens
@@ -50,7 +52,7 @@ fn expand(support: &str, item: TokenStream) -> Option<TokenStream> {
     let is_body = |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
     tokens.last().filter(|token| is_body(token))?;
 
-    let test = |database: &str| {
+    let test = |database: &&str| {
         format!(
             "{attributes} #[::tokio::test(flavor = \"multi_thread\", worker_threads = 2)]
             async fn {database}() {{
@@ -61,8 +63,8 @@ fn expand(support: &str, item: TokenStream) -> Option<TokenStream> {
             }}"
         )
     };
-    let (sqlite, mysql) = (test("sqlite"), test("mysql"));
-    let mut tests: TokenStream = format!("mod {name} {{ use super::*; {sqlite} {mysql} }}")
+    let tests: String = databases.iter().map(test).collect();
+    let mut tests: TokenStream = format!("mod {name} {{ use super::*; {tests} }}")
         .parse()
         .ok()?;
     tests.extend(tokens.iter().cloned());
