@@ -10,6 +10,7 @@ use super::{
     handoffs::{Claimed, Claims, Concluded},
     intake::{PlaceOrder, Placer},
     integrators::NewIntegrator,
+    sweep::Part,
 };
 use crate::testing::{
     TEST_TIMEOUT, TestLedger,
@@ -238,6 +239,15 @@ impl Scene {
     }
 
     /// Applies an order's callbacks as a worker does: again, while others hold the order.
+    /// Sweeps the whole for unsettled orders; returns how many were settled.
+    pub(crate) async fn settle_unsettled(&self) -> u32 {
+        let swept = self
+            .house
+            .ledger
+            .settle_unsettled_orders(None, 10, Part::WHOLE);
+        swept.await.unwrap().0
+    }
+
     pub(crate) async fn apply_callbacks(&self, order: OrderId) -> u32 {
         let applied = async {
             loop {

@@ -90,24 +90,8 @@ async fn a_callback_that_came_in_time_is_heard_before_the_order_ends(house: Test
 async fn an_accepted_order_has_no_accept_by_to_fear(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let order = scene.order().await.id;
-    assert_eq!(
-        house
-            .ledger
-            .settle_unsettled_orders(None, 10, Part::WHOLE)
-            .await
-            .unwrap()
-            .0,
-        1
-    );
-    assert_eq!(
-        house
-            .ledger
-            .settle_unsettled_orders(None, 10, Part::WHOLE)
-            .await
-            .unwrap()
-            .0,
-        0
-    );
+    assert_eq!(scene.settle_unsettled().await, 1);
+    assert_eq!(scene.settle_unsettled().await, 0);
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
     house.clock.advance(ACCEPT_WITHIN * 2);
     assert_eq!(house.ledger.end_overdue_orders(10).await.unwrap(), 0);
@@ -121,26 +105,10 @@ async fn what_waits_for_staff_or_for_a_callback_is_left_alone(house: TestLedger)
     let order = scene.order().await.id;
     let claimed = scene.claim(&kitchen).await;
     scene.answers(&claimed, 200).await;
-    assert_eq!(
-        house
-            .ledger
-            .settle_unsettled_orders(None, 10, Part::WHOLE)
-            .await
-            .unwrap()
-            .0,
-        0
-    );
+    assert_eq!(scene.settle_unsettled().await, 0);
     scene.disable(kitchen.id).await;
     let unhanded = scene.order().await.id;
-    assert_eq!(
-        house
-            .ledger
-            .settle_unsettled_orders(None, 10, Part::WHOLE)
-            .await
-            .unwrap()
-            .0,
-        0
-    );
+    assert_eq!(scene.settle_unsettled().await, 0);
     let statuses = (scene.status(order).await, scene.status(unhanded).await);
     assert_eq!(statuses, (OrderStatus::Processing, OrderStatus::Pending));
     scene.assert_audit_clean().await;
@@ -159,15 +127,7 @@ async fn an_order_whose_last_word_was_lost_is_settled(house: TestLedger) {
     let failed = scene.order().await.id;
     scene.claim(&kitchen).await;
     scene.damage("UPDATE handoffs SET state = 'failed', reason = 'refused', closed_at = created_at, leased_until = NULL WHERE state = 'sending'").await;
-    assert_eq!(
-        house
-            .ledger
-            .settle_unsettled_orders(None, 10, Part::WHOLE)
-            .await
-            .unwrap()
-            .0,
-        2
-    );
+    assert_eq!(scene.settle_unsettled().await, 2);
     let statuses = (scene.status(accepted).await, scene.status(failed).await);
     assert_eq!(statuses, (OrderStatus::Accepted, OrderStatus::Failed));
 }

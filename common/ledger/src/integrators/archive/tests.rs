@@ -115,35 +115,11 @@ async fn one_that_waits_for_its_callback_only_holds_up_nobody_either(house: Test
     for integrator in [&slow, &till] {
         scene.answers(&scene.claim(integrator).await, 200).await;
     }
-    assert_eq!(
-        house
-            .ledger
-            .settle_unsettled_orders(None, 10, Part::WHOLE)
-            .await
-            .unwrap()
-            .0,
-        0
-    );
+    assert_eq!(scene.settle_unsettled().await, 0);
     archive(&scene, slow.id).await;
     assert_eq!(withdrawn(&scene).await, 0);
-    assert_eq!(
-        house
-            .ledger
-            .settle_unsettled_orders(None, 10, Part::WHOLE)
-            .await
-            .unwrap()
-            .0,
-        1
-    );
-    assert_eq!(
-        house
-            .ledger
-            .settle_unsettled_orders(None, 10, Part::WHOLE)
-            .await
-            .unwrap()
-            .0,
-        0
-    );
+    assert_eq!(scene.settle_unsettled().await, 1);
+    assert_eq!(scene.settle_unsettled().await, 0);
     assert_eq!(
         (scene.status(alone).await, scene.status(both).await),
         (OrderStatus::Processing, OrderStatus::Accepted)

@@ -48,15 +48,7 @@ async fn an_order_is_settled_when_nobody_is_left_out_any_more_and_looked_at_no_s
         [order],
         "a confirmation counts, even if the integrator is disabled now"
     );
-    assert_eq!(
-        house
-            .ledger
-            .settle_unsettled_orders(None, 10, Part::WHOLE)
-            .await
-            .unwrap()
-            .0,
-        1
-    );
+    assert_eq!(scene.settle_unsettled().await, 1);
     assert_eq!(scene.status(order).await, OrderStatus::Accepted);
     scene.assert_audit_clean().await;
 }
