@@ -62,7 +62,7 @@ impl FourIntegrators {
 
         // The first attempts to the hanging one are still open.
         scene
-            .advance_until_requests(&self.hanging, CAP as usize)
+            .advance_and_sweep_until_requests(&other_worker, &self.hanging, CAP as usize)
             .await;
         let hanging = self.hanging.received();
         assert_eq!(hanging.len(), CAP as usize);

@@ -223,6 +223,21 @@ impl Scene {
             .await;
     }
 
+    /// Also sweeps: a hint that reaches a lane without a free slot does not tell the other worker, whose lane may have one.
+    pub(super) async fn advance_and_sweep_until_requests(
+        &self,
+        other: &OtherWorker,
+        at: &Server,
+        count: usize,
+    ) {
+        self.advance_until(async || {
+            self.worker.sweep_once().await;
+            other.worker.sweep_once().await;
+            at.received().len() >= count
+        })
+        .await;
+    }
+
     pub(super) async fn integrator_at(&self, url: Url) -> Integrator {
         self.integrator_like(url, |_| {}).await
     }

@@ -38,7 +38,9 @@ async fn a_cap_is_for_both_workers_together(house: TestLedger) {
     for _ in 0..8 {
         scene.place().await;
     }
-    scene.advance_until_requests(&kitchen, 3).await;
+    scene
+        .advance_and_sweep_until_requests(&other_worker, &kitchen, 3)
+        .await;
     scene.worker.sweep_once().await;
     other_worker.worker.sweep_once().await;
     let mut in_flight =
