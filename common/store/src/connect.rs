@@ -303,9 +303,10 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
             .test_before_acquire(false)
             .before_acquire({
                 let renewal = terms.renewal.clone();
-                move |_, connection| {
+                move |conn, connection| {
                     // The pool's own check runs now and then only.
-                    let is_kept = connection.idle_for < max_idle && renewal.keeps(connection.age);
+                    let is_fresh = connection.idle_for < max_idle && renewal.keeps(connection.age);
+                    let is_kept = is_fresh && !conn.is_in_transaction();
                     Box::pin(async move { Ok(is_kept) })
                 }
             })
@@ -377,6 +378,12 @@ async fn connect_sqlite(options: &DbOptions) -> Result<Db> {
             .min_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
+            // SQLite ends a transaction by itself if the disk is full or fails; then there is nothing to roll back, and
+            // sqlx takes the connection for one that is inside a transaction for ever (`InvalidSavePointStatement`).
+            .before_acquire(|conn, _| {
+                let is_kept = !conn.is_in_transaction();
+                Box::pin(async move { Ok(is_kept) })
+            })
     };
     let writer = pool()
         .max_connections(1)

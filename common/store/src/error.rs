@@ -88,8 +88,7 @@ impl StoreError {
             Self::Other(sqlx::Error::Database(refused)) => {
                 meaning(refused.as_ref()) == Meaning::RowFault
             }
-            // A value that can't be decoded.
-            Self::Other(_) => true,
+            Self::Other(error) => is_undecodable(error),
         }
     }
 
@@ -112,7 +111,10 @@ impl StoreError {
                 let code = refused.code().unwrap_or_default();
                 format!("the database refused the statement ({code}); see the log")
             }
-            Self::Other(_) => "the row can't be read; see the log".to_owned(),
+            Self::Other(error) if is_undecodable(error) => {
+                "the row can't be read; see the log".to_owned()
+            }
+            Self::Other(_) => "the database could not be asked; see the log".to_owned(),
         }
     }
 
@@ -160,8 +162,20 @@ impl From<sqlx::Error> for StoreError {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed
+            | sqlx::Error::InvalidSavePointStatement
             | sqlx::Error::BeginFailed => Self::Unavailable(error.to_string()),
             _ => Self::Other(error),
         }
     }
+}
+
+/// Returns true if a row's values do not fit the types that they are read into or bound from.
+fn is_undecodable(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::Encode(_)
+            | sqlx::Error::TypeNotFound { .. }
+    )
 }

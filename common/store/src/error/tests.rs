@@ -25,19 +25,8 @@ async fn an_error_is_shown_without_its_statement(house: TestDb) {
 async fn a_server_that_has_no_room_is_no_rows_fault(house: TestDb) {
     let mut tx = house.db.begin().await.unwrap();
     if matches!(tx, Tx::Sqlite(..)) {
-        testing::raw(&mut tx, "PRAGMA max_page_count = 1")
-            .await
-            .unwrap();
-        let filled = testing::run(
-            &mut tx,
-            "CREATE TABLE more AS SELECT zeroblob(1000000) AS much",
-        )
-        .await;
-        assert!(
-            matches!(filled, Err(StoreError::Unavailable(_))),
-            "{filled:?}"
-        );
-        return;
+        tx.rollback().await;
+        return fill_sqlite(&house).await;
     }
     for signal in [
         "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1021, MESSAGE_TEXT = 'Disk full'",
@@ -55,6 +44,33 @@ async fn a_server_that_has_no_room_is_no_rows_fault(house: TestDb) {
             matches!(answer, Err(StoreError::Unavailable(_))),
             "{signal}: {answer:?}"
         );
+    }
+}
+
+/// Fills the file, and writes again once there is room, whichever way the failed transaction was left.
+async fn fill_sqlite(house: &TestDb) {
+    let counter = "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (randomblob(16), 0, 0)";
+    for way in ["rolled back", "dropped", "committed"] {
+        let mut tx = house.db.begin().await.unwrap();
+        testing::raw(&mut tx, "PRAGMA max_page_count = 1")
+            .await
+            .unwrap();
+        let filled = "INSERT INTO store_counters (store_id, last_number, last_seq) VALUES (zeroblob(100000), 0, 0)";
+        let filled = testing::run(&mut tx, filled).await;
+        let is_unavailable = matches!(filled, Err(StoreError::Unavailable(_)));
+        assert!(is_unavailable, "{way}: {filled:?}");
+        let undone = testing::raw(&mut tx, "ROLLBACK").await.unwrap_err();
+        let text = undone.to_string();
+        assert!(text.contains("no transaction is active"), "{way}: {text}");
+        match way {
+            "rolled back" => tx.rollback().await,
+            "dropped" => drop(tx),
+            _ => drop(tx.commit().await.unwrap_err()),
+        }
+        // A new connection, so without the limit.
+        let mut tx = house.db.begin().await.unwrap();
+        testing::run(&mut tx, counter).await.unwrap();
+        tx.commit().await.unwrap();
     }
 }
 
