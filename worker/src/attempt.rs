@@ -172,6 +172,7 @@ fn outgoing(claimed: &Claimed) -> Outgoing {
         integrator: claimed.integrator.id,
         url: claimed.integrator.url.clone(),
         auth: claimed.auth.clone(),
+        token_at: claimed.integrator.answers.token.clone(),
         signing: claimed.signing.clone(),
         body: claimed.body.clone(),
         n: claimed.handoff.counted_attempts(),

@@ -123,9 +123,7 @@ impl Outbound {
 
     /// Sends at most one request with the handoff's body.
     pub async fn attempt(&self, outgoing: &Outgoing) -> AttemptResult {
-        let authorized =
-            self.tokens
-                .authorize(outgoing.integrator, &outgoing.auth, &self.post, &self.clock);
+        let authorized = self.tokens.authorize(outgoing, &self.post, &self.clock);
         let authorization = tokio::select! {
             biased;
             () = self.post.cut.cancelled() => return SendError::stopping().sent(),

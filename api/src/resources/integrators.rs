@@ -1,5 +1,6 @@
 //! `/integrators`: the outside systems that receive a store's orders, and the secrets shared with them.
 
+mod answers;
 mod health;
 mod outbound_auth;
 mod request;
@@ -23,6 +24,7 @@ use poem_openapi::{
 use uuid::Uuid;
 
 use self::{
+    answers::AnswersBody,
     health::HealthView,
     request::{IntegratorPatch, NewIntegratorBody},
 };
@@ -65,6 +67,7 @@ struct IntegratorView {
     /// The type of `auth`, which itself is never shown.
     auth_type: String,
     status_map: BTreeMap<String, OrderStatus>,
+    answers: AnswersBody,
     max_attempts: u32,
     concurrency: u32,
     rate_per_s: Option<u32>,
@@ -342,6 +345,7 @@ impl From<Integrator> for IntegratorView {
                 .into_iter()
                 .map(|(word, status)| (word, status.into()))
                 .collect(),
+            answers: integrator.answers.into(),
             max_attempts: integrator.max_attempts,
             concurrency: integrator.concurrency,
             rate_per_s: integrator.rate_per_s,

@@ -6,7 +6,10 @@ mod retry_after;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-pub use self::{reference::parse_reference, retry_after::RetryAfter};
+pub use self::{
+    reference::{parse_reference, parse_tracking_number},
+    retry_after::RetryAfter,
+};
 use super::{
     ids::{HandoffId, IntegratorId, OrderId, StoreId},
     integrator::{HandoffEvent, UnknownPolicy},

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{
+    answers::Answers,
     ids::{IntegratorId, StoreId},
     status::OrderStatus,
     words::words,
@@ -178,6 +179,7 @@ pub struct Integrator {
     pub auth_kind: String,
     /// Maps its status words to ours.
     pub status_map: BTreeMap<String, OrderStatus>,
+    pub answers: Answers,
     pub max_attempts: u32,
     /// Maximum number of concurrent requests to it, over all workers.
     pub concurrency: u32,

@@ -22,6 +22,8 @@ pub mod status;
 /// Stores and products.
 pub mod store;
 
+/// Places of values in an integrator's answers.
+pub mod answers;
 /// When an integrator is left alone, and when it is probed.
 pub mod breaker;
 /// Handoffs: the outcome of an attempt, and what follows from it.

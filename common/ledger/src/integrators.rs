@@ -14,6 +14,7 @@ use super::{
     Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, stores::set,
 };
 use domain::{
+    answers::{Answers, JsonPointer},
     breaker::Breaker,
     hint::Hint,
     ids::{IntegratorId, StoreId},
@@ -47,6 +48,7 @@ pub struct NewIntegrator {
     pub callback_auth: CallbackAuth,
     pub auth: OutboundAuth,
     pub status_map: BTreeMap<String, OrderStatus>,
+    pub answers: Answers,
     pub max_attempts: u32,
     pub concurrency: u32,
     pub rate_per_s: Option<u32>,
@@ -66,6 +68,7 @@ pub struct IntegratorEdit {
     pub callback_auth: Option<CallbackAuth>,
     pub auth: Option<OutboundAuth>,
     pub status_map: Option<BTreeMap<String, OrderStatus>>,
+    pub answers: AnswersEdit,
     pub max_attempts: Option<u32>,
     pub concurrency: Option<u32>,
     pub rate_per_s: Option<Option<u32>>,
@@ -73,6 +76,13 @@ pub struct IntegratorEdit {
     pub enabled: Option<bool>,
     /// Why it is disabled, in words for people.
     pub disabled_reason: Option<String>,
+}
+
+/// Changes to the places of an integrator's values in its answers; `Some(None)` sets the usual ones again.
+#[derive(Clone, Debug, Default)]
+pub struct AnswersEdit {
+    pub token: Option<Option<JsonPointer>>,
+    pub reference: Option<Option<JsonPointer>>,
 }
 
 /// Both secrets of a new integrator, shown only this once.
@@ -148,6 +158,7 @@ impl Ledger {
                     callback_auth: new.callback_auth,
                     auth_kind: new.auth.kind().to_owned(),
                     status_map: new.status_map,
+                    answers: new.answers,
                     max_attempts: new.max_attempts,
                     concurrency: new.concurrency,
                     rate_per_s: new.rate_per_s,
@@ -317,6 +328,8 @@ fn apply(edit: &IntegratorEdit, stored: &mut Stored) {
     set(&mut integrator.unknown_policy, edit.unknown_policy);
     set(&mut integrator.callback_auth, edit.callback_auth);
     set(&mut integrator.status_map, edit.status_map);
+    set(&mut integrator.answers.token, edit.answers.token);
+    set(&mut integrator.answers.reference, edit.answers.reference);
     set(&mut integrator.max_attempts, edit.max_attempts);
     set(&mut integrator.concurrency, edit.concurrency);
     set(&mut integrator.rate_per_s, edit.rate_per_s);

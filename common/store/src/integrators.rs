@@ -21,6 +21,7 @@ use crate::{
     tx::Tx,
 };
 use domain::{
+    answers::Answers,
     breaker::Breaker,
     ids::{IntegratorId, StoreId},
     integrator::{DisableReason, Integrator},
@@ -102,8 +103,8 @@ pub async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
         tx,
         "INSERT INTO integrators (id, store_id, name, kind, format, events, url, required, confirms, \
              unknown_policy, callback_auth, auth_kind, auth_sealed, signing_sealed, callback_sealed, status_map, \
-             max_attempts, concurrency, rate_per_s, enabled, failures_in_a_row, breaker_state, version, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             max_attempts, concurrency, rate_per_s, enabled, failures_in_a_row, breaker_state, version, created_at, \
+             answers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         integrator.id,
         integrator.store_id,
         &integrator.name,
@@ -127,7 +128,8 @@ pub async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
         i64::from(stored.breaker.failures_in_a_row),
         stored.breaker.state,
         integrator.version,
-        integrator.created_at
+        integrator.created_at,
+        answers(integrator)
     );
     Ok(())
 }
@@ -138,8 +140,8 @@ pub async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result<bool> 
     let changed = execute!(
         tx,
         "UPDATE integrators SET name = ?, kind = ?, format = ?, events = ?, url = ?, required = ?, confirms = ?, \
-         unknown_policy = ?, callback_auth = ?, auth_kind = ?, auth_sealed = ?, status_map = ?, max_attempts = ?, \
-         concurrency = ?, rate_per_s = ?, enabled = ?, disabled_reason = ?, breaker_state = ?, breaker_until = ?, \
+         unknown_policy = ?, callback_auth = ?, auth_kind = ?, auth_sealed = ?, status_map = ?, answers = ?, \
+         max_attempts = ?, concurrency = ?, rate_per_s = ?, enabled = ?, disabled_reason = ?, breaker_state = ?, breaker_until = ?, \
          breaker_probe = ?, breaker_openings = ?, failures_in_a_row = ?, failing_since = ?, failing_handoffs = ?, \
          given_up_because = ?, pressure = ?, archived_at = ?, version = version + 1 \
          WHERE id = ? AND version = ?",
@@ -155,6 +157,7 @@ pub async fn update(tx: &mut Tx, stored: &Stored, version: i64) -> Result<bool> 
         &integrator.auth_kind,
         &stored.auth_sealed,
         Json(&integrator.status_map),
+        answers(integrator),
         i64::from(integrator.max_attempts),
         i64::from(integrator.concurrency),
         integrator.rate_per_s.map(i64::from),
@@ -227,6 +230,12 @@ async fn read(tx: &mut Tx, id: IntegratorId, sql: &'static str) -> Result<Option
     Ok(read_optional!(tx, sql, id))
 }
 
+/// Returns the column for its answers; NULL, as older versions leave it, if nothing is set.
+fn answers(integrator: &Integrator) -> Option<Json<&Answers>> {
+    let answers = &integrator.answers;
+    (*answers != Answers::default()).then_some(Json(answers))
+}
+
 fn settings_of(stored: Vec<Stored>) -> Vec<Integrator> {
     stored.into_iter().map(|stored| stored.integrator).collect()
 }
@@ -237,7 +246,7 @@ macro_rules! select {
         concat!(
             "SELECT id, store_id, name, kind, format, events, url, required, confirms, unknown_policy, \
              callback_auth, auth_kind, auth_sealed, signing_sealed, old_signing_sealed, old_signing_until, \
-             callback_sealed, old_callback_sealed, old_callback_until, status_map, max_attempts, concurrency, \
+             callback_sealed, old_callback_sealed, old_callback_until, status_map, answers, max_attempts, concurrency, \
              rate_per_s, enabled, disabled_reason, breaker_state, breaker_until, breaker_probe, breaker_openings, \
              failures_in_a_row, failing_since, failing_handoffs, given_up_because, pressure, archived_at, version, \
              created_at \
@@ -271,6 +280,10 @@ impl ReadRow for Stored {
                 callback_auth: row.get("callback_auth")?,
                 auth_kind: row.get("auth_kind")?,
                 status_map: row.get("status_map").map(|Json(map)| map)?,
+                answers: row
+                    .get::<Option<Json<_>>>("answers")?
+                    .map(|Json(answers)| answers)
+                    .unwrap_or_default(),
                 max_attempts: row.count("max_attempts")?,
                 concurrency: row.count("concurrency")?,
                 rate_per_s: row.parse_optional("rate_per_s", |rate: i64| rate.try_into())?,

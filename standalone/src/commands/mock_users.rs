@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, process::ExitCode, sync::Arc, time::Duration};
 use api::ApiState;
 use domain::{
     account::{Account, Role},
+    answers::Answers,
     ids::{IntegratorId, StoreId},
     integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
     store::Contact,
@@ -138,6 +139,7 @@ async fn an_integrator(ledger: &Ledger) -> Result<IntegratorId, Refusal> {
         callback_auth: CallbackAuth::Signature,
         auth: OutboundAuth::None,
         status_map: BTreeMap::new(),
+        answers: Answers::default(),
         max_attempts: 5,
         concurrency: 1,
         rate_per_s: None,

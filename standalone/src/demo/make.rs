@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use api::auth::Passwords;
 use domain::{
     account::Role,
+    answers::Answers,
     ids::{IntegratorId, StoreId},
     integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
     money::Money,
@@ -263,6 +264,7 @@ fn a_kitchen(store_id: StoreId, url: Url) -> NewIntegrator {
         callback_auth: CallbackAuth::Signature,
         auth: OutboundAuth::None,
         status_map: BTreeMap::new(),
+        answers: Answers::default(),
         max_attempts: 5,
         concurrency: 8,
         rate_per_s: None,

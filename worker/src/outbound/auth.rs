@@ -14,12 +14,12 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use domain::{ids::IntegratorId, integrator::OutboundAuth};
+use domain::{answers::JsonPointer, ids::IntegratorId, integrator::OutboundAuth};
 use http::{HeaderName, HeaderValue, header};
 use platform::clock::Clock;
 
 use self::token::{Token, TokenRequest};
-use super::{Post, SendError};
+use super::{Outgoing, Post, SendError};
 
 /// Timeout of a sign-in, including the wait for another attempt that requests the same token.
 const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,13 +57,30 @@ struct SlotState {
     cached: Option<CachedToken>,
     /// Error of the last request, for the attempts that waited for it. If each of them sent its own request in turn,
     /// the last ones would time out, and our own failure would be recorded as the integrator's.
-    failed: Option<(OutboundAuth, SendError)>,
+    failed: Option<(TokenSource, SendError)>,
 }
 
 struct CachedToken {
-    /// Credentials that the token was requested with; other ones invalidate it.
-    auth: OutboundAuth,
+    /// Settings that the token was requested with; other ones invalidate it.
+    source: TokenSource,
     token: Token,
+}
+
+/// Settings that a token is requested and read with.
+#[derive(Clone, PartialEq)]
+struct TokenSource {
+    auth: OutboundAuth,
+    /// Place of the token in the answer; `None` for the usual ones.
+    at: Option<JsonPointer>,
+}
+
+impl TokenSource {
+    fn of(outgoing: &Outgoing) -> Self {
+        Self {
+            auth: outgoing.auth.clone(),
+            at: outgoing.token_at.clone(),
+        }
+    }
 }
 
 impl Tokens {
@@ -73,18 +90,17 @@ impl Tokens {
     /// Fails because of the integrator or of ourselves, in both cases before anything of the handoff was sent.
     pub(super) async fn authorize(
         &self,
-        integrator: IntegratorId,
-        auth: &OutboundAuth,
+        outgoing: &Outgoing,
         post: &Post,
         clock: &Clock,
     ) -> Result<Authorization, SendError> {
-        let text = match auth {
+        let text = match &outgoing.auth {
             OutboundAuth::None => return Ok(Authorization::default()),
             OutboundAuth::Header { name, value } => return custom_header(name, value),
             OutboundAuth::Basic { username, password } => basic(username, password),
             OutboundAuth::Bearer { token } => format!("Bearer {token}"),
             OutboundAuth::Oauth2 { .. } | OutboundAuth::SignIn { .. } => {
-                let asked = self.token(integrator, auth, post, clock);
+                let asked = self.token(outgoing, post, clock);
                 return match tokio::time::timeout(SIGN_IN_TIMEOUT, asked).await {
                     Ok(authorization) => authorization,
                     Err(_) => Err(auth_failed("sign-in timed out")),
@@ -99,26 +115,26 @@ impl Tokens {
 
     async fn token(
         &self,
-        integrator: IntegratorId,
-        auth: &OutboundAuth,
+        outgoing: &Outgoing,
         post: &Post,
         clock: &Clock,
     ) -> Result<Authorization, SendError> {
-        let Some(request) = TokenRequest::of(auth) else {
+        let source = TokenSource::of(outgoing);
+        let Some(request) = TokenRequest::of(&source) else {
             return Ok(Authorization::default());
         };
-        let slot = self.slot(integrator);
+        let slot = self.slot(outgoing.integrator);
         let failed_before = slot.failures.load(Ordering::Acquire);
         let mut state = slot.state.lock().await;
         let good = state
             .cached
             .as_ref()
-            .filter(|cached| cached.auth == *auth && cached.token.is_valid_at(clock.now()));
+            .filter(|cached| cached.source == source && cached.token.is_valid_at(clock.now()));
         if let Some(cached) = good {
             return bearer(&cached.token, true);
         }
         if let Some((with, trouble)) = &state.failed
-            && with == auth
+            && *with == source
             && slot.failures.load(Ordering::Acquire) != failed_before
         {
             return Err(trouble.clone());
@@ -127,13 +143,12 @@ impl Tokens {
         let asked = asked.and_then(|token| Ok((bearer(&token, false)?, token)));
         match asked {
             Ok((authorization, token)) => {
-                let auth = auth.clone();
-                state.cached = Some(CachedToken { auth, token });
+                state.cached = Some(CachedToken { source, token });
                 state.failed = None;
                 Ok(authorization)
             }
             Err(trouble) => {
-                state.failed = Some((auth.clone(), trouble.clone()));
+                state.failed = Some((source, trouble.clone()));
                 slot.failures.fetch_add(1, Ordering::AcqRel);
                 Err(trouble)
             }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{
+    answers::JsonPointer,
     ids::{HandoffId, IntegratorId},
     integrator::OutboundAuth,
     signature::SigningSecret,
@@ -17,6 +18,8 @@ pub struct Outgoing {
     pub integrator: IntegratorId,
     pub url: Url,
     pub auth: OutboundAuth,
+    /// Place of the token in the answer to a sign-in; `None` for the usual ones.
+    pub token_at: Option<JsonPointer>,
     /// Newest first; each of them signs.
     pub signing: Vec<SigningSecret>,
     pub body: Bytes,

@@ -64,6 +64,7 @@ fn outgoing(url: Url) -> Outgoing {
         integrator: chance.id(noon()),
         url,
         auth: OutboundAuth::None,
+        token_at: None,
         signing: vec![secret(1)],
         body: Bytes::from_static(br#"{"event":"order.placed"}"#),
         n: 1,

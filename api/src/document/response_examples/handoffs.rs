@@ -161,7 +161,8 @@ pub(super) fn integrator() -> Value {
         "id": INTEGRATOR, "store_id": STORE, "name": NAME, "kind": "kitchen", "format": "order",
         "events": ["order.placed", "order.cancelled"], "url": "https://kitchen.example/orders",
         "required": true, "confirms": "callback", "unknown_policy": "resend", "callback_auth": "signature",
-        "auth_type": "none", "status_map": {"DONE": "ready"}, "max_attempts": 5, "concurrency": 8,
+        "auth_type": "none", "status_map": {"DONE": "ready"},
+        "answers": {"token": null, "reference": "/ticket/id"}, "max_attempts": 5, "concurrency": 8,
         "rate_per_s": null, "enabled": true, "disabled_reason": null, "version": 1,
         "created_at": at("08:00:00.000000"),
     })

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Datelike, Timelike, Utc};
+use domain::answers::JsonPointer;
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
@@ -54,6 +55,11 @@ pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
             (1..=200).contains(&text.len()),
             "must be 1 to 200 bytes long in UTF-8",
         ),
+        "json-pointer" => (
+            text.parse::<JsonPointer>().is_ok(),
+            "must be a JSON pointer (RFC 6901) of at most 500 bytes, such as /data/id: empty for the whole answer, or \
+             beginning with /, with ~ only in ~0 and ~1",
+        ),
         _ => return None,
     };
     (!right).then_some(detail)
@@ -71,6 +77,7 @@ pub(crate) fn keywords(format: &str) -> Vec<(&'static str, Value)> {
         "password" => (None, Some(8), Some(200)),
         "sku" | "reference" => (None, Some(1), Some(100)),
         "outside-reference" => (None, Some(1), Some(200)),
+        "json-pointer" => (Some("^(/([^~/]|~[01])*)*$"), None, Some(500)),
         _ => return Vec::new(),
     };
     let all = [
@@ -190,6 +197,8 @@ text_format! {
     Reference = "reference";
     /// Integrator's own id for an order.
     OutsideReference = "outside-reference";
+    /// Place in a JSON document (RFC 6901).
+    Pointer = "json-pointer";
 }
 
 macro_rules! shown {
@@ -210,7 +219,8 @@ shown!(
     Username,
     Sku,
     Reference,
-    OutsideReference
+    OutsideReference,
+    Pointer
 );
 
 impl std::fmt::Debug for Password {

@@ -9,7 +9,10 @@ use runtime::config::Settings;
 use url::{Host, Url};
 use uuid::Uuid;
 
-use super::outbound_auth::OutboundAuthBody;
+use super::{
+    answers::{AnswersBody, AnswersPatch},
+    outbound_auth::OutboundAuthBody,
+};
 use crate::http::{
     body::format::WebAddress,
     enums::{
@@ -47,6 +50,8 @@ pub(super) struct NewIntegratorBody {
     /// Maps the integrator's words for an order's status to ours.
     #[oai(validator(max_properties = 100))]
     status_map: Option<BTreeMap<String, OrderStatus>>,
+    /// Default: the usual places.
+    answers: Option<AnswersBody>,
     /// Default 5.
     #[oai(validator(minimum(value = "1"), maximum(value = "5")))]
     max_attempts: Option<u32>,
@@ -76,6 +81,8 @@ pub(super) struct IntegratorPatch {
     /// Replaced as a whole.
     #[oai(validator(max_properties = 100))]
     status_map: MaybeUndefined<BTreeMap<String, OrderStatus>>,
+    /// Null: the usual places.
+    answers: MaybeUndefined<AnswersPatch>,
     #[oai(validator(minimum(value = "1"), maximum(value = "5")))]
     max_attempts: MaybeUndefined<u32>,
     #[oai(validator(minimum(value = "1"), maximum(value = "256")))]
@@ -97,6 +104,7 @@ impl NewIntegratorBody {
         let auth = auth.parse(&mut errors, |at, url, errors| {
             address(settings, at, url, errors)
         });
+        let answers = self.answers.unwrap_or_default().parse(&mut errors);
         check(
             settings,
             self.events.as_deref(),
@@ -126,6 +134,7 @@ impl NewIntegratorBody {
                 .map_or(integrator::CallbackAuth::Signature, Into::into),
             auth,
             status_map: self.status_map.map(statuses).unwrap_or_default(),
+            answers,
             max_attempts: self.max_attempts.unwrap_or(5),
             concurrency: self
                 .concurrency
@@ -160,6 +169,7 @@ impl IntegratorPatch {
                 address(settings, at, url, errors)
             })
         });
+        let answers = AnswersPatch::parse(self.answers, &mut errors);
         check(
             settings,
             events.as_deref(),
@@ -188,6 +198,7 @@ impl IntegratorPatch {
             callback_auth: callback_auth.map(Into::into),
             auth,
             status_map: status_map.map(statuses),
+            answers,
             max_attempts,
             concurrency,
             rate_per_s: said(self.rate_per_s),

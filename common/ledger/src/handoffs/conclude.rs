@@ -6,7 +6,9 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::{
-    Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next, order_effects::acknowledge, pressure,
+    Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next,
+    order_effects::{AnsweredIds, acknowledge, attach_callbacks, record_courier_received},
+    pressure,
 };
 use crate::{
     Change, CrashPoints, Ledger, Result, idempotency::Handle, in_one_transaction, in_one_try,
@@ -14,10 +16,7 @@ use crate::{
 };
 use domain::{
     breaker::sign,
-    handoff::{
-        AttemptContext, AttemptOutcome, Handoff, HandoffState, SendResult, Verdict, judge,
-        parse_reference,
-    },
+    handoff::{AttemptContext, AttemptOutcome, Handoff, HandoffState, SendResult, Verdict, judge},
     ids::{HandoffId, OrderId},
     integrator::{HandoffEvent, Integrator, UnknownPolicy},
     order::Order,
@@ -215,17 +214,21 @@ pub(crate) async fn conclude(
         store::handoffs::count_off(&mut change.tx, handoff.id).await?;
     }
 
-    let reference = match outcome {
-        AttemptOutcome::Acknowledged => result.answer.and_then(parse_reference),
-        _ => None,
-    };
+    let answer = result
+        .answer
+        .filter(|_| outcome == AttemptOutcome::Acknowledged);
+    let ids = answer.map(|answer| AnsweredIds::read(handoff, integrator, answer));
+    let ids = ids.unwrap_or_default();
     let acknowledged_meanwhile = handoff.state == HandoffState::Acknowledged;
     let called_off = handoff.event.requires_open_order()
         && order.as_ref().is_some_and(|order| order.status.is_final());
     let concluded = match &verdict {
         _ if acknowledged_meanwhile => {
-            store::handoffs::release(&mut change.tx, handoff.id, reference.as_deref()).await?;
-            super::order_effects::attach_callbacks(change, handoff, reference.as_deref()).await?;
+            store::handoffs::release(&mut change.tx, handoff.id, ids.reference()).await?;
+            attach_callbacks(change, handoff, ids.reference()).await?;
+            if let Some(order) = order {
+                record_courier_received(change, order, handoff, &ids).await?;
+            }
             Concluded::Recorded {
                 outcome,
                 verdict: Verdict::Acknowledged,
@@ -237,7 +240,7 @@ pub(crate) async fn conclude(
             Concluded::CalledOff { outcome }
         }
         Verdict::Acknowledged => {
-            acknowledge(change, order, handoff, integrator, reference.as_deref()).await?;
+            acknowledge(change, order, handoff, integrator, &ids).await?;
             Concluded::Recorded { outcome, verdict }
         }
         Verdict::TryAgain { at } => {

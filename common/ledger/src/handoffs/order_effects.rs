@@ -7,11 +7,37 @@ use crate::{Change, Result, orders};
 use domain::{
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
     event::EventKind,
-    handoff::{FailReason, Handoff, HandoffState},
+    handoff::{FailReason, Handoff, HandoffState, parse_reference, parse_tracking_number},
     hint::Hint,
     integrator::{Confirms, HandoffEvent, Integrator},
     order::Order,
 };
+
+/// The integrator's own ids of an order, from its answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AnsweredIds {
+    reference: Option<String>,
+    /// Read for a dispatch only.
+    tracking_number: Option<String>,
+}
+
+impl AnsweredIds {
+    pub(super) fn read(handoff: &Handoff, integrator: &Integrator, answer: &[u8]) -> Self {
+        let at = integrator.answers.reference.as_ref();
+        let tracking_number = match handoff.event {
+            HandoffEvent::OrderDispatched => parse_tracking_number(answer, at),
+            _ => None,
+        };
+        Self {
+            reference: parse_reference(answer, at),
+            tracking_number,
+        }
+    }
+
+    pub(super) fn reference(&self) -> Option<&str> {
+        self.reference.as_deref()
+    }
+}
 
 /// Records an acknowledgement (2xx). If the integrator confirms by acknowledgement, the order may become accepted.
 pub(super) async fn acknowledge(
@@ -19,8 +45,9 @@ pub(super) async fn acknowledge(
     order: Option<&mut Order>,
     handoff: &Handoff,
     integrator: &Integrator,
-    reference: Option<&str>,
+    ids: &AnsweredIds,
 ) -> Result<()> {
+    let reference = ids.reference();
     let confirms = handoff.event == HandoffEvent::OrderPlaced
         && integrator.confirms == Confirms::Acknowledgement;
     let (id, now) = (handoff.id, change.now);
@@ -33,8 +60,7 @@ pub(super) async fn acknowledge(
                 .await
                 .map_err(corrupt_if_refused(order.id))?;
         }
-        HandoffEvent::OrderDispatched => record_courier_received(change, order, reference).await?,
-        _ => {}
+        _ => record_courier_received(change, order, handoff, ids).await?,
     }
     Ok(())
 }
@@ -46,9 +72,7 @@ pub(crate) async fn acknowledge_by_callback(
     handoff: &Handoff,
 ) -> Result<()> {
     store::handoffs::acknowledge_by_callback(&mut change.tx, handoff.id, change.now).await?;
-    if handoff.event == HandoffEvent::OrderDispatched {
-        record_courier_received(change, order, None).await?;
-    }
+    record_courier_received(change, order, handoff, &AnsweredIds::default()).await?;
     hint_next(change, handoff).await
 }
 
@@ -148,17 +172,21 @@ pub(crate) async fn hint_next(change: &mut Change<'_>, handoff: &Handoff) -> Res
     Ok(())
 }
 
-async fn record_courier_received(
+/// Records that the courier has the order, if the handoff is a dispatch: its tracking number, unless one is known, and
+/// that the delivery is not lost.
+pub(super) async fn record_courier_received(
     change: &mut Change<'_>,
     order: &mut Order,
-    tracking_number: Option<&str>,
+    handoff: &Handoff,
+    ids: &AnsweredIds,
 ) -> Result<()> {
-    let Some(delivery) = &mut order.delivery else {
+    let is_dispatch = handoff.event == HandoffEvent::OrderDispatched;
+    let Some(delivery) = order.delivery.as_mut().filter(|_| is_dispatch) else {
         return Ok(());
     };
     let was_lost = delivery.status == DeliveryStatus::HandoffFailed;
-    if delivery.tracking_number.is_none() && tracking_number.is_some() {
-        delivery.tracking_number = tracking_number.map(str::to_owned);
+    if delivery.tracking_number.is_none() && ids.tracking_number.is_some() {
+        delivery.tracking_number.clone_from(&ids.tracking_number);
         store::orders::update_status(&mut change.tx, order).await?;
     }
     if was_lost {

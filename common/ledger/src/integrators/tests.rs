@@ -23,6 +23,10 @@ fn kitchen(store_id: StoreId) -> NewIntegrator {
         },
         status_map: BTreeMap::from([("COOKED".to_owned(), OrderStatus::Ready)]),
         rate_per_s: Some(10),
+        answers: Answers {
+            token: None,
+            reference: Some("/ticket/id".parse().expect("a pointer")),
+        },
         ..new_integrator(store_id)
     }
 }
@@ -118,6 +122,10 @@ async fn an_edit_changes_what_it_says_and_counts_the_version(house: TestLedger) 
         rate_per_s: Some(None),
         status_map: Some(BTreeMap::new()),
         events: Some(vec![HandoffEvent::OrderStatusChanged]),
+        answers: AnswersEdit {
+            token: Some(Some("/data".parse().unwrap())),
+            reference: None,
+        },
         ..IntegratorEdit::default()
     };
     let edited = house
@@ -131,6 +139,10 @@ async fn an_edit_changes_what_it_says_and_counts_the_version(house: TestLedger) 
         rate_per_s: None,
         status_map: BTreeMap::new(),
         events: vec![HandoffEvent::OrderStatusChanged],
+        answers: Answers {
+            token: Some("/data".parse().unwrap()),
+            ..before.answers.clone()
+        },
         version: 2,
         ..before
     };

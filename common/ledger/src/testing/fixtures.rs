@@ -51,6 +51,7 @@ pub fn new_integrator(store_id: StoreId) -> NewIntegrator {
         callback_auth: CallbackAuth::Signature,
         auth: OutboundAuth::None,
         status_map: Default::default(),
+        answers: Default::default(),
         max_attempts: 5,
         concurrency: 4,
         rate_per_s: None,

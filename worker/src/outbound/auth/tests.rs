@@ -53,6 +53,7 @@ impl Scene {
                 client_secret: "p:w".to_owned(),
                 scope: Some("orders".to_owned()),
             },
+            token_at: None,
             signing: vec![],
             body: "{}".into(),
             n: 1,
@@ -186,6 +187,55 @@ async fn a_sign_in_sends_its_credentials_and_takes_the_token_from_the_answer() {
         scene.orders.received()[0].header("authorization"),
         "Bearer jwt"
     );
+}
+
+#[tokio::test]
+async fn a_token_is_taken_from_seed_004s_envelope_and_from_where_the_settings_say() {
+    let envelope = r#"{"code":"ok","message":"","data":"one"}"#;
+    let odd = r#"{"token":"no","session":[{"key/s":"two"}]}"#;
+    let mut scene = Scene::new(
+        [Reply::status(201)],
+        [envelope, odd].map(|body| Reply::with(200, "", body)),
+    )
+    .await;
+    scene.outgoing.auth = OutboundAuth::SignIn {
+        url: scene.tokens.url(),
+        username: "us".to_owned(),
+        password: "pw".to_owned(),
+    };
+    scene.attempt().await;
+    // Another place is another token, however long the first one is good.
+    scene.outgoing.token_at = Some("/session/0/key~1s".parse().unwrap());
+    for cached in [false, true] {
+        assert_eq!(status_and_cached(&scene.attempt().await), (201, cached));
+    }
+    let received = scene.orders.received();
+    let used: Vec<_> = received
+        .iter()
+        .map(|one| one.header("authorization"))
+        .collect();
+    assert_eq!(used, ["Bearer one", "Bearer two", "Bearer two"]);
+    assert_eq!(scene.tokens.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_at_its_place_is_reported_with_the_place() {
+    let mut scene = Scene::new(
+        [Reply::status(200)],
+        [Reply::with(200, "", r#"{"token":"usual"}"#)],
+    )
+    .await;
+    scene.outgoing.token_at = Some("/data".parse().unwrap());
+    let sent = scene.attempt().await;
+    let AttemptResult::SendResult {
+        heard: SendResult::NotConnected { error },
+        ..
+    } = sent
+    else {
+        panic!("{sent:?}");
+    };
+    assert!(error.contains(r#""/data""#), "{error}");
+    assert!(scene.orders.received().is_empty());
 }
 
 #[tokio::test]

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use domain::integrator::OutboundAuth;
+use domain::{answers::JsonPointer, integrator::OutboundAuth};
 use http::header;
 use platform::clock::Clock;
 use serde::Deserialize;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use super::{auth_failed, basic};
+use super::{TokenSource, auth_failed, basic};
 use crate::outbound::{Post, SendError, client::Request};
 
 /// Lifetime of a token that does not tell its own.
@@ -39,12 +39,15 @@ pub(super) struct TokenRequest<'a> {
     content_type: &'static str,
     authorization: Option<String>,
     body: String,
+    /// Place of the token in the answer; `None` for the usual ones.
+    at: Option<&'a JsonPointer>,
 }
 
 impl<'a> TokenRequest<'a> {
     /// Builds the request; `None` for methods that need no token.
-    pub(super) fn of(auth: &'a OutboundAuth) -> Option<Self> {
-        match auth {
+    pub(super) fn of(source: &'a TokenSource) -> Option<Self> {
+        let at = source.at.as_ref();
+        match &source.auth {
             OutboundAuth::Oauth2 {
                 token_url,
                 client_id,
@@ -59,6 +62,7 @@ impl<'a> TokenRequest<'a> {
                     &form_encoded(client_secret),
                 )),
                 body: client_credentials(scope.as_deref()),
+                at,
             }),
             OutboundAuth::SignIn {
                 url,
@@ -69,6 +73,7 @@ impl<'a> TokenRequest<'a> {
                 content_type: "application/json",
                 authorization: None,
                 body: serde_json::json!({ "username": username, "password": password }).to_string(),
+                at,
             }),
             OutboundAuth::None
             | OutboundAuth::Basic { .. }
@@ -104,42 +109,60 @@ impl<'a> TokenRequest<'a> {
                 answer.status
             )));
         }
-        serde_json::from_slice(&answer.body)
-            .ok()
-            .and_then(|said: TokenResponse| said.token(requested_at))
-            .ok_or_else(|| auth_failed("the sign-in response contains no token"))
-    }
-}
-
-/// Response to a token request. The fields accept any type: only the token matters, and an order must not fail because
-/// another field is malformed.
-#[derive(Deserialize)]
-struct TokenResponse {
-    access_token: Option<Value>,
-    token: Option<Value>,
-    jwt: Option<Value>,
-    expires_in: Option<Value>,
-}
-
-impl TokenResponse {
-    fn token(self, requested_at: DateTime<Utc>) -> Option<Token> {
-        let lifetime = self.expires_in.as_ref().and_then(seconds);
-        let said = [self.access_token, self.token, self.jwt];
-        let text = said.into_iter().find_map(|said| match said {
-            Some(Value::String(text)) if !text.is_empty() => Some(text),
-            _ => None,
-        })?;
-        let until_expiry = || (expiry(&text)? - requested_at).to_std().ok();
-        let lifetime = lifetime
-            .or_else(until_expiry)
-            .unwrap_or(DEFAULT_LIFETIME)
-            .min(MAX_LIFETIME);
-        let margin = MARGIN.min(lifetime / 10);
-        Some(Token {
-            text,
-            expires_at: requested_at + (lifetime - margin),
+        read(&answer.body, self.at, requested_at).ok_or_else(|| {
+            let place = self
+                .at
+                .map_or_else(String::new, |at| format!(" at {:?}", at.as_str()));
+            auth_failed(&format!("the sign-in response contains no token{place}"))
         })
     }
+}
+
+/// Usual places of a token, the standard's first. Seed 004's answers have an envelope, whose `data` is the token.
+const TOKENS: [&str; 7] = [
+    "/access_token",
+    "/token",
+    "/jwt",
+    "/data",
+    "/data/access_token",
+    "/data/token",
+    "/data/jwt",
+];
+/// Usual places of its lifetime.
+const LIFETIMES: [&str; 2] = ["/expires_in", "/data/expires_in"];
+
+/// Reads a token from what stands at `at`, or else at the first usual place that has one. Only the token matters: an
+/// order must not fail because another field is malformed.
+fn read(answer: &[u8], at: Option<&JsonPointer>, requested_at: DateTime<Utc>) -> Option<Token> {
+    let said: Value = serde_json::from_slice(answer).ok()?;
+    let text = match at {
+        Some(at) => match said.pointer(at.as_str())? {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        },
+        None => {
+            let mut texts = TOKENS
+                .iter()
+                .filter_map(|place| said.pointer(place)?.as_str());
+            texts.find(|text| !text.is_empty()).map(str::to_owned)
+        }
+    };
+    let text = text.filter(|text| !text.is_empty())?;
+    let mut lifetimes = LIFETIMES
+        .iter()
+        .filter_map(|place| seconds(said.pointer(place)?));
+    let until_expiry = || (expiry(&text)? - requested_at).to_std().ok();
+    let lifetime = lifetimes
+        .next()
+        .or_else(until_expiry)
+        .unwrap_or(DEFAULT_LIFETIME)
+        .min(MAX_LIFETIME);
+    let margin = MARGIN.min(lifetime / 10);
+    Some(Token {
+        text,
+        expires_at: requested_at + (lifetime - margin),
+    })
 }
 
 /// Parses `expires_in`: RFC 6749 requires a number, but some servers send a string or a fraction.
@@ -186,10 +209,7 @@ mod tests {
     }
 
     fn token(answer: &str) -> Token {
-        serde_json::from_str::<TokenResponse>(answer)
-            .unwrap()
-            .token(at(1000))
-            .unwrap()
+        read(answer.as_bytes(), None, at(1000)).unwrap()
     }
 
     #[test]
@@ -237,10 +257,59 @@ mod tests {
         let said = r#"{"jwt":"c","token":"b","access_token":"a"}"#;
         assert_eq!(token(said).text, "a");
         assert_eq!(token(r#"{"access_token":null,"jwt":"c"}"#).text, "c");
-        for nothing in [r#"{"token":""}"#, r#"{"token":7}"#, "{}"] {
-            let said: TokenResponse = serde_json::from_str(nothing).unwrap();
-            assert!(said.token(at(1000)).is_none(), "{nothing}");
+        for nothing in [
+            r#"{"token":""}"#,
+            r#"{"token":7}"#,
+            "{}",
+            "[]",
+            r#""t""#,
+            "t",
+            "",
+        ] {
+            let read = read(nothing.as_bytes(), None, at(1000));
+            assert!(read.is_none(), "{nothing}");
         }
+    }
+
+    #[test]
+    fn seed_004s_envelope_is_opened_if_there_is_nothing_beside_it() {
+        for (said, text, good_for_s) in [
+            (r#"{"code":"ok","message":"","data":"TOKEN"}"#, "TOKEN", 270),
+            (
+                r#"{"data":{"token":"T","expires_in":600},"expires_in":null}"#,
+                "T",
+                570,
+            ),
+            (r#"{"data":"D","token":"T"}"#, "T", 270),
+            (r#"{"data":"","token":7}"#, "", 0),
+            (r#"{"data":["T"]}"#, "", 0),
+        ] {
+            let token = read(said.as_bytes(), None, at(1000));
+            let read = token.map(|token| (token.text, token.expires_at.timestamp() - 1000));
+            let expected = (!text.is_empty()).then(|| (text.to_owned(), good_for_s));
+            assert_eq!(read, expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_pointer_says_alone_where_the_token_stands() {
+        let said = r#"{"token":"usual","auth":[{"a/b":"odd"},{"key":7}],"expires_in":600}"#;
+        for (pointer, expected) in [
+            ("/auth/0/a~1b", Some("odd")),
+            ("/auth/1/key", Some("7")),
+            ("/auth/0", None),
+            ("/auth/01/key", None),
+            ("/nowhere", None),
+            ("", None),
+        ] {
+            let pointer: JsonPointer = pointer.parse().unwrap();
+            let token = read(said.as_bytes(), Some(&pointer), at(1000));
+            let text = token.map(|token| token.text);
+            assert_eq!(text.as_deref(), expected, "{pointer}");
+        }
+        let whole = "".parse().unwrap();
+        let token = read(br#""bare""#, Some(&whole), at(1000));
+        assert_eq!(token.unwrap().text, "bare");
     }
 
     #[test]

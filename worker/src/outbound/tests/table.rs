@@ -36,7 +36,7 @@ async fn attempt(transport: Transport, script: Script, timeout: Duration) -> Hea
     let AttemptResult::SendResult { heard, answer, .. } = sent else {
         panic!("{sent:?}");
     };
-    let reference = answer.as_deref().and_then(parse_reference);
+    let reference = answer.and_then(|answer| parse_reference(&answer, None));
     (outcome(&heard, false), reference)
 }
 
