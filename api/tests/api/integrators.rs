@@ -503,3 +503,29 @@ fn sorted(mut pointers: Vec<String>) -> Vec<String> {
     pointers.sort_unstable();
     pointers
 }
+
+#[tokio::test]
+async fn every_event_but_a_test_can_be_listened_to() {
+    with_app(async |app| {
+        let store = app.house.create_store().await;
+        let manager = manager(&app, store).await;
+        let mut new = kitchen(store);
+        new["events"] = json!([
+            "order.placed",
+            "order.cancelled",
+            "order.dispatched",
+            "order.status_changed",
+            "delivery.moved"
+        ]);
+        let made = app.post(INTEGRATORS, new.clone()).by(&manager).send().await;
+        let made = made.ok();
+        assert_eq!(made["integrator"]["events"], new["events"]);
+        let patch = json!({"events": ["delivery.moved"]});
+        let edited = app.patch(&path(&made["integrator"]), patch).by(&manager);
+        assert_eq!(
+            edited.send().await.ok()["events"],
+            json!(["delivery.moved"])
+        );
+    })
+    .await;
+}

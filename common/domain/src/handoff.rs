@@ -11,6 +11,7 @@ pub use self::{
     retry_after::RetryAfter,
 };
 use super::{
+    delivery::DeliveryStatus,
     ids::{HandoffId, IntegratorId, OrderId, StoreId},
     integrator::{HandoffEvent, UnknownPolicy},
     status::OrderStatus,
@@ -93,11 +94,41 @@ pub struct Handoff {
 pub struct Cause {
     /// Number of its event in the stream of the order.
     pub number: i64,
-    /// `None` if the change placed a new order.
-    pub from: Option<OrderStatus>,
-    pub to: OrderStatus,
+    /// `None` if the change placed a new order, or began its delivery.
+    pub from: Option<Stage>,
+    pub to: Stage,
     pub reason: Option<String>,
     pub at: DateTime<Utc>,
+}
+
+/// Status before or after a change: of the order, or of its delivery. No word belongs to both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Stage {
+    Order(OrderStatus),
+    Delivery(DeliveryStatus),
+}
+
+impl Stage {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Order(status) => status.as_str(),
+            Self::Delivery(status) => status.as_str(),
+        }
+    }
+}
+
+impl From<OrderStatus> for Stage {
+    fn from(status: OrderStatus) -> Self {
+        Self::Order(status)
+    }
+}
+
+impl From<DeliveryStatus> for Stage {
+    fn from(status: DeliveryStatus) -> Self {
+        Self::Delivery(status)
+    }
 }
 
 impl Handoff {

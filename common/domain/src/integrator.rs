@@ -39,6 +39,8 @@ words! {
         OrderCancelled = "order.cancelled",
         OrderDispatched = "order.dispatched",
         OrderStatusChanged = "order.status_changed",
+        /// A step of the delivery, told by its event of the same name.
+        DeliveryMoved = "delivery.moved",
         Test = "test",
     }
 }

@@ -3,10 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    handoff::Cause,
+    handoff::{Cause, Stage},
     integrator::{Format, HandoffEvent},
     order::{Order, rfc3339},
-    status::OrderStatus,
     store::{Contact, Store},
 };
 
@@ -39,7 +38,7 @@ pub fn body(format: Format, subject: Subject<'_>) -> Vec<u8> {
     if let Some(cause) = subject.cause {
         value["change"] = json!({
             "number": cause.number.to_string(),
-            "from": cause.from.map_or("", OrderStatus::as_str),
+            "from": cause.from.map_or("", Stage::as_str),
             "to": cause.to,
             "reason": text(cause.reason.as_deref()),
             "at": rfc3339(cause.at),
@@ -47,6 +46,14 @@ pub fn body(format: Format, subject: Subject<'_>) -> Vec<u8> {
     }
     if let (Some(version), Some(_)) = (subject.version, subject.order) {
         value["order"]["version"] = version.to_string().into();
+    }
+    if subject.event == HandoffEvent::DeliveryMoved
+        && let Some(delivery) = subject.order.and_then(|order| order.delivery.as_ref())
+    {
+        value["delivery"] = json!({
+            "status": delivery.status,
+            "tracking_number": text(delivery.tracking_number.as_deref()),
+        });
     }
     value.to_string().into_bytes()
 }
@@ -151,9 +158,11 @@ mod tests {
 
     use super::*;
     use crate::{
+        delivery::{Delivery, DeliveryStatus},
         ids::ItemId,
         money::Money,
         order::{Customer, Fulfilment, Item},
+        status::OrderStatus,
     };
 
     fn id<T: From<Uuid>>(n: u128) -> T {
@@ -227,8 +236,8 @@ mod tests {
     fn cause() -> Cause {
         Cause {
             number: 7,
-            from: Some(OrderStatus::Accepted),
-            to: OrderStatus::Cancelled,
+            from: Some(OrderStatus::Accepted.into()),
+            to: OrderStatus::Cancelled.into(),
             reason: Some("burnt".into()),
             at: DateTime::UNIX_EPOCH,
         }
@@ -296,6 +305,49 @@ mod tests {
             );
             assert_eq!(body["order"]["version"], "8");
         }
+    }
+
+    #[test]
+    fn both_formats_tell_where_a_delivery_that_moved_is() {
+        let store = store();
+        let mut order = order();
+        let mut told = |format, number: Option<&str>| {
+            order.delivery = Some(Delivery {
+                status: DeliveryStatus::EnRoute,
+                tracking_number: number.map(str::to_owned),
+                history: Vec::new(),
+            });
+            let cause = Cause {
+                from: Some(DeliveryStatus::ReadyForPickUp.into()),
+                to: DeliveryStatus::AtOrigin.into(),
+                ..cause()
+            };
+            let subject = Subject {
+                event: HandoffEvent::DeliveryMoved,
+                callback_url: "https://x.example/cb",
+                store: &store,
+                order: Some(&order),
+                cause: Some(&cause),
+                version: Some(8),
+            };
+            let body: Value = serde_json::from_slice(&body(format, subject)).unwrap();
+            assert_eq!(body["event"], "delivery.moved");
+            assert_eq!(
+                (&body["change"]["from"], &body["change"]["to"]),
+                (&json!("READY_FOR_PICK_UP"), &json!("AT_ORIGIN"))
+            );
+            body
+        };
+        for format in [Format::Order, Format::Delivery] {
+            let body = told(format, Some("T-1"));
+            assert_eq!(
+                body["delivery"],
+                json!({"status": "EN_ROUTE_OF_DELIVERY", "tracking_number": "T-1"})
+            );
+        }
+        let body = told(Format::Order, None);
+        assert!(every_leaf_is_text(&body), "{body}");
+        assert_eq!(body["delivery"]["tracking_number"], "");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use advance::{advance, lock, register_locked_order};
+pub(crate) use advance::{advance, announce_step, lock, register_locked_order};
 pub use edit::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit};
 pub use list::{OrderFilter, OrderPage};
 pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};

@@ -50,6 +50,7 @@ struct Interpreted<'a> {
     status: Option<OrderStatus>,
     delivery: Option<DeliveryStatus>,
     tracking_number: Option<&'a str>,
+    reason: Option<&'a str>,
     /// A status that is neither one of ours nor in the integrator's map.
     unmapped: Option<&'a str>,
 }
@@ -107,7 +108,7 @@ pub(super) async fn apply(
         parts.push(part);
     }
     if let Some(status) = interpreted.status {
-        let reason = update.reason.as_deref();
+        let reason = interpreted.reason;
         parts.push(
             apply_status(
                 change, order, integrator, &handoffs, status, by, reason, age,
@@ -126,13 +127,14 @@ fn read<'a>(integrator: &Integrator, update: &'a Update) -> Interpreted<'a> {
         status: None,
         delivery: None,
         tracking_number: None,
+        reason: meaningful(update.reason.as_deref()),
         unmapped: None,
     };
     if let Some(word) = update.status.as_deref() {
         interpreted.status = meaning(&integrator.status_map, word);
         if interpreted.status.is_none() {
             // Seed 004's courier sends the delivery's status as its only status.
-            interpreted.delivery = word.parse().ok().filter(|status| may_be_reported(*status));
+            interpreted.delivery = step(word);
             interpreted.unmapped = interpreted.delivery.is_none().then_some(word);
         }
     }
@@ -143,18 +145,29 @@ fn read<'a>(integrator: &Integrator, update: &'a Update) -> Interpreted<'a> {
     {
         interpreted.tracking_number = tracking_number.as_deref();
         if let Some(word) = status.as_deref() {
-            match word.parse() {
-                Ok(status) if may_be_reported(status) => interpreted.delivery = Some(status),
-                _ => interpreted.unmapped = Some(word),
+            match step(word) {
+                Some(status) => interpreted.delivery = Some(status),
+                None => interpreted.unmapped = Some(word),
             }
         }
     }
     interpreted
 }
 
-/// Returns true for statuses that an integrator may send: a failed handoff is only ours to report.
-fn may_be_reported(status: DeliveryStatus) -> bool {
-    status != DeliveryStatus::HandoffFailed
+/// Returns the step of a delivery that an integrator's word means, ignoring case as for orders. A failed handoff is
+/// only ours to report.
+fn step(word: &str) -> Option<DeliveryStatus> {
+    let step = word.to_uppercase().parse().ok();
+    step.filter(|status| *status != DeliveryStatus::HandoffFailed)
+}
+
+/// Returns the reason without white space around it, unless it is empty.
+fn meaningful(reason: Option<&str>) -> Option<&str> {
+    reason.map(str::trim).filter(|reason| !reason.is_empty())
+}
+
+fn shortened(reason: &str) -> String {
+    reason.chars().take(MAX_REASON_CHARS).collect()
 }
 
 /// Combines the parts: applied if any part was applied, else the first refusal, else unchanged.
@@ -255,9 +268,9 @@ async fn apply_status(
         ));
     }
     // A cancellation or rejection without a reason counts all the same.
-    let reason = match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
+    let reason = match reason {
         None if to.is_unsuccessful() => Some("the integrator gave no reason".to_owned()),
-        reason => reason.map(|reason| reason.chars().take(MAX_REASON_CHARS).collect()),
+        reason => reason.map(shortened),
     };
     let reason = reason.as_deref();
     match orders::advance(change, order, to, by, reason, Some(integrator.id)).await {
@@ -357,7 +370,8 @@ async fn apply_delivery(
     let Some(to) = moves_to else {
         return Ok(if tracked { applied() } else { unchanged() });
     };
-    move_delivery(change, order, to).await?;
+    let reason = interpreted.reason.map(shortened);
+    move_delivery(change, order, to, reason.as_deref()).await?;
     if to == DeliveryStatus::Delivered && order.status != OrderStatus::Delivered {
         let (delivered, courier) = (OrderStatus::Delivered, By::Courier);
         match orders::advance(change, order, delivered, courier, None, Some(integrator.id)).await {
@@ -404,7 +418,7 @@ async fn mark_delivered(change: &mut Change<'_>, order: &mut Order) -> Result<()
         .as_ref()
         .is_some_and(|delivery| delivery.status.may_become(DeliveryStatus::Delivered));
     if not_yet {
-        move_delivery(change, order, DeliveryStatus::Delivered).await?;
+        move_delivery(change, order, DeliveryStatus::Delivered, None).await?;
     }
     Ok(())
 }

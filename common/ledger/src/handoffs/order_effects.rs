@@ -106,7 +106,7 @@ pub(crate) async fn fail(
             EventKind::HandoffFailed,
             data,
         );
-        update_unacknowledged(change, order, handoff).await?;
+        update_unacknowledged(change, order, handoff, reason.as_str()).await?;
     }
     Ok(())
 }
@@ -121,7 +121,7 @@ pub(crate) async fn withdraw_from_order(
     let now = change.now;
     store::handoffs::withdraw(&mut change.tx, &[handoff.id], INTEGRATOR_ARCHIVED, now).await?;
     if let Some(order) = order {
-        update_unacknowledged(change, order, handoff).await?;
+        update_unacknowledged(change, order, handoff, INTEGRATOR_ARCHIVED).await?;
     }
     Ok(())
 }
@@ -131,9 +131,10 @@ async fn update_unacknowledged(
     change: &mut Change<'_>,
     order: &mut Order,
     handoff: &Handoff,
+    reason: &str,
 ) -> Result<()> {
     if handoff.event == HandoffEvent::OrderDispatched {
-        record_courier_failed(change, order).await?;
+        record_courier_failed(change, order, reason).await?;
     }
     // A waiting callback may accept the order: it is applied first, and the order settled then.
     if store::callbacks::has_unapplied(&mut change.tx, order.id, change.now).await? {
@@ -190,32 +191,38 @@ pub(super) async fn record_courier_received(
         store::orders::update_status(&mut change.tx, order).await?;
     }
     if was_lost {
-        move_delivery(change, order, DeliveryStatus::ReadyForPickUp).await?;
+        move_delivery(change, order, DeliveryStatus::ReadyForPickUp, None).await?;
     }
     Ok(())
 }
 
-async fn record_courier_failed(change: &mut Change<'_>, order: &mut Order) -> Result<()> {
+async fn record_courier_failed(
+    change: &mut Change<'_>,
+    order: &mut Order,
+    reason: &str,
+) -> Result<()> {
     let nobody_moved_it = order
         .delivery
         .as_ref()
         .is_none_or(|delivery| delivery.status == DeliveryStatus::ReadyForPickUp);
     if nobody_moved_it && order.status.is_open() {
-        move_delivery(change, order, DeliveryStatus::HandoffFailed).await?;
+        move_delivery(change, order, DeliveryStatus::HandoffFailed, Some(reason)).await?;
     }
     Ok(())
 }
 
-/// Writes the delivery's status and history, and adds an event for the screens.
+/// Writes the delivery's status and history, and adds an event for the screens and for integrators that listen to it.
 pub(crate) async fn move_delivery(
     change: &mut Change<'_>,
     order: &mut Order,
     to: DeliveryStatus,
+    reason: Option<&str>,
 ) -> Result<()> {
     let step = DeliveryStep {
         status: to,
         at: change.now,
     };
+    let from = order.delivery.as_ref().map(|delivery| delivery.status);
     let delivery = order.delivery.get_or_insert_with(|| Delivery {
         status: to,
         tracking_number: None,
@@ -223,12 +230,6 @@ pub(crate) async fn move_delivery(
     });
     delivery.record(step);
     store::orders::update_status(&mut change.tx, order).await?;
-    let data = order.public_facts();
-    change.event(
-        order.stream(),
-        Some(order.id),
-        EventKind::DeliveryMoved,
-        data,
-    );
+    orders::announce_step(change, order, from, to, reason).await?;
     Ok(())
 }

@@ -108,8 +108,8 @@ fn handoffs(
         .flat_map(|(winner, number)| {
             let cause = Cause {
                 number: *number,
-                from: winner.was_draft.then_some(OrderStatus::Draft),
-                to: OrderStatus::Pending,
+                from: winner.was_draft.then_some(OrderStatus::Draft.into()),
+                to: OrderStatus::Pending.into(),
                 reason: None,
                 at: change.now,
             };

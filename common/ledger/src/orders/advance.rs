@@ -124,8 +124,8 @@ pub(crate) async fn advance(
     let data = order.public_facts();
     let cause = Cause {
         number: announce(change, order, EventKind::OrderStatusChanged, data),
-        from: Some(was_status),
-        to,
+        from: Some(was_status.into()),
+        to: to.into(),
         reason: order.reason.clone(),
         at: change.now,
     };
@@ -202,6 +202,39 @@ async fn create_handoffs(
     }
     let followers = listening(integrators, HandoffEvent::OrderStatusChanged);
     made.extend(followers.map(|one| new(change, one, HandoffEvent::OrderStatusChanged)));
+    insert_handoffs(change, order, made).await
+}
+
+/// Adds the event of a step of the order's delivery, and a handoff for each integrator that listens to it.
+pub(crate) async fn announce_step(
+    change: &mut Change<'_>,
+    order: &Order,
+    from: Option<DeliveryStatus>,
+    to: DeliveryStatus,
+    reason: Option<&str>,
+) -> store::Result<()> {
+    let data = order.public_facts();
+    let cause = Cause {
+        number: announce(change, order, EventKind::DeliveryMoved, data),
+        from: from.map(Into::into),
+        to: to.into(),
+        reason: reason.map(str::to_owned),
+        at: change.now,
+    };
+    let event = HandoffEvent::DeliveryMoved;
+    let integrators = change.integrators_of(order.store_id).await?;
+    let made = listening(&integrators, event)
+        .map(|one| new_handoff(change, order, &cause, one, event))
+        .collect();
+    insert_handoffs(change, order, made).await
+}
+
+/// Inserts handoffs behind those that each integrator has of this order, and wakes their lanes.
+async fn insert_handoffs(
+    change: &mut Change<'_>,
+    order: &Order,
+    mut made: Vec<NewHandoff>,
+) -> store::Result<()> {
     if made.is_empty() {
         return Ok(());
     }

@@ -6,10 +6,16 @@ use each_database::each_database;
 use serde_json::{Value, json};
 
 use crate::{
-    handoffs::Claimed, intake::Placer, orders::OrderEdit, scene::Scene, testing::TestLedger,
+    handoffs::Claimed,
+    intake::Placer,
+    integrators::IntegratorEdit,
+    orders::OrderEdit,
+    scene::{Scene, word},
+    testing::TestLedger,
 };
 use OrderStatus::{Accepted, Delivered, Dispatched, Failed, Pending, Preparing, Ready};
 use domain::{
+    callback::Update,
     event::{Event, EventKind},
     ids::OrderId,
     integrator::{Format, HandoffEvent, Integrator, IntegratorKind},
@@ -210,5 +216,132 @@ async fn a_handoff_that_an_older_version_made_is_sent_without_its_change(house: 
     scene.answers(&old, 200).await;
     let new = scene.claim(&push).await;
     assert_eq!(body(&new)["change"]["from"], "accepted");
+    scene.assert_audit_clean().await;
+}
+
+/// Makes a courier say where the parcel is.
+async fn says(
+    scene: &Scene,
+    courier: &Integrator,
+    order: OrderId,
+    step: &str,
+    reason: Option<&str>,
+) {
+    let update = Update {
+        reason: reason.map(str::to_owned),
+        ..word(order, step)
+    };
+    scene.says(courier, order, update).await;
+}
+
+#[each_database]
+async fn each_step_of_a_delivery_is_told_once_and_in_order(house: TestLedger) {
+    for (format, in_session) in FORMATS.into_iter().flat_map(|it| [(it, false), (it, true)]) {
+        let scene = Scene::new(&house).await;
+        let courier = scene.courier().await;
+        let shop = scene.integrator(|new| {
+            new.kind = IntegratorKind::Push;
+            new.format = format;
+            new.required = Some(false);
+            new.events = Some(vec![HandoffEvent::DeliveryMoved]);
+        });
+        let shop = shop.await;
+        let session = house.ledger.open_session(scene.store, "Table 1").await;
+        let session = in_session.then_some(session.unwrap().id);
+        let order = scene.order_with(|order| order.session = session).await.id;
+        house.ledger.settle_order(order).await.unwrap();
+        scene.staff_move(order, Dispatched).await;
+        scene.assert_nothing_due(&shop).await;
+        let claimed = scene.claim(&courier).await;
+        scene.answers(&claimed, 422).await;
+        says(&scene, &courier, order, "at_origin", None).await;
+        says(&scene, &courier, order, "EN_ROUTE_OF_DELIVERY", None).await;
+        says(
+            &scene,
+            &courier,
+            order,
+            "NOT_DELIVERED",
+            Some(" nobody there "),
+        )
+        .await;
+        // Told before, and an earlier step: neither is a change.
+        says(&scene, &courier, order, "NOT_DELIVERED", Some("again")).await;
+        says(&scene, &courier, order, "AT_ORIGIN", None).await;
+        says(&scene, &courier, order, "EN_ROUTE_OF_DELIVERY", None).await;
+        says(&scene, &courier, order, "delivered", None).await;
+
+        let mut events = house.ledger.order_events(order, 0).await.unwrap();
+        let newest = events.last().unwrap().seq.to_string();
+        events.retain(|event| event.kind == EventKind::DeliveryMoved);
+        let mut from = "READY_FOR_PICK_UP";
+        let told = [
+            ("HANDOFF_FAILED", "refused"),
+            ("AT_ORIGIN", ""),
+            ("EN_ROUTE_OF_DELIVERY", ""),
+            ("NOT_DELIVERED", "nobody there"),
+            ("EN_ROUTE_OF_DELIVERY", ""),
+            ("DELIVERED", ""),
+        ];
+        assert_eq!(events.len(), told.len());
+        for (event, (to, reason)) in events.iter().zip(told) {
+            let claimed = scene.claim(&shop).await;
+            let message = body(&claimed);
+            assert_eq!(message["event"], "delivery.moved");
+            assert_eq!(event.data["order"]["delivery"]["status"], to);
+            let number = event.seq.to_string();
+            let at = rfc3339(event.at);
+            let change =
+                json!({"number": number, "from": from, "to": to, "reason": reason, "at": at});
+            assert_eq!(message["change"], change);
+            assert_eq!(message["order"]["version"], newest.as_str());
+            assert_eq!(message["delivery"]["status"], "DELIVERED");
+            scene.answers(&claimed, 200).await;
+            from = to;
+        }
+        scene.assert_nothing_due(&shop).await;
+        scene.assert_nothing_due(&courier).await;
+        scene.assert_audit_clean().await;
+    }
+}
+
+#[each_database]
+async fn a_courier_is_told_of_its_own_steps_only_if_it_listens_and_a_disabled_one_is_not(
+    house: TestLedger,
+) {
+    let scene = Scene::new(&house).await;
+    let listens = scene.courier_with(|new| {
+        let events = [HandoffEvent::OrderDispatched, HandoffEvent::DeliveryMoved];
+        new.events = Some(events.to_vec());
+    });
+    let (listens, off) = (listens.await, push(&scene, Format::Order).await);
+    let edit = IntegratorEdit {
+        events: Some(vec![HandoffEvent::DeliveryMoved]),
+        enabled: Some(false),
+        ..IntegratorEdit::default()
+    };
+    house
+        .ledger
+        .edit_integrator(off.id, None, edit)
+        .await
+        .unwrap();
+    let order = scene.order().await.id;
+    house.ledger.settle_order(order).await.unwrap();
+    scene.staff_move(order, Dispatched).await;
+    let dispatched = scene.claim(&listens).await;
+    says(&scene, &listens, order, "AT_ORIGIN", None).await;
+    // One after the other, as all messages about one order.
+    scene.assert_nothing_due(&listens).await;
+    scene.answers(&dispatched, 201).await;
+    let moved = scene.claim(&listens).await;
+    assert_eq!(moved.handoff.event, HandoffEvent::DeliveryMoved);
+    assert_eq!(body(&moved)["change"]["to"], "AT_ORIGIN");
+    says(&scene, &listens, order, "DELIVERED", None).await;
+    assert_eq!(scene.status(order).await, Delivered);
+    scene.answers(&moved, 200).await;
+    // The order has ended, and its last step is told all the same.
+    let last = scene.claim(&listens).await;
+    assert_eq!(body(&last)["change"]["to"], "DELIVERED");
+    scene.answers(&last, 200).await;
+    assert_eq!(scene.states(order, &off).await, []);
     scene.assert_audit_clean().await;
 }
