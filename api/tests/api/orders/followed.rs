@@ -1,6 +1,7 @@
 //! Reading and moving orders, one at a time and in lists.
 
 use domain::account::Role;
+use futures_util::future::join_all;
 use serde_json::json;
 
 use super::{ORDERS, create_product, wanted};
@@ -114,6 +115,37 @@ async fn everybody_sees_and_moves_what_is_theirs_and_nothing_else() {
             .map(|event| event["type"].as_str().unwrap())
             .collect();
         assert_eq!(kinds, ["order.placed", "order.status_changed"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ten_dispatches_at_once_make_one_delivery_and_all_are_answered_with_it() {
+    with_app(async |app: App| {
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, None).await;
+        let manager = app.signed_in("manager", Role::Manager, &[store]).await;
+        let courier = json!({"store_id": store, "name": "Courier", "kind": "delivery", "format": "delivery",
+            "url": "https://courier.example/deliveries"});
+        let made = app.post("/api/v1/integrators", courier).by(&manager);
+        made.send().await.ok();
+        let order = app.post(ORDERS, wanted(store, product, 1)).by(&manager);
+        let order = order.send().await.ok();
+        let path = format!("{ORDERS}/{}", order["id"].as_str().unwrap());
+        let put = async |status: &str| {
+            let put = app.ask("PUT", &format!("{path}/status"));
+            put.json(json!({"status": status})).by(&manager).send().await.ok()
+        };
+        put("accepted").await;
+        for answer in join_all((0..10).map(|_| put("dispatched"))).await {
+            assert_eq!(answer["status"], "dispatched");
+            assert_eq!(answer["delivery"]["status"], "READY_FOR_PICK_UP");
+            assert_eq!(answer["delivery"]["history"].as_array().unwrap().len(), 1);
+        }
+        let handoffs = app.get(&format!("{path}/handoffs")).by(&manager);
+        let handoffs = handoffs.send().await.ok();
+        let events: Vec<_> = handoffs.as_array().unwrap().iter().map(|one| &one["event"]).collect();
+        assert_eq!(events, ["order.dispatched"]);
     })
     .await;
 }

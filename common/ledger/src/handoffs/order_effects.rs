@@ -134,7 +134,7 @@ async fn update_unacknowledged(
     reason: &str,
 ) -> Result<()> {
     if handoff.event == HandoffEvent::OrderDispatched {
-        record_courier_failed(change, order, reason).await?;
+        record_courier_failed(change, order, handoff, reason).await?;
     }
     // A waiting callback may accept the order: it is applied first, and the order settled then.
     if store::callbacks::has_unapplied(&mut change.tx, order.id, change.now).await? {
@@ -196,16 +196,27 @@ pub(super) async fn record_courier_received(
     Ok(())
 }
 
+/// Records that a courier could not be told. Another one may have the order, or may still be told.
 async fn record_courier_failed(
     change: &mut Change<'_>,
     order: &mut Order,
+    handoff: &Handoff,
     reason: &str,
 ) -> Result<()> {
     let nobody_moved_it = order
         .delivery
         .as_ref()
         .is_none_or(|delivery| delivery.status == DeliveryStatus::ReadyForPickUp);
-    if nobody_moved_it && order.status.is_open() {
+    if !nobody_moved_it || !order.status.is_open() {
+        return Ok(());
+    }
+    let handoffs = store::handoffs::of_order(&mut change.tx, order.id).await?;
+    let is_left_to_another = handoffs.iter().any(|other| {
+        other.event == HandoffEvent::OrderDispatched
+            && other.id != handoff.id
+            && !matches!(other.state, HandoffState::Failed | HandoffState::Withdrawn)
+    });
+    if !is_left_to_another {
         move_delivery(change, order, DeliveryStatus::HandoffFailed, Some(reason)).await?;
     }
     Ok(())

@@ -9,6 +9,7 @@ use domain::{
     handoff::{Attempt, Handoff, HandoffState},
     hint::Hint,
     ids::{AccountId, HandoffId, RetryId},
+    integrator::HandoffEvent,
     retry::{Candidate, RetryRefused, reopen_deadline},
 };
 use store::retries::{NewRetry, Progress};
@@ -100,10 +101,12 @@ pub(super) async fn open(
     let NewRound { retry, by, due_at } = opening;
     let deadline = reopen_deadline(&candidate, due_at)?;
     let (now, round) = (change.now, handoff.round + 1);
-    store::handoffs::reopen(&mut change.tx, id, deadline, due_at).await?;
+    let position = next_position(change, &handoff).await?;
+    store::handoffs::reopen(&mut change.tx, id, position, deadline, due_at).await?;
     store::retries::insert_round(&mut change.tx, id, round, retry, by, now, due_at).await?;
     Ok(Handoff {
         state: HandoffState::Due,
+        position,
         round,
         attempts: 0,
         next_attempt_at: Some(due_at),
@@ -111,5 +114,22 @@ pub(super) async fn open(
         reason: None,
         closed_at: None,
         ..handoff
+    })
+}
+
+/// Returns the position of a new round. A dispatch goes behind the news that its integrator was told meanwhile, so that
+/// its messages are sent one after the other; everything else is refused if it was overtaken.
+async fn next_position(change: &mut Change<'_>, handoff: &Handoff) -> store::Result<i32> {
+    let Some(order) = handoff
+        .order_id
+        .filter(|_| handoff.event == HandoffEvent::OrderDispatched)
+    else {
+        return Ok(handoff.position);
+    };
+    let last = store::handoffs::last_positions(&mut change.tx, order).await?;
+    let last = last.get(&handoff.integrator_id).copied();
+    Ok(match last {
+        Some(last) if last > handoff.position => last + 1,
+        _ => handoff.position,
     })
 }

@@ -6,6 +6,7 @@ mod called_off;
 mod cancel_table;
 mod clock;
 mod clusters;
+mod dispatch;
 mod ends;
 mod looked_for;
 mod messages;

@@ -88,7 +88,7 @@ const SELECTED: &str = "SELECT h.id, h.store_id, h.order_id, h.integrator_id, h.
      h.confirmed_at, h.round, h.attempts, h.uncounted, h.max_attempts, h.due_at, h.leased_until, h.fence, NULL AS body, \
      NULL AS cause, h.deadline, h.reference, h.reason, h.created_at, h.closed_at, h.error, o.number AS order_number, \
      o.status AS order_status, o.accept_by, i.name AS integrator_name, i.archived_at, \
-     (SELECT COUNT(*) FROM handoffs l WHERE l.order_id = h.order_id \
+     (SELECT COUNT(*) FROM handoffs l WHERE h.event <> 'order.dispatched' AND l.order_id = h.order_id \
        AND l.integrator_id = h.integrator_id AND l.position > h.position \
        AND (l.attempts > 0 OR (l.round > 1 AND (SELECT COUNT(*) FROM attempts a WHERE a.handoff_id = l.id) > 0)) \
      ) AS overtaken_by \

@@ -6,6 +6,7 @@ use crate::{error::Result, execute, failures::shortened, fetch_scalar, tx::Tx};
 use domain::{
     handoff::{Handoff, HandoffState},
     ids::HandoffId,
+    integrator::HandoffEvent,
 };
 
 /// Closes a handoff (failed, withdrawn) or holds it for a person, and releases its lease.
@@ -163,9 +164,13 @@ pub async fn has_open_after(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     Ok(waiting > 0)
 }
 
-/// Returns whether its integrator was sent something newer about its order, in any round.
+/// Returns whether its integrator was sent something newer about its order, in any round. News never overtake a
+/// dispatch: as long as the order is on its way, somebody must bring it. It is sent after them.
 pub async fn is_overtaken(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
-    let Some(order) = handoff.order_id else {
+    let order = handoff
+        .order_id
+        .filter(|_| handoff.event != HandoffEvent::OrderDispatched);
+    let Some(order) = order else {
         return Ok(false);
     };
     let newer: i64 = fetch_scalar!(
@@ -179,19 +184,22 @@ pub async fn is_overtaken(tx: &mut Tx, handoff: &Handoff) -> Result<bool> {
     Ok(newer > 0)
 }
 
-/// Opens a new round of attempts, due at once.
+/// Opens a new round of attempts at this position, due at once.
 pub async fn reopen(
     tx: &mut Tx,
     id: HandoffId,
+    position: i32,
     deadline: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<()> {
     execute!(
         tx,
         "UPDATE handoffs SET state = 'due', round = round + 1, attempts = 0, due_at = ?, deadline = ?, reason = NULL, \
-         error = NULL, claim_failures = 0, leased_until = NULL, closed_at = NULL, uncounted = 0 WHERE id = ?",
+         error = NULL, claim_failures = 0, leased_until = NULL, closed_at = NULL, uncounted = 0, position = ? \
+         WHERE id = ?",
         now,
         deadline,
+        position,
         id
     );
     Ok(())
