@@ -18,7 +18,9 @@ use self::{
     step::Plan,
 };
 use crate::testing::{TestLedger, on_mysql, on_sqlite};
-use domain::{callback::CallbackResult, handoff::HandoffState, status::OrderStatus};
+use domain::{
+    callback::CallbackResult, delivery::DeliveryStatus, handoff::HandoffState, status::OrderStatus,
+};
 use platform::chance::Chance;
 
 const HISTORIES: u64 = 1000;
@@ -111,6 +113,8 @@ fn assert_full_coverage(seen: &[Coverage]) {
     ] {
         assert!(results.contains(&result), "{result}");
     }
+    let deliveries: BTreeSet<_> = seen.iter().flat_map(|one| &one.deliveries).collect();
+    assert!(DeliveryStatus::ALL.iter().eq(deliveries), "deliveries");
     for heeded in [
         OutcomeEffect::Recorded,
         OutcomeEffect::CalledOff,

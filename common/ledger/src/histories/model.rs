@@ -4,6 +4,7 @@
 //! It uses no rule of `domain`: two independent versions of a rule that match are worth more than one.
 
 mod callbacks;
+mod deliveries;
 mod handoffs;
 mod sweep;
 
@@ -12,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::step::PartyPlan;
 use domain::{
     callback::CallbackResult,
+    delivery::DeliveryStatus,
     handoff::{AttemptOutcome, HandoffState},
     integrator::HandoffEvent,
     status::{By, OrderStatus},
@@ -88,7 +90,9 @@ pub(super) struct Model {
     parties: Vec<PartyPlan>,
     auto_accept: bool,
     accept_by: Time,
-    has_courier: bool,
+    pub(super) delivery: Option<DeliveryStatus>,
+    /// Length of the delivery's history.
+    pub(super) steps: usize,
 }
 
 impl Model {
@@ -106,7 +110,8 @@ impl Model {
             parties: parties.to_vec(),
             auto_accept,
             accept_by: now + TimeDelta::seconds(600),
-            has_courier: false,
+            delivery: None,
+            steps: 0,
         };
         for (party, one) in parties.iter().enumerate() {
             if !one.is_courier && !one.begins_disabled {
@@ -165,7 +170,7 @@ impl Model {
             Preparing => self.status == Accepted && fulfils,
             Ready => matches!(self.status, Accepted | Preparing) && fulfils,
             Dispatched => is_made && fulfils,
-            Delivered if self.has_courier => {
+            Delivered if self.delivery.is_some() => {
                 (is_made || self.status == Dispatched) && matches!(by, By::Courier | By::Operator)
             }
             Delivered => (is_made || self.status == Dispatched) && fulfils,
@@ -192,8 +197,7 @@ impl Model {
         }
         if to == Delivered {
             for duty in &mut self.duties {
-                let tells_of_more_to_come = duty.event != OrderCancelled;
-                if tells_of_more_to_come && !is_closed(duty.state) && duty.state != Sending {
+                if needs_open_order(duty.event) && !is_closed(duty.state) && duty.state != Sending {
                     duty.state = Withdrawn;
                 }
             }
@@ -201,7 +205,7 @@ impl Model {
         if to == Dispatched {
             for party in 0..self.parties.len() {
                 if self.parties[party].is_courier && self.enabled[party] {
-                    self.has_courier = true;
+                    (self.delivery, self.steps) = (Some(DeliveryStatus::ReadyForPickUp), 1);
                     self.duties.push(self.duty(party, OrderDispatched));
                 }
             }
@@ -211,7 +215,7 @@ impl Model {
     fn may_have_received(&self, party: usize) -> bool {
         let its_own = self.duties.iter().filter(|duty| duty.party == party);
         its_own
-            .filter(|duty| duty.event != OrderCancelled)
+            .filter(|duty| needs_open_order(duty.event))
             .flat_map(|duty| &duty.record)
             .any(|attempt| attempt.may_have_arrived)
     }
@@ -278,6 +282,11 @@ impl Model {
                 .iter()
                 .all(|duty| is_closed(duty.state) || duty.state == Held)
     }
+}
+
+/// Returns true for messages that ask for something, which is pointless once the order has ended.
+fn needs_open_order(event: HandoffEvent) -> bool {
+    matches!(event, OrderPlaced | OrderDispatched)
 }
 
 fn is_closed(state: HandoffState) -> bool {

@@ -21,8 +21,9 @@ use crate::{
 };
 use domain::{
     callback::{CallbackResult, Update},
+    delivery::DeliveryStatus,
     handoff::{Handoff, HandoffState, RetryAfter, SendResult},
-    integrator::{Confirms, Integrator, UnknownPolicy},
+    integrator::{Confirms, HandoffEvent, Integrator, UnknownPolicy, default_events},
     order::Order,
     status::OrderStatus,
 };
@@ -36,6 +37,7 @@ pub(super) struct Coverage {
     pub(super) statuses: Vec<OrderStatus>,
     pub(super) states: Vec<HandoffState>,
     pub(super) results: Vec<CallbackResult>,
+    pub(super) deliveries: Vec<DeliveryStatus>,
     pub(super) heeded: Vec<OutcomeEffect>,
     pub(super) most_rounds: u32,
     pub(super) somebody_was_archived: bool,
@@ -401,6 +403,12 @@ async fn integrator(scene: &Scene, party: PartyPlan) -> Integrator {
         }
         if party.holds_the_unknown {
             new.unknown_policy = UnknownPolicy::Hold;
+        }
+        if party.hears_of_steps {
+            let events = new.events.take();
+            let mut events = events.unwrap_or_else(|| default_events(new.kind).to_vec());
+            events.push(HandoffEvent::DeliveryMoved);
+            new.events = Some(events);
         }
     };
     if party.is_courier {

@@ -77,6 +77,8 @@ pub(super) struct PartyPlan {
     pub(super) required: bool,
     pub(super) confirms_by_callback: bool,
     pub(super) holds_the_unknown: bool,
+    /// True if it listens to the steps of the delivery, too.
+    pub(super) hears_of_steps: bool,
     pub(super) max_attempts: u32,
 }
 
@@ -101,6 +103,15 @@ const WORDS: &[&str] = &[
     "pending",
     "burnt",
 ];
+/// Words of a courier; the last one is not its to say.
+const STEPS: &[&str] = &[
+    "READY_FOR_PICK_UP",
+    "AT_ORIGIN",
+    "EN_ROUTE_OF_DELIVERY",
+    "NOT_DELIVERED",
+    "DELIVERED",
+    "HANDOFF_FAILED",
+];
 const WAITS_S: &[i64] = &[1, 2, 3, 9, 31, 40, 160, 601, 90_000];
 
 impl Plan {
@@ -110,10 +121,14 @@ impl Plan {
         if parties.is_empty() && lot.one_in(2) {
             parties.push(lot.party(false));
         }
+        let mut steps = Vec::new();
         if lot.one_in(3) {
             parties.push(lot.party(true));
+            if lot.one_in(2) {
+                steps = lot.way_to_the_courier(parties.len() - 1);
+            }
         }
-        let steps = (0..8 + lot.below(22)).map(|_| lot.step()).collect();
+        steps.extend((0..8 + lot.below(22)).map(|_| lot.step()));
         Self {
             auto_accept: !lot.one_in(3),
             parties,
@@ -145,7 +160,39 @@ impl RandomSource {
             required: !is_courier && !self.one_in(4),
             confirms_by_callback: self.one_in(3),
             holds_the_unknown: self.one_in(5),
+            hears_of_steps: self.one_in(3),
             max_attempts: self.of(&[5, 5, 5, 2, 1]),
+        }
+    }
+
+    /// Draws steps that dispatch the order, and some of its courier's.
+    fn way_to_the_courier(&self, party: usize) -> Vec<Step> {
+        let by_staff = |to| Step::Move {
+            to,
+            by: By::Staff,
+            with_reason: true,
+        };
+        let mut steps = vec![
+            by_staff(OrderStatus::Accepted),
+            by_staff(OrderStatus::Dispatched),
+            Step::Claim { party },
+        ];
+        for _ in 0..self.below(8) {
+            steps.push(match self.below(5) {
+                0 => self.step(),
+                1 => Step::AppliesCallbacks,
+                _ => self.says(party, STEPS),
+            });
+        }
+        steps
+    }
+
+    fn says(&self, party: usize, words: &[&'static str]) -> Step {
+        Step::Says {
+            party,
+            word: self.of(words),
+            sequence: self.one_in(2).then(|| 1 + self.below(5) as i64),
+            occurred_at: self.one_in(4).then(|| self.below(6) as i64),
         }
     }
 
@@ -157,12 +204,7 @@ impl RandomSource {
                 claims_ago: self.of(&[0, 0, 0, 1, 2]),
                 heard: self.heard(),
             },
-            19..24 => Step::Says {
-                party,
-                word: self.of(WORDS),
-                sequence: self.one_in(2).then(|| 1 + self.below(5) as i64),
-                occurred_at: self.one_in(4).then(|| self.below(6) as i64),
-            },
+            19..24 => self.says(party, if self.one_in(4) { STEPS } else { WORDS }),
             24..28 => Step::AppliesCallbacks,
             28 => Step::Replays {
                 callback: self.below(4),

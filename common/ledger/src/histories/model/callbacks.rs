@@ -1,11 +1,12 @@
 //! The model's callbacks.
 
 use super::{
-    Accepted, Acknowledged, Applied, Cancelled, Duty, Illegal, Model, OrderCancelled, OrderPlaced,
-    Rejected, SentCallback, Stale, Unchanged, Unmapped, is_closed, place,
+    Accepted, Acknowledged, Applied, Cancelled, Duty, Illegal, Model, OrderPlaced, Rejected,
+    SentCallback, Stale, Unchanged, Unmapped, is_closed, needs_open_order, place,
 };
 use domain::{
     callback::{Age, CallbackResult},
+    delivery::DeliveryStatus,
     status::{By, OrderStatus},
 };
 
@@ -45,9 +46,11 @@ impl Model {
     fn applies(&mut self, said: SentCallback) -> CallbackResult {
         let party = said.party;
         let to: Option<OrderStatus> = said.word.parse().ok();
+        let step: Option<DeliveryStatus> = said.word.parse().ok();
+        let step = step.filter(|step| *step != DeliveryStatus::HandoffFailed);
         let arrived = |duty: &Duty| {
             duty.party == party
-                && duty.event != OrderCancelled
+                && needs_open_order(duty.event)
                 && !is_closed(duty.state)
                 && !duty.record.is_empty()
         };
@@ -65,10 +68,14 @@ impl Model {
                 duty.confirmed = true;
                 self.settle();
             }
+            self.courier_has_it(at);
         }
         let age = self.age(&said);
         if age == Age::Older {
             return Stale;
+        }
+        if let Some(step) = step {
+            return self.applies_step(party, step, age);
         }
         let Some(to) = to else { return Unmapped };
         let result = self.applies_status(party, to, age, had_confirmed);
@@ -152,6 +159,9 @@ impl Model {
         }
         if self.may_move(to, by, true) {
             self.stands(to, Some(party));
+            if is_courier && to == OrderStatus::Delivered {
+                self.order_was_brought();
+            }
             Applied
         } else {
             Illegal

@@ -3,8 +3,9 @@
 use chrono::TimeDelta;
 
 use super::{
-    Acknowledged, Due, Duty, Failed, Held, Model, OrderCancelled, OrderPlaced, OutcomeEffect,
+    Acknowledged, Due, Duty, Failed, Held, Model, OrderDispatched, OrderPlaced, OutcomeEffect,
     Pending, Processing, RecordedAttempt, Sending, Time, Waiting, Withdrawn, is_closed,
+    needs_open_order,
 };
 use crate::histories::step::Hears;
 use domain::handoff::AttemptOutcome;
@@ -31,7 +32,7 @@ impl Model {
         if !is_due {
             return None;
         }
-        if ended && duty.event != OrderCancelled {
+        if ended && needs_open_order(duty.event) {
             duty.state = Withdrawn;
             return None;
         }
@@ -124,13 +125,14 @@ impl Model {
                     duty.confirmed = true;
                     self.settle();
                 }
+                self.courier_has_it(at);
             }
             AttemptOutcome::Refused | AttemptOutcome::Gone => self.fails(at),
             AttemptOutcome::Retry | AttemptOutcome::Unknown => {
                 let holds = outcome == AttemptOutcome::Unknown && party.holds_the_unknown;
                 let counted = duty.attempts - duty.uncounted;
                 if slow_down {
-                    if ended && duty.event != OrderCancelled {
+                    if ended && needs_open_order(duty.event) {
                         duty.state = Withdrawn;
                         return OutcomeEffect::CalledOff;
                     }
@@ -145,7 +147,7 @@ impl Model {
                     || (until >= duty.deadline && it_failed);
                 if !holds && is_over {
                     self.fails(at);
-                } else if ended && duty.event != OrderCancelled {
+                } else if ended && needs_open_order(duty.event) {
                     duty.state = Withdrawn;
                     heeded = OutcomeEffect::CalledOff;
                 } else if holds {
@@ -174,7 +176,7 @@ impl Model {
         duty.due = Some((until, until));
         if duty.state != Acknowledged {
             duty.state = match duty.attempts - duty.uncounted {
-                _ if ended && duty.event != OrderCancelled => Withdrawn,
+                _ if ended && needs_open_order(duty.event) => Withdrawn,
                 0 => Due,
                 _ => Waiting,
             };
@@ -183,24 +185,28 @@ impl Model {
 
     pub(super) fn fails(&mut self, at: usize) {
         self.duties[at].state = Failed;
+        self.courier_lacks_it(at);
         // A callback that came meanwhile is applied first.
         if !self.said.iter().any(|said| said.result.is_none()) {
             self.settle();
         }
     }
 
-    /// Moves the order; returns true if that is allowed.
+    /// Opens a new round; returns true if that is allowed.
     pub(in crate::histories) fn retries_by_hand(&mut self, at: usize) -> bool {
-        let overtaken = self.duties[at + 1..]
-            .iter()
-            .any(|later| later.party == self.duties[at].party && !later.record.is_empty());
+        let party = self.duties[at].party;
+        let later = self.duties[at + 1..].iter();
+        let later: Vec<&Duty> = later.filter(|later| later.party == party).collect();
+        let is_last = later.is_empty();
+        let is_dispatch = self.duties[at].event == OrderDispatched;
+        let overtaken = !is_dispatch && later.iter().any(|later| !later.record.is_empty());
         let deadline = if self.waits_for_acceptance() {
             self.accept_by
         } else {
             self.now + TimeDelta::hours(24)
         };
         let is_open = !self.has_ended();
-        let archived = self.archived[self.duties[at].party];
+        let archived = self.archived[party];
         let duty = &mut self.duties[at];
         let is_too_late = deadline <= self.now;
         if !is_open || archived || overtaken || is_too_late || !matches!(duty.state, Failed | Held)
@@ -213,6 +219,11 @@ impl Model {
         duty.uncounted = 0;
         duty.due = Some((self.now, self.now));
         duty.deadline = deadline;
+        if is_dispatch && !is_last {
+            // It is sent after the news that came meanwhile.
+            let duty = self.duties.remove(at);
+            self.duties.push(duty);
+        }
         true
     }
 }

@@ -77,6 +77,7 @@ impl Model {
             let duty = &mut self.duties[at];
             if self.archived[duty.party] && !is_closed(duty.state) && duty.state != Sending {
                 duty.state = Withdrawn;
+                self.courier_lacks_it(at);
                 self.settles();
             }
         }

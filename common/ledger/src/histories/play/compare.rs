@@ -44,6 +44,12 @@ impl Play {
         let held = if model.holds_stock { QUANTITY } else { 0 };
         expect_equal("stock", self.scene.stock().await, STOCK - i64::from(held))?;
 
+        let delivery = order.delivery.as_ref();
+        let delivery = delivery.map(|delivery| (delivery.status, delivery.history.len()));
+        let should_be = model.delivery.map(|status| (status, model.steps));
+        expect_equal("delivery", delivery, should_be)?;
+        self.seen.deliveries.extend(model.delivery);
+
         expect_equal("handoffs", handoffs.len(), model.duties.len())?;
         let by_duty = in_model_order(model, &self.integrators, &handoffs);
         let mut settled = Vec::new();
