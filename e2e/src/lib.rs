@@ -1,6 +1,7 @@
 //! Tests the real binaries from outside: starts them in temporary directories, calls, stops and kills them.
 
 mod channel; // a WebSocket client for live channels
+mod courier; // a courier inside the test
 mod folder; // a temporary directory
 mod launch; // the parameters of a process to start
 
@@ -17,6 +18,7 @@ mod shop; // a test's store
 pub mod chaos; // rounds of failures, with their verification
 
 pub use channel::{Channel, Frame};
+pub use courier::Courier;
 pub use expediter::{Expediter, client};
 pub use fleet::{Fleet, Gate, Kind, Member};
 pub use folder::Folder;

@@ -116,6 +116,10 @@ impl RequestFile {
     ) {
         let mut known = Known {
             variables: self.variables.iter().cloned().collect(),
+            given: values
+                .iter()
+                .map(|(_, value)| (*value).to_owned())
+                .collect(),
             answers: HashMap::new(),
             drawn: 0,
         };
@@ -185,10 +189,12 @@ impl Request {
     async fn send(&self, expediter: &Expediter, known: &mut Known) -> Option<(u16, Value)> {
         let method: Method = self.method.parse().expect("a method of HTTP");
         let url = known.fill(&self.url);
-        let path = url
-            .strip_prefix(&expediter.url)
-            .unwrap_or_else(|| panic!("{url} does not lead to the server under test"));
-        let mut request = expediter.request(method, path);
+        let mut request = match url.strip_prefix(&expediter.url) {
+            Some(path) => expediter.request(method, path),
+            // A service beside the server under test.
+            None if known.is_given(&url) => crate::client().request(method, url),
+            None => panic!("{url} does not lead to the server under test"),
+        };
         for (name, value) in &self.headers {
             let name: HeaderName = name.parse().expect("a header's name");
             let value = known.fill(value);
@@ -213,11 +219,18 @@ impl Request {
 /// Values of placeholders.
 struct Known {
     variables: HashMap<String, String>,
+    /// Values of the test itself.
+    given: Vec<String>,
     answers: HashMap<String, Value>,
     drawn: u32,
 }
 
 impl Known {
+    /// Returns true for a URL below one that the test gave.
+    fn is_given(&self, url: &str) -> bool {
+        self.given.iter().any(|given| url.starts_with(given))
+    }
+
     fn fill(&mut self, text: &str) -> String {
         let mut filled = String::new();
         let mut rest = text;
@@ -285,6 +298,7 @@ mod tests {
     #[test]
     fn what_stands_in_braces_is_filled_in() {
         let mut known = Known {
+            given: Vec::new(),
             variables: HashMap::from([("host".to_owned(), "http://h".to_owned())]),
             answers: HashMap::from([("one".to_owned(), serde_json::json!({"items": [{"id": 7}]}))]),
             drawn: 0,

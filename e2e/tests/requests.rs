@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use e2e::{Expediter, Ground, Integrator, RequestFile};
+use e2e::{Courier, Expediter, Ground, Integrator, RequestFile};
 use platform::clock::Clock;
 use serde_json::Value;
 
@@ -40,7 +40,9 @@ async fn run(ground: &Ground, path: &str) {
     let expediter: Expediter = ground.launch().start().await;
     let password = expediter.password("operator").to_owned();
     let integrator = Integrator::start(Clock::system());
+    let courier = Courier::start();
     let values = [
+        ("courier", courier.url.as_str()),
         ("host", expediter.url.as_str()),
         ("password", password.as_str()),
         ("integrator", integrator.url.as_str()),
