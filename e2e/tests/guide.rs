@@ -1,0 +1,20 @@
+//! Tests docs/integrators.md: its code, its JSON, its tables, and the integrator in Python that was written from it.
+
+#[path = "guide/blocks.rs"]
+mod blocks; // the guide's code blocks
+#[path = "guide/examples.rs"]
+mod examples; // its JSON, compared with an expediter's
+#[path = "guide/integrator.rs"]
+mod integrator; // docs/integrators/example.py
+#[path = "guide/languages.rs"]
+mod languages; // signatures in four languages
+#[path = "guide/recorder.rs"]
+mod recorder; // a server that records requests
+#[path = "../../docs/integrators/signature.rs"]
+#[expect(
+    unreachable_pub,
+    reason = "the guide's readers make it a module of their own"
+)]
+mod signature;
+#[path = "guide/tables.rs"]
+mod tables; // its tables, compared with the code's
