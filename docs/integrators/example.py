@@ -67,11 +67,13 @@ def apply(message, order_id):
 
 
 class Handler(BaseHTTPRequestHandler):
-    timeout = 10
+    protocol_version = "HTTP/1.1"
+    timeout = 10  # seconds; ends connections that say nothing
 
     def do_POST(self):
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            self.close_connection = True  # the body is not read
             return self.answer(413, {"error": "too large"})
         body = self.rfile.read(int(length))
         header = {name: self.headers.get(name, "") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")}

@@ -2,6 +2,15 @@
 
 #[path = "guide/blocks.rs"]
 mod blocks; // the guide's code blocks
+#[path = "../../docs/integrators/callback.rs"]
+#[expect(
+    unreachable_pub,
+    clippy::disallowed_methods,
+    reason = "the guide's readers make it a module of their own, and have no clock of ours"
+)]
+mod callback;
+#[path = "guide/callbacks.rs"]
+mod callbacks; // callbacks in four languages
 #[path = "guide/examples.rs"]
 mod examples; // its JSON, compared with an expediter's
 #[path = "guide/integrator.rs"]

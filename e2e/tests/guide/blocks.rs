@@ -40,12 +40,13 @@ pub(super) fn json(name: &str) -> Value {
 fn the_guide_shows_the_files_that_are_tested() {
     let guide = guide();
     let blocks = blocks(&guide);
-    let languages = ["py", "mjs", "rs", "sh"].map(|language| format!("signature.{language}"));
-    for name in &languages {
-        assert!(
-            blocks.iter().any(|(known, _)| known == name),
-            "the guide does not show {name}"
-        );
+    for language in ["py", "mjs", "rs", "sh"] {
+        for name in ["signature", "callback"].map(|name| format!("{name}.{language}")) {
+            assert!(
+                blocks.iter().any(|(known, _)| *known == name),
+                "the guide does not show {name}"
+            );
+        }
     }
     for (name, shown) in blocks {
         let path = docs("integrators").join(name);

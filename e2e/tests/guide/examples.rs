@@ -13,22 +13,22 @@ use crate::{
 };
 
 /// Connected integrators of one store, and an order that all of them were told of.
-struct Scene {
-    expediter: Expediter,
+pub(super) struct Scene {
+    pub(super) expediter: Expediter,
     _folder: Folder,
     store_id: String,
     kitchen: Recorder,
     courier: Recorder,
     push: Recorder,
-    kitchens: Connection,
-    couriers: Connection,
-    order_id: String,
+    pub(super) kitchens: Connection,
+    pub(super) couriers: Connection,
+    pub(super) order_id: String,
 }
 
 /// An integrator's id and callback secret.
-struct Connection {
-    id: String,
-    callback_secret: String,
+pub(super) struct Connection {
+    pub(super) id: String,
+    pub(super) callback_secret: String,
 }
 
 impl Connection {
@@ -39,7 +39,7 @@ impl Connection {
         }
     }
 
-    fn path(&self, rest: &str) -> String {
+    pub(super) fn path(&self, rest: &str) -> String {
         format!("/api/v1/integrators/{}{rest}", self.id)
     }
 }
@@ -121,7 +121,6 @@ impl Shown {
                 let varies = [
                     "content-length",
                     "host",
-                    "traceparent",
                     "user-agent",
                     "webhook-signature",
                     "webhook-timestamp",
@@ -244,7 +243,7 @@ impl Shown {
 }
 
 impl Scene {
-    async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let folder = Folder::new();
         let expediter = Launch::new(folder.path())
             .set("worker.allow_http", true)
@@ -311,7 +310,7 @@ impl Scene {
         self.change(&self.order_id, status, reason).await;
     }
 
-    async fn wait_for_status(&self, status: &str) {
+    pub(super) async fn wait_for_status(&self, status: &str) {
         until(status, || async {
             let path = format!("/api/v1/orders/{}", self.order_id);
             (self.expediter.read(&path).await["status"] == status).then_some(())
@@ -357,7 +356,14 @@ fn alike_text(text: &str) -> String {
         let path: Vec<String> = rest.split('/').skip(1).map(alike_text).collect();
         return format!("<origin>/{}", path.join("/"));
     }
-    if Uuid::parse_str(text).is_ok() {
+    if let [version, trace, span, flags] = text.split('-').collect::<Vec<_>>()[..]
+        && (trace.len(), span.len()) == (32, 16)
+        && [trace, span]
+            .iter()
+            .all(|part| u128::from_str_radix(part, 16).is_ok())
+    {
+        format!("{version}-<trace>-<span>-{flags}")
+    } else if Uuid::parse_str(text).is_ok() {
         "<id>".to_owned()
     } else if DateTime::parse_from_rfc3339(text).is_ok() {
         "<time>".to_owned()

@@ -197,7 +197,7 @@ fn the_guides_openssl_commands_agree_with_every_vector() {
 }
 
 /// Writes a code block of the guide into a file of its name.
-fn write_block(folder: &Folder, name: &str) {
+pub(super) fn write_block(folder: &Folder, name: &str) {
     let guide = guide();
     let block = blocks(&guide).into_iter().find(|(known, _)| *known == name);
     let (_, text) = block.unwrap_or_else(|| panic!("the guide has no block {name}"));
@@ -228,7 +228,7 @@ pub(super) fn is_there(program: &str) -> bool {
 }
 
 /// Runs a command in the folder; returns what it prints. A failure to judge one vector is visible in that.
-fn run(command: &mut Command, folder: &Folder, input: &str) -> String {
+pub(super) fn run(command: &mut Command, folder: &Folder, input: &str) -> String {
     let mut child = command
         .current_dir(folder.path())
         .env("PYTHONDONTWRITEBYTECODE", "1")
