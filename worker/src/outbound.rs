@@ -9,19 +9,22 @@ mod request;
 use std::time::Duration;
 
 use domain::handoff::SendResult;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use ipnet::IpNet;
 use platform::{chance::Chance, clock::Clock, crash};
 use runtime::config;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub use self::request::Outgoing;
 use self::{
     answer::{Answer, Heard},
     auth::Tokens,
     client::{Client, Request, Tls},
     guard::{Guard, PlainHttp, VetError},
+};
+pub use self::{
+    answer::{AnswerDetails, AnswerEnd},
+    request::Outgoing,
 };
 
 /// Limits and permissions of attempts.
@@ -77,6 +80,14 @@ pub enum AttemptResult {
     NotSent { why: String },
 }
 
+/// Result of a probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probed {
+    pub result: AttemptResult,
+    /// `None` if there was no answer.
+    pub details: Option<AnswerDetails>,
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("building the HTTP client failed: {0}")]
 pub struct ClientError(rustls::Error);
@@ -123,27 +134,59 @@ impl Outbound {
 
     /// Sends at most one request with the handoff's body.
     pub async fn attempt(&self, outgoing: &Outgoing) -> AttemptResult {
+        self.probe(outgoing, |_| {}).await.result
+    }
+
+    /// Makes an attempt whose headers were changed, and returns the details of the answer too: for checks of
+    /// integrators. Nothing else differs from [`Self::attempt`].
+    pub async fn probe(
+        &self,
+        outgoing: &Outgoing,
+        change: impl FnOnce(&mut HeaderMap) + Send,
+    ) -> Probed {
+        match self.exchange(outgoing, change).await {
+            Ok((answer, used_cached_token)) => Probed {
+                result: AttemptResult::SendResult {
+                    heard: answer.heard(),
+                    answer: Some(answer.body),
+                    used_cached_token,
+                },
+                details: Some(answer.details),
+            },
+            Err(result) => Probed {
+                result,
+                details: None,
+            },
+        }
+    }
+
+    async fn exchange(
+        &self,
+        outgoing: &Outgoing,
+        change: impl FnOnce(&mut HeaderMap) + Send,
+    ) -> Result<(Answer, bool), AttemptResult> {
         let authorized = self.tokens.authorize(outgoing, &self.post, &self.clock);
         let authorization = tokio::select! {
             biased;
-            () = self.post.cut.cancelled() => return SendError::stopping().sent(),
+            () = self.post.cut.cancelled() => return Err(SendError::stopping().sent()),
             authorized = authorized => match authorized {
                 Ok(authorization) => authorization,
-                Err(trouble) => return trouble.sent(),
+                Err(trouble) => return Err(trouble.sent()),
             },
         };
         if self.clock.now() + self.attempt_timeout > outgoing.leased_until {
             // The response could arrive after another worker has begun the next attempt.
-            return AttemptResult::NotSent {
+            return Err(AttemptResult::NotSent {
                 why: "the lease expires too soon".to_owned(),
-            };
+            });
         }
-        let headers = request::headers(
+        let mut headers = request::headers(
             outgoing,
             authorization.header.clone(),
             self.clock.now(),
             self.chance.bytes(),
         );
+        change(&mut headers);
         crash::point("attempt.before_send");
         let request = Request::new(&outgoing.url, headers, outgoing.body.clone());
         let sent = self
@@ -151,20 +194,13 @@ impl Outbound {
             .send(&request, self.attempt_timeout, self.body_grace);
         let exchanged = sent.await;
         crash::point("attempt.after_send");
-        let answer = match exchanged {
-            Ok(answer) => answer,
-            Err(trouble) => return trouble.sent(),
-        };
+        let answer = exchanged.map_err(SendError::sent)?;
         if answer.status == StatusCode::UNAUTHORIZED {
             self.tokens
                 .drop_refused(outgoing.integrator, &authorization)
                 .await;
         }
-        AttemptResult::SendResult {
-            heard: answer.heard(),
-            answer: Some(answer.body),
-            used_cached_token: authorization.used_cached_token,
-        }
+        Ok((answer, authorization.used_cached_token))
     }
 }
 

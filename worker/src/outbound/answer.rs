@@ -4,12 +4,38 @@ use std::time::Duration;
 
 use domain::handoff::{RetryAfter, SendResult};
 
+/// Details of an answer that decide nothing about its attempt, but explain it to the integrator's engineer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AnswerDetails {
+    pub content_type: Option<String>,
+    pub location: Option<String>,
+    pub end: AnswerEnd,
+    /// Part of the head that another reader could understand otherwise.
+    pub oddity: Option<&'static str>,
+    /// True if bytes followed that nobody asked for.
+    pub has_surplus: bool,
+}
+
+/// How the reading of an answer ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerEnd {
+    /// The rest did not come in time.
+    #[default]
+    Missing,
+    Complete,
+    /// The limit was reached, and the rest was left.
+    TooLong,
+    /// The connection ended, or the framing was broken, before the end.
+    CutShort,
+}
+
 /// Answer as far as it was read.
 #[derive(Debug)]
 pub(super) struct Heard {
     pub(super) status: Option<u16>,
     retry_after: Option<String>,
     date: Option<String>,
+    pub(super) details: AnswerDetails,
     body: Vec<u8>,
     limit_bytes: usize,
     /// Time that the rest of a head, and then the body, may take once the status is known.
@@ -25,6 +51,7 @@ impl Heard {
             status: None,
             retry_after: None,
             date: None,
+            details: AnswerDetails::default(),
             body: Vec::new(),
             limit_bytes,
             grace,
@@ -37,6 +64,8 @@ impl Heard {
         let field = match name {
             "retry-after" => &mut self.retry_after,
             "date" => &mut self.date,
+            "content-type" => &mut self.details.content_type,
+            "location" => &mut self.details.location,
             _ => return,
         };
         *field = Some(String::from_utf8_lossy(value).into_owned());
@@ -58,6 +87,7 @@ impl Heard {
             status: self.status?,
             retry_after,
             body: self.body,
+            details: self.details,
         })
     }
 }
@@ -68,6 +98,7 @@ pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) retry_after: Option<RetryAfter>,
     pub(super) body: Vec<u8>,
+    pub(super) details: AnswerDetails,
 }
 
 impl Answer {

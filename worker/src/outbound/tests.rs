@@ -21,6 +21,7 @@ use super::{guard::Lookup, *};
 use crate::testing::{Integrator, Reply, scripted::trusting};
 
 mod connections;
+mod details;
 mod says;
 mod table;
 

@@ -14,7 +14,7 @@ use tokio::{
 
 use self::head::{Framing, Head, parse_chunk_size, parse_status_line};
 use super::{Broken, Request, counted::Written};
-use crate::outbound::answer::Heard;
+use crate::outbound::answer::{AnswerEnd, Heard};
 
 /// Maximum length of all heads before and of an answer, and of one line between chunks.
 const MAX_HEAD_BYTES: usize = 256 * 1024;
@@ -150,6 +150,10 @@ pub(super) fn is_handshake_refusal(error: &io::Error) -> bool {
     )
 }
 
+fn is_end(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
+}
+
 struct Reader<'a> {
     stream: ReadHalf<&'a mut Box<dyn Stream>>,
     unread: &'a mut BytesMut,
@@ -164,10 +168,26 @@ impl Reader<'_> {
         let grace = heard.grace;
         match timeout(grace, self.headers(&mut head, heard)).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return Ok(false),
+            Ok(Err(_)) => {
+                heard.details.end = AnswerEnd::CutShort;
+                return Ok(false);
+            }
+            Err(_) => return Ok(false),
         }
-        let read = timeout(grace, self.body(head.framing(), heard)).await;
+        heard.details.oddity = head.oddity();
+        let framing = head.framing();
+        let read = timeout(grace, self.body(framing, heard)).await;
+        heard.details.end = match &read {
+            Ok(Ok(true)) => AnswerEnd::Complete,
+            Ok(Ok(false)) => AnswerEnd::TooLong,
+            Ok(Err(error)) if framing == Framing::UntilClose && is_end(error) => {
+                AnswerEnd::Complete
+            }
+            Ok(Err(_)) => AnswerEnd::CutShort,
+            Err(_) => AnswerEnd::Missing,
+        };
         let is_complete = matches!(read, Ok(Ok(true)));
+        heard.details.has_surplus = is_complete && !self.unread.is_empty();
         Ok(is_complete && head.keeps_alive() && self.unread.is_empty())
     }
 

@@ -23,7 +23,7 @@ use tokio::{
 
 use self::tap::{Frames, Tap};
 use super::{Broken, Request, counted::Written};
-use crate::outbound::answer::Heard;
+use crate::outbound::answer::{AnswerEnd, Heard};
 
 /// Maximum length of a head. A longer one costs its headers, not its status.
 const MAX_HEAD_BYTES: u32 = 256 * 1024;
@@ -209,6 +209,10 @@ async fn read_answer(
         other => {
             // `h2` refuses a head with a header that it does not like.
             heard.status = frames.status(id);
+            if other.is_some() {
+                heard.details.oddity = Some("it has a header that HTTP/2 does not allow");
+                heard.details.end = AnswerEnd::CutShort;
+            }
             return match (heard.status, other) {
                 (None, Some(Err(error))) => Err(io::Error::other(error)),
                 _ => Ok(false),
@@ -220,6 +224,12 @@ async fn read_answer(
         heard.header(name.as_str(), value.as_bytes());
     }
     let read = timeout(heard.grace, read_body(response.into_body(), heard)).await;
+    heard.details.end = match &read {
+        Ok(Ok(true)) => AnswerEnd::Complete,
+        Ok(Ok(false)) => AnswerEnd::TooLong,
+        Ok(Err(_)) => AnswerEnd::CutShort,
+        Err(_) => AnswerEnd::Missing,
+    };
     Ok(matches!(read, Ok(Ok(true))))
 }
 

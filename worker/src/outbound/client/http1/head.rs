@@ -32,12 +32,14 @@ pub(super) enum Framing {
 }
 
 /// Names of the headers that matter, to the framing or to the caller.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 7] = [
     "content-length",
     "transfer-encoding",
     "connection",
     "retry-after",
     "date",
+    "content-type",
+    "location",
 ];
 
 /// Parses `HTTP/1.1 201 Created`; the version may be another, and the reason may be missing.
@@ -125,6 +127,18 @@ impl Head {
             (Some(coding), _) if coding == "chunked" => Framing::Chunked,
             (None, Some(ContentLength::Bytes(length))) => Framing::Length(length),
             _ => Framing::UntilClose,
+        }
+    }
+
+    /// Names the part of the head that another reader could understand otherwise.
+    pub(super) fn oddity(&self) -> Option<&'static str> {
+        match (&self.transfer_coding, self.content_length) {
+            (_, Some(ContentLength::Unknown)) => {
+                Some("its Content-Length is not a number, or there are several")
+            }
+            (Some(_), Some(_)) => Some("it has both Transfer-Encoding and Content-Length"),
+            _ if self.is_odd => Some("it has a line that is not `name: value`"),
+            _ => None,
         }
     }
 
