@@ -262,7 +262,7 @@ impl Board {
             ("order.placed", Some(order)) => {
                 self.accept(webhook_id, order, handoff.callback_url.as_deref(), now)
             }
-            ("order.cancelled", Some(order)) => self.cancel(order, now),
+            ("order.cancelled", Some(order)) => self.cancel(webhook_id, order, now),
             ("order.placed" | "order.cancelled", None) => {
                 return (Outcome::Malformed, refusal(400, "the handoff has no order"));
             }
@@ -304,6 +304,20 @@ impl Board {
         if !self.unwritten.is_empty() {
             return (Outcome::NotWritten, remembered::not_written());
         }
+        let number = self.add_ticket(webhook_id, order, callback_url, now);
+        self.moves
+            .insert((now + time_delta(self.timing.step), number));
+        (Outcome::Accepted, referring_to(&self.tickets[&number]))
+    }
+
+    /// Adds a ticket that is accepted, and returns its number.
+    fn add_ticket(
+        &mut self,
+        webhook_id: &str,
+        order: &PlacedOrder,
+        callback_url: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> u64 {
         self.tickets_made += 1;
         let number = self.tickets_made;
         self.unwritten.push(Entry::Accepted(Accepted {
@@ -314,17 +328,24 @@ impl Board {
             at: now,
         }));
         let ticket = Ticket::accepted(number, order, callback_url, now);
-        let answer = referring_to(&ticket);
         self.by_order.insert(order.id.clone(), number);
         self.tickets.insert(number, ticket);
-        self.moves
-            .insert((now + time_delta(self.timing.step), number));
-        (Outcome::Accepted, answer)
+        number
     }
 
-    fn cancel(&mut self, order: &PlacedOrder, now: DateTime<Utc>) -> (Outcome, Answer) {
-        let Some(&number) = self.by_order.get(&order.id) else {
-            return (Outcome::UnknownOrder, ok_answer(json!({})));
+    /// Cancels an order. A cancellation that overtook its order leaves a ticket, so that the order is not prepared.
+    fn cancel(
+        &mut self,
+        webhook_id: &str,
+        order: &PlacedOrder,
+        now: DateTime<Utc>,
+    ) -> (Outcome, Answer) {
+        let (number, outcome) = match self.by_order.get(&order.id) {
+            Some(&number) => (number, Outcome::Cancelled),
+            None => {
+                let number = self.add_ticket(webhook_id, order, None, now);
+                (number, Outcome::UnknownOrder)
+            }
         };
         let ticket = self
             .tickets
@@ -333,7 +354,7 @@ impl Board {
         let answer = referring_to(ticket);
         let was = ticket.state;
         if was == State::Cancelled {
-            return (Outcome::Cancelled, answer);
+            return (outcome, answer);
         }
         ticket.enter(State::Cancelled, now);
         self.record_end(number, State::Cancelled, now);
@@ -343,7 +364,7 @@ impl Board {
         if was != State::Ready {
             self.finish(number);
         }
-        (Outcome::Cancelled, answer)
+        (outcome, answer)
     }
 
     fn queue_callback(&mut self, ticket: u64, url: String, body: CallbackBody, now: DateTime<Utc>) {

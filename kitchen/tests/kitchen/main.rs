@@ -254,6 +254,19 @@ async fn a_body_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
+async fn an_order_whose_cancellation_overtook_it_is_not_prepared() {
+    let kitchen = Kitchen::new(quick()).unwrap();
+    let cancelled = hand_over(&kitchen, "msg_1", handoff("order.cancelled", "o1", "")).await;
+    assert_eq!(cancelled.0, StatusCode::OK);
+    let placed = hand_over(&kitchen, "msg_2", handoff("order.placed", "o1", "")).await;
+    assert_eq!(placed.0, StatusCode::OK);
+    let board = board(&kitchen).await;
+    assert_eq!(board["open"], 0);
+    assert_eq!(board["orders"][0]["state"], "cancelled", "{board}");
+    assert_eq!(board["attempts"][0]["outcome"], "known_order", "{board}");
+}
+
+#[tokio::test]
 async fn a_cancelled_order_comes_off_the_board_and_is_not_called_back_about() {
     let mut receiver = Receiver::start().await;
     let kitchen = Kitchen::new(quick()).unwrap();
