@@ -8,7 +8,7 @@ use runtime::{config::Settings, process::SettingsArgs};
 use url::Url;
 use uuid::Uuid;
 
-use crate::{data_dir, refusal::Refusal};
+use crate::{commands::check_integrator::CheckIntegrator, data_dir, refusal::Refusal};
 
 /// Takes orders, sends each to the systems that fulfil it, once, and shows every step.
 ///
@@ -71,6 +71,12 @@ pub(crate) enum Command {
     },
     /// Check the settings without starting anything
     CheckConfig,
+    /// Check that an integrator does everything right: signatures, duplicates, order, answers and callbacks
+    ///
+    /// Sends about 50 messages as a worker would, with invented orders: use a test system. Exits with 0 if the integrator
+    /// is ready, with 1 if it has faults, and with 2 if nothing could be checked. The settings of the worker hold, such
+    /// as --set 'worker.allow_networks=["10.0.0.0/8"]'. docs/integrators.md explains each finding.
+    CheckIntegrator(Box<CheckIntegrator>),
     /// Write the generated documents into a directory
     Openapi {
         #[arg(value_name = "DIR")]

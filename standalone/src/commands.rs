@@ -4,6 +4,7 @@ pub(crate) mod add_products;
 pub(crate) mod audit;
 mod beside;
 pub(crate) mod check_config;
+pub(crate) mod check_integrator;
 pub(crate) mod create_user;
 pub(crate) mod demo_order;
 pub(crate) mod migrate;

@@ -49,6 +49,9 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         Some(Command::MockUsers) => commands::mock_users::print(&settings).await,
         Some(Command::AddProducts { store }) => commands::add_products::add(&settings, store).await,
         Some(Command::CheckConfig) => commands::check_config::check(&settings),
+        Some(Command::CheckIntegrator(options)) => {
+            commands::check_integrator::check(&settings, *options).await
+        }
         Some(Command::Openapi { .. }) => unreachable!("handled before the settings were read"),
     }
 }

@@ -67,6 +67,16 @@ impl Settings {
         Self::from_layers(file, &environment, overrides)
     }
 
+    /// Reads a variable of the environment that is no setting, such as a secret that one command needs.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the environment"
+    )]
+    #[must_use]
+    pub fn variable(name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
     fn from_layers(
         file: Option<&Path>,
         environment: &[(String, String)],
