@@ -102,6 +102,7 @@ async fn run(
         url: options.url.clone(),
         integrator,
         auth: secrets.auth,
+        answers: options.answers(),
         secret: secrets.signing,
         clock: clock.clone(),
         timeout,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf};
 
 use domain::{
+    answers::{Answers, JsonPointer},
     integrator::{Format, OutboundAuth},
     signature::SigningSecret,
     status::OrderStatus,
@@ -32,6 +33,12 @@ pub(crate) struct CheckIntegrator {
     /// environment, else none]
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
+    /// Place of the token in the answer to a sign-in, as in `answers.token` of POST /integrators [default: the usual places]
+    #[arg(long, value_name = "POINTER", value_parser = str::parse::<JsonPointer>)]
+    token_at: Option<JsonPointer>,
+    /// Place of your own id of the order in your answers, as in `answers.reference` [default: the usual places]
+    #[arg(long, value_name = "POINTER", value_parser = str::parse::<JsonPointer>)]
+    reference_at: Option<JsonPointer>,
     /// Format of the messages: order or delivery
     #[arg(long, default_value = "order", value_parser = str::parse::<Format>)]
     pub(super) format: Format,
@@ -107,6 +114,13 @@ impl CheckIntegrator {
             callback: callback.map(Said::secret).transpose()?,
             auth,
         })
+    }
+
+    pub(super) fn answers(&self) -> Answers {
+        Answers {
+            token: self.token_at.clone(),
+            reference: self.reference_at.clone(),
+        }
     }
 
     pub(super) fn status_map(&self) -> BTreeMap<String, OrderStatus> {

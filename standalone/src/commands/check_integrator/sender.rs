@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use domain::{
+    answers::{Answers, JsonPointer},
     handoff::{AttemptOutcome, SendResult, outcome, parse_reference},
     ids::IntegratorId,
     integrator::OutboundAuth,
@@ -35,6 +36,8 @@ pub(super) struct Exchange {
     /// `None` if there was no answer.
     pub(super) details: Option<AnswerDetails>,
     pub(super) took: Duration,
+    /// Place of the reference, if it is not one of the usual ones.
+    reference_at: Option<JsonPointer>,
 }
 
 #[derive(Debug)]
@@ -43,6 +46,7 @@ pub(super) struct Sender {
     pub(super) url: Url,
     pub(super) integrator: IntegratorId,
     pub(super) auth: OutboundAuth,
+    pub(super) answers: Answers,
     pub(super) secret: SigningSecret,
     pub(super) clock: Clock,
     /// Time that an answer may take.
@@ -101,7 +105,7 @@ impl Exchange {
     }
 
     pub(super) fn reference(&self) -> Option<String> {
-        parse_reference(self.body())
+        parse_reference(self.body(), self.reference_at.as_ref())
     }
 
     /// Returns the answer as a line of text.
@@ -172,6 +176,7 @@ impl Sender {
             integrator: self.integrator,
             url: self.url.clone(),
             auth: self.auth.clone(),
+            token_at: self.answers.token.clone(),
             signing: signing.to_vec(),
             body: message.body.clone(),
             n,
@@ -185,6 +190,7 @@ impl Sender {
             result: probed.result,
             details: probed.details,
             took: began_at.elapsed(),
+            reference_at: self.answers.reference.clone(),
         };
         self.log.lock().push(exchange.clone());
         exchange
