@@ -2,7 +2,6 @@
 
 mod cache;
 mod exchange;
-mod jwt;
 mod password;
 mod queue;
 mod sign_in;
@@ -29,13 +28,12 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
 };
-use runtime::config;
+use runtime::{access_tokens::AccessTokens, config};
 
 pub use self::password::Passwords;
 pub(crate) use self::turns::Requester;
 use self::{
     cache::TtlCache,
-    jwt::AccessTokens,
     queue::Queues,
     sign_in::{PASSWORD_TTL, VerifiedPassword, guess_limits},
     turns::Turns,
@@ -277,7 +275,7 @@ impl Authenticator {
 
     /// Issues an access token; returns it with its lifetime in seconds.
     pub fn access_token(&self, account: AccountId) -> Result<(String, u64), Problem> {
-        self.tokens.issue(account)
+        self.tokens.issue(account).map_err(Problem::internal)
     }
 
     #[must_use]

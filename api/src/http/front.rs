@@ -1,17 +1,17 @@
 //! Middleware around all routes: request ids, body limit, CORS, panics, headers, and errors as problems.
 
-mod cors;
-
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, header};
 use platform::{chance::Chance, clock::Clock, metrics::Metrics};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
-use runtime::client::Proxies;
+use runtime::{
+    client::Proxies,
+    cors::{self, Cors},
+};
 use tracing::Instrument;
 
-use self::cors::Cors;
 use crate::{
     http::{
         body::{self, BodyLimit},

@@ -12,8 +12,12 @@ pub mod process;
 /// Publishes outbox rows to the broker, and sweeps what a crash left.
 pub mod relay;
 
+/// Access tokens, which the api issues and the notifier checks too.
+pub mod access_tokens;
 /// Client addresses, through trusted proxies.
 pub mod client;
+/// Which origins' pages may read responses.
+pub mod cors;
 /// Accepted sockets without Nagle's delay.
 pub mod listen;
 /// `/healthz`, `/readyz`, `/metrics`.

@@ -6,19 +6,18 @@ use domain::ids::AccountId;
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey, Header, Validation,
     crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils},
-    errors::ErrorKind,
+    errors::{Error, ErrorKind},
     signature,
 };
 use platform::{clock::Clock, secrets::SigningKey};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
-use crate::http::problem::Problem;
-
 const TYPE: &str = "at+jwt";
 const AUDIENCE: &str = "expediter";
 
-pub(super) struct AccessTokens {
+/// Issues access tokens, and checks them: all processes share the key.
+pub struct AccessTokens {
     signing: EncodingKey,
     checking: DecodingKey,
     validation: Validation,
@@ -35,7 +34,8 @@ struct Claims {
 }
 
 impl AccessTokens {
-    pub(super) fn new(key: &SigningKey, clock: Clock, ttl: Duration) -> Self {
+    #[must_use]
+    pub fn new(key: &SigningKey, clock: Clock, ttl: Duration) -> Self {
         install_provider();
         let key = key.sign(b"expediter access tokens 1");
         let mut validation = Validation::new(Algorithm::HS256);
@@ -53,7 +53,7 @@ impl AccessTokens {
     }
 
     /// Issues a token; returns it with its lifetime in seconds.
-    pub(super) fn issue(&self, account: AccountId) -> Result<(String, u64), Problem> {
+    pub fn issue(&self, account: AccountId) -> Result<(String, u64), Error> {
         let now = self.clock.now();
         let header = Header {
             typ: Some(TYPE.to_owned()),
@@ -66,11 +66,12 @@ impl AccessTokens {
             exp: (now + self.ttl).timestamp(),
         };
         let token = jsonwebtoken::encode(&header, &claims, &self.signing);
-        Ok((token.map_err(Problem::internal)?, self.ttl.as_secs()))
+        Ok((token?, self.ttl.as_secs()))
     }
 
     /// Returns the account of a token with a valid signature, type and audience that has not expired.
-    pub(super) fn check(&self, token: &str) -> Option<AccountId> {
+    #[must_use]
+    pub fn check(&self, token: &str) -> Option<AccountId> {
         let token = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation).ok()?;
         let is_ours = token.header.typ.as_deref() == Some(TYPE);
         let is_fresh = self.clock.now().timestamp() < token.claims.exp;

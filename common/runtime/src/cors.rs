@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, header};
-use poem::{IntoResponse, Request, Response};
-
-use crate::http::response::Done;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use poem::{Request, Response};
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, expediter-guest, \
@@ -16,19 +14,21 @@ const MAX_AGE_S: &str = "600";
 
 /// CORS policy. It allows no credentials: a page sends its token in a header, never in a cookie.
 #[derive(Clone, Debug)]
-pub(super) struct Cors {
+pub struct Cors {
     allowed_origins: Arc<[String]>,
 }
 
 impl Cors {
-    pub(super) fn new(allowed_origins: &[String]) -> Self {
+    #[must_use]
+    pub fn new(allowed_origins: &[String]) -> Self {
         Self {
             allowed_origins: allowed_origins.into(),
         }
     }
 
     /// Returns the request's origin if it is allowed, to be repeated in the response.
-    pub(super) fn origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    #[must_use]
+    pub fn origin(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let origin = headers.get(header::ORIGIN)?;
         let mut allowed = self.allowed_origins.iter();
         allowed
@@ -37,15 +37,19 @@ impl Cors {
     }
 }
 
-pub(super) fn is_preflight(request: &Request) -> bool {
+/// Returns true if a browser asks if its page may send another request.
+#[must_use]
+pub fn is_preflight(request: &Request) -> bool {
     request.method() == Method::OPTIONS
         && request
             .headers()
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-pub(super) fn preflight() -> Response {
-    let mut response = Done::empty().into_response();
+/// Returns the response to a preflight of an allowed origin; [`finish`] adds the origin.
+#[must_use]
+pub fn preflight() -> Response {
+    let mut response = Response::builder().status(StatusCode::NO_CONTENT).finish();
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
@@ -59,7 +63,7 @@ pub(super) fn preflight() -> Response {
 
 /// Adds the CORS headers to a response. Every response has `Vary`: a cache must not serve one origin's response to
 /// another origin.
-pub(super) fn finish(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+pub fn finish(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.append(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
