@@ -1,4 +1,4 @@
-//! Accepts connections with TCP_NODELAY, and reports an address in use with a clear error.
+//! Accepts connections with TCP_NODELAY and a timeout for what is not taken, and reports an address in use with a clear error.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -7,11 +7,16 @@ use poem::{
     listener::{Acceptor, TcpAcceptor},
     web::{LocalAddr, RemoteAddr},
 };
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Pause after a failed accept. Without free file descriptors, accepting fails at once, again and again; the pause lets
 /// other tasks close theirs.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// Time after which a connection is closed whose client takes nothing of what was sent to it: it has vanished, or does
+/// not read. Shorter than http.idle_timeout_s, which does not see the difference.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// Starts to listen; `poem::Server::new_with_acceptor` takes the result.
 pub async fn bind(address: SocketAddr) -> Result<NoDelayAcceptor, ListenError> {
@@ -63,6 +68,7 @@ impl Acceptor for NoDelayAcceptor {
             Ok(accepted) => {
                 // Fails if the connection is already closed; the next read reports that.
                 let _ = accepted.0.set_nodelay(true);
+                set_user_timeout(&accepted.0);
                 Ok(accepted)
             }
             Err(cause) => {
@@ -72,6 +78,15 @@ impl Acceptor for NoDelayAcceptor {
             }
         }
     }
+}
+
+/// Bounds how long data may wait for the client, which TCP alone does for a quarter of an hour if the client has
+/// vanished, and not at all if it reads nothing.
+fn set_user_timeout(connection: &TcpStream) {
+    #[cfg(target_os = "linux")]
+    let _ = SockRef::from(connection).set_tcp_user_timeout(Some(TAKEN_WITHIN));
+    #[cfg(not(target_os = "linux"))]
+    let _ = (SockRef::from(connection), TAKEN_WITHIN);
 }
 
 impl std::fmt::Debug for NoDelayAcceptor {
@@ -96,6 +111,17 @@ mod tests {
         let client = TcpStream::connect(acceptor.address()).await.unwrap();
         let (accepted, ..) = acceptor.accept().await.unwrap();
         assert!(accepted.nodelay().unwrap());
+        drop(client);
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_client_that_takes_nothing_for_a_minute_loses_its_connection() {
+        let mut acceptor = bind(any_port()).await.unwrap();
+        let client = TcpStream::connect(acceptor.address()).await.unwrap();
+        let (accepted, ..) = acceptor.accept().await.unwrap();
+        let timeout = SockRef::from(&accepted).tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(Duration::from_secs(60)));
         drop(client);
     }
 
