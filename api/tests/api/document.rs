@@ -224,6 +224,7 @@ fn the_document_is_of_version_3_1_and_closes_what_it_takes() {
             .any(|reason| reason == "incorrect_credentials")
     );
     assert!(!document.to_string().contains("\"nullable\""));
+    assert!(!document.to_string().contains("\"binary\""));
 }
 
 #[tokio::test]
