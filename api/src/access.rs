@@ -94,6 +94,13 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("POST", "/integrators/{id}/rotate-secret", Manager),
 ];
 
+/// Event streams under `/api/v1`, which the notifier serves and checks. They are in the OpenAPI document.
+pub const STREAMS: &[(&str, &str, Access)] = &[
+    ("GET", "/sessions/{code}/events/stream", Keyholder),
+    ("GET", "/orders/{id}/events/stream", Account),
+    ("GET", "/stores/{id}/events/stream", Account),
+];
+
 /// The only operations that integrators' accounts may call. The handler checks that the resource is theirs.
 pub const FOR_INTEGRATORS: &[(&str, &str)] = &[
     ("GET", "/me"),
@@ -137,6 +144,7 @@ pub(crate) fn allowed(path: &str, is_file: bool) -> String {
     let inside = path.strip_prefix("/api/v1");
     let operations = OPERATIONS
         .iter()
+        .chain(STREAMS)
         .filter(|(_, pattern, _)| inside.is_some_and(|path| matches(pattern, path)))
         .map(|(method, _, _)| *method);
     let pages = PAGES

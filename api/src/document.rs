@@ -5,6 +5,7 @@ mod openapi_3_1; // from 3.0 to 3.1
 mod problem_responses; // the problems that each operation may answer
 mod request_examples; // one of each body
 mod response_examples;
+mod streams; // event streams, which the notifier serves
 mod unknown_fields; // unknown fields are refused // one of each answer
 
 use std::{io::Write, marker::PhantomData, sync::OnceLock};
@@ -118,6 +119,7 @@ fn generate() -> String {
     let mut document: Value =
         serde_json::from_str(&service.spec()).expect("poem-openapi writes JSON");
     openapi_3_1::upgrade_to_3_1(&mut document);
+    streams::add_streams(&mut document);
     bounds::add_bounds(&mut document);
     unknown_fields::close_request_schemas(&mut document);
     problem_responses::add_problem_responses(&mut document);
@@ -146,6 +148,7 @@ fn operations(
         methods.filter_map(move |(method, operation)| {
             let (_, _, access) = access::OPERATIONS
                 .iter()
+                .chain(access::STREAMS)
                 .find(|(listed, path, _)| listed.eq_ignore_ascii_case(method) && path == pattern)?;
             let named = Operation { method, pattern };
             Some((named, *access, operation.as_object_mut()?))

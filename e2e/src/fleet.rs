@@ -156,6 +156,18 @@ impl Fleet {
         answer
     }
 
+    /// Signs the operator in; returns the access token.
+    ///
+    /// # Panics
+    /// If that is refused.
+    pub async fn token(&self) -> String {
+        let credentials = json!({"username": OPERATOR, "password": self.password});
+        let request = self.request(Method::POST, "/api/v1/token");
+        let (status, pair) = answered(request.json(&credentials)).await;
+        assert_eq!(status, 200, "{pair}");
+        crate::text(&pair["access"])
+    }
+
     /// Creates a store with a table and this integrator.
     ///
     /// # Panics

@@ -2,6 +2,7 @@
 
 mod channel; // a WebSocket client for live channels
 mod courier; // a courier inside the test
+mod event_stream; // a client for server-sent events
 mod folder; // a temporary directory
 mod launch; // the parameters of a process to start
 
@@ -19,6 +20,7 @@ pub mod chaos; // rounds of failures, with their verification
 
 pub use channel::{Channel, Frame};
 pub use courier::Courier;
+pub use event_stream::EventStream;
 pub use expediter::{Expediter, client};
 pub use fleet::{Fleet, Gate, Kind, Member};
 pub use folder::Folder;

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use e2e::{Channel, Expediter, Folder, Ground, SOON, client, until_within};
+use e2e::{Channel, EventStream, Expediter, Folder, Ground, SOON, client, until_within};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use store::testing::environment;
@@ -206,6 +206,16 @@ async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_lo
     assert_eq!(placed.status(), 201);
     let placed: Value = placed.json().await.unwrap();
     channel
+        .until_status(placed["id"].as_str().unwrap(), "ready")
+        .await;
+
+    // Forwards an event stream, each event when it comes.
+    let stream = format!("{}{session}/events/stream", gateway.url);
+    let mut stream = EventStream::open(gateway.client.get(stream)).await;
+    assert_eq!(stream.next().await.unwrap()["type"], "hello");
+    let placed = gateway.post(&orders, order.to_string()).await;
+    let placed: Value = placed.json().await.unwrap();
+    stream
         .until_status(placed["id"].as_str().unwrap(), "ready")
         .await;
 

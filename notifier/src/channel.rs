@@ -37,6 +37,8 @@ pub(crate) struct Channel {
     position: i64,
     /// Number of the event that was sent last.
     sent: i64,
+    /// Epoch in which the numbers count, as the client was told last.
+    epoch: Option<EpochId>,
     /// Events read ahead from the ledger.
     page: VecDeque<EventFrame>,
     /// Hash of the client's guest key, if it gave one.
@@ -111,6 +113,7 @@ impl Channel {
             caught_up_at: 0,
             position: 0,
             sent: 0,
+            epoch: None,
             page: VecDeque::new(),
             guest_hash: None,
         }
@@ -179,6 +182,14 @@ impl Channel {
         self.listener.passed(furthest)
     }
 
+    /// Returns the place at which the client goes on after the last frame of [`Self::next`].
+    pub(crate) fn resume_point(&self) -> ResumePoint {
+        ResumePoint {
+            after: self.sent,
+            epoch: self.epoch,
+        }
+    }
+
     /// Sets the guest's key and returns a new snapshot that marks the guest's orders; `None` on an order's channel.
     pub(crate) async fn set_guest(&mut self, key: &str) -> Result<Option<Frame>, Close> {
         if !matches!(self.subject, Subject::Session { .. }) {
@@ -236,24 +247,24 @@ impl Channel {
             return self.snapshot().await;
         }
         self.listener.set_start(head);
-        (self.position, self.sent) = (after, after);
+        (self.position, self.sent, self.epoch) = (after, after, epoch);
         let hello = protocol::resumed(stream, after);
         Ok(protocol::with_epoch(hello, epoch).into())
     }
 
     async fn snapshot(&mut self) -> Result<Frame, Close> {
-        let (seq, hello) = match &self.subject {
+        let (seq, epoch, hello) = match &self.subject {
             Subject::Session { code } => self.session_snapshot(code).await?,
             Subject::Order { id, .. } => self.order_snapshot(*id).await?,
         };
         self.listener.set_start(seq);
-        (self.position, self.sent) = (seq, seq);
+        (self.position, self.sent, self.epoch) = (seq, seq, epoch);
         self.page.clear();
         Ok(hello)
     }
 
     /// Returns the session's snapshot, which is made once for all clients that are sent it at this time.
-    async fn session_snapshot(&self, code: &str) -> Result<(i64, Frame), Close> {
+    async fn session_snapshot(&self, code: &str) -> Result<(i64, Option<EpochId>, Frame), Close> {
         let make = async {
             let read = self
                 .notifier
@@ -266,16 +277,16 @@ impl Channel {
             Some(hash) => hello.frame(Some(&|author: Option<&[u8]>| placed_by(hash, author))),
             None => hello.frame(None),
         };
-        Ok((hello.seq, frame))
+        Ok((hello.seq, hello.epoch, frame))
     }
 
-    async fn order_snapshot(&self, id: OrderId) -> Result<(i64, Frame), Close> {
+    async fn order_snapshot(&self, id: OrderId) -> Result<(i64, Option<EpochId>, Frame), Close> {
         let read = self
             .notifier
             .read(async |ledger| ledger.order_snapshot(id).await);
         let OrderSnapshot { epoch, order, seq } = read.await?.ok_or(Close::NotFound)?;
         let hello = protocol::order_snapshot(order.stream(), seq, &order);
-        Ok((seq, protocol::with_epoch(hello, epoch).into()))
+        Ok((seq, epoch, protocol::with_epoch(hello, epoch).into()))
     }
 
     /// Returns the event after the position if it is in memory.

@@ -12,10 +12,10 @@ use tokio_tungstenite::tungstenite::{
     },
 };
 
-/// Maximum bytes of a fragment, which the socket copies before it sends them.
+/// Maximum bytes of a fragment, which a connection copies before it sends them.
 const MAX_FRAGMENT_BYTES: usize = 8192;
 
-/// Text message for one client, as an iterator over its fragments.
+/// Text message for one client, as an iterator over its fragments on a WebSocket.
 #[derive(Clone, Debug, Default)]
 pub struct Frame {
     parts: VecDeque<Bytes>,
@@ -39,6 +39,18 @@ impl Frame {
             _snapshot: Some(snapshot),
             ..self
         }
+    }
+
+    /// Returns the frame with bytes before and after it.
+    pub(crate) fn between(mut self, before: Bytes, after: Bytes) -> Self {
+        self.parts.push_front(before);
+        self.parts.push_back(after);
+        self
+    }
+
+    /// Takes the next bytes to send; `None` when all were taken.
+    pub(crate) fn next_bytes(&mut self) -> Option<Bytes> {
+        (!self.parts.is_empty()).then(|| self.take())
     }
 
     /// Returns the whole text.
@@ -84,16 +96,13 @@ impl Iterator for Frame {
     type Item = Message;
 
     fn next(&mut self) -> Option<Message> {
-        if self.parts.is_empty() {
-            return None;
-        }
+        let bytes = self.next_bytes()?;
         let kind = if self.is_begun {
             Data::Continue
         } else {
             Data::Text
         };
         self.is_begun = true;
-        let bytes = self.take();
         let is_last = self.parts.is_empty();
         let fragment = Fragment::message(bytes, OpCode::Data(kind), is_last);
         Some(Message::Frame(fragment))

@@ -1,23 +1,17 @@
-//! Opens a channel: checks the client's code or ticket and builds the channel that it requested.
+//! Opens a channel: checks the client's code, ticket or token and builds the channel that it requested.
 
-use std::{pin::Pin, time::Duration};
+use std::pin::Pin;
 
-use futures_util::StreamExt;
+use domain::{account::Account, ids::AccountId};
 use ledger::accounts::TicketSubject;
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     Notifier,
-    accept::ClientStream,
     channel::{Channel, ResumePoint},
     frame::Frame,
-    protocol::{ClientMessage, Close, End},
+    protocol::Close,
     store_channel::StoreChannel,
 };
-
-/// Timeout for the ticket of a client that does not send it in the URL.
-const TICKET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Channel that a client requested.
 #[derive(Debug)]
@@ -29,18 +23,25 @@ pub(crate) enum ChannelRequest {
     },
     Ticketed {
         subject: TicketSubject,
-        ticket: Option<String>,
+        credentials: Option<Credentials>,
         after: Option<ResumePoint>,
     },
+}
+
+/// Proof of the account that may open a channel.
+#[derive(Debug)]
+pub(crate) enum Credentials {
+    Ticket(String),
+    /// Account of an access token, which was verified.
+    Account(AccountId),
 }
 
 /// Opens the requested channel and returns it with its first frame.
 pub(crate) async fn open(
     notifier: &Notifier,
-    stream: &mut ClientStream,
     channel_request: ChannelRequest,
-) -> Result<(OpenChannel, Frame), End> {
-    let (subject, ticket, after) = match channel_request {
+) -> Result<(OpenChannel, Frame), Close> {
+    let (subject, credentials, after) = match channel_request {
         ChannelRequest::Session {
             code,
             after,
@@ -52,48 +53,47 @@ pub(crate) async fn open(
         }
         ChannelRequest::Ticketed {
             subject,
-            ticket,
+            credentials,
             after,
-        } => (subject, ticket, after),
+        } => (subject, credentials, after),
     };
-    let ticket = match ticket {
-        Some(ticket) => ticket,
-        None => timeout(TICKET_TIMEOUT, first_ticket(stream))
+    let credentials = credentials.ok_or(Close::Revoked)?;
+    let by_token = matches!(credentials, Credentials::Account(_));
+    let account = authenticate(notifier, credentials, subject).await?;
+    let opened = match subject {
+        TicketSubject::Order(id) => Channel::for_order(notifier, id, &account, after)
             .await
-            .unwrap_or(Err(Close::Revoked.into()))?,
+            .map(|(channel, hello)| (OpenChannel::One(channel), hello)),
+        TicketSubject::Store(id) => StoreChannel::open(notifier, id, &account)
+            .await
+            .map(|(channel, hello)| (OpenChannel::Store(channel), hello)),
     };
-    let read = notifier.read(async |ledger| ledger.redeem_ticket(&ticket).await);
-    let account = match read.await? {
-        Some((account, allowed)) if allowed == subject => account,
-        _ => return Err(Close::Revoked.into()),
-    };
-    Ok(match subject {
-        TicketSubject::Order(id) => {
-            let (channel, hello) = Channel::for_order(notifier, id, &account, after).await?;
-            (OpenChannel::One(channel), hello)
-        }
-        TicketSubject::Store(id) => {
-            let (channel, hello) = StoreChannel::open(notifier, id, &account).await?;
-            (OpenChannel::Store(channel), hello)
-        }
+    opened.map_err(|close| match close {
+        // The account is who it says, and the order or store is none of its own: as everywhere in the API, it is told
+        // of no such thing.
+        Close::Revoked if by_token => Close::NotFound,
+        close => close,
     })
 }
 
-/// Reads the client's first message, which must be its ticket.
-async fn first_ticket(stream: &mut ClientStream) -> Result<String, End> {
-    loop {
-        match stream.next().await {
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Text(text))) => {
-                return match serde_json::from_str(&text) {
-                    Ok(ClientMessage::Ticket { ticket }) => Ok(ticket),
-                    _ => Err(Close::Revoked.into()),
-                };
-            }
-            Some(Ok(Message::Binary(_))) => return Err(Close::Revoked.into()),
-            _ => return Err(End::Gone),
+async fn authenticate(
+    notifier: &Notifier,
+    credentials: Credentials,
+    subject: TicketSubject,
+) -> Result<Account, Close> {
+    let account = match credentials {
+        Credentials::Ticket(ticket) => {
+            let read = notifier.read(async |ledger| ledger.redeem_ticket(&ticket).await);
+            let redeemed = read.await?.filter(|(_, allowed)| *allowed == subject);
+            redeemed.map(|(account, _)| account)
         }
-    }
+        Credentials::Account(id) => {
+            let read = notifier.read(async |ledger| ledger.credentials_of(id).await);
+            let known = read.await?.map(|known| known.account);
+            known.filter(|account| !account.disabled)
+        }
+    };
+    account.ok_or(Close::Revoked)
 }
 
 /// Channel of any kind.
@@ -131,6 +131,15 @@ impl OpenChannel {
         match self {
             Self::One(channel) => Box::pin(channel.fell_behind(capacity)),
             Self::Store(channel) => Box::pin(channel.fell_behind()),
+        }
+    }
+
+    /// Returns the place at which the client goes on after the last frame; `None` on a store's channel, which has many
+    /// streams.
+    pub(crate) fn resume_point(&self) -> Option<ResumePoint> {
+        match self {
+            Self::One(channel) => Some(channel.resume_point()),
+            Self::Store(_) => None,
         }
     }
 

@@ -16,26 +16,34 @@ mod stores;
 /// Keeps one stream's events in order and without gaps.
 mod stream;
 
-/// Answers the opening handshake.
+/// Answers the opening handshake of a socket.
 mod accept;
 /// Frames of one session or order, for one client.
 mod channel;
 /// Counts the channels of each client address.
 mod connection_limit;
+/// Wraps the routes of a process without the api.
+pub mod edge;
+/// Answers a request for a channel, or refuses it.
+mod endpoint;
+/// Writes a channel as server-sent events.
+mod event_stream;
 /// Which orders are a guest's own.
 mod guest_orders;
-/// Takes a ticket or a resume number from a client that has connected.
+/// Opens the channel that a client requested.
 mod handshake;
+/// Problems for channels that do not begin.
+mod refusal;
+/// Serves one client over any transport.
+mod serve;
 /// Settings of the notifier.
 mod settings;
-/// Speaks to one client.
+/// Speaks to one client over a WebSocket.
 mod socket;
 /// Frames of a whole store, for one client.
 mod store_channel;
 /// Checks that a ticket's account may still listen.
 mod ticket_holder;
-/// Accepts an upgrade request, or refuses it.
-mod upgrade;
 
 use std::sync::Arc;
 
@@ -43,16 +51,16 @@ use broker::Broker;
 use ledger::Ledger;
 use platform::metrics::Metrics;
 use poem::{Route, get};
-use runtime::{client::Proxies, lifecycle::Shutdown};
+use runtime::{access_tokens::AccessTokens, client::Proxies, lifecycle::Shutdown};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::settings::NotifierSettings;
 use self::{
     connection_limit::ConnectionLimit,
+    endpoint::{Kind, LiveChannel, Transport},
     guest_orders::GuestOrders,
     hub::Hub,
-    upgrade::{Kind, Upgrade},
 };
 
 /// Running notifier; clones are cheap and share its state.
@@ -69,9 +77,11 @@ struct Inner {
     /// Limits the concurrent reads of the ledger, by channels that open and by channels and streams that are behind.
     reads: Arc<Semaphore>,
     stopping: CancellationToken,
-    sockets: TaskTracker,
+    channels: TaskTracker,
     connection_limit: ConnectionLimit,
     proxies: Proxies,
+    /// Checks access tokens; the api issues them.
+    tokens: AccessTokens,
 }
 
 impl Notifier {
@@ -82,6 +92,7 @@ impl Notifier {
         ledger: Ledger,
         broker: Arc<dyn Broker>,
         metrics: Arc<Metrics>,
+        tokens: AccessTokens,
         settings: NotifierSettings,
         shutdown: &Shutdown,
     ) -> Self {
@@ -94,9 +105,13 @@ impl Notifier {
             guest_orders: GuestOrders::default(),
             reads,
             stopping: shutdown.stopping().child_token(),
-            sockets: TaskTracker::new(),
-            connection_limit: ConnectionLimit::new(settings.max_sockets_per_address),
+            channels: TaskTracker::new(),
+            connection_limit: ConnectionLimit::new(
+                settings.max_sockets,
+                settings.max_sockets_per_address,
+            ),
             proxies: Proxies::new(&settings.trusted_proxies),
+            tokens,
             settings,
         }));
         // Before the first client, so that the epoch that this process begins ends no channel.
@@ -125,17 +140,27 @@ impl Notifier {
     /// Closes every channel with 1012 and waits until all are closed; new ones are refused.
     pub async fn drain(&self) {
         self.0.stopping.cancel();
-        self.0.sockets.close();
-        self.0.sockets.wait().await;
+        self.0.channels.close();
+        self.0.channels.wait().await;
     }
 }
 
-/// Returns the routes `/ws/sessions/{code}`, `/ws/orders/{id}` and `/ws/stores/{id}`, to be mounted at the root.
+/// Adds the routes of the live channels: each as a WebSocket and as an event stream, which is part of the API.
 #[must_use]
-pub fn routes(notifier: &Notifier) -> Route {
-    let channel = |kind| get(Upgrade::new(notifier, kind));
-    Route::new()
-        .at("/ws/sessions/:code", channel(Kind::Session))
-        .at("/ws/orders/:id", channel(Kind::Order))
-        .at("/ws/stores/:id", channel(Kind::Store))
+pub fn mount(routes: Route, notifier: &Notifier) -> Route {
+    let channel = |kind, transport| get(LiveChannel::new(notifier, kind, transport));
+    [
+        ("sessions/:code", Kind::Session),
+        ("orders/:id", Kind::Order),
+        ("stores/:id", Kind::Store),
+    ]
+    .into_iter()
+    .fold(routes, |routes, (path, kind)| {
+        routes
+            .at(format!("/ws/{path}"), channel(kind, Transport::Socket))
+            .at(
+                format!("/api/v1/{path}/events/stream"),
+                channel(kind, Transport::EventStream),
+            )
+    })
 }

@@ -2,9 +2,12 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use notifier::{Notifier, NotifierSettings};
-use poem::Route;
-use runtime::process::{self, Binary};
+use notifier::{Notifier, NotifierSettings, edge::Edge};
+use poem::{EndpointExt, Route};
+use runtime::{
+    access_tokens::AccessTokens,
+    process::{self, Binary},
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -21,12 +24,19 @@ async fn main() -> ExitCode {
             process.ledger.clone(),
             Arc::clone(&process.broker),
             Arc::clone(&process.metrics),
+            AccessTokens::new(
+                &process.keys.jwt,
+                process.ledger.clock().clone(),
+                settings.accounts.access_ttl,
+            ),
             NotifierSettings::from_settings(settings),
             &process.shutdown,
         )
         .await;
-        let routes = Route::new().nest_no_strip("/ws", notifier::routes(&notifier));
-        Ok(process.with_operations(routes))
+        let routes = notifier::mount(Route::new(), &notifier);
+        Ok(process
+            .with_operations(routes)
+            .with(Edge::new(&settings.http.allowed_origins)))
     })
     .await
 }

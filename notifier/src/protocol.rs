@@ -1,4 +1,4 @@
-//! Frames and close codes of the live channel (docs/design.md section 8).
+//! Frames and close codes of the live channel (docs/design.md section 8); the same on sockets and on event streams.
 
 use std::sync::Arc;
 
@@ -127,6 +127,8 @@ pub type IsMine<'a> = &'a dyn Fn(Option<&[u8]>) -> bool;
 #[derive(Debug)]
 pub struct SessionHello {
     pub seq: i64,
+    /// Epoch in which the number counts.
+    pub epoch: Option<EpochId>,
     /// The frame for clients without a guest key.
     text: Bytes,
     /// For each order the place in `text` where `mine` is inserted, and the hash of the key that placed it.
@@ -167,6 +169,7 @@ impl SessionHello {
         text.push_str("]}");
         Self {
             seq: session.seq,
+            epoch: *epoch,
             text: text.into(),
             orders: places,
         }

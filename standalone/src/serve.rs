@@ -8,6 +8,7 @@ use notifier::{Notifier, NotifierSettings};
 use platform::chance::Chance;
 use poem::EndpointExt;
 use runtime::{
+    access_tokens::AccessTokens,
     config::Settings,
     listen::NoDelayAcceptor,
     process::{self, Foundation, Process},
@@ -79,6 +80,11 @@ async fn start(
         process.ledger.clone(),
         Arc::clone(&process.broker),
         Arc::clone(&process.metrics),
+        AccessTokens::new(
+            &process.keys.jwt,
+            process.ledger.clock().clone(),
+            settings.accounts.access_ttl,
+        ),
         NotifierSettings::from_settings(settings),
         &process.shutdown,
     )
@@ -98,7 +104,7 @@ async fn start(
         Arc::clone(settings),
         Arc::clone(&process.metrics),
     );
-    let routes = api::routes(&state).nest_no_strip("/ws", notifier::routes(&notifier));
+    let routes = notifier::mount(api::routes(&state), &notifier);
     let mut routes = process.with_operations(routes);
     if let Some(demo) = demo {
         routes = demo::mount(routes, demo);

@@ -104,6 +104,7 @@ fn statuses(
     let is_in = |places: &[&str]| parameters.iter().any(|(place, _)| places.contains(place));
     let has_body = operation.contains_key("requestBody");
     let reads = method == "get";
+    let is_stream = pattern.ends_with("/events/stream");
     let is_about_tokens = pattern.starts_with("/token");
     let by_account = !matches!(access, Access::Anyone | Access::Keyholder);
     let by_code = pattern.contains("{code}") || takes("session") || pattern == "/orders";
@@ -122,14 +123,15 @@ fn statuses(
         ),
         (
             409,
-            !reads && by_account || takes("Idempotency-Key") || takes("epoch"),
+            !reads && by_account || takes("Idempotency-Key") || takes("epoch") && !is_stream,
         ),
         (410, by_code),
         (412, takes("If-Match")),
         (413, has_body),
         // The Content-Type of a callback is not checked, only the signature of its bytes.
         (415, has_body && !pattern.ends_with("/callbacks")),
-        (422, has_body || is_in(&["query", "header"])),
+        // A stream ignores what it cannot read, and begins with a snapshot.
+        (422, has_body || is_in(&["query", "header"]) && !is_stream),
         (429, pattern != "/ping"),
         (500, pattern != "/ping"),
         (503, pattern != "/ping"),

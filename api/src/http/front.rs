@@ -92,6 +92,10 @@ impl<E: Endpoint> Endpoint for FrontEndpoint<E> {
             .client(request.remote_addr(), request.headers());
         let method = request.method().clone();
         request.extensions_mut().insert(request_id.clone());
+        // For routes that are not the api's, such as the notifier's.
+        if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
+            request.headers_mut().insert(REQUEST_ID, id);
+        }
         request
             .extensions_mut()
             .insert(BodyLimit(self.front.body_limit_bytes));

@@ -5,7 +5,7 @@ mod shown;
 use std::collections::BTreeMap;
 
 use crate::app::{App, with_app};
-use api::access::{Access, OPERATIONS};
+use api::access::{Access, OPERATIONS, STREAMS};
 use serde_json::Value;
 
 fn document() -> Value {
@@ -43,6 +43,7 @@ fn the_table_lists_every_operation_of_the_document_once_and_no_other() {
     let documented: Vec<_> = documented().into_keys().collect();
     let mut listed: Vec<_> = OPERATIONS
         .iter()
+        .chain(STREAMS)
         .map(|(method, path, _)| ((*method).to_owned(), (*path).to_owned()))
         .collect();
     listed.sort();
@@ -52,7 +53,7 @@ fn the_table_lists_every_operation_of_the_document_once_and_no_other() {
 #[test]
 fn every_operation_asks_for_the_caller_that_its_rule_promises() {
     let documented = documented();
-    for (method, path, access) in OPERATIONS {
+    for (method, path, access) in OPERATIONS.iter().chain(STREAMS) {
         let operation = &documented[&((*method).to_owned(), (*path).to_owned())];
         let security = operation["security"]
             .as_array()

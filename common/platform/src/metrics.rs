@@ -112,7 +112,9 @@ metrics! {
     stuck: IntGaugeVec, "expediter_stuck", ["kind"],
         "Entries of GET /stuck, by kind. Anything but 0 needs an operator.";
     sockets_open: IntGauge, "expediter_sockets_open", [],
-        "Live channels open in this process.";
+        "Live channels open in this process, on WebSockets and as event streams.";
+    event_streams_open: IntGauge, "expediter_event_streams_open", [],
+        "Event streams (server-sent events) open in this process.";
     feed_messages: IntCounter, "expediter_feed_messages_total", [],
         "Feed messages received by this process.";
     feed_gaps_filled: IntCounter, "expediter_feed_gaps_filled_total", [],

@@ -7,7 +7,7 @@ use poem::{Request, Response};
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, expediter-guest, \
-     x-request-id";
+     last-event-id, x-request-id";
 const ANSWER_HEADERS: &str = "etag, location, allow, retry-after, ratelimit, ratelimit-policy, x-request-id, \
      idempotency-replayed";
 const MAX_AGE_S: &str = "600";

@@ -1,12 +1,13 @@
 //! Session channels, as guests' pages open them.
 
+mod channels;
 mod epochs;
-mod sockets;
+mod streams;
 
 use each_database::each_database;
 use std::time::Duration;
 
-use crate::setup::{Line, Served, serve, settings};
+use crate::setup::{Line, Served, over_both, serve, settings};
 use broker::Message;
 use domain::{ids::ProductId, session::Session};
 use futures_util::future::join_all;
@@ -90,120 +91,121 @@ fn chain(hello: i64, frames: &[Value]) -> Vec<i64> {
         .collect()
 }
 
-#[each_database]
-async fn a_screen_begins_with_a_snapshot_and_then_sees_every_event_in_order(house: TestLedger) {
-    let table = Table::new(house).await;
-    table.order(1).await;
-    let mut client = table.served.open(&table.path()).await;
+over_both! {
+    async fn a_screen_begins_with_a_snapshot_and_then_sees_every_event_in_order(house: TestLedger) {
+        let table = Table::new(house).await;
+        table.order(1).await;
+        let mut client = table.served.open(&table.path()).await;
 
-    let hello = client.frame().await;
-    assert_eq!(
-        (&hello["type"], &hello["seq"]),
-        (&json!("hello"), &json!(2))
-    );
-    assert_eq!(hello["stream"], table.session.id.to_string());
-    assert_eq!(hello["session"]["name"], "Table 1");
-    assert_eq!(
-        hello["session"]["store_id"],
-        table.session.store_id.to_string()
-    );
-    assert_eq!(hello["orders"].as_array().unwrap().len(), 1);
-    assert!(!hello.to_string().contains(&table.session.code));
-
-    table.order(3).await;
-    table
-        .line
-        .ledger
-        .close_session(table.session.id)
-        .await
-        .unwrap();
-    let frames = client.frames_to(6).await;
-    assert_eq!(chain(2, &frames), [3, 4, 5, 6]);
-    assert_eq!(
-        (&frames[0]["version"], &frames[0]["type"]),
-        (&json!(1), &json!("order.placed"))
-    );
-    assert_eq!(frames[0]["data"]["order"]["items"][0]["name"], "Espresso");
-    assert_eq!(frames[3]["data"]["session"]["state"], "CLOSED");
-}
-
-#[each_database]
-async fn who_comes_back_gets_exactly_what_it_missed(house: TestLedger) {
-    let table = Table::new(house).await;
-    table.order(150).await;
-    for after in [0, 1, 100, 150, 151] {
-        let mut client = table.served.open(&table.path_after(after).await).await;
         let hello = client.frame().await;
         assert_eq!(
-            hello,
-            json!({
-                "type": "hello", "stream": table.session.id, "seq": after, "resumed": true,
-                "epoch": table.line.epoch().await,
-            })
+            (&hello["type"], &hello["seq"]),
+            (&json!("hello"), &json!(2))
         );
-        let missed = if after < 151 {
-            client.frames_to(151).await
-        } else {
-            vec![]
-        };
-        assert_eq!(chain(after, &missed), (after + 1..=151).collect::<Vec<_>>());
-        // No further frame comes before the pong.
-        client.say(r#"{"type":"ping"}"#).await;
-        assert_eq!(client.frame().await, json!({"type": "pong"}));
-    }
-    table.order(1).await;
-    let mut client = table.served.open(&table.path_after(151).await).await;
-    client.frame().await;
-    assert_eq!(chain(151, &client.frames_to(152).await), [152]);
-}
-
-#[each_database]
-async fn two_hundred_screens_see_the_same_numbers_without_gaps_while_orders_rain(
-    house: TestLedger,
-) {
-    const SCREENS: usize = 200;
-    const ORDERS: i64 = 120;
-    let table = Table::new(house).await;
-    let ordering = tokio::spawn({
-        let (ledger, session, product) = (
-            table.line.ledger.clone(),
-            table.session.clone(),
-            table.product,
-        );
-        let house = TestLedger {
-            ledger,
-            ..table.house.clone()
-        };
-        async move {
-            let orders = (0..ORDERS).map(|_| house.place_guest_order(&session, product));
-            futures_util::stream::StreamExt::collect::<Vec<_>>(
-                futures_util::stream::StreamExt::buffer_unordered(
-                    futures_util::stream::iter(orders),
-                    8,
-                ),
-            )
-            .await;
-        }
-    });
-    let screens = (0..SCREENS).map(|_| async {
-        let mut client = table.served.open(&table.path()).await;
-        let hello = client.frame().await["seq"].as_i64().unwrap();
-        let frames = if hello < ORDERS + 1 {
-            client.frames_to(ORDERS + 1).await
-        } else {
-            vec![]
-        };
+        assert_eq!(hello["stream"], table.session.id.to_string());
+        assert_eq!(hello["session"]["name"], "Table 1");
         assert_eq!(
-            chain(hello, &frames),
-            (hello + 1..=ORDERS + 1).collect::<Vec<_>>()
+            hello["session"]["store_id"],
+            table.session.store_id.to_string()
         );
-        client
-    });
-    let clients = join_all(screens).await;
-    ordering.await.unwrap();
-    assert_eq!(table.served.metrics.sockets_open.get(), SCREENS as i64);
-    drop(clients);
-    table.served.until_no_sockets().await;
+        assert_eq!(hello["orders"].as_array().unwrap().len(), 1);
+        assert!(!hello.to_string().contains(&table.session.code));
+
+        table.order(3).await;
+        table
+            .line
+            .ledger
+            .close_session(table.session.id)
+            .await
+            .unwrap();
+        let frames = client.frames_to(6).await;
+        assert_eq!(chain(2, &frames), [3, 4, 5, 6]);
+        assert_eq!(
+            (&frames[0]["version"], &frames[0]["type"]),
+            (&json!(1), &json!("order.placed"))
+        );
+        assert_eq!(frames[0]["data"]["order"]["items"][0]["name"], "Espresso");
+        assert_eq!(frames[3]["data"]["session"]["state"], "CLOSED");
+    }
+
+    async fn who_comes_back_gets_exactly_what_it_missed(house: TestLedger) {
+        let table = Table::new(house).await;
+        table.order(150).await;
+        for after in [0, 1, 100, 150, 151] {
+            let mut client = table.served.open(&table.path_after(after).await).await;
+            let hello = client.frame().await;
+            assert_eq!(
+                hello,
+                json!({
+                    "type": "hello", "stream": table.session.id, "seq": after, "resumed": true,
+                    "epoch": table.line.epoch().await,
+                })
+            );
+            let missed = if after < 151 {
+                client.frames_to(151).await
+            } else {
+                vec![]
+            };
+            assert_eq!(chain(after, &missed), (after + 1..=151).collect::<Vec<_>>());
+            client.expect_nothing_more().await;
+        }
+        table.order(1).await;
+        let mut client = table.served.open(&table.path_after(151).await).await;
+        client.frame().await;
+        assert_eq!(chain(151, &client.frames_to(152).await), [152]);
+    }
+
+    async fn two_hundred_screens_see_the_same_numbers_without_gaps_while_orders_rain(house: TestLedger) {
+        const SCREENS: usize = 200;
+        const ORDERS: i64 = 120;
+        let table = Table::new(house).await;
+        let ordering = tokio::spawn({
+            let (ledger, session, product) = (
+                table.line.ledger.clone(),
+                table.session.clone(),
+                table.product,
+            );
+            let house = TestLedger {
+                ledger,
+                ..table.house.clone()
+            };
+            async move {
+                let orders = (0..ORDERS).map(|_| house.place_guest_order(&session, product));
+                futures_util::stream::StreamExt::collect::<Vec<_>>(
+                    futures_util::stream::StreamExt::buffer_unordered(
+                        futures_util::stream::iter(orders),
+                        8,
+                    ),
+                )
+                .await;
+            }
+        });
+        let screens = (0..SCREENS).map(|_| async {
+            let mut client = table.served.open(&table.path()).await;
+            let hello = client.frame().await["seq"].as_i64().unwrap();
+            let frames = if hello < ORDERS + 1 {
+                client.frames_to(ORDERS + 1).await
+            } else {
+                vec![]
+            };
+            assert_eq!(
+                chain(hello, &frames),
+                (hello + 1..=ORDERS + 1).collect::<Vec<_>>()
+            );
+            client
+        });
+        let clients = join_all(screens).await;
+        ordering.await.unwrap();
+        assert_eq!(table.served.metrics.sockets_open.get(), SCREENS as i64);
+        drop(clients);
+        // A stream finds out that its client has gone when it sends something.
+        let all_end = async {
+            while table.served.metrics.sockets_open.get() != 0 {
+                table.order(1).await;
+            }
+        };
+        timeout(TEST_TIMEOUT, all_end).await.expect("all channels end");
+    }
 }
 
 /// Runs on a single thread, so that the test can block it.

@@ -13,9 +13,10 @@ use broker::{Broker, Embedded, Message};
 use domain::ids::EpochId;
 use futures_util::{SinkExt, StreamExt};
 use ledger::{Ledger, OutboxRow, Wake, testing::TestLedger};
-use notifier::{Notifier, NotifierSettings, routes};
-use platform::metrics::Metrics;
-use runtime::{lifecycle::Shutdown, listen};
+use notifier::{Notifier, NotifierSettings, edge::Edge, mount};
+use platform::{metrics::Metrics, secrets::Keys};
+use poem::{EndpointExt, Route};
+use runtime::{access_tokens::AccessTokens, lifecycle::Shutdown, listen};
 use serde_json::Value;
 use store::testing::TEST_TIMEOUT;
 use tokio::{
@@ -27,6 +28,8 @@ use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{self, client::IntoClientRequest, protocol::CloseFrame},
 };
+
+use crate::event_reader::{EventReader, Sent};
 
 /// Passes committed events on as the relay does, or drops them.
 #[derive(Debug)]
@@ -92,6 +95,51 @@ pub(crate) struct Served {
     pub(crate) notifier: Notifier,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) address: SocketAddr,
+    pub(crate) tokens: AccessTokens,
+    over: Over,
+}
+
+/// Transport of a test's channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Sockets,
+    EventStreams,
+}
+
+tokio::task_local! {
+    /// Transport of the tests that run over both.
+    pub(crate) static OVER: Over;
+}
+
+/// Makes two tests out of one body, which holds over sockets and over event streams alike.
+macro_rules! over_both {
+    ($($(#[$doc:meta])* async fn $name:ident($house:ident: TestLedger) $body:block)+) => {$(
+        $(#[$doc])*
+        async fn $name($house: TestLedger) $body
+
+        mod $name {
+            use super::*;
+            use crate::setup::{OVER, Over};
+
+            #[each_database]
+            async fn over_sockets(house: TestLedger) {
+                OVER.scope(Over::Sockets, Box::pin(super::$name(house))).await;
+            }
+
+            #[each_database]
+            async fn over_event_streams(house: TestLedger) {
+                OVER.scope(Over::EventStreams, Box::pin(super::$name(house))).await;
+            }
+        }
+    )+};
+}
+pub(crate) use over_both;
+
+/// Returns the path of the event stream that shows the same as a socket: `/ws/orders/…?query`.
+fn stream_path(socket: &str) -> String {
+    let (path, query) = socket.split_once('?').unwrap_or((socket, ""));
+    let path = path.strip_prefix("/ws").expect("the path of a socket");
+    format!("/api/v1{path}/events/stream?{query}")
 }
 
 pub(crate) fn settings() -> NotifierSettings {
@@ -112,11 +160,13 @@ pub(crate) fn settings() -> NotifierSettings {
 
 pub(crate) async fn serve(line: &Line, settings: NotifierSettings) -> Served {
     let metrics = Metrics::new();
+    let allowed_origins = settings.allowed_origins.clone();
     let shutdown = Shutdown::new(Duration::from_secs(10));
     let notifier = Notifier::start(
         line.ledger.clone(),
         Arc::clone(&line.broker),
         Arc::clone(&metrics),
+        tokens(line),
         settings,
         &shutdown,
     )
@@ -126,12 +176,20 @@ pub(crate) async fn serve(line: &Line, settings: NotifierSettings) -> Served {
         .await
         .expect("loopback has a free port");
     let address = acceptor.address();
-    tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(routes(&notifier)));
+    let routes = mount(Route::new(), &notifier).with(Edge::new(&allowed_origins));
+    tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(routes));
     Served {
         notifier,
         metrics,
         address,
+        tokens: tokens(line),
+        over: OVER.try_get().unwrap_or(Over::Sockets),
     }
+}
+
+fn tokens(line: &Line) -> AccessTokens {
+    let clock = line.ledger.clock().clone();
+    AccessTokens::new(&Keys::seeded(1).jwt, clock, Duration::from_secs(300))
 }
 
 impl Served {
@@ -169,30 +227,49 @@ impl Served {
         path: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Client, tungstenite::Error> {
+        if self.over == Over::EventStreams {
+            let stream = EventReader::request(tcp, &stream_path(path), headers).await;
+            // A socket is opened first, and then closed with a code.
+            return match stream.status {
+                200 => Ok(Client(Connection::Stream(stream))),
+                401 => Ok(Client(Connection::Refused(4401))),
+                404 => Ok(Client(Connection::Refused(4404))),
+                410 => Ok(Client(Connection::Refused(4410))),
+                status => {
+                    let response = http::Response::builder().status(status).body(None);
+                    let response = response.expect("a status");
+                    Err(tungstenite::Error::Http(response))
+                }
+            };
+        }
         let mut request = format!("ws://{}{path}", self.address).into_client_request()?;
         for (name, value) in headers {
             let value = value.parse().expect("a header's value");
             request.headers_mut().insert(*name, value);
         }
         let (stream, _) = client_async(request, tcp).await?;
-        Ok(Client { stream })
+        Ok(Client(Connection::Socket(Box::new(stream))))
     }
 
-    /// Waits until no socket is open.
-    pub(crate) async fn until_no_sockets(&self) {
-        timeout(TEST_TIMEOUT, async {
-            while self.metrics.sockets_open.get() != 0 {
-                tokio::task::yield_now().await;
-            }
-        })
-        .await
-        .expect("all sockets end");
+    /// Requests an event stream by its own path.
+    pub(crate) async fn stream(&self, path: &str, headers: &[(&'static str, &str)]) -> EventReader {
+        let tcp = TcpStream::connect(self.address)
+            .await
+            .expect("the server listens");
+        EventReader::request(tcp, path, headers).await
     }
 }
 
+/// Client of one channel, over either transport: what a stream tells is shown as what a socket would have told.
 #[derive(Debug)]
-pub(crate) struct Client {
-    pub(crate) stream: WebSocketStream<TcpStream>,
+pub(crate) struct Client(Connection);
+
+#[derive(Debug)]
+enum Connection {
+    Socket(Box<WebSocketStream<TcpStream>>),
+    Stream(EventReader),
+    /// Stream that was refused in the way that a socket shows by a close code.
+    Refused(u16),
 }
 
 impl Client {
@@ -227,8 +304,16 @@ impl Client {
         loop {
             match self.next().await {
                 tungstenite::Message::Close(Some(CloseFrame { code, .. })) => {
-                    // Sends the close frame that the protocol requires in return.
-                    let _ = self.stream.flush().await;
+                    match &mut self.0 {
+                        // Sends the close frame that the protocol requires in return.
+                        Connection::Socket(socket) => {
+                            let _ = socket.flush().await;
+                        }
+                        Connection::Stream(stream) => {
+                            assert_eq!(within(stream.next()).await, None, "it ends after that");
+                        }
+                        Connection::Refused(_) => {}
+                    }
                     return code.into();
                 }
                 tungstenite::Message::Close(None) => panic!("closed without a code"),
@@ -237,16 +322,63 @@ impl Client {
         }
     }
 
+    /// Checks that no frame is under way, as far as that can be told: a stream takes no message to answer after it.
+    pub(crate) async fn expect_nothing_more(&mut self) {
+        if matches!(self.0, Connection::Socket(_)) {
+            self.say(r#"{"type":"ping"}"#).await;
+            assert_eq!(self.frame().await, serde_json::json!({"type": "pong"}));
+        }
+    }
+
     pub(crate) async fn say(&mut self, text: &str) {
+        let Connection::Socket(socket) = &mut self.0 else {
+            panic!("only a socket can be told something");
+        };
         let message = tungstenite::Message::text(text);
-        self.stream.send(message).await.expect("the server reads");
+        socket.send(message).await.expect("the server reads");
     }
 
     pub(crate) async fn next(&mut self) -> tungstenite::Message {
-        timeout(TEST_TIMEOUT, self.stream.next())
-            .await
-            .expect("the server sends a message in time")
-            .expect("the server does not close without a frame")
-            .expect("the connection holds")
+        match &mut self.0 {
+            Connection::Socket(socket) => within(socket.next())
+                .await
+                .expect("the server does not close without a frame")
+                .expect("the connection holds"),
+            Connection::Stream(stream) => within(stream.next())
+                .await
+                .expect("the server does not end the stream without a word")
+                .into(),
+            Connection::Refused(code) => close_message(*code),
+        }
+    }
+}
+
+async fn within<T>(next: impl Future<Output = T>) -> T {
+    timeout(TEST_TIMEOUT, next)
+        .await
+        .expect("the server sends something in time")
+}
+
+fn close_message(code: u16) -> tungstenite::Message {
+    tungstenite::Message::Close(Some(CloseFrame {
+        code: code.into(),
+        reason: "".into(),
+    }))
+}
+
+impl From<Sent> for tungstenite::Message {
+    fn from(sent: Sent) -> Self {
+        match sent {
+            Sent::Comment => Self::Ping(Default::default()),
+            Sent::Event(event) if event.kind == "close" => {
+                let close: Value = serde_json::from_str(&event.data).expect("it is JSON");
+                let code = close["code"].as_u64().and_then(|code| code.try_into().ok());
+                close_message(code.expect("it names a code"))
+            }
+            Sent::Event(event) => {
+                assert_eq!(event.kind, "", "frames are messages");
+                Self::text(event.data)
+            }
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 mod late;
 mod stores;
+mod streams;
 
 use each_database::each_database;
 use std::{collections::HashMap, time::Duration};
 
-use crate::setup::{Client, Line, Served, serve, settings};
+use crate::setup::{Client, Line, Served, over_both, serve, settings};
 use broker::Message;
 use domain::{
     account::{Account, Role},
@@ -187,145 +188,139 @@ async fn a_ticket_opens_one_channel_once(house: TestLedger) {
     assert_eq!(client.closed_with().await, 4401);
 }
 
-#[each_database]
-async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others_stay(
-    house: TestLedger,
-) {
-    let pass = Pass::with(
-        house,
-        NotifierSettings {
-            ping_interval: Duration::from_millis(100),
-            ..settings()
-        },
-    )
-    .await;
-    let product = pass.house.create_product(pass.store).await;
-    let order = pass
-        .house
-        .place_guest_order(&pass.table("1").await, product)
+over_both! {
+    async fn who_is_disabled_or_serves_the_store_no_more_is_sent_away_and_the_others_stay(house: TestLedger) {
+        let pass = Pass::with(
+            house,
+            NotifierSettings {
+                ping_interval: Duration::from_millis(100),
+                ..settings()
+            },
+        )
         .await;
-    let elsewhere = pass.house.create_store().await;
-    let colleague = pass.another("kim").await;
-    let open_order = async |account| {
-        let ticket = pass
-            .ticket_of(account, TicketSubject::Order(order.id))
+        let product = pass.house.create_product(pass.store).await;
+        let order = pass
+            .house
+            .place_guest_order(&pass.table("1").await, product)
             .await;
+        let elsewhere = pass.house.create_store().await;
+        let colleague = pass.another("kim").await;
+        let open_order = async |account| {
+            let ticket = pass
+                .ticket_of(account, TicketSubject::Order(order.id))
+                .await;
+            let mut client = pass
+                .served
+                .open(&format!("/ws/orders/{}?ticket={ticket}", order.id))
+                .await;
+            client.frame().await;
+            client
+        };
+        let (mut moved, mut stays) = (
+            open_order(pass.staff.id).await,
+            open_order(colleague.id).await,
+        );
+        let change = async |change| {
+            pass.ledger()
+                .change_account(pass.staff.id, &change, |_| Ok(()))
+                .await
+                .unwrap();
+        };
+        change(AccountChange {
+            stores: Some(vec![elsewhere]),
+            ..AccountChange::default()
+        })
+        .await;
+        assert_eq!(closed_while_other_stays(&mut moved, &mut stays).await, 4401);
+
+        change(AccountChange {
+            stores: Some(vec![pass.store]),
+            ..AccountChange::default()
+        })
+        .await;
+        let mut store = pass.open_store().await;
+        store.frame().await;
+        change(AccountChange {
+            disabled: Some(true),
+            ..AccountChange::default()
+        })
+        .await;
+        assert_eq!(closed_while_other_stays(&mut store, &mut stays).await, 4401);
+        stays.expect_nothing_more().await;
+    }
+
+    async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_one_before(house: TestLedger) {
+        let pass = Pass::new(house).await;
+        let product = pass.house.create_product(pass.store).await;
+        let table = pass.table("1").await;
+        let order = pass.house.place_guest_order(&table, product).await;
+        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
         let mut client = pass
             .served
-            .open(&format!("/ws/orders/{}?ticket={ticket}", order.id))
+            .open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id))
             .await;
-        client.frame().await;
-        client
-    };
-    let (mut moved, mut stays) = (
-        open_order(pass.staff.id).await,
-        open_order(colleague.id).await,
-    );
-    let change = async |change| {
+        let hello = client.frame().await;
+        // In a session it always begins with a snapshot, with the session's numbers.
+        assert_eq!(
+            (&hello["stream"], &hello["seq"]),
+            (&json!(table.id), &json!(2))
+        );
+
+        pass.house.place_guest_order(&table, product).await;
+        pass.accept(&order).await;
+        pass.house.place_guest_order(&table, product).await;
         pass.ledger()
-            .change_account(pass.staff.id, &change, |_| Ok(()))
+            .move_order(order.id, OrderStatus::Ready, By::Staff, None)
             .await
             .unwrap();
-    };
-    change(AccountChange {
-        stores: Some(vec![elsewhere]),
-        ..AccountChange::default()
-    })
-    .await;
-    assert_eq!(closed_while_other_stays(&mut moved, &mut stays).await, 4401);
+        let events = frames(&mut client, 2).await;
+        let told: Vec<_> = events
+            .iter()
+            .map(|event| {
+                (
+                    event["seq"].clone(),
+                    event["prev"].clone(),
+                    event["data"]["order"]["status"].clone(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (json!(4), json!(2), json!("accepted")),
+                (json!(6), json!(4), json!("ready"))
+            ]
+        );
+    }
 
-    change(AccountChange {
-        stores: Some(vec![pass.store]),
-        ..AccountChange::default()
-    })
-    .await;
-    let mut store = pass.open_store().await;
-    store.frame().await;
-    change(AccountChange {
-        disabled: Some(true),
-        ..AccountChange::default()
-    })
-    .await;
-    assert_eq!(closed_while_other_stays(&mut store, &mut stays).await, 4401);
-    stays.say(r#"{"type":"ping"}"#).await;
-    assert_eq!(stays.frame().await, json!({"type": "pong"}));
-}
-
-#[each_database]
-async fn an_orders_channel_tells_of_that_order_alone_and_each_frame_names_the_one_before(
-    house: TestLedger,
-) {
-    let pass = Pass::new(house).await;
-    let product = pass.house.create_product(pass.store).await;
-    let table = pass.table("1").await;
-    let order = pass.house.place_guest_order(&table, product).await;
-    let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
-    let mut client = pass
-        .served
-        .open(&format!("/ws/orders/{}?ticket={ticket}&after=1", order.id))
-        .await;
-    let hello = client.frame().await;
-    // In a session it always begins with a snapshot, with the session's numbers.
-    assert_eq!(
-        (&hello["stream"], &hello["seq"]),
-        (&json!(table.id), &json!(2))
-    );
-
-    pass.house.place_guest_order(&table, product).await;
-    pass.accept(&order).await;
-    pass.house.place_guest_order(&table, product).await;
-    pass.ledger()
-        .move_order(order.id, OrderStatus::Ready, By::Staff, None)
-        .await
-        .unwrap();
-    let events = frames(&mut client, 2).await;
-    let told: Vec<_> = events
-        .iter()
-        .map(|event| {
-            (
-                event["seq"].clone(),
-                event["prev"].clone(),
-                event["data"]["order"]["status"].clone(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        told,
-        [
-            (json!(4), json!(2), json!("accepted")),
-            (json!(6), json!(4), json!("ready"))
-        ]
-    );
-}
-
-#[each_database]
-async fn an_order_without_a_session_goes_on_after_a_number(house: TestLedger) {
-    let pass = Pass::new(house).await;
-    let product = pass.house.create_product(pass.store).await;
-    let table = pass.table("1").await;
-    let order = pass
-        .house
-        .place_guest_order_with(&table, product, |order| {
-            order.session = None;
-            order.placer = Placer::Account(pass.staff.id);
-            order.fulfilment = Fulfilment::Pickup;
-        })
-        .await;
-    pass.accept(&order).await;
-    let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
-    let epoch = pass.line.epoch().await;
-    let path = format!(
-        "/ws/orders/{}?ticket={ticket}&after=1&epoch={epoch}",
-        order.id
-    );
-    let mut client = pass.served.open(&path).await;
-    assert_eq!(
-        client.frame().await,
-        json!({"type": "hello", "stream": order.id, "seq": 1, "resumed": true, "epoch": epoch})
-    );
-    let event = client.frame().await;
-    assert_eq!(
-        (&event["seq"], &event["prev"], &event["type"]),
-        (&json!(2), &json!(1), &json!("order.status_changed"))
-    );
+    async fn an_order_without_a_session_goes_on_after_a_number(house: TestLedger) {
+        let pass = Pass::new(house).await;
+        let product = pass.house.create_product(pass.store).await;
+        let table = pass.table("1").await;
+        let order = pass
+            .house
+            .place_guest_order_with(&table, product, |order| {
+                order.session = None;
+                order.placer = Placer::Account(pass.staff.id);
+                order.fulfilment = Fulfilment::Pickup;
+            })
+            .await;
+        pass.accept(&order).await;
+        let ticket = pass.ticket(TicketSubject::Order(order.id)).await;
+        let epoch = pass.line.epoch().await;
+        let path = format!(
+            "/ws/orders/{}?ticket={ticket}&after=1&epoch={epoch}",
+            order.id
+        );
+        let mut client = pass.served.open(&path).await;
+        assert_eq!(
+            client.frame().await,
+            json!({"type": "hello", "stream": order.id, "seq": 1, "resumed": true, "epoch": epoch})
+        );
+        let event = client.frame().await;
+        assert_eq!(
+            (&event["seq"], &event["prev"], &event["type"]),
+            (&json!(2), &json!(1), &json!("order.status_changed"))
+        );
+    }
 }

@@ -50,56 +50,55 @@ async fn commit_late(pass: &Pass, late: &TestLedger) -> Vec<(String, i64)> {
     expected
 }
 
-#[each_database]
-async fn what_is_committed_late_reaches_a_screen_that_was_opened_meanwhile(house: TestLedger) {
-    let pass = Pass::new(house).await;
-    let late = begun_before(&pass);
-    let mut client = pass.open_store().await;
-    let hello = client.frame().await;
-    let expected = commit_late(&pass, &late).await;
-    let mut seen = chains(&hello, &frames(&mut client, 4).await);
-    seen.sort();
-    assert_eq!(seen, expected);
-}
+over_both! {
+    async fn what_is_committed_late_reaches_a_screen_that_was_opened_meanwhile(house: TestLedger) {
+        let pass = Pass::new(house).await;
+        let late = begun_before(&pass);
+        let mut client = pass.open_store().await;
+        let hello = client.frame().await;
+        let expected = commit_late(&pass, &late).await;
+        let mut seen = chains(&hello, &frames(&mut client, 4).await);
+        seen.sort();
+        assert_eq!(seen, expected);
+    }
 
-#[each_database]
-async fn what_is_committed_late_and_lost_by_the_feed_comes_with_the_next_check(house: TestLedger) {
-    let check_interval = Duration::from_millis(20);
-    let pass = Pass::with(
-        house,
-        NotifierSettings {
-            check_interval,
-            ..settings()
-        },
-    )
-    .await;
-    let late = begun_before(&pass);
-    let mut client = pass.open_store().await;
-    let hello = client.frame().await;
-    pass.line.loses(true);
-    let expected = commit_late(&pass, &late).await;
-    let mut seen = chains(&hello, &frames(&mut client, 4).await);
-    seen.sort();
-    assert_eq!(seen, expected);
-}
+    async fn what_is_committed_late_and_lost_by_the_feed_comes_with_the_next_check(house: TestLedger) {
+        let check_interval = Duration::from_millis(20);
+        let pass = Pass::with(
+            house,
+            NotifierSettings {
+                check_interval,
+                ..settings()
+            },
+        )
+        .await;
+        let late = begun_before(&pass);
+        let mut client = pass.open_store().await;
+        let hello = client.frame().await;
+        pass.line.loses(true);
+        let expected = commit_late(&pass, &late).await;
+        let mut seen = chains(&hello, &frames(&mut client, 4).await);
+        seen.sort();
+        assert_eq!(seen, expected);
+    }
 
-#[each_database]
-async fn of_a_table_that_is_opened_late_and_ends_at_once_its_orders_are_told(house: TestLedger) {
-    let pass = Pass::new(house).await;
-    let late = begun_before(&pass);
-    let product = pass.house.create_product(pass.store).await;
-    let mut client = pass.open_store().await;
-    let hello = client.frame().await;
-    pass.line.loses(true);
-    let table = late.ledger.open_session(pass.store, "late").await.unwrap();
-    late.place_guest_order(&table, product).await;
-    pass.line.loses(false);
-    late.ledger.finish_session(table.id).await.unwrap();
-    let head = pass.ledger().stream_head(table.id.into()).await.unwrap();
-    let head = head.unwrap();
-    let seen = chains(&hello, &frames(&mut client, head as usize).await);
-    let expected: Vec<_> = (1..=head).map(|seq| (table.id.to_string(), seq)).collect();
-    assert_eq!(seen, expected);
+    async fn of_a_table_that_is_opened_late_and_ends_at_once_its_orders_are_told(house: TestLedger) {
+        let pass = Pass::new(house).await;
+        let late = begun_before(&pass);
+        let product = pass.house.create_product(pass.store).await;
+        let mut client = pass.open_store().await;
+        let hello = client.frame().await;
+        pass.line.loses(true);
+        let table = late.ledger.open_session(pass.store, "late").await.unwrap();
+        late.place_guest_order(&table, product).await;
+        pass.line.loses(false);
+        late.ledger.finish_session(table.id).await.unwrap();
+        let head = pass.ledger().stream_head(table.id.into()).await.unwrap();
+        let head = head.unwrap();
+        let seen = chains(&hello, &frames(&mut client, head as usize).await);
+        let expected: Vec<_> = (1..=head).map(|seq| (table.id.to_string(), seq)).collect();
+        assert_eq!(seen, expected);
+    }
 }
 
 /// The order takes its time and its ids when it begins, and then waits for a twin that writes the same idempotency key

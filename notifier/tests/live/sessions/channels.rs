@@ -1,9 +1,32 @@
-//! Sockets of sessions: gaps, codes, closes and limits.
+//! Channels of sessions: gaps, codes, closes and limits.
 
 use super::*;
+use crate::setup::{OVER, Over};
 
-/// Defines tests on SQLite alone: they test the notifier and use no query of the ledger that the others do not.
+/// Defines tests on SQLite alone, over both transports: they test the notifier and use no query of the ledger that the
+/// others do not.
 macro_rules! live_test {
+    ($(async fn $name:ident($house:ident: TestLedger) $body:block)+) => {$(
+        async fn $name($house: TestLedger) $body
+
+        mod $name {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn over_sockets() {
+                on_sqlite(|house| OVER.scope(Over::Sockets, super::$name(house))).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn over_event_streams() {
+                on_sqlite(|house| OVER.scope(Over::EventStreams, super::$name(house))).await;
+            }
+        }
+    )+};
+}
+
+/// Defines tests of what only a socket can do: be told something.
+macro_rules! socket_test {
     ($(async fn $name:ident($house:ident: TestLedger) $body:block)+) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
@@ -107,22 +130,6 @@ live_test! {
             _ => assert!(1 + ordered - seen > 1000),
         }
         assert_eq!(table.served.metrics.slow_clients.get(), 1);
-    }
-
-    async fn a_guest_key_is_answered_so_often_in_a_minute_and_then_the_channel_closes(house: TestLedger) {
-        let limited = NotifierSettings { guest_messages_per_minute: 3, ..settings() };
-        let table = Table::with(house, limited).await;
-        let mut client = table.served.open(&table.path()).await;
-        client.frame().await;
-        for key in ["one", "two", "two"] {
-            client.say(&json!({"type": "guest", "key": key}).to_string()).await;
-            assert_eq!(client.frame().await["type"], "hello");
-        }
-        // Pings are no guest keys.
-        client.say(r#"{"type":"ping"}"#).await;
-        assert_eq!(client.frame().await["type"], "pong");
-        client.say(r#"{"type":"guest","key":"three"}"#).await;
-        assert_eq!(client.closed_with().await, 4429);
     }
 
     async fn a_long_snapshot_comes_whole_and_says_whose_each_order_is(house: TestLedger) {
@@ -246,6 +253,55 @@ live_test! {
         assert!(matches!(refused, tungstenite::Error::Http(answer) if answer.status() == 503));
     }
 
+    async fn other_sites_pages_and_one_socket_too_many_are_refused_before_the_upgrade(house: TestLedger) {
+        let table = Table::with(house, NotifierSettings { max_sockets: 1, ..settings() }).await;
+        let status = async |headers: &[(&'static str, &str)]| {
+            match table.served.open_with(&table.path(), headers).await {
+                Err(tungstenite::Error::Http(answer)) => answer.status().as_u16(),
+                other => panic!("not refused: {other:?}"),
+            }
+        };
+        assert_eq!(status(&[("origin", "https://evil.example")]).await, 403);
+        let _one = table.served.open_with(&table.path(), &[("origin", "https://till.example")]).await.unwrap();
+        assert_eq!(status(&[]).await, 503);
+    }
+
+    async fn one_address_takes_no_more_places_than_its_own_and_gets_them_back(house: TestLedger) {
+        let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        let settings = NotifierSettings { max_sockets_per_address: 1, trusted_proxies, ..settings() };
+        let table = Table::with(house, settings).await;
+        let open = async |from: &str| table.served.open_with(&table.path(), &[("x-forwarded-for", from)]).await;
+        let one = open("192.0.2.1").await.unwrap();
+        match open("192.0.2.1").await {
+            Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 429),
+            other => panic!("not refused: {other:?}"),
+        }
+        let _other = open("192.0.2.2").await.unwrap();
+        drop(one);
+        let again = timeout(TEST_TIMEOUT, async {
+            while open("192.0.2.1").await.is_err() {}
+        });
+        again.await.expect("the address can open a channel again");
+    }
+}
+
+socket_test! {
+    async fn a_guest_key_is_answered_so_often_in_a_minute_and_then_the_channel_closes(house: TestLedger) {
+        let limited = NotifierSettings { guest_messages_per_minute: 3, ..settings() };
+        let table = Table::with(house, limited).await;
+        let mut client = table.served.open(&table.path()).await;
+        client.frame().await;
+        for key in ["one", "two", "two"] {
+            client.say(&json!({"type": "guest", "key": key}).to_string()).await;
+            assert_eq!(client.frame().await["type"], "hello");
+        }
+        // Pings are no guest keys.
+        client.say(r#"{"type":"ping"}"#).await;
+        assert_eq!(client.frame().await["type"], "pong");
+        client.say(r#"{"type":"guest","key":"three"}"#).await;
+        assert_eq!(client.closed_with().await, 4429);
+    }
+
     async fn too_long_a_message_is_answered_with_1009(house: TestLedger) {
         let table = Table::new(house).await;
         for length in [5000, 60_000, 100_000] {
@@ -298,36 +354,5 @@ live_test! {
 
         let mut by_header = table.served.open_with(&table.path(), &[("expediter-guest", "bob")]).await.unwrap();
         assert_eq!(by_header.frame().await["orders"][1]["mine"], true);
-    }
-
-    async fn other_sites_pages_and_one_socket_too_many_are_refused_before_the_upgrade(house: TestLedger) {
-        let table = Table::with(house, NotifierSettings { max_sockets: 1, ..settings() }).await;
-        let status = async |headers: &[(&'static str, &str)]| {
-            match table.served.open_with(&table.path(), headers).await {
-                Err(tungstenite::Error::Http(answer)) => answer.status().as_u16(),
-                other => panic!("not refused: {other:?}"),
-            }
-        };
-        assert_eq!(status(&[("origin", "https://evil.example")]).await, 403);
-        let _one = table.served.open_with(&table.path(), &[("origin", "https://till.example")]).await.unwrap();
-        assert_eq!(status(&[]).await, 503);
-    }
-
-    async fn one_address_takes_no_more_places_than_its_own_and_gets_them_back(house: TestLedger) {
-        let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
-        let settings = NotifierSettings { max_sockets_per_address: 1, trusted_proxies, ..settings() };
-        let table = Table::with(house, settings).await;
-        let open = async |from: &str| table.served.open_with(&table.path(), &[("x-forwarded-for", from)]).await;
-        let one = open("192.0.2.1").await.unwrap();
-        match open("192.0.2.1").await {
-            Err(tungstenite::Error::Http(answer)) => assert_eq!(answer.status(), 429),
-            other => panic!("not refused: {other:?}"),
-        }
-        let _other = open("192.0.2.2").await.unwrap();
-        drop(one);
-        let again = timeout(TEST_TIMEOUT, async {
-            while open("192.0.2.1").await.is_err() {}
-        });
-        again.await.expect("the address can open a channel again");
     }
 }

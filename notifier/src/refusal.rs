@@ -1,0 +1,131 @@
+//! Responses to requests for channels that are refused before they begin: problems, as those of the api
+//! (docs/design.md section 7). The api's table of reasons is out of reach here; a test in `e2e` compares them.
+
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use poem::Response;
+use serde_json::json;
+
+use crate::protocol::Close;
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Reason why a channel does not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    reason: &'static str,
+    title: &'static str,
+    retry_after_s: Option<u32>,
+}
+
+impl Refusal {
+    /// The page of another site may not open channels.
+    pub(crate) const ORIGIN: Self = Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden");
+    pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "not_found", "Not found");
+    pub(crate) const SESSION_NOT_FOUND: Self = Self::new(
+        StatusCode::NOT_FOUND,
+        "session_not_found",
+        "Session not found",
+    );
+    pub(crate) const METHOD: Self = Self::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "incorrect_access_method",
+        "Method not allowed",
+    );
+    const CREDENTIALS: Self = Self::new(
+        StatusCode::UNAUTHORIZED,
+        "incorrect_credentials",
+        "Invalid credentials",
+    );
+    const ENDED: Self = Self::new(StatusCode::GONE, "session_ended", "Session expired");
+    /// The client's address has as many channels as it may have.
+    pub(crate) const TOO_MANY: Self = Self::new(
+        StatusCode::TOO_MANY_REQUESTS,
+        "rate_limited",
+        "Too many requests",
+    )
+    .after(5);
+    /// The process has no room, or stops.
+    pub(crate) const OVERLOADED: Self = Self::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "Server overloaded",
+    )
+    .after(1);
+    const DATABASE: Self = Self::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "database_unavailable",
+        "Database unavailable",
+    )
+    .after(1);
+
+    const fn new(status: StatusCode, reason: &'static str, title: &'static str) -> Self {
+        Self {
+            status,
+            reason,
+            title,
+            retry_after_s: None,
+        }
+    }
+
+    const fn after(self, seconds: u32) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
+            ..self
+        }
+    }
+
+    /// Returns the response to a request with these headers.
+    pub(crate) fn answer(self, headers: &HeaderMap) -> Response {
+        let Self {
+            status,
+            reason,
+            title,
+            retry_after_s,
+        } = self;
+        let mut problem = json!({
+            "type": format!("/problems/{reason}"),
+            "title": title,
+            "status": status.as_u16(),
+            "reason": reason,
+        });
+        let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        if let Some(request_id) = request_id {
+            problem["request_id"] = json!(request_id);
+        }
+        let mut response = Response::builder()
+            .status(status)
+            .content_type("application/problem+json");
+        for (name, value) in [
+            (header::RETRY_AFTER, retry_after_s.map(|s| s.to_string())),
+            (
+                header::WWW_AUTHENTICATE,
+                (self == Self::CREDENTIALS).then(|| "Bearer".to_owned()),
+            ),
+            (
+                header::ALLOW,
+                (self == Self::METHOD).then(|| "GET, HEAD".to_owned()),
+            ),
+        ] {
+            if let Some(value) = value {
+                response = response.header(name, value);
+            }
+        }
+        response.body(problem.to_string())
+    }
+}
+
+impl From<Close> for Refusal {
+    fn from(close: Close) -> Self {
+        match close {
+            Close::NotFound => Self::NOT_FOUND,
+            Close::Revoked => Self::CREDENTIALS,
+            Close::Ended => Self::ENDED,
+            Close::TryAgain => Self::DATABASE,
+            // The others close channels that have begun.
+            Close::Restart | Close::Away | Close::TooLong | Close::TooSlow | Close::TooMany => {
+                Self::OVERLOADED
+            }
+        }
+    }
+}
