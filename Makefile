@@ -24,6 +24,10 @@ deny: ## check licences, sources and known advisories of all dependencies
 openapi: ## regenerate the documents in openapi/
 	cargo run -q -p standalone -- openapi openapi/
 
+.PHONY: clients
+clients: ## generate the TypeScript and Python clients into target/clients, and check their types (docs/clients.md)
+	@scripts/clients
+
 .PHONY: commit-hook
 commit-hook: ## install the git hook that checks each commit message (scripts/check-commits)
 	@scripts/check-commits --install
