@@ -20,7 +20,7 @@ use crate::{
     testing::TestLedger,
 };
 use domain::{
-    callback::{CallbackResult, Update},
+    callback::{CallbackResult, DeliveryUpdate, Update},
     delivery::DeliveryStatus,
     handoff::{Handoff, HandoffState, RetryAfter, SendResult},
     integrator::{Confirms, HandoffEvent, Integrator, UnknownPolicy, default_events},
@@ -327,9 +327,16 @@ impl Play {
         let clock = &self.scene.house.clock;
         clock.set(clock.now() + TimeDelta::milliseconds(1));
         self.model.now = clock.now();
+        let is_step = status.starts_with(|first: char| first.is_uppercase());
+        let step = DeliveryUpdate {
+            tracking_number: None,
+            status: Some(status.to_owned()),
+        };
         let update = Update {
             sequence,
             occurred_at: occurred_at.map(|seconds| self.began_at + TimeDelta::seconds(seconds)),
+            status: (!is_step).then(|| status.to_owned()),
+            delivery: is_step.then_some(step),
             ..word(self.order.id, status)
         };
         let webhook_id = format!("msg_{}", self.sent.len());

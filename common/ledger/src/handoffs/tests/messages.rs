@@ -328,15 +328,15 @@ async fn a_courier_is_told_of_its_own_steps_only_if_it_listens_and_a_disabled_on
     house.ledger.settle_order(order).await.unwrap();
     scene.staff_move(order, Dispatched).await;
     let dispatched = scene.claim(&listens).await;
-    says(&scene, &listens, order, "AT_ORIGIN", None).await;
-    // One after the other, as all messages about one order.
-    scene.assert_nothing_due(&listens).await;
     scene.answers(&dispatched, 201).await;
+    says(&scene, &listens, order, "AT_ORIGIN", None).await;
     let moved = scene.claim(&listens).await;
     assert_eq!(moved.handoff.event, HandoffEvent::DeliveryMoved);
     assert_eq!(body(&moved)["change"]["to"], "AT_ORIGIN");
     says(&scene, &listens, order, "DELIVERED", None).await;
     assert_eq!(scene.status(order).await, Delivered);
+    // One after the other, as all messages about one order.
+    scene.assert_nothing_due(&listens).await;
     scene.answers(&moved, 200).await;
     // The order has ended, and its last step is told all the same.
     let last = scene.claim(&listens).await;
