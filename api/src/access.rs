@@ -120,6 +120,8 @@ pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/docs"),
     ("GET", "/api/v1/docs"),
     ("GET", "/api/v1/openapi.json"),
+    ("GET", "/api/v1/integrators.yaml"),
+    ("GET", "/api/v1/live.yaml"),
     ("GET", "/"),
     ("GET", "/s/{code}"),
     ("GET", "/debug/sessions/{code}"),

@@ -22,6 +22,7 @@ use crate::{access, http::parameters, state::ApiState};
 
 pub(crate) const TITLE: &str = "Expediter";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+const LICENSE: &str = "MIT OR Apache-2.0";
 const NO_EXTERNAL_FONTS: &str =
     r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
 
@@ -30,6 +31,25 @@ const NO_EXTERNAL_FONTS: &str =
 pub fn openapi_document() -> String {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     DOCUMENT.get_or_init(generate).clone()
+}
+
+/// The documents that are kept by hand, with their file names: what integrators are sent and send, and the live channel.
+/// Tests of `e2e` hold them against the code.
+pub(crate) const BY_HAND: [(&str, &str); 2] = [
+    (
+        "integrators.yaml",
+        include_str!("../../openapi/integrators.yaml"),
+    ),
+    ("live.yaml", include_str!("../../openapi/live.yaml")),
+];
+
+/// Returns every published document with its file name in `openapi/`.
+#[must_use]
+pub fn documents() -> Vec<(&'static str, String)> {
+    let by_hand = BY_HAND.map(|(name, text)| (name, text.to_owned()));
+    let mut all = vec![("expediter.json", openapi_document())];
+    all.extend(by_hand);
+    all
 }
 
 /// Returns the documentation page, which loads nothing from other hosts.
@@ -111,15 +131,17 @@ fn generate() -> String {
         .description(
             "Takes orders, never loses one, hands each to the systems that fulfil it, and shows every step. Every error \
              is a `Problem`; its `reason` is machine-readable. Ids are UUIDs, timestamps are RFC 3339 in UTC, and \
-             amounts of money are in minor units.",
+             amounts of money are in minor units. Messages to integrators and their callbacks are in \
+             [integrators.yaml](integrators.yaml), the live channel is in [live.yaml](live.yaml).",
         )
-        .license("MIT OR Apache-2.0")
+        .license(LICENSE)
         .server("/api/v1")
         .extra_response_header::<String, _>(request_id);
     let mut document: Value =
         serde_json::from_str(&service.spec()).expect("poem-openapi writes JSON");
     openapi_3_1::upgrade_to_3_1(&mut document);
     streams::add_streams(&mut document);
+    document["info"]["license"]["identifier"] = json!(LICENSE);
     bounds::add_bounds(&mut document);
     unknown_fields::close_request_schemas(&mut document);
     problem_responses::add_problem_responses(&mut document);
@@ -135,6 +157,8 @@ fn add_access_rules(document: &mut Value) {
     for (_, access, operation) in operations(document) {
         let word = format!("{access:?}").to_lowercase();
         operation.insert("x-access".into(), json!(word));
+        // An operation without it would say nothing about credentials, not that it needs none.
+        operation.entry("security").or_insert_with(|| json!([]));
     }
 }
 

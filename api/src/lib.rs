@@ -24,4 +24,9 @@ pub mod pages;
 /// State shared by all handlers.
 pub mod state;
 
-pub use self::{document::openapi_document, http::front::Front, routes::routes, state::ApiState};
+pub use self::{
+    document::{documents, openapi_document},
+    http::front::Front,
+    routes::routes,
+    state::ApiState,
+};

@@ -24,18 +24,21 @@ pub fn routes(state: &ApiState) -> Route {
             })),
         )
         .at("/docs", get(docs()))
-        .nest(
-            "/api/v1",
-            Route::new()
-                .at("/docs", get(docs()))
-                .at(
-                    "/openapi.json",
-                    get(make_sync(|_| {
-                        document::openapi_document().with_content_type("application/json")
-                    })),
-                )
-                .nest("/", service),
-        )
+        .nest("/api/v1", documents().nest("/", service))
+}
+
+/// Serves the documentation page and the documents.
+fn documents() -> Route {
+    let openapi = make_sync(|_| document::openapi_document().with_content_type("application/json"));
+    let routes = Route::new()
+        .at("/docs", get(docs()))
+        .at("/openapi.json", get(openapi));
+    document::BY_HAND
+        .iter()
+        .fold(routes, |routes, (name, text)| {
+            let yaml = make_sync(|_| text.with_content_type("application/yaml"));
+            routes.at(format!("/{name}"), get(yaml))
+        })
 }
 
 /// Serves the documentation page: 3 MB, compressed once to 1 MB. No other response is compressed, because the
