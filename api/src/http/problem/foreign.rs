@@ -1,5 +1,6 @@
 //! Conversion of the framework's own errors to problems.
 
+use http::StatusCode;
 use poem::error::{MethodNotAllowedError, NotFoundError, ReadBodyError, SizedLimitError};
 use poem_openapi::error::{
     AuthorizationError, ContentTypeError, ParseParamError, ParsePathError, ParseRequestPayloadError,
@@ -45,9 +46,15 @@ impl Problem {
         if error.is::<SizedLimitError>() {
             return Self::new(Reason::PayloadTooLarge);
         }
-        if error.status().is_client_error() {
-            return Self::new(Reason::BadRequest).caused_by(error);
-        }
-        Self::internal(error)
+        // Routes of other crates, such as the live channel's, mean their status.
+        let reason = match error.status() {
+            StatusCode::FORBIDDEN => Reason::Forbidden,
+            StatusCode::NOT_FOUND => Reason::NotFound,
+            StatusCode::TOO_MANY_REQUESTS => Reason::RateLimited,
+            StatusCode::SERVICE_UNAVAILABLE => Reason::Overloaded,
+            status if status.is_client_error() => Reason::BadRequest,
+            _ => return Self::internal(error),
+        };
+        Self::new(reason).caused_by(error)
     }
 }
