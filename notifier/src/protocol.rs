@@ -32,58 +32,47 @@ impl From<Close> for End {
     }
 }
 
-/// Reason why the server closes a channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Close {
-    /// The client has sent nothing for two ping intervals.
-    Away,
-    /// The client sent a message above the size limit.
-    TooLong,
-    /// The process is stopping; the client should reconnect.
-    Restart,
-    /// The ledger cannot be read at the moment; the client should reconnect later.
-    TryAgain,
-    /// The session's code was renewed, or the ticket is invalid or its account no longer allowed.
-    Revoked,
-    NotFound,
-    /// The client is too far behind; it should reconnect with its last number.
-    TooSlow,
-    /// The session was closed, and its code has expired.
-    Ended,
-    /// The client sent its guest key too often.
-    TooMany,
+/// Defines [`Close`]: one table of names, close codes and reasons.
+macro_rules! closes {
+    ($($(#[$doc:meta])* $name:ident = $code:literal, $reason:literal;)+) => {
+        /// Reason why the server closes a channel.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Close { $($(#[$doc])* $name),+ }
+
+        impl Close {
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            #[must_use]
+            pub const fn code(self) -> u16 {
+                match self { $(Self::$name => $code),+ }
+            }
+
+            #[must_use]
+            pub const fn reason(self) -> &'static str {
+                match self { $(Self::$name => $reason),+ }
+            }
+        }
+    };
 }
 
-impl Close {
-    #[must_use]
-    pub const fn code(self) -> u16 {
-        match self {
-            Self::Away => 1001,
-            Self::TooLong => 1009,
-            Self::Restart => 1012,
-            Self::TryAgain => 1013,
-            Self::Revoked => 4401,
-            Self::NotFound => 4404,
-            Self::TooSlow => 4408,
-            Self::Ended => 4410,
-            Self::TooMany => 4429,
-        }
-    }
-
-    #[must_use]
-    pub const fn reason(self) -> &'static str {
-        match self {
-            Self::Away => "no message or pong received",
-            Self::TooLong => "message too long",
-            Self::Restart => "restart",
-            Self::TryAgain => "try again later",
-            Self::Revoked => "revoked",
-            Self::NotFound => "not found",
-            Self::TooSlow => "too slow, reconnect",
-            Self::Ended => "ended",
-            Self::TooMany => "too many messages",
-        }
-    }
+closes! {
+    /// The client has sent nothing for two ping intervals.
+    Away = 1001, "no message or pong received";
+    /// The client sent a message above the size limit.
+    TooLong = 1009, "message too long";
+    /// The process is stopping; the client should reconnect.
+    Restart = 1012, "restart";
+    /// The ledger cannot be read at the moment; the client should reconnect later.
+    TryAgain = 1013, "try again later";
+    /// The session's code was renewed, or the ticket is invalid or its account no longer allowed.
+    Revoked = 4401, "revoked";
+    NotFound = 4404, "not found";
+    /// The client is too far behind; it should reconnect with its last number.
+    TooSlow = 4408, "too slow, reconnect";
+    /// The session was closed, and its code has expired.
+    Ended = 4410, "ended";
+    /// The client sent its guest key too often.
+    TooMany = 4429, "too many messages";
 }
 
 /// Message from a client; anything else is ignored.
@@ -368,18 +357,8 @@ mod tests {
             let cells = line.strip_prefix("| ")?;
             cells.split(' ').next()?.parse().ok()
         });
-        let codes = [
-            Close::Away,
-            Close::TooLong,
-            Close::Restart,
-            Close::TryAgain,
-            Close::Revoked,
-            Close::NotFound,
-            Close::TooSlow,
-            Close::Ended,
-            Close::TooMany,
-        ];
-        assert_eq!(listed.collect::<Vec<u16>>(), codes.map(Close::code));
+        let codes: Vec<u16> = Close::ALL.iter().map(|close| close.code()).collect();
+        assert_eq!(listed.collect::<Vec<u16>>(), codes);
     }
 
     #[test]
