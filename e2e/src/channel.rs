@@ -8,7 +8,10 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{Message, client::IntoClientRequest},
+};
 
 use crate::SOON;
 
@@ -39,6 +42,31 @@ impl Channel {
             socket,
             seen: Vec::new(),
         }
+    }
+
+    /// Opens a session's channel with the key of a guest in the header.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn open_as_guest(url: &str, key: &str) -> Self {
+        let mut request = url.into_client_request().expect("a URL");
+        let key = key.parse().expect("a header's value");
+        request.headers_mut().insert("expediter-guest", key);
+        let opened = connect_async(request).await;
+        let (socket, _) = opened.unwrap_or_else(|error| panic!("{url}: {error}"));
+        Self {
+            socket,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Panics
+    /// If the connection has ended.
+    pub async fn say(&mut self, message: &Value) {
+        let sent = self.socket.send(Message::text(message.to_string())).await;
+        sent.expect("the channel is open");
     }
 
     /// Opens a session's channel at a [`Self::resume_point`], or with a snapshot. The snapshot has been received on return:
@@ -75,6 +103,18 @@ impl Channel {
     pub async fn next(&mut self) -> Frame {
         let next = timeout(SOON, self.read()).await;
         next.unwrap_or_else(|_| panic!("nothing arrived; earlier messages:\n{}", self.story()))
+    }
+
+    /// Reads messages until the channel ends; returns its close code.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    pub async fn until_closed(&mut self) -> Option<u16> {
+        loop {
+            if let Frame::Closed(code) = self.next().await {
+                return code;
+            }
+        }
     }
 
     /// Reads messages until one matches.

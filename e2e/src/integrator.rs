@@ -45,6 +45,8 @@ pub enum Mood {
 /// A received request.
 #[derive(Clone, Debug)]
 pub struct Received {
+    /// All headers, by their names in lower case.
+    pub headers: BTreeMap<String, String>,
     pub webhook_id: String,
     /// The `Expediter-Attempt` header, such as `2/5`.
     pub attempt: String,

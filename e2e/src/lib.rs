@@ -5,6 +5,8 @@ mod courier; // a courier inside the test
 mod event_stream; // a client for server-sent events
 mod folder; // a temporary directory
 mod launch; // the parameters of a process to start
+mod npm; // packages from npm for tests
+mod published; // the documents in openapi/
 
 mod expediter; // a running process
 mod fleet; // several processes of each kind, on servers
@@ -27,6 +29,8 @@ pub use folder::Folder;
 pub use ground::{Ground, on_embedded, on_servers};
 pub use integrator::{Integrator, Mood, Received, SentCallback, SignedWith};
 pub use launch::{Ended, Launch, built};
+pub use npm::NpmTools;
+pub use published::Published;
 pub use python::PythonTools;
 pub use reckoning::{Verification, Wish, advance_all, one_to};
 pub use request_file::RequestFile;

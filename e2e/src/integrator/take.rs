@@ -27,6 +27,14 @@ async fn take(Data(inner): Data<&Arc<Inner>>, request: &Request, body: poem::Bod
     let header = |name| request.header(name).unwrap_or_default().to_owned();
     let received = Received {
         webhook_id: header("webhook-id"),
+        headers: request
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                (name.as_str().to_owned(), value.into_owned())
+            })
+            .collect(),
         attempt: header("expediter-attempt"),
         idempotency_key: header("idempotency-key"),
         timestamp: header("webhook-timestamp"),

@@ -1,5 +1,7 @@
 //! Tests of the verification: contradictions that it finds, and data that it accepts.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::*;
@@ -7,6 +9,7 @@ use crate::Mood;
 
 fn request(body: &[u8]) -> Received {
     Received {
+        headers: BTreeMap::new(),
         webhook_id: "handoff".to_owned(),
         attempt: "1/5".to_owned(),
         event: "order.placed".to_owned(),
