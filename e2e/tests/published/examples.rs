@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use chrono::{DateTime, Utc};
 use domain::{
     callback::CallbackResult,
-    delivery::DeliveryStatus,
+    delivery::{Delivery, DeliveryStatus},
     handoff::{AttemptOutcome, Cause, RetryAfter, SendResult, outcome},
     integrator::{Format, HandoffEvent},
     money::Money,
@@ -20,7 +20,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// Fields that a message may lack.
-const OPTIONAL: &[&str] = &["OrderMessage/change", "DeliveryMessage/change"];
+const OPTIONAL: &[&str] = &[
+    "OrderMessage/change",
+    "OrderMessage/delivery",
+    "DeliveryMessage/change",
+    "DeliveryMessage/delivery",
+];
 fn document() -> Published {
     Published::read("integrators.yaml")
 }
@@ -110,6 +115,14 @@ fn change(event: HandoffEvent) -> Option<(Cause, OrderStatus, i64)> {
         "order.cancelled" => (4, Some("accepted"), "cancelled", "19:25:00", Cancelled, 4),
         "order.dispatched" => (6, Some("ready"), "dispatched", "19:40:00", Dispatched, 6),
         "order.status_changed" => (3, Some("processing"), "accepted", "19:20:01", Accepted, 3),
+        "delivery.moved" => (
+            7,
+            Some("READY_FOR_PICK_UP"),
+            "AT_ORIGIN",
+            "19:45:00",
+            Dispatched,
+            7,
+        ),
         "test" => return None,
         new => panic!("make an example of {new} here, and put it into openapi/integrators.yaml"),
     };
@@ -122,7 +135,17 @@ fn change(event: HandoffEvent) -> Option<(Cause, OrderStatus, i64)> {
 /// Returns the message that the code makes of the examples' order.
 fn made(event: HandoffEvent, format: Format) -> String {
     let (store, change) = (store(), change(event));
-    let order = change.as_ref().map(|(_, status, _)| order(*status));
+    let mut order = change.as_ref().map(|(_, status, _)| order(*status));
+    if let Some(order) = order
+        .as_mut()
+        .filter(|_| event == HandoffEvent::DeliveryMoved)
+    {
+        order.delivery = Some(Delivery {
+            status: DeliveryStatus::AtOrigin,
+            tracking_number: Some("JD0003".into()),
+            history: Vec::new(),
+        });
+    }
     let subject = Subject {
         event,
         callback_url: "https://order.example/api/v1/integrators/01980000-0000-7000-8000-000000000004/callbacks",
@@ -223,6 +246,9 @@ fn every_word_stands_in_the_document_and_no_other_does() {
     let mut statuses = words(OrderStatus::ALL);
     let mut before = statuses.clone();
     before.insert(String::new());
+    before.extend(words(DeliveryStatus::ALL));
+    let moved = document.words(&format!("{schemas}/DeliveryStatus"));
+    assert_eq!(moved, words(DeliveryStatus::ALL));
     let from = format!("{schemas}/Change/properties/from");
     assert_eq!(document.words(&from), before);
     // Nobody is told of a draft.
@@ -288,6 +314,7 @@ fn the_schemas_of_messages_name_every_field() {
         "DeliveryMessage",
         "TestMessage",
         "Change",
+        "MovedDelivery",
         "Party",
     ] {
         document.assert_exact(name, OPTIONAL);
