@@ -114,8 +114,11 @@ fn odd_document_lines(source: &Source) -> Vec<usize> {
 
 /// Returns the lines of an API document whose summary, description or title has such a sentence.
 fn odd_api_lines(source: &Source) -> Vec<usize> {
-    if !source.path.starts_with("openapi/") || !source.path.ends_with(".json") {
+    if !source.path.starts_with("openapi/") {
         return vec![];
+    }
+    if source.path.ends_with(".yaml") {
+        return lines_where(&source.text, has_odd_sentence);
     }
     lines_where(&source.text, |line| {
         let Some((key, value)) = line.split_once(": \"") else {
@@ -310,11 +313,13 @@ fn no_sentence_of_the_api_document_opens_with_a_relative_clause() {
             ("openapi/a.json", "  \"summary\": \"What waits\",\n"),
             ("openapi/a.json", "\"description\": \"Kept.\\n\\nOf those, one.\",\n"),
             ("openapi/a.json", "\"description\": \"- `gone`: That is gone. Whoever asks.\"\n"),
+            ("openapi/a.yaml", "description: Kept. Whoever asks.\n"),
         ],
         kept_by: &[
             ("openapi/a.json", "\"title\": \"A list of what waits\",\n\"title\": {\n"),
             ("openapi/a.json", "\"example\": \"What a day\"\n"),
             ("web/a.json", "\"title\": \"What waits\"\n"),
+            ("openapi/a.yaml", "# A list.\ntitle: A list of what waits\n"),
         ],
     }
     .hold();
