@@ -1,5 +1,6 @@
 //! Handoffs and their attempts: states, outcomes, and the one decision after an attempt.
 
+mod headers;
 mod reference;
 mod retry_after;
 
@@ -7,6 +8,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    headers::OutgoingMessage,
     reference::{parse_reference, parse_tracking_number},
     retry_after::RetryAfter,
 };

@@ -1,14 +1,15 @@
-//! Builds an attempt's request: the claimed body, signed according to Standard Webhooks (standardwebhooks.com).
+//! Builds an attempt's request: the claimed body with its signed headers.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{
     answers::JsonPointer,
+    handoff::OutgoingMessage,
     ids::{HandoffId, IntegratorId},
     integrator::OutboundAuth,
     signature::SigningSecret,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 /// Data that an attempt's request is built from.
@@ -37,43 +38,17 @@ pub(super) fn headers(
     now: DateTime<Utc>,
     span: [u8; 8],
 ) -> HeaderMap {
-    let id = outgoing.handoff.to_string();
-    let timestamp_s = now.timestamp();
+    let message = OutgoingMessage {
+        handoff: outgoing.handoff,
+        n: outgoing.n,
+        max_attempts: outgoing.max_attempts,
+        signing: &outgoing.signing,
+        body: &outgoing.body,
+    };
     let mut headers: HeaderMap = authorization.into_iter().collect();
-    let ours = [
-        (header::CONTENT_TYPE, "application/json".to_owned()),
-        (WEBHOOK_ID, id.clone()),
-        (WEBHOOK_TIMESTAMP, timestamp_s.to_string()),
-        (WEBHOOK_SIGNATURE, signatures(outgoing, &id, timestamp_s)),
-        (IDEMPOTENCY_KEY, id),
-        (ATTEMPT, format!("{}/{}", outgoing.n, outgoing.max_attempts)),
-        (TRACEPARENT, traceparent(outgoing.handoff, span)),
-    ];
-    for (name, value) in ours {
+    for (name, value) in message.headers(now, span) {
         let value = HeaderValue::try_from(value).expect("digits, hexadecimal and base64");
-        headers.insert(name, value);
+        headers.insert(HeaderName::from_static(name), value);
     }
     headers
-}
-
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const ATTEMPT: HeaderName = HeaderName::from_static("expediter-attempt");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-
-fn signatures(outgoing: &Outgoing, id: &str, timestamp_s: i64) -> String {
-    let signed: Vec<String> = outgoing
-        .signing
-        .iter()
-        .map(|secret| secret.sign(id, timestamp_s, &outgoing.body))
-        .collect();
-    signed.join(" ")
-}
-
-/// Returns the W3C Trace Context header: the attempts of a handoff share one trace, each with a span of its own.
-fn traceparent(handoff: HandoffId, span: [u8; 8]) -> String {
-    let span = u64::from_be_bytes(span).max(1);
-    format!("00-{}-{span:016x}-01", handoff.uuid().simple())
 }

@@ -1,0 +1,49 @@
+//! Headers of an attempt's request: those of Standard Webhooks (standardwebhooks.com), and ours.
+
+use chrono::{DateTime, Utc};
+
+use crate::{ids::HandoffId, signature::SigningSecret};
+
+/// One request of a handoff. A worker sends it, or the `listen` command of a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct OutgoingMessage<'a> {
+    pub handoff: HandoffId,
+    /// Number of the attempt, from 1, among those that count.
+    pub n: u32,
+    pub max_attempts: u32,
+    /// Newest first; each of them signs.
+    pub signing: &'a [SigningSecret],
+    pub body: &'a [u8],
+}
+
+impl OutgoingMessage<'_> {
+    /// Returns the headers, with names in lower case: signed at `now`, in a trace span of its own.
+    #[must_use]
+    pub fn headers(&self, now: DateTime<Utc>, span: [u8; 8]) -> [(&'static str, String); 7] {
+        let id = self.handoff.to_string();
+        let timestamp_s = now.timestamp();
+        let signatures: Vec<String> = self
+            .signing
+            .iter()
+            .map(|secret| secret.sign(&id, timestamp_s, self.body))
+            .collect();
+        [
+            ("content-type", "application/json".to_owned()),
+            ("webhook-id", id.clone()),
+            ("webhook-timestamp", timestamp_s.to_string()),
+            ("webhook-signature", signatures.join(" ")),
+            ("idempotency-key", id),
+            (
+                "expediter-attempt",
+                format!("{}/{}", self.n, self.max_attempts),
+            ),
+            ("traceparent", traceparent(self.handoff, span)),
+        ]
+    }
+}
+
+/// Returns the W3C Trace Context header: the attempts of a handoff share one trace, each with a span of its own.
+fn traceparent(handoff: HandoffId, span: [u8; 8]) -> String {
+    let span = u64::from_be_bytes(span).max(1);
+    format!("00-{}-{span:016x}-01", handoff.uuid().simple())
+}
