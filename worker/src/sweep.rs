@@ -29,6 +29,8 @@ const WHOLE_INTERVAL: Duration = Duration::from_secs(10);
 const PRUNE_INTERVAL: Duration = Duration::from_secs(60);
 const DELIVERY_INTERVAL: Duration = Duration::from_secs(60);
 const TALLY_INTERVAL: Duration = Duration::from_secs(30);
+/// Interval of the look for listeners that nobody claims for any more; it reads all integrators.
+const LISTENERS_INTERVAL: Duration = Duration::from_secs(30);
 const GAUGES_INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum rows of one kind that one sweep examines without knowing that there is something to do.
 const MAX_EXAMINED: u32 = 2048;
@@ -64,6 +66,7 @@ pub(crate) struct Memory {
     anchored_at: Option<DateTime<Utc>>,
     pruned_at: Option<DateTime<Utc>>,
     delivered_at: Option<DateTime<Utc>>,
+    listeners_at: Option<DateTime<Utc>>,
     tallied_at: Option<DateTime<Utc>>,
     /// Cursor over the stores, if there are more than one sweep tallies.
     tallied_last: Option<StoreId>,
@@ -76,6 +79,7 @@ pub struct SweepCounts {
     pub leases_freed: u32,
     pub callbacks_applied: u32,
     pub integrators_disabled: u32,
+    pub listeners_archived: u32,
     pub handoffs_withdrawn: u32,
     pub handoffs_overdue: u32,
     pub orders_ended: u32,
@@ -122,6 +126,7 @@ impl Sweep {
                 "given_up_integrators",
                 ledger.disable_failing_integrators(walk).await,
             ),
+            listeners_archived: self.archive_listeners_if_due().await,
             handoffs_withdrawn: ok_or_default(
                 "archived_integrators",
                 ledger.withdraw_from_archived(walk).await,
@@ -255,6 +260,19 @@ impl Sweep {
             self.memory.lock().delivered_at = None;
         }
         delivered
+    }
+
+    async fn archive_listeners_if_due(&self) -> u32 {
+        let now = self.ledger.clock().now();
+        if !is_due(
+            &mut self.memory.lock().listeners_at,
+            now,
+            LISTENERS_INTERVAL,
+        ) {
+            return 0;
+        }
+        let archived = self.ledger.archive_expired_listeners(self.batch);
+        ok_or_default("expired_listeners", archived.await)
     }
 
     /// Tallies periodically, or in the next sweep if this one did not reach the end.

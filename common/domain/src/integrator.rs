@@ -189,11 +189,19 @@ pub struct Integrator {
     pub rate_per_s: Option<u32>,
     pub enabled: bool,
     pub disabled_reason: Option<String>,
+    /// Set for a listener: it goes away after this time.
+    pub listens_until: Option<DateTime<Utc>>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
 }
 
 impl Integrator {
+    /// Returns true for a listener: its handoffs are claimed over the API, and move no order.
+    #[must_use]
+    pub fn is_listener(&self) -> bool {
+        self.listens_until.is_some()
+    }
+
     #[must_use]
     pub fn listens_to(&self, event: HandoffEvent) -> bool {
         event == HandoffEvent::Test || self.events.contains(&event)

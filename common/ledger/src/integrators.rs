@@ -108,6 +108,8 @@ pub enum IntegratorRefused {
     NoSuchStore,
     #[error("it was edited meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
+    #[error("a listener can't be edited: start it again with other settings")]
+    Listener,
     #[error("its authentication must be given again when its URL moves to another host")]
     AuthRequired,
 }
@@ -125,51 +127,9 @@ impl Ledger {
                 .await?
                 .filter(|store| store.archived_at.is_none())
                 .ok_or(IntegratorRefused::NoSuchStore)?;
-            let inner = change.inner;
-            let secrets = NewSecrets {
-                signing: inner.new_secret(),
-                callback: inner.new_secret(),
-            };
-            let id: IntegratorId = inner.chance.id(change.now);
-            let stored = Stored {
-                auth_sealed: inner.seal_auth(id, &new.auth),
-                signing_sealed: inner.seal_secret(id, &secrets.signing),
-                old_signing: None,
-                callback_sealed: inner.seal_secret(id, &secrets.callback),
-                old_callback: None,
-                breaker: Breaker::default(),
-                pressure: Pressure::default(),
-                given_up: None,
-                archived_at: None,
-                integrator: Integrator {
-                    id,
-                    store_id: new.store_id,
-                    name: new.name,
-                    kind: new.kind,
-                    format: new.format,
-                    events: new
-                        .events
-                        .unwrap_or_else(|| default_events(new.kind).to_vec()),
-                    url: new.url,
-                    // A push service only tells people; no order waits for it.
-                    required: new.required.unwrap_or(new.kind != IntegratorKind::Push),
-                    confirms: new.confirms,
-                    unknown_policy: new.unknown_policy,
-                    callback_auth: new.callback_auth,
-                    auth_kind: new.auth.kind().to_owned(),
-                    status_map: new.status_map,
-                    answers: new.answers,
-                    max_attempts: new.max_attempts,
-                    concurrency: new.concurrency,
-                    rate_per_s: new.rate_per_s,
-                    enabled: true,
-                    disabled_reason: None,
-                    version: 1,
-                    created_at: change.now,
-                },
-            };
+            let (stored, secrets) = prepare(change, new);
             store::integrators::insert(&mut change.tx, &stored).await?;
-            change.set_resource(id.uuid());
+            change.set_resource(stored.integrator.id.uuid());
             Ok((stored.integrator, secrets))
         })
     }
@@ -193,7 +153,7 @@ impl Ledger {
     }
 
     /// Returns an integrator with the secrets that may sign its callbacks now: the current one, and for a while the
-    /// previous one. `None` also if it is archived.
+    /// previous one. `None` also if it is archived, or a listener, which must move no order.
     pub async fn callback_secrets(
         &self,
         id: IntegratorId,
@@ -202,7 +162,8 @@ impl Ledger {
         let mut tx = self.inner.db.read().await?;
         let stored = store::integrators::get(&mut tx, id).await?;
         drop(tx);
-        let Some(stored) = stored.filter(is_listed) else {
+        let Some(stored) = stored.filter(|one| is_listed(one) && !one.integrator.is_listener())
+        else {
             return Ok(None);
         };
         let secrets =
@@ -220,7 +181,7 @@ impl Ledger {
         edit: IntegratorEdit,
     ) -> ChangeResult<Integrator, IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            let mut stored = lock(change, id, version).await?;
+            let mut stored = lock_editable(change, id, version).await?;
             let was_unrestricted = is_unrestricted(&stored);
             if edit.auth.is_none() && sends_auth_elsewhere(&stored.integrator, &edit) {
                 return Err(IntegratorRefused::AuthRequired.into());
@@ -247,7 +208,7 @@ impl Ledger {
         kind: SecretKind,
     ) -> ChangeResult<(Integrator, SigningSecret), IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            let mut stored = lock(change, id, None).await?;
+            let mut stored = lock_editable(change, id, None).await?;
             let secret = change.inner.new_secret();
             let sealed = change.inner.seal_secret(id, &secret);
             let old_until = change.now + TimeDelta::hours(OLD_SECRET_HOURS);
@@ -266,6 +227,55 @@ impl Ledger {
             Ok((stored.integrator, secret))
         })
     }
+}
+
+/// Builds the row of a new integrator and its secrets; inserts nothing.
+pub(crate) fn prepare(change: &Change<'_>, new: NewIntegrator) -> (Stored, NewSecrets) {
+    let inner = change.inner;
+    let secrets = NewSecrets {
+        signing: inner.new_secret(),
+        callback: inner.new_secret(),
+    };
+    let id: IntegratorId = inner.chance.id(change.now);
+    let stored = Stored {
+        auth_sealed: inner.seal_auth(id, &new.auth),
+        signing_sealed: inner.seal_secret(id, &secrets.signing),
+        old_signing: None,
+        callback_sealed: inner.seal_secret(id, &secrets.callback),
+        old_callback: None,
+        breaker: Breaker::default(),
+        pressure: Pressure::default(),
+        given_up: None,
+        archived_at: None,
+        integrator: Integrator {
+            id,
+            store_id: new.store_id,
+            name: new.name,
+            kind: new.kind,
+            format: new.format,
+            events: new
+                .events
+                .unwrap_or_else(|| default_events(new.kind).to_vec()),
+            url: new.url,
+            // A push service only tells people; no order waits for it.
+            required: new.required.unwrap_or(new.kind != IntegratorKind::Push),
+            confirms: new.confirms,
+            unknown_policy: new.unknown_policy,
+            callback_auth: new.callback_auth,
+            auth_kind: new.auth.kind().to_owned(),
+            status_map: new.status_map,
+            answers: new.answers,
+            max_attempts: new.max_attempts,
+            concurrency: new.concurrency,
+            rate_per_s: new.rate_per_s,
+            enabled: true,
+            disabled_reason: None,
+            listens_until: None,
+            version: 1,
+            created_at: change.now,
+        },
+    };
+    (stored, secrets)
 }
 
 fn is_listed(stored: &Stored) -> bool {
@@ -295,6 +305,19 @@ async fn lock(
     let current = stored.integrator.version;
     if version.is_some_and(|wanted| wanted != current) {
         return Err(IntegratorRefused::VersionConflict { current }.into());
+    }
+    Ok(stored)
+}
+
+/// Locks an integrator for an edit. A listener is as it was made: an edit could make orders wait for it.
+async fn lock_editable(
+    change: &mut Change<'_>,
+    id: IntegratorId,
+    version: Option<i64>,
+) -> ChangeResult<Stored, IntegratorRefused> {
+    let stored = lock(change, id, version).await?;
+    if stored.integrator.is_listener() {
+        return Err(IntegratorRefused::Listener.into());
     }
     Ok(stored)
 }

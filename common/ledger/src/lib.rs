@@ -33,6 +33,8 @@ pub mod callbacks;
 pub mod handoffs;
 /// Integrators: settings, secrets, health, archiving.
 pub mod integrators;
+/// Listeners: integrators whose handoffs are claimed over the API.
+pub mod listeners;
 /// Workers that are alive.
 pub mod workers;
 

@@ -23,7 +23,8 @@ pub use outcome::{
 
 use crate::{
     error::Result,
-    execute, fetch_all, fetch_in, for_update, insert_many, on, push_ids, read_all, read_optional,
+    execute, fetch_all, fetch_in, fetch_optional_scalar, for_update, insert_many, on, push_ids,
+    read_all, read_optional,
     rows::{ReadRow, Row},
     tx::Tx,
 };
@@ -114,6 +115,13 @@ pub async fn get(tx: &mut Tx, id: HandoffId) -> Result<Option<Handoff>> {
         id
     );
     Ok(row.map(|stored: Stored| stored.handoff))
+}
+
+/// Returns the body of a handoff; `None` before its first attempt.
+pub async fn body(tx: &mut Tx, id: HandoffId) -> Result<Option<Vec<u8>>> {
+    let body: Option<Option<Vec<u8>>> =
+        fetch_optional_scalar!(tx, "SELECT body FROM handoffs WHERE id = ?", id);
+    Ok(body.flatten())
 }
 
 /// Locks a handoff and returns it. Callers that change it must have locked its order before.

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod health;
+mod listeners;
 mod pressure;
 
 use chrono::{DateTime, Utc};
@@ -12,6 +13,7 @@ pub use breaker::{
     write_breaker,
 };
 pub use health::{RecentOutcomes, last_response_at, recent_outcomes};
+pub use listeners::{expired_listeners, listeners_among, renew_listener, resume_listener};
 pub use pressure::{lock_pressure, pressures, traffic, write_pressure};
 
 use crate::{
@@ -103,8 +105,8 @@ pub async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
         tx,
         "INSERT INTO integrators (id, store_id, name, kind, format, events, url, required, confirms, \
              unknown_policy, callback_auth, auth_kind, auth_sealed, signing_sealed, callback_sealed, status_map, \
-             max_attempts, concurrency, rate_per_s, enabled, failures_in_a_row, breaker_state, version, created_at, \
-             answers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             max_attempts, concurrency, rate_per_s, enabled, failures_in_a_row, breaker_state, listens_until, version, \
+             created_at, answers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         integrator.id,
         integrator.store_id,
         &integrator.name,
@@ -127,6 +129,7 @@ pub async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
         integrator.enabled,
         i64::from(stored.breaker.failures_in_a_row),
         stored.breaker.state,
+        integrator.listens_until,
         integrator.version,
         integrator.created_at,
         answers(integrator)
@@ -248,8 +251,8 @@ macro_rules! select {
              callback_auth, auth_kind, auth_sealed, signing_sealed, old_signing_sealed, old_signing_until, \
              callback_sealed, old_callback_sealed, old_callback_until, status_map, answers, max_attempts, concurrency, \
              rate_per_s, enabled, disabled_reason, breaker_state, breaker_until, breaker_probe, breaker_openings, \
-             failures_in_a_row, failing_since, failing_handoffs, given_up_because, pressure, archived_at, version, \
-             created_at \
+             failures_in_a_row, failing_since, failing_handoffs, given_up_because, pressure, archived_at, \
+             listens_until, version, created_at \
              FROM integrators ",
             $rest
         )
@@ -289,6 +292,7 @@ impl ReadRow for Stored {
                 rate_per_s: row.parse_optional("rate_per_s", |rate: i64| rate.try_into())?,
                 enabled: row.get("enabled")?,
                 disabled_reason: row.get("disabled_reason")?,
+                listens_until: row.get("listens_until")?,
                 version: row.get("version")?,
                 created_at: row.get("created_at")?,
             },

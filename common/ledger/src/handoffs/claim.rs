@@ -43,6 +43,14 @@ enum Selection {
     One(Candidate),
 }
 
+/// Caller of a claim: each gets the handoffs of its own kind of integrators, so that nobody pulls a real one's messages,
+/// and no worker sends a listener's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claimer {
+    Worker,
+    Listener,
+}
+
 /// Refusal of a claim because another one holds the breaker's single probe; the claim is rolled back.
 #[derive(Debug, thiserror::Error)]
 #[error("another claim has the probe")]
@@ -61,14 +69,43 @@ impl Ledger {
         limit: usize,
         lease: Duration,
     ) -> Result<Claims> {
+        self.claim_as(Claimer::Worker, integrator, limit, lease)
+            .await
+    }
+
+    /// Does the same for whoever listens with this listener; a transaction is opened only if something is due.
+    pub async fn claim_for_listener(
+        &self,
+        listener: IntegratorId,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Claims> {
+        let now = self.inner.clock.now();
+        let mut tx = self.inner.db.read().await?;
+        let due = store::handoffs::candidates(&mut tx, listener, now, Place::START, 1).await?;
+        drop(tx);
+        if due.candidates.is_empty() {
+            return Ok(Claims::default());
+        }
+        self.claim_as(Claimer::Listener, listener, limit, lease)
+            .await
+    }
+
+    async fn claim_as(
+        &self,
+        by: Claimer,
+        integrator: IntegratorId,
+        limit: usize,
+        lease: Duration,
+    ) -> Result<Claims> {
         let limit = u32::try_from(limit.min(MAX_PER_CLAIM)).expect("it is small");
         match self
-            .claim(integrator, Selection::Due { limit }, lease)
+            .claim(by, integrator, Selection::Due { limit }, lease)
             .await
         {
             Err(Failure::Store(error)) if error.is_row_fault() || error.is_unknown() => {
                 tracing::warn!(%integrator, %error, "batch claim failed; claiming the handoffs one by one");
-                self.claim_one_by_one(integrator, limit, lease).await
+                self.claim_one_by_one(by, integrator, limit, lease).await
             }
             done => done,
         }
@@ -78,6 +115,7 @@ impl Ledger {
     /// at its fifth failure.
     async fn claim_one_by_one(
         &self,
+        by: Claimer,
         integrator: IntegratorId,
         limit: u32,
         lease: Duration,
@@ -91,7 +129,7 @@ impl Ledger {
         let mut unknown: Option<StoreError> = None;
         for candidate in candidates.candidates {
             match self
-                .claim(integrator, Selection::One(candidate), lease)
+                .claim(by, integrator, Selection::One(candidate), lease)
                 .await
             {
                 Ok(claims) => {
@@ -137,11 +175,12 @@ impl Ledger {
 
     async fn claim(
         &self,
+        by: Claimer,
         integrator: IntegratorId,
         wanted: Selection,
         lease: Duration,
     ) -> Result<Claims> {
-        match self.try_claim(integrator, wanted, lease).await {
+        match self.try_claim(by, integrator, wanted, lease).await {
             Ok(claims) => Ok(claims),
             Err(ChangeError::Refused(ProbeTaken)) => Ok(Claims {
                 retry_soon: true,
@@ -153,6 +192,7 @@ impl Ledger {
 
     async fn try_claim(
         &self,
+        by: Claimer,
         integrator: IntegratorId,
         wanted: Selection,
         lease: Duration,
@@ -162,6 +202,9 @@ impl Ledger {
                 return Ok(Claims::default());
             };
             if !to.integrator.enabled || to.given_up.is_some() || to.archived_at.is_some() {
+                return Ok(Claims::default());
+            }
+            if to.integrator.is_listener() != (by == Claimer::Listener) {
                 return Ok(Claims::default());
             }
             let now = change.now;
@@ -247,6 +290,7 @@ async fn begin_attempts(
         if let Some(order) = &mut order
             && handoff.event == HandoffEvent::OrderPlaced
             && order.status == OrderStatus::Pending
+            && !to.integrator.is_listener()
         {
             orders::advance(
                 change,

@@ -60,6 +60,8 @@ pub(super) async fn acknowledge(
                 .await
                 .map_err(corrupt_if_refused(order.id))?;
         }
+        // Somebody who listens brings no order.
+        _ if integrator.is_listener() => {}
         _ => record_courier_received(change, order, handoff, ids).await?,
     }
     Ok(())
@@ -88,7 +90,8 @@ pub(crate) async fn fail(
     let why = Some(reason.as_str());
     let (id, now) = (handoff.id, change.now);
     store::handoffs::close(&mut change.tx, id, HandoffState::Failed, why, now).await?;
-    if let Some(order) = order {
+    // Nobody but the one who listens waits for a listener.
+    if let Some(order) = order.filter(|_| !integrator.is_listener()) {
         let data = json!({
             "order": {"id": order.id, "number": order.number, "status": order.status},
             "handoff": {
@@ -211,9 +214,16 @@ async fn record_courier_failed(
         return Ok(());
     }
     let handoffs = store::handoffs::of_order(&mut change.tx, order.id).await?;
-    let is_left_to_another = handoffs.iter().any(|other| {
-        other.event == HandoffEvent::OrderDispatched
-            && other.id != handoff.id
+    let mut dispatches: Vec<&Handoff> = handoffs.iter().collect();
+    dispatches.retain(|other| other.event == HandoffEvent::OrderDispatched);
+    let told: Vec<_> = dispatches.iter().map(|one| one.integrator_id).collect();
+    let listeners = store::integrators::listeners_among(&mut change.tx, &told).await?;
+    if listeners.contains(&handoff.integrator_id) {
+        return Ok(());
+    }
+    let is_left_to_another = dispatches.iter().any(|other| {
+        other.id != handoff.id
+            && !listeners.contains(&other.integrator_id)
             && !matches!(other.state, HandoffState::Failed | HandoffState::Withdrawn)
     });
     if !is_left_to_another {

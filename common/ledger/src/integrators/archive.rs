@@ -6,9 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::{IntegratorRefused, lock, write};
+use super::{IntegratorRefused, Stored, lock, write};
 use crate::{
-    ChangeResult, CrashPoints, Ledger, Result,
+    Change, ChangeError, ChangeResult, CrashPoints, Ledger, Result,
     handoffs::{self, FAILED_CLAIM_DELAY, withdraw_from_order},
     in_one_transaction, in_one_try,
     sweep::{Steps, Walk, part_key, row_error},
@@ -33,12 +33,40 @@ impl Ledger {
                 return Ok(());
             }
             let mut stored = lock(change, id, version).await?;
-            stored.integrator.enabled = false;
-            stored.integrator.disabled_reason = Some("archived".to_owned());
-            stored.given_up = None;
-            stored.archived_at = Some(change.now);
-            write(change, &mut stored).await?;
-            Ok(())
+            archive(change, &mut stored).await
+        })
+    }
+
+    /// Archives listeners that were not heard of for [`crate::listeners::LISTENER_TTL`]; returns their number.
+    pub async fn archive_expired_listeners(&self, limit: u32) -> Result<u32> {
+        let now = self.inner.clock.now();
+        let mut tx = self.inner.db.read().await?;
+        let expired = store::integrators::expired_listeners(&mut tx, now, limit).await?;
+        drop(tx);
+        let mut archived = 0;
+        for id in expired {
+            match self.archive_expired_listener(id).await {
+                Ok(done) => archived += u32::from(done),
+                Err(ChangeError::Failed(failure)) if !failure.is_held() => return Err(failure),
+                // Somebody holds it, or was faster.
+                Err(_) => {}
+            }
+        }
+        Ok(archived)
+    }
+
+    async fn archive_expired_listener(
+        &self,
+        id: IntegratorId,
+    ) -> ChangeResult<bool, IntegratorRefused> {
+        in_one_try!(&self.inner, CrashPoints::NONE, |change| {
+            let mut stored = lock(change, id, None).await?;
+            let until = stored.integrator.listens_until;
+            if until.is_none_or(|until| until > change.now) {
+                return Ok(false);
+            }
+            archive(change, &mut stored).await?;
+            Ok(true)
         })
     }
 
@@ -96,4 +124,15 @@ impl Ledger {
             Ok(())
         })
     }
+}
+
+async fn archive(
+    change: &mut Change<'_>,
+    stored: &mut Stored,
+) -> ChangeResult<(), IntegratorRefused> {
+    stored.integrator.enabled = false;
+    stored.integrator.disabled_reason = Some("archived".to_owned());
+    stored.given_up = None;
+    stored.archived_at = Some(change.now);
+    write(change, stored).await
 }

@@ -94,9 +94,7 @@ pub(crate) async fn advance(
         order.stock_held = false;
     }
     if to == OrderStatus::Dispatched
-        && listening(&integrators, HandoffEvent::OrderDispatched)
-            .next()
-            .is_some()
+        && listening(&integrators, HandoffEvent::OrderDispatched).any(|one| !one.is_listener())
     {
         let status = DeliveryStatus::ReadyForPickUp;
         let history = vec![DeliveryStep {

@@ -8,7 +8,7 @@ use crate::{
 use domain::{
     event::EventKind,
     handoff::Handoff,
-    ids::{ItemId, OrderId, ProductId},
+    ids::{IntegratorId, ItemId, OrderId, ProductId},
     money::Money,
     order::{Customer, Fulfilment, Item, MAX_ITEMS, Order, total},
     session::SessionState,
@@ -128,9 +128,14 @@ async fn check_editable(change: &mut Change<'_>, order: &Order) -> ChangeResult<
         OrderStatus::Pending => {
             let handoffs: Vec<Handoff> =
                 store::handoffs::of_order(&mut change.tx, order.id).await?;
-            handoffs
+            let told: Vec<IntegratorId> = handoffs
                 .iter()
-                .all(|handoff| handoff.round == 1 && handoff.attempts == 0)
+                .filter(|handoff| handoff.round > 1 || handoff.attempts > 0)
+                .map(|handoff| handoff.integrator_id)
+                .collect();
+            // A listener fulfils nothing.
+            let listeners = store::integrators::listeners_among(&mut change.tx, &told).await?;
+            told.iter().all(|one| listeners.contains(one))
         }
         _ => false,
     };

@@ -36,7 +36,7 @@ macro_rules! one_due {
 
 const WITH_DUE_WORK: &str = concat!(
     "SELECT i.id FROM integrators i /*! FORCE INDEX (PRIMARY) */ WHERE i.id > ? AND i.id <= ? AND i.enabled = TRUE \
-     AND i.archived_at IS NULL AND i.given_up_because IS NULL AND (i.breaker_state = 'closed' OR i.breaker_until <= ?) \
+     AND i.archived_at IS NULL AND i.listens_until IS NULL AND i.given_up_because IS NULL AND (i.breaker_state = 'closed' OR i.breaker_until <= ?) \
      AND (",
     one_due!("due"),
     " OR ",
@@ -44,7 +44,8 @@ const WITH_DUE_WORK: &str = concat!(
     ") ORDER BY i.id LIMIT ?"
 );
 
-/// Returns enabled integrators after `after` that have a claimable handoff and are not paused by their breaker.
+/// Returns enabled integrators after `after` that have a claimable handoff and are not paused by their breaker. Leaves
+/// out listeners, which no worker sends to.
 pub async fn integrators_with_due_work(
     tx: &mut Tx,
     now: DateTime<Utc>,

@@ -59,7 +59,7 @@ macro_rules! of_handoffs {
              ELSE 'no_worker' END AS hindrance FROM handoffs h /*! FORCE INDEX (",
             $index,
             ") */ LEFT JOIN orders o ON o.id = h.order_id \
-             LEFT JOIN integrators i ON i.id = h.integrator_id WHERE ",
+             LEFT JOIN integrators i ON i.id = h.integrator_id WHERE i.listens_until IS NULL AND ",
             $($where),+
         )
     };
@@ -134,7 +134,7 @@ const FAILED: &str = "SELECT /*! STRAIGHT_JOIN */ h.id AS subject, h.store_id, h
      h.reason AS said, NULL AS hindrance FROM orders o /*! FORCE INDEX (orders_of_status) */ \
      JOIN handoffs h /*! FORCE INDEX (order_id) */ ON h.order_id = o.id AND h.state = 'failed' \
      LEFT JOIN integrators i ON i.id = h.integrator_id \
-     WHERE o.status IN ('accepted', 'preparing', 'ready', 'dispatched') \
+     WHERE o.status IN ('accepted', 'preparing', 'ready', 'dispatched') AND i.listens_until IS NULL \
      AND ((h.required = TRUE AND h.event = 'order.placed') OR h.event = 'order.dispatched') \
      AND NOT EXISTS (SELECT 1 FROM handoffs l /*! FORCE INDEX (order_id) */ WHERE l.order_id = h.order_id AND l.integrator_id = h.integrator_id \
        AND l.event = h.event AND l.position > h.position)";
