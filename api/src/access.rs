@@ -68,6 +68,7 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("POST", "/handoffs/retry", Manager),
     ("GET", "/handoffs/retries", Manager),
     ("GET", "/handoffs/{id}", Staff),
+    ("GET", "/handoffs/{id}/message", Manager),
     ("POST", "/handoffs/{id}/retry", Manager),
     ("GET", "/stats", Staff),
     ("GET", "/stuck", Staff),
@@ -92,6 +93,9 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("PATCH", "/integrators/{id}", Manager),
     ("DELETE", "/integrators/{id}", Manager),
     ("POST", "/integrators/{id}/rotate-secret", Manager),
+    ("POST", "/listeners", Manager),
+    ("POST", "/listeners/{id}/claims", Manager),
+    ("POST", "/listeners/{id}/outcomes", Manager),
 ];
 
 /// Event streams under `/api/v1`, which the notifier serves and checks. They are in the OpenAPI document.

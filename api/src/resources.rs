@@ -4,6 +4,7 @@ mod accounts;
 mod callbacks;
 mod handoffs;
 mod integrators;
+mod listeners;
 mod orders;
 mod ping;
 mod products;
@@ -17,8 +18,9 @@ use poem_openapi::OpenApi;
 use self::{
     accounts::Accounts,
     callbacks::{CallbackList, Callbacks},
-    handoffs::{Handoffs, IntegratorTests, Retries, StuckList},
+    handoffs::{Handoffs, IntegratorTests, Messages, Retries, StuckList},
     integrators::Integrators,
+    listeners::Listeners,
     orders::{OrderEdits, OrderLists, Orders},
     ping::Ping,
     products::Products,
@@ -47,10 +49,11 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
             Retries(state.clone()),
             StuckList(state.clone()),
             IntegratorTests(state.clone()),
+            Messages(state.clone()),
         ),
         Stores(state.clone()),
         Products(state.clone()),
-        Integrators(state.clone()),
+        (Integrators(state.clone()), Listeners(state.clone())),
         Sessions(state.clone()),
     )
 }

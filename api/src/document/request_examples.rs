@@ -22,6 +22,8 @@ pub(super) fn add_examples(document: &mut Value) {
 pub(super) const STORE: &str = "01980000-0000-7000-8000-000000000001";
 pub(super) const PRODUCT: &str = "01980000-0000-7000-8000-000000000002";
 pub(super) const ORDER: &str = "01980000-0000-7000-8000-000000000003";
+pub(super) const LISTENED_HANDOFF: &str = "01980000-0000-7000-8000-000000000037";
+pub(super) const FENCE: &str = "4611686018427387904";
 
 fn example(schema: &str) -> Option<Value> {
     Some(match schema {
@@ -65,6 +67,14 @@ fn example(schema: &str) -> Option<Value> {
         }),
         "IntegratorPatch" => json!({"enabled": true}),
         "SecretRotation" => json!({"secret": "signing"}),
+        "NewListener" => {
+            json!({"store_id": STORE, "name": "ada's laptop", "events": ["order.placed"]})
+        }
+        "ClaimMessages" => json!({"max": 4, "wait_s": 10}),
+        "AttemptOutcomeReport" => json!({
+            "handoff_id": LISTENED_HANDOFF, "round": 1, "n": 1, "fence": FENCE, "status": 200,
+            "response": "{\"reference\":\"K-88\"}",
+        }),
         "RetryHandoffs" => json!({"store_id": STORE, "state": ["failed"], "dry_run": true}),
         "Callback" => json!({
             "order_id": ORDER, "status": "ready", "sequence": 3, "occurred_at": "2026-11-20T19:30:00Z",

@@ -88,6 +88,11 @@ fn example(operation: &str) -> Option<Value> {
         "list_integrators" => page([handoffs::integrator_with_health()]),
         "rotate_secret" => handoffs::rotated_secret(),
 
+        "listen" => handoffs::listener(),
+        "claim_messages" => handoffs::claimed_messages(),
+        "report_outcome" => handoffs::recorded_outcome(),
+        "get_handoff_message" => handoffs::message(),
+
         "get_stats" => places::stats(),
         _ => return None,
     })

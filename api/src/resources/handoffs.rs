@@ -2,6 +2,7 @@
 
 mod bulk_retry;
 mod filter;
+mod message;
 mod rights;
 mod send_test;
 mod stuck;
@@ -22,7 +23,11 @@ use uuid::Uuid;
 
 use self::view::ListedView;
 pub(crate) use self::{
-    bulk_retry::Retries, send_test::IntegratorTests, stuck::StuckList, view::HandoffView,
+    bulk_retry::Retries,
+    message::{HeaderView, Messages, text},
+    send_test::IntegratorTests,
+    stuck::StuckList,
+    view::HandoffView,
 };
 use crate::{
     access::topic::Topic,

@@ -40,7 +40,7 @@ use crate::{
         etag::{IfMatch, tag, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
         paging::{Cursor, Limit, Page},
-        problem::Problem,
+        problem::{Problem, Reason},
         response::{Answer, Created, Done, Replayable, Tagged},
         scalars::Time,
     },
@@ -73,6 +73,8 @@ struct IntegratorView {
     rate_per_s: Option<u32>,
     enabled: bool,
     disabled_reason: Option<String>,
+    /// Set for a listener (`POST /listeners`): it ends then, unless somebody claims its messages before.
+    listens_until: Option<Time>,
     version: i64,
     created_at: Time,
     /// Only in answers to `GET`; not part of the `ETag`.
@@ -351,6 +353,7 @@ impl From<Integrator> for IntegratorView {
             rate_per_s: integrator.rate_per_s,
             enabled: integrator.enabled,
             disabled_reason: integrator.disabled_reason,
+            listens_until: integrator.listens_until.map(Into::into),
             version: integrator.version,
             created_at: integrator.created_at.into(),
             health: None,
@@ -367,6 +370,9 @@ impl From<IntegratorRefused> for Problem {
                 "/auth",
                 "must be sent again if url changes its host, scheme or port",
             ),
+            IntegratorRefused::Listener => {
+                Self::new(Reason::Conflict).detail(format!("{refused}."))
+            }
             IntegratorRefused::VersionConflict { current } => version_conflict(current),
         }
     }

@@ -99,6 +99,18 @@ const NO_KEY_NEEDED: &[(&str, &str)] = &[
         "a ticket is a secret for thirty seconds: a client that lost it requests another",
     ),
     ("/integrators/{id}/callbacks", "webhook-id is the key"),
+    (
+        "/listeners",
+        "the name is the key: the second call resumes the listener of the first",
+    ),
+    (
+        "/listeners/{id}/claims",
+        "the leases of a lost answer end, as those of a lost worker",
+    ),
+    (
+        "/listeners/{id}/outcomes",
+        "the fence is the key: an attempt has one outcome",
+    ),
 ];
 
 #[test]

@@ -18,6 +18,7 @@ mod idempotency;
 mod integrator_accounts;
 mod integrators;
 mod limits;
+mod listeners;
 mod orders;
 mod outside;
 mod pages;

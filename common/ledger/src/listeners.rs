@@ -239,6 +239,7 @@ fn new_listener(request: &ListenRequest) -> NewIntegrator {
         callback_auth: CallbackAuth::Signature,
         auth: OutboundAuth::None,
         status_map: BTreeMap::new(),
+        answers: Default::default(),
         max_attempts: 5,
         concurrency: 8,
         rate_per_s: None,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::request_examples::{ORDER, STORE},
+    super::request_examples::{FENCE, LISTENED_HANDOFF, ORDER, STORE},
     at, with_fields,
 };
 
@@ -19,6 +19,9 @@ const NAME: &str = "Kitchen display";
 const PLACED: &str = "19:20:00.000000";
 const GIVEN_UP: &str = "19:22:50.080000";
 const RETRIED: &str = "19:25:00.000000";
+const LISTENER: &str = "01980000-0000-7000-8000-000000000036";
+/// The beginning of a body; the guide for integrators has a whole one.
+const BODY: &str = r#"{"event":"order.placed"}"#;
 const SECRET: &str = "whsec_b3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM=";
 
 /// Acknowledged at the first attempt of the second round.
@@ -163,7 +166,7 @@ pub(super) fn integrator() -> Value {
         "required": true, "confirms": "callback", "unknown_policy": "resend", "callback_auth": "signature",
         "auth_type": "none", "status_map": {"DONE": "ready"},
         "answers": {"token": null, "reference": "/ticket/id"}, "max_attempts": 5, "concurrency": 8,
-        "rate_per_s": null, "enabled": true, "disabled_reason": null, "version": 1,
+        "rate_per_s": null, "enabled": true, "disabled_reason": null, "listens_until": null, "version": 1,
         "created_at": at("08:00:00.000000"),
     })
 }
@@ -185,4 +188,49 @@ pub(super) fn connected() -> Value {
 
 pub(super) fn rotated_secret() -> Value {
     json!({"secret": "signing", "value": SECRET})
+}
+
+pub(super) fn listener() -> Value {
+    json!({
+        "id": LISTENER, "store_id": STORE, "name": "ada's laptop", "format": "order", "events": ["order.placed"],
+        "signing_secret": SECRET, "listens_until": at("19:25:00.000000"),
+    })
+}
+
+pub(super) fn claimed_messages() -> Value {
+    let message = json!({
+        "handoff_id": LISTENED_HANDOFF, "event": "order.placed", "order_id": ORDER, "order_number": 17, "round": 1,
+        "n": 1, "fence": FENCE, "leased_until": at("19:20:25.000000"), "headers": headers(LISTENED_HANDOFF, "1/5"),
+        "body": BODY,
+    });
+    json!({"messages": [message], "attempt_timeout_ms": 10_000, "listens_until": at("19:25:00.000000")})
+}
+
+pub(super) fn recorded_outcome() -> Value {
+    json!({"result": "recorded", "outcome": "acknowledged", "next_attempt_at": null})
+}
+
+pub(super) fn message() -> Value {
+    let mut headers = headers(HANDOFF, "1/5");
+    headers.push(json!({"name": "expediter-replay", "value": "true"}));
+    json!({"handoff_id": HANDOFF, "event": "order.placed", "headers": headers, "body": BODY})
+}
+
+fn headers(handoff: &str, attempt: &str) -> Vec<Value> {
+    let trace = handoff.replace('-', "");
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("webhook-id", handoff.to_owned()),
+        ("webhook-timestamp", "1795202400".to_owned()),
+        (
+            "webhook-signature",
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=".to_owned(),
+        ),
+        ("idempotency-key", handoff.to_owned()),
+        ("expediter-attempt", attempt.to_owned()),
+        ("traceparent", format!("00-{trace}-00f067aa0ba902b7-01")),
+    ];
+    headers
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .to_vec()
 }
