@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-use domain::account::Role;
+use clap::{Parser, Subcommand, ValueEnum};
+use domain::{
+    account::Role,
+    integrator::{Format, HandoffEvent},
+};
 use runtime::{config::Settings, process::SettingsArgs};
 use url::Url;
 use uuid::Uuid;
@@ -69,6 +72,18 @@ pub(crate) enum Command {
         #[arg(long, value_name = "ID")]
         store: Option<Uuid>,
     },
+    /// Receive a store's messages on this machine, signed as in production
+    ///
+    /// Each message is claimed from the expediter at --url, sent to --forward-to, and concluded with the answer, which is
+    /// shown in one line. No order waits for it, whatever the answer is. A command that is killed loses nothing: the next
+    /// one with the same name goes on.
+    Listen(Listen),
+    /// Make a small order, marked as a test, until an event happens
+    Trigger(Trigger),
+    /// Send the message of a past handoff again, from this machine to any address
+    ///
+    /// The same bytes with a new signature, and the header Expediter-Replay. Nothing is recorded.
+    Replay(Replay),
     /// Check the settings without starting anything
     CheckConfig,
     /// Check that an integrator does everything right: signatures, duplicates, order, answers and callbacks
@@ -113,6 +128,81 @@ pub(crate) struct DemoOrder {
     /// Quantity
     #[arg(long, default_value_t = 1)]
     pub(crate) quantity: u32,
+}
+
+/// The expediter that a command calls, and the account that calls. The token in EXPEDITER_TOKEN is used without --username.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemoteArgs {
+    /// URL of the running expediter [default: the address of http.api_listen]
+    #[arg(long)]
+    pub(crate) url: Option<Url>,
+    /// Account that calls [default: the token in EXPEDITER_TOKEN]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) username: Option<String>,
+    /// File whose first line is the password [default: standard input]
+    #[arg(long, value_name = "FILE", requires = "username")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Listen {
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+    /// Store to listen to [default: the only store]
+    #[arg(long, value_name = "ID")]
+    pub(crate) store: Option<Uuid>,
+    /// Address that gets the messages, such as http://localhost:3000/orders
+    #[arg(long, value_name = "URL")]
+    pub(crate) forward_to: Url,
+    /// Events, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "EVENT", value_parser = str::parse::<HandoffEvent>)]
+    pub(crate) events: Vec<HandoffEvent>,
+    /// Format of the messages: order or delivery [default: order]
+    #[arg(long, value_parser = str::parse::<Format>)]
+    pub(crate) format: Option<Format>,
+    /// Name of the listener; commands with the same name share its messages, each name gets all [default: the username]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Trigger {
+    /// Event to make
+    pub(crate) event: TriggerEvent,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+    /// Store of the order [default: the only store]
+    #[arg(long, value_name = "ID")]
+    pub(crate) store: Option<Uuid>,
+    /// Product to order [default: the first on the menu]
+    #[arg(long)]
+    pub(crate) sku: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum TriggerEvent {
+    #[value(name = "order.placed")]
+    OrderPlaced,
+    #[value(name = "order.cancelled")]
+    OrderCancelled,
+    #[value(name = "order.dispatched")]
+    OrderDispatched,
+    #[value(name = "order.status_changed")]
+    OrderStatusChanged,
+    /// A test message to each listener of the store, about no order
+    #[value(name = "test")]
+    Test,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Replay {
+    /// Id of the handoff, which is also the webhook-id of its message
+    pub(crate) handoff: Uuid,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+    /// Address that gets the message
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Url,
 }
 
 impl CommandLine {

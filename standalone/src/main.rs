@@ -48,6 +48,9 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         Some(Command::CreateUser(options)) => commands::create_user::make(&settings, options).await,
         Some(Command::MockUsers) => commands::mock_users::print(&settings).await,
         Some(Command::AddProducts { store }) => commands::add_products::add(&settings, store).await,
+        Some(Command::Listen(options)) => commands::listen::listen(&settings, options).await,
+        Some(Command::Trigger(options)) => commands::trigger::trigger(&settings, options).await,
+        Some(Command::Replay(options)) => commands::replay::replay(&settings, options).await,
         Some(Command::CheckConfig) => commands::check_config::check(&settings),
         Some(Command::CheckIntegrator(options)) => {
             commands::check_integrator::check(&settings, *options).await

@@ -8,6 +8,8 @@ use runtime::{
     process::{self, print_refusal},
 };
 
+use url::Url;
+
 pub(crate) use runtime::process::EXIT_CODE;
 
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +65,13 @@ pub(crate) enum Refusal {
         "there is no store yet: create one with POST /api/v1/stores, or start the demonstration"
     )]
     NoStore,
+    #[error("{url} is not an http:// or https:// address")]
+    NotAnAddress { url: Url },
+    #[error(
+        "who are you? Set EXPEDITER_TOKEN to an access token, or give --username NAME and --password-file FILE; the \
+         account must be a manager of the store, or an operator"
+    )]
+    NoCredentials,
     #[error("there are several stores; choose one with --store ID: {stores}")]
     WhichStore { stores: String },
 }

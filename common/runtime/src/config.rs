@@ -109,6 +109,17 @@ impl Settings {
     }
 }
 
+/// Returns a secret from the environment that is no setting, such as the token of a caller; `None` if it is not set.
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one file that reads the environment"
+)]
+pub fn secret_from_environment(name: &str) -> Option<Secret> {
+    let secret = Secret::new(std::env::var(name).ok()?);
+    (!secret.is_empty()).then_some(secret)
+}
+
 /// All problems with the settings, not only the first.
 #[derive(Debug, thiserror::Error)]
 pub struct SettingsError {
