@@ -8,6 +8,7 @@ mod counted;
 mod http1;
 mod http2;
 mod pool;
+mod secured;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -39,9 +40,11 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn new(url: &Url, mut headers: HeaderMap, body: Bytes) -> Self {
         // These belong to the connection and the framing, which are ours.
-        const OURS: [HeaderName; 5] = [
+        const OURS: [HeaderName; 7] = [
             header::HOST,
             header::CONNECTION,
+            HeaderName::from_static("keep-alive"),
+            HeaderName::from_static("proxy-connection"),
             header::TRANSFER_ENCODING,
             header::TE,
             header::UPGRADE,

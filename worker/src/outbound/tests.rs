@@ -20,8 +20,10 @@ use url::Url;
 use super::{guard::Lookup, *};
 use crate::testing::{Integrator, Reply, scripted::trusting};
 
+mod addresses;
 mod connections;
 mod details;
+mod hostile;
 mod says;
 mod table;
 

@@ -52,6 +52,8 @@ pub(crate) enum Step {
     Repeat(Vec<Step>, Duration),
     Pause(Duration),
     Hang,
+    /// Says that nothing more comes, and goes on.
+    Finish,
     Close,
 }
 
@@ -282,6 +284,12 @@ async fn play(
                 // The client closes when it has waited for long enough.
                 while stream.read(&mut [0; 1024]).await.is_ok_and(|read| read > 0) {}
                 return false;
+            }
+            Step::Finish => {
+                if stream.shutdown().await.is_err() {
+                    return false;
+                }
+                continue;
             }
             Step::Close => return false,
         };

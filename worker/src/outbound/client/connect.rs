@@ -11,6 +11,7 @@ use url::{Host, Url};
 use super::{
     counted::{Counted, Written},
     http1, http2,
+    secured::Secured,
 };
 
 /// TLS settings of the client.
@@ -94,7 +95,9 @@ impl Connector {
         let name = server_name(url).ok_or("the host is not a valid TLS server name")?;
         let secured = self.tls.connect(name, stream).await;
         let tls = secured.map_err(|error| format!("TLS handshake failed: {error}"))?;
-        if tls.get_ref().1.alpn_protocol() == Some(b"h2") {
+        let speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+        let tls = Secured::new(tls);
+        if speaks_http2 {
             let opened = http2::Connection::open(tls, written).await;
             let opened = opened.map_err(|error| format!("HTTP/2 handshake failed: {error}"))?;
             Ok(Connection::Http2(opened))

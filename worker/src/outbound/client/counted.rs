@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
     sync::{
         Arc,
@@ -10,6 +11,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -34,6 +36,13 @@ pub(super) struct Counted {
 impl Counted {
     pub(super) fn new(tcp: TcpStream, written: Written) -> Self {
         Self { tcp, written }
+    }
+
+    /// Returns true if something arrived that nobody has read, be it the end. Asks the system, because the runtime may
+    /// not have heard of it yet.
+    pub(super) fn has_arrivals(&self) -> bool {
+        let peeked = SockRef::from(&self.tcp).peek(&mut [MaybeUninit::uninit()]);
+        !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     fn count(&self, wrote: io::Result<usize>) -> Poll<io::Result<usize>> {

@@ -13,7 +13,11 @@ use tokio::{
 };
 
 use self::head::{Framing, Head, parse_chunk_size, parse_status_line};
-use super::{Broken, Request, counted::Written};
+use super::{
+    Broken, Request,
+    counted::{Counted, Written},
+    secured::Secured,
+};
 use crate::outbound::answer::{AnswerEnd, Heard};
 
 /// Maximum length of all heads before and of an answer, and of one line between chunks.
@@ -22,15 +26,29 @@ const MAX_HEAD_BYTES: usize = 256 * 1024;
 const READ_BYTES: usize = 8 * 1024;
 
 /// Byte stream, plain or decrypted.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    fn socket(&self) -> &Counted;
+}
+
+impl Stream for Counted {
+    fn socket(&self) -> &Counted {
+        self
+    }
+}
+
+impl Stream for Secured {
+    fn socket(&self) -> &Counted {
+        self.socket()
+    }
+}
 
 pub(super) struct Connection {
     stream: Box<dyn Stream>,
     /// Bytes that were read and are not part of an answer yet.
     unread: BytesMut,
     written: Written,
-    has_answered: bool,
+    /// True once something was read.
+    has_spoken: bool,
 }
 
 impl Connection {
@@ -39,14 +57,14 @@ impl Connection {
             stream,
             unread: BytesMut::new(),
             written,
-            has_answered: false,
+            has_spoken: false,
         }
     }
 
     /// Returns true unless the connection was closed, or something arrived that nobody asked for.
     pub(super) fn is_quiet(&mut self) -> bool {
         let read = self.stream.read(&mut [0]).now_or_never();
-        read.is_none() && self.unread.is_empty()
+        read.is_none() && self.unread.is_empty() && !self.stream.socket().has_arrivals()
     }
 
     /// Sends one request; returns true if the connection can take another.
@@ -60,16 +78,13 @@ impl Connection {
         heard.sent = true;
         let is_answered = self.send_and_read(&message, heard).await;
         let error = match is_answered {
-            Ok(reusable) => {
-                self.has_answered = true;
-                return Ok(reusable);
-            }
+            Ok(reusable) => return Ok(reusable),
             Err(error) => error,
         };
         let nothing_left = self.written.get() == written_before;
         let why = format!("no answer: {error}");
         Err(
-            if nothing_left || (!self.has_answered && is_handshake_refusal(&error)) {
+            if nothing_left || (!self.has_spoken && is_handshake_refusal(&error)) {
                 Broken::NotProcessed(why)
             } else {
                 Broken::Lost(why)
@@ -83,7 +98,9 @@ impl Connection {
         let mut reader = Reader {
             stream: reader,
             unread: &mut self.unread,
+            has_spoken: &mut self.has_spoken,
             head_bytes: 0,
+            is_odd: false,
         };
         let write = async {
             writer.write_all(message).await?;
@@ -97,6 +114,8 @@ impl Connection {
                 (Ok(()), read) => read,
                 // The answer that came in spite of it counts.
                 (Err(_), Ok(_)) => Ok(false),
+                // The reason for which the server closed.
+                (Err(_), Err(alert)) if is_handshake_refusal(&alert) => Err(alert),
                 (Err(error), Err(_)) => Err(error),
             },
             // Not everything was written: whatever is to come would be taken for the next request.
@@ -157,7 +176,10 @@ fn is_end(error: &io::Error) -> bool {
 struct Reader<'a> {
     stream: ReadHalf<&'a mut Box<dyn Stream>>,
     unread: &'a mut BytesMut,
+    has_spoken: &'a mut bool,
     head_bytes: usize,
+    /// True if another reader could see other lines in these bytes.
+    is_odd: bool,
 }
 
 impl Reader<'_> {
@@ -188,22 +210,39 @@ impl Reader<'_> {
         };
         let is_complete = matches!(read, Ok(Ok(true)));
         heard.details.has_surplus = is_complete && !self.unread.is_empty();
-        Ok(is_complete && head.keeps_alive() && self.unread.is_empty())
+        let is_certain = is_complete && head.keeps_alive() && !self.is_odd;
+        Ok(is_certain && self.unread.is_empty())
     }
 
     /// Reads up to the status line of the answer; informational answers come before it and are not it.
     async fn status(&mut self) -> io::Result<Head> {
+        let mut line = self.line().await?;
         loop {
-            let line = self.line().await?;
-            if line.is_empty() {
-                continue;
+            while line.is_empty() {
+                self.is_odd = true;
+                line = self.line().await?;
             }
             let head = parse_status_line(&line)
                 .ok_or_else(|| io::Error::other("the response is not HTTP"))?;
             match head.status {
                 101 => return Err(io::Error::other("the server changed the protocol")),
-                100..=199 => while !self.line().await?.is_empty() {},
+                100..=199 => line = self.after_informational().await?,
                 _ => return Ok(head),
+            }
+        }
+    }
+
+    /// Skips the headers of an informational answer, and returns the line after them. Some servers leave out the empty
+    /// line at their end.
+    async fn after_informational(&mut self) -> io::Result<Bytes> {
+        loop {
+            let line = self.line().await?;
+            if line.is_empty() {
+                return self.line().await;
+            }
+            if parse_status_line(&line).is_some() {
+                self.is_odd = true;
+                return Ok(line);
             }
         }
     }
@@ -282,7 +321,10 @@ impl Reader<'_> {
                 line.truncate(searched + at);
                 if line.ends_with(b"\r") {
                     line.truncate(line.len() - 1);
+                } else {
+                    self.is_odd = true;
                 }
+                self.is_odd |= line.iter().any(|byte| matches!(byte, b'\r' | b'\0'));
                 return Ok(line.freeze());
             }
             searched = self.unread.len();
@@ -300,7 +342,10 @@ impl Reader<'_> {
                 io::ErrorKind::UnexpectedEof,
                 "the connection was closed",
             )),
-            _ => Ok(()),
+            _ => {
+                *self.has_spoken = true;
+                Ok(())
+            }
         }
     }
 }

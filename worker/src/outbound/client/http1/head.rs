@@ -31,6 +31,10 @@ pub(super) enum Framing {
     UntilClose,
 }
 
+/// Length of a value that is not continued any more: each continuation is read with all before it, and thousands of them
+/// would keep the processor busy.
+const MAX_FOLDED_BYTES: usize = 1024;
+
 /// Names of the headers that matter, to the framing or to the caller.
 const NAMES: [&str; 7] = [
     "content-length",
@@ -79,6 +83,9 @@ impl Head {
         if is_space(line[0]) {
             self.is_odd = true;
             let (_, value) = self.last.as_mut()?;
+            if value.len() > MAX_FOLDED_BYTES {
+                return None;
+            }
             value.push(b' ');
             value.extend_from_slice(trim(line));
         } else {
@@ -115,7 +122,11 @@ impl Head {
                     };
                 }
             }
-            "transfer-encoding" => self.transfer_coding = words.next_back(),
+            "transfer-encoding" => {
+                let chunked = words.clone().filter(|word| word == "chunked").count();
+                self.is_odd |= chunked > 1 || self.transfer_coding.is_some();
+                self.transfer_coding = words.next_back();
+            }
             "connection" => self.closes |= words.any(|word| word == "close"),
             _ => {}
         }
@@ -145,9 +156,10 @@ impl Head {
     /// Returns true if the connection can be used again after the body.
     pub(super) fn keeps_alive(&self) -> bool {
         let is_certain = match self.framing() {
+            // Some servers send the body that they announce.
             Framing::None => {
                 let length = self.content_length.unwrap_or(ContentLength::Bytes(0));
-                self.status == 304 || length == ContentLength::Bytes(0)
+                length == ContentLength::Bytes(0) && self.transfer_coding.is_none()
             }
             Framing::Length(_) => true,
             Framing::Chunked => self.content_length.is_none(),
@@ -307,6 +319,40 @@ mod tests {
         let continued = head.line(b"  08:01:00 GMT");
         let expected = ("retry-after", &b"Fri, 15 Jan 2027 08:01:00 GMT"[..]);
         assert_eq!(continued, Some(expected));
+    }
+
+    #[test]
+    fn a_line_is_not_continued_for_ever() {
+        let mut head = head(&["connection: keep-alive"]);
+        let lengths = (0..100_000).filter_map(|_| head.line(b" ,").map(|(_, value)| value.len()));
+        let longest = lengths.max().unwrap();
+        assert!(longest <= MAX_FOLDED_BYTES + 2, "{longest}");
+        assert!(!head.keeps_alive());
+    }
+
+    #[test]
+    fn a_connection_is_kept_only_if_everybody_sees_the_same_end_of_the_answer() {
+        for (status, lines, keeps_alive) in [
+            (204, &[][..], true),
+            (204, &["content-length: 0"], true),
+            (204, &["content-length: 2"], false),
+            (204, &["transfer-encoding: chunked"], false),
+            (304, &[], true),
+            (304, &["content-length: 2"], false),
+            (304, &["transfer-encoding: chunked"], false),
+            (201, &["transfer-encoding: chunked, chunked"], false),
+            (
+                201,
+                &["transfer-encoding: chunked", "transfer-encoding: chunked"],
+                false,
+            ),
+        ] {
+            let mut head = parse_status_line(format!("HTTP/1.1 {status} x").as_bytes()).unwrap();
+            for line in lines {
+                head.line(line.as_bytes());
+            }
+            assert_eq!(head.keeps_alive(), keeps_alive, "{status} {lines:?}");
+        }
     }
 
     #[test]
