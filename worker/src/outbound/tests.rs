@@ -24,6 +24,7 @@ mod addresses;
 mod connections;
 mod details;
 mod hostile;
+mod hostile_http2;
 mod says;
 mod table;
 

@@ -1,5 +1,6 @@
 //! HTTP/2: sends requests over a shared connection, and knows from its frames what `h2` does not tell.
 
+mod hpack;
 mod tap;
 
 use std::{
@@ -9,6 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,6 +22,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::timeout,
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::tap::{Frames, Tap};
 use super::{Broken, Request, counted::Written};
@@ -29,6 +32,9 @@ use crate::outbound::answer::{AnswerEnd, Heard};
 const MAX_HEAD_BYTES: u32 = 256 * 1024;
 /// Window of all answers together, so that none waits for another.
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+
+/// Time in which a connection says goodbye. A server that reads nothing would keep its socket open for ever.
+const MAX_GOODBYE: Duration = Duration::from_secs(1);
 
 /// Handle of a connection; clones share it.
 #[derive(Clone)]
@@ -40,6 +46,8 @@ struct Shared {
     written: Written,
     /// Set when a request got no complete answer: nothing more is sent on a connection that may hang.
     is_broken: AtomicBool,
+    /// Ends the connection with its last handle.
+    _in_use: DropGuard,
 }
 
 impl Connection {
@@ -58,15 +66,24 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
             .handshake(tapped)
             .await?;
+        let unused = CancellationToken::new();
+        let in_use = unused.clone().drop_guard();
         tokio::spawn(async move {
-            // The requests learn of the error.
-            let _ = connection.await;
+            tokio::pin!(connection);
+            // The requests learn of an error.
+            tokio::select! {
+                _ = &mut connection => {}
+                () = unused.cancelled() => {
+                    let _ = timeout(MAX_GOODBYE, connection).await;
+                }
+            }
         });
         Ok(Self(Arc::new(Shared {
             sender,
             frames,
             written,
             is_broken: AtomicBool::new(false),
+            _in_use: in_use,
         })))
     }
 
@@ -77,6 +94,13 @@ impl Connection {
     /// Returns true if a request is under way, for which there is a handle beside the pool's own.
     pub(super) fn is_busy(&self) -> bool {
         Arc::strong_count(&self.0) > 1
+    }
+
+    /// Returns true unless the server takes no further request now.
+    pub(super) fn has_room(&self) -> bool {
+        // One handle is the pool's own.
+        let busy = Arc::strong_count(&self.0).saturating_sub(1);
+        busy < self.0.sender.current_max_send_streams()
     }
 
     pub(super) fn is_same(&self, other: &Self) -> bool {
@@ -94,16 +118,27 @@ impl Connection {
             frames,
             written,
             is_broken,
+            ..
         } = &*self.0;
         let unless_finished = BreakUnlessFinished(is_broken);
         let not_sent = |error: h2::Error| Broken::NotProcessed(format!("not sent: {error}"));
         let head = head(request).map_err(|error| Broken::NotProcessed(error.to_string()))?;
         let mut sender = sender.clone().ready().await.map_err(not_sent)?;
         let written_before = written.get();
-        heard.sent = true;
         let is_bodiless = request.body.is_empty();
+        heard.sent = is_bodiless;
         let (response, stream) = sender.send_request(head, is_bodiless).map_err(not_sent)?;
         let id = response.stream_id().as_u32();
+        if !is_bodiless {
+            // The server may take no more streams now; and nobody processes a head whose body was not sent.
+            let opened = sender.ready().await;
+            if let Err(error) = opened
+                && frames.status(id).is_none()
+            {
+                return Err(not_sent(error));
+            }
+            heard.sent = true;
+        }
         let answered = {
             let send = send_body(stream, request.body.clone());
             let read = read_answer(response, frames, id, heard);

@@ -135,7 +135,8 @@ impl Pool {
         let mut idle = self.idle.lock();
         let waiting = idle.get_mut(origin)?;
         waiting.retain(|one| one.is_fresh(now));
-        let newest = waiting.pop()?;
+        let has_room = |one: &Idle| one.wire.http2().is_none_or(http2::Connection::has_room);
+        let newest = waiting.remove(waiting.iter().rposition(has_room)?);
         if let Some(wire) = newest.wire.shared() {
             waiting.push(Idle { wire, since: now });
         }
