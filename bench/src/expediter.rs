@@ -60,6 +60,7 @@ impl Expediter {
             ("limits.unfinished_orders_per_session", "100000".to_owned()),
             ("rate_limits.integrator_per_minute", "0".to_owned()),
             ("notifier.max_sockets_per_address", "20000".to_owned()),
+            ("notifier.max_sockets_per_holder", "20000".to_owned()),
             ("telemetry.format", "text".to_owned()),
         ]);
         let variables = settings.iter().map(|(key, value)| {

@@ -13,6 +13,7 @@ use platform::secrets::{same, sha256};
 
 use crate::{
     Notifier,
+    connection_limit::{ConnectionGuard, Holder},
     frame::Frame,
     hub::Listener,
     protocol::{self, Close, EventFrame, SessionHello},
@@ -27,6 +28,7 @@ const PAGE: u32 = 100;
 #[derive(Debug)]
 pub(crate) struct Channel {
     notifier: Notifier,
+    _place: ConnectionGuard<Holder>,
     listener: Listener,
     subject: Subject,
     /// Holder of the ticket that opened the channel, if there was one.
@@ -73,12 +75,13 @@ impl Channel {
     ) -> Result<(Self, Frame), Close> {
         let read = notifier.read(async |ledger| ledger.session_by_code(code).await);
         let session = readable(notifier, read.await?)?;
+        let place = notifier.place_for(Holder::Session(session.id))?;
         // Subscribed before the first frame is read, so that no event is lost in between.
         let listener = notifier.0.hub.listen(session.id.into(), true);
         let subject = Subject::Session {
             code: code.to_owned(),
         };
-        let mut channel = Self::new(notifier, listener, subject);
+        let mut channel = Self::new(notifier, place, listener, subject);
         channel.guest_hash = guest_key.map(|key| sha256(key.as_bytes()));
         channel.begin(after).await
     }
@@ -93,20 +96,27 @@ impl Channel {
         let read = notifier.read(async |ledger| ledger.order(id).await);
         let order = read.await?.ok_or(Close::NotFound)?;
         let ticket_holder = TicketHolder::for_order(account, &order).ok_or(Close::Revoked)?;
+        let place = notifier.place_for(Holder::Account(account.id))?;
         let in_session = order.session.is_some();
         let listener = notifier.0.hub.listen(order.stream(), in_session);
         let subject = Subject::Order {
             id,
             sees_handoffs: ticket_holder.is_staff(),
         };
-        let mut channel = Self::new(notifier, listener, subject);
+        let mut channel = Self::new(notifier, place, listener, subject);
         channel.ticket_holder = Some(ticket_holder);
         channel.begin(after.filter(|_| !in_session)).await
     }
 
-    fn new(notifier: &Notifier, listener: Listener, subject: Subject) -> Self {
+    fn new(
+        notifier: &Notifier,
+        place: ConnectionGuard<Holder>,
+        listener: Listener,
+        subject: Subject,
+    ) -> Self {
         Self {
             notifier: notifier.clone(),
+            _place: place,
             listener,
             subject,
             ticket_holder: None,

@@ -1,70 +1,99 @@
-//! Limits the live channels, sockets and event streams together: all of them, and those of one client address, so that
-//! one client cannot use up all.
+//! Limits the live channels, sockets and event streams together: all of them, those of one client address, and those of
+//! one holder, so that nobody can use up all.
 
 use parking_lot::Mutex;
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, hash::Hash, net::IpAddr, sync::Arc};
 
+use domain::ids::{AccountId, SessionId};
 use runtime::client::ClientAddress;
 
 use crate::refusal::Refusal;
 
+/// Holder of channels: who has a table's code, however it is spelled and from whatever address, or an account,
+/// however many tickets it gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    Session(SessionId),
+    Account(AccountId),
+}
+
+/// Limits of all channels together and of each key's.
 #[derive(Clone, Debug)]
-pub(crate) struct ConnectionLimit {
+pub(crate) struct ConnectionLimit<K = IpAddr> {
     max: usize,
-    max_per_address: usize,
-    counts: Arc<Mutex<Counts>>,
+    max_of_each: usize,
+    counts: Arc<Mutex<Counts<K>>>,
 }
 
-#[derive(Debug, Default)]
-struct Counts {
-    all: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// Guard of one channel in its address's count; released on drop.
 #[derive(Debug)]
-pub(crate) struct ConnectionGuard {
-    connection_limit: ConnectionLimit,
-    address: IpAddr,
+struct Counts<K> {
+    all: usize,
+    by_key: HashMap<K, usize>,
+}
+
+/// Limit that is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    All,
+    Key,
+}
+
+/// Guard of one channel in the count of its address or holder; released on drop.
+#[derive(Debug)]
+pub(crate) struct ConnectionGuard<K: Copy + Eq + Hash = IpAddr> {
+    connection_limit: ConnectionLimit<K>,
+    key: K,
 }
 
 impl ConnectionLimit {
-    pub(crate) fn new(max: usize, max_per_address: usize) -> Self {
-        Self {
-            max,
-            max_per_address,
-            counts: Arc::default(),
-        }
-    }
-
     /// Counts one more channel for the address, unless a limit is reached.
     pub(crate) fn take(&self, client: ClientAddress) -> Result<ConnectionGuard, Refusal> {
         let ClientAddress(address) = client;
+        self.take_for(address).map_err(|full| match full {
+            Full::All => Refusal::OVERLOADED,
+            Full::Key => Refusal::TOO_MANY,
+        })
+    }
+}
+
+impl<K: Copy + Eq + Hash> ConnectionLimit<K> {
+    pub(crate) fn new(max: usize, max_of_each: usize) -> Self {
+        Self {
+            max,
+            max_of_each,
+            counts: Arc::new(Mutex::new(Counts {
+                all: 0,
+                by_key: HashMap::new(),
+            })),
+        }
+    }
+
+    pub(crate) fn take_for(&self, key: K) -> Result<ConnectionGuard<K>, Full> {
         let mut counts = self.counts.lock();
         if counts.all >= self.max {
-            return Err(Refusal::OVERLOADED);
+            return Err(Full::All);
         }
-        let held = counts.by_address.entry(address).or_default();
-        if *held >= self.max_per_address {
-            return Err(Refusal::TOO_MANY);
+        let held = counts.by_key.entry(key).or_default();
+        if *held >= self.max_of_each {
+            return Err(Full::Key);
         }
         *held += 1;
         counts.all += 1;
         Ok(ConnectionGuard {
             connection_limit: self.clone(),
-            address,
+            key,
         })
     }
 }
 
-impl Drop for ConnectionGuard {
+impl<K: Copy + Eq + Hash> Drop for ConnectionGuard<K> {
     fn drop(&mut self) {
         let mut counts = self.connection_limit.counts.lock();
         counts.all -= 1;
-        if let Some(held) = counts.by_address.get_mut(&self.address) {
+        if let Some(held) = counts.by_key.get_mut(&self.key) {
             *held -= 1;
             if *held == 0 {
-                counts.by_address.remove(&self.address);
+                counts.by_key.remove(&self.key);
             }
         }
     }
@@ -92,7 +121,7 @@ mod tests {
         assert!(again.is_ok() && take(1).is_err());
         drop((other, again));
         let counts = connection_limit.counts.lock();
-        assert_eq!(counts.by_address, HashMap::from([(client(1).0, 1)]));
+        assert_eq!(counts.by_key, HashMap::from([(client(1).0, 1)]));
         assert_eq!(counts.all, 1);
     }
 

@@ -20,7 +20,7 @@ mod stream;
 mod accept;
 /// Frames of one session or order, for one client.
 mod channel;
-/// Counts the channels of each client address.
+/// Counts the channels of each client address and holder.
 mod connection_limit;
 /// Wraps the routes of a process without the api.
 pub mod edge;
@@ -57,10 +57,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::settings::NotifierSettings;
 use self::{
-    connection_limit::ConnectionLimit,
+    connection_limit::{ConnectionGuard, ConnectionLimit, Holder},
     endpoint::{Kind, LiveChannel, Transport},
     guest_orders::GuestOrders,
     hub::Hub,
+    protocol::Close,
 };
 
 /// Running notifier; clones are cheap and share its state.
@@ -79,6 +80,8 @@ struct Inner {
     stopping: CancellationToken,
     channels: TaskTracker,
     connection_limit: ConnectionLimit,
+    /// Channels of each table and account.
+    holder_limit: ConnectionLimit<Holder>,
     proxies: Proxies,
     /// Checks access tokens; the api issues them.
     tokens: AccessTokens,
@@ -110,6 +113,7 @@ impl Notifier {
                 settings.max_sockets,
                 settings.max_sockets_per_address,
             ),
+            holder_limit: ConnectionLimit::new(usize::MAX, settings.max_sockets_per_holder),
             proxies: Proxies::new(&settings.trusted_proxies),
             tokens,
             settings,
@@ -135,6 +139,12 @@ impl Notifier {
             }
         });
         notifier
+    }
+
+    /// Counts one more channel of the holder, or refuses it.
+    fn place_for(&self, holder: Holder) -> Result<ConnectionGuard<Holder>, Close> {
+        let taken = self.0.holder_limit.take_for(holder);
+        taken.map_err(|_| Close::TooMany)
     }
 
     /// Closes every channel with 1012 and waits until all are closed; new ones are refused.

@@ -71,8 +71,8 @@ closes! {
     TooSlow = 4408, "too slow, reconnect";
     /// The session was closed, and its code has expired.
     Ended = 4410, "ended";
-    /// The client sent its guest key too often.
-    TooMany = 4429, "too many messages";
+    /// The client sent its guest key too often, or its table or account has too many channels.
+    TooMany = 4429, "too many messages or channels";
 }
 
 /// Message from a client; anything else is ignored.

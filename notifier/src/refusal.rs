@@ -38,7 +38,7 @@ impl Refusal {
         "Invalid credentials",
     );
     const ENDED: Self = Self::new(StatusCode::GONE, "session_ended", "Session expired");
-    /// The client's address has as many channels as it may have.
+    /// The client's address, table or account has as many channels as it may have.
     pub(crate) const TOO_MANY: Self = Self::new(
         StatusCode::TOO_MANY_REQUESTS,
         "rate_limited",
@@ -122,10 +122,9 @@ impl From<Close> for Refusal {
             Close::Revoked => Self::CREDENTIALS,
             Close::Ended => Self::ENDED,
             Close::TryAgain => Self::DATABASE,
+            Close::TooMany => Self::TOO_MANY,
             // The others close channels that have begun.
-            Close::Restart | Close::Away | Close::TooLong | Close::TooSlow | Close::TooMany => {
-                Self::OVERLOADED
-            }
+            Close::Restart | Close::Away | Close::TooLong | Close::TooSlow => Self::OVERLOADED,
         }
     }
 }

@@ -11,6 +11,8 @@ pub struct NotifierSettings {
     pub max_sockets: usize,
     /// Maximum number of sockets per client address; further ones get a 429.
     pub max_sockets_per_address: usize,
+    /// Maximum number of sockets of one table or account; further ones are closed with 4429.
+    pub max_sockets_per_holder: usize,
     /// Networks whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Maximum number of events that a client which reads nothing may be behind.
@@ -40,6 +42,7 @@ impl NotifierSettings {
         Self {
             max_sockets: notifier.max_sockets,
             max_sockets_per_address: notifier.max_sockets_per_address,
+            max_sockets_per_holder: notifier.max_sockets_per_holder,
             trusted_proxies: settings.http.trusted_proxies.clone(),
             client_queue_capacity: notifier.client_queue_capacity,
             client_queue_bytes: notifier.client_queue_bytes,

@@ -11,6 +11,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     Notifier,
+    connection_limit::{ConnectionGuard, Holder},
     frame::Frame,
     protocol::{self, Close, EventFrame},
     stores::{Next, QueueRoom, StoreListener},
@@ -27,6 +28,7 @@ const MARGIN: TimeDelta = TimeDelta::seconds(10);
 #[derive(Debug)]
 pub(crate) struct StoreChannel {
     notifier: Notifier,
+    _place: ConnectionGuard<Holder>,
     listener: StoreListener,
     store: StoreId,
     ticket_holder: TicketHolder,
@@ -69,6 +71,7 @@ impl StoreChannel {
         let mut channel = Self {
             listener: notifier.0.hub.stores().listen(store, room),
             notifier: notifier.clone(),
+            _place: notifier.place_for(Holder::Account(account.id))?,
             store,
             ticket_holder,
             restarts: notifier.0.hub.restarts(),

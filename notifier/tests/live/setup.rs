@@ -146,6 +146,7 @@ pub(crate) fn settings() -> NotifierSettings {
     NotifierSettings {
         max_sockets: 1000,
         max_sockets_per_address: 1000,
+        max_sockets_per_holder: 1000,
         trusted_proxies: Vec::new(),
         client_queue_capacity: 256,
         client_queue_bytes: 1 << 20,

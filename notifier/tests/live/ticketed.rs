@@ -324,3 +324,28 @@ over_both! {
         );
     }
 }
+
+#[each_database]
+async fn an_account_has_so_many_channels_and_guests_take_none_of_them(house: TestLedger) {
+    let limited = NotifierSettings {
+        max_sockets_per_holder: 2,
+        ..settings()
+    };
+    let pass = Pass::with(house, limited).await;
+    let session = pass.table("1").await;
+    let guests = format!("/ws/sessions/{}", session.code);
+    let (_one, _two) = (
+        pass.served.open(&guests).await,
+        pass.served.open(&guests).await,
+    );
+    let (mut store, mut other) = (pass.open_store().await, pass.open_store().await);
+    assert_eq!(store.frame().await["type"], "hello");
+    assert_eq!(other.frame().await["type"], "hello");
+    assert_eq!(pass.open_store().await.closed_with().await, 4429);
+    let colleague = pass.another("kim").await;
+    let ticket = pass
+        .ticket_of(colleague.id, TicketSubject::Store(pass.store))
+        .await;
+    let path = format!("/ws/stores/{}?ticket={ticket}", pass.store);
+    assert_eq!(pass.served.open(&path).await.frame().await["type"], "hello");
+}

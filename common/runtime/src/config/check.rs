@@ -53,6 +53,11 @@ fn listening(check: &mut Check, settings: &Settings) {
         1..=1_000_000,
     );
     check.range(
+        "notifier.max_sockets_per_holder",
+        notifier.max_sockets_per_holder,
+        1..=1_000_000,
+    );
+    check.range(
         "notifier.client_queue_capacity",
         notifier.client_queue_capacity,
         8..=100_000,

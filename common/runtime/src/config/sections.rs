@@ -189,6 +189,7 @@ pub struct Callbacks {
 pub struct Notifier {
     pub max_sockets: usize,
     pub max_sockets_per_address: usize,
+    pub max_sockets_per_holder: usize,
     pub client_queue_capacity: usize,
     pub client_queue_bytes: usize,
     pub guest_messages_per_minute: u32,

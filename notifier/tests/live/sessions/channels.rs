@@ -355,4 +355,37 @@ socket_test! {
         let mut by_header = table.served.open_with(&table.path(), &[("expediter-guest", "bob")]).await.unwrap();
         assert_eq!(by_header.frame().await["orders"][1]["mine"], true);
     }
+
+    async fn one_table_has_so_many_channels_whoever_opens_them_and_gets_them_back(house: TestLedger) {
+        let trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+        let settings = NotifierSettings { max_sockets_per_holder: 2, trusted_proxies, ..settings() };
+        let table = Table::with(house, settings).await;
+        let mut addresses = 0..;
+        let mut open = async |path: &str, guest: &str| {
+            let from = format!("192.0.2.{}", addresses.next().unwrap());
+            table.served.open_with(path, &[("x-forwarded-for", &from), ("expediter-guest", guest)]).await.unwrap()
+        };
+        let path = table.path();
+        let (mut one, mut two) = (open(&path, "ann").await, open(&path, "bob").await);
+        assert_eq!((one.frame().await["type"].clone(), two.frame().await["type"].clone()), (json!("hello"), json!("hello")));
+        for path in [&path, &format!("{path}?after=0"), &format!("{path}?after=x&epoch=y")] {
+            assert_eq!(open(path, "eve").await.closed_with().await, 4429, "{path}");
+        }
+        let another = table.house.ledger.open_session(table.session.store_id, "another").await.unwrap();
+        let mut elsewhere = open(&format!("/ws/sessions/{}", another.code), "eve").await;
+        assert_eq!(elsewhere.frame().await["type"], "hello", "other tables have their own places");
+        drop(one);
+        let again = timeout(TEST_TIMEOUT, async {
+            loop {
+                let mut client = open(&path, "ann").await;
+                match client.next().await {
+                    tungstenite::Message::Text(_) => return,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        });
+        again.await.expect("the place is free again");
+        table.order(1).await;
+        assert_eq!(two.frame().await["seq"], 2, "the others are told as before");
+    }
 }
