@@ -83,6 +83,8 @@ class Handler(BaseHTTPRequestHandler):
             reference = receive(header["webhook-id"], json.loads(body))
         except sqlite3.Error as error:
             return self.answer(503, {"error": str(error)})  # sent again later
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return self.answer(400, {"error": "not understood"})  # never sent again
         self.answer(200, {"reference": reference})
 
     def answer(self, status, body):

@@ -1,6 +1,6 @@
 //! Compares each JSON example of the guide with what an expediter sends, takes and answers.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use e2e::{Expediter, Folder, Launch, text, until};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
@@ -153,7 +153,7 @@ impl Shown {
         let mut body = self.json("callback.json");
         body["order_id"] = json!(scene.order_id);
         // A time of the example's own would be that of another order.
-        body["occurred_at"] = json!(chrono::Utc::now().to_rfc3339());
+        body["occurred_at"] = json!(scene.now().to_rfc3339());
         let kitchens = &scene.kitchens;
         let stored = scene.call(kitchens, "cb-1", &body).await;
         assert_eq!(stored.0, 202);
@@ -184,7 +184,7 @@ impl Shown {
             body["reference"], "K-1041",
             "the courier's own reference is used"
         );
-        body["occurred_at"] = json!(chrono::Utc::now().to_rfc3339());
+        body["occurred_at"] = json!(scene.now().to_rfc3339());
         let (status, answer) = scene.call(&scene.couriers, "cb-3", &body).await;
         assert_eq!(status, 202, "{answer}");
         until("the courier's update on the order", || async {
@@ -284,6 +284,10 @@ impl Scene {
         scene
     }
 
+    fn now(&self) -> DateTime<Utc> {
+        self.expediter.launch().clock().now()
+    }
+
     async fn place(&self) -> String {
         let order = json!({
             "store_id": self.store_id, "fulfilment": "delivery", "user_note": "Ring twice",
@@ -320,7 +324,7 @@ impl Scene {
 
     /// Sends a callback that is signed with the guide's code.
     async fn call(&self, by: &Connection, webhook_id: &str, body: &Value) -> (u16, Value) {
-        let (body, timestamp) = (body.to_string(), chrono::Utc::now().timestamp().to_string());
+        let (body, timestamp) = (body.to_string(), self.now().timestamp().to_string());
         let signature = sign(&by.callback_secret, webhook_id, &timestamp, body.as_bytes());
         let request = self
             .expediter

@@ -9,7 +9,43 @@ use domain::{
     status::{By, OrderStatus, TABLE},
 };
 
+use runtime::config::DEFAULT_TOML;
+
 use crate::blocks::guide;
+
+/// Lines of `default.toml`, and the guide's words for them.
+const NUMBERS: [(&str, &str); 9] = [
+    (
+        "attempt_timeout_ms = 10_000",
+        "at most 10 seconds in all (`worker.attempt_timeout_ms`)",
+    ),
+    ("connect_timeout_ms = 2000", "2 of them to connect"),
+    (
+        "body_grace_ms = 1000",
+        "one more second (`worker.body_grace_ms`)",
+    ),
+    (
+        "response_limit_bytes = 65_536",
+        "at most 64 KiB of it are read",
+    ),
+    (
+        "max_pause_s = 300",
+        "at most five minutes (`worker.max_pause_s`)",
+    ),
+    (
+        "default_concurrency = 8",
+        "requests at one time (8 by default)",
+    ),
+    (
+        "tolerance_s = 300",
+        "a clock that is wrong by more than 5 minutes",
+    ),
+    (
+        "integrator_per_minute = 12_000",
+        "`rate_limits.integrator_per_minute` (12,000)",
+    ),
+    ("body_limit_bytes = 1_048_576", "more than 1 MiB"),
+];
 
 /// Returns the cells of the table below a heading, without its head.
 fn table(heading: &str) -> Vec<Vec<String>> {
@@ -130,4 +166,14 @@ fn the_guide_has_every_result_of_a_callback() {
     let listed: Vec<String> = rows.iter().flat_map(|row| words(&row[0])).collect();
     let results: Vec<&str> = CallbackResult::ALL.iter().map(|one| one.as_str()).collect();
     assert_eq!(listed, results);
+}
+
+#[test]
+fn the_guides_numbers_are_the_defaults() {
+    // The guide's lines are broken anywhere.
+    let guide = guide().split_whitespace().collect::<Vec<_>>().join(" ");
+    for (line, words) in NUMBERS {
+        assert!(DEFAULT_TOML.lines().any(|one| one == line), "{line}");
+        assert!(guide.contains(words), "the guide does not say: {words}");
+    }
 }
