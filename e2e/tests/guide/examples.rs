@@ -198,6 +198,8 @@ impl Shown {
     async fn changes(&mut self, scene: &Scene) {
         let first = scene.push.wait_for_event("order.status_changed").await;
         self.compare_part("order.status_changed.json", &first.json());
+        let moved = scene.push.wait_for_event("delivery.moved").await;
+        self.compare_part("delivery.moved.json", &moved.json());
         let second = scene.place().await;
         until("the second order's acceptance", || async {
             let order = scene
@@ -227,7 +229,8 @@ impl Shown {
         assert_eq!(status, 200, "{rotated}");
         self.compare("rotated.json", &rotated);
 
-        let mapped = self.json("status_map.json");
+        let mut mapped = self.json("status_map.json");
+        mapped["answers"] = self.json("answers.json")["answers"].clone();
         for auth in self.json("auth.json").as_array().expect("a list") {
             let mut patch = mapped.clone();
             patch["auth"] = auth.clone();
@@ -238,6 +241,7 @@ impl Shown {
             assert_eq!(status, 200, "{edited}");
             assert_eq!(edited["auth_type"], auth["type"]);
             assert_eq!(edited["status_map"], mapped["status_map"]);
+            assert_eq!(edited["answers"], mapped["answers"]);
         }
     }
 }
@@ -268,7 +272,13 @@ impl Scene {
         };
         let kitchens = Connection::of(&connect("Kitchen", "kitchen", "order", &kitchen).await);
         let couriers = Connection::of(&connect("Courier", "delivery", "delivery", &courier).await);
-        connect("Push", "push", "order", &push).await;
+        let push_id = text(&connect("Push", "push", "order", &push).await["integrator"]["id"]);
+        let follow = json!({"events": ["order.status_changed", "delivery.moved"]});
+        let request = expediter
+            .by_operator(Method::PATCH, &format!("/api/v1/integrators/{push_id}"))
+            .json(&follow);
+        let (status, edited) = expediter.answer(request).await;
+        assert_eq!(status, 200, "{edited}");
         let mut scene = Self {
             expediter,
             _folder: folder,

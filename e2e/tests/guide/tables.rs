@@ -151,12 +151,7 @@ fn the_guide_has_every_status_that_an_integrator_may_set() {
     assert_eq!(listed, statuses);
     let guide = guide();
     for status in DeliveryStatus::ALL {
-        let is_theirs = *status != DeliveryStatus::HandoffFailed;
-        assert_eq!(
-            guide.contains(&format!("`{status}`")),
-            is_theirs,
-            "{status}"
-        );
+        assert!(guide.contains(&format!("`{status}`")), "{status}");
     }
 }
 
