@@ -1,6 +1,7 @@
 //! Runs docs/integrators/example.py, the integrator that was written from the guide, as a process.
 
 use std::{
+    fs,
     io::{BufRead, BufReader},
     net::TcpListener,
     process::{Child, ChildStdout, Command, Stdio},
@@ -201,6 +202,29 @@ fn message(event: &str, order_id: &str, number: u32, callback_url: &str) -> Valu
 fn told(callback: &Recorded) -> (String, String) {
     let body = callback.json();
     (text(&body["order_id"]), text(&body["status"]))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_example_passes_the_check_of_integrators() {
+    if !is_there("python3") {
+        return;
+    }
+    let (theirs, ours) = (Folder::new(), Folder::new());
+    let example = Example::start(&theirs, free_port(), [SIGNING, CALLBACK], 1);
+    let mut check = Launch::new(ours.path())
+        .argument("check-integrator")
+        .argument(&example.url);
+    for (option, secret) in [
+        ("--secret-file", SIGNING),
+        ("--callback-secret-file", CALLBACK),
+    ] {
+        let file = ours.path().join(option);
+        fs::write(&file, secret).expect("the test's directory can be written");
+        check = check.argument(option).argument(file.display());
+    }
+    let checked = check.run().await;
+    let report = format!("{}{}", checked.stdout, checked.stderr);
+    assert_eq!(checked.code, Some(0), "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
