@@ -111,6 +111,8 @@ async fn each_fault_of_a_sloppy_integrator_is_named() {
         (FailsFirstAttempts, vec!["retry"]),
         (FailsAll, vec!["good-signature", "retry"]),
         (LosesOrdersOfFailedAttempts, vec!["good-signature", "retry"]),
+        // This is no fault.
+        (LimitsTheRate, vec![]),
         (DoesNotKnowCancelledOrder, vec!["out-of-order"]),
         (PreparesCancelled, vec!["cancelled-after-placed"]),
         (PreparesCancelledBefore, vec!["out-of-order"]),
@@ -179,7 +181,7 @@ async fn slow_and_late_answers_are_named() {
         lines.any(|line| line.starts_with("fault    slow ")),
         "{ended:?}"
     );
-    assert!(ended.stdout.contains("docs/integrators.md#your-answer"));
+    assert!(ended.stdout.contains("docs/integrators.md#time-outs"));
 }
 
 #[tokio::test]
@@ -297,7 +299,11 @@ async fn start_courier(folder: &Path) -> (Running, String) {
     let address = e2e::until("the courier runs", || {
         let text = fs::read_to_string(&log).unwrap_or_default();
         let mut lines = text.lines().map(serde_json::from_str::<Value>);
-        let address = lines.find_map(|line| Some(line.ok()?["address"].as_str()?.to_owned()));
+        let address = lines.find_map(|line| {
+            let line = line.ok()?;
+            let address = line["address"].as_str()?;
+            Some(address.trim_start_matches("socket://").to_owned())
+        });
         async move { address }
     });
     let running = Running(child);
