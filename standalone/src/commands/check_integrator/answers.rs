@@ -28,13 +28,20 @@ pub(super) fn judge(log: &[Exchange], limit: Duration, findings: &mut Findings) 
     ] {
         findings.ran(check);
     }
+    let slow_downs = log.iter().filter(|one| one.asks_to_slow_down()).count();
+    if slow_downs > 0 {
+        findings.note(format!(
+            "it said \"slow down\" to {slow_downs} messages (429, or 503 with Retry-After); they were sent again"
+        ));
+    }
     for (index, exchange) in log.iter().enumerate() {
         judge_time(exchange, limit, findings);
         judge_connection(exchange, index, findings);
         if let Some(details) = &exchange.details {
             judge_details(exchange, details, findings);
         }
-        if exchange.status().is_some_and(|status| status >= 500) {
+        let is_failure = exchange.status().is_some_and(|status| status >= 500);
+        if is_failure && !exchange.asks_to_slow_down() {
             findings.warning(
                 RETRY,
                 exchange,

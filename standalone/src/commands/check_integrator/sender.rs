@@ -23,8 +23,12 @@ use super::sample::Message;
 const MAX_ATTEMPTS: u32 = 3;
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(500);
+/// Number of times that a message is sent again because the integrator said "slow down".
+const MAX_SLOW_DOWNS: u32 = 3;
 /// Number of time-outs after which nothing more is sent.
 const MAX_TIMEOUTS: usize = 3;
+/// The same for messages without an answer for whatever reason.
+const MAX_UNANSWERED: usize = 12;
 /// Characters of an answer that a report shows.
 const SHOWN_CHARS: usize = 160;
 
@@ -69,14 +73,19 @@ impl Exchange {
         self.outcome() == Some(AttemptOutcome::Acknowledged)
     }
 
-    /// Returns true if a worker would send the message again because of the answer.
+    /// Returns true if a worker would send the message again: because of the answer, or because nothing was sent.
     pub(super) fn asks_for_another(&self) -> bool {
-        self.status().is_some() && self.outcome() == Some(AttemptOutcome::Retry)
+        self.outcome() == Some(AttemptOutcome::Retry)
     }
 
+    pub(super) fn asks_to_slow_down(&self) -> bool {
+        matches!(&self.result, AttemptResult::SendResult { heard, .. } if heard.asks_to_slow_down())
+    }
+
+    /// Returns true if the message was sent, and no answer came in time.
     pub(super) fn is_timeout(&self) -> bool {
-        self.error()
-            .is_some_and(|error| error.ends_with("timed out"))
+        let is_timed_out = |error: &str| error.ends_with("timed out");
+        self.is_lost() && self.error().is_some_and(is_timed_out)
     }
 
     /// Returns the reason why there was no answer.
@@ -152,24 +161,43 @@ impl Sender {
     ) -> Exchange {
         let mut exchange = self.send(sent, message, signing, 1, |_| {}).await;
         for n in 2..=MAX_ATTEMPTS {
-            if !exchange.asks_for_another() {
+            if !exchange.asks_for_another() || !self.was_answered() {
                 break;
             }
             tokio::time::sleep(self.pause_after(&exchange)).await;
-            let sent = format!("{sent}, again after {}", exchange.status().unwrap_or(0));
+            let sent = format!("{sent}, as attempt {n}/5");
             exchange = self.send(&sent, message, signing, n, |_| {}).await;
         }
         exchange
     }
 
-    /// Sends a message as attempt `n`, with headers that may be changed.
+    /// Sends a message as attempt `n`, with headers that may be changed. "Slow down" is no answer to the message, so it is
+    /// sent again after the pause.
     pub(super) async fn send(
         &self,
         sent: &str,
         message: &Message,
         signing: &[SigningSecret],
         n: u32,
-        change: impl FnOnce(&mut HeaderMap) + Send,
+        change: impl Fn(&mut HeaderMap) + Send + Sync,
+    ) -> Exchange {
+        for _ in 0..MAX_SLOW_DOWNS {
+            let exchange = self.send_once(sent, message, signing, n, &change).await;
+            if !exchange.asks_to_slow_down() {
+                return exchange;
+            }
+            tokio::time::sleep(self.pause_after(&exchange)).await;
+        }
+        self.send_once(sent, message, signing, n, &change).await
+    }
+
+    async fn send_once(
+        &self,
+        sent: &str,
+        message: &Message,
+        signing: &[SigningSecret],
+        n: u32,
+        change: impl Fn(&mut HeaderMap) + Send,
     ) -> Exchange {
         let outgoing = Outgoing {
             handoff: message.id,
@@ -205,10 +233,18 @@ impl Sender {
         let _ = tokio::time::timeout(patience, sending).await;
     }
 
-    /// Returns true if so many answers did not come in time that the rest would not either.
+    /// Returns true if so many answers did not come that the rest would not either.
     pub(super) fn has_given_up(&self) -> bool {
         let log = self.log.lock();
-        log.iter().filter(|one| one.is_timeout()).count() >= MAX_TIMEOUTS
+        let timeouts = log.iter().filter(|one| one.is_timeout()).count();
+        let unanswered = log.iter().filter(|one| one.status().is_none()).count();
+        timeouts >= MAX_TIMEOUTS || unanswered >= MAX_UNANSWERED
+    }
+
+    /// Returns true if anything was answered so far.
+    fn was_answered(&self) -> bool {
+        let log = self.log.lock();
+        log.iter().any(|one| one.status().is_some())
     }
 
     fn pause_after(&self, exchange: &Exchange) -> Duration {

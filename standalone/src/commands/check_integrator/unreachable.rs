@@ -15,8 +15,8 @@ impl Unreachable {
     /// Fails if the first exchange did not come as far as HTTP.
     pub(super) fn check(url: &Url, first: &Exchange) -> Result<(), Self> {
         match first.error() {
-            // A time-out after the connection was made is an answer that is too late.
-            Some(error) if !(first.is_lost() && first.is_timeout()) => Err(Self {
+            // A time-out after the message was sent is an answer that is too late.
+            Some(error) if !first.is_timeout() => Err(Self {
                 url: url.clone(),
                 what: explain(error, url.scheme()),
             }),
