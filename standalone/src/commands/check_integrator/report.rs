@@ -10,6 +10,8 @@ use super::{
     sender::Exchange,
 };
 
+/// Result of a check that was not made.
+const SKIPPED: &str = "skipped";
 /// Findings of one check that a report shows; more of the same kind are counted.
 const MAX_SHOWN: usize = 5;
 
@@ -115,7 +117,7 @@ impl Findings {
             Some(Level::Fault) => "fault",
             Some(Level::Warning) => "warning",
             None if self.ran.contains(check.name) => "ok",
-            None => "skipped",
+            None => SKIPPED,
         }
     }
 
@@ -143,7 +145,9 @@ impl Findings {
         let mut line = |line: std::fmt::Arguments<'_>| {
             writeln!(text, "{line}").expect("writing to a String cannot fail");
         };
-        for check in ALL {
+        let (skipped, made): (Vec<&&Check>, Vec<&&Check>) =
+            ALL.iter().partition(|check| self.word(check) == SKIPPED);
+        for check in made {
             let word = self.word(check);
             line(format_args!("{word:8} {:24} {}", check.name, check.title));
             let found: Vec<&Finding> = self.of(check).collect();
@@ -162,6 +166,10 @@ impl Findings {
                 line(format_args!("           why   {}", check.why));
                 line(format_args!("           see   {}", check.link()));
             }
+        }
+        let skipped: Vec<&str> = skipped.iter().map(|check| check.name).collect();
+        if !skipped.is_empty() {
+            line(format_args!("{SKIPPED:8} {}", skipped.join(", ")));
         }
         for note in &self.notes {
             line(format_args!("note     {note}"));
