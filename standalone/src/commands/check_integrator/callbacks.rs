@@ -80,11 +80,14 @@ pub(super) enum Verdict {
     Repeated(Update),
     /// Answered with 503, to see if it comes again.
     PutOff(Update),
-    Refused {
-        check: &'static Check,
-        status: u16,
-        advice: String,
-    },
+    Refused(Refused),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Refused {
+    pub(super) check: &'static Check,
+    status: u16,
+    pub(super) advice: String,
 }
 
 impl Verdict {
@@ -92,14 +95,14 @@ impl Verdict {
         match self {
             Self::Taken(_) | Self::Repeated(_) => 202,
             Self::PutOff(_) => 503,
-            Self::Refused { status, .. } => *status,
+            Self::Refused(refused) => refused.status,
         }
     }
 
     fn update(&self) -> Option<&Update> {
         match self {
             Self::Taken(update) | Self::Repeated(update) | Self::PutOff(update) => Some(update),
-            Self::Refused { .. } => None,
+            Self::Refused(_) => None,
         }
     }
 }
@@ -210,11 +213,11 @@ impl Inner {
         let mut arrived = self.arrived.lock();
         let verdict = match verdict {
             Ok(update) => self.place(&arrived, &webhook_id, update),
-            Err(refused) => refused,
+            Err(refused) => Verdict::Refused(refused),
         };
         let status = verdict.status();
         let answer = match &verdict {
-            Verdict::Refused { advice, .. } => json!({"detail": advice}),
+            Verdict::Refused(refused) => json!({"detail": refused.advice}),
             Verdict::PutOff(_) => json!({"detail": "This check wants to see it again."}),
             Verdict::Taken(_) => json!({"result": "stored"}),
             Verdict::Repeated(_) => json!({"result": "duplicate"}),
@@ -236,7 +239,7 @@ impl Inner {
     }
 
     /// Checks address, signature and body, in this order.
-    fn judge(&self, request: &Request, body: &[u8]) -> Result<Update, Verdict> {
+    fn judge(&self, request: &Request, body: &[u8]) -> Result<Update, Refused> {
         if request.uri().path() != self.path {
             let path = request.uri().path();
             return Err(refused(
@@ -281,7 +284,7 @@ impl Inner {
         }
     }
 
-    fn verify(&self, request: &Request, body: &[u8]) -> Result<(), Verdict> {
+    fn verify(&self, request: &Request, body: &[u8]) -> Result<(), Refused> {
         let header = |name| request.header(name).filter(|value| !value.is_empty());
         let bad = |advice: String| refused(CALLBACK_SIGNATURE, 401, advice);
         let Some(id) = header("webhook-id") else {
@@ -328,12 +331,12 @@ impl Inner {
                 (Verdict::Taken(_), true) => return Verdict::Repeated(update),
                 (Verdict::PutOff(_), true) => is_again = true,
                 (Verdict::Taken(_) | Verdict::PutOff(_), false) => {
-                    return refused(
+                    return Verdict::Refused(refused(
                         CALLBACK_ID,
                         422,
                         "This webhook-id came before with another update. Use a new id for each update, and the same \
                          one when you send it again.",
-                    );
+                    ));
                 }
                 _ => {}
             }
@@ -356,8 +359,8 @@ impl Inner {
     }
 }
 
-fn refused(check: &'static Check, status: u16, advice: impl Into<String>) -> Verdict {
-    Verdict::Refused {
+fn refused(check: &'static Check, status: u16, advice: impl Into<String>) -> Refused {
+    Refused {
         check,
         status,
         advice: advice.into(),

@@ -35,13 +35,16 @@ pub(in crate::commands::check_integrator) struct Judge<'a> {
     pub(in crate::commands::check_integrator) findings: &'a mut Findings,
 }
 
+/// Status, delivery status and sequence of an update.
+type Words = (Option<String>, Option<String>, Option<i64>);
+
 /// An order as the callbacks so far have moved it.
 struct Course {
     status: OrderStatus,
     delivery: Option<DeliveryStatus>,
     newest: UpdateMark,
     /// `webhook-id` of each update, by what it says.
-    told: HashMap<(Option<String>, Option<String>, Option<i64>), String>,
+    told: HashMap<Words, String>,
 }
 
 impl Judge<'_> {
@@ -65,8 +68,8 @@ impl Judge<'_> {
         let mut courses = HashMap::new();
         let mut first_of_id: Vec<&str> = Vec::new();
         for one in arrived {
-            if let Verdict::Refused { check, advice, .. } = &one.verdict {
-                self.fault(check, one, advice.clone());
+            if let Verdict::Refused(refused) = &one.verdict {
+                self.fault(refused.check, one, refused.advice.clone());
                 continue;
             }
             let is_first = !first_of_id.contains(&one.webhook_id.as_str());
