@@ -78,7 +78,7 @@ checks! {
     LARGE_ORDER = "large-order", "Messages",
         "An order with 100 items is taken",
         "This is the largest order that there is; a limit on the body's size would fail it.";
-    SLOW = "slow", "Your answer",
+    SLOW = "slow", "Time-outs",
         "Answers come in time",
         "An answer that comes after the limit is lost, and the message is sent again.";
     REDIRECT = "redirect", "Your answer",
@@ -129,7 +129,7 @@ mod tests {
     fn names_differ_and_links_are_anchors() {
         let names: HashSet<_> = ALL.iter().map(|check| check.name).collect();
         assert_eq!(names.len(), ALL.len());
-        assert_eq!(SLOW.link(), "docs/integrators.md#your-answer");
+        assert_eq!(SLOW.link(), "docs/integrators.md#time-outs");
         assert_eq!(
             DUPLICATE.link(),
             "docs/integrators.md#retries-and-duplicates"
