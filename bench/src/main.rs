@@ -23,6 +23,8 @@ mod wire; // a minimal HTTP client
 mod history; // a year's orders
 mod million; // 6
 
+mod tls; // 7
+
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::Context;
@@ -110,6 +112,14 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
     if wanted(6) {
         progress("stats and lists over many orders");
         sections.push(million::measure(effort).await?);
+    }
+    if wanted(7) {
+        progress("large statements over TLS");
+        let section = tls::measure(effort).await?;
+        if section.is_none() {
+            progress("no MySQL server that offers TLS");
+        }
+        sections.extend(section);
     }
     Ok(Report { sections })
 }

@@ -123,6 +123,10 @@ impl Integrator {
         self.shared.received.borrow().clone()
     }
 
+    pub(crate) fn received_count(&self) -> usize {
+        self.shared.received.borrow().len()
+    }
+
     /// Returns the maximum number of concurrent requests so far.
     pub(crate) fn peak(&self) -> usize {
         self.shared.peak.load(Ordering::SeqCst)

@@ -219,7 +219,7 @@ impl Scene {
     }
 
     pub(super) async fn advance_until_requests(&self, at: &Server, count: usize) {
-        self.advance_until(async || at.received().len() >= count)
+        self.advance_until(async || at.received_count() >= count)
             .await;
     }
 
@@ -233,7 +233,7 @@ impl Scene {
         self.advance_until(async || {
             self.worker.sweep_once().await;
             other.worker.sweep_once().await;
-            at.received().len() >= count
+            at.received_count() >= count
         })
         .await;
     }
