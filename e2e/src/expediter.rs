@@ -99,6 +99,11 @@ impl Expediter {
         assert!(sent.success(), "{kill}");
     }
 
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until the process ends, for example at a crash point.
     ///
     /// # Panics

@@ -1,8 +1,9 @@
 //! The normal course of an order: from a guest's POST to the kitchen and back to the screen, and kept across a restart.
 
-use e2e::{Channel, Expediter, one_to, text};
+use e2e::{Channel, Expediter, PythonTools, one_to, text};
 use reqwest::Method;
 use serde_json::{Value, json};
+use store::testing::environment;
 
 e2e::each_ground! {
     async fn a_guests_order_travels_to_the_kitchen_and_back_onto_the_screen(ground: Ground) {
@@ -68,6 +69,33 @@ e2e::each_ground! {
         assert_eq!(missed, one_to(seen_before(from) + missed.len())[seen_before(from)..]);
         assert_eq!(expediter.read(&format!("/api/v1/orders/{second}")).await["number"], 2);
         assert_audit_is_clean(&expediter).await;
+    }
+
+    async fn no_socket_of_the_process_waits_for_delayed_acknowledgements(ground: Ground) {
+        let Some(python) = PythonTools::found("TCP_NODELAY of the process's sockets") else {
+            return;
+        };
+        let expediter = ground.launch().start().await;
+        let mut channel = expediter.channel(expediter.session_code(), None).await;
+        let order_id = place(&expediter).await;
+        until_ready(&mut channel, &order_id).await;
+        let mut look = python.command("python3");
+        look.arg(PythonTools::file("nodelay.py")).arg(expediter.pid().to_string());
+        let looked = look.output().expect("python3 runs");
+        let complaint = String::from_utf8_lossy(&looked.stderr);
+        assert!(looked.status.success(), "{complaint}");
+        let sockets: Vec<Value> = serde_json::from_slice(&looked.stdout).expect("a list of sockets");
+        let waiting: Vec<&Value> = sockets.iter().filter(|socket| socket["nodelay"] != true).collect();
+        assert!(waiting.is_empty(), "{waiting:?}");
+        // The live channel's at least, and those to the servers.
+        assert!(!sockets.is_empty());
+        if ground.has_servers() {
+            for url in [environment::test_mysql_url(), environment::test_amqp_url()] {
+                let url: reqwest::Url = url.expect("there are servers").parse().expect("a URL");
+                let is_its = |socket: &Value| socket["remote"] == json!(url.port());
+                assert!(sockets.iter().any(is_its), "{url}: {sockets:?}");
+            }
+        }
     }
 }
 
