@@ -54,7 +54,6 @@ fn connection_frame(kind: u8, flags: u8, payload: &[u8]) -> Step {
 /// Makes an attempt that ends as expected, and another one that is answered: nobody's trouble stays.
 async fn check(name: &str, script: Script, expected: AttemptOutcome) {
     let server = Scripted::start(Transport::Http2, vec![script, created()], false).await;
-    // Most servers of an unknown outcome hang.
     let mut outbound = if expected == Unknown {
         hasty()
     } else {
@@ -204,7 +203,6 @@ async fn frames_that_break_the_rules_leave_what_was_known_before_them() {
     ];
     for (name, odd) in cases {
         check(name, vec![odd.clone(), Step::Close], Unknown).await;
-        // The head proper, whatever comes after it.
         let answered = vec![begun(), odd.clone(), Step::Close];
         check(&format!("201, then {name}"), answered, Acknowledged).await;
     }
@@ -418,7 +416,6 @@ async fn requests_beyond_the_servers_streams_go_out_on_another_connection() {
 
 #[tokio::test]
 async fn a_window_that_never_opens_leaves_an_unknown_outcome_unless_there_is_an_answer() {
-    // Nobody answers, and nothing of the body may be sent.
     let narrow = Narrow::start(9, 0, Arc::new(tokio::sync::Semaphore::new(0))).await;
     let heard = attempt(&hasty(), narrow.url.clone()).await;
     assert_eq!(heard.0, Unknown);
