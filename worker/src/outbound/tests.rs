@@ -25,6 +25,7 @@ mod connections;
 mod details;
 mod hostile;
 mod hostile_http2;
+mod narrow_http2;
 mod says;
 mod table;
 
