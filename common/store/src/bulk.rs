@@ -1,5 +1,5 @@
 //! Statements over many rows, in few shapes. With MySQL, prepared statements are cached by their text, and one that is
-//! not cached costs a round trip that Nagle's algorithm stretches to 44 ms (measured; sqlx sets no TCP_NODELAY).
+//! not cached costs another round trip.
 
 use std::collections::BTreeMap;
 
