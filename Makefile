@@ -21,8 +21,9 @@ check: ## check formatting and lints
 deny: ## check licences, sources and known advisories of all dependencies
 	@scripts/deny
 
-openapi: ## regenerate the documents in openapi/
+openapi: ## regenerate the documents in openapi/ and the courier's
 	cargo run -q -p standalone -- openapi openapi/
+	cargo run -q -p courier -- openapi >courier/openapi.json
 
 .PHONY: clients
 clients: ## generate the TypeScript and Python clients into target/clients, and check their types (docs/clients.md)
@@ -38,7 +39,7 @@ bench: ## measure rates and delays against their limits and write docs/benchmark
 	@ulimit -n $$(ulimit -H -n); scripts/test-servers run $${CARGO_TARGET_DIR:-target}/release/bench $(if $(STATS),--only 6) $(if $(QUICK),--quick,--write docs/benchmarks.md)
 
 .PHONY: up down
-up: ## start a production setup on private servers: 2 api, 2 worker, 2 notifier, kitchen, gateway (PROFILE=debug, PORT=8000)
+up: ## start a production setup on private servers: 2 api, 2 worker, 2 notifier, kitchen, courier, gateway (PROFILE=debug, PORT=8000)
 	@scripts/up
 
 down: ## stop everything that `make up` started

@@ -18,8 +18,9 @@ const CRATES: &[(&str, &[&str])] = &[
     ("worker", COMMON),
     ("notifier", COMMON),
     ("standalone", ALL),
-    // An external party: it knows only the published contract.
+    // External parties: they know only the published contract.
     ("kitchen", &[]),
+    ("courier", &[]),
     // Tests and benchmarks use every crate.
     ("e2e", ALL),
     ("bench", ALL),
@@ -28,8 +29,11 @@ const CRATES: &[(&str, &[&str])] = &[
 const COMMON: &[&str] = &["domain", "platform", "broker", "store", "ledger", "runtime"];
 const ALL: &[&str] = &[
     "domain", "platform", "broker", "store", "ledger", "runtime", "api", "worker", "notifier",
-    "kitchen",
+    "kitchen", "courier",
 ];
+
+/// External parties, whose tests use none of our crates either.
+const OUTSIDE: &[&str] = &["kitchen", "courier"];
 
 /// Dependencies of tests only, which do not count as an arrow: `domain` is tested with `platform`'s seeded randomness.
 const DEV_DEPENDENCIES: &[&str] = &[
@@ -44,9 +48,12 @@ const DEV_DEPENDENCIES: &[&str] = &[
 
 /// Outside crates that only these crates may list.
 const OWNED: &[(&str, &[&str])] = &[
-    ("sqlx", &["common/store", "common/domain", "e2e", "bench"]),
+    (
+        "sqlx",
+        &["common/store", "common/domain", "courier", "e2e", "bench"],
+    ),
     ("lapin", &["common/broker", "e2e"]),
-    ("poem-openapi", &["api"]),
+    ("poem-openapi", &["api", "courier"]),
 ];
 
 fn starts_with_any(path: &str, prefixes: &[&str]) -> bool {
@@ -107,7 +114,7 @@ fn folder_of(source: &Source) -> Option<&str> {
 #[test]
 fn crates_depend_on_each_other_in_one_direction_only() {
     Rule {
-        law: "standalone → api, worker, notifier → runtime → ledger → store → domain, platform; kitchen uses none of ours",
+        law: "standalone → api, worker, notifier → runtime → ledger → store → domain, platform; kitchen and courier use none of ours",
         breaches: |source| {
             let Some(folder) = folder_of(source) else {
                 return vec![];
@@ -118,7 +125,7 @@ fn crates_depend_on_each_other_in_one_direction_only() {
             let is_ours = |name: &str| CRATES.iter().any(|(of, _)| of.rsplit('/').next() == Some(name));
             let is_allowed = |it: &Dependency| {
                 let is_test = it.is_dev || ["e2e", "bench"].contains(&folder);
-                let in_tests = is_test && folder != "kitchen" && DEV_DEPENDENCIES.contains(&it.name.as_str());
+                let in_tests = is_test && !OUTSIDE.contains(&folder) && DEV_DEPENDENCIES.contains(&it.name.as_str());
                 allowed.contains(&it.name.as_str()) || in_tests
             };
             let dependencies = dependencies(&source.text).into_iter();
@@ -127,6 +134,7 @@ fn crates_depend_on_each_other_in_one_direction_only() {
         broken_by: &[
             ("api/Cargo.toml", "[dependencies]\nserde = \"1\"\nworker.workspace = true\n"),
             ("kitchen/Cargo.toml", "[dev-dependencies]\ndomain = { path = \"../common/domain\" }\n"),
+            ("courier/Cargo.toml", "[dev-dependencies]\nplatform.workspace = true\n"),
             ("notifier/Cargo.toml", "[dependencies.api]\nworkspace = true\n"),
             ("common/store/Cargo.toml", "[dependencies]\nledger.workspace = true\n"),
             ("common/broker/Cargo.toml", "[dependencies]\ndomain.workspace = true\n"),
@@ -164,7 +172,7 @@ fn no_shipped_crate_has_test_support_in_it() {
 #[test]
 fn outside_crates_stay_with_their_owners() {
     Rule {
-        law: "sqlx is a dependency of store only (and of domain behind a feature), lapin of broker, poem-openapi of api (and of tests and benchmarks)",
+        law: "sqlx is a dependency of store only (and of domain behind a feature), lapin of broker, poem-openapi of api (and of the courier, of tests and benchmarks)",
         breaches: |source| {
             let Some(folder) = folder_of(source) else {
                 return vec![];
@@ -268,11 +276,12 @@ fn the_environment_is_read_in_one_file() {
     Rule {
         law: "read the environment only in common/runtime/src/config.rs (and in tests and external parties)",
         breaches: |source| {
-            // The kitchen is an external party with its own settings.
+            // Kitchen and courier are external parties with their own settings.
             let elsewhere = [
                 "common/runtime/src/config",
                 "common/store/src/testing/",
                 "kitchen/src/main.rs",
+                "courier/src/main.rs",
                 "e2e/",
                 "bench/",
             ];
@@ -308,9 +317,9 @@ fn the_environment_is_read_in_one_file() {
 #[test]
 fn only_the_ledger_commits() {
     Rule {
-        law: "commit transactions only in common/ledger/src/change.rs and in common/store/src",
+        law: "commit transactions only in common/ledger/src/change.rs and in common/store/src (the courier has its own database)",
         breaches: |source| {
-            let committers = ["common/ledger/src/change.rs", "common/store/src"];
+            let committers = ["common/ledger/src/change.rs", "common/store/src", "courier/"];
             if !source.path.contains("/src/")
                 || starts_with_any(&source.path, &committers)
                 || is_test(&source.path)
