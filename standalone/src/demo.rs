@@ -1,11 +1,12 @@
 //! Demonstration store: created on an empty database, and reused at every start.
 
 mod kept; // data/demo.json
-mod make; // store, products, accounts, the kitchen as integrator
+mod make; // store, products, accounts, the kitchen and the courier as integrators
 mod shown; // GET /demo.json and /demo/handoffs.json
 
 use std::sync::Arc;
 
+use courier::Courier;
 use domain::{
     ids::{ProductId, StoreId},
     session::{Session, SessionState},
@@ -23,6 +24,8 @@ use crate::{data_dir::DataDir, refusal::Refusal};
 
 /// Path below which the kitchen is served.
 const KITCHEN_PATH: &str = "/kitchen";
+/// Path below which the courier is served.
+const COURIER_PATH: &str = "/courier";
 const TABLE: &str = "Table 1";
 /// Maximum number of open sessions searched for the demonstration's table.
 const MAX_SESSIONS: u32 = 100;
@@ -34,6 +37,7 @@ pub(crate) struct Demo {
     store: StoreId,
     public_url: Arc<str>,
     kitchen: Kitchen,
+    courier: Courier,
     logins: Arc<[Login]>,
 }
 
@@ -63,7 +67,7 @@ impl DemoState {
     }
 }
 
-/// Allows plain HTTP to loopback for the demonstration's kitchen; all other addresses stay guarded.
+/// Allows plain HTTP to loopback for the demonstration's kitchen and courier; all other addresses stay guarded.
 pub(crate) fn allow_loopback(settings: &mut Settings) {
     let worker = &mut settings.worker;
     worker.allow_http_on_loopback = true;
@@ -77,6 +81,10 @@ pub(crate) fn allow_loopback(settings: &mut Settings) {
 impl Demo {
     pub(crate) fn kitchen(&self) -> &Kitchen {
         &self.kitchen
+    }
+
+    pub(crate) fn courier(&self) -> &Courier {
+        &self.courier
     }
 
     pub(crate) fn logins(&self) -> &[Login] {

@@ -5,7 +5,7 @@ mod refusal; // errors that stop a command, one line each
 
 mod addresses; // local and public URL
 mod data_dir; // lock and private files
-mod demo; // demonstration store with a kitchen
+mod demo; // demonstration store with a kitchen and a courier
 mod running; // text printed after the start
 mod serve; // everything in one process
 

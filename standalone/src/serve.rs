@@ -113,6 +113,11 @@ async fn start(
             "kitchen",
             async move { kitchen.run(stopping.cancelled()).await },
         );
+        let (courier, stopping) = (demo.courier().clone(), process.shutdown.stopping());
+        process.shutdown.spawn(
+            "courier",
+            async move { courier.run(stopping.cancelled()).await },
+        );
     }
     process.serve(acceptor, routes.with(Front::new(&state)), settings);
     Ok(())

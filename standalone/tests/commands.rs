@@ -395,6 +395,7 @@ async fn data_that_others_can_access_is_refused_by_every_command() {
         (data.join("expediter.db"), 0o600, 0o660),
         (data.join("demo.json"), 0o600, 0o604),
         (data.join("kitchen.journal"), 0o600, 0o640),
+        (data.join("courier.db"), 0o600, 0o640),
     ] {
         set_mode(&path, loose);
         let commands: [&[&str]; 4] = [&[], &["migrate"], &["audit"], &["operator", "olga"]];

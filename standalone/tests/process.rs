@@ -58,6 +58,7 @@ async fn on_an_empty_directory_it_comes_up_with_a_store_to_try_and_says_where_to
         "/docs",
         "/demo/handoffs.json",
         "/kitchen/board",
+        "/courier/readyz",
     ] {
         assert_eq!(running.get(path).await.0, 200, "{path}");
     }
@@ -144,6 +145,7 @@ async fn a_making_that_was_cut_off_is_finished_by_the_next_start() {
         ("complete", false.into()),
         ("store", ().into()),
         ("kitchen", ().into()),
+        ("courier", ().into()),
     ] {
         demo[key] = value;
     }
@@ -259,7 +261,12 @@ async fn with_the_demonstrations_logins_it_listens_on_this_machine_only() {
 async fn without_the_demonstration_there_is_no_kitchen_and_no_table() {
     let folder = Folder::new();
     let running = launch(&folder).set("demo.enabled", false).start().await;
-    for path in ["/demo.json", "/demo/handoffs.json", "/kitchen/board"] {
+    for path in [
+        "/demo.json",
+        "/demo/handoffs.json",
+        "/kitchen/board",
+        "/courier/readyz",
+    ] {
         assert_eq!(running.get(path).await.0, 404, "{path}");
     }
     assert!(!running.said.contains("curl"), "{}", running.said);
@@ -279,7 +286,55 @@ async fn a_moved_port_moves_the_kitchen_along() {
     an_order_is_accepted(&second).await;
 }
 
-async fn an_order_is_accepted(running: &Expediter) {
+#[tokio::test]
+async fn a_dispatched_order_is_delivered_by_the_courier_also_after_a_crash_in_between() {
+    let folder = Folder::new();
+    let mut running = launch(&folder).start().await;
+    let code = running.session_code().to_owned();
+    let order = an_order_is_accepted(&running).await;
+    let dispatched = running
+        .request(
+            reqwest::Method::PUT,
+            &format!("/api/v1/orders/{order}/status"),
+        )
+        .basic_auth("staff", Some(running.password("staff")))
+        .json(&json!({"status": "dispatched"}));
+    let (status, answer) = running.answer(dispatched).await;
+    assert_eq!(status, 200, "{answer}");
+    let mut channel = running.channel(&code, None).await;
+    let is_at_origin = |event: &Value| event["data"]["order"]["delivery"]["status"] == "AT_ORIGIN";
+    channel
+        .until("the courier at the origin", is_at_origin)
+        .await;
+    running.kill9().await;
+    running.restart().await;
+    let mut channel = running.channel(&code, None).await;
+    // Each attempt to deliver fails with an even chance, and then another round takes 6 s.
+    let is_delivered = |event: &Value| event["data"]["order"]["status"] == "delivered";
+    let within = Duration::from_secs(120);
+    channel
+        .until_within(within, "delivered", is_delivered)
+        .await;
+    let shown = running
+        .request(reqwest::Method::GET, &format!("/api/v1/orders/{order}"))
+        .basic_auth("staff", Some(running.password("staff")));
+    let (_, shown) = running.answer(shown).await;
+    assert_eq!(shown["delivery"]["tracking_number"], "C-1", "{shown}");
+    let history = shown["delivery"]["history"].as_array().unwrap().iter();
+    let steps: Vec<&str> = history
+        .map(|step| step["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        steps[..3],
+        ["READY_FOR_PICK_UP", "AT_ORIGIN", "EN_ROUTE_OF_DELIVERY"]
+    );
+    assert_eq!(steps.last(), Some(&"DELIVERED"));
+    let audit = running.audit().await;
+    assert_eq!(audit.code, Some(0), "{audit:?}");
+}
+
+/// Places an order, and returns its id when the kitchen has accepted it.
+async fn an_order_is_accepted(running: &Expediter) -> String {
     let code = running.session_code().to_owned();
     let mut channel = running.channel(&code, None).await;
     let items =
@@ -288,9 +343,9 @@ async fn an_order_is_accepted(running: &Expediter) {
         .post(&format!("/api/v1/sessions/{code}/orders"), &items)
         .await;
     assert_eq!(status, 201, "{order}");
-    channel
-        .until_status(order["id"].as_str().unwrap(), "accepted")
-        .await;
+    let id = order["id"].as_str().unwrap();
+    channel.until_status(id, "accepted").await;
+    id.to_owned()
 }
 
 /// Sends so many sign-ins at once, each after the answers of those before, and returns the statuses.

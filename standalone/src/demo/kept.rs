@@ -19,19 +19,23 @@ const FILE: &str = "demo.json";
 const PASSWORD_DIGITS: usize = 16;
 
 /// State of the demonstration, saved after every step so that the next start resumes an interrupted one.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct SavedDemo {
     #[serde(skip)]
     path: PathBuf,
     /// True once everything was created; from then on missing parts are not created again.
     pub(super) complete: bool,
     pub(super) store: Option<StoreId>,
-    pub(super) kitchen: Option<SavedKitchen>,
+    pub(super) kitchen: Option<SavedIntegrator>,
+    pub(super) courier: Option<SavedIntegrator>,
+    /// Password with which this process signs in at the courier.
+    pub(super) courier_password: Option<String>,
     pub(super) logins: Vec<Login>,
 }
 
+/// Kitchen or courier, as the store's integrator.
 #[derive(Clone, Serialize, Deserialize)]
-pub(super) struct SavedKitchen {
+pub(super) struct SavedIntegrator {
     pub(super) integrator: IntegratorId,
     pub(super) signing_secret: String,
     pub(super) callback_secret: String,
@@ -71,12 +75,25 @@ impl SavedDemo {
             complete: false,
             store: None,
             kitchen: None,
+            courier: None,
+            courier_password: None,
             logins: [Role::Operator, Role::Manager, Role::Staff, Role::Customer]
                 .map(login)
                 .to_vec(),
         };
         kept.save()?;
         Ok(kept)
+    }
+
+    /// Returns the courier's password; makes it if an older version, which had no courier, made the file.
+    pub(super) fn courier_password(&mut self, chance: &Chance) -> io::Result<String> {
+        if let Some(password) = &self.courier_password {
+            return Ok(password.clone());
+        }
+        let password = chance.session_code();
+        self.courier_password = Some(password.clone());
+        self.save()?;
+        Ok(password)
     }
 
     pub(super) fn save(&self) -> io::Result<()> {
@@ -86,9 +103,18 @@ impl SavedDemo {
     }
 }
 
-impl fmt::Debug for SavedKitchen {
+impl fmt::Debug for SavedDemo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SavedKitchen")
+        f.debug_struct("SavedDemo")
+            .field("path", &self.path)
+            .field("complete", &self.complete)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SavedIntegrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SavedIntegrator")
             .field("integrator", &self.integrator)
             .finish_non_exhaustive()
     }

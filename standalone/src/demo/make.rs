@@ -1,9 +1,10 @@
 //! Creates the demonstration; each part only if it is missing, so that the next start completes an interrupted one.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::{Context, bail};
 use api::auth::Passwords;
+use courier::{Courier, CourierSettings};
 use domain::{
     account::Role,
     answers::Answers,
@@ -23,13 +24,18 @@ use ledger::{
 use url::Url;
 
 use super::{
-    Demo, DemoState, KITCHEN_PATH,
-    kept::{SavedDemo, SavedKitchen},
+    COURIER_PATH, Demo, DemoState, KITCHEN_PATH,
+    kept::{SavedDemo, SavedIntegrator},
 };
 use crate::data_dir::DataDir;
 
 const STORE: &str = "Harbour Café";
 const KITCHEN: &str = "Harbour kitchen";
+const COURIER: &str = "Harbour courier";
+/// Account of this process at the courier.
+const COURIER_USERNAME: &str = "expediter";
+/// Time between two steps of a delivery, short enough to be watched.
+const COURIER_STEP: Duration = Duration::from_secs(3);
 const TIMEZONE: &str = "Europe/Berlin";
 const CURRENCY: &str = "EUR";
 /// Sku, name, price in cents, and the stock of products that have one.
@@ -41,7 +47,7 @@ const MENU: &[(&str, &str, i64, Option<u32>)] = &[
     ("SOU", "Soup of the day", 650, None),
     ("CIN", "Cinnamon bun", 340, Some(24)),
 ];
-/// Page size for stores and integrators; the demonstration has one of each.
+/// Page size for stores and integrators; the demonstration has one or two of each.
 const PAGE: u32 = 100;
 
 /// Dependencies for creating the demonstration.
@@ -74,24 +80,14 @@ pub(crate) async fn make(
         builder.products(store).await?;
         builder.accounts(&kept, store).await?;
     }
-    let secrets = builder.integrator(&mut kept, store).await?;
-    let mut settings = KitchenSettings::new(
-        secrets
-            .signing_secret
-            .parse()
-            .context("the kitchen's signing secret")?,
-        secrets
-            .callback_secret
-            .parse()
-            .context("the kitchen's callback secret")?,
-    );
-    settings.journal = Some(builder.data_dir.file("kitchen.journal"));
-    let kitchen = Kitchen::new(settings)?;
+    let kitchen = builder.kitchen(&mut kept, store).await?;
+    let courier = builder.courier(&mut kept, store).await?;
     let demo = Demo {
         ledger: ledger.clone(),
         store,
         public_url: builder.public_url.into(),
         kitchen,
+        courier,
         logins: kept.logins.clone().into(),
     };
     demo.table().await?;
@@ -168,57 +164,90 @@ impl DemoBuilder<'_> {
         Ok(())
     }
 
-    /// Registers the kitchen as the store's integrator, or updates its URL to the address of this process.
+    /// Registers the kitchen as the store's integrator, and creates it.
+    async fn kitchen(&self, kept: &mut SavedDemo, store: StoreId) -> anyhow::Result<Kitchen> {
+        let url = self.local_url.join(&format!("{KITCHEN_PATH}/orders"))?;
+        let saved = kept.kitchen.clone();
+        let kitchen = self.integrator(kept.complete, saved, a_kitchen(store, url));
+        let secrets = kitchen.await?;
+        kept.kitchen = Some(secrets.clone());
+        kept.save()?;
+        let (signing, callback) = (secrets.signing_secret, secrets.callback_secret);
+        let mut settings = KitchenSettings::new(
+            signing.parse().context("the kitchen's signing secret")?,
+            callback.parse().context("the kitchen's callback secret")?,
+        );
+        settings.journal = Some(self.data_dir.file("kitchen.journal"));
+        Ok(Kitchen::new(settings)?)
+    }
+
+    /// Registers the courier as the store's integrator, and opens it.
+    async fn courier(&self, kept: &mut SavedDemo, store: StoreId) -> anyhow::Result<Courier> {
+        let password = kept.courier_password(self.ledger.chance())?;
+        let login = courier::Login {
+            username: COURIER_USERNAME.to_owned(),
+            password,
+        };
+        let new = a_courier(store, self.local_url, &login)?;
+        let saved = kept.courier.clone();
+        let secrets = self.integrator(kept.complete, saved, new).await?;
+        kept.courier = Some(secrets.clone());
+        kept.save()?;
+        let (signing, callback) = (secrets.signing_secret, secrets.callback_secret);
+        let mut settings = CourierSettings::new(self.data_dir.file("courier.db"));
+        settings.step = COURIER_STEP;
+        settings.signing_secret = Some(signing.parse().context("the courier's signing secret")?);
+        settings.callback_secret = Some(callback.parse().context("the courier's callback secret")?);
+        settings.login = Some(login);
+        Ok(Courier::open(settings).await?)
+    }
+
+    /// Registers an integrator of the store, or updates its addresses to that of this process.
     async fn integrator(
         &self,
-        kept: &mut SavedDemo,
-        store: StoreId,
-    ) -> anyhow::Result<SavedKitchen> {
-        let url = self.local_url.join(&format!("{KITCHEN_PATH}/orders"))?;
-        let integrators = self.ledger.integrators(store, None, PAGE).await?;
-        if let Some(kitchen) = &kept.kitchen {
+        complete: bool,
+        saved: Option<SavedIntegrator>,
+        new: NewIntegrator,
+    ) -> anyhow::Result<SavedIntegrator> {
+        let integrators = self.ledger.integrators(new.store_id, None, PAGE).await?;
+        if let Some(saved) = saved {
             let listed = integrators
                 .iter()
-                .find(|integrator| integrator.id == kitchen.integrator);
+                .find(|integrator| integrator.id == saved.integrator);
             if let Some(integrator) = listed {
-                if integrator.url != url {
+                if integrator.url != new.url {
                     let edit = IntegratorEdit {
-                        url: Some(url),
+                        url: Some(new.url),
+                        auth: Some(new.auth),
                         ..IntegratorEdit::default()
                     };
                     self.ledger
                         .edit_integrator(integrator.id, None, edit)
                         .await?;
                 }
-                return Ok(kitchen.clone());
+                return Ok(saved);
             }
-            if kept.complete {
+            if complete {
                 // It was archived on purpose, so it is not created again.
-                return Ok(kitchen.clone());
+                return Ok(saved);
             }
         }
         let unfinished = integrators
             .iter()
-            .find(|integrator| integrator.name == KITCHEN);
-        let kitchen = match unfinished {
-            Some(integrator) => self.fresh_secrets(integrator.id).await?,
-            None => {
-                let (integrator, secrets) =
-                    self.ledger.create_integrator(a_kitchen(store, url)).await?;
-                SavedKitchen {
-                    integrator: integrator.id,
-                    signing_secret: secrets.signing.reveal(),
-                    callback_secret: secrets.callback.reveal(),
-                }
-            }
-        };
-        kept.kitchen = Some(kitchen.clone());
-        kept.save()?;
-        Ok(kitchen)
+            .find(|integrator| integrator.name == new.name);
+        if let Some(integrator) = unfinished {
+            return self.fresh_secrets(integrator.id).await;
+        }
+        let (integrator, secrets) = self.ledger.create_integrator(new).await?;
+        Ok(SavedIntegrator {
+            integrator: integrator.id,
+            signing_secret: secrets.signing.reveal(),
+            callback_secret: secrets.callback.reveal(),
+        })
     }
 
     /// Rotates both secrets: the first ones were returned once, to a process that died before it saved them.
-    async fn fresh_secrets(&self, integrator: IntegratorId) -> anyhow::Result<SavedKitchen> {
+    async fn fresh_secrets(&self, integrator: IntegratorId) -> anyhow::Result<SavedIntegrator> {
         let (_, signing) = self
             .ledger
             .rotate_secret(integrator, SecretKind::Signing)
@@ -227,7 +256,7 @@ impl DemoBuilder<'_> {
             .ledger
             .rotate_secret(integrator, SecretKind::Callback)
             .await?;
-        Ok(SavedKitchen {
+        Ok(SavedIntegrator {
             integrator,
             signing_secret: signing.reveal(),
             callback_secret: callback.reveal(),
@@ -269,4 +298,25 @@ fn a_kitchen(store_id: StoreId, url: Url) -> NewIntegrator {
         concurrency: 8,
         rate_per_s: None,
     }
+}
+
+/// Returns the courier, which takes dispatched orders and needs a sign-in.
+fn a_courier(
+    store_id: StoreId,
+    local_url: &Url,
+    login: &courier::Login,
+) -> anyhow::Result<NewIntegrator> {
+    let at = |path: &str| local_url.join(&format!("{COURIER_PATH}/{path}"));
+    Ok(NewIntegrator {
+        name: COURIER.to_owned(),
+        kind: IntegratorKind::Delivery,
+        format: Format::Delivery,
+        required: Some(false),
+        auth: OutboundAuth::SignIn {
+            url: at("signin")?,
+            username: login.username.clone(),
+            password: login.password.clone(),
+        },
+        ..a_kitchen(store_id, at("deliveries")?)
+    })
 }

@@ -11,19 +11,20 @@ use poem::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Demo, KITCHEN_PATH};
+use super::{COURIER_PATH, Demo, KITCHEN_PATH};
 
 pub(crate) const DEMO_PATH: &str = "/demo.json";
 pub(crate) const HANDOFFS_PATH: &str = "/demo/handoffs.json";
 /// Number of orders whose handoffs are shown.
 const ORDERS_SHOWN: u32 = 20;
 
-/// Adds both routes and the kitchen's.
+/// Adds both routes, the kitchen's and the courier's.
 pub(crate) fn mount(route: Route, demo: &Demo) -> Route {
     route
         .at(DEMO_PATH, get(show_demo).data(demo.clone()))
         .at(HANDOFFS_PATH, get(show_handoffs).data(demo.clone()))
         .nest(KITCHEN_PATH, demo.kitchen().routes())
+        .nest(COURIER_PATH, demo.courier().routes())
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub(crate) struct ShownDemo {
     pub(crate) public_url: String,
     /// Path below which the kitchen is served.
     pub(crate) kitchen: String,
+    /// Path below which the courier is served.
+    pub(crate) courier: String,
     pub(crate) menu: Vec<ShownProduct>,
 }
 
@@ -97,6 +100,7 @@ async fn show_demo(Data(demo): Data<&Demo>) -> poem::Result<Json<ShownDemo>> {
         store_name: store.name,
         public_url: demo.public_url.to_string(),
         kitchen: KITCHEN_PATH.to_owned(),
+        courier: COURIER_PATH.to_owned(),
         menu: menu.collect(),
     }))
 }

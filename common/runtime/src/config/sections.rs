@@ -134,7 +134,8 @@ pub struct Worker {
     pub response_limit_bytes: usize,
     pub allow_networks: Vec<IpNet>,
     pub allow_http: bool,
-    /// Allows `http://` for loopback addresses only. Not a setting: the demonstration sets it for its kitchen.
+    /// Allows `http://` for loopback addresses only. Not a setting: the demonstration sets it for its
+    /// kitchen and courier.
     #[serde(skip)]
     pub allow_http_on_loopback: bool,
     #[serde(rename = "sweep_interval_ms", deserialize_with = "milliseconds")]
