@@ -128,19 +128,23 @@ fn a_process_has_longer_to_stop_than_it_takes() {
 }
 
 #[test]
-fn only_the_gateway_says_who_a_client_is_and_integrators_reach_only_the_kitchen() {
+fn only_the_gateway_says_who_a_client_is_and_integrators_reach_only_kitchen_and_courier() {
     let compose = read("docker-compose.yml");
-    for (service, setting) in [
-        ("gateway", "EXPEDITER__HTTP__TRUSTED_PROXIES"),
-        ("kitchen", "EXPEDITER__WORKER__ALLOW_NETWORKS"),
+    for (services, setting) in [
+        (["gateway"].as_slice(), "EXPEDITER__HTTP__TRUSTED_PROXIES"),
+        (&["kitchen", "courier"], "EXPEDITER__WORKER__ALLOW_NETWORKS"),
     ] {
-        let of_service = compose
-            .split_once(&format!("\n  {service}:\n"))
-            .and_then(|(_, rest)| rest.split("\n\n").next())
-            .expect("it is a service");
-        let is_address = |c: char| c.is_ascii_digit() || c == '.';
-        let addresses = after(of_service, "ipv4_address: ", is_address);
-        let allowed = format!("{setting}: '[\"{}/32\"]'", addresses.first().unwrap());
+        let networks = services.iter().map(|service| {
+            let of_service = compose
+                .split_once(&format!("\n  {service}:\n"))
+                .and_then(|(_, rest)| rest.split("\n\n").next())
+                .expect("it is a service");
+            let is_address = |c: char| c.is_ascii_digit() || c == '.';
+            let addresses = after(of_service, "ipv4_address: ", is_address);
+            format!("\"{}/32\"", addresses.first().unwrap())
+        });
+        let networks: Vec<String> = networks.collect();
+        let allowed = format!("{setting}: '[{}]'", networks.join(","));
         assert!(compose.contains(&allowed), "{allowed}");
     }
 }
