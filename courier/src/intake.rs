@@ -56,8 +56,8 @@ impl Courier {
         keys: &[String],
         fingerprint: &[u8],
     ) -> Result<Taken, IntakeError> {
-        let now_ms = self.inner.settings.clock.now_ms();
         let mut tx = self.inner.database.begin().await?;
+        let now_ms = self.inner.settings.clock.now_ms();
         for key in keys {
             let kept = deliveries::keep_key(&mut tx, account, key, fingerprint, now_ms).await?;
             if kept == Key::Reused {
@@ -83,8 +83,8 @@ impl Courier {
         id: i64,
         owner: Option<i64>,
     ) -> Result<CancelOutcome, sqlx::Error> {
-        let now_ms = self.inner.settings.clock.now_ms();
         let mut tx = self.inner.database.begin().await?;
+        let now_ms = self.inner.settings.clock.now_ms();
         let delivery = deliveries::by_id_in(&mut tx, id).await?;
         let mine = |it: &Delivery| owner.is_none_or(|owner| owner == it.account_id);
         let Some(delivery) = delivery.filter(mine) else {

@@ -116,6 +116,9 @@ impl Courier {
             is_free
         };
         let mut tx = database.begin().await?;
+        // Again, because another courier may have claimed while this one waited for the lock.
+        let now_ms = self.inner.settings.clock.now_ms();
+        let latest_ms = now_ms + millis(LONGEST_WAIT);
         notifications::bring_nearer(&mut tx, latest_ms).await?;
         let until_ms = now_ms + millis(CLAIM);
         let (each, limit) = (EACH_MAX as i64, limit as i64);
@@ -188,8 +191,8 @@ impl Courier {
     }
 
     async fn conclude(&self, of: &Notification, answer: Answer) -> Result<(), sqlx::Error> {
-        let now_ms = self.inner.settings.clock.now_ms();
         let mut tx = self.inner.database.begin().await?;
+        let now_ms = self.inner.settings.clock.now_ms();
         match answer {
             Answer::Taken(status) => {
                 notifications::done(&mut tx, of, true, Some(status), now_ms).await?;

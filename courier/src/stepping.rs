@@ -24,10 +24,9 @@ pub(crate) const CONFIGURED: i64 = 0;
 impl Courier {
     /// Lets every due delivery take one step; returns the number of steps. [`Self::run`] calls it again and again.
     pub async fn step_due(&self) -> Result<usize, sqlx::Error> {
-        let now_ms = self.inner.settings.clock.now_ms();
         let mut steps = 0;
         loop {
-            let batch = self.step_batch(now_ms).await?;
+            let batch = self.step_batch().await?;
             steps += batch;
             if batch < MAX_BATCH as usize {
                 return Ok(steps);
@@ -55,9 +54,11 @@ impl Courier {
     }
 
     /// Steps a batch in one transaction, which holds SQLite's write lock: no other courier can step the same deliveries.
-    async fn step_batch(&self, now_ms: i64) -> Result<usize, sqlx::Error> {
-        let next_step_at = now_ms + millis(self.inner.settings.step);
+    async fn step_batch(&self) -> Result<usize, sqlx::Error> {
         let mut tx = self.inner.database.begin().await?;
+        // Only now: while this courier waited for the lock, another one may have made steps.
+        let now_ms = self.inner.settings.clock.now_ms();
+        let next_step_at = now_ms + millis(self.inner.settings.step);
         deliveries::bring_nearer(&mut tx, next_step_at).await?;
         deliveries::forget_keys(&mut tx, now_ms - KEYS_KEPT_MS, KEYS_FORGOTTEN_AT_ONCE).await?;
         let due = deliveries::due(&mut tx, now_ms, MAX_BATCH).await?;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use courier::Courier;
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
 use crate::{Caller, Place, STEP, receiver::Receiver, send_all};
 
@@ -44,6 +45,38 @@ async fn two_couriers_on_one_database_never_step_twice_nor_tell_twice() {
             ["AT_ORIGIN", "EN_ROUTE_OF_DELIVERY", "DELIVERED"]
         );
     }
+}
+
+#[tokio::test]
+async fn a_courier_that_waited_for_the_lock_leaves_the_steps_of_the_other_one_as_they_are() {
+    let place = Place::new();
+    let courier = place.open().await;
+    let shop = Caller::new(&courier, "shop").await;
+    let id = shop.deliver("o-1").await;
+    let file = SqliteConnectOptions::new().filename(place.path().join("courier.db"));
+    let mut other = SqliteConnection::connect_with(&file).await.unwrap();
+    let mut tx = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let mut stepping = std::pin::pin!(courier.step_due());
+    // Begins to wait for the lock.
+    tokio::select! {
+        biased;
+        stepped = &mut stepping => panic!("stepped while another courier has the lock: {stepped:?}"),
+        () = tokio::task::yield_now() => {}
+    }
+    place.clock.advance(STEP - Duration::from_secs(1));
+    let next_step_at = (place.clock.now() + STEP).timestamp_millis();
+    sqlx::query("UPDATE deliveries SET next_step_at = ?")
+        .bind(next_step_at)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(stepping.await.unwrap(), 0);
+    place.clock.advance(STEP - Duration::from_millis(1));
+    assert_eq!(courier.step_due().await.unwrap(), 0);
+    place.clock.advance(Duration::from_millis(1));
+    assert_eq!(courier.step_due().await.unwrap(), 1);
+    assert_eq!(shop.status(id).await, "AT_ORIGIN");
 }
 
 #[tokio::test]
