@@ -126,7 +126,9 @@ impl Remote {
             Some(body) => request.json(body),
             None => request,
         };
-        let failed = |error: &reqwest::Error| RemoteError::Unavailable(in_one_line(error));
+        let failed = |error: &reqwest::Error| {
+            RemoteError::Unavailable(format!("{}: {}", self.url, in_one_line(error)))
+        };
         let answer = request.send().await.map_err(|error| failed(&error))?;
         let status = answer.status();
         let text = answer.text().await.map_err(|error| failed(&error))?;
@@ -185,15 +187,19 @@ pub(super) fn client(connect_timeout: Option<Duration>) -> Result<Client, Refusa
         .map_err(Refusal::failed("building the HTTP client"))
 }
 
-/// Returns an error with its causes, of which reqwest shows only the first one.
+/// Returns the causes of an error, without reqwest's own sentence, which says only that it failed.
 pub(super) fn in_one_line(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
+    let mut causes = Vec::new();
     let mut cause = std::error::Error::source(error);
     while let Some(one) = cause {
-        text = format!("{text}: {one}");
+        causes.push(one.to_string());
         cause = one.source();
     }
-    text
+    if causes.is_empty() {
+        error.to_string()
+    } else {
+        causes.join(": ")
+    }
 }
 
 /// Reads the first line of the file or, without one, of standard input.
