@@ -86,17 +86,20 @@ pub enum AccountRefused {
 impl Refusal for AccountRefused {}
 
 impl Ledger {
+    #[crate::boxed]
     pub async fn credentials(&self, username: &str) -> Result<Option<Credentials>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::accounts::by_username(&mut tx, username).await?)
     }
 
+    #[crate::boxed]
     pub async fn credentials_of(&self, id: AccountId) -> Result<Option<Credentials>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::accounts::by_id(&mut tx, id).await?)
     }
 
     /// Returns those of these integrators that exist and are not archived, with their stores.
+    #[crate::boxed]
     pub async fn existing_integrators(
         &self,
         integrators: &[IntegratorId],
@@ -107,6 +110,7 @@ impl Ledger {
 
     /// Lists accounts by id, after `after`; with `stores`, only those that serve one of these stores or speak for an
     /// integrator of one.
+    #[crate::boxed]
     pub async fn accounts(
         &self,
         stores: Option<&[StoreId]>,
@@ -120,6 +124,7 @@ impl Ledger {
         Ok(store::accounts::page(&mut tx, stores, after, limit).await?)
     }
 
+    #[crate::boxed]
     pub async fn create_account(&self, new: &NewAccount) -> ChangeResult<Account, AccountRefused> {
         let stores = sorted(&new.stores);
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {

@@ -34,6 +34,7 @@ impl std::fmt::Display for Finding {
 impl Ledger {
     /// Returns everything that breaks a rule. Each rule is read in a short transaction of its own, so that no change of
     /// the schema waits for the whole audit. Rows that wait to be published are no finding.
+    #[crate::boxed]
     pub async fn audit(&self) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         for rule in store::audit::rules() {

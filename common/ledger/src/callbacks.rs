@@ -45,6 +45,7 @@ impl Refusal for CallbackRefused {}
 
 impl Ledger {
     /// Lists received callbacks, newest first; `before` is the last one of the previous page.
+    #[crate::boxed]
     pub async fn callbacks(
         &self,
         filter: &CallbackFilter,
@@ -56,6 +57,7 @@ impl Ledger {
     }
 
     /// Stores a callback with a verified signature, and wakes a worker to apply it.
+    #[crate::boxed]
     pub async fn receive_callback(
         &self,
         integrator: &Integrator,
@@ -82,7 +84,7 @@ impl Ledger {
             Ok(Received::Stored { id })
         });
         match stored {
-            // An order that it was never handed may stand in a body that repeats an id.
+            // A body with a repeated id may name an order that this integrator was never sent; the id counts first.
             Err(
                 ChangeError::Failed(Failure::Store(StoreError::UniqueKeyTaken))
                 | ChangeError::Refused(CallbackRefused::UnknownOrder(_)),

@@ -139,6 +139,7 @@ impl Ledger {
 
     /// Returns the epoch of the database. Begins a new one if the database lost an event that this process knows, went
     /// back to an epoch that was replaced, or is another server than before.
+    #[crate::boxed]
     pub async fn check_epoch(&self) -> Result<EpochId> {
         let memory = &self.inner.epochs;
         let found = {
@@ -155,6 +156,7 @@ impl Ledger {
     }
 
     /// Begins a new epoch in any case, for an operator who knows that the database lost commits.
+    #[crate::boxed]
     pub async fn renew_epoch(&self) -> Result<EpochId> {
         self.begin_epoch(Some(Reason::Asked)).await
     }

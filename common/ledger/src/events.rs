@@ -80,6 +80,7 @@ pub struct LaterStreams {
 }
 
 impl Ledger {
+    #[crate::boxed]
     pub async fn store_snapshot(&self, id: StoreId) -> Result<Option<StoreSnapshot>> {
         let mut tx = self.inner.db.read().await?;
         let Some(store) = store::stores::get(&mut tx, id).await? else {
@@ -138,6 +139,7 @@ impl Ledger {
     }
 
     /// Returns the store's streams that a snapshot at order number `number` may not have.
+    #[crate::boxed]
     pub async fn streams_after_number(&self, id: StoreId, number: i64) -> Result<LaterStreams> {
         let mut tx = self.inner.db.read().await?;
         let orders =
@@ -155,12 +157,14 @@ impl Ledger {
 
     /// Returns true if a stream that a snapshot at order number `number` does not have began after it; false if it had
     /// ended before.
+    #[crate::boxed]
     pub async fn began_after_number(&self, stream: StreamId, number: i64) -> Result<bool> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::store_snapshot::is_open_or_after(&mut tx, stream, number).await?)
     }
 
     /// Returns a stream's events after number `after`, in order, at most `limit`, and as many as one page may have.
+    #[crate::boxed]
     pub async fn events_after(
         &self,
         stream: StreamId,
@@ -173,6 +177,7 @@ impl Ledger {
 
     /// Returns a stream's events after number `after`, in order, at most `limit`, until one does not fit into
     /// `max_bytes`.
+    #[crate::boxed]
     pub async fn events_within(
         &self,
         stream: StreamId,
@@ -186,6 +191,7 @@ impl Ledger {
     }
 
     /// Returns the events of one order after number `after`, in order, as many as one page may have.
+    #[crate::boxed]
     pub async fn order_events(&self, order: OrderId, after: i64) -> Result<Vec<Event>> {
         let mut tx = self.inner.db.read().await?;
         let (of, max_bytes) = (
@@ -196,6 +202,7 @@ impl Ledger {
     }
 
     /// Returns a session's snapshot, also if its code no longer gives access: ask [`Session::is_readable_at`].
+    #[crate::boxed]
     pub async fn session_snapshot(&self, code: &str) -> Result<Option<SessionSnapshot>> {
         if !is_code(code) {
             return Ok(None);
@@ -235,6 +242,7 @@ impl Ledger {
     }
 
     /// Returns one page of a session's placed orders that are older than `before`, newest first.
+    #[crate::boxed]
     pub async fn session_orders(
         &self,
         session: SessionId,
@@ -251,6 +259,7 @@ impl Ledger {
         Ok(OrderPage { orders, next })
     }
 
+    #[crate::boxed]
     pub async fn order_snapshot(&self, id: OrderId) -> Result<Option<OrderSnapshot>> {
         let mut tx = self.inner.db.read().await?;
         let Some(order) = store::orders::get(&mut tx, id).await? else {
@@ -266,6 +275,7 @@ impl Ledger {
     }
 
     /// Returns the stream's last number; `None` if the stream does not exist.
+    #[crate::boxed]
     pub async fn stream_head(&self, stream: StreamId) -> Result<Option<i64>> {
         Ok(self
             .stream_heads(&[stream])
@@ -275,6 +285,7 @@ impl Ledger {
     }
 
     /// Returns the same events as [`Self::events_after`] with the epoch in which their numbers count.
+    #[crate::boxed]
     pub async fn events_in_epoch(
         &self,
         stream: StreamId,
@@ -288,6 +299,7 @@ impl Ledger {
     }
 
     /// Returns the stream's last number and the epoch in which it counts; `None` if the stream does not exist.
+    #[crate::boxed]
     pub async fn stream_position(
         &self,
         stream: StreamId,
@@ -299,6 +311,7 @@ impl Ledger {
     }
 
     /// Returns the last numbers of those of these streams that exist, in no particular order.
+    #[crate::boxed]
     pub async fn stream_heads(&self, streams: &[StreamId]) -> Result<Vec<(StreamId, i64)>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::events::heads(&mut tx, streams).await?)

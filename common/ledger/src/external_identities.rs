@@ -18,6 +18,7 @@ impl Refusal for ExternalIdentityRefused {}
 
 impl Ledger {
     /// Links the account to the user. The session key is shown only this once, and replaces an earlier one.
+    #[crate::boxed]
     pub async fn link_external_identity(
         &self,
         account: AccountId,
@@ -48,6 +49,7 @@ impl Ledger {
     }
 
     /// Unlinks an account from its user; a no-op without one.
+    #[crate::boxed]
     pub async fn unlink_external_identity(&self, account: AccountId) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             Ok(store::external_identities::delete(&mut change.tx, account).await?)
@@ -55,17 +57,20 @@ impl Ledger {
     }
 
     /// Returns the user that the account is linked to.
+    #[crate::boxed]
     pub async fn external_user(&self, account: AccountId) -> Result<Option<String>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::external_identities::user_of(&mut tx, account).await?)
     }
 
     /// Returns the account that is linked to this user, also a disabled one.
+    #[crate::boxed]
     pub async fn account_of_external_user(&self, user_id: &str) -> Result<Option<Account>> {
         self.account_of(user_id, |_| true).await
     }
 
     /// Returns the account that is linked to this user, if the session key is right.
+    #[crate::boxed]
     pub async fn account_by_session_key(
         &self,
         user_id: &str,

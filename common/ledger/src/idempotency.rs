@@ -57,6 +57,7 @@ impl Ledger {
     }
 
     /// Returns the resource of an earlier identical request, for callers that no longer find it by its path.
+    #[crate::boxed]
     pub async fn find_completed(&self, key: &Idempotency) -> Result<Option<Uuid>> {
         let wanted = (key.owner, key.key.as_str());
         let mut tx = self.inner.db.read().await?;

@@ -221,6 +221,7 @@ pub(super) fn start_writers(inner: &Weak<Inner>, limits: BatchLimits) -> Queue {
 
 impl Ledger {
     /// Places an order; `Ok` means that it is committed.
+    #[crate::boxed]
     pub async fn place_order(&self, order: PlaceOrder) -> ChangeResult<Placed, PlaceRefused> {
         // Before the queue, which would else hold thousands of orders of any length.
         let limit = self.inner.settings.bounds.order_text_bytes;

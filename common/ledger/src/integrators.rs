@@ -117,6 +117,7 @@ pub enum IntegratorRefused {
 impl Refusal for IntegratorRefused {}
 
 impl Ledger {
+    #[crate::boxed]
     pub async fn create_integrator(
         &self,
         new: NewIntegrator,
@@ -135,6 +136,7 @@ impl Ledger {
     }
 
     /// Returns an integrator; `None` also if it is archived.
+    #[crate::boxed]
     pub async fn integrator(&self, id: IntegratorId) -> Result<Option<Integrator>> {
         let mut tx = self.inner.db.read().await?;
         let stored = store::integrators::get(&mut tx, id).await?;
@@ -142,6 +144,7 @@ impl Ledger {
     }
 
     /// Lists the store's integrators that are not archived, by id, after `after`.
+    #[crate::boxed]
     pub async fn integrators(
         &self,
         store: StoreId,
@@ -154,6 +157,7 @@ impl Ledger {
 
     /// Returns an integrator with the secrets that may sign its callbacks now: the current one, and for a while the
     /// previous one. `None` also if it is archived, or a listener, which must move no order.
+    #[crate::boxed]
     pub async fn callback_secrets(
         &self,
         id: IntegratorId,
@@ -174,6 +178,7 @@ impl Ledger {
 
     /// Edits an integrator; `version`, if given, must be its current one. A move to another host must give `auth`
     /// again: nobody can read the stored one, so nobody may have it sent to a host of their choice.
+    #[crate::boxed]
     pub async fn edit_integrator(
         &self,
         id: IntegratorId,
@@ -202,6 +207,7 @@ impl Ledger {
 
     /// Replaces a secret; the new one is shown only this once. The old one stays valid for another day, the one before
     /// that becomes invalid.
+    #[crate::boxed]
     pub async fn rotate_secret(
         &self,
         id: IntegratorId,

@@ -19,8 +19,9 @@ mod wake;
 pub mod intake;
 /// Moves, drafts, edits and lists of orders.
 pub mod orders;
-/// Products and stock.
+/// Permits to wait for a row that others hold.
 mod permits;
+/// Products and stock.
 pub mod products;
 /// Tables' sessions: open, close, fresh code.
 pub mod sessions;
@@ -69,6 +70,9 @@ pub mod testing;
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
+/// Boxes the future of a public function. Without it, each crate that awaits the function compiles its body again, with
+/// all SQL below it (ADR 39). The attribute is made for recursion, but boxing is all that it does.
+pub(crate) use async_recursion::async_recursion as boxed;
 pub use batcher::BatchLimits;
 pub(crate) use change::{Change, in_one_transaction, in_one_try};
 pub use change::{ChangeError, Failure, MaybeFailure, Refusal};

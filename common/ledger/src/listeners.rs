@@ -85,6 +85,7 @@ pub struct SentMessage {
 impl Ledger {
     /// Makes a listener, or resumes the store's listener of that name. The store's row is locked, so that two who come at
     /// once with one name share one listener.
+    #[crate::boxed]
     pub async fn listen(&self, request: &ListenRequest) -> ChangeResult<Listening, ListenRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let store_id = request.store_id;
@@ -123,12 +124,14 @@ impl Ledger {
     }
 
     /// Returns a listener; `None` also if it is archived, or an integrator of another kind.
+    #[crate::boxed]
     pub async fn listener(&self, id: IntegratorId) -> Result<Option<Integrator>> {
         let found = self.integrator(id).await?;
         Ok(found.filter(Integrator::is_listener))
     }
 
     /// Keeps a listener for another [`LISTENER_TTL`], if less than half of it is left; returns its end.
+    #[crate::boxed]
     pub async fn renew_listener(&self, listener: &Integrator) -> Result<Option<DateTime<Utc>>> {
         let now = self.inner.clock.now();
         let is_fresh = |until: &DateTime<Utc>| *until > now + LISTENER_TTL / 2;
@@ -145,6 +148,7 @@ impl Ledger {
 
     /// Records the outcome of a listener's attempt, as [`Ledger::conclude_attempt`] does for a worker's; `None` if the
     /// listener has no such handoff.
+    #[crate::boxed]
     pub async fn conclude_for_listener(
         &self,
         listener: IntegratorId,
@@ -204,6 +208,7 @@ impl Ledger {
     }
 
     /// Returns a handoff with the body that its integrator was sent, and the secrets that sign it now.
+    #[crate::boxed]
     pub async fn sent_message(&self, id: HandoffId) -> Result<Option<SentMessage>> {
         let now = self.inner.clock.now();
         let mut tx = self.inner.db.read().await?;

@@ -41,12 +41,14 @@ pub enum OrderRefused {
 impl Refusal for OrderRefused {}
 
 impl Ledger {
+    #[crate::boxed]
     pub async fn order(&self, id: OrderId) -> Result<Option<Order>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::orders::get(&mut tx, id).await?)
     }
 
     /// Moves an order to a status. A move to its current status is a no-op. A draft is placed by [`Self::place_draft`].
+    #[crate::boxed]
     pub async fn move_order(
         &self,
         id: OrderId,
@@ -58,6 +60,7 @@ impl Ledger {
     }
 
     /// Moves an order if it still is as it was `seen`.
+    #[crate::boxed]
     pub async fn move_order_if_unchanged(
         &self,
         id: OrderId,
@@ -86,6 +89,7 @@ impl Ledger {
 
     /// Accepts or fails an order whose required integrators have all confirmed or failed; see [`settle`]. Does not wait
     /// for an order that others hold.
+    #[crate::boxed]
     pub async fn settle_order(&self, id: OrderId) -> ChangeResult<bool, MoveRefused> {
         in_one_try!(&self.inner, CrashPoints::ORDERS, |change| {
             match lock(change, id).await? {

@@ -7,6 +7,7 @@ use domain::ids::OutboxId;
 
 impl Ledger {
     /// Deletes rows whose messages the broker has confirmed.
+    #[crate::boxed]
     pub async fn delete_published(&self, rows: &[OutboxId]) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             store::outbox::delete(&mut change.tx, rows).await?;
@@ -15,6 +16,7 @@ impl Ledger {
     }
 
     /// Claims rows that nobody has published in time; other claimers then leave them alone for the same time.
+    #[crate::boxed]
     pub async fn claim_outbox(&self, limit: u32) -> Result<Vec<OutboxRow>> {
         let claim_after = self.inner.settings.outbox_claim_after;
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
@@ -25,6 +27,7 @@ impl Ledger {
 
     /// Claims rows as [`Self::claim_outbox`] does, but ignores `not_before`: for the start of the embedded mode, whose
     /// broker remembers nothing and which no other process shares.
+    #[crate::boxed]
     pub async fn claim_outbox_at_start(&self, limit: u32) -> Result<Vec<OutboxRow>> {
         let claim_after = self.inner.settings.outbox_claim_after;
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
@@ -40,6 +43,7 @@ impl Ledger {
     }
 
     /// Records that a row can't be published for a reason of its own (not because the broker is down).
+    #[crate::boxed]
     pub async fn record_publish_failure(&self, row: OutboxId, error: &str) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             store::outbox::record_failure(&mut change.tx, row, error).await?;
@@ -48,6 +52,7 @@ impl Ledger {
     }
 
     /// Returns the number of waiting rows, and since when the oldest waits.
+    #[crate::boxed]
     pub async fn outbox_backlog(&self) -> Result<(i64, Option<DateTime<Utc>>)> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::outbox::backlog(&mut tx).await?)

@@ -81,6 +81,7 @@ impl Refusal for StockRefused {}
 const FIRST_COUNT: &str = "initial";
 
 impl Ledger {
+    #[crate::boxed]
     pub async fn create_product(
         &self,
         new: NewProduct,
@@ -119,12 +120,14 @@ impl Ledger {
     }
 
     /// Returns a product, also an archived one.
+    #[crate::boxed]
     pub async fn product(&self, id: ProductId) -> Result<Option<Product>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::products::get(&mut tx, id).await?)
     }
 
     /// Lists the store's products that are not archived, by id, after `after`.
+    #[crate::boxed]
     pub async fn products(
         &self,
         store: StoreId,
@@ -135,6 +138,7 @@ impl Ledger {
         Ok(store::products::list(&mut tx, store, after, limit).await?)
     }
 
+    #[crate::boxed]
     pub async fn product_by_sku(&self, store: StoreId, sku: &str) -> Result<Option<Product>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::products::by_skus(&mut tx, store, &[sku])
@@ -143,6 +147,7 @@ impl Ledger {
     }
 
     /// Edits a product; `version`, if given, must be its current one.
+    #[crate::boxed]
     pub async fn edit_product(
         &self,
         id: ProductId,
@@ -169,6 +174,7 @@ impl Ledger {
     }
 
     /// Archives a product: it is no longer sold or listed, and its sku can be used again. Idempotent.
+    #[crate::boxed]
     pub async fn archive_product(
         &self,
         id: ProductId,
@@ -191,6 +197,7 @@ impl Ledger {
         })
     }
 
+    #[crate::boxed]
     pub async fn change_stock(
         &self,
         id: ProductId,

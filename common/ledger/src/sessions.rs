@@ -45,6 +45,7 @@ pub struct ClosedSession {
 
 impl Ledger {
     /// Opens a session. Its name must differ from those of the store's open sessions, also in the eyes of people.
+    #[crate::boxed]
     pub async fn open_session(
         &self,
         store: StoreId,
@@ -55,6 +56,7 @@ impl Ledger {
     }
 
     /// Opens a session with a code that was generated elsewhere.
+    #[crate::boxed]
     pub async fn open_session_with_code(
         &self,
         store: StoreId,
@@ -91,17 +93,20 @@ impl Ledger {
     }
 
     /// Returns true if the store has an open session with this name right now.
+    #[crate::boxed]
     pub async fn is_session_open(&self, store: StoreId, name: &str) -> Result<bool> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sessions::is_open(&mut tx, store, &name_key(name)).await?)
     }
 
+    #[crate::boxed]
     pub async fn session(&self, id: SessionId) -> Result<Option<Session>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sessions::get(&mut tx, id).await?)
     }
 
     /// Finds a session by its code, also one whose code no longer gives access: ask [`Session::is_readable_at`].
+    #[crate::boxed]
     pub async fn session_by_code(&self, code: &str) -> Result<Option<Session>> {
         if !is_code(code) {
             return Ok(None);
@@ -111,6 +116,7 @@ impl Ledger {
     }
 
     /// Lists a store's sessions, newest first, at most `limit`; `before` is the last of the previous page.
+    #[crate::boxed]
     pub async fn sessions_of_store(
         &self,
         store: StoreId,
@@ -123,12 +129,14 @@ impl Ledger {
     }
 
     /// Returns those of these sessions that exist, by id.
+    #[crate::boxed]
     pub async fn sessions(&self, ids: &[SessionId]) -> Result<Vec<Session>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sessions::many(&mut tx, ids).await?)
     }
 
     /// Closes a session; no order is added after it. Idempotent: closing it again only returns the unfinished orders.
+    #[crate::boxed]
     pub async fn close_session(
         &self,
         id: SessionId,
@@ -138,6 +146,7 @@ impl Ledger {
 
     /// Closes a session, also one that is closed already, and moves every order that was accepted and not handed to a
     /// courier to delivered.
+    #[crate::boxed]
     pub async fn finish_session(
         &self,
         id: SessionId,
@@ -178,6 +187,7 @@ impl Ledger {
     /// Replaces a session's code: the old one stops working at once, and clients that listen with it are disconnected.
     /// `old_code` must be the current one: of two renewals at the same time the second is refused, so that nobody is
     /// shown a dead code.
+    #[crate::boxed]
     pub async fn renew_session_code(
         &self,
         id: SessionId,
@@ -188,6 +198,7 @@ impl Ledger {
     }
 
     /// Replaces a session's code with one that was generated elsewhere.
+    #[crate::boxed]
     pub async fn set_session_code(
         &self,
         id: SessionId,

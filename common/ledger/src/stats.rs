@@ -57,6 +57,7 @@ struct WalkLimits {
 
 impl Ledger {
     /// Returns the statistics of these stores, or of all, in one snapshot.
+    #[crate::boxed]
     pub async fn stats(&self, stores: Option<&[StoreId]>) -> Result<Tally> {
         let mut tx = self.inner.db.read().await?;
         let mut tally = Tally::default();
@@ -87,6 +88,7 @@ impl Ledger {
 
     /// Moves orders that hardly change any more into their stores' tallies: of at most `stores` stores after `after`,
     /// or of fewer if there is much to do. The result of [`Self::stats`] never depends on it.
+    #[crate::boxed]
     pub async fn tally_orders(&self, after: Option<StoreId>, stores: u32) -> Result<TallyWalk> {
         self.walk(after, stores, WALK_LIMITS).await
     }

@@ -55,6 +55,7 @@ pub enum StoreRefused {
 impl Refusal for StoreRefused {}
 
 impl Ledger {
+    #[crate::boxed]
     pub async fn create_store(&self, new: NewStore) -> Result<Store> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let new = new.clone();
@@ -80,12 +81,14 @@ impl Ledger {
     }
 
     /// Returns a store, also an archived one.
+    #[crate::boxed]
     pub async fn store(&self, id: StoreId) -> Result<Option<Store>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::stores::get(&mut tx, id).await?)
     }
 
     /// Lists the stores that are not archived, by id, after `after`; only those in `among`, if given.
+    #[crate::boxed]
     pub async fn stores(
         &self,
         among: Option<&[StoreId]>,
@@ -97,6 +100,7 @@ impl Ledger {
     }
 
     /// Returns the store with the products that can be ordered now; `None` if it does not exist or is archived.
+    #[crate::boxed]
     pub async fn menu(&self, id: StoreId) -> Result<Option<(Store, Vec<Product>)>> {
         let mut tx = self.inner.db.read().await?;
         let Some(store) = store::stores::get(&mut tx, id)
@@ -110,6 +114,7 @@ impl Ledger {
     }
 
     /// Edits a store; `version`, if given, must be its current one.
+    #[crate::boxed]
     pub async fn edit_store(
         &self,
         id: StoreId,
@@ -134,6 +139,7 @@ impl Ledger {
     }
 
     /// Archives a store: it takes no more orders and is no longer listed; its past orders stay readable. Idempotent.
+    #[crate::boxed]
     pub async fn archive_store(
         &self,
         id: StoreId,

@@ -253,6 +253,7 @@ impl Ledger {
     /// Accepts or fails orders that wait although every integrator has confirmed or failed, among the next
     /// `max_examined` of each status after `after`; returns their number, and the order after which the next call goes
     /// on.
+    #[crate::boxed]
     pub async fn settle_unsettled_orders(
         &self,
         after: Option<OrderId>,
@@ -279,6 +280,7 @@ impl Ledger {
     /// Attaches callbacks whose reference has become known to their order, among the next `max_examined` after `after`,
     /// and gives up those that have waited too long; returns the number attached, and the callback after which the next
     /// call goes on.
+    #[crate::boxed]
     pub async fn match_references(
         &self,
         after: Option<CallbackId>,
@@ -338,6 +340,7 @@ impl Ledger {
     }
 
     /// Deletes expired drafts, idempotency keys, tickets and tokens, a bounded number at a time; returns their number.
+    #[crate::boxed]
     pub async fn prune(&self) -> Result<u64> {
         let pruned: Result<u64> = in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
             let now = change.now;
@@ -349,6 +352,7 @@ impl Ledger {
 
     /// Lists integrators after `after` that could be sent something now. The list may be incomplete: the query is
     /// bounded, and the result says where the next one continues.
+    #[crate::boxed]
     pub async fn integrators_with_due_work(
         &self,
         after: Option<IntegratorId>,
@@ -361,6 +365,7 @@ impl Ledger {
 
     /// Lists orders with callbacks left to apply, longest waiting first.
     #[cfg(any(test, feature = "testing"))]
+    #[crate::boxed]
     pub async fn orders_with_unapplied_callbacks(&self, limit: u32) -> Result<Vec<OrderId>> {
         let mut tx = self.inner.db.read().await?;
         let mut orders = store::sweep::orders_with_unapplied_callbacks(&mut tx, limit).await?;
@@ -369,12 +374,14 @@ impl Ledger {
     }
 
     /// Lists everything that is stuck until a person looks at it, the longest first.
+    #[crate::boxed]
     pub async fn stuck(&self) -> Result<Vec<Stuck>> {
         self.stuck_in_stores(None).await
     }
 
     /// Lists what is stuck in these stores, if given. Items without a store, such as an announcement, are in the full
     /// list only.
+    #[crate::boxed]
     pub async fn stuck_in_stores(&self, stores: Option<&[StoreId]>) -> Result<Vec<Stuck>> {
         let queries = stuck::stuck_queries(&self.inner.settings.stuck, self.inner.clock.now());
         let mut tx = self.inner.db.read().await?;
@@ -382,6 +389,7 @@ impl Ledger {
     }
 
     /// Counts the handoffs that are not closed, by state; for gauges.
+    #[crate::boxed]
     pub async fn handoff_counts(&self) -> Result<Vec<(HandoffState, i64)>> {
         let mut tx = self.inner.db.read().await?;
         let counts = store::sweep::count_handoffs(&mut tx, &OPEN.map(HandoffState::as_str)).await?;
@@ -389,12 +397,14 @@ impl Ledger {
     }
 
     /// Counts the enabled integrators whose breaker is open; for a gauge.
+    #[crate::boxed]
     pub async fn count_open_breakers(&self) -> Result<i64> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::integrators::count_open_breakers(&mut tx).await?)
     }
 
     /// Counts the callbacks left to apply; for a gauge.
+    #[crate::boxed]
     pub async fn callbacks_left(&self) -> Result<i64> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sweep::count_callbacks_left(&mut tx).await?)

@@ -10,6 +10,7 @@ use domain::{
 
 impl Ledger {
     /// Records a heartbeat of a worker that has run since `started_at`.
+    #[crate::boxed]
     pub async fn record_heartbeat(
         &self,
         id: WorkerId,
@@ -31,12 +32,14 @@ impl Ledger {
     }
 
     /// Lists all registered workers by id; dead ones too, until they are pruned.
+    #[crate::boxed]
     pub async fn workers(&self) -> Result<Vec<Member>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::workers::all(&mut tx).await?)
     }
 
     /// Removes a worker that is about to stop and has nothing in progress.
+    #[crate::boxed]
     pub async fn remove_worker(&self, id: WorkerId) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             store::workers::delete(&mut change.tx, id).await?;
@@ -45,6 +48,7 @@ impl Ledger {
     }
 
     /// Deletes dead workers; returns their number. One that lives after all comes back with its next heartbeat.
+    #[crate::boxed]
     pub async fn prune_workers(&self) -> Result<u64> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let seen_before = change.now - DEAD_AFTER;

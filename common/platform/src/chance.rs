@@ -80,10 +80,11 @@ impl Chance {
         URL_SAFE_NO_PAD.encode(self.bytes::<32>())
     }
 
-    /// Draws a fence: a positive number that is never drawn again, also when the database has forgotten the last ones.
+    /// Draws a fence: a random positive number of 62 bits, so that none is drawn twice, even if the database has forgotten
+    /// those that were drawn before.
     #[must_use]
     pub fn fence(&self) -> i64 {
-        // 62 bits, because processes of the version before add one.
+        // Not 63 bits: processes of an older version count up from a fence, and must not overflow.
         (i64::from_be_bytes(self.bytes()) & (i64::MAX >> 1)).max(1)
     }
 

@@ -70,7 +70,7 @@ impl Settings {
     /// Reads a variable of the environment that is no setting, such as a secret that one command needs.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that reads the environment"
+        reason = "the one file that reads the environment"
     )]
     #[must_use]
     pub fn variable(name: &str) -> Option<String> {
@@ -111,12 +111,8 @@ impl Settings {
 
 /// Returns a secret from the environment that is no setting, such as the token of a caller; `None` if it is not set.
 #[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one file that reads the environment"
-)]
 pub fn secret_from_environment(name: &str) -> Option<Secret> {
-    let secret = Secret::new(std::env::var(name).ok()?);
+    let secret = Secret::new(Settings::variable(name)?);
     (!secret.is_empty()).then_some(secret)
 }
 

@@ -254,6 +254,31 @@ fn every_public_function_of_the_store_is_used_by_a_layer_above() {
 }
 
 #[test]
+fn public_functions_of_the_ledger_are_compiled_once() {
+    let mut unboxed = Vec::new();
+    for file in workspace_files() {
+        let is_ledger = file.path.starts_with("common/ledger/src/") && is_rust(&file);
+        let is_support = ["/testing", "/histories", "/scene"].map(|part| file.path.contains(part));
+        if !is_ledger || is_test(&file.path) || is_support.contains(&true) {
+            continue;
+        }
+        let lines = shipped_lines(&file.text);
+        for (n, pair) in lines.windows(2).enumerate() {
+            let Some(rest) = pair[1].trim_start().strip_prefix("pub async fn ") else {
+                continue;
+            };
+            // A generic function is compiled where it is used, boxed or not.
+            let name: String = rest.chars().take_while(|c| *c != '(').collect();
+            let is_generic = name.contains('<') || rest.contains("impl ");
+            if !is_generic && pair[0].trim() != "#[crate::boxed]" {
+                unboxed.push(format!("{}:{}: {name}", file.path, n + 2));
+            }
+        }
+    }
+    assert_eq!(unboxed, Vec::<String>::new(), "write #[crate::boxed] above");
+}
+
+#[test]
 fn the_domain_does_no_io() {
     Rule {
         law: "common/domain/src must not do I/O or use a runtime (tokio, poem, reqwest, std::fs, std::net)",

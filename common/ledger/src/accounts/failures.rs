@@ -98,6 +98,7 @@ impl Guess {
 }
 
 impl Ledger {
+    #[crate::boxed]
     pub async fn guess_status(&self, guess: &Guess, limits: GuessLimits) -> Result<GuessStatus> {
         let now = self.inner.clock.now();
         let mut tx = self.inner.db.read().await?;
@@ -128,6 +129,7 @@ impl Ledger {
         })
     }
 
+    #[crate::boxed]
     pub async fn sign_in_failed(&self, guess: &Guess) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let id: Uuid = self.inner.chance.id(change.now);
@@ -145,6 +147,7 @@ impl Ledger {
     /// Clears the username's failures, and makes the address known. At a known address nothing that limits the right
     /// password is cleared: else every sign-in of the owner, once a minute if it is a program, would give guessers new
     /// guesses. The address keeps its failures, since a guesser may have an account too.
+    #[crate::boxed]
     pub async fn sign_in_succeeded(&self, guess: &Guess) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let now = change.now;

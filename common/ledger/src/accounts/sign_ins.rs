@@ -53,6 +53,7 @@ impl Ledger {
     /// Starts a sign-in, which is a family of refresh tokens. `password_mark` is that of the verified password
     /// ([`Credentials::password_mark`]), if there was one: the sign-in is refused if the password was changed or the
     /// account disabled meanwhile.
+    #[crate::boxed]
     pub async fn start_sign_in(
         &self,
         account: AccountId,
@@ -76,6 +77,7 @@ impl Ledger {
 
     /// Issues the next token of the family. A token that was already used (except within a short grace period) revokes
     /// the family.
+    #[crate::boxed]
     pub async fn refresh_sign_in(
         &self,
         token: &str,
@@ -106,6 +108,7 @@ impl Ledger {
     }
 
     /// Ends the sign-in that this token belongs to. An unknown token is a no-op.
+    #[crate::boxed]
     pub async fn end_sign_in(&self, token: &str) -> Result<()> {
         let hash = sha256(token.as_bytes());
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {

@@ -28,6 +28,7 @@ pub enum TicketSubject {
 impl Ledger {
     /// Issues a single-use ticket for the live channel, valid for [`TICKET_TTL`]. The caller has checked the account's
     /// permission.
+    #[crate::boxed]
     pub async fn issue_ticket(
         &self,
         account: AccountId,
@@ -54,6 +55,7 @@ impl Ledger {
     }
 
     /// Redeems a ticket; `None` if it is unknown, used or expired, or if its account was disabled since.
+    #[crate::boxed]
     pub async fn redeem_ticket(&self, ticket: &str) -> Result<Option<(Account, TicketSubject)>> {
         let hash = sha256(ticket.as_bytes());
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {

@@ -37,7 +37,9 @@ struct Page {
 
 impl Ledger {
     /// Applies an order's waiting callbacks in order of receipt; returns the number applied. One that fails is skipped,
-    /// and parked at its fifth failure. Few wait for an order that others hold; for the others it is an error at once.
+    /// and parked at its fifth failure. If another transaction holds the order, at most two callers wait for it; the next
+    /// ones get an error at once.
+    #[crate::boxed]
     pub async fn apply_callbacks(&self, order: OrderId) -> Result<u32> {
         self.apply_all(order, Some(&self.inner.held_rows)).await
     }
@@ -94,7 +96,7 @@ impl Ledger {
         left_out: &[CallbackId],
         permit: Option<&HeldRowPermit<'_>>,
     ) -> ChangeResult<Page, Poisoned> {
-        // The skipped ones are among those that are read.
+        // Those left out are read too, so the page is longer by as many.
         let page = MAX_BATCH + left_out.len();
         in_one_try!(
             &self.inner,

@@ -87,6 +87,7 @@ struct BulkRetryRun {
 impl Ledger {
     /// Retries the matching handoffs, each in a transaction of its own, so that a long run blocks nobody. An
     /// interrupted run has done what it recorded and can be repeated: a retried handoff no longer matches the filter.
+    #[crate::boxed]
     pub async fn retry_handoffs(&self, wanted: BulkRetryRequest) -> Result<BulkRetryResult> {
         let mut run = BulkRetryRun {
             started_at: self.inner.clock.now(),
@@ -122,6 +123,7 @@ impl Ledger {
 
     /// Lists retries by people, newest first: all of them, or those that concern these stores or were made by this
     /// account.
+    #[crate::boxed]
     pub async fn retries(
         &self,
         of: Option<(&[StoreId], AccountId)>,
@@ -137,6 +139,7 @@ impl Ledger {
     }
 
     /// Returns a retry with its progress.
+    #[crate::boxed]
     pub async fn retry(&self, id: RetryId) -> Result<Option<Retry>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::retries::get(&mut tx, id).await?)

@@ -43,8 +43,8 @@ enum Selection {
     One(Candidate),
 }
 
-/// Caller of a claim: each gets the handoffs of its own kind of integrators, so that nobody pulls a real one's messages,
-/// and no worker sends a listener's.
+/// Caller of a claim. A worker claims the handoffs of all integrators but listeners, and a listening command only those of
+/// its listener, so that neither takes the other's messages.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Claimer {
     Worker,
@@ -61,8 +61,9 @@ impl Refusal for ProbeTaken {}
 impl Ledger {
     /// Claims due handoffs of an integrator: first attempts before retries, then by due time, and one at a time per
     /// order. Each has its attempt on record and belongs to the caller until the lease ends. While the integrator is
-    /// paused or its breaker is open nothing is claimed. After the breaker's wait a single probe is, the handoff with the
-    /// fewest attempts; a test goes out even while it is open.
+    /// paused or its breaker is open, nothing but a test is claimed. After the breaker's wait one handoff is claimed as a
+    /// probe: the one with the fewest attempts.
+    #[crate::boxed]
     pub async fn claim_handoffs(
         &self,
         integrator: IntegratorId,
@@ -73,7 +74,9 @@ impl Ledger {
             .await
     }
 
-    /// Does the same for whoever listens with this listener; a transaction is opened only if something is due.
+    /// Claims due handoffs of a listener, like [`Self::claim_handoffs`], for the command that listens; opens a transaction
+    /// only if something is due.
+    #[crate::boxed]
     pub async fn claim_for_listener(
         &self,
         listener: IntegratorId,

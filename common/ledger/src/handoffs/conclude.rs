@@ -41,6 +41,7 @@ pub(crate) struct AttemptResult<'a> {
 
 impl Ledger {
     /// Records an unknown outcome: the request was on the wire when the process had to stop.
+    #[crate::boxed]
     pub async fn interrupt_attempt(&self, claimed: &Claimed, error: &str) -> Result<Concluded> {
         let heard = SendResult::Lost {
             error: error.to_owned(),
@@ -50,6 +51,7 @@ impl Ledger {
 
     /// Takes back an attempt whose request was never sent for a reason on our side: no attempt is counted, and the
     /// handoff is due again at `until`, or at its deadline if that is sooner.
+    #[crate::boxed]
     pub async fn defer_attempt(
         &self,
         claimed: &Claimed,

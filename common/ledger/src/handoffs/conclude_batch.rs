@@ -54,6 +54,7 @@ pub(crate) fn start_writers(inner: &Weak<Inner>) -> Queue {
 
 impl Ledger {
     /// Records an attempt's outcome once; an outcome that comes after the end of the lease changes nothing.
+    #[crate::boxed]
     pub async fn conclude_attempt(
         &self,
         claimed: &Claimed,

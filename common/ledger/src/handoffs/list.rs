@@ -46,6 +46,7 @@ pub struct HandoffHistory {
 
 impl Ledger {
     /// Lists handoffs, newest first; `before` is the last one of the previous page.
+    #[crate::boxed]
     pub async fn handoffs(
         &self,
         filter: &HandoffFilter,
@@ -74,6 +75,7 @@ impl Ledger {
     }
 
     /// Returns a handoff with all its attempts and who opened its rounds.
+    #[crate::boxed]
     pub async fn handoff_history(&self, id: HandoffId) -> Result<Option<HandoffHistory>> {
         let mut tx = self.inner.db.read().await?;
         let Some(found) = store::handoffs::listed(&mut tx, id).await? else {
@@ -83,6 +85,7 @@ impl Ledger {
     }
 
     /// Returns the histories of all handoffs of an order, by integrator and position.
+    #[crate::boxed]
     pub async fn handoff_histories(&self, order: OrderId) -> Result<Vec<HandoffHistory>> {
         let mut tx = self.inner.db.read().await?;
         let filter = HandoffFilter {

@@ -14,6 +14,7 @@ use domain::{
 
 impl Ledger {
     /// Returns what an integrator may be sent by all workers together; `None` if there is no such integrator.
+    #[crate::boxed]
     pub async fn limits_of(&self, integrator: IntegratorId) -> Result<Option<Limits>> {
         let mut tx = self.inner.db.read().await?;
         let stored = store::integrators::get(&mut tx, integrator).await?;

@@ -26,6 +26,7 @@ pub struct RecentHandoff {
 
 impl Ledger {
     /// Returns the handoffs of the store's newest `orders` orders, newest order first.
+    #[crate::boxed]
     pub async fn recent_handoffs(&self, store: StoreId, orders: u32) -> Result<Vec<RecentHandoff>> {
         let filter = OrderFilter {
             stores: Some(vec![store]),
@@ -65,6 +66,7 @@ impl Ledger {
     }
 
     /// Returns an order's handoffs, each with the attempts of all its rounds, in order.
+    #[crate::boxed]
     pub async fn handoffs_of_order(&self, order: OrderId) -> Result<Vec<(Handoff, Vec<Attempt>)>> {
         let mut tx = self.inner.db.read().await?;
         let mut handoffs = Vec::new();

@@ -26,6 +26,7 @@ impl Refusal for RetryRefused {}
 
 impl Ledger {
     /// Returns a handoff with all its attempts, in order.
+    #[crate::boxed]
     pub async fn handoff(&self, id: HandoffId) -> Result<Option<(Handoff, Vec<Attempt>)>> {
         let mut tx = self.inner.db.read().await?;
         let Some(handoff) = store::handoffs::get(&mut tx, id).await? else {
@@ -37,6 +38,7 @@ impl Ledger {
 
     /// Opens a new round of attempts for a failed, held or parked handoff of an open order, unless its integrator is
     /// archived; `by` is recorded.
+    #[crate::boxed]
     pub async fn retry_handoff(
         &self,
         id: HandoffId,

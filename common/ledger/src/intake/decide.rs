@@ -45,7 +45,7 @@ impl IntakeState {
     }
 
     /// Returns the integrators that are handed a new order of the store.
-    pub(super) fn listeners(&self, store: StoreId) -> impl Iterator<Item = &Integrator> {
+    pub(super) fn receivers(&self, store: StoreId) -> impl Iterator<Item = &Integrator> {
         let all = self.integrators.get(&store).map_or(&[][..], Vec::as_slice);
         all.iter()
             .filter(|one| one.enabled && one.listens_to(HandoffEvent::OrderPlaced))

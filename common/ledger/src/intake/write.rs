@@ -114,7 +114,7 @@ fn handoffs(
                 at: change.now,
             };
             state
-                .listeners(winner.order.store_id)
+                .receivers(winner.order.store_id)
                 .map(move |integrator| (winner.order, integrator, cause.clone()))
         })
         .map(|(order, integrator, cause)| NewHandoff {

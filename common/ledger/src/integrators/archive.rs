@@ -22,6 +22,7 @@ use store::StoreError;
 impl Ledger {
     /// Archives an integrator: it is sent nothing more and its callbacks no longer count; its history stays readable.
     /// An order that waited for nobody else is left to staff. Idempotent.
+    #[crate::boxed]
     pub async fn archive_integrator(
         &self,
         id: IntegratorId,
@@ -38,6 +39,7 @@ impl Ledger {
     }
 
     /// Archives listeners that were not heard of for [`crate::listeners::LISTENER_TTL`]; returns their number.
+    #[crate::boxed]
     pub async fn archive_expired_listeners(&self, limit: u32) -> Result<u32> {
         let now = self.inner.clock.now();
         let mut tx = self.inner.db.read().await?;

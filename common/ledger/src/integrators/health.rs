@@ -37,6 +37,7 @@ pub struct LastFailure {
 impl Ledger {
     /// Returns the health of each of these integrators, in the given sequence. An unknown one is like one that was sent
     /// nothing yet.
+    #[crate::boxed]
     pub async fn health_of(&self, integrators: &[IntegratorId]) -> Result<Vec<Health>> {
         let mut tx = self.inner.db.read().await?;
         let breakers = store::integrators::breakers(&mut tx, integrators).await?;

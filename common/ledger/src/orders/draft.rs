@@ -23,6 +23,7 @@ const MAX_PRUNING_RUNS: u32 = 4;
 impl Ledger {
     /// Creates a draft at today's prices. Neither stock nor availability is checked. [`Ledger::once`] makes it
     /// idempotent: the order's own key is ignored.
+    #[crate::boxed]
     pub async fn draft_order(&self, wanted: &PlaceOrder) -> ChangeResult<Order, PlaceRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
             let draft = build_draft(change, wanted).await?;
@@ -45,6 +46,7 @@ impl Ledger {
 
     /// Places a draft as intake places an order: today's prices, stock, number, handoffs. A draft that is already
     /// placed stays as it is.
+    #[crate::boxed]
     pub async fn place_draft(
         &self,
         id: OrderId,
@@ -56,6 +58,7 @@ impl Ledger {
     }
 
     /// Places a draft if it still is as it was `seen`.
+    #[crate::boxed]
     pub async fn place_draft_if_unchanged(
         &self,
         id: OrderId,
@@ -89,6 +92,7 @@ impl Ledger {
     }
 
     /// Deletes a draft (and returns `None`), or cancels an order that was placed.
+    #[crate::boxed]
     pub async fn remove_order(
         &self,
         id: OrderId,
@@ -99,6 +103,7 @@ impl Ledger {
     }
 
     /// Deletes a draft or cancels an order if it still is as it was `seen`.
+    #[crate::boxed]
     pub async fn remove_order_if_unchanged(
         &self,
         id: OrderId,
@@ -126,6 +131,7 @@ impl Ledger {
     }
 
     /// Deletes drafts that nobody placed in a week, a bounded number at a time; returns their number.
+    #[crate::boxed]
     pub async fn prune_drafts(&self) -> Result<u64> {
         let mut pruned = 0;
         for _ in 0..MAX_PRUNING_RUNS {

@@ -74,6 +74,7 @@ impl Refusal for EditRefused {}
 
 impl Ledger {
     /// Edits an order; `version`, if given, must be its current one. The caller checks who may edit it.
+    #[crate::boxed]
     pub async fn edit_order(
         &self,
         id: OrderId,
@@ -85,6 +86,7 @@ impl Ledger {
 
     /// Edits an order as [`Self::edit_order`] does, if it also still has this status: a draft may have been placed by
     /// now.
+    #[crate::boxed]
     pub async fn edit_order_in_status(
         &self,
         id: OrderId,

@@ -12,6 +12,7 @@ const MAX_QUERIES: u32 = 250;
 impl Ledger {
     /// Returns one page after `after`, newest first, in one snapshot. It ends early before an order that does not fit
     /// into the bytes of one page.
+    #[crate::boxed]
     pub async fn orders(
         &self,
         filter: &OrderFilter,
@@ -32,6 +33,7 @@ impl Ledger {
 
     /// Returns the ids of at most `most` matching orders, newest first, to be read with [`Self::orders_by_id`], some at
     /// a time.
+    #[crate::boxed]
     pub async fn order_ids(
         &self,
         filter: &OrderFilter,
@@ -57,6 +59,7 @@ impl Ledger {
     }
 
     /// Returns these orders in the given sequence; missing ones are left out.
+    #[crate::boxed]
     pub async fn orders_by_id(&self, ids: &[OrderId]) -> Result<Vec<Order>> {
         let mut tx = self.inner.db.read().await?;
         Ok(bounded::orders(&mut tx, ids, usize::MAX).await?)

@@ -30,6 +30,7 @@ impl Ledger {
     /// store's own product with that sku is taken over; name, description and price follow the list; a product that is
     /// no longer listed is unavailable until it is listed again. A product that people took off sale stays off while it
     /// is listed, and an archived one stays archived. Stock is not touched. Nothing is written if nothing differs.
+    #[crate::boxed]
     pub async fn import_products(
         &self,
         store: StoreId,

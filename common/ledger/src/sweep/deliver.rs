@@ -20,6 +20,7 @@ const STORES_PER_READ: u32 = 256;
 impl Ledger {
     /// Moves orders to delivered that were accepted longer ago than their store's `deliver_accepted_after_h`, at most
     /// `limit`; returns their number. An order that somebody works on is left to the next run.
+    #[crate::boxed]
     pub async fn deliver_accepted_orders(&self, limit: u32) -> Result<u32> {
         let mut delivered = 0;
         let mut after: Option<(i64, StoreId)> = None;

@@ -212,8 +212,8 @@ impl Shop {
         };
         let cause = Cause {
             number,
-            from,
-            to,
+            from: from.map(Into::into),
+            to: to.into(),
             reason: is_end.then(|| "returned".to_owned()),
             at: now,
         };

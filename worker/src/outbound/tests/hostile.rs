@@ -47,7 +47,9 @@ pub(super) async fn attempt(outbound: &Outbound, url: Url) -> Heard {
     };
     (
         outcome(&heard, false),
-        answer.as_deref().and_then(parse_reference),
+        answer
+            .as_deref()
+            .and_then(|answer| parse_reference(answer, None)),
     )
 }
 
