@@ -10,7 +10,7 @@ use crate::SOON;
 #[derive(Debug)]
 pub struct EventStream {
     response: reqwest::Response,
-    /// What was received and not yet read.
+    /// Received text that was not read yet.
     text: String,
     /// `id` of the last event, for `Last-Event-ID`.
     pub last_id: Option<String>,

@@ -14,7 +14,7 @@ pub(crate) struct EventReader {
     pub(crate) status: u16,
     pub(crate) headers: HashMap<String, String>,
     connection: TcpStream,
-    /// What was received and not yet read.
+    /// Received bytes that were not read yet.
     received: Vec<u8>,
     /// Text of the body that was read and not yet parsed.
     text: String,
