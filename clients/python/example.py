@@ -37,7 +37,7 @@ def verified(file: str) -> dict:
 
 api, code, *webhook = sys.argv[1:]
 for file in webhook:
-    print("webhook", verified(file)["type"], flush=True)
+    print("webhook", verified(file)["event"], flush=True)
 with Client(base_url=api) as client:
     order = place(client, code)
 print("placed", order.id, flush=True)

@@ -31,8 +31,8 @@ function verified(file: string): unknown {
 }
 
 if (webhook !== undefined) {
-  const message = verified(webhook) as { type: string };
-  console.log(`webhook ${message.type}`);
+  const message = verified(webhook) as { event: string };
+  console.log(`webhook ${message.event}`);
 }
 const order = await place(code);
 console.log(`placed ${order.id}`);
