@@ -53,8 +53,10 @@ async fn one_of_each(ground: &Ground) -> Vec<Received> {
     let delivered = place(&expediter, &shop, "pending").await;
     until_status(&expediter, &delivered, "accepted").await;
     change(&expediter, &delivered, json!({"status": "dispatched"})).await;
-    // Until the courier was told, its callbacks are an integrator's like any other.
-    until_told(&courier, HandoffEvent::OrderDispatched).await;
+    // Nobody is told of it any more once the order is delivered.
+    for integrator in [&kitchen, &courier] {
+        until_told(integrator, HandoffEvent::OrderDispatched).await;
+    }
     let id = text(&created["integrator"]["id"]);
     let callbacks = format!("{}/api/v1/integrators/{id}/callbacks", expediter.url);
     for step in ["AT_ORIGIN", "DELIVERED"] {
