@@ -2,9 +2,9 @@
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use chrono::Utc;
 use kitchen::{Secret, SignatureHeaders};
 use parking_lot::Mutex;
+use platform::clock::Clock;
 use poem::{
     Endpoint, EndpointExt, IntoResponse, Request, Response, Route, Server, handler,
     http::StatusCode,
@@ -129,7 +129,11 @@ async fn deliver(Data(memory): Data<&Shared>, request: &Request, body: poem::Bod
         timestamp: header("webhook-timestamp"),
         signature: header("webhook-signature"),
     };
-    if !has_token(request) || signing.verify(headers, &body, Utc::now()).is_err() {
+    if !has_token(request)
+        || signing
+            .verify(headers, &body, Clock::system().now())
+            .is_err()
+    {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let message: Value = serde_json::from_slice(&body).unwrap_or_default();
@@ -164,12 +168,12 @@ async fn report(url: String, order: String, secret: Secret) {
     let client = crate::client();
     for (status, sequence) in STEPS.into_iter().zip(1_u32..) {
         let body = json!({
-            "order_id": order, "sequence": sequence, "occurred_at": Utc::now(), "delivery": {"status": status},
+            "order_id": order, "sequence": sequence, "occurred_at": Clock::system().now(), "delivery": {"status": status},
         });
         let body = body.to_string();
         let id = format!("step_{order}_{sequence}");
         loop {
-            let timestamp_s = Utc::now().timestamp();
+            let timestamp_s = Clock::system().now().timestamp();
             let request = client
                 .post(&url)
                 .header("content-type", "application/json")

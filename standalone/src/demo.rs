@@ -45,7 +45,7 @@ pub(crate) struct Demo {
 #[derive(Debug)]
 pub(crate) enum DemoState {
     /// Created completely or partly by an earlier start.
-    SavedDemo(SavedDemo),
+    SavedDemo(Box<SavedDemo>),
     /// No demonstration yet; this start creates it if the database is empty.
     Perhaps,
     No,
@@ -61,7 +61,7 @@ impl DemoState {
         }
         Ok(match kept {
             _ if !settings.demo.enabled => Self::No,
-            Some(kept) => Self::SavedDemo(kept),
+            Some(kept) => Self::SavedDemo(Box::new(kept)),
             None => Self::Perhaps,
         })
     }

@@ -269,7 +269,12 @@ fn public_functions_of_the_ledger_are_compiled_once() {
             };
             // A generic function is compiled where it is used, boxed or not.
             let name: String = rest.chars().take_while(|c| *c != '(').collect();
-            let is_generic = name.contains('<') || rest.contains("impl ");
+            let mut signature = lines[n + 1..]
+                .iter()
+                .take_while(|line| !line.contains(" {"));
+            let is_generic = name.contains('<')
+                || rest.contains("impl ")
+                || signature.any(|line| line.contains("impl "));
             if !is_generic && pair[0].trim() != "#[crate::boxed]" {
                 unboxed.push(format!("{}:{}: {name}", file.path, n + 2));
             }

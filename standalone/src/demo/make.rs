@@ -69,7 +69,7 @@ pub(crate) async fn make(
 ) -> anyhow::Result<Option<Demo>> {
     let ledger = builder.ledger;
     let mut kept = match demo_state {
-        DemoState::SavedDemo(kept) => kept,
+        DemoState::SavedDemo(kept) => *kept,
         DemoState::Perhaps if ledger.stores(None, None, 1).await?.is_empty() => {
             SavedDemo::begin(builder.data_dir, ledger.chance())?
         }

@@ -30,6 +30,7 @@ impl Ledger {
     /// Creates a handoff of event `test`, due at once and tried once, which a worker sends like any other, but even while
     /// the breaker is open. Its outcome moves no order; a sign of life closes the breaker, and a 410 disables the
     /// integrator as usual.
+    #[crate::boxed]
     pub async fn test_integrator(
         &self,
         integrator: IntegratorId,
