@@ -79,7 +79,8 @@ async fn a_notifier_of_its_own_serves_the_streams_and_takes_the_apis_tokens() {
             fleet.start(Kind::Notifier).await,
             fleet.start(Kind::Notifier).await,
         );
-        let shop = fleet.open_shop(&Integrator::start(Clock::system())).await;
+        let integrator = Integrator::start(Clock::system());
+        let shop = fleet.open_shop(&integrator).await;
         let path = format!("api/v1/sessions/{}/events/stream", shop.session_code);
         let at = |url: &str| client().get(format!("{url}/{path}"));
         let mut stream = EventStream::open(at(&first.url)).await;
