@@ -257,15 +257,9 @@ async fn a_missing_or_malformed_secret_is_refused() {
         assert!(ended.stderr.contains(why), "{arguments:?}: {ended:?}");
     }
 }
-/// The courier is another program of this repository; the check of it begins with the commit that adds its folder.
+
 #[tokio::test]
 async fn our_courier_is_ready() {
-    if !Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../courier/Cargo.toml")
-        .exists()
-    {
-        return;
-    }
     let folder = Folder::new();
     let (_courier, address) = start_courier(folder.path()).await;
     let auth = folder.path().join("auth");

@@ -139,9 +139,7 @@ mod tests {
     #[test]
     fn every_section_is_a_heading_of_the_guide() {
         let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(GUIDE);
-        let Ok(text) = fs::read_to_string(guide) else {
-            return; // the guide is written beside this
-        };
+        let text = fs::read_to_string(guide).unwrap();
         let headings: HashSet<_> = text
             .lines()
             .filter_map(|line| line.strip_prefix('#'))
