@@ -46,29 +46,26 @@ e2e::each_ground! {
         let mut listen = Running::listen(&expediter, &ground, &shop, &local);
         let resumed = listen.line("Signing secret").await;
         assert!(!resumed.contains("whsec_"), "{resumed}");
-        local.wait_for_requests(4).await;
-        let tries = local.received_for(&second);
-        assert_eq!(tries.len(), 2, "{tries:?}");
-        assert_eq!((&tries[0].webhook_id, &tries[0].body), (&tries[1].webhook_id, &tries[1].body));
-        assert_eq!(tries[1].attempt, "2/5");
-        assert_eq!(local.received_for(&third).len(), 1);
-        assert!(local.received().iter().all(|one| one.is_signed));
         for _ in 0..2 {
             listen.line("acknowledged").await;
         }
+        let tries = local.received_for(&second);
+        assert_eq!(tries.len(), 2, "{tries:?}");
+        assert_eq!((&tries[0].webhook_id, &tries[0].body), (&tries[1].webhook_id, &tries[1].body));
+        assert_eq!(local.received_for(&third).len(), 1);
+        assert!(local.received().iter().all(|one| one.is_signed));
         let path = format!("/api/v1/handoffs/{}", tries[0].webhook_id);
         let handoff = expediter.read(&path).await;
-        let outcomes: Vec<&Value> = handoff["attempts"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(|attempt| &attempt["outcome"])
-            .collect();
-        assert_eq!(outcomes, ["unknown", "acknowledged"]);
+        let outcomes = outcomes(&handoff);
+        // A claim whose answer the killed listener did not live to read is an attempt too, and unknown as well.
+        assert_eq!(tries[1].attempt, format!("{}/5", outcomes.len()), "{handoff}");
+        let (last, before) = outcomes.split_last().expect("there are attempts");
+        assert_eq!(last, "acknowledged", "{handoff}");
+        assert!(!before.is_empty() && before.iter().all(|one| one == "unknown"), "{handoff}");
 
         listen.interrupt();
         listen.line("The listener is removed").await;
-        listen.line("2 messages were forwarded, 2 of them acknowledged").await;
+        listen.line("2 of them acknowledged").await;
         assert_eq!(listen.ended().await, Some(0));
         assert_eq!(integrators(&expediter, &shop).await, ["The test"]);
         let audit = expediter.audit().await;
@@ -170,6 +167,11 @@ async fn open(ground: &Ground) -> (Expediter, Integrator, Integrator, Shop) {
 async fn order(expediter: &Expediter, shop: &Shop) -> String {
     let request = expediter.request(Method::POST, &shop.guests_path());
     shop.place(request).await
+}
+
+fn outcomes(handoff: &Value) -> Vec<String> {
+    let attempts = handoff["attempts"].as_array().into_iter().flatten();
+    attempts.map(|attempt| text(&attempt["outcome"])).collect()
 }
 
 async fn until_status(expediter: &Expediter, order: &str, status: &str) {
