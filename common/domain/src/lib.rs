@@ -13,6 +13,8 @@ mod words;
 
 /// Accounts and their roles.
 pub mod account;
+/// Opening hours of stores.
+pub mod opening;
 /// Orders and their items.
 pub mod order;
 /// Sessions: a table's open tab, and its code.
