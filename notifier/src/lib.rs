@@ -40,6 +40,8 @@ mod serve;
 mod settings;
 /// Speaks to one client over a WebSocket.
 mod socket;
+/// Which facts of orders only staff see.
+mod staff_facts;
 /// Frames of a whole store, for one client.
 mod store_channel;
 /// Checks that a ticket's account may still listen.
@@ -62,6 +64,7 @@ use self::{
     guest_orders::GuestOrders,
     hub::Hub,
     protocol::Close,
+    staff_facts::StaffFacts,
 };
 
 /// Running notifier; clones are cheap and share its state.
@@ -75,6 +78,7 @@ struct Inner {
     settings: NotifierSettings,
     hub: Hub,
     guest_orders: GuestOrders,
+    staff_facts: StaffFacts,
     /// Limits the concurrent reads of the ledger, by channels that open and by channels and streams that are behind.
     reads: Arc<Semaphore>,
     stopping: CancellationToken,
@@ -106,6 +110,7 @@ impl Notifier {
             ledger,
             metrics,
             guest_orders: GuestOrders::default(),
+            staff_facts: StaffFacts::default(),
             reads,
             stopping: shutdown.stopping().child_token(),
             channels: TaskTracker::new(),

@@ -9,6 +9,7 @@ use domain::{
     event::{Event, EventKind},
     ids::{EpochId, OrderId, StreamId},
     order::{Order, rfc3339},
+    status::OrderStatus,
 };
 use ledger::events::{SessionSnapshot, StoreSnapshot};
 use serde::Deserialize;
@@ -223,6 +224,11 @@ pub fn store_snapshot(snapshot: &StoreSnapshot) -> String {
         .iter()
         .map(|order| {
             let mut facts = order.public_facts()["order"].take();
+            if let (Some(all), Value::Object(more)) =
+                (facts.as_object_mut(), order.staff_facts(order.status))
+            {
+                all.extend(more);
+            }
             facts["stream"] = json!(order.stream());
             facts
         })
@@ -253,14 +259,33 @@ pub struct EventFrame {
     /// Number of its order in the store, if it is an event of one.
     pub order_number: Option<i64>,
     pub at: DateTime<Utc>,
+    /// Status that it tells of, if it has the facts of an order.
+    pub order_status: Option<OrderStatus>,
     head: Bytes,
     tail: Bytes,
+    /// Place in `tail` where an order's facts begin.
+    order_at: usize,
 }
+
+/// Text with which an event's data begins if it has the facts of an order.
+const ORDER_BEGINS: &str = r#"{"order":{"#;
 
 impl EventFrame {
     #[must_use]
     pub fn new(event: &Event) -> Self {
+        let data = event.data.to_string();
+        let order = &event.data["order"];
+        // Events of handoffs have a few facts only.
+        let has_facts = order["items"].is_array() && data.starts_with(ORDER_BEGINS);
+        let status = order["status"].as_str().filter(|_| has_facts);
+        let kind_and_time = format!(
+            r#","version":{FRAME_VERSION},"type":"{}","at":"{}","data":"#,
+            event.kind,
+            rfc3339(event.at),
+        );
         Self {
+            order_status: status.and_then(|status| status.parse().ok()),
+            order_at: kind_and_time.len() + ORDER_BEGINS.len(),
             seq: event.seq,
             kind: event.kind,
             order_id: event.order_id,
@@ -271,13 +296,7 @@ impl EventFrame {
                 event.stream, event.seq
             )
             .into(),
-            tail: format!(
-                r#","version":{FRAME_VERSION},"type":"{}","at":"{}","data":{}}}"#,
-                event.kind,
-                rfc3339(event.at),
-                event.data,
-            )
-            .into(),
+            tail: format!("{kind_and_time}{data}}}").into(),
         }
     }
 
@@ -296,6 +315,28 @@ impl EventFrame {
         };
         Frame::of([self.head.clone(), own.into(), self.tail.clone()])
     }
+
+    /// Returns the frame for a store's screen: [`Order::staff_facts`], as [`staff_fields`] writes them, are added to its
+    /// order.
+    #[must_use]
+    pub fn frame_for_staff(&self, prev: i64, staff_fields: Bytes) -> Frame {
+        let (before, after) = match self.order_status {
+            Some(_) => (
+                self.tail.slice(..self.order_at),
+                self.tail.slice(self.order_at..),
+            ),
+            None => return self.frame(prev, None),
+        };
+        let prev = prev.to_string();
+        Frame::of([self.head.clone(), prev.into(), before, staff_fields, after])
+    }
+}
+
+/// Writes an order's facts for staff as the first fields of an object.
+#[must_use]
+pub fn staff_fields(order: &Order, status: OrderStatus) -> String {
+    let facts = without_brace(order.staff_facts(status));
+    format!("{},", facts.trim_start_matches('{'))
 }
 
 #[cfg(test)]
@@ -348,6 +389,32 @@ mod tests {
         let frame: Value = serde_json::from_str(&event_frame.frame(4, Some(true)).text()).unwrap();
         assert_eq!(frame["mine"], true);
         assert_eq!(frame["data"], event().data);
+    }
+
+    #[test]
+    fn only_a_frame_for_staff_has_the_facts_for_staff() {
+        let placed = Event {
+            data: json!({"order": {"items": [], "status": "pending", "number": 7}}),
+            ..event()
+        };
+        let event_frame = EventFrame::new(&placed);
+        let fields = Bytes::from_static(br#""user_note":"no \"nuts\"","#);
+        let staff: Value =
+            serde_json::from_str(&event_frame.frame_for_staff(4, fields.clone()).text()).unwrap();
+        assert_eq!(staff["prev"], 4);
+        assert_eq!(
+            staff["data"],
+            json!({"order": {"items": [], "status": "pending", "number": 7, "user_note": "no \"nuts\""}})
+        );
+        assert!(!event_frame.frame(4, None).text().contains("nuts"));
+        // Whatever has no facts of an order stays as it is.
+        for data in [json!({"paused": true}), json!({"order": {"id": 7}})] {
+            let other = EventFrame::new(&Event { data, ..event() });
+            assert_eq!(
+                other.frame_for_staff(4, fields.clone()).text(),
+                other.frame(4, None).text()
+            );
+        }
     }
 
     #[test]

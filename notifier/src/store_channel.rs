@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     account::Account,
@@ -99,7 +100,7 @@ impl StoreChannel {
             }
             if let Some((stream, event_frame)) = self.page.pop_front() {
                 self.know(stream, &event_frame).await?;
-                match self.pass(stream, &event_frame) {
+                match self.pass(stream, &event_frame).await? {
                     Some(frame) => return Ok(Some(frame)),
                     None => continue,
                 }
@@ -116,7 +117,7 @@ impl StoreChannel {
                 _ if seq <= position => {}
                 Next::Event(_, event_frame) if seq == position + 1 => {
                     self.know(stream, &event_frame).await?;
-                    if let Some(frame) = self.pass(stream, &event_frame) {
+                    if let Some(frame) = self.pass(stream, &event_frame).await? {
                         return Ok(Some(frame));
                     }
                 }
@@ -171,15 +172,33 @@ impl StoreChannel {
 
     /// Returns the frame of a stream's next event; `None` for an old event of a stream that had ended before the
     /// snapshot.
-    fn pass(&mut self, stream: StreamId, event_frame: &EventFrame) -> Option<Frame> {
+    async fn pass(
+        &mut self,
+        stream: StreamId,
+        event_frame: &EventFrame,
+    ) -> Result<Option<Frame>, Close> {
         let place = self.progress.entry(stream).or_default();
         place.position = event_frame.seq;
         if place.had_ended && event_frame.at < self.since && place.sent == 0 {
-            return None;
+            return Ok(None);
         }
-        let frame = event_frame.frame(place.sent, None);
+        let prev = place.sent;
         place.sent = event_frame.seq;
-        Some(frame)
+        let fields = self.staff_fields(event_frame).await?;
+        Ok(Some(event_frame.frame_for_staff(prev, fields)))
+    }
+
+    /// Reads the facts of an event's order that only staff see.
+    async fn staff_fields(&self, event_frame: &EventFrame) -> Result<Bytes, Close> {
+        let (Some(order), Some(status)) = (event_frame.order_id, event_frame.order_status) else {
+            return Ok(Bytes::new());
+        };
+        let facts = &self.notifier.0.staff_facts;
+        let read = self.notifier.read(async |ledger| {
+            let facts = facts.of(order, event_frame.seq, status, ledger);
+            facts.await
+        });
+        read.await
     }
 
     async fn snapshot(&mut self) -> Result<Frame, Close> {

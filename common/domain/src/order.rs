@@ -10,7 +10,7 @@ use super::{
     delivery::Delivery,
     ids::{AccountId, ItemId, OrderId, ProductId, SessionId, StoreId, StreamId},
     money::Money,
-    status::OrderStatus,
+    status::{self, By, OrderStatus},
     words::words,
 };
 
@@ -28,7 +28,7 @@ words! {
     }
 }
 
-/// The customer of an order. Personal data: never in logs, events, or what guests see.
+/// The customer of an order. Personal data: never in logs, in stored events, or in what guests see.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Customer {
@@ -167,6 +167,38 @@ impl Order {
             "accepted_at": self.accepted_at.map(rfc3339),
             "ended_at": self.ended_at.map(rfc3339),
         }})
+    }
+
+    /// Returns the facts that a store's screens are shown beside [`Self::public_facts`]: of the customer what a person
+    /// needs who hands the order over, and `next`, the statuses that staff may set when it stands at `status`.
+    #[must_use]
+    pub fn staff_facts(&self, status: OrderStatus) -> Value {
+        let facts = status::Facts {
+            has_courier: self.delivery.is_some(),
+        };
+        let Customer {
+            name,
+            phone,
+            email,
+            address,
+            ..
+        } = &self.customer;
+        let is_known = [name, phone, email, address]
+            .iter()
+            .any(|field| field.is_some());
+        json!({
+            "session": self.session.as_ref().map(|session| json!({"name": session.name})),
+            "reference": self.reference,
+            "user_note": self.user_note,
+            "customer": is_known.then(|| json!({
+                "name": name,
+                "phone": phone,
+                "email": email,
+                "address": address,
+            })),
+            "version": self.version,
+            "next": status::next(status, By::Staff, facts),
+        })
     }
 }
 

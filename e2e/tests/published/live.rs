@@ -26,6 +26,12 @@ const OPTIONAL: &[&str] = &[
     "OrderFrame/mine",
     "Order/mine",
     "Order/stream",
+    "Order/session",
+    "Order/reference",
+    "Order/user_note",
+    "Order/customer",
+    "Order/version",
+    "Order/next",
     "Session/store_id",
     "Session/stream",
 ];

@@ -21,6 +21,7 @@ use ledger::{
     Ledger,
     accounts::{AccountChange, NewAccount, TicketSubject},
     intake::Placer,
+    orders::{CustomerEdit, OrderEdit},
     testing::{
         TestLedger,
         fixtures::{new_account, new_integrator},

@@ -41,6 +41,54 @@ over_both! {
         );
     }
 
+    async fn staff_see_table_note_customer_and_what_they_may_do_and_others_see_none_of_it(house: TestLedger) {
+        let pass = Pass::new(house).await;
+        let product = pass.house.create_product(pass.store).await;
+        let table = pass.table("Terrace \"7\"").await;
+        let before = pass.house.place_guest_order(&table, product).await;
+        let mut staff = pass.open_store().await;
+        let hello = staff.frame().await;
+        let shown = &hello["orders"][0];
+        assert_eq!(shown["id"], json!(before.id));
+        assert_eq!(shown["session"], json!({"name": "Terrace \"7\""}));
+        assert_eq!(shown["next"], json!(["accepted", "rejected", "cancelled"]));
+        let mut guest = pass
+            .served
+            .open(&format!("/ws/sessions/{}", table.code))
+            .await;
+        guest.frame().await;
+
+        let noted = OrderEdit {
+            user_note: Some(Some("NO NUTS – allergy".to_owned())),
+            customer: CustomerEdit {
+                name: Some(Some("Eve".to_owned())),
+                phone: Some(Some("+49 30 1".to_owned())),
+                device_token: Some(Some("push".to_owned())),
+                ..CustomerEdit::default()
+            },
+            ..OrderEdit::default()
+        };
+        pass.ledger().edit_order(before.id, None, &noted).await.unwrap();
+        pass.accept(&before).await;
+        let order = |frame: &Value| frame["data"]["order"].clone();
+        let edited = order(&staff.frame().await);
+        assert_eq!(edited["user_note"], "NO NUTS – allergy");
+        assert_eq!(
+            edited["customer"],
+            json!({"name": "Eve", "phone": "+49 30 1", "email": null, "address": null})
+        );
+        let accepted = order(&staff.frame().await);
+        assert_eq!(accepted["status"], "accepted");
+        assert_eq!(
+            accepted["next"],
+            json!(["preparing", "ready", "dispatched", "delivered", "cancelled"])
+        );
+        for frame in [guest.frame().await, guest.frame().await] {
+            let text = frame.to_string();
+            assert!(["NUTS", "Eve", "+49", "next", "user_note"].iter().all(|word| !text.contains(word)), "{text}");
+        }
+    }
+
     async fn staff_are_told_of_a_disabled_integrator_and_the_table_is_not(house: TestLedger) {
         let pass = Pass::new(house).await;
         let (kitchen, _) = pass
