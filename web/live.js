@@ -8,6 +8,9 @@ export const PING_EVERY_MS = 15_000;
 /** Timeout from opening a socket to its hello. */
 export const HELLO_WITHIN_MS = 10_000;
 
+/** Time within which a channel that is doubted must be heard, before it counts as dead. */
+export const ANSWER_WITHIN_MS = 4_000;
+
 /** Time after which a live connection resets the backoff; one that breaks at once does not. */
 export const SETTLED_AFTER_MS = 10_000;
 
@@ -35,6 +38,8 @@ const systemClock = {
 /**
  * Channel with reconnects. `address(after, epoch)` returns the URL, with the number to resume after and the epoch in which
  * it counts, or two nulls for a snapshot.
+ * `greeting` is a message that is sent once on each connection, after its hello, such as a guest's key. `opening()` returns
+ * a promise of the first message of a connection, such as a fresh ticket; the next try asks again if it fails.
  * Callbacks: `onSnapshot(hello)`, `onEvent(event)`, `onState(state)` and `onNote(note)`; a note is for people:
  * `{kind: "snapshot" | "resumed" | "gap" | "down" | "ended", …}`.
  */
@@ -48,9 +53,13 @@ export class LiveChannel {
     openSocket = (url) => new WebSocket(url),
     clock = systemClock,
     random = Math.random,
+    greeting = null,
+    opening = null,
   }) {
-    Object.assign(this, { address, onSnapshot, onEvent, onState, onNote, openSocket, clock, random });
+    Object.assign(this, { address, onSnapshot, onEvent, onState, onNote, openSocket, clock, random, greeting, opening });
+    this.attempt = null; // the connection that is being made or stands
     this.socket = null;
+    this.greeted = null; // socket that the greeting was sent on
     this.stream = null;
     this.last = null; // number of the last event received, or of the snapshot
     this.epoch = null; // epoch in which that number counts
@@ -82,16 +91,39 @@ export class LiveChannel {
     if (this.state.phase === "waiting") this.#connect();
   }
 
+  /** Asks the server for a sign of life now; the channel is down if none comes in time. Call it after a failed request. */
+  doubt() {
+    if (this.state.phase !== "live" || this.timers.has("answer")) return;
+    this.#ping();
+    this.#later("answer", ANSWER_WITHIN_MS, () => this.#down("no answer", this.state.lastHeardAt));
+  }
+
+  /** Gives the connection up at once: the network is gone. */
+  lost(why = "the network is gone") {
+    if (this.state.phase === "live" || this.state.phase === "connecting") this.#down(why, this.clock.now());
+  }
+
   #connect() {
     this.#dropSocket();
     this.#change({ phase: "connecting", retryAt: null });
+    this.#later("hello", HELLO_WITHIN_MS, () => this.#down("no first frame received", this.clock.now()));
+    const attempt = {};
+    this.attempt = attempt;
+    if (this.opening === null) return this.#open();
+    this.opening().then(
+      (first) => this.attempt === attempt && this.#open(first),
+      () => this.attempt === attempt && this.#down("the channel could not be opened", this.clock.now()),
+    );
+  }
+
+  #open(first) {
     const socket = this.openSocket(this.address(this.last, this.epoch));
     this.socket = socket;
     // Late messages of an abandoned socket must not count as the new one's.
     const mine = (action) => (event) => this.socket === socket && action(event);
     socket.onmessage = mine((message) => this.#heard(message.data));
     socket.onclose = mine((close) => this.#closed(close.code));
-    this.#later("hello", HELLO_WITHIN_MS, () => this.#down("no first frame received", this.clock.now()));
+    if (first !== undefined) socket.onopen = mine(() => socket.send(JSON.stringify(first)));
   }
 
   #heard(text) {
@@ -106,6 +138,7 @@ export class LiveChannel {
       lastHeardAt: this.clock.now(),
       lastHeardWhat: beat ? "ping" : "message",
     });
+    this.#cancel("answer");
     this.#watchSilence();
     if (frame.type === "hello") this.#greeted(frame);
     else if (!beat && this.state.phase === "live") this.#event(frame);
@@ -140,6 +173,10 @@ export class LiveChannel {
   }
 
   #live() {
+    if (this.greeting !== null && this.greeted !== this.socket) {
+      this.greeted = this.socket;
+      this.socket.send(JSON.stringify(this.greeting));
+    }
     this.#later("settled", SETTLED_AFTER_MS, () => (this.failures = 0));
     this.#change({ phase: "live", notLiveSince: null, why: null, closeCode: null });
     this.#watchSilence();
@@ -194,15 +231,20 @@ export class LiveChannel {
   #pingLater() {
     this.#later("ping", PING_EVERY_MS, () => {
       if (this.state.phase !== "live") return;
-      this.socket.send('{"type":"ping"}');
+      this.#ping();
       this.#pingLater();
     });
+  }
+
+  #ping() {
+    this.socket.send('{"type":"ping"}');
   }
 
   #dropSocket() {
     for (const name of [...this.timers.keys()]) this.#cancel(name);
     const socket = this.socket;
     this.socket = null;
+    this.attempt = null;
     socket?.close();
   }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 
-import { HELLO_WITHIN_MS, LiveChannel, PING_EVERY_MS, SETTLED_AFTER_MS, STALE_AFTER_MS } from "../live.js";
+import { ANSWER_WITHIN_MS, HELLO_WITHIN_MS, LiveChannel, PING_EVERY_MS, SETTLED_AFTER_MS, STALE_AFTER_MS } from "../live.js";
 
 class FakeClock {
   time = 1_000_000;
@@ -262,4 +262,81 @@ test("retryNow skips the wait, and stop ends all", () => {
   clock.advance(3_600_000);
   assert.equal(sockets.length, 2);
   assert.ok(sockets[1].closed);
+});
+
+test("a channel that is doubted asks at once, and is down if nothing is heard in time", () => {
+  socket().says(hello(1));
+  channel.doubt();
+  channel.doubt(); // it asks once
+  assert.deepEqual(socket().sent, ['{"type":"ping"}']);
+  clock.advance(ANSWER_WITHIN_MS - 1);
+  assert.equal(channel.state.phase, "live");
+  clock.advance(1);
+  assert.equal(channel.state.phase, "waiting");
+  assert.equal(channel.state.notLiveSince, channel.state.lastHeardAt, "since it was last heard");
+});
+
+test("a channel that is doubted and heard stays live, and can be doubted again", () => {
+  socket().says(hello(1));
+  channel.doubt();
+  clock.advance(ANSWER_WITHIN_MS - 1);
+  socket().says({ type: "pong" });
+  clock.advance(ANSWER_WITHIN_MS);
+  assert.equal(channel.state.phase, "live");
+  channel.doubt();
+  assert.equal(socket().sent.length, 2);
+});
+
+test("a page whose network is gone is not live from that moment on", () => {
+  socket().says(hello(1));
+  channel.lost();
+  assert.equal(channel.state.phase, "waiting");
+  assert.equal(channel.state.notLiveSince, clock.now());
+  assert.equal(socket().closed, true);
+});
+
+test("a greeting is sent once on each connection, after its hello", () => {
+  channel.greeting = { type: "guest", key: "k" };
+  socket().says(hello(1));
+  socket().says(hello(1)); // the answer to the greeting is another snapshot
+  assert.deepEqual(socket().sent, ['{"type":"guest","key":"k"}']);
+  channel.lost();
+  channel.retryNow();
+  socket().says(resumed(1));
+  assert.deepEqual(socket().sent, ['{"type":"guest","key":"k"}']);
+});
+
+test("a connection begins with the message of its opening, and each has a fresh one", async () => {
+  let made = 0;
+  channel.opening = async () => ({ type: "ticket", ticket: `t${++made}` });
+  channel.start();
+  await Promise.resolve();
+  await Promise.resolve();
+  socket().onopen();
+  assert.deepEqual(socket().sent, ['{"type":"ticket","ticket":"t1"}']);
+  channel.lost();
+  channel.retryNow();
+  await Promise.resolve();
+  await Promise.resolve();
+  socket().onopen();
+  assert.deepEqual(socket().sent, ['{"type":"ticket","ticket":"t2"}']);
+});
+
+test("an opening that fails is tried again, and one that comes too late opens nothing", async () => {
+  channel.opening = async () => {
+    throw new Error("no ticket");
+  };
+  channel.start();
+  await Promise.resolve();
+  await Promise.resolve();
+  assert.equal(channel.state.phase, "waiting");
+  assert.equal(sockets.length, 1, "the first one of this test's channel, before it had an opening");
+  let give;
+  channel.opening = () => new Promise((resolve) => (give = resolve));
+  channel.retryNow();
+  clock.advance(HELLO_WITHIN_MS);
+  assert.equal(channel.state.phase, "waiting");
+  give({});
+  await Promise.resolve();
+  assert.equal(sockets.length, 1);
 });
