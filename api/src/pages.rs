@@ -1,10 +1,15 @@
 //! Web pages and their files, embedded in the binary.
 
+mod guest;
+
 use std::borrow::Cow;
 
 use http::{StatusCode, header};
+use platform::secrets::sha256;
 use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get};
 use rust_embed::{EmbeddedFile, RustEmbed};
+
+use crate::state::ApiState;
 
 #[derive(RustEmbed)]
 #[folder = "../web"]
@@ -19,19 +24,27 @@ pub(crate) const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'no
 pub(crate) const DOCS_POLICY: &str = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
      img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
-const INDEX: &str = "index.html";
+/// Pages that are a file as it is, by their path. `/` leads to what fits; the scripts do the rest.
+const PAGES: &[(&str, &str)] = &[
+    ("/", "index.html"),
+    ("/demo", "demo/index.html"),
+    ("/panel", "panel/index.html"),
+    ("/panel/kitchen", "panel/index.html"),
+];
 /// Debug page that shows a session's live channel frame by frame.
 const DEBUG_SESSION: &str = "debug/session.html";
 
-pub(crate) fn routes(mut route: Route, debug_pages: bool) -> Route {
+pub(crate) fn routes(mut route: Route, state: &ApiState) -> Route {
+    let debug_pages = state.settings.http.debug_pages;
     if debug_pages {
         route = route.at("/debug/sessions/:code", get(file(DEBUG_SESSION.into())));
     }
+    for (path, name) in PAGES {
+        route = route.at(path, get(file((*name).into())));
+    }
+    route = route.at("/s/:code", get(guest::page(state)));
     let is_served = |name: &Cow<'_, str>| debug_pages || !name.starts_with("debug/");
-    let files = served().filter(|name| name != INDEX && is_served(name));
-    let route = route
-        .at("/", get(file(INDEX.into())))
-        .at("/s/:code", get(file(INDEX.into())));
+    let files = served().filter(is_served);
     files.fold(route, |route, name| {
         route.at(format!("/{name}"), get(file(name)))
     })
@@ -43,8 +56,12 @@ pub(crate) fn is_file(path: &str) -> bool {
         .is_some_and(|path| served().any(|name| name == path))
 }
 
+/// Lists the files that have a path of their own: neither tests, nor pages, which stand at other paths.
 fn served() -> impl Iterator<Item = Cow<'static, str>> {
-    Files::iter().filter(|name| !name.starts_with("tests/") && !name.starts_with('.'))
+    Files::iter().filter(|name| {
+        let is_page = name.ends_with("index.html");
+        !is_page && !name.starts_with("tests/") && !name.starts_with('.')
+    })
 }
 
 fn file(name: Cow<'static, str>) -> impl Endpoint + 'static {
@@ -54,9 +71,20 @@ fn file(name: Cow<'static, str>) -> impl Endpoint + 'static {
     })
 }
 
-/// Serves a file with `no-cache` and an `ETag`: browsers revalidate each time, so a new release shows at once.
 fn answer(request: &Request, name: &str, file: EmbeddedFile) -> Response {
-    let hash: String = file.metadata.sha256_hash()[..16]
+    let EmbeddedFile { data, metadata } = file;
+    revalidated(request, name, &metadata.sha256_hash(), data.into_owned())
+}
+
+/// Serves the text of a page that was made for this request.
+fn made(request: &Request, html: String) -> Response {
+    let hash = sha256(html.as_bytes());
+    revalidated(request, "page.html", &hash, html.into_bytes())
+}
+
+/// Serves a file with `no-cache` and an `ETag`: browsers revalidate each time, so a new release shows at once.
+fn revalidated(request: &Request, name: &str, hash: &[u8; 32], data: Vec<u8>) -> Response {
+    let hash: String = hash[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
@@ -80,7 +108,7 @@ fn answer(request: &Request, name: &str, file: EmbeddedFile) -> Response {
     } else {
         response
     };
-    response.body(file.data.into_owned())
+    response.body(data)
 }
 
 fn content_type(name: &str) -> &'static str {
@@ -88,6 +116,7 @@ fn content_type(name: &str) -> &'static str {
         Some("html") => "text/html; charset=utf-8",
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
+        Some("txt") => "text/plain; charset=utf-8",
         Some("svg") => "image/svg+xml",
         Some("json" | "webmanifest") => "application/json",
         Some("png") => "image/png",

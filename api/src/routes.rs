@@ -15,7 +15,7 @@ pub fn routes(state: &ApiState) -> Route {
         state: state.clone(),
     };
     let service = OpenApiService::new(guarded, document::TITLE, document::VERSION);
-    let pages = problem::routes(pages::routes(Route::new(), state.settings.http.debug_pages));
+    let pages = problem::routes(pages::routes(Route::new(), state));
     pages
         .at(
             "/ping",

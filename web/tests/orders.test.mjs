@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { nextTry } from "../handoffs.js";
-import { lineSaid } from "../line.js";
-import { Orders } from "../orders.js";
-import { placeOrder } from "../ordering.js";
-import { Poll } from "../poll.js";
+import { nextTry } from "../demo/handoffs.js";
+import { lineSaid } from "../demo/line.js";
+import { Orders } from "../demo/orders.js";
+import { placeOrder } from "../demo/ordering.js";
+import { Poll } from "../demo/poll.js";
 
 const order = (number, status = "pending", more = {}) => ({ id: `o${number}`, number, status, reason: null, accepted_at: null, items: [], ...more });
 const handoff = (state, outcomes, more = {}) => ({

@@ -44,7 +44,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
                 "PATCH",
             ),
             ("/ping", "GET, HEAD"),
-            ("/app.js", "GET, HEAD"),
+            ("/live.js", "GET, HEAD"),
         ] {
             let answer = app.ask("DELETE", path).send().await;
             answer.problem(405, "incorrect_access_method");
@@ -260,16 +260,16 @@ async fn pages_carry_a_strict_policy_and_are_revalidated() {
             assert!(!policy.contains("unsafe"), "{policy}");
             assert_eq!(answer.header("referrer-policy"), "no-referrer");
         }
-        let script = app.get("/app.js").send().await;
+        let script = app.get("/live.js").send().await;
         assert_eq!(
             script.header("content-type"),
             "text/javascript; charset=utf-8"
         );
         let again = app
-            .get("/app.js")
+            .get("/live.js")
             .header("if-none-match", script.header("etag"));
         assert_eq!(again.send().await.status, StatusCode::NOT_MODIFIED);
-        let tests = app.get("/tests/../app.js").send().await;
+        let tests = app.get("/tests/../live.js").send().await;
         assert_eq!(tests.status, StatusCode::NOT_FOUND);
     })
     .await;
@@ -283,7 +283,7 @@ async fn head_answers_as_get_without_a_body() {
             "/ping",
             "/api/v1/ping",
             "/api/v1/me",
-            "/app.js",
+            "/live.js",
             "/problems/not_found",
         ] {
             let get = app.get(path).by(&anna).send().await;

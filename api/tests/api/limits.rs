@@ -255,7 +255,7 @@ async fn probes_pages_and_preflights_are_not_counted() {
             "/ping",
             "/api/v1/ping",
             "/",
-            "/app.js",
+            "/live.js",
             "/problems",
             "/api/v1/openapi.json",
         ] {

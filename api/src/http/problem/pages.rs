@@ -157,7 +157,8 @@ fn with_code(html: &str) -> String {
         .collect()
 }
 
-fn escaped(text: &str) -> String {
+/// Returns the text as HTML, so that none of it is markup.
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")

@@ -4,7 +4,7 @@ import { el } from "./elements.js";
 import { handoffsBeneath } from "./handoffs.js";
 import { drawBoard, drawModes, markMode } from "./kitchen.js";
 import { showLine } from "./line.js";
-import { LiveChannel } from "./live.js";
+import { LiveChannel } from "../live.js";
 import { drawOrders, Orders } from "./orders.js";
 import { placeOrder } from "./ordering.js";
 import { Poll } from "./poll.js";
@@ -29,20 +29,15 @@ start();
 
 async function start() {
   const demo = await readDemo();
-  const code = codeOfAddress() ?? demo?.session_code;
-  if (!code) {
+  if (!demo) {
     at("start").hidden = false;
     return;
   }
+  const code = demo.session_code;
   at("demo").hidden = false;
   at("line").hidden = false;
   followTable(code);
-  if (demo) showDemo(demo, code);
-}
-
-/** Returns the session code of a guest's URL, /s/{code}, or null. */
-function codeOfAddress() {
-  return location.pathname.match(/^\/s\/([0-9A-Za-z]+)\/?$/)?.[1] ?? null;
+  showDemo(demo, code);
 }
 
 /** Reads the demo's data; null if there is no demo, which is not an error. */
@@ -144,6 +139,7 @@ function showDemo(demo, code) {
   at("left").hidden = false;
   at("right").hidden = false;
   at("foot").hidden = false;
+  at("as-guest").href = `/s/${encodeURIComponent(code)}`;
   at("menu").replaceChildren(...demo.menu.map((product) => menuButton(product, code)));
   drawModes(at("modes"), (mode) => setMode(demo.kitchen, mode));
 
