@@ -249,9 +249,15 @@ async fn only_listed_origins_may_call_from_their_pages() {
 #[tokio::test]
 async fn pages_carry_a_strict_policy_and_are_revalidated() {
     with_app(async |app: App| {
-        for path in ["/", "/s/0123456789012345678901234567890123456789"] {
+        let unknown_table = "/s/0123456789012345678901234567890123456789";
+        for (path, status) in [
+            ("/", 200),
+            ("/demo", 200),
+            ("/panel", 200),
+            (unknown_table, 404),
+        ] {
             let answer = app.get(path).send().await;
-            assert_eq!(answer.status, StatusCode::OK);
+            assert_eq!(answer.status.as_u16(), status, "{path}");
             assert!(answer.text.contains("<title>"), "{path}");
             let policy = answer.header("content-security-policy");
             assert!(
