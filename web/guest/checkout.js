@@ -4,7 +4,7 @@ import { words } from "../shared/api.js";
 import { day, money, time } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
 import { Banner, Counter, Dialog, Icon } from "../shared/parts.js";
-import { html, useEffect, useState, useValue } from "../shared/ui.js";
+import { html, useEffect, useRef, useState, useValue } from "../shared/ui.js";
 import { NOTE_MAX, QUANTITY_MAX, readSlots } from "./cart.js";
 
 const DAY_MS = 86_400_000;
@@ -34,17 +34,13 @@ export function Checkout({ table, cart, prices, now, takesOrders, onClose }) {
   const needsTime = !now.open && !wantedAt;
   const canSend = takesOrders && !sending && lines.length > 0 && troubles.every((trouble) => trouble === null) && !needsTime;
 
-  const send = async () => {
-    await cart.send(prices);
-    const told = cart.outcome.value;
-    if (told?.kind === "sent") setSent(told.order);
-    table.lookAgain();
-  };
-  // An old answer does not belong to what is ordered now.
-  useEffect(() => void (sending || cart.outcome.set(null)), []);
+  const send = () => cart.send(prices).then(() => table.lookAgain());
+  // An answer to an earlier order does not belong to what is ordered now.
+  const earlier = useRef(sending ? null : outcome);
+  const answer = outcome === earlier.current ? null : outcome;
   useEffect(() => {
-    if (outcome?.kind === "sent") setSent(outcome.order);
-  }, [outcome]);
+    if (answer?.kind === "sent") setSent(answer.order);
+  }, [answer]);
 
   if (sent) return html`<${Dialog} title=${t("guest.sent")} onClose=${onClose} sheet><${Sent} order=${sent} onClose=${onClose} /><//>`;
   return html`<${Dialog} title=${t("guest.cart.title")} onClose=${onClose} sheet>
@@ -52,7 +48,7 @@ export function Checkout({ table, cart, prices, now, takesOrders, onClose }) {
     <ul class="guest-lines">${lines.map((line, place) => html`<${Line} key=${line.id} line=${line} trouble=${troubles[place]} prices=${prices} cart=${cart} locked=${sending !== null} />`)}</ul>
     ${lines.length > 0 && html`<p class="guest-total"><span>${t("guest.total")}</span><strong class="number">${money(total)}</strong></p>`}
     ${lines.length > 0 && now.ordersAhead && html`<${When} table=${table} cart=${cart} now=${now} wantedAt=${wantedAt} locked=${sending !== null} />`}
-    <${Told} outcome=${outcome} sending=${sending} />
+    <${Told} outcome=${answer} sending=${sending} />
     ${lines.length > 0 && html`<button type="button" class="button primary large wide" aria-busy=${sending !== null} disabled=${!canSend} onClick=${send}>
       <${Icon} name="send" />${sending ? t("guest.bar.sending") : t("guest.send", { total: money(total) })}
     </button>`}

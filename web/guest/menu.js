@@ -96,7 +96,10 @@ function Choose({ product, prices, cart, takesOrders, zone, onClose }) {
       form.current.querySelector(`[data-group="${CSS.escape(unfit[0].id)}"] input`)?.focus();
       return;
     }
-    cart.add({ product_id: product.id, quantity, note: note.trim(), options });
+    // In the menu's order, whatever the order of the taps.
+    const all = groups.flatMap((group) => group.options ?? []);
+    const place = ({ option_id }) => all.findIndex((option) => option.id === option_id);
+    cart.add({ product_id: product.id, quantity, note: note.trim(), options: [...options].sort((a, b) => place(a) - place(b)) });
     toast(t("guest.cart.added", { count: quantity, name: product.name }));
     onClose();
   };
