@@ -194,7 +194,7 @@ export function cancelOrder(code, id, onUnknown) {
   return settle({ method: "POST", path, headers: { "expediter-guest": guestKey() }, key: newKey(), onUnknown });
 }
 
-export const readMenu = (code) => call({ path: `/api/v1/sessions/${encodeURIComponent(code)}/menu` });
+export const readMenu = (code, etag) => call({ path: `/api/v1/sessions/${encodeURIComponent(code)}/menu`, etag });
 export const readOpening = (code) => call({ path: `/api/v1/sessions/${encodeURIComponent(code)}/opening` });
 
 export function readSlots(code, from, to) {

@@ -17,6 +17,7 @@ const ENDED = { 4401: "unknown", 4404: "unknown", 4410: "ended" };
 export class Table {
   #hoursLookedAt = 0;
   #looking = false;
+  #menuTag = null;
   #hasHours = true;
 
   constructor(code, names) {
@@ -57,7 +58,7 @@ export class Table {
     if (this.#looking || this.phase.value === "unknown" || this.phase.value === "ended") return;
     this.#looking = true;
     try {
-      this.#takeMenu(await readMenu(this.code));
+      this.#takeMenu(await readMenu(this.code, this.#menuTag));
       if (this.#hasHours && Date.now() - this.#hoursLookedAt >= HOURS_EVERY_MS) await this.#lookAtHours();
     } finally {
       this.#looking = false;
@@ -81,7 +82,9 @@ export class Table {
   }
 
   #takeMenu(outcome) {
+    if (outcome.status === 304) return;
     if (outcome.kind === "done") {
+      this.#menuTag = outcome.headers.get("etag");
       set(this.menu, outcome.body);
       this.names.set((names) => (names.store === outcome.body.store_name ? names : { ...names, store: outcome.body.store_name }));
     } else if (outcome.kind === "refused") {

@@ -33,13 +33,15 @@ export function guestKey() {
 }
 
 /**
- * Calls the API once and never throws. Returns one of
+ * Calls the API once and never throws. With the `etag` of an earlier answer, the same answer again has status 304 and no
+ * body. Returns one of
  * `{kind: "done", status, body, headers}`,
  * `{kind: "refused", status, problem, retryAfterMs}` (4xx, or 503 with a problem: nothing was changed) and
  * `{kind: "unknown", why: "offline" | "timeout" | "server", status?}` (it may or may not have happened).
  */
-export async function call({ method = "GET", path, body, headers = {}, token, key, timeoutMs = TIMEOUT_MS, send = fetch }) {
+export async function call({ method = "GET", path, body, headers = {}, token, key, etag, timeoutMs = TIMEOUT_MS, send = fetch }) {
   const request = { method, headers: { accept: "application/json", "accept-language": language(), ...headers }, cache: "no-cache" };
+  if (etag) request.headers["if-none-match"] = etag;
   if (body !== undefined) {
     request.body = JSON.stringify(body);
     request.headers["content-type"] = "application/json";
@@ -53,7 +55,7 @@ export async function call({ method = "GET", path, body, headers = {}, token, ke
     // An answer that breaks off is as unknown as none; the empty body of a 204 is whole.
     const text = await answer.text();
     const read = text === "" ? null : JSON.parse(text);
-    if (answer.ok) return { kind: "done", status: answer.status, body: read, headers: answer.headers };
+    if (answer.ok || answer.status === 304) return { kind: "done", status: answer.status, body: read, headers: answer.headers };
     if (answer.status < 500 || (answer.status === 503 && read?.reason === "overloaded")) {
       return { kind: "refused", status: answer.status, problem: read ?? {}, retryAfterMs: retryAfterMs(answer.headers) };
     }
