@@ -4,6 +4,7 @@ import { when } from "../shared/format.js";
 import { LineBadge } from "../shared/line.js";
 import { mark, onLanguage, t, useLanguage } from "../shared/messages.js";
 import { announce, Banner, LanguageChoice, Notices, statusText, toast } from "../shared/parts.js";
+import "../shared/offline.js";
 import { html, render, useEffect, useState, useValue } from "../shared/ui.js";
 import { Cart, Prices } from "./cart.js";
 import { CartBar, Checkout } from "./checkout.js";
@@ -82,7 +83,7 @@ function Top({ table, phase, now }) {
     ${phase === "closed"
       ? html`<${Banner} tone="bad" icon="cross">${t("guest.closed")} <span class="guest-more">${t("guest.closed.more")}</span><//>`
       : html`<${Taking} now=${now} />`}
-    ${state.phase !== "ended" && html`<div class="guest-line" data-phase=${state.phase}><${LineBadge} line=${table.line} zone=${now.zone} /></div>`}
+    ${state.phase !== "ended" && !(phase === "closed" && state.phase === "live") && html`<div class="guest-line" data-phase=${state.phase}><${LineBadge} line=${table.line} zone=${now.zone} /></div>`}
   </header>`;
 }
 

@@ -2,6 +2,7 @@
 
 import { t, useLanguage } from "../shared/messages.js";
 import { LanguageChoice } from "../shared/parts.js";
+import "../shared/offline.js";
 import { html, render } from "../shared/ui.js";
 
 start();
