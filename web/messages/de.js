@@ -164,4 +164,11 @@ export default {
   "guest.cancel.keep": "Behalten",
   "guest.cancel.do": "Bestellung stornieren",
   "guest.cancelled": "Bestellung {number} ist storniert",
+
+  // Status page of one order.
+  "order.title": "Ihre Bestellung",
+  "order.fresh": "Auf dem neuesten Stand",
+  "order.stale": "Nicht auf dem neuesten Stand seit {since}",
+  "order.gone": "Dieser Link gilt nicht mehr",
+  "order.gone.more": "Links zu einer Bestellung gelten 30 Tage. Bitte das Restaurant fragen.",
 };

@@ -164,4 +164,11 @@ export default {
   "guest.cancel.keep": "Keep it",
   "guest.cancel.do": "Cancel the order",
   "guest.cancelled": "Order {number} is cancelled",
+
+  // Status page of one order.
+  "order.title": "Your order",
+  "order.fresh": "Up to date",
+  "order.stale": "Not up to date since {since}",
+  "order.gone": "This link is not valid any more",
+  "order.gone.more": "Links to an order are valid for 30 days. Please ask the restaurant.",
 };
