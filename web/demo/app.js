@@ -4,10 +4,10 @@ import { el } from "./elements.js";
 import { handoffsBeneath } from "./handoffs.js";
 import { drawBoard, drawModes, markMode } from "./kitchen.js";
 import { showLine } from "./line.js";
-import { LiveChannel } from "../live.js";
 import { drawOrders, Orders } from "./orders.js";
-import { placeOrder } from "./ordering.js";
+import { placeOrder, startingOptions } from "./ordering.js";
 import { Poll } from "./poll.js";
+import { Line } from "../shared/line.js";
 import { clockTime, money, plainly } from "./words.js";
 
 const LOG_LINES_MAX = 200;
@@ -51,18 +51,12 @@ async function readDemo() {
 }
 
 function followTable(code) {
-  const address = (after, epoch) => {
-    const url = new URL(`/ws/sessions/${encodeURIComponent(code)}`, location.href);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    if (after !== null) url.searchParams.set("after", after);
-    if (epoch !== null) url.searchParams.set("epoch", epoch);
-    return url.href;
-  };
-  const channel = new LiveChannel({ address, onSnapshot, onEvent, onNote, onState: () => showLine(channel) });
-  at("line-retry").addEventListener("click", () => channel.retryNow());
-  addEventListener("online", () => channel.retryNow());
-  setInterval(() => showLine(channel), 1000);
-  channel.start();
+  const line = new Line({ address: () => `/ws/sessions/${encodeURIComponent(code)}`, onSnapshot, onEvent, onNote });
+  const show = () => showLine(line.channel);
+  line.state.subscribe(show);
+  at("line-retry").addEventListener("click", () => line.retryNow());
+  setInterval(show, 1000);
+  line.start();
 }
 
 function onSnapshot(hello) {
@@ -140,7 +134,8 @@ function showDemo(demo, code) {
   at("right").hidden = false;
   at("foot").hidden = false;
   at("as-guest").href = `/s/${encodeURIComponent(code)}`;
-  at("menu").replaceChildren(...demo.menu.map((product) => menuButton(product, code)));
+  const options = startingOptions(code);
+  at("menu").replaceChildren(...demo.menu.map((product) => menuButton(product, code, options)));
   drawModes(at("modes"), (mode) => setMode(demo.kitchen, mode));
 
   const boardPoll = new Poll({
@@ -167,14 +162,21 @@ function showDemo(demo, code) {
   look();
 }
 
-function menuButton(product, code) {
+function menuButton(product, code, options) {
   const order = async (event) => {
     const button = event.currentTarget;
+    // A second tap while the first one is on its way is the same wish.
+    if (button.getAttribute("aria-busy") === "true") return;
     const answer = at("order-answer");
     button.setAttribute("aria-busy", "true");
     answer.textContent = `Ordering ${product.name}…`;
-    const items = [{ product_id: product.product_id, quantity: 1 }];
-    const { ok, order: placed, why } = await placeOrder({ code, items });
+    const item = { product_id: product.product_id, quantity: 1 };
+    const chosen = (await options).get(product.product_id) ?? [];
+    if (chosen.length > 0) item.options = chosen;
+    const onUnknown = () => {
+      answer.textContent = `${product.name}: we do not know yet whether the order arrived; asking again.`;
+    };
+    const { ok, order: placed, why } = await placeOrder({ code, items: [item], onUnknown });
     button.removeAttribute("aria-busy");
     answer.classList.toggle("bad", !ok);
     answer.textContent = ok ? `${product.name}: order ${placed.number} placed.` : `${product.name}: not ordered: ${why}.`;

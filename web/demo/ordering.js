@@ -1,54 +1,38 @@
-// Places orders as a guest: the guest's key, and safe retries.
+// Places orders as a guest, once each, and reads what the table can order.
 
-const GUEST_KEY = "expediter-guest";
-const TRIES = 3;
-
-/** Returns random hex; crypto.randomUUID is missing on pages served over plain HTTP. */
-export function randomKey() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** Returns this browser's guest key; without storage, a key that lasts as long as the page is open. */
-export function guestKey(storage = () => localStorage) {
-  try {
-    const kept = storage().getItem(GUEST_KEY);
-    if (kept) return kept;
-    const made = randomKey();
-    storage().setItem(GUEST_KEY, made);
-    return made;
-  } catch {
-    return (guestKey.unkept ??= randomKey());
-  }
-}
+import { call, guestKey, newKey, settle } from "../shared/api.js";
+import { defaults } from "../guest/cart.js";
 
 /**
- * Places an order and returns the result: `{ok, order}` or `{ok: false, why}`. An unknown outcome (no response, 5xx)
- * is retried with the same Idempotency-Key, so that it never becomes two orders.
+ * Places an order and returns the result: `{ok, order}` or `{ok: false, why}`. While no answer came, `onUnknown()` is
+ * called after each try, and the same order is asked for again under the same key.
  */
-export async function placeOrder({ code, items, send = fetch, pause = (ms) => new Promise((r) => setTimeout(r, ms)) }) {
-  const request = {
+export async function placeOrder({ code, items, onUnknown, ...rest }) {
+  const outcome = await settle({
     method: "POST",
-    headers: {
-      "content-type": "application/json",
-      "expediter-guest": guestKey(),
-      "idempotency-key": randomKey(),
-    },
-    body: JSON.stringify({ items }),
+    path: `/api/v1/sessions/${encodeURIComponent(code)}/orders`,
+    headers: { "expediter-guest": guestKey() },
+    body: { items },
+    key: newKey(),
+    onUnknown,
+    ...rest,
+  });
+  if (outcome.kind === "done") return { ok: true, order: outcome.body };
+  const { detail, title, reason } = outcome.problem;
+  return { ok: false, why: detail ?? title ?? reason ?? `the server returned status ${outcome.status}` };
+}
+
+/** Returns the options with which a product is ordered by one click: the defaults, else the first of what must be chosen. */
+export async function startingOptions(code) {
+  const outcome = await call({ path: `/api/v1/sessions/${encodeURIComponent(code)}/menu` });
+  const menu = outcome.kind === "done" ? outcome.body : {};
+  const groups = new Map((menu.option_groups ?? []).map((group) => [group.id, group]));
+  const starting = (group) => {
+    const chosen = defaults([group]);
+    const others = (group.options ?? []).filter(({ id, available }) => available !== false && !chosen.some(({ option_id }) => option_id === id));
+    const missing = Math.max(0, (group.min ?? 0) - chosen.length);
+    return [...chosen, ...others.slice(0, missing).map(({ id }) => ({ option_id: id, quantity: 1 }))];
   };
-  let why = "the server does not respond";
-  for (let n = 1; n <= TRIES; n += 1) {
-    if (n > 1) await pause(500 * 2 ** n);
-    let answer;
-    try {
-      answer = await send(`/api/v1/sessions/${encodeURIComponent(code)}/orders`, request);
-    } catch {
-      continue;
-    }
-    const body = await answer.json().catch(() => ({}));
-    if (answer.ok) return { ok: true, order: body };
-    why = body.detail ?? body.title ?? body.reason ?? `the server returned status ${answer.status}`;
-    const again = answer.status >= 500 || answer.status === 429 || body.reason === "idempotency_in_progress";
-    if (!again) return { ok: false, why };
-  }
-  return { ok: false, why };
+  const of = ({ option_group_ids }) => (option_group_ids ?? []).map((id) => groups.get(id)).filter(Boolean).flatMap(starting);
+  return new Map((menu.items ?? []).map((product) => [product.id, of(product)]));
 }
