@@ -13,6 +13,8 @@ mod words;
 
 /// Accounts and their roles.
 pub mod account;
+/// The number of orders that a store takes for one time, and how busy it is.
+pub mod capacity;
 /// Opening hours of stores.
 pub mod opening;
 /// Orders and their items.

@@ -5,7 +5,7 @@
 //! that does not exist is the moment at which the clocks jump over it: nobody stands before a closed door at a time
 //! that the sign calls open.
 
-mod local;
+pub(crate) mod local;
 #[cfg(test)]
 mod tests;
 
@@ -147,7 +147,8 @@ pub struct Hours {
     pub exceptions: Vec<Exception>,
 }
 
-fn concerns(fulfilments: Option<&Vec<Fulfilment>>, one: Fulfilment) -> bool {
+/// Returns true if a list of fulfilments has this one; no list means all.
+pub(crate) fn concerns(fulfilments: Option<&Vec<Fulfilment>>, one: Fulfilment) -> bool {
     fulfilments.is_none_or(|named| named.contains(&one))
 }
 

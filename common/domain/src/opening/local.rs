@@ -36,15 +36,25 @@ pub fn last_instant(zone: Tz, local: NaiveDateTime) -> DateTime<Utc> {
 
 /// Finds the second from which on the clocks show more than `local`, which they jump over.
 fn jump(zone: Tz, local: NaiveDateTime) -> DateTime<Utc> {
-    let shows_more = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local() >= local;
     let near = local.and_utc();
-    let (mut before, mut after) = ((near - FAR).timestamp(), (near + FAR).timestamp());
-    while after - before > 1 {
-        let middle = before + (after - before) / 2;
+    let shows_more = |at: DateTime<Utc>| at.with_timezone(&zone).naive_local() >= local;
+    first_second(near - FAR, near + FAR, shows_more)
+}
+
+/// Finds the first second after `before`, where `is_after` is false, at which it is true. From there on it is true up
+/// to `after`.
+pub(crate) fn first_second(
+    before: DateTime<Utc>,
+    after: DateTime<Utc>,
+    is_after: impl Fn(DateTime<Utc>) -> bool,
+) -> DateTime<Utc> {
+    let (mut low, mut high) = (before.timestamp(), after.timestamp());
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
         match DateTime::from_timestamp(middle, 0) {
-            Some(at) if !shows_more(at) => before = middle,
-            _ => after = middle,
+            Some(at) if !is_after(at) => low = middle,
+            _ => high = middle,
         }
     }
-    DateTime::from_timestamp(after, 0).unwrap_or(near)
+    DateTime::from_timestamp(high, 0).unwrap_or(after)
 }
