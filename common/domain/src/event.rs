@@ -22,6 +22,8 @@ words! {
         /// The session's old code is no longer valid; `data` contains neither the old code nor the new one (ADR 10).
         SessionCodeRenewed = "session.code_renewed",
         StorePaused = "store.paused",
+        /// The store's hours or capacity changed, or people opened or closed it by hand or said how busy it is.
+        StoreOpeningChanged = "store.opening_changed",
         ProductAvailability = "product.availability",
         /// On the store's stream: nothing more is sent to the integrator until people enable it again (ADR 8).
         IntegratorDisabled = "integrator.disabled",

@@ -5,6 +5,7 @@ mod decide;
 mod draft;
 mod existing;
 mod lines;
+mod room;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -12,6 +13,7 @@ mod writer;
 
 use std::sync::Weak;
 
+use chrono::{DateTime, Utc};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -20,6 +22,7 @@ use uuid::Uuid;
 
 pub(super) use draft::{lock_draft_scope, place_draft};
 pub(super) use lines::Lines;
+pub(super) use room::{check_open, concerned, slot_full};
 
 pub use super::idempotency::Idempotency;
 use super::{BatchLimits, ChangeResult, Failure, Inner, Ledger, Refusal, batcher};
@@ -90,6 +93,14 @@ pub enum PlaceRefused {
     StoreArchived,
     #[error("the store is paused")]
     StorePaused,
+    #[error("the store is paused until {until}")]
+    PausedUntil { until: DateTime<Utc> },
+    /// `None` if nobody knows when it opens.
+    #[error("the store is closed")]
+    StoreClosed { opens_at: Option<DateTime<Utc>> },
+    /// `None` if there is no room within a day.
+    #[error("the store has no room for this order at its time")]
+    SlotFull { next_free_at: Option<DateTime<Utc>> },
     #[error("the session does not exist")]
     UnknownSession,
     #[error("the session is closed")]

@@ -5,6 +5,7 @@ mod draft;
 mod edit;
 mod lines;
 mod list;
+mod room;
 mod settle;
 #[cfg(test)]
 mod tests;

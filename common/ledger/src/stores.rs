@@ -1,5 +1,7 @@
 //! Stores: creating, editing, pausing and archiving them.
 
+mod rules;
+
 use serde_json::json;
 
 use super::{Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction};
@@ -10,6 +12,8 @@ use domain::{
     store::{Contact, Product, Store},
 };
 use store::events::Counter;
+
+pub use rules::{RulesEdit, StoreOpening};
 
 /// Maximum number of products on one menu.
 pub const MAX_MENU_PRODUCTS: u32 = 1000;

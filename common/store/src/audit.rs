@@ -51,6 +51,18 @@ const RULES: &[(&str, &str)] = &[
          OR (status = 'failed' AND stock_held = TRUE AND COALESCE(reason, '') NOT IN ('lost', 'returned')) LIMIT ?",
     ),
     (
+        "a slot is held by placed orders, and by none that was called off before its time",
+        "SELECT HEX(h.order_id), o.status FROM slot_holds h LEFT JOIN orders o ON o.id = h.order_id \
+         WHERE o.id IS NULL OR o.status = 'draft' \
+         OR (o.status IN ('rejected', 'failed', 'cancelled') AND o.ended_at < h.ready_at) LIMIT ?",
+    ),
+    (
+        "an order holds as much of its store's capacity as it has items",
+        "SELECT HEX(h.order_id), CAST(h.items AS CHAR) FROM slot_holds h JOIN orders o ON o.id = h.order_id \
+         WHERE h.store_id <> o.store_id OR h.fulfilment <> o.fulfilment OR h.items <> \
+         (SELECT COALESCE(SUM(i.quantity), 0) FROM order_items i WHERE i.order_id = o.id) LIMIT ?",
+    ),
+    (
         "an order's total is the sum of its items",
         "SELECT HEX(o.id), CAST(o.total_amount AS CHAR) FROM orders o WHERE o.total_amount <> \
          (SELECT COALESCE(SUM(i.quantity * i.unit_amount), 0) FROM order_items i WHERE i.order_id = o.id) LIMIT ?",

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use sqlx::types::Json;
+
 use crate::{
     bulk::by_amount,
     error::Result,
@@ -10,6 +12,7 @@ use crate::{
     tx::Tx,
 };
 use domain::{
+    capacity::StoreRules,
     ids::{SessionId, StoreId},
     session::SessionState,
 };
@@ -78,12 +81,13 @@ pub async fn count_unfinished(
     Ok(rows.into_iter().map(|(id, n)| (id, count(n))).collect())
 }
 
-/// Locks the stores' counters as [`lock_sessions`] does sessions, and returns their last order numbers.
+/// Locks the stores' counters as [`lock_sessions`] does sessions, and returns their last order numbers, and the rules of
+/// those that have some.
 pub async fn lock_numbers(
     tx: &mut Tx,
     stores: &[StoreId],
     wait: bool,
-) -> Result<HashMap<StoreId, i64>> {
+) -> Result<(HashMap<StoreId, i64>, HashMap<StoreId, StoreRules>)> {
     let mut ids = stores.to_vec();
     ids.sort_unstable();
     // SQLite has one writer and no row locks.
@@ -95,13 +99,21 @@ pub async fn lock_numbers(
         },
         ")",
     );
-    let rows = fetch_in!(
+    let rows: Vec<(StoreId, i64, Option<Json<StoreRules>>)> = fetch_in!(
         tx,
-        "SELECT store_id, last_number FROM store_counters WHERE store_id IN (",
+        "SELECT store_id, last_number, rules FROM store_counters WHERE store_id IN (",
         &ids,
         end
     );
-    Ok(rows.into_iter().collect())
+    let mut numbers = HashMap::new();
+    let mut ruled = HashMap::new();
+    for (store, number, rules) in rows {
+        numbers.insert(store, number);
+        if let Some(Json(rules)) = rules {
+            ruled.insert(store, rules);
+        }
+    }
+    Ok((numbers, ruled))
 }
 
 /// Raises locked counters, with one statement per distinct amount.

@@ -37,10 +37,14 @@ pub mod orders;
 pub mod products;
 /// Tables' sessions.
 pub mod sessions;
+/// Holds of orders on their store's capacity.
+pub mod slots;
 /// Counted quantities.
 pub mod stock;
 /// Changes of stock by people.
 pub mod stock_movements;
+/// Rules by which stores take orders.
+pub mod store_rules;
 /// Stores and their counters.
 pub mod stores;
 

@@ -59,7 +59,11 @@ reasons! {
     SessionEnded = "session_ended", GONE, "Session expired",
         "The code of a closed session can be read for 24 hours, and that time has passed. Ask staff for a record of the orders.";
     StorePaused = "store_paused", CONFLICT, "Store paused",
-        "Staff paused the store, so it takes no orders at the moment. Nothing was ordered. Retry later, or check the store's `paused`.";
+        "Staff paused the store, so it takes no orders at the moment. Nothing was ordered. Retry at `opens_at`, if it is there, or later, or check the store's `paused`.";
+    StoreClosed = "store_closed", CONFLICT, "Store closed",
+        "The store is closed at the time of the order. Nothing was ordered. `opens_at` is the next time when it is open, or null if nobody knows it. Retry then, or order for a time within the hours, if the store takes orders for later.";
+    SlotFull = "slot_full", CONFLICT, "No room at this time",
+        "The store takes only so much at one time, and this time is full. Nothing was ordered. `next_free_at` is the next time with room for this order, or null if there is none within a day. Order for then, if the store takes orders for later, or retry.";
     StoreArchived = "store_archived", CONFLICT, "Store archived",
         "The store is permanently closed and takes no more orders. Nothing was ordered. Do not retry.";
     InsufficientStock = "insufficient_stock", CONFLICT, "Insufficient stock",

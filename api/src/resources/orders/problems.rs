@@ -1,7 +1,7 @@
 //! Converts refusals to place, move or edit an order into problems.
 
 use domain::{
-    order::{MAX_ITEMS, size::TextTooLong},
+    order::{MAX_ITEMS, rfc3339, size::TextTooLong},
     status::{MoveRefused, OrderStatus},
 };
 use ledger::{
@@ -23,6 +23,15 @@ impl From<PlaceRefused> for Problem {
             }
             PlaceRefused::StoreArchived => Self::new(Reason::StoreArchived),
             PlaceRefused::StorePaused => Self::new(Reason::StorePaused),
+            PlaceRefused::PausedUntil { until } => {
+                Self::new(Reason::StorePaused).with("opens_at", rfc3339(until))
+            }
+            PlaceRefused::StoreClosed { opens_at } => {
+                Self::new(Reason::StoreClosed).with("opens_at", opens_at.map(rfc3339))
+            }
+            PlaceRefused::SlotFull { next_free_at } => {
+                Self::new(Reason::SlotFull).with("next_free_at", next_free_at.map(rfc3339))
+            }
             PlaceRefused::UnknownSession => Self::new(Reason::SessionNotFound),
             PlaceRefused::SessionClosed => Self::new(Reason::SessionClosed),
             PlaceRefused::UnknownProducts { lines } => Self::invalid(

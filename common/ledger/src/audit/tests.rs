@@ -39,6 +39,16 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE orders SET stock_held = TRUE WHERE status = 'cancelled'",
     ),
     (
+        "a slot is held by placed orders, and by none that was called off before its time",
+        "INSERT INTO slot_holds (store_id, ready_at, order_id, fulfilment, items, weight) \
+         SELECT store_id, '2100-01-01 00:00:00', id, fulfilment, 3, 3 FROM orders WHERE status = 'cancelled'",
+    ),
+    (
+        "an order holds as much of its store's capacity as it has items",
+        "INSERT INTO slot_holds (store_id, ready_at, order_id, fulfilment, items, weight) \
+         SELECT store_id, '2100-01-01 00:00:00', id, fulfilment, 4, 3 FROM orders WHERE status = 'ready'",
+    ),
+    (
         "an order's total is the sum of its items",
         "UPDATE order_items SET quantity = quantity + 1",
     ),

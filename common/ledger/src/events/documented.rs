@@ -6,10 +6,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
-    orders::OrderEdit, products::ProductEdit, scene::Scene, stores::StoreEdit, testing::TestLedger,
+    orders::OrderEdit,
+    products::ProductEdit,
+    scene::Scene,
+    stores::{RulesEdit, StoreEdit},
+    testing::TestLedger,
 };
 use domain::{
+    capacity::Busy,
     event::{Event, EventKind},
+    opening::ByHand,
     status::OrderStatus,
 };
 
@@ -47,6 +53,20 @@ async fn one_of_each(scene: &Scene) -> BTreeMap<&'static str, Event> {
         ..StoreEdit::default()
     };
     ledger.edit_store(scene.store, None, paused).await.unwrap();
+    let busy = Busy {
+        adds_minutes: 15,
+        paused_until: Some(house.clock.now()),
+    };
+    for edit in [
+        RulesEdit::ByHand(Some(ByHand {
+            open: false,
+            until: Some(house.clock.now()),
+        })),
+        RulesEdit::Busy(busy),
+    ] {
+        let edited = ledger.edit_store_rules(scene.store, edit).await;
+        edited.unwrap();
+    }
 
     let mut first = BTreeMap::new();
     for event in house.woken.events() {

@@ -10,6 +10,7 @@ use super::{
     decide::{IntakeState, decide},
     distinct,
     existing::ExistingOrders,
+    room,
     write::{Winner, write},
 };
 use crate::{Change, CrashPoints};
@@ -151,7 +152,7 @@ pub(super) async fn lock_sessions_and_numbers(
     wait: bool,
 ) -> store::Result<IntakeState> {
     let sessions = store::intake::lock_sessions(&mut change.tx, sessions, wait).await?;
-    let numbers = store::intake::lock_numbers(&mut change.tx, stores, wait).await?;
+    let (numbers, rules) = store::intake::lock_numbers(&mut change.tx, stores, wait).await?;
     for (id, session) in &sessions {
         change.register_stream(
             (*id).into(),
@@ -163,6 +164,7 @@ pub(super) async fn lock_sessions_and_numbers(
     Ok(IntakeState {
         sessions,
         numbers,
+        rules,
         ..IntakeState::default()
     })
 }
@@ -204,7 +206,7 @@ pub(super) async fn load_rest(
     } else {
         store::stock::lock_available(tx, &counted).await?
     };
-    Ok(())
+    room::load(change, orders, state).await
 }
 
 async fn products(

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{super::Bounds, PlaceOrder, PlaceRefused, Placer, ProductRef, Shortage};
+use super::{super::Bounds, PlaceOrder, PlaceRefused, Placer, ProductRef, Shortage, check_open};
 use domain::{
+    capacity::{Hold, Load, StoreRules},
     ids::{OrderId, ProductId, SessionId, StoreId},
     integrator::{HandoffEvent, Integrator},
     money::Money,
@@ -15,7 +16,7 @@ use domain::{
     store::{Product, Store},
 };
 use platform::chance::Chance;
-use store::intake::SessionRow;
+use store::{intake::SessionRow, slots::NewHold};
 
 /// State that a batch is decided from, less what its earlier orders have used up.
 #[derive(Debug, Default)]
@@ -31,6 +32,14 @@ pub(super) struct IntakeState {
     pub(super) skus: HashMap<(StoreId, String), ProductId>,
     /// Remaining stock of counted products, whose rows are locked.
     pub(super) stock: HashMap<ProductId, i64>,
+    /// Rules of the stores that have some.
+    pub(super) rules: HashMap<StoreId, StoreRules>,
+    /// Number of open orders of each store whose rules ask for it.
+    pub(super) open_orders: HashMap<StoreId, u32>,
+    /// Holds on the capacity of stores that limit it, also those of the batch's earlier orders.
+    pub(super) held: HashMap<StoreId, Vec<Hold>>,
+    /// Holds of the orders that are placed.
+    pub(super) new_holds: Vec<NewHold>,
 }
 
 impl IntakeState {
@@ -98,6 +107,9 @@ pub(super) fn decide(
     if store.paused {
         return Err(PlaceRefused::StorePaused);
     }
+    if let Some(rules) = state.rules.get(&wanted.store_id) {
+        check_open(rules, store, wanted.fulfilment, now)?;
+    }
     if wanted.lines.is_empty() {
         return Err(PlaceRefused::NoItems);
     }
@@ -119,6 +131,7 @@ pub(super) fn decide(
         });
     }
     let taken = check_stock(wanted, &products, state)?;
+    let hold = state.hold(wanted, load(wanted), now)?;
 
     let items = products
         .iter()
@@ -148,6 +161,15 @@ pub(super) fn decide(
         if let Some(left) = state.stock.get_mut(&product) {
             *left -= quantity;
         }
+    }
+    if let Some(hold) = hold {
+        let store = wanted.store_id;
+        state.held.entry(store).or_default().push(hold);
+        state.new_holds.push(NewHold {
+            order: id,
+            store,
+            hold,
+        });
     }
     let (account_id, guest_key_hash) = match &wanted.placer {
         Placer::Account(account) => (Some(*account), None),
@@ -179,6 +201,17 @@ pub(super) fn decide(
         accepted_at: None,
         ended_at: None,
     })
+}
+
+/// Returns the part of a slot that the order takes.
+fn load(wanted: &PlaceOrder) -> Load {
+    let pieces = wanted.lines.iter().map(|line| i64::from(line.quantity));
+    let items = pieces.sum();
+    Load {
+        orders: 1,
+        items,
+        weight: items,
+    }
 }
 
 fn open_session(

@@ -2,7 +2,9 @@
 
 mod bounds;
 mod guests;
+mod hours;
 mod running;
+mod slots;
 mod unanswered;
 mod vanished;
 

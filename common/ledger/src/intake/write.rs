@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{PlaceOrder, decide::IntakeState};
+use super::{PlaceOrder, decide::IntakeState, room};
 use crate::Change;
 use domain::{
     event::{Event, EventKind},
@@ -32,6 +32,8 @@ pub(super) async fn write(
 ) -> store::Result<()> {
     store::stock::take(&mut change.tx, &taken(winners)).await?;
     store::intake::advance_numbers(&mut change.tx, &count_per_store(winners)).await?;
+
+    room::write(change, state).await?;
 
     let mut orders: Vec<NewOrder<'_>> = winners
         .iter()

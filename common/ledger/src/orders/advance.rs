@@ -31,9 +31,17 @@ pub(crate) async fn lock(change: &mut Change<'_>, id: OrderId) -> store::Result<
         Some(session_id) => store::sessions::lock(&mut change.tx, session_id).await?,
         None => None,
     };
+    lock_in_session(change, id, session.as_ref()).await
+}
+
+/// Locks the order after its session, which is locked, if it has one.
+pub(super) async fn lock_in_session(
+    change: &mut Change<'_>,
+    id: OrderId,
+    session: Option<&Session>,
+) -> store::Result<Option<Order>> {
     let locked = store::orders::lock(&mut change.tx, id).await?;
-    Ok(locked
-        .map(|(order, last_seq)| register_locked_order(change, order, last_seq, session.as_ref())))
+    Ok(locked.map(|(order, last_seq)| register_locked_order(change, order, last_seq, session)))
 }
 
 /// Prepares an order whose row is locked, and its session's, if it has one, as [`lock`] returns it.
@@ -118,6 +126,9 @@ pub(crate) async fn advance(
     }
     if gives_back {
         give_back_stock(change, order).await?;
+    }
+    if to.is_unsuccessful() {
+        store::slots::give_back(&mut change.tx, order.id, change.now).await?;
     }
     let data = order.public_facts();
     let cause = Cause {

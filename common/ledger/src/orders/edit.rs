@@ -1,6 +1,10 @@
 //! Edits by people: free in a draft; in a placed order, until the first attempt to hand it over.
 
-use super::{advance::announce, lines, lock};
+use super::{
+    advance::announce,
+    lines,
+    room::{lock_with_hold, move_hold},
+};
 use crate::{
     Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction,
     intake::{Line, PlaceRefused, ProductRef, Shortage},
@@ -95,7 +99,8 @@ impl Ledger {
         edit: &OrderEdit,
     ) -> ChangeResult<Order, EditRefused> {
         in_one_transaction!(&self.inner, CrashPoints::ORDERS, |change| {
-            let before = lock(change, id).await?.ok_or(EditRefused::Unknown)?;
+            let locked = lock_with_hold(change, id).await?;
+            let (before, held) = locked.ok_or(EditRefused::Unknown)?;
             change.set_resource(id.uuid());
             let current = before.version;
             let is_other = version.is_some_and(|wanted| wanted != current)
@@ -109,6 +114,9 @@ impl Ledger {
                 return Ok(order);
             }
             order.version += 1;
+            if order.status != OrderStatus::Draft {
+                move_hold(change, held, &before, &order).await?;
+            }
             if order.stock_held {
                 move_stock(change, &before.items, &mut order.items).await?;
             }

@@ -1,0 +1,112 @@
+//! Edits and time: an edited order keeps its place in its slot, or gets another one if there is room.
+
+use std::collections::HashMap;
+
+use super::{
+    advance::{lock, lock_in_session},
+    edit::EditRefused,
+};
+use crate::{
+    Change, ChangeResult,
+    intake::{PlaceRefused, check_open, concerned, slot_full},
+};
+use domain::{
+    capacity::{Hold, Load, StoreRules},
+    ids::{OrderId, StoreId},
+    order::Order,
+};
+use store::StoreError;
+
+/// An order's hold on its store's capacity, and that store's rules, under the lock of its counters.
+pub(super) struct Held {
+    hold: Hold,
+    rules: StoreRules,
+}
+
+/// Locks an order as [`lock`] does and, if it holds capacity, its store's counters, which come before it.
+pub(super) async fn lock_with_hold(
+    change: &mut Change<'_>,
+    id: OrderId,
+) -> store::Result<Option<(Order, Option<Held>)>> {
+    if store::slots::of_order(&mut change.tx, id).await?.is_none() {
+        let Some(order) = lock(change, id).await? else {
+            return Ok(None);
+        };
+        if store::slots::of_order(&mut change.tx, id).await?.is_some() {
+            let why = "the order was placed meanwhile".to_owned();
+            return Err(StoreError::LockLost(why));
+        }
+        return Ok(Some((order, None)));
+    }
+    let Some(seen) = store::orders::get(&mut change.tx, id).await? else {
+        return Ok(None);
+    };
+    let session = match &seen.session {
+        Some(session) => store::sessions::lock(&mut change.tx, session.id).await?,
+        None => None,
+    };
+    let (_, mut rules): (_, HashMap<StoreId, StoreRules>) =
+        store::intake::lock_numbers(&mut change.tx, &[seen.store_id], true).await?;
+    let Some(order) = lock_in_session(change, id, session.as_ref()).await? else {
+        return Ok(None);
+    };
+    // It may have been called off meanwhile.
+    let hold = store::slots::of_order(&mut change.tx, id).await?;
+    let rules = rules.remove(&seen.store_id).unwrap_or_default();
+    Ok(Some((order, hold.map(|hold| Held { hold, rules }))))
+}
+
+/// Refuses an edit to a time or a fulfilment for which the store is closed, and moves the order's hold.
+pub(super) async fn move_hold(
+    change: &mut Change<'_>,
+    held: Option<Held>,
+    before: &Order,
+    order: &Order,
+) -> ChangeResult<(), EditRefused> {
+    let is_for_another = order.fulfilment != before.fulfilment;
+    let new = held.as_ref().map(|held| Hold {
+        fulfilment: order.fulfilment,
+        ready_at: held.hold.ready_at,
+        load: load(order),
+    });
+    let is_moved = new != held.as_ref().map(|held| held.hold);
+    if !is_for_another && !is_moved {
+        return Ok(());
+    }
+    let store = store::stores::get(&mut change.tx, order.store_id)
+        .await?
+        .ok_or(PlaceRefused::UnknownStore)?;
+    if is_for_another {
+        let rules = store::store_rules::get(&mut change.tx, store.id).await?;
+        check_open(&rules, &store, order.fulfilment, change.now)?;
+    }
+    let (Some(Held { hold, rules }), Some(new)) = (held, new) else {
+        return Ok(());
+    };
+    let stays = (new.fulfilment, new.ready_at) == (hold.fulfilment, hold.ready_at);
+    if !(stays && new.load.is_within(hold.load)) {
+        let range = concerned(&rules, &store, new.ready_at, new.ready_at);
+        let others = store::slots::held(&mut change.tx, store.id, range).await?;
+        let others: Vec<Hold> = others
+            .into_iter()
+            .filter(|(of, _)| *of != order.id)
+            .map(|(_, hold)| hold)
+            .collect();
+        slot_full(&rules, &store, &others, &new)?;
+    }
+    Ok(store::slots::replace(&mut change.tx, order.id, &new).await?)
+}
+
+/// Returns the part of a slot that the order takes.
+fn load(order: &Order) -> Load {
+    let items = order
+        .items
+        .iter()
+        .map(|item| i64::from(item.quantity))
+        .sum();
+    Load {
+        orders: 1,
+        items,
+        weight: items,
+    }
+}

@@ -1,0 +1,128 @@
+//! Holds of orders on their store's capacity. They are added and raised only while the store's counters are locked, so
+//! that who has that lock reads exact sums.
+
+use std::collections::{BTreeSet, HashMap};
+
+use chrono::{DateTime, Utc};
+
+use crate::{error::Result, execute, fetch_all, fetch_in, fetch_optional, insert_many, tx::Tx};
+use domain::{
+    capacity::{Hold, Load, Slot},
+    ids::{OrderId, StoreId},
+    order::Fulfilment,
+};
+
+type Row = (OrderId, Fulfilment, DateTime<Utc>, i64, i64);
+
+fn hold(row: Row) -> (OrderId, Hold) {
+    let (order, fulfilment, ready_at, items, weight) = row;
+    let load = Load {
+        orders: 1,
+        items,
+        weight,
+    };
+    let hold = Hold {
+        fulfilment,
+        ready_at,
+        load,
+    };
+    (order, hold)
+}
+
+/// Returns the store's holds in this stretch of time, by order.
+pub async fn held(tx: &mut Tx, store: StoreId, within: Slot) -> Result<Vec<(OrderId, Hold)>> {
+    let rows: Vec<Row> = fetch_all!(
+        tx,
+        "SELECT order_id, fulfilment, ready_at, items, weight FROM slot_holds \
+         WHERE store_id = ? AND ready_at >= ? AND ready_at < ?",
+        store,
+        within.from,
+        within.to
+    );
+    Ok(rows.into_iter().map(hold).collect())
+}
+
+/// Returns an order's hold.
+pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Option<Hold>> {
+    let row: Option<Row> = fetch_optional!(
+        tx,
+        "SELECT order_id, fulfilment, ready_at, items, weight FROM slot_holds WHERE order_id = ?",
+        order
+    );
+    Ok(row.map(hold).map(|(_, hold)| hold))
+}
+
+/// A new hold of an order.
+#[derive(Clone, Copy, Debug)]
+pub struct NewHold {
+    pub order: OrderId,
+    pub store: StoreId,
+    pub hold: Hold,
+}
+
+/// Adds holds.
+pub async fn insert(tx: &mut Tx, holds: &[NewHold]) -> Result<()> {
+    insert_many!(
+        &mut *tx,
+        "INSERT INTO slot_holds (order_id, store_id, fulfilment, ready_at, items, weight) ",
+        holds,
+        |push, new| push
+            .push_bind(new.order)
+            .push_bind(new.store)
+            .push_bind(new.hold.fulfilment)
+            .push_bind(new.hold.ready_at)
+            .push_bind(new.hold.load.items)
+            .push_bind(new.hold.load.weight)
+    );
+    Ok(())
+}
+
+/// Replaces an order's hold.
+pub async fn replace(tx: &mut Tx, order: OrderId, hold: &Hold) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE slot_holds SET fulfilment = ?, ready_at = ?, items = ?, weight = ? WHERE order_id = ?",
+        hold.fulfilment,
+        hold.ready_at,
+        hold.load.items,
+        hold.load.weight,
+        order
+    );
+    Ok(())
+}
+
+/// Gives the order's capacity back if its time lies ahead; once it has come, the kitchen has used it.
+pub async fn give_back(tx: &mut Tx, order: OrderId, now: DateTime<Utc>) -> Result<()> {
+    execute!(
+        tx,
+        "DELETE FROM slot_holds WHERE order_id = ? AND ready_at > ?",
+        order,
+        now
+    );
+    Ok(())
+}
+
+/// Deletes the store's holds of times before this one.
+pub async fn prune(tx: &mut Tx, store: StoreId, before: DateTime<Utc>) -> Result<()> {
+    execute!(
+        tx,
+        "DELETE FROM slot_holds WHERE store_id = ? AND ready_at < ?",
+        store,
+        before
+    );
+    Ok(())
+}
+
+/// Counts the orders of these stores that keep the kitchen busy, or are about to; a store without any is left out.
+pub async fn count_open(tx: &mut Tx, stores: &BTreeSet<StoreId>) -> Result<HashMap<StoreId, u32>> {
+    let stores: Vec<StoreId> = stores.iter().copied().collect();
+    let rows: Vec<(StoreId, i64)> = fetch_in!(
+        tx,
+        "SELECT store_id, COUNT(*) FROM orders \
+         WHERE status IN ('pending', 'processing', 'accepted', 'preparing') AND store_id IN (",
+        &stores,
+        ") GROUP BY store_id"
+    );
+    let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    Ok(rows.into_iter().map(|(id, n)| (id, count(n))).collect())
+}
