@@ -26,7 +26,7 @@ use self::{
     products::Products,
     sessions::Sessions,
     stats::Stats,
-    stores::Stores,
+    stores::{Stores, opening::Openings},
     tokens::{TokenExchange, Tokens},
 };
 use crate::state::ApiState;
@@ -51,7 +51,7 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
             IntegratorTests(state.clone()),
             Messages(state.clone()),
         ),
-        Stores(state.clone()),
+        (Stores(state.clone()), Openings(state.clone())),
         Products(state.clone()),
         (Integrators(state.clone()), Listeners(state.clone())),
         Sessions(state.clone()),

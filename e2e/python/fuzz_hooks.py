@@ -23,7 +23,7 @@ SAME = {"listeners": "integrators"}
 LISTS = {"stores": "stores", "integrator_ids": "integrators"}
 CODE = re.compile(r"\A[0-9a-f]{40}\Z")
 CURRENCY = re.compile(r"\A[A-Z]{3}\Z")
-ENDS = {("DELETE", "stores"), ("DELETE", "products"), ("DELETE", "integrators"), ("PATCH", "users")}
+ENDS = {("DELETE", "stores"), ("PUT", "stores"), ("DELETE", "products"), ("DELETE", "integrators"), ("PATCH", "users")}
 turns, sure = itertools.count(), itertools.count(1)
 noted = open(os.environ["ANSWERS"], "a", buffering=1, encoding="utf-8")
 world = World(HOUSE["world"], os.environ.get("CALLER"))

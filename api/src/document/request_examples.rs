@@ -40,6 +40,10 @@ fn example(schema: &str) -> Option<Value> {
         "NewStore" => json!({
             "name": "Café Berta", "timezone": "Europe/Berlin", "currency": "EUR", "address": "Hauptstraße 1, Berlin",
         }),
+        "Hours" => super::response_examples::hours(),
+        "ByHandBody" => json!({"open": false, "until": "2026-11-20T21:00:00Z"}),
+        "Capacity" => super::response_examples::capacity(),
+        "BusyBody" => json!({"adds_minutes": 15, "paused_until": null}),
         "StorePatch" => json!({"paused": true}),
         "NewProduct" => json!({
             "store_id": STORE, "sku": "ESP", "name": "Espresso",

@@ -1,12 +1,15 @@
 //! One example of each JSON response, matching the request examples; a test checks that each shows every field.
 
 mod handoffs;
+mod opening;
 mod orders;
 mod places;
 
 use serde_json::{Value, json};
 
 use super::operations;
+
+pub(super) use opening::{capacity, hours};
 
 pub(super) fn add_examples(document: &mut Value) {
     for (_, _, operation) in operations(document) {
@@ -42,6 +45,10 @@ fn example(operation: &str) -> Option<Value> {
         "create_store" | "get_store" => places::store(),
         "edit_store" => with_fields(places::store(), json!({"paused": true, "version": 2})),
         "list_stores" => page([places::store()]),
+        "get_hours" | "set_hours" => hours(),
+        "get_capacity" | "set_capacity" => capacity(),
+        "get_opening" | "set_opening" | "set_busy" | "get_session_opening" => opening::opening(),
+        "list_slots" | "list_session_slots" => opening::slots(),
         "get_menu" | "get_session_menu" => places::menu(),
 
         "create_product" | "get_product" => places::product(),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::{delivery, handoff, integrator, order, session, status, stuck, waiting};
+use domain::{delivery, handoff, integrator, opening, order, session, status, stuck, waiting};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -94,4 +94,5 @@ wire_words! {
     UnknownPolicy = integrator::UnknownPolicy;
     CallbackAuth = integrator::CallbackAuth;
     SessionState = session::SessionState;
+    Day = opening::Day;
 }

@@ -336,7 +336,7 @@ impl Sessions {
 
 impl Sessions {
     /// Returns the session for anybody who has its code.
-    async fn read(&self, code: &str) -> Result<Session, Problem> {
+    pub(super) async fn read(&self, code: &str) -> Result<Session, Problem> {
         let session = self.found(code).await?;
         self.check_readable(&session)?;
         Ok(session)

@@ -1,5 +1,6 @@
 //! `/stores`: create, edit, pause and archive stores, and read their menus.
 
+pub(super) mod opening;
 pub(super) mod rights;
 
 use domain::{

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use chrono::{DateTime, Datelike, Timelike, Utc};
-use domain::answers::JsonPointer;
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+use domain::{answers::JsonPointer, opening::ClockTime};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
@@ -29,6 +29,11 @@ pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
             text.parse::<chrono_tz::Tz>().is_ok(),
             "must be an IANA time zone name such as Europe/Berlin",
         ),
+        "time-of-day" => (
+            text.parse::<ClockTime>().is_ok(),
+            "must be a time of day from 00:00 to 23:59",
+        ),
+        "date" => (is_date(text), "must be a date such as 2026-12-24"),
         "uri" => (
             is_web_address(text),
             "must be an http:// or https:// URL of at most 2000 characters when percent-encoded",
@@ -70,6 +75,7 @@ pub(crate) fn keywords(format: &str) -> Vec<(&'static str, Value)> {
     let (pattern, least, most) = match format {
         "currency" => (Some("^[A-Z]{3}$"), None, None),
         "timezone" => (Some("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"), None, Some(64)),
+        "time-of-day" => (Some("^([01][0-9]|2[0-3]):[0-5][0-9]$"), None, None),
         "uri" => (Some("^[Hh][Tt][Tt][Pp][Ss]?://"), None, Some(2000)),
         "email" => (None, Some(3), Some(254)),
         "username" => (Some("^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$"), None, None),
@@ -99,6 +105,14 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<DateTime<Utc>> {
 
 fn is_currency(text: &str) -> bool {
     text.parse::<domain::money::Currency>().is_ok()
+}
+
+fn is_date(text: &str) -> bool {
+    let is_plain = text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    is_plain
+        && text
+            .parse::<NaiveDate>()
+            .is_ok_and(|date| (1000..=9999).contains(&date.year()))
 }
 
 /// Checks the length before and after percent-encoding: the encoded URL is stored, and may be longer (`é` is `%C3%A9`).
@@ -186,6 +200,10 @@ text_format! {
     CurrencyCode = "currency";
     /// Name in the IANA time zone database.
     Timezone = "timezone";
+    /// Time of day to the minute: `HH:MM`.
+    TimeOfDay = "time-of-day";
+    /// Date: `YYYY-MM-DD`.
+    Date = "date";
     /// URL with the scheme http or https.
     WebAddress = "uri";
     Email = "email";
@@ -213,6 +231,8 @@ macro_rules! shown {
 
 shown!(
     CurrencyCode,
+    Date,
+    TimeOfDay,
     Timezone,
     WebAddress,
     Email,
