@@ -62,6 +62,7 @@ export class LiveChannel {
     this.greeted = null; // socket that the greeting was sent on
     this.stream = null;
     this.last = null; // number of the last event received, or of the snapshot
+    this.heads = null; // on a store's channel, which has many streams: the last number of each
     this.epoch = null; // epoch in which that number counts
     this.failures = 0;
     this.timers = new Map();
@@ -153,22 +154,27 @@ export class LiveChannel {
       this.#live();
       return this.onNote({ kind: "resumed", after: hello.seq });
     }
-    const again = this.last !== null;
+    const again = this.last !== null || this.heads !== null;
     this.stream = hello.stream;
-    this.last = hello.seq;
-    this.epoch = hello.epoch ?? null;
+    // A store's channel begins with a snapshot each time: there is no number to resume after.
+    this.heads = hello.streams ? new Map(Object.entries(hello.streams)) : null;
+    this.last = this.heads ? null : hello.seq;
+    this.epoch = this.heads ? null : (hello.epoch ?? null);
     this.#live();
     this.onSnapshot(hello);
     this.onNote({ kind: "snapshot", seq: hello.seq, again });
   }
 
   #event(event) {
+    // A stream that a store's snapshot did not name begins with a `prev` of 0.
+    const last = this.heads ? (this.heads.get(event.stream) ?? 0) : event.stream === this.stream ? this.last : null;
     // A duplicate is not a gap.
-    if (event.stream === this.stream && event.seq <= this.last) return;
-    if (event.stream !== this.stream || event.prev !== this.last) {
-      return this.#fresh({ kind: "gap", why: "missing message", expected: this.last, got: event.prev });
+    if (last !== null && event.seq <= last) return;
+    if (event.prev !== last) {
+      return this.#fresh({ kind: "gap", why: "missing message", expected: last ?? this.last, got: event.prev });
     }
-    this.last = event.seq;
+    if (this.heads) this.heads.set(event.stream, event.seq);
+    else this.last = event.seq;
     this.onEvent(event);
   }
 
@@ -186,6 +192,7 @@ export class LiveChannel {
   /** Forgets the number after a gap, so that the next hello is a full snapshot. */
   #fresh(note) {
     this.last = null;
+    this.heads = null;
     this.epoch = null;
     this.stream = null;
     this.onNote(note);

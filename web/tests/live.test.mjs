@@ -340,3 +340,23 @@ test("an opening that fails is tried again, and one that comes too late opens no
   await Promise.resolve();
   assert.equal(sockets.length, 1);
 });
+
+test("a store's channel keeps the number of each stream, and a new stream begins with a prev of 0", () => {
+  const store = { ...hello(3, "store:1"), streams: { "store:1": 3, "table:1": 7 } };
+  socket().says(store);
+  socket().says(event(8, 7, "table:1"));
+  socket().says(event(1, 0, "table:2"));
+  socket().says(event(8, 7, "table:1")); // a duplicate
+  socket().says(event(4, 3, "store:1"));
+  assert.deepEqual(events, [8, 1, 4]);
+  assert.equal(channel.state.phase, "live");
+  // Number 2 of the second table is missing.
+  socket().says(event(3, 2, "table:2"));
+  assert.deepEqual(notes, ["snapshot", "gap", "down"]);
+  assert.equal(channel.state.phase, "waiting");
+  clock.advance(1_000);
+  assert.equal(socket().url, "ws://x", "it asks for a snapshot, not for what follows a number");
+  socket().says({ ...store, streams: { "table:1": 8, "table:2": 3 } });
+  socket().says(event(4, 3, "table:2"));
+  assert.deepEqual(events, [8, 1, 4, 4]);
+});
