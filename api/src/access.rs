@@ -140,6 +140,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/demo"),
     ("GET", "/panel"),
     ("GET", "/panel/kitchen"),
+    ("GET", "/board"),
     ("GET", "/s/{code}"),
     ("GET", "/debug/sessions/{code}"),
     ("GET", "/problems"),

@@ -30,6 +30,7 @@ const PAGES: &[(&str, &str)] = &[
     ("/demo", "demo/index.html"),
     ("/panel", "panel/index.html"),
     ("/panel/kitchen", "panel/index.html"),
+    ("/board", "board/index.html"),
 ];
 /// Debug page that shows a session's live channel frame by frame.
 const DEBUG_SESSION: &str = "debug/session.html";
@@ -96,19 +97,19 @@ fn revalidated(request: &Request, name: &str, hash: &[u8; 32], data: Vec<u8>) ->
     let response = Response::builder()
         .header(header::ETAG, &etag)
         .header(header::CACHE_CONTROL, "no-cache");
+    // Also with 304: a browser takes the policy of the newest answer for the page that it has.
+    let response = if name.ends_with(".html") {
+        response.header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)
+    } else {
+        response
+    };
     if known.is_some_and(|tags| {
         tags.split(',')
             .any(|tag| tag.trim().trim_start_matches("W/") == etag)
     }) {
         return response.status(StatusCode::NOT_MODIFIED).finish();
     }
-    let response = response.content_type(content_type(name));
-    let response = if name.ends_with(".html") {
-        response.header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)
-    } else {
-        response
-    };
-    response.body(data)
+    response.content_type(content_type(name)).body(data)
 }
 
 fn content_type(name: &str) -> &'static str {

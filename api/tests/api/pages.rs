@@ -98,6 +98,24 @@ async fn a_code_that_is_unknown_or_ended_has_a_page_without_names() {
     .await;
 }
 
+#[tokio::test]
+async fn a_page_that_a_browser_has_already_keeps_its_policy() {
+    with_app(async |app: App| {
+        let table = format!("/s/{}", a_table(&app, "Table 1").await);
+        for path in ["/", "/panel", "/panel/kitchen", "/board", &table] {
+            let page = app.get(path).send().await;
+            assert_eq!(page.status, StatusCode::OK, "{path}");
+            let again = app.get(path).header("if-none-match", page.header("etag"));
+            let again = again.send().await;
+            assert_eq!(again.status, StatusCode::NOT_MODIFIED, "{path}");
+            let policy = "content-security-policy";
+            assert_eq!(again.header(policy), page.header(policy), "{path}");
+            assert!(page.header(policy).contains("'self'"), "{path}");
+        }
+    })
+    .await;
+}
+
 /// Opens a table at a new store and returns its code.
 async fn a_table(app: &App, name: &str) -> String {
     let store = app.house.create_store().await;
