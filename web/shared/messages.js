@@ -6,10 +6,15 @@ import { State, useValue } from "./ui.js";
 
 /** Languages by their code, each with its own name. */
 export const LANGUAGES = { en: "English", de: "Deutsch" };
-const TEXTS = { en, de };
+const TEXTS = { en: { ...en }, de: { ...de } };
 const KEPT = "expediter-language";
 
 const chosen = new State(first());
+
+/** Adds the texts of some pages, by language, so that the other pages do not load them. */
+export function addTexts(more) {
+  for (const [code, texts] of Object.entries(more)) Object.assign(TEXTS[code], texts);
+}
 
 export const language = () => chosen.value;
 export const useLanguage = () => useValue(chosen);

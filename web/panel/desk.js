@@ -1,0 +1,285 @@
+// One store's desk: its live channel, what it knows, and what staff do there.
+
+import { newKey, words } from "../shared/api.js";
+import { Line } from "../shared/line.js";
+import { t } from "../shared/messages.js";
+import { announce, toast } from "../shared/parts.js";
+import { State } from "../shared/ui.js";
+import { TicketSocket } from "./account.js";
+import { StoreModel } from "./model.js";
+
+const PAGE = 100;
+const MAX_PAGES = 20;
+const API = "/api/v1";
+
+export class Desk {
+  #known = new Map(); // sessions with their codes, by code
+  #drawing = false;
+  #codesAsked = false;
+
+  constructor({ account, store }) {
+    this.account = account;
+    this.store = new State(store);
+    this.id = store.id;
+    this.kept = `expediter-seen-${store.id}`;
+    this.model = new StoreModel({ seen: readSeen(this.kept) });
+    this.changed = new State(0);
+    /** Orders that a move is under way for: their id and the status that was asked for. */
+    this.moving = new State(new Map());
+    this.closed = new State({ items: [], cursor: null, loaded: false });
+    this.products = new State(null);
+    this.line = new Line({
+      address: () => `/ws/stores/${this.id}`,
+      openSocket: (url) => new TicketSocket(url, account, { store_id: this.id }),
+      onSnapshot: (hello) => this.#snapshot(hello),
+      onEvent: (event) => this.#event(event),
+    });
+  }
+
+  start() {
+    this.line.start();
+    this.loadClosed();
+    this.account.call({ path: `${API}/stores/${this.id}` }).then((outcome) => outcome.kind === "done" && this.store.set(outcome.body));
+  }
+
+  stop() {
+    this.line.stop();
+  }
+
+  get zone() {
+    return this.store.value.timezone;
+  }
+
+  #snapshot(hello) {
+    this.model.restart(hello);
+    this.#after();
+  }
+
+  #event(event) {
+    const known = event.data?.order && this.model.orders.get(event.data.order.id);
+    this.model.take(event);
+    if (event.type === "order.placed" && !known) announce(t("panel.spoken.placed", { number: event.data.order.number, table: event.data.order.session?.name ?? t(`shared.fulfilment.${event.data.order.fulfilment}`) }));
+    if (event.type === "session.closed") this.#wasClosed(event);
+    if (event.type === "product.availability") this.#productTold(event.data);
+    this.#after();
+  }
+
+  #after() {
+    if (this.model.needsCodes && this.#known.size > 0) this.model.learn([...this.#known.values()]);
+    if (this.model.needsCodes) this.loadSessions();
+    this.draw();
+  }
+
+  /** Renders once for all that happens before the next picture. */
+  draw() {
+    if (this.#drawing) return;
+    this.#drawing = true;
+    const now = () => {
+      this.#drawing = false;
+      this.changed.set(this.model.version);
+    };
+    if (document.hidden) setTimeout(now, 250);
+    else requestAnimationFrame(now);
+  }
+
+  look(orders) {
+    this.model.look(orders);
+    keepSeen(this.kept, this.model.seen);
+    this.draw();
+  }
+
+  /** Reads the codes of the open tables. */
+  async loadSessions() {
+    if (this.#codesAsked) return;
+    this.#codesAsked = true;
+    let cursor = null;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const outcome = await this.account.call({ path: list("/sessions", { store_id: this.id, state: "OPEN", limit: PAGE, cursor }) });
+      if (outcome.kind !== "done") break;
+      for (const session of outcome.body.items) this.#know(session);
+      cursor = outcome.body.next_cursor;
+      if (!cursor) break;
+    }
+    this.model.learn([...this.#known.values()]);
+    this.draw();
+    // Not at once again: a table that was opened meanwhile is asked for with the next event.
+    setTimeout(() => (this.#codesAsked = false), 1000);
+  }
+
+  async loadClosed(more = false) {
+    const { items, cursor } = this.closed.value;
+    const outcome = await this.account.call({ path: list("/sessions", { store_id: this.id, state: "CLOSED", limit: 30, cursor: more ? cursor : null }) });
+    if (outcome.kind !== "done") return;
+    this.closed.set({ items: [...(more ? items : []), ...outcome.body.items], cursor: outcome.body.next_cursor ?? null, loaded: true });
+  }
+
+  #wasClosed(event) {
+    const table = this.model.tables.get(event.stream);
+    const session = { ...table, ...event.data.session };
+    this.closed.set((closed) => ({ ...closed, items: [session, ...closed.items.filter((one) => one.code !== session.code || !session.code)] }));
+  }
+
+  #know(session) {
+    this.#known.set(session.code, session);
+  }
+
+  /** Opens a table; returns its session, or null after it has said why not. */
+  async openTable(name) {
+    const outcome = await this.account.settle({ method: "POST", path: `${API}/sessions`, body: { store_id: this.id, name }, key: newKey() });
+    if (outcome.kind !== "done") return this.say(outcome);
+    this.#know(outcome.body);
+    this.model.learn([outcome.body]);
+    this.draw();
+    return outcome.body;
+  }
+
+  async closeTable(table, finish) {
+    const outcome = await this.account.settle({ method: "POST", path: `${API}/sessions/${table.code}/close`, body: { finish }, key: newKey() });
+    return outcome.kind === "done" ? outcome.body : this.say(outcome);
+  }
+
+  async renewCode(table) {
+    const outcome = await this.account.settle({ method: "POST", path: `${API}/sessions/${table.code}/code`, key: newKey() });
+    if (outcome.kind !== "done") return this.say(outcome);
+    this.#known.delete(table.code);
+    this.#know(outcome.body);
+    this.model.learn([outcome.body]);
+    this.draw();
+    return outcome.body;
+  }
+
+  /** Moves an order; an answer that does not come is asked for again, because the same move twice changes nothing. */
+  async move(order, status, reason) {
+    if (this.moving.value.has(order.id)) return false;
+    this.#moving(order.id, status);
+    const body = reason ? { status, reason } : { status };
+    const outcome = await this.account.settle({
+      method: "PUT",
+      path: `${API}/orders/${order.id}/status`,
+      body,
+      onUnknown: (missed, tries) => tries === 1 && toast(words(missed), "bad"),
+    });
+    this.#moving(order.id, null);
+    this.look([order]);
+    if (outcome.kind === "done") {
+      this.learnOrder(outcome.body);
+      announce(t("panel.spoken.moved", { number: order.number, status: t(`shared.status.${outcome.body.status}`) }));
+      return true;
+    }
+    this.say(outcome);
+    this.loadOrder(order.id);
+    return false;
+  }
+
+  #moving(id, status) {
+    const moving = new Map(this.moving.value);
+    if (status) moving.set(id, status);
+    else moving.delete(id);
+    this.moving.set(moving);
+  }
+
+  /** Reads one order as the account sees it; what comes late does not replace what is newer. */
+  async loadOrder(id) {
+    const version = this.model.version;
+    const outcome = await this.account.call({ path: `${API}/orders/${id}` });
+    if (outcome.kind === "done") this.learnOrder(outcome.body, version);
+    return outcome;
+  }
+
+  learnOrder(order) {
+    const known = this.model.orders.get(order.id);
+    const place = RANK.indexOf(order.status);
+    if (known && place < RANK.indexOf(known.status)) return;
+    this.model.orders.set(order.id, { ...known, ...order, heardAt: Date.now() });
+    this.model.version += 1;
+    this.draw();
+  }
+
+  async ordersOf(table, cursor) {
+    return this.account.call({ path: list("/orders", { store_id: this.id, session: table.code, limit: 50, cursor }) });
+  }
+
+  history(order) {
+    return Promise.all([this.account.call({ path: `${API}/orders/${order.id}/events` }), this.account.call({ path: `${API}/orders/${order.id}/handoffs` })]);
+  }
+
+  async retryHandoff(handoff) {
+    const outcome = await this.account.settle({ method: "POST", path: `${API}/handoffs/${handoff.id}/retry`, key: newKey() });
+    return outcome.kind === "done" ? outcome.body : this.say(outcome);
+  }
+
+  async pause(paused) {
+    const outcome = await this.account.settle({ method: "PATCH", path: `${API}/stores/${this.id}`, body: { paused }, key: newKey() });
+    if (outcome.kind !== "done") return this.say(outcome);
+    this.store.set(outcome.body);
+    this.model.paused = outcome.body.paused;
+    this.model.version += 1;
+    this.draw();
+    return outcome.body;
+  }
+
+  async loadProducts() {
+    const items = [];
+    let cursor = null;
+    for (let page = 0; page < MAX_PAGES; page += 1) {
+      const outcome = await this.account.call({ path: list("/products", { store_id: this.id, limit: PAGE, cursor }) });
+      if (outcome.kind !== "done") return this.say(outcome);
+      items.push(...outcome.body.items);
+      cursor = outcome.body.next_cursor;
+      if (!cursor) break;
+    }
+    this.products.set(items);
+    return items;
+  }
+
+  async sell(product, available) {
+    const outcome = await this.account.settle({ method: "PATCH", path: `${API}/products/${product.id}`, body: { available }, key: newKey() });
+    return outcome.kind === "done" ? this.#product(outcome.body) : this.say(outcome);
+  }
+
+  async stock(product, delta) {
+    const body = { delta, reason: delta > 0 ? "delivery" : "correction" };
+    const outcome = await this.account.settle({ method: "POST", path: `${API}/products/${product.id}/stock`, body, key: newKey() });
+    return outcome.kind === "done" ? this.#product(outcome.body) : this.say(outcome);
+  }
+
+  #product(product) {
+    this.products.set((list) => list?.map((one) => (one.id === product.id ? product : one)) ?? null);
+    return product;
+  }
+
+  #productTold({ product_id: id, available }) {
+    this.products.set((list) => list?.map((one) => (one.id === id ? { ...one, available } : one)) ?? null);
+  }
+
+  /** Says why something did not happen; returns null. */
+  say(outcome) {
+    toast(words(outcome), "bad");
+    return null;
+  }
+}
+
+/** Statuses by their place on the way, so that an answer that was overtaken is left out. */
+const RANK = ["draft", "pending", "processing", "accepted", "preparing", "ready", "dispatched", "delivered", "rejected", "failed", "cancelled"];
+
+/** Returns the path of a list; parameters without a value are left out. */
+export function list(path, parameters) {
+  const given = Object.entries(parameters).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return `${API}${path}?${new URLSearchParams(given)}`;
+}
+
+function readSeen(key) {
+  try {
+    return JSON.parse(localStorage.getItem(key)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function keepSeen(key, seen) {
+  try {
+    localStorage.setItem(key, JSON.stringify([...seen].slice(-1000)));
+  } catch {
+    // Without storage, orders count as new again after a reload.
+  }
+}

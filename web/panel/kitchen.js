@@ -1,0 +1,67 @@
+// The kitchen's view: tickets by age in columns, large enough for two metres and for a wet finger.
+
+import { time } from "../shared/format.js";
+import { t, useLanguage } from "../shared/messages.js";
+import { Icon } from "../shared/parts.js";
+import { html, useState, useValue } from "../shared/ui.js";
+import { arrows } from "./keys.js";
+import { nextStep, urgency } from "./model.js";
+import { OrderDialog } from "./order-card.js";
+import { Age, Lines, moveText, orderPlace, useBeat } from "./order-parts.js";
+import { useSettled } from "./settled.js";
+
+const COLUMNS = ["new", "making", "ready"];
+/** More tickets than this are no help on a wall. */
+const SHOWN = 30;
+
+export function Kitchen({ desk }) {
+  useLanguage();
+  useValue(desk.changed);
+  const [opened, open] = useState(null);
+  return html`<section class="kitchen" aria-label=${t("panel.view.kitchen")} onKeyDown=${arrows(".ticket", { columns: ".lane" })}>
+    ${COLUMNS.map((name) => html`<${Lane} key=${name} desk=${desk} name=${name} onOpen=${open} />`)}
+    ${opened && html`<${OrderDialog} key=${opened} desk=${desk} id=${opened} onClose=${() => open(null)} />`}
+  </section>`;
+}
+
+function Lane({ desk, name, onOpen }) {
+  const all = desk.model.column(name);
+  const tickets = useSettled(all.slice(0, SHOWN), (order) => order.id);
+  return html`<section class="lane" data-lane=${name} aria-labelledby=${`lane-${name}`}>
+    <h2 id=${`lane-${name}`}>${t(`panel.lane.${name}`)} <span class="number">${all.length}</span></h2>
+    <ol class="tickets" ...${tickets.watch}>
+      ${tickets.items.map((order) => html`<${Ticket} key=${order.id} desk=${desk} order=${order} onOpen=${onOpen} />`)}
+    </ol>
+    ${all.length === 0 && html`<p class="quiet empty">${t(`panel.lane.${name}.none`)}</p>`}
+    ${all.length > SHOWN && html`<p class="quiet empty">${t("panel.lane.more", { count: all.length - SHOWN })}</p>`}
+  </section>`;
+}
+
+/** One ticket. It can be focused; Enter makes the usual next step, as the large button does. */
+function Ticket({ desk, order, onOpen }) {
+  const store = useValue(desk.store);
+  const moving = useValue(desk.moving).get(order.id);
+  const state = urgency(order, store, useBeat());
+  const step = nextStep(order);
+  const go = () => step && desk.move(order, step);
+  const pressed = (event) => {
+    if (event.target !== event.currentTarget || event.key !== "Enter") return;
+    event.preventDefault();
+    go();
+  };
+  return html`<li class="ticket" tabindex="0" data-state=${state} data-unseen=${desk.model.isUnseen(order)} aria-label=${`${orderPlace(order)}, ${t("panel.order.number", { number: order.number })}`} onKeyDown=${pressed}>
+    <header>
+      <h3>${orderPlace(order)}</h3>
+      <span class="ticket-number number">#${order.number}</span>
+      <${Age} order=${order} store=${store} />
+    </header>
+    ${order.wanted_at && html`<p class="ticket-wanted"><${Icon} name="clock" />${t("panel.order.wanted", { at: time(order.wanted_at, desk.zone) })}</p>`}
+    ${order.user_note && html`<p class="note big"><${Icon} name="note" /><span>${order.user_note}</span></p>`}
+    <${Lines} order=${order} />
+    ${order.fulfilment !== "table" && order.customer?.name && html`<p class="quiet">${order.customer.name}</p>`}
+    <div class="ticket-foot">
+      ${step && html`<button type="button" class="button primary large" disabled=${Boolean(moving)} aria-busy=${Boolean(moving)} onClick=${go}>${moving ? t("panel.moving") : moveText(order, step)}</button>`}
+      <button type="button" class="button large" aria-label=${t("panel.ticket.more", { number: order.number })} onClick=${() => onOpen(order.id)}>…</button>
+    </div>
+  </li>`;
+}

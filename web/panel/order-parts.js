@@ -1,0 +1,99 @@
+// Parts of an order that several views show: its place, its lines, its age, and the buttons that move it.
+
+import { clock } from "../shared/format.js";
+import { has, t, useLanguage } from "../shared/messages.js";
+import { Icon } from "../shared/parts.js";
+import { html, State, useEffect, useRef, useState, useValue } from "../shared/ui.js";
+import { nextStep, since, urgency } from "./model.js";
+
+/** One clock for all that shows ages. */
+const beat = new State(Date.now());
+setInterval(() => beat.set(Date.now()), 1000);
+
+/** Returns where an order goes to: its table, or how it leaves the house. */
+export const orderPlace = (order) => order.session?.name ?? t(`shared.fulfilment.${order.fulfilment}`);
+
+/** The age of an order as a running clock, with its colour and, for those who see no colours, a word. */
+export function Age({ order, store }) {
+  useLanguage();
+  const now = useValue(beat);
+  const state = urgency(order, store, now);
+  return html`<span class="age number" data-state=${state}>${clock(now - since(order))}${state !== "fine" && html` <span class="age-word">${t(`panel.age.${state}`)}</span>`}</span>`;
+}
+
+/** Calls again each second; for what changes its colour with its age. */
+export const useBeat = () => useValue(beat);
+
+/** The lines of an order: quantity, name, options and notes. */
+export function Lines({ order }) {
+  return html`<ul class="lines">
+    ${order.items.map(
+      (item) => html`<li key=${item.id}>
+        <span class="line-item"><strong class="number">${item.quantity} ×</strong> ${item.name}</span>
+        ${item.options?.length > 0 && html`<ul class="line-options">${item.options.map((option) => html`<li key=${option.option_id}>${option.quantity > 1 ? `${option.quantity} × ` : ""}${option.name}</li>`)}</ul>`}
+        ${item.note && html`<p class="note"><${Icon} name="note" size=${18} /><span>${item.note}</span></p>`}
+      </li>`,
+    )}
+  </ul>`;
+}
+
+const REASONED = ["rejected", "cancelled", "failed"];
+const QUICK = ["sold_out", "too_busy", "closing", "guest_asked", "mistake"];
+const LOSSES = ["lost", "returned"];
+
+/** Returns true if this move needs a reason: cancelling before anybody accepted does not. */
+function needsReason(order, status) {
+  if (status === "cancelled") return !["pending", "processing"].includes(order.status);
+  return REASONED.includes(status);
+}
+
+/** Big buttons for all statuses that the account may set; the usual next one first. */
+export function Moves({ desk, order, large = true }) {
+  useLanguage();
+  const moving = useValue(desk.moving).get(order.id);
+  const [asking, ask] = useState(null);
+  const usual = nextStep(order);
+  const rest = (order.next ?? []).filter((status) => status !== usual);
+  const choose = (status) => (needsReason(order, status) || status === "cancelled" ? ask(status) : desk.move(order, status));
+  useEffect(() => ask(null), [order.status]);
+  if (asking) return html`<${Reason} order=${order} status=${asking} onBack=${() => ask(null)} onReason=${async (reason) => (await desk.move(order, asking, reason)) && ask(null)} />`;
+  const button = (status, kind) => html`<button type="button" key=${status} class="button ${kind} ${large ? "large" : ""}" disabled=${Boolean(moving)} aria-busy=${moving === status} onClick=${() => choose(status)}>
+    ${moving === status ? t("panel.moving") : moveText(order, status)}</button>`;
+  return html`<div class="moves">
+    ${usual && button(usual, "primary")}
+    ${rest.filter((status) => !REASONED.includes(status)).map((status) => button(status, ""))}
+    ${rest.filter((status) => REASONED.includes(status)).map((status) => button(status, "danger"))}
+  </div>`;
+}
+
+/** Returns the words of a button that moves an order. */
+export function moveText(order, status) {
+  const isOwn = has(`panel.move.${status}.${order.fulfilment}`);
+  return isOwn ? t(`panel.move.${status}.${order.fulfilment}`) : t(`panel.move.${status}`);
+}
+
+/** Asks why, before an order is declined, cancelled or given up; guests see the reason. */
+function Reason({ order, status, onBack, onReason }) {
+  const [text, write] = useState("");
+  const field = useRef(null);
+  useEffect(() => field.current?.focus(), []);
+  const isLoss = status === "failed" && order.status === "dispatched";
+  const optional = !needsReason(order, status);
+  const submit = (event) => {
+    event.preventDefault();
+    if (optional || text.trim()) onReason(text.trim());
+  };
+  return html`<form class="reason" onSubmit=${submit}>
+    <h4>${t(`panel.reason.${status}`)}</h4>
+    <div class="choices">
+      ${(isLoss ? LOSSES : QUICK).map((one) => html`<button type="button" key=${one} class="button" onClick=${() => onReason(isLoss ? one : t(`panel.why.${one}`))}>${t(`panel.why.${one}`)}</button>`)}
+    </div>
+    ${!isLoss &&
+    html`<label class="field"><span>${t("panel.reason.other")}</span>
+      <input type="text" ref=${field} maxlength="200" value=${text} onInput=${(event) => write(event.currentTarget.value)} /></label>`}
+    <div class="moves">
+      ${!isLoss && html`<button class="button danger" disabled=${!optional && !text.trim()}>${moveText(order, status)}</button>`}
+      <button type="button" class="button" onClick=${onBack}>${t("panel.back")}</button>
+    </div>
+  </form>`;
+}

@@ -1,0 +1,111 @@
+// Tests of what a store's screen knows, without a browser.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { KEEP_ENDED_MS, limitS, nextStep, settled, StoreModel, urgency } from "../panel/model.js";
+
+const AT = Date.parse("2026-11-29T12:00:00Z");
+const at = (minutes) => new Date(AT + minutes * 60_000).toISOString();
+const order = (number, more = {}) => ({
+  id: `order-${number}`,
+  number,
+  stream: "table-1",
+  session: { name: "Table 1" },
+  status: "pending",
+  fulfilment: "table",
+  items: [],
+  next: ["accepted", "rejected", "cancelled"],
+  placed_at: at(0),
+  created_at: at(0),
+  ...more,
+});
+const session = (number, more = {}) => ({ stream: `table-${number}`, name: `Table ${number}`, state: "OPEN", opened_at: at(-60), closed_at: null, ...more });
+const hello = (sessions, orders) => ({ store: { name: "Berta", paused: false }, sessions, orders, truncated: false });
+const moved = (one, status, minutes = 1) => ({ type: "order.status_changed", stream: one.stream, at: at(minutes), data: { order: { ...one, status } } });
+
+function model(sessions, orders) {
+  const made = new StoreModel({ now: () => AT });
+  made.restart(hello(sessions, orders));
+  return made;
+}
+
+test("tables that need action come first, then the others by their names as people count", () => {
+  const ready = order(3, { stream: "table-10", status: "ready" });
+  const seen = order(2, { stream: "table-2" });
+  const screen = model([session(9), session(10), session(2), session(1)], [order(1, { stream: "table-9" }), seen, ready]);
+  screen.look([seen]);
+  assert.deepEqual(screen.openTables.map(({ name, urgency, unseen }) => [name, urgency, unseen]), [["Table 9", 3, 1], ["Table 2", 2, 0], ["Table 10", 1, 0], ["Table 1", 0, 0]]);
+});
+
+test("an order counts as not looked at until somebody looks or moves it on", () => {
+  const [one, two] = [order(1), order(2)];
+  const screen = model([session(1)], [one, two]);
+  assert.equal(screen.unseen.length, 2);
+  screen.look([one]);
+  // The store accepted it by itself.
+  screen.take(moved(two, "accepted"));
+  assert.equal(screen.unseen.length, 1);
+  screen.take(moved(two, "preparing"));
+  assert.equal(screen.unseen.length, 0);
+  screen.restart(hello([session(1)], [one, order(3)]));
+  assert.deepEqual(screen.unseen.map((unseen) => unseen.number), [3]);
+});
+
+test("codes of tables survive a new snapshot, and a renewed code is asked for", () => {
+  const screen = model([session(1)], []);
+  assert.ok(screen.needsCodes);
+  assert.deepEqual(screen.learn([{ ...session(1), code: "abc", url: "u" }, { ...session(7), code: "x" }]).map(({ code }) => code), ["x"]);
+  screen.restart(hello([session(1)], []));
+  assert.equal(screen.tables.get("table-1").code, "abc");
+  assert.ok(!screen.needsCodes);
+  screen.take({ type: "session.code_renewed", stream: "table-1", data: { session: session(1) } });
+  assert.ok(screen.needsCodes);
+});
+
+test("a table that is closed leaves the open ones, and its open orders stay in the kitchen", () => {
+  const screen = model([session(1)], [order(1, { status: "accepted" })]);
+  screen.take({ type: "session.closed", stream: "table-1", data: { session: session(1, { state: "CLOSED", closed_at: at(1) }) } });
+  assert.equal(screen.openTables.length, 0);
+  assert.equal(screen.column("making").length, 1);
+});
+
+test("an order that has ended stays a while, and is forgotten then", () => {
+  let now = AT;
+  const screen = new StoreModel({ now: () => now });
+  screen.restart(hello([session(1)], [order(1)]));
+  screen.take(moved(order(1), "delivered"));
+  assert.equal(screen.ordersOf("table-1").length, 1);
+  now += KEEP_ENDED_MS + 1;
+  screen.take(moved(order(2), "accepted"));
+  assert.deepEqual([...screen.orders.keys()], ["order-2"]);
+});
+
+test("a list that somebody points at keeps its order: new rows come last, gone ones go", () => {
+  assert.deepEqual(settled(["a", "b", "c"], ["c", "d", "a"]), ["a", "c", "d"]);
+  assert.deepEqual(settled([], ["a"]), ["a"]);
+});
+
+test("an order is late by its store's limits, and one for later is not late before its time", () => {
+  const store = { accept_within_s: 600, prepare_min: 10 };
+  const fresh = order(1);
+  assert.equal(limitS(fresh, store), 600);
+  assert.deepEqual([4, 5, 10].map((minutes) => urgency(fresh, store, AT + minutes * 60_000)), ["fine", "soon", "late"]);
+  const making = order(2, { status: "accepted", accepted_at: at(0) });
+  assert.equal(urgency(making, store, AT + 10 * 60_000), "late");
+  const later = { ...making, wanted_at: at(120) };
+  assert.deepEqual([100, 116, 120].map((minutes) => urgency(later, store, AT + minutes * 60_000)), ["fine", "soon", "late"]);
+  // A snapshot does not say since when it is ready.
+  assert.equal(urgency(order(3, { status: "ready" }), store, AT + 3_600_000), "fine");
+});
+
+test("the one tap of a ticket makes only a step that the account may make", () => {
+  const step = (status, next, fulfilment = "table") => nextStep(order(1, { status, next, fulfilment }));
+  assert.equal(step("pending", ["accepted", "rejected"]), "accepted");
+  assert.equal(step("accepted", ["preparing", "ready", "dispatched", "delivered"]), "preparing");
+  assert.equal(step("preparing", ["ready", "delivered"]), "ready");
+  assert.equal(step("ready", ["dispatched", "delivered"]), "delivered");
+  assert.equal(step("ready", ["dispatched", "delivered"], "delivery"), "dispatched");
+  assert.equal(step("dispatched", ["failed"], "delivery"), null);
+  assert.equal(nextStep(order(1, { next: undefined })), null);
+});
