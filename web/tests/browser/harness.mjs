@@ -187,6 +187,9 @@ class Server {
     server.direct = `http://127.0.0.1:${server.port}`;
     const settings = [
       "demo.enabled=false",
+      // Outside systems of a test listen on loopback.
+      "worker.allow_http=true",
+      'worker.allow_networks=["127.0.0.0/8"]',
       `http.api_listen="127.0.0.1:${server.port}"`,
       `http.public_url="${server.url}"`,
       `secrets.data_dir="${data}"`,

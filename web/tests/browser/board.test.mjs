@@ -1,0 +1,110 @@
+// The operators' board in a browser: what is stuck and failed is mended there, and a menu is made.
+
+import assert from "node:assert/strict";
+import { createServer } from "node:http";
+
+import { accessible, fits, picture, scene, until } from "./harness.mjs";
+
+const VIEWS = ["stuck", "failed", "integrators", "menu"];
+const view = (page, name) => page.locator(".view").nth(VIEWS.indexOf(name));
+
+async function signIn(page, server, username) {
+  await page.locator("input[autocomplete=username]").fill(username);
+  await page.locator("input[type=password]").fill(server.password);
+  await page.locator(".sign-in button.primary").click();
+}
+
+/** Connects a system that answers with the status that the test sets. */
+async function outside(server, store) {
+  const kitchen = createServer((request, response) => {
+    request.resume();
+    request.on("end", () => response.writeHead(kitchen.status, { "content-type": "application/json" }).end("{}"));
+  });
+  kitchen.status = 400;
+  await new Promise((resolve) => kitchen.listen(0, "127.0.0.1", resolve));
+  const url = `http://127.0.0.1:${kitchen.address().port}/`;
+  const made = await server.ask("POST", "/integrators", { store_id: store.id, name: "Oven & Co", kind: "kitchen", url, required: false });
+  return { kitchen, made };
+}
+
+scene("a handoff that failed is sent again, one and many, and the system is tested and switched off", async ({ server, open }) => {
+  const { store, products } = await server.table("Table 1");
+  await server.account("mona", "manager", [store.id]);
+  const { kitchen } = await outside(server, store);
+  try {
+    for (let made = 0; made < 2; made += 1) await server.ask("POST", "/orders", { store_id: store.id, items: [{ product_id: products.Espresso.id }] });
+    await until("both handoffs failed", async () => (await server.ask("GET", `/handoffs?store_id=${store.id}&state=failed`)).items.length === 2);
+    kitchen.status = 200;
+    const page = await open("/board#failed", { wide: true });
+    await signIn(page, server, "mona");
+    await page.locator(".entry").nth(1).waitFor();
+    await accessible(page, "failed handoffs");
+    await page.getByRole("button", { name: "Send again", exact: true }).first().click();
+    await until("one is received", async () => (await server.ask("GET", `/handoffs?store_id=${store.id}&state=acknowledged`)).items.length === 1);
+    await page.getByRole("button", { name: "Send all again…" }).click();
+    await page.getByText("1 would be sent again").waitFor();
+    await page.getByRole("button", { name: "Send 1 again" }).click();
+    await page.getByText("No handoff has failed").waitFor();
+    await until("all are received", async () => (await server.ask("GET", `/handoffs?store_id=${store.id}&state=acknowledged`)).items.length === 2);
+    await view(page, "integrators").click();
+    await page.getByText("Oven & Co").waitFor();
+    await page.getByRole("button", { name: "Send a test" }).click();
+    await until("the test is received", async () => (await server.ask("GET", `/handoffs?store_id=${store.id}&event=test&state=acknowledged`)).items.length === 1);
+    await page.getByRole("button", { name: "New secret for our messages" }).click();
+    await page.locator(".sure-box .danger").click();
+    await page.locator(".sure-box input").first().waitFor();
+    await page.getByRole("button", { name: "Understood" }).click();
+    await page.getByRole("button", { name: "Switch off" }).click();
+    await page.getByText("switched off").first().waitFor();
+    assert.deepEqual(page.errors, []);
+  } finally {
+    kitchen.close();
+  }
+});
+
+scene("an owner makes and changes a menu", async ({ server, open }) => {
+  const { store } = await server.table("Table 1");
+  await server.account("mona", "manager", [store.id]);
+  const page = await open("/board#menu", { wide: true, language: "de" });
+  await signIn(page, server, "mona");
+  await page.getByRole("button", { name: "Neues Produkt" }).click();
+  const dialog = page.locator("dialog[open]");
+  await dialog.getByLabel("Name", { exact: true }).fill("Crème <brûlée>");
+  await dialog.getByLabel("Preis in EUR").fill("7,5,0");
+  await page.getByText("Das ist kein Preis").waitFor();
+  await dialog.getByLabel("Preis in EUR").fill("7,50");
+  await accessible(page, "a new product");
+  await dialog.getByRole("button", { name: "Speichern" }).click();
+  const row = page.locator(".row", { hasText: "Crème <brûlée>" });
+  await row.waitFor();
+  assert.match(await row.textContent(), /7,50\s€/);
+  await row.click();
+  await dialog.getByLabel("Preis in EUR").fill("8");
+  await dialog.getByRole("button", { name: "Speichern" }).click();
+  await row.filter({ hasText: "8,00" }).click();
+  await dialog.getByRole("button", { name: "Von der Karte nehmen" }).click();
+  await dialog.locator(".sure-box .danger").click();
+  await row.waitFor({ state: "detached" });
+  assert.deepEqual(page.errors, []);
+});
+
+scene("staff are told that the board is not for them, and it fits a phone in both themes", async ({ server, open }) => {
+  const { store } = await server.table("Table 1");
+  await server.account("steffi", "staff", [store.id]);
+  await server.account("mona", "manager", [store.id]);
+  const refused = await open("/board", { wide: true });
+  await signIn(refused, server, "steffi");
+  await refused.getByText("for managers and operators").waitFor();
+  for (const dark of [false, true]) {
+    const page = await open("/board", { dark, width: 320, language: dark ? "de" : "en" });
+    await signIn(page, server, "mona");
+    for (const name of VIEWS) {
+      await view(page, name).click();
+      await page.locator(".board-view h2").waitFor();
+      await fits(page);
+      await accessible(page, `${name} ${dark}`);
+    }
+    await picture(page, `board-menu-320-${dark ? "dark" : "light"}`);
+    assert.deepEqual(page.errors, []);
+  }
+});
