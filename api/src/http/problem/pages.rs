@@ -63,6 +63,12 @@ fn example(reason: Reason) -> Value {
         Reason::InvalidTransition => {
             Problem::new(reason).with("next", json!(["preparing", "cancelled"]))
         }
+        Reason::StorePaused | Reason::StoreClosed => {
+            Problem::new(reason).with("opens_at", "2026-11-20T17:00:00.000000Z")
+        }
+        Reason::SlotFull => {
+            Problem::new(reason).with("next_free_at", "2026-11-20T19:30:00.000000Z")
+        }
         Reason::PayloadTooLarge => Problem::new(reason).with("limit_bytes", 1_048_576),
         Reason::InsufficientStock => {
             let short = json!([{"product_id": id, "name": "Cinnamon bun", "wanted": 3, "left": 1}]);
