@@ -1,7 +1,7 @@
 // The cart of the guest's page: what is in it, when it is wanted, and the sending of it.
 
 import { words } from "../shared/api.js";
-import { day, money, time } from "../shared/format.js";
+import { day, money, time, when } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
 import { Banner, Counter, Dialog, Icon } from "../shared/parts.js";
 import { html, useEffect, useRef, useState, useValue } from "../shared/ui.js";
@@ -48,7 +48,7 @@ export function Checkout({ table, cart, prices, now, takesOrders, onClose }) {
     <ul class="guest-lines">${lines.map((line, place) => html`<${Line} key=${line.id} line=${line} trouble=${troubles[place]} prices=${prices} cart=${cart} locked=${sending !== null} />`)}</ul>
     ${lines.length > 0 && html`<p class="guest-total"><span>${t("guest.total")}</span><strong class="number">${money(total)}</strong></p>`}
     ${lines.length > 0 && now.ordersAhead && html`<${When} table=${table} cart=${cart} now=${now} wantedAt=${wantedAt} locked=${sending !== null} />`}
-    <${Told} outcome=${answer} sending=${sending} />
+    <${Told} outcome=${answer} sending=${sending} zone=${now.zone} />
     ${lines.length > 0 && html`<button type="button" class="button primary large wide" aria-busy=${sending !== null} disabled=${!canSend} onClick=${send}>
       <${Icon} name="send" />${sending ? t("guest.bar.sending") : t("guest.send", { total: money(total) })}
     </button>`}
@@ -57,20 +57,23 @@ export function Checkout({ table, cart, prices, now, takesOrders, onClose }) {
 }
 
 /** Says how the sending goes; a live region that is there from the beginning, so that it is spoken. */
-function Told({ outcome, sending }) {
+function Told({ outcome, sending, zone }) {
   let told = null;
   if (sending && outcome?.kind === "unknown") {
     told = html`<${Banner} tone="warn" role=${null}>${words(outcome.outcome)} <span class="guest-more">${t("guest.unknown.more")}</span><//>`;
   } else if (outcome?.kind === "refused") {
-    told = html`<${Banner} tone="bad" icon="cross" role=${null}>${t("guest.refused")} <span class="guest-more">${words(outcome.outcome)} ${more(outcome.outcome)}</span><//>`;
+    told = html`<${Banner} tone="bad" icon="cross" role=${null}>${t("guest.refused")} <span class="guest-more">${words(outcome.outcome)} ${more(outcome.outcome, zone)}</span><//>`;
   }
   return html`<div role="status" class="guest-told">${told}</div>`;
 }
 
-/** Returns the details of a refusal: how much is left of which dish. */
-function more({ problem }) {
-  const short = (problem?.short ?? []).map(({ name, left }) => t("guest.refused.left", { name: name ?? "", count: left ?? 0 }));
-  return short.join(" ");
+/** Returns the details of a refusal: how much is left of which dish, and from when on it is possible. */
+function more({ problem }, zone) {
+  const { short = [], next_free_at, opens_at } = problem ?? {};
+  const details = short.map(({ name, left }) => t("guest.refused.left", { name: name ?? "", count: left ?? 0 }));
+  if (next_free_at) details.push(t("guest.refused.free", { time: when(next_free_at, zone) }));
+  if (opens_at) details.push(t("guest.shut.opens", { time: when(opens_at, zone) }));
+  return details.join(" ");
 }
 
 function Line({ line, trouble, prices, cart, locked }) {

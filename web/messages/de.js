@@ -142,6 +142,7 @@ export default {
   "guest.unknown.more": "Bitte warten: Diese Seite fragt von selbst noch einmal. Doppelt bestellt wird dabei nicht.",
   "guest.refused": "Nicht bestellt.",
   "guest.refused.left": { one: "{name}: noch {count} da.", other: "{name}: noch {count} da." },
+  "guest.refused.free": "Die nächste freie Zeit ist {time}.",
   "guest.when": "Wann?",
   "guest.when.now": "So bald wie möglich",
   "guest.when.choose": "Bitte eine Zeit wählen",

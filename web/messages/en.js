@@ -142,6 +142,7 @@ export default {
   "guest.unknown.more": "Please wait: this page asks again by itself. The order cannot be sent twice.",
   "guest.refused": "Not ordered.",
   "guest.refused.left": { one: "{name}: {count} left.", other: "{name}: {count} left." },
+  "guest.refused.free": "The next free time is {time}.",
   "guest.when": "When?",
   "guest.when.now": "As soon as possible",
   "guest.when.choose": "Please choose a time",
