@@ -1,6 +1,7 @@
 // The operators' board of one store: what is stuck, what failed, how the outside systems do, and the menu.
 
 import { t, useLanguage } from "../shared/messages.js";
+import "../shared/offline.js";
 import { LanguageChoice } from "../shared/parts.js";
 import { html, render, useState } from "../shared/ui.js";
 import { account, Gate, SignOut } from "../panel/gate.js";

@@ -16,6 +16,8 @@ export function usePoll(account, path, everyMs = EVERY_MS) {
     let timer = null;
     const ask = async () => {
       clearTimeout(timer);
+      // Nobody looks: it is asked when somebody does.
+      if (document.hidden) return;
       const outcome = await account.call({ path: `/api/v1${path}` });
       if (over) return;
       if (outcome.kind === "done") keep({ body: outcome.body, at: Date.now(), trouble: null });
@@ -24,8 +26,10 @@ export function usePoll(account, path, everyMs = EVERY_MS) {
     };
     again.current = ask;
     ask();
+    document.addEventListener("visibilitychange", ask);
     return () => {
       over = true;
+      document.removeEventListener("visibilitychange", ask);
       clearTimeout(timer);
     };
   }, [path]);

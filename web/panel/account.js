@@ -152,7 +152,8 @@ function read(storage) {
 
 /** Runs the action in one tab at a time, where the browser can do that (over HTTPS and on loopback). */
 function withLock(action) {
-  return navigator.locks ? navigator.locks.request(KEPT, action) : action();
+  const locks = globalThis.navigator?.locks;
+  return locks ? locks.request(KEPT, action) : action();
 }
 
 /**

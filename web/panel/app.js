@@ -1,6 +1,7 @@
 // The order panel of one store: which view is shown, and what everybody must know.
 
 import { t, useLanguage } from "../shared/messages.js";
+import "../shared/offline.js";
 import { Banner, Icon, LanguageChoice } from "../shared/parts.js";
 import { LineBadge } from "../shared/line.js";
 import { html, render, useEffect, useMemo, useState, useValue } from "../shared/ui.js";
@@ -10,6 +11,7 @@ import { Help, keys, useKeys } from "./keys.js";
 import { Kitchen } from "./kitchen.js";
 import { OtherOrders } from "./orders.js";
 import { Products } from "./products.js";
+import { Service } from "./service.js";
 import { Bell } from "./sound.js";
 import { Tables } from "./tables.js";
 
@@ -70,6 +72,7 @@ function Shell({ user, store, stores, onStore, isIn }) {
       </nav>
       <div class="top-tools">
         <${BellButton} bell=${bell} />
+        <${Service} desk=${desk} />
         <${Pause} desk=${desk} />
         <${Menu} user=${user} onHelp=${() => showHelp(true)} />
       </div>

@@ -6,7 +6,7 @@ import { t } from "../shared/messages.js";
 import { announce, toast } from "../shared/parts.js";
 import { State } from "../shared/ui.js";
 import { TicketSocket } from "./account.js";
-import { StoreModel } from "./model.js";
+import { COLUMN, StoreModel } from "./model.js";
 
 const PAGE = 100;
 const MAX_PAGES = 20;
@@ -28,6 +28,7 @@ export class Desk {
     this.moving = new State(new Map());
     this.closed = new State({ items: [], cursor: null, loaded: false });
     this.products = new State(null);
+    this.opening = new State(null);
     this.line = new Line({
       address: () => `/ws/stores/${this.id}`,
       openSocket: (url) => new TicketSocket(url, account, { store_id: this.id }),
@@ -39,6 +40,7 @@ export class Desk {
   start() {
     this.line.start();
     this.loadClosed();
+    this.loadOpening();
     this.account.call({ path: `${API}/stores/${this.id}` }).then((outcome) => outcome.kind === "done" && this.store.set(outcome.body));
   }
 
@@ -61,6 +63,7 @@ export class Desk {
     if (event.type === "order.placed" && !known) announce(t("panel.spoken.placed", { number: event.data.order.number, table: event.data.order.session?.name ?? t(`shared.fulfilment.${event.data.order.fulfilment}`) }));
     if (event.type === "session.closed") this.#wasClosed(event);
     if (event.type === "product.availability") this.#productTold(event.data);
+    if (event.type === "store.opening_changed") this.loadOpening();
     this.#after();
   }
 
@@ -149,10 +152,10 @@ export class Desk {
   }
 
   /** Moves an order; an answer that does not come is asked for again, because the same move twice changes nothing. */
-  async move(order, status, reason) {
+  async move(order, status, reason, more = {}) {
     if (this.moving.value.has(order.id)) return false;
     this.#moving(order.id, status);
-    const body = reason ? { status, reason } : { status };
+    const body = reason ? { status, reason, ...more } : { status, ...more };
     const outcome = await this.account.settle({
       method: "PUT",
       path: `${API}/orders/${order.id}/status`,
@@ -216,6 +219,39 @@ export class Desk {
     this.model.version += 1;
     this.draw();
     return outcome.body;
+  }
+
+  /** Reads if the store is open, until when, and how busy it is. */
+  async loadOpening() {
+    const outcome = await this.account.call({ path: `${API}/stores/${this.id}/opening` });
+    if (outcome.kind === "done") this.opening.set(outcome.body);
+  }
+
+  setBusy(adds_minutes) {
+    return this.#open("busy", { adds_minutes, paused_until: null });
+  }
+
+  /** Opens or closes by hand for so many minutes; null is by the hours again. */
+  openByHand(open, minutes) {
+    const until = minutes ? new Date(Date.now() + minutes * 60_000).toISOString() : null;
+    return this.#open("opening", { open, until });
+  }
+
+  async #open(what, body) {
+    const outcome = await this.account.settle({ method: "PUT", path: `${API}/stores/${this.id}/${what}`, body });
+    if (outcome.kind !== "done") return this.say(outcome);
+    await this.loadOpening();
+    return outcome.body;
+  }
+
+  /** Says when an order will be ready; also accepts it if nobody has. */
+  async setReady(order, minutes) {
+    const ready_at = new Date(Date.now() + minutes * 60_000).toISOString();
+    if (COLUMN[order.status] === "new") return this.move(order, "accepted", null, { ready_at });
+    const outcome = await this.account.settle({ method: "PUT", path: `${API}/orders/${order.id}/ready-time`, body: { ready_at } });
+    if (outcome.kind !== "done") return this.say(outcome);
+    this.learnOrder(outcome.body);
+    return true;
   }
 
   async loadProducts() {

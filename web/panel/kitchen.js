@@ -1,6 +1,6 @@
 // The kitchen's view: tickets by age in columns, large enough for two metres and for a wet finger.
 
-import { time } from "../shared/format.js";
+import { when } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
 import { Icon } from "../shared/parts.js";
 import { html, useState, useValue } from "../shared/ui.js";
@@ -20,11 +20,26 @@ export function Kitchen({ desk }) {
   const [opened, open] = useState(null);
   return html`<section class="kitchen" aria-label=${t("panel.view.kitchen")} onKeyDown=${arrows(".ticket", { columns: ".lane" })}>
     ${COLUMNS.map((name) => html`<${Lane} key=${name} desk=${desk} name=${name} onOpen=${open} />`)}
+    <${Later} desk=${desk} onOpen=${open} />
     ${opened && html`<${OrderDialog} key=${opened} desk=${desk} id=${opened} onClose=${() => open(null)} />`}
   </section>`;
 }
 
+/** Orders for later, below the tickets that are due now. */
+function Later({ desk, onOpen }) {
+  useBeat();
+  const all = desk.model.later;
+  if (all.length === 0) return null;
+  return html`<section class="later" aria-labelledby="lane-later">
+    <h2 id="lane-later">${t("panel.lane.later")} <span class="number">${all.length}</span></h2>
+    <ul class="rows">${all.slice(0, SHOWN).map((order) => html`<li key=${order.id}><button type="button" class="row" onClick=${() => onOpen(order.id)}>
+      <span class="row-name">${when(order.wanted_at, desk.zone)} · ${orderPlace(order)} #${order.number}</span>
+      <span class="row-says quiet">${order.items.map((item) => `${item.quantity} × ${item.name}`).join(", ")}</span></button></li>`)}</ul>
+  </section>`;
+}
+
 function Lane({ desk, name, onOpen }) {
+  useBeat();
   const all = desk.model.column(name);
   const tickets = useSettled(all.slice(0, SHOWN), (order) => order.id);
   return html`<section class="lane" data-lane=${name} aria-labelledby=${`lane-${name}`}>
@@ -55,7 +70,7 @@ function Ticket({ desk, order, onOpen }) {
       <span class="ticket-number number">#${order.number}</span>
       <${Age} order=${order} store=${store} />
     </header>
-    ${order.wanted_at && html`<p class="ticket-wanted"><${Icon} name="clock" />${t("panel.order.wanted", { at: time(order.wanted_at, desk.zone) })}</p>`}
+    ${order.wanted_at && html`<p class="ticket-wanted"><${Icon} name="clock" />${t("panel.order.wanted", { at: when(order.wanted_at, desk.zone) })}</p>`}
     ${order.user_note && html`<p class="note big"><${Icon} name="note" /><span>${order.user_note}</span></p>`}
     <${Lines} order=${order} />
     ${order.fulfilment !== "table" && order.customer?.name && html`<p class="quiet">${order.customer.name}</p>`}

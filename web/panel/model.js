@@ -148,15 +148,21 @@ export class StoreModel {
       .sort((a, b) => (rank[COLUMN[b.status]] ?? -1) - (rank[COLUMN[a.status]] ?? -1) || (a.number ?? 0) - (b.number ?? 0));
   }
 
-  /** Tickets of one column of the kitchen, the oldest first. */
+  /** Tickets of one column of the kitchen, the oldest first. Orders for later come when their time has come. */
   column(name) {
-    return this.list.filter((order) => COLUMN[order.status] === name);
+    return this.list.filter((order) => COLUMN[order.status] === name && !isLater(order, this.now()));
+  }
+
+  /** Orders for later that the kitchen need not begin yet, by the time at which they are wanted. */
+  get later() {
+    const later = this.list.filter((order) => isOpen(order) && isLater(order, this.now()));
+    return later.sort((a, b) => String(a.wanted_at).localeCompare(String(b.wanted_at)));
   }
 
   #row(stream, table) {
     const orders = this.ordersOf(stream);
     const unseen = orders.filter((order) => this.isUnseen(order)).length;
-    const waiting = orders.filter((order) => COLUMN[order.status] === "new").length;
+    const waiting = orders.filter((order) => COLUMN[order.status] === "new" && !isLater(order, this.now())).length;
     const ready = orders.filter((order) => order.status === "ready").length;
     const open = orders.filter(isOpen).length;
     return { stream, ...table, unseen, waiting, ready, open, urgency: unseen > 0 ? 3 : waiting > 0 ? 2 : ready > 0 ? 1 : 0 };
@@ -177,11 +183,16 @@ const collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "bas
 const byName = (a, b) => collator.compare(a.name, b.name);
 const key = (session) => `${session.opened_at} ${session.name}`;
 
+/** Returns true for an order that is handed over at a later time. */
+export const isLater = (order, now) => Boolean(order.hand_over_at) && Date.parse(order.hand_over_at) > now;
+
 /** Returns when an order entered its column, as far as that is known. */
 export function since(order) {
-  const at = COLUMN[order.status] === "new" ? order.placed_at : (order.changed_at ?? order.accepted_at ?? order.placed_at);
+  const at = COLUMN[order.status] === "new" ? later(order.placed_at, order.hand_over_at) : (order.changed_at ?? order.accepted_at ?? order.placed_at);
   return Date.parse(at ?? order.created_at);
 }
+
+const later = (one, other) => (other && other > one ? other : one);
 
 /** A snapshot does not tell since when an order is ready, so its age says nothing about it. */
 const isAgeKnown = (order) => ["new", "making"].includes(COLUMN[order.status]) || Boolean(order.changed_at);

@@ -1,6 +1,6 @@
 // One order in full: its lines, its customer, its buttons, and on request its history and handoffs.
 
-import { dateTime, money, time } from "../shared/format.js";
+import { money, time, when } from "../shared/format.js";
 import { has, t, useLanguage } from "../shared/messages.js";
 import { Dialog, Icon, reasonText, StatusBadge, statusText } from "../shared/parts.js";
 import { html, useEffect, useState, useValue } from "../shared/ui.js";
@@ -26,7 +26,7 @@ export function OrderCard({ desk, order, showPlace = true, withHistory = false }
     <p class="order-facts quiet">
       <strong>${money(order.total)}</strong>
       <span>${t("panel.order.placed", { at: time(order.placed_at ?? order.created_at, zone) })}</span>
-      ${order.wanted_at && html`<span>${t("panel.order.wanted", { at: dateTime(order.wanted_at, zone) })}</span>`}
+      ${order.wanted_at && html`<span>${t("panel.order.wanted", { at: when(order.wanted_at, zone) })}</span>`}
       ${order.ready_at && isOpen(order) && html`<span>${t("panel.order.ready_at", { at: time(order.ready_at, zone) })}</span>`}
       ${order.delivery && html`<span>${deliveryText(order.delivery.status)}</span>`}
       ${order.reference && html`<span>${t("panel.order.reference", { reference: order.reference })}</span>`}

@@ -63,6 +63,19 @@ export function Moves({ desk, order, large = true }) {
     ${usual && button(usual, "primary")}
     ${rest.filter((status) => !REASONED.includes(status)).map((status) => button(status, ""))}
     ${rest.filter((status) => REASONED.includes(status)).map((status) => button(status, "danger"))}
+  </div>
+  <${ReadyIn} desk=${desk} order=${order} />`;
+}
+
+const READY_MINUTES = [10, 20, 30, 45];
+
+/** Says to the guest in how many minutes it is ready; accepting and saying it is one tap. */
+function ReadyIn({ desk, order }) {
+  const isNew = order.next?.includes("accepted");
+  if (!("ready_at" in order) || !(isNew || ["accepted", "preparing"].includes(order.status))) return null;
+  return html`<div class="choices ready-in" role="group" aria-label=${t("panel.ready_in")}>
+    <span class="quiet">${t(isNew ? "panel.accept_ready_in" : "panel.ready_in")}</span>
+    ${READY_MINUTES.map((minutes) => html`<button type="button" key=${minutes} class="button small" onClick=${() => desk.setReady(order, minutes)}>${t("panel.minutes", { minutes })}</button>`)}
   </div>`;
 }
 

@@ -1,6 +1,6 @@
 // Orders that are no table's: pickup, delivery, and what other programs place.
 
-import { time } from "../shared/format.js";
+import { when } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
 import { StatusBadge } from "../shared/parts.js";
 import { html, useState, useValue } from "../shared/ui.js";
@@ -25,7 +25,7 @@ export function OtherList({ desk }) {
       ${rows.items.slice(0, shown).map((order) => html`<li key=${order.id}>
         <button type="button" class="row order-row" data-urgency=${desk.model.isUnseen(order) ? 3 : 0} onClick=${() => open(order.id)}>
           <span class="row-name">#${order.number} ${order.customer?.name ?? orderPlace(order)}</span>
-          <span class="row-says quiet">${orderPlace(order)}${order.wanted_at ? ` · ${time(order.wanted_at, desk.zone)}` : ""}</span>
+          <span class="row-says quiet">${orderPlace(order)}${order.wanted_at ? ` · ${when(order.wanted_at, desk.zone)}` : ""}</span>
           <span class="row-state"><${StatusBadge} status=${order.status} />${isOpen(order) && html`<${Age} order=${order} store=${store} />`}</span>
         </button></li>`)}
     </ul>

@@ -5,6 +5,8 @@ import { settled } from "./model.js";
 
 /** A list stays in its order so long after a pointer or the focus has left it. */
 const REST_MS = 1500;
+/** A focus that does not move counts so long: it stays in a list after a dialog has given it back. */
+const FOCUS_MS = 5000;
 
 /**
  * Keeps a list in its order while somebody points at it or its focus is in it, so that nothing jumps away under a finger.
@@ -18,14 +20,26 @@ export function useSettled(items, idOf) {
   const now = items.map(idOf);
   order.current = held ? settled(order.current, now) : now;
   const byId = new Map(items.map((item) => [idOf(item), item]));
-  const keep = () => (clearTimeout(timer.current), hold(true));
-  const leave = (event) => {
-    if (event.currentTarget.contains(event.relatedTarget)) return;
+  const pointed = useRef(false);
+  const release = (ms) => {
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => hold(false), REST_MS);
+    timer.current = setTimeout(() => hold(false), ms);
+  };
+  const point = () => {
+    pointed.current = true;
+    clearTimeout(timer.current);
+    hold(true);
+  };
+  const focus = () => {
+    hold(true);
+    if (!pointed.current) release(FOCUS_MS);
+  };
+  const leave = () => {
+    pointed.current = false;
+    release(REST_MS);
   };
   return {
     items: order.current.map((id) => byId.get(id)),
-    watch: { onPointerEnter: keep, onPointerDown: keep, onPointerLeave: leave, onFocusIn: keep, onFocusOut: leave },
+    watch: { onPointerEnter: point, onPointerDown: point, onPointerLeave: leave, onFocusIn: focus },
   };
 }
