@@ -5,13 +5,16 @@ import "../shared/offline.js";
 import { LanguageChoice } from "../shared/parts.js";
 import { html, render, useState } from "../shared/ui.js";
 import { account, Gate, SignOut } from "../panel/gate.js";
+import { Callbacks } from "./callbacks.js";
 import { Failed } from "./failed.js";
+import { Hours } from "./hours.js";
 import { Integrators } from "./integrators.js";
 import { MenuEditor } from "./menu.js";
 import { Fresh, usePoll } from "./poll.js";
+import { StoreSettings } from "./store.js";
 import { Stuck } from "./stuck.js";
 
-const VIEWS = { stuck: Stuck, failed: Failed, integrators: Integrators, menu: MenuEditor };
+const VIEWS = { stuck: Stuck, failed: Failed, callbacks: Callbacks, integrators: Integrators, menu: MenuEditor, hours: Hours, store: StoreSettings };
 
 function viewOfAddress() {
   const named = location.hash.slice(1);

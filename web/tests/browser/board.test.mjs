@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 
 import { accessible, fits, picture, scene, until } from "./harness.mjs";
 
-const VIEWS = ["stuck", "failed", "integrators", "menu"];
+const VIEWS = ["stuck", "failed", "callbacks", "integrators", "menu", "hours", "store"];
 const view = (page, name) => page.locator(".view").nth(VIEWS.indexOf(name));
 
 async function signIn(page, server, username) {
@@ -85,6 +85,44 @@ scene("an owner makes and changes a menu", async ({ server, open }) => {
   await dialog.getByRole("button", { name: "Von der Karte nehmen" }).click();
   await dialog.locator(".sure-box .danger").click();
   await row.waitFor({ state: "detached" });
+  assert.deepEqual(page.errors, []);
+});
+
+scene("an owner sets the hours and how much is taken on, and adds a waiter who can sign in", async ({ server, open }) => {
+  const { store } = await server.table("Table 1");
+  await server.account("mona", "manager", [store.id]);
+  const page = await open("/board#hours", { wide: true });
+  await signIn(page, server, "mona");
+  await page.getByText("Always open").waitFor();
+  await page.getByRole("button", { name: "Add hours" }).click();
+  await page.getByRole("button", { name: "Monday" }).click();
+  await page.getByRole("button", { name: "Delivery" }).first().click();
+  await page.getByLabel("From", { exact: true }).fill("17:30");
+  await page.getByLabel("To", { exact: true }).fill("01:00");
+  await page.getByRole("button", { name: "Add a day" }).click();
+  await page.getByLabel("Date").fill("2026-12-24");
+  await page.locator("form").first().getByRole("button", { name: "Save" }).click();
+  await page.locator(".toast", { hasText: "Saved" }).waitFor();
+  const hours = await server.ask("GET", `/stores/${store.id}/hours`);
+  assert.deepEqual(hours.weekly[0].days, ["tue", "wed", "thu", "fri", "sat", "sun"]);
+  assert.deepEqual([hours.weekly[0].from, hours.weekly[0].to, hours.weekly[0].fulfilments], ["17:30", "01:00", ["table", "pickup"]]);
+  assert.equal(hours.exceptions[0].date, "2026-12-24");
+  await page.getByRole("button", { name: "Add a limit" }).click();
+  await page.getByLabel("Orders at most").fill("7");
+  await page.locator("form").nth(1).getByRole("button", { name: "Save" }).click();
+  await until("the limit is set", async () => (await server.ask("GET", `/stores/${store.id}/capacity`)).rules[0]?.orders === 7);
+  await accessible(page, "hours");
+  await picture(page, "board-hours", { whole: true });
+  await view(page, "store").click();
+  await page.getByLabel("Phone").fill("+49 30 77");
+  await page.locator("form").first().getByRole("button", { name: "Save" }).click();
+  await until("the phone is set", async () => (await server.ask("GET", `/stores/${store.id}`)).phone === "+49 30 77");
+  await page.locator(".span").getByLabel("Name").fill("walter");
+  await page.locator(".span input[type=password]").fill(server.password);
+  await page.getByRole("button", { name: "Add", exact: true }).click();
+  await page.getByText("walter").waitFor();
+  assert.ok(await server.signIn("walter"));
+  await accessible(page, "store");
   assert.deepEqual(page.errors, []);
 });
 

@@ -188,6 +188,28 @@ scene("products are sold out and back, stock is booked, and the store pauses", a
   assert.deepEqual(page.errors, []);
 });
 
+scene("a waiter says how busy it is, closes for a while, and opens by the hours again", async ({ server, open }) => {
+  const { page, store } = await panel({ server, open });
+  const opening = () => server.ask("GET", `/stores/${store.id}/opening`);
+  await page.locator(".top-tools .tool", { hasText: "Open" }).click();
+  await page.getByRole("button", { name: "+20 min" }).click();
+  await page.locator("[aria-pressed=true]", { hasText: "+20 min" }).waitFor();
+  assert.equal((await opening()).busy.adds_minutes, 20);
+  await page.getByRole("button", { name: "Closed for 30 min" }).click();
+  await page.locator(".ways .badge[data-tone=bad]").first().waitFor();
+  assert.equal((await opening()).fulfilments.table.open, false);
+  await accessible(page, "service");
+  await page.getByRole("button", { name: "By the hours" }).click();
+  await page.locator(".ways .badge[data-tone=good]").first().waitFor();
+  // Another screen sees it too.
+  const other = await open("/panel", { wide: true });
+  await signIn(other, server);
+  await other.locator(".top-tools .tool", { hasText: "Busy: +20 min" }).waitFor();
+  await server.ask("PUT", `/stores/${store.id}/busy`, { adds_minutes: 0 });
+  await other.locator(".top-tools .tool", { hasText: "Open" }).waitFor();
+  assert.deepEqual([...page.errors, ...other.errors], []);
+});
+
 scene("a customer's account is told that the panel is not for it", async ({ server, open }) => {
   await server.account("carl", "customer", []);
   const page = await open("/panel", { wide: true });
