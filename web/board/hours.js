@@ -10,7 +10,7 @@ const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const WAYS = ["table", "pickup", "delivery"];
 const SLOTS = [5, 10, 15, 20, 30, 60];
 // 29 November 2027 is a Monday.
-const dayName = (day, style) => new Intl.DateTimeFormat(language(), { weekday: style, timeZone: "UTC" }).format(Date.UTC(2027, 10, 29 + DAYS.indexOf(day)));
+const dayName = (day) => new Intl.DateTimeFormat(language(), { weekday: "short", timeZone: "UTC" }).format(Date.UTC(2027, 10, 29 + DAYS.indexOf(day)));
 
 export function Hours({ account, store }) {
   useLanguage();
@@ -55,7 +55,7 @@ function Weekly({ edit }) {
     ${weekly.length === 0 && html`<p>${t("board.hours.always")}</p>`}
     ${weekly.map(
       (span, at) => html`<fieldset key=${at} class="span"><legend class="unseen">${t("board.hours.span", { number: at + 1 })}</legend>
-        <div class="choices">${DAYS.map((day) => html`<button type="button" key=${day} class="button small" aria-label=${dayName(day, "long")} aria-pressed=${span.days.includes(day)} onClick=${() => days(at, day)}>${dayName(day, "short")}</button>`)}</div>
+        <div class="choices">${DAYS.map((day) => html`<button type="button" key=${day} class="button small" aria-pressed=${span.days.includes(day)} onClick=${() => days(at, day)}>${dayName(day)}</button>`)}</div>
         <${Times} from=${span.from} to=${span.to} label=${t("board.hours.times")} onChange=${(change) => set({ weekly: replaced(weekly, at, change) })} />
         <${Ways} value=${span.fulfilments} label=${t("board.hours.ways")} onChange=${(fulfilments) => set({ weekly: replaced(weekly, at, { fulfilments }) })} />
         <${Remove} onClick=${() => set({ weekly: replaced(weekly, at, null) })} />

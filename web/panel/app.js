@@ -11,7 +11,7 @@ import { Help, keys, useKeys } from "./keys.js";
 import { Kitchen } from "./kitchen.js";
 import { OtherOrders } from "./orders.js";
 import { Products } from "./products.js";
-import { Service } from "./service.js";
+import { Service, ServiceDialog } from "./service.js";
 import { Bell } from "./sound.js";
 import { Tables } from "./tables.js";
 
@@ -30,6 +30,7 @@ function Shell({ user, store, stores, onStore, isIn }) {
   const bell = useMemo(() => new Bell({ mustRing: () => desk.model.unseen.length > 0 }), [desk]);
   const [view, show] = useState(viewOfAddress());
   const [help, showHelp] = useState(false);
+  const [service, showService] = useState(false);
   useEffect(() => () => (desk.stop(), bell.stop()), [desk]);
   // After a sign-in that had ended, the channel begins anew; all that is on the screen stays.
   useEffect(() => {
@@ -72,13 +73,14 @@ function Shell({ user, store, stores, onStore, isIn }) {
       </nav>
       <div class="top-tools">
         <${BellButton} bell=${bell} />
-        <${Service} desk=${desk} />
+        <${Service} desk=${desk} onOpen=${() => showService(true)} />
         <${Pause} desk=${desk} />
         <${Menu} user=${user} onHelp=${() => showHelp(true)} />
       </div>
     </header>
     <${Notes} desk=${desk} bell=${bell} />
     <main id="main" tabindex="-1"><${views[view]} desk=${desk} user=${user} /></main>
+    ${service && html`<${ServiceDialog} desk=${desk} onClose=${() => showService(false)} />`}
     ${help && html`<${Help} onClose=${() => showHelp(false)} />`}
   </div>`;
 }

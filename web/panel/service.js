@@ -19,17 +19,17 @@ function standing(opening, zone) {
   return { tone: "good", says: t("panel.service.open") };
 }
 
-export function Service({ desk }) {
+/** The button that says how the store serves; the dialog stands outside of the page's header. */
+export function Service({ desk, onOpen }) {
   useLanguage();
-  const opening = useValue(desk.opening);
-  const [open, show] = useState(false);
-  const now = standing(opening, desk.zone);
+  const now = standing(useValue(desk.opening), desk.zone);
   if (!now) return null;
-  return html`<button type="button" class="button tool" data-tone=${now.tone} onClick=${() => show(true)}><${Icon} name="clock" /><span>${now.says}</span></button>
-    ${open && html`<${ServiceDialog} desk=${desk} opening=${opening} onClose=${() => show(false)} />`}`;
+  return html`<button type="button" class="button tool" data-tone=${now.tone} onClick=${onOpen}><${Icon} name="clock" /><span>${now.says}</span></button>`;
 }
 
-function ServiceDialog({ desk, opening, onClose }) {
+export function ServiceDialog({ desk, onClose }) {
+  useLanguage();
+  const opening = useValue(desk.opening);
   const [busy, work] = useState(false);
   const run = async (action) => {
     work(true);

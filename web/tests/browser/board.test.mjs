@@ -95,7 +95,7 @@ scene("an owner sets the hours and how much is taken on, and adds a waiter who c
   await signIn(page, server, "mona");
   await page.getByText("Always open").waitFor();
   await page.getByRole("button", { name: "Add hours" }).click();
-  await page.getByRole("button", { name: "Monday" }).click();
+  await page.getByRole("button", { name: "Mon", exact: true }).click();
   await page.getByRole("button", { name: "Delivery" }).first().click();
   await page.getByLabel("From", { exact: true }).fill("17:30");
   await page.getByLabel("To", { exact: true }).fill("01:00");
