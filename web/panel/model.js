@@ -101,7 +101,10 @@ export class StoreModel {
   }
 
   get unseen() {
-    return this.list.filter((order) => this.isUnseen(order));
+    if (this.unseenOf === this.version) return this.unseenOrders;
+    this.unseenOf = this.version;
+    this.unseenOrders = this.list.filter((order) => this.isUnseen(order));
+    return this.unseenOrders;
   }
 
   /** All orders, oldest first; the list is made once for each version. */
@@ -126,10 +129,13 @@ export class StoreModel {
 
   /** Open tables with what they need, those that need action first, then by name. */
   get openTables() {
-    return [...this.tables]
+    if (this.rowsOf === this.version) return this.rows;
+    this.rowsOf = this.version;
+    this.rows = [...this.tables]
       .filter(([, table]) => table.state === "OPEN")
       .map(([stream, table]) => this.#row(stream, table))
       .sort((a, b) => b.urgency - a.urgency || byName(a, b));
+    return this.rows;
   }
 
   /** Closed tables of which the channel has told, the last closed first. */

@@ -1,9 +1,9 @@
 // The tables: open ones with what they need, closed ones beside them, and the field that opens one.
 
-import { t, useLanguage } from "../shared/messages.js";
+import { language, t, useLanguage } from "../shared/messages.js";
 import { time } from "../shared/format.js";
 import { Icon } from "../shared/parts.js";
-import { html, useState, useValue } from "../shared/ui.js";
+import { html, useMemo, useState, useValue } from "../shared/ui.js";
 import { arrows } from "./keys.js";
 import { printCodes } from "./paper.js";
 import { OtherList } from "./orders.js";
@@ -22,6 +22,12 @@ export function Tables({ desk }) {
   const wanted = name.trim().toLocaleLowerCase();
   const found = wanted ? all.filter((table) => table.name.toLocaleLowerCase().includes(wanted)) : all;
   const rows = useSettled(found, (table) => table.stream);
+  // Rows are made anew only when something about them is new: opening a dialog need not draw 200 of them.
+  const inOrder = rows.items.map((table) => table.stream).join(" ");
+  const shown = useMemo(
+    () => rows.items.map((table) => html`<${Row} key=${table.stream} table=${table} onOpen=${() => open({ stream: table.stream })} />`),
+    [desk.model.version, inOrder, language()],
+  );
   const add = async (event) => {
     event.preventDefault();
     if (!wanted || busy) return;
@@ -47,7 +53,7 @@ export function Tables({ desk }) {
         <button class="button primary round" aria-label=${t("panel.table.open")} aria-busy=${busy} disabled=${!wanted}><${Icon} name="plus" /></button>
       </form>
       <ul class="rows" ...${rows.watch} onKeyDown=${arrows(".row")}>
-        ${rows.items.map((table) => html`<${Row} key=${table.stream} table=${table} onOpen=${() => open({ stream: table.stream })} />`)}
+        ${shown}
       </ul>
       ${all.length === 0 && html`<p class="empty quiet">${t("panel.open.none")}</p>`}
       ${all.length > 0 && found.length === 0 && html`<p class="empty quiet">${t("panel.open.new", { name: name.trim() })}</p>`}
