@@ -158,6 +158,7 @@ async fn call_back(stall: &Stall, order: OrderId, again: bool) -> anyhow::Result
         reason: None,
         sequence: None,
         occurred_at: None,
+        ready_at: None,
         delivery: None,
     };
     let webhook_id = format!("msg_{again}");

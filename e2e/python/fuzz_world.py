@@ -6,6 +6,7 @@ Random parts of a request stay as they are, except for those that would always b
 import itertools
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import requests
 
@@ -85,7 +86,9 @@ def has_lines(body, product):
         if isinstance(line, dict) and line.keys() & {"product_id", "sku"}:
             line.pop("sku", None)
             line["product_id"] = product
-    body.pop("expected_total", None)
+    # Random times are never near enough.
+    for field in ("expected_total", "wanted_at", "ready_at"):
+        body.pop(field, None)
     if body.get("reference"):
         body["reference"] = unused("fuzzed")
     if body.get("fulfilment") == "delivery":
@@ -113,6 +116,12 @@ def cancel_guest_order(world, case, places, body):
 def on_pending(world, case, places, body):
     places["id"] = world.new_order()["id"]
     has_lines(body, world.product)
+
+
+def set_ready_time(world, case, places, body):
+    places["id"] = world.new_order()["id"]
+    soon = datetime.now(UTC) + timedelta(minutes=30)
+    body["ready_at"] = soon.isoformat()
 
 
 def on_draft(world, case, places, body):
@@ -208,6 +217,7 @@ OPERATIONS = {
     ("POST", "/sessions/{code}/orders/{id}/cancel"): cancel_guest_order,
     ("PATCH", "/orders/{id}"): on_draft,
     ("PUT", "/orders/{id}/status"): on_pending,
+    ("PUT", "/orders/{id}/ready-time"): set_ready_time,
     ("DELETE", "/orders/{id}"): on_pending,
     ("POST", "/orders/{id}/items"): on_draft,
     ("PATCH", "/orders/{id}/items/{item}"): on_draft,

@@ -339,6 +339,7 @@ async fn a_callback_is_applied_when_it_is_told_of_or_found(house: TestLedger) {
         reason: None,
         sequence: Some(sequence),
         occurred_at: None,
+        ready_at: None,
         delivery: None,
     };
     let told = update("preparing", 1);

@@ -63,6 +63,7 @@ fn example(schema: &str) -> Option<Value> {
         "OrderPatch" => json!({"user_note": "The bell is broken.", "customer": {"phone": null}}),
         "NewItem" => json!({"sku": "ESP", "quantity": 1}),
         "ItemPatch" => json!({"quantity": 3}),
+        "ReadyTime" => json!({"ready_at": "2026-11-20T19:45:00Z"}),
         "StatusChange" => json!({"status": "rejected", "reason": "The kitchen is closed."}),
         "Replacement" => json!({"reference": "web-4711-again"}),
         "NewIntegrator" => json!({

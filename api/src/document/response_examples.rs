@@ -71,6 +71,8 @@ fn example(operation: &str) -> Option<Value> {
         "list_orders" => page([orders::table_order(), orders::dispatched()]),
         "edit_order" => orders::edited(),
         "move_order" => orders::rejected(),
+        "set_ready_time" => orders::expected_later(),
+        "get_calendar" => page([orders::for_later()]),
         "remove_order" => orders::cancelled(orders::placed()),
         "add_order_item" => orders::with_one_more(),
         "edit_order_item" => orders::with_three_items(),

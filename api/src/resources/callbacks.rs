@@ -48,6 +48,9 @@ struct Callback {
     sequence: Option<i64>,
     /// Used like `sequence` if there is none. Among updates with the same time, forward moves and ends count.
     occurred_at: Option<Time>,
+    /// Time at which the order is expected to be ready: from its placing to 24 hours from now, or from `wanted_at`. It
+    /// counts until the order is ready.
+    ready_at: Option<Time>,
     delivery: Option<CallbackDelivery>,
 }
 
@@ -203,8 +206,8 @@ impl Callback {
                 "exactly one of order_id and reference is required",
             );
         }
-        if self.status.is_none() && self.delivery.is_none() {
-            wrong("/status", "status or delivery is required");
+        if self.status.is_none() && self.delivery.is_none() && self.ready_at.is_none() {
+            wrong("/status", "status, delivery or ready_at is required");
         }
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));
@@ -216,6 +219,7 @@ impl Callback {
             reason: self.reason,
             sequence: self.sequence,
             occurred_at: self.occurred_at.map(|at| at.0),
+            ready_at: self.ready_at.map(|at| at.0),
             delivery: self.delivery.map(|delivery| DeliveryUpdate {
                 tracking_number: delivery.tracking_number,
                 status: delivery.status,

@@ -9,6 +9,7 @@ mod place;
 mod problems;
 mod request;
 pub(super) mod rights;
+mod times;
 mod view;
 
 use domain::{
@@ -25,7 +26,7 @@ use poem_openapi::{
 use uuid::Uuid;
 
 pub(crate) use self::{
-    edits::OrderEdits, events::EventView, list::OrderLists, view::GuestOrderView,
+    edits::OrderEdits, events::EventView, list::OrderLists, times::OrderTimes, view::GuestOrderView,
 };
 use self::{
     request::{GuestsOrder, NewOrder, StatusChange},
@@ -128,12 +129,13 @@ impl Orders {
         let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
         let seen = check_if_match(&if_match, &order, by)?;
         let (to, reason) = (wanted.status.into(), wanted.reason.as_deref());
+        let ready_at = wanted.ready_at(by)?;
         let ledger = &self.0.ledger;
         let moved = if to == OrderStatus::Pending {
             let expected_total = wanted.expected_total.map(Into::into);
             self.place_draft(&order, seen, by, expected_total).await?
         } else {
-            let moved = ledger.move_order_if_unchanged(order.id, seen, to, by, reason);
+            let moved = ledger.move_order_if_unchanged(order.id, seen, to, by, reason, ready_at);
             moved.await?
         };
         Ok(Answer::of(OrderView::of(&moved, Some(by))).etag())

@@ -7,6 +7,7 @@ use domain::{
     account::Role,
     ids::StoreId,
     store::{Contact, Store},
+    timing::StoreTiming,
 };
 use ledger::stores::{NewStore, StoreEdit, StoreRefused};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::MaybeUndefined};
@@ -59,6 +60,12 @@ pub(crate) struct StoreView {
     /// Hours after its acceptance after which an order that is still accepted, preparing or ready becomes delivered,
     /// with the reason `presumed_delivered`. Null: never.
     deliver_accepted_after_h: Option<u32>,
+    /// Minutes before `wanted_at` at which an order for later is handed over.
+    lead_time_min: u32,
+    /// Minutes that an order usually takes until it is ready.
+    prepare_min: u32,
+    /// Days that an order may lie ahead; with 0 the store takes no orders for later.
+    order_ahead_days: u32,
     /// True while the store takes no new orders.
     paused: bool,
     archived_at: Option<Time>,
@@ -90,6 +97,15 @@ struct NewStoreBody {
     /// For a store whose integrators do not report deliveries. Default null: orders stay open.
     #[oai(validator(minimum(value = "1"), maximum(value = "720")))]
     deliver_accepted_after_h: Option<u32>,
+    /// Default 30.
+    #[oai(validator(maximum(value = "1440")))]
+    lead_time_min: Option<u32>,
+    /// Default 15.
+    #[oai(validator(maximum(value = "1440")))]
+    prepare_min: Option<u32>,
+    /// Default 0: no orders for later.
+    #[oai(validator(maximum(value = "365")))]
+    order_ahead_days: Option<u32>,
 }
 
 /// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
@@ -115,6 +131,12 @@ struct StorePatch {
     accept_within_s: MaybeUndefined<u32>,
     #[oai(validator(minimum(value = "1"), maximum(value = "720")))]
     deliver_accepted_after_h: MaybeUndefined<u32>,
+    #[oai(validator(maximum(value = "1440")))]
+    lead_time_min: MaybeUndefined<u32>,
+    #[oai(validator(maximum(value = "1440")))]
+    prepare_min: MaybeUndefined<u32>,
+    #[oai(validator(maximum(value = "365")))]
+    order_ahead_days: MaybeUndefined<u32>,
     paused: MaybeUndefined<bool>,
 }
 
@@ -183,8 +205,8 @@ impl Stores {
     /// Edit or pause a store
     ///
     /// Staff may change only `paused`. While the store is paused, new orders are refused and placed ones continue;
-    /// `store.paused` is sent on the store's live channel. A new `accept_within_s` applies to orders placed from then
-    /// on, a new `deliver_accepted_after_h` to all open orders.
+    /// `store.paused` is sent on the store's live channel. A new `accept_within_s`, and new times of orders
+    /// for later, apply to orders placed from then on, a new `deliver_accepted_after_h` to all open orders.
     #[oai(path = "/stores/:id", method = "patch", operation_id = "edit_store")]
     async fn edit(
         &self,
@@ -288,6 +310,9 @@ impl StorePatch {
             && self.auto_accept.is_undefined()
             && self.accept_within_s.is_undefined()
             && self.deliver_accepted_after_h.is_undefined()
+            && self.lead_time_min.is_undefined()
+            && self.prepare_min.is_undefined()
+            && self.order_ahead_days.is_undefined()
     }
 
     fn into_edit(self) -> Result<StoreEdit, Problem> {
@@ -305,6 +330,9 @@ impl StorePatch {
             auto_accept: filled.said("auto_accept", self.auto_accept),
             accept_within_s: filled.said("accept_within_s", self.accept_within_s),
             deliver_accepted_after_h: said(self.deliver_accepted_after_h),
+            lead_time_min: filled.said("lead_time_min", self.lead_time_min),
+            prepare_min: filled.said("prepare_min", self.prepare_min),
+            order_ahead_days: filled.said("order_ahead_days", self.order_ahead_days),
             paused: filled.said("paused", self.paused),
         };
         filled.all(edit)
@@ -314,6 +342,7 @@ impl StorePatch {
 impl From<NewStoreBody> for NewStore {
     fn from(new: NewStoreBody) -> Self {
         let currency = new.currency.0.parse();
+        let usual = StoreTiming::default();
         Self {
             name: new.name,
             timezone: new.timezone.0,
@@ -328,6 +357,11 @@ impl From<NewStoreBody> for NewStore {
             auto_accept: new.auto_accept.unwrap_or(true),
             accept_within_s: new.accept_within_s.unwrap_or(600),
             deliver_accepted_after_h: new.deliver_accepted_after_h,
+            timing: StoreTiming {
+                lead_time_min: new.lead_time_min.unwrap_or(usual.lead_time_min),
+                prepare_min: new.prepare_min.unwrap_or(usual.prepare_min),
+                order_ahead_days: new.order_ahead_days.unwrap_or(usual.order_ahead_days),
+            },
         }
     }
 }
@@ -348,6 +382,9 @@ impl From<Store> for StoreView {
             auto_accept: store.auto_accept,
             accept_within_s: store.accept_within_s,
             deliver_accepted_after_h: store.deliver_accepted_after_h,
+            lead_time_min: store.timing.lead_time_min,
+            prepare_min: store.timing.prepare_min,
+            order_ahead_days: store.timing.order_ahead_days,
             paused: store.paused,
             archived_at: store.archived_at.map(Into::into),
             version: store.version,

@@ -4,6 +4,7 @@ mod drafted;
 mod edited;
 mod followed;
 mod guests;
+mod later;
 mod listed;
 mod placed;
 

@@ -12,11 +12,13 @@ use super::words::words;
 pub struct Update {
     pub order_id: Option<super::ids::OrderId>,
     pub reference: Option<String>,
-    /// The integrator's own status word; `None` if only the delivery moves.
+    /// The integrator's own status word; `None` if only the delivery or the ready time changes.
     pub status: Option<String>,
     pub reason: Option<String>,
     pub sequence: Option<i64>,
     pub occurred_at: Option<DateTime<Utc>>,
+    /// Time at which the order is expected to be ready.
+    pub ready_at: Option<DateTime<Utc>>,
     pub delivery: Option<DeliveryUpdate>,
 }
 

@@ -15,6 +15,8 @@ words! {
         OrderPlaced = "order.placed",
         OrderStatusChanged = "order.status_changed",
         OrderEdited = "order.edited",
+        /// The time at which the order is expected to be ready.
+        OrderReadyAtChanged = "order.ready_at_changed",
         HandoffFailed = "handoff.failed",
         DeliveryMoved = "delivery.moved",
         SessionOpened = "session.opened",

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     headers::OutgoingMessage,
-    reference::{parse_reference, parse_tracking_number},
+    reference::{parse_ready_at, parse_reference, parse_tracking_number},
     retry_after::RetryAfter,
 };
 use super::{

@@ -39,6 +39,7 @@ words! {
         OrderCancelled = "order.cancelled",
         OrderDispatched = "order.dispatched",
         OrderStatusChanged = "order.status_changed",
+        OrderReadyAtChanged = "order.ready_at_changed",
         /// A step of the delivery, told by its event of the same name.
         DeliveryMoved = "delivery.moved",
         Test = "test",
@@ -49,7 +50,10 @@ impl HandoffEvent {
     /// Returns true if the message is pointless once its order has ended.
     #[must_use]
     pub fn requires_open_order(self) -> bool {
-        matches!(self, Self::OrderPlaced | Self::OrderDispatched)
+        matches!(
+            self,
+            Self::OrderPlaced | Self::OrderDispatched | Self::OrderReadyAtChanged
+        )
     }
 }
 

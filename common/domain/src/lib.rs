@@ -25,6 +25,8 @@ pub mod session;
 pub mod status;
 /// Stores and products.
 pub mod store;
+/// When an order is wanted, ready, and handed over.
+pub mod timing;
 
 /// Places of values in an integrator's answers.
 pub mod answers;

@@ -1,6 +1,7 @@
 //! An order and its items, at the prices they were sold at.
 
 pub mod size;
+pub mod times;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,7 @@ use super::{
     ids::{AccountId, ItemId, OrderId, ProductId, SessionId, StoreId, StreamId},
     money::Money,
     status::{self, By, OrderStatus},
+    timing::Timing,
     words::words,
 };
 
@@ -123,6 +125,7 @@ pub struct Order {
     pub total: Money,
     pub user_note: Option<String>,
     pub accept_by: Option<DateTime<Utc>>,
+    pub timing: Timing,
     pub delivery: Option<Delivery>,
     pub replaces: Option<OrderId>,
     pub created_at: DateTime<Utc>,
@@ -161,6 +164,9 @@ impl Order {
             })).collect::<Vec<_>>(),
             "total": self.total,
             "accept_by": self.accept_by.map(rfc3339),
+            "wanted_at": self.timing.wanted_at.map(rfc3339),
+            "ready_at": self.timing.ready_at.map(rfc3339),
+            "hand_over_at": self.waits_until().map(rfc3339),
             "delivery": self.delivery.as_ref().map(|delivery| json!({"status": delivery.status})),
             "created_at": rfc3339(self.created_at),
             "placed_at": self.placed_at.map(rfc3339),

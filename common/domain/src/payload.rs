@@ -1,5 +1,6 @@
 //! Request bodies for integrators: `order` (seed 001's shape, all values strings) and `delivery` (seed 004's).
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -93,6 +94,8 @@ fn order_body(subject: Subject<'_>, order: &Order) -> Value {
             "session": text(order.session.as_ref().map(|session| session.name.as_str())),
             "fulfilment": order.fulfilment,
             "datetime": rfc3339(order.placed_at.unwrap_or(order.created_at)),
+            "wanted_at": time(order.timing.wanted_at),
+            "ready_at": time(order.timing.ready_at),
             "timezone": subject.store.timezone,
             "user_note": text(order.user_note.as_deref()),
             "total": order.total.to_string(),
@@ -146,6 +149,11 @@ fn party(id: &str, name: Option<&str>, reach: &Contact) -> Value {
     Value::Object(party)
 }
 
+/// Returns the time as text, or an empty string for none.
+fn time(at: Option<DateTime<Utc>>) -> String {
+    at.map(rfc3339).unwrap_or_default()
+}
+
 /// Returns the text, or an empty string for an unknown one, as seed 001 writes it.
 fn text(known: Option<&str>) -> &str {
     known.unwrap_or_default()
@@ -153,7 +161,6 @@ fn text(known: Option<&str>) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use uuid::Uuid;
 
     use super::*;
@@ -184,6 +191,7 @@ mod tests {
             auto_accept: true,
             accept_within_s: 600,
             deliver_accepted_after_h: None,
+            timing: Default::default(),
             paused: false,
             archived_at: None,
             version: 1,
@@ -224,6 +232,7 @@ mod tests {
             total: eur(500),
             user_note: None,
             accept_by: None,
+            timing: Default::default(),
             delivery: None,
             replaces: None,
             created_at: DateTime::UNIX_EPOCH,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ids::{ProductId, StoreId},
     money::{Currency, Money},
+    timing::StoreTiming,
 };
 
 /// Contact data and location of a store, as integrators are told.
@@ -36,6 +37,7 @@ pub struct Store {
     /// Hours after its acceptance when the sweep takes an order for delivered that nobody has moved to a courier or an
     /// end; `None` leaves it open.
     pub deliver_accepted_after_h: Option<u32>,
+    pub timing: StoreTiming,
     /// True if it takes no new orders for now.
     pub paused: bool,
     pub archived_at: Option<DateTime<Utc>>,

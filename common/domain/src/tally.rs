@@ -20,6 +20,8 @@ pub struct Counted {
     pub status: OrderStatus,
     pub placed_at: Option<DateTime<Utc>>,
     pub accepted_at: Option<DateTime<Utc>>,
+    /// Time of the hand-over of an order for later, from which on it waited for acceptance.
+    pub hand_over_at: Option<DateTime<Utc>>,
 }
 
 impl Counted {
@@ -29,12 +31,15 @@ impl Counted {
             status: order.status,
             placed_at: order.placed_at,
             accepted_at: order.accepted_at,
+            hand_over_at: order.timing.hand_over_at,
         }
     }
 
+    /// Returns the time for which it waited; nothing for an order for later that was accepted in advance.
     fn acceptance_us(self) -> Option<i64> {
-        let took = self.accepted_at? - self.placed_at?;
-        took.num_microseconds()
+        let accepted_at = self.accepted_at?;
+        let since = self.hand_over_at.max(Some(self.placed_at?))?;
+        (accepted_at - since.min(accepted_at)).num_microseconds()
     }
 }
 
@@ -143,6 +148,7 @@ mod tests {
             status,
             placed_at: Some(placed_at),
             accepted_at: accepted_after_ms.map(|ms| placed_at + TimeDelta::milliseconds(ms)),
+            hand_over_at: None,
         }
     }
 
@@ -169,5 +175,19 @@ mod tests {
         tally.add_all(&Tally::of_change(was, is));
         assert_eq!(tally, Tally::of(&[is, other]));
         assert_ne!(tally, Tally::of(&[was, other]));
+    }
+    #[test]
+    fn an_order_for_later_waits_for_acceptance_from_its_hand_over_on() {
+        let accepted = |accepted_s: i64, hand_over_s: i64| {
+            let hand_over_at = Some(DateTime::UNIX_EPOCH + TimeDelta::seconds(hand_over_s));
+            let order = order(OrderStatus::Accepted, Some(accepted_s * 1000));
+            let tally = Tally::of(&[Counted {
+                hand_over_at,
+                ..order
+            }]);
+            (tally.ever_accepted(), tally.mean_acceptance_s())
+        };
+        assert_eq!(accepted(3605, 3600), (1, 5.0));
+        assert_eq!(accepted(60, 3600), (1, 0.0), "in advance");
     }
 }

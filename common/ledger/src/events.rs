@@ -60,7 +60,7 @@ pub struct StoreSnapshot {
     /// By id.
     pub sessions: Vec<Session>,
     /// Those that need action first: waiting for acceptance, ready, preparing, accepted, dispatched; of these the
-    /// newest first.
+    /// newest first. Orders that wait for their hand-over come last.
     pub orders: Vec<Order>,
     /// True if open orders or sessions were left out, because there are too many or they are too long.
     pub truncated: bool,
@@ -89,7 +89,13 @@ impl Ledger {
             return Ok(None);
         };
         let max_bytes = self.inner.settings.bounds.snapshot_bytes;
-        let open = store::store_snapshot::open_orders(&mut tx, id, MAX_SNAPSHOT_ITEMS + 1).await?;
+        let open = store::store_snapshot::open_orders(
+            &mut tx,
+            id,
+            self.inner.clock.now(),
+            MAX_SNAPSHOT_ITEMS + 1,
+        )
+        .await?;
         let wanted = &open[..open.len().min(MAX_SNAPSHOT_ITEMS as usize)];
         let orders = bounded::orders(&mut tx, wanted, max_bytes).await?;
         let mut truncated = orders.len() < open.len();

@@ -33,6 +33,7 @@ use domain::{
         Customer, Fulfilment, Item, Order,
         size::{TextTooLong, check_text},
     },
+    timing::WantedRefused,
 };
 use platform::secrets::sha256;
 
@@ -45,6 +46,8 @@ pub struct PlaceOrder {
     /// The client's own id of the order, unique per placer.
     pub reference: Option<String>,
     pub fulfilment: Fulfilment,
+    /// Time for which it is ordered; `None` for as soon as possible.
+    pub wanted_at: Option<DateTime<Utc>>,
     pub customer: Customer,
     pub lines: Vec<Line>,
     pub user_note: Option<String>,
@@ -124,6 +127,8 @@ pub enum PlaceRefused {
     TooManyUnfinished { limit: u32 },
     #[error("a delivery must have an address")]
     AddressMissing,
+    #[error("wanted_at: {0}")]
+    WantedAt(#[from] WantedRefused),
     #[error("an order with this reference already exists")]
     DuplicateOrder { existing: OrderId },
     #[error("the order was already replaced")]

@@ -9,11 +9,15 @@ mod room;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod times;
 
 pub(crate) use advance::{advance, announce_step, lock, register_locked_order};
 pub use edit::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit};
 pub use list::{OrderFilter, OrderPage};
 pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};
+pub(crate) use times::set_ready_at;
+
+use chrono::{DateTime, Utc};
 
 use super::{
     ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, in_one_try,
@@ -21,7 +25,7 @@ use super::{
 };
 use domain::{
     ids::OrderId,
-    order::Order,
+    order::{Order, times::ReadyRefused},
     status::{By, MoveRefused, OrderStatus},
 };
 
@@ -34,6 +38,8 @@ pub enum OrderRefused {
     VersionConflict { current: i64 },
     #[error(transparent)]
     Move(#[from] MoveRefused),
+    #[error(transparent)]
+    Ready(#[from] ReadyRefused),
     /// Refusal to place a draft.
     #[error(transparent)]
     Place(#[from] PlaceRefused),
@@ -57,10 +63,11 @@ impl Ledger {
         by: By,
         reason: Option<&str>,
     ) -> ChangeResult<Order, OrderRefused> {
-        self.move_order_if_unchanged(id, None, to, by, reason).await
+        self.move_order_if_unchanged(id, None, to, by, reason, None)
+            .await
     }
 
-    /// Moves an order if it still is as it was `seen`.
+    /// Moves an order if it still is as it was `seen`. With `ready_at`, it is expected to be ready at that time.
     #[crate::boxed]
     pub async fn move_order_if_unchanged(
         &self,
@@ -69,6 +76,7 @@ impl Ledger {
         to: OrderStatus,
         by: By,
         reason: Option<&str>,
+        ready_at: Option<DateTime<Utc>>,
     ) -> ChangeResult<Order, OrderRefused> {
         if to == OrderStatus::Pending {
             return self.place_draft_if_unchanged(id, seen, by, None).await;
@@ -78,6 +86,11 @@ impl Ledger {
                 return Err(OrderRefused::Unknown.into());
             };
             check_unchanged(&order, seen)?;
+            if let Some(ready_at) = ready_at {
+                set_ready_at(change, &mut order, ready_at, None)
+                    .await
+                    .map_err(|error| error.map_refused(Into::into))?;
+            }
             if order.status != to {
                 advance(change, &mut order, to, by, reason, None)
                     .await

@@ -311,6 +311,7 @@ pub(crate) fn word(order: OrderId, status: &str) -> Update {
         reason: None,
         sequence: None,
         occurred_at: None,
+        ready_at: None,
         delivery: None,
     }
 }

@@ -10,6 +10,7 @@ use domain::{
     ids::StoreId,
     money::Currency,
     store::{Contact, Product, Store},
+    timing::StoreTiming,
 };
 use store::events::Counter;
 
@@ -28,6 +29,7 @@ pub struct NewStore {
     pub auto_accept: bool,
     pub accept_within_s: u32,
     pub deliver_accepted_after_h: Option<u32>,
+    pub timing: StoreTiming,
 }
 
 /// Changes to a store; `None` leaves a field as it is.
@@ -44,6 +46,9 @@ pub struct StoreEdit {
     pub auto_accept: Option<bool>,
     pub accept_within_s: Option<u32>,
     pub deliver_accepted_after_h: Option<Option<u32>>,
+    pub lead_time_min: Option<u32>,
+    pub prepare_min: Option<u32>,
+    pub order_ahead_days: Option<u32>,
     /// Announced as `store.paused` on the store's own stream.
     pub paused: Option<bool>,
 }
@@ -73,6 +78,7 @@ impl Ledger {
                 auto_accept: new.auto_accept,
                 accept_within_s: new.accept_within_s,
                 deliver_accepted_after_h: new.deliver_accepted_after_h,
+                timing: new.timing,
                 paused: false,
                 archived_at: None,
                 version: 1,
@@ -216,6 +222,9 @@ fn apply(edit: &StoreEdit, store: &mut Store) {
         &mut store.deliver_accepted_after_h,
         edit.deliver_accepted_after_h,
     );
+    set(&mut store.timing.lead_time_min, edit.lead_time_min);
+    set(&mut store.timing.prepare_min, edit.prepare_min);
+    set(&mut store.timing.order_ahead_days, edit.order_ahead_days);
     set(&mut store.paused, edit.paused);
 }
 

@@ -262,7 +262,8 @@ impl Ledger {
     ) -> Result<(u32, Option<OrderId>)> {
         let found = {
             let mut tx = self.inner.db.read().await?;
-            store::sweep::unsettled_orders(&mut tx, after, max_examined).await?
+            store::sweep::unsettled_orders(&mut tx, self.inner.clock.now(), after, max_examined)
+                .await?
         };
         let mut steps = Steps::new(Walk {
             part,

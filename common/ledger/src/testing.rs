@@ -132,6 +132,7 @@ impl TestLedger {
             auto_accept: true,
             accept_within_s: 600,
             deliver_accepted_after_h: None,
+            timing: Default::default(),
             paused: false,
             archived_at: None,
             version: 1,

@@ -177,6 +177,12 @@ const RULES: &[(&str, &str)] = &[
            AND a.n = h.attempts AND a.outcome IS NULL)) LIMIT ?",
     ),
     (
+        "no order for later is handed over before its time",
+        "SELECT HEX(h.id), CAST(a.started_at AS CHAR) FROM attempts a JOIN handoffs h ON h.id = a.handoff_id \
+         JOIN orders o ON o.id = h.order_id JOIN integrators i ON i.id = h.integrator_id \
+         WHERE h.event = 'order.placed' AND i.listens_until IS NULL AND a.started_at < o.hand_over_at LIMIT ?",
+    ),
+    (
         "an acknowledged handoff was acknowledged by a response or a callback",
         "SELECT HEX(h.id), h.state FROM handoffs h WHERE h.state = 'acknowledged' \
          AND NOT EXISTS (SELECT 1 FROM attempts a WHERE a.handoff_id = h.id AND a.outcome = 'acknowledged') \

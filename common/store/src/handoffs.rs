@@ -18,7 +18,7 @@ pub use list::HandoffFilter;
 pub use list::{Listed, Page, list, listed};
 pub use outcome::{
     acknowledge, acknowledge_by_callback, close, confirm, count_off, has_open_after, is_overtaken,
-    postpone, put_back, release, renew_fence, reopen, schedule_retry,
+    postpone, put_back, release, renew_fence, reopen, reschedule, schedule_retry,
 };
 
 use crate::{

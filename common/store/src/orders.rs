@@ -1,5 +1,6 @@
 //! Orders and their items.
 
+mod calendar;
 mod edit;
 pub mod list;
 mod row;
@@ -9,6 +10,7 @@ use std::collections::HashMap;
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
+pub use self::calendar::calendar;
 pub use self::edit::{delete, old_drafts, placed_by, replace_items, replacements, update};
 pub use self::list::{OrderFilter, OrderPage};
 use self::row::{ItemRow, OrderRow};
@@ -25,7 +27,8 @@ macro_rules! columns {
     () => {
         "o.id, o.store_id, o.number, o.session_id, o.account_id, o.guest_key_hash, o.reference, o.fulfilment, \
          o.status, o.reason, o.version, o.stock_held, o.tallied, o.customer, o.total_amount, o.currency, o.user_note, \
-         o.accept_by, o.delivery, o.replaces, o.last_seq, o.created_at, o.placed_at, o.accepted_at, o.ended_at"
+         o.accept_by, o.wanted_at, o.ready_at, o.hand_over_at, o.delivery, o.replaces, o.last_seq, o.created_at, \
+         o.placed_at, o.accepted_at, o.ended_at"
     };
 }
 
@@ -69,7 +72,7 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
         tx,
         "INSERT INTO orders (id, store_id, number, session_id, account_id, placed_by, guest_key_hash, reference, \
          fulfilment, status, reason, version, stock_held, customer, total_amount, currency, user_note, accept_by, \
-         replaces, last_seq, created_at, placed_at) ",
+         wanted_at, ready_at, hand_over_at, replaces, last_seq, created_at, placed_at) ",
         rows,
         |push, row| {
             let order = row.order;
@@ -91,6 +94,9 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
                 .push_bind(order.total.currency)
                 .push_bind(order.user_note.as_deref())
                 .push_bind(order.accept_by)
+                .push_bind(order.timing.wanted_at)
+                .push_bind(order.timing.ready_at)
+                .push_bind(order.timing.hand_over_at)
                 .push_bind(order.replaces)
                 .push_bind(row.last_seq)
                 .push_bind(order.created_at)
@@ -130,17 +136,19 @@ async fn insert_items(tx: &mut Tx, items: &[(OrderId, i32, &Item)]) -> Result<()
     Ok(())
 }
 
-/// Writes the columns that a change of status changes.
+/// Writes the columns that a change of status, of the delivery, or of the time when it is ready changes.
 pub async fn update_status(tx: &mut Tx, order: &Order) -> Result<()> {
     execute!(
         tx,
-        "UPDATE orders SET status = ?, reason = ?, stock_held = ?, accepted_at = ?, ended_at = ?, delivery = ? WHERE id = ?",
+        "UPDATE orders SET status = ?, reason = ?, stock_held = ?, accepted_at = ?, ended_at = ?, delivery = ?, \
+         ready_at = ? WHERE id = ?",
         order.status,
         order.reason.as_deref(),
         order.stock_held,
         order.accepted_at,
         order.ended_at,
         order.delivery.as_ref().map(Json),
+        order.timing.ready_at,
         order.id
     );
     Ok(())

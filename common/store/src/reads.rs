@@ -163,6 +163,7 @@ fn test_order(
         total: Money::new(0, "EUR".parse().unwrap()),
         user_note: None,
         accept_by: Some(at + TimeDelta::minutes(10)),
+        timing: Default::default(),
         delivery: None,
         replaces: None,
         created_at: at,
@@ -287,7 +288,7 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         sweep::overdue_handoffs(&mut tx, long_ago, PAGE);
         sweep::handoffs_of_archived(&mut tx, now, PAGE);
         sweep::overdue_orders(&mut tx, now, PAGE);
-        sweep::unsettled_orders(&mut tx, None, PAGE);
+        sweep::unsettled_orders(&mut tx, house.clock.now(), None, PAGE);
         sweep::integrators_with_due_work(&mut tx, now, None, PAGE);
         sweep::orders_with_unapplied_callbacks(&mut tx, PAGE);
         sweep::unmatched(&mut tx, None, PAGE);
@@ -312,18 +313,18 @@ async fn a_stores_newest_open_orders_are_found_however_many_there_are(house: Tes
     tx.commit().await.unwrap();
     update_statistics(&house).await.unwrap();
     let mut tx = house.db.read().await.unwrap();
-    let all = store_snapshot::open_orders(&mut tx, stores[0], 10_000).await;
+    let all = store_snapshot::open_orders(&mut tx, stores[0], house.clock.now(), 10_000).await;
     let all = all.unwrap();
     assert_eq!(all.len(), ORDERS / STORES);
     assert!(all.iter().rev().is_sorted());
     let mut too_much: Vec<String> = Vec::new();
     report_many_reads! { tx, too_much,
-        store_snapshot::open_orders(&mut tx, stores[0], PAGE);
+        store_snapshot::open_orders(&mut tx, stores[0], house.clock.now(), PAGE);
         sweep::delivered::stores(&mut tx, None, PAGE);
         sweep::delivered::orders(&mut tx, stores[0], house.clock.now(), PAGE);
     }
     assert!(too_much.is_empty(), "{too_much:#?}");
-    let newest = store_snapshot::open_orders(&mut tx, stores[0], PAGE).await;
+    let newest = store_snapshot::open_orders(&mut tx, stores[0], house.clock.now(), PAGE).await;
     assert_eq!(newest.unwrap(), all[..PAGE as usize]);
 }
 

@@ -93,13 +93,15 @@ pub(crate) async fn run_query<A: QueryOutput>(
     // SQLite stores times as texts: the first 19 characters are whole seconds, and the rest reads as a fraction.
     let sql = tx.pick(
         "SELECT status, COUNT(*) AS orders, COUNT(accepted_at) AS ever_accepted, \
-         CAST(COALESCE(SUM(TIMESTAMPDIFF(MICROSECOND, placed_at, accepted_at)), 0) AS SIGNED) AS acceptance_us \
+         CAST(COALESCE(SUM(TIMESTAMPDIFF(MICROSECOND, \
+           LEAST(accepted_at, GREATEST(placed_at, COALESCE(hand_over_at, placed_at))), accepted_at)), 0) AS SIGNED) AS acceptance_us \
          FROM orders WHERE ",
         "SELECT status, COUNT(*) AS orders, COUNT(accepted_at) AS ever_accepted, COALESCE(SUM( \
-           (unixepoch(substr(accepted_at, 1, 19)) - unixepoch(substr(placed_at, 1, 19))) * 1000000 \
+           (unixepoch(substr(accepted_at, 1, 19)) - unixepoch(substr(since, 1, 19))) * 1000000 \
            + CAST(ROUND(CAST(substr(accepted_at, 20) AS REAL) * 1000000) AS INTEGER) \
-           - CAST(ROUND(CAST(substr(placed_at, 20) AS REAL) * 1000000) AS INTEGER)), 0) AS acceptance_us \
-         FROM orders WHERE ",
+           - CAST(ROUND(CAST(substr(since, 20) AS REAL) * 1000000) AS INTEGER)), 0) AS acceptance_us \
+         FROM (SELECT store_id, number, status, accepted_at, \
+           MIN(accepted_at, MAX(placed_at, COALESCE(hand_over_at, placed_at))) AS since FROM orders) WHERE ",
     );
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(sql_prefix);
@@ -158,7 +160,7 @@ pub async fn lock_untallied(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<Counted>
     );
     Ok(read_in!(
         tx,
-        "SELECT id, status, placed_at, accepted_at FROM orders WHERE id IN (",
+        "SELECT id, status, placed_at, accepted_at, hand_over_at FROM orders WHERE id IN (",
         ids,
         end
     ))
@@ -275,6 +277,7 @@ impl ReadRow for Counted {
             status: row.get("status")?,
             placed_at: row.get("placed_at")?,
             accepted_at: row.get("accepted_at")?,
+            hand_over_at: row.get("hand_over_at")?,
         })
     }
 }
@@ -306,13 +309,14 @@ impl ReadRow for InStatus {
 pub async fn placed_orders(tx: &mut Tx) -> Result<Vec<(StoreId, Counted)>> {
     let rows = fetch_all!(
         tx,
-        "SELECT store_id, status, placed_at, accepted_at FROM orders WHERE status <> 'draft'"
+        "SELECT store_id, status, placed_at, accepted_at, hand_over_at FROM orders WHERE status <> 'draft'"
     );
-    let counted = |(store, status, placed_at, accepted_at)| {
+    let counted = |(store, status, placed_at, accepted_at, hand_over_at)| {
         let counted = Counted {
             status,
             placed_at,
             accepted_at,
+            hand_over_at,
         };
         (store, counted)
     };

@@ -1,5 +1,7 @@
 //! Current activity of a store, for its screens.
 
+use chrono::{DateTime, Utc};
+
 use crate::{error::Result, fetch_all, fetch_optional_scalar, fetch_scalars, tx::Tx};
 use domain::{
     ids::{OrderId, SessionId, StoreId, StreamId},
@@ -16,8 +18,14 @@ const BY_URGENCY: [&[OrderStatus]; 5] = [
 ];
 
 /// Returns at most `limit` of the store's placed orders that have not ended: those that need action first come first,
-/// and of these the newest.
-pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<OrderId>> {
+/// and of these the newest. Orders
+/// for later that wait for their hand-over come last, the next one first.
+pub async fn open_orders(
+    tx: &mut Tx,
+    store: StoreId,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> Result<Vec<OrderId>> {
     let mut found: Vec<OrderId> = Vec::new();
     for statuses in BY_URGENCY {
         let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
@@ -28,10 +36,13 @@ pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<
         for status in statuses {
             let of_status: Vec<OrderId> = fetch_scalars!(
                 tx,
-                "SELECT id FROM orders WHERE store_id = ? AND status = ? AND id < ? ORDER BY id DESC LIMIT ?",
+                "SELECT id FROM orders WHERE store_id = ? AND status = ? AND id < ? \
+                 AND (hand_over_at IS NULL OR hand_over_at <= ? OR status NOT IN ('pending', 'accepted')) \
+                 ORDER BY id DESC LIMIT ?",
                 store,
                 *status,
                 OrderId::MAX,
+                now,
                 left
             );
             group.extend(of_status);
@@ -39,6 +50,20 @@ pub async fn open_orders(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<
         group.sort_unstable_by(|one, other| other.cmp(one));
         found.extend(group);
         found.truncate(limit as usize);
+    }
+    let left = limit.saturating_sub(u32::try_from(found.len()).unwrap_or(limit));
+    if left > 0 {
+        let to_come: Vec<OrderId> = fetch_scalars!(
+            tx,
+            "SELECT id FROM orders /*! FORCE INDEX (orders_of_store_by_wanted) */ \
+             WHERE store_id = ? AND wanted_at >= ? AND hand_over_at > ? AND status IN ('pending', 'accepted') \
+             ORDER BY wanted_at, id LIMIT ?",
+            store,
+            now,
+            now,
+            left
+        );
+        found.extend(to_come);
     }
     Ok(found)
 }

@@ -1,6 +1,6 @@
 //! Stores, and the counters of their order numbers and of their own streams.
 
-use sqlx::QueryBuilder;
+use sqlx::{QueryBuilder, types::Json};
 
 use crate::{
     error::Result,
@@ -68,8 +68,8 @@ pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
-             auto_accept, accept_within_s, deliver_accepted_after_h, paused, archived_at, version, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             auto_accept, accept_within_s, deliver_accepted_after_h, timing, paused, archived_at, version, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         store.id,
         &store.name,
         &store.timezone,
@@ -83,6 +83,7 @@ pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
         store.auto_accept,
         i64::from(store.accept_within_s),
         store.deliver_accepted_after_h.map(i64::from),
+        Json(&store.timing),
         store.paused,
         store.archived_at,
         store.version,
@@ -102,7 +103,7 @@ pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
         tx,
         "UPDATE stores SET name = ?, timezone = ?, phone = ?, email = ?, address = ?, lat = ?, lng = ?, \
          external_location_id = ?, auto_accept = ?, accept_within_s = ?, deliver_accepted_after_h = ?, \
-         paused = ?, archived_at = ?, version = version + 1 \
+         timing = ?, paused = ?, archived_at = ?, version = version + 1 \
          WHERE id = ? AND version = ?",
         &store.name,
         &store.timezone,
@@ -115,6 +116,7 @@ pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
         store.auto_accept,
         i64::from(store.accept_within_s),
         store.deliver_accepted_after_h.map(i64::from),
+        Json(&store.timing),
         store.paused,
         store.archived_at,
         store.id,
@@ -132,7 +134,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
-             auto_accept, accept_within_s, deliver_accepted_after_h, paused, archived_at, version, created_at \
+             auto_accept, accept_within_s, deliver_accepted_after_h, timing, paused, archived_at, version, created_at \
              FROM stores ",
             $rest
         )
@@ -163,6 +165,9 @@ impl ReadRow for Store {
                 .parse_optional("deliver_accepted_after_h", |hours: i64| {
                     u32::try_from(hours)
                 })?,
+            timing: row
+                .get::<Option<Json<_>>>("timing")?
+                .map_or_else(Default::default, |Json(it)| it),
             paused: row.get("paused")?,
             archived_at: row.get("archived_at")?,
             version: row.get("version")?,

@@ -14,6 +14,7 @@ use domain::{
     signature::SigningSecret,
     status::OrderStatus,
     store::{Contact, Store},
+    timing::Timing,
 };
 use e2e::Published;
 use serde_json::{Value, json};
@@ -56,6 +57,7 @@ fn store() -> Store {
         auto_accept: true,
         accept_within_s: 600,
         deliver_accepted_after_h: None,
+        timing: Default::default(),
         paused: false,
         archived_at: None,
         version: 1,
@@ -98,6 +100,14 @@ fn order(status: OrderStatus) -> Order {
         total: eur(500),
         user_note: Some("The bell is broken.".into()),
         accept_by: None,
+        timing: Timing {
+            ready_at: Some(at(if status == OrderStatus::Preparing {
+                "19:45:00"
+            } else {
+                "19:35:00"
+            })),
+            ..Timing::default()
+        },
         delivery: None,
         replaces: None,
         created_at: at("19:20:00"),
@@ -109,12 +119,13 @@ fn order(status: OrderStatus) -> Order {
 
 /// Returns the change that an example tells of, the order's status at the first attempt, and its newest change.
 fn change(event: HandoffEvent) -> Option<(Cause, OrderStatus, i64)> {
-    use OrderStatus::{Accepted, Cancelled, Dispatched, Processing};
+    use OrderStatus::{Accepted, Cancelled, Dispatched, Preparing, Processing};
     let (number, from, to, time, status, version) = match event.as_str() {
         "order.placed" => (1, None, "pending", "19:20:00", Processing, 2),
         "order.cancelled" => (4, Some("accepted"), "cancelled", "19:25:00", Cancelled, 4),
         "order.dispatched" => (6, Some("ready"), "dispatched", "19:40:00", Dispatched, 6),
         "order.status_changed" => (3, Some("processing"), "accepted", "19:20:01", Accepted, 3),
+        "order.ready_at_changed" => (5, Some("preparing"), "preparing", "19:30:00", Preparing, 5),
         "delivery.moved" => (
             7,
             Some("READY_FOR_PICK_UP"),

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use domain::integrator::{Format, HandoffEvent};
+use chrono::TimeDelta;
+use domain::{
+    integrator::{Format, HandoffEvent},
+    order::rfc3339,
+};
 use e2e::{
     Expediter, Ground, Integrator, Published, PythonTools, Received, Shop, each_ground, text, until,
 };
@@ -52,6 +56,9 @@ async fn one_of_each(ground: &Ground) -> Vec<Received> {
 
     let delivered = place(&expediter, &shop, "pending").await;
     until_status(&expediter, &delivered, "accepted").await;
+    let later = expediter.launch().clock().now() + TimeDelta::minutes(30);
+    let preparing = json!({"status": "preparing", "ready_at": rfc3339(later)});
+    change(&expediter, &delivered, preparing).await;
     change(&expediter, &delivered, json!({"status": "dispatched"})).await;
     // Nobody is told of it any more once the order is delivered.
     for integrator in [&kitchen, &courier] {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use domain::event::EventKind;
+use chrono::TimeDelta;
+use domain::{event::EventKind, order::rfc3339};
 use e2e::{Channel, Expediter, Frame, Ground, Integrator, Mood, text};
 use notifier::protocol::Close;
 use reqwest::Method;
@@ -50,6 +51,11 @@ pub(super) async fn recorded(ground: &Ground) -> BTreeMap<&'static str, Vec<Valu
                 &format!("/orders/{order}/status"),
                 json!({"status": "accepted"}),
             )
+            .await;
+        let later = expediter.launch().clock().now() + TimeDelta::minutes(30);
+        let ready = json!({"ready_at": rfc3339(later)});
+        house
+            .did(Method::PUT, &format!("/orders/{order}/ready-time"), ready)
             .await;
         orders.push(order);
     }

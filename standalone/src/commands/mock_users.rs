@@ -119,6 +119,7 @@ async fn a_store(ledger: &Ledger) -> Result<StoreId, Refusal> {
         auto_accept: true,
         accept_within_s: 600,
         deliver_accepted_after_h: None,
+        timing: Default::default(),
     };
     let made = ledger.create_store(new).await;
     Ok(made.map_err(Refusal::failed(failed))?.id)

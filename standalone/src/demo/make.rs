@@ -276,6 +276,7 @@ fn a_store() -> NewStore {
         auto_accept: true,
         accept_within_s: 600,
         deliver_accepted_after_h: None,
+        timing: Default::default(),
     }
 }
 

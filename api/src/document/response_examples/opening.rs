@@ -32,6 +32,7 @@ pub(super) fn opening() -> Value {
         "fulfilments": {"table": open, "pickup": open, "delivery": closed},
         "by_hand": {"open": true, "until": at("20:00:00.000000")},
         "busy": {"adds_minutes": 15, "paused_until": at("19:30:00.000000")},
+        "lead_time_min": 30, "order_ahead_days": 2,
     })
 }
 

@@ -26,7 +26,8 @@ pub(super) fn placed() -> Value {
         "next": ["accepted", "rejected", "cancelled"],
         "customer": customer("+49 30 123456".into()),
         "items": [item(2)], "total": euros(500), "user_note": null,
-        "accept_by": at("19:30:00.000000"), "delivery": null, "replaces": null,
+        "accept_by": at("19:30:00.000000"), "wanted_at": null, "ready_at": at("19:35:00.000000"), "hand_over_at": null,
+        "delivery": null, "replaces": null,
         "created_at": at(PLACED), "placed_at": at(PLACED), "accepted_at": null, "ended_at": null,
     })
 }
@@ -71,6 +72,24 @@ pub(super) fn dispatched() -> Value {
     with_fields(ready(), fields)
 }
 
+/// An order for later that waits for its hand-over.
+pub(super) fn for_later() -> Value {
+    let wanted = at("21:00:00.000000");
+    let fields = json!({
+        "wanted_at": wanted, "ready_at": wanted, "hand_over_at": at("20:30:00.000000"),
+        "accept_by": at("20:40:00.000000"),
+    });
+    with_fields(placed(), fields)
+}
+
+pub(super) fn expected_later() -> Value {
+    let fields = json!({
+        "status": "preparing", "next": ["ready", "dispatched", "delivered", "cancelled"],
+        "accepted_at": at("19:21:00.000000"), "ready_at": at("19:45:00.000000"),
+    });
+    with_fields(placed(), fields)
+}
+
 pub(super) fn edited() -> Value {
     let fields = json!({
         "user_note": "The bell is broken.", "customer": customer(Value::Null), "version": 2,
@@ -105,7 +124,7 @@ pub(super) fn replacement() -> Value {
     let again = "19:26:00.000000";
     let fields = json!({
         "id": REPLACEMENT_ORDER, "number": 18, "reference": "web-4711-again", "replaces": ORDER,
-        "accept_by": at("19:36:00.000000"), "created_at": at(again), "placed_at": at(again),
+        "accept_by": at("19:36:00.000000"), "ready_at": at("19:41:00.000000"), "created_at": at(again), "placed_at": at(again),
     });
     with_fields(placed(), fields)
 }

@@ -15,7 +15,7 @@ pub(super) const MAX_ORDERS: u32 = 100_000;
 /// Number of orders read in one batch.
 const BATCH_SIZE: usize = 256;
 
-const COLUMNS: [&str; 20] = [
+const COLUMNS: [&str; 22] = [
     "id",
     "number",
     "store_id",
@@ -36,6 +36,8 @@ const COLUMNS: [&str; 20] = [
     "customer_email",
     "customer_address",
     "user_note",
+    "wanted_at",
+    "ready_at",
 ];
 
 /// Streams the orders as CSV. A read error aborts the stream, so that nobody takes a partial file for a complete one.
@@ -55,7 +57,7 @@ pub(super) fn table(ledger: Ledger, orders: Vec<OrderId>) -> Body {
     Body::from_bytes_stream(names.chain(lines))
 }
 
-fn fields(order: &Order) -> [Cow<'_, str>; 20] {
+fn fields(order: &Order) -> [Cow<'_, str>; 22] {
     fn text(text: Option<&String>) -> Cow<'_, str> {
         text.map_or(Cow::Borrowed(""), |text| Cow::Borrowed(text))
     }
@@ -85,6 +87,8 @@ fn fields(order: &Order) -> [Cow<'_, str>; 20] {
         text(customer.email.as_ref()),
         text(customer.address.as_ref()),
         text(order.user_note.as_ref()),
+        at(order.timing.wanted_at),
+        at(order.timing.ready_at),
     ]
 }
 

@@ -185,7 +185,7 @@ impl OrderEdits {
                 .detail(detail)
                 .with("order_status", order.status.as_str()));
         }
-        let wanted = asked.into_command(&order, key)?;
+        let wanted = asked.into_command(&order, self.0.ledger.clock().now(), key)?;
         let done = Orders(self.0.clone()).place_order(wanted).await?;
         Ok(placed(OrderView::of(&done.order, Some(by)), done.replayed))
     }

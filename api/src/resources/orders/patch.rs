@@ -1,5 +1,6 @@
 //! Request bodies that edit and replace orders.
 
+use chrono::{DateTime, Utc};
 use domain::{
     ids::ItemId,
     order::{Customer, Order},
@@ -16,7 +17,7 @@ use crate::http::{
     enums,
     merge_patch::{RequiredFields, said},
     problem::Problem,
-    scalars,
+    scalars::{self, Time},
 };
 
 /// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a field, but is refused for `fulfilment`.
@@ -27,6 +28,8 @@ pub(super) struct OrderPatch {
     #[oai(validator(max_items = 100))]
     items: MaybeUndefined<Vec<NewItem>>,
     fulfilment: MaybeUndefined<enums::Fulfilment>,
+    /// Time for which it is wanted, as in a new order. Null: as soon as possible.
+    wanted_at: MaybeUndefined<Time>,
     customer: MaybeUndefined<CustomerPatch>,
     #[oai(validator(max_length = 1000))]
     user_note: MaybeUndefined<String>,
@@ -70,6 +73,8 @@ pub(super) struct Replacement {
     #[oai(validator(min_items = 1, max_items = 100))]
     items: Option<Vec<NewItem>>,
     fulfilment: Option<enums::Fulfilment>,
+    /// Null: as soon as possible. Taken from the old order only if it lies ahead.
+    wanted_at: MaybeUndefined<Time>,
     customer: Option<CustomerFields>,
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
@@ -95,6 +100,7 @@ impl OrderPatch {
                 MaybeUndefined::Value(customer) => customer.into(),
             },
             fulfilment: fulfilment.map(Into::into),
+            wanted_at: said(self.wanted_at).map(|at| at.map(|at| at.0)),
             reference: said(self.reference).map(|reference| reference.map(|reference| reference.0)),
             items,
         })
@@ -133,6 +139,7 @@ impl Replacement {
     pub(super) fn into_command(
         self,
         order: &Order,
+        now: DateTime<Utc>,
         idempotency: Option<Idempotency>,
     ) -> Result<PlaceOrder, Problem> {
         let lines = match self.items {
@@ -152,6 +159,10 @@ impl Replacement {
             placer,
             reference: self.reference.map(|reference| reference.0),
             fulfilment: self.fulfilment.map_or(order.fulfilment, Into::into),
+            wanted_at: match said(self.wanted_at) {
+                Some(wanted_at) => wanted_at.map(|at| at.0),
+                None => order.timing.wanted_at.filter(|at| *at > now),
+            },
             customer: self
                 .customer
                 .map_or_else(|| order.customer.clone(), Customer::from),

@@ -72,6 +72,7 @@ impl From<PlaceRefused> for Problem {
                 ),
             )
             .with("limit_bytes", json!(limit)),
+            PlaceRefused::WantedAt(refused) => refused.into(),
             PlaceRefused::TooManyUnfinished { limit } => Self::new(Reason::TooManyOrders)
                 .detail(format!(
                     "The session has {limit} orders that have not ended, which is the limit."
@@ -96,6 +97,7 @@ impl From<OrderRefused> for Problem {
             OrderRefused::Unknown => Self::not_found(),
             OrderRefused::VersionConflict { current } => version_conflict(current),
             OrderRefused::Move(refused) => refused.into(),
+            OrderRefused::Ready(refused) => refused.into(),
             OrderRefused::Place(refused) => refused.into(),
         }
     }

@@ -1,9 +1,11 @@
 //! Request bodies that place and move orders.
 
+use chrono::{DateTime, Utc};
 use domain::{
     ids::StoreId,
     order::{Customer, Fulfilment, MAX_ITEMS, MAX_QUANTITY},
     session::Session,
+    status::{By, OrderStatus},
 };
 use ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef};
 use poem_openapi::{Enum, Object};
@@ -13,7 +15,7 @@ use crate::http::{
     body::format::{Email, Reference, Sku},
     enums,
     problem::{FieldError, Problem},
-    scalars,
+    scalars::{self, Time},
 };
 
 /// An order placed by an account.
@@ -32,6 +34,9 @@ pub(super) struct NewOrder {
     items: Vec<NewItem>,
     /// Default `table` with a session, otherwise `pickup`. `delivery` requires the customer's address.
     fulfilment: Option<enums::Fulfilment>,
+    /// Time for which it is ordered: at least the store's `lead_time_min` and at most its `order_ahead_days` ahead. It is
+    /// handed over `lead_time_min` before. Default null: as soon as possible.
+    wanted_at: Option<Time>,
     customer: Option<CustomerFields>,
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
@@ -56,6 +61,8 @@ pub(super) struct GuestsOrder {
     #[oai(validator(min_items = 1, max_items = 100))]
     items: Option<Vec<NewItem>>,
     product_id: Option<Uuid>,
+    /// Time for which it is ordered, if the store takes orders for later. Default null: as soon as possible.
+    wanted_at: Option<Time>,
     #[oai(validator(max_length = 1000))]
     user_note: Option<String>,
     /// The client's own id for the order, unique per guest.
@@ -136,8 +143,27 @@ pub(super) struct StatusChange {
     /// Required for some moves: see the order's states.
     #[oai(validator(max_length = 200))]
     pub(super) reason: Option<String>,
+    /// Time at which it is expected to be ready; from staff, with `accepted` or `preparing` only.
+    ready_at: Option<Time>,
     /// For a draft that moves to `pending`: the move is refused if the total differs.
     pub(super) expected_total: Option<scalars::Money>,
+}
+
+impl StatusChange {
+    /// Returns the time at which the order is expected to be ready, if the caller may set it with this status.
+    pub(super) fn ready_at(&self, by: By) -> Result<Option<DateTime<Utc>>, Problem> {
+        let is_to_come = matches!(
+            self.status.0,
+            OrderStatus::Accepted | OrderStatus::Preparing
+        );
+        match self.ready_at {
+            Some(_) if !is_to_come || by == By::Owner => Err(Problem::invalid_field(
+                "/ready_at",
+                "may be set by the store's staff, with accepted or preparing",
+            )),
+            ready_at => Ok(ready_at.map(|at| at.0)),
+        }
+    }
 }
 
 impl NewOrder {
@@ -192,6 +218,7 @@ impl NewOrder {
             placer,
             reference: self.reference.map(|reference| reference.0),
             fulfilment,
+            wanted_at: self.wanted_at.map(|at| at.0),
             customer,
             lines,
             user_note: self.user_note,
@@ -236,6 +263,7 @@ impl GuestsOrder {
             placer,
             reference: self.reference.map(|reference| reference.0),
             fulfilment: Fulfilment::Table,
+            wanted_at: self.wanted_at.map(|at| at.0),
             customer: Customer::default(),
             lines,
             user_note: self.user_note,

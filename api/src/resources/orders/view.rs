@@ -39,6 +39,12 @@ pub(super) struct OrderView {
     user_note: Option<String>,
     /// The order is ended if it has not been accepted by then.
     accept_by: Option<Time>,
+    /// Time for which it is ordered. Null: as soon as possible.
+    wanted_at: Option<Time>,
+    /// Time at which it is expected to be ready.
+    ready_at: Option<Time>,
+    /// Set while an order for later waits for its hand-over, at this time. Before, no integrator is told of it.
+    hand_over_at: Option<Time>,
     delivery: Option<DeliveryView>,
     /// Id of the order that this one replaces.
     replaces: Option<Uuid>,
@@ -97,6 +103,9 @@ pub(crate) struct GuestOrderView {
     items: Vec<GuestItemView>,
     total: scalars::Money,
     accept_by: Option<Time>,
+    wanted_at: Option<Time>,
+    ready_at: Option<Time>,
+    hand_over_at: Option<Time>,
     delivery: Option<GuestDeliveryView>,
     created_at: Time,
     placed_at: Option<Time>,
@@ -143,6 +152,9 @@ impl OrderView {
             total: order.total.into(),
             user_note: order.user_note.clone(),
             accept_by: order.accept_by.map(Into::into),
+            wanted_at: order.timing.wanted_at.map(Into::into),
+            ready_at: order.timing.ready_at.map(Into::into),
+            hand_over_at: order.waits_until().map(Into::into),
             delivery: order.delivery.as_ref().map(|delivery| DeliveryView {
                 status: delivery.status.into(),
                 tracking_number: delivery.tracking_number.clone(),
@@ -211,6 +223,9 @@ impl GuestOrderView {
                 .collect(),
             total: order.total.into(),
             accept_by: order.accept_by.map(Into::into),
+            wanted_at: order.timing.wanted_at.map(Into::into),
+            ready_at: order.timing.ready_at.map(Into::into),
+            hand_over_at: order.waits_until().map(Into::into),
             delivery: order.delivery.as_ref().map(|delivery| GuestDeliveryView {
                 status: delivery.status.into(),
             }),
@@ -249,6 +264,7 @@ mod tests {
         money::{MAX_AMOUNT, Money},
         order::{Customer, Fulfilment, MAX_QUANTITY, OrderSession},
         status::OrderStatus,
+        timing::Timing,
     };
     use poem_openapi::types::ToJSON;
 
@@ -286,7 +302,7 @@ mod tests {
             guest_key_hash: None,
             reference: text(),
             fulfilment: Fulfilment::Delivery,
-            status: OrderStatus::Preparing,
+            status: OrderStatus::Pending,
             reason: text(),
             version: i64::MIN,
             stock_held: true,
@@ -305,6 +321,11 @@ mod tests {
             total: euros(MAX_AMOUNT),
             user_note: text(),
             accept_by: at,
+            timing: Timing {
+                wanted_at: at,
+                ready_at: at,
+                hand_over_at: at,
+            },
             delivery: Some(Delivery {
                 status,
                 tracking_number: text(),

@@ -273,8 +273,7 @@ async fn the_table_has_the_same_orders_and_runs_nothing() {
             line.contains(",R-1,pickup,pending,,2026-11-25T12:01:00.000000Z,"),
             "{line}"
         );
-        let ends =
-            ",500,EUR,2 x Espresso,\"Anna \"\"A\"\" Sun, Jr.\",'+49 40 1,,,'=cmd|' /C calc'!A0";
+        let ends = ",500,EUR,2 x Espresso,\"Anna \"\"A\"\" Sun, Jr.\",'+49 40 1,,,'=cmd|' /C calc'!A0,,2026-11-25T12:16:00.000000Z";
         assert!(line.ends_with(ends), "{line}");
         assert_eq!(mine.split_terminator("\r\n").count(), 2);
         let staff = table(&town.staff, "status=pending").await.text;

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
+use chrono::{DateTime, Utc};
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
@@ -22,6 +23,8 @@ const REFERENCES: &[&[&str]] = &[
 ];
 /// Usual places of a courier's tracking number.
 const TRACKING_NUMBERS: &[&[&str]] = &[&["tracking_number"], &["data", "tracking_number"]];
+/// Usual places of the time at which an order is expected to be ready.
+const READY_TIMES: &[&[&str]] = &[&["ready_at"], &["data", "ready_at"]];
 
 /// Returns the integrator's own id of the order from its response: what stands at `at`, or else at the first usual
 /// place that has one.
@@ -48,6 +51,16 @@ pub fn parse_tracking_number(answer: &[u8], at: Option<&JsonPointer>) -> Option<
     let mut usual = TRACKING_NUMBERS.iter().filter(|_| at.is_none());
     let number = usual.find_map(|place| find(text, place));
     number.or_else(|| parse_reference(answer, at))
+}
+
+/// Returns the time at which the integrator expects the order to be ready: an RFC 3339 `ready_at` of its response.
+#[must_use]
+pub fn parse_ready_at(answer: &[u8]) -> Option<DateTime<Utc>> {
+    let text = String::from_utf8_lossy(answer);
+    let text = text.trim_start_matches('\u{feff}');
+    let at = READY_TIMES.iter().find_map(|place| find(text, place))?;
+    let at = DateTime::parse_from_rfc3339(&at).ok()?;
+    Some(at.to_utc())
 }
 
 fn find<S: AsRef<str>>(text: &str, path: &[S]) -> Option<String> {
@@ -255,6 +268,30 @@ mod tests {
         let answer = br#"{"code":"C","tracking_number":41}"#;
         let number = parse_tracking_number(answer, Some(&at));
         assert_eq!(number.as_deref(), Some("C"));
+    }
+
+    #[test]
+    fn the_time_when_an_order_is_ready_is_read_if_it_is_one() {
+        let read = |answer: &str| parse_ready_at(answer.as_bytes()).map(|at| at.to_rfc3339());
+        let noon = Some("2026-11-25T12:00:00+00:00".to_owned());
+        for answer in [
+            r#"{"ready_at":"2026-11-25T12:00:00Z"}"#,
+            r#"{"id":7,"ready_at":"2026-11-25T13:00:00+01:00"}"#,
+            r#"{"data":{"ready_at":"2026-11-25T12:00:00.000Z","x"#,
+        ] {
+            assert_eq!(read(answer), noon, "{answer}");
+        }
+        for answer in [
+            "",
+            "{}",
+            r#"{"ready_at":null}"#,
+            r#"{"ready_at":1795608000}"#,
+            r#"{"ready_at":"soon"}"#,
+            r#"{"ready_at":"2026-11-25T12:00:00"}"#,
+            r#"{"ready_at":"2026-11-25T12:0"#,
+        ] {
+            assert_eq!(read(answer), None, "{answer}");
+        }
     }
 
     #[test]

@@ -141,6 +141,10 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE handoffs SET body = NULL WHERE state = 'sending'",
     ),
     (
+        "no order for later is handed over before its time",
+        "UPDATE orders SET hand_over_at = (SELECT MAX(deadline) FROM handoffs)",
+    ),
+    (
         "an acknowledged handoff was acknowledged by a response or a callback",
         "UPDATE handoffs SET state = 'acknowledged' WHERE state = 'failed'",
     ),

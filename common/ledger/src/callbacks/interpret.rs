@@ -1,5 +1,10 @@
 //! Interprets one callback and applies it to its order (docs/design.md section 6).
 
+mod ready_time;
+
+use chrono::{DateTime, Utc};
+
+use self::ready_time::apply_ready_at;
 use crate::{
     Change, ChangeError, Result,
     handoffs::{acknowledge_by_callback, corrupt_if_refused, move_delivery},
@@ -51,6 +56,7 @@ struct Interpreted<'a> {
     delivery: Option<DeliveryStatus>,
     tracking_number: Option<&'a str>,
     reason: Option<&'a str>,
+    ready_at: Option<DateTime<Utc>>,
     /// A status that is neither one of ours nor in the integrator's map.
     unmapped: Option<&'a str>,
 }
@@ -107,6 +113,11 @@ pub(super) async fn apply(
         };
         parts.push(part);
     }
+    // Before the status, because an order that is ready has no such time to come.
+    let says_no = interpreted.status.is_some_and(OrderStatus::is_unsuccessful);
+    if let Some(ready_at) = interpreted.ready_at.filter(|_| !says_no) {
+        parts.push(apply_ready_at(change, order, integrator, &handoffs, ready_at).await?);
+    }
     if let Some(status) = interpreted.status {
         let reason = interpreted.reason;
         parts.push(
@@ -128,6 +139,7 @@ fn read<'a>(integrator: &Integrator, update: &'a Update) -> Interpreted<'a> {
         delivery: None,
         tracking_number: None,
         reason: meaningful(update.reason.as_deref()),
+        ready_at: update.ready_at,
         unmapped: None,
     };
     if let Some(word) = update.status.as_deref() {

@@ -46,6 +46,7 @@ fn by_reference(reference: &str, status: &str) -> Update {
         reason: None,
         sequence: None,
         occurred_at: None,
+        ready_at: None,
         delivery: None,
     }
 }

@@ -1,5 +1,6 @@
 //! docs/events.md is true: every event happens here once and is compared with its description there.
 
+use chrono::TimeDelta;
 use each_database::each_database;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,6 +34,8 @@ async fn one_of_each(scene: &Scene) -> BTreeMap<&'static str, Event> {
         ..OrderEdit::default()
     };
     ledger.edit_order(order.id, None, &noted).await.unwrap();
+    let later = house.clock.now() + TimeDelta::minutes(25);
+    ledger.set_ready_at(order.id, None, later).await.unwrap();
     scene.answers(&scene.claim(&kitchen).await, 200).await;
     scene.answers(&scene.claim(&gone).await, 410).await;
     scene.staff_move(order.id, OrderStatus::Dispatched).await;

@@ -1,24 +1,29 @@
 //! Effects of an acknowledged or failed handoff on its order.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::{INTEGRATOR_ARCHIVED, corrupt_if_refused};
-use crate::{Change, Result, orders};
+use crate::{Change, ChangeError, Result, orders};
 use domain::{
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
     event::EventKind,
-    handoff::{FailReason, Handoff, HandoffState, parse_reference, parse_tracking_number},
+    handoff::{
+        FailReason, Handoff, HandoffState, parse_ready_at, parse_reference, parse_tracking_number,
+    },
     hint::Hint,
     integrator::{Confirms, HandoffEvent, Integrator},
     order::Order,
 };
 
-/// The integrator's own ids of an order, from its answer.
+/// The integrator's own ids of an order, and when it is ready, from its answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AnsweredIds {
     reference: Option<String>,
     /// Read for a dispatch only.
     tracking_number: Option<String>,
+    /// Time at which the order is expected to be ready; read for a new order only.
+    ready_at: Option<DateTime<Utc>>,
 }
 
 impl AnsweredIds {
@@ -31,6 +36,10 @@ impl AnsweredIds {
         Self {
             reference: parse_reference(answer, at),
             tracking_number,
+            ready_at: match handoff.event {
+                HandoffEvent::OrderPlaced => parse_ready_at(answer),
+                _ => None,
+            },
         }
     }
 
@@ -54,6 +63,16 @@ pub(super) async fn acknowledge(
     store::handoffs::acknowledge(&mut change.tx, id, reference, confirms, now).await?;
     attach_callbacks(change, handoff, reference).await?;
     let Some(order) = order else { return Ok(()) };
+    if let Some(ready_at) = ids.ready_at.filter(|_| !integrator.is_listener()) {
+        match orders::set_ready_at(change, order, ready_at, Some(integrator.id)).await {
+            Ok(_) => {}
+            // It is no reason to send the order again.
+            Err(ChangeError::Refused(refused)) => {
+                tracing::debug!(order = %order.id, %refused, "ready_at in an answer is ignored");
+            }
+            Err(ChangeError::Failed(failure)) => return Err(failure),
+        }
+    }
     match handoff.event {
         HandoffEvent::OrderPlaced if confirms => {
             orders::settle(change, order)

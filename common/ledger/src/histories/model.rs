@@ -10,7 +10,7 @@ mod sweep;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::step::PartyPlan;
+use super::step::{PartyPlan, Plan};
 use domain::{
     callback::CallbackResult,
     delivery::DeliveryStatus,
@@ -89,6 +89,8 @@ pub(super) struct Model {
     pub(super) pauses: Vec<(u32, Option<Time>)>,
     parties: Vec<PartyPlan>,
     auto_accept: bool,
+    /// The placing, or for an order for later a time after it.
+    hand_over_at: Time,
     accept_by: Time,
     pub(super) delivery: Option<DeliveryStatus>,
     /// Length of the delivery's history.
@@ -97,7 +99,9 @@ pub(super) struct Model {
 
 impl Model {
     /// Creates the model of an order that was just placed.
-    pub(super) fn new(now: Time, auto_accept: bool, parties: &[PartyPlan]) -> Self {
+    pub(super) fn new(now: Time, plan: &Plan) -> Self {
+        let parties = &plan.parties;
+        let hand_over_at = now + TimeDelta::seconds(plan.later_s.unwrap_or(0));
         let mut model = Self {
             now,
             status: Pending,
@@ -107,9 +111,10 @@ impl Model {
             enabled: parties.iter().map(|one| !one.begins_disabled).collect(),
             archived: vec![false; parties.len()],
             pauses: vec![(0, None); parties.len()],
-            parties: parties.to_vec(),
-            auto_accept,
-            accept_by: now + TimeDelta::seconds(600),
+            parties: parties.clone(),
+            auto_accept: plan.auto_accept,
+            hand_over_at,
+            accept_by: hand_over_at + TimeDelta::seconds(600),
             delivery: None,
             steps: 0,
         };
@@ -122,6 +127,11 @@ impl Model {
     }
 
     fn duty(&self, party: usize, event: HandoffEvent) -> Duty {
+        let due = if event == OrderPlaced {
+            self.hand_over_at
+        } else {
+            self.now
+        };
         Duty {
             party,
             event,
@@ -130,11 +140,11 @@ impl Model {
             attempts: 0,
             uncounted: 0,
             confirmed: false,
-            due: Some((self.now, self.now)),
+            due: Some((due, due)),
             deadline: if event == OrderPlaced {
                 self.accept_by
             } else {
-                self.now + TimeDelta::hours(24)
+                self.now.max(self.hand_over_at) + TimeDelta::hours(24)
             },
             wire: None,
             record: Vec::new(),
@@ -251,7 +261,7 @@ impl Model {
                 && !counted.iter().any(|duty| duty.party == party)
         };
         let is_accepted = if required.is_empty() {
-            self.auto_accept
+            self.auto_accept && self.hand_over_at <= self.now
         } else {
             !counted.is_empty() && counted.iter().all(|duty| duty.confirmed)
         } && !(0..self.parties.len()).any(is_left_out);

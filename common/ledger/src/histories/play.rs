@@ -26,6 +26,7 @@ use domain::{
     integrator::{Confirms, HandoffEvent, Integrator, UnknownPolicy, default_events},
     order::Order,
     status::OrderStatus,
+    timing::StoreTiming,
 };
 
 /// Result of a step, limited to what both sides know.
@@ -96,7 +97,15 @@ pub(super) async fn play(house: &TestLedger, plan: &Plan) -> Result<Coverage, Br
 
 impl Play {
     async fn begin(house: &TestLedger, plan: &Plan) -> Self {
-        let scene = Scene::with_store(house, |store| store.auto_accept = plan.auto_accept).await;
+        let timing = StoreTiming {
+            order_ahead_days: 1,
+            ..StoreTiming::default()
+        };
+        let scene = Scene::with_store(house, |store| {
+            store.auto_accept = plan.auto_accept;
+            store.timing = timing;
+        })
+        .await;
         let mut integrators = Vec::new();
         for party in &plan.parties {
             let integrator = integrator(&scene, *party).await;
@@ -105,10 +114,14 @@ impl Play {
             }
             integrators.push(integrator);
         }
-        let order = scene.order().await;
+        let lead_time = TimeDelta::minutes(timing.lead_time_min.into());
+        let wanted_at = plan
+            .later_s
+            .map(|s| house.clock.now() + lead_time + TimeDelta::seconds(s));
+        let order = scene.order_with(|order| order.wanted_at = wanted_at).await;
         let began_at = house.clock.now();
         Self {
-            model: Model::new(began_at, plan.auto_accept, &plan.parties),
+            model: Model::new(began_at, plan),
             scene,
             integrators,
             stood_at: order.status,

@@ -86,6 +86,8 @@ pub(super) struct PartyPlan {
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) auto_accept: bool,
+    /// Seconds until the hand-over of an order for later.
+    pub(super) later_s: Option<i64>,
     pub(super) parties: Vec<PartyPlan>,
     pub(super) steps: Vec<Step>,
 }
@@ -131,6 +133,7 @@ impl Plan {
         steps.extend((0..8 + lot.below(22)).map(|_| lot.step()));
         Self {
             auto_accept: !lot.one_in(3),
+            later_s: lot.one_in(3).then(|| lot.of(&[1, 60, 3600])),
             parties,
             steps,
         }

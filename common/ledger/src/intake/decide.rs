@@ -107,8 +107,11 @@ pub(super) fn decide(
     if store.paused {
         return Err(PlaceRefused::StorePaused);
     }
+    let busy = state.busy_for(wanted.store_id);
+    let timing = store.timing.of_order(wanted.wanted_at, now, busy)?;
     if let Some(rules) = state.rules.get(&wanted.store_id) {
-        check_open(rules, store, wanted.fulfilment, now)?;
+        let at = timing.wanted_at.unwrap_or(now);
+        check_open(rules, store, wanted.fulfilment, at)?;
     }
     if wanted.lines.is_empty() {
         return Err(PlaceRefused::NoItems);
@@ -147,7 +150,8 @@ pub(super) fn decide(
             counted: taken.contains_key(&product.id),
         })
         .collect();
-    let accept_by = now + Duration::seconds(i64::from(store.accept_within_s));
+    let accept_by =
+        timing.hand_over_at.unwrap_or(now) + Duration::seconds(i64::from(store.accept_within_s));
     let number = state
         .numbers
         .get_mut(&wanted.store_id)
@@ -194,6 +198,7 @@ pub(super) fn decide(
         total,
         user_note: wanted.user_note.clone(),
         accept_by: Some(accept_by),
+        timing,
         delivery: None,
         replaces: wanted.replaces,
         created_at: now,

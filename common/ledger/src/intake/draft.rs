@@ -63,6 +63,7 @@ fn to_request(draft: &Order, expected_total: Option<Money>) -> PlaceOrder {
         placer,
         reference: draft.reference.clone(),
         fulfilment: draft.fulfilment,
+        wanted_at: draft.timing.wanted_at,
         customer: draft.customer.clone(),
         lines: draft.items.iter().map(Line::repeat).collect(),
         user_note: draft.user_note.clone(),

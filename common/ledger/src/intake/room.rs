@@ -12,10 +12,9 @@ use domain::{
     opening,
     order::Fulfilment,
     store::Store,
+    timing::stored,
 };
 
-/// Usual preparation of an order.
-const PREPARATION: TimeDelta = TimeDelta::minutes(15);
 /// Time after which a hold is of no interest any more.
 const HOLD_RETENTION: TimeDelta = TimeDelta::days(1);
 
@@ -104,7 +103,12 @@ pub(super) async fn load(
 
 /// Returns the time at which an order that is placed now is to be ready.
 fn ready_at(state: &IntakeState, wanted: &PlaceOrder, now: DateTime<Utc>) -> DateTime<Utc> {
-    now + PREPARATION + state.busy_for(wanted.store_id)
+    let store = wanted.store_id;
+    let timing = state.stores.get(&store).map(|store| store.timing);
+    let usual = timing
+        .unwrap_or_default()
+        .ready_at(now, state.busy_for(store));
+    wanted.wanted_at.map_or(usual, stored)
 }
 
 impl IntakeState {

@@ -62,13 +62,16 @@ pub(super) async fn write(
     keys.sort_unstable_by(|a, b| (a.owner, &a.key).cmp(&(b.owner, &b.key)));
     store::idempotency::insert(&mut change.tx, &keys, change.now).await?;
 
-    for handoff in &handoffs {
+    let now = change.now;
+    // What is for later is found when it falls due.
+    for handoff in handoffs.iter().filter(|one| one.due_at <= now) {
         change.hint(Hint::Handoffs {
             integrator: handoff.integrator_id,
         });
     }
     for winner in winners
         .iter()
+        .filter(|winner| winner.order.is_handed_over_by(now))
         .filter(|winner| state.auto_accepts(winner.order.store_id))
     {
         change.hint(Hint::Accept {
@@ -128,7 +131,7 @@ fn handoffs(
             event: domain::integrator::HandoffEvent::OrderPlaced,
             required: integrator.required,
             max_attempts: integrator.max_attempts,
-            due_at: change.now,
+            due_at: order.timing.hand_over_at.unwrap_or(change.now),
             deadline: order.accept_by.unwrap_or(change.now),
             cause: Some(cause),
             created_at: change.now,

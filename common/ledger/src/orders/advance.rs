@@ -19,8 +19,9 @@ use domain::{
 };
 use store::{events::Counter, handoffs::NewHandoff};
 
-/// Deadline of a handoff without `accept_by` (cancellations, couriers, pushes), counted from its creation.
-const DEFAULT_DEADLINE: chrono::Duration = chrono::Duration::hours(24);
+/// Deadline of a handoff without `accept_by` (cancellations, couriers, pushes), counted from its creation, or from the
+/// order's hand-over if that is later.
+pub(super) const DEFAULT_DEADLINE: chrono::Duration = chrono::Duration::hours(24);
 
 /// Locks the order's session, if it has one, and then the order, so that it may be moved.
 pub(crate) async fn lock(change: &mut Change<'_>, id: OrderId) -> store::Result<Option<Order>> {
@@ -238,6 +239,30 @@ pub(crate) async fn announce_step(
     insert_handoffs(change, order, made).await
 }
 
+/// Adds the event that another time is expected for the order to be ready, and a handoff for each integrator that
+/// listens to it, but not for the one that said so.
+pub(super) async fn announce_ready_at(
+    change: &mut Change<'_>,
+    order: &Order,
+    said_by: Option<IntegratorId>,
+) -> store::Result<()> {
+    let data = order.public_facts();
+    let cause = Cause {
+        number: announce(change, order, EventKind::OrderReadyAtChanged, data),
+        from: Some(order.status.into()),
+        to: order.status.into(),
+        reason: None,
+        at: change.now,
+    };
+    let event = HandoffEvent::OrderReadyAtChanged;
+    let integrators = change.integrators_of(order.store_id).await?;
+    let made = listening(&integrators, event)
+        .filter(|one| Some(one.id) != said_by)
+        .map(|one| new_handoff(change, order, &cause, one, event))
+        .collect();
+    insert_handoffs(change, order, made).await
+}
+
 /// Inserts handoffs behind those that each integrator has of this order, and wakes their lanes.
 async fn insert_handoffs(
     change: &mut Change<'_>,
@@ -284,7 +309,13 @@ fn new_handoff(
         required: false,
         max_attempts: integrator.max_attempts,
         due_at: change.now,
-        deadline: change.now + DEFAULT_DEADLINE,
+        // What comes before the hand-over of the order waits for it.
+        deadline: order
+            .timing
+            .hand_over_at
+            .max(Some(change.now))
+            .unwrap_or(change.now)
+            + DEFAULT_DEADLINE,
         cause: Some(cause.clone()),
         created_at: change.now,
     }

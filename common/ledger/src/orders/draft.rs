@@ -11,6 +11,7 @@ use domain::{
     order::{Order, OrderSession, total},
     session::SessionState,
     status::{self, By, Facts, OrderStatus},
+    timing::{self, Timing},
 };
 use store::{StoreError, events::Counter, orders::NewOrder};
 
@@ -208,6 +209,10 @@ async fn build_draft(
         total,
         user_note: wanted.user_note.clone(),
         accept_by: None,
+        timing: Timing {
+            wanted_at: wanted.wanted_at.map(timing::stored),
+            ..Timing::default()
+        },
         delivery: None,
         replaces: wanted.replaces,
         created_at: now,

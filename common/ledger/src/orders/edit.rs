@@ -1,9 +1,12 @@
 //! Edits by people: free in a draft; in a placed order, until the first attempt to hand it over.
 
+use chrono::{DateTime, Utc};
+
 use super::{
     advance::announce,
     lines,
     room::{lock_with_hold, move_hold},
+    times,
 };
 use crate::{
     Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction,
@@ -26,6 +29,8 @@ pub struct OrderEdit {
     pub user_note: Option<Option<String>>,
     pub customer: CustomerEdit,
     pub fulfilment: Option<Fulfilment>,
+    /// Time for which it is wanted; null means as soon as possible.
+    pub wanted_at: Option<Option<DateTime<Utc>>>,
     pub reference: Option<Option<String>>,
     pub items: ItemsEdit,
 }
@@ -115,7 +120,9 @@ impl Ledger {
             }
             order.version += 1;
             if order.status != OrderStatus::Draft {
-                move_hold(change, held, &before, &order).await?;
+                move_hold(change, held, &before, &order)
+                    .await
+                    .map_err(|error| error.map_refused(EditRefused::Place))?;
             }
             if order.stock_held {
                 move_stock(change, &before.items, &mut order.items).await?;
@@ -124,6 +131,7 @@ impl Ledger {
             if order.status != OrderStatus::Draft {
                 let data = order.public_facts();
                 announce(change, &order, EventKind::OrderEdited, data);
+                times::reschedule(change, &before, &order).await?;
             }
             Ok(order)
         })
@@ -168,6 +176,11 @@ async fn apply_edit(
     set(&mut order.fulfilment, &edit.fulfilment);
     set(&mut order.reference, &edit.reference);
     edit.customer.apply(&mut order.customer);
+    if let Some(wanted_at) = edit.wanted_at {
+        times::set_wanted_at(change, &mut order, wanted_at)
+            .await
+            .map_err(|error| error.map_refused(EditRefused::Place))?;
+    }
     if !matches!(edit.items, ItemsEdit::Keep) {
         check_session_open(change, before).await?;
         order.items = edit_items(change, before, &edit.items).await?;

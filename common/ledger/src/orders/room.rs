@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{
-    advance::{lock, lock_in_session},
-    edit::EditRefused,
-};
+use super::advance::{lock, lock_in_session};
 use crate::{
     Change, ChangeResult,
     intake::{PlaceRefused, check_open, concerned, slot_full},
@@ -62,11 +59,16 @@ pub(super) async fn move_hold(
     held: Option<Held>,
     before: &Order,
     order: &Order,
-) -> ChangeResult<(), EditRefused> {
-    let is_for_another = order.fulfilment != before.fulfilment;
+) -> ChangeResult<(), PlaceRefused> {
+    let is_wanted_otherwise = order.timing.wanted_at != before.timing.wanted_at;
+    let is_for_another = order.fulfilment != before.fulfilment || is_wanted_otherwise;
     let new = held.as_ref().map(|held| Hold {
         fulfilment: order.fulfilment,
-        ready_at: held.hold.ready_at,
+        ready_at: order
+            .timing
+            .ready_at
+            .filter(|_| is_wanted_otherwise)
+            .unwrap_or(held.hold.ready_at),
         load: load(order),
     });
     let is_moved = new != held.as_ref().map(|held| held.hold);
@@ -78,7 +80,8 @@ pub(super) async fn move_hold(
         .ok_or(PlaceRefused::UnknownStore)?;
     if is_for_another {
         let rules = store::store_rules::get(&mut change.tx, store.id).await?;
-        check_open(&rules, &store, order.fulfilment, change.now)?;
+        let at = order.timing.wanted_at.unwrap_or(change.now);
+        check_open(&rules, &store, order.fulfilment, at)?;
     }
     let (Some(Held { hold, rules }), Some(new)) = (held, new) else {
         return Ok(());

@@ -86,7 +86,8 @@ async fn drop_archived(
 }
 
 /// Returns true if no required integrator was left out. One that was disabled when the order came has no handoff: then
-/// staff decide, never the system. If no integrator is required, the store's `auto_accept` decides.
+/// staff decide, never the system. If no integrator is required, the store's `auto_accept` decides
+/// as soon as the order is handed over.
 async fn none_left_out(
     change: &mut Change<'_>,
     order: &Order,
@@ -104,7 +105,7 @@ async fn none_left_out(
                 || (one.enabled && one.created_at > came_at)
         }));
     }
-    if required.next().is_some() {
+    if required.next().is_some() || !order.is_handed_over_by(change.now) {
         return Ok(false);
     }
     let store = store::stores::get(&mut change.tx, order.store_id).await?;

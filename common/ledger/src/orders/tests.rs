@@ -2,8 +2,10 @@
 
 mod drafts;
 mod edits;
+mod later;
 mod model;
 mod races;
+mod ready;
 mod replacements;
 
 use crate::{

@@ -20,6 +20,7 @@ fn a_new_store(name: &str) -> NewStore {
         auto_accept: false,
         accept_within_s: 300,
         deliver_accepted_after_h: Some(12),
+        timing: Default::default(),
     }
 }
 

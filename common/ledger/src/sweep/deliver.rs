@@ -69,7 +69,9 @@ impl Ledger {
             let (Some(hours), Some(accepted_at)) = (hours, order.accepted_at) else {
                 return Ok(false);
             };
-            let is_due = accepted_at + Duration::hours(hours.into()) <= change.now;
+            let since = order.timing.wanted_at.max(Some(accepted_at));
+            let is_due =
+                since.is_some_and(|since| since + Duration::hours(hours.into()) <= change.now);
             let waits = matches!(
                 order.status,
                 OrderStatus::Accepted | OrderStatus::Preparing | OrderStatus::Ready

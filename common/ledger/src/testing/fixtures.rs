@@ -88,6 +88,7 @@ pub fn new_order(store_id: StoreId, placer: Placer, lines: Vec<Line>) -> PlaceOr
         placer,
         reference: None,
         fulfilment: Fulfilment::Pickup,
+        wanted_at: None,
         customer: Customer::default(),
         lines,
         user_note: None,

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::{error::Result, execute, failures::shortened, fetch_scalar, tx::Tx};
 use domain::{
     handoff::{Handoff, HandoffState},
-    ids::HandoffId,
+    ids::{HandoffId, OrderId},
     integrator::HandoffEvent,
 };
 
@@ -201,6 +201,29 @@ pub async fn reopen(
         deadline,
         position,
         id
+    );
+    Ok(())
+}
+
+/// Sets a new time for the first attempt of an order's handoffs that nobody has tried, with its deadline, and the
+/// deadline of what is to be sent after it.
+pub async fn reschedule(
+    tx: &mut Tx,
+    order: OrderId,
+    due_at: DateTime<Utc>,
+    deadline: DateTime<Utc>,
+    later_deadline: DateTime<Utc>,
+) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE handoffs /*! FORCE INDEX (order_id) */ SET \
+         due_at = CASE WHEN event = 'order.placed' THEN ? ELSE due_at END, \
+         deadline = CASE WHEN event = 'order.placed' THEN ? ELSE ? END \
+         WHERE order_id = ? AND state = 'due' AND round = 1 AND attempts = 0",
+        due_at,
+        deadline,
+        later_deadline,
+        order
     );
     Ok(())
 }

@@ -18,7 +18,8 @@ pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
     execute!(
         tx,
         "UPDATE orders SET number = ?, reference = ?, fulfilment = ?, status = ?, version = ?, stock_held = ?, \
-             customer = ?, total_amount = ?, user_note = ?, accept_by = ?, placed_at = ? WHERE id = ?",
+             customer = ?, total_amount = ?, user_note = ?, accept_by = ?, \
+             wanted_at = ?, ready_at = ?, hand_over_at = ?, placed_at = ? WHERE id = ?",
         order.number,
         order.reference.as_deref().map(str::as_bytes),
         order.fulfilment,
@@ -29,6 +30,9 @@ pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
         order.total.amount,
         order.user_note.as_deref(),
         order.accept_by,
+        order.timing.wanted_at,
+        order.timing.ready_at,
+        order.timing.hand_over_at,
         order.placed_at,
         order.id
     );

@@ -10,6 +10,7 @@ use domain::{
     ids::{ItemId, OrderId, ProductId},
     money::{Currency, Money},
     order::{Item, Order, OrderSession},
+    timing::Timing,
 };
 
 /// An order without its items, and the last number of its own stream.
@@ -58,6 +59,11 @@ impl ReadRow for OrderRow {
             total: Money::new(row.get("total_amount")?, row.get("currency")?),
             user_note: row.get("user_note")?,
             accept_by: row.get("accept_by")?,
+            timing: Timing {
+                wanted_at: row.get("wanted_at")?,
+                ready_at: row.get("ready_at")?,
+                hand_over_at: row.get("hand_over_at")?,
+            },
             delivery: row.get::<Option<Json<_>>>("delivery")?.map(|Json(it)| it),
             replaces: row.get("replaces")?,
             created_at: row.get("created_at")?,

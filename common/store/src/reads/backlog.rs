@@ -203,7 +203,7 @@ async fn assert_reads_are_few(house: &TestDb) {
         100: sweep::overdue_handoffs(&mut tx, now, 512);
         200: sweep::handoffs_of_archived(&mut tx, now, 512);
         100: sweep::overdue_orders(&mut tx, now, 512);
-        50_000: sweep::unsettled_orders(&mut tx, None, 2048);
+        50_000: sweep::unsettled_orders(&mut tx, now, None, 2048);
         800: sweep::integrators_with_due_work(&mut tx, now, None, 512);
         3000: sweep::orders_with_unapplied_callbacks(&mut tx, 512);
         30_000: sweep::unmatched(&mut tx, None, 2048);

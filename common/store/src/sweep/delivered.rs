@@ -24,8 +24,8 @@ pub async fn stores(
     ))
 }
 
-/// Returns at most `limit` orders of a store that were accepted before a time and have not gone to a courier, oldest
-/// first.
+/// Returns at most `limit` orders of a store that were accepted, and wanted, before a time and have not gone to a
+/// courier, oldest first.
 pub async fn orders(
     tx: &mut Tx,
     store: StoreId,
@@ -40,10 +40,12 @@ pub async fn orders(
         let of_status: Vec<OrderId> = fetch_scalars!(
             tx,
             "SELECT id FROM orders /*! FORCE INDEX (orders_of_store_by_status) */ \
-             WHERE store_id = ? AND status = ? AND id <= ? AND accepted_at <= ? ORDER BY id LIMIT ?",
+             WHERE store_id = ? AND status = ? AND id <= ? AND accepted_at <= ? \
+             AND (wanted_at IS NULL OR wanted_at <= ?) ORDER BY id LIMIT ?",
             store,
             status,
             last,
+            accepted_before,
             accepted_before,
             limit
         );

@@ -104,13 +104,13 @@ macro_rules! unsent {
     };
 }
 
-/// Selects orders in a status whose last move is not newer than the bound.
+/// Selects orders in a status whose last move, and the time for which they are wanted, are not newer than the bound.
 macro_rules! idle {
     ($status:literal $(, $except:literal)?) => {
         of_orders!(
             "COALESCE((SELECT MAX(e.at) FROM events e WHERE e.order_id = o.id \
                AND e.kind IN ('order.status_changed', 'delivery.moved')), o.accepted_at)",
-            "o.status = '", $status, "' AND o.accepted_at <= ? AND NOT EXISTS (SELECT 1 FROM events e \
+            "o.status = '", $status, "' AND o.accepted_at <= ? AND (o.wanted_at IS NULL OR o.wanted_at <= ?) AND NOT EXISTS (SELECT 1 FROM events e \
              WHERE e.order_id = o.id AND e.kind IN ('order.status_changed', 'delivery.moved') AND e.at > ?)"
             $(, $except)?
         )

@@ -1,5 +1,7 @@
 //! The look for orders whose acceptance is certain, although nobody has moved them.
 
+use chrono::{DateTime, Utc};
+
 use super::UNACCEPTED;
 use crate::{error::Result, fetch_optional_scalar, fetch_scalars, tx::Tx};
 use domain::ids::OrderId;
@@ -46,7 +48,7 @@ const UNSETTLED: &str = concat!(
         " AND (i.enabled = FALSE OR i.created_at <= COALESCE(o.placed_at, o.created_at)) AND NOT EXISTS ",
         asked!(" AND h.integrator_id = i.id")
     ),
-    ") OR (EXISTS (SELECT 1 FROM stores s /*! FORCE INDEX (PRIMARY) */ WHERE s.id = o.store_id \
+    ") OR ((o.hand_over_at IS NULL OR o.hand_over_at <= ?) AND EXISTS (SELECT 1 FROM stores s /*! FORCE INDEX (PRIMARY) */ WHERE s.id = o.store_id \
        AND s.auto_accept = TRUE) AND NOT EXISTS ",
     asked!(""),
     " AND NOT EXISTS ",
@@ -63,11 +65,12 @@ pub struct Unsettled {
 }
 
 /// Returns orders that wait for acceptance although the result is certain: a required handoff has failed; or every
-/// required integrator that is not archived has confirmed and none was left out; or there is none and the store accepts
-/// automatically. The conditions are those of `ledger::orders::settle`, so that no order is found again and again
+/// required integrator that is not archived has confirmed and none was left out; or there is none, the store accepts
+/// automatically, and the order is handed over. The conditions are those of `ledger::orders::settle`, so that no order is found again and again
 /// without effect. Leaves out orders with unapplied callbacks. Examines the next `max_examined` orders of each status.
 pub async fn unsettled_orders(
     tx: &mut Tx,
+    now: DateTime<Utc>,
     after: Option<OrderId>,
     max_examined: u32,
 ) -> Result<Unsettled> {
@@ -87,8 +90,14 @@ pub async fn unsettled_orders(
     }
     let mut orders = Vec::new();
     for status in UNACCEPTED {
-        let found: Vec<OrderId> =
-            fetch_scalars!(tx, UNSETTLED, status, after, last.unwrap_or(OrderId::MAX));
+        let found: Vec<OrderId> = fetch_scalars!(
+            tx,
+            UNSETTLED,
+            status,
+            after,
+            last.unwrap_or(OrderId::MAX),
+            now
+        );
         orders.extend(found);
     }
     Ok(Unsettled {

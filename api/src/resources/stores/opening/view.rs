@@ -128,6 +128,10 @@ pub(super) struct OpeningView {
     fulfilments: FulfilmentsOpening,
     by_hand: Option<ByHandView>,
     busy: BusyView,
+    /// Minutes that an order for later must at least lie ahead.
+    lead_time_min: u32,
+    /// Days that it may lie ahead; with 0 there are no orders for later.
+    order_ahead_days: u32,
 }
 
 #[derive(Debug, Object)]
@@ -360,6 +364,8 @@ impl OpeningView {
                 adds_minutes: rules.adds_minutes(found.open_orders),
                 paused_until: rules.paused_until(now).map(Time),
             },
+            lead_time_min: found.store.timing.lead_time_min,
+            order_ahead_days: found.store.timing.order_ahead_days,
         }
     }
 }

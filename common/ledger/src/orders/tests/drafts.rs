@@ -286,6 +286,7 @@ async fn a_draft_may_be_edited_in_every_way_and_tells_nobody(house: TestLedger) 
             ..CustomerEdit::default()
         },
         fulfilment: Some(Fulfilment::Delivery),
+        wanted_at: Some(None),
         reference: Some(Some("R-1".into())),
         items: ItemsEdit::Remove(added.items[0].id),
     };

@@ -271,7 +271,7 @@ async fn a_move_of_what_was_changed_since_it_was_seen_is_refused(house: TestLedg
     let (to, by) = (OrderStatus::Cancelled, By::Owner);
     let conflict = OrderRefused::VersionConflict { current: 2 };
     let moved = ledger
-        .move_order_if_unchanged(seen.id, Some(&seen), to, by, None)
+        .move_order_if_unchanged(seen.id, Some(&seen), to, by, None, None)
         .await;
     assert_eq!(refusal(moved), conflict);
     let removed = ledger
@@ -291,6 +291,7 @@ async fn a_move_of_what_was_changed_since_it_was_seen_is_refused(house: TestLedg
             OrderStatus::Preparing,
             By::Staff,
             None,
+            None,
         )
         .await;
     assert_eq!(refusal(moved), conflict);
@@ -301,6 +302,7 @@ async fn a_move_of_what_was_changed_since_it_was_seen_is_refused(house: TestLedg
             Some(&accepted),
             OrderStatus::Preparing,
             By::Staff,
+            None,
             None,
         )
         .await;

@@ -13,7 +13,7 @@ async fn an_order_is_settled_when_nobody_is_left_out_any_more_and_looked_at_no_s
     };
     let found = async || {
         let mut tx = house.db.read().await.unwrap();
-        let found = store::sweep::unsettled_orders(&mut tx, None, 10).await;
+        let found = store::sweep::unsettled_orders(&mut tx, house.clock.now(), None, 10).await;
         found.unwrap().orders
     };
     scene.disable(bar.id).await;

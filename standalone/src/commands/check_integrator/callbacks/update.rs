@@ -14,6 +14,7 @@ struct Body {
     reason: Option<String>,
     sequence: Option<i64>,
     occurred_at: Option<DateTime<Utc>>,
+    ready_at: Option<DateTime<Utc>>,
     delivery: Option<Delivery>,
 }
 
@@ -30,8 +31,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Update, String> {
     if body.order_id.is_some() == body.reference.is_some() {
         return Err("Exactly one of order_id and reference names the order.".to_owned());
     }
-    if body.status.is_none() && body.delivery.is_none() {
-        return Err("Either status or delivery is needed.".to_owned());
+    if body.status.is_none() && body.delivery.is_none() && body.ready_at.is_none() {
+        return Err("A status, a delivery or ready_at is needed.".to_owned());
     }
     let delivery = body.delivery.map(|delivery| DeliveryUpdate {
         tracking_number: delivery.tracking_number,
@@ -62,6 +63,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Update, String> {
         reason: body.reason,
         sequence: body.sequence,
         occurred_at: body.occurred_at,
+        ready_at: body.ready_at,
         delivery,
     })
 }
@@ -77,6 +79,10 @@ mod tests {
             (format!(r#"{{"order_id":"{id}","status":"ready"}}"#), true),
             (
                 r#"{"reference":"K-1","delivery":{"status":"AT_ORIGIN"}}"#.to_owned(),
+                true,
+            ),
+            (
+                format!(r#"{{"order_id":"{id}","ready_at":"2026-11-25T12:00:00Z"}}"#),
                 true,
             ),
             (r#"{"status":"ready"}"#.to_owned(), false),
