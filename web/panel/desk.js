@@ -268,8 +268,10 @@ export class Desk {
     return items;
   }
 
-  async sell(product, available) {
-    const outcome = await this.account.settle({ method: "PATCH", path: `${API}/products/${product.id}`, body: { available }, key: newKey() });
+  /** Takes a product off sale, until a time if one is given, or offers it again. */
+  async sell(product, available, until = null) {
+    const body = until ? { available, until: new Date(until).toISOString() } : { available };
+    const outcome = await this.account.settle({ method: "PATCH", path: `${API}/products/${product.id}`, body, key: newKey() });
     return outcome.kind === "done" ? this.#product(outcome.body) : this.say(outcome);
   }
 

@@ -1,9 +1,13 @@
 // What is sold: sold out and back with one tap, and stock.
 
-import { money } from "../shared/format.js";
+import { money, when } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
 import { Icon } from "../shared/parts.js";
 import { html, useEffect, useState, useValue } from "../shared/ui.js";
+import { tomorrowAt } from "./zone.js";
+
+/** Hour of the next day at which a product that is sold out for today comes back. */
+const BACK_AT_HOUR = 6;
 
 export function Products({ desk, user }) {
   useLanguage();
@@ -34,6 +38,8 @@ function Product({ desk, product, mayCount }) {
   };
   const isCounted = product.stock !== null && product.stock !== undefined;
   const isOut = !product.available || (isCounted && product.stock <= 0);
+  // A server that knows when a product comes back can be told.
+  const knowsUntil = "available_from" in product;
   const set = (event) => {
     event.preventDefault();
     const delta = Number(count);
@@ -41,7 +47,8 @@ function Product({ desk, product, mayCount }) {
   };
   return html`<li class="product" data-out=${isOut}>
     <div class="product-name"><strong>${product.name}</strong> <span class="quiet">${money(product.price)}${product.sku ? ` · ${product.sku}` : ""}</span>
-      ${isOut && html` <span class="badge" data-tone="bad"><${Icon} name="cross" size=${16} />${t(product.available ? "panel.product.empty" : "panel.product.out")}</span>`}</div>
+      ${isOut && html` <span class="badge" data-tone="bad"><${Icon} name="cross" size=${16} />${t(product.available ? "panel.product.empty" : "panel.product.out")}</span>`}
+      ${product.available_from && html` <span class="quiet">${t("panel.product.back", { at: when(product.available_from, desk.zone) })}</span>`}</div>
     ${isCounted && !mayCount && html`<span class="number">${t("panel.product.stock", { count: product.stock })}</span>`}
     ${isCounted && mayCount && html`<form class="product-stock" onSubmit=${set}>
       <span class="number">${t("panel.product.stock", { count: product.stock })}</span>
@@ -50,6 +57,7 @@ function Product({ desk, product, mayCount }) {
       <label><span class="unseen">${t("panel.product.by", { name: product.name })}</span><input class="by" type="number" step="1" placeholder="±" value=${count} onInput=${(event) => write(event.currentTarget.value)} /></label>
       <button class="button small" disabled=${busy || !count}>${t("panel.product.book")}</button>
     </form>`}
+    ${knowsUntil && product.available && html`<button type="button" class="button" disabled=${busy} onClick=${() => run(() => desk.sell(product, false, tomorrowAt(BACK_AT_HOUR, desk.zone)))}>${t("panel.product.today")}</button>`}
     <button type="button" class="button ${product.available ? "" : "primary"}" disabled=${busy} onClick=${() => run(() => desk.sell(product, !product.available))}>${t(product.available ? "panel.product.sell_out" : "panel.product.sell")}</button>
   </li>`;
 }

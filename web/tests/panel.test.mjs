@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { tomorrowAt } from "../panel/zone.js";
 import { KEEP_ENDED_MS, limitS, nextStep, settled, StoreModel, urgency } from "../panel/model.js";
 
 const AT = Date.parse("2026-11-29T12:00:00Z");
@@ -108,4 +109,14 @@ test("the one tap of a ticket makes only a step that the account may make", () =
   assert.equal(step("ready", ["dispatched", "delivered"], "delivery"), "dispatched");
   assert.equal(step("dispatched", ["failed"], "delivery"), null);
   assert.equal(nextStep(order(1, { next: undefined })), null);
+});
+
+test("tomorrow at six is six o'clock in the store's zone, also when its clocks change that night", () => {
+  const six = (zone, now) => new Date(tomorrowAt(6, zone, Date.parse(now))).toISOString();
+  assert.equal(six("Europe/Berlin", "2026-11-29T12:00:00Z"), "2026-11-30T05:00:00.000Z");
+  assert.equal(six("Europe/Berlin", "2026-11-29T23:30:00Z"), "2026-12-01T05:00:00.000Z"); // half past midnight there
+  assert.equal(six("Europe/Berlin", "2027-03-27T12:00:00Z"), "2027-03-28T04:00:00.000Z"); // summer begins
+  assert.equal(six("Europe/Berlin", "2026-10-24T12:00:00Z"), "2026-10-25T05:00:00.000Z"); // summer ends
+  assert.equal(six("Australia/Lord_Howe", "2026-04-04T01:00:00Z"), "2026-04-04T19:30:00.000Z"); // back by half an hour
+  assert.equal(six("America/Los_Angeles", "2026-12-31T12:00:00Z"), "2027-01-01T14:00:00.000Z");
 });

@@ -177,6 +177,8 @@ export default {
   "panel.product.empty": "nichts mehr da",
   "panel.product.sell_out": "Als ausverkauft melden",
   "panel.product.sell": "Wieder anbieten",
+  "panel.product.today": "Für heute ausverkauft",
+  "panel.product.back": "wieder ab {at}",
   "panel.product.stock": { one: "{count} übrig", other: "{count} übrig" },
   "panel.product.less": "{name}: eins weniger",
   "panel.product.more": "{name}: eins mehr",

@@ -177,6 +177,8 @@ export default {
   "panel.product.empty": "none left",
   "panel.product.sell_out": "Mark as sold out",
   "panel.product.sell": "Back on the menu",
+  "panel.product.today": "Sold out for today",
+  "panel.product.back": "back {at}",
   "panel.product.stock": { one: "{count} left", other: "{count} left" },
   "panel.product.less": "One {name} less",
   "panel.product.more": "One {name} more",
