@@ -210,6 +210,48 @@ scene("a waiter says how busy it is, closes for a while, and opens by the hours 
   assert.deepEqual([...page.errors, ...other.errors], []);
 });
 
+scene("two stores are served and nothing needs a pointer", async ({ server, open }) => {
+  const first = await server.table("Table 1", BY_HAND);
+  const second = await server.table("Garden 1", { store: { name: "Zum Anker", auto_accept: false } });
+  await server.account("steffi", "staff", [first.store.id, second.store.id]);
+  const page = await open("/panel", { wide: true });
+  await page.keyboard.type("steffi");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type(server.password);
+  await page.keyboard.press("Enter");
+  await live(page);
+  await page.keyboard.press("?");
+  await page.locator("dialog[open] .keys").waitFor();
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("n");
+  await page.keyboard.type("Terrace 9");
+  await page.keyboard.press("Enter");
+  await page.locator("dialog[open] h2", { hasText: "Terrace 9" }).waitFor();
+  await page.keyboard.press("Escape");
+  await row(page, "Terrace 9").waitFor();
+  await guestOrder(server, first.session, [{ product_id: first.products.Espresso.id }]);
+  await row(page, "Table 1").locator(".count").waitFor();
+  await page.locator(".open-tables .row").first().focus();
+  await page.keyboard.press("ArrowDown");
+  const focused = () => page.evaluate(() => document.activeElement.textContent);
+  assert.match(await focused(), /Terrace 9|Table 1/);
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("3");
+  await page.locator(".ticket").focus();
+  await page.keyboard.press("Enter");
+  await page.locator("[data-lane=making] .ticket").waitFor();
+  // The other store has its own tables, and the choice survives a reload.
+  await page.locator(".store-choice").selectOption({ label: "Zum Anker" });
+  await live(page);
+  await page.keyboard.press("1");
+  await row(page, "Garden 1").waitFor();
+  assert.equal(await row(page, "Table 1").count(), 0);
+  await page.reload();
+  await live(page);
+  await row(page, "Garden 1").waitFor();
+  assert.deepEqual(page.errors, []);
+});
+
 scene("a customer's account is told that the panel is not for it", async ({ server, open }) => {
   await server.account("carl", "customer", []);
   const page = await open("/panel", { wide: true });
