@@ -13,12 +13,13 @@ import { MenuEditor } from "./menu.js";
 import { Fresh, usePoll } from "./poll.js";
 import { StoreSettings } from "./store.js";
 import { Stuck } from "./stuck.js";
+import { Today } from "./today.js";
 
-const VIEWS = { stuck: Stuck, failed: Failed, callbacks: Callbacks, integrators: Integrators, menu: MenuEditor, hours: Hours, store: StoreSettings };
+const VIEWS = { today: Today, stuck: Stuck, failed: Failed, callbacks: Callbacks, integrators: Integrators, menu: MenuEditor, hours: Hours, store: StoreSettings };
 
 function viewOfAddress() {
   const named = location.hash.slice(1);
-  return named in VIEWS ? named : "stuck";
+  return named in VIEWS ? named : "today";
 }
 
 function Board({ user, store, stores, onStore }) {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { bins } from "../board/today.js";
 import { tomorrowAt } from "../panel/zone.js";
 import { KEEP_ENDED_MS, limitS, nextStep, settled, StoreModel, urgency } from "../panel/model.js";
 
@@ -119,4 +120,10 @@ test("tomorrow at six is six o'clock in the store's zone, also when its clocks c
   assert.equal(six("Europe/Berlin", "2026-10-24T12:00:00Z"), "2026-10-25T05:00:00.000Z"); // summer ends
   assert.equal(six("Australia/Lord_Howe", "2026-04-04T01:00:00Z"), "2026-04-04T19:30:00.000Z"); // back by half an hour
   assert.equal(six("America/Los_Angeles", "2026-12-31T12:00:00Z"), "2027-01-01T14:00:00.000Z");
+});
+
+test("orders are counted in the quarter of an hour in which they came, with their average wait", () => {
+  const came = (minute, waitS) => ({ placed_at: at(minute), accepted_at: waitS === null ? null : new Date(AT + minute * 60_000 + waitS * 1000).toISOString() });
+  const counted = bins([came(1, 10), came(2, 20), came(14, null), came(16, 60), came(-1, 5), came(31, 5)], AT, AT + 30 * 60_000);
+  assert.deepEqual(counted.map(({ placed, wait }) => [placed, wait]), [[3, 15_000], [1, 60_000]]);
 });

@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 
 import { accessible, fits, picture, scene, until } from "./harness.mjs";
 
-const VIEWS = ["stuck", "failed", "callbacks", "integrators", "menu", "hours", "store"];
+const VIEWS = ["today", "stuck", "failed", "callbacks", "integrators", "menu", "hours", "store"];
 const view = (page, name) => page.locator(".view").nth(VIEWS.indexOf(name));
 
 async function signIn(page, server, username) {
@@ -60,6 +60,23 @@ scene("a handoff that failed is sent again, one and many, and the system is test
   } finally {
     kitchen.close();
   }
+});
+
+scene("the board shows how many orders came and which one waits longest", async ({ server, open }) => {
+  const { store, products } = await server.table("Table 1", { store: { auto_accept: false } });
+  await server.account("mona", "manager", [store.id]);
+  const placed = [];
+  for (let made = 0; made < 3; made += 1) placed.push(await server.ask("POST", "/orders", { store_id: store.id, items: [{ product_id: products.Espresso.id }] }));
+  await server.ask("PUT", `/orders/${placed[0].id}/status`, { status: "accepted" });
+  const page = await open("/board", { wide: true });
+  await signIn(page, server, "mona");
+  await page.getByText("Waits longest").waitFor();
+  assert.match(await page.locator(".entry", { hasText: "Waits longest" }).textContent(), /#2.*and 1 more/s);
+  await page.locator("summary").click();
+  assert.ok((await page.locator(".numbers-table td").allTextContents()).includes("3"));
+  await accessible(page, "today");
+  await picture(page, "board-today");
+  assert.deepEqual(page.errors, []);
 });
 
 scene("an owner makes and changes a menu", async ({ server, open }) => {
