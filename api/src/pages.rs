@@ -1,10 +1,12 @@
 //! Web pages and their files, embedded in the binary.
 
+mod compressed;
 mod guest;
 
 use std::borrow::Cow;
 
-use http::{StatusCode, header};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
 use platform::secrets::sha256;
 use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get};
 use rust_embed::{EmbeddedFile, RustEmbed};
@@ -31,7 +33,9 @@ const PAGES: &[(&str, &str)] = &[
     ("/panel", "panel/index.html"),
     ("/panel/kitchen", "panel/index.html"),
     ("/board", "board/index.html"),
+    ("/o/:token", "order/index.html"),
 ];
+const SERVICE_WORKER: &str = "sw.js";
 /// Debug page that shows a session's live channel frame by frame.
 const DEBUG_SESSION: &str = "debug/session.html";
 
@@ -74,42 +78,73 @@ fn file(name: Cow<'static, str>) -> impl Endpoint + 'static {
 
 fn answer(request: &Request, name: &str, file: EmbeddedFile) -> Response {
     let EmbeddedFile { data, metadata } = file;
-    revalidated(request, name, &metadata.sha256_hash(), data.into_owned())
+    let hash = metadata.sha256_hash();
+    if is_text(name) && takes_gzip(request.headers()) {
+        // Safe for files, which have neither secrets nor anybody's words in them: see `docs` in routes.rs.
+        let packed = compressed::file(&hash, &data);
+        return revalidated(request, name, &hash, Some("gzip"), packed);
+    }
+    revalidated(request, name, &hash, None, Bytes::from(data.into_owned()))
 }
 
 /// Serves the text of a page that was made for this request.
 fn made(request: &Request, html: String) -> Response {
     let hash = sha256(html.as_bytes());
-    revalidated(request, "page.html", &hash, html.into_bytes())
+    revalidated(request, "page.html", &hash, None, Bytes::from(html))
 }
 
 /// Serves a file with `no-cache` and an `ETag`: browsers revalidate each time, so a new release shows at once.
-fn revalidated(request: &Request, name: &str, hash: &[u8; 32], data: Vec<u8>) -> Response {
+fn revalidated(
+    request: &Request,
+    name: &str,
+    hash: &[u8; 32],
+    encoding: Option<&str>,
+    data: Bytes,
+) -> Response {
     let hash: String = hash[..16]
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    let etag = format!("\"{hash}\"");
+    let etag = format!("\"{hash}{}\"", encoding.unwrap_or_default());
     let known = request
         .headers()
         .get(header::IF_NONE_MATCH)
         .and_then(|tags| tags.to_str().ok());
-    let response = Response::builder()
+    let mut response = Response::builder()
         .header(header::ETAG, &etag)
         .header(header::CACHE_CONTROL, "no-cache");
-    // Also with 304: a browser takes the policy of the newest answer for the page that it has.
-    let response = if name.ends_with(".html") {
-        response.header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY)
-    } else {
-        response
-    };
+    if is_text(name) {
+        response = response.header(header::VARY, "Accept-Encoding");
+    }
+    // In a 304 as well: its headers replace those that the browser has kept with the page. A service worker obeys the
+    // policy of its own script.
+    if name.ends_with(".html") || name == SERVICE_WORKER {
+        response = response.header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    }
     if known.is_some_and(|tags| {
         tags.split(',')
             .any(|tag| tag.trim().trim_start_matches("W/") == etag)
     }) {
         return response.status(StatusCode::NOT_MODIFIED).finish();
     }
+    if let Some(encoding) = encoding {
+        response = response.header(header::CONTENT_ENCODING, encoding);
+    }
     response.content_type(content_type(name)).body(data)
+}
+
+fn is_text(name: &str) -> bool {
+    ["html", "js", "css", "svg"]
+        .iter()
+        .any(|kind| name.rsplit('.').next() == Some(*kind))
+}
+
+/// Returns true if the client takes gzip.
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::ACCEPT_ENCODING)
+        .and_then(|encodings| encodings.to_str().ok())
+        .is_some_and(|encodings| encodings.contains("gzip"))
 }
 
 fn content_type(name: &str) -> &'static str {

@@ -41,18 +41,16 @@ fn documents() -> Route {
         })
 }
 
-/// Serves the documentation page: 3 MB, compressed once to 1 MB. No other response is compressed, because the
-/// compressed size of a response with both a secret and the client's own text reveals the secret.
+/// Serves the documentation page: 3 MB, compressed once to 1 MB. Beside it only the
+/// pages' files are compressed, because the compressed size of a response with both a secret and the client's own text
+/// reveals the secret.
 fn docs() -> impl Endpoint + 'static {
     make_sync(|request: Request| {
-        let takes_gzip = request
-            .header("Accept-Encoding")
-            .is_some_and(|encodings| encodings.contains("gzip"));
         let page = Response::builder()
             .content_type("text/html; charset=utf-8")
             .header("Vary", "Accept-Encoding")
             .header("Content-Security-Policy", pages::DOCS_POLICY);
-        if takes_gzip {
+        if pages::takes_gzip(request.headers()) {
             page.header("Content-Encoding", "gzip")
                 .body(document::page_in_gzip())
         } else {

@@ -271,6 +271,20 @@ async fn pages_carry_a_strict_policy_and_are_revalidated() {
             script.header("content-type"),
             "text/javascript; charset=utf-8"
         );
+        let page = app.get("/").send().await;
+        let again = app.get("/").header("if-none-match", page.header("etag"));
+        let again = again.send().await;
+        assert_eq!(again.status, StatusCode::NOT_MODIFIED);
+        for name in ["content-security-policy", "cache-control", "vary"] {
+            // A 304's headers replace those that the browser has kept.
+            assert_eq!(again.header(name), page.header(name), "{name}");
+        }
+        let packed = app.get("/live.js").header("accept-encoding", "br, gzip");
+        let packed = packed.send().await;
+        assert_eq!(packed.header("content-encoding"), "gzip");
+        assert_eq!(script.header("content-encoding"), "");
+        assert_ne!(packed.header("etag"), script.header("etag"));
+        assert!(script.text.contains("LiveChannel") && !packed.text.contains("LiveChannel"));
         let again = app
             .get("/live.js")
             .header("if-none-match", script.header("etag"));
