@@ -259,7 +259,7 @@ scene("names and notes with markup, right-to-left text, emoji and 1000 character
     { name: "🍕🍕🍕 👨‍👩‍👧‍👦", price: euro(999_999_99) },
     { name: "W".repeat(200), description: "x".repeat(2000), price: euro(350) },
   ];
-  const { session } = await server.table("Τραπέζι <b>7</b> 🍷 " + "y".repeat(80), { menu, store: { name: "<b>Zur Post</b> ".repeat(14).trim() } });
+  const { session } = await server.table("Τραπέζι <b>7</b> 🍷 " + "y".repeat(80), { menu, store: { name: "<b>Zur Post</b> ".repeat(12).trim() } });
   const page = await open(`/s/${session.code}`, { width: 320, height: 640 });
   await isLive(page);
   await page.getByRole("button", { name: /onerror/ }).waitFor();
