@@ -44,7 +44,7 @@ function Page({ table, cart }) {
   const outcome = useValue(cart.outcome);
   const now = taking(menu, opening);
   const prices = new Prices(menu);
-  const takesOrders = phase === "open" && !now.paused && (now.open || now.ordersAhead);
+  const takesOrders = phase === "open" && (now.atOnce || (now.ordersAhead && !now.stopped));
 
   useEffect(() => {
     if (outcome?.kind !== "sent") return;

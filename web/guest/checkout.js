@@ -31,7 +31,7 @@ export function Checkout({ table, cart, prices, now, takesOrders, onClose }) {
   const [sent, setSent] = useState(null);
   const troubles = lines.map((line) => prices.trouble(line, lines));
   const total = prices.total(lines);
-  const needsTime = !now.open && !wantedAt;
+  const needsTime = !now.atOnce && !wantedAt;
   const canSend = takesOrders && !sending && lines.length > 0 && troubles.every((trouble) => trouble === null) && !needsTime;
 
   const send = () => cart.send(prices).then(() => table.lookAgain());
@@ -120,7 +120,8 @@ function When({ table, cart, now, wantedAt, locked }) {
   }, []);
   if (slots === null || (slots.length === 0 && !wantedAt)) return null;
   const hasRoom = ({ left }) => !left || Object.values(left).every((room) => room === null || room === undefined || room > 0);
-  const free = slots.filter((slot) => hasRoom(slot) && Date.parse(slot.from) > Date.now());
+  const ahead = (slot) => Date.parse(slot.from) - Date.now();
+  const free = slots.filter((slot) => hasRoom(slot) && ahead(slot) >= now.aheadMs.least && ahead(slot) <= now.aheadMs.most);
   const days = new Map();
   for (const slot of free) {
     const name = day(slot.from, now.zone);
@@ -128,7 +129,7 @@ function When({ table, cart, now, wantedAt, locked }) {
   }
   return html`<label class="field"><span>${t("guest.when")}</span>
     <select disabled=${locked} value=${wantedAt ?? ""} onChange=${(event) => cart.setWantedAt(event.currentTarget.value || null)}>
-      <option value="">${now.open ? t("guest.when.now") : t("guest.when.choose")}</option>
+      <option value="">${now.atOnce ? t("guest.when.now") : t("guest.when.choose")}</option>
       ${wantedAt && !free.some((slot) => slot.from === wantedAt) && html`<option value=${wantedAt}>${day(wantedAt, now.zone)}, ${time(wantedAt, now.zone)}</option>`}
       ${[...days].map(([name, times]) => html`<optgroup key=${name} label=${name}>${times.map((slot) => html`<option key=${slot.from} value=${slot.from}>${time(slot.from, now.zone)}</option>`)}</optgroup>`)}
     </select></label>`;

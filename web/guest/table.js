@@ -133,19 +133,26 @@ function set(state, value) {
   if (JSON.stringify(state.value) !== JSON.stringify(value)) state.set(value);
 }
 
-/** Returns whether orders are taken now: `{paused, open, opensAt, closesAt, addsMinutes, pausedUntil}`. */
+/** Returns when orders are taken: now, for later, not at all, and why not. */
 export function taking(menu, opening, now = Date.now()) {
   const here = opening?.fulfilments?.table ?? null;
   const busy = opening?.busy ?? null;
   const pausedUntil = busy?.paused_until && Date.parse(busy.paused_until) > now ? busy.paused_until : null;
+  const stopped = menu?.paused === true;
+  const open = here?.open !== false;
   return {
-    paused: menu?.paused === true || pausedUntil !== null,
-    pausedUntil,
-    open: here?.open !== false,
+    /** True while nothing at all is taken, for later either. */
+    stopped,
+    paused: stopped || pausedUntil !== null,
+    pausedUntil: stopped ? null : pausedUntil,
+    open,
+    /** True if an order is taken for as soon as possible. */
+    atOnce: !stopped && pausedUntil === null && open,
     opensAt: here?.opens_at ?? null,
     closesAt: here?.open ? (here.closes_at ?? null) : null,
     addsMinutes: pausedUntil ? 0 : (busy?.adds_minutes ?? 0),
     ordersAhead: (opening?.order_ahead_days ?? 0) > 0,
+    aheadMs: { least: (opening?.lead_time_min ?? 0) * 60_000, most: (opening?.order_ahead_days ?? 0) * 86_400_000 },
     zone: opening?.timezone ?? menu?.timezone ?? null,
   };
 }

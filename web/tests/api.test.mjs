@@ -118,6 +118,8 @@ test("a pause by busy mode ends when its time is over", () => {
   const now = Date.parse("2026-06-01T12:00:00Z");
   const opening = { busy: { adds_minutes: 10, paused_until: "2026-06-01T12:05:00Z" }, fulfilments: { table: { open: true } } };
   assert.equal(taking({ paused: false }, opening, now).paused, true);
+  assert.deepEqual([taking({ paused: false }, opening, now).atOnce, taking({ paused: false }, opening, now).stopped], [false, false]);
+  assert.equal(taking({ paused: true }, opening, now).stopped, true, "by hand: nothing for later either");
   assert.equal(taking({ paused: false }, opening, now + 301_000).paused, false);
   assert.equal(taking({ paused: false }, opening, now + 301_000).addsMinutes, 10);
 });
