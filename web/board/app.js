@@ -30,7 +30,7 @@ function Board({ user, store, stores, onStore }) {
     show(next);
     history.replaceState(null, "", `/board${location.search}#${next}`);
   };
-  return html`<div class="shell">
+  return html`<div class="shell board">
     <a class="skip" href="#main">${t("panel.skip")}</a>
     <header class="top">
       <div class="top-store">

@@ -83,6 +83,19 @@ test("an order that has ended stays a while, and is forgotten then", () => {
   assert.deepEqual([...screen.orders.keys()], ["order-2"]);
 });
 
+test("an order for later is below the tickets until it is handed over, and its table does not wait for it", () => {
+  let now = AT;
+  const screen = new StoreModel({ now: () => now });
+  const later = order(1, { hand_over_at: at(60), wanted_at: at(90) });
+  screen.restart(hello([session(1)], [later, order(2, { hand_over_at: at(30), wanted_at: at(45) }), order(3, { hand_over_at: null })]));
+  assert.deepEqual([screen.column("new").map(({ number }) => number), screen.later.map(({ number }) => number)], [[3], [2, 1]]);
+  assert.equal(screen.openTables[0].waiting, 1);
+  now += 60 * 60_000;
+  assert.deepEqual(screen.column("new").map(({ number }) => number), [1, 2, 3]);
+  // It has waited since it was handed over, not since it was placed.
+  assert.equal(urgency(later, { accept_within_s: 600 }, now), "fine");
+});
+
 test("a list that somebody points at keeps its order: new rows come last, gone ones go", () => {
   assert.deepEqual(settled(["a", "b", "c"], ["c", "d", "a"]), ["a", "c", "d"]);
   assert.deepEqual(settled([], ["a"]), ["a"]);

@@ -210,6 +210,19 @@ scene("a waiter says how busy it is, closes for a while, and opens by the hours 
   assert.deepEqual([...page.errors, ...other.errors], []);
 });
 
+scene("an account that is disabled in mid-service is told so, and sees nothing more", async ({ server, open }) => {
+  const { page, session, products } = await panel({ server, open });
+  const { items } = await server.ask("GET", "/users");
+  await server.ask("PATCH", `/users/${items.find((one) => one.username === "steffi").id}`, { disabled: true });
+  await page.getByText("your access has ended").waitFor();
+  await guestOrder(server, session, [{ product_id: products.Espresso.id }]);
+  await page.locator("#new-table").fill("Table 2");
+  await page.locator("#new-table").press("Enter");
+  await page.getByText("Your sign-in has ended").waitFor();
+  assert.equal(await row(page, "Table 1").locator(".count").count(), 0);
+  assert.deepEqual(page.errors, []);
+});
+
 scene("two stores are served and nothing needs a pointer", async ({ server, open }) => {
   const first = await server.table("Table 1", BY_HAND);
   const second = await server.table("Garden 1", { store: { name: "Zum Anker", auto_accept: false } });
