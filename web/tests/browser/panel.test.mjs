@@ -223,6 +223,26 @@ scene("an account that is disabled in mid-service is told so, and sees nothing m
   assert.deepEqual(page.errors, []);
 });
 
+scene("an order for later waits below the tickets, and accepting says when it is ready", async ({ server, open }) => {
+  const { page, session, store, products } = await panel({ server, open }, { path: "/panel/kitchen" });
+  await server.ask("PATCH", `/stores/${store.id}`, { order_ahead_days: 2, lead_time_min: 30 });
+  const wanted_at = new Date(Date.now() + 26 * 3_600_000).toISOString();
+  await server.ask("POST", "/orders", { store_id: store.id, items: [{ product_id: products.Tiramisù.id }], fulfilment: "pickup", wanted_at });
+  await page.locator(".later .row").waitFor();
+  assert.equal(await page.locator(".ticket").count(), 0);
+  const now = await guestOrder(server, session, [{ product_id: products.Espresso.id }]);
+  await page.locator("[data-lane=new] .ticket .ticket-foot .button").last().click();
+  await page.locator("dialog[open] .ready-in .button", { hasText: "20 min" }).click();
+  await page.locator("dialog[open] .badge[data-status=accepted]").waitFor();
+  const accepted = await server.ask("GET", `/orders/${now.id}`);
+  const minutes = (Date.parse(accepted.ready_at) - Date.parse(accepted.accepted_at)) / 60_000;
+  assert.ok(minutes > 15 && minutes <= 20, String(minutes));
+  await page.locator("dialog[open] .ready-in .button", { hasText: "45 min" }).click();
+  await until("the guest is told", async () => Date.parse((await server.ask("GET", `/orders/${now.id}`)).ready_at) > Date.parse(accepted.ready_at));
+  await accessible(page, "an order with its times");
+  assert.deepEqual(page.errors, []);
+});
+
 scene("two stores are served and nothing needs a pointer", async ({ server, open }) => {
   const first = await server.table("Table 1", BY_HAND);
   const second = await server.table("Garden 1", { store: { name: "Zum Anker", auto_accept: false } });
