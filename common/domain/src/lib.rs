@@ -17,6 +17,8 @@ pub mod account;
 pub mod capacity;
 /// Opening hours of stores.
 pub mod opening;
+/// Keys of programs, and the actions that they allow.
+pub mod api_key;
 /// Orders and their items.
 pub mod order;
 /// Sessions: a table's open tab, and its code.

@@ -1,5 +1,6 @@
 //! Accounts: creating and changing them; the submodules sign them in and keep them signed in.
 
+mod api_keys;
 mod failures;
 mod sign_ins;
 mod tickets;
@@ -7,6 +8,7 @@ mod tickets;
 use std::collections::BTreeSet;
 
 pub use self::{
+    api_keys::{ApiKeyRefused, MAX_KEYS_OF_MAKER, NewApiKey, key_hash},
     failures::{FAILURE_TTL, Guess, GuessLimits, GuessStatus, KNOWN_ADDRESS_TTL},
     sign_ins::{RefreshRefused, Refreshed, SignInRefused},
     tickets::{TICKET_TTL, TicketSubject},
@@ -89,13 +91,19 @@ impl Ledger {
     #[crate::boxed]
     pub async fn credentials(&self, username: &str) -> Result<Option<Credentials>> {
         let mut tx = self.inner.db.read().await?;
-        Ok(store::accounts::by_username(&mut tx, username).await?)
+        let found = store::accounts::by_username(&mut tx, username).await?;
+        Ok(found.filter(|found| !found.is_of_key()))
     }
 
+    /// Returns an account; that of an API key too, which is disabled once the key is no longer in force.
     #[crate::boxed]
     pub async fn credentials_of(&self, id: AccountId) -> Result<Option<Credentials>> {
+        let now = self.inner.clock.now();
         let mut tx = self.inner.db.read().await?;
-        Ok(store::accounts::by_id(&mut tx, id).await?)
+        match store::accounts::by_id(&mut tx, id).await? {
+            Some(found) => Ok(Some(api_keys::with_expiry(&mut tx, found, now).await?)),
+            None => Ok(None),
+        }
     }
 
     /// Returns those of these integrators that exist and are not archived, with their stores.
@@ -159,7 +167,7 @@ impl Ledger {
     }
 
     /// Changes an account if `allowed` permits it, which sees the account's current state under its lock. Disabling it
-    /// and a new password end every sign-in.
+    /// and a new password end every sign-in; its API keys end with its rights.
     pub async fn change_account(
         &self,
         id: AccountId,
@@ -167,7 +175,8 @@ impl Ledger {
         allowed: impl Fn(&Account) -> Result<(), AccountRefused>,
     ) -> ChangeResult<Account, AccountRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            let Some(mut credentials) = store::accounts::lock(&mut change.tx, id).await? else {
+            let found = store::accounts::lock(&mut change.tx, id).await?;
+            let Some(mut credentials) = found.filter(|found| !found.is_of_key()) else {
                 return Err(AccountRefused::NoSuchAccount.into());
             };
             let mark = credentials.password_mark();
@@ -209,6 +218,9 @@ impl Ledger {
             store::accounts::update(&mut change.tx, &credentials).await?;
             if wanted.disabled == Some(true) || wanted.password_hash.is_some() {
                 store::accounts::refresh_tokens::revoke_all(&mut change.tx, id, change.now).await?;
+            }
+            if wanted.disabled.is_some() || wanted.role.is_some() || wanted.stores.is_some() {
+                api_keys::end_keys_of(change, &credentials.account).await?;
             }
             change.set_resource(id.uuid());
             Ok(credentials.account)

@@ -26,10 +26,8 @@ impl Ledger {
     ) -> ChangeResult<String, ExternalIdentityRefused> {
         let session_key = self.inner.chance.token();
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            if store::accounts::lock(&mut change.tx, account)
-                .await?
-                .is_none()
-            {
+            let found = store::accounts::lock(&mut change.tx, account).await?;
+            if found.is_none_or(|found| found.is_of_key()) {
                 return Err(ExternalIdentityRefused::NoSuchAccount.into());
             }
             let identity = Identity {

@@ -1,5 +1,6 @@
 //! Accounts, with the stores that they serve and the integrators that they speak for.
 
+pub mod api_keys;
 pub mod failures;
 pub mod known_addresses;
 pub mod refresh_tokens;
@@ -29,6 +30,9 @@ macro_rules! select {
     };
 }
 
+/// Stands in place of the password hash of a key's account, to which no password fits.
+pub const KEY_INSTEAD_OF_PASSWORD: &str = "api key";
+
 /// An account with its password hash.
 #[derive(Clone, PartialEq)]
 pub struct Credentials {
@@ -38,6 +42,12 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Returns true for the account of an API key: it is no user, and nobody signs in to it.
+    #[must_use]
+    pub fn is_of_key(&self) -> bool {
+        self.password_hash == KEY_INSTEAD_OF_PASSWORD
+    }
+
     /// Returns a hash of the stored hash; it changes with the password.
     #[must_use]
     pub fn password_mark(&self) -> [u8; 32] {
@@ -90,8 +100,8 @@ pub async fn lock(tx: &mut Tx, id: AccountId) -> Result<Option<Credentials>> {
     complete_one(tx, row).await
 }
 
-/// Returns accounts after `after`, by id; with `stores`, only those that serve one of these or speak for an integrator
-/// of one.
+/// Returns accounts after `after`, by id, without those of API keys; with `stores`, only those that serve one of these or
+/// speak for an integrator of one.
 pub async fn page(
     tx: &mut Tx,
     stores: Option<&[StoreId]>,
@@ -101,6 +111,9 @@ pub async fn page(
     let rows = on!(&mut *tx, |conn| {
         let mut query = QueryBuilder::new(select!("WHERE id > "));
         query.push_bind(after.unwrap_or(AccountId::MIN));
+        query
+            .push(" AND password_hash <> ")
+            .push_bind(KEY_INSTEAD_OF_PASSWORD);
         if let Some(stores) = stores {
             let lists = [
                 " AND (id IN (SELECT account_id FROM account_stores WHERE store_id IN (",

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::api_keys::with_expiry;
 use crate::{CrashPoints, Ledger, Result, in_one_transaction};
 use domain::{
     account::Account,
@@ -72,7 +73,10 @@ impl Ledger {
                     return Err(StoreError::corrupt("live_tickets", taken.subject_id, other).into());
                 }
             };
-            let found = store::accounts::by_id(&mut change.tx, taken.account).await?;
+            let found = match store::accounts::by_id(&mut change.tx, taken.account).await? {
+                Some(found) => Some(with_expiry(&mut change.tx, found, change.now).await?),
+                None => None,
+            };
             let account = found
                 .map(|found| found.account)
                 .filter(|account| !account.disabled);

@@ -54,7 +54,10 @@ pub(super) async fn complete(tx: &mut Tx, mut found: Vec<Credentials>) -> Result
     Ok(found)
 }
 
-async fn stores_of(tx: &mut Tx, accounts: &[AccountId]) -> Result<Vec<(AccountId, StoreId)>> {
+pub(super) async fn stores_of(
+    tx: &mut Tx,
+    accounts: &[AccountId],
+) -> Result<Vec<(AccountId, StoreId)>> {
     Ok(fetch_in!(
         tx,
         "SELECT account_id, store_id FROM account_stores WHERE account_id IN (",
