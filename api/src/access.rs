@@ -2,6 +2,7 @@
 
 pub(crate) mod topic;
 
+use domain::api_key::KeyAction;
 use http::Method;
 
 /// Access rule of an operation. The handler checks the rest, such as who owns the store or the order.
@@ -24,6 +25,7 @@ pub enum Access {
 }
 
 use Access::*;
+use KeyAction::*;
 
 /// Operations under `/api/v1`. A test checks that this table and the OpenAPI document list the same operations.
 pub const OPERATIONS: &[(&str, &str, Access)] = &[
@@ -39,6 +41,9 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("PATCH", "/users/{id}", Manager),
     ("PUT", "/users/{id}/external-identity", Operator),
     ("DELETE", "/users/{id}/external-identity", Operator),
+    ("GET", "/api-keys", Manager),
+    ("POST", "/api-keys", Manager),
+    ("DELETE", "/api-keys/{id}", Manager),
     ("POST", "/live-tickets", Account),
     ("POST", "/orders", Account),
     ("GET", "/orders", Account),
@@ -130,6 +135,92 @@ pub const FOR_INTEGRATORS: &[(&str, &str)] = &[
     ("POST", "/products/{id}/stock"),
 ];
 
+/// The only operations that API keys may call, each with the action that the key must be allowed; `None`: any key. The
+/// account that a key acts as must be allowed to call it too.
+pub const FOR_KEYS: &[(&str, &str, Option<KeyAction>)] = &[
+    ("GET", "/me", None),
+    ("POST", "/live-tickets", Some(LiveRead)),
+    ("GET", "/orders/{id}/events/stream", Some(LiveRead)),
+    ("GET", "/stores/{id}/events/stream", Some(LiveRead)),
+    ("POST", "/orders", Some(OrdersWrite)),
+    ("GET", "/orders", Some(OrdersRead)),
+    ("GET", "/orders.csv", Some(OrdersRead)),
+    ("GET", "/orders/{id}", Some(OrdersRead)),
+    ("PATCH", "/orders/{id}", Some(OrdersWrite)),
+    ("DELETE", "/orders/{id}", Some(OrdersWrite)),
+    ("PUT", "/orders/{id}/status", Some(OrdersWrite)),
+    ("PUT", "/orders/{id}/ready-time", Some(OrdersWrite)),
+    ("GET", "/stores/{id}/calendar", Some(OrdersRead)),
+    ("POST", "/orders/{id}/items", Some(OrdersWrite)),
+    ("PATCH", "/orders/{id}/items/{item}", Some(OrdersWrite)),
+    ("DELETE", "/orders/{id}/items/{item}", Some(OrdersWrite)),
+    ("POST", "/orders/{id}/replace", Some(OrdersWrite)),
+    ("GET", "/orders/{id}/events", Some(OrdersRead)),
+    ("GET", "/orders/{id}/handoffs", Some(HandoffsRead)),
+    ("GET", "/stats", Some(OrdersRead)),
+    ("GET", "/sessions", Some(SessionsRead)),
+    ("POST", "/sessions", Some(SessionsWrite)),
+    ("POST", "/sessions/{code}/close", Some(SessionsWrite)),
+    ("POST", "/sessions/{code}/code", Some(SessionsWrite)),
+    ("GET", "/handoffs", Some(HandoffsRead)),
+    ("POST", "/handoffs/retry", Some(HandoffsWrite)),
+    ("GET", "/handoffs/retries", Some(HandoffsRead)),
+    ("GET", "/handoffs/{id}", Some(HandoffsRead)),
+    // The message is signed anew: with it, a program can speak to the integrator in our name.
+    ("GET", "/handoffs/{id}/message", Some(IntegratorsWrite)),
+    ("POST", "/handoffs/{id}/retry", Some(HandoffsWrite)),
+    ("GET", "/stuck", Some(HandoffsRead)),
+    ("GET", "/callbacks", Some(HandoffsRead)),
+    ("GET", "/stores", Some(StoresRead)),
+    ("GET", "/stores/{id}", Some(StoresRead)),
+    ("PATCH", "/stores/{id}", Some(StoresWrite)),
+    ("GET", "/stores/{id}/menu", Some(MenuRead)),
+    ("GET", "/stores/{id}/hours", Some(StoresRead)),
+    ("PUT", "/stores/{id}/hours", Some(StoresWrite)),
+    ("GET", "/stores/{id}/opening", Some(StoresRead)),
+    ("PUT", "/stores/{id}/opening", Some(StoresWrite)),
+    ("GET", "/stores/{id}/capacity", Some(StoresRead)),
+    ("PUT", "/stores/{id}/capacity", Some(StoresWrite)),
+    ("PUT", "/stores/{id}/busy", Some(StoresWrite)),
+    ("GET", "/stores/{id}/slots", Some(StoresRead)),
+    ("GET", "/products", Some(MenuRead)),
+    ("POST", "/products", Some(MenuWrite)),
+    ("GET", "/products/{id}", Some(MenuRead)),
+    ("PATCH", "/products/{id}", Some(MenuWrite)),
+    ("DELETE", "/products/{id}", Some(MenuWrite)),
+    ("POST", "/products/{id}/stock", Some(MenuWrite)),
+    ("GET", "/integrators", Some(IntegratorsRead)),
+    ("POST", "/integrators", Some(IntegratorsWrite)),
+    ("GET", "/integrators/{id}", Some(IntegratorsRead)),
+    ("PATCH", "/integrators/{id}", Some(IntegratorsWrite)),
+    ("DELETE", "/integrators/{id}", Some(IntegratorsWrite)),
+    (
+        "POST",
+        "/integrators/{id}/rotate-secret",
+        Some(IntegratorsWrite),
+    ),
+    ("POST", "/integrators/{id}/test", Some(IntegratorsWrite)),
+    ("POST", "/listeners", Some(IntegratorsWrite)),
+    ("POST", "/listeners/{id}/claims", Some(IntegratorsWrite)),
+    ("POST", "/listeners/{id}/outcomes", Some(IntegratorsWrite)),
+];
+
+/// The operations that take an account and that no key may call: what decides about accounts and keys, and what cannot be
+/// undone. A test checks that each operation is here or in [`FOR_KEYS`], so that nobody forgets to decide.
+pub const NEVER_FOR_KEYS: &[(&str, &str)] = &[
+    ("POST", "/me/password"),
+    ("GET", "/users"),
+    ("POST", "/users"),
+    ("PATCH", "/users/{id}"),
+    ("PUT", "/users/{id}/external-identity"),
+    ("DELETE", "/users/{id}/external-identity"),
+    ("GET", "/api-keys"),
+    ("POST", "/api-keys"),
+    ("DELETE", "/api-keys/{id}"),
+    ("POST", "/stores"),
+    ("DELETE", "/stores/{id}"),
+];
+
 /// Public routes that are not in the OpenAPI document.
 pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/ping"),
@@ -159,6 +250,14 @@ pub(crate) fn access(method: &Method, routed: &str) -> Option<(Access, &'static 
 
 pub(crate) fn is_for_integrators(method: &Method, pattern: &str) -> bool {
     FOR_INTEGRATORS.contains(&(method.as_str(), pattern))
+}
+
+/// Returns the action that an API key needs for an operation: `None` if no key may call it, `Some(None)` if any key may.
+#[must_use]
+pub fn for_keys(method: &str, pattern: &str) -> Option<Option<KeyAction>> {
+    let mut listed = FOR_KEYS.iter();
+    let found = listed.find(|(listed, path, _)| *listed == method && *path == pattern);
+    found.map(|(_, _, action)| *action)
 }
 
 /// Lists the methods of a path for the `Allow` header; `is_file` is true if one of the pages' files is there.

@@ -1,5 +1,6 @@
-//! Authentication: our own bearer tokens, or username and password (Basic), on the same routes.
+//! Authentication: our own bearer tokens and API keys, or username and password (Basic), on the same routes.
 
+mod api_key;
 mod cache;
 mod exchange;
 mod password;
@@ -12,7 +13,9 @@ use std::{sync::Arc, time::Duration};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use domain::{
     account::{Account, Role},
+    api_key::{ApiKey, PREFIX},
     ids::{AccountId, IntegratorId, StoreId},
+    order::Order,
 };
 use http::{HeaderMap, header};
 use ledger::{
@@ -46,7 +49,8 @@ use crate::{
     },
 };
 
-/// How long an account's row is cached. A disabled account may still get in at other processes for this long.
+/// How long an account's row, or an API key's, is cached. A disabled account and an ended key may still get in at other
+/// processes for this long.
 const ACCOUNT_TTL: Duration = Duration::from_secs(5);
 
 /// Authenticated account of a request. As a handler's argument it must come first, and the table of routes must require
@@ -54,6 +58,8 @@ const ACCOUNT_TTL: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub account: Arc<Account>,
+    /// The API key of a program, whose account is `account`.
+    pub key: Option<Arc<ApiKey>>,
 }
 
 impl Caller {
@@ -77,6 +83,21 @@ impl Caller {
     #[must_use]
     pub fn manages(&self, store: StoreId) -> bool {
         self.account.manages(store)
+    }
+
+    /// Returns true for the account that placed an order. A key's order is its own only while it serves the store.
+    #[must_use]
+    pub fn owns(&self, order: &Order) -> bool {
+        let is_own = order.account_id == Some(self.id());
+        is_own && (self.key.is_none() || self.serves(order.store_id))
+    }
+
+    /// Returns 404 for an API key of other stores; people may order at any store.
+    pub fn must_reach(&self, store: StoreId) -> Result<(), Problem> {
+        match self.key {
+            Some(_) => self.must_serve(store),
+            None => Ok(()),
+        }
     }
 
     /// Returns 404, as for a store that does not exist, unless the caller serves the store.
@@ -138,7 +159,11 @@ fn register_schemes(registry: &mut Registry) {
         flows: None,
         openid_connect_url: None,
     };
-    let bearer = scheme("bearer", Some("JWT"), "An access token from `POST /token`.");
+    let bearer = scheme(
+        "bearer",
+        Some("JWT"),
+        "An access token from `POST /token`, or an API key (`exk_…`) from `POST /api-keys`.",
+    );
     let basic = scheme(
         "basic",
         None,
@@ -213,6 +238,8 @@ pub struct Authenticator {
     cache_key: SigningKey,
     metrics: Arc<Metrics>,
     accounts: TtlCache<AccountId, Arc<CachedAccount>>,
+    /// API keys by their hashes.
+    keys: TtlCache<[u8; 32], Caller>,
     /// The last verified password of each username at each address. It does not count elsewhere, where it would tell
     /// guessers that they are right after their last try.
     verified: TtlCache<[u8; 32], VerifiedPassword>,
@@ -247,6 +274,7 @@ impl Authenticator {
             cache_key: keys.cache.clone(),
             metrics: Arc::clone(metrics),
             accounts: TtlCache::new(clock.clone(), ACCOUNT_TTL),
+            keys: TtlCache::new(clock.clone(), ACCOUNT_TTL),
             verified: TtlCache::new(clock.clone(), PASSWORD_TTL),
         }
     }
@@ -265,12 +293,16 @@ impl Authenticator {
             .ok()
             .and_then(|text| text.split_once(' '))
             .ok_or_else(incorrect)?;
+        let credentials = credentials.trim();
         let account = match scheme.to_ascii_lowercase().as_str() {
-            "bearer" => self.bearer(credentials.trim()).await?,
-            "basic" => self.basic(credentials.trim(), address).await?,
+            "bearer" if credentials.starts_with(PREFIX) => {
+                return self.api_key(credentials).await.map(Some);
+            }
+            "bearer" => self.bearer(credentials).await?,
+            "basic" => self.basic(credentials, address).await?,
             _ => return Err(incorrect()),
         };
-        Ok(Some(Caller { account }))
+        Ok(Some(Caller { account, key: None }))
     }
 
     /// Issues an access token; returns it with its lifetime in seconds.
@@ -283,9 +315,11 @@ impl Authenticator {
         &self.passwords
     }
 
-    /// Removes a changed account from the cache: the change applies here at once, in other processes within 5 s.
+    /// Removes a changed account from the cache, and the keys that may end with it: the change applies here at once, in
+    /// other processes within 5 s.
     pub fn forget(&self, account: AccountId) {
         self.accounts.forget(&account);
+        self.keys.clear();
     }
 
     async fn bearer(&self, token: &str) -> Result<Arc<Account>, Problem> {

@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, panic::AssertUnwindSafe};
 
+use domain::api_key::{ApiKey, KeyAction};
 use futures_util::FutureExt;
 use http::Method;
 use poem::{Endpoint, EndpointExt, Request, Response, Result, endpoint::BoxEndpoint};
@@ -60,6 +61,8 @@ impl<T: OpenApi> OpenApi for Guarded<T> {
                     access: rule.map(|(access, _)| access),
                     for_integrators: rule
                         .is_some_and(|(_, pattern)| access::is_for_integrators(&method, pattern)),
+                    for_keys: rule
+                        .and_then(|(_, pattern)| access::for_keys(method.as_str(), pattern)),
                     pattern: rule.map_or("not listed", |(_, pattern)| pattern),
                     endpoint,
                     state: self.state.clone(),
@@ -77,6 +80,8 @@ struct Operation {
     access: Option<Access>,
     /// True if integrators' accounts may call it.
     for_integrators: bool,
+    /// Action that an API key needs; `None` if no key may call it.
+    for_keys: Option<Option<KeyAction>>,
     pattern: &'static str,
     endpoint: BoxEndpoint<'static>,
     state: ApiState,
@@ -153,10 +158,21 @@ impl Operation {
             }
         };
         limits.count_account(caller.id(), counted)?;
-        if caller.may(access, self.for_integrators) {
-            Ok(Some(caller))
-        } else {
-            Err(Problem::forbidden())
+        if !caller.may(access, self.for_integrators) {
+            return Err(Problem::forbidden());
+        }
+        if let Some(key) = &caller.key {
+            self.check_key(key)?;
+        }
+        Ok(Some(caller))
+    }
+
+    fn check_key(&self, key: &ApiKey) -> Result<(), Problem> {
+        match self.for_keys {
+            None => Err(Problem::forbidden().detail("No API key may call this operation.")),
+            Some(Some(action)) if !key.may(action) => Err(Problem::forbidden()
+                .detail(format!("The API key is not allowed the action {action}."))),
+            Some(_) => Ok(()),
         }
     }
 }

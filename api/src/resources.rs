@@ -1,6 +1,7 @@
 //! The resources of the API, one file each.
 
 mod accounts;
+mod api_keys;
 mod callbacks;
 mod handoffs;
 mod integrators;
@@ -17,6 +18,7 @@ use poem_openapi::OpenApi;
 
 use self::{
     accounts::Accounts,
+    api_keys::ApiKeys,
     callbacks::{CallbackList, Callbacks},
     handoffs::{Handoffs, IntegratorTests, Messages, Retries, StuckList},
     integrators::Integrators,
@@ -36,7 +38,7 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
     (
         Ping,
         (Tokens(state.clone()), TokenExchange(state.clone())),
-        Accounts(state.clone()),
+        (Accounts(state.clone()), ApiKeys(state.clone())),
         (
             Orders(state.clone()),
             OrderLists(state.clone()),

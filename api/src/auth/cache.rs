@@ -44,4 +44,8 @@ impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
     pub(super) fn forget(&self, key: &K) {
         self.entries.lock().remove(key);
     }
+
+    pub(super) fn clear(&self) {
+        self.entries.lock().clear();
+    }
 }

@@ -35,6 +35,9 @@ fn example(schema: &str) -> Option<Value> {
         "NewUser" => json!({
             "username": "ada", "password": "open sesame", "role": "staff", "stores": [STORE],
         }),
+        "NewApiKey" => json!({
+            "name": "Till at the window", "store_ids": [STORE], "actions": ["orders:read", "orders:write"],
+        }),
         "UserChange" => json!({"disabled": true}),
         "PasswordChange" => json!({"password": "open sesame", "new_password": "close sesame"}),
         "NewStore" => json!({

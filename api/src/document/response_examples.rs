@@ -40,6 +40,10 @@ fn example(operation: &str) -> Option<Value> {
         "me" | "create_user" => places::account(),
         "change_user" => with_fields(places::account(), json!({"disabled": true})),
         "list_users" => page([places::account()]),
+        "create_api_key" => {
+            json!({"api_key": places::api_key(), "key": "exk_b3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM"})
+        }
+        "list_api_keys" => page([places::api_key()]),
         "give_external_identity" => places::external_identity(),
 
         "create_store" | "get_store" => places::store(),

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use domain::{delivery, handoff, integrator, opening, order, session, status, stuck, waiting};
+use domain::{
+    api_key, delivery, handoff, integrator, opening, order, session, status, stuck, waiting,
+};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -95,4 +97,5 @@ wire_words! {
     CallbackAuth = integrator::CallbackAuth;
     SessionState = session::SessionState;
     Day = opening::Day;
+    KeyAction = api_key::KeyAction;
 }

@@ -77,6 +77,7 @@ impl Orders {
         let is_draft = new.is_draft();
         let wanted =
             new.into_command(Placer::Account(caller.id()), session.as_ref(), idempotency)?;
+        caller.must_reach(wanted.store_id)?;
         let Placed { order, replayed } = if is_draft {
             self.draft_order(&caller, wanted).await?
         } else {

@@ -175,8 +175,7 @@ impl Tokens {
             .order(id)
             .await?
             .ok_or_else(Problem::not_found)?;
-        let is_own = order.account_id == Some(caller.id());
-        if is_own || caller.serves(order.store_id) {
+        if caller.owns(&order) || caller.serves(order.store_id) {
             Ok(id)
         } else {
             Err(Problem::not_found())

@@ -39,6 +39,14 @@ pub(super) fn account() -> Value {
     })
 }
 
+pub(super) fn api_key() -> Value {
+    json!({
+        "id": "01980000-0000-7000-8000-000000000026", "name": "Till at the window", "store_ids": [STORE],
+        "actions": ["orders:read", "orders:write"], "made_by": ACCOUNT, "created_at": at(OPENED),
+        "expires_at": null, "last_used_at": null,
+    })
+}
+
 pub(super) fn tokens() -> Value {
     json!({
         "access": "header.payload.signature", "refresh": "b3BlbiBzZXNhbWUgb3BlbiBzZXNhbWUgb3BlbiBzZXM",

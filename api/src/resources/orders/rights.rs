@@ -39,7 +39,7 @@ pub(super) fn capacity(caller: &Caller, order: &Order) -> Option<By> {
         Some(By::Operator)
     } else if caller.serves(order.store_id) {
         Some(By::Staff)
-    } else if order.account_id == Some(caller.id()) {
+    } else if caller.owns(order) {
         Some(By::Owner)
     } else {
         None
