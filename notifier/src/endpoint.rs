@@ -1,9 +1,8 @@
 //! Answers a request for a live channel, by an upgrade to a socket or with an event stream, if its origin is allowed and
 //! the limits are not reached.
 
-use domain::ids::AccountId;
 use http::{HeaderMap, header};
-use ledger::accounts::TicketSubject;
+use ledger::accounts::{TicketSubject, key_hash};
 use poem::{Endpoint, Request, Response, Result};
 use runtime::access_tokens::AccessTokens;
 use serde::Deserialize;
@@ -91,8 +90,8 @@ impl LiveChannel {
             });
             after = last.or(after);
             if credentials.is_none() && self.kind != Kind::Session {
-                let account = bearer(headers, &self.notifier.0.tokens);
-                credentials = Some(Credentials::Account(account.ok_or(Close::Revoked)?));
+                let bearer = bearer(headers, &self.notifier.0.tokens);
+                credentials = Some(bearer.ok_or(Close::Revoked)?);
             }
         }
         let subject = match (self.kind, key.parse::<Uuid>()) {
@@ -221,13 +220,16 @@ impl Endpoint for LiveChannel {
     }
 }
 
-/// Returns the account of the request's access token, if it is valid.
-fn bearer(headers: &HeaderMap, tokens: &AccessTokens) -> Option<AccountId> {
+/// Returns the request's API key, or the account of its access token if that is valid.
+fn bearer(headers: &HeaderMap, tokens: &AccessTokens) -> Option<Credentials> {
     let value = header_text(headers, header::AUTHORIZATION.as_str())?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| tokens.check(token.trim()))?
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    let token = token.trim();
+    let key = key_hash(token).map(Credentials::Key);
+    key.or_else(|| tokens.check(token).map(Credentials::Account))
 }
 
 /// Returns true without an `Origin` (not a browser), for the same origin, and for an allowed origin.

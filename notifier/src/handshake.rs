@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use domain::{account::Account, ids::AccountId};
+use domain::{account::Account, api_key::KeyAction, ids::AccountId};
 use ledger::accounts::TicketSubject;
 
 use crate::{
@@ -34,6 +34,8 @@ pub(crate) enum Credentials {
     Ticket(String),
     /// Account of an access token, which was verified.
     Account(AccountId),
+    /// Hash of an API key.
+    Key([u8; 32]),
 }
 
 /// Opens the requested channel and returns it with its first frame.
@@ -58,7 +60,7 @@ pub(crate) async fn open(
         } => (subject, credentials, after),
     };
     let credentials = credentials.ok_or(Close::Revoked)?;
-    let by_token = matches!(credentials, Credentials::Account(_));
+    let by_token = !matches!(credentials, Credentials::Ticket(_));
     let account = authenticate(notifier, credentials, subject).await?;
     let opened = match subject {
         TicketSubject::Order(id) => Channel::for_order(notifier, id, &account, after)
@@ -91,6 +93,19 @@ async fn authenticate(
             let read = notifier.read(async |ledger| ledger.credentials_of(id).await);
             let known = read.await?.map(|known| known.account);
             known.filter(|account| !account.disabled)
+        }
+        Credentials::Key(hash) => {
+            let read = notifier.read(async |ledger| ledger.api_key_by_hash(&hash).await);
+            let now = notifier.0.ledger.clock().now();
+            let key = read.await?.filter(|key| key.is_in_force(now));
+            // As everywhere in the API, it is told of no such thing.
+            if key
+                .as_ref()
+                .is_some_and(|key| !key.may(KeyAction::LiveRead))
+            {
+                return Err(Close::NotFound);
+            }
+            key.map(|key| key.account())
         }
     };
     account.ok_or(Close::Revoked)
