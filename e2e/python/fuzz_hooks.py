@@ -20,7 +20,7 @@ with open(os.environ["HOUSE"], encoding="utf-8") as file:
 POOLS = {"store_id": "stores", "product_id": "products", "order_id": "orders", "integrator_id": "integrators"}
 # A listener's path takes the id of an integrator, which then is none.
 SAME = {"listeners": "integrators"}
-LISTS = {"stores": "stores", "integrator_ids": "integrators"}
+LISTS = {"stores": "stores", "store_ids": "stores", "integrator_ids": "integrators"}
 CODE = re.compile(r"\A[0-9a-f]{40}\Z")
 CURRENCY = re.compile(r"\A[A-Z]{3}\Z")
 ENDS = {("DELETE", "stores"), ("PUT", "stores"), ("DELETE", "products"), ("DELETE", "integrators"), ("PATCH", "users")}

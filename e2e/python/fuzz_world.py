@@ -197,6 +197,11 @@ def create_user(world, case, places, body):
         body["integrator_ids"] = [world.new_integrator(events=["order.dispatched"])["integrator"]["id"]]
 
 
+def create_api_key(world, case, places, body):
+    body["store_ids"] = [world.store]
+    body.pop("expires_at", None)
+
+
 def sign_in(world, case, places, body):
     body |= {"username": world.username, "password": world.password}
 
@@ -233,6 +238,7 @@ OPERATIONS = {
     ("POST", "/products"): create_product,
     ("POST", "/sessions"): open_session,
     ("POST", "/users"): create_user,
+    ("POST", "/api-keys"): create_api_key,
     ("POST", "/token"): sign_in,
     ("POST", "/token/refresh"): with_refresh_token,
     ("POST", "/token/revoke"): with_refresh_token,

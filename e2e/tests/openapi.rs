@@ -344,6 +344,8 @@ async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value
         "username": "spare", "password": "open sesame", "role": "staff", "stores": [spare.store_id],
     });
     let user = expediter.create("/api/v1/users", &spare_user).await;
+    let key = json!({"name": "spare", "store_ids": [spare.store_id], "actions": ["menu:read"]});
+    let key = expediter.create("/api/v1/api-keys", &key).await;
     json!({
         "stores": [shop.store_id, spare.store_id],
         "products": [shop.espresso, shop.bun, spare.bun],
@@ -351,6 +353,7 @@ async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value
         "integrators": [shop.integrator_id, spare.integrator_id],
         "handoffs": [handoffs[0]["id"]],
         "users": [user["id"]],
+        "api-keys": [key["api_key"]["id"]],
         "orders": orders,
         "items": items,
         "world": world(expediter),
