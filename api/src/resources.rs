@@ -3,9 +3,11 @@
 mod accounts;
 mod api_keys;
 mod callbacks;
+mod categories;
 mod handoffs;
 mod integrators;
 mod listeners;
+pub(crate) mod menu;
 mod orders;
 mod ping;
 mod products;
@@ -20,12 +22,13 @@ use self::{
     accounts::Accounts,
     api_keys::ApiKeys,
     callbacks::{CallbackList, Callbacks},
+    categories::Categories,
     handoffs::{Handoffs, IntegratorTests, Messages, Retries, StuckList},
     integrators::Integrators,
     listeners::Listeners,
     orders::{OrderEdits, OrderLists, OrderTimes, Orders},
     ping::Ping,
-    products::Products,
+    products::{Images, Products},
     sessions::Sessions,
     stats::Stats,
     stores::{Stores, opening::Openings},
@@ -55,7 +58,11 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
             Messages(state.clone()),
         ),
         (Stores(state.clone()), Openings(state.clone())),
-        Products(state.clone()),
+        (
+            Products(state.clone()),
+            Images(state.clone()),
+            Categories(state.clone()),
+        ),
         (Integrators(state.clone()), Listeners(state.clone())),
         Sessions(state.clone()),
     )

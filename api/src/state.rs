@@ -6,7 +6,9 @@ use ledger::Ledger;
 use platform::{metrics::Metrics, secrets::Keys};
 use runtime::config::Settings;
 
-use crate::{auth::Authenticator, http::limits::Limits, outside::Outside};
+use crate::{
+    auth::Authenticator, http::limits::Limits, outside::Outside, resources::menu::cache::Menus,
+};
 
 /// Shared state; cheap to clone.
 #[derive(Clone, Debug)]
@@ -21,6 +23,8 @@ pub struct ApiState {
     pub limits: Arc<Limits>,
     /// The external services of seed 000.
     pub outside: Arc<Outside>,
+    /// Menus that are ready to be sent.
+    pub(crate) menus: Arc<Menus>,
 }
 
 impl ApiState {
@@ -39,6 +43,7 @@ impl ApiState {
         ));
         let limits = Arc::new(Limits::new(&settings.rate_limits, ledger.clock()));
         let outside = Arc::new(Outside::new(&ledger, &settings.outside));
+        let menus = Arc::new(Menus::new(&ledger, settings.limits.menu_cache_bytes));
         Self {
             ledger,
             keys,
@@ -47,6 +52,7 @@ impl ApiState {
             authenticator,
             limits,
             outside,
+            menus,
         }
     }
 }

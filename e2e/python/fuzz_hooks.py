@@ -17,13 +17,20 @@ from fuzz_world import World
 with open(os.environ["HOUSE"], encoding="utf-8") as file:
     HOUSE = json.load(file)
 
-POOLS = {"store_id": "stores", "product_id": "products", "order_id": "orders", "integrator_id": "integrators"}
+POOLS = {
+    "store_id": "stores",
+    "product_id": "products",
+    "category_id": "categories",
+    "order_id": "orders",
+    "integrator_id": "integrators",
+}
 # A listener's path takes the id of an integrator, which then is none.
 SAME = {"listeners": "integrators"}
 LISTS = {"stores": "stores", "store_ids": "stores", "integrator_ids": "integrators"}
 CODE = re.compile(r"\A[0-9a-f]{40}\Z")
 CURRENCY = re.compile(r"\A[A-Z]{3}\Z")
-ENDS = {("DELETE", "stores"), ("PUT", "stores"), ("DELETE", "products"), ("DELETE", "integrators"), ("PATCH", "users")}
+ENDS = {("DELETE", name) for name in ("stores", "products", "categories", "integrators")}
+ENDS |= {("PUT", "stores"), ("PATCH", "users")}
 turns, sure = itertools.count(), itertools.count(1)
 noted = open(os.environ["ANSWERS"], "a", buffering=1, encoding="utf-8")
 world = World(HOUSE["world"], os.environ.get("CALLER"))

@@ -168,6 +168,10 @@ def archive_product(world, case, places, body):
     places["id"] = world.ask("POST", "/products", wanted)["id"]
 
 
+def delete_category(world, case, places, body):
+    places["id"] = world.ask("POST", "/categories", {"store_id": world.store, "name": "Spare"})["id"]
+
+
 def archive_store(world, case, places, body):
     wanted = {"name": "Spare", "timezone": "Europe/Berlin", "currency": "EUR"}
     places["id"] = world.ask("POST", "/stores", wanted)["id"]
@@ -177,8 +181,15 @@ def end_session(world, case, places, body):
     places["code"] = world.new_session()
 
 
+def create_category(world, case, places, body):
+    body["store_id"] = world.store
+    body.pop("translations", None)
+
+
 def create_product(world, case, places, body):
     body["store_id"] = world.store
+    for field in ("categories", "image_url", "translations"):
+        body.pop(field, None)
     if body.get("sku"):
         body["sku"] = unused("sku")
 
@@ -232,9 +243,11 @@ OPERATIONS = {
     ("POST", "/integrators/{id}/callbacks"): receive_callback,
     ("DELETE", "/integrators/{id}"): archive_integrator,
     ("DELETE", "/products/{id}"): archive_product,
+    ("DELETE", "/categories/{id}"): delete_category,
     ("DELETE", "/stores/{id}"): archive_store,
     ("POST", "/sessions/{code}/close"): end_session,
     ("POST", "/sessions/{code}/code"): end_session,
+    ("POST", "/categories"): create_category,
     ("POST", "/products"): create_product,
     ("POST", "/sessions"): open_session,
     ("POST", "/users"): create_user,

@@ -6,11 +6,12 @@ use std::{
     process::{Command, Output},
 };
 
+use domain::menu::{Allergen, Diet};
 use e2e::{
     Expediter, Ground, Integrator, PythonTools, Shop, each_ground, on_embedded, on_servers, text,
 };
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use store::testing::environment;
 
 /// The fuzzer's checks that apply to this API. The others assume that a request that fits its schema succeeds, but it
@@ -29,13 +30,17 @@ const MAY_NEVER_SUCCEED: &[(&str, &str)] = &[
         "POST /listeners/{id}/outcomes",
         "it needs the fence of a message that is claimed, which nobody can guess (api/tests/api/listeners.rs)",
     ),
+    ("PUT /products/{id}/image", NO_IMAGE),
+    ("DELETE /products/{id}/image", NO_IMAGE),
+    ("GET /images/{id}", NO_IMAGE),
     ("GET /sessions/{code}/events/stream", NO_END),
     ("GET /orders/{id}/events/stream", NO_END),
     ("GET /stores/{id}/events/stream", NO_END),
 ];
+const NO_IMAGE: &str = "the fuzzer has no image to upload (api/tests/api/menus/images.rs)";
 const NO_END: &str = "it has no end, for which the fuzzer would wait (tests/streams.rs)";
 /// Operations that the fuzzer does not call.
-const LEFT_OUT: &str = "/events/stream$";
+const LEFT_OUT: &str = "(/events/stream|/image)$";
 
 /// Length of a fuzzer's run.
 #[derive(Clone, Copy, Debug)]
@@ -138,9 +143,20 @@ async fn place_all_of(expediter: &Expediter, letter: &str) {
         "lat": -90, "lng": 180, "auto_accept": false,
     });
     let store_id = &expediter.create("/api/v1/stores", &store).await["id"];
+    let texts = json!({"name": of(200), "description": of(2000)});
+    let languages = ('a'..='t').map(|last| (format!("a{last}-Latn-419"), texts.clone()));
+    let translations: Map<String, Value> = languages.collect();
+    let category = json!({
+        "store_id": store_id, "name": of(200), "description": of(2000), "position": 1_000_000, "weight": 1000,
+        "translations": translations,
+    });
+    let category = expediter.create("/api/v1/categories", &category).await;
     let product = json!({
         "store_id": store_id, "name": of(200), "description": of(2000), "sku": within(100), "stock": 1_000_000_000,
-        "price": {"amount": 1000, "currency": "EUR"},
+        "price": {"amount": 1000, "currency": "EUR"}, "translations": translations,
+        "categories": [{"category_id": category["id"], "position": 1_000_000}],
+        "image_url": format!("https://menu.example/{}", "é".repeat(300)),
+        "allergens": Allergen::ALL, "diets": Diet::ALL,
     });
     let product_id = &expediter.create("/api/v1/products", &product).await["id"];
     let session = json!({"store_id": store_id, "name": of(100)});
@@ -344,11 +360,16 @@ async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value
         "username": "spare", "password": "open sesame", "role": "staff", "stores": [spare.store_id],
     });
     let user = expediter.create("/api/v1/users", &spare_user).await;
-    let key = json!({"name": "spare", "store_ids": [spare.store_id], "actions": ["menu:read"]});
-    let key = expediter.create("/api/v1/api-keys", &key).await;
+    let mut categories = Vec::new();
+    for store_id in [&shop.store_id, &spare.store_id] {
+        let category = json!({"store_id": store_id, "name": "Drinks"});
+        let category = expediter.create("/api/v1/categories", &category).await;
+        categories.push(category["id"].clone());
+    }
     json!({
         "stores": [shop.store_id, spare.store_id],
         "products": [shop.espresso, shop.bun, spare.bun],
+        "categories": categories,
         "sessions": [shop.session_code, spare.session_code],
         "integrators": [shop.integrator_id, spare.integrator_id],
         "handoffs": [handoffs[0]["id"]],

@@ -95,7 +95,8 @@ impl Demo {
     pub(crate) async fn first_order(&self) -> anyhow::Result<(String, Option<ProductId>)> {
         let code = self.table().await?.code;
         let menu = self.ledger.menu(self.store).await?;
-        let product = menu.and_then(|(_, products)| products.first().map(|product| product.id));
+        let first = menu.and_then(|read| read.menu.products.into_iter().next());
+        let product = first.map(|one| one.product.id);
         Ok((code, product))
     }
 

@@ -20,6 +20,7 @@ pub(super) fn add_examples(document: &mut Value) {
 }
 
 pub(super) const STORE: &str = "01980000-0000-7000-8000-000000000001";
+pub(super) const CATEGORY: &str = "01980000-0000-7000-8000-000000000012";
 pub(super) const PRODUCT: &str = "01980000-0000-7000-8000-000000000002";
 pub(super) const ORDER: &str = "01980000-0000-7000-8000-000000000003";
 pub(super) const LISTENED_HANDOFF: &str = "01980000-0000-7000-8000-000000000037";
@@ -51,8 +52,13 @@ fn example(schema: &str) -> Option<Value> {
         "NewProduct" => json!({
             "store_id": STORE, "sku": "ESP", "name": "Espresso",
             "price": {"amount": 250, "currency": "EUR"}, "stock": 40,
+            "categories": [{"category_id": CATEGORY, "position": 1}], "diets": ["vegan"],
         }),
-        "ProductPatch" => json!({"available": false}),
+        "ProductPatch" => json!({"available": false, "until": "2026-11-21T06:00:00Z"}),
+        "NewCategory" => json!({
+            "store_id": STORE, "name": "Coffee", "position": 1, "translations": {"de": {"name": "Kaffee"}},
+        }),
+        "CategoryPatch" => json!({"position": 2}),
         "StockDelta" => json!({"delta": 12, "reason": "delivered"}),
         "NewSession" => json!({"store_id": STORE, "name": "Table 1"}),
         "CloseSession" => json!({"finish": true}),

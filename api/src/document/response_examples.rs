@@ -55,8 +55,14 @@ fn example(operation: &str) -> Option<Value> {
         "list_slots" | "list_session_slots" => opening::slots(),
         "get_menu" | "get_session_menu" => places::menu(),
 
+        "create_category" | "get_category" => places::category(),
+        "edit_category" => with_fields(places::category(), json!({"position": 2, "version": 2})),
+        "list_categories" => page([places::category()]),
         "create_product" | "get_product" => places::product(),
-        "edit_product" => with_fields(places::product(), json!({"available": false, "version": 2})),
+        "edit_product" => with_fields(
+            places::product(),
+            json!({"available": false, "available_from": at("06:00:00.000000"), "sold_out": true, "version": 2}),
+        ),
         "change_stock" => with_fields(places::product(), json!({"stock": 52})),
         "list_products" => page([places::product()]),
 

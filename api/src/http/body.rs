@@ -1,6 +1,7 @@
 //! Request bodies, validated against the published schema; a response lists all errors at once.
 
 pub mod format;
+pub(crate) mod image;
 mod schema;
 
 use parking_lot::RwLock;

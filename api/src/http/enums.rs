@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use domain::{
-    api_key, delivery, handoff, integrator, opening, order, session, status, stuck, waiting,
-};
+use domain::{delivery, handoff, integrator, menu, opening, order, session, status, stuck, waiting};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -97,5 +95,6 @@ wire_words! {
     CallbackAuth = integrator::CallbackAuth;
     SessionState = session::SessionState;
     Day = opening::Day;
-    KeyAction = api_key::KeyAction;
+    Allergen = menu::Allergen;
+    Diet = menu::Diet;
 }

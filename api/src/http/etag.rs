@@ -82,7 +82,12 @@ pub(crate) fn version_conflict(current: i64) -> Problem {
 }
 
 pub(crate) fn tag<T: ToJSON>(shown: &T) -> String {
-    let hash = sha256(shown.to_json_string().as_bytes());
+    tag_of(shown.to_json_string().as_bytes())
+}
+
+/// Returns the tag of a representation that is already text.
+pub(crate) fn tag_of(representation: &[u8]) -> String {
+    let hash = sha256(representation);
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash[..16]))
 }
 

@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{ids::StoreId, money::Money, store::Store};
-use ledger::{Ledger, products::ListedProduct, stores::MAX_MENU_PRODUCTS};
+use ledger::{Ledger, menus::MAX_MENU_PRODUCTS, products::ListedProduct};
 use serde_json::Value;
 
 use super::{

@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::http::problem::{Problem, Reason};
 
-/// Maximum size of a response body; a full menu of a thousand products is smaller.
-const MAX_BODY_BYTES: usize = 1_048_576;
+/// Maximum size of a response body; a full menu of two thousand products is smaller.
+const MAX_BODY_BYTES: usize = 2_097_152;
 /// Idle timeout of pooled connections; shorter than that of most servers, which avoids using a connection while the
 /// server closes it.
 const POOL_IDLE: Duration = Duration::from_millis(3500);

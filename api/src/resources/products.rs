@@ -1,68 +1,39 @@
 //! `/products`: what stores sell, and its stock.
 
-pub(super) mod menu;
-mod view;
+mod images;
+mod request;
+pub(super) mod view;
 
-use domain::{ids::ProductId, store::Product};
-use ledger::products::{NewProduct, ProductEdit, ProductRefused, StockChange, StockRefused};
+use domain::ids::ProductId;
+use ledger::products::{ProductRefused, StockChange, StockRefused};
 use poem_openapi::{
     Object, OpenApi,
     param::{Path, Query},
     payload::Json,
-    types::MaybeUndefined,
 };
 use uuid::Uuid;
 
-use self::view::ProductView;
+pub(super) use self::images::Images;
+use self::{
+    request::{NewProductBody, ProductPatch},
+    view::{ProductView, ReadProduct},
+};
 use crate::{
     access::topic::Topic,
     auth::Caller,
     http::{
-        body::{Checked, format::Sku},
+        body::Checked,
         etag::{IfMatch, IfNoneMatch, version_conflict},
-        idempotency::{IdempotencyKey, once, once_tagged},
-        merge_patch::{RequiredFields, said},
+        idempotency::{IdempotencyKey, once},
         paging::{Cursor, Limit, Page},
-        problem::{Problem, Reason},
+        problem::{FieldError, Problem, Reason},
         response::{Answer, Created, Done, Fresh, Tagged},
-        scalars,
     },
     resources::stores::rights::get_visible,
     state::ApiState,
 };
 
 pub(crate) struct Products(pub(crate) ApiState);
-
-#[derive(Debug, Object)]
-#[oai(rename = "NewProduct")]
-struct NewProductBody {
-    store_id: Uuid,
-    sku: Option<Sku>,
-    #[oai(validator(min_length = 1, max_length = 200))]
-    name: String,
-    #[oai(validator(max_length = 2000))]
-    description: Option<String>,
-    /// In the store's currency.
-    price: scalars::Money,
-    /// Default `true`.
-    available: Option<bool>,
-    /// Null if it is not counted and never runs out.
-    #[oai(validator(maximum(value = "1000000000")))]
-    stock: Option<u32>,
-}
-
-/// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
-/// Staff and the store's integrators may change only `available`.
-#[derive(Debug, Object)]
-struct ProductPatch {
-    sku: MaybeUndefined<Sku>,
-    #[oai(validator(min_length = 1, max_length = 200))]
-    name: MaybeUndefined<String>,
-    #[oai(validator(max_length = 2000))]
-    description: MaybeUndefined<String>,
-    price: MaybeUndefined<scalars::Money>,
-    available: MaybeUndefined<bool>,
-}
 
 #[derive(Debug, Object)]
 struct StockDelta {
@@ -93,15 +64,16 @@ impl Products {
     ) -> Result<Json<Page<ProductView>>, Problem> {
         let store = get_visible(&self.0, &caller, store_id.into()).await?.id;
         let ledger = &self.0.ledger;
-        let products = match sku {
-            Some(sku) => Vec::from_iter(ledger.product_by_sku(store, &sku).await?),
-            None => ledger.products(store, cursor.0, limit.0 + 1).await?,
-        };
+        let (after, limit_one_more) = (cursor.0, limit.0 + 1);
+        let products = ledger
+            .menu_products(store, sku.as_deref(), after, limit_one_more)
+            .await?;
+        let at = ledger.clock().now();
         Ok(Json(Page::of(
             products,
             limit,
-            |product| product.id.uuid(),
-            ProductView::from,
+            |one| one.product.id.uuid(),
+            |read| ProductView::from(ReadProduct { read, at }),
         )))
     }
 
@@ -118,15 +90,21 @@ impl Products {
     ) -> Result<Created<ProductView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &new)?;
         caller.must_manage(new.store_id.into())?;
-        let by = Some(caller.id());
-        let (product, replayed) = once(
+        let (new, by) = (new.into_new()?, Some(caller.id()));
+        let (id, replayed) = once(
             &self.0,
             key,
-            async |ledger| ledger.create_product(new.into(), by).await,
-            async |id| self.get_visible(&caller, id.into()).await,
+            async |ledger| {
+                ledger
+                    .create_product(new, by)
+                    .await
+                    .map(|product| product.id)
+            },
+            async |id| Ok(id.into()),
         )
         .await?;
-        let location = format!("/api/v1/products/{}", product.id);
+        let product = self.get_visible(&caller, id).await?;
+        let location = format!("/api/v1/products/{id}");
         Ok(Answer::of(product.into()).at(location).replayed(replayed))
     }
 
@@ -148,8 +126,9 @@ impl Products {
     /// Edit a product
     ///
     /// Staff of the store, and integrator accounts that act there, may change only `available`; managers may change
-    /// everything. A change of `available` sends `product.availability` on the store's live channel. Placed orders keep
-    /// their prices. `stock` changes only through `POST /products/{id}/stock`.
+    /// everything. A change of `available` sends `product.availability` on the store's live channel. With `until`, a
+    /// product that is not available comes back by itself at that time, without an event. Placed orders keep their
+    /// prices. `stock` changes only through `POST /products/{id}/stock`.
     #[oai(
         path = "/products/:id",
         method = "patch",
@@ -165,7 +144,7 @@ impl Products {
     ) -> Result<Tagged<ProductView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let product = self.get_visible(&caller, id.into()).await?;
-        let (id, store, version) = (product.id, product.store_id, product.version);
+        let (id, store, version) = product.key();
         let may = caller.manages(store)
             || (patch.changes_only_available()
                 && (caller.serves(store) || caller.account.represents_integrator_at(store)));
@@ -174,13 +153,19 @@ impl Products {
         }
         let edit = patch.into_edit()?;
         let version = if_match.expected_version(&ProductView::from(product), version);
-        once_tagged(
+        let (id, replayed) = once(
             &self.0,
             key,
-            async |ledger| ledger.edit_product(id, version, edit).await,
-            async |id| self.get_visible(&caller, id.into()).await,
+            async |ledger| {
+                ledger
+                    .edit_product(id, version, edit)
+                    .await
+                    .map(|product| product.id)
+            },
+            async |id| Ok(id.into()),
         )
-        .await
+        .await?;
+        self.answer(&caller, id, replayed).await
     }
 
     /// Archive a product
@@ -200,8 +185,8 @@ impl Products {
         if_match: IfMatch,
     ) -> Result<Done, Problem> {
         let product = self.get_visible(&caller, id.into()).await?;
-        caller.must_manage(product.store_id)?;
-        let (id, version) = (product.id, product.version);
+        let (id, store, version) = product.key();
+        caller.must_manage(store)?;
         let version = if_match.match_version(&ProductView::from(product), version)?;
         self.0.ledger.archive_product(id, version).await?;
         Ok(Answer::empty())
@@ -226,7 +211,7 @@ impl Products {
     ) -> Result<Tagged<ProductView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &delta)?;
         let product = self.get_visible(&caller, id.into()).await?;
-        let store = product.store_id;
+        let (id, store, _) = product.key();
         if !caller.manages(store) && !caller.account.represents_integrator_at(store) {
             return Err(Problem::forbidden());
         }
@@ -235,62 +220,46 @@ impl Products {
             reason: delta.reason,
             by: Some(caller.id()),
         };
-        once_tagged(
+        let (id, replayed) = once(
             &self.0,
             key,
-            async |ledger| ledger.change_stock(product.id, change).await,
-            async |id| self.get_visible(&caller, id.into()).await,
+            async |ledger| {
+                ledger
+                    .change_stock(id, change)
+                    .await
+                    .map(|product| product.id)
+            },
+            async |id| Ok(id.into()),
         )
-        .await
+        .await?;
+        self.answer(&caller, id, replayed).await
     }
 }
 
 impl Products {
     /// Returns the product if the caller may see it: those who serve its store always, others until it is archived.
     /// Otherwise returns 404.
-    async fn get_visible(&self, caller: &Caller, id: ProductId) -> Result<Product, Problem> {
-        let product = self.0.ledger.product(id).await?;
-        let product = product.ok_or_else(Problem::not_found)?;
-        get_visible(&self.0, caller, product.store_id).await?;
-        if product.archived_at.is_some() && !caller.serves(product.store_id) {
+    async fn get_visible(&self, caller: &Caller, id: ProductId) -> Result<ReadProduct, Problem> {
+        let read = self.0.ledger.menu_product(id).await?;
+        let read = read.ok_or_else(Problem::not_found)?;
+        let store = read.product.store_id;
+        get_visible(&self.0, caller, store).await?;
+        if read.product.archived_at.is_some() && !caller.serves(store) {
             return Err(Problem::not_found());
         }
-        Ok(product)
-    }
-}
-
-impl ProductPatch {
-    fn changes_only_available(&self) -> bool {
-        self.sku.is_undefined()
-            && self.name.is_undefined()
-            && self.description.is_undefined()
-            && self.price.is_undefined()
+        let at = self.0.ledger.clock().now();
+        Ok(ReadProduct { read, at })
     }
 
-    fn into_edit(self) -> Result<ProductEdit, Problem> {
-        let mut filled = RequiredFields::default();
-        let edit = ProductEdit {
-            sku: said(self.sku).map(|sku| sku.map(|sku| sku.0)),
-            name: filled.said("name", self.name),
-            description: said(self.description),
-            price: filled.said("price", self.price).map(Into::into),
-            available: filled.said("available", self.available),
-        };
-        filled.all(edit)
-    }
-}
-
-impl From<NewProductBody> for NewProduct {
-    fn from(new: NewProductBody) -> Self {
-        Self {
-            store_id: new.store_id.into(),
-            sku: new.sku.map(|sku| sku.0),
-            name: new.name,
-            description: new.description,
-            price: new.price.into(),
-            available: new.available.unwrap_or(true),
-            stock: new.stock,
-        }
+    /// Answers with the product as it is after a change.
+    async fn answer(
+        &self,
+        caller: &Caller,
+        id: ProductId,
+        replayed: bool,
+    ) -> Result<Tagged<ProductView>, Problem> {
+        let product = self.get_visible(caller, id).await?;
+        Ok(Answer::of(product.into()).etag().replayed(replayed))
     }
 }
 
@@ -304,6 +273,18 @@ impl From<ProductRefused> for Problem {
                 "/price/currency",
                 format!("must be the store's currency, {store}"),
             ),
+            ProductRefused::UnknownCategories { indexes } => {
+                let unknown = indexes.into_iter().map(|index| {
+                    let pointer = format!("/categories/{index}/category_id");
+                    FieldError::new(pointer, "must be a category of the store")
+                });
+                Self::invalid(unknown.collect())
+            }
+            ProductRefused::UnknownImage => Self::invalid_field(
+                "/image_url",
+                "must be an https:// URL, or the product's own uploaded image",
+            ),
+            ProductRefused::UntilPassed => Self::invalid_field("/until", "must be in the future"),
             ProductRefused::VersionConflict { current } => version_conflict(current),
         }
     }

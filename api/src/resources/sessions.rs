@@ -27,14 +27,18 @@ use crate::{
     http::{
         body::Checked,
         enums,
+        etag::IfNoneMatch,
         idempotency::{IdempotencyKey, once},
         paging::{self, Cursor, Limit, Page},
         problem::{Problem, Reason},
         response::{Answer, Created, Replayable},
     },
     resources::{
+        menu::{
+            MenuAnswer,
+            languages::{AcceptLanguage, WantedLanguage},
+        },
         orders::{GuestOrderView, rights::hash_guest_key},
-        products::menu::Menu,
     },
     state::ApiState,
 };
@@ -272,24 +276,25 @@ impl Sessions {
 
     /// Get a session's menu
     ///
-    /// Shows what can be ordered at the store now, as `GET /stores/{id}/menu` does. If `paused` is true, no order is
+    /// Shows the store's menu as `GET /stores/{id}/menu` does. If `paused` is true, no order is
     /// accepted. It can be read until 24 hours after the session is closed.
     #[oai(
         path = "/sessions/:code/menu",
         method = "get",
         operation_id = "get_session_menu"
     )]
-    async fn menu(&self, Path(code): Path<String>) -> Result<Json<Menu>, Problem> {
+    async fn menu(
+        &self,
+        Path(code): Path<String>,
+        language: WantedLanguage,
+        accepted: AcceptLanguage,
+        if_none_match: IfNoneMatch,
+    ) -> Result<MenuAnswer, Problem> {
         let session = self.read(&code).await?;
         self.0.outside.products.refresh(session.store_id).await?;
-        let menu = self.0.ledger.menu(session.store_id).await?;
-        let (store, products) = menu.ok_or_else(Problem::not_found)?;
-        Ok(Json(Menu {
-            store_id: store.id.uuid(),
-            store_name: store.name,
-            paused: store.paused,
-            items: products.into_iter().map(Into::into).collect(),
-        }))
+        let wanted = language.or(accepted);
+        let menu = self.0.menus.get(session.store_id, &wanted).await?;
+        Ok(menu.ok_or_else(Problem::not_found)?.answer(&if_none_match))
     }
 
     /// List a session's events

@@ -20,7 +20,7 @@ use crate::{
     http::{
         body::{
             Checked,
-            format::{CurrencyCode, Email, Timezone},
+            format::{CurrencyCode, Email, LanguageTag, Timezone},
         },
         etag::{IfMatch, IfNoneMatch, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
@@ -31,7 +31,10 @@ use crate::{
         scalars::Time,
     },
     outside::ExternalId,
-    resources::products::menu::Menu,
+    resources::menu::{
+        MenuAnswer,
+        languages::{AcceptLanguage, WantedLanguage},
+    },
     state::ApiState,
 };
 
@@ -68,6 +71,8 @@ pub(crate) struct StoreView {
     order_ahead_days: u32,
     /// True while the store takes no new orders.
     paused: bool,
+    /// Language of its names and descriptions, which is what menus fall back to.
+    language: LanguageTag,
     archived_at: Option<Time>,
     version: i64,
     created_at: Time,
@@ -106,6 +111,8 @@ struct NewStoreBody {
     /// Default 0: no orders for later.
     #[oai(validator(maximum(value = "365")))]
     order_ahead_days: Option<u32>,
+    /// Default `en`.
+    language: Option<LanguageTag>,
 }
 
 /// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
@@ -137,6 +144,7 @@ struct StorePatch {
     prepare_min: MaybeUndefined<u32>,
     #[oai(validator(maximum(value = "365")))]
     order_ahead_days: MaybeUndefined<u32>,
+    language: MaybeUndefined<LanguageTag>,
     paused: MaybeUndefined<bool>,
 }
 
@@ -261,22 +269,26 @@ impl Stores {
 
     /// Get a store's menu
     ///
-    /// Lists the available products that are not archived, oldest first, at most 1000. Sold-out products are included
-    /// with a `stock` of 0. If a products service is configured and the store is one of its locations, its list is
-    /// imported first.
+    /// Lists the categories and the products, at most 2000, as people read them: by category and position, and those
+    /// without a category last, oldest first. A product is listed while it is available, and while it is known when it
+    /// comes back; `sold_out` tells that it can't be ordered now. Names and descriptions are in the language that fits
+    /// `language` best, else `Accept-Language`, else in the store's. If a products service is configured and the store
+    /// is one of its locations, its list is imported first.
     #[oai(path = "/stores/:id/menu", method = "get", operation_id = "get_menu")]
-    async fn menu(&self, caller: Caller, Path(id): Path<Uuid>) -> Result<Json<Menu>, Problem> {
+    async fn menu(
+        &self,
+        caller: Caller,
+        Path(id): Path<Uuid>,
+        language: WantedLanguage,
+        accepted: AcceptLanguage,
+        if_none_match: IfNoneMatch,
+    ) -> Result<MenuAnswer, Problem> {
         let id = StoreId::from(id);
         get_visible(&self.0, &caller, id).await?;
         self.0.outside.products.refresh(id).await?;
-        let menu = self.0.ledger.menu(id).await?;
-        let (store, products) = menu.ok_or_else(Problem::not_found)?;
-        Ok(Json(Menu {
-            store_id: id.uuid(),
-            store_name: store.name,
-            paused: store.paused,
-            items: products.into_iter().map(Into::into).collect(),
-        }))
+        let wanted = language.or(accepted);
+        let menu = self.0.menus.get(id, &wanted).await?;
+        Ok(menu.ok_or_else(Problem::not_found)?.answer(&if_none_match))
     }
 }
 
@@ -313,6 +325,7 @@ impl StorePatch {
             && self.lead_time_min.is_undefined()
             && self.prepare_min.is_undefined()
             && self.order_ahead_days.is_undefined()
+            && self.language.is_undefined()
     }
 
     fn into_edit(self) -> Result<StoreEdit, Problem> {
@@ -333,6 +346,7 @@ impl StorePatch {
             lead_time_min: filled.said("lead_time_min", self.lead_time_min),
             prepare_min: filled.said("prepare_min", self.prepare_min),
             order_ahead_days: filled.said("order_ahead_days", self.order_ahead_days),
+            language: filled.said("language", self.language).map(Into::into),
             paused: filled.said("paused", self.paused),
         };
         filled.all(edit)
@@ -362,6 +376,7 @@ impl From<NewStoreBody> for NewStore {
                 prepare_min: new.prepare_min.unwrap_or(usual.prepare_min),
                 order_ahead_days: new.order_ahead_days.unwrap_or(usual.order_ahead_days),
             },
+            language: new.language.map(Into::into).unwrap_or_default(),
         }
     }
 }
@@ -386,6 +401,7 @@ impl From<Store> for StoreView {
             prepare_min: store.timing.prepare_min,
             order_ahead_days: store.timing.order_ahead_days,
             paused: store.paused,
+            language: LanguageTag(store.language.to_string()),
             archived_at: store.archived_at.map(Into::into),
             version: store.version,
             created_at: store.created_at.into(),

@@ -19,6 +19,9 @@ async fn editable_resources(app: &App) -> (String, Vec<String>) {
     body["status"] = json!("draft");
     let drafted = app.post("/api/v1/orders", body).by(&operator);
     let draft = drafted.send().await.header("location").to_owned();
+    let new = json!({"store_id": store, "name": "Drinks"});
+    let named = app.post("/api/v1/categories", new).by(&operator);
+    let category = named.send().await.header("location").to_owned();
     let new = json!({"store_id": store, "name": "Kitchen", "kind": "kitchen", "url": "https://kitchen.example/"});
     let connected = app.post("/api/v1/integrators", new);
     let integrator = connected.by(&operator).send().await;
@@ -28,6 +31,7 @@ async fn editable_resources(app: &App) -> (String, Vec<String>) {
         draft,
         format!("/api/v1/stores/{store}"),
         format!("/api/v1/products/{product}"),
+        category,
         integrator,
     ];
     (operator, paths)

@@ -19,6 +19,7 @@ mod integrator_accounts;
 mod integrators;
 mod limits;
 mod listeners;
+mod menus;
 mod opening;
 mod orders;
 mod outside;

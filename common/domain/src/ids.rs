@@ -56,6 +56,10 @@ macro_rules! ids {
 ids! {
     StoreId,
     ProductId,
+    /// A heading of a store's menu.
+    CategoryId,
+    /// An uploaded image; it never changes.
+    ImageId,
     SessionId,
     OrderId,
     ItemId,

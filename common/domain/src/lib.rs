@@ -17,8 +17,12 @@ pub mod account;
 pub mod capacity;
 /// Opening hours of stores.
 pub mod opening;
-/// Keys of programs, and the actions that they allow.
-pub mod api_key;
+/// Uploaded images, of which only the picture is kept.
+pub mod image;
+/// Languages of texts.
+pub mod language;
+/// Menus, as people read them.
+pub mod menu;
 /// Orders and their items.
 pub mod order;
 /// Sessions: a table's open tab, and its code.

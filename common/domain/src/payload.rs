@@ -193,6 +193,7 @@ mod tests {
             deliver_accepted_after_h: None,
             timing: Default::default(),
             paused: false,
+            language: crate::language::Language::default(),
             archived_at: None,
             version: 1,
             created_at: DateTime::UNIX_EPOCH,

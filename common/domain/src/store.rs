@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ids::{ProductId, StoreId},
+    language::Language,
     money::{Currency, Money},
     timing::StoreTiming,
 };
@@ -40,6 +41,8 @@ pub struct Store {
     pub timing: StoreTiming,
     /// True if it takes no new orders for now.
     pub paused: bool,
+    /// Language of its names and descriptions.
+    pub language: Language,
     pub archived_at: Option<DateTime<Utc>>,
     /// Counts edits by people.
     pub version: i64,
@@ -56,10 +59,33 @@ pub struct Product {
     pub name: String,
     pub description: Option<String>,
     pub price: Money,
+    /// False if people took it off sale; see [`Self::is_available`].
     pub available: bool,
+    /// Time at which a product that was taken off sale comes back by itself.
+    pub available_from: Option<DateTime<Utc>>,
     /// Quantity in stock; `None` means not counted, so that it never runs out.
     pub stock: Option<i64>,
     pub archived_at: Option<DateTime<Utc>>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
+}
+
+impl Product {
+    /// Returns true if the product can be ordered at this time, regardless of its stock.
+    #[must_use]
+    pub fn is_available(&self, now: DateTime<Utc>) -> bool {
+        self.available || self.available_from.is_some_and(|back_at| back_at <= now)
+    }
+
+    /// Returns the time at which the product comes back, if it is not available.
+    #[must_use]
+    pub fn comes_back_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.available_from.filter(|_| !self.is_available(now))
+    }
+
+    /// Returns true if the product can't be ordered at this time, or its stock is used up.
+    #[must_use]
+    pub fn is_sold_out(&self, now: DateTime<Utc>) -> bool {
+        !self.is_available(now) || self.stock.is_some_and(|left| left <= 0)
+    }
 }

@@ -1,6 +1,10 @@
 //! A transaction that changes the ledger, with the events and hints it will publish and its retries after lost locks.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -121,6 +125,7 @@ pub(crate) struct Change<'l> {
     streams: BTreeMap<StreamId, Stream>,
     integrators: BTreeMap<StoreId, Arc<[Integrator]>>,
     tallies: BTreeMap<StoreId, Tally>,
+    menus: BTreeSet<StoreId>,
     events: Vec<Event>,
     hints: Vec<Hint>,
     request: Option<&'l Request>,
@@ -146,6 +151,7 @@ impl<'l> Change<'l> {
             streams: BTreeMap::new(),
             integrators: BTreeMap::new(),
             tallies: BTreeMap::new(),
+            menus: BTreeSet::new(),
             events: Vec::new(),
             hints: Vec::new(),
             request: None,
@@ -241,6 +247,11 @@ impl<'l> Change<'l> {
         self.tallies.entry(store).or_default().add_all(by);
     }
 
+    /// Notes that this change may show on the store's menu. A new order need not: its number shows (ADR 41).
+    pub(crate) fn menu_changed(&mut self, store: StoreId) {
+        self.menus.insert(store);
+    }
+
     /// Wakes a worker after the commit; duplicates are dropped.
     pub(crate) fn hint(&mut self, hint: Hint) {
         if !self.hints.contains(&hint) {
@@ -308,6 +319,9 @@ impl<'l> Change<'l> {
         let rows = self.announcements();
         let not_before = self.now + self.inner.settings.outbox_claim_after;
         store::outbox::insert(&mut self.tx, &rows, not_before, self.now).await?;
+        for store in &self.menus {
+            store::menus::count_change(&mut self.tx, *store).await?;
+        }
         Ok(rows)
     }
 

@@ -15,8 +15,12 @@ mod crash_points;
 /// The port to whoever publishes.
 mod wake;
 
+/// Headings of menus.
+pub mod categories;
 /// Places orders: many concurrent requests in one transaction.
 pub mod intake;
+/// Menus, and the stamps that prove a copy right.
+pub mod menus;
 /// Moves, drafts, edits and lists of orders.
 pub mod orders;
 /// Permits to wait for a row that others hold.

@@ -1,7 +1,11 @@
 //! Products and their stock as people change them; `orders` and `intake` take and return stock for orders.
 
+mod details;
 mod outside;
 
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::{
@@ -11,7 +15,9 @@ use super::{
 use domain::{
     event::EventKind,
     ids::{AccountId, ProductId, StoreId},
+    menu::{Allergen, Details, Diet, Image, Placement, Translations},
     money::{Currency, Money},
+    order::rfc3339,
     store::Product,
 };
 use store::{StoreError, stock_movements::Movement};
@@ -29,6 +35,7 @@ pub struct NewProduct {
     pub available: bool,
     /// Initial stock; `None` if it is not counted.
     pub stock: Option<u32>,
+    pub details: Details,
 }
 
 /// Changes to a product; `None` leaves a field as it is.
@@ -40,6 +47,13 @@ pub struct ProductEdit {
     pub price: Option<Money>,
     /// Announced as `product.availability` on the store's own stream.
     pub available: Option<bool>,
+    /// Time at which the product comes back by itself; only if `available` is false.
+    pub until: Option<DateTime<Utc>>,
+    pub categories: Option<Vec<Placement>>,
+    pub image: Option<Option<Image>>,
+    pub allergens: Option<BTreeSet<Allergen>>,
+    pub diets: Option<BTreeSet<Diet>>,
+    pub translations: Option<Translations>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +66,12 @@ pub enum ProductRefused {
     SkuTaken,
     #[error("the price must be in the store's currency, {store}")]
     OtherCurrency { store: Currency },
+    #[error("the store does not have these categories: {indexes:?}")]
+    UnknownCategories { indexes: Vec<usize> },
+    #[error("the image is not the product's own")]
+    UnknownImage,
+    #[error("the product would be back already")]
+    UntilPassed,
     #[error("it was edited meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
 }
@@ -102,6 +122,7 @@ impl Ledger {
                 description: new.description,
                 price: new.price,
                 available: new.available,
+                available_from: None,
                 stock: new.stock.map(i64::from),
                 archived_at: None,
                 version: 1,
@@ -110,10 +131,12 @@ impl Ledger {
             store::products::insert(&mut change.tx, &product)
                 .await
                 .map_err(sku_taken)?;
+            details::create(change, &product, new.details).await?;
             if let Some(quantity) = product.stock {
                 store::stock_movements::begin_count(&mut change.tx, product.id, quantity).await?;
                 record_movement(change, product.id, quantity, FIRST_COUNT, by).await?;
             }
+            change.menu_changed(product.store_id);
             change.set_resource(product.id.uuid());
             Ok(product)
         })
@@ -155,19 +178,25 @@ impl Ledger {
         edit: ProductEdit,
     ) -> ChangeResult<Product, ProductRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            let edit = edit.clone();
-            let (mut product, was_available) =
-                lock(change, id, version, edit.available.is_some()).await?;
+            let mut edit = edit.clone();
+            let (mut product, was) = lock(change, id, version, edit.available.is_some()).await?;
             if let Some(price) = edit.price {
                 same_currency(product.price.currency, price)?;
             }
-            set(&mut product.sku, edit.sku);
-            set(&mut product.name, edit.name);
-            set(&mut product.description, edit.description);
-            set(&mut product.price, edit.price);
-            set(&mut product.available, edit.available);
+            set(&mut product.sku, edit.sku.take());
+            set(&mut product.name, edit.name.take());
+            set(&mut product.description, edit.description.take());
+            set(&mut product.price, edit.price.take());
+            if let Some(available) = edit.available {
+                if edit.until.is_some_and(|until| until <= change.now) {
+                    return Err(ProductRefused::UntilPassed.into());
+                }
+                product.available = available;
+                product.available_from = edit.until.filter(|_| !available);
+            }
+            details::edit(change, &product, edit).await?;
             write(change, &mut product).await?;
-            add_availability_event(change, &product, was_available);
+            add_availability_event(change, &product, was);
             change.set_resource(id.uuid());
             Ok(product)
         })
@@ -187,12 +216,13 @@ impl Ledger {
             {
                 return Ok(archived);
             }
-            let (mut product, was_available) = lock(change, id, version, true).await?;
+            let (mut product, was) = lock(change, id, version, true).await?;
             product.sku = None;
             product.available = false;
+            product.available_from = None;
             product.archived_at = Some(change.now);
             write(change, &mut product).await?;
-            add_availability_event(change, &product, was_available);
+            add_availability_event(change, &product, was);
             Ok(product)
         })
     }
@@ -220,19 +250,20 @@ impl Ledger {
             }
             record_movement(change, id, *delta, reason, *by).await?;
             product.stock = store::stock_movements::quantity(&mut change.tx, id).await?;
+            change.menu_changed(product.store_id);
             change.set_resource(id.uuid());
             Ok(product)
         })
     }
 }
 
-/// Locks a product, and before it the store's stream if an event may follow; returns it and whether it was available.
+/// Locks a product, and before it the store's stream if an event may follow; returns it and its availability.
 async fn lock(
     change: &mut Change<'_>,
     id: ProductId,
     version: Option<i64>,
     with_stream: bool,
-) -> ChangeResult<(Product, bool), ProductRefused> {
+) -> ChangeResult<(Product, Availability), ProductRefused> {
     if with_stream {
         let product = store::products::get(&mut change.tx, id)
             .await?
@@ -243,11 +274,11 @@ async fn lock(
         .await?
         .filter(|product| product.archived_at.is_none())
         .ok_or(ProductRefused::NotFound)?;
-    let (current, was_available) = (product.version, product.available);
+    let (current, was) = (product.version, availability(&product, change.now));
     if version.is_some_and(|wanted| wanted != current) {
         return Err(ProductRefused::VersionConflict { current }.into());
     }
-    Ok((product, was_available))
+    Ok((product, was))
 }
 
 async fn write(change: &mut Change<'_>, product: &mut Product) -> ChangeResult<(), ProductRefused> {
@@ -257,15 +288,26 @@ async fn write(change: &mut Change<'_>, product: &mut Product) -> ChangeResult<(
         return Err(ProductRefused::VersionConflict { current }.into());
     }
     product.version += 1;
+    change.menu_changed(product.store_id);
     Ok(())
 }
 
-fn add_availability_event(change: &mut Change<'_>, product: &Product, was_available: bool) {
-    if product.available != was_available {
+/// An availability as screens are told of it: for sale or not, and the time at which the product comes back.
+type Availability = (bool, Option<DateTime<Utc>>);
+
+fn availability(product: &Product, now: DateTime<Utc>) -> Availability {
+    (product.is_available(now), product.comes_back_at(now))
+}
+
+fn add_availability_event(change: &mut Change<'_>, product: &Product, was: Availability) {
+    let is = availability(product, change.now);
+    if is != was {
+        let (available, back_at) = is;
         let data = json!({
             "product_id": product.id,
             "name": product.name,
-            "available": product.available,
+            "available": available,
+            "available_from": back_at.map(rfc3339),
         });
         let stream = product.store_id.into();
         change.event(stream, None, EventKind::ProductAvailability, data);

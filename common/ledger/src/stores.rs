@@ -8,16 +8,14 @@ use super::{Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_t
 use domain::{
     event::EventKind,
     ids::StoreId,
+    language::Language,
     money::Currency,
-    store::{Contact, Product, Store},
+    store::{Contact, Store},
     timing::StoreTiming,
 };
 use store::events::Counter;
 
 pub use rules::{RulesEdit, StoreOpening};
-
-/// Maximum number of products on one menu.
-pub const MAX_MENU_PRODUCTS: u32 = 1000;
 
 /// A new store; its currency never changes, since its orders' totals are in it.
 #[derive(Clone, Debug)]
@@ -30,6 +28,7 @@ pub struct NewStore {
     pub accept_within_s: u32,
     pub deliver_accepted_after_h: Option<u32>,
     pub timing: StoreTiming,
+    pub language: Language,
 }
 
 /// Changes to a store; `None` leaves a field as it is.
@@ -49,6 +48,7 @@ pub struct StoreEdit {
     pub lead_time_min: Option<u32>,
     pub prepare_min: Option<u32>,
     pub order_ahead_days: Option<u32>,
+    pub language: Option<Language>,
     /// Announced as `store.paused` on the store's own stream.
     pub paused: Option<bool>,
 }
@@ -80,6 +80,7 @@ impl Ledger {
                 deliver_accepted_after_h: new.deliver_accepted_after_h,
                 timing: new.timing,
                 paused: false,
+                language: new.language,
                 archived_at: None,
                 version: 1,
                 created_at: change.now,
@@ -107,20 +108,6 @@ impl Ledger {
     ) -> Result<Vec<Store>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::stores::list(&mut tx, among, after, limit).await?)
-    }
-
-    /// Returns the store with the products that can be ordered now; `None` if it does not exist or is archived.
-    #[crate::boxed]
-    pub async fn menu(&self, id: StoreId) -> Result<Option<(Store, Vec<Product>)>> {
-        let mut tx = self.inner.db.read().await?;
-        let Some(store) = store::stores::get(&mut tx, id)
-            .await?
-            .filter(|store| store.archived_at.is_none())
-        else {
-            return Ok(None);
-        };
-        let products = store::products::menu(&mut tx, id, MAX_MENU_PRODUCTS).await?;
-        Ok(Some((store, products)))
     }
 
     /// Edits a store; `version`, if given, must be its current one.
@@ -225,6 +212,7 @@ fn apply(edit: &StoreEdit, store: &mut Store) {
     set(&mut store.timing.lead_time_min, edit.lead_time_min);
     set(&mut store.timing.prepare_min, edit.prepare_min);
     set(&mut store.timing.order_ahead_days, edit.order_ahead_days);
+    set(&mut store.language, edit.language);
     set(&mut store.paused, edit.paused);
 }
 

@@ -134,6 +134,7 @@ impl TestLedger {
             deliver_accepted_after_h: None,
             timing: Default::default(),
             paused: false,
+            language: domain::language::Language::default(),
             archived_at: None,
             version: 1,
             created_at: now,

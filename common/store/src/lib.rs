@@ -29,8 +29,14 @@ mod bulk;
 /// Lets a list return its plan, for tests.
 mod explain;
 
+/// Headings of menus.
+pub mod categories;
+/// Uploaded images of products.
+pub mod images;
 /// Look-ups and writes of intake, many orders at once.
 pub mod intake;
+/// What a menu is made from, and its version.
+pub mod menus;
 /// Orders, their items, edits and lists.
 pub mod orders;
 /// Products, also those of an external service.

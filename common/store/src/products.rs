@@ -1,5 +1,6 @@
 //! Products of stores, with the stock of those that are counted.
 
+pub mod details;
 pub mod outside;
 
 use sqlx::QueryBuilder;
@@ -85,12 +86,13 @@ pub async fn list(
     ))
 }
 
-/// Returns the products on the store's menu, by id, including those that are sold out.
+/// Returns the products on the store's menu, by id, including those that are sold out or come back by themselves.
 pub async fn menu(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<Product>> {
     Ok(read_all!(
         tx,
         select!(
-            "WHERE p.store_id = ? AND p.archived_at IS NULL AND p.available = TRUE ORDER BY p.id LIMIT ?"
+            "WHERE p.store_id = ? AND p.archived_at IS NULL AND (p.available = TRUE OR p.available_from IS NOT NULL) \
+             ORDER BY p.id LIMIT ?"
         ),
         store,
         limit
@@ -102,7 +104,7 @@ pub async fn insert(tx: &mut Tx, product: &Product) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO products (id, store_id, sku, name, description, price_amount, currency, available, \
-             archived_at, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             available_from, archived_at, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         product.id,
         product.store_id,
         product.sku.as_deref().map(str::as_bytes),
@@ -111,6 +113,7 @@ pub async fn insert(tx: &mut Tx, product: &Product) -> Result<()> {
         product.price.amount,
         product.price.currency,
         product.available,
+        product.available_from,
         product.archived_at,
         product.version,
         product.created_at
@@ -123,13 +126,14 @@ pub async fn insert(tx: &mut Tx, product: &Product) -> Result<()> {
 pub async fn update(tx: &mut Tx, product: &Product, version: i64) -> Result<bool> {
     let changed = execute!(
         tx,
-        "UPDATE products SET sku = ?, name = ?, description = ?, price_amount = ?, available = ?, archived_at = ?, \
-         version = version + 1 WHERE id = ? AND version = ?",
+        "UPDATE products SET sku = ?, name = ?, description = ?, price_amount = ?, available = ?, available_from = ?, \
+         archived_at = ?, version = version + 1 WHERE id = ? AND version = ?",
         product.sku.as_deref().map(str::as_bytes),
         &product.name,
         &product.description,
         product.price.amount,
         product.available,
+        product.available_from,
         product.archived_at,
         product.id,
         version
@@ -146,7 +150,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT p.id, p.store_id, p.sku, p.name, p.description, p.price_amount, p.currency, p.available, \
-             s.quantity AS stock, p.archived_at, p.version, p.created_at \
+             p.available_from, s.quantity AS stock, p.archived_at, p.version, p.created_at \
              FROM products p LEFT JOIN stock s ON s.product_id = p.id ",
             $rest
         )
@@ -166,6 +170,7 @@ impl ReadRow for Product {
             description: row.get("description")?,
             price: Money::new(row.get("price_amount")?, row.get("currency")?),
             available: row.get("available")?,
+            available_from: row.get("available_from")?,
             stock: row.get("stock")?,
             archived_at: row.get("archived_at")?,
             version: row.get("version")?,

@@ -68,8 +68,9 @@ pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO stores (id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
-             auto_accept, accept_within_s, deliver_accepted_after_h, timing, paused, archived_at, version, created_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             auto_accept, accept_within_s, deliver_accepted_after_h, timing, paused, language, \
+             archived_at, version, created_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         store.id,
         &store.name,
         &store.timezone,
@@ -85,6 +86,7 @@ pub async fn insert(tx: &mut Tx, store: &Store) -> Result<()> {
         store.deliver_accepted_after_h.map(i64::from),
         Json(&store.timing),
         store.paused,
+        &store.language,
         store.archived_at,
         store.version,
         store.created_at
@@ -103,7 +105,7 @@ pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
         tx,
         "UPDATE stores SET name = ?, timezone = ?, phone = ?, email = ?, address = ?, lat = ?, lng = ?, \
          external_location_id = ?, auto_accept = ?, accept_within_s = ?, deliver_accepted_after_h = ?, \
-         timing = ?, paused = ?, archived_at = ?, version = version + 1 \
+         timing = ?, paused = ?, language = ?, archived_at = ?, version = version + 1 \
          WHERE id = ? AND version = ?",
         &store.name,
         &store.timezone,
@@ -118,6 +120,7 @@ pub async fn update(tx: &mut Tx, store: &Store, version: i64) -> Result<bool> {
         store.deliver_accepted_after_h.map(i64::from),
         Json(&store.timing),
         store.paused,
+        &store.language,
         store.archived_at,
         store.id,
         version
@@ -134,7 +137,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, name, timezone, currency, phone, email, address, lat, lng, external_location_id, \
-             auto_accept, accept_within_s, deliver_accepted_after_h, timing, paused, archived_at, version, created_at \
+             auto_accept, accept_within_s, deliver_accepted_after_h, timing, paused, language, archived_at, version, \
+             created_at \
              FROM stores ",
             $rest
         )
@@ -169,6 +173,7 @@ impl ReadRow for Store {
                 .get::<Option<Json<_>>>("timing")?
                 .map_or_else(Default::default, |Json(it)| it),
             paused: row.get("paused")?,
+            language: row.get("language")?,
             archived_at: row.get("archived_at")?,
             version: row.get("version")?,
             created_at: row.get("created_at")?,

@@ -59,6 +59,7 @@ fn store() -> Store {
         deliver_accepted_after_h: None,
         timing: Default::default(),
         paused: false,
+        language: domain::language::Language::default(),
         archived_at: None,
         version: 1,
         created_at: at("08:00:00"),

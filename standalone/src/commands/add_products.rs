@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use domain::{ids::StoreId, money::Money, store::Store};
+use domain::{ids::StoreId, menu::Details, money::Money, store::Store};
 use ledger::{
     ChangeError, Ledger,
     products::{NewProduct, ProductRefused},
@@ -69,6 +69,7 @@ async fn add_to(ledger: &Ledger, store: Option<StoreId>) -> Result<(Store, usize
             price: Money::new(amount, currency),
             available: true,
             stock: Some(*stock),
+            details: Details::default(),
         };
         match ledger.create_product(new, None).await {
             Ok(_) => made += 1,

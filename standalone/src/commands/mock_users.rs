@@ -8,6 +8,7 @@ use domain::{
     answers::Answers,
     ids::{IntegratorId, StoreId},
     integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
+    language::Language,
     store::Contact,
 };
 use ledger::{Ledger, integrators::NewIntegrator, stores::NewStore};
@@ -120,6 +121,7 @@ async fn a_store(ledger: &Ledger) -> Result<StoreId, Refusal> {
         accept_within_s: 600,
         deliver_accepted_after_h: None,
         timing: Default::default(),
+        language: Language::default(),
     };
     let made = ledger.create_store(new).await;
     Ok(made.map_err(Refusal::failed(failed))?.id)

@@ -10,6 +10,8 @@ use domain::{
     answers::Answers,
     ids::{IntegratorId, StoreId},
     integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
+    language::Language,
+    menu::Details,
     money::Money,
     store::Contact,
 };
@@ -128,6 +130,7 @@ impl DemoBuilder<'_> {
                 price: Money::new(*price, CURRENCY.parse()?),
                 available: true,
                 stock: *stock,
+                details: Details::default(),
             };
             match self.ledger.create_product(new, None).await {
                 Ok(_) | Err(ChangeError::Refused(ProductRefused::SkuTaken)) => {}
@@ -277,6 +280,7 @@ fn a_store() -> NewStore {
         accept_within_s: 600,
         deliver_accepted_after_h: None,
         timing: Default::default(),
+        language: Language::default(),
     }
 }
 

@@ -87,12 +87,13 @@ async fn show_demo(Data(demo): Data<&Demo>) -> poem::Result<Json<ShownDemo>> {
         .menu(demo.store)
         .await
         .map_err(InternalServerError)?;
-    let (store, products) = menu.ok_or(NotFoundError)?;
+    let menu = menu.ok_or(NotFoundError)?.menu;
+    let store = menu.store;
     let table = demo.table().await.map_err(InternalServerError)?;
-    let menu = products.into_iter().map(|product| ShownProduct {
-        product_id: product.id.to_string(),
-        name: product.name,
-        price: product.price,
+    let menu = menu.products.into_iter().map(|one| ShownProduct {
+        product_id: one.product.id.to_string(),
+        name: one.product.name,
+        price: one.product.price,
     });
     Ok(Json(ShownDemo {
         session_code: table.code,

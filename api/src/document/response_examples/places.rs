@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::request_examples::{PRODUCT, STORE},
+    super::request_examples::{CATEGORY, PRODUCT, STORE},
     at, euros,
 };
 
@@ -16,20 +16,37 @@ pub(super) fn store() -> Value {
         "phone": null, "email": null, "address": "Hauptstraße 1, Berlin", "lat": null, "lng": null,
         "external_location_id": null, "auto_accept": true, "accept_within_s": 600, "deliver_accepted_after_h": null,
         "lead_time_min": 30, "prepare_min": 15, "order_ahead_days": 0, "paused": false,
-        "archived_at": null, "version": 1, "created_at": at(OPENED),
+        "language": "en", "archived_at": null, "version": 1, "created_at": at(OPENED),
+    })
+}
+
+pub(super) fn category() -> Value {
+    json!({
+        "id": CATEGORY, "store_id": STORE, "name": "Coffee", "description": null, "position": 1, "weight": 1,
+        "translations": {"de": {"name": "Kaffee", "description": null}}, "version": 1, "created_at": at(OPENED),
     })
 }
 
 pub(super) fn product() -> Value {
     json!({
         "id": PRODUCT, "store_id": STORE, "sku": "ESP", "name": "Espresso", "description": null,
-        "price": euros(250), "available": true, "stock": 40, "archived_at": null, "version": 1,
-        "created_at": at(OPENED),
+        "price": euros(250), "available": true, "available_from": null, "stock": 40, "sold_out": false,
+        "categories": [{"category_id": CATEGORY, "position": 1}], "image_url": "https://cafe.example/espresso.webp",
+        "allergens": [], "diets": ["vegan"],
+        "translations": {"de": {"name": "Espresso", "description": "Kurz und stark"}},
+        "archived_at": null, "version": 1, "created_at": at(OPENED),
     })
 }
 
 pub(super) fn menu() -> Value {
-    json!({"store_id": STORE, "store_name": "Café Berta", "paused": false, "items": [product()]})
+    json!({
+        "store_id": STORE, "store_name": "Café Berta", "currency": "EUR", "language": "en", "languages": ["en", "de"],
+        "paused": false,
+        "categories": [{
+            "id": CATEGORY, "name": "Coffee", "description": null, "position": 1, "product_ids": [PRODUCT],
+        }],
+        "items": [product()],
+    })
 }
 
 pub(super) fn account() -> Value {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
-use domain::{answers::JsonPointer, opening::ClockTime};
+use domain::{answers::JsonPointer, language::Language, opening::ClockTime};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromJSON, ParseResult, ToJSON, Type},
@@ -37,6 +37,14 @@ pub(super) fn wrong(format: &str, text: &str) -> Option<&'static str> {
         "uri" => (
             is_web_address(text),
             "must be an http:// or https:// URL of at most 2000 characters when percent-encoded",
+        ),
+        "image-url" => (
+            is_image_address(text),
+            "must be an https:// URL of at most 2000 characters when percent-encoded, or the product's own /api/v1/images/…",
+        ),
+        "language" => (
+            text.parse::<Language>().is_ok(),
+            "must be a language tag such as de, pt-BR or zh-Hant",
         ),
         "email" => (is_email(text), "must be an email address"),
         "username" => (
@@ -77,6 +85,16 @@ pub(crate) fn keywords(format: &str) -> Vec<(&'static str, Value)> {
         "timezone" => (Some("^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"), None, Some(64)),
         "time-of-day" => (Some("^([01][0-9]|2[0-3]):[0-5][0-9]$"), None, None),
         "uri" => (Some("^[Hh][Tt][Tt][Pp][Ss]?://"), None, Some(2000)),
+        "image-url" => (
+            Some("^([Hh][Tt][Tt][Pp][Ss]://|/api/v1/images/)"),
+            None,
+            Some(2000),
+        ),
+        "language" => (
+            Some("^[A-Za-z]{2,3}(-[A-Za-z]{4})?(-([A-Za-z]{2}|[0-9]{3}))?$"),
+            None,
+            None,
+        ),
         "email" => (None, Some(3), Some(254)),
         "username" => (Some("^[A-Za-z0-9][A-Za-z0-9._@+-]{0,99}$"), None, None),
         "external-id" => (Some("^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,99}$"), None, None),
@@ -122,6 +140,16 @@ fn is_web_address(text: &str) -> bool {
             matches!(url.scheme(), "http" | "https") && url.has_host() && url.as_str().len() <= 2000
         })
 }
+
+fn is_image_address(text: &str) -> bool {
+    is_web_address(text) && text.to_ascii_lowercase().starts_with("https:")
+        || text
+            .strip_prefix(IMAGES)
+            .is_some_and(|id| id.parse::<Uuid>().is_ok())
+}
+
+/// Path of an uploaded image without its id.
+pub(crate) const IMAGES: &str = "/api/v1/images/";
 
 fn is_email(text: &str) -> bool {
     let sane = |c: char| !c.is_whitespace() && !c.is_control();
@@ -206,6 +234,10 @@ text_format! {
     Date = "date";
     /// URL with the scheme http or https.
     WebAddress = "uri";
+    /// Address of an image: https, or an uploaded one's path.
+    ImageAddress = "image-url";
+    /// Language tag (BCP 47) with an optional script and region.
+    LanguageTag = "language";
     Email = "email";
     Username = "username";
     Password = "password";
@@ -217,6 +249,12 @@ text_format! {
     OutsideReference = "outside-reference";
     /// Place in a JSON document (RFC 6901).
     Pointer = "json-pointer";
+}
+
+impl From<LanguageTag> for Language {
+    fn from(tag: LanguageTag) -> Self {
+        tag.0.parse().expect("LanguageTag checks its form")
+    }
 }
 
 macro_rules! shown {
@@ -235,6 +273,8 @@ shown!(
     TimeOfDay,
     Timezone,
     WebAddress,
+    ImageAddress,
+    LanguageTag,
     Email,
     Username,
     Sku,

@@ -119,7 +119,7 @@ pub(super) fn decide(
     if wanted.fulfilment == Fulfilment::Delivery && !wanted.customer.has_address() {
         return Err(PlaceRefused::AddressMissing);
     }
-    let products = products(wanted, state)?;
+    let products = products(wanted, state, now)?;
     let lines = products
         .iter()
         .zip(&wanted.lines)
@@ -242,6 +242,7 @@ fn open_session(
 fn products<'w>(
     wanted: &PlaceOrder,
     state: &'w IntakeState,
+    now: DateTime<Utc>,
 ) -> Result<Vec<&'w Product>, PlaceRefused> {
     let found: Vec<Option<&Product>> = wanted
         .lines
@@ -260,7 +261,8 @@ fn products<'w>(
     if !unknown.is_empty() {
         return Err(PlaceRefused::UnknownProducts { lines: unknown });
     }
-    let unavailable = lines_where(&|product| product.is_some_and(|product| !product.available));
+    let unavailable =
+        lines_where(&|product| product.is_some_and(|product| !product.is_available(now)));
     if !unavailable.is_empty() {
         return Err(PlaceRefused::Unavailable { lines: unavailable });
     }

@@ -169,6 +169,9 @@ async fn give_back_stock(change: &mut Change<'_>, order: &Order) -> store::Resul
     for item in order.items.iter().filter(|item| item.counted) {
         *returned.entry(item.product_id).or_default() += i64::from(item.quantity);
     }
+    if !returned.is_empty() {
+        change.menu_changed(order.store_id);
+    }
     let products: Vec<ProductId> = returned.keys().copied().collect();
     store::stock::lock(&mut change.tx, &products).await?;
     store::stock::give_back(&mut change.tx, &returned).await

@@ -126,6 +126,14 @@ impl Ledger {
             }
             if order.stock_held {
                 move_stock(change, &before.items, &mut order.items).await?;
+                if before
+                    .items
+                    .iter()
+                    .chain(&order.items)
+                    .any(|item| item.counted)
+                {
+                    change.menu_changed(order.store_id);
+                }
             }
             write(change, &before, &order).await?;
             if order.status != OrderStatus::Draft {
@@ -266,7 +274,7 @@ async fn new_items(
 ) -> ChangeResult<Vec<Item>, EditRefused> {
     let found = lines::find(&mut change.tx, order.store_id, lines).await??;
     if order.status != OrderStatus::Draft {
-        found.check_available()?;
+        found.check_available(change.now)?;
     }
     Ok(found.items(lines, &change.inner.chance, change.now))
 }
@@ -284,7 +292,7 @@ async fn check_still_sold(
         note: None,
     };
     let found = lines::find(&mut change.tx, order.store_id, &[line]).await?;
-    match found.and_then(|found| found.check_available()) {
+    match found.and_then(|found| found.check_available(change.now)) {
         Ok(()) => Ok(()),
         Err(_) => Err(PlaceRefused::Unavailable { lines: vec![at] }.into()),
     }

@@ -56,8 +56,9 @@ pub(super) async fn find(
 
 impl LineProducts {
     /// Checks that every product can be ordered now; the refusal names the lines of those that can't.
-    pub(super) fn check_available(&self) -> Result<(), PlaceRefused> {
-        let lines = indices(self.products.iter().map(|product| !product.available));
+    pub(super) fn check_available(&self, now: DateTime<Utc>) -> Result<(), PlaceRefused> {
+        let wrong = |product: &Product| !product.is_available(now);
+        let lines = indices(self.products.iter().map(wrong));
         if lines.is_empty() {
             Ok(())
         } else {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{ProductRefused, add_availability_event, same_currency, write};
+use super::{ProductRefused, add_availability_event, availability, same_currency, write};
 use crate::{Change, ChangeResult, CrashPoints, Ledger, in_one_transaction, stores::lock_stream};
 use domain::{
     ids::{ProductId, StoreId},
@@ -166,6 +166,7 @@ async fn create_listed(
         description: wanted.description.clone(),
         price: wanted.price,
         available: true,
+        available_from: None,
         stock: None,
         archived_at: None,
         version: 1,
@@ -176,7 +177,10 @@ async fn create_listed(
         Err(StoreError::UniqueKeyTaken) => Err(StoreError::LockLost(
             "the sku was taken meanwhile".to_owned(),
         )),
-        made => made.map(|()| product.id),
+        made => made.map(|()| {
+            change.menu_changed(store_id);
+            product.id
+        }),
     }
 }
 
@@ -191,16 +195,19 @@ async fn edit(
     let Some(mut product) = product.filter(|product| product.archived_at.is_none()) else {
         return Ok(());
     };
-    let was_available = product.available;
-    product.available |= is_back;
-    if matches_listing(&product, wanted) && product.available == was_available {
+    let was = availability(&product, change.now);
+    if is_back {
+        product.available = true;
+        product.available_from = None;
+    }
+    if matches_listing(&product, wanted) && availability(&product, change.now) == was {
         return Ok(());
     }
     product.name.clone_from(&wanted.name);
     product.description.clone_from(&wanted.description);
     product.price = wanted.price;
     write(change, &mut product).await?;
-    add_availability_event(change, &product, was_available);
+    add_availability_event(change, &product, was);
     Ok(())
 }
 
@@ -220,10 +227,13 @@ async fn unlist_missing(
     {
         outside::set_listed(&mut change.tx, gone.product, false).await?;
         let product = store::products::lock(&mut change.tx, gone.product).await?;
-        if let Some(mut product) = product.filter(|product| product.available) {
+        let is_offered = |one: &Product| one.available || one.available_from.is_some();
+        if let Some(mut product) = product.filter(is_offered) {
+            let was = availability(&product, change.now);
             product.available = false;
+            product.available_from = None;
             write(change, &mut product).await?;
-            add_availability_event(change, &product, true);
+            add_availability_event(change, &product, was);
         }
     }
     Ok(())

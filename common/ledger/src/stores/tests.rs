@@ -21,6 +21,7 @@ fn a_new_store(name: &str) -> NewStore {
         accept_within_s: 300,
         deliver_accepted_after_h: Some(12),
         timing: Default::default(),
+        language: "de".parse().unwrap(),
     }
 }
 
@@ -105,6 +106,7 @@ async fn an_edit_changes_what_it_says_and_nothing_else(house: TestLedger) {
         lat: Some(Some(1.5)),
         accept_within_s: Some(60),
         deliver_accepted_after_h: Some(None),
+        language: Some("pt-BR".parse().unwrap()),
         ..StoreEdit::default()
     };
     let edited = house
@@ -116,6 +118,7 @@ async fn an_edit_changes_what_it_says_and_nothing_else(house: TestLedger) {
         name: "Bar".to_owned(),
         accept_within_s: 60,
         deliver_accepted_after_h: None,
+        language: "pt-BR".parse().unwrap(),
         version: 2,
         ..before
     };
@@ -251,7 +254,7 @@ async fn an_archived_store_stays_readable_and_takes_no_edits(house: TestLedger) 
     let again = house.ledger.archive_store(id, None).await.unwrap();
     assert_eq!(again, archived, "archiving is idempotent");
     assert_eq!(house.ledger.store(id).await.unwrap(), Some(archived));
-    assert_eq!(house.ledger.menu(id).await.unwrap(), None);
+    assert!(house.ledger.menu(id).await.unwrap().is_none());
     let refused = house
         .ledger
         .edit_store(id, None, StoreEdit::default())

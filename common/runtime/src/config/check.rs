@@ -93,6 +93,11 @@ fn bounds(check: &mut Check, settings: &Settings) {
         65_536..=16 << 20,
     );
     check.range("limits.page_bytes", limits.page_bytes, 65_536..=16 << 20);
+    check.range(
+        "limits.menu_cache_bytes",
+        limits.menu_cache_bytes,
+        0..=1 << 31,
+    );
 }
 
 fn stores(check: &mut Check, settings: &Settings) {

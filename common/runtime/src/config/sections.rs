@@ -105,6 +105,7 @@ pub struct Limits {
     pub unfinished_orders_per_session: u32,
     pub snapshot_bytes: usize,
     pub page_bytes: usize,
+    pub menu_cache_bytes: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -1,0 +1,2 @@
+-- Language of a store's names and descriptions, as a tag: de, pt-BR.
+ALTER TABLE stores ADD COLUMN language VARCHAR(20) NOT NULL DEFAULT 'en';
