@@ -16,11 +16,13 @@ use crate::{
     integrators::IntegratorEdit,
     orders::OrderRefused,
     scene::{LEASE, Scene, word},
+    stores::RulesEdit,
     sweep::Part,
     testing::TestLedger,
 };
 use domain::{
     callback::{CallbackResult, DeliveryUpdate, Update},
+    capacity::{BusyRule, Capacity, CapacityRule},
     delivery::DeliveryStatus,
     handoff::{Handoff, HandoffState, RetryAfter, SendResult},
     integrator::{Confirms, HandoffEvent, Integrator, UnknownPolicy, default_events},
@@ -114,6 +116,19 @@ impl Play {
             }
             integrators.push(integrator);
         }
+        // The order holds room, which the audit compares with what has become of it.
+        let edit = RulesEdit::Capacity(Capacity {
+            rules: vec![CapacityRule {
+                fulfilments: None,
+                minutes: 15,
+                orders: Some(1_000_000),
+                items: None,
+                weight: None,
+            }],
+            busy: BusyRule::default(),
+        });
+        let edited = house.ledger.edit_store_rules(scene.store, edit).await;
+        edited.unwrap();
         let lead_time = TimeDelta::minutes(timing.lead_time_min.into());
         let wanted_at = plan
             .later_s
