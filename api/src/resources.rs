@@ -8,6 +8,7 @@ mod handoffs;
 mod integrators;
 mod listeners;
 pub(crate) mod menu;
+mod option_groups;
 mod orders;
 mod ping;
 mod products;
@@ -26,6 +27,7 @@ use self::{
     handoffs::{Handoffs, IntegratorTests, Messages, Retries, StuckList},
     integrators::Integrators,
     listeners::Listeners,
+    option_groups::OptionGroups,
     orders::{OrderEdits, OrderLists, OrderTimes, Orders},
     ping::Ping,
     products::{Images, Products},
@@ -62,6 +64,7 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
             Products(state.clone()),
             Images(state.clone()),
             Categories(state.clone()),
+            OptionGroups(state.clone()),
         ),
         (Integrators(state.clone()), Listeners(state.clone())),
         Sessions(state.clone()),

@@ -23,13 +23,14 @@ POOLS = {
     "category_id": "categories",
     "order_id": "orders",
     "integrator_id": "integrators",
+    "option_id": "options",
 }
 # A listener's path takes the id of an integrator, which then is none.
 SAME = {"listeners": "integrators"}
-LISTS = {"stores": "stores", "store_ids": "stores", "integrator_ids": "integrators"}
+LISTS = {"stores": "stores", "integrator_ids": "integrators", "option_group_ids": "option-groups"}
 CODE = re.compile(r"\A[0-9a-f]{40}\Z")
 CURRENCY = re.compile(r"\A[A-Z]{3}\Z")
-ENDS = {("DELETE", name) for name in ("stores", "products", "categories", "integrators")}
+ENDS = {("DELETE", name) for name in ("stores", "products", "categories", "option-groups", "integrators")}
 ENDS |= {("PUT", "stores"), ("PATCH", "users")}
 turns, sure = itertools.count(), itertools.count(1)
 noted = open(os.environ["ANSWERS"], "a", buffering=1, encoding="utf-8")

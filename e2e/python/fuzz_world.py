@@ -85,10 +85,13 @@ def has_lines(body, product):
     for line in [*(body.get("items") or []), body]:
         if isinstance(line, dict) and line.keys() & {"product_id", "sku"}:
             line.pop("sku", None)
+            line.pop("options", None)
             line["product_id"] = product
     # Random times are never near enough.
     for field in ("expected_total", "wanted_at", "ready_at"):
         body.pop(field, None)
+    # The product offers none.
+    body.pop("options", None)
     if body.get("reference"):
         body["reference"] = unused("fuzzed")
     if body.get("fulfilment") == "delivery":
@@ -194,6 +197,25 @@ def create_product(world, case, places, body):
         body["sku"] = unused("sku")
 
 
+def has_options(world, body):
+    """Makes the options of a group new ones in the store's currency, and its bounds fit."""
+    for option in body.get("options") or []:
+        for field in ("id", "price", "product_id", "is_default"):
+            option.pop(field, None)
+    body.pop("min", None)
+
+
+def create_option_group(world, case, places, body):
+    body["store_id"] = world.store
+    has_options(world, body)
+
+
+def on_option_group(world, case, places, body):
+    wanted = {"store_id": world.store, "name": "Milk", "max": 1, "options": [{"name": "Oat milk"}]}
+    places["id"] = world.ask("POST", "/option-groups", wanted)["id"]
+    has_options(world, body)
+
+
 def open_session(world, case, places, body):
     body |= {"store_id": world.store, "name": unused("Table")}
 
@@ -249,6 +271,9 @@ OPERATIONS = {
     ("POST", "/sessions/{code}/code"): end_session,
     ("POST", "/categories"): create_category,
     ("POST", "/products"): create_product,
+    ("POST", "/option-groups"): create_option_group,
+    ("PATCH", "/option-groups/{id}"): on_option_group,
+    ("DELETE", "/option-groups/{id}"): on_option_group,
     ("POST", "/sessions"): open_session,
     ("POST", "/users"): create_user,
     ("POST", "/api-keys"): create_api_key,

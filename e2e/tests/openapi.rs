@@ -170,6 +170,14 @@ async fn place_all_of(expediter: &Expediter, letter: &str) {
     let path = format!("/api/v1/integrators/{}", text(&created["integrator"]["id"]));
     let disable = json!({"enabled": false, "disabled_reason": of(200)});
     done(expediter, Method::PATCH, &path, &disable, 200).await;
+    let option = json!({"name": of(100), "sku": within(100), "is_default": true});
+    let group = json!({
+        "store_id": store_id, "name": of(100), "max": 100, "options": vec![option; 3],
+    });
+    let group = expediter.create("/api/v1/option-groups", &group).await;
+    let offers = json!({"option_group_ids": [group["id"]]});
+    let path = format!("/api/v1/products/{}", text(product_id));
+    done(expediter, Method::PATCH, &path, &offers, 200).await;
     let item = json!({"product_id": product_id, "quantity": 10, "note": of(500)});
     let order = json!({
         "store_id": store_id, "items": vec![item; 100], "user_note": of(1000), "reference": within(200).chars().take(100).collect::<String>(),
@@ -360,6 +368,16 @@ async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value
         "username": "spare", "password": "open sesame", "role": "staff", "stores": [spare.store_id],
     });
     let user = expediter.create("/api/v1/users", &spare_user).await;
+    let milk = json!({
+        "store_id": shop.store_id, "name": "Milk", "max": 1, "options": [{"name": "Oat milk"}],
+    });
+    let milk = expediter.create("/api/v1/option-groups", &milk).await;
+    let spare_group = json!({
+        "store_id": spare.store_id, "name": "Milk", "max": 1, "options": [{"name": "Oat milk"}],
+    });
+    let spare_group = expediter
+        .create("/api/v1/option-groups", &spare_group)
+        .await;
     let mut categories = Vec::new();
     for store_id in [&shop.store_id, &spare.store_id] {
         let category = json!({"store_id": store_id, "name": "Drinks"});
@@ -370,6 +388,8 @@ async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value
         "stores": [shop.store_id, spare.store_id],
         "products": [shop.espresso, shop.bun, spare.bun],
         "categories": categories,
+        "option-groups": [milk["id"], spare_group["id"]],
+        "options": [milk["options"][0]["id"]],
         "sessions": [shop.session_code, spare.session_code],
         "integrators": [shop.integrator_id, spare.integrator_id],
         "handoffs": [handoffs[0]["id"]],

@@ -43,7 +43,7 @@ impl Handoff {
                     .into_iter()
                     .take(ITEMS_MAX)
                     .map(|item| Item {
-                        name: short(&item.name),
+                        name: short(&item.full_name()),
                         quantity: short(&item.quantity),
                     })
                     .collect(),
@@ -79,4 +79,32 @@ struct WireItem {
     name: String,
     #[serde(default)]
     quantity: String,
+    #[serde(default)]
+    options: Vec<WireOption>,
+}
+
+#[derive(Deserialize)]
+struct WireOption {
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    quantity: String,
+}
+
+impl WireItem {
+    /// Returns the name with the chosen options: `Espresso (Oat milk, 2 x Shot)`.
+    fn full_name(&self) -> String {
+        if self.options.is_empty() {
+            return self.name.clone();
+        }
+        let options = self
+            .options
+            .iter()
+            .map(|option| match option.quantity.as_str() {
+                "" | "1" => option.name.clone(),
+                more => format!("{more} x {}", option.name),
+            });
+        let options: Vec<String> = options.collect();
+        format!("{} ({})", self.name, options.join(", "))
+    }
 }

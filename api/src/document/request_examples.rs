@@ -22,6 +22,8 @@ pub(super) fn add_examples(document: &mut Value) {
 pub(super) const STORE: &str = "01980000-0000-7000-8000-000000000001";
 pub(super) const CATEGORY: &str = "01980000-0000-7000-8000-000000000012";
 pub(super) const PRODUCT: &str = "01980000-0000-7000-8000-000000000002";
+pub(super) const OPTION_GROUP: &str = "01980000-0000-7000-8000-000000000042";
+pub(super) const OPTION: &str = "01980000-0000-7000-8000-000000000043";
 pub(super) const ORDER: &str = "01980000-0000-7000-8000-000000000003";
 pub(super) const LISTENED_HANDOFF: &str = "01980000-0000-7000-8000-000000000037";
 pub(super) const FENCE: &str = "4611686018427387904";
@@ -59,6 +61,11 @@ fn example(schema: &str) -> Option<Value> {
             "store_id": STORE, "name": "Coffee", "position": 1, "translations": {"de": {"name": "Kaffee"}},
         }),
         "CategoryPatch" => json!({"position": 2}),
+        "NewOptionGroup" => json!({
+            "store_id": STORE, "name": "Milk", "max": 1, "position": 1,
+            "options": [{"name": "Oat milk", "sku": "OAT"}],
+        }),
+        "OptionGroupPatch" => json!({"min": 1}),
         "StockDelta" => json!({"delta": 12, "reason": "delivered"}),
         "NewSession" => json!({"store_id": STORE, "name": "Table 1"}),
         "CloseSession" => json!({"finish": true}),

@@ -66,6 +66,10 @@ fn example(operation: &str) -> Option<Value> {
         "change_stock" => with_fields(places::product(), json!({"stock": 52})),
         "list_products" => page([places::product()]),
 
+        "create_option_group" | "get_option_group" => places::option_group(),
+        "edit_option_group" => with_fields(places::option_group(), json!({"min": 1, "version": 2})),
+        "list_option_groups" => page([places::option_group()]),
+
         "open_session" => orders::session(),
         "renew_session_code" => orders::session_with_fresh_code(),
         "list_sessions" => page([orders::session()]),

@@ -23,6 +23,29 @@ pub(crate) struct Money {
     currency: CurrencyCode,
 }
 
+/// A difference in price, in minor units (cents); may be negative.
+#[derive(Clone, Debug, PartialEq, Eq, Object)]
+#[oai(deny_unknown_fields)]
+pub(crate) struct PriceDifference {
+    /// Amount in minor units: -50 is 0.50 EUR less.
+    #[oai(validator(minimum(value = "-1000000000000"), maximum(value = "1000000000000")))]
+    amount: i64,
+    currency: CurrencyCode,
+}
+
+impl From<money::Money> for PriceDifference {
+    fn from(money: money::Money) -> Self {
+        let Money { amount, currency } = money.into();
+        Self { amount, currency }
+    }
+}
+
+impl From<PriceDifference> for money::Money {
+    fn from(PriceDifference { amount, currency }: PriceDifference) -> Self {
+        Money { amount, currency }.into()
+    }
+}
+
 impl From<money::Money> for Money {
     fn from(money: money::Money) -> Self {
         Self {

@@ -15,7 +15,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-use super::products::view::ProductView;
+use super::{option_groups::view::OptionGroupView, products::view::ProductView};
 use crate::http::{
     body::format::{CurrencyCode, LanguageTag},
     etag::{IfNoneMatch, tag_of},
@@ -39,6 +39,8 @@ pub(crate) struct Menu {
     categories: Vec<MenuCategory>,
     /// Each product once: by its first category, then those without a category.
     items: Vec<ProductView>,
+    /// The groups of options that products of `items` offer.
+    option_groups: Vec<OptionGroupView>,
 }
 
 /// A heading of a menu, with its products.
@@ -77,6 +79,11 @@ impl Menu {
             categories: sections.collect(),
             items: items
                 .map(|one| ProductView::in_language(one, menu.at, language))
+                .collect(),
+            option_groups: menu
+                .option_groups
+                .iter()
+                .map(|group| OptionGroupView::of(group.clone(), menu.store.currency))
                 .collect(),
         }
     }

@@ -4,6 +4,7 @@ mod csv;
 mod edits;
 mod events;
 mod list;
+mod options;
 mod patch;
 mod place;
 mod problems;

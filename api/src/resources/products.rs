@@ -269,6 +269,10 @@ impl From<ProductRefused> for Problem {
             ProductRefused::NotFound => Self::not_found(),
             ProductRefused::NoSuchStore => Self::unknown_store(),
             ProductRefused::SkuTaken => Self::new(Reason::DuplicateProduct),
+            ProductRefused::WrongOptionGroup { at } => Self::invalid_field(
+                format!("/option_group_ids/{at}"),
+                "must be a group of options of the store, named once",
+            ),
             ProductRefused::OtherCurrency { store } => Self::invalid_field(
                 "/price/currency",
                 format!("must be the store's currency, {store}"),

@@ -21,6 +21,7 @@ mod limits;
 mod listeners;
 mod menus;
 mod opening;
+mod option_groups;
 mod orders;
 mod outside;
 mod pages;

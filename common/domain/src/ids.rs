@@ -63,6 +63,8 @@ ids! {
     SessionId,
     OrderId,
     ItemId,
+    OptionGroupId,
+    OptionId,
     IntegratorId,
     /// Id of a handoff, and the `webhook-id` of every request that it makes.
     HandoffId,

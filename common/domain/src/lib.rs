@@ -23,6 +23,8 @@ pub mod image;
 pub mod language;
 /// Menus, as people read them.
 pub mod menu;
+/// Options of products: which of them go together, and what they cost.
+pub mod options;
 /// Orders and their items.
 pub mod order;
 /// Sessions: a table's open tab, and its code.

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ids::{CategoryId, ImageId, ProductId, StoreId},
+    ids::{CategoryId, ImageId, OptionGroupId, ProductId, StoreId},
     language::Language,
+    options::OptionGroup,
     store::{Product, Store},
     words::words,
 };
@@ -161,6 +162,8 @@ pub struct Menu {
     pub sections: Vec<Section>,
     /// Each product once: by its first section, then those without a section.
     pub products: Vec<MenuProduct>,
+    /// The groups of options that its products offer, by position.
+    pub option_groups: Vec<OptionGroup>,
     pub at: DateTime<Utc>,
     /// Times at which a product comes back, in order.
     changes_at: Vec<DateTime<Utc>>,
@@ -216,9 +219,23 @@ impl Menu {
             store,
             sections,
             products: ordered.into_iter().map(|(_, product)| product).collect(),
+            option_groups: Vec::new(),
             at,
             changes_at,
         }
+    }
+
+    /// Adds those of the store's groups of options that a product of the menu offers.
+    #[must_use]
+    pub fn with_option_groups(mut self, mut groups: Vec<OptionGroup>) -> Self {
+        let products = self.products.iter().map(|one| &one.product);
+        let offered: BTreeSet<OptionGroupId> = products
+            .flat_map(|product| product.option_group_ids.iter().copied())
+            .collect();
+        groups.retain(|group| offered.contains(&group.id));
+        groups.sort_by_key(|group| (group.position, group.id));
+        self.option_groups = groups;
+        self
     }
 
     /// Returns the store's language, and then every other language that a text is translated to.

@@ -11,6 +11,7 @@ use super::{
     delivery::Delivery,
     ids::{AccountId, ItemId, OrderId, ProductId, SessionId, StoreId, StreamId},
     money::Money,
+    options::ChosenOption,
     status::{self, By, OrderStatus},
     timing::Timing,
     words::words,
@@ -68,7 +69,9 @@ pub struct Item {
     pub sku: Option<String>,
     pub name: String,
     pub quantity: u32,
+    /// Price of one piece with its options.
     pub unit_price: Money,
+    pub options: Vec<ChosenOption>,
     pub note: Option<String>,
     /// True if the product's stock was counted when this was taken, so that it is given back.
     pub counted: bool,
@@ -81,6 +84,18 @@ impl Item {
         self.unit_price
             .times(self.quantity)
             .expect("intake bounds every line's total")
+    }
+
+    /// Returns the counted products whose stock it takes, and how much of each; a product may occur several times.
+    pub fn takes(&self) -> impl Iterator<Item = (ProductId, i64)> {
+        let own = self
+            .counted
+            .then(|| (self.product_id, self.quantity.into()));
+        let options = self.options.iter().filter(|option| option.counted);
+        own.into_iter().chain(options.filter_map(move |option| {
+            let product = option.product_id?;
+            Some((product, option.quantity_in(self.quantity)))
+        }))
     }
 }
 
@@ -159,6 +174,13 @@ impl Order {
                 "name": item.name,
                 "quantity": item.quantity,
                 "unit_price": item.unit_price,
+                "options": item.options.iter().map(|option| json!({
+                    "option_id": option.id,
+                    "group": option.group,
+                    "name": option.name,
+                    "price": option.price,
+                    "quantity": option.quantity,
+                })).collect::<Vec<_>>(),
                 "total": item.total(),
                 "note": item.note,
             })).collect::<Vec<_>>(),

@@ -74,11 +74,20 @@ fn order_body(subject: Subject<'_>, order: &Order) -> Value {
         .map(|item| {
             json!({
                 "id": item.id.to_string(),
+                "product_id": item.product_id.to_string(),
                 "sku": text(item.sku.as_deref()),
                 "name": item.name,
                 "quantity": item.quantity.to_string(),
                 "note": text(item.note.as_deref()),
                 "unit_price": item.unit_price.to_string(),
+                "options": item.options.iter().map(|option| json!({
+                    "id": option.id.to_string(),
+                    "sku": text(option.sku.as_deref()),
+                    "group": option.group,
+                    "name": option.name,
+                    "quantity": option.quantity.to_string(),
+                    "price": option.price.to_string(),
+                })).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -111,12 +120,18 @@ fn delivery_body(subject: Subject<'_>, order: &Order) -> Value {
     let products: Vec<Value> = order
         .items
         .iter()
-        .map(|item| {
+        .flat_map(|item| {
             let sku = item
                 .sku
                 .clone()
                 .unwrap_or_else(|| item.product_id.to_string());
-            json!({"sku": sku, "name": item.name, "qty": item.quantity})
+            let own = json!({"sku": sku, "name": item.name, "qty": item.quantity});
+            // An option is a line of its own, because the format has no place for it inside one.
+            let options = item.options.iter().map(move |option| {
+                let sku = option.sku.clone().unwrap_or_else(|| option.id.to_string());
+                json!({"sku": sku, "name": option.name, "qty": option.quantity_in(item.quantity)})
+            });
+            std::iter::once(own).chain(options)
         })
         .collect();
     json!({
@@ -168,6 +183,7 @@ mod tests {
         delivery::{Delivery, DeliveryStatus},
         ids::ItemId,
         money::Money,
+        options::ChosenOption,
         order::{Customer, Fulfilment, Item},
         status::OrderStatus,
     };
@@ -227,6 +243,16 @@ mod tests {
                 name: "Espresso".into(),
                 quantity: 2,
                 unit_price: eur(250),
+                options: vec![ChosenOption {
+                    id: id(5),
+                    group: "Milk".into(),
+                    name: "Oat".into(),
+                    sku: None,
+                    price: eur(-50),
+                    quantity: 3,
+                    product_id: None,
+                    counted: false,
+                }],
                 note: None,
                 counted: false,
             }],
@@ -284,7 +310,17 @@ mod tests {
     fn the_order_format_is_seed_001s_and_all_its_values_are_strings() {
         let body = written(Format::Order, Some(&order()));
         assert!(every_leaf_is_text(&body), "{body}");
-        assert_eq!(body["order"]["items"][0]["quantity"], "2");
+        let item = &body["order"]["items"][0];
+        assert_eq!(item["quantity"], "2");
+        assert_eq!(
+            item["product_id"],
+            id::<crate::ids::ProductId>(4).to_string()
+        );
+        let option = id::<crate::ids::OptionId>(5).to_string();
+        assert_eq!(
+            item["options"],
+            json!([{"id": option, "sku": "", "group": "Milk", "name": "Oat", "quantity": "3", "price": "-0.50"}])
+        );
         assert_eq!(body["order"]["total"], "5.00");
         assert_eq!(body["seller"]["lat"], "53.5");
         assert_eq!(body["user"]["phone"], "");
@@ -298,6 +334,11 @@ mod tests {
             id::<crate::ids::OrderId>(2).to_string()
         );
         assert_eq!(body["order"]["products"][0]["qty"], 2);
+        let option = id::<crate::ids::OptionId>(5).to_string();
+        assert_eq!(
+            body["order"]["products"][1],
+            json!({"sku": option, "name": "Oat", "qty": 6})
+        );
         assert_eq!(body["origin"]["address"], "Quay 1");
         assert_eq!(body["destination"]["name"], "Ada");
     }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ids::{ProductId, StoreId},
+    ids::{OptionGroupId, ProductId, StoreId},
     language::Language,
     money::{Currency, Money},
     timing::StoreTiming,
@@ -59,6 +59,8 @@ pub struct Product {
     pub name: String,
     pub description: Option<String>,
     pub price: Money,
+    /// The groups of options that it offers, in this order.
+    pub option_group_ids: Vec<OptionGroupId>,
     /// False if people took it off sale; see [`Self::is_available`].
     pub available: bool,
     /// Time at which a product that was taken off sale comes back by itself.

@@ -5,6 +5,7 @@ mod decide;
 mod draft;
 mod existing;
 mod lines;
+mod options;
 mod room;
 #[cfg(test)]
 mod tests;
@@ -22,13 +23,15 @@ use uuid::Uuid;
 
 pub(super) use draft::{lock_draft_scope, place_draft};
 pub(super) use lines::Lines;
+pub(crate) use options::{OptionGroups, Sold, check_available, check_count, groups_of, sell};
 pub(super) use room::{check_open, concerned, slot_full};
 
 pub use super::idempotency::Idempotency;
 use super::{BatchLimits, ChangeResult, Failure, Inner, Ledger, Refusal, batcher};
 use domain::{
-    ids::{AccountId, OrderId, ProductId, SessionId, StoreId},
+    ids::{AccountId, OptionId, OrderId, ProductId, SessionId, StoreId},
     money::Money,
+    options::{AskedOption, AskedOptions, MAX_OPTIONS_OF_ORDER, WrongOption},
     order::{
         Customer, Fulfilment, Item, Order,
         size::{TextTooLong, check_text},
@@ -71,6 +74,7 @@ pub struct Line {
     pub product: ProductRef,
     /// At least 1.
     pub quantity: u32,
+    pub options: AskedOptions,
     pub note: Option<String>,
 }
 
@@ -113,6 +117,16 @@ pub enum PlaceRefused {
     UnknownProducts { lines: Vec<usize> },
     #[error("some products are unavailable")]
     Unavailable { lines: Vec<usize> },
+    /// Indices of their lines.
+    #[error("some options do not fit together")]
+    WrongOptions { wrong: Vec<(usize, WrongOption)> },
+    #[error("some options are unavailable")]
+    OptionsUnavailable {
+        lines: Vec<usize>,
+        options: Vec<OptionId>,
+    },
+    #[error("an order has at most {MAX_OPTIONS_OF_ORDER} different options")]
+    TooManyOptions,
     #[error("insufficient stock of some products")]
     InsufficientStock { short: Vec<Shortage> },
     #[error("the order's total is too large")]
@@ -162,12 +176,20 @@ pub fn guest_scope(session: SessionId, key_hash: Option<[u8; 32]>) -> Uuid {
 }
 
 impl Line {
-    /// Returns a line for the same quantity of the same product, at its current price.
+    /// Returns a line for the same quantity of the same product with the same options, at current prices.
     #[must_use]
     pub fn repeat(item: &Item) -> Self {
+        let options = item.options.iter().map(|option| AskedOption {
+            id: option.id,
+            quantity: option.quantity,
+        });
         Self {
             product: ProductRef::Id(item.product_id),
             quantity: item.quantity,
+            options: AskedOptions {
+                named: options.collect(),
+                are_repeated: true,
+            },
             note: item.note.clone(),
         }
     }
@@ -213,7 +235,7 @@ impl PlaceOrder {
             + self
                 .lines
                 .iter()
-                .map(|line| 256 + text(&line.note))
+                .map(|line| 256 + text(&line.note) + 256 * line.options.named.len())
                 .sum::<usize>()
     }
 }

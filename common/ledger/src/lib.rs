@@ -21,6 +21,8 @@ pub mod categories;
 pub mod intake;
 /// Menus, and the stamps that prove a copy right.
 pub mod menus;
+/// Groups of options that products offer.
+pub mod option_groups;
 /// Moves, drafts, edits and lists of orders.
 pub mod orders;
 /// Permits to wait for a row that others hold.

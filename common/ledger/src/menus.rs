@@ -1,6 +1,6 @@
 //! Menus as they are read, and the stamps that prove a copy of one right.
 
-use super::{Ledger, Result};
+use super::{Ledger, Result, option_groups::MAX_GROUPS_OF_STORE};
 use domain::{
     ids::{ImageId, ProductId, StoreId},
     menu::{Menu, MenuProduct},
@@ -40,6 +40,7 @@ impl Ledger {
         };
         let categories = store::categories::list(&mut tx, id, None, MAX_CATEGORIES).await?;
         let products = store::products::menu(&mut tx, id, MAX_MENU_PRODUCTS).await?;
+        let groups = store::option_groups::list(&mut tx, id, None, MAX_GROUPS_OF_STORE).await?;
         let mut details = store::products::details::of_store(&mut tx, id).await?;
         let products = products.into_iter().map(|product| MenuProduct {
             details: details.remove(&product.id).unwrap_or_default(),
@@ -47,7 +48,7 @@ impl Ledger {
         });
         let now = self.inner.clock.now();
         Ok(Some(MenuRead {
-            menu: Menu::new(store, categories, products.collect(), now),
+            menu: Menu::new(store, categories, products.collect(), now).with_option_groups(groups),
             stamp,
             stocks,
         }))

@@ -14,7 +14,7 @@ use super::{
 };
 use domain::{
     event::EventKind,
-    ids::{AccountId, ProductId, StoreId},
+    ids::{AccountId, OptionGroupId, ProductId, StoreId},
     menu::{Allergen, Details, Diet, Image, Placement, Translations},
     money::{Currency, Money},
     order::rfc3339,
@@ -45,6 +45,8 @@ pub struct ProductEdit {
     pub name: Option<String>,
     pub description: Option<Option<String>>,
     pub price: Option<Money>,
+    /// Groups of the store, each once.
+    pub option_group_ids: Option<Vec<OptionGroupId>>,
     /// Announced as `product.availability` on the store's own stream.
     pub available: Option<bool>,
     /// Time at which the product comes back by itself; only if `available` is false.
@@ -64,6 +66,9 @@ pub enum ProductRefused {
     NoSuchStore,
     #[error("another product of the store has this sku")]
     SkuTaken,
+    /// Index of the group.
+    #[error("the store has no such group of options, or it is named twice")]
+    WrongOptionGroup { at: usize },
     #[error("the price must be in the store's currency, {store}")]
     OtherCurrency { store: Currency },
     #[error("the store does not have these categories: {indexes:?}")]
@@ -121,6 +126,7 @@ impl Ledger {
                 name: new.name,
                 description: new.description,
                 price: new.price,
+                option_group_ids: Vec::new(),
                 available: new.available,
                 available_from: None,
                 stock: new.stock.map(i64::from),
@@ -179,6 +185,9 @@ impl Ledger {
     ) -> ChangeResult<Product, ProductRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let mut edit = edit.clone();
+            if let Some(groups) = &edit.option_group_ids {
+                check_option_groups(change, id, groups).await?;
+            }
             let (mut product, was) = lock(change, id, version, edit.available.is_some()).await?;
             if let Some(price) = edit.price {
                 same_currency(product.price.currency, price)?;
@@ -187,6 +196,7 @@ impl Ledger {
             set(&mut product.name, edit.name.take());
             set(&mut product.description, edit.description.take());
             set(&mut product.price, edit.price.take());
+            set(&mut product.option_group_ids, edit.option_group_ids.take());
             if let Some(available) = edit.available {
                 if edit.until.is_some_and(|until| until <= change.now) {
                     return Err(ProductRefused::UntilPassed.into());
@@ -281,7 +291,31 @@ async fn lock(
     Ok((product, was))
 }
 
-async fn write(change: &mut Change<'_>, product: &mut Product) -> ChangeResult<(), ProductRefused> {
+/// Locks the groups that the product will offer, so that none of them is deleted meanwhile.
+async fn check_option_groups(
+    change: &mut Change<'_>,
+    id: ProductId,
+    groups: &[OptionGroupId],
+) -> ChangeResult<(), ProductRefused> {
+    let product = store::products::get(&mut change.tx, id).await?;
+    let store = product.ok_or(ProductRefused::NotFound)?.store_id;
+    let known = store::option_groups::lock(&mut change.tx, groups).await?;
+    let is_wrong = |(at, group): (usize, &OptionGroupId)| {
+        let is_known = known
+            .iter()
+            .any(|one| one.id == *group && one.store_id == store);
+        !is_known || groups[..at].contains(group)
+    };
+    match groups.iter().enumerate().position(is_wrong) {
+        Some(at) => Err(ProductRefused::WrongOptionGroup { at }.into()),
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn write(
+    change: &mut Change<'_>,
+    product: &mut Product,
+) -> ChangeResult<(), ProductRefused> {
     let current = product.version;
     let written = store::products::update(&mut change.tx, product, current).await;
     if !written.map_err(sku_taken)? {

@@ -6,11 +6,46 @@ use crate::{error::Result, fetch_all, rows::Text, tx::Tx};
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     pub name: &'static str,
-    sql: &'static str,
+    mysql: &'static str,
+    sqlite: &'static str,
 }
 
 /// Maximum violations reported per rule.
 const MAX_PER_RULE: u32 = 50;
+
+/// The rule of stock. An item takes that of its product, and its options, which are JSON, that of theirs.
+macro_rules! stock_rule {
+    ($options:literal) => {
+        concat!(
+            "SELECT HEX(s.product_id), CAST(s.quantity AS CHAR) FROM stock s \
+             LEFT JOIN (SELECT product_id, SUM(delta) AS moved FROM stock_movements GROUP BY product_id) m \
+               ON m.product_id = s.product_id \
+             LEFT JOIN (SELECT product_id, SUM(quantity) AS held FROM ( \
+               SELECT i.product_id, i.quantity FROM order_items i JOIN orders o ON o.id = i.order_id \
+               WHERE i.counted = TRUE AND o.stock_held = TRUE \
+               UNION ALL ",
+            $options,
+            ") held_rows GROUP BY product_id) h ON h.product_id = s.product_id \
+             WHERE s.quantity < 0 OR s.quantity <> COALESCE(m.moved, 0) - COALESCE(h.held, 0) LIMIT ?"
+        )
+    };
+}
+
+const STOCK: Rule = Rule {
+    name: "stock equals what was put in minus what orders hold",
+    mysql: stock_rule!(
+        "SELECT UNHEX(REPLACE(c.product_id, '-', '')), i.quantity * c.quantity \
+         FROM order_items i JOIN orders o ON o.id = i.order_id \
+         JOIN JSON_TABLE(i.options, '$[*]' COLUMNS (product_id VARCHAR(36) PATH '$.product_id', \
+           quantity BIGINT PATH '$.quantity', counted VARCHAR(5) PATH '$.counted')) c \
+         WHERE i.options IS NOT NULL AND o.stock_held = TRUE AND c.counted IN ('true', '1')"
+    ),
+    sqlite: stock_rule!(
+        "SELECT UNHEX(c.value ->> 'product_id', '-'), i.quantity * (c.value ->> 'quantity') \
+         FROM order_items i JOIN orders o ON o.id = i.order_id JOIN JSON_EACH(i.options) c \
+         WHERE i.options IS NOT NULL AND o.stock_held = TRUE AND c.value ->> 'counted' = 1"
+    ),
+};
 
 const RULES: &[(&str, &str)] = &[
     (
@@ -32,15 +67,6 @@ const RULES: &[(&str, &str)] = &[
         "a store's counter is the number of its own stream's events",
         "SELECT HEX(s.store_id), CAST(s.last_seq AS CHAR) FROM store_counters s \
          WHERE s.last_seq <> (SELECT COUNT(*) FROM events e WHERE e.stream_id = s.store_id) LIMIT ?",
-    ),
-    (
-        "stock equals what was put in minus what orders hold",
-        "SELECT HEX(s.product_id), CAST(s.quantity AS CHAR) FROM stock s \
-         LEFT JOIN (SELECT product_id, SUM(delta) AS moved FROM stock_movements GROUP BY product_id) m \
-           ON m.product_id = s.product_id \
-         LEFT JOIN (SELECT i.product_id, SUM(i.quantity) AS held FROM order_items i JOIN orders o ON o.id = i.order_id \
-           WHERE i.counted = TRUE AND o.stock_held = TRUE GROUP BY i.product_id) h ON h.product_id = s.product_id \
-         WHERE s.quantity < 0 OR s.quantity <> COALESCE(m.moved, 0) - COALESCE(h.held, 0) LIMIT ?",
     ),
     (
         "an order holds its stock from placement until it is called off",
@@ -217,13 +243,19 @@ const RULES: &[(&str, &str)] = &[
 /// Returns all rules. Each is read by one statement, which sees one snapshot, and needs no transaction with others: a
 /// transaction that reads for long holds the metadata of its tables, and a schema change would wait for its end.
 pub fn rules() -> impl Iterator<Item = Rule> {
-    RULES.iter().map(|(name, sql)| Rule { name, sql })
+    let both = RULES.iter().map(|(name, sql)| Rule {
+        name,
+        mysql: sql,
+        sqlite: sql,
+    });
+    both.chain([STOCK])
 }
 
 impl Rule {
     /// Returns the violations of this rule: an id in hexadecimal, and a detail such as the status.
     pub async fn findings(self, tx: &mut Tx) -> Result<Vec<(String, Option<String>)>> {
-        let rows: Vec<(Text, Option<Text>)> = fetch_all!(tx, self.sql, MAX_PER_RULE);
+        let sql = tx.pick(self.mysql, self.sqlite);
+        let rows: Vec<(Text, Option<Text>)> = fetch_all!(tx, sql, MAX_PER_RULE);
         let rows = rows.into_iter();
         Ok(rows
             .map(|(id, what)| (id.0, what.map(|what| what.0)))

@@ -37,6 +37,8 @@ pub mod images;
 pub mod intake;
 /// What a menu is made from, and its version.
 pub mod menus;
+/// Groups of options that products offer.
+pub mod option_groups;
 /// Orders, their items, edits and lists.
 pub mod orders;
 /// Products, also those of an external service.

@@ -117,7 +117,7 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
 async fn insert_items(tx: &mut Tx, items: &[(OrderId, i32, &Item)]) -> Result<()> {
     insert_many!(
         tx,
-        "INSERT INTO order_items (id, order_id, position, product_id, sku, name, quantity, unit_amount, note, counted) ",
+        "INSERT INTO order_items (id, order_id, position, product_id, sku, name, quantity, unit_amount, note, counted, options) ",
         items,
         |push, row| {
             let (order_id, position, item) = row;
@@ -131,6 +131,7 @@ async fn insert_items(tx: &mut Tx, items: &[(OrderId, i32, &Item)]) -> Result<()
                 .push_bind(item.unit_price.amount)
                 .push_bind(item.note.as_deref())
                 .push_bind(item.counted)
+                .push_bind((!item.options.is_empty()).then_some(Json(&item.options)))
         }
     );
     Ok(())
@@ -314,7 +315,7 @@ async fn with_items(tx: &mut Tx, rows: Vec<OrderRow>) -> Result<Vec<Order>> {
     for ids in ids.chunks(MAX_ORDERS_PER_QUERY) {
         let items: Vec<ItemRow> = read_in!(
             tx,
-            "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted \
+            "SELECT id, order_id, product_id, sku, name, quantity, unit_amount, note, counted, options \
              FROM order_items WHERE order_id IN (",
             ids,
             ") ORDER BY order_id, position"

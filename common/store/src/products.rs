@@ -3,7 +3,7 @@
 pub mod details;
 pub mod outside;
 
-use sqlx::QueryBuilder;
+use sqlx::{QueryBuilder, types::Json};
 
 use crate::{
     error::Result,
@@ -127,7 +127,7 @@ pub async fn update(tx: &mut Tx, product: &Product, version: i64) -> Result<bool
     let changed = execute!(
         tx,
         "UPDATE products SET sku = ?, name = ?, description = ?, price_amount = ?, available = ?, available_from = ?, \
-         archived_at = ?, version = version + 1 WHERE id = ? AND version = ?",
+         archived_at = ?, option_group_ids = ?, version = version + 1 WHERE id = ? AND version = ?",
         product.sku.as_deref().map(str::as_bytes),
         &product.name,
         &product.description,
@@ -135,6 +135,7 @@ pub async fn update(tx: &mut Tx, product: &Product, version: i64) -> Result<bool
         product.available,
         product.available_from,
         product.archived_at,
+        (!product.option_group_ids.is_empty()).then_some(Json(&product.option_group_ids)),
         product.id,
         version
     );
@@ -150,7 +151,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT p.id, p.store_id, p.sku, p.name, p.description, p.price_amount, p.currency, p.available, \
-             p.available_from, s.quantity AS stock, p.archived_at, p.version, p.created_at \
+             p.option_group_ids, p.available_from, s.quantity AS stock, p.archived_at, p.version, p.created_at \
              FROM products p LEFT JOIN stock s ON s.product_id = p.id ",
             $rest
         )
@@ -169,6 +170,10 @@ impl ReadRow for Product {
             name: row.get("name")?,
             description: row.get("description")?,
             price: Money::new(row.get("price_amount")?, row.get("currency")?),
+            option_group_ids: row
+                .get::<Option<Json<_>>>("option_group_ids")?
+                .map(|Json(ids)| ids)
+                .unwrap_or_default(),
             available: row.get("available")?,
             available_from: row.get("available_from")?,
             stock: row.get("stock")?,

@@ -40,6 +40,8 @@ const FILL_OTHER_TABLES: &[&str] = &[
     "INSERT INTO store_counters (store_id, last_number, last_seq) SELECT id, 0, 0 FROM orders",
     "INSERT INTO products (id, store_id, name, price_amount, currency, available, version, created_at) \
      SELECT id, store_id, 'Tea', 200, 'EUR', TRUE, 1, created_at FROM orders",
+    "INSERT INTO option_groups (id, store_id, name, min_chosen, max_chosen, position, options, version, created_at) \
+     SELECT id, store_id, 'Milk', 0, 1, 0, '[]', 1, created_at FROM orders",
     "INSERT INTO sessions (id, store_id, code, name, state, opened_at, last_seq) \
      SELECT id, store_id, reference, 'Table', 'CLOSED', created_at, 0 FROM orders",
     "INSERT INTO accounts (id, username, password_hash, role, disabled, created_at) \
@@ -68,6 +70,7 @@ const TABLES: &[&str] = &[
     "stores",
     "store_counters",
     "products",
+    "option_groups",
     "sessions",
     "accounts",
     "account_stores",
@@ -265,6 +268,7 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         super::stores::list(&mut tx, None, None, PAGE);
         super::stores::list(&mut tx, Some(some), None, PAGE);
         products::list(&mut tx, store, None, PAGE);
+        option_groups::list(&mut tx, store, None, PAGE);
         sessions::list(&mut tx, store, SessionState::Closed, None, PAGE);
         sessions::list(&mut tx, store, SessionState::Open, None, PAGE);
         integrators::list(&mut tx, store, None, PAGE);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::request_examples::{ORDER, PRODUCT, STORE},
+    super::request_examples::{OPTION, ORDER, PRODUCT, STORE},
     at, euros, with_fields,
 };
 
@@ -42,7 +42,13 @@ fn customer(phone: Value) -> Value {
 fn item(quantity: u32) -> Value {
     json!({
         "id": ITEM, "product_id": PRODUCT, "sku": "ESP", "name": "Espresso", "quantity": quantity,
-        "unit_price": euros(250), "total": euros(250 * quantity), "note": "without sugar",
+        "unit_price": euros(250), "options": [option()], "total": euros(250 * quantity), "note": "without sugar",
+    })
+}
+
+fn option() -> Value {
+    json!({
+        "option_id": OPTION, "group": "Milk", "name": "Oat milk", "sku": "OAT", "price": euros(0), "quantity": 1,
     })
 }
 
@@ -155,6 +161,9 @@ fn told(order: &Value) -> Value {
     }
     for item in told["items"].as_array_mut().into_iter().flatten() {
         without(item, "sku");
+        for option in item["options"].as_array_mut().into_iter().flatten() {
+            without(option, "sku");
+        }
     }
     told
 }

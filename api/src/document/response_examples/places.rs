@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::request_examples::{CATEGORY, PRODUCT, STORE},
+    super::request_examples::{CATEGORY, OPTION, OPTION_GROUP, PRODUCT, STORE},
     at, euros,
 };
 
@@ -30,11 +30,22 @@ pub(super) fn category() -> Value {
 pub(super) fn product() -> Value {
     json!({
         "id": PRODUCT, "store_id": STORE, "sku": "ESP", "name": "Espresso", "description": null,
-        "price": euros(250), "available": true, "available_from": null, "stock": 40, "sold_out": false,
+        "price": euros(250), "option_group_ids": [OPTION_GROUP], "available": true, "available_from": null, "stock": 40, "sold_out": false,
         "categories": [{"category_id": CATEGORY, "position": 1}], "image_url": "https://cafe.example/espresso.webp",
         "allergens": [], "diets": ["vegan"],
         "translations": {"de": {"name": "Espresso", "description": "Kurz und stark"}},
         "archived_at": null, "version": 1, "created_at": at(OPENED),
+    })
+}
+
+pub(super) fn option_group() -> Value {
+    json!({
+        "id": OPTION_GROUP, "store_id": STORE, "name": "Milk", "min": 0, "max": 1, "position": 1,
+        "options": [{
+            "id": OPTION, "name": "Oat milk", "price": euros(0), "available": true, "is_default": false,
+            "sku": "OAT", "product_id": null,
+        }],
+        "version": 1, "created_at": at(OPENED),
     })
 }
 
@@ -46,6 +57,7 @@ pub(super) fn menu() -> Value {
             "id": CATEGORY, "name": "Coffee", "description": null, "position": 1, "product_ids": [PRODUCT],
         }],
         "items": [product()],
+        "option_groups": [option_group()],
     })
 }
 

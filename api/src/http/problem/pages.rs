@@ -75,6 +75,9 @@ fn example(reason: Reason) -> Value {
             Problem::new(reason).with("short", short)
         }
         Reason::ProductUnavailable => Problem::new(reason).with("items", json!([0])),
+        Reason::OptionUnavailable => Problem::new(reason)
+            .with("items", json!([0]))
+            .with("options", json!([id])),
         Reason::TotalMismatch => Problem::new(reason)
             .with("expected", json!({"amount": 250, "currency": "EUR"}))
             .with("actual", json!({"amount": 270, "currency": "EUR"})),

@@ -70,6 +70,8 @@ reasons! {
         "`short` lists every product that is out of stock or short, with the quantity left. Nothing was ordered and no stock was taken. Reduce the quantities or remove these products.";
     ProductUnavailable = "product_unavailable", CONFLICT, "Product unavailable",
         "A product is marked unavailable, is archived, or does not belong to this store. Nothing was ordered. Read the menu again and remove the product.";
+    OptionUnavailable = "option_unavailable", CONFLICT, "Option unavailable",
+        "An option is marked unavailable: `options` lists the ids, `items` the indices of the items. Nothing was ordered. Read the menu again and choose other options; a quantity of 0 declines an option that is a default.";
     DuplicateProduct = "duplicate_product", CONFLICT, "SKU already in use",
         "A sku is unique among a store's products that are not archived. Choose another sku, or edit the product that has it.";
     DuplicateOrder = "duplicate_order", CONFLICT, "Order reference already in use",

@@ -4,6 +4,7 @@ use std::{borrow::Cow, io, iter};
 
 use domain::{
     ids::OrderId,
+    options::ChosenOption,
     order::{Item, Order, rfc3339},
 };
 use futures_util::{StreamExt, stream};
@@ -95,9 +96,23 @@ fn fields(order: &Order) -> [Cow<'_, str>; 22] {
 fn items(items: &[Item]) -> String {
     let texts: Vec<String> = items
         .iter()
-        .map(|item| format!("{} x {}", item.quantity, item.name))
+        .map(|item| {
+            let one = format!("{} x {}", item.quantity, item.name);
+            if item.options.is_empty() {
+                return one;
+            }
+            let options: Vec<String> = item.options.iter().map(option).collect();
+            format!("{one} ({})", options.join(", "))
+        })
         .collect();
     texts.join("; ")
+}
+
+fn option(option: &ChosenOption) -> String {
+    match option.quantity {
+        1 => option.name.clone(),
+        more => format!("{more} x {}", option.name),
+    }
 }
 
 fn lines<'o, const N: usize>(

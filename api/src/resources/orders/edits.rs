@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::{
     Orders,
+    options::about_the_item,
     patch::{ItemPatch, OrderPatch, Replacement, add_item_edit, items_edit, pointer_to},
     place::refresh,
     placed,
@@ -242,6 +243,9 @@ fn edit_problem(refused: EditRefused, edit: &OrderEdit) -> Problem {
         ) => {
             let field = "/note".to_owned();
             PlaceRefused::TextTooLong(TextTooLong { field, ..too_long }).into()
+        }
+        (EditRefused::Place(refused), ItemsEdit::Add(_) | ItemsEdit::Change { .. }) => {
+            about_the_item(refused)
         }
         (refused, _) => refused.into(),
     }

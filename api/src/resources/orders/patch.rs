@@ -11,7 +11,10 @@ use ledger::{
 };
 use poem_openapi::{Object, types::MaybeUndefined};
 
-use super::request::{CustomerFields, NewItem, lines};
+use super::{
+    options::{NewItemOption, asked},
+    request::{CustomerFields, NewItem, lines},
+};
 use crate::http::{
     body::format::{Email, Reference},
     enums,
@@ -62,6 +65,9 @@ struct CustomerPatch {
 pub(super) struct ItemPatch {
     #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
     quantity: MaybeUndefined<u32>,
+    /// Replace the item's options, at their current prices; the product keeps the price that it was sold at.
+    #[oai(validator(max_items = 50))]
+    options: MaybeUndefined<Vec<NewItemOption>>,
     #[oai(validator(max_length = 500))]
     note: MaybeUndefined<String>,
 }
@@ -128,6 +134,7 @@ impl ItemPatch {
         let change = ItemsEdit::Change {
             item,
             quantity: filled.said("quantity", self.quantity),
+            options: filled.said("options", self.options).map(asked),
             note: said(self.note),
         };
         filled.all(items_edit(change))

@@ -1,6 +1,7 @@
 //! Converts refusals to place, move or edit an order into problems.
 
 use domain::{
+    options::MAX_OPTIONS_OF_ORDER,
     order::{MAX_ITEMS, rfc3339, size::TextTooLong},
     status::{MoveRefused, OrderStatus},
 };
@@ -10,6 +11,7 @@ use ledger::{
 };
 use serde_json::{Value, json};
 
+use super::options::{unavailable, wrong_options};
 use crate::http::{
     etag::version_conflict,
     problem::{FieldError, Problem, Reason},
@@ -44,6 +46,14 @@ impl From<PlaceRefused> for Problem {
             ),
             PlaceRefused::Unavailable { lines } => Self::new(Reason::ProductUnavailable)
                 .with("items", lines.into_iter().collect::<Value>()),
+            PlaceRefused::WrongOptions { wrong } => {
+                wrong_options(&wrong, |line| format!("/items/{line}"))
+            }
+            PlaceRefused::OptionsUnavailable { lines, options } => unavailable(lines, &options),
+            PlaceRefused::TooManyOptions => {
+                let detail = format!("must have at most {MAX_OPTIONS_OF_ORDER} options together");
+                Self::invalid_field("/items", detail)
+            }
             PlaceRefused::InsufficientStock { short } => {
                 let short: Value = short
                     .into_iter()

@@ -11,6 +11,7 @@ use ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef};
 use poem_openapi::{Enum, Object};
 use uuid::Uuid;
 
+use super::options::{NewItemOption, asked};
 use crate::http::{
     body::format::{Email, Reference, Sku},
     enums,
@@ -79,6 +80,9 @@ pub(super) struct NewItem {
     /// Number of pieces. Default 1.
     #[oai(validator(minimum(value = "1"), maximum(value = "10000")))]
     quantity: Option<u32>,
+    /// Options of the product's groups. A group of which none is named gets its defaults.
+    #[oai(skip_serializing_if_is_none, validator(max_items = 50))]
+    options: Option<Vec<NewItemOption>>,
     #[oai(validator(max_length = 500))]
     note: Option<String>,
 }
@@ -243,6 +247,7 @@ impl GuestsOrder {
                 product_id: Some(product),
                 sku: None,
                 quantity: None,
+                options: None,
                 note: None,
             }],
             _ => {
@@ -300,6 +305,7 @@ impl NewItem {
         Some(Line {
             product,
             quantity: self.quantity.unwrap_or(1).min(MAX_QUANTITY),
+            options: asked(self.options.unwrap_or_default()),
             note: self.note,
         })
     }

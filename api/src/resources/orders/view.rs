@@ -13,7 +13,11 @@ use domain::{
 use poem_openapi::Object;
 use uuid::Uuid;
 
-use super::{request::CustomerFields, rights::has_guest_key};
+use super::{
+    options::{GuestItemOptionView, ItemOptionView},
+    request::CustomerFields,
+    rights::has_guest_key,
+};
 
 /// An order; it has the same form everywhere.
 #[derive(Debug, Object)]
@@ -68,7 +72,9 @@ struct ItemView {
     sku: Option<String>,
     name: String,
     quantity: u32,
+    /// Price of one piece with its options.
     unit_price: scalars::Money,
+    options: Vec<ItemOptionView>,
     total: scalars::Money,
     note: Option<String>,
 }
@@ -120,7 +126,9 @@ struct GuestItemView {
     product_id: Uuid,
     name: String,
     quantity: u32,
+    /// Price of one piece with its options.
     unit_price: scalars::Money,
+    options: Vec<GuestItemOptionView>,
     total: scalars::Money,
     note: Option<String>,
 }
@@ -191,6 +199,7 @@ impl ItemView {
             name: item.name.clone(),
             quantity: item.quantity,
             unit_price: item.unit_price.into(),
+            options: item.options.iter().map(Into::into).collect(),
             total: item.total().into(),
             note: item.note.clone(),
         }
@@ -217,6 +226,7 @@ impl GuestOrderView {
                     name: item.name.clone(),
                     quantity: item.quantity,
                     unit_price: item.unit_price.into(),
+                    options: item.options.iter().map(Into::into).collect(),
                     total: item.total().into(),
                     note: item.note.clone(),
                 })
@@ -262,6 +272,7 @@ mod tests {
     use domain::{
         delivery::{Delivery, DeliveryStatus, DeliveryStep},
         money::{MAX_AMOUNT, Money},
+        options::{ChosenOption, MAX_OPTION_QUANTITY},
         order::{Customer, Fulfilment, MAX_QUANTITY, OrderSession},
         status::OrderStatus,
         timing::Timing,
@@ -271,7 +282,7 @@ mod tests {
     use super::*;
 
     /// Returns an order whose fields are all as long as they get, with `text` in each text.
-    fn longest(text: &str, items: usize) -> Order {
+    fn longest(text: &str, items: usize, options: usize) -> Order {
         let (id, at) = (Uuid::max(), DateTime::from_timestamp(1 << 33, 999_999_000));
         let text = || Some(text.to_owned());
         let euros = |amount| Money::new(amount, "EUR".parse().unwrap());
@@ -280,6 +291,16 @@ mod tests {
             status,
             at: at.unwrap(),
         };
+        let option = ChosenOption {
+            id: id.into(),
+            group: text().unwrap(),
+            name: text().unwrap(),
+            sku: text(),
+            price: euros(-MAX_AMOUNT),
+            quantity: MAX_OPTION_QUANTITY,
+            product_id: Some(id.into()),
+            counted: true,
+        };
         let item = Item {
             id: id.into(),
             product_id: id.into(),
@@ -287,6 +308,7 @@ mod tests {
             name: text().unwrap(),
             quantity: MAX_QUANTITY,
             unit_price: euros(MAX_AMOUNT / i64::from(MAX_QUANTITY)),
+            options: vec![option; options],
             note: text(),
             counted: true,
         };
@@ -342,8 +364,8 @@ mod tests {
     #[test]
     fn no_order_is_longer_than_answers_count_for_it_and_few_are_much_shorter() {
         for text in ["", "plain text", "\u{1}\u{1f}\"\\", "ünïcode ☕"] {
-            for items in [0, 1, 50] {
-                let order = longest(text, items);
+            for (items, options) in [(0, 0), (1, 0), (1, 50), (50, 0), (50, 3)] {
+                let order = longest(text, items, options);
                 let counted = order.max_json_bytes();
                 let shown = OrderView::of(&order, Some(By::Operator)).to_json_string();
                 let guests = GuestOrderView::of(&order, None).to_json_string();

@@ -57,6 +57,9 @@ pub(super) struct ProductPatch {
     #[oai(validator(max_length = 2000))]
     description: MaybeUndefined<String>,
     price: MaybeUndefined<scalars::Money>,
+    /// The groups of options that it offers, in this order, each once.
+    #[oai(validator(max_items = 20))]
+    option_group_ids: MaybeUndefined<Vec<Uuid>>,
     available: MaybeUndefined<bool>,
     /// With `available` false: the time at which the product comes back by itself, shown as `available_from`.
     until: MaybeUndefined<Time>,
@@ -115,6 +118,7 @@ impl ProductPatch {
             && self.name.is_undefined()
             && self.description.is_undefined()
             && self.price.is_undefined()
+            && self.option_group_ids.is_undefined()
             && self.categories.is_undefined()
             && self.image_url.is_undefined()
             && self.allergens.is_undefined()
@@ -137,6 +141,9 @@ impl ProductPatch {
             name: filled.said("name", self.name),
             description: said(self.description),
             price: filled.said("price", self.price).map(Into::into),
+            option_group_ids: filled
+                .said("option_group_ids", self.option_group_ids)
+                .map(|ids| ids.into_iter().map(Into::into).collect()),
             available,
             until,
             categories: categories.map(|all| places(all, &mut errors)),

@@ -29,6 +29,8 @@ pub(crate) struct ProductView {
     name: String,
     description: Option<String>,
     price: scalars::Money,
+    /// Ids of the groups of options that it offers, in this order.
+    option_group_ids: Vec<Uuid>,
     /// True if it may be ordered now, regardless of stock.
     available: bool,
     /// While it is not available: the time at which it comes back by itself, if that is known.
@@ -94,6 +96,7 @@ impl ProductView {
             name: product.name.clone(),
             description: product.description.clone(),
             price: product.price.into(),
+            option_group_ids: product.option_group_ids.iter().map(|id| id.uuid()).collect(),
             available: product.is_available(now),
             available_from: product.comes_back_at(now).map(Into::into),
             stock: product.stock,

@@ -4,7 +4,9 @@ use super::{Customer, Order};
 use crate::json_size::text_bytes as json_bytes;
 
 /// Bytes of an item's JSON without its texts: field names, ids, amounts and times.
-const ITEM_JSON_BYTES: usize = 360;
+const ITEM_JSON_BYTES: usize = 375;
+/// Bytes of an option's JSON without its texts.
+const OPTION_JSON_BYTES: usize = 170;
 /// Bytes of an order's JSON without items and texts.
 const ORDER_JSON_BYTES: usize = 1560;
 
@@ -97,7 +99,15 @@ impl Order {
     pub fn max_json_bytes(&self) -> usize {
         let optional = |text: &Option<String>| text.as_deref().map_or(0, json_bytes);
         let items = self.items.iter().map(|item| {
-            ITEM_JSON_BYTES + json_bytes(&item.name) + optional(&item.sku) + optional(&item.note)
+            let options = item.options.iter().map(|option| {
+                let texts = json_bytes(&option.group) + json_bytes(&option.name);
+                OPTION_JSON_BYTES + texts + optional(&option.sku)
+            });
+            ITEM_JSON_BYTES
+                + json_bytes(&item.name)
+                + optional(&item.sku)
+                + optional(&item.note)
+                + options.sum::<usize>()
         });
         let session = self.session.as_ref();
         let delivery = self.delivery.as_ref().map_or(0, |delivery| {

@@ -10,6 +10,7 @@ use super::{
     decide::{IntakeState, decide},
     distinct,
     existing::ExistingOrders,
+    options::{groups_of, products_of_options},
     room,
     write::{Winner, write},
 };
@@ -248,6 +249,24 @@ async fn products(
             state.products.insert(product.id, product);
         }
     }
+    state.option_groups = groups_of(tx, state.products.values()).await?;
+    if state.option_groups.is_empty() {
+        return Ok(());
+    }
+    // Products of chosen options: those that are counted are locked with the others.
+    let mut of_options = Vec::new();
+    for order in orders {
+        for line in &order.lines {
+            if let Some(product) = state.product(order.store_id, &line.product) {
+                of_options.extend(products_of_options(product, line, &state.option_groups));
+            }
+        }
+    }
+    of_options.retain(|id| !state.products.contains_key(id));
+    let of_options = distinct(of_options.into_iter());
+    for product in store::products::many(tx, &of_options).await? {
+        state.products.insert(product.id, product);
+    }
     Ok(())
 }
 
@@ -280,14 +299,19 @@ fn find_held(order: &PlaceOrder, state: &IntakeState) -> Option<Held> {
     if state.stores.contains_key(&store) && !state.numbers.contains_key(&store) {
         return Some(Held(store.uuid()));
     }
+    let is_held = |id: &ProductId| {
+        let product = state.products.get(id);
+        product.is_some_and(|one| one.stock.is_some()) && !state.stock.contains_key(id)
+    };
     order.lines.iter().find_map(|line| {
         let id = match &line.product {
             ProductRef::Id(id) => *id,
             ProductRef::Sku(sku) => *state.skus.get(&(store, sku.clone()))?,
         };
         let product = state.products.get(&id)?;
-        let is_held = product.stock.is_some() && !state.stock.contains_key(&id);
-        is_held.then(|| Held(id.uuid()))
+        let of_options = products_of_options(product, line, &state.option_groups);
+        let held = std::iter::once(id).chain(of_options).find(is_held)?;
+        Some(Held(held.uuid()))
     })
 }
 

@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Duration, Utc};
 
-use super::{super::Bounds, PlaceOrder, PlaceRefused, Placer, ProductRef, Shortage, check_open};
+use super::{
+    super::Bounds,
+    PlaceOrder, PlaceRefused, Placer, ProductRef, Shortage, check_open,
+    options::{OptionGroups, Sold, check_available, sell},
+};
 use domain::{
     capacity::{Hold, Load, StoreRules},
     ids::{OrderId, ProductId, SessionId, StoreId},
@@ -30,6 +34,7 @@ pub(super) struct IntakeState {
     pub(super) numbers: HashMap<StoreId, i64>,
     pub(super) products: HashMap<ProductId, Product>,
     pub(super) skus: HashMap<(StoreId, String), ProductId>,
+    pub(super) option_groups: OptionGroups,
     /// Remaining stock of counted products, whose rows are locked.
     pub(super) stock: HashMap<ProductId, i64>,
     /// Rules of the stores that have some.
@@ -43,7 +48,7 @@ pub(super) struct IntakeState {
 }
 
 impl IntakeState {
-    fn product(&self, store: StoreId, wanted: &ProductRef) -> Option<&Product> {
+    pub(super) fn product(&self, store: StoreId, wanted: &ProductRef) -> Option<&Product> {
         let id = match wanted {
             ProductRef::Id(id) => id,
             ProductRef::Sku(sku) => self.skus.get(&(store, sku.clone()))?,
@@ -120,10 +125,16 @@ pub(super) fn decide(
         return Err(PlaceRefused::AddressMissing);
     }
     let products = products(wanted, state, now)?;
-    let lines = products
+    let sold = sell(
+        products.iter().copied(),
+        &wanted.lines,
+        &state.option_groups,
+    )?;
+    check_available(&sold)?;
+    let lines = sold
         .iter()
         .zip(&wanted.lines)
-        .map(|(product, line)| (&product.price, line.quantity));
+        .map(|(sold, line)| (&sold.unit_price, line.quantity));
     let total = total(Money::new(0, store.currency), lines).ok_or(PlaceRefused::TotalTooLarge)?;
     if let Some(expected) = wanted.expected_total
         && expected != total
@@ -133,19 +144,29 @@ pub(super) fn decide(
             actual: total,
         });
     }
-    let taken = check_stock(wanted, &products, state)?;
+    let taken = check_stock(wanted, &products, &sold, state)?;
     let hold = state.hold(wanted, load(wanted), now)?;
 
     let items = products
         .iter()
+        .zip(sold)
         .zip(&wanted.lines)
-        .map(|(product, line)| Item {
+        .map(|((product, sold), line)| Item {
             id: chance.id(now),
             product_id: product.id,
             sku: product.sku.clone(),
             name: product.name.clone(),
             quantity: line.quantity,
-            unit_price: product.price,
+            unit_price: sold.unit_price,
+            options: sold
+                .choice
+                .options
+                .into_iter()
+                .map(|mut option| {
+                    option.counted = option.product_id.is_some_and(|id| taken.contains_key(&id));
+                    option
+                })
+                .collect(),
             note: line.note.clone(),
             counted: taken.contains_key(&product.id),
         })
@@ -269,16 +290,26 @@ fn products<'w>(
     Ok(found.into_iter().flatten().collect())
 }
 
-/// Returns the quantity of each counted product that the order takes, over all lines; refuses if stock is insufficient.
+/// Returns the quantity of each counted product that the order takes, over all lines and their options; refuses if
+/// stock is insufficient.
 fn check_stock(
     wanted: &PlaceOrder,
     products: &[&Product],
+    sold: &[Sold],
     state: &IntakeState,
 ) -> Result<BTreeMap<ProductId, i64>, PlaceRefused> {
     let mut takes: BTreeMap<ProductId, i64> = BTreeMap::new();
-    for (product, line) in products.iter().zip(&wanted.lines) {
-        if state.stock.contains_key(&product.id) {
-            *takes.entry(product.id).or_default() += i64::from(line.quantity);
+    let mut take = |product: ProductId, quantity: i64| {
+        if state.stock.contains_key(&product) {
+            *takes.entry(product).or_default() += quantity;
+        }
+    };
+    for ((product, sold), line) in products.iter().zip(sold).zip(&wanted.lines) {
+        take(product.id, line.quantity.into());
+        for option in &sold.choice.options {
+            if let Some(product) = option.product_id {
+                take(product, option.quantity_in(line.quantity));
+            }
         }
     }
     let short: Vec<Shortage> = takes

@@ -11,7 +11,7 @@ use domain::{
     handoff::Cause,
     hint::Hint,
     ids::{ProductId, StoreId},
-    order::Order,
+    order::{Item, Order},
     status::OrderStatus,
 };
 use store::{handoffs::NewHandoff, idempotency::KeyRow, orders::NewOrder};
@@ -83,12 +83,9 @@ pub(super) async fn write(
 
 fn taken(winners: &[Winner<'_>]) -> BTreeMap<ProductId, i64> {
     let mut taken = BTreeMap::new();
-    for item in winners
-        .iter()
-        .flat_map(|winner| &winner.order.items)
-        .filter(|item| item.counted)
-    {
-        *taken.entry(item.product_id).or_default() += i64::from(item.quantity);
+    let items = winners.iter().flat_map(|winner| &winner.order.items);
+    for (product, quantity) in items.flat_map(Item::takes) {
+        *taken.entry(product).or_default() += quantity;
     }
     taken
 }

@@ -1,9 +1,8 @@
 //! The one function that moves an order, with everything that a move entails.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
+use super::lines;
 use crate::{Change, ChangeResult, Refusal};
 use domain::{
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
@@ -165,10 +164,7 @@ async fn withdraw(change: &mut Change<'_>, order: &Order) -> store::Result<()> {
 }
 
 async fn give_back_stock(change: &mut Change<'_>, order: &Order) -> store::Result<()> {
-    let mut returned: BTreeMap<ProductId, i64> = BTreeMap::new();
-    for item in order.items.iter().filter(|item| item.counted) {
-        *returned.entry(item.product_id).or_default() += i64::from(item.quantity);
-    }
+    let returned = lines::counted(&order.items);
     if !returned.is_empty() {
         change.menu_changed(order.store_id);
     }

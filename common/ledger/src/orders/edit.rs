@@ -1,7 +1,10 @@
 //! Edits by people: free in a draft; in a placed order, until the first attempt to hand it over.
 
+mod stock;
+
 use chrono::{DateTime, Utc};
 
+use self::stock::move_stock;
 use super::{
     advance::announce,
     lines,
@@ -10,13 +13,14 @@ use super::{
 };
 use crate::{
     Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction,
-    intake::{Line, PlaceRefused, ProductRef, Shortage},
+    intake::{Line, PlaceRefused, check_available, check_count, sell},
 };
 use domain::{
     event::EventKind,
     handoff::Handoff,
-    ids::{IntegratorId, ItemId, OrderId, ProductId},
+    ids::{IntegratorId, ItemId, OrderId},
     money::Money,
+    options::{AskedOptions, base_price},
     order::{Customer, Fulfilment, Item, MAX_ITEMS, Order, total},
     session::SessionState,
     status::OrderStatus,
@@ -45,6 +49,8 @@ pub enum ItemsEdit {
     Change {
         item: ItemId,
         quantity: Option<u32>,
+        /// Replaces the item's options, at today's prices; the product keeps the price that it was sold at.
+        options: Option<AskedOptions>,
         note: Option<Option<String>>,
     },
     Remove(ItemId),
@@ -130,7 +136,7 @@ impl Ledger {
                     .items
                     .iter()
                     .chain(&order.items)
-                    .any(|item| item.counted)
+                    .any(|item| item.takes().next().is_some())
                 {
                     change.menu_changed(order.store_id);
                 }
@@ -196,6 +202,7 @@ async fn apply_edit(
     if order.items.len() > MAX_ITEMS {
         return Err(EditRefused::TooManyItems.into());
     }
+    check_count(order.items.iter().map(|item| item.options.len()).sum())?;
     // An order from before the limit may be shortened.
     if order.text_bytes() > before.text_bytes() {
         let limit = change.inner.settings.bounds.order_text_bytes;
@@ -248,6 +255,7 @@ async fn edit_items(
         ItemsEdit::Change {
             item,
             quantity,
+            options,
             note,
         } => {
             let at = position(&items, *item)?;
@@ -255,8 +263,11 @@ async fn edit_items(
             let is_more = quantity.is_some_and(|quantity| quantity > item.quantity);
             set(&mut item.quantity, quantity);
             set(&mut item.note, note);
+            if let Some(options) = options {
+                choose_anew(change, order, at, item, options).await?;
+            }
             if is_more && order.status != OrderStatus::Draft {
-                check_still_sold(change, order, item.product_id, at).await?;
+                check_still_sold(change, order, at, item).await?;
             }
         }
         ItemsEdit::Remove(item) => {
@@ -279,22 +290,45 @@ async fn new_items(
     Ok(found.items(lines, &change.inner.chance, change.now))
 }
 
-/// Refuses a larger quantity if the product is not sold any more.
+/// Replaces an item's options.
+async fn choose_anew(
+    change: &mut Change<'_>,
+    order: &Order,
+    at: usize,
+    item: &mut Item,
+    options: &AskedOptions,
+) -> ChangeResult<(), EditRefused> {
+    let found = lines::find_sold(&mut change.tx, order.store_id, item.product_id).await?;
+    let (mut product, groups) = found.ok_or(PlaceRefused::Unavailable { lines: vec![at] })?;
+    product.price = base_price(item.unit_price, &item.options);
+    let line = Line {
+        options: options.clone(),
+        ..Line::repeat(item)
+    };
+    let sold = sell([&product], &[line], &groups)?;
+    if order.status != OrderStatus::Draft {
+        check_available(&sold)?;
+    }
+    for sold in sold {
+        item.unit_price = sold.unit_price;
+        item.options = sold.choice.options;
+    }
+    Ok(())
+}
+
+/// Refuses a larger quantity if the product or one of its options is not sold any more.
 async fn check_still_sold(
     change: &mut Change<'_>,
     order: &Order,
-    product: ProductId,
     at: usize,
+    item: &Item,
 ) -> ChangeResult<(), EditRefused> {
-    let line = Line {
-        product: ProductRef::Id(product),
-        quantity: 1,
-        note: None,
-    };
-    let found = lines::find(&mut change.tx, order.store_id, &[line]).await?;
-    match found.and_then(|found| found.check_available(change.now)) {
-        Ok(()) => Ok(()),
-        Err(_) => Err(PlaceRefused::Unavailable { lines: vec![at] }.into()),
+    let found = lines::find_sold(&mut change.tx, order.store_id, item.product_id).await?;
+    let is_sold = |(product, groups)| lines::is_still_sold(&product, &groups, &item.options, change.now);
+    if found.is_some_and(is_sold) {
+        Ok(())
+    } else {
+        Err(PlaceRefused::Unavailable { lines: vec![at] }.into())
     }
 }
 
@@ -303,55 +337,6 @@ fn position(items: &[Item], wanted: ItemId) -> ChangeResult<usize, EditRefused> 
         .iter()
         .position(|item| item.id == wanted)
         .ok_or(EditRefused::UnknownItem.into())
-}
-
-/// Takes or returns the difference in stock, all or nothing.
-async fn move_stock(
-    change: &mut Change<'_>,
-    before: &[Item],
-    after: &mut [Item],
-) -> ChangeResult<(), EditRefused> {
-    let both = before.iter().chain(&*after);
-    let products: Vec<ProductId> = both.map(|item| item.product_id).collect();
-    let left = store::stock::lock(&mut change.tx, &products).await?;
-    for item in &mut *after {
-        let was = before.iter().find(|was| was.id == item.id);
-        item.counted = match was {
-            // An item that was sold uncounted stays uncounted.
-            Some(was) if item.quantity <= was.quantity => was.counted,
-            _ => left.contains_key(&item.product_id),
-        };
-    }
-    let mut differences = lines::counted(after);
-    for (product, held) in lines::counted(before) {
-        *differences.entry(product).or_default() -= held;
-    }
-    let short: Vec<Shortage> = differences
-        .iter()
-        .filter_map(|(product, more)| {
-            let left = left.get(product).copied().unwrap_or_default();
-            let name = after.iter().find(|item| item.product_id == *product)?;
-            (*more > left).then(|| Shortage {
-                product_id: *product,
-                name: name.name.clone(),
-                wanted: *more,
-                left,
-            })
-        })
-        .collect();
-    if !short.is_empty() {
-        return Err(PlaceRefused::InsufficientStock { short }.into());
-    }
-    let (taken, returned) = differences
-        .into_iter()
-        .filter(|(_, more)| *more != 0)
-        .partition(|(_, more)| *more > 0);
-    store::stock::take(&mut change.tx, &taken).await?;
-    let returned = std::collections::BTreeMap::into_iter(returned)
-        .map(|(product, more): (ProductId, i64)| (product, -more))
-        .collect();
-    store::stock::give_back(&mut change.tx, &returned).await?;
-    Ok(())
 }
 
 async fn write(

@@ -4,21 +4,25 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use crate::intake::{Line, PlaceRefused, ProductRef};
+use crate::intake::{
+    Line, OptionGroups, PlaceRefused, ProductRef, Sold, check_available, groups_of, sell,
+};
 use domain::{
-    ids::{ProductId, StoreId},
+    ids::{OptionId, ProductId, StoreId},
+    options::ChosenOption,
     order::Item,
     store::Product,
 };
 use platform::chance::Chance;
 use store::Tx;
 
-/// The products of some lines, one per line.
+/// The products of some lines, and what they are sold with, one per line.
 pub(super) struct LineProducts {
     products: Vec<Product>,
+    sold: Vec<Sold>,
 }
 
-/// Finds the product of each line; the refusal names every line without one.
+/// Finds the product of each line; the refusal names every line without one, or every wrong option.
 pub(super) async fn find(
     tx: &mut Tx,
     store: StoreId,
@@ -43,15 +47,45 @@ pub(super) async fn find(
     }
     known.retain(|_, product| product.store_id == store && product.archived_at.is_none());
     let found: Vec<Option<&Product>> = lines.iter().map(|line| known.get(&line.product)).collect();
-    let lines = indices(found.iter().map(Option::is_none));
-    Ok(if lines.is_empty() {
-        {
-            let products = found.into_iter().flatten().cloned().collect();
-            Ok(LineProducts { products })
-        }
-    } else {
-        Err(PlaceRefused::UnknownProducts { lines })
-    })
+    let unknown = indices(found.iter().map(Option::is_none));
+    if !unknown.is_empty() {
+        return Ok(Err(PlaceRefused::UnknownProducts { lines: unknown }));
+    }
+    let products: Vec<Product> = found.into_iter().flatten().cloned().collect();
+    let groups = groups_of(tx, products.iter()).await?;
+    Ok(sell(&products, lines, &groups).map(|sold| LineProducts { products, sold }))
+}
+
+/// Returns a product with its groups of options, if the store still sells it.
+pub(super) async fn find_sold(
+    tx: &mut Tx,
+    store: StoreId,
+    product: ProductId,
+) -> store::Result<Option<(Product, OptionGroups)>> {
+    let product = store::products::get(tx, product).await?;
+    let is_sold = |one: &Product| one.store_id == store && one.archived_at.is_none();
+    let Some(product) = product.filter(is_sold) else {
+        return Ok(None);
+    };
+    let groups = groups_of(tx, std::iter::once(&product)).await?;
+    Ok(Some((product, groups)))
+}
+
+/// Returns true if more pieces of an item can be sold: the product is available, and so is each of its options.
+pub(super) fn is_still_sold(
+    product: &Product,
+    groups: &OptionGroups,
+    options: &[ChosenOption],
+    now: DateTime<Utc>,
+) -> bool {
+    let offered = product.option_group_ids.iter();
+    let available: Vec<OptionId> = offered
+        .filter_map(|id| groups.get(id))
+        .flat_map(|group| &group.options)
+        .filter(|option| option.available)
+        .map(|option| option.id)
+        .collect();
+    product.is_available(now) && options.iter().all(|one| available.contains(&one.id))
 }
 
 impl LineProducts {
@@ -59,24 +93,24 @@ impl LineProducts {
     pub(super) fn check_available(&self, now: DateTime<Utc>) -> Result<(), PlaceRefused> {
         let wrong = |product: &Product| !product.is_available(now);
         let lines = indices(self.products.iter().map(wrong));
-        if lines.is_empty() {
-            Ok(())
-        } else {
-            Err(PlaceRefused::Unavailable { lines })
+        if !lines.is_empty() {
+            return Err(PlaceRefused::Unavailable { lines });
         }
+        check_available(&self.sold)
     }
 
     /// Returns new items; it is not known yet which of them are counted.
     pub(super) fn items(self, lines: &[Line], chance: &Chance, now: DateTime<Utc>) -> Vec<Item> {
-        let items = self.products.into_iter().zip(lines);
+        let items = self.products.into_iter().zip(self.sold).zip(lines);
         items
-            .map(|(product, line)| Item {
+            .map(|((product, sold), line)| Item {
                 id: chance.id(now),
                 product_id: product.id,
                 sku: product.sku,
                 name: product.name,
                 quantity: line.quantity,
-                unit_price: product.price,
+                unit_price: sold.unit_price,
+                options: sold.choice.options,
                 note: line.note.clone(),
                 counted: false,
             })
@@ -87,8 +121,8 @@ impl LineProducts {
 /// Sums the quantities of each counted product over all lines.
 pub(super) fn counted(items: &[Item]) -> BTreeMap<ProductId, i64> {
     let mut counted = BTreeMap::new();
-    for item in items.iter().filter(|item| item.counted) {
-        *counted.entry(item.product_id).or_default() += i64::from(item.quantity);
+    for (product, quantity) in items.iter().flat_map(Item::takes) {
+        *counted.entry(product).or_default() += quantity;
     }
     counted
 }

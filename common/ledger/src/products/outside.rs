@@ -165,6 +165,7 @@ async fn create_listed(
         name: wanted.name.clone(),
         description: wanted.description.clone(),
         price: wanted.price,
+        option_group_ids: Vec::new(),
         available: true,
         available_from: None,
         stock: None,

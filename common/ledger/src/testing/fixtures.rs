@@ -76,6 +76,7 @@ pub fn line(product: ProductId, quantity: u32) -> Line {
     Line {
         product: ProductRef::Id(product),
         quantity,
+        options: Default::default(),
         note: None,
     }
 }

@@ -9,6 +9,7 @@ use crate::{
 use domain::{
     ids::{ItemId, OrderId, ProductId},
     money::{Currency, Money},
+    options::ChosenOption,
     order::{Item, Order, OrderSession},
     timing::Timing,
 };
@@ -29,6 +30,7 @@ pub(super) struct ItemRow {
     unit_amount: i64,
     note: Option<String>,
     counted: bool,
+    options: Vec<ChosenOption>,
 }
 
 impl ReadRow for OrderRow {
@@ -90,6 +92,10 @@ impl ReadRow for ItemRow {
             unit_amount: row.get("unit_amount")?,
             note: row.get("note")?,
             counted: row.get("counted")?,
+            options: row
+                .get::<Option<Json<_>>>("options")?
+                .map(|Json(options)| options)
+                .unwrap_or_default(),
         })
     }
 }
@@ -104,6 +110,7 @@ impl ItemRow {
             name: self.name,
             quantity: u32::try_from(self.quantity).map_err(corrupt)?,
             unit_price: Money::new(self.unit_amount, currency),
+            options: self.options,
             note: self.note,
             counted: self.counted,
         })

@@ -98,6 +98,7 @@ async fn an_edit_may_fill_the_texts_and_shorten_longer_ones_of_old(house: TestLe
             items: ItemsEdit::Change {
                 item: one.items[0].id,
                 quantity: None,
+                options: None,
                 note: Some(text(1)),
             },
             ..OrderEdit::default()

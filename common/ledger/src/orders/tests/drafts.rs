@@ -272,6 +272,7 @@ async fn a_draft_may_be_edited_in_every_way_and_tells_nobody(house: TestLedger) 
     let change = ItemsEdit::Change {
         item: added.items[0].id,
         quantity: Some(2),
+        options: None,
         note: Some(Some("hot".into())),
     };
     let changed = scene.edit(draft.id, &items(change)).await.unwrap();

@@ -143,6 +143,7 @@ async fn a_line_that_stays_keeps_its_price_and_a_new_one_gets_todays(house: Test
     let change = ItemsEdit::Change {
         item: order.items[0].id,
         quantity: Some(4),
+        options: None,
         note: None,
     };
     assert_eq!(
@@ -181,6 +182,7 @@ async fn a_line_whose_product_was_not_counted_takes_stock_only_when_there_is_mor
         items(ItemsEdit::Change {
             item: order.items[0].id,
             quantity: Some(quantity),
+            options: None,
             note: None,
         })
     };
@@ -214,6 +216,7 @@ async fn what_is_not_sold_any_more_may_become_less_and_not_more(house: TestLedge
         items(ItemsEdit::Change {
             item: order.items[0].id,
             quantity: Some(quantity),
+            options: None,
             note: None,
         })
     };

@@ -75,6 +75,7 @@ impl Caller<'_> {
             (2, Some(item)) => ItemsEdit::Change {
                 item,
                 quantity: Some(quantity),
+                options: None,
                 note: None,
             },
             (_, Some(item)) => ItemsEdit::Remove(item),
