@@ -1,5 +1,5 @@
-//! A wrapper around every operation: checks the access rule before the request is read, and turns errors and panics
-//! into problems while the route's pattern is still known.
+//! A wrapper around every operation: checks the access rule and the query before the request is read, and turns errors
+//! and panics into problems while the route's pattern is still known.
 
 use std::{collections::HashMap, panic::AssertUnwindSafe};
 
@@ -18,7 +18,8 @@ use crate::{
     http::{
         front::RoutePattern,
         limits::{AnonymousBucket, AppliedLimits, ClientAddress},
-        problem::{Problem, Reason},
+        problem::{FieldError, Problem, Reason},
+        query::{self, QueryParameters},
         request_id::RequestId,
     },
     state::ApiState,
@@ -53,6 +54,7 @@ impl<T: OpenApi> OpenApi for Guarded<T> {
     fn add_routes(self, table: &mut Table) {
         let mut inside = Table::new();
         self.resources.add_routes(&mut inside);
+        let mut queries = query::parameters_of::<T>();
         for (path, methods) in inside {
             for (method, endpoint) in methods {
                 let rule = access::access(&method, &path);
@@ -64,6 +66,11 @@ impl<T: OpenApi> OpenApi for Guarded<T> {
                     for_keys: rule
                         .and_then(|(_, pattern)| access::for_keys(method.as_str(), pattern)),
                     pattern: rule.map_or("not listed", |(_, pattern)| pattern),
+                    query: rule
+                        .and_then(|(_, pattern)| {
+                            queries.remove(&(method.clone(), pattern.to_owned()))
+                        })
+                        .unwrap_or_default(),
                     endpoint,
                     state: self.state.clone(),
                 };
@@ -83,6 +90,7 @@ struct Operation {
     /// Action that an API key needs; `None` if no key may call it.
     for_keys: Option<Option<KeyAction>>,
     pattern: &'static str,
+    query: QueryParameters,
     endpoint: BoxEndpoint<'static>,
     state: ApiState,
 }
@@ -123,12 +131,16 @@ impl Operation {
         if let Some(caller) = self.caller(access, &request, counted).await? {
             request.extensions_mut().insert(caller);
         }
-        let non_ascii = ASCII_ONLY_HEADERS.iter().find(|name| {
+        let non_ascii = ASCII_ONLY_HEADERS.iter().filter(|name| {
             let mut values = request.headers().get_all(**name).iter();
             values.any(|value| value.to_str().is_err())
         });
-        if let Some(name) = non_ascii {
-            return Err(Problem::invalid_field(*name, "must be visible ASCII").into());
+        let mut errors: Vec<_> = non_ascii
+            .map(|name| FieldError::new(*name, "must be visible ASCII"))
+            .collect();
+        errors.extend(self.query.errors(request.uri().query()));
+        if !errors.is_empty() {
+            return Err(Problem::invalid(errors).into());
         }
         self.endpoint.call(request).await
     }

@@ -9,6 +9,8 @@ pub mod body;
 pub(crate) mod merge_patch;
 /// Parameters that carry their own name and description.
 pub(crate) mod parameters;
+/// The rule for query strings: what the OpenAPI document does not list is refused.
+pub(crate) mod query;
 /// Query parameters that take a list.
 pub(crate) mod query_list;
 

@@ -151,7 +151,9 @@ e2e::each_ground! {
             let (status, answer) = place(&expediter, &path, key, &shop.espresso_order()).await;
             assert_eq!(status, 201, "{answer}");
         }
-        for path in [orders.clone(), spelled(&orders), format!("{orders}?code=1")] {
+        let (status, problem) = place(&expediter, &format!("{orders}?code=1"), 9, &shop.espresso_order()).await;
+        assert_eq!((status, &problem["reason"]), (422, &json!("validation_failed")), "{problem}");
+        for path in [orders.clone(), spelled(&orders)] {
             let (status, problem) = place(&expediter, &path, 9, &shop.espresso_order()).await;
             assert_eq!((status, &problem["reason"]), (429, &json!("rate_limited")), "{problem}");
             assert_eq!((&problem["field"], &problem["limit_per_minute"]), (&json!("session"), &json!(5)));

@@ -70,6 +70,17 @@ impl LiveChannel {
         }
     }
 
+    /// Returns the names of the query's parameters that channels of this kind do not take.
+    fn unknown_parameters<'q>(&self, query: &'q [(String, String)]) -> Vec<&'q str> {
+        let known: &[&str] = match self.kind {
+            Kind::Session => &["after", "epoch"],
+            Kind::Order => &["after", "epoch", "ticket"],
+            Kind::Store => &["ticket"],
+        };
+        let names = query.iter().map(|(name, _)| name.as_str());
+        names.filter(|name| !known.contains(name)).collect()
+    }
+
     fn channel_request(&self, request: &Request) -> Result<ChannelRequest, Refusal> {
         let headers = request.headers();
         let key: String = request.path_params().map_err(|_| Refusal::NOT_FOUND)?;
@@ -206,6 +217,11 @@ impl Endpoint for LiveChannel {
 
     async fn call(&self, request: Request) -> Result<Response> {
         let refused = |refusal: Refusal| refusal.answer(request.headers());
+        let query: Vec<(String, String)> = request.params().unwrap_or_default();
+        let unknown = self.unknown_parameters(&query);
+        if !unknown.is_empty() {
+            return Ok(Refusal::unknown_parameters(&unknown, request.headers()));
+        }
         let (channel_request, held) = match self.admit(&request) {
             Ok(admitted) => admitted,
             Err(refusal) => return Ok(refused(refusal)),

@@ -3,11 +3,14 @@
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use poem::Response;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::protocol::Close;
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Maximum number of unknown parameters in one response, and of characters of each.
+const MAX_UNKNOWN: usize = 100;
 
 /// Reason why a channel does not begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,11 @@ impl Refusal {
         StatusCode::METHOD_NOT_ALLOWED,
         "incorrect_access_method",
         "Method not allowed",
+    );
+    const VALIDATION: Self = Self::new(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "validation_failed",
+        "Validation failed",
     );
     const CREDENTIALS: Self = Self::new(
         StatusCode::UNAUTHORIZED,
@@ -75,8 +83,21 @@ impl Refusal {
         }
     }
 
+    /// Returns the response to a request with query parameters that its channel does not take.
+    pub(crate) fn unknown_parameters(unknown: &[&str], headers: &HeaderMap) -> Response {
+        let shown = unknown.iter().take(MAX_UNKNOWN).map(|name| {
+            let name: String = name.chars().take(MAX_UNKNOWN).collect();
+            json!({"pointer": name, "detail": "is an unknown parameter"})
+        });
+        Self::VALIDATION.answer_with(headers, shown.collect())
+    }
+
     /// Returns the response to a request with these headers.
     pub(crate) fn answer(self, headers: &HeaderMap) -> Response {
+        self.answer_with(headers, Vec::new())
+    }
+
+    fn answer_with(self, headers: &HeaderMap, errors: Vec<Value>) -> Response {
         let Self {
             status,
             reason,
@@ -89,6 +110,9 @@ impl Refusal {
             "status": status.as_u16(),
             "reason": reason,
         });
+        if !errors.is_empty() {
+            problem["errors"] = errors.into();
+        }
         let request_id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
         if let Some(request_id) = request_id {
             problem["request_id"] = json!(request_id);

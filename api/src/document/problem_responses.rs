@@ -130,8 +130,8 @@ fn statuses(
         (413, has_body),
         // The Content-Type of a callback is not checked, only the signature of its bytes.
         (415, has_body && !pattern.ends_with("/callbacks")),
-        // A stream ignores what it cannot read, and begins with a snapshot.
-        (422, has_body || is_in(&["query", "header"]) && !is_stream),
+        // Every operation refuses unknown query parameters.
+        (422, true),
         (429, pattern != "/ping"),
         (500, pattern != "/ping"),
         (503, pattern != "/ping"),

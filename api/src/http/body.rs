@@ -2,7 +2,7 @@
 
 pub mod format;
 pub(crate) mod image;
-mod schema;
+pub(crate) mod schema;
 
 use parking_lot::RwLock;
 use std::{

@@ -27,6 +27,7 @@ mod outside;
 mod pages;
 mod problems;
 mod products;
+mod queries;
 mod retries;
 mod sessions;
 mod stores;

@@ -98,6 +98,7 @@ async fn each_documented_refusal_of_a_channel_is_the_one_that_is_given() {
         (table.as_str(), Some("https://elsewhere.example"), 403),
         ("/ws/orders/none", None, 404),
         ("/ws/nowhere", None, 404),
+        (&format!("{table}?since=1"), None, 422),
     ] {
         assert_eq!(opening(&expediter, path, origin).await, status, "{path}");
         refused.insert(status);

@@ -16,8 +16,11 @@ const MAX_ERRORS: usize = 100;
 
 pub(super) struct Schema {
     root: MetaSchemaRef,
-    named: BTreeMap<String, MetaSchema>,
+    named: Named,
 }
+
+/// Schemas by the names that references use.
+pub(crate) type Named = BTreeMap<String, MetaSchema>;
 
 impl Schema {
     pub(super) fn of<T: Type>() -> Self {
@@ -30,33 +33,46 @@ impl Schema {
     }
 
     pub(super) fn errors(&self, value: &Value) -> Vec<FieldError> {
-        let mut walk = Walk {
-            schema: self,
-            pointer: String::new(),
-            errors: Vec::new(),
-        };
-        walk.check(value, &self.root, true);
-        walk.errors
+        errors(value, &self.root, &self.named)
     }
+}
 
-    fn resolve<'s>(&'s self, schema: &'s MetaSchemaRef) -> &'s MetaSchema {
-        match schema {
-            MetaSchemaRef::Inline(schema) => schema,
-            MetaSchemaRef::Reference(name) => self
-                .named
-                .get(name)
-                .expect("a type registers all that its schema refers to"),
-        }
+/// Returns what is wrong with a value; `named` has the schemas that `schema` refers to.
+pub(crate) fn errors(value: &Value, schema: &MetaSchemaRef, named: &Named) -> Vec<FieldError> {
+    let mut walk = Walk::new(named);
+    walk.check(value, schema, true);
+    walk.errors
+}
+
+/// Returns the schema itself, if it is a reference.
+pub(crate) fn resolve<'s>(schema: &'s MetaSchemaRef, named: &'s Named) -> &'s MetaSchema {
+    match schema {
+        MetaSchemaRef::Inline(schema) => schema,
+        MetaSchemaRef::Reference(name) => named
+            .get(name)
+            .expect("a type registers all that its schema refers to"),
     }
 }
 
 struct Walk<'s> {
-    schema: &'s Schema,
+    named: &'s Named,
     pointer: String,
     errors: Vec<FieldError>,
 }
 
 impl<'s> Walk<'s> {
+    fn new(named: &'s Named) -> Self {
+        Self {
+            named,
+            pointer: String::new(),
+            errors: Vec::new(),
+        }
+    }
+
+    fn resolve(&self, schema: &'s MetaSchemaRef) -> &'s MetaSchema {
+        resolve(schema, self.named)
+    }
+
     fn wrong(&mut self, detail: impl Into<String>) {
         if self.errors.len() < MAX_ERRORS {
             self.errors
@@ -76,18 +92,14 @@ impl<'s> Walk<'s> {
     /// Checks a value. `closed`: fields that the schema does not name are refused here; otherwise the schema that is
     /// composed of this one refuses them.
     fn check(&mut self, value: &Value, schema: &'s MetaSchemaRef, closed: bool) {
-        let schema = self.schema.resolve(schema);
+        let schema = self.resolve(schema);
         if let Some(discriminator) = &schema.discriminator {
             return self.check_variant(value, discriminator.property_name, &discriminator.mapping);
         }
         let alternatives = || schema.any_of.iter().chain(&schema.one_of);
         if alternatives().next().is_some() {
             let fits = |one| {
-                let mut walk = Walk {
-                    schema: self.schema,
-                    pointer: String::new(),
-                    errors: Vec::new(),
-                };
+                let mut walk = Walk::new(self.named);
                 walk.check(value, one, closed);
                 walk.errors.is_empty()
             };
@@ -112,7 +124,7 @@ impl<'s> Walk<'s> {
 
     fn check_composed(&mut self, value: &Value, schema: &'s MetaSchema, closed: bool) {
         let names_fields = |part| {
-            let part = self.schema.resolve(part);
+            let part = self.resolve(part);
             part.ty == "object" || part.discriminator.is_some() || !part.all_of.is_empty()
         };
         // A description on a field turns its type into a composition with a single part.
@@ -142,8 +154,7 @@ impl<'s> Walk<'s> {
             return self.below(property, |walk| walk.wrong(detail));
         };
         let name = reference.rsplit('/').next().unwrap_or(reference);
-        let schema = self.schema;
-        let Some(variant) = schema.named.get(name) else {
+        let Some(variant) = self.named.get(name) else {
             return;
         };
         for part in &variant.all_of {
@@ -209,7 +220,7 @@ impl<'s> Walk<'s> {
     fn names_of(&self, schema: &'s MetaSchema) -> Vec<&'s str> {
         let mut names: Vec<_> = schema.properties.iter().map(|(name, _)| *name).collect();
         for part in &schema.all_of {
-            names.extend(self.names_of(self.schema.resolve(part)));
+            names.extend(self.names_of(self.resolve(part)));
         }
         names
     }
@@ -253,30 +264,29 @@ impl<'s> Walk<'s> {
     }
 
     fn check_number(&mut self, number: &serde_json::Number, schema: &MetaSchema) {
-        if schema.ty == "integer" {
-            let Some(whole) = number.as_i64() else {
-                return self.wrong("must be a 64-bit integer");
-            };
-            if let Some((least, most)) = schema.format.and_then(range)
-                && !(least..=most).contains(&whole)
-            {
-                return self.wrong(format!("must be from {least} to {most}"));
-            }
+        if schema.ty == "integer" && number.as_i64().is_none() {
+            return self.wrong("must be a 64-bit integer");
         }
         let Some(value) = number.as_f64() else { return };
         if let Some(least) = schema.minimum {
             let exclusive = schema.exclusive_minimum == Some(true);
             if value < least || (exclusive && value <= least) {
                 let bound = if exclusive { "more than" } else { "at least" };
-                self.wrong(format!("must be {bound} {least}"));
+                return self.wrong(format!("must be {bound} {least}"));
             }
         }
         if let Some(most) = schema.maximum {
             let exclusive = schema.exclusive_maximum == Some(true);
             if value > most || (exclusive && value >= most) {
                 let bound = if exclusive { "less than" } else { "at most" };
-                self.wrong(format!("must be {bound} {most}"));
+                return self.wrong(format!("must be {bound} {most}"));
             }
+        }
+        if let (Some(whole), Some((least, most))) = (number.as_i64(), schema.format.and_then(range))
+            && schema.ty == "integer"
+            && !(least..=most).contains(&whole)
+        {
+            self.wrong(format!("must be from {least} to {most}"));
         }
     }
 

@@ -23,8 +23,9 @@ impl Problem {
             let allow = crate::access::allowed(path, crate::pages::is_file(path));
             return Self::new(Reason::IncorrectAccessMethod).with_allow(allow);
         }
-        if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
-            return Self::invalid_field(*name, reason.as_str());
+        if let Some(ParseParamError { name, .. }) = error.downcast_ref() {
+            // The framework's reason names types of Rust; `http/query.rs` has told all that a client can understand.
+            return Self::invalid_field(*name, "is not valid");
         }
         if let Some(ParseRequestPayloadError { reason }) = error.downcast_ref() {
             return Self::invalid_field("", reason.as_str());
