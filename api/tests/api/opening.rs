@@ -132,6 +132,7 @@ async fn all_that_is_wrong_is_told_at_once() {
             ),
             ("opening", json!({"open": false, "until": "2026-11-25T12:00:00Z"}), vec!["/until"]),
             ("opening", json!({"open": null, "until": "2026-11-26T12:00:00Z"}), vec!["/until"]),
+            ("opening", json!({"open": false, "until": "9999-12-31T23:59:59Z"}), vec!["/until"]),
             ("busy", json!({"adds_minutes": 241}), vec!["/adds_minutes"]),
             (
                 "busy",
@@ -143,9 +144,17 @@ async fn all_that_is_wrong_is_told_at_once() {
             found.sort();
             assert_eq!(found, pointers, "{part}");
         }
-        let query = "slots?fulfilment=pickup&from=2026-11-25T12:00:00Z&to=2026-11-29T12:00:00Z";
-        let far = app.get(&path(store, query)).by(&manager).send().await;
-        assert_eq!(far.pointers(), ["to"]);
+        for (range, pointer) in [
+            ("from=2026-11-25T12:00:00Z&to=2026-11-29T12:00:00Z", "to"),
+            ("from=2026-11-25T12:00:00Z&to=2026-11-25T11:00:00Z", "to"),
+            ("from=9999-12-31T12:00:00Z", "from"),
+            ("from=1000-01-01T00:00:00Z", "from"),
+            ("to=9999-12-31T12:00:00Z", "to"),
+        ] {
+            let query = format!("slots?fulfilment=pickup&{range}");
+            let far = app.get(&path(store, &query)).by(&manager).send().await;
+            assert_eq!(far.pointers(), [pointer], "{range}");
+        }
     })
     .await;
 }

@@ -17,16 +17,13 @@ use super::rights::get_visible;
 use crate::{
     access::topic::Topic,
     auth::Caller,
-    http::{
-        body::Checked,
-        enums,
-        problem::{FieldError, Problem},
-        scalars::Time,
-    },
+    http::{body::Checked, enums, problem::Problem, scalars::Time},
     resources::sessions::Sessions,
     state::ApiState,
 };
 
+/// Days from now up to which times are taken: what is further away is a mistake.
+const MAX_DAYS_AWAY: i64 = 366;
 /// Longest stretch of time whose slots one answer has, and the usual one.
 const MAX_SLOTS_DAYS: i64 = 3;
 const USUAL_SLOTS_DAYS: i64 = 1;
@@ -172,7 +169,8 @@ impl Openings {
 
     /// List a store's slots
     ///
-    /// The slots in which the store is open, with the room that is left; null means no limit. At most three days.
+    /// The slots in which the store is open, with the room that is left; null means no limit. At most three days,
+    /// within a year of now.
     #[oai(
         path = "/stores/:id/slots",
         method = "get",
@@ -249,7 +247,12 @@ impl Openings {
         from: Option<Time>,
         to: Option<Time>,
     ) -> Result<Json<SlotsView>, Problem> {
+        let away = TimeDelta::days(MAX_DAYS_AWAY);
         let from = from.map_or_else(|| self.now(), |from| from.0);
+        if (from - self.now()).abs() > away {
+            let detail = format!("must be at most {MAX_DAYS_AWAY} days from now");
+            return Err(Problem::invalid_field("from", detail));
+        }
         let to = to.map_or(from + TimeDelta::days(USUAL_SLOTS_DAYS), |to| to.0);
         if to < from || to - from > TimeDelta::days(MAX_SLOTS_DAYS) {
             let detail = format!("must be at most {MAX_SLOTS_DAYS} days after `from`");
@@ -264,16 +267,17 @@ impl Openings {
         Ok(Json(SlotsView::of(&slots)))
     }
 
-    /// Refuses a time that has passed.
+    /// Refuses a time that has passed, or that is too far ahead.
     fn check_ahead(
         &self,
         pointer: &str,
         at: Option<Time>,
     ) -> Result<Option<DateTime<Utc>>, Problem> {
+        let now = self.now();
         match at {
-            Some(Time(at)) if at <= self.now() => {
-                let error = FieldError::new(pointer, "must lie ahead");
-                Err(Problem::invalid(vec![error]))
+            Some(Time(at)) if at <= now || at - now > TimeDelta::days(MAX_DAYS_AWAY) => {
+                let detail = format!("must lie ahead, at most {MAX_DAYS_AWAY} days");
+                Err(Problem::invalid_field(pointer, detail))
             }
             at => Ok(at.map(|at| at.0)),
         }
