@@ -82,7 +82,10 @@ fn example(operation: &str) -> Option<Value> {
 
         "place_order" => orders::placed(),
         "get_order" => orders::ready(),
-        "list_orders" => page([orders::table_order(), orders::dispatched()]),
+        "list_orders" => with_fields(
+            page([orders::table_order(), orders::dispatched()]),
+            json!({"synced_to": null}),
+        ),
         "edit_order" => orders::edited(),
         "move_order" => orders::rejected(),
         "set_ready_time" => orders::expected_later(),

@@ -93,5 +93,10 @@ pub(crate) fn decode<P: Position>(cursor: &str) -> Result<P, Problem> {
 
 /// Encodes the id of the last item of a page as `next_cursor`.
 pub fn cursor(id: Uuid) -> String {
-    URL_SAFE_NO_PAD.encode(id.as_bytes())
+    encode(id.as_bytes())
+}
+
+/// Encodes the position of the last item of a page as `next_cursor`.
+pub(crate) fn encode(position: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(position)
 }

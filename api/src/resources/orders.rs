@@ -10,6 +10,7 @@ mod place;
 mod problems;
 mod request;
 pub(super) mod rights;
+mod sync;
 mod times;
 mod view;
 

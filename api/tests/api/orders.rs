@@ -3,6 +3,7 @@
 mod drafted;
 mod edited;
 mod followed;
+mod found;
 mod guests;
 mod later;
 mod listed;

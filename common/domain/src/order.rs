@@ -1,5 +1,6 @@
 //! An order and its items, at the prices they were sold at.
 
+pub mod search;
 pub mod size;
 pub mod times;
 
@@ -147,6 +148,8 @@ pub struct Order {
     pub placed_at: Option<DateTime<Utc>>,
     pub accepted_at: Option<DateTime<Utc>>,
     pub ended_at: Option<DateTime<Utc>>,
+    /// Time of the last change; `None` if that was made by a version that did not note it.
+    pub updated_at: Option<DateTime<Utc>>,
 }
 
 impl Order {

@@ -266,6 +266,7 @@ mod tests {
             placed_at: None,
             accepted_at: None,
             ended_at: None,
+            updated_at: None,
         }
     }
 

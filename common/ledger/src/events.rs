@@ -264,7 +264,11 @@ impl Ledger {
         let orders = bounded::orders(&mut tx, wanted, max_bytes).await?;
         let last = orders.last().map(|order| order.id);
         let next = last.filter(|last| ids.last().is_some_and(|end| end < last));
-        Ok(OrderPage { orders, next })
+        Ok(OrderPage {
+            orders,
+            next,
+            next_updated_at: None,
+        })
     }
 
     #[crate::boxed]

@@ -7,6 +7,7 @@ mod row;
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ macro_rules! columns {
         "o.id, o.store_id, o.number, o.session_id, o.account_id, o.guest_key_hash, o.reference, o.fulfilment, \
          o.status, o.reason, o.version, o.stock_held, o.tallied, o.customer, o.total_amount, o.currency, o.user_note, \
          o.accept_by, o.wanted_at, o.ready_at, o.hand_over_at, o.delivery, o.replaces, o.last_seq, o.created_at, \
-         o.placed_at, o.accepted_at, o.ended_at"
+         o.placed_at, o.accepted_at, o.ended_at, o.updated_at"
     };
 }
 
@@ -72,7 +73,7 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
         tx,
         "INSERT INTO orders (id, store_id, number, session_id, account_id, placed_by, guest_key_hash, reference, \
          fulfilment, status, reason, version, stock_held, customer, total_amount, currency, user_note, accept_by, \
-         wanted_at, ready_at, hand_over_at, replaces, last_seq, created_at, placed_at) ",
+         wanted_at, ready_at, hand_over_at, replaces, last_seq, created_at, placed_at, updated_at) ",
         rows,
         |push, row| {
             let order = row.order;
@@ -101,6 +102,7 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
                 .push_bind(row.last_seq)
                 .push_bind(order.created_at)
                 .push_bind(order.placed_at)
+                .push_bind(order.updated_at)
         }
     );
     let items: Vec<(OrderId, i32, &Item)> = rows
@@ -137,12 +139,14 @@ async fn insert_items(tx: &mut Tx, items: &[(OrderId, i32, &Item)]) -> Result<()
     Ok(())
 }
 
-/// Writes the columns that a change of status, of the delivery, or of the time when it is ready changes.
-pub async fn update_status(tx: &mut Tx, order: &Order) -> Result<()> {
+/// Writes the columns that a change of status, of the delivery, or of the time when it is ready changes, and notes the
+/// time of the change.
+pub async fn update_status(tx: &mut Tx, order: &mut Order, now: DateTime<Utc>) -> Result<()> {
+    order.updated_at = Some(now);
     execute!(
         tx,
         "UPDATE orders SET status = ?, reason = ?, stock_held = ?, accepted_at = ?, ended_at = ?, delivery = ?, \
-         ready_at = ? WHERE id = ?",
+         ready_at = ?, updated_at = ? WHERE id = ?",
         order.status,
         order.reason.as_deref(),
         order.stock_held,
@@ -150,6 +154,7 @@ pub async fn update_status(tx: &mut Tx, order: &Order) -> Result<()> {
         order.ended_at,
         order.delivery.as_ref().map(Json),
         order.timing.ready_at,
+        order.updated_at,
         order.id
     );
     Ok(())

@@ -173,6 +173,7 @@ fn test_order(
         placed_at: Some(at),
         accepted_at: None,
         ended_at: status.is_final().then_some(at),
+        updated_at: Some(at),
     }
 }
 

@@ -126,6 +126,7 @@ fn order(status: OrderStatus) -> Order {
         placed_at: Some(at("19:20:00")),
         accepted_at: None,
         ended_at: None,
+        updated_at: None,
     }
 }
 

@@ -29,6 +29,7 @@ pub(super) fn placed() -> Value {
         "accept_by": at("19:30:00.000000"), "wanted_at": null, "ready_at": at("19:35:00.000000"), "hand_over_at": null,
         "delivery": null, "replaces": null,
         "created_at": at(PLACED), "placed_at": at(PLACED), "accepted_at": null, "ended_at": null,
+        "updated_at": at(PLACED),
     })
 }
 
@@ -117,12 +118,17 @@ pub(super) fn with_three_items() -> Value {
 pub(super) fn rejected() -> Value {
     let fields = json!({
         "status": "rejected", "reason": "The kitchen is closed.", "next": [], "ended_at": at(ENDED),
+        "updated_at": at(ENDED),
     });
     with_fields(placed(), fields)
 }
 
 pub(super) fn cancelled(order: Value) -> Value {
-    let fields = json!({"status": "cancelled", "next": [], "ended_at": at(ENDED)});
+    let mut fields = json!({"status": "cancelled", "next": [], "ended_at": at(ENDED)});
+    // Guests are not shown it.
+    if order.get("updated_at").is_some() {
+        fields["updated_at"] = at(ENDED);
+    }
     with_fields(order, fields)
 }
 
@@ -131,6 +137,7 @@ pub(super) fn replacement() -> Value {
     let fields = json!({
         "id": REPLACEMENT_ORDER, "number": 18, "reference": "web-4711-again", "replaces": ORDER,
         "accept_by": at("19:36:00.000000"), "ready_at": at("19:41:00.000000"), "created_at": at(again), "placed_at": at(again),
+        "updated_at": at(again),
     });
     with_fields(placed(), fields)
 }
@@ -154,6 +161,7 @@ fn told(order: &Value) -> Value {
         "next",
         "customer",
         "user_note",
+        "updated_at",
         "replaces",
     ];
     for field in own {

@@ -56,6 +56,8 @@ pub(super) struct OrderView {
     placed_at: Option<Time>,
     accepted_at: Option<Time>,
     ended_at: Option<Time>,
+    /// Time of the last change; null if that was before the version that notes it.
+    updated_at: Option<Time>,
 }
 
 #[derive(Debug, Object)]
@@ -180,6 +182,7 @@ impl OrderView {
             placed_at: order.placed_at.map(Into::into),
             accepted_at: order.accepted_at.map(Into::into),
             ended_at: order.ended_at.map(Into::into),
+            updated_at: order.updated_at.map(Into::into),
         }
     }
 }
@@ -358,6 +361,7 @@ mod tests {
             placed_at: at,
             accepted_at: at,
             ended_at: at,
+            updated_at: None,
         }
     }
 

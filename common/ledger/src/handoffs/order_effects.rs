@@ -210,7 +210,7 @@ pub(super) async fn record_courier_received(
     let was_lost = delivery.status == DeliveryStatus::HandoffFailed;
     if delivery.tracking_number.is_none() && ids.tracking_number.is_some() {
         delivery.tracking_number.clone_from(&ids.tracking_number);
-        store::orders::update_status(&mut change.tx, order).await?;
+        store::orders::update_status(&mut change.tx, order, change.now).await?;
     }
     if was_lost {
         move_delivery(change, order, DeliveryStatus::ReadyForPickUp, None).await?;
@@ -269,7 +269,7 @@ pub(crate) async fn move_delivery(
         history: Vec::new(),
     });
     delivery.record(step);
-    store::orders::update_status(&mut change.tx, order).await?;
+    store::orders::update_status(&mut change.tx, order, change.now).await?;
     orders::announce_step(change, order, from, to, reason).await?;
     Ok(())
 }

@@ -226,6 +226,7 @@ pub(super) fn decide(
         placed_at: Some(now),
         accepted_at: None,
         ended_at: None,
+        updated_at: Some(now),
     })
 }
 

@@ -115,7 +115,7 @@ pub(crate) async fn advance(
             history,
         });
     }
-    store::orders::update_status(&mut change.tx, order).await?;
+    store::orders::update_status(&mut change.tx, order, change.now).await?;
     change.update_tally(was, order);
 
     if to.is_unsuccessful() {

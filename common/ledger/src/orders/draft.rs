@@ -219,6 +219,7 @@ async fn build_draft(
         placed_at: None,
         accepted_at: None,
         ended_at: None,
+        updated_at: Some(now),
     })
 }
 

@@ -130,6 +130,7 @@ impl Ledger {
                     .await
                     .map_err(|error| error.map_refused(EditRefused::Place))?;
             }
+            order.updated_at = Some(change.now);
             if order.stock_held {
                 move_stock(change, &before.items, &mut order.items).await?;
                 if before

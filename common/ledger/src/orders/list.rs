@@ -10,7 +10,7 @@ const IDS_PER_QUERY: u32 = 2000;
 const MAX_QUERIES: u32 = 250;
 
 impl Ledger {
-    /// Returns one page after `after`, newest first, in one snapshot. It ends early before an order that does not fit
+    /// Returns one page after `after`, in the filter's sequence and one snapshot. It ends early before an order that does not fit
     /// into the bytes of one page.
     #[crate::boxed]
     pub async fn orders(
@@ -23,11 +23,16 @@ impl Ledger {
         let page = store::orders::list::list(&mut tx, filter, after, limit).await?;
         let max_bytes = self.inner.settings.bounds.page_bytes;
         let orders = bounded::orders(&mut tx, &page.orders, max_bytes).await?;
-        let last = orders.last().map(|order| order.id);
-        let is_cut = orders.len() < page.orders.len() && last.is_some();
+        let last = orders.last().map(|order| (order.id, order.updated_at));
+        let is_cut = orders.len() < page.orders.len() && page.next != Some(OrderId::MAX);
+        let (next, next_updated_at) = match last {
+            Some((id, updated_at)) if is_cut => (Some(id), updated_at),
+            _ => (page.next, page.next_updated_at),
+        };
         Ok(OrderPage {
-            next: if is_cut { last } else { page.next },
             orders,
+            next,
+            next_updated_at,
         })
     }
 
@@ -44,6 +49,7 @@ impl Ledger {
         let mut found = OrderPage {
             orders: Vec::new(),
             next: after,
+            next_updated_at: None,
         };
         for _ in 0..MAX_QUERIES {
             let left = most - u32::try_from(found.orders.len()).unwrap_or(most).min(most);

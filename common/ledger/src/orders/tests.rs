@@ -2,6 +2,7 @@
 
 mod drafts;
 mod edits;
+mod found;
 mod later;
 mod model;
 mod races;

@@ -13,13 +13,13 @@ use domain::{
     order::{Item, Order},
 };
 
-/// Writes the columns that an edit or the placing of a draft changes; not the items.
+/// Writes the columns that an edit or the placing of a draft changes, `updated_at` too; not the items.
 pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
     execute!(
         tx,
         "UPDATE orders SET number = ?, reference = ?, fulfilment = ?, status = ?, version = ?, stock_held = ?, \
              customer = ?, total_amount = ?, user_note = ?, accept_by = ?, \
-             wanted_at = ?, ready_at = ?, hand_over_at = ?, placed_at = ? WHERE id = ?",
+             wanted_at = ?, ready_at = ?, hand_over_at = ?, placed_at = ?, updated_at = ? WHERE id = ?",
         order.number,
         order.reference.as_deref().map(str::as_bytes),
         order.fulfilment,
@@ -34,6 +34,7 @@ pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
         order.timing.ready_at,
         order.timing.hand_over_at,
         order.placed_at,
+        order.updated_at,
         order.id
     );
     Ok(())

@@ -1,26 +1,26 @@
-//! Lists orders newest first, page by page; each page is found by an index and reads a bounded number of rows.
+//! Lists orders, page by page; each page is found by an index and reads a bounded number of rows. Lists are newest first,
+//! but for those by time of change, which are oldest first.
 
-use std::cmp::Reverse;
+mod walk;
+
+use std::cmp::Ordering;
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 
-use crate::{
-    error::Result,
-    explain::{QueryOutput, impl_query_output},
-    fetch_optional_scalar, on, push_ids,
-    tx::Tx,
-};
+use self::walk::Row;
+pub(crate) use self::walk::run_walk;
+pub use self::walk::{Walk, walks};
+use crate::{error::Result, fetch_optional_scalar, tx::Tx};
 use domain::{
     ids::{AccountId, OrderId, SessionId, StoreId},
-    order::Fulfilment,
+    order::{Fulfilment, search::Search},
     status::OrderStatus,
 };
 
 /// Maximum rows that one walk examines for one page when few of them match; the rest is left to the next page.
 const MAX_EXAMINED: u32 = 4096;
-/// Maximum walks by store and status; above it there is one walk per store, past orders in other statuses.
-const MAX_WALKS: usize = 32;
+/// Minimum rows that a walk of a search examines, if it shares the maximum with very many others.
+const MIN_EXAMINED: u32 = 256;
 
 /// A filter for orders. Fields that are `None` or empty restrict nothing.
 #[derive(Clone, Debug, Default)]
@@ -39,6 +39,13 @@ pub struct OrderFilter {
     pub placed_after: Option<DateTime<Utc>>,
     /// Latest time of placing, exclusive.
     pub placed_before: Option<DateTime<Utc>>,
+    /// Number of the order; only with an account or stores.
+    pub number: Option<i64>,
+    /// Text to look for; only with stores, and not with `updated_after`. Orders with that number are on a first page of
+    /// their own.
+    pub search: Option<Search>,
+    /// Earliest time of the last change, inclusive; only with stores. Orders are then listed by that time.
+    pub updated_after: Option<DateTime<Utc>>,
 }
 
 /// A page of orders. It may be short, or empty, and still have a next one.
@@ -47,70 +54,64 @@ pub struct OrderPage<T> {
     pub orders: Vec<T>,
     /// Order after which the next page begins; `None` on the last page.
     pub next: Option<OrderId>,
+    /// Time of that order's change, in a list by time of change: the next page's `updated_after`.
+    pub next_updated_at: Option<DateTime<Utc>>,
 }
 
 impl OrderFilter {
     /// Returns true if the list is ordered by time of placing, so that an index leads to a time; otherwise it is
     /// ordered by id.
-    fn is_ordered_by_placing(&self) -> bool {
+    pub(super) fn is_ordered_by_placing(&self) -> bool {
         let has_time = self.placed_after.is_some() || self.placed_before.is_some();
-        has_time && self.session.is_none() && self.account.is_none() && self.reference.is_none()
+        has_time
+            && self.session.is_none()
+            && self.account.is_none()
+            && self.reference.is_none()
+            && self.updated_after.is_none()
+    }
+
+    /// Compares two positions: the one that is listed first is less.
+    fn compare(&self, a: &Position, b: &Position) -> Ordering {
+        match self.updated_after {
+            Some(_) => a.cmp(b),
+            None => b.cmp(a),
+        }
     }
 }
 
-/// A position in a list, which is in descending order of positions.
+/// A page of the orders with the number that is searched for. The next page begins with the newest order.
+async fn of_number(
+    tx: &mut Tx,
+    filter: &OrderFilter,
+    number: i64,
+    limit: u32,
+) -> Result<Vec<OrderId>> {
+    let mut found = Vec::new();
+    let by_number = OrderFilter {
+        number: Some(number),
+        search: None,
+        ..filter.clone()
+    };
+    for store in filter.stores.iter().flatten() {
+        let rows: Vec<Row> =
+            run_walk(tx, &by_number, Walk::StoreByNumber(*store), None, limit).await?;
+        found.extend(
+            rows.iter()
+                .filter(|row| row.fits == Some(true))
+                .map(|row| row.id),
+        );
+    }
+    found.sort_unstable_by(|a, b| b.cmp(a));
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+/// A position in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
-    /// Set only if the list is ordered by time of placing.
-    placed_at: Option<DateTime<Utc>>,
+    /// Set only if the list is ordered by time of placing, or of the last change.
+    at: Option<DateTime<Utc>>,
     id: OrderId,
-}
-
-/// The part that one statement reads: along one index, in the list's order, so that it stops after the given number of
-/// rows.
-#[derive(Clone, Copy, Debug)]
-pub enum Walk {
-    Session(SessionId),
-    Account(AccountId),
-    /// Orders with the filter's reference that the account placed.
-    AccountByReference(AccountId),
-    /// Orders with the filter's reference in the store.
-    StoreByReference(StoreId),
-    Store(StoreId),
-    StoreByStatus(StoreId, OrderStatus),
-    StoreByPlacing(StoreId),
-    Status(OrderStatus),
-    ByPlacing,
-    All,
-}
-
-impl Walk {
-    /// Returns the index hint for MySQL, which otherwise prefers an index that covers the selected columns, and then
-    /// sorts everything that it finds there (measured).
-    fn mysql_hint(self) -> &'static str {
-        match self {
-            Self::Session(_) => " FORCE INDEX (orders_of_session)",
-            Self::Account(_) => " FORCE INDEX (orders_of_account)",
-            // Here MySQL takes the unique key, which is better than all others.
-            Self::AccountByReference(_) => "",
-            Self::StoreByReference(_) => " FORCE INDEX (orders_by_reference)",
-            Self::Store(_) => " FORCE INDEX (orders_of_store)",
-            Self::StoreByStatus(..) => " FORCE INDEX (orders_of_store_by_status)",
-            Self::StoreByPlacing(_) => " FORCE INDEX (orders_of_store_by_placing)",
-            Self::Status(_) => " FORCE INDEX (orders_of_status)",
-            Self::ByPlacing => " FORCE INDEX (orders_by_placing)",
-            Self::All => " FORCE INDEX (PRIMARY)",
-        }
-    }
-
-    /// Returns the index hint for SQLite, which otherwise prefers an index in the list's order, and reads past all of
-    /// the store's orders with other references (measured); those with the wanted one are few and quickly sorted.
-    fn sqlite_hint(self) -> &'static str {
-        match self {
-            Self::StoreByReference(_) => " INDEXED BY orders_by_reference",
-            _ => "",
-        }
-    }
 }
 
 /// Returns one page of at most `limit` orders after `after`.
@@ -120,22 +121,39 @@ pub async fn list(
     after: Option<OrderId>,
     limit: u32,
 ) -> Result<OrderPage<OrderId>> {
+    let number = filter.search.as_ref().and_then(|search| search.number);
+    if let (Some(number), None) = (number, after) {
+        let orders = of_number(tx, filter, number, limit).await?;
+        if !orders.is_empty() {
+            return Ok(OrderPage {
+                orders,
+                next: Some(OrderId::MAX),
+                next_updated_at: None,
+            });
+        }
+    }
     let after = match after {
-        Some(id) => Some(position_of(tx, filter, id).await?),
-        None => None,
+        Some(id) if id != OrderId::MAX => Some(position_of(tx, filter, id).await?),
+        _ => None,
+    };
+    let walks = walks(filter);
+    let shared = u32::try_from(walks.len()).unwrap_or(u32::MAX).max(1);
+    let most = match filter.search {
+        Some(_) => (MAX_EXAMINED / shared).max(MIN_EXAMINED),
+        None => MAX_EXAMINED,
     };
     let mut found: Vec<Position> = Vec::new();
     // Positions at which walks stopped early; beyond them the result may be incomplete.
     let mut stopped_at: Vec<Position> = Vec::new();
-    for walk in walks(filter) {
-        let (matching, end) = matching(tx, filter, walk, after, limit).await?;
+    for walk in walks {
+        let (matching, end) = matching(tx, filter, walk, after, limit, most).await?;
         found.extend(matching);
         stopped_at.extend(end);
     }
-    found.sort_unstable_by_key(|position| Reverse(*position));
-    let known_to = stopped_at.into_iter().max();
+    found.sort_unstable_by(|a, b| filter.compare(a, b));
+    let known_to = stopped_at.into_iter().min_by(|a, b| filter.compare(a, b));
     if let Some(end) = known_to {
-        found.retain(|position| *position >= end);
+        found.retain(|position| filter.compare(position, &end).is_le());
     }
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
@@ -147,6 +165,9 @@ pub async fn list(
     Ok(OrderPage {
         orders: found.into_iter().map(|position| position.id).collect(),
         next: next.map(|position| position.id),
+        next_updated_at: next
+            .and_then(|position| position.at)
+            .filter(|_| filter.updated_after.is_some()),
     })
 }
 
@@ -158,6 +179,7 @@ async fn matching(
     walk: Walk,
     mut after: Option<Position>,
     limit: u32,
+    most: u32,
 ) -> Result<(Vec<Position>, Option<Position>)> {
     let mut matching = Vec::new();
     let mut examined = 0;
@@ -170,17 +192,17 @@ async fn matching(
         let wanted = (limit + 1) as usize - matching.len();
         let fit = rows
             .iter()
-            .filter(|row| row.fits == Some(true))
+            .filter(|row| row.fits == Some(true) && row.is_found_by(filter))
             .map(|row| row.position(filter));
         matching.extend(fit.take(wanted));
         examined += step;
         if is_final || matching.len() > limit as usize {
             return Ok((matching, None));
         }
-        if examined >= MAX_EXAMINED {
+        if examined >= most {
             return Ok((matching, after));
         }
-        step = (step * 4).min(MAX_EXAMINED);
+        step = (step * 4).min(most);
     }
 }
 
@@ -190,196 +212,14 @@ pub(crate) async fn position_of(
     id: OrderId,
 ) -> Result<Position> {
     let mut position = Position {
-        placed_at: None,
+        at: filter.updated_after,
         id,
     };
     if filter.is_ordered_by_placing() {
         let placed_at: Option<Option<DateTime<Utc>>> =
             fetch_optional_scalar!(tx, "SELECT placed_at FROM orders WHERE id = ?", id);
         // Nothing comes after an order that does not exist.
-        position.placed_at = Some(placed_at.flatten().unwrap_or(DateTime::UNIX_EPOCH));
+        position.at = Some(placed_at.flatten().unwrap_or(DateTime::UNIX_EPOCH));
     }
     Ok(position)
-}
-
-/// Returns walks that together pass all matching orders.
-pub fn walks(filter: &OrderFilter) -> Vec<Walk> {
-    if filter.stores.as_ref().is_some_and(Vec::is_empty) {
-        return Vec::new();
-    }
-    if let Some(session) = filter.session {
-        return vec![Walk::Session(session)];
-    }
-    if let Some(account) = filter.account {
-        return vec![match filter.reference {
-            Some(_) => Walk::AccountByReference(account),
-            None => Walk::Account(account),
-        }];
-    }
-    let statuses = &filter.statuses;
-    let is_ordered_by_placing = filter.is_ordered_by_placing();
-    let Some(stores) = &filter.stores else {
-        return match statuses.as_slice() {
-            _ if is_ordered_by_placing => vec![Walk::ByPlacing],
-            [] => vec![Walk::All],
-            statuses => statuses.iter().copied().map(Walk::Status).collect(),
-        };
-    };
-    let of_store = |store: StoreId| -> Vec<Walk> {
-        if filter.reference.is_some() {
-            vec![Walk::StoreByReference(store)]
-        } else if is_ordered_by_placing {
-            vec![Walk::StoreByPlacing(store)]
-        } else if statuses.is_empty() || statuses.len() * stores.len() > MAX_WALKS {
-            vec![Walk::Store(store)]
-        } else {
-            let by_status = |status: &OrderStatus| Walk::StoreByStatus(store, *status);
-            statuses.iter().map(by_status).collect()
-        }
-    };
-    stores.iter().copied().flat_map(of_store).collect()
-}
-
-pub(crate) async fn run_walk<A: QueryOutput>(
-    tx: &mut Tx,
-    filter: &OrderFilter,
-    walk: Walk,
-    after: Option<Position>,
-    limit: u32,
-) -> Result<Vec<A>> {
-    let sql_prefix = A::sql_prefix(tx);
-    let index = tx.pick(walk.mysql_hint(), walk.sqlite_hint());
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        query.push("SELECT o.id, o.placed_at, (1 = 1");
-        // Conditions are evaluated per row in the SELECT list, so that a walk can stop early where no index leads to
-        // them.
-        if let Some(stores) = &filter.stores {
-            query.push(" AND o.store_id IN (");
-            push_ids(&mut query, stores);
-            query.push(")");
-        }
-        if let Some(account) = filter.account {
-            query.push(" AND o.account_id = ").push_bind(account);
-        }
-        if let Some(account) = filter.drafts_of {
-            query
-                .push(" AND (o.status <> ")
-                .push_bind(OrderStatus::Draft);
-            query
-                .push(" OR o.account_id = ")
-                .push_bind(account)
-                .push(")");
-        }
-        if !filter.statuses.is_empty() {
-            query.push(" AND o.status IN (");
-            let mut list = query.separated(", ");
-            for status in &filter.statuses {
-                list.push_bind(status);
-            }
-            query.push(")");
-        }
-        if let Some(reference) = &filter.reference {
-            query
-                .push(" AND o.reference = ")
-                .push_bind(reference.as_bytes());
-        }
-        if let Some(fulfilment) = filter.fulfilment {
-            query.push(" AND o.fulfilment = ").push_bind(fulfilment);
-        }
-        if let Some(after) = filter.placed_after {
-            query.push(" AND o.placed_at >= ").push_bind(after);
-        }
-        if let Some(before) = filter.placed_before {
-            query.push(" AND o.placed_at < ").push_bind(before);
-        }
-        query.push(") AS fits FROM orders o");
-        query.push(index).push(" WHERE 1 = 1");
-        match walk {
-            Walk::Session(session) => {
-                query.push(" AND o.session_id = ").push_bind(session);
-            }
-            Walk::Account(account) => {
-                query.push(" AND o.account_id = ").push_bind(account);
-            }
-            Walk::AccountByReference(account) => {
-                query.push(" AND o.placed_by = ").push_bind(account);
-            }
-            Walk::StoreByReference(store) | Walk::Store(store) | Walk::StoreByPlacing(store) => {
-                query.push(" AND o.store_id = ").push_bind(store);
-            }
-            Walk::StoreByStatus(store, status) => {
-                query.push(" AND o.store_id = ").push_bind(store);
-                query.push(" AND o.status = ").push_bind(status);
-            }
-            Walk::Status(status) => {
-                query.push(" AND o.status = ").push_bind(status);
-            }
-            Walk::ByPlacing | Walk::All => {}
-        }
-        let by_reference = matches!(
-            walk,
-            Walk::AccountByReference(_) | Walk::StoreByReference(_)
-        );
-        if let Some(reference) = filter.reference.as_ref().filter(|_| by_reference) {
-            query
-                .push(" AND o.reference = ")
-                .push_bind(reference.as_bytes());
-        }
-        if filter.is_ordered_by_placing() {
-            if let Some(since) = filter.placed_after {
-                query.push(" AND o.placed_at >= ").push_bind(since);
-            }
-            if let Some(before) = filter.placed_before {
-                query.push(" AND o.placed_at < ").push_bind(before);
-            }
-        }
-        match after {
-            // This bound repeats the next one, so that an index is entered where the page begins.
-            Some(Position {
-                placed_at: Some(placed_at),
-                id,
-            }) => {
-                query.push(" AND o.placed_at <= ").push_bind(placed_at);
-                query.push(" AND (o.placed_at < ").push_bind(placed_at);
-                query.push(" OR o.id < ").push_bind(id).push(")");
-            }
-            Some(Position {
-                placed_at: None,
-                id,
-            }) => {
-                query.push(" AND o.id < ").push_bind(id);
-            }
-            None if filter.is_ordered_by_placing() => {}
-            // Greater than any id: a bound that is always there keeps databases from reading an index from end to end.
-            None => {
-                query.push(" AND o.id < ").push_bind(OrderId::MAX);
-            }
-        }
-        query.push(if filter.is_ordered_by_placing() {
-            " ORDER BY o.placed_at DESC, o.id DESC LIMIT "
-        } else {
-            " ORDER BY o.id DESC LIMIT "
-        });
-        query.push_bind(limit);
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
-}
-
-impl_query_output!(Row);
-
-#[derive(sqlx::FromRow)]
-struct Row {
-    id: OrderId,
-    placed_at: Option<DateTime<Utc>>,
-    fits: Option<bool>,
-}
-
-impl Row {
-    fn position(&self, filter: &OrderFilter) -> Position {
-        Position {
-            placed_at: self.placed_at.filter(|_| filter.is_ordered_by_placing()),
-            id: self.id,
-        }
-    }
 }

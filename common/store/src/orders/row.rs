@@ -72,6 +72,7 @@ impl ReadRow for OrderRow {
             placed_at: row.get("placed_at")?,
             accepted_at: row.get("accepted_at")?,
             ended_at: row.get("ended_at")?,
+            updated_at: row.get("updated_at")?,
         };
         let last_seq = row.get("last_seq")?;
         Ok(Self { order, last_seq })

@@ -1,6 +1,7 @@
 //! Lists of orders: found by an index, and cut off after some thousand rows.
 
 use super::*;
+use domain::order::search::Search;
 
 #[each_database(store)]
 async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
@@ -76,6 +77,43 @@ async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
             ..any()
         },
         OrderFilter {
+            stores: some.clone(),
+            number: order.number,
+            ..any()
+        },
+        OrderFilter {
+            stores: one.clone(),
+            number: order.number,
+            account,
+            placed_after,
+            ..any()
+        },
+        OrderFilter {
+            stores: one.clone(),
+            search: Search::new("anna"),
+            ..any()
+        },
+        OrderFilter {
+            stores: some.clone(),
+            search: Search::new("anna"),
+            placed_before,
+            ..any()
+        },
+        OrderFilter {
+            stores: some.clone(),
+            updated_after: placed_after,
+            ..any()
+        },
+        OrderFilter {
+            stores: one.clone(),
+            updated_after: placed_after,
+            placed_before,
+            statuses: statuses.clone(),
+            session,
+            reference: order.reference.clone(),
+            ..any()
+        },
+        OrderFilter {
             stores: one,
             fulfilment: Some(Fulfilment::Delivery),
             ..any()
@@ -116,7 +154,7 @@ async fn orders_are_found_by_an_index_whatever_is_asked_for(house: TestDb) {
                         plan.iter().any(|step| step.uses("orders_by_reference")),
                         "{what}: {plan:#?}"
                     );
-                } else {
+                } else if !matches!(walk, Walk::StoreByNumber(_)) {
                     assert_is_in_order(&what, &plan);
                 }
             }

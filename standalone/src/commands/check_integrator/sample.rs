@@ -183,6 +183,7 @@ impl Shop {
             placed_at: Some(now),
             accepted_at: None,
             ended_at: None,
+            updated_at: Some(now),
         };
         orders.push(Known {
             id: order.id,

@@ -1,0 +1,1 @@
+ALTER TABLE orders ADD COLUMN updated_at TEXT DEFAULT NULL; -- last change that people or programs can see; null if that was before this column
