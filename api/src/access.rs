@@ -83,6 +83,7 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("POST", "/integrators/{id}/test", Manager),
     ("POST", "/integrators/{id}/callbacks", Keyholder),
     ("GET", "/callbacks", Staff),
+    ("GET", "/changes", Manager),
     ("GET", "/stores", Account),
     ("POST", "/stores", Operator),
     ("GET", "/stores/{id}", Account),

@@ -3,9 +3,10 @@
 
 use std::{collections::HashMap, panic::AssertUnwindSafe};
 
-use domain::api_key::{ApiKey, KeyAction};
+use domain::actor::Actor;
 use futures_util::FutureExt;
 use http::Method;
+use ledger::actor::acting;
 use poem::{Endpoint, EndpointExt, Request, Response, Result, endpoint::BoxEndpoint};
 use poem_openapi::{
     OpenApi,
@@ -128,7 +129,9 @@ impl Operation {
         let Some(access) = self.access else {
             return Err(Problem::forbidden().into());
         };
-        if let Some(caller) = self.caller(access, &request, counted).await? {
+        let caller = self.caller(access, &request, counted).await?;
+        let actor = self.actor(caller.as_ref());
+        if let Some(caller) = caller {
             request.extensions_mut().insert(caller);
         }
         let non_ascii = ASCII_ONLY_HEADERS.iter().filter(|name| {
@@ -142,7 +145,16 @@ impl Operation {
         if !errors.is_empty() {
             return Err(Problem::invalid(errors).into());
         }
-        self.endpoint.call(request).await
+        acting(actor, self.endpoint.call(request)).await
+    }
+
+    /// Returns whom the changes of this request are noted as made by.
+    fn actor(&self, caller: Option<&Caller>) -> Actor {
+        match caller {
+            Some(caller) => Actor::account(&caller.account),
+            None if self.pattern.starts_with("/sessions/") => Actor::GUEST,
+            None => Actor::SYSTEM,
+        }
     }
 
     async fn caller(

@@ -4,6 +4,7 @@ mod accounts;
 mod api_keys;
 mod callbacks;
 mod categories;
+mod changes;
 mod handoffs;
 mod integrators;
 mod listeners;
@@ -24,6 +25,7 @@ use self::{
     api_keys::ApiKeys,
     callbacks::{CallbackList, Callbacks},
     categories::Categories,
+    changes::Changes,
     handoffs::{Handoffs, IntegratorTests, Messages, Retries, StuckList},
     integrators::Integrators,
     listeners::Listeners,
@@ -50,7 +52,7 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
             OrderEdits(state.clone()),
             OrderTimes(state.clone()),
         ),
-        Stats(state.clone()),
+        (Stats(state.clone()), Changes(state.clone())),
         (Callbacks(state.clone()), CallbackList(state.clone())),
         (
             Handoffs(state.clone()),

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use domain::{
     account::Account,
+    actor::Viewer,
     event::EventKind,
     ids::{EpochId, OrderId},
     session::Session,
@@ -62,7 +63,7 @@ enum Subject {
     /// A session as guests see it.
     Session { code: String },
     /// One order, on a stream of its own or on its session's.
-    Order { id: OrderId, sees_handoffs: bool },
+    Order { id: OrderId, viewer: Viewer },
 }
 
 impl Channel {
@@ -99,10 +100,12 @@ impl Channel {
         let place = notifier.place_for(Holder::Account(account.id))?;
         let in_session = order.session.is_some();
         let listener = notifier.0.hub.listen(order.stream(), in_session);
-        let subject = Subject::Order {
-            id,
-            sees_handoffs: ticket_holder.is_staff(),
+        let viewer = if ticket_holder.is_staff() {
+            Viewer::Staff
+        } else {
+            Viewer::Owner(account.id)
         };
+        let subject = Subject::Order { id, viewer };
         let mut channel = Self::new(notifier, place, listener, subject);
         channel.ticket_holder = Some(ticket_holder);
         channel.begin(after.filter(|_| !in_session)).await
@@ -164,7 +167,7 @@ impl Channel {
                 continue;
             }
             let mine = self.is_mine(event_frame.order_id).await?;
-            let frame = event_frame.frame(self.sent, mine);
+            let frame = event_frame.frame(self.sent, mine, self.viewer());
             self.sent = event_frame.seq;
             return Ok(Some(frame));
         }
@@ -233,12 +236,20 @@ impl Channel {
         read.await?.map(drop).ok_or(Close::Revoked)
     }
 
+    /// Returns who is told who caused an event.
+    fn viewer(&self) -> Viewer {
+        match self.subject {
+            Subject::Session { .. } => Viewer::Guest,
+            Subject::Order { viewer, .. } => viewer,
+        }
+    }
+
     fn shows(&self, event_frame: &EventFrame) -> bool {
         match self.subject {
             Subject::Session { .. } => event_frame.kind.is_for_guests(),
-            Subject::Order { id, sees_handoffs } => {
+            Subject::Order { id, viewer } => {
                 event_frame.order_id == Some(id)
-                    && (sees_handoffs || event_frame.kind.is_for_guests())
+                    && (viewer == Viewer::Staff || event_frame.kind.is_for_guests())
             }
         }
     }

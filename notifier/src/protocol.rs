@@ -6,6 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use domain::{
+    actor::{Actor, Viewer},
     event::{Event, EventKind},
     ids::{EpochId, OrderId, StreamId},
     order::{Order, rfc3339},
@@ -14,6 +15,7 @@ use domain::{
 use ledger::events::{SessionSnapshot, StoreSnapshot};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::frame::Frame;
 
@@ -261,7 +263,13 @@ pub struct EventFrame {
     pub at: DateTime<Utc>,
     /// Status that it tells of, if it has the facts of an order.
     pub order_status: Option<OrderStatus>,
+    /// Id of the account or integrator that caused it.
+    actor_id: Option<Uuid>,
     head: Bytes,
+    /// Actor that caused it, for those who may know it.
+    actor: Bytes,
+    /// Kind of that actor, for everyone else.
+    actor_kind: Bytes,
     tail: Bytes,
     /// Place in `tail` where an order's facts begin.
     order_at: usize,
@@ -291,6 +299,15 @@ impl EventFrame {
             order_id: event.order_id,
             order_number: event.data["order"]["number"].as_i64(),
             at: event.at,
+            actor_id: event.actor.as_ref().and_then(|actor| actor.id),
+            actor: actor_field(event.actor.as_ref()),
+            actor_kind: actor_field(
+                event
+                    .actor
+                    .as_ref()
+                    .map(|actor| actor.shown_to(Viewer::Guest))
+                    .as_ref(),
+            ),
             head: format!(
                 r#"{{"stream":"{}","seq":{},"prev":"#,
                 event.stream, event.seq
@@ -302,18 +319,28 @@ impl EventFrame {
 
     /// Returns the bytes that it holds in memory.
     pub(crate) fn bytes(&self) -> usize {
-        self.head.len() + self.tail.len()
+        self.head.len() + self.actor.len() + self.actor_kind.len() + self.tail.len()
     }
 
     /// Returns the frame for one channel. `prev` is the last number of the stream that was sent on it; `mine` is
     /// present only if the client gave its key.
     #[must_use]
-    pub fn frame(&self, prev: i64, mine: Option<bool>) -> Frame {
+    pub fn frame(&self, prev: i64, mine: Option<bool>, viewer: Viewer) -> Frame {
         let own = match mine {
             Some(mine) => format!(r#"{prev},"mine":{mine}"#),
             None => prev.to_string(),
         };
-        Frame::of([self.head.clone(), own.into(), self.tail.clone()])
+        let is_known = match viewer {
+            Viewer::Staff => true,
+            Viewer::Owner(account) => self.actor_id == Some(account.uuid()),
+            Viewer::Guest => false,
+        };
+        let actor = if is_known {
+            self.actor.clone()
+        } else {
+            self.actor_kind.clone()
+        };
+        Frame::of([self.head.clone(), own.into(), actor, self.tail.clone()])
     }
 
     /// Returns the frame for a store's screen: [`Order::staff_facts`], as [`staff_fields`] writes them, are added to its
@@ -325,11 +352,23 @@ impl EventFrame {
                 self.tail.slice(..self.order_at),
                 self.tail.slice(self.order_at..),
             ),
-            None => return self.frame(prev, None),
+            None => return self.frame(prev, None, Viewer::Staff),
         };
-        let prev = prev.to_string();
-        Frame::of([self.head.clone(), prev.into(), before, staff_fields, after])
+        let (prev, actor) = (prev.to_string(), self.actor.clone());
+        Frame::of([
+            self.head.clone(),
+            prev.into(),
+            actor,
+            before,
+            staff_fields,
+            after,
+        ])
     }
+}
+
+/// Writes the field of a frame that says who caused the event.
+fn actor_field(actor: Option<&Actor>) -> Bytes {
+    format!(r#","actor":{}"#, json!(actor)).into()
 }
 
 /// Writes an order's facts for staff as the first fields of an object.
@@ -340,104 +379,4 @@ pub fn staff_fields(order: &Order, status: OrderStatus) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event() -> Event {
-        Event {
-            stream: uuid::Uuid::from_u128(1).into(),
-            seq: 5,
-            store_id: uuid::Uuid::from_u128(2).into(),
-            order_id: None,
-            kind: EventKind::OrderPlaced,
-            at: "2026-11-20T12:00:00Z".parse().unwrap(),
-            data: json!({"order": {"note": "\"quoted\" and ünïcode"}}),
-        }
-    }
-
-    #[test]
-    fn an_event_frame_has_the_fields_of_the_contract_and_no_others() {
-        let frame: Value =
-            serde_json::from_str(&EventFrame::new(&event()).frame(4, None).text()).unwrap();
-        assert_eq!(
-            frame,
-            json!({
-                "stream": "00000000-0000-0000-0000-000000000001", "seq": 5, "prev": 4, "version": 1,
-                "type": "order.placed", "at": "2026-11-20T12:00:00.000000Z",
-                "data": {"order": {"note": "\"quoted\" and ünïcode"}},
-            })
-        );
-    }
-
-    #[test]
-    fn a_first_frame_names_its_epoch() {
-        let stream = event().stream;
-        let epoch: EpochId = uuid::Uuid::from_u128(9).into();
-        let named = with_epoch(resumed(stream, 4), Some(epoch));
-        let named: Value = serde_json::from_str(&named).unwrap();
-        let expected = json!({
-            "type": "hello", "stream": stream, "seq": 4, "resumed": true,
-            "epoch": "00000000-0000-0000-0000-000000000009",
-        });
-        assert_eq!(named, expected);
-        assert_eq!(with_epoch(resumed(stream, 4), None), resumed(stream, 4));
-    }
-
-    #[test]
-    fn an_event_says_whose_it_is_only_to_who_gave_a_key() {
-        let event_frame = EventFrame::new(&event());
-        let frame: Value = serde_json::from_str(&event_frame.frame(4, Some(true)).text()).unwrap();
-        assert_eq!(frame["mine"], true);
-        assert_eq!(frame["data"], event().data);
-    }
-
-    #[test]
-    fn only_a_frame_for_staff_has_the_facts_for_staff() {
-        let placed = Event {
-            data: json!({"order": {"items": [], "status": "pending", "number": 7}}),
-            ..event()
-        };
-        let event_frame = EventFrame::new(&placed);
-        let fields = Bytes::from_static(br#""user_note":"no \"nuts\"","#);
-        let staff: Value =
-            serde_json::from_str(&event_frame.frame_for_staff(4, fields.clone()).text()).unwrap();
-        assert_eq!(staff["prev"], 4);
-        assert_eq!(
-            staff["data"],
-            json!({"order": {"items": [], "status": "pending", "number": 7, "user_note": "no \"nuts\""}})
-        );
-        assert!(!event_frame.frame(4, None).text().contains("nuts"));
-        // Whatever has no facts of an order stays as it is.
-        for data in [json!({"paused": true}), json!({"order": {"id": 7}})] {
-            let other = EventFrame::new(&Event { data, ..event() });
-            assert_eq!(
-                other.frame_for_staff(4, fields.clone()).text(),
-                other.frame(4, None).text()
-            );
-        }
-    }
-
-    #[test]
-    fn the_page_of_events_lists_every_close_code() {
-        let page = include_str!("../../docs/events.md");
-        let listed = page.lines().filter_map(|line| {
-            let cells = line.strip_prefix("| ")?;
-            cells.split(' ').next()?.parse().ok()
-        });
-        let codes: Vec<u16> = Close::ALL.iter().map(|close| close.code()).collect();
-        assert_eq!(listed.collect::<Vec<u16>>(), codes);
-    }
-
-    #[test]
-    fn what_clients_say_is_read_and_anything_else_is_not() {
-        let read = |text| serde_json::from_str::<ClientMessage>(text);
-        assert!(matches!(
-            read(r#"{"type":"ping"}"#),
-            Ok(ClientMessage::Ping)
-        ));
-        assert!(
-            matches!(read(r#"{"type":"guest","key":"k"}"#), Ok(ClientMessage::Guest { key }) if key == "k")
-        );
-        assert!(read(r#"{"type":"order"}"#).is_err());
-    }
-}
+mod tests;

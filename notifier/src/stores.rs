@@ -187,6 +187,7 @@ mod tests {
             order_id: None,
             kind: EventKind::OrderPlaced,
             at: chrono::DateTime::UNIX_EPOCH,
+            actor: None,
             data: json!("x".repeat(bytes)),
         }
     }

@@ -232,6 +232,7 @@ mod tests {
             order_id: None,
             kind: EventKind::OrderPlaced,
             at: chrono::DateTime::UNIX_EPOCH,
+            actor: None,
             data: serde_json::json!({}),
         }
     }

@@ -96,6 +96,7 @@ fn example(operation: &str) -> Option<Value> {
         "remove_order_item" => with_fields(orders::placed(), json!({"version": 3})),
         "replace_order" => orders::replacement(),
         "list_order_events" => json!([orders::placed_event()]),
+        "list_changes" => page([places::change()]),
 
         "list_order_handoffs" => json!([handoffs::acknowledged()]),
         "get_handoff" => handoffs::acknowledged(),

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use domain::{delivery, handoff, integrator, menu, opening, order, session, status, stuck, waiting};
+use domain::{
+    actor, delivery, handoff, integrator, menu, opening, order, record, session, status, stuck,
+    waiting,
+};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::{ParseError, ParseFromJSON, ParseFromParameter, ParseResult, ToJSON, Type},
@@ -79,6 +82,7 @@ macro_rules! wire_words {
 }
 
 wire_words! {
+    ActorKind = actor::ActorKind;
     OrderStatus = status::OrderStatus;
     Fulfilment = order::Fulfilment;
     DeliveryStatus = delivery::DeliveryStatus;
@@ -94,6 +98,8 @@ wire_words! {
     UnknownPolicy = integrator::UnknownPolicy;
     CallbackAuth = integrator::CallbackAuth;
     SessionState = session::SessionState;
+    ChangeSubject = record::Subject;
+    ChangeAction = record::Action;
     Day = opening::Day;
     Allergen = menu::Allergen;
     Diet = menu::Diet;

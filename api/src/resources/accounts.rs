@@ -52,7 +52,7 @@ struct User {
 /// the orders of these handoffs, and product availability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
-enum UserRole {
+pub(crate) enum UserRole {
     Operator,
     Manager,
     Staff,

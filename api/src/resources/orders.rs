@@ -28,7 +28,11 @@ use poem_openapi::{
 use uuid::Uuid;
 
 pub(crate) use self::{
-    edits::OrderEdits, events::EventView, list::OrderLists, times::OrderTimes, view::GuestOrderView,
+    edits::OrderEdits,
+    events::{ActorView, EventView},
+    list::OrderLists,
+    times::OrderTimes,
+    view::GuestOrderView,
 };
 use self::{
     request::{GuestsOrder, NewOrder, StatusChange},
@@ -147,7 +151,8 @@ impl Orders {
     /// List an order's events
     ///
     /// Oldest first, at most 1000, and fewer if they are long: continue with the last `seq` as `after` until the answer
-    /// is empty. The order's owner is not shown `handoff.failed`. `seq` has gaps if the
+    /// is empty. `actor` says who made each change: the order's owner is told the kind only, and is not shown
+    /// `handoff.failed`. `seq` has gaps if the
     /// stream is a session's, because that stream also carries events of other orders.
     #[oai(
         path = "/orders/:id/events",
@@ -164,7 +169,7 @@ impl Orders {
         let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
         let after = after.unwrap_or(0).max(0);
         let events = self.0.ledger.order_events(order.id, after).await?;
-        Ok(Json(EventView::visible_to(by, events)))
+        Ok(Json(EventView::visible_to(by, &caller, events)))
     }
 
     /// List an order's handoffs with their attempts

@@ -5,6 +5,7 @@
 mod app;
 
 mod accounts;
+mod actors;
 mod bodies;
 mod callbacks;
 mod conditional;

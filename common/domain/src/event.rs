@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    actor::Actor,
     ids::{OrderId, StoreId, StreamId},
     words::words,
 };
@@ -53,6 +54,9 @@ pub struct Event {
     #[serde(rename = "type")]
     pub kind: EventKind,
     pub at: DateTime<Utc>,
+    /// Actor that caused it; `None` if a version that did not note it wrote the event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
     /// For `order.*`: the order's public facts after the change (see [`super::order::Order::public_facts`]).
     pub data: Value,
 }

@@ -73,6 +73,8 @@ ids! {
     /// A manual retry of one or several handoffs.
     RetryId,
     AccountId,
+    /// A record of a change by people.
+    RecordId,
     OutboxId,
     /// A worker process, from its start to its end.
     WorkerId,

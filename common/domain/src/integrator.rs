@@ -167,7 +167,7 @@ impl std::fmt::Debug for OutboundAuth {
 }
 
 /// An integrator's settings as people see and edit them; its secrets are stored apart.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Integrator {
     pub id: IntegratorId,
     pub store_id: StoreId,

@@ -37,6 +37,7 @@ pub mod store;
 pub mod timing;
 
 /// Places of values in an integrator's answers.
+pub mod actor;
 pub mod answers;
 /// When an integrator is left alone, and when it is probed.
 pub mod breaker;
@@ -47,6 +48,7 @@ pub mod integrator;
 /// The pace of an integrator that says "slow down".
 pub mod pressure;
 /// Retries by hand.
+pub mod record;
 pub mod retry;
 /// Times of the next attempts.
 pub mod schedule;

@@ -21,7 +21,7 @@ pub struct Contact {
 }
 
 /// A place that sells.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Store {
     pub id: StoreId,
     pub name: String,
@@ -50,7 +50,7 @@ pub struct Store {
 }
 
 /// A product that a store sells.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Product {
     pub id: ProductId,
     pub store_id: StoreId,

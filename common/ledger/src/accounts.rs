@@ -7,16 +7,21 @@ mod tickets;
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
+
 pub use self::{
     api_keys::{ApiKeyRefused, MAX_KEYS_OF_MAKER, NewApiKey, key_hash},
     failures::{FAILURE_TTL, Guess, GuessLimits, GuessStatus, KNOWN_ADDRESS_TTL},
     sign_ins::{RefreshRefused, Refreshed, SignInRefused},
     tickets::{TICKET_TTL, TicketSubject},
 };
-use crate::{Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction};
+use crate::{
+    Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, records::About,
+};
 use domain::{
     account::{Account, IntegratorRef, Role},
     ids::{AccountId, IntegratorId, StoreId},
+    record::{Action, Subject, difference},
 };
 use store::StoreError;
 pub use store::accounts::Credentials;
@@ -154,8 +159,16 @@ impl Ledger {
             };
             match store::accounts::insert(&mut change.tx, &credentials).await {
                 Ok(()) => {
-                    change.set_resource(credentials.account.id.uuid());
-                    Ok(credentials.account)
+                    let account = credentials.account;
+                    let facts = facts(&account);
+                    change.record(
+                        about(&account, &account.stores),
+                        Action::Created,
+                        None,
+                        &facts,
+                    );
+                    change.set_resource(account.id.uuid());
+                    Ok(account)
                 }
                 Err(StoreError::UniqueKeyTaken) => {
                     let username = new.username.clone();
@@ -185,6 +198,7 @@ impl Ledger {
             }
             let account = &mut credentials.account;
             allowed(account)?;
+            let before = account.clone();
             account.role = wanted.role.unwrap_or(account.role);
             account.disabled = wanted.disabled.unwrap_or(account.disabled);
             let stores = wanted.stores.as_deref().map(sorted);
@@ -219,12 +233,39 @@ impl Ledger {
             if wanted.disabled == Some(true) || wanted.password_hash.is_some() {
                 store::accounts::refresh_tokens::revoke_all(&mut change.tx, id, change.now).await?;
             }
-            if wanted.disabled.is_some() || wanted.role.is_some() || wanted.stores.is_some() {
-                api_keys::end_keys_of(change, &credentials.account).await?;
+            let account = credentials.account;
+            let mut fields = difference(Some(&facts(&before)), &facts(&account));
+            if wanted.password_hash.is_some() {
+                fields.insert("password".to_owned(), Value::Null);
+            }
+            if !fields.is_empty() {
+                let stores = sorted(&[before.stores.as_slice(), &account.stores].concat());
+                change.record_fields(about(&account, &stores), Action::Edited, fields);
             }
             change.set_resource(id.uuid());
-            Ok(credentials.account)
+            Ok(account)
         })
+    }
+}
+
+/// Returns as much of an account as records show.
+fn facts(account: &Account) -> Value {
+    let integrators = account.integrators.iter();
+    let integrators: Vec<_> = integrators.map(|one| one.integrator).collect();
+    json!({
+        "username": account.username,
+        "role": account.role,
+        "stores": account.stores,
+        "integrators": integrators,
+        "disabled": account.disabled,
+    })
+}
+
+fn about<'s>(account: &Account, stores: &'s [StoreId]) -> About<'s> {
+    About {
+        subject: Subject::Account,
+        id: account.id.uuid(),
+        stores,
     }
 }
 

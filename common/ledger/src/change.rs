@@ -10,12 +10,14 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{CrashPoints, Inner, OutboxRow, idempotency::Request};
+use super::{CrashPoints, Inner, OutboxRow, actor, idempotency::Request};
 use domain::{
+    actor::Actor,
     event::{Event, EventKind},
     hint::{Announcement, Hint},
     ids::{OrderId, OutboxId, StoreId, StreamId},
     integrator::Integrator,
+    record::Record,
     status::OrderStatus,
     tally::Tally,
 };
@@ -122,12 +124,15 @@ pub(crate) struct Change<'l> {
     pub(crate) tx: Tx,
     /// Timestamp of everything that this change writes.
     pub(crate) now: DateTime<Utc>,
+    /// Noted with the events that are added from now on.
+    pub(crate) actor: Actor,
     streams: BTreeMap<StreamId, Stream>,
     integrators: BTreeMap<StoreId, Arc<[Integrator]>>,
     tallies: BTreeMap<StoreId, Tally>,
     menus: BTreeSet<StoreId>,
     events: Vec<Event>,
     hints: Vec<Hint>,
+    pub(crate) records: Vec<Record>,
     request: Option<&'l Request>,
     resource: Option<Uuid>,
 }
@@ -148,12 +153,14 @@ impl<'l> Change<'l> {
             inner,
             tx,
             now,
+            actor: actor::current(),
             streams: BTreeMap::new(),
             integrators: BTreeMap::new(),
             tallies: BTreeMap::new(),
             menus: BTreeSet::new(),
             events: Vec::new(),
             hints: Vec::new(),
+            records: Vec::new(),
             request: None,
             resource: None,
         })
@@ -224,6 +231,7 @@ impl<'l> Change<'l> {
             order_id,
             kind,
             at: self.now,
+            actor: Some(self.actor.clone()),
             data,
         });
         seq
@@ -239,7 +247,8 @@ impl<'l> Change<'l> {
 
     /// Adds an event that already has its number: the first of a stream whose row this change writes.
     pub(crate) fn add_numbered_event(&mut self, event: Event) {
-        self.events.push(event);
+        let actor = Some(self.actor.clone());
+        self.events.push(Event { actor, ..event });
     }
 
     /// Corrects a store's tally for a change to an order that it counts.
@@ -316,6 +325,7 @@ impl<'l> Change<'l> {
             .collect();
         store::events::count_up(&mut self.tx, &counted).await?;
         store::events::insert(&mut self.tx, &self.events).await?;
+        store::records::insert(&mut self.tx, &self.records).await?;
         let rows = self.announcements();
         let not_before = self.now + self.inner.settings.outbox_claim_after;
         store::outbox::insert(&mut self.tx, &rows, not_before, self.now).await?;

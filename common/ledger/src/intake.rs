@@ -27,8 +27,9 @@ pub(crate) use options::{OptionGroups, Sold, check_available, check_count, group
 pub(super) use room::{check_open, concerned, slot_full};
 
 pub use super::idempotency::Idempotency;
-use super::{BatchLimits, ChangeResult, Failure, Inner, Ledger, Refusal, batcher};
+use super::{BatchLimits, ChangeResult, Failure, Inner, Ledger, Refusal, actor, batcher};
 use domain::{
+    actor::Actor,
     ids::{AccountId, OptionId, OrderId, ProductId, SessionId, StoreId},
     money::Money,
     options::{AskedOption, AskedOptions, MAX_OPTIONS_OF_ORDER, WrongOption},
@@ -67,6 +68,17 @@ pub enum Placer {
     Guest {
         key_hash: Option<[u8; 32]>,
     },
+}
+
+impl Placer {
+    /// Returns the request's actor, or what is known without a request.
+    fn actor(&self, current: Actor) -> Actor {
+        match self {
+            _ if current != Actor::SYSTEM => current,
+            Self::Account(account) => Actor::account_id(*account),
+            Self::Guest { .. } => Actor::GUEST,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -246,6 +258,8 @@ pub(super) struct QueuedOrder {
     order: PlaceOrder,
     /// Generated once, so that a commit with an unknown result can be looked up.
     id: OrderId,
+    /// Actor that places it, as far as its request says.
+    actor: Actor,
     queued_at: Instant,
     answer: oneshot::Sender<ChangeResult<Placed, PlaceRefused>>,
 }
@@ -266,11 +280,13 @@ impl Ledger {
         order.check_text(limit).map_err(PlaceRefused::from)?;
         let (answer, answered) = oneshot::channel();
         let id = self.inner.chance.id(self.inner.clock.now());
+        let actor = order.placer.actor(actor::current());
         self.inner
             .intake
             .try_send(QueuedOrder {
                 order,
                 id,
+                actor,
                 queued_at: Instant::now(),
                 answer,
             })

@@ -8,10 +8,12 @@ mod secrets;
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
+use serde_json::{Map, Value};
 use url::Url;
 
 use super::{
-    Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, stores::set,
+    Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, records::About,
+    stores::set,
 };
 use domain::{
     answers::{Answers, JsonPointer},
@@ -23,6 +25,7 @@ use domain::{
         UnknownPolicy, default_events,
     },
     pressure::Pressure,
+    record::{Action, Subject, difference},
     signature::SigningSecret,
     status::OrderStatus,
 };
@@ -130,6 +133,8 @@ impl Ledger {
                 .ok_or(IntegratorRefused::NoSuchStore)?;
             let (stored, secrets) = prepare(change, new);
             store::integrators::insert(&mut change.tx, &stored).await?;
+            let integrator = &stored.integrator;
+            change.record(about(integrator), Action::Created, None, integrator);
             change.set_resource(stored.integrator.id.uuid());
             Ok((stored.integrator, secrets))
         })
@@ -188,6 +193,7 @@ impl Ledger {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let mut stored = lock_editable(change, id, version).await?;
             let was_unrestricted = is_unrestricted(&stored);
+            let before = stored.integrator.clone();
             if edit.auth.is_none() && sends_auth_elsewhere(&stored.integrator, &edit) {
                 return Err(IntegratorRefused::AuthRequired.into());
             }
@@ -197,6 +203,14 @@ impl Ledger {
             }
             apply(&edit, &mut stored);
             write(change, &mut stored).await?;
+            let integrator = &stored.integrator;
+            let mut fields = difference(Some(&before), integrator);
+            if edit.auth.is_some() {
+                fields.insert("auth".to_owned(), Value::Null);
+            }
+            if !fields.is_empty() {
+                change.record_fields(about(integrator), Action::Edited, fields);
+            }
             if is_unrestricted(&stored) && !was_unrestricted {
                 change.hint(Hint::Handoffs { integrator: id });
             }
@@ -229,9 +243,23 @@ impl Ledger {
                 }
             }
             stored.integrator.version += 1;
+            let rotated = match kind {
+                SecretKind::Signing => "signing_secret",
+                SecretKind::Callback => "callback_secret",
+            };
+            let fields = Map::from_iter([(rotated.to_owned(), Value::Null)]);
+            change.record_fields(about(&stored.integrator), Action::SecretRotated, fields);
             change.set_resource(id.uuid());
             Ok((stored.integrator, secret))
         })
+    }
+}
+
+pub(crate) fn about(integrator: &Integrator) -> About<'_> {
+    About {
+        subject: Subject::Integrator,
+        id: integrator.id.uuid(),
+        stores: std::slice::from_ref(&integrator.store_id),
     }
 }
 

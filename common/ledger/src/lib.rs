@@ -45,12 +45,16 @@ pub mod listeners;
 /// Workers that are alive.
 pub mod workers;
 
+/// The actor of the changes that a task makes.
+pub mod actor;
 /// Notices when the database lost commits, and begins a new epoch of stream numbers.
 pub mod epochs;
 /// Reads streams, for screens that come back.
 pub mod events;
 /// The relay's side of the outbox.
 pub mod outbox;
+/// Records of what people changed besides orders.
+pub mod records;
 /// The reconciler's steps, and the stuck list.
 pub mod sweep;
 

@@ -6,10 +6,11 @@ mod outside;
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::{
     Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction,
+    records::About,
     stores::{lock_stream, set},
 };
 use domain::{
@@ -18,6 +19,7 @@ use domain::{
     menu::{Allergen, Details, Diet, Image, Placement, Translations},
     money::{Currency, Money},
     order::rfc3339,
+    record::{Action, Subject},
     store::Product,
 };
 use store::{StoreError, stock_movements::Movement};
@@ -143,6 +145,7 @@ impl Ledger {
                 record_movement(change, product.id, quantity, FIRST_COUNT, by).await?;
             }
             change.menu_changed(product.store_id);
+            change.record(about(&product), Action::Created, None, &product);
             change.set_resource(product.id.uuid());
             Ok(product)
         })
@@ -189,6 +192,7 @@ impl Ledger {
                 check_option_groups(change, id, groups).await?;
             }
             let (mut product, was) = lock(change, id, version, edit.available.is_some()).await?;
+            let before = product.clone();
             if let Some(price) = edit.price {
                 same_currency(product.price.currency, price)?;
             }
@@ -207,6 +211,7 @@ impl Ledger {
             details::edit(change, &product, edit).await?;
             write(change, &mut product).await?;
             add_availability_event(change, &product, was);
+            change.record(about(&product), Action::Edited, Some(&before), &product);
             change.set_resource(id.uuid());
             Ok(product)
         })
@@ -233,6 +238,7 @@ impl Ledger {
             product.archived_at = Some(change.now);
             write(change, &mut product).await?;
             add_availability_event(change, &product, was);
+            change.record_fields(about(&product), Action::Archived, Map::new());
             Ok(product)
         })
     }
@@ -261,9 +267,20 @@ impl Ledger {
             record_movement(change, id, *delta, reason, *by).await?;
             product.stock = store::stock_movements::quantity(&mut change.tx, id).await?;
             change.menu_changed(product.store_id);
+            let moved = json!({"delta": delta, "reason": reason, "to": product.stock});
+            let fields = Map::from_iter([("stock".to_owned(), moved)]);
+            change.record_fields(about(&product), Action::StockChanged, fields);
             change.set_resource(id.uuid());
             Ok(product)
         })
+    }
+}
+
+fn about(product: &Product) -> About<'_> {
+    About {
+        subject: Subject::Product,
+        id: product.id.uuid(),
+        stores: std::slice::from_ref(&product.store_id),
     }
 }
 

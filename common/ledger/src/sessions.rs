@@ -1,13 +1,16 @@
 //! Sessions: opening and closing them, and renewing their codes.
 
+use serde_json::{Map, json};
+
 use super::{
     Change, ChangeError, ChangeResult, CrashPoints, Ledger, Refusal, Result, events::bounded,
-    in_one_transaction, orders,
+    in_one_transaction, orders, records::About,
 };
 use domain::{
     event::EventKind,
     ids::{SessionId, StoreId},
     order::Order,
+    record::{Action, Subject},
     session::{Session, SessionState, is_code, name_key},
     status::{By, OrderStatus},
 };
@@ -87,6 +90,7 @@ impl Ledger {
                 Err(error) => return Err(error.into()),
             }
             session.seq = add_event(change, &session, EventKind::SessionOpened);
+            record(change, &session, Action::Created);
             change.set_resource(session.id.uuid());
             Ok(session)
         })
@@ -166,6 +170,7 @@ impl Ledger {
                 session.closed_at = Some(change.now);
                 store::sessions::close(&mut change.tx, id, change.now).await?;
                 session.seq = add_event(change, &session, EventKind::SessionClosed);
+                record(change, &session, Action::Closed);
             }
             if finish {
                 session.seq += finish_orders(change, id).await?;
@@ -218,6 +223,7 @@ impl Ledger {
                 done => done?,
             }
             session.seq = add_event(change, &session, EventKind::SessionCodeRenewed);
+            record(change, &session, Action::CodeRenewed);
             change.set_resource(id.uuid());
             Ok(session)
         })
@@ -274,6 +280,17 @@ async fn taken_key_refusal(
         Some(_) => SessionRefused::CodeTaken,
         None => SessionRefused::NameTaken,
     })
+}
+
+/// Records who opened, closed or renewed a session, with its name.
+fn record(change: &mut Change<'_>, session: &Session, action: Action) {
+    let about = About {
+        subject: Subject::Session,
+        id: session.id.uuid(),
+        stores: std::slice::from_ref(&session.store_id),
+    };
+    let name = json!({"from": session.name, "to": session.name});
+    change.record_fields(about, action, Map::from_iter([("name".to_owned(), name)]));
 }
 
 /// Adds an event to the session's own stream, whose row is locked or new; returns its number.

@@ -2,14 +2,17 @@
 
 mod rules;
 
-use serde_json::json;
+use serde_json::{Map, json};
 
-use super::{Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction};
+use super::{
+    Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, records::About,
+};
 use domain::{
     event::EventKind,
     ids::StoreId,
     language::Language,
     money::Currency,
+    record::{Action, Subject},
     store::{Contact, Store},
     timing::StoreTiming,
 };
@@ -86,6 +89,7 @@ impl Ledger {
                 created_at: change.now,
             };
             store::stores::insert(&mut change.tx, &store).await?;
+            change.record(about(&store), Action::Created, None, &store);
             change.set_resource(store.id.uuid());
             Ok(store)
         })
@@ -123,10 +127,11 @@ impl Ledger {
                 lock_stream(change, id).await?;
             }
             let mut store = lock(change, id, version).await?;
-            let was_paused = store.paused;
+            let before = store.clone();
             apply(&edit, &mut store);
             write(change, &mut store).await?;
-            if store.paused != was_paused {
+            change.record(about(&store), Action::Edited, Some(&before), &store);
+            if store.paused != before.paused {
                 let data = json!({ "paused": store.paused });
                 change.event(id.into(), None, EventKind::StorePaused, data);
             }
@@ -154,8 +159,17 @@ impl Ledger {
             let mut store = lock(change, id, version).await?;
             store.archived_at = Some(change.now);
             write(change, &mut store).await?;
+            change.record_fields(about(&store), Action::Archived, Map::new());
             Ok(store)
         })
+    }
+}
+
+fn about(store: &Store) -> About<'_> {
+    About {
+        subject: Subject::Store,
+        id: store.id.uuid(),
+        stores: std::slice::from_ref(&store.id),
     }
 }
 

@@ -49,7 +49,7 @@ pub async fn count_up(tx: &mut Tx, counted: &[(Counter, StreamId, i64)]) -> Resu
 pub async fn insert(tx: &mut Tx, events: &[Event]) -> Result<()> {
     insert_many!(
         tx,
-        "INSERT INTO events (stream_id, seq, store_id, order_id, kind, at, data) ",
+        "INSERT INTO events (stream_id, seq, store_id, order_id, kind, at, actor, data) ",
         events,
         |row, event| row
             .push_bind(event.stream)
@@ -58,6 +58,7 @@ pub async fn insert(tx: &mut Tx, events: &[Event]) -> Result<()> {
             .push_bind(event.order_id)
             .push_bind(event.kind)
             .push_bind(event.at)
+            .push_bind(event.actor.as_ref().map(Json))
             .push_bind(Json(&event.data))
     );
     Ok(())
@@ -67,7 +68,7 @@ pub async fn insert(tx: &mut Tx, events: &[Event]) -> Result<()> {
 pub async fn after(tx: &mut Tx, stream: StreamId, after: i64, limit: u32) -> Result<Vec<Event>> {
     Ok(read_all!(
         tx,
-        "SELECT stream_id, seq, store_id, order_id, kind, at, data FROM events \
+        "SELECT stream_id, seq, store_id, order_id, kind, at, actor, data FROM events \
          WHERE stream_id = ? AND seq > ? ORDER BY seq LIMIT ?",
         stream,
         after,
@@ -103,7 +104,7 @@ pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i
 pub async fn of_order(tx: &mut Tx, order: OrderId, after: i64, limit: u32) -> Result<Vec<Event>> {
     Ok(read_all!(
         tx,
-        "SELECT stream_id, seq, store_id, order_id, kind, at, data FROM events \
+        "SELECT stream_id, seq, store_id, order_id, kind, at, actor, data FROM events \
          WHERE order_id = ? AND seq > ? ORDER BY seq LIMIT ?",
         order,
         after,
@@ -134,6 +135,7 @@ impl ReadRow for Event {
             order_id: row.get("order_id")?,
             kind: row.get("kind")?,
             at: row.get("at")?,
+            actor: row.get::<Option<Json<_>>>("actor")?.map(|Json(it)| it),
             data: row.get("data").map(|Json(data)| data)?,
         })
     }

@@ -65,6 +65,7 @@ pub mod handoffs;
 /// Integrators, their breaker and their health.
 pub mod integrators;
 /// Retries by hand.
+pub mod records;
 pub mod retries;
 /// Workers that are alive.
 pub mod workers;

@@ -8,6 +8,7 @@ use super::{
 };
 
 pub(super) const ACCOUNT: &str = "01980000-0000-7000-8000-000000000008";
+const RECORD: &str = "01980000-0000-7000-8000-000000000009";
 const OPENED: &str = "08:00:00.000000";
 
 pub(super) fn store() -> Value {
@@ -24,6 +25,15 @@ pub(super) fn category() -> Value {
     json!({
         "id": CATEGORY, "store_id": STORE, "name": "Coffee", "description": null, "position": 1, "weight": 1,
         "translations": {"de": {"name": "Kaffee", "description": null}}, "version": 1, "created_at": at(OPENED),
+    })
+}
+
+pub(super) fn change() -> Value {
+    json!({
+        "id": RECORD, "at": at(OPENED), "store_id": STORE, "subject": "product", "subject_id": PRODUCT,
+        "action": "edited",
+        "actor": {"kind": "account", "id": ACCOUNT, "name": "ada", "role": "manager"},
+        "fields": {"price": {"from": euros(250), "to": euros(280)}},
     })
 }
 

@@ -1,6 +1,7 @@
 //! Sessions as the API shows them: to staff with the code, to guests with the orders.
 
 use domain::{
+    actor::Viewer,
     event::Event,
     ids::{EpochId, StreamId},
     order::Order,
@@ -147,7 +148,7 @@ impl SessionEvents {
             items: events
                 .into_iter()
                 .filter(|event| event.kind.is_for_guests())
-                .map(EventView::of)
+                .map(|event| EventView::of(event, Viewer::Guest))
                 .collect(),
         }
     }

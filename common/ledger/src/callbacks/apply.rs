@@ -9,6 +9,7 @@ use crate::{
     permits::{HeldRowPermit, HeldRowPermits},
 };
 use domain::{
+    actor::Actor,
     callback::{CallbackResult, Update, UpdateMark, newest},
     ids::{CallbackId, IntegratorId, OrderId},
     integrator::Integrator,
@@ -188,8 +189,10 @@ async fn apply_one(
         }
     };
     let newest_before = marks.get(&id).copied().unwrap_or_default();
+    let before = change.act_as(Actor::integrator(integrator));
     let Applied { result, detail } =
         apply(change, order, integrator, &update, newest_before).await?;
+    change.act_as(before);
     if matches!(result, CallbackResult::Applied | CallbackResult::Unchanged) {
         marks.insert(id, newest(newest_before, update.mark()));
     }

@@ -114,6 +114,7 @@ async fn decide_and_write(
                 Some(Winner {
                     wanted: &one.order,
                     order,
+                    actor: Some(&one.actor),
                     was_draft: false,
                     table_key: known
                         .free_table_key(&one.order)

@@ -46,6 +46,7 @@ pub(crate) async fn place_draft(
     let winner = Winner {
         wanted: &wanted,
         order: &order,
+        actor: None,
         was_draft: true,
         table_key: None,
     };

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::{PlaceOrder, decide::IntakeState, room};
 use crate::Change;
 use domain::{
+    actor::Actor,
     event::{Event, EventKind},
     handoff::Cause,
     hint::Hint,
@@ -19,6 +20,8 @@ use store::{handoffs::NewHandoff, idempotency::KeyRow, orders::NewOrder};
 pub(super) struct Winner<'a> {
     pub(super) wanted: &'a PlaceOrder,
     pub(super) order: &'a Order,
+    /// Actor that places it, if not the one that makes the whole change.
+    pub(super) actor: Option<&'a Actor>,
     /// True if it was a draft, whose rows exist and are locked.
     pub(super) was_draft: bool,
     /// Scope and text of the idempotency key that processes of an older version look for.
@@ -156,6 +159,9 @@ fn keys(winners: &[Winner<'_>]) -> Vec<KeyRow> {
 /// Adds the event that the order is placed, and returns its number.
 fn announce(change: &mut Change<'_>, winner: &Winner<'_>) -> i64 {
     let order = winner.order;
+    if let Some(actor) = winner.actor {
+        change.act_as(actor.clone());
+    }
     let data = order.public_facts();
     if order.session.is_some() || winner.was_draft {
         change.event(order.stream(), Some(order.id), EventKind::OrderPlaced, data)
@@ -168,6 +174,7 @@ fn announce(change: &mut Change<'_>, winner: &Winner<'_>) -> i64 {
             order_id: Some(order.id),
             kind: EventKind::OrderPlaced,
             at: change.now,
+            actor: None,
             data,
         });
         1

@@ -6,7 +6,9 @@
 #[cfg(test)]
 mod tests;
 
-use super::{IntegratorRefused, Stored, lock, write};
+use serde_json::Map;
+
+use super::{IntegratorRefused, Stored, about, lock, write};
 use crate::{
     Change, ChangeError, ChangeResult, CrashPoints, Ledger, Result,
     handoffs::{self, FAILED_CLAIM_DELAY, withdraw_from_order},
@@ -16,6 +18,7 @@ use crate::{
 use domain::{
     handoff::HandoffState,
     ids::{HandoffId, IntegratorId, OrderId},
+    record::Action,
 };
 use store::StoreError;
 
@@ -136,5 +139,6 @@ async fn archive(
     stored.integrator.disabled_reason = Some("archived".to_owned());
     stored.given_up = None;
     stored.archived_at = Some(change.now);
+    change.record_fields(about(&stored.integrator), Action::Archived, Map::new());
     write(change, stored).await
 }

@@ -3,6 +3,7 @@
 use super::advance;
 use crate::{Change, ChangeResult};
 use domain::{
+    actor::Actor,
     handoff::{FailReason, Handoff, HandoffState},
     integrator::HandoffEvent,
     order::Order,
@@ -58,8 +59,24 @@ pub(crate) async fn settle(
     if !confirmed || !none_left_out(change, order, &required).await? {
         return Ok(false);
     }
+    let by = last_to_confirm(change, order, &required).await?;
+    let before = change.act_as(by);
     advance(change, order, OrderStatus::Accepted, By::System, None, None).await?;
+    change.act_as(before);
     Ok(true)
+}
+
+/// Returns the integrator whose confirmation was the last that the order waited for; the system, if it waited for none.
+async fn last_to_confirm(
+    change: &mut Change<'_>,
+    order: &Order,
+    required: &[Handoff],
+) -> store::Result<Actor> {
+    let last = required.iter().max_by_key(|handoff| handoff.confirmed_at);
+    // Read before, to see that none was left out.
+    let integrators = change.integrators_of(order.store_id).await?;
+    let last = last.and_then(|last| integrators.iter().find(|one| one.id == last.integrator_id));
+    Ok(last.map_or(Actor::SYSTEM, Actor::integrator))
 }
 
 /// Leaves out archived integrators, which confirm nothing more. One with a request on the wire stays until that is

@@ -4,13 +4,14 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::{StoreRefused, lock_stream};
-use crate::{ChangeResult, CrashPoints, Ledger, Result, in_one_transaction};
+use crate::{ChangeResult, CrashPoints, Ledger, Result, in_one_transaction, records::About};
 use domain::{
     capacity::{Busy, Capacity, Room, Slot, StoreRules},
     event::EventKind,
     ids::StoreId,
     opening::{self, ByHand, Hours},
     order::{Fulfilment, rfc3339},
+    record::{Action, Subject},
     store::Store,
 };
 
@@ -58,6 +59,12 @@ impl Ledger {
             }
             if rules != before {
                 store::store_rules::set(&mut change.tx, id, &rules).await?;
+                let about = About {
+                    subject: Subject::Store,
+                    id: id.uuid(),
+                    stores: std::slice::from_ref(&id),
+                };
+                change.record(about, Action::Edited, Some(&before), &rules);
                 let kind = EventKind::StoreOpeningChanged;
                 change.event(id.into(), None, kind, told(&rules));
             }

@@ -195,6 +195,7 @@ fn event(house: &TestLedger, seq: i64, note: &str) -> Event {
         order_id: Some(order_id),
         kind: EventKind::OrderPlaced,
         at: now,
+        actor: None,
         data: serde_json::json!({ "note": note }),
     }
 }

@@ -1,0 +1,198 @@
+//! Actors of events and of changes by people, on both databases.
+
+use each_database::each_database;
+use serde_json::json;
+
+use super::*;
+use crate::{
+    actor::acting,
+    integrators::{IntegratorEdit, SecretKind},
+    products::{ProductEdit, StockChange},
+    scene::Scene,
+    stores::StoreEdit,
+    testing::{TestLedger, fixtures::euros},
+};
+use domain::{
+    account::Role,
+    actor::Actor,
+    event::EventKind,
+    ids::OrderId,
+    status::{By, OrderStatus},
+};
+
+fn person(house: &TestLedger, name: &str) -> Actor {
+    Actor {
+        name: Some(name.to_owned()),
+        role: Some(Role::Manager),
+        ..Actor::account_id(house.new_account_id())
+    }
+}
+
+/// Returns what happened to an order, and who caused it.
+async fn told(scene: &Scene, order: OrderId) -> Vec<(EventKind, Actor)> {
+    let events = scene.house.ledger.order_events(order, 0).await.unwrap();
+    let events = events.into_iter();
+    events
+        .map(|event| (event.kind, event.actor.unwrap()))
+        .collect()
+}
+
+#[each_database]
+async fn every_event_of_an_order_says_who_caused_it(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let kitchen = scene.kitchen().await;
+    let sam = person(&house, "sam");
+    let session = house
+        .ledger
+        .open_session(scene.store, "Table 1")
+        .await
+        .unwrap();
+    let order = house.place_guest_order(&session, scene.product).await;
+    scene.answers(&scene.claim(&kitchen).await, 200).await;
+    let (id, to) = (order.id, OrderStatus::Cancelled);
+    let cancelled = house.ledger.move_order(id, to, By::Staff, Some("gone"));
+    acting(sam.clone(), cancelled).await.unwrap();
+    let changed = EventKind::OrderStatusChanged;
+    assert_eq!(
+        told(&scene, id).await,
+        [
+            (EventKind::OrderPlaced, Actor::GUEST),
+            (changed, Actor::SYSTEM),
+            (changed, Actor::integrator(&kitchen)),
+            (changed, sam.clone()),
+        ]
+    );
+    // Published events say the same as what is stored.
+    let published = house.woken.events();
+    let last = published
+        .iter()
+        .rfind(|event| event.order_id == Some(id))
+        .unwrap();
+    assert_eq!(last.actor, Some(sam));
+}
+
+#[each_database]
+async fn orders_of_one_batch_have_each_their_own_placer(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let place = async |n: u8| {
+        let account = house.new_account_id();
+        let actor = Actor {
+            name: Some(format!("customer {n}")),
+            ..Actor::account_id(account)
+        };
+        let wanted = scene.wanted(crate::intake::Placer::Account(account));
+        let placed = acting(actor.clone(), house.ledger.place_order(wanted)).await;
+        (placed.unwrap().order.id, actor)
+    };
+    for (order, actor) in futures_util::future::join_all((0..20).map(place)).await {
+        assert_eq!(told(&scene, order).await, [(EventKind::OrderPlaced, actor)]);
+    }
+    // Without a request the placer is known by the id.
+    let account = house.new_account_id();
+    let wanted = scene.wanted(crate::intake::Placer::Account(account));
+    let order = house.ledger.place_order(wanted).await.unwrap().order.id;
+    let by_id = Actor::account_id(account);
+    assert_eq!(told(&scene, order).await, [(EventKind::OrderPlaced, by_id)]);
+}
+
+#[each_database]
+async fn what_people_change_is_recorded_with_both_values_and_what_the_system_does_is_not(
+    house: TestLedger,
+) {
+    let scene = Scene::new(&house).await;
+    let ledger = &house.ledger;
+    let kitchen = scene.kitchen().await;
+    let (sam, product, store) = (person(&house, "sam"), scene.product, scene.store);
+    acting(sam.clone(), async {
+        let paused = StoreEdit {
+            paused: Some(true),
+            ..StoreEdit::default()
+        };
+        ledger
+            .edit_store(store, None, paused.clone())
+            .await
+            .unwrap();
+        // Nothing changes, so nothing is recorded.
+        ledger.edit_store(store, None, paused).await.unwrap();
+        let dearer = ProductEdit {
+            price: Some(euros(280)),
+            ..ProductEdit::default()
+        };
+        ledger.edit_product(product, None, dearer).await.unwrap();
+        let more = StockChange {
+            delta: 5,
+            reason: "delivery".to_owned(),
+            by: None,
+        };
+        ledger.change_stock(product, more).await.unwrap();
+        let off = IntegratorEdit {
+            enabled: Some(false),
+            ..IntegratorEdit::default()
+        };
+        ledger.edit_integrator(kitchen.id, None, off).await.unwrap();
+        let (_, secret) = ledger
+            .rotate_secret(kitchen.id, SecretKind::Signing)
+            .await
+            .unwrap();
+        drop(secret);
+        let session = ledger.open_session(store, "Table 1").await.unwrap();
+        ledger.close_session(session.id).await.unwrap();
+        ledger.close_session(session.id).await.unwrap();
+    })
+    .await;
+    // The system: the sweep, an import, a test.
+    let cheaper = ProductEdit {
+        price: Some(euros(250)),
+        ..ProductEdit::default()
+    };
+    ledger.edit_product(product, None, cheaper).await.unwrap();
+
+    let of_store = RecordFilter {
+        stores: Some(vec![store]),
+        subject: None,
+    };
+    let records = ledger.records(&of_store, None, 100).await.unwrap();
+    assert!(
+        records.iter().all(|record| record.actor == sam),
+        "{records:?}"
+    );
+    let mut done: Vec<_> = records
+        .iter()
+        .map(|one| (one.subject.as_str(), one.action.as_str()))
+        .collect();
+    done.reverse();
+    assert_eq!(
+        done,
+        [
+            ("store", "edited"),
+            ("product", "edited"),
+            ("product", "stock_changed"),
+            ("integrator", "edited"),
+            ("integrator", "secret_rotated"),
+            ("session", "created"),
+            ("session", "closed"),
+        ]
+    );
+    let fields = |n: usize| Value::Object(records[records.len() - 1 - n].fields.clone());
+    assert_eq!(fields(0), json!({"paused": {"from": false, "to": true}}));
+    assert_eq!(fields(1)["price"]["to"]["amount"], 280);
+    assert_eq!(fields(2)["stock"]["delta"], 5);
+    assert_eq!(fields(4), json!({"signing_secret": null}));
+
+    let of_product = RecordFilter {
+        stores: None,
+        subject: Some(product.uuid()),
+    };
+    let page = ledger.records(&of_product, None, 1).await.unwrap();
+    assert_eq!(page[0].action, Action::StockChanged);
+    let rest = ledger
+        .records(&of_product, Some(page[0].id), 9)
+        .await
+        .unwrap();
+    assert_eq!(rest.len(), 1);
+    let elsewhere = RecordFilter {
+        stores: Some(vec![house.create_store().await]),
+        ..of_product
+    };
+    assert_eq!(ledger.records(&elsewhere, None, 9).await.unwrap(), []);
+}

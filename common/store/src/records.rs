@@ -1,0 +1,126 @@
+//! Records of people's changes, newest first.
+
+use sqlx::{QueryBuilder, types::Json};
+use uuid::Uuid;
+
+use crate::{
+    error::Result,
+    explain::QueryOutput,
+    insert_many, on, push_ids,
+    rows::{ReadRow, Readable, Row, read_rows},
+    tx::Tx,
+};
+use domain::{
+    ids::{RecordId, StoreId},
+    record::Record,
+};
+
+/// A choice of records. Fields that are `None` restrict nothing.
+#[derive(Clone, Debug, Default)]
+pub struct RecordFilter {
+    pub stores: Option<Vec<StoreId>>,
+    /// Id of what was changed.
+    pub subject: Option<Uuid>,
+}
+
+/// The part that one statement reads, along one index.
+#[derive(Clone, Copy, Debug)]
+enum Walk {
+    All,
+    OfStore(StoreId),
+    OfSubject(Uuid),
+}
+
+pub async fn insert(tx: &mut Tx, records: &[Record]) -> Result<()> {
+    insert_many!(
+        tx,
+        "INSERT INTO changes (id, store_id, subject, subject_id, action, at, actor, fields) ",
+        records,
+        |push, record| push
+            .push_bind(record.id)
+            .push_bind(record.store_id)
+            .push_bind(record.subject)
+            .push_bind(record.subject_id)
+            .push_bind(record.action)
+            .push_bind(record.at)
+            .push_bind(Json(&record.actor))
+            .push_bind(Json(&record.fields))
+    );
+    Ok(())
+}
+
+/// Returns at most `limit` records, newest first, that are older than `before`.
+pub async fn list(
+    tx: &mut Tx,
+    filter: &RecordFilter,
+    before: Option<RecordId>,
+    limit: u32,
+) -> Result<Vec<Record>> {
+    let mut found: Vec<Record> = Vec::new();
+    for walk in walks(filter) {
+        let rows: Vec<Readable<Record>> = run_walk(tx, filter, walk, before, limit).await?;
+        let read: Vec<Record> = read_rows(rows)?;
+        found.extend(read);
+    }
+    found.sort_by(|a, b| b.id.cmp(&a.id));
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+fn walks(filter: &RecordFilter) -> Vec<Walk> {
+    match (filter.subject, &filter.stores) {
+        (Some(subject), _) => vec![Walk::OfSubject(subject)],
+        (None, Some(stores)) => stores.iter().copied().map(Walk::OfStore).collect(),
+        (None, None) => vec![Walk::All],
+    }
+}
+
+async fn run_walk<A: QueryOutput>(
+    tx: &mut Tx,
+    filter: &RecordFilter,
+    walk: Walk,
+    before: Option<RecordId>,
+    limit: u32,
+) -> Result<Vec<A>> {
+    let sql_prefix = A::sql_prefix(tx);
+    Ok(on!(tx, |conn| {
+        let mut query = QueryBuilder::new(sql_prefix);
+        query.push(
+            "SELECT id, store_id, subject, subject_id, action, at, actor, fields FROM changes WHERE id < ",
+        );
+        query.push_bind(before.unwrap_or(RecordId::MAX));
+        match walk {
+            Walk::All => {}
+            Walk::OfStore(store) => {
+                query.push(" AND store_id = ").push_bind(store);
+            }
+            Walk::OfSubject(subject) => {
+                query.push(" AND subject_id = ").push_bind(subject);
+                if let Some(stores) = &filter.stores {
+                    query.push(" AND store_id IN (");
+                    push_ids(&mut query, stores);
+                    query.push(")");
+                }
+            }
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        query.build_query_as::<A>().fetch_all(conn).await?
+    }))
+}
+
+impl ReadRow for Record {
+    const TABLE: &'static str = "changes";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        Ok(Self {
+            id: row.get("id")?,
+            store_id: row.get("store_id")?,
+            subject: row.get("subject")?,
+            subject_id: row.get("subject_id")?,
+            action: row.get("action")?,
+            at: row.get("at")?,
+            actor: row.get("actor").map(|Json(actor)| actor)?,
+            fields: row.get("fields").map(|Json(fields)| fields)?,
+        })
+    }
+}

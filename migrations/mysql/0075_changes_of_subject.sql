@@ -1,0 +1,1 @@
+CREATE INDEX changes_of_subject ON changes (subject_id, id);

@@ -1,0 +1,1 @@
+CREATE INDEX changes_of_store ON changes (store_id, id);
