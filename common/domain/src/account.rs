@@ -37,11 +37,12 @@ pub struct Account {
     pub created_at: DateTime<Utc>,
 }
 
-/// An integrator that an account acts for, and the store that it belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// An integrator that an account acts for, and the stores that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntegratorRef {
     pub integrator: IntegratorId,
-    pub store_id: StoreId,
+    /// The first one first.
+    pub stores: Vec<StoreId>,
 }
 
 impl Account {
@@ -64,6 +65,7 @@ impl Account {
     /// Returns true if the account acts for an integrator of the store.
     #[must_use]
     pub fn represents_integrator_at(&self, store: StoreId) -> bool {
-        self.integrators.iter().any(|one| one.store_id == store)
+        let mut integrators = self.integrators.iter();
+        integrators.any(|one| one.stores.contains(&store))
     }
 }

@@ -170,6 +170,7 @@ impl std::fmt::Debug for OutboundAuth {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Integrator {
     pub id: IntegratorId,
+    /// Its first store.
     pub store_id: StoreId,
     pub name: String,
     pub kind: IntegratorKind,
@@ -197,9 +198,22 @@ pub struct Integrator {
     pub listens_until: Option<DateTime<Utc>>,
     pub version: i64,
     pub created_at: DateTime<Utc>,
+    /// Its stores beside `store_id`, where people see or edit it; empty elsewhere.
+    pub further_stores: Vec<StoreId>,
+    /// Since when it belongs to the store that it was read for; without one, to its first.
+    pub joined_at: DateTime<Utc>,
+    /// Set if it has left the store that it was read for: it is handed no new orders of it.
+    pub left_at: Option<DateTime<Utc>>,
 }
 
 impl Integrator {
+    /// Returns all its stores, the first one first.
+    #[must_use]
+    pub fn stores(&self) -> Vec<StoreId> {
+        let further = self.further_stores.iter().copied();
+        std::iter::once(self.store_id).chain(further).collect()
+    }
+
     /// Returns true for a listener: its handoffs are claimed over the API, and move no order.
     #[must_use]
     pub fn is_listener(&self) -> bool {
@@ -209,6 +223,18 @@ impl Integrator {
     #[must_use]
     pub fn listens_to(&self, event: HandoffEvent) -> bool {
         event == HandoffEvent::Test || self.events.contains(&event)
+    }
+
+    /// Returns true if orders of the store that it was read for must have its confirmation, even while it is disabled.
+    #[must_use]
+    pub fn must_confirm(&self) -> bool {
+        self.required && self.left_at.is_none() && self.listens_to(HandoffEvent::OrderPlaced)
+    }
+
+    /// Returns true if it is handed this event of the store that it was read for.
+    #[must_use]
+    pub fn is_handed(&self, event: HandoffEvent) -> bool {
+        self.enabled && self.left_at.is_none() && self.listens_to(event)
     }
 }
 

@@ -13,6 +13,8 @@ mod words;
 
 /// Accounts and their roles.
 pub mod account;
+/// Keys of programs, and the actions that they allow.
+pub mod api_key;
 /// The number of orders that a store takes for one time, and how busy it is.
 pub mod capacity;
 /// Opening hours of stores.

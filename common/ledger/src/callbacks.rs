@@ -174,8 +174,7 @@ async fn order_of(
             }
         }
         (None, Some(reference)) => {
-            let (id, of) = (integrator.id, integrator.store_id);
-            Ok(store::callbacks::order_of_reference(tx, id, of, reference).await?)
+            Ok(store::callbacks::order_of_reference(tx, integrator.id, reference).await?)
         }
         (None, None) => Ok(None),
     }

@@ -3,6 +3,7 @@
 mod archive;
 mod disable;
 mod health;
+mod membership;
 mod secrets;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value};
 use url::Url;
 
+use self::membership::{check_open, distinct, edit_stores};
 use super::{
     Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, records::About,
     stores::set,
@@ -39,7 +41,9 @@ const OLD_SECRET_HOURS: i64 = 24;
 /// A new integrator; the kind decides the default of a field that is `None`.
 #[derive(Clone, Debug)]
 pub struct NewIntegrator {
+    /// Its first store.
     pub store_id: StoreId,
+    pub further_stores: Vec<StoreId>,
     pub name: String,
     pub kind: IntegratorKind,
     pub format: Format,
@@ -60,6 +64,8 @@ pub struct NewIntegrator {
 /// Changes to an integrator; `None` leaves a field as it is.
 #[derive(Clone, Debug, Default)]
 pub struct IntegratorEdit {
+    /// All its stores. Its first one must be among them.
+    pub stores: Option<Vec<StoreId>>,
     pub name: Option<String>,
     pub kind: Option<IntegratorKind>,
     pub format: Option<Format>,
@@ -109,6 +115,10 @@ pub enum IntegratorRefused {
     NotFound,
     #[error("the store does not exist or is archived")]
     NoSuchStore,
+    #[error("store {store} does not exist or is archived")]
+    NoSuchFurtherStore { store: StoreId },
+    #[error("must contain the integrator's first store")]
+    FirstStoreMissing,
     #[error("it was edited meanwhile; its current version is {current}")]
     VersionConflict { current: i64 },
     #[error("a listener can't be edited: start it again with other settings")]
@@ -131,6 +141,7 @@ impl Ledger {
                 .await?
                 .filter(|store| store.archived_at.is_none())
                 .ok_or(IntegratorRefused::NoSuchStore)?;
+            check_open(change, &new.further_stores).await?;
             let (stored, secrets) = prepare(change, new);
             store::integrators::insert(&mut change.tx, &stored).await?;
             let integrator = &stored.integrator;
@@ -145,7 +156,13 @@ impl Ledger {
     pub async fn integrator(&self, id: IntegratorId) -> Result<Option<Integrator>> {
         let mut tx = self.inner.db.read().await?;
         let stored = store::integrators::get(&mut tx, id).await?;
-        Ok(stored.filter(is_listed).map(|stored| stored.integrator))
+        let Some(stored) = stored.filter(is_listed) else {
+            return Ok(None);
+        };
+        let mut found = [stored.integrator];
+        store::integrators::fill_further_stores(&mut tx, &mut found).await?;
+        let [integrator] = found;
+        Ok(Some(integrator))
     }
 
     /// Lists the store's integrators that are not archived, by id, after `after`.
@@ -157,7 +174,9 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Integrator>> {
         let mut tx = self.inner.db.read().await?;
-        Ok(store::integrators::list(&mut tx, store, after, limit).await?)
+        let mut found = store::integrators::list(&mut tx, store, after, limit).await?;
+        store::integrators::fill_further_stores(&mut tx, &mut found).await?;
+        Ok(found)
     }
 
     /// Returns an integrator with the secrets that may sign its callbacks now: the current one, and for a while the
@@ -192,6 +211,7 @@ impl Ledger {
     ) -> ChangeResult<Integrator, IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let mut stored = lock_editable(change, id, version).await?;
+            let stores = edit_stores(change, &stored.integrator, edit.stores.as_deref()).await?;
             let was_unrestricted = is_unrestricted(&stored);
             let before = stored.integrator.clone();
             if edit.auth.is_none() && sends_auth_elsewhere(&stored.integrator, &edit) {
@@ -202,6 +222,9 @@ impl Ledger {
                 stored.integrator.auth_kind = auth.kind().to_owned();
             }
             apply(&edit, &mut stored);
+            if edit.enabled.is_some() {
+                store::integrators::forget_told(&mut change.tx, id).await?;
+            }
             write(change, &mut stored).await?;
             let integrator = &stored.integrator;
             let mut fields = difference(Some(&before), integrator);
@@ -215,6 +238,7 @@ impl Ledger {
                 change.hint(Hint::Handoffs { integrator: id });
             }
             change.set_resource(id.uuid());
+            stored.integrator.further_stores = stores;
             Ok(stored.integrator)
         })
     }
@@ -307,6 +331,9 @@ pub(crate) fn prepare(change: &Change<'_>, new: NewIntegrator) -> (Stored, NewSe
             listens_until: None,
             version: 1,
             created_at: change.now,
+            further_stores: distinct(&new.further_stores, new.store_id),
+            joined_at: change.now,
+            left_at: None,
         },
     };
     (stored, secrets)

@@ -233,6 +233,7 @@ impl Ledger {
 fn new_listener(request: &ListenRequest) -> NewIntegrator {
     NewIntegrator {
         store_id: request.store_id,
+        further_stores: Vec::new(),
         name: request.name.clone(),
         kind: IntegratorKind::Push,
         format: request.format,

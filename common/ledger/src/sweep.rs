@@ -324,9 +324,7 @@ impl Ledger {
             let mut to_apply: Vec<OrderId> = Vec::new();
             for one in unmatched {
                 let (integrator, reference) = (one.integrator_id, one.reference.as_str());
-                let found =
-                    store::callbacks::order_of_reference(tx, integrator, one.store_id, reference)
-                        .await?;
+                let found = store::callbacks::order_of_reference(tx, integrator, reference).await?;
                 if let Some(order) = found {
                     store::callbacks::lock_unattached(tx, integrator, reference).await?;
                     matched += store::callbacks::attach(tx, integrator, reference, order).await?;

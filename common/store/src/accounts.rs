@@ -11,8 +11,8 @@ use sqlx::QueryBuilder;
 
 use self::row::{complete, complete_one, run_decoy_query};
 use crate::{
-    error::Result, execute, fetch_in, for_update, insert_many, on, push_ids, read_optional,
-    rows::read_rows, tx::Tx,
+    error::Result, execute, fetch_in, for_update, insert_many, integrators::further_stores, on,
+    push_ids, read_optional, rows::read_rows, tx::Tx,
 };
 use domain::{
     account::{Account, IntegratorRef},
@@ -119,6 +119,9 @@ pub async fn page(
                 " AND (id IN (SELECT account_id FROM account_stores WHERE store_id IN (",
                 " OR id IN (SELECT a.account_id FROM account_integrators a \
                  JOIN integrators i ON i.id = a.integrator_id WHERE i.archived_at IS NULL AND i.store_id IN (",
+                " OR id IN (SELECT a.account_id FROM account_integrators a \
+                 JOIN integrators i ON i.id = a.integrator_id JOIN integrator_stores m ON m.integrator_id = i.id \
+                 WHERE i.archived_at IS NULL AND m.left_at IS NULL AND m.store_id IN (",
             ];
             for sql in lists {
                 query.push(sql);
@@ -207,9 +210,15 @@ pub async fn existing_integrators(
         integrators,
         ") ORDER BY id"
     );
-    let spoken_for = |(integrator, store_id)| IntegratorRef {
+    let first_store = |(integrator, store)| IntegratorRef {
         integrator,
-        store_id,
+        stores: vec![store],
     };
-    Ok(rows.into_iter().map(spoken_for).collect())
+    let mut found: Vec<IntegratorRef> = rows.into_iter().map(first_store).collect();
+    for (id, store) in further_stores(tx, integrators).await? {
+        if let Some(one) = found.iter_mut().find(|one| one.integrator == id) {
+            one.stores.push(store);
+        }
+    }
+    Ok(found)
 }

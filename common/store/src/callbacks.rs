@@ -17,7 +17,7 @@ use crate::{
 };
 use domain::{
     callback::{CallbackResult, Update, UpdateMark},
-    ids::{CallbackId, IntegratorId, OrderId, StoreId},
+    ids::{CallbackId, IntegratorId, OrderId},
 };
 
 pub use list::{CallbackFilter, KeptCallback};
@@ -126,7 +126,6 @@ pub async fn was_handed(tx: &mut Tx, integrator: IntegratorId, order: OrderId) -
 pub async fn order_of_reference(
     tx: &mut Tx,
     integrator: IntegratorId,
-    store: StoreId,
     reference: &str,
 ) -> Result<Option<OrderId>> {
     let theirs: Vec<OrderId> = fetch_scalars!(
@@ -141,12 +140,15 @@ pub async fn order_of_reference(
     }
     let ours: Vec<OrderId> = fetch_scalars!(
         tx,
-        "SELECT /*! STRAIGHT_JOIN */ DISTINCT o.id FROM orders o /*! FORCE INDEX (orders_by_reference) */ \
-         JOIN handoffs h /*! FORCE INDEX (order_id) */ ON h.order_id = o.id AND h.integrator_id = ? \
-         WHERE o.store_id = ? AND o.reference = ? LIMIT 2",
+        "SELECT /*! STRAIGHT_JOIN */ DISTINCT o.id FROM ( \
+           SELECT store_id AS at_store FROM integrators WHERE id = ? \
+           UNION ALL SELECT store_id FROM integrator_stores WHERE integrator_id = ?) m \
+         JOIN orders o /*! FORCE INDEX (orders_by_reference) */ ON o.store_id = m.at_store AND o.reference = ? \
+         JOIN handoffs h /*! FORCE INDEX (order_id) */ ON h.order_id = o.id AND h.integrator_id = ? LIMIT 2",
         integrator,
-        store,
-        reference.as_bytes()
+        integrator,
+        reference.as_bytes(),
+        integrator
     );
     Ok(match ours[..] {
         [order] if theirs.is_empty() => Some(order),

@@ -3,6 +3,7 @@
 mod breaker;
 mod health;
 mod listeners;
+mod members;
 mod pressure;
 
 use chrono::{DateTime, Utc};
@@ -14,18 +15,22 @@ pub use breaker::{
 };
 pub use health::{RecentOutcomes, last_response_at, recent_outcomes};
 pub use listeners::{expired_listeners, listeners_among, renew_listener, resume_listener};
+pub use members::{
+    fill_further_stores, forget_told, further_stores, join_stores, leave_stores, list, of_store,
+    of_stores, record_told, untold_stores,
+};
 pub use pressure::{lock_pressure, pressures, traffic, write_pressure};
 
 use crate::{
     error::Result,
-    execute, fetch_scalar, for_update, read_all, read_in, read_optional,
+    execute, fetch_scalar, for_update, read_optional,
     rows::{ReadRow, Row},
     tx::Tx,
 };
 use domain::{
     answers::Answers,
     breaker::Breaker,
-    ids::{IntegratorId, StoreId},
+    ids::IntegratorId,
     integrator::{DisableReason, Integrator},
     pressure::Pressure,
 };
@@ -68,37 +73,7 @@ pub async fn is_archived(tx: &mut Tx, id: IntegratorId) -> Result<bool> {
     Ok(archived > 0)
 }
 
-/// Returns the store's integrators that are not archived (disabled ones too), by id.
-pub async fn of_store(tx: &mut Tx, store: StoreId) -> Result<Vec<Integrator>> {
-    of_stores(tx, &[store]).await
-}
-
-/// Returns the same as [`of_store`] for several stores, by id.
-pub async fn of_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<Integrator>> {
-    Ok(settings_of(read_in!(
-        tx,
-        select!("WHERE archived_at IS NULL AND store_id IN ("),
-        stores,
-        ") ORDER BY id"
-    )))
-}
-
-/// Returns the store's integrators that are not archived, by id, after `after`.
-pub async fn list(
-    tx: &mut Tx,
-    store: StoreId,
-    after: Option<IntegratorId>,
-    limit: u32,
-) -> Result<Vec<Integrator>> {
-    Ok(settings_of(read_all!(
-        tx,
-        select!("WHERE store_id = ? AND archived_at IS NULL AND id > ? ORDER BY id LIMIT ?"),
-        store,
-        after.unwrap_or(IntegratorId::MIN),
-        limit
-    )))
-}
-
+/// Writes a new integrator, with its further stores.
 pub async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
     let integrator = &stored.integrator;
     execute!(
@@ -134,7 +109,8 @@ pub async fn insert(tx: &mut Tx, stored: &Stored) -> Result<()> {
         integrator.created_at,
         answers(integrator)
     );
-    Ok(())
+    let (id, created_at) = (integrator.id, integrator.created_at);
+    join_stores(tx, id, &integrator.further_stores, created_at).await
 }
 
 /// Writes the editable columns if the integrator still has `version`, and increments it; `false` if not.
@@ -243,17 +219,28 @@ fn settings_of(stored: Vec<Stored>) -> Vec<Integrator> {
     stored.into_iter().map(|stored| stored.integrator).collect()
 }
 
-/// `SELECT` of all columns, with the rest of the statement.
-macro_rules! select {
-    ($rest:literal) => {
+/// Columns of an integrator.
+macro_rules! columns {
+    () => {
         concat!(
-            "SELECT id, store_id, name, kind, format, events, url, required, confirms, unknown_policy, \
+            "id, store_id, name, kind, format, events, url, required, confirms, unknown_policy, \
              callback_auth, auth_kind, auth_sealed, signing_sealed, old_signing_sealed, old_signing_until, \
              callback_sealed, old_callback_sealed, old_callback_until, status_map, answers, max_attempts, concurrency, \
              rate_per_s, enabled, disabled_reason, breaker_state, breaker_until, breaker_probe, breaker_openings, \
              failures_in_a_row, failing_since, failing_handoffs, given_up_because, pressure, archived_at, \
-             listens_until, version, created_at \
-             FROM integrators ",
+             listens_until, version, created_at",
+        )
+    };
+}
+use columns;
+
+/// `SELECT` of all columns, with the rest of the statement.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT ",
+            columns!(),
+            ", created_at AS joined_at, NULL AS left_at FROM integrators ",
             $rest
         )
     };
@@ -295,6 +282,9 @@ impl ReadRow for Stored {
                 listens_until: row.get("listens_until")?,
                 version: row.get("version")?,
                 created_at: row.get("created_at")?,
+                further_stores: Vec::new(),
+                joined_at: row.get("joined_at")?,
+                left_at: row.get("left_at")?,
             },
             auth_sealed: row.get("auth_sealed")?,
             signing_sealed: row.get("signing_sealed")?,

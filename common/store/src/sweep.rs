@@ -15,7 +15,7 @@ use crate::{
     error::Result, execute, execute_in, fetch_all, fetch_optional_scalar, fetch_scalar,
     fetch_scalars, rows::text, skip_locked, tx::Tx,
 };
-use domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId, StoreId};
+use domain::ids::{CallbackId, HandoffId, IntegratorId, OrderId};
 
 /// Number of failed withdrawals after which the sweep gives up on a handoff; five more than park it.
 const MAX_WITHDRAWAL_FAILURES: i32 = 10;
@@ -161,12 +161,11 @@ pub async fn orders_with_unapplied_callbacks(
     ))
 }
 
-/// A callback that waits for its reference to become known, with its integrator's store.
+/// A callback that waits for its reference to become known.
 #[derive(Clone, Debug)]
 pub struct Unmatched {
     pub id: CallbackId,
     pub integrator_id: IntegratorId,
-    pub store_id: StoreId,
     pub reference: String,
 }
 
@@ -195,7 +194,7 @@ pub async fn unmatched(
     );
     let rows = fetch_all!(
         tx,
-        "SELECT /*! STRAIGHT_JOIN */ c.id, c.integrator_id, i.store_id, c.reference \
+        "SELECT /*! STRAIGHT_JOIN */ c.id, c.integrator_id, c.reference \
          FROM callbacks c /*! FORCE INDEX (callbacks_of_order) */ \
          JOIN integrators i /*! FORCE INDEX (PRIMARY) */ ON i.id = c.integrator_id \
          WHERE c.applied_at IS NULL AND c.order_id IS NULL AND c.reference IS NOT NULL AND c.id > ? AND c.id <= ? AND ( \
@@ -203,17 +202,20 @@ pub async fn unmatched(
              AND h.order_id IS NOT NULL) \
            OR EXISTS (SELECT /*! STRAIGHT_JOIN */ 1 FROM orders o /*! FORCE INDEX (orders_by_reference) */ \
              JOIN handoffs g /*! FORCE INDEX (order_id) */ ON g.order_id = o.id AND g.integrator_id = c.integrator_id \
-             WHERE o.store_id = i.store_id AND o.reference = c.reference)) \
+             WHERE o.store_id = i.store_id AND o.reference = c.reference) \
+           OR EXISTS (SELECT /*! STRAIGHT_JOIN */ 1 FROM integrator_stores m \
+             JOIN orders o /*! FORCE INDEX (orders_by_reference) */ ON o.store_id = m.store_id AND o.reference = c.reference \
+             JOIN handoffs g /*! FORCE INDEX (order_id) */ ON g.order_id = o.id AND g.integrator_id = c.integrator_id \
+             WHERE m.integrator_id = c.integrator_id)) \
          ORDER BY c.id",
         after,
         last.unwrap_or(CallbackId::MAX)
     );
     let callbacks = rows
         .into_iter()
-        .map(|(id, integrator_id, store_id, reference)| Unmatched {
+        .map(|(id, integrator_id, reference)| Unmatched {
             id,
             integrator_id,
-            store_id,
             reference: text(reference),
         })
         .collect();

@@ -131,6 +131,7 @@ async fn a_store(ledger: &Ledger) -> Result<StoreId, Refusal> {
 async fn an_integrator(ledger: &Ledger) -> Result<IntegratorId, Refusal> {
     let new = NewIntegrator {
         store_id: a_store(ledger).await?,
+        further_stores: Vec::new(),
         name: INTEGRATOR.to_owned(),
         kind: IntegratorKind::Pos,
         format: Format::Order,

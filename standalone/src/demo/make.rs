@@ -287,6 +287,7 @@ fn a_store() -> NewStore {
 fn a_kitchen(store_id: StoreId, url: Url) -> NewIntegrator {
     NewIntegrator {
         store_id,
+        further_stores: Vec::new(),
         name: KITCHEN.to_owned(),
         kind: IntegratorKind::Kitchen,
         format: Format::Order,

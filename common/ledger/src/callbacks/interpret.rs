@@ -345,9 +345,7 @@ async fn accept_first(
 /// Returns true if the store has required integrators, even disabled ones: its orders wait for them or for staff.
 async fn has_required_integrators(change: &mut Change<'_>, order: &Order) -> Result<bool> {
     let integrators = change.integrators_of(order.store_id).await?;
-    Ok(integrators
-        .iter()
-        .any(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced)))
+    Ok(integrators.iter().any(Integrator::must_confirm))
 }
 
 async fn apply_delivery(

@@ -1,6 +1,9 @@
 //! Claims due handoffs of one integrator under a lease, with their attempts on record before any request is sent.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -17,7 +20,7 @@ use crate::{
 use domain::{
     breaker::Allowance,
     handoff::{FailReason, HandoffState},
-    ids::{AttemptId, HandoffId, IntegratorId, OrderId},
+    ids::{AttemptId, HandoffId, IntegratorId, OrderId, StoreId},
     integrator::HandoffEvent,
     order::Order,
     payload,
@@ -277,7 +280,7 @@ async fn begin_attempts(
         .collect();
     let newest = store::events::newest_of_orders(&mut change.tx, &known_orders).await?;
     let mut attempts: Vec<NewAttempt> = Vec::new();
-    let mut store: Option<Store> = None;
+    let stores = load_stores(change, &locked).await?;
     for Locked { stored, mut order } in locked {
         let handoff = &stored.handoff;
         // Another claim may have taken it between the query and the lock; then others may be due.
@@ -311,10 +314,10 @@ async fn begin_attempts(
         let body = match &stored.body {
             Some(frozen) => frozen.clone(),
             None => {
-                let store = match &store {
-                    Some(known) => known,
-                    None => store.insert(load_store(change, to).await?),
-                };
+                let id = handoff.store_id;
+                let store = stores.get(&id).ok_or_else(|| {
+                    StoreError::corrupt("handoffs", handoff.id, "its store is missing")
+                })?;
                 let order = order.as_ref();
                 let version = order.and_then(|order| {
                     let of_this_change = change.newest_event_of(order.id);
@@ -389,14 +392,16 @@ async fn close_unsendable(
     Ok(true)
 }
 
-async fn load_store(
+/// Returns the stores of the messages that are not written yet: one integrator may have several.
+async fn load_stores(
     change: &mut Change<'_>,
-    to: &store::integrators::Stored,
-) -> store::Result<Store> {
-    let integrator = &to.integrator;
-    store::stores::get(&mut change.tx, integrator.store_id)
-        .await?
-        .ok_or_else(|| StoreError::corrupt("integrators", integrator.id, "its store is missing"))
+    locked: &[Locked],
+) -> store::Result<HashMap<StoreId, Store>> {
+    let unwritten = locked.iter().filter(|one| one.stored.body.is_none());
+    let ids: BTreeSet<StoreId> = unwritten.map(|one| one.stored.handoff.store_id).collect();
+    let ids: Vec<StoreId> = ids.into_iter().collect();
+    let found = store::stores::many(&mut change.tx, &ids).await?;
+    Ok(found.into_iter().map(|store| (store.id, store)).collect())
 }
 
 fn render_body(

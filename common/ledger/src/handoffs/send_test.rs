@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use crate::{ChangeResult, CrashPoints, Ledger, Refusal, in_one_transaction};
 use domain::{
     hint::Hint,
-    ids::{HandoffId, IntegratorId},
+    ids::{HandoffId, IntegratorId, StoreId},
     integrator::HandoffEvent,
 };
 use store::handoffs::NewHandoff;
@@ -29,11 +29,12 @@ impl Refusal for TestRefused {}
 impl Ledger {
     /// Creates a handoff of event `test`, due at once and tried once, which a worker sends like any other, but even while
     /// the breaker is open. Its outcome moves no order; a sign of life closes the breaker, and a 410 disables the
-    /// integrator as usual.
+    /// integrator as usual. It belongs to the first of these stores that the integrator has; otherwise to its first one.
     #[crate::boxed]
     pub async fn test_integrator(
         &self,
         integrator: IntegratorId,
+        at: &[StoreId],
     ) -> ChangeResult<HandoffId, TestRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let stored = store::integrators::get(&mut change.tx, integrator).await?;
@@ -44,11 +45,18 @@ impl Ledger {
             if !to.enabled {
                 return Err(TestRefused::Disabled.into());
             }
+            let further = store::integrators::further_stores(&mut change.tx, &[integrator]).await?;
+            let has = |store: &&StoreId| further.iter().any(|(_, further)| further == *store);
+            let at = if at.contains(&to.store_id) {
+                to.store_id
+            } else {
+                at.iter().find(has).copied().unwrap_or(to.store_id)
+            };
             let now = change.now;
             let id: HandoffId = change.inner.chance.id(now);
             let test = NewHandoff {
                 id,
-                store_id: to.store_id,
+                store_id: at,
                 order_id: None,
                 integrator_id: integrator,
                 position: 1,

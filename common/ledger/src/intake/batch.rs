@@ -189,12 +189,9 @@ pub(super) async fn load_rest(
         .into_iter()
         .map(|store| (store.id, store))
         .collect();
-    for integrator in store::integrators::of_stores(tx, stores).await? {
-        state
-            .integrators
-            .entry(integrator.store_id)
-            .or_default()
-            .push(integrator);
+    for (store, integrator) in store::integrators::of_stores(tx, stores).await? {
+        let of_store = state.integrators.entry(store).or_default();
+        of_store.push(integrator);
     }
     products(tx, orders, stores, state).await?;
     let counted: Vec<ProductId> = state

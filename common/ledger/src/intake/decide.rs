@@ -62,15 +62,13 @@ impl IntakeState {
     pub(super) fn receivers(&self, store: StoreId) -> impl Iterator<Item = &Integrator> {
         let all = self.integrators.get(&store).map_or(&[][..], Vec::as_slice);
         all.iter()
-            .filter(|one| one.enabled && one.listens_to(HandoffEvent::OrderPlaced))
+            .filter(|one| one.is_handed(HandoffEvent::OrderPlaced))
     }
 
     /// Returns true if the store accepts automatically and no integrator must confirm its orders.
     pub(super) fn auto_accepts(&self, store: StoreId) -> bool {
         let all = self.integrators.get(&store).map_or(&[][..], Vec::as_slice);
-        let somebody_must_confirm = all
-            .iter()
-            .any(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced));
+        let somebody_must_confirm = all.iter().any(Integrator::must_confirm);
         !somebody_must_confirm
             && self
                 .stores

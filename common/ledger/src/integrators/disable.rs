@@ -3,7 +3,8 @@
 //!
 //! It takes a second transaction because the outcome holds its order's lock, while the store's counter, whose number
 //! the event needs, must be locked before any order. Between the two nothing is claimed for the integrator; if the
-//! process dies there, the sweep finds the mark.
+//! process dies there, the sweep finds the mark. The staff of its further stores are told first, one store in each
+//! transaction, so that a busy store of a hundred holds up no other; each is told once.
 
 #[cfg(test)]
 mod tests;
@@ -11,13 +12,14 @@ mod tests;
 use serde_json::json;
 
 use crate::{
-    CrashPoints, Ledger, Result, in_one_try,
+    Change, CrashPoints, Ledger, Result, in_one_try,
     stores::lock_stream,
     sweep::{Steps, Walk},
 };
 use domain::{
     event::EventKind,
     ids::{IntegratorId, StoreId},
+    integrator::{DisableReason, Integrator},
 };
 
 impl Ledger {
@@ -47,6 +49,19 @@ impl Ledger {
         id: IntegratorId,
         store: StoreId,
     ) -> Result<bool> {
+        let untold = {
+            let mut tx = self.inner.db.read().await?;
+            store::integrators::untold_stores(&mut tx, id).await?
+        };
+        let mut held = Ok(());
+        for further in untold {
+            match self.tell_further_store(id, further).await {
+                // The others are told meanwhile.
+                Err(error) if error.is_held() => held = Err(error),
+                told => told?,
+            }
+        }
+        held?;
         let disabled: Result<_> = in_one_try!(&self.inner, CrashPoints::NONE, |change| {
             lock_stream(change, store).await?;
             let Some(stored) = store::integrators::lock(&mut change.tx, id).await? else {
@@ -56,9 +71,8 @@ impl Ledger {
                 return Ok(None);
             };
             store::integrators::disable(&mut change.tx, id, because.in_words()).await?;
-            let name = stored.integrator.name;
-            let data = json!({"integrator": {"id": id, "name": name, "reason": because}});
-            change.event(store.into(), None, EventKind::IntegratorDisabled, data);
+            store::integrators::forget_told(&mut change.tx, id).await?;
+            announce(change, store, &stored.integrator, because);
             Ok(Some(because))
         });
         let disabled = disabled?;
@@ -67,4 +81,33 @@ impl Ledger {
         }
         Ok(disabled.is_some())
     }
+
+    /// Tells the staff of a further store, once, that the integrator is disabled, unless the mark is gone.
+    async fn tell_further_store(&self, id: IntegratorId, store: StoreId) -> Result<()> {
+        in_one_try!(&self.inner, CrashPoints::NONE, |change| {
+            lock_stream(change, store).await?;
+            let Some(stored) = store::integrators::lock(&mut change.tx, id).await? else {
+                return Ok(());
+            };
+            let Some(because) = stored.given_up else {
+                return Ok(());
+            };
+            if store::integrators::record_told(&mut change.tx, id, store, change.now).await? {
+                announce(change, store, &stored.integrator, because);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Adds the event for the store's staff.
+fn announce(
+    change: &mut Change<'_>,
+    store: StoreId,
+    integrator: &Integrator,
+    because: DisableReason,
+) {
+    let (id, name) = (integrator.id, &integrator.name);
+    let data = json!({"integrator": {"id": id, "name": name, "reason": because}});
+    change.event(store.into(), None, EventKind::IntegratorDisabled, data);
 }

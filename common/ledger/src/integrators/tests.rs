@@ -1,6 +1,7 @@
 //! Integrators and their secrets on both databases.
 
 mod secrets;
+mod stores;
 
 use each_database::each_database;
 use std::time::Duration;
@@ -361,7 +362,7 @@ async fn an_archived_integrator_is_listed_no_more_but_its_row_stays(house: TestL
         store::integrators::of_stores(&mut tx, &[there, here])
             .await
             .unwrap(),
-        [kept, other]
+        [(here, kept), (there, other)]
     );
     assert_eq!(
         store::integrators::of_stores(&mut tx, &[]).await.unwrap(),

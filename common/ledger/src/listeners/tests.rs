@@ -408,7 +408,11 @@ async fn a_listener_is_not_edited_and_calls_nothing_back(house: TestLedger) {
             .unwrap()
             .is_none()
     );
-    let test = house.ledger.test_integrator(listener.id).await.unwrap();
+    let test = house
+        .ledger
+        .test_integrator(listener.id, &[])
+        .await
+        .unwrap();
     assert_eq!(claim_one(&scene, &listener).await.handoff.id, test);
     let nobody = ListenRequest {
         store_id: house.chance.id(house.clock.now()),

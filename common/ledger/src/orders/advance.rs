@@ -174,9 +174,7 @@ async fn give_back_stock(change: &mut Change<'_>, order: &Order) -> store::Resul
 }
 
 fn listening(integrators: &[Integrator], event: HandoffEvent) -> impl Iterator<Item = &Integrator> {
-    integrators
-        .iter()
-        .filter(move |one| one.enabled && one.listens_to(event))
+    integrators.iter().filter(move |one| one.is_handed(event))
 }
 
 /// Creates the handoffs that a move entails, in the same transaction.

@@ -111,15 +111,13 @@ async fn none_left_out(
     handed: &[Handoff],
 ) -> store::Result<bool> {
     let integrators = change.integrators_of(order.store_id).await?;
-    let mut required = integrators
-        .iter()
-        .filter(|one| one.required && one.listens_to(HandoffEvent::OrderPlaced));
+    let mut required = integrators.iter().filter(|one| one.must_confirm());
     if !handed.is_empty() {
         // An integrator that was added after the order came does not hold it up.
         let came_at = order.placed_at.unwrap_or(order.created_at);
         return Ok(required.all(|one| {
             handed.iter().any(|handoff| handoff.integrator_id == one.id)
-                || (one.enabled && one.created_at > came_at)
+                || (one.enabled && one.joined_at > came_at)
         }));
     }
     if required.next().is_some() || !order.is_handed_over_by(change.now) {

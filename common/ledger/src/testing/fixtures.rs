@@ -41,6 +41,7 @@ pub fn new_product(store_id: StoreId) -> NewProduct {
 pub fn new_integrator(store_id: StoreId) -> NewIntegrator {
     NewIntegrator {
         store_id,
+        further_stores: Vec::new(),
         name: "Kitchen".to_owned(),
         kind: IntegratorKind::Kitchen,
         format: Format::Order,

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use sqlx::QueryBuilder;
+
 use super::Credentials;
 use crate::{
     error::Result,
-    fetch_in,
+    fetch_in, on, push_ids,
     rows::{ReadRow, Row},
     tx::Tx,
 };
@@ -41,11 +43,15 @@ pub(super) async fn complete(tx: &mut Tx, mut found: Vec<Credentials>) -> Result
         stores.entry(account).or_default().push(store);
     }
     let mut integrators: HashMap<AccountId, Vec<IntegratorRef>> = HashMap::new();
-    for (account, integrator, store_id) in integrators_of(tx, &ids(true)).await? {
-        integrators.entry(account).or_default().push(IntegratorRef {
-            integrator,
-            store_id,
-        });
+    for (account, integrator, store) in integrators_of(tx, &ids(true)).await? {
+        let of_account = integrators.entry(account).or_default();
+        match of_account.last_mut() {
+            Some(last) if last.integrator == integrator => last.stores.push(store),
+            _ => of_account.push(IntegratorRef {
+                integrator,
+                stores: vec![store],
+            }),
+        }
     }
     for Credentials { account, .. } in &mut found {
         account.stores = stores.remove(&account.id).unwrap_or_default();
@@ -66,18 +72,32 @@ pub(super) async fn stores_of(
     ))
 }
 
-/// Returns accounts' integrators with their stores. Archived integrators are left out.
+/// Returns accounts' integrators, once for each of their stores, the first one first. Archived integrators are left out.
 async fn integrators_of(
     tx: &mut Tx,
     accounts: &[AccountId],
 ) -> Result<Vec<(AccountId, IntegratorId, StoreId)>> {
-    Ok(fetch_in!(
-        tx,
-        "SELECT a.account_id, i.id, i.store_id FROM account_integrators a \
-         JOIN integrators i ON i.id = a.integrator_id WHERE i.archived_at IS NULL AND a.account_id IN (",
-        accounts,
-        ") ORDER BY a.account_id, i.id"
-    ))
+    if accounts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(AccountId, IntegratorId, StoreId, i64)> = on!(&mut *tx, |conn| {
+        let mut query = QueryBuilder::new(
+            "SELECT a.account_id, i.id AS integrator_id, i.store_id, 1 AS place FROM account_integrators a \
+             JOIN integrators i ON i.id = a.integrator_id WHERE i.archived_at IS NULL AND a.account_id IN (",
+        );
+        push_ids(&mut query, accounts);
+        query.push(
+            ") UNION ALL SELECT a.account_id, i.id, m.store_id, 2 FROM account_integrators a \
+             JOIN integrators i ON i.id = a.integrator_id \
+             JOIN integrator_stores m ON m.integrator_id = i.id AND m.left_at IS NULL \
+             WHERE i.archived_at IS NULL AND a.account_id IN (",
+        );
+        push_ids(&mut query, accounts);
+        query.push(") ORDER BY account_id, integrator_id, place, store_id");
+        query.build_query_as().fetch_all(conn).await?
+    });
+    let without_place = |(account, integrator, store, _)| (account, integrator, store);
+    Ok(rows.into_iter().map(without_place).collect())
 }
 
 /// Without stores and integrators, which are in other tables.

@@ -127,12 +127,19 @@ async fn integrators(tx: &mut Tx, filter: &CallbackFilter) -> Result<Vec<Option<
     let Some(stores) = &filter.stores else {
         return Ok(vec![None]);
     };
-    let mut integrators = Vec::new();
+    // One of several of these stores is walked once.
+    let mut integrators = BTreeSet::new();
     for store in stores {
-        let ids = fetch_scalars!(tx, "SELECT id FROM integrators WHERE store_id = ?", store);
+        let ids: Vec<IntegratorId> = fetch_scalars!(
+            tx,
+            "SELECT id FROM integrators WHERE store_id = ? \
+             UNION ALL SELECT integrator_id FROM integrator_stores WHERE store_id = ?",
+            store,
+            store
+        );
         integrators.extend(ids.into_iter().map(Some));
     }
-    Ok(integrators)
+    Ok(integrators.into_iter().collect())
 }
 
 pub(crate) async fn run_walk<A: QueryOutput>(
@@ -160,7 +167,8 @@ pub(crate) async fn run_walk<A: QueryOutput>(
     Ok(on!(tx, |conn| {
         let mut query = QueryBuilder::new(sql_prefix);
         query.push(
-            "SELECT c.id, c.integrator_id, i.name AS integrator_name, i.store_id, \
+            "SELECT c.id, c.integrator_id, i.name AS integrator_name, \
+             COALESCE(o.store_id, i.store_id) AS store_id, \
              COALESCE(c.repeated_id, c.webhook_id) AS webhook_id, c.order_id, o.number AS order_number, c.reference, c.sequence, c.payload, c.received_at, c.applied_at, c.result, \
              c.detail, c.failures FROM callbacks c ",
         );
@@ -180,7 +188,8 @@ pub(crate) async fn run_walk<A: QueryOutput>(
             query.push(" AND c.order_id = ").push_bind(order);
         }
         if let Some(stores) = &filter.stores {
-            query.push(" AND i.store_id IN (");
+            // Without an order, it counts for the integrator's first store.
+            query.push(" AND COALESCE(o.store_id, i.store_id) IN (");
             push_ids(&mut query, stores);
             query.push(")");
         }

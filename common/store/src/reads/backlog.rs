@@ -197,7 +197,7 @@ async fn assert_reads_are_few(house: &TestDb) {
         100: callbacks::newest_marks(&mut tx, orders[1]);
         100: callbacks::has_unapplied(&mut tx, orders[1], now);
         100: callbacks::was_handed(&mut tx, big, orders[1]);
-        100: callbacks::order_of_reference(&mut tx, big, handoff.store_id, "17");
+        100: callbacks::order_of_reference(&mut tx, big, "17");
         100: callbacks::attach(&mut tx, big, "unknown", orders[1]);
         100: sweep::expired_leases(&mut tx, now, 512);
         100: sweep::overdue_handoffs(&mut tx, now, 512);

@@ -68,7 +68,7 @@ macro_rules! of_handoffs {
 macro_rules! of_callbacks {
     ($where:literal) => {
         concat!(
-            "SELECT c.id AS subject, i.store_id, c.order_id, o.number AS order_number, c.integrator_id, \
+            "SELECT c.id AS subject, COALESCE(o.store_id, i.store_id) AS store_id, c.order_id, o.number AS order_number, c.integrator_id, \
              i.name AS integrator_name, NULL AS handoff_id, c.id AS callback_id, c.received_at AS since, \
              c.detail AS said, NULL AS hindrance FROM callbacks c LEFT JOIN integrators i ON i.id = c.integrator_id \
              LEFT JOIN orders o ON o.id = c.order_id WHERE ",
@@ -172,7 +172,8 @@ pub fn stuck_queries(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery
         kind,
         sql,
         bound: Some(now - bound),
-        store: "i.store_id",
+        // Without an order, the integrator's first store.
+        store: "COALESCE(o.store_id, i.store_id)",
         end,
     };
     let orders = |kind, sql, bound: Duration| StuckQuery {

@@ -18,15 +18,29 @@ macro_rules! asked {
     };
 }
 
-/// `SELECT` of the integrators of the store of order `o` that must be asked for acceptance, with more conditions.
-macro_rules! must_be_asked {
-    ($($rest:expr),+) => {
+/// Condition that no integrator of the store of order `o` must be asked for acceptance, with more conditions: none that has
+/// it as its first store, and no other. The time when it joined the store stands between `$joined` and the rest.
+macro_rules! none_must_be_asked {
+    ($joined:literal, $($rest:expr),+) => {
         concat!(
-            "(SELECT 1 FROM integrators i /*! FORCE INDEX (integrators_of_store) */ WHERE i.store_id = o.store_id \
-             AND i.required = TRUE AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%'",
-            $($rest),+,
+            "NOT EXISTS (SELECT 1 FROM integrators i /*! FORCE INDEX (integrators_of_store) */ \
+             WHERE i.store_id = o.store_id",
+            must_be_asked!(),
+            $joined, "i.created_at", $($rest),+,
+            ") AND NOT EXISTS (SELECT /*! STRAIGHT_JOIN */ 1 FROM integrator_stores m /*! FORCE INDEX (PRIMARY) */ \
+             JOIN integrators i /*! FORCE INDEX (PRIMARY) */ ON i.id = m.integrator_id \
+             WHERE m.store_id = o.store_id AND m.left_at IS NULL",
+            must_be_asked!(),
+            $joined, "m.joined_at", $($rest),+,
             ")"
         )
+    };
+}
+
+/// Condition on an integrator that must be asked for acceptance.
+macro_rules! must_be_asked {
+    () => {
+        " AND i.required = TRUE AND i.archived_at IS NULL AND CAST(i.events AS CHAR) LIKE '%\"order.placed\"%'"
     };
 }
 
@@ -43,16 +57,18 @@ const UNSETTLED: &str = concat!(
          SELECT 1 FROM integrators g /*! FORCE INDEX (PRIMARY) */ \
          WHERE g.id = h.integrator_id AND g.archived_at IS NOT NULL))"
     ),
-    " AND NOT EXISTS ",
-    must_be_asked!(
-        " AND (i.enabled = FALSE OR i.created_at <= COALESCE(o.placed_at, o.created_at)) AND NOT EXISTS ",
+    " AND ",
+    none_must_be_asked!(
+        " AND (i.enabled = FALSE OR ",
+        " <= COALESCE(o.placed_at, o.created_at)) AND NOT EXISTS ",
         asked!(" AND h.integrator_id = i.id")
     ),
     ") OR ((o.hand_over_at IS NULL OR o.hand_over_at <= ?) AND EXISTS (SELECT 1 FROM stores s /*! FORCE INDEX (PRIMARY) */ WHERE s.id = o.store_id \
        AND s.auto_accept = TRUE) AND NOT EXISTS ",
     asked!(""),
-    " AND NOT EXISTS ",
-    must_be_asked!(""),
+    " AND ",
+    // True for each.
+    none_must_be_asked!(" AND ", " IS NOT NULL"),
     ")) ORDER BY o.id"
 );
 

@@ -272,7 +272,7 @@ async fn a_test_that_is_lost_is_over_and_one_that_cannot_be_claimed_is_listed(ho
     let kitchen = scene
         .integrator(|new| new.unknown_policy = UnknownPolicy::Hold)
         .await;
-    let lost = house.ledger.test_integrator(kitchen.id).await.unwrap();
+    let lost = house.ledger.test_integrator(kitchen.id, &[]).await.unwrap();
     let claimed = scene.claim(&kitchen).await;
     scene.is_lost(&claimed).await;
     let tested = scene.handoff(lost).await;
@@ -282,7 +282,7 @@ async fn a_test_that_is_lost_is_over_and_one_that_cannot_be_claimed_is_listed(ho
     );
     assert_eq!(scene.stuck().await, []);
 
-    let poisoned = house.ledger.test_integrator(kitchen.id).await.unwrap();
+    let poisoned = house.ledger.test_integrator(kitchen.id, &[]).await.unwrap();
     scene
         .damage("UPDATE handoffs SET max_attempts = -1 WHERE state = 'due'")
         .await;

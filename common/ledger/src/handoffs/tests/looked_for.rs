@@ -206,7 +206,7 @@ async fn a_row_that_cannot_be_read_hides_no_other(house: TestLedger) {
 async fn a_test_is_one_attempt_that_moves_nothing(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
-    let id = house.ledger.test_integrator(kitchen.id).await.unwrap();
+    let id = house.ledger.test_integrator(kitchen.id, &[]).await.unwrap();
     let claimed = scene.claim(&kitchen).await;
     assert_eq!((claimed.handoff.id, claimed.handoff.max_attempts), (id, 1));
     let body: serde_json::Value = serde_json::from_slice(&claimed.body).unwrap();
@@ -239,19 +239,19 @@ async fn only_an_integrator_that_is_spoken_to_is_tested(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.kitchen().await;
     scene.disable(kitchen.id).await;
-    let refused = house.ledger.test_integrator(kitchen.id).await;
+    let refused = house.ledger.test_integrator(kitchen.id, &[]).await;
     assert!(matches!(
         refused,
         Err(ChangeError::Refused(TestRefused::Disabled))
     ));
     let nobody = house.chance.id(house.clock.now());
-    let refused = house.ledger.test_integrator(nobody).await;
+    let refused = house.ledger.test_integrator(nobody, &[]).await;
     assert!(matches!(
         refused,
         Err(ChangeError::Refused(TestRefused::Unknown))
     ));
     let other = scene.kitchen().await;
-    house.ledger.test_integrator(other.id).await.unwrap();
+    house.ledger.test_integrator(other.id, &[]).await.unwrap();
     let claimed = scene.claim(&other).await;
     scene.answers(&claimed, 410).await;
     assert!(

@@ -142,7 +142,7 @@ async fn every_event_tells_its_change_in_every_format(house: TestLedger) {
             scene.answers(&cancelled, 200).await;
         }
 
-        house.ledger.test_integrator(kitchen.id).await.unwrap();
+        house.ledger.test_integrator(kitchen.id, &[]).await.unwrap();
         let test = scene.claim(&kitchen).await;
         assert_eq!(body(&test).get("change"), None, "no change made it");
         scene.answers(&test, 200).await;

@@ -310,3 +310,56 @@ async fn people_who_disable_it_first_are_not_told_of_it(house: TestLedger) {
     assert_eq!(told(&house), []);
     scene.assert_audit_clean().await;
 }
+
+#[each_database]
+async fn the_staff_of_all_its_stores_are_told_once_each(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let further = [house.create_store().await, house.create_store().await];
+    let left = house.create_store().await;
+    let kitchen = scene.integrator(|new| {
+        new.required = Some(false);
+        new.further_stores = vec![further[0], further[1], left];
+    });
+    let kitchen = kitchen.await;
+    let edit = IntegratorEdit {
+        stores: Some(vec![scene.store, further[0], further[1]]),
+        ..IntegratorEdit::default()
+    };
+    house
+        .ledger
+        .edit_integrator(kitchen.id, None, edit)
+        .await
+        .unwrap();
+    for round in 1..=2 {
+        let mut tx = house.db.begin().await.unwrap();
+        let marked = store::integrators::give_up(&mut tx, kitchen.id, DisableReason::Failing).await;
+        assert!(marked.unwrap());
+        tx.commit().await.unwrap();
+        // As if the process had died after the first of them.
+        house
+            .ledger
+            .tell_further_store(kitchen.id, further[1])
+            .await
+            .unwrap();
+        assert!(known(&scene, &kitchen).await.enabled);
+        assert_eq!(
+            house.ledger.disable_failing_integrators(10).await.unwrap(),
+            1
+        );
+        assert!(!known(&scene, &kitchen).await.enabled);
+        let told = told(&house);
+        for store in [scene.store, further[0], further[1]] {
+            let of_store = told.iter().filter(|event| event.stream == store.into());
+            assert_eq!(of_store.count(), round, "store {store}");
+        }
+        assert_eq!(told.len(), 3 * round);
+        house
+            .ledger
+            .tell_further_store(kitchen.id, further[0])
+            .await
+            .unwrap();
+        assert_eq!(self::told(&house).len(), 3 * round, "the mark is gone");
+        enable(&scene, &kitchen).await;
+    }
+    scene.assert_audit_clean().await;
+}

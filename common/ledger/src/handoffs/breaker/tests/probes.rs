@@ -257,7 +257,7 @@ async fn a_test_goes_out_while_it_is_open_and_its_acknowledgement_closes_it(hous
     scene.order().await;
     scene.assert_nothing_due(&kitchen).await;
     for (status, closes) in [(500, false), (200, true)] {
-        house.ledger.test_integrator(kitchen.id).await.unwrap();
+        house.ledger.test_integrator(kitchen.id, &[]).await.unwrap();
         let test = scene.claim(&kitchen).await;
         assert_eq!(test.handoff.order_id, None);
         let before = breaker(&scene, kitchen.id).await;
