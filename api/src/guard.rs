@@ -182,13 +182,14 @@ impl Operation {
             }
         };
         limits.count_account(caller.id(), counted)?;
-        if !caller.may(access, self.for_integrators) {
-            return Err(Problem::forbidden());
-        }
         if let Some(key) = &caller.key {
             self.check_key(key)?;
         }
-        Ok(Some(caller))
+        if caller.may(access, self.for_integrators) {
+            Ok(Some(caller))
+        } else {
+            Err(Problem::forbidden())
+        }
     }
 
     fn check_key(&self, key: &ApiKey) -> Result<(), Problem> {

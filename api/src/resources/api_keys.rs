@@ -156,9 +156,10 @@ impl ApiKeys {
         let mut stores = key.stores.iter();
         if key.made_by != caller.id() && !stores.all(|store| caller.manages(*store)) {
             let is_seen = key.stores.iter().any(|store| caller.manages(*store));
-            return Err(match is_seen {
-                true => Problem::forbidden(),
-                false => Problem::not_found(),
+            return Err(if is_seen {
+                Problem::forbidden()
+            } else {
+                Problem::not_found()
             });
         }
         ledger.end_api_key(key.id).await?;

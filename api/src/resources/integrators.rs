@@ -54,7 +54,10 @@ pub(crate) struct Integrators(pub(crate) ApiState);
 #[oai(rename = "Integrator")]
 struct IntegratorView {
     id: Uuid,
+    /// Its first store.
     store_id: Uuid,
+    /// All its stores, the first one first. They share everything else.
+    store_ids: Vec<Uuid>,
     name: String,
     kind: IntegratorKind,
     format: Format,
@@ -120,7 +123,8 @@ struct RotatedSecret {
 impl Integrators {
     /// List a store's integrators
     ///
-    /// Oldest first, without archived ones and without secrets. Each is shown with its recent health.
+    /// Oldest first, without archived ones and without secrets. Each is shown with its recent health, which is that of all
+    /// its stores together.
     #[oai(
         path = "/integrators",
         method = "get",
@@ -156,8 +160,10 @@ impl Integrators {
     /// Connect an integrator
     ///
     /// The answer shows its secrets, only this once; a replayed answer does not, and a client that never received them
-    /// rotates them. The integrator receives the store's orders that are placed from now on, and only the `events` that
-    /// it listens to; their default depends on its `kind`.
+    /// rotates them. The integrator receives the orders of its stores that are placed from now on, and only the `events`
+    /// that it listens to; their default depends on its `kind`. One that many stores use, such as an aggregator, is one
+    /// integrator with all of them in `store_ids`: one address, one pair of secrets, one breaker, one concurrency and
+    /// rate. The caller must manage all of them.
     #[oai(
         path = "/integrators",
         method = "post",
@@ -171,6 +177,9 @@ impl Integrators {
     ) -> Result<Created<CreatedIntegrator>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &new)?;
         caller.must_manage(new.store_id.into())?;
+        for store in &new.store_ids {
+            caller.must_manage((*store).into())?;
+        }
         let new = new.parse(&self.0.settings)?;
         let made = once(
             &self.0,
@@ -179,7 +188,7 @@ impl Integrators {
                 let (integrator, secrets) = ledger.create_integrator(new).await?;
                 Ok::<_, ChangeError<IntegratorRefused>>((integrator, Some(secrets)))
             },
-            async |id| Ok((self.managed_integrator(&caller, id.into()).await?, None)),
+            async |id| Ok((self.seen_integrator(&caller, id.into()).await?, None)),
         );
         let ((integrator, secrets), replayed) = made.await?;
         let location = format!("/api/v1/integrators/{}", integrator.id);
@@ -197,8 +206,8 @@ impl Integrators {
 
     /// Get an integrator
     ///
-    /// Shows its recent health, but no secrets. `health` is not part of the `ETag`, which changes with the settings
-    /// only. An archived integrator returns 404.
+    /// For managers of any of its stores. Shows its recent health, but no secrets. `health` is not part of the `ETag`,
+    /// which changes with the settings only. An archived integrator returns 404.
     #[oai(
         path = "/integrators/:id",
         method = "get",
@@ -209,7 +218,7 @@ impl Integrators {
         caller: Caller,
         Path(id): Path<Uuid>,
     ) -> Result<Tagged<IntegratorView>, Problem> {
-        let integrator = self.managed_integrator(&caller, id.into()).await?;
+        let integrator = self.seen_integrator(&caller, id.into()).await?;
         let health = self.0.ledger.health_of(&[integrator.id]).await?;
         let mut shown = IntegratorView::from(integrator);
         let etag = tag(&shown);
@@ -223,7 +232,8 @@ impl Integrators {
     /// the integrator is left to staff. Enabling it resets its failures, and what waited is sent at once. A new `url`
     /// or `auth` applies from the next attempt; a body stays as it was first sent. A `url` on another host, scheme or
     /// port requires `auth` to be sent again, unless that is `none`, so that stored credentials go only to the address
-    /// that they were given for.
+    /// that they were given for. An integrator of several stores is edited, archived and given new secrets only by those
+    /// who manage all of them; to change `store_ids`, the caller must manage those that join too.
     #[oai(
         path = "/integrators/:id",
         method = "patch",
@@ -239,6 +249,9 @@ impl Integrators {
     ) -> Result<Tagged<IntegratorView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let integrator = self.managed_integrator(&caller, id.into()).await?;
+        for store in patch.joining() {
+            caller.must_manage(store)?;
+        }
         let edit = patch.parse(&self.0.settings)?;
         let (id, version) = (integrator.id, integrator.version);
         let shown = IntegratorView::from(integrator);
@@ -315,23 +328,55 @@ impl Integrators {
 }
 
 impl Integrators {
+    /// Returns an integrator of a store that the caller manages.
+    async fn seen_integrator(
+        &self,
+        caller: &Caller,
+        id: IntegratorId,
+    ) -> Result<Integrator, Problem> {
+        seen_integrator(&self.0, caller, id).await
+    }
+
+    /// Returns an integrator if the caller manages all its stores: what one does to it happens to all of them.
     async fn managed_integrator(
         &self,
         caller: &Caller,
         id: IntegratorId,
     ) -> Result<Integrator, Problem> {
-        let integrator = self.0.ledger.integrator(id).await?;
-        let integrator = integrator.ok_or_else(Problem::not_found)?;
-        caller.must_manage(integrator.store_id)?;
-        Ok(integrator)
+        let integrator = self.seen_integrator(caller, id).await?;
+        let mut stores = integrator.stores().into_iter();
+        if stores.all(|store| caller.manages(store)) {
+            Ok(integrator)
+        } else {
+            Err(Problem::forbidden()
+                .detail("The integrator has stores that the caller does not manage."))
+        }
     }
+}
+
+/// Returns an integrator if the caller manages one of its stores; 403 if the caller only serves one, otherwise 404.
+pub(super) async fn seen_integrator(
+    state: &ApiState,
+    caller: &Caller,
+    id: IntegratorId,
+) -> Result<Integrator, Problem> {
+    let integrator = state.ledger.integrator(id).await?;
+    let integrator = integrator.ok_or_else(Problem::not_found)?;
+    let stores = integrator.stores();
+    let first_served = stores.iter().find(|store| caller.serves(**store));
+    if !stores.iter().any(|store| caller.manages(*store)) {
+        caller.must_manage(first_served.copied().unwrap_or(integrator.store_id))?;
+    }
+    Ok(integrator)
 }
 
 impl From<Integrator> for IntegratorView {
     fn from(integrator: Integrator) -> Self {
+        let stores = integrator.stores();
         Self {
             id: integrator.id.uuid(),
             store_id: integrator.store_id.uuid(),
+            store_ids: stores.into_iter().map(StoreId::uuid).collect(),
             name: integrator.name,
             kind: integrator.kind.into(),
             format: integrator.format.into(),
@@ -366,6 +411,9 @@ impl From<IntegratorRefused> for Problem {
         match refused {
             IntegratorRefused::NotFound => Self::not_found(),
             IntegratorRefused::NoSuchStore => Self::unknown_store(),
+            IntegratorRefused::NoSuchFurtherStore { .. } | IntegratorRefused::FirstStoreMissing => {
+                Self::invalid_field("/store_ids", refused.to_string())
+            }
             IntegratorRefused::AuthRequired => Self::invalid_field(
                 "/auth",
                 "must be sent again if url changes its host, scheme or port",

@@ -2,6 +2,7 @@
 
 mod answers;
 mod health;
+mod stores;
 
 use crate::app::{App, with_app, with_app_configured};
 use domain::{account::Role, ids::StoreId, integrator::OutboundAuth, signature::SigningSecret};

@@ -161,7 +161,7 @@ pub(super) fn callback() -> Value {
 
 pub(super) fn integrator() -> Value {
     json!({
-        "id": INTEGRATOR, "store_id": STORE, "name": NAME, "kind": "kitchen", "format": "order",
+        "id": INTEGRATOR, "store_id": STORE, "store_ids": [STORE], "name": NAME, "kind": "kitchen", "format": "order",
         "events": ["order.placed", "order.cancelled"], "url": "https://kitchen.example/orders",
         "required": true, "confirms": "callback", "unknown_policy": "resend", "callback_auth": "signature",
         "auth_type": "none", "status_map": {"DONE": "ready"},

@@ -35,7 +35,7 @@ pub(super) fn check_may_change(
     if caller.is(Role::Operator) {
         return Ok(());
     }
-    let spoken_for = account.integrators.iter().map(|one| one.store_id);
+    let spoken_for = stores_of(&account.integrators);
     if !account
         .stores
         .iter()
@@ -60,9 +60,15 @@ pub(super) fn check_may_change(
     }
 }
 
+fn stores_of(integrators: &[IntegratorRef]) -> impl Iterator<Item = StoreId> + '_ {
+    integrators
+        .iter()
+        .flat_map(|one| one.stores.iter().copied())
+}
+
 fn manages_all(caller: &Caller, stores: &[StoreId], spoken_for: &[IntegratorRef]) -> bool {
     let stores = stores.iter().copied();
     stores
-        .chain(spoken_for.iter().map(|one| one.store_id))
+        .chain(stores_of(spoken_for))
         .all(|store| caller.manages(store))
 }

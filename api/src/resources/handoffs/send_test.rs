@@ -14,6 +14,7 @@ use crate::{
         problem::{Problem, Reason},
         response::{Answer, QueuedTest},
     },
+    resources::integrators::seen_integrator,
     state::ApiState,
 };
 
@@ -41,14 +42,14 @@ impl IntegratorTests {
     ) -> Result<Answer<HandoffView, QueuedTest>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &Value::Null)?;
         let ledger = &self.0.ledger;
-        let integrator = ledger.integrator(id.0.into()).await?;
-        let integrator = integrator.ok_or_else(Problem::not_found)?;
-        caller.must_manage(integrator.store_id)?;
+        let integrator = seen_integrator(&self.0, &caller, id.0.into()).await?;
+        let mut stores = integrator.stores();
+        stores.retain(|store| caller.manages(*store));
         let (id, replayed) = once(
             &self.0,
             key,
             async |ledger| {
-                let id = ledger.test_integrator(integrator.id).await?;
+                let id = ledger.test_integrator(integrator.id, &stores).await?;
                 tracing::info!(handoff = %id, integrator = %integrator.id, by = %caller.id(), "integrator test queued");
                 Ok::<_, ChangeError<TestRefused>>(id)
             },

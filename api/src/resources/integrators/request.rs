@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{integrator, status};
+use domain::{ids::StoreId, integrator, status};
 use ledger::integrators::{IntegratorEdit, NewIntegrator};
 use poem_openapi::{Object, types::MaybeUndefined};
 use runtime::config::Settings;
@@ -25,7 +25,11 @@ use crate::http::{
 #[derive(Debug, Object)]
 #[oai(rename = "NewIntegrator")]
 pub(super) struct NewIntegratorBody {
+    /// Its first store.
     pub(super) store_id: Uuid,
+    /// Its stores, if it has several: they share its settings, secrets and limits. `store_id` is always one of them.
+    #[oai(default, validator(max_items = 500, unique_items))]
+    pub(super) store_ids: Vec<Uuid>,
     #[oai(validator(min_length = 1, max_length = 200))]
     name: String,
     /// A label; it only sets defaults.
@@ -66,6 +70,10 @@ pub(super) struct NewIntegratorBody {
 /// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
 #[derive(Debug, Object)]
 pub(super) struct IntegratorPatch {
+    /// All its stores, `store_id` among them. It is handed no new orders of a store that it leaves; what it was handed
+    /// before goes on.
+    #[oai(validator(min_items = 1, max_items = 500, unique_items))]
+    pub(super) store_ids: MaybeUndefined<Vec<Uuid>>,
     #[oai(validator(min_length = 1, max_length = 200))]
     name: MaybeUndefined<String>,
     kind: MaybeUndefined<IntegratorKind>,
@@ -117,6 +125,7 @@ impl NewIntegratorBody {
         };
         Ok(NewIntegrator {
             store_id: self.store_id.into(),
+            further_stores: self.store_ids.into_iter().map(Into::into).collect(),
             name: self.name,
             kind: self.kind.0,
             format: self.format.map_or(integrator::Format::Order, Into::into),
@@ -145,8 +154,15 @@ impl NewIntegratorBody {
 }
 
 impl IntegratorPatch {
+    /// Returns the stores that the integrator is to have.
+    pub(super) fn joining(&self) -> impl Iterator<Item = StoreId> + '_ {
+        let stores = self.store_ids.value().into_iter().flatten();
+        stores.copied().map(Into::into)
+    }
+
     pub(super) fn parse(self, settings: &Settings) -> Result<IntegratorEdit, Problem> {
         let mut filled = RequiredFields::default();
+        let stores = filled.said("store_ids", self.store_ids);
         let name = filled.said("name", self.name);
         let kind = filled.said("kind", self.kind);
         let format = filled.said("format", self.format);
@@ -187,6 +203,7 @@ impl IntegratorPatch {
             return Err(Problem::invalid(errors));
         }
         Ok(IntegratorEdit {
+            stores: stores.map(|stores| stores.into_iter().map(Into::into).collect()),
             name,
             kind: kind.map(Into::into),
             format: format.map(Into::into),
