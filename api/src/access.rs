@@ -12,7 +12,7 @@ pub enum Access {
     Anyone,
     /// Anyone; credentials are optional, but wrong ones are refused.
     Perhaps,
-    /// Anyone with the session's code in the path, or with an integrator's signature over the body.
+    /// Anyone with the session's code or an order's token in the path, or with an integrator's signature over the body.
     Keyholder,
     /// Any account.
     Account,
@@ -58,6 +58,8 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("DELETE", "/orders/{id}/items/{item}", Account),
     ("POST", "/orders/{id}/replace", Account),
     ("GET", "/orders/{id}/events", Account),
+    ("GET", "/orders/{id}/link", Account),
+    ("GET", "/order-links/{token}", Keyholder),
     ("GET", "/orders/{id}/handoffs", Account),
     ("GET", "/sessions", Staff),
     ("POST", "/sessions", Staff),
@@ -263,6 +265,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("GET", "/panel/kitchen"),
     ("GET", "/board"),
     ("GET", "/s/{code}"),
+    ("GET", "/o/{token}"),
     ("GET", "/debug/sessions/{code}"),
     ("GET", "/problems"),
     ("GET", "/problems/{reason}"),

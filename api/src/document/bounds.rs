@@ -35,6 +35,7 @@ fn rules_for(name: &str) -> Option<(Value, &'static str)> {
             json!({"pattern": "^[0-9a-f]{40}$"}),
             "The session's secret code of 40 hex digits.",
         ),
+        "token" => (json!({}), "The token of the order's link."),
         "store_id" => (json!({}), "Only for this store."),
         "integrator_id" => (json!({}), "Only for this integrator."),
         "order_id" => (json!({}), "Only for this order."),

@@ -95,6 +95,8 @@ fn example(operation: &str) -> Option<Value> {
         "edit_order_item" => orders::with_three_items(),
         "remove_order_item" => with_fields(orders::placed(), json!({"version": 3})),
         "replace_order" => orders::replacement(),
+        "get_order_link" => orders::link(),
+        "get_linked_order" => orders::linked(),
         "list_order_events" => json!([orders::placed_event()]),
         "list_changes" => page([places::change()]),
 

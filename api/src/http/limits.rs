@@ -54,6 +54,7 @@ impl AnonymousBucket {
     pub(crate) fn of(access: Access, pattern: &str) -> Self {
         match access {
             Access::Keyholder if pattern.starts_with("/sessions/") => Self::Guest,
+            Access::Keyholder if pattern.starts_with("/order-links/") => Self::Address,
             Access::Keyholder => Self::Integrator,
             // Liveness probes are never limited.
             Access::Anyone if pattern == "/ping" => Self::Nobody,

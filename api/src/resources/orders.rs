@@ -3,6 +3,7 @@
 mod csv;
 mod edits;
 mod events;
+mod link;
 mod list;
 mod options;
 mod patch;
@@ -30,6 +31,7 @@ use uuid::Uuid;
 pub(crate) use self::{
     edits::OrderEdits,
     events::{ActorView, EventView},
+    link::OrderLinks,
     list::OrderLists,
     times::OrderTimes,
     view::GuestOrderView,

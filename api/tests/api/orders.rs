@@ -6,6 +6,7 @@ mod followed;
 mod found;
 mod guests;
 mod later;
+mod linked;
 mod listed;
 mod placed;
 

@@ -21,6 +21,8 @@ pub struct Keys {
     pub cache: SigningKey,
     /// Computes the fingerprint of a request with an idempotency key. A password in it cannot be guessed from that.
     pub fingerprint: SigningKey,
+    /// Signs the links to one order's status page.
+    pub links: SigningKey,
 }
 
 impl Keys {
@@ -37,10 +39,12 @@ impl Keys {
         let jwt_key = SigningKey::new(jwt);
         let cache = Zeroizing::new(jwt_key.sign(b"expediter cache key 1"));
         let fingerprint = Zeroizing::new(jwt_key.sign(b"expediter fingerprint key 1"));
+        let links = Zeroizing::new(jwt_key.sign(b"expediter link key 1"));
         Self {
             encryption: SealingKey::new(encryption),
             cache: SigningKey::new(cache.as_slice()),
             fingerprint: SigningKey::new(fingerprint.as_slice()),
+            links: SigningKey::new(links.as_slice()),
             jwt: jwt_key,
         }
     }

@@ -16,6 +16,8 @@ const SESSION: &str = "01980000-0000-7000-8000-000000000005";
 const EPOCH: &str = "01980000-0000-7000-8000-000000000006";
 const CODE: &str = "0123456789abcdef0123456789abcdef01234567";
 const FRESH_CODE: &str = "89abcdef0123456789abcdef0123456789abcdef";
+const TOKEN: &str = "AZgAAAAAcACAAAAAAAAAAgAAAABqN2sAyZ8vX0d6uQ1m2p3rT4s5dg";
+const LINK_ENDS: &str = "2026-12-20T19:20:00.000000Z";
 const PLACED: &str = "19:20:00.000000";
 const ENDED: &str = "19:25:00.000000";
 
@@ -203,6 +205,18 @@ pub(super) fn table_order() -> Value {
         "customer": with_fields(customer(Value::Null), json!({"name": null})),
     });
     with_fields(placed(), order)
+}
+
+pub(super) fn link() -> Value {
+    json!({"url": format!("https://berta.example/o/{TOKEN}"), "token": TOKEN, "expires_at": LINK_ENDS})
+}
+
+/// An order as its status page shows it.
+pub(super) fn linked() -> Value {
+    json!({
+        "store_name": "Café Berta", "timezone": "Europe/Berlin", "expires_at": LINK_ENDS,
+        "order": guest_order(false),
+    })
 }
 
 pub(super) fn session() -> Value {
