@@ -1,7 +1,8 @@
 //! Demonstration store: created on an empty database, and reused at every start.
 
 mod kept; // data/demo.json
-mod make; // store, products, accounts, the kitchen and the courier as integrators
+mod make; // store, accounts, the kitchen and the courier as integrators
+mod menu; // the pizzeria's menu, hours and capacity
 mod shown; // GET /demo.json and /demo/handoffs.json
 
 use std::sync::Arc;

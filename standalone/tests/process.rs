@@ -36,7 +36,7 @@ async fn on_an_empty_directory_it_comes_up_with_a_store_to_try_and_says_where_to
     assert_eq!(running.demo["session_name"], "Table 1", "{}", running.demo);
     assert_eq!(
         running.demo["menu"].as_array().map(Vec::len),
-        Some(6),
+        Some(9),
         "{}",
         running.demo
     );
@@ -155,7 +155,7 @@ async fn a_making_that_was_cut_off_is_finished_by_the_next_start() {
     assert_eq!(running.demo["store_name"], store);
     assert_eq!(
         running.demo["menu"].as_array().map(Vec::len),
-        Some(6),
+        Some(9),
         "{}",
         running.demo
     );

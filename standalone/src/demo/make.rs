@@ -11,16 +11,14 @@ use domain::{
     ids::{IntegratorId, StoreId},
     integrator::{CallbackAuth, Confirms, Format, IntegratorKind, OutboundAuth, UnknownPolicy},
     language::Language,
-    menu::Details,
-    money::Money,
     store::Contact,
+    timing::StoreTiming,
 };
 use kitchen::{Kitchen, KitchenSettings};
 use ledger::{
     ChangeError, Ledger,
     accounts::{AccountRefused, NewAccount},
     integrators::{IntegratorEdit, NewIntegrator, SecretKind},
-    products::{NewProduct, ProductRefused},
     stores::NewStore,
 };
 use url::Url;
@@ -28,10 +26,11 @@ use url::Url;
 use super::{
     COURIER_PATH, Demo, DemoState, KITCHEN_PATH,
     kept::{SavedDemo, SavedIntegrator},
+    menu,
 };
 use crate::data_dir::DataDir;
 
-const STORE: &str = "Harbour Café";
+const STORE: &str = "Harbour Pizzeria";
 const KITCHEN: &str = "Harbour kitchen";
 const COURIER: &str = "Harbour courier";
 /// Account of this process at the courier.
@@ -39,16 +38,6 @@ const COURIER_USERNAME: &str = "expediter";
 /// Time between two steps of a delivery, short enough to be watched.
 const COURIER_STEP: Duration = Duration::from_secs(3);
 const TIMEZONE: &str = "Europe/Berlin";
-const CURRENCY: &str = "EUR";
-/// Sku, name, price in cents, and the stock of products that have one.
-const MENU: &[(&str, &str, i64, Option<u32>)] = &[
-    ("ESP", "Espresso", 250, None),
-    ("FLW", "Flat white", 380, None),
-    ("LEM", "Lemonade", 420, None),
-    ("FIS", "Fish sandwich", 890, None),
-    ("SOU", "Soup of the day", 650, None),
-    ("CIN", "Cinnamon bun", 340, Some(24)),
-];
 /// Page size for stores and integrators; the demonstration has one or two of each.
 const PAGE: u32 = 100;
 
@@ -79,7 +68,7 @@ pub(crate) async fn make(
     };
     let store = builder.store(&mut kept).await?;
     if !kept.complete {
-        builder.products(store).await?;
+        menu::make(ledger, store).await?;
         builder.accounts(&kept, store).await?;
     }
     let kitchen = builder.kitchen(&mut kept, store).await?;
@@ -118,26 +107,6 @@ impl DemoBuilder<'_> {
         kept.store = Some(store.id);
         kept.save()?;
         Ok(store.id)
-    }
-
-    async fn products(&self, store_id: StoreId) -> anyhow::Result<()> {
-        for (sku, name, price, stock) in MENU {
-            let new = NewProduct {
-                store_id,
-                sku: Some((*sku).to_owned()),
-                name: (*name).to_owned(),
-                description: None,
-                price: Money::new(*price, CURRENCY.parse()?),
-                available: true,
-                stock: *stock,
-                details: Details::default(),
-            };
-            match self.ledger.create_product(new, None).await {
-                Ok(_) | Err(ChangeError::Refused(ProductRefused::SkuTaken)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
     }
 
     async fn accounts(&self, kept: &SavedDemo, store: StoreId) -> anyhow::Result<()> {
@@ -271,7 +240,7 @@ fn a_store() -> NewStore {
     NewStore {
         name: STORE.to_owned(),
         timezone: TIMEZONE.to_owned(),
-        currency: CURRENCY.parse().expect("EUR is a currency"),
+        currency: menu::CURRENCY.parse().expect("EUR is a currency"),
         contact: Contact {
             address: Some("Quay 1, Harbour".to_owned()),
             ..Contact::default()
@@ -279,7 +248,10 @@ fn a_store() -> NewStore {
         auto_accept: true,
         accept_within_s: 600,
         deliver_accepted_after_h: None,
-        timing: Default::default(),
+        timing: StoreTiming {
+            order_ahead_days: 7,
+            ..StoreTiming::default()
+        },
         language: Language::default(),
     }
 }
