@@ -5,7 +5,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use crate::{error::Result, execute, fetch_all, fetch_in, fetch_optional, insert_many, tx::Tx};
+use crate::{
+    error::Result, execute, fetch_all, fetch_in, fetch_optional, fetch_scalar, insert_many, tx::Tx,
+};
 use domain::{
     capacity::{Hold, Load, Slot},
     ids::{OrderId, StoreId},
@@ -114,7 +116,11 @@ pub async fn prune(tx: &mut Tx, store: StoreId, before: DateTime<Utc>) -> Result
 }
 
 /// Counts the orders of these stores that keep the kitchen busy, or are about to; a store without any is left out.
-pub async fn count_open(tx: &mut Tx, stores: &BTreeSet<StoreId>) -> Result<HashMap<StoreId, u32>> {
+pub async fn count_open(
+    tx: &mut Tx,
+    stores: &BTreeSet<StoreId>,
+    now: DateTime<Utc>,
+) -> Result<HashMap<StoreId, u32>> {
     let stores: Vec<StoreId> = stores.iter().copied().collect();
     let sql = tx.pick(
         "SELECT store_id, COUNT(*) FROM orders FORCE INDEX (orders_of_store_by_status) \
@@ -123,6 +129,18 @@ pub async fn count_open(tx: &mut Tx, stores: &BTreeSet<StoreId>) -> Result<HashM
          WHERE status IN ('pending', 'processing', 'accepted', 'preparing') AND store_id IN (",
     );
     let rows: Vec<(StoreId, i64)> = fetch_in!(tx, sql, &stores, ") GROUP BY store_id");
-    let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
-    Ok(rows.into_iter().map(|(id, n)| (id, count(n))).collect())
+    let mut counts = HashMap::new();
+    for (store, open) in rows {
+        // Those that wait for their hand-over keep nobody busy yet.
+        let waiting: i64 = fetch_scalar!(
+            tx,
+            "SELECT COUNT(*) FROM orders /*! FORCE INDEX (orders_of_store_by_wanted) */ \
+             WHERE store_id = ? AND wanted_at >= ? AND hand_over_at > ? AND status IN ('pending', 'accepted')",
+            store,
+            now,
+            now
+        );
+        counts.insert(store, u32::try_from(open - waiting).unwrap_or_default());
+    }
+    Ok(counts)
 }

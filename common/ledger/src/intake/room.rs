@@ -80,7 +80,7 @@ pub(super) async fn load(
         .map(|(store, _)| *store)
         .collect();
     if !busy.is_empty() {
-        state.open_orders = store::slots::count_open(&mut change.tx, &busy).await?;
+        state.open_orders = store::slots::count_open(&mut change.tx, &busy, change.now).await?;
     }
     let mut ranges: HashMap<StoreId, Slot> = HashMap::new();
     for (store, rules) in &state.rules {

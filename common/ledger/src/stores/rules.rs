@@ -90,7 +90,8 @@ impl Ledger {
         let rules = store::store_rules::get(&mut tx, id).await?;
         let mut open_orders = 0;
         if rules.capacity.busy.open_orders.is_some() {
-            let open = store::slots::count_open(&mut tx, &[id].into()).await?;
+            let open =
+                store::slots::count_open(&mut tx, &[id].into(), self.inner.clock.now()).await?;
             open_orders = open.get(&id).copied().unwrap_or_default();
         }
         Ok(Some(StoreOpening {

@@ -372,6 +372,34 @@ async fn an_order_for_later_takes_its_place_in_the_slot_for_which_it_is_wanted(h
 }
 
 #[each_database]
+async fn an_order_for_later_keeps_nobody_busy_before_its_hand_over(house: TestLedger) {
+    let scene = scene(&house).await;
+    scene.kitchen().await;
+    let busy = BusyRule {
+        open_orders: Some(2),
+        adds_minutes: 20,
+    };
+    let rules = vec![];
+    let capacity = RulesEdit::Capacity(Capacity { rules, busy });
+    let edited = house.ledger.edit_store_rules(scene.store, capacity).await;
+    edited.unwrap();
+    let later = scene.order_for(in_hours(2)).await;
+    scene.order_for(in_hours(30)).await;
+    let in_advance = scene.order_for(in_hours(3)).await.id;
+    scene.staff_move(in_advance, Accepted).await;
+    let first = scene.order().await;
+    let usual = noon() + TimeDelta::minutes(15);
+    assert_eq!(first.timing.ready_at, Some(usual));
+    assert_eq!(scene.order().await.timing.ready_at, Some(usual));
+    scene.staff_move(first.id, Cancelled).await;
+    // The other one and this one.
+    house.clock.set(later.timing.hand_over_at.unwrap());
+    let expected = house.clock.now() + TimeDelta::minutes(15 + 20);
+    assert_eq!(scene.order().await.timing.ready_at, Some(expected));
+    scene.assert_audit_clean().await;
+}
+
+#[each_database]
 async fn a_calendar_lists_what_is_to_come_by_the_time_for_which_it_is_wanted(house: TestLedger) {
     let scene = scene(&house).await;
     let other = self::scene(&house).await;
