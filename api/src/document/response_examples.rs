@@ -64,6 +64,10 @@ fn example(operation: &str) -> Option<Value> {
             json!({"available": false, "available_from": at("06:00:00.000000"), "sold_out": true, "version": 2}),
         ),
         "change_stock" => with_fields(places::product(), json!({"stock": 52})),
+        "put_product_image" => with_fields(places::product(), json!({"version": 2})),
+        "delete_product_image" => {
+            with_fields(places::product(), json!({"image_url": null, "version": 2}))
+        }
         "list_products" => page([places::product()]),
 
         "create_option_group" | "get_option_group" => places::option_group(),
