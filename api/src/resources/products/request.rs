@@ -129,6 +129,9 @@ impl ProductPatch {
     pub(super) fn into_edit(self) -> Result<ProductEdit, Problem> {
         let mut filled = RequiredFields::default();
         let mut errors = Vec::new();
+        let name = filled.said("name", self.name);
+        let price = filled.said("price", self.price).map(Into::into);
+        let option_groups = filled.said("option_group_ids", self.option_group_ids);
         let available = filled.said("available", self.available);
         let until = said(self.until).flatten().map(|until| until.0);
         if until.is_some() && available != Some(false) {
@@ -138,12 +141,10 @@ impl ProductPatch {
         let translations = filled.said("translations", self.translations);
         let edit = ProductEdit {
             sku: said(self.sku).map(|sku| sku.map(|sku| sku.0)),
-            name: filled.said("name", self.name),
+            name,
             description: said(self.description),
-            price: filled.said("price", self.price).map(Into::into),
-            option_group_ids: filled
-                .said("option_group_ids", self.option_group_ids)
-                .map(|ids| ids.into_iter().map(Into::into).collect()),
+            price,
+            option_group_ids: option_groups.map(|ids| ids.into_iter().map(Into::into).collect()),
             available,
             until,
             categories: categories.map(|all| places(all, &mut errors)),
