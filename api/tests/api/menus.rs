@@ -512,7 +512,7 @@ async fn categories_are_read_by_those_who_may_order_and_changed_by_managers() {
             .by(&stranger)
             .send()
             .await;
-        made.problem(403, "forbidden");
+        made.problem(404, "not_found");
 
         let patch = json!({"name": "Pizze", "description": "baked", "position": null});
         let refused = app.patch(&path, patch).by(&place.manager).send().await;
