@@ -118,6 +118,9 @@ pub(super) async fn recorded(ground: &Ground) -> BTreeMap<&'static str, Vec<Valu
             json!({"paused": true}),
         )
         .await;
+    let closed = json!({"open": false, "until": null});
+    let opening = format!("/stores/{}/opening", house.store);
+    house.did(Method::PUT, &opening, closed).await;
     guest
         .until("the failed delivery", |event| {
             event["type"] == "delivery.moved"
