@@ -46,9 +46,9 @@ fn example(schema: &str) -> Option<Value> {
         "NewStore" => json!({
             "name": "Café Berta", "timezone": "Europe/Berlin", "currency": "EUR", "address": "Hauptstraße 1, Berlin",
         }),
-        "Hours" => super::response_examples::hours(),
+        "Hours" => hours(),
         "ByHandBody" => json!({"open": false, "until": "2026-11-20T21:00:00Z"}),
-        "Capacity" => super::response_examples::capacity(),
+        "Capacity" => capacity(),
         "BusyBody" => json!({"adds_minutes": 15, "paused_until": null}),
         "StorePatch" => json!({"paused": true}),
         "NewProduct" => json!({
@@ -101,5 +101,25 @@ fn example(schema: &str) -> Option<Value> {
             "order_id": ORDER, "status": "ready", "sequence": 3, "occurred_at": "2026-11-20T19:30:00Z",
         }),
         _ => return None,
+    })
+}
+
+pub(super) fn hours() -> Value {
+    json!({
+        "weekly": [
+            {"days": ["mon", "tue", "wed", "thu"], "from": "11:00", "to": "22:00", "fulfilments": null},
+            {"days": ["fri", "sat"], "from": "11:00", "to": "02:00", "fulfilments": ["table", "pickup"]},
+        ],
+        "exceptions": [
+            {"date": "2026-12-24", "closed": true, "spans": [], "fulfilments": null},
+            {"date": "2026-12-31", "closed": false, "spans": [{"from": "11:00", "to": "15:00"}], "fulfilments": ["table"]},
+        ],
+    })
+}
+
+pub(super) fn capacity() -> Value {
+    json!({
+        "rules": [{"fulfilments": ["pickup"], "minutes": 15, "orders": 7, "items": 20, "weight": 30}],
+        "busy": {"open_orders": 30, "adds_minutes": 15},
     })
 }

@@ -7,9 +7,10 @@ mod places;
 
 use serde_json::{Value, json};
 
-use super::operations;
-
-pub(super) use opening::{capacity, hours};
+use super::{
+    operations,
+    request_examples::{capacity, hours},
+};
 
 pub(super) fn add_examples(document: &mut Value) {
     for (_, _, operation) in operations(document) {

@@ -1,28 +1,8 @@
-//! Examples of hours, capacity and opening.
+//! Examples of opening and slots.
 
 use serde_json::{Value, json};
 
 use super::at;
-
-pub(in super::super) fn hours() -> Value {
-    json!({
-        "weekly": [
-            {"days": ["mon", "tue", "wed", "thu"], "from": "11:00", "to": "22:00", "fulfilments": null},
-            {"days": ["fri", "sat"], "from": "11:00", "to": "02:00", "fulfilments": ["table", "pickup"]},
-        ],
-        "exceptions": [
-            {"date": "2026-12-24", "closed": true, "spans": [], "fulfilments": null},
-            {"date": "2026-12-31", "closed": false, "spans": [{"from": "11:00", "to": "15:00"}], "fulfilments": ["table"]},
-        ],
-    })
-}
-
-pub(in super::super) fn capacity() -> Value {
-    json!({
-        "rules": [{"fulfilments": ["pickup"], "minutes": 15, "orders": 7, "items": 20, "weight": 30}],
-        "busy": {"open_orders": 30, "adds_minutes": 15},
-    })
-}
 
 pub(super) fn opening() -> Value {
     let open = json!({"open": true, "opens_at": null, "closes_at": at("21:00:00.000000")});
