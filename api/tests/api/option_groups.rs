@@ -233,3 +233,29 @@ async fn managers_decide_on_options_staff_only_if_they_are_available() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_menu_lists_the_groups_and_an_edit_of_one_makes_a_copy_of_it_old() {
+    with_cafe(async |cafe| {
+        let menu = format!("/api/v1/stores/{}/menu", cafe.store);
+        let read = cafe.app.get(&menu).by(&cafe.customer).send().await;
+        assert_eq!(read.ok()["option_groups"], json!([cafe.milk]));
+        assert_eq!(
+            read.ok()["items"][0]["option_group_ids"],
+            json!([cafe.milk["id"]])
+        );
+        let known = read.header("etag").to_owned();
+        let again = async || {
+            let read = cafe.app.get(&menu).by(&cafe.customer);
+            read.header("if-none-match", &known).send().await
+        };
+        assert_eq!(again().await.status, 304);
+        let renamed = cafe.app.patch(&cafe.group_path(), json!({"name": "Milks"}));
+        renamed.by(&cafe.manager).send().await.ok();
+        assert_eq!(again().await.ok()["option_groups"][0]["name"], "Milks");
+        let deleted = cafe.app.ask("DELETE", &cafe.group_path());
+        assert_eq!(deleted.by(&cafe.manager).send().await.status, 204);
+        assert_eq!(again().await.ok()["option_groups"], json!([]));
+    })
+    .await;
+}
