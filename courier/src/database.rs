@@ -14,6 +14,7 @@ use std::{
 
 use sqlx::{
     Sqlite, SqlitePool, Transaction,
+    migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -21,6 +22,19 @@ use crate::chance::random_bytes;
 
 pub(crate) type Tx = Transaction<'static, Sqlite>;
 
+/// Implements `FromRow`: each field is the column of its name.
+macro_rules! from_row {
+    ($name:ident { $($field:ident),+ $(,)? }) => {
+        impl sqlx::FromRow<'_, sqlx::sqlite::SqliteRow> for $name {
+            fn from_row(row: &sqlx::sqlite::SqliteRow) -> sqlx::Result<Self> {
+                Ok(Self { $($field: sqlx::Row::try_get(row, stringify!($field))?),+ })
+            }
+        }
+    };
+}
+use from_row;
+
+const SCHEMA: &str = include_str!("../migrations/0001_schema.sql");
 /// How long a statement waits for another courier's transaction on the same file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const READERS: u32 = 4;
@@ -81,10 +95,19 @@ impl Database {
             .max_connections(1)
             .connect_with(connect.clone())
             .await?;
-        sqlx::migrate!("./migrations")
-            .set_ignore_missing(true)
-            .run(&writer)
-            .await?;
+        let schema = Migration::new(
+            1,
+            "schema".into(),
+            MigrationType::Simple,
+            SCHEMA.into(),
+            false,
+        );
+        let mut migrator = Migrator {
+            migrations: vec![schema].into(),
+            ..Migrator::DEFAULT
+        };
+        migrator.set_ignore_missing(true);
+        migrator.run(&writer).await?;
         drop(lock);
         let readers = pool()
             .max_connections(READERS)

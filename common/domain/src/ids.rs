@@ -11,7 +11,6 @@ macro_rules! ids {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        #[cfg_attr(feature = "sqlx", derive(sqlx::Type), sqlx(transparent))]
         pub struct $name(Uuid);
 
         impl $name {
@@ -24,6 +23,8 @@ macro_rules! ids {
                 self.0
             }
         }
+
+        crate::sql::stored_as_uuid!($name);
 
         impl From<Uuid> for $name {
             fn from(uuid: Uuid) -> Self {

@@ -3,11 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{borrow::Cow, sync::LazyLock, time::Duration};
 
 use sqlx::{
     Connection, Executor, MySqlConnection, MySqlPool,
-    migrate::{MigrateError, Migrator},
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
 use super::{
@@ -15,8 +15,11 @@ use super::{
     error::{Result, StoreError},
 };
 
-static MYSQL: Migrator = sqlx::migrate!("../../migrations/mysql");
-static SQLITE: Migrator = sqlx::migrate!("../../migrations/sqlite");
+// The build script lists the files: `MYSQL_FILES` and `SQLITE_FILES`, each a name and a text.
+include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
+
+static MYSQL: LazyLock<Migrator> = LazyLock::new(|| migrator(MYSQL_FILES));
+static SQLITE: LazyLock<Migrator> = LazyLock::new(|| migrator(SQLITE_FILES));
 
 /// How long a process waits while another one migrates, in seconds.
 const LOCK_WAIT_S: i64 = 120;
@@ -105,6 +108,21 @@ async fn oldest_transaction(conn: &mut MySqlConnection) -> Option<String> {
                   WHERE p.id <> CONNECTION_ID() ORDER BY t.trx_started LIMIT 1";
     let found = sqlx::query_scalar(oldest).fetch_optional(conn).await;
     found.ok().flatten()
+}
+
+/// Returns the migrations of `NNNN_name.sql` files, as sqlx's own macro reads them.
+fn migrator(files: &[(&str, &'static str)]) -> Migrator {
+    let migrations = files.iter().map(|(name, sql)| {
+        let (version, name) = name.split_once('_').unwrap_or((name, ""));
+        let version = version.parse().unwrap_or_default();
+        let description = name.trim_end_matches(".sql").replace('_', " ");
+        let kind = MigrationType::Simple;
+        Migration::new(version, description.into(), kind, (*sql).into(), false)
+    });
+    Migrator {
+        migrations: Cow::Owned(migrations.collect()),
+        ..Migrator::DEFAULT
+    }
 }
 
 fn relaxed(migrator: &Migrator) -> Migrator {

@@ -64,6 +64,29 @@ where
     }
 }
 
+/// Implements `FromRow` for rows of both databases: each field is the column of its name. Columns after `else_default`
+/// may be missing.
+macro_rules! from_row {
+    ($name:ident { $($field:ident),+ $(,)? } $(else_default { $($optional:ident),+ })?) => {
+        $crate::rows::from_row!(sqlx::mysql::MySqlRow, $name { $($field),+ } { $($($optional),+)? });
+        $crate::rows::from_row!(sqlx::sqlite::SqliteRow, $name { $($field),+ } { $($($optional),+)? });
+    };
+    ($row:ty, $name:ident { $($field:ident),+ } { $($optional:ident),* }) => {
+        impl sqlx::FromRow<'_, $row> for $name {
+            fn from_row(row: &$row) -> sqlx::Result<Self> {
+                Ok(Self {
+                    $($field: sqlx::Row::try_get(row, stringify!($field))?,)+
+                    $($optional: match sqlx::Row::try_get(row, stringify!($optional)) {
+                        Err(sqlx::Error::ColumnNotFound(_)) => Default::default(),
+                        read => read?,
+                    },)*
+                })
+            }
+        }
+    };
+}
+pub(crate) use from_row;
+
 /// A row of either database.
 pub(crate) struct Row<'r> {
     columns: Columns<'r>,

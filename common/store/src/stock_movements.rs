@@ -4,21 +4,18 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 #[cfg(any(test, feature = "testing"))]
-use super::fetch_all;
-use crate::{error::Result, execute, fetch_optional, rows::Text, tx::Tx};
+use super::{fetch_all, rows::Text};
+use crate::{error::Result, execute, fetch_optional, tx::Tx};
 use domain::ids::{AccountId, ProductId};
 
 /// A manual change, with its reason.
-#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Movement {
     pub id: Uuid,
     pub product_id: ProductId,
     pub delta: i64,
-    #[sqlx(try_from = "Text")]
     pub reason: String,
-    #[sqlx(rename = "account_id")]
     pub by: Option<AccountId>,
-    #[sqlx(rename = "created_at")]
     pub at: DateTime<Utc>,
 }
 
@@ -73,11 +70,22 @@ pub async fn insert(tx: &mut Tx, movement: &Movement) -> Result<()> {
 /// Returns the product's movements, newest first. Only tests read single movements so far.
 #[cfg(any(test, feature = "testing"))]
 pub async fn of_product(tx: &mut Tx, product: ProductId, limit: u32) -> Result<Vec<Movement>> {
-    Ok(fetch_all!(
+    let rows: Vec<(Uuid, i64, Text, Option<AccountId>, DateTime<Utc>)> = fetch_all!(
         tx,
-        "SELECT id, product_id, delta, reason, account_id, created_at FROM stock_movements \
+        "SELECT id, delta, reason, account_id, created_at FROM stock_movements \
          WHERE product_id = ? ORDER BY id DESC LIMIT ?",
         product,
         limit
-    ))
+    );
+    let movements = rows
+        .into_iter()
+        .map(|(id, delta, reason, by, at)| Movement {
+            id,
+            product_id: product,
+            delta,
+            reason: reason.into(),
+            by,
+            at,
+        });
+    Ok(movements.collect())
 }

@@ -1,17 +1,24 @@
 //! SQL of accounts and their webhooks.
 
-use sqlx::{FromRow, SqlitePool};
+use sqlx::SqlitePool;
 
-use super::Tx;
+use super::{Tx, from_row};
 use crate::signature::Secret;
 
-#[derive(Clone, FromRow)]
+#[derive(Clone)]
 pub(crate) struct Account {
     pub(crate) id: i64,
     pub(crate) username: String,
     pub(crate) password_hash: String,
     pub(crate) role: String,
 }
+
+from_row!(Account {
+    id,
+    username,
+    password_hash,
+    role
+});
 
 impl Account {
     /// Returns true if the account sees all deliveries.
@@ -25,13 +32,20 @@ pub(crate) const MARKETPLACE_USER: &str = "marketplace_user";
 pub(crate) const MARKETPLACE_ADMIN: &str = "marketplace_admin";
 pub(crate) const DELIVERY_SERVICE: &str = "delivery_service";
 
-#[derive(Clone, FromRow)]
+#[derive(Clone)]
 pub(crate) struct Webhook {
     pub(crate) id: i64,
     pub(crate) url: Option<String>,
     pub(crate) signing_secret: Option<String>,
     pub(crate) created_at: i64,
 }
+
+from_row!(Webhook {
+    id,
+    url,
+    signing_secret,
+    created_at
+});
 
 impl Webhook {
     pub(crate) fn signing(&self) -> Option<Secret> {

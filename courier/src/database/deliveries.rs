@@ -1,11 +1,11 @@
 //! SQL of deliveries, their steps and the messages that made them.
 
-use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool};
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
-use super::Tx;
+use super::{Tx, from_row};
 use crate::status::Status;
 
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     pub(crate) id: i64,
     pub(crate) account_id: i64,
@@ -22,6 +22,22 @@ pub(crate) struct Delivery {
     pub(crate) created_at: i64,
     pub(crate) next_step_at: Option<i64>,
 }
+
+from_row!(Delivery {
+    id,
+    account_id,
+    foreign_order_id,
+    products,
+    origin_address,
+    destination_name,
+    destination_address,
+    callback_url,
+    is_signed,
+    status,
+    step,
+    created_at,
+    next_step_at
+});
 
 impl Delivery {
     pub(crate) fn status(&self) -> sqlx::Result<Status> {
@@ -59,13 +75,20 @@ pub(crate) struct NewDelivery {
     pub(crate) is_signed: bool,
 }
 
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub(crate) struct Step {
     pub(crate) delivery_id: i64,
     pub(crate) number: i64,
     status: String,
     pub(crate) at: i64,
 }
+
+from_row!(Step {
+    delivery_id,
+    number,
+    status,
+    at
+});
 
 impl Step {
     pub(crate) fn status(&self) -> sqlx::Result<Status> {

@@ -1,12 +1,12 @@
 //! SQL of the outbox: one row for each change and receiver. Of one delivery and receiver, only the earliest row that is
 //! not done has a time at which it is due, so that changes arrive in their order.
 
-use sqlx::{FromRow, SqlitePool};
+use sqlx::SqlitePool;
 
-use super::Tx;
+use super::{Tx, from_row};
 
 /// A notification that is claimed: nobody else sends it before the claim ends.
-#[derive(Debug, Clone, FromRow)]
+#[derive(Debug, Clone)]
 pub(crate) struct Notification {
     pub(crate) id: i64,
     delivery_id: i64,
@@ -18,6 +18,17 @@ pub(crate) struct Notification {
     pub(crate) tries: i64,
     next_try_at: i64,
 }
+
+from_row!(Notification {
+    id,
+    delivery_id,
+    receiver,
+    url,
+    webhook_id,
+    body,
+    tries,
+    next_try_at
+});
 
 #[derive(Debug)]
 pub(crate) struct NewNotification<'a> {
@@ -170,7 +181,7 @@ pub(crate) async fn is_any_due(
 }
 
 /// A notification as it is shown.
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub(crate) struct Shown {
     pub(crate) number: i64,
     pub(crate) webhook_id: String,
@@ -181,6 +192,17 @@ pub(crate) struct Shown {
     pub(crate) done_at: Option<i64>,
     pub(crate) is_taken: bool,
 }
+
+from_row!(Shown {
+    number,
+    webhook_id,
+    url,
+    tries,
+    last_status,
+    next_try_at,
+    done_at,
+    is_taken
+});
 
 pub(crate) async fn of_delivery(pool: &SqlitePool, delivery: i64) -> sqlx::Result<Vec<Shown>> {
     sqlx::query_as(

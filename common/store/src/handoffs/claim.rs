@@ -8,18 +8,24 @@ use crate::{
     execute,
     failures::{MAX_FAILURES, shortened},
     fetch_all, fetch_in, fetch_scalar,
-    rows::Readable,
+    rows::{Readable, from_row},
     tx::Tx,
 };
 use domain::ids::{HandoffId, IntegratorId, OrderId, SessionId};
 
 /// A due handoff that no earlier one of the same order and integrator blocks, as read before any lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     pub id: HandoffId,
     pub order_id: Option<OrderId>,
     pub session_id: Option<SessionId>,
 }
+
+from_row!(Candidate {
+    id,
+    order_id,
+    session_id
+});
 
 /// `EXISTS` of an earlier handoff of the same order and integrator as `h` that is not closed yet. The index is named:
 /// with other statistics, MariaDB walks all handoffs of the integrator for each `h` instead.
@@ -57,12 +63,19 @@ impl Place {
     }
 }
 
-#[derive(sqlx::FromRow)]
 struct Found {
-    #[sqlx(flatten)]
-    candidate: Candidate,
+    id: HandoffId,
+    order_id: Option<OrderId>,
+    session_id: Option<SessionId>,
     due_at: DateTime<Utc>,
 }
+
+from_row!(Found {
+    id,
+    order_id,
+    session_id,
+    due_at
+});
 
 /// Candidates of one look, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,9 +128,13 @@ pub async fn candidates(
         look.next = rows.last().map(|last| Place {
             state: at,
             due_at: last.due_at,
-            id: last.candidate.id,
+            id: last.id,
         });
-        let candidates = rows.into_iter().map(|found| found.candidate);
+        let candidates = rows.into_iter().map(|found| Candidate {
+            id: found.id,
+            order_id: found.order_id,
+            session_id: found.session_id,
+        });
         look.candidates.extend(candidates);
         if is_full {
             return Ok(look);

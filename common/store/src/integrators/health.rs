@@ -151,10 +151,11 @@ where
 
 impl_query_output!(LastResponse);
 
-#[derive(sqlx::FromRow)]
 struct LastResponse {
     at: Option<DateTime<Utc>>,
 }
+
+crate::rows::from_row!(LastResponse { at });
 
 impl ReadRow for RecentOutcomes {
     const TABLE: &'static str = "attempts";

@@ -1,8 +1,6 @@
 //! Tests of migrations beside others that use the tables, and of a machine that vanishes while it migrates.
 
-use std::borrow::Cow;
-
-use sqlx::{Row, migrate::Migration};
+use sqlx::Row;
 
 use super::*;
 use crate::{

@@ -266,17 +266,23 @@ pub(crate) async fn run_walk<A: QueryOutput>(
 
 impl_query_output!(Row);
 
-#[derive(sqlx::FromRow)]
 pub(super) struct Row {
     pub(super) id: OrderId,
     placed_at: Option<DateTime<Utc>>,
     updated_at: Option<DateTime<Utc>>,
     number: Option<i64>,
     /// Read only for a search.
-    #[sqlx(default)]
     customer: Option<Json<Customer>>,
     pub(super) fits: Option<bool>,
 }
+
+crate::rows::from_row!(Row {
+    id,
+    placed_at,
+    updated_at,
+    number,
+    fits
+} else_default { customer });
 
 impl Row {
     pub(super) fn position(&self, filter: &OrderFilter) -> Position {
