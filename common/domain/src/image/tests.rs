@@ -64,6 +64,9 @@ fn with_webp_chunk(mut file: Vec<u8>, kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     file.extend_from_slice(kind);
     file.extend_from_slice(&u32::try_from(data.len()).unwrap().to_le_bytes());
     file.extend_from_slice(data);
+    if data.len() % 2 == 1 {
+        file.push(0);
+    }
     let size = u32::try_from(file.len() - 8).unwrap();
     file[4..8].copy_from_slice(&size.to_le_bytes());
     file
