@@ -24,7 +24,7 @@ use uuid::Uuid;
 pub(super) use draft::{lock_draft_scope, place_draft};
 pub(super) use lines::Lines;
 pub(crate) use options::{OptionGroups, Sold, check_available, check_count, groups_of, sell};
-pub(super) use room::{check_open, concerned, slot_full};
+pub(super) use room::{check_open, concerned, load, slot_full};
 
 pub use super::idempotency::Idempotency;
 use super::{BatchLimits, ChangeResult, Failure, Inner, Ledger, Refusal, actor, batcher};

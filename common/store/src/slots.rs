@@ -10,7 +10,7 @@ use crate::{
 };
 use domain::{
     capacity::{Hold, Load, Slot},
-    ids::{OrderId, StoreId},
+    ids::{OrderId, ProductId, StoreId},
     order::Fulfilment,
 };
 
@@ -113,6 +113,19 @@ pub async fn prune(tx: &mut Tx, store: StoreId, before: DateTime<Utc>) -> Result
         before
     );
     Ok(())
+}
+
+/// Returns the units of capacity that one piece of each of these products takes: the most that a category of it has. A
+/// product without a category is left out.
+pub async fn weights(tx: &mut Tx, products: &[ProductId]) -> Result<HashMap<ProductId, i64>> {
+    let rows = fetch_in!(
+        tx,
+        "SELECT p.product_id, MAX(c.weight) FROM product_categories p JOIN categories c ON c.id = p.category_id \
+         WHERE p.product_id IN (",
+        products,
+        ") GROUP BY p.product_id"
+    );
+    Ok(rows.into_iter().collect())
 }
 
 /// Counts the orders of these stores that keep the kitchen busy, or are about to; a store without any is left out.

@@ -205,7 +205,7 @@ pub(super) async fn load_rest(
     } else {
         store::stock::lock_available(tx, &counted).await?
     };
-    room::load(change, orders, state).await
+    room::read(change, orders, state).await
 }
 
 async fn products(

@@ -6,11 +6,11 @@ use chrono::{DateTime, Duration, Utc};
 
 use super::{
     super::Bounds,
-    PlaceOrder, PlaceRefused, Placer, ProductRef, Shortage, check_open,
+    PlaceOrder, PlaceRefused, Placer, ProductRef, Shortage, check_open, load,
     options::{OptionGroups, Sold, check_available, sell},
 };
 use domain::{
-    capacity::{Hold, Load, StoreRules},
+    capacity::{Hold, StoreRules},
     ids::{OrderId, ProductId, SessionId, StoreId},
     integrator::{HandoffEvent, Integrator},
     money::Money,
@@ -41,6 +41,8 @@ pub(super) struct IntakeState {
     pub(super) rules: HashMap<StoreId, StoreRules>,
     /// Number of open orders of each store whose rules ask for it.
     pub(super) open_orders: HashMap<StoreId, u32>,
+    /// Units of capacity that a piece of a product takes, if that is known.
+    pub(super) weights: HashMap<ProductId, i64>,
     /// Holds on the capacity of stores that limit it, also those of the batch's earlier orders.
     pub(super) held: HashMap<StoreId, Vec<Hold>>,
     /// Holds of the orders that are placed.
@@ -143,7 +145,9 @@ pub(super) fn decide(
         });
     }
     let taken = check_stock(wanted, &products, &sold, state)?;
-    let hold = state.hold(wanted, load(wanted), now)?;
+    let pieces = products.iter().zip(&wanted.lines);
+    let pieces = pieces.map(|(product, line)| (product.id, line.quantity));
+    let hold = state.hold(wanted, load(pieces, &state.weights), now)?;
 
     let items = products
         .iter()
@@ -226,17 +230,6 @@ pub(super) fn decide(
         ended_at: None,
         updated_at: Some(now),
     })
-}
-
-/// Returns the part of a slot that the order takes.
-fn load(wanted: &PlaceOrder) -> Load {
-    let pieces = wanted.lines.iter().map(|line| i64::from(line.quantity));
-    let items = pieces.sum();
-    Load {
-        orders: 1,
-        items,
-        weight: items,
-    }
 }
 
 fn open_session(

@@ -8,7 +8,7 @@ use super::{PlaceOrder, PlaceRefused, decide::IntakeState};
 use crate::Change;
 use domain::{
     capacity::{Hold, LOOK_AHEAD, Load, Slot, StoreRules},
-    ids::StoreId,
+    ids::{ProductId, StoreId},
     opening,
     order::Fulfilment,
     store::Store,
@@ -67,8 +67,25 @@ pub(crate) fn concerned(
     }
 }
 
+/// Returns the part of a slot that an order of these products takes; a piece of a product without a weight has one unit.
+pub(crate) fn load(
+    pieces: impl Iterator<Item = (ProductId, u32)>,
+    weights: &HashMap<ProductId, i64>,
+) -> Load {
+    let mut load = Load {
+        orders: 1,
+        ..Load::default()
+    };
+    for (product, quantity) in pieces {
+        let quantity = i64::from(quantity);
+        load.items += quantity;
+        load.weight += quantity * weights.get(&product).copied().unwrap_or(1);
+    }
+    load
+}
+
 /// Reads the holds and the numbers of open orders that the rule needs; nothing for stores without such rules.
-pub(super) async fn load(
+pub(super) async fn read(
     change: &mut Change<'_>,
     orders: &[&PlaceOrder],
     state: &mut IntakeState,
@@ -92,6 +109,12 @@ pub(super) async fn load(
         {
             ranges.insert(*store, concerned(rules, of, first, last));
         }
+    }
+    if !ranges.is_empty() {
+        let of_ruled = state.products.values();
+        let of_ruled = of_ruled.filter(|product| ranges.contains_key(&product.store_id));
+        let products: Vec<ProductId> = of_ruled.map(|product| product.id).collect();
+        state.weights = store::slots::weights(&mut change.tx, &products).await?;
     }
     for (store, range) in ranges {
         let held = store::slots::held(&mut change.tx, store, range).await?;

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use super::advance::{lock, lock_in_session};
 use crate::{
     Change, ChangeResult,
-    intake::{PlaceRefused, check_open, concerned, slot_full},
+    intake::{PlaceRefused, check_open, concerned, load, slot_full},
 };
 use domain::{
-    capacity::{Hold, Load, StoreRules},
-    ids::{OrderId, StoreId},
+    capacity::{Hold, StoreRules},
+    ids::{OrderId, ProductId, StoreId},
     order::Order,
 };
 use store::StoreError;
@@ -62,6 +62,16 @@ pub(super) async fn move_hold(
 ) -> ChangeResult<(), PlaceRefused> {
     let is_wanted_otherwise = order.timing.wanted_at != before.timing.wanted_at;
     let is_for_another = order.fulfilment != before.fulfilment || is_wanted_otherwise;
+    let mut new_load = None;
+    if held.is_some() && order.items != before.items {
+        let products: Vec<ProductId> = order.items.iter().map(|item| item.product_id).collect();
+        let weights = store::slots::weights(&mut change.tx, &products).await?;
+        let pieces = order
+            .items
+            .iter()
+            .map(|item| (item.product_id, item.quantity));
+        new_load = Some(load(pieces, &weights));
+    }
     let new = held.as_ref().map(|held| Hold {
         fulfilment: order.fulfilment,
         ready_at: order
@@ -69,7 +79,7 @@ pub(super) async fn move_hold(
             .ready_at
             .filter(|_| is_wanted_otherwise)
             .unwrap_or(held.hold.ready_at),
-        load: load(order),
+        load: new_load.unwrap_or(held.hold.load),
     });
     let is_moved = new != held.as_ref().map(|held| held.hold);
     if !is_for_another && !is_moved {
@@ -98,18 +108,4 @@ pub(super) async fn move_hold(
         slot_full(&rules, &store, &others, &new)?;
     }
     Ok(store::slots::replace(&mut change.tx, order.id, &new).await?)
-}
-
-/// Returns the part of a slot that the order takes.
-fn load(order: &Order) -> Load {
-    let items = order
-        .items
-        .iter()
-        .map(|item| i64::from(item.quantity))
-        .sum();
-    Load {
-        orders: 1,
-        items,
-        weight: items,
-    }
 }

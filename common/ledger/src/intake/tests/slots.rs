@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
+    categories::NewCategory,
     orders::{EditRefused, ItemsEdit, OrderEdit, OrderRefused},
+    products::ProductEdit,
     stores::RulesEdit,
 };
 use domain::{
     capacity::{Busy, BusyRule, Capacity, CapacityRule, Slot},
+    menu::{Placement, Translations},
     order::Fulfilment,
     status::By,
 };
@@ -236,6 +239,55 @@ async fn a_busy_store_makes_orders_for_a_later_slot_by_hand_or_by_its_open_order
     scene.rule(RulesEdit::Busy(by_hand)).await;
     scene.order().await;
     assert_eq!(scene.left().await[1..4], [Some(3), Some(4), Some(4)]);
+    scene.assert_audit_clean().await;
+}
+
+#[each_database]
+async fn a_piece_weighs_as_much_as_the_heaviest_category_of_its_product(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let ledger = &house.ledger;
+    let mut categories = Vec::new();
+    for weight in [2, 3] {
+        let new = NewCategory {
+            store_id: scene.store,
+            name: "Heavy".to_owned(),
+            description: None,
+            position: 0,
+            weight,
+            translations: Translations::default(),
+        };
+        let category = ledger.create_category(new).await.unwrap();
+        categories.push(Placement {
+            category_id: category.id,
+            position: 0,
+        });
+    }
+    let heavy = ProductEdit {
+        categories: Some(categories),
+        ..ProductEdit::default()
+    };
+    ledger
+        .edit_product(scene.product, None, heavy)
+        .await
+        .unwrap();
+    let plain = house.create_product(scene.store).await;
+    let limit = CapacityRule {
+        weight: Some(10),
+        ..rule(15)
+    };
+    scene.rule(capacity(vec![limit])).await;
+
+    // Three pieces of three units each.
+    let order = scene.order().await.id;
+    let one_more = |product| move |new: &mut PlaceOrder| new.lines = vec![line(product, 1)];
+    let refused = scene.try_order(one_more(scene.product)).await;
+    assert_eq!(refused, Err(full(minutes(30))));
+    scene.try_order(one_more(plain)).await.unwrap();
+    let refused = scene.try_order(one_more(plain)).await;
+    assert_eq!(refused, Err(full(minutes(30))));
+    let edit = edit_to(&scene, 2);
+    ledger.edit_order(order, None, &edit).await.unwrap();
+    scene.try_order(one_more(scene.product)).await.unwrap();
     scene.assert_audit_clean().await;
 }
 
