@@ -144,7 +144,7 @@ async fn pages_and_documents_take_any_query() {
             "/ping",
             "/",
             "/docs",
-            "/app.js",
+            "/style.css",
             "/problems",
             "/api/v1/docs",
             "/api/v1/openapi.json",

@@ -149,7 +149,8 @@ pub(super) fn placed_event() -> Value {
 }
 
 fn event(stream: &str, seq: i64, kind: &str, data: Value) -> Value {
-    json!({"stream": stream, "seq": seq, "type": kind, "at": at(PLACED), "actor": {"kind": "guest"}, "data": data})
+    let actor = json!({"kind": "guest", "id": null, "name": null, "role": null});
+    json!({"stream": stream, "seq": seq, "type": kind, "at": at(PLACED), "actor": actor, "data": data})
 }
 
 /// Removes the fields that events and guests do not see: customer data and the store's internal data.

@@ -36,14 +36,11 @@ pub(crate) struct EventView {
 #[oai(rename = "Actor")]
 pub(crate) struct ActorView {
     kind: enums::ActorKind,
-    /// Id of the account or integrator.
-    #[oai(skip_serializing_if_is_none)]
+    /// Id of the account or integrator; null if that may not be known.
     id: Option<Uuid>,
     /// Username of the account, or name of the integrator.
-    #[oai(skip_serializing_if_is_none)]
     name: Option<String>,
     /// Role of the account.
-    #[oai(skip_serializing_if_is_none)]
     role: Option<UserRole>,
 }
 
